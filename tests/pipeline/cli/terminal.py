@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.fork_server_client import Ended, ForkServer, run
+from tests.fork_server_client import Result, ForkServer, run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,7 +18,7 @@ class Terminal:
     fork_server: ForkServer
     folder: Path
 
-    def run(self, *words: str, stdin: str = "", **more: str) -> Ended:
+    def run(self, *words: str, stdin: str = "", **more: str) -> Result:
         environment = {**self.environment, **more}
         return run(self.fork_server, self.folder, environment, stdin, words=words)
 

@@ -175,7 +175,7 @@ def test_what_waited_for_an_account_goes_on_though_the_command_died(
     terminal.text("account", "deactivate", str(account))
     post = ledger.post([account])
     ledger.put(post, State.BLOCKED, reason=Reason.RECONNECT)
-    ended = terminal.run("account", "activate", str(account), **crashes.at())
+    ended = terminal.run("account", "activate", str(account), **crashes.arm())
     assert ended.status == -signal.SIGKILL
     assert (status(ledger, str(account)), ledger.states(post)) == (AccountStatus.ACTIVE, [State.BLOCKED])
     with ledger.database.begin() as c:

@@ -56,7 +56,7 @@ def test_a_pause_that_is_lifted_by_a_command_that_dies_is_lifted(
     post = ledger.fresh(due=-timedelta(seconds=2))
     terminal.text("pause", "platform", "tiktok", "--why", "looking into it")
     assert post.deliveries[0] not in released(ledger)
-    assert terminal.run("pause", "lift", "platform", "tiktok", **crashes.at()).status == -signal.SIGKILL
+    assert terminal.run("pause", "lift", "platform", "tiktok", **crashes.arm()).status == -signal.SIGKILL
     assert terminal.json("pause", "list") == []
     assert post.deliveries[0] in released(ledger), "the sweep needs no ring"
 

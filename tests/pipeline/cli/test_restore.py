@@ -10,9 +10,9 @@ from pipeline.domain.delivery import State
 from pipeline.recovery.epoch_file import EpochFile
 from pipeline.recovery.send_guard import SendGuard
 from pipeline.store.database import Database
+from tests.backups import back_up_rows, restore_rows
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
-from tests.restoring import keep_rows, put_rows_back
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def restored(terminal: Terminal, ledger: Ledger, epoch_file: EpochFile) -> Itera
     """A post that was due when the database was restored; a worker has noticed the restore."""
     post = ledger.fresh(due=-HOUR)
     worker(ledger.database, epoch_file)
-    keep_rows(ledger.database)
-    put_rows_back(ledger.database)
+    back_up_rows(ledger.database)
+    restore_rows(ledger.database)
     worker(ledger.database, epoch_file)
     yield post
     terminal.run("restore", "accept", "--nothing-sent", "the end of a test")
@@ -85,8 +85,8 @@ def test_before_any_worker_ran_the_command_sees_it_by_itself(
     terminal: Terminal, ledger: Ledger, epoch_file: EpochFile, restored: Post
 ) -> None:
     terminal.text("restore", "accept", "--nothing-sent", "not yet")
-    keep_rows(ledger.database)
-    put_rows_back(ledger.database)
+    back_up_rows(ledger.database)
+    restore_rows(ledger.database)
     assert terminal.json("restore", "status")["state"] == "in doubt"
     assert [one["id"] for one in terminal.json("restore", "list")] == [str(restored.deliveries[0])]
     [accepted] = terminal.json("restore", "accept")
@@ -98,8 +98,8 @@ def test_without_a_mark_it_asks_until_when_and_takes_no_time_to_come(
     terminal: Terminal, ledger: Ledger, epoch_file: EpochFile, restored: Post
 ) -> None:
     terminal.text("restore", "accept", "--nothing-sent", "not yet")
-    keep_rows(ledger.database)
-    put_rows_back(ledger.database)
+    back_up_rows(ledger.database)
+    restore_rows(ledger.database)
     (epoch_file.folder / "mark.json").unlink()
     shown = terminal.json("restore", "status")
     assert (shown["state"], shown["until"]) == ("in doubt", "not known")
