@@ -11,9 +11,9 @@ from adapters.sandbox.store import Record
 _DEFAULT_DELAY_MS = 1000
 
 
-def error_response(status: int, sentence: str) -> web.Response:
+def error_response(status: int, message: str) -> web.Response:
     """Return an error response of the control API."""
-    return json_response({"error": sentence}, status)
+    return json_response({"error": message}, status)
 
 
 class Body:

@@ -48,14 +48,14 @@ def refuse(code: int, subcode: int | None, message: str) -> Refused:
     return Refused(error_response(code, subcode, message))
 
 
-def arguments(call: Call) -> Record:
+def read_parameters(call: Call) -> Record:
     """Return query, form and JSON body as one mapping; the body wins. Files of a multipart form are bytes."""
     if call.parameters is None:
-        call.parameters = dict(call.request.query) | _body(call)
+        call.parameters = dict(call.request.query) | _parse_body(call)
     return call.parameters
 
 
-def _body(call: Call) -> Record:
+def _parse_body(call: Call) -> Record:
     if not call.body:
         return {}
     match call.request.content_type:
@@ -67,7 +67,7 @@ def _body(call: Call) -> Record:
             return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
-def token_of(request: web.Request) -> str:
+def read_url_token(request: web.Request) -> str:
     """Return the access token of header or query, before the body is read; empty if there is none."""
     return request.headers.get("Authorization", "").partition(" ")[2] or request.query.get("access_token", "")
 
@@ -77,7 +77,7 @@ def read_token(call: Call) -> str | None:
     scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
     if scheme in ("Bearer", "OAuth") and text:
         return text
-    return arguments(call).get("access_token")
+    return read_parameters(call).get("access_token")
 
 
 def _rate_limited(wait: int) -> web.Response:

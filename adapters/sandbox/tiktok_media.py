@@ -35,7 +35,7 @@ class MediaCheck:
     bytes: int = 0
 
 
-def utf16_units(text: str) -> int:
+def count_utf16_units(text: str) -> int:
     """Return the length in UTF-16 code units, as TikTok counts it."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 

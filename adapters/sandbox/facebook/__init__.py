@@ -8,7 +8,7 @@ from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.endpoint import mount
 from adapters.sandbox.facebook import feed, oauth, person, photo, post, reel, upload, video, video_object
 from adapters.sandbox.facebook.dialect import PLATFORM
-from adapters.sandbox.graph_dialect import token_of
+from adapters.sandbox.graph_dialect import read_url_token
 
 if TYPE_CHECKING:
     from adapters.sandbox.context import SandboxContext
@@ -69,7 +69,7 @@ def _add_routes(context: "SandboxContext") -> None:
     def _is_me(node: str, request: web.Request) -> bool:
         if node == person.PERSON:
             return True
-        return node == "me" and context.accounts.find_token(PLATFORM, token_of(request)) is not None
+        return node == "me" and context.accounts.find_token(PLATFORM, read_url_token(request)) is not None
 
     for method, node, edge, endpoint in _PATHS:
         context.graph.add_route(_HOST, method, edge, endpoint, _match_name(node))

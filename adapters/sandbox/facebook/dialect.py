@@ -6,7 +6,7 @@ from aiohttp import web
 
 from adapters.sandbox import graph_dialect, graph_node
 from adapters.sandbox.endpoint import Call
-from adapters.sandbox.graph_dialect import arguments, error_response, read_token, refuse
+from adapters.sandbox.graph_dialect import error_response, read_parameters, read_token, refuse
 from adapters.sandbox.responses import Refused, encode, json_response
 from adapters.sandbox.store import Record
 
@@ -92,7 +92,7 @@ def select_fields(call: Call, known: Record, default: str) -> Record:
     Raises:
         Refused: a field is not in `known`.
     """
-    names = _parse_field_names(str(arguments(call).get("fields") or default))
+    names = _parse_field_names(str(read_parameters(call).get("fields") or default))
     for name in names:
         if name not in known:
             raise refuse(100, None, f"(#100) Tried accessing nonexisting field ({name})")
@@ -117,7 +117,7 @@ def _parse_field_names(fields: str) -> list[str]:
 
 def paginate(call: Call, rows: list[Record], default: str, most: int = 100) -> Record:
     """Return one page: at most `limit` rows after the id `after`, with cursors."""
-    given = arguments(call)
+    given = read_parameters(call)
     limit = min(parse_int(given, "limit") or 25, most)
     ids = [row["id"] for row in rows]
     after = given.get("after")

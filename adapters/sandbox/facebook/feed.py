@@ -17,7 +17,7 @@ from adapters.sandbox.facebook.dialect import (
     parse_int,
     quota_response,
 )
-from adapters.sandbox.graph_dialect import arguments, refuse
+from adapters.sandbox.graph_dialect import read_parameters, refuse
 from adapters.sandbox.store import Record
 
 _SCHEDULING = ("scheduled_publish_time",)
@@ -27,7 +27,7 @@ _FIELDS = "created_time,message,id"
 async def create(call: Call) -> web.Response:
     """POST /{page}/feed: live at once, or with published=false an unpublished post."""
     account = authenticate_node_writer(call)
-    given = arguments(call)
+    given = read_parameters(call)
     if any(name in given for name in _SCHEDULING):
         raise refuse(
             100, None, "(#100) This sandbox does not schedule posts: scheduled_publish_time is not supported."
@@ -105,7 +105,7 @@ def _list_kind(call: Call, kind: str) -> web.Response:
 
 
 def _paginate_live(call: Call, account: Record, kind: str | None, fields: str) -> Record:
-    given = arguments(call)
+    given = read_parameters(call)
     since, until = parse_int(given, "since"), parse_int(given, "until")
     now = call.context.clock.now()
     rows = []
@@ -128,7 +128,7 @@ def _video_to_dict(record: Record) -> Record:
 
 
 def _get_step(call: Call) -> str:
-    return "finalize" if is_true(arguments(call), "published", default=True) else "prepare"
+    return "finalize" if is_true(read_parameters(call), "published", default=True) else "prepare"
 
 
 CREATE = Endpoint(

@@ -7,7 +7,7 @@ from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.facebook import person
 from adapters.sandbox.facebook.dialect import DIALECT, PLATFORM, USER, ok
 from adapters.sandbox.grants import GrantRefused, check_client, redeem_code_from_form
-from adapters.sandbox.graph_dialect import arguments, refuse
+from adapters.sandbox.graph_dialect import read_parameters, refuse
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
 
@@ -42,7 +42,7 @@ CONSENT_SCREEN = ConsentScreen(
 
 async def issue_token(call: Call) -> web.Response:
     """GET or POST /oauth/access_token."""
-    given = arguments(call)
+    given = read_parameters(call)
     try:
         if given.get("grant_type") == "fb_exchange_token":
             return _extend_token(call, given)
@@ -69,12 +69,12 @@ def _extend_token(call: Call, given: Record) -> web.Response:
 
 
 def _get_step(call: Call) -> str:
-    return "refresh" if arguments(call).get("grant_type") == "fb_exchange_token" else "oauth"
+    return "refresh" if read_parameters(call).get("grant_type") == "fb_exchange_token" else "oauth"
 
 
 async def debug_token(call: Call) -> web.Response:
     """GET /debug_token?input_token=…&access_token=<app id>|<app secret>."""
-    given = arguments(call)
+    given = read_parameters(call)
     app, _, secret = str(given.get("access_token") or "").partition("|")
     try:
         check_client(call.context, PLATFORM, app, secret)
@@ -110,7 +110,7 @@ def _describe_token(call: Call, app: str, found: Record) -> Record:
 
 
 def _find_owner(call: Call) -> Record | None:
-    given = arguments(call)
+    given = read_parameters(call)
     text = str(given.get("fb_exchange_token") or given.get("code") or "")
     found = call.context.accounts.find_token(PLATFORM, text)
     pages = [] if found is None else found.get("pages", [found["remote_id"]])

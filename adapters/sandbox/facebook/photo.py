@@ -15,7 +15,7 @@ from adapters.sandbox.facebook.dialect import (
     ok,
     quota_response,
 )
-from adapters.sandbox.graph_dialect import arguments, refuse
+from adapters.sandbox.graph_dialect import read_parameters, refuse
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
 from adapters.sandbox.url_fetcher import FetchFailed
@@ -28,7 +28,7 @@ _FORMATS = ("JPEG", "BMP", "PNG", "GIF", "TIFF")
 async def create(call: Call) -> web.Response:
     """POST /{page}/photos with `url` or a file `source`."""
     account = authenticate_node_writer(call)
-    given = arguments(call)
+    given = read_parameters(call)
     is_published = is_true(given, "published", default=True)
     record: Record = {"key": random_digits(15, "12"), "account": account["remote_id"], "post": None}
     record |= {"created": call.context.clock.now(), "alt_text": str(given.get("alt_text_custom") or "")}
@@ -93,7 +93,7 @@ async def delete(call: Call) -> web.Response:
 
 
 def _get_step(call: Call) -> str:
-    return "finalize" if is_true(arguments(call), "published", default=True) else "prepare"
+    return "finalize" if is_true(read_parameters(call), "published", default=True) else "prepare"
 
 
 CREATE = Endpoint(

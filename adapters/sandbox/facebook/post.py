@@ -17,7 +17,7 @@ from adapters.sandbox.facebook.dialect import (
     quota_response,
     select_fields,
 )
-from adapters.sandbox.graph_dialect import arguments, refuse
+from adapters.sandbox.graph_dialect import read_parameters, refuse
 from adapters.sandbox.ledger import to_iso
 from adapters.sandbox.store import Record
 
@@ -138,7 +138,7 @@ async def update(call: Call) -> web.Response:
     """POST /{post} with `is_published=true`: publish it; a repetition does nothing."""
     account = authenticate_writer(call)
     record = _get_own(call, account)
-    given = arguments(call)
+    given = read_parameters(call)
     if "is_published" not in given:
         raise refuse(100, None, "(#100) Only is_published can be changed here.")
     wanted = is_true(given, "is_published", default=False)
@@ -158,7 +158,7 @@ async def delete(call: Call) -> web.Response:
 
 
 def _get_step(call: Call) -> str:
-    return "finalize" if is_true(arguments(call), "is_published", default=False) else "prepare"
+    return "finalize" if is_true(read_parameters(call), "is_published", default=False) else "prepare"
 
 
 READ = Endpoint(platform=PLATFORM, step="look", handle=read, dialect=DIALECT)

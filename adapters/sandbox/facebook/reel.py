@@ -5,7 +5,7 @@ from aiohttp import web
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.facebook import video_object
 from adapters.sandbox.facebook.dialect import DIALECT, PLATFORM, authenticate_node_writer, ok, quota_response
-from adapters.sandbox.graph_dialect import arguments, refuse
+from adapters.sandbox.graph_dialect import read_parameters, refuse
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
@@ -17,7 +17,7 @@ _STATES = {"PUBLISHED": "published", "DRAFT": "draft"}
 async def run_phase(call: Call) -> web.Response:
     """POST /{page}/video_reels with `upload_phase` start or finish."""
     account = authenticate_node_writer(call)
-    given = arguments(call)
+    given = read_parameters(call)
     match given.get("upload_phase"):
         case "start":
             return _start(call, account)
@@ -76,7 +76,7 @@ async def finish(call: Call, record: Record, given: Record, wanted: str) -> None
 
 
 def _get_step(call: Call) -> str:
-    given = arguments(call)
+    given = read_parameters(call)
     is_visible = given.get("upload_phase") == "finish" and given.get("video_state") == "PUBLISHED"
     return "finalize" if is_visible else "prepare"
 

@@ -21,7 +21,7 @@ from adapters.sandbox.facebook.dialect import (
     select_fields,
 )
 from adapters.sandbox.facebook.reel import check_finishable, finish
-from adapters.sandbox.graph_dialect import arguments, error_response, refuse
+from adapters.sandbox.graph_dialect import error_response, read_parameters, refuse
 from adapters.sandbox.ledger import to_iso
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
@@ -36,7 +36,7 @@ _WHOLE_PULL = 256 << 20
 async def create(call: Call) -> web.Response:
     """POST /{page}/videos."""
     account = authenticate_node_writer(call)
-    given = arguments(call)
+    given = read_parameters(call)
     phase = given.get("upload_phase")
     if given.get("file_url"):
         if phase is not None:
@@ -171,7 +171,7 @@ async def update(call: Call) -> web.Response:
     """POST /{video} with `published=true`: publish a video that was finished unpublished, once."""
     account = authenticate_writer(call)
     record = _get_own(call, account)
-    if not is_true(arguments(call), "published", default=False):
+    if not is_true(read_parameters(call), "published", default=False):
         raise refuse(100, None, "(#100) Only published=true can be set here.")
     if record["state"] not in ("processing", "ready"):
         raise refuse(100, None, "(#100) The video is not finished.")
@@ -194,7 +194,7 @@ async def delete(call: Call) -> web.Response:
 
 
 def _get_step(call: Call) -> str:
-    given = arguments(call)
+    given = read_parameters(call)
     is_last = given.get("upload_phase") == "finish" or given.get("file_url")
     if is_last and is_true(given, "published", default=True):
         return "finalize"
@@ -202,7 +202,7 @@ def _get_step(call: Call) -> str:
 
 
 def _get_update_step(call: Call) -> str:
-    return "finalize" if is_true(arguments(call), "published", default=False) else "prepare"
+    return "finalize" if is_true(read_parameters(call), "published", default=False) else "prepare"
 
 
 CREATE = Endpoint(

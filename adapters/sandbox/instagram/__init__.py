@@ -6,7 +6,7 @@ from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.endpoint import mount
-from adapters.sandbox.graph_dialect import token_of
+from adapters.sandbox.graph_dialect import read_url_token
 from adapters.sandbox.instagram import container, create, oauth, publish, read, upload
 from adapters.sandbox.instagram.container import KIND, PLATFORM
 from adapters.sandbox.rate_windows import DAY
@@ -70,4 +70,4 @@ def _add_routes(context: "SandboxContext", host: str) -> None:
 
 
 def _is_instagram_token(context: "SandboxContext", request: web.Request) -> bool:
-    return context.accounts.find_token(PLATFORM, token_of(request)) is not None
+    return context.accounts.find_token(PLATFORM, read_url_token(request)) is not None

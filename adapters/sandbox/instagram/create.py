@@ -6,7 +6,7 @@ from aiohttp import web
 
 from adapters.sandbox.accounts import random_digits
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.graph_dialect import DIALECT, arguments, error_response, ok, refuse
+from adapters.sandbox.graph_dialect import DIALECT, error_response, ok, read_parameters, refuse
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import KIND, PLATFORM
 from adapters.sandbox.instagram.node import authenticate_account
@@ -41,7 +41,7 @@ _KEPT = (
 async def create(call: Call) -> web.Response:
     """POST /{ig}/media."""
     account = authenticate_account(call, "instagram_business_content_publish", "instagram_content_publish")
-    given = arguments(call)
+    given = read_parameters(call)
     window = f"instagram.containers:{account['remote_id']}"
     if call.context.rate_windows.is_full(window, _CONTAINERS_A_DAY, DAY):
         raise Refused(

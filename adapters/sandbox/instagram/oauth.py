@@ -5,7 +5,7 @@ from aiohttp import web
 from adapters.sandbox.consent import ConsentScreen
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.grants import GrantRefused, redeem_code_from_form
-from adapters.sandbox.graph_dialect import DIALECT, arguments, ok, read_token, refuse
+from adapters.sandbox.graph_dialect import DIALECT, ok, read_parameters, read_token, refuse
 from adapters.sandbox.instagram.container import PLATFORM
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused, json_response
@@ -42,7 +42,7 @@ def _authenticate_token(call: Call, grant: str, role: str) -> tuple[Record, Reco
 
 async def issue_token(call: Call) -> web.Response:
     """POST /oauth/access_token (api.instagram.com): exchange a code for a token of one hour."""
-    given = arguments(call)
+    given = read_parameters(call)
     if given.get("grant_type") != "authorization_code":
         raise refuse(100, None, "grant_type must be authorization_code.")
     try:
@@ -85,7 +85,7 @@ async def exchange(call: Call) -> web.Response:
 
 
 def _find_owner(call: Call) -> Record | None:
-    found = call.context.accounts.find_token(PLATFORM, str(arguments(call).get("code") or ""))
+    found = call.context.accounts.find_token(PLATFORM, str(read_parameters(call).get("code") or ""))
     return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
 
 

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from adapters.sandbox.accounts import random_digits
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.graph_dialect import DIALECT, arguments, error_response, ok, refuse
+from adapters.sandbox.graph_dialect import DIALECT, error_response, ok, read_parameters, refuse
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import KIND, PLATFORM
 from adapters.sandbox.instagram.node import authenticate_account
@@ -32,7 +32,7 @@ def _quota_response() -> web.Response:
 async def publish(call: Call) -> web.Response:
     """POST /{ig}/media_publish: publish a container, once; a repetition is refused."""
     account = authenticate_account(call, "instagram_business_content_publish", "instagram_content_publish")
-    record = _get_ready(call, account, str(arguments(call).get("creation_id") or ""))
+    record = _get_ready(call, account, str(read_parameters(call).get("creation_id") or ""))
     if not call.context.rate_windows.take(_get_window_key(account), _get_quota_total(account), DAY):
         raise Refused(_quota_response())
     media_id = random_digits(17, "179")

@@ -6,7 +6,7 @@ from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok.dialect import error_response, refuse
 from adapters.sandbox.tiktok_account import list_privacy_levels
-from adapters.sandbox.tiktok_media import utf16_units
+from adapters.sandbox.tiktok_media import count_utf16_units
 
 
 def check_rate(call: Call, name: str, limit: int) -> None:
@@ -27,7 +27,7 @@ def read_object(body: Record, name: str) -> Record:
 def read_text(info: Record, name: str, max_units: int) -> str:
     """Return a text of at most `max_units` UTF-16 units; empty if absent."""
     value = info.get(name, "")
-    if not isinstance(value, str) or utf16_units(value) > max_units:
+    if not isinstance(value, str) or count_utf16_units(value) > max_units:
         raise refuse(f"{name} must be a text of at most {max_units} UTF-16 units.")
     return value
 

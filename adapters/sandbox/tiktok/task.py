@@ -29,12 +29,12 @@ _PENDING_SHARES_PER_DAY = 5
 
 def check_quota(call: Call, account: Record, *, direct: bool) -> None:
     """Raise Refused if the account has reached its daily limit."""
-    window, limit, code = _daily_limit(account, direct=direct)
+    window, limit, code = _get_daily_limit(account, direct=direct)
     if call.context.rate_windows.is_full(window, limit, DAY):
         raise Refused(error_response(code))
 
 
-def _daily_limit(account: Record, *, direct: bool) -> tuple[str, int, str]:
+def _get_daily_limit(account: Record, *, direct: bool) -> tuple[str, int, str]:
     if direct:
         return f"tiktok.posts:{account['remote_id']}", _POSTS_PER_DAY, "spam_risk_too_many_posts"
     shares = f"tiktok.shares:{account['remote_id']}"
@@ -61,7 +61,7 @@ async def start(context: "SandboxContext", record: Record) -> None:
     """Count the post against the daily limit and start processing."""
     account = context.accounts.find(PLATFORM, record["account"])
     if account is not None:
-        window, limit, code = _daily_limit(account, direct=record["direct"])
+        window, limit, code = _get_daily_limit(account, direct=record["direct"])
         if not context.rate_windows.take(window, limit, DAY):
             record["fail_reason"] = code
     await context.processing.start(KIND, record)
@@ -117,11 +117,11 @@ def _conclude(context: "SandboxContext", record: Record, check: MediaCheck) -> N
     if check.reason or account is None:
         record |= {"state": "FAILED", "reason": check.reason or "auth_removed"}
     else:
-        _go_live(context, record, account, check)
+        _publish(context, record, account, check)
     context.store.put(KIND, record["key"], record)
 
 
-def _go_live(context: "SandboxContext", record: Record, account: Record, check: MediaCheck) -> None:
+def _publish(context: "SandboxContext", record: Record, account: Record, check: MediaCheck) -> None:
     post_id = str(context.new_id())
     moderation_s = 0.0 if context.is_instant else context.settings.moderation_s
     path = "photo" if record["origin"] == "photos" else "video"

@@ -20,7 +20,7 @@ from adapters.sandbox.tiktok_business.dialect import (
     refuse,
 )
 from adapters.sandbox.tiktok_business.property import is_verified
-from adapters.sandbox.tiktok_media import utf16_units
+from adapters.sandbox.tiktok_media import count_utf16_units
 
 _POSTS_PER_MINUTE = 6
 _POSTS_PER_DAY = 15
@@ -124,7 +124,7 @@ def _check_url(call: Call, name: str, url: object) -> str:
 
 def _check_text(info: Record, name: str, max_units: int) -> None:
     value = info.get(name, "")
-    if not isinstance(value, str) or utf16_units(value) > max_units:
+    if not isinstance(value, str) or count_utf16_units(value) > max_units:
         raise refuse(f"post_info.{name}: must be a text of at most {max_units} UTF-16 units.")
 
 

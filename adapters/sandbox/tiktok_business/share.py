@@ -84,11 +84,11 @@ def _conclude(context: "SandboxContext", record: Record, check: MediaCheck) -> N
     if check.reason or account is None:
         record |= {"state": "FAILED", "reason": check.reason or "auth_removed"}
     else:
-        _go_live(context, record, account, check)
+        _publish(context, record, account, check)
     context.store.put(KIND, record["key"], record)
 
 
-def _go_live(context: "SandboxContext", record: Record, account: Record, check: MediaCheck) -> None:
+def _publish(context: "SandboxContext", record: Record, account: Record, check: MediaCheck) -> None:
     post_id = str(context.new_id())
     moderation_s = 0.0 if context.is_instant else context.settings.moderation_s
     path = "photo" if record["sort"] == "photos" else "video"
