@@ -1,4 +1,4 @@
-"""The sandbox the suite is run against: one real process, its control API, its ledger and its journal."""
+"""The sandbox that the suite runs against: a process of its own, its control API, its ledger and its state file."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from adapters.contract import Account, Adapter, Credentials, Draft, Media, Platf
 from adapters.registry import ADAPTERS
 from config.settings import Settings
 from pipeline.wiring import build_platform_settings
-from tests.adapters.conformance.subjects import PADDED, Subject, facts_of
+from tests.adapters.conformance.post_cases import PADDED_SAMPLES, PostCase, make_facts
 from tests.conftest import free_ports
 
 ROOT = Path(__file__).parents[3]
 CONTROL_TOKEN = "control-of-the-conformance-suite"
-STARTS_IN = 60.0
-HAPPENS_IN = 10.0
+START_TIMEOUT = 60.0
+WAIT_TIMEOUT = 10.0
 Record = dict[str, Any]
 
 
 @dataclass(kw_only=True)
-class Ground:
-    """A running sandbox, and how subjects, accounts and adapters are made for it."""
+class Environment:
+    """A running sandbox; makes accounts, drafts and settings for it."""
 
     folder: Path
     port: int
     media_port: int
     adapters: Mapping[Platform, type[Adapter]] = field(default_factory=lambda: ADAPTERS)
     more_settings: Mapping[Platform, PlatformSettings] = field(default_factory=dict)
-    """Of platforms that the program's own settings do not know."""
+    """Settings of platforms that ``config.settings`` does not have."""
     _session: requests.Session = field(default_factory=requests.Session)
     _ledger: list[Record] = field(default_factory=list)
     _read: dict[str, int] = field(default_factory=lambda: {"ledger": 0, "state": 0})
@@ -63,64 +63,66 @@ class Ground:
 
     # --- faults ------------------------------------------------------------------------------------------------------
 
-    def fault(self, stand_in: str, step: str, fault: str, times: int | None = 1, **more: Any) -> str:
-        body = {"platform": stand_in, "step": step, "fault": fault, "times": times, **more}
+    def add_fault(
+        self, sandbox_platform: str, step: str, fault: str, times: int | None = 1, **more: Any
+    ) -> str:
+        body = {"platform": sandbox_platform, "step": step, "fault": fault, "times": times, **more}
         return str(self.control("POST", "faults", body)["id"])
 
-    def spent(self, key: str) -> int:
-        """How often a fault has struck so far."""
+    def count_strikes(self, key: str) -> int:
+        """Return how often a fault has struck."""
         found = next(f for f in self.control("GET", "faults") if f["id"] == key)
         return int(found["times"]) - int(found["left"])
 
-    def calm(self) -> None:
-        """Clears every fault; what was stuck goes on."""
+    def clear_faults(self) -> None:
+        """Clear every fault; stuck processing continues."""
         self.control("DELETE", "faults")
 
-    def later(self, by: timedelta) -> None:
-        """Moves the sandbox's clock."""
+    def advance_clock(self, by: timedelta) -> None:
+        """Advance the sandbox's clock by at least ``by``."""
         self.control("POST", "clock", {"advance_s": int(by.total_seconds()) + 1})
 
-    # --- what is there -----------------------------------------------------------------------------------------------
+    # --- accounts and drafts -----------------------------------------------------------------------------------------
 
-    def account(self, subject: Subject) -> Account:
-        """A new account, so that nothing of an earlier run is in its lists or counts."""
+    def create_account(self, post_case: PostCase) -> Account:
+        """Create a new account, without posts and counts of earlier runs."""
         body = {
-            "platform": subject.stand_in,
+            "platform": post_case.sandbox_platform,
             "username": f"ann-{uuid4().hex[:10]}",
-            "options": subject.of_account,
+            "options": post_case.account_options,
         }
         made = self.control("POST", "accounts", body)
         return Account(
             id=str(uuid4()),
-            platform=subject.platform,
-            connection=subject.connection or made["connection"],
+            platform=post_case.platform,
+            connection=post_case.connection or made["connection"],
             remote_id=made["remote_id"],
             username=made["username"],
             credentials=_credentials(made),
             settings=made.get("settings") or {},
         )
 
-    def reconnected(self, subject: Subject, account: Account) -> Account:
-        """The same account with fresh tokens."""
-        body = {"platform": subject.stand_in, "remote_id": account.remote_id, "state": "valid"}
+    def reconnect(self, post_case: PostCase, account: Account) -> Account:
+        """Return the account with new tokens, as after a person reconnects it."""
+        body = {"platform": post_case.sandbox_platform, "remote_id": account.remote_id, "state": "valid"}
         return replace(account, credentials=_credentials(self.control("POST", "tokens", body)))
 
-    def draft(self, subject: Subject) -> Draft:
-        """A draft that no other run has."""
-        mark = uuid4()
-        link = None if subject.track is None else subject.track.link
+    def make_draft(self, post_case: PostCase) -> Draft:
+        """Return a draft with a unique caption."""
+        unique = uuid4()
+        link = None if post_case.track is None else post_case.track.link
         return Draft(
-            delivery_id=str(mark),
-            caption=f"Conformance {mark.hex} #one #two",
-            kind=subject.draft_kind,
-            media=tuple(self.media(subject, name) for name in subject.files),
-            options=dict(subject.options),
+            delivery_id=str(unique),
+            caption=f"Conformance {unique.hex} #one #two",
+            kind=post_case.draft_kind,
+            media=tuple(self.make_media(post_case, name) for name in post_case.files),
+            options=dict(post_case.options),
             music_url=link,
-            track=subject.track,
+            track=post_case.track,
         )
 
-    def media(self, subject: Subject, name: str) -> Media:
-        """One of the sandbox's samples; its bytes are read as the relay hands them out: exactly, in pieces."""
+    def make_media(self, post_case: PostCase, name: str) -> Media:
+        """Return one of the sandbox's samples; its stream yields exact ranges in pieces, as the relay does."""
         path = self.folder / "media" / name
         video = name.endswith(".mp4")
 
@@ -135,43 +137,39 @@ class Ground:
         return Media(
             url=f"http://127.0.0.1:{self.media_port}/media/{name}",
             kind="video" if video else "image",
-            facts=facts_of(name, path.stat().st_size, shapeless=subject.shapeless),
+            facts=make_facts(name, path.stat().st_size, hides_dimensions=post_case.hides_dimensions),
             stream=stream,
         )
 
-    def settings(self, subject: Subject) -> PlatformSettings:
-        """As bootstrap makes them for the sandbox, with the subject's own options."""
-        made = self.more_settings.get(subject.platform)
+    def make_settings(self, post_case: PostCase) -> PlatformSettings:
+        """Return the settings that the wiring builds for the sandbox, with the case's options."""
+        made = self.more_settings.get(post_case.platform)
         if made is None:
             made = build_platform_settings(
-                Settings.model_validate({"sandbox": {"url": self.base}}), subject.platform
+                Settings.model_validate({"sandbox": {"url": self.base}}), post_case.platform
             )
-        return replace(made, options={**made.options, **subject.of_platform})
+        return replace(made, options={**made.options, **post_case.platform_options})
 
     @staticmethod
-    def in_seconds(seconds: float) -> timedelta:
-        return timedelta(seconds=seconds)
-
-    @staticmethod
-    def until(happens: Callable[[], bool]) -> None:
-        """Polls until it happens; fails when it does not in time."""
-        end = time.monotonic() + HAPPENS_IN
-        while not happens():
-            assert time.monotonic() < end, "it did not happen in time"
+    def wait_until(condition: Callable[[], bool]) -> None:
+        """Poll until the condition is true; fail after WAIT_TIMEOUT seconds."""
+        end = time.monotonic() + WAIT_TIMEOUT
+        while not condition():
+            assert time.monotonic() < end, f"the condition is not true after {WAIT_TIMEOUT} s"
             time.sleep(0.02)
 
-    # --- the judges --------------------------------------------------------------------------------------------------
+    # --- ledger and state file ---------------------------------------------------------------------------------------
 
-    def live(self, account: Account) -> list[Record]:
-        """What went live for an account, as the append-only file has it."""
-        self._ledger += self._appended("ledger")
+    def list_live(self, account: Account) -> list[Record]:
+        """Return the ledger's entries of an account."""
+        self._ledger += self._read_new_lines("ledger")
         return [line for line in self._ledger if line["account"] == account.remote_id]
 
-    def changes(self) -> list[tuple[str, str]]:
-        """Kind and key of every record that the journal has got since the last call."""
-        return [(kind, key) for batch in self._appended("state") for kind, key, _ in batch["o"]]
+    def list_changes(self) -> list[tuple[str, str]]:
+        """Return kind and key of every record written to the state file since the last call."""
+        return [(kind, key) for batch in self._read_new_lines("state") for kind, key, _ in batch["o"]]
 
-    def _appended(self, name: str) -> list[Record]:
+    def _read_new_lines(self, name: str) -> list[Record]:
         with (self.folder / f"{name}.jsonl").open("rb") as file:
             file.seek(self._read[name])
             data = file.read()
@@ -180,36 +178,36 @@ class Ground:
 
 
 @contextmanager
-def sandbox(folder: Path, module: str = "adapters.sandbox", **more: Any) -> Iterator[Ground]:
-    """A sandbox at instant pace without quotas, ended whatever happens; its end must be a clean one."""
+def run_sandbox(folder: Path, module: str = "adapters.sandbox", **more: Any) -> Iterator[Environment]:
+    """Run a sandbox at instant pace without quotas; fail unless it exits with status 0."""
     port, media_port = free_ports(2)
-    line = [sys.executable, "-m", module, "--port", str(port), "--media-port", str(media_port)]
-    line += ["--folder", str(folder), "--pace", "instant", "--no-quotas"]
-    environment = os.environ | {"SLIPWAY_SANDBOX_CONTROL_TOKEN": CONTROL_TOKEN}
-    process = subprocess.Popen(line, env=environment, cwd=ROOT)
-    ground = Ground(folder=folder, port=port, media_port=media_port, **more)
+    command = [sys.executable, "-m", module, "--port", str(port), "--media-port", str(media_port)]
+    command += ["--folder", str(folder), "--pace", "instant", "--no-quotas"]
+    variables = os.environ | {"SLIPWAY_SANDBOX_CONTROL_TOKEN": CONTROL_TOKEN}
+    process = subprocess.Popen(command, env=variables, cwd=ROOT)
+    environment = Environment(folder=folder, port=port, media_port=media_port, **more)
     try:
-        _await(process, f"{ground.base}/control/health")
-        _pad(folder / "media")
-        yield ground
+        _wait_until_up(process, f"{environment.base}/control/health")
+        _make_padded_samples(folder / "media")
+        yield environment
         process.terminate()
         assert process.wait(20) == 0
     finally:
-        ground._session.close()
+        environment._session.close()
         if process.poll() is None:
             process.kill()
             process.wait(10)
 
 
-def _pad(media: Path) -> None:
-    film = (media / "sample.mp4").read_bytes()
-    for name, size in PADDED.items():
-        empty = size - len(film)
-        (media / name).write_bytes(film + empty.to_bytes(4, "big") + b"free" + bytes(empty - 8))
+def _make_padded_samples(media: Path) -> None:
+    sample = (media / "sample.mp4").read_bytes()
+    for name, size in PADDED_SAMPLES.items():
+        empty = size - len(sample)
+        (media / name).write_bytes(sample + empty.to_bytes(4, "big") + b"free" + bytes(empty - 8))
 
 
-def _await(process: subprocess.Popen[bytes], url: str) -> None:
-    end = time.monotonic() + STARTS_IN
+def _wait_until_up(process: subprocess.Popen[bytes], url: str) -> None:
+    end = time.monotonic() + START_TIMEOUT
     while time.monotonic() < end:
         assert process.poll() is None, "the sandbox ended by itself"
         try:

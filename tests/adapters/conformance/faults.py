@@ -1,4 +1,4 @@
-"""Which of the sandbox's faults can meet a subject, and at which of its steps: found out by runs, not by a table."""
+"""Find which faults of the sandbox can strike a post case, and at which steps, by running it."""
 
 from __future__ import annotations
 
@@ -7,70 +7,72 @@ from functools import cache
 from typing import Any
 
 from adapters.sandbox.faults import FAULTS, STEPS, WITHIN
-from tests.adapters.conformance.environment import Ground
-from tests.adapters.conformance.subjects import Subject
-from tests.adapters.conformance.walk import Walk
+from tests.adapters.conformance.environment import Environment
+from tests.adapters.conformance.post_cases import PostCase
+from tests.adapters.conformance.simulation import DeliverySimulation
 
-MANY = 1000
-SOMEBODY_ELSES = {"refresh", "oauth", "consent", "cancel", "any", "status"}
-"""Steps that are no step of a publish, or another word for one."""
+MANY_TIMES = 1000
+EXCLUDED_STEPS = {"refresh", "oauth", "consent", "cancel", "any", "status"}
+"""Steps outside a publish, and aliases."""
 MUSIC_ONLY = {"oembed-no-anchor", "oembed-gone"}
-RARE = {*WITHIN, "spam-block", "quota-exhausted"}
-MOREOVER: Mapping[str, Mapping[str, Any]] = {
+PLATFORM_SPECIFIC = {*WITHIN, "spam-block", "quota-exhausted"}
+FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "late-visibility": {"delay_ms": 5000},
     "latency": {"delay_ms": 10},
     "fail-processing": {"reason": "internal"},
 }
-OF_MEDIA = ("429", "drop")
-"""Everything else is a 503 of the media host, which the fetcher over there cannot tell from a 429."""
-MATTER = tuple(fault for fault in FAULTS if fault not in MUSIC_ONLY)
+MEDIA_FAULTS = ("429", "drop")
+"""Every other fault is a 503 of the media host, which a platform's fetcher cannot distinguish from a 429."""
+TESTED_FAULTS = tuple(fault for fault in FAULTS if fault not in MUSIC_ONLY)
 
 
-def steps_of(ground: Ground, subject: Subject) -> tuple[str, ...]:
-    """The sandbox's names of the steps that this subject's publish and a search for it come by."""
-    return _steps_of(_Key(ground, subject))
+def find_steps(environment: Environment, post_case: PostCase) -> tuple[str, ...]:
+    """Return the sandbox's names of the steps of publishing this case and looking for it."""
+    return _find_steps(_CacheKey(environment, post_case))
 
 
-class _Key:
-    """Hashable by the subject's name alone."""
+class _CacheKey:
+    """A cache key that compares by the case's name alone."""
 
-    def __init__(self, ground: Ground, subject: Subject) -> None:
-        self.ground, self.subject = ground, subject
+    def __init__(self, environment: Environment, post_case: PostCase) -> None:
+        self.environment, self.post_case = environment, post_case
 
     def __hash__(self) -> int:
-        return hash(self.subject.name)
+        return hash(self.post_case.name)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self.subject.name == other.subject.name
+        return isinstance(other, _CacheKey) and self.post_case.name == other.post_case.name
 
 
 @cache
-def _steps_of(key: _Key) -> tuple[str, ...]:
-    ground, subject = key.ground, key.subject
-    ground.calm()
-    asked = {
-        step: ground.fault(subject.stand_in, step, "latency", MANY, delay_ms=0)
+def _find_steps(key: _CacheKey) -> tuple[str, ...]:
+    environment, post_case = key.environment, key.post_case
+    environment.clear_faults()
+    latency_faults = {
+        step: environment.add_fault(post_case.sandbox_platform, step, "latency", MANY_TIMES, delay_ms=0)
         for step in STEPS
-        if step not in SOMEBODY_ELSES
+        if step not in EXCLUDED_STEPS
     }
-    Walk.of(ground, subject).run()
-    touched = {step for step, fault in asked.items() if ground.spent(fault)}
-    ground.calm()
-    return tuple(step for step in STEPS if step in touched)
+    DeliverySimulation.create(environment, post_case).run()
+    steps = {step for step, fault in latency_faults.items() if environment.count_strikes(fault)}
+    environment.clear_faults()
+    return tuple(step for step in STEPS if step in steps)
 
 
-def can_strike(ground: Ground, subject: Subject, fault: str) -> bool:
-    """Whether the fault strikes anywhere on the way of such a post; some are one platform's alone."""
-    return fault not in RARE or _can_strike(_Key(ground, subject), fault)
+def can_strike(environment: Environment, post_case: PostCase, fault: str) -> bool:
+    """Return True if the fault can strike such a post; some faults exist on one platform only."""
+    return fault not in PLATFORM_SPECIFIC or _can_strike(_CacheKey(environment, post_case), fault)
 
 
 @cache
-def _can_strike(key: _Key, fault: str) -> bool:
-    ground, subject = key.ground, key.subject
-    ground.calm()
-    ordered = ground.fault(subject.stand_in, "any", fault, MANY, **MOREOVER.get(fault, {}))
-    walk = Walk.of(ground, subject)
-    walk.run(lambda w: bool(w.looks or w.errors))  # a walk on its own clears faults only later than that
-    struck = ground.spent(ordered) > 0
-    ground.calm()
+def _can_strike(key: _CacheKey, fault: str) -> bool:
+    environment, post_case = key.environment, key.post_case
+    environment.clear_faults()
+    fault_id = environment.add_fault(
+        post_case.sandbox_platform, "any", fault, MANY_TIMES, **FAULT_OPTIONS.get(fault, {})
+    )
+    simulation = DeliverySimulation.create(environment, post_case)
+    simulation.run(lambda s: bool(s.looks or s.errors))  # a longer run would clear the faults
+    struck = environment.count_strikes(fault_id) > 0
+    environment.clear_faults()
     return struck

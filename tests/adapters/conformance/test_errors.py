@@ -1,4 +1,4 @@
-"""What platforms say to the visible call: known codes have their class, everything else is an unknown outcome."""
+"""Error responses to the visible call: known codes have their class, every other response is an unknown outcome."""
 
 from __future__ import annotations
 
@@ -8,79 +8,96 @@ import pytest
 
 from adapters.contract import Platform
 from adapters.errors import AdapterError, OutcomeUnknown
-from tests.adapters.conformance.answering import Answering, Said, answering, told
-from tests.adapters.conformance.codes import BY_HAND, EVERY_ROW, NONSENSE, UNLISTED
-from tests.adapters.conformance.conftest import READY
-from tests.adapters.conformance.environment import Ground
-from tests.adapters.conformance.subjects import Subject
-from tests.adapters.conformance.walk import Walk
+from tests.adapters.conformance.canned_server import (
+    CannedResponse,
+    CannedServer,
+    finalize_against,
+    run_canned_server,
+)
+from tests.adapters.conformance.conftest import CASES
+from tests.adapters.conformance.environment import Environment
+from tests.adapters.conformance.error_cases import (
+    TABLE_CASES,
+    UNDOCUMENTED_RESPONSES,
+    UNLISTED_CODE_RESPONSES,
+    VENDOR_CASES,
+)
+from tests.adapters.conformance.post_cases import PostCase
+from tests.adapters.conformance.simulation import DeliverySimulation
 
-BY_NAME = {s.name: s for s in READY}
-DONE_TWICE = {("tiktok creator video", 201)}
-"""201 is this upload's own yes, whatever its body."""
+BY_NAME = {s.name: s for s in CASES}
+ACCEPTED_STATUSES = {("tiktok creator video", 201)}
+"""Case and status of responses that are no error: 201 completes this upload, whatever its body."""
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Answering]:
-    with answering() as found:
+def server() -> Iterator[CannedServer]:
+    with run_canned_server() as found:
         yield found
 
 
-def _prepared(ground: Ground, subject: Subject) -> Walk:
-    walk = Walk.of(ground, subject)
-    walk.run_prepared()
-    return walk
+def _prepare(environment: Environment, post_case: PostCase) -> DeliverySimulation:
+    simulation = DeliverySimulation.create(environment, post_case)
+    simulation.run_until_ready()
+    return simulation
 
 
-def _error(walk: Walk, server: Answering, said: Said) -> AdapterError:
+def _finalize_error(
+    simulation: DeliverySimulation, server: CannedServer, response: CannedResponse
+) -> AdapterError:
     with pytest.raises(AdapterError) as caught:
-        told(walk, server, said)
+        finalize_against(simulation, server, response)
     shown = f"{caught.value} {caught.value!r}"
-    walk.told.append(shown)
-    assert not walk.leaks()
+    simulation.outputs.append(shown)
+    assert not simulation.list_leaks()
     return caught.value
 
 
-@pytest.mark.parametrize("name", EVERY_ROW)
-def test_every_known_code_has_its_class(ground: Ground, server: Answering, name: str) -> None:
-    walk = _prepared(ground, BY_NAME[name])
+@pytest.mark.parametrize("name", TABLE_CASES)
+def test_every_known_code_has_its_class(environment: Environment, server: CannedServer, name: str) -> None:
+    simulation = _prepare(environment, BY_NAME[name])
     wrong = [
         (code, error, wanted)
-        for code, said, wanted in EVERY_ROW[name]()
-        if type(error := _error(walk, server, said)) is not wanted
+        for code, response, wanted in TABLE_CASES[name]()
+        if type(error := _finalize_error(simulation, server, response)) is not wanted
     ]
     assert not wrong
 
 
-@pytest.mark.parametrize("name", BY_HAND)
-def test_the_tables_say_what_the_vendors_pages_say(ground: Ground, server: Answering, name: str) -> None:
-    walk = _prepared(ground, BY_NAME[name])
+@pytest.mark.parametrize("name", VENDOR_CASES)
+def test_the_tables_say_what_the_vendors_pages_say(
+    environment: Environment, server: CannedServer, name: str
+) -> None:
+    simulation = _prepare(environment, BY_NAME[name])
     wrong = [
         (s, error, wanted)
-        for s, wanted in BY_HAND[name]
-        if type(error := _error(walk, server, s)) is not wanted
+        for s, wanted in VENDOR_CASES[name]
+        if type(error := _finalize_error(simulation, server, s)) is not wanted
     ]
     assert not wrong
 
 
-@pytest.mark.parametrize("name", UNLISTED)
+@pytest.mark.parametrize("name", UNLISTED_CODE_RESPONSES)
 def test_an_unlisted_code_after_the_visible_call_is_an_unknown_outcome(
-    ground: Ground, server: Answering, name: str
+    environment: Environment, server: CannedServer, name: str
 ) -> None:
-    assert type(_error(_prepared(ground, BY_NAME[name]), server, UNLISTED[name])) is OutcomeUnknown
+    assert (
+        type(_finalize_error(_prepare(environment, BY_NAME[name]), server, UNLISTED_CODE_RESPONSES[name]))
+        is OutcomeUnknown
+    )
 
 
 def test_nonsense_after_the_visible_call_is_an_unknown_outcome(
-    ground: Ground, server: Answering, subject: Subject
+    environment: Environment, server: CannedServer, post_case: PostCase
 ) -> None:
-    walk = _prepared(ground, subject)
-    for said in NONSENSE:
-        if (subject.name.partition(",")[0], said.status) not in DONE_TWICE:
-            assert type(_error(walk, server, said)) is OutcomeUnknown, said
+    simulation = _prepare(environment, post_case)
+    for response in UNDOCUMENTED_RESPONSES:
+        if (post_case.name.partition(",")[0], response.status) not in ACCEPTED_STATUSES:
+            assert type(_finalize_error(simulation, server, response)) is OutcomeUnknown, response
 
 
 def test_every_platform_is_asked() -> None:
-    assert {BY_NAME[name].platform for name in EVERY_ROW} == {s.platform for s in READY} == set(Platform)
-    assert set(UNLISTED) >= {n for n in EVERY_ROW if BY_NAME[n].platform is not Platform.PINTEREST} - {
-        "tiktok creator video"
-    }
+    assert {BY_NAME[name].platform for name in TABLE_CASES} == {s.platform for s in CASES} == set(Platform)
+    assert set(UNLISTED_CODE_RESPONSES) >= {
+        n for n in TABLE_CASES if BY_NAME[n].platform is not Platform.PINTEREST
+    } - {"tiktok creator video"}

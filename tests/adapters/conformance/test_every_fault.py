@@ -1,4 +1,4 @@
-"""Every fault at every step of every post kind: one post or a definite no, never two, never a secret."""
+"""Every fault at every step of every post kind: one post or a proven failure, never two posts, no leaked secret."""
 
 from __future__ import annotations
 
@@ -6,54 +6,69 @@ import pytest
 
 from adapters.errors import Permanent
 from pipeline.domain.delivery import Reason, State
-from tests.adapters.conformance.environment import Ground
-from tests.adapters.conformance.faults import MATTER, MOREOVER, OF_MEDIA, can_strike, steps_of
-from tests.adapters.conformance.lost import LOST, WENT_OUT, expected
-from tests.adapters.conformance.subjects import Subject
-from tests.adapters.conformance.walk import Walk
+from tests.adapters.conformance.environment import Environment
+from tests.adapters.conformance.faults import (
+    FAULT_OPTIONS,
+    MEDIA_FAULTS,
+    TESTED_FAULTS,
+    can_strike,
+    find_steps,
+)
+from tests.adapters.conformance.lost_responses import (
+    EFFECT_FAULTS,
+    LOST_RESPONSE_FAULTS,
+    get_documented_outcomes,
+)
+from tests.adapters.conformance.post_cases import PostCase
+from tests.adapters.conformance.simulation import DeliverySimulation
 
-DEFINITE = {"fail-processing", "spam-block"}
-"""Faults that are a platform's last word."""
+FINAL_FAULTS = {"fail-processing", "spam-block"}
+"""Faults that end a post for good."""
 
 
-@pytest.mark.parametrize("fault", MATTER)
-def test_a_fault_costs_no_post_and_makes_no_second_one(ground: Ground, subject: Subject, fault: str) -> None:
-    steps = steps_of(ground, subject)
+@pytest.mark.parametrize("fault", TESTED_FAULTS)
+def test_a_fault_costs_no_post_and_makes_no_second_one(
+    environment: Environment, post_case: PostCase, fault: str
+) -> None:
+    steps = find_steps(environment, post_case)
     assert {"finalize"} <= set(steps)
-    if not can_strike(ground, subject, fault):
+    if not can_strike(environment, post_case, fault):
         return
     for step in steps:
-        if step == "media" and fault not in OF_MEDIA:
+        if step == "media" and fault not in MEDIA_FAULTS:
             continue
-        ground.calm()
-        ground.fault(subject.stand_in, step, fault, 1, **MOREOVER.get(fault, {}))
-        _judge(Walk.of(ground, subject).run(), step, fault)
+        environment.clear_faults()
+        environment.add_fault(post_case.sandbox_platform, step, fault, 1, **FAULT_OPTIONS.get(fault, {}))
+        _check_outcome(DeliverySimulation.create(environment, post_case).run(), step, fault)
 
 
 @pytest.mark.parametrize("fault", ["429", "5xx", "drop", "token-expired"])
 def test_a_look_that_fails_after_a_lost_answer_costs_nothing_either(
-    ground: Ground, subject: Subject, fault: str
+    environment: Environment, post_case: PostCase, fault: str
 ) -> None:
-    ground.fault(subject.stand_in, "finalize", WENT_OUT[0])
+    environment.add_fault(post_case.sandbox_platform, "finalize", EFFECT_FAULTS[0])
     for step in ("look", "read", "upload"):
-        ground.fault(subject.stand_in, step, fault, 1)
-    walk = Walk.of(ground, subject).run()
-    _judge(walk, "finalize, then look", WENT_OUT[0])
-    assert walk.finalized == 1
-    assert len(ground.live(walk.account)) == 1
+        environment.add_fault(post_case.sandbox_platform, step, fault, 1)
+    simulation = DeliverySimulation.create(environment, post_case).run()
+    _check_outcome(simulation, "finalize, then look", EFFECT_FAULTS[0])
+    assert simulation.finalize_calls == 1
+    assert len(environment.list_live(simulation.account)) == 1
 
 
-def _judge(walk: Walk, step: str, fault: str) -> None:
-    live, about = len(walk.ground.live(walk.account)), f"{step}, {fault}: {walk.state}, {walk.errors}"
+def _check_outcome(simulation: DeliverySimulation, step: str, fault: str) -> None:
+    live = len(simulation.environment.list_live(simulation.account))
+    about = f"{step}, {fault}: {simulation.state}, {simulation.errors}"
     assert live <= 1, about
-    if walk.state is State.PUBLISHED:
+    if simulation.state is State.PUBLISHED:
         assert live == 1, about
-    elif walk.state is State.FAILED:
+    elif simulation.state is State.FAILED:
         assert live == 0, about
-        assert fault in DEFINITE or step == "media", about
-        assert walk.seen or any(isinstance(error, Permanent) for error in walk.errors), about
+        assert fault in FINAL_FAULTS or step == "media", about
+        assert simulation.look_results or any(isinstance(error, Permanent) for error in simulation.errors), (
+            about
+        )
     else:
-        assert (walk.state, walk.reason) == (State.BLOCKED, Reason.IS_IT_LIVE), about
-        assert fault in LOST, about
-        assert expected(walk.subject)[live == 0].startswith("left to a person"), about
-    assert not walk.leaks(), about
+        assert (simulation.state, simulation.reason) == (State.BLOCKED, Reason.IS_IT_LIVE), about
+        assert fault in LOST_RESPONSE_FAULTS, about
+        assert get_documented_outcomes(simulation.post_case)[live == 0].startswith("left to a person"), about
+    assert not simulation.list_leaks(), about

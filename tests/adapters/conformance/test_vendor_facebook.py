@@ -1,4 +1,4 @@
-"""facebook-business, Meta's own SDK, run against our Facebook: photos, feed posts, reels, chunked videos, refusals."""
+"""Meta's own SDK, facebook-business, against the Facebook sandbox: photos, posts, reels, chunked videos, refusals."""
 
 from __future__ import annotations
 
@@ -13,53 +13,53 @@ from facebook_business.adobjects.post import Post  # type: ignore[import-untyped
 from facebook_business.exceptions import FacebookRequestError  # type: ignore[import-untyped]
 
 from adapters.contract import Account
-from tests.adapters.conformance.environment import Ground
-from tests.adapters.conformance.meta_sdk import sdk
-from tests.adapters.conformance.subjects import EVERY, PHOTOS
+from tests.adapters.conformance.environment import Environment
+from tests.adapters.conformance.meta_sdk import open_sdk
+from tests.adapters.conformance.post_cases import PHOTOS, POST_CASES
 
-FACEBOOK = next(s for s in EVERY if s.name == "facebook reel")
-
-
-@pytest.fixture
-def account(ground: Ground) -> Account:
-    return ground.account(FACEBOOK)
+FACEBOOK = next(s for s in POST_CASES if s.name == "facebook reel")
 
 
 @pytest.fixture
-def api(ground: Ground, account: Account) -> Iterator[Any]:
-    with sdk(ground, account) as made:
+def account(environment: Environment) -> Account:
+    return environment.create_account(FACEBOOK)
+
+
+@pytest.fixture
+def api(environment: Environment, account: Account) -> Iterator[Any]:
+    with open_sdk(environment, account) as made:
         yield made
 
 
-def _photo(ground: Ground, page: Any, name: str) -> str:
-    url = f"http://127.0.0.1:{ground.media_port}/media/{name}"
+def _upload_photo(environment: Environment, page: Any, name: str) -> str:
+    url = f"http://127.0.0.1:{environment.media_port}/media/{name}"
     return str(page.create_photo(params={"url": url, "published": False})["id"])
 
 
-def test_photos_and_a_feed_post_in_two_phases(ground: Ground, account: Account, api: Any) -> None:
+def test_photos_and_a_feed_post_in_two_phases(environment: Environment, account: Account, api: Any) -> None:
     page = Page(account.remote_id, api=api)
-    attached = [{"media_fbid": _photo(ground, page, name)} for name in PHOTOS]
+    attached = [{"media_fbid": _upload_photo(environment, page, name)} for name in PHOTOS]
     made = page.create_feed(params={"message": "By the SDK", "attached_media": attached, "published": False})
-    assert ground.live(account) == []
+    assert environment.list_live(account) == []
     post = Post(made["id"], api=api)
     assert post.api_get(fields=["is_published"])["is_published"] is False
     post.api_update(params={"is_published": True})
-    [line] = ground.live(account)
+    [line] = environment.list_live(account)
     assert (line["caption"], len(line["media"])) == ("By the SDK", len(PHOTOS))
     assert Post(made["id"], api=api).api_get(fields=["is_published"])["is_published"] is True
     assert [found["id"] for found in page.get_published_posts(fields=["id", "message"])] == [made["id"]]
 
 
-def test_a_feed_post_at_once(ground: Ground, account: Account, api: Any) -> None:
+def test_a_feed_post_at_once(environment: Environment, account: Account, api: Any) -> None:
     made = Page(account.remote_id, api=api).create_feed(params={"message": "At once"})
-    [line] = ground.live(account)
+    [line] = environment.list_live(account)
     assert (line["remote_id"], line["caption"]) == (made["id"], "At once")
 
 
-def test_a_reel(ground: Ground, account: Account, api: Any) -> None:
+def test_a_reel(environment: Environment, account: Account, api: Any) -> None:
     page = Page(account.remote_id, api=api)
     started = page.create_video_reel(params={"upload_phase": "start"})
-    data = (ground.folder / "media" / FACEBOOK.files[0]).read_bytes()
+    data = (environment.folder / "media" / FACEBOOK.files[0]).read_bytes()
     token = account.credentials.access_token.get_secret_value()
     api._session.requests.post(  # the SDK has no call for this host
         started["upload_url"],
@@ -74,32 +74,32 @@ def test_a_reel(ground: Ground, account: Account, api: Any) -> None:
         "description": "r",
     }
     page.create_video_reel(params=finish)
-    [line] = ground.live(account)
+    [line] = environment.list_live(account)
     assert (line["kind"], line["caption"]) == ("reel", "r")
 
 
 @pytest.mark.parametrize("repeats", [False, True])
 def test_its_chunked_uploader(
-    ground: Ground, account: Account, api: Any, monkeypatch: pytest.MonkeyPatch, *, repeats: bool
+    environment: Environment, account: Account, api: Any, monkeypatch: pytest.MonkeyPatch, *, repeats: bool
 ) -> None:
-    """Its uploader is made for ad accounts; only the edge's name is another for a Page."""
+    """The uploader is made for ad accounts; a Page's edge only has a different name."""
 
-    def on_page(self: Any, path: tuple[str, str]) -> Any:
+    def send_to_page(self: Any, path: tuple[str, str]) -> Any:
         return self._api.call("POST", (path[0], "videos"), params=self._params, files=self._files)
 
-    monkeypatch.setattr(video_uploader.VideoUploadRequest, "send", on_page)
-    path = ground.folder / "media" / "sample-2mb.mp4"
+    monkeypatch.setattr(video_uploader.VideoUploadRequest, "send", send_to_page)
+    path = environment.folder / "media" / "sample-2mb.mp4"
     uploader = video_uploader.VideoUploadSession(_Video(account, api, str(path)))
     if repeats:
-        _repeated_chunk(uploader, account, api, path)
+        _repeat_chunk(uploader, account, api, path)
     else:
         assert uploader.start()["id"]
-    [line] = ground.live(account)
+    [line] = environment.list_live(account)
     assert line["media"][0]["bytes"] == path.stat().st_size
 
 
-def _repeated_chunk(uploader: Any, account: Account, api: Any, path: Path) -> None:
-    """A chunk that is there already is refused with 1363037 and the offsets that the SDK goes on from."""
+def _repeat_chunk(uploader: Any, account: Account, api: Any, path: Path) -> None:
+    """Send a chunk twice: the repetition gets 1363037 with the offsets from which the SDK continues."""
     started = uploader._start_request_manager.send_request(uploader.getStartRequestContext()).json()
     uploader._start_offset, uploader._end_offset = int(started["start_offset"]), int(started["end_offset"])
     uploader._session_id = started["upload_session_id"]
@@ -112,10 +112,10 @@ def _repeated_chunk(uploader: Any, account: Account, api: Any, path: Path) -> No
 
 
 class _Video(dict[str, Any]):
-    """What the uploader asks of an AdVideo."""
+    """The part of an AdVideo that the uploader uses."""
 
     class Field:
-        """Its names of the file."""
+        """Names of the fields that hold the file."""
 
         filepath = "filepath"
         slideshow_spec = "slideshow_spec"
@@ -133,9 +133,11 @@ class _Video(dict[str, Any]):
 
 @pytest.mark.parametrize(("state", "code"), [("expired", 190), ("revoked", 190)])
 def test_it_understands_our_refusals(
-    ground: Ground, account: Account, api: Any, state: str, code: int
+    environment: Environment, account: Account, api: Any, state: str, code: int
 ) -> None:
-    ground.control("POST", "tokens", {"platform": "facebook", "remote_id": account.remote_id, "state": state})
+    environment.control(
+        "POST", "tokens", {"platform": "facebook", "remote_id": account.remote_id, "state": state}
+    )
     with pytest.raises(FacebookRequestError) as caught:
         Page(account.remote_id, api=api).create_feed(params={"message": "m"})
     assert caught.value.api_error_code() == code

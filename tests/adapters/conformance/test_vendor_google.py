@@ -1,4 +1,4 @@
-"""google-api-python-client's own resumable uploader, its token refresh and its reads, run against our YouTube."""
+"""google-api-python-client against the YouTube sandbox: its resumable uploader, token refresh and reads."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from googleapiclient.errors import HttpError  # type: ignore[import-untyped]
 from googleapiclient.http import MediaFileUpload, build_http  # type: ignore[import-untyped]
 
 from adapters.contract import Account
-from tests.adapters.conformance.environment import Ground
-from tests.adapters.conformance.subjects import EVERY
+from tests.adapters.conformance.environment import Environment
+from tests.adapters.conformance.post_cases import POST_CASES
 
-YOUTUBE = next(s for s in EVERY if s.name == "youtube video, chunks")
+YOUTUBE = next(s for s in POST_CASES if s.name == "youtube video, chunks")
 CHUNK = 4 * 1024 * 1024
 BODY: Mapping[str, Any] = {
     "snippet": {"title": "By the vendor's client", "description": "d", "tags": ["a"], "categoryId": "22"},
     "status": {"privacyStatus": "public"},
 }
-MOST_STEPS = 30
+MAX_STEPS = 30
 
 
 @pytest.fixture
-def account(ground: Ground) -> Account:
-    return ground.account(YOUTUBE)
+def account(environment: Environment) -> Account:
+    return environment.create_account(YOUTUBE)
 
 
 @pytest.fixture
-def service(ground: Ground, account: Account) -> Iterator[Any]:
-    """The vendor's client with its own discovery document, in which nothing but the host is ours."""
+def service(environment: Environment, account: Account) -> Iterator[Any]:
+    """The vendor's client with its own discovery document, in which only the host is changed."""
     text = files("googleapiclient").joinpath("discovery_cache/documents/youtube.v3.json").read_text("utf-8")
     document = json.loads(text)
-    document |= {"rootUrl": f"{ground.base}/youtube/", "baseUrl": f"{ground.base}/youtube/"}
+    document |= {"rootUrl": f"{environment.base}/youtube/", "baseUrl": f"{environment.base}/youtube/"}
     refresh = account.credentials.refresh_token
     assert refresh is not None
     granted = Credentials(  # type: ignore[no-untyped-call]
         token=account.credentials.access_token.get_secret_value(),
         refresh_token=refresh.get_secret_value(),
-        token_uri=f"{ground.base}/google-oauth/token",
+        token_uri=f"{environment.base}/google-oauth/token",
         client_id="slipway-sandbox",
         client_secret="sandbox-secret",
     )
@@ -53,17 +53,20 @@ def service(ground: Ground, account: Account) -> Iterator[Any]:
     built.close()
 
 
-def _request(ground: Ground, service: Any) -> Any:
+def _make_insert_request(environment: Environment, service: Any) -> Any:
     media = MediaFileUpload(
-        str(ground.folder / "media" / YOUTUBE.files[0]), mimetype="video/mp4", chunksize=CHUNK, resumable=True
+        str(environment.folder / "media" / YOUTUBE.files[0]),
+        mimetype="video/mp4",
+        chunksize=CHUNK,
+        resumable=True,
     )
     return service.videos().insert(part="snippet,status", body=BODY, media_body=media)
 
 
-def _uploaded(request: Any, *, retries: int = 0) -> tuple[Mapping[str, Any], int]:
-    """Chunk after chunk as the vendor's documentation shows it; cuts are answered by calling it again."""
+def _upload(request: Any, *, retries: int = 0) -> tuple[Mapping[str, Any], int]:
+    """Upload all chunks as the vendor's documentation shows, repeating failed calls; return video and failures."""
     cuts = 0
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_STEPS):
         try:
             _, made = request.next_chunk(num_retries=retries)
         except (OSError, HttpError):
@@ -72,22 +75,22 @@ def _uploaded(request: Any, *, retries: int = 0) -> tuple[Mapping[str, Any], int
             continue
         if made is not None:
             return made, cuts
-    raise AssertionError("the upload gets nowhere")
+    raise AssertionError("the upload does not finish")
 
 
-def _is_all_there(ground: Ground, account: Account, made: Mapping[str, Any]) -> None:
-    [line] = ground.live(account)
-    data = (ground.folder / "media" / YOUTUBE.files[0]).read_bytes()
+def _check_complete(environment: Environment, account: Account, made: Mapping[str, Any]) -> None:
+    [line] = environment.list_live(account)
+    data = (environment.folder / "media" / YOUTUBE.files[0]).read_bytes()
     assert line["remote_id"] == made["id"]
     assert line["media"][0]["bytes"] == len(data)
     assert line["media"][0]["sha256"] == sha256(data).hexdigest()
 
 
-def test_its_uploader_uploads(ground: Ground, account: Account, service: Any) -> None:
-    made, cuts = _uploaded(_request(ground, service))
+def test_its_uploader_uploads(environment: Environment, account: Account, service: Any) -> None:
+    made, cuts = _upload(_make_insert_request(environment, service))
     assert cuts == 0
     assert made["snippet"]["title"] == BODY["snippet"]["title"]
-    _is_all_there(ground, account, made)
+    _check_complete(environment, account, made)
     seen = service.videos().list(part="status,processingDetails", id=made["id"]).execute()
     assert [item["id"] for item in seen["items"]] == [made["id"]]
     mine = service.channels().list(part="contentDetails", mine=True).execute()["items"][0]
@@ -99,35 +102,37 @@ def test_its_uploader_uploads(ground: Ground, account: Account, service: Any) ->
 @pytest.mark.parametrize("fault", ["drop", "5xx", "effect-then-drop", "effect-then-5xx", "short-store"])
 @pytest.mark.parametrize("step", ["upload", "finalize"])
 def test_its_uploader_probes_and_resumes(
-    ground: Ground, account: Account, service: Any, step: str, fault: str
+    environment: Environment, account: Account, service: Any, step: str, fault: str
 ) -> None:
-    ground.fault("youtube", step, fault)
-    made, cuts = _uploaded(_request(ground, service))
+    environment.add_fault("youtube", step, fault)
+    made, cuts = _upload(_make_insert_request(environment, service))
     assert cuts == (fault != "short-store")
-    _is_all_there(ground, account, made)
+    _check_complete(environment, account, made)
 
 
-def test_its_uploader_asks_again_by_itself_after_5xx(ground: Ground, account: Account, service: Any) -> None:
-    ground.fault("youtube", "prepare", "5xx")
-    made, cuts = _uploaded(_request(ground, service), retries=1)
+def test_its_uploader_asks_again_by_itself_after_5xx(
+    environment: Environment, account: Account, service: Any
+) -> None:
+    environment.add_fault("youtube", "prepare", "5xx")
+    made, cuts = _upload(_make_insert_request(environment, service), retries=1)
     assert cuts == 0
-    _is_all_there(ground, account, made)
+    _check_complete(environment, account, made)
 
 
 def test_its_credentials_are_refreshed_at_our_token_host(
-    ground: Ground, account: Account, service: Any
+    environment: Environment, account: Account, service: Any
 ) -> None:
-    ground.control(
+    environment.control(
         "POST", "tokens", {"platform": "youtube", "remote_id": account.remote_id, "state": "expired"}
     )
-    made, cuts = _uploaded(_request(ground, service))
+    made, cuts = _upload(_make_insert_request(environment, service))
     assert cuts == 0
-    _is_all_there(ground, account, made)
+    _check_complete(environment, account, made)
 
 
-def test_it_understands_our_refusals(ground: Ground, service: Any) -> None:
-    ground.fault("youtube", "prepare", "quota-exhausted")
+def test_it_understands_our_refusals(environment: Environment, service: Any) -> None:
+    environment.add_fault("youtube", "prepare", "quota-exhausted")
     with pytest.raises(HttpError) as caught:
-        _request(ground, service).next_chunk()
+        _make_insert_request(environment, service).next_chunk()
     assert caught.value.status_code == 403
     assert caught.value.error_details[0]["reason"] in {"quotaExceeded", "dailyLimitExceeded"}

@@ -1,4 +1,4 @@
-"""Step 7: the entries for the registry and the suite's table of subjects, and a sandbox that serves Mammoth."""
+"""Step 7: the entries for the registry and the suite's table of post cases, and a sandbox that serves Mammoth."""
 
 from __future__ import annotations
 
@@ -8,54 +8,58 @@ from pathlib import Path
 import pytest
 
 from pipeline import wiring
-from tests.adapters.conformance.conftest import waiting_passes
-from tests.adapters.conformance.environment import Ground, sandbox
-from tests.adapters.conformance.subjects import MB2, PHOTO, PHOTOS, Subject
+from tests.adapters.conformance.conftest import advance_clock_by_waits
+from tests.adapters.conformance.environment import Environment, run_sandbox
+from tests.adapters.conformance.post_cases import PHOTO, PHOTOS, VIDEO_2MB, PostCase
 from tests.adapters.example.mammoth.adapter import Mammoth
 from tests.adapters.example.settings import HOSTS, WithMammoth
 from tests.adapters.example.word import MAMMOTH
 
-__all__ = ["waiting_passes"]
+__all__ = ["advance_clock_by_waits"]
 README = Path(__file__).parent / "mammoth" / "README.md"
 
 
-def _subject(kind: str, files: tuple[str, ...], variant: str = "") -> Subject:
-    return Subject(
+def _make_case(kind: str, files: tuple[str, ...], variant: str = "") -> PostCase:
+    return PostCase(
         options={"spoiler_text": "tusks", "visibility": "unlisted"},
         platform=MAMMOTH,
         kind=kind,
         variant=variant,
-        stand_in="mammoth",
+        sandbox_platform="mammoth",
         files=files,
-        searched=True,
+        is_searched=True,
         readme=README,
     )
 
 
-SUBJECTS = (_subject("images", PHOTO, "one"), _subject("images", PHOTOS), _subject("video", MB2))
+POST_CASES = (
+    _make_case("images", PHOTO, "one"),
+    _make_case("images", PHOTOS),
+    _make_case("video", VIDEO_2MB),
+)
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     """A sandbox that the tests of a module share."""
     folder = tmp_path_factory.mktemp("mammoth")
-    with sandbox(folder, "tests.adapters.example.sandbox", adapters={MAMMOTH: Mammoth}) as ground:
-        settings = WithMammoth.model_validate({"sandbox": {"url": ground.base}})
+    with run_sandbox(folder, "tests.adapters.example.sandbox", adapters={MAMMOTH: Mammoth}) as environment:
+        settings = WithMammoth.model_validate({"sandbox": {"url": environment.base}})
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(wiring.SANDBOX_HOSTS, MAMMOTH, HOSTS)
-            ground.more_settings = {MAMMOTH: wiring.build_platform_settings(settings, MAMMOTH)}
-        yield ground
+            environment.more_settings = {MAMMOTH: wiring.build_platform_settings(settings, MAMMOTH)}
+        yield environment
 
 
 @pytest.fixture
-def ground(shared: Ground) -> Ground:
+def environment(shared: Environment) -> Environment:
     """The shared sandbox, with the faults of earlier tests cleared."""
-    shared.calm()
+    shared.clear_faults()
     return shared
 
 
-@pytest.fixture(params=SUBJECTS, ids=lambda s: s.name.replace(" ", "_"))
-def subject(request: pytest.FixtureRequest) -> Subject:
+@pytest.fixture(params=POST_CASES, ids=lambda s: s.name.replace(" ", "_"))
+def post_case(request: pytest.FixtureRequest) -> PostCase:
     """Each post kind of Mammoth."""
-    found: Subject = request.param
+    found: PostCase = request.param
     return found

@@ -9,16 +9,17 @@ import pytest
 from adapters.contract import Adapter
 from adapters.errors import AdapterError, CredentialsRevoked, OutcomeUnknown
 from adapters.http import HttpClient
-from tests.adapters.conformance.answering import Said, answering, told
-from tests.adapters.conformance.codes import NONSENSE
-from tests.adapters.conformance.environment import Ground
-from tests.adapters.conformance.lost import told as rows_of
-from tests.adapters.conformance.subjects import Subject
+from tests.adapters.conformance.canned_server import CannedResponse, finalize_against, run_canned_server
+from tests.adapters.conformance.environment import Environment
+from tests.adapters.conformance.error_cases import UNDOCUMENTED_RESPONSES
+from tests.adapters.conformance.lost_responses import read_outcome_table
+from tests.adapters.conformance.post_cases import PostCase
+from tests.adapters.conformance.simulation import DeliverySimulation
 from tests.adapters.conformance.test_every_fault import (
     test_a_fault_costs_no_post_and_makes_no_second_one,
     test_a_look_that_fails_after_a_lost_answer_costs_nothing_either,
 )
-from tests.adapters.conformance.test_lost_answers import (
+from tests.adapters.conformance.test_lost_responses import (
     test_a_post_of_another_delivery_is_never_taken_for_ours,
     test_a_post_that_did_not_go_out_is_proven_absent_or_left_to_a_person,
     test_a_post_that_went_out_is_never_sent_again,
@@ -31,8 +32,7 @@ from tests.adapters.conformance.test_steps import (
     test_looks_change_nothing,
     test_one_changing_request_makes_one_post,
 )
-from tests.adapters.conformance.walk import Walk
-from tests.adapters.example.conftest import README, SUBJECTS
+from tests.adapters.example.conftest import POST_CASES, README
 from tests.adapters.example.mammoth import limits
 from tests.adapters.example.mammoth.errors import TABLE
 
@@ -51,24 +51,28 @@ __all__ = [
 ]
 
 
-def test_what_it_says_to_the_visible_call_is_understood(ground: Ground, subject: Subject) -> None:
-    walk = Walk.of(ground, subject)
-    walk.run_prepared()
-    listed: list[tuple[Said, type[AdapterError]]] = [
-        (Said(status=status, body={"error": "…"}), row.error) for status, row in TABLE.items()
+def test_what_it_says_to_the_visible_call_is_understood(
+    environment: Environment, post_case: PostCase
+) -> None:
+    simulation = DeliverySimulation.create(environment, post_case)
+    simulation.run_until_ready()
+    listed: list[tuple[CannedResponse, type[AdapterError]]] = [
+        (CannedResponse(status=status, body={"error": "…"}), row.error) for status, row in TABLE.items()
     ]
-    nonsense: list[tuple[Said, type[AdapterError]]] = [(said, OutcomeUnknown) for said in NONSENSE]
-    with answering() as server:
-        for said, wanted in [*listed, *nonsense]:
+    nonsense: list[tuple[CannedResponse, type[AdapterError]]] = [
+        (response, OutcomeUnknown) for response in UNDOCUMENTED_RESPONSES
+    ]
+    with run_canned_server() as server:
+        for response, wanted in [*listed, *nonsense]:
             with pytest.raises(wanted) as caught:
-                told(walk, server, said)
+                finalize_against(simulation, server, response)
             assert type(caught.value) is wanted
 
 
-def test_over_its_limits_are_problems_and_no_request(ground: Ground, subject: Subject) -> None:
+def test_over_its_limits_are_problems_and_no_request(environment: Environment, post_case: PostCase) -> None:
     client = HttpClient()
-    adapter = ground.adapters[subject.platform](client, ground.settings(subject))
-    draft, account = ground.draft(subject), ground.account(subject)
+    adapter = environment.adapters[post_case.platform](client, environment.make_settings(post_case))
+    draft, account = environment.make_draft(post_case), environment.create_account(post_case)
     assert adapter.problems(draft, account) == []
     assert draft.media[0].facts is not None
     huge = replace(draft.media[0].facts, bytes=limits.VIDEO_BYTES + 1, content_type="image/x-nothing")
@@ -79,17 +83,19 @@ def test_over_its_limits_are_problems_and_no_request(ground: Ground, subject: Su
     assert client.calls == []
 
 
-def test_it_is_an_adapter_whose_grant_can_be_asked_for_and_not_renewed(ground: Ground) -> None:
-    adapter = ground.adapters[SUBJECTS[0].platform](HttpClient(), ground.settings(SUBJECTS[0]))
-    account = ground.account(SUBJECTS[0])
+def test_it_is_an_adapter_whose_grant_can_be_asked_for_and_not_renewed(environment: Environment) -> None:
+    adapter = environment.adapters[POST_CASES[0].platform](
+        HttpClient(), environment.make_settings(POST_CASES[0])
+    )
+    account = environment.create_account(POST_CASES[0])
     assert isinstance(adapter, Adapter)
     assert [found.remote_id for found in adapter.discover(account.credentials)] == [account.remote_id]
     assert adapter.authorize_url("https://us.example/back", "s", "c").startswith(
-        f"{ground.base}/mammoth/oauth"
+        f"{environment.base}/mammoth/oauth"
     )
     with pytest.raises(CredentialsRevoked):
         adapter.refresh(account)
 
 
 def test_its_readme_has_a_row_for_every_post_kind() -> None:
-    assert set(rows_of(README)) == {s.kind for s in SUBJECTS}
+    assert set(read_outcome_table(README)) == {s.kind for s in POST_CASES}

@@ -20,9 +20,9 @@ from pipeline.stages import post_rules as rules
 from pipeline.stages.post_request import PostRequest, Refusal
 from pipeline.store.accounts.accounts import AccountRow
 from pipeline.wiring import list_post_options
-from tests.adapters.conformance.environment import Ground
-from tests.adapters.conformance.subjects import Subject
-from tests.adapters.conformance.walk import Walk
+from tests.adapters.conformance.environment import Environment
+from tests.adapters.conformance.post_cases import PostCase
+from tests.adapters.conformance.simulation import DeliverySimulation
 from tests.adapters.example.mammoth.adapter import Mammoth
 from tests.adapters.example.mammoth.options import MammothOptions
 from tests.adapters.example.word import MAMMOTH
@@ -113,8 +113,8 @@ def test_a_post_of_images_is_a_status() -> None:
     assert find_kind(Mammoth.capabilities, find_form("slideshow", 2), is_inbox_draft=False) == "images"
 
 
-def test_it_is_published_with_the_status(ground: Ground, subject: Subject) -> None:
-    walk = Walk.of(ground, subject).run()
-    [live] = ground.live(walk.account)
+def test_it_is_published_with_the_status(environment: Environment, post_case: PostCase) -> None:
+    simulation = DeliverySimulation.create(environment, post_case).run()
+    [live] = environment.list_live(simulation.account)
     published = live["extra"]["status"]
-    assert {name: published[name] for name in SECTION} == SECTION == subject.options
+    assert {name: published[name] for name in SECTION} == SECTION == post_case.options
