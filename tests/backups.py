@@ -1,4 +1,4 @@
-"""Backing up and putting back a database of the tests, in each of the ways an operator has."""
+"""Back up and restore a test database in each way an operator can: file copy, dump, rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.conftest import Engines
 
 
 class Backups:
-    """Of one database. Whoever is connected to it is cut off, as by a server that stops."""
+    """Backups of one database. Copying or replacing files ends its sessions, as a server stop does."""
 
     def __init__(self, engines: Engines, url: str, folder: Path) -> None:
         self._url = url
@@ -23,28 +23,28 @@ class Backups:
         self._copy = f"{self._name}_backup"
 
     def copy_files(self) -> None:
-        """A copy of its files, made by the server."""
+        """Copy the database's files, as the server's CREATE DATABASE … TEMPLATE does."""
         self._alone(
             f"DROP DATABASE IF EXISTS {self._copy}", f"CREATE DATABASE {self._copy} TEMPLATE {self._name}"
         )
 
     def restore_files(self) -> None:
-        """The copy of its files."""
+        """Replace the database by the copy of its files."""
         self._alone(
             f"DROP DATABASE {self._name} WITH (FORCE)", f"CREATE DATABASE {self._name} TEMPLATE {self._copy}"
         )
 
     def dump(self) -> None:
-        """What `pg_dump` makes, while everything runs."""
+        """Dump the database with `pg_dump` while it is in use."""
         self._tool("pg_dump", "--format=custom", f"--file={self._dump}", self._name)
 
     def restore_dump(self) -> None:
-        """What `pg_restore` makes of that, in a database of the same name."""
+        """Replace the database by the dump, with `pg_restore`."""
         self._alone(f"DROP DATABASE {self._name} WITH (FORCE)", f"CREATE DATABASE {self._name}")
         self._tool("pg_restore", "--exit-on-error", f"--dbname={self._name}", str(self._dump))
 
     def drop_copy(self) -> None:
-        """The copy is removed."""
+        """Drop the copy of the files."""
         self._alone(f"DROP DATABASE IF EXISTS {self._copy}")
 
     def _alone(self, *statements: str) -> None:
@@ -53,20 +53,20 @@ class Backups:
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [self._name]
             )
             for statement in statements:
-                c.execute(statement)  # names of this file
+                c.execute(statement)  # only names from this module
 
     def _tool(self, name: str, *words: str) -> None:
         to = [f"--host={self._engines.postgres.sockets}", f"--username={ROLE}", "--no-password"]
         subprocess.run([find_binary(name), *to, *words], check=True, capture_output=True, timeout=60)
 
     def rows(self) -> None:
-        """A backup of the rows alone."""
+        """Back up the rows only."""
         database = Database(self._url)
         back_up_rows(database)
         database.close()
 
     def restore_row_copy(self) -> None:
-        """The rows into the same tables."""
+        """Restore the rows into the existing tables."""
         database = Database(self._url)
         restore_rows(database)
         database.close()
@@ -80,7 +80,7 @@ METHODS: Mapping[str, tuple[Callable[[Backups], None], Callable[[Backups], None]
 
 
 def back_up_rows(database: Database) -> None:
-    """A backup of the rows alone, beside their tables: quick, for what is done with older rows."""
+    """Copy all rows into the schema ``backup``: faster than a dump, for tests that only need older rows."""
     with database.begin() as c:
         c.exec_driver_sql("DROP SCHEMA IF EXISTS backup CASCADE")
         c.exec_driver_sql("CREATE SCHEMA backup")
@@ -89,7 +89,7 @@ def back_up_rows(database: Database) -> None:
 
 
 def restore_rows(database: Database) -> None:
-    """The rows of the backup into the same tables, as `pg_restore --data-only` does."""
+    """Replace all rows by those of the schema ``backup``, as `pg_restore --data-only` does."""
     with database.begin() as c:
         c.exec_driver_sql("SET LOCAL session_replication_role = replica")  # no triggers, no foreign keys
         for table in _tables(c):
@@ -105,5 +105,5 @@ def _tables(c: Connection) -> list[str]:
 
 
 def drop_pool(database: Database) -> None:
-    """Forgets connections that were cut off: what the pool does by itself at the first error."""
+    """Drop pooled connections that the server has ended, as the pool does itself after the first error."""
     database.engine.dispose()

@@ -1,6 +1,6 @@
-"""Start real engines for the tests that ask: one PostgreSQL and one Valkey a run, a fresh migrated database a test.
+"""Shared fixtures: one PostgreSQL and one Valkey per run, a fresh migrated database per test.
 
-What a test does not use is neither imported nor started, so that a test of the domain takes a second or two.
+Engines are imported and started on first use, so that a run of pure tests takes a second or two.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 
 TEMPLATE = "migrated"
 SHARED = "SHARED_POSTGRES"
-"""Environment variable: the folder of a running server with the template, for `make mutation`."""
+"""Environment variable: folder of a running PostgreSQL that holds the template; `make mutation` sets it."""
 HERE = Path(__file__).parent
 PROOF = HERE / "proof"
 MEMORY, ROOM = "/dev/shm", 4 << 30
-"""The file system in memory, and the bytes that have to be free in it."""
+"""The in-memory file system, and the bytes that must be free in it."""
 LONGEST_FIRST = ("flow", "pipeline/embedded", "model", "test_compose.py", "pipeline/cli", "bench", "chaos")
-"""The folders of the longest tests: these run first, so that no worker still has one when the others are done."""
+"""Folders of the longest tests. They run first, so that no pytest worker starts one when the others are done."""
 _numbers = count(1)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Skip the proof, a lane of its own (`make proof`), unless the command line names it."""
+    """Skip the proof unless the command line names it; `make proof` runs it separately."""
     if collection_path != PROOF:
         return None
     named = [Path(arg.partition("::")[0]).resolve() for arg in config.args]
@@ -48,7 +48,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the longest folders first, the rest by file, so that tests named one by one share their module's fixtures."""
+    """Sort the longest folders first and the rest by file, so that tests named one by one share module fixtures."""
     items.sort(key=_turn)
 
 
@@ -60,7 +60,7 @@ def _turn(item: pytest.Item) -> tuple[int, str]:
 
 
 class Engines:
-    """The run's engines in one folder (its path is short enough for sockets), each started on its first use."""
+    """The engines of one run, each started on first use. The folder's path must be short enough for sockets."""
 
     def __init__(self, folder: Path, started: ExitStack) -> None:
         self.folder, self._started = folder, started
@@ -80,17 +80,14 @@ class Engines:
 
 
 def fast_folder() -> str:
-    """Return a folder in memory if a whole run fits there: tests make hundreds of databases, and none outlives them.
-
-    Benchmarks do not use it: they measure what a commit to disk costs.
-    """
+    """Return the in-memory file system if a run fits, else /tmp. Benchmarks measure commits and use the disk."""
     has_room = os.path.isdir(MEMORY) and shutil.disk_usage(MEMORY).free > ROOM  # noqa: PTH112
     return MEMORY if has_room else "/tmp"
 
 
 @pytest.fixture(scope="session")
 def engines() -> Iterator[Engines]:
-    """PostgreSQL and Valkey out of the wheels, for the whole run; they end with it, however it ends."""
+    """PostgreSQL and Valkey for the whole run; stopped at its end, also after an error."""
     folder = Path(tempfile.mkdtemp(prefix="slipway-test-", dir=fast_folder()))
     try:
         with ExitStack() as started:
@@ -101,14 +98,14 @@ def engines() -> Iterator[Engines]:
 
 @pytest.fixture(scope="session")
 def migrated(engines: Engines) -> str:
-    """Name of a database with today's tables and no rows; a template, never to be connected to."""
+    """Name of the template database: current tables, no rows. An open connection to it would block copies."""
     if SHARED not in os.environ:
         make_template(engines.postgres)
     return TEMPLATE
 
 
 def make_template(postgres: Postgres) -> None:
-    """Create the database that ``migrated`` names."""
+    """Create the template database and migrate it."""
     from pipeline.store.migrate import upgrade
 
     with postgres.connect() as connection:
@@ -138,21 +135,21 @@ def database_url(engines: Engines, migrated: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def module_database_url(engines: Engines, migrated: str) -> Iterator[str]:
-    """A fresh migrated database for this module's tests together."""
+    """One migrated database shared by the tests of a module."""
     with database(engines, migrated) as url:
         yield url
 
 
 @pytest.fixture(scope="package")
 def package_database_url(engines: Engines, migrated: str) -> Iterator[str]:
-    """A fresh migrated database for this folder's tests together."""
+    """One migrated database shared by the tests of a folder."""
     with database(engines, migrated) as url:
         yield url
 
 
 @pytest.fixture
 def empty_database_url(engines: Engines) -> Iterator[str]:
-    """A database without tables: for tests of migrations."""
+    """A database without tables, for tests of migrations."""
     with database(engines, "template0") as url:
         yield url
 
@@ -165,13 +162,13 @@ def broker_url(engines: Engines) -> str:
 
 @pytest.fixture(scope="module")
 def module_broker_url(engines: Engines) -> str:
-    """An empty broker for this module's tests together."""
+    """An empty broker shared by the tests of a module."""
     return _empty_broker(engines)
 
 
 @pytest.fixture(scope="session")
 def vault_key() -> str:
-    """The run's vault key."""
+    """A vault key shared by the run."""
     from cryptography.fernet import Fernet
 
     return Fernet.generate_key().decode()
@@ -187,7 +184,7 @@ def environment(database_url: str, broker_url: str, vault_key: str, tmp_path: Pa
 def module_environment(
     module_database_url: str, module_broker_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
-    """The environment variables for the processes of this module's tests."""
+    """The environment variables for processes that the tests of a module share."""
     folder = tmp_path_factory.mktemp("slipway")
     return environment_of(module_database_url, module_broker_url, vault_key, folder)
 
@@ -201,21 +198,21 @@ def fork_server() -> Iterator[ForkServer]:
 
 @pytest.fixture
 def crashes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Crashes]:
-    """The failpoints at which a process dies in this test; the test fails if one of them was not reached."""
+    """The failpoints at which this test crashes a process; the test fails if one of them is not reached."""
     with track_crashes(request.node, tmp_path, lambda: request.getfixturevalue("fork_server")) as mine:
         yield mine
 
 
 @pytest.fixture
 def settings(environment: dict[str, str]) -> Settings:
-    """The settings that `environment` spells."""
+    """The settings read from `environment`."""
     from config.settings import load
 
     return load(environment)
 
 
 def free_ports(number: int) -> list[int]:
-    """Return ports without a listener, all different."""
+    """Return *number* different ports without a listener."""
     probes = [socket.socket() for _ in range(number)]
     for probe in probes:
         probe.bind(("127.0.0.1", 0))
@@ -226,7 +223,7 @@ def free_ports(number: int) -> list[int]:
 
 
 def environment_of(database_url: str, broker_url: str, vault_key: str, folder: Path) -> dict[str, str]:
-    """Return this process's environment without settings of Slipway, plus these."""
+    """Return this process's environment with Slipway's settings replaced by these."""
     from config.settings import PREFIX
 
     clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}

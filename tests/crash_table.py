@@ -1,8 +1,8 @@
-"""At which failpoints each test has a process die: one row a test, and every failpoint in one of them.
+"""Crash table: the failpoints at which each test crashes a process. Every failpoint is in at least one row.
 
-A test takes its points from here, by the fixture ``crashes``, and fails when no process came to one of them. That the
-rows and the source name the same failpoints is checked too (``tests/model/test_points.py``). What else dies on each
-platform stands in ``tests/proof``.
+A test reads its row through the fixture ``crashes`` and fails if a process did not reach one of its failpoints.
+``tests/model/test_points.py`` checks that the table and the source name the same failpoints. ``tests/proof/points.py``
+is the table of crashes that are repeated on every platform.
 """
 
 from __future__ import annotations
@@ -162,33 +162,33 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
         "rotation.sealed",
     ),
 }
-"""Test -> the points. One that is parametrized by ``point`` dies at one of them each time."""
+"""Test -> failpoints. A test parametrized by ``point`` crashes at one of them per case."""
 
 
 def get_points(test: str) -> tuple[str, ...]:
-    """The row of a test, for its parametrization; ``test`` is the end of its name in the table."""
+    """Return the failpoints of the row whose name ends with *test*, to parametrize that test."""
     [row] = [points for name, points in CRASHES.items() if name.endswith(test)]
     return row
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Crashes:
-    """The failpoints of one test, and the files that tell that a process came to them."""
+    """The failpoints of one test. ``folder`` gets one file per failpoint that a process reached."""
 
     points: tuple[str, ...]
     folder: Path
     fork_server: Callable[[], ForkServer]
 
     def arm(self, *points: str, does: str = "kill") -> dict[str, str]:
-        """The environment of a process that dies at these (default: at all), at each once."""
+        """Return environment variables that crash a process once at each of these failpoints (default: all)."""
         return arm_failpoints({point: self.folder / point for point in points or self.points}, does)
 
     def has_reached(self, point: str) -> bool:
-        """Whether a process came to it."""
+        """Return whether a process reached the failpoint."""
         return (self.folder / point).exists()
 
     def crash(self, environment: Mapping[str, str], point: str, call: str, *arguments: object) -> None:
-        """Has a process of its own do a piece of work (``tests.crash_tasks``) and die at this point of it."""
+        """Run a function of ``tests.crash_tasks`` in a process of its own, and assert that it is killed at *point*."""
         ended = run(
             self.fork_server(),
             self.folder.parent,
@@ -196,18 +196,18 @@ class Crashes:
             call=call,
             arguments=arguments,
         )
-        assert ended.status == -signal.SIGKILL, f"it lived on past {point}: {ended}"
+        assert ended.status == -signal.SIGKILL, f"the process was not killed at {point}: {ended}"
 
 
 def arm_failpoints(files: Mapping[str, Path], does: str = "kill") -> dict[str, str]:
-    """The one place that spells what ``pipeline.failpoint`` reads: point -> the file that makes it happen once."""
+    """Return the environment variable that ``pipeline.failpoint`` reads. *files*: failpoint -> its marker file."""
     unknown = {point.partition("[")[0] for point in files} - known.failpoints().keys()
     assert not unknown, f"there is no failpoint {unknown}"
     return {"FAILPOINTS": ",".join(f"{point}={does}@{file}" for point, file in files.items())}
 
 
 def merge_armed(*armed: Mapping[str, str]) -> dict[str, str]:
-    """Several of ``arm_failpoints`` in one environment."""
+    """Combine several results of ``arm_failpoints`` into one environment."""
     return {"FAILPOINTS": ",".join(word for one in armed for word in one.values())}
 
 
@@ -215,12 +215,12 @@ def merge_armed(*armed: Mapping[str, str]) -> dict[str, str]:
 def track_crashes(
     test: pytest.Function, folder: Path, fork_server: Callable[[], ForkServer]
 ) -> Iterator[Crashes]:
-    """The failpoints at which a process dies in this test: at each, or the test fails."""
+    """Yield the failpoints of *test*; afterwards fail if one of them was not reached."""
     mine = Crashes(points=_row(test), folder=folder / "crashes", fork_server=fork_server)
     mine.folder.mkdir()
     yield mine
-    lived = [point for point in mine.points if not mine.has_reached(point)]
-    assert not lived, f"nothing came to {lived}"
+    missed = [point for point in mine.points if not mine.has_reached(point)]
+    assert not missed, f"no process reached {missed}"
 
 
 def _row(test: pytest.Function) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
-"""Pieces of work that a process of its own does, and may die in: ``Crashes.of`` has one of these forked and run.
+"""Functions that ``Crashes.crash`` runs in a process of their own, which is killed at a failpoint.
 
-Arguments come as JSON. The house is the environment's; where a platform has part in it, a script stands for it.
+Arguments are JSON values. Settings come from the environment; platforms are scripted adapters.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from pipeline.maintenance import JOBS
 from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.maintenance.rebuild_broker import rebuild_broker
 from pipeline.stages import publish as publishing
-from pipeline.stages import reachability
 from pipeline.stages.ingest import accept
 from pipeline.stages.post_request import PostRequest
 from pipeline.store.accounts.oauth_sessions import CLI
@@ -28,25 +27,26 @@ from pipeline.store.deliveries.dead_letters import Scope
 from pipeline.store.vault_rotation import rotate
 from pipeline.wiring import get_context
 from tests.pipeline.scripted_adapter import Script, raising, with_script
+from tests.pipeline.single_check import run_check
 
 
-def chore(name: str) -> None:
-    """One tick of a chore."""
+def run_job(name: str) -> None:
+    """Run one maintenance job once."""
     JOBS[name](get_context())
 
 
 def rebuild() -> None:
-    """What `slipway broker rebuild` does."""
+    """Rebuild the broker, as `slipway broker rebuild` does."""
     rebuild_broker(get_context(), per_second=100_000, on_progress=lambda _: None)
 
 
-def find_addresses(url: str) -> None:
-    """The chore that finds addresses, at a platform that knows this one."""
+def fill_missing_urls(url: str) -> None:
+    """Run ``fill_urls`` against a platform that returns *url*."""
     fill_urls(with_script(get_context(), Script(look=lambda _: Published(remote_id=url, url=url))))
 
 
 def publish(delivery: str, generation: int, what: str) -> None:
-    """One slice at a platform that behaves like this."""
+    """Run one publish slice; *what* names a script of ``_PLATFORMS``."""
     publishing.publish(with_script(get_context(), _PLATFORMS[what]), UUID(delivery), generation)
 
 
@@ -67,12 +67,12 @@ _PLATFORMS: Mapping[str, Script] = {
 
 
 def check(check_id: str) -> None:
-    """One try of one URL."""
-    reachability.run_check(get_context(), UUID(check_id))
+    """Run one attempt of a check."""
+    run_check(get_context(), UUID(check_id))
 
 
 def ingest(key: str, request: Mapping[str, object]) -> None:
-    """One post, as the API takes it."""
+    """Accept one post as the API does."""
     with get_context().database.begin() as c:
         caller = find_caller(c, key)
     assert caller is not None
@@ -81,7 +81,7 @@ def ingest(key: str, request: Mapping[str, object]) -> None:
 
 
 def cancel(key: str, posts: list[str]) -> None:
-    """Takes posts back, as the API does."""
+    """Cancel posts as the API does."""
     with get_context().database.begin() as c:
         caller = find_caller(c, key)
     assert caller is not None
@@ -89,21 +89,21 @@ def cancel(key: str, posts: list[str]) -> None:
 
 
 def discard(workspace: str, letters: list[str]) -> None:
-    """Gives dead letters up."""
+    """Discard dead letters."""
     scope = Scope(workspace=UUID(workspace))
     dead_letters.discard(get_context(), scope, [UUID(x) for x in letters], why="not worth it", who="a test")
 
 
 def decline(platform: str, state: str) -> None:
-    """A person came back and had said no."""
+    """Complete an OAuth sign-in that the user declined."""
     connect.decline_authorization(get_context(), Platform(platform), state, "access_denied", CLI)
 
 
 def refresh(account: str, version: int) -> None:
-    """Renews an account's tokens."""
+    """Refresh an account's tokens."""
     credentials.refresh(get_context(), UUID(account), version)
 
 
-def seal(keys: str) -> None:
-    """Seals every secret with the newest of these keys, one at a time."""
+def rotate_keys(keys: str) -> None:
+    """Re-encrypt every secret with the newest of these keys, one row per transaction."""
     rotate(get_context().database, keys, lambda _: None, batch=1)

@@ -1,7 +1,7 @@
-"""Runs the command, or a piece of work, in a fresh process for each order, forked from one that has imported all.
+"""Fork server: run each order in a child process forked from this one, which has imported everything.
 
-Each is the whole process: its own environment, folder, streams and exit status. Only the second of imports that every
-start costs is paid once.
+A child has its own environment, working folder, streams and exit status; it saves only the second that imports take.
+An order is a line of JSON on stdin; the answer is the child's exit status.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def become(order: dict[str, Any]) -> NoReturn:
             main()
     except SystemExit as end:
         status = end.code or 0
-    except BaseException:  # noqa: BLE001  as the interpreter would, at the end of a process
+    except BaseException:  # noqa: BLE001  as the interpreter does at exit
         traceback.print_exc()
         status = 1
     sys.stdout.flush()

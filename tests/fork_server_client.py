@@ -1,4 +1,4 @@
-"""Fresh processes in a few milliseconds each, forked from ``tests/fork_server.py``, which has imported everything."""
+"""Start processes in a few milliseconds each by forking ``tests/fork_server.py``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ForkServer = subprocess.Popen[str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """What a process left."""
+    """Exit status and output of a forked process."""
 
     status: int
     stdout: str
@@ -25,7 +25,7 @@ class Result:
 
 @contextmanager
 def fork_server() -> Iterator[ForkServer]:
-    """What the processes of a test run are forked from."""
+    """Start the fork server; stop it afterwards."""
     script = [sys.executable, "-m", "tests.fork_server"]
     root = Path(__file__).parents[1]
     with subprocess.Popen(
@@ -40,7 +40,7 @@ def fork_server() -> Iterator[ForkServer]:
 def run(
     process: ForkServer, folder: Path, environment: Mapping[str, str], stdin: str = "", **order: Any
 ) -> Result:
-    """Run one order, ``words`` of the command or a ``call`` into ``tests.crash_tasks``, and wait for its end."""
+    """Run one order and wait for it. *order*: ``words`` of the CLI, or a ``call`` of ``tests.crash_tasks``."""
     files = {name: folder / name for name in ("stdin", "stdout", "stderr")}
     files["stdin"].write_text(stdin)
     files["stdout"].write_text("")

@@ -1,7 +1,7 @@
-"""The whole system as real processes on engines of a run: what the flow tests, the chaos run and the benchmarks drive.
+"""Run the whole system as real processes, for the flow tests, the proof, the chaos run and the benchmarks.
 
-Every part is a plain process of its own session, killed by its process id. Timings are short so that rescues and
-settle windows pass in a test's time; the rules between them are the production ones.
+Each part is a process in its own session and is killed by process id. ``FAST`` shortens timings so that leases and
+settle windows end within a test; the consistency rules between settings are those of production.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 @dataclass(kw_only=True)
 class Stack:
-    """One running system. ``environment`` is what its parts are started with."""
+    """One running system. ``environment``: the variables its parts are started with."""
 
     environment: dict[str, str]
     folder: Path
@@ -60,9 +60,9 @@ class Stack:
     accounts: dict[str, UUID] = field(default_factory=dict)
     remote: dict[str, str] = field(default_factory=dict)
     owner: str = "tester"
-    """Username of the accounts in use."""
+    """Username of the current sandbox accounts."""
     tree: Path = Path(__file__).parent.parent
-    """The code that its parts run."""
+    """Source tree that the parts run."""
 
     def __post_init__(self) -> None:
         self.environment |= {
@@ -77,7 +77,7 @@ class Stack:
     # --- parts -------------------------------------------------------------------------------------------------------
 
     def start(self, name: str, *command: str, **more: str) -> None:
-        """Starts one part; its output goes to a log of its own."""
+        """Start one part; its output goes to ``NAME.log`` in the folder."""
         with (self.folder / f"{name}.log").open("ab") as log:
             self.parts[name] = subprocess.Popen(
                 [sys.executable, "-m", *command],
@@ -89,7 +89,7 @@ class Stack:
             )
 
     def start_sandbox(self, *flags: str) -> None:
-        """The platforms' stand-ins, and wait until they answer."""
+        """Start the sandbox and wait until it answers."""
         self.start(
             "sandbox",
             "adapters.sandbox",
@@ -104,12 +104,12 @@ class Stack:
             *flags,
             SLIPWAY_SANDBOX_CONTROL_TOKEN=CONTROL_TOKEN,
         )
-        until(lambda: answers(f"{self.sandbox}/control/health"), 60)
+        until(lambda: is_answering(f"{self.sandbox}/control/health"), 60)
 
     def start_worker(
         self, group: str, name: str | None = None, slots: int = 8, queues: Sequence[str] = (), **more: str
     ) -> None:
-        """One worker process of a group; ``queues``: only these of its queues."""
+        """Start one worker process of a group. *queues* limits it to these queues of the group."""
         name = name or group
         self.start(
             name,
@@ -127,20 +127,20 @@ class Stack:
             "--without-mingle",
             "-l",
             "WARNING",
-            **more,
+            **{"SLIPWAY_WORKER__SLOTS": str(slots), **more},
         )
 
     def start_beat(self) -> None:
-        """The ticker."""
+        """Start Celery beat."""
         self.start("beat", "celery", "-A", "pipeline.worker.app", "beat", "-l", "WARNING")
 
     def start_api(self, processes: int = 1) -> None:
-        """The HTTP server, and wait until it answers."""
+        """Start the API server and wait until it answers."""
         self.start("api", "pipeline.cli", "api", SLIPWAY_API__PROCESSES=str(processes))
-        until(lambda: answers(f"{self.api}/healthz"), 60)
+        until(lambda: is_answering(f"{self.api}/healthz"), 60)
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL, *, wait: bool = True) -> None:
-        """Ends one part by its process id, its whole session with it."""
+        """Send a signal to one part and all processes of its session."""
         part = self.parts[name]
         if part.poll() is None:
             os.killpg(part.pid, number)
@@ -148,29 +148,29 @@ class Stack:
             part.wait(60)
 
     def stop(self) -> None:
-        """Ends everything."""
+        """Kill all parts."""
         for name in list(self.parts):
             self.kill(name)
         self.context.database.close()
 
-    # --- what is out there -------------------------------------------------------------------------------------------
+    # --- the sandbox -------------------------------------------------------------------------------------------------
 
     @property
     def sandbox(self) -> str:
-        """Where the platforms are."""
+        """Origin of the sandbox."""
         return f"http://127.0.0.1:{self.ports[0]}"
 
     @property
     def api(self) -> str:
-        """Where we are."""
+        """Origin of the API."""
         return f"http://127.0.0.1:{self.ports[2]}"
 
     def media(self, name: str) -> str:
-        """The URL of a sample."""
+        """Return the URL of a sample file."""
         return f"http://127.0.0.1:{self.ports[1]}/media/{name}"
 
     def control(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """One call to the sandbox's control."""
+        """Call the sandbox's control API."""
         answer = requests.request(
             method,
             f"{self.sandbox}/control/{path}",
@@ -182,24 +182,24 @@ class Stack:
         return answer.json()
 
     def ledger(self) -> list[dict[str, Any]]:
-        """What went live: the judge, not our tables."""
+        """Return the sandbox's ledger of what went live; tests assert on it instead of our tables."""
         lines: list[dict[str, Any]] = self.control("GET", "ledger")
         return lines
 
     def live(self, caption: str) -> list[dict[str, Any]]:
-        """What went live with this caption."""
+        """Return the ledger lines whose caption contains *caption*."""
         return [line for line in self.ledger() if caption in str(line["caption"])]
 
     def fault(self, platform: str, step: str, fault: str, times: int | None = 1, **more: Any) -> None:
-        """Orders a fault."""
+        """Order a fault from the sandbox, for *times* requests (None: until deleted)."""
         self.control(
             "POST", "faults", {"platform": platform, "step": step, "fault": fault, "times": times, **more}
         )
 
-    # --- who publishes -----------------------------------------------------------------------------------------------
+    # --- workspace and accounts --------------------------------------------------------------------------------------
 
     def seed(self, *platforms: str) -> None:
-        """A workspace with a key and one sandbox account for each of these."""
+        """Create a workspace, a key, and a sandbox account on each of these platforms."""
         with self.context.database.begin() as c:
             self.workspace = create_workspace(c, name="Tests")
             self.key = create_key(c, self.workspace, "tests")
@@ -215,7 +215,7 @@ class Stack:
         options: Mapping[str, Any] | None = None,
         name: str | None = None,
     ) -> UUID:
-        """Adds (or connects again) one sandbox account. ``name``: ours for it, where a platform has several."""
+        """Connect or reconnect one sandbox account. *name*: key in ``remote``, default the platform."""
         usual = {"default_board": True} if platform == "pinterest" else {}
         options = dict(usual if options is None else options)
         made = self.control(
@@ -236,21 +236,21 @@ class Stack:
                 settings=settings or made.get("settings", {}),
             )
 
-    def tokens(self, platform: str, state: str) -> None:
-        """Expires or revokes the account's tokens over there, or makes them valid."""
+    def set_tokens(self, platform: str, state: str) -> None:
+        """Set the account's tokens in the sandbox to expired, revoked or valid."""
         self.control(
             "POST", "tokens", {"platform": platform, "remote_id": self.remote[platform], "state": state}
         )
 
     def reconnect(self, platform: str) -> None:
-        """A person connected the account again: fresh tokens, active."""
-        self.tokens(platform, "valid")
+        """Reconnect the account with valid tokens."""
+        self.set_tokens(platform, "valid")
         self.connect(platform, self.owner)
 
     # --- posting -----------------------------------------------------------------------------------------------------
 
     def post(self, **body: Any) -> requests.Response:
-        """POST /posts."""
+        """Send POST /posts and return the response."""
         return requests.post(
             f"{self.api}/api/partner/v1/posts",
             json=body,
@@ -258,10 +258,10 @@ class Stack:
             headers={"Authorization": f"Bearer {self.key}"},
         )
 
-    def accepted(
+    def create_post(
         self, caption: str, *platforms: str, media: Mapping[str, Any] | None = None, **more: Any
     ) -> str:
-        """Posts and returns the id; the post must be taken."""
+        """Create a post, assert 201, and return its id."""
         answer = self.post(
             caption=caption,
             media=media or {"type": "video", "url": self.media("sample.mp4")},
@@ -273,7 +273,7 @@ class Stack:
         return identity
 
     def read(self, post: str) -> dict[str, Any]:
-        """GET /posts/{id}, its data."""
+        """Return the data of GET /posts/{id}."""
         answer = requests.get(
             f"{self.api}/api/partner/v1/posts/{post}",
             timeout=10,
@@ -284,19 +284,21 @@ class Stack:
         return data
 
     def state(self, post: str, platform: str) -> dict[str, Any]:
-        """One account's part of a post."""
+        """Return the state of a post on one platform."""
         return next(s for s in self.read(post)["accounts"]["states"] if s["platform"] == platform)
 
-    def reaches(self, post: str, state: str, platform: str = "tiktok", seconds: float = 40) -> dict[str, Any]:
-        """Waits until one account's part is in this state."""
+    def await_state(
+        self, post: str, state: str, platform: str = "tiktok", seconds: float = 40
+    ) -> dict[str, Any]:
+        """Wait until the delivery on *platform* is in this state."""
         return until(
             lambda: found if (found := self.state(post, platform))["state"] == state else None,
             seconds,
             lambda: f"{platform} is {self.state(post, platform)}, not {state}",
         )
 
-    def becomes(self, post: str, status: str, seconds: float = 40) -> dict[str, Any]:
-        """Waits until the post has this status."""
+    def await_status(self, post: str, status: str, seconds: float = 40) -> dict[str, Any]:
+        """Wait until the post has this status."""
         return until(
             lambda: found if (found := self.read(post))["status"] == status else None,
             seconds,
@@ -305,7 +307,7 @@ class Stack:
 
 
 def credentials(made: Mapping[str, Any]) -> Credentials:
-    """The sandbox's tokens as ours."""
+    """Convert the sandbox's answer to ``Credentials``."""
     now = datetime.now(UTC)
     more = made.get("refresh_expires_in")
     return Credentials(
@@ -318,7 +320,7 @@ def credentials(made: Mapping[str, Any]) -> Credentials:
 
 
 def until(happens: Callable[[], T | None], seconds: float, why: Callable[[], str] | None = None) -> T:
-    """Polls until it happens; fails with what was seen instead."""
+    """Poll until *happens* returns a value other than None and False, and return it; else fail with *why*."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if (found := happens()) is not None and found is not False:
@@ -327,8 +329,8 @@ def until(happens: Callable[[], T | None], seconds: float, why: Callable[[], str
     raise AssertionError(why() if why else "it did not happen in time")
 
 
-def answers(url: str) -> bool:
-    """Whether somebody is there and says that all is well."""
+def is_answering(url: str) -> bool:
+    """Return whether the URL answers with a success status."""
     try:
         return requests.get(url, timeout=2).ok
     except requests.RequestException:
@@ -336,8 +338,8 @@ def answers(url: str) -> bool:
 
 
 @contextmanager
-def running(environment: dict[str, str], folder: Path, ports: Sequence[int]) -> Iterator[Stack]:
-    """A stack that is ended whatever happens."""
+def run_stack(environment: dict[str, str], folder: Path, ports: Sequence[int]) -> Iterator[Stack]:
+    """Yield a stack; kill its parts afterwards."""
     stack = Stack(environment=environment, folder=folder, ports=ports)
     try:
         yield stack
@@ -345,4 +347,4 @@ def running(environment: dict[str, str], folder: Path, ports: Sequence[int]) -> 
         stack.stop()
 
 
-__all__ = ["FAST", "Stack", "credentials", "running", "store_credentials", "until"]
+__all__ = ["FAST", "Stack", "credentials", "run_stack", "store_credentials", "until"]

@@ -1,7 +1,7 @@
-"""docker-compose.yml, without Docker: each of our services is run as the plain process its container would run.
+"""Test docker-compose.yml without Docker: run each Slipway service as a plain process.
 
-The command is the image's entry point and the service's command; the environment is the example file under the
-service's own; only addresses are the test's. A service is well when the health check written in the file says so.
+The command is the image's entry point plus the service's command. The environment is .env.example overridden by the
+service's own; only addresses are the test's. The health check in the file decides whether a service is healthy.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ ANSWERING = [name for name in OURS if "healthcheck" in SERVICES[name]]
 PORTS = {"8000": "SLIPWAY_API__PORT", "5555": "SLIPWAY_FLOWER__PORT"}
 STARTS_WITHIN = 60.0
 CLOSING = 5
-"""Seconds beyond its time that a part takes to close its lines."""
+"""Seconds a service may take beyond its shutdown setting, to close connections."""
 
 
 @pytest.fixture(scope="module")
 def ports() -> dict[str, str]:
-    """The port in the file -> the one used here."""
+    """Port in the file -> port used here."""
     return dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
 
 
 @pytest.fixture(scope="module")
 def production(module_environment: dict[str, str], ports: dict[str, str]) -> dict[str, str]:
-    """The environment of every service: the example file, with the test's engines, and no sandbox."""
+    """The environment common to all services: .env.example with the test's engines and without the sandbox."""
     example = {name: value or "" for name, value in dotenv_values(ROOT / "config" / ".env.example").items()}
     here = {name: ports[port] for port, name in PORTS.items()}
     path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -61,7 +61,7 @@ def production(module_environment: dict[str, str], ports: dict[str, str]) -> dic
 def running(
     production: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Path]]:
-    """Every service of ours that keeps running, started; name -> its log."""
+    """Start every long-running Slipway service. Service -> its log."""
     logs = tmp_path_factory.mktemp("logs")
     started: dict[str, subprocess.Popen[bytes]] = {}
     for name in OURS:
@@ -91,7 +91,7 @@ def command_of(name: str) -> list[str]:
 
 
 def environment_of(name: str, production: dict[str, str]) -> dict[str, str]:
-    """The service's own wins over the file, as in compose; but its addresses are the container's."""
+    """Merge the service's own environment over the common one, as compose does; bind loopback."""
     own = {
         key: value
         for key, value in SERVICES[name].get("environment", {}).items()
@@ -101,7 +101,7 @@ def environment_of(name: str, production: dict[str, str]) -> dict[str, str]:
 
 
 def check_of(name: str, ports: dict[str, str]) -> list[str]:
-    """The service's health check as a command, on the ports used here."""
+    """Return the service's health check as a command, with the ports used here."""
     kind, *words = SERVICES[name]["healthcheck"]["test"]
     here = [re.sub("|".join(ports), lambda found: ports[found[0]], word).replace("$$", "$") for word in words]
     return here if kind == "CMD" else ["sh", "-c", *here]

@@ -1,4 +1,4 @@
-"""What holds for every file: short modules, links that lead somewhere, the field's words, no path of a machine."""
+"""Check the repository's files: module length, wording of product code, links of Markdown pages."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LONGEST = 400
-"""Lines of a product module that a reader holds in the head."""
+"""Lines a product module may have."""
 PRONOUNS = re.compile(r"\b(nobody|somebody|whoever|anybody|told|anew)\b", re.IGNORECASE)
-"""Words that stand where a component should be named."""
+"""Words that replace the name of a component."""
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -61,7 +61,7 @@ def test_links_of_a_page_lead_to_files_and_headings_that_exist(page: Path) -> No
 
 
 def _anchors(page: Path) -> set[str]:
-    """GitHub's anchors of the headings of a page."""
+    """Return GitHub's anchors of the page's headings."""
     headings = re.findall(r"^#+ +(.+?)\s*$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -16,14 +16,14 @@ from pathlib import Path
 from types import FrameType
 
 from tests.bench import cost, deliveries, flushed, footprint, ingest, lateness, reading, slots, streams
-from tests.bench.environment import Ground, prepared
+from tests.bench.environment import BenchEnvironment, open_environment
 from tests.bench.figures import Figure
-from tests.bench.machine import Bystanders, load, machine, warning
+from tests.bench.machine import CpuUsage, load, machine, warning
 from tests.bench.meaning import MEANING
-from tests.bench.scale import FULL, LIMIT, PATIENT, QUICK
-from tests.bench.table import lines, report
+from tests.bench.scale import FULL, LIMIT, LONG_LIMIT, QUICK
+from tests.bench.table import format_lines, report
 
-MEASUREMENTS: dict[str, Callable[[Ground], Iterator[Figure]]] = {
+MEASUREMENTS: dict[str, Callable[[BenchEnvironment], Iterator[Figure]]] = {
     "ingest": ingest.measure,
     "deliveries": deliveries.measure,
     "cost": cost.measure,
@@ -36,45 +36,45 @@ MEASUREMENTS: dict[str, Callable[[Ground], Iterator[Figure]]] = {
 }
 
 
-class TookTooLong(BaseException):
+class MeasurementTimeout(BaseException):
     """A measurement passed its limit. No Exception, so that nothing on the way takes it for a failure of its own."""
 
 
 def main() -> int:
     """Exit status: 0, or 1 when a measurement failed (the others are shown all the same)."""
-    wanted = _arguments()
+    arguments = _arguments()
     busy, began = load(), time.monotonic()
     when = datetime.now(UTC)
     if said := warning(busy):
-        _say(said)
-    scale, limit = QUICK if wanted.quick else FULL, LIMIT
-    if wanted.posts:
-        scale, limit = replace(scale, posts_to_read=wanted.posts), PATIENT
-    with prepared(scale, _say) as ground:
-        found, failed, others = _measured(ground, wanted.names or list(MEASUREMENTS), limit)
-        about = machine(ground)
+        _log(said)
+    scale, limit = QUICK if arguments.quick else FULL, LIMIT
+    if arguments.posts:
+        scale, limit = replace(scale, posts_to_read=arguments.posts), LONG_LIMIT
+    with open_environment(scale, _log) as environment:
+        found, failed, others = _run_measurements(environment, arguments.names or list(MEASUREMENTS), limit)
+        about = machine(environment)
     seconds = time.monotonic() - began
     print("\n" + ", ".join(f"{name} {value}" for name, value in about.items()))
     print(f"load at start {busy:.2f}, now {load():.2f}; {when:%Y-%m-%d %H:%M} UTC, {seconds:.0f} s")
     print(
         "others used meanwhile: " + ", ".join(f"{name} {cores:.2f} cores" for name, cores in others.items())
     )
-    print("\n".join(filter(None, [said, "Quick: too short to quote." * wanted.quick])) + "\n")
-    print("\n".join(lines(found)) + "\n")
-    for name in wanted.names or MEASUREMENTS:
+    print("\n".join(filter(None, [said, "Quick: too short to quote." * arguments.quick])) + "\n")
+    print("\n".join(format_lines(found)) + "\n")
+    for name in arguments.names or MEASUREMENTS:
         print(f"{name}: {MEANING[name]}")
     for name, why in failed.items():
         print(f"FAILED {name}: {why}")
-    if wanted.json:
+    if arguments.json:
         more = {
             "at": when.isoformat(),
             "load_at_start": busy,
             "seconds": seconds,
-            "quick": wanted.quick,
+            "quick": arguments.quick,
             "failed": failed,
             "others_used_cores": others,
         }
-        wanted.json.write_text(json.dumps(report(found, MEANING, about, more), indent=2) + "\n")
+        arguments.json.write_text(json.dumps(report(found, MEANING, about, more), indent=2) + "\n")
     return 1 if failed else 0
 
 
@@ -88,39 +88,39 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--posts", type=int, metavar="N", help="posts that `reading` reads among; 10000000: half an hour"
     )
-    wanted = parser.parse_args()
-    if wrong := [name for name in wanted.names if name not in MEASUREMENTS]:
+    arguments = parser.parse_args()
+    if wrong := [name for name in arguments.names if name not in MEASUREMENTS]:
         parser.error(f"there is no measurement {', '.join(wrong)}; there are {', '.join(MEASUREMENTS)}")
-    return wanted
+    return arguments
 
 
-def _measured(
-    ground: Ground, names: list[str], limit: float
+def _run_measurements(
+    environment: BenchEnvironment, names: list[str], limit: float
 ) -> tuple[list[Figure], dict[str, str], dict[str, float]]:
     found: list[Figure] = []
     failed: dict[str, str] = {}
     others: dict[str, float] = {}
     for name in names:
-        began = Bystanders.now()
-        _say(f"{name} …")
+        began = CpuUsage.now()
+        _log(f"{name} …")
         try:
-            with _limited(limit):
-                found.extend(MEASUREMENTS[name](ground))  # what came before a failure is kept
-        except (Exception, TookTooLong) as error:  # noqa: BLE001  said below; the other measurements are worth having
+            with _time_limit(limit):
+                found.extend(MEASUREMENTS[name](environment))  # what came before a failure is kept
+        except (Exception, MeasurementTimeout) as error:  # noqa: BLE001  said below; the other measurements are worth having
             failed[name] = f"{type(error).__name__}: {error}"
-            _say(f"  FAILED: {failed[name]}")
-        ended = Bystanders.now()
+            _log(f"  FAILED: {failed[name]}")
+        ended = CpuUsage.now()
         others[name] = ended.since(began)
-        _say(f"  {ended.at - began.at:.0f} s; others used {others[name]:.2f} cores meanwhile")
+        _log(f"  {ended.at - began.at:.0f} s; others used {others[name]:.2f} cores meanwhile")
     return found, failed, others
 
 
 @contextmanager
-def _limited(seconds: float) -> Iterator[None]:
+def _time_limit(seconds: float) -> Iterator[None]:
     """Breaks off what takes longer; what was started is ended on the way out."""
 
     def late(_number: int, _frame: FrameType | None) -> None:
-        raise TookTooLong(f"It was broken off after {seconds:g} s.")
+        raise MeasurementTimeout(f"It was broken off after {seconds:g} s.")
 
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -131,7 +131,7 @@ def _limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _say(sentence: str) -> None:
+def _log(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
 

@@ -14,15 +14,15 @@ from redis import Redis
 
 from pipeline.celery_app import create_celery_app
 from pipeline.rate_buckets import create_redis_client
-from tests.bench.environment import Ground, await_workers
-from tests.bench.figures import Unsound
+from tests.bench.environment import BenchEnvironment, await_workers
+from tests.bench.figures import InvalidMeasurement
 from tests.bench.noop import LATE
 from tests.bench.processes import Reading
 from tests.stack import Stack, until
 
 QUEUE = "publish.tiktok"
 ASIDE = "bench:aside"
-GLANCE = 0.01
+POLL = 0.01
 AHEAD = 0.5
 """Seconds from sending a task with an ETA to that ETA."""
 
@@ -49,14 +49,16 @@ def bare_workers(stack: Stack, command: list[str], number: int) -> Iterator[list
         stack.kill(name)
 
 
-def drain(ground: Ground, stack: Stack, command: list[str], workers: int, number: int) -> Drain:
+def drain(
+    environment: BenchEnvironment, stack: Stack, command: list[str], workers: int, number: int
+) -> Drain:
     """Puts all tasks before running workers at one moment, and watches them go."""
     client, app = _broker(stack)
     client.flushdb()
-    _fill(app, number)
+    _send_tasks(app, number)
     client.rename(QUEUE, ASIDE)  # a list nobody reads, until one command makes it the queue
     with bare_workers(stack, command, workers):
-        parts = ground.processes(stack)
+        parts = environment.processes(stack)
         first = Reading.of(parts)
         since = time.monotonic()
         client.rename(ASIDE, QUEUE)
@@ -71,7 +73,7 @@ def drain(ground: Ground, stack: Stack, command: list[str], workers: int, number
     )
 
 
-def late_tasks(stack: Stack, number: int) -> list[float]:
+def measure_lateness(stack: Stack, number: int) -> list[float]:
     """Seconds by which the running workers are late with tasks that carry an ETA, one at a time."""
     client, app = _broker(stack)
     client.delete(LATE)
@@ -89,7 +91,7 @@ def _broker(stack: Stack) -> tuple[Redis, Celery]:
     )
 
 
-def _fill(app: Celery, number: int) -> None:
+def _send_tasks(app: Celery, number: int) -> None:
     with app.producer_pool.acquire() as producer:
         for first in range(0, number, 500):
             with producer.batch():
@@ -110,5 +112,5 @@ def _watch(client: Redis, end: float) -> list[tuple[float, int]]:
         seen.append((time.monotonic(), int(waiting) + int(running)))
         if not seen[-1][1]:
             return seen
-        time.sleep(GLANCE)
-    raise Unsound(f"After a minute {seen[-1][1]} no-op tasks were still not done.")
+        time.sleep(POLL)
+    raise InvalidMeasurement(f"After a minute {seen[-1][1]} no-op tasks were still not done.")

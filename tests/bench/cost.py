@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from tests.bench.bare import drain
-from tests.bench.environment import Ground, command_of, replaced, start_workers
-from tests.bench.figures import Figure, Unsound
-from tests.bench.filling import accounts, await_published, fill, make_due, warm
-from tests.bench.kinds import TIKTOK_PHOTO, Kind, measurable
-from tests.bench.processes import Reading, quiet, watched
+from tests.bench.environment import BenchEnvironment, read_command, replace_word, start_workers
+from tests.bench.figures import Figure, InvalidMeasurement
+from tests.bench.kinds import TIKTOK_PHOTO, Kind, list_measurable
+from tests.bench.post_factory import accounts, await_published, create_posts, make_due, warm_up
+from tests.bench.processes import Reading, await_idle, measure_cores
 from tests.stack import Stack
 
 ACCOUNTS = 20
@@ -19,30 +19,30 @@ LONGEST = 60.0
 WORKER = "publish-0"
 
 
-def measure(ground: Ground) -> Iterator[Figure]:
+def measure(environment: BenchEnvironment) -> Iterator[Figure]:
     """Every kind that has an adapter and a stand-in, one after the other on one stack."""
-    number = ground.scale.of_a_kind
-    with ground.stack(impatient=True) as stack:
+    number = environment.scale.of_a_kind
+    with environment.stack(look_early=True) as stack:
         start_workers(stack, 1)
         stack.start("beat", "pipeline.cli", "beat")
-        quiet(stack.parts["beat"].pid)
-        warm(stack, TIKTOK_PHOTO)
-        parts = ground.processes(stack)
-        idle = watched(parts, ground.scale.idle)
-        ground.say(f"  idle: {_listed({name: used * 100 for name, used in idle.items()})} % of a core")
+        await_idle(stack.parts["beat"].pid)
+        warm_up(stack, TIKTOK_PHOTO)
+        parts = environment.processes(stack)
+        idle = measure_cores(parts, environment.scale.idle)
+        environment.log(f"  idle: {_describe({name: used * 100 for name, used in idle.items()})} % of a core")
         spent: dict[str, dict[str, float]] = {}
         failed = []
-        for kind in measurable(ground.scale.kinds_of_a_platform):
+        for kind in list_measurable(environment.scale.kinds_of_a_platform):
             try:
-                spent[kind.name] = _one(stack, kind, parts, idle, number)
-                ground.say(f"  {kind.name}: {_listed(spent[kind.name])} ms")
+                spent[kind.name] = _measure_kind(stack, kind, parts, idle, number)
+                environment.log(f"  {kind.name}: {_describe(spent[kind.name])} ms")
             except Exception as error:  # noqa: BLE001   # the other kinds are worth having; said at the end
                 failed.append(f"{kind.name}: {error!r}")
-                ground.say(f"  {failed[-1]}")
-        command = replaced(command_of(stack, WORKER), "pipeline.worker.app", "tests.bench.noop:app")
+                environment.log(f"  {failed[-1]}")
+        command = replace_word(read_command(stack, WORKER), "pipeline.worker.app", "tests.bench.noop:app")
         for name in (WORKER, "beat"):
             stack.kill(name)
-        bare = drain(ground, stack, command, 1, max(1000, number)).cpu
+        bare = drain(environment, stack, command, 1, max(1000, number)).cpu
     for name, cpu in spent.items():
         yield Figure(
             name=f"CPU per delivery, {name}",
@@ -50,27 +50,27 @@ def measure(ground: Ground) -> Iterator[Figure]:
             unit="ms",
             reference=sum(bare.values()),
             against="bare Celery no-op task",
-            detail=_listed(cpu),
+            detail=_describe(cpu),
         )
     if failed:
-        raise Unsound(" ".join(failed))
+        raise InvalidMeasurement(" ".join(failed))
 
 
-def _one(
+def _measure_kind(
     stack: Stack, kind: Kind, parts: Mapping[str, int], idle: Mapping[str, float], number: int
 ) -> dict[str, float]:
     """CPU milliseconds per delivery by part, less what the idle stack uses in the same time."""
     mine = accounts(stack, kind, ACCOUNTS)
-    fill(stack, kind, mine, [datetime.now(UTC) + timedelta(hours=1)] * number, word=kind.name)
-    lived = len(stack.ledger())
+    create_posts(stack, kind, mine, [datetime.now(UTC) + timedelta(hours=1)] * number, word=kind.name)
+    live = len(stack.ledger())
     make_due(stack, SOON)
     first = Reading.of(parts)
     await_published(stack, kind.name, number, LONGEST)
     spent = first.spent(Reading.of(parts), idle)
-    if (new := len(stack.ledger()) - lived) != number:
-        raise Unsound(f"{kind.name}: {new} went live, not {number}.")
+    if (new := len(stack.ledger()) - live) != number:
+        raise InvalidMeasurement(f"{kind.name}: {new} went live, not {number}.")
     return {name: used * 1000 / number for name, used in spent.items()}
 
 
-def _listed(values: Mapping[str, float]) -> str:
+def _describe(values: Mapping[str, float]) -> str:
     return ", ".join(f"{name.removesuffix('-0')} {value:.2f}" for name, value in values.items())

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 from pipeline.store.database import rows
 from tests.bench.bare import Drain, drain
-from tests.bench.environment import Ground, command_of, replaced, start_workers
-from tests.bench.figures import Figure, Unsound, steady_rate, whole_rate
-from tests.bench.filling import WARM, accounts, await_published, fill, make_due, warm
+from tests.bench.environment import BenchEnvironment, read_command, replace_word, start_workers
+from tests.bench.figures import Figure, InvalidMeasurement, compute_rate, compute_steady_rate
 from tests.bench.kinds import TIKTOK_PHOTO
-from tests.bench.processes import Reading, quiet
+from tests.bench.post_factory import WARM_UP, accounts, await_published, create_posts, make_due, warm_up
+from tests.bench.processes import Reading, await_idle
 from tests.stack import Stack
 
 ACCOUNTS = 50
@@ -23,37 +23,39 @@ LEAST = 300
 """Deliveries a second that are promised on two cores."""
 
 
-def measure(ground: Ground) -> Iterator[Figure]:
+def measure(environment: BenchEnvironment) -> Iterator[Figure]:
     """With each number of worker processes."""
-    for workers in ground.scale.workers:
-        with ground.stack(impatient=True) as stack:
-            fill(
+    for workers in environment.scale.workers:
+        with environment.stack(look_early=True) as stack:
+            create_posts(
                 stack,
                 TIKTOK_PHOTO,
                 accounts(stack, TIKTOK_PHOTO, ACCOUNTS),
-                [datetime.now(UTC) + timedelta(hours=1)] * ground.scale.deliveries,
+                [datetime.now(UTC) + timedelta(hours=1)] * environment.scale.deliveries,
                 word=WORD,
             )
             names = start_workers(stack, workers)
-            ours = _publish(ground, stack)
-            command = replaced(command_of(stack, names[0]), "pipeline.worker.app", "tests.bench.noop:app")
+            ours = _publish(environment, stack)
+            command = replace_word(
+                read_command(stack, names[0]), "pipeline.worker.app", "tests.bench.noop:app"
+            )
             for name in (*names, "beat"):
                 stack.kill(name)
-            bare = drain(ground, stack, command, workers, ground.scale.deliveries)
-            ground.say(
-                f"  {workers} bare: {bare.whole:.0f}/s, steady {bare.steady:.0f}/s; {_spent(bare.cpu)}"
+            bare = drain(environment, stack, command, workers, environment.scale.deliveries)
+            environment.log(
+                f"  {workers} bare: {bare.whole:.0f}/s, steady {bare.steady:.0f}/s; {_describe_cpu(bare.cpu)}"
             )
         yield from _figures(workers, ours, bare)
 
 
-def _publish(ground: Ground, stack: Stack) -> Drain:
+def _publish(environment: BenchEnvironment, stack: Stack) -> Drain:
     stack.start("beat", "pipeline.cli", "beat")
-    quiet(stack.parts["beat"].pid)
-    warm(stack, TIKTOK_PHOTO)
-    parts = ground.processes(stack)
+    await_idle(stack.parts["beat"].pid)
+    warm_up(stack, TIKTOK_PHOTO)
+    parts = environment.processes(stack)
     due = make_due(stack, SOON)
     first = Reading.of(parts)
-    number = ground.scale.deliveries
+    number = environment.scale.deliveries
     await_published(stack, WORD, number, LONGEST)
     spent = first.spent(Reading.of(parts))
     _judge(stack, number)
@@ -63,21 +65,21 @@ def _publish(ground: Ground, stack: Stack) -> Drain:
             for r in rows(c, "SELECT published_at FROM deliveries WHERE due_at = :due", due=due)
         ]
     found = Drain(
-        whole=whole_rate(due.timestamp(), published),
-        steady=steady_rate(published),
+        whole=compute_rate(due.timestamp(), published),
+        steady=compute_steady_rate(published),
         cpu={name: used * 1000 / number for name, used in spent.items()},
     )
-    ground.say(f"  {found.whole:.0f}/s, steady {found.steady:.0f}/s; {_spent(found.cpu)}")
+    environment.log(f"  {found.whole:.0f}/s, steady {found.steady:.0f}/s; {_describe_cpu(found.cpu)}")
     return found
 
 
 def _judge(stack: Stack, number: int) -> None:
     """The sandbox's ledger has every post once. Raises Unsound."""
-    lived = Counter(str(line["caption"]) for line in stack.ledger() if line["caption"] != f"{WARM} 0")
-    wanted = Counter(f"{WORD} {n}" for n in range(number))
-    if lived != wanted:
-        lost, twice = wanted - lived, lived - wanted
-        raise Unsound(
+    live = Counter(str(line["caption"]) for line in stack.ledger() if line["caption"] != f"{WARM_UP} 0")
+    expected = Counter(f"{WORD} {n}" for n in range(number))
+    if live != expected:
+        lost, twice = expected - live, live - expected
+        raise InvalidMeasurement(
             f"The ledger does not have every post once: {len(lost)} missing, {len(twice)} too many."
         )
 
@@ -91,7 +93,7 @@ def _figures(workers: int, ours: Drain, bare: Drain) -> Iterator[Figure]:
         reference=bare.whole,
         against="bare Celery no-op tasks",
         target=f"at least {LEAST}/s on two cores",
-        detail=f"{_spent(ours.cpu)}",
+        detail=f"{_describe_cpu(ours.cpu)}",
     )
     yield Figure(
         name=f"deliveries, {workers} worker{plural}, steady",
@@ -99,9 +101,9 @@ def _figures(workers: int, ours: Drain, bare: Drain) -> Iterator[Figure]:
         unit="/s",
         reference=bare.steady,
         against="bare Celery no-op tasks",
-        detail=f"reference: {_spent(bare.cpu)}",
+        detail=f"reference: {_describe_cpu(bare.cpu)}",
     )
 
 
-def _spent(cpu: dict[str, float]) -> str:
+def _describe_cpu(cpu: dict[str, float]) -> str:
     return "CPU ms each: " + ", ".join(f"{name} {used:.2f}" for name, used in cpu.items() if used >= 0.005)

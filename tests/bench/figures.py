@@ -27,23 +27,23 @@ class Figure:
         return self.value / self.reference if self.reference else None
 
 
-class Unsound(Exception):
+class InvalidMeasurement(Exception):
     """A measurement that must not be believed: something was lost, doubled, refused, or not durable."""
 
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The nearest-rank percentile; ``share`` is in 0..1. Of fewer than 100 values the 0.99 one is the largest."""
     if not values:
-        raise Unsound("There is nothing to take a percentile of.")
+        raise InvalidMeasurement("There is nothing to take a percentile of.")
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
-def whole_rate(since: float, moments: Sequence[float]) -> float:
+def compute_rate(since: float, moments: Sequence[float]) -> float:
     """Events a second from ``since`` to the last one."""
     return len(moments) / (max(moments) - since)
 
 
-def steady_rate(moments: Sequence[float]) -> float:
+def compute_steady_rate(moments: Sequence[float]) -> float:
     """Events a second between the tenth and the ninetieth per cent of them: without start and tail."""
     ordered = sorted(moments)
     first, last = len(ordered) // 10, len(ordered) * 9 // 10 - 1

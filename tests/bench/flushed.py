@@ -10,35 +10,37 @@ from uuid import UUID
 
 from adapters.contract import Platform
 from pipeline.store.database import rows
-from tests.bench.environment import Ground, start_workers
-from tests.bench.figures import Figure, Unsound, percentile
-from tests.bench.filling import accounts, await_published, fill, warm
+from tests.bench.environment import BenchEnvironment, start_workers
+from tests.bench.figures import Figure, InvalidMeasurement, percentile
 from tests.bench.kinds import TIKTOK_PHOTO
+from tests.bench.post_factory import accounts, await_published, create_posts, warm_up
 from tests.bench.scale import FULL
 from tests.stack import Stack
 
 WAITING, QUICKLY = 100_000, 5_000
 STREAM, BURST = 200, 200
 """Posts due one after the other, and at one moment: the flush comes while the queue holds most of the latter."""
-APART, FIRST, MIDDLE, AFTER = 0.15, 6.0, 10.0, 0.3
+INTERVAL, FIRST, MIDDLE, AFTER = 0.15, 6.0, 10.0, 0.3
 """Seconds: between two posts of the stream, until the first, from there to the burst, from there to the flush."""
 ACCOUNTS = 50
 
 
-def measure(ground: Ground) -> Iterator[Figure]:
+def measure(environment: BenchEnvironment) -> Iterator[Figure]:
     """Lateness of what came after the flush, and of what stood in the queues when it came."""
-    number = WAITING if ground.scale is FULL else QUICKLY
-    with ground.stack(impatient=True) as stack:
+    number = WAITING if environment.scale is FULL else QUICKLY
+    with environment.stack(look_early=True) as stack:
         start_workers(stack, 1)
         start_workers(stack, 1, "upkeep")
         stack.start("beat", "pipeline.cli", "beat")
-        warm(stack, TIKTOK_PHOTO)
+        warm_up(stack, TIKTOK_PHOTO)
         mine = accounts(stack, TIKTOK_PHOTO, ACCOUNTS)
         far = datetime.now(UTC) + timedelta(days=30)
-        fill(stack, TIKTOK_PHOTO, mine, [far], word="waiting")
+        create_posts(stack, TIKTOK_PHOTO, mine, [far], word="waiting")
         _multiply(stack, number - 1)
-        ground.say(f"  {number} wait")
-        calm, storm = (_run(ground, stack, mine, word, flush=word == "storm") for word in ("calm", "storm"))
+        environment.log(f"  {number} wait")
+        calm, storm = (
+            _run(environment, stack, mine, word, flush=word == "storm") for word in ("calm", "storm")
+        )
     kinds = {"due after it": (storm.after, calm.after), "due before it": (storm.before, calm.before)}
     for what, (found, usual) in kinds.items():
         for share, name in ((0.5, "p50"), (0.99, "p99")):
@@ -83,25 +85,27 @@ class _Run:
     lost: int
 
 
-def _run(ground: Ground, stack: Stack, mine: Sequence[UUID], word: str, *, flush: bool) -> _Run:
+def _run(
+    environment: BenchEnvironment, stack: Stack, mine: Sequence[UUID], word: str, *, flush: bool
+) -> _Run:
     """A stream and a burst in its middle, and the broker forgetting everything right after that, or not."""
     lead = stack.context.adapters[Platform.TIKTOK].capabilities.prepare_lead
     start = datetime.now(UTC) + timedelta(seconds=FIRST)
     burst = start + timedelta(seconds=MIDDLE)
-    stream = [start + timedelta(seconds=APART * n) for n in range(STREAM)]
-    fill(stack, TIKTOK_PHOTO, mine, stream, word=f"{word} stream", lead=lead)
-    fill(stack, TIKTOK_PHOTO, mine, [burst] * BURST, word=f"{word} burst")
-    client = ground.engines.valkey.client()
+    stream = [start + timedelta(seconds=INTERVAL * n) for n in range(STREAM)]
+    create_posts(stack, TIKTOK_PHOTO, mine, stream, word=f"{word} stream", lead=lead)
+    create_posts(stack, TIKTOK_PHOTO, mine, [burst] * BURST, word=f"{word} burst")
+    client = environment.engines.valkey.client()
     time.sleep(max(0.0, (burst - datetime.now(UTC)).total_seconds() + AFTER))
     lost = int(client.llen("publish.tiktok") or 0)
     if flush:
         client.flushall()
     client.close()
     moment = datetime.now(UTC)
-    ground.say(f"  {word}: {lost} messages in the queue")
+    environment.log(f"  {word}: {lost} messages in the queue")
     await_published(stack, word, STREAM + BURST, 75)
     if len({str(x["caption"]) for x in stack.ledger()}) != len(stack.ledger()):
-        raise Unsound("A post went live twice.")
+        raise InvalidMeasurement("A post went live twice.")
     return _late(stack, word, moment, lost)
 
 
@@ -117,5 +121,5 @@ def _late(stack: Stack, word: str, moment: datetime, lost: int) -> _Run:
         )
     late = [((r.armed_at - r.due_at).total_seconds(), r.due_at > moment) for r in done]
     if any(seconds < 0 for seconds, _ in late):
-        raise Unsound("A post was early.")
+        raise InvalidMeasurement("A post was early.")
     return _Run(after=[s for s, new in late if new], before=[s for s, new in late if not new], lost=lost)

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from config.settings import PREFIX
-from tests.bench.environment import ROOT, Ground
-from tests.bench.figures import Figure, Unsound
-from tests.bench.processes import MIB, memory, tree, watched
+from tests.bench.environment import ROOT, BenchEnvironment
+from tests.bench.figures import Figure, InvalidMeasurement
+from tests.bench.processes import MIB, list_tree, measure_cores, memory
 from tests.conftest import free_ports
 from tests.stack import until
 
@@ -26,24 +26,27 @@ AGAINST = "PostgreSQL and Valkey alone, idle"
 ALL = "everything"
 
 
-def measure(ground: Ground) -> Iterator[Figure]:
+def measure(environment: BenchEnvironment) -> Iterator[Figure]:
     """Started in a folder of its own on free ports, left alone, then read part by part."""
     engines = {
         name: child.pid
-        for name, child in (("pg", ground.engines.postgres.child), ("vk", ground.engines.valkey.child))
+        for name, child in (
+            ("pg", environment.engines.postgres.child),
+            ("vk", environment.engines.valkey.child),
+        )
         if child is not None
     }
     bare = [memory(pid) for pid in engines.values()]
-    bare_cpu = watched(engines, ground.scale.settle)
+    bare_cpu = measure_cores(engines, environment.scale.settle)
     with _up() as (up, folder):
-        ground.say("  it is up; left alone")
+        environment.log("  it is up; left alone")
         time.sleep(
-            ground.scale.settle
+            environment.scale.settle
         )  # an idle system is what is measured: first sweeps and pulses are over
         parts = _parts(up, folder)
-        cpu = watched(parts, ground.scale.footprint)
+        cpu = measure_cores(parts, environment.scale.footprint)
         held = {name: memory(pid) for name, pid in parts.items()}
-        processes = len(tree(up))
+        processes = len(list_tree(up))
     pss = {name: found.pss / MIB for name, found in held.items()}
     rss = {name: found.rss / MIB for name, found in held.items()}
     busy = {name: cores * 100 for name, cores in cpu.items()}
@@ -96,15 +99,15 @@ def _up() -> Iterator[tuple[int, Path]]:
             )
             started: list[int] = []
             try:
-                until(lambda: _told(up, folder) or None, START, lambda: _said(folder))
-                started = [process.pid for process in tree(up.pid)]
+                until(lambda: _is_up(up, folder) or None, START, lambda: _read_errors(folder))
+                started = [process.pid for process in list_tree(up.pid)]
                 yield up.pid, folder / "data"
             finally:
                 if up.poll() is None:
                     up.send_signal(signal.SIGINT)
                 up.wait(STOP)
-        if left := [pid for pid in started if tree(pid)]:
-            raise Unsound(f"`slipway up` ended and left processes running: {left}")
+        if left := [pid for pid in started if list_tree(pid)]:
+            raise InvalidMeasurement(f"`slipway up` ended and left processes running: {left}")
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -119,14 +122,14 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _told(up: subprocess.Popen[bytes], folder: Path) -> bool:
+def _is_up(up: subprocess.Popen[bytes], folder: Path) -> bool:
     """Whether its summary is there: everything runs."""
     if up.poll() is not None:
-        raise Unsound(f"`slipway up` ended with status {up.returncode}: {_said(folder)}")
+        raise InvalidMeasurement(f"`slipway up` ended with status {up.returncode}: {_read_errors(folder)}")
     return (folder / "out").read_bytes().endswith(b"\n")
 
 
-def _said(folder: Path) -> str:
+def _read_errors(folder: Path) -> str:
     return (folder / "err").read_text(errors="replace")[-600:]
 
 

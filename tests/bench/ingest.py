@@ -12,12 +12,12 @@ from uuid import uuid4
 import requests
 
 from pipeline.store.database import row
-from tests.bench.environment import READY, ROOT, Ground, command_of, replaced
-from tests.bench.figures import Figure, Unsound, percentile
-from tests.bench.filling import accounts, pinned
+from tests.bench.environment import READY, ROOT, BenchEnvironment, read_command, replace_word
+from tests.bench.figures import Figure, InvalidMeasurement, percentile
 from tests.bench.kinds import TIKTOK_PHOTO
-from tests.bench.load import Order, Report
-from tests.bench.processes import quiet
+from tests.bench.load import LoadOrder, Report
+from tests.bench.post_factory import accounts, store_checks
+from tests.bench.processes import await_idle
 from tests.stack import Stack, until
 
 ACCOUNTS = 200
@@ -28,17 +28,17 @@ BUSY = 0.6
 """Cores: a client that used more may have been what was measured."""
 
 
-def measure(ground: Ground) -> Iterator[Figure]:
+def measure(environment: BenchEnvironment) -> Iterator[Figure]:
     """At each number of clients and of API processes; and once with posts that are due at once."""
-    with ground.stack(lifted=False) as stack:
-        pinned(stack, TIKTOK_PHOTO)
+    with environment.stack(lifted=False) as stack:
+        store_checks(stack, TIKTOK_PHOTO)
         mine = [str(identity) for identity in accounts(stack, TIKTOK_PHOTO, ACCOUNTS)]
-        _used(stack)
-        for processes in ground.scale.processes:
-            yield from _with(ground, stack, mine, processes)
+        _fill_wal_files(stack)
+        for processes in environment.scale.processes:
+            yield from _measure_processes(environment, stack, mine, processes)
 
 
-def _used(stack: Stack) -> None:
+def _fill_wal_files(stack: Stack) -> None:
     """Makes the server one that has been in use: its log goes into files that are there, and are used again.
 
     A new one makes each of them (16 MiB of zeros, to the disk), which holds everybody up for 50 ms, a second of posts.
@@ -49,23 +49,31 @@ def _used(stack: Stack) -> None:
         c.exec_driver_sql("CHECKPOINT")
 
 
-def _with(ground: Ground, stack: Stack, mine: list[str], processes: int) -> Iterator[Figure]:
-    loads = [(clients, False) for clients in ground.scale.clients] + [(max(ground.scale.clients), True)] * (
-        processes == 1
-    )
+def _measure_processes(
+    environment: BenchEnvironment, stack: Stack, mine: list[str], processes: int
+) -> Iterator[Figure]:
+    loads = [(clients, False) for clients in environment.scale.clients] + [
+        (max(environment.scale.clients), True)
+    ] * (processes == 1)
     # as `slipway api` serves, and then the same command line with other apps
     stack.start("api", "pipeline.cli", "api", SLIPWAY_API__PROCESSES=str(processes))
-    durable = [_run(ground, stack, mine, *load, app="api") for load in _served(stack, "api", loads)]
-    command = command_of(stack, "api")
+    durable = [
+        _run(environment, stack, mine, *load, app="api") for load in _await_server(stack, "api", loads)
+    ]
+    command = read_command(stack, "api")
     stack.kill("api")
     for app, against in REFERENCES.items():
-        some = [load for load in loads if app == "uncommitted" or load == (max(ground.scale.clients), False)]
+        some = [
+            load for load in loads if app == "uncommitted" or load == (max(environment.scale.clients), False)
+        ]
         stack.start(
             app,
-            *replaced(command, "pipeline.api.app:app", f"tests.bench.{app}:app"),
+            *replace_word(command, "pipeline.api.app:app", f"tests.bench.{app}:app"),
             SLIPWAY_API__PROCESSES=str(processes),
         )
-        bare = {load: _run(ground, stack, mine, *load, app=app) for load in _served(stack, app, some)}
+        bare = {
+            load: _run(environment, stack, mine, *load, app=app) for load in _await_server(stack, app, some)
+        }
         stack.kill(app)
         for load, ours in zip(loads, durable, strict=True):
             if load in bare:
@@ -84,23 +92,25 @@ def _figure(load: tuple[int, bool], processes: int, ours: Report, reference: Rep
     )
 
 
-def _served(stack: Stack, part: str, loads: list[tuple[int, bool]]) -> list[tuple[int, bool]]:
+def _await_server(stack: Stack, part: str, loads: list[tuple[int, bool]]) -> list[tuple[int, bool]]:
     """The loads, once all the server's processes have started, not only the one that answers."""
-    until(lambda: _alive(f"{stack.api}/healthz") or None, READY, lambda: f"{part} does not answer")
-    quiet(stack.parts[part].pid)
+    until(lambda: _is_up(f"{stack.api}/healthz") or None, READY, lambda: f"{part} does not answer")
+    await_idle(stack.parts[part].pid)
     return loads
 
 
-def _alive(url: str) -> bool:
+def _is_up(url: str) -> bool:
     try:
         return requests.get(url, timeout=2).ok
     except requests.RequestException:
         return False
 
 
-def _run(ground: Ground, stack: Stack, mine: list[str], clients: int, immediate: bool, *, app: str) -> Report:
+def _run(
+    environment: BenchEnvironment, stack: Stack, mine: list[str], clients: int, immediate: bool, *, app: str
+) -> Report:
     """One run of the load client. Raises Unsound unless every answer was 201 and the table agrees with the answers."""
-    order = Order(
+    order = LoadOrder(
         host="127.0.0.1",
         port=stack.ports[2],
         key=stack.key,
@@ -108,25 +118,27 @@ def _run(ground: Ground, stack: Stack, mine: list[str], clients: int, immediate:
         image=stack.media("sample-1.jpg"),
         word=uuid4().hex[:8],
         clients=clients,
-        warm=ground.scale.warm,
-        seconds=ground.scale.load,
+        warm=environment.scale.warm,
+        seconds=environment.scale.load,
         immediate=immediate,
     )
     before = _stored(stack)
     report = _load(order)
     stored = _stored(stack) - before
     if report.refused:
-        raise Unsound(f"{report.refused} posts were not taken; the first: {report.first_refusal}")
+        raise InvalidMeasurement(f"{report.refused} posts were not taken; the first: {report.first_refusal}")
     if stored != (report.accepted if app == "api" else 0):
-        raise Unsound(f"{report.accepted} posts were answered with 201 and {stored} are in the table.")
+        raise InvalidMeasurement(
+            f"{report.accepted} posts were answered with 201 and {stored} are in the table."
+        )
     kind = "durable" if app == "api" else app
-    ground.say(
+    environment.log(
         f"  {kind}, {clients} clients{', due at once' * immediate}: {_rate(report):.0f}/s, {_speed(report)}"
     )
     return report
 
 
-def _load(order: Order) -> Report:
+def _load(order: LoadOrder) -> Report:
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.load"],
         input=json.dumps(asdict(order)),
@@ -137,7 +149,7 @@ def _load(order: Order) -> Report:
         timeout=order.warm + order.seconds + 60,
     )
     if done.returncode:
-        raise Unsound(f"The load client failed: {done.stderr.strip().splitlines()[-1:]}")
+        raise InvalidMeasurement(f"The load client failed: {done.stderr.strip().splitlines()[-1:]}")
     return Report(**json.loads(done.stdout))
 
 

@@ -70,7 +70,7 @@ KINDS = (
 )
 
 
-def measurable(most: int) -> list[Kind]:
+def list_measurable(most: int) -> list[Kind]:
     """Those whose platform has both an adapter and a stand-in; at most so many of a platform."""
     adapters = {str(platform) for platform in ADAPTERS}
     there = [kind for kind in KINDS if kind.platform in adapters and kind.account in PLATFORMS]

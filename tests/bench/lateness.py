@@ -8,16 +8,16 @@ from datetime import UTC, datetime, timedelta
 
 from adapters.contract import Platform
 from pipeline.store.database import rows
-from tests.bench.bare import bare_workers, late_tasks
-from tests.bench.environment import Ground, command_of, replaced, start_workers
-from tests.bench.figures import Figure, Unsound, percentile
-from tests.bench.filling import accounts, await_published, fill, warm
+from tests.bench.bare import bare_workers, measure_lateness
+from tests.bench.environment import BenchEnvironment, read_command, replace_word, start_workers
+from tests.bench.figures import Figure, InvalidMeasurement, percentile
 from tests.bench.kinds import TIKTOK_PHOTO
-from tests.bench.processes import quiet
+from tests.bench.post_factory import accounts, await_published, create_posts, warm_up
+from tests.bench.processes import await_idle
 from tests.stack import Stack
 
 ACCOUNTS = 20
-APART = 1.0
+INTERVAL = 1.0
 """Seconds from one post's moment to the next's, give or take four tenths: they never meet."""
 FIRST = 5.0
 WORD = "lateness"
@@ -26,35 +26,37 @@ SETTLED = "published in our ledger"
 """After the platform was asked how it went, five seconds later at the earliest: not comparable with a task."""
 
 
-def measure(ground: Ground) -> Iterator[Figure]:
+def measure(environment: BenchEnvironment) -> Iterator[Figure]:
     """To the platform's ledger, to the arming right before the visible call, and to our own word of it."""
-    with ground.stack() as stack:
+    with environment.stack() as stack:
         names = [*start_workers(stack, 1), *start_workers(stack, 1, "upkeep")]
         stack.start("beat", "pipeline.cli", "beat")
-        quiet(stack.parts["beat"].pid)
-        warm(stack, TIKTOK_PHOTO)
-        found = _lateness(ground, stack)
-        command = replaced(command_of(stack, names[0]), "pipeline.worker.app", "tests.bench.noop:app")
+        await_idle(stack.parts["beat"].pid)
+        warm_up(stack, TIKTOK_PHOTO)
+        found = _lateness(environment, stack)
+        command = replace_word(read_command(stack, names[0]), "pipeline.worker.app", "tests.bench.noop:app")
         for name in (*names, "beat"):
             stack.kill(name)
         with bare_workers(stack, command, 1):
-            bare = late_tasks(stack, ground.scale.late_tasks)
+            bare = measure_lateness(stack, environment.scale.measure_lateness)
     for what, values in found.items():
         yield from _figures(what, values, bare if what != SETTLED else None)
 
 
-def _lateness(ground: Ground, stack: Stack) -> dict[str, list[float]]:
+def _lateness(environment: BenchEnvironment, stack: Stack) -> dict[str, list[float]]:
     """Seconds from due to each of the three, of every post."""
-    number = ground.scale.late_posts
+    number = environment.scale.late_posts
     mine = accounts(stack, TIKTOK_PHOTO, ACCOUNTS)
     lead = stack.context.adapters[Platform.TIKTOK].capabilities.prepare_lead
     start = datetime.now(UTC) + timedelta(seconds=FIRST)
-    due = [start + timedelta(seconds=n * APART + random.random() * 0.8 * APART) for n in range(number)]
-    fill(stack, TIKTOK_PHOTO, mine, due, word=WORD, lead=lead)
+    due = [start + timedelta(seconds=n * INTERVAL + random.random() * 0.8 * INTERVAL) for n in range(number)]
+    create_posts(stack, TIKTOK_PHOTO, mine, due, word=WORD, lead=lead)
     if datetime.now(UTC) > due[0] - timedelta(seconds=3):
-        raise Unsound("This machine was too slow: the first post was stored less than three seconds ahead.")
-    await_published(stack, WORD, number, FIRST + number * APART + 30)
-    lived = {
+        raise InvalidMeasurement(
+            "This machine was too slow: the first post was stored less than three seconds ahead."
+        )
+    await_published(stack, WORD, number, FIRST + number * INTERVAL + 30)
+    live = {
         str(line["caption"]): datetime.fromisoformat(line["at"])
         for line in stack.ledger()
         if str(line["caption"]).startswith(WORD)
@@ -67,12 +69,14 @@ def _lateness(ground: Ground, stack: Stack) -> dict[str, list[float]]:
                WHERE starts_with(p.caption, :word) ORDER BY d.due_at""",
             word=WORD,
         )
-    if len(done) != number or len(lived) != number:
-        raise Unsound(f"{number} posts, {len(done)} armed attempts, {len(lived)} lines in the ledger.")
-    each = " ".join(f"{(lived[r.caption] - r.due_at).total_seconds() * 1000:.0f}" for r in done)
-    ground.say(f"  to the visible call, ms, in order: {each}")
+    if len(done) != number or len(live) != number:
+        raise InvalidMeasurement(
+            f"{number} posts, {len(done)} armed attempts, {len(live)} lines in the ledger."
+        )
+    each = " ".join(f"{(live[r.caption] - r.due_at).total_seconds() * 1000:.0f}" for r in done)
+    environment.log(f"  to the visible call, ms, in order: {each}")
     return {
-        "visible call": [(lived[r.caption] - r.due_at).total_seconds() for r in done],
+        "visible call": [(live[r.caption] - r.due_at).total_seconds() for r in done],
         "armed": [(r.armed_at - r.due_at).total_seconds() for r in done],
         SETTLED: [(r.published_at - r.due_at).total_seconds() for r in done],
     }
@@ -80,7 +84,7 @@ def _lateness(ground: Ground, stack: Stack) -> dict[str, list[float]]:
 
 def _figures(what: str, values: Sequence[float], bare: Sequence[float] | None) -> Iterator[Figure]:
     if min(values) < 0:
-        raise Unsound(f"A post was early ({what}): {min(values)} s.")
+        raise InvalidMeasurement(f"A post was early ({what}): {min(values)} s.")
     for share, name in ((0.5, "p50"), (0.99, "p99")):
         yield Figure(
             name=f"lateness, {what}, {name}",

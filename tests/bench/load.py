@@ -25,7 +25,7 @@ TIMES = 5000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
+class LoadOrder:
     """What to do. Durations are seconds."""
 
     host: str
@@ -58,10 +58,10 @@ class Report:
 class Run:
     """What the connections share."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: LoadOrder) -> None:
         self.order, self.report = order, Report()
         self._number = 0
-        self._times = self._moments()
+        self._times = self._draw_times()
         self._written = [self._write(account) for account in order.accounts]
         self.first = self.last = float("inf")
 
@@ -88,12 +88,12 @@ class Run:
         return head.replace("%", "%%").encode() + raw.encode()
 
     @staticmethod
-    def _moments() -> list[bytes]:
+    def _draw_times() -> list[bytes]:
         now = datetime.now(UTC)
         moments = (now + timedelta(hours=1) + random.random() * AHEAD for _ in range(TIMES))
         return [m.isoformat(timespec="microseconds").encode() for m in moments]
 
-    def answered(self, status: int, body: bytes, since: float) -> bool:
+    def record(self, status: int, body: bytes, since: float) -> bool:
         """Notes an answer; whether to go on."""
         now = time.perf_counter()
         if status == 201:
@@ -117,22 +117,22 @@ class Run:
             self.last = self.first + o.seconds
             for connection in connections.values():
                 connection.send()
-            self._go_on(poll, connections, self.first)
+            self._run_until(poll, connections, self.first)
             before = time.process_time()
-            self._go_on(poll, connections, self.last)
+            self._run_until(poll, connections, self.last)
             self.report.cpu = (time.process_time() - before) / o.seconds
-            self._go_on(poll, connections, self.last + PATIENCE)
+            self._run_until(poll, connections, self.last + PATIENCE)
         if connections:
             raise TimeoutError(f"{len(connections)} requests were not answered within {PATIENCE} s.")
         self.report.seconds = o.seconds
         return self.report
 
     @staticmethod
-    def _go_on(poll: select.epoll, connections: dict[int, Connection], until: float) -> None:
+    def _run_until(poll: select.epoll, connections: dict[int, Connection], until: float) -> None:
         """Until then, or until the last of them has ended."""
         while connections and (left := until - time.perf_counter()) > 0:
             for number, _ in poll.poll(left):
-                if not connections[number].goes_on():
+                if not connections[number].receive():
                     del connections[number]
 
 
@@ -153,7 +153,7 @@ class Connection:
         self._since = time.perf_counter()
         self._socket.sendall(request)
 
-    def goes_on(self) -> bool:
+    def receive(self) -> bool:
         """Reads what is there; False after its last answer. Raises ConnectionError."""
         data = self._socket.recv(65536)
         if not data:
@@ -163,7 +163,7 @@ class Connection:
         if not end or len(body) < _length(head):
             return True
         self._buffer = b""
-        if self._run.answered(int(head[9:12]), body, self._since):
+        if self._run.record(int(head[9:12]), body, self._since):
             self.send()
             return True
         self._socket.close()
@@ -178,4 +178,4 @@ def _length(head: bytes) -> int:
 
 
 if __name__ == "__main__":
-    json.dump(asdict(Run(Order(**json.load(sys.stdin)))()), sys.stdout)
+    json.dump(asdict(Run(LoadOrder(**json.load(sys.stdin)))()), sys.stdout)

@@ -12,20 +12,20 @@ from typing import Self
 
 import psutil
 
-from tests.bench.environment import DURABLE, Ground
+from tests.bench.environment import DURABLE, BenchEnvironment
 from tests.bench.processes import cpu_seconds
 
 BUSY = 1.0
 PACKAGES = ("celery", "kombu", "uvicorn", "uvloop", "fastapi", "psycopg", "sqlalchemy")
 
 
-def machine(ground: Ground) -> dict[str, str]:
+def machine(environment: BenchEnvironment) -> dict[str, str]:
     """Cores, memory, versions, and that commits wait for the disk."""
-    with ground.engines.postgres.connect() as c:
+    with environment.engines.postgres.connect() as c:
         said = [
             f"{name} {c.execute(f'SHOW {name}').fetchall()[0][0]}" for name in ("server_version", *DURABLE)
         ]
-    client = ground.engines.valkey.client()
+    client = environment.engines.valkey.client()
     valkey = client.info("server")
     client.close()
     return {
@@ -34,7 +34,7 @@ def machine(ground: Ground) -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
         "postgresql": ", ".join(said).removeprefix("server_version "),
-        "file system": _disk(ground),
+        "file system": _disk(environment),
         "valkey": str(valkey.get("valkey_version", valkey.get("redis_version"))),
     } | {name: version(name) for name in PACKAGES}
 
@@ -45,7 +45,7 @@ def load() -> float:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bystanders:
+class CpuUsage:
     """CPU seconds of the whole machine and of this run, at a moment: their difference is what others used."""
 
     at: float
@@ -60,7 +60,7 @@ class Bystanders:
         guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # counted as user time, too
         return cls(at=time.monotonic(), busy=sum(times) - idle - guests, ours=cpu_seconds(os.getpid()))
 
-    def since(self, earlier: Bystanders) -> float:
+    def since(self, earlier: CpuUsage) -> float:
         """Cores that others used since then (the host's included, where it tells)."""
         return max(0.0, (self.busy - earlier.busy - self.ours + earlier.ours) / (self.at - earlier.at))
 
@@ -79,7 +79,7 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or "unknown processor"
 
 
-def _disk(ground: Ground) -> str:
-    folder = ground.engines.folder.resolve()
+def _disk(environment: BenchEnvironment) -> str:
+    folder = environment.engines.folder.resolve()
     mounts = [m for m in psutil.disk_partitions(all=True) if folder.is_relative_to(m.mountpoint)]
     return max(mounts, key=lambda m: len(m.mountpoint)).fstype if mounts else "unknown"

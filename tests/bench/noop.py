@@ -9,7 +9,7 @@ from pipeline.celery_app import create_celery_app
 from pipeline.rate_buckets import create_redis_client
 
 LATE = "bench:late"
-"""The list in the broker that `tell` leaves lateness in."""
+"""The list in the broker that `record_lateness` leaves lateness in."""
 
 app = create_celery_app(settings())
 app.conf.update(include=(), beat_schedule={})
@@ -22,6 +22,6 @@ def noop() -> None:
 
 
 @app.task(name="bench.tell")  # type: ignore[untyped-decorator]
-def tell(due: float) -> None:
+def record_lateness(due: float) -> None:
     """How many seconds after its time it ran."""
     _client.rpush(LATE, time.time() - due)

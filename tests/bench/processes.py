@@ -13,7 +13,7 @@ import psutil
 MIB = 1024 * 1024
 
 
-def tree(pid: int) -> list[psutil.Process]:
+def list_tree(pid: int) -> list[psutil.Process]:
     """A process and all that descend from it."""
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
@@ -24,7 +24,7 @@ def tree(pid: int) -> list[psutil.Process]:
 def cpu_seconds(pid: int) -> float:
     """User and system time of a process and its descendants, those that ended and were waited for included."""
     total = 0.0
-    for process in tree(pid):
+    for process in list_tree(pid):
         with suppress(psutil.NoSuchProcess):
             total += sum(process.cpu_times()[:4])  # user, system, and both of children that ended
     return total
@@ -41,7 +41,7 @@ class Memory:
 def memory(pid: int) -> Memory:
     """Memory of a process and its descendants."""
     pss = rss = 0
-    for process in tree(pid):
+    for process in list_tree(pid):
         with suppress(psutil.NoSuchProcess):
             found = process.memory_full_info()
             pss += found.pss
@@ -72,15 +72,15 @@ class Reading:
         return {name: used / (until.at - self.at) for name, used in self.spent(until).items()}
 
 
-def watched(parts: Mapping[str, int], seconds: float) -> dict[str, float]:
+def measure_cores(parts: Mapping[str, int], seconds: float) -> dict[str, float]:
     """Cores used by part over the next seconds."""
     first = Reading.of(parts)
     time.sleep(seconds)  # the duration is what is measured, not a wait for something
     return first.cores(Reading.of(parts))
 
 
-def quiet(pid: int, limit: float = 20.0) -> None:
+def await_idle(pid: int, limit: float = 20.0) -> None:
     """Waits until a tree of processes has finished starting: it uses under a twentieth of a core."""
     end = time.monotonic() + limit
-    while time.monotonic() < end and watched({"it": pid}, 0.4)["it"] > 0.05:
+    while time.monotonic() < end and measure_cores({"it": pid}, 0.4)["it"] > 0.05:
         pass

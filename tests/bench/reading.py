@@ -17,17 +17,17 @@ import psycopg
 from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.database import rows
 from pipeline.store.posts.restricted_pages import CAP
-from tests.bench.environment import READY, Ground
-from tests.bench.figures import Figure, Unsound, percentile
-from tests.bench.filling import accounts
+from tests.bench.environment import READY, BenchEnvironment
+from tests.bench.figures import Figure, InvalidMeasurement, percentile
 from tests.bench.kinds import TIKTOK_PHOTO
+from tests.bench.post_factory import accounts
 from tests.stack import Stack, until
 
 BASE = "/api/partner/v1"
 AGAINST = "GET /subscription, which reads no post"
 TARGET = "p99 under 10 ms"
 ACCOUNTS = 21
-WARM = 20
+WARM_UP = 20
 """Reads that are not counted; more than it takes until PostgreSQL keeps a statement's plan."""
 
 _POSTS = """
@@ -66,19 +66,19 @@ WHERE i.indrelid = ANY(ARRAY['posts'::regclass, 'deliveries'::regclass]) AND k.o
 """
 
 
-def measure(ground: Ground) -> Iterator[Figure]:
+def measure(environment: BenchEnvironment) -> Iterator[Figure]:
     """The first page, a page far back, spans of time, single posts, a bound key; one client, one API process."""
-    many = ground.scale.posts_to_read
-    with ground.stack() as stack:
+    many = environment.scale.posts_to_read
+    with environment.stack() as stack:
         began = time.monotonic()
         mine = generate(stack, many)
-        ground.say(f"  {many:,} posts generated in {time.monotonic() - began:.0f} s")
+        environment.log(f"  {many:,} posts generated in {time.monotonic() - began:.0f} s")
         stack.start("api", "pipeline.cli", "api")
         client = Client(stack, stack.key)
         until(client.answers, READY, lambda: "the API does not answer")
-        reference = client.times([f"{BASE}/subscription"], ground.scale.reads)
-        for name, (reader, paths) in _asked(stack, client, mine, many).items():
-            found = reader.times(paths, ground.scale.reads)
+        reference = client.times([f"{BASE}/subscription"], environment.scale.reads)
+        for name, (reader, paths) in _list_requests(stack, client, mine, many).items():
+            found = reader.times(paths, environment.scale.reads)
             yield Figure(
                 name=f"{name}, {many:,} posts, p99",
                 value=percentile(found, 0.99) * 1000,
@@ -90,18 +90,18 @@ def measure(ground: Ground) -> Iterator[Figure]:
             )
 
 
-def _bound(stack: Stack, accounts: Sequence[UUID]) -> Client:
+def _create_client(stack: Stack, accounts: Sequence[UUID]) -> Client:
     """Who has a key that is bound to these."""
     with stack.context.database.begin() as c:
         return Client(stack, create_key(c, stack.workspace, "bound", Terms(accounts=list(accounts))))
 
 
-def _asked(
+def _list_requests(
     stack: Stack, client: Client, mine: Sequence[UUID], many: int
 ) -> dict[str, tuple[Client, Sequence[str]]]:
     page = client.get(f"{BASE}/posts?limit=50")["data"]
     if page["summary"]["total"] != many:
-        raise Unsound(f"{many} posts were generated and {page['summary']['total']} are told of.")
+        raise InvalidMeasurement(f"{many} posts were generated and {page['summary']['total']} are told of.")
     with stack.context.database.begin() as c:
         some = rows(c, "SELECT id FROM posts TABLESAMPLE SYSTEM (1) LIMIT 2000")
         ends = rows(c, "SELECT min(created_at) AS first, max(created_at) AS last FROM posts")[0]
@@ -112,10 +112,10 @@ def _asked(
         "10 accounts of 21": mine[:10],
         "1 that has a post of a thousand": mine[-1:],
     }
-    readers = {whose: _bound(stack, theirs) for whose, theirs in bound.items()}
-    _require_counted(stack, client, times, at)
+    readers = {whose: _create_client(stack, theirs) for whose, theirs in bound.items()}
+    _check_total(stack, client, times, at)
     for whose, reader in readers.items():
-        _require_counted(stack, reader, times, at, bound[whose])
+        _check_total(stack, reader, times, at, bound[whose])
     lists = ["", "?limit=100", f"?cursor={page['next_cursor']}"]
     words = ("failed", "scheduled", "pending", "partial")
     spans = [f"since={a}&until={b}" for a, b in zip(at, at[:0:-1], strict=False) if a < b]
@@ -138,7 +138,7 @@ def _asked(
     }
 
 
-def _require_counted(
+def _check_total(
     stack: Stack, client: Client, times: Sequence[datetime], at: Sequence[str], accounts: Sequence[UUID] = ()
 ) -> None:
     """Raises Unsound unless what is told of a span is what counting its rows gives. ``accounts``: it is bound to."""
@@ -154,7 +154,7 @@ def _require_counted(
             bound=list(accounts),
         )[0].n
     if told != (min(there, CAP) if accounts else there):
-        raise Unsound(f"{there} posts were made in a span, and {told} are told of.")
+        raise InvalidMeasurement(f"{there} posts were made in a span, and {told} are told of.")
 
 
 def generate(stack: Stack, many: int) -> Sequence[UUID]:
@@ -216,10 +216,12 @@ class Client:
         answer = self._line.getresponse()
         body = answer.read()
         if answer.status != 200:
-            raise Unsound(f"{path} answered {answer.status}: {body[:200].decode(errors='replace')}")
+            raise InvalidMeasurement(
+                f"{path} answered {answer.status}: {body[:200].decode(errors='replace')}"
+            )
         return json.loads(body)
 
-    def times(self, paths: Sequence[str], number: int, warm: int = WARM) -> list[float]:
+    def times(self, paths: Sequence[str], number: int, warm: int = WARM_UP) -> list[float]:
         """Seconds of each of so many reads, over the paths in turn; a few before them are not counted."""
         found = []
         self._line.close()  # it may have been idle for long, and is opened by the first request
@@ -230,5 +232,5 @@ class Client:
             answer.read()
             found.append(time.perf_counter() - since)
             if answer.status != 200:
-                raise Unsound(f"{paths[n % len(paths)]} answered {answer.status}.")
+                raise InvalidMeasurement(f"{paths[n % len(paths)]} answered {answer.status}.")
         return found[warm:]

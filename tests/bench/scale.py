@@ -24,7 +24,7 @@ class Scale:
     idle: float
     """How long an idle system is watched before its CPU time is subtracted from a busy one's."""
     late_posts: int
-    late_tasks: int
+    measure_lateness: int
     settle: float
     """Before the footprint is taken."""
     footprint: float
@@ -43,7 +43,7 @@ FULL = Scale(
     kinds_of_a_platform=99,
     idle=10,
     late_posts=60,
-    late_tasks=30,
+    measure_lateness=30,
     settle=10,
     footprint=30,
     posts_to_read=1_000_000,
@@ -60,7 +60,7 @@ QUICK = Scale(
     kinds_of_a_platform=1,
     idle=2,
     late_posts=8,
-    late_tasks=5,
+    measure_lateness=5,
     settle=2,
     footprint=5,
     posts_to_read=100_000,
@@ -68,5 +68,5 @@ QUICK = Scale(
 )
 LIMIT = 180.0
 """Seconds a measurement may take before it is broken off."""
-PATIENT = 2400.0
+LONG_LIMIT = 2400.0
 """The same, where so many posts were asked for that making them takes longer."""

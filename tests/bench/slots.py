@@ -15,10 +15,10 @@ from datetime import UTC, datetime, timedelta
 
 import psutil
 
-from tests.bench.environment import Ground, await_workers, prepared
-from tests.bench.figures import Figure, Unsound, steady_rate, whole_rate
-from tests.bench.filling import accounts, await_published, fill, make_due, warm
+from tests.bench.environment import BenchEnvironment, await_workers, open_environment
+from tests.bench.figures import Figure, InvalidMeasurement, compute_rate, compute_steady_rate
 from tests.bench.kinds import TIKTOK_PHOTO
+from tests.bench.post_factory import accounts, await_published, create_posts, make_due, warm_up
 from tests.bench.processes import MIB
 from tests.bench.scale import FULL
 from tests.stack import Stack
@@ -33,11 +33,11 @@ SOON = timedelta(seconds=2)
 LONGEST = 150.0
 LEAST = 0.95
 MOST = 200
-GLANCE = 0.1
+POLL = 0.1
 
 
 @dataclass(kw_only=True, slots=True)
-class Weight:
+class PeakMemory:
     """The most resident memory that a process was seen to have, in bytes, and how often it was looked at."""
 
     most: int = 0
@@ -45,10 +45,10 @@ class Weight:
     over: threading.Event = field(default_factory=threading.Event)
 
 
-def measure(ground: Ground) -> Iterator[Figure]:
+def measure(environment: BenchEnvironment) -> Iterator[Figure]:
     """A worker of the publish queue alone; looks and doorbells are another process's work."""
-    number = POSTS if ground.scale is FULL else FEW
-    with ground.stack(impatient=True) as stack:
+    number = POSTS if environment.scale is FULL else FEW
+    with environment.stack(look_early=True) as stack:
         stack.start(
             "slots",
             "pipeline.cli",
@@ -66,51 +66,51 @@ def measure(ground: Ground) -> Iterator[Figure]:
         )
         await_workers(stack, ["slots", "others"])
         stack.start("beat", "pipeline.cli", "beat")
-        warm(stack, TIKTOK_PHOTO)
+        warm_up(stack, TIKTOK_PHOTO)
         in_an_hour = [datetime.now(UTC) + timedelta(hours=1)] * number
-        fill(stack, TIKTOK_PHOTO, accounts(stack, TIKTOK_PHOTO, ACCOUNTS), in_an_hour, word=WORD)
+        create_posts(stack, TIKTOK_PHOTO, accounts(stack, TIKTOK_PHOTO, ACCOUNTS), in_an_hour, word=WORD)
         stack.fault("tiktok", "finalize", "latency", None, delay_ms=int(SLOW * 1000))
         due = make_due(stack, SOON)
-        with weighed(stack.parts["slots"].pid) as weight:
+        with track_memory(stack.parts["slots"].pid) as peak:
             await_published(stack, WORD, number, LONGEST)
-        yield from _figures(due, _moments(stack, number), weight)
+        yield from _figures(due, _draw_times(stack, number), peak)
 
 
 @contextmanager
-def weighed(pid: int) -> Iterator[Weight]:
+def track_memory(pid: int) -> Iterator[PeakMemory]:
     """Looks at a process's memory all the while."""
-    weight, process = Weight(), psutil.Process(pid)
+    peak, process = PeakMemory(), psutil.Process(pid)
 
     def look() -> None:
-        while not weight.over.wait(GLANCE):
-            weight.most = max(weight.most, process.memory_info().rss)
-            weight.looks += 1
+        while not peak.over.wait(POLL):
+            peak.most = max(peak.most, process.memory_info().rss)
+            peak.looks += 1
 
     thread = threading.Thread(target=look)
     thread.start()
     try:
-        yield weight
+        yield peak
     finally:
-        weight.over.set()
+        peak.over.set()
         thread.join()
 
 
-def _moments(stack: Stack, number: int) -> list[float]:
+def _draw_times(stack: Stack, number: int) -> list[float]:
     """When each post went live over there. Raises Unsound unless every one did, once."""
     lines = [line for line in stack.ledger() if str(line["caption"]).startswith(f"{WORD} ")]
-    lived = Counter(str(line["caption"]) for line in lines)
-    if lived != Counter(f"{WORD} {n}" for n in range(number)):
-        raise Unsound(f"{len(lines)} of {number} posts went live, {len(lived)} different ones.")
+    live = Counter(str(line["caption"]) for line in lines)
+    if live != Counter(f"{WORD} {n}" for n in range(number)):
+        raise InvalidMeasurement(f"{len(lines)} of {number} posts went live, {len(live)} different ones.")
     return [datetime.fromisoformat(str(line["at"])).timestamp() for line in lines]
 
 
-def _figures(due: datetime, moments: list[float], weight: Weight) -> Iterator[Figure]:
-    if not weight.looks:
-        raise Unsound("The worker's memory was never looked at.")
-    ideal, whole = SLOTS / SLOW, whole_rate(due.timestamp(), moments)
+def _figures(due: datetime, moments: list[float], peak: PeakMemory) -> Iterator[Figure]:
+    if not peak.looks:
+        raise InvalidMeasurement("The worker's memory was never looked at.")
+    ideal, whole = SLOTS / SLOW, compute_rate(due.timestamp(), moments)
     yield Figure(
         name=f"slots, {SLOTS} publishes of {SLOW:g} s at a time, steady",
-        value=steady_rate(moments),
+        value=compute_steady_rate(moments),
         unit="/s",
         reference=ideal,
         against="every slot always full",
@@ -119,7 +119,7 @@ def _figures(due: datetime, moments: list[float], weight: Weight) -> Iterator[Fi
     )
     yield Figure(
         name="slots, memory of that worker at most",
-        value=weight.most / MIB,
+        value=peak.most / MIB,
         unit="MiB",
         target=f"under {MOST} MB",
     )
@@ -130,8 +130,8 @@ def main() -> int:
     quick = "--quick" in sys.argv[1:]
     from tests.bench.scale import QUICK
 
-    with prepared(QUICK if quick else FULL, lambda line: print(line, file=sys.stderr)) as ground:
-        rate, memory = measure(ground)
+    with open_environment(QUICK if quick else FULL, lambda line: print(line, file=sys.stderr)) as environment:
+        rate, memory = measure(environment)
     share = rate.ratio or 0.0
     print(f"{rate.name}: {rate.value:.1f}{rate.unit}, {share:.1%} of {rate.reference}/s; {rate.detail}")
     print(f"{memory.name}: {memory.value:.0f} {memory.unit} ({memory.target})")

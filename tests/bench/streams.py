@@ -15,11 +15,11 @@ from pathlib import Path
 
 import requests
 
-from tests.bench.environment import Ground
-from tests.bench.figures import Figure, Unsound
+from tests.bench.environment import BenchEnvironment
+from tests.bench.figures import Figure, InvalidMeasurement
 from tests.bench.processes import MIB
 from tests.bench.scale import FULL
-from tests.bench.stream_ends import digest
+from tests.bench.stream_servers import digest
 
 ROOT = Path(__file__).parents[2]
 PLATFORMS = ("youtube", "tiktok")
@@ -52,7 +52,7 @@ def stream(platform: str, size: int) -> Streamed:
         ran = subprocess.run(line, cwd=ROOT, stdout=subprocess.PIPE, timeout=LONGEST, check=True)
         got = requests.get(f"{sink}/taken", timeout=10).json()
     if got != {"bytes": size, "sha256": digest(size)}:
-        raise Unsound(f"{platform} got {got}, not the {size} bytes that were sent.")
+        raise InvalidMeasurement(f"{platform} got {got}, not the {size} bytes that were sent.")
     found = json.loads(ran.stdout)
     return Streamed(
         platform=platform,
@@ -65,10 +65,10 @@ def stream(platform: str, size: int) -> Streamed:
     )
 
 
-def measure(ground: Ground) -> Iterator[Figure]:
+def measure(environment: BenchEnvironment) -> Iterator[Figure]:
     """Each platform that takes a video's bytes in chunks."""
     for platform in PLATFORMS:
-        yield figure(stream(platform, LARGE if ground.scale is FULL else SMALL))
+        yield figure(stream(platform, LARGE if environment.scale is FULL else SMALL))
 
 
 def figure(found: Streamed) -> Figure:
@@ -86,7 +86,7 @@ def figure(found: Streamed) -> Figure:
 @contextmanager
 def _end(name: str) -> Iterator[str]:
     """A process of its own, so that only the upload is in the measured one."""
-    line = [sys.executable, "-m", "tests.bench.stream_ends", name]
+    line = [sys.executable, "-m", "tests.bench.stream_servers", name]
     with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout

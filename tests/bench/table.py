@@ -11,7 +11,7 @@ from tests.bench.figures import Figure
 HEAD = ("figure", "measured", "reference", "ratio", "reference is")
 
 
-def lines(figures: Sequence[Figure]) -> Iterator[str]:
+def format_lines(figures: Sequence[Figure]) -> Iterator[str]:
     """The table for a terminal: a line per figure, details below it."""
     cells = [_cells(figure) for figure in figures]
     widths = [max(len(row[n]) for row in [HEAD, *cells]) for n in range(len(HEAD))]
@@ -40,15 +40,15 @@ def report(
     }
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Three digits that count."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def _cells(figure: Figure) -> tuple[str, ...]:
-    reference = "" if figure.reference is None else f"{number(figure.reference)} {figure.unit}"
+    reference = "" if figure.reference is None else f"{format_number(figure.reference)} {figure.unit}"
     ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
-    return figure.name, f"{number(figure.value)} {figure.unit}", reference, ratio, figure.against
+    return figure.name, f"{format_number(figure.value)} {figure.unit}", reference, ratio, figure.against
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

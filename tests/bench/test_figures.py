@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.bench.__main__ import MEASUREMENTS
-from tests.bench.figures import Figure, Unsound, percentile, steady_rate, whole_rate
+from tests.bench.figures import Figure, InvalidMeasurement, compute_rate, compute_steady_rate, percentile
 from tests.bench.meaning import MEANING
-from tests.bench.table import lines, report
+from tests.bench.table import format_lines, report
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.5, 50), (0.99, 99), (1.0, 100), (0.0, 1)])
@@ -20,21 +20,21 @@ def test_the_99th_percentile_of_few_values_is_the_largest() -> None:
 
 
 def test_nothing_measured_is_no_figure() -> None:
-    with pytest.raises(Unsound):
+    with pytest.raises(InvalidMeasurement):
         percentile([], 0.5)
 
 
 def test_the_steady_rate_leaves_start_and_tail_out() -> None:
     moments = [5 + n / 100 for n in range(1000)] + [60.0]  # a slow start, a hundred a second, one straggler
-    assert steady_rate(moments) == pytest.approx(100)
-    assert whole_rate(0, moments) == pytest.approx(1001 / 60)
+    assert compute_steady_rate(moments) == pytest.approx(100)
+    assert compute_rate(0, moments) == pytest.approx(1001 / 60)
 
 
 def test_the_table_has_value_reference_and_ratio_side_by_side() -> None:
     figure = Figure(
         name="speed", value=150, unit="/s", reference=600, against="nothing to do", detail="p50 1 ms"
     )
-    head, _, row, detail = lines([figure])
+    head, _, row, detail = format_lines([figure])
     assert head.split()[:4] == ["figure", "measured", "reference", "ratio"]
     assert row.split() == ["speed", "150", "/s", "600", "/s", "0.25", "nothing", "to", "do"]
     assert detail.strip() == "p50 1 ms"

@@ -1,1 +1,1 @@
-"""`make chaos`: a load of posts while everything is killed, stopped, cut off and flushed; the ledger judges."""
+"""Chaos run (`make chaos`): publish posts while every component fails, and check the sandbox's ledger afterwards."""

@@ -1,4 +1,7 @@
-"""`python -m tests.chaos [--posts N] [--seed S] [--minutes M] [--json FILE] [--html FILE]`: break all, then judge."""
+"""Run a load of posts under faults, then report whether any was lost or published twice.
+
+`python -m tests.chaos [--posts N] [--seed S] [--minutes M] [--json FILE] [--html FILE] [--keep FOLDER]`
+"""
 
 from __future__ import annotations
 
@@ -29,24 +32,24 @@ from tests.chaos.system import SystemUnderTest, build_system, list_sites
 from tests.stack import until
 
 PER_MINUTE = 8_000
-"""Posts a minute for which a run is made longer than two minutes: about as many as two cores take in a storm."""
+"""Posts per minute that two cores accept under faults; more posts make the run longer than two minutes."""
 SETTLED = frozenset({"published", "failed", "cancelled"})
 DRAIN_LIMIT = 420.0
-"""Seconds in which at least one more has to come to rest: more than the 300 of a queued lease."""
+"""Seconds without one more settled delivery after which draining ends: more than the 300 of a queued lease."""
 ANSWER_LIMIT = 60.0
-"""Seconds in which the client has to get at least one more answer after the storm, or it gives up what is left."""
+"""Seconds without one more accepted post after which the client stops."""
 READING_SHARE = 0.2
-"""Part of the time that may go into reading how far it is: of very many posts that is work for our API, too."""
+"""Largest share of the time spent reading states, which costs the API work when there are many posts."""
 OVERTIME = 90.0
-"""Seconds a run may last longer when there were too few kills between arm and answer."""
+"""Seconds a run may be extended when there were too few kills between arm and answer."""
 STALLED_AFTER = 240
-"""Seconds without one tick after which a run is given up, where it stands: it would say nothing for ever."""
+"""Seconds without one tick after which the run aborts with a traceback."""
 QUIET_FOR = 15.0
-"""Seconds without any change, after which only what waits for a person is left."""
+"""Seconds without any change of state after which only deliveries that wait for a person remain."""
 
 
 def main() -> int:
-    """Exit status: 0 when the standard is kept, else 1."""
+    """Run, print the scorecard, and return 0 if there was no violation, else 1."""
     arguments = _arguments()
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1 << 31)
     minutes = arguments.minutes or max(2.0, arguments.posts / PER_MINUTE)
@@ -86,7 +89,7 @@ def main() -> int:
 
 
 class Run:
-    """From the first post to the verdict."""
+    """One chaos run: load, faults, drain, verdict."""
 
     def __init__(
         self, system: SystemUnderTest, seed: int, number: int, seconds: float, log: Callable[[str], None]
@@ -115,7 +118,7 @@ class Run:
         reported = self._drain()
         return judge(self._expectations(), self.system.stack.ledger(), reported)
 
-    # --- the storm ---------------------------------------------------------------------------------------------------
+    # --- load under faults -------------------------------------------------------------------------------------------
 
     def _run_load(self) -> None:
         self.client.start()
@@ -134,7 +137,7 @@ class Run:
             time.sleep(0.03)
 
     def _is_complete(self, after: float) -> bool:
-        """Whether all was done that was planned. A slow machine gets a little longer for the kills that count."""
+        """Return whether all planned faults were injected; add kills while too few hit an armed delivery."""
         if not self.injector.is_done:
             return False
         if self.injector.tally.armed >= scorecard.LEAST_ARMED or after > self.seconds + OVERTIME:
@@ -156,33 +159,37 @@ class Run:
         self.injector.tally.injected[f"sandbox: {order['step']} {order['fault']}"] += 1
 
     def _reconnect_accounts(self) -> None:
-        """Persons notice that an account has to be connected again, and do it."""
+        """Reconnect accounts that need it, as users would."""
         try:
             again = self.system.reconnect()
         except (psycopg.OperationalError, Unreachable):
-            return  # the database is down, or who holds the row is stopped: they try again later
+            return  # the database is down, or the process that locks the row is stopped: the next call tries again
         self.notes["accounts connected again"] = self.notes.get("accounts connected again", 0) + again
 
     def _progress(self) -> int:
-        """Says how far it is. Returns how many posts were taken."""
+        """Log the progress and return the number of accepted posts."""
         taken = sum(one.is_taken for one in self.sent)
         armed = self.injector.tally.armed
         with (self.system.stack.folder / "sandbox" / "ledger.jsonl").open("rb") as ledger:
             live = sum(
                 1 for _ in ledger
-            )  # asking the sandbox for it would, in a long run, be a part of the storm
-        self.log(f"… {taken} posts taken, {live} live, {armed} kills between arm and answer")
+            )  # reading the file, because asking the sandbox would load it in a long run
+        self.log(f"… {taken} posts accepted, {live} live, {armed} kills between arm and answer")
         return taken
 
     # --- afterwards --------------------------------------------------------------------------------------------------
 
     def _await_client(self) -> None:
-        """The weather clears, everybody is at work again; the client goes on until it has its last answers, or no more.
+        """Delete the sandbox's faults and wait until the client has its last answers, or gets no more.
 
-        In a long run it stands far behind its plan by then: what it could not send in the storm it sends now.
+        In a long run the client is behind its plan by then and sends the rest now.
         """
         self.system.stack.control("DELETE", "faults")
-        until(lambda: self._tick_and_return(self._is_api_up()), 60, lambda: "the API did not come back")
+        until(
+            lambda: self._tick_and_return(self._is_api_up()),
+            60,
+            lambda: "the API did not answer after the faults ended",
+        )
         taken, changed = 0, time.monotonic()
         while not self.client.is_done and time.monotonic() < changed + ANSWER_LIMIT:
             self._tick()
@@ -192,7 +199,7 @@ class Run:
                 if (now := self._progress()) > taken:
                     taken, changed = now, time.monotonic()
         self.client.stop()
-        self.log("the storm is over, draining …")
+        self.log("faults are over, draining …")
 
     def _tick(self) -> None:
         signal.alarm(STALLED_AFTER)
@@ -203,7 +210,7 @@ class Run:
         return answer
 
     def _drain(self) -> dict[tuple[str, str, str], ReportedState]:
-        """Reads through our API until all is settled, or nothing moves any more but what waits for a person."""
+        """Read the states through the API until all are settled, or only deliveries that wait for a person remain."""
         start = changed = fewer = time.monotonic()
         last: dict[tuple[str, str, str], ReportedState] = {}
         fewest = len(self.sent) * len(self.system.owners)
@@ -265,7 +272,7 @@ class Run:
             data: dict[str, Any] | None = answer.json()["data"] if answer.ok else None
             return data
 
-        return until(asked, 60, lambda: "our API does not answer")
+        return until(asked, 60, lambda: "the API does not answer")
 
     def _is_api_up(self) -> bool | None:
         try:
@@ -317,7 +324,7 @@ class Run:
         ]
 
     def keep(self, folder: Path) -> None:
-        """Logs, the ledger and a dump of what our tables say, for whoever looks for the reason."""
+        """Copy logs, the ledger, the client's list and a dump of the tables into *folder*, for debugging."""
         folder.mkdir(parents=True, exist_ok=True)
         for log in [*self.system.folder.glob("*.log"), *self.system.folder.glob("logs/*.log")]:
             (folder / log.name).write_bytes(log.read_bytes())
@@ -339,8 +346,8 @@ def _tally(reported: Sequence[ReportedState]) -> str:
 def _give_up(_number: int, frame: FrameType | None) -> None:
     """Says where: what it raises may be taken for an outage there, and then the run goes on after all."""
     traceback.print_stack(frame)
-    signal.alarm(STALLED_AFTER)  # the way out may stand still as well
-    raise RuntimeError(f"Nothing moved for {STALLED_AFTER} s: the run is given up at the line above.")
+    signal.alarm(STALLED_AFTER)  # cleaning up may block as well
+    raise RuntimeError(f"The run made no progress for {STALLED_AFTER} s and was aborted at the line above.")
 
 
 def _machine() -> str:
@@ -349,15 +356,22 @@ def _machine() -> str:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--posts", type=int, default=300, metavar="N", help="default: %(default)s")
-    parser.add_argument("--seed", type=int, metavar="S", help="default: a random one; it is said")
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
-        "--minutes", type=float, metavar="M", help="of the storm; default: 2, more for many posts"
+        "--posts", type=int, default=300, metavar="N", help="number of posts; default: %(default)s"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scorecard into a file, too")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write the scorecard as a page, too")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep logs, ledger and tables there")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        metavar="S",
+        help="seed of the faults and posts; default: random, printed at the start",
+    )
+    parser.add_argument(
+        "--minutes", type=float, metavar="M", help="minutes of faults; default: 2, more for many posts"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the scorecard as JSON")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="also write the scorecard as an HTML page")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="copy logs, ledger and tables there")
     return parser.parse_args()
 
 

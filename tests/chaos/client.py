@@ -1,7 +1,7 @@
-"""The client: sends the posts, repeats what was not answered, and keeps its own list of what it was told.
+"""API client of the chaos run: send posts, repeat unanswered ones, and record the answers.
 
-It behaves as the contract asks of one: a timeout or a 5xx says nothing, so the same body goes out again with the same
-``external_id``. Its list is one half of the judge and knows nothing of our tables.
+As the contract asks, a timeout or a 5xx is inconclusive, and the same body is sent again with the same ``external_id``.
+The judge compares this record with the sandbox's ledger.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ import requests
 from tests.chaos.plan import Planned
 
 FEWEST, EACH = 8, 2000
-"""Threads that post, and one more for each of so many posts: an answer may take seconds."""
+"""Least number of threads, and the posts per thread beyond it: an answer may take seconds."""
 PATIENCE = 12.0
-"""Seconds it waits for one answer."""
+"""Seconds to wait for one answer."""
 
 
 @dataclass(kw_only=True, slots=True)
 class SentPost:
-    """One post as its client knows it."""
+    """One post and what the API answered."""
 
     planned: Planned
     word: str
-    """Stands in the caption of this post and of no other."""
+    """Unique text in the caption."""
     targets: dict[str, str]
-    """Site -> the account's id over there."""
+    """Sandbox platform -> the account's remote id."""
     due: datetime | None = None
-    """When it may go live at the earliest, as asked for; None: at once."""
+    """Earliest time to go live, as requested; None: at once."""
     promised_due: datetime | None = None
-    """The time the answer named: what was promised. A repeat that comes within 30 s of ``due`` is told "at once"."""
+    """The due time of the answer. A repeat within 30 s of ``due`` is answered with the current time."""
     tries: int = 0
     status: int | None = None
-    """201 or 200: taken. Another: refused. None: never answered."""
+    """201 or 200: accepted. Another: refused. None: no conclusive answer."""
     answered: datetime | None = None
     message: str = ""
 
     @property
     def is_taken(self) -> bool:
-        """Whether we promised to publish it."""
+        """Whether the API accepted the post."""
         return self.status in (200, 201)
 
 
 class Client:
-    """Threads that post as planned. ``body_of`` makes the request of a planned post."""
+    """Send posts at their planned times from several threads. *body_of* builds a request body."""
 
     def __init__(
         self, url: str, key: str, sent: Sequence[SentPost], body_of: Callable[[SentPost], dict[str, Any]]
@@ -67,18 +67,18 @@ class Client:
         self._start = 0.0
 
     def start(self) -> None:
-        """Begins now."""
+        """Start the threads; planned times count from now."""
         self._start = time.monotonic()
         for thread in self._threads:
             thread.start()
 
     @property
     def is_done(self) -> bool:
-        """Whether every post was answered, or given up."""
+        """Whether all threads have ended."""
         return not any(thread.is_alive() for thread in self._threads)
 
     def stop(self) -> None:
-        """Gives up what was not answered yet."""
+        """Stop the threads; posts without an answer stay unanswered."""
         self._over.set()
         for thread in self._threads:
             thread.join(PATIENCE + 5)

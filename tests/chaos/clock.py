@@ -1,7 +1,7 @@
-"""A clock that is wrong: the environment of one process whose wall clock is five minutes ahead.
+"""Clock skew: the environment of a process whose wall clock is five minutes ahead.
 
-By libfaketime (https://github.com/wolfcw/libfaketime), out of the wheel in the dev group or of Debian's package.
-Only the wall clock is moved, as a wrong clock of a machine is: the monotonic clocks are left alone.
+Uses libfaketime (https://github.com/wolfcw/libfaketime) from the wheel in the dev group or from Debian's package.
+Monotonic clocks are not changed, as on a machine with a wrong clock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MISSING = "libfaketime does not work here: `apt-get install libfaketime` has one
 
 
 def build_environment() -> dict[str, str] | None:
-    """The environment of such a process; None when no libfaketime works here."""
+    """Return the environment of such a process, or None if no libfaketime works here."""
     for library in _libraries():
         environment = {"LD_PRELOAD": str(library), "FAKETIME": f"+{AHEAD}s", "DONT_FAKE_MONOTONIC": "1"}
         if _works(environment):
@@ -32,7 +32,7 @@ def _libraries() -> list[Path]:
 
 
 def _works(environment: dict[str, str]) -> bool:
-    """Whether a child's wall clock really is ahead, and its monotonic one is not."""
+    """Return whether a child's wall clock is ahead and its monotonic clock is not."""
     asked = "import time; print(time.time(), time.monotonic())"
     words = [sys.executable, "-I", "-S", "-c", asked]
     outputs = [

@@ -1,4 +1,4 @@
-"""A small disk of the database's own, so that it can be full without filling the machine's."""
+"""A small file system for the database alone, which can be filled without filling the machine's disk."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 MIB = 1024 * 1024
 SIZE = 4096 * MIB
-"""Bytes. The image is sparse: it takes what is written and no more."""
+"""Bytes. The image file is sparse."""
 MISSING = "none: a disk of its own needs root, mkfs.ext4 and a free loop device"
 
 
 class Disk:
-    """An ext4 file system in a file. ``fill`` leaves no byte to anybody; ``free`` gives them back."""
+    """An ext4 file system in a file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "disk"
@@ -23,7 +23,7 @@ class Disk:
         self._ballast = self.folder / "ballast"
 
     def mount(self) -> bool:
-        """Whether there is such a disk now: not everybody may mount."""
+        """Create and mount the file system. Return False without root, the tools or a loop device."""
         if os.geteuid() or not all(shutil.which(p, path=_PATH) for p in ("mkfs.ext4", "mount", "umount")):
             return False
         with self._image.open("wb") as image:
@@ -33,14 +33,14 @@ class Disk:
         return made and _run_program("mount", "-o", "loop", str(self._image), str(self.folder))
 
     def move_data(self, data: Path) -> None:
-        """Takes a folder whose server is stopped, and leaves a link in its place."""
+        """Move a stopped server's data folder here and replace it by a symbolic link. Raises OSError."""
         if not _run_program("cp", "-a", str(data), str(self.folder / data.name)):
             raise OSError(f"{data} could not be copied.")
         shutil.rmtree(data)
         data.symlink_to(self.folder / data.name)
 
     def fill(self) -> None:
-        """Takes all that is left, in ever smaller pieces."""
+        """Allocate all free space, in ever smaller pieces."""
         piece = SIZE
         with self._ballast.open("wb") as ballast:
             while piece >= 1024:
@@ -52,11 +52,11 @@ class Disk:
                     piece //= 2
 
     def free(self) -> None:
-        """Room again."""
+        """Free the space that ``fill`` allocated."""
         self._ballast.unlink(missing_ok=True)
 
     def unmount(self) -> None:
-        """After this nothing of it is left but its image."""
+        """Unmount the file system. Raises OSError if it is in use."""
         if not _run_program("umount", str(self.folder)):
             raise OSError(f"{self.folder} is still in use.")
 
@@ -65,6 +65,6 @@ _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 
 def _run_program(program: str, *words: str) -> bool:
-    """Whether a program of the system's own did what it was told."""
+    """Run a system program; return whether it exists and succeeds."""
     found = shutil.which(program, path=_PATH)
     return found is not None and subprocess.run([found, *words], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""Does to the system what the plan says, when it says so, and starts again what is down. One thread, one clock."""
+"""Inject the planned system faults at their times and restart processes that have ended. Single-threaded."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ from tests.chaos.plan import CRASH_POINTS, CRASH_SHARE, SystemFault
 from tests.chaos.system import PUBLISHERS, SystemUnderTest
 
 PATIENCE = 20.0
-"""Seconds a strike waits for a victim that is up, while others take their turn."""
+"""Seconds a fault waits for a running target; other faults go first meanwhile."""
 AIM = 2.5
-"""Seconds a strike waits for its victim to hold an armed delivery."""
+"""Seconds a kill waits until its target holds an armed delivery."""
 COUNTED = ("kill publish", "failpoint publish")
-"""What is a kill of a publish worker: not a pause, nor an order to go."""
+"""Faults that count as a kill of a publish worker: not a pause or SIGTERM."""
 NETWORK, ENGINES = ("database", "broker"), ("valkey", "postgres", "backends", "disk")
 PAUSE = 9.0
-"""Seconds a stopped process sleeps: longer than its lease of 6."""
+"""Seconds between SIGSTOP and SIGCONT: longer than the lease of 6 s."""
 FULL = 5.0
-"""Seconds a disk stays full."""
+"""Seconds the disk stays full."""
 
 
 @dataclass(kw_only=True, slots=True)
 class Process:
-    """One process, as the conductor knows it."""
+    """State of one part of the system."""
 
     name: str
     since: datetime
-    """When this incarnation was started."""
+    """Start time of the current process."""
     once: Path | None = None
     crash_point: str | None = None
     back: float | None = None
-    """When it is started again (monotonic); None: it runs, or should."""
+    """Monotonic time of the next start; None: it runs, or should."""
     next_crash_point: str | None = None
 
 
 @dataclass(kw_only=True, slots=True)
 class Tally:
-    """What was done, and in which state it found its victims."""
+    """Counts of injected faults, and of kills by the state of the deliveries they hit."""
 
     injected: Counter[str] = field(default_factory=Counter)
     states: dict[str, Counter[str]] = field(default_factory=dict)
-    """Kind of kill -> state of its victim's deliveries (armed, unarmed, none, unseen) -> kills."""
+    """Kind of kill -> state of the target's deliveries (armed, unarmed, none, unseen) -> kills."""
     unexpected_exits: list[str] = field(default_factory=list)
-    """Processes that ended without being killed by us."""
+    """Exits that no fault caused."""
 
     def kill(self, kind: str, counts: Mapping[str, int] | None) -> str:
-        """Counts one kill by the worst state that its victim held. That state."""
+        """Count one kill under the worst state among the target's deliveries, and return that state."""
         state = (
             "unseen" if counts is None else next((s for s in ("armed", "unarmed") if counts.get(s)), "none")
         )
@@ -63,12 +63,12 @@ class Tally:
 
     @property
     def armed(self) -> int:
-        """Kills of a publish worker between arm and the stored answer."""
+        """Kills of publish workers between arm and the stored answer."""
         return sum(states["armed"] for kind, states in self.states.items() if kind.startswith(COUNTED))
 
 
 class FaultInjector:
-    """``tick`` as often as possible."""
+    """Inject faults. Call ``tick`` as often as possible."""
 
     def __init__(
         self, system: SystemUnderTest, violations: Sequence[SystemFault], log: Callable[[str], None]
@@ -83,11 +83,11 @@ class FaultInjector:
         self._stopped: set[str] = set()
 
     def add(self, fault: SystemFault) -> None:
-        """One more that was not planned."""
+        """Add a fault to the plan."""
         self._planned.append(fault)
 
     def tick(self) -> None:
-        """What is due now."""
+        """Restart ended parts and inject what is due."""
         for part in self.parts.values():
             self._watch(part)
         now = time.monotonic()
@@ -103,10 +103,10 @@ class FaultInjector:
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is planned any more and everything runs."""
+        """Whether no fault is left and all parts run."""
         return not self._planned and not self._later and all(p.back is None for p in self.parts.values())
 
-    # --- strikes -----------------------------------------------------------------------------------------------------
+    # --- faults ------------------------------------------------------------------------------------------------------
 
     def _inject(self, fault: SystemFault) -> None:
         chance = random.Random(fault.chance)
@@ -117,13 +117,13 @@ class FaultInjector:
 
     def _do(self, verb: str, what: str, chance: random.Random) -> str:
         if what in NETWORK:
-            self._sandbox_faults(verb, what, chance)
-            return "lines"
+            self._disturb_network(verb, what, chance)
+            return "connections"
         if what in ENGINES:
             return self._engine(verb, what)
         candidates = self._list_candidates(what)
         if not candidates:
-            return "nobody there"
+            return "no target"
         name = self._await_armed(candidates) if f"{verb} {what}" == "kill publish" else None
         name = name or chance.choice(candidates)
         if verb == "stop":
@@ -158,16 +158,16 @@ class FaultInjector:
                 self._later.append((time.monotonic() + FULL, self._free_disk))
             case _:
                 system.terminate_backends()
-        return f"in flight: {self.score.kill(f'{verb} {what}', held)}"
+        return f"in flight: {self.tally.kill(f'{verb} {what}', held)}"
 
     def _is_possible(self, fault: SystemFault) -> bool:
         what = fault.kind.partition(" ")[2]
-        if what in ("postgres", "disk") and "disk" in self._stopped:  # it could not come back
+        if what in ("postgres", "disk") and "disk" in self._stopped:  # it could not restart
             return False
         return what in NETWORK or what in ENGINES or bool(self._list_candidates(what))
 
     def _list_candidates(self, what: str) -> list[str]:
-        """Who can be struck: is up and at work. One publish worker always goes on, or there would be nothing to hit."""
+        """Return the parts that can be hit: running and connected. One publish worker is always spared."""
         names = PUBLISHERS if what.startswith("publish") else (what,)
         candidates = [n for n in names if self.parts[n].back is None and n not in self._stopped]
         if not what.startswith("publish"):
@@ -194,7 +194,7 @@ class FaultInjector:
         return f"{name}, {state}"
 
     def _await_armed(self, candidates: Sequence[str]) -> str | None:
-        """Waits a little until one of them holds an armed delivery. Which."""
+        """Wait up to ``AIM`` seconds for a candidate that holds an armed delivery, and return it."""
         end = time.monotonic() + AIM
         while time.monotonic() < end:
             for name in candidates:
@@ -220,7 +220,7 @@ class FaultInjector:
         self._stopped.discard(name)
         self.system.signal(name, signal.SIGCONT)
 
-    # --- who was hit -------------------------------------------------------------------------------------------------
+    # --- targets -----------------------------------------------------------------------------------------------------
 
     def _count(self, kind: str, part: Process, *, pause: bool = False) -> str:
         counts = self._count_held(part.name, part.since)
@@ -242,14 +242,14 @@ class FaultInjector:
         if part.back is None and process.poll() is not None:
             self._handle_exit(part, process.returncode)
         elif part.back is not None and time.monotonic() >= part.back:
-            if process.poll() is None:  # asked to go in good order, and still at it
+            if process.poll() is None:  # still shutting down after SIGTERM
                 return
             part.back, part.crash_point, part.next_crash_point = None, part.next_crash_point, None
             part.since = datetime.now(UTC)
             part.once = self.system.start(part.name, part.crash_point)
 
     def _handle_exit(self, part: Process, status: int) -> None:
-        """It ended by itself: at its failpoint, or nobody knows why."""
+        """Record an exit: at the armed failpoint, or unexpected."""
         part.back = time.monotonic() + 0.3
         if part.once is not None and part.once.exists() and part.crash_point is not None:
             kind = f"failpoint {part.crash_point}"

@@ -1,7 +1,7 @@
-"""The verdict: what the platforms' own list says went live, against what the client was promised. Pure.
+"""Compare the sandbox's ledger with the client's list of accepted posts. Pure.
 
-Our tables are never asked. What our API says at the end is used for one thing only: whether a post that is not live is
-left to a person with a reason, and whether the platform really cannot tell in that case.
+No table is read. The states that the API reports at the end decide one thing: whether a delivery that is not live was
+left to a person with a reason, on a platform that cannot prove absence.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from datetime import datetime
 from typing import Any
 
 WORD = re.compile(r"chaos-[0-9a-f]+-\d{7}")
-"""What stands in every caption, once."""
+"""The unique text of every caption."""
 WAITING = frozenset({"blocked", "unknown"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpectedDelivery:
-    """One post at one account, as the client asked for it."""
+    """One post on one account, as the client requested it."""
 
     word: str
     site: str
     account: str
-    """The account's id over there."""
+    """The account's remote id."""
     kind: str
     """video, photo or slideshow."""
     taken: bool
-    """201 or 200 was answered."""
+    """The API answered 201 or 200."""
     refused: bool = False
-    """Another status was answered."""
+    """The API answered another conclusive status."""
     due: datetime | None = None
-    """Not before this; None: at once."""
+    """Earliest time to go live; None: at once."""
     since: datetime | None = None
-    """What lateness is counted from: the time that the answer named."""
+    """Start of lateness: the due time of the answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportedState:
-    """What our API says of it in the end."""
+    """The delivery's state as the API reports it at the end."""
 
     state: str
     reason: str | None = None
@@ -49,7 +49,7 @@ class ReportedState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Violation:
-    """One promise that was broken, with the evidence."""
+    """One violated guarantee, with the evidence."""
 
     what: str
     word: str
@@ -67,24 +67,24 @@ class Verdict:
     refused: int = 0
     unanswered: int = 0
     left: Counter[str] = field(default_factory=Counter)
-    """Left to a person, where the platform cannot tell: site, kind, state and reason -> number."""
+    """Deliveries left to a person: platform, kind, state and reason -> number."""
     violations: list[Violation] = field(default_factory=list)
     lateness: list[float] = field(default_factory=list)
     """Seconds, sorted."""
 
     def count(self, what: str) -> int:
-        """How many faults of a kind."""
+        """Return the number of violations of a kind."""
         return sum(violation.what == what for violation in self.violations)
 
     @property
     def stands(self) -> bool:
-        """Whether the standard is kept."""
+        """Whether there is no violation."""
         return not self.violations
 
 
 VIOLATIONS = ("lost", "duplicated", "early", "stuck", "misreported", "unasked")
-"""lost: promised, settled, and not live. stuck: promised, not live, and neither settled nor with a reason. misreported:
-live, and our API says at the end that it failed. unasked: live although nobody was promised it."""
+"""lost: accepted and settled, but not live. stuck: accepted, not live, and neither settled nor left with a reason.
+misreported: live, but the API reports a failure. unasked: live, but never accepted."""
 
 CANNOT_TELL: Mapping[str, frozenset[str]] = {
     "tiktok": frozenset({"photo", "slideshow"}),
@@ -92,13 +92,13 @@ CANNOT_TELL: Mapping[str, frozenset[str]] = {
     "pinterest": frozenset({"video", "photo", "slideshow"}),
     "linkedin": frozenset({"video", "photo", "slideshow"}),
 }
-"""Site -> kinds whose absence the platform never proves, by the adapter's README ("What a lost answer leads to").
+"""Platform -> kinds whose absence it cannot prove, per the adapter's README ("What a lost answer leads to").
 
-What is live is found there all the same, for every text here is its own: so only what is not live may be left."""
+A live post is found there by its unique text, so only posts that are not live may be left to a person."""
 
 
 def may_remain_open(site: str, kind: str, *, live: bool) -> bool:
-    """Whether the adapter's README leaves this to a person."""
+    """Return whether the adapter's README leaves such a delivery to a person."""
     return not live and kind in CANNOT_TELL.get(site, ())
 
 
@@ -107,7 +107,7 @@ def judge(
     ledger: Iterable[Mapping[str, Any]],
     reported: Mapping[tuple[str, str, str], ReportedState],
 ) -> Verdict:
-    """``reported``: by (word, site, account over there), as the lines of the ledger are told apart."""
+    """Return the verdict. *reported* is keyed by (word, platform, remote account), as ledger lines are."""
     went_live: dict[tuple[str, str, str], list[datetime]] = defaultdict(list)
     unknown: list[Violation] = []
     for line in ledger:
@@ -115,7 +115,10 @@ def judge(
         if found is None:
             unknown.append(
                 Violation(
-                    what="unasked", word="?", site=line["platform"], why=f"a post without our word: {line}"
+                    what="unasked",
+                    word="?",
+                    site=line["platform"],
+                    why=f"a caption without the unique text: {line}",
                 )
             )
             continue
@@ -163,20 +166,23 @@ def _judge_delivery(
 def _compare(
     verdict: Verdict, expected: ExpectedDelivery, reported: ReportedState | None, add: Any, *, live: bool
 ) -> None:
-    """What is live against what we say of it."""
+    """Compare the reported state with what is live."""
     state = "missing" if reported is None else reported.state
     if state == "published":
         if not live:
-            add("lost", "we say published, and it is not live")
+            add("lost", "reported as published, but not live")
     elif state in WAITING:
         if may_remain_open(expected.site, expected.kind, live=live):
             verdict.left[f"{expected.site} {expected.kind}: {_describe(reported)}"] += 1
         else:
-            add("stuck", f"{'live, and ' if live else ''}{_describe(reported)}; the platform could tell")
+            add(
+                "stuck",
+                f"{'live, and ' if live else ''}{_describe(reported)}; the platform can prove absence",
+            )
     elif state in ("failed", "cancelled"):
         add("misreported" if live else "lost", f"we say {_describe(reported)}")
     elif state == "missing":
-        add("misreported" if live else "lost", "our API does not know it")
+        add("misreported" if live else "lost", "the API does not know it")
     else:
         add("stuck", f"{'live, and ' if live else ''}{_describe(reported)}")
 
@@ -190,7 +196,7 @@ def _describe(reported: ReportedState | None) -> str:
 
 
 def percentile(ordered: Sequence[float], part: float) -> float:
-    """The nearest-rank percentile of a sorted row; 0 for an empty one."""
+    """Return the nearest-rank percentile of a sorted sequence; 0 if it is empty."""
     if not ordered:
         return 0.0
     return ordered[min(len(ordered) - 1, max(0, -(-int(part * 1000) * len(ordered) // 1000) - 1))]

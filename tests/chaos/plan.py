@@ -1,4 +1,4 @@
-"""What a run will do, drawn from its seed before it begins: the posts, and what strikes when. Pure."""
+"""Plan of a run, drawn from its seed: the posts, the system faults and the sandbox's faults. Pure."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 SOONEST = 31.0
-"""Seconds ahead of its sending that a scheduled post is due at least: nearer ones count as immediate."""
+"""Least seconds between sending and due time of a scheduled post: nearer due times count as immediate."""
 EVERY = 2.0
-"""Seconds between two strikes on average."""
+"""Mean seconds between two system faults."""
 MANY = 20_000
-"""Posts of a run from which on strikes come more rarely: a worker that was killed takes seconds to start, and between
-two strikes the load has to get on, or all that a long run tests is how much can be piled up."""
+"""Number of posts above which system faults are rarer: a killed worker takes seconds to start, and the load must
+progress between two faults, or a long run only tests its own backlog."""
 SYSTEM_FAULTS: Mapping[str, float] = {
-    "kill publish": 30,  # SIGKILL while it holds an armed delivery, where one can be had
-    "kill publish blind": 6,  # SIGKILL whatever it does
+    "kill publish": 30,  # SIGKILL while it holds an armed delivery, if one does within seconds
+    "kill publish blind": 6,  # SIGKILL at any moment
     "stop publish": 6,  # SIGSTOP for longer than a lease, then SIGCONT
-    "restart publish": 3,  # SIGTERM, then a new one
+    "restart publish": 3,  # SIGTERM, then a restart
     "kill reachability": 2,
     "kill upkeep": 3,
     "stop upkeep": 2,
@@ -25,20 +25,20 @@ SYSTEM_FAULTS: Mapping[str, float] = {
     "kill beat": 3,
     "flush valkey": 3,
     "kill valkey": 2,
-    "empty valkey": 2,  # SIGKILL, and it has forgotten everything when it is back
-    "stop postgres": 2,  # immediate: as a crash of the server
+    "empty valkey": 2,  # SIGKILL, files deleted, restart
+    "stop postgres": 2,  # immediate mode, like a server crash
     "terminate backends": 3,
-    "fill disk": 2,  # the database's: it can neither write nor grow
+    "fill disk": 2,  # the database's file system
     "delay database": 1,
     "cut database": 2,
     "hole database": 1,
-    "swallow database": 2,  # the commit arrives, its answer does not
+    "swallow database": 2,  # the commit arrives, its answer is lost
     "delay broker": 1,
     "cut broker": 2,
     "hole broker": 1,
     "swallow broker": 2,
 }
-"""Strike -> weight. Each comes at least once where the run is long enough for all of them."""
+"""System fault -> weight. Each occurs at least once if the run is long enough."""
 CRASH_POINTS: Mapping[str, float] = {
     "publish.armed": 10,
     "publish.answered": 3,
@@ -49,9 +49,9 @@ CRASH_POINTS: Mapping[str, float] = {
     "publish.checkpointed": 1,
     "status.looked": 1,
 }
-"""Failpoint -> weight: where a worker that is started again kills itself."""
+"""Failpoint at which a restarted worker kills itself -> weight."""
 CRASH_SHARE = 0.6
-"""Part of the killed publish workers that come back with a failpoint."""
+"""Share of killed publish workers that restart with a failpoint."""
 SANDBOX_FAULTS: Sequence[tuple[str, str, float, Mapping[str, int]]] = (
     ("finalize", "effect-then-drop", 6, {}),
     ("finalize", "effect-then-5xx", 4, {}),
@@ -70,12 +70,12 @@ SANDBOX_FAULTS: Sequence[tuple[str, str, float, Mapping[str, int]]] = (
     ("look", "429", 2, {"retry_after": 1}),
     ("refresh", "drop", 1, {}),
 )
-"""Step, fault, weight, details: what the platforms are ordered to do wrong, again and again."""
+"""Faults ordered from the sandbox: step, fault, weight, details."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """One post. Times are seconds from the start of the run."""
+    """One planned post. Times are seconds from the start of the run."""
 
     number: int
     at: float
@@ -85,14 +85,14 @@ class Planned:
     """video, photo or slideshow."""
     sites: tuple[str, ...]
     account: int
-    """Which of a site's accounts, counted round."""
+    """Index of the account, modulo the platform's accounts."""
     fresh: bool
-    """Its media have a URL of their own, so that it has to be checked first."""
+    """Its media have a unique URL, so that they must be checked first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SystemFault:
-    """One thing that is done to the system. ``chance`` is what its details are drawn from."""
+    """One planned fault. ``chance`` seeds its details."""
 
     at: float
     kind: str
@@ -100,7 +100,7 @@ class SystemFault:
 
 
 def plan_posts(seed: int, number: int, seconds: float, sites: Sequence[str]) -> list[Planned]:
-    """Spread evenly over the run; half of them scheduled, within it or shortly after."""
+    """Return posts spread evenly over the run; half are scheduled within it or shortly after."""
     chance = random.Random(f"posts {seed}")
     sending = max(seconds * 0.9, 1.0)
     made = []
@@ -125,7 +125,7 @@ def plan_posts(seed: int, number: int, seconds: float, sites: Sequence[str]) -> 
 
 
 def plan_system_faults(seed: int, number: int, seconds: float) -> list[SystemFault]:
-    """One of each kind first, the rest by weight, in random order at jittered times; ``number``: of the posts."""
+    """Return one fault of each kind and the rest by weight, in random order and times. *number*: posts of the run."""
     chance = random.Random(f"strikes {seed}")
     number = max(1, int(seconds / (EVERY * max(1.0, number / MANY))))
     kinds = list(SYSTEM_FAULTS)
@@ -133,7 +133,7 @@ def plan_system_faults(seed: int, number: int, seconds: float) -> list[SystemFau
     drawn = kinds[:number]
     drawn += chance.choices(list(SYSTEM_FAULTS), list(SYSTEM_FAULTS.values()), k=number - len(drawn))
     chance.shuffle(drawn)
-    # the first seconds belong to the load, or there would be nothing to hit
+    # the load needs the first seconds, or there is nothing to hit
     times = sorted(chance.uniform(3.0, seconds) for _ in drawn)
     return [
         SystemFault(at=at, kind=kind, chance=chance.randrange(1 << 30))
@@ -144,7 +144,7 @@ def plan_system_faults(seed: int, number: int, seconds: float) -> list[SystemFau
 def plan_sandbox_faults(
     seed: int, seconds: float, sites: Sequence[str], every: float
 ) -> list[tuple[float, dict[str, object]]]:
-    """Faults to order from the sandbox, each for one request: (when, what)."""
+    """Return the sandbox's faults, each for one request: (seconds from the start, order)."""
     chance = random.Random(f"weather {seed}")
     made: list[tuple[float, dict[str, object]]] = []
     for n in range(int(seconds / every)):

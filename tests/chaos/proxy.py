@@ -1,8 +1,7 @@
-"""A door with weather between our processes and an engine: it delays, cuts, black-holes, and swallows answers.
+"""Fault-injecting proxy between our processes and an engine: delay, reset, black hole, lost answers.
 
-One asyncio loop in a thread of its own; unix or TCP sockets on either side. What may happen to a line here is what a
-network does: bytes come late, the line is reset, nothing passes for a while (and then passes all the same), or the
-request arrives and its answer never does.
+One asyncio loop in its own thread; unix or TCP sockets on either side. The faults are those of a network: bytes arrive
+late, a connection is reset, nothing passes for a while and then arrives, or a request arrives and its answer is lost.
 """
 
 from __future__ import annotations
@@ -25,52 +24,52 @@ CHUNK = 1 << 16
 
 @dataclass(eq=False, slots=True)
 class Link:
-    """One connection through the door."""
+    """One proxied connection."""
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
     swallows: bool = False
-    """Answers of the server are dropped."""
+    """The server's answers are dropped."""
 
     def cut(self) -> None:
-        """Ends it on both sides at once, without a goodbye."""
+        """Abort the connection on both sides."""
         for side in (self.client, self.server):
             side.transport.abort()
 
 
 @dataclass(eq=False)
 class Proxy:
-    """One listening address and what is behind it. Its methods are called from other threads and return at once."""
+    """One listening address and its upstream. Fault methods may be called from any thread and return at once."""
 
     at: Address
     behind: Address
     chance: random.Random
     loop: asyncio.AbstractEventLoop
     counts: Counter[str] = field(default_factory=Counter)
-    """How many lines were opened, and how many each fault struck."""
+    """Connections opened, and connections hit by each fault."""
     _links: set[Link] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _delay: float = 0.0
     _server: asyncio.Server | None = None
 
     def delay(self, seconds: float, lasting: float) -> None:
-        """Every chunk, in both directions, comes this much later, for so long."""
+        """Delay every chunk in both directions by *seconds*, for *lasting* seconds."""
         self._schedule(lambda: self._start_delay(seconds, lasting))
 
     def cut(self, part: float = 1.0) -> None:
-        """Resets this part of the open lines."""
+        """Reset this share of the open connections."""
         self._schedule(lambda: self._each("cut", part, Link.cut))
 
     def black_hole(self, lasting: float) -> None:
-        """Nothing passes for so long, on open lines and new ones; what was sent meanwhile arrives afterwards."""
+        """Hold all traffic for *lasting* seconds, on open and new connections; it arrives afterwards."""
         self._schedule(lambda: self._start_black_hole(lasting))
 
     def swallow(self, lasting: float, part: float = 1.0) -> None:
-        """This part of the lines carries requests but no answers, and is reset after so long."""
+        """Drop the answers on this share of the connections, and reset these after *lasting* seconds."""
         self._schedule(lambda: self._start_swallow(lasting, part))
 
     async def open(self) -> None:
-        """Listens. Raises OSError."""
+        """Start listening. Raises OSError."""
         self._clear = asyncio.Event()
         self._clear.set()
         if isinstance(self.at, Path):
@@ -79,12 +78,12 @@ class Proxy:
             self._server = await asyncio.start_server(self._accept, *self.at)
 
     async def close(self) -> None:
-        """Cuts every line and stops listening."""
+        """Stop listening and abort every connection."""
         if self._server is not None:
             self._server.close()
         self._delay = 0.0
         self._clear.set()
-        while self._tasks:  # each ends with its line
+        while self._tasks:  # a task ends with its connection
             for link in list(self._links):
                 link.cut()
             await asyncio.wait(self._tasks, timeout=0.1)
@@ -96,7 +95,7 @@ class Proxy:
             task.add_done_callback(self._tasks.discard)
         try:
             inner, outer = await self._connect()
-        except OSError:  # the engine is down: the caller sees its line end
+        except OSError:  # the engine is down: the caller's connection ends
             writer.transport.abort()
             return
         link = Link(client=writer, server=outer)
@@ -118,7 +117,7 @@ class Proxy:
     async def _pump(
         self, link: Link, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, back: bool
     ) -> None:
-        with suppress(OSError):  # either side left: that ends the line, and both sides see it
+        with suppress(OSError):  # either side has closed: end the connection on both
             while data := await source.read(CHUNK):
                 if self._delay:
                     await asyncio.sleep(self._delay)
@@ -128,7 +127,7 @@ class Proxy:
                     await sink.drain()
         link.cut() if sink.is_closing() else sink.close()
 
-    # --- in the loop -------------------------------------------------------------------------------------------------
+    # --- inside the loop ---------------------------------------------------------------------------------------------
 
     def _schedule(self, what: Callable[[], None]) -> None:
         self.loop.call_soon_threadsafe(what)
@@ -158,16 +157,16 @@ class Proxy:
 
 
 class ProxyServer:
-    """The doors of a run and the thread they live in."""
+    """The proxies of a run and the thread of their event loop."""
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed)
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="doors", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxies", daemon=True)
         self._doors: list[Proxy] = []
 
     def add(self, at: Address, behind: Address) -> Proxy:
-        """Opens a door. Raises OSError."""
+        """Start a proxy from *at* to *behind*. Raises OSError."""
         proxy = Proxy(at=at, behind=behind, chance=self._chance, loop=self._loop)
         asyncio.run_coroutine_threadsafe(proxy.open(), self._loop).result(10)
         self._doors.append(proxy)

@@ -1,4 +1,4 @@
-"""The scorecard: for a terminal, as JSON, and as one small page."""
+"""Render the result of a chaos run: text, JSON, and an HTML page."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tests.chaos.fault_injector import Tally
 from tests.chaos.judge import VIOLATIONS, Verdict, percentile
 
 LEAST_ARMED = 20
-"""Kills between arm and answer, under which a run proves nothing."""
+"""Kills between arm and answer that a run needs to count."""
 STANDARD = ("lost", "duplicated", "early", "stuck", "misreported", "unasked")
 
 
 def build_report(verdict: Verdict, tally: Tally, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything there is to say, in one structure."""
+    """Return the whole result as JSON-compatible data."""
     enough = tally.armed >= LEAST_ARMED
     word = "no run" if not enough else "kept" if verdict.stands else "broken"
     return {
@@ -45,7 +45,7 @@ def build_report(verdict: Verdict, tally: Tally, about: Mapping[str, Any]) -> di
 
 
 def format_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    """For a terminal."""
+    """Yield the result as lines of text."""
     for title, rows in build_tables(found):
         yield f"\n{title}"
         width = max((len(str(row[0])) for row in rows), default=0)
@@ -55,7 +55,7 @@ def format_lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def summarize(found: Mapping[str, Any]) -> str:
-    """The verdict in words."""
+    """Return the verdict as one sentence."""
     armed = found["kills_between_arm_and_answer"]
     if found["verdict"] == "no run":
         return f"NO RUN: {armed} kills between arm and answer; under {LEAST_ARMED} it proves nothing."
@@ -66,25 +66,28 @@ def summarize(found: Mapping[str, Any]) -> str:
 
 
 def build_tables(found: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[tuple[Any, ...]]]]:
-    """Title and rows of each part."""
+    """Yield title and rows of each table."""
     yield "Deliveries", [(name.replace("_", " "), n) for name, n in found["deliveries"].items()]
     yield "Lateness, seconds", list(found["lateness_s"].items())
     yield (
         "Kills, by the state of the victim's deliveries",
         [(kind, _states(states)) for kind, states in found["kills_by_state"].items()],
     )
-    yield "Everything that was done", list(found["strikes"].items())
+    yield "Injected faults", list(found["strikes"].items())
     if found["left_to_a_person"]:
-        yield "Left to a person, where the platform cannot tell", list(found["left_to_a_person"].items())
+        yield (
+            "Left to a person, because the platform cannot prove absence",
+            list(found["left_to_a_person"].items()),
+        )
     if found["faults"]:
-        yield "Broken promises", [(f["what"], f["site"], f["word"], f["why"]) for f in found["faults"][:60]]
+        yield "Violations", [(f["what"], f["site"], f["word"], f["why"]) for f in found["faults"][:60]]
     if found["surprises"]:
-        yield "Ended by themselves", [(text,) for text in found["surprises"]]
+        yield "Unexpected exits", [(text,) for text in found["surprises"]]
     yield "The run", list(found["about"].items())
 
 
 def render_html(found: Mapping[str, Any]) -> str:
-    """One file, nothing else needed."""
+    """Return the result as a self-contained HTML page."""
     parts = [
         f"<h2>{html.escape(title)}</h2><table>"
         + "".join(

@@ -1,4 +1,4 @@
-"""What a chaos run stands on: engines and a stack of its own, every line to an engine through a door with weather."""
+"""The system under test of a chaos run: own engines and a stack that reaches them through fault-injecting proxies."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ from tests.chaos.disk import Disk
 from tests.chaos.proxy import Proxy, ProxyServer
 from tests.conftest import environment_of, free_ports
 from tests.crash_table import arm_failpoints
-from tests.stack import FAST, Stack, credentials, running
+from tests.stack import FAST, Stack, credentials, run_stack
 
 PUBLISHERS = ("publish-a", "publish-b", "publish-c")
 SKEWED = "publish-c"
-"""The worker whose clock is wrong."""
+"""The worker whose clock is skewed."""
 SETTINGS = FAST | {
     "SLIPWAY_REACHABILITY__SLICE": "4",
     "SLIPWAY_REACHABILITY__LEASE": "8",
-    # What happens here on purpose again and again is rare out there: no delivery may run out of tries by our doing.
+    # Injected crashes are far more frequent than in production and must not exhaust a delivery's tries.
     "SLIPWAY_PUBLISH__CRASHES": "50",
     "SLIPWAY_PUBLISH__TRIES": "20",
     "SLIPWAY_PUBLISH__PREPARES_PER_DAY": "100",
-    # What stands in the queues has to be taken within a lease (SLIPWAY_DELAY__QUEUED_LEASE), or it is rung twice: of so
-    # many parts two cores do ten a second of each platform at the most.
+    # Queued deliveries must be claimed within SLIPWAY_DELAY__QUEUED_LEASE or they are dispatched twice; two cores do at
+    # most ten a second per platform here.
     "SLIPWAY_DELAY__AHEAD": "300",
-    # Quotas and paces of the platforms would make a run of hours out of one of minutes.
+    # The platforms' quotas and rates would stretch minutes into hours.
     "SLIPWAY_SANDBOX__LIFTED": "true",
     "SLIPWAY_LOG__LEVEL": "WARNING",
 }
 IMPATIENT = "&options=-c%20lock_timeout%3D3s"
-"""Ends the URL of the run's own connections: who stops a worker that holds a row must not wait for that row himself."""
+"""URL suffix of the run's own connections: it must not wait for a row that a stopped worker has locked."""
 LATENCY_MS = 600
-"""Every visible call takes this long over there, so that kills find somebody between arm and answer."""
+"""Delay of every visible call in the sandbox, so that kills hit workers between arm and answer."""
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "pinterest": {"default_board": True},
     "linkedin": {"kind": "organization", "partner": True},
@@ -68,7 +68,7 @@ END $$;
 CREATE TRIGGER held AFTER UPDATE ON deliveries FOR EACH ROW
     WHEN (NEW.state = 'publishing' AND OLD.state <> 'publishing') EXECUTE FUNCTION chaos.read_claimed();
 """
-# Who holds what is asked for counting kills only. The judge never looks into any table.
+# Read to count kills only; the judge reads no table.
 COUNT_HELD = """
 SELECT CASE WHEN d.armed_at IS NULL THEN 'unarmed' ELSE 'armed' END, count(*)
 FROM deliveries d JOIN chaos.holders h ON h.delivery = d.id AND h.fence = d.fence
@@ -77,24 +77,24 @@ WHERE d.state = 'publishing' AND (%(holder)s::text IS NULL OR h.holder = %(holde
 
 
 def list_sites() -> list[str]:
-    """Every stand-in of the sandbox whose platform has an adapter."""
+    """Return the sandbox's platforms that have an adapter."""
     return sorted(site for site in PLATFORMS if Platform(site.partition("_")[0]) in ADAPTERS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Owner:
-    """One account: ours, and theirs."""
+    """One connected account: our id and the sandbox's."""
 
     id: str
     remote_id: str
     username: str
     rotates: bool
-    """Its token can be renewed by us."""
+    """It has a refresh token."""
 
 
 @dataclass(kw_only=True)
 class SystemUnderTest:
-    """The system under test, and the handles on everything that can be done to it."""
+    """The system under test, and operations that break its parts."""
 
     folder: Path
     postgres: Postgres
@@ -103,13 +103,13 @@ class SystemUnderTest:
     database: Proxy
     broker: Proxy
     skew: Mapping[str, str] | None
-    """Environment of a process with a wrong clock; None: there is none."""
+    """Environment of the process with a skewed clock; None: no libfaketime."""
     disk: Disk | None
-    """The database's own; None: it cannot be filled here."""
+    """File system of the database; None: it cannot be mounted here."""
     owners: dict[str, list[Owner]] = field(default_factory=dict)
 
     def start(self, name: str, crash_point: str | None = None) -> Path | None:
-        """Starts one part. ``crash_point``: the failpoint at which it kills itself once; the file that then exists."""
+        """Start one part. It kills itself once at *crash_point*; return the marker file that then exists."""
         once = None if crash_point is None else Path(tempfile.mktemp(prefix="gap-", dir=self.folder))  # noqa: S306
         more = {} if crash_point is None or once is None else arm_failpoints({crash_point: once})
         if name == SKEWED:
@@ -126,19 +126,19 @@ class SystemUnderTest:
         return once
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        """Sends one part's whole session a signal."""
+        """Send a signal to all processes of one part."""
         part = self.stack.parts[name]
         if part.poll() is None:
             os.killpg(part.pid, number)
 
     def count_held(self, holder: str | None, since: datetime) -> Counter[str]:
-        """What a part (None: all of them) holds in the ledger right now: so many armed, so many not."""
+        """Count the claimed deliveries of a part (None: of all parts), by armed and unarmed."""
         with self.postgres.connect("slipway") as c:
             found = c.execute(COUNT_HELD, {"holder": holder, "since": since}).fetchall()
         return Counter(dict(found))
 
     def list_connected(self) -> frozenset[str]:
-        """Parts that have a session in the database: they were started, and got something to do."""
+        """Return the parts that have a database session."""
         with self.postgres.connect("slipway") as c:
             return frozenset(
                 r[0]
@@ -148,7 +148,7 @@ class SystemUnderTest:
             )
 
     def terminate_backends(self) -> None:
-        """Ends every session of ours in the database server."""
+        """Terminate every client session of the database server."""
         with self.postgres.connect("slipway") as c:
             c.execute(
                 """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -156,7 +156,7 @@ class SystemUnderTest:
             )
 
     def crash_postgres(self) -> None:
-        """Immediate stop, as a crash leaves it, and a new start that recovers."""
+        """Stop PostgreSQL in immediate mode, as a crash does, and start it again with recovery."""
         child = self.postgres.child
         assert child is not None
         os.kill(child.pid, signal.SIGQUIT)
@@ -164,12 +164,12 @@ class SystemUnderTest:
         self.postgres.start()
 
     def fill_disk(self) -> None:
-        """From now on the database finds no room."""
+        """Fill the database's file system."""
         if self.disk is not None:
             self.disk.fill()
 
     def free_disk(self) -> None:
-        """Room again. A server that gave up over it is started again, and recovers."""
+        """Free the file system; restart the server if it had stopped."""
         if self.disk is not None:
             self.disk.free()
             wait_until(self._is_up, 60)
@@ -186,7 +186,7 @@ class SystemUnderTest:
         return True
 
     def crash_valkey(self, *, forget: bool) -> None:
-        """Killed and started again; ``forget``: without anything it had on disk."""
+        """Kill and restart Valkey; *forget*: delete its files in between."""
         child = self.valkey.child
         assert child is not None
         os.kill(child.pid, signal.SIGKILL)
@@ -196,13 +196,13 @@ class SystemUnderTest:
         self.valkey.start()
 
     def flush(self) -> None:
-        """FLUSHALL."""
+        """Send FLUSHALL to the broker."""
         client = self.valkey.client()
         client.flushall()
         client.close()
 
     def connect(self, site: str, username: str) -> Owner:
-        """A person connects an account, for the first time or again."""
+        """Connect or reconnect an account."""
         order = {"platform": site, "username": username, "options": dict(OPTIONS.get(site, {}))}
         made = self.stack.control("POST", "accounts", order)
         with self.stack.context.database.begin() as c:
@@ -226,7 +226,7 @@ class SystemUnderTest:
         )
 
     def reconnect(self) -> int:
-        """A person connects what says that it has to be connected again. How many."""
+        """Reconnect the accounts whose status asks for it; return their number."""
         with self.postgres.connect("slipway") as c:
             dead = {
                 str(r[0]) for r in c.execute("SELECT id FROM accounts WHERE status = 'reconnect'").fetchall()
@@ -239,7 +239,7 @@ class SystemUnderTest:
 
 @contextmanager
 def build_system(seed: int, accounts: int, skew: Mapping[str, str] | None) -> Iterator[SystemUnderTest]:
-    """Everything but the load. Whatever happens, every process is ended and the folder is gone."""
+    """Yield the running system without load; afterwards kill all processes and delete the folder."""
     folder = Path(tempfile.mkdtemp(prefix="slipway-chaos-", dir="/tmp"))
     with ExitStack() as ends:
         ends.callback(shutil.rmtree, folder)
@@ -260,7 +260,7 @@ def build_system(seed: int, accounts: int, skew: Mapping[str, str] | None) -> It
             environment_of(postgres.url + IMPATIENT, valkey.url, Fernet.generate_key().decode(), folder)
             | SETTINGS
         )
-        stack = ends.enter_context(running(environment, folder, free_ports(3)))
+        stack = ends.enter_context(run_stack(environment, folder, free_ports(3)))
         stack.environment |= {
             "SLIPWAY_STORE__URL": postgres.url.replace(
                 _quote_path(postgres.sockets), _quote_path(folder / "proxy")
@@ -284,7 +284,7 @@ def build_system(seed: int, accounts: int, skew: Mapping[str, str] | None) -> It
 
 
 def _disk(folder: Path, ends: ExitStack) -> Disk | None:
-    """A disk of its own, with the database's empty cluster on it, if that can be had."""
+    """Return a separate file system that holds the empty cluster, or None if it cannot be mounted."""
     disk = Disk(folder)
     if not disk.mount():
         return None

@@ -17,12 +17,12 @@ from tests.stack import until
 
 
 class Echo(socketserver.BaseRequestHandler):
-    """Answers what it got, and remembers it."""
+    """Echo what arrives, and record it."""
 
     got: list[bytes] = []  # noqa: RUF012
 
     def handle(self) -> None:
-        with suppress(OSError):  # the far side may be cut off on purpose
+        with suppress(OSError):  # a test may have reset the connection
             while data := self.request.recv(65536):
                 self.got.append(data)
                 self.request.sendall(data)
@@ -38,9 +38,9 @@ class TcpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
 @pytest.fixture(params=["unix", "tcp"])
 def proxy(request: pytest.FixtureRequest) -> Iterator[Proxy]:
-    """A door in front of an echo, over unix sockets and over TCP."""
+    """A proxy in front of an echo server, over unix sockets and over TCP."""
     Echo.got.clear()
-    with tempfile.TemporaryDirectory(prefix="door-", dir="/tmp") as folder:
+    with tempfile.TemporaryDirectory(prefix="proxy-", dir="/tmp") as folder:
         at: Address
         behind: Address
         server: UnixServer | TcpServer
@@ -82,7 +82,7 @@ def received(link: socket.socket, number: int) -> bytes:
 
 
 def ended(link: socket.socket) -> bool:
-    """Whether the line is over: reset, or closed."""
+    """Return whether the connection was reset or closed."""
     try:
         return link.recv(1) == b""
     except ConnectionError:
@@ -153,9 +153,9 @@ def test_a_swallowed_answer_means_that_the_request_arrived(proxy: Proxy) -> None
 
 
 def test_nobody_behind_it_ends_the_line(proxy: Proxy) -> None:
-    proxy.behind = Path("/tmp/nobody-listens-here")
+    proxy.behind = Path("/tmp/no-listener-here")
     try:
         with call(proxy) as link:
             assert ended(link)
     except ConnectionError:
-        return  # it may end before the caller has looked
+        return  # reset before the first read

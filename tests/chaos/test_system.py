@@ -8,7 +8,7 @@ from tests.chaos.system import IMPATIENT
 
 
 def test_the_runs_own_connections_wait_for_nobody_who_holds_a_row(database_url: str) -> None:
-    """Whoever holds it may be a worker that this very run has stopped, and would let go on only afterwards."""
+    """The lock may belong to a worker that this run has stopped and would resume only afterwards."""
     stopped, ours = Database(database_url, pool=1), Database(database_url + IMPATIENT, pool=1)
     sql = "UPDATE workspaces SET name = 'other' WHERE id = :id RETURNING id"
     with stopped.begin() as c:

@@ -28,19 +28,19 @@ SOON = {"SLIPWAY_REACHABILITY__SLICE": "2", "SLIPWAY_REACHABILITY__LEASE": "6"}
 
 def test_a_worker_that_dies_around_each_look_leaves_one_post(stack: Stack, crashes: Crashes) -> None:
     text = caption()
-    post = worker_dies(stack, "publish", crashes, lambda: stack.accepted(text, "tiktok"))
-    stack.becomes(post, "posted", 60)
+    post = worker_dies(stack, "publish", crashes, lambda: stack.create_post(text, "tiktok"))
+    stack.await_status(post, "posted", 60)
     assert len(stack.live(text)) == 1
 
 
 def test_a_worker_that_dies_in_a_refresh_leaves_one_post(stack: Stack, crashes: Crashes) -> None:
     text = caption()
-    stack.tokens("tiktok", "expired")
-    post = worker_dies(stack, "publish", crashes, lambda: stack.accepted(text, "tiktok"))
+    stack.set_tokens("tiktok", "expired")
+    post = worker_dies(stack, "publish", crashes, lambda: stack.create_post(text, "tiktok"))
     # nobody may ask a third time with a token that may have been used: then a person connects the account again
     if until(lambda: _state_in(stack, post, "published", "blocked"), 60) == "blocked":
         stack.reconnect("tiktok")
-    stack.becomes(post, "posted", 60)
+    stack.await_status(post, "posted", 60)
     assert len(stack.live(text)) == 1
 
 
@@ -48,9 +48,9 @@ def test_a_worker_that_dies_over_a_check_leaves_one_post(stack: Stack, crashes: 
     text = caption()
     media = {"type": "video", "url": stack.media(f"sample.mp4?unseen={uuid4().hex}")}
     post = worker_dies(
-        stack, "reachability", crashes, lambda: stack.accepted(text, "tiktok", media=media), more=SOON
+        stack, "reachability", crashes, lambda: stack.create_post(text, "tiktok", media=media), more=SOON
     )
-    stack.becomes(post, "posted", 60)
+    stack.await_status(post, "posted", 60)
     assert len(stack.live(text)) == 1
 
 
@@ -80,34 +80,34 @@ def _ingested(stack: Stack) -> None:
     _dies_over(stack, lambda: stack.post(**body))
     again = stack.post(**body)
     assert again.ok, again.text
-    stack.becomes(again.json()["data"]["id"], "posted", 60)
+    stack.await_status(again.json()["data"]["id"], "posted", 60)
     assert len(stack.live(text)) == 1
 
 
 def _edited(stack: Stack) -> None:
     old, new = caption(), caption()
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    post = stack.accepted(old, "tiktok", media=slideshow(stack), scheduled_at=later)
+    post = stack.create_post(old, "tiktok", media=slideshow(stack), scheduled_at=later)
     _dies_over(stack, lambda: _send(stack, "PATCH", f"/{post}", {"caption": new, "scheduled_at": None}))
-    stack.becomes(post, "posted", 60)
+    stack.await_status(post, "posted", 60)
     assert (len(stack.live(old)), len(stack.live(new))) == (0, 1)
 
 
 def _retried(stack: Stack) -> None:
     text = caption()
     stack.fault("instagram", "prepare", "fail-processing", times=None, reason="2207026")
-    post = stack.accepted(text, "instagram")
-    stack.becomes(post, "failed", 60)
+    post = stack.create_post(text, "instagram")
+    stack.await_status(post, "failed", 60)
     stack.control("DELETE", "faults")
     _dies_over(stack, lambda: _send(stack, "POST", "/retry", {"post_ids": [post]}))
-    stack.becomes(post, "posted", 60)
+    stack.await_status(post, "posted", 60)
     assert len(stack.live(text)) == 1
 
 
 def _deleted(stack: Stack) -> None:
     text = caption()
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    post = stack.accepted(text, "tiktok", media=slideshow(stack), scheduled_at=later)
+    post = stack.create_post(text, "tiktok", media=slideshow(stack), scheduled_at=later)
     _dies_over(stack, lambda: _send(stack, "POST", "/delete", {"postIds": [post]}))
     assert _send(stack, "GET", f"/{post}").status_code == 404
     assert stack.live(text) == []
@@ -154,7 +154,7 @@ def _posts_as(stack: Stack, name: str, text: str) -> None:
     with stack.context.database.begin() as c:
         [one] = [a for a in find_accounts(c, stack.workspace) if a.username == name]
     stack.accounts["tiktok"] = one.id
-    stack.becomes(stack.accepted(text, "tiktok", media=slideshow(stack)), "posted", 60)
+    stack.await_status(stack.create_post(text, "tiktok", media=slideshow(stack)), "posted", 60)
     assert len(stack.live(text)) == 1
 
 

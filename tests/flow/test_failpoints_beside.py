@@ -36,8 +36,8 @@ def change(stack: Stack, post: str, assignments: str, where: str = "true") -> st
 def waiting(stack: Stack, text: str, **more: Any) -> str:
     """A post whose time comes when the test says so."""
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    post = stack.accepted(text, "tiktok", media=slideshow(stack), scheduled_at=later, **more)
-    stack.reaches(post, "scheduled")
+    post = stack.create_post(text, "tiktok", media=slideshow(stack), scheduled_at=later, **more)
+    stack.await_state(post, "scheduled")
     return post
 
 
@@ -57,9 +57,9 @@ def test_a_worker_that_dies_while_time_becomes_work_leaves_one_post(stack: Stack
                 )
             change(stack, late, "next_at = now()")
 
-    post = worker_dies(stack, "publish", crashes, lambda: stack.accepted(text, "tiktok"), meanwhile)
+    post = worker_dies(stack, "publish", crashes, lambda: stack.create_post(text, "tiktok"), meanwhile)
     _ends(stack, post, text)
-    stack.becomes(late, "failed", 60)
+    stack.await_status(late, "failed", 60)
     assert stack.live(never) == []
 
 
@@ -113,7 +113,7 @@ def test_a_person_whose_command_dies_after_the_commit_is_heard(
         env={**stack.environment, **crashes.arm()},
     )
     assert ended.returncode == -signal.SIGKILL, ended
-    stack.becomes(post, "posted", 60)
+    stack.await_status(post, "posted", 60)
     assert len(stack.live(text)) == 1
 
 
@@ -131,7 +131,7 @@ def test_a_worker_that_dies_with_a_handful_leaves_one_post_of_each(stack: Stack,
         assert change(stack, post, "lease_until = now()", "state = 'publishing'"), "both were claimed"
     stack.start_worker("publish")
     for post in posts:
-        stack.becomes(post, "posted", 90)
+        stack.await_status(post, "posted", 90)
     assert [len(stack.live(text)) for text in texts] == [1, 1]
 
 

@@ -34,8 +34,8 @@ def sample(stack: Stack, name: str) -> bytes:
 
 def test_an_uploaded_video_goes_live_on_all_six_platforms(stack: Stack) -> None:
     text, url = caption(), upload(stack, "video/mp4", sample(stack, "sample.mp4"))
-    post = stack.accepted(text, *Platform, media={"type": "video", "url": url})
-    stack.becomes(post, "posted", 100)
+    post = stack.create_post(text, *Platform, media={"type": "video", "url": url})
+    stack.await_status(post, "posted", 100)
     assert Counter(line["platform"] for line in stack.live(text)) == Counter(Platform)
 
 
@@ -43,5 +43,7 @@ def test_uploaded_images_go_live_where_the_platform_pulls_them(stack: Stack) -> 
     text, data = caption(), sample(stack, "sample-1.jpg")
     urls = [upload(stack, "image/jpeg", data) for _ in range(2)]
     platforms = (Platform.PINTEREST, Platform.FACEBOOK)
-    stack.becomes(stack.accepted(text, *platforms, media={"type": "slideshow", "urls": urls}), "posted", 100)
+    stack.await_status(
+        stack.create_post(text, *platforms, media={"type": "slideshow", "urls": urls}), "posted", 100
+    )
     assert Counter(line["platform"] for line in stack.live(text)) == Counter(platforms)

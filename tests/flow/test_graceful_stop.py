@@ -33,14 +33,14 @@ def test_forty_posts_with_a_worker_stopped_among_them_are_live_once_and_nothing_
     start(stack, "first", "publish", **LONG)
     is_ready(stack, "first")
     stack.fault("linkedin", "finalize", "latency", times=None, delay_ms=500)
-    posts = [stack.accepted(f"{text} {n}.", "linkedin") for n in range(40)]
+    posts = [stack.create_post(f"{text} {n}.", "linkedin") for n in range(40)]
     until(lambda: len(stack.live(text)) >= 4, 60)
     assert stops(stack, "first") == [0], said(stack, "first")
     assert len(stack.live(text)) < 40, "it stopped in the midst"
     stack.control("DELETE", "faults")
     start(stack, "second", "publish", **LONG)
     for post in posts:
-        stack.becomes(post, "posted", 60)
+        stack.await_status(post, "posted", 60)
     assert sorted(line["caption"] for line in stack.live(text)) == sorted(f"{text} {n}." for n in range(40))
     assert rescues(stack, *posts) == []
     assert not any("unknown" in states_of(stack, post) for post in posts)
@@ -78,7 +78,7 @@ def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(
         ("dies/publish.claimed", "facebook", "sample.mp4"),
     ):
         texts[platform] = caption()
-        posts[platform] = stack.accepted(
+        posts[platform] = stack.create_post(
             texts[platform], platform, media={"type": "video", "url": stack.media(name)}
         )
         until((crashes.folder / place).exists, 30)
@@ -88,7 +88,7 @@ def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(
     start(stack, "second", "publish", **LONG)
     stack.start_worker("reachability")
     for platform, post in posts.items():
-        stack.becomes(post, "posted", 60)
+        stack.await_status(post, "posted", 60)
         assert len(stack.live(texts[platform])) == 1
     armed = posts.pop("tiktok")
     assert rescues(stack, *posts.values()) == []

@@ -36,13 +36,13 @@ def test_a_worker_killed_after_arm_leaves_a_look_never_a_second_post(
 def test_a_flushed_broker_loses_nothing(stack: Stack, engines: Engines) -> None:
     texts = [caption() for _ in range(5)]
     due = (datetime.now(UTC) + timedelta(seconds=36)).isoformat()
-    posts = [stack.accepted(text, "instagram", scheduled_at=due) for text in texts]
+    posts = [stack.create_post(text, "instagram", scheduled_at=due) for text in texts]
     client = redis.Redis(
         unix_socket_path=engines.valkey.url.removeprefix("redis+socket://").partition("?")[0]
     )
     client.flushall()
     for post in posts:
-        stack.becomes(post, "posted", 80)
+        stack.await_status(post, "posted", 80)
     client.flushall()
     for text in texts:
         assert len(stack.live(text)) == 1
@@ -54,9 +54,9 @@ def _killed(stack: Stack, crashes: Crashes, platform: str) -> str:
     stack.kill("publish")
     stack.start_worker("publish", None, 8, **crashes.arm())
     media = {"type": "video", "url": stack.media("sample.mp4")}
-    post = stack.accepted(text, platform, media=media)
+    post = stack.create_post(text, platform, media=media)
     until(lambda: stack.parts["publish"].poll() is not None or None, 30)
     stack.start_worker("publish")
-    stack.becomes(post, "posted", 90)
+    stack.await_status(post, "posted", 90)
     assert len(stack.live(text)) == 1
     return post

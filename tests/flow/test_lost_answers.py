@@ -18,8 +18,8 @@ def test_a_lost_answer_after_the_effect_is_found_not_repeated(
 ) -> None:
     text = caption()
     stack.fault(platform, "finalize", fault)
-    post = stack.accepted(text, platform)
-    stack.becomes(post, "posted")
+    post = stack.create_post(text, platform)
+    stack.await_status(post, "posted")
     assert len(stack.live(text)) == 1
     assert "unknown" in states_of(stack, post)
 
@@ -30,8 +30,8 @@ def test_a_lost_answer_without_an_effect_is_tried_again_once_absence_is_proven(
 ) -> None:
     text = caption()
     stack.fault(platform, "finalize", "drop")
-    post = stack.accepted(text, platform)
-    stack.becomes(post, "posted", 60)
+    post = stack.create_post(text, platform)
+    stack.await_status(post, "posted", 60)
     assert len(stack.live(text)) == 1
     assert {"unknown", "retrying"} <= states_of(stack, post)
 
@@ -40,8 +40,8 @@ def test_a_lost_answer_without_an_effect_is_tried_again_once_absence_is_proven(
 def test_429_waits_as_long_as_it_says_and_costs_no_attempt(stack: Stack, platform: str) -> None:
     text = caption()
     stack.fault(platform, "finalize", "429", retry_after=3)
-    post = stack.accepted(text, platform)
-    stack.becomes(post, "posted", 90)
+    post = stack.create_post(text, platform)
+    stack.await_status(post, "posted", 90)
     assert len(stack.live(text)) == 1
     assert "retrying" in states_of(stack, post)
     with stack.context.database.begin() as c:

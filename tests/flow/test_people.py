@@ -14,33 +14,33 @@ from tests.stack import Stack, until
 def test_revoked_while_unknown_and_connected_again(stack: Stack) -> None:
     text = caption()
     stack.fault("instagram", "finalize", "effect-then-drop")
-    post = stack.accepted(text, "instagram")
-    stack.reaches(post, "unknown", "instagram")
+    post = stack.create_post(text, "instagram")
+    stack.await_state(post, "unknown", "instagram")
     stack.fault("instagram", "look", "token-revoked", times=None)
     until(lambda: account(stack, "instagram").status == "reconnect" or None, 30)
     assert stack.state(post, "instagram")["state"] == "unknown"
     stack.control("DELETE", "faults")
     stack.reconnect("instagram")
-    stack.reaches(post, "published", "instagram")
+    stack.await_state(post, "published", "instagram")
     assert len(stack.live(text)) == 1
 
 
 def test_revoked_before_publishing_waits_and_goes_on(stack: Stack) -> None:
     text = caption()
-    stack.tokens("tiktok", "revoked")
-    post = stack.accepted(text, "tiktok")
-    stack.reaches(post, "blocked")
+    stack.set_tokens("tiktok", "revoked")
+    post = stack.create_post(text, "tiktok")
+    stack.await_state(post, "blocked")
     assert stack.read(post)["status"] == "retry"
     assert stack.live(text) == []
     stack.reconnect("tiktok")
-    stack.reaches(post, "published", seconds=60)
+    stack.await_state(post, "published", seconds=60)
     assert len(stack.live(text)) == 1
 
 
 def test_an_expired_token_is_refreshed_once_and_goes_on(stack: Stack) -> None:
     text = caption()
-    stack.tokens("tiktok", "expired")
-    stack.reaches(stack.accepted(text, "tiktok"), "published", seconds=60)
+    stack.set_tokens("tiktok", "expired")
+    stack.await_state(stack.create_post(text, "tiktok"), "published", seconds=60)
     assert len(stack.live(text)) == 1
 
 
@@ -48,14 +48,14 @@ def test_a_person_says_publish_again(stack: Stack) -> None:
     text = caption()
     stack.fault("tiktok", "finalize", "drop")
     stack.fault("tiktok", "look", "5xx", times=None)
-    post = stack.accepted(text, "tiktok", media=slideshow(stack))
-    state = stack.reaches(post, "unknown")
+    post = stack.create_post(text, "tiktok", media=slideshow(stack))
+    state = stack.await_state(post, "unknown")
     with pytest.raises(decide.CannotResolve, match="may still appear"):
         decide.publish_again(stack.context, UUID(delivery(stack, post)))
     until(lambda: _decides(stack, post) or None, 60)
     stack.control("DELETE", "faults")
     assert state["status"] == "pending"
-    stack.reaches(post, "published")
+    stack.await_state(post, "published")
     assert len(stack.live(text)) == 1
 
 
@@ -72,8 +72,8 @@ def test_a_person_says_it_is_live(stack: Stack) -> None:
     text = caption()
     stack.fault("tiktok", "finalize", "effect-then-drop")
     stack.fault("tiktok", "look", "5xx", times=None)
-    post = stack.accepted(text, "tiktok", media=slideshow(stack))
-    stack.reaches(post, "unknown")
+    post = stack.create_post(text, "tiktok", media=slideshow(stack))
+    stack.await_state(post, "unknown")
     decide.confirm_live(stack.context, UUID(delivery(stack, post)), "https://www.tiktok.com/@someone/photo/1")
     assert stack.state(post, "tiktok")["published_url"] == "https://www.tiktok.com/@someone/photo/1"
     with pytest.raises(decide.CannotResolve):

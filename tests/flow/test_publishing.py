@@ -17,7 +17,7 @@ def moment(text: str) -> datetime:
 
 def test_a_video_goes_live_once_on_both_platforms(stack: Stack) -> None:
     text = caption()
-    post = stack.becomes(stack.accepted(text, "tiktok", "instagram"), "posted")
+    post = stack.await_status(stack.create_post(text, "tiktok", "instagram"), "posted")
     live = stack.live(text)
     assert sorted(line["platform"] for line in live) == ["instagram", "tiktok"]
     wanted = {line["platform"]: line["url"] for line in live}  # TikTok tells the address after its moderation
@@ -39,21 +39,21 @@ def receipted(stack: Stack, post: str, live: list[dict[str, Any]]) -> None:
 
 def test_a_video_goes_live_once_on_all_six_platforms(stack: Stack) -> None:
     text = caption()
-    post = stack.accepted(text, *Platform)
-    stack.becomes(post, "posted", 100)
+    post = stack.create_post(text, *Platform)
+    stack.await_status(post, "posted", 100)
     assert sorted(line["platform"] for line in stack.live(text)) == sorted(Platform)
 
 
 def test_a_slideshow_goes_live_once_wherever_there_are_slideshows(stack: Stack) -> None:
     text = caption()
     platforms = [platform for platform in Platform if platform is not Platform.YOUTUBE]
-    stack.becomes(stack.accepted(text, *platforms, media=slideshow(stack, 3)), "posted", 100)
+    stack.await_status(stack.create_post(text, *platforms, media=slideshow(stack, 3)), "posted", 100)
     assert sorted(line["platform"] for line in stack.live(text)) == sorted(platforms)
 
 
 def test_a_slideshow_becomes_a_carousel_and_photos(stack: Stack) -> None:
     text = caption()
-    stack.becomes(stack.accepted(text, "tiktok", "instagram", media=slideshow(stack, 3)), "posted")
+    stack.await_status(stack.create_post(text, "tiktok", "instagram", media=slideshow(stack, 3)), "posted")
     assert {line["platform"]: line["kind"] for line in stack.live(text)} == {
         "instagram": "carousel",
         "tiktok": "photos",
@@ -63,14 +63,14 @@ def test_a_slideshow_becomes_a_carousel_and_photos(stack: Stack) -> None:
 def test_a_large_video_goes_up_in_chunks(stack: Stack) -> None:
     text = caption()
     media = {"type": "video", "url": stack.media("sample-large.mp4")}
-    stack.becomes(stack.accepted(text, "tiktok", media=media), "posted")
+    stack.await_status(stack.create_post(text, "tiktok", media=media), "posted")
     assert len(stack.live(text)) == 1
 
 
 def test_a_draft_lands_in_the_inbox(stack: Stack) -> None:
     text = caption()
-    post = stack.accepted(text, "tiktok", media=slideshow(stack), tiktok={"post_mode": "MEDIA_UPLOAD"})
-    state = stack.reaches(post, "published")
+    post = stack.create_post(text, "tiktok", media=slideshow(stack), tiktok={"post_mode": "MEDIA_UPLOAD"})
+    state = stack.await_state(post, "published")
     assert state["published_url"] is None
     assert state["delivered_as"] == "inbox_draft"
     assert [line["kind"] for line in stack.live(text)] == ["draft"]
@@ -81,9 +81,9 @@ def test_a_scheduled_post_is_never_early_and_hardly_late(stack: Stack) -> None:
     due = datetime.now(UTC) + timedelta(
         seconds=40
     )  # 30 and less would be at once, and taking it takes a while
-    post = stack.accepted(text, "tiktok", "instagram", scheduled_at=due.isoformat())
+    post = stack.create_post(text, "tiktok", "instagram", scheduled_at=due.isoformat())
     assert stack.read(post)["status"] == "scheduled"
-    stack.becomes(post, "posted", 75)
+    stack.await_status(post, "posted", 75)
     ledger = [moment(line["at"]) for line in stack.live(text)]
     assert len(ledger) == 2
     assert all(due <= at <= due + timedelta(seconds=15) for at in ledger), (due, ledger)
@@ -92,7 +92,7 @@ def test_a_scheduled_post_is_never_early_and_hardly_late(stack: Stack) -> None:
 def test_one_platform_failing_makes_the_post_partial(stack: Stack) -> None:
     text = caption()
     stack.fault("instagram", "prepare", "fail-processing", times=None, reason="2207026")
-    post = stack.becomes(stack.accepted(text, "tiktok", "instagram"), "partial", 60)
+    post = stack.await_status(stack.create_post(text, "tiktok", "instagram"), "partial", 60)
     states = {s["platform"]: s for s in post["accounts"]["states"]}
     assert states["tiktok"]["status"] == "posted"
     assert states["instagram"]["status"] == "failed"

@@ -38,25 +38,25 @@ def test_after_a_restore_nothing_that_went_out_since_the_backup_is_sent_again(
     hour = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     _hold(stack, "pinterest", "linkedin", "youtube")
     posts = {
-        "before": stack.accepted(texts["before"], "tiktok"),
+        "before": stack.create_post(texts["before"], "tiktok"),
         # the platform shows whose it is
-        "found": stack.accepted(texts["found"], "pinterest", media=slideshow(stack)),
+        "found": stack.create_post(texts["found"], "pinterest", media=slideshow(stack)),
         # nobody lets us list a member's posts
-        "asked": stack.accepted(texts["asked"], "linkedin", media=slideshow(stack)),
-        "forward": stack.accepted(texts["forward"], "linkedin", media=slideshow(stack), scheduled_at=hour),
+        "asked": stack.create_post(texts["asked"], "linkedin", media=slideshow(stack)),
+        "forward": stack.create_post(texts["forward"], "linkedin", media=slideshow(stack), scheduled_at=hour),
         # due in the time in doubt, and never sent
-        "held": stack.accepted(texts["held"], "youtube"),
-        "later": stack.accepted(texts["later"], "tiktok", scheduled_at=hour),
+        "held": stack.create_post(texts["held"], "youtube"),
+        "later": stack.create_post(texts["later"], "tiktok", scheduled_at=hour),
     }
-    stack.becomes(posts["before"], "posted")
+    stack.await_status(posts["before"], "posted")
     backups.dump()
 
     _let_go(stack, "pinterest", "linkedin")
     _patch(stack, posts["forward"], {"scheduled_at": None})
-    lost = stack.accepted(texts["lost"], "tiktok")
+    lost = stack.create_post(texts["lost"], "tiktok")
     for name in ("found", "asked", "forward"):
-        stack.becomes(posts[name], "posted", 60)
-    stack.becomes(lost, "posted", 60)
+        stack.await_status(posts[name], "posted", 60)
+    stack.await_status(lost, "posted", 60)
     went_out = {"before", "found", "asked", "forward", "lost"}
     assert {name for name, text in texts.items() if stack.live(text)} == went_out
 
@@ -76,9 +76,9 @@ def test_after_a_restore_nothing_that_went_out_since_the_backup_is_sent_again(
     accepted = {one["id"] for one in _slipway(stack, "restore", "accept")}
     assert accepted == set(listed)
     until(lambda: _says(stack, 200), 60)
-    stack.reaches(posts["found"], "published", "pinterest", 60)
+    stack.await_state(posts["found"], "published", "pinterest", 60)
     for name, platform in (("asked", "linkedin"), ("forward", "linkedin"), ("held", "youtube")):
-        stack.reaches(posts[name], "blocked", platform, 60)
+        stack.await_state(posts[name], "blocked", platform, 60)
     waiting = {one["id"]: one["reason"] for one in _slipway(stack, "restore", "list", "--waiting")}
     assert {ids[name]: "is_it_live" for name in doubted - {"found"}}.items() <= waiting.items()
     assert ids["found"] not in waiting
@@ -88,7 +88,7 @@ def test_after_a_restore_nothing_that_went_out_since_the_backup_is_sent_again(
     _slipway(stack, "delivery", "decide", ids["held"], "--again")
     _patch(stack, posts["later"], {"scheduled_at": None})
     for name in ("asked", "held", "later"):
-        stack.becomes(posts[name], "posted", 60)
+        stack.await_status(posts[name], "posted", 60)
     assert "unknown" not in states_of(stack, posts["later"])
     assert {name: len(stack.live(text)) for name, text in texts.items()} == dict.fromkeys(texts, 1)
 

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Connection
 
 from pipeline import failpoint as points
-from pipeline.dispatch import Dispatcher
+from pipeline.dispatch import BrokerMessage, Dispatcher
 from pipeline.stages import deadline
 from pipeline.store.database import Database, Unreachable
 
@@ -167,9 +167,9 @@ class RecordingDispatcher(Dispatcher):
     def __init__(self) -> None:
         self.messages: dict[Message, None] = {}
 
-    def _send(self, messages: Iterable[tuple[str, str, list[object], datetime | None]]) -> bool:
-        for task, _, args, _ in messages:
-            self.messages[task, _frozen(args)] = None
+    def _send(self, messages: Iterable[BrokerMessage]) -> bool:
+        for message in messages:
+            self.messages[message.task, _freeze(message.args)] = None
         return True
 
     def send_slots(self, ends: Iterable[datetime]) -> bool:
@@ -177,8 +177,8 @@ class RecordingDispatcher(Dispatcher):
         return self.send_slot_now() if list(ends) else True
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+def _freeze(value: Any) -> Any:
+    return tuple(map(_freeze, value)) if isinstance(value, list | tuple) else value
 
 
 @contextmanager

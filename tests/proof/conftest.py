@@ -11,7 +11,7 @@ from tests.conftest import Engines, environment_of, free_ports
 from tests.fork_server_client import ForkServer
 from tests.proof.points import PROVEN
 from tests.proof.scenario import CrashScenario
-from tests.stack import FAST, Stack, running, until
+from tests.stack import FAST, Stack, run_stack, until
 
 SETTINGS = FAST | {
     # longer than all need to come to a point; that they run out is the tests' to say
@@ -32,7 +32,7 @@ def stack(
     """API, beat, a worker of each group and the sandbox."""
     folder: Path = tmp_path_factory.mktemp("proof")
     environment = environment_of(package_database_url, engines.valkey.url, vault_key, folder) | SETTINGS
-    with running(environment, folder, free_ports(3)) as stack:
+    with run_stack(environment, folder, free_ports(3)) as stack:
         stack.start_sandbox()
         stack.start_beat()
         for group in ("publish", "reachability", "upkeep"):

@@ -84,7 +84,7 @@ class CrashScenario:
         for kind, files in {**usual, **media}.items():
             mine = [target for target in TARGETS if get_kind(target) == kind]
             self.texts[kind] = caption()
-            self.posts[kind] = self.stack.accepted(self.texts[kind], *mine, media=files, **more)
+            self.posts[kind] = self.stack.create_post(self.texts[kind], *mine, media=files, **more)
             self.deliveries |= {target: self._delivery(target).id for target in mine}
 
     def ensure_workers(self, *without: str) -> None:

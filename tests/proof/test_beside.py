@@ -53,7 +53,7 @@ def test_too_late(scenario: CrashScenario) -> None:
     scenario.crash_workers("delay.late", queues=[DELAY])
     scenario.stack.start_worker("publish")
     for post in scenario.posts.values():
-        scenario.stack.becomes(post, "failed", 60)
+        scenario.stack.await_status(post, "failed", 60)
     assert not any(scenario.find_live(target) for target in TARGETS)
 
 

@@ -25,7 +25,7 @@ from pipeline.queues import WORKER_GROUPS
 from pipeline.store.database import rows
 from pipeline.store.schema_version import read_table_revision
 from tests.conftest import free_ports
-from tests.stack import FAST, Stack, answers, until
+from tests.stack import FAST, Stack, is_answering, until
 
 NEW_SETTINGS = ("SLIPWAY_MARK__",)
 """Settings that the older version does not know: it is started without them, as it was."""
@@ -78,7 +78,7 @@ class Deployment:
 
     def _is_up(self, part: str) -> bool:
         if part == "api":  # each version's server has its own words for it
-            return answers(f"{self.stack.api}/healthz")
+            return is_answering(f"{self.stack.api}/healthz")
         return {"beat": "beat: Starting"}.get(part, " ready") in self._read_log(part)
 
     def _read_log(self, part: str) -> str:
@@ -99,7 +99,7 @@ class Client:
     def send(self, through: Stack, *platforms: str, due: timedelta | None = None) -> str:
         text = f"{self.word} {next(self._numbers)}."
         later = None if due is None else (datetime.now(UTC) + due).isoformat()
-        post = through.accepted(text, *platforms, scheduled_at=later)
+        post = through.create_post(text, *platforms, scheduled_at=later)
         self.posts[post] = (text, platforms)
         return post
 
@@ -144,7 +144,7 @@ def test_posts_are_live_once_while_parts_of_two_versions_work_side_by_side(
     old.start()
     first = [client.send(old.stack, *Platform), client.send(old.stack, "instagram", "linkedin")]
     for post in first:
-        old.stack.becomes(post, "posted", 120)
+        old.stack.await_status(post, "posted", 120)
 
     new.start()
     client.send(
@@ -161,7 +161,7 @@ def test_posts_are_live_once_while_parts_of_two_versions_work_side_by_side(
     client.send(new.stack, *Platform)
 
     for post in client.posts:
-        new.stack.becomes(post, "posted", 150)
+        new.stack.await_status(post, "posted", 150)
     assert client.list_live(new.stack) == client.list_expected()
     with new.stack.context.database.begin() as c:
         moved = rows(

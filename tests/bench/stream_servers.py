@@ -1,4 +1,4 @@
-"""`python -m tests.bench.stream_ends source|sink`: a video out of nothing, and platforms that store nothing.
+"""`python -m tests.bench.stream_servers source|sink`: a video out of nothing, and platforms that store nothing.
 
 Both print their port. The source knows ranges; the sink speaks the uploads of YouTube and of TikTok's creators and
 keeps a hash. Each cuts its line once in every large file, as lines are cut.

@@ -13,17 +13,17 @@ from pipeline.media.probe.probe import probe
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id, row, rows
 from pipeline.store.posts.insert_batch import NewDelivery, NewPost, store_posts
-from tests.bench.figures import Unsound
+from tests.bench.figures import InvalidMeasurement
 from tests.bench.kinds import Kind
 from tests.stack import Stack
 
 BATCH = 500
-WARM = "warm-up"
-GLANCE = 0.3
+WARM_UP = "warm-up"
+POLL = 0.3
 """Seconds between two looks at how far it is; what is measured are times that the system itself noted."""
 
 
-def pinned(stack: Stack, kind: Kind) -> dict[int, UUID]:
+def store_checks(stack: Stack, kind: Kind) -> dict[int, UUID]:
     """A good check of each of a kind's files, with the facts that a real probe of them saw."""
     found: dict[int, UUID] = {}
     for position, name in enumerate(kind.files):
@@ -51,7 +51,7 @@ def _account(stack: Stack, kind: Kind, username: str) -> UUID:
     return stack.connect(kind.account, username, made["settings"])
 
 
-def fill(
+def create_posts(
     stack: Stack,
     kind: Kind,
     mine: Sequence[UUID],
@@ -64,7 +64,7 @@ def fill(
 
     ``lead``: how long before its time work on it may start; None = not before.
     """
-    pins = pinned(stack, kind)
+    pins = store_checks(stack, kind)
     media = kind.media(stack)
     for first in range(0, len(due), BATCH):
         posts = [
@@ -107,12 +107,12 @@ def _post(
     )
 
 
-def warm(stack: Stack, kind: Kind) -> None:
+def warm_up(stack: Stack, kind: Kind) -> None:
     """Publishes one post, so that the system measured afterwards has done it before."""
     with stack.context.database.once() as c:
         now: datetime = rows(c, "SELECT now() AS now")[0].now
-    fill(stack, kind, accounts(stack, kind, 1), [now], word=WARM)
-    await_published(stack, WARM, 1, 60)
+    create_posts(stack, kind, accounts(stack, kind, 1), [now], word=WARM_UP)
+    await_published(stack, WARM_UP, 1, 60)
 
 
 def make_due(stack: Stack, after: timedelta) -> datetime:
@@ -138,10 +138,10 @@ def await_published(stack: Stack, word: str, number: int, seconds: float) -> Non
     end = time.monotonic() + seconds
     while (found := _states(stack, word)).get("published", 0) < number:
         if found.get("failed", 0) or found.get("blocked", 0):
-            raise Unsound(f"Not all of {word!r} were published: {found}; {_why(stack)}")
+            raise InvalidMeasurement(f"Not all of {word!r} were published: {found}; {_why(stack)}")
         if time.monotonic() > end:
-            raise Unsound(f"Not all of {word!r} were published in {seconds:g} s: {found}")
-        time.sleep(GLANCE)
+            raise InvalidMeasurement(f"Not all of {word!r} were published in {seconds:g} s: {found}")
+        time.sleep(POLL)
 
 
 def _states(stack: Stack, word: str) -> dict[str, int]:

@@ -1,0 +1,59 @@
+"""Outages of a broker, each as a context manager: it hangs, is dead, or is full, until the block ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from pipeline.embedded.valkey import Valkey
+
+Outage = Callable[[Valkey], AbstractContextManager[None]]
+
+
+@contextmanager
+def hung(valkey: Valkey) -> Iterator[None]:
+    """The kernel accepts connections for it, and it answers nothing."""
+    pid = _pid(valkey)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def dead(valkey: Valkey) -> Iterator[None]:
+    """It is killed, and started again on its data."""
+    os.kill(_pid(valkey), signal.SIGKILL)
+    valkey.stop()
+    try:
+        yield
+    finally:
+        valkey.start()
+
+
+@contextmanager
+def full(valkey: Valkey) -> Iterator[None]:
+    """It refuses every command that needs memory."""
+    with valkey.client() as client:
+        client.config_set("maxmemory", 1)
+        try:
+            yield
+        finally:
+            client.config_set("maxmemory", 0)
+
+
+OUTAGES: tuple[Outage, ...] = (hung, dead, full)
+
+
+def count_messages(valkey: Valkey, queue: str, database: int = 0) -> int:
+    """Return how many messages wait in a queue."""
+    with valkey.client(database) as client:
+        return int(str(client.llen(queue)))
+
+
+def _pid(valkey: Valkey) -> int:
+    assert valkey.child is not None
+    return valkey.child.pid
