@@ -6,7 +6,7 @@ from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.endpoint import mount
-from adapters.sandbox.facebook import feed, oauth, person, photo, post, reel, upload, video, video_object
+from adapters.sandbox.facebook import feed, oauth, photo, post, reel, upload, user, video, video_object
 from adapters.sandbox.facebook.dialect import PLATFORM
 from adapters.sandbox.graph_dialect import read_url_token
 
@@ -49,7 +49,7 @@ def register(app: web.Application, context: "SandboxContext") -> None:
         PLATFORM,
         AccountKind(
             new_id=lambda _: random_digits(15, "1"),
-            scopes=person.SCOPES[:3],
+            scopes=user.SCOPES[:3],
             connection="page",
             access_prefix="EAA",
             access_life=None,
@@ -67,7 +67,7 @@ def _add_routes(context: "SandboxContext") -> None:
         return _is_me(node, request) or context.accounts.find(PLATFORM, node) is not None
 
     def _is_me(node: str, request: web.Request) -> bool:
-        if node == person.PERSON:
+        if node == user.USER_ID:
             return True
         return node == "me" and context.accounts.find_token(PLATFORM, read_url_token(request)) is not None
 
@@ -75,10 +75,10 @@ def _add_routes(context: "SandboxContext") -> None:
         context.graph.add_route(_HOST, method, edge, endpoint, _match_name(node))
     for method, edge, endpoint in _PAGE_EDGES:
         context.graph.add_route(_HOST, method, edge, endpoint, is_page)
-    context.graph.add_route(_HOST, "GET", "accounts", person.ACCOUNTS, _is_me)
-    context.graph.add_route(_HOST, "GET", "permissions", person.PERMISSIONS, _is_me)
-    context.graph.add_route(_HOST, "GET", "", person.ME, _is_me)
-    context.graph.add_route(_HOST, "GET", "", person.PAGE, is_page)
+    context.graph.add_route(_HOST, "GET", "accounts", user.ACCOUNTS, _is_me)
+    context.graph.add_route(_HOST, "GET", "permissions", user.PERMISSIONS, _is_me)
+    context.graph.add_route(_HOST, "GET", "", user.ME, _is_me)
+    context.graph.add_route(_HOST, "GET", "", user.PAGE, is_page)
     for kind, method, endpoint in _NODES:
         context.graph.add_route(_HOST, method, "", endpoint, _match_record(context, kind))
 

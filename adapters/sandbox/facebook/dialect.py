@@ -87,7 +87,7 @@ def is_true(given: Record, name: str, *, default: bool) -> bool:
 
 
 def select_fields(call: Call, known: Record, default: str) -> Record:
-    """Return the fields that the parameter `fields` names (default: `default`), and `id`.
+    """Return the fields that the parameter `fields` names, or those in `default`; `id` always.
 
     Raises:
         Refused: a field is not in `known`.

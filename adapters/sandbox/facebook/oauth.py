@@ -4,7 +4,7 @@ from aiohttp import web
 
 from adapters.sandbox.consent import ConsentScreen
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.facebook import person
+from adapters.sandbox.facebook import user
 from adapters.sandbox.facebook.dialect import DIALECT, PLATFORM, USER, ok
 from adapters.sandbox.grants import GrantRefused, check_client, redeem_code_from_form
 from adapters.sandbox.graph_dialect import read_parameters, refuse
@@ -35,7 +35,7 @@ CONSENT_SCREEN = ConsentScreen(
         "error_reason": "user_denied",
         "error_description": "Permissions error",
     },
-    code_fields=person.get_code_fields,
+    code_fields=user.get_code_fields,
     fragment="#_=_",
 )
 
@@ -48,9 +48,9 @@ async def issue_token(call: Call) -> web.Response:
             return _extend_token(call, given)
         _, found = redeem_code_from_form(call.context, PLATFORM, given)
     except GrantRefused as refusal:
-        code, sentence = _GRANT_ERRORS[refusal.reason]
-        raise refuse(code, None, sentence) from None
-    return _token_response(person.create_user_token(call.context, found, _SHORT_S), _SHORT_S)
+        code, message = _GRANT_ERRORS[refusal.reason]
+        raise refuse(code, None, message) from None
+    return _token_response(user.create_user_token(call.context, found, _SHORT_S), _SHORT_S)
 
 
 def _token_response(text: str, life: float) -> web.Response:
@@ -65,7 +65,7 @@ def _extend_token(call: Call, given: Record) -> web.Response:
         raise refuse(190, None, "Invalid OAuth access token - Cannot parse access token")
     if (state := accounts.get_token_state(found)) != "valid":
         raise refuse(190, 463 if state == "expired" else 458, "Error validating access token")
-    return _token_response(person.create_user_token(call.context, found, _LONG_S), _LONG_S)
+    return _token_response(user.create_user_token(call.context, found, _LONG_S), _LONG_S)
 
 
 def _get_step(call: Call) -> str:
@@ -99,7 +99,7 @@ def _describe_token(call: Call, app: str, found: Record) -> Record:
     facts |= {
         "is_valid": accounts.get_token_state(found) == "valid",
         "scopes": scopes,
-        "user_id": person.PERSON,
+        "user_id": user.USER_ID,
     }
     if not is_user:
         facts["profile_id"] = found["remote_id"]

@@ -33,15 +33,15 @@ async def create(call: Call) -> web.Response:
     record: Record = {"key": random_digits(15, "12"), "account": account["remote_id"], "post": None}
     record |= {"created": call.context.clock.now(), "alt_text": str(given.get("alt_text_custom") or "")}
     record["media"] = await _check_image(call, given)
-    answer = {"id": record["key"]}
+    body = {"id": record["key"]}
     if is_published:
         message = str(given.get("message") or given.get("caption") or "")
         made = post.create(call, account, message, [record])
         post.publish(call.context, account, made)
         record["post"] = made["key"]
-        answer["post_id"] = made["key"]
+        body["post_id"] = made["key"]
     call.context.store.put(KIND, record["key"], record)
-    return ok(answer, account)
+    return ok(body, account)
 
 
 async def _check_image(call: Call, given: Record) -> Record:

@@ -64,7 +64,7 @@ def check_finishable(call: Call, record: Record) -> None:
     if record["state"] in ("processing", "error") or record["post"] is not None:
         raise refuse(100, None, "(#100) The video cannot be finished any more.")
     if (flaw := video_object.find_flaw(record)) is not None:
-        raise refuse(flaw.code, None, flaw.sentence)
+        raise refuse(flaw.code, None, flaw.message)
 
 
 async def finish(call: Call, record: Record, given: Record, wanted: str) -> None:

@@ -52,8 +52,8 @@ async def _store(call: Call, record: Record, offset: int, size: int) -> None:
     if not 0 < size <= video_object.MAX_BYTES or record["size"] not in (None, size):
         raise Refused(error_response("ProcessingFailedError", "file_size does not fit"))
     if offset != record["received"]:
-        sentence = f"Offset must be {record['received']}"
-        raise Refused(error_response("OffsetInvalidError", sentence, retriable=True))
+        message = f"Offset must be {record['received']}"
+        raise Refused(error_response("OffsetInvalidError", message, retriable=True))
     taken = await receive_body(
         call.request, video_object.upload_path(call.context, record), offset, size - offset
     )

@@ -81,8 +81,8 @@ def _start(call: Call, account: Record, given: Record) -> web.Response:
     record = video_object.create(call, account, "video", size)
     session = random_digits(15, "13")
     call.context.store.put(_SESSION, session, {"video": record["key"]})
-    answer = {"video_id": record["key"], "upload_session_id": session, **_get_offsets(record)}
-    return ok(answer, account)
+    body = {"video_id": record["key"], "upload_session_id": session, **_get_offsets(record)}
+    return ok(body, account)
 
 
 def _get_offsets(record: Record) -> Record:

@@ -40,7 +40,7 @@ class Flaw:
     """Why a video is refused: error code and message."""
 
     code: int
-    sentence: str
+    message: str
 
 
 def create(call: Call, account: Record, kind: str, size: int | None = None) -> Record:
@@ -103,19 +103,19 @@ def find_flaw(record: Record) -> Flaw | None:
     """Return why the video cannot be used, or None."""
     facts = record["facts"]
     if facts is None or facts["codec"] not in _CODECS:
-        return Flaw(code=BAD_FILE, sentence="There was a problem with your video file.")
+        return Flaw(code=BAD_FILE, message="There was a problem with your video file.")
     return _find_reel_flaw(facts) if record["kind"] == "reel" else None
 
 
 def _find_reel_flaw(facts: Record) -> Flaw | None:
     if abs(facts["width"] / facts["height"] - _PORTRAIT[0]) > _PORTRAIT[1]:
-        return Flaw(code=RATIO, sentence="The aspect ratio must be 9:16.")
+        return Flaw(code=RATIO, message="The aspect ratio must be 9:16.")
     if facts["width"] < _SHORTEST_SIDE:
-        return Flaw(code=RESOLUTION, sentence="Resolution too low. A reel must have at least 540x960 pixels.")
+        return Flaw(code=RESOLUTION, message="Resolution too low. A reel must have at least 540x960 pixels.")
     if not _REEL_S[0] - _EDGE_S <= facts["duration"] <= _REEL_S[1] + _EDGE_S:
-        return Flaw(code=LENGTH, sentence="A reel must last from 3 to 90 seconds.")
+        return Flaw(code=LENGTH, message="A reel must last from 3 to 90 seconds.")
     if not _REEL_RATE[0] <= facts["fps"] <= _REEL_RATE[1]:
-        return Flaw(code=RATE, sentence="The frame rate must be from 24 to 60 per second.")
+        return Flaw(code=RATE, message="The frame rate must be from 24 to 60 per second.")
     return None
 
 

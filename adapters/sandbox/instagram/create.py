@@ -103,25 +103,25 @@ def _parse_list(value: object) -> list[str]:
 
 async def _set_source(call: Call, account: Record, given: Record, record: Record) -> None:
     """Set `kind`, `source`, and `url` or `children`, as the media type requires."""
-    sort = str(given.get("media_type") or "IMAGE")
-    if sort == "CAROUSEL" and not record["child"]:
+    media_type = str(given.get("media_type") or "IMAGE")
+    if media_type == "CAROUSEL" and not record["child"]:
         record |= {"kind": "carousel", "source": "children"}
         _set_children(call, account, given, record)
         return
     allowed = ("IMAGE", "VIDEO") if record["child"] else ("IMAGE", "REELS", "STORIES")
-    if sort not in allowed:
+    if media_type not in allowed:
         # Meta retired VIDEO outside a carousel and does not allow REELS inside one.
-        raise refuse(100, 2207023, f"The media type {sort} is unknown here.")
-    record["kind"] = "video" if sort == "VIDEO" else _KINDS.get(sort, "image")
-    if sort != "IMAGE" and given.get("upload_type") == "resumable":
+        raise refuse(100, 2207023, f"The media type {media_type} is unknown here.")
+    record["kind"] = "video" if media_type == "VIDEO" else _KINDS.get(media_type, "image")
+    if media_type != "IMAGE" and given.get("upload_type") == "resumable":
         record |= {"source": "upload", "received": 0, "file_size": None}
-    elif sort != "IMAGE" and given.get("video_url"):
+    elif media_type != "IMAGE" and given.get("video_url"):
         record |= {"source": "video", "url": str(given["video_url"])}
-    elif sort in ("IMAGE", "STORIES") and given.get("image_url"):
+    elif media_type in ("IMAGE", "STORIES") and given.get("image_url"):
         record |= {"source": "image", "url": str(given["image_url"])}
         await _check_image(call, record)
     else:
-        needed = "image_url" if sort == "IMAGE" else "video_url"
+        needed = "image_url" if media_type == "IMAGE" else "video_url"
         raise refuse(100, None, f"The parameter {needed} is required.")
 
 

@@ -61,8 +61,8 @@ def _to_refused(refusal: GrantRefused) -> Refused:
     return Refused(json_response(body, 400))
 
 
-def _issue_long_lived(call: Call, account: Record, like: Record) -> web.Response:
-    issued = call.context.accounts.issue_tokens(account, source=like)
+def _issue_long_lived(call: Call, account: Record, source: Record) -> web.Response:
+    issued = call.context.accounts.issue_tokens(account, source=source)
     return ok(
         {"access_token": issued["access_token"], "token_type": "bearer", "expires_in": issued["expires_in"]}
     )

@@ -90,8 +90,8 @@ def check_headers(call: Call) -> None:
     if version is None:
         raise refuse("VERSION_MISSING", "A version must be present. Please specify a version in the header.")
     if not _VERSION.match(version) or int(version) < _OLDEST_VERSION:
-        sentence = f"Requested version {version} is not active"
-        raise Refused(json_response({"status": 426, "code": "NONEXISTENT_VERSION", "message": sentence}, 426))
+        message = f"Requested version {version} is not active"
+        raise Refused(json_response({"status": 426, "code": "NONEXISTENT_VERSION", "message": message}, 426))
     if headers.get("X-Restli-Protocol-Version") != "2.0.0":
         raise refuse("ILLEGAL_ARGUMENT", "The header X-Restli-Protocol-Version must be 2.0.0.")
 
@@ -123,10 +123,10 @@ def authorize_author(call: Call, urn: object, name: str) -> Record:
     account = authenticate(call)
     if not isinstance(urn, str) or not urn:
         raise refuse("MISSING_FIELD", f"Field {name} is required")
-    sort = next((prefix for prefix in WRITE if urn.startswith(prefix)), None)
-    if sort is None:
+    author_prefix = next((prefix for prefix in WRITE if urn.startswith(prefix)), None)
+    if author_prefix is None:
         raise refuse("INVALID_URN_TYPE", f"Field {name}: {urn} is neither a person nor an organization")
-    if not has_scope(call, account, WRITE[sort]):
+    if not has_scope(call, account, WRITE[author_prefix]):
         raise deny()
     if urn == account["remote_id"]:
         return account

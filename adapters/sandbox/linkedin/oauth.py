@@ -107,9 +107,9 @@ def _exchange(call: Call, form: dict[str, str]) -> web.Response:
     return json_response(body | _get_scope_fields(call, account, code))
 
 
-def _get_scope_fields(call: Call, account: Record, like: Record) -> Record:
+def _get_scope_fields(call: Call, account: Record, source: Record) -> Record:
     return {
-        "scope": ",".join(call.context.accounts.list_granted_scopes(like, account)),
+        "scope": ",".join(call.context.accounts.list_granted_scopes(source, account)),
         "token_type": "Bearer",
     }
 

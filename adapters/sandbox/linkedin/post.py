@@ -84,13 +84,13 @@ def _check_not_duplicate(call: Call, body: Record, duplicate_key: str) -> None:
         "description": "Duplicate post is detected",
         "input": {"inputPath": {"fieldPath": "commentary"}},
     }
-    answer = {
+    error = {
         "errorDetailType": "com.linkedin.common.error.BadRequest",
         "message": f"{body['author']}: Content is a duplicate of {earlier['urn']}",
         "errorDetails": {"inputErrors": [description | {"code": "DUPLICATE_POST"}]},
         "status": 422,
     }
-    raise Refused(json_response(answer, 422))
+    raise Refused(json_response(error, 422))
 
 
 def _is_shown(context: "SandboxContext", live: LivePost) -> bool:

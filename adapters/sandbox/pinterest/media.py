@@ -68,13 +68,13 @@ async def register(call: Call) -> web.Response:
         **call.take_processing_faults(),
     }
     call.context.store.put(KIND, record["key"], record)
-    answer = {
+    body = {
         "media_id": record["key"],
         "media_type": "video",
         "upload_url": f"http://{call.request.host}/pinterest-media/{record['key']}/",
         "upload_parameters": parameters,
     }
-    return ok(answer, account, 201)
+    return ok(body, account, 201)
 
 
 def _get_own(call: Call, account: Record) -> Record:

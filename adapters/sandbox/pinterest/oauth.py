@@ -44,10 +44,10 @@ async def issue_token(call: Call) -> web.Response:
     except GrantRefused as refusal:
         status = 401 if refusal.reason == "client" else 400
         code = 2 if refusal.reason == "client" else _BAD_GRANT
-        sentence = (
+        message = (
             "Authentication failed." if refusal.reason == "client" else "The authorization grant is invalid."
         )
-        raise Refused(error_response(status, code, sentence)) from None
+        raise Refused(error_response(status, code, message)) from None
 
 
 def _grant(call: Call, form: dict[str, str]) -> web.Response:
@@ -74,11 +74,11 @@ def _grant(call: Call, form: dict[str, str]) -> web.Response:
 
 
 def _token_response(
-    call: Call, account: Record, like: Record, grant_type: str, replaced: str | None
+    call: Call, account: Record, source: Record, grant_type: str, replaced: str | None
 ) -> web.Response:
     accounts = call.context.accounts
-    issued = accounts.issue_tokens(account, replaces=replaced, source=like)
-    lives = issued["refresh_expires_in"]
+    issued = accounts.issue_tokens(account, replaces=replaced, source=source)
+    refresh_life = issued["refresh_expires_in"]
     return ok(
         {
             "access_token": issued["access_token"],
@@ -86,9 +86,9 @@ def _token_response(
             "response_type": grant_type,
             "token_type": "bearer",
             "expires_in": issued["expires_in"],
-            "refresh_token_expires_in": lives,
-            "refresh_token_expires_at": int(call.context.clock.now()) + lives,
-            "scope": " ".join(accounts.list_granted_scopes(like, account)),
+            "refresh_token_expires_in": refresh_life,
+            "refresh_token_expires_at": int(call.context.clock.now()) + refresh_life,
+            "scope": " ".join(accounts.list_granted_scopes(source, account)),
         }
     )
 

@@ -111,11 +111,11 @@ def _gets_refresh_token(call: Call, account: Record, code: Record) -> bool:
     return bool(code["offline"] and (code["prompted"] or not has_agreed))
 
 
-def _issue_access_token(call: Call, account: Record, like: Record) -> Record:
+def _issue_access_token(call: Call, account: Record, source: Record) -> Record:
     accounts = call.context.accounts
-    more = {"scopes": like["scopes"]} if "scopes" in like else {}
+    more = {"scopes": source["scopes"]} if "scopes" in source else {}
     text = accounts.create_token(account, "access", "ya29.", ACCESS_S, 0.0, more)
-    scope = " ".join(accounts.list_granted_scopes(like, account))
+    scope = " ".join(accounts.list_granted_scopes(source, account))
     return {"access_token": text, "expires_in": int(ACCESS_S), "scope": scope, "token_type": "Bearer"}
 
 

@@ -349,8 +349,8 @@ class DeliverySimulation:
         )
 
     @contextmanager
-    def _capture_logs(self, client: HttpClient, most: int | None) -> Iterator[None]:
-        """Capture log lines in the outputs; require at most ``most`` requests (None: any number)."""
+    def _capture_logs(self, client: HttpClient, max_requests: int | None) -> Iterator[None]:
+        """Capture log lines in the outputs; require at most ``max_requests`` requests (None: any number)."""
         handler = _LogCapture(self.outputs)
         root = logging.getLogger()
         before = root.level
@@ -361,7 +361,7 @@ class DeliverySimulation:
         finally:
             root.removeHandler(handler)
             root.setLevel(before)
-            _require(most is None or len(client.calls) <= most, client.calls)
+            _require(max_requests is None or len(client.calls) <= max_requests, client.calls)
 
 
 class _LogCapture(logging.Handler):

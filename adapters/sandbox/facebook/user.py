@@ -14,7 +14,7 @@ from adapters.sandbox.store import Record
 if TYPE_CHECKING:
     from adapters.sandbox.context import SandboxContext
 
-PERSON = "10158000000000001"
+USER_ID = "10158000000000001"
 """Id of the one user who manages every Page."""
 SCOPES = (
     "pages_show_list",
@@ -35,15 +35,15 @@ def get_code_fields(_: "SandboxContext", given: Record, pages: list[Record]) -> 
     return {"pages": [page["remote_id"] for page in pages], "scopes": scopes or list(SCOPES[:3])}
 
 
-def create_user_token(context: "SandboxContext", like: Record, life: float) -> str:
-    """Create a user token for the Pages and scopes of `like` (a code or a token), valid for `life` seconds."""
+def create_user_token(context: "SandboxContext", source: Record, life: float) -> str:
+    """Create a user token for the Pages and scopes of `source` (a code or a token), valid for `life` seconds."""
     more = {
-        "pages": like.get("pages", [like["remote_id"]]),
-        "scopes": like.get("scopes", list(SCOPES[:3])),
+        "pages": source.get("pages", [source["remote_id"]]),
+        "scopes": source.get("scopes", list(SCOPES[:3])),
         "is_long": life > _SHORT_S,
     }
     return context.accounts.create_token(
-        {"platform": PLATFORM, "remote_id": PERSON}, USER, "EAA", life, 0.0, more
+        {"platform": PLATFORM, "remote_id": USER_ID}, USER, "EAA", life, 0.0, more
     )
 
 
@@ -123,7 +123,7 @@ async def read_me(call: Call) -> web.Response:
     if token is None or token["role"] != USER:
         return await read_page(call)
     _authenticate_user(call)
-    return ok(select_fields(call, {"id": PERSON, "name": "Sandbox Person"}, "id,name"))
+    return ok(select_fields(call, {"id": USER_ID, "name": "Sandbox Person"}, "id,name"))
 
 
 async def read_page(call: Call) -> web.Response:
