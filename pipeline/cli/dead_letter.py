@@ -84,13 +84,14 @@ def causes(*, as_json: bool, **chosen: Any) -> None:
 @json_option
 def show_letter(letter: str, *, as_json: bool) -> None:
     """Show one dead letter: cause, crashes, every move and attempt, and earlier discards."""
+    from pipeline.store.deliveries.attempts import list_attempts
     from pipeline.store.deliveries.dead_letters import (
         OPERATOR,
         count_crashes,
         find_dead_letter,
         list_discards,
     )
-    from pipeline.store.deliveries.inspection import list_attempts, list_moves
+    from pipeline.store.deliveries.inspection import list_moves
 
     wanted = parse_id(letter, "dead-letter")
     with open_transaction() as c:

@@ -17,7 +17,8 @@ from pipeline.domain.delivery import Reason, State
 
 if TYPE_CHECKING:
     from pipeline.context import Context
-    from pipeline.store.deliveries.inspection import AttemptFacts, DeliveryFacts, MoveFacts
+    from pipeline.store.deliveries.attempts import AttemptFacts
+    from pipeline.store.deliveries.inspection import DeliveryFacts, MoveFacts
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
 
@@ -63,7 +64,8 @@ def list_(state: str | None, workspace: str | None, limit: int, *, as_json: bool
 @json_option
 def show_delivery(delivery: str, *, as_json: bool) -> None:
     """Show one delivery with every change of state and every attempt."""
-    from pipeline.store.deliveries.inspection import find_delivery, list_attempts, list_moves
+    from pipeline.store.deliveries.attempts import list_attempts
+    from pipeline.store.deliveries.inspection import find_delivery, list_moves
 
     wanted = parse_id(delivery, "delivery")
     with open_transaction() as c:

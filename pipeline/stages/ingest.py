@@ -42,6 +42,7 @@ from pipeline.stages.warnings import DailyCounts, warn_of_checks, warn_of_expiri
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import Unreachable
+from pipeline.store.posts import idempotency
 from pipeline.store.posts import insert_batch as store
 
 log = logging.getLogger("slipway.ingest")
@@ -189,7 +190,7 @@ def _find_replays(
     if not repeats:
         return {}
     names = {n: (submission.workspace, token) for n, (submission, token) in repeats.items()}
-    replays = store.find_replays(c, list(dict.fromkeys(names.values())), _window(context))
+    replays = idempotency.find_replays(c, list(dict.fromkeys(names.values())), _window(context))
     return {
         n: _answer_replay(repeats[n][0].request, replays[name])
         for n, name in names.items()
@@ -197,7 +198,7 @@ def _find_replays(
     }
 
 
-def _answer_replay(request: PostRequest, replay: store.Replay) -> AcceptedPost | Refusal:
+def _answer_replay(request: PostRequest, replay: idempotency.Replay) -> AcceptedPost | Refusal:
     if replay.body_sha256 == request.body_sha256:
         return accept_replay(replay.post_id, due_at=replay.due_at, created_at=replay.created_at)
     said = f"external_id {request.external_id!r} was used for a post with another body ({replay.post_id})."
@@ -208,7 +209,9 @@ def _store_checked(context: Context, plan: PostPlan) -> AcceptedPost:
     """Open the checks of a plan, wait for them, and store it in the transaction that locks them."""
     workspace = plan.submission.workspace
     with context.database.begin() as c:
-        checks: Mapping[int, Check] = media_checks.open_checks(context, c, workspace, plan.links)
+        checks: Mapping[int, Check] = media_checks.open_checks(
+            context, c, workspace, plan.links, due_at=plan.due_at, bulk=plan.submission.caller.bulk
+        )
     plan.judge(context, checks)
     if media_checks.list_undecided(checks):
         checks = media_checks.await_checks(context, checks, bulk=plan.submission.caller.bulk)

@@ -9,6 +9,7 @@ import time
 from collections import namedtuple
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -31,6 +32,8 @@ IDLE = 15.0
 A process that is frozen or cut off in a transaction would otherwise hold its locks until the server gives the machine
 up: two hours (Linux, tcp_keepalive_time).
 """
+FROZEN = timedelta(seconds=1.5)
+"""The same for transactions whose locks hold up the schedule: with the next sweep, rows follow within three seconds."""
 
 
 class Unreachable(Exception):

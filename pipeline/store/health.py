@@ -28,6 +28,15 @@ def set_statement_timeout(c: Connection, longest: timedelta) -> None:
     row(c, "SELECT set_config('statement_timeout', :ms, true)", ms=str(int(longest.total_seconds() * 1000)))
 
 
+def limit_idle(c: Connection, longest: timedelta) -> None:
+    """End this transaction when its client is silent for this long between two statements: it may be frozen."""
+    row(
+        c,
+        "SELECT set_config('idle_in_transaction_session_timeout', :ms, true)",
+        ms=str(int(longest.total_seconds() * 1000)),
+    )
+
+
 def force_generic_plans(c: Connection) -> None:
     """Use one generic plan for each further statement of this transaction.
 

@@ -32,8 +32,9 @@ from pipeline.api.operator.response_models import (
 from pipeline.api.operator.scope import Principal, authenticate
 from pipeline.api.state import AppState, get_app_state
 from pipeline.store.deliveries import dead_letters as store
+from pipeline.store.deliveries.attempts import list_attempts
 from pipeline.store.deliveries.dead_letters import DeadLetterFilter
-from pipeline.store.deliveries.inspection import list_attempts, list_moves
+from pipeline.store.deliveries.inspection import list_moves
 
 BASE = "/api/operator/v1/dead-letters"
 Action = Callable[[Sequence[UUID]], actions.DeadLetterResult]
@@ -65,7 +66,7 @@ async def replay_dead_letters(request: Request) -> SuccessResponse[Result]:
     """Queue letters again, at most so many per minute and platform. What may be live is never sent again."""
     app_state, principal = get_app_state(request), await authenticate(request)
     principal.require_publisher()
-    body = schema.read(schema.ReplayBody, await _read_body(request))
+    body = schema.read(schema.ReplayBody, await _read_body(request, principal))
     action = partial(
         actions.replay, app_state.context, principal.scope, who=principal.name, per_minute=body.per_minute
     )
@@ -77,14 +78,15 @@ async def discard_dead_letters(request: Request) -> SuccessResponse[Result]:
     """Give letters up; their evidence stays."""
     app_state, principal = get_app_state(request), await authenticate(request)
     principal.require_writer()
-    body = schema.read(schema.DiscardBody, await _read_body(request))
+    body = schema.read(schema.DiscardBody, await _read_body(request, principal))
     action = partial(actions.discard, app_state.context, principal.scope, why=body.why, who=principal.name)
     result = await _apply(app_state, principal, body, action, (DiscardResult, DiscardPage))
     return success("Dead letters discarded", result)
 
 
-async def _read_body(request: Request) -> Any:
-    return parse_json_or_empty(await read_json_body(request))
+async def _read_body(request: Request, principal: Principal) -> Any:
+    key = None if principal.caller is None else principal.caller.key_id
+    return parse_json_or_empty(await read_json_body(request, key))
 
 
 Models = tuple[type[ReplayResult | DiscardResult], type[ReplayPage | DiscardPage]]

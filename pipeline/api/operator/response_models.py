@@ -9,9 +9,10 @@ from uuid import UUID
 
 from pipeline.actions.dead_letters import DeadLetterResult
 from pipeline.api.http.response_models import ResponseModel, Timestamp
+from pipeline.store.deliveries.attempts import AttemptFacts
 from pipeline.store.deliveries.dead_letters import Cause, Discard
 from pipeline.store.deliveries.dead_letters import DeadLetter as StoredDeadLetter
-from pipeline.store.deliveries.inspection import AttemptFacts, MoveFacts
+from pipeline.store.deliveries.inspection import MoveFacts
 
 
 class DeadLetter(ResponseModel):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -33,6 +33,8 @@ class Check:
     facts: Mapping[str, Any] | None
     seen: str | None
     tries: int = 0
+    slow: bool = False
+    """Whether a try took longer than the usual slots allow: it is tried on one of a few slots, for longer."""
 
     @property
     def media_facts(self) -> MediaFacts | None:
@@ -45,7 +47,8 @@ class Check:
         return Track(**self.facts) if self.facts and self.purpose == "music" else None
 
 
-_COLUMNS = "id, purpose, url, verdict, facts, seen, tries"
+COLUMNS = ("id", "purpose", "url", "verdict", "facts", "seen", "tries", "slow")
+_COLUMNS = ", ".join(COLUMNS)
 
 
 def hash_url(url: str) -> bytes:
@@ -70,19 +73,27 @@ def find_fresh_check(
     return None if found is None else Check(**found._mapping)
 
 
-def open_check(c: Connection, workspace: UUID, purpose: Purpose, url: str) -> Check:
-    """Return the undecided check of this URL: a new one, or the one already open (which its dispatch retries)."""
+def open_check(
+    c: Connection, workspace: UUID, purpose: Purpose, url: str, due_at: datetime | None = None
+) -> Check:
+    """Return the undecided check of this URL: a new one, or the one already open (which its dispatch retries).
+
+    ``due_at``: when the post is due that waits for it, by default now. The earliest post's time counts.
+    """
     found = row(
         c,
-        f"""INSERT INTO checks (id, workspace_id, purpose, url, url_sha256) VALUES (:id, :w, :p, :url, :sha)
+        f"""INSERT INTO checks (id, workspace_id, purpose, url, url_sha256, due_at)
+            VALUES (:id, :w, :p, :url, :sha, coalesce(:due_at, now()))
             ON CONFLICT (workspace_id, url_sha256, purpose) WHERE verdict IS NULL
-            DO UPDATE SET seen = CASE WHEN checks.lease_until > now() THEN checks.seen END
+            DO UPDATE SET seen = CASE WHEN checks.lease_until > now() THEN checks.seen END,
+                          next_at = least(checks.next_at, now()), due_at = least(checks.due_at, excluded.due_at)
             RETURNING {_COLUMNS}""",
         id=new_id(),
         w=workspace,
         p=purpose,
         url=url,
         sha=hash_url(url),
+        due_at=due_at,
     )
     if found is None:
         raise LookupError("An undecided check was neither stored nor found.")
@@ -98,19 +109,6 @@ def read_checks(c: Connection, ids: Sequence[UUID], *, lock: bool = False) -> di
         ids=list(ids),
     )
     return {r.id: Check(**r._mapping) for r in found}
-
-
-def claim_check(c: Connection, check: UUID, lease: timedelta) -> Check | None:
-    """Claim an undecided check; None when it is decided or another worker's lease holds it."""
-    found = row(
-        c,
-        f"""UPDATE checks SET lease_until = now() + :lease, tries = tries + 1
-            WHERE id = :id AND verdict IS NULL AND (lease_until IS NULL OR lease_until < now())
-            RETURNING {_COLUMNS}""",
-        id=check,
-        lease=lease,
-    )
-    return None if found is None else Check(**found._mapping)
 
 
 def decide_check(
@@ -140,6 +138,16 @@ def postpone_check(c: Connection, check: UUID, wait: timedelta, seen: str) -> No
         id=check,
         wait=wait,
         seen=seen,
+    )
+
+
+def move_to_slow_lane(c: Connection, check: UUID) -> None:
+    """Release the lease of a check that needs more time, to be tried again at once on one of the few slow slots."""
+    row(
+        c,
+        """UPDATE checks SET slow = true, next_at = now(), lease_until = NULL
+           WHERE id = :id AND verdict IS NULL RETURNING id""",
+        id=check,
     )
 
 

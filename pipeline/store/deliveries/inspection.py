@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -55,22 +55,6 @@ class MoveFacts:
     why: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AttemptFacts:
-    """One attempt. ``armed_at``: the point of no return; ``late``: results that arrived after the claim was lost."""
-
-    n: int
-    generation: int
-    fence: int
-    opened_at: datetime
-    armed_at: datetime | None
-    closed_at: datetime | None
-    outcome: str | None
-    remote_id: str | None
-    error: Mapping[str, Any] | None
-    late: Sequence[Mapping[str, Any]] | None
-
-
 _FACTS = """
 SELECT d.id, d.post_id, w.name AS workspace, d.account_id, d.platform, a.username, d.state, d.reason, d.generation,
        d.fence, d.due_at, d.next_at, d.lease_until, d.armed_at, d.published_at, d.remote_id, d.url, d.delivered_as,
@@ -105,17 +89,6 @@ def list_moves(c: Connection, delivery: UUID) -> list[MoveFacts]:
         id=delivery,
     )
     return [MoveFacts(**r._asdict()) for r in found]
-
-
-def list_attempts(c: Connection, delivery: UUID) -> list[AttemptFacts]:
-    """Return the attempts of a delivery, oldest first."""
-    found = rows(
-        c,
-        """SELECT n, generation, fence, opened_at, armed_at, closed_at, outcome, remote_id, error, late
-           FROM attempts WHERE delivery_id = :id ORDER BY n""",
-        id=delivery,
-    )
-    return [AttemptFacts(**r._asdict()) for r in found]
 
 
 def find_workspace_of_post(c: Connection, post: UUID) -> UUID | None:

@@ -1,4 +1,4 @@
-"""The rows of a delivery that a person resolves: lock it, and close its open attempt as decided."""
+"""The rows of a delivery that a person resolves: lock it, with what the decision depends on."""
 
 from __future__ import annotations
 
@@ -48,14 +48,4 @@ def lock_to_resolve(c: Connection, delivery: UUID) -> ResolvableDelivery | None:
     values = dict(found._mapping)
     return ResolvableDelivery(
         **{**values, "platform": Platform(values["platform"]), "state": State(values["state"])}
-    )
-
-
-def close_attempt_as_decided(c: Connection, delivery: UUID) -> None:
-    """Close the open attempt of a delivery, if it has one."""
-    row(
-        c,
-        """UPDATE attempts SET closed_at = now(), outcome = 'decided' WHERE delivery_id = :id AND closed_at IS NULL
-           RETURNING id""",
-        id=delivery,
     )

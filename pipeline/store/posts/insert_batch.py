@@ -11,12 +11,19 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from pydantic_core import to_json
 from sqlalchemy import Connection
 
 from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
 from pipeline.store.checks.checks import Check, Purpose, hash_url
 from pipeline.store.database import rows
+from pipeline.store.posts.array_literals import (
+    write_bytes,
+    write_ids,
+    write_jsons,
+    write_texts,
+    write_times,
+    write_words,
+)
 from pipeline.store.posts.options import COLUMNS, PLATFORMS, Options
 
 Link = tuple[UUID, Purpose, str]
@@ -57,51 +64,13 @@ class NewDelivery:
     next_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Replay:
-    """The post that an earlier request with the same token made."""
-
-    post_id: UUID
-    body_sha256: bytes
-    due_at: datetime
-    created_at: datetime
-
-
-def find_replays(
-    c: Connection, tokens: Sequence[tuple[UUID, str]], window: timedelta
-) -> dict[tuple[UUID, str], Replay]:
-    """Return the earlier posts of these tokens, by workspace and token.
-
-    A token made of a body counts only within the window, and never for a post that is deleted, canceled or failed.
-    """
-    found = rows(
-        c,
-        # LATERAL and LIMIT: a plan made while the tables were small would read them whole when they have grown
-        """SELECT r.workspace_id, r.token, r.post_id, r.body_sha256, p.due_at, p.created_at
-           FROM unnest(:w::uuid[], :t::text[]) AS x (w, t),
-                LATERAL (SELECT * FROM replays WHERE workspace_id = x.w AND token = x.t LIMIT 1) r,
-                LATERAL (SELECT * FROM posts WHERE id = r.post_id LIMIT 1) p
-           WHERE r.token NOT LIKE 'body:%' OR (r.created_at > now() - :window AND p.deleted_at IS NULL
-                 AND p.status NOT IN ('canceled', 'failed'))""",
-        w=_ids(w for w, _ in tokens),
-        t=_quoted(t for _, t in tokens),
-        window=window,
-    )
-    return {
-        (r.workspace_id, r.token): Replay(
-            post_id=r.post_id, body_sha256=bytes(r.body_sha256), due_at=r.due_at, created_at=r.created_at
-        )
-        for r in found
-    }
-
-
 def find_versions(c: Connection, ids: Iterable[UUID]) -> tuple[datetime, dict[UUID, str]]:
     """Return the database's clock, and the row version (``xmin``) of each of these accounts."""
     found = rows(
         c,
         """SELECT now() AS now, a.* FROM (SELECT) one LEFT JOIN (
                SELECT id, xmin::text AS version FROM accounts WHERE id = ANY(:ids::uuid[])) a ON true""",
-        ids=_ids(ids),
+        ids=write_ids(ids),
     )
     return found[0].now, {r.id: r.version for r in found if r.id is not None}
 
@@ -109,7 +78,7 @@ def find_versions(c: Connection, ids: Iterable[UUID]) -> tuple[datetime, dict[UU
 def find_accounts(c: Connection, ids: Iterable[UUID]) -> dict[UUID, tuple[str, AccountRow]]:
     """Return these accounts, of whatever workspace, each with its row version."""
     sql = f"SELECT xmin::text AS version, {ACCOUNT_FIELDS} FROM accounts WHERE id = ANY(:ids::uuid[])"
-    return {r.id: (r.version, to_account_row(r)) for r in rows(c, sql, ids=_ids(ids))}
+    return {r.id: (r.version, to_account_row(r)) for r in rows(c, sql, ids=write_ids(ids))}
 
 
 def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[Link, tuple[Check, datetime]]:
@@ -120,10 +89,10 @@ def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[L
            FROM unnest(:w::uuid[], :sha::bytea[], :p::text[]) AS x (w, sha, p), LATERAL (
                SELECT * FROM checks WHERE workspace_id = x.w AND url_sha256 = x.sha AND purpose = x.p
                  AND verdict = 'good' AND decided_at > now() - :within ORDER BY decided_at DESC LIMIT 1) k""",
-        w=_ids(w for w, _, _ in links),
-        p=_plain(p for _, p, _ in links),
+        w=write_ids(w for w, _, _ in links),
+        p=write_words(p for _, p, _ in links),
         within=within,
-        sha=_bytes(hash_url(url) for _, _, url in links),
+        sha=write_bytes(hash_url(url) for _, _, url in links),
     )
     return {
         (r.workspace_id, r.purpose, r.url): (
@@ -197,8 +166,8 @@ def store_posts(
         window=window,
         **_post_columns(posts),
         **_part_columns(posts),
-        a_id=_ids(a for a, _ in days),
-        a_due=_moments(due for _, due in days),
+        a_id=write_ids(a for a, _ in days),
+        a_due=write_times(due for _, due in days),
     )
     planned = {r.i: r.planned for r in found if r.id is None}
     return {r.id for r in found if r.id is not None}, [planned[i] for i in range(1, len(days) + 1)]
@@ -206,19 +175,19 @@ def store_posts(
 
 def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
     return {
-        "id": _ids(p.id for p in posts),
-        "workspace": _ids(p.workspace_id for p in posts),
-        "key": _ids(p.key_id for p in posts),
-        "token": _quoted(p.replay_token for p in posts),
-        "sha": _bytes(p.body_sha256 for p in posts),
-        "caption": _quoted(p.caption for p in posts),
-        "media": _jsons(p.media for p in posts),
-        "music": _quoted(p.music_url for p in posts),
-        **{platform.value: _jsons(p.options.get(platform) for p in posts) for platform in PLATFORMS},
-        "due": _moments(p.due_at for p in posts),
-        "expires": _moments(p.expires_at for p in posts),
-        "late": _plain(p.on_late for p in posts),
-        "external": _quoted(p.external_id for p in posts),
+        "id": write_ids(p.id for p in posts),
+        "workspace": write_ids(p.workspace_id for p in posts),
+        "key": write_ids(p.key_id for p in posts),
+        "token": write_texts(p.replay_token for p in posts),
+        "sha": write_bytes(p.body_sha256 for p in posts),
+        "caption": write_texts(p.caption for p in posts),
+        "media": write_jsons(p.media for p in posts),
+        "music": write_texts(p.music_url for p in posts),
+        **{platform.value: write_jsons(p.options.get(platform) for p in posts) for platform in PLATFORMS},
+        "due": write_times(p.due_at for p in posts),
+        "expires": write_times(p.expires_at for p in posts),
+        "late": write_words(p.on_late for p in posts),
+        "external": write_texts(p.external_id for p in posts),
     }
 
 
@@ -227,49 +196,13 @@ def _part_columns(posts: Sequence[NewPost]) -> dict[str, str]:
     parts = [(i, d) for i, p in enumerate(posts, 1) for d in p.deliveries]
     pins = [(i, n, check) for i, p in enumerate(posts, 1) for n, check in p.checks.items()]
     return {
-        "d_id": _ids(d.id for _, d in parts),
-        "d_post": _plain(i for i, _ in parts),
-        "d_account": _ids(d.account_id for _, d in parts),
-        "d_platform": _plain(d.platform for _, d in parts),
-        "d_state": _plain(d.state for _, d in parts),
-        "d_next": _moments(d.next_at for _, d in parts),
-        "c_post": _plain(i for i, _, _ in pins),
-        "c_position": _plain(n for _, n, _ in pins),
-        "c_check": _ids(check for _, _, check in pins),
+        "d_id": write_ids(d.id for _, d in parts),
+        "d_post": write_words(i for i, _ in parts),
+        "d_account": write_ids(d.account_id for _, d in parts),
+        "d_platform": write_words(d.platform for _, d in parts),
+        "d_state": write_words(d.state for _, d in parts),
+        "d_next": write_times(d.next_at for _, d in parts),
+        "c_post": write_words(i for i, _, _ in pins),
+        "c_position": write_words(n for _, n, _ in pins),
+        "c_check": write_ids(check for _, _, check in pins),
     }
-
-
-def _array(words: Iterable[str]) -> str:
-    return "{" + ",".join(words) + "}"
-
-
-def _plain(values: Iterable[object]) -> str:
-    """Values that need no quotes: numbers and words of ours."""
-    return _array(map(str, values))
-
-
-def _ids(values: Iterable[UUID | None]) -> str:
-    """UUIDs without dashes, which PostgreSQL reads as well and which are cheaper to write."""
-    return _array("NULL" if v is None else v.hex for v in values)
-
-
-def _quoted(values: Iterable[str | None]) -> str:
-    return _array("NULL" if v is None else _quote(v) for v in values)
-
-
-def _quote(value: str) -> str:
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _jsons(values: Iterable[Any]) -> str:
-    return _quoted(None if v is None else to_json(v).decode() for v in values)
-
-
-def _moments(values: Iterable[datetime | None]) -> str:
-    """Times in UTC. JSON spells a list of times as PostgreSQL does, but for the brackets."""
-    return "{" + to_json(list(values)).decode()[1:-1] + "}"
-
-
-def _bytes(values: Iterable[bytes]) -> str:
-    r"""Hexadecimal bytea (``\x…``); within an array its backslash is escaped."""
-    return _array(rf'"\\x{v.hex()}"' for v in values)

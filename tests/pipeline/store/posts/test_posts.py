@@ -12,6 +12,7 @@ import pytest
 from adapters.contract import Platform
 from pipeline.domain.delivery import State
 from pipeline.store.database import new_id
+from pipeline.store.posts import idempotency
 from pipeline.store.posts import insert_batch as store
 from pipeline.store.posts.insert_batch import NewDelivery, NewPost
 from pipeline.store.posts.pages import list_posts
@@ -55,11 +56,11 @@ def keep(ledger: Ledger, post: NewPost, window: timedelta = WINDOW) -> bool:
     return stored == {post.id}
 
 
-def find(ledger: Ledger, post: NewPost, window: timedelta = WINDOW) -> store.Replay | None:
+def find(ledger: Ledger, post: NewPost, window: timedelta = WINDOW) -> idempotency.Replay | None:
     assert post.replay_token is not None
     with ledger.database.begin() as c:
         name = (post.workspace_id, post.replay_token)
-        return store.find_replays(c, [name], window).get(name)
+        return idempotency.find_replays(c, [name], window).get(name)
 
 
 @pytest.mark.parametrize("kind", ["id:", "body:"])
