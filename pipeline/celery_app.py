@@ -1,35 +1,32 @@
-"""The Celery app: broker options, queues and beat's schedule, the same for senders and workers.
+"""The Celery app: broker options and queues, the same for senders, workers and beat.
 
 Posts are safe in the ledger whatever the broker loses; these settings keep the broker fast and its workers awake.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from celery import Celery
-from celery.schedules import schedule
 from kombu.entity import Queue
 
 from config.settings import Settings
-from pipeline.queues import ALL_QUEUES, DELAY, REACHABILITY, UPKEEP
+from pipeline.queues import ALL_QUEUES, UPKEEP
 
-TASK_MODULES = ("pipeline.worker.tasks", "pipeline.worker.watchdog_signals", "pipeline.worker.shutdown")
-TICK_EXPIRES = 900
-"""Seconds after which a tick that no worker took is dropped.
+TASK_MODULES = (
+    "pipeline.worker.tasks",
+    "pipeline.worker.watchdog_signals",
+    "pipeline.worker.ticker_signals",
+    "pipeline.worker.shutdown",
+)
 
-Beat writes the expiry by its clock and the worker reads it by its own. With an expiry as short as the interval, a
-worker whose clock was five minutes ahead dropped every sweep, and nothing that was scheduled went out (measured).
-"""
 
-
-def broker_options(s: Settings) -> dict[str, Any]:
+def broker_options(s: Settings, *, socket_timeout: int = 10) -> dict[str, Any]:
     """Return kombu's transport options for Redis or Valkey."""
     options: dict[str, Any] = {
         "visibility_timeout": s.broker.visibility_timeout,
         "max_connections": 1000,  # kombu's 10 duplicates tasks under gevent and starves 50 threads
-        "socket_timeout": 10,  # a synchronous command must not hang for ever on a dead connection
+        "socket_timeout": socket_timeout,  # a synchronous command must not hang for ever on a dead connection
         "socket_connect_timeout": 2,
         "socket_keepalive": True,
         "health_check_interval": 10,  # of the connection a worker blocks on; without it, no messages after a reconnect
@@ -43,10 +40,11 @@ def broker_options(s: Settings) -> dict[str, Any]:
     return options
 
 
-def create_celery_app(s: Settings, *, retry_broker: bool = True) -> Celery:
+def create_celery_app(s: Settings, *, retry_broker: bool = True, socket_timeout: int = 10) -> Celery:
     """Return a Celery app for these settings.
 
-    ``retry_broker`` False: for dispatch only, which fails at once if the broker is unreachable.
+    ``retry_broker`` False: for dispatch only, which fails at once if the broker is unreachable. ``socket_timeout``:
+    seconds for which a command waits for a broker that hangs.
     """
     app = Celery("slipway", broker=s.broker.url.get_secret_value(), include=TASK_MODULES)
     app.conf.update(
@@ -66,44 +64,13 @@ def create_celery_app(s: Settings, *, retry_broker: bool = True) -> Celery:
         worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,
         broker_pool_acquire_timeout=5,
-        broker_transport_options=broker_options(s) | ({} if retry_broker else {"max_retries": 0}),
+        broker_transport_options=broker_options(s, socket_timeout=socket_timeout)
+        | ({} if retry_broker else {"max_retries": 0}),
         visibility_timeout=s.broker.visibility_timeout,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         event_queue_expires=60,
         timezone="UTC",
         enable_utc=True,
-        beat_schedule=_beat_schedule(s),
-        beat_schedule_filename=str(s.folder / "beat"),
-        beat_max_loop_interval=1,
+        beat_scheduler="pipeline.worker.beat:TickScheduler",
     )
     return app
-
-
-def _beat_schedule(s: Settings) -> dict[str, Any]:
-    """Return beat's schedule: idempotent sweeps only, so two beats are harmless, and so is a backlog of ticks.
-
-    A canary goes through every queue; the worker that takes it records the time, and `/readyz` reports its age.
-    """
-
-    def tick(task: str, every: float, queue: str, *args: str) -> dict[str, Any]:
-        return {
-            "task": task,
-            "args": args,
-            "schedule": schedule(timedelta(seconds=every)),
-            "options": {"queue": queue, "expires": TICK_EXPIRES},
-        }
-
-    return {
-        "delay.sweep": tick("delay.sweep", s.delay.sweep, DELAY),
-        "reachability.pulse": tick("reachability.pulse", 3, REACHABILITY),
-        "upkeep.rescue": tick("upkeep.rescue", 5, UPKEEP),
-        "upkeep.checks": tick("upkeep.checks", 5, UPKEEP),
-        "upkeep.urls": tick("upkeep.urls", 10, UPKEEP),
-        "upkeep.credentials": tick("upkeep.credentials", 60, UPKEEP),
-        "upkeep.resume": tick("upkeep.resume", 10, UPKEEP),
-        "upkeep.recheck": tick("upkeep.recheck", 60, UPKEEP),
-        "upkeep.counts": tick("upkeep.counts", 10, UPKEEP),
-        "upkeep.receipts": tick("upkeep.receipts", 5, UPKEEP),
-        "upkeep.files": tick("upkeep.files", 600, UPKEEP),
-        **{f"canary.{queue}": tick("canary", s.worker.canary, queue, queue) for queue in ALL_QUEUES},
-    }

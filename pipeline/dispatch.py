@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Lock
+from typing import NamedTuple
 from uuid import UUID
 
 from celery import Celery
@@ -23,6 +24,7 @@ from redis.exceptions import RedisError
 from adapters.contract import Platform
 from pipeline.queues import DELAY, PUBLISH, REACHABILITY, REACHABILITY_BULK, STATUS
 from pipeline.store.deliveries.message import Message
+from pipeline.ticks import TICK_EXPIRES, Tick
 
 log = logging.getLogger("slipway.dispatch")
 
@@ -50,6 +52,17 @@ def split_into_batches(
     return (messages[n : n + size] for n in range(0, len(messages), size))
 
 
+class BrokerMessage(NamedTuple):
+    """One message as the broker gets it. ``eta`` None: to be received at once."""
+
+    task: str
+    queue: str
+    args: list[object]
+    eta: datetime | None = None
+    expires: int | None = None
+    """Seconds after which a worker drops it."""
+
+
 class _RecentKeys:
     """The keys this process dispatched in the last ``within`` seconds, at most ``MAX_REMEMBERED``. Thread-safe."""
 
@@ -75,6 +88,11 @@ class _RecentKeys:
             for key in keys:
                 self._added_at.pop(key, None)
 
+    def clear(self) -> None:
+        """Forget all keys."""
+        with self._lock:
+            self._added_at.clear()
+
 
 class Dispatcher:
     """Sends every kind of message there is. Each method returns False if the broker did not take all of its messages.
@@ -87,6 +105,13 @@ class Dispatcher:
         self._slots = _RecentKeys()
         self._checks = _RecentKeys(CHECK_DEDUPLICATION)
 
+    def is_responsive(self) -> bool:
+        """Return True if the broker takes messages: here always, because sending waits for it."""
+        return True
+
+    def close(self) -> None:
+        """Send what waits to be sent: here nothing does."""
+
     def send_deliveries(self, messages: Sequence[Message], *, queued: int = 0) -> bool:
         """Send queued deliveries to their platforms' queues, several in one message if very many are due.
 
@@ -96,11 +121,10 @@ class Dispatcher:
         for message in messages:
             by_platform.setdefault(message.platform, []).append(message)
         return self._send(
-            (
+            BrokerMessage(
                 "publish.step",
                 PUBLISH[Platform(platform)],
                 [platform, [[str(one.delivery), one.generation] for one in batch]],
-                None,
             )
             for platform, mine in by_platform.items()
             for batch in split_into_batches(mine, spread=MESSAGES_BEFORE_BATCHES, queued=queued)
@@ -109,7 +133,9 @@ class Dispatcher:
     def send_looks(self, messages: Sequence[Message]) -> bool:
         """Send deliveries to the status queue, to be looked at."""
         return self._send(
-            ("status.look", STATUS, [[[str(one.delivery), one.generation, one.fence] for one in batch]], None)
+            BrokerMessage(
+                "status.look", STATUS, [[[str(one.delivery), one.generation, one.fence] for one in batch]]
+            )
             for batch in split_into_batches(messages, spread=LOOKS_BEFORE_BATCHES)
         )
 
@@ -117,16 +143,16 @@ class Dispatcher:
         """Send one message per slot of time, with the slot's end as ETA; a future slot once per process."""
         now = datetime.now(UTC)
         new = [end for end in ends if end <= now or self._slots.add(end)]  # a past slot may be needed again
-        return self._send(("delay.slot", DELAY, [], end) for end in new)
+        return self._send(BrokerMessage("delay.slot", DELAY, [], end) for end in new)
 
     def send_slot_now(self) -> bool:
         """Send a message for what is due at once."""
-        return self._send([("delay.slot", DELAY, [], None)])
+        return self._send([BrokerMessage("delay.slot", DELAY, [])])
 
     def send_checks(self, ids: Sequence[UUID], *, bulk: bool = False) -> bool:
         """Send one message per URL to check."""
         queue = REACHABILITY_BULK if bulk else REACHABILITY
-        return self._send(("reachability.check", queue, [str(i)], None) for i in ids)
+        return self._send(BrokerMessage("reachability.check", queue, [str(i)]) for i in ids)
 
     def send_new_checks(self, tries: Mapping[UUID, int], *, bulk: bool = False) -> bool:
         """Send the checks that requests wait for, unless this process sent them at the same number of tries.
@@ -141,14 +167,20 @@ class Dispatcher:
             self._checks.discard(new)
         return sent
 
-    def _send(self, messages: Iterable[tuple[str, str, list[object], datetime | None]]) -> bool:
-        """Send (task, queue, arguments, ETA) in one round trip. A failure is logged; the sweep makes up for it."""
+    def send_ticks(self, ticks: Sequence[Tick]) -> bool:
+        """Send periodic tasks."""
+        return self._send(
+            BrokerMessage(tick.task, tick.queue, list(tick.args), expires=TICK_EXPIRES) for tick in ticks
+        )
+
+    def _send(self, messages: Iterable[BrokerMessage]) -> bool:
+        """Send the messages in one round trip. A failure is logged; the sweep makes up for it."""
         messages = list(messages)
         if not messages:
             return True
         try:
             with self._app.producer_pool.acquire(block=True, timeout=5) as producer, producer.batch():
-                for task, queue, args, eta in messages:
+                for task, queue, args, eta, expires in messages:
                     self._app.send_task(
                         task,
                         args=args,
@@ -157,6 +189,7 @@ class Dispatcher:
                         retry=False,
                         ignore_result=True,
                         eta=None if eta is None else eta.astimezone(UTC),
+                        expires=expires,
                         argsrepr=" ".join(map(str, args)),
                         kwargsrepr="",
                     )

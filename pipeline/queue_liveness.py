@@ -1,7 +1,7 @@
 """Queue liveness and queue lengths, read from Redis.
 
-A beat message goes through a queue, and the worker that runs it sets a key that expires: while the key is there, the
-queue has a consumer. An empty queue that should hold messages has lost them.
+A worker that takes messages from a queue sets a key that expires: while the key is there, the queue has a consumer. An
+empty queue that should hold messages has lost them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ import redis
 from redis.exceptions import RedisError
 
 BEAT_TTL = 12
-"""Seconds for which one beat counts; beat sends one every three seconds."""
+"""Seconds for which one record counts; one is made every three seconds."""
+BEAT = "beat"
+"""Not a queue: the key that beat itself sets while it runs."""
+BEAT_EVERY = 3.0
+"""Seconds between two records by beat."""
 
 MARKER = "pulse:memory"
 """A key without expiry: a broker that lacks it has lost all of its data."""
@@ -25,7 +29,7 @@ class QueueLiveness:
         self._client = client
 
     def record_beat(self, queue: str) -> None:
-        """Record that the queue has a consumer. Called by the task that went through it. Raises RedisError."""
+        """Record that the queue has a consumer. Raises RedisError."""
         self._client.set(f"pulse:{queue}", 1, ex=BEAT_TTL)
 
     def is_alive(self, queue: str) -> bool:

@@ -129,6 +129,19 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
         "worker.received",
         "publish.claimed",
     ),
+    f"{_PIPELINE}/worker/test_ticker.py::test_a_tick_whose_holder_is_killed_is_sent_by_another_process": (
+        "ticks.claimed",
+        "ticks.sent",
+    ),
+    f"{_PIPELINE}/worker/test_ticker.py::test_a_tick_whose_holder_is_frozen_is_sent_by_another_process": (
+        "ticks.claimed",
+    ),
+    f"{_PIPELINE}/worker/test_ticker.py::test_rows_that_a_frozen_sweeper_has_locked_are_released_by_another": (
+        "delay.locked",
+    ),
+    f"{_PIPELINE}/worker/test_ticker.py::test_a_worker_that_works_off_a_backlog_is_never_silent": (
+        "publish.claimed",
+    ),
     f"{_PIPELINE}/test_crashes.py::test_a_refusal_outlives_the_worker_that_dies_in_the_refresh_after_it": (
         "publish.disarmed",
     ),

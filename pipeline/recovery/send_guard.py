@@ -26,7 +26,8 @@ from sqlalchemy import Connection
 from pipeline.domain.epoch import Epoch, EpochMatch, compare_epochs
 from pipeline.failpoint import failpoint
 from pipeline.recovery.epoch_file import EpochFile
-from pipeline.store.database import Database
+from pipeline.store.database import FROZEN, Database
+from pipeline.store.health import limit_idle
 from pipeline.store.recovery import epoch as store
 from pipeline.store.recovery.epoch import Doubt, EpochState, Intent
 
@@ -106,6 +107,7 @@ class SendGuard:
 
     def _advance(self, epoch_file: EpochFile) -> bool:
         with self._database.begin() as c:
+            limit_idle(c, FROZEN)  # every other process waits for this lock
             intent = self._intend(c, epoch_file)
         if intent is None:
             return False
@@ -115,6 +117,7 @@ class SendGuard:
             return False
         failpoint("mark.advanced")
         with self._database.begin() as c:
+            limit_idle(c, FROZEN)
             return store.confirm(c, intent)
 
     def _intend(self, c: Connection, epoch_file: EpochFile) -> Intent | None:

@@ -7,6 +7,8 @@ claimed with SKIP LOCKED.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
@@ -16,13 +18,14 @@ from adapters.errors import Permanent
 from pipeline.context import Context
 from pipeline.domain.delivery import Mover, Reason, State
 from pipeline.failpoint import failpoint
-from pipeline.store.database import jsonb
+from pipeline.store.database import FROZEN, jsonb
 from pipeline.store.deliveries import paced_rates
 from pipeline.store.deliveries import release as store
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.move import move
 from pipeline.store.deliveries.redispatch import dispatch_looks
+from pipeline.store.health import limit_idle
 
 
 def release_due(context: Context) -> int:
@@ -58,16 +61,26 @@ def _release_platform(context: Context, platform: str) -> int:
     """Release batches until nothing is due or the platform's queue holds as much as its workers can take soon."""
     sent = 0
     while True:
-        with context.database.begin() as c:
+        with _begin(context) as c:
             queued = store.count_queued(c, platform)
             batch = min(context.settings.delay.ahead - queued, context.settings.delay.batch)
             messages = _release_batch(context, c, platform, batch) if batch > 0 else []
+            if messages:
+                failpoint("delay.locked", *(message.delivery for message in messages))
         if messages:
             failpoint("delay.released", *(message.delivery for message in messages))
         context.dispatcher.send_deliveries(messages, queued=queued)
         sent += len(messages)
         if len(messages) < context.settings.delay.batch:
             return sent
+
+
+@contextmanager
+def _begin(context: Context) -> Iterator[Connection]:
+    """Open a transaction whose locks are freed soon if this process freezes in it, for the next sweep to take."""
+    with context.database.begin() as c:
+        limit_idle(c, FROZEN)
+        yield c
 
 
 def _release_batch(context: Context, c: Connection, platform: str, batch: int) -> list[Message]:
@@ -91,7 +104,7 @@ def _dispatch_looks(context: Context) -> int:
     lease = timedelta(seconds=context.settings.delay.queued_lease)
     sent = 0
     while True:
-        with context.database.begin() as c:
+        with _begin(context) as c:
             messages = dispatch_looks(c, context.settings.delay.batch, lease)
         if messages:
             failpoint("delay.looks-rung", *(message.delivery for message in messages))
@@ -108,7 +121,7 @@ def _settle_late(context: Context) -> None:
         with context.database.once() as c:
             late = store.list_late(c, batch)
         for delivery, post, state, generation, on_late in late:
-            with context.database.begin() as c:
+            with _begin(context) as c:
                 _skip_or_hold(c, delivery, post, State(state), generation, on_late)
             failpoint("delay.late", delivery)
         if len(late) < batch:

@@ -50,6 +50,7 @@ PROVEN: Mapping[str, tuple[str, ...]] = {
 """Test -> the points at which workers die in it, on every way."""
 
 ELSEWHERE: Mapping[str, str] = {
+    "delay.locked": "a frozen sweeper holds rows of every platform alike",
     "rescue.refilled": "about the broker, and no delivery",
     "publish.handed-back": "a worker that was told to stop gives rows back, whatever their platform",
 }

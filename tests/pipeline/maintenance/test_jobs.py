@@ -1,4 +1,4 @@
-"""The smaller maintenance jobs on real engines, and beat's schedule for all of them."""
+"""The smaller maintenance jobs on real engines, and the ticks of all of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from adapters.contract import CannotTell, LookResult, Platform, Published
 from adapters.errors import Unavailable
-from pipeline.celery_app import create_celery_app
 from pipeline.domain.delivery import Reason, State
 from pipeline.maintenance import JOBS
 from pipeline.maintenance.fill_urls import fill_urls
@@ -14,6 +13,7 @@ from pipeline.maintenance.recheck_media import recheck_media
 from pipeline.maintenance.resume_blocked import resume_blocked
 from pipeline.queues import ALL_QUEUES
 from pipeline.store.database import row
+from pipeline.ticks import list_ticks
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.media.servers import Site, file, status
 from tests.pipeline.scripted_adapter import Script, ScriptedAdapter, with_script
@@ -22,12 +22,11 @@ from tests.pipeline.store.ledger import HOUR, Post
 
 
 def test_every_chore_has_its_tick_and_every_tick_its_chore(core: CoreFixture) -> None:
-    ticks = create_celery_app(core.context.settings).conf.beat_schedule
-    assert {t["options"]["queue"] for t in ticks.values() if t["task"] == "canary"} == set(ALL_QUEUES)
-    assert {f"upkeep.{name}" for name in JOBS} == {t for t in ticks if t.startswith("upkeep.")}
+    ticks = {tick.name: tick for tick in list_ticks(core.context.settings)}
+    assert {tick.queue for tick in ticks.values() if tick.task == "canary"} == set(ALL_QUEUES)
+    assert {f"upkeep.{name}" for name in JOBS} == {name for name in ticks if name.startswith("upkeep.")}
     for name, tick in ticks.items():
-        assert tick["task"] == name or (tick["task"], f"canary.{tick['args'][0]}") == ("canary", name)
-        assert tick["options"]["expires"] >= 1
+        assert tick.task == name or (tick.task, f"canary.{tick.args[0]}") == ("canary", name)
 
 
 def test_a_chore_with_nothing_to_do_does_nothing(core: CoreFixture) -> None:

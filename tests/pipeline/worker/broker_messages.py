@@ -13,15 +13,15 @@ from typing import Any
 from uuid import UUID
 
 import redis
-from celery.beat import Scheduler
 
 from adapters.contract import Platform
-from config.settings import Settings
+from config.settings import Settings, load
 from pipeline.celery_app import create_celery_app
 from pipeline.dispatch import LOOKS_BEFORE_BATCHES, MESSAGES_BEFORE_BATCHES, Dispatcher
 from pipeline.queues import ALL_QUEUES
 from pipeline.rate_buckets import create_redis_client
 from pipeline.store.deliveries.message import Message
+from pipeline.ticks import list_ticks
 
 BrokerMessage = dict[str, Any]
 """``queue`` and the message in it, its body as JSON."""
@@ -57,18 +57,14 @@ def take(client: redis.Redis) -> list[BrokerMessage]:
 
 
 def sent(s: Settings) -> list[BrokerMessage]:
-    """Return every kind of message that this code sends: by the dispatcher's methods and by beat's ticks."""
+    """Return every kind of message that this code sends, by the dispatcher's methods."""
     app = create_celery_app(s)
     dispatcher, client = Dispatcher(app), create_redis_client(s.broker.url.get_secret_value())
     assert SENDERS.keys() == {
-        name for name, _ in inspect.getmembers(Dispatcher, inspect.isfunction) if not name.startswith("_")
+        name for name, _ in inspect.getmembers(Dispatcher, inspect.isfunction) if name.startswith("send_")
     }
     for send in SENDERS.values():
         send(dispatcher)
-    beat = Scheduler(app=app)
-    beat.setup_schedule()
-    for entry in beat.schedule.values():
-        beat.apply_async(entry, advance=False)
     found = take(client)
     client.close()
     return found
@@ -149,6 +145,10 @@ def _send_new_checks(dispatcher: Dispatcher) -> None:
     assert dispatcher.send_new_checks({SAMPLES[6]: 0}, bulk=True)
 
 
+def _send_ticks(dispatcher: Dispatcher) -> None:
+    assert dispatcher.send_ticks(list_ticks(load({})))
+
+
 SENDERS: Mapping[str, Callable[[Dispatcher], object]] = {
     "send_deliveries": _send_deliveries,
     "send_looks": _send_looks,
@@ -156,5 +156,6 @@ SENDERS: Mapping[str, Callable[[Dispatcher], object]] = {
     "send_slot_now": lambda dispatcher: dispatcher.send_slot_now(),
     "send_checks": _send_checks,
     "send_new_checks": _send_new_checks,
+    "send_ticks": _send_ticks,
 }
 """The dispatcher's methods, each with all the kinds of message it sends."""

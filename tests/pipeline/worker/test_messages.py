@@ -32,6 +32,7 @@ from tests.conftest import free_ports
 from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.store.ledger import HOUR, Ledger
 from tests.pipeline.worker.broker_messages import SAMPLES, BrokerMessage, frozen, put, sent, shape
+from tests.pipeline.worker.tick_rows import hold_ticks
 from tests.stack import until
 
 ROOT = Path(__file__).parents[3]
@@ -63,6 +64,7 @@ def worker(environment: dict[str, str], vault_key: str, tmp_path: Path) -> Itera
     ledger = Ledger(settings.store.url.get_secret_value(), Vault(vault_key))
     core = make_core(context, ledger)
     core.account("one")
+    hold_ticks(context.database, settings)
     with log.open("wb") as out:
         process = subprocess.Popen(
             [
@@ -124,7 +126,6 @@ def test_everything_ever_sent_is_understood(worker: Worker) -> None:
     with core.context.database.begin() as c:
         url = f"{core.context.settings.sandbox.media_url}/f.jpg"
         check = checks.open_check(c, core.workspace, "image", url).id
-        rows(c, "UPDATE checks SET next_at = now() + interval '1 hour' WHERE id = :id RETURNING id", id=check)
     for message in filled(frozen(), [*queued, *looked, check]):
         put(worker.client, message)
     # first of all: this mark fades in twelve seconds

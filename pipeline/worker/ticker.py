@@ -1,0 +1,107 @@
+"""The ticker: sends the periodic tasks that are due, from every worker process and from beat, each once an interval.
+
+Which process sends a tick is decided anew each time, by a lease on the tick's row (``pipeline/store/ticks.py``), so the
+schedule depends on no single process. A process that is frozen or killed between the lease and the message is passed
+over when the lease has expired; so is one whose broker connection hangs.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from config.settings import Settings
+from pipeline.celery_app import create_celery_app
+from pipeline.dispatch import Dispatcher
+from pipeline.failpoint import failpoint
+from pipeline.store import ticks as store
+from pipeline.store.database import Database, Unreachable
+from pipeline.ticks import Tick
+
+log = logging.getLogger("slipway.ticker")
+
+LEASE = timedelta(seconds=1.5)
+"""With ``MAX_PAUSE`` a tick is sent at most two seconds late when its holder freezes."""
+MAX_PAUSE = 0.5
+MIN_PAUSE = 0.05
+"""Seconds between two looks at the rows."""
+SEND_TIMEOUT = 2
+"""Seconds for which sending waits for a broker that hangs."""
+
+
+class Ticker:
+    """Sends those of its ticks that no other process has sent in this interval. Used by one thread."""
+
+    def __init__(self, database: Database, dispatcher: Dispatcher, ticks: Sequence[Tick]) -> None:
+        self._database, self._dispatcher = database, dispatcher
+        self._ticks = {tick.name: tick for tick in ticks}
+
+    def run_once(self) -> float:
+        """Claim what is due, send it, and record that. Return the seconds until the next run. Raises Unreachable.
+
+        No connection is held while sending. What was not sent is claimed again, by any process, after ``LEASE``.
+        """
+        with self._database.once() as c:
+            claim = store.claim_due(c, list(self._ticks), LEASE)
+        if claim.names:
+            failpoint("ticks.claimed")
+            mine = [self._ticks[name] for name in claim.names]
+            if self._dispatcher.send_ticks(mine):
+                failpoint("ticks.sent")
+                with self._database.once() as c:
+                    store.finish(c, {tick.name: timedelta(seconds=tick.every) for tick in mine})
+        return min(max(claim.wait.total_seconds(), MIN_PAUSE), MAX_PAUSE) if claim.wait else MIN_PAUSE
+
+
+class SafeTicker:
+    """A ticker that outlives errors: it logs an outage of the database once, and any other error each time."""
+
+    def __init__(self, ticker: Ticker, record: Callable[[], None]) -> None:
+        """``record`` is called after each run: it records that this process is alive."""
+        self._ticker, self._record = ticker, record
+        self._is_reachable = True
+
+    def run_once(self) -> float:
+        """Run once. Return the seconds until the next run."""
+        try:
+            pause = self._ticker.run_once()
+            self._record()
+        except Unreachable as error:
+            if self._is_reachable:
+                log.warning("no periodic task is sent while the database is unreachable (%s)", error)
+            self._is_reachable = False
+            return MAX_PAUSE
+        except Exception:
+            log.exception("the ticker failed; it goes on")
+            return MAX_PAUSE
+        self._is_reachable = True
+        return pause
+
+
+class TickerThread(threading.Thread):
+    """Runs a ticker in a worker, outside the pool and the consumer's loop."""
+
+    def __init__(self, ticker: SafeTicker) -> None:
+        super().__init__(name="ticker", daemon=True)
+        self._ticker = ticker
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Stop sending: during a shutdown other processes send."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Send until the worker begins to shut down."""
+        pause = 0.0
+        while not self._stopped.wait(pause):
+            pause = self._ticker.run_once()
+
+
+def create_ticker(
+    s: Settings, database: Database, ticks: Sequence[Tick], record: Callable[[], None]
+) -> SafeTicker:
+    """Return a ticker with a broker connection of its own, whose timeouts are short."""
+    app = create_celery_app(s, retry_broker=False, socket_timeout=SEND_TIMEOUT)
+    return SafeTicker(Ticker(database, Dispatcher(app), ticks), record)
