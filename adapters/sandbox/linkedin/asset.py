@@ -213,7 +213,7 @@ def find_token_owner(call: Call) -> Record | None:
     return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
 
 
-def _quota_response(_: Call) -> web.Response:
+def _quota_exhausted(_: Call) -> web.Response:
     return quota_response(int(DAY))
 
 
@@ -223,7 +223,7 @@ IMAGES = Endpoint(
     handle=create_image,
     dialect=DIALECT,
     owner=_find_owner,
-    quota_exhausted=_quota_response,
+    quota_exhausted=_quota_exhausted,
 )
 VIDEOS = Endpoint(
     platform=PLATFORM,
@@ -231,6 +231,6 @@ VIDEOS = Endpoint(
     handle=handle_video,
     dialect=DIALECT,
     owner=_find_owner,
-    quota_exhausted=_quota_response,
+    quota_exhausted=_quota_exhausted,
 )
 READ = Endpoint(platform=PLATFORM, step="look", handle=read, dialect=DIALECT)

@@ -73,13 +73,13 @@ CONSENT_SCREEN = ConsentScreen(
 )
 
 
-def _parse_form(call: Call) -> dict[str, str]:
+def _read_form(call: Call) -> dict[str, str]:
     return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
 async def issue_token(call: Call) -> web.Response:
     """POST /oauth/v2/accessToken."""
-    form = _parse_form(call)
+    form = _read_form(call)
     try:
         match form.get("grant_type"):
             case "authorization_code":
@@ -131,13 +131,13 @@ def _refresh(call: Call, text: str) -> web.Response:
 
 
 def _find_owner(call: Call) -> Record | None:
-    form = _parse_form(call)
+    form = _read_form(call)
     found = call.context.accounts.find_token(PLATFORM, form.get("refresh_token") or form.get("code") or "")
     return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
 
 
 def _get_step(call: Call) -> str:
-    return "refresh" if _parse_form(call).get("grant_type") == "refresh_token" else "oauth"
+    return "refresh" if _read_form(call).get("grant_type") == "refresh_token" else "oauth"
 
 
 CONSENT = CONSENT_SCREEN.endpoint(PLATFORM, DIALECT)

@@ -19,7 +19,7 @@ _BAD_GRANT = 283
 CONSENT_SCREEN = ConsentScreen(vendor="Pinterest", platform=PLATFORM, code_life=_CODE_LIFE_S)
 
 
-def _parse_form(call: Call) -> dict[str, str]:
+def _read_form(call: Call) -> dict[str, str]:
     return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
@@ -36,7 +36,7 @@ def _parse_client(call: Call) -> tuple[str | None, str | None]:
 
 async def issue_token(call: Call) -> web.Response:
     """POST /v5/oauth/token."""
-    form = _parse_form(call)
+    form = _read_form(call)
     if call.request.content_type != "application/x-www-form-urlencoded":
         raise invalid("Invalid request: the body must be application/x-www-form-urlencoded.")
     try:
@@ -63,17 +63,17 @@ def _grant(call: Call, form: dict[str, str]) -> web.Response:
                 redirect_uri=form.get("redirect_uri"),
                 verifier=form.get("code_verifier"),
             )
-            return _token_response(call, account, code, "authorization_code", None)
+            return _issue_tokens(call, account, code, "authorization_code", None)
         case "refresh_token":
             check_client(call.context, PLATFORM, client, secret)
             text = form.get("refresh_token", "")
             account, found = use_refresh_token(call.context, PLATFORM, text)
-            return _token_response(call, account, found, "refresh_token", text)
+            return _issue_tokens(call, account, found, "refresh_token", text)
         case _:
             raise invalid("Invalid request: grant_type must be authorization_code or refresh_token.")
 
 
-def _token_response(
+def _issue_tokens(
     call: Call, account: Record, source: Record, grant_type: str, replaced: str | None
 ) -> web.Response:
     accounts = call.context.accounts
@@ -94,13 +94,13 @@ def _token_response(
 
 
 def _find_owner(call: Call) -> Record | None:
-    form = _parse_form(call)
+    form = _read_form(call)
     found = call.context.accounts.find_token(PLATFORM, form.get("refresh_token") or form.get("code") or "")
     return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
 
 
 def _get_step(call: Call) -> str:
-    return "refresh" if _parse_form(call).get("grant_type") == "refresh_token" else "oauth"
+    return "refresh" if _read_form(call).get("grant_type") == "refresh_token" else "oauth"
 
 
 CONSENT = CONSENT_SCREEN.endpoint(PLATFORM, DIALECT)

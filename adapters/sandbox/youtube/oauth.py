@@ -49,14 +49,14 @@ OAUTH_DIALECT = Dialect(
 )
 
 
-def _parse_form(call: Call) -> dict[str, str]:
+def _read_form(call: Call) -> dict[str, str]:
     return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True)) | dict(
         call.request.query
     )
 
 
 def _find_owner(call: Call) -> Record | None:
-    form = _parse_form(call)
+    form = _read_form(call)
     text = form.get("refresh_token") or form.get("code") or form.get("token") or ""
     found = call.context.accounts.find_token(PLATFORM, text)
     return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
@@ -78,7 +78,7 @@ CONSENT_SCREEN = ConsentScreen(
 
 async def issue_token(call: Call) -> web.Response:
     """POST /token."""
-    form = _parse_form(call)
+    form = _read_form(call)
     try:
         match form.get("grant_type"):
             case "authorization_code":
@@ -150,7 +150,7 @@ async def revoke(call: Call) -> web.Response:
 
 
 def _get_step(call: Call) -> str:
-    return "refresh" if _parse_form(call).get("grant_type") == "refresh_token" else "oauth"
+    return "refresh" if _read_form(call).get("grant_type") == "refresh_token" else "oauth"
 
 
 CONSENT = CONSENT_SCREEN.endpoint(PLATFORM, DIALECT)

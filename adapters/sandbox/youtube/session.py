@@ -203,7 +203,7 @@ def _get_step(call: Call) -> str:
     return "finalize" if span.is_last else "upload"
 
 
-def _quota_response(call: Call) -> web.Response:
+def _quota_exhausted(call: Call) -> web.Response:
     ordered = next(fault for fault in call.faults if fault["fault"] == "quota-exhausted")
     if ordered["reason"] == "uploadLimitExceeded":
         return error_response(
@@ -213,6 +213,6 @@ def _quota_response(call: Call) -> web.Response:
 
 
 START = Endpoint(
-    platform=PLATFORM, step="prepare", handle=start, dialect=DIALECT, quota_exhausted=_quota_response
+    platform=PLATFORM, step="prepare", handle=start, dialect=DIALECT, quota_exhausted=_quota_exhausted
 )
 PUT = Endpoint(platform=PLATFORM, step=_get_step, handle=put, dialect=DIALECT, is_streamed=True)

@@ -189,10 +189,8 @@ VENDOR_CASES: Mapping[str, tuple[tuple[CannedResponse, ErrorClass], ...]] = {
         (_pinterest_error(429, 8), e.RateLimited),
         (_pinterest_error(500, 0), UNKNOWN),
         (_pinterest_error(409, 7), UNKNOWN),
-        (
-            _pinterest_error(400, 987654),
-            e.Rejected,
-        ),  # Pinterest's API description documents every 400 as a refusal
+        # Pinterest's API description documents every 400 as a refusal
+        (_pinterest_error(400, 987654), e.Rejected),
     ),
     "linkedin image of a member": (
         (_linkedin_error(401, "EXPIRED_ACCESS_TOKEN"), e.CredentialsExpired),

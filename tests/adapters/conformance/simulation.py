@@ -107,7 +107,7 @@ class DeliverySimulation:
     spent: int = 0
     looks: int = 0
     unexpected_errors: int = 0
-    stale: bool = False
+    is_stale: bool = False
     absences: int = 0
     taken: set[str] = field(default_factory=set)
     errors: list[Exception] = field(default_factory=list)
@@ -259,7 +259,7 @@ class DeliverySimulation:
             self.absences += 1
             if self.absences == 1:
                 self.environment.advance_clock(self.make_worker()[0].capabilities.settle_window)
-        self.stale = False
+        self.is_stale = False
         self.apply(retry_policy.judge_look(result, retry_state, POLICY))
         if isinstance(result, Pending) and self.looks > CLEAR_FAULTS_AFTER:
             time.sleep(POLL_INTERVAL)  # the sandbox processes media in real time
@@ -275,7 +275,7 @@ class DeliverySimulation:
             spent=self.spent,
             looks=self.looks,
             unexpected_errors=self.unexpected_errors,
-            stale_before=self.stale,
+            stale_before=self.is_stale,
             armed_for=None if self.armed_at is None else timedelta(0),
             waited=POLICY.look_limit if self._is_past_limit else timedelta(0),
             absent_before=self.absences > 1,
@@ -320,9 +320,9 @@ class DeliverySimulation:
     def _apply_error(self, error: Exception, verdict: Verdict) -> None:
         self.errors.append(error)
         self.outputs += [str(error), repr(error), "".join(traceback.format_exception(error))]
-        stale = isinstance(error, CredentialsExpired)
+        is_stale = isinstance(error, CredentialsExpired)
         self.apply(verdict)
-        self.stale = stale
+        self.is_stale = is_stale
 
     def _refresh_credentials(self) -> None:
         adapter, _ = self.make_worker()

@@ -159,10 +159,12 @@ def _format_number(value: str | float | None) -> str:
 
 @pytest.mark.parametrize("platform", Platform)
 def test_every_constant_of_limits_is_held_against_drafts_or_is_no_limit_of_posts(platform: Platform) -> None:
-    there = {name for name in vars(LIMIT_MODULES[platform]) if name.isupper() and not name.startswith("_")}
-    held = {limit.constant for limit in LIMIT_CASES if limit.platform is platform}
-    assert there - {"CAPABILITIES"} == held | NOT_POST_LIMITS[platform]
-    assert not held & NOT_POST_LIMITS[platform]
+    constants = {
+        name for name in vars(LIMIT_MODULES[platform]) if name.isupper() and not name.startswith("_")
+    }
+    covered = {limit.constant for limit in LIMIT_CASES if limit.platform is platform}
+    assert constants - {"CAPABILITIES"} == covered | NOT_POST_LIMITS[platform]
+    assert not covered & NOT_POST_LIMITS[platform]
 
 
 def test_several_problems_are_reported_together() -> None:

@@ -31,27 +31,27 @@ DEADLINE = 0.3
 def test_a_post_that_went_out_is_never_sent_again(
     environment: Environment, post_case: PostCase, fault: str
 ) -> None:
-    end = lose_response(environment, post_case, fault)
-    says = get_documented_outcomes(post_case)[0]
-    assert end.live == 1
-    assert end.simulation.finalize_calls == 1
-    if says == DUPLICATE_REFUSED:
-        assert publish_again(end.simulation) == DUPLICATE_REFUSED
-        assert len(environment.list_live(end.simulation.account)) == 1
+    result = lose_response(environment, post_case, fault)
+    documented = get_documented_outcomes(post_case)[0]
+    assert result.live == 1
+    assert result.simulation.finalize_calls == 1
+    if documented == DUPLICATE_REFUSED:
+        assert publish_again(result.simulation) == DUPLICATE_REFUSED
+        assert len(environment.list_live(result.simulation.account)) == 1
     else:
-        assert end.outcome == says
-    assert not end.simulation.list_leaks()
+        assert result.outcome == documented
+    assert not result.simulation.list_leaks()
 
 
 @pytest.mark.parametrize("fault", NO_EFFECT_FAULTS)
 def test_a_post_that_did_not_go_out_is_proven_absent_or_left_to_a_person(
     environment: Environment, post_case: PostCase, fault: str
 ) -> None:
-    end = lose_response(environment, post_case, fault)
-    assert end.outcome == get_documented_outcomes(post_case)[1]
-    sent_again = end.simulation.finalize_calls == 2
-    assert sent_again == (end.live == 1)
-    assert not end.simulation.list_leaks()
+    result = lose_response(environment, post_case, fault)
+    assert result.outcome == get_documented_outcomes(post_case)[1]
+    sent_again = result.simulation.finalize_calls == 2
+    assert sent_again == (result.live == 1)
+    assert not result.simulation.list_leaks()
 
 
 def test_a_post_of_another_delivery_is_never_taken_for_ours(
@@ -62,10 +62,10 @@ def test_a_post_of_another_delivery_is_never_taken_for_ours(
         assert not (post_case.is_searched and get_documented_outcomes(post_case)[0] == FOUND_BY_LOOK)
         return
     assert found.simulation.published is not None
-    theirs = found.simulation.published.remote_id
+    other_id = found.simulation.published.remote_id
     simulation = found.simulation
-    simulation.taken = {theirs}
-    assert getattr(simulation.look(), "remote_id", None) != theirs
+    simulation.taken = {other_id}
+    assert getattr(simulation.look(), "remote_id", None) != other_id
 
 
 WITHOUT_UPLOAD = [s for s in CASES if s.platform is not Platform.YOUTUBE and s.kind != "creator video"]
