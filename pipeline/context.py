@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from adapters.contract import Adapter, Platform, PlatformSettings
     from adapters.http import HttpClient
     from config.settings import Settings
+    from pipeline.check_slots import CheckSlots
     from pipeline.dispatch import Dispatcher
     from pipeline.media.fetch import Fetcher
     from pipeline.media.files.uploads import Files
@@ -40,6 +41,7 @@ class Context:
     files: Files
     adapters: Mapping[Platform, type[Adapter]]
     platform_settings: Mapping[Platform, PlatformSettings]
+    check_slots: CheckSlots
     shutdown: ShutdownSignal = field(default_factory=ShutdownSignal)
 
     def adapter(self, platform: Platform, client: HttpClient) -> Adapter:

@@ -151,7 +151,7 @@ def _open_checks(context: Context, c: Connection, post: LockedPost, letter: Dead
         if _error_code(letter) in MEDIA_FAULTS
         else set()
     )
-    return media_checks.open_checks(context, c, post.workspace_id, wanted, stale)
+    return media_checks.open_checks(context, c, post.workspace_id, wanted, stale, bulk=True)
 
 
 def _error_code(letter: DeadLetter) -> str | None:

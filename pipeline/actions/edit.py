@@ -226,7 +226,8 @@ def _open_checks(context: Context, c: Connection, plan: _Plan) -> dict[int, Chec
     if not plan.renewed and not _can_publish(plan):
         # the post stays failed: its media are checked when it is retried
         return {n: check for n, check in plan.post.checks.items() if n in positions}
-    return {**kept, **media_checks.open_checks(context, c, plan.post.workspace_id, missing)}
+    opened = media_checks.open_checks(context, c, plan.post.workspace_id, missing, due_at=plan.due_at)
+    return {**kept, **opened}
 
 
 def _can_publish(plan: _Plan) -> bool:

@@ -38,13 +38,14 @@ def worker(group: str, queues: str | None, slots: int | None, name: str | None) 
     chosen = _queues(group, queues, WORKER_GROUPS)
     s = settings()
     require_fit()
+    slots = slots or s.worker.slots
     # SIGTERM is Celery's warm shutdown; worker/thread_pool.py and worker/shutdown.py limit its time.
     # Celery's soft shutdown always sleeps its whole timeout (celery 5.7.0, worker/worker.py, wait_for_soft_shutdown).
     exec_python(
         *CELERY,
         "worker",
         "--concurrency",
-        str(slots or s.worker.slots),
+        str(slots),
         "--queues",
         ",".join(chosen),
         "--hostname",
@@ -54,6 +55,7 @@ def worker(group: str, queues: str | None, slots: int | None, name: str | None) 
         "--without-gossip",
         "--without-mingle",
         *(["--task-events"] if group == "publish" else []),
+        environment={"SLIPWAY_WORKER__SLOTS": str(slots)},  # the worker shares them out between workspaces
     )
 
 

@@ -10,6 +10,8 @@ from pipeline.store.checks import checks as store
 from pipeline.store.posts.awaiting_checks import list_stranded
 
 BATCH = 500
+MESSAGES = 64
+"""Messages sent at once: each has a worker slot run what is due, one check after another, whatever there is."""
 
 
 def redispatch_checks(context: Context) -> int:
@@ -17,7 +19,7 @@ def redispatch_checks(context: Context) -> int:
     if context.send_guard.find_doubt() is not None:
         return 0
     # a queue without a consumer is not filled without bound
-    room = max(0, BATCH - (context.liveness.count_messages(REACHABILITY) or 0))
+    room = max(0, MESSAGES - (context.liveness.count_messages(REACHABILITY) or 0))
     with context.database.begin() as c:
         due = store.list_due_checks(c, room)
         stranded = list_stranded(c, BATCH)

@@ -1,13 +1,15 @@
 """The reachability stage: check one media or music URL, and move the posts that wait for it.
 
-Takes undecided checks, one message per URL. The verdict and the moves of all waiting deliveries are one transaction.
-Each waiting post is locked before its checks are read again, so that of two verdicts stored at the same time the second
-sees the first. A crash leaves the check undecided: its lease expires and it is dispatched again.
+Takes undecided checks in the order of their due times, fairly between workspaces and hosts. The verdict and the moves
+of all waiting deliveries are one transaction. Each waiting post is locked before its checks are read again, so that of
+two verdicts stored at the same time the second sees the first. A crash leaves the check undecided: its lease expires
+and it is dispatched again.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -23,6 +25,7 @@ from pipeline.domain.schedule import backoff
 from pipeline.failpoint import failpoint
 from pipeline.media.opener import Opener
 from pipeline.media.probe.probe import probe
+from pipeline.media.probe.range_source import ProbeLimits
 from pipeline.media.refusal import Refused, Unanswered
 from pipeline.stages.music import build_music_resolver
 from pipeline.stages.platform_validation import find_problems
@@ -30,6 +33,7 @@ from pipeline.stages.post_request import PostContent
 from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check
+from pipeline.store.checks.claim import ClaimedCheck, Shares, claim_next_check
 from pipeline.store.database import jsonb
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.move import move
@@ -42,19 +46,38 @@ PAUSES = (timedelta(seconds=5), timedelta(minutes=5))
 """First and longest pause between two tries of a URL that does not answer."""
 
 
-def run_check(context: Context, check_id: UUID) -> str | None:
-    """Try one URL once. Return the verdict, ``postponed``, or None if the check is decided or claimed elsewhere.
+def run_due_checks(context: Context) -> int:
+    """Try the URLs that are due, one after another, and return how many were tried.
 
-    Return None too while a restore is not accepted, as a verdict could fail posts that are live; the check is
-    dispatched again.
+    A message starts this on one slot, whichever check it names: which check runs is decided by due time and by the
+    shares of workspaces and hosts (``pipeline/check_slots.py``). It ends when no check may be claimed, or after the
+    time of a slice; then another message continues it. Nothing is tried while a restore is not accepted, as a verdict
+    could fail posts that are live; maintenance sends messages for what is due.
     """
     if context.send_guard.find_doubt() is not None:
-        return None
+        return 0
+    until = time.monotonic() + context.settings.reachability.slice
+    tried = 0
+    while claimed := context.check_slots.claim(partial(_claim, context), slow_first=tried > 0):
+        try:
+            run_claimed(context, claimed.check)
+        finally:
+            context.check_slots.release(claimed)
+        tried += 1
+        if time.monotonic() > until or context.shutdown.time_left() is not None:
+            context.dispatcher.send_checks([claimed.check.id])
+            break
+    return tried
+
+
+def _claim(context: Context, shares: Shares, slow: bool) -> ClaimedCheck | None:
     lease = timedelta(seconds=context.settings.reachability.lease)
     with context.database.begin() as c:
-        check = store.claim_check(c, check_id, lease)
-    if check is None:
-        return None
+        return claim_next_check(c, lease, shares, slow=slow)
+
+
+def run_claimed(context: Context, check: Check) -> str:
+    """Try the URL of a claimed check once. Return the verdict, ``postponed``, or ``slow`` if it needs more time."""
     with context.shutdown.requeue_on_timeout(partial(_requeue, context, check)):
         failpoint("reachability.claimed", check.id)
         return _try_check(context, check)
@@ -68,25 +91,35 @@ def _requeue(context: Context, check: Check) -> None:
 
 
 def _try_check(context: Context, check: Check) -> str:
+    seconds = _get_time(context, check)
+    until = time.monotonic() + seconds
     try:
-        facts = _read_facts(context, check)
+        facts = _read_facts(context, check, seconds)
     except (Refused, Permanent) as error:
         return _store_verdict(context, check, "refused", None, _describe_error(error))
     except (Unanswered, AdapterError) as error:
-        return _postpone_or_give_up(context, check, _describe_error(error))
+        needs_time = not check.slow and time.monotonic() >= until
+        return _postpone_or_give_up(context, check, _describe_error(error), needs_time=needs_time)
     except Exception as error:  # a bug must not leave a post waiting for ever
         log.exception("unexpected error in check %s", check.id)
         return _postpone_or_give_up(context, check, f"it could not be checked ({type(error).__name__})")
     return _store_verdict(context, check, "good", facts, "ok")
 
 
-def _read_facts(context: Context, check: Check) -> dict[str, Any]:
+def _get_time(context: Context, check: Check) -> float:
+    """Return the seconds that one try may take in all."""
+    limits = context.settings.reachability
+    return limits.slice if check.slow else limits.first_slice
+
+
+def _read_facts(context: Context, check: Check, seconds: float) -> dict[str, Any]:
     if check.purpose == "music":
         resolver = build_music_resolver(context)
         if resolver is None:
             raise Refused("music links cannot be resolved here")
         return asdict(resolver.resolve_music(check.url))
-    return asdict(probe(_choose_opener(context, check), check.url, check.purpose))
+    limits = ProbeLimits(seconds=seconds)
+    return asdict(probe(_choose_opener(context, check), check.url, check.purpose, limits=limits))
 
 
 def _choose_opener(context: Context, check: Check) -> Opener:
@@ -125,10 +158,11 @@ def _decide_check(
             advance_post(context, c, post.id)
 
 
-def _postpone_or_give_up(context: Context, check: Check, seen: str) -> str:
+def _postpone_or_give_up(context: Context, check: Check, seen: str, *, needs_time: bool = False) -> str:
     """Postpone the check while a stored post may wait for it (its due time plus a grace); otherwise decide it.
 
     The check is locked first: a post that pins it at the same time is either seen here or sees the verdict.
+    ``needs_time``: the URL may answer if it gets more time, so it is tried again at once on one of the few slow slots.
     """
     failpoint("reachability.seen", check.id)
     grace = timedelta(seconds=context.settings.reachability.grace)
@@ -136,11 +170,16 @@ def _postpone_or_give_up(context: Context, check: Check, seen: str) -> str:
         if not store.lock_undecided(c, check.id):
             return "unanswered"
         patient = waiting.list_within_grace(c, check.id, grace)
-        if patient:
-            _postpone(c, check, seen, grace)
-        else:
+        if not patient:
             _decide_check(context, c, check, "unanswered", None, seen)
+        elif needs_time:
+            store.move_to_slow_lane(c, check.id)
+        else:
+            _postpone(c, check, seen, grace)
     failpoint("reachability.unanswered", check.id)
+    if patient and needs_time:
+        context.dispatcher.send_checks([check.id])
+        return "slow"
     context.dispatcher.send_slot_now()
     return "postponed" if patient else "unanswered"
 

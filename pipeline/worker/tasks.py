@@ -42,9 +42,9 @@ def delay_sweep() -> None:
 
 
 @app.task(name="reachability.check")
-def reachability_check(check: str) -> None:
-    """Check one URL."""
-    reachability.run_check(get_context(), UUID(check))
+def reachability_check(_check: str) -> None:
+    """Check the URLs that are due; the message names the one that was opened last."""
+    reachability.run_due_checks(get_context())
 
 
 @app.task(name="reachability.pulse")

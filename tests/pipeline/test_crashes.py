@@ -24,7 +24,7 @@ from pipeline.maintenance.recheck_media import recheck_media
 from pipeline.maintenance.redispatch_checks import redispatch_checks
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.rate_buckets import create_redis_client
-from pipeline.stages import delay, reachability
+from pipeline.stages import delay
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.publish import publish
 from pipeline.stages.status import look
@@ -34,12 +34,13 @@ from pipeline.store.database import row, rows
 from pipeline.store.vault import Vault
 from pipeline.store.vault_rotation import _can_open, rotate
 from pipeline.wiring import build_context
-from tests.crash_table import Crashes, points_of
+from tests.crash_table import Crashes, get_points
 from tests.pipeline.actions.test_dead_letters import dead, discard, listed
 from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.maintenance.test_jobs import published, scheduled, url, warnings
 from tests.pipeline.media.servers import Site, file, serving, status
 from tests.pipeline.scripted_adapter import Script, with_script
+from tests.pipeline.single_check import run_check
 from tests.pipeline.stages.test_reachability import Served, picture
 from tests.pipeline.store.ledger import Ledger, Post
 
@@ -83,7 +84,7 @@ def dies_publishing(core: CoreFixture, given: dict[str, str], crashes: Crashes, 
     """Return a post whose worker crashes at the test's failpoint while the platform follows the script."""
     post = core.ledger.post([core.accounts["one"]], State.QUEUED)
     [point] = crashes.points
-    crashes.of(given, point, "publish", str(post.deliveries[0]), 0, what)
+    crashes.crash(given, point, "publish", str(post.deliveries[0]), 0, what)
     return post
 
 
@@ -128,7 +129,7 @@ def test_what_a_late_worker_could_not_tell_is_found_and_never_sent_again(
 # --- media -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("point", points_of("whenever_a_look_at_it_died"))
+@pytest.mark.parametrize("point", get_points("whenever_a_look_at_it_died"))
 def test_a_url_is_looked_at_again_whenever_a_look_at_it_died(
     core: CoreFixture, site: Site, given: dict[str, str], point: str, crashes: Crashes
 ) -> None:
@@ -136,13 +137,13 @@ def test_a_url_is_looked_at_again_whenever_a_look_at_it_died(
     where = served.url(file(picture()) if point == "reachability.seen" else status(503))
     check = served.opened(where)
     post = served.waits(check)
-    crashes.of(given, point, "check", str(check))
+    crashes.crash(given, point, "check", str(check))
     assert core.ledger.states(post) == [State.ACCEPTED]
     served.changes(where, file(picture()))
     with core.context.database.begin() as c:
         row(c, "UPDATE checks SET lease_until = NULL, next_at = now() WHERE id = :id RETURNING id", id=check)
     assert redispatch_checks(core.context) == 1
-    assert reachability.run_check(core.context, check) == "good"
+    assert run_check(core.context, check) == "good"
     assert core.ledger.states(post) == [State.SCHEDULED]
 
 
@@ -157,12 +158,12 @@ def test_a_request_that_died_while_its_media_were_looked_at_stored_nothing(
         "external_id": "once",
     }
     accounts = [str(core.accounts["one"])]
-    crashes.of(given, "links.opened", "ingest", key_of(core), {**asked, "account_ids": accounts})
+    crashes.crash(given, "links.opened", "ingest", key_of(core), {**asked, "account_ids": accounts})
     assert (core.posts(), len(core.check_ids(where))) == ([], 1)
     again = core.accept(**asked)
     assert core.posts() == [again.id]
     [check] = core.check_ids(where)
-    assert reachability.run_check(core.context, check) == "good"
+    assert run_check(core.context, check) == "good"
     assert [d.state for d in core.deliveries(again.id)] == ["scheduled"]
 
 
@@ -173,7 +174,7 @@ def test_media_whose_second_look_died_keep_no_post_back(
     posts = []
     for point in crashes.points:
         posts.append(scheduled(core, f"{site.origin}/gone.jpg", "23 hours", "3 days", picture(), '"1"'))
-        crashes.of(given, point, "chore", "recheck")
+        crashes.crash(given, point, "run_job", "recheck")
     assert recheck_media(core.context) == 0, "each time once: the last word is the publish step's"
     for post in posts:
         assert (core.ledger.states(post), warnings(core, post)) == ([State.SCHEDULED], [])
@@ -186,7 +187,7 @@ def test_stranded_posts_are_moved_by_the_next(
     posts = [core.ledger.post([core.accounts["one"]], State.ACCEPTED, checks={0: check}) for _ in range(2)]
     for post in posts:
         core.ledger.change(post.deliveries[0], LONG_AGO)
-    crashes.of(given, "checks.advanced", "chore", "checks")
+    crashes.crash(given, "checks.advanced", "run_job", "checks")
     assert sorted(core.ledger.states(post)[0] for post in posts) == ["accepted", "scheduled"]
     assert redispatch_checks(core.context) == 1
     assert {core.ledger.states(post)[0] for post in posts} == {State.SCHEDULED}
@@ -196,7 +197,7 @@ def test_an_address_is_found_once_more(core: CoreFixture, given: dict[str, str],
     where = "https://t.example/9"
     for point, found in (("urls.looked", None), ("urls.stored", where)):
         post = published(core)
-        crashes.of(given, point, "find_addresses", where)
+        crashes.crash(given, point, "fill_missing_urls", where)
         assert url(core, post)[1] == found
         script = Script(look=lambda _: Published(remote_id=where, url=where))
         assert fill_urls(with_script(core.context, script)) == (found is None)
@@ -211,7 +212,7 @@ def test_what_was_to_be_rung_is_rung_by_the_next(
     core: CoreFixture, given: dict[str, str], crashes: Crashes
 ) -> None:
     core.ledger.post([core.accounts["one"]], State.QUEUED)
-    crashes.of(given, "rebuild.found", "rebuild")
+    crashes.crash(given, "rebuild.found", "rebuild")
     assert core.messages("publish.tiktok") == 0
     assert rebuild_broker(core.context, per_second=100_000, on_progress=lambda _: None).deliveries == 1
     assert core.messages("publish.tiktok") == 1
@@ -219,7 +220,7 @@ def test_what_was_to_be_rung_is_rung_by_the_next(
     client = create_redis_client(core.context.settings.broker.url.get_secret_value())
     client.flushdb()
     client.close()
-    crashes.of(given, "rescue.refilled", "chore", "rescue")
+    crashes.crash(given, "rescue.refilled", "run_job", "rescue")
     assert (core.messages("publish.tiktok"), core.context.liveness.has_marker()) == (1, False)
     rescue_expired_leases(core.context)
     assert (core.messages("publish.tiktok"), core.context.liveness.has_marker()) == (2, True), (
@@ -229,7 +230,7 @@ def test_what_was_to_be_rung_is_rung_by_the_next(
     unknown = core.ledger.post([core.accounts["one"]], State.UNKNOWN)
     rung = "next_at = now(), lease_until = now() + interval '290 seconds'"
     core.ledger.change(unknown.deliveries[0], f"{rung}, {LONG_AGO}")
-    crashes.of(given, "rescue.looks-found", "chore", "rescue")
+    crashes.crash(given, "rescue.looks-found", "run_job", "rescue")
     assert core.messages("status") == 0
     core.ledger.change(unknown.deliveries[0], LONG_AGO)
     assert rescue_expired_leases(core.context) == 1
@@ -243,7 +244,7 @@ def test_what_a_person_asked_of_many_is_asked_again_for_the_rest(
     core: CoreFixture, given: dict[str, str], crashes: Crashes
 ) -> None:
     posts = [core.ledger.post([core.accounts["one"]]) for _ in range(2)]
-    crashes.of(given, "steer.cancelled", "cancel", key_of(core), [str(p.id) for p in posts])
+    crashes.crash(given, "steer.cancelled", "cancel", key_of(core), [str(p.id) for p in posts])
     assert [core.ledger.states(p)[0] for p in posts] == [State.CANCELLED, State.SCHEDULED]
     done = cancel(core.context, core.caller, [p.id for p in posts])
     assert (list(done.ids), done.errors) == ([p.id for p in posts], {})
@@ -251,7 +252,7 @@ def test_what_a_person_asked_of_many_is_asked_again_for_the_rest(
 
     core.decided()
     letters = [dead(core).deliveries[0] for _ in range(2)]
-    crashes.of(given, "dead_letters.dealt", "discard", str(core.workspace), [str(x) for x in letters])
+    crashes.crash(given, "dead_letters.dealt", "discard", str(core.workspace), [str(x) for x in letters])
     assert listed(core) == letters[1:]
     dealt = discard(core, letters)
     assert (dealt.done, list(dealt.skipped), listed(core)) == (letters[1:], letters[:1], [])
@@ -261,7 +262,7 @@ def test_a_no_that_was_not_noted_changed_nothing(
     core: CoreFixture, given: dict[str, str], crashes: Crashes
 ) -> None:
     started = connect.start_authorization(core.context, core.workspace, Platform.TIKTOK, CLI)
-    crashes.of(given, "connect.noting", "decline", "tiktok", started.state)
+    crashes.crash(given, "connect.noting", "decline", "tiktok", started.state)
     with pytest.raises(Refusal) as again:
         connect.decline_authorization(core.context, Platform.TIKTOK, started.state, "access_denied", CLI)
     assert again.value.code == "state_used"
@@ -278,7 +279,7 @@ def test_secrets_that_were_not_sealed_anew_are_sealed_by_the_next(
     core.account("two")
     new = Fernet.generate_key().decode()
     both = f"{new},{vault_key}"
-    crashes.of(given, "rotation.sealed", "seal", both)
+    crashes.crash(given, "rotation.sealed", "rotate_keys", both)
     assert len(opened_by(core, new)) == 1
     counted = rotate(core.context.database, both, lambda _: None)[0]
     assert (counted.sealed_again, counted.newest_already) == (1, 1)

@@ -26,7 +26,6 @@ from pipeline.maintenance.refresh_credentials import refresh_credentials
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.queues import PUBLISH, REACHABILITY
 from pipeline.shutdown import ShutdownSignal
-from pipeline.stages import reachability
 from pipeline.stages.publish import publish, publish_batch
 from pipeline.stages.status import look_batch
 from pipeline.store.accounts.accounts import read_account
@@ -37,6 +36,7 @@ from pipeline.store.deliveries.redispatch import dispatch_looks
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.media.servers import Site, file
 from tests.pipeline.scripted_adapter import Script, with_script
+from tests.pipeline.single_check import run_check
 from tests.pipeline.stages.test_reachability import picture
 from tests.pipeline.store.ledger import LEASE, Post
 
@@ -303,5 +303,5 @@ def test_a_check_under_way_when_the_time_is_over_is_tried_by_another_process(
         return picture_file(request)
 
     site.routes[path] = answer
-    assert reachability.run_check(mine.context, check) == "good"
+    assert run_check(mine.context, check) == "good"
     assert mine.messages(REACHABILITY) == before + 1

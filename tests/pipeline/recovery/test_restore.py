@@ -53,11 +53,11 @@ from pipeline.store.recovery import restores
 from pipeline.store.recovery.epoch import Doubt
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
+from tests.backups import back_up_rows, restore_rows
 from tests.crash_table import Crashes
 from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.scripted_adapter import Script, with_script
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
-from tests.restoring import keep_rows, put_rows_back
 
 LATE = "armed_deadline = now() - interval '1 hour'"
 LONG_AGO = timedelta(hours=2)
@@ -76,10 +76,10 @@ class Scene:
 
     def back_up(self) -> None:
         assert self.context.send_guard.may_send()
-        keep_rows(self.context.database)
+        back_up_rows(self.context.database)
 
     def put_back(self) -> None:
-        put_rows_back(self.context.database)
+        restore_rows(self.context.database)
         _forget(self)
 
     def accept(self, word: Acceptance = PLAIN) -> set[UUID]:
@@ -436,7 +436,7 @@ def test_no_verdict_on_media_fails_what_may_be_live(scene: Scene) -> None:
         )
     scene.back_up()
     scene.put_back()
-    assert reachability.run_check(scene.context, check) is None
+    assert reachability.run_due_checks(scene.context) == 0
     assert redispatch_checks(scene.context) == 0
     assert scene.core.ledger.states(post) == [State.ACCEPTED]
     assert scene.accept() == {*post.deliveries}
@@ -547,7 +547,7 @@ def test_a_person_whose_command_dies_before_its_commit_accepts_it_again_and_the_
     words = [sys.executable, "-m", "pipeline.cli", "restore", "accept"]
     ended = subprocess.run(
         words,
-        env={**os.environ, **scene.environment, **crashes.at()},
+        env={**os.environ, **scene.environment, **crashes.arm()},
         check=False,
         timeout=60,
     )

@@ -19,7 +19,6 @@ from pipeline.domain.delivery import State
 from pipeline.maintenance.recheck_media import recheck_media
 from pipeline.media.files.storage_folder import FolderStorage
 from pipeline.media.files.upload_intake import UploadIntake
-from pipeline.stages import reachability
 from pipeline.stages.drafts import build_draft
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id
@@ -30,6 +29,7 @@ from tests.conftest import free_ports
 from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.media import samples
 from tests.pipeline.media.servers import Site, status
+from tests.pipeline.single_check import run_check
 from tests.pipeline.store.ledger import LEASE, Ledger
 
 
@@ -67,7 +67,7 @@ def checked(core: CoreFixture, url: str, purpose: checks.Purpose = "video") -> c
     """The check of a URL after one look at it."""
     with core.context.database.begin() as c:
         made = checks.open_check(c, core.workspace, purpose, url)
-    reachability.run_check(core.context, made.id)
+    run_check(core.context, made.id)
     with core.context.database.begin() as c:
         return checks.read_checks(c, [made.id])[made.id]
 

@@ -24,8 +24,9 @@ from pipeline.store.checks import checks
 from pipeline.store.checks.checks import Check, Purpose
 from pipeline.store.database import new_id, row
 from tests.pipeline.core_fixture import MUSIC, CoreFixture
-from tests.pipeline.media.servers import Answer, Site, file, status
+from tests.pipeline.media.servers import Answer, Site, drip, file, status
 from tests.pipeline.scripted_adapter import Script, ScriptedAdapter, with_script
+from tests.pipeline.single_check import claim_check, run_check
 from tests.pipeline.store.ledger import HOUR, Post, together
 
 
@@ -110,7 +111,7 @@ def test_a_good_picture_is_good_and_the_post_goes_on(served: Served, context: Co
     check = served.opened(served.url(file(picture(), ETag='"v1"')))
     post = served.waits(check)
     before = served.core.messages("delay")
-    assert reachability.run_check(context, check) == "good"
+    assert run_check(context, check) == "good"
     found = served.check(check)
     assert (found.verdict, found.seen) == ("good", "ok")
     assert found.media_facts is not None
@@ -122,12 +123,12 @@ def test_a_good_picture_is_good_and_the_post_goes_on(served: Served, context: Co
     assert served.core.ledger.states(post) == [State.SCHEDULED]
     assert served.core.status(post.id) == "pending"
     assert served.core.messages("delay") == before + 1
-    assert reachability.run_check(context, check) is None, "decided once"
+    assert run_check(context, check) is None, "decided once"
 
 
 def test_a_good_video_is_measured(served: Served, context: Context) -> None:
     check = served.opened(served.url(file(movie()), "f.mp4"), "video")
-    assert reachability.run_check(context, check) == "good"
+    assert run_check(context, check) == "good"
     facts = served.check(check).media_facts
     assert facts is not None
     assert (facts.content_type, facts.codec, facts.width, facts.height, facts.bytes) == (
@@ -147,7 +148,7 @@ def test_a_refusal_fails_what_waits_with_the_code_of_the_contract(
     url = served.url(status(code))
     check = served.opened(url)
     post = served.waits(check)
-    assert reachability.run_check(context, check) == "refused"
+    assert run_check(context, check) == "refused"
     assert served.core.ledger.states(post) == [State.FAILED]
     assert served.core.status(post.id) == "failed"
     error = served.error(post)
@@ -158,7 +159,7 @@ def test_a_refusal_fails_what_waits_with_the_code_of_the_contract(
 
 def test_something_else_than_it_says_is_refused(served: Served, context: Context) -> None:
     check = served.opened(served.url(file(b"<html>not a picture</html>" * 100, "image/jpeg")))
-    assert reachability.run_check(context, check) == "refused"
+    assert run_check(context, check) == "refused"
 
 
 def test_an_address_inside_is_refused_without_saying_more(served: Served, context: Context) -> None:
@@ -169,13 +170,13 @@ def test_an_address_inside_is_refused_without_saying_more(served: Served, contex
         "ftp://x/y",
     ):
         check = served.opened(url)
-        assert reachability.run_check(context, check) == "refused"
+        assert run_check(context, check) == "refused"
         assert "public https address" in (served.check(check).seen or "")
 
 
 def test_no_answer_without_a_waiting_post_is_final(served: Served, context: Context) -> None:
     check = served.opened(served.url(status(503)))
-    assert reachability.run_check(context, check) == "unanswered"
+    assert run_check(context, check) == "unanswered"
     assert "503" in (served.check(check).seen or "")
 
 
@@ -183,7 +184,7 @@ def test_no_answer_with_a_waiting_post_is_tried_again_later(served: Served, cont
     url = served.url(status(503))
     check = served.opened(url)
     post = served.waits(check)
-    assert reachability.run_check(context, check) == "postponed"
+    assert run_check(context, check) == "postponed"
     found = served.check(check)
     assert found.verdict is None
     assert "503" in (found.seen or "")
@@ -194,7 +195,7 @@ def test_no_answer_with_a_waiting_post_is_tried_again_later(served: Served, cont
     assert 1 <= again.wait.total_seconds() <= 20
     assert again.lease_until is None
     served.changes(url, file(picture()))
-    assert reachability.run_check(context, check) == "good", "the server is back"
+    assert run_check(context, check) == "good", "the server is back"
     assert served.core.ledger.states(post) == [State.SCHEDULED]
 
 
@@ -203,7 +204,7 @@ def test_pauses_between_tries_grow(served: Served, context: Context) -> None:
     served.waits(check)
     waits = []
     for _ in range(8):
-        reachability.run_check(context, check)
+        run_check(context, check)
         with context.database.begin() as c:
             found = row(
                 c, "SELECT extract(epoch FROM next_at - now()) AS wait FROM checks WHERE id = :id", id=check
@@ -220,7 +221,7 @@ def test_patience_ends_a_grace_after_the_posts_time_and_each_post_has_its_own(
 ) -> None:
     check = served.opened(served.url(status(503)))
     old, new = served.waits(check, minutes=16), served.waits(check, minutes=14)
-    assert reachability.run_check(context, check) == "postponed"
+    assert run_check(context, check) == "postponed"
     assert served.core.ledger.states(old) == [State.FAILED]
     assert served.error(old)["code"] == "media_unreachable"
     assert served.core.ledger.states(new) == [State.ACCEPTED]
@@ -230,20 +231,66 @@ def test_patience_ends_a_grace_after_the_posts_time_and_each_post_has_its_own(
             "UPDATE posts SET due_at = due_at - interval '5 minutes' WHERE id = :id RETURNING id",
             id=new.id,
         )
-    assert reachability.run_check(context, check) == "unanswered"
+    assert run_check(context, check) == "unanswered"
     assert served.core.ledger.states(new) == [State.FAILED]
+
+
+def test_a_url_that_needs_more_time_than_the_first_try_is_tried_on_a_slow_slot(
+    served: Served, context: Context
+) -> None:
+    """It is not seen as unanswered before its longer time is over, and once it answers its post goes on."""
+    core = served.core.with_settings(reachability={"first_slice": 0.2, "slice": 1.0})
+    url = served.url(drip(b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n"))
+    check = served.opened(url)
+    post = served.waits(check)
+    before = served.core.messages("reachability")
+    assert run_check(core.context, check) == "slow"
+    found = served.check(check)
+    assert (found.verdict, found.seen, found.slow) == (None, None, True)
+    assert served.core.messages("reachability") == before + 1
+    assert run_check(core.context, check) == "postponed"
+    found = served.check(check)
+    assert (found.verdict, found.slow) == (None, True)
+    assert found.seen is not None
+    assert served.core.ledger.states(post) == [State.ACCEPTED]
+    served.changes(url, file(picture()))
+    assert run_check(core.context, check) == "good"
+    assert served.core.ledger.states(post) == [State.SCHEDULED]
+
+
+def test_a_slow_url_that_no_post_waits_for_is_unanswered(served: Served, context: Context) -> None:
+    core = served.core.with_settings(reachability={"first_slice": 0.2})
+    check = served.opened(served.url(drip(b"HTTP/1.1 200 OK\r\n\r\n")))
+    assert run_check(core.context, check) == "unanswered"
+
+
+def test_one_message_runs_all_that_is_due_and_frees_each_slot(served: Served, context: Context) -> None:
+    mine = {served.opened(served.url(file(picture()))) for _ in range(3)}
+    assert reachability.run_due_checks(context) >= 3
+    assert {served.check(k).verdict for k in mine} == {"good"}
+    assert context.check_slots.count() == 0
+
+
+def test_a_slot_whose_time_is_over_sends_a_message_for_the_rest(served: Served, context: Context) -> None:
+    core = served.core.with_settings(reachability={"slice": 0.0})
+    mine = {served.opened(served.url(file(picture()))) for _ in range(3)}
+    before = served.core.messages("reachability")
+    assert reachability.run_due_checks(core.context) == 1
+    assert served.core.messages("reachability") == before + 1
+    assert reachability.run_due_checks(context) >= 2
+    assert {served.check(k).verdict for k in mine} == {"good"}
 
 
 def test_a_bug_of_ours_leaves_no_post_waiting_for_ever(
     served: Served, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("token sk-123")
 
     monkeypatch.setattr(reachability, "probe", broken)
     check = served.opened(served.url(file(picture())))
     patient, impatient = served.waits(check), served.waits(check, minutes=30)
-    assert reachability.run_check(context, check) == "postponed"
+    assert run_check(context, check) == "postponed"
     assert served.core.ledger.states(patient) == [State.ACCEPTED]
     assert served.core.ledger.states(impatient) == [State.FAILED]
     assert "ZeroDivisionError" in served.error(impatient)["message"]
@@ -265,9 +312,9 @@ def test_what_does_not_fit_one_account_fails_there_and_goes_on_elsewhere(
                WHERE a.id = d.account_id AND d.post_id = %(p)s""",
             {"p": post.id},
         )
-    assert reachability.run_check(context, check) == "good"
+    assert run_check(context, check) == "good"
     assert core.ledger.states(post) == [State.ACCEPTED] * 2, "one is still open"
-    assert reachability.run_check(context, other) == "good"
+    assert run_check(context, other) == "good"
     states = dict(zip((instagram, facebook), core.ledger.states(post), strict=True))
     assert states == {instagram: State.FAILED, facebook: State.SCHEDULED}
     failed = core.ledger.delivery(post.deliveries[0]).error
@@ -335,7 +382,7 @@ def test_a_music_link_is_resolved(served: Served, context: Context, answer: obje
 
     adapter = type("Bound", (Resolving,), {"script": Script(), "answers": [answer]})
     check = served.opened(f"{MUSIC}?{new_id()}", "music")
-    assert reachability.run_check(replace(context, adapters={Platform.TIKTOK: adapter}), check) == verdict
+    assert run_check(replace(context, adapters={Platform.TIKTOK: adapter}), check) == verdict
     assert served.check(check).track == (TRACK if verdict == "good" else None)
 
 
@@ -344,7 +391,7 @@ def test_a_platform_without_sounds_refuses_the_link(served: Served, context: Con
     post = served.waits(check)
     with context.database.begin() as c:
         row(c, "UPDATE post_checks SET position = -1 WHERE post_id = :id RETURNING post_id", id=post.id)
-    assert reachability.run_check(with_script(context, Script()), check) == "refused"
+    assert run_check(with_script(context, Script()), check) == "refused"
     assert served.error(post)["code"] == "invalid_music_url"
 
 
@@ -370,7 +417,7 @@ def test_the_upkeep_rings_what_was_lost_and_moves_what_a_crash_stranded(
     assert redispatch_checks(context) >= 2
     assert served.core.messages("reachability") > before
     assert served.core.ledger.states(post) == [State.SCHEDULED]
-    assert reachability.run_check(context, lost) == "good"
+    assert run_check(context, lost) == "good"
 
 
 def test_a_verdict_that_lands_while_a_request_is_stored_never_strands_the_post(
@@ -418,7 +465,7 @@ def test_no_answer_that_lands_while_a_request_is_stored_never_fails_a_post_befor
         url = f"https://media.example/{new_id()}.jpg"
         check = served.opened(url)
         with context.database.begin() as c:
-            taken = checks.claim_check(c, check, HOUR)
+            taken = claim_check(c, check)
         assert taken is not None
         answer, said = together(
             partial(ask, url), partial(reachability._postpone_or_give_up, context, taken, "no answer")

@@ -16,6 +16,7 @@ from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import new_id, row
 from pipeline.store.posts import awaiting_checks as waiting
+from tests.pipeline.single_check import claim_check
 from tests.pipeline.store.ledger import HOUR, Ledger, Post, together
 
 FACTS = {"content_type": "video/mp4", "bytes": 9}
@@ -70,38 +71,12 @@ def test_a_check_is_of_one_workspace_and_one_purpose(shared: Ledger) -> None:
         assert store.open_check(c, one, "music", where).id != opened(shared, one, where).id
 
 
-def test_of_sixteen_workers_one_takes_it(shared: Ledger) -> None:
-    workspace = shared.workspace()
-    for _ in range(10):
-        check = opened(shared, workspace, url()).id
-
-        def take(check: UUID = check) -> Check | None:
-            with shared.database.begin() as c:
-                return store.claim_check(c, check, LEASE)
-
-        assert len([x for x in together(*[take] * 16) if x is not None]) == 1
-
-
-def test_what_a_dead_worker_took_is_taken_again(shared: Ledger) -> None:
-    check = opened(shared, shared.workspace(), url()).id
-    with shared.database.begin() as c:
-        assert store.claim_check(c, check, LEASE) is not None
-        assert store.claim_check(c, check, LEASE) is None
-        assert check not in store.list_due_checks(c, 1000)
-        c.exec_driver_sql(
-            "UPDATE checks SET lease_until = now() - interval '1 s' WHERE id = %(id)s", {"id": check}
-        )
-        assert check in store.list_due_checks(c, 1000)
-        assert store.claim_check(c, check, LEASE) is not None
-        assert store.read_tries(c, check) == 2
-
-
 def test_one_that_nobody_answered_is_tried_later_and_says_what_was_seen(shared: Ledger) -> None:
     workspace = shared.workspace()
     where = url()
     check = opened(shared, workspace, where).id
     with shared.database.begin() as c:
-        store.claim_check(c, check, LEASE)
+        claim_check(c, check)
         store.postpone_check(c, check, HOUR, "no answer")
         assert check not in store.list_due_checks(c, 1000)
         assert store.read_checks(c, [check])[check].seen == "no answer"
