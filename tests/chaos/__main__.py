@@ -356,7 +356,9 @@ def _machine() -> str:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument(
         "--posts", type=int, default=300, metavar="N", help="number of posts; default: %(default)s"
     )

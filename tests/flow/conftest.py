@@ -1,4 +1,4 @@
-"""One whole system for the flow tests: real servers, real workers, real files, the sandbox as the world outside."""
+"""Start one whole system for the flow tests: real servers, workers and files, with the sandbox as the platforms."""
 
 from __future__ import annotations
 
@@ -32,12 +32,10 @@ def stack(
 
 
 @pytest.fixture(autouse=True)
-def calm(stack: Stack) -> Iterator[None]:
-    """No fault of an earlier test is left, the usual worker runs, and accounts have their whole day's quota."""
+def reset(stack: Stack) -> Iterator[None]:
+    """Delete faults of earlier tests, connect new accounts with a full daily quota, and restart a killed worker."""
     stack.control("DELETE", "faults")
-    until(
-        stack.context.liveness.has_marker, 60
-    )  # a broker that forgot everything is filled again by upkeep, not by delay
+    until(stack.context.liveness.has_marker, 60)  # maintenance refills a flushed broker, not delay
     stack.owner = f"tester{uuid4().hex[:8]}"
     for platform in Platform:
         stack.accounts[platform] = stack.connect(platform, stack.owner)

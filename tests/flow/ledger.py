@@ -1,4 +1,4 @@
-"""What the flow tests share: texts nobody else uses, and what to ask the ledger."""
+"""Helpers of the flow tests: unique captions, media, and reads of deliveries, receipts and accounts."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tests.stack import Stack
 
 
 def caption() -> str:
-    """A text no other test uses."""
+    """Return a unique caption."""
     return f"flow {uuid4().hex[:12]}"
 
 
 def slideshow(stack: Stack, n: int = 2) -> dict[str, Any]:
-    """A slideshow of the sandbox's samples."""
+    """Return a slideshow of *n* sandbox samples."""
     return {"type": "slideshow", "urls": [stack.media(f"sample-{i + 1}.jpg") for i in range(n)]}
 
 
 def delivery(stack: Stack, post: str) -> str:
-    """The id of its one delivery."""
+    """Return the id of the post's only delivery."""
     with stack.context.database.begin() as c:
         found = row(c, "SELECT id FROM deliveries WHERE post_id = :id", id=UUID(post))
     assert found is not None
@@ -30,7 +30,7 @@ def delivery(stack: Stack, post: str) -> str:
 
 
 def states_of(stack: Stack, post: str) -> set[str]:
-    """Every state its deliveries were ever in."""
+    """Return every state the post's deliveries have been in."""
     with stack.context.database.begin() as c:
         found = row(
             c,
@@ -43,7 +43,7 @@ def states_of(stack: Stack, post: str) -> set[str]:
 
 
 def receipts(stack: Stack, post: str) -> list[dict[str, Any]]:
-    """What was written of a post, oldest first, out of a chain that holds."""
+    """Verify the workspace's receipt chain and return the post's receipts, oldest first."""
     with stack.context.database.begin() as c:
         found = rows(
             c, "SELECT line FROM receipts WHERE workspace_id = :w ORDER BY sequence", w=stack.workspace
@@ -54,11 +54,11 @@ def receipts(stack: Stack, post: str) -> list[dict[str, Any]]:
 
 
 def account(stack: Stack, platform: str) -> Any:
-    """The account's row."""
+    """Return the account's row."""
     with stack.context.database.begin() as c:
         return row(c, "SELECT status FROM accounts WHERE id = :id", id=stack.accounts[platform])
 
 
 def urls(post: dict[str, Any]) -> dict[str, str | None]:
-    """Addresses by platform."""
+    """Return platform -> published URL."""
     return {s["platform"]: s["published_url"] for s in post["accounts"]["states"]}

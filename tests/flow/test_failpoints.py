@@ -1,7 +1,6 @@
-"""Every named gap between two commits, or a commit and a call: a process dies in each, and nothing is lost or doubled.
+"""Crash workers and the API at the failpoints of ``tests/crash_table.py``: no post is lost or doubled.
 
-Which test dies where stands in ``tests/crash_table.py``. One process dies at several points in
-turn, so that few starts are needed.
+One process crashes at several failpoints in turn, to save starts.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def test_a_worker_that_dies_in_a_refresh_leaves_one_post(stack: Stack, crashes: 
     text = caption()
     stack.set_tokens("tiktok", "expired")
     post = worker_dies(stack, "publish", crashes, lambda: stack.create_post(text, "tiktok"))
-    # nobody may ask a third time with a token that may have been used: then a person connects the account again
+    # a refresh token that may have been used is not sent a third time: the user reconnects the account
     if until(lambda: _state_in(stack, post, "published", "blocked"), 60) == "blocked":
         stack.reconnect("tiktok")
     stack.await_status(post, "posted", 60)
@@ -66,7 +65,7 @@ def test_an_api_that_dies_after_each_commit_keeps_its_word(stack: Stack, crashes
             del stack.environment[name]
 
 
-# --- what the client of an API that dies does ------------------------------------------------------------------------
+# --- requests during which the API crashes ---------------------------------------------------------------------------
 
 
 def _ingested(stack: Stack) -> None:
@@ -114,7 +113,7 @@ def _deleted(stack: Stack) -> None:
 
 
 def _connected(stack: Stack) -> None:
-    """A grant is good for one answer; a person whose answer was lost starts again, and then it works."""
+    """An OAuth session is good for one answer; after a lost answer the user starts again, and that works."""
     text, name = caption(), f"person{uuid4().hex[:8]}"
     stack.control("POST", "accounts", {"platform": "tiktok", "username": name})
     back = _consented(stack, name)
@@ -129,7 +128,7 @@ def _connected(stack: Stack) -> None:
 
 
 def _reconnected(stack: Stack) -> None:
-    """The death over ``connect.answered`` has happened above; the third start of all works."""
+    """The crash at ``connect.answered`` has happened above; the third sign-in works."""
     text, name = caption(), f"person{uuid4().hex[:8]}"
     stack.control("POST", "accounts", {"platform": "tiktok", "username": name})
     assert requests.get(_consented(stack, name), timeout=20).status_code == 200
@@ -168,15 +167,15 @@ def _send(stack: Stack, method: str, path: str, body: Mapping[str, Any] | None =
     )
 
 
-# --- dying -----------------------------------------------------------------------------------------------------------
+# --- crashes ---------------------------------------------------------------------------------------------------------
 
 
 def _dies_over(stack: Stack, call: Callable[[], requests.Response]) -> None:
-    assert _dies_again(stack, call), "the API answered and lived"
+    assert _dies_again(stack, call), "the API answered instead of crashing"
 
 
 def _dies_again(stack: Stack, call: Callable[[], requests.Response]) -> bool:
-    """Whether the API died over this request; it runs again afterwards."""
+    """Return whether the API crashed during this request; restart it then."""
     try:
         call()
     except requests.ConnectionError:
@@ -198,9 +197,9 @@ def worker_dies(
     meanwhile: Callable[[str], object] = lambda _post: None,
     more: Mapping[str, str] = {},
 ) -> str:
-    """Does some work with a worker that dies at each of the test's points once, and is started again each time.
+    """Run *work* with a worker that crashes once at each of the test's failpoints and is restarted each time.
 
-    ``meanwhile``: told the post again and again, to make time pass for it.
+    *meanwhile* is called with the post while waiting, to make time pass for it. Return the post.
     """
     environment = {**crashes.arm(), **more}
     stack.kill(group)
@@ -221,7 +220,7 @@ def worker_dies(
         )
         until(lambda: stack.parts[group].poll() is not None, 20)
     finally:
-        stack.kill(group)  # whatever it has not died at yet is not left for the next test
+        stack.kill(group)  # failpoints it has not reached must not stay armed for the next test
         stack.start_worker(group)
     return post
 

@@ -1,4 +1,4 @@
-"""The gaps beside the publish itself: deaths while time becomes work, while upkeep helps, while a person decides."""
+"""Crash processes outside the publish stage: in delay, in maintenance, and in operators' commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DUE = "due_at = now(), next_at = now()"
 
 
 def change(stack: Stack, post: str, assignments: str, where: str = "true") -> str | None:
-    """Puts a post's delivery where this test needs it; its id, or None when it is not there to be put."""
+    """Update the post's delivery if *where* holds; return its id, or None if it does not."""
     with stack.context.database.begin() as c:
         sql = f"UPDATE deliveries SET {assignments} WHERE post_id = :p AND ({where}) RETURNING id"  # noqa: S608
         found = row(c, sql, p=post)
@@ -34,7 +34,7 @@ def change(stack: Stack, post: str, assignments: str, where: str = "true") -> st
 
 
 def waiting(stack: Stack, text: str, **more: Any) -> str:
-    """A post whose time comes when the test says so."""
+    """Create a post that is scheduled in an hour, and return it once it is scheduled."""
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     post = stack.create_post(text, "tiktok", media=slideshow(stack), scheduled_at=later, **more)
     stack.await_state(post, "scheduled")
@@ -70,7 +70,7 @@ def test_an_upkeep_that_dies_while_it_helps_leaves_one_post(stack: Stack, crashe
     blocked = f"{BLOCKED} reason = 'reconnect', {DUE}"
 
     def meanwhile(_: str) -> None:
-        """One death after the other: they run side by side, and one would keep another from being reached."""
+        """Arrange one crash after the other: in parallel, one would prevent another."""
         if not crashes.has_reached("rescue.moved"):
             change(stack, dropped, held, "state IN ('scheduled', 'queued')")
         elif not crashes.has_reached("rescue.found"):
@@ -91,7 +91,7 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "decide.resumed": (("delivery", "resume"), "state = 'blocked', reason = 'person_needed'"),
     "dead_letters.replayed": (("dead-letter", "replay"), "state = 'failed'"),
 }
-"""The command that dies at a point, and what it is about."""
+"""Failpoint -> the command that crashes there, and the state of its delivery."""
 
 
 @pytest.mark.parametrize("point", get_points("whose_command_dies_after_the_commit_is_heard"))
@@ -136,7 +136,7 @@ def test_a_worker_that_dies_with_a_handful_leaves_one_post_of_each(stack: Stack,
 
 
 def _ends(stack: Stack, post: str, text: str) -> None:
-    """It is posted, once."""
+    """Wait until the post is posted, and assert that it is live once."""
 
     def posted() -> bool:
         change(stack, post, LONG_AGO, UNHELD)

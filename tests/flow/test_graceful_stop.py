@@ -1,7 +1,7 @@
-"""Workers told to stop in the midst of work: gone in their time, with status 0; the rest is somebody else's at once.
+"""Stop workers in the middle of work: they exit in time with status 0, and others continue their work at once.
 
-The sandbox's ledger judges that each post is live once. That nothing had to be rescued (no lease ran out, no crash was
-counted) is told by the moves: a rescue is one.
+The sandbox's ledger shows that each post is live once. The moves show that nothing was rescued: no lease expired and no
+crash was counted.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from tests.stack import FAST, Stack, until
 
 SHUTDOWN = float(FAST["SLIPWAY_WORKER__SHUTDOWN"])
 SLACK = 15
-"""Seconds beyond its time that a worker gets to close its lines, on a machine that is busy with other tests."""
+"""Seconds a worker may take beyond its shutdown time, on a machine busy with other tests."""
 LONG = {"SLIPWAY_PUBLISH__LEASE": "120", "SLIPWAY_REACHABILITY__LEASE": "120"}
-"""Leases that would keep what was not handed back for longer than these tests wait."""
+"""Leases longer than these tests wait: a delivery that is not handed back would fail them."""
 
 
 def test_forty_posts_with_a_worker_stopped_among_them_are_live_once_and_nothing_was_rescued(
@@ -50,7 +50,7 @@ def test_forty_posts_with_a_worker_stopped_among_them_are_live_once_and_nothing_
 def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(
     stack: Stack, crashes: Crashes
 ) -> None:
-    """Not armed, armed, in a look, in a check; and handed back by a worker that is killed before it can ring."""
+    """Not armed, armed, in a look, in a check; and handed back by a worker that is killed before it can dispatch."""
     (crashes.folder / "dies").mkdir()
     stack.kill("publish")
     stack.kill("reachability")
@@ -97,7 +97,7 @@ def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(
 
 
 def start(stack: Stack, name: str, *words: str, **more: str) -> None:
-    """As production does; ``words``: its group and options."""
+    """Start a worker as production does. *words*: its group and options."""
     stack.start(name, "pipeline.cli", "worker", *words, "--slots", "4", "--name", f"{name}@%h", **more)
 
 
@@ -106,7 +106,7 @@ def is_ready(stack: Stack, *names: str) -> None:
 
 
 def stops(stack: Stack, *names: str) -> list[int]:
-    """SIGTERM to these processes, and their statuses: they must be gone in their time."""
+    """Send SIGTERM to these workers and return their exit statuses; fail if one takes too long."""
     for name in names:
         stack.parts[name].send_signal(signal.SIGTERM)
     return [stack.parts[name].wait(SHUTDOWN + SLACK) for name in names]
@@ -121,12 +121,12 @@ def queues(*names: str) -> str:
 
 
 def hanging(where: Path, *names: str) -> dict[str, str]:
-    """Points at which one thread hangs for as long as the file that it leaves there."""
+    """Return variables that make one thread hang at each of these failpoints until its marker file is deleted."""
     return arm_failpoints({name: where / name for name in names}, "hang")
 
 
 def rescues(stack: Stack, *posts: str) -> Iterable[str]:
-    """Where upkeep had to move deliveries of these posts."""
+    """Return the states into which maintenance has rescued deliveries of these posts."""
     with stack.context.database.begin() as c:
         found = rows(
             c,

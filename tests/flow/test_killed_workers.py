@@ -1,4 +1,4 @@
-"""Workers killed at every step of a publish, and a broker that forgets everything."""
+"""Kill workers at every step of a publish, and flush the broker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.stack import Stack, until
 def test_a_worker_killed_before_arm_leaves_nothing_sent_and_nothing_lost(
     stack: Stack, point: str, crashes: Crashes
 ) -> None:
-    if point == "publish.beat":  # the lease is written anew while bytes move, and these come late
+    if point == "publish.beat":  # the lease is renewed during an upload, so the media is slow here
         stack.fault("media", "media", "latency", delay_ms=1500)
     _killed(stack, crashes, "tiktok")
 
@@ -26,7 +26,7 @@ def test_a_worker_killed_before_arm_leaves_nothing_sent_and_nothing_lost(
 def test_a_worker_killed_after_arm_leaves_a_look_never_a_second_post(
     stack: Stack, point: str, crashes: Crashes
 ) -> None:
-    """On one platform; ``make proof`` does it on each."""
+    """One platform only; ``make proof`` covers each."""
     if point == "publish.raised":
         stack.fault("tiktok", "finalize", "effect-then-drop")
     post = _killed(stack, crashes, "instagram" if point == "publish.handle-stored" else "tiktok")
@@ -49,7 +49,7 @@ def test_a_flushed_broker_loses_nothing(stack: Stack, engines: Engines) -> None:
 
 
 def _killed(stack: Stack, crashes: Crashes, platform: str) -> str:
-    """Publishes with a worker that dies at the test's point once; another takes over."""
+    """Publish with a worker that crashes once at the test's failpoint; another worker continues."""
     text = caption()
     stack.kill("publish")
     stack.start_worker("publish", None, 8, **crashes.arm())

@@ -1,4 +1,4 @@
-"""Answers that get lost, late or say to wait: found by a look, never sent twice."""
+"""Answers that are lost, late, or ask to wait: a look finds the post, which is never sent twice."""
 
 from __future__ import annotations
 

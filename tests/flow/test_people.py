@@ -1,4 +1,4 @@
-"""Grants that die and come back, and what a person decides."""
+"""Revoked and renewed tokens, and decisions by a person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A post's whole way to both platforms. The sandbox's ledger judges."""
+"""Publish posts end to end, and assert on the sandbox's ledger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.stack import Stack, until
 
 
 def moment(text: str) -> datetime:
-    """A time of ours or of the ledger's."""
+    """Parse a time of the API or of the ledger."""
     return datetime.fromisoformat(text)
 
 
@@ -20,7 +20,7 @@ def test_a_video_goes_live_once_on_both_platforms(stack: Stack) -> None:
     post = stack.await_status(stack.create_post(text, "tiktok", "instagram"), "posted")
     live = stack.live(text)
     assert sorted(line["platform"] for line in live) == ["instagram", "tiktok"]
-    wanted = {line["platform"]: line["url"] for line in live}  # TikTok tells the address after its moderation
+    wanted = {line["platform"]: line["url"] for line in live}  # TikTok returns the URL after its moderation
     until(
         lambda: urls(stack.read(post["id"])) == wanted or None, 40, lambda: f"{urls(stack.read(post['id']))}"
     )
@@ -28,7 +28,7 @@ def test_a_video_goes_live_once_on_both_platforms(stack: Stack) -> None:
 
 
 def receipted(stack: Stack, post: str, live: list[dict[str, Any]]) -> None:
-    """Soon each account's last receipt names what the sandbox says is live."""
+    """Wait until each account's last receipt names the post in the sandbox's ledger."""
     there = {line["platform"]: ("published", line["remote_id"], line["url"]) for line in live}
 
     def told() -> dict[str, tuple[str, str, str]]:
@@ -80,7 +80,7 @@ def test_a_scheduled_post_is_never_early_and_hardly_late(stack: Stack) -> None:
     text = caption()
     due = datetime.now(UTC) + timedelta(
         seconds=40
-    )  # 30 and less would be at once, and taking it takes a while
+    )  # 30 s or less counts as immediate, and accepting takes a while
     post = stack.create_post(text, "tiktok", "instagram", scheduled_at=due.isoformat())
     assert stack.read(post)["status"] == "scheduled"
     stack.await_status(post, "posted", 75)

@@ -1,4 +1,4 @@
-"""Yesterday's database is put back: what went out since is found or asked about, and never sent again."""
+"""Restore an older database: posts sent since are found or left to a person, and never sent again."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_after_a_restore_nothing_that_went_out_since_the_backup_is_sent_again(
         "before": stack.create_post(texts["before"], "tiktok"),
         # the platform shows whose it is
         "found": stack.create_post(texts["found"], "pinterest", media=slideshow(stack)),
-        # nobody lets us list a member's posts
+        # the API cannot list a member's posts
         "asked": stack.create_post(texts["asked"], "linkedin", media=slideshow(stack)),
         "forward": stack.create_post(texts["forward"], "linkedin", media=slideshow(stack), scheduled_at=hour),
         # due in the time in doubt, and never sent
@@ -94,7 +94,7 @@ def test_after_a_restore_nothing_that_went_out_since_the_backup_is_sent_again(
 
 
 def _restore_database(stack: Stack, backups: Backups) -> None:
-    """Everything is killed, the database is made anew out of the dump, and everything is started."""
+    """Kill all parts, restore the database from the dump, and start all parts."""
     for part in PARTS:
         stack.kill(part)
     backups.restore_dump()
@@ -116,7 +116,7 @@ def _says(stack: Stack, status: int) -> Any:
 
 
 def _slipway(stack: Stack, *words: str) -> Any:
-    """A command of an operator."""
+    """Run an operator's command and return its JSON."""
     ended = subprocess.run(
         [sys.executable, "-m", "pipeline.cli", *words, "--json"],
         env=stack.environment,

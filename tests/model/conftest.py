@@ -23,6 +23,7 @@ WHERE data_type = 'timestamp with time zone' AND table_schema = current_schema()
 
 @pytest.fixture
 def model_environment(environment: dict[str, str], vault_key: str) -> Iterator[ModelEnvironment]:
+    """Real engines, two accounts, a decided check, and the fault hooks installed."""
     context = build_context(load(environment | {"SLIPWAY_PUBLISH__PREPARES_PER_DAY": "1000"}))
     ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
     faulty_database, failpoint_hook, clock = FaultyDatabase(context.database), FailpointHook(), Clock()

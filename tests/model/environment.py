@@ -1,4 +1,4 @@
-"""What all examples of the state machine share, and the work that its rules ask for."""
+"""The environment that all examples of the state machine share, and the operations that its rules call."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LEASE_AND_MORE, SETTLE_AND_MORE = 200, 400
 
 @dataclass(kw_only=True)
 class ModelEnvironment:
-    """What the examples share: engines, a house, and the seams."""
+    """Shared by all examples: the core fixture on real engines, and the fault hooks."""
 
     core: CoreFixture
     faulty_database: FaultyDatabase
@@ -49,14 +49,14 @@ class ModelEnvironment:
     clock: Clock
     columns: Mapping[str, Sequence[str]]
     counts: dict[str, int] = field(default_factory=dict)
-    """How often each thing was done, over all examples: what a search never did it has not tested."""
+    """How often each operation ran, over all examples; one that never ran is not tested."""
 
     def record(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
 
 
 class MachineBase(RuleBasedStateMachine):
-    """The world and how to move it; the rules that do stand in ``machine``."""
+    """Base of the state machine: its state and operations. The rules are in ``machine``."""
 
     def __init__(self, model_environment: ModelEnvironment) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class MachineBase(RuleBasedStateMachine):
         model_environment.faulty_database.inject(NO_FAULT)
 
     def _run_work(self, what: str, work: Callable[[], object], plan: FaultPlan) -> None:
-        """One piece of work that may go wrong; whoever did it may be gone then, or stand still."""
+        """Run *work* in a new worker, which may crash or pause as *plan* says."""
         self._run_worker(Worker(what, work), plan)
 
     def _run_worker(self, worker: Worker, plan: FaultPlan) -> None:
@@ -96,9 +96,9 @@ class MachineBase(RuleBasedStateMachine):
             self.model_environment.faulty_database.inject(NO_FAULT)
 
     def _message(self, task: str, n: int, *, several: bool, gone: bool) -> Message | None:
-        """One of the messages, first those that still mean something.
+        """Return the *n*-th message, those that still match a delivery first.
 
-        ``several``: all of its kind travel together, as a few do when very many are due.
+        *several*: batch all messages of its task into one. *gone*: remove it from the broker.
         """
         awake: set[tuple[object, ...]] = {(str(d.id), d.generation, d.fence) for d in self._all()}
         awake |= {(str(d.id), d.generation) for d in self._all() if d.state == State.QUEUED}
@@ -123,7 +123,7 @@ class MachineBase(RuleBasedStateMachine):
         elif task == "delay.slot":
             delay.release_due(self.context)
         else:
-            raise AssertionError(f"nobody takes {task}")
+            raise AssertionError(f"no handler for {task}")
 
     def _deliver_all(self) -> None:
         for message in list(self.dispatcher.messages):
@@ -136,7 +136,7 @@ class MachineBase(RuleBasedStateMachine):
         redispatch_checks(self.context)
 
     def _resolve_all(self) -> None:
-        """Looks at the account and says what is there; "not there" is refused while it may still appear."""
+        """Resolve open deliveries by what is live, as a person does; "publish again" may be refused as too early."""
         for d in self._all():
             if d.state not in decide.RESOLVABLE:
                 continue
@@ -183,7 +183,7 @@ class MachineBase(RuleBasedStateMachine):
                 lift(c, "platform", "tiktok")
 
     def _check_visible_call(self, delivery: str, caption: str) -> None:
-        """The visible call has come: it must have been armed, in an attempt, be due, and say what the post says."""
+        """Record a violation unless the delivery of this visible call is armed, attempted, due and has this caption."""
         with self.model_environment.faulty_database.engine.begin() as c:
             found = row(
                 c,
@@ -215,5 +215,5 @@ class MachineBase(RuleBasedStateMachine):
 
 
 def is_finished(d: Any) -> bool:
-    """Settled, or waiting for a person with a reason."""
+    """Return whether a delivery is settled, or blocked with a reason."""
     return d.state in SETTLED or (d.state == State.BLOCKED and d.reason is not None)

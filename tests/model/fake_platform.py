@@ -1,7 +1,7 @@
-"""The world outside, for the state machine: a platform with a ledger of its own, and a broker that keeps every message.
+"""A fake platform with its own ledger, and the adapter that calls it.
 
-Nothing of ours is imitated: the adapter is a real one of the contract whose wire ends in a Python object. The platform
-recognises no repeat, so whatever is sent twice is live twice. Times are seconds of the machine's own clock.
+The adapter implements the real contract; only its wire is a Python object. The platform does not recognise repeats, so
+a post that is sent twice is live twice. Times are seconds of the state machine's clock.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ CAPABILITIES = Capabilities(
     look_limit=timedelta(seconds=LIMIT),
 )
 
-#: what may happen to the visible call -> (acts now, acts this much later, what the caller learns)
+#: outcome of the visible call -> (acts now, seconds until it acts, what the caller learns)
 FINALIZE: dict[str, tuple[bool, float | None, str]] = {
     "ok": (True, None, "published"),
     "working": (False, 30, "pending"),
@@ -94,28 +94,28 @@ _ERRORS: dict[str, Callable[[], Exception]] = {
 
 
 def _error(name: str) -> Exception:
-    """A new one each time: the core writes into some."""
+    """Return a new error: the stages write into some."""
     return _ERRORS[name]()
 
 
 @dataclass(kw_only=True)
 class VisibleCall:
-    """A visible call that arrived, and what the platform makes of it."""
+    """A visible call that arrived, and its outcome."""
 
     delivery: str
     remote_id: str
     handle: Any
     due: float | None
-    """When it acts; None = never."""
+    """When it acts; None: never, or already done."""
     outcome: str
 
 
 @dataclass(kw_only=True)
 class FakePlatform:
-    """The platform. ``ledger``: delivery -> remote ids of what is live."""
+    """The platform. ``ledger``: delivery -> remote ids of its live posts."""
 
     on_visible_call: Callable[[str, str], None]
-    """Called when a visible call arrives, before anything comes of it."""
+    """Called when a visible call arrives, before it acts."""
     now: float = 0
     ledger: dict[str, list[str]] = field(default_factory=dict)
     calls: list[VisibleCall] = field(default_factory=list)
@@ -124,15 +124,15 @@ class FakePlatform:
     look: str = "ok"
     refresh: str = "ok"
     lagged: set[str] = field(default_factory=set)
-    """Remote ids that a listing has missed once: it misses none twice."""
+    """Remote ids that a listing has missed once; it does not miss one twice."""
     numbers: Any = field(default_factory=lambda: count(1))
 
     def clear_faults(self) -> None:
-        """From now on everything works."""
+        """Let all further calls succeed."""
         self.finalize = self.prepare = self.look = self.refresh = "ok"
 
     def advance(self, seconds: float) -> None:
-        """Time passes, and what is due happens."""
+        """Advance the clock and act on calls that are due."""
         self.now += seconds
         for call in self.calls:
             if call.due is not None and call.due <= self.now:
@@ -140,15 +140,15 @@ class FakePlatform:
                 self.ledger.setdefault(call.delivery, []).append(call.remote_id)
 
     def live(self, delivery: str) -> Sequence[str]:
-        """What is live of a delivery."""
+        """Return the remote ids of a delivery's live posts."""
         return self.ledger.get(delivery, ())
 
     def may_appear(self, delivery: str) -> bool:
-        """Whether something of a delivery may still go live."""
+        """Return whether a post of this delivery may still go live."""
         return any(call.delivery == delivery and call.due is not None for call in self.calls)
 
     def receive(self, draft: Draft, handle: Any) -> VisibleCall:
-        """A visible call."""
+        """Receive a visible call."""
         self.on_visible_call(draft.delivery_id, draft.caption)
         now, later, _ = FINALIZE[self.finalize]
         due = self.now if now else None if later is None else self.now + later
@@ -164,14 +164,14 @@ class FakePlatform:
         return call
 
     def pop_fault(self, what: str) -> str:
-        """The fault of one kind of call; used up by it."""
+        """Return the fault of one kind of call, and reset it."""
         found: str = getattr(self, what)
         setattr(self, what, "ok")
         return found
 
 
 class FakeAdapter:
-    """The adapter: a handle first, then the visible call with it, then looks. ``at`` binds ``fake_platform``."""
+    """Adapter: prepare a handle, finalize with it, look. ``bind_adapter`` sets ``fake_platform``."""
 
     platform: ClassVar[Platform] = Platform.TIKTOK
     capabilities: ClassVar[Capabilities] = CAPABILITIES
@@ -195,7 +195,7 @@ class FakeAdapter:
         return Pending(checkpoint=made, wait=timedelta(seconds=5 if fault == "slow" else 0))
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:  # noqa: ARG002
-        if not _may_send(self._client):  # what the wire asks right before the first byte
+        if not _may_send(self._client):  # the wire checks this right before the first byte
             raise Unavailable("the deadline has passed; nothing was sent")
         outcome = FINALIZE[self.fake_platform.finalize][2]
         call = self.fake_platform.receive(draft, checkpoint["handle"])
@@ -231,7 +231,7 @@ class FakeAdapter:
         return self._of_handle(checkpoint)
 
     def _of_handle(self, checkpoint: CheckpointData) -> LookResult:
-        """What the platform says of a handle that shows nothing live."""
+        """Return the look result for a handle without a live post."""
         mine = [call for call in self.fake_platform.calls if call.remote_id == checkpoint.get("sent")]
         if mine and mine[0].outcome == "working, then refused":
             return Ended(error=Rejected("it did not pass"))
@@ -256,13 +256,13 @@ class FakeAdapter:
 
 
 def bind_adapter(fake_platform: FakePlatform) -> type[Adapter]:
-    """The adapter that speaks to this platform."""
+    """Return an adapter class that calls this platform."""
     bound: type[Adapter] = type("BoundAdapter", (FakeAdapter,), {"fake_platform": fake_platform})
     return bound
 
 
 def token(name: str) -> Credentials:
-    """A grant with a refresh token."""
+    """Return credentials with a refresh token."""
     return Credentials(access_token=SecretStr(name), refresh_token=SecretStr("refresh"), scopes=("publish",))
 
 

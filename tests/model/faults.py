@@ -1,4 +1,4 @@
-"""Dying, pausing and losing the database at a named moment, inside this process: the machine's seams."""
+"""Fault hooks of the state machine: crash, pause, or lose the database at a named point, within this process."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from pipeline.store.database import Database, Unreachable
 
 
 class Died(BaseException):
-    """The worker is gone: nothing of ours may catch this, as nothing catches a SIGKILL."""
+    """A simulated SIGKILL of the worker: product code must not catch it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FaultPlan:
-    """What goes wrong in one piece of work. ``at``: a failpoint's name, or which of its transactions (from 1)."""
+    """The fault of one piece of work. ``at``: a failpoint's name, or the number of a transaction (from 1)."""
 
     at: str | int = ""
     how: str = ""
-    """At a failpoint ``dies`` or ``pauses``; of a transaction ``dies after``, ``refused`` or ``answer lost``."""
+    """At a failpoint ``dies`` or ``pauses``; at a transaction ``dies after``, ``refused`` or ``answer lost``."""
 
 
 NO_FAULT = FaultPlan()
 
 
 class Worker:
-    """A piece of work in a thread of its own, of which only one runs at a time: it stops where its plan says.
+    """A piece of work in its own thread. One worker runs at a time, until its end or the fault of its plan.
 
-    So two workers can stand in the middle of the same delivery, and which of them goes on is the machine's choice.
+    So two workers can be in the middle of the same delivery, and the state machine chooses which one continues.
     """
 
     def __init__(self, what: str, work: Callable[[], object]) -> None:
@@ -53,7 +53,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def run(self, plan: FaultPlan) -> bool:
-        """Runs on until it is over (True) or paused (False); raises what it raised."""
+        """Run until the work ends (True) or pauses (False); raise its error."""
         self.plan = plan
         if self._thread.ident is None:
             self._thread.start()
@@ -67,7 +67,7 @@ class Worker:
         return self._is_over
 
     def reach(self, name: str) -> None:
-        """A failpoint, in the worker's own thread."""
+        """Handle a failpoint, in the worker's thread."""
         if self.plan.at != name:
             return
         how, self.plan = self.plan.how, NO_FAULT
@@ -82,7 +82,7 @@ class Worker:
         _LOCAL.worker = self
         try:
             self._work()
-        except BaseException as error:  # noqa: BLE001  raised again where the worker was told to go
+        except BaseException as error:  # noqa: BLE001  raised again in run()
             self._error = error
         self._is_over = True
         self._paused.release()
@@ -93,7 +93,7 @@ _LOCAL = threading.local()
 
 
 class FailpointHook:
-    """Stands where ``failpoint`` is called, in every module that calls it."""
+    """Replacement of ``failpoint`` in every module that calls it."""
 
     def __init__(self) -> None:
         self.met: set[str] = set()
@@ -106,7 +106,7 @@ class FailpointHook:
 
 
 class FaultyDatabase(Database):
-    """The real database over a line that can be cut before or after any one transaction."""
+    """The real database, whose connection can be lost before or after one transaction."""
 
     def __init__(self, real: Database) -> None:
         self.engine = real.engine
@@ -115,7 +115,7 @@ class FaultyDatabase(Database):
         self.number = 0
 
     def inject(self, plan: FaultPlan) -> None:
-        """From here on the transactions are counted."""
+        """Set the fault and start counting transactions."""
         self.plan, self.number = plan, 0
 
     @contextmanager
@@ -144,7 +144,7 @@ class FaultyDatabase(Database):
 
 
 class Clock:
-    """``time`` as ``Deadline`` knows it, moved on whenever the machine lets time pass."""
+    """Replacement of ``time`` in ``deadline``; the state machine advances it."""
 
     CLOCK_BOOTTIME = time.CLOCK_BOOTTIME
 
@@ -162,7 +162,7 @@ Message = tuple[str, tuple[Any, ...]]
 
 
 class RecordingDispatcher(Dispatcher):
-    """The broker: keeps every message it was given, so that each may be delivered never, late, twice, in any order."""
+    """A broker that keeps every message, so that each can be delivered never, late, twice, in any order."""
 
     def __init__(self) -> None:
         self.messages: dict[Message, None] = {}
@@ -173,7 +173,7 @@ class RecordingDispatcher(Dispatcher):
         return True
 
     def send_slots(self, ends: Iterable[datetime]) -> bool:
-        """One message for all slots: when a slot has come, SQL says."""
+        """Record one message for all slots: SQL decides which slot is due."""
         return self.send_slot_now() if list(ends) else True
 
 
@@ -183,7 +183,7 @@ def _freeze(value: Any) -> Any:
 
 @contextmanager
 def install_hooks(failpoint_hook: FailpointHook, clock: Clock) -> Iterator[None]:
-    """Every module that calls ``failpoint`` calls ``failpoint_hook``, and deadlines go by ``clock``."""
+    """Replace ``failpoint`` in every module that imports it, and the clock of deadlines."""
     real = points.failpoint
     with pytest.MonkeyPatch.context() as patch:
         for name, module in list(sys.modules.items()):
@@ -198,7 +198,7 @@ def install_hooks(failpoint_hook: FailpointHook, clock: Clock) -> Iterator[None]
 
 
 def clock_columns(rows: Iterable[Any]) -> Mapping[str, list[str]]:
-    """Table -> its columns that hold a time, from information_schema's rows."""
+    """Return table -> columns that hold a time, from rows of information_schema."""
     found: dict[str, list[str]] = {}
     for r in rows:
         found.setdefault(r.table_name, []).append(r.column_name)

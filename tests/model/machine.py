@@ -1,4 +1,4 @@
-"""Everything that can happen to a few posts, as the rules of a state machine, and what must be true after each step."""
+"""State machine over the real code: rules for all events of a few posts, and invariants checked after each step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.model.faults import KILL, NO_FAULT, FaultPlan
 from tests.model.points import failpoints
 
 MAY_BE_LIVE = frozenset({State.PUBLISHING, State.PUBLISHED, State.BLOCKED}) | ALWAYS_ARMED
-"""Nothing may be live, or on its way there, of a delivery in any other state."""
+"""States in which a post may be live or may still appear."""
 MOST_POSTS = 6
 ROUNDS = 40
 
@@ -34,7 +34,7 @@ _DATABASE_FAULTS = [
 
 
 def _fault_plans(*stages: str) -> st.SearchStrategy[FaultPlan]:
-    """One of these stages' failpoints, a line that is cut, or nothing."""
+    """Draw a fault at one of these stages' failpoints, a database fault, or none."""
     mine = [name for name in failpoints() if name.startswith(stages)]
     pauses = [FaultPlan(at=name, how="pauses") for name in mine]
     crashes = [FaultPlan(at=name, how="dies") for name in mine]
@@ -52,10 +52,10 @@ def _mostly_ok(faults: Sequence[str]) -> st.SearchStrategy[str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conditions:
-    """What goes wrong around the work of one message."""
+    """The faults around one message."""
 
     before: int | None
-    """Seconds that pass before it, in which the upkeep and the ticker run."""
+    """Seconds that pass before it, followed by maintenance and a sweep."""
     plan: FaultPlan
     finalize: str
     prepare: str
@@ -76,11 +76,11 @@ def _conditions(*stages: str) -> st.SearchStrategy[Conditions]:
 
 
 class Deliveries(MachineBase):
-    """One house, a few posts, and everything that can happen."""
+    """Up to six posts on two accounts, and all events."""
 
     @initialize(both=st.booleans())
     def begin(self, both: bool) -> None:
-        """A house without posts, then the first two."""
+        """Delete all posts and ingest the first two."""
         with self.context.database.begin() as c:
             for table in _EMPTY:
                 c.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608  our own names
@@ -118,7 +118,7 @@ class Deliveries(MachineBase):
         plan = FaultPlan(at="ingest.committed", how="dies") if dies else NO_FAULT
         self._run_work("ingest", lambda: found.append(self.core.accept(asked).id), plan)
         if dies:
-            again = self.core.accept(asked)  # the client had no answer and asks again
+            again = self.core.accept(asked)  # the client got no answer and repeats
             assert again.duplicate
             found = [again.id]
         [post] = found
@@ -144,10 +144,10 @@ class Deliveries(MachineBase):
         }
         self._run_work(what, work[what], plan)
 
-    # --- the machinery -----------------------------------------------------------------------------------------------
+    # --- the system --------------------------------------------------------------------------------------------------
 
     @rule(
-        what=st.sampled_from(["wait", "tick", "upkeep", "the broker forgets", "pause", "lift"]),
+        what=st.sampled_from(["wait", "tick", "upkeep", "flush broker", "pause", "lift"]),
         plan=_fault_plans("delay.", "rescue."),
         seconds=st.sampled_from([1, 10, LEASE_AND_MORE, SETTLE_AND_MORE, 2000]),
     )
@@ -156,7 +156,7 @@ class Deliveries(MachineBase):
             "wait": lambda: self._advance(seconds),
             "tick": lambda: delay.sweep(self.context),
             "upkeep": self._run_maintenance,
-            "the broker forgets": self.dispatcher.messages.clear,
+            "flush broker": self.dispatcher.messages.clear,
             "pause": lambda: self._pause_platform(on=True),
             "lift": lambda: self._pause_platform(on=False),
         }
@@ -201,7 +201,7 @@ class Deliveries(MachineBase):
         ends=st.sampled_from([False, False, False, True]),
     )
     def resume_worker(self, n: int, conditions: Conditions, ends: bool) -> None:
-        """Or works on a message, when none is paused: what is drawn must not depend on how fast anything went."""
+        """Resume a paused worker, or deliver a message if none is paused: draws must not depend on timing."""
         if not self.paused:
             self._deliver("publish.step", n, conditions)
             return
@@ -227,7 +227,7 @@ class Deliveries(MachineBase):
             self._confirm_wrongly(n)
 
     def _confirm_wrongly(self, n: int) -> None:
-        """Says "publish again" of something that is live, which is believed: whatever follows is theirs."""
+        """Decide "publish again" for a live post. The decision is accepted; its duplicate is the person's mistake."""
         mine = [d for d in self._all() if d.state in decide.RESOLVABLE]
         if mine:
             one = mine[n % len(mine)]
@@ -235,7 +235,7 @@ class Deliveries(MachineBase):
                 self.wrongly_confirmed.add(str(one.id))
                 self.model_environment.record("a lie")
 
-    # --- what must be true -------------------------------------------------------------------------------------------
+    # --- invariants --------------------------------------------------------------------------------------------------
 
     @invariant()
     def the_ledger_has_each_once_and_ours_says_what_it_says(self) -> None:
@@ -260,8 +260,8 @@ class Deliveries(MachineBase):
     def a_post_says_what_its_deliveries_say(self) -> None:
         for p in self._posts():
             words = [derive_account_status(State(s), Reason(r) if r else None) for s, r in p.parts]
-            # a claim does not touch the post: what is prepared ahead of its time makes the stored word pending only
-            # when something else stores it (a reader of the post itself sees the deliveries' own words)
+            # a claim does not update the post: a delivery prepared early makes the stored status pending only when
+            # another move stores it (readers derive the status from the deliveries)
             ahead = [
                 PostStatus.SCHEDULED if s == State.PUBLISHING else w
                 for (s, _), w in zip(p.parts, words, strict=True)
@@ -280,7 +280,7 @@ class Deliveries(MachineBase):
         assert found == self.accepted
 
     def teardown(self) -> None:
-        """Everything works again: all comes to an end, or waits for a person with a reason."""
+        """Without further faults, every delivery must settle or be blocked with a reason."""
         try:
             if self.accepted and not self.violations:
                 self._recover()
@@ -301,9 +301,7 @@ class Deliveries(MachineBase):
             self._run_maintenance()
             delay.sweep(self.context)
             self._deliver_all()
-            for worker in [
-                self.paused.pop() for _ in self.paused[:1]
-            ]:  # long after, one that stood still wakes up
+            for worker in [self.paused.pop() for _ in self.paused[:1]]:  # a paused worker resumes long after
                 self._run_worker(worker, NO_FAULT)
             self.the_ledger_has_each_once_and_ours_says_what_it_says()
         for d in self._all():

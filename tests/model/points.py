@@ -1,4 +1,4 @@
-"""Every failpoint there is, read from the source."""
+"""Collect the failpoints from the source."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[2] / "pipeline"
 
 @lru_cache(maxsize=1)
 def failpoints() -> dict[str, list[str]]:
-    """Name -> the places, as file and line, that it names; a name that is not written out is an error."""
+    """Return failpoint -> its places as FILE:LINE. The name must be a literal."""
     found: dict[str, list[str]] = {}
     for path in sorted(SOURCE.rglob("*.py")):
         for name, line in _calls(path):
@@ -28,5 +28,7 @@ def _calls(path: Path) -> Iterator[tuple[str, int]]:
             and getattr(node.func, "id", getattr(node.func, "attr", "")) == "failpoint"
         ):
             name = node.args[0] if node.args else None
-            assert isinstance(name, ast.Constant), f"{path}:{node.lineno}: a failpoint's name is written out"
+            assert isinstance(name, ast.Constant), (
+                f"{path}:{node.lineno}: the name of a failpoint must be a literal"
+            )
             yield str(name.value), node.lineno

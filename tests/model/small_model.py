@@ -1,24 +1,23 @@
-"""A small model of one delivery, two workers and one platform, and an exhaustive search of all its interleavings.
+"""Small model of one delivery, two workers and one platform, and an exhaustive search of its interleavings.
 
-What stands for what (left the model, right the code):
+Mapping of the model (left) to the code (right):
 
 * ``World.state``, ``armed``, ``lease``, ``absent``, ``spent``, ``crashes``: the columns of ``deliveries``. Fence and
   generation are counters there; here a worker only knows whether its own is still the current one (``holds``,
   ``fresh``), which is all that any statement asks and makes the model finite.
-* ``rung``: a publish message of the current generation is in the broker. It is never taken out, so it may be delivered
-  twice, late and out of order; that nobody ever delivers it is an interleaving too. Messages of older generations
-  match no row (``store.deliveries.claim``) and are left out.
+* ``dispatched``: a publish message of the current generation is in the broker. It is never removed, so it may be
+  delivered twice, late and out of order, or never. Messages of older generations match no row
+  (``store.deliveries.claim``) and are left out.
 * release = ``stages.delay`` (possibly ahead of ``due_at``, because of the prepare lead) · claim, arm, send, settle =
-  ``stages.publish`` and the statements of ``store.deliveries`` · look = ``stages.status`` and ``domain.verdict`` ·
-  rescue = ``upkeep.rescue_dropped`` · proof = ``store.late`` · edit, cancel = a change of an un-armed delivery ·
-  person = ``stages.decide``, telling the truth.
+  ``stages.publish`` and the statements of ``store.deliveries`` · look = ``stages.status`` and ``domain.retry_policy`` ·
+  rescue = ``maintenance.rescue_expired_leases`` · proof = ``store.deliveries.late_results`` · edit, cancel = a change
+  of an un-armed delivery · person = ``actions.resolve``, with a true answer.
 * ``late``: the worker's ``Deadline`` has passed. A lease is longer than a deadline, so when the lease is over, every
   worker that claimed before is late. ``window``: deadline, HTTP deadline and settle window are over; what the platform
-  has not shown until then it never will (the one thing that is believed of it, beside a listing that misses a live
-  post at most once).
+  has not shown until then it never will (an assumption, as is that a listing misses a live post at most once).
 * Left out, because nothing in software can close it: a pause between the deadline check and the first byte.
 
-``Rules`` switches single safeguards off; the search has to find a double post, an early one or a lie for each.
+``Rules`` switches single safeguards off; for each, the search must find a double, early or misreported post.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class Rules:
 
 
 class Worker(NamedTuple):
-    """``at``: its next step. ``knows``: what it learnt and has not stored yet."""
+    """``at``: its next step. ``knows``: a result it has not stored yet."""
 
     at: str = "idle"
     holds: bool = False
@@ -55,13 +54,13 @@ class Worker(NamedTuple):
 
 
 class World(NamedTuple):
-    """Everything there is."""
+    """The state of the model."""
 
     state: str = "scheduled"
     armed: bool = False
     lease: bool = False  #: still running
     due: bool = False
-    rung: bool = False
+    dispatched: bool = False
     window: bool = False  #: over
     absent: bool = False  #: a look that was late enough found nothing
     missed: bool = False  #: the listing has missed the live post once
@@ -78,7 +77,7 @@ TRIES = 2
 CRASHES = 2
 SETTLED = ("published", "failed", "cancelled")
 UNARMED = ("scheduled", "queued", "publishing", "retrying", "blocked")
-#: what a platform can make of the visible call -> (acts now, acts later, what the worker knows)
+#: outcome of the visible call -> (acts now, acts later, what the worker knows)
 ANSWERS: Mapping[str, tuple[int, int, str]] = {
     "acts and says so": (1, 0, "ok"),
     "acts and the answer is lost": (1, 0, "unclear"),
@@ -91,7 +90,7 @@ Step = tuple[str, World]
 
 
 def steps(w: World, rules: Rules) -> Iterator[Step]:
-    """Everything that can happen next."""
+    """Yield every possible next step."""
     yield from _time(w)
     yield from _upkeep(w)
     yield from _people(w, rules)
@@ -120,7 +119,7 @@ def _time(w: World) -> Iterator[Step]:
 
 def _upkeep(w: World) -> Iterator[Step]:
     if w.state in ("scheduled", "retrying"):
-        yield "delay releases it", w._replace(state="queued", rung=True)
+        yield "delay releases it", w._replace(state="queued", dispatched=True)
     if w.state == "publishing" and not w.lease:
         yield "rescue takes it from its worker", _rescued(_raise_fence(w))
 
@@ -130,13 +129,13 @@ def _rescued(w: World) -> World:
         return w._replace(state="unknown")
     if w.crashes + 1 >= CRASHES:
         return w._replace(state="blocked", crashes=w.crashes + 1)
-    return w._replace(state="queued", rung=True, crashes=w.crashes + 1)
+    return w._replace(state="queued", dispatched=True, crashes=w.crashes + 1)
 
 
 def _people(w: World, rules: Rules) -> Iterator[Step]:
     if w.state in (*UNARMED, "unknown") and not (w.armed and rules.armed_is_untouchable):
         a, b = (worker._replace(fresh=False) for worker in w.workers)
-        changed = w._replace(armed=False, rung=False, workers=(a, b))
+        changed = w._replace(armed=False, dispatched=False, workers=(a, b))
         yield "a person cancels it", changed._replace(state="cancelled")
         if not w.edited:
             yield "a person edits it to later", changed._replace(state="scheduled", due=False, edited=True)
@@ -167,7 +166,7 @@ def _work(w: World, n: int, rules: Rules) -> Iterator[Step]:
 
 
 def _begin(w: World, n: int) -> Iterator[Step]:
-    if w.state == "queued" and w.rung:
+    if w.state == "queued" and w.dispatched:
         mine = Worker(at="claimed", holds=True, fresh=True)
         yield (
             "gets the message and claims",
@@ -225,10 +224,10 @@ def _settle(w: World, n: int, rules: Rules) -> Step:
             return "stores: failed", done._replace(state="failed", armed=False)
         if worker.knows == "refused" or not rules.unknown_is_looked_at:
             return "stores: refused before acting, to be retried", _spent(done)
-        return "stores: nobody knows", done._replace(state="unknown", armed=True)
+        return "stores: unknown", done._replace(state="unknown", armed=True)
     if worker.knows == "ok" and w.state not in SETTLED:
         return "comes too late, its proof settles it", _raise_fence(free)._replace(
-            state="published", rung=False
+            state="published", dispatched=False
         )
     return "comes too late, stores nothing", free
 
@@ -249,7 +248,7 @@ def _settle_look(w: World, n: int, rules: Rules) -> Iterator[Step]:
     worker, free = w.workers[n], _with(w, n, Worker())
     mine = w.state == "unknown" and worker.fresh and (worker.holds or not rules.fence)
     if worker.knows == "live" and w.state not in SETTLED:
-        yield "stores: it is live", _raise_fence(free)._replace(state="published", rung=False)
+        yield "stores: it is live", _raise_fence(free)._replace(state="published", dispatched=False)
     elif not mine:
         yield "comes too late, stores nothing", free
     elif worker.knows == "cannot tell":
@@ -284,36 +283,36 @@ def _all_late(w: World) -> World:
     return w._replace(workers=(a, b))
 
 
-# --- what must never be, and the search ------------------------------------------------------------------------------
+# --- violations, and the search --------------------------------------------------------------------------------------
 
 
 def violation(w: World) -> str:
-    """What is wrong with a world; empty when nothing is."""
+    """Return the violation in *w*, or an empty string."""
     if w.wrong:
         return w.wrong
     if w.live > 1:
         return "it is live twice"
     if w.state == "published" and not w.live:
-        return "it is said to be published and is not live: lost"
+        return "it is published and not live: lost"
     if w.state in ("failed", "cancelled") and (w.live or w.coming):
-        return f"it is said to be {w.state} and is live"
+        return f"it is {w.state} and live"
     return ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What a search saw. ``trace``: the shortest way to what is wrong, or empty."""
+    """Result of a search. ``trace``: the shortest trace to the violation, or empty."""
 
     worlds: Mapping[World, Step | None]
-    """Every world reached, and what led there: the step's name and the world before."""
+    """Every world reached -> the step that led there: its name and the world before."""
     stuck: Sequence[World]
-    """Worlds from which the system alone comes to no end: lost."""
+    """Worlds from which the system alone reaches no end: lost."""
     wrong: str = ""
     trace: Sequence[str] = ()
 
 
 def search(rules: Rules, looking_for: str = "") -> Found:
-    """All interleavings, breadth first, up to the first violation that says this: no trace to it is shorter."""
+    """Search all interleavings breadth first, up to the first violation that contains *looking_for*."""
     start = World()
     came: dict[World, Step | None] = {start: None}
     backwards: dict[World, list[World]] = {}
@@ -334,7 +333,7 @@ def search(rules: Rules, looking_for: str = "") -> Found:
 def _stuck(
     worlds: Mapping[World, Step | None], backwards: Mapping[World, Sequence[World]]
 ) -> Sequence[World]:
-    """Backwards from every end (settled, or blocked for a person to see): what is not met has no way there."""
+    """Return the worlds from which no end (settled, or blocked for a person) is reachable, by a backward search."""
     ending = deque(w for w in worlds if w.state in (*SETTLED, "blocked"))
     fine = set(ending)
     while ending:

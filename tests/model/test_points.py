@@ -1,7 +1,7 @@
-"""Every failpoint has its death, on every platform where it is on a post's way; and no death names another.
+"""Compare the failpoints in the source with the crash tables.
 
-A failpoint is a call in the source. A death is a row of ``tests/crash_table.py`` (a test that fails unless a process
-came to its points) or of ``tests/proof/points.py`` (the same on each platform, `make proof`).
+Every failpoint must be in a row of ``tests/crash_table.py``, whose test fails unless a process crashes there; those
+between acceptance and publication also in ``tests/proof/points.py``, which repeats the crash on every platform.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def test_what_is_not_so_everywhere_is_said_of_ways_that_there_are() -> None:
     proven = {point for row in proof.PROVEN.values() for point in row}
     for point, targets in proof.NEVER_REACHED.items():
         assert point in proven
-        assert targets.keys() < TARGETS.keys(), f"{point} is nowhere proven, or not of a way"
-        assert all(targets.values()), f"why not at {point}?"
+        assert targets.keys() < TARGETS.keys(), f"{point} is proven nowhere, or names an unknown target"
+        assert all(targets.values()), f"{point}: a reason is missing"
 
 
 def test_nobody_arms_a_failpoint_by_hand() -> None:
@@ -79,7 +79,7 @@ def test_a_death_at_no_failpoint_fails_before_anything_starts() -> None:
 
 
 def _tests_in(path: Path) -> dict[str, list[str]]:
-    """Name -> its arguments."""
+    """Return the test functions of a module -> their parameters."""
     found = ast.parse(path.read_text()).body
     return {
         node.name: [a.arg for a in node.args.args]
@@ -89,7 +89,7 @@ def _tests_in(path: Path) -> dict[str, list[str]]:
 
 
 def _spells(path: Path, word: str) -> bool:
-    """Whether it is written out in the code, as a name, a keyword or a string of its own."""
+    """Return whether *word* occurs in the code as a name, a keyword or a whole string."""
     return word in path.read_text() and any(
         word in (getattr(node, "arg", None), getattr(node, "value", None), getattr(node, "id", None))
         for node in ast.walk(ast.parse(path.read_text()))

@@ -1,4 +1,4 @@
-"""The small model holds in every interleaving, and would not without any one of its safeguards."""
+"""The small model has no violation in any interleaving, and has one without any single safeguard."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BROKEN = {
 
 @pytest.fixture(scope="module")
 def found() -> Found:
-    """The whole space of the model as it is."""
+    """The full search with all safeguards on."""
     return search(Rules())
 
 

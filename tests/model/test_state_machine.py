@@ -1,11 +1,11 @@
-"""Posts under everything that can happen to them, on a real database: the platform's own ledger is the judge.
+"""Run the Hypothesis state machine over ``domain``, ``store``, ``stages`` and ``maintenance`` on a real database.
 
-A state machine over the code of ``domain``, ``store``, ``stages`` and ``upkeep`` as it is. What it drives is the world:
-messages (lost, late, twice, out of order), deaths at every failpoint and at every commit, pauses of any length in
-which others go on, a database that is away before or after a commit, all a platform can answer, and people.
+The machine drives messages (lost, late, repeated, reordered), crashes at every failpoint and commit, pauses of any
+length, a database that is lost before or after a commit, every answer of a platform, and decisions of people. The fake
+platform's ledger decides whether a post is live.
 
-Time passes by moving every time in the database back, the deadlines' clock and the platform's forward, all together.
-``MODEL_EXAMPLES``, ``MODEL_STEPS`` and ``MODEL_SEED`` make the search larger, or another one.
+Time passes by moving all times in the database back, and the clocks of deadlines and platform forward, together.
+``MODEL_EXAMPLES``, ``MODEL_STEPS`` and ``MODEL_SEED`` set the size and the seed of the search.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def test_whatever_happens_each_is_live_once_or_somebody_is_told(model_environmen
 
     began, spent = time.monotonic(), time.process_time()
     run_state_machine_as_test(
-        machine,  # type: ignore[arg-type]  # any factory will do
+        machine,  # type: ignore[arg-type]  # a factory is enough
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,

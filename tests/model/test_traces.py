@@ -1,4 +1,4 @@
-"""The shortest ways to a double post that ``small`` finds in its broken variants, walked on the real code."""
+"""Replay on the real code the shortest traces to a double post that ``small_model`` finds in its broken variants."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.model.machine import Deliveries
 
 
 class Scenario(Deliveries):
-    """One post and its delivery."""
+    """The state machine with one post and one delivery."""
 
     def __init__(self, model_environment: ModelEnvironment, late: int = 0) -> None:
         super().__init__(model_environment)
@@ -21,7 +21,7 @@ class Scenario(Deliveries):
         delay.sweep(self.context)
 
     def worker(self, task: str, pauses_at: str = "") -> Worker:
-        """Takes the newest message of this kind, as far as that point."""
+        """Run the newest message of this task in a worker, up to a failpoint."""
         message = [m for m in self.dispatcher.messages if m[0] == task][-1]
         made = Worker(task, lambda: self._run(*message))
         assert made.run(FaultPlan(at=pauses_at, how="pauses") if pauses_at else NO_FAULT) is not bool(
@@ -30,7 +30,7 @@ class Scenario(Deliveries):
         return made
 
     def advance_and_maintain(self, seconds: int) -> None:
-        """Time passes, then the upkeep and the ticker run."""
+        """Let time pass, then run maintenance and a sweep."""
         self._advance(seconds)
         self._run_maintenance()
         delay.sweep(self.context)
@@ -52,9 +52,9 @@ def scenario(model_environment: ModelEnvironment) -> Scenario:
 
 def test_one_that_lost_its_claim_stores_nothing_over_the_one_who_has_it(scenario: Scenario) -> None:
     scenario.fake_platform.prepare = "no connection"
-    a = scenario.worker("publish.step", "publish.settling")  # it knows: to be retried
+    a = scenario.worker("publish.step", "publish.settling")  # its result: to be retried
     scenario.advance_and_maintain(LEASE_AND_MORE)
-    b = scenario.worker("publish.step", "publish.answered")  # live, and nobody knows yet
+    b = scenario.worker("publish.step", "publish.answered")  # live, and not yet stored
     assert a.run(NO_FAULT)
     assert scenario.state() == State.PUBLISHING
     assert b.run(NO_FAULT)
@@ -135,7 +135,7 @@ def test_one_that_is_prepared_ahead_of_its_time_is_held_until_then(
     model_environment: ModelEnvironment,
 ) -> None:
     scenario = Scenario(model_environment, late=120)
-    scenario.advance_and_maintain(70)  # within the lead
+    scenario.advance_and_maintain(70)  # within the prepare lead
     scenario.worker("publish.step")
     assert (scenario.state(), scenario.live()) == (State.SCHEDULED, 0)
     scenario.advance_and_maintain(60)

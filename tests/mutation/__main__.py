@@ -1,9 +1,8 @@
-"""`python -m tests.mutation [NAME …] [--alive] [--left]`: break the code in every small way, one change at a time.
+"""`python -m tests.mutation [NAME …] [--alive] [--left]`: mutate the code, one change at a time, and run its tests.
 
-Without arguments all mutants run again. With names (as `mutmut results` prints them, or patterns of them) or
-``--alive`` only those run, with the map of tests of an earlier run. ``--left`` continues an interrupted run: of the
-named mutants, or of all, those that have no result yet. Exit status: 0, or 1 if a mutant survives that
-``tests/MUTANTS.md`` does not list.
+Without arguments all mutants run again. With names (as `mutmut results` prints them, or patterns) or ``--alive`` only
+those run, with the test map of an earlier run. ``--left`` continues an interrupted run: of the named mutants, or of
+all, those without a result. Exit status: 0, or 1 if a mutant survives that ``tests/MUTANTS.md`` does not list.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ FOLDER = Path("mutants")
 
 
 def main() -> int:
-    """Run the mutants on one server, then judge."""
+    """Run the mutants on one PostgreSQL server and report."""
     arguments = _parse()
     some = bool(arguments.names) or arguments.alive or arguments.left
     if not some:
@@ -66,7 +65,7 @@ def _choose(arguments: argparse.Namespace) -> list[str]:
 
 
 def _run_mutmut(names: Sequence[str], at_once: int) -> None:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where mutmut finds mypy, too
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # mutmut finds mypy there, too
     options = f"{os.environ.get('PYTEST_ADDOPTS', '')} -p tests.mutation.nearest"
     subprocess.run(
         ["mutmut", "run", "--max-children", str(at_once), *names],  # noqa: S607
@@ -103,7 +102,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--left", action="store_true", help="only mutants without a result")
     parser.add_argument("--at-once", type=int, default=2, metavar="N", help="mutants at a time (default: 2)")
     found = parser.parse_args()
-    found.left = found.left and FOLDER.exists()  # without an earlier run all mutants are left
+    found.left = found.left and FOLDER.exists()  # without an earlier run no mutant has a result
     return found
 
 

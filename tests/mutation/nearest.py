@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 _MUTANT = re.compile(r"pipeline\.([\w.]+)\.(\w+)\.(?:x_|xǁ\w+ǁ)_*(\w+?)__mutmut_\d+")
-"""Folder, module and function, as mutmut names them: ``pipeline.stages.publish.xǁPublishSliceǁ_judge_error__mutmut_3``."""
+"""Folder, module and function as mutmut names them: ``pipeline.stages.publish.xǁPublishSliceǁ_prepare__mutmut_3``."""
 
 
 @pytest.hookimpl(trylast=True)

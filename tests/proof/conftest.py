@@ -1,4 +1,4 @@
-"""One system for the proof, and a fleet of posts on it for each test."""
+"""Start one system for the proof, with new accounts for each test."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.proof.scenario import CrashScenario
 from tests.stack import FAST, Stack, run_stack, until
 
 SETTINGS = FAST | {
-    # longer than all need to come to a point; that they run out is the tests' to say
+    # longer than a worker needs to reach a failpoint on every target; tests expire leases themselves
     "SLIPWAY_PUBLISH__SLICE": "60",
     "SLIPWAY_PUBLISH__LEASE": "130",
     "SLIPWAY_PUBLISH__CALL": "5",
     "SLIPWAY_WORKER__SHUTDOWN": "7",
-    # what happens here on purpose again and again is rare out there
+    # crashes are far more frequent here than in production
     "SLIPWAY_PUBLISH__CRASHES": "50",
     "SLIPWAY_PUBLISH__TRIES": "20",
 }
@@ -48,7 +48,7 @@ def stack(
 def scenario(
     stack: Stack, request: pytest.FixtureRequest, tmp_path: Path, fork_server: ForkServer
 ) -> Iterator[CrashScenario]:
-    """Accounts at every site. When the test is over, everyone died at each of its points."""
+    """An account for every target. Afterwards, check that a process crashed at each failpoint on each target."""
     stack.control("DELETE", "faults")
     scenario = CrashScenario(stack=stack, folder=tmp_path, fork_server=fork_server)
     scenario.connect()

@@ -1,4 +1,4 @@
-"""Which test of the proof has workers die where, and what is not so on every way."""
+"""Crash table of the proof: the failpoints of each test, and the targets that never reach one of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STAGE_PREFIXES = (
     "resume.",
     "decide.",
 )
-"""The failpoints between a post that was taken and one that is live begin so."""
+"""Prefixes of the failpoints between acceptance and publication."""
 
 PROVEN: Mapping[str, tuple[str, ...]] = {
     # --- until the visible call
@@ -47,14 +47,14 @@ PROVEN: Mapping[str, tuple[str, ...]] = {
     ),
     "test_grants": ("resume.committed", "publish.settled"),
 }
-"""Test -> the points at which workers die in it, on every way."""
+"""Test -> failpoints at which it crashes a process, on every target."""
 
 ELSEWHERE: Mapping[str, str] = {
     "delay.locked": "a frozen sweeper holds rows of every platform alike",
-    "rescue.refilled": "about the broker, and no delivery",
-    "publish.handed-back": "a worker that was told to stop gives rows back, whatever their platform",
+    "rescue.refilled": "it concerns the broker, not a delivery",
+    "publish.handed-back": "a stopping worker hands deliveries back, independent of the platform",
 }
-"""Points that begin so, and are no platform's: they have their death in ``tests/crash_table.py`` alone."""
+"""Failpoints with such a prefix that do not depend on the platform: only ``tests/crash_table.py`` has their crash."""
 
 _FETCHED_BY_PLATFORM = select_targets("tiktok", "pinterest", kinds=PICTURES) | select_targets(
     "tiktok business", "instagram", "facebook"
@@ -69,28 +69,30 @@ NEVER_REACHED: Mapping[str, Mapping[str, str]] = {
         _FETCHED_BY_PLATFORM, "the platform fetches the files, no byte goes through us"
     ),
     "publish.handle-stored": dict.fromkeys(
-        TARGETS.keys() - _WITH_HANDLE, "the visible call answers with no handle that is asked at once"
+        TARGETS.keys() - _WITH_HANDLE, "the answer to the visible call has no handle to look up at once"
     ),
     "publish.disarmed": dict.fromkeys(
         TARGETS.keys() - select_targets("pinterest", kinds=PICTURES),
-        "a stale token shows before the visible call",
+        "an expired token is noticed before the visible call",
     ),
     "credentials.answered": dict.fromkeys(
         select_targets("instagram", "facebook", "linkedin member"),
-        "its grant cannot be renewed once it has ended",
+        "it has no refresh token",
     ),
     "decide.again": {},
 }
-"""Point -> way -> why it is never met there. The proof fails where that is not so."""
+"""Failpoint -> target -> why it is never reached there. The proof fails where that is wrong."""
 
 CANNOT_PROVE_ABSENCE = select_targets("tiktok", kinds=PICTURES) | select_targets(
     "tiktok business", "pinterest", "linkedin member", "linkedin organization"
 )
-"""Nothing there proves that a post is not live (the adapters' READMEs, "What a lost answer leads to")."""
+"""Targets that cannot prove that a post is not live (the adapters' READMEs, "What a lost answer leads to")."""
 CANNOT_SHOW_POSTS = select_targets("linkedin member")
-"""Nothing there shows what is live."""
+"""Targets that cannot show what is live."""
 
 NEVER_REACHED = {
     **NEVER_REACHED,
-    "decide.again": dict.fromkeys(TARGETS.keys() - CANNOT_PROVE_ABSENCE, "nobody has to be asked"),
+    "decide.again": dict.fromkeys(
+        TARGETS.keys() - CANNOT_PROVE_ABSENCE, "the platform proves absence, so no decision is needed"
+    ),
 }

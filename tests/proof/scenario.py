@@ -1,4 +1,4 @@
-"""A post of each kind to everywhere at once, and workers that die with all of it."""
+"""Crash scenario: a post of each kind to every target at once, and workers that crash with all deliveries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.stack import Stack, until
 
 SLOTS = 80
 TICKS = {"delay.": "delay.slot", "rescue.": "upkeep.rescue", "resume.": "upkeep.resume"}
-"""Where points are met by ticks: who hangs at one keeps its tick, so there has to be one for each way."""
+"""Failpoint prefix -> task that reaches it. A hanging thread keeps its task, so every target needs its own."""
 _EXPIRE_LEASES = (
     """UPDATE deliveries SET lease_until = lease_until - interval '1 hour', updated_at = updated_at - interval '1 hour',
               armed_deadline = armed_deadline - interval '1 hour'
@@ -44,7 +44,7 @@ _EXPIRE_LOOKING = """
 
 @dataclass(kw_only=True)
 class CrashScenario:
-    """An account for each way, a post of each kind to all of them, and a delivery for each way."""
+    """An account and a delivery per target, and a post per kind."""
 
     stack: Stack
     folder: Path
@@ -55,15 +55,15 @@ class CrashScenario:
     posts: dict[str, str] = field(default_factory=dict)
     deliveries: dict[str, UUID] = field(default_factory=dict)
     crashed: dict[str, set[str]] = field(default_factory=dict)
-    """Point -> the ways on which a worker died there."""
+    """Failpoint -> targets on which a process crashed there."""
     _files: dict[str, dict[str, Path]] = field(default_factory=dict)
-    """Point -> way -> the file that tells that it was met."""
+    """Failpoint -> target -> marker file that exists once it is reached."""
     _armed: dict[str, Path] = field(default_factory=dict)
 
     # --- posting -----------------------------------------------------------------------------------------------------
 
     def connect(self) -> None:
-        """A person connects the accounts, for the first time or again."""
+        """Connect or reconnect the accounts."""
         for n, (target, product) in enumerate(TARGETS.items()):
             owner = f"w{n}{self.owner}"
             self.accounts[target] = self.stack.connect(
@@ -72,7 +72,7 @@ class CrashScenario:
         self.stack.accounts |= self.accounts
 
     def post(self, *without: str, media: Mapping[str, Any] = {}, **more: Any) -> None:
-        """A post of each kind to wherever it can go, while nobody is there to send it, nor any of these groups."""
+        """Create a post of each kind to all its targets, with publish workers and the groups *without* stopped."""
         self.ensure_workers(*without)
         for group in ("publish", *without):
             self.stack.kill(group)
@@ -88,7 +88,7 @@ class CrashScenario:
             self.deliveries |= {target: self._delivery(target).id for target in mine}
 
     def ensure_workers(self, *without: str) -> None:
-        """A worker of each group but the publishing ones, where none is."""
+        """Start a worker of each other group that has none, except of the groups *without*."""
         for group in {"reachability", "upkeep"} - {*without}:
             if self.stack.parts[group].poll() is not None:
                 self.stack.start_worker(group)
@@ -99,7 +99,7 @@ class CrashScenario:
             [found] = rows(c, sql, p=UUID(self.posts[get_kind(target)]), a=self.accounts[target])
         return found
 
-    # --- dying -------------------------------------------------------------------------------------------------------
+    # --- crashes -----------------------------------------------------------------------------------------------------
 
     def crash_workers(
         self,
@@ -109,11 +109,10 @@ class CrashScenario:
         settings: Mapping[str, str] = {},
         queues: Sequence[str] = (),
     ) -> None:
-        """A worker comes to a point on every way and is killed; then the next one, until there is none of these left.
+        """Kill workers until one has crashed at each failpoint on each target.
 
-        ``subjects``: what the points are about on each way, its delivery unless it is said. ``queues``: all that it
-        serves. One that serves doorbells alone comes to a point with what it does at once, for only one of them looks
-        at a time, and is killed with that: nothing else goes on in it meanwhile.
+        *subjects*: target -> id that the failpoints carry, by default the delivery. *queues*: the worker's queues. A
+        worker of the delay queue alone releases one batch at a time, so it reaches a failpoint with some targets only.
         """
         self.arm(*(point for point in points if point not in self._files), subjects=subjects)
         while self._list_left(points):
@@ -123,7 +122,7 @@ class CrashScenario:
             self.kill_worker(*points, group=group)
 
     def arm(self, *points: str, subjects: Mapping[str, UUID] | None = None) -> None:
-        """From now on workers hang at these points, on each way once."""
+        """Make workers that start from now on hang at these failpoints, once per target."""
         for point in points:
             folder = self.folder / f"{len(self._files)}-{point}"
             folder.mkdir()
@@ -135,22 +134,22 @@ class CrashScenario:
     def start(
         self, group: str = "publish", settings: Mapping[str, str] = {}, queues: Sequence[str] = ()
     ) -> None:
-        """A worker, in the place of the one that was there."""
+        """Replace the group's worker by one with the armed failpoints."""
         self.stack.kill(group)
         self.stack.start_worker(group, None, SLOTS, queues, **arm_failpoints(self._armed, "hang"), **settings)
 
     def send_ticks(self, *points: str) -> None:
-        """So many at once that each way has its own."""
+        """Send the tasks that reach these failpoints, one per target."""
         for start, task in TICKS.items():
             for _ in TARGETS if any(point.startswith(start) for point in points) else ():
                 queue = DELAY if task == "delay.slot" else UPKEEP
                 self.stack.context.dispatcher._app.send_task(task, queue=queue)
 
     def await_hung(self, *points: str, group: str = "publish", any_target: bool = False) -> None:
-        """Waits until each way that has not died at all of these is at one of them; ``any_target``: until one is.
+        """Wait until every target that still has to crash hangs at one of these failpoints; *any_target*: until one does.
 
-        A way on which one of them is never met goes on meanwhile. It is let through: killed in its visible call it
-        would be in doubt, and that is another test.
+        Also wait until targets that never reach one of them have finished sending: a kill during their visible call
+        would leave them unknown, which is another test.
         """
         worker = self.stack.parts[group]
 
@@ -168,12 +167,12 @@ class CrashScenario:
             is_complete,
             60,
             lambda: (
-                f"not all came: {sorted(self._list_left(points) - self._list_met(points))}: {self._describe()}"
+                f"not reached: {sorted(self._list_left(points) - self._list_met(points))}: {self._describe()}"
             ),
         )
 
     def kill_worker(self, *points: str, group: str = "publish") -> None:
-        """SIGKILL; time passes until whatever it held is over, and is taken up."""
+        """Kill the group's worker, record the crashes, expire its leases and rescue its deliveries."""
         self.stack.kill(group)
         for point, target in self._list_met(points):
             self.crashed[point].add(target)
@@ -182,25 +181,25 @@ class CrashScenario:
             rescue_expired_leases(self.stack.context)
 
     def release(self, point: str) -> None:
-        """Lets go of those who hang there: they live."""
+        """Release the threads that hang at this failpoint."""
         for target in self._files[point].keys() - NEVER_REACHED.get(point, {}).keys():
             self._files[point][target].unlink()
         del self.crashed[point]
 
     def expire_leases(self) -> None:
-        """Leases run out, and calls that were armed can show nothing any more."""
+        """Expire leases and the deadlines of armed calls."""
         with self.stack.context.database.begin() as c:
             for statement in _EXPIRE_LEASES:
                 rows(c, statement, accounts=list(self.accounts.values()))
 
     def set_tokens(self, state: str) -> None:
-        """What becomes of everybody's tokens over there."""
+        """Set the tokens of all accounts in the sandbox."""
         for target, product in TARGETS.items():
             body = {"platform": product.platform, "remote_id": self.stack.remote[target], "state": state}
             self.stack.control("POST", "tokens", body)
 
     def crash_command(self, point: str, targets: Collection[str], *words: str) -> None:
-        """A person's command about each of these deliveries dies at the point."""
+        """Run a CLI command on each of these deliveries, and crash it at the failpoint."""
         self.crashed[point] = set()
         for target in targets:
             once = {point: self.folder / f"{point} {self.deliveries[target]}"}
@@ -230,10 +229,10 @@ class CrashScenario:
             - self.crashed[point]
         }
 
-    # --- ending ------------------------------------------------------------------------------------------------------
+    # --- outcome -----------------------------------------------------------------------------------------------------
 
     def await_blocked(self) -> None:
-        """A worker that lives finds that all accounts have to be connected again."""
+        """Wait until a worker has blocked all deliveries for a reconnect."""
         self.start()
         found = "SELECT id FROM deliveries WHERE id = ANY(CAST(:ids AS uuid[])) AND reason = 'reconnect'"
 
@@ -244,13 +243,13 @@ class CrashScenario:
         until(blocked, 60, lambda: str(self._describe()))
 
     def finish(self, among: Collection[str] = ()) -> frozenset[str]:
-        """A worker that lives: all is published, but for what is left to a person, which may be ``among`` these only.
+        """Wait until all is published; deliveries of the targets *among* may instead be left to a person.
 
-        The sandbox's ledger judges: each is live once, and what is left once at the most. Returns what is left.
+        Assert on the sandbox's ledger that each is live once, or at most once if left. Return the targets left.
         """
         self.ensure_workers()
         if self.stack.parts["publish"].poll() is not None:
-            self.start()  # only where none lives: one that is killed keeps what it holds for its whole lease
+            self.start()  # a running worker is kept: a killed one holds its deliveries until their leases expire
         waiting = [self.deliveries[target] for target in among]
 
         def over() -> bool:
@@ -258,7 +257,7 @@ class CrashScenario:
                 rows(c, _EXPIRE_LOOKING, ids=waiting)
             return not self._unsettled(among)
 
-        until(over, 90, lambda: f"{self._unsettled(among)} do not end: {self._describe()}")
+        until(over, 90, lambda: f"{self._unsettled(among)} are not settled: {self._describe()}")
         left = frozenset(target for target in among if self._delivery(target).state == "blocked")
         live = {target: len(self.find_live(target)) for target in TARGETS}
         assert {target: n for target, n in live.items() if n != 1 and not (target in left and n == 0)} == {}
@@ -273,7 +272,7 @@ class CrashScenario:
         return found.state == "published" or waits
 
     def check_crashes(self, points: Collection[str]) -> None:
-        """Whether workers died at each of these on each way, but where the table says that they never come there."""
+        """Assert that a process crashed at each failpoint on each target, except those in ``NEVER_REACHED``."""
         assert self.crashed.keys() == set(points)
         for point, crashed in self.crashed.items():
             assert crashed == TARGETS.keys() - NEVER_REACHED.get(point, {}).keys(), (
@@ -281,7 +280,7 @@ class CrashScenario:
             )
 
     def resolve_by_ledger(self, targets: Collection[str]) -> None:
-        """Somebody looks at the accounts, and says what they see."""
+        """Resolve these deliveries by the ledger, as a person does."""
         for target in targets:
             delivery = self.deliveries[target]
             if self.find_live(target):
@@ -290,13 +289,13 @@ class CrashScenario:
                 publish_again(self.stack.context, delivery)
 
     def update_deliveries(self, assignments: str) -> None:
-        """Puts every delivery where this test needs it."""
+        """Update every delivery."""
         with self.stack.context.database.begin() as c:
             sql = f"UPDATE deliveries SET {assignments} WHERE id = ANY(CAST(:ids AS uuid[])) RETURNING id"  # noqa: S608
             assert len(rows(c, sql, ids=list(self.deliveries.values()))) == len(TARGETS)
 
     def find_live(self, target: str) -> list[dict[str, Any]]:
-        """What the ledger has of it."""
+        """Return the target's ledger lines."""
         where = (TARGETS[target].platform, self.stack.remote[target])
         found = self.stack.live(self.texts[get_kind(target)])
         return [line for line in found if (line["platform"], line["account"]) == where]

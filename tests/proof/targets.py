@@ -1,4 +1,4 @@
-"""Every way a post goes out: each platform, each product of it that has a protocol of its own, each kind of post."""
+"""Targets of the proof: each platform, each product with its own protocol, each kind of post."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Product:
     """One product of a platform."""
 
     platform: str
-    """As the sandbox calls it."""
+    """The sandbox's name of it."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What the sandbox makes its accounts of."""
+    """Options of its accounts in the sandbox."""
     kinds: tuple[str, ...] = KINDS
 
 
@@ -37,12 +37,12 @@ TARGETS: Mapping[str, Product] = {
 
 
 def select_targets(*products: str, kinds: Collection[str] = KINDS) -> frozenset[str]:
-    """The ways of these sites, of all kinds of post unless some are named."""
+    """Return the targets of these products, of all kinds or of *kinds*."""
     return frozenset(
         target for target in TARGETS if target.partition(":")[0] in products and get_kind(target) in kinds
     )
 
 
 def get_kind(target: str) -> str:
-    """What is posted."""
+    """Return the kind of post of a target."""
     return target.partition(": ")[2]

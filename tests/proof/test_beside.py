@@ -1,4 +1,4 @@
-"""What is beside the visible call: time, media, accounts."""
+"""Crash workers outside the visible call: schedule, media checks, accounts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.proof.targets import TARGETS, get_kind
 
 
 def test_checks(scenario: CrashScenario) -> None:
-    """Media nobody has seen, first without an answer."""
+    """Unchecked media, whose host fails first."""
     new = uuid4().hex
     video = {"type": "video", "url": scenario.stack.media(f"sample.mp4?{new}")}
     urls = [scenario.stack.media(f"sample-{n}.jpg?{new}") for n in (1, 2, 3)]
@@ -31,7 +31,7 @@ def test_checks(scenario: CrashScenario) -> None:
 
 
 def checks(scenario: CrashScenario) -> dict[str, UUID]:
-    """The first check of each way's post."""
+    """Return target -> the first check of its post."""
     with scenario.stack.context.database.begin() as c:
         found = {
             kind: rows(
@@ -43,7 +43,7 @@ def checks(scenario: CrashScenario) -> dict[str, UUID]:
 
 
 def test_too_late(scenario: CrashScenario) -> None:
-    """Posts that are to be skipped when they are late, and are."""
+    """Posts with ``on_late="skip"`` that are late."""
     hours = [(datetime.now(UTC) + timedelta(hours=n)).isoformat() for n in (1, 2)]
     scenario.post(scheduled_at=hours[0], expires_at=hours[1], on_late="skip")
     with scenario.stack.context.database.begin() as c:
@@ -58,7 +58,7 @@ def test_too_late(scenario: CrashScenario) -> None:
 
 
 def test_refreshes(scenario: CrashScenario) -> None:
-    """Stale tokens: workers die over their renewal until nobody may try again, and a person connects the accounts."""
+    """Expired tokens: workers crash during the refresh until no try is left, and the accounts are reconnected."""
     scenario.post()
     scenario.set_tokens("expired")
     scenario.arm("publish.disarmed")
@@ -68,7 +68,7 @@ def test_refreshes(scenario: CrashScenario) -> None:
 
 
 def test_grants(scenario: CrashScenario) -> None:
-    """Grants that were taken away; the accounts are connected again, and what waited for them goes on."""
+    """Revoked tokens: the accounts are reconnected, and the deliveries that waited for them continue."""
     scenario.post("upkeep")
     scenario.set_tokens("revoked")
     scenario.await_blocked()

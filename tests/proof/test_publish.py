@@ -1,4 +1,4 @@
-"""A worker that dies on its way to the visible call, in it, and after it."""
+"""Crash workers before, during and after the visible call."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tests.proof.targets import TARGETS
 from tests.stack import FAST
 
 ONE_PER_MESSAGE = {"SLIPWAY_DELAY__BATCH": "1"}
-"""One message a look: in one with others, who hangs would stand in their way."""
+"""One delivery per look message: in a batch, a hanging look would block the others."""
 SHORT = {name: FAST[name] for name in FAST if name.endswith(("__LEASE", "__SLICE", "__CALL"))}
-"""A lease that has to be written again while a file is sent."""
+"""Settings with a lease that must be renewed during an upload."""
 DUE = "due_at = now(), next_at = now()"
 
 
@@ -26,7 +26,7 @@ def test_before_arm(scenario: CrashScenario) -> None:
 
 
 def test_uploads(scenario: CrashScenario) -> None:
-    """The files come late, so that the lease is written again while they are sent."""
+    """The media host is slow, so that the lease is renewed during the upload."""
     scenario.post()
     scenario.stack.fault("media", "media", "latency", times=None, delay_ms=1200)
     scenario.crash_workers("publish.beat", settings=SHORT)
@@ -35,7 +35,7 @@ def test_uploads(scenario: CrashScenario) -> None:
 
 
 def test_armed(scenario: CrashScenario) -> None:
-    """Nothing was sent. Where that cannot be seen, a person says so, and their command dies too."""
+    """Nothing was sent. Where the platform cannot prove that, a person decides, and the command crashes too."""
     scenario.post()
     scenario.crash_workers("publish.armed")
     assert scenario.finish(among=CANNOT_PROVE_ABSENCE) == CANNOT_PROVE_ABSENCE
@@ -45,7 +45,7 @@ def test_armed(scenario: CrashScenario) -> None:
 
 
 def test_answered(scenario: CrashScenario) -> None:
-    """It is live, and the worker that knew is dead; then who looks dies, too."""
+    """The post is live and its worker crashed; then workers crash during the look."""
     scenario.post()
     scenario.crash_workers("publish.answered", "status.looked", "status.settled", settings=ONE_PER_MESSAGE)
     assert scenario.finish(among=CANNOT_SHOW_POSTS) == CANNOT_SHOW_POSTS
@@ -54,7 +54,7 @@ def test_answered(scenario: CrashScenario) -> None:
 
 
 def test_lost_answers(scenario: CrashScenario) -> None:
-    """The platform has acted, its answer is lost, and the worker that saw that dies; then who rings for a look."""
+    """The platform acted, the answer is lost, and the worker crashes; then workers crash that dispatch the look."""
     for target, product in TARGETS.items():
         account = scenario.stack.remote[target]
         scenario.stack.fault(product.platform, "finalize", "effect-then-drop", account=account)
@@ -62,7 +62,7 @@ def test_lost_answers(scenario: CrashScenario) -> None:
     scenario.crash_workers("publish.raised")
     scenario.crash_workers("delay.looks-rung", queues=[DELAY])
     scenario.arm("status.claimed")
-    scenario.start()  # only where somebody takes what stands in their queue can a look that stands in none be told
+    scenario.start()  # rescue dispatches looks again only while a worker consumes the queue
     scenario.update_deliveries(
         "next_at = now(), lease_until = now() + interval '290 s', updated_at = now() - interval '11 s'"
     )
@@ -72,13 +72,13 @@ def test_lost_answers(scenario: CrashScenario) -> None:
     assert scenario.finish(among=CANNOT_SHOW_POSTS) == CANNOT_SHOW_POSTS
     scenario.stack.control(
         "DELETE", "faults"
-    )  # not all have struck: LinkedIn may have refused media it still worked on
+    )  # some faults may be unused: LinkedIn may have refused media in processing
     scenario.resolve_by_ledger(CANNOT_SHOW_POSTS)
     scenario.finish()
 
 
 def test_handfuls(scenario: CrashScenario) -> None:
-    """Several in one message, claimed together; later, where there is one, the handle that can be asked at once."""
+    """Deliveries claimed as a batch; then, where the platform returns one, the handle of the visible call."""
     scenario.post()
     scenario.arm("publish.claimed-several")
     scenario.update_deliveries(f"state = 'queued', lease_until = now() + interval '5 minutes', {DUE}")
@@ -89,7 +89,7 @@ def test_handfuls(scenario: CrashScenario) -> None:
             for target, d in scenario.deliveries.items()
             if TARGETS[target].platform.startswith(platform)
         ]
-        several = [[d, 0] for d in mine] + [[str(uuid4()), 0]]  # of YouTube there is only one
+        several = [[d, 0] for d in mine] + [[str(uuid4()), 0]]  # YouTube has only one delivery
         scenario.stack.context.dispatcher._app.send_task(
             "publish.step", args=[platform, several], queue=queue
         )
@@ -100,7 +100,7 @@ def test_handfuls(scenario: CrashScenario) -> None:
 
 
 def test_settling(scenario: CrashScenario) -> None:
-    """Upkeep dies over what a worker dropped; a person's command; the worker that has something to say of it."""
+    """Crash maintenance during a rescue, then a resume command, then a worker that settles."""
     scenario.post("upkeep")
     scenario.update_deliveries(
         f"state = 'publishing', fence = fence + 1, lease_until = now() - interval '1 s', {DUE}"
@@ -111,13 +111,13 @@ def test_settling(scenario: CrashScenario) -> None:
     scenario.crash_workers("publish.settling")
     left = scenario.finish(
         among=CANNOT_SHOW_POSTS
-    )  # where the first thing to store was how the visible call went
+    )  # targets whose first result to settle was that of the visible call
     scenario.resolve_by_ledger(left)
     scenario.finish()
 
 
 def test_late_workers(scenario: CrashScenario) -> None:
-    """They stood still at the answer for so long that they were taken for dead; they go on, and then they die."""
+    """Workers pause at the answer until their deliveries are rescued, then continue with a late result and crash."""
     scenario.post("upkeep")
     scenario.arm("publish.answered", "settling.lost")
     scenario.start()

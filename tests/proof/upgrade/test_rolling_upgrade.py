@@ -1,7 +1,7 @@
-"""An older version and this one side by side on one database and one broker, as in a rolling upgrade.
+"""Rolling upgrade: an older version and this one run side by side on one database and one broker.
 
-The older one is real: its tree is taken out of the git history and run with today's dependencies. The tables are
-today's; posts go in through both; the older parts are stopped one by one. The sandbox's ledger judges.
+The older tree comes from the git history and runs with today's dependencies on today's tables. Posts are created through
+both APIs while the older parts are stopped one by one. The sandbox's ledger must hold each post once.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from tests.conftest import free_ports
 from tests.stack import FAST, Stack, is_answering, until
 
 NEW_SETTINGS = ("SLIPWAY_MARK__",)
-"""Settings that the older version does not know: it is started without them, as it was."""
+"""Prefixes of settings that the older version does not know and is started without."""
 ROOT = Path(__file__).parents[3]
 OLD_COMMIT = "eb57548dd3bb7d473e893acd38d9463982cef151"
-"""The version before. Nothing is released yet: the last commit whose code knows the tables up to 0006 only. With each
-release this becomes the tag of the release before it."""
+"""The older version: before the first release, the last commit whose code knows the tables up to 0006 only; later the
+tag of the previous release."""
 PARTS = ("api", "beat", *(f"worker-{group}" for group in WORKER_GROUPS))
 STOP_LIMIT = 40
-"""Seconds. A part that is stopped has SLIPWAY_WORKER__SHUTDOWN (5 s here) and a busy machine."""
+"""Seconds a part may take to stop: SLIPWAY_WORKER__SHUTDOWN (5 s here) on a busy machine."""
 
 
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its tree."""
+    """Source tree of the older version."""
     git = shutil.which("git")
     known = git and subprocess.run(
         [git, "-C", str(ROOT), "cat-file", "-e", f"{OLD_COMMIT}^{{commit}}"], check=False, capture_output=True
     )
     if not git or not known or known.returncode:
-        pytest.skip(f"there is no git history here with {OLD_COMMIT} in it: the version before cannot be run")
+        pytest.skip(f"the git history here does not contain {OLD_COMMIT}, so the older version cannot be run")
     folder = tmp_path_factory.mktemp("older")
     archive = folder / "tree.tar"
     subprocess.run([git, "-C", str(ROOT), "archive", f"--output={archive}", OLD_COMMIT], check=True)
@@ -57,7 +57,7 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(kw_only=True)
 class Deployment:
-    """Parts of one version. ``stack`` has its own API's port, and the database and broker that both share."""
+    """The parts of one version. ``stack`` has its own API port; database and broker are shared."""
 
     stack: Stack
     name: str
@@ -70,14 +70,14 @@ class Deployment:
         until(lambda: all(self._is_up(part) for part in PARTS), 90, self._read_logs)
 
     def stop(self, part: str) -> None:
-        """SIGTERM to the one process."""
+        """Send SIGTERM to the part's main process."""
         process = self.stack.parts[f"{self.name}-{part}"]
         assert process.poll() is None, self._read_log(part)
         process.send_signal(signal.SIGTERM)
         assert process.wait(STOP_LIMIT) == 0, self._read_log(part)
 
     def _is_up(self, part: str) -> bool:
-        if part == "api":  # each version's server has its own words for it
+        if part == "api":  # the versions log different texts
             return is_answering(f"{self.stack.api}/healthz")
         return {"beat": "beat: Starting"}.get(part, " ready") in self._read_log(part)
 
@@ -90,7 +90,7 @@ class Deployment:
 
 @dataclass(kw_only=True)
 class Client:
-    """Posts through any API and keeps its own list."""
+    """Create posts through either API and record them."""
 
     word: str = field(default_factory=lambda: f"upgrade {uuid4().hex[:12]}")
     posts: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
@@ -114,7 +114,7 @@ class Client:
 def deployments(
     older: Path, module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Deployment, Deployment]]:
-    """The older version and this one, nothing of either started yet but the sandbox."""
+    """The older and the current deployment; only the sandbox is running."""
     folder = tmp_path_factory.mktemp("rolling")
     sandbox, media, old_api, new_api = free_ports(4)
     environment = module_environment | {"SLIPWAY_FOLDER": str(folder)} | FAST
@@ -138,7 +138,7 @@ def test_posts_are_live_once_while_parts_of_two_versions_work_side_by_side(
     old, new = deployments
     known = max(path.name[:4] for path in (older / "pipeline/store/migrations/versions").glob("0*.py"))
     with new.stack.context.database.begin() as c:
-        assert known < read_table_revision(c), "the older version works on tables it does not know"
+        assert known < read_table_revision(c), "the older version must meet tables that it does not know"
     client = Client()
 
     old.start()
@@ -147,9 +147,7 @@ def test_posts_are_live_once_while_parts_of_two_versions_work_side_by_side(
         old.stack.await_status(post, "posted", 120)
 
     new.start()
-    client.send(
-        old.stack, "facebook", due=timedelta(seconds=60)
-    )  # due when nothing of the older version is left
+    client.send(old.stack, "facebook", due=timedelta(seconds=60))  # due after the older version has stopped
     for n in range(12):
         client.send(
             (old, new)[n % 2].stack, *(("instagram", "linkedin") if n % 3 else ("facebook", "youtube"))
@@ -170,4 +168,4 @@ def test_posts_are_live_once_while_parts_of_two_versions_work_side_by_side(
                WHERE d.post_id = ANY(CAST(:posts AS uuid[])) AND (m.target = 'unknown' OR d.crashes > 0)""",
             posts=[UUID(post) for post in client.posts],
         )
-    assert not moved, "nothing was doubtful, and no stop was a crash"
+    assert not moved, "a delivery became unknown, or a stop counted as a crash"
