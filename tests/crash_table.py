@@ -62,22 +62,22 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
         "connect.used",
         "connect.answered",
     ),
-    f"{_FLOW}_beside.py::test_a_worker_that_dies_while_time_becomes_work_leaves_one_post": (
+    f"{_FLOW}_outside_publish.py::test_a_worker_that_dies_while_time_becomes_work_leaves_one_post": (
         "delay.released",
         "delay.looks-rung",
         "delay.late",
     ),
-    f"{_FLOW}_beside.py::test_an_upkeep_that_dies_while_it_helps_leaves_one_post": (
+    f"{_FLOW}_outside_publish.py::test_an_upkeep_that_dies_while_it_helps_leaves_one_post": (
         "rescue.moved",
         "rescue.found",
         "resume.committed",
     ),
-    f"{_FLOW}_beside.py::test_a_person_whose_command_dies_after_the_commit_is_heard": (
+    f"{_FLOW}_outside_publish.py::test_a_person_whose_command_dies_after_the_commit_is_heard": (
         "decide.again",
         "decide.resumed",
         "dead_letters.replayed",
     ),
-    f"{_FLOW}_beside.py::test_a_worker_that_dies_with_a_handful_leaves_one_post_of_each": (
+    f"{_FLOW}_outside_publish.py::test_a_worker_that_dies_with_a_handful_leaves_one_post_of_each": (
         "publish.claimed-several",
     ),
     "tests/flow/test_graceful_stop.py::test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once": (

@@ -1,1 +1,1 @@
-"""Benchmarks: each figure stands beside a reference measured in the same run (`python -m tests.bench`)."""
+"""Benchmarks (`python -m tests.bench`): each figure has a reference measured in the same run."""

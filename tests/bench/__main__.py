@@ -1,4 +1,4 @@
-"""`python -m tests.bench [name …] [--json FILE] [--quick]`: measure, say how it goes, print the table."""
+"""Run benchmarks and print a table of figures: `python -m tests.bench [NAME …] [--json FILE] [--quick]`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from tests.bench import cost, deliveries, flushed, footprint, ingest, lateness, reading, slots, streams
+from tests.bench import (
+    cost,
+    deliveries,
+    flushed,
+    footprint,
+    ingest,
+    lateness,
+    neighbours,
+    reading,
+    slots,
+    streams,
+)
 from tests.bench.environment import BenchEnvironment, open_environment
 from tests.bench.figures import Figure
 from tests.bench.machine import CpuUsage, load, machine, warning
@@ -33,15 +44,16 @@ MEASUREMENTS: dict[str, Callable[[BenchEnvironment], Iterator[Figure]]] = {
     "slots": slots.measure,
     "reading": reading.measure,
     "flushed": flushed.measure,
+    "neighbours": neighbours.measure,
 }
 
 
 class MeasurementTimeout(BaseException):
-    """A measurement passed its limit. No Exception, so that nothing on the way takes it for a failure of its own."""
+    """A measurement exceeded its time limit. Not an Exception, so that measured code does not catch it."""
 
 
 def main() -> int:
-    """Exit status: 0, or 1 when a measurement failed (the others are shown all the same)."""
+    """Run the measurements. Return 0, or 1 if one failed; the figures of the others are printed."""
     arguments = _arguments()
     busy, began = load(), time.monotonic()
     when = datetime.now(UTC)
@@ -57,9 +69,10 @@ def main() -> int:
     print("\n" + ", ".join(f"{name} {value}" for name, value in about.items()))
     print(f"load at start {busy:.2f}, now {load():.2f}; {when:%Y-%m-%d %H:%M} UTC, {seconds:.0f} s")
     print(
-        "others used meanwhile: " + ", ".join(f"{name} {cores:.2f} cores" for name, cores in others.items())
+        "CPU used by other programs: "
+        + ", ".join(f"{name} {cores:.2f} cores" for name, cores in others.items())
     )
-    print("\n".join(filter(None, [said, "Quick: too short to quote." * arguments.quick])) + "\n")
+    print("\n".join(filter(None, [said, "Quick run: too short to quote." * arguments.quick])) + "\n")
     print("\n".join(format_lines(found)) + "\n")
     for name in arguments.names or MEASUREMENTS:
         print(f"{name}: {MEANING[name]}")
@@ -81,16 +94,18 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="name", help=f"which; default all: {', '.join(MEASUREMENTS)}"
+        "names", nargs="*", metavar="name", help=f"measurements to run; default: {', '.join(MEASUREMENTS)}"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything into a file, too")
-    parser.add_argument("--quick", action="store_true", help="under two minutes; too short to quote")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures as JSON")
     parser.add_argument(
-        "--posts", type=int, metavar="N", help="posts that `reading` reads among; 10000000: half an hour"
+        "--quick", action="store_true", help="smaller runs, under three minutes; too short to quote"
+    )
+    parser.add_argument(
+        "--posts", type=int, metavar="N", help="number of posts for `reading`; 10000000 takes half an hour"
     )
     arguments = parser.parse_args()
     if wrong := [name for name in arguments.names if name not in MEASUREMENTS]:
-        parser.error(f"there is no measurement {', '.join(wrong)}; there are {', '.join(MEASUREMENTS)}")
+        parser.error(f"unknown measurement {', '.join(wrong)}; choose from {', '.join(MEASUREMENTS)}")
     return arguments
 
 
@@ -105,8 +120,8 @@ def _run_measurements(
         _log(f"{name} …")
         try:
             with _time_limit(limit):
-                found.extend(MEASUREMENTS[name](environment))  # what came before a failure is kept
-        except (Exception, MeasurementTimeout) as error:  # noqa: BLE001  said below; the other measurements are worth having
+                found.extend(MEASUREMENTS[name](environment))  # figures before a failure are kept
+        except (Exception, MeasurementTimeout) as error:  # noqa: BLE001  reported below; the other measurements continue
             failed[name] = f"{type(error).__name__}: {error}"
             _log(f"  FAILED: {failed[name]}")
         ended = CpuUsage.now()
@@ -117,10 +132,10 @@ def _run_measurements(
 
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """Breaks off what takes longer; what was started is ended on the way out."""
+    """Raise MeasurementTimeout in the block after *seconds*; context managers stop what it started."""
 
     def late(_number: int, _frame: FrameType | None) -> None:
-        raise MeasurementTimeout(f"It was broken off after {seconds:g} s.")
+        raise MeasurementTimeout(f"The measurement was stopped after {seconds:g} s.")
 
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)

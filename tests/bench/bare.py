@@ -1,4 +1,4 @@
-"""Bare Celery on the same broker and pool: how fast it drains no-op tasks, and how late it runs one with an ETA."""
+"""Reference: bare Celery on the same broker and pool. Rate of no-op tasks, and lateness of tasks with an ETA."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.rate_buckets import create_redis_client
 from tests.bench.environment import BenchEnvironment, await_workers
 from tests.bench.figures import InvalidMeasurement
 from tests.bench.noop import LATE
-from tests.bench.processes import Reading
+from tests.bench.processes import CpuReading
 from tests.stack import Stack, until
 
 QUEUE = "publish.tiktok"
@@ -28,17 +28,17 @@ AHEAD = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Drain:
-    """How no-op tasks went: tasks a second, and CPU milliseconds a task by part."""
+class Throughput:
+    """Tasks or deliveries a second, and CPU milliseconds of each by part."""
 
-    whole: float
+    overall: float
     steady: float
     cpu: dict[str, float]
 
 
 @contextmanager
 def bare_workers(stack: Stack, command: list[str], number: int) -> Iterator[list[str]]:
-    """Workers with this command line (a real worker's, with the app of `noop`); the real ones must be gone."""
+    """Run workers with this command line (a real worker's, with the app of `noop`); stop the real ones first."""
     names = [f"bare-{n}" for n in range(number)]
     for name in names:
         hosted = [f"{name}@%h" if "@" in word else word for word in command]
@@ -51,30 +51,30 @@ def bare_workers(stack: Stack, command: list[str], number: int) -> Iterator[list
 
 def drain(
     environment: BenchEnvironment, stack: Stack, command: list[str], workers: int, number: int
-) -> Drain:
-    """Puts all tasks before running workers at one moment, and watches them go."""
+) -> Throughput:
+    """Give running workers all no-op tasks at one moment, and measure until the last is done."""
     client, app = _broker(stack)
     client.flushdb()
     _send_tasks(app, number)
-    client.rename(QUEUE, ASIDE)  # a list nobody reads, until one command makes it the queue
+    client.rename(QUEUE, ASIDE)  # no worker reads this list, until one command renames it to the queue
     with bare_workers(stack, command, workers):
         parts = environment.processes(stack)
-        first = Reading.of(parts)
+        first = CpuReading.of(parts)
         since = time.monotonic()
         client.rename(ASIDE, QUEUE)
         seen = _watch(client, since + 60)
-        spent = first.spent(Reading.of(parts))
+        spent = first.spent(CpuReading.of(parts))
     app.close()
     begun, nearly = (next(s for s in seen if s[1] <= number * share) for share in (0.9, 0.1))
-    return Drain(
-        whole=number / (seen[-1][0] - since),
+    return Throughput(
+        overall=number / (seen[-1][0] - since),
         steady=(begun[1] - nearly[1]) / (nearly[0] - begun[0]),
         cpu={name: used * 1000 / number for name, used in spent.items()},
     )
 
 
 def measure_lateness(stack: Stack, number: int) -> list[float]:
-    """Seconds by which the running workers are late with tasks that carry an ETA, one at a time."""
+    """Return the lateness in seconds of tasks with an ETA, sent one at a time to the running workers."""
     client, app = _broker(stack)
     client.delete(LATE)
     for n in range(number):
@@ -102,7 +102,7 @@ def _send_tasks(app: Celery, number: int) -> None:
 
 
 def _watch(client: Redis, end: float) -> list[tuple[float, int]]:
-    """(moment, tasks not done yet) until there is none."""
+    """Return (time, unfinished tasks) until there is none. Raises InvalidMeasurement after *end*."""
     seen: list[tuple[float, int]] = []
     while time.monotonic() < end:
         with client.pipeline() as ask:
@@ -113,4 +113,4 @@ def _watch(client: Redis, end: float) -> list[tuple[float, int]]:
         if not seen[-1][1]:
             return seen
         time.sleep(POLL)
-    raise InvalidMeasurement(f"After a minute {seen[-1][1]} no-op tasks were still not done.")
+    raise InvalidMeasurement(f"After a minute {seen[-1][1]} no-op tasks were unfinished.")

@@ -1,4 +1,4 @@
-"""CPU milliseconds per delivery of every post kind, by process, beside those of a no-op task."""
+"""Measure CPU milliseconds per delivery of every post kind, by process. Reference: a no-op task."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from tests.bench.bare import drain
 from tests.bench.environment import BenchEnvironment, read_command, replace_word, start_workers
 from tests.bench.figures import Figure, InvalidMeasurement
-from tests.bench.kinds import TIKTOK_PHOTO, Kind, list_measurable
-from tests.bench.post_factory import accounts, await_published, create_posts, make_due, warm_up
-from tests.bench.processes import Reading, await_idle, measure_cores
+from tests.bench.kinds import TIKTOK_PHOTO, PostKind, list_measurable
+from tests.bench.post_factory import await_published, connect_accounts, create_posts, make_due, warm_up
+from tests.bench.processes import CpuReading, await_idle, measure_cores
 from tests.stack import Stack
 
 ACCOUNTS = 20
@@ -20,7 +20,7 @@ WORKER = "publish-0"
 
 
 def measure(environment: BenchEnvironment) -> Iterator[Figure]:
-    """Every kind that has an adapter and a stand-in, one after the other on one stack."""
+    """Measure every kind that has an adapter and a sandbox platform, one after the other on one stack."""
     number = environment.scale.of_a_kind
     with environment.stack(look_early=True) as stack:
         start_workers(stack, 1)
@@ -36,7 +36,7 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
             try:
                 spent[kind.name] = _measure_kind(stack, kind, parts, idle, number)
                 environment.log(f"  {kind.name}: {_describe(spent[kind.name])} ms")
-            except Exception as error:  # noqa: BLE001   # the other kinds are worth having; said at the end
+            except Exception as error:  # noqa: BLE001   # the other kinds continue; reported at the end
                 failed.append(f"{kind.name}: {error!r}")
                 environment.log(f"  {failed[-1]}")
         command = replace_word(read_command(stack, WORKER), "pipeline.worker.app", "tests.bench.noop:app")
@@ -57,16 +57,16 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
 
 
 def _measure_kind(
-    stack: Stack, kind: Kind, parts: Mapping[str, int], idle: Mapping[str, float], number: int
+    stack: Stack, kind: PostKind, parts: Mapping[str, int], idle: Mapping[str, float], number: int
 ) -> dict[str, float]:
-    """CPU milliseconds per delivery by part, less what the idle stack uses in the same time."""
-    mine = accounts(stack, kind, ACCOUNTS)
+    """Return CPU milliseconds per delivery by part, less what the idle stack uses in the same time."""
+    mine = connect_accounts(stack, kind, ACCOUNTS)
     create_posts(stack, kind, mine, [datetime.now(UTC) + timedelta(hours=1)] * number, word=kind.name)
     live = len(stack.ledger())
     make_due(stack, SOON)
-    first = Reading.of(parts)
+    first = CpuReading.of(parts)
     await_published(stack, kind.name, number, LONGEST)
-    spent = first.spent(Reading.of(parts), idle)
+    spent = first.spent(CpuReading.of(parts), idle)
     if (new := len(stack.ledger()) - live) != number:
         raise InvalidMeasurement(f"{kind.name}: {new} went live, not {number}.")
     return {name: used * 1000 / number for name, used in spent.items()}

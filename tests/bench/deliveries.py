@@ -1,4 +1,4 @@
-"""Deliveries a second, end to end, beside no-op tasks on the same pool and broker."""
+"""Measure deliveries a second, end to end. Reference: no-op tasks on the same pool and broker."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from pipeline.store.database import rows
-from tests.bench.bare import Drain, drain
+from tests.bench.bare import Throughput, drain
 from tests.bench.environment import BenchEnvironment, read_command, replace_word, start_workers
 from tests.bench.figures import Figure, InvalidMeasurement, compute_rate, compute_steady_rate
 from tests.bench.kinds import TIKTOK_PHOTO
-from tests.bench.post_factory import WARM_UP, accounts, await_published, create_posts, make_due, warm_up
-from tests.bench.processes import Reading, await_idle
+from tests.bench.post_factory import (
+    WARM_UP,
+    await_published,
+    connect_accounts,
+    create_posts,
+    make_due,
+    warm_up,
+)
+from tests.bench.processes import CpuReading, await_idle
 from tests.stack import Stack
 
 ACCOUNTS = 50
@@ -20,17 +27,17 @@ WORD = "throughput"
 SOON = timedelta(seconds=2)
 LONGEST = 90.0
 LEAST = 300
-"""Deliveries a second that are promised on two cores."""
+"""Target in deliveries a second on two cores."""
 
 
 def measure(environment: BenchEnvironment) -> Iterator[Figure]:
-    """With each number of worker processes."""
+    """Measure with each number of worker processes."""
     for workers in environment.scale.workers:
         with environment.stack(look_early=True) as stack:
             create_posts(
                 stack,
                 TIKTOK_PHOTO,
-                accounts(stack, TIKTOK_PHOTO, ACCOUNTS),
+                connect_accounts(stack, TIKTOK_PHOTO, ACCOUNTS),
                 [datetime.now(UTC) + timedelta(hours=1)] * environment.scale.deliveries,
                 word=WORD,
             )
@@ -43,38 +50,38 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
                 stack.kill(name)
             bare = drain(environment, stack, command, workers, environment.scale.deliveries)
             environment.log(
-                f"  {workers} bare: {bare.whole:.0f}/s, steady {bare.steady:.0f}/s; {_describe_cpu(bare.cpu)}"
+                f"  {workers} bare: {bare.overall:.0f}/s, steady {bare.steady:.0f}/s; {_describe_cpu(bare.cpu)}"
             )
         yield from _figures(workers, ours, bare)
 
 
-def _publish(environment: BenchEnvironment, stack: Stack) -> Drain:
+def _publish(environment: BenchEnvironment, stack: Stack) -> Throughput:
     stack.start("beat", "pipeline.cli", "beat")
     await_idle(stack.parts["beat"].pid)
     warm_up(stack, TIKTOK_PHOTO)
     parts = environment.processes(stack)
     due = make_due(stack, SOON)
-    first = Reading.of(parts)
+    first = CpuReading.of(parts)
     number = environment.scale.deliveries
     await_published(stack, WORD, number, LONGEST)
-    spent = first.spent(Reading.of(parts))
+    spent = first.spent(CpuReading.of(parts))
     _judge(stack, number)
     with stack.context.database.once() as c:
         published = [
             r.published_at.timestamp()
             for r in rows(c, "SELECT published_at FROM deliveries WHERE due_at = :due", due=due)
         ]
-    found = Drain(
-        whole=compute_rate(due.timestamp(), published),
+    found = Throughput(
+        overall=compute_rate(due.timestamp(), published),
         steady=compute_steady_rate(published),
         cpu={name: used * 1000 / number for name, used in spent.items()},
     )
-    environment.log(f"  {found.whole:.0f}/s, steady {found.steady:.0f}/s; {_describe_cpu(found.cpu)}")
+    environment.log(f"  {found.overall:.0f}/s, steady {found.steady:.0f}/s; {_describe_cpu(found.cpu)}")
     return found
 
 
 def _judge(stack: Stack, number: int) -> None:
-    """The sandbox's ledger has every post once. Raises Unsound."""
+    """Raise InvalidMeasurement unless the sandbox's ledger has every post once."""
     live = Counter(str(line["caption"]) for line in stack.ledger() if line["caption"] != f"{WARM_UP} 0")
     expected = Counter(f"{WORD} {n}" for n in range(number))
     if live != expected:
@@ -84,13 +91,13 @@ def _judge(stack: Stack, number: int) -> None:
         )
 
 
-def _figures(workers: int, ours: Drain, bare: Drain) -> Iterator[Figure]:
+def _figures(workers: int, ours: Throughput, bare: Throughput) -> Iterator[Figure]:
     plural = "s" * (workers > 1)
     yield Figure(
         name=f"deliveries, {workers} worker{plural}, due to last",
-        value=ours.whole,
+        value=ours.overall,
         unit="/s",
-        reference=bare.whole,
+        reference=bare.overall,
         against="bare Celery no-op tasks",
         target=f"at least {LEAST}/s on two cores",
         detail=f"{_describe_cpu(ours.cpu)}",

@@ -1,4 +1,4 @@
-"""What measurements stand on: engines of this run, and fresh stacks on them, durable or not measured at all."""
+"""Environment of the measurements: the run's engines, and new stacks on them, whose durability is checked."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ ROOT = Path(__file__).parents[2]
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 LIFTED = {"SLIPWAY_SANDBOX__LIFTED": "true"}
 LOOK_EARLY = {"SLIPWAY_PUBLISH__LOOK_FIRST": "0.1"}
-"""Asks how a publish went after a tenth of a second, not after the platform's five or more: waiting is no work."""
+"""Look at a publish after 0.1 s, not after the platform's five or more: waiting is not work."""
 READY = 40.0
-"""Seconds a part gets until it answers."""
+"""Seconds a part may take to answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BenchEnvironment:
-    """One run's engines, its size, and where progress is told."""
+    """Engines and scale of a run; ``log`` reports progress."""
 
     engines: Engines
     scale: Scale
@@ -40,7 +40,7 @@ class BenchEnvironment:
 
     @contextmanager
     def stack(self, *, lifted: bool = True, look_early: bool = False) -> Iterator[Stack]:
-        """A fresh database and broker, the instant sandbox without quotas, and a workspace with a key."""
+        """Yield a stack with a new database, an empty broker, the instant sandbox without quotas, and a workspace."""
         folder = Path(tempfile.mkdtemp(prefix="stack-", dir=self.engines.folder))
         client = self.engines.valkey.client()
         client.flushall()
@@ -55,7 +55,7 @@ class BenchEnvironment:
                 yield stack
 
     def processes(self, stack: Stack) -> dict[str, int]:
-        """Process ids of the stack's parts and its engines, by name."""
+        """Return name -> process id of the stack's parts and engines."""
         engines = {"postgres": self.engines.postgres.child, "valkey": self.engines.valkey.child}
         return {name: part.pid for name, part in stack.parts.items() if part.poll() is None} | {
             name: child.pid for name, child in engines.items() if child is not None
@@ -64,7 +64,7 @@ class BenchEnvironment:
 
 @contextmanager
 def open_environment(scale: Scale, log: Callable[[str], None]) -> Iterator[BenchEnvironment]:
-    """Engines for a run; gone with all they stored when it ends."""
+    """Start the engines of a run; stop them and delete their data afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="slipway-bench-", dir="/tmp"))
     try:
         with ExitStack() as started:
@@ -76,17 +76,15 @@ def open_environment(scale: Scale, log: Callable[[str], None]) -> Iterator[Bench
 
 
 def assert_durable(stack: Stack) -> None:
-    """Raises Unsound unless a commit of the system under test waits for the disk, as seen on its own connection."""
+    """Raise InvalidMeasurement unless commits on the system's own connection wait for the disk."""
     with stack.context.database.begin() as c:
         found = {name: getattr(row(c, f"SHOW {name}"), name) for name in DURABLE}
     if off := [name for name, value in found.items() if value != "on"]:
-        raise InvalidMeasurement(
-            f"PostgreSQL runs with {', '.join(off)} off: its figures would be worth nothing."
-        )
+        raise InvalidMeasurement(f"PostgreSQL runs with {', '.join(off)} off: its figures would be invalid.")
 
 
 def start_workers(stack: Stack, number: int, group: str = "publish") -> list[str]:
-    """Workers as `slipway worker` starts them; returns their names once each answers a ping."""
+    """Start workers by `slipway worker`; return their names once each answers a ping."""
     names = [f"{group}-{n}" for n in range(number)]
     for name in names:
         stack.start(name, "pipeline.cli", "worker", group, "--name", f"{name}@%h")
@@ -95,7 +93,7 @@ def start_workers(stack: Stack, number: int, group: str = "publish") -> list[str
 
 
 def read_command(stack: Stack, name: str) -> list[str]:
-    """What a running part was started with, from its module's name on."""
+    """Return the command line of a running part, from its module's name on."""
     words = psutil.Process(stack.parts[name].pid).cmdline()
     if "-m" in words:
         return words[words.index("-m") + 1 :]
@@ -106,14 +104,14 @@ def read_command(stack: Stack, name: str) -> list[str]:
 
 
 def replace_word(words: list[str], old: str, new: str) -> list[str]:
-    """The same command line with one word of it replaced: what is compared differs in nothing else."""
+    """Return the command line with one word replaced, so that the two sides of a comparison differ in nothing else."""
     if old not in words:
-        raise InvalidMeasurement(f"{old} is not in {words}: there is nothing to compare with.")
+        raise InvalidMeasurement(f"{old} is not in {words}: there is no reference to start.")
     return [new if word == old else word for word in words]
 
 
 def await_workers(stack: Stack, names: list[str]) -> None:
-    """Waits until each of these Celery workers answers. Raises Unsound with its last words when it does not."""
+    """Wait until each of these Celery workers answers. Raises InvalidMeasurement with the end of its log."""
     app = create_celery_app(stack.context.settings)
     end = time.monotonic() + READY
     try:
@@ -128,6 +126,6 @@ def await_workers(stack: Stack, names: list[str]) -> None:
 
 
 def list_silent(app: Celery, names: list[str]) -> list[str]:
-    """Those who do not answer within a second."""
+    """Return the workers that do not answer within a second."""
     answers = {node.partition("@")[0] for answer in app.control.ping(timeout=1) or () for node in answer}
     return [name for name in names if name not in answers]

@@ -1,4 +1,4 @@
-"""What a measurement hands back: figures, each with its reference of the same run, and the arithmetic behind them."""
+"""Figures that a measurement yields, each with its reference, and their arithmetic."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Figure:
     unit: str
     reference: float | None = None
     against: str = ""
-    """What the reference is, in a few words."""
+    """Description of the reference."""
     detail: str = ""
-    """What belongs to it and is no figure of its own."""
+    """Further numbers, printed below the figure."""
     target: str = ""
 
     @property
@@ -28,23 +28,23 @@ class Figure:
 
 
 class InvalidMeasurement(Exception):
-    """A measurement that must not be believed: something was lost, doubled, refused, or not durable."""
+    """A measurement is invalid: something was lost, doubled, refused, or not durable."""
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The nearest-rank percentile; ``share`` is in 0..1. Of fewer than 100 values the 0.99 one is the largest."""
+    """Return the nearest-rank percentile; *share* is in 0..1. Of fewer than 100 values, 0.99 is the largest."""
     if not values:
-        raise InvalidMeasurement("There is nothing to take a percentile of.")
+        raise InvalidMeasurement("There are no values for a percentile.")
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def compute_rate(since: float, moments: Sequence[float]) -> float:
-    """Events a second from ``since`` to the last one."""
+    """Return events a second from *since* to the last one."""
     return len(moments) / (max(moments) - since)
 
 
 def compute_steady_rate(moments: Sequence[float]) -> float:
-    """Events a second between the tenth and the ninetieth per cent of them: without start and tail."""
+    """Return events a second between the 10th and 90th per cent of them, without start and tail."""
     ordered = sorted(moments)
     first, last = len(ordered) // 10, len(ordered) * 9 // 10 - 1
     return (last - first) / (ordered[last] - ordered[first])

@@ -1,4 +1,4 @@
-"""How late posts are when the broker forgets everything while a hundred thousand wait."""
+"""Measure how late posts are after a FLUSHALL of the broker, with a hundred thousand posts waiting."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from pipeline.store.database import rows
 from tests.bench.environment import BenchEnvironment, start_workers
 from tests.bench.figures import Figure, InvalidMeasurement, percentile
 from tests.bench.kinds import TIKTOK_PHOTO
-from tests.bench.post_factory import accounts, await_published, create_posts, warm_up
+from tests.bench.post_factory import await_published, connect_accounts, create_posts, warm_up
 from tests.bench.scale import FULL
 from tests.stack import Stack
 
 WAITING, QUICKLY = 100_000, 5_000
 STREAM, BURST = 200, 200
-"""Posts due one after the other, and at one moment: the flush comes while the queue holds most of the latter."""
+"""Posts due one after the other, and posts due at one moment: the flush drops most messages of the latter."""
 INTERVAL, FIRST, MIDDLE, AFTER = 0.15, 6.0, 10.0, 0.3
 """Seconds: between two posts of the stream, until the first, from there to the burst, from there to the flush."""
 ACCOUNTS = 50
 
 
 def measure(environment: BenchEnvironment) -> Iterator[Figure]:
-    """Lateness of what came after the flush, and of what stood in the queues when it came."""
+    """Measure the lateness of posts due after the flush, and of those that were queued when it happened."""
     number = WAITING if environment.scale is FULL else QUICKLY
     with environment.stack(look_early=True) as stack:
         start_workers(stack, 1)
         start_workers(stack, 1, "upkeep")
         stack.start("beat", "pipeline.cli", "beat")
         warm_up(stack, TIKTOK_PHOTO)
-        mine = accounts(stack, TIKTOK_PHOTO, ACCOUNTS)
+        mine = connect_accounts(stack, TIKTOK_PHOTO, ACCOUNTS)
         far = datetime.now(UTC) + timedelta(days=30)
         create_posts(stack, TIKTOK_PHOTO, mine, [far], word="waiting")
         _multiply(stack, number - 1)
@@ -69,7 +69,7 @@ RETURNING 1
 
 
 def _multiply(stack: Stack, number: int) -> None:
-    """As many more like the one that waits; none of them is ever sent, so none needs files of its own."""
+    """Copy the waiting post *number* times. The copies are never sent, so they share its media."""
     with stack.context.database.begin() as c:
         rows(c, _MULTIPLY, number=number)
     with stack.context.database.once() as c:  # what autovacuum does within a minute on a running system
@@ -77,8 +77,8 @@ def _multiply(stack: Stack, number: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Run:
-    """Seconds from due to arm of what was due after the moment of the flush, and of what had not gone out by then."""
+class _Lateness:
+    """Seconds from due to arm: of posts due after the flush, and of earlier ones that were not yet armed."""
 
     after: Sequence[float]
     before: Sequence[float]
@@ -87,8 +87,8 @@ class _Run:
 
 def _run(
     environment: BenchEnvironment, stack: Stack, mine: Sequence[UUID], word: str, *, flush: bool
-) -> _Run:
-    """A stream and a burst in its middle, and the broker forgetting everything right after that, or not."""
+) -> _Lateness:
+    """Publish a stream of posts with a burst in its middle, and flush the broker right after the burst if *flush*."""
     lead = stack.context.adapters[Platform.TIKTOK].capabilities.prepare_lead
     start = datetime.now(UTC) + timedelta(seconds=FIRST)
     burst = start + timedelta(seconds=MIDDLE)
@@ -106,10 +106,10 @@ def _run(
     await_published(stack, word, STREAM + BURST, 75)
     if len({str(x["caption"]) for x in stack.ledger()}) != len(stack.ledger()):
         raise InvalidMeasurement("A post went live twice.")
-    return _late(stack, word, moment, lost)
+    return _read_lateness(stack, word, moment, lost)
 
 
-def _late(stack: Stack, word: str, moment: datetime, lost: int) -> _Run:
+def _read_lateness(stack: Stack, word: str, moment: datetime, lost: int) -> _Lateness:
     with stack.context.database.once() as c:
         done = rows(
             c,
@@ -122,4 +122,4 @@ def _late(stack: Stack, word: str, moment: datetime, lost: int) -> _Run:
     late = [((r.armed_at - r.due_at).total_seconds(), r.due_at > moment) for r in done]
     if any(seconds < 0 for seconds, _ in late):
         raise InvalidMeasurement("A post was early.")
-    return _Run(after=[s for s, new in late if new], before=[s for s, new in late if not new], lost=lost)
+    return _Lateness(after=[s for s, new in late if new], before=[s for s, new in late if not new], lost=lost)

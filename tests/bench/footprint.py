@@ -1,4 +1,4 @@
-"""Memory and idle CPU of everything that `slipway up` starts, beside the two engines of this run alone."""
+"""Measure memory and idle CPU of all processes of `slipway up`. Reference: the two engines of this run alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ALL = "everything"
 
 
 def measure(environment: BenchEnvironment) -> Iterator[Figure]:
-    """Started in a folder of its own on free ports, left alone, then read part by part."""
+    """Start `slipway up` in a new folder on free ports, let it idle, then read each part."""
     engines = {
         name: child.pid
         for name, child in (
@@ -39,10 +39,8 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
     bare = [memory(pid) for pid in engines.values()]
     bare_cpu = measure_cores(engines, environment.scale.settle)
     with _up() as (up, folder):
-        environment.log("  it is up; left alone")
-        time.sleep(
-            environment.scale.settle
-        )  # an idle system is what is measured: first sweeps and pulses are over
+        environment.log("  `slipway up` runs; idling")
+        time.sleep(environment.scale.settle)  # the first sweeps are over: the measured system is idle
         parts = _parts(up, folder)
         cpu = measure_cores(parts, environment.scale.footprint)
         held = {name: memory(pid) for name, pid in parts.items()}
@@ -77,7 +75,7 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
 
 
 def _by_part(values: Mapping[str, float], digits: int) -> str:
-    """Largest first; the supervisor itself is what is left when its parts are taken from the whole."""
+    """List the parts, largest first; the supervisor is the total less its parts."""
     parts = {name: value for name, value in values.items() if name != ALL}
     parts["supervisor"] = values[ALL] - sum(parts.values())
     return ", ".join(f"{n} {v:.{digits}f}" for n, v in sorted(parts.items(), key=lambda x: -x[1]))
@@ -85,7 +83,7 @@ def _by_part(values: Mapping[str, float], digits: int) -> str:
 
 @contextmanager
 def _up() -> Iterator[tuple[int, Path]]:
-    """`slipway up --json`, up; its process id and its folder. Nothing of it is left afterwards, or Unsound."""
+    """Run `slipway up --json`; yield its process id and folder. Raises InvalidMeasurement if a process is left."""
     with tempfile.TemporaryDirectory(prefix="slipway-up-", dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
@@ -123,7 +121,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _is_up(up: subprocess.Popen[bytes], folder: Path) -> bool:
-    """Whether its summary is there: everything runs."""
+    """Return whether its summary is printed: everything runs."""
     if up.poll() is not None:
         raise InvalidMeasurement(f"`slipway up` ended with status {up.returncode}: {_read_errors(folder)}")
     return (folder / "out").read_bytes().endswith(b"\n")
@@ -134,6 +132,6 @@ def _read_errors(folder: Path) -> str:
 
 
 def _parts(up: int, folder: Path) -> dict[str, int]:
-    """Process ids by name, from the notes that the supervisor keeps of its parts; and itself with all of them."""
+    """Return name -> process id, from the supervisor's run files, plus the supervisor as ``ALL``."""
     notes = sorted((folder / "run").glob("*.json"))
     return {note.stem: int(json.loads(note.read_text())["pid"]) for note in notes} | {ALL: up}

@@ -1,4 +1,4 @@
-"""Durable `POST /posts` a second, beside the same endpoint without its commit, and without storing at all."""
+"""Measure durable `POST /posts` a second. References: the same endpoint rolled back, and without storing."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from tests.bench.environment import READY, ROOT, BenchEnvironment, read_command,
 from tests.bench.figures import Figure, InvalidMeasurement, percentile
 from tests.bench.kinds import TIKTOK_PHOTO
 from tests.bench.load import LoadOrder, Report
-from tests.bench.post_factory import accounts, store_checks
+from tests.bench.post_factory import connect_accounts, store_checks
 from tests.bench.processes import await_idle
 from tests.stack import Stack, until
 
 ACCOUNTS = 200
 LOG_FILES = 64
-"""Of PostgreSQL's write-ahead log: as many as it keeps between two checkpoints (``max_wal_size``, 1 GB)."""
+"""WAL files that PostgreSQL keeps between two checkpoints (``max_wal_size``, 1 GB)."""
 REFERENCES = {"uncommitted": "rolled back, not committed", "unstored": "storing statement left out"}
 BUSY = 0.6
-"""Cores: a client that used more may have been what was measured."""
+"""Cores: a client that used more may have been the bottleneck."""
 
 
 def measure(environment: BenchEnvironment) -> Iterator[Figure]:
-    """At each number of clients and of API processes; and once with posts that are due at once."""
+    """Measure at each number of clients and API processes, and once with posts that are due at once."""
     with environment.stack(lifted=False) as stack:
         store_checks(stack, TIKTOK_PHOTO)
-        mine = [str(identity) for identity in accounts(stack, TIKTOK_PHOTO, ACCOUNTS)]
+        mine = [str(identity) for identity in connect_accounts(stack, TIKTOK_PHOTO, ACCOUNTS)]
         _fill_wal_files(stack)
         for processes in environment.scale.processes:
             yield from _measure_processes(environment, stack, mine, processes)
 
 
 def _fill_wal_files(stack: Stack) -> None:
-    """Makes the server one that has been in use: its log goes into files that are there, and are used again.
+    """Create the WAL files that a server in use recycles.
 
-    A new one makes each of them (16 MiB of zeros, to the disk), which holds everybody up for 50 ms, a second of posts.
+    A new server creates each of them (16 MiB of zeros, to the disk), which delays all commits by 50 ms.
     """
     with stack.context.database.once() as c:
         for _ in range(LOG_FILES):
@@ -55,7 +55,7 @@ def _measure_processes(
     loads = [(clients, False) for clients in environment.scale.clients] + [
         (max(environment.scale.clients), True)
     ] * (processes == 1)
-    # as `slipway api` serves, and then the same command line with other apps
+    # first as `slipway api` serves, then the same command line with other apps
     stack.start("api", "pipeline.cli", "api", SLIPWAY_API__PROCESSES=str(processes))
     durable = [
         _run(environment, stack, mine, *load, app="api") for load in _await_server(stack, "api", loads)
@@ -93,7 +93,7 @@ def _figure(load: tuple[int, bool], processes: int, ours: Report, reference: Rep
 
 
 def _await_server(stack: Stack, part: str, loads: list[tuple[int, bool]]) -> list[tuple[int, bool]]:
-    """The loads, once all the server's processes have started, not only the one that answers."""
+    """Wait until all processes of the server have started, not only the one that answers; return the loads."""
     until(lambda: _is_up(f"{stack.api}/healthz") or None, READY, lambda: f"{part} does not answer")
     await_idle(stack.parts[part].pid)
     return loads
@@ -109,7 +109,7 @@ def _is_up(url: str) -> bool:
 def _run(
     environment: BenchEnvironment, stack: Stack, mine: list[str], clients: int, immediate: bool, *, app: str
 ) -> Report:
-    """One run of the load client. Raises Unsound unless every answer was 201 and the table agrees with the answers."""
+    """Run the load client once. Raises InvalidMeasurement unless all answers are 201 and match the table."""
     order = LoadOrder(
         host="127.0.0.1",
         port=stack.ports[2],
@@ -126,7 +126,7 @@ def _run(
     report = _load(order)
     stored = _stored(stack) - before
     if report.refused:
-        raise InvalidMeasurement(f"{report.refused} posts were not taken; the first: {report.first_refusal}")
+        raise InvalidMeasurement(f"{report.refused} posts were refused; the first: {report.first_refusal}")
     if stored != (report.accepted if app == "api" else 0):
         raise InvalidMeasurement(
             f"{report.accepted} posts were answered with 201 and {stored} are in the table."

@@ -1,4 +1,4 @@
-"""The table of post kinds that are measured; a new one is a line."""
+"""Post kinds that are measured; a new kind is one line of ``KINDS``."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from tests.stack import Stack
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kind:
-    """A kind of post: samples of the sandbox's media host, and the options it takes."""
+class PostKind:
+    """A kind of post: its sample files on the sandbox's media host, and its options."""
 
     name: str
     account: str
-    """Platform as the sandbox's control calls it."""
+    """The sandbox's name of the platform."""
     files: tuple[str, ...]
     post_options: Mapping[Platform, Mapping[str, Any]] = field(default_factory=dict)
     options: Mapping[str, Any] | None = None
-    """What the sandbox is to furnish the account with; its answer says what our settings of the account are then."""
+    """Options of the account in the sandbox; its answer contains the account's settings."""
 
     @property
     def platform(self) -> str:
-        """Platform as the registry calls it."""
+        """The registry's name of the platform."""
         return self.account.partition("_")[0]
 
     @property
     def purpose(self) -> Purpose:
-        """What its files are checked as."""
+        """Purpose of the checks of its files."""
         return "video" if self.files[0].endswith(".mp4") else "image"
 
     def media(self, stack: Stack) -> dict[str, Any]:
-        """The request's media."""
+        """Return the ``media`` of a request."""
         urls = [stack.media(name) for name in self.files]
         return (
             {"type": "video", "url": urls[0]}
@@ -49,29 +49,29 @@ PHOTO = ("sample-1.jpg",)
 PHOTOS = ("sample-1.jpg", "sample-2.jpg", "sample-3.jpg")
 VIDEO = ("sample.mp4",)
 
-TIKTOK_PHOTO = Kind(name="tiktok photo", account="tiktok", files=PHOTO)
+TIKTOK_PHOTO = PostKind(name="tiktok photo", account="tiktok", files=PHOTO)
 KINDS = (
-    Kind(name="tiktok video", account="tiktok", files=VIDEO),
+    PostKind(name="tiktok video", account="tiktok", files=VIDEO),
     TIKTOK_PHOTO,
-    Kind(
+    PostKind(
         name="tiktok draft",
         account="tiktok",
         files=PHOTO,
         post_options={Platform.TIKTOK: {"post_mode": "MEDIA_UPLOAD"}},
     ),
-    Kind(name="instagram image", account="instagram", files=PHOTO),
-    Kind(name="instagram reel", account="instagram", files=VIDEO),
-    Kind(name="instagram carousel", account="instagram", files=PHOTOS),
-    Kind(name="facebook photo", account="facebook", files=PHOTO),
-    Kind(name="facebook video", account="facebook", files=VIDEO),
-    Kind(name="youtube video", account="youtube", files=VIDEO),
-    Kind(name="pinterest image", account="pinterest", files=PHOTO, options={"default_board": True}),
-    Kind(name="linkedin image", account="linkedin", files=PHOTO),
+    PostKind(name="instagram image", account="instagram", files=PHOTO),
+    PostKind(name="instagram reel", account="instagram", files=VIDEO),
+    PostKind(name="instagram carousel", account="instagram", files=PHOTOS),
+    PostKind(name="facebook photo", account="facebook", files=PHOTO),
+    PostKind(name="facebook video", account="facebook", files=VIDEO),
+    PostKind(name="youtube video", account="youtube", files=VIDEO),
+    PostKind(name="pinterest image", account="pinterest", files=PHOTO, options={"default_board": True}),
+    PostKind(name="linkedin image", account="linkedin", files=PHOTO),
 )
 
 
-def list_measurable(most: int) -> list[Kind]:
-    """Those whose platform has both an adapter and a stand-in; at most so many of a platform."""
+def list_measurable(most: int) -> list[PostKind]:
+    """Return the kinds whose platform has an adapter and a sandbox, at most *most* per platform."""
     adapters = {str(platform) for platform in ADAPTERS}
     there = [kind for kind in KINDS if kind.platform in adapters and kind.account in PLATFORMS]
     return [

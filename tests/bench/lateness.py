@@ -1,4 +1,4 @@
-"""How late one post is on an idle system, beside a bare Celery task with an ETA."""
+"""Measure how late single posts are on an idle system. Reference: a bare Celery task with an ETA."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from tests.bench.bare import bare_workers, measure_lateness
 from tests.bench.environment import BenchEnvironment, read_command, replace_word, start_workers
 from tests.bench.figures import Figure, InvalidMeasurement, percentile
 from tests.bench.kinds import TIKTOK_PHOTO
-from tests.bench.post_factory import accounts, await_published, create_posts, warm_up
+from tests.bench.post_factory import await_published, connect_accounts, create_posts, warm_up
 from tests.bench.processes import await_idle
 from tests.stack import Stack
 
 ACCOUNTS = 20
 INTERVAL = 1.0
-"""Seconds from one post's moment to the next's, give or take four tenths: they never meet."""
+"""Mean seconds between two due times, with a jitter of 0.4: posts never overlap."""
 FIRST = 5.0
 WORD = "lateness"
 MOST = 500
 SETTLED = "published in our ledger"
-"""After the platform was asked how it went, five seconds later at the earliest: not comparable with a task."""
+"""Stored after a look, five seconds later at the earliest: not comparable with a task."""
 
 
 def measure(environment: BenchEnvironment) -> Iterator[Figure]:
-    """To the platform's ledger, to the arming right before the visible call, and to our own word of it."""
+    """Measure from due to the sandbox's ledger, to arm, and to the stored state ``published``."""
     with environment.stack() as stack:
         names = [*start_workers(stack, 1), *start_workers(stack, 1, "upkeep")]
         stack.start("beat", "pipeline.cli", "beat")
@@ -44,9 +44,9 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
 
 
 def _lateness(environment: BenchEnvironment, stack: Stack) -> dict[str, list[float]]:
-    """Seconds from due to each of the three, of every post."""
+    """Return the seconds from due to each of the three, for every post."""
     number = environment.scale.late_posts
-    mine = accounts(stack, TIKTOK_PHOTO, ACCOUNTS)
+    mine = connect_accounts(stack, TIKTOK_PHOTO, ACCOUNTS)
     lead = stack.context.adapters[Platform.TIKTOK].capabilities.prepare_lead
     start = datetime.now(UTC) + timedelta(seconds=FIRST)
     due = [start + timedelta(seconds=n * INTERVAL + random.random() * 0.8 * INTERVAL) for n in range(number)]

@@ -1,7 +1,7 @@
-"""The load client, a process of its own: keep-alive connections that post as fast as they are answered.
+"""Load client, run as a process: keep-alive connections that post as fast as they are answered.
 
-Speaks just enough HTTP/1.1 (one request under way per connection, answers with a Content-Length) to cost a tenth of
-what the server does; its own CPU share is part of what it reports. Order on stdin, report on stdout, both JSON.
+Its minimal HTTP/1.1 (one request in flight per connection, answers with a Content-Length) costs a tenth of the server's
+CPU; the report includes its own CPU use. It reads an order from stdin and writes a report to stdout, both JSON.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 AHEAD = timedelta(days=90)
-"""How far into the future posts are scheduled, at random: no account's day gets full."""
+"""Posts are scheduled at random within this time, so that no account's daily quota is used up."""
 PATIENCE = 30
-"""Seconds for the answers that are still under way at the end."""
+"""Seconds to wait for outstanding answers at the end."""
 TIMES = 5000
-"""Different due times of one run."""
+"""Number of different due times in a run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadOrder:
-    """What to do. Durations are seconds."""
+    """Parameters of a run. Durations are seconds."""
 
     host: str
     port: int
@@ -38,25 +38,25 @@ class LoadOrder:
     warm: float
     seconds: float
     immediate: bool
-    """Posts without ``scheduled_at``, each of which rings the doorbell."""
+    """Posts have no ``scheduled_at``: each is dispatched at once."""
 
 
 @dataclass(kw_only=True, slots=True)
 class Report:
-    """What came of it. ``latencies`` are seconds, of the answers inside the counted time."""
+    """Result of a run. ``latencies``: seconds, of the answers within the counted time."""
 
     accepted: int = 0
-    """201 answers over the whole run, before and after the counted time too."""
+    """201 answers of the whole run, also outside the counted time."""
     refused: int = 0
     first_refusal: str = ""
     seconds: float = 0.0
     cpu: float = 0.0
-    """Cores this client used in the counted time."""
+    """Cores that the client used in the counted time."""
     latencies: list[float] = field(default_factory=list)
 
 
 class Run:
-    """What the connections share."""
+    """State shared by the connections."""
 
     def __init__(self, order: LoadOrder) -> None:
         self.order, self.report = order, Report()
@@ -66,7 +66,7 @@ class Run:
         self.first = self.last = float("inf")
 
     def request(self) -> bytes:
-        """The next post; no two are equal. Written once and filled in, so that the client stays lean."""
+        """Return the next request. Bodies are unique; they are formatted from a template to save CPU."""
         n, self._number = self._number, self._number + 1
         return self._written[n % len(self._written)] % (n, random.choice(self._times))
 
@@ -94,7 +94,7 @@ class Run:
         return [m.isoformat(timespec="microseconds").encode() for m in moments]
 
     def record(self, status: int, body: bytes, since: float) -> bool:
-        """Notes an answer; whether to go on."""
+        """Record an answer; return whether to send another request."""
         now = time.perf_counter()
         if status == 201:
             self.report.accepted += 1
@@ -129,7 +129,7 @@ class Run:
 
     @staticmethod
     def _run_until(poll: select.epoll, connections: dict[int, Connection], until: float) -> None:
-        """Until then, or until the last of them has ended."""
+        """Handle answers until this time, or until all connections have ended."""
         while connections and (left := until - time.perf_counter()) > 0:
             for number, _ in poll.poll(left):
                 if not connections[number].receive():
@@ -137,7 +137,7 @@ class Run:
 
 
 class Connection:
-    """One client: sends, waits for the whole answer, sends the next."""
+    """One client: send a request, wait for the whole answer, send the next."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -148,13 +148,13 @@ class Connection:
         self.fileno = self._socket.fileno
 
     def send(self) -> None:
-        """The next request."""
+        """Send the next request."""
         request = self._run.request()
         self._since = time.perf_counter()
         self._socket.sendall(request)
 
     def receive(self) -> bool:
-        """Reads what is there; False after its last answer. Raises ConnectionError."""
+        """Read available data; return False after the last answer. Raises ConnectionError."""
         data = self._socket.recv(65536)
         if not data:
             raise ConnectionError("The server closed a connection in use.")

@@ -1,4 +1,4 @@
-"""The machine line: figures mean nothing without it."""
+"""Describe the machine of a run, and the CPU that other programs used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PACKAGES = ("celery", "kombu", "uvicorn", "uvloop", "fastapi", "psycopg", "sqlal
 
 
 def machine(environment: BenchEnvironment) -> dict[str, str]:
-    """Cores, memory, versions, and that commits wait for the disk."""
+    """Return cores, memory, versions and durability settings."""
     with environment.engines.postgres.connect() as c:
         said = [
             f"{name} {c.execute(f'SHOW {name}').fetchall()[0][0]}" for name in ("server_version", *DURABLE)
@@ -40,13 +40,13 @@ def machine(environment: BenchEnvironment) -> dict[str, str]:
 
 
 def load() -> float:
-    """Processes that wanted a core, on average over the last minute."""
+    """Return the load average of the last minute."""
     return os.getloadavg()[0]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CpuUsage:
-    """CPU seconds of the whole machine and of this run, at a moment: their difference is what others used."""
+    """CPU seconds of the machine and of this run at a moment; the difference is what other programs used."""
 
     at: float
     busy: float
@@ -54,22 +54,22 @@ class CpuUsage:
 
     @classmethod
     def now(cls) -> Self:
-        """Reads both."""
+        """Read both now."""
         times = psutil.cpu_times()
         idle = times.idle + getattr(times, "iowait", 0.0)
         guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # counted as user time, too
         return cls(at=time.monotonic(), busy=sum(times) - idle - guests, ours=cpu_seconds(os.getpid()))
 
     def since(self, earlier: CpuUsage) -> float:
-        """Cores that others used since then (the host's included, where it tells)."""
+        """Return the cores that other programs used since then (with the host's steal time, if reported)."""
         return max(0.0, (self.busy - earlier.busy - self.ours + earlier.ours) / (self.at - earlier.at))
 
 
 def warning(load_at_start: float) -> str:
-    """What to say of a machine that does something else besides; empty when it does not."""
+    """Return a warning if the machine is busy, else an empty string."""
     if load_at_start <= BUSY:
         return ""
-    return f"WARNING: load was {load_at_start:.2f} at the start. Something else runs here: the figures are too low."
+    return f"WARNING: load was {load_at_start:.2f} at the start. Other programs run: figures are too low."
 
 
 def _processor() -> str:

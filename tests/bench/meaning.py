@@ -1,11 +1,11 @@
-"""What each figure means, exactly: printed under the table and written into the JSON."""
+"""The exact meaning of each figure, printed under the table and written to the JSON."""
 
 MEANING = {
     "ingest": (
         "201 answers a second of POST /posts, each sent after its COMMIT reached the disk, over keep-alive "
         "connections that each have one request under way; p50 and p99 from the first byte sent to the last received. "
         "Body: a slideshow of one picture for one of 200 TikTok accounts, no two equal, scheduled within 90 days "
-        "(`due at once`: without a time, so that each rings the doorbell); the picture's check is decided and fresh. "
+        "(`due at once`: without a time, so that each is dispatched); the picture's check is decided and fresh. "
         "Client, API, PostgreSQL and Valkey share the machine. First reference: the same server and statements, rolled "
         "back instead of committed (tests/bench/uncommitted.py). Second: the storing statement left out whole "
         "(tests/bench/unstored.py). After every run the table must hold as many new posts as there were 201 answers, "
@@ -15,7 +15,7 @@ MEANING = {
         "Milliseconds of GET /posts (first page, 100 posts, the next page; by status; since, until and between moments "
         "all over the time) and of GET /posts/{id}, in a workspace with so many generated posts of every status, one "
         "a second, each to one of 21 accounts (the last has one post of a thousand), every twelfth to two; also for "
-        "keys bound to 1 and to 10 of them, and to the last. One client, one connection, one API process."
+        "keys restricted to 1 and to 10 of them, and to the last. One client, one connection, one API process."
     ),
     "deliveries": (
         "Scheduled posts with one TikTok photo each, over 50 accounts, all due at one moment: deliveries a second "
@@ -28,8 +28,8 @@ MEANING = {
     ),
     "cost": (
         "CPU milliseconds (user and system, all children) per delivery of each post kind, due in one go, one worker, "
-        "less what the idle stack used in as much time. The sandbox stands in for the platforms and is no cost of "
-        "Slipway's; it is in the sum and listed by itself. Reference: a no-op Celery task on the same pool and broker."
+        "less what the idle stack used in as much time. The sandbox replaces the platforms and is no cost of "
+        "Slipway's; it is in the sum and listed separately. Reference: a no-op Celery task on the same pool and broker."
     ),
     "lateness": (
         "One post a second, give or take, each due at a random moment and stored ahead of it, on an otherwise idle "
@@ -45,14 +45,14 @@ MEANING = {
         "per cent of one core. Reference: PostgreSQL and Valkey of this run alone, idle, without connections."
     ),
     "streams": (
-        "A video of 1 GiB, made up while it is read, relayed by the guarded fetcher into the adapter's own chunked "
-        "upload, to a sink that keeps a hash (it must be the file's). Each line is cut once on the way and gone on "
-        "with. Memory: the kernel's high-water mark of the uploading process less its resident memory before, after a "
-        "small upload had warmed it up. Bytes written to disk: by that process, as the kernel counts them."
+        "A video of 1 GiB, generated while it is read, relayed by the guarded fetcher into the adapter's own chunked "
+        "upload, to a sink that keeps a hash (it must be the file's). Each connection is cut once and "
+        "resumed. Memory: the kernel's high-water mark of the uploading process less its resident memory before, after "
+        "a small warm-up upload. Bytes written to disk: by that process, as the kernel counts them."
     ),
     "slots": (
         "Posts of one TikTok photo, all due at one moment, before one worker process with 100 slots for that queue "
-        "alone, while the sandbox takes two seconds to answer each visible call (looks and doorbells are another "
+        "alone, while the sandbox takes two seconds to answer each visible call (looks and slots are another "
         "process's): visible calls done a second between the 10th and 90th per cent of them, by the sandbox's ledger, "
         "which must hold every caption once. Reference: 100 slots / 2 s. Memory: the most of that process, looked at "
         "ten times a second."

@@ -1,4 +1,4 @@
-"""The reference of deliveries: Celery with our broker settings and nothing to do. Run by the workers of `bare.py`."""
+"""Celery app of the reference: our broker settings and no-op tasks. `bare.py` starts its workers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.celery_app import create_celery_app
 from pipeline.rate_buckets import create_redis_client
 
 LATE = "bench:late"
-"""The list in the broker that `record_lateness` leaves lateness in."""
+"""The broker's list to which `record_lateness` appends."""
 
 app = create_celery_app(settings())
 app.conf.update(include=(), beat_schedule={})
@@ -18,10 +18,10 @@ _client = create_redis_client(settings().broker.url.get_secret_value())
 
 @app.task(name="bench.noop")  # type: ignore[untyped-decorator]
 def noop() -> None:
-    """Nothing."""
+    """Do nothing."""
 
 
 @app.task(name="bench.tell")  # type: ignore[untyped-decorator]
 def record_lateness(due: float) -> None:
-    """How many seconds after its time it ran."""
+    """Record how many seconds after *due* the task runs."""
     _client.rpush(LATE, time.time() - due)

@@ -1,4 +1,4 @@
-"""Posts straight into the store, as ingest leaves them: thousands in seconds, all due when a measurement says so."""
+"""Insert posts into the store as ingest leaves them, thousands in seconds, and make them due at one moment."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from pipeline.store.checks import checks
 from pipeline.store.database import new_id, row, rows
 from pipeline.store.posts.insert_batch import NewDelivery, NewPost, store_posts
 from tests.bench.figures import InvalidMeasurement
-from tests.bench.kinds import Kind
+from tests.bench.kinds import PostKind
 from tests.stack import Stack
 
 BATCH = 500
 WARM_UP = "warm-up"
 POLL = 0.3
-"""Seconds between two looks at how far it is; what is measured are times that the system itself noted."""
+"""Seconds between two polls of the progress; the measured times are those that the system records."""
 
 
-def store_checks(stack: Stack, kind: Kind) -> dict[int, UUID]:
-    """A good check of each of a kind's files, with the facts that a real probe of them saw."""
+def store_checks(stack: Stack, kind: PostKind) -> dict[int, UUID]:
+    """Store a good check of each of the kind's files, with the facts of a real probe; position -> check id."""
     found: dict[int, UUID] = {}
     for position, name in enumerate(kind.files):
         url = stack.media(name)
@@ -38,12 +38,12 @@ def store_checks(stack: Stack, kind: Kind) -> dict[int, UUID]:
     return found
 
 
-def accounts(stack: Stack, kind: Kind, number: int) -> list[UUID]:
-    """Accounts of the sandbox, connected."""
-    return [_account(stack, kind, f"{kind.account}{n}") for n in range(number)]
+def connect_accounts(stack: Stack, kind: PostKind, number: int) -> list[UUID]:
+    """Connect sandbox accounts and return their ids."""
+    return [_connect_account(stack, kind, f"{kind.account}{n}") for n in range(number)]
 
 
-def _account(stack: Stack, kind: Kind, username: str) -> UUID:
+def _connect_account(stack: Stack, kind: PostKind, username: str) -> UUID:
     if not kind.options:
         return stack.connect(kind.account, username)
     asked = {"platform": kind.account, "username": username, "options": dict(kind.options)}
@@ -53,16 +53,16 @@ def _account(stack: Stack, kind: Kind, username: str) -> UUID:
 
 def create_posts(
     stack: Stack,
-    kind: Kind,
+    kind: PostKind,
     mine: Sequence[UUID],
     due: Sequence[datetime],
     *,
     word: str,
     lead: timedelta | None = None,
 ) -> None:
-    """One scheduled post per due time, captions ``word 0``, ``word 1`` …, over the accounts in turn.
+    """Insert one scheduled post per due time, captions ``word 0``, ``word 1`` …, over the accounts in turn.
 
-    ``lead``: how long before its time work on it may start; None = not before.
+    *lead*: how long before its due time a post may be prepared; None: not before.
     """
     pins = store_checks(stack, kind)
     media = kind.media(stack)
@@ -77,7 +77,7 @@ def create_posts(
 
 def _post(
     stack: Stack,
-    kind: Kind,
+    kind: PostKind,
     account: UUID,
     due: datetime,
     caption: str,
@@ -107,16 +107,16 @@ def _post(
     )
 
 
-def warm_up(stack: Stack, kind: Kind) -> None:
-    """Publishes one post, so that the system measured afterwards has done it before."""
+def warm_up(stack: Stack, kind: PostKind) -> None:
+    """Publish one post, so that no worker is cold when measuring starts."""
     with stack.context.database.once() as c:
         now: datetime = rows(c, "SELECT now() AS now")[0].now
-    create_posts(stack, kind, accounts(stack, kind, 1), [now], word=WARM_UP)
+    create_posts(stack, kind, connect_accounts(stack, kind, 1), [now], word=WARM_UP)
     await_published(stack, WARM_UP, 1, 60)
 
 
 def make_due(stack: Stack, after: timedelta) -> datetime:
-    """All that is scheduled becomes due at one moment, this far ahead by the database's clock."""
+    """Make all scheduled posts due *after* from now by the database's clock; return that time."""
     with stack.context.database.begin() as c:
         rows(
             c, "UPDATE posts SET due_at = now() + :after WHERE status = 'scheduled' RETURNING 1", after=after
@@ -134,11 +134,11 @@ def make_due(stack: Stack, after: timedelta) -> datetime:
 
 
 def await_published(stack: Stack, word: str, number: int, seconds: float) -> None:
-    """Waits until all posts of this word are published. Raises Unsound once one is given up, or when time is up."""
+    """Wait until all posts of this word are published. Raises InvalidMeasurement on a failure or timeout."""
     end = time.monotonic() + seconds
     while (found := _states(stack, word)).get("published", 0) < number:
         if found.get("failed", 0) or found.get("blocked", 0):
-            raise InvalidMeasurement(f"Not all of {word!r} were published: {found}; {_why(stack)}")
+            raise InvalidMeasurement(f"Not all of {word!r} were published: {found}; {_read_error(stack)}")
         if time.monotonic() > end:
             raise InvalidMeasurement(f"Not all of {word!r} were published in {seconds:g} s: {found}")
         time.sleep(POLL)
@@ -155,9 +155,9 @@ def _states(stack: Stack, word: str) -> dict[str, int]:
     return {str(r.state): int(r.n) for r in found}
 
 
-def _why(stack: Stack) -> str:
+def _read_error(stack: Stack) -> str:
     with stack.context.database.once() as c:
         seen = row(
             c, "SELECT error->>'message' AS said FROM deliveries WHERE state IN ('failed', 'blocked') LIMIT 1"
         )
-    return str(seen.said) if seen else "no error noted"
+    return str(seen.said) if seen else "no error recorded"

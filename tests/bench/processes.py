@@ -1,4 +1,4 @@
-"""CPU time and memory of processes with all their children, read from the kernel."""
+"""Read CPU time and memory of processes with all their descendants."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MIB = 1024 * 1024
 
 
 def list_tree(pid: int) -> list[psutil.Process]:
-    """A process and all that descend from it."""
+    """Return a process and its descendants; none if it has ended."""
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         return [process, *process.children(recursive=True)]
@@ -22,11 +22,11 @@ def list_tree(pid: int) -> list[psutil.Process]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and its descendants, those that ended and were waited for included."""
+    """Return user and system time of a process and its descendants, including reaped ones."""
     total = 0.0
     for process in list_tree(pid):
         with suppress(psutil.NoSuchProcess):
-            total += sum(process.cpu_times()[:4])  # user, system, and both of children that ended
+            total += sum(process.cpu_times()[:4])  # user, system, and both of reaped children
     return total
 
 
@@ -39,7 +39,7 @@ class Memory:
 
 
 def memory(pid: int) -> Memory:
-    """Memory of a process and its descendants."""
+    """Return the memory of a process and its descendants."""
     pss = rss = 0
     for process in list_tree(pid):
         with suppress(psutil.NoSuchProcess):
@@ -50,37 +50,37 @@ def memory(pid: int) -> Memory:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
-    """CPU seconds by part, at a moment of the monotonic clock."""
+class CpuReading:
+    """CPU seconds by part at a time of the monotonic clock."""
 
     at: float
     cpu: Mapping[str, float]
 
     @classmethod
     def of(cls, parts: Mapping[str, int]) -> Self:
-        """Reads the parts now."""
+        """Read the parts now."""
         return cls(at=time.monotonic(), cpu={name: cpu_seconds(pid) for name, pid in parts.items()})
 
-    def spent(self, until: Reading, idle: Mapping[str, float] | None = None) -> dict[str, float]:
-        """CPU seconds by part from here to another reading, less what they would have used idle (cores)."""
+    def spent(self, until: CpuReading, idle: Mapping[str, float] | None = None) -> dict[str, float]:
+        """Return the CPU seconds by part until a later reading, less their idle use. *idle*: cores by part."""
         seconds = until.at - self.at
         idle = idle or {}
         return {name: until.cpu[name] - was - idle.get(name, 0.0) * seconds for name, was in self.cpu.items()}
 
-    def cores(self, until: Reading) -> dict[str, float]:
-        """Cores used by part between here and another reading."""
+    def cores(self, until: CpuReading) -> dict[str, float]:
+        """Return the cores used by part until a later reading."""
         return {name: used / (until.at - self.at) for name, used in self.spent(until).items()}
 
 
 def measure_cores(parts: Mapping[str, int], seconds: float) -> dict[str, float]:
-    """Cores used by part over the next seconds."""
-    first = Reading.of(parts)
-    time.sleep(seconds)  # the duration is what is measured, not a wait for something
-    return first.cores(Reading.of(parts))
+    """Measure the cores used by part over the next *seconds*."""
+    first = CpuReading.of(parts)
+    time.sleep(seconds)  # a duration to measure, not a wait for a condition
+    return first.cores(CpuReading.of(parts))
 
 
 def await_idle(pid: int, limit: float = 20.0) -> None:
-    """Waits until a tree of processes has finished starting: it uses under a twentieth of a core."""
+    """Wait until a process and its descendants have started: they use under a twentieth of a core."""
     end = time.monotonic() + limit
     while time.monotonic() < end and measure_cores({"it": pid}, 0.4)["it"] > 0.05:
         pass

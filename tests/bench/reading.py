@@ -1,4 +1,4 @@
-"""`GET /posts` and `GET /posts/{id}` of a workspace that has very many posts."""
+"""Measure `GET /posts` and `GET /posts/{id}` in a workspace with very many posts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.store.posts.restricted_pages import CAP
 from tests.bench.environment import READY, BenchEnvironment
 from tests.bench.figures import Figure, InvalidMeasurement, percentile
 from tests.bench.kinds import TIKTOK_PHOTO
-from tests.bench.post_factory import accounts
+from tests.bench.post_factory import connect_accounts
 from tests.stack import Stack, until
 
 BASE = "/api/partner/v1"
@@ -28,7 +28,7 @@ AGAINST = "GET /subscription, which reads no post"
 TARGET = "p99 under 10 ms"
 ACCOUNTS = 21
 WARM_UP = 20
-"""Reads that are not counted; more than it takes until PostgreSQL keeps a statement's plan."""
+"""Reads that are not counted: more than PostgreSQL needs to keep a generic plan."""
 
 _POSTS = """
 INSERT INTO posts (id, workspace_id, caption, media, due_at, status, created_at, updated_at)
@@ -53,7 +53,7 @@ FROM (SELECT *, hashtext(id::text) & 65535 AS chance, hashtext(reverse(id::text)
               UNION ALL SELECT 2, (%(accounts)s::uuid[])[1 + mod(other, %(many)s - 1)]
               WHERE chance > 60000 AND mod(other, %(many)s - 1) <> mod(chance, %(many)s - 1)) x
 """
-"""Each to one of the accounts, every twelfth to two; one post of a thousand to the last account."""
+"""One delivery each, two for every twelfth post; one post of a thousand is on the last account."""
 _COUNTS = """
 INSERT INTO post_counts SELECT workspace_id, status, count(*) FROM posts WHERE workspace_id = %(w)s GROUP BY 1, 2
 """
@@ -67,11 +67,11 @@ WHERE i.indrelid = ANY(ARRAY['posts'::regclass, 'deliveries'::regclass]) AND k.o
 
 
 def measure(environment: BenchEnvironment) -> Iterator[Figure]:
-    """The first page, a page far back, spans of time, single posts, a bound key; one client, one API process."""
+    """Measure pages, filters, single posts and restricted keys, with one client and one API process."""
     many = environment.scale.posts_to_read
     with environment.stack() as stack:
         began = time.monotonic()
-        mine = generate(stack, many)
+        mine = generate_posts(stack, many)
         environment.log(f"  {many:,} posts generated in {time.monotonic() - began:.0f} s")
         stack.start("api", "pipeline.cli", "api")
         client = Client(stack, stack.key)
@@ -91,7 +91,7 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
 
 
 def _create_client(stack: Stack, accounts: Sequence[UUID]) -> Client:
-    """Who has a key that is bound to these."""
+    """Return a client with a key that is restricted to these accounts."""
     with stack.context.database.begin() as c:
         return Client(stack, create_key(c, stack.workspace, "bound", Terms(accounts=list(accounts))))
 
@@ -101,7 +101,7 @@ def _list_requests(
 ) -> dict[str, tuple[Client, Sequence[str]]]:
     page = client.get(f"{BASE}/posts?limit=50")["data"]
     if page["summary"]["total"] != many:
-        raise InvalidMeasurement(f"{many} posts were generated and {page['summary']['total']} are told of.")
+        raise InvalidMeasurement(f"{many} posts were generated and {page['summary']['total']} are reported.")
     with stack.context.database.begin() as c:
         some = rows(c, "SELECT id FROM posts TABLESAMPLE SYSTEM (1) LIMIT 2000")
         ends = rows(c, "SELECT min(created_at) AS first, max(created_at) AS last FROM posts")[0]
@@ -141,8 +141,8 @@ def _list_requests(
 def _check_total(
     stack: Stack, client: Client, times: Sequence[datetime], at: Sequence[str], accounts: Sequence[UUID] = ()
 ) -> None:
-    """Raises Unsound unless what is told of a span is what counting its rows gives. ``accounts``: it is bound to."""
-    told = client.get(f"{BASE}/posts?since={at[0]}&until={at[-1]}")["data"]["summary"]["total"]
+    """Raise InvalidMeasurement unless the reported total of a span is its row count. *accounts*: the key's."""
+    reported = client.get(f"{BASE}/posts?since={at[0]}&until={at[-1]}")["data"]["summary"]["total"]
     with stack.context.database.begin() as c:
         there = rows(
             c,
@@ -153,13 +153,13 @@ def _check_total(
             b=times[-1],
             bound=list(accounts),
         )[0].n
-    if told != (min(there, CAP) if accounts else there):
-        raise InvalidMeasurement(f"{there} posts were made in a span, and {told} are told of.")
+    if reported != (min(there, CAP) if accounts else there):
+        raise InvalidMeasurement(f"{there} posts were created in a span, and {reported} are reported.")
 
 
-def generate(stack: Stack, many: int) -> Sequence[UUID]:
-    """Posts of every status with a delivery or two; the accounts. Secondary indexes are built when all is there."""
-    mine = accounts(stack, TIKTOK_PHOTO, ACCOUNTS)
+def generate_posts(stack: Stack, many: int) -> Sequence[UUID]:
+    """Generate posts of every status with one or two deliveries; return the accounts. Indexes are built last."""
+    mine = connect_accounts(stack, TIKTOK_PHOTO, ACCOUNTS)
     url = stack.context.database.engine.url
     values: dict[str, Any] = {
         "w": stack.workspace,
@@ -173,14 +173,14 @@ def generate(stack: Stack, many: int) -> Sequence[UUID]:
     ) as c:
         c.execute(
             "SET session_replication_role = replica"
-        )  # no triggers, and no keys of other tables: the rows are ours
+        )  # no triggers and no foreign key checks: the rows are consistent
         c.execute("SET maintenance_work_mem = '512MB'")
         with _without_indexes(c):
             for statement in (_POSTS, _DELIVERIES, _COUNTS):
                 c.execute(statement, values)
         c.execute(import_module(f"pipeline.store.migrations.versions.{_FILLING}").FILL)
         c.execute("VACUUM (ANALYZE) posts, deliveries, post_spans")
-        c.execute("CHECKPOINT")  # what making the rows left to write is not the reads' to wait for
+        c.execute("CHECKPOINT")  # reads must not wait for dirty pages of the inserts
     return mine
 
 
@@ -202,7 +202,7 @@ class Client:
         self._headers = {"Authorization": f"Bearer {key}"}
 
     def answers(self) -> bool | None:
-        """Whether anybody is there."""
+        """Return True if the API answers, else None."""
         try:
             self._line.request("GET", "/healthz")
             return self._line.getresponse().read() != b"" or None
@@ -211,7 +211,7 @@ class Client:
             return None
 
     def get(self, path: str) -> Any:
-        """The answer's JSON. Raises Unsound unless it is a 200."""
+        """Return the answer's JSON. Raises InvalidMeasurement unless the status is 200."""
         self._line.request("GET", path, headers=self._headers)
         answer = self._line.getresponse()
         body = answer.read()
@@ -222,9 +222,9 @@ class Client:
         return json.loads(body)
 
     def times(self, paths: Sequence[str], number: int, warm: int = WARM_UP) -> list[float]:
-        """Seconds of each of so many reads, over the paths in turn; a few before them are not counted."""
+        """Return the seconds of each of *number* reads over the paths in turn, after *warm* uncounted ones."""
         found = []
-        self._line.close()  # it may have been idle for long, and is opened by the first request
+        self._line.close()  # it may have been idle for long; the first request opens it again
         for n in range(warm + number):
             since = time.perf_counter()
             self._line.request("GET", paths[n % len(paths)], headers=self._headers)

@@ -1,4 +1,4 @@
-"""How large a run is: the default one, and the quick one."""
+"""Sizes of the default and the quick run."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ class Scale:
     clients: tuple[int, ...]
     processes: tuple[int, ...]
     warm: float
-    """Of every load run, not counted."""
+    """Uncounted start of every load run."""
     load: float
     """Counted part of every load run."""
     deliveries: int
-    """Due at once in the throughput run; the reference has as many tasks."""
+    """Deliveries of the throughput run; the reference has as many tasks."""
     workers: tuple[int, ...]
     of_a_kind: int
     """Deliveries per post kind whose CPU time is counted."""
     kinds_of_a_platform: int
     idle: float
-    """How long an idle system is watched before its CPU time is subtracted from a busy one's."""
+    """How long the idle system's CPU use is measured, which is subtracted later."""
     late_posts: int
     measure_lateness: int
     settle: float
-    """Before the footprint is taken."""
+    """Wait before the footprint is measured."""
     footprint: float
     posts_to_read: int
     reads: int
@@ -67,6 +67,6 @@ QUICK = Scale(
     reads=100,
 )
 LIMIT = 180.0
-"""Seconds a measurement may take before it is broken off."""
+"""Seconds a measurement may take."""
 LONG_LIMIT = 2400.0
-"""The same, where so many posts were asked for that making them takes longer."""
+"""The same with `--posts`: generating many posts takes longer."""

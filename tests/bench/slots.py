@@ -1,4 +1,4 @@
-"""One worker process with 100 slots and platforms that take two seconds to answer: how full it keeps its slots.
+"""Measure how full one worker process keeps 100 slots when platforms take two seconds to answer.
 
 `python -m tests.bench.slots` runs it alone.
 """
@@ -18,7 +18,7 @@ import psutil
 from tests.bench.environment import BenchEnvironment, await_workers, open_environment
 from tests.bench.figures import Figure, InvalidMeasurement, compute_rate, compute_steady_rate
 from tests.bench.kinds import TIKTOK_PHOTO
-from tests.bench.post_factory import accounts, await_published, create_posts, make_due, warm_up
+from tests.bench.post_factory import await_published, connect_accounts, create_posts, make_due, warm_up
 from tests.bench.processes import MIB
 from tests.bench.scale import FULL
 from tests.stack import Stack
@@ -38,7 +38,7 @@ POLL = 0.1
 
 @dataclass(kw_only=True, slots=True)
 class PeakMemory:
-    """The most resident memory that a process was seen to have, in bytes, and how often it was looked at."""
+    """Highest resident memory of a process in bytes, and the number of samples."""
 
     most: int = 0
     looks: int = 0
@@ -46,7 +46,7 @@ class PeakMemory:
 
 
 def measure(environment: BenchEnvironment) -> Iterator[Figure]:
-    """A worker of the publish queue alone; looks and doorbells are another process's work."""
+    """Measure a worker of the publish queue alone; another process serves looks and slots."""
     number = POSTS if environment.scale is FULL else FEW
     with environment.stack(look_early=True) as stack:
         stack.start(
@@ -68,7 +68,9 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
         stack.start("beat", "pipeline.cli", "beat")
         warm_up(stack, TIKTOK_PHOTO)
         in_an_hour = [datetime.now(UTC) + timedelta(hours=1)] * number
-        create_posts(stack, TIKTOK_PHOTO, accounts(stack, TIKTOK_PHOTO, ACCOUNTS), in_an_hour, word=WORD)
+        create_posts(
+            stack, TIKTOK_PHOTO, connect_accounts(stack, TIKTOK_PHOTO, ACCOUNTS), in_an_hour, word=WORD
+        )
         stack.fault("tiktok", "finalize", "latency", None, delay_ms=int(SLOW * 1000))
         due = make_due(stack, SOON)
         with track_memory(stack.parts["slots"].pid) as peak:
@@ -78,7 +80,7 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
 
 @contextmanager
 def track_memory(pid: int) -> Iterator[PeakMemory]:
-    """Looks at a process's memory all the while."""
+    """Sample a process's memory in a thread."""
     peak, process = PeakMemory(), psutil.Process(pid)
 
     def look() -> None:
@@ -96,7 +98,7 @@ def track_memory(pid: int) -> Iterator[PeakMemory]:
 
 
 def _draw_times(stack: Stack, number: int) -> list[float]:
-    """When each post went live over there. Raises Unsound unless every one did, once."""
+    """Return when each post went live in the sandbox. Raises InvalidMeasurement unless each did once."""
     lines = [line for line in stack.ledger() if str(line["caption"]).startswith(f"{WORD} ")]
     live = Counter(str(line["caption"]) for line in lines)
     if live != Counter(f"{WORD} {n}" for n in range(number)):
@@ -106,8 +108,8 @@ def _draw_times(stack: Stack, number: int) -> list[float]:
 
 def _figures(due: datetime, moments: list[float], peak: PeakMemory) -> Iterator[Figure]:
     if not peak.looks:
-        raise InvalidMeasurement("The worker's memory was never looked at.")
-    ideal, whole = SLOTS / SLOW, compute_rate(due.timestamp(), moments)
+        raise InvalidMeasurement("The worker's memory was never sampled.")
+    ideal, overall = SLOTS / SLOW, compute_rate(due.timestamp(), moments)
     yield Figure(
         name=f"slots, {SLOTS} publishes of {SLOW:g} s at a time, steady",
         value=compute_steady_rate(moments),
@@ -115,7 +117,7 @@ def _figures(due: datetime, moments: list[float], peak: PeakMemory) -> Iterator[
         reference=ideal,
         against="every slot always full",
         target=f"at least {LEAST:.0%} of ideal",
-        detail=f"{whole:.1f}/s ({whole / ideal:.0%}) from the due time to the last of {len(moments)}",
+        detail=f"{overall:.1f}/s ({overall / ideal:.0%}) from the due time to the last of {len(moments)}",
     )
     yield Figure(
         name="slots, memory of that worker at most",
@@ -126,7 +128,7 @@ def _figures(due: datetime, moments: list[float], peak: PeakMemory) -> Iterator[
 
 
 def main() -> int:
-    """Exit status 1 when it misses a target."""
+    """Run alone; return 1 if a target is missed."""
     quick = "--quick" in sys.argv[1:]
     from tests.bench.scale import QUICK
 

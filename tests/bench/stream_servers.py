@@ -1,7 +1,7 @@
-"""`python -m tests.bench.stream_servers source|sink`: a video out of nothing, and platforms that store nothing.
+"""Servers of the stream benchmark: `python -m tests.bench.stream_servers source|sink`.
 
-Both print their port. The source knows ranges; the sink speaks the uploads of YouTube and of TikTok's creators and
-keeps a hash. Each cuts its line once in every large file, as lines are cut.
+The source generates a video and supports ranges. The sink accepts the uploads of YouTube and TikTok and keeps only a
+hash. Each prints its port, and closes its connection once in every large file.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from typing import Any, ClassVar
 BLOCK = random.Random(7).randbytes(1 << 20)
 PIECE = 1 << 16
 CUT_AT = 30_000_000
-"""Where the source cuts its line, once a file."""
+"""Offset at which the source closes its connection, once per file."""
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _SENT = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)")
 
 
 def piece(at: int, length: int) -> bytes:
-    """``length`` bytes of the endless video from ``at`` on, within its block."""
+    """Return *length* bytes of the endless video from offset *at*, within a block."""
     start = at % len(BLOCK)
     return BLOCK[start : start + length]
 
 
 def digest(size: int) -> str:
-    """SHA-256 of the first ``size`` bytes."""
+    """Return the SHA-256 of the first *size* bytes."""
     found = hashlib.sha256()
     for at in range(0, size, len(BLOCK)):
         found.update(BLOCK[: min(len(BLOCK), size - at)])
@@ -40,7 +40,7 @@ class _Quiet(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
     def _answer(self, status: int, body: Any = None, **headers: str) -> None:
         data = b"" if body is None else json.dumps(body).encode()
@@ -52,7 +52,7 @@ class _Quiet(BaseHTTPRequestHandler):
 
 
 class Source(_Quiet):
-    """GET /<size>/<name>: the video, from any offset."""
+    """Serve GET /<size>/<name>: the video, from any offset."""
 
     cut: ClassVar[set[str]] = set()
 
@@ -79,7 +79,7 @@ class Source(_Quiet):
             data = piece(at, min(PIECE, last - at + 1))
             try:
                 self.wfile.write(data)
-            except ConnectionError:  # the reader's own line was cut: it comes again
+            except ConnectionError:  # the reader's upload was cut: it requests again
                 self.close_connection = True
                 return
             at += len(data)
@@ -158,7 +158,7 @@ class Sink(_Quiet):
 
 
 def main() -> None:
-    """Serves until it is ended."""
+    """Serve until the process is killed."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), {"source": Source, "sink": Sink}[sys.argv[1]])
     server.daemon_threads = True
     print(server.server_port, flush=True)

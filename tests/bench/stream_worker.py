@@ -1,7 +1,9 @@
-"""`python -m tests.bench.stream_worker PLATFORM SOURCE SINK SIZE`: one upload as a worker makes it, and what it cost.
+"""Upload one video as a worker does, and report its cost.
 
-The file is relayed by the guarded fetcher into the adapter's own upload, chunk by chunk, checkpoints through JSON.
-Before it, a small one warms everything up, so that what is measured is the stream and not the imports.
+`python -m tests.bench.stream_worker PLATFORM SOURCE SINK SIZE`
+
+The guarded fetcher relays the file into the adapter's upload, chunk by chunk, with checkpoints through JSON. A small
+upload runs first, so that imports are not measured.
 """
 
 from __future__ import annotations
@@ -39,10 +41,10 @@ CONNECTIONS = {Platform.YOUTUBE: "channel", Platform.TIKTOK: "creator"}
 
 
 def main() -> None:
-    """Prints JSON: resident memory before and at most, seconds, bytes written to storage, files that were open."""
+    """Print JSON: resident memory before and at most, seconds, bytes written to storage, open files."""
     platform, source, sink, size = Platform(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
     upload(platform, source, sink, WARM_UP)
-    Path("/proc/self/clear_refs").write_text("5")  # the kernel's high-water mark begins anew
+    Path("/proc/self/clear_refs").write_text("5")  # reset the kernel's high-water mark
     before, written, began = _status("VmRSS"), _written(), time.monotonic()
     files = upload(platform, source, sink, size)
     found = {"before": before, "most": _status("VmHWM"), "seconds": time.monotonic() - began}
@@ -50,7 +52,7 @@ def main() -> None:
 
 
 def upload(platform: Platform, source: str, sink: str, size: int) -> set[str]:
-    """One video, from nothing to its last byte. Names of files on disk that were open meanwhile."""
+    """Upload one video completely; return the names of files on disk that were open meanwhile."""
     url = f"{source}/{size}/video.mp4"
     facts = MediaFacts(
         content_type="video/mp4",
@@ -111,7 +113,7 @@ def _open_files() -> set[str]:
     for link in Path("/proc/self/fd").iterdir():
         try:
             path = link.readlink()
-        except OSError:  # the directory's own descriptor is gone by now
+        except OSError:  # the descriptor of the listing itself is closed
             continue
         if path.is_absolute() and path.is_file():
             found.add(str(path))

@@ -1,4 +1,4 @@
-"""Large videos on their way to platforms that take bytes: what a worker's memory does meanwhile.
+"""Measure a worker's memory while it uploads large videos to platforms that take bytes.
 
 `python -m tests.bench.streams [BYTES]` runs it alone, by default with 1 GiB.
 """
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 PLATFORMS = ("youtube", "tiktok")
 LARGE, SMALL = 1 << 30, 200_000_000
 MOST = 64 * MIB
-"""How much the resident memory of the process may rise."""
+"""Bytes by which the process's resident memory may rise."""
 LONGEST = 200.0
 
 
@@ -38,14 +38,14 @@ class Streamed:
     rise: int
     before: int
     written: int
-    """To storage, by the uploading process."""
+    """Bytes that the uploading process wrote to storage."""
     seconds: float
     files: tuple[str, ...]
-    """Files on disk that it had open between two steps."""
+    """Files on disk that were open between two steps."""
 
 
 def stream(platform: str, size: int) -> Streamed:
-    """Uploads a video of that size to a sink. Raises Unsound unless every byte arrived as it left."""
+    """Upload a video of this size to a sink. Raises InvalidMeasurement unless all bytes arrive unchanged."""
     with ExitStack() as stack:
         source, sink = (stack.enter_context(_end(name)) for name in ("source", "sink"))
         line = [sys.executable, "-m", "tests.bench.stream_worker", platform, source, sink, str(size)]
@@ -66,13 +66,13 @@ def stream(platform: str, size: int) -> Streamed:
 
 
 def measure(environment: BenchEnvironment) -> Iterator[Figure]:
-    """Each platform that takes a video's bytes in chunks."""
+    """Measure each platform that takes a video in chunks."""
     for platform in PLATFORMS:
         yield figure(stream(platform, LARGE if environment.scale is FULL else SMALL))
 
 
 def figure(found: Streamed) -> Figure:
-    """As the table shows it."""
+    """Return the result as a figure."""
     rate = found.size / found.seconds / MIB
     return Figure(
         name=f"streams, {found.size / MIB:.0f} MiB to {found.platform}: memory rises by",
@@ -85,7 +85,7 @@ def figure(found: Streamed) -> Figure:
 
 @contextmanager
 def _end(name: str) -> Iterator[str]:
-    """A process of its own, so that only the upload is in the measured one."""
+    """Run a server as a process of its own, so that the measured process contains the upload alone."""
     line = [sys.executable, "-m", "tests.bench.stream_servers", name]
     with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -96,7 +96,7 @@ def _end(name: str) -> Iterator[str]:
 
 
 def main() -> int:
-    """Exit status 1 when memory rose by more than it may."""
+    """Run alone; return 1 if memory rose too much or the disk was written."""
     size = int(sys.argv[1]) if len(sys.argv) > 1 else LARGE
     found = [stream(platform, size) for platform in PLATFORMS]
     for one in found:

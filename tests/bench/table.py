@@ -1,4 +1,4 @@
-"""The table at the end, and the same as JSON."""
+"""Format figures as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HEAD = ("figure", "measured", "reference", "ratio", "reference is")
 
 
 def format_lines(figures: Sequence[Figure]) -> Iterator[str]:
-    """The table for a terminal: a line per figure, details below it."""
+    """Yield the lines of the table: one per figure, details below it."""
     cells = [_cells(figure) for figure in figures]
     widths = [max(len(row[n]) for row in [HEAD, *cells]) for n in range(len(HEAD))]
     yield _line(HEAD, widths)
@@ -31,7 +31,7 @@ def report(
     machine: Mapping[str, str],
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Everything, for a file."""
+    """Return all figures as JSON-compatible data."""
     return {
         "machine": dict(machine),
         **more,
@@ -41,7 +41,7 @@ def report(
 
 
 def format_number(value: float) -> str:
-    """Three digits that count."""
+    """Format with three significant digits."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 

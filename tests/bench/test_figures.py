@@ -1,4 +1,4 @@
-"""The arithmetic behind the figures, and the table."""
+"""Test the arithmetic of figures, and the table."""
 
 from __future__ import annotations
 

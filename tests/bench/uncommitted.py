@@ -1,7 +1,7 @@
-"""The first reference of `POST /posts`: the same server and the same statements, rolled back instead of committed.
+"""First reference of `POST /posts`: the same server and statements, rolled back instead of committed.
 
-What it saves is the wait for the disk; what it pays are BEGIN and ROLLBACK, which a statement of its own does without.
-Never to be served to anybody: it answers 201 and keeps nothing.
+It saves the wait for the disk and pays for BEGIN and ROLLBACK, which a single statement does not need. For benchmarks
+only: it answers 201 and keeps nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pipeline.api.app import create_app
 from pipeline.store.posts import insert_batch as group
 from pipeline.store.posts.insert_batch import NewPost
 
-STORING = group.store_posts  # an import that fails is better than a reference that stores after all
+STORING = group.store_posts  # fails at import if the name changes, so that the reference never stores
 
 
 def _rolled_back(

@@ -1,8 +1,8 @@
-"""The second reference of `POST /posts`: the same server up to its storing statement, which is left out whole.
+"""Second reference of `POST /posts`: the same server without the storing statement.
 
-The key is looked up, the body read and checked; clock, replays, accounts and checks are asked for; the rows are made
-ready. Left out are the rows' way to the database, the question about the day's quota (a part of that statement), and
-the COMMIT. Never to be served to anybody: it answers 201 and stores nothing.
+The key is looked up, the body parsed and validated; clock, replays, accounts and checks are read; the rows are built.
+Left out are the transfer of the rows, the daily quota (part of that statement) and the COMMIT. For benchmarks only: it
+answers 201 and stores nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pipeline.api.app import create_app
 from pipeline.store.posts import insert_batch as group
 from pipeline.store.posts.insert_batch import NewPost
 
-STORING = group.store_posts  # an import that fails is better than a reference that stores after all
+STORING = group.store_posts  # fails at import if the name changes, so that the reference never stores
 
 
 def _unstored(

@@ -9,7 +9,11 @@ import pytest
 from tests.broker_outages import OUTAGES, Outage
 from tests.conftest import Engines
 from tests.flow.ledger import caption
-from tests.stack import Stack
+from tests.stack import Stack, until
+
+FAILED = "dispatch failed"
+"""What the API's log says when the broker did not take a message."""
+POSTS = 10
 
 
 @pytest.mark.parametrize("outage", OUTAGES)
@@ -17,16 +21,24 @@ def test_posts_that_were_taken_meanwhile_are_live_once(
     stack: Stack, engines: Engines, outage: Outage
 ) -> None:
     """Half of them have media that are known, and the others need a check; some are on their way when it begins."""
+    text, log, posts = caption(), stack.folder / "api.log", []
 
-    def create(n: int) -> tuple[str, str]:
-        text = caption()
-        url = stack.media("sample.mp4") + (f"?{uuid4().hex}" if n % 2 else "")
-        return stack.create_post(text, "tiktok", media={"type": "video", "url": url}), text
+    def create() -> None:
+        url = stack.media("sample.mp4") + (f"?{uuid4().hex}" if len(posts) % 2 else "")
+        media = {"type": "video", "url": url}
+        posts.append(stack.create_post(f"{text} {len(posts)}.", "linkedin", media=media))
 
-    before = [create(n) for n in range(4)]
+    for _ in range(POSTS):
+        create()
+    seen = log.read_text().count(FAILED)
     with outage(engines.valkey):
-        meanwhile = [create(n) for n in range(10)]
-    for post, _ in before + meanwhile:
+        for _ in range(POSTS):
+            create()
+        until(lambda: log.read_text().count(FAILED) > seen, 30)
+        for _ in range(POSTS):
+            create()
+    for post in posts:
         stack.await_status(post, "posted", 80)
-    for _, text in before + meanwhile:
-        assert len(stack.live(text)) == 1
+    assert sorted(line["caption"] for line in stack.live(text)) == sorted(
+        f"{text} {n}." for n in range(len(posts))
+    )

@@ -27,7 +27,7 @@ SOON = {"SLIPWAY_REACHABILITY__SLICE": "2", "SLIPWAY_REACHABILITY__LEASE": "6"}
 
 def test_a_worker_that_dies_around_each_look_leaves_one_post(stack: Stack, crashes: Crashes) -> None:
     text = caption()
-    post = worker_dies(stack, "publish", crashes, lambda: stack.create_post(text, "tiktok"))
+    post = crash_worker(stack, "publish", crashes, lambda: stack.create_post(text, "tiktok"))
     stack.await_status(post, "posted", 60)
     assert len(stack.live(text)) == 1
 
@@ -35,7 +35,7 @@ def test_a_worker_that_dies_around_each_look_leaves_one_post(stack: Stack, crash
 def test_a_worker_that_dies_in_a_refresh_leaves_one_post(stack: Stack, crashes: Crashes) -> None:
     text = caption()
     stack.set_tokens("tiktok", "expired")
-    post = worker_dies(stack, "publish", crashes, lambda: stack.create_post(text, "tiktok"))
+    post = crash_worker(stack, "publish", crashes, lambda: stack.create_post(text, "tiktok"))
     # a refresh token that may have been used is not sent a third time: the user reconnects the account
     if until(lambda: _state_in(stack, post, "published", "blocked"), 60) == "blocked":
         stack.reconnect("tiktok")
@@ -46,7 +46,7 @@ def test_a_worker_that_dies_in_a_refresh_leaves_one_post(stack: Stack, crashes: 
 def test_a_worker_that_dies_over_a_check_leaves_one_post(stack: Stack, crashes: Crashes) -> None:
     text = caption()
     media = {"type": "video", "url": stack.media(f"sample.mp4?unseen={uuid4().hex}")}
-    post = worker_dies(
+    post = crash_worker(
         stack, "reachability", crashes, lambda: stack.create_post(text, "tiktok", media=media), more=SOON
     )
     stack.await_status(post, "posted", 60)
@@ -57,7 +57,7 @@ def test_a_worker_that_dies_over_a_check_leaves_one_post(stack: Stack, crashes: 
 def test_an_api_that_dies_after_each_commit_keeps_its_word(stack: Stack, crashes: Crashes) -> None:
     stack.environment |= crashes.arm()
     try:
-        _restarted_api(stack)
+        _restart_api(stack)
         for point in crashes.points:
             _SCENARIOS[point](stack)
     finally:
@@ -68,7 +68,7 @@ def test_an_api_that_dies_after_each_commit_keeps_its_word(stack: Stack, crashes
 # --- requests during which the API crashes ---------------------------------------------------------------------------
 
 
-def _ingested(stack: Stack) -> None:
+def _crash_in_ingest(stack: Stack) -> None:
     text = caption()
     body = {
         "caption": text,
@@ -76,80 +76,80 @@ def _ingested(stack: Stack) -> None:
         "accounts": [{"id": str(stack.accounts["tiktok"])}],
         "external_id": uuid4().hex,
     }
-    _dies_over(stack, lambda: stack.post(**body))
+    _assert_crash(stack, lambda: stack.post(**body))
     again = stack.post(**body)
     assert again.ok, again.text
     stack.await_status(again.json()["data"]["id"], "posted", 60)
     assert len(stack.live(text)) == 1
 
 
-def _edited(stack: Stack) -> None:
+def _crash_in_edit(stack: Stack) -> None:
     old, new = caption(), caption()
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     post = stack.create_post(old, "tiktok", media=slideshow(stack), scheduled_at=later)
-    _dies_over(stack, lambda: _send(stack, "PATCH", f"/{post}", {"caption": new, "scheduled_at": None}))
+    _assert_crash(stack, lambda: _send(stack, "PATCH", f"/{post}", {"caption": new, "scheduled_at": None}))
     stack.await_status(post, "posted", 60)
     assert (len(stack.live(old)), len(stack.live(new))) == (0, 1)
 
 
-def _retried(stack: Stack) -> None:
+def _crash_in_retry(stack: Stack) -> None:
     text = caption()
     stack.fault("instagram", "prepare", "fail-processing", times=None, reason="2207026")
     post = stack.create_post(text, "instagram")
     stack.await_status(post, "failed", 60)
     stack.control("DELETE", "faults")
-    _dies_over(stack, lambda: _send(stack, "POST", "/retry", {"post_ids": [post]}))
+    _assert_crash(stack, lambda: _send(stack, "POST", "/retry", {"post_ids": [post]}))
     stack.await_status(post, "posted", 60)
     assert len(stack.live(text)) == 1
 
 
-def _deleted(stack: Stack) -> None:
+def _crash_in_delete(stack: Stack) -> None:
     text = caption()
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     post = stack.create_post(text, "tiktok", media=slideshow(stack), scheduled_at=later)
-    _dies_over(stack, lambda: _send(stack, "POST", "/delete", {"postIds": [post]}))
+    _assert_crash(stack, lambda: _send(stack, "POST", "/delete", {"postIds": [post]}))
     assert _send(stack, "GET", f"/{post}").status_code == 404
     assert stack.live(text) == []
 
 
-def _connected(stack: Stack) -> None:
+def _crash_in_sign_in(stack: Stack) -> None:
     """An OAuth session is good for one answer; after a lost answer the user starts again, and that works."""
     text, name = caption(), f"person{uuid4().hex[:8]}"
     stack.control("POST", "accounts", {"platform": "tiktok", "username": name})
-    back = _consented(stack, name)
-    _dies_over(stack, lambda: requests.get(back, timeout=20))
+    back = _grant_consent(stack, name)
+    _assert_crash(stack, lambda: requests.get(back, timeout=20))
     assert requests.get(back, timeout=20).status_code == 409
     with stack.context.database.begin() as c:
         assert name not in [a.username for a in find_accounts(c, stack.workspace)], (
             "half a connection was stored"
         )
-    if not _dies_again(stack, lambda: requests.get(_consented(stack, name), timeout=20)):
-        _posts_as(stack, name, text)
+    if not _has_crashed(stack, lambda: requests.get(_grant_consent(stack, name), timeout=20)):
+        _assert_posts_as(stack, name, text)
 
 
-def _reconnected(stack: Stack) -> None:
+def _sign_in_again(stack: Stack) -> None:
     """The crash at ``connect.answered`` has happened above; the third sign-in works."""
     text, name = caption(), f"person{uuid4().hex[:8]}"
     stack.control("POST", "accounts", {"platform": "tiktok", "username": name})
-    assert requests.get(_consented(stack, name), timeout=20).status_code == 200
-    _posts_as(stack, name, text)
+    assert requests.get(_grant_consent(stack, name), timeout=20).status_code == 200
+    _assert_posts_as(stack, name, text)
 
 
 _SCENARIOS: Mapping[str, Callable[[Stack], None]] = {
-    "ingest.committed": _ingested,
-    "edit.committed": _edited,
-    "steer.retried": _retried,
-    "steer.deleted": _deleted,
-    "connect.used": _connected,
-    "connect.answered": _reconnected,
+    "ingest.committed": _crash_in_ingest,
+    "edit.committed": _crash_in_edit,
+    "steer.retried": _crash_in_retry,
+    "steer.deleted": _crash_in_delete,
+    "connect.used": _crash_in_sign_in,
+    "connect.answered": _sign_in_again,
 }
 
 
-def _consented(stack: Stack, name: str) -> str:
+def _grant_consent(stack: Stack, name: str) -> str:
     return grant_consent(start_authorization(stack.context, stack.workspace, Platform.TIKTOK, CLI).url, name)
 
 
-def _posts_as(stack: Stack, name: str, text: str) -> None:
+def _assert_posts_as(stack: Stack, name: str, text: str) -> None:
     with stack.context.database.begin() as c:
         [one] = [a for a in find_accounts(c, stack.workspace) if a.username == name]
     stack.accounts["tiktok"] = one.id
@@ -170,26 +170,26 @@ def _send(stack: Stack, method: str, path: str, body: Mapping[str, Any] | None =
 # --- crashes ---------------------------------------------------------------------------------------------------------
 
 
-def _dies_over(stack: Stack, call: Callable[[], requests.Response]) -> None:
-    assert _dies_again(stack, call), "the API answered instead of crashing"
+def _assert_crash(stack: Stack, call: Callable[[], requests.Response]) -> None:
+    assert _has_crashed(stack, call), "the API answered instead of crashing"
 
 
-def _dies_again(stack: Stack, call: Callable[[], requests.Response]) -> bool:
+def _has_crashed(stack: Stack, call: Callable[[], requests.Response]) -> bool:
     """Return whether the API crashed during this request; restart it then."""
     try:
         call()
     except requests.ConnectionError:
-        _restarted_api(stack)
+        _restart_api(stack)
         return True
     return False
 
 
-def _restarted_api(stack: Stack) -> None:
+def _restart_api(stack: Stack) -> None:
     stack.kill("api")
     stack.start_api()
 
 
-def worker_dies(
+def crash_worker(
     stack: Stack,
     group: str,
     crashes: Crashes,
@@ -207,7 +207,7 @@ def worker_dies(
     try:
         post = work()
 
-        def died_everywhere() -> bool:
+        def has_crashed_everywhere() -> bool:
             meanwhile(post)
             if all(map(crashes.has_reached, crashes.points)):
                 return True
@@ -216,7 +216,9 @@ def worker_dies(
             return False
 
         until(
-            died_everywhere, 90, lambda: f"only died at {list(filter(crashes.has_reached, crashes.points))}"
+            has_crashed_everywhere,
+            90,
+            lambda: f"only died at {list(filter(crashes.has_reached, crashes.points))}",
         )
         until(lambda: stack.parts[group].poll() is not None, 20)
     finally:

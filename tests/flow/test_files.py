@@ -1,4 +1,4 @@
-"""Uploaded files go live: read out of storage by us, or pulled from their public URL by the platform."""
+"""Publish uploaded files: uploaded to the platform from storage, or fetched by it from their public URL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.stack import Stack
 
 
 def upload(stack: Stack, kind: str, data: bytes) -> str:
-    """The URL of a new file, as any client makes one."""
+    """Upload a file as a client does, and return its URL."""
     key = {"Authorization": f"Bearer {stack.key}"}
     answer = requests.post(
         f"{stack.api}/api/partner/v1/files", json={"contentType": kind}, headers=key, timeout=30

@@ -31,20 +31,20 @@ def test_forty_posts_with_a_worker_stopped_among_them_are_live_once_and_nothing_
     text = caption()
     stack.kill("publish")
     start(stack, "first", "publish", **LONG)
-    is_ready(stack, "first")
+    await_ready(stack, "first")
     stack.fault("linkedin", "finalize", "latency", times=None, delay_ms=500)
     posts = [stack.create_post(f"{text} {n}.", "linkedin") for n in range(40)]
     until(lambda: len(stack.live(text)) >= 4, 60)
-    assert stops(stack, "first") == [0], said(stack, "first")
+    assert stop_workers(stack, "first") == [0], read_log(stack, "first")
     assert len(stack.live(text)) < 40, "it stopped in the midst"
     stack.control("DELETE", "faults")
     start(stack, "second", "publish", **LONG)
     for post in posts:
         stack.await_status(post, "posted", 60)
     assert sorted(line["caption"] for line in stack.live(text)) == sorted(f"{text} {n}." for n in range(40))
-    assert rescues(stack, *posts) == []
+    assert list_rescues(stack, *posts) == []
     assert not any("unknown" in states_of(stack, post) for post in posts)
-    assert stops(stack, "second") == [0], said(stack, "second")
+    assert stop_workers(stack, "second") == [0], read_log(stack, "second")
 
 
 def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(
@@ -55,7 +55,7 @@ def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(
     stack.kill("publish")
     stack.kill("reachability")
     dies = merge_armed(
-        hanging(crashes.folder / "dies", "publish.claimed"), crashes.arm("publish.handed-back")
+        arm_hangs(crashes.folder / "dies", "publish.claimed"), crashes.arm("publish.handed-back")
     )
     start(
         stack,
@@ -63,12 +63,12 @@ def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(
         "publish",
         "--queues",
         queues("instagram", "tiktok", "linkedin", STATUS, DELAY),
-        **hanging(crashes.folder, "publish.claimed", "publish.armed", "status.claimed"),
+        **arm_hangs(crashes.folder, "publish.claimed", "publish.armed", "status.claimed"),
         **LONG,
     )
     start(stack, "dies", "publish", "--queues", queues("facebook"), **dies, **LONG)
-    start(stack, "checks", "reachability", **hanging(crashes.folder, "reachability.claimed"), **LONG)
-    is_ready(stack, "first", "dies", "checks")
+    start(stack, "checks", "reachability", **arm_hangs(crashes.folder, "reachability.claimed"), **LONG)
+    await_ready(stack, "first", "dies", "checks")
     texts, posts = {}, {}
     for place, platform, name in (
         ("reachability.claimed", "youtube", f"sample.mp4?unseen={uuid4().hex}"),
@@ -83,7 +83,7 @@ def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(
         )
         until((crashes.folder / place).exists, 30)
 
-    assert stops(stack, "first", "dies", "checks") == [0, -signal.SIGKILL, 0], said(stack, "first")
+    assert stop_workers(stack, "first", "dies", "checks") == [0, -signal.SIGKILL, 0], read_log(stack, "first")
     assert crashes.has_reached("publish.handed-back")
     start(stack, "second", "publish", **LONG)
     stack.start_worker("reachability")
@@ -91,9 +91,9 @@ def test_what_hangs_when_the_time_is_over_is_handed_back_and_live_once(
         stack.await_status(post, "posted", 60)
         assert len(stack.live(texts[platform])) == 1
     armed = posts.pop("tiktok")
-    assert rescues(stack, *posts.values()) == []
-    assert rescues(stack, armed) == ["unknown"], "its call was cut: looked at, never sent again unseen"
-    assert stops(stack, "second") == [0], said(stack, "second")
+    assert list_rescues(stack, *posts.values()) == []
+    assert list_rescues(stack, armed) == ["unknown"], "its call was cut: looked at, never sent again unseen"
+    assert stop_workers(stack, "second") == [0], read_log(stack, "second")
 
 
 def start(stack: Stack, name: str, *words: str, **more: str) -> None:
@@ -101,18 +101,18 @@ def start(stack: Stack, name: str, *words: str, **more: str) -> None:
     stack.start(name, "pipeline.cli", "worker", *words, "--slots", "4", "--name", f"{name}@%h", **more)
 
 
-def is_ready(stack: Stack, *names: str) -> None:
-    until(lambda: all(" ready" in said(stack, name) for name in names), 60)
+def await_ready(stack: Stack, *names: str) -> None:
+    until(lambda: all(" ready" in read_log(stack, name) for name in names), 60)
 
 
-def stops(stack: Stack, *names: str) -> list[int]:
+def stop_workers(stack: Stack, *names: str) -> list[int]:
     """Send SIGTERM to these workers and return their exit statuses; fail if one takes too long."""
     for name in names:
         stack.parts[name].send_signal(signal.SIGTERM)
     return [stack.parts[name].wait(SHUTDOWN + SLACK) for name in names]
 
 
-def said(stack: Stack, name: str) -> str:
+def read_log(stack: Stack, name: str) -> str:
     return (stack.folder / f"{name}.log").read_text()
 
 
@@ -120,12 +120,12 @@ def queues(*names: str) -> str:
     return ",".join(PUBLISH[Platform(name)] if name in set(Platform) else name for name in names)
 
 
-def hanging(where: Path, *names: str) -> dict[str, str]:
+def arm_hangs(where: Path, *names: str) -> dict[str, str]:
     """Return variables that make one thread hang at each of these failpoints until its marker file is deleted."""
     return arm_failpoints({name: where / name for name in names}, "hang")
 
 
-def rescues(stack: Stack, *posts: str) -> Iterable[str]:
+def list_rescues(stack: Stack, *posts: str) -> Iterable[str]:
     """Return the states into which maintenance has rescued deliveries of these posts."""
     with stack.context.database.begin() as c:
         found = rows(

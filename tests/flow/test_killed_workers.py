@@ -19,7 +19,7 @@ def test_a_worker_killed_before_arm_leaves_nothing_sent_and_nothing_lost(
 ) -> None:
     if point == "publish.beat":  # the lease is renewed during an upload, so the media is slow here
         stack.fault("media", "media", "latency", delay_ms=1500)
-    _killed(stack, crashes, "tiktok")
+    _crash_publish(stack, crashes, "tiktok")
 
 
 @pytest.mark.parametrize("point", get_points("after_arm_leaves_a_look_never_a_second_post"))
@@ -29,7 +29,7 @@ def test_a_worker_killed_after_arm_leaves_a_look_never_a_second_post(
     """One platform only; ``make proof`` covers each."""
     if point == "publish.raised":
         stack.fault("tiktok", "finalize", "effect-then-drop")
-    post = _killed(stack, crashes, "instagram" if point == "publish.handle-stored" else "tiktok")
+    post = _crash_publish(stack, crashes, "instagram" if point == "publish.handle-stored" else "tiktok")
     assert "unknown" in states_of(stack, post)
 
 
@@ -48,7 +48,7 @@ def test_a_flushed_broker_loses_nothing(stack: Stack, engines: Engines) -> None:
         assert len(stack.live(text)) == 1
 
 
-def _killed(stack: Stack, crashes: Crashes, platform: str) -> str:
+def _crash_publish(stack: Stack, crashes: Crashes, platform: str) -> str:
     """Publish with a worker that crashes once at the test's failpoint; another worker continues."""
     text = caption()
     stack.kill("publish")

@@ -10,7 +10,7 @@ from tests.flow.ledger import caption, receipts, slideshow, urls
 from tests.stack import Stack, until
 
 
-def moment(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     """Parse a time of the API or of the ledger."""
     return datetime.fromisoformat(text)
 
@@ -24,17 +24,17 @@ def test_a_video_goes_live_once_on_both_platforms(stack: Stack) -> None:
     until(
         lambda: urls(stack.read(post["id"])) == wanted or None, 40, lambda: f"{urls(stack.read(post['id']))}"
     )
-    receipted(stack, post["id"], live)
+    await_receipts(stack, post["id"], live)
 
 
-def receipted(stack: Stack, post: str, live: list[dict[str, Any]]) -> None:
+def await_receipts(stack: Stack, post: str, live: list[dict[str, Any]]) -> None:
     """Wait until each account's last receipt names the post in the sandbox's ledger."""
     there = {line["platform"]: ("published", line["remote_id"], line["url"]) for line in live}
 
-    def told() -> dict[str, tuple[str, str, str]]:
+    def read_outcomes() -> dict[str, tuple[str, str, str]]:
         return {r["platform"]: (r["outcome"], r["remote_id"], r["url"]) for r in receipts(stack, post)}
 
-    until(lambda: told() == there, 40, lambda: f"{told()} of {there}")
+    until(lambda: read_outcomes() == there, 40, lambda: f"{read_outcomes()} of {there}")
 
 
 def test_a_video_goes_live_once_on_all_six_platforms(stack: Stack) -> None:
@@ -84,7 +84,7 @@ def test_a_scheduled_post_is_never_early_and_hardly_late(stack: Stack) -> None:
     post = stack.create_post(text, "tiktok", "instagram", scheduled_at=due.isoformat())
     assert stack.read(post)["status"] == "scheduled"
     stack.await_status(post, "posted", 75)
-    ledger = [moment(line["at"]) for line in stack.live(text)]
+    ledger = [parse_time(line["at"]) for line in stack.live(text)]
     assert len(ledger) == 2
     assert all(due <= at <= due + timedelta(seconds=15) for at in ledger), (due, ledger)
 

@@ -36,7 +36,7 @@ def test_after_a_restore_nothing_that_went_out_since_the_backup_is_sent_again(
 ) -> None:
     texts = {name: caption() for name in ("before", "found", "asked", "forward", "held", "later", "lost")}
     hour = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    _hold(stack, "pinterest", "linkedin", "youtube")
+    _pause(stack, "pinterest", "linkedin", "youtube")
     posts = {
         "before": stack.create_post(texts["before"], "tiktok"),
         # the platform shows whose it is
@@ -51,7 +51,7 @@ def test_after_a_restore_nothing_that_went_out_since_the_backup_is_sent_again(
     stack.await_status(posts["before"], "posted")
     backups.dump()
 
-    _let_go(stack, "pinterest", "linkedin")
+    _unpause(stack, "pinterest", "linkedin")
     _patch(stack, posts["forward"], {"scheduled_at": None})
     lost = stack.create_post(texts["lost"], "tiktok")
     for name in ("found", "asked", "forward"):
@@ -61,7 +61,7 @@ def test_after_a_restore_nothing_that_went_out_since_the_backup_is_sent_again(
     assert {name for name, text in texts.items() if stack.live(text)} == went_out
 
     _restore_database(stack, backups)
-    ready = until(lambda: _says(stack, 503), 60)
+    ready = until(lambda: _read_ready(stack, 503), 60)
     assert "`slipway restore status`" in ready["message"]
     doubted = {"found", "asked", "forward", "held"}
     ids = {name: delivery(stack, post) for name, post in posts.items()}
@@ -75,16 +75,16 @@ def test_after_a_restore_nothing_that_went_out_since_the_backup_is_sent_again(
 
     accepted = {one["id"] for one in _slipway(stack, "restore", "accept")}
     assert accepted == set(listed)
-    until(lambda: _says(stack, 200), 60)
+    until(lambda: _read_ready(stack, 200), 60)
     stack.await_state(posts["found"], "published", "pinterest", 60)
     for name, platform in (("asked", "linkedin"), ("forward", "linkedin"), ("held", "youtube")):
         stack.await_state(posts[name], "blocked", platform, 60)
-    waiting = {one["id"]: one["reason"] for one in _slipway(stack, "restore", "list", "--waiting")}
-    assert {ids[name]: "is_it_live" for name in doubted - {"found"}}.items() <= waiting.items()
-    assert ids["found"] not in waiting
+    open_ones = {one["id"]: one["reason"] for one in _slipway(stack, "restore", "list", "--waiting")}
+    assert {ids[name]: "is_it_live" for name in doubted - {"found"}}.items() <= open_ones.items()
+    assert ids["found"] not in open_ones
 
     _slipway(stack, "delivery", "decide", ids["asked"], "--live", "https://www.linkedin.com/feed/update/1")
-    _let_go(stack, "youtube")
+    _unpause(stack, "youtube")
     _slipway(stack, "delivery", "decide", ids["held"], "--again")
     _patch(stack, posts["later"], {"scheduled_at": None})
     for name in ("asked", "held", "later"):
@@ -110,7 +110,7 @@ def _start(stack: Stack, part: str) -> None:
         {"api": stack.start_api, "beat": stack.start_beat}[part]()
 
 
-def _says(stack: Stack, status: int) -> Any:
+def _read_ready(stack: Stack, status: int) -> Any:
     answer = requests.get(f"{stack.api}/readyz", timeout=10)
     return answer.json() if answer.status_code == status else None
 
@@ -140,13 +140,13 @@ def _key(stack: Stack) -> dict[str, str]:
     return {"Authorization": f"Bearer {stack.key}"}
 
 
-def _hold(stack: Stack, *platforms: str) -> None:
+def _pause(stack: Stack, *platforms: str) -> None:
     with stack.context.database.begin() as c:
         for platform in platforms:
             pause(c, "account", str(stack.accounts[platform]), "a test")
 
 
-def _let_go(stack: Stack, *platforms: str) -> None:
+def _unpause(stack: Stack, *platforms: str) -> None:
     with stack.context.database.begin() as c:
         for platform in platforms:
             lift(c, "account", str(stack.accounts[platform]))

@@ -102,8 +102,8 @@ class MachineBase(RuleBasedStateMachine):
         """
         awake: set[tuple[object, ...]] = {(str(d.id), d.generation, d.fence) for d in self._all()}
         awake |= {(str(d.id), d.generation) for d in self._all() if d.state == State.QUEUED}
-        told = [m for m in self.dispatcher.messages if task in m[0]]
-        found = sorted(told, key=lambda m: not awake.intersection(m[1][-1] if m[1] else ()))
+        matching = [m for m in self.dispatcher.messages if task in m[0]]
+        found = sorted(matching, key=lambda m: not awake.intersection(m[1][-1] if m[1] else ()))
         if not found:
             return None
         message = found[n % len(found)]

@@ -242,19 +242,21 @@ class Deliveries(MachineBase):
         assert not self.violations, self.violations
         for d in self._all():
             live = self.fake_platform.live(str(d.id))
-            told = f"{d.id} is {d.state} ({d.reason}), armed {d.armed_at is not None}, live as {list(live)}"
+            summary = (
+                f"{d.id} is {d.state} ({d.reason}), armed {d.armed_at is not None}, live as {list(live)}"
+            )
             before = self.seen.get(d.id, (0, 0))
-            assert d.generation >= before[0], f"its generation went back: {told}"
-            assert d.fence >= before[1], f"its fence went back: {told}"
+            assert d.generation >= before[0], f"its generation went back: {summary}"
+            assert d.fence >= before[1], f"its fence went back: {summary}"
             self.seen[d.id] = (d.generation, d.fence)
             if str(d.id) in self.wrongly_confirmed:
                 continue
-            assert len(live) <= 1, f"twice: {told}"
+            assert len(live) <= 1, f"twice: {summary}"
             if d.state == State.PUBLISHED:
-                assert live, f"not there: {told}"
+                assert live, f"not there: {summary}"
             elif live or self.fake_platform.may_appear(str(d.id)):
-                assert d.state in MAY_BE_LIVE, f"it is live or will be: {told}"
-                assert d.armed_at is not None, f"it may be sent again: {told}"
+                assert d.state in MAY_BE_LIVE, f"it is live or will be: {summary}"
+                assert d.armed_at is not None, f"it may be sent again: {summary}"
 
     @invariant()
     def a_post_says_what_its_deliveries_say(self) -> None:

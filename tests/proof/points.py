@@ -60,6 +60,12 @@ _FETCHED_BY_PLATFORM = select_targets("tiktok", "pinterest", kinds=PICTURES) | s
     "tiktok business", "instagram", "facebook"
 )
 _WITH_HANDLE = select_targets("instagram", "youtube") | select_targets("facebook", kinds=PICTURES)
+CANNOT_PROVE_ABSENCE = select_targets("tiktok", kinds=PICTURES) | select_targets(
+    "tiktok business", "pinterest", "linkedin member", "linkedin organization"
+)
+"""Targets that cannot prove that a post is not live (the adapters' READMEs, "What a lost answer leads to")."""
+CANNOT_SHOW_POSTS = select_targets("linkedin member")
+"""Targets that cannot show what is live."""
 NEVER_REACHED: Mapping[str, Mapping[str, str]] = {
     "publish.checkpointed": dict.fromkeys(
         select_targets("tiktok", "pinterest", kinds=PICTURES) | select_targets("tiktok business"),
@@ -79,20 +85,8 @@ NEVER_REACHED: Mapping[str, Mapping[str, str]] = {
         select_targets("instagram", "facebook", "linkedin member"),
         "it has no refresh token",
     ),
-    "decide.again": {},
-}
-"""Failpoint -> target -> why it is never reached there. The proof fails where that is wrong."""
-
-CANNOT_PROVE_ABSENCE = select_targets("tiktok", kinds=PICTURES) | select_targets(
-    "tiktok business", "pinterest", "linkedin member", "linkedin organization"
-)
-"""Targets that cannot prove that a post is not live (the adapters' READMEs, "What a lost answer leads to")."""
-CANNOT_SHOW_POSTS = select_targets("linkedin member")
-"""Targets that cannot show what is live."""
-
-NEVER_REACHED = {
-    **NEVER_REACHED,
     "decide.again": dict.fromkeys(
         TARGETS.keys() - CANNOT_PROVE_ABSENCE, "the platform proves absence, so no decision is needed"
     ),
 }
+"""Failpoint -> target -> why it is never reached there. The proof fails where that is wrong."""

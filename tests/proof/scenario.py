@@ -146,7 +146,7 @@ class CrashScenario:
                 self.stack.context.dispatcher._app.send_task(task, queue=queue)
 
     def await_hung(self, *points: str, group: str = "publish", any_target: bool = False) -> None:
-        """Wait until every target that still has to crash hangs at one of these failpoints; *any_target*: until one does.
+        """Wait until every target left hangs at one of these failpoints; *any_target*: until one does.
 
         Also wait until targets that never reach one of them have finished sending: a kill during their visible call
         would leave them unknown, which is another test.

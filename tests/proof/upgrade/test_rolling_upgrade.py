@@ -1,7 +1,7 @@
 """Rolling upgrade: an older version and this one run side by side on one database and one broker.
 
-The older tree comes from the git history and runs with today's dependencies on today's tables. Posts are created through
-both APIs while the older parts are stopped one by one. The sandbox's ledger must hold each post once.
+The older tree comes from the git history and runs with today's dependencies on today's tables. Posts are created
+through both APIs while the older parts are stopped one by one. The sandbox's ledger must hold each post once.
 """
 
 from __future__ import annotations

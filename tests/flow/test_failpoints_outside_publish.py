@@ -15,7 +15,7 @@ from pipeline.queues import PUBLISH
 from pipeline.store.database import row
 from tests.crash_table import Crashes, get_points
 from tests.flow.ledger import caption, slideshow
-from tests.flow.test_failpoints import worker_dies
+from tests.flow.test_failpoints import crash_worker
 from tests.stack import Stack, until
 
 LONG_AGO = "updated_at = now() - interval '1 minute'"
@@ -25,7 +25,7 @@ BLOCKED = "state = 'blocked', "
 DUE = "due_at = now(), next_at = now()"
 
 
-def change(stack: Stack, post: str, assignments: str, where: str = "true") -> str | None:
+def update_delivery(stack: Stack, post: str, assignments: str, where: str = "true") -> str | None:
     """Update the post's delivery if *where* holds; return its id, or None if it does not."""
     with stack.context.database.begin() as c:
         sql = f"UPDATE deliveries SET {assignments} WHERE post_id = :p AND ({where}) RETURNING id"  # noqa: S608
@@ -33,7 +33,7 @@ def change(stack: Stack, post: str, assignments: str, where: str = "true") -> st
     return None if found is None else str(found.id)
 
 
-def waiting(stack: Stack, text: str, **more: Any) -> str:
+def create_scheduled(stack: Stack, text: str, **more: Any) -> str:
     """Create a post that is scheduled in an hour, and return it once it is scheduled."""
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     post = stack.create_post(text, "tiktok", media=slideshow(stack), scheduled_at=later, **more)
@@ -44,10 +44,10 @@ def waiting(stack: Stack, text: str, **more: Any) -> str:
 def test_a_worker_that_dies_while_time_becomes_work_leaves_one_post(stack: Stack, crashes: Crashes) -> None:
     text, never = caption(), caption()
     expires = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
-    late = waiting(stack, never, expires_at=expires, on_late="skip")
+    late = create_scheduled(stack, never, expires_at=expires, on_late="skip")
 
     def meanwhile(post: str) -> None:
-        change(stack, post, LONG_AGO, UNHELD)
+        update_delivery(stack, post, LONG_AGO, UNHELD)
         if crashes.has_reached("delay.released") and crashes.has_reached("delay.looks-rung"):
             with stack.context.database.begin() as c:
                 row(
@@ -55,32 +55,32 @@ def test_a_worker_that_dies_while_time_becomes_work_leaves_one_post(stack: Stack
                     "UPDATE posts SET expires_at = now() - interval '1 s' WHERE id = :p RETURNING id",
                     p=late,
                 )
-            change(stack, late, "next_at = now()")
+            update_delivery(stack, late, "next_at = now()")
 
-    post = worker_dies(stack, "publish", crashes, lambda: stack.create_post(text, "tiktok"), meanwhile)
-    _ends(stack, post, text)
+    post = crash_worker(stack, "publish", crashes, lambda: stack.create_post(text, "tiktok"), meanwhile)
+    _assert_posted_once(stack, post, text)
     stack.await_status(late, "failed", 60)
     assert stack.live(never) == []
 
 
 def test_an_upkeep_that_dies_while_it_helps_leaves_one_post(stack: Stack, crashes: Crashes) -> None:
     text, back = caption(), caption()
-    again, dropped = waiting(stack, back), waiting(stack, text)
+    again, dropped = create_scheduled(stack, back), create_scheduled(stack, text)
     held = f"state = 'publishing', fence = fence + 1, lease_until = now() - interval '1 second', {DUE}"
     blocked = f"{BLOCKED} reason = 'reconnect', {DUE}"
 
     def meanwhile(_: str) -> None:
         """Arrange one crash after the other: in parallel, one would prevent another."""
         if not crashes.has_reached("rescue.moved"):
-            change(stack, dropped, held, "state IN ('scheduled', 'queued')")
+            update_delivery(stack, dropped, held, "state IN ('scheduled', 'queued')")
         elif not crashes.has_reached("rescue.found"):
-            change(stack, dropped, LONG_AGO, UNHELD)
+            update_delivery(stack, dropped, LONG_AGO, UNHELD)
         else:
-            change(stack, again, blocked, "state = 'scheduled' AND due_at > now()")
+            update_delivery(stack, again, blocked, "state = 'scheduled' AND due_at > now()")
 
-    worker_dies(stack, "upkeep", crashes, lambda: dropped, meanwhile)
+    crash_worker(stack, "upkeep", crashes, lambda: dropped, meanwhile)
     for post, words in ((dropped, text), (again, back)):
-        _ends(stack, post, words)
+        _assert_posted_once(stack, post, words)
 
 
 COMMANDS: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -100,10 +100,10 @@ def test_a_person_whose_command_dies_after_the_commit_is_heard(
 ) -> None:
     words, state = COMMANDS[point]
     text = caption()
-    post = waiting(stack, text)
+    post = create_scheduled(stack, text)
     with stack.context.database.begin() as c:
         row(c, "UPDATE posts SET due_at = now() WHERE id = :p RETURNING id", p=post)
-    delivery = change(stack, post, f"{state}, {DUE}")
+    delivery = update_delivery(stack, post, f"{state}, {DUE}")
     assert delivery
     ended = subprocess.run(
         [sys.executable, "-m", "pipeline.cli", *words, delivery],
@@ -119,27 +119,29 @@ def test_a_person_whose_command_dies_after_the_commit_is_heard(
 
 def test_a_worker_that_dies_with_a_handful_leaves_one_post_of_each(stack: Stack, crashes: Crashes) -> None:
     texts = [caption() for _ in range(2)]
-    posts = [waiting(stack, text) for text in texts]
+    posts = [create_scheduled(stack, text) for text in texts]
     stack.kill("publish")
     stack.start_worker("publish", None, 8, **crashes.arm())
     queued = f"state = 'queued', lease_until = now() + interval '5 minutes', {DUE}"
-    handful = [[change(stack, post, queued), 0] for post in posts]
+    handful = [[update_delivery(stack, post, queued), 0] for post in posts]
     queue = next(q for p, q in PUBLISH.items() if p == "tiktok")
     stack.context.dispatcher._app.send_task("publish.step", args=["tiktok", handful], queue=queue)
     until(lambda: stack.parts["publish"].poll() is not None, 60)
     for post in posts:
-        assert change(stack, post, "lease_until = now()", "state = 'publishing'"), "both were claimed"
+        assert update_delivery(stack, post, "lease_until = now()", "state = 'publishing'"), (
+            "both were claimed"
+        )
     stack.start_worker("publish")
     for post in posts:
         stack.await_status(post, "posted", 90)
     assert [len(stack.live(text)) for text in texts] == [1, 1]
 
 
-def _ends(stack: Stack, post: str, text: str) -> None:
+def _assert_posted_once(stack: Stack, post: str, text: str) -> None:
     """Wait until the post is posted, and assert that it is live once."""
 
     def posted() -> bool:
-        change(stack, post, LONG_AGO, UNHELD)
+        update_delivery(stack, post, LONG_AGO, UNHELD)
         return bool(stack.read(post)["status"] == "posted")
 
     until(posted, 90, lambda: str(stack.read(post)))

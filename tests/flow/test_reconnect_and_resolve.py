@@ -52,14 +52,14 @@ def test_a_person_says_publish_again(stack: Stack) -> None:
     state = stack.await_state(post, "unknown")
     with pytest.raises(decide.CannotResolve, match="may still appear"):
         decide.publish_again(stack.context, UUID(delivery(stack, post)))
-    until(lambda: _decides(stack, post) or None, 60)
+    until(lambda: _publish_again(stack, post) or None, 60)
     stack.control("DELETE", "faults")
     assert state["status"] == "pending"
     stack.await_state(post, "published")
     assert len(stack.live(text)) == 1
 
 
-def _decides(stack: Stack, post: str) -> bool:
+def _publish_again(stack: Stack, post: str) -> bool:
     try:
         decide.publish_again(stack.context, UUID(delivery(stack, post)))
     except decide.CannotResolve as error:
