@@ -60,6 +60,11 @@ class Api(Group):
         description="Bearer token of the operator API for all workspaces, at least 32 characters; empty = none.",
     )
     max_body: int = Field(default=1_000_000, ge=10_000, description="Largest request body, in bytes.")
+    max_body_sum: int = Field(
+        default=64_000_000,
+        ge=40_000,
+        description="Bytes of JSON bodies in progress per server process; a key may have a quarter of them.",
+    )
     posts_per_minute: int = Field(
         default=0,
         ge=0,
@@ -91,6 +96,12 @@ class Reachability(Group):
     )
     fresh: float = Field(default=600, gt=0, description="Seconds in which a successful check is reused.")
     slice: float = Field(default=60, gt=0, description="Maximum time of one check, in seconds.")
+    first_slice: float = Field(
+        default=10,
+        gt=0,
+        description="Maximum time of a check's first try, in seconds; a slower one gets the whole slice on one of few "
+        "slots.",
+    )
     lease: float = Field(
         default=180, gt=0, description="Seconds after which another worker may claim a claimed check."
     )
@@ -242,7 +253,7 @@ class Worker(Group):
     silent: float = Field(
         default=120,
         gt=0,
-        description="Seconds without a received canary after which /readyz answers 503 for a queue.",
+        description="Seconds without a message taken from a queue after which /readyz answers 503 for it.",
     )
     deaf: float = Field(
         default=60,

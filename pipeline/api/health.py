@@ -19,12 +19,17 @@ from pipeline.api.openapi.error_codes import error_responses
 from pipeline.api.openapi.introduction import SERVER
 from pipeline.api.openapi.operation import Operation
 from pipeline.api.state import AppState, get_app_state
-from pipeline.queues import ALL_QUEUES, REACHABILITY
+from pipeline.queue_liveness import BEAT, BEAT_TTL
+from pipeline.queues import ALL_QUEUES, DELAY, REACHABILITY
 from pipeline.recovery.restore import IN_DOUBT
 from pipeline.recovery.send_guard import NEXT_STEP
 from pipeline.store import canaries
 from pipeline.store.database import Unreachable
 from pipeline.store.recovery import epoch
+
+_NO_DATABASE = "The database cannot be reached."
+_NO_BROKER = "The broker takes no messages: posts are accepted, and sent when it is back."
+_PROBE_KEY = "pulse:readyz"
 
 
 class Liveness(ResponseModel):
@@ -35,10 +40,13 @@ class Parts(ResponseModel):
     """Whether each part answers."""
 
     database: bool
-    broker: bool
+    broker: bool = Field(description="Whether it takes messages.")
     workers: bool
     mark: bool = Field(
         description="Whether anything may be sent; false after a restore, and without workers."
+    )
+    beat: bool = Field(
+        description="Whether beat runs, for information: the workers send the periodic tasks too. False without broker."
     )
 
 
@@ -50,7 +58,7 @@ class Readiness(ResponseModel):
 
 
 class NotReady(Failure):
-    """The database is unreachable, nothing may be sent, or a queue is not consumed."""
+    """The database or the broker is unreachable, nothing may be sent, or a queue is not consumed."""
 
     parts: Parts
     queues: dict[str, float | None] | None = None
@@ -71,24 +79,22 @@ async def healthz(_request: Request) -> SuccessResponse[Liveness]:
 
 
 async def readyz(request: Request) -> SuccessResponse[Readiness] | Response:
-    """Report the state of each part, and the seconds since a worker last took a canary from each queue.
+    """Report the state of each part, and the seconds since a worker last took a message from each queue.
 
-    503 when the database is unreachable; when nothing is sent, because a restored database is not accepted yet or the
-    epoch file is not renewed; and when a queue that was consumed before no longer is. Posts are still accepted in the
-    last two cases, so a load balancer should ask ``healthz``.
+    503, with a message that names the part at fault: when the database or the broker is unreachable; when nothing is
+    sent, because a restored database is not accepted yet or the epoch file is not renewed; and when a queue that was
+    consumed before no longer is. Posts are still accepted unless it is the database, so a load balancer should ask
+    ``healthz``.
     """
     app_state = get_app_state(request)
-    health = await app_state.lookup_bulkhead.run(partial(_check, app_state))
-    if health.silences is None or health.epoch_state is None:
-        return failure(503, "unavailable", "The database cannot be reached.", more={"parts": health.parts})
-    queues = {queue: _to_seconds(health.silences.get(queue)) for queue in ALL_QUEUES}
-    limit = app_state.context.settings.worker.silent
-    problem = _describe_closed(health.epoch_state, timedelta(seconds=limit)) or _describe_silent(
-        queues, limit
-    )
-    if problem is not None:
-        return failure(503, "unavailable", problem, more={"parts": health.parts, "queues": queues})
-    return success("Ready", Readiness(parts=Parts(**health.parts), queues=queues))
+    health = await app_state.health_bulkhead.run(partial(_check, app_state))
+    queues = None if health.silences is None else _to_ages(health.silences)
+    faults = _list_faults(health, timedelta(seconds=app_state.context.settings.worker.silent))
+    if queues is None or faults:
+        more = {"parts": health.parts} | ({} if queues is None else {"queues": queues})
+        return failure(503, "unavailable", " ".join(faults), more=more)
+    message = "Ready" if health.parts["beat"] else "Ready; beat does not run, and the workers do without it"
+    return success(message, Readiness(parts=Parts(**health.parts), queues=queues))
 
 
 async def metrics(request: Request) -> Response:
@@ -98,14 +104,23 @@ async def metrics(request: Request) -> Response:
 
 def _check(app_state: AppState) -> _Health:
     silences, epoch_state = _read_database(app_state)
+    has_broker = _is_broker_writable(app_state)
+    liveness = app_state.context.liveness
     parts = {
         "database": silences is not None,
-        "broker": _ping_broker(app_state),
+        "broker": has_broker,
         # without workers posts are still accepted, with a warning, and go out when a worker is back
-        "workers": app_state.context.liveness.is_alive(REACHABILITY),
+        "workers": has_broker and (_is_recent(silences, REACHABILITY) or liveness.is_alive(REACHABILITY)),
         "mark": epoch_state is not None and epoch_state.is_open,
+        "beat": has_broker and liveness.is_alive(BEAT),
     }
     return _Health(parts=parts, silences=silences, epoch_state=epoch_state)
+
+
+def _is_recent(silences: Mapping[str, timedelta] | None, queue: str) -> bool:
+    """Return True if the queue was consumed within ``BEAT_TTL``: its pulse may wait behind a backlog."""
+    silence = (silences or {}).get(queue)
+    return silence is not None and silence.total_seconds() <= BEAT_TTL
 
 
 def _read_database(app_state: AppState) -> tuple[Mapping[str, timedelta] | None, epoch.EpochState | None]:
@@ -116,38 +131,52 @@ def _read_database(app_state: AppState) -> tuple[Mapping[str, timedelta] | None,
         return None, None
 
 
-def _ping_broker(app_state: AppState) -> bool:
+def _is_broker_writable(app_state: AppState) -> bool:
+    """Return True if the broker takes a key: one that is full, or a replica, answers a ping and takes no message."""
     try:
-        return bool(app_state.broker.ping())
+        return bool(app_state.broker.set(_PROBE_KEY, 1, ex=BEAT_TTL))
     except (RedisError, OSError):
         return False
 
 
-def _describe_closed(state: epoch.EpochState, limit: timedelta) -> str | None:
-    """Say why nothing is sent, unless it is for less than *limit*."""
-    if state.doubt is not None:
-        return f"{IN_DOUBT}: {NEXT_STEP}."
+def _list_faults(health: _Health, limit: timedelta) -> list[str]:
+    """Describe each part that is at fault in a sentence, and leave out what only follows from another fault."""
+    no_broker = [] if health.parts["broker"] else [_NO_BROKER]
+    if health.silences is None or health.epoch_state is None:
+        return [_NO_DATABASE, *no_broker]
+    doubt = [f"{IN_DOUBT}: {NEXT_STEP}."] if health.epoch_state.doubt is not None else []
+    if no_broker:  # without it no queue is consumed, and no worker renews the epoch
+        return [*doubt, *no_broker]
+    silent = {q: age for q, age in health.silences.items() if q in ALL_QUEUES and age > limit}
+    ages = ", ".join(f"{queue} ({age.total_seconds():.0f} s)" for queue, age in silent.items())
+    faults = [*doubt, f"No worker takes messages from {ages}."] if silent else doubt
+    # the workers that consume `delay` renew the epoch
+    late = None if doubt or DELAY in silent else _describe_late_epoch(health.epoch_state, limit)
+    return [*faults, late] if late else faults
+
+
+def _describe_late_epoch(state: epoch.EpochState, limit: timedelta) -> str | None:
+    """Say that the epoch is not renewed, unless it is for less than *limit*."""
     late = None if state.stored.until is None else state.now - state.stored.until
-    if late is not None and late > limit:
-        return (
-            f"The epoch file has not been renewed for {late.total_seconds():.0f} s, so nothing is sent. "
-            "See the workers' logs."
-        )
-    return None
+    if late is None or late <= limit:
+        return None
+    return (
+        f"The epoch file has not been renewed for {late.total_seconds():.0f} s, so nothing is sent. "
+        "See the workers' logs."
+    )
 
 
-def _describe_silent(queues: Mapping[str, float | None], limit: float) -> str | None:
-    """Say which queues no worker consumes any more."""
-    silent = [f"{queue} ({age:.0f} s)" for queue, age in queues.items() if age is not None and age > limit]
-    return f"No worker takes messages from {', '.join(silent)}." if silent else None
-
-
-def _to_seconds(silence: timedelta | None) -> float | None:
-    return None if silence is None else round(silence.total_seconds(), 1)
+def _to_ages(silences: Mapping[str, timedelta]) -> dict[str, float | None]:
+    """Return the age of each queue in seconds; None: it was never consumed."""
+    return {
+        queue: round(silences[queue].total_seconds(), 1) if queue in silences else None
+        for queue in ALL_QUEUES
+    }
 
 
 _NOT_READY = error_responses(
-    unavailable="the database is unreachable, or nothing is sent; the message says why"
+    unavailable="the database or the broker is unreachable, nothing is sent, or a queue is not consumed; the message "
+    "names the part at fault"
 )
 _NOT_READY[503]["model"] = NotReady
 
@@ -167,7 +196,7 @@ OPERATIONS = (
         path="/readyz",
         handler=readyz,
         tag=SERVER,
-        returns="The database answers; the other parts are listed.",
+        returns="Posts are accepted and sent; the parts are listed.",
         needs_key=False,
         errors=_NOT_READY,
     ),

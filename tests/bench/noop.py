@@ -12,7 +12,7 @@ LATE = "bench:late"
 """The broker's list to which `record_lateness` appends."""
 
 app = create_celery_app(settings())
-app.conf.update(include=(), beat_schedule={})
+app.conf.update(include=())
 _client = create_redis_client(settings().broker.url.get_secret_value())
 
 

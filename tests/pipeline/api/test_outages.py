@@ -13,15 +13,17 @@ from sqlalchemy import text
 from config.settings import load
 from pipeline.api.health import NotReady, Readiness
 from pipeline.api.http.response_models import Success
+from pipeline.queue_liveness import BEAT
 from pipeline.queues import ALL_QUEUES
 from pipeline.rate_buckets import create_redis_client
 from pipeline.stages import delay
-from pipeline.store.canaries import record_canary
+from pipeline.store.canaries import record_canary, record_consumed
 from pipeline.store.recovery import epoch as marks
 from pipeline.wiring import build_context
 from tests.conftest import Engines
 from tests.pipeline.api.running_server import BASE, Server, Tenant, serving, until, video
 
+_EPOCH_UNTIL = "UPDATE mark SET until = {}, writer = pg_current_xact_id()::xid"
 JSON = {"Content-Type": "application/json"}
 UNREACHABLE_BROKER = "redis+socket:///tmp/no-broker-here?virtual_host=0"
 
@@ -33,8 +35,11 @@ def test_broker_away_a_post_is_taken_and_the_message_is_sent_when_it_is_back(
         tenant = server.tenant()
         answer = server.post(video(tenant), tenant.key)
         assert answer.status_code == 201
-        ready = server.send("GET", "/readyz").json()["data"]["parts"]
-        assert ready == {"database": True, "broker": False, "workers": False, "mark": True}
+        ready = server.send("GET", "/readyz")
+        NotReady.model_validate_json(ready.content)
+        assert ready.status_code == 503
+        assert ready.json()["message"].startswith("The broker")
+        assert {name for name, is_up in ready.json()["parts"].items() if is_up} == {"database", "mark"}
     back = build_context(load(environment))
     with back.database.begin() as c:
         c.execute(text("UPDATE deliveries SET state = 'scheduled'"))  # its media were found good meanwhile
@@ -94,7 +99,38 @@ def test_readyz_tells_how_long_each_queue_has_been_silent(server: Server, tenant
     silence = 'slipway_queue_silence_seconds{queue="status"} 60'
     assert silence in server.send("GET", "/metrics").text
     with server.context.database.begin() as c:
-        record_canary(c, "status")
+        record_consumed(c, ["status"])  # not its canary, which may wait behind a backlog
+    assert server.send("GET", "/readyz").status_code == 200
+
+
+def test_readyz_tells_whether_beat_runs_and_is_ready_without_it(server: Server) -> None:
+    without = server.send("GET", "/readyz")
+    assert (without.status_code, without.json()["data"]["parts"]["beat"]) == (200, False)
+    assert "beat does not run" in without.json()["message"]
+    server.context.liveness.record_beat(BEAT)
+    there = server.send("GET", "/readyz").json()
+    assert (there["message"], there["data"]["parts"]["beat"]) == ("Ready", True)
+
+
+def test_readyz_names_queues_without_consumers_and_not_the_epoch_that_they_leave_behind(
+    server: Server,
+) -> None:
+    assert server.context.send_guard.may_send()
+    with server.context.database.begin() as c:
+        record_consumed(c, ALL_QUEUES)
+        silent = ["delay", "publish.tiktok"]
+        for queue in silent:
+            c.execute(
+                text(f"UPDATE canaries SET taken_at = now() - interval '10 minutes' WHERE queue = '{queue}'")  # noqa: S608
+            )
+        c.execute(text(_EPOCH_UNTIL.format("now() - interval '10 minutes'")))
+    bad = server.send("GET", "/readyz")
+    assert bad.status_code == 503
+    assert {queue for queue in ALL_QUEUES if f"{queue} (" in bad.json()["message"]} == set(silent)
+    assert "epoch" not in bad.json()["message"]
+    with server.context.database.begin() as c:
+        record_consumed(c, ALL_QUEUES)
+        c.execute(text(_EPOCH_UNTIL.format("now() + interval '1 minute'")))
     assert server.send("GET", "/readyz").status_code == 200
 
 
@@ -133,14 +169,10 @@ def test_a_database_that_was_restored_is_said_by_readyz_and_changes_nothing_of_b
 def test_readyz_says_when_nobody_keeps_the_mark(server: Server) -> None:
     assert server.context.send_guard.may_send()
     with server.context.database.begin() as c:
-        c.execute(
-            text("UPDATE mark SET until = now() - interval '10 minutes', writer = pg_current_xact_id()::xid")
-        )
+        c.execute(text(_EPOCH_UNTIL.format("now() - interval '10 minutes'")))
     bad = server.send("GET", "/readyz")
     assert bad.status_code == 503
     assert "The epoch file has not been renewed for 600 s" in bad.json()["message"]
     with server.context.database.begin() as c:
-        c.execute(
-            text("UPDATE mark SET until = now() + interval '1 minute', writer = pg_current_xact_id()::xid")
-        )
+        c.execute(text(_EPOCH_UNTIL.format("now() + interval '1 minute'")))
     assert server.send("GET", "/readyz").status_code == 200

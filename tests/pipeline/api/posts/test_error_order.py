@@ -337,7 +337,9 @@ def test_503_while_the_database_is_away(environment: dict[str, str], tmp_path: P
         assert answer.headers["Retry-After"] == "2"
         ready = server.send("GET", "/readyz")
         assert code(ready) == (503, "unavailable")
-        assert ready.json()["parts"] == {"database": False, "broker": True, "workers": False, "mark": False}
+        up = {name for name, is_up in ready.json()["parts"].items() if is_up}
+        assert up == {"broker"}
+        assert "database" in ready.json()["message"]
         assert 'slipway_up{part="database"} 0.0' in server.send("GET", "/metrics").text
 
 
