@@ -61,14 +61,10 @@ def worker(group: str, queues: str | None, slots: int | None, name: str | None) 
 
 @click.command(epilog=EXAMPLE + "slipway beat")
 def beat() -> None:
-    """Run Celery beat, which sends the periodic tasks. A second beat does no harm: the tasks are idempotent."""
+    """Run beat, which sends the periodic tasks. It is optional: every worker sends them too, each once an interval."""
     from config.settings import settings
 
-    s = settings()
-    s.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    exec_python(
-        *CELERY, "beat", "--schedule", str(s.folder / "beat"), "--pidfile", "", "--loglevel", s.log.level
-    )
+    exec_python(*CELERY, "beat", "--pidfile", "", "--loglevel", settings().log.level)
 
 
 @click.command(epilog=EXAMPLE + "SLIPWAY_FLOWER__PASSWORD=… slipway flower")

@@ -1,4 +1,4 @@
-"""Maintenance jobs, one a file, run by beat's ticks on the queue ``upkeep``. Running one twice is harmless."""
+"""Maintenance jobs, one a file, run by ticks on the queue ``upkeep``. Running one twice is harmless."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Record that a canary went through its queue, which proves that the queue has a consumer. Beat sends one into each."""
+"""Record that a canary went through its queue, which proves that the queue has a consumer."""
 
 from __future__ import annotations
 
