@@ -49,6 +49,11 @@ def find_inconsistencies(s: Settings) -> list[str]:
             f"SLIPWAY_REACHABILITY__WAIT ({s.reachability.wait:g} s): a stopping server would cut off requests",
         ),
         (
+            s.api.max_body * 4 <= s.api.max_body_sum,
+            f"SLIPWAY_API__MAX_BODY_SUM ({s.api.max_body_sum}) must be at least four times SLIPWAY_API__MAX_BODY "
+            f"({s.api.max_body}): a key may have a quarter of it, and the largest body would never be accepted",
+        ),
+        (
             s.publish.slice * 2 < s.broker.visibility_timeout,
             f"SLIPWAY_PUBLISH__SLICE ({s.publish.slice:g} s) must be under half of "
             f"SLIPWAY_BROKER__VISIBILITY_TIMEOUT ({s.broker.visibility_timeout:g} s): "
@@ -58,6 +63,11 @@ def find_inconsistencies(s: Settings) -> list[str]:
             s.reachability.lease >= 2 * s.reachability.slice,
             f"SLIPWAY_REACHABILITY__LEASE ({s.reachability.lease:g} s) must be at least twice "
             f"SLIPWAY_REACHABILITY__SLICE ({s.reachability.slice:g} s): a check could outlive its claim",
+        ),
+        (
+            s.reachability.first_slice <= s.reachability.slice,
+            f"SLIPWAY_REACHABILITY__FIRST_SLICE ({s.reachability.first_slice:g} s) must not be over "
+            f"SLIPWAY_REACHABILITY__SLICE ({s.reachability.slice:g} s): the first try is the shorter one",
         ),
         (
             s.reachability.slice * 2 < s.broker.visibility_timeout,

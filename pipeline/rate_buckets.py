@@ -2,7 +2,7 @@
 
 GCRA (the generic cell rate algorithm, ITU-T I.371): one number per bucket, checked and updated in one Lua script by the
 broker's clock. Fails closed: while Redis is unreachable a publish waits, because a platform bans what exceeds its
-limits.
+limits. It waits as a row in the database, not on a thread: after one call that failed, the next ones are not made.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from adapters.contract import Rate
+from pipeline.circuit_breaker import CircuitBreaker
 
 _GCRA = """
 local now = redis.call('TIME')
@@ -34,6 +35,10 @@ return 0
 """
 # No burst: calls are spaced by per/count. GCRA would allow bursts; the platforms' fixed windows do not.
 
+REDIS_TIMEOUT = 2.0
+"""Seconds for one command, in a process whose work no client waits for."""
+REQUEST_TIMEOUT = 0.25
+"""The same while a request waits."""
 UNREACHABLE_WAIT = timedelta(seconds=5)
 """How long a publish waits before it asks again while Redis is unreachable."""
 
@@ -45,6 +50,7 @@ class RateBuckets:
         self._client = client
         self._enabled = enabled
         self._script = client.register_script(_GCRA)
+        self._breaker = CircuitBreaker()
 
     def take(self, account_id: str, step: str, rates: tuple[Rate, ...]) -> timedelta:
         """Take from every bucket of a step and return zero; or take nothing and return how long to wait."""
@@ -53,20 +59,29 @@ class RateBuckets:
             return timedelta(0)
         keys = [f"pace:{account_id}:{step}:{n}" for n in range(len(mine))]
         numbers = [int(rate.per.total_seconds() * 1000 / rate.count) for rate in mine]
-        try:
-            return timedelta(milliseconds=int(cast("int", self._script(keys=keys, args=numbers))))
-        except (RedisError, OSError):
+        if not self._breaker.may_call():
             return UNREACHABLE_WAIT
+        try:
+            wait = timedelta(milliseconds=int(cast("int", self._script(keys=keys, args=numbers))))
+        except (RedisError, OSError):
+            self._breaker.record_failure()
+            return UNREACHABLE_WAIT
+        self._breaker.record_success()
+        return wait
 
 
-def create_redis_client(broker_url: str, sentinel_master: str = "") -> redis.Redis:
-    """Return a client for the broker's Redis at kombu's form of its URL, with short timeouts."""
+def create_redis_client(
+    broker_url: str, sentinel_master: str = "", *, timeout: float = REDIS_TIMEOUT
+) -> redis.Redis:
+    """Return a client for the broker's Redis at kombu's form of its URL. *timeout*: seconds for one command.
+
+    A command is repeated once on a new connection if its own was closed, and not if it timed out: redis-py's own
+    retries cost seconds a call while Redis is away (measured).
+    """
     patience: dict[str, Any] = {
-        "socket_timeout": 2,
-        "socket_connect_timeout": 1,
-        "retry": Retry(
-            NoBackoff(), 1
-        ),  # redis-py's own retries cost seconds a call while Redis is away (measured)
+        "socket_timeout": timeout,
+        "socket_connect_timeout": min(timeout, 1),
+        "retry": Retry(NoBackoff(), 1, (redis.ConnectionError,)),
     }
     if broker_url.startswith("redis+socket://"):
         path, _, query = broker_url.removeprefix("redis+socket://").partition("?")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
 from adapters.contract import Platform, PlatformSettings, PostOptions
 from adapters.registry import ADAPTERS
 from config.settings import Settings, settings
+from pipeline.background_dispatch import BackgroundDispatcher
 from pipeline.celery_app import create_celery_app
+from pipeline.check_slots import CheckSlots
 from pipeline.context import Context
 from pipeline.dispatch import Dispatcher
 from pipeline.media.fetch import Fetcher, FetchPolicy
@@ -19,8 +23,9 @@ from pipeline.media.files.storage_bucket import BucketStorage
 from pipeline.media.files.storage_folder import FolderStorage, Storage
 from pipeline.media.files.upload_urls import UploadUrls, derive_upload_keys
 from pipeline.media.files.uploads import Files
+from pipeline.media.transfers import Transfers
 from pipeline.queue_liveness import QueueLiveness
-from pipeline.rate_buckets import RateBuckets, create_redis_client
+from pipeline.rate_buckets import REQUEST_TIMEOUT, RateBuckets, create_redis_client
 from pipeline.recovery.epoch_file import EpochFile
 from pipeline.recovery.send_guard import SendGuard
 from pipeline.shutdown import ShutdownSignal
@@ -51,6 +56,9 @@ SANDBOX_HOSTS = {
     Platform.PINTEREST: {"api": "/pinterest/v5", "www": "/pinterest-www"},
     Platform.LINKEDIN: {"api": "/linkedin", "www": "/linkedin-www"},
 }
+
+#: Seconds that the dispatch thread of an API process gives the broker. Meanwhile, messages queue up behind it.
+DISPATCH_TIMEOUT = 2
 
 #: The sandbox knows one app; the operator's own ids and secrets are never sent to it.
 _SANDBOX_APP = {
@@ -130,9 +138,20 @@ def build_context(s: Settings, *, keeps_epoch_file: bool = True) -> Context:
             ),
         ),
         adapters=ADAPTERS,
+        check_slots=CheckSlots(s.worker.slots, frozenset({urlsplit(s.files_url).netloc.lower()})),
+        transfers=Transfers(s.worker.slots),
         platform_settings={platform: build_platform_settings(s, platform) for platform in ADAPTERS},
         shutdown=SHUTDOWN,
     )
+
+
+def build_api_context(s: Settings) -> Context:
+    """Return the Context of a process whose clients wait: it gives up early on a broker that hangs."""
+    client = create_redis_client(
+        s.broker.url.get_secret_value(), s.broker.sentinel_master, timeout=REQUEST_TIMEOUT
+    )
+    app = create_celery_app(s, retry_broker=False, socket_timeout=DISPATCH_TIMEOUT)
+    return replace(build_context(s), dispatcher=BackgroundDispatcher(app), liveness=QueueLiveness(client))
 
 
 @lru_cache(maxsize=1)

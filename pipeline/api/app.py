@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from config.logging import list_secrets, set_up_logging
+from config.settings import settings
 from pipeline import wiring
 from pipeline.api import health
 from pipeline.api.accounts import oauth_routes
@@ -72,7 +73,7 @@ def create_app() -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        context = wiring.get_context()
+        context = wiring.build_api_context(settings())
         set_up_logging(context.settings.log, list_secrets(context.settings))
         app.state.slipway = build_app_state(context)
         gc.freeze()  # modules live for ever, and scanning them again would stop the process for 80 ms every second

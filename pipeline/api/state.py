@@ -13,12 +13,13 @@ from starlette.requests import Request
 from pipeline.api.files.limits import FileTransfers, build_file_transfers
 from pipeline.api.http.auth import Authenticator
 from pipeline.api.http.batcher import Batcher
+from pipeline.api.http.body_budget import BodyBudget
 from pipeline.api.http.bulkhead import Bulkhead
 from pipeline.api.http.rate_limit import RateLimit
 from pipeline.api.metrics import Metrics
 from pipeline.api.posts.field_types import FLAT_CAPTION, MAX_CAPTION, Rules
 from pipeline.context import Context
-from pipeline.rate_buckets import create_redis_client
+from pipeline.rate_buckets import REQUEST_TIMEOUT, create_redis_client
 from pipeline.stages.ingest import MAX_BATCH, BatchIngest, Outcome
 from pipeline.stages.new_post import Submission
 from pipeline.store.auth.keys import Caller
@@ -36,8 +37,10 @@ class AppState:
     lookup_bulkhead: Bulkhead
     connect_bulkhead: Bulkhead
     action_bulkhead: Bulkhead
+    health_bulkhead: Bulkhead
     file_transfers: FileTransfers
     authenticator: Authenticator
+    body_budget: BodyBudget
     rate_limit: RateLimit
     metrics: Metrics
     broker: redis.Redis
@@ -54,7 +57,7 @@ class AppState:
         return await self.lookup_bulkhead.run(partial(self.rate_limit.take, caller.key_id, posts))
 
     def close(self) -> None:
-        """Finish the work in progress, then close the connections to the broker."""
+        """Finish the work in progress, dispatch what it left, and close the connections to the broker."""
         self.post_batcher.close()
         for bulkhead in (
             self.post_bulkhead,
@@ -63,17 +66,22 @@ class AppState:
             self.lookup_bulkhead,
             self.connect_bulkhead,
             self.action_bulkhead,
+            self.health_bulkhead,
             self.file_transfers.bulkhead,
         ):
             bulkhead.close()
+        self.context.dispatcher.close()
         self.broker.close()
 
 
 def build_app_state(context: Context) -> AppState:
     """Build the state of a server process. Call it inside the event loop that will use it."""
     lookups = Bulkhead("lookups", threads=4, limit=512)
-    broker = create_redis_client(
-        context.settings.broker.url.get_secret_value(), context.settings.broker.sentinel_master
+    health = Bulkhead("health", threads=2, limit=64)
+    s = context.settings
+    broker = create_redis_client(s.broker.url.get_secret_value(), s.broker.sentinel_master)
+    fast_broker = create_redis_client(
+        s.broker.url.get_secret_value(), s.broker.sentinel_master, timeout=REQUEST_TIMEOUT
     )
     return AppState(
         context=context,
@@ -88,14 +96,17 @@ def build_app_state(context: Context) -> AppState:
         connect_bulkhead=Bulkhead("connects", threads=8, limit=64, per_key=32),
         # Apart from posts that wait for checks, because cancelling a post is urgent.
         action_bulkhead=Bulkhead("actions", threads=4, limit=128, per_key=32),
+        # Health and metrics may wait for a broker that hangs, and no request waits behind them.
+        health_bulkhead=health,
         file_transfers=build_file_transfers(),
         authenticator=Authenticator(context, lookups),
-        rate_limit=RateLimit(broker, context.settings.api.posts_per_minute),
-        metrics=Metrics(context.database, broker, lookups),
+        body_budget=BodyBudget(s.api.max_body_sum),
+        rate_limit=RateLimit(fast_broker, s.api.posts_per_minute),
+        metrics=Metrics(context.database, broker, health),
         broker=broker,
         rules=Rules(
-            caption=FLAT_CAPTION if context.settings.ingest.caption_limit == "flat" else MAX_CAPTION,
-            media_origins=context.settings.media_origins | {context.settings.files_origin},
+            caption=FLAT_CAPTION if s.ingest.caption_limit == "flat" else MAX_CAPTION,
+            media_origins=s.media_origins | {s.files_origin},
         ),
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +26,8 @@ MUSIC = -1
 """The position of the music link among a post's checks."""
 POLL_INTERVAL = 0.05
 """Seconds between two reads of open checks while a request waits."""
+BULK_WAIT = timedelta(minutes=1)
+"""The checks of bulk work are due this much later than now at the earliest."""
 
 Link = tuple[int, Purpose, str]
 """Position, purpose and URL."""
@@ -39,30 +41,49 @@ def list_links(media: Mapping[str, Any], music_link: str | None) -> list[Link]:
 
 
 def open_checks(
-    context: Context, c: Connection, workspace: UUID, links: Iterable[Link], stale: Iterable[str] = ()
+    context: Context,
+    c: Connection,
+    workspace: UUID,
+    links: Iterable[Link],
+    stale: Iterable[str] = (),
+    *,
+    due_at: datetime | None = None,
+    bulk: bool = False,
 ) -> dict[int, Check]:
-    """Return a fresh good check of each link, or an undecided one. ``stale``: URLs whose old checks no longer hold."""
+    """Return a fresh good check of each link, or an undecided one. ``stale``: URLs whose old checks no longer hold.
+
+    ``due_at``: when the post is due, by default now. No request waits for the checks of bulk work, so they come after
+    those that requests opened in the same minute.
+    """
+    if bulk:
+        due_at = max(due_at or datetime.now(UTC), datetime.now(UTC) + BULK_WAIT)
     fresh = timedelta(seconds=context.settings.reachability.fresh)
     checks = {}
     # in URL order: two requests with the same new URLs in different orders would deadlock
     for position, purpose, url in sorted(links, key=lambda x: (hash_url(x[2]), x[1])):
         found = None if url in stale else store.find_fresh_check(c, workspace, purpose, url, fresh)
-        checks[position] = found or store.open_check(c, workspace, purpose, url)
+        checks[position] = found or store.open_check(c, workspace, purpose, url, due_at)
     return checks
 
 
 def await_checks(context: Context, checks: Mapping[int, Check], *, bulk: bool = False) -> Mapping[int, Check]:
-    """Dispatch the open checks and wait briefly for them, holding no connection; without a live worker do not wait.
+    """Dispatch the open checks and wait briefly for them, holding no connection.
 
-    ``bulk``: bulk work is dispatched to a queue of its own and never waits.
+    Do not wait without a live worker, nor while the broker takes no messages. ``bulk``: bulk work is dispatched to a
+    queue of its own and never waits.
     """
     failpoint("links.opened", *list_undecided(checks))
     tried = {check.id: check.tries for check in checks.values() if check.verdict is None}
-    is_dispatched = context.dispatcher.send_new_checks(tried, bulk=bulk)
+    dispatcher = context.dispatcher
+    is_dispatched = dispatcher.send_new_checks(tried, bulk=bulk) and dispatcher.is_responsive()
     if bulk or not is_dispatched or not context.liveness.is_alive(REACHABILITY):
         return checks
     until = time.monotonic() + context.settings.reachability.wait
-    while time.monotonic() < until and any(_is_open(check) for check in checks.values()):
+    while (
+        time.monotonic() < until
+        and any(_is_open(check) for check in checks.values())
+        and dispatcher.is_responsive()
+    ):
         time.sleep(POLL_INTERVAL)  # polling only ends the wait early: the committed verdict decides
         with context.database.begin() as c:
             now = store.read_checks(c, [check.id for check in checks.values()])

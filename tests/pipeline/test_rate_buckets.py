@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,8 +13,10 @@ import pytest
 import redis
 
 from adapters.contract import Rate
+from pipeline import circuit_breaker
 from pipeline.rate_buckets import UNREACHABLE_WAIT, RateBuckets, create_redis_client
 from pipeline.store.database import new_id
+from tests.broker_outages import full
 from tests.conftest import Engines
 from tests.pipeline.store.ledger import together
 
@@ -114,6 +117,21 @@ def test_closed_while_the_broker_is_away() -> None:
     assert rate_buckets.take("a", "finalize", (rate(1, 60),)) == UNREACHABLE_WAIT
     assert rate_buckets.take("a", "prepare", (rate(1, 60),)) == ZERO, "what needs no bucket needs no broker"
     client.close()
+
+
+def test_after_a_failed_call_none_is_made_for_a_moment(
+    rate_buckets: RateBuckets, engines: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deliveries do not wait one after the other for a broker that hangs."""
+    rates = (rate(1, 60),)
+    monkeypatch.setattr(circuit_breaker, "PAUSE", math.inf)
+    with full(engines.valkey):
+        assert rate_buckets.take("a", "finalize", rates) == UNREACHABLE_WAIT
+    assert rate_buckets.take("a", "finalize", rates) == UNREACHABLE_WAIT, "it would have been free"
+    monkeypatch.setattr(circuit_breaker, "PAUSE", 0.0)
+    rate_buckets._breaker.record_failure()
+    assert rate_buckets.take("a", "finalize", rates) == ZERO, "the trial"
+    assert rate_buckets.take("b", "finalize", rates) == ZERO
 
 
 def test_it_can_be_lifted(client: redis.Redis) -> None:

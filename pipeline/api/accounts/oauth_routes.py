@@ -84,7 +84,7 @@ async def start_connect(request: Request) -> SuccessResponse[AuthorizationLink]:
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_writer(request)
     platform = _platform_of(request)
-    body = validate_body(ConnectBody, parse_json_or_empty(await read_json_body(request)))
+    body = validate_body(ConnectBody, parse_json_or_empty(await read_json_body(request, caller.key_id)))
     if caller.accounts is not None and body.reconnect is None:
         raise insufficient_scope(
             "This key is restricted to accounts: it can reconnect those but not add others."

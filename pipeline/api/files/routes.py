@@ -40,7 +40,7 @@ async def create_file(request: Request) -> SuccessResponse[Upload]:
     """Open an upload: return a URL for one PUT, and the URL that the file will have."""
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_publisher(request)
-    file = validate_body(FileBody, parse_json(await read_json_body(request)))
+    file = validate_body(FileBody, parse_json(await read_json_body(request, caller.key_id)))
     file_id, url = await app_state.file_transfers.bulkhead.run(
         partial(_open, app_state, caller, file), caller.key_id
     )

@@ -1,4 +1,4 @@
-"""Read request bodies: bounded in size and time, JSON only."""
+"""Read request bodies: bounded in size, time and sum, JSON only."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from starlette.requests import Request
 
+from pipeline.api.http.body_budget import Reservation
 from pipeline.api.http.envelope import HttpRefusal
 from pipeline.api.server.http_protocol import BODY_COMPLETE
 
@@ -15,23 +16,29 @@ BODY_SECONDS = 30.0
 """Seconds a client may take to send a body."""
 
 
-async def read_body(request: Request, max_size: int) -> bytes:
-    """Return the whole body, at most *max_size* bytes. Raises Refusal 413, 408, and 400 when the client disconnects."""
+async def read_body(request: Request, max_size: int, reservation: Reservation | None = None) -> bytes:
+    """Return the whole body, at most *max_size* bytes. Raises Refusal 413, 408, and 400 when the client disconnects.
+
+    *reservation* is extended before the body is read, to its declared size, or else as it arrives; it may refuse too.
+    """
     declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > max_size):  # noqa: PLR2004
-        raise _too_large(max_size)
+    if declared.isascii() and declared.isdigit():
+        if len(declared) > 18 or int(declared) > max_size:  # noqa: PLR2004
+            raise _too_large(max_size)
+        if reservation is not None:
+            reservation.extend_to(int(declared))
     if BODY_COMPLETE in request.scope:
-        return await _read(request, max_size)
+        return await _read(request, max_size, reservation)
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            return await _read(request, max_size)
+            return await _read(request, max_size, reservation)
     except TimeoutError:
         raise HttpRefusal(
             408, "request_timeout", f"The body did not arrive within {BODY_SECONDS:.0f} seconds."
         ) from None
 
 
-async def _read(request: Request, max_size: int) -> bytes:
+async def _read(request: Request, max_size: int, reservation: Reservation | None) -> bytes:
     chunks, size, more = [], 0, True
     while more:
         message = await request.receive()
@@ -41,6 +48,8 @@ async def _read(request: Request, max_size: int) -> bytes:
         size += len(chunk)
         if size > max_size:
             raise _too_large(max_size)
+        if reservation is not None:
+            reservation.extend_to(size)
         chunks.append(chunk)
     return b"".join(chunks)
 

@@ -21,9 +21,14 @@ UUID_LENGTH = 36
 """With hyphens; ``UUID()`` itself also accepts braces and urn:uuid:."""
 
 
-async def read_json_body(request: Request) -> bytes:
-    """Return the body before it is parsed. Raises Refusal 408, 413 or 415."""
-    raw = await read_body(request, get_app_state(request).context.settings.api.max_body)
+async def read_json_body(request: Request, key: UUID | None) -> bytes:
+    """Return the body before it is parsed. Raises Refusal 408, 413, 415, and 429 or 503 as ``BodyBudget`` does.
+
+    *key*: the id of the request's API key, None for the operator.
+    """
+    app_state = get_app_state(request)
+    reservation = app_state.body_budget.open(request.scope, key)
+    raw = await read_body(request, app_state.context.settings.api.max_body, reservation)
     require_json(request, raw)
     return raw
 
@@ -51,7 +56,9 @@ def validate_body(model: type[BodyT], body: Any) -> BodyT:
         return model.model_validate(body)
     except ValidationError as error:
         keys = tuple(model.model_fields)
-        raise build_invalid_payload(issues_from_pydantic(error.errors(include_url=False), {}, lambda _: keys)) from None
+        raise build_invalid_payload(
+            issues_from_pydantic(error.errors(include_url=False), {}, lambda _: keys)
+        ) from None
 
 
 def parse_id(text: str) -> UUID | None:

@@ -1,4 +1,4 @@
-"""The outermost middleware: adds request ids, turns exceptions into responses, and reads bodies to their end."""
+"""The outermost middleware: request ids, responses to exceptions, and the end of each body and its reservation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.api.http.body_budget import release_reservation
 from pipeline.api.http.envelope import render_internal_error, render_stopping
 
 log = logging.getLogger("slipway.api")
@@ -48,6 +49,8 @@ class RequestMiddleware:
             await render_internal_error(scope["method"], scope["path"])(
                 scope, exchange.receive, exchange.send
             )
+        finally:
+            release_reservation(scope)
 
 
 class _Exchange:

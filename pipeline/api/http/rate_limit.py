@@ -4,7 +4,8 @@ The limit counts posts, not requests. A new post, an edit and a validation cost 
 a retry costs one per post it names. Reads, cancellations and deletions are free, so that a post can always be stopped.
 
 The algorithm is GCRA (generic cell rate algorithm, ITU-T I.371) on the broker's clock; a minute's worth may come at
-once. It fails open: without Redis, requests pass.
+once. It fails open: without Redis, requests pass, and after one call that failed the next ones are not made for a
+moment, so that no request waits for a Redis that hangs.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import redis
 from redis.exceptions import RedisError
 
 from pipeline.api.http.envelope import HttpRefusal
+from pipeline.circuit_breaker import CircuitBreaker
 
 log = logging.getLogger("slipway.api")
 
@@ -65,6 +67,7 @@ class RateLimit:
     def __init__(self, client: redis.Redis, per_minute: int) -> None:
         self._script = client.register_script(_TAKE)
         self.per_minute = per_minute
+        self._breaker = CircuitBreaker()
 
     def take(self, key: UUID, posts: int = 1) -> Mapping[str, str]:
         """Take *posts* from the key's bucket, all or none, and return the headers for the response.
@@ -72,12 +75,16 @@ class RateLimit:
         Raises Refusal 429 when the bucket holds too few. A request for more than a full bucket costs a full one,
         because it could never be served otherwise.
         """
+        if not self._breaker.may_call():
+            return {}
         numbers = [MINUTE / self.per_minute * min(posts, self.per_minute), MINUTE]
         try:
             allowed, wait, full_in = cast("list[int]", self._script(keys=[f"posts:{key}"], args=numbers))
         except (RedisError, OSError) as error:
             log.warning("rate limit not applied: broker unreachable (%s)", type(error).__name__)
+            self._breaker.record_failure()
             return {}
+        self._breaker.record_success()
         state = BucketState(is_allowed=bool(allowed), wait=wait, full_in=full_in, limit=self.per_minute)
         if not state.is_allowed:
             raise HttpRefusal(

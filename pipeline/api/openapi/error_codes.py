@@ -141,6 +141,8 @@ BODY_ERRORS = (
     "unsupported_media_type",
     "invalid_json",
     "invalid_payload",
+    "rate_limited",
+    "unavailable",
 )
 """Of every request with a JSON body."""
 PLAN_ERRORS = ("subscription_required", "tier_not_allowed", "insufficient_scope", "rate_limited")

@@ -35,7 +35,7 @@ async def update_post(request: Request) -> SuccessResponse[UpdatedPost]:
     """Change a post. Nothing of the old version is published after this response; 409 if that cannot be ensured."""
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_publisher(request)
-    raw = await read_json_body(request)
+    raw = await read_json_body(request, caller.key_id)
     rate_headers = await app_state.charge_rate_limit(caller)
     change = schema.read_change(parse_json_or_empty(raw), app_state.rules)
     post_id = parse_id(request.path_params["post_id"])
@@ -51,7 +51,7 @@ async def retry_posts(request: Request) -> SuccessResponse[RetryResult]:
     """Retry failed posts, only at accounts where they failed: never where the post is posted or may be live."""
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_publisher(request)
-    chosen = schema.read_retry(parse_json_or_empty(await read_json_body(request)))
+    chosen = schema.read_retry(parse_json_or_empty(await read_json_body(request, caller.key_id)))
     rate_headers = await app_state.charge_rate_limit(caller, len(chosen.post_ids))
     work = partial(actions.retry, app_state.context, caller, chosen.post_ids, chosen.account_ids)
     bulkhead = app_state.bulk_bulkhead if caller.bulk else app_state.action_bulkhead
@@ -63,7 +63,7 @@ async def cancel_posts(request: Request) -> SuccessResponse[CancelResult]:
     """Cancel posts. Those being sent stay unchanged and are named in errors."""
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_writer(request)
-    chosen = schema.read_cancel(parse_json_or_empty(await read_json_body(request)))
+    chosen = schema.read_cancel(parse_json_or_empty(await read_json_body(request, caller.key_id)))
     work = partial(actions.cancel, app_state.context, caller, chosen.post_ids, chosen.account_ids)
     done = await app_state.action_bulkhead.run(work, caller.key_id)
     return success("Posts canceled", CancelResult.from_result(done))
@@ -73,7 +73,7 @@ async def delete_posts(request: Request) -> SuccessResponse[DeleteResult]:
     """Cancel and hide posts. Those that are posted, canceled or being sent stay."""
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_writer(request)
-    chosen = schema.read_delete(parse_json_or_empty(await read_json_body(request)))
+    chosen = schema.read_delete(parse_json_or_empty(await read_json_body(request, caller.key_id)))
     work = partial(actions.delete, app_state.context, caller, chosen.post_ids)
     deleted = await app_state.action_bulkhead.run(work, caller.key_id)
     return success("Posts deleted", DeleteResult.from_result(deleted))
@@ -83,7 +83,7 @@ async def validate_post(request: Request) -> SuccessResponse[ValidationReport]:
     """Report everything that POST /posts would refuse or warn about, per account. Stores nothing."""
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_publisher(request)
-    raw = await read_json_body(request)
+    raw = await read_json_body(request, caller.key_id)
     rate_headers = await app_state.charge_rate_limit(caller)
     post = read_post(parse_json_or_empty(raw), app_state.rules, request.headers.get("idempotency-key"))
     work = partial(validate, app_state.context, caller, post)

@@ -39,7 +39,7 @@ async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
     """Create a post. The response is sent after the commit; the same external_id again returns the same post."""
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_publisher(request)
-    raw = await read_json_body(request)
+    raw = await read_json_body(request, caller.key_id)
     rate_headers = await app_state.charge_rate_limit(caller)
     key = request.headers.get("idempotency-key")
     post = read_post(parse_json(raw), app_state.rules, key, is_safe=is_safe_text(raw))

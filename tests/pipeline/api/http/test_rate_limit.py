@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -12,10 +13,14 @@ import pytest
 import requests
 from sqlalchemy import text
 
+from pipeline import circuit_breaker
+from pipeline.api.http.envelope import HttpRefusal
 from pipeline.api.http.rate_limit import RateLimit
 from pipeline.queues import REACHABILITY, REACHABILITY_BULK
 from pipeline.rate_buckets import create_redis_client
 from pipeline.store.auth.keys import Terms, create_key, find_caller
+from tests.broker_outages import full
+from tests.conftest import Engines
 from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, serving, until, video
 
 CHECK_WAIT = 100
@@ -92,6 +97,22 @@ def test_two_keys_of_a_workspace_have_a_bucket_each(metered: Server) -> None:
     assert [ask(metered, key, "POST", "/posts/retry", ids).status_code for key in (tenant.key, other)] == [
         200
     ] * 2
+
+
+def test_it_fails_open_and_asks_no_more_for_a_moment(
+    engines: Engines, broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(circuit_breaker, "PAUSE", math.inf)
+    client, key = create_redis_client(broker_url), uuid4()
+    limit = RateLimit(client, 1)
+    assert limit.take(key)
+    with full(engines.valkey):
+        assert limit.take(uuid4()) == {}
+    assert limit.take(key) == {}, "the broker, if it were asked, would refuse"
+    limit._breaker.record_success()
+    with pytest.raises(HttpRefusal):
+        limit.take(key)
+    client.close()
 
 
 # --- bulk keys -------------------------------------------------------------------------------------------------------
