@@ -81,7 +81,7 @@ class Snapshot(Collector):
         yield letters
         quiet = GaugeMetricFamily(
             "slipway_queue_silence_seconds",
-            "Seconds since a worker took a canary out of the queue.",
+            "Seconds since a worker took a message out of the queue.",
             labels=["queue"],
         )
         for queue, silence in self.silences.items():

@@ -23,6 +23,7 @@ from tests.bench import (
     ingest,
     lateness,
     neighbours,
+    outages,
     reading,
     slots,
     streams,
@@ -44,6 +45,7 @@ MEASUREMENTS: dict[str, Callable[[BenchEnvironment], Iterator[Figure]]] = {
     "slots": slots.measure,
     "reading": reading.measure,
     "flushed": flushed.measure,
+    "outages": outages.measure,
     "neighbours": neighbours.measure,
 }
 
@@ -62,6 +64,8 @@ def main() -> int:
     scale, limit = QUICK if arguments.quick else FULL, LIMIT
     if arguments.posts:
         scale, limit = replace(scale, posts_to_read=arguments.posts), LONG_LIMIT
+    if arguments.frozen_beat:
+        scale, limit = replace(scale, late_posts=arguments.frozen_beat, freezes_beat=True), LONG_LIMIT
     with open_environment(scale, _log) as environment:
         found, failed, others = _run_measurements(environment, arguments.names or list(MEASUREMENTS), limit)
         about = machine(environment)
@@ -102,6 +106,12 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--posts", type=int, metavar="N", help="number of posts for `reading`; 10000000 takes half an hour"
+    )
+    parser.add_argument(
+        "--frozen-beat",
+        type=int,
+        metavar="N",
+        help="stop beat for `lateness`, and publish this many posts, one a second; 300 take five minutes",
     )
     arguments = parser.parse_args()
     if wrong := [name for name in arguments.names if name not in MEASUREMENTS]:

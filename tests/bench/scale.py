@@ -24,6 +24,8 @@ class Scale:
     idle: float
     """How long the idle system's CPU use is measured, which is subtracted later."""
     late_posts: int
+    freezes_beat: bool = False
+    """Stop beat with SIGSTOP before the posts of `lateness` are due."""
     measure_lateness: int
     settle: float
     """Wait before the footprint is measured."""
@@ -69,4 +71,4 @@ QUICK = Scale(
 LIMIT = 180.0
 """Seconds a measurement may take."""
 LONG_LIMIT = 2400.0
-"""The same with `--posts`: generating many posts takes longer."""
+"""The same with `--posts` and `--frozen-beat`, which take longer."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import psutil
 import pytest
+from pydantic import SecretStr
 
 from config.settings import Settings
 from pipeline.domain.delivery import State
@@ -24,6 +27,7 @@ from pipeline.store.deliveries.message import Message
 from pipeline.store.vault import Vault
 from pipeline.ticks import list_group_ticks, list_ticks
 from pipeline.wiring import build_context
+from pipeline.worker.ticker import create_ticker
 from tests.crash_table import Crashes, get_points
 from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.store.ledger import Ledger, Post
@@ -151,6 +155,26 @@ def test_a_tick_whose_holder_is_frozen_is_sent_by_another_process(
     frozen.send_signal(signal.SIGCONT)  # it sends what it had claimed, once more, and goes on
     until(lambda: read_ticks(core)["delay.sweep"].next_at > before, 60)
     assert frozen.poll() is None
+
+
+def test_a_holder_whose_broker_hangs_gives_up_and_another_process_sends(core: CoreFixture) -> None:
+    s, ticks = core.context.settings, list_ticks(core.context.settings)
+    with socket.create_server(("127.0.0.1", 0)) as hung:  # accepts connections, and never answers
+        cut_off = load_url(s, f"redis://127.0.0.1:{hung.getsockname()[1]}/0")
+        holder = create_ticker(cut_off, core.context.database, ticks, lambda: None)
+        other = create_ticker(s, core.context.database, ticks, lambda: None)
+        holder.run_once()  # makes the rows
+        thread = Thread(target=holder.run_once)
+        thread.start()
+        until(lambda: len(read_ticks(core)) and not any(t.is_sent for t in read_ticks(core).values()), 60)
+        until(lambda: other.run_once() and all(t.is_sent for t in read_ticks(core).values()), 60)
+        assert count_sweeps(core) >= 1
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def load_url(s: Settings, url: str) -> Settings:
+    return s.model_copy(update={"broker": s.broker.model_copy(update={"url": SecretStr(url)})})
 
 
 # --- beats -----------------------------------------------------------------------------------------------------------
