@@ -1,6 +1,6 @@
 """Edit, reschedule, cancel and delete posts at random around their due time, with real workers.
 
-Asserted on the sandbox's ledger: no old version goes live after its edit was answered, no post twice, and no cancelled or
+Asserted on the ledger: no old version goes live after its edit was answered, no post twice, and no cancelled or
 deleted post. After a 409 the post is unchanged.
 """
 
