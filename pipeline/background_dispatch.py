@@ -23,7 +23,7 @@ MAX_WAITING = 10_000
 """Messages that wait for the thread: a second's worth under a load that no process reaches."""
 MAX_ROUND_TRIP = 500
 """Messages that are sent together."""
-STALL = 0.25
+STALL = 0.2
 """Seconds after which a broker that has not taken the messages counts as unresponsive."""
 DRAIN = 2.0
 """Seconds in which a process that ends sends what waits."""

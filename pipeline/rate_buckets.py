@@ -37,7 +37,7 @@ return 0
 
 REDIS_TIMEOUT = 2.0
 """Seconds for one command, in a process whose work no client waits for."""
-REQUEST_TIMEOUT = 0.25
+REQUEST_TIMEOUT = 0.2
 """The same while a request waits."""
 UNREACHABLE_WAIT = timedelta(seconds=5)
 """How long a publish waits before it asks again while Redis is unreachable."""

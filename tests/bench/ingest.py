@@ -57,9 +57,8 @@ def _measure_processes(
     ] * (processes == 1)
     # first as `slipway api` serves, then the same command line with other apps
     stack.start("api", "pipeline.cli", "api", SLIPWAY_API__PROCESSES=str(processes))
-    durable = [
-        _run(environment, stack, mine, *load, app="api") for load in _await_server(stack, "api", loads)
-    ]
+    await_server(stack, "api")
+    durable = [_run(environment, stack, mine, *load, app="api") for load in loads]
     command = read_command(stack, "api")
     stack.kill("api")
     for app, against in REFERENCES.items():
@@ -71,9 +70,8 @@ def _measure_processes(
             *replace_word(command, "pipeline.api.app:app", f"tests.bench.{app}:app"),
             SLIPWAY_API__PROCESSES=str(processes),
         )
-        bare = {
-            load: _run(environment, stack, mine, *load, app=app) for load in _await_server(stack, app, some)
-        }
+        await_server(stack, app)
+        bare = {load: _run(environment, stack, mine, *load, app=app) for load in some}
         stack.kill(app)
         for load, ours in zip(loads, durable, strict=True):
             if load in bare:
@@ -92,11 +90,10 @@ def _figure(load: tuple[int, bool], processes: int, ours: Report, reference: Rep
     )
 
 
-def _await_server(stack: Stack, part: str, loads: list[tuple[int, bool]]) -> list[tuple[int, bool]]:
-    """Wait until all processes of the server have started, not only the one that answers; return the loads."""
+def await_server(stack: Stack, part: str) -> None:
+    """Wait until all processes of the server have started, not only the one that answers."""
     until(lambda: _is_up(f"{stack.api}/healthz") or None, READY, lambda: f"{part} does not answer")
     await_idle(stack.parts[part].pid)
-    return loads
 
 
 def _is_up(url: str) -> bool:
@@ -122,9 +119,9 @@ def _run(
         seconds=environment.scale.load,
         immediate=immediate,
     )
-    before = _stored(stack)
-    report = _load(order)
-    stored = _stored(stack) - before
+    before = count_posts(stack)
+    report = run_load(order)
+    stored = count_posts(stack) - before
     if report.refused:
         raise InvalidMeasurement(f"{report.refused} posts were refused; the first: {report.first_refusal}")
     if stored != (report.accepted if app == "api" else 0):
@@ -138,7 +135,8 @@ def _run(
     return report
 
 
-def _load(order: LoadOrder) -> Report:
+def run_load(order: LoadOrder) -> Report:
+    """Run the load client. Raises InvalidMeasurement when it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.load"],
         input=json.dumps(asdict(order)),
@@ -153,7 +151,8 @@ def _load(order: LoadOrder) -> Report:
     return Report(**json.loads(done.stdout))
 
 
-def _stored(stack: Stack) -> int:
+def count_posts(stack: Stack) -> int:
+    """Return how many posts are in the table."""
     with stack.context.database.once() as c:
         found = row(c, "SELECT count(*) AS n FROM posts")
     return int(found.n) if found else 0

@@ -64,4 +64,15 @@ MEANING = {
         "that had not gone out by then. One publish and one upkeep worker. The sandbox's ledger must hold no caption "
         "twice. Reference: the same posts a minute before, without the flush."
     ),
+    "outages": (
+        "Milliseconds of POST /posts as in `ingest`, due at once, with a rate limit that is counted in the broker, one "
+        "API process, from the first moment of the outage: Valkey is stopped (SIGSTOP), killed, or refuses every "
+        "command that needs memory (maxmemory 1). Every post must be answered 201 and be in the table."
+    ),
+    "neighbours": (
+        "Seconds of POST /posts, and from its first byte to the visible call, of one workspace that posts an uploaded "
+        "video to YouTube at once, two a second: while nothing else happens; while another workspace sends 320 posts "
+        "whose videos come a byte every tenth of a second; and while 320 of its posts are due whose videos come like "
+        "that once they are uploaded. One API process and one worker of each group, default slots, one machine."
+    ),
 }
