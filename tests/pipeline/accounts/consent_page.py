@@ -28,7 +28,7 @@ from pipeline.store.auth.keys import create_key, find_caller
 from pipeline.store.auth.workspaces import create_workspace
 from pipeline.store.database import row
 from tests.conftest import Engines, environment_of, free_ports
-from tests.stack import FAST, Stack, running
+from tests.stack import FAST, Stack, run_stack
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def start_callback_server(
 ) -> Iterator[Stack]:
     """The sandbox's consent pages, and Slipway's server with the callback."""
     environment = environment_of(database_url, engines.valkey.url, vault_key, folder) | FAST
-    with running(environment, folder, free_ports(3)) as stack:
+    with run_stack(environment, folder, free_ports(3)) as stack:
         stack.start_sandbox()
         if api:
             stack.start_api()

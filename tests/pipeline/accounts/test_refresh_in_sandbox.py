@@ -20,10 +20,10 @@ from pipeline.maintenance.refresh_credentials import refresh_credentials
 from pipeline.store.accounts.accounts import store_credentials
 from pipeline.store.accounts.token_expiry import list_due_refreshes
 from tests.conftest import Engines, environment_of, free_ports
-from tests.crash_table import Crashes, arming, points_of
+from tests.crash_table import Crashes, arm_failpoints, get_points
 from tests.pipeline.accounts.consent_page import OAuthWorkspace
 from tests.pipeline.store.ledger import together
-from tests.stack import FAST, Stack, running, until
+from tests.stack import FAST, Stack, run_stack, until
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def stack(
 ) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("refresh")
     environment = environment_of(module_database_url, engines.valkey.url, vault_key, folder) | FAST
-    with running(environment, folder, free_ports(3)) as stack:
+    with run_stack(environment, folder, free_ports(3)) as stack:
         stack.start_sandbox()
         yield stack
 
@@ -107,13 +107,13 @@ def test_two_processes_make_one_refresh(home: OAuthWorkspace, ann: UUID) -> None
     assert home.read_account(ann)[1:] == (2, "active")
 
 
-@pytest.mark.parametrize("point", points_of("around_a_refresh_costs_nobody_the_account"))
+@pytest.mark.parametrize("point", get_points("around_a_refresh_costs_nobody_the_account"))
 def test_a_crash_around_a_refresh_costs_nobody_the_account(
     home: OAuthWorkspace, ann: UUID, point: str, crashes: Crashes
 ) -> None:
     if point == "credentials.refused":
         home.stack.fault("tiktok", "refresh", "5xx")
-    crashes.of(home.stack.environment, point, "refresh", str(ann), 1)
+    crashes.crash(home.stack.environment, point, "refresh", str(ann), 1)
     kept = 2 if point == "credentials.ended" else 1
     assert home.read_account(ann)[1:] == (kept, "active")
     if kept == 1:
@@ -264,7 +264,7 @@ def test_a_new_token_outlives_a_database_that_went_away(
         "tests.pipeline.accounts.refresh_worker",
         str(ann),
         "1",
-        **arming({"credentials.answered": tmp_path / "once"}, "stop"),
+        **arm_failpoints({"credentials.answered": tmp_path / "once"}, "stop"),
     )
     patient = home.stack.parts["patient"]
     until(lambda: _is_stopped(patient.pid) or None, 20)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.fork_server_client import Result, ForkServer, run
+from tests.fork_server_client import ForkServer, Result, run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

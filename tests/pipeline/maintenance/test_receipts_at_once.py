@@ -127,7 +127,7 @@ def test_a_chore_that_dies_leaves_a_whole_chain_and_the_next_one_goes_on(
         capture_output=True,
         check=False,
         timeout=60,
-        env={**environment, **crashes.at(point)},
+        env={**environment, **crashes.arm(point)},
     )
     assert ended.returncode == -signal.SIGKILL, ended
     assert len(read_receipts(core)) == written

@@ -16,10 +16,10 @@ from pipeline.recovery.epoch_file import EpochFile
 from pipeline.recovery.send_guard import SendGuard
 from pipeline.store.database import Database, row
 from pipeline.store.recovery import epoch as epochs
+from tests.backups import METHODS, Backups, drop_pool
 from tests.conftest import Engines
 from tests.crash_table import Crashes
 from tests.pipeline.store.ledger import together
-from tests.restoring import WAYS, Backups, reconnect
 
 LEASE = timedelta(seconds=30)
 KEEP = """
@@ -44,7 +44,7 @@ def database(database_url: str) -> Iterator[Database]:
 def backups(engines: Engines, database_url: str, tmp_path: Path) -> Iterator[Backups]:
     made = Backups(engines, database_url, tmp_path)
     yield made
-    made.gone()
+    made.drop_copy()
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_who_dies_between_the_two_halves_raises_no_alarm(
     if begun:
         assert send_guard(database, epoch_file).may_send()
         old(database)
-    crash_at(database_url, epoch_file, crashes.at(point))
+    crash_at(database_url, epoch_file, crashes.arm(point))
     assert read_state(database).stored.number == 1 + begun
     if begun:
         change(database, "marked_at = now() - interval '1 day', until = now() - interval '1 day'")
@@ -132,21 +132,21 @@ def test_who_dies_between_the_two_halves_raises_no_alarm(
     assert read_state(database).doubt is None
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", METHODS)
 @pytest.mark.parametrize("moved_on", [False, True])
 def test_a_database_that_was_put_back_sends_nothing_even_within_the_same_lease(
     database: Database, epoch_file: EpochFile, backups: Backups, way: str, *, moved_on: bool
 ) -> None:
-    make, put_back = WAYS[way]
+    make, put_back = METHODS[way]
     assert send_guard(database, epoch_file).may_send()
     before = read_state(database).confirmed_at
     make(backups)
-    reconnect(database)
+    drop_pool(database)
     if moved_on:
         old(database)
         assert send_guard(database, epoch_file).may_send()
     put_back(backups)
-    reconnect(database)
+    drop_pool(database)
     assert not read_state(database).is_open, "before anybody compared it"
     running = send_guard(database, epoch_file)
     assert not running.may_send()
@@ -247,15 +247,15 @@ def test_a_holder_of_an_old_number_cannot_open_a_database_that_was_put_back(
 ) -> None:
     """It stood still between the two halves while the database went back beneath it."""
     assert send_guard(database, epoch_file).may_send()
-    backups.copy()
-    reconnect(database)
+    backups.copy_files()
+    drop_pool(database)
     with database.begin() as c:
         epoch = epochs.lock(c).stored.id
         assert epoch is not None
         intent = epochs.intend(c, epoch, LEASE)
     assert epoch_file.advance(intent.epoch)
-    backups.put_back()
-    reconnect(database)
+    backups.restore_files()
+    drop_pool(database)
     with database.begin() as c:
         assert not epochs.confirm(c, intent)
     assert not read_state(database).is_open

@@ -86,18 +86,18 @@ def test_a_deaf_worker_ends_itself_and_a_busy_one_goes_on(
     core: CoreFixture, start: Start, tmp_path: Path, crashes: Crashes
 ) -> None:
     platform_queue = PUBLISH[next(p for p in PUBLISH if p == "tiktok")]
-    busy = start(platform_queue, crashes.at("publish.claimed", does="hang"))
+    busy = start(platform_queue, crashes.arm("publish.claimed", does="hang"))
     post = core.ledger.post([core.accounts["one"]], State.QUEUED)
     core.context.dispatcher.send_deliveries(
         [Message(delivery=post.deliveries[0], platform="tiktok", generation=0, fence=0)]
     )
-    until(lambda: crashes.died("publish.claimed"), 60)
+    until(lambda: crashes.has_reached("publish.claimed"), 60)
     for _ in range(3):
         canary(core, platform_queue)  # from here on its queue is never empty, and its one slot never free
 
-    deaf = start(UPKEEP, crashes.at("worker.received", does="hang"))
+    deaf = start(UPKEEP, crashes.arm("worker.received", does="hang"))
     canary(core, UPKEEP)
-    until(lambda: crashes.died("worker.received"), 60)
+    until(lambda: crashes.has_reached("worker.received"), 60)
     canary(core, UPKEEP)
     assert deaf.wait(60) == STALLED_EXIT_STATUS
     assert "this worker ends" in (tmp_path / f"{UPKEEP}.log").read_text()

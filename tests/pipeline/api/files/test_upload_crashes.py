@@ -82,7 +82,7 @@ def test_whenever_the_server_dies_the_client_repeats_and_gets_its_file(
         key = create_key(c, create_workspace(c, name="Tests"), "tests")
     made: dict[str, str] = {}
     for point in points:
-        with served(given | crashes.at(point), tmp_path / "log") as api:
+        with served(given | crashes.arm(point), tmp_path / "log") as api:
             made = made or _opened(api, key)
             with pytest.raises(requests.ConnectionError):
                 _sent(made["uploadUrl"], PNG if point != "files.abandoned" else b"not an image")
@@ -97,7 +97,7 @@ def test_whenever_the_server_dies_the_client_repeats_and_gets_its_file(
     with context.database.begin() as c:
         c.exec_driver_sql("UPDATE file_puts SET begun_at = now() - interval '2 days'")
     for point in filter(crashes.points.__contains__, IN_UPKEEP):
-        crashes.of(given, point, "chore", "files")
+        crashes.crash(given, point, "run_job", "files")
         assert _notes(context) == left, "between an object's end and its row's: the next time does both again"
     assert expire_files(context) == len(left)
     assert _notes(context) == []
