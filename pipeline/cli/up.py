@@ -30,7 +30,7 @@ def command(*, as_json: bool) -> None:
         click.echo(json.dumps(dataclasses.asdict(found)) if as_json else format_summary(found))
         sys.stdout.flush()
 
-    folder = Path(os.environ.get("SLIPWAY_FOLDER", ".slipway"))
+    folder = Path(os.environ.get("SLIPWAY_FOLDER") or ".slipway")
     try:
         with hold_lock(folder):
             status = run(folder, print_line, print_summary)

@@ -1,19 +1,27 @@
-"""The data folder: private (0700), locked by one supervisor at a time, with a path for sockets that is short enough."""
+"""The data folder: private (0700), locked by one supervisor at a time, with a folder for sockets."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import pwd
+import re
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 SOCKET_PATH_LIMIT = 107
 """Bytes of a unix socket's path, without the final NUL (unix(7))."""
 PRIVATE = 0o700
 LONGEST_SOCKET = "/pg/.s.PGSQL.5432"
+PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+")
+"""A path that means the same in a URL, in PostgreSQL's list of socket folders (commas) and in Celery's broker option.
+
+Kombu does not decode the path of a socket's URL: a space, quoted as it must be, names a folder that does not exist.
+"""
 
 
 class FolderError(Exception):
@@ -21,16 +29,32 @@ class FolderError(Exception):
 
 
 def ensure_private(folder: Path) -> Path:
-    """Create `folder` if it does not exist, and restrict it to its owner (0700)."""
-    folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-    folder.chmod(PRIVATE)
+    """Create `folder` if it does not exist, and restrict it to its owner (0700). Raises FolderError."""
+    with explain_errors(folder):
+        folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        if stat.S_IMODE(folder.stat().st_mode) != PRIVATE:
+            folder.chmod(PRIVATE)
     return folder
+
+
+@contextmanager
+def explain_errors(folder: Path) -> Iterator[None]:
+    """Raise errors of the file system as FolderError, with the file and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if not error.filename or error.strerror is None:
+            raise  # of a socket, or one that names no file
+        raise FolderError(
+            f"{os.fsdecode(error.filename)}: {error.strerror}. User {_find_user_name()} must be able to write the data "
+            f"folder {folder.absolute()} and all in it. Give it to that user, or set SLIPWAY_FOLDER to another folder."
+        ) from None
 
 
 @contextmanager
 def hold_lock(folder: Path) -> Iterator[None]:
     """Hold the lock of `folder`, which also ends with this process. Raises FolderError if another process holds it."""
-    with (ensure_private(folder) / "lock").open("a+") as file:
+    with _open_lock(ensure_private(folder)) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -47,9 +71,12 @@ def hold_lock(folder: Path) -> Iterator[None]:
 
 
 def socket_folder(folder: Path) -> Path:
-    """Return the folder for sockets: inside the data folder or, if its path is too long, a private one under /tmp."""
+    """Return the folder for sockets: inside the data folder or, if its path is not suitable, a private one under /tmp.
+
+    Suitable is a short path of plain characters.
+    """
     inside = ensure_private(ensure_private(folder.resolve()) / "run")
-    if _is_short_enough(inside):
+    if is_suitable_for_sockets(inside):
         return inside
     note = inside / "sockets"
     if note.is_file() and _is_ours(known := Path(note.read_text())):
@@ -59,8 +86,23 @@ def socket_folder(folder: Path) -> Path:
     return made
 
 
-def _is_short_enough(folder: Path) -> bool:
-    return len(os.fsencode(folder)) + len(LONGEST_SOCKET) <= SOCKET_PATH_LIMIT
+def is_suitable_for_sockets(folder: Path) -> bool:
+    """Return True if every client can name sockets in `folder`."""
+    is_short = len(os.fsencode(folder)) + len(LONGEST_SOCKET) <= SOCKET_PATH_LIMIT
+    return is_short and PLAIN_PATH.fullmatch(str(folder)) is not None
+
+
+def _open_lock(folder: Path) -> IO[str]:
+    with explain_errors(folder):
+        return (folder / "lock").open("a+")
+
+
+def _find_user_name() -> str:
+    """Return the name of this process's user, or its number if it has none."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def _is_ours(folder: Path) -> bool:
@@ -79,10 +121,10 @@ def _find_short_base() -> Path:
     usable = [
         Path(c)
         for c in candidates
-        if c and os.access(c, os.W_OK) and _is_short_enough(Path(c) / "slipway-12345678")
+        if c and os.access(c, os.W_OK) and is_suitable_for_sockets(Path(c) / "slipway-12345678")
     ]
     if not usable:
         raise FolderError(
-            "No folder with a path short enough for unix sockets can be written; set XDG_RUNTIME_DIR."
+            "No folder with a path that suits sockets (short, of plain characters) can be written; set XDG_RUNTIME_DIR."
         )
     return usable[0]

@@ -23,6 +23,11 @@ def rotate(log: Path) -> None:
             file.truncate(0)
 
 
+def read_tail(log: Path, lines: int = 15) -> str:
+    """Return the last lines of a log; empty if there is none."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.is_file() else ""
+
+
 class LogReader:
     """Follows one log from its current end."""
 

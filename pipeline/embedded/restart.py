@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.embedded.log_files import LogReader, rotate
+from pipeline.embedded.log_files import LogReader, read_tail, rotate
 from pipeline.embedded.process import Child
 from pipeline.embedded.services import Service
 
@@ -19,13 +19,14 @@ PrintLine = Callable[[str, str], None]
 
 
 class SupervisedService:
-    """One service, its process and its log."""
+    """One service, its process and its log. `ends`: how often it ended since it last ran for STEADY_SECONDS."""
 
     def __init__(self, spec: Service, folder: Path, print_line: PrintLine) -> None:
         self.spec = spec
         self._folder, self._print_line = folder, print_line
         self._log = folder / "logs" / f"{spec.name}.log"
         self._pause = FIRST_PAUSE
+        self.ends = 0
         self._restart_at: float | None = None
         self.child: Child | None = None
         rotate(self._log)
@@ -57,6 +58,10 @@ class SupervisedService:
         """Return True if it is not running."""
         return self.child is None or self.child.exit_status() is not None
 
+    def read_log_tail(self) -> str:
+        """Return the last lines of its log."""
+        return read_tail(self._log)
+
     def request_stop(self) -> None:
         """Send the stop signal. It is not restarted after this."""
         if self.child:
@@ -70,7 +75,8 @@ class SupervisedService:
 
     def _handle_end(self, status: int) -> None:
         if time.monotonic() - self._started_at > STEADY_SECONDS:
-            self._pause = FIRST_PAUSE
+            self._pause, self.ends = FIRST_PAUSE, 0
+        self.ends += 1
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         self._print_line(self.spec.name, f"{how}; it is restarted in {self._pause:g} s. Its log: {self._log}")
         if self.child:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import requests
 
@@ -23,13 +24,17 @@ EXTRA_STOP_TIME = 5.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """One process, restarted when it ends. Services with a lower `stop_order` are stopped first."""
+    """One process, restarted when it ends. Services with a lower `stop_order` are stopped first.
+
+    Without a service that `is_required` the stack does not start; any other one may become ready later.
+    """
 
     program: Program
     stop_order: int
     stop_timeout: float = STOP_TIMEOUT
     """Seconds from the stop signal until it is killed."""
     is_ready: Callable[[], bool] = field(default=lambda: True)
+    is_required: bool = False
 
     @property
     def name(self) -> str:
@@ -50,18 +55,29 @@ def sandbox_service(s: Settings, environment: Mapping[str, str]) -> Service | No
         program=program,
         stop_order=3,
         is_ready=lambda: _get_status(f"{s.sandbox.url}/control/health") is not None,
+        is_required=True,
     )
 
 
-def list_services(s: Settings, environment: Mapping[str, str]) -> list[Service]:
-    """Return API, beat, one worker per group, and Flower."""
+def list_services(
+    s: Settings, environment: Mapping[str, str], is_served: Callable[[str], bool]
+) -> list[Service]:
+    """Return API, beat, one worker per group, and Flower. `is_served`: whether a worker group consumes its queues.
+
+    Beat is optional: the workers send the periodic tasks too.
+    """
 
     def program(name: str, *arguments: str) -> Program:
         return Program(name=name, argv=[*slipway_command(), *arguments], environment=environment)
 
     stop_timeout = s.worker.shutdown + EXTRA_STOP_TIME
     workers = [
-        Service(program=program(f"worker-{group}", "worker", group), stop_order=1, stop_timeout=stop_timeout)
+        Service(
+            program=program(f"worker-{group}", "worker", group),
+            stop_order=1,
+            stop_timeout=stop_timeout,
+            is_ready=partial(is_served, group),
+        )
         for group in WORKER_GROUPS
     ]
     return [
@@ -70,6 +86,7 @@ def list_services(s: Settings, environment: Mapping[str, str]) -> list[Service]:
             stop_order=2,
             stop_timeout=s.api.shutdown + EXTRA_STOP_TIME,
             is_ready=lambda: _get_status(f"{local_url(s.api.host, s.api.port)}/healthz") == requests.codes.ok,
+            is_required=True,
         ),
         Service(program=program("beat", "beat"), stop_order=1),
         *workers,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,8 @@ class Summary:
     warnings: list[str]
 
 
-def build_summary(s: Settings, folder: Path) -> Summary:
-    """Return the summary of the stack that runs with these settings on this folder."""
+def build_summary(s: Settings, folder: Path, warnings: Sequence[str] = ()) -> Summary:
+    """Return the summary of the stack that runs with these settings on this folder, with these warnings and its own."""
     file = folder / "seed.json"
     sample: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else NO_SAMPLE_WORKSPACE
     api = local_url(s.api.host, s.api.port)
@@ -52,7 +53,7 @@ def build_summary(s: Settings, folder: Path) -> Summary:
         curl=_build_curl(api, sample, s.sandbox.media_url) if s.sandbox.url and sample["key"] else "",
         folder=str(folder),
         logs=str(folder / "logs"),
-        warnings=_list_warnings(s),
+        warnings=[*warnings, *_list_warnings(s)],
     )
 
 

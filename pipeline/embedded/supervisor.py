@@ -8,13 +8,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 
-import redis
-
 from config.settings import FILE_VARIABLE, PREFIX, Settings, load
+from pipeline.embedded.data_folder import explain_errors
 from pipeline.embedded.engine import EngineError
 from pipeline.embedded.generated_settings import build_settings, write_settings_file
 from pipeline.embedded.log_files import rotate
@@ -31,8 +31,7 @@ from pipeline.embedded.services import (
 )
 from pipeline.embedded.summary import Summary, build_summary
 from pipeline.embedded.valkey import Valkey
-from pipeline.queue_liveness import QueueLiveness
-from pipeline.queues import REACHABILITY
+from pipeline.embedded.worker_readiness import WorkerReadiness
 from pipeline.recovery.epoch_file import EpochFile
 from pipeline.recovery.restore import IN_DOUBT
 from pipeline.recovery.send_guard import NEXT_STEP, SendGuard
@@ -44,7 +43,9 @@ ENGINE_STOP_TIMEOUT = 20.0
 LEFTOVERS_STOP_TIMEOUT = 5.0
 """Seconds for processes of a killed supervisor; short, since their engines are gone and they can finish nothing."""
 START_TIMEOUT = 60.0
-"""Seconds until services must be ready."""
+"""Seconds for which the start waits until services are ready."""
+MAX_ENDS = 3
+"""Ends of a service after which the start does not wait for it any longer."""
 
 
 class StartError(Exception):
@@ -63,14 +64,21 @@ class Supervisor:
         self._stop, self._kill_now = threading.Event(), threading.Event()
         self._postgres, self._valkey = Postgres(self._folder), Valkey(self._folder)
         self._services: list[SupervisedService] = []
+        self._unready: list[SupervisedService] = []
+        self._readiness: WorkerReadiness | None = None
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._handle_signal)
 
     def start(self) -> Summary:
         """Start everything in order; return the summary.
 
-        Raises SettingsError, StartError, EngineError, and StopRequested after a stop signal.
+        Raises SettingsError, FolderError, StartError, EngineError, and StopRequested after a stop signal. A worker that
+        ends or does not consume yet is no error: it is restarted, and the summary names it.
         """
+        with explain_errors(self._folder):
+            return self._start()
+
+    def _start(self) -> Summary:
         given = build_settings(self._folder, os.environ)
         if left := stop_leftovers(self._folder, LEFTOVERS_STOP_TIMEOUT):
             self._print_line("up", f"stopped what an earlier start had left running: {', '.join(left)}.")
@@ -82,31 +90,26 @@ class Supervisor:
         if self._postgres.sockets.parent.parent != self._folder:
             self._print_line(
                 "up",
-                f"the folder's path is too long for sockets: they are in {self._postgres.sockets.parent}.",
+                f"sockets cannot be in the data folder: they are in {self._postgres.sockets.parent}.",
             )
         s, environment = self._write_settings(given)
         self._run("migrate", [*slipway_command(), "migrate"], environment)
         if sandbox := sandbox_service(s, environment):
             self._start_services([sandbox])
             self._create_samples(environment)
-        self._start_services(list_services(s, environment))
-        self._wait_for("the workers", self._are_workers_listening)
+        self._readiness = WorkerReadiness(s, self._valkey.client())
+        self._start_services(list_services(s, environment, self._readiness.is_served))
         self._warn_if_sending_stopped(s)
-        return build_summary(s, self._folder)
+        return build_summary(
+            s, self._folder, [f"{service.spec.name} is not ready yet." for service in self._unready]
+        )
 
     def supervise(self) -> None:
         """Keep everything running until a stop signal."""
         while not self._stop.wait(POLL_SECONDS):
-            for engine in (self._postgres, self._valkey):
-                if engine.child and (status := engine.child.exit_status()) is not None:
-                    self._print_line(
-                        engine.child.program.name, f"ended with status {status}; it is restarted."
-                    )
-                    engine.child.stop(0)
-                    engine.start()
-                rotate(self._folder / "logs" / f"{engine.name}.log")
-            for service in self._services:
-                service.poll()
+            self._poll()
+            for service in self._take_ready(self._unready):
+                self._print_line(service.spec.name, "is ready now.")
 
     def stop(self) -> None:
         """Stop everything in order, workers first, engines last. A second signal kills everything at once."""
@@ -116,9 +119,12 @@ class Supervisor:
         for stop_order in sorted({service.spec.stop_order for service in self._services}):
             self._stop_group([service for service in self._services if service.spec.stop_order == stop_order])
         self._services.clear()
+        if self._readiness:
+            self._readiness.close()
         for engine in (self._valkey, self._postgres):
             engine.stop(0 if self._kill_now.is_set() else ENGINE_STOP_TIMEOUT)
-        (self._folder / "run" / "settings.env").unlink(missing_ok=True)
+        with suppress(PermissionError):  # which the start has reported
+            (self._folder / "run" / "settings.env").unlink(missing_ok=True)
         self._print_line("up", "stopped; nothing is left running.")
 
     def _stop_group(self, group: list[SupervisedService]) -> None:
@@ -158,39 +164,44 @@ class Supervisor:
             raise StartError(f"{name} failed: {last}\nIts whole output: {self._folder}/logs/{name}.log")
 
     def _start_services(self, group: list[Service]) -> None:
-        """Start services together and wait until each is ready."""
+        """Start services together and wait until each is ready. Raises StartError if a required one is not."""
         self._raise_if_stopped()
         started = [SupervisedService(spec, self._folder, self._print_line) for spec in group]
         self._services += started
-        for service in started:
-            self._wait_for(service.spec.name, service.is_ready, service)
+        waiting = list(started)
 
-    def _wait_for(
-        self, what: str, condition: Callable[[], bool], service: SupervisedService | None = None
-    ) -> None:
-        def done() -> bool:
-            return self._stop.is_set() or bool(service and service.has_ended()) or condition()
+        def is_settled() -> bool:
+            self._poll()
+            self._take_ready(waiting)
+            return self._stop.is_set() or all(service.ends >= MAX_ENDS for service in waiting)
 
-        is_met = wait_until(done, START_TIMEOUT)
+        wait_until(is_settled, START_TIMEOUT)
         self._raise_if_stopped()
-        if not is_met or (service and service.has_ended()):
-            tail = service.child.read_log_tail() if service and service.child else ""
-            raise StartError(f"{what} did not start. The end of its log in {self._folder}/logs:\n{tail}")
+        for service in waiting:
+            name, log = service.spec.name, f"{self._folder}/logs/{service.spec.name}.log"
+            if service.spec.is_required:
+                raise StartError(
+                    f"{name} did not start. The end of its log, {log}:\n{service.read_log_tail()}"
+                )
+            self._print_line(name, f"is not ready yet; the rest of the stack runs. Its log: {log}")
+        self._unready += waiting
 
-    def _are_workers_listening(self) -> bool:
-        """Return True if every worker waits for messages (each blocks on a read) and reachability is served."""
-        if ended := [service for service in self._services if service.has_ended()]:
-            tails = "\n".join(service.child.read_log_tail() for service in ended if service.child)
-            raise StartError(f"{', '.join(service.spec.name for service in ended)} did not start:\n{tails}")
-        workers = sum(service.spec.name.startswith("worker-") for service in self._services)
-        client = self._valkey.client()
-        try:
-            blocked = int(client.info("clients")["blocked_clients"])
-            return blocked >= workers and QueueLiveness(client).is_alive(REACHABILITY)
-        except redis.RedisError:
-            return False
-        finally:
-            client.close()
+    def _take_ready(self, waiting: list[SupervisedService]) -> list[SupervisedService]:
+        """Remove the services that are ready from `waiting` and return them."""
+        ready = [service for service in waiting if service.is_ready()]
+        waiting[:] = [service for service in waiting if service not in ready]
+        return ready
+
+    def _poll(self) -> None:
+        """Restart what has ended. Raises EngineError if an engine does not start again."""
+        for engine in (self._postgres, self._valkey):
+            if engine.child and (status := engine.child.exit_status()) is not None:
+                self._print_line(engine.child.program.name, f"ended with status {status}; it is restarted.")
+                engine.child.stop(0)
+                engine.start()
+            rotate(self._folder / "logs" / f"{engine.name}.log")
+        for service in self._services:
+            service.poll()
 
     def _warn_if_sending_stopped(self, s: Settings) -> None:
         """Print a note if nothing is sent because a restore of the database is not accepted."""

@@ -16,7 +16,6 @@ import psutil
 import pytest
 from sqlalchemy import create_engine, text
 
-from pipeline.embedded import postgres as postgres_module
 from pipeline.embedded.data_folder import SOCKET_PATH_LIMIT, FolderError, hold_lock, socket_folder
 from pipeline.embedded.engine import EngineError
 from pipeline.embedded.postgres import Postgres
@@ -171,19 +170,6 @@ def test_a_server_that_cannot_start_is_an_error_with_the_end_of_its_log(folder: 
     (folder / "postgres" / "PG_VERSION").write_text("9.6\n")
     with pytest.raises(EngineError, match="incompatible"):
         Postgres(folder).start()
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts the server as somebody else")
-def test_root_is_told_which_folder_keeps_the_server_from_its_program(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shut = folder / "shut"
-    shut.mkdir(mode=0o700)
-    for name in ("initdb", "postgres"):
-        (shut / name).touch(mode=0o755)
-    monkeypatch.setattr(postgres_module, "find_binary", lambda name: shut / name)
-    with pytest.raises(EngineError, match=r"may not enter .*: `chmod o\+x "):
-        Postgres(folder / "data").start()
 
 
 def test_sockets_of_a_deep_folder_stand_in_a_short_closed_one(folder: Path) -> None:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import stat
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import psutil
 import pytest
@@ -25,78 +20,13 @@ import requests
 from config.settings import PREFIX
 from pipeline.embedded.process import wait_until
 from pipeline.embedded.process_identity import read_start_id
-from tests.conftest import free_ports
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """A folder and ports for one `slipway up`."""
-
-    folder: Path
-    environment: dict[str, str]
-    ports: list[int]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Running:
-    """A started stack: the supervisor, its summary, and every process of it with its start id."""
-
-    process: subprocess.Popen[str]
-    summary: dict[str, Any]
-    processes: dict[int, str]
-
-    def pid_of(self, name: str) -> int:
-        """Return the recorded process id of a service; 0 while its restart pauses."""
-        record = Path(self.summary["folder"]) / "run" / f"{name}.json"
-        return int(json.loads(record.read_text())["pid"]) if record.is_file() else 0
+from tests.pipeline.embedded.stack import Place, Running, command, place_in, up
 
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
-    folder = Path(tempfile.mkdtemp(prefix="slu-", dir="/tmp"))
-    api, flower, sandbox, media = ports = free_ports(4)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | {
-        "SLIPWAY_FOLDER": str(folder / "data"),
-        "SLIPWAY_API__PORT": str(api),
-        "SLIPWAY_FLOWER__PORT": str(flower),
-        "SLIPWAY_SANDBOX__URL": f"http://127.0.0.1:{sandbox}",
-        "SLIPWAY_SANDBOX__MEDIA_URL": f"http://127.0.0.1:{media}",
-    }
-    yield Place(folder=folder, environment=environment, ports=ports)
-    shutil.rmtree(folder)
-
-
-def command(place: Place, *arguments: str, stderr: IO[str] | int = subprocess.PIPE) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", *arguments],
-        cwd=place.folder,
-        env=place.environment,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        text=True,
-    )
-
-
-@contextmanager
-def up(place: Place) -> Iterator[Running]:
-    """A running stack, which is killed afterwards in any case."""
-    log = place.folder / "terminal"
-    with log.open("a") as terminal:
-        process = command(place, "up", "--json", stderr=terminal)
-    assert process.stdout
-    try:
-        first = process.stdout.readline()
-        assert first, log.read_text()
-        processes = {
-            child.pid: read_start_id(child.pid)
-            for child in psutil.Process(process.pid).children(recursive=True)
-        }
-        yield Running(process=process, summary=json.loads(first), processes=processes)
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        process.wait(60)
-        process.stdout.close()
+    with place_in() as made:
+        yield made
 
 
 def left(place: Place, running: Running) -> list[str]:

@@ -1,0 +1,240 @@
+"""`slipway up` starts with a backlog, in any folder, as any user, and with workers that die."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import requests
+from cryptography.fernet import Fernet
+
+from config.settings import Settings, load
+from pipeline.celery_app import create_celery_app
+from pipeline.dispatch import Dispatcher
+from pipeline.embedded.process import wait_until
+from pipeline.embedded.restart import LONGEST_PAUSE
+from pipeline.embedded.supervisor import MAX_ENDS
+from pipeline.embedded.valkey import Valkey
+from pipeline.queues import DELAY, REACHABILITY, UPKEEP
+from pipeline.ticks import list_ticks
+from tests.pipeline.embedded.stack import Place, Running, command, place_in, read_pid, up
+
+BACKLOG = {
+    DELAY: ("delay.sweep", 20_000),
+    REACHABILITY: ("reachability.pulse", 80_000),
+    UPKEEP: ("upkeep.rescue", 20_000),
+}
+"""Per queue the task and number of messages that keep its worker busy for longer than a start takes."""
+NOBODY = 65534
+NOT_ROOT = {"user": NOBODY, "group": NOBODY, "extra_groups": ()}
+ROOT = Path(__file__).parents[3]
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another user")
+
+
+def publish(running: Running) -> None:
+    """Send the post of the summary's `curl` line."""
+    summary = running.summary
+    body = {
+        "caption": "Hello",
+        "media": {"type": "video", "url": f"{summary['media']}/media/sample.mp4"},
+        "accounts": [{"id": summary["accounts"]["tiktok"]}],
+    }
+    key = {"Authorization": f"Bearer {summary['key']}"}
+    answer = requests.post(f"{summary['api']}/api/partner/v1/posts", json=body, headers=key, timeout=30)
+    assert answer.ok, answer.text
+
+
+def count_live(running: Running) -> int:
+    """Return how many posts the sandbox has published."""
+    token = {"Authorization": f"Bearer {running.summary['sandbox_token']}"}
+    return len(requests.get(f"{running.summary['sandbox']}/control/ledger", headers=token, timeout=10).json())
+
+
+def settings_of(valkey: Valkey) -> Settings:
+    return load(
+        {
+            "SLIPWAY_STORE__URL": "postgresql+psycopg://slipway@/slipway",
+            "SLIPWAY_BROKER__URL": valkey.url,
+            "SLIPWAY_VAULT__KEYS": Fernet.generate_key().decode(),
+        }
+    )
+
+
+def add_backlog(folder: Path) -> None:
+    with Valkey(folder) as valkey:
+        s = settings_of(valkey)
+        app = create_celery_app(s)
+        for queue, (task, number) in BACKLOG.items():
+            (tick,) = (tick for tick in list_ticks(s) if (tick.queue, tick.task) == (queue, task))
+            assert Dispatcher(app).send_ticks([tick] * number)
+        app.close()
+
+
+def count_backlog(folder: Path) -> dict[str, int]:
+    client = Valkey(folder).client()
+    found = {queue: client.llen(queue) for queue in BACKLOG}
+    client.close()
+    return found
+
+
+def test_a_stack_with_a_backlog_is_ready_while_its_workers_are_busy() -> None:
+    with place_in() as place:
+        with up(place) as first:
+            folder = Path(first.summary["folder"])
+        add_backlog(folder)
+        with up(place) as second:
+            left = count_backlog(folder)
+            assert second.summary["warnings"] == []
+    assert all(left.values()), f"the backlog was too small: {left}"
+
+
+@pytest.mark.parametrize("name", ["two words", "Grüße", "a,b'c\"d%e&f#g"])
+def test_a_data_folder_may_have_any_name(name: str) -> None:
+    with place_in(name) as place, up(place) as running:
+        assert running.summary["warnings"] == []
+        publish(running)
+        assert wait_until(lambda: count_live(running) == 1, 30)
+        out, stderr_text = command(place, "sandbox", "faults", "--json").communicate(timeout=30)
+        assert out.strip() == "[]", stderr_text
+
+
+def kill(data: Path, name: str, times: int) -> None:
+    """Kill a service as often as given, each time as soon as it runs."""
+    for _ in range(times):
+        assert wait_until(lambda: read_pid(data, name) != 0, 60)
+        pid = read_pid(data, name)
+        os.kill(pid, signal.SIGKILL)
+        assert wait_until(lambda pid=pid: read_pid(data, name) != pid, 60)  # type: ignore[misc]
+
+
+def test_a_worker_that_dies_while_starting_is_restarted_and_the_stack_stays_up() -> None:
+    with place_in() as place:
+        data = place.folder / "data"
+        with up(place, partial(kill, data, "worker-publish", 1)) as running:
+            assert running.summary["warnings"] == []
+        assert "worker-publish     | was killed by signal 9; it is restarted in 1 s." in place.log.read_text()
+
+
+def test_a_worker_that_keeps_dying_does_not_hold_up_the_stack_and_is_named() -> None:
+    with place_in() as place:
+        data = place.folder / "data"
+        with up(place, partial(kill, data, "worker-upkeep", MAX_ENDS)) as running:
+            assert running.summary["warnings"] == ["worker-upkeep is not ready yet."]
+            publish(running)
+            assert wait_until(lambda: count_live(running) == 1, 30)
+            assert wait_until(
+                lambda: "worker-upkeep      | is ready now." in place.log.read_text(), 2 * LONGEST_PAUSE
+            )
+
+
+def test_an_api_that_cannot_start_ends_the_stack_with_the_reason() -> None:
+    with place_in() as place:
+        data = place.folder / "data"
+        with place.log.open("w") as terminal:
+            process = command(place, "up", stderr=terminal)
+        kill(data, "api", MAX_ENDS)
+        assert process.wait(60) == 1
+        process.communicate()
+    text = place.log.read_text() if place.log.is_file() else ""
+    assert "api did not start." in text
+
+
+def can_run(argv: list[str]) -> bool:
+    """Return True if the other user can execute this program."""
+    return subprocess.run(argv, check=False, capture_output=True, cwd="/", **NOT_ROOT).returncode == 0
+
+
+def find_python() -> tuple[str, str]:
+    """Return an interpreter of this version that any user can execute, and the folder of packages; skip without one."""
+    packages = sysconfig.get_path("purelib")
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for python in (sys.executable, f"/usr/bin/{name}", f"/usr/local/bin/{name}"):
+        argv = [python, "-c", f"import sys; sys.path.insert(0, {packages!r}); import celery, psycopg"]
+        if Path(python).exists() and can_run(argv):
+            return python, packages
+    pytest.skip(f"no {name} with the packages in {packages} that another user can execute")
+
+
+@pytest.fixture
+def other_user() -> Iterator[Place]:
+    """A place of a user who is not root, with a copy of the code that this user can read."""
+    python, packages = find_python()
+    with place_in("two wörds") as place:
+        code = place.folder / "code"
+        for name in ("adapters", "config", "pipeline"):
+            shutil.copytree(ROOT / name, code / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for path in (code, *code.rglob("*")):
+            path.chmod(0o755)
+        environment = {
+            **place.environment,
+            "PYTHONPATH": f"{code}:{packages}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        place.log.touch()
+        yield Place(
+            folder=place.folder,
+            environment=environment,
+            ports=place.ports,
+            slipway=(python, "-m", "pipeline.cli"),
+            options=NOT_ROOT,
+        )
+
+
+@as_root
+def test_another_user_starts_it_in_a_folder_of_its_own(other_user: Place) -> None:
+    data = Path(other_user.environment["SLIPWAY_FOLDER"])
+    data.mkdir()
+    os.chown(data, NOBODY, NOBODY)
+    with up(other_user) as running:
+        assert running.summary["warnings"] == []
+        publish(running)
+        assert wait_until(lambda: count_live(running) == 1, 30)
+    assert {path.stat().st_uid for path in data.rglob("*")} == {NOBODY}
+
+
+def refuse(place: Place) -> str:
+    """Return what `slipway up` says when it cannot start."""
+    process = command(place, "up")
+    out, text = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert out == ""
+    assert "Traceback" not in text
+    return text
+
+
+@as_root
+def test_a_folder_that_cannot_be_written_is_named_with_what_to_do(other_user: Place) -> None:
+    data = Path(other_user.environment["SLIPWAY_FOLDER"])
+    text = refuse(other_user)
+    assert f"{data}: Permission denied" in text
+    assert "User nobody must be able to write" in text
+    assert "SLIPWAY_FOLDER" in text
+
+    data.mkdir(mode=0o777)
+    data.chmod(0o777)
+    assert f"{data}: Operation not permitted" in refuse(other_user)
+
+
+@as_root
+def test_a_file_that_a_start_as_root_has_left_is_named(other_user: Place) -> None:
+    data = Path(other_user.environment["SLIPWAY_FOLDER"])
+    (data / "logs").mkdir(parents=True)
+    for folder in (data, data / "logs"):
+        os.chown(folder, NOBODY, NOBODY)
+    (data / "logs" / "migrate.log").touch(mode=0o600)
+    assert f"{data}/logs/migrate.log: Permission denied" in refuse(other_user)
+
+
+def test_a_file_in_the_place_of_the_folder_is_named() -> None:
+    with place_in() as place:
+        (place.folder / "data").touch()
+        assert f"{place.folder}/data" in refuse(place)
