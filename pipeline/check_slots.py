@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from threading import Lock
-from uuid import UUID
 
 from pipeline.store.checks.claim import ClaimedCheck, Shares
 
@@ -30,7 +29,8 @@ class CheckSlots:
 
     def __init__(self, slots: int, shared_hosts: frozenset[str] = frozenset()) -> None:
         self._shared_hosts = shared_hosts | {""}
-        self._running: dict[UUID, ClaimedCheck] = {}
+        # by the identity of the claim: a check that goes to the slow lane may be claimed again before its slot is freed
+        self._running: dict[int, ClaimedCheck] = {}
         self._lock = Lock()
         self.resize(slots)
 
@@ -51,14 +51,14 @@ class CheckSlots:
                 shares = self._get_shares(slow=slow)
                 claimed = None if shares is None else claim(shares, slow)
                 if claimed is not None:
-                    self._running[claimed.check.id] = claimed
+                    self._running[id(claimed)] = claimed
                     return claimed
         return None
 
     def release(self, claimed: ClaimedCheck) -> None:
         """Free the slot of a check."""
         with self._lock:
-            self._running.pop(claimed.check.id, None)
+            self._running.pop(id(claimed), None)
 
     def count(self) -> int:
         """Return how many checks run."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.dispatch import Dispatcher
     from pipeline.media.fetch import Fetcher
     from pipeline.media.files.uploads import Files
+    from pipeline.media.transfers import Transfers
     from pipeline.queue_liveness import QueueLiveness
     from pipeline.rate_buckets import RateBuckets
     from pipeline.recovery.send_guard import SendGuard
@@ -42,6 +43,7 @@ class Context:
     adapters: Mapping[Platform, type[Adapter]]
     platform_settings: Mapping[Platform, PlatformSettings]
     check_slots: CheckSlots
+    transfers: Transfers
     shutdown: ShutdownSignal = field(default_factory=ShutdownSignal)
 
     def adapter(self, platform: Platform, client: HttpClient) -> Adapter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -154,7 +155,19 @@ def build_api_context(s: Settings) -> Context:
     return replace(build_context(s), dispatcher=BackgroundDispatcher(app), liveness=QueueLiveness(client))
 
 
-@lru_cache(maxsize=1)
+_context_lock = Lock()
+
+
 def get_context() -> Context:
-    """Return this process's Context, built from the settings at the first call."""
+    """Return this process's Context, built from the settings at the first call.
+
+    The first tasks of a worker call it at once, and ``lru_cache`` alone would build one Context for each of them: with
+    connections, and shares of the slots, of its own.
+    """
+    with _context_lock:
+        return _build_own_context()
+
+
+@lru_cache(maxsize=1)
+def _build_own_context() -> Context:
     return build_context(settings())

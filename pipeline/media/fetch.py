@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -149,18 +149,25 @@ class Fetcher:
         self._tls = tls or _public_roots()
 
     def open_range(
-        self, url: str, first: int, length: int, *, etag: str | None = None, seconds: float | None = None
+        self,
+        url: str,
+        first: int,
+        length: int,
+        *,
+        etag: str | None = None,
+        seconds: float | None = None,
+        watch: Callable[[], None] | None = None,
     ) -> RangeResponse:
         """Send a GET for ``length`` (at least 1) bytes from offset ``first`` and return the response.
 
         If the server ignores ranges, the bytes before ``first`` are read and dropped. With ``etag``, a file that has
-        changed is sent whole (If-Range) with its new ETag. ``seconds`` replaces the policy's total time. Raises Refused
-        and Unanswered, as reading may.
+        changed is sent whole (If-Range) with its new ETag. ``seconds`` replaces the policy's total time. ``watch`` is
+        called while the server is awaited, as `TimeBudget` says. Raises Refused and Unanswered, as reading may.
         """
         if first < 0 or length < 1:
             raise ValueError(f"no such range: {length} bytes from {first}")
         total = self.policy.total_seconds + length / self.policy.slowest
-        budget = TimeBudget(total if seconds is None else seconds)
+        budget = TimeBudget(total if seconds is None else seconds, watch)
         headers = {"Range": f"bytes={first}-{first + length - 1}", "Accept": "*/*"}
         headers |= {"Accept-Encoding": "identity", "User-Agent": USER_AGENT}
         if etag is not None:

@@ -22,6 +22,8 @@ from pipeline.media.url_policy import Target
 MAX_ADDRESSES = 3
 """Addresses of one name that are tried: a name with 200 dead addresses must not cost 200 timeouts."""
 BUFFER = 65536
+WATCH_INTERVAL = 1.0
+"""Seconds between two calls of a budget's ``watch`` while a read waits."""
 
 Dial = Callable[[str, int, float], socket.socket]
 """(address, port, timeout in seconds) -> a connected socket. Raises OSError."""
@@ -30,11 +32,16 @@ _LOOKUPS = threading.BoundedSemaphore(64)  # a look-up cannot be stopped, only a
 
 
 class TimeBudget:
-    """The seconds that the other side may take. Only time inside ``count_time`` counts, not the consumer's own."""
+    """The seconds that the other side may take. Only time inside ``count_time`` counts, not the consumer's own.
 
-    def __init__(self, seconds: float) -> None:
+    ``watch`` is called before each read and at least every ``WATCH_INTERVAL`` seconds while one waits. What it raises
+    ends the read.
+    """
+
+    def __init__(self, seconds: float, watch: Callable[[], None] | None = None) -> None:
         self._total = self._rest = seconds
         self._until = 0.0
+        self.watch = watch
 
     @contextmanager
     def count_time(self) -> Iterator[None]:
@@ -122,8 +129,18 @@ class _BudgetedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:  # WriteableBuffer is known to typeshed only
-        self._sock.settimeout(min(self._seconds, self._budget.seconds_left()))
-        return self._sock.recv_into(buffer)
+        silent_until = time.monotonic() + self._seconds
+        while True:
+            if self._budget.watch is not None:
+                self._budget.watch()
+            wait = min(silent_until - time.monotonic(), self._budget.seconds_left())
+            if wait <= 0:
+                raise TimeoutError("the server is silent")
+            self._sock.settimeout(min(wait, WATCH_INTERVAL))
+            try:
+                return self._sock.recv_into(buffer)
+            except TimeoutError:
+                continue  # whether it is final is decided above
 
 
 class _BudgetedSocket:

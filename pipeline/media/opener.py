@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol, Self
 
 from pipeline.media.fetch import FetchPolicy
@@ -39,6 +39,13 @@ class Opener(Protocol):
         """The limits of time and size."""
 
     def open_range(
-        self, url: str, first: int, length: int, *, etag: str | None = None, seconds: float | None = None
+        self,
+        url: str,
+        first: int,
+        length: int,
+        *,
+        etag: str | None = None,
+        seconds: float | None = None,
+        watch: Callable[[], None] | None = None,
     ) -> OpenRange:
         """As ``Fetcher.open_range``. Raises Refused and Unanswered."""

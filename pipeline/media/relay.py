@@ -9,6 +9,7 @@ from adapters.errors import Rejected, Unavailable
 from pipeline.media.fetch import CHUNK
 from pipeline.media.opener import Opener, OpenRange
 from pipeline.media.refusal import Refused, Unanswered
+from pipeline.media.transfers import Transfer
 
 TRIES = 4
 """Requests without progress (or broken off) per stream, plus one for each BYTES_PER_TRY requested."""
@@ -18,45 +19,71 @@ _GONE_PART, _PRECONDITION = 416, 412
 Stream = Callable[[int, int], Iterator[bytes]]
 
 
-def relay(fetcher: Opener, url: str, facts: MediaFacts) -> Stream:
+def relay(
+    fetcher: Opener, url: str, facts: MediaFacts, open_transfer: Callable[[], Transfer] = Transfer
+) -> Stream:
     """Return ``Media.stream`` of the adapters' contract for a file whose check found ``facts``.
 
-    ``stream(first, length)`` yields exactly ``length`` bytes. It raises Unavailable when the source does not answer,
-    Rejected (``media_changed``) when ETag or size differ from the check, Rejected (``media_unreachable``) when the
-    source now refuses, and ValueError for a range outside the file.
+    ``stream(first, length)`` yields exactly ``length`` bytes. It raises Unavailable when the source does not answer or
+    is too slow (``open_transfer`` begins the measurement, and may raise it too), Rejected (``media_changed``) when ETag
+    or size differ from the check, Rejected (``media_unreachable``) when the source now refuses, and ValueError for a
+    range outside the file.
     """
 
     def stream(first: int, length: int) -> Iterator[bytes]:
         if first < 0 or length < 0 or first + length > facts.bytes:
             raise ValueError(f"no such range: {length} bytes from {first} of {facts.bytes}")
-        return _stream(fetcher, url, facts, first, first + length)
+        return _stream(fetcher, url, facts, first, first + length, open_transfer)
 
     return stream
 
 
-def _stream(fetcher: Opener, url: str, facts: MediaFacts, at: int, end: int) -> Iterator[bytes]:
+def _stream(
+    fetcher: Opener,
+    url: str,
+    facts: MediaFacts,
+    at: int,
+    end: int,
+    open_transfer: Callable[[], Transfer],
+) -> Iterator[bytes]:
     tries = TRIES + (end - at) // BYTES_PER_TRY
     reason = ""
-    while at < end:
-        if tries == 0:
-            raise Unavailable(f"the media file could not be read: {reason}", code="media_unavailable")
-        before = at
-        try:
-            with fetcher.open_range(url, at, end - at, etag=facts.etag) as source:
-                _require_unchanged(source, facts)
-                for chunk in source.chunks:
+    with open_transfer() as transfer:
+        while at < end:
+            if tries == 0:
+                raise Unavailable(f"the media file could not be read: {reason}", code="media_unavailable")
+            before = at
+            try:
+                for chunk in _read_chunks(fetcher, url, facts, at, end - at, transfer):
                     at += len(chunk)
                     yield chunk
-            reason = "it ended before its size"
-        except Unanswered as error:
-            reason = error.reason
-            tries -= 1
-        except Refused as error:
-            raise _reject(error) from None
-        else:
-            tries -= (
-                at - before < CHUNK
-            )  # some servers send a range in slices; each that makes progress costs no try
+                reason = "it ended before its size"
+            except Unanswered as error:
+                reason = error.reason
+                tries -= 1
+            except Refused as error:
+                raise _reject(error) from None
+            else:
+                # some servers send a range in slices; each that makes progress costs no try
+                tries -= at - before < CHUNK
+
+
+def _read_chunks(
+    fetcher: Opener, url: str, facts: MediaFacts, first: int, length: int, transfer: Transfer
+) -> Iterator[bytes]:
+    """Read one range of the file, and measure how long it is awaited."""
+    with transfer.waiting():
+        source = fetcher.open_range(url, first, length, etag=facts.etag, watch=transfer.require_rate)
+    with source:
+        _require_unchanged(source, facts)
+        chunks = source.chunks
+        while True:
+            with transfer.waiting():
+                chunk = next(chunks, b"")
+            if not chunk:
+                return
+            transfer.add(len(chunk))
+            yield chunk
 
 
 def _require_unchanged(source: OpenRange, facts: MediaFacts) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -39,5 +40,9 @@ def _build_media(context: Context, workspace: UUID, url: str, kind: str, facts: 
         url=url,
         kind="video" if kind == "video" else "image",
         facts=known,
-        stream=relay(context.files.open_workspace(workspace), url, known) if known else None,
+        stream=None
+        if known is None
+        else relay(
+            context.files.open_workspace(workspace), url, known, partial(context.transfers.open, workspace)
+        ),
     )

@@ -153,11 +153,16 @@ class PublishSlice:
         return self._finalize(draft, prepared.checkpoint)
 
     def _find_hold(self) -> Verdict | None:
-        """Return the verdict that puts the delivery back before any call: shutdown, reconnect, daily quota, rate."""
+        """Return the verdict that puts the delivery back before any call.
+
+        Reasons: shutdown, reconnect, too many slow uploads of the workspace, daily quota, rate.
+        """
         if not self.context.may_begin():
             return Verdict(state=State.QUEUED)
         if self.claimed.account_status is not AccountStatus.ACTIVE:
             return Verdict(state=State.BLOCKED, reason=Reason.RECONNECT)
+        if wait := self.context.transfers.get_wait(self.claimed.workspace_id):
+            return Verdict(state=State.SCHEDULED, wait=wait)
         can = self.adapter.capabilities
         if self._daily_limit is not None:
             with self.context.database.once() as c:

@@ -6,10 +6,9 @@ when they are published.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -33,7 +32,7 @@ APART = 0.5
 """Seconds between two of them."""
 PLATFORM = "youtube"
 """Media are uploaded to it, not pulled by it."""
-DUE_IN = timedelta(seconds=25)
+DUE_IN = timedelta(seconds=20)
 TO_LIVE = 60.0
 MOST_MS, MOST_LIVE = 1000, 10
 
@@ -60,8 +59,9 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
         environment.log(f"  the slow host got {slow.requests} requests; checks: {_read_checks(stack)}")
         slow.is_slow = False
         due = datetime.now(UTC) + DUE_IN
-        with attacker.attack([slow.create_later_slow_url(video) for _ in range(ATTACKS)], due):
-            attacker.await_sent()
+        other = _create_client(stack, "other attacker")
+        with other.attack([slow.create_later_slow_url(video)] * ATTACKS, due):
+            other.await_sent()
         slow.is_slow, before = True, slow.requests
         until(lambda: slow.requests > before or None, DUE_IN.total_seconds() + 30)
         yield from _figures("slow uploads", *victim.run(number, video))
@@ -74,7 +74,7 @@ class Client:
     def __init__(self, stack: Stack, key: str, account: str) -> None:
         self._stack, self._account = stack, account
         self._key = {"Authorization": f"Bearer {key}"}
-        self._sent = threading.Event()
+        self._sent: list[Future[requests.Response]] = []
 
     def run(self, number: int, video: bytes) -> tuple[list[float], list[float]]:
         """Post so many videos, each a new upload; return the seconds of each POST, and from it to the visible call."""
@@ -90,24 +90,22 @@ class Client:
             time.sleep(max(0.0, APART - latencies[-1]))  # the rate of the posts, not a wait for something
         until(lambda: len(self._list_live(word)) == number or None, TO_LIVE)
         live = self._list_live(word)
-        return latencies, [(live[caption] - at).total_seconds() for caption, at in began.items()]
+        lives = [(live[caption] - at).total_seconds() for caption, at in began.items()]
+        self._stack_log(latencies, lives)
+        return latencies, lives
 
     @contextmanager
     def attack(self, urls: Sequence[str], due: datetime | None = None) -> Iterator[None]:
         """Send a post of each URL while the context lasts; a post that is not accepted is sent no second time."""
-        self._sent.clear()
         with ThreadPoolExecutor(SENDERS) as pool:
-            found = [pool.submit(self.post, f"attack-{n}", url, due) for n, url in enumerate(urls)]
-            watcher = threading.Thread(target=lambda: ([one.exception() for one in found], self._sent.set()))
-            watcher.start()
+            self._sent = [pool.submit(self.post, f"attack-{n}", url, due) for n, url in enumerate(urls)]
             yield
-            for one in found:
+            for one in self._sent:
                 one.cancel()
-        watcher.join()
 
     def await_sent(self) -> None:
         """Wait until every post of the attack was answered."""
-        self._sent.wait(TO_LIVE)
+        wait(self._sent, TO_LIVE)
 
     def post(self, caption: str, url: str, due: datetime | None = None) -> requests.Response:
         """Send one post."""

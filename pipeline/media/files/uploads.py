@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Self
 from uuid import UUID
@@ -47,12 +47,19 @@ class WorkspaceReader:
         return self.files.fetcher.policy
 
     def open_range(
-        self, url: str, first: int, length: int, *, etag: str | None = None, seconds: float | None = None
+        self,
+        url: str,
+        first: int,
+        length: int,
+        *,
+        etag: str | None = None,
+        seconds: float | None = None,
+        watch: Callable[[], None] | None = None,
     ) -> OpenRange:
         """As ``Fetcher.open_range``. A file of another workspace is refused like one that does not exist."""
         name = self.files.addresses.parse_name(url)
         if name is None:
-            return self.files.fetcher.open_range(url, first, length, etag=etag, seconds=seconds)
+            return self.files.fetcher.open_range(url, first, length, etag=etag, seconds=seconds, watch=watch)
         if first < 0 or length < 1:
             raise ValueError(f"no such range: {length} bytes from {first}")
         try:

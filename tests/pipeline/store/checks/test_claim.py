@@ -177,6 +177,22 @@ def test_after_its_first_check_a_slot_takes_a_slow_one_first(ledger: Ledger, pro
     assert claimed.check.id == slow.id
 
 
+def test_a_slow_check_is_counted_though_its_first_slot_is_freed_after_its_second_claim(
+    ledger: Ledger, process: Process
+) -> None:
+    workspace = ledger.workspace()
+    checks = [opened(ledger, workspace) for _ in range(KEPT + 1)]
+    first = process.claim()
+    assert first is not None
+    with ledger.database.begin() as c:
+        for check in checks:
+            store.move_to_slow_lane(c, check.id)
+    claimed = process.claim_all()
+    process.slots.release(first)
+    assert len(claimed) == KEPT
+    assert process.claim() is None
+
+
 def test_shares_hold_over_processes_that_claim_at_once(ledger: Ledger) -> None:
     processes = [Process(ledger, slots=8) for _ in range(4)]
     greedy, others = ledger.workspace(), [ledger.workspace() for _ in range(8)]
@@ -184,7 +200,8 @@ def test_shares_hold_over_processes_that_claim_at_once(ledger: Ledger) -> None:
         for _ in range(20):
             opened(ledger, workspace)
     claimed = [one for found in together(*[p.claim_all for p in processes]) for one in found]
-    assert len({one.check.id for one in claimed}) == len(claimed) == 4 * 7
+    assert len({one.check.id for one in claimed}) == len(claimed)
+    assert len(claimed) >= 4 * 7
     assert sum(one.workspace_id == greedy for one in claimed) <= 4 * 2
 
 

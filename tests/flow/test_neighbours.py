@@ -1,0 +1,148 @@
+"""One workspace's media come a byte at a time; another workspace's posts do not wait for them.
+
+A real worker, a real server and the API. What is asserted is who went first, not how long it took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+import pytest
+
+from adapters.contract import Platform
+from pipeline.context import Context
+from pipeline.stages.ingest import accept
+from pipeline.stages.post_request import PostRequest
+from pipeline.store.auth.keys import find_caller
+from pipeline.store.database import rows
+from tests.flow.ledger import caption
+from tests.flow.test_files import sample, upload
+from tests.slow_media import SlowMedia, serve_slow_media
+from tests.stack import Stack, until
+
+SLOTS, KEPT = 8, 1
+"""Of a worker, and those of them that one workspace leaves to others."""
+ATTACKS = 24
+LONG = {"SLIPWAY_REACHABILITY__FIRST_SLICE": "60"}
+SHORT = {"SLIPWAY_REACHABILITY__FIRST_SLICE": "1", "SLIPWAY_REACHABILITY__SLICE": "60"}
+
+
+class Attacker:
+    """A workspace of its own, whose posts are taken in this process and published by the real workers."""
+
+    def __init__(self, stack: Stack) -> None:
+        kept = stack.workspace, stack.key, stack.owner, dict(stack.accounts)
+        stack.owner = f"attacker{uuid4().hex[:8]}"
+        stack.seed("youtube")
+        self.workspace, self.account, key = stack.workspace, stack.accounts["youtube"], stack.key
+        stack.workspace, stack.key, stack.owner, stack.accounts = kept
+        limits = stack.context.settings.reachability.model_copy(update={"wait": 0.0})
+        settings = stack.context.settings.model_copy(update={"reachability": limits})
+        self._context: Context = replace(stack.context, settings=settings)
+        with stack.context.database.begin() as c:
+            caller = find_caller(c, key)
+        assert caller is not None
+        self._caller = caller
+
+    def post(self, url: str) -> UUID:
+        """Create an immediate post of this video."""
+        text = caption()
+        request = PostRequest(
+            caption=text,
+            media={"type": "video", "url": url},
+            account_ids=[self.account],
+            body_sha256=text.encode(),
+        )
+        return accept(self._context, self._caller, request).id
+
+    def read_checks(self) -> dict[str, int]:
+        """Return how many of its checks are undecided, slow, and slow and under lease."""
+        sql = """SELECT count(*) FILTER (WHERE verdict IS NULL) AS undecided, count(*) FILTER (WHERE slow) AS slow,
+                        count(*) FILTER (WHERE slow AND lease_until > now()) AS slow_running
+                 FROM checks WHERE workspace_id = :w"""
+        with self._context.database.begin() as c:
+            return dict(rows(c, sql, w=self.workspace)[0]._mapping)
+
+    def read_states(self) -> Sequence[str]:
+        """Return the states of its deliveries."""
+        with self._context.database.begin() as c:
+            found = rows(c, "SELECT state FROM deliveries WHERE workspace_id = :w", w=self.workspace)
+        return [one.state for one in found]
+
+
+@pytest.fixture
+def slow() -> Iterator[SlowMedia]:
+    with serve_slow_media() as serving:
+        yield serving
+
+
+@pytest.fixture
+def attacker(stack: Stack) -> Attacker:
+    return Attacker(stack)
+
+
+@pytest.fixture
+def media_host(request: pytest.FixtureRequest, stack: Stack, slow: SlowMedia) -> Iterator[None]:
+    """The workers take the slow host for the sandbox's media host. Other posts use uploaded files."""
+    for group in ("reachability", "publish"):
+        stack.kill(group)
+        stack.start_worker(group, SLIPWAY_SANDBOX__MEDIA_URL=slow.origin, **request.param)
+    yield
+    for group in ("reachability", "publish"):
+        stack.kill(group)
+        stack.start_worker(group)
+
+
+def post_upload(stack: Stack) -> str:
+    """Create an immediate post of an uploaded video."""
+    url = upload(stack, "video/mp4", sample(stack, "sample.mp4"))
+    return stack.create_post(caption(), Platform.YOUTUBE, media={"type": "video", "url": url})
+
+
+@pytest.mark.parametrize("media_host", [LONG], indirect=True)
+@pytest.mark.usefixtures("media_host")
+def test_checks_that_drip_leave_a_slot_to_another_workspace(
+    stack: Stack, attacker: Attacker, slow: SlowMedia
+) -> None:
+    for _ in range(ATTACKS):
+        attacker.post(slow.create_slow_url())
+    until(lambda: slow.requests == SLOTS - KEPT or None, 40, lambda: f"{slow.requests} are read")
+    post = post_upload(stack)
+    stack.await_status(post, "posted")
+    assert slow.requests == SLOTS - KEPT, "no slow check ended before: the post waited for none"
+    assert attacker.read_checks()["undecided"] == ATTACKS
+
+
+@pytest.mark.parametrize("media_host", [SHORT], indirect=True)
+@pytest.mark.usefixtures("media_host")
+def test_checks_that_need_more_time_go_on_one_at_a_time(
+    stack: Stack, attacker: Attacker, slow: SlowMedia
+) -> None:
+    for _ in range(ATTACKS):
+        attacker.post(slow.create_slow_url())
+    until(lambda: attacker.read_checks()["slow"] == ATTACKS or None, 60)
+    found = until(lambda: seen if (seen := attacker.read_checks())["slow_running"] else None, 20)
+    assert found == {"undecided": ATTACKS, "slow": ATTACKS, "slow_running": 1}
+    stack.await_status(post_upload(stack), "posted")
+    assert attacker.read_checks()["undecided"] == ATTACKS
+
+
+@pytest.mark.parametrize("media_host", [LONG], indirect=True)
+@pytest.mark.usefixtures("media_host")
+def test_uploads_that_drip_leave_slots_to_another_workspace(
+    stack: Stack, attacker: Attacker, slow: SlowMedia
+) -> None:
+    slow.is_slow = False
+    url = slow.create_later_slow_url(sample(stack, "sample.mp4"))
+    attacker.post(url)
+    until(lambda: attacker.read_states() == ["published"] or None, 40, lambda: str(attacker.read_states()))
+    slow.is_slow, before = True, slow.requests
+    for _ in range(ATTACKS):
+        attacker.post(url)
+    until(lambda: slow.requests >= before + SLOTS // 2 or None, 40)
+    stack.await_status(post_upload(stack), "posted")
+    states = attacker.read_states()
+    assert states.count("published") == 1, "no slow upload ended before"
+    assert {"failed", "blocked", "unknown"}.isdisjoint(states), "they are retried"
