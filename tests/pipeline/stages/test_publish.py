@@ -37,6 +37,7 @@ from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
+from pipeline.media.transfers import Transfers
 from pipeline.queues import PUBLISH
 from pipeline.stages.publish import publish, publish_batch
 from pipeline.store.accounts import accounts
@@ -286,6 +287,21 @@ def test_the_bucket_of_the_invisible_steps_is_asked_before_them(core: CoreFixtur
     assert timedelta(seconds=8) < found.next_at - found.now <= timedelta(seconds=10)
     core.ledger.change(found.id, "checkpoint = :c", c=core.context.vault.seal({"handle": "h"}, found.id))
     assert send(core, script, second) is State.PUBLISHED, "what is begun needs no place in it"
+
+
+def test_a_delivery_is_put_off_while_its_workspace_has_its_share_of_slow_uploads(
+    core: CoreFixture, post: Post
+) -> None:
+    transfers, script = Transfers(4), Script()
+    mine = replace(core, context=replace(core.context, transfers=transfers))
+    transfers.record(core.workspace, is_slow=True)
+    assert send(mine, script, post) is State.SCHEDULED
+    assert script.made("prepare") == 0
+    found = core.ledger.delivery(post.deliveries[0])
+    assert found.next_at > found.now
+    assert found.spent == 0
+    transfers.record(core.workspace, is_slow=False)
+    assert send(mine, script, post) is State.PUBLISHED
 
 
 def test_a_worker_that_comes_too_late_sends_no_first_byte(core: CoreFixture, post: Post, site: Site) -> None:
