@@ -24,6 +24,9 @@ from pipeline.stages.ingest import MAX_BATCH, BatchIngest, Outcome
 from pipeline.stages.new_post import Submission
 from pipeline.store.auth.keys import Caller
 
+HEALTH_TIMEOUT = 1.0
+"""Seconds that health and metrics give the broker for one command."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AppState:
@@ -79,7 +82,9 @@ def build_app_state(context: Context) -> AppState:
     lookups = Bulkhead("lookups", threads=4, limit=512)
     health = Bulkhead("health", threads=2, limit=64)
     s = context.settings
-    broker = create_redis_client(s.broker.url.get_secret_value(), s.broker.sentinel_master)
+    broker = create_redis_client(
+        s.broker.url.get_secret_value(), s.broker.sentinel_master, timeout=HEALTH_TIMEOUT
+    )
     fast_broker = create_redis_client(
         s.broker.url.get_secret_value(), s.broker.sentinel_master, timeout=REQUEST_TIMEOUT
     )

@@ -133,7 +133,7 @@ def test_mass_work_never_waits_for_a_check(metered: Server) -> None:
     answer = metered.post(video(tenant, media=media), bulk_key(metered, tenant))
     assert answer.status_code == 201
     assert "REACHABILITY_PENDING" in {w["code"] for w in answer.json()["data"]["warnings"]}
-    assert int(str(broker.llen(REACHABILITY_BULK))) == before + 1
+    until(lambda: int(str(broker.llen(REACHABILITY_BULK))) == before + 1, "the check to be dispatched")
     broker.delete(f"pulse:{REACHABILITY}")
 
 
