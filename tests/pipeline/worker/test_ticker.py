@@ -31,6 +31,7 @@ from pipeline.worker.ticker import create_ticker
 from tests.crash_table import Crashes, get_points
 from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.store.ledger import Ledger, Post
+from tests.pipeline.worker.tick_rows import hold_ticks
 from tests.stack import until
 
 ROOT = Path(__file__).parents[3]
@@ -223,6 +224,14 @@ def _last_release(core: CoreFixture) -> datetime:
 
 
 # --- silence ---------------------------------------------------------------------------------------------------------
+
+
+def test_any_message_is_a_sign_of_life_not_only_a_canary(core: CoreFixture, start: Start) -> None:
+    hold_ticks(core.context.database, core.context.settings)
+    worker(start, "reachability", *WORKER_GROUPS["reachability"])
+    [pulse] = [tick for tick in list_ticks(core.context.settings) if tick.name == "reachability.pulse"]
+    core.context.dispatcher.send_ticks([pulse])
+    until(lambda: list_consumed(core) == {pulse.queue}, 60)
 
 
 def test_a_worker_that_works_off_a_backlog_is_never_silent(
