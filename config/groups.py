@@ -102,6 +102,11 @@ class Reachability(Group):
         description="Maximum time of a check's first try, in seconds; a slower one gets the whole slice on one of few "
         "slots.",
     )
+    probe_memory: int = Field(
+        default=1_000_000_000,
+        ge=320_000_000,
+        description="Bytes that the processes reading media for one worker process may allocate together.",
+    )
     lease: float = Field(
         default=180, gt=0, description="Seconds after which another worker may claim a claimed check."
     )

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from pipeline.api.http.bulkhead import Bulkhead
 from pipeline.queues import ALL_QUEUES
 from pipeline.store.canaries import read_silences
+from pipeline.store.checks.checks import count_faults
 from pipeline.store.database import Database, Unreachable
 from pipeline.store.deliveries.dead_letters import Cause, DeadLetterFilter, count_causes
 from pipeline.store.health import count_deliveries, count_posts, set_statement_timeout
@@ -41,6 +42,7 @@ class Snapshot(Collector):
     queues: Mapping[str, int] | None
     silences: Mapping[str, timedelta]
     causes: Sequence[Cause]
+    faults: int | None
     unacknowledged: int = field(default=0)
 
     def collect(self) -> Iterator[Metric]:
@@ -79,6 +81,13 @@ class Snapshot(Collector):
         for labels, n in totals.items():
             letters.add_metric(labels, n)
         yield letters
+        if self.faults is not None:
+            yield GaugeMetricFamily(
+                "slipway_check_faults",
+                "Checks of media that wait because a fault of this installation ended their last try. Each try is "
+                "logged as ALARM with its traceback.",
+                value=self.faults,
+            )
         quiet = GaugeMetricFamily(
             "slipway_queue_silence_seconds",
             "Seconds since a worker took a message out of the queue.",
@@ -135,9 +144,10 @@ class Metrics:
                     "deliveries": count_deliveries(c),
                     "silences": read_silences(c),
                     "causes": count_causes(c, DeadLetterFilter()),
+                    "faults": count_faults(c),
                 }
         except Unreachable:
-            return {"posts": None, "deliveries": None, "silences": {}, "causes": ()}
+            return {"posts": None, "deliveries": None, "silences": {}, "causes": (), "faults": None}
 
     def _count_queues(self) -> tuple[Mapping[str, int] | None, int]:
         try:

@@ -44,6 +44,8 @@ log = logging.getLogger("slipway.reachability")
 
 PAUSES = (timedelta(seconds=5), timedelta(minutes=5))
 """First and longest pause between two tries of a URL that does not answer."""
+NOT_CHECKED = "it could not be checked in time"
+"""The reason of a post that fails because a fault of this installation lasted longer than its time allows."""
 
 
 def run_due_checks(context: Context) -> int:
@@ -100,9 +102,9 @@ def _try_check(context: Context, check: Check) -> str:
     except (Unanswered, AdapterError) as error:
         needs_time = not check.slow and time.monotonic() >= until
         return _postpone_or_give_up(context, check, _describe_error(error), needs_time=needs_time)
-    except Exception as error:  # a bug must not leave a post waiting for ever
-        log.exception("unexpected error in check %s", check.id)
-        return _postpone_or_give_up(context, check, f"it could not be checked ({type(error).__name__})")
+    except Exception as error:  # a fault of ours, which no customer is to read as one of the file
+        log.exception("ALARM check %s failed by a fault of this installation and is tried again", check.id)
+        return _postpone_or_give_up(context, check, NOT_CHECKED, fault=type(error).__name__)
     return _store_verdict(context, check, "good", facts, "ok")
 
 
@@ -118,7 +120,7 @@ def _read_facts(context: Context, check: Check, seconds: float) -> dict[str, Any
         if resolver is None:
             raise Refused("music links cannot be resolved here")
         return asdict(resolver.resolve_music(check.url))
-    limits = ProbeLimits(seconds=seconds)
+    limits = ProbeLimits(seconds=seconds, memory=context.settings.reachability.probe_memory)
     return asdict(probe(_choose_opener(context, check), check.url, check.purpose, limits=limits))
 
 
@@ -158,36 +160,41 @@ def _decide_check(
             advance_post(context, c, post.id)
 
 
-def _postpone_or_give_up(context: Context, check: Check, seen: str, *, needs_time: bool = False) -> str:
+def _postpone_or_give_up(
+    context: Context, check: Check, seen: str, *, needs_time: bool = False, fault: str | None = None
+) -> str:
     """Postpone the check while a stored post may wait for it (its due time plus a grace); otherwise decide it.
 
     The check is locked first: a post that pins it at the same time is either seen here or sees the verdict.
     ``needs_time``: the URL may answer if it gets more time, so it is tried again at once on one of the few slow slots.
+    ``fault``: what failed here. Then the check waits without a post too, so that a request in progress is accepted and
+    not refused; ``seen`` is for posts whose time is over.
     """
     failpoint("reachability.seen", check.id)
     grace = timedelta(seconds=context.settings.reachability.grace)
     with context.database.begin() as c:
         if not store.lock_undecided(c, check.id):
             return "unanswered"
-        patient = waiting.list_within_grace(c, check.id, grace)
-        if not patient:
+        is_patient = bool(waiting.list_within_grace(c, check.id, grace))
+        is_patient = is_patient or (fault is not None and store.is_within_grace(c, check.id, grace))
+        if not is_patient:
             _decide_check(context, c, check, "unanswered", None, seen)
         elif needs_time:
             store.move_to_slow_lane(c, check.id)
         else:
-            _postpone(c, check, seen, grace)
+            _postpone(c, check, seen, grace, fault)
     failpoint("reachability.unanswered", check.id)
-    if patient and needs_time:
+    if is_patient and needs_time:
         context.dispatcher.send_checks([check.id])
         return "slow"
     context.dispatcher.send_slot_now()
-    return "postponed" if patient else "unanswered"
+    return "postponed" if is_patient else "unanswered"
 
 
-def _postpone(c: Connection, check: Check, seen: str, grace: timedelta) -> None:
+def _postpone(c: Connection, check: Check, seen: str, grace: timedelta, fault: str | None) -> None:
     tries = store.read_tries(c, check.id)
     wait = backoff(tries, base=PAUSES[0], cap=PAUSES[1], chance=1.0)
-    store.postpone_check(c, check.id, wait, seen)
+    store.postpone_check(c, check.id, wait, None if fault else seen, fault)
     for post in waiting.list_past_grace(c, check.id, grace):
         waiting.lock_waiting_post(c, post.id)
         # read again under the lock: an edit may have changed the post's media or time since

@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import NoReturn
 
 MESSAGE = struct.Struct(">i")
-"""A request: `FORK`, sent with the child's ends of two pipes, or the process id of a child to kill.
-
-The answer: the process id of the child that was forked or killed. The first message is `STARTED`.
+"""A request: `FORK`, sent with the child's ends of two pipes, or the process id of a child to kill."""
+ANSWER = struct.Struct(">iiQd")
+"""The process id of the child that was forked or killed; of a killed one its wait status, the most memory that it had
+resident in bytes, and its seconds of processor time. The first message is `STARTED`.
 """
 FORK = STARTED = 0
 
@@ -39,7 +40,7 @@ def main() -> None:
     children: set[int] = set()
     try:
         with socket.socket(fileno=0) as parent:
-            parent.sendall(MESSAGE.pack(STARTED))
+            parent.sendall(ANSWER.pack(STARTED, 0, 0, 0.0))
             _serve(parent, children)
     except ConnectionError:
         pass  # the parent has died
@@ -54,13 +55,14 @@ def _serve(parent: socket.socket, children: set[int]) -> None:
         if not data:
             return
         (pid,) = MESSAGE.unpack(data)
+        usage = (0, 0, 0.0)
         if pid == FORK:
             pid = _fork(*pipes)
             children.add(pid)
         elif pid in children:
             children.remove(pid)
-            _kill(pid)
-        parent.sendall(MESSAGE.pack(pid))
+            usage = _kill(pid)
+        parent.sendall(ANSWER.pack(pid, *usage))
 
 
 def _fork(incoming: int, outgoing: int) -> int:
@@ -86,10 +88,15 @@ def _become_probe(incoming: int, outgoing: int) -> NoReturn:
         os._exit(1)  # whatever happens, it must not go on as a second fork server
 
 
-def _kill(pid: int) -> None:
-    """Kill a child and reap it. Only this process reaps, so the process id cannot belong to another process yet."""
+def _kill(pid: int) -> tuple[int, int, float]:
+    """Kill a child and reap it. Only this process reaps, so the process id cannot belong to another process yet.
+
+    Return its wait status (of its own end, if that came first), its peak memory in bytes and its processor time.
+    """
     os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+    _, status, usage = os.wait4(pid, 0)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return status, usage.ru_maxrss * unit, usage.ru_utime + usage.ru_stime
 
 
 if __name__ == "__main__":

@@ -19,6 +19,10 @@ MAX_META = 4 * 1024 * 1024
 _QUARTER_TURNS = frozenset({1, 3})
 
 
+class Malformed(Exception):
+    """The file breaks its format's rules, so it cannot be read."""
+
+
 class SeekableFile(Protocol):
     """The methods of a file that this module uses."""
 
@@ -46,7 +50,10 @@ def iter_boxes(file: SeekableFile, start: int, end: int, most: int = MAX_BOXES) 
         if end - start < 8:  # noqa: PLR2004  a header is 8 bytes; some writers leave padding
             return
         file.seek(start)
-        size, name = struct.unpack(">I4s", file.read(8))
+        header = file.read(8)
+        if len(header) < 8:  # noqa: PLR2004  the file ends here
+            return
+        size, name = struct.unpack(">I4s", header)
         head = 8
         if size == 1:
             size, head = int.from_bytes(file.read(8), "big"), 16
@@ -99,7 +106,7 @@ def _parse_track_header(data: bytes) -> tuple[int, bool]:
 
 def _read_box(file: SeekableFile, box: Box, most: int) -> bytes:
     file.seek(box.start)
-    return file.read(min(most, box.end - box.start))
+    return file.read(max(0, min(most, box.end - box.start)))
 
 
 def read_heif_size(file: SeekableFile, size: int) -> tuple[int, int] | None:
@@ -114,24 +121,35 @@ def read_heif_size(file: SeekableFile, size: int) -> tuple[int, int] | None:
     if primary is None or properties is None or uses is None:
         return None
     data = _read_box(file, primary, 8)
-    item = int.from_bytes(data[4:6] if data[0] == 0 else data[4:8], "big")
+    item = int.from_bytes(data[4:6] if data[:1] == b"\0" else data[4:8], "big")
     mine = _list_properties(_read_box(file, uses, MAX_META), item)
     found, is_rotated = None, False
     for index, box in enumerate(iter_boxes(file, properties.start, properties.end), 1):
         if index in mine and box.name == b"ispe":
-            found = struct.unpack_from(">II", _read_box(file, box, 12), 4)
+            found = _parse_size(_read_box(file, box, 12))
         elif index in mine and box.name == b"irot":
-            is_rotated = _read_box(file, box, 1)[0] & 3 in _QUARTER_TURNS
+            is_rotated = int.from_bytes(_read_box(file, box, 1), "big") & 3 in _QUARTER_TURNS
     return (found[1], found[0]) if found and is_rotated else found
+
+
+def _parse_size(data: bytes) -> tuple[int, int]:
+    if len(data) < 12:  # noqa: PLR2004  version and flags, width, height
+        raise Malformed("an ispe box is too short")
+    width, height = struct.unpack_from(">II", data, 4)
+    return width, height
 
 
 def _list_properties(data: bytes, item: int) -> frozenset[int]:
     """Return the numbers (from 1) of the properties that an ``ipma`` box assigns to an item."""
+    if len(data) < 8:  # noqa: PLR2004  version and flags, number of entries
+        raise Malformed("an ipma box is too short")
     version, wide = data[0], data[3] & 1
     id_bytes = 2 if version == 0 else 4
     (entries,) = struct.unpack_from(">I", data, 4)
     at = 8
     for _ in range(entries):
+        if len(data) <= at + id_bytes:
+            raise Malformed("an ipma box ends within an entry")
         number = int.from_bytes(data[at : at + id_bytes], "big")
         count = data[at + id_bytes]
         at += id_bytes + 1

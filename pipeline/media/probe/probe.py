@@ -5,6 +5,7 @@ from __future__ import annotations
 from adapters.contract import MediaFacts
 from pipeline.media.opener import Opener
 from pipeline.media.probe import probe_client
+from pipeline.media.probe.probe_memory import get_probe_memory
 from pipeline.media.probe.range_source import ProbeLimits, RangeSource
 from pipeline.media.probe.sniff import HEAD_BYTES, Container, Kind, sniff
 from pipeline.media.refusal import Refused
@@ -21,11 +22,13 @@ def probe(fetcher: Opener, url: str, expected: Kind, *, limits: ProbeLimits | No
     Width and height are as shown: after rotation, with square pixels. Raises Refused (the file is not usable),
     Unanswered (it may be later) and ProbeUnavailable (this installation is at fault).
     """
-    source = RangeSource(fetcher, url, ProbeLimits() if limits is None else limits)
+    limits = ProbeLimits() if limits is None else limits
+    source = RangeSource(fetcher, url, limits)
     try:
         source.open()
         container = _recognize(source, expected)
-        result = probe_client.inspect(container, source.size, source.read, source.seconds_left())
+        memory = get_probe_memory(limits.memory)
+        result = probe_client.inspect(container, source.size, source.read, source.seconds_left(), memory)
     finally:
         source.close()
     return MediaFacts(

@@ -7,6 +7,8 @@ parsed by a strict model. Nothing it sends is ever unpickled, since the file may
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Timer
@@ -14,24 +16,48 @@ from typing import IO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.media.probe.probe_memory import ProbeMemory
 from pipeline.media.probe.probe_pool import (
     START_SECONDS,
+    Ending,
     ProbeFailed,
     ProbeProcess,
     ProbeUnavailable,
     start_probe,
 )
-from pipeline.media.probe.probe_worker import ANSWER, LENGTH, MAX_READ, READ, READY, REQUEST
+from pipeline.media.probe.probe_worker import (
+    ANSWER,
+    CPU_SECONDS,
+    LENGTH,
+    MAX_READ,
+    MAX_TRACEBACK,
+    MEMORY,
+    READ,
+    READY,
+    REQUEST,
+    SMALL_MEMORY,
+)
 from pipeline.media.probe.sniff import Container
 from pipeline.media.refusal import Refused, Unanswered
 
-MAX_ANSWER = 4096
+MAX_ANSWER = 8192
 _REASONS = {
     "unreadable": "it is damaged, or not really {type}",
     "cut_short": "the file ends before its media do: it is not whole",
     "no_video": "there is no video in it that can be read",
-    "too_many_pixels": "it has more pixels than are accepted",
+    "too_many_pixels": "it has {found:,} pixels, and at most {limit:,} are accepted",
+    "too_many_samples": "its index lists {found:,} samples, and at most {limit:,} are accepted",
+    "too_many_entries": "a table of its index has {found:,} entries, and at most {limit:,} are accepted",
+    "too_many_boxes": "its index consists of {found:,} parts or more, and at most {limit:,} are accepted",
+    "index_too_large": "its index has {found:,} bytes, and at most {limit:,} are accepted",
+    "attachments_too_large": "its attachments have {found:,} bytes, and at most {limit:,} are accepted",
+    "compressed_index": "its index is compressed: save it as an MP4 without a compressed header",
+    "too_much_memory": f"more than {MEMORY >> 20} MiB of memory would be needed to tell what it is",
+    "too_much_time": f"more than {CPU_SECONDS} s of processor time would be needed to tell what it is",
 }
+
+
+_NOT_TEXT = re.compile(r"[^ -~\n]")
 
 
 class ProbeResult(BaseModel):
@@ -45,17 +71,60 @@ class ProbeResult(BaseModel):
     codec: str | None = Field(default=None, pattern=r"^[a-z0-9_.-]{1,32}$")
     fps: float | None = Field(default=None, gt=0, le=100_000, allow_inf_nan=False)
     error: str | None = Field(default=None, pattern=r"^[a-z_]{1,32}$")
+    found: int = Field(default=0, ge=0, lt=2**64)
+    limit: int = Field(default=0, ge=0, lt=2**64)
+    traceback: str = Field(default="", max_length=MAX_TRACEBACK)
 
 
 def inspect(
-    container: Container, size: int, read: Callable[[int, int], bytes], seconds: float
+    container: Container,
+    size: int,
+    read: Callable[[int, int], bytes],
+    seconds: float,
+    memory: ProbeMemory,
 ) -> ProbeResult:
     """Inspect a file of ``size`` bytes, which the probe process reads by ``read(offset, length)``.
 
-    ``seconds``: of wall clock; then the process is killed. Raises Refused when the file cannot be understood,
-    Unanswered when the time is over, ProbeUnavailable when this installation is at fault, and whatever ``read`` raises.
+    It gets the small part of ``memory`` first, and the large one if that does not suffice. ``seconds``: of wall clock
+    for all of it; then the process is killed. Raises Refused when the file cannot be understood, Unanswered when the
+    time is over, ProbeUnavailable when this installation is at fault, and whatever ``read`` raises.
     """
-    job = {"reader": container.reader, "format": container.format, "size": size}
+    until = time.monotonic() + seconds
+    result, cpu_seconds = ProbeResult(), CPU_SECONDS
+    for part in (SMALL_MEMORY, MEMORY):
+        with memory.reserve(part, until - time.monotonic()):
+            result, ending = run_probe(container, size, read, until - time.monotonic(), part, cpu_seconds)
+        if result.error not in ("too_much_memory", "crashed"):
+            break
+        cpu_seconds = max(1, CPU_SECONDS - round(ending.cpu_seconds))
+    if result.error == "fault":
+        raise ProbeUnavailable("the probe process failed:\n" + _NOT_TEXT.sub("?", result.traceback))
+    if result.error is not None:
+        reason = _REASONS.get(result.error, _REASONS["unreadable"])
+        raise Refused(reason.format(type=container.content_type, found=result.found, limit=result.limit))
+    return result
+
+
+def run_probe(
+    container: Container,
+    size: int,
+    read: Callable[[int, int], bytes],
+    seconds: float,
+    memory: int,
+    cpu_seconds: int = CPU_SECONDS,
+) -> tuple[ProbeResult, Ending]:
+    """Run one probe process with ``memory`` bytes. Return what it answered, and how it ended. Raises as `inspect`.
+
+    ``seconds``: of wall clock; ``cpu_seconds``: of processor time.
+    ``error`` of a process that ended without an answer, or broke the protocol, is ``crashed`` or ``too_much_time``.
+    """
+    job = {
+        "reader": container.reader,
+        "format": container.format,
+        "size": size,
+        "memory": memory,
+        "cpu_seconds": cpu_seconds,
+    }
     with start_probe() as probe:
         with _kill_after(probe, START_SECONDS):
             _send_job(probe, job)
@@ -65,13 +134,14 @@ def inspect(
             except (ProbeFailed, BrokenPipeError):
                 if killed.is_set():
                     raise Unanswered(f"could not be read within {seconds:.0f} s") from None
-                if not probe.kill():
-                    raise ProbeUnavailable("the fork server died, and the probe process with it") from None
-                result = ProbeResult(error="unreadable")
-    if result.error is not None:
-        reason = _REASONS.get(result.error, _REASONS["unreadable"])
-        raise Refused(reason.format(type=container.content_type))
-    return result
+                result = ProbeResult(error="crashed")
+        ending = probe.kill()
+    if result.error == "crashed":
+        if ending is None:
+            raise ProbeUnavailable("the fork server died, and the probe process with it")
+        if ending.is_out_of_time:
+            result = ProbeResult(error="too_much_time")
+    return result, ending or Ending(0, 0, 0.0)
 
 
 @contextmanager

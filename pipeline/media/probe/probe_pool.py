@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import IO
 
-from pipeline.media.probe.fork_server import FORK, MESSAGE
+from pipeline.media.probe.fork_server import ANSWER, FORK, MESSAGE
 
 PROGRAM = Path(__file__).with_name("fork_server.py")
 START_SECONDS = 20.0
@@ -27,6 +28,22 @@ class ProbeUnavailable(RuntimeError):
 
 class ProbeFailed(Exception):
     """A probe process or the fork server died, or broke the protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a probe process ended, and what it used."""
+
+    status: int
+    """As os.waitpid returns it: how the process ended by itself, or that it was killed."""
+    memory: int
+    """Bytes that were resident at most, the loaded libraries (about 35 MB) included."""
+    cpu_seconds: float
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """Return True if the kernel ended the process for its processor time."""
+        return os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) == signal.SIGXCPU
 
 
 class ForkServer:
@@ -57,18 +74,17 @@ class ForkServer:
 
     def fork(self, incoming: int, outgoing: int) -> int:
         """Fork a probe process with these pipes and return its process id. Raises ProbeFailed if the server is dead."""
-        return self._request(FORK, [incoming, outgoing])
+        return self._request(FORK, [incoming, outgoing])[0]
 
-    def kill(self, pid: int) -> bool:
-        """Kill a probe process, dead or alive. Return False if the fork server is dead.
+    def kill(self, pid: int) -> Ending | None:
+        """Kill a probe process, dead or alive, and return how it ended. Return None if the fork server is dead.
 
         Then the process ends because its pipes close, and its end says nothing about the file it read.
         """
         try:
-            self._request(pid)
+            return self._request(pid)[1]
         except ProbeFailed:
-            return False
-        return True
+            return None
 
     def close(self) -> int:
         """Kill the server; its children end with it. Return its exit status."""
@@ -76,7 +92,7 @@ class ForkServer:
         self._process.kill()
         return self._process.wait()
 
-    def _request(self, request: int, pipes: Sequence[int] = ()) -> int:
+    def _request(self, request: int, pipes: Sequence[int] = ()) -> tuple[int, Ending]:
         with self._lock:
             try:
                 socket.send_fds(self._socket, [MESSAGE.pack(request)], pipes)
@@ -85,15 +101,15 @@ class ForkServer:
                 self._socket.close()  # a late answer must not be taken for the answer to the next request
                 raise ProbeFailed from None
 
-    def _receive(self) -> int:
+    def _receive(self) -> tuple[int, Ending]:
         try:
-            data = self._socket.recv(MESSAGE.size)
+            data = self._socket.recv(ANSWER.size)
         except OSError:
             raise ProbeFailed from None
-        if len(data) != MESSAGE.size:
+        if len(data) != ANSWER.size:
             raise ProbeFailed
-        (pid,) = MESSAGE.unpack(data)
-        return int(pid)
+        pid, *ending = ANSWER.unpack(data)
+        return int(pid), Ending(*ending)
 
 
 _start_lock = Lock()
@@ -116,14 +132,20 @@ def _fork(incoming: int, outgoing: int) -> tuple[ForkServer, int]:
     raise ProbeUnavailable("the fork server died as soon as it had started")
 
 
-@dataclass(frozen=True, slots=True)
 class ProbeProcess:
-    """A probe process: our ends of its pipes, and how to kill it."""
+    """A probe process: our ends of its pipes, and how to kill it. ``kill``: as `ForkServer.kill`, called once."""
 
-    to_probe: IO[bytes]
-    from_probe: IO[bytes]
-    kill: Callable[[], bool]
-    """As `ForkServer.kill`. May be called again, from any thread."""
+    def __init__(self, to_probe: IO[bytes], from_probe: IO[bytes], kill: Callable[[], Ending | None]) -> None:
+        self.to_probe, self.from_probe = to_probe, from_probe
+        self._kill, self._lock = kill, Lock()
+        self._endings: list[Ending | None] = []
+
+    def kill(self) -> Ending | None:
+        """Kill the process, and return how it ended. Return None if the fork server is dead. Thread-safe."""
+        with self._lock:
+            if not self._endings:
+                self._endings.append(self._kill())
+            return self._endings[0]
 
 
 @contextmanager
@@ -137,7 +159,8 @@ def start_probe() -> Iterator[ProbeProcess]:
         finally:
             os.close(incoming)
             os.close(outgoing)
+        process = ProbeProcess(writer, reader, partial(server.kill, pid))
         try:
-            yield ProbeProcess(writer, reader, partial(server.kill, pid))
+            yield process
         finally:
-            server.kill(pid)
+            process.kill()

@@ -12,10 +12,14 @@ import os
 import resource
 import struct
 import sys
-import warnings
+import traceback
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, NoReturn
+
+from pipeline.media.probe.iso_media import Malformed, is_cut_short, list_sideways_tracks, read_heif_size
+from pipeline.media.probe.video_index import OverLimit, check_limit, estimate_memory
 
 REQUEST = struct.Struct(">cQI")
 """What the process sends: a kind, an offset and a length. The JSON of an answer follows its length."""
@@ -24,9 +28,18 @@ LENGTH = struct.Struct(">I")
 """Precedes everything that the process receives: its length in bytes."""
 MAX_READ = 1024 * 1024
 """Bytes of one read request, at most."""
-MEMORY = 1024**3
-CPU_SECONDS = 10
-MAX_PIXELS = 100_000_000
+MEMORY = 256 * 1024**2
+"""Bytes that a process may allocate beside the loaded libraries, at most."""
+SMALL_MEMORY = 32 * 1024**2
+"""Bytes that suffice for nearly every file: 4K video, or an hour of it at 60 frames a second without sound."""
+CPU_SECONDS = 3
+MAX_PIXELS = MEMORY // 4
+"""Pixels of an image: as many as fit the memory at four bytes each, 67 million."""
+MAX_TRACEBACK = 3000
+_RESERVE = 12 * 1024**2
+"""Bytes for everything but what is estimated: blocks that are read, parsers, a frame."""
+_READ_AHEAD = 16 * 1024
+_PROBE_BYTES = "5000000"  # FFmpeg's default, which `video_index.FRAGMENT_BYTES` relies on
 MAX_STREAMS = "64"
 _NOBODY = 65534
 # FFmpeg's full names of the only demuxers that are allowed (an HLS playlist would open others).
@@ -40,11 +53,14 @@ class RangeFile:
 
     def __init__(self, size: int, read_range: Callable[[int, int], bytes]) -> None:
         self._size, self._read_range, self._position = size, read_range, 0
+        self._ahead, self._ahead_at = b"", 0
 
     def read(self, size: int = -1) -> bytes:
         """Return ``size`` bytes, fewer only at the end of the file."""
         rest = max(0, self._size - self._position)
         missing = rest if size < 0 else min(size, rest)
+        if 0 < missing <= _READ_AHEAD:
+            return self._read_ahead(missing)
         pieces = []
         while missing:
             data = self._read_range(self._position, min(missing, MAX_READ))
@@ -54,6 +70,22 @@ class RangeFile:
             self._position += len(data)
             missing -= len(data)
         return b"".join(pieces)
+
+    def _read_ahead(self, length: int) -> bytes:
+        """Read a few bytes and keep those around them: millions of small reads would cost the worker more than this."""
+        data = b""
+        while len(data) < length:
+            start = self._position - self._position % _READ_AHEAD
+            if start != self._ahead_at or not self._ahead:
+                self._ahead = self._read_range(start, min(_READ_AHEAD, self._size - start))
+                self._ahead_at = start
+            first = self._position - start
+            piece = self._ahead[first : first + length - len(data)]
+            if not piece:
+                break
+            data += piece
+            self._position += len(piece)
+        return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move to an offset, as io.IOBase.seek."""
@@ -105,12 +137,16 @@ class Pipe:
         return bytes(data)
 
 
-def _set_limits() -> None:
-    """Set the limits that loading the job still works under: memory, processor time, no files written, no core."""
+def _set_limits(memory: int, cpu_seconds: int) -> None:
+    """Set the limits that loading the job still works under: memory, processor time, no files written, no core.
+
+    ``memory``: bytes beside those that the fork server has taken for the libraries.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":  # macOS has the name, and refuses to set it
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
+        loaded = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (loaded + memory, loaded + memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
@@ -130,30 +166,50 @@ def _drop_rights() -> None:
 
 def _refuse_open(url: str, *_: object) -> NoReturn:
     """FFmpeg's callback for every file or URL that a media file names."""
-    raise PermissionError(url)
+    raise Malformed(url)
 
 
-def _inspect_video(job: Mapping[str, Any], file: RangeFile, av: Any, iso_media: Any) -> dict[str, Any]:
+def _require_memory(job: Mapping[str, Any], size: int) -> None:
+    """Raise MemoryError if an estimate is over what the job has: some libraries drop data when memory ends."""
+    if size > job["memory"] - _RESERVE:
+        raise MemoryError
+
+
+def _inspect_video(job: Mapping[str, Any], file: RangeFile, av: Any) -> dict[str, Any]:
     """Inspect a video with FFmpeg. The demuxer is given, and nothing that the file refers to is opened."""
     demuxer, size, sideways = job["format"], job["size"], frozenset[int]()
+    _require_memory(job, estimate_memory(demuxer, file, size))
     if demuxer == "mov":
-        if iso_media.is_cut_short(file, size):
+        if is_cut_short(file, size):
             return {"error": "cut_short"}
-        sideways = iso_media.list_sideways_tracks(file, size)
-        file.seek(0)
+        sideways = list_sideways_tracks(file, size)
+    file.seek(0)
     options = {
         "protocol_whitelist": "none",
         "format_whitelist": _DEMUXERS[demuxer],
         "max_streams": MAX_STREAMS,
+        "probesize": _PROBE_BYTES,
     }
-    with av.open(
-        file, "r", format=demuxer, container_options=options, io_open=_refuse_open, metadata_errors="ignore"
-    ) as container:
-        covers = av.stream.Disposition.attached_pic
-        stream = next((found for found in container.streams.video if not found.disposition & covers), None)
-        if stream is None or stream.codec_context is None or not stream.codec_context.width:
-            return {"error": "no_video"}
-        return _describe_video(container, stream, is_sideways=stream.id in sideways)
+    try:
+        with av.open(
+            file,
+            "r",
+            format=demuxer,
+            container_options=options,
+            io_open=_refuse_open,
+            metadata_errors="ignore",
+        ) as container:
+            covers = av.stream.Disposition.attached_pic
+            stream = next((one for one in container.streams.video if not one.disposition & covers), None)
+            if stream is None or stream.codec_context is None or not stream.codec_context.width:
+                return {"error": "no_video"}
+            return _describe_video(container, stream, is_sideways=stream.id in sideways)
+    except av.error.FFmpegError as error:
+        if isinstance(
+            error, (MemoryError, PermissionError)
+        ):  # a system call that is refused is not the file's fault
+            raise
+        raise Malformed(str(error)) from None
 
 
 def _describe_video(container: Any, stream: Any, *, is_sideways: bool) -> dict[str, Any]:
@@ -176,13 +232,38 @@ def _describe_video(container: Any, stream: Any, *, is_sideways: bool) -> dict[s
 
 def _inspect_image(job: Mapping[str, Any], file: RangeFile, image: Any) -> dict[str, Any]:
     """Inspect an image with Pillow from its header. No pixel is decoded."""
+    _require_memory(job, _estimate_image(job["format"], file, job["size"]))
     try:
         with image.open(file, formats=[job["format"]]) as opened:
             width, height = opened.size
             is_sideways = _read_orientation(opened) in _SIDEWAYS
-    except (image.DecompressionBombError, image.DecompressionBombWarning):
-        return {"error": "too_many_pixels"}
+    except (SyntaxError, ValueError, EOFError, RuntimeError, struct.error) as error:  # RuntimeError: AVIF
+        raise Malformed(str(error)) from None
+    except OSError as error:
+        if error.errno is not None:  # from a system call, not from Pillow
+            raise
+        raise Malformed(str(error)) from None
+    return _describe_image(width, height, is_sideways=is_sideways)
+
+
+def _describe_image(width: int, height: int, *, is_sideways: bool = False) -> dict[str, Any]:
+    check_limit("too_many_pixels", width * height, MAX_PIXELS)
     return {"width": height, "height": width} if is_sideways else {"width": width, "height": height}
+
+
+def _estimate_image(form: str, file: RangeFile, size: int) -> int:
+    """Return the bytes that Pillow allocates to open an image. It reads WebP and AVIF whole, other formats' headers."""
+    if form not in ("WEBP", "AVIF"):
+        return 0
+    canvas = 0
+    if form == "WEBP":  # its decoder allocates two canvases of four bytes a pixel
+        head = file.read(30)
+        file.seek(0)
+        if head[12:16] == b"VP8X":
+            width, height = (1 + int.from_bytes(head[at : at + 3], "little") for at in (24, 27))
+            canvas = width * height
+        check_limit("too_many_pixels", canvas, MAX_PIXELS)
+    return 3 * size + 8 * canvas
 
 
 def _read_orientation(opened: Any) -> int | None:
@@ -192,26 +273,26 @@ def _read_orientation(opened: Any) -> int | None:
         return None
     try:
         return opened.getexif().get(_ORIENTATION)  # type: ignore[no-any-return]
+    except MemoryError:
+        raise
     except Exception:  # noqa: BLE001  broken EXIF raises many errors; such an image is shown unrotated
         return None
 
 
-def _inspect_heif(job: Mapping[str, Any], file: RangeFile, iso_media: Any) -> dict[str, Any]:
-    found = iso_media.read_heif_size(file, job["size"])
-    return {"width": found[0], "height": found[1]} if found else {}
+def _inspect_heif(job: Mapping[str, Any], file: RangeFile) -> dict[str, Any]:
+    found = read_heif_size(file, job["size"])
+    return _describe_image(*found) if found else {}
 
 
 def _select_reader(job: Mapping[str, Any]) -> Callable[[RangeFile], dict[str, Any]]:
     """Return the function for this job, with its libraries loaded: afterwards no module can be imported."""
-    from pipeline.media.probe import iso_media  # noqa: PLC0415
-
     if job["reader"] == "av":
         av = _load_av()
-        return lambda file: _inspect_video(job, file, av, iso_media)
+        return lambda file: _inspect_video(job, file, av)
     if job["reader"] == "pillow":
         image = _load_pillow()
         return lambda file: _inspect_image(job, file, image)
-    return lambda file: _inspect_heif(job, file, iso_media)
+    return lambda file: _inspect_heif(job, file)
 
 
 @cache
@@ -237,31 +318,39 @@ def _load_pillow() -> Any:
     for plugin in ("WebP", "Mpo", "Tiff"):  # Tiff reads EXIF, Mpo the JPEGs of phones that contain two images
         import_module(f"PIL.{plugin}ImagePlugin")
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-    warnings.simplefilter("error", Image.DecompressionBombWarning)
+    Image.MAX_IMAGE_PIXELS = None  # `_describe_image` has the limit
     return Image
 
 
 def load_libraries() -> None:
     """Import what any job needs, before the fork."""
-    from pipeline.media.probe import iso_media  # noqa: F401, PLC0415
-
     _load_av()
     _load_pillow()
 
 
 def serve(incoming: int, outgoing: int) -> NoReturn:
-    """Do one job and end the process. An error before `READY` is this installation's fault, one after it the file's."""
-    _set_limits()
+    """Do one job and end the process. An error before `READY` is this installation's fault."""
     pipe = Pipe(incoming, outgoing)
     job = json.loads(pipe.receive())
+    _set_limits(job["memory"], job["cpu_seconds"])
     inspect = _select_reader(job)
     _drop_rights()
     pipe.send(READY)
-    try:
-        result = inspect(RangeFile(job["size"], pipe.read_range))
-    except Exception:  # noqa: BLE001  hostile bytes raise any error; all of them mean the same
-        result = {"error": "unreadable"}
-    answer = json.dumps(result).encode()
+    answer = json.dumps(_answer(inspect, RangeFile(job["size"], pipe.read_range))).encode()
     pipe.send(ANSWER, 0, len(answer), answer)
     os._exit(0)
+
+
+def _answer(inspect: Callable[[RangeFile], dict[str, Any]], file: RangeFile) -> dict[str, Any]:
+    """Return the facts of a file, why it cannot be used, or the traceback of an error that is not the file's."""
+    try:
+        return inspect(file)
+    except MemoryError:
+        return {"error": "too_much_memory"}
+    except OverLimit as over:
+        return {"error": over.error, "found": over.found, "limit": over.limit}
+    except Malformed:
+        return {"error": "unreadable"}
+    except Exception:  # noqa: BLE001  anything else is a fault of ours, or of a library's new version
+        text = traceback.format_exc().encode("ascii", "replace").decode()
+        return {"error": "fault", "traceback": text[-MAX_TRACEBACK:]}

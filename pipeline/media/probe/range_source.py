@@ -27,6 +27,8 @@ class ProbeLimits:
     """Bytes read from one that does not; bytes before the wanted ones count."""
     seconds: float = 60.0
     cached_blocks: int = 16
+    memory: int = 1_000_000_000
+    """Bytes that the probe processes of this process may allocate together."""
 
 
 class RangeSource:

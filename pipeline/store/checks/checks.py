@@ -119,7 +119,7 @@ def decide_check(
         row(
             c,
             """UPDATE checks SET verdict = :v, facts = :f, seen = :seen, decided_at = clock_timestamp(),
-                      lease_until = NULL WHERE id = :id AND verdict IS NULL RETURNING id""",
+                      lease_until = NULL, fault = NULL WHERE id = :id AND verdict IS NULL RETURNING id""",
             id=check,
             v=verdict,
             f=jsonb(None if facts is None else dict(facts)),
@@ -129,23 +129,41 @@ def decide_check(
     )
 
 
-def postpone_check(c: Connection, check: UUID, wait: timedelta, seen: str) -> None:
-    """Schedule the next try of a check that got no answer, and store what was seen for readers of its posts."""
+def postpone_check(
+    c: Connection, check: UUID, wait: timedelta, seen: str | None, fault: str | None = None
+) -> None:
+    """Schedule the next try of a check that got no answer, and store what was seen for readers of its posts.
+
+    ``fault``: what failed in this installation, for `count_faults`. Then nothing was seen.
+    """
     row(
         c,
-        """UPDATE checks SET next_at = now() + :wait, lease_until = NULL, seen = :seen
+        """UPDATE checks SET next_at = now() + :wait, lease_until = NULL, seen = :seen, fault = :fault
            WHERE id = :id AND verdict IS NULL RETURNING id""",
         id=check,
         wait=wait,
         seen=seen,
+        fault=fault,
     )
+
+
+def is_within_grace(c: Connection, check: UUID, grace: timedelta) -> bool:
+    """Return True until a check's due time plus grace."""
+    sql = "SELECT id FROM checks WHERE id = :id AND due_at + CAST(:grace AS interval) > now()"
+    return row(c, sql, id=check, grace=grace) is not None
+
+
+def count_faults(c: Connection) -> int:
+    """Count the undecided checks whose last try failed by a fault of this installation."""
+    found = row(c, "SELECT count(*) AS n FROM checks WHERE verdict IS NULL AND fault IS NOT NULL")
+    return int(found.n) if found else 0
 
 
 def move_to_slow_lane(c: Connection, check: UUID) -> None:
     """Release the lease of a check that needs more time, to be tried again at once on one of the few slow slots."""
     row(
         c,
-        """UPDATE checks SET slow = true, next_at = now(), lease_until = NULL
+        """UPDATE checks SET slow = true, next_at = now(), lease_until = NULL, fault = NULL
            WHERE id = :id AND verdict IS NULL RETURNING id""",
         id=check,
     )

@@ -98,6 +98,7 @@ def test_readyz_tells_how_long_each_queue_has_been_silent(server: Server, tenant
     assert server.post(video(tenant), tenant.key).status_code == 201, "posts are taken all the same"
     silence = 'slipway_queue_silence_seconds{queue="status"} 60'
     assert silence in server.send("GET", "/metrics").text
+    assert "slipway_check_faults 0.0" in server.send("GET", "/metrics").text
     with server.context.database.begin() as c:
         record_consumed(c, ["status"])  # not its canary, which may wait behind a backlog
     assert server.send("GET", "/readyz").status_code == 200

@@ -19,6 +19,7 @@ from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.maintenance.redispatch_checks import redispatch_checks
 from pipeline.stages import reachability
+from pipeline.stages.media_checks import find_unreachable
 from pipeline.stages.post_request import AcceptedPost, Refusal
 from pipeline.store.checks import checks
 from pipeline.store.checks.checks import Check, Purpose
@@ -281,8 +282,8 @@ def test_a_slot_whose_time_is_over_sends_a_message_for_the_rest(served: Served, 
     assert {served.check(k).verdict for k in mine} == {"good"}
 
 
-def test_a_bug_of_ours_leaves_no_post_waiting_for_ever(
-    served: Served, context: Context, monkeypatch: pytest.MonkeyPatch
+def test_a_bug_of_ours_is_told_to_no_customer_and_leaves_no_post_waiting_for_ever(
+    served: Served, context: Context, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("token sk-123")
@@ -293,8 +294,37 @@ def test_a_bug_of_ours_leaves_no_post_waiting_for_ever(
     assert run_check(context, check) == "postponed"
     assert served.core.ledger.states(patient) == [State.ACCEPTED]
     assert served.core.ledger.states(impatient) == [State.FAILED]
-    assert "ZeroDivisionError" in served.error(impatient)["message"]
-    assert "sk-123" not in str(served.error(impatient))
+    assert served.error(impatient)["code"] == "media_unreachable"
+    assert served.error(impatient)["message"].endswith("cannot be used: it could not be checked in time.")
+    found = served.check(check)
+    assert (found.verdict, found.seen) == (None, None)
+    assert f"ALARM check {check}" in caplog.text
+    assert "in broken" in caplog.text, "the traceback"
+    monkeypatch.undo()
+    assert run_check(context, check) == "good"
+    assert served.core.ledger.states(patient) == [State.SCHEDULED]
+
+
+def test_a_bug_of_ours_refuses_no_request_that_waits_for_the_check(
+    served: Served, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No post pins the check yet: it stays undecided, is counted, and ends with its grace when no post comes."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise TypeError("open() got an unexpected keyword argument")
+
+    monkeypatch.setattr(reachability, "probe", broken)
+    check = served.opened(served.url(file(picture())))
+    with context.database.begin() as c:
+        before = checks.count_faults(c)
+    assert run_check(context, check) == "postponed"
+    assert list(find_unreachable({0: served.check(check)})) == []
+    with context.database.begin() as c:
+        assert checks.count_faults(c) == before + 1
+        row(c, "UPDATE checks SET due_at = now() - interval '1 day' WHERE id = :id RETURNING id", id=check)
+    assert run_check(context, check) == "unanswered"
+    with context.database.begin() as c:
+        assert checks.count_faults(c) == before
 
 
 def test_what_does_not_fit_one_account_fails_there_and_goes_on_elsewhere(

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -18,11 +19,14 @@ import psutil
 import pytest
 
 from pipeline.media.probe import probe_client, probe_pool
+from pipeline.media.probe.probe_memory import ProbeMemory
+from pipeline.media.probe.probe_pool import ProbeUnavailable
 from pipeline.media.probe.sniff import Container, sniff
 from pipeline.media.refusal import Refused, Unanswered
 from tests.pipeline.media import samples
 
 ROOT = Path(__file__).parents[4]
+MEMORY = ProbeMemory(1_000_000_000)
 MP4 = Container(kind="video", content_type="video/mp4", reader="av", format="mov")
 
 _ATTEMPTS = """
@@ -33,14 +37,14 @@ import time
 without = sys.argv[3:]
 if "seccomp" in without:
     seccomp.restrict = lambda: False
-probe_worker._set_limits()
+probe_worker._set_limits(probe_worker.MEMORY, probe_worker.CPU_SECONDS)
 probe_worker._select_reader({"reader": "av"})
 probe_worker._drop_rights()
 libc = ctypes.CDLL(None)
 def thread():
     threading.Thread(target=time.time).start()
 def grow():
-    bytearray(2 * 1024 ** 3)
+    bytearray(probe_worker.MEMORY)
 attempts = {
     "open": lambda: open("/etc/hostname"),
     "write": lambda: open("/tmp/slipway-escape", "w"),
@@ -107,7 +111,7 @@ def test_a_real_probe_process_has_no_secrets_and_nothing_but_its_pipes(
         seen["open"] = sorted(str(entry.readlink()).partition(":")[0] for entry in (folder / "fd").iterdir())
         return data[offset : offset + length]
 
-    probe_client.inspect(MP4, len(data), read, 20)
+    probe_client.inspect(MP4, len(data), read, 20, MEMORY)
     os.close(kept)
     assert seen == {
         "rights": ("1", "2", ""),
@@ -139,9 +143,9 @@ def _program(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
             assert process.stdin is not None
             assert process.stdout is not None
 
-            def kill() -> bool:
+            def kill() -> probe_pool.Ending:
                 process.kill()
-                return True
+                return probe_pool.Ending(process.wait(), 0, 0.0)
 
             yield probe_pool.ProbeProcess(process.stdin, process.stdout, kill)
             process.kill()
@@ -174,7 +178,7 @@ def test_a_process_that_breaks_the_protocol_is_not_believed(
     job_first = "os.read(0, 65536)\n"  # else it may end before it has received its job
     _program(monkeypatch, job_first + READY + code)
     with pytest.raises(Refused, match="damaged"):
-        probe_client.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20)
+        probe_client.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20, MEMORY)
 
 
 def test_a_process_that_never_ends_is_killed() -> None:
@@ -187,7 +191,7 @@ def test_a_process_that_never_ends_is_killed() -> None:
         return data[offset : offset + length]
 
     with pytest.raises(Unanswered, match="within 0 s"):
-        probe_client.inspect(MP4, len(data), read, 0.3)
+        probe_client.inspect(MP4, len(data), read, 0.3, MEMORY)
     assert _probes() == []
 
 
@@ -195,7 +199,7 @@ def test_one_that_asks_for_nothing_and_never_answers_is_killed(monkeypatch: pyte
     _program(monkeypatch, READY + "time.sleep(60)")
     started = time.monotonic()
     with pytest.raises(Unanswered, match="within 0 s"):
-        probe_client.inspect(MP4, 1000, lambda _offset, length: bytes(length), 0.3)
+        probe_client.inspect(MP4, 1000, lambda _offset, length: bytes(length), 0.3, MEMORY)
     assert time.monotonic() - started < 10
 
 
@@ -208,7 +212,7 @@ def test_a_fork_server_that_does_not_start_is_not_the_files_fault(
     monkeypatch.setattr(probe_pool, "PROGRAM", program)
     monkeypatch.setattr(probe_pool, "_server", None)
     with pytest.raises(probe_pool.ProbeUnavailable, match="did not start"):
-        probe_client.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20)
+        probe_client.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20, MEMORY)
 
 
 def test_a_process_that_dies_before_it_is_ready_is_not_the_files_fault(
@@ -216,12 +220,12 @@ def test_a_process_that_dies_before_it_is_ready_is_not_the_files_fault(
 ) -> None:
     _program(monkeypatch, "sys.exit(3)")
     with pytest.raises(probe_pool.ProbeUnavailable, match="before it was ready"):
-        probe_client.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20)
+        probe_client.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20, MEMORY)
 
 
 def _inspect_video() -> probe_client.ProbeResult:
     data = samples.video()
-    return probe_client.inspect(MP4, len(data), lambda o, n: data[o : o + n], 20)
+    return probe_client.inspect(MP4, len(data), lambda o, n: data[o : o + n], 20, MEMORY)
 
 
 def test_a_fork_server_that_died_is_replaced() -> None:
@@ -246,7 +250,7 @@ def test_when_the_fork_server_dies_during_a_probe_it_is_not_the_files_fault() ->
         return data[offset : offset + length]
 
     with pytest.raises(probe_pool.ProbeUnavailable, match="fork server died"):
-        probe_client.inspect(MP4, len(data), read, 20)
+        probe_client.inspect(MP4, len(data), read, 20, MEMORY)
     assert _inspect_video().width == 320
 
 
@@ -256,7 +260,7 @@ def test_many_at_once_see_each_their_own_file() -> None:
     assert png is not None
 
     def width_of(data: bytes) -> int | None:
-        return probe_client.inspect(png, len(data), lambda o, n: data[o : o + n], 20).width
+        return probe_client.inspect(png, len(data), lambda o, n: data[o : o + n], 20, MEMORY).width
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(width_of, pictures.values())) == list(pictures)
@@ -290,16 +294,21 @@ def test_an_error_of_the_source_is_raised_and_leaves_no_process_behind() -> None
         raise Unanswered("HTTP 503")
 
     with pytest.raises(Unanswered, match=r"^HTTP 503$"):
-        probe_client.inspect(MP4, 1000, read, 20)
+        probe_client.inspect(MP4, 1000, read, 20, MEMORY)
     assert _probes() == []
 
 
 def test_only_known_demuxers_are_to_be_had() -> None:
+    """Any other is a fault of ours, and its traceback comes with it."""
     playlist = b"#EXTM3U\n#EXTINF:5,\nhttp://127.0.0.1:9/secret\n#EXT-X-ENDLIST\n"
     for form in ("hls", "concat", "dash", "image2", "lavfi"):
         container = Container(kind="video", content_type="video/mp4", reader="av", format=form)
-        with pytest.raises(Refused, match="damaged"):
-            probe_client.inspect(container, len(playlist), lambda o, n: playlist[o : o + n], 20)
+        with pytest.raises(ProbeUnavailable, match=r"(?s)Traceback .*in estimate_memory\n.*KeyError"):
+            probe_client.inspect(container, len(playlist), lambda o, n: playlist[o : o + n], 20, MEMORY)
+
+
+def _slice(data: bytes | bytearray, offset: int, length: int) -> bytes:
+    return bytes(data[offset : offset + length])
 
 
 @pytest.mark.parametrize("name", ["video", "jpeg", "png", "heic"])
@@ -321,7 +330,7 @@ def test_damaged_bytes_only_ever_refuse(name: str) -> None:
         for _ in range(20):
             broken[random.randrange(20, len(broken))] = random.randrange(256)
         try:
-            seen = probe_client.inspect(container, len(broken), lambda o, n: bytes(broken[o : o + n]), 20)  # noqa: B023
+            seen = probe_client.inspect(container, len(broken), partial(_slice, broken), 20, MEMORY)
         except Refused:
             continue
         assert seen.error is None
