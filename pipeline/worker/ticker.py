@@ -1,7 +1,7 @@
 """The ticker: sends the periodic tasks that are due, from every worker process and from beat, each once an interval.
 
-Which process sends a tick is decided anew each time, by a lease on the tick's row (``pipeline/store/ticks.py``), so the
-schedule depends on no single process. A process that is frozen or killed between the lease and the message is passed
+A lease on the tick's row (``pipeline/store/ticks.py``) decides each time which process sends it, so the schedule depends
+on no single process. A process that is frozen or killed between the lease and the message is passed
 over when the lease has expired; so is one whose broker connection hangs.
 """
 
@@ -74,7 +74,7 @@ class SafeTicker:
             self._is_reachable = False
             return MAX_PAUSE
         except Exception:
-            log.exception("the ticker failed; it goes on")
+            log.exception("sending the periodic tasks failed; the next run tries again")
             return MAX_PAUSE
         self._is_reachable = True
         return pause

@@ -21,6 +21,9 @@ ACCOUNTS = 20
 INTERVAL = 1.0
 """Mean seconds between two due times, with a jitter of 0.4: posts never overlap."""
 FIRST = 5.0
+"""Seconds from storing the posts to the first due time."""
+PREPARED = 10
+"""Posts a second that are prepared ahead at the least: of many posts, the first would wait for the rest."""
 WORD = "lateness"
 MOST, MOST_WITHOUT_BEAT = 500, 2000
 """Milliseconds from due to the visible call that 99 of 100 posts may take."""
@@ -52,14 +55,15 @@ def _lateness(environment: BenchEnvironment, stack: Stack) -> dict[str, list[flo
     number = environment.scale.late_posts
     mine = connect_accounts(stack, TIKTOK_PHOTO, ACCOUNTS)
     lead = stack.context.adapters[Platform.TIKTOK].capabilities.prepare_lead
-    start = datetime.now(UTC) + timedelta(seconds=FIRST)
+    first = FIRST + (number / PREPARED if environment.scale.freezes_beat else 0)
+    start = datetime.now(UTC) + timedelta(seconds=first)
     due = [start + timedelta(seconds=n * INTERVAL + random.random() * 0.8 * INTERVAL) for n in range(number)]
     create_posts(stack, TIKTOK_PHOTO, mine, due, word=WORD, lead=lead)
     if datetime.now(UTC) > due[0] - timedelta(seconds=3):
         raise InvalidMeasurement(
             "This machine was too slow: the first post was stored less than three seconds ahead."
         )
-    await_published(stack, WORD, number, FIRST + number * INTERVAL + 30)
+    await_published(stack, WORD, number, first + number * INTERVAL + 30)
     live = {
         str(line["caption"]): datetime.fromisoformat(line["at"])
         for line in stack.ledger()
