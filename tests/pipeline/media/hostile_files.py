@@ -87,6 +87,46 @@ def avi(entries: int) -> bytes:
     return data[:at] + b"idx1" + struct.pack("<I", 16 * entries) + entry * entries
 
 
+def avi_with_index_chunks(entries: int) -> bytes:
+    """Return an AVI whose stream has an OpenDML index: two chunks at the end that claim ``entries`` entries each."""
+    data = samples.video("avi", "mpeg4")
+    at = data.index(b"strl") + 4
+    size = 24 + 2 * 16
+    end = len(data) + 8 + size
+    super_index = struct.pack("<HBBI4s", 4, 0, 0, 2, b"00dc") + bytes(12)
+    super_index += b"".join(struct.pack("<QII", end + n * 32, 32, 1) for n in range(2))
+    chunk = b"ix00" + struct.pack("<IHBBI", 24, 2, 0, 1, entries) + bytes(16)
+    longer = {data.index(b"hdrl") - 4: 8 + size, at - 8: 8 + size}
+    changed = bytearray(data)
+    for where, more in longer.items():
+        struct.pack_into("<I", changed, where, struct.unpack_from("<I", data, where)[0] + more)
+    indx = b"indx" + struct.pack("<I", size) + super_index
+    return bytes(changed[:at]) + indx + bytes(changed[at:]) + chunk * 2
+
+
+def matroska_with_tags_at_the_end(size: int) -> bytes:
+    """Return a WebM whose seek head says that its tags, of ``size`` bytes, are behind its media."""
+    data = samples.video("webm", "libvpx-vp9")
+    segment = data.index(b"\x18S\x80g") + 4
+    position = b"\x53\xac\x88" + struct.pack(">Q", len(data) - segment - 8)
+    tags = b"\x12T\xc3g"
+    seek = b"\x4d\xbb" + bytes([0x80 | 7 + len(position)]) + b"\x53\xab\x84" + tags + position
+    head = b"\x11M\x9bt" + bytes([0x80 | len(seek)]) + seek
+    position_of_tags = len(data) - segment - 8 + len(head)
+    head = head.replace(position, b"\x53\xac\x88" + struct.pack(">Q", position_of_tags))
+    unknown = b"\x01" + b"\xff" * 7
+    content = b"\xec" + struct.pack(">Q", size - 9 | 1 << 56) + bytes(size - 9)  # a void element
+    return (
+        data[:segment]
+        + unknown
+        + head
+        + data[segment + 8 :]
+        + tags
+        + struct.pack(">Q", size | 1 << 56)
+        + content
+    )
+
+
 def matroska(cues: int) -> bytes:
     """Return a WebM with ``cues`` empty cue points before its media, two bytes each."""
     data = samples.video("webm", "libvpx-vp9")

@@ -82,6 +82,8 @@ def test_twenty_million_samples_in_three_kilobytes_are_refused_before_ffmpeg_see
             "its index is compressed",
         ),
         (hostile_files.avi(MAX_SAMPLES + 1), "its index lists 3,500,001 samples"),
+        (hostile_files.avi_with_index_chunks(2_000_000), "its index lists 4,000,000 samples"),
+        (hostile_files.matroska_with_tags_at_the_end(9_000_000), "its index has 9,000,"),
         (hostile_files.matroska(5_000_000), "its index has 10,000,348 bytes"),
         (hostile_files.webp(9000, 9000), "it has 81,000,000 pixels, and at most 67,108,864"),
         (hostile_files.webp(8000, 8000), "more than 256 MiB of memory"),
@@ -94,6 +96,8 @@ def test_twenty_million_samples_in_three_kilobytes_are_refused_before_ffmpeg_see
         "boxes",
         "compressed",
         "avi",
+        "opendml",
+        "tags",
         "cues",
         "pixels",
         "canvas",
@@ -125,9 +129,11 @@ def test_tables_of_several_tracks_and_fragments_are_added_up() -> None:
         hostile_files.with_full_tables(1_000_000),
         hostile_files.with_fragment(MAX_SAMPLES - 30),
         hostile_files.avi(2_000_000),
+        hostile_files.avi_with_index_chunks(2),
+        hostile_files.matroska_with_tags_at_the_end(1_000_000),
         hostile_files.matroska(4_000_000),
     ],
-    ids=["samples", "every table", "fragment", "avi", "cues"],
+    ids=["samples", "every table", "fragment", "avi", "opendml", "tags", "cues"],
 )
 def test_the_dearest_files_that_are_accepted_fit_the_memory_of_a_probe(data: bytes) -> None:
     """The limit is of address space. An index that did not fit would lose a part, and the facts with it."""
