@@ -215,6 +215,31 @@ def test_a_fork_server_that_does_not_start_is_not_the_files_fault(
         probe_client.inspect(MP4, 1000, lambda _offset, length: bytes(length), 20, MEMORY)
 
 
+_OTHER_LIBRARY = """
+import sys
+sys.path.append({root!r})
+import av
+real = av.open
+av.open = lambda *given, **named: real(*given, **named, an_argument_that_is_gone=1)
+from pipeline.media.probe import fork_server
+fork_server.main()
+"""
+
+
+def test_a_library_that_refuses_our_call_is_not_the_files_fault(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As another version of PyAV did with every video: the file is not "damaged", and the traceback is logged."""
+    program = tmp_path / "fork_server.py"
+    program.write_text(_OTHER_LIBRARY.format(root=str(ROOT)))
+    monkeypatch.setattr(probe_pool, "PROGRAM", program)
+    monkeypatch.setattr(probe_pool, "_server", None)
+    with pytest.raises(ProbeUnavailable, match=r"(?s)Traceback .*in _inspect_video\n.*TypeError"):
+        _inspect_video()
+    assert probe_pool._server is not None
+    probe_pool._server.close()
+
+
 def test_a_process_that_dies_before_it_is_ready_is_not_the_files_fault(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
