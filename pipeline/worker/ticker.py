@@ -1,8 +1,8 @@
 """The ticker: sends the periodic tasks that are due, from every worker process and from beat, each once an interval.
 
-A lease on the tick's row (``pipeline/store/ticks.py``) decides each time which process sends it, so the schedule depends
-on no single process. A process that is frozen or killed between the lease and the message is passed
-over when the lease has expired; so is one whose broker connection hangs.
+A lease on the tick's row (``pipeline/store/ticks.py``) decides each time which process sends it, so the schedule
+hangs on no single process. A process that is frozen or killed between the lease and the message is passed over when
+the lease has expired; so is one whose broker connection hangs.
 """
 
 from __future__ import annotations
