@@ -32,10 +32,8 @@ class CheckSlots:
         # by the identity of the claim: a check that goes to the slow lane may be claimed again before its slot is freed
         self._running: dict[int, ClaimedCheck] = {}
         self._lock = Lock()
-        self.resize(slots)
-
-    def resize(self, slots: int) -> None:
-        """Set the number of slots to share out."""
+        self._turn = self._fruitless_turn = 0
+        """Counts claims; the last one that found nothing, unless a slot was freed since."""
         self._slots = slots
         self._share = max(1, slots // SHARE)
         self._few = max(1, slots // FEW)
@@ -46,19 +44,27 @@ class CheckSlots:
         ``slow_first``: take a slow one if few enough of them run. A message brings a check that a request may wait for,
         so what a message starts takes a slow one only if no other is due.
         """
+        arrived = self._turn
         with self._lock:
+            if (
+                self._fruitless_turn > arrived
+            ):  # it began after this call, so it would have found the same: nothing
+                return None
+            self._turn += 1
             for slow in (True, False) if slow_first else (False, True):
                 shares = self._get_shares(slow=slow)
                 claimed = None if shares is None else claim(shares, slow)
                 if claimed is not None:
                     self._running[id(claimed)] = claimed
                     return claimed
+            self._fruitless_turn = self._turn
         return None
 
     def release(self, claimed: ClaimedCheck) -> None:
         """Free the slot of a check."""
         with self._lock:
             self._running.pop(id(claimed), None)
+            self._fruitless_turn = 0
 
     def count(self) -> int:
         """Return how many checks run."""

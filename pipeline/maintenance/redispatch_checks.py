@@ -10,7 +10,7 @@ from pipeline.store.checks import checks as store
 from pipeline.store.posts.awaiting_checks import list_stranded
 
 BATCH = 500
-MESSAGES = 64
+MESSAGES = 32
 """Messages sent at once: each has a worker slot run what is due, one check after another, whatever there is."""
 
 

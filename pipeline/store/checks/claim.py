@@ -19,6 +19,9 @@ from pipeline.store.database import row
 CANDIDATES = 8
 """Checks that are considered, so that several processes that claim at once find one each."""
 
+DEPTH = 200
+"""Due checks of a workspace that are read to find one whose host is not full."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimedCheck:
@@ -60,17 +63,12 @@ WITH RECURSIVE w AS (
     LEFT JOIN unnest(CAST(:workspaces AS uuid[]), CAST(:counts AS int[])) AS r (workspace_id, n)
       ON r.workspace_id = w.workspace_id
     CROSS JOIN LATERAL (
-        (SELECT id, due_at, false AS is_full FROM checks
-         WHERE workspace_id = w.workspace_id AND slow = :slow AND {_IS_DUE}
-           AND {_HOST} <> ALL(CAST(:full_hosts AS text[]))
-         ORDER BY due_at LIMIT :n)
-        UNION ALL
-        (SELECT id, due_at, true FROM checks
-         WHERE NOT :only_new AND workspace_id = w.workspace_id AND slow = :slow AND {_IS_DUE}
-           AND {_HOST} = ANY(CAST(:full_hosts AS text[]))
-         ORDER BY due_at LIMIT :n)
+        SELECT id, due_at, {_HOST} = ANY(CAST(:full_hosts AS text[])) AS is_full
+        FROM (SELECT id, due_at, purpose, url FROM checks
+              WHERE workspace_id = w.workspace_id AND slow = :slow AND {_IS_DUE} ORDER BY due_at LIMIT {DEPTH}) first
+        ORDER BY is_full, due_at LIMIT {CANDIDATES}
     ) x
-    WHERE w.workspace_id IS NOT NULL
+    WHERE w.workspace_id IS NOT NULL AND (r.n IS NULL OR NOT :only_new)
 ), picked AS (
     SELECT k.id FROM candidates c JOIN checks k ON k.id = c.id
     WHERE {_IS_DUE} AND (c.turn = 0 OR NOT :only_new)
@@ -98,7 +96,6 @@ def claim_next_check(c: Connection, lease: timedelta, shares: Shares, *, slow: b
         full_hosts=list(shares.full_hosts),
         share=shares.share,
         only_new=shares.only_new,
-        n=CANDIDATES,
     )
     if found is None:
         return None

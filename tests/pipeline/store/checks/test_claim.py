@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -236,6 +236,36 @@ def test_a_check_under_lease_or_postponed_is_not_claimed(ledger: Ledger, process
     with ledger.database.begin() as c:
         store.open_check(c, workspace, "video", check.url)
     assert process.claim() is not None, "a new request has it tried at once"
+
+
+class Overtaken:
+    """A lock that is had only after another claim, which found nothing."""
+
+    def __init__(self, claim_before: Callable[[], object]) -> None:
+        self._claims_before = [claim_before]
+
+    def __enter__(self) -> None:
+        while self._claims_before:
+            self._claims_before.pop()()
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_a_call_that_waits_for_a_claim_which_finds_nothing_finds_nothing_too(
+    ledger: Ledger, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A burst of messages costs one claim, not one each; a later call, or a freed slot, asks again."""
+    calls = []
+
+    def find_nothing(_: Shares, slow: bool) -> None:
+        calls.append(slow)
+
+    monkeypatch.setattr(process.slots, "_lock", Overtaken(lambda: process.slots.claim(find_nothing)))
+    assert process.slots.claim(find_nothing) is None
+    assert calls == [False, True], "one claim, of each lane"
+    opened(ledger, ledger.workspace())
+    assert process.claim() is not None
 
 
 def test_a_claim_reads_no_further_than_it_takes(ledger: Ledger, process: Process) -> None:
