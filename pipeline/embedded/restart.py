@@ -78,7 +78,12 @@ class SupervisedService:
             self._pause, self.ends = FIRST_PAUSE, 0
         self.ends += 1
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-        self._print_line(self.spec.name, f"{how}; it is restarted in {self._pause:g} s. Its log: {self._log}")
+        where = (
+            f"Its log, {self._log}, ends: {read_tail(self._log, 1)}"
+            if status > 0
+            else f"Its log: {self._log}"
+        )
+        self._print_line(self.spec.name, f"{how}; it is restarted in {self._pause:g} s. {where}")
         if self.child:
             self.child.stop(0)  # the rest of its session
             self.child = None
