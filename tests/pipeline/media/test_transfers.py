@@ -89,10 +89,10 @@ def test_a_workspace_gets_its_share_of_slow_transfers_and_others_theirs(workspac
         transfers.record(workspace, is_slow=True)
     other = uuid4()
     assert not transfers.get_wait(other)
-    assert transfers.open(other)
+    transfers.open(other)
     transfers.record(workspace, is_slow=False)
     assert not transfers.get_wait(workspace)
-    assert transfers.open(workspace)
+    transfers.open(workspace)
 
 
 def test_a_transfer_that_becomes_slow_beyond_the_share_ends_at_once(
