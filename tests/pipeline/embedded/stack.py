@@ -75,6 +75,9 @@ def place_in(name: str = "data") -> Iterator[Place]:
         "SLIPWAY_SANDBOX__MEDIA_URL": f"http://127.0.0.1:{media}",
     }
     yield Place(folder=folder, environment=environment, ports=ports)
+    note = folder / name / "run" / "sockets"
+    if note.is_file():
+        shutil.rmtree(note.read_text())  # the folder under /tmp that `slipway up` keeps for its next start
     shutil.rmtree(folder)
 
 
