@@ -1,4 +1,8 @@
-"""Rows of error tables, and the error that a row, or a missing row, becomes.
+"""Rows of error tables, and the one rule for what a response that is not a success proves.
+
+Only the platform's own word settles: a response counts as a refusal if it has the platform's error envelope *and* a
+code that a table lists. A bare status, an HTML page or ``{}`` may come from a proxy, whatever the status:
+``build_refusal_error`` makes OutcomeUnknown of it after the visible call, and Unavailable elsewhere.
 
 The tables themselves, and how a response leads to a row, are in ``<platform>/errors.py``. Facebook and Instagram use
 Meta's own rows (``graph_api.py``).
@@ -10,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from http import HTTPStatus
 
 from adapters.errors import AdapterError, OutcomeUnknown, Retryable, Unavailable
 from adapters.http import Response
@@ -40,6 +45,45 @@ class ErrorRow:
     """After the visible call, the code does not prove that nothing was published."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """A response that is not a success, as the platform's ``errors.py`` reads it."""
+
+    status: int
+    platform_code: str | None
+    """The code in the platform's own error envelope; None: the response has no such envelope."""
+    row: ErrorRow | None = None
+    """The table's row of the code; None: unlisted."""
+    retry_after: timedelta | None = None
+
+
+def build_refusal_error(service: str, phase: Phase, refusal: Refusal) -> AdapterError:
+    """Return the error of a response that is not a success.
+
+    | envelope, code | after the visible call | elsewhere |
+    |---|---|---|
+    | none | OutcomeUnknown | Unavailable |
+    | listed | the row's error; OutcomeUnknown if the row is ambiguous or the status 5xx | the row's error |
+    | unlisted | OutcomeUnknown | AdapterError, for a 5xx Unavailable |
+    """
+    row, code, status = refusal.row, refusal.platform_code, refusal.status
+    is_server_error = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    is_unproven = row is None or row.ambiguous or is_server_error
+    if code is None or (phase is Phase.FINALIZE and is_unproven) or (row is None and is_server_error):
+        return build_unclear_error(
+            service,
+            phase,
+            platform_code=code or f"http_{status}",
+            status=status,
+            retry_after=refusal.retry_after,
+        )
+    if row is None:
+        return AdapterError(
+            f"{service} refused for an unlisted reason.", platform_code=code, http_status=status
+        )
+    return build_error(row, platform_code=code, status=status, retry_after=refusal.retry_after)
+
+
 def build_error(
     row: ErrorRow,
     *,
@@ -68,14 +112,22 @@ def build_error(
 
 
 def build_unclear_error(
-    service: str, phase: Phase, *, platform_code: str | None = None, status: int | None = None
+    service: str,
+    phase: Phase,
+    *,
+    platform_code: str | None = None,
+    status: int | None = None,
+    retry_after: timedelta | None = None,
 ) -> AdapterError:
     """Return the error of a response that proves nothing: OutcomeUnknown for ``finalize``, else Unavailable."""
     if phase is Phase.FINALIZE:
         message = f"{service} did not confirm the publish; Slipway is checking whether the post is live."
         return OutcomeUnknown(message, platform_code=platform_code, http_status=status)
     return Unavailable(
-        f"{service} gave an unclear response.", platform_code=platform_code, http_status=status
+        f"{service} gave an unclear response.",
+        retry_after=retry_after,
+        platform_code=platform_code,
+        http_status=status,
     )
 
 

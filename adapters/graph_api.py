@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, ValidationError
 from requests.structures import CaseInsensitiveDict
 
+from adapters.error_table import ErrorRow, Phase, Refusal, build_refusal_error, parse_retry_after
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
@@ -188,7 +189,7 @@ def _parse_number(value: Any) -> float:
     return float(value) if isinstance(value, (int, float)) and value >= 0 else 0.0
 
 
-def _parse_retry_after(headers: CaseInsensitiveDict[str]) -> timedelta:
+def _choose_throttle_wait(headers: CaseInsensitiveDict[str]) -> timedelta:
     seconds = headers.get("Retry-After", "")
     if seconds.isdecimal():
         return timedelta(seconds=int(seconds))
@@ -199,11 +200,12 @@ def _parse_retry_after(headers: CaseInsensitiveDict[str]) -> timedelta:
 
 
 def parse_error(response: Response) -> ErrorBody | None:
-    """Return the error object in a response, or None without an envelope."""
+    """Return the error object in a response, or None without an envelope: an object ``error`` with a code."""
     try:
-        return _Envelope.model_validate_json(response.body).error
+        error = _Envelope.model_validate_json(response.body).error
     except ValidationError:
         return None
+    return None if error.code is None else error
 
 
 def find_row(table: GraphErrorTable, body: ErrorBody, *, visible: bool) -> GraphErrorRow | None:
@@ -219,32 +221,31 @@ def build_error(
     service: str, response: Response, table: GraphErrorTable, *, visible: bool, token: str = ""
 ) -> AdapterError:
     """Return the error of a response that is not a success."""
-    body = parse_error(response) or ErrorBody()
-    row = find_row(table, body, visible=visible) or _by_status(response.status)
-    temporary = response.status in _SERVER_ERROR or body.is_transient
-    facts: dict[str, Any] = {"platform_code": body.name, "http_status": response.status}
-    if visible and not _proves_nothing_done(row, response.status, temporary=temporary):
-        return OutcomeUnknown(f"{service} did not confirm whether the post went out", **facts)
-    if temporary and (row is None or issubclass(row.error, Permanent)):
-        row = _TEMPORARY
-    if row is None:
-        return AdapterError(f"{service} refused for an unlisted reason", **facts)
-    facts |= {"next_action": row.next_action, "code": row.code}
-    if issubclass(row.error, RateLimited):
-        facts["retry_after"] = row.wait or _parse_retry_after(response.headers)
-    return row.error(f"{service}: {row.message}{_user_message(body, token)}", **facts)
+    body, row, retry_after = parse_error(response), None, parse_retry_after(response)
+    if body is not None:
+        row = find_row(table, body, visible=visible)
+        is_temporary = response.status in _SERVER_ERROR or body.is_transient
+        if is_temporary and (row is None or issubclass(row.error, Permanent)):
+            row = _TEMPORARY  # a throttle is transient too, and keeps its row
+    if row is not None and issubclass(row.error, RateLimited):
+        retry_after = row.wait or _choose_throttle_wait(response.headers)
+    refusal = Refusal(
+        status=response.status,
+        platform_code=None if body is None else body.name,
+        row=None if row is None or body is None else _to_row(row, service, _user_message(body, token)),
+        retry_after=retry_after,
+    )
+    return build_refusal_error(service, Phase.FINALIZE if visible else Phase.PREPARE, refusal)
 
 
-def _by_status(status: int) -> GraphErrorRow | None:
-    return {401: _EXPIRED, 429: _throttled("too many calls")}.get(status)
-
-
-def _proves_nothing_done(row: GraphErrorRow | None, status: int, *, temporary: bool) -> bool:
-    if row is None or not row.before_acting or status in _SERVER_ERROR:
-        return False
-    return not (
-        temporary and issubclass(row.error, Permanent)
-    )  # a throttle is transient too, and still proves it
+def _to_row(row: GraphErrorRow, service: str, user_message: str) -> ErrorRow:
+    return ErrorRow(
+        error=row.error,
+        code=row.code or row.error.code,
+        message=f"{service}: {row.message}{user_message}",
+        next_action=row.next_action,
+        ambiguous=not row.before_acting,
+    )
 
 
 def _user_message(body: ErrorBody, token: str) -> str:
@@ -378,18 +379,15 @@ def rupload(
 def _build_upload_error(
     service: str, response: Response, parsed: _Rupload, table: GraphErrorTable, token: str
 ) -> AdapterError:
-    if parse_error(response) is not None or response.status in {401, 429}:
+    if parse_error(response) is not None:
         return build_error(service, response, table, visible=False, token=token)
     info = parsed.debug_info
     kind = info.type if info else ""
     facts: dict[str, Any] = {"platform_code": kind or None, "http_status": response.status}
     if info and kind == "ProcessingFailedError" and not info.retriable:
         return Rejected(f"{service} could not process the uploaded file", **facts)
-    if (
-        response.status in _SERVER_ERROR
-        or response.status in _SUCCESS
-        or (info and (info.retriable or kind in _PARTIAL))
-    ):
+    is_temporary = response.status in _SERVER_ERROR or response.status in _SUCCESS
+    if info is None or is_temporary or info.retriable or kind in _PARTIAL:
         return Unavailable(f"{service} did not accept the whole upload", code=INTERRUPTED, **facts)
     if response.status == HTTPStatus.FORBIDDEN:
         return PermissionMissing(f"{service} refused the upload: a permission is missing", **facts)

@@ -87,6 +87,11 @@ def parse_response(
         ) from None
 
 
+def is_web_page(response: Response) -> bool:
+    """Return True for an HTML page: where a platform sends no envelope, its statuses do not count with one."""
+    return response.body[:64].lstrip().lower().startswith((b"<!doctype html", b"<html"))
+
+
 def build_unreachable_error(service: str) -> Unavailable:
     """Return the error of a connection that was never made: nothing was done, whatever the phase."""
     return Unavailable(f"{service} could not be reached; nothing was sent.", code="platform_unreachable")

@@ -78,7 +78,7 @@ class VideoStatus(GraphModel):
 class VideoNode(GraphModel):
     """A video or reel; ``permalink_url`` may be a path without host."""
 
-    status: VideoStatus = VideoStatus()
+    status: VideoStatus
     published: bool | None = None
     permalink_url: str | None = None
 
@@ -96,4 +96,4 @@ class PostNode(GraphModel):
 class Posts(GraphModel):
     """A Page's posts, newest first."""
 
-    data: tuple[PostNode, ...] = ()
+    data: tuple[PostNode, ...]

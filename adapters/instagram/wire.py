@@ -38,7 +38,7 @@ class MediaNode(GraphModel):
 class MediaList(GraphModel):
     """An account's posts, newest first."""
 
-    data: tuple[MediaNode, ...] = ()
+    data: tuple[MediaNode, ...]
 
 
 class QuotaConfig(GraphModel):
@@ -63,7 +63,7 @@ class Quota(GraphModel):
 class Quotas(GraphModel):
     """The publishing quota: ``{"data":[{"quota_usage":2,"config":{"quota_total":50,"quota_duration":86400}}]}``."""
 
-    data: tuple[Quota, ...] = ()
+    data: tuple[Quota, ...]
 
 
 class ShortToken(GraphModel):

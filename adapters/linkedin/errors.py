@@ -1,8 +1,8 @@
 """LinkedIn's codes -> our error classes, one table by HTTP status and code.
 
-A row is a refusal given *before* acting, unless it is ``ambiguous``: then it proves nothing after the visible call. A
-response without a row is unclear: OutcomeUnknown after the visible call, Unavailable elsewhere. 422 DUPLICATE_POST has
-no row: ``find_duplicate`` reads it, as it names the post that is live.
+A row is a refusal given *before* acting, unless it is ``ambiguous``: then it proves nothing after the visible call.
+The envelope is a JSON object whose ``status`` is the HTTP status, with a code; ``error_table.build_refusal_error``
+says what counts without it. 422 DUPLICATE_POST has no row: ``find_duplicate`` reads it, as it may name our post.
 
 Source: learn.microsoft.com/linkedin/marketing/community-management/shares/{posts-api,images-api,videos-api} and
 …/versioning, through digests of 2026-06 to 2026-10, read 2026-11-24.
@@ -20,7 +20,14 @@ from http import HTTPStatus
 from pydantic import ValidationError
 
 from adapters import error_table
-from adapters.error_table import ErrorRow, Phase, parse_retry_after, time_until_utc_midnight
+from adapters.error_table import (
+    ErrorRow,
+    Phase,
+    Refusal,
+    build_refusal_error,
+    parse_retry_after,
+    time_until_utc_midnight,
+)
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
@@ -33,6 +40,7 @@ from adapters.errors import (
 from adapters.http import Response
 from adapters.linkedin import limits
 from adapters.linkedin.wire import ErrorBody, OAuthErrorBody
+from adapters.transport import is_web_page
 
 SERVICE = "LinkedIn"
 build_unclear_error = partial(error_table.build_unclear_error, SERVICE)
@@ -75,6 +83,13 @@ _VERSION = ErrorRow(
     wait=limits.VERSION_RECHECK,
 )
 
+_SPENT = ErrorRow(
+    error=RateLimited,
+    code="rate_limited",
+    message="LinkedIn's daily allowance is spent; it resets at 00:00 UTC.",
+    wait=time_until_utc_midnight,
+)
+
 # By status and code; a row without a code holds for every other code of its status.
 TABLE: Mapping[tuple[int, str | None], ErrorRow] = {
     (400, "MISSING_FIELD"): _BAD,
@@ -102,7 +117,14 @@ TABLE: Mapping[tuple[int, str | None], ErrorRow] = {
         error=Unavailable, code="media_not_ready", message="LinkedIn could not attach the media."
     ),
     (401, "REVOKED_ACCESS_TOKEN"): _REVOKED,
-    (401, None): _EXPIRED,  # EMPTY_, EXPIRED_, INVALID_ACCESS_TOKEN
+    **{(401, f"{kind}_ACCESS_TOKEN"): _EXPIRED for kind in ("EMPTY", "EXPIRED", "INVALID")},
+    (
+        401,
+        "65600",
+    ): _EXPIRED,  # serviceErrorCode of a body without code: xcarpentier/react-native-linkedin#131
+    (401, "65601"): _REVOKED,
+    (401, "65602"): _EXPIRED,
+    (401, None): replace(_EXPIRED, ambiguous=True),
     (403, "ACCESS_DENIED"): _DENIED,
     (403, None): replace(_DENIED, ambiguous=True),
     (404, "RESOURCE_NOT_FOUND"): ErrorRow(error=Rejected, code=GONE, message="LinkedIn does not find it."),
@@ -111,13 +133,10 @@ TABLE: Mapping[tuple[int, str | None], ErrorRow] = {
     (409, "CONFLICT"): ErrorRow(
         error=Unavailable, code="conflict", message="LinkedIn saw a conflict.", ambiguous=True
     ),
-    (426, None): _VERSION,  # NONEXISTENT_VERSION
-    (429, None): ErrorRow(
-        error=RateLimited,
-        code="rate_limited",
-        message="LinkedIn's daily allowance is spent; it resets at 00:00 UTC.",
-        wait=time_until_utc_midnight,
-    ),
+    (426, "NONEXISTENT_VERSION"): _VERSION,
+    (426, None): replace(_VERSION, ambiguous=True),
+    (429, "TOO_MANY_REQUESTS"): _SPENT,
+    (429, None): replace(_SPENT, ambiguous=True),
 }
 
 # The token endpoint (RFC 6749 codes). A refusal of our app disconnects no account: the operator has to act.
@@ -149,61 +168,61 @@ OAUTH: Mapping[str, ErrorRow] = {
 
 def translate_error(response: Response, phase: Phase) -> AdapterError:
     """Return the error of a response that is not a success."""
-    error = parse_error_body(response)
-    rows = (TABLE.get((response.status, code)) for code in (*error.codes, None))
+    codes = parse_codes(response)
+    rows = (TABLE.get((response.status, code)) for code in (*codes, None))
     row = next((row for row in rows if row is not None), None)
-    code = error.code or f"http_{response.status}"
-    if row is None or (row.ambiguous and phase is Phase.FINALIZE):
-        return build_unclear_error(phase, platform_code=code, status=response.status)
-    return build_row_error(row, response, code)
+    return _translate_refusal(response, phase, codes[0] if codes else None, row)
 
 
 def translate_upload_error(response: Response) -> AdapterError:
-    """Return the error of a refusal by an upload address, which sends plain statuses; a new address is needed."""
-    if response.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS):
+    """Return the error of a refusal by an upload address.
+
+    Such addresses send plain statuses. A 4xx other than 429 leads to a new address, whose request LinkedIn answers in
+    its envelope: an expired token shows there. A web page is not LinkedIn's.
+    """
+    is_refusal = HTTPStatus.BAD_REQUEST <= response.status < HTTPStatus.INTERNAL_SERVER_ERROR
+    is_stale = is_refusal and response.status != HTTPStatus.TOO_MANY_REQUESTS and not is_web_page(response)
+    if parse_codes(response) or not is_stale:
         return translate_error(response, Phase.PREPARE)
-    code = f"http_{response.status}"
-    if HTTPStatus.BAD_REQUEST <= response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return build_row_error(TABLE[400, "EXPIRED_UPLOAD_URL"], response, code)
-    return build_unclear_error(Phase.PREPARE, platform_code=code, status=response.status)
+    stale = TABLE[400, "EXPIRED_UPLOAD_URL"]
+    return error_table.build_error(stale, platform_code=f"http_{response.status}", status=response.status)
 
 
 def translate_oauth_error(response: Response) -> AdapterError:
     """Return the error of a refusal by the token endpoint."""
     try:
-        code = OAuthErrorBody.model_validate_json(response.body).error
+        code = OAuthErrorBody.model_validate_json(response.body).error or None
     except ValidationError:
-        code = ""
-    row = OAUTH.get(code)
-    if row is None and response.status == HTTPStatus.TOO_MANY_REQUESTS:
-        row = TABLE[429, None]
-    if row is None or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return build_unclear_error(
-            Phase.PREPARE, platform_code=code or f"http_{response.status}", status=response.status
-        )
-    return build_row_error(row, response, code or f"http_{response.status}")
+        code = None
+    row = None if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR else OAUTH.get(code or "")
+    return _translate_refusal(response, Phase.PREPARE, code, row)
 
 
 def find_duplicate(response: Response) -> str | None:
     """Return the URN of the post that ours duplicates; empty when LinkedIn names none, None for other responses."""
-    error = parse_error_body(response)
-    if response.status != HTTPStatus.UNPROCESSABLE_ENTITY or DUPLICATE not in error.codes:
+    if response.status != HTTPStatus.UNPROCESSABLE_ENTITY or DUPLICATE not in parse_codes(response):
         return None
-    urns = set(_POST_URN.findall(error.message))
+    urns = set(_POST_URN.findall(ErrorBody.model_validate_json(response.body).message))
     return urns.pop() if len(urns) == 1 else ""
 
 
-def parse_error_body(response: Response) -> ErrorBody:
-    """Return the error in a response; empty when the body is not LinkedIn's JSON: then only the status counts."""
+def parse_codes(response: Response) -> tuple[str, ...]:
+    """Return the codes in LinkedIn's error envelope; empty without one."""
     try:
-        return ErrorBody.model_validate_json(response.body)
+        error = ErrorBody.model_validate_json(response.body)
     except ValidationError:
-        return ErrorBody()
+        return ()
+    return error.codes if error.status == response.status else ()
 
 
-def build_row_error(row: ErrorRow, response: Response, platform_code: str) -> AdapterError:
-    """Return the error of a row; a Retry-After of at most a day wins over the row's wait."""
-    retry_after = parse_retry_after(response, most=timedelta(days=1))
-    return error_table.build_error(
-        row, platform_code=platform_code, status=response.status, retry_after=retry_after
+def _translate_refusal(
+    response: Response, phase: Phase, code: str | None, row: ErrorRow | None
+) -> AdapterError:
+    """Return the error of a refusal; a Retry-After of at most a day wins over the row's wait."""
+    refusal = Refusal(
+        status=response.status,
+        platform_code=code,
+        row=row,
+        retry_after=parse_retry_after(response, most=timedelta(days=1)),
     )
+    return build_refusal_error(SERVICE, phase, refusal)

@@ -30,15 +30,18 @@ class ErrorDetails(Wire):
 class ErrorBody(Wire):
     """An error: ``{"status":403,"code":"ACCESS_DENIED","message":"…","serviceErrorCode":100}``."""
 
+    status: int
     code: str = ""
     message: str = ""
+    serviceErrorCode: int | None = None  # noqa: N815 their name
     errorDetails: ErrorDetails = ErrorDetails()  # noqa: N815 their name
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The outer code and those of the inputs."""
+        """The outer code and those of the inputs, or the service's code where there are none."""
         inner = (error.code for error in self.errorDetails.inputErrors)
-        return tuple(code for code in (self.code, *inner) if code)
+        named = tuple(code for code in (self.code, *inner) if code)
+        return named or (() if self.serviceErrorCode is None else (str(self.serviceErrorCode),))
 
 
 class ImageUpload(Wire):
@@ -123,7 +126,7 @@ class Post(Wire):
 class Posts(Wire):
     """One page of an author's posts."""
 
-    elements: tuple[Post, ...] = ()
+    elements: tuple[Post, ...]
 
 
 class Person(Wire):
@@ -158,7 +161,7 @@ class Role(Wire):
 class Roles(Wire):
     """One page of a person's roles."""
 
-    elements: tuple[Role, ...] = ()
+    elements: tuple[Role, ...]
 
 
 class Organization(Wire):

@@ -13,14 +13,22 @@ from typing import Any
 from pydantic import SecretStr
 
 from adapters.contract import Media
-from adapters.error_table import Phase
+from adapters.error_table import Phase, build_unclear_error
 from adapters.errors import AdapterError, Unavailable
 from adapters.http import HttpClient, NoResponse, NotSent
 from adapters.pinterest import limits
 from adapters.pinterest.errors import GONE, INTERRUPTED, SERVICE, translate_error
 from adapters.pinterest.multipart import build_form
 from adapters.pinterest.wire import BoardPage, MediaStatus, Pin, PinPage, UploadTarget, UserAccount
-from adapters.transport import Model, Request, bearer_header, build_unreachable_error, parse_response, send
+from adapters.transport import (
+    Model,
+    Request,
+    bearer_header,
+    build_unreachable_error,
+    is_web_page,
+    parse_response,
+    send,
+)
 
 
 class Client:
@@ -51,6 +59,10 @@ class Client:
             raise build_unreachable_error(SERVICE) from None
         except NoResponse:
             raise _build_interrupted_error("no_answer", None) from None
+        if is_web_page(response):
+            raise build_unclear_error(
+                SERVICE, Phase.PREPARE, platform_code=f"http_{response.status}", status=response.status
+            )
         if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
             raise _build_interrupted_error(f"http_{response.status}", response.status)
 

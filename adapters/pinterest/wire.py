@@ -26,8 +26,8 @@ class Wire(BaseModel):
 class ErrorBody(Wire):
     """An error: ``{"code":29,"message":"…"}``; ``message_detail`` was seen on some 429s."""
 
-    code: int | None = None
-    message: str = ""
+    code: int
+    message: str
     message_detail: str = ""
 
 
@@ -58,7 +58,7 @@ class Pin(Wire):
 class PinPage(Wire):
     """One page of a board; ``bookmark`` identifies the next page."""
 
-    items: tuple[Pin, ...] = ()
+    items: tuple[Pin, ...]
     bookmark: str | None = None
 
 
@@ -73,7 +73,7 @@ class Board(Wire):
 class BoardPage(Wire):
     """One page of the account's boards."""
 
-    items: tuple[Board, ...] = ()
+    items: tuple[Board, ...]
     bookmark: str | None = None
 
 

@@ -34,6 +34,7 @@ from adapters.tiktok.errors import translate_upload_error
 from adapters.tiktok.limits import CAPABILITIES
 from adapters.tiktok.lookup import look_creator
 from adapters.tiktok.upload import Upload, UploadPlan
+from adapters.transport import is_web_page
 
 _STORED = (HTTPStatus.CREATED, HTTPStatus.PARTIAL_CONTENT)
 
@@ -123,6 +124,8 @@ def _start_upload(
 
 def _send_chunk(client: CreatorClient, draft: Draft, upload: Upload, state: Checkpoint) -> PrepareResult:
     response = client.send_chunk(draft, upload, Phase.PREPARE)
+    if is_web_page(response):
+        raise translate_upload_error(response.status, Phase.PREPARE, parse_retry_after(response))
     if response.status in _STORED:
         _, end = upload.get_next_range()
         return _continue(state.replace(upload=upload.replace(offset=end)))

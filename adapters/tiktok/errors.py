@@ -1,7 +1,8 @@
 """TikTok's error codes as our error classes: one table per source of codes, with the page that documents it.
 
 A row that is not ``ambiguous`` is a refusal given *before* acting: after the visible call, too, nothing was published.
-A code that no table lists is OutcomeUnknown after the visible call and Unavailable elsewhere.
+``error_table.build_refusal_error`` says what counts without the product's envelope. An upload URL has none: its refusal
+of the last chunk is never proof, as ``status/fetch`` is.
 
 Pages, read 2026-11-24: developers.tiktok.com/doc/content-posting-api-reference-{direct-post, photo-post,
 query-creator-info, get-video-status}, …/content-posting-api-media-transfer-guide, …/oauth-user-access-token-management;
@@ -14,10 +15,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from http import HTTPStatus
 
 from adapters import error_table
-from adapters.error_table import ErrorRow, Phase, time_until_utc_midnight
+from adapters.error_table import ErrorRow, Phase, Refusal, build_refusal_error, time_until_utc_midnight
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
@@ -194,17 +194,6 @@ FAIL_REASONS: Mapping[str, ErrorRow] = {
     "spam_risk_user_banned_from_posting": _BANNED,
 }
 
-# PUT to an upload URL (media-transfer-guide; it does not list 429). Other statuses are unclear, for the last chunk also
-# 403, 404 and 416: a complete upload may get all three, and status/fetch is strong proof.
-UPLOAD: Mapping[int, ErrorRow] = {
-    400: ErrorRow(
-        error=Rejected,
-        code="invalid_upload",
-        message="TikTok refused the upload's headers or sizes as malformed.",
-    ),
-    429: _BUSY,
-}
-
 _REVOKED = ErrorRow(
     error=CredentialsRevoked,
     code="reconnect_required",
@@ -276,38 +265,29 @@ BUSINESS_WORDS: Mapping[str, ErrorRow] = {
     "spam_risk_too_many_posts": _TOO_MANY_POSTS,
 }
 
-# For responses without a readable code. 429 and 401 are given before acting; the rest is unclear.
-BARE: Mapping[int, ErrorRow] = {HTTPStatus.TOO_MANY_REQUESTS: _BUSY, HTTPStatus.UNAUTHORIZED: _EXPIRED}
-BUSINESS_BARE: Mapping[int, ErrorRow] = {
-    **BARE,
-    **dict.fromkeys(
-        (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED),
-        ErrorRow(
-            error=Rejected,
-            code="wrong_endpoint",
-            message="TikTok has no such endpoint: a Slipway defect.",
-        ),
-    ),
-}
-
 
 def translate_creator_error(
     code: str | None, status: int, phase: Phase, retry_after: timedelta | None = None
 ) -> AdapterError:
-    """Return the error of a v2 response that is not ``ok``; *code* is None if the response is unreadable."""
-    row = CREATOR.get(code or "") or BARE.get(status)
-    return _translate_row(row, code or f"http_{status}", status, phase, retry_after)
+    """Return the error of a v2 response that is not ``ok``; *code* is None without the envelope."""
+    refusal = Refusal(status=status, platform_code=code, row=CREATOR.get(code or ""), retry_after=retry_after)
+    return build_refusal_error(SERVICE, phase, refusal)
 
 
 def translate_business_error(
     code: int | None, message: str, status: int, phase: Phase, retry_after: timedelta | None = None
 ) -> AdapterError:
-    """Return the error of a Business response whose code is not 0; *code* is None if the response is unreadable."""
-    row = BUSINESS.get(code) if code is not None else BUSINESS_BARE.get(status)
+    """Return the error of a Business response whose code is not 0; *code* is None without the envelope."""
+    row = None if code is None else BUSINESS.get(code)
     if row is _BAD_REQUEST:
         row = next((about for word, about in BUSINESS_WORDS.items() if word in message), row)
-    platform_code = f"http_{status}" if code is None else str(code)
-    return _translate_row(row, platform_code, status, phase, retry_after)
+    refusal = Refusal(
+        status=status,
+        platform_code=None if code is None else str(code),
+        row=row,
+        retry_after=retry_after,
+    )
+    return build_refusal_error(SERVICE, phase, refusal)
 
 
 def translate_failure(reason: str | None) -> AdapterError:
@@ -325,23 +305,13 @@ def translate_failure(reason: str | None) -> AdapterError:
 
 def translate_upload_error(status: int, phase: Phase, retry_after: timedelta | None = None) -> AdapterError:
     """Return the error of an upload response that is neither 201 nor 206."""
-    return _translate_row(UPLOAD.get(status), f"http_{status}", status, phase, retry_after)
+    refusal = Refusal(status=status, platform_code=None, retry_after=retry_after)
+    return build_refusal_error(SERVICE, phase, refusal)
 
 
 def translate_oauth_error(
     code: str | None, status: int, retry_after: timedelta | None = None
 ) -> AdapterError:
     """Return the error of a token endpoint's refusal."""
-    row = OAUTH.get(code or "")
-    if row is None and status == HTTPStatus.TOO_MANY_REQUESTS:
-        row = _BUSY
-    return _translate_row(row, code or f"http_{status}", status, Phase.PREPARE, retry_after)
-
-
-def _translate_row(
-    row: ErrorRow | None, platform_code: str, status: int, phase: Phase, retry_after: timedelta | None
-) -> AdapterError:
-    is_server_error = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    if row is None or (phase is Phase.FINALIZE and (row.ambiguous or is_server_error)):
-        return build_unclear_error(phase, platform_code=platform_code, status=status)
-    return error_table.build_error(row, platform_code=platform_code, status=status, retry_after=retry_after)
+    refusal = Refusal(status=status, platform_code=code, row=OAUTH.get(code or ""), retry_after=retry_after)
+    return build_refusal_error(SERVICE, Phase.PREPARE, refusal)

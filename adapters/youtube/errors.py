@@ -1,8 +1,8 @@
 """Google's error codes as our error classes: one table per source of codes, with the page that documents it.
 
 A row that is not ``ambiguous`` is a refusal given *before* acting: after the visible call, too, nothing was published.
-A row ``of_insert`` can only be about a new video, so from a session it is the upload's final outcome. A reason that no
-table lists is OutcomeUnknown after the visible call and a plain AdapterError elsewhere.
+A row ``of_insert`` can only be about a new video, so from a session it is the upload's final outcome. The envelope is
+``{"error":{…}}`` with a reason; ``error_table.build_refusal_error`` says what counts without it.
 
 Pages, read 2026-11-24: developers.google.com/youtube/v3/docs/videos/insert (errors),
 developers.google.com/youtube/v3/docs/errors (all methods), …/guides/using_resumable_upload_protocol,
@@ -16,13 +16,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 from functools import partial
-from http import HTTPStatus
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import ValidationError
 
 from adapters import error_table
-from adapters.error_table import ErrorRow, Phase, parse_retry_after
+from adapters.error_table import ErrorRow, Phase, Refusal, build_refusal_error, parse_retry_after
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
@@ -159,9 +158,6 @@ REASONS: Mapping[str, YouTubeErrorRow] = {
     "uploadRateLimitExceeded": replace(_BUSY, wait=limits.LONG_BUSY),
     "backendError": _INTERNAL,
 }
-# For responses without a listed reason. 429 and 401 are given before acting; the rest is unclear.
-BARE: Mapping[int, YouTubeErrorRow] = {HTTPStatus.TOO_MANY_REQUESTS: _BUSY, HTTPStatus.UNAUTHORIZED: _EXPIRED}
-
 
 # --- outcomes of an accepted upload ----------------------------------------------------------------------------------
 
@@ -229,7 +225,7 @@ OAUTH: Mapping[str, YouTubeErrorRow] = {
 
 
 def parse_reason(response: Response) -> str | None:
-    """Return Google's reason for a refusal, or None if the response cannot be parsed as one."""
+    """Return the reason in Google's error envelope, or None without one."""
     try:
         error = Envelope.model_validate_json(response.body).error
     except ValidationError:
@@ -239,25 +235,13 @@ def parse_reason(response: Response) -> str | None:
 
 
 def find_row(response: Response) -> YouTubeErrorRow | None:
-    """Return the row of a refusal, by its reason or else by its status."""
-    return REASONS.get(parse_reason(response) or "") or BARE.get(response.status)
+    """Return the row of a refusal by its reason, or None if it has no envelope or an unlisted reason."""
+    return REASONS.get(parse_reason(response) or "")
 
 
 def translate_error(response: Response, phase: Phase) -> AdapterError:
     """Return the error of a response that is not a success."""
-    row, code = find_row(response), parse_reason(response) or f"http_{response.status}"
-    is_server_error = response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    if phase is Phase.FINALIZE and (row is None or row.ambiguous or is_server_error):
-        return build_unclear_error(phase, platform_code=code, status=response.status)
-    if row is None and is_server_error:
-        row = _INTERNAL
-    if row is None:
-        return AdapterError(
-            "YouTube refused for an unlisted reason.", platform_code=code, http_status=response.status
-        )
-    return error_table.build_error(
-        row, platform_code=code, status=response.status, retry_after=parse_retry_after(response)
-    )
+    return _translate_refusal(response, phase, parse_reason(response), REASONS)
 
 
 def translate_oauth_error(response: Response) -> AdapterError:
@@ -265,21 +249,20 @@ def translate_oauth_error(response: Response) -> AdapterError:
     try:
         code = OAuthError.model_validate_json(response.body).error
     except ValidationError:
-        code = f"http_{response.status}"
-    row = OAUTH.get(code)
-    if row is None and response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        row = _INTERNAL
-    if row is None and response.status == HTTPStatus.TOO_MANY_REQUESTS:
-        row = _BUSY
-    if row is None:
-        return AdapterError(
-            "Google refused the token request for an unlisted reason.",
-            platform_code=code,
-            http_status=response.status,
-        )
-    return error_table.build_error(
-        row, platform_code=code, status=response.status, retry_after=parse_retry_after(response)
+        code = None
+    return _translate_refusal(response, Phase.PREPARE, code, OAUTH)
+
+
+def _translate_refusal(
+    response: Response, phase: Phase, code: str | None, table: Mapping[str, YouTubeErrorRow]
+) -> AdapterError:
+    refusal = Refusal(
+        status=response.status,
+        platform_code=code,
+        row=table.get(code or ""),
+        retry_after=parse_retry_after(response),
     )
+    return build_refusal_error(SERVICE, phase, refusal)
 
 
 def translate_failure(table: Mapping[str, YouTubeErrorRow], reason: str | None) -> AdapterError:

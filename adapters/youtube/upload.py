@@ -21,10 +21,10 @@ from adapters.contract import Pending, PrepareResult, Ready
 from adapters.error_table import Phase, parse_retry_after
 from adapters.errors import AdapterError, Retryable, Unavailable
 from adapters.http import Response
-from adapters.transport import NO_RESPONSE
+from adapters.transport import NO_RESPONSE, is_web_page
 from adapters.youtube import limits
 from adapters.youtube.checkpoint import Checkpoint
-from adapters.youtube.errors import build_unclear_error, find_row, translate_error
+from adapters.youtube.errors import build_unclear_error, find_row, parse_reason, translate_error
 from adapters.youtube.wire import Video
 
 GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
@@ -90,7 +90,7 @@ def _parse_incomplete(response: Response, state: Checkpoint, api: str) -> Upload
     """Parse a 308. Without Range nothing is stored; with Location the upload continues there."""
     stored = response.headers.get("Range")
     match = _RANGE.fullmatch(stored.strip()) if stored is not None else None
-    if stored is not None and match is None:
+    if is_web_page(response) or (stored is not None and match is None):
         return Unreadable(status=response.status)
     location = response.headers.get("Location")
     session = trust_location(location, api) if location else state.session or ""
@@ -143,12 +143,14 @@ def advance(state: Checkpoint, request: Callable[[], UploadResponse], *, probing
 
 
 def ends_session(response: Response) -> bool:
-    """Return True if a probe's response ends the session without a video.
+    """Return True if a probe's response, in Google's envelope, ends the session without a video.
 
     A spent quota is included because a session repeats its last response: it would report the quota forever.
     """
     row = find_row(response)
-    return not _is_server_error(response) and (row is None or row.of_insert or row.code in _QUOTA_CODES)
+    if parse_reason(response) is None or _is_server_error(response):
+        return False
+    return row is None or row.of_insert or row.code in _QUOTA_CODES
 
 
 def _is_server_error(response: Response) -> bool:
