@@ -262,13 +262,21 @@ class Capabilities:
     """How long after arming (or after ``prepare`` began) the pipeline waits for an unfinished publish."""
     rates: tuple[Rate, ...] = ()
     keeps: tuple[str, ...] = ()
-    """Checkpoint keys that survive a person's "publish again", so that the platform recognises a repetition."""
+    """Checkpoint keys that survive a person's "publish again", so that the platform recognises a repetition.
+
+    Where there are any, the checkpoint has the key ``armed_before`` from then on.
+    """
     daily_posts: int | None = None
     """Posts that the platform allows per rolling 24 h; None: no known limit."""
     daily_per: DailyPer = "account"
     """Whose posts ``daily_posts`` counts."""
     music_link_example: str = ""
     """A link that ``ResolvesMusic.music_link`` accepts, for the error text about one that it does not."""
+
+    def keep_for_repetition(self, checkpoint: CheckpointData) -> CheckpointData:
+        """Return what survives "publish again", with ``armed_before``; empty where nothing does."""
+        kept = {name: checkpoint[name] for name in self.keeps if name in checkpoint}
+        return {**kept, "armed_before": True} if kept else {}
 
 
 # --- the platform's section of a request -----------------------------------------------------------------------------

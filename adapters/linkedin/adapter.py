@@ -89,7 +89,8 @@ class LinkedIn(OAuthMixin):
         if choose_next_step(draft, state)[0] is not Step.DONE:
             raise Unavailable("The post is not prepared.", code="not_prepared")
         response = self._build_client(account).create_post(build_post(draft, account.remote_id, state.urns))
-        return interpret_created_post(response, self._settings.hosts["www"])
+        is_readable = account.connection == "organization"
+        return interpret_created_post(response, state, self._settings.hosts["www"], is_readable=is_readable)
 
     def look(
         self,
@@ -101,7 +102,7 @@ class LinkedIn(OAuthMixin):
     ) -> LookResult:
         """Return the state of the publish. Before arming, Ready means that ``prepare`` has a next request.
 
-        After arming, an organization's posts are searched; a member's cannot be listed.
+        After arming, an organization's posts are read and searched; a member's can be neither.
         """
         state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
         if armed_at is None:

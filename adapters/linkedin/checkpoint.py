@@ -53,6 +53,10 @@ class Checkpoint(BaseCheckpoint):
     media: tuple[FileUpload, ...] = ()
     unreadable: bool = False
     """Whether the token may not read the status of media: the post is then created at once."""
+    armed_before: bool = False
+    """An earlier attempt of this delivery was armed, and a person decided to publish again with the same files."""
+    duplicate: str = ""
+    """The URN of the live post that LinkedIn says this one duplicates."""
     polls: int = 0
     restarts: int = 0
 

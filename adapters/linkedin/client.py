@@ -101,6 +101,15 @@ class Client:
         """Create a post: the one visible call. A success has no body; the header ``x-restli-id`` holds the URN."""
         return self._call("POST", "posts", phase=Phase.FINALIZE, json=body)
 
+    def read_post(self, urn: str) -> Post | None:
+        """Read an organization's post; None when LinkedIn does not find it."""
+        try:
+            return self._request("GET", f"posts/{quote(urn, safe='')}", Post, phase=Phase.LOOK)
+        except AdapterError as error:
+            if error.code == GONE:
+                return None
+            raise
+
     def list_posts(self, author: str) -> Sequence[Post]:
         """List an organization's posts, the last changed first; a member's cannot be listed."""
         params = {"q": "author", "author": author, "count": str(limits.LISTED), "sortBy": "LAST_MODIFIED"}

@@ -102,18 +102,24 @@ def _build_failed_error(reason: str) -> Rejected:
 # --- posts -----------------------------------------------------------------------------------------------------------
 
 
-def interpret_created_post(response: Response, www: str) -> Published:
+def interpret_created_post(
+    response: Response, state: Checkpoint, www: str, *, is_readable: bool
+) -> Published | Pending:
     """Return the post that the response of ``POST /rest/posts`` confirms.
 
-    A duplicate that LinkedIn names is live: only a person's "publish again" sends the same text and media twice.
-    Raises OutcomeUnknown for a success without the post's URN: such posts were seen not to appear.
+    The duplicate that a refusal names counts only if this delivery was armed before, and where posts are readable only
+    once ``look`` has read it: such URNs were seen to lead nowhere, a new one per try (ComposioHQ/composio#2710).
+    Raises OutcomeUnknown for other duplicates, and for a success without the post's URN: such posts were seen not to
+    appear.
     """
     duplicate = find_duplicate(response)
-    if duplicate:
-        return Published(remote_id=duplicate, url=build_url(duplicate, www), notes={"duplicate": True})
+    if duplicate and state.armed_before:
+        if is_readable:
+            return Pending(checkpoint=state.replace(duplicate=duplicate).to_dict())
+        return _build_duplicate(duplicate, www)
     if duplicate is not None:
         raise OutcomeUnknown(
-            "LinkedIn calls this a duplicate of a post that it does not name.",
+            "LinkedIn calls this a duplicate, which does not prove that the post is live.",
             platform_code=DUPLICATE,
             http_status=response.status,
         )
@@ -125,6 +131,10 @@ def interpret_created_post(response: Response, www: str) -> Published:
     return Published(remote_id=urn, url=build_url(urn, www))
 
 
+def _build_duplicate(urn: str, www: str) -> Published:
+    return Published(remote_id=urn, url=build_url(urn, www), notes={"duplicate": True})
+
+
 def build_url(urn: str, www: str) -> str:
     """Return the public address of a post."""
     return f"{www}/feed/update/{urn}/"
@@ -133,11 +143,15 @@ def build_url(urn: str, www: str) -> str:
 def find_post(
     client: Client, author: str, draft: Draft, state: Checkpoint, taken: Container[str], www: str
 ) -> LookResult:
-    """Return the state of the organization's only listed post with exactly our media.
+    """Return the duplicate that LinkedIn has named, once read, or the organization's only listed post with our media.
 
     Only our posts have these media URNs; the text distinguishes two posts of the same media. A post that is not listed
     proves nothing.
     """
+    if state.duplicate and state.duplicate not in taken:
+        named = _read_duplicate(client, draft, state, www)
+        if named is not None:
+            return named
     if not any(state.urns):
         return CannotTell(reason="No media are known by which the post could be recognised")
     try:
@@ -148,10 +162,28 @@ def find_post(
         return CannotTell(reason=f"The organization's posts cannot be listed: {error.message}")
     ours = [post for post in posts if post.id not in taken and _get_urns(post) == frozenset(state.urns)]
     if len(ours) > 1:
-        ours = [post for post in ours if post.commentary.split() == escape_little_text(draft.caption).split()]
+        ours = [post for post in ours if _has_same_text(post, draft)]
     if len(ours) != 1:
         return CannotTell(reason=f"LinkedIn lists {len(ours)} posts that could be this one")
     return _interpret_post(ours[0], state, www)
+
+
+def _read_duplicate(client: Client, draft: Draft, state: Checkpoint, www: str) -> LookResult | None:
+    """Return the state of the duplicate if it has our text or media; None if it is not found or another post."""
+    try:
+        post = client.read_post(state.duplicate)
+    except NeedsPerson as error:
+        if error.code != DENIED:
+            raise
+        return _build_duplicate(state.duplicate, www)  # reading is not allowed: the delivery was armed before
+    if post is None or not (_has_same_text(post, draft) or _get_urns(post) == frozenset(state.urns)):
+        return None
+    result = _interpret_post(post, state, www)
+    return _build_duplicate(post.id, www) if isinstance(result, Published) else result
+
+
+def _has_same_text(post: Post, draft: Draft) -> bool:
+    return post.commentary.split() == escape_little_text(draft.caption).split()
 
 
 def _get_urns(post: Post) -> frozenset[str]:

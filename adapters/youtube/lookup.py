@@ -6,6 +6,7 @@ import time
 import unicodedata
 from collections.abc import Container, Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from adapters.contract import Absent, CannotTell, Draft, Ended, LookResult, Pending, Published
@@ -19,6 +20,7 @@ from adapters.youtube.errors import (
     PROCESSING_FAILURES,
     REJECTIONS,
     find_row,
+    parse_reason,
     translate_error,
     translate_failure,
 )
@@ -49,7 +51,8 @@ def probe_session(client: Client, draft: Draft, state: Checkpoint, armed_at: dat
             row = find_row(response)
             if row is not None and row.of_insert:  # the final outcome of this upload
                 return Ended(error=translate_error(response, Phase.LOOK))
-            if not ends_session(response):
+            is_bare = parse_reason(response) is None and response.status < HTTPStatus.INTERNAL_SERVER_ERROR
+            if not is_bare and not ends_session(response):  # the listing proves no absence, and may be asked
                 raise translate_error(response, Phase.LOOK)
     return None
 

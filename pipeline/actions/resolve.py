@@ -112,8 +112,7 @@ def _seal_kept_keys(context: Context, delivery: UUID, found: ResolvableDelivery)
     adapter = context.adapters.get(found.platform)
     if adapter is None or found.checkpoint is None:
         return None
-    old = context.vault.open(found.checkpoint, delivery)
-    kept = {name: old[name] for name in adapter.capabilities.keeps if name in old}
+    kept = adapter.capabilities.keep_for_repetition(context.vault.open(found.checkpoint, delivery))
     return context.vault.seal(kept, delivery) if kept else None
 
 

@@ -16,7 +16,7 @@ from adapters.instagram.errors import TABLE as INSTAGRAM
 from adapters.linkedin.errors import TABLE as LINKEDIN
 from adapters.pinterest.errors import TABLE as PINTEREST
 from adapters.pinterest.errors import WORDS
-from adapters.tiktok.errors import BUSINESS, CREATOR, UPLOAD
+from adapters.tiktok.errors import BUSINESS, CREATOR
 from adapters.youtube.errors import REASONS
 from tests.adapters.conformance.canned_server import CannedResponse
 
@@ -72,11 +72,6 @@ def _list_creator_rows() -> Iterator[ErrorCase]:
         yield code, _tiktok_error(code), UNKNOWN if case.ambiguous else case.error
 
 
-def _list_upload_rows() -> Iterator[ErrorCase]:
-    for status, case in UPLOAD.items():
-        yield str(status), CannedResponse(status=status), case.error
-
-
 def _list_business_rows() -> Iterator[ErrorCase]:
     for code, case in BUSINESS.items():
         yield str(code), _business_error(code), UNKNOWN if case.ambiguous else case.error
@@ -89,7 +84,8 @@ def _list_youtube_rows() -> Iterator[ErrorCase]:
 
 def _list_pinterest_rows() -> Iterator[ErrorCase]:
     for (status, code), row in PINTEREST.items():
-        yield f"{status}/{code}", _pinterest_error(status, code if code is not None else 987654), row.error
+        response = _pinterest_error(status, code if code is not None else 987654)
+        yield f"{status}/{code}", response, UNKNOWN if row.ambiguous else row.error
     for (status, words), row in WORDS.items():
         yield f"{status} {words}", _pinterest_error(status, 1, f"So: {words}."), row.error
 
@@ -105,7 +101,6 @@ def _list_linkedin_rows() -> Iterator[ErrorCase]:
 
 TABLE_CASES: Mapping[str, Callable[[], Iterator[ErrorCase]]] = {
     "tiktok creator photos, public": _list_creator_rows,
-    "tiktok creator video": _list_upload_rows,
     "tiktok business video": _list_business_rows,
     "instagram image": lambda: _list_graph_rows(INSTAGRAM),
     "facebook feed post": lambda: _list_graph_rows(FACEBOOK),

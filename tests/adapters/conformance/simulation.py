@@ -313,8 +313,7 @@ class DeliverySimulation:
 
     def resolve_publish_again(self) -> None:
         """Apply a person's decision "publish again"; the checkpoint keeps only what the adapter ``keeps``."""
-        kept = self.make_worker()[0].capabilities.keeps
-        self.checkpoint = {name: value for name, value in self.stored_checkpoint.items() if name in kept}
+        self.checkpoint = self.make_worker()[0].capabilities.keep_for_repetition(self.stored_checkpoint)
         self.state, self.armed_at, self.looks = State.RETRYING, None, 0
 
     def _apply_error(self, error: Exception, verdict: Verdict) -> None:

@@ -15,7 +15,6 @@ from adapters.errors import (
     PermissionMissing,
     RateLimited,
     Rejected,
-    Retryable,
     Unavailable,
 )
 from adapters.graph_api import BASE_TABLE
@@ -234,12 +233,13 @@ def test_the_daily_limit_is_asked_again_hourly(server: ScriptedServer, instagram
     assert caught.value.retry_after == timedelta(hours=1)
 
 
-@pytest.mark.parametrize(("status", "expected"), [(429, RateLimited), (401, CredentialsExpired)])
-def test_a_bare_429_or_401_is_a_refusal(
-    server: ScriptedServer, instagram: Instagram, status: int, expected: type[Retryable]
+@pytest.mark.parametrize("status", [429, 401, 400, 403, 404])
+@pytest.mark.parametrize("body", ["", "{}", "<html>", '{"error":{}}'])
+def test_a_bare_status_is_no_refusal(
+    server: ScriptedServer, instagram: Instagram, status: int, body: str
 ) -> None:
-    server.enqueue(Reply(status=status, body=""))
-    with pytest.raises(expected):
+    server.enqueue(Reply(status=status, body=body))
+    with pytest.raises(OutcomeUnknown):
         instagram.finalize(photo_post(), account(), READY)
 
 

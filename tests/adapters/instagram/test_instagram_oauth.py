@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.contract import Credentials
-from adapters.errors import AdapterError, CredentialsRevoked, RateLimited, Rejected, Unavailable
+from adapters.errors import AdapterError, CredentialsRevoked, Rejected, Unavailable
 from adapters.http import HttpClient
 from adapters.instagram import Instagram
 from tests.adapters.instagram.drafts import IG, REFRESHED, SECRET, TOKEN, account, build_settings
@@ -87,7 +87,7 @@ def test_a_code_becomes_a_token_of_sixty_days(
         (Reply(status=500, body=""), Unavailable),
         (Reply(body="{}"), Unavailable),
         (Reply(body="<html>"), Unavailable),
-        (Reply(status=429, body=""), RateLimited),
+        (Reply(status=429, body=""), Unavailable),
         (Reply(drop=True), Unavailable),
     ],
 )

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from adapters.contract import Adapter, Credentials
-from adapters.errors import AdapterError, CredentialsRevoked, RateLimited, Rejected, Unavailable
+from adapters.errors import AdapterError, CredentialsRevoked, Rejected, Unavailable
 from adapters.http import HttpClient
 from adapters.linkedin import LinkedIn
 from adapters.linkedin.checkpoint import Checkpoint, FileUpload
@@ -106,9 +106,9 @@ def build_oauth_error(word: str, status: int = 400) -> Reply:
         (build_oauth_error("invalid_grant"), CredentialsRevoked, "reconnect_required"),
         (build_oauth_error("invalid_request"), Rejected, "invalid_request"),
         (build_oauth_error("invalid_client", 401), Rejected, "app_refused"),
-        (build_oauth_error("something_new"), Unavailable, "platform_unavailable"),
+        (build_oauth_error("something_new"), AdapterError, "platform_error"),
         (build_oauth_error("invalid_grant", 500), Unavailable, "platform_unavailable"),
-        (Reply(status=429, body=""), RateLimited, "rate_limited"),
+        (Reply(status=429, body=""), Unavailable, "platform_unavailable"),
         (Reply(status=503, body="<html>"), Unavailable, "platform_unavailable"),
         (Reply(body="{}"), Unavailable, "platform_unavailable"),
         (DROP, Unavailable, "platform_unavailable"),

@@ -153,19 +153,6 @@ def test_anything_unclear_is_unknown(server: ScriptedServer, linkedin: LinkedIn,
         linkedin.finalize(m.build_draft(), ORG, CHECKPOINT)
 
 
-def test_a_named_duplicate_is_live(server: ScriptedServer, linkedin: LinkedIn) -> None:
-    server.enqueue(DROP, Reply(status=422, body=m.DUPLICATE))
-    with pytest.raises(OutcomeUnknown):
-        linkedin.finalize(m.build_draft(), MEMBER, CHECKPOINT)
-    again = linkedin.finalize(m.build_draft(), MEMBER, CHECKPOINT)
-    assert again == Published(
-        remote_id="urn:li:share:6789",
-        url=f"{server.url}/www/feed/update/urn:li:share:6789/",
-        notes={"duplicate": True},
-    )
-    assert server.requests[0].body == server.requests[1].body, "the same text and the same media"
-
-
 def test_media_not_ready_are_tried_again_soon_and_a_spent_day_tomorrow(
     server: ScriptedServer, linkedin: LinkedIn
 ) -> None:
@@ -181,7 +168,8 @@ def test_media_not_ready_are_tried_again_soon_and_a_spent_day_tomorrow(
 
 
 def test_linkedins_own_word_on_waiting_wins(server: ScriptedServer, linkedin: LinkedIn) -> None:
-    server.enqueue(Reply(status=429, body="{}", headers={"Retry-After": "90"}))
+    body = m.build_error(429, "TOO_MANY_REQUESTS").body
+    server.enqueue(Reply(status=429, body=body, headers={"Retry-After": "90"}))
     with pytest.raises(RateLimited) as raised:
         linkedin.finalize(m.build_draft(), ORG, CHECKPOINT)
     assert raised.value.retry_after == timedelta(seconds=90)

@@ -215,7 +215,7 @@ def test_a_close_that_failed_otherwise_is_said_as_it_is(
 
 @pytest.mark.parametrize(
     "told",
-    [m.build_error(400, "EXPIRED_UPLOAD_URL"), Reply(status=403, body=""), Reply(status=410, body="<html>")],
+    [m.build_error(400, "EXPIRED_UPLOAD_URL"), Reply(status=403, body=""), Reply(status=401, body="")],
 )
 def test_a_dead_address_is_asked_for_anew(server: ScriptedServer, linkedin: LinkedIn, told: Reply) -> None:
     server.enqueue(m.image_started(1), told, m.image_started(2), TAKEN_IN, AVAILABLE)
@@ -256,8 +256,9 @@ def test_nothing_is_begun_anew_for_ever(server: ScriptedServer, linkedin: Linked
         (DROP, Unavailable),
         (Reply(status=500, body=""), Unavailable),
         (Reply(status=302, body=""), Unavailable),
-        (Reply(status=401, body=""), CredentialsExpired),
-        (Reply(status=429, body=""), RateLimited),
+        (Reply(status=401, body="<html>"), Unavailable),
+        (Reply(status=429, body=""), Unavailable),
+        (m.build_error(401, "EXPIRED_ACCESS_TOKEN"), CredentialsExpired),
     ],
 )
 def test_an_upload_that_failed_in_passing_goes_to_the_same_address_again(
@@ -353,7 +354,9 @@ def test_media_that_are_not_found_are_waited_for_then_sent_anew(
         (Reply(status=500), Unavailable),
         (Reply(body="[]"), Unavailable),
         (Reply(body='{"status":"DANCING"}'), Unavailable),
-        (m.build_error(400, "SOMETHING_NEW"), Unavailable),
+        (m.build_error(400, "SOMETHING_NEW"), AdapterError),
+        (Reply(status=400, body="{}"), Unavailable),
+        (Reply(status=401, body="<html>"), Unavailable),
         (m.build_error(401, "INVALID_ACCESS_TOKEN"), CredentialsExpired),
         (m.build_error(401, "REVOKED_ACCESS_TOKEN"), CredentialsRevoked),
         (m.build_error(429, "TOO_MANY_REQUESTS"), RateLimited),

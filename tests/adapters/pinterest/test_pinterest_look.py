@@ -104,6 +104,9 @@ def test_pages_are_read_to_a_limit_and_the_same_pin_counts_once(
         (Reply(status=429, body=m.build_error(8, "…")), RateLimited),
         (Reply(status=401, body=m.build_error(2, "…")), CredentialsExpired),
         (Reply(body="[]"), Unavailable),
+        (Reply(body="{}"), Unavailable),
+        (Reply(status=401, body="<html>"), Unavailable),
+        (Reply(status=403), Unavailable),
     ],
 )
 def test_a_look_that_could_not_be_made_says_so(
@@ -115,7 +118,7 @@ def test_a_look_that_could_not_be_made_says_so(
 
 
 @pytest.mark.parametrize(
-    "told", [Reply(status=404, body=m.build_error(40, "Board not found.")), Reply(status=403)]
+    "told", [Reply(status=s, body=m.build_error(c, "…")) for s, c in ((404, 40), (403, 29))]
 )
 def test_a_board_that_cannot_be_read_proves_nothing(
     server: ScriptedServer, pinterest: Pinterest, told: Reply

@@ -316,11 +316,8 @@ REFUSALS = [
         PermissionMissing,
         "permission_missing",
     ),
-    (401, "<html>", CredentialsExpired, "credentials_expired"),
     (403, m.build_error(29, "You are not permitted to access that resource."), Rejected, "not_permitted"),
-    (403, m.build_error(7, "…"), Rejected, "not_permitted"),
     (404, m.build_error(40, "Board not found."), Rejected, "board_not_found"),
-    (404, m.build_error(50, "Not found."), Rejected, "not_found"),
     (429, m.build_error(8, "This request exceeded a rate limit."), RateLimited, "rate_limited"),
     (
         429,
@@ -362,12 +359,35 @@ def test_how_long_a_busy_pinterest_asks_to_wait(
     assert raised.value.retry_after == timedelta(seconds=seconds)
 
 
+UNLISTED = [
+    (400, 987654, Rejected),
+    (401, 7, CredentialsExpired),
+    (403, 7, Rejected),
+    (404, 50, Rejected),
+    (409, 9, AdapterError),
+    (418, 99, AdapterError),
+    (429, 7, RateLimited),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "error"), UNLISTED)
+def test_an_unlisted_code_is_unknown_at_the_visible_call_only(
+    server: ScriptedServer, pinterest: Pinterest, status: int, code: int, error: type[AdapterError]
+) -> None:
+    server.enqueue(*[Reply(status=status, body=m.build_error(code, "…"))] * 2)
+    with pytest.raises(OutcomeUnknown):
+        pinterest.finalize(m.post(), ACCOUNT, {})
+    with pytest.raises(error):
+        pinterest.prepare(m.post(m.video()), ACCOUNT, {})
+
+
 UNCLEAR = [
     DROP,
     Reply(status=500, body=m.build_error(0, "…")),
     Reply(status=503, body="<html>"),
-    Reply(status=409, body=m.build_error(9, "…")),
-    Reply(status=418, body=m.build_error(99, "…")),
+    Reply(status=401, body="<html>"),
+    Reply(status=400, body="{}"),
+    Reply(status=403, body='{"code":29}'),
     Reply(status=302, body=""),
     Reply(status=201, body="{}"),
     Reply(status=201, body="not json"),

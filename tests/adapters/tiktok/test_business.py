@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from adapters.contract import CannotTell, Draft, Ended, LookResult, Pending, Published, Ready
-from adapters.errors import CredentialsExpired, OutcomeUnknown, RateLimited, Rejected, Unavailable
+from adapters.errors import (
+    AdapterError,
+    CredentialsExpired,
+    OutcomeUnknown,
+    RateLimited,
+    Rejected,
+    Unavailable,
+)
 from adapters.http import HttpClient
 from adapters.tiktok import TikTok
 from tests.adapters.drafts import ARMED, through_json
@@ -122,10 +129,13 @@ def test_finalize_without_prepare_sends_nothing(scripted: ScriptedServer, tiktok
         (Reply('{"code":0,"message":"OK"}'), OutcomeUnknown),
         (Reply(examples.business_error(20001)), OutcomeUnknown),
         (Reply(examples.business_error(49999)), OutcomeUnknown),
-        (Reply("no such path", status=404), Rejected),
-        (Reply("no such method", status=405), Rejected),
-        (Reply("slow down", status=429), RateLimited),
-        (Reply("who are you", status=401), CredentialsExpired),
+        (Reply("no such path", status=404), OutcomeUnknown),
+        (Reply("no such method", status=405), OutcomeUnknown),
+        (Reply("slow down", status=429), OutcomeUnknown),
+        (Reply("who are you", status=401), OutcomeUnknown),
+        (Reply("{}", status=400), OutcomeUnknown),
+        (Reply(examples.business_error(40100)), RateLimited),
+        (Reply(examples.business_error(40105)), CredentialsExpired),
         (Reply(examples.business_error(40002, "spam_risk_too_many_posts")), RateLimited),
         (Reply(examples.business_error(40002, "x url_ownership_unverified x")), Rejected),
     ],
@@ -201,7 +211,7 @@ def test_failed_is_final_though_the_envelope_is_fine(server: ScriptedServer, tik
         (DROP, Unavailable),
         (Reply("oops", status=500), Unavailable),
         (Reply(examples.business_error(50000)), Unavailable),
-        (Reply(examples.business_error(49999)), Unavailable),
+        (Reply(examples.business_error(49999)), AdapterError),
         (Reply(examples.business_error(40100)), RateLimited),
         (Reply(examples.business_error(40105)), CredentialsExpired),
     ],

@@ -12,11 +12,11 @@ import pytest
 
 from adapters.contract import Absent, CannotTell, Draft, Ended, LookResult, Pending, Published, Ready
 from adapters.errors import (
+    AdapterError,
     CredentialsExpired,
     CredentialsRevoked,
     RateLimited,
     Rejected,
-    Retryable,
     Unavailable,
 )
 from adapters.http import HttpClient
@@ -164,13 +164,13 @@ def test_an_id_tiktok_does_not_know_proves_nothing(server: ScriptedServer, tikto
         (DROP, Unavailable),
         (Reply("oops", status=500), Unavailable),
         (Reply(examples.error("internal_error"), status=500), Unavailable),
-        (Reply(examples.error("something_new"), status=400), Unavailable),
+        (Reply(examples.error("something_new"), status=400), AdapterError),
         (Reply(examples.error("rate_limit_exceeded"), status=429), RateLimited),
         (Reply(examples.error("access_token_invalid"), status=401), CredentialsExpired),
     ],
 )
 def test_a_look_that_fails_says_nothing_about_the_post(
-    server: ScriptedServer, tiktok: Make, reply: Reply, error: type[Retryable]
+    server: ScriptedServer, tiktok: Make, reply: Reply, error: type[AdapterError]
 ) -> None:
     server.on("POST", STATUS, reply)
     with pytest.raises(error):

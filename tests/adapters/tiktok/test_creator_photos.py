@@ -98,8 +98,10 @@ def test_finalize_without_prepare_sends_nothing(scripted: ScriptedServer, tiktok
         (Reply(examples.error("something_new"), status=400), OutcomeUnknown),
         (Reply(examples.error("something_new")), OutcomeUnknown),
         (Reply(examples.error("rate_limit_exceeded"), status=429), RateLimited),
-        (Reply("slow down", status=429), RateLimited),
-        (Reply("who are you", status=401), CredentialsExpired),
+        (Reply("slow down", status=429), OutcomeUnknown),
+        (Reply("who are you", status=401), OutcomeUnknown),
+        (Reply("{}", status=403), OutcomeUnknown),
+        (Reply(examples.error("access_token_invalid"), status=401), CredentialsExpired),
         (Reply(examples.error("url_ownership_unverified"), status=403), Rejected),
     ],
 )

@@ -12,7 +12,14 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.contract import Credentials, RemoteAccount
-from adapters.errors import CredentialsRevoked, PermissionMissing, RateLimited, Rejected, Unavailable
+from adapters.errors import (
+    AdapterError,
+    CredentialsRevoked,
+    PermissionMissing,
+    RateLimited,
+    Rejected,
+    Unavailable,
+)
 from adapters.tiktok import TikTok
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 from tests.adapters.tiktok import examples
@@ -97,8 +104,8 @@ def test_creator_refresh_that_repeats_nothing_keeps_what_was(server: ScriptedSer
         (Reply(examples.OAUTH_ERROR % "server_error", status=500), Unavailable),
         (Reply(examples.OAUTH_ERROR % "temporarily_unavailable", status=503), Unavailable),
         (Reply(examples.OAUTH_ERROR % "rate_limit_exceeded", status=429), RateLimited),
-        (Reply("slow", status=429), RateLimited),
-        (Reply(examples.OAUTH_ERROR % "something_new", status=400), Unavailable),
+        (Reply("slow", status=429), Unavailable),
+        (Reply(examples.OAUTH_ERROR % "something_new", status=400), AdapterError),
         (Reply("<html>", status=502), Unavailable),
         (DROP, Unavailable),
     ],
@@ -177,7 +184,7 @@ def test_business_refresh(server: ScriptedServer, tiktok: Make) -> None:
         (Reply(examples.business_error(40105)), CredentialsRevoked),
         (Reply(examples.business_error(40002)), CredentialsRevoked),
         (Reply(examples.business_error(40113)), Rejected),
-        (Reply("", status=404), Rejected),
+        (Reply("", status=404), Unavailable),
         (Reply(examples.business_error(40100)), RateLimited),
         (Reply(examples.business_error(50000)), Unavailable),
         (DROP, Unavailable),
@@ -196,7 +203,7 @@ def test_business_refresh_refused(
     [
         (Reply('{"code":0,"message":"OK","data":{"username":"casa","display_name":"Casa"}}'), "casa"),
         (Reply(examples.business_error(40001)), ""),
-        (Reply("", status=404), ""),
+        (Reply(examples.business_error(40002)), ""),
     ],
 )
 def test_business_discover(server: ScriptedServer, tiktok: Make, profile: Reply, username: str) -> None:

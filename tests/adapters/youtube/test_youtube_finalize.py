@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.contract import Absent, Pending, Published
-from adapters.errors import AdapterError, CredentialsExpired, OutcomeUnknown, RateLimited, Unavailable
+from adapters.errors import CredentialsExpired, OutcomeUnknown, Unavailable
 from adapters.http import HttpClient
 from adapters.youtube import YouTube
 from adapters.youtube.errors import REASONS
@@ -87,12 +87,11 @@ def test_whatever_is_unclear_is_unknown(server: ScriptedServer, youtube: Make, r
         youtube().finalize(video(bytes=BIG), account(), ready(server))
 
 
-@pytest.mark.parametrize(("status", "error"), [(401, CredentialsExpired), (429, RateLimited)])
-def test_401_and_429_are_refusals(
-    server: ScriptedServer, youtube: Make, status: int, error: type[AdapterError]
-) -> None:
-    server.on("PUT", UPLOAD, Reply(status=status))
-    with pytest.raises(error):
+@pytest.mark.parametrize("status", [400, 401, 403, 429])
+@pytest.mark.parametrize("body", ["", "{}", "<html>", '{"error":{}}'])
+def test_a_bare_status_is_no_refusal(server: ScriptedServer, youtube: Make, status: int, body: str) -> None:
+    server.on("PUT", UPLOAD, Reply(body, status=status))
+    with pytest.raises(OutcomeUnknown):
         youtube().finalize(video(bytes=BIG), account(), ready(server))
 
 

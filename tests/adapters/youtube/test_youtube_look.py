@@ -219,8 +219,8 @@ def test_the_repeated_refusal_of_an_insert_is_its_end(
         (DROP, Unavailable),
         (Reply(status=500), Unavailable),
         (Reply(examples.error(503, "backendError"), status=503), Unavailable),
-        (Reply(status=401), CredentialsExpired),
-        (Reply(status=429), RateLimited),
+        (Reply(status=503), Unavailable),
+        (Reply(examples.error(401, "authError"), status=401), CredentialsExpired),
         (Reply(examples.error(403, "userRateLimitExceeded"), status=403), RateLimited),
         (Reply(examples.error(403, "insufficientPermissions"), status=403), PermissionMissing),
     ],
@@ -252,6 +252,7 @@ def listing(server: ScriptedServer, *items: dict[str, Any], gone: Reply | None =
         Reply(examples.error(403, "quotaExceeded"), status=403),
         Reply(examples.error(400, "uploadLimitExceeded"), status=400),
         Reply(status=400),
+        Reply("<html>", status=401),
         Reply("?", status=200),
     ],
 )

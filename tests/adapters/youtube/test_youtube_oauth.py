@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.contract import Credentials
-from adapters.errors import AdapterError, CredentialsRevoked, PermissionMissing, RateLimited, Unavailable
+from adapters.errors import AdapterError, CredentialsRevoked, PermissionMissing, Unavailable
 from adapters.youtube import YouTube
 from adapters.youtube.errors import OAUTH
 from adapters.youtube.oauth import SCOPES
@@ -107,7 +107,7 @@ def test_every_listed_token_error_has_its_class(server: ScriptedServer, youtube:
         (Reply("<html>", status=502), Unavailable),
         (Reply('{"error":"unheard_of"}', status=503), Unavailable),
         (Reply('{"error":"unheard_of"}', status=400), AdapterError),
-        (Reply(status=429), RateLimited),
+        (Reply(status=429), Unavailable),
         (Reply("{}"), Unavailable),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from adapters.contract import Pending, Ready
-from adapters.errors import AdapterError, CredentialsExpired, RateLimited, Rejected, Unavailable, Unsupported
+from adapters.errors import AdapterError, CredentialsExpired, Rejected, Unavailable, Unsupported
 from adapters.youtube import YouTube
 from adapters.youtube.errors import REASONS
 from adapters.youtube.limits import CHUNK, CUTS, QUANTUM, RESTARTS
@@ -305,7 +305,7 @@ def test_a_session_that_ended_in_bad_metadata_is_a_refusal(server: ScriptedServe
 
 @pytest.mark.parametrize("unsure", [False, True])
 def test_a_stale_token_keeps_the_session(server: ScriptedServer, youtube: Make, *, unsure: bool) -> None:
-    server.on("PUT", UPLOAD, Reply(status=401))
+    server.on("PUT", UPLOAD, Reply(examples.error(401, "authError"), status=401))
     with pytest.raises(CredentialsExpired):
         youtube().prepare(video(bytes=BIG), account(), begun(server, unsure=unsure))
 
@@ -345,9 +345,9 @@ def test_silence_at_the_start_is_unavailable(server: ScriptedServer, youtube: Ma
         youtube().prepare(video(bytes=BIG), account(), {})
 
 
-def test_a_bare_429_asks_to_wait(server: ScriptedServer, youtube: Make) -> None:
+def test_a_bare_429_is_unclear_and_asks_to_wait(server: ScriptedServer, youtube: Make) -> None:
     server.on("POST", UPLOAD, Reply(status=429, headers={"Retry-After": "90"}))
-    with pytest.raises(RateLimited) as refusal:
+    with pytest.raises(Unavailable) as refusal:
         youtube().prepare(video(bytes=BIG), account(), {})
     assert refusal.value.retry_after == timedelta(seconds=90)
 

@@ -40,7 +40,7 @@ from adapters.oauth import TokenResponse, build_code_form, build_credentials
 from adapters.transport import Model, Request, bearer_header, parse_response, send
 from adapters.upload_source import get_size, open_body
 from tests.adapters.example.mammoth import limits
-from tests.adapters.example.mammoth.errors import SERVICE, of_answer
+from tests.adapters.example.mammoth.errors import SERVICE, translate_error
 from tests.adapters.example.mammoth.live_checks import LIVE_CHECKS
 from tests.adapters.example.mammoth.options import MammothOptions
 from tests.adapters.example.mammoth.problems import problems
@@ -181,4 +181,6 @@ class Mammoth:
         token = {} if grant is None else bearer_header(grant.access_token.get_secret_value())
         request = Request(method=method, url=self._api + path, headers={**token, **(headers or {})}, **call)
         answer = send(self._client, SERVICE, request, step)
-        return parse_response(answer, model, SERVICE, step, of_answer, (HTTPStatus.OK, HTTPStatus.ACCEPTED))
+        return parse_response(
+            answer, model, SERVICE, step, translate_error, (HTTPStatus.OK, HTTPStatus.ACCEPTED)
+        )

@@ -1,18 +1,21 @@
-"""Mammoth's HTTP statuses and our error classes. A row is a refusal before acting; any other status is unclear."""
+"""Mammoth's errors as our error classes: a JSON object ``error`` with a sentence, and the status as its code.
+
+A row is a refusal before acting; a response without the envelope, or with another status, proves nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import partial
 
-from adapters.error_table import ErrorRow, Phase, build_error, parse_retry_after
-from adapters.error_table import build_unclear_error as unclear_of
+from pydantic import ValidationError
+
+from adapters.error_table import ErrorRow, Phase, Refusal, build_refusal_error, parse_retry_after
 from adapters.errors import AdapterError, CredentialsExpired, PermissionMissing, RateLimited, Rejected
 from adapters.http import Response
+from tests.adapters.example.mammoth.wire import ErrorBody
 
 SERVICE = "Mammoth"
-unclear = partial(unclear_of, SERVICE)
 
 TABLE: Mapping[int, ErrorRow] = {
     401: ErrorRow(
@@ -33,9 +36,17 @@ TABLE: Mapping[int, ErrorRow] = {
 }
 
 
-def of_answer(answer: Response, step: Phase) -> AdapterError:
-    """Return the error for a response that is not a success."""
-    row, code = TABLE.get(answer.status), f"http_{answer.status}"
-    if row is None:
-        return unclear(step, platform_code=code, status=answer.status)
-    return build_error(row, platform_code=code, status=answer.status, retry_after=parse_retry_after(answer))
+def translate_error(response: Response, phase: Phase) -> AdapterError:
+    """Return the error of a response that is not a success."""
+    try:
+        ErrorBody.model_validate_json(response.body)
+        code = f"http_{response.status}"
+    except ValidationError:
+        code = None
+    refusal = Refusal(
+        status=response.status,
+        platform_code=code,
+        row=TABLE.get(response.status),
+        retry_after=parse_retry_after(response),
+    )
+    return build_refusal_error(SERVICE, phase, refusal)

@@ -13,6 +13,12 @@ class Wire(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
+class ErrorBody(Wire):
+    """An error: ``{"error":"a sentence"}``."""
+
+    error: str
+
+
 class Attachment(Wire):
     """An uploaded file and how far its processing is."""
 
