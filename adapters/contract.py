@@ -77,6 +77,12 @@ class Media:
     kind: Literal["image", "video"]
     facts: MediaFacts | None = None
     stream: Callable[[int, int], Iterator[bytes]] | None = field(default=None, repr=False, compare=False)
+    spool: Callable[[int, int], bool] | None = field(default=None, repr=False, compare=False)
+    """``spool(first, length)`` copies that range to local disk, from where ``stream`` then reads exactly that range.
+
+    Returns True if it was copied now, False if it was there already; raises what ``stream`` raises. ``prepare`` calls
+    it for a large part that the visible call will send, so that no slow source can break that call.
+    """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,6 +148,8 @@ class PlatformSettings:
     version: str = ""
     """The vendor's API version where it has one (Graph ``v25.0``, LinkedIn ``202609``)."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    visible_call: timedelta = timedelta(seconds=28)
+    """Longest time that a visible call may take: a worker that is stopped cuts off what takes longer."""
 
 
 # --- problems found before anything is sent --------------------------------------------------------------------------

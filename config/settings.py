@@ -105,6 +105,11 @@ class Settings(Group):
         return Path(self.files.folder) if self.files.folder else self.folder / "files"
 
     @property
+    def spool_folder(self) -> Path:
+        """Folder of this machine for parts of media files that a visible call is about to send."""
+        return self.folder / "spool"
+
+    @property
     def mark_folder(self) -> Path:
         """Folder of the epoch file."""
         return Path(self.mark.folder) if self.mark.folder else self.folder / "mark"

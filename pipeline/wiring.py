@@ -13,6 +13,7 @@ from pydantic import BaseModel, SecretStr
 
 from adapters.contract import Platform, PlatformSettings, PostOptions
 from adapters.registry import ADAPTERS
+from config.consistency import SETTLE_TIME
 from config.settings import Settings, settings
 from pipeline.background_dispatch import BackgroundDispatcher
 from pipeline.celery_app import create_celery_app
@@ -91,6 +92,7 @@ def build_platform_settings(s: Settings, platform: Platform) -> PlatformSettings
         app_secret=values["app_secret"],
         version=values.get("version", ""),
         options={name: value for name, value in values.items() if name not in _NOT_OPTIONS},
+        visible_call=timedelta(seconds=s.worker.shutdown) - SETTLE_TIME,
     )
 
 

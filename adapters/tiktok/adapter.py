@@ -87,7 +87,7 @@ class TikTok:
 
     def _build_publisher(self, account: Account) -> CreatorAdapter | BusinessAdapter:
         if _check_connection(account.connection) == "creator":
-            return CreatorAdapter(http=self._http, api=self._hosts["api"])
+            return CreatorAdapter(http=self._http, api=self._hosts["api"], settings=self._settings)
         return BusinessAdapter(
             http=self._http,
             api=self._hosts["business"],

@@ -46,6 +46,8 @@ class Checkpoint(BaseCheckpoint):
     music: ChosenSound | None = None
     charts: tuple[str, ...] = ()
     """Windows of the charts that were read already."""
+    refused_forms: tuple[str, ...] = ()
+    """Forms of chunk plans that TikTok refused for this video at init."""
     detours: int = 0
 
     def drop_dead_upload(self, now: float) -> Checkpoint:

@@ -53,7 +53,9 @@ class CreatorClient:
         """Request a publish id and an upload URL. May be repeated: without bytes nothing is ever published."""
         return self._post("/v2/post/publish/video/init/", body, UploadStarted, Phase.PREPARE)
 
-    def send_chunk(self, draft: Draft, upload: Upload, phase: Phase) -> Response:
+    def send_chunk(
+        self, draft: Draft, upload: Upload, phase: Phase, limit: timedelta = CHUNK_TIME
+    ) -> Response:
         """Send the next chunk; its source is opened first.
 
         Raise what the source raises: Unavailable if it does not respond, Rejected if the file has changed.
@@ -68,7 +70,7 @@ class CreatorClient:
                 "Content-Range": f"bytes {first}-{end - 1}/{upload.plan.size}",
             },
             body=open_body(media, first, end - first),
-            limit=CHUNK_TIME,
+            limit=limit,
         )
         return send(self.http, request, phase)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Container
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from adapters.contract import (
@@ -19,7 +19,9 @@ from adapters.contract import (
     Draft,
     FinalizeResult,
     LookResult,
+    Media,
     Pending,
+    PlatformSettings,
     PrepareResult,
     Ready,
 )
@@ -28,12 +30,13 @@ from adapters.errors import Rejected, Unavailable
 from adapters.http import HttpClient
 from adapters.tiktok import payload
 from adapters.tiktok.checkpoint import Checkpoint, Step, choose_creator_step
-from adapters.tiktok.client import CreatorClient
+from adapters.tiktok.chunk_plans import REFUSED_FORMS, choose_plan
+from adapters.tiktok.client import CHUNK_TIME, CreatorClient
 from adapters.tiktok.creator_info import AllowedSettings
-from adapters.tiktok.errors import translate_upload_error
-from adapters.tiktok.limits import CAPABILITIES
+from adapters.tiktok.errors import CHUNKS_REFUSED, translate_upload_error
+from adapters.tiktok.limits import CAPABILITIES, CHUNK_SMALL
 from adapters.tiktok.lookup import look_creator
-from adapters.tiktok.upload import Upload, UploadPlan
+from adapters.tiktok.upload import Upload
 from adapters.transport import is_web_page
 
 _STORED = (HTTPStatus.CREATED, HTTPStatus.PARTIAL_CONTENT)
@@ -45,6 +48,7 @@ class CreatorAdapter:
 
     http: HttpClient
     api: str
+    settings: PlatformSettings
 
     def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         """Do the next invisible step. A draft for the inbox needs none; its scope is ``video.upload``."""
@@ -56,7 +60,7 @@ class CreatorAdapter:
         if step is Step.WAIT and upload is not None:
             return Pending(checkpoint=checkpoint, wait=upload.time_until_dead(now))
         if step is Step.STATUS and upload is not None:
-            return _read_progress(client, upload, state)
+            return _read_progress(client, draft, upload, state)
         if step is Step.SETTINGS:
             allowed = AllowedSettings.from_wire(client.query_creator_info(), time.time())
             state = state.replace(allowed=allowed)
@@ -65,17 +69,17 @@ class CreatorAdapter:
         if draft.kind != "video":
             return Ready(checkpoint=state.to_dict())
         if step is Step.START and allowed is not None:
-            return _continue(_start_upload(client, draft, allowed, state))
+            return _continue(draft, self._start_upload(client, draft, allowed, state))
         if step is Step.SEND and upload is not None:
             return _send_chunk(client, draft, upload, state)
-        return _continue(state)
+        return _continue(draft, state)
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """Make the visible call: the last chunk of a video, or ``content/init`` for photos."""
         state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
         wait = CAPABILITIES.look_every[0]
         if draft.kind == "video":
-            _send_last_chunk(client, draft, state.upload)
+            _send_last_chunk(client, draft, state.upload, self.settings.visible_call)
             return Pending(checkpoint=checkpoint, wait=wait)
         allowed = None if payload.is_draft(draft) else state.allowed
         if allowed is None and not payload.is_draft(draft):
@@ -95,31 +99,49 @@ class CreatorAdapter:
         state = Checkpoint.model_validate(checkpoint)
         return look_creator(self._build_client(account), draft, account, state, armed_at, taken)
 
+    def _start_upload(
+        self, client: CreatorClient, draft: Draft, allowed: AllowedSettings, state: Checkpoint
+    ) -> Checkpoint:
+        """Request an upload. The refusal of its chunk size is remembered, and the next step requests another plan."""
+        facts = draft.media[0].facts
+        if facts is None or facts.bytes <= 0:
+            raise Unavailable("The size of the video is not known yet.", code="media_unavailable")
+        limit, app = self.settings.visible_call, self.settings.app_id
+        plan = choose_plan(facts.bytes, limit, self.api, app, state.refused_forms)
+        requested_at = time.time()
+        try:
+            started = client.start_upload(payload.build_video_init(draft, allowed, plan))
+        except Rejected as refusal:
+            if refusal.code != CHUNKS_REFUSED:
+                raise
+            REFUSED_FORMS.add(self.api, app, plan.form)
+            return state.replace(refused_forms=(*state.refused_forms, plan.form))
+        return state.replace(upload=Upload.start(started.publish_id, started.upload_url, plan, requested_at))
+
     def _build_client(self, account: Account) -> CreatorClient:
         token = account.credentials.access_token.get_secret_value()
         return CreatorClient(http=self.http, api=self.api, token=token)
 
 
-def _continue(state: Checkpoint) -> PrepareResult:
-    """Return Ready if only the last chunk is missing and the account's settings are fresh, else Pending."""
+def _continue(draft: Draft, state: Checkpoint) -> PrepareResult:
+    """Return Ready if only the last chunk is missing, on disk if it is large, and the settings are fresh."""
     is_ready = (
         state.upload is not None
         and state.upload.is_last_chunk
         and state.allowed is not None
         and state.allowed.is_fresh(time.time())
     )
-    return Ready(checkpoint=state.to_dict()) if is_ready else Pending(checkpoint=state.to_dict())
+    if not is_ready or (state.upload is not None and _spool_last_chunk(draft.media[0], state.upload)):
+        return Pending(checkpoint=state.to_dict())
+    return Ready(checkpoint=state.to_dict())
 
 
-def _start_upload(
-    client: CreatorClient, draft: Draft, allowed: AllowedSettings, state: Checkpoint
-) -> Checkpoint:
-    facts = draft.media[0].facts
-    if facts is None or facts.bytes <= 0:
-        raise Unavailable("The size of the video is not known yet.", code="media_unavailable")
-    plan, requested_at = UploadPlan.for_size(facts.bytes), time.time()
-    started = client.start_upload(payload.build_video_init(draft, allowed, plan))
-    return state.replace(upload=Upload.start(started.publish_id, started.upload_url, plan, requested_at))
+def _spool_last_chunk(media: Media, upload: Upload) -> bool:
+    """Copy a large last chunk to disk; return True if that was done now, False if nothing was to be done."""
+    first, end = upload.get_next_range()
+    if media.spool is None or end - first <= CHUNK_SMALL:
+        return False
+    return media.spool(first, end - first)
 
 
 def _send_chunk(client: CreatorClient, draft: Draft, upload: Upload, state: Checkpoint) -> PrepareResult:
@@ -128,18 +150,18 @@ def _send_chunk(client: CreatorClient, draft: Draft, upload: Upload, state: Chec
         raise translate_upload_error(response.status, Phase.PREPARE, parse_retry_after(response))
     if response.status in _STORED:
         _, end = upload.get_next_range()
-        return _continue(state.replace(upload=upload.replace(offset=end)))
+        return _continue(draft, state.replace(upload=upload.replace(offset=end)))
     if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        return _continue(state.count_detour().replace(upload=upload.replace(recheck=True)))
+        return _continue(draft, state.count_detour().replace(upload=upload.replace(recheck=True)))
     if response.status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
         state = state.count_detour()
         if upload.was_armed:
-            return _continue(state.replace(upload=upload.replace(recheck=True)))
+            return _continue(draft, state.replace(upload=upload.replace(recheck=True)))
         return Pending(checkpoint=state.replace(upload=None).to_dict())
     raise translate_upload_error(response.status, Phase.PREPARE, parse_retry_after(response))
 
 
-def _read_progress(client: CreatorClient, upload: Upload, state: Checkpoint) -> PrepareResult:
+def _read_progress(client: CreatorClient, draft: Draft, upload: Upload, state: Checkpoint) -> PrepareResult:
     """Read from TikTok how far the upload is, and continue from there."""
     state = state.count_detour()
     try:
@@ -156,14 +178,17 @@ def _read_progress(client: CreatorClient, upload: Upload, state: Checkpoint) -> 
             upload.plan.size
         )  # the upload is complete: finalize is refused as such, and look finds the post
     offset = min(stored, upload.plan.size)
-    return _continue(state.replace(upload=upload.replace(offset=offset, recheck=False)))
+    return _continue(draft, state.replace(upload=upload.replace(offset=offset, recheck=False)))
 
 
-def _send_last_chunk(client: CreatorClient, draft: Draft, upload: Upload | None) -> None:
+def _send_last_chunk(
+    client: CreatorClient, draft: Draft, upload: Upload | None, visible_call: timedelta
+) -> None:
     if upload is None or not upload.is_last_chunk:
         raise Unavailable("The upload is not ready for its last part.", code="not_prepared")
     if not upload.can_finish(time.time()):
         raise Unavailable("The upload URL has expired; nothing was sent.", code="upload_expired")
-    response = client.send_chunk(draft, upload, Phase.FINALIZE)
+    is_small = upload.plan.last_length <= CHUNK_SMALL
+    response = client.send_chunk(draft, upload, Phase.FINALIZE, CHUNK_TIME if is_small else visible_call)
     if response.status not in _STORED:
         raise translate_upload_error(response.status, Phase.FINALIZE, parse_retry_after(response))

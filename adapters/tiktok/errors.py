@@ -141,6 +141,15 @@ CREATOR: Mapping[str, ErrorRow] = {
     "token_not_authorized_for_specified_publish_id": _UNKNOWN_ID,
 }
 
+CHUNKS_REFUSED = "chunk_size_refused"
+# What a refused parameter (invalid_param, …) is about, by words in its message: "The chunk size is invalid"
+# (DayMoonDevelopment/post-for-me#327).
+CREATOR_WORDS: Mapping[str, ErrorRow] = {
+    "chunk size": ErrorRow(
+        error=Rejected, code=CHUNKS_REFUSED, message="TikTok refused the size of the upload's chunks."
+    ),
+}
+
 _MEDIA = "Fix the media: see the limits of TikTok."
 _PULL = ErrorRow(
     error=Unavailable, code="media_pull_failed", message="TikTok could not fetch the media from its URL."
@@ -267,10 +276,14 @@ BUSINESS_WORDS: Mapping[str, ErrorRow] = {
 
 
 def translate_creator_error(
-    code: str | None, status: int, phase: Phase, retry_after: timedelta | None = None
+    code: str | None, message: str, status: int, phase: Phase, retry_after: timedelta | None = None
 ) -> AdapterError:
     """Return the error of a v2 response that is not ``ok``; *code* is None without the envelope."""
-    refusal = Refusal(status=status, platform_code=code, row=CREATOR.get(code or ""), retry_after=retry_after)
+    row = CREATOR.get(code or "")
+    if row is not None and row.code == _BAD_REQUEST.code:
+        words = message.casefold()
+        row = next((about for word, about in CREATOR_WORDS.items() if word in words), row)
+    refusal = Refusal(status=status, platform_code=code, row=row, retry_after=retry_after)
     return build_refusal_error(SERVICE, phase, refusal)
 
 

@@ -113,6 +113,14 @@ CHUNKS_MOST = 1000  # [media]
 CHUNK_WANTED = (
     10_000_000  # ours: valid in both readings, and small, because the last chunk is sent at the due time
 )
+# Chunk sizes for a file whose even chunks TikTok refused at init, in the order they are tried; 0: the whole file.
+# Since 2026-08-09 an integrator's multi-chunk inits were all refused as "The chunk size is invalid", and single chunks
+# of up to 64,000,000 bytes went through (DayMoonDevelopment/post-for-me#327).
+CHUNK_SIZES = (0, 10_000_000, 20_000_000, 50_000_000, 60_000_000)
+CHUNK_SMALL = 16_000_000
+"""Ours: a larger last chunk is copied to disk beforehand, and its call has to fit the time a visible call may take."""
+UPLOAD_FLOOR = 4_000_000
+"""Ours: bytes per second that a last chunk is expected to need at worst."""
 UPLOAD_URL_LIFE = timedelta(hours=1)  # [video]
 
 CAPABILITIES = Capabilities(

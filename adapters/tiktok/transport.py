@@ -30,9 +30,10 @@ def parse_creator_response(response: Response, phase: Phase, model: type[Model])
     try:
         envelope = Envelope.model_validate_json(response.body)
     except ValidationError:
-        raise translate_creator_error(None, response.status, phase, wait) from None
+        raise translate_creator_error(None, "", response.status, phase, wait) from None
     if envelope.error.code != "ok":
-        raise translate_creator_error(envelope.error.code, response.status, phase, wait)
+        error = envelope.error
+        raise translate_creator_error(error.code, error.message or "", response.status, phase, wait)
     return _parse_data(model, envelope.data, response.status, phase)
 
 

@@ -13,7 +13,17 @@ from enum import Enum
 from pydantic import Field
 
 from adapters.checkpoint import BaseCheckpoint
-from adapters.tiktok.limits import CHUNK_LEAST, CHUNK_WANTED, UPLOAD_URL_LIFE
+from adapters.tiktok.limits import (
+    CHUNK_LAST_MOST,
+    CHUNK_LEAST,
+    CHUNK_MOST,
+    CHUNK_SIZES,
+    CHUNK_SMALL,
+    CHUNK_WANTED,
+    CHUNKS_MOST,
+    UPLOAD_FLOOR,
+    UPLOAD_URL_LIFE,
+)
 
 EXPIRES_EARLY, EXPIRES_LATE = 120.0, 300.0
 """Margins around the upload URL's expiry, in seconds: before it no new chunk starts, after it the URL is dead."""
@@ -34,6 +44,49 @@ class UploadPlan:
         """Split into even chunks of about 10 MB, so that the last one, sent at the due time, is not larger."""
         chunks = max(size // CHUNK_WANTED, 2 if size >= 2 * CHUNK_LEAST else 1)
         return cls(size=size, chunk_size=size // chunks, chunks=chunks)
+
+    @classmethod
+    def list_legal(cls, size: int) -> tuple[UploadPlan, ...]:
+        """Return every plan to try for a file, the preferred one first: even chunks, then those of CHUNK_SIZES."""
+        plans = [cls.for_size(size)]
+        for chunk_size in CHUNK_SIZES:
+            chunks = max(size // chunk_size, 1) if chunk_size else 1
+            plan = cls(size=size, chunk_size=chunk_size if chunks > 1 else size, chunks=chunks)
+            if plan.is_legal and plan not in plans:
+                plans.append(plan)
+        return tuple(plans)
+
+    @property
+    def is_legal(self) -> bool:
+        """Whether the plan keeps TikTok's rules; one chunk holds at most CHUNK_MOST bytes."""
+        if self.chunks == 1:
+            return self.size <= CHUNK_MOST
+        return (
+            CHUNK_LEAST <= self.chunk_size <= CHUNK_MOST
+            and self.chunks <= CHUNKS_MOST
+            and self.last_length <= CHUNK_LAST_MOST
+        )
+
+    @property
+    def last_length(self) -> int:
+        """Bytes of the last chunk."""
+        return self.size - (self.chunks - 1) * self.chunk_size
+
+    @property
+    def call_time(self) -> timedelta:
+        """The time that the call with the last chunk, the visible one, may need."""
+        return timedelta(seconds=10 + self.last_length / UPLOAD_FLOOR)
+
+    def fits_call(self, limit: timedelta) -> bool:
+        """Return True if the last chunk is small, or its call fits the time that a visible call may take."""
+        return self.last_length <= CHUNK_SMALL or self.call_time <= limit
+
+    @property
+    def form(self) -> str:
+        """What the refusal of a plan is remembered by, for files of any size."""
+        if self == UploadPlan.for_size(self.size) and self.chunks > 1:
+            return "even"
+        return "one" if self.chunks == 1 else str(self.chunk_size)
 
     def get_end(self, index: int) -> int:
         """Return the offset right after chunk *index*."""

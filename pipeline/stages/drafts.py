@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,7 @@ from uuid import UUID
 from adapters.contract import Draft, Media, MediaFacts, Track
 from pipeline.context import Context
 from pipeline.media.relay import relay
+from pipeline.media.spool import add_spool
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 
 
@@ -27,6 +29,13 @@ def build_draft(context: Context, claimed: ClaimedDelivery) -> Draft:
         music_url=claimed.music_url,
         track=Track(**track) if track else None,
     )
+
+
+def spool_draft(context: Context, claimed: ClaimedDelivery, draft: Draft) -> Draft:
+    """Return the draft with media that can be copied to local disk, for as long as the post is not edited."""
+    folder, name = context.settings.spool_folder, f"{claimed.id}-{claimed.generation}"
+    media = (add_spool(media, folder, f"{name}-{n}") for n, media in enumerate(draft.media))
+    return replace(draft, media=tuple(media))
 
 
 def list_urls(media: Any) -> list[str]:

@@ -25,7 +25,7 @@ from pipeline.domain.schedule import slot_end
 from pipeline.failpoint import failpoint
 from pipeline.stages import settle as settlement
 from pipeline.stages.deadline import Deadline
-from pipeline.stages.drafts import build_draft
+from pipeline.stages.drafts import build_draft, spool_draft
 from pipeline.stages.lease_heartbeat import extend_lease_while_reading
 from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state, look_first
 from pipeline.store.deliveries.arm import arm
@@ -143,14 +143,21 @@ class PublishSlice:
     def _prepare_and_finalize(self) -> Verdict:
         if hold := self._find_hold():
             return hold
-        draft = extend_lease_while_reading(
-            self.context, self.claimed, build_draft(self.context, self.claimed)
-        )
+        draft = self._build_draft()
         self._raise_on_problems(draft)
         prepared = self._prepare(draft)
         if isinstance(prepared, Verdict):
             return prepared
         return self._finalize(draft, prepared.checkpoint)
+
+    def _build_draft(self) -> Draft:
+        """Build the draft; the lease is extended while its sources are read, and while copies of them are."""
+        draft = extend_lease_while_reading(
+            self.context, self.claimed, build_draft(self.context, self.claimed)
+        )
+        return extend_lease_while_reading(
+            self.context, self.claimed, spool_draft(self.context, self.claimed, draft)
+        )
 
     def _find_hold(self) -> Verdict | None:
         """Return the verdict that puts the delivery back before any call.
