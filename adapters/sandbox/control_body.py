@@ -4,11 +4,12 @@ import json
 
 from aiohttp import web
 
-from adapters.sandbox.faults import FAULTS, STEPS
+from adapters.sandbox.faults import FAULTS, STEPS, WITH_STATUS
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
 
 _DEFAULT_DELAY_MS = 1000
+_STATUSES = (200, 599)
 
 
 def error_response(status: int, message: str) -> web.Response:
@@ -83,13 +84,26 @@ class Body:
 
 def parse_fault(body: Body, platforms: tuple[str, ...]) -> Record:
     """Return the fault in the body; without `times` it lasts until it is cleared."""
+    fault = body.get_one_of("fault", FAULTS)
     return {
         "platform": body.get_one_of("platform", platforms),
         "step": body.get_one_of("step", STEPS),
-        "fault": body.get_one_of("fault", FAULTS),
+        "fault": fault,
         "times": body.get_whole("times") if body.has("times") else None,
         "account": body.get_text("account") if body.has("account") else None,
         "delay_ms": body.get_whole("delay_ms") if body.has("delay_ms") else _DEFAULT_DELAY_MS,
         "retry_after": body.get_whole("retry_after") if body.has("retry_after") else None,
         "reason": body.get_text("reason") if body.has("reason") else None,
+        "status": _parse_status(body) if fault in WITH_STATUS else None,
+        "body": str(body.get_text("body")) if body.has("body") else "",
     }
+
+
+def _parse_status(body: Body) -> int:
+    """Return the status that a fault responds with."""
+    if not body.has("status"):
+        raise Refused(error_response(422, f"The faults {' and '.join(WITH_STATUS)} need a status."))
+    status = body.get_whole("status")
+    if not _STATUSES[0] <= status <= _STATUSES[1]:
+        raise Refused(error_response(422, f"status must be from {_STATUSES[0]} to {_STATUSES[1]}."))
+    return status

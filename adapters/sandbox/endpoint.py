@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from adapters.sandbox.faults import AFTER
-from adapters.sandbox.responses import Refused
+from adapters.sandbox.responses import Refused, proxy_response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -104,6 +104,8 @@ class Endpoint:
                 return dialect.server_error()
             case "drop":
                 return reset_connection(call.request)
+            case "answer":
+                return proxy_response(fault["status"], fault["body"])
             case "token-expired":
                 return dialect.expired()
             case "token-revoked":
@@ -124,6 +126,8 @@ class Endpoint:
                 return self.dialect.server_error()
             if fault["fault"] == "effect-then-drop":
                 return reset_connection(call.request)
+            if fault["fault"] == "effect-then-answer":
+                return proxy_response(fault["status"], fault["body"])
             return web.Response(body=b'<html>\x00{"data":{"publish', content_type="text/html")
         return response
 

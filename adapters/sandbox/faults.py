@@ -34,6 +34,7 @@ BEFORE: Final = (
     "429",
     "5xx",
     "drop",
+    "answer",
     "token-expired",
     "token-revoked",
     "quota-exhausted",
@@ -41,7 +42,7 @@ BEFORE: Final = (
 )
 """Respond before the request has any effect."""
 
-AFTER: Final = ("effect-then-5xx", "effect-then-drop", "effect-then-garbage")
+AFTER: Final = ("effect-then-5xx", "effect-then-drop", "effect-then-garbage", "effect-then-answer")
 """Replace the response after the effect is flushed to disk; a refused request does not spend them."""
 
 WITHIN: Final = (
@@ -54,6 +55,9 @@ WITHIN: Final = (
     "oembed-gone",
 )
 """Change the effect of the request; spent only by a request that has that effect."""
+
+WITH_STATUS: Final = ("answer", "effect-then-answer")
+"""Respond with a status and a body of one's choice, as a proxy in between does."""
 
 FAULTS: Final = BEFORE + AFTER + WITHIN
 

@@ -22,6 +22,13 @@ class Refused(Exception):
         self.response = response
 
 
+def proxy_response(status: int, body: str) -> web.Response:
+    """Return a response that is not the platform's: an HTML page, JSON, or plain text."""
+    kinds = {"<": "text/html", "{": "application/json", "[": "application/json"}
+    kind = kinds.get(body.lstrip()[:1], "text/plain")
+    return web.Response(text=body, status=status, content_type=kind)
+
+
 def json_response(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return `body` as a JSON response."""
     return web.Response(

@@ -29,7 +29,9 @@ def serve() -> None:
 
 @command.command(
     epilog="Example: the next visible call to TikTok takes effect, then its answer is lost.\n\n\b\n"
-    "  slipway sandbox fault tiktok finalize effect-then-drop --times 1"
+    "  slipway sandbox fault tiktok finalize effect-then-drop --times 1\n\n"
+    "Or its answer is a proxy's page:\n\n\b\n"
+    "  slipway sandbox fault tiktok finalize effect-then-answer --times 1 --status 401 --body '<html>…'"
 )
 @click.argument("platform")
 @click.argument("step")
@@ -39,6 +41,10 @@ def serve() -> None:
 @click.option("--delay-ms", type=click.IntRange(0), help="For latency: milliseconds.")
 @click.option("--retry-after", type=click.IntRange(0), help="For 429: the Retry-After header, in seconds.")
 @click.option("--reason", help="For fail-processing: the reason that the platform reports.")
+@click.option(
+    "--status", type=click.IntRange(200, 599), help="For answer, effect-then-answer: the HTTP status."
+)
+@click.option("--body", help="For answer, effect-then-answer: the body. Default: empty.")
 @json_option
 def fault(*, as_json: bool, **order: str | int | None) -> None:
     """Inject a fault. A wrong PLATFORM, STEP or FAULT is answered with the list of right ones."""

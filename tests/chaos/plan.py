@@ -52,10 +52,29 @@ CRASH_POINTS: Mapping[str, float] = {
 """Failpoint at which a restarted worker kills itself -> weight."""
 CRASH_SHARE = 0.6
 """Share of killed publish workers that restart with a failpoint."""
-SANDBOX_FAULTS: Sequence[tuple[str, str, float, Mapping[str, int]]] = (
+PROXY_ANSWERS: Sequence[Mapping[str, int | str]] = tuple(
+    {"status": status, "body": body}
+    for status, body in (
+        (200, "<html>Please sign in to this network</html>"),
+        (400, "{}"),
+        (401, "<html>401 Unauthorized</html>"),
+        (403, "<html>Access denied by policy</html>"),
+        (404, ""),
+        (429, "<html>Too many requests</html>"),
+        (500, "{}"),
+    )
+)
+"""Responses that no platform gave: none may decide what became of a post."""
+SANDBOX_FAULTS: Sequence[tuple[str, str, float, Mapping[str, int | str]]] = (
     ("finalize", "effect-then-drop", 6, {}),
     ("finalize", "effect-then-5xx", 4, {}),
     ("finalize", "effect-then-garbage", 2, {}),
+    *(("finalize", "effect-then-answer", 1, answer) for answer in PROXY_ANSWERS),
+    *(("finalize", "answer", 0.3, answer) for answer in PROXY_ANSWERS),
+    *(("prepare", "answer", 0.3, answer) for answer in PROXY_ANSWERS),
+    *(("upload", "answer", 0.3, answer) for answer in PROXY_ANSWERS),
+    *(("look", "answer", 0.5, answer) for answer in PROXY_ANSWERS),
+    *(("refresh", "answer", 0.2, answer) for answer in PROXY_ANSWERS),
     ("finalize", "drop", 2, {}),
     ("finalize", "5xx", 1, {}),
     ("finalize", "429", 3, {"retry_after": 2}),

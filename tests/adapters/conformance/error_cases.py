@@ -130,6 +130,9 @@ VENDOR_CASES: Mapping[str, tuple[tuple[CannedResponse, ErrorClass], ...]] = {
         (_tiktok_error("internal_error", 500), UNKNOWN),
     ),
     "tiktok creator video": (
+        (CannedResponse(status=400), UNKNOWN),
+        (CannedResponse(status=401), UNKNOWN),
+        (CannedResponse(status=429), UNKNOWN),
         (CannedResponse(status=403), UNKNOWN),  # a complete upload may get it too
         (CannedResponse(status=404), UNKNOWN),
         (CannedResponse(status=416), UNKNOWN),
@@ -184,8 +187,8 @@ VENDOR_CASES: Mapping[str, tuple[tuple[CannedResponse, ErrorClass], ...]] = {
         (_pinterest_error(429, 8), e.RateLimited),
         (_pinterest_error(500, 0), UNKNOWN),
         (_pinterest_error(409, 7), UNKNOWN),
-        # Pinterest's API description documents every 400 as a refusal
-        (_pinterest_error(400, 987654), e.Rejected),
+        (_pinterest_error(400, 1), e.Rejected),
+        (_pinterest_error(400, 987654), UNKNOWN),
     ),
     "linkedin image of a member": (
         (_linkedin_error(401, "EXPIRED_ACCESS_TOKEN"), e.CredentialsExpired),
@@ -215,6 +218,11 @@ UNDOCUMENTED_RESPONSES: tuple[CannedResponse, ...] = (
     CannedResponse(status=502, body=_HTML),
     CannedResponse(status=503, body=b""),
     CannedResponse(status=599),
+    *(
+        CannedResponse(status=status, body=body)
+        for status in (400, 401, 403, 404, 429)
+        for body in (_HTML, b"", {}, {"error": {}}, {"status": status, "message": "…"}, {"message": "…"})
+    ),
 )
 """Responses that no vendor documents."""
 UNLISTED_CODE_RESPONSES: Mapping[str, CannedResponse] = {
@@ -225,5 +233,6 @@ UNLISTED_CODE_RESPONSES: Mapping[str, CannedResponse] = {
     "facebook reel": _graph_error(98765),
     "youtube video": _google_error(UNLISTED_CODE),
     "linkedin image of a member": _linkedin_error(400, UNLISTED_CODE),
+    "pinterest image, with a link": _pinterest_error(400, 987654),
 }
-"""Refusals with a code that no table lists. Pinterest is not here: see VENDOR_CASES, and its README."""
+"""Refusals with a code that no table lists."""

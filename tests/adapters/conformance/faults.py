@@ -20,6 +20,8 @@ FAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "late-visibility": {"delay_ms": 5000},
     "latency": {"delay_ms": 10},
     "fail-processing": {"reason": "internal"},
+    "answer": {"status": 401, "body": "<html>"},
+    "effect-then-answer": {"status": 401, "body": "<html>"},
 }
 MEDIA_FAULTS = ("429", "drop")
 """Every other fault is a 503 of the media host, which a platform's fetcher cannot distinguish from a 429."""

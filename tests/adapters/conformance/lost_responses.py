@@ -11,11 +11,12 @@ from adapters.contract import Absent, CannotTell, Platform, Published, Ready
 from adapters.errors import OutcomeUnknown
 from pipeline.domain.delivery import Reason, State
 from tests.adapters.conformance.environment import ROOT, Environment
+from tests.adapters.conformance.faults import FAULT_OPTIONS
 from tests.adapters.conformance.post_cases import PostCase
 from tests.adapters.conformance.simulation import DeliverySimulation
 
-EFFECT_FAULTS = ("effect-then-drop", "effect-then-5xx", "effect-then-garbage")
-NO_EFFECT_FAULTS = ("drop", "5xx")
+EFFECT_FAULTS = ("effect-then-drop", "effect-then-5xx", "effect-then-garbage", "effect-then-answer")
+NO_EFFECT_FAULTS = ("drop", "5xx", "answer")
 LOST_RESPONSE_FAULTS = (*EFFECT_FAULTS, *NO_EFFECT_FAULTS)
 FOUND_BY_LOOK, LEFT_TO_PERSON, SENT_AGAIN = "found by look", "left to a person", "proven absent, sent again"
 DUPLICATE_REFUSED = "left to a person, whose repeat is refused as duplicate"
@@ -34,7 +35,7 @@ class LostResponse:
 def lose_response(environment: Environment, post_case: PostCase, fault: str) -> LostResponse:
     """Publish while the fault loses the visible call's response, and name the outcome."""
     environment.clear_faults()
-    environment.add_fault(post_case.sandbox_platform, "finalize", fault)
+    environment.add_fault(post_case.sandbox_platform, "finalize", fault, **FAULT_OPTIONS.get(fault, {}))
     simulation = DeliverySimulation.create(environment, post_case)
     simulation.run(lambda s: bool(s.errors))
     assert isinstance(simulation.errors[-1], OutcomeUnknown), simulation.errors

@@ -98,6 +98,4 @@ def test_nonsense_after_the_visible_call_is_an_unknown_outcome(
 
 def test_every_platform_is_asked() -> None:
     assert {BY_NAME[name].platform for name in TABLE_CASES} == {s.platform for s in CASES} == set(Platform)
-    assert set(UNLISTED_CODE_RESPONSES) >= {
-        n for n in TABLE_CASES if BY_NAME[n].platform is not Platform.PINTEREST
-    } - {"tiktok creator video"}
+    assert set(UNLISTED_CODE_RESPONSES) == set(TABLE_CASES)

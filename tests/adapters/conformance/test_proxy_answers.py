@@ -1,0 +1,80 @@
+"""An answer that is not the platform's decides nothing: any status, any body, at every step of every post kind."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters.errors import OutcomeUnknown, Unavailable
+from pipeline.domain.delivery import Reason, State
+from tests.adapters.conformance.environment import Environment
+from tests.adapters.conformance.faults import find_steps
+from tests.adapters.conformance.lost_responses import get_documented_outcomes
+from tests.adapters.conformance.post_cases import PostCase
+from tests.adapters.conformance.simulation import DeliverySimulation
+
+STATUSES = (401, 429, 400, 403, 404, 500, 200)
+BODIES = {"html": "<html><title>Access denied</title></html>", "empty": "", "json": "{}"}
+
+
+def _describe(simulation: DeliverySimulation, status: int, body: str) -> str:
+    return f"{status} {body}: {simulation.state}, {simulation.errors}"
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_after_the_visible_call_it_is_an_unknown_outcome_that_is_looked_at(
+    environment: Environment, post_case: PostCase, body: str
+) -> None:
+    for status in STATUSES:
+        environment.clear_faults()
+        environment.add_fault(
+            post_case.sandbox_platform, "finalize", "effect-then-answer", status=status, body=BODIES[body]
+        )
+        simulation = DeliverySimulation.create(environment, post_case).run()
+        about = _describe(simulation, status, body)
+        assert [type(error) for error in simulation.errors] == [OutcomeUnknown], about
+        assert (simulation.finalize_calls, len(environment.list_live(simulation.account))) == (1, 1), about
+        assert simulation.reconnects == 0, about
+        if get_documented_outcomes(post_case)[0] == "found by look":
+            assert simulation.state is State.PUBLISHED, about
+        else:
+            assert (simulation.state, simulation.reason) == (State.BLOCKED, Reason.IS_IT_LIVE), about
+        assert not simulation.list_leaks(), about
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("fault", ["answer", "effect-then-answer"])
+def test_at_every_other_step_it_is_unavailable(
+    environment: Environment, post_case: PostCase, fault: str, body: str
+) -> None:
+    """Every step but the visible call answers so once, with and without the effect of the request."""
+    steps = [step for step in find_steps(environment, post_case) if step not in ("finalize", "media")]
+    for status in STATUSES:
+        environment.clear_faults()
+        for step in steps:
+            environment.add_fault(post_case.sandbox_platform, step, fault, status=status, body=BODIES[body])
+        simulation = DeliverySimulation.create(environment, post_case).run()
+        about = _describe(simulation, status, body)
+        assert {type(error) for error in simulation.errors} <= {Unavailable}, about
+        assert simulation.state is State.PUBLISHED, about
+        assert (simulation.finalize_calls, len(environment.list_live(simulation.account))) == (1, 1), about
+        assert simulation.reconnects == 0, about
+        assert not simulation.list_leaks(), about
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_without_an_effect_the_visible_call_is_proven_absent_or_left_to_a_person(
+    environment: Environment, post_case: PostCase, body: str
+) -> None:
+    for status in (401, 404, 200):
+        environment.clear_faults()
+        environment.add_fault(
+            post_case.sandbox_platform, "finalize", "answer", status=status, body=BODIES[body]
+        )
+        simulation = DeliverySimulation.create(environment, post_case).run()
+        about = _describe(simulation, status, body)
+        live = len(environment.list_live(simulation.account))
+        assert type(simulation.errors[0]) is OutcomeUnknown, about
+        assert live == simulation.finalize_calls - 1 == int(simulation.state is State.PUBLISHED), about
+        if simulation.state is not State.PUBLISHED:
+            assert get_documented_outcomes(post_case)[1] == "left to a person", about
+            assert (simulation.state, simulation.reason) == (State.BLOCKED, Reason.IS_IT_LIVE), about
