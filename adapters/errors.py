@@ -13,8 +13,8 @@
     - PermissionMissing  the account or app lacks a permission
   + OutcomeUnknown       the visible call may or may not have taken effect: look, never send again
 
-After the visible call, a response counts as a refusal only if the platform's table (``<platform>/errors.py``) lists
-its code as given before acting; everything else is OutcomeUnknown.
+After the visible call, a response counts as a refusal only in the platform's own error envelope, with a code that its
+table (``<platform>/errors.py``) lists as given before acting; everything else is OutcomeUnknown.
 """
 
 from __future__ import annotations

@@ -69,7 +69,11 @@ class Client:
         """Send the whole image; its address requires the token."""
         content_type = media.facts.content_type if media.facts else "application/octet-stream"
         headers = {"Content-Type": content_type, **self._bearer()}
-        self._put(url, headers, open_body(media, 0, get_size(media)))
+        response = self._put(url, headers, open_body(media, 0, get_size(media)))
+        if response.status != HTTPStatus.CREATED:  # LinkedIn's own success; a proxy's page has 200
+            raise build_unclear_error(
+                Phase.PREPARE, platform_code=f"http_{response.status}", status=response.status
+            )
 
     def send_part(self, media: Media, part: Part) -> str:
         """Send one part of a video and return its id: the ETag without quotes. Its address takes no token."""

@@ -177,12 +177,13 @@ def translate_error(response: Response, phase: Phase) -> AdapterError:
 def translate_upload_error(response: Response) -> AdapterError:
     """Return the error of a refusal by an upload address.
 
-    Such addresses send plain statuses. A 4xx other than 429 leads to a new address, whose request LinkedIn answers in
-    its envelope: an expired token shows there. A web page is not LinkedIn's.
+    Such addresses send plain statuses. A 4xx leads to a new address, whose request LinkedIn answers in its envelope: an
+    expired token shows there. A 429, a 401 in the envelope and a web page do not make the address stale.
     """
     is_refusal = HTTPStatus.BAD_REQUEST <= response.status < HTTPStatus.INTERNAL_SERVER_ERROR
-    is_stale = is_refusal and response.status != HTTPStatus.TOO_MANY_REQUESTS and not is_web_page(response)
-    if parse_codes(response) or not is_stale:
+    is_named = response.status == HTTPStatus.UNAUTHORIZED and bool(parse_codes(response))
+    is_busy = response.status == HTTPStatus.TOO_MANY_REQUESTS
+    if not is_refusal or is_named or is_busy or is_web_page(response):
         return translate_error(response, Phase.PREPARE)
     stale = TABLE[400, "EXPIRED_UPLOAD_URL"]
     return error_table.build_error(stale, platform_code=f"http_{response.status}", status=response.status)

@@ -59,7 +59,8 @@ class Client:
             raise build_unreachable_error(SERVICE) from None
         except NoResponse:
             raise _build_interrupted_error("no_answer", None) from None
-        if is_web_page(response):
+        is_foreign = is_web_page(response) or response.status == HTTPStatus.OK  # the bucket's success is 204
+        if is_foreign:
             raise build_unclear_error(
                 SERVICE, Phase.PREPARE, platform_code=f"http_{response.status}", status=response.status
             )

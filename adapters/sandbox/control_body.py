@@ -46,6 +46,13 @@ class Body:
             raise Refused(error_response(422, f"{name} must be a non-empty string."))
         return value
 
+    def get_string(self, name: str) -> str:
+        """Return a string that may be empty."""
+        value = self._fields.get(name)
+        if not isinstance(value, str):
+            raise Refused(error_response(422, f"{name} must be a string."))
+        return value
+
     def get_texts(self, name: str) -> list[str]:
         """Return a list of non-empty strings."""
         value = self._fields.get(name)
@@ -95,7 +102,7 @@ def parse_fault(body: Body, platforms: tuple[str, ...]) -> Record:
         "retry_after": body.get_whole("retry_after") if body.has("retry_after") else None,
         "reason": body.get_text("reason") if body.has("reason") else None,
         "status": _parse_status(body) if fault in WITH_STATUS else None,
-        "body": str(body.get_text("body")) if body.has("body") else "",
+        "body": body.get_string("body") if body.has("body") else "",
     }
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.errors import OutcomeUnknown, Unavailable
+from adapters.errors import AdapterError, OutcomeUnknown, Unavailable
 from pipeline.domain.delivery import Reason, State
+from tests.adapters.conformance.conftest import CASES
 from tests.adapters.conformance.environment import Environment
 from tests.adapters.conformance.faults import find_steps
 from tests.adapters.conformance.lost_responses import get_documented_outcomes
@@ -13,11 +14,37 @@ from tests.adapters.conformance.post_cases import PostCase
 from tests.adapters.conformance.simulation import DeliverySimulation
 
 STATUSES = (401, 429, 400, 403, 404, 500, 200)
+EVERY_STEP = {
+    "tiktok creator video, chunks",
+    "tiktok creator photos, public",
+    "tiktok business video, with a sound",
+    "instagram carousel",
+    "instagram reel, bytes",
+    "facebook feed post",
+    "facebook reel, bytes",
+    "facebook video",
+    "youtube video, chunks",
+    "pinterest image, with a link",
+    "pinterest video, with a link",
+    "linkedin image of a member",
+    "linkedin video of an organization",
+}
+"""Cases that pass by every step of every platform between them."""
+SOME_CASES = [case for case in CASES if case.name in EVERY_STEP]
 BODIES = {"html": "<html><title>Access denied</title></html>", "empty": "", "json": "{}"}
 
 
 def _describe(simulation: DeliverySimulation, status: int, body: str) -> str:
     return f"{status} {body}: {simulation.state}, {simulation.errors}"
+
+
+def test_the_cases_pass_by_every_step(environment: Environment) -> None:
+    assert len(SOME_CASES) == len(EVERY_STEP)
+    steps = [
+        {(c.sandbox_platform, s) for c in cases for s in find_steps(environment, c)}
+        for cases in (SOME_CASES, CASES)
+    ]
+    assert steps[0] == steps[1]
 
 
 @pytest.mark.parametrize("body", BODIES)
@@ -41,6 +68,7 @@ def test_after_the_visible_call_it_is_an_unknown_outcome_that_is_looked_at(
         assert not simulation.list_leaks(), about
 
 
+@pytest.mark.parametrize("post_case", SOME_CASES, ids=lambda case: case.name.replace(" ", "_"))
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("fault", ["answer", "effect-then-answer"])
 def test_at_every_other_step_it_is_unavailable(
@@ -61,6 +89,7 @@ def test_at_every_other_step_it_is_unavailable(
         assert not simulation.list_leaks(), about
 
 
+@pytest.mark.parametrize("post_case", SOME_CASES, ids=lambda case: case.name.replace(" ", "_"))
 @pytest.mark.parametrize("body", BODIES)
 def test_without_an_effect_the_visible_call_is_proven_absent_or_left_to_a_person(
     environment: Environment, post_case: PostCase, body: str
@@ -78,3 +107,21 @@ def test_without_an_effect_the_visible_call_is_proven_absent_or_left_to_a_person
         if simulation.state is not State.PUBLISHED:
             assert get_documented_outcomes(post_case)[1] == "left to a person", about
             assert (simulation.state, simulation.reason) == (State.BLOCKED, Reason.IS_IT_LIVE), about
+
+
+@pytest.mark.parametrize("post_case", SOME_CASES, ids=lambda case: case.name.replace(" ", "_"))
+def test_only_the_platform_refuses_a_refresh(environment: Environment, post_case: PostCase) -> None:
+    simulation = DeliverySimulation.create(environment, post_case)
+    for status in STATUSES:
+        for body in BODIES.values():
+            environment.clear_faults()
+            key = environment.add_fault(
+                post_case.sandbox_platform, "refresh", "answer", status=status, body=body
+            )
+            error: AdapterError | None = None
+            try:
+                simulation.make_worker()[0].refresh(simulation.account)
+            except AdapterError as caught:
+                error = caught
+            if environment.count_strikes(key):  # some connections have nothing to refresh
+                assert type(error) is Unavailable, (status, body, error)

@@ -71,6 +71,8 @@ def test_an_account_is_the_same_when_asked_for_again_but_its_tokens_are_new(sand
         ("pace", {"pace": "slow"}, "instant"),
         ("clock", {"advance_s": -1}, "advance_s"),
         ("faults", {"platform": "tiktok", "step": "any", "fault": "429", "times": "x"}, "times"),
+        ("faults", {"platform": "tiktok", "step": "any", "fault": "answer"}, "need a status"),
+        ("faults", {"platform": "tiktok", "step": "any", "fault": "answer", "status": 99}, "from 200"),
     ],
 )
 def test_a_bad_body_is_refused_with_what_is_wrong(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import requests
 
-from adapters.sandbox.faults import FAULTS
+from adapters.sandbox.faults import FAULTS, WITH_STATUS
 from tests.adapters.sandbox.clients import Business, Instagram, TikTok, graph_error
 from tests.adapters.sandbox.process import Sandbox
 
@@ -74,6 +74,22 @@ def test_an_effect_then_garbage_is_live_though_the_answer_cannot_be_read(poster:
     with pytest.raises(requests.JSONDecodeError):
         answer.json()
     assert len(poster.sandbox.ledger()) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [("<html>Access denied</html>", "text/html"), ("{}", "application/json"), ("", "text/plain")],
+)
+@pytest.mark.parametrize(("fault", "live"), [("answer", 0), ("effect-then-answer", 1)])
+def test_any_answer_comes_with_or_without_the_effect(
+    poster: TikTok, fault: str, live: int, body: str, kind: str
+) -> None:
+    poster.sandbox.fault("tiktok", "finalize", fault, status=401, body=body)
+    answer = post(poster)
+    assert (answer.status_code, answer.text) == (401, body)
+    assert answer.headers["Content-Type"].startswith(kind)
+    assert len(poster.sandbox.ledger()) == live
+    assert error(post(poster)) == (200, "ok")
 
 
 def test_a_refused_request_leaves_an_effect_fault_unspent(poster: TikTok) -> None:
@@ -280,7 +296,8 @@ def test_what_is_unknown_is_refused_with_what_is_known(
 
 
 def test_every_fault_that_is_offered_can_be_ordered_and_cleared(sandbox: Sandbox) -> None:
-    ids = [sandbox.fault("instagram", "any", fault) for fault in FAULTS]
+    more = {fault: {"status": 401} for fault in WITH_STATUS}
+    ids = [sandbox.fault("instagram", "any", fault, **more.get(fault, {})) for fault in FAULTS]
     assert [fault["fault"] for fault in sandbox.control_json("GET", "faults")] == list(FAULTS)
     for key in ids:
         sandbox.control_json("DELETE", f"faults/{key}")
