@@ -27,15 +27,12 @@ from adapters.errors import AdapterError
 
 if TYPE_CHECKING:  # requests is slow to import, and most readers of these values make no call
     from adapters.http import HttpClient
-
-if TYPE_CHECKING:
     from adapters.live_check import ConnectionChecks
 
 CheckpointData = Mapping[str, Any]
 """The JSON-able state of an unfinished publish: handles, offsets, settings that a platform requires to be read first.
 
-It may hold upload URLs, which grant access like a token: no value below shows its checkpoint in its repr. Each
-platform's ``checkpoint.py`` reads and writes its own as a ``Checkpoint`` model.
+It may hold upload URLs, which grant access like a token: no repr below shows it. Each ``checkpoint.py`` has its model.
 """
 
 
@@ -78,10 +75,9 @@ class Media:
     facts: MediaFacts | None = None
     stream: Callable[[int, int], Iterator[bytes]] | None = field(default=None, repr=False, compare=False)
     spool: Callable[[int, int], bool] | None = field(default=None, repr=False, compare=False)
-    """``spool(first, length)`` copies that range to local disk, from where ``stream`` then reads exactly that range.
+    """``spool(first, length)`` copies a range to disk, from where ``stream`` then reads it; False: it was there.
 
-    Returns True if it was copied now, False if it was there already; raises what ``stream`` raises. ``prepare`` calls
-    it for a large part that the visible call will send, so that no slow source can break that call.
+    ``prepare`` calls it for a large part of the visible call, which no slow source can break then.
     """
 
 
@@ -270,10 +266,7 @@ class Capabilities:
     """How long after arming (or after ``prepare`` began) the pipeline waits for an unfinished publish."""
     rates: tuple[Rate, ...] = ()
     keeps: tuple[str, ...] = ()
-    """Checkpoint keys that survive a person's "publish again", so that the platform recognises a repetition.
-
-    Where there are any, the checkpoint has the key ``armed_before`` from then on.
-    """
+    """Checkpoint keys that survive a person's "publish again", so that the platform recognises a repetition."""
     daily_posts: int | None = None
     """Posts that the platform allows per rolling 24 h; None: no known limit."""
     daily_per: DailyPer = "account"

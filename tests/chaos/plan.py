@@ -168,6 +168,12 @@ def plan_sandbox_faults(
     made: list[tuple[float, dict[str, object]]] = []
     for n in range(int(seconds / every)):
         step, fault, _, more = chance.choices(SANDBOX_FAULTS, [w for _, _, w, _ in SANDBOX_FAULTS])[0]
-        order = {"platform": chance.choice(sites), "step": step, "fault": fault, "times": 1, **more}
+        order: dict[str, object] = {
+            "platform": chance.choice(sites),
+            "step": step,
+            "fault": fault,
+            "times": 1,
+            **more,
+        }
         made.append((every * n, order))
     return made

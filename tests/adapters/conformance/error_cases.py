@@ -206,6 +206,7 @@ VENDOR_CASES: Mapping[str, tuple[tuple[CannedResponse, ErrorClass], ...]] = {
 # --- undocumented -----------------------------------------------------------------------------------------------------
 
 _HTML = b"<html><title>502 Bad Gateway</title>"
+_BARE_BODIES: tuple[Any, ...] = (_HTML, b"", {}, {"error": {}}, {"message": "…"})
 UNDOCUMENTED_RESPONSES: tuple[CannedResponse, ...] = (
     CannedResponse(status=200, body=_HTML),
     CannedResponse(status=201, body=b""),
@@ -221,7 +222,7 @@ UNDOCUMENTED_RESPONSES: tuple[CannedResponse, ...] = (
     *(
         CannedResponse(status=status, body=body)
         for status in (400, 401, 403, 404, 429)
-        for body in (_HTML, b"", {}, {"error": {}}, {"status": status, "message": "…"}, {"message": "…"})
+        for body in _BARE_BODIES
     ),
 )
 """Responses that no vendor documents."""

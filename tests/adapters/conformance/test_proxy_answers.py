@@ -51,6 +51,8 @@ def test_the_cases_pass_by_every_step(environment: Environment) -> None:
 def test_after_the_visible_call_it_is_an_unknown_outcome_that_is_looked_at(
     environment: Environment, post_case: PostCase, body: str
 ) -> None:
+    if body != "html" and post_case not in SOME_CASES:
+        return  # the other kinds make the same calls
     for status in STATUSES:
         environment.clear_faults()
         environment.add_fault(

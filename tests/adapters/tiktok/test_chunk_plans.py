@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.contract import Draft, Pending, Ready
+from adapters.contract import Draft, Pending, PlatformSettings, Ready
 from adapters.errors import Rejected
 from adapters.http import HttpClient
 from adapters.tiktok import TikTok
@@ -131,10 +131,10 @@ def test_small_last_chunks_are_not_copied(
 
 
 def test_one_chunk_has_to_fit_the_time_of_a_visible_call(
-    scripted: ScriptedServer, settings: Callable[..., object]
+    scripted: ScriptedServer, settings: Callable[..., PlatformSettings]
 ) -> None:
     def make() -> TikTok:
-        return TikTok(HttpClient(), replace(settings(), visible_call=timedelta(seconds=12)))  # type: ignore[type-var]
+        return TikTok(HttpClient(), replace(settings(), visible_call=timedelta(seconds=12)))
 
     with pytest.raises(Rejected) as refusal:
         prepare_until_ready(make, video(bytes=BIG), account())

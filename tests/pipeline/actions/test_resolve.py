@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -84,6 +85,21 @@ def test_what_may_still_appear_is_not_published_again(core: CoreFixture, state: 
                 decide.publish_again(core.context, delivery)
             assert core.ledger.state(delivery) is state
     assert core.ledger.state(delivery) is State.RETRYING
+
+
+def test_the_platform_may_recognise_the_repetition(
+    core: CoreFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = core.context.adapters[Platform.TIKTOK]
+    monkeypatch.setattr(adapter, "capabilities", replace(adapter.capabilities, keeps=("media",)))
+    post = standing(core, State.BLOCKED, armed=True, reason=Reason.IS_IT_LIVE)
+    [delivery] = post.deliveries
+    sealed = core.context.vault.seal({"media": ["m"], "polls": 3}, delivery)
+    core.ledger.change(
+        delivery, "armed_deadline = now() - :long, checkpoint = :sealed", long=LONG, sealed=sealed
+    )
+    decide.publish_again(core.context, delivery)
+    assert core.ledger.read_claimed(delivery).checkpoint == {"media": ["m"], "armed_before": True}
 
 
 @pytest.mark.parametrize(("armed", "state"), [(True, State.UNKNOWN), (False, State.RETRYING)])
