@@ -65,11 +65,6 @@ def find_inconsistencies(s: Settings) -> list[str]:
             f"SLIPWAY_REACHABILITY__SLICE ({s.reachability.slice:g} s): a check could outlive its claim",
         ),
         (
-            s.reachability.first_slice <= s.reachability.slice,
-            f"SLIPWAY_REACHABILITY__FIRST_SLICE ({s.reachability.first_slice:g} s) must not be over "
-            f"SLIPWAY_REACHABILITY__SLICE ({s.reachability.slice:g} s): the first try is the shorter one",
-        ),
-        (
             s.reachability.slice * 2 < s.broker.visibility_timeout,
             f"SLIPWAY_REACHABILITY__SLICE ({s.reachability.slice:g} s) must be under half of "
             f"SLIPWAY_BROKER__VISIBILITY_TIMEOUT ({s.broker.visibility_timeout:g} s)",

@@ -99,8 +99,8 @@ class Reachability(Group):
     first_slice: float = Field(
         default=10,
         gt=0,
-        description="Maximum time of a check's first try, in seconds; a slower one gets the whole slice on one of few "
-        "slots.",
+        description="Maximum time of a check's first try, in seconds, if the slice is not shorter; a slower check gets "
+        "the whole slice on one of few slots.",
     )
     probe_memory: int = Field(
         default=1_000_000_000,

@@ -111,7 +111,7 @@ def _try_check(context: Context, check: Check) -> str:
 def _get_time(context: Context, check: Check) -> float:
     """Return the seconds that one try may take in all."""
     limits = context.settings.reachability
-    return limits.slice if check.slow else limits.first_slice
+    return limits.slice if check.slow else min(limits.first_slice, limits.slice)
 
 
 def _read_facts(context: Context, check: Check, seconds: float) -> dict[str, Any]:

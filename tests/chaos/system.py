@@ -36,7 +36,6 @@ PUBLISHERS = ("publish-a", "publish-b", "publish-c")
 SKEWED = "publish-c"
 """The worker whose clock is skewed."""
 SETTINGS = FAST | {
-    "SLIPWAY_REACHABILITY__FIRST_SLICE": "2",
     "SLIPWAY_REACHABILITY__SLICE": "4",
     "SLIPWAY_REACHABILITY__LEASE": "8",
     # Injected crashes are far more frequent than in production and must not exhaust a delivery's tries.
