@@ -71,9 +71,11 @@ class Retryable(AdapterError):
 
 
 class Unavailable(Retryable):
-    """The platform could not be reached, or failed in a way that changed nothing."""
+    """The platform or a media host could not be reached, or failed in a way that changed nothing."""
 
     code = "platform_unavailable"
+    host: str | None = None
+    """The host that did not respond, if it is not the platform's own."""
 
 
 class RateLimited(Retryable):

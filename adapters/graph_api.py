@@ -311,7 +311,7 @@ def send(client: HttpClient, service: str, method: str, url: str, *, visible: bo
     try:
         return client.call(method, url, visible=visible, **call)
     except NotSent:
-        raise Unavailable(f"{service} could not be reached") from None
+        raise Unavailable(f"{service} could not be reached", code="platform_unreachable") from None
     except NoResponse:
         kind = OutcomeUnknown if visible else Unavailable
         raise kind(f"{service} did not respond") from None

@@ -83,5 +83,11 @@ def find_inconsistencies(s: Settings) -> list[str]:
             f"SLIPWAY_PUBLISH__BACKOFF ({s.publish.backoff:g} s) must not be over SLIPWAY_PUBLISH__BACKOFF_CAP "
             f"({s.publish.backoff_cap:g} s)",
         ),
+        (
+            s.publish.outage_cap < min(s.publish.patience, s.publish.media_patience),
+            f"SLIPWAY_PUBLISH__OUTAGE_CAP ({s.publish.outage_cap:g} s) must be under SLIPWAY_PUBLISH__PATIENCE "
+            f"({s.publish.patience:g} s) and SLIPWAY_PUBLISH__MEDIA_PATIENCE ({s.publish.media_patience:g} s): "
+            "a delivery would fail between two tries",
+        ),
     ]
     return [sentence for holds, sentence in rules if not holds]

@@ -208,6 +208,20 @@ class Publish(Group):
         default=5, gt=0, description="First pause after a spent attempt, in seconds (full jitter)."
     )
     backoff_cap: float = Field(default=900, gt=0, description="Maximum pause between attempts, in seconds.")
+    patience: float = Field(
+        default=21_600,
+        gt=0,
+        description="Seconds that a delivery is retried while its platform is unavailable, holds not counted; "
+        "then it fails.",
+    )
+    media_patience: float = Field(
+        default=21_600, gt=0, description="The same while the host of one of its media files is unavailable."
+    )
+    outage_cap: float = Field(
+        default=300,
+        ge=1,
+        description="Maximum pause between two tries while a platform is unavailable, in seconds.",
+    )
     crashes: int = Field(default=3, ge=1, description="Crashes after which a delivery waits for a person.")
     replays: float = Field(
         default=60, gt=0, description="Dead letters replayed per minute and platform, over all replays."

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,6 +37,8 @@ UNANSWERED_PAUSE = timedelta(seconds=30)
 MAX_UNANSWERED = 2
 """The first refresh, and one more with the old token."""
 _OK = 200
+IN_PROGRESS = "refresh_in_progress"
+"""Code of Unavailable while another worker refreshes the account."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +88,9 @@ def refresh(context: Context, account_id: UUID, version: int, *, ahead: bool = F
         if current != version:
             return None
         if not store.claim_refresh(c, account_id, version, timedelta(seconds=context.settings.publish.lease)):
-            return Unavailable("Another worker is refreshing this account.", retry_after=RETRY_PAUSE)
+            return Unavailable(
+                "Another worker is refreshing this account.", code=IN_PROGRESS, retry_after=RETRY_PAUSE
+            )
         past = read_refresh_history(c, account_id)
     pending = _PendingRefresh(id=account_id, version=version, account=account, past=past, ahead=ahead)
     failpoint("credentials.claimed", account_id)
@@ -100,9 +105,15 @@ def refresh(context: Context, account_id: UUID, version: int, *, ahead: bool = F
     return error
 
 
-def refresh_expired(context: Context, claimed: ClaimedDelivery, verdict: Verdict) -> Verdict:
+def refresh_expired(
+    context: Context,
+    claimed: ClaimedDelivery,
+    verdict: Verdict,
+    judge_outage: Callable[[Unavailable], Verdict],
+) -> Verdict:
     """Refresh after a platform reported an expired token; return the verdict: continue, wait, or block for a person.
 
+    *judge_outage* judges a refresh that the platform did not answer, for a delivery that is not armed.
     During a shutdown the refresh is left to another process: its result must be stored, or the account is locked out.
     """
     if not context.may_begin():
@@ -121,6 +132,8 @@ def refresh_expired(context: Context, claimed: ClaimedDelivery, verdict: Verdict
             spent=True,
             closes=Outcome.REFUSED,
         )
+    if isinstance(error, Unavailable) and error.code != IN_PROGRESS and verdict.state is State.RETRYING:
+        return judge_outage(error)
     # a misconfigured app retries seldom, and recovers by itself once an operator has corrected it
     s = context.settings.publish
     usual = timedelta(seconds=s.backoff if isinstance(error, Retryable) else s.backoff_cap)

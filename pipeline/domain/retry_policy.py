@@ -5,6 +5,7 @@ Every function is pure and returns a ``Verdict``. ``wait`` counts from the momen
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -28,9 +29,14 @@ from adapters.errors import (
     Permanent,
     RateLimited,
     Retryable,
+    Unavailable,
 )
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.schedule import backoff, look_pause
+from pipeline.domain.schedule import backoff, look_pause, outage_pause
+from pipeline.domain.unavailability import PLATFORM, find_party
+
+PLATFORM_OUTAGE, MEDIA_OUTAGE = "platform_outage", "media_outage"
+"""Codes of deliveries that failed because an outage outlasted the patience: dead letters of their own cause."""
 
 
 class Outcome(StrEnum):
@@ -60,6 +66,10 @@ class Verdict:
     refresh: bool = False
     unexpected: bool = False
     """An unexpected error before arm: ``RetryPolicy.crashes`` of these block the delivery for a person."""
+    unavailable: str | None = None
+    """The party whose outage this try met: its streak begins or goes on."""
+    held: bool = False
+    """Nothing was tried: streaks of unavailability go on, and the wait does not count towards the patience."""
     uncounted: bool = False
     """The platform could not be asked: this wait does not count towards ``look_limit``."""
     published: Published | None = None
@@ -81,6 +91,12 @@ class RetryPolicy:
     look_limit: timedelta
     """How long to wait for an unfinished publish."""
     crashes: int = 3
+    patience: timedelta = timedelta(hours=6)
+    """How long a platform may be unavailable before a delivery fails."""
+    media_patience: timedelta = timedelta(hours=6)
+    """The same for the host of a media file."""
+    outage_cap: timedelta = timedelta(minutes=5)
+    """Longest pause between two tries in an outage."""
     asked_cap: timedelta | None = None
     """Longest pause an adapter may ask for; None: no limit. Tests set it, to be fast."""
 
@@ -103,6 +119,8 @@ class RetryState:
     """An earlier look that was late enough found nothing."""
     late_enough: bool = False
     """Now is later than the attempt's deadline + one call + the settle window: nothing can appear any more."""
+    unavailable_for: Mapping[str, timedelta] = field(default_factory=dict)
+    """Party -> age of its current streak of unavailability, less the time in which the delivery was held."""
     in_doubt: bool = False
     """The database was restored and may lack a later attempt: its own handle proves no absence."""
 
@@ -147,6 +165,8 @@ def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Ver
         return Verdict(
             state=State.RETRYING, wait=wait, disarm=armed, closes=_close_as_refused(armed), error=error
         )
+    if isinstance(error, Unavailable) and (party := find_party(error, armed=armed)):
+        return _judge_outage(error, party, retry, policy)
     if isinstance(error, Retryable):
         return _retry_or_fail(error, retry, policy, closes=Outcome.REFUSED, disarm=armed)
     if isinstance(error, Permanent):
@@ -177,6 +197,15 @@ def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Ver
         _retry_or_fail(_to_adapter_error(error), retry, policy, closes=Outcome.REFUSED, disarm=False),
         unexpected=True,
     )
+
+
+def judge_refresh_error(
+    verdict: Verdict, error: Unavailable, retry: RetryState, policy: RetryPolicy
+) -> Verdict:
+    """Judge a refresh that the platform did not answer, after the *verdict* on an expired token."""
+    outage = _judge_outage(error, PLATFORM, replace(retry, armed_for=None), policy)
+    closes = verdict.closes if outage.state is State.RETRYING else outage.closes
+    return replace(outage, disarm=verdict.disarm, closes=closes)
 
 
 def judge_look(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
@@ -307,6 +336,33 @@ def _retry_or_fail(
     )
 
 
+def _judge_outage(error: Unavailable, party: str, retry: RetryState, policy: RetryPolicy) -> Verdict:
+    """Wait for an outage to end, without spending a try; fail once it has outlasted the patience."""
+    armed = retry.armed_for is not None
+    age = retry.unavailable_for.get(party, timedelta(0))
+    patience = policy.patience if party == PLATFORM else policy.media_patience
+    if party in retry.unavailable_for and age >= patience:
+        return Verdict(
+            state=State.FAILED,
+            spent=True,
+            closes=Outcome.FAILED,
+            disarm=armed,
+            unavailable=party,
+            error=_make_outlasted(error, party),
+        )
+    wait = error.retry_after or outage_pause(
+        age, base=policy.backoff, cap=policy.outage_cap, chance=policy.chance
+    )
+    return Verdict(
+        state=State.RETRYING,
+        wait=_clamp_to_zero(wait),
+        disarm=armed,
+        closes=_close_as_refused(armed),
+        unavailable=party,
+        error=error,
+    )
+
+
 def _judge_expired_credentials(error: CredentialsExpired, retry: RetryState, policy: RetryPolicy) -> Verdict:
     """Refresh and try again at once. If the refreshed token has expired too, it costs a try, so this ends."""
     armed = retry.armed_for is not None
@@ -356,6 +412,22 @@ def _make_proven_absent() -> AdapterError:
 def _make_preparing_timed_out() -> AdapterError:
     return AdapterError(
         "The platform did not finish preparing the media in time.", code="preparing_timed_out"
+    )
+
+
+def _make_outlasted(error: Unavailable, party: str) -> Unavailable:
+    if party == PLATFORM:
+        return Unavailable(
+            f"The platform stayed unavailable for too long. Its last error: {error.message}",
+            code=PLATFORM_OUTAGE,
+            platform_code=error.platform_code,
+            http_status=error.http_status,
+            next_action="Retry the post once the platform works again; nothing of it was published.",
+        )
+    return Unavailable(
+        f"The media host {party} stayed unavailable for too long. Its last error: {error.message}",
+        code=MEDIA_OUTAGE,
+        next_action="Make the media reachable again at their URLs, then retry the post.",
     )
 
 

@@ -29,6 +29,14 @@ def backoff(spent: int, *, base: timedelta, cap: timedelta, chance: float) -> ti
     return max(timedelta(seconds=1), ceiling * chance)
 
 
+def outage_pause(age: timedelta, *, base: timedelta, cap: timedelta, chance: float) -> timedelta:
+    """Return a pause with full jitter in an outage that is *age* old, at least 1 s.
+
+    Its ceiling grows with the age, so it is exponential without a count of tries.
+    """
+    return max(timedelta(seconds=1), min(cap, base + max(age, timedelta(0))) * chance)
+
+
 def look_pause(looks: int, first: timedelta, longest: timedelta) -> timedelta:
     """Return the pause before the next look at an unfinished publish; it doubles from *first* to *longest*."""
     return min(longest, first * int(2 ** min(looks, 20)))

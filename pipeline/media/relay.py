@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
 from adapters.contract import MediaFacts
 from adapters.errors import Rejected, Unavailable
@@ -51,7 +52,7 @@ def _stream(
     with open_transfer() as transfer:
         while at < end:
             if tries == 0:
-                raise Unavailable(f"the media file could not be read: {reason}", code="media_unavailable")
+                raise _build_unavailable(url, reason)
             before = at
             try:
                 for chunk in _read_chunks(fetcher, url, facts, at, end - at, transfer):
@@ -84,6 +85,12 @@ def _read_chunks(
                 return
             transfer.add(len(chunk))
             yield chunk
+
+
+def _build_unavailable(url: str, reason: str) -> Unavailable:
+    error = Unavailable(f"the media file could not be read: {reason}", code="media_unavailable")
+    error.host = urlsplit(url).hostname
+    return error
 
 
 def _require_unchanged(source: OpenRange, facts: MediaFacts) -> None:

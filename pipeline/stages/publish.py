@@ -15,7 +15,6 @@ from uuid import UUID
 
 from adapters.contract import Adapter, CheckpointData, Draft, FinalizeResult, Pending, Published, Ready
 from adapters.errors import AdapterError, OutcomeUnknown, RateLimited, Rejected
-from pipeline.accounts import refresh as credentials
 from pipeline.context import Context
 from pipeline.domain import retry_policy
 from pipeline.domain.account import AccountStatus
@@ -26,6 +25,7 @@ from pipeline.failpoint import failpoint
 from pipeline.stages import settle as settlement
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.drafts import build_draft, spool_draft
+from pipeline.stages.expired_credentials import refresh_expired
 from pipeline.stages.lease_heartbeat import extend_lease_while_reading
 from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state, look_first
 from pipeline.store.deliveries.arm import arm
@@ -128,7 +128,7 @@ class PublishSlice:
 
     def requeue(self) -> State | None:
         """Queue the delivery again untouched, with a message of its own."""
-        return self._settle(Verdict(state=State.QUEUED))
+        return self._settle(Verdict(state=State.QUEUED, held=True))
 
     def run(self) -> State | None:
         """Work until the slice ends, and store the verdict; every exception becomes a verdict too."""
@@ -165,7 +165,7 @@ class PublishSlice:
         Reasons: shutdown, reconnect, too many slow uploads of the workspace, daily quota, rate.
         """
         if not self.context.may_begin():
-            return Verdict(state=State.QUEUED)
+            return Verdict(state=State.QUEUED, held=True)
         if self.claimed.account_status is not AccountStatus.ACTIVE:
             return Verdict(state=State.BLOCKED, reason=Reason.RECONNECT)
         if wait := self.context.transfers.get_wait(self.claimed.workspace_id):
@@ -175,11 +175,11 @@ class PublishSlice:
             with self.context.database.once() as c:
                 wait = compute_quota_wait(c, self.claimed.account_id, self._daily_limit, can.daily_per)
             if wait:
-                return Verdict(state=State.SCHEDULED, wait=wait)
+                return Verdict(state=State.SCHEDULED, wait=wait, held=True)
         if self.claimed.checkpoint:
             return None
         wait = self.context.rate_buckets.take(self.claimed.account.id, "prepare", can.rates)
-        return Verdict(state=State.SCHEDULED, wait=wait) if wait else None
+        return Verdict(state=State.SCHEDULED, wait=wait, held=True) if wait else None
 
     def _raise_on_problems(self, draft: Draft) -> None:
         refused = [p for p in self.adapter.problems(draft, self.claimed.account) if p.severity == "refuse"]
@@ -215,18 +215,18 @@ class PublishSlice:
     def _finalize(self, draft: Draft, checkpoint: CheckpointData) -> Verdict:
         if self.claimed.due_at > self.claimed.now:
             # prepared ahead of time: held until due_at (_get_earliest_due)
-            return Verdict(state=State.SCHEDULED, checkpoint=checkpoint)
+            return Verdict(state=State.SCHEDULED, checkpoint=checkpoint, held=True)
         if not self.context.may_begin():  # the last safe point
-            return Verdict(state=State.QUEUED, checkpoint=checkpoint)
+            return Verdict(state=State.QUEUED, checkpoint=checkpoint, held=True)
         # taken right before the visible call: the invisible calls have buckets of their own
         if wait := self.context.rate_buckets.take(
             self.claimed.account.id, "finalize", self.adapter.capabilities.rates
         ):
-            return Verdict(state=State.SCHEDULED, wait=wait, checkpoint=checkpoint)
+            return Verdict(state=State.SCHEDULED, wait=wait, checkpoint=checkpoint, held=True)
         if wait := self._arm(checkpoint):
-            return Verdict(state=State.SCHEDULED, wait=wait, checkpoint=checkpoint)
+            return Verdict(state=State.SCHEDULED, wait=wait, checkpoint=checkpoint, held=True)
         if self.armed_at is None:  # paused, edited, or the claim is lost: nothing was sent
-            return Verdict(state=State.SCHEDULED, wait=timedelta(seconds=5), checkpoint=checkpoint)
+            return Verdict(state=State.SCHEDULED, wait=timedelta(seconds=5), checkpoint=checkpoint, held=True)
         # a crash from here on: unknown, looked at, never sent again
         failpoint("publish.armed", self.claimed.id)
         result = self.adapter.finalize(draft, self.claimed.account, checkpoint)
@@ -312,7 +312,7 @@ class PublishSlice:
                 with self.context.database.once() as c:
                     disarm(c, self.claimed, verdict.error)
                 failpoint("publish.disarmed", self.claimed.id)
-            verdict = credentials.refresh_expired(self.context, self.claimed, verdict)
+            verdict = refresh_expired(self.context, self.claimed, verdict)
         verdict, when = settlement.settle(
             self.context, self.claimed, verdict, Mover.PUBLISH, not_before=self._get_earliest_due(verdict)
         )

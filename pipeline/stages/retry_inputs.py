@@ -25,6 +25,9 @@ def build_retry_policy(s: Settings, can: Capabilities) -> RetryPolicy:
         asked_cap=look_first(s, can) * 4 if s.publish.look_first else None,
         look_limit=can.look_limit,
         crashes=s.publish.crashes,
+        patience=timedelta(seconds=s.publish.patience),
+        media_patience=timedelta(seconds=s.publish.media_patience),
+        outage_cap=timedelta(seconds=s.publish.outage_cap),
     )
 
 
@@ -62,5 +65,6 @@ def build_retry_state(claimed: ClaimedDelivery, s: Settings, can: Capabilities) 
         waited=timedelta(0) if claimed.working_since is None else claimed.now - claimed.working_since,
         absent_before=claimed.absent_at is not None,
         late_enough=late,
+        unavailable_for={party: claimed.now - since for party, since in claimed.streaks.items()},
         in_doubt=claimed.in_doubt,
     )

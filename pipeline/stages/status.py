@@ -15,7 +15,6 @@ from uuid import UUID
 
 from adapters.contract import Absent, Adapter, CannotTell, LookResult, Pending, Published, Ready
 from adapters.errors import AdapterError
-from pipeline.accounts import refresh as credentials
 from pipeline.context import Context
 from pipeline.domain import retry_policy
 from pipeline.domain.delivery import Mover, State
@@ -24,6 +23,7 @@ from pipeline.failpoint import failpoint
 from pipeline.stages import settle as settlement
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.drafts import build_draft
+from pipeline.stages.expired_credentials import refresh_expired
 from pipeline.stages.publish import dispatch_at
 from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state
 from pipeline.store.deliveries.claim import claim_look, claim_looks
@@ -110,7 +110,7 @@ def _judge(context: Context, claimed: ClaimedDelivery, state: RetryState) -> tup
     adapter = context.adapter(claimed.account.platform, context.client())
     policy = build_retry_policy(context.settings, adapter.capabilities)
     if wait := context.rate_buckets.take(claimed.account.id, "look", adapter.capabilities.rates):
-        return Verdict(state=claimed.state, wait=wait), claimed.absent_at is not None
+        return Verdict(state=claimed.state, wait=wait, held=True), claimed.absent_at is not None
     try:
         seen = _look_at_platform(context, claimed, adapter)
     except Exception as error:
@@ -164,7 +164,7 @@ def _settle_batch(context: Context, seen: Sequence[Settlement]) -> None:
 def _settle(context: Context, one: Settlement) -> State | None:
     verdict = one.verdict
     if verdict.refresh:
-        verdict = credentials.refresh_expired(context, one.claimed, verdict)
+        verdict = refresh_expired(context, one.claimed, verdict)
     verdict, when = settlement.settle(
         context, one.claimed, verdict, one.mover, looked=True, absent=one.absent
     )

@@ -12,6 +12,7 @@ from uuid import UUID
 from adapters.contract import Account, CheckpointData
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
+from pipeline.domain.unavailability import Streaks, shift_streaks
 from pipeline.store.accounts.accounts import ACCOUNT_COLUMNS, open_account
 from pipeline.store.posts.options import COLUMNS, gather_options
 from pipeline.store.vault import Vault, VaultError
@@ -57,6 +58,8 @@ class ClaimedDelivery:
     account_status: AccountStatus
     credentials_version: int
     error: Mapping[str, Any] | None
+    streaks: Streaks
+    """Streaks of unavailability. The time between ``next_at`` and the claim was a hold and is left out already."""
     facts: Mapping[str, Any]
     """What the pinned checks found, by the media's position as text; "-1" is the music."""
     alone: bool
@@ -64,7 +67,8 @@ class ClaimedDelivery:
 
 
 _OWN = """id post_id workspace_id account_id state generation fence due_at lease_until spent surprises looks armed_at
-          armed_deadline working_since absent_at in_doubt remote_id url checkpoint error"""
+          armed_deadline working_since absent_at in_doubt remote_id url checkpoint error unavailable_since
+          next_at"""
 CLAIMED_COLUMNS = f"""{", ".join(f"d.{name}" for name in _OWN.split())}, now() AS now,
             CASE WHEN d.prepares_on = CURRENT_DATE THEN d.prepares ELSE 0 END AS prepares_today,
             p.caption, p.media, p.music_url, {COLUMNS},
@@ -90,8 +94,15 @@ def to_claimed(found: Any, vault: Vault) -> ClaimedDelivery:
             "options": m["options"].get(account.platform, {}),
             "account": account,
             "account_status": AccountStatus(m["account_status"]),
+            "streaks": _read_streaks(m),
         }
     )
+
+
+def _read_streaks(m: Mapping[str, Any]) -> Streaks:
+    stored = m["unavailable_since"] or {}
+    streaks = {party: datetime.fromisoformat(since) for party, since in stored.items()}
+    return shift_streaks(streaks, m["now"] - m["next_at"])
 
 
 def to_claimed_batch(found: Sequence[Any], vault: Vault) -> list[ClaimedDelivery]:

@@ -130,5 +130,11 @@ def resume_blocked(
         mover=Mover.RESUME,
         generation=generation,
         why=why,
-        changes={"next_at": now, "working_since": now if armed else None, "crashes": 0, "surprises": 0},
+        changes={
+            "next_at": now,
+            "working_since": now if armed else None,
+            "crashes": 0,
+            "surprises": 0,
+            "unavailable_since": None,
+        },
     )

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from pipeline.domain.delivery import Mover, State, require_move
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status
 from pipeline.domain.retry_policy import Verdict
+from pipeline.domain.unavailability import extend_streaks, shift_streaks
 from pipeline.store.database import jsonb, row, run_many
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import error_to_dict
@@ -37,6 +38,7 @@ WITH p AS MATERIALIZED (  -- the post first: the lock order
         working_since = CASE WHEN :target IN ('preparing', 'processing', 'unknown')
                              THEN coalesce(working_since, now()) + CASE WHEN :uncounted THEN :wait ELSE interval '0' END
                              WHEN :target = 'blocked' THEN working_since END,
+        unavailable_since = CAST(:streaks AS jsonb),
         absent_at = CASE WHEN :absent THEN coalesce(absent_at, now()) END,
         checkpoint = CASE WHEN :keep THEN checkpoint ELSE CAST(:checkpoint AS bytea) END,
         remote_id = coalesce(CAST(:remote_id AS text), remote_id), url = coalesce(CAST(:url AS text), url),
@@ -85,7 +87,7 @@ class Settlement:
         known = (
             changes_public_status(claimed, verdict, origin) if claimed.alone else status is PostStatus.PENDING
         )
-        return _to_values(vault, claimed, verdict) | {
+        return _to_values(vault, claimed, verdict, self.not_before) | {
             "origin": origin,
             "mover": self.mover,
             "looked": self.looked,
@@ -155,7 +157,9 @@ def _translate_taken_remote_id() -> Iterator[None]:
         raise
 
 
-def _to_values(vault: Vault, claimed: ClaimedDelivery, verdict: Verdict) -> dict[str, Any]:
+def _to_values(
+    vault: Vault, claimed: ClaimedDelivery, verdict: Verdict, not_before: datetime | None
+) -> dict[str, Any]:
     """Return those values of the statement that the verdict gives."""
     live = verdict.published
     return {
@@ -179,7 +183,22 @@ def _to_values(vault: Vault, claimed: ClaimedDelivery, verdict: Verdict) -> dict
         "delivered_as": live.delivered_as if live else None,
         "notes": jsonb(dict(live.notes)) if live and live.notes else None,
         "error": jsonb(error_to_dict(verdict.error)),
+        "streaks": jsonb(_streaks_to_dict(claimed, verdict, not_before)),
     }
+
+
+def _streaks_to_dict(
+    claimed: ClaimedDelivery, verdict: Verdict, not_before: datetime | None
+) -> dict[str, str] | None:
+    """Return the streaks of unavailability after a verdict; any answer of the platform ends them."""
+    if verdict.unavailable is not None:
+        streaks = extend_streaks(claimed.streaks, verdict.unavailable, claimed.now)
+    elif verdict.held:
+        held = verdict.wait if not_before is None else max(verdict.wait, not_before - claimed.now)
+        streaks = shift_streaks(claimed.streaks, held)
+    else:
+        streaks = {}
+    return {party: since.isoformat() for party, since in streaks.items()} or None
 
 
 def changes_public_status(claimed: ClaimedDelivery, verdict: Verdict, origin: State) -> bool:

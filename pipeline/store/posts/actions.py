@@ -191,7 +191,7 @@ WITH d AS (
     UPDATE deliveries SET
         state = :target, reason = NULL, generation = generation + 1, fence = fence + 1, lease_until = NULL,
         due_at = :due, next_at = :next, spent = 0, crashes = 0, surprises = 0, looks = 0,
-        armed_at = NULL, armed_deadline = NULL, working_since = NULL, absent_at = NULL,
+        armed_at = NULL, armed_deadline = NULL, working_since = NULL, absent_at = NULL, unavailable_since = NULL,
         checkpoint = CASE WHEN :keep THEN checkpoint END, remote_id = NULL, url = NULL, delivered_as = NULL,
         notes = NULL, error = CAST(:error AS jsonb), updated_at = clock_timestamp()
     WHERE id = :id AND state = :origin AND generation = :generation

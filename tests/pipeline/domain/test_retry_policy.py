@@ -32,6 +32,7 @@ from pipeline.domain.retry_policy import (
     judge_look,
     judge_look_error,
     judge_prepare,
+    judge_refresh_error,
 )
 
 
@@ -145,11 +146,81 @@ def test_a_refreshed_token_that_is_stale_again_costs_a_try_and_time() -> None:
     shape(verdict, error, state=State.FAILED, spent=True, closes=Outcome.FAILED)
 
 
+@pytest.mark.parametrize("spent", [0, 4, 99])
+def test_an_outage_before_arm_costs_time_and_no_try(spent: int) -> None:
+    error = Unavailable("down")
+    for age, wait in ((0, 5), (10, 10), (290, 150), (5000, 150)):
+        retry = replace(BEFORE, spent=spent, unavailable_for={"platform": seconds(age)})
+        verdict = judge_error(error, retry, POLICY)
+        shape(verdict, error, state=State.RETRYING, wait=seconds(wait), unavailable="platform")
+
+
+def test_an_outage_after_arm_costs_no_try_if_no_connection_was_made() -> None:
+    error = Unavailable("no connection", code="platform_unreachable")
+    verdict = judge_error(error, replace(AFTER, spent=99), POLICY)
+    shape(
+        verdict,
+        error,
+        state=State.RETRYING,
+        wait=seconds(5),
+        disarm=True,
+        closes=Outcome.REFUSED,
+        unavailable="platform",
+    )
+
+
+@pytest.mark.parametrize("armed", [False, True])
+def test_an_outage_that_outlasts_the_patience_fails_with_a_cause_of_its_own(armed: bool) -> None:
+    retry = replace(AFTER if armed else BEFORE, unavailable_for={"platform": POLICY.patience})
+    verdict = judge_error(Unavailable("no", code="platform_unreachable"), retry, POLICY)
+    shape(
+        verdict,
+        "platform_outage",
+        state=State.FAILED,
+        spent=True,
+        closes=Outcome.FAILED,
+        disarm=armed,
+        unavailable="platform",
+    )
+    assert isinstance(verdict.error, Unavailable)
+    assert verdict.error.next_action
+
+
+def test_each_media_host_has_a_patience_of_its_own() -> None:
+    error = Unavailable("no file", code="media_unavailable")
+    error.host = "cdn.example"
+    long = {"platform": seconds(10**6), "other.example": seconds(10**6)}
+    verdict = judge_error(error, replace(BEFORE, spent=99, unavailable_for=long), POLICY)
+    shape(verdict, error, state=State.RETRYING, wait=seconds(5), unavailable="cdn.example")
+    over = replace(BEFORE, unavailable_for={"cdn.example": POLICY.media_patience})
+    verdict = judge_error(error, over, POLICY)
+    assert (verdict.state, verdict.error and verdict.error.code) == (State.FAILED, "media_outage")
+    assert "cdn.example" in str(verdict.error)
+
+
+def test_a_refresh_that_is_not_answered_is_an_outage() -> None:
+    error = Unavailable("down")
+    expired = judge_error(CredentialsExpired("old"), AFTER, POLICY)
+    shape(
+        judge_refresh_error(expired, error, BEFORE, POLICY),
+        error,
+        state=State.RETRYING,
+        wait=seconds(5),
+        disarm=True,
+        closes=Outcome.REFUSED,
+        unavailable="platform",
+    )
+    over = replace(BEFORE, unavailable_for={"platform": POLICY.patience})
+    verdict = judge_refresh_error(expired, error, over, POLICY)
+    assert (verdict.state, verdict.closes, verdict.disarm) == (State.FAILED, Outcome.FAILED, True)
+
+
+@pytest.mark.parametrize("code", ["not_prepared", "upload_expired"])
 @pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
-def test_unavailable_is_tried_again_after_a_growing_pause(retry: RetryState) -> None:
+def test_a_state_of_our_own_costs_a_try_and_a_growing_pause(retry: RetryState, code: str) -> None:
     armed = retry.armed_for is not None
     for spent, wait in ((0, 5), (1, 10), (2, 20), (3, 40)):
-        error = Unavailable("down")
+        error = Unavailable("down", code=code)
         verdict = judge_error(error, replace(retry, spent=spent), POLICY)
         shape(
             verdict,
@@ -170,7 +241,7 @@ def test_unavailable_with_retry_after_waits_that() -> None:
 @pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
 def test_the_last_try_fails(retry: RetryState) -> None:
     armed = retry.armed_for is not None
-    error = Unavailable("down")
+    error = Unavailable("down", code="not_prepared")
     verdict = judge_error(error, replace(retry, spent=4), POLICY)
     shape(verdict, error, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
 

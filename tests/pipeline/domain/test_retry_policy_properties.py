@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -22,6 +22,15 @@ from pipeline.domain.retry_policy import (
     judge_look,
     judge_look_error,
     judge_prepare,
+)
+from pipeline.domain.unavailability import (
+    MEDIA_UNAVAILABLE,
+    OWN_STATES,
+    PLATFORM,
+    UNREACHABLE,
+    extend_streaks,
+    find_party,
+    shift_streaks,
 )
 
 WAITS = st.timedeltas(timedelta(days=-2), timedelta(days=400))
@@ -43,11 +52,16 @@ KINDS: list[type[errors.AdapterError]] = [
 ]
 
 
+CODES = {UNREACHABLE, MEDIA_UNAVAILABLE, *OWN_STATES}
+AGES = st.dictionaries(st.sampled_from([PLATFORM, "media", "cdn.example"]), WAITS)
+
+
 @st.composite
 def adapter_errors(draw: st.DrawFn) -> errors.AdapterError:
     kind: type[errors.AdapterError] = draw(st.sampled_from(KINDS))
     if issubclass(kind, errors.Retryable):
-        return kind("x", retry_after=draw(st.none() | WAITS))
+        code = draw(st.none() | st.sampled_from(sorted(CODES))) if kind is errors.Unavailable else None
+        return kind("x", retry_after=draw(st.none() | WAITS), code=code)
     return kind("x")
 
 
@@ -64,6 +78,7 @@ ARMED = st.builds(
     stale_before=st.booleans(),
     absent_before=st.booleans(),
     late_enough=st.booleans(),
+    unavailable_for=AGES,
 )
 UNARMED = st.builds(
     RetryState,
@@ -72,6 +87,7 @@ UNARMED = st.builds(
     unexpected_errors=st.integers(0, 9),
     waited=WAITS,
     stale_before=st.booleans(),
+    unavailable_for=AGES,
 )
 POLICIES = st.builds(
     RetryPolicy,
@@ -84,6 +100,9 @@ POLICIES = st.builds(
     look_longest=LONGS,
     look_limit=LONGS,
     crashes=st.integers(1, 5),
+    patience=LONGS,
+    media_patience=LONGS,
+    outage_cap=LONGS,
 )
 SEEN: st.SearchStrategy[LookResult] = st.one_of(
     st.just(Published(remote_id="r")),
@@ -136,7 +155,51 @@ def test_an_error_before_arm(error: Exception, retry: RetryState, policy: RetryP
     free = isinstance(error, errors.RateLimited) or (
         isinstance(error, errors.CredentialsExpired) and not retry.stale_before
     )
-    assert verdict.spent is not free
+    if find_party(error, armed=False) is None:
+        assert verdict.spent is not free
+    else:
+        assert verdict.spent is (verdict.state is State.FAILED), "an outage costs no try before it is over"
+
+
+@given(ERRORS, ARMED | UNARMED, POLICIES)
+def test_only_patience_that_is_over_ends_an_outage(
+    error: Exception, retry: RetryState, policy: RetryPolicy
+) -> None:
+    armed = retry.armed_for is not None
+    party = find_party(error, armed=armed)
+    verdict = judge_error(error, retry, policy)
+    assert verdict.unavailable == party
+    if party is None:
+        return
+    patience = policy.patience if party == PLATFORM else policy.media_patience
+    age = retry.unavailable_for.get(party)
+    assert (verdict.state is State.FAILED) == (age is not None and age >= patience)
+    if verdict.state is State.RETRYING:
+        assert isinstance(error, errors.Unavailable)
+        most = max(policy.outage_cap, timedelta(seconds=1))
+        assert error.retry_after or timedelta(seconds=1) <= verdict.wait <= most
+
+
+MOMENTS = st.datetimes(timezones=st.just(UTC), max_value=datetime.max - timedelta(days=9))
+
+
+@given(
+    st.dictionaries(st.sampled_from([PLATFORM, "a", "b"]), MOMENTS), st.sampled_from([PLATFORM, "a"]), MOMENTS
+)
+def test_a_streak_keeps_its_first_failure(streaks: dict[str, datetime], party: str, now: datetime) -> None:
+    extended = extend_streaks(streaks, party, now)
+    assert extended[party] == streaks.get(party, now)
+    assert {p: at for p, at in extended.items() if p != party} == {
+        p: at for p, at in streaks.items() if p != party
+    }
+
+
+@given(st.dictionaries(st.sampled_from([PLATFORM, "a"]), MOMENTS), LONGS, LONGS)
+def test_held_time_does_not_age_a_streak(
+    streaks: dict[str, datetime], held: timedelta, more: timedelta
+) -> None:
+    assert shift_streaks(shift_streaks(streaks, held), more) == shift_streaks(streaks, held + more)
+    assert shift_streaks(streaks, -held) == streaks
 
 
 @given(SEEN, ARMED, POLICIES, st.sampled_from(sorted(ALWAYS_ARMED)))
