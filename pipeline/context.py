@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pipeline.media.fetch import Fetcher
     from pipeline.media.files.uploads import Files
     from pipeline.media.transfers import Transfers
+    from pipeline.platform_health import PlatformHealth
     from pipeline.queue_liveness import QueueLiveness
     from pipeline.rate_buckets import RateBuckets
     from pipeline.recovery.send_guard import SendGuard
@@ -44,6 +45,7 @@ class Context:
     platform_settings: Mapping[Platform, PlatformSettings]
     check_slots: CheckSlots
     transfers: Transfers
+    health: PlatformHealth
     shutdown: ShutdownSignal = field(default_factory=ShutdownSignal)
 
     def adapter(self, platform: Platform, client: HttpClient) -> Adapter:

@@ -26,6 +26,7 @@ from pipeline.media.files.storage_folder import FolderStorage, Storage
 from pipeline.media.files.upload_urls import UploadUrls, derive_upload_keys
 from pipeline.media.files.uploads import Files
 from pipeline.media.transfers import Transfers
+from pipeline.platform_health import PlatformHealth
 from pipeline.queue_liveness import QueueLiveness
 from pipeline.rate_buckets import REQUEST_TIMEOUT, RateBuckets, create_redis_client
 from pipeline.recovery.epoch_file import EpochFile
@@ -141,6 +142,7 @@ def build_context(s: Settings, *, keeps_epoch_file: bool = True) -> Context:
             ),
         ),
         adapters=ADAPTERS,
+        health=PlatformHealth(database),
         check_slots=CheckSlots(s.worker.slots, frozenset({urlsplit(s.files_url).netloc.lower()})),
         transfers=Transfers(s.worker.slots),
         platform_settings={platform: build_platform_settings(s, platform) for platform in ADAPTERS},

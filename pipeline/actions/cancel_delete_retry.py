@@ -16,6 +16,7 @@ from pipeline.actions.edit import refuse_in_flight
 from pipeline.context import Context
 from pipeline.domain.delivery import SETTLED, Mover, State
 from pipeline.domain.post import PostStatus
+from pipeline.domain.retry_policy import MEDIA_OUTAGE
 from pipeline.domain.schedule import next_at
 from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import refuse_in_doubt
@@ -219,7 +220,7 @@ def _open_checks(context: Context, c: Connection, post: LockedPost) -> Mapping[i
     return media_checks.open_checks(context, c, post.workspace_id, wanted, stale)
 
 
-MEDIA_FAULTS = frozenset({"media_changed", "media_unreachable"})
+MEDIA_FAULTS = frozenset({"media_changed", "media_unreachable", MEDIA_OUTAGE})
 """Error codes after which the checks of a post's media no longer hold."""
 
 

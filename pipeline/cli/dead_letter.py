@@ -38,7 +38,7 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--class", "error_class", help="Only those that failed with this class of error: Unavailable."
         ),
-        click.option("--code", help="Only those that failed with this code: poison, media_changed."),
+        click.option("--code", help="Only those that failed with this code: platform_outage, media_changed."),
         click.option("--older", type=DURATION, help="Only those dead for at least this long: 2h."),
         click.option("--younger", type=DURATION, help="Only those dead for at most this long: 90m, 1d."),
     ]

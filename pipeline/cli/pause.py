@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from pipeline.store.deliveries.pauses import Scope
 
+BREAKER: Final = "breaker"
+"""The scope of a platform's open circuit breaker; the system opens it, and an operator can only lift it."""
 why_option = click.option("--why", required=True, help="The reason, shown in `slipway pause list`.")
 
 
@@ -64,8 +66,9 @@ def account(target: str, why: str, *, as_json: bool) -> None:
 @command.command("list", epilog=EXAMPLE + "slipway pause list --json")
 @json_option
 def list_(*, as_json: bool) -> None:
-    """List pauses: scope, since when, why, and how many due deliveries each holds."""
+    """List pauses and open circuit breakers: scope, since when, why, and how many due deliveries each holds."""
     from pipeline.store.deliveries.pauses import list_pauses
+    from pipeline.store.deliveries.platform_health import list_open_breakers
 
     with open_transaction() as c:
         rows = [
@@ -78,17 +81,34 @@ def list_(*, as_json: bool) -> None:
                 "why": p.why,
             }
             for p in list_pauses(c)
+        ] + [
+            {
+                "scope": BREAKER,
+                "target": b.platform,
+                "name": b.platform,
+                "since": format_timestamp(b.opened_at),
+                "holds": b.holds,
+                "why": f"{b.why}; the next probe is at {format_timestamp(b.probe_at)}",
+            }
+            for b in list_open_breakers(c)
         ]
     print_rows(rows, as_json=as_json, empty="Nothing is paused.")
 
 
-@command.command(epilog=EXAMPLES + "slipway pause lift all\n  slipway pause lift platform tiktok")
-@click.argument("scope", type=click.Choice(["all", "platform", "workspace", "account"]))
+@command.command(
+    epilog=EXAMPLES + "slipway pause lift all\n  slipway pause lift platform tiktok\n"
+    "  slipway pause lift breaker tiktok"
+)
+@click.argument("scope", type=click.Choice(["all", "platform", "workspace", "account", BREAKER]))
 @click.argument("target", required=False)
 @json_option
-def lift(scope: Scope, target: str | None, *, as_json: bool) -> None:
-    """Lift a pause, at once. Other pauses that hold the same deliveries stay."""
-    from pipeline.store.deliveries.pauses import lift as store_lift
+def lift(scope: Literal[Scope, "breaker"], target: str | None, *, as_json: bool) -> None:
+    """Lift a pause or close a circuit breaker, at once. Others that hold the same deliveries stay.
+
+    A breaker opens again if the platform's calls go on failing.
+    """
+    from pipeline.store.deliveries import pauses
+    from pipeline.store.deliveries.platform_health import close_breaker
 
     if (target is None) != (scope == "all"):
         raise click.ClickException(
@@ -99,7 +119,11 @@ def lift(scope: Scope, target: str | None, *, as_json: bool) -> None:
     with open_context() as context:
         with context.database.begin() as c:
             found = TARGETS[scope](c, target or "")
-            if not store_lift(c, scope, found):
+            if scope != BREAKER:
+                is_lifted = pauses.lift(c, scope, found)
+            elif is_lifted := close_breaker(c, found):
+                pauses.restart_streaks(c, "platform", found)
+            if not is_lifted:
                 raise click.ClickException("That is not paused: `slipway pause list` shows what is.")
         failpoint("pause.lifted")
         context.dispatcher.send_slot_now()
@@ -140,5 +164,6 @@ TARGETS: dict[str, Callable[[Any, str], str]] = {
     "platform": _resolve_platform,
     "workspace": _resolve_workspace,
     "account": _resolve_account,
+    BREAKER: _resolve_platform,
 }
 """Scope -> the function that resolves the command's argument to the stored target."""

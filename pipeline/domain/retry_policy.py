@@ -33,7 +33,7 @@ from adapters.errors import (
 )
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.schedule import backoff, look_pause, outage_pause
-from pipeline.domain.unavailability import PLATFORM, find_party
+from pipeline.domain.unavailability import MEDIA, PLATFORM, find_party
 
 PLATFORM_OUTAGE, MEDIA_OUTAGE = "platform_outage", "media_outage"
 """Codes of deliveries that failed because an outage outlasted the patience: dead letters of their own cause."""
@@ -424,8 +424,9 @@ def _make_outlasted(error: Unavailable, party: str) -> Unavailable:
             http_status=error.http_status,
             next_action="Retry the post once the platform works again; nothing of it was published.",
         )
+    host = "" if party == MEDIA else f" {party}"
     return Unavailable(
-        f"The media host {party} stayed unavailable for too long. Its last error: {error.message}",
+        f"The media's host{host} stayed unavailable for too long. Its last error: {error.message}",
         code=MEDIA_OUTAGE,
         next_action="Make the media reachable again at their URLs, then retry the post.",
     )

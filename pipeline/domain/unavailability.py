@@ -14,6 +14,8 @@ from adapters.errors import Unavailable
 
 PLATFORM = "platform"
 """The party of a failure of the platform's own hosts; the others are media hosts, by name."""
+MEDIA = "media"
+"""The party of a failure of a media host whose name is not known."""
 Streaks = Mapping[str, datetime]
 """Party -> first failure of the current streak."""
 
@@ -53,7 +55,7 @@ def find_party(error: Exception, *, armed: bool) -> str | None:
         return None
     if armed:
         return PLATFORM if error.code == UNREACHABLE else None
-    return error.host or "media" if error.code == MEDIA_UNAVAILABLE else PLATFORM
+    return error.host or MEDIA if error.code == MEDIA_UNAVAILABLE else PLATFORM
 
 
 def extend_streaks(streaks: Streaks, party: str, now: datetime) -> Streaks:

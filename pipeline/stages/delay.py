@@ -24,6 +24,7 @@ from pipeline.store.deliveries import release as store
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.move import move
+from pipeline.store.deliveries.platform_health import list_open_platforms, set_probe, take_probe
 from pipeline.store.deliveries.redispatch import dispatch_looks
 from pipeline.store.health import limit_idle
 
@@ -39,8 +40,10 @@ def release_due(context: Context) -> int:
     sent = 0
     with context.database.once() as c:
         platforms = store.list_due_platforms(c)
+        held = list_open_platforms(c) if platforms else frozenset()
     for platform in platforms:
-        sent += _release_platform(context, platform)
+        release = _release_probe if platform in held else _release_platform
+        sent += release(context, platform)
     return sent + _dispatch_looks(context)
 
 
@@ -73,6 +76,19 @@ def _release_platform(context: Context, platform: str) -> int:
         sent += len(messages)
         if len(messages) < context.settings.delay.batch:
             return sent
+
+
+def _release_probe(context: Context, platform: str) -> int:
+    """Release one delivery of a platform whose circuit breaker is open, once a minute."""
+    lease = timedelta(seconds=context.settings.delay.queued_lease)
+    with _begin(context) as c:
+        messages = store.release(c, platform, 1, lease) if take_probe(c, platform) else []
+        for message in messages:
+            set_probe(c, platform, message.delivery)
+    if messages:
+        failpoint("delay.released", *(message.delivery for message in messages))
+    context.dispatcher.send_deliveries(messages)
+    return len(messages)
 
 
 @contextmanager

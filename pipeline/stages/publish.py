@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
+from sqlalchemy import Connection
+
 from adapters.contract import Adapter, CheckpointData, Draft, FinalizeResult, Pending, Published, Ready
 from adapters.errors import AdapterError, OutcomeUnknown, RateLimited, Rejected
 from pipeline.context import Context
@@ -28,6 +30,7 @@ from pipeline.stages.drafts import build_draft, spool_draft
 from pipeline.stages.expired_credentials import refresh_expired
 from pipeline.stages.lease_heartbeat import extend_lease_while_reading
 from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state, look_first
+from pipeline.stages.sign_of_life import record_result, require_sign_of_life
 from pipeline.store.deliveries.arm import arm
 from pipeline.store.deliveries.checkpoint import save_checkpoint
 from pipeline.store.deliveries.claim import claim_batch
@@ -125,6 +128,8 @@ class PublishSlice:
         self.client = context.client(may_send=deadline.may_send)
         self.adapter: Adapter = context.adapter(claimed.account.platform, self.client)
         self.armed_at: datetime | None = None
+        self._is_alive = False
+        """The platform answered in this slice."""
 
     def requeue(self) -> State | None:
         """Queue the delivery again untouched, with a message of its own."""
@@ -132,13 +137,17 @@ class PublishSlice:
 
     def run(self) -> State | None:
         """Work until the slice ends, and store the verdict; every exception becomes a verdict too."""
+        caught: Exception | None = None
         try:
             verdict = self._prepare_and_finalize()
         except Exception as error:
             if not isinstance(error, AdapterError):
                 log.exception("unexpected error while publishing delivery %s", self.claimed.id)
-            verdict = self._judge_error(error)
-        return self._settle(verdict)
+            caught, verdict = error, self._judge_error(error)
+        state = self._settle(verdict)
+        # a crash before this loses a sign of life, which the next call gives again
+        record_result(self.context, self.claimed, self.client, caught)
+        return state
 
     def _prepare_and_finalize(self) -> Verdict:
         if hold := self._find_hold():
@@ -148,6 +157,7 @@ class PublishSlice:
         prepared = self._prepare(draft)
         if isinstance(prepared, Verdict):
             return prepared
+        self._is_alive = bool(self.client.calls)
         return self._finalize(draft, prepared.checkpoint)
 
     def _build_draft(self) -> Draft:
@@ -169,7 +179,9 @@ class PublishSlice:
         if self.claimed.account_status is not AccountStatus.ACTIVE:
             return Verdict(state=State.BLOCKED, reason=Reason.RECONNECT)
         if wait := self.context.transfers.get_wait(self.claimed.workspace_id):
-            return Verdict(state=State.SCHEDULED, wait=wait)
+            return Verdict(state=State.SCHEDULED, wait=wait, held=True)
+        if self.claimed.breaker == "open":  # not released before it is closed
+            return Verdict(state=State.SCHEDULED, held=True)
         can = self.adapter.capabilities
         if self._daily_limit is not None:
             with self.context.database.once() as c:
@@ -242,24 +254,28 @@ class PublishSlice:
         wait = self._try_arm(checkpoint)
         if self.armed_at is None and not wait and self.context.send_guard.try_reopen():
             wait = self._try_arm(checkpoint)
+        if self.armed_at is None and not wait and not self._is_alive:
+            require_sign_of_life(self.context, self.claimed, self.adapter)
+            self._is_alive = True
+            wait = self._try_arm(checkpoint)
         return wait
 
     def _try_arm(self, checkpoint: CheckpointData) -> timedelta:
         """Arm, under a lock of the day's count where there is a quota: no two deliveries take its last place."""
         if self._daily_limit is None:
             with self.context.database.once() as c:
-                self.armed_at = arm(
-                    c, self.context.vault, self.claimed, checkpoint, self.deadline.time_left()
-                )
+                self.armed_at = self._arm_in(c, checkpoint)
             return timedelta(0)
         account, per = self.claimed.account_id, self.adapter.capabilities.daily_per
         with self.context.database.begin() as c:
             lock_daily_quota(c, account, per)
             if not (wait := compute_quota_wait(c, account, self._daily_limit, per)):
-                self.armed_at = arm(
-                    c, self.context.vault, self.claimed, checkpoint, self.deadline.time_left()
-                )
+                self.armed_at = self._arm_in(c, checkpoint)
         return wait
+
+    def _arm_in(self, c: Connection, checkpoint: CheckpointData) -> datetime | None:
+        left = self.deadline.time_left()
+        return arm(c, self.context.vault, self.claimed, checkpoint, left, is_alive=self._is_alive)
 
     def _judge_finalize(self, draft: Draft, result: FinalizeResult) -> Verdict:
         if isinstance(result, Pending) and result.wait <= timedelta(0):

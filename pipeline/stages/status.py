@@ -26,6 +26,7 @@ from pipeline.stages.drafts import build_draft
 from pipeline.stages.expired_credentials import refresh_expired
 from pipeline.stages.publish import dispatch_at
 from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state
+from pipeline.stages.sign_of_life import record_result
 from pipeline.store.deliveries.claim import claim_look, claim_looks
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.lease import requeue_looks
@@ -107,7 +108,8 @@ def _look(context: Context, claimed: ClaimedDelivery) -> Settlement:
 
 def _judge(context: Context, claimed: ClaimedDelivery, state: RetryState) -> tuple[Verdict, bool]:
     """Look, and return the verdict and whether the look counts as one that found nothing."""
-    adapter = context.adapter(claimed.account.platform, context.client())
+    client = context.client()
+    adapter = context.adapter(claimed.account.platform, client)
     policy = build_retry_policy(context.settings, adapter.capabilities)
     if wait := context.rate_buckets.take(claimed.account.id, "look", adapter.capabilities.rates):
         return Verdict(state=claimed.state, wait=wait, held=True), claimed.absent_at is not None
@@ -116,9 +118,11 @@ def _judge(context: Context, claimed: ClaimedDelivery, state: RetryState) -> tup
     except Exception as error:
         if not isinstance(error, AdapterError):
             log.exception("unexpected error while looking at delivery %s", claimed.id)
+        record_result(context, claimed, client, error)
         return retry_policy.judge_look_error(
             error, state, policy, claimed.state
         ), claimed.absent_at is not None
+    record_result(context, claimed, client, None)
     verdict = retry_policy.judge_look(seen, state, policy)
     found_nothing = verdict.state is State.UNKNOWN if claimed.in_doubt else isinstance(seen, Absent | Ready)
     return verdict, found_nothing and state.armed_for is not None and state.late_enough

@@ -56,6 +56,7 @@ class Script:
     )
     look: Callable[[Container[str]], LookResult] = lambda _: Published(remote_id="seen")
     refresh: Callable[[], Credentials] = lambda: credentials("refreshed")
+    discover: Callable[[], Sequence[RemoteAccount]] = lambda: ()
     problems: Sequence[Problem] = ()
     can: Capabilities = CAPABILITIES
     calls: list[tuple[str, Any]] = field(default_factory=list)
@@ -114,7 +115,7 @@ class ScriptedAdapter:
         raise NotImplementedError
 
     def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
-        raise NotImplementedError
+        return self.script.discover()
 
 
 def with_script(context: Context, script: Script) -> Context:

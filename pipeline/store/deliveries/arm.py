@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from adapters.contract import CheckpointData
 from pipeline.store.database import row
 from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.platform_health import SIGN_OF_LIFE
 from pipeline.store.recovery.epoch import BROUGHT_FORWARD_RECORDED, EPOCH_IS_OPEN
 from pipeline.store.vault import Vault
 
@@ -23,6 +24,7 @@ WITH d AS (
       AND (deliveries.error ->> 'code' = 'expired'  -- it was blocked as expired, and a person resumed it
            OR NOT EXISTS (SELECT FROM posts p WHERE p.id = deliveries.post_id AND p.on_late <> 'publish'
                           AND p.expires_at <= now())) IS TRUE
+      AND (:is_alive OR {SIGN_OF_LIFE})
       AND {EPOCH_IS_OPEN}
       AND (generation = 0 OR {BROUGHT_FORWARD_RECORDED})
     RETURNING id, armed_at
@@ -34,12 +36,19 @@ SELECT armed_at FROM d
 
 
 def arm(
-    c: Connection, vault: Vault, claimed: ClaimedDelivery, checkpoint: CheckpointData, left: timedelta
+    c: Connection,
+    vault: Vault,
+    claimed: ClaimedDelivery,
+    checkpoint: CheckpointData,
+    left: timedelta,
+    *,
+    is_alive: bool = True,
 ) -> datetime | None:
     """Arm a delivery and return the moment. The caller commits before it makes the visible call.
 
-    None: it is not due, paused, expired or edited, the epoch is not confirmed, or the claim is lost.
-    ``left``: the rest of the slice, after which the claim's holder sends nothing.
+    None: it is not due, paused, expired or edited, its platform shows no sign of life, the epoch is not confirmed, or
+    the claim is lost. ``left``: the rest of the slice, after which the claim's holder sends nothing. ``is_alive``: the
+    caller has seen the platform answer; if not, the ledger has to show a sign of life.
     """
     found = row(
         c,
@@ -48,6 +57,7 @@ def arm(
         generation=claimed.generation,
         fence=claimed.fence,
         left=left,
+        is_alive=is_alive,
         checkpoint=vault.seal(checkpoint, claimed.id),
     )
     moment: datetime | None = None if found is None else found.armed_at

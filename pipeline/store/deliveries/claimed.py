@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from adapters.contract import Account, CheckpointData
@@ -14,6 +14,7 @@ from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
 from pipeline.domain.unavailability import Streaks, shift_streaks
 from pipeline.store.accounts.accounts import ACCOUNT_COLUMNS, open_account
+from pipeline.store.deliveries.platform_health import BREAKER
 from pipeline.store.posts.options import COLUMNS, gather_options
 from pipeline.store.vault import Vault, VaultError
 
@@ -62,6 +63,8 @@ class ClaimedDelivery:
     """Streaks of unavailability. The time between ``next_at`` and the claim was a hold and is left out already."""
     facts: Mapping[str, Any]
     """What the pinned checks found, by the media's position as text; "-1" is the music."""
+    breaker: Literal["open", "probe"] | None
+    """The state of its platform's circuit breaker: closed (None), open, or open with this delivery as the probe."""
     alone: bool
     """The post has no other delivery, so its status follows from this one's state."""
 
@@ -75,6 +78,7 @@ CLAIMED_COLUMNS = f"""{", ".join(f"d.{name}" for name in _OWN.split())}, now() A
             (SELECT coalesce(jsonb_object_agg(pc.position, k.facts), '{{}}') FROM post_checks pc
              JOIN checks k ON k.id = pc.check_id WHERE pc.post_id = p.id) AS facts,
             NOT EXISTS (SELECT FROM deliveries s WHERE s.post_id = p.id AND s.id <> d.id) AS alone,
+            {BREAKER} AS breaker,
             {ACCOUNT_COLUMNS}, a.status AS account_status, a.credentials_version"""
 CLAIMED_JOIN = "JOIN posts p ON p.id = d.post_id JOIN accounts a ON a.id = d.account_id"
 

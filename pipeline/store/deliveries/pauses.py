@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import Connection
 
+from adapters.contract import Platform
 from pipeline.store.database import row, rows
 
+SOON = timedelta(minutes=10)
+"""How far ahead ``next_at`` is of deliveries that an outage holds: more than their longest pause."""
 Scope = Literal["all", "platform", "workspace", "account"]
 
 
@@ -39,9 +42,35 @@ def pause(c: Connection, scope: Scope, target: str, why: str) -> None:
 
 
 def lift(c: Connection, scope: Scope, target: str) -> bool:
-    """Remove a pause; False when there was none. Other pauses of the same deliveries stay."""
+    """Remove a pause; False when there was none. Other pauses of the same deliveries stay.
+
+    The streaks of unavailability of what it held begin anew. The caller holds a transaction.
+    """
     sql = "DELETE FROM pauses WHERE scope = :scope AND target = :target RETURNING scope"
-    return row(c, sql, scope=scope, target=target) is not None
+    if row(c, sql, scope=scope, target=target) is None:
+        return False
+    restart_streaks(c, scope, target)
+    return True
+
+
+def restart_streaks(c: Connection, scope: Scope, target: str) -> None:
+    """End the streaks of unavailability of waiting deliveries; claimed ones keep theirs."""
+    rows(
+        c,
+        """WITH mine AS (
+               SELECT id FROM deliveries d
+               WHERE platform = ANY(CAST(:platforms AS text[])) AND state IN ('scheduled', 'retrying')
+                 AND next_at <= now() + CAST(:soon AS interval) AND unavailable_since IS NOT NULL
+                 AND CASE :scope WHEN 'all' THEN true WHEN 'platform' THEN platform = :target
+                          WHEN 'workspace' THEN workspace_id::text = :target
+                          ELSE account_id::text = :target END
+               ORDER BY id FOR UPDATE SKIP LOCKED)
+           UPDATE deliveries u SET unavailable_since = NULL FROM mine WHERE u.id = mine.id RETURNING u.id""",
+        platforms=list(Platform),
+        soon=SOON,
+        scope=scope,
+        target=target,
+    )
 
 
 def list_pauses(c: Connection) -> list[Pause]:

@@ -1,0 +1,60 @@
+"""Record the platforms' answers and failures in the ledger, at most once a few seconds per platform and process."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Hashable
+from uuid import UUID
+
+from adapters.contract import Platform
+from pipeline.store.database import Database, Unreachable
+from pipeline.store.deliveries import platform_health as store
+
+log = logging.getLogger("slipway.platform_health")
+
+EVERY = 5.0
+"""Seconds between two writes about one platform's answers, or one account's failures."""
+
+
+class PlatformHealth:
+    """The recorder of one process. Thread-safe. Its errors stop no publish: the next answer is recorded instead."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._written: dict[Hashable, float] = {}
+
+    def record_answer(self, platform: Platform, *, force: bool = False) -> None:
+        """Record that a platform answered in its own envelope. *force*: whatever was recorded last."""
+        if not self._is_due(platform, force=force):
+            return
+        try:
+            with self._database.begin() as c:
+                was_open = store.record_answer(c, platform)
+        except Unreachable:
+            self._written.pop(platform, None)
+            return
+        if was_open:
+            log.warning("%s answers again: its circuit breaker is closed", platform)
+
+    def record_failure(self, platform: Platform, account: UUID, workspace: UUID) -> None:
+        """Record that a platform's own hosts failed in a call for this account."""
+        if not self._is_due((platform, account), force=self._written.pop(platform, None) is not None):
+            return
+        try:
+            with self._database.begin() as c:
+                opened = store.record_failure(c, platform, account, workspace)
+        except Unreachable:
+            self._written.pop((platform, account), None)
+            return
+        if opened:
+            log.error(
+                "the circuit breaker of %s is open: its deliveries wait, and one a minute probes it", platform
+            )
+
+    def _is_due(self, subject: Hashable, *, force: bool) -> bool:
+        now = time.monotonic()
+        if not force and now - self._written.get(subject, float("-inf")) < EVERY:
+            return False
+        self._written[subject] = now
+        return True
