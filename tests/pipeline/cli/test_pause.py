@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from pipeline.store.database import row
 from pipeline.store.deliveries.arm import arm
 from pipeline.store.deliveries.release import release
 from tests.crash_table import Crashes
@@ -75,3 +76,21 @@ def test_a_wrong_target_is_said(terminal: Terminal) -> None:
     assert "--why is empty" in terminal.refusal("pause", "all", "--why", " ")
     assert "`slipway pause list`" in terminal.refusal("pause", "lift", "all")
     assert "slipway pause lift platform NAME" in terminal.refusal("pause", "lift", "platform")
+
+
+def test_an_open_breaker_is_listed_and_lifted(terminal: Terminal, ledger: Ledger) -> None:
+    post = ledger.fresh(due=-timedelta(seconds=2))
+    ledger.change(post.deliveries[0], 'unavailable_since = \'{"platform": "2026-01-01T00:00:00+00:00"}\'')
+    with ledger.database.begin() as c:
+        row(
+            c,
+            """INSERT INTO platform_health (platform, opened_at, probe_at, why) VALUES ('tiktok', now(), now(), 'down')
+               ON CONFLICT (platform) DO UPDATE SET opened_at = now(), probe_at = now(), why = 'down'
+               RETURNING platform""",
+        )
+    [listed] = terminal.json("pause", "list")
+    assert (listed["scope"], listed["target"], listed["holds"] >= 1) == ("breaker", "tiktok", True)
+    assert listed["why"].startswith("down; the next probe is at ")
+    assert terminal.json("pause", "lift", "breaker", "tiktok")["paused"] is False
+    assert terminal.json("pause", "list") == []
+    assert ledger.delivery(post.deliveries[0]).unavailable_since is None

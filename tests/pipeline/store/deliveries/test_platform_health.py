@@ -1,0 +1,117 @@
+"""The health of the platforms and their circuit breakers: what opens one, what closes it, who passes it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from adapters.contract import Platform
+from pipeline.store.database import row, rows
+from pipeline.store.deliveries import platform_health as health
+from tests.pipeline.store.ledger import Ledger
+
+P = Platform.PINTEREST
+
+
+def is_open(ledger: Ledger) -> bool:
+    with ledger.database.once() as c:
+        return P in health.list_open_platforms(c)
+
+
+def fail(ledger: Ledger, account: UUID, workspace: UUID, times: int = 1) -> list[bool]:
+    opened = []
+    for _ in range(times):
+        with ledger.database.begin() as c:
+            opened.append(health.record_failure(c, P, account, workspace))
+    return opened
+
+
+def answer(ledger: Ledger) -> bool:
+    with ledger.database.begin() as c:
+        return health.record_answer(c, P)
+
+
+@pytest.fixture
+def accounts(ledger: Ledger) -> list[tuple[UUID, UUID]]:
+    """Two accounts of one workspace and two of another; accounts of earlier tests are inactive."""
+    with ledger.database.begin() as c:
+        rows(c, "UPDATE accounts SET status = 'inactive' WHERE platform = :p RETURNING id", p=P)
+        rows(c, "DELETE FROM platform_health RETURNING platform")
+        rows(c, "DELETE FROM platform_failures RETURNING platform")
+    workspaces = [ledger.workspace(), ledger.workspace()]
+    return [(ledger.account(w, P), w) for w in (workspaces[0], workspaces[0], workspaces[1], workspaces[1])]
+
+
+def test_three_accounts_of_two_workspaces_open_it(ledger: Ledger, accounts: list[tuple[UUID, UUID]]) -> None:
+    assert fail(ledger, *accounts[0], times=9) == [False] * 9, "one account proves nothing about the platform"
+    assert fail(ledger, *accounts[1], times=9) == [False] * 9, "nor does one workspace"
+    assert fail(ledger, *accounts[2]) == [True]
+    assert fail(ledger, *accounts[3]) == [False], "it is open already"
+    assert is_open(ledger)
+
+
+def test_an_answer_in_between_is_proof_that_the_platform_works(
+    ledger: Ledger, accounts: list[tuple[UUID, UUID]]
+) -> None:
+    fail(ledger, *accounts[0], times=3)
+    fail(ledger, *accounts[1])
+    assert answer(ledger) is False
+    assert fail(ledger, *accounts[2], times=3) == [False] * 3
+    assert not is_open(ledger)
+    fail(ledger, *accounts[0])
+    assert fail(ledger, *accounts[1]) == [True]
+    assert answer(ledger) is True
+    assert not is_open(ledger)
+
+
+def test_where_there_is_one_account_three_failures_of_it_open_it(
+    ledger: Ledger, accounts: list[tuple[UUID, UUID]]
+) -> None:
+    with ledger.database.begin() as c:
+        for account, _ in accounts[1:]:
+            row(c, "UPDATE accounts SET status = 'inactive' WHERE id = :id RETURNING id", id=account)
+    assert fail(ledger, *accounts[0], times=3) == [False, False, True]
+
+
+def test_one_probe_a_minute_passes_it(ledger: Ledger, accounts: list[tuple[UUID, UUID]]) -> None:
+    for account, workspace in accounts[:3]:
+        fail(ledger, account, workspace)
+    with ledger.database.begin() as c:
+        assert not health.take_probe(c, P), "the first one is due a minute after it opened"
+        row(c, "UPDATE platform_health SET probe_at = now() WHERE platform = :p RETURNING platform", p=P)
+    with ledger.database.begin() as c:
+        assert health.take_probe(c, P)
+        assert not health.take_probe(c, P)
+        [breaker] = [b for b in health.list_open_breakers(c) if b.platform == P]
+        assert breaker.probe_at > breaker.opened_at
+        assert "3 accounts of 2 workspaces" in breaker.why
+    with ledger.database.begin() as c:
+        assert health.close_breaker(c, P)
+        assert not health.close_breaker(c, P)
+        assert not health.take_probe(c, P)
+    assert fail(ledger, *accounts[0]) == [False], "earlier failures do not count after a lift"
+
+
+def test_a_sign_of_life_is_an_answer_of_the_last_minute_without_a_failure_since(
+    ledger: Ledger, accounts: list[tuple[UUID, UUID]]
+) -> None:
+    def is_alive() -> bool:
+        with ledger.database.once() as c:
+            return health.has_sign_of_life(c, P)
+
+    assert not is_alive(), "nothing is known"
+    answer(ledger)
+    assert is_alive()
+    fail(ledger, *accounts[0])
+    assert not is_alive(), "a call has failed since"
+    answer(ledger)
+    assert is_alive()
+    with ledger.database.begin() as c:
+        row(
+            c,
+            """UPDATE platform_health SET answered_at = now() - interval '61 s', failed_at = '-infinity'
+               WHERE platform = :p RETURNING platform""",
+            p=P,
+        )
+    assert not is_alive(), "too long ago"
