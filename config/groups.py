@@ -222,6 +222,11 @@ class Publish(Group):
         ge=1,
         description="Maximum pause between two tries while a platform is unavailable, in seconds.",
     )
+    probe: float = Field(
+        default=60,
+        gt=0,
+        description="Seconds between two deliveries that probe a platform while its circuit breaker is open.",
+    )
     crashes: int = Field(default=3, ge=1, description="Crashes after which a delivery waits for a person.")
     replays: float = Field(
         default=60, gt=0, description="Dead letters replayed per minute and platform, over all replays."

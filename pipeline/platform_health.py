@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Hashable
+from datetime import timedelta
 from uuid import UUID
 
 from adapters.contract import Platform
@@ -20,8 +21,9 @@ EVERY = 5.0
 class PlatformHealth:
     """The recorder of one process. Thread-safe. Its errors stop no publish: the next answer is recorded instead."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, probe: timedelta) -> None:
         self._database = database
+        self._probe = probe
         self._written: dict[Hashable, float] = {}
 
     def record_answer(self, platform: Platform, *, force: bool = False) -> None:
@@ -43,13 +45,14 @@ class PlatformHealth:
             return
         try:
             with self._database.begin() as c:
-                opened = store.record_failure(c, platform, account, workspace)
+                opened = store.record_failure(c, platform, account, workspace, probe=self._probe)
         except Unreachable:
             self._written.pop((platform, account), None)
             return
         if opened:
             log.error(
-                "the circuit breaker of %s is open: its deliveries wait, and one a minute probes it", platform
+                "the circuit breaker of %s is open: its deliveries wait, and one at a time probes it",
+                platform,
             )
 
     def _is_due(self, subject: Hashable, *, force: bool) -> bool:

@@ -142,7 +142,7 @@ def build_context(s: Settings, *, keeps_epoch_file: bool = True) -> Context:
             ),
         ),
         adapters=ADAPTERS,
-        health=PlatformHealth(database),
+        health=PlatformHealth(database, timedelta(seconds=s.publish.probe)),
         check_slots=CheckSlots(s.worker.slots, frozenset({urlsplit(s.files_url).netloc.lower()})),
         transfers=Transfers(s.worker.slots),
         platform_settings={platform: build_platform_settings(s, platform) for platform in ADAPTERS},

@@ -79,10 +79,11 @@ def _release_platform(context: Context, platform: str) -> int:
 
 
 def _release_probe(context: Context, platform: str) -> int:
-    """Release one delivery of a platform whose circuit breaker is open, once a minute."""
+    """Release one delivery of a platform whose circuit breaker is open, one in ``publish.probe`` seconds."""
+    every = timedelta(seconds=context.settings.publish.probe)
     lease = timedelta(seconds=context.settings.delay.queued_lease)
     with _begin(context) as c:
-        messages = store.release(c, platform, 1, lease) if take_probe(c, platform) else []
+        messages = store.release(c, platform, 1, lease) if take_probe(c, platform, every) else []
         for message in messages:
             set_probe(c, platform, message.delivery)
     if messages:

@@ -109,6 +109,7 @@ class Run:
         until(self._is_api_up, 90, lambda: "the API does not answer")
         until(lambda: system.stack.context.liveness.is_alive("reachability") or None, 90)
         self.injector = FaultInjector(system, plan.plan_system_faults(seed, number, seconds), log)
+        self._outage, self._outage_faults = plan.plan_outage(seconds), list[str]()
         self._chance = random.Random(f"tokens {seed}")
         self._logged_at = 0.0
 
@@ -126,6 +127,7 @@ class Run:
         mend = start + 15
         while (now := time.monotonic()) < start + self.seconds or not self._is_complete(now - start):
             self._tick()
+            self._run_outage(now - start)
             while self._sandbox_faults and self._sandbox_faults[0][0] <= now - start:
                 self._order_fault(self._sandbox_faults.pop(0)[1])
             if now >= mend:
@@ -138,7 +140,7 @@ class Run:
 
     def _is_complete(self, after: float) -> bool:
         """Return whether all planned faults were injected; add kills while too few hit an armed delivery."""
-        if not self.injector.is_done:
+        if not self.injector.is_done or self._outage_faults:
             return False
         if self.injector.tally.armed >= scorecard.LEAST_ARMED or after > self.seconds + OVERTIME:
             return True
@@ -146,6 +148,22 @@ class Run:
             plan.SystemFault(at=after, kind="kill publish", chance=self._chance.randrange(1 << 30))
         )
         return False
+
+    def _run_outage(self, after: float) -> None:
+        """Begin and end the outage of all platforms at its times."""
+        first, last = self._outage
+        if not self._outage_faults and first <= after < last:
+            orders = [{"platform": site, **plan.OUTAGE_FAULT} for site in sorted(self.system.owners)]
+            self._outage_faults = [
+                self.system.stack.control("POST", "faults", order)["id"] for order in orders
+            ]
+            self.injector.tally.injected["outage of all platforms"] += 1
+            self.log(f"outage of all platforms for {last - first:.0f} s")
+        elif self._outage_faults and after >= last:
+            for fault in self._outage_faults:
+                self.system.stack.control("DELETE", f"faults/{fault}")
+            self._outage_faults = []
+            self.log("the outage is over")
 
     def _order_fault(self, order: dict[str, object]) -> None:
         self.system.stack.control("POST", "faults", order)

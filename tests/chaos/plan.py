@@ -91,6 +91,11 @@ SANDBOX_FAULTS: Sequence[tuple[str, str, float, Mapping[str, int | str]]] = (
 )
 """Faults ordered from the sandbox: step, fault, weight, details."""
 
+OUTAGE = (0.4, 0.15, 30.0)
+"""The outage of all platforms at once: its start and length as shares of the run, and its longest length in seconds."""
+OUTAGE_FAULT: Mapping[str, object] = {"step": "any", "fault": "5xx", "times": None}
+"""Every call is refused before it has an effect."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
@@ -158,6 +163,12 @@ def plan_system_faults(seed: int, number: int, seconds: float) -> list[SystemFau
         SystemFault(at=at, kind=kind, chance=chance.randrange(1 << 30))
         for at, kind in zip(times, drawn, strict=True)
     ]
+
+
+def plan_outage(seconds: float) -> tuple[float, float]:
+    """Return the start and the end of the outage of all platforms, in seconds from the start."""
+    start, share, longest = OUTAGE
+    return seconds * start, seconds * start + min(seconds * share, longest)
 
 
 def plan_sandbox_faults(

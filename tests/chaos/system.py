@@ -42,6 +42,9 @@ SETTINGS = FAST | {
     "SLIPWAY_PUBLISH__CRASHES": "50",
     "SLIPWAY_PUBLISH__TRIES": "20",
     "SLIPWAY_PUBLISH__PREPARES_PER_DAY": "100",
+    # Scaled to the outage of all platforms: hours and minutes in production.
+    "SLIPWAY_PUBLISH__PATIENCE": "120",
+    "SLIPWAY_PUBLISH__PROBE": "3",
     # Queued deliveries must be claimed within SLIPWAY_DELAY__QUEUED_LEASE or they are dispatched twice; two cores do at
     # most ten a second per platform here.
     "SLIPWAY_DELAY__AHEAD": "300",

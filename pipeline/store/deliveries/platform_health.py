@@ -1,6 +1,6 @@
 """Health of the platforms: the last answer and failure of their own hosts, and one circuit breaker each.
 
-An open breaker holds the platform's deliveries, except for one probe a minute; any answer closes it. The row of a
+An open breaker holds the platform's deliveries, except for one probe at a time; any answer closes it. The row of a
 platform is locked first, so that its writers run one after the other.
 """
 
@@ -17,8 +17,6 @@ from pipeline.store.database import row, rows
 
 SIGN_AGE = timedelta(minutes=1)
 """How long an answer counts as a sign of life."""
-PROBE_EVERY = timedelta(minutes=1)
-"""Time between two probes while a breaker is open."""
 ACCOUNTS, WORKSPACES, FAILURES = 3, 2, 3
 """Accounts and workspaces whose calls must fail to open a breaker, where there are that many, and calls in all."""
 FAILURE_AGE = timedelta(minutes=15)
@@ -60,10 +58,12 @@ def record_answer(c: Connection, platform: Platform) -> bool:
     return found is not None and bool(found.was_open)
 
 
-def record_failure(c: Connection, platform: Platform, account: UUID, workspace: UUID) -> bool:
+def record_failure(
+    c: Connection, platform: Platform, account: UUID, workspace: UUID, *, probe: timedelta
+) -> bool:
     """Record a failure of the platform's own hosts in a call for an account. Return True if it opened the breaker.
 
-    The caller holds a transaction.
+    The caller holds a transaction. ``probe``: time until the first probe.
     """
     row(
         c,
@@ -106,7 +106,7 @@ def record_failure(c: Connection, platform: Platform, account: UUID, workspace: 
            RETURNING h.platform""",
         p=platform,
         age=FAILURE_AGE,
-        every=PROBE_EVERY,
+        every=probe,
         accounts=ACCOUNTS,
         workspaces=WORKSPACES,
         failures=FAILURES,
@@ -128,14 +128,17 @@ def list_open_platforms(c: Connection) -> frozenset[str]:
     )
 
 
-def take_probe(c: Connection, platform: str) -> bool:
-    """Take the turn of the next probe; False if it is not due, taken, or the breaker is closed."""
+def take_probe(c: Connection, platform: str, every: timedelta) -> bool:
+    """Take the turn of the next probe; the one after it is due ``every`` later.
+
+    Return False if it is not due or taken, or if the breaker is closed.
+    """
     found = row(
         c,
         """UPDATE platform_health SET probe_at = now() + CAST(:every AS interval), probe_id = NULL
            WHERE platform = :p AND opened_at IS NOT NULL AND probe_at <= now() RETURNING platform""",
         p=platform,
-        every=PROBE_EVERY,
+        every=every,
     )
     return found is not None
 

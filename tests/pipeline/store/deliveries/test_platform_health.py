@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -12,6 +13,7 @@ from pipeline.store.deliveries import platform_health as health
 from tests.pipeline.store.ledger import Ledger
 
 P = Platform.PINTEREST
+MINUTE = timedelta(minutes=1)
 
 
 def is_open(ledger: Ledger) -> bool:
@@ -23,7 +25,7 @@ def fail(ledger: Ledger, account: UUID, workspace: UUID, times: int = 1) -> list
     opened = []
     for _ in range(times):
         with ledger.database.begin() as c:
-            opened.append(health.record_failure(c, P, account, workspace))
+            opened.append(health.record_failure(c, P, account, workspace, probe=MINUTE))
     return opened
 
 
@@ -78,18 +80,18 @@ def test_one_probe_a_minute_passes_it(ledger: Ledger, accounts: list[tuple[UUID,
     for account, workspace in accounts[:3]:
         fail(ledger, account, workspace)
     with ledger.database.begin() as c:
-        assert not health.take_probe(c, P), "the first one is due a minute after it opened"
+        assert not health.take_probe(c, P, MINUTE), "the first one is due a minute after it opened"
         row(c, "UPDATE platform_health SET probe_at = now() WHERE platform = :p RETURNING platform", p=P)
     with ledger.database.begin() as c:
-        assert health.take_probe(c, P)
-        assert not health.take_probe(c, P)
+        assert health.take_probe(c, P, MINUTE)
+        assert not health.take_probe(c, P, MINUTE)
         [breaker] = [b for b in health.list_open_breakers(c) if b.platform == P]
         assert breaker.probe_at > breaker.opened_at
         assert "3 accounts of 2 workspaces" in breaker.why
     with ledger.database.begin() as c:
         assert health.close_breaker(c, P)
         assert not health.close_breaker(c, P)
-        assert not health.take_probe(c, P)
+        assert not health.take_probe(c, P, MINUTE)
     assert fail(ledger, *accounts[0]) == [False], "earlier failures do not count after a lift"
 
 
