@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 from pipeline.actions.edit import refuse_in_flight
 from pipeline.context import Context
 from pipeline.domain.delivery import SETTLED, Mover, State
+from pipeline.domain.policy_errors import MEDIA_OUTAGE
 from pipeline.domain.post import PostStatus
-from pipeline.domain.retry_policy import MEDIA_OUTAGE
 from pipeline.domain.schedule import next_at
 from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import refuse_in_doubt

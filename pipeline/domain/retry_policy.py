@@ -32,11 +32,17 @@ from adapters.errors import (
     Unavailable,
 )
 from pipeline.domain.delivery import Reason, State
+from pipeline.domain.policy_errors import (
+    make_cannot_tell,
+    make_outlasted,
+    make_preparing_timed_out,
+    make_proven_absent,
+    make_restored,
+    to_adapter_error,
+    to_outcome_unknown,
+)
 from pipeline.domain.schedule import backoff, look_pause, outage_pause
-from pipeline.domain.unavailability import MEDIA, PLATFORM, find_party
-
-PLATFORM_OUTAGE, MEDIA_OUTAGE = "platform_outage", "media_outage"
-"""Codes of deliveries that failed because an outage outlasted the patience: dead letters of their own cause."""
+from pipeline.domain.unavailability import PLATFORM, find_party
 
 
 class Outcome(StrEnum):
@@ -183,7 +189,7 @@ def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Ver
         )
     if armed:
         # looked at soon: proof that it is live may come early, absence counts only after the settle window
-        return Verdict(state=State.UNKNOWN, wait=policy.look_first, error=_to_outcome_unknown(error))
+        return Verdict(state=State.UNKNOWN, wait=policy.look_first, error=to_outcome_unknown(error))
     if retry.unexpected_errors + 1 >= policy.crashes:
         return Verdict(
             state=State.BLOCKED,
@@ -191,10 +197,10 @@ def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Ver
             spent=True,
             closes=Outcome.REFUSED,
             unexpected=True,
-            error=_to_adapter_error(error),
+            error=to_adapter_error(error),
         )
     return replace(
-        _retry_or_fail(_to_adapter_error(error), retry, policy, closes=Outcome.REFUSED, disarm=False),
+        _retry_or_fail(to_adapter_error(error), retry, policy, closes=Outcome.REFUSED, disarm=False),
         unexpected=True,
     )
 
@@ -240,7 +246,7 @@ def judge_look_error(error: Exception, retry: RetryState, policy: RetryPolicy, s
         refresh=isinstance(error, CredentialsExpired),
         uncounted=True,
         reconnect=isinstance(error, NeedsPerson),
-        error=_to_adapter_error(error),
+        error=to_adapter_error(error),
     )
 
 
@@ -249,7 +255,7 @@ def _judge_look_in_doubt(seen: LookResult, retry: RetryState, policy: RetryPolic
     if isinstance(seen, Pending):
         return _keep_waiting(State.PROCESSING, None, seen.wait, retry, policy)
     if retry.absent_before and retry.late_enough:
-        return Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=_make_restored())
+        return Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=make_restored())
     wait = policy.look_first if retry.late_enough else max(policy.settle, policy.look_first)
     return Verdict(state=State.UNKNOWN, wait=wait)
 
@@ -259,11 +265,11 @@ def _judge_look_unarmed(seen: LookResult, retry: RetryState, policy: RetryPolicy
         return Verdict(state=State.QUEUED, checkpoint=seen.checkpoint)
     if isinstance(seen, Absent):
         return _retry_or_fail(
-            _make_proven_absent(), retry, policy, closes=Outcome.REFUSED, disarm=False, checkpoint={}
+            make_proven_absent(), retry, policy, closes=Outcome.REFUSED, disarm=False, checkpoint={}
         )
     if retry.waited >= policy.look_limit:
         return _retry_or_fail(
-            _make_preparing_timed_out(), retry, policy, closes=Outcome.REFUSED, disarm=False, checkpoint={}
+            make_preparing_timed_out(), retry, policy, closes=Outcome.REFUSED, disarm=False, checkpoint={}
         )
     wait = _choose_look_wait(seen.wait if isinstance(seen, Pending) else timedelta(0), retry, policy)
     kept = seen.checkpoint if isinstance(seen, Pending) else None
@@ -274,7 +280,7 @@ def _judge_absence(seen: Ready | Absent, retry: RetryState, policy: RetryPolicy)
     """Judge a look that found nothing: absence counts after two looks, the first when nothing can appear any more."""
     if retry.absent_before and retry.late_enough:
         return _retry_or_fail(
-            _make_proven_absent(),
+            make_proven_absent(),
             retry,
             policy,
             closes=Outcome.ABSENT,
@@ -289,7 +295,7 @@ def _keep_waiting(
     state: State, checkpoint: CheckpointData | None, wait: timedelta, retry: RetryState, policy: RetryPolicy
 ) -> Verdict:
     if retry.waited >= policy.look_limit:
-        return Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=_make_cannot_tell())
+        return Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=make_cannot_tell())
     return Verdict(state=state, wait=_choose_look_wait(wait, retry, policy), checkpoint=checkpoint)
 
 
@@ -348,7 +354,7 @@ def _judge_outage(error: Unavailable, party: str, retry: RetryState, policy: Ret
             closes=Outcome.FAILED,
             disarm=armed,
             unavailable=party,
-            error=_make_outlasted(error, party),
+            error=make_outlasted(error, party),
         )
     wait = error.retry_after or outage_pause(
         age, base=policy.backoff, cap=policy.outage_cap, chance=policy.chance
@@ -389,59 +395,3 @@ def _choose_look_wait(asked: timedelta, retry: RetryState, policy: RetryPolicy) 
     if asked > timedelta(0):
         return asked if policy.asked_cap is None else min(asked, policy.asked_cap)
     return look_pause(retry.looks, policy.look_first, policy.look_longest)
-
-
-def _to_outcome_unknown(error: Exception) -> AdapterError:
-    if isinstance(error, OutcomeUnknown):
-        return error
-    kind = type(error).__name__
-    return OutcomeUnknown(f"The answer of the platform was lost or could not be read ({kind}).")
-
-
-def _to_adapter_error(error: Exception) -> AdapterError:
-    if isinstance(error, AdapterError):
-        return error
-    kind = type(error).__name__
-    return AdapterError(f"An unexpected error happened in Slipway ({kind}).", code="internal_error")
-
-
-def _make_proven_absent() -> AdapterError:
-    return AdapterError("The platform proves that the earlier try was not published.", code="proven_absent")
-
-
-def _make_preparing_timed_out() -> AdapterError:
-    return AdapterError(
-        "The platform did not finish preparing the media in time.", code="preparing_timed_out"
-    )
-
-
-def _make_outlasted(error: Unavailable, party: str) -> Unavailable:
-    if party == PLATFORM:
-        return Unavailable(
-            f"The platform stayed unavailable for too long. Its last error: {error.message}",
-            code=PLATFORM_OUTAGE,
-            platform_code=error.platform_code,
-            http_status=error.http_status,
-            next_action="Retry the post once the platform works again; nothing of it was published.",
-        )
-    host = "" if party == MEDIA else f" {party}"
-    return Unavailable(
-        f"The media's host{host} stayed unavailable for too long. Its last error: {error.message}",
-        code=MEDIA_OUTAGE,
-        next_action="Make the media reachable again at their URLs, then retry the post.",
-    )
-
-
-def _make_restored() -> OutcomeUnknown:
-    return OutcomeUnknown(
-        "It may have been published before the database was restored, and the platform does not show it.",
-        code="restored",
-        next_action="Look at the account: say it is live with its URL, or publish it again.",
-    )
-
-
-def _make_cannot_tell() -> OutcomeUnknown:
-    return OutcomeUnknown(
-        "The platform gives no proof whether the post is live.",
-        next_action="Look at the account: say it is live with its URL, or publish it again.",
-    )

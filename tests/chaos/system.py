@@ -37,6 +37,7 @@ SKEWED = "publish-c"
 """The worker whose clock is skewed."""
 SETTINGS = FAST | {
     "SLIPWAY_REACHABILITY__SLICE": "4",
+    "SLIPWAY_REACHABILITY__FIRST_SLICE": "4",
     "SLIPWAY_REACHABILITY__LEASE": "8",
     # Injected crashes are far more frequent than in production and must not exhaust a delivery's tries.
     "SLIPWAY_PUBLISH__CRASHES": "50",

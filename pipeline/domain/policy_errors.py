@@ -1,0 +1,72 @@
+"""The errors that the retry policy gives a delivery itself, where no platform's error says it."""
+
+from __future__ import annotations
+
+from adapters.errors import AdapterError, OutcomeUnknown, Unavailable
+from pipeline.domain.unavailability import MEDIA, PLATFORM
+
+PLATFORM_OUTAGE, MEDIA_OUTAGE = "platform_outage", "media_outage"
+"""Codes of deliveries that failed because an outage outlasted the patience: dead letters of their own cause."""
+
+
+def to_outcome_unknown(error: Exception) -> AdapterError:
+    """Return the error of an outcome that is not known."""
+    if isinstance(error, OutcomeUnknown):
+        return error
+    kind = type(error).__name__
+    return OutcomeUnknown(f"The answer of the platform was lost or could not be read ({kind}).")
+
+
+def to_adapter_error(error: Exception) -> AdapterError:
+    """Return an unexpected error as a classified one."""
+    if isinstance(error, AdapterError):
+        return error
+    kind = type(error).__name__
+    return AdapterError(f"An unexpected error happened in Slipway ({kind}).", code="internal_error")
+
+
+def make_proven_absent() -> AdapterError:
+    """Return the error of a try whose absence is proven."""
+    return AdapterError("The platform proves that the earlier try was not published.", code="proven_absent")
+
+
+def make_preparing_timed_out() -> AdapterError:
+    """Return the error of media that the platform prepared for too long."""
+    return AdapterError(
+        "The platform did not finish preparing the media in time.", code="preparing_timed_out"
+    )
+
+
+def make_outlasted(error: Unavailable, party: str) -> Unavailable:
+    """Return the error of an outage of *party* that outlasted the patience."""
+    if party == PLATFORM:
+        return Unavailable(
+            f"The platform stayed unavailable for too long. Its last error: {error.message}",
+            code=PLATFORM_OUTAGE,
+            platform_code=error.platform_code,
+            http_status=error.http_status,
+            next_action="Retry the post once the platform works again; nothing of it was published.",
+        )
+    host = "" if party == MEDIA else f" {party}"
+    return Unavailable(
+        f"The media's host{host} stayed unavailable for too long. Its last error: {error.message}",
+        code=MEDIA_OUTAGE,
+        next_action="Make the media reachable again at their URLs, then retry the post.",
+    )
+
+
+def make_restored() -> OutcomeUnknown:
+    """Return the error of a delivery that a restore left in doubt."""
+    return OutcomeUnknown(
+        "It may have been published before the database was restored, and the platform does not show it.",
+        code="restored",
+        next_action="Look at the account: say it is live with its URL, or publish it again.",
+    )
+
+
+def make_cannot_tell() -> OutcomeUnknown:
+    """Return the error of a delivery whose platform gives no proof."""
+    return OutcomeUnknown(
+        "The platform gives no proof whether the post is live.",
+        next_action="Look at the account: say it is live with its URL, or publish it again.",
+    )
