@@ -21,9 +21,9 @@ EVERY = 5.0
 class PlatformHealth:
     """The recorder of one process. Thread-safe. Its errors stop no publish: the next answer is recorded instead."""
 
-    def __init__(self, database: Database, probe: timedelta) -> None:
+    def __init__(self, database: Database, probe: timedelta, every: float = EVERY) -> None:
         self._database = database
-        self._probe = probe
+        self._probe, self._every = probe, every
         self._written: dict[Hashable, float] = {}
 
     def record_answer(self, platform: Platform, *, force: bool = False) -> None:
@@ -57,7 +57,7 @@ class PlatformHealth:
 
     def _is_due(self, subject: Hashable, *, force: bool) -> bool:
         now = time.monotonic()
-        if not force and now - self._written.get(subject, float("-inf")) < EVERY:
+        if not force and now - self._written.get(subject, float("-inf")) < self._every:
             return False
         self._written[subject] = now
         return True

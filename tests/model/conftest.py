@@ -17,7 +17,8 @@ from tests.pipeline.store.ledger import Ledger
 _TIMES = """
 SELECT table_name, column_name FROM information_schema.columns
 WHERE data_type = 'timestamp with time zone' AND table_schema = current_schema()
-  AND table_name IN ('accounts', 'attempts', 'deliveries', 'posts', 'replays') ORDER BY 1, 2
+  AND table_name IN ('accounts', 'attempts', 'deliveries', 'platform_failures', 'platform_health',
+                     'posts', 'replays') ORDER BY 1, 2
 """
 
 

@@ -17,6 +17,7 @@ from pipeline.domain.delivery import SETTLED, Reason, State
 from pipeline.maintenance.redispatch_checks import redispatch_checks
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.maintenance.resume_blocked import resume_blocked
+from pipeline.platform_health import PlatformHealth
 from pipeline.stages import delay, publish, status
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts.accounts import store_credentials
@@ -67,6 +68,8 @@ class MachineBase(RuleBasedStateMachine):
             model_environment.core.context,
             adapters={Platform.TIKTOK: bind_adapter(self.fake_platform)},
             dispatcher=self.dispatcher,
+            # without a real clock: an example that is replayed writes the same
+            health=PlatformHealth(model_environment.core.context.database, timedelta(minutes=1), every=0),
         )
         self.core = replace(model_environment.core, context=self.context)
         self.accepted: dict[UUID, int] = {}
@@ -75,6 +78,9 @@ class MachineBase(RuleBasedStateMachine):
         self.paused: list[Worker] = []
         self.violations: list[str] = []
         model_environment.faulty_database.inject(NO_FAULT)
+        with model_environment.core.context.database.begin() as c:
+            rows(c, "DELETE FROM platform_health RETURNING platform")
+            rows(c, "DELETE FROM platform_failures RETURNING platform")
 
     def _run_work(self, what: str, work: Callable[[], object], plan: FaultPlan) -> None:
         """Run *work* in a new worker, which may crash or pause as *plan* says."""
