@@ -18,7 +18,8 @@ from pipeline.store.deliveries.platform_health import has_sign_of_life
 
 log = logging.getLogger("slipway.publish")
 
-_SERVER_ERROR = 500
+_SOURCE_BROKE = "source_broke"
+"""``platform_code`` of a visible call that its media source broke off."""
 
 
 def record_result(
@@ -55,7 +56,7 @@ def require_sign_of_life(context: Context, claimed: ClaimedDelivery, adapter: Ad
 
 def _is_failure(error: Exception) -> bool:
     if isinstance(error, OutcomeUnknown):
-        return error.http_status is None or error.http_status >= _SERVER_ERROR
+        return error.platform_code != _SOURCE_BROKE
     return find_party(error, armed=False) == PLATFORM
 
 

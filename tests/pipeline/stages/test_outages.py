@@ -159,6 +159,15 @@ def test_a_failed_call_takes_the_sign_of_life_away(core: CoreFixture, post: Post
         assert not health.has_sign_of_life(c, Platform.TIKTOK)
 
 
+def test_a_media_source_that_breaks_off_says_nothing_about_the_platform(
+    core: CoreFixture, post: Post
+) -> None:
+    script = Script(finalize=raising(OutcomeUnknown("broken off", platform_code="source_broke")))
+    assert send(core, script, post) is State.UNKNOWN
+    with core.context.database.once() as c:
+        assert health.has_sign_of_life(c, Platform.TIKTOK)
+
+
 # --- the circuit breaker ---------------------------------------------------------------------------------------------
 
 
