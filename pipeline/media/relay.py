@@ -34,7 +34,7 @@ def relay(
     def stream(first: int, length: int) -> Iterator[bytes]:
         if first < 0 or length < 0 or first + length > facts.bytes:
             raise ValueError(f"no such range: {length} bytes from {first} of {facts.bytes}")
-        return _stream(fetcher, url, facts, first, first + length, open_transfer)
+        return _name_host(url, _stream(fetcher, url, facts, first, first + length, open_transfer))
 
     return stream
 
@@ -52,7 +52,7 @@ def _stream(
     with open_transfer() as transfer:
         while at < end:
             if tries == 0:
-                raise _build_unavailable(url, reason)
+                raise Unavailable(f"the media file could not be read: {reason}", code="media_unavailable")
             before = at
             try:
                 for chunk in _read_chunks(fetcher, url, facts, at, end - at, transfer):
@@ -87,10 +87,13 @@ def _read_chunks(
             yield chunk
 
 
-def _build_unavailable(url: str, reason: str) -> Unavailable:
-    error = Unavailable(f"the media file could not be read: {reason}", code="media_unavailable")
-    error.host = urlsplit(url).hostname
-    return error
+def _name_host(url: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the chunks; name the host in the error of a source that does not respond."""
+    try:
+        yield from chunks
+    except Unavailable as error:
+        error.host = urlsplit(url).hostname
+        raise
 
 
 def _require_unchanged(source: OpenRange, facts: MediaFacts) -> None:

@@ -257,7 +257,8 @@ class PublishSlice:
         if self.armed_at is None and not wait and not self._is_alive:
             require_sign_of_life(self.context, self.claimed, self.adapter)
             self._is_alive = True
-            wait = self._try_arm(checkpoint)
+            if self.deadline.may_send() and self.context.may_begin():  # the read took its time
+                wait = self._try_arm(checkpoint)
         return wait
 
     def _try_arm(self, checkpoint: CheckpointData) -> timedelta:

@@ -78,6 +78,7 @@ def test_cuts_without_end_are_unavailable(site: Site, stream: Callable[[Answer],
     with pytest.raises(Unavailable, match="broke off") as unavailable:
         list(stream(_cut(10, 10**9))(0, len(DATA)))
     assert unavailable.value.code == "media_unavailable"
+    assert unavailable.value.host == "127.0.0.1"
     assert len(site.requests) == 4
 
 
