@@ -38,6 +38,7 @@ OWN_STATES = frozenset(
         "not_found",
         "not_prepared",
         "processing_failed",
+        "spool_failed",
         "upload_expired",
         "upload_failed",
         "upload_stuck",
