@@ -36,7 +36,18 @@ def test_a_lost_answer_without_an_effect_is_tried_again_once_absence_is_proven(
     assert {"unknown", "retrying"} <= states_of(stack, post)
 
 
-@pytest.mark.parametrize("platform", ["tiktok", "instagram"])
+def test_a_bare_429_to_tiktoks_last_chunk_is_looked_at_since_upload_urls_have_no_envelope(
+    stack: Stack,
+) -> None:
+    text = caption()
+    stack.fault("tiktok", "finalize", "429", retry_after=3)
+    post = stack.create_post(text, "tiktok")
+    stack.await_status(post, "posted", 90)
+    assert len(stack.live(text)) == 1
+    assert "unknown" in states_of(stack, post)
+
+
+@pytest.mark.parametrize("platform", ["instagram"])
 def test_429_waits_as_long_as_it_says_and_costs_no_attempt(stack: Stack, platform: str) -> None:
     text = caption()
     stack.fault(platform, "finalize", "429", retry_after=3)

@@ -23,6 +23,9 @@ NOT_POST_LIMITS: Mapping[Platform, frozenset[str]] = {
             "CHUNK_MOST",
             "CHUNK_LAST_MOST",
             "CHUNKS_MOST",
+            "CHUNK_SIZES",
+            "CHUNK_SMALL",
+            "UPLOAD_FLOOR",
             "CHUNK_WANTED",
             "UPLOAD_URL_LIFE",
         }

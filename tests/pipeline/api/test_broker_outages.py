@@ -76,8 +76,8 @@ def test_posts_are_taken_without_the_broker_and_dispatched_when_it_is_back(
         client.flushdb()
     assert delay.sweep(server.context) == POSTS, "the sweep finds what was not dispatched"
     assert count_messages(valkey, PUBLISH[Platform.TIKTOK]) > 0
-    assert redispatch_checks(server.context) == POSTS, "their job finds the checks"
-    assert count_messages(valkey, REACHABILITY) >= POSTS
+    redispatch_checks(server.context)  # beside the thread, which may have sent some when the broker came back
+    assert count_messages(valkey, REACHABILITY) >= POSTS, "their job finds the checks"
 
     def is_dispatched() -> bool:
         assert server.post(build_body(tenant, known), tenant.key).status_code == 201
