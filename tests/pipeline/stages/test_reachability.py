@@ -280,7 +280,8 @@ def test_a_slot_whose_time_is_over_sends_a_message_for_the_rest(served: Served, 
     assert served.core.messages("reachability") == before + 1
     assert reachability.run_due_checks(context) >= 2
     # the first one had no time at all; the others are checked as usual
-    assert sorted(served.check(k).verdict for k in mine)[:2] == ["good", "good"]
+    verdicts = [served.check(k).verdict for k in mine]
+    assert verdicts.count("good") >= 2
 
 
 def test_a_bug_of_ours_is_told_to_no_customer_and_leaves_no_post_waiting_for_ever(
