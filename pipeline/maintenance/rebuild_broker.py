@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from pipeline.context import Context
 from pipeline.failpoint import failpoint
 from pipeline.queues import PUBLISH
-from pipeline.stages import delay
+from pipeline.stages.sweep import sweep
 from pipeline.store.checks import checks as checks_store
 from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.redispatch import redispatch_lost, redispatch_lost_looks
@@ -61,7 +61,7 @@ def rebuild_broker(
     for n in range(0, len(open_ones), BATCH):
         _require_sent(context.dispatcher.send_checks(open_ones[n : n + BATCH]))
         time.sleep(pace)
-    released = delay.sweep(context)
+    released = sweep(context)
     done = Dispatched(deliveries=deliveries, looks=looks, checks=len(open_ones), released=released)
     on_progress(done)
     return done

@@ -24,7 +24,7 @@ SLOWEST = 64 * 1024
 SUSPECT_AFTER = 2.0
 """Seconds of waiting for the source after which a transfer below the rate counts as slow."""
 WINDOW = 10.0
-"""Seconds of waiting after which a slow transfer is ended; a faster one is measured anew."""
+"""Seconds of waiting after which a slow transfer is ended; a faster one is measured again from zero."""
 SHARE = 4
 """A workspace may have a quarter of the slots in slow transfers."""
 PUT_OFF = (5.0, 30.0)

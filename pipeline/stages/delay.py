@@ -1,4 +1,4 @@
-"""The delay stage: release due deliveries to their queues, and send messages for the slots of time that come next.
+"""The delay stage: release due deliveries to their queues; the sweep beside it finds what lost messages left.
 
 Takes scheduled and retrying deliveries whose ``next_at`` has passed by the database's clock; leaves them queued, with a
 message on their platform's queue. Due looks are dispatched here too. Several processes may run it at once: rows are
@@ -45,19 +45,6 @@ def release_due(context: Context) -> int:
         release = _release_probe if platform in held else _release_platform
         sent += release(context, platform)
     return sent + _dispatch_looks(context)
-
-
-def sweep(context: Context) -> int:
-    """Release what is due, whatever messages were lost, and send the messages of the slots within the horizon."""
-    sent = release_due(context)
-    horizon = timedelta(seconds=context.settings.delay.horizon)
-    with context.database.begin() as c:
-        soon = min(horizon, timedelta(seconds=2 * context.settings.delay.sweep))
-        ends = store.list_due_slots(
-            c, soon, _get_slot_width(context), timedelta(seconds=context.settings.delay.look_slot)
-        )
-    context.dispatcher.send_slots(ends)
-    return sent
 
 
 def _release_platform(context: Context, platform: str) -> int:
@@ -168,7 +155,3 @@ class TooLate(Permanent):
     """The post's ``expires_at``, or its workspace's limit, passed before it could be published."""
 
     code = "expired"
-
-
-def _get_slot_width(context: Context) -> timedelta:
-    return timedelta(seconds=context.settings.delay.slot)

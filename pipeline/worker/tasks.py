@@ -8,6 +8,7 @@ from pipeline.maintenance import JOBS
 from pipeline.maintenance.record_canary import record_canary
 from pipeline.queues import REACHABILITY
 from pipeline.stages import delay, publish, reachability, status
+from pipeline.stages.sweep import sweep
 from pipeline.wiring import get_context
 from pipeline.worker.app import app
 from pipeline.worker.coalesce import Coalescer
@@ -26,7 +27,7 @@ def status_look(deliveries: list[tuple[str, int, int]]) -> None:
 
 
 _slot = Coalescer(lambda: delay.release_due(get_context()))
-_sweep = Coalescer(lambda: delay.sweep(get_context()))
+_sweep = Coalescer(lambda: sweep(get_context()))
 
 
 @app.task(name="delay.slot")

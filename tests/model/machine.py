@@ -16,7 +16,7 @@ from pipeline.actions.cancel_delete_retry import cancel, retry
 from pipeline.actions.edit import Change, edit
 from pipeline.domain.delivery import ALWAYS_ARMED, Reason, State
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
-from pipeline.stages import delay
+from pipeline.stages.sweep import sweep
 from tests.model.environment import LEASE_AND_MORE, SETTLE_AND_MORE, MachineBase, is_finished
 from tests.model.fake_platform import FINALIZE, LOOK, PREPARE, REFRESH
 from tests.model.faults import KILL, NO_FAULT, FaultPlan
@@ -154,7 +154,7 @@ class Deliveries(MachineBase):
     def system_event(self, what: str, plan: FaultPlan, seconds: int) -> None:
         work: dict[str, Callable[[], object]] = {
             "wait": lambda: self._advance(seconds),
-            "tick": lambda: delay.sweep(self.context),
+            "tick": lambda: sweep(self.context),
             "upkeep": self._run_maintenance,
             "flush broker": self.dispatcher.messages.clear,
             "pause": lambda: self._pause_platform(on=True),
@@ -185,7 +185,7 @@ class Deliveries(MachineBase):
         if conditions.before is not None:
             self._advance(conditions.before)
             self._run_maintenance()
-            delay.sweep(self.context)
+            sweep(self.context)
         message = self._message(task, n, several=several, gone=gone)
         self.model_environment.record("deliver" if message else "deliver: nothing there")
         if message is None:
@@ -301,7 +301,7 @@ class Deliveries(MachineBase):
             self._reconnect()
             self._advance(2000)
             self._run_maintenance()
-            delay.sweep(self.context)
+            sweep(self.context)
             self._deliver_all()
             for worker in [self.paused.pop() for _ in self.paused[:1]]:  # a paused worker resumes long after
                 self._run_worker(worker, NO_FAULT)

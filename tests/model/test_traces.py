@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.actions.edit import Change, edit
 from pipeline.domain.delivery import State
-from pipeline.stages import delay
+from pipeline.stages.sweep import sweep
 from tests.model.environment import LEASE_AND_MORE, SETTLE_AND_MORE, ModelEnvironment
 from tests.model.faults import KILL, NO_FAULT, Died, FaultPlan, Worker
 from tests.model.machine import Deliveries
@@ -18,7 +18,7 @@ class Scenario(Deliveries):
     def __init__(self, model_environment: ModelEnvironment, late: int = 0) -> None:
         super().__init__(model_environment)
         self._ingest(both=False, late=late)
-        delay.sweep(self.context)
+        sweep(self.context)
 
     def worker(self, task: str, pauses_at: str = "") -> Worker:
         """Run the newest message of this task in a worker, up to a failpoint."""
@@ -33,7 +33,7 @@ class Scenario(Deliveries):
         """Let time pass, then run maintenance and a sweep."""
         self._advance(seconds)
         self._run_maintenance()
-        delay.sweep(self.context)
+        sweep(self.context)
 
     def state(self) -> str:
         [one] = self._all()
@@ -115,7 +115,7 @@ def test_one_that_prepared_the_old_text_does_not_arm_in_the_name_of_the_new(scen
     [post] = scenario.accepted
     change = Change(given=frozenset({"caption"}), caption="the new text")
     edit(scenario.context, scenario.core.caller, post, change)
-    delay.sweep(scenario.context)
+    sweep(scenario.context)
     b = scenario.worker("publish.step", "publish.claimed")
     assert a.run(NO_FAULT)
     assert scenario.live() == 0

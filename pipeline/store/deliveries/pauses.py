@@ -44,7 +44,7 @@ def pause(c: Connection, scope: Scope, target: str, why: str) -> None:
 def lift(c: Connection, scope: Scope, target: str) -> bool:
     """Remove a pause; False when there was none. Other pauses of the same deliveries stay.
 
-    The streaks of unavailability of what it held begin anew. The caller holds a transaction.
+    The streaks of unavailability of what it held start from zero. The caller holds a transaction.
     """
     sql = "DELETE FROM pauses WHERE scope = :scope AND target = :target RETURNING scope"
     if row(c, sql, scope=scope, target=target) is None:

@@ -15,7 +15,7 @@ from adapters.contract import Platform
 from pipeline.embedded.valkey import Valkey
 from pipeline.maintenance.redispatch_checks import redispatch_checks
 from pipeline.queues import DELAY, PUBLISH, REACHABILITY
-from pipeline.stages import delay
+from pipeline.stages.sweep import sweep
 from pipeline.store.checks import checks
 from tests.broker_outages import OUTAGES, Outage, count_messages, hung
 from tests.pipeline.api.running_server import BASE, Server, Tenant, serving, until, video
@@ -74,7 +74,7 @@ def test_posts_are_taken_without_the_broker_and_dispatched_when_it_is_back(
     assert parts["ok"] is False or parts["data"]["parts"]["broker"] is (outage.__name__ == "full")
     with valkey.client() as client:
         client.flushdb()
-    assert delay.sweep(server.context) == POSTS, "the sweep finds what was not dispatched"
+    assert sweep(server.context) == POSTS, "the sweep finds what was not dispatched"
     assert count_messages(valkey, PUBLISH[Platform.TIKTOK]) > 0
     redispatch_checks(server.context)  # beside the thread, which may have sent some when the broker came back
     assert count_messages(valkey, REACHABILITY) >= POSTS, "their job finds the checks"

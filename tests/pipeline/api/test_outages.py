@@ -16,7 +16,7 @@ from pipeline.api.http.response_models import Success
 from pipeline.queue_liveness import BEAT
 from pipeline.queues import ALL_QUEUES
 from pipeline.rate_buckets import create_redis_client
-from pipeline.stages import delay
+from pipeline.stages.sweep import sweep
 from pipeline.store.canaries import record_canary, record_consumed
 from pipeline.store.recovery import epoch as marks
 from pipeline.wiring import build_context
@@ -43,7 +43,7 @@ def test_broker_away_a_post_is_taken_and_the_message_is_sent_when_it_is_back(
     back = build_context(load(environment))
     with back.database.begin() as c:
         c.execute(text("UPDATE deliveries SET state = 'scheduled'"))  # its media were found good meanwhile
-    assert delay.sweep(back) == 1
+    assert sweep(back) == 1
     client = create_redis_client(environment["SLIPWAY_BROKER__URL"])
     assert client.llen("publish.tiktok") == 1
     client.close()

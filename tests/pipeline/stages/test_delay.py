@@ -14,6 +14,7 @@ from pipeline.domain.delivery import State
 from pipeline.domain.schedule import slot_end
 from pipeline.stages import delay
 from pipeline.stages.publish import publish
+from pipeline.stages.sweep import sweep
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
 from tests.pipeline.core_fixture import CoreFixture, make_core
@@ -69,7 +70,7 @@ def test_the_sweep_rings_ahead_for_what_is_due_soon(core: CoreFixture) -> None:
     core.ledger.post([core.accounts["one"]], due=timedelta(seconds=1))
     core.ledger.post([core.accounts["one"]], due=HOUR)
     before = core.messages("delay")
-    assert delay.sweep(core.context) == 0
+    assert sweep(core.context) == 0
     assert core.messages("delay") == before + 1
 
 
@@ -80,7 +81,7 @@ def test_the_sweep_looks_two_of_its_turns_ahead_but_no_further_than_the_horizon(
     for seconds in (3, 8, 13):
         core.ledger.post([core.accounts["one"]], due=timedelta(seconds=seconds))
     slow = core.with_settings(delay={"sweep": 5.0, "horizon": horizon})
-    delay.sweep(slow.context)
+    sweep(slow.context)
     assert core.messages("delay") == rung
 
 
@@ -90,7 +91,7 @@ def test_looks_after_the_visible_call_share_wider_slots(core: CoreFixture) -> No
         core.ledger.change(post.deliveries[0], "next_at = now() + make_interval(secs => :s)", s=20 + n * 0.3)
     due = [core.ledger.post([core.accounts["one"]], due=timedelta(seconds=20.05 + n * 0.3)) for n in range(5)]
     wide = core.with_settings(delay={"sweep": 30.0, "horizon": 60.0, "look_slot": 7.0, "slot": 0.1})
-    delay.sweep(wide.context)
+    sweep(wide.context)
 
     def slots(posts: list[Post], width: float) -> set[datetime]:
         moments = [core.ledger.delivery(p.deliveries[0]).next_at for p in posts]
