@@ -64,6 +64,8 @@ class Stack:
     """Username of the current sandbox accounts."""
     tree: Path = Path(__file__).parent.parent
     """Source tree that the parts run."""
+    python: str = sys.executable
+    """Interpreter that the parts run on."""
 
     def __post_init__(self) -> None:
         self.environment |= {
@@ -81,7 +83,7 @@ class Stack:
         """Start one part; its output goes to ``NAME.log`` in the folder."""
         with (self.folder / f"{name}.log").open("ab") as log:
             self.parts[name] = subprocess.Popen(
-                [sys.executable, "-m", *command],
+                [self.python, "-m", *command],
                 env={**self.environment, **more},
                 stdout=log,
                 stderr=log,

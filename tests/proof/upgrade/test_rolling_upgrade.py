@@ -9,7 +9,9 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import sysconfig
 import tarfile
+import venv
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,7 +29,7 @@ from pipeline.store.schema_version import read_table_revision
 from tests.conftest import free_ports
 from tests.stack import FAST, Stack, is_answering, until
 
-NEW_SETTINGS = ("SLIPWAY_MARK__",)
+NEW_SETTINGS = ("SLIPWAY_MARK__", "SLIPWAY_PUBLISH__OUTAGE_CAP")
 """Prefixes of settings that the older version does not know and is started without."""
 ROOT = Path(__file__).parents[3]
 OLD_COMMIT = "eb57548dd3bb7d473e893acd38d9463982cef151"
@@ -53,6 +55,18 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(archive) as tar:
         tar.extractall(folder, filter="data")
     return folder
+
+
+def create_environment(tree: Path) -> str:
+    """Return an interpreter that imports the older tree and today's libraries, but never today's code.
+
+    This environment installs the current tree in editable form; the older version's isolated children would find it.
+    A path in a ``.pth`` file adds a folder without reading the ``.pth`` files in it.
+    """
+    venv.create(tree / ".venv", with_pip=False, symlinks=True)
+    [packages] = (tree / ".venv" / "lib").glob("python3*/site-packages")
+    (packages / "older.pth").write_text(f"{tree}\n{sysconfig.get_path('purelib')}\n")
+    return str(tree / ".venv" / "bin" / "python")
 
 
 @dataclass(kw_only=True)
@@ -120,7 +134,13 @@ def deployments(
     environment = module_environment | {"SLIPWAY_FOLDER": str(folder)} | FAST
     new = Stack(environment=dict(environment), folder=folder, ports=[sandbox, media, new_api])
     known = {name: value for name, value in environment.items() if not name.startswith(NEW_SETTINGS)}
-    old = Stack(environment=known, folder=folder, ports=[sandbox, media, old_api], tree=older)
+    old = Stack(
+        environment=known,
+        folder=folder,
+        ports=[sandbox, media, old_api],
+        tree=older,
+        python=create_environment(older),
+    )
     try:
         new.start_sandbox()
         new.seed(*Platform)
