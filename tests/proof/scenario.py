@@ -108,15 +108,18 @@ class CrashScenario:
         group: str = "publish",
         settings: Mapping[str, str] = {},
         queues: Sequence[str] = (),
+        slots: int = SLOTS,
     ) -> None:
         """Kill workers until one has crashed at each failpoint on each target.
 
         *subjects*: target -> id that the failpoints carry, by default the delivery. *queues*: the worker's queues. A
         worker of the delay queue alone releases one batch at a time, so it reaches a failpoint with some targets only.
+        *slots*: the worker's threads. One, where a commit settles what is at the failpoint: a second thread, killed
+        between that commit and the failpoint, would never come back to it.
         """
         self.arm(*(point for point in points if point not in self._files), subjects=subjects)
         while self._list_left(points):
-            self.start(group, settings, queues)
+            self.start(group, settings, queues, slots)
             self.send_ticks(*points)
             self.await_hung(*points, group=group, any_target=list(queues) == [DELAY])
             self.kill_worker(*points, group=group)
@@ -132,11 +135,15 @@ class CrashScenario:
             self.crashed[point] = set()
 
     def start(
-        self, group: str = "publish", settings: Mapping[str, str] = {}, queues: Sequence[str] = ()
+        self,
+        group: str = "publish",
+        settings: Mapping[str, str] = {},
+        queues: Sequence[str] = (),
+        slots: int = SLOTS,
     ) -> None:
         """Replace the group's worker by one with the armed failpoints."""
         self.stack.kill(group)
-        self.stack.start_worker(group, None, SLOTS, queues, **arm_failpoints(self._armed, "hang"), **settings)
+        self.stack.start_worker(group, None, slots, queues, **arm_failpoints(self._armed, "hang"), **settings)
 
     def send_ticks(self, *points: str) -> None:
         """Send the tasks that reach these failpoints, one per target."""

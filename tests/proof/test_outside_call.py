@@ -50,7 +50,7 @@ def test_too_late(scenario: CrashScenario) -> None:
         sql = "UPDATE posts SET expires_at = now() - interval '1 s' WHERE id = ANY(CAST(:p AS uuid[])) RETURNING id"
         assert len(rows(c, sql, p=list(scenario.posts.values()))) == len(scenario.posts)
     scenario.update_deliveries("next_at = now()")
-    scenario.crash_workers("delay.late", queues=[DELAY])
+    scenario.crash_workers("delay.late", queues=[DELAY], slots=1)
     scenario.stack.start_worker("publish")
     for post in scenario.posts.values():
         scenario.stack.await_status(post, "failed", 60)
