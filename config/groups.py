@@ -297,7 +297,7 @@ class Vault(Group):
 
 
 class Sandbox(Group):
-    """The local stand-ins of the platforms. Empty url = off: requests go to the platforms' own hosts."""
+    """The local servers that behave like the platforms. Empty url = off: requests go to the platforms' own hosts."""
 
     url: str = Field(
         default="", description="http://127.0.0.1:PORT of the sandbox; points all platforms at it."

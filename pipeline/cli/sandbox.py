@@ -1,4 +1,4 @@
-"""`slipway sandbox`: run the local stand-ins of the platforms, inject faults, read the ledger of what went live."""
+"""`slipway sandbox`: serve six platforms on this machine, inject faults, read the ledger of what went live."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.cli.runtime import call_sandbox
 
 @click.group()
 def command() -> None:
-    """The sandbox: local stand-ins of the platforms."""
+    """The sandbox: local servers that behave like the platforms."""
 
 
 @command.command(epilog=EXAMPLE + "slipway sandbox serve")

@@ -116,6 +116,3 @@ def list_accepted_deliveries(c: Connection, post: UUID) -> list[AcceptedDelivery
         id=post,
     )
     return [AcceptedDelivery(**r._mapping) for r in found]
-
-
-lock = lock_post
