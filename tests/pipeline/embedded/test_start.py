@@ -8,13 +8,17 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
+import redis
 import requests
 from cryptography.fernet import Fernet
 
@@ -30,11 +34,13 @@ from pipeline.ticks import list_ticks
 from tests.pipeline.embedded.stack import Place, Running, command, place_in, read_pid, up
 
 BACKLOG = {
-    DELAY: ("delay.sweep", 20_000),
-    REACHABILITY: ("reachability.pulse", 80_000),
-    UPKEEP: ("upkeep.rescue", 20_000),
+    DELAY: "delay.sweep",
+    REACHABILITY: "reachability.pulse",
+    UPKEEP: "upkeep.rescue",
 }
-"""Per queue the task and number of messages that keep its worker busy for longer than a start takes."""
+"""Per queue the task of the messages that keep its worker busy."""
+DEPTH = 5_000
+"""Messages that each queue holds at least while the backlog is kept."""
 NOBODY = 65534
 NOT_ROOT: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": ()}
 ROOT = Path(__file__).parents[3]
@@ -73,32 +79,54 @@ def settings_of(valkey: Valkey) -> Settings:
     )
 
 
-def add_backlog(folder: Path) -> None:
+def add_backlog(folder: Path) -> dict[str, list[Any]]:
+    """Send the backlog's messages to an engine of its own. Return queue -> its messages."""
     with Valkey(folder) as valkey:
         s = settings_of(valkey)
         app = create_celery_app(s)
-        for queue, (task, number) in BACKLOG.items():
+        for queue, task in BACKLOG.items():
             (tick,) = (tick for tick in list_ticks(s) if (tick.queue, tick.task) == (queue, task))
-            assert Dispatcher(app).send_ticks([tick] * number)
+            assert Dispatcher(app).send_ticks([tick] * DEPTH)
         app.close()
-
-
-def count_backlog(folder: Path) -> dict[str, int]:
-    client = Valkey(folder).client()
-    found = {queue: client.llen(queue) for queue in BACKLOG}
-    client.close()
+        client = valkey.client()
+        found = {queue: client.lrange(queue, 0, -1) for queue in BACKLOG}
+        client.close()
     return found
+
+
+@contextmanager
+def keep_backlog(folder: Path) -> Iterator[Mapping[str, int]]:
+    """Keep each queue at its depth, however fast its worker is; yield queue -> its length when last looked at."""
+    backlog, lengths, stop = add_backlog(folder), dict[str, int](), Event()
+
+    def refill() -> None:
+        client = Valkey(folder).client()
+        while not stop.wait(0.1):
+            # without a connection the engine is starting, or still reads its file
+            with suppress(redis.ConnectionError):
+                for queue, messages in backlog.items():
+                    lengths[queue] = client.llen(queue)
+                    if lengths[queue] < DEPTH:
+                        client.lpush(queue, *messages)
+        client.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(refill)
+        try:
+            yield lengths
+        finally:
+            stop.set()
+            running.result()
 
 
 def test_a_stack_with_a_backlog_is_ready_while_its_workers_are_busy() -> None:
     with place_in() as place:
         with up(place) as first:
             folder = Path(first.summary["folder"])
-        add_backlog(folder)
-        with up(place) as second:
-            left = count_backlog(folder)
+        with keep_backlog(folder) as lengths, up(place) as second:
             assert second.summary["warnings"] == []
-    assert all(left.values()), f"the backlog was too small: {left}"
+            assert lengths.keys() == BACKLOG.keys()
+            assert all(lengths.values()), f"the backlog was too small: {lengths}"
 
 
 @pytest.mark.parametrize("name", ["two words", "Grüße", "a,b'c\"d%e&f#g"])
