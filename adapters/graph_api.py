@@ -5,7 +5,8 @@ whether this response to the *visible* call proves that nothing was done. A pair
 response or silence after the visible call is always OutcomeUnknown.
 
 Envelope: {"error": {"message", "type", "code", "error_subcode", "is_transient", "error_user_title",
-"error_user_msg", "fbtrace_id"}}, mostly with HTTP 400. ``message`` is never stored: Meta quotes tokens in it.
+"error_user_msg", "fbtrace_id"}}, mostly with HTTP 400. ``message`` is read for rows by words and never stored: Meta
+quotes tokens in it.
 Source: developers.facebook.com/docs/graph-api/guides/error-handling, read 2026-11-24.
 """
 
@@ -19,7 +20,7 @@ from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from requests.structures import CaseInsensitiveDict
 
 from adapters.error_table import ErrorRow, Phase, Refusal, build_refusal_error, parse_retry_after
@@ -54,8 +55,9 @@ class GraphModel(BaseModel):
 
 
 class ErrorBody(GraphModel):
-    """The ``error`` object of a response, without its ``message``."""
+    """The ``error`` object of a response."""
 
+    message: str = Field("", repr=False)
     code: int | None = None
     error_subcode: int | None = None
     is_transient: bool = False
@@ -85,14 +87,21 @@ class GraphErrorRow:
     """Given before acting: even after the visible call it proves that nothing is live."""
     any_subcode: bool = False
     """The row holds for every subcode of this code, unlisted ones included."""
+    is_policy: bool = False
+    """Meta refused by its policies: the row holds even if Meta calls the error transient."""
     wait: timedelta | None = None
     next_action: str | None = None
     code: str | None = None
     """Our code for it, if more specific than the class's own."""
 
 
-GraphErrorTable = Mapping[tuple[int | None, int | None], GraphErrorRow]
-"""(code, subcode) -> row. (None, subcode): any code. (code, None): the code without a subcode."""
+NO_SUBCODE = 0
+"""Subcode of a row that holds only without a subcode; Meta sends none that is 0."""
+GraphErrorTable = Mapping[tuple[int | None, int | str | None], GraphErrorRow]
+"""(code, subcode) -> row. (None, subcode): any code. (code, None): the code whose subcode has no row of its own.
+
+(code, words): the code with these words, in lower case, in its ``message``.
+"""
 
 
 def _throttled(message: str) -> GraphErrorRow:
@@ -135,6 +144,8 @@ BASE_TABLE: GraphErrorTable = {
     **{(code, None): _forbidden("a permission is missing") for code in range(200, 300)},
     (102, None): _EXPIRED,
     (190, None): _EXPIRED,
+    # "Application has been deleted", "Cannot parse access token": an expired token has subcode 463
+    (190, NO_SUBCODE): _revoked("the access token is not valid any more, or our app was deleted"),
     **{(code, sub): _revoked(message) for code in (102, 190) for sub, message in _SESSION_SUBCODES.items()},
 }
 """Rows that hold on both platforms; a platform's own table overrides them."""
@@ -210,11 +221,21 @@ def parse_error(response: Response) -> ErrorBody | None:
 
 def find_row(table: GraphErrorTable, body: ErrorBody, *, visible: bool) -> GraphErrorRow | None:
     """Return the row of an error. After the visible call, a code with an unlisted subcode counts as unlisted."""
-    exact = table.get((body.code, body.error_subcode)) or table.get((None, body.error_subcode or body.code))
+    exact = table.get((body.code, body.error_subcode or NO_SUBCODE)) or table.get(
+        (None, body.error_subcode or body.code)
+    )
+    exact = exact or _find_row_by_words(table, body)
     if exact is not None:
         return exact
     general = table.get((body.code, None))
-    return None if general is None or (visible and not general.any_subcode) else general
+    is_listed = general is not None and (not body.error_subcode or general.any_subcode or not visible)
+    return general if is_listed else None
+
+
+def _find_row_by_words(table: GraphErrorTable, body: ErrorBody) -> GraphErrorRow | None:
+    text = body.message.casefold()
+    words = (words for code, words in table if code == body.code and isinstance(words, str))
+    return next((table[body.code, found] for found in words if found in text), None)
 
 
 def build_error(
@@ -225,7 +246,7 @@ def build_error(
     if body is not None:
         row = find_row(table, body, visible=visible)
         is_temporary = response.status in _SERVER_ERROR or body.is_transient
-        if is_temporary and (row is None or issubclass(row.error, Permanent)):
+        if is_temporary and (row is None or (issubclass(row.error, Permanent) and not row.is_policy)):
             row = _TEMPORARY  # a throttle is transient too, and keeps its row
     if row is not None and issubclass(row.error, RateLimited):
         retry_after = row.wait or _choose_throttle_wait(response.headers)

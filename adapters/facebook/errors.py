@@ -2,12 +2,15 @@
 
 Sources, read 2026-11-24: developers.facebook.com/docs/graph-api/guides/error-handling (general codes),
 .../docs/video-api/guides/reels-publishing, 2026-09-11 (136xxxx of reels), .../docs/graph-api/reference/page/videos,
-2026-09-11 (videos). Facebook sends the 136xxxx numbers as code or as subcode: the table lists them by the number alone.
+2026-09-11 (videos); github.com/gitroomhq/postiz-app, read 2026-11-27 (subcodes of 100, 324, 368, 6000: what its users
+were refused with). Facebook sends the 136xxxx numbers as code or as subcode: the table lists them by the number alone.
 """
 
 from __future__ import annotations
 
-from adapters.errors import Rejected, Unavailable
+from dataclasses import replace
+
+from adapters.errors import PermissionMissing, Rejected, Unavailable
 from adapters.graph_api import BASE_TABLE, INTERRUPTED, GraphErrorRow, GraphErrorTable
 
 SERVICE = "Facebook"
@@ -26,32 +29,60 @@ def _reject(message: str, next_action: str | None = None, code: str | None = Non
     )
 
 
+def _reject_any(message: str, next_action: str | None = None) -> GraphErrorRow:
+    """Return a row of a code that is a refusal before acting whatever its subcode."""
+    return replace(_reject(message, next_action), any_subcode=True)
+
+
 def _retry(message: str, code: str | None = None) -> GraphErrorRow:
     return GraphErrorRow(error=Unavailable, message=message, code=code)
 
 
-_BLOCKED = _reject("the Page was blocked from posting for policy reasons", "Check the Page's support inbox.")
+def _block(message: str, next_action: str) -> GraphErrorRow:
+    """Return a row of a refusal by policy, which is never sent again."""
+    row = _reject(message, next_action, "blocked_by_policy")
+    return replace(row, any_subcode=True, is_policy=True)
+
+
+_PHOTO = "Send JPEG or PNG under 4 MB."
+_VIDEO = "Encode the video again, as MP4 with H.264."
+_BLOCKED = "the Page was blocked from posting for policy reasons"
+_SUPPORT = "Check the Page's support inbox."
+_BAD_FILE = "the video file is damaged or not supported"
 _POSTED = "the same post or the same photos were posted already"
 
 TABLE: GraphErrorTable = {
     **BASE_TABLE,
     (100, None): _reject("a parameter was refused"),
-    (368, None): _BLOCKED,
-    (368, 1390008): _reject(
+    (100, 1609008): _reject("links to facebook.com cannot be posted", "Remove the link from the text."),
+    (100, 2061006): _reject("a link in the text is not valid", "Correct the link."),
+    (100, "no permission to publish the video"): GraphErrorRow(
+        error=PermissionMissing,
+        message="the person who connected the Page may not publish videos on it",
+        before_acting=True,
+        next_action="Give the person the task of creating content on the Page, then connect it again.",
+    ),
+    (324, None): _reject_any("the image file is missing or invalid", _PHOTO),
+    (324, 2069019): _reject("the image file is missing, too large or of a wrong type", _PHOTO),
+    (368, None): _block(_BLOCKED, _SUPPORT),
+    (368, 1346003): _block("the content was flagged as abusive", "Change the content."),
+    (368, 1390008): _block(
         "posting too fast; the Page was blocked for a while", "Wait before posting again."
     ),
-    (368, 4854002): _reject("the person's identity has to be confirmed", "Confirm the identity at Facebook."),
-    (382, None): _reject("the video file is too small"),
+    (368, 1404102): _block("the content violates the Community Standards", "Change the content."),
+    (368, 4854002): _block("the person's identity has to be confirmed", "Confirm the identity at Facebook."),
+    (382, None): _reject_any("the video file is too small"),
     (389, None): _retry("the media URL could not be fetched"),
-    (506, None): _reject(_POSTED, "Change the text.", DUPLICATE),
-    (6000, None): _reject("the video file is damaged or not supported"),
+    (506, None): replace(_reject(_POSTED, "Change the text.", DUPLICATE), any_subcode=True),
+    (6000, None): _reject_any(_BAD_FILE, _VIDEO),
+    (6000, 1363019): _reject(_BAD_FILE, _VIDEO),
     (6001, None): _retry("the upload failed"),
     (None, 1363037): _retry("a chunk did not start at the expected offset", INTERRUPTED),
     (None, 1363040): _reject("the reel's aspect ratio is not supported", "Use 9:16."),
     (None, 1363127): _reject("the reel's resolution is too low", "Use at least 540 x 960 pixels."),
     (None, 1363128): _reject("the reel's duration is not supported", "Use 3 to 90 seconds."),
     (None, 1363129): _reject("the reel's frame rate is not supported", "Use 24 to 60 frames a second."),
-    (None, 1366046): _reject("the photo is too large or of a wrong type", "Send JPEG or PNG under 4 MB."),
+    (None, 1366046): _reject("the photo is too large or of a wrong type", _PHOTO),
     (None, 1366051): _reject(_POSTED, None, DUPLICATE),
     (None, 1609005): _reject("a link in the text could not be read"),
 }

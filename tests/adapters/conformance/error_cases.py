@@ -38,8 +38,10 @@ def _business_error(code: int, message: str = "…") -> CannedResponse:
     return CannedResponse(status=200, body={"code": code, "message": message, "request_id": "1", "data": {}})
 
 
-def _graph_error(code: int | None, subcode: int | None = None, status: int = 400) -> CannedResponse:
-    fault = {"message": "…", "type": "OAuthException", "code": code, "fbtrace_id": "A"}
+def _graph_error(
+    code: int | None, subcode: int | None = None, status: int = 400, message: str = "…"
+) -> CannedResponse:
+    fault = {"message": message, "type": "OAuthException", "code": code, "fbtrace_id": "A"}
     return CannedResponse(
         status=status, body={"error": fault | ({} if subcode is None else {"error_subcode": subcode})}
     )
@@ -63,7 +65,12 @@ def _linkedin_error(status: int, code: str, message: str = "…") -> CannedRespo
 
 def _list_graph_rows(table: GraphErrorTable) -> Iterator[ErrorCase]:
     for (code, subcode), row in table.items():
-        response = _graph_error(code if code is not None else 100, subcode)
+        if isinstance(subcode, str):
+            response = _graph_error(code, message=f"(#{code}) {subcode.title()}")
+        else:
+            response = _graph_error(code if code is not None else 100, subcode or None)
+        if (code, subcode) == (190, None):  # without a subcode it has a row of its own
+            response = _graph_error(code, 463)
         yield f"{code}/{subcode}", response, row.error if row.before_acting else UNKNOWN
 
 
@@ -149,7 +156,8 @@ VENDOR_CASES: Mapping[str, tuple[tuple[CannedResponse, ErrorClass], ...]] = {
         (_business_error(51065), UNKNOWN),  # an error about a sound, though the post has none
     ),
     "instagram image": (
-        (_graph_error(190), e.CredentialsExpired),
+        (_graph_error(190), e.CredentialsRevoked),
+        (_graph_error(190, 463), e.CredentialsExpired),
         (_graph_error(190, 460), e.CredentialsRevoked),
         (_graph_error(10), e.PermissionMissing),
         (_graph_error(4), e.RateLimited),
@@ -161,7 +169,19 @@ VENDOR_CASES: Mapping[str, tuple[tuple[CannedResponse, ErrorClass], ...]] = {
         (_graph_error(-1, 2207001), UNKNOWN),
     ),
     "facebook feed post": (
-        (_graph_error(190), e.CredentialsExpired),
+        (_graph_error(190), e.CredentialsRevoked),
+        (_graph_error(190, 463), e.CredentialsExpired),
+        (_graph_error(190, 98765), e.CredentialsExpired),
+        (_graph_error(100, message="(#100) No permission to publish the video"), e.PermissionMissing),
+        (_graph_error(100, 1609008), e.Rejected),
+        (_graph_error(100, 2061006), e.Rejected),
+        (_graph_error(100, 98765), UNKNOWN),
+        (_graph_error(324), e.Rejected),
+        (_graph_error(324, 2069019), e.Rejected),
+        (_graph_error(368, 98765), e.Rejected),
+        (_graph_error(368, 1404102), e.Rejected),
+        (_graph_error(506, 1455006), e.Rejected),
+        (_graph_error(6000, 1363019), e.Rejected),
         (_graph_error(200), e.PermissionMissing),
         (_graph_error(4), e.RateLimited),
         (_graph_error(368), e.Rejected),

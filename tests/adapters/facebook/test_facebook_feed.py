@@ -164,7 +164,7 @@ def test_a_nearly_spent_allowance_refuses_before_the_visible_call(
         (Reply(status=400, body=build_error(1366046)), Rejected),
         (Reply(status=400, body=build_error(100, 1366046)), Rejected),
         (Reply(status=400, body=build_error(100)), Rejected),
-        (Reply(status=400, body=build_error(190)), CredentialsExpired),
+        (Reply(status=400, body=build_error(190, 463)), CredentialsExpired),
         (Reply(status=400, body=build_error(80001)), RateLimited),
         (Reply(status=400, body=build_error(31337)), AdapterError),
     ],
@@ -368,7 +368,7 @@ def test_two_direct_posts_alike_cannot_be_told_apart(server: ScriptedServer, dir
         (Reply(drop=True), Unavailable),
         (Reply(status=500), Unavailable),
         (Reply(status=400, body=build_error(4)), RateLimited),
-        (Reply(status=400, body=build_error(190)), CredentialsExpired),
+        (Reply(status=400, body=build_error(190, 463)), CredentialsExpired),
     ],
 )
 def test_a_read_that_fails_is_raised_as_its_class(

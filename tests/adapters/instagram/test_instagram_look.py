@@ -189,7 +189,7 @@ def test_armed_without_a_container_cannot_be_told(server: ScriptedServer, instag
         (Reply(status=500, body=""), Unavailable),
         (Reply(body='{"status_code":"NEWWORD"}'), Unavailable),
         (Reply(status=400, body=build_error(4)), RateLimited),
-        (Reply(status=401, body=build_error(190)), CredentialsExpired),
+        (Reply(status=401, body=build_error(190, 463)), CredentialsExpired),
         (Reply(status=400, body=build_error(10)), PermissionMissing),
     ],
 )
