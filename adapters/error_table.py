@@ -11,13 +11,14 @@ Meta's own rows (``graph_api.py``).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
 
 from adapters.errors import AdapterError, OutcomeUnknown, Retryable, Unavailable
 from adapters.http import Response
+from adapters.platform_message import clean_message
 
 LONGEST_WAIT = timedelta(days=11)
 """A Retry-After above this is not taken for a number of seconds."""
@@ -55,10 +56,14 @@ class Refusal:
     row: ErrorRow | None = None
     """The table's row of the code; None: unlisted."""
     retry_after: timedelta | None = None
+    message: str | None = field(default=None, repr=False)
+    """The platform's own sentence, as it came."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Secrets of the request, which the sentence may quote: ``Response.secrets``."""
 
 
 def build_refusal_error(service: str, phase: Phase, refusal: Refusal) -> AdapterError:
-    """Return the error of a response that is not a success.
+    """Return the error of a response that is not a success, with the platform's own sentence.
 
     | envelope, code | after the visible call | elsewhere |
     |---|---|---|
@@ -66,6 +71,13 @@ def build_refusal_error(service: str, phase: Phase, refusal: Refusal) -> Adapter
     | listed | the row's error; OutcomeUnknown if the row is ambiguous or the status 5xx | the row's error |
     | unlisted | OutcomeUnknown | AdapterError, for a 5xx Unavailable |
     """
+    error = _build_refusal_error(service, phase, refusal)
+    if refusal.platform_code is not None:
+        error.platform_message = clean_message(refusal.message, refusal.secrets)
+    return error
+
+
+def _build_refusal_error(service: str, phase: Phase, refusal: Refusal) -> AdapterError:
     row, code, status = refusal.row, refusal.platform_code, refusal.status
     is_server_error = status >= HTTPStatus.INTERNAL_SERVER_ERROR
     is_unproven = row is None or row.ambiguous or is_server_error

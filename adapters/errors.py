@@ -26,7 +26,8 @@ class AdapterError(Exception):
     """A platform's refusal or failure. ``str()`` is a sentence that the author of a post can act on.
 
     ``code`` is our stable name for it; ``platform_code`` is the platform's, kept verbatim for the log: only the adapter
-    branches on it. ``next_action`` tells the customer what to do. No field may hold a token or a body.
+    branches on it. ``platform_message`` is the platform's own sentence (``adapters.platform_message``).
+    ``next_action`` tells the customer what to do. No field may hold a token or a body.
     """
 
     code = "platform_error"
@@ -39,6 +40,7 @@ class AdapterError(Exception):
         platform_code: str | None = None,
         http_status: int | None = None,
         next_action: str | None = None,
+        platform_message: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -46,6 +48,7 @@ class AdapterError(Exception):
         self.platform_code = platform_code
         self.http_status = http_status
         self.next_action = next_action
+        self.platform_message = platform_message
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.code!r}, {self.platform_code!r}, {self.message!r})"
@@ -63,9 +66,15 @@ class Retryable(AdapterError):
         platform_code: str | None = None,
         http_status: int | None = None,
         next_action: str | None = None,
+        platform_message: str | None = None,
     ) -> None:
         super().__init__(
-            message, code=code, platform_code=platform_code, http_status=http_status, next_action=next_action
+            message,
+            code=code,
+            platform_code=platform_code,
+            http_status=http_status,
+            next_action=next_action,
+            platform_message=platform_message,
         )
         self.retry_after = retry_after
 

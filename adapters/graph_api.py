@@ -13,12 +13,10 @@ Source: developers.facebook.com/docs/graph-api/guides/error-handling, read 2026-
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from http import HTTPStatus
 from typing import Any, Generic, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from requests.structures import CaseInsensitiveDict
@@ -32,10 +30,10 @@ from adapters.errors import (
     Permanent,
     PermissionMissing,
     RateLimited,
-    Rejected,
     Unavailable,
 )
-from adapters.http import HttpClient, NoResponse, NotSent, Response, SizedBody
+from adapters.http import HttpClient, NoResponse, NotSent, Response
+from adapters.platform_message import compose_message
 
 THROTTLE_WAIT = timedelta(minutes=5)
 """How long to wait when throttled without a given time; the app's window is a rolling hour."""
@@ -44,8 +42,8 @@ FULL_USAGE = 95
 GONE = "handle_gone"
 """Code of Unavailable for an object that is missing or not visible (yet, or to this token): no proof of absence."""
 RECONNECT = "Connect the account again."
-_SUCCESS = range(200, 300)
-_SERVER_ERROR = range(500, 600)
+SUCCESS = range(200, 300)
+SERVER_ERROR = range(500, 600)
 
 
 class GraphModel(BaseModel):
@@ -61,6 +59,7 @@ class ErrorBody(GraphModel):
     code: int | None = None
     error_subcode: int | None = None
     is_transient: bool = False
+    error_user_title: str | None = None
     error_user_msg: str | None = None
     error_data: Any = None
 
@@ -238,14 +237,12 @@ def _find_row_by_words(table: GraphErrorTable, body: ErrorBody) -> GraphErrorRow
     return next((table[body.code, found] for found in words if found in text), None)
 
 
-def build_error(
-    service: str, response: Response, table: GraphErrorTable, *, visible: bool, token: str = ""
-) -> AdapterError:
+def build_error(service: str, response: Response, table: GraphErrorTable, *, visible: bool) -> AdapterError:
     """Return the error of a response that is not a success."""
     body, row, retry_after = parse_error(response), None, parse_retry_after(response)
     if body is not None:
         row = find_row(table, body, visible=visible)
-        is_temporary = response.status in _SERVER_ERROR or body.is_transient
+        is_temporary = response.status in SERVER_ERROR or body.is_transient
         if is_temporary and (row is None or (issubclass(row.error, Permanent) and not row.is_policy)):
             row = _TEMPORARY  # a throttle is transient too, and keeps its row
     if row is not None and issubclass(row.error, RateLimited):
@@ -253,25 +250,22 @@ def build_error(
     refusal = Refusal(
         status=response.status,
         platform_code=None if body is None else body.name,
-        row=None if row is None or body is None else _to_row(row, service, _user_message(body, token)),
+        row=None if row is None or body is None else _to_row(row, service),
         retry_after=retry_after,
+        message=None if body is None else compose_message(body.error_user_title, body.error_user_msg),
+        secrets=response.secrets,
     )
     return build_refusal_error(service, Phase.FINALIZE if visible else Phase.PREPARE, refusal)
 
 
-def _to_row(row: GraphErrorRow, service: str, user_message: str) -> ErrorRow:
+def _to_row(row: GraphErrorRow, service: str) -> ErrorRow:
     return ErrorRow(
         error=row.error,
         code=row.code or row.error.code,
-        message=f"{service}: {row.message}{user_message}",
+        message=f"{service}: {row.message}",
         next_action=row.next_action,
         ambiguous=not row.before_acting,
     )
-
-
-def _user_message(body: ErrorBody, token: str) -> str:
-    text = (body.error_user_msg or "").strip()
-    return f" ({text[:300]})" if text and not (token and token in text) else ""
 
 
 # --- calls -----------------------------------------------------------------------------------------------------------
@@ -314,7 +308,7 @@ class GraphClient:
         headers = {**call.pop("headers", {}), **({"Authorization": f"Bearer {token}"} if token else {})}
         url = f"{self._base}/{path}"
         response = send(self._client, self._service, method, url, visible=visible, headers=headers, **call)
-        if response.status in _SUCCESS and parse_error(response) is None:
+        if response.status in SUCCESS and parse_error(response) is None:
             try:
                 return GraphReply(
                     data=model.model_validate_json(response.body), usage=parse_usage(response.headers)
@@ -324,7 +318,7 @@ class GraphClient:
                 raise kind(
                     f"{self._service} sent an unreadable response", http_status=response.status
                 ) from None
-        raise build_error(self._service, response, self._table, visible=visible, token=token)
+        raise build_error(self._service, response, self._table, visible=visible)
 
 
 def send(client: HttpClient, service: str, method: str, url: str, *, visible: bool, **call: Any) -> Response:
@@ -336,80 +330,3 @@ def send(client: HttpClient, service: str, method: str, url: str, *, visible: bo
     except NoResponse:
         kind = OutcomeUnknown if visible else Unavailable
         raise kind(f"{service} did not respond") from None
-
-
-# --- rupload ---------------------------------------------------------------------------------------------------------
-
-INTERRUPTED = "upload_interrupted"
-"""Code of Unavailable for a partial upload: read the platform's offset or restart, then send the rest."""
-
-
-_PARTIAL = frozenset({"OffsetInvalidError", "PartialRequestError"})
-
-
-class _DebugInfo(GraphModel):
-    retriable: bool = False
-    type: str = ""
-
-
-class _Rupload(GraphModel):
-    success: bool = False
-    debug_info: _DebugInfo | None = None
-
-
-def rebase_url(url: str, base: str) -> str:
-    """Return *url* on the configured host, so that no token goes to a host named in a response."""
-    if url.startswith(f"{base.rstrip('/')}/"):
-        return url
-    parts = urlsplit(url)
-    return f"{base.rstrip('/')}{parts.path}" + (f"?{parts.query}" if parts.query else "")
-
-
-def rupload(
-    client: HttpClient,
-    service: str,
-    url: str,
-    token: str,
-    table: GraphErrorTable,
-    *,
-    headers: Mapping[str, str],
-    chunks: Iterable[bytes] = (),
-    length: int = 0,
-    limit: timedelta | None = None,
-) -> None:
-    """Send bytes (``offset``, ``file_size`` headers) or a ``file_url`` header to an upload URL; nothing visible.
-
-    Raise Unavailable (``upload_interrupted``) if the platform may hold a part, Rejected if it refuses the file.
-    Source: developers.facebook.com/docs/video-api/guides/reels-publishing, 2026-09-11.
-    """
-    sent = {"Authorization": f"OAuth {token}", **headers}
-    body = SizedBody(chunks, length) if length else None
-    try:
-        response = client.call("POST", url, headers=sent, body=body, limit=limit)
-    except (NotSent, NoResponse):
-        raise Unavailable(f"{service}: the upload was interrupted", code=INTERRUPTED) from None
-    try:
-        parsed = _Rupload.model_validate_json(response.body)
-    except ValidationError:
-        parsed = _Rupload()
-    if response.status in _SUCCESS and parsed.success:
-        return
-    raise _build_upload_error(service, response, parsed, table, token)
-
-
-def _build_upload_error(
-    service: str, response: Response, parsed: _Rupload, table: GraphErrorTable, token: str
-) -> AdapterError:
-    if parse_error(response) is not None:
-        return build_error(service, response, table, visible=False, token=token)
-    info = parsed.debug_info
-    kind = info.type if info else ""
-    facts: dict[str, Any] = {"platform_code": kind or None, "http_status": response.status}
-    if info and kind == "ProcessingFailedError" and not info.retriable:
-        return Rejected(f"{service} could not process the uploaded file", **facts)
-    is_temporary = response.status in _SERVER_ERROR or response.status in _SUCCESS
-    if info is None or is_temporary or info.retriable or kind in _PARTIAL:
-        return Unavailable(f"{service} did not accept the whole upload", code=INTERRUPTED, **facts)
-    if response.status == HTTPStatus.FORBIDDEN:
-        return PermissionMissing(f"{service} refused the upload: a permission is missing", **facts)
-    return AdapterError(f"{service} refused the upload for an unlisted reason", **facts)

@@ -139,6 +139,7 @@ def build_revoked_error(error: CredentialsExpired) -> CredentialsRevoked:
         platform_code=error.platform_code,
         http_status=error.http_status,
         next_action=RECONNECT,
+        platform_message=error.platform_message,
     )
 
 

@@ -30,6 +30,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
+from adapters.platform_message import find_secrets
+
 MAX_BODY = 1024 * 1024
 """Most bytes of a response that are read; platforms respond with kilobytes."""
 USER_AGENT = "Slipway/0.1"
@@ -54,6 +56,8 @@ class Response:
     status: int
     headers: CaseInsensitiveDict[str]
     body: bytes = field(repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Secrets of the request, which a platform may quote."""
 
     def json(self) -> Any:
         """Return the body parsed as JSON. Raise ValueError if it is not JSON."""
@@ -247,7 +251,10 @@ class HttpClient:
                 time.monotonic() >= call.deadline
             ):  # a socket shut down early can look like a short, complete response
                 raise NoResponse("no complete response within the call's time limit")
-            return Response(status=response.status_code, headers=response.headers, body=content)
+            secrets = find_secrets(headers, params, json_body, form)
+            return Response(
+                status=response.status_code, headers=response.headers, body=content, secrets=secrets
+            )
 
 
 @contextmanager

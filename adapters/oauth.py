@@ -67,6 +67,7 @@ def translate_code_refusal(service: str) -> Iterator[None]:
             f"{service} did not accept the authorization code.",
             code="code_refused",
             platform_code=refusal.platform_code,
+            platform_message=refusal.platform_message,
             http_status=refusal.http_status,
             next_action="Start again from connecting the account.",
         ) from None

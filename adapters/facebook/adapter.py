@@ -38,7 +38,8 @@ from adapters.facebook.errors import DUPLICATE
 from adapters.facebook.live_checks import LIVE_CHECKS
 from adapters.facebook.oauth import OAuth
 from adapters.facebook.problems import find_problems
-from adapters.graph_api import GONE, INTERRUPTED, GraphReply, Known, Usage
+from adapters.graph_api import GONE, GraphReply, Known, Usage
+from adapters.graph_upload import INTERRUPTED
 from adapters.http import HttpClient
 from adapters.live_check import ConnectionChecks
 from adapters.oauth_mixin import OAuthMixin
@@ -101,6 +102,7 @@ class Facebook(OAuthMixin):
                     "Facebook has this post already; the first attempt may have shown it",
                     platform_code=error.platform_code,
                     http_status=error.http_status,
+                    platform_message=error.platform_message,
                 ) from None
             raise
 

@@ -34,11 +34,10 @@ from adapters.graph_api import (
     build_error,
     parse_error,
     parse_usage,
-    rebase_url,
-    rupload,
     send,
 )
 from adapters.graph_oauth import Page
+from adapters.graph_upload import rebase_url, rupload
 from adapters.http import HttpClient
 from adapters.upload_source import open_range
 
@@ -124,7 +123,7 @@ class Client:
         try:
             return GraphReply(data=_parse_offsets(offsets), usage=parse_usage(response.headers))
         except ValidationError:
-            raise build_error(SERVICE, response, TABLE, visible=False, token=self._token) from None
+            raise build_error(SERVICE, response, TABLE, visible=False) from None
 
     # --- visible -----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from adapters.errors import PermissionMissing, Rejected, Unavailable
-from adapters.graph_api import BASE_TABLE, INTERRUPTED, GraphErrorRow, GraphErrorTable
+from adapters.graph_api import BASE_TABLE, GraphErrorRow, GraphErrorTable
+from adapters.graph_upload import INTERRUPTED
 
 SERVICE = "Facebook"
 

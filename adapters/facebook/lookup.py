@@ -22,6 +22,7 @@ from adapters.errors import AdapterError, Permanent, Rejected, Unavailable
 from adapters.facebook import limits
 from adapters.facebook.checkpoint import Checkpoint
 from adapters.facebook.wire import PostNode, VideoNode, VideoStatus
+from adapters.platform_message import clean_message
 
 FAILED = "upload_failed"
 _FAILED_STATUSES = {"upload_failed": "the upload failed", "expired": "the upload expired"}
@@ -96,8 +97,8 @@ def find_failure(status: VideoStatus) -> AdapterError | None:
     """Return why a video will never appear, or None. A phase's error object counts whatever the phase's status."""
     for phase in (status.processing_phase, status.publishing_phase):
         if phase is not None and (phase.error is not None or phase.status == "error"):
-            reason = phase.error.message[:300] if phase.error else ""
-            return Rejected(f"Facebook could not process the video{f' ({reason})' if reason else ''}")
+            words = clean_message(phase.error.message if phase.error else None)
+            return Rejected("Facebook could not process the video", platform_message=words)
     if status.uploading_phase is not None and status.uploading_phase.error is not None:
         return Unavailable("Facebook: the upload failed", code=FAILED)
     if status.video_status in _FAILED_STATUSES:

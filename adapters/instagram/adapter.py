@@ -32,7 +32,7 @@ from adapters.contract import (
     Ready,
 )
 from adapters.errors import AdapterError, RateLimited, Rejected, Unavailable
-from adapters.graph_api import INTERRUPTED
+from adapters.graph_upload import INTERRUPTED
 from adapters.http import HttpClient
 from adapters.instagram import limits
 from adapters.instagram.checkpoint import Checkpoint, Step, choose_next_step, get_awaited_container

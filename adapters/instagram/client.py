@@ -11,7 +11,8 @@ from typing import Any
 
 from adapters.contract import Account, Draft, Media, PlatformSettings
 from adapters.errors import Unavailable
-from adapters.graph_api import GONE, GraphClient, GraphReply, rebase_url, rupload
+from adapters.graph_api import GONE, GraphClient, GraphReply
+from adapters.graph_upload import rebase_url, rupload
 from adapters.http import HttpClient
 from adapters.instagram import limits, payload
 from adapters.instagram.errors import SERVICE, TABLE

@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from adapters.errors import AdapterError, RateLimited, Rejected, Unavailable
 from adapters.graph_api import BASE_TABLE, GONE, GraphErrorRow, GraphErrorTable
+from adapters.platform_message import clean_message
 
 SERVICE = "Instagram"
 
@@ -89,9 +90,12 @@ def build_status_error(text: str) -> AdapterError:
     """
     found = _SUBCODE.search(text)
     listed = _BY_SUBCODE.get(int(found.group())) if found else None
+    words = clean_message(text)
     if found is None or listed is None:
         named = found.group() if found else None
-        return Unavailable("Instagram could not process the media", code=FAILED, platform_code=named)
+        return Unavailable(
+            "Instagram could not process the media", code=FAILED, platform_code=named, platform_message=words
+        )
     code, row = listed
     kind = row.error if issubclass(row.error, Rejected) else Unavailable
     return kind(
@@ -99,6 +103,7 @@ def build_status_error(text: str) -> AdapterError:
         code=None if kind is Rejected else FAILED,
         platform_code=f"{code}/{found.group()}",
         next_action=row.next_action,
+        platform_message=words,
     )
 
 

@@ -168,10 +168,13 @@ OAUTH: Mapping[str, ErrorRow] = {
 
 def translate_error(response: Response, phase: Phase) -> AdapterError:
     """Return the error of a response that is not a success."""
-    codes = parse_codes(response)
+    error = _parse_error_body(response)
+    codes = error.codes if error else ()
     rows = (TABLE.get((response.status, code)) for code in (*codes, None))
     row = next((row for row in rows if row is not None), None)
-    return _translate_refusal(response, phase, codes[0] if codes else None, row)
+    return _translate_refusal(
+        response, phase, codes[0] if codes else None, row, error.message if error else None
+    )
 
 
 def translate_upload_error(response: Response) -> AdapterError:
@@ -192,11 +195,12 @@ def translate_upload_error(response: Response) -> AdapterError:
 def translate_oauth_error(response: Response) -> AdapterError:
     """Return the error of a refusal by the token endpoint."""
     try:
-        code = OAuthErrorBody.model_validate_json(response.body).error or None
+        error = OAuthErrorBody.model_validate_json(response.body)
     except ValidationError:
-        code = None
+        error = OAuthErrorBody()
+    code = error.error or None
     row = None if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR else OAUTH.get(code or "")
-    return _translate_refusal(response, Phase.PREPARE, code, row)
+    return _translate_refusal(response, Phase.PREPARE, code, row, error.error_description)
 
 
 def find_duplicate(response: Response) -> str | None:
@@ -209,15 +213,21 @@ def find_duplicate(response: Response) -> str | None:
 
 def parse_codes(response: Response) -> tuple[str, ...]:
     """Return the codes in LinkedIn's error envelope; empty without one."""
+    error = _parse_error_body(response)
+    return error.codes if error else ()
+
+
+def _parse_error_body(response: Response) -> ErrorBody | None:
+    """Return the error in LinkedIn's envelope, or None without one."""
     try:
         error = ErrorBody.model_validate_json(response.body)
     except ValidationError:
-        return ()
-    return error.codes if error.status == response.status else ()
+        return None
+    return error if error.status == response.status else None
 
 
 def _translate_refusal(
-    response: Response, phase: Phase, code: str | None, row: ErrorRow | None
+    response: Response, phase: Phase, code: str | None, row: ErrorRow | None, message: str | None
 ) -> AdapterError:
     """Return the error of a refusal; a Retry-After of at most a day wins over the row's wait."""
     refusal = Refusal(
@@ -225,5 +235,7 @@ def _translate_refusal(
         platform_code=code,
         row=row,
         retry_after=parse_retry_after(response, most=timedelta(days=1)),
+        message=message,
+        secrets=response.secrets,
     )
     return build_refusal_error(SERVICE, phase, refusal)

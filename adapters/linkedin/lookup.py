@@ -26,6 +26,7 @@ from adapters.linkedin.errors import (
 )
 from adapters.linkedin.text import escape_little_text
 from adapters.linkedin.wire import MediaStatus, Post
+from adapters.platform_message import clean_message
 
 _URN = re.compile(r"urn:li:(?:share|ugcPost):[A-Za-z0-9_-]+")
 
@@ -90,12 +91,12 @@ def _build_lost_error() -> Unavailable:
 
 
 def _build_failed_error(reason: str) -> Rejected:
-    because = f" ({reason[:200]})" if reason else ""
     return Rejected(
-        f"LinkedIn could not process the media{because}.",
+        "LinkedIn could not process the media.",
         code="media_failed",
         platform_code="PROCESSING_FAILED",
         next_action="Send the file in another encoding.",
+        platform_message=clean_message(reason),
     )
 
 

@@ -175,3 +175,4 @@ class OAuthErrorBody(Wire):
     """An error of the token endpoint: ``{"error":"invalid_grant","error_description":"…"}``."""
 
     error: str = ""
+    error_description: str = Field("", repr=False)

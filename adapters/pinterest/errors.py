@@ -29,6 +29,7 @@ from adapters.errors import (
 from adapters.http import Response
 from adapters.pinterest import limits
 from adapters.pinterest.wire import ErrorBody
+from adapters.platform_message import compose_message
 
 SERVICE = "Pinterest"
 
@@ -164,6 +165,8 @@ def _translate_refusal(
         platform_code=None if error is None else str(error.code),
         row=row,
         retry_after=retry_after,
+        message=None if error is None else compose_message(error.message, error.message_detail),
+        secrets=response.secrets,
     )
     return build_refusal_error(SERVICE, phase, refusal)
 

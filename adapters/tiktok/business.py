@@ -153,6 +153,7 @@ class BusinessAdapter:
             platform_code=unknown.platform_code,
             http_status=unknown.http_status,
             next_action=DROP_SOUND,
+            platform_message=unknown.platform_message,
         )
 
 

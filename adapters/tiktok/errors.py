@@ -17,7 +17,14 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from adapters import error_table
-from adapters.error_table import ErrorRow, Phase, Refusal, build_refusal_error, time_until_utc_midnight
+from adapters.error_table import (
+    ErrorRow,
+    Phase,
+    Refusal,
+    build_refusal_error,
+    parse_retry_after,
+    time_until_utc_midnight,
+)
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
@@ -27,6 +34,8 @@ from adapters.errors import (
     Rejected,
     Unavailable,
 )
+from adapters.http import Response
+from adapters.platform_message import clean_message
 
 SERVICE = "TikTok"
 build_unclear_error = partial(error_table.build_unclear_error, SERVICE)
@@ -276,31 +285,24 @@ BUSINESS_WORDS: Mapping[str, ErrorRow] = {
 
 
 def translate_creator_error(
-    code: str | None, message: str, status: int, phase: Phase, retry_after: timedelta | None = None
+    response: Response, phase: Phase, code: str | None, message: str = ""
 ) -> AdapterError:
     """Return the error of a v2 response that is not ``ok``; *code* is None without the envelope."""
     row = CREATOR.get(code or "")
     if row is not None and row.code == _BAD_REQUEST.code:
         words = message.casefold()
         row = next((about for word, about in CREATOR_WORDS.items() if word in words), row)
-    refusal = Refusal(status=status, platform_code=code, row=row, retry_after=retry_after)
-    return build_refusal_error(SERVICE, phase, refusal)
+    return _translate_refusal(response, phase, code, row, message)
 
 
 def translate_business_error(
-    code: int | None, message: str, status: int, phase: Phase, retry_after: timedelta | None = None
+    response: Response, phase: Phase, code: int | None, message: str = ""
 ) -> AdapterError:
     """Return the error of a Business response whose code is not 0; *code* is None without the envelope."""
     row = None if code is None else BUSINESS.get(code)
     if row is _BAD_REQUEST:
         row = next((about for word, about in BUSINESS_WORDS.items() if word in message), row)
-    refusal = Refusal(
-        status=status,
-        platform_code=None if code is None else str(code),
-        row=row,
-        retry_after=retry_after,
-    )
-    return build_refusal_error(SERVICE, phase, refusal)
+    return _translate_refusal(response, phase, None if code is None else str(code), row, message)
 
 
 def translate_failure(reason: str | None) -> AdapterError:
@@ -313,7 +315,9 @@ def translate_failure(reason: str | None) -> AdapterError:
             if spam
             else ErrorRow(error=Rejected, code="platform_failed", message="TikTok failed the post.")
         )
-    return error_table.build_error(row, platform_code=reason or None)
+    error = error_table.build_error(row, platform_code=reason or None)
+    error.platform_message = clean_message(reason)
+    return error
 
 
 def translate_upload_error(status: int, phase: Phase, retry_after: timedelta | None = None) -> AdapterError:
@@ -322,9 +326,20 @@ def translate_upload_error(status: int, phase: Phase, retry_after: timedelta | N
     return build_refusal_error(SERVICE, phase, refusal)
 
 
-def translate_oauth_error(
-    code: str | None, status: int, retry_after: timedelta | None = None
-) -> AdapterError:
+def translate_oauth_error(response: Response, code: str | None, message: str = "") -> AdapterError:
     """Return the error of a token endpoint's refusal."""
-    refusal = Refusal(status=status, platform_code=code, row=OAUTH.get(code or ""), retry_after=retry_after)
-    return build_refusal_error(SERVICE, Phase.PREPARE, refusal)
+    return _translate_refusal(response, Phase.PREPARE, code, OAUTH.get(code or ""), message)
+
+
+def _translate_refusal(
+    response: Response, phase: Phase, code: str | None, row: ErrorRow | None, message: str
+) -> AdapterError:
+    refusal = Refusal(
+        status=response.status,
+        platform_code=code,
+        row=row,
+        retry_after=parse_retry_after(response),
+        message=message,
+        secrets=response.secrets,
+    )
+    return build_refusal_error(SERVICE, phase, refusal)

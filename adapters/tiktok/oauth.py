@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from pydantic import SecretStr, ValidationError
 
 from adapters.contract import Account, Credentials, PlatformSettings, RemoteAccount
-from adapters.error_table import Phase, parse_retry_after
+from adapters.error_table import Phase
 from adapters.errors import CredentialsExpired, CredentialsRevoked, PermissionMissing, Rejected
 from adapters.http import HttpClient
 from adapters.oauth import TokenResponse, build_code_form, build_credentials, build_refresh_form
@@ -95,8 +95,7 @@ class CreatorOAuth:
         try:
             return build_credentials(TokenResponse.model_validate_json(response.body), old)
         except ValidationError:  # errors are flat, with any status
-            wait = parse_retry_after(response)
-            raise translate_oauth_error(_parse_code(response.body), response.status, wait) from None
+            raise translate_oauth_error(response, *_parse_error(response.body)) from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,11 +210,12 @@ def _add_slash(redirect_uri: str) -> str:
     return redirect_uri.rstrip("/") + "/"
 
 
-def _parse_code(body: bytes) -> str | None:
+def _parse_error(body: bytes) -> tuple[str | None, str]:
     try:
-        return OAuthError.model_validate_json(body).error
+        found = OAuthError.model_validate_json(body)
     except ValidationError:
-        return None
+        return None, ""
+    return found.error, found.error_description
 
 
 def _build_revoked_error(platform_code: str | None) -> CredentialsRevoked:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from adapters import transport
-from adapters.error_table import Phase, parse_retry_after
+from adapters.error_table import Phase
 from adapters.http import HttpClient, Response
 from adapters.tiktok.errors import (
     SERVICE,
@@ -26,27 +26,23 @@ def send(http: HttpClient, request: Request, phase: Phase) -> Response:
 
 def parse_creator_response(response: Response, phase: Phase, model: type[Model]) -> Model:
     """Return the ``data`` of a v2 success. It is one if ``error.code`` is ``ok``: TikTok says to ignore the status."""
-    wait = parse_retry_after(response)
     try:
         envelope = Envelope.model_validate_json(response.body)
     except ValidationError:
-        raise translate_creator_error(None, "", response.status, phase, wait) from None
+        raise translate_creator_error(response, phase, None) from None
     if envelope.error.code != "ok":
-        error = envelope.error
-        raise translate_creator_error(error.code, error.message or "", response.status, phase, wait)
+        raise translate_creator_error(response, phase, envelope.error.code, envelope.error.message or "")
     return _parse_data(model, envelope.data, response.status, phase)
 
 
 def parse_business_response(response: Response, phase: Phase, model: type[Model]) -> Model:
     """Return the ``data`` of a Business success. It is one if ``code`` is 0."""
-    wait = parse_retry_after(response)
     try:
         envelope = BusinessEnvelope.model_validate_json(response.body)
     except ValidationError:
-        raise translate_business_error(None, "", response.status, phase, wait) from None
+        raise translate_business_error(response, phase, None) from None
     if envelope.code != 0:
-        message = envelope.message or ""
-        raise translate_business_error(envelope.code, message, response.status, phase, wait)
+        raise translate_business_error(response, phase, envelope.code, envelope.message or "")
     return _parse_data(model, envelope.data, response.status, phase)
 
 

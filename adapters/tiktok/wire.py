@@ -128,6 +128,7 @@ class OAuthError(Wire):
     """The flat error of the v2 OAuth endpoints."""
 
     error: str
+    error_description: str = Field("", repr=False)
 
 
 # --- business: API for Business v1.3 ---------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.http import Response
+from adapters.platform_message import clean_message
 from adapters.youtube import limits
 from adapters.youtube.wire import Envelope, OAuthError
 
@@ -261,6 +262,8 @@ def _translate_refusal(
         platform_code=code,
         row=table.get(code or ""),
         retry_after=parse_retry_after(response),
+        message=code,
+        secrets=response.secrets,
     )
     return build_refusal_error(SERVICE, phase, refusal)
 
@@ -268,4 +271,6 @@ def _translate_refusal(
 def translate_failure(table: Mapping[str, YouTubeErrorRow], reason: str | None) -> AdapterError:
     """Return the error of a failed or rejected upload. An unlisted reason is permanent: a retry may not help."""
     unlisted = _reject("platform_failed", "YouTube failed or rejected the video.", _APPEAL)
-    return error_table.build_error(table.get(reason or "", unlisted), platform_code=reason)
+    error = error_table.build_error(table.get(reason or "", unlisted), platform_code=reason)
+    error.platform_message = clean_message(reason)
+    return error

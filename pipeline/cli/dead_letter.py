@@ -281,4 +281,5 @@ def _to_row(x: DeadLetter) -> dict[str, Any]:
         "class": error.get("class"),
         "code": error.get("code"),
         "message": error.get("message"),
+        "platform_message": error.get("platform_message"),
     }

@@ -209,7 +209,10 @@ def _shorten(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _format_error(error: Mapping[str, Any] | None) -> str | None:
-    return None if error is None else f"{error['message']} ({error['code']})"
+    if error is None:
+        return None
+    words = error.get("platform_message")
+    return f"{error['message']} ({error['code']})" + (f" The platform's words: {words}" if words else "")
 
 
 def _suggest_next_step(d: DeliveryFacts) -> str:

@@ -109,6 +109,7 @@ def _delivery_to_dict(d: DeliveryView, now: datetime) -> dict[str, Any]:
         "published_at": format_timestamp(d.published_at),
         "url": d.url,
         "error": None if d.error is None else d.error["message"],
+        "platform_message": None if d.error is None else d.error.get("platform_message"),
     }
 
 

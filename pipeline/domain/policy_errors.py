@@ -45,6 +45,7 @@ def make_outlasted(error: Unavailable, party: str) -> Unavailable:
             code=PLATFORM_OUTAGE,
             platform_code=error.platform_code,
             http_status=error.http_status,
+            platform_message=error.platform_message,
             next_action="Retry the post once the platform works again; nothing of it was published.",
         )
     host = "" if party == MEDIA else f" {party}"

@@ -16,7 +16,7 @@ from uuid import UUID
 
 VERSION = 1
 MAX_LINE_BYTES = 65_536
-"""Longest line that is read; those written have less than 2,000 bytes."""
+"""Longest line that is read; those written have less than 6,000 bytes."""
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 """RFC 8785 encoding for strings, integers and nulls under ASCII names, which is all that a receipt holds.
 

@@ -47,7 +47,10 @@ def require_sign_of_life(context: Context, claimed: ClaimedDelivery, adapter: Ad
     except AdapterError as error:
         if _is_failure(error):
             raise Unavailable(
-                f"{error.message} Nothing was sent.", code=error.code, platform_code=error.platform_code
+                f"{error.message} Nothing was sent.",
+                code=error.code,
+                platform_code=error.platform_code,
+                platform_message=error.platform_message,
             ) from None
     except Exception:
         log.exception("unexpected error while reading a sign of life of %s", platform)

@@ -48,6 +48,9 @@ class DeliveryError(ResponseModel):
     message: str | None
     next_action: str | None
     platform_code: str | None
+    platform_message: str | None = Field(
+        description="The platform's own sentence, at most 300 characters; tokens and signed URLs are redacted."
+    )
 
     @classmethod
     def from_view(cls, view: DeliveryView) -> Self | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def error_to_dict(error: Exception | None) -> dict[str, Any] | None:
-    """Return a classified error as JSON fields: our code, class and fault, with the platform's code verbatim."""
+    """Return a classified error as JSON fields: our code, class and fault, with the platform's code and sentence."""
     if error is None:
         return None
     kind = type(error)
@@ -24,4 +24,5 @@ def error_to_dict(error: Exception | None) -> dict[str, Any] | None:
         "message": str(error),
         "next_action": getattr(error, "next_action", None),
         "platform_code": getattr(error, "platform_code", None),
+        "platform_message": getattr(error, "platform_message", None),
     }

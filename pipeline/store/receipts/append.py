@@ -44,13 +44,13 @@ WITH picked AS MATERIALIZED (
 SELECT m.id AS move_id, d.workspace_id, m.target, m.mover, m.at, m.delivery_id, d.post_id, d.account_id, d.platform,
        a.remote_id AS account_remote_id, d.remote_id, d.url, d.delivered_as, d.published_at, tried.attempts,
        tried.armed_at, coalesce(before.due_at, p.due_at) AS due_at, before.content_sha256, p.caption, p.media,
-       CASE WHEN (d.state, d.generation) = (m.target, m.generation) THEN d.error ->> 'code' ELSE tried.code END AS code
+       CASE WHEN (d.state, d.generation) = (m.target, m.generation) THEN d.error ELSE tried.error END AS error
 FROM picked m
 LEFT JOIN LATERAL (SELECT * FROM deliveries WHERE id = m.delivery_id LIMIT 1) d ON true
 LEFT JOIN LATERAL (SELECT * FROM posts WHERE id = d.post_id LIMIT 1) p ON true
 LEFT JOIN LATERAL (SELECT * FROM accounts WHERE id = d.account_id LIMIT 1) a ON true
 LEFT JOIN LATERAL (  -- the last attempt at the time; for late proof, the attempt that was proven
-    SELECT t.armed_at, CASE WHEN t.outcome = 'failed' THEN t.error ->> 'code' END AS code,
+    SELECT t.armed_at, CASE WHEN t.outcome = 'failed' THEN t.error END AS error,
            count(*) OVER () AS attempts
     FROM attempts t WHERE t.delivery_id = d.id AND t.fence <= m.fence
     ORDER BY coalesce(m.target = 'published'
@@ -160,6 +160,7 @@ def _lock_chains(c: Connection, workspaces: Iterable[UUID]) -> dict[UUID, _Chain
 
 def _to_facts(r: Any) -> Mapping[str, Any]:
     live = r.target == "published"
+    error = (r.error if r.target == "failed" else None) or {}
     return {
         "outcome": r.target if r.target in _OUTCOMES else "again",
         "mover": r.mover,
@@ -177,7 +178,9 @@ def _to_facts(r: Any) -> Mapping[str, Any]:
         "remote_id": r.remote_id if live else None,
         "url": r.url if live else None,
         "delivered_as": r.delivered_as if live else None,
-        "error_code": r.code if r.target == "failed" else None,
+        "error_code": error.get("code"),
+        "error_message": error.get("message"),
+        "platform_message": error.get("platform_message"),
     }
 
 

@@ -427,12 +427,14 @@ def test_no_secret_is_in_what_is_raised_or_shown(server: ScriptedServer, instagr
     assert caught.value.__cause__ is None
 
 
-def test_their_words_are_passed_on_unless_they_quote_the_token(
+def test_their_words_stand_beside_ours_without_the_token_they_quote(
     server: ScriptedServer, instagram: Instagram
 ) -> None:
     body = build_error(36003, 2207009).replace('"error_user_msg": "\\u2026"', '"error_user_msg": "Too tall."')
-    server.enqueue(Reply(status=400, body=body), Reply(status=400, body=body.replace("Too tall.", TOKEN)))
-    for expected in ("(Too tall.)", "supported"):
+    quoted = body.replace("Too tall.", f"{TOKEN} is bad")
+    server.enqueue(Reply(status=400, body=body), Reply(status=400, body=quoted))
+    for expected in ("Too tall.", "[redacted] is bad"):
         with pytest.raises(Rejected) as caught:
             instagram.prepare(photo_post(), account(), {"quota_read": True})
-        assert caught.value.message.endswith(expected)
+        assert (caught.value.platform_message or "").endswith(expected)
+        assert caught.value.message.endswith("supported")

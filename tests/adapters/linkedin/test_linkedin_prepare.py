@@ -330,8 +330,9 @@ def test_media_that_failed_are_refused_by_prepare_and_ended_for_look(
 ) -> None:
     failed = m.build_media_status("PROCESSING_FAILED", processingFailureReason="The codec is not known")
     server.enqueue(failed, failed)
-    with pytest.raises(Rejected, match="The codec is not known"):
+    with pytest.raises(Rejected) as caught:
         linkedin.prepare(m.build_draft(), ORG, WAITING)
+    assert caught.value.platform_message == "The codec is not known"
     seen = linkedin.look(m.build_draft(), ORG, WAITING, None, NONE_TAKEN)
     assert isinstance(seen, Ended)
     assert isinstance(seen.error, Rejected)

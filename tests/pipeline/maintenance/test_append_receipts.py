@@ -66,6 +66,8 @@ def test_what_went_live_is_told_as_the_ledger_has_it(core: CoreFixture) -> None:
         "url": "https://t.example/r1",
         "delivered_as": "post",
         "error_code": None,
+        "error_message": None,
+        "platform_message": None,
     }
     assert "hello" not in json.dumps(receipt), "of what was said only a hash"
     assert receipt["at"] <= receipt["issued_at"]

@@ -27,6 +27,7 @@ ERROR = {
     "message": "Too long.",
     "next_action": None,
     "platform_code": "42",
+    "platform_message": "They said so.",
 }
 
 

@@ -40,9 +40,10 @@ def test_an_error_of_a_platform_is_kept_with_whose_fault_it_is(kind: type[Adapte
         "retryable": retryable,
         "message": "No.",
     }
-    assert error_to_dict(kind("No.")) == {**plain, "next_action": None, "platform_code": None}
-    told = kind("No.", code="ours", platform_code="E42", next_action="Wait.")
-    more = {"code": "ours", "next_action": "Wait.", "platform_code": "E42"}
+    none = {"next_action": None, "platform_code": None, "platform_message": None}
+    assert error_to_dict(kind("No.")) == {**plain, **none}
+    told = kind("No.", code="ours", platform_code="E42", next_action="Wait.", platform_message="Nope.")
+    more = {"code": "ours", "next_action": "Wait.", "platform_code": "E42", "platform_message": "Nope."}
     assert error_to_dict(told) == {**plain, **more}
 
 
@@ -55,5 +56,6 @@ def test_a_bug_is_our_fault_and_no_error_is_none() -> None:
         "message": "by zero",
         "next_action": None,
         "platform_code": None,
+        "platform_message": None,
     }
     assert error_to_dict(None) is None

@@ -1,0 +1,55 @@
+"""A platform refuses the visible call for good: one call, and its own sentence in API, CLI and receipts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.flow.ledger import caption, delivery, receipts, slideshow, states_of
+from tests.stack import Stack, until
+
+SENTENCE = "We blocked this link because it may lead to spam."
+SIGNED = "https://cdn.example.com/v.jpg?X-Amz-Signature=abc"
+POLICY = {
+    "message": "(#368) blocked",
+    "code": 368,
+    "error_subcode": 98765,
+    "is_transient": True,
+    "error_user_title": "Link blocked",
+    "error_user_msg": f"{SENTENCE} {SIGNED} \x1b[31m",
+}
+REFUSALS: dict[str, tuple[int, Any]] = {
+    "facebook": (400, {"error": POLICY}),
+    "pinterest": (400, {"code": 1, "message": f"{SENTENCE} {SIGNED} \x1b[31m"}),
+}
+
+
+def run_cli(stack: Stack, *arguments: str) -> str:
+    command = [sys.executable, "-m", "pipeline.cli", *arguments]
+    done = subprocess.run(command, env=stack.environment, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize("platform", REFUSALS)
+def test_a_refusal_for_good_is_final_and_its_sentence_reaches_the_person(stack: Stack, platform: str) -> None:
+    text, (status, body) = caption(), REFUSALS[platform]
+    stack.fault(platform, "finalize", "answer", times=None, status=status, body=json.dumps(body))
+    post = stack.create_post(text, platform, media=slideshow(stack))
+    error = stack.await_state(post, "failed", platform)["error"]
+    words = error["platform_message"]
+    assert SENTENCE in words
+    assert words.endswith("https://cdn.example.com/v.jpg?[redacted] [31m")
+    assert SENTENCE not in error["message"]
+    assert error["fault"] == "customer"
+    assert not states_of(stack, post) & {"unknown", "retrying", "blocked"}, "it was sent once"
+    assert stack.live(text) == []
+    shown = run_cli(stack, "delivery", "show", delivery(stack, post))
+    assert SENTENCE in " ".join(shown.split())
+    [row] = json.loads(run_cli(stack, "post", "show", post, "--json"))["deliveries"]
+    assert (row["error"], row["platform_message"]) == (error["message"], words)
+    [receipt] = until(lambda: receipts(stack, post) or None, 30)
+    assert (receipt["error_message"], receipt["platform_message"]) == (error["message"], words)
