@@ -39,7 +39,7 @@ from adapters.errors import (
 )
 from adapters.http import Response
 from adapters.linkedin import limits
-from adapters.linkedin.wire import ErrorBody, OAuthErrorBody
+from adapters.linkedin.wire import SCHEMA_ERROR, ErrorBody, OAuthErrorBody
 from adapters.transport import is_web_page
 
 SERVICE = "LinkedIn"
@@ -97,6 +97,13 @@ TABLE: Mapping[tuple[int, str | None], ErrorRow] = {
     (400, "FIELD_LENGTH_TOO_LONG"): _BAD,
     (400, "INVALID_URN_TYPE"): _BAD,
     (400, "INVALID_URN_ID"): _BAD,
+    (400, "ILLEGAL_ARGUMENT"): _BAD,
+    (400, "INVALID_CONTENT_OWNERSHIP"): ErrorRow(
+        error=Rejected,
+        code="media_not_owned",
+        message="LinkedIn says that the media do not belong to the author of the post.",
+        next_action="Connect the LinkedIn account again, then retry the post: its media are uploaded anew.",
+    ),
     (400, "VERSION_MISSING"): _VERSION,
     (400, "EXPIRED_UPLOAD_URL"): ErrorRow(
         error=Unavailable, code=STALE_UPLOAD, message="LinkedIn's upload address has expired."
@@ -133,6 +140,9 @@ TABLE: Mapping[tuple[int, str | None], ErrorRow] = {
     (409, "CONFLICT"): ErrorRow(
         error=Unavailable, code="conflict", message="LinkedIn saw a conflict.", ambiguous=True
     ),
+    # Rest.li checks the body against the schema before the resource sees it (linkedin.github.io/rest.li, "Validation").
+    (422, SCHEMA_ERROR): _BAD,
+    (422, "UNPROCESSABLE_ENTITY"): _BAD,
     (426, "NONEXISTENT_VERSION"): _VERSION,
     (426, None): replace(_VERSION, ambiguous=True),
     (429, "TOO_MANY_REQUESTS"): _SPENT,
@@ -172,6 +182,8 @@ def translate_error(response: Response, phase: Phase) -> AdapterError:
     codes = error.codes if error else ()
     rows = (TABLE.get((response.status, code)) for code in (*codes, None))
     row = next((row for row in rows if row is not None), None)
+    if error and "duplicate" in error.message.casefold():
+        row = None  # of a post that may be ours
     return _translate_refusal(
         response, phase, codes[0] if codes else None, row, error.message if error else None
     )

@@ -27,6 +27,10 @@ class ErrorDetails(Wire):
     inputErrors: tuple[InputError, ...] = ()  # noqa: N815 their name
 
 
+SCHEMA_ERROR = "ERROR"
+"""Our code for violations of the schema, which have none: each is a line ``ERROR :: /field :: rule`` of the message."""
+
+
 class ErrorBody(Wire):
     """An error: ``{"status":403,"code":"ACCESS_DENIED","message":"…","serviceErrorCode":100}``."""
 
@@ -41,6 +45,8 @@ class ErrorBody(Wire):
         """The outer code and those of the inputs, or the service's code where there are none."""
         inner = (error.code for error in self.errorDetails.inputErrors)
         named = tuple(code for code in (self.code, *inner) if code)
+        if not named and self.message.startswith(f"{SCHEMA_ERROR} ::"):
+            return (SCHEMA_ERROR,)
         return named or (() if self.serviceErrorCode is None else (str(self.serviceErrorCode),))
 
 

@@ -1,8 +1,8 @@
 """Pinterest's responses -> our error classes: tables by status, code and, where these are ambiguous, by words.
 
 A row with a code is a refusal given *before* acting: after the visible call, too, nothing went out. A row without a
-code holds for every other code of its status in Pinterest's envelope, ``{"code":29,"message":"…"}``, and is ambiguous:
-after the visible call only a listed code counts (``error_table.build_refusal_error``).
+code holds for every other code of its status in Pinterest's envelope, ``{"code":29,"message":"…"}``, and is ambiguous,
+except for 409: after the visible call only a listed code counts (``error_table.build_refusal_error``).
 
 Sources: Pinterest's OpenAPI description of API v5, 5.23.0 (SPEC); responses a Trial app was seen to get on 2026-09-07
 (SEEN); github.com/pinterest/api-quickstart (QUICKSTART). Read 2026-11-24.
@@ -91,6 +91,13 @@ TABLE: Mapping[tuple[int, int | None], ErrorRow] = {
         code="board_not_found",
         message="Pinterest does not find the board.",
         next_action=_BOARD,
+    ),
+    # Whatever its code: SPEC lists no 409 for pins, and Pinterest compares no pins, so it is no duplicate of ours.
+    (409, None): ErrorRow(
+        error=Rejected,
+        code="conflict",
+        message="Pinterest refused the pin because it conflicts with something on the account.",
+        next_action="Look at the board and change the post, then retry it.",
     ),
     (429, None): replace(_BUSY, ambiguous=True),  # SPEC
     (429, 8): _BUSY,  # reported, not seen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.errors import AdapterError, OutcomeUnknown, Unavailable
+from adapters.errors import AdapterError, OutcomeUnknown, RateLimited, Unavailable
 from pipeline.domain.unavailability import MEDIA, PLATFORM
 
 PLATFORM_OUTAGE, MEDIA_OUTAGE = "platform_outage", "media_outage"
@@ -53,6 +53,19 @@ def make_outlasted(error: Unavailable, party: str) -> Unavailable:
         f"The media's host{host} stayed unavailable for too long. Its last error: {error.message}",
         code=MEDIA_OUTAGE,
         next_action="Make the media reachable again at their URLs, then retry the post.",
+    )
+
+
+def make_asked_too_long(error: RateLimited, days: int) -> RateLimited:
+    """Return the error of a delivery that the platform has asked to wait for *days*."""
+    return RateLimited(
+        f"The platform has asked us to wait for {days} days. Its last error: {error.message}",
+        code=error.code,
+        platform_code=error.platform_code,
+        http_status=error.http_status,
+        platform_message=error.platform_message,
+        next_action="Find out what limits the account or the app there, then replay the post; nothing of it was "
+        "published.",
     )
 
 

@@ -5,7 +5,6 @@ Every function is pure and returns a ``Verdict``. ``wait`` counts from the momen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -33,6 +32,7 @@ from adapters.errors import (
 )
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.policy_errors import (
+    make_asked_too_long,
     make_cannot_tell,
     make_outlasted,
     make_preparing_timed_out,
@@ -41,8 +41,9 @@ from pipeline.domain.policy_errors import (
     to_adapter_error,
     to_outcome_unknown,
 )
+from pipeline.domain.retry_state import RetryPolicy, RetryState
 from pipeline.domain.schedule import backoff, look_pause, outage_pause
-from pipeline.domain.unavailability import PLATFORM, find_party
+from pipeline.domain.unavailability import PLATFORM, RATE_LIMIT, find_party
 
 
 class Outcome(StrEnum):
@@ -82,55 +83,6 @@ class Verdict:
     error: AdapterError | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RetryPolicy:
-    """The numbers of the policy. ``chance``: the random number, 0 to 1, that one verdict needs for its jitter."""
-
-    tries: int
-    backoff: timedelta
-    cap: timedelta
-    chance: float
-    settle: timedelta
-    """The settle window: how long after the visible call the platform may still show the post for the first time."""
-    look_first: timedelta
-    look_longest: timedelta
-    look_limit: timedelta
-    """How long to wait for an unfinished publish."""
-    crashes: int = 3
-    patience: timedelta = timedelta(hours=6)
-    """How long a platform may be unavailable before a delivery fails."""
-    media_patience: timedelta = timedelta(hours=6)
-    """The same for the host of a media file."""
-    outage_cap: timedelta = timedelta(minutes=5)
-    """Longest pause between two tries in an outage."""
-    asked_cap: timedelta | None = None
-    """Longest pause an adapter may ask for; None: no limit. Tests set it, to be fast."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RetryState:
-    """What is known of the delivery when a result or an error arrives."""
-
-    spent: int = 0
-    looks: int = 0
-    unexpected_errors: int = 0
-    """Unexpected errors before arm so far."""
-    stale_before: bool = False
-    """The last error of this delivery was an expired token too; it was refreshed since."""
-    armed_for: timedelta | None = None
-    """Time since arm; None: not armed."""
-    waited: timedelta = timedelta(0)
-    """Time since the platform began to work on the post."""
-    absent_before: bool = False
-    """An earlier look that was late enough found nothing."""
-    late_enough: bool = False
-    """Now is later than the attempt's deadline + one call + the settle window: nothing can appear any more."""
-    unavailable_for: Mapping[str, timedelta] = field(default_factory=dict)
-    """Party -> age of its current streak of unavailability, less the time in which the delivery was held."""
-    in_doubt: bool = False
-    """The database was restored and may lack a later attempt: its own handle proves no absence."""
-
-
 def judge_prepare(result: PrepareResult) -> Verdict | None:
     """Judge what ``prepare`` returned. None: go on in this slice (ready, or one more step)."""
     if isinstance(result, Pending) and result.wait > timedelta(0):
@@ -167,10 +119,7 @@ def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Ver
     if isinstance(error, CredentialsExpired):
         return _judge_expired_credentials(error, retry, policy)
     if isinstance(error, RateLimited):
-        wait = _clamp_to_zero(error.retry_after or policy.cap)
-        return Verdict(
-            state=State.RETRYING, wait=wait, disarm=armed, closes=_close_as_refused(armed), error=error
-        )
+        return _judge_rate_limit(error, retry, policy, closes=_close_as_refused(armed))
     if isinstance(error, Unavailable) and (party := find_party(error, armed=armed)):
         return _judge_outage(error, party, retry, policy)
     if isinstance(error, Retryable):
@@ -315,6 +264,9 @@ def _judge_ended(seen: Ended, retry: RetryState, policy: RetryPolicy) -> Verdict
             checkpoint={},
             error=seen.error,
         )
+    if isinstance(seen.error, RateLimited):
+        verdict = _judge_rate_limit(seen.error, retry, policy, closes=Outcome.FAILED)
+        return replace(verdict, checkpoint={})
     return _retry_or_fail(seen.error, retry, policy, closes=Outcome.FAILED, disarm=armed, checkpoint={})
 
 
@@ -340,6 +292,25 @@ def _retry_or_fail(
         checkpoint=checkpoint,
         error=error,
     )
+
+
+def _judge_rate_limit(
+    error: RateLimited, retry: RetryState, policy: RetryPolicy, *, closes: Outcome | None
+) -> Verdict:
+    """Wait as long as the platform asks to, without spending a try; after the patience a person has to look."""
+    armed = retry.armed_for is not None
+    verdict = Verdict(
+        state=State.RETRYING,
+        wait=_clamp_to_zero(error.retry_after or policy.cap),
+        disarm=armed,
+        closes=closes,
+        unavailable=RATE_LIMIT,
+        error=error,
+    )
+    if retry.unavailable_for.get(RATE_LIMIT, timedelta(0)) < policy.rate_patience:
+        return verdict
+    asked = make_asked_too_long(error, policy.rate_patience.days)
+    return replace(verdict, state=State.BLOCKED, reason=Reason.PERSON_NEEDED, wait=timedelta(0), error=asked)
 
 
 def _judge_outage(error: Unavailable, party: str, retry: RetryState, policy: RetryPolicy) -> Verdict:

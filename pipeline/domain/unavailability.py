@@ -14,6 +14,8 @@ from adapters.errors import Unavailable
 
 PLATFORM = "platform"
 """The party of a failure of the platform's own hosts; the others are media hosts, by name."""
+RATE_LIMIT = "rate_limit"
+"""The party of a platform that asks to wait: it answers, so no streak of another party goes on."""
 MEDIA = "media"
 """The party of a failure of a media host whose name is not known."""
 Streaks = Mapping[str, datetime]
@@ -60,7 +62,9 @@ def find_party(error: Exception, *, armed: bool) -> str | None:
 
 
 def extend_streaks(streaks: Streaks, party: str, now: datetime) -> Streaks:
-    """Return the streaks after a failure of *party*; those of the others go on."""
+    """Return the streaks after a failure of *party*; those of the others go on, unless the platform answered."""
+    if party == RATE_LIMIT:
+        return {party: streaks.get(party, now)}
     return {party: now, **streaks}
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from adapters.contract import Capabilities
 from adapters.errors import CredentialsExpired
 from config.settings import Settings
-from pipeline.domain.retry_policy import RetryPolicy, RetryState
+from pipeline.domain.retry_state import RetryPolicy, RetryState
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 
 

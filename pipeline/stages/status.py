@@ -18,7 +18,8 @@ from adapters.errors import AdapterError
 from pipeline.context import Context
 from pipeline.domain import retry_policy
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.retry_policy import RetryState, Verdict
+from pipeline.domain.retry_policy import Verdict
+from pipeline.domain.retry_state import RetryState
 from pipeline.failpoint import failpoint
 from pipeline.stages import settle as settlement
 from pipeline.stages.deadline import Deadline

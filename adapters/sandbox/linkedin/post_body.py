@@ -70,9 +70,7 @@ def _get_available(call: Call, owner: Record, given: Record) -> Record:
     if record is None:
         raise refuse("INVALID_URN_ID", f"Field id: {urn} does not exist")
     if record["account"] != owner["remote_id"]:
-        raise refuse(
-            "INVALID_VALUE_FOR_FIELD", f"Field id: {urn} belongs to {record['account']}, not to the author"
-        )
+        raise refuse("INVALID_CONTENT_OWNERSHIP", "Content(s) you provided must be owned by post author")
     match record["state"]:
         case "AVAILABLE":
             return record

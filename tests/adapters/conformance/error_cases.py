@@ -125,6 +125,7 @@ _DUPLICATE: dict[str, Any] = {
     "code": "DUPLICATE_POST",
     "message": "Duplicate post is detected",
 }
+_SCHEMA = "ERROR :: /author :: field is required but not found and has no default value"
 VENDOR_CASES: Mapping[str, tuple[tuple[CannedResponse, ErrorClass], ...]] = {
     "tiktok creator photos, public": (
         (_tiktok_error("access_token_invalid", 401), e.CredentialsExpired),
@@ -206,7 +207,8 @@ VENDOR_CASES: Mapping[str, tuple[tuple[CannedResponse, ErrorClass], ...]] = {
         (_pinterest_error(404, 40, "Board not found."), e.Rejected),
         (_pinterest_error(429, 8), e.RateLimited),
         (_pinterest_error(500, 0), UNKNOWN),
-        (_pinterest_error(409, 7), UNKNOWN),
+        (_pinterest_error(409, 7), e.Rejected),
+        (CannedResponse(status=409, body={"message": "no code"}), UNKNOWN),
         (_pinterest_error(400, 1), e.Rejected),
         (_pinterest_error(400, 987654), UNKNOWN),
     ),
@@ -216,6 +218,13 @@ VENDOR_CASES: Mapping[str, tuple[tuple[CannedResponse, ErrorClass], ...]] = {
         (_linkedin_error(403, "ACCESS_DENIED"), e.PermissionMissing),
         (_linkedin_error(403, UNLISTED_CODE), UNKNOWN),
         (_linkedin_error(400, "MISSING_FIELD"), e.Rejected),
+        (_linkedin_error(400, "ILLEGAL_ARGUMENT"), e.Rejected),
+        (_linkedin_error(400, "INVALID_CONTENT_OWNERSHIP"), e.Rejected),
+        (_linkedin_error(422, "UNPROCESSABLE_ENTITY"), e.Rejected),
+        (_linkedin_error(422, "UNPROCESSABLE_ENTITY", "Content is a duplicate of urn:li:share:1"), UNKNOWN),
+        (_linkedin_error(422, "SOMETHING_NEW"), UNKNOWN),
+        (CannedResponse(status=422, body={"status": 422, "message": _SCHEMA}), e.Rejected),
+        (CannedResponse(status=422, body={"message": _SCHEMA}), UNKNOWN),  # not the envelope
         (_linkedin_error(429, "TOO_MANY_REQUESTS"), e.RateLimited),
         (_linkedin_error(409, "CONFLICT"), UNKNOWN),
         (CannedResponse(status=422, body=_DUPLICATE), UNKNOWN),  # the error does not name the earlier post

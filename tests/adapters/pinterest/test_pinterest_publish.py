@@ -364,7 +364,6 @@ UNLISTED = [
     (401, 7, CredentialsExpired),
     (403, 7, Rejected),
     (404, 50, Rejected),
-    (409, 9, AdapterError),
     (418, 99, AdapterError),
     (429, 7, RateLimited),
 ]

@@ -139,7 +139,7 @@ def test_a_member_can_write_images_but_not_read_them(person: LinkedIn) -> None:
 def test_nobody_writes_for_others_or_shows_what_is_not_theirs(person: LinkedIn, company: LinkedIn) -> None:
     assert parse_error(person.post("x", author=company.urn)) == (403, "ACCESS_DENIED")
     assert parse_error(company.post("x", author=person.urn)) == (403, "ACCESS_DENIED")
-    assert parse_error(person.post("x", media(company.image()))) == (400, "INVALID_VALUE_FOR_FIELD")
+    assert parse_error(person.post("x", media(company.image()))) == (400, "INVALID_CONTENT_OWNERSHIP")
     foreign = {"initializeUploadRequest": {"owner": company.urn}}
     assert parse_error(person.call("POST", "images", foreign, action="initializeUpload")) == (
         403,

@@ -23,8 +23,6 @@ from adapters.errors import (
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.retry_policy import (
     Outcome,
-    RetryPolicy,
-    RetryState,
     Verdict,
     judge_conflict,
     judge_error,
@@ -34,6 +32,8 @@ from pipeline.domain.retry_policy import (
     judge_prepare,
     judge_refresh_error,
 )
+from pipeline.domain.retry_state import RetryPolicy, RetryState
+from pipeline.domain.unavailability import RATE_LIMIT
 
 
 def seconds(n: float) -> timedelta:
@@ -107,12 +107,19 @@ def test_rate_limited_costs_nothing(retry: RetryState) -> None:
         wait=seconds(33),
         disarm=armed,
         closes=closes,
+        unavailable=RATE_LIMIT,
     )
 
 
 def test_rate_limited_without_a_time_waits_the_cap_and_even_the_last_try_is_not_used_up() -> None:
     error = RateLimited("slow down")
-    shape(judge_error(error, RetryState(spent=4), POLICY), error, state=State.RETRYING, wait=POLICY.cap)
+    shape(
+        judge_error(error, RetryState(spent=4), POLICY),
+        error,
+        state=State.RETRYING,
+        wait=POLICY.cap,
+        unavailable=RATE_LIMIT,
+    )
 
 
 @pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])

@@ -14,8 +14,6 @@ from adapters.contract import Absent, CannotTell, Ended, LookResult, Pending, Pu
 from pipeline.domain.delivery import ALWAYS_ARMED, MOVES, Mover, Reason, State
 from pipeline.domain.retry_policy import (
     Outcome,
-    RetryPolicy,
-    RetryState,
     Verdict,
     judge_error,
     judge_finalize,
@@ -23,10 +21,12 @@ from pipeline.domain.retry_policy import (
     judge_look_error,
     judge_prepare,
 )
+from pipeline.domain.retry_state import RetryPolicy, RetryState
 from pipeline.domain.unavailability import (
     MEDIA_UNAVAILABLE,
     OWN_STATES,
     PLATFORM,
+    RATE_LIMIT,
     UNREACHABLE,
     extend_streaks,
     find_party,
@@ -168,6 +168,10 @@ def test_only_patience_that_is_over_ends_an_outage(
     armed = retry.armed_for is not None
     party = find_party(error, armed=armed)
     verdict = judge_error(error, retry, policy)
+    if isinstance(error, errors.RateLimited):
+        assert verdict.unavailable == RATE_LIMIT
+        assert verdict.state is not State.FAILED
+        return
     assert verdict.unavailable == party
     if party is None:
         return
@@ -194,6 +198,13 @@ def test_a_streak_keeps_its_first_failure(streaks: dict[str, datetime], party: s
     assert {p: at for p, at in extended.items() if p != party} == {
         p: at for p, at in streaks.items() if p != party
     }
+
+
+@given(st.dictionaries(st.sampled_from([PLATFORM, RATE_LIMIT, "a"]), MOMENTS), MOMENTS)
+def test_an_answer_that_asks_to_wait_ends_the_other_streaks(
+    streaks: dict[str, datetime], now: datetime
+) -> None:
+    assert extend_streaks(streaks, RATE_LIMIT, now) == {RATE_LIMIT: streaks.get(RATE_LIMIT, now)}
 
 
 @given(st.dictionaries(st.sampled_from([PLATFORM, "a"]), MOMENTS), LONGS, LONGS)

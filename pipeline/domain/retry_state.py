@@ -1,0 +1,58 @@
+"""What the retry policy judges by: its numbers, and what is known of a delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetryPolicy:
+    """The numbers of the policy. ``chance``: the random number, 0 to 1, that one verdict needs for its jitter."""
+
+    tries: int
+    backoff: timedelta
+    cap: timedelta
+    chance: float
+    settle: timedelta
+    """The settle window: how long after the visible call the platform may still show the post for the first time."""
+    look_first: timedelta
+    look_longest: timedelta
+    look_limit: timedelta
+    """How long to wait for an unfinished publish."""
+    crashes: int = 3
+    patience: timedelta = timedelta(hours=6)
+    """How long a platform may be unavailable before a delivery fails."""
+    media_patience: timedelta = timedelta(hours=6)
+    """The same for the host of a media file."""
+    rate_patience: timedelta = timedelta(days=3)
+    """How long a platform may ask to wait before a person is asked; it never fails a delivery."""
+    outage_cap: timedelta = timedelta(minutes=5)
+    """Longest pause between two tries in an outage."""
+    asked_cap: timedelta | None = None
+    """Longest pause an adapter may ask for; None: no limit. Tests set it, to be fast."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetryState:
+    """What is known of the delivery when a result or an error arrives."""
+
+    spent: int = 0
+    looks: int = 0
+    unexpected_errors: int = 0
+    """Unexpected errors before arm so far."""
+    stale_before: bool = False
+    """The last error of this delivery was an expired token too; it was refreshed since."""
+    armed_for: timedelta | None = None
+    """Time since arm; None: not armed."""
+    waited: timedelta = timedelta(0)
+    """Time since the platform began to work on the post."""
+    absent_before: bool = False
+    """An earlier look that was late enough found nothing."""
+    late_enough: bool = False
+    """Now is later than the attempt's deadline + one call + the settle window: nothing can appear any more."""
+    unavailable_for: Mapping[str, timedelta] = field(default_factory=dict)
+    """Party -> age of its current streak of unavailability, less the time in which the delivery was held."""
+    in_doubt: bool = False
+    """The database was restored and may lack a later attempt: its own handle proves no absence."""
