@@ -5,6 +5,7 @@
     - Unavailable        the platform could not be reached, or failed for a temporary reason
     - RateLimited        the platform asked us to wait; costs no attempt
     - CredentialsExpired the access token has expired; the pipeline refreshes it and tries again
+    - AppRefused         the platform refuses our app as a whole; the pipeline pauses the platform for an operator
   + Permanent            another try would fail again
     - Rejected           the platform refused this content, these media or these settings
     - Unsupported        the platform has no such kind of post
@@ -97,6 +98,15 @@ class CredentialsExpired(Retryable):
     """The access token has expired; the pipeline refreshes it once and tries again. Adapters never refresh."""
 
     code = "credentials_expired"
+
+
+class AppRefused(Retryable):
+    """The platform refuses our app as a whole, whatever the account and the post.
+
+    The pipeline pauses the platform, with one alarm; an operator follows ``next_action`` and lifts the pause.
+    """
+
+    code = "app_refused"
 
 
 class Permanent(AdapterError):

@@ -1,4 +1,7 @@
-"""Record the platforms' answers and failures in the ledger, at most once a few seconds per platform and process."""
+"""Record the platforms' answers and failures in the ledger, at most once a few seconds per platform and process.
+
+A platform that refuses our app as a whole is paused for an operator.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,14 @@ from datetime import timedelta
 from uuid import UUID
 
 from adapters.contract import Platform
+from adapters.errors import AppRefused
 from pipeline.store.database import Database, Unreachable
 from pipeline.store.deliveries import platform_health as store
+from pipeline.store.deliveries.pauses import pause_platform
 
 log = logging.getLogger("slipway.platform_health")
 
+_LONGEST_WHY = 1000
 EVERY = 5.0
 """Seconds between two writes about one platform's answers, or one account's failures."""
 
@@ -52,6 +58,22 @@ class PlatformHealth:
         if opened:
             log.error(
                 "the circuit breaker of %s is open: its deliveries wait, and one at a time probes it",
+                platform,
+            )
+
+    def record_app_refusal(self, platform: Platform, error: AppRefused) -> None:
+        """Pause a platform that refuses our app as a whole, with one alarm; an operator lifts the pause."""
+        why = " ".join(filter(None, (error.message, error.next_action, error.platform_message)))
+        try:
+            with self._database.begin() as c:
+                is_new = pause_platform(c, platform, why[:_LONGEST_WHY])
+        except Unreachable:
+            return  # the next refusal pauses it
+        if is_new:
+            log.error(
+                "ALARM publishing to %s is paused: %s Then: slipway pause lift platform %s",
+                platform,
+                why,
                 platform,
             )
 

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from adapters.error_table import ErrorRow, Phase, Refusal, build_refusal_error, parse_retry_after
 from adapters.errors import (
     AdapterError,
+    AppRefused,
     CredentialsExpired,
     CredentialsRevoked,
     PermissionMissing,
@@ -113,6 +114,16 @@ WORDS: Mapping[tuple[int, str], ErrorRow] = {
         code="media_not_fetched",
         message="Pinterest could not fetch the image from its address.",
         next_action="Check that the image's address is reachable from the internet.",
+    ),
+    (
+        403,
+        "trial access",
+    ): ErrorRow(  # gitroomhq/postiz-app#1084: code 29, "Apps with Trial access may not create Pins in production"
+        error=AppRefused,
+        code="app_on_trial",
+        message="Pinterest gives our app trial access only: it may not create pins.",
+        next_action="Apply for Standard access of the app at developers.pinterest.com, or set "
+        "SLIPWAY_PINTEREST__API to Pinterest's own sandbox, https://api-sandbox.pinterest.com/v5.",
     ),
     (429, "spam"): ErrorRow(  # QUICKSTART: the account is blocked; trying again makes it worse
         error=Rejected,

@@ -17,7 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from adapters.contract import Account, Credentials
-from adapters.errors import AdapterError, CredentialsRevoked, Retryable, Unavailable
+from adapters.errors import AdapterError, AppRefused, CredentialsRevoked, Retryable, Unavailable
 from adapters.http import HttpClient, NoResponse, Response
 from pipeline.context import Context
 from pipeline.domain.delivery import Reason, State
@@ -188,6 +188,8 @@ def _end_refused(
 ) -> AdapterError:
     """End a failed refresh. A misconfigured app or an unreachable platform never disconnects an account."""
     failpoint("credentials.refused", pending.id)
+    if isinstance(error, AppRefused):
+        context.health.record_app_refusal(pending.account.platform, error)
     pause = getattr(error, "retry_after", None) or timedelta(0)
     if unanswered:
         pause = max(pause, UNANSWERED_PAUSE)

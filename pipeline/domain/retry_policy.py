@@ -22,6 +22,7 @@ from adapters.contract import (
 )
 from adapters.errors import (
     AdapterError,
+    AppRefused,
     CredentialsExpired,
     NeedsPerson,
     OutcomeUnknown,
@@ -118,6 +119,14 @@ def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Ver
     armed = retry.armed_for is not None
     if isinstance(error, CredentialsExpired):
         return _judge_expired_credentials(error, retry, policy)
+    if isinstance(error, AppRefused):  # its platform is paused, so the wait only says how soon it goes on
+        return Verdict(
+            state=State.RETRYING,
+            wait=policy.backoff,
+            disarm=armed,
+            closes=_close_as_refused(armed),
+            error=error,
+        )
     if isinstance(error, RateLimited):
         return _judge_rate_limit(error, retry, policy, closes=_close_as_refused(armed))
     if isinstance(error, Unavailable) and (party := find_party(error, armed=armed)):

@@ -30,7 +30,7 @@ from pipeline.stages.drafts import build_draft, spool_draft
 from pipeline.stages.expired_credentials import refresh_expired
 from pipeline.stages.lease_heartbeat import extend_lease_while_reading
 from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state, look_first
-from pipeline.stages.sign_of_life import record_result, require_sign_of_life
+from pipeline.stages.sign_of_life import pause_if_app_refused, record_result, require_sign_of_life
 from pipeline.store.deliveries.arm import arm
 from pipeline.store.deliveries.checkpoint import save_checkpoint
 from pipeline.store.deliveries.claim import claim_batch
@@ -144,6 +144,7 @@ class PublishSlice:
             if not isinstance(error, AdapterError):
                 log.exception("unexpected error while publishing delivery %s", self.claimed.id)
             caught, verdict = error, self._judge_error(error)
+        pause_if_app_refused(self.context, self.claimed, caught)
         state = self._settle(verdict)
         # a crash before this loses a sign of life, which the next call gives again
         record_result(self.context, self.claimed, self.client, caught)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from adapters.contract import Adapter
-from adapters.errors import AdapterError, OutcomeUnknown, Unavailable
+from adapters.errors import AdapterError, AppRefused, OutcomeUnknown, Unavailable
 from adapters.http import HttpClient
 from pipeline.context import Context
 from pipeline.domain.unavailability import PLATFORM, find_party
@@ -33,10 +33,16 @@ def record_result(
         context.health.record_answer(platform, force=claimed.breaker == "probe")
 
 
+def pause_if_app_refused(context: Context, claimed: ClaimedDelivery, error: Exception | None) -> None:
+    """Pause the platform if it refuses our app as a whole: before the delivery is put back, which it would call for."""
+    if isinstance(error, AppRefused):
+        context.health.record_app_refusal(claimed.account.platform, error)
+
+
 def require_sign_of_life(context: Context, claimed: ClaimedDelivery, adapter: Adapter) -> None:
     """Return if the platform answered within the last minute, else read from it once.
 
-    Raises Unavailable if that read gets no answer in the platform's own envelope.
+    Raises Unavailable if that read gets no answer in the platform's own envelope, AppRefused if it refuses our app.
     """
     platform = claimed.account.platform
     with context.database.once() as c:
@@ -44,6 +50,8 @@ def require_sign_of_life(context: Context, claimed: ClaimedDelivery, adapter: Ad
             return
     try:
         adapter.discover(claimed.account.credentials)
+    except AppRefused:
+        raise
     except AdapterError as error:
         if _is_failure(error):
             raise Unavailable(

@@ -27,7 +27,7 @@ from pipeline.stages.drafts import build_draft
 from pipeline.stages.expired_credentials import refresh_expired
 from pipeline.stages.publish import dispatch_at
 from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state
-from pipeline.stages.sign_of_life import record_result
+from pipeline.stages.sign_of_life import pause_if_app_refused, record_result
 from pipeline.store.deliveries.claim import claim_look, claim_looks
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.lease import requeue_looks
@@ -119,6 +119,7 @@ def _judge(context: Context, claimed: ClaimedDelivery, state: RetryState) -> tup
     except Exception as error:
         if not isinstance(error, AdapterError):
             log.exception("unexpected error while looking at delivery %s", claimed.id)
+        pause_if_app_refused(context, claimed, error)
         record_result(context, claimed, client, error)
         return retry_policy.judge_look_error(
             error, state, policy, claimed.state

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -40,6 +42,13 @@ def states_of(stack: Stack, post: str) -> set[str]:
         )
     assert found is not None
     return set(found.states)
+
+
+def run_cli(stack: Stack, *arguments: str) -> str:
+    """Run a command of the CLI against the stack and return what it prints."""
+    command = [sys.executable, "-m", "pipeline.cli", *arguments]
+    done = subprocess.run(command, env=stack.environment, check=True, capture_output=True, text=True)
+    return done.stdout
 
 
 def receipts(stack: Stack, post: str) -> list[dict[str, Any]]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
-from tests.flow.ledger import caption, delivery, receipts, slideshow, states_of
+from tests.flow.ledger import caption, delivery, receipts, run_cli, slideshow, states_of
 from tests.stack import Stack, until
 
 SENTENCE = "We blocked this link because it may lead to spam."
@@ -26,12 +24,6 @@ REFUSALS: dict[str, tuple[int, Any]] = {
     "facebook": (400, {"error": POLICY}),
     "pinterest": (400, {"code": 1, "message": f"{SENTENCE} {SIGNED} \x1b[31m"}),
 }
-
-
-def run_cli(stack: Stack, *arguments: str) -> str:
-    command = [sys.executable, "-m", "pipeline.cli", *arguments]
-    done = subprocess.run(command, env=stack.environment, check=True, capture_output=True, text=True)
-    return done.stdout
 
 
 @pytest.mark.parametrize("platform", REFUSALS)

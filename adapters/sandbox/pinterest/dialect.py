@@ -1,7 +1,8 @@
 """Responses and rate limits of the Pinterest sandbox.
 
 Limits: developers.pinterest.com/docs/reference/rate-limits, read 2026-11-24: per user and app 100 writes and 1000
-reads a minute; an app with Trial access (option `trial`) 300 writes a day. The codes of 429 and 5xx are guesses.
+reads a minute; an app with Trial access (option `trial`) 300 writes a day, and
+no pins (gitroomhq/postiz-app#1084, read 2026-11-27). The codes of 429 and 5xx are guesses.
 """
 
 from aiohttp import web

@@ -32,6 +32,8 @@ _CREATIVE_TYPES = {"image": "REGULAR", "carousel": "CAROUSEL", "video": "VIDEO"}
 async def create(call: Call) -> web.Response:
     """POST /v5/pins: create a live pin; there is no duplicate detection."""
     account = authenticate_writer(call, "pins:write")
+    if account["options"].get("trial"):
+        raise Refused(error_response(403, 29, "Apps with Trial access may not create Pins in production"))
     body = call.json()
     own_board = board.get_own(call, account, body.get("board_id"))
     texts = pin_body.check_texts(body)
@@ -47,7 +49,7 @@ async def create(call: Call) -> web.Response:
         url=f"https://www.pinterest.com/pin/{key}/",
         late=call.take_visibility_delay(),
         extra={
-            "public": own_board["privacy"] == "PUBLIC" and not account["options"].get("trial"),
+            "public": own_board["privacy"] == "PUBLIC",
             "board_id": own_board["key"],
             **texts,
         },

@@ -14,8 +14,7 @@ def error_to_dict(error: Exception | None) -> dict[str, Any] | None:
     fault = (
         "customer" if names & {"Permanent", "NeedsPerson"} else "platform" if "Retryable" in names else "us"
     )
-    if kind.__name__ == "OutcomeUnknown":
-        fault = "platform"
+    fault = {"OutcomeUnknown": "platform", "AppRefused": "us"}.get(kind.__name__, fault)
     return {
         "code": getattr(error, "code", "internal_error"),
         "class": kind.__name__,

@@ -1,4 +1,7 @@
-"""Pauses set by an operator. Release and arm respect them; an armed delivery continues."""
+"""Pauses, set by an operator or for a platform that refuses our app: release and arm respect them.
+
+An armed delivery continues.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,18 @@ def pause(c: Connection, scope: Scope, target: str, why: str) -> None:
         target=target,
         why=why,
     )
+
+
+def pause_platform(c: Connection, platform: Platform, why: str) -> bool:
+    """Pause a platform that refuses our app; return False if it is paused already, whoever did it."""
+    found = row(
+        c,
+        """INSERT INTO pauses (scope, target, why) VALUES ('platform', :target, :why)
+           ON CONFLICT (scope, target) DO NOTHING RETURNING scope""",
+        target=platform,
+        why=why,
+    )
+    return found is not None
 
 
 def lift(c: Connection, scope: Scope, target: str) -> bool:

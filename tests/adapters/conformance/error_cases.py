@@ -204,6 +204,7 @@ VENDOR_CASES: Mapping[str, tuple[tuple[CannedResponse, ErrorClass], ...]] = {
     "pinterest image, with a link": (
         (_pinterest_error(401, 2, "Authentication failed."), e.CredentialsExpired),
         (_pinterest_error(403, 29), e.Rejected),
+        (_pinterest_error(403, 29, "Apps with Trial access may not create Pins in production"), e.AppRefused),
         (_pinterest_error(404, 40, "Board not found."), e.Rejected),
         (_pinterest_error(429, 8), e.RateLimited),
         (_pinterest_error(500, 0), UNKNOWN),

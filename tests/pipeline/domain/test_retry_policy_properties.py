@@ -39,6 +39,7 @@ CHECKPOINTS = st.sampled_from([{}, {"handle": "h"}])
 KINDS: list[type[errors.AdapterError]] = [
     errors.Retryable,
     errors.Unavailable,
+    errors.AppRefused,
     errors.RateLimited,
     errors.CredentialsExpired,
     errors.Permanent,
@@ -152,7 +153,7 @@ def test_an_error_before_arm(error: Exception, retry: RetryState, policy: RetryP
     verdict = judge_error(error, retry, policy)
     never_wrong(verdict, armed=False)
     assert verdict.state in (State.RETRYING, State.FAILED, State.BLOCKED)
-    free = isinstance(error, errors.RateLimited) or (
+    free = isinstance(error, errors.RateLimited | errors.AppRefused) or (
         isinstance(error, errors.CredentialsExpired) and not retry.stale_before
     )
     if find_party(error, armed=False) is None:

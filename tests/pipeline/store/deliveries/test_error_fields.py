@@ -6,6 +6,7 @@ import pytest
 
 from adapters.errors import (
     AdapterError,
+    AppRefused,
     CredentialsExpired,
     CredentialsRevoked,
     OutcomeUnknown,
@@ -21,6 +22,7 @@ FAULTS: dict[type[AdapterError], tuple[str, bool]] = {
     Unavailable: ("platform", True),
     RateLimited: ("platform", True),
     CredentialsExpired: ("platform", True),
+    AppRefused: ("us", True),
     OutcomeUnknown: ("platform", False),
     Rejected: ("customer", False),
     Unsupported: ("customer", False),
