@@ -8,13 +8,14 @@ similar known one, and inconsistent values with the rule they break (``consisten
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError
 
 from config.consistency import find_inconsistencies
 from config.groups import (
@@ -35,6 +36,7 @@ from config.groups import (
     Worker,
 )
 from config.platforms import Facebook, Instagram, LinkedIn, Pinterest, TikTok, YouTube
+from config.safety import find_missing, find_placeholders, find_unsafe
 
 PREFIX = "SLIPWAY_"
 FILE_VARIABLE = "SLIPWAY_SETTINGS_FILE"
@@ -68,12 +70,6 @@ class Settings(Group):
     pinterest: Pinterest = Pinterest()
     linkedin: LinkedIn = LinkedIn()
     facebook: Facebook = Facebook()
-
-    @model_validator(mode="after")
-    def _require_consistency(self) -> Self:
-        if found := find_inconsistencies(self):
-            raise ValueError("; ".join(found))
-        return self
 
     @property
     def media_origins(self) -> frozenset[str]:
@@ -128,46 +124,90 @@ def describe_settings() -> dict[str, str]:
     return found
 
 
-def load(environment: dict[str, str] | None = None) -> Settings:
-    """Read the settings of the environment over those of the settings file. Raises SettingsError with every error."""
-    given = dict(os.environ if environment is None else environment)
+def load(environment: Mapping[str, str] | None = None, needed: tuple[str, ...] = ()) -> Settings:
+    """Read the settings of the environment over those of the settings file.
+
+    ``needed``: variables (of ``config.safety.NEEDED``) that must not be empty. Raises SettingsError with every error.
+    """
+    found, errors = examine(os.environ if environment is None else environment, needed)
+    if errors:
+        raise SettingsError("\n".join(errors))
+    return found
+
+
+def examine(environment: Mapping[str, str], needed: tuple[str, ...] = ()) -> tuple[Settings, list[str]]:
+    """Return the settings, with defaults for those that are invalid, and a sentence for every error.
+
+    Raises SettingsError if the settings file cannot be read.
+    """
+    ours = _read_variables(environment)
+    known = {name: value for name, value in ours.items() if name in describe_settings()}
+    found, errors = _validate(known)
+    return found, [
+        *_describe_unknown(sorted(ours.keys() - known.keys())),
+        *errors,
+        *find_placeholders(known),
+        *find_missing(known, needed),
+    ]
+
+
+def _read_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return our variables: those of the environment over those of the settings file."""
+    given = dict(environment)
     if path := given.get(FILE_VARIABLE):
-        if not Path(path).is_file():
-            raise SettingsError(f"{FILE_VARIABLE} names {path}, which is not a file.")
-        given = {**{k: v or "" for k, v in dotenv_values(path, interpolate=False).items()}, **given}
-    ours = {k: v for k, v in given.items() if k.startswith(PREFIX) and k != FILE_VARIABLE}
-    _refuse_unknown(ours)
+        given = {**read_settings_file(Path(path)), **given}
+    return {k: v for k, v in given.items() if k.startswith(PREFIX) and k != FILE_VARIABLE}
+
+
+def read_settings_file(file: Path) -> dict[str, str]:
+    """Return the variables of a settings file. Raises SettingsError if it cannot be read."""
+    try:
+        if not file.is_file():
+            raise SettingsError(f"{FILE_VARIABLE} names {file}, which is not a file.")
+        return {name: value or "" for name, value in dotenv_values(file, interpolate=False).items()}
+    except PermissionError:
+        raise SettingsError(
+            f"The settings file {file} cannot be read: Permission denied. Run this as the user it belongs to, or set "
+            f"{FILE_VARIABLE} or SLIPWAY_FOLDER to a file or data folder of your own."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The settings file {file} cannot be read: {error}.") from None
+
+
+def _validate(known: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """Return the settings, and each broken rule: of one setting, then of several of those that are valid."""
+    invalid: dict[str, str] = {}
+    try:
+        found = Settings.model_validate(_nest(known))
+    except ValidationError as error:
+        for one in error.errors(include_input=False):
+            name = f"{PREFIX}{'__'.join(map(str, one['loc']))}".upper()
+            invalid[name] = f"{name}: {one['msg'].removeprefix('Value error, ')}"
+        found = Settings.model_validate(_nest({k: v for k, v in known.items() if k not in invalid}))
+    broken = [*find_inconsistencies(found), *find_unsafe(found)]
+    return found, [*invalid.values(), *(rule for rule in broken if not any(name in rule for name in invalid))]
+
+
+def _nest(known: Mapping[str, str]) -> dict[str, Any]:
+    """Convert ``SLIPWAY_GROUP__NAME`` -> value to group -> name -> value."""
     nested: dict[str, Any] = {}
-    for key, value in ours.items():
+    for key, value in known.items():
         group, _, name = key.removeprefix(PREFIX).lower().partition("__")
         if name:
             nested.setdefault(group, {})[name] = value
         else:
             nested[group] = value
-    try:
-        return Settings.model_validate(nested)
-    except ValidationError as error:
-        raise SettingsError(
-            "\n".join(_describe_error(e) for e in error.errors(include_input=False))
-        ) from None
+    return nested
 
 
-def _refuse_unknown(ours: dict[str, str]) -> None:
-    known = describe_settings()
+def _describe_unknown(names: list[str]) -> list[str]:
     wrong = []
-    for key in sorted(set(ours) - set(known)):
+    for key in names:
         from difflib import get_close_matches  # noqa: PLC0415 - only for an error: every command starts faster
 
-        near = get_close_matches(key, known, n=1)
+        near = get_close_matches(key, describe_settings(), n=1)
         wrong.append(f"{key} is not a setting." + (f" Did you mean {near[0]}?" if near else ""))
-    if wrong:
-        raise SettingsError("\n".join(wrong))
-
-
-def _describe_error(error: Any) -> str:
-    where = "__".join(str(part) for part in error["loc"])
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{PREFIX}{where.upper()}: {message}" if where else message
+    return wrong
 
 
 @lru_cache(maxsize=1)

@@ -93,7 +93,11 @@ def use_running_stack() -> None:
     if os.environ.keys() & {"SLIPWAY_SETTINGS_FILE", "SLIPWAY_STORE__URL"}:
         return
     running = Path(os.environ.get("SLIPWAY_FOLDER", ".slipway")) / "run" / "settings.env"
-    if running.is_file():
+    try:
+        is_there = running.is_file()
+    except PermissionError:
+        is_there = True  # a command that needs settings names the file; the others do without
+    if is_there:
         os.environ["SLIPWAY_SETTINGS_FILE"] = str(running)
 
 

@@ -60,6 +60,11 @@ def _is_locked(folder: Path) -> bool:
         return False
     except BlockingIOError:
         return True
+    except PermissionError:
+        raise click.ClickException(
+            f"The data folder {folder} cannot be read: Permission denied. Run this as the user it belongs to, "
+            f"or set {PREFIX}FOLDER to a folder of your own."
+        ) from None
     return False
 
 

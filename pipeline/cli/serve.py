@@ -11,12 +11,16 @@ import click
 
 from pipeline.cli import EXAMPLE, EXAMPLES
 
+VAULT = ("SLIPWAY_VAULT__KEYS",)
 CELERY = ("-m", "celery", "--app", "pipeline.worker.app", "--quiet")
 
 
 @click.command(epilog=EXAMPLE + "SLIPWAY_API__PORT=9000 slipway api")
 def api() -> None:
     """Serve HTTP: the Partner API, health and metrics."""
+    from config.settings import load
+
+    load(needed=VAULT)
     require_fit()
     exec_python("-m", "pipeline.api.server.serve", "pipeline.api.app:app")
 
@@ -32,11 +36,11 @@ def api() -> None:
 )
 def worker(group: str, queues: str | None, slots: int | None, name: str | None) -> None:
     """Run a Celery worker for the queues of GROUP: publish, reachability or upkeep."""
-    from config.settings import settings
+    from config.settings import load
     from pipeline.queues import WORKER_GROUPS
 
     chosen = _queues(group, queues, WORKER_GROUPS)
-    s = settings()
+    s = load(needed=VAULT)
     require_fit()
     slots = slots or s.worker.slots
     # SIGTERM is Celery's warm shutdown; worker/thread_pool.py and worker/shutdown.py limit its time.
@@ -70,12 +74,9 @@ def beat() -> None:
 @click.command(epilog=EXAMPLE + "SLIPWAY_FLOWER__PASSWORD=… slipway flower")
 def flower() -> None:
     """Run Flower, the Celery monitor, protected by SLIPWAY_FLOWER__USER and SLIPWAY_FLOWER__PASSWORD."""
-    from config.settings import SettingsError, settings
+    from config.settings import load
 
-    s = settings().flower
-    password = s.password.get_secret_value()
-    if not password:
-        raise SettingsError("SLIPWAY_FLOWER__PASSWORD is empty: Flower does not start without a password.")
+    s = load(needed=("SLIPWAY_FLOWER__PASSWORD",)).flower
     exec_python(
         *CELERY,
         "flower",
@@ -84,7 +85,7 @@ def flower() -> None:
         "--max_tasks=10000",
         "--persistent=False",
         # In the environment: every user of the machine can read a command line.
-        environment={"FLOWER_BASIC_AUTH": f"{s.user}:{password}"},
+        environment={"FLOWER_BASIC_AUTH": f"{s.user}:{s.password.get_secret_value()}"},
     )
 
 

@@ -21,7 +21,7 @@ REQUIRED = {
     "SLIPWAY_BROKER__URL": "redis://:change-me@valkey:6379/0",
     "SLIPWAY_VAULT__KEYS": "",
     "SLIPWAY_FLOWER__PASSWORD": "",
-    "SLIPWAY_API__PUBLIC_URL": "https://slipway.example.com",
+    "SLIPWAY_API__PUBLIC_URL": "https://change-me.example.com",
 }
 COMPOSE_ONLY = """
 # docker-compose.yml passes these to PostgreSQL, Valkey and Grafana. The first two are part of the URLs above.
@@ -57,11 +57,21 @@ def list_(*, as_json: bool) -> None:
 
 
 @command.command(epilog=EXAMPLE + "SLIPWAY_SETTINGS_FILE=/etc/slipway.env slipway settings check")
-def check() -> None:
+@click.option(
+    "--production",
+    is_flag=True,
+    help="Also require the vault's keys, Flower's password, and the passwords of docker-compose.yml's engines.",
+)
+def check(*, production: bool) -> None:
     """Check the settings as every process does at its start. Exit status 2 and a sentence for each error."""
-    from config.settings import FILE_VARIABLE, load
+    from config.safety import NEEDED, find_weak_compose_passwords
+    from config.settings import FILE_VARIABLE, SettingsError, examine
 
-    load()
+    _, errors = examine(os.environ, tuple(NEEDED) if production else ())
+    if production:
+        errors += find_weak_compose_passwords(os.environ)
+    if errors:
+        raise SettingsError("\n".join(errors))
     file = os.environ.get(FILE_VARIABLE)
     click.echo(f"The settings are valid and consistent (environment{f' over {file}' if file else ''}).")
 

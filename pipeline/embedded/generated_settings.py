@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cryptography.fernet import Fernet
-from dotenv import dotenv_values
 
-from config.settings import FILE_VARIABLE, PREFIX, SettingsError
+from config.settings import FILE_VARIABLE, PREFIX, SettingsError, read_settings_file
 from pipeline.embedded.data_folder import ensure_private
 
 GENERATED: dict[str, Callable[[], str]] = {
@@ -37,9 +36,7 @@ def build_settings(folder: Path, environment: Mapping[str, str]) -> dict[str, st
     """
     kept = _ensure_generated(folder / "settings.env")
     file = environment.get(FILE_VARIABLE)
-    if file and not Path(file).is_file():
-        raise SettingsError(f"{FILE_VARIABLE} names {file}, which is not a file.")
-    from_file = _read_file(Path(file)) if file else {}
+    from_file = read_settings_file(Path(file)) if file else {}
     settings = (
         kept
         | from_file
@@ -50,7 +47,8 @@ def build_settings(folder: Path, environment: Mapping[str, str]) -> dict[str, st
             f"{' and '.join(engines)}: `slipway up` brings its own engines. Unset it, or start the services "
             "yourself: slipway migrate, api, worker, beat, flower."
         )
-    defaults = {**SANDBOX, "SLIPWAY_SANDBOX__FOLDER": str(folder / "sandbox")}
+    is_off = settings.get("SLIPWAY_SANDBOX__URL") == ""
+    defaults = {**({} if is_off else SANDBOX), "SLIPWAY_SANDBOX__FOLDER": str(folder / "sandbox")}
     return defaults | settings | {"SLIPWAY_FOLDER": str(folder)}
 
 
@@ -66,16 +64,12 @@ def write_settings_file(file: Path, values: Mapping[str, str], head: str = "") -
 
 def _ensure_generated(file: Path) -> dict[str, str]:
     ensure_private(file.parent)
-    known = _read_file(file) if file.is_file() else {}
+    known = read_settings_file(file) if file.is_file() else {}
     missing = {name: make() for name, make in GENERATED.items() if not known.get(name)}
     if missing:
         head = file.read_text().rstrip("\n") + "\n" if file.is_file() else HEADER
         write_settings_file(file, missing, head)
     return known | missing
-
-
-def _read_file(file: Path) -> dict[str, str]:
-    return {name: value or "" for name, value in dotenv_values(file, interpolate=False).items()}
 
 
 def _quote(value: str) -> str:

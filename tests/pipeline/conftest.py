@@ -25,7 +25,15 @@ def site() -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def context(module_environment: dict[str, str], site: Site) -> Iterator[Context]:
     """A context on this module's engines."""
-    built = build_context(load({**module_environment, "SLIPWAY_SANDBOX__MEDIA_URL": site.origin}))
+    built = build_context(
+        load(
+            {
+                **module_environment,
+                "SLIPWAY_SANDBOX__URL": site.origin,
+                "SLIPWAY_SANDBOX__MEDIA_URL": site.origin,
+            }
+        )
+    )
     yield built
     built.database.close()
 

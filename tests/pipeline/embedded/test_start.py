@@ -260,6 +260,42 @@ def test_a_file_that_a_start_as_root_has_left_is_named(other_user: Place) -> Non
     assert f"{data}/logs/migrate.log: Permission denied" in refuse(other_user)
 
 
+WITHOUT_SETTINGS = [["vault", "new-key"], ["settings", "example"], ["api", "--help"], ["--version"]]
+WITH_SETTINGS = [
+    ["demo"],
+    ["settings", "check"],
+    *([group, "list"] for group in ("account", "delivery", "dead-letter", "key", "pause", "workspace")),
+    ["sandbox", "ledger"],
+    ["receipts", "head"],
+    ["restore", "status"],
+    ["broker", "rebuild"],
+    ["vault", "rotate"],
+    *([name] for name in ("api", "beat", "flower", "migrate")),
+    ["worker", "publish"],
+    ["up"],
+]
+
+
+@as_root
+def test_a_data_folder_that_cannot_be_read_is_named_by_every_command_that_needs_it(other_user: Place) -> None:
+    data = Path(other_user.environment["SLIPWAY_FOLDER"])
+    (data / "run").mkdir(parents=True)
+    (data / "run" / "settings.env").touch()
+    data.chmod(0o700)
+    for arguments in WITHOUT_SETTINGS:
+        process = command(other_user, *arguments)
+        _, text = process.communicate(timeout=60)
+        assert (process.returncode, text) == (0, ""), arguments
+    for arguments in WITH_SETTINGS:
+        process = command(other_user, *arguments)
+        _, text = process.communicate(timeout=60)
+        assert process.returncode in {1, 2}, arguments
+        assert f"{data}" in text, arguments
+        assert "Permission denied" in text, arguments
+        assert "SLIPWAY_FOLDER" in text, arguments
+        assert "Traceback" not in text, arguments
+
+
 def test_a_file_in_the_place_of_the_folder_is_named() -> None:
     with place_in() as place:
         (place.folder / "data").touch()

@@ -24,7 +24,9 @@ def site() -> Iterator[Site]:
 @pytest.fixture
 def core(environment: dict[str, str], site: Site, vault_key: str) -> Iterator[CoreFixture]:
     """A workspace on a database of this test's own, as a job concerns every row."""
-    context = build_context(load({**environment, "SLIPWAY_SANDBOX__MEDIA_URL": site.origin}))
+    context = build_context(
+        load({**environment, "SLIPWAY_SANDBOX__URL": site.origin, "SLIPWAY_SANDBOX__MEDIA_URL": site.origin})
+    )
     context.liveness.set_marker()  # the broker of a system that has run before
     ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
     made = make_core(context, ledger)

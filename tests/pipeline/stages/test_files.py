@@ -36,6 +36,7 @@ from tests.pipeline.store.ledger import LEASE, Ledger
 @pytest.fixture(scope="module")
 def context(module_environment: dict[str, str], site: Site) -> Iterator[Context]:
     here = {
+        "SLIPWAY_SANDBOX__URL": site.origin,
         "SLIPWAY_SANDBOX__MEDIA_URL": site.origin,
         "SLIPWAY_FILES__PUBLIC_URL": f"http://127.0.0.1:{free_ports(1)[0]}",
     }

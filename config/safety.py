@@ -1,0 +1,86 @@
+"""Rules that keep an unsafe installation from starting: placeholders, short passwords and tokens, half a sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+PLACEHOLDER = "change-me"
+"""The word in `.env.example` that stands for what every installation chooses itself."""
+MIN_PASSWORD = 12
+MIN_TOKEN = 32
+"""Characters of the operator token, which gives access to every workspace."""
+COMPOSE_PASSWORDS = ("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "GRAFANA_PASSWORD")
+"""Passwords that docker-compose.yml gives to PostgreSQL, Valkey and Grafana."""
+NEEDED: Mapping[str, str] = {
+    "SLIPWAY_VAULT__KEYS": "no credential can be stored or read. Make a key: `slipway vault new-key`",
+    "SLIPWAY_FLOWER__PASSWORD": "Flower does not start without a password",
+}
+"""Settings that a process may need -> what an empty one means."""
+
+
+def find_placeholders(given: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each variable whose value still contains the placeholder."""
+    return [
+        f"{name} still contains {PLACEHOLDER!r}: put your own value in its place"
+        for name, value in given.items()
+        if PLACEHOLDER in value.lower()
+    ]
+
+
+def find_missing(given: Mapping[str, str], needed: tuple[str, ...]) -> list[str]:
+    """Return a sentence for each of the needed variables (of `NEEDED`) that is empty."""
+    return [f"{name} is empty: {NEEDED[name]}" for name in needed if not given.get(name)]
+
+
+def find_weak_compose_passwords(environment: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each password of `COMPOSE_PASSWORDS` that is missing, a placeholder or short."""
+    passwords = {name: environment.get(name, "") for name in COMPOSE_PASSWORDS}
+    return [*find_placeholders(passwords), *_list_short(passwords.items(), MIN_PASSWORD)]
+
+
+def find_unsafe(s: Settings) -> list[str]:
+    """Return a sentence for each unsafe setting. None of them repeats a secret."""
+    flower, token = s.flower.password.get_secret_value(), s.api.operator_token.get_secret_value()
+    passwords = [
+        *_list_url_passwords("SLIPWAY_STORE__URL", s.store.url.get_secret_value()),
+        *_list_url_passwords("SLIPWAY_BROKER__URL", s.broker.url.get_secret_value()),
+        *([("SLIPWAY_FLOWER__PASSWORD", flower)] if flower else []),
+    ]
+    return [
+        *_list_short(passwords, MIN_PASSWORD),
+        *_list_short([("SLIPWAY_API__OPERATOR_TOKEN", token)] if token else [], MIN_TOKEN),
+        *_find_half_sandbox(s),
+    ]
+
+
+def _find_half_sandbox(s: Settings) -> Iterator[str]:
+    if s.sandbox.media_url and not s.sandbox.url:
+        yield (
+            f"SLIPWAY_SANDBOX__MEDIA_URL is {s.sandbox.media_url} and SLIPWAY_SANDBOX__URL is empty: without the "
+            "sandbox no media may come over plain http. Set both or neither"
+        )
+
+
+def _list_short(secrets: Iterable[tuple[str, str]], least: int) -> list[str]:
+    return [
+        f"{name} has {len(secret)} characters: at least {least} are needed, or it can be guessed"
+        for name, secret in secrets
+        if len(secret) < least
+    ]
+
+
+def _list_url_passwords(name: str, url: str) -> Iterator[tuple[str, str]]:
+    """Yield the passwords in a URL, or in several separated by semicolons (Sentinel), each with where it stands."""
+    for part in url.split(";"):
+        try:
+            parts = urlsplit(part)
+        except ValueError:
+            return  # the library that connects names the error
+        given = [] if parts.password is None else [unquote(parts.password)]
+        for password in [*given, *parse_qs(parts.query).get("password", [])]:
+            yield f"The password in {name}", password

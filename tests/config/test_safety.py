@@ -1,0 +1,158 @@
+"""Production cannot start unsafe: each command of an installation is refused with everything that is wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+from dotenv import dotenv_values
+
+from config.settings import PREFIX, SettingsError, load
+from pipeline.embedded.generated_settings import build_settings
+
+EXAMPLE = Path(__file__).parents[2] / "config" / ".env.example"
+KEYS = Fernet.generate_key().decode()
+LONG = "a-password-of-27-characters"
+SAFE = {
+    "SLIPWAY_STORE__URL": f"postgresql+psycopg://slipway:{LONG}@postgres/slipway",
+    "SLIPWAY_BROKER__URL": f"redis://:{LONG}@valkey:6379/0",
+    "SLIPWAY_VAULT__KEYS": KEYS,
+    "SLIPWAY_FLOWER__PASSWORD": LONG,
+    "SLIPWAY_API__OPERATOR_TOKEN": "t" * 32,
+    "POSTGRES_PASSWORD": LONG,
+    "VALKEY_PASSWORD": LONG,
+    "GRAFANA_PASSWORD": LONG,
+}
+UNSAFE = [
+    (
+        {"SLIPWAY_STORE__URL": "postgresql+psycopg://s:change-me@postgres/s"},
+        "SLIPWAY_STORE__URL still contains",
+    ),
+    ({"SLIPWAY_TIKTOK__APP_SECRET": "Change-Me"}, "SLIPWAY_TIKTOK__APP_SECRET still contains"),
+    ({"SLIPWAY_API__PUBLIC_URL": "https://change-me.example.com"}, "SLIPWAY_API__PUBLIC_URL still contains"),
+    (
+        {"SLIPWAY_STORE__URL": "postgresql+psycopg://s:elevenchars@db/s"},
+        "SLIPWAY_STORE__URL has 11 characters",
+    ),
+    ({"SLIPWAY_STORE__URL": "postgresql+psycopg://db/s?password=pw"}, "SLIPWAY_STORE__URL has 2 characters"),
+    ({"SLIPWAY_STORE__URL": "postgresql+psycopg://s:%61%62@db/s"}, "SLIPWAY_STORE__URL has 2 characters"),
+    ({"SLIPWAY_BROKER__URL": "redis://:@valkey:6379/0"}, "SLIPWAY_BROKER__URL has 0 characters"),
+    (
+        {"SLIPWAY_BROKER__URL": f"sentinel://:short@a:1;sentinel://:{LONG}@b:2"},
+        "SLIPWAY_BROKER__URL has 5 characters",
+    ),
+    ({"SLIPWAY_FLOWER__PASSWORD": "elevenchars"}, "SLIPWAY_FLOWER__PASSWORD has 11 characters: at least 12"),
+    ({"SLIPWAY_API__OPERATOR_TOKEN": "t" * 31}, "SLIPWAY_API__OPERATOR_TOKEN has 31 characters: at least 32"),
+    (
+        {"SLIPWAY_SANDBOX__MEDIA_URL": "http://127.0.0.1:8101"},
+        "SLIPWAY_SANDBOX__MEDIA_URL is http://127.0.0.1:8101",
+    ),
+]
+COMPOSE = [
+    ({"POSTGRES_PASSWORD": "change-me"}, "POSTGRES_PASSWORD still contains"),
+    ({"VALKEY_PASSWORD": ""}, "VALKEY_PASSWORD has 0 characters"),
+    ({"GRAFANA_PASSWORD": "admin"}, "GRAFANA_PASSWORD has 5 characters"),
+    ({"SLIPWAY_VAULT__KEYS": ""}, "SLIPWAY_VAULT__KEYS is empty"),
+    ({"SLIPWAY_FLOWER__PASSWORD": ""}, "SLIPWAY_FLOWER__PASSWORD is empty"),
+]
+STARTS = (["api"], ["worker", "publish"], ["beat"], ["flower"], ["migrate"], ["settings", "check"])
+
+
+def run(command: list[str], given: dict[str, str], folder: Path) -> tuple[int, str]:
+    """Return the exit status and what a command says with these settings and no others."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *command],
+        env={**plain, "PYTHONPATH": str(EXAMPLE.parents[1]), **given},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("given", "sentence"), UNSAFE)
+def test_each_unsafe_setting_is_refused_and_no_secret_is_repeated(
+    given: dict[str, str], sentence: str
+) -> None:
+    ours = {name: value for name, value in SAFE.items() if name.startswith(PREFIX)}
+    load(ours)
+    with pytest.raises(SettingsError) as refused:
+        load(ours | given)
+    assert sentence in str(refused.value)
+    assert not any(secret in str(refused.value) for secret in (LONG, "elevenchars", "ttt", KEYS))
+
+
+@pytest.mark.parametrize("command", STARTS, ids=" ".join)
+def test_every_process_of_an_unsafe_installation_refuses_to_start_with_all_reasons_at_once(
+    command: list[str], tmp_path: Path
+) -> None:
+    given = {
+        **SAFE,
+        "SLIPWAY_STORE__URL": "postgresql+psycopg://slipway:change-me@postgres/slipway",
+        "SLIPWAY_FLOWER__PASSWORD": "short",
+        "SLIPWAY_API__OPERATOR_TOKEN": "short",
+        "SLIPWAY_SANDBOX__MEDIA_URL": "http://127.0.0.1:8101",
+        "SLIPWAY_DELAY__SWEEP": "6",
+        "SLIPWAY_API__PORT": "0",
+        "SLIPWAY_API__PROT": "1",
+    }
+    status, said = run(command, given, tmp_path)
+    assert status == 2
+    assert "Traceback" not in said
+    for part in (
+        "SLIPWAY_STORE__URL still contains 'change-me'",
+        "SLIPWAY_FLOWER__PASSWORD has 5",
+        "SLIPWAY_API__OPERATOR_TOKEN has 5",
+        "SLIPWAY_SANDBOX__MEDIA_URL",
+        "SLIPWAY_DELAY__SWEEP (6 s)",
+        "SLIPWAY_API__PORT",
+        "SLIPWAY_API__PROT is not a setting",
+    ):
+        assert part in said
+
+
+@pytest.mark.parametrize("command", [["api"], ["worker", "publish"]], ids=" ".join)
+def test_what_keeps_credentials_does_not_start_without_a_vault_key(
+    command: list[str], tmp_path: Path
+) -> None:
+    status, said = run(command, SAFE | {"SLIPWAY_VAULT__KEYS": ""}, tmp_path)
+    assert (status, said) == (
+        2,
+        "SLIPWAY_VAULT__KEYS is empty: no credential can be stored or read. Make a key: `slipway vault new-key`\n",
+    )
+
+
+@pytest.mark.parametrize(("given", "sentence"), [*UNSAFE, *COMPOSE])
+def test_the_check_before_the_engines_start_sees_every_password(
+    given: dict[str, str], sentence: str, tmp_path: Path
+) -> None:
+    status, said = run(["settings", "check", "--production"], SAFE | given, tmp_path)
+    assert status == 2
+    assert sentence in said
+
+
+def test_a_safe_installation_passes_the_check(tmp_path: Path) -> None:
+    status, said = run(["settings", "check", "--production"], SAFE, tmp_path)
+    assert status == 0, said
+
+
+def test_the_example_file_as_copied_is_refused_with_everything_that_has_to_be_filled_in(
+    tmp_path: Path,
+) -> None:
+    example = {name: value or "" for name, value in dotenv_values(EXAMPLE).items()}
+    status, said = run(["settings", "check", "--production"], example, tmp_path)
+    assert status == 2
+    assert [name for name in example if name not in said] == []
+
+
+def test_with_the_sandbox_switched_off_the_stack_on_this_machine_names_no_media_host(tmp_path: Path) -> None:
+    off = build_settings(tmp_path / "data", {"SLIPWAY_SANDBOX__URL": ""})
+    assert "SLIPWAY_SANDBOX__MEDIA_URL" not in off
+    assert load(off).media_origins == frozenset()
