@@ -18,6 +18,12 @@ BEAT = "beat"
 BEAT_EVERY = 3.0
 """Seconds between two records by beat."""
 
+
+def beat_on(host: str) -> str:
+    """Return the key of the beat of one host, or container, for its health check."""
+    return f"{BEAT}@{host}"
+
+
 MARKER = "pulse:memory"
 """A key without expiry: a broker that lacks it has lost all of its data."""
 

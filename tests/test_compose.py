@@ -21,17 +21,29 @@ import requests
 import yaml
 from dotenv import dotenv_values
 
-from config.settings import load
+from config.safety import COMPOSE_PASSWORDS
+from config.settings import PREFIX, load
 from pipeline.embedded.process import wait_until
 from tests.conftest import Engines, free_ports
 
 ROOT = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = [name for name, service in SERVICES.items() if service["image"] == "slipway"]
+OURS = [name for name, service in SERVICES.items() if service["image"].startswith("slipway:")]
 ANSWERING = [name for name in OURS if "healthcheck" in SERVICES[name]]
 PORTS = {"8000": "SLIPWAY_API__PORT", "5555": "SLIPWAY_FLOWER__PORT"}
+ONCE = ("check-settings", "migrate")
+"""Services that end, in the order of their starts."""
 STARTS_WITHIN = 60.0
+VARIABLE = re.compile(r"\$\{(\w+)(?::(?:-|\?[^}]*)([^}]*))?\}")
+READ_ONLY = """
+count=$1; shift
+mount --make-rprivate /
+while [ "$count" -gt 0 ]; do mount --bind "$1" "$1"; count=$((count - 1)); shift; done
+mount -o remount,bind,ro /
+exec "$@"
+"""
+"""Arguments: the number of folders that stay writable, the folders, the command."""
 CLOSING = 5
 """Seconds a service may take beyond its shutdown setting, to close connections."""
 
@@ -44,32 +56,32 @@ def ports() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def production(module_environment: dict[str, str], ports: dict[str, str]) -> dict[str, str]:
-    """The environment common to all services: .env.example with the test's engines and without the sandbox."""
+    """The file .env: .env.example, filled in with the test's engines and passwords."""
     example = {name: value or "" for name, value in dotenv_values(ROOT / "config" / ".env.example").items()}
+    ours = {name: value for name, value in module_environment.items() if name.startswith(PREFIX)}
+    passwords = dict.fromkeys([*COMPOSE_PASSWORDS, "SLIPWAY_FLOWER__PASSWORD"], "a password for a test")
     here = {name: ports[port] for port, name in PORTS.items()}
-    path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    return {
-        **example,
-        **module_environment,
-        **here,
-        **path,
-        "SLIPWAY_FLOWER__PASSWORD": "a password for a test",
-    }
+    return {**example, **passwords, **ours, **here, "SLIPWAY_API__PUBLIC_URL": "https://slipway.example.com"}
 
 
 @pytest.fixture(scope="module")
 def running(
     production: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Path]]:
-    """Start every long-running Slipway service. Service -> its log."""
+    """Start every Slipway service, on files it may only read, except its volumes. Long-running service -> its log."""
     logs = tmp_path_factory.mktemp("logs")
     started: dict[str, subprocess.Popen[bytes]] = {}
     for name in OURS:
+        environment = environment_of(name, production)
         with (logs / name).open("wb") as log:
             started[name] = subprocess.Popen(
-                command_of(name), env=environment_of(name, production), cwd=logs, stdout=log, stderr=log
+                [*make_read_only(name, Path(environment["SLIPWAY_FOLDER"])), *command_of(name)],
+                env=environment,
+                cwd=logs,
+                stdout=log,
+                stderr=log,
             )
-        if name == "migrate":
+        if name in ONCE:
             assert started.pop(name).wait(STARTS_WITHIN) == 0, (logs / name).read_text()
     yield {name: logs / name for name in started}
     ended = [name for name, process in started.items() if process.poll() is not None]
@@ -91,13 +103,31 @@ def command_of(name: str) -> list[str]:
 
 
 def environment_of(name: str, production: dict[str, str]) -> dict[str, str]:
-    """Merge the service's own environment over the common one, as compose does; bind loopback."""
-    own = {
-        key: value
-        for key, value in SERVICES[name].get("environment", {}).items()
-        if key not in PORTS.values()
+    """Return a service's environment as compose makes it: the file, if it has it, under its own; bind loopback."""
+    image = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    image |= {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "SLIPWAY_FOLDER": production["SLIPWAY_FOLDER"],
     }
-    return {**production, **{key: value.replace("0.0.0.0", "127.0.0.1") for key, value in own.items()}}  # noqa: S104
+    own = {
+        key: VARIABLE.sub(lambda found: production.get(found[1]) or found[2] or "", value)
+        for key, value in SERVICES[name].get("environment", {}).items()
+    }
+    here = {key: production[key] for key in PORTS.values() if key in own}
+    given = production if SERVICES[name].get("env_file") == ".env" else {}
+    return {**image, **given, **{k: v.replace("0.0.0.0", "127.0.0.1") for k, v in own.items()}, **here}  # noqa: S104
+
+
+def make_read_only(name: str, folder: Path) -> list[str]:
+    """Return the start of a command line that may write only the service's volumes; empty where this is forbidden."""
+    mount = ["unshare", "--mount", "sh", "-euc", READ_ONLY, "sh"]
+    if subprocess.run([*mount, "0", "true"], capture_output=True, check=False).returncode:
+        return []
+    targets = (volume.rpartition(":")[2] for volume in SERVICES[name].get("volumes", []))
+    writable = [folder / Path(target).name for target in targets]
+    for volume in writable:
+        volume.mkdir(exist_ok=True)
+    return [*mount, str(len(writable)), *map(str, writable)]
 
 
 def check_of(name: str, ports: dict[str, str]) -> list[str]:
@@ -113,7 +143,7 @@ def well(command: list[str], environment: dict[str, str]) -> bool:
 
 def test_every_service_that_production_needs_is_there_and_the_sandbox_is_not() -> None:
     groups = {"worker-publish", "worker-reachability", "worker-upkeep"}
-    assert {*OURS} == {"migrate", "api", "beat", "flower", *groups}
+    assert {*OURS} == {*ONCE, "api", "beat", "flower", *groups}
     assert {*SERVICES} - {*OURS} == {"postgres", "valkey", "prometheus", "grafana"}
     assert "sandbox" not in json.dumps(SERVICES)
 
@@ -127,7 +157,7 @@ def test_every_worker_group_has_its_service() -> None:
 def test_no_secret_stands_in_the_file_and_nothing_is_published_beyond_loopback() -> None:
     for name, service in SERVICES.items():
         for key, value in service.get("environment", {}).items():
-            assert "PASSWORD" not in key or value.startswith("${"), f"{name}: {key}"
+            assert "PASSWORD" not in key or not value or value.startswith("${"), f"{name}: {key}"
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
 
 
@@ -137,13 +167,14 @@ def test_durability_is_not_switched_off() -> None:
     assert "--maxmemory-policy noeviction" in SERVICES["valkey"]["command"][-1]
 
 
-def test_the_mark_lies_outside_the_database_where_all_of_ours_see_it() -> None:
+def test_the_epoch_file_is_outside_the_database_where_all_that_send_see_it() -> None:
     docker = (ROOT / "config" / "Dockerfile").read_text()
     [home] = re.findall(r"SLIPWAY_FOLDER=(\S+)", docker)
-    [folders] = re.findall(r"install .*?((?: /\S+)+)$", docker, re.MULTILINE)
-    assert f"{home}/mark" in folders.split(), "made for our user, or the volume would be root's"
-    for name in OURS:
+    folders = re.findall(rf"{home}/\w+", docker)
+    for name in (name for name in OURS if name == "api" or name.startswith("worker-")):
         assert f"mark:{home}/mark" in SERVICES[name]["volumes"], name
+        targets = {volume.rpartition(":")[2] for volume in SERVICES[name]["volumes"]}
+        assert targets <= {*folders}, "made for our user, or the volume would be root's"
     assert not any("mark" in volume for volume in SERVICES["postgres"]["volumes"])
 
 

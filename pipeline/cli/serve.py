@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from typing import NoReturn
@@ -63,11 +64,15 @@ def worker(group: str, queues: str | None, slots: int | None, name: str | None) 
     )
 
 
-@click.command(epilog=EXAMPLE + "slipway beat")
-def beat() -> None:
+@click.command(epilog=f"{EXAMPLES}slipway beat\n  slipway beat --check")
+@click.option("--check", is_flag=True, help="Only say whether this host's beat ticks: exit status 1 if not.")
+def beat(*, check: bool) -> None:
     """Run beat, which sends the periodic tasks. It is optional: every worker sends them too, each once an interval."""
     from config.settings import settings
 
+    if check:
+        _require_beat()
+        return
     exec_python(*CELERY, "beat", "--pidfile", "", "--loglevel", settings().log.level)
 
 
@@ -124,6 +129,21 @@ def exec_python(*arguments: str, environment: Mapping[str, str] | None = None) -
     """Replace this process by ``python ARGUMENTS``. The process id stays, so signals reach the new program."""
     sys.stdout.flush()
     os.execve(sys.executable, [sys.executable, *arguments], {**os.environ, **(environment or {})})
+
+
+def _require_beat() -> None:
+    """Raise ClickException unless a beat of this host, or container, has sent ticks lately."""
+    from config.settings import settings
+    from pipeline.queue_liveness import BEAT_TTL, QueueLiveness, beat_on
+    from pipeline.rate_buckets import create_redis_client
+
+    s, host = settings().broker, socket.gethostname()
+    client = create_redis_client(s.url.get_secret_value(), s.sentinel_master)
+    if not QueueLiveness(client).is_alive(beat_on(host)):
+        raise click.ClickException(
+            f"No beat of {host} has sent ticks in the last {BEAT_TTL} s, or the broker does not answer."
+        )
+    click.echo(f"The beat of {host} has sent ticks in the last {BEAT_TTL} s.")
 
 
 def _queues(group: str, queues: str | None, groups: Mapping[str, tuple[str, ...]]) -> list[str]:

@@ -20,14 +20,14 @@ REQUIRED = {
     "SLIPWAY_STORE__URL": "postgresql+psycopg://slipway:change-me@postgres/slipway",
     "SLIPWAY_BROKER__URL": "redis://:change-me@valkey:6379/0",
     "SLIPWAY_VAULT__KEYS": "",
-    "SLIPWAY_FLOWER__PASSWORD": "",
+    "SLIPWAY_FLOWER__PASSWORD": "change-me",
     "SLIPWAY_API__PUBLIC_URL": "https://change-me.example.com",
 }
 COMPOSE_ONLY = """
 # docker-compose.yml passes these to PostgreSQL, Valkey and Grafana. The first two are part of the URLs above.
 POSTGRES_PASSWORD='change-me'
 VALKEY_PASSWORD='change-me'
-GRAFANA_PASSWORD=''
+GRAFANA_PASSWORD='change-me'
 
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from contextlib import suppress
 from typing import Any
@@ -11,7 +12,7 @@ from celery.beat import Scheduler
 from redis.exceptions import RedisError
 
 from config.settings import settings
-from pipeline.queue_liveness import BEAT, BEAT_EVERY, QueueLiveness
+from pipeline.queue_liveness import BEAT, BEAT_EVERY, QueueLiveness, beat_on
 from pipeline.rate_buckets import create_redis_client
 from pipeline.store.database import Database
 from pipeline.ticks import list_ticks
@@ -42,9 +43,10 @@ class TickScheduler(Scheduler):
         return self._ticker.run_once()
 
     def _record(self) -> None:
-        """Record that beat runs, for `/readyz`, which names the broker itself when it is away."""
+        """Record that beat sends, for `/readyz` and `slipway beat --check`."""
         if time.monotonic() < self._record_at:
             return
         self._record_at = time.monotonic() + BEAT_EVERY
         with suppress(RedisError, OSError):
             self._liveness.record_beat(BEAT)
+            self._liveness.record_beat(beat_on(socket.gethostname()))

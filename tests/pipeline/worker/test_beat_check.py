@@ -1,0 +1,45 @@
+"""`slipway beat --check`, the health check of beat: it ticked lately on this host, or exit status 1."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline.embedded.process import wait_until
+from pipeline.queue_liveness import BEAT_TTL
+
+BEAT = [sys.executable, "-m", "pipeline.cli", "beat"]
+LONG_ENOUGH = 30.0
+
+
+def check(environment: dict[str, str]) -> tuple[int, str]:
+    done = subprocess.run([*BEAT, "--check"], env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_beat_is_healthy_while_it_ticks(environment: dict[str, str], tmp_path: Path) -> None:
+    status, said = check(environment)
+    assert status == 1
+    assert f"has sent ticks in the last {BEAT_TTL} s" in said
+    with (
+        (tmp_path / "beat.log").open("wb") as log,
+        subprocess.Popen(BEAT, env=environment, stderr=log) as beat,
+    ):
+        try:
+            assert wait_until(lambda: check(environment)[0] == 0, LONG_ENOUGH), (
+                tmp_path / "beat.log"
+            ).read_text()
+            beat.send_signal(signal.SIGSTOP)
+            assert wait_until(lambda: check(environment)[0] == 1, BEAT_TTL + LONG_ENOUGH)
+            beat.send_signal(signal.SIGCONT)
+            assert wait_until(lambda: check(environment)[0] == 0, LONG_ENOUGH)
+        finally:
+            beat.terminate()
+
+
+def test_a_beat_without_a_broker_is_not_healthy(environment: dict[str, str]) -> None:
+    status, said = check({**environment, "SLIPWAY_BROKER__URL": "redis://127.0.0.1:9/0"})
+    assert (status, "Traceback" in said) == (1, False)
+    assert "or the broker does not answer" in said
