@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check check-python format bench live-check chaos proof mutation audit lock clean
+.PHONY: help up demo test check check-python format bench live-check chaos proof mutation audit licences sbom lock clean
 
 # Dozens of processes are started: each would compile all of its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -13,6 +13,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV := $(VENV)/.uv-$(UV_VERSION)
+UV_RUN := $(BIN)/uv
 CODE := pipeline adapters config tests
 
 # The first of these that is new enough; `make PYTHON=/path/to/python3` overrides.
@@ -63,8 +64,14 @@ live-check: $(STAMP) ## would a post go out? asks a platform, reading only: make
 	@exec $(BIN)/slipway live-check $(PLATFORM)
 
 audit: $(STAMP) ## look the locked packages up in the vulnerability database (needs the network)
-	$(BIN)/uv export --frozen --quiet --all-extras --no-emit-project --output-file $(VENV)/audit.txt
-	$(BIN)/pip-audit --require-hashes --disable-pip --requirement $(VENV)/audit.txt
+	@exec $(BIN)/python -m tests.audit $(ARGS)
+
+licences: $(STAMP) ## list the packages of the image with their licences: config/IMAGE.md
+	$(BIN)/python -m tests.image_packages > config/IMAGE.md.new
+	mv config/IMAGE.md.new config/IMAGE.md
+
+sbom: $(STAMP) ## write the image's bill of materials: sbom.cdx.json (CycloneDX)
+	$(UV_RUN) export --frozen --no-dev --quiet --preview-features sbom-export --format cyclonedx1.5 --output-file sbom.cdx.json
 
 lock: $(STAMP) ## bring uv.lock up to date with pyproject.toml
 	$(BIN)/uv lock

