@@ -68,7 +68,13 @@ class Api(Group):
     posts_per_minute: int = Field(
         default=0,
         ge=0,
-        description="Posts that a key may create, edit, validate or retry per minute; 0 = no limit.",
+        description="Posts that a key without a rate of its own may create, edit, validate or retry per minute; "
+        "0 = no limit.",
+    )
+    posts_per_day: int = Field(
+        default=0,
+        ge=0,
+        description="The same per day (UTC), for a key without a daily limit of its own; 0 = no limit.",
     )
 
 
@@ -84,7 +90,8 @@ class Ingest(Group):
         default="flat", description="'flat' = 500 characters for all; 'platform' = each platform's own limit."
     )
     music_required: bool = Field(
-        default=False, description="Refuse a post whose music cannot be attached, instead of a warning."
+        default=False,
+        description="Refuse a post whose music cannot be attached, instead of a warning; a key can have its own value.",
     )
 
 

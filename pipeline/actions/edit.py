@@ -114,7 +114,7 @@ def edit(
             fresh = dict(media_checks.await_checks(context, fresh, bulk=caller.bulk))
         media_checks.refuse_unreachable({n: check for n, check in fresh.items() if n in plan.renewed})
         checks = {**checks, **fresh}
-        rules.refuse_problems(context, plan.content, list(plan.accounts.values()), checks)
+        rules.refuse_problems(context, caller, plan.content, list(plan.accounts.values()), checks)
         if done := _apply(context, caller, post_id, change, if_match, plan, checks):
             edited, firsts = done
             failpoint("edit.committed", post_id)
@@ -197,9 +197,11 @@ def _plan(context: Context, c: Connection, caller: Caller, post: LockedPost, cha
         raise refusal
     out = {p.account_id for p in post.deliveries if p.state is State.PUBLISHED}
     going = {a.id: a for a in accounts if a.id not in out}
-    rules.refuse_problems(context, content, list(going.values()), {})
+    rules.refuse_problems(context, caller, content, list(going.values()), {})
     wanted = media_checks.list_links(content.media, rules.parse_music_link(context, content.music_url))
     renewed = {n for n, *_ in wanted if ("music_url" if n == media_checks.MUSIC else "media") in given}
+    sent = [link for link in wanted if link[0] in renewed]
+    media_checks.refuse_files_of_others(context, c, caller, sent)
     return _Plan(
         post=post,
         content=content,
@@ -261,7 +263,7 @@ def _apply(
         )
         if overtaken or turned_bad or _can_publish(plan) != _can_publish(before):
             return None
-        rules.refuse_problems(context, plan.content, list(plan.accounts.values()), checks)
+        rules.refuse_problems(context, caller, plan.content, list(plan.accounts.values()), checks)
         firsts = _write(context, c, plan, checks)
         return _build_result(context, c, caller, plan, checks), firsts
 

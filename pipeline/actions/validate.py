@@ -67,13 +67,16 @@ def validate(context: Context, caller: Caller, request: PostRequest) -> Validati
         _apply_rules(context, c, caller, request, result)
         music = _collect(result, "music_url", lambda: rules.parse_music_link(context, request.music_url))
         wanted = media_checks.list_links(request.media, music)
+        foreign = dict(media_checks.find_files_of_others(context, c, caller, wanted))
+        wanted = [link for link in wanted if link[0] not in foreign]
         checks: Mapping[int, Check] = media_checks.open_checks(context, c, caller.workspace_id, wanted)
     if media_checks.list_undecided(checks):
         checks = media_checks.await_checks(context, checks, bulk=caller.bulk)
     result.refused += [
-        _from_refusal(r, _name_field(request, n)) for n, r in media_checks.find_unreachable(checks)
+        _from_refusal(r, _name_field(request, n))
+        for n, r in (*foreign.items(), *media_checks.find_unreachable(checks))
     ]
-    _judge(context, request, result, checks)
+    _judge(context, caller, request, result, checks)
     with context.database.begin() as c:
         _warn(context, c, request, result, checks)
     return result
@@ -105,12 +108,16 @@ def _apply_rules(
 
 
 def _judge(
-    context: Context, request: PostRequest, result: ValidationResult, checks: Mapping[int, Check]
+    context: Context,
+    caller: Caller,
+    request: PostRequest,
+    result: ValidationResult,
+    checks: Mapping[int, Check],
 ) -> None:
     built = [a for a in result.accounts if a.platform in context.adapters]
     facts, track = media_checks.list_media_facts(checks), media_checks.get_track(checks)
     for found in find_problems(context, request, built, facts, track):
-        (result.refused if rules.is_blocking(context, found) else result.warnings).append(
+        (result.refused if rules.is_blocking(context, caller, found) else result.warnings).append(
             _from_problem(found)
         )
 

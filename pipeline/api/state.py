@@ -19,6 +19,7 @@ from pipeline.api.http.rate_limit import RateLimit
 from pipeline.api.metrics import Metrics
 from pipeline.api.posts.field_types import FLAT_CAPTION, MAX_CAPTION, Rules
 from pipeline.context import Context
+from pipeline.domain.key_limits import KeyLimits
 from pipeline.rate_buckets import REQUEST_TIMEOUT, create_redis_client
 from pipeline.stages.ingest import MAX_BATCH, BatchIngest, Outcome
 from pipeline.stages.new_post import Submission
@@ -45,6 +46,8 @@ class AppState:
     authenticator: Authenticator
     body_budget: BodyBudget
     rate_limit: RateLimit
+    default_limits: KeyLimits
+    """The limits of keys that have none of their own."""
     metrics: Metrics
     broker: redis.Redis
     rules: Rules
@@ -54,10 +57,11 @@ class AppState:
         return self.bulk_bulkhead if caller.bulk else self.post_bulkhead
 
     async def charge_rate_limit(self, caller: Caller, posts: int = 1) -> Mapping[str, str]:
-        """Take *posts* from the key's rate limit and return the headers for the response. Raises Refusal 429."""
-        if not self.rate_limit.per_minute:
+        """Count *posts* against the key's limits and return the headers for the response. Raises Refusal 429."""
+        limits = caller.limits.over(self.default_limits)
+        if not (posts and (limits.posts_per_minute or limits.posts_per_day)):
             return {}
-        return await self.lookup_bulkhead.run(partial(self.rate_limit.take, caller.key_id, posts))
+        return await self.lookup_bulkhead.run(partial(self.rate_limit.take, caller.key_id, limits, posts))
 
     def close(self) -> None:
         """Finish the work in progress, dispatch what it left, and close the connections to the broker."""
@@ -106,7 +110,8 @@ def build_app_state(context: Context) -> AppState:
         file_transfers=build_file_transfers(),
         authenticator=Authenticator(context, lookups),
         body_budget=BodyBudget(s.api.max_body_sum),
-        rate_limit=RateLimit(fast_broker, s.api.posts_per_minute),
+        rate_limit=RateLimit(fast_broker, context.database),
+        default_limits=KeyLimits(posts_per_minute=s.api.posts_per_minute, posts_per_day=s.api.posts_per_day),
         metrics=Metrics(context.database, broker, health),
         broker=broker,
         rules=Rules(

@@ -54,7 +54,7 @@ def _parse_past_or_now(text: str) -> datetime:
     return found
 
 
-class _Parsed(click.ParamType[object]):
+class Parsed(click.ParamType[object]):
     """An option's type: a name for --help and a function that parses."""
 
     def __init__(self, name: str, parse: Callable[[str], object]) -> None:
@@ -66,7 +66,7 @@ class _Parsed(click.ParamType[object]):
         return self._parse(value)
 
 
-DURATION = _Parsed("duration", _parse_duration)
-FUTURE = _Parsed("when", _parse_future)
-PAST = _Parsed("when", _parse_past)
-PAST_OR_NOW = _Parsed("when", _parse_past_or_now)
+DURATION = Parsed("duration", _parse_duration)
+FUTURE = Parsed("when", _parse_future)
+PAST = Parsed("when", _parse_past)
+PAST_OR_NOW = Parsed("when", _parse_past_or_now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -12,6 +13,7 @@ import click
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.durations import DURATION, FUTURE
+from pipeline.cli.key_limits import limit_options, read_limits, summarize_limits
 from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.runtime import open_transaction
 
@@ -50,6 +52,7 @@ def command() -> None:
     help="When the key expires: an ISO 8601 time with an offset, or a duration from now (90d).",
 )
 @click.option("--bulk", is_flag=True, help="For bulk work: its requests share a small concurrency limit.")
+@limit_options
 @json_option
 def create(
     workspace: str,
@@ -60,18 +63,26 @@ def create(
     read_only: bool,
     bulk: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Create a key for WORKSPACE (name or id). It is shown only now: a hash of it is stored.
 
-    Its permissions cannot be changed later.
+    Its permissions cannot be changed later; its limits can. It may send 6,000 posts a minute, unless this command or
+    SLIPWAY_API__POSTS_PER_MINUTE says otherwise, or it is for bulk work.
     """
+    from config.settings import settings
+    from pipeline.domain.key_limits import KeyLimits, choose_new_limits
     from pipeline.store.auth.keys import Terms, create_key
     from pipeline.store.auth.workspaces import find_workspace
 
+    given = read_limits(options)
+    own = KeyLimits(**given)
+    if "posts_per_minute" not in given:
+        own = choose_new_limits(own, server_posts_per_minute=settings().api.posts_per_minute, bulk=bulk)
     with open_transaction() as c:
         found = find_workspace(c, workspace)
         accounts = sorted({_find_account(c, found.id, one) for one in chosen}) or None
-        terms = Terms(read_only=read_only, accounts=accounts, expires_at=expires, bulk=bulk)
+        terms = Terms(read_only=read_only, accounts=accounts, expires_at=expires, bulk=bulk, limits=own)
         key = create_key(c, found.id, name, terms)
     facts = {
         "key": key,
@@ -82,6 +93,7 @@ def create(
         "accounts": accounts,
         "expires_at": format_timestamp(expires),
         "bulk": bulk,
+        **asdict(own),
     }
     _print_key(facts, as_json=as_json)
 
@@ -113,6 +125,30 @@ def rotate(public_id: str, overlap: timedelta, *, as_json: bool) -> None:
     _print_key({"key": key, "public_id": shown, "old_works_until": format_timestamp(until)}, as_json=as_json)
     if not as_json:
         click.echo(f"The old secret works until {format_timestamp(until)}.", err=True)
+
+
+@command.command(
+    "set",
+    epilog=f"{EXAMPLES}slipway key set slw_live_0123456789abcdef --posts-per-minute 600 --posts-per-day 20000\n"
+    "  slipway key set slw_live_0123456789abcdef --music-required default",
+)
+@click.argument("public_id", metavar="ID")
+@limit_options
+@json_option
+def set_limits(public_id: str, *, as_json: bool, **options: Any) -> None:
+    """Change the limits of key ID; those not named stay. Requests follow the new ones within a second."""
+    from pipeline.store.auth.keys import change_limits
+
+    given = read_limits(options)
+    if not given:
+        raise click.ClickException("Nothing to change: name a limit, such as --posts-per-minute 600.")
+    shown = public_id.partition(".")[0]
+    with open_transaction() as c:
+        limits = change_limits(c, shown, given)
+    if limits is None:
+        raise _not_found(shown)
+    facts = asdict(limits) if as_json else summarize_limits(limits)
+    print_fields({"public_id": shown, **facts}, as_json=as_json)
 
 
 @command.command("list", epilog=EXAMPLE + "slipway key list Acme --json")
@@ -161,12 +197,13 @@ def _to_row(key: Key, workspace: str, *, as_json: bool) -> dict[str, Any]:
         "revoked_at": format_timestamp(key.revoked_at),
     }
     if not as_json:
-        return {**named, "may": _summarize_permissions(key), **times}
+        return {**named, "may": _summarize_permissions(key), **summarize_limits(key.limits), **times}
     return {
         **named,
         "read_only": key.read_only,
         "accounts": key.accounts,
         "bulk": key.bulk,
+        **asdict(key.limits),
         **times,
         "rotated_at": format_timestamp(key.rotated_at),
         "old_works_until": format_timestamp(key.earlier_until),

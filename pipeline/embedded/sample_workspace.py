@@ -21,9 +21,10 @@ from sqlalchemy import Connection
 
 from adapters.contract import Credentials, Platform
 from config.settings import Settings, settings
+from pipeline.domain.key_limits import SERVER_DEFAULT, choose_new_limits
 from pipeline.embedded.control import Control
 from pipeline.store.accounts.accounts import add_account
-from pipeline.store.auth.keys import create_key
+from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.auth.workspaces import NoSuchWorkspace, create_workspace, find_workspace
 from pipeline.store.database import Database
 from pipeline.store.vault import Vault
@@ -44,7 +45,10 @@ def create_sample_workspace(s: Settings, file: Path) -> None:
             workspace = _ensure_workspace(c)
             vault = Vault(s.vault.keys.get_secret_value())
             accounts = {platform: str(_add_account(c, vault, workspace, p)) for platform, p in people.items()}
-            key = create_key(c, workspace, "first start")
+            limits = choose_new_limits(
+                SERVER_DEFAULT, server_posts_per_minute=s.api.posts_per_minute, bulk=False
+            )
+            key = create_key(c, workspace, "first start", Terms(limits=limits))
     finally:
         database.close()
     _write(file, {"workspace": str(workspace), "key": key, "accounts": accounts})

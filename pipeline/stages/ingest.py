@@ -119,7 +119,7 @@ def _store_batch(
 ) -> tuple[list[Outcome], list[PostPlan]]:
     """Apply the rules, store the plans that are ready, and look for the posts of repeats."""
     tokens = [build_replay_token(context, submission) for submission in batch]
-    outcomes: list[Outcome] = [_plan(context, facts, s, t) for s, t in zip(batch, tokens, strict=True)]
+    outcomes: list[Outcome] = [_plan(context, c, facts, s, t) for s, t in zip(batch, tokens, strict=True)]
     ready = _pick_ready(outcomes)
     accepted = dict(zip(ready, _store(context, c, list(ready.values())), strict=True))
     stored = {n: answer for n, answer in accepted.items() if answer is not None}
@@ -129,7 +129,9 @@ def _store_batch(
     return outcomes, [ready[n] for n in stored]
 
 
-def _plan(context: Context, facts: BatchFacts, submission: Submission, token: str | None) -> Outcome:
+def _plan(
+    context: Context, c: Connection, facts: BatchFacts, submission: Submission, token: str | None
+) -> Outcome:
     """Apply every rule that the known facts decide, in the order of the contract."""
     request, checks = submission.request, facts.checks_of(submission)
     try:
@@ -141,6 +143,7 @@ def _plan(context: Context, facts: BatchFacts, submission: Submission, token: st
             plan.links = media_checks.list_links(
                 request.media, rules.parse_music_link(context, request.music_url)
             )
+        media_checks.refuse_files_of_others(context, c, submission.caller, plan.links)
     except Exception as error:  # noqa: BLE001  a refusal, or a bug in a platform's rules: other posts go on
         return error
     return plan

@@ -16,11 +16,14 @@ from sqlalchemy import Connection
 from adapters.contract import MediaFacts, Track
 from pipeline.context import Context
 from pipeline.failpoint import failpoint
+from pipeline.media.files.uploads import NO_FILE
 from pipeline.queues import REACHABILITY
 from pipeline.stages.drafts import list_urls
 from pipeline.stages.post_request import Refusal
+from pipeline.store.auth.keys import Caller
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check, Purpose, hash_url
+from pipeline.store.files.files import list_names_of_others
 
 MUSIC = -1
 """The position of the music link among a post's checks."""
@@ -115,10 +118,33 @@ def find_unreachable(checks: Mapping[int, Check]) -> Iterator[tuple[int, Refusal
     """Find the links that cannot be used, by position: those refused, then those unanswered."""
     for position, check in sorted(checks.items()):
         if check.verdict == "refused":
-            yield position, _build_refusal(position, check)
+            yield position, _build_refusal(position, check.url, check.seen)
     for position, check in sorted(checks.items()):
         if position != MUSIC and (check.verdict == "unanswered" or (check.verdict is None and check.seen)):
-            yield position, _build_refusal(position, check)
+            yield position, _build_refusal(position, check.url, check.seen)
+
+
+def find_files_of_others(
+    context: Context, c: Connection, caller: Caller, links: Iterable[Link]
+) -> Iterator[tuple[int, Refusal]]:
+    """Find the links to files that another key uploaded, by position: a key restricted to accounts may not use them.
+
+    They are refused as files that do not exist are.
+    """
+    if caller.accounts is None:
+        return
+    names = {n: (name, url) for n, _, url in links if (name := context.files.addresses.parse_name(url))}
+    if names:
+        others = list_names_of_others(c, caller, {name for name, _ in names.values()})
+        for position, (name, url) in names.items():
+            if name in others:
+                yield position, _build_refusal(position, url, NO_FILE)
+
+
+def refuse_files_of_others(context: Context, c: Connection, caller: Caller, links: Iterable[Link]) -> None:
+    """Raise Refusal 400 for the first of ``find_files_of_others``."""
+    for _, refusal in find_files_of_others(context, c, caller, links):
+        raise refusal
 
 
 def are_all_good(checks: Mapping[int, Check]) -> bool:
@@ -151,9 +177,7 @@ def _is_open(check: Check) -> bool:
     return check.verdict is None and check.seen is None
 
 
-def _build_refusal(position: int, check: Check) -> Refusal:
+def _build_refusal(position: int, url: str, seen: str | None) -> Refusal:
     if position == MUSIC:
-        return Refusal(400, "invalid_music_url", f"music_url {check.url}: {check.seen}")
-    return Refusal(
-        400, "media_unreachable", f"media URL {position} ({check.url}) cannot be used: {check.seen}."
-    )
+        return Refusal(400, "invalid_music_url", f"music_url {url}: {seen}")
+    return Refusal(400, "media_unreachable", f"media URL {position} ({url}) cannot be used: {seen}.")

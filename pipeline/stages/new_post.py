@@ -59,7 +59,8 @@ class PostPlan:
     def judge(self, context: Context, checks: Mapping[int, Check]) -> None:
         """Use these checks from now on. Raises Refusal when a platform does not take the media they describe."""
         self.checks = checks
-        self.problems = rules.refuse_problems(context, self.submission.request, self.accounts, checks)
+        caller, request = self.submission.caller, self.submission.request
+        self.problems = rules.refuse_problems(context, caller, request, self.accounts, checks)
 
 
 def build_replay_token(context: Context, submission: Submission) -> str | None:

@@ -136,20 +136,25 @@ def parse_music_link(context: Context, music_url: str | None) -> str | None:
 
 
 def refuse_problems(
-    context: Context, content: PostContent, accounts: Sequence[AccountRow], checks: Mapping[int, Check]
+    context: Context,
+    caller: Caller,
+    content: PostContent,
+    accounts: Sequence[AccountRow],
+    checks: Mapping[int, Check],
 ) -> Sequence[AccountProblem]:
     """Return the problems that only warn. Raises Refusal with every problem that blocks the post."""
     found = find_problems(context, content, accounts, list_media_facts(checks), get_track(checks))
-    refused = [m for m in found if is_blocking(context, m)]
+    refused = [m for m in found if is_blocking(context, caller, m)]
     if refused:
         raise Refusal(400, "validation_failed", " ".join(m.sentence for m in refused))
     return found
 
 
-def is_blocking(context: Context, found: AccountProblem) -> bool:
-    """Return True if the problem blocks the post; otherwise it is a warning."""
-    strict = context.settings.ingest.music_required and found.problem.code.startswith("MUSIC_")
-    return strict or found.problem.severity == "refuse"
+def is_blocking(context: Context, caller: Caller, found: AccountProblem) -> bool:
+    """Return True if the problem blocks posts of this key; otherwise it is a warning."""
+    required = caller.limits.music_required
+    strict = context.settings.ingest.music_required if required is None else required
+    return (strict and found.problem.code.startswith("MUSIC_")) or found.problem.severity == "refuse"
 
 
 def build_refusal(field: str, message: str) -> Refusal:

@@ -1,18 +1,21 @@
-"""Limit the posts each key may send, with one bucket per key in Redis that all server processes share.
+"""Limit the posts each key may send per minute and per day, over all server processes.
 
-The limit counts posts, not requests. A new post, an edit and a validation cost one each, because each may check media;
-a retry costs one per post it names. Reads, cancellations and deletions are free, so that a post can always be stopped.
+The limits count posts, not requests. A new post, an edit and a validation cost one each, because each may check media;
+a retry costs one per post it names, and a replay or discard one per dead letter. Reads, cancellations and deletions are
+free, so that a post can always be stopped. A request counts whatever its answer.
 
-The algorithm is GCRA (generic cell rate algorithm, ITU-T I.371) on the broker's clock; a minute's worth may come at
-once. It fails open: without Redis, requests pass, and after one call that failed the next ones are not made for a
-moment, so that no request waits for a Redis that hangs.
+**Minute**: GCRA (generic cell rate algorithm, ITU-T I.371) in one bucket per key in Redis, on the broker's clock; a
+minute's worth may come at once. It fails open: without Redis, requests pass, and after one call that failed the next
+ones are not made for a moment, so that no request waits for a Redis that hangs.
+
+**Day**: a count per calendar day in UTC, in the key's row of the database.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
@@ -22,11 +25,15 @@ from redis.exceptions import RedisError
 
 from pipeline.api.http.envelope import HttpRefusal
 from pipeline.circuit_breaker import CircuitBreaker
+from pipeline.domain.key_limits import KeyLimits
+from pipeline.store.auth.daily_count import count_posts
+from pipeline.store.database import Database
 
 log = logging.getLogger("slipway.api")
 
-MINUTE = 60_000
-"""Milliseconds."""
+MINUTE, DAY = 60, 86_400
+"""Seconds."""
+_NAMES = {MINUTE: "a minute", DAY: "a day (UTC)"}
 
 _TAKE = """
 local now = redis.call('TIME')
@@ -41,56 +48,92 @@ return {1, 0, math.ceil(tat - now)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BucketState:
-    """The bucket after one request. Times are in milliseconds."""
+class Window:
+    """One limit after one request."""
 
-    is_allowed: bool
-    wait: int
-    full_in: int
     limit: int
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers of draft-ietf-httpapi-ratelimit-headers-07 (2023), the version clients know."""
-        left = max(0, math.floor(self.limit * (1 - self.full_in / MINUTE)))
-        reset = math.ceil((self.full_in if self.is_allowed else self.wait) / 1000)
-        return {
-            "RateLimit-Limit": str(self.limit),
-            "RateLimit-Remaining": str(left),
-            "RateLimit-Reset": str(reset),
-        }
+    seconds: int
+    """Its length."""
+    left: int
+    """Posts that may still be sent."""
+    reset: int
+    """Seconds until the full limit is available, or after a refusal until the request may be repeated."""
+    is_allowed: bool
 
 
 class RateLimit:
     """Counts the posts of each key. Its calls block, so they belong on a thread."""
 
-    def __init__(self, client: redis.Redis, per_minute: int) -> None:
+    def __init__(self, client: redis.Redis, database: Database) -> None:
         self._script = client.register_script(_TAKE)
-        self.per_minute = per_minute
+        self._database = database
         self._breaker = CircuitBreaker()
 
-    def take(self, key: UUID, posts: int = 1) -> Mapping[str, str]:
-        """Take *posts* from the key's bucket, all or none, and return the headers for the response.
+    def take(self, key: UUID, limits: KeyLimits, posts: int = 1) -> Mapping[str, str]:
+        """Count *posts* against the key's limits, all or none, and return the headers for the response.
 
-        Raises Refusal 429 when the bucket holds too few. A request for more than a full bucket costs a full one,
-        because it could never be served otherwise.
+        Raises Refusal 429 when a limit does not allow them, and Unreachable. A request for more than a whole limit
+        costs the whole limit, because it could never be served otherwise.
         """
+        windows: list[Window] = []
+        for limit, count in (
+            (limits.posts_per_minute, self._take_from_minute),
+            (limits.posts_per_day, self._take_from_day),
+        ):
+            if limit and (window := count(key, min(posts, limit), limit)) is not None:
+                windows.append(window)
+                if not window.is_allowed:
+                    raise _refuse(window, limits)
+        return _build_headers(min(windows, key=lambda w: w.left), limits) if windows else {}
+
+    def _take_from_minute(self, key: UUID, posts: int, limit: int) -> Window | None:
+        """Return the minute after this request; None without Redis."""
         if not self._breaker.may_call():
-            return {}
-        numbers = [MINUTE / self.per_minute * min(posts, self.per_minute), MINUTE]
+            return None
+        numbers = [1000 * MINUTE / limit * posts, 1000 * MINUTE]
         try:
             allowed, wait, full_in = cast("list[int]", self._script(keys=[f"posts:{key}"], args=numbers))
         except (RedisError, OSError) as error:
             log.warning("rate limit not applied: broker unreachable (%s)", type(error).__name__)
             self._breaker.record_failure()
-            return {}
+            return None
         self._breaker.record_success()
-        state = BucketState(is_allowed=bool(allowed), wait=wait, full_in=full_in, limit=self.per_minute)
-        if not state.is_allowed:
-            raise HttpRefusal(
-                429,
-                "rate_limited",
-                f"This key may send {self.per_minute} posts a minute.",
-                headers={**state.headers, "Retry-After": str(max(1, math.ceil(wait / 1000)))},
-            )
-        return state.headers
+        return Window(
+            limit=limit,
+            seconds=MINUTE,
+            left=max(0, limit * (1000 * MINUTE - full_in) // (1000 * MINUTE)),
+            reset=math.ceil((full_in if allowed else wait) / 1000),
+            is_allowed=bool(allowed),
+        )
+
+    def _take_from_day(self, key: UUID, posts: int, limit: int) -> Window:
+        with self._database.begin() as c:
+            count = count_posts(c, key, posts, limit)
+        left = max(0, limit - count.posts)
+        return Window(limit=limit, seconds=DAY, left=left, reset=count.reset, is_allowed=count.is_allowed)
+
+
+def _build_headers(window: Window, limits: KeyLimits) -> dict[str, str]:
+    """Return the headers of draft-ietf-httpapi-ratelimit-headers-06 (2022-12-22), the version clients know.
+
+    Limit, Remaining and Reset are of the window that ends first, Policy names each.
+    """
+    policy: Sequence[tuple[int | None, int]] = (
+        (limits.posts_per_minute, MINUTE),
+        (limits.posts_per_day, DAY),
+    )
+    return {
+        "RateLimit-Limit": str(window.limit),
+        "RateLimit-Remaining": str(window.left),
+        "RateLimit-Reset": str(window.reset),
+        "RateLimit-Policy": ", ".join(f"{limit};w={seconds}" for limit, seconds in policy if limit),
+    }
+
+
+def _refuse(window: Window, limits: KeyLimits) -> HttpRefusal:
+    return HttpRefusal(
+        429,
+        "rate_limited",
+        f"This key may send {window.limit} posts {_NAMES[window.seconds]}, and {window.left} are left.",
+        headers={**_build_headers(window, limits), "Retry-After": str(max(1, window.reset))},
+    )

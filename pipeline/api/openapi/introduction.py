@@ -18,9 +18,10 @@ request's id in the server's log.
 time limit, without one for ten minutes, by its body. Repeat after 408, 429, 500 and 503, not before `Retry-After` if
 that is present.
 
-**Rate limit.** If the operator sets one, it counts posts, not requests: a new post, an edit and a validation count as
-one each, a retry as one per post. Reading, canceling and deleting are not counted. A bulk key has a bulkhead of its own
-and does not wait for media checks: its responses carry the warning `REACHABILITY_PENDING`.
+**Rate limit.** A key has a limit of posts per minute (6,000 if the operator set none), and may have one per day (in
+UTC); the `RateLimit` headers name them. They count posts, not requests: a new post, an edit and a validation count as
+one each, a retry as one per post. Reading, canceling and deleting are not counted. A bulk key has no limit by default,
+a bulkhead of its own, and does not wait for media checks: its responses carry the warning `REACHABILITY_PENDING`.
 """
 """Markdown; the reference page supports paragraphs, bold and code only."""
 

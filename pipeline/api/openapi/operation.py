@@ -25,11 +25,21 @@ from pipeline.api.openapi.error_codes import REQUEST_ID_HEADER, Responses
 PARTNER_API = "/api/partner/v1"
 Parameter = Mapping[str, Any]
 _RATE_HEADERS: Mapping[str, Any] = {
-    f"RateLimit-{name}": {"schema": {"type": "integer"}, "description": description}
-    for name, description in (
-        ("Limit", "Posts per minute of this key. The three headers are absent if there is no limit."),
-        ("Remaining", "Posts that the key may send now."),
-        ("Reset", "Seconds until the full limit is available, or after a refusal until one post is."),
+    f"RateLimit-{name}": {"schema": {"type": kind}, "description": description}
+    for name, kind, description in (
+        (
+            "Limit",
+            "integer",
+            "Posts that the key may send per minute, or per day if fewer of those are left. All RateLimit headers are "
+            "absent if the key has no limit.",
+        ),
+        ("Remaining", "integer", "Posts of that limit that the key may still send."),
+        (
+            "Reset",
+            "integer",
+            "Seconds until the full limit is available, or after a refusal until the request may be repeated.",
+        ),
+        ("Policy", "string", "Each limit of the key with its length in seconds: 6000;w=60, 100000;w=86400."),
     )
 }
 ETAG_HEADER: Mapping[str, Any] = {

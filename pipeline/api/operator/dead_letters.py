@@ -6,7 +6,7 @@ token reaches all. A letter outside the scope is answered like one that does not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -70,8 +70,8 @@ async def replay_dead_letters(request: Request) -> SuccessResponse[Result]:
     action = partial(
         actions.replay, app_state.context, principal.scope, who=principal.name, per_minute=body.per_minute
     )
-    result = await _apply(app_state, principal, body, action, (ReplayResult, ReplayPage))
-    return success("Dead letters replayed", result)
+    result, headers = await _apply(app_state, principal, body, action, (ReplayResult, ReplayPage))
+    return success("Dead letters replayed", result, headers=headers)
 
 
 async def discard_dead_letters(request: Request) -> SuccessResponse[Result]:
@@ -80,13 +80,12 @@ async def discard_dead_letters(request: Request) -> SuccessResponse[Result]:
     principal.require_writer()
     body = schema.read(schema.DiscardBody, await _read_body(request, principal))
     action = partial(actions.discard, app_state.context, principal.scope, why=body.why, who=principal.name)
-    result = await _apply(app_state, principal, body, action, (DiscardResult, DiscardPage))
-    return success("Dead letters discarded", result)
+    result, headers = await _apply(app_state, principal, body, action, (DiscardResult, DiscardPage))
+    return success("Dead letters discarded", result, headers=headers)
 
 
 async def _read_body(request: Request, principal: Principal) -> Any:
-    key = None if principal.caller is None else principal.caller.key_id
-    return parse_json_or_empty(await read_json_body(request, key))
+    return parse_json_or_empty(await read_json_body(request, principal.key_id))
 
 
 Models = tuple[type[ReplayResult | DiscardResult], type[ReplayPage | DiscardPage]]
@@ -99,18 +98,23 @@ async def _apply(
     body: schema.ReplayBody | schema.DiscardBody,
     action: Action,
     models: Models,
-) -> Result:
-    key_id = None if principal.caller is None else principal.caller.key_id
-    work: Callable[[], Result]
+) -> tuple[Result, Mapping[str, str]]:
+    """Apply *action* to the letters of the request, and return the result with the rate limit's headers.
+
+    A filter selects one request's share of letters; its cursor passes over those skipped. Each letter counts as a post.
+    """
+    run, key_id = app_state.action_bulkhead.run, principal.key_id
     if body.ids is not None:
-        work = partial(_apply_to_ids, action, list(dict.fromkeys(body.ids)), models[0])
-    else:
-        chosen = schema.select_letters(principal.scope, body.filter or schema.Filter())
-        if body.dry_run:
-            work = partial(_count, app_state, chosen)
-        else:
-            work = partial(_apply_to_page, app_state, chosen, body, action, models[1])
-    return await app_state.action_bulkhead.run(work, key_id)
+        letters: Sequence[UUID] = list(dict.fromkeys(body.ids))
+        headers = await principal.charge(app_state, len(letters))
+        return models[0].from_result(await run(partial(action, letters), key_id)), headers
+    chosen = schema.select_letters(principal.scope, body.filter or schema.Filter())
+    if body.dry_run:
+        return await run(partial(_count, app_state, chosen), key_id), {}
+    page = await run(partial(_list_page, app_state, chosen, body.cursor), key_id)
+    headers = await principal.charge(app_state, len(page))
+    result = await run(partial(action, [letter.id for letter in page]), key_id)
+    return models[1].from_result(result, next_cursor=_next_cursor(page, schema.MAX_LETTERS)), headers
 
 
 def _count(app_state: AppState, chosen: DeadLetterFilter) -> DryRun:
@@ -118,24 +122,11 @@ def _count(app_state: AppState, chosen: DeadLetterFilter) -> DryRun:
         return DryRun.from_causes(store.count_causes(c, chosen))
 
 
-def _apply_to_ids(
-    action: Action, letters: Sequence[UUID], model: type[ReplayResult | DiscardResult]
-) -> Result:
-    return model.from_result(action(letters))
-
-
-def _apply_to_page(
-    app_state: AppState,
-    chosen: DeadLetterFilter,
-    body: schema.ReplayBody | schema.DiscardBody,
-    action: Action,
-    model: type[ReplayPage | DiscardPage],
-) -> Result:
-    """Apply *action* to one request's share of the selected letters; the cursor passes over those skipped."""
+def _list_page(
+    app_state: AppState, chosen: DeadLetterFilter, after: store.Position | None
+) -> Sequence[store.DeadLetter]:
     with app_state.context.database.begin() as c:
-        page = store.list_dead_letters(c, chosen, limit=schema.MAX_LETTERS, after=body.cursor)
-    result = action([letter.id for letter in page])
-    return model.from_result(result, next_cursor=_next_cursor(page, schema.MAX_LETTERS))
+        return store.list_dead_letters(c, chosen, limit=schema.MAX_LETTERS, after=after)
 
 
 def _read_page(app_state: AppState, chosen: DeadLetterFilter, query: schema.ListBody) -> DeadLetterPage:

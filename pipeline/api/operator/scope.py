@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
+from uuid import UUID
 
 from starlette.requests import Request
 
 from pipeline.api.http.auth import require_plan, require_writing
-from pipeline.api.state import get_app_state
+from pipeline.api.state import AppState, get_app_state
 from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries.dead_letters import OPERATOR, Scope
 
@@ -20,6 +22,15 @@ class Principal:
     scope: Scope
     name: str
     caller: Caller | None = None
+
+    @property
+    def key_id(self) -> UUID | None:
+        """The key; None: the operator."""
+        return None if self.caller is None else self.caller.key_id
+
+    async def charge(self, app_state: AppState, letters: int) -> Mapping[str, str]:
+        """Count *letters* against the key's limits and return the headers. Raises Refusal 429; never the operator."""
+        return {} if self.caller is None else await app_state.charge_rate_limit(self.caller, letters)
 
     def require_writer(self) -> None:
         """Raise Refusal 403 for a read-only key."""

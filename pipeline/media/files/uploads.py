@@ -17,6 +17,8 @@ from pipeline.store.files import files as store
 from pipeline.store.files.files import File
 
 _NOT_FOUND, _UNSATISFIABLE = 404, 416
+NO_FILE = f"HTTP {_NOT_FOUND}"
+"""What is seen at a URL without a file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,4 +132,4 @@ def compute_etag(sha256: bytes) -> str:
 
 def _not_found() -> Refused:
     """Return the same refusal as the fetcher's for a URL without a file."""
-    return Refused(f"HTTP {_NOT_FOUND}", status=_NOT_FOUND)
+    return Refused(NO_FILE, status=_NOT_FOUND)

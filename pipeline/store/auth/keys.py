@@ -4,7 +4,7 @@ A key is written ``<public_id>.<secret>``: the public half finds the row, the se
 without a salt is enough for those, as no dictionary holds 256-bit numbers.
 
 A key acts for its workspace, within its terms: read-only, some accounts, an expiry. Terms never change, so that the
-holder of a key can rely on them. Rotation changes the secret and nothing else.
+holder of a key can rely on them; its limits (rate, daily count, music) can. Rotation changes the secret, nothing else.
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
+from pipeline.domain.key_limits import SERVER_DEFAULT, KeyLimits
 from pipeline.store.database import new_id, row, rows
 
 PREFIX = "slw_live_"
+_LIMITS = tuple(f.name for f in fields(KeyLimits))
 MAX_LENGTH = 200
 """Characters; ours have 68."""
 
@@ -43,6 +46,7 @@ class Caller:
     """The only accounts it may see and publish to, sorted; None: all of the workspace's."""
     bulk: bool = False
     """Its requests are queued as bulk work."""
+    limits: KeyLimits = SERVER_DEFAULT
 
     @property
     def realm(self) -> str:
@@ -60,6 +64,7 @@ class Terms:
     accounts: Sequence[UUID] | None = None
     expires_at: datetime | None = None
     bulk: bool = False
+    limits: KeyLimits = SERVER_DEFAULT
 
 
 UNRESTRICTED = Terms()
@@ -83,6 +88,7 @@ class Key:
     read_only: bool
     accounts: Sequence[UUID] | None
     bulk: bool
+    limits: KeyLimits
 
 
 class OutsideWorkspace(Exception):
@@ -96,8 +102,10 @@ def create_key(c: Connection, workspace: UUID, name: str, terms: Terms = UNRESTR
     public, secret = PREFIX + secrets.token_hex(8), secrets.token_urlsafe(32)
     row(
         c,
-        """INSERT INTO keys (id, workspace_id, public_id, secret_sha256, name, read_only, accounts, expires_at, bulk)
-           VALUES (:id, :workspace, :public, :hash, :name, :read_only, :accounts, :expires, :bulk) RETURNING id""",
+        """INSERT INTO keys (id, workspace_id, public_id, secret_sha256, name, read_only, accounts, expires_at, bulk,
+                             music_required, posts_per_minute, posts_per_day)
+           VALUES (:id, :workspace, :public, :hash, :name, :read_only, :accounts, :expires, :bulk,
+                   :music_required, :posts_per_minute, :posts_per_day) RETURNING id""",
         id=new_id(),
         workspace=workspace,
         public=public,
@@ -107,6 +115,7 @@ def create_key(c: Connection, workspace: UUID, name: str, terms: Terms = UNRESTR
         accounts=accounts,
         expires=terms.expires_at,
         bulk=terms.bulk,
+        **asdict(terms.limits),
     )
     return f"{public}.{secret}"
 
@@ -140,7 +149,7 @@ def find_caller(c: Connection, token: str) -> Caller | None:
         c,
         """SELECT k.id, k.secret_sha256, CASE WHEN k.earlier_until > now() THEN k.earlier_sha256 END AS earlier_sha256,
                   k.read_only, k.accounts, k.bulk, k.workspace_id, w.kind, w.owner_user_id, w.plan, w.subscription,
-                  w.time_zone
+                  w.time_zone, k.music_required, k.posts_per_minute, k.posts_per_day
            FROM keys k JOIN workspaces w ON w.id = k.workspace_id
            WHERE k.public_id = :public AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())""",
         public=public,
@@ -158,6 +167,7 @@ def find_caller(c: Connection, token: str) -> Caller | None:
         read_only=found.read_only,
         bulk=found.bulk,
         accounts=None if found.accounts is None else tuple(sorted(found.accounts)),
+        limits=_read_limits(found._mapping),
     )
 
 
@@ -176,11 +186,27 @@ def list_keys(c: Connection, workspace: UUID | None = None) -> list[Key]:
     found = rows(
         c,
         """SELECT id, workspace_id, public_id, name, created_at, revoked_at, last_used_at, expires_at, rotated_at,
-                  earlier_until, read_only, accounts, bulk FROM keys
+                  earlier_until, read_only, accounts, bulk, music_required, posts_per_minute, posts_per_day FROM keys
            WHERE CAST(:workspace AS uuid) IS NULL OR workspace_id = :workspace ORDER BY created_at""",
         workspace=workspace,
     )
-    return [Key(**r._mapping) for r in found]
+    return [_to_key(r._mapping) for r in found]
+
+
+def change_limits(c: Connection, public_id: str, changes: Mapping[str, Any]) -> KeyLimits | None:
+    """Change these limits of a valid key and return all of them; None when there is no such valid key.
+
+    Requests follow them within a second. *changes*: names and values of `KeyLimits`.
+    """
+    assignments = ", ".join(f"{name} = :{name}" for name in _LIMITS if name in changes)
+    found = row(
+        c,
+        f"""UPDATE keys SET {assignments} WHERE public_id = :public AND revoked_at IS NULL
+            RETURNING {", ".join(_LIMITS)}""",
+        public=public_id.partition(".")[0],
+        **changes,
+    )
+    return None if found is None else _read_limits(found._mapping)
 
 
 def revoke_key(c: Connection, public_id: str) -> bool:
@@ -193,6 +219,15 @@ def revoke_key(c: Connection, public_id: str) -> bool:
         )
         is not None
     )
+
+
+def _to_key(columns: Mapping[str, Any]) -> Key:
+    own = {name: value for name, value in columns.items() if name in Key.__dataclass_fields__}
+    return Key(**own, limits=_read_limits(columns))
+
+
+def _read_limits(columns: Mapping[str, Any]) -> KeyLimits:
+    return KeyLimits(**{name: columns[name] for name in _LIMITS})
 
 
 def _require_own(c: Connection, workspace: UUID, accounts: Sequence[UUID]) -> None:

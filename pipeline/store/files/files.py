@@ -6,6 +6,7 @@ complete, so cleaning up after a crash needs no listing of the storage.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -174,6 +175,20 @@ def find_own(c: Connection, workspace: UUID, name: str) -> File | None:
         w=workspace,
     )
     return None if found is None else File(**found._mapping)
+
+
+def list_names_of_others(c: Connection, caller: Caller, names: Collection[str]) -> set[str]:
+    """Return those of these names that are files of the caller's workspace which it may not use."""
+    within, bound = restrict_files(caller.accounts, caller.key_id)
+    found = rows(
+        c,
+        f"""SELECT name FROM files WHERE name = ANY(CAST(:names AS text[])) AND workspace_id = :w
+            AND ({within}) IS NOT TRUE""",
+        names=list(names),
+        w=caller.workspace_id,
+        **bound,
+    )
+    return {r.name for r in found}
 
 
 def list_files(

@@ -88,6 +88,34 @@ def test_a_key_is_made_for_less_and_listed_so(terminal: Terminal, ledger: Ledger
     assert "read, 1 account, bulk" in terminal.text("key", "list", "Less")
 
 
+def test_a_new_key_has_a_rate_and_its_limits_can_be_changed(terminal: Terminal) -> None:
+    terminal.text("workspace", "create", "Rates")
+    made = [
+        terminal.json("key", "create", "Rates", *options)["posts_per_minute"]
+        for options in ((), ("--bulk",), ("--posts-per-minute", "0"), ("--posts-per-minute", "default"))
+    ]
+    assert made == [6000, None, 0, None]
+    server = {"SLIPWAY_API__POSTS_PER_MINUTE": "100"}
+    assert terminal.json("key", "create", "Rates", **server)["posts_per_minute"] is None
+    one = terminal.json("key", "create", "Rates", "--posts-per-day", "500", "--music-required", "yes")
+    assert (one["posts_per_day"], one["music_required"]) == (500, True)
+    known = one["public_id"]
+    changed = terminal.json("key", "set", known, "--posts-per-minute", "60", "--music-required", "default")
+    assert changed == {
+        "public_id": known,
+        "music_required": None,
+        "posts_per_minute": 60,
+        "posts_per_day": 500,
+    }
+    [listed] = [key for key in terminal.json("key", "list", "Rates") if key["public_id"] == known]
+    assert (listed["posts_per_minute"], listed["posts_per_day"]) == (60, 500)
+    assert "60 a minute, 500 a day" in terminal.text("key", "list", "Rates")
+    assert "name a limit" in terminal.refusal("key", "set", known)
+    assert "`slipway key list`" in terminal.refusal("key", "set", "slw_live_0", "--posts-per-day", "1")
+    for value in ("-1", "many", "1000001", "٣"):
+        assert "0 to 1000000" in terminal.run("key", "set", known, "--posts-per-minute", value).stderr
+
+
 def test_a_key_is_rotated_and_the_old_secret_ends(terminal: Terminal, ledger: Ledger) -> None:
     terminal.text("workspace", "create", "Turn")
     old = terminal.json("key", "create", "Turn")["key"]

@@ -7,16 +7,20 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from adapters.contract import Platform
 from pipeline.context import Context
+from pipeline.domain.key_limits import KeyLimits
 from pipeline.queues import REACHABILITY
 from pipeline.stages.post_request import AcceptedPost
 from pipeline.store.accounts.connections import deactivate
+from pipeline.store.auth.keys import Terms, create_key, find_caller
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id
+from pipeline.store.files import files
 from tests.pipeline.core_fixture import GOOD_IMAGE, GOOD_VIDEO, MUSIC, VIDEO, CoreFixture
 from tests.pipeline.store.ledger import HOUR, together
 from tests.stack import until
@@ -364,6 +368,56 @@ def test_music_on_a_creators_account_warns_and_is_an_error_only_where_it_is_requ
     assert [w.code for w in accepted.warnings] == ["MUSIC_NOT_SUPPORTED_BY_CONNECTION"]
     strict = ready.with_settings(ingest={"music_required": True})
     assert strict.refused(music_url=MUSIC, caption="strict").code == "validation_failed"
+
+
+@pytest.mark.parametrize(
+    ("server", "key", "refused"), [(False, True, True), (True, False, False), (True, None, True)]
+)
+def test_a_keys_own_setting_says_whether_music_is_required(
+    ready: CoreFixture, *, server: bool, key: bool | None, refused: bool
+) -> None:
+    track = {"post_id": "1", "sound_id": "2", "title": "t", "artist": "a", "link": MUSIC}
+    ready.decided(MUSIC, "music", facts=track)
+    caller = replace(ready.caller, limits=KeyLimits(music_required=key))
+    core = replace(ready.with_settings(ingest={"music_required": server}), caller=caller)
+    if refused:
+        assert core.refused(music_url=MUSIC).code == "validation_failed"
+    else:
+        assert [w.code for w in core.accept(music_url=MUSIC).warnings] == [
+            "MUSIC_NOT_SUPPORTED_BY_CONNECTION"
+        ]
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_bound_key_uses_only_files_it_uploaded(ready: CoreFixture) -> None:
+    with ready.context.database.begin() as c:
+        terms = Terms(accounts=[ready.accounts["one"]])
+        bound = find_caller(c, create_key(c, ready.workspace, "bound", terms))
+    assert bound is not None
+    theirs, mine = (upload_file(ready, key) for key in (ready.caller.key_id, bound.key_id))
+    core = replace(ready, caller=bound)
+    for url in (theirs, mine):
+        core.decided(url)
+    refusal = core.refused(media={"type": "video", "url": theirs})
+    assert (refusal.status, refusal.code) == (400, "media_unreachable")
+    assert refusal.message == f"media URL 0 ({theirs}) cannot be used: HTTP 404."
+    spelled = theirs.replace("http", "HTTP", 1)
+    assert core.refused(media={"type": "video", "url": spelled}).code == "media_unreachable"
+    core.accept(media={"type": "video", "url": mine})
+    ready.accept(media={"type": "video", "url": theirs})  # a key that is not bound uses all
+
+
+def upload_file(core: CoreFixture, key: UUID) -> str:
+    """Store the row of a file that this key uploaded; return its URL."""
+    name = core.context.files.addresses.create_name("video/mp4")
+    url = core.context.files.addresses.public_url(name)
+    with core.context.database.begin() as c:
+        files.open_file(
+            c, workspace=core.workspace, key=key, name=name, url=url, content_type="video/mp4", filename=None
+        )
+    return url
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -16,9 +18,10 @@ from sqlalchemy import text
 from pipeline import circuit_breaker
 from pipeline.api.http.envelope import HttpRefusal
 from pipeline.api.http.rate_limit import RateLimit
+from pipeline.domain.key_limits import KeyLimits
 from pipeline.queues import REACHABILITY, REACHABILITY_BULK
 from pipeline.rate_buckets import create_redis_client
-from pipeline.store.auth.keys import Terms, create_key, find_caller
+from pipeline.store.auth.keys import Terms, change_limits, create_key, find_caller
 from tests.broker_outages import full
 from tests.conftest import Engines
 from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, serving, until, video
@@ -100,19 +103,85 @@ def test_two_keys_of_a_workspace_have_a_bucket_each(metered: Server) -> None:
 
 
 def test_it_fails_open_and_asks_no_more_for_a_moment(
-    engines: Engines, broker_url: str, monkeypatch: pytest.MonkeyPatch
+    metered: Server, engines: Engines, broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(circuit_breaker, "PAUSE", math.inf)
     client, key = create_redis_client(broker_url), uuid4()
-    limit = RateLimit(client, 1)
-    assert limit.take(key)
+    limit, one = RateLimit(client, metered.context.database), KeyLimits(posts_per_minute=1)
+    assert limit.take(key, one)
     with full(engines.valkey):
-        assert limit.take(uuid4()) == {}
-    assert limit.take(key) == {}, "the broker, if it were asked, would refuse"
+        assert limit.take(uuid4(), one) == {}
+    assert limit.take(key, one) == {}, "the broker, if it were asked, would refuse"
     limit._breaker.record_success()
     with pytest.raises(HttpRefusal):
-        limit.take(key)
+        limit.take(key, one)
     client.close()
+
+
+# --- a key's own limits ----------------------------------------------------------------------------------------------
+
+
+def limited(server: Server, tenant: Tenant, **limits: Any) -> str:
+    with server.context.database.begin() as c:
+        return create_key(c, tenant.workspace, "limited", Terms(limits=KeyLimits(**limits)))
+
+
+def retry(server: Server, key: str, posts: int) -> requests.Response:
+    return ask(server, key, "POST", "/posts/retry", {"post_ids": [str(uuid4()) for _ in range(posts)]})
+
+
+def test_a_key_with_a_rate_of_its_own_does_not_follow_the_servers(metered: Server) -> None:
+    tenant = metered.tenant()
+    more, none = limited(metered, tenant, posts_per_minute=20), limited(metered, tenant, posts_per_minute=0)
+    answer = retry(metered, more, 5)
+    assert (answer.headers["RateLimit-Limit"], remaining(answer)) == ("20", "15")
+    assert answer.headers["RateLimit-Policy"] == "20;w=60"
+    for _ in range(2):
+        answer = retry(metered, none, 20)
+        assert answer.status_code == 200
+        assert "RateLimit-Limit" not in answer.headers
+
+
+def test_the_headers_are_of_the_limit_that_ends_first(metered: Server) -> None:
+    minute_first = limited(metered, metered.tenant(), posts_per_minute=6, posts_per_day=20)
+    day_first = limited(metered, metered.tenant(), posts_per_minute=100, posts_per_day=6)
+    answers = retry(metered, minute_first, 5), retry(metered, day_first, 2)
+    assert [(a.headers["RateLimit-Limit"], remaining(a)) for a in answers] == [("6", "1"), ("6", "4")]
+    assert answers[0].headers["RateLimit-Policy"] == "6;w=60, 20;w=86400"
+
+
+def test_a_day_that_is_full_refuses_until_it_ends_and_no_flush_of_the_broker_empties_it(
+    metered: Server,
+) -> None:
+    tenant = metered.tenant()
+    key = limited(metered, tenant, posts_per_minute=0, posts_per_day=3)
+    assert remaining(retry(metered, key, 2)) == "1"
+    metered.context.liveness._client.flushall()
+    refused = retry(metered, key, 2)
+    assert (refused.status_code, refused.json()["error_code"], remaining(refused)) == (
+        429,
+        "rate_limited",
+        "1",
+    )
+    assert "3 posts a day (UTC), and 1 are left" in refused.json()["message"]
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0) + timedelta(days=1)
+    assert abs(int(refused.headers["Retry-After"]) - (midnight - datetime.now(UTC)).total_seconds()) < 30
+    assert refused.headers["RateLimit-Reset"] == refused.headers["Retry-After"]
+    assert remaining(retry(metered, key, 1)) == "0"
+    with metered.context.database.begin() as c:
+        c.execute(
+            text("UPDATE keys SET counted_on = counted_on - 1 WHERE workspace_id = :w"),
+            {"w": tenant.workspace},
+        )
+    assert remaining(retry(metered, key, 1)) == "2", "the next day"
+
+
+def test_limits_changed_by_the_operator_apply_within_a_second(metered: Server) -> None:
+    key = limited(metered, metered.tenant(), posts_per_minute=100)
+    assert retry(metered, key, 1).headers["RateLimit-Limit"] == "100"
+    with metered.context.database.begin() as c:
+        assert change_limits(c, key, {"posts_per_minute": None})
+    until(lambda: retry(metered, key, 1).headers["RateLimit-Limit"] == "3", "the server's rate to apply")
 
 
 # --- bulk keys -------------------------------------------------------------------------------------------------------
@@ -191,7 +260,9 @@ def test_one_key_has_one_bucket_in_all_processes(metered: Server) -> None:
     assert caller is not None
     broker = metered.context.settings.broker
     with create_redis_client(broker.url.get_secret_value(), broker.sentinel_master) as client:
-        assert RateLimit(client, 3).take(caller.key_id, 2)["RateLimit-Remaining"] == "1"
+        limit = RateLimit(client, metered.context.database)
+        headers = limit.take(caller.key_id, KeyLimits(posts_per_minute=3), 2)
+        assert headers["RateLimit-Remaining"] == "1"
     assert ask(metered, tenant.key, "POST", "/posts/retry", ids).status_code == 429
 
 

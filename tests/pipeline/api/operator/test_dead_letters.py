@@ -13,6 +13,7 @@ import requests
 from sqlalchemy import text
 
 from pipeline.domain.account import Plan
+from pipeline.domain.key_limits import KeyLimits
 from pipeline.store.auth.keys import Terms, create_key
 from tests.pipeline.api.running_server import ABSENT, Server, Tenant, serving, video
 
@@ -135,6 +136,25 @@ def test_pages_follow_each_other(server: Server, tenant: Tenant) -> None:
     cursor = requests.utils.quote(page["next_cursor"], safe="")  # type: ignore[attr-defined]
     assert [x["id"] for x in page["letters"]] + listed(server, tenant.key, f"?cursor={cursor}") == letters
     assert listed(server, tenant.key, "?older_than=3600") == []
+
+
+@pytest.mark.parametrize(("verb", "more"), [("replay", {}), ("discard", {"why": "x"})])
+def test_each_letter_counts_against_the_keys_rate(
+    server: Server, tenant: Tenant, verb: str, more: dict[str, str]
+) -> None:
+    letters = [dead(server, tenant) for _ in range(3)]
+    with server.context.database.begin() as c:
+        terms = Terms(limits=KeyLimits(posts_per_minute=2))
+        key = create_key(c, tenant.workspace, "metered", terms)
+    counted = send(server, verb, key, filter={}, **more)
+    assert "RateLimit-Limit" not in counted.headers, "nothing was done"
+    done = send(server, verb, key, ids=letters[:1], **more)
+    assert (done.status_code, done.headers["RateLimit-Remaining"]) == (200, "1")
+    for selection in ({"ids": letters[1:]}, {"filter": {}, "dry_run": False}):
+        refused = send(server, verb, key, **selection, **more)
+        assert (refused.status_code, refused.headers["RateLimit-Remaining"]) == (429, "1")
+    assert listed(server, tenant.key) == letters[1:]
+    assert "RateLimit-Limit" not in send(server, verb, TOKEN, ids=letters[1:], **more).headers
 
 
 @pytest.mark.parametrize(

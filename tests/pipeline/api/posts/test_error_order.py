@@ -16,6 +16,7 @@ from sqlalchemy import text
 from adapters.contract import Platform
 from pipeline.api.http.rate_limit import RateLimit
 from pipeline.domain.account import Plan, Subscription
+from pipeline.domain.key_limits import KeyLimits
 from pipeline.queues import REACHABILITY
 from pipeline.rate_buckets import create_redis_client
 from pipeline.store.auth.keys import revoke_key
@@ -358,8 +359,8 @@ def test_429_before_400_and_its_headers(environment: dict[str, str], tmp_path: P
         assert server.post(video(neighbour), neighbour.key).status_code == 201
 
 
-def test_the_rate_limit_is_open_while_the_broker_is_away() -> None:
+def test_the_rate_limit_is_open_while_the_broker_is_away(server: Server) -> None:
     away = create_redis_client("redis+socket:///nowhere/redis.sock?virtual_host=0")
-    meter, key, began = RateLimit(away, per_minute=1), uuid4(), time.monotonic()
-    assert [meter.take(key) for _ in range(3)] == [{}, {}, {}]
+    meter, key, began = RateLimit(away, server.context.database), uuid4(), time.monotonic()
+    assert [meter.take(key, KeyLimits(posts_per_minute=1)) for _ in range(3)] == [{}, {}, {}]
     assert time.monotonic() - began < 3
