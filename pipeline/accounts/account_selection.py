@@ -1,13 +1,15 @@
-"""Account selection: which of the accounts that a sign-in gives access to are stored.
+"""Account selection: which of the accounts that a sign-in gives access to are stored, once the person confirms.
 
-``filter_candidates`` applies what was asked for at the start. If several candidates remain and the start named none,
-the person selects (``offer_candidates``, then ``select_accounts``): as which member, organization or page to publish.
+``filter_candidates`` applies what was asked for at the start. The person then confirms (``offer_candidates``, then
+``confirm_accounts`` or ``decline_accounts``). If several candidates remain and the start named none, they also select:
+as which member, organization or page to publish.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from uuid import UUID
 
 from oauthlib.common import generate_token  # type: ignore[import-untyped]
@@ -16,8 +18,8 @@ from sqlalchemy import Connection
 from adapters.contract import Platform, RemoteAccount
 from pipeline.accounts.connected_account import (
     START_AGAIN,
-    ConnectedAccount,
-    PendingSelection,
+    CompletedConnection,
+    PendingConfirmation,
     store_accounts,
     to_refusal,
 )
@@ -26,7 +28,15 @@ from pipeline.domain.account import AccountStatus
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts import oauth_candidates as store
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
-from pipeline.store.accounts.oauth_sessions import ALL, CLI, OAuthSession, SessionRefused, Starter
+from pipeline.store.accounts.oauth_origin import read_origin
+from pipeline.store.accounts.oauth_sessions import (
+    ALL,
+    CLI,
+    OAuthSession,
+    SessionRefused,
+    Starter,
+    end_session,
+)
 from pipeline.store.vault import VaultError
 
 log = logging.getLogger("slipway.connect")
@@ -68,44 +78,68 @@ def needs_selection(session: OAuthSession, found: Sequence[RemoteAccount]) -> bo
 
 def offer_candidates(
     c: Connection, context: Context, session: OAuthSession, found: Sequence[RemoteAccount]
-) -> PendingSelection:
-    """Store the candidates, sealed, until the person selects some of them."""
-    pending = PendingSelection(session=session.id, ticket=str(generate_token(TICKET_LENGTH)), accounts=found)
+) -> PendingConfirmation:
+    """Keep the candidates, sealed, until the person confirms; no account is stored or changed."""
+    pending = PendingConfirmation(
+        session=session.id,
+        ticket=str(generate_token(TICKET_LENGTH)),
+        accounts=found,
+        is_choice=needs_selection(session, found),
+        origin=read_origin(c, session.id),
+    )
     store.save_candidates(c, context.vault, session, pending.ticket, found)
     return pending
 
 
-def select_accounts(
+def confirm_accounts(
     context: Context,
     platform: Platform,
     session: UUID,
     ticket: str,
     indexes: Collection[int],
     starter: Starter | None = None,
-) -> list[ConnectedAccount]:
-    """Store the candidates at these indexes of the ``PendingSelection``, and end the session.
+) -> CompletedConnection:
+    """Store the candidates at these indexes of the ``PendingConfirmation``, and end the session.
 
     Raises Refusal as ``finish_authorization`` does if the ticket cannot be used, and 400 ``nothing_picked``, after
-    which the selection can be made again.
+    which the confirmation can be made again.
     """
-    try:
-        with context.database.begin() as c:
-            opened, found = store.lock_candidates(c, context.vault, platform, session, ticket, starter)
-            selected = [one for index, one in enumerate(found) if index in indexes]
-            if not selected:
-                raise Refusal(
-                    400, "nothing_picked", "Nothing was ticked: go back one page and tick an account."
-                )
-            known = find_accounts(c, opened.workspace_id)
-            connected = store_accounts(c, context, opened, filter_candidates(opened, selected, known), known)
-    except SessionRefused as error:
-        log.warning("%s account selection refused: %s", platform.value, error.reason.value)
-        raise to_refusal(error) from None
-    except VaultError:
-        raise Refusal(409, "state_unusable", f"The vault's keys have changed since. {START_AGAIN}") from None
+    with _lock_candidates(context, platform, session, ticket, starter) as (c, opened, found):
+        selected = [one for index, one in enumerate(found) if index in indexes]
+        if not selected:
+            raise Refusal(400, "nothing_picked", "Nothing was ticked: go back one page and tick an account.")
+        known = find_accounts(c, opened.workspace_id)
+        connected = store_accounts(c, context, opened, filter_candidates(opened, selected, known), known)
+        result = CompletedConnection(accounts=connected, origin=read_origin(c, session))
     for one in connected:
         log.info("connected %s account %s for workspace %s", platform.value, one.id, opened.workspace_id)
-    return connected
+    return result
+
+
+def decline_accounts(
+    context: Context, platform: Platform, session: UUID, ticket: str, starter: Starter | None = None
+) -> Refusal:
+    """Delete the candidates and end the session; return the refusal. Raises as ``confirm_accounts``."""
+    message = f"The {platform.value} sign-in was not confirmed; nothing was changed."
+    refusal = Refusal(403, "access_denied", message)
+    with _lock_candidates(context, platform, session, ticket, starter) as (c, *_):
+        end_session(c, session, {"error": {"code": refusal.code, "message": refusal.message}})
+    return refusal
+
+
+@contextmanager
+def _lock_candidates(
+    context: Context, platform: Platform, session: UUID, ticket: str, starter: Starter | None
+) -> Iterator[tuple[Connection, OAuthSession, list[RemoteAccount]]]:
+    """Open a transaction in which the candidates are locked. Raises Refusal if the ticket cannot be used."""
+    try:
+        with context.database.begin() as c:
+            yield c, *store.lock_candidates(c, context.vault, platform, session, ticket, starter)
+    except SessionRefused as error:
+        log.warning("%s confirmation refused: %s", platform.value, error.reason.value)
+        raise to_refusal(error, platform) from None
+    except VaultError:
+        raise Refusal(409, "state_unusable", f"The vault's keys have changed since. {START_AGAIN}") from None
 
 
 def account_key(account: AccountRow | RemoteAccount) -> tuple[str, str]:

@@ -2,7 +2,8 @@
 
 ``start_authorization`` and ``finish_authorization`` may run in different processes. They share an OAuth session, a row
 that is used once. No database connection is held during a call to the platform. A crash in ``finish_authorization``
-leaves a used session and nothing stored: the person starts again.
+leaves a used session and nothing stored: the person starts again. No account is stored before the person has
+confirmed, on our own page, which accounts of which workspace (``account_selection``).
 """
 
 from __future__ import annotations
@@ -20,14 +21,11 @@ from adapters.errors import AdapterError, CredentialsExpired, CredentialsRevoked
 from pipeline.accounts.account_selection import (
     filter_candidates,
     format_account_name,
-    needs_selection,
     offer_candidates,
 )
 from pipeline.accounts.connected_account import (
     START_AGAIN,
-    ConnectedAccount,
-    PendingSelection,
-    store_accounts,
+    PendingConfirmation,
     to_refusal,
 )
 from pipeline.accounts.oauth_flow import DENIED, NOT_GRANTED, build_redirect_uri, create_flow_secrets
@@ -109,8 +107,8 @@ def start_authorization(
 
 def finish_authorization(
     context: Context, platform: Platform, state: str, code: str, starter: Starter | None = None
-) -> list[ConnectedAccount] | PendingSelection:
-    """Use the session, exchange the code, and store the accounts it gives access to, or let the person select.
+) -> PendingConfirmation:
+    """Use the session, exchange the code, and find the accounts it gives access to, for the person to confirm.
 
     *starter* None: a browser, identified by the state alone. Raises Refusal, with nothing stored: 400, 403 or 409 for a
     state that cannot be used, 409 ``wrong_account`` for another account than the one to reconnect, 400
@@ -123,13 +121,7 @@ def finish_authorization(
         failpoint("connect.answered")
         with context.database.begin() as c:
             known = find_accounts(c, session.workspace_id)
-            usable = filter_candidates(session, found, known)
-            if needs_selection(session, usable):
-                return offer_candidates(c, context, session, usable)
-            connected = store_accounts(c, context, session, usable, known)
-    for one in connected:
-        log.info("connected %s account %s for workspace %s", platform.value, one.id, session.workspace_id)
-    return connected
+            return offer_candidates(c, context, session, filter_candidates(session, found, known))
 
 
 def decline_authorization(
@@ -193,7 +185,7 @@ def _use_session(context: Context, platform: Platform, state: str, starter: Star
             return store.use_session(c, context.vault, platform, state, starter)
     except SessionRefused as error:
         log.warning("%s sign-in refused: %s", platform.value, error.reason.value)
-        raise to_refusal(error) from None
+        raise to_refusal(error, platform) from None
     except VaultError:
         raise Refusal(409, "state_unusable", f"The vault's keys have changed since. {START_AGAIN}") from None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -13,24 +14,22 @@ from adapters.contract import Platform, RemoteAccount
 from pipeline.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts.accounts import AccountRow, add_account
+from pipeline.store.accounts.oauth_origin import SessionOrigin
 from pipeline.store.accounts.oauth_sessions import OAuthSession, RefusalReason, SessionRefused, end_session
 
 START_AGAIN = "Start again, with `slipway account connect` or a new link from where you came from."
 _REFUSALS = {
-    RefusalReason.UNKNOWN: (400, f"This sign-in is not known, or expired long ago. {START_AGAIN}"),
-    RefusalReason.USED: (
-        409,
-        f"This sign-in was already completed. If the account is not connected: {START_AGAIN}",
-    ),
-    RefusalReason.EXPIRED: (400, f"This sign-in has expired: it is valid for ten minutes. {START_AGAIN}"),
-    RefusalReason.OTHER_PLATFORM: (400, f"This sign-in was started for another platform. {START_AGAIN}"),
+    RefusalReason.UNKNOWN: (400, "This link is not known, or is more than a day old."),
+    RefusalReason.USED: (409, "This link was already used: it works only once."),
+    RefusalReason.EXPIRED: (400, "This link has expired: it is valid for ten minutes."),
+    RefusalReason.OTHER_PLATFORM: (400, "This link was made for another platform."),
     RefusalReason.OTHER_STARTER: (
         403,
-        "This sign-in was started with another API key; only that key can finish it.",
+        "This link was made with another API key; only a browser or that key can finish it.",
     ),
     RefusalReason.KEY_REVOKED: (
         403,
-        "The API key that started this sign-in was revoked. Start again with another key.",
+        "The API key that made this link was revoked: another key has to make one.",
     ),
 }
 
@@ -49,13 +48,24 @@ class ConnectedAccount:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PendingSelection:
-    """Several accounts were found: within ten minutes, the person selects with the ticket those to store."""
+class PendingConfirmation:
+    """Accounts were found: within ten minutes, the person confirms with the ticket which of them to store."""
 
     session: UUID
     ticket: str = field(repr=False)
     accounts: Sequence[RemoteAccount] = field(repr=False)
-    """The candidates; a selection names them by their index here."""
+    """The candidates; a confirmation names them by their index here."""
+    is_choice: bool
+    """Whether the person selects among them; otherwise they were named at the start, or there is only one."""
+    origin: SessionOrigin
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompletedConnection:
+    """What a confirmation stored."""
+
+    accounts: Sequence[ConnectedAccount]
+    origin: SessionOrigin
 
 
 def store_accounts(
@@ -71,10 +81,38 @@ def store_accounts(
     return connected
 
 
-def to_refusal(error: SessionRefused) -> Refusal:
-    """Return the refusal that tells a person why a state, or a ticket, is not accepted."""
-    status, message = _REFUSALS[error.reason]
-    return Refusal(status, f"state_{error.reason.value}", message)
+def to_refusal(error: SessionRefused, platform: Platform) -> Refusal:
+    """Return the refusal that tells a person why a link, or a ticket, is not accepted, and what to do."""
+    status, reason = _REFUSALS[error.reason]
+    parts = [reason]
+    is_done = False
+    if error.reason is RefusalReason.USED and error.outcome is not None:
+        is_done = "accounts" in error.outcome
+        parts.append(_describe_outcome(error.outcome))
+    if not is_done:
+        show = error.reason is not RefusalReason.OTHER_STARTER
+        parts.append(describe_restart(platform, error.origin if show else None))
+    return Refusal(status, f"state_{error.reason.value}", " ".join(parts))
+
+
+def describe_restart(platform: Platform, origin: SessionOrigin | None) -> str:
+    """Return how a new link is made by what made the last one."""
+    if origin is None:
+        return START_AGAIN
+    if origin.key is None:
+        command = f"slipway account connect {platform.value} --workspace {shlex.quote(origin.workspace)}"
+        return f"Start again: run `{command}`."
+    return f"Start again: ask who sent you the link for a new one, made with the API key {origin.key}."
+
+
+def _describe_outcome(outcome: Mapping[str, Any]) -> str:
+    if connected := outcome.get("accounts"):
+        return (
+            f"It connected {len(connected)} account{'s'[: len(connected) > 1]}; there is nothing left to do."
+        )
+    if "offered" in outcome:
+        return "It waits for your confirmation: go back to the page that asks for it."
+    return f"Nothing was connected: {outcome['error']['message'].removesuffix(START_AGAIN).rstrip()}"
 
 
 def _store(

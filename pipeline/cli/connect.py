@@ -35,7 +35,7 @@ ANSWER_TIMEOUT = timedelta(minutes=2)
 )
 @click.option("--only", multiple=True, metavar="ID", help="Store only this remote id; may be repeated.")
 @click.option(
-    "--all", "everything", is_flag=True, help="Store all accounts found, without a page to choose them."
+    "--all", "everything", is_flag=True, help="Store all accounts found: the page asks only to confirm them."
 )
 @json_option
 def connect(
@@ -50,8 +50,8 @@ def connect(
 ) -> None:
     """Connect accounts at PLATFORM: print an address to open in a browser, and wait until the sign-in is completed.
 
-    Where the sign-in gives access to several accounts (a LinkedIn member and organizations, Facebook Pages), the
-    browser returns to a page that asks which of them to connect.
+    The browser returns to a page that names the workspace and the accounts found, and asks to confirm. Where the
+    sign-in gives access to several accounts (a LinkedIn member and organizations, Facebook Pages), it asks which.
     """
     from pipeline.accounts.authorize import start_authorization
     from pipeline.cli.account import parse_platform, require_account
@@ -101,7 +101,7 @@ def _wait_for_result(context: Context, opened: AuthorizationStart) -> SessionSta
 def _require_accounts(found: SessionStatus) -> list[dict[str, object]]:
     if found.outcome is None:
         what = (
-            "neither the platform's answer nor a choice of accounts arrived"
+            "neither the platform's answer nor a confirmation of the accounts arrived"
             if found.is_used
             else "the browser did not return from the platform"
         )

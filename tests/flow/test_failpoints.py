@@ -19,7 +19,7 @@ from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.accounts.oauth_sessions import CLI
 from tests.crash_table import Crashes
 from tests.flow.ledger import caption, slideshow
-from tests.pipeline.accounts.consent_page import grant_consent
+from tests.pipeline.accounts.consent_page import confirm, grant_consent
 from tests.stack import Stack, until
 
 SOON = {"SLIPWAY_REACHABILITY__SLICE": "2", "SLIPWAY_REACHABILITY__LEASE": "6"}
@@ -123,7 +123,7 @@ def _crash_in_sign_in(stack: Stack) -> None:
         assert name not in [a.username for a in find_accounts(c, stack.workspace)], (
             "half a connection was stored"
         )
-    if not _has_crashed(stack, lambda: requests.get(_grant_consent(stack, name), timeout=20)):
+    if not _has_crashed(stack, lambda: confirm(requests.get(_grant_consent(stack, name), timeout=20))):
         _assert_posts_as(stack, name, text)
 
 
@@ -131,7 +131,7 @@ def _sign_in_again(stack: Stack) -> None:
     """The crash at ``connect.answered`` has happened above; the third sign-in works."""
     text, name = caption(), f"person{uuid4().hex[:8]}"
     stack.control("POST", "accounts", {"platform": "tiktok", "username": name})
-    assert requests.get(_grant_consent(stack, name), timeout=20).status_code == 200
+    assert confirm(requests.get(_grant_consent(stack, name), timeout=20)).status_code == 200
     _assert_posts_as(stack, name, text)
 
 

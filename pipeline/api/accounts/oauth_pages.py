@@ -1,4 +1,4 @@
-"""HTML pages of the OAuth callback: what was connected, a form to select accounts, or what to do next.
+"""HTML pages of the OAuth callback: a form to confirm the accounts found, what was connected, or what to do next.
 
 The address of a page carries an authorization code. So a page loads and runs nothing, cannot be framed, is not cached,
 sends no Referer, and contains nothing of its address.
@@ -6,14 +6,15 @@ sends no Referer, and contains nothing of its address.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 
 from starlette.responses import Response
 
 from adapters.contract import RemoteAccount
-from pipeline.accounts.connected_account import ConnectedAccount, PendingSelection
+from pipeline.accounts.connected_account import CompletedConnection, ConnectedAccount, PendingConfirmation
 from pipeline.api.html_page import build_csp, render_page
+from pipeline.api.http.timestamp import format_timestamp
+from pipeline.store.accounts.oauth_origin import SessionOrigin
 
 NAMES = {
     "tiktok": "TikTok",
@@ -32,6 +33,8 @@ body { font: 1.0625rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 12vh
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 1rem; }
 ul { padding-left: 1.25rem; }
 form label { display: block; padding: .35rem 0; }
+dt { font-weight: 600; margin-top: .5rem; }
+dd { margin: 0; }
 form button { font: inherit; padding: .45rem 1.4rem; margin: 1rem 0 0; }
 p.next { border-left: 3px solid #8a8a8a; padding-left: .75rem; }
 @media (prefers-color-scheme: dark) { body { color: #ececec; background: #161616; } }
@@ -46,42 +49,63 @@ _HEADERS = {
 }
 
 
-def render_connected(platform: str, accounts: Sequence[ConnectedAccount]) -> Response:
+def render_connected(platform: str, result: CompletedConnection) -> Response:
     """Return the page that lists the accounts just connected."""
-    noun = "accounts are" if len(accounts) > 1 else "account is"
-    items = "".join(f"<li>{_account(account)}</li>\n" for account in accounts)
+    noun = "accounts are" if len(result.accounts) > 1 else "account is"
+    items = "".join(f"<li>{_account(account)}</li>\n" for account in result.accounts)
     body = (
-        f"<p>{len(accounts)} {NAMES[platform]} {noun} connected:</p>\n<ul>\n{items}</ul>\n"
+        f"<p>{len(result.accounts)} {NAMES[platform]} {noun} connected:</p>\n<ul>\n{items}</ul>\n"
+        f"{_origin(result.origin)}"
         '<p class="next">You can close this page.</p>'
     )
     return _page(200, f"{NAMES[platform]} is connected", body)
 
 
-def render_selection(platform: str, selection: PendingSelection, action: str) -> Response:
-    """Return the form that selects the accounts to connect. *action*: where it is sent, relative to this page."""
-    items = "".join(_option(index, account) for index, account in enumerate(selection.accounts))
+def render_confirmation(
+    platform: str, pending: PendingConfirmation, action: str, *, is_begun_here: bool
+) -> Response:
+    """Return the form that asks for confirmation. *action*: where it is sent, relative to this page.
+
+    *is_begun_here*: the client that shows the page made the link.
+    """
+    count = len(pending.accounts)
+    if pending.is_choice:
+        title = f"Which {NAMES[platform]} accounts?"
+        lead = f"This login has access to {count} {NAMES[platform]} accounts. Select those to connect:"
+    else:
+        title = f"Connect {'these' if count > 1 else 'this'} {NAMES[platform]} account{'s'[: count > 1]}?"
+        lead = "You signed in with access to:"
+    option = _option if pending.is_choice else _found
+    items = "".join(option(index, account) for index, account in enumerate(pending.accounts))
     body = (
-        f"<p>This login has access to {len(selection.accounts)} {NAMES[platform]} accounts. "
-        "Select those to connect:</p>\n"
+        f"<p>{lead}</p>\n"
         f'<form method="post" action="{escape(action)}">\n'
-        f'<input type="hidden" name="grant" value="{selection.session}">\n'
-        f'<input type="hidden" name="ticket" value="{escape(selection.ticket)}">\n{items}'
-        "<button>Connect</button>\n</form>\n"
-        '<p class="next">Nothing is connected until you press the button. This page is valid for ten minutes.</p>'
+        f'<input type="hidden" name="grant" value="{pending.session}">\n'
+        f'<input type="hidden" name="ticket" value="{escape(pending.ticket)}">\n{items}'
+        f"{_origin(pending.origin)}"
+        f"{'' if is_begun_here else _begun_elsewhere(pending.origin)}"
+        '<button name="answer" value="connect">Connect</button>\n'
+        '<button name="answer" value="decline">Do not connect</button>\n</form>\n'
+        '<p class="next">No account is stored or changed until you press Connect. This page is valid for ten minutes.'
+        "</p>"
     )
-    page = _page(200, f"Which {NAMES[platform]} accounts?", body)
+    page = _page(200, title, body)
     page.headers["Content-Security-Policy"] = build_csp(_STYLE, "'self'")
     return page
 
 
-def render_not_connected(status: int, platform: str, message: str) -> Response:
+_TITLES = {"state_used": "This link was already used", "state_expired": "This link has expired"}
+"""By error code; else the platform is not connected."""
+
+
+def render_not_connected(status: int, platform: str, message: str, code: str = "") -> Response:
     """Return the page that says why nothing was connected, and what to do. *message* is escaped."""
     body = (
         f"<p>{escape(message)}</p>\n"
-        '<p class="next">To start again, request a new link where you got this one, which works only once. You can '
-        "close this page.</p>"
+        '<p class="next">A link works only once: to try again, request a new one where you got this one. You can close '
+        "this page.</p>"
     )
-    return _page(status, f"{NAMES[platform]} is not connected", body)
+    return _page(status, _TITLES.get(code, f"{NAMES[platform]} is not connected"), body)
 
 
 def _account(account: ConnectedAccount) -> str:
@@ -89,8 +113,38 @@ def _account(account: ConnectedAccount) -> str:
 
 
 def _option(index: int, account: RemoteAccount) -> str:
-    box = f'<input type="checkbox" name="pick" value="{index}">'
-    return f"<label>{box} {_name(account)}, {escape(account.connection.replace('_', ' '))}</label>\n"
+    box = f'<input type="checkbox" name="account" value="{index}">'
+    return f"<label>{box} {_name(account)}, {_product(account)}</label>\n"
+
+
+def _found(index: int, account: RemoteAccount) -> str:
+    hidden = f'<input type="hidden" name="account" value="{index}">'
+    return f"<p>{hidden}{_name(account)}, {_product(account)}</p>\n"
+
+
+def _product(account: RemoteAccount) -> str:
+    return escape(account.connection.replace("_", " "))
+
+
+def _origin(origin: SessionOrigin) -> str:
+    who = "the operator, on the command line" if origin.key is None else f"the API key {_text(origin.key)}"
+    return (
+        f"<dl>\n<dt>Workspace</dt><dd>{_text(origin.workspace)}</dd>\n"
+        f"<dt>Asked for by</dt><dd>{who}, at {format_timestamp(origin.started_at)}</dd>\n</dl>\n"
+    )
+
+
+def _begun_elsewhere(origin: SessionOrigin) -> str:
+    """Warn of a link that somebody else may have sent: what it connects, its maker can publish to."""
+    where = "on the command line" if origin.key is None else f"with the API key {_text(origin.key)}"
+    return (
+        f"<p>This link was not begun in this browser but {where}. Connect only if you know who sent it to you: posts "
+        f"of the workspace {_text(origin.workspace)} will be published as you.</p>\n"
+    )
+
+
+def _text(value: str) -> str:
+    return f"<bdi>{escape(value)}</bdi>"
 
 
 def _name(account: ConnectedAccount | RemoteAccount) -> str:

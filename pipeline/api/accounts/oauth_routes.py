@@ -1,4 +1,4 @@
-"""OAuth over HTTP: POST /connect/{platform}, the callback of the consent page, and the selection of accounts."""
+"""OAuth over HTTP: POST /connect/{platform}, the callback of the consent page, and the confirmation of accounts."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from starlette.responses import Response
 
 from adapters.contract import Platform
 from adapters.field_types import at_most
-from pipeline.accounts.account_selection import select_accounts
+from pipeline.accounts.account_selection import confirm_accounts, decline_accounts
 from pipeline.accounts.authorize import (
     AuthorizationStart,
     decline_authorization,
     finish_authorization,
     start_authorization,
 )
-from pipeline.accounts.connected_account import ConnectedAccount, PendingSelection
+from pipeline.accounts.connected_account import CompletedConnection, PendingConfirmation
 from pipeline.accounts.oauth_flow import parse_callback
 from pipeline.api.accounts import oauth_pages as pages
 from pipeline.api.accounts.response_models import AuthorizationLink
@@ -55,7 +55,7 @@ log = logging.getLogger("slipway.api")
 
 MAX_REMOTE_IDS = 100
 MAX_FORM = 20_000
-"""Bytes of the form that selects accounts."""
+"""Bytes of the form that confirms accounts."""
 
 
 class ConnectBody(Body):
@@ -75,7 +75,7 @@ class ConnectBody(Body):
         min_length=1,
         max_length=MAX_REMOTE_IDS,
         description="Connect only the accounts with these ids of the platform, or * for all. Without it, the person "
-        "selects on the page of the callback if several are found.",
+        "selects on the page of the callback if several are found. They confirm there in any case.",
     )
 
 
@@ -111,24 +111,25 @@ async def finish_connect(request: Request) -> Response:
 
 
 async def choose_accounts(request: Request) -> Response:
-    """Handle the form that selects accounts. A client that sends a key here must be the one that started."""
-    return await _answer_with_page(request, _select)
+    """Handle the form that confirms accounts. A client that sends a key here must be the one that started."""
+    return await _answer_with_page(request, _confirm)
 
 
 async def _answer_with_page(
     request: Request,
-    work: Callable[[Request, Platform], Awaitable[list[ConnectedAccount] | PendingSelection]],
+    work: Callable[[Request, Platform], Awaitable[CompletedConnection | PendingConfirmation]],
 ) -> Response:
     """Return an HTML page for every outcome: a person reads it in a browser."""
     platform = _platform_of(request)
     try:
         result = await work(request, platform)
-        if isinstance(result, PendingSelection):
-            is_nested = request.url.path.endswith("/")
-            return pages.render_selection(platform.value, result, "../choice" if is_nested else "choice")
+        if isinstance(result, PendingConfirmation):
+            action = "../choice" if request.url.path.endswith("/") else "choice"
+            is_begun_here = "authorization" in request.headers
+            return pages.render_confirmation(platform.value, result, action, is_begun_here=is_begun_here)
         return pages.render_connected(platform.value, result)
     except Refusal as refusal:
-        page = pages.render_not_connected(refusal.status, platform.value, refusal.message)
+        page = pages.render_not_connected(refusal.status, platform.value, refusal.message, refusal.code)
         return _with_headers_of(render_refusal(refusal), page)
     except Unreachable:
         message = "The database is unreachable at the moment; nothing was connected."
@@ -141,7 +142,7 @@ async def _answer_with_page(
         return pages.render_not_connected(500, platform.value, message)
 
 
-async def _finish(request: Request, platform: Platform) -> list[ConnectedAccount] | PendingSelection:
+async def _finish(request: Request, platform: Platform) -> PendingConfirmation:
     app_state = get_app_state(request)
     parameters = parse_callback(request.scope["query_string"].decode("ascii", "replace"))
     starter = await _find_starter(request)
@@ -153,21 +154,24 @@ async def _finish(request: Request, platform: Platform) -> list[ConnectedAccount
     return await app_state.connect_bulkhead.run(finish)
 
 
-async def _select(request: Request, platform: Platform) -> list[ConnectedAccount]:
+async def _confirm(request: Request, platform: Platform) -> CompletedConnection:
     app_state = get_app_state(request)
     body = (await read_body(request, MAX_FORM)).decode("utf-8", "replace")
     pairs = parse_qsl(body, keep_blank_values=True)
     form = dict(pairs)
     try:
         session = UUID(form.get("grant", ""))
-        indexes = {int(value) for name, value in pairs if name == "pick"}
+        # "pick": on pages of the version before, which ignores "account" and so never takes "Do not connect" for a yes
+        indexes = {int(value) for name, value in pairs if name in {"account", "pick"}}
     except ValueError:
         raise Refusal(400, "invalid_choice", "The form is invalid. Start the connection again.") from None
     starter = await _find_starter(request)
-    work = partial(
-        select_accounts, app_state.context, platform, session, form.get("ticket", ""), indexes, starter
-    )
-    return await app_state.connect_bulkhead.run(work)
+    context, ticket = app_state.context, form.get("ticket", "")
+    if form.get("answer") == "decline":
+        decline = partial(decline_accounts, context, platform, session, ticket, starter)
+        raise await app_state.connect_bulkhead.run(decline)
+    confirm = partial(confirm_accounts, context, platform, session, ticket, indexes, starter)
+    return await app_state.connect_bulkhead.run(confirm)
 
 
 async def _find_starter(request: Request) -> UUID | None:
@@ -199,7 +203,7 @@ _CALLBACK_PATH = f"{PARTNER_API}/connect/{{platform}}/callback"
 _PAGES: Responses = {
     status: {"description": description, "content": {"text/html": {}}, "headers": REQUEST_ID_HEADER}
     for status, description in (
-        (200, "A page: the connected accounts, or a form to select among several."),
+        (200, "A page: a form to confirm the accounts found, or the connected accounts."),
         (400, "A page: the request is invalid, unknown or expired, or the platform refused the code."),
         (401, "A page: the key in the request is unknown or revoked."),
         (403, "A page: the person declined, a permission is missing, or another key started the flow."),

@@ -1,7 +1,7 @@
-"""OAuth candidates: accounts a consent gave access to, sealed for ten minutes until the person picks some.
+"""OAuth candidates: accounts a consent gave access to, sealed for ten minutes until the person confirms them.
 
-They are stored as the ``outcome`` of the OAuth session until the choice or a refusal replaces it. The ticket that
-authorizes the choice is shown on one page; only its hash is stored.
+They are kept as the ``outcome`` of the OAuth session until the confirmation or a refusal replaces it. The ticket that
+authorizes the confirmation is shown on one page; only its hash is stored.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform, RemoteAccount
 from pipeline.store.accounts.accounts import credentials_from_dict, credentials_to_dict
+from pipeline.store.accounts.oauth_origin import read_origin
 from pipeline.store.accounts.oauth_sessions import (
     LIFETIME,
+    NOT_CONFIRMED,
     OAuthSession,
     RefusalReason,
     SessionRefused,
@@ -43,8 +45,8 @@ def lock_candidates(
 ) -> tuple[OAuthSession, list[RemoteAccount]]:
     """Lock a session until the transaction ends, and return it with its candidates.
 
-    A concurrent second choice finds the first one's outcome. ``starter`` None: a browser that has only its ticket.
-    Raises SessionRefused, and VaultError when the candidates do not open.
+    A concurrent second confirmation finds the first one's outcome. ``starter`` None: a browser, which has only its
+    ticket. Raises SessionRefused, and VaultError when the candidates do not open.
     """
     found = row(
         c,
@@ -59,7 +61,9 @@ def lock_candidates(
     if found is None:
         raise SessionRefused(RefusalReason.UNKNOWN)
     if reason := _find_refusal(found, platform, ticket, starter):
-        raise SessionRefused(reason)
+        # nothing is said about the session of a ticket that is wrong, or that can no longer be compared
+        is_verified = "offered" in (found.outcome or ()) and reason is not RefusalReason.UNKNOWN
+        raise SessionRefused(reason, read_origin(c, session) if is_verified else None)
     inside = vault.open(b64decode(found.outcome["offered"]), session)
     opened = OAuthSession(
         id=session,
@@ -77,6 +81,8 @@ def lock_candidates(
 def _find_refusal(
     found: Any, platform: Platform, ticket: str, starter: Starter | None
 ) -> RefusalReason | None:
+    if found.outcome == NOT_CONFIRMED:
+        return RefusalReason.EXPIRED
     if found.outcome is None or "offered" not in found.outcome:
         return RefusalReason.USED
     checks = (

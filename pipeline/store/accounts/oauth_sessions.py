@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
+from pipeline.store.accounts.oauth_origin import SessionOrigin, read_origin
 from pipeline.store.database import jsonb, new_id, row
 from pipeline.store.vault import Vault
 
@@ -28,7 +29,9 @@ RETENTION = timedelta(days=1)
 
 ALL = ("*",)
 """A choice made beforehand: all candidates."""
-NOT_CHOSEN = {"error": {"code": "nobody_picked", "message": "No account was picked within ten minutes."}}
+NOT_CONFIRMED = {
+    "error": {"code": "not_confirmed", "message": "The accounts were not confirmed within ten minutes."}
+}
 
 CLI: Literal["cli"] = "cli"
 Starter = UUID | Literal["cli"]
@@ -47,11 +50,19 @@ class RefusalReason(StrEnum):
 
 
 class SessionRefused(Exception):
-    """The state cannot be used, for ``reason``. Nothing was changed."""
+    """The state cannot be used, for ``reason``. Nothing was changed.
 
-    def __init__(self, reason: RefusalReason) -> None:
+    ``origin`` and ``outcome`` are those of the session; None: there is none.
+    """
+
+    def __init__(
+        self,
+        reason: RefusalReason,
+        origin: SessionOrigin | None = None,
+        outcome: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(reason.value)
-        self.reason = reason
+        self.reason, self.origin, self.outcome = reason, origin, outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +76,7 @@ class OAuthSession:
     starter: Starter
     account_id: UUID | None
     chosen: tuple[str, ...] | None
-    """Remote ids that may be stored, ``("*",)`` for all; None: the person picks if there are several candidates."""
+    """Remote ids that may be stored, ``("*",)`` for all; None: the person selects if there are several candidates."""
     redirect_uri: str
     verifier: SecretStr = SecretStr("")
 
@@ -95,13 +106,7 @@ def open_session(  # noqa: PLR0913  one keyword per column
     verifier: str,
 ) -> None:
     """Store a session whose person is being sent to the platform with this state."""
-    row(c, "DELETE FROM grants WHERE created_at < now() - :kept RETURNING id", kept=RETENTION)
-    row(  # candidates that were not picked from hold tokens: remove them
-        c,
-        """UPDATE grants SET outcome = :outcome WHERE outcome ? 'offered' AND used_at < now() - :life RETURNING id""",
-        outcome=jsonb(NOT_CHOSEN),
-        life=LIFETIME,
-    )
+    expire_sessions(c)
     identity = new_id()
     row(
         c,
@@ -119,6 +124,17 @@ def open_session(  # noqa: PLR0913  one keyword per column
         chosen=None if chosen is None else jsonb(list(chosen)),
         redirect=redirect_uri,
         verifier=vault.seal({"verifier": verifier}, identity),
+        life=LIFETIME,
+    )
+
+
+def expire_sessions(c: Connection) -> None:
+    """Delete old sessions, and the candidates, which hold tokens, of those that were not confirmed in time."""
+    row(c, "DELETE FROM grants WHERE created_at < now() - :kept RETURNING id", kept=RETENTION)
+    row(
+        c,
+        """UPDATE grants SET outcome = :outcome WHERE outcome ? 'offered' AND used_at < now() - :life RETURNING id""",
+        outcome=jsonb(NOT_CONFIRMED),
         life=LIFETIME,
     )
 
@@ -150,7 +166,7 @@ def use_session(
         key=None if starter == CLI else starter,
     )
     if found is None:
-        raise SessionRefused(_find_refusal(c, platform, state, starter))
+        raise _find_refusal(c, platform, state, starter)
     return OAuthSession(
         id=found.id,
         workspace_id=found.workspace_id,
@@ -177,7 +193,7 @@ def end_session(c: Connection, session: UUID, outcome: Mapping[str, Any]) -> Non
 def read_session_status(c: Connection, state: str, patience: timedelta) -> SessionStatus:
     """Return the progress of the session of this state.
 
-    ``patience``: how long after its use the outcome may take; picking from candidates may take ten minutes.
+    ``patience``: how long after its use the outcome may take; the confirmation may take ten minutes.
     """
     found = row(
         c,
@@ -194,21 +210,23 @@ def read_session_status(c: Connection, state: str, patience: timedelta) -> Sessi
     return SessionStatus(is_used=found.used, is_over=found.over, outcome=found.outcome)
 
 
-def _find_refusal(c: Connection, platform: Platform, state: str, starter: Starter | None) -> RefusalReason:
+def _find_refusal(c: Connection, platform: Platform, state: str, starter: Starter | None) -> SessionRefused:
     found = row(
         c,
-        """SELECT platform, key_id, used_at, expires_at <= now() AS expired FROM grants WHERE state_sha256 = :state""",
+        """SELECT id, platform, key_id, used_at, outcome, expires_at <= now() AS expired FROM grants
+           WHERE state_sha256 = :state""",
         state=_hash(state),
     )
     if found is None:
-        return RefusalReason.UNKNOWN
+        return SessionRefused(RefusalReason.UNKNOWN)
     checks = (
         (found.platform != platform, RefusalReason.OTHER_PLATFORM),
         (starter is not None and to_starter(found.key_id) != starter, RefusalReason.OTHER_STARTER),
         (found.used_at is not None, RefusalReason.USED),
         (found.expired, RefusalReason.EXPIRED),
     )
-    return next((reason for holds, reason in checks if holds), RefusalReason.KEY_REVOKED)
+    reason = next((reason for holds, reason in checks if holds), RefusalReason.KEY_REVOKED)
+    return SessionRefused(reason, read_origin(c, found.id), found.outcome)
 
 
 def _hash(state: str) -> bytes:

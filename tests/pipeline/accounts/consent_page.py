@@ -14,13 +14,14 @@ from uuid import UUID, uuid4
 import requests
 
 from adapters.contract import Account, Platform
+from pipeline.accounts.account_selection import confirm_accounts
 from pipeline.accounts.authorize import (
     AuthorizationStart,
     decline_authorization,
     finish_authorization,
     start_authorization,
 )
-from pipeline.accounts.connected_account import ConnectedAccount, PendingSelection
+from pipeline.accounts.connected_account import ConnectedAccount, PendingConfirmation
 from pipeline.accounts.oauth_flow import CallbackParameters, parse_callback
 from pipeline.store.accounts.accounts import AccountRow, find_accounts, read_account
 from pipeline.store.accounts.oauth_sessions import Starter
@@ -59,9 +60,14 @@ def visit(url: str, answers: dict[str, str]) -> str:
     return answer.headers["Location"]
 
 
-def require_stored(found: list[ConnectedAccount] | PendingSelection) -> list[ConnectedAccount]:
-    assert not isinstance(found, PendingSelection), "several were found, and none was chosen"
-    return found
+def confirm_all(
+    stack: Stack, platform: Platform, pending: PendingConfirmation, starter: Starter | None = None
+) -> list[ConnectedAccount]:
+    """Confirm everything on the page, as a person does to whom nothing is left to select."""
+    assert not pending.is_choice, "several were found, and none was chosen"
+    every = range(len(pending.accounts))
+    confirmed = confirm_accounts(stack.context, platform, pending.session, pending.ticket, every, starter)
+    return list(confirmed.accounts)
 
 
 def parse_query(url: str) -> dict[str, str]:
@@ -69,12 +75,13 @@ def parse_query(url: str) -> dict[str, str]:
 
 
 class Form(HTMLParser):
-    """Parses the form of a page: its action, hidden fields, and the label of each checkbox."""
+    """Parses the form of a page: its action, hidden fields, hidden accounts, and the label of each checkbox."""
 
     def __init__(self, page: requests.Response) -> None:
         super().__init__()
         self.action = ""
         self.hidden: dict[str, str] = {}
+        self.listed: list[str] = []
         self.boxes: dict[str, str] = {}
         self._box = ""
         self.feed(page.text)
@@ -84,6 +91,8 @@ class Form(HTMLParser):
         told = {name: value or "" for name, value in attrs}
         if tag == "form":
             self.action = told["action"]
+        elif tag == "input" and told["type"] == "hidden" and told["name"] == "account":
+            self.listed.append(told["value"])
         elif tag == "input" and told["type"] == "hidden":
             self.hidden[told["name"]] = told["value"]
         elif tag == "input":
@@ -100,10 +109,28 @@ class Form(HTMLParser):
 
 
 def tick_accounts(page: requests.Response, *usernames: str, **headers: str) -> requests.Response:
-    """Tick the boxes with these names and submit the form."""
+    """Tick the boxes with these names and press "Connect"."""
     form = Form(page)
     ticked = [box for box, words in form.boxes.items() if any(name in words for name in usernames)]
-    data = {**form.hidden, "pick": ticked}
+    return _press(form, "connect", ticked, headers)
+
+
+def confirm(page: requests.Response, **headers: str) -> requests.Response:
+    """Press "Connect" on a page that leaves nothing to select."""
+    assert page.status_code == 200, page.text
+    form = Form(page)
+    assert form.boxes == {}
+    return _press(form, "connect", form.listed, headers)
+
+
+def press_decline(page: requests.Response) -> requests.Response:
+    """Press "Do not connect"."""
+    form = Form(page)
+    return _press(form, "decline", [*form.listed, *form.boxes], {})
+
+
+def _press(form: Form, answer: str, accounts: list[str], headers: dict[str, str]) -> requests.Response:
+    data = {**form.hidden, "account": accounts, "answer": answer}
     return requests.post(form.action, data=data, headers=headers, timeout=20)
 
 
@@ -113,17 +140,23 @@ class OAuthWorkspace:
 
     stack: Stack
     workspace: UUID
+    name: str
     key: str
     key_id: UUID
 
+    @property
+    def public_id(self) -> str:
+        return self.key.partition(".")[0]
+
     @classmethod
-    def new(cls, stack: Stack) -> OAuthWorkspace:
+    def new(cls, stack: Stack, name: str | None = None, key_name: str = "tests") -> OAuthWorkspace:
+        name = name or uuid4().hex
         with stack.context.database.begin() as c:
-            workspace = create_workspace(c, name=uuid4().hex)
-            key = create_key(c, workspace, "tests")
+            workspace = create_workspace(c, name=name)
+            key = create_key(c, workspace, key_name)
             caller = find_caller(c, key)
         assert caller is not None
-        return cls(stack=stack, workspace=workspace, key=key, key_id=caller.key_id)
+        return cls(stack=stack, workspace=workspace, name=name, key=key, key_id=caller.key_id)
 
     def add_person(self, platform: str, username: str | None = None, **options: Any) -> str:
         """Create an account at the platform; return its username."""
@@ -149,16 +182,14 @@ class OAuthWorkspace:
         back: CallbackParameters = parse_callback(urlsplit(url).query)
         if back.code is None:
             raise decline_authorization(self.stack.context, platform, back.state, back.error or "", starter)
-        return require_stored(
-            finish_authorization(self.stack.context, platform, back.state, back.code, starter)
-        )
+        pending = finish_authorization(self.stack.context, platform, back.state, back.code, starter)
+        return confirm_all(self.stack, platform, pending, starter)
 
     def connect_tiktok(self, username: str, **more: Any) -> ConnectedAccount:
         opened = self.start(Platform.TIKTOK, **more)
         code = self.create_code("tiktok", username)
-        [one] = require_stored(
-            finish_authorization(self.stack.context, Platform.TIKTOK, opened.state, code, self.key_id)
-        )
+        found = finish_authorization(self.stack.context, Platform.TIKTOK, opened.state, code, self.key_id)
+        [one] = confirm_all(self.stack, Platform.TIKTOK, found, self.key_id)
         return one
 
     def accounts(self) -> list[AccountRow]:

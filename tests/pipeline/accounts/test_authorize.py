@@ -3,52 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
-from uuid import uuid4
 
 import pytest
 
 from adapters.contract import Platform
 from config.settings import Settings
-from pipeline.accounts.account_selection import select_accounts
 from pipeline.accounts.authorize import finish_authorization
-from pipeline.accounts.connected_account import PendingSelection
 from pipeline.accounts.oauth_flow import build_redirect_uri, parse_callback
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts.connections import deactivate
-from pipeline.store.accounts.oauth_sessions import ALL, CLI, read_session_status
+from pipeline.store.accounts.oauth_sessions import ALL, CLI
 from pipeline.store.auth.keys import revoke_key
-from tests.conftest import Engines
 from tests.pipeline.accounts.consent_page import (
     OAuthWorkspace,
+    confirm_all,
     decline_consent,
     grant_consent,
     parse_query,
-    require_stored,
-    start_callback_server,
 )
 from tests.pipeline.store.ledger import together
-from tests.stack import Stack
 
 TIKTOK, FACEBOOK, INSTAGRAM = Platform.TIKTOK, Platform.FACEBOOK, Platform.INSTAGRAM
 YOUTUBE = Platform.YOUTUBE
-
-
-@pytest.fixture(scope="module")
-def stack(
-    engines: Engines, module_database_url: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("connect")
-    with start_callback_server(engines, module_database_url, vault_key, folder, api=False) as stack:
-        yield stack
-
-
-@pytest.fixture
-def home(stack: Stack) -> OAuthWorkspace:
-    return OAuthWorkspace.new(stack)
 
 
 def refused(status: int, code: str, home: OAuthWorkspace, platform: Platform, state: str, *more: Any) -> str:
@@ -74,9 +52,9 @@ def test_an_account_is_connected_and_its_tokens_are_sealed(home: OAuthWorkspace)
     assert asked["state"] == opened.state
     assert (asked["code_challenge_method"], len(asked["code_challenge"])) == ("S256", 64)
 
-    [one] = require_stored(
-        finish_authorization(home.stack.context, TIKTOK, opened.state, home.create_code("tiktok", ann))
-    )
+    found = finish_authorization(home.stack.context, TIKTOK, opened.state, home.create_code("tiktok", ann))
+    assert home.accounts() == []
+    [one] = confirm_all(home.stack, TIKTOK, found)
     assert (one.username, one.connection, one.was_known) == (ann, "creator", False)
     account, version, status = home.read_account(one.id)
     assert (version, status, account.remote_id) == (1, "active", home.stack.remote[ann])
@@ -103,82 +81,6 @@ def test_all_pages_are_stored_or_the_chosen_ones(home: OAuthWorkspace) -> None:
         home.finish(FACEBOOK, grant_consent(home.start(FACEBOOK, chosen=["1"]).url, one))
 
 
-def offered(home: OAuthWorkspace, platform: Platform, url: str) -> PendingSelection:
-    """What a person may choose from; nothing is stored yet, and no token stands anywhere in the clear."""
-    back = parse_callback(urlsplit(url).query)
-    found = finish_authorization(home.stack.context, platform, back.state, back.code or "")
-    assert isinstance(found, PendingSelection)
-    stored = repr(home.sql("SELECT * FROM grants WHERE id = :id", id=found.session))
-    for one in found.accounts:
-        assert one.credentials.access_token.get_secret_value() not in stored + repr(found)
-    assert found.ticket not in stored + repr(found)
-    return found
-
-
-def test_the_person_picks_once_and_only_what_was_offered(home: OAuthWorkspace) -> None:
-    one, two = home.add_person("facebook"), home.add_person("facebook")
-    choice = offered(home, FACEBOOK, grant_consent(home.start(FACEBOOK).url, one, two))
-    assert home.accounts() == []
-    context, place = home.stack.context, [a.username for a in choice.accounts].index(two)
-
-    def refusal(*args: Any) -> tuple[int, str]:
-        with pytest.raises(Refusal) as caught:
-            select_accounts(context, *args)
-        return caught.value.status, caught.value.code
-
-    assert refusal(FACEBOOK, choice.session, choice.ticket, ()) == (400, "nothing_picked")
-    assert refusal(FACEBOOK, choice.session, choice.ticket, (7,)) == (400, "nothing_picked")
-    assert refusal(FACEBOOK, choice.session, choice.ticket + "x", (0,)) == (400, "state_unknown")
-    assert refusal(FACEBOOK, uuid4(), choice.ticket, (0,)) == (400, "state_unknown")
-    assert refusal(INSTAGRAM, choice.session, choice.ticket, (0,)) == (400, "state_other_platform")
-    assert refusal(FACEBOOK, choice.session, choice.ticket, (0,), CLI) == (403, "state_other_starter")
-
-    def use() -> str:
-        try:
-            return select_accounts(context, FACEBOOK, choice.session, choice.ticket, (place,))[0].username
-        except Refusal as refused:
-            return refused.code
-
-    assert sorted(together(*[use] * 4)) == sorted([two, *["state_used"] * 3])
-    [stored] = home.accounts()
-    assert stored.username == two
-    token = choice.accounts[place].credentials.access_token
-    assert home.read_account(stored.id)[0].credentials.access_token == token
-
-
-def test_a_choice_dies_after_ten_minutes_and_its_tokens_go(home: OAuthWorkspace) -> None:
-    pages = [home.add_person("facebook") for _ in range(2)]
-    opened = home.start(FACEBOOK)
-    choice = offered(home, FACEBOOK, grant_consent(opened.url, *pages))
-    home.sql(
-        "UPDATE grants SET used_at = now() - interval '601 s' WHERE id = :id RETURNING id", id=choice.session
-    )
-    with pytest.raises(Refusal, match="sign-in has expired"):
-        select_accounts(home.stack.context, FACEBOOK, choice.session, choice.ticket, (0, 1))
-    with home.stack.context.database.begin() as c:
-        assert read_session_status(c, opened.state, timedelta(minutes=2)).is_over
-    home.start(FACEBOOK)
-    told = home.sql(
-        "SELECT outcome #>> '{error,code}', outcome ? 'offered' FROM grants WHERE id = :id", id=choice.session
-    )
-    assert told == ("nobody_picked", False)
-    assert home.accounts() == []
-
-
-@pytest.mark.parametrize("picks", ["person", "organization"])
-def test_one_linkedin_login_publishes_as_member_or_as_organization(home: OAuthWorkspace, picks: str) -> None:
-    ann = home.add_person("linkedin")
-    acme = home.add_person("linkedin", kind="organization")
-    choice = offered(home, Platform.LINKEDIN, grant_consent(home.start(Platform.LINKEDIN).url, ann))
-    found = [(a.connection, a.username) for a in choice.accounts]
-    assert ("person", ann) in found
-    assert ("organization", acme) in found
-    place = found.index((picks, ann if picks == "person" else acme))
-    [one] = select_accounts(home.stack.context, Platform.LINKEDIN, choice.session, choice.ticket, (place,))
-    assert (one.connection, one.remote_id) == (picks, choice.accounts[place].remote_id)
-    assert [a.remote_id for a in home.accounts()] == [one.remote_id]
-
-
 def test_an_app_that_may_not_ask_for_that_is_told_so(home: OAuthWorkspace) -> None:
     opened = home.start(Platform.LINKEDIN)
     with pytest.raises(Refusal, match="The app there lacks a permission"):
@@ -191,9 +93,7 @@ def test_a_state_is_good_for_one_use(home: OAuthWorkspace) -> None:
 
     def use() -> str:
         try:
-            return require_stored(finish_authorization(home.stack.context, TIKTOK, opened.state, code))[
-                0
-            ].username
+            return finish_authorization(home.stack.context, TIKTOK, opened.state, code).accounts[0].username
         except Refusal as refusal:
             return refusal.code
 
@@ -209,14 +109,14 @@ def test_a_state_is_bound_to_who_started_it_and_where(home: OAuthWorkspace) -> N
     refused(400, "state_other_platform", home, INSTAGRAM, opened.state, code, home.key_id)
     refused(400, "state_unknown", home, TIKTOK, opened.state + "x", code, home.key_id)
     assert other.accounts() == []
-    assert finish_authorization(home.stack.context, TIKTOK, opened.state, code, home.key_id), (
-        "none of them used it up"
-    )
+    # none of them used it up
+    found = finish_authorization(home.stack.context, TIKTOK, opened.state, code, home.key_id)
+    assert [a.username for a in found.accounts] == [ann]
     by_hand = home.start(TIKTOK, CLI)
     refused(403, "state_other_starter", home, TIKTOK, by_hand.state, code, home.key_id)
-    assert finish_authorization(
-        home.stack.context, TIKTOK, by_hand.state, home.create_code("tiktok", ann), CLI
-    )
+    code = home.create_code("tiktok", ann)
+    found = finish_authorization(home.stack.context, TIKTOK, by_hand.state, code, CLI)
+    assert [a.username for a in found.accounts] == [ann]
 
 
 def test_a_state_dies_after_ten_minutes_and_with_its_key(home: OAuthWorkspace) -> None:
@@ -301,7 +201,9 @@ def test_only_the_operator_puts_an_account_back_in_use(home: OAuthWorkspace) -> 
     opened = home.start(TIKTOK)
     refused(409, "account_inactive", home, TIKTOK, opened.state, home.create_code("tiktok", ann))
     by_hand = home.start(TIKTOK, CLI, reconnect=one.id)
-    assert finish_authorization(home.stack.context, TIKTOK, by_hand.state, home.create_code("tiktok", ann))
+    found = finish_authorization(home.stack.context, TIKTOK, by_hand.state, home.create_code("tiktok", ann))
+    assert home.read_account(one.id)[2] == "inactive"
+    confirm_all(home.stack, TIKTOK, found)
     assert home.read_account(one.id)[2] == "active"
 
 

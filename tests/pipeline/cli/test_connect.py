@@ -16,8 +16,10 @@ import requests
 from tests.conftest import Engines
 from tests.pipeline.accounts.consent_page import (
     OAuthWorkspace,
+    confirm,
     decline_consent,
     grant_consent,
+    press_decline,
     start_callback_server,
     tick_accounts,
 )
@@ -80,7 +82,9 @@ def _address(process: subprocess.Popen[str]) -> str:
 def test_it_waits_for_the_person_and_prints_the_accounts(home: OAuthWorkspace) -> None:
     page = home.add_person("facebook")
     with connecting(home, "facebook", "--json") as (process, url):
-        assert requests.get(grant_consent(url, page), timeout=20).status_code == 200
+        asked = requests.get(grant_consent(url, page), timeout=20)
+        assert process.poll() is None, "it waits for the confirmation"
+        assert confirm(asked).status_code == 200
         printed, stderr = process.communicate(timeout=20)
     assert process.returncode == 0, stderr
     assert [(a["username"], a["was"]) for a in json.loads(printed)] == [(page, "new")]
@@ -100,13 +104,23 @@ def test_the_person_picks_as_whom_to_publish(home: OAuthWorkspace) -> None:
     assert other not in {a.username for a in home.accounts()}
 
 
-def test_all_is_taken_without_asking(home: OAuthWorkspace) -> None:
+def test_all_is_taken_with_one_confirmation(home: OAuthWorkspace) -> None:
     pages = [home.add_person("facebook") for _ in range(2)]
     with connecting(home, "facebook", "--all", "--json") as (process, url):
-        assert requests.get(grant_consent(url, *pages), timeout=20).status_code == 200
+        assert confirm(requests.get(grant_consent(url, *pages), timeout=20)).status_code == 200
         printed, stderr = process.communicate(timeout=20)
     assert process.returncode == 0, stderr
     assert {a["username"] for a in json.loads(printed)} == set(pages)
+
+
+def test_a_person_who_does_not_confirm_ends_the_command(home: OAuthWorkspace) -> None:
+    page = home.add_person("facebook")
+    with connecting(home, "facebook") as (process, url):
+        asked = requests.get(grant_consent(url, page), timeout=20)
+        assert press_decline(asked).status_code == 403
+        printed, stderr = process.communicate(timeout=20)
+    assert (process.returncode, printed, home.accounts()) == (1, "", [])
+    assert "Error: The facebook sign-in was not confirmed; nothing was changed." in stderr
 
 
 def test_the_old_name_is_gone() -> None:

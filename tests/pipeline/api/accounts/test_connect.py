@@ -14,12 +14,15 @@ import requests
 
 from adapters.contract import Platform
 from pipeline.api.accounts.oauth_pages import NAMES
+from pipeline.store.accounts.oauth_sessions import CLI
 from tests.conftest import Engines
 from tests.pipeline.accounts.consent_page import (
     OAuthWorkspace,
+    confirm,
     decline_consent,
     grant_consent,
     parse_query,
+    press_decline,
     start_callback_server,
     tick_accounts,
 )
@@ -126,8 +129,10 @@ def test_a_browser_goes_there_and_back_and_the_accounts_are_there(home: OAuthWor
         timeout=10,
     ).json()["data"]["accounts"]
     assert sorted(a["username"] for a in listed) == sorted([one, two])
-    assert "already completed" in read(visit(answer.url), 409)
-    assert "already completed" in read(tick_accounts(answer, one), 409)
+    used = read(visit(answer.url), 409)
+    assert "This link was already used" in used
+    assert "It connected 2 accounts; there is nothing left to do." in used
+    assert "already used" in read(tick_accounts(answer, one), 409)
 
 
 def test_only_what_was_ticked_is_connected(home: OAuthWorkspace) -> None:
@@ -136,14 +141,49 @@ def test_only_what_was_ticked_is_connected(home: OAuthWorkspace) -> None:
     assert "person" in read(page, 200, form=True)
     assert "Nothing was ticked" in read(tick_accounts(page), 400)
     other = OAuthWorkspace.new(home.stack)
-    assert "started with another API key" in read(
+    assert "made with another API key" in read(
         tick_accounts(page, acme, Authorization=f"Bearer {other.key}"), 403
     )
     assert acme in read(tick_accounts(page, acme, Authorization=f"Bearer {home.key}"), 200)
     assert [a.connection for a in home.accounts()] == ["organization"]
 
 
-@pytest.mark.parametrize("form", [{}, {"grant": "x"}, {"grant": str(UUID(int=7)), "pick": "one"}])
+def test_the_page_names_the_workspace_the_account_and_who_asked_and_stores_nothing_before_a_yes(
+    home: OAuthWorkspace,
+) -> None:
+    one, two = home.add_person("facebook"), home.add_person("facebook")
+    bodies = (None, {"remote_ids": ["*"]}, {"remote_ids": [home.stack.remote[one]]})
+    for body, names in zip(bodies, ((one,), (one, two), (one,)), strict=True):
+        page = visit(grant_consent(start_url(home, "facebook", body), *names))
+        text = read(page, 200, form=True)
+        told = (*names, home.name, f"the API key “tests” ({home.public_id})")
+        assert all(word in text for word in told), text
+        assert (
+            f"This link was not begun in this browser but with the API key “tests” ({home.public_id})" in text
+        )
+        assert "No account is stored or changed until you press Connect" in text
+        assert home.accounts() == []
+        assert "was not confirmed; nothing was changed" in read(press_decline(page), 403)
+        assert "This link was already used" in read(confirm(page), 409)
+        assert home.accounts() == []
+    done = read(confirm(visit(grant_consent(start_url(home, "facebook"), one))), 200)
+    assert all(word in done for word in (one, home.name, home.public_id))
+    by_hand = visit(grant_consent(home.start(Platform.FACEBOOK, CLI).url, one))
+    assert "but on the command line" in read(by_hand, 200, form=True)
+
+
+def test_a_link_that_expired_says_how_to_get_a_new_one(home: OAuthWorkspace) -> None:
+    page = home.add_person("facebook")
+    back = grant_consent(start_url(home, "facebook"), page)
+    home.sql("UPDATE grants SET expires_at = now() WHERE workspace_id = :w RETURNING id", w=home.workspace)
+    text = read(visit(back), 400)
+    assert "This link has expired: it is valid for ten minutes." in text
+    assert (
+        f"ask who sent you the link for a new one, made with the API key “tests” ({home.public_id})" in text
+    )
+
+
+@pytest.mark.parametrize("form", [{}, {"grant": "x"}, {"grant": str(UUID(int=7)), "account": "one"}])
 def test_an_answer_that_is_none_is_a_page_too(home: OAuthWorkspace, form: dict[str, str]) -> None:
     answer = requests.post(f"{home.stack.api}{BASE}/linkedin/choice", data=form, timeout=20)
     assert "The form is invalid" in read(answer, 400)
@@ -199,10 +239,14 @@ def test_a_client_that_takes_the_person_back_itself_must_be_the_one_that_began(h
     def as_(key: str) -> requests.Response:
         return requests.get(back, headers={"Authorization": f"Bearer {key}"}, timeout=20)
 
-    assert "started with another API key" in read(as_(other.key), 403)
+    assert "made with another API key" in read(as_(other.key), 403)
     assert "unknown or was revoked" in read(as_("slw_live_0.wrong"), 401)
     assert "another platform" in read(visit(back.replace("/tiktok/", "/instagram/")), 400)
-    assert ann in read(as_(home.key), 200)
+    page = as_(home.key)
+    text = read(page, 200, form=True)
+    assert "not begun in this browser" not in text
+    assert "made with another API key" in read(confirm(page, Authorization=f"Bearer {other.key}"), 403)
+    assert ann in read(confirm(page, Authorization=f"Bearer {home.key}"), 200)
     assert other.accounts() == []
 
 
@@ -213,7 +257,10 @@ def test_connecting_again_takes_no_other_account(home: OAuthWorkspace) -> None:
     assert f"signed in as {two}, but this is about {one}" in read(visit(grant_consent(url, two)), 409)
     assert home.read_account(known.id)[1] == 1
     url = start_url(home, "facebook", {"reconnect": str(known.id)})
-    assert "connected again" in read(visit(grant_consent(url, one, two)), 200)
+    page = visit(grant_consent(url, one, two))
+    assert "Connect this Facebook account?" in read(page, 200, form=True)
+    assert home.read_account(known.id)[1] == 1
+    assert "connected again" in read(confirm(page), 200)
     assert [a.username for a in home.accounts()] == [one]
     assert home.read_account(known.id)[1] == 2
 
@@ -221,8 +268,14 @@ def test_connecting_again_takes_no_other_account(home: OAuthWorkspace) -> None:
 def test_names_are_shown_as_text(home: OAuthWorkspace) -> None:
     name = f"<script>{uuid4().hex}</script>"
     home.add_person("facebook", name)
-    text = read(visit(grant_consent(start_url(home, "facebook"), name)), 200)
-    assert name in text
+    page = visit(grant_consent(start_url(home, "facebook"), name))
+    assert name in read(page, 200, form=True)
+    assert name in read(confirm(page), 200)
+    hostile = OAuthWorkspace.new(home.stack, name=f"<b onload=x>{uuid4().hex}", key_name="<i>key</i>")
+    page = visit(grant_consent(start_url(hostile, "facebook"), name))
+    for text in (read(page, 200, form=True), read(confirm(page), 200)):
+        assert hostile.name in text
+        assert "<i>key</i>" in text
 
 
 @pytest.mark.parametrize(
@@ -263,7 +316,7 @@ def test_no_state_code_or_token_is_in_the_servers_log(home: OAuthWorkspace) -> N
     page = home.add_person("facebook")
     url = start_url(home, "facebook")
     back = grant_consent(url, page)
-    read(visit(back), 200)
+    read(confirm(visit(back)), 200)
     read(visit(back), 409)
     [account] = home.accounts()
     credentials = home.read_account(account.id)[0].credentials

@@ -1,0 +1,37 @@
+"""Where an OAuth session was begun: what a person is told before they confirm, and when a link cannot be used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.store.database import row
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SessionOrigin:
+    """The workspace of a session, and what started it."""
+
+    workspace: str
+    """Name."""
+    key: str | None
+    """The API key by its name and public half; None: the command line."""
+    started_at: datetime
+
+
+def read_origin(c: Connection, session: UUID) -> SessionOrigin:
+    """Return the origin of a session. Raises LookupError."""
+    found = row(
+        c,
+        """SELECT w.name AS workspace, k.name AS key, k.public_id, g.created_at
+           FROM grants g JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN keys k ON k.id = g.key_id
+           WHERE g.id = :id""",
+        id=session,
+    )
+    if found is None:
+        raise LookupError(f"There is no OAuth session {session}.")
+    key = f"“{found.key}” ({found.public_id})" if found.key else found.public_id
+    return SessionOrigin(workspace=found.workspace, key=key, started_at=found.created_at)
