@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
+"""A serialized origin (RFC 6454, section 6.2), as browsers send it: in lower case and without a path."""
+
+
+def split_list(value: str) -> list[str]:
+    """Return the parts of a setting that are separated by commas."""
+    return [part for part in map(str.strip, value.split(",")) if part]
 
 
 class Group(BaseModel):
@@ -59,6 +69,11 @@ class Api(Group):
         default=SecretStr(""),
         description="Bearer token of the operator API for all workspaces, at least 32 characters; empty = none.",
     )
+    cors_origins: str = Field(
+        default="",
+        description="Origins whose pages may call the API from a browser (https://app.example.com), separated by "
+        "commas; empty = none.",
+    )
     max_body: int = Field(default=1_000_000, ge=10_000, description="Largest request body, in bytes.")
     max_body_sum: int = Field(
         default=64_000_000,
@@ -76,6 +91,21 @@ class Api(Group):
         ge=0,
         description="The same per day (UTC), for a key without a daily limit of its own; 0 = no limit.",
     )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, value: str) -> str:
+        for origin in split_list(value):
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is not an origin: scheme, host and port only, such as https://app.example.com"
+                )
+        return value
+
+    @cached_property
+    def origins(self) -> frozenset[str]:
+        """The origins of ``cors_origins``."""
+        return frozenset(split_list(self.cors_origins))
 
 
 class Ingest(Group):

@@ -93,6 +93,7 @@ def create_app() -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # some clients take the empty body of a redirect for a failure
     )
+    app.state.query_names = {}
     app.openapi = lambda: describe(app, OPERATIONS)  # type: ignore[method-assign]
     for operation in OPERATIONS:
         operation.add_to(app)

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from pipeline.api.http.envelope import SuccessResponse, failure, success
+from pipeline.api.http.representation import NegotiatedResponse
 from pipeline.api.http.response_models import Failure, ResponseModel
 from pipeline.api.metrics import CONTENT_TYPE
 from pipeline.api.openapi.error_codes import error_responses
@@ -99,7 +100,7 @@ async def readyz(request: Request) -> SuccessResponse[Readiness] | Response:
 
 async def metrics(request: Request) -> Response:
     """Return counts over all workspaces for Prometheus."""
-    return Response(await get_app_state(request).metrics.render(), media_type=CONTENT_TYPE)
+    return NegotiatedResponse(await get_app_state(request).metrics.render(), media_type=CONTENT_TYPE)
 
 
 def _check(app_state: AppState) -> _Health:

@@ -52,7 +52,7 @@ def resolve_due_at(asked: datetime | None, now: datetime) -> datetime:
             400,
             "validation_failed",
             f"scheduled_at {asked.isoformat()} is in the past (now {now.isoformat()}). "
-            "Leave it out to publish at once.",
+            "Send null to publish at once.",
         )
     return asked
 

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from pipeline.api.files.limits import FileTransfers
 from pipeline.api.http.envelope import HttpRefusal, failure
+from pipeline.api.http.representation import matches
 from pipeline.api.openapi.error_codes import error_responses
 from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import Operation, header_parameter, path_parameter
@@ -53,7 +54,7 @@ async def get_file(request: Request) -> Response:
         raise Refusal(404, "not_found", "There is no such file.")
     etag = compute_etag(file.sha256)
     headers = _headers(file, etag)
-    if _matches(request.headers.get("if-none-match"), etag):
+    if matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
     span = _parse_range(request.headers, etag, file.size)
     if span is None:
@@ -157,12 +158,6 @@ def _disposition(file: File) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def _matches(given: str | None, etag: str) -> bool:
-    return given is not None and (
-        given.strip() == "*" or etag in [one.strip().removeprefix("W/") for one in given.split(",")]
-    )
-
-
 def _parse_range(headers: Mapping[str, str], etag: str, size: int) -> tuple[int, int] | None:
     """Return the first and last byte to send, or None for a range outside the file.
 
@@ -212,14 +207,5 @@ OPERATIONS = (
             not_found="there is no such file",
             rate_limited="too many downloads of the workspace are in progress",
         ),
-    ),
-    Operation(
-        id="headFile",
-        method="HEAD",
-        path=f"{PATH}{{name}}",
-        handler=get_file,
-        tag=FILES,
-        returns="The headers of the file.",
-        is_documented=False,
     ),
 )

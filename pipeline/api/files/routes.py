@@ -54,14 +54,14 @@ async def create_file(request: Request) -> SuccessResponse[Upload]:
         contentType=file.contentType,
         expiresIn=URL_LIFETIME,
     )
-    return success("Upload URL generated", upload, code=201, headers={"Cache-Control": "no-store"})
+    return success("Upload URL generated", upload, code=201)
 
 
 async def list_files(request: Request) -> SuccessResponse[FilePage]:
     """List the files of the key's scope, newest first, without uploads that are not complete."""
     app_state = get_app_state(request)
     caller = await app_state.authenticator.authenticate(request)
-    query = read_file_query(request.query_params)
+    query = read_file_query(request.scope["query_string"])
     page = await app_state.read_bulkhead.run(partial(_read_page, app_state, caller, query))
     return success("Files retrieved", page)
 

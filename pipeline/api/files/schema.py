@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 from starlette.datastructures import QueryParams
 
+from pipeline.api.http.query import refuse_near_misses
 from pipeline.api.posts.schema import Body, build_invalid_payload
 from pipeline.api.posts.validation_issue import build_issue
 
@@ -58,8 +59,10 @@ class FileQuery:
         return any(context.strip() in (CONTEXT, ALL_CONTEXTS) for context in contexts)
 
 
-def read_file_query(query: QueryParams) -> FileQuery:
-    """Validate the query of GET /files; unknown names are ignored. Raises Refusal 422."""
+def read_file_query(raw: bytes) -> FileQuery:
+    """Parse a query string. Raises Refusal 422, also for a name that resembles a known one; other names are ignored."""
+    refuse_near_misses(raw, _READERS)
+    query = QueryParams(raw)
     values: dict[str, Any] = {}
     issues: list[dict[str, Any]] = []
     for name, (field, read) in _READERS.items():

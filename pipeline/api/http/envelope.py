@@ -11,6 +11,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pipeline.api.http.representation import VARY, NegotiatedResponse
 from pipeline.api.http.response_models import DataT
 from pipeline.stages.post_request import Refusal
 
@@ -23,6 +24,11 @@ _ALWAYS: Mapping[int, Mapping[str, str]] = {
 }
 
 
+def build_error_link(code: str) -> str:
+    """Return where the reference explains an error code, relative to the server."""
+    return f"/reference#error-{code}"
+
+
 @dataclass
 class HttpRefusal(Refusal):
     """A refusal with response headers."""
@@ -30,10 +36,18 @@ class HttpRefusal(Refusal):
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class JsonResponse(Response):
-    """A response whose body is the JSON of a mapping, models in it included."""
+_NEVER_STORED = [(b"cache-control", b"no-store"), (b"vary", VARY.encode())]
+
+
+class JsonResponse(NegotiatedResponse):
+    """A response whose body is the JSON of a mapping, models in it included. Caches do not keep it."""
 
     media_type = "application/json"
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """Set *headers* and those of every response."""
+        super().init_headers(headers)
+        self.raw_headers += _NEVER_STORED
 
     def render(self, content: Mapping[str, Any]) -> bytes:
         """Encode *content*, lone surrogates as question marks."""
@@ -65,7 +79,14 @@ def failure(
     more: Mapping[str, Any] | None = None,
 ) -> Response:
     """Return an error in the envelope. A 422 always lists its issues."""
-    body: dict[str, Any] = {"ok": False, "code": code, "message": message, "error_code": error_code}
+    link = build_error_link(error_code)
+    body: dict[str, Any] = {
+        "ok": False,
+        "code": code,
+        "message": message,
+        "error_code": error_code,
+        "help": link,
+    }
     if issues or code == 422:  # noqa: PLR2004  an HTTP status
         body["issues"] = list(issues)
     return JsonResponse({**body, **(more or {})}, code, {**_ALWAYS.get(code, {}), **(headers or {})})

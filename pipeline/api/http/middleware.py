@@ -1,4 +1,4 @@
-"""The outermost middleware: request ids, responses to exceptions, and the end of each body and its reservation."""
+"""The outermost middleware: request ids, CORS, responses to exceptions, the end of each body and its reservation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import re
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.api.http.body_budget import release_reservation
+from pipeline.api.http.cors import is_preflight, list_cors_headers, respond_to_preflight
 from pipeline.api.http.envelope import render_internal_error, render_stopping
+from pipeline.api.http.query import IGNORED_HEADER, name_ignored
 
 log = logging.getLogger("slipway.api")
 
@@ -37,7 +39,7 @@ class RequestMiddleware:
             return
         exchange = _Exchange(scope, receive, send)
         try:
-            await self._app(scope, exchange.receive, exchange.send)
+            await exchange.choose_app(self._app)(scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:  # the server cancels requests only when its shutdown time is over
             if not exchange.has_started:
                 await render_stopping()(scope, exchange.receive, exchange.send)
@@ -61,11 +63,19 @@ class _Exchange:
         headers = dict(scope["headers"])
         self.id = _choose_request_id(headers.get(_HEADER))
         self.has_started = False
+        self._scope = scope
+        origin = headers.get(b"origin")
+        self._cors = [] if origin is None else list_cors_headers(scope, origin)
+        self._is_preflight = bool(self._cors) and is_preflight(scope, headers)
         self._has_unread_body = (
             headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
         )
         self._is_http_1 = scope["http_version"].startswith("1")  # HTTP/2 closes streams, not connections
         self._receive, self._send = receive, send
+
+    def choose_app(self, app: ASGIApp) -> ASGIApp:
+        """Return *app*, or for a preflight from an allowed origin its response."""
+        return respond_to_preflight() if self._is_preflight else app
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -74,12 +84,19 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [*message["headers"], (_HEADER, self.id.encode())]
+            headers = [*message["headers"], (_HEADER, self.id.encode()), *self._cors]
+            if self._scope["query_string"] and (ignored := self._name_ignored()):
+                headers.append((IGNORED_HEADER, ignored))
             if self._has_unread_body and not await self._drain() and self._is_http_1:
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
             self.has_started = True
         await self._send(message)
+
+    def _name_ignored(self) -> bytes:
+        route = self._scope.get("route")
+        known = self._scope["app"].state.query_names.get(getattr(route, "name", ""), ())
+        return name_ignored(self._scope["query_string"], known)
 
     async def _drain(self) -> bool:
         """Read the rest of the body, within the limits above. Return False if some of it is left."""

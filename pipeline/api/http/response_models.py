@@ -56,6 +56,7 @@ class Failure(ResponseModel):
     code: int = Field(description="The HTTP status.")
     message: str = Field(description="For people; it may change.")
     error_code: str = Field(description="For programs.")
+    help: str = Field(description="Where the reference explains the code, relative to the server.")
 
 
 class InvalidRequest(Failure):

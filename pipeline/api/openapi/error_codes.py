@@ -36,7 +36,7 @@ CODES: Mapping[str, ErrorCode] = {
     "validation_failed": ErrorCode(
         (400,),
         "a rule about caption, media, music or time is broken",
-        "scheduled_at 2025-02-01T15:00:00+00:00 is in the past. Leave it out to publish at once.",
+        "scheduled_at 2025-02-01T15:00:00+00:00 is in the past. Send null to publish at once.",
     ),
     "invalid_music_url": ErrorCode(
         (400,), "the link is not to a TikTok post with a sound", "music_url is no link to a TikTok post."

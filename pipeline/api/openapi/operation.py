@@ -81,7 +81,19 @@ class Operation:
     response_class: type[Response] = JSONResponse
 
     def add_to(self, app: FastAPI) -> None:
-        """Add the route to *app*."""
+        """Add the route to *app*, for GET with a HEAD beside it, which the server answers without the body."""
+        app.state.query_names[self.id] = self.query_names
+        if self.method == "GET":
+            head = f"{self.id}Head"
+            app.state.query_names[head] = self.query_names
+            app.add_api_route(
+                self.path,
+                self.handler,
+                methods=["HEAD"],
+                name=head,
+                response_model=None,
+                include_in_schema=False,
+            )
         app.add_api_route(
             self.path,
             self.handler,
@@ -98,6 +110,11 @@ class Operation:
             openapi_extra=self._extra(),
             include_in_schema=self.is_documented,
         )
+
+    @property
+    def query_names(self) -> frozenset[str]:
+        """The names of its query parameters."""
+        return frozenset(p["name"] for p in self.parameters if p["in"] == "query")
 
     def _responses(self) -> Responses:
         rate_headers = _RATE_HEADERS if self.is_rate_limited else {}

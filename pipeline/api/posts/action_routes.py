@@ -15,6 +15,7 @@ from pipeline.actions import edit
 from pipeline.actions.validate import validate
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.json_body import parse_id, parse_json_or_empty, read_json_body
+from pipeline.api.http.representation import strip_encodings
 from pipeline.api.openapi.error_codes import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import ETAG_HEADER, PARTNER_API, Operation, header_parameter
@@ -41,7 +42,8 @@ async def update_post(request: Request) -> SuccessResponse[UpdatedPost]:
     post_id = parse_id(request.path_params["post_id"])
     if post_id is None:
         raise HttpRefusal(404, "not_found", "There is no such post.")
-    work = partial(edit.edit, app_state.context, caller, post_id, change, request.headers.get("if-match"))
+    if_match = strip_encodings(request.headers.get("if-match"))
+    work = partial(edit.edit, app_state.context, caller, post_id, change, if_match)
     edited = await app_state.choose_bulkhead(caller).run(work, caller.key_id)
     headers = {**rate_headers, "ETag": f'"{edited.version}"'}
     return success("Post updated", UpdatedPost.model_validate(edited), headers=headers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -18,6 +18,7 @@ from pipeline.api.posts.schema import (
     AccountRef,
     Body,
     OptionsBody,
+    PostBody,
     Slideshow,
     Video,
     add_options,
@@ -57,6 +58,18 @@ class PatchFields(_Closing, _Opening):
 
 PatchBody = add_options(PatchFields, "PatchBody", list_post_options())
 """The body of PATCH /posts/{id}."""
+_UNCHANGEABLE: Mapping[str, str] = {
+    **{
+        name: "It is set when the post is created and cannot be changed: cancel this post and create another."
+        for name in PostBody.model_fields
+        if name not in PatchBody.model_fields
+    },
+    **dict.fromkeys(
+        ("id", "status", "source", "created_at", "updated_at"),
+        "The server sets it: leave it out of the edit.",
+    ),
+}
+"""Why a key is refused that a post has, but an edit does not."""
 _CHANGEABLE = [name for name in PatchBody.model_fields if name != "external_id"]
 
 
@@ -78,10 +91,19 @@ class CancelBody(Body):
     ) = None
 
 
+_DeletedIds = Annotated[list[EntityId], Field(min_length=1, max_length=MAX_ACTION_POSTS)]
+
+
 class DeleteBody(Body):
     """Posts to delete. post_ids is another name for postIds."""
 
-    postIds: Annotated[list[EntityId], Field(min_length=1, max_length=MAX_ACTION_POSTS)]  # noqa: N815  the contract's spelling
+    postIds: _DeletedIds  # noqa: N815  the contract's spelling
+
+
+class _AliasedDeleteBody(Body):
+    """The same by its other name, so that issues name the key that was sent."""
+
+    post_ids: _DeletedIds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,13 +154,17 @@ def read_cancel(body: Any) -> PostSelection:
 
 def read_delete(body: Any) -> PostSelection:
     """Parse the body of a deletion, by either key. Raises Refusal."""
-    if isinstance(body, dict) and "postIds" not in body and "post_ids" in body:
-        body = {"postIds" if name == "post_ids" else name: value for name, value in body.items()}
+    names = [n for n in ("postIds", "post_ids") if isinstance(body, dict) and n in body]
+    if len(names) > 1:
+        message = "postIds and post_ids are two names of one field: send one of them."
+        raise build_invalid_payload([build_issue(("post_ids",), message, "exclusive")])
+    if names == ["post_ids"]:
+        return _parse_selection(_AliasedDeleteBody, body, "post_ids", MAX_ACTION_POSTS)
     return _parse_selection(DeleteBody, body, "postIds", MAX_ACTION_POSTS)
 
 
 def _parse_selection(
-    model: type[RetryBody | CancelBody | DeleteBody], body: Any, name: str, most: int
+    model: type[RetryBody | CancelBody | DeleteBody | _AliasedDeleteBody], body: Any, name: str, most: int
 ) -> PostSelection:
     listed = body.get(name) if isinstance(body, dict) else None
     if isinstance(listed, list) and len(listed) > most:
@@ -146,7 +172,7 @@ def _parse_selection(
             400, "too_many_post_ids", f"{most} posts at most in one request; there are {len(listed)}."
         )
     found = _parse(model, body, Rules())
-    accounts = None if isinstance(found, DeleteBody) else found.account_ids
+    accounts = found.account_ids if isinstance(found, RetryBody | CancelBody) else None
     return PostSelection(
         post_ids=list(dict.fromkeys(getattr(found, name))),
         account_ids=None if accounts is None else list(dict.fromkeys(accounts)),
@@ -161,6 +187,13 @@ def _parse(model: type[B], body: Any, rules: Rules) -> B:
     try:
         return model.model_validate(body, context=rules)
     except ValidationError as error:
-        raise build_invalid_payload(
-            issues_from_pydantic(error.errors(include_url=False), UNION_TAGS, find_known_keys(model))
-        ) from None
+        issues = issues_from_pydantic(error.errors(include_url=False), UNION_TAGS, find_known_keys(model))
+        if model is PatchBody:
+            issues = [*map(_describe_unchangeable, issues)]
+        raise build_invalid_payload(issues) from None
+
+
+def _describe_unchangeable(issue: dict[str, Any]) -> dict[str, Any]:
+    """Return the issue of a key that posts have and edits do not take with the reason instead of a similar name."""
+    message = _UNCHANGEABLE.get(issue["path"]) if issue["type"] == "extra_forbidden" else None
+    return {**issue, "message": message} if message else issue

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from uuid import UUID
 
 from pipeline.api.http import timestamp
+from pipeline.api.http.query import refuse_near_misses
 from pipeline.api.posts.schema import build_invalid_payload
 from pipeline.api.posts.validation_issue import build_issue
 from pipeline.domain.post import PostStatus
@@ -39,7 +40,8 @@ class PostQuery:
 
 
 def read_query(raw: bytes) -> PostQuery:
-    """Parse a query string; unknown names are ignored. Raises Refusal 422."""
+    """Parse a query string. Raises Refusal 422, also for a name that resembles a known one; other names are ignored."""
+    refuse_near_misses(raw, _READERS)
     values: dict[str, Any] = {}
     issues: list[dict[str, Any]] = []
     for name, text in _parse_pairs(raw):

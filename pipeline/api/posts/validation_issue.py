@@ -108,9 +108,15 @@ def _tag_issue(path: Sequence[str | int], value: Any, expected: str | None) -> d
     return build_issue((*path, "type"), f"Must be {choices}.", "literal_error", given)
 
 
-def _describe_unknown(name: str, known: Iterable[str]) -> str:
+def find_near(name: str, known: Iterable[str]) -> str | None:
+    """Return the one of *known* that resembles *name* most, or None."""
     near = get_close_matches(name.casefold(), known, n=1) if len(name) <= _MAX_COMPARED else []
-    return "There is no such field" + (f"; did you mean `{near[0]}`?" if near else ".")
+    return near[0] if near else None
+
+
+def _describe_unknown(name: str, known: Iterable[str]) -> str:
+    near = find_near(name, known)
+    return "There is no such field" + (f"; did you mean `{near}`?" if near else ".")
 
 
 def _path(loc: Sequence[str | int], tags: Mapping[str, Collection[str]]) -> Sequence[str | int]:
