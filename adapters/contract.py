@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from adapters.errors import AdapterError
+from adapters.limit import Limit, Rate
 
 if TYPE_CHECKING:  # requests is slow to import, and most readers of these values make no call
     from adapters.http import HttpClient
@@ -225,15 +226,6 @@ LookResult = Published | Pending | Ready | Absent | Ended | CannotTell
 # --- capabilities ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rate:
-    """At most ``count`` calls of ``step`` in ``per`` for one account; ``limits.py`` names source and date."""
-
-    step: Literal["prepare", "finalize", "look"]
-    count: int
-    per: timedelta
-
-
 DailyPer = Literal["account", "app"]
 """Whose posts count towards one daily limit: those of one account, or of every account connected through our app."""
 
@@ -271,6 +263,8 @@ class Capabilities:
     """Posts that the platform allows per rolling 24 h; None: no known limit."""
     daily_per: DailyPer = "account"
     """Whose posts ``daily_posts`` counts."""
+    limits: tuple[Limit, ...] = ()
+    """What the platform takes, for the reference."""
     music_link_example: str = ""
     """A link that ``ResolvesMusic.music_link`` accepts, for the error text about one that it does not."""
 

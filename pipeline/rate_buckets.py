@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from adapters.contract import Rate
+from adapters.limit import Rate
 from pipeline.circuit_breaker import CircuitBreaker
 
 _GCRA = """

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
-from adapters.contract import Platform, PlatformSettings, PostOptions
+from adapters.contract import Capabilities, Platform, PlatformSettings, PostOptions
 from adapters.registry import ADAPTERS
 from config.consistency import SETTLE_TIME
 from config.settings import Settings, settings
@@ -77,6 +77,11 @@ _NOT_OPTIONS = {"app_id", "app_secret", "version"}
 def list_post_options() -> dict[Platform, type[PostOptions]]:
     """Return the models of the platforms that have a section in a post request."""
     return {platform: model for platform, adapter in ADAPTERS.items() if (model := adapter.post_options)}
+
+
+def list_capabilities() -> dict[Platform, Capabilities]:
+    """Return what each platform does and takes."""
+    return {platform: adapter.capabilities for platform, adapter in ADAPTERS.items()}
 
 
 def build_platform_settings(s: Settings, platform: Platform) -> PlatformSettings:

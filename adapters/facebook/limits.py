@@ -11,6 +11,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from adapters.contract import Capabilities, PostForm
+from adapters.limit import Limit
 
 PHOTO_TYPES = ("image/jpeg", "image/png", "image/gif", "image/bmp", "image/tiff")  # PHOTOS
 PHOTO_BYTES = 10 * 1024 * 1024  # PHOTOS: under 10 MB; older pages and error 1366046 say 4 MB
@@ -42,6 +43,33 @@ CLOCK_SKEW = timedelta(seconds=5)
 UPLOAD_FLOOR = 1024 * 1024
 """Bytes per second; a slower upload runs into its time limit."""
 
+LIMITS = (
+    Limit(of="image", rule="type", values=PHOTO_TYPES),
+    Limit(of="image", rule="size", most=PHOTO_BYTES, unit="bytes"),
+    Limit(of="video", rule="size", most=VIDEO_BYTES, unit="bytes"),
+    Limit(of="video", rule="duration", most=VIDEO_SECONDS, unit="seconds"),
+    Limit(of="video", rule="type of a reel", values=REEL_TYPES, is_enforced=False),
+    Limit(of="video", rule="codec of a reel", values=REEL_CODECS, is_enforced=False),
+    Limit(
+        of="video",
+        rule="duration of a reel",
+        least=REEL_SECONDS[0],
+        most=REEL_SECONDS[1],
+        unit="seconds",
+        is_enforced=False,
+    ),
+    Limit(
+        of="video",
+        rule="frame rate of a reel",
+        least=REEL_FPS[0],
+        most=REEL_FPS[1],
+        unit="frames per second",
+        is_enforced=False,
+    ),
+    Limit(of="post", rule="reels per day", most=REELS_PER_DAY, is_enforced=False),
+)
+"""The table of the reference, for people."""
+
 CAPABILITIES = Capabilities(
     display_name="Facebook",
     post_kinds={
@@ -55,4 +83,5 @@ CAPABILITIES = Capabilities(
     settle_window=timedelta(minutes=2),
     look_every=(FIRST_POLL, LONGEST_POLL),
     look_limit=timedelta(hours=1),
+    limits=LIMITS,
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from adapters.contract import Capabilities, PostForm
+from adapters.limit import Limit
 
 CAPTION_CHARACTERS = 2200  # MEDIA
 HASHTAGS = 30  # MEDIA
@@ -52,6 +53,24 @@ CONTAINER_LIFE = timedelta(hours=24)  # GUIDE
 UPLOAD_FLOOR = 1024 * 1024
 """Bytes per second; a slower upload runs into its time limit."""
 
+LIMITS = (
+    Limit(of="text", rule="caption", most=CAPTION_CHARACTERS, unit="characters"),
+    Limit(of="text", rule="hashtags", most=HASHTAGS),
+    Limit(of="text", rule="mentions", most=MENTIONS),
+    Limit(of="post", rule="images of a carousel", least=CAROUSEL[0], most=CAROUSEL[1]),
+    Limit(of="image", rule="type", values=IMAGE_TYPES),
+    Limit(of="image", rule="size", most=IMAGE_BYTES, unit="bytes"),
+    Limit(of="image", rule="width : height", least=IMAGE_RATIO[0], most=IMAGE_RATIO[1]),
+    Limit(of="video", rule="type", values=VIDEO_TYPES),
+    Limit(of="video", rule="codec", values=VIDEO_CODECS),
+    Limit(of="video", rule="size", most=VIDEO_BYTES, unit="bytes"),
+    Limit(of="video", rule="duration", least=VIDEO_SECONDS[0], most=VIDEO_SECONDS[1], unit="seconds"),
+    Limit(of="video", rule="frame rate", least=VIDEO_FPS[0], most=VIDEO_FPS[1], unit="frames per second"),
+    Limit(of="video", rule="width", most=VIDEO_WIDTH, unit="pixels"),
+    Limit(of="video", rule="width : height", least=VIDEO_RATIO[0], most=VIDEO_RATIO[1]),
+)
+"""The table of the reference, for people."""
+
 CAPABILITIES = Capabilities(
     display_name="Instagram",
     post_kinds={PostForm.VIDEO: "reel", PostForm.IMAGE: "image", PostForm.IMAGES: "carousel"},
@@ -61,4 +80,5 @@ CAPABILITIES = Capabilities(
     look_every=(FIRST_POLL_VIDEO, LONGEST_POLL),
     look_limit=timedelta(minutes=30),  # GUIDE says 5 minutes; long reels take more
     daily_posts=POSTS_PER_DAY,
+    limits=LIMITS,
 )

@@ -14,6 +14,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from adapters.contract import Capabilities, PostForm
+from adapters.limit import Limit
 
 COMMENTARY = 3000
 """POST; counted in UTF-16 units of the escaped text, as LinkedIn does not say whether it counts escapes."""
@@ -44,6 +45,17 @@ VERSION_RECHECK = timedelta(hours=1)
 LISTED = 100
 """Posts of an organization that ``look`` reads."""
 
+LIMITS = (
+    Limit(of="text", rule="caption", most=COMMENTARY, unit="UTF-16 units"),
+    Limit(of="post", rule="images of a multi-image post", least=IMAGES[0], most=IMAGES[1]),
+    Limit(of="image", rule="type", values=IMAGE_TYPES),
+    Limit(of="image", rule="area", most=IMAGE_PIXELS - 1, unit="pixels"),
+    Limit(of="video", rule="type", values=VIDEO_TYPES),
+    Limit(of="video", rule="size", least=VIDEO_BYTES[0], most=VIDEO_BYTES[1], unit="bytes"),
+    Limit(of="video", rule="duration", least=VIDEO_SECONDS[0], most=VIDEO_SECONDS[1], unit="seconds"),
+)
+"""The table of the reference, for people."""
+
 CAPABILITIES = Capabilities(
     display_name="LinkedIn",
     post_kinds={PostForm.VIDEO: "video", PostForm.IMAGE: "image", PostForm.IMAGES: "multi_image"},
@@ -54,4 +66,5 @@ CAPABILITIES = Capabilities(
     look_limit=timedelta(minutes=60),
     keeps=("media", "unreadable"),  # with the same URNs, LinkedIn refuses a duplicate and names the live post
     daily_posts=100,  # RATE: 100 a member and day (Community Management, development tier), 150 (Share on LinkedIn)
+    limits=LIMITS,
 )

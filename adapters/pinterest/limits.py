@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from adapters.contract import Capabilities, PostForm, Rate
+from adapters.contract import Capabilities, PostForm
+from adapters.limit import Limit, Rate
 
 MB = 1024 * 1024
 
@@ -50,6 +51,21 @@ CLOCK_SKEW = timedelta(seconds=60)
 BUSY = timedelta(minutes=1)  # RATE: the buckets are by minute and by second
 RESET_MOST = timedelta(days=1)  # RATE: the longest bucket is a day (Trial access)
 
+LIMITS = (
+    Limit(of="text", rule="caption", most=DESCRIPTION_CHARACTERS, unit="characters"),
+    Limit(of="text", rule="title", most=TITLE_CHARACTERS, unit="characters"),
+    Limit(of="text", rule="link", most=LINK_CHARACTERS, unit="characters"),
+    Limit(of="post", rule="images of a carousel", least=CAROUSEL[0], most=CAROUSEL[1]),
+    Limit(of="image", rule="type", values=IMAGE_TYPES),
+    Limit(of="image", rule="size", most=IMAGE_BYTES, unit="bytes"),
+    Limit(of="video", rule="type", values=VIDEO_TYPES),
+    Limit(of="video", rule="codec", values=VIDEO_CODECS),
+    Limit(of="video", rule="size", most=VIDEO_BYTES, unit="bytes"),
+    Limit(of="video", rule="duration", least=VIDEO_SECONDS[0], most=VIDEO_SECONDS[1], unit="seconds"),
+    Limit(of="video", rule="width : height", least=VIDEO_RATIO[0], most=VIDEO_RATIO[1]),
+)
+"""The table of the reference, for people."""
+
 CAPABILITIES = Capabilities(
     display_name="Pinterest",
     post_kinds={PostForm.VIDEO: "video_pin", PostForm.IMAGE: "pin", PostForm.IMAGES: "carousel_pin"},
@@ -64,4 +80,5 @@ CAPABILITIES = Capabilities(
         # RATE org_read 1000, over the 5 pages of a look
         Rate(step="look", count=200, per=timedelta(minutes=1)),
     ),
+    limits=LIMITS,
 )

@@ -13,10 +13,13 @@ Pages, all read 2026-11-24:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
-from adapters.contract import Capabilities, PostForm, Rate
+from adapters.contract import Capabilities, PostForm
+from adapters.limit import Limit, Rate
 
 MB = 1024 * 1024
 """[media] calls 4 194 304 bytes "4 MB", so a megabyte is 2**20; a smaller reading would refuse valid files."""
@@ -123,6 +126,36 @@ UPLOAD_FLOOR = 4_000_000
 """Ours: bytes per second that a last chunk is expected to need at worst."""
 UPLOAD_URL_LIFE = timedelta(hours=1)  # [video]
 
+
+def _list_connection_limits(connection: str) -> Iterator[Limit]:
+    """Yield the limits that differ between the two products."""
+    video, text, limit = VIDEO[connection], TEXT[connection], partial(Limit, connection=connection)
+    yield limit(of="text", rule="caption", most=text.video_text, unit="UTF-16 units")
+    yield limit(of="text", rule="description of photos", most=text.photo_text, unit="UTF-16 units")
+    yield limit(of="text", rule="title of photos", most=text.photo_title, unit="UTF-16 units")
+    if text.mentions is not None:
+        yield limit(of="text", rule="mentions", most=text.mentions)
+    yield limit(of="video", rule="type", values=video.containers)
+    yield limit(of="video", rule="codec", values=video.codecs)
+    yield limit(of="video", rule="size", most=video.bytes, unit="bytes")
+    yield limit(of="video", rule="duration", least=video.shortest or None, most=video.longest, unit="seconds")
+    yield limit(of="video", rule="side", least=video.side_from, most=video.side_to, unit="pixels")
+    yield limit(
+        of="video", rule="frame rate", least=video.fps_from, most=video.fps_to, unit="frames per second"
+    )
+
+
+LIMITS = (
+    Limit(of="post", rule="images", least=1, most=IMAGES),
+    Limit(of="post", rule="privacy_level", values=PRIVACY),
+    Limit(of="image", rule="type", values=IMAGE_TYPES),
+    Limit(of="image", rule="size", most=IMAGE_BYTES, unit="bytes"),
+    Limit(of="image", rule="long side", most=IMAGE_LONG_SIDE, unit="pixels"),
+    Limit(of="image", rule="short side", most=IMAGE_SHORT_SIDE, unit="pixels"),
+    *(row for connection in VIDEO for row in _list_connection_limits(connection)),
+)
+"""The table of the reference, for people."""
+
 CAPABILITIES = Capabilities(
     display_name="TikTok",
     post_kinds={PostForm.VIDEO: "video", PostForm.IMAGE: "photos", PostForm.IMAGES: "photos"},
@@ -139,4 +172,5 @@ CAPABILITIES = Capabilities(
     ),
     daily_posts=15,  # [share] about 15 a creator and day over all apps; [bv] 15 a day
     music_link_example="https://www.tiktok.com/@name/video/1234567890",
+    limits=LIMITS,
 )

@@ -14,6 +14,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from adapters.contract import Capabilities, PostForm
+from adapters.limit import Limit
 
 TITLE_UNITS = 100  # [video] characters; counted in UTF-16 units, the stricter reading
 DESCRIPTION_BYTES = 5000  # [video] bytes, UTF-8
@@ -54,6 +55,37 @@ LONG_BUSY = timedelta(minutes=15)
 SHORT_BUSY = timedelta(minutes=1)
 CHANNEL_DAY = timedelta(hours=24)
 
+LIMITS = (
+    Limit(of="text", rule="description (the caption)", most=DESCRIPTION_BYTES, unit="bytes"),
+    Limit(
+        of="text",
+        rule="title (the caption's first line; the rest is cut)",
+        most=TITLE_UNITS,
+        unit="UTF-16 units",
+        is_enforced=False,
+    ),
+    Limit(
+        of="text",
+        rule="tags in all (the caption's hashtags)",
+        most=TAGS_CHARACTERS,
+        unit="characters",
+        is_enforced=False,
+    ),
+    Limit(of="text", rule="characters that are replaced", values=tuple(FORBIDDEN), is_enforced=False),
+    Limit(of="video", rule="type", values=MEDIA_TYPES),
+    Limit(of="video", rule="size", most=VIDEO_BYTES, unit="bytes"),
+    Limit(of="video", rule="duration", most=VIDEO_SECONDS, unit="seconds"),
+    Limit(
+        of="video",
+        rule="duration for channels without a verified phone",
+        most=UNVERIFIED_SECONDS,
+        unit="seconds",
+        is_enforced=False,
+    ),
+    Limit(of="video", rule="duration of a Short", most=SHORT_SECONDS, unit="seconds", is_enforced=False),
+)
+"""The table of the reference, for people."""
+
 CAPABILITIES = Capabilities(
     display_name="YouTube",
     post_kinds={PostForm.VIDEO: "short"},
@@ -69,4 +101,5 @@ CAPABILITIES = Capabilities(
     look_limit=timedelta(hours=2),
     daily_posts=100,  # [quota] videos.insert a day …
     daily_per="app",  # … for the whole project, whichever channel they go to
+    limits=LIMITS,
 )

@@ -25,12 +25,12 @@ from pipeline.api.files import download, upload
 from pipeline.api.files import routes as files
 from pipeline.api.http.envelope import render_http_error, render_refusal, render_unreachable
 from pipeline.api.http.middleware import RequestMiddleware
-from pipeline.api.openapi import page
 from pipeline.api.openapi.document import describe
 from pipeline.api.openapi.operation import PARTNER_API
 from pipeline.api.operator import dead_letters
 from pipeline.api.posts import action_routes
 from pipeline.api.posts import routes as posts
+from pipeline.api.reference.routes import add_pages
 from pipeline.api.server.fast_path import FastPathApp
 from pipeline.api.state import build_app_state
 from pipeline.stages.post_request import Refusal
@@ -89,15 +89,16 @@ def create_app() -> FastAPI:
         version="1",
         description="One post, six platforms, once each, on time.",
         lifespan=lifespan,
+        openapi_url=None,  # reference/routes.py shows the document
         docs_url=None,  # FastAPI's page loads its script from a CDN; /reference replaces it
         redoc_url=None,
         redirect_slashes=False,  # some clients take the empty body of a redirect for a failure
     )
-    app.state.query_names = {}
+    app.state.query_names, app.state.pages = {}, {}
     app.openapi = lambda: describe(app, OPERATIONS)  # type: ignore[method-assign]
     for operation in OPERATIONS:
         operation.add_to(app)
-    app.add_route("/reference", page.show, include_in_schema=False)
+    add_pages(app)
     app.add_fast_path("POST", f"{PARTNER_API}/posts", posts.create_post)
     app.add_exception_handler(Refusal, _respond_to_refusal)
     app.add_exception_handler(Unreachable, _respond_to_unreachable)

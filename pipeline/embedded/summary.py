@@ -19,6 +19,7 @@ class Summary:
     """Addresses, generated credentials and a command to copy."""
 
     api: str
+    reference: str
     flower: str
     flower_user: str
     flower_password: str = field(repr=False)
@@ -41,6 +42,7 @@ def build_summary(s: Settings, folder: Path, warnings: Sequence[str] = ()) -> Su
     api = local_url(s.api.host, s.api.port)
     return Summary(
         api=api,
+        reference=f"{api}/reference",
         flower=local_url(s.flower.host, s.flower.port),
         flower_user=s.flower.user,
         flower_password=s.flower.password.get_secret_value(),
@@ -59,7 +61,8 @@ def build_summary(s: Settings, folder: Path, warnings: Sequence[str] = ()) -> Su
 
 def format_summary(found: Summary) -> str:
     """Format the summary for a terminal."""
-    lines = ["", "Slipway is running. Ctrl-C stops it; its data stay.", "", f"  API       {found.api}"]
+    lines = ["", "Slipway is running. Ctrl-C stops it; its data stay.", ""]
+    lines += [f"  API       {found.api}", f"  Reference {found.reference}"]
     lines.append(f"  Flower    {found.flower}   user {found.flower_user}, password {found.flower_password}")
     if found.sandbox:
         lines.append(f"  Sandbox   {found.sandbox}   control token {found.sandbox_token}")

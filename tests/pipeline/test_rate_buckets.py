@@ -12,7 +12,7 @@ from itertools import pairwise
 import pytest
 import redis
 
-from adapters.contract import Rate
+from adapters.limit import Rate
 from pipeline import circuit_breaker
 from pipeline.rate_buckets import UNREACHABLE_WAIT, RateBuckets, create_redis_client
 from pipeline.store.database import new_id

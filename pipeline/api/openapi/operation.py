@@ -112,6 +112,11 @@ class Operation:
         )
 
     @property
+    def is_conditional(self) -> bool:
+        """Whether it is a read that a key makes, which answers 304 to the tag of what it would return."""
+        return self.method == "GET" and self.needs_key
+
+    @property
     def query_names(self) -> frozenset[str]:
         """The names of its query parameters."""
         return frozenset(p["name"] for p in self.parameters if p["in"] == "query")
@@ -128,14 +133,17 @@ class Operation:
         errors = dict(self.errors)
         if self.is_rate_limited:
             errors[429] = {**errors[429], "headers": {**errors[429]["headers"], **rate_headers}}
+        if self.is_conditional:
+            success["headers"] = {**_ANY_ETAG, **success["headers"]}
+            responses[304] = {"description": "The client has this answer already (If-None-Match)."}
         return {**responses, **errors, **self.responses}
 
     def _extra(self) -> dict[str, Any]:
         extra: dict[str, Any] = {}
         if self.needs_key:
             extra["security"] = [{"key": []}]
-        if self.parameters:
-            extra["parameters"] = [*self.parameters]
+        if self.parameters or self.is_conditional:
+            extra["parameters"] = [*self.parameters, *([_IF_NONE_MATCH] if self.is_conditional else [])]
         if self.request_body is not None:
             extra["requestBody"] = self.request_body
         if self.body is not None:
@@ -181,3 +189,9 @@ def query_parameter(
 def header_parameter(name: str, schema: Mapping[str, Any], description: str = "") -> Parameter:
     """Return a documented optional request header."""
     return {"name": name, "in": "header", "required": False, "schema": schema, "description": description}
+
+
+_ANY_ETAG: Mapping[str, Any] = {
+    "ETag": {"schema": {"type": "string"}, "description": "Tag of the answer, for If-None-Match."}
+}
+_IF_NONE_MATCH = header_parameter("If-None-Match", {"type": "string"}, "ETag of an earlier answer.")

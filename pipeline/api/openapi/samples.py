@@ -1,4 +1,4 @@
-"""Examples for the OpenAPI document, generated from its schemas so that they are never out of date.
+"""Examples for the OpenAPI document: recorded answers, and values generated from the schemas where there are none.
 
 Common field names have a realistic value; other fields get the simplest value that their schema accepts.
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from pipeline.api.openapi.recorded import read_recorded
+from pipeline.api.openapi.sample_requests import find_sample_request
 
 ID = "0f4f54d4-8cce-4fb7-8c7b-befbcb8af812"
 TIME = "2027-02-01T15:00:00.000Z"
@@ -72,15 +75,24 @@ def add_samples(spec: Mapping[str, Any]) -> None:
     """Add an example to every JSON body and response; examples of errors get the keys they lack."""
     schemas = spec["components"]["schemas"]
     for operation in (operation for item in spec["paths"].values() for operation in item.values()):
+        name = operation["operationId"]
         if body := _json(operation.get("requestBody", {})):
-            body["example"] = sample(body["schema"], schemas)
+            body["example"] = find_sample_request(name, sample(body["schema"], schemas)).body
         for status, response in operation["responses"].items():
             if content := _json(response):
-                value = sample(content["schema"], schemas)
-                for example in content.get("examples", {}).values():
-                    example["value"] = {**value, **example["value"]}
-                if "examples" not in content:
-                    content["example"] = {**value, "code": int(status), "message": response["description"]}
+                _add_answers(content, name, status, response["description"], schemas)
+
+
+def _add_answers(
+    content: dict[str, Any], name: str, status: str, description: str, schemas: Mapping[str, Any]
+) -> None:
+    """Add the recorded answers of one status, and generated ones where none was recorded."""
+    value = sample(content["schema"], schemas)
+    answer, errors = read_recorded().answers.get(name, {}).get(status), read_recorded().errors
+    for code, example in content.get("examples", {}).items():
+        example["value"] = answer or errors.get(f"{status} {code}", {**value, **example["value"]})
+    if "examples" not in content:
+        content["example"] = answer or {**value, "code": int(status), "message": description}
 
 
 def sample(schema: Mapping[str, Any], schemas: Mapping[str, Any], name: str = "", depth: int = 0) -> Any:

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from adapters.contract import Platform
+from pipeline.api.http.envelope import build_error_link
 from pipeline.api.http.response_models import ResponseModel, Timestamp, is_empty
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.post import OPEN, PostStatus, apply_due_time, derive_account_status, derive_post_status
@@ -51,13 +52,16 @@ class DeliveryError(ResponseModel):
     platform_message: str | None = Field(
         description="The platform's own sentence, at most 300 characters; tokens and signed URLs are redacted."
     )
+    help: str | None = Field(description="Where the reference explains the code, relative to the server.")
 
     @classmethod
     def from_view(cls, view: DeliveryView) -> Self | None:
         """Return the last classified error, or None if the delivery was published or cancelled after it."""
         if view.error is None or view.state in (State.PUBLISHED, State.CANCELLED):
             return None
-        return cls.model_validate({name: view.error.get(name) for name in _ERROR_KEYS})
+        code = view.error.get("code")
+        link = build_error_link(code) if code else None
+        return cls.model_validate({**{name: view.error.get(name) for name in _ERROR_KEYS}, "help": link})
 
 
 _ERROR_KEYS = tuple(field.alias or name for name, field in DeliveryError.model_fields.items())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -125,7 +127,7 @@ NOT_POST_LIMITS: Mapping[Platform, frozenset[str]] = {
         }
     ),
 }
-"""Constants of ``limits.py`` that limit no post: poll intervals, retries, chunk sizes. CAPABILITIES is always one."""
+"""Constants of ``limits.py`` that limit no post: poll intervals, retries, chunk sizes. CAPABILITIES and LIMITS too."""
 
 
 def _find_problems(limit: LimitCase, *, exceeds: bool) -> list[Problem]:
@@ -166,8 +168,30 @@ def test_every_constant_of_limits_is_held_against_drafts_or_is_no_limit_of_posts
         name for name in vars(LIMIT_MODULES[platform]) if name.isupper() and not name.startswith("_")
     }
     covered = {limit.constant for limit in LIMIT_CASES if limit.platform is platform}
-    assert constants - {"CAPABILITIES"} == covered | NOT_POST_LIMITS[platform]
+    assert constants - {"CAPABILITIES", "LIMITS"} == covered | NOT_POST_LIMITS[platform]
     assert not covered & NOT_POST_LIMITS[platform]
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_every_limit_of_posts_stands_in_the_table_for_people(platform: Platform) -> None:
+    limits = ADAPTERS[platform].capabilities.limits
+    shown = {value for limit in limits for value in (limit.least, limit.most, *limit.values)}
+    for name in {limit.constant for limit in LIMIT_CASES if limit.platform is platform}:
+        for value in filter(None, _list_leaves(getattr(LIMIT_MODULES[platform], name))):
+            is_below = isinstance(value, int) and value - 1 in shown  # LinkedIn: fewer than so many pixels
+            assert value in shown or is_below, f"{name}: {value}"
+
+
+def _list_leaves(constant: Any) -> Iterator[str | float]:
+    """Yield the numbers and words of a constant: a value, a tuple, or a record by connection."""
+    if isinstance(constant, Mapping):
+        for part in constant.values():
+            yield from _list_leaves(dataclasses.astuple(part))
+    elif isinstance(constant, tuple):
+        for part in constant:
+            yield from _list_leaves(part)
+    elif constant is not None:
+        yield from tuple(constant) if constant == "<>" else (constant,)
 
 
 def test_several_problems_are_reported_together() -> None:

@@ -69,6 +69,7 @@ def test_the_first_start_serves_asks_for_passwords_mends_itself_and_stops_withou
     with up(place) as running:
         summary = running.summary
         assert status(f"{summary['api']}/healthz") == 200
+        assert status(summary["reference"]) == 200
         assert status(summary["flower"]) == 401
         assert status(summary["flower"], auth=(summary["flower_user"], summary["flower_password"])) == 200
         assert status(f"{summary['sandbox']}/control/faults") == 401

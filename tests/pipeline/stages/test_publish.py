@@ -21,7 +21,6 @@ from adapters.contract import (
     PrepareResult,
     Problem,
     Published,
-    Rate,
     Ready,
 )
 from adapters.errors import (
@@ -33,6 +32,7 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.http import DeadlinePassed
+from adapters.limit import Rate
 from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State

@@ -9,8 +9,9 @@ from uuid import UUID
 
 import pytest
 
-from adapters.contract import Absent, CannotTell, Ended, LookResult, Pending, Published, Rate, Ready
+from adapters.contract import Absent, CannotTell, Ended, LookResult, Pending, Published, Ready
 from adapters.errors import CredentialsExpired, CredentialsRevoked, RateLimited, Rejected, Unavailable
+from adapters.limit import Rate
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
 from pipeline.stages.publish import publish

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from typing import Any
 
 import jsonschema_rs
@@ -12,8 +11,7 @@ import pytest
 
 from pipeline.api.app import create_app
 from pipeline.api.openapi.error_codes import CODES
-from pipeline.api.openapi.page import to_html
-from tests.pipeline.api.running_server import ROOT, Server
+from tests.pipeline.api.running_server import ROOT
 
 KEYLESS = {
     "connectCallback",
@@ -111,59 +109,3 @@ def test_a_new_post_links_to_the_operations_on_it(spec: dict[str, Any]) -> None:
         "cancelPosts",
         "deletePosts",
     }
-
-
-# --- the page --------------------------------------------------------------------------------------------------------
-
-
-class Page(HTMLParser):
-    """Parser that records tags, ids, links and words, and checks that every tag is closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: set[str] = set()
-        self.ids: list[str] = []
-        self.hrefs: list[str] = []
-        self.words: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        assert not [name for name in given if name in {"src", "style"} or name.startswith("on")]
-        self.tags.add(tag)
-        self.open += [] if tag in VOID else [tag]
-        self.ids += [value for name, value in attrs if name == "id" and value]
-        self.hrefs += [value for name, value in attrs if name == "href" and value]
-        assert tag != "pre" or given["tabindex"] == "0", "what scrolls is reached by the keyboard"
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-
-def test_the_page_is_whole_and_loads_nothing(server: Server, spec: dict[str, Any]) -> None:
-    answer = server.http.get(f"{server.url}/reference", timeout=30)
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-    policy = answer.headers["Content-Security-Policy"]
-    assert policy.startswith("default-src 'none'; style-src 'sha256-")
-    page = Page()
-    page.feed(answer.text)
-    assert not page.open
-    assert not page.tags & {"script", "img", "link", "iframe", "form", "input"}
-    assert len(page.ids) == len(set(page.ids))
-    assert {o["operationId"] for o in operations(spec)} <= set(page.ids)
-    inside = {href[1:] for href in page.hrefs if href.startswith("#")}
-    assert inside <= set(page.ids)
-    assert {href for href in page.hrefs if not href.startswith("#")} == {"/openapi.json"}
-    text = " ".join(page.words)
-    assert set(CODES) <= set(re.findall(r"\w+", text))
-    assert server.http.get(f"{server.url}/openapi.json", timeout=30).json() == spec
-
-
-def test_prose_knows_paragraphs_bold_and_code_and_escapes_the_rest() -> None:
-    assert to_html("**One.** `a <b>`\n\n<two>\n") == (
-        "<p><b>One.</b> <code>a &lt;b&gt;</code></p>\n<p>&lt;two&gt;</p>"
-    )

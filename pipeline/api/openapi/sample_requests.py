@@ -1,0 +1,68 @@
+"""A typical request for each operation. The reference shows them as samples, and the tests send them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pipeline.api.openapi.recorded import read_recorded
+
+KEY, URL = "SLIPWAY_KEY", "SLIPWAY_URL"
+"""Environment variables of the samples."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleRequest:
+    """One request without what the operation itself says (method, key)."""
+
+    path: Mapping[str, str] = field(default_factory=dict)
+    """Values of the parameters in the path."""
+    query: str = ""
+    body: Mapping[str, Any] | None = None
+    form: Mapping[str, str] | None = None
+    file: str = ""
+    """File in the current folder that is the body, or that the answer is saved to."""
+    content_type: str = ""
+    """Of *file*."""
+    url_variable: str = ""
+    """Environment variable with the whole URL, where an earlier answer gave it."""
+
+
+def find_sample_request(operation_id: str, body: Mapping[str, Any] | None = None) -> SampleRequest:
+    """Return the operation's sample request; *body* is used where the table has none for an operation."""
+    found = _build_requests().get(operation_id, SampleRequest())
+    is_bare = found.body is None and found.form is None and not found.file
+    return replace(found, body=body) if is_bare and body is not None else found
+
+
+def _build_requests() -> Mapping[str, SampleRequest]:
+    names = read_recorded().names
+    post, failed, deleted = (names[name] for name in ("post", "failed_post", "deleted_post"))
+    content = {
+        "caption": "Our new mug, in three colours",
+        "media": {"type": "video", "url": "https://cdn.example.com/mug.mp4"},
+        "accounts": [{"id": names[name]} for name in ("tiktok_account", "instagram_account")],
+        "scheduled_at": names["time"],
+    }
+    upload = {"contentType": "image/png", "filename": "mug.png"}
+    platform = {"platform": "tiktok"}
+    return {
+        "createPost": SampleRequest(body={**content, "external_id": "order-1042"}),
+        "validatePost": SampleRequest(body=content),
+        "listPosts": SampleRequest(query="status=scheduled&limit=1"),
+        "getPost": SampleRequest(path={"post_id": post}),
+        "updatePost": SampleRequest(path={"post_id": post}, body={"caption": "Our new mug, in four colours"}),
+        "retryPosts": SampleRequest(body={"post_ids": [failed]}),
+        "cancelPosts": SampleRequest(body={"post_ids": [post]}),
+        "deletePosts": SampleRequest(body={"postIds": [deleted]}),
+        "createFile": SampleRequest(body=upload),
+        "putFile": SampleRequest(url_variable="UPLOAD_URL", file="mug.png", content_type="image/png"),
+        "getFile": SampleRequest(url_variable="FILE_URL", file="copy.png"),
+        "listFiles": SampleRequest(query="type=image&limit=10"),
+        "connectAccount": SampleRequest(path=platform, body={}),
+        "connectCallback": SampleRequest(path=platform, query="state=STATE&code=CODE"),
+        "connectChoice": SampleRequest(
+            path=platform, form={"grant": "GRANT", "ticket": "TICKET", "pick": "0"}
+        ),
+    }

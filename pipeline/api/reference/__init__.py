@@ -1,0 +1,1 @@
+"""The pages for people: the start page and the reference, with samples, codes and the limits of the platforms."""

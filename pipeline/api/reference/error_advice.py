@@ -1,0 +1,351 @@
+"""Table of what causes each error code of a response, and what to do about it. The reference shows it by code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Advice(NamedTuple):
+    """Why a code appears, and what its reader can do. Markdown with code only."""
+
+    cause: str
+    action: str
+
+
+ERRORS: Mapping[str, Advice] = {
+    "account_inactive": Advice(
+        "The operator of this server took the account out of use, so it cannot be connected again.",
+        "Ask the operator to put the account back into use, or publish to another one.",
+    ),
+    "bad_request": Advice(
+        "The request is not valid HTTP, so nothing of it was read.",
+        "Send the request with a common HTTP library; look for a proxy that changes it.",
+    ),
+    "create_failed": Advice(
+        "409: the `external_id` (or `Idempotency-Key`) belongs to a post with another body. 500: the server failed "
+        "while "
+        "it stored the post.",
+        "409: use a new id for a new post, or repeat the original body exactly. 500: repeat the same request with "
+        "the same "
+        "id; it is never published twice.",
+    ),
+    "external_id_immutable": Advice(
+        "An edit contains `external_id`. Repeated requests are recognized by it, so it stays as it was created.",
+        "Remove `external_id` from the edit.",
+    ),
+    "file_immutable": Advice(
+        "A file was uploaded to this URL before, with other bytes. A file never changes.",
+        "Open a new upload with `POST /files`.",
+    ),
+    "headers_too_large": Advice(
+        "The request line and headers are larger than 64 KiB.",
+        "Send fewer or shorter headers and a shorter query.",
+    ),
+    "insufficient_scope": Advice(
+        "The key is read-only, or is restricted to accounts and asks for more.",
+        "Use a key with the right; the operator makes one with `slipway key create`.",
+    ),
+    "internal_error": Advice(
+        "A fault of this server, recorded in its log under the `X-Request-Id` of the response.",
+        "Repeat the request; if it fails again, give the operator the request id.",
+    ),
+    "invalid_json": Advice(
+        "The body is not JSON: empty, cut off, a duplicate key, NaN, text after the value, not UTF-8, or nested too "
+        "deep.",
+        "Build the body with a JSON library. The message names line and column.",
+    ),
+    "invalid_music_url": Advice(
+        "`music_url` is no link to a TikTok post, or the post or its sound does not exist.",
+        "Send a link such as `https://www.tiktok.com/@name/video/1234567890`, or null for no music.",
+    ),
+    "invalid_payload": Advice(
+        "The body or query is well-formed, but does not match the schema. `issues` lists every reason with its "
+        "place.",
+        "Correct what `issues` names; a mistyped key comes with the name that is near.",
+    ),
+    "invalid_token": Advice(
+        "The key is missing, malformed, unknown, revoked or expired.",
+        "Send `Authorization: Bearer <public id>.<secret>` with a valid key; the operator lists keys with "
+        "`slipway key list`.",
+    ),
+    "invalid_upload_url": Advice(
+        "The upload URL was changed, or is older than ten minutes.",
+        "Open a new upload with `POST /files` and use its `uploadUrl` unchanged.",
+    ),
+    "media_unreachable": Advice(
+        "A media URL was fetched to check it, and did not return a usable file: not found, no permission, the wrong "
+        "type, "
+        "or no answer. The message names the URL and what was seen.",
+        "Open the URL without cookies or login; it must be https and return the file itself. Then send the post "
+        "again: "
+        "failed checks are not cached.",
+    ),
+    "method_not_allowed": Advice(
+        "The path exists, but not with this method.", "Use a method that the `Allow` header names."
+    ),
+    "missing_accounts": Advice(
+        "`accounts` is an empty array.", "Name at least one account of `GET /accounts`."
+    ),
+    "not_configured": Advice(
+        "The operator has not configured an app at this platform.",
+        "Ask the operator to set what the message names.",
+    ),
+    "not_found": Advice(
+        "It does not exist, was deleted, or belongs to another workspace, which looks the same.",
+        "Check the id and the key; `GET /posts` lists what the key may see.",
+    ),
+    "payload_too_large": Advice(
+        "The body or file is larger than the limit in the message, or than what is left of the workspace's quota.",
+        "Send less. Videos and images are not part of a post's body: upload them with `POST /files`, or send their "
+        "URL.",
+    ),
+    "post_in_flight": Advice(
+        "At least one account's part of the post is being sent, or may already be live. Nothing was changed.",
+        "Read the post until it is settled. What is live cannot be edited or canceled here.",
+    ),
+    "precondition_failed": Advice(
+        "The post has changed since the version that `If-Match` names.",
+        "Read the post again, decide whether the edit still applies, and send it with the new `ETag`.",
+    ),
+    "range_not_satisfiable": Advice(
+        "The requested range begins after the end of the file.", "Use the size in `Content-Range`."
+    ),
+    "rate_limited": Advice(
+        "The key has used its posts for this minute, or has too many requests or uploads in progress. At an "
+        "account: the "
+        "platform asked to slow down.",
+        "Wait as long as `Retry-After` says, then repeat. At an account: nothing; it is tried again by itself.",
+    ),
+    "request_timeout": Advice(
+        "The head or body of the request did not arrive within 30 seconds.",
+        "Check the connection and repeat; a repeated post is published once.",
+    ),
+    "subscription_required": Advice(
+        "The workspace has no active Creator, Professional or Business plan.",
+        "Renew the plan. Reading, canceling and deleting work without one.",
+    ),
+    "tier_not_allowed": Advice(
+        "The Scheduler plan does not publish through the API.",
+        "Change to a Creator, Professional or Business plan.",
+    ),
+    "too_many_post_ids": Advice(
+        "The list holds more posts than one request may change.",
+        "Send several requests, each with as many ids as the message allows.",
+    ),
+    "unavailable": Advice(
+        "The database or file storage cannot be reached, the server is overloaded, or it is being stopped.",
+        "Wait as long as `Retry-After` says, then repeat the same request.",
+    ),
+    "unknown_accounts": Advice(
+        "An account does not exist within the key's scope, or is not active. The message names them.",
+        "Use ids of `GET /accounts`; an account that is missing there has to be connected (again).",
+    ),
+    "unsupported_media_type": Advice(
+        "The body is not `application/json` in UTF-8, is compressed, or a file is not of the type that was declared.",
+        "Send `Content-Type: application/json` and no `Content-Encoding`; upload a file with the type of its `POST "
+        "/files`.",
+    ),
+    "validation_failed": Advice(
+        "A rule about the caption, the media, the music, the accounts or the time is broken. The message names the "
+        "rule, "
+        "the limit and the value found.",
+        "Change the value; the tables of the platforms list all limits. `POST /posts/validate` reports everything "
+        "at once.",
+    ),
+}
+"""By error code of a response."""
+
+_SERVER = "Nothing: it is tried again by itself."
+_EDIT = "Edit the post accordingly, then retry it."
+_OPERATOR = "Ask the operator of this server: the app's configuration at the platform has to change."
+_RECONNECT = "Connect the account again and grant every permission; waiting posts then go on."
+_PERSON = "Open the platform's app with this account to see why, settle it there, then retry the post."
+_LOOK = "Look at the account, then tell the operator whether the post is live."
+_MEDIA = "Send the file in a form that the platform's table of limits allows, then retry the post."
+
+ACCOUNT_ERRORS: Mapping[str, Advice] = {
+    "account_banned": Advice("The platform has banned the account from posting.", _PERSON),
+    "api_version_retired": Advice(
+        "The platform has retired the version of its API that is configured here.", _OPERATOR
+    ),
+    "app_misconfigured": Advice("The platform does not accept this server's app.", _OPERATOR),
+    "app_not_allowed": Advice("The platform does not let this server's app do this.", _OPERATOR),
+    "app_refused": Advice("The platform does not accept the id and secret of this server's app.", _OPERATOR),
+    "app_too_old": Advice(
+        "The account's TikTok app is too old to receive drafts.",
+        "Update the TikTok app, or publish directly instead of as a draft.",
+    ),
+    "app_unaudited": Advice(
+        "TikTok has not audited this server's app: it may publish to private accounts only.", _OPERATOR
+    ),
+    "app_user_cap": Advice("This server's app has reached its daily number of users at TikTok.", _SERVER),
+    "blocked_as_spam": Advice("The platform has blocked the account's posts as spam.", _PERSON),
+    "board_not_found": Advice(
+        "Pinterest does not find the board.",
+        "Choose a board of this account in `pinterest.board_id`, then retry.",
+    ),
+    "channel_closed": Advice("The YouTube channel or its Google account is closed.", _PERSON),
+    "channel_suspended": Advice("YouTube has suspended the channel.", _PERSON),
+    "chunk_size_refused": Advice(
+        "TikTok refused the size of an upload's parts; other sizes are tried.", _SERVER
+    ),
+    "chunks_refused": Advice(
+        "TikTok refused every size of parts that its rules allow for this video.", _MEDIA
+    ),
+    "chunks_too_large": Advice(
+        "TikTok takes this video only in parts that are too large for the time a publishing call may take here.",
+        "Ask the operator to raise the setting that the message names, or send a smaller file.",
+    ),
+    "claim_lost": Advice("Another process of this server took over in the middle of a step.", _SERVER),
+    "conflict": Advice("The platform was changing the same thing at that moment.", _SERVER),
+    "container_expired": Advice("Instagram's prepared post has expired; a new one is made.", _SERVER),
+    "container_failed": Advice(
+        "Instagram could not process the media; it is prepared again.",
+        "If the post fails, send the file in a form that Instagram's table of limits allows.",
+    ),
+    "content_claimed": Advice(
+        "YouTube rejected the video because of a rights claim.",
+        "Change the video, or appeal in YouTube Studio.",
+    ),
+    "content_policy": Advice(
+        "The platform rejected the post under its rules.",
+        "Change text or media; an appeal is possible in its app.",
+    ),
+    "credentials_expired": Advice("The access token has expired; it is renewed.", _SERVER),
+    "daily_limit": Advice("The account has reached the platform's number of posts for today.", _SERVER),
+    "deadline_passed": Advice("A step began too late to be finished safely; nothing was sent.", _SERVER),
+    "duplicate": Advice(
+        "The channel has published the same file before.",
+        "Nothing, if it is the same video; else change the file.",
+    ),
+    "duplicate_request": Advice("The platform calls the request a repetition.", _SERVER),
+    "expired": Advice(
+        "The post was not published before its `expires_at`, or later than its workspace allows.",
+        "Give the post a new time, if it is still wanted; that needs a new post if `expires_at` has passed.",
+    ),
+    "handle_gone": Advice("The platform does not show the prepared post, for now.", _SERVER),
+    "invalid_category": Advice("YouTube has no such video category.", _OPERATOR),
+    "invalid_description": Advice(
+        "YouTube refused the description.", "Change the caption, then retry the post."
+    ),
+    "invalid_media": Advice("The platform says that the file is not valid.", _MEDIA),
+    "invalid_metadata": Advice("YouTube refused the video's texts or settings.", _EDIT),
+    "invalid_request": Advice("The platform refused the request as invalid.", _EDIT),
+    "invalid_tags": Advice(
+        "YouTube refused the tags.", "Change the hashtags of the caption, then retry the post."
+    ),
+    "invalid_title": Advice(
+        "YouTube refused the title.", "Change the caption's first line, then retry the post."
+    ),
+    "license_not_allowed": Advice("YouTube refused the video's licence.", _PERSON),
+    "media_changed": Advice(
+        "The file at the URL is no longer the one that was checked.",
+        "Send the post again (or edit its `media`), so that the file is checked as it is now.",
+    ),
+    "media_dimensions": Advice("The platform does not take pictures of this size.", _MEDIA),
+    "media_duration": Advice("The platform does not take a video of this length.", _MEDIA),
+    "media_failed": Advice("The platform could not process the media.", _MEDIA),
+    "media_format": Advice("The platform does not take this file format.", _MEDIA),
+    "media_frame_rate": Advice("The platform does not take this frame rate.", _MEDIA),
+    "media_not_fetched": Advice(
+        "The platform could not fetch the file from its URL; it is tried again.",
+        "If it stays so, check that the URL is reachable from everywhere, not only from here.",
+    ),
+    "media_not_ready": Advice("The platform has not received the whole file yet.", _SERVER),
+    "media_outage": Advice(
+        "The media's host did not respond for hours.", "Make the URLs work again, then retry the post."
+    ),
+    "media_pull_failed": Advice(
+        "The platform could not fetch the media from its URL; it is tried again.",
+        "If it stays so, check that the URL is reachable from everywhere, without redirects or login.",
+    ),
+    "media_unavailable": Advice(
+        "The media's host does not respond or is too slow; it is tried again.", _SERVER
+    ),
+    "music_not_attachable": Advice(
+        "TikTok does not let this sound be used by this account.",
+        "Choose a commercial sound, or null as `music_url`, then retry the post.",
+    ),
+    "music_unresolvable": Advice(
+        "The TikTok post of `music_url` does not exist, or has no sound that can be used.",
+        "Choose another post as `music_url`, or null.",
+    ),
+    "music_unresolved": Advice("The sound of `music_url` is still being looked up.", _SERVER),
+    "no_answer": Advice("The platform did not respond.", _SERVER),
+    "no_channel": Advice(
+        "The Google account has no YouTube channel.",
+        "Create one at youtube.com, then connect the account again.",
+    ),
+    "not_permitted": Advice(
+        "The platform does not permit this account to do that, for example to use this board.", _EDIT
+    ),
+    "not_prepared": Advice(
+        "What had been prepared at the platform is incomplete; it is prepared again.", _SERVER
+    ),
+    "not_sent_yet": Advice(
+        "The account was added to a post that had failed.", "Retry the post, or give it a time."
+    ),
+    "outcome_unknown": Advice(
+        "The platform's answer to the publishing call was lost or unclear. It is looked up, and never sent again "
+        "blindly.",
+        "Wait. If no proof is found, the account's state becomes blocked, and a person decides.",
+    ),
+    "permission_missing": Advice("The account's grant or this server's app lacks a permission.", _RECONNECT),
+    "platform_error": Advice(
+        "The platform refused for a reason that is not listed. `platform_code` has its own code.", _PERSON
+    ),
+    "platform_failed": Advice("The platform accepted the post and then failed or rejected it.", _PERSON),
+    "platform_maintenance": Advice("The platform is under maintenance.", _SERVER),
+    "platform_outage": Advice(
+        "The platform was unavailable for hours; nothing was published.",
+        "Retry the post once the platform works again.",
+    ),
+    "platform_unavailable": Advice("The platform failed for a temporary reason.", _SERVER),
+    "platform_unreachable": Advice("The platform could not be reached.", _SERVER),
+    "poison": Advice(
+        "The work on this post crashed several times.", "Ask the operator: the worker's log says why."
+    ),
+    "preparing_timed_out": Advice("The platform did not finish processing the media in time.", _SERVER),
+    "privacy_not_allowed": Advice(
+        "The platform does not let this account publish with the chosen privacy.",
+        "Choose another `privacy_level`, then retry the post.",
+    ),
+    "processing_failed": Advice("The platform failed to process the upload; it is uploaded again.", _SERVER),
+    "proven_absent": Advice(
+        "The platform proves that an earlier try was not published; it is sent again.", _SERVER
+    ),
+    "publish_cancelled": Advice(
+        "The publish was canceled at the platform.", "Retry the post, if it is still wanted."
+    ),
+    "publish_failed": Advice("The platform accepted the post and then failed to publish it.", _PERSON),
+    "quota_exhausted": Advice("This server's quota at the platform is used up for today.", _SERVER),
+    "reconnect_required": Advice("The account's access was withdrawn, or it has expired.", _RECONNECT),
+    "refresh_in_progress": Advice("The access token is being renewed.", _SERVER),
+    "refresh_too_early": Advice("The platform does not renew the access token yet.", _SERVER),
+    "refresh_unanswered": Advice(
+        "The platform's answer to a renewal of the access was lost, and with it the new token.", _RECONNECT
+    ),
+    "rejected": Advice("The platform refused the content, the media or the settings.", _EDIT),
+    "remote_id_taken": Advice("The platform named a post that belongs to another delivery.", _LOOK),
+    "restored": Advice("The database was restored from a backup; what went out since is looked up.", _LOOK),
+    "spam_risk": Advice(
+        "The platform refused the post as a spam risk.", "Change text or media, then retry the post."
+    ),
+    "spool_failed": Advice("This server could not copy the file to its disk.", _SERVER),
+    "too_many_drafts": Advice(
+        "Five drafts wait in the account's TikTok inbox.", "Finish or discard drafts in the TikTok app."
+    ),
+    "unknown_publish_id": Advice("TikTok does not know the prepared post any more.", "Retry the post."),
+    "unsupported": Advice("The platform has no such kind of post.", "Publish this post to other accounts."),
+    "upload_aborted": Advice("The platform says that the upload was aborted; it is made again.", _SERVER),
+    "upload_expired": Advice("The upload has expired; it is made again.", _SERVER),
+    "upload_failed": Advice("The upload failed at the platform; it is made again.", _SERVER),
+    "upload_incomplete": Advice("The platform has a part of the file; the rest is sent.", _SERVER),
+    "upload_interrupted": Advice("The upload was interrupted; it is continued or made again.", _SERVER),
+    "upload_stuck": Advice("The upload made no progress in several tries.", _SERVER),
+    "url_ownership_unverified": Advice(
+        "TikTok fetches this file itself, and its address is not verified for this server's app.", _OPERATOR
+    ),
+}
+"""By ``error.code`` of a post at an account; codes that responses have too are in ``ERRORS``."""

@@ -1,0 +1,127 @@
+"""The reference: the OpenAPI document as an HTML page, with code samples, error codes and the limits of the platforms.
+
+It is rendered once, on the server, and loads and runs nothing: no script to vendor, and it works without a network. It
+folds with ``details`` elements, so that the keyboard and the browser's search work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from html import escape
+from http import HTTPStatus
+from typing import Any
+
+from pipeline.api.html_page import render_page
+from pipeline.api.reference.code_samples import write_samples
+from pipeline.api.reference.codes import render_codes
+from pipeline.api.reference.fields import list_fields
+from pipeline.api.reference.markup import make_anchor, render_block, render_example, to_html
+from pipeline.api.reference.platforms import render_platforms
+from pipeline.api.reference.style import STYLE
+
+_BODY = """<a class="skip" href="#operations">To the operations</a>
+<main>
+<h1>{title}</h1>
+<p><a href="/">What this is</a> · <a href="/openapi.json">openapi.json</a> says the same to programs.</p>
+<nav aria-label="Contents"><ul>
+{nav}
+</ul></nav>
+{about}
+<h2 id="samples">Samples</h2>
+<p>Each operation has samples in curl, Python (with <code>requests</code>) and TypeScript (for Node 18 and later). They
+take the server and the key from the environment:</p>
+{environment}
+<div id="operations">
+{body}
+</div>
+</main>"""
+_ENVIRONMENT = "export SLIPWAY_URL={url}\nexport SLIPWAY_KEY='<public id>.<secret>'"
+
+
+def render_reference(spec: Mapping[str, Any], url: str) -> bytes:
+    """Return the page of an OpenAPI document, in UTF-8. *url* is where clients reach the server."""
+    tags = {tag["name"]: tag.get("description", "") for tag in spec["tags"]}
+    sections = [
+        *((name, "\n".join(_tag(spec, name, about))) for name, about in tags.items()),
+        *render_codes(),
+        ("Platforms", render_platforms()),
+    ]
+    nav = [f'<li><a href="#{make_anchor(name)}">{escape(name)}</a></li>' for name, _ in sections]
+    body = [f'<h2 id="{make_anchor(name)}">{escape(name)}</h2>\n{html}' for name, html in sections]
+    page = _BODY.format(
+        title=escape(spec["info"]["title"]),
+        about=to_html(spec["info"]["description"]),
+        environment=render_block(_ENVIRONMENT.format(url=url), "Environment"),
+        nav="\n".join(nav),
+        body="\n".join(body),
+    )
+    return render_page(escape(spec["info"]["title"]), STYLE, page)
+
+
+def _tag(spec: Mapping[str, Any], name: str, about: str) -> Iterator[str]:
+    yield to_html(about)
+    for path, item in spec["paths"].items():
+        for method, operation in item.items():
+            if name in operation["tags"]:
+                yield _operation(spec, method.upper(), path, operation)
+
+
+def _operation(spec: Mapping[str, Any], method: str, path: str, operation: Mapping[str, Any]) -> str:
+    key = "Needs a key." if operation.get("security") else "Needs no key."
+    parts = [to_html(operation.get("description", "")), f"<p><small>{key}</small></p>"]
+    if parameters := operation.get("parameters"):
+        items = "".join(_parameter(spec, parameter) for parameter in parameters)
+        parts.append(f"<h3>Parameters</h3>\n<ul>{items}</ul>")
+    if body := operation.get("requestBody"):
+        parts.append("<h3>Body</h3>\n" + _content(spec, body))
+    parts.append("<h3>Samples</h3>")
+    samples = write_samples(method, path, operation)
+    parts += [
+        f"<details><summary>{language}</summary>{render_block(code, language)}</details>"
+        for language, code in samples.items()
+    ]
+    parts.append("<h3>Responses</h3>")
+    parts += [_response(spec, *item) for item in sorted(operation["responses"].items())]
+    summary = f"<b>{method}</b> <code>{escape(path)}</code> <span>{escape(operation['summary'])}</span>"
+    operation_id = escape(operation["operationId"])
+    return f'<details id="{operation_id}"><summary>{summary}</summary>\n' + "\n".join(parts) + "\n</details>"
+
+
+def _parameter(spec: Mapping[str, Any], parameter: Mapping[str, Any]) -> str:
+    schema = {"properties": {parameter["name"]: parameter["schema"]}}
+    field = list_fields(schema, spec["components"]["schemas"])
+    optional = "" if parameter.get("required") else ", optional"
+    where = f"<small>in the {parameter['in']}{optional}</small>"
+    return field.removesuffix("</li>") + f" {where} {escape(parameter.get('description', ''))}</li>"
+
+
+def _response(spec: Mapping[str, Any], status: str, response: Mapping[str, Any]) -> str:
+    phrase, description = HTTPStatus(int(status)).phrase, escape(response["description"])
+    summary = f"<b>{status} {phrase}</b> <span>{description}</span>"
+    headers = "".join(
+        f"<li><code>{escape(name)}</code> {escape(header.get('description', ''))}</li>"
+        for name, header in response.get("headers", {}).items()
+    )
+    header_list = f"<p>Headers:</p>\n<ul>{headers}</ul>" if headers else ""
+    codes = _link_codes(response)
+    return f"<details><summary>{summary}</summary>\n{codes}{_content(spec, response)}{header_list}</details>"
+
+
+def _link_codes(response: Mapping[str, Any]) -> str:
+    """Return links to what the reference says of the response's error codes."""
+    codes = response.get("content", {}).get("application/json", {}).get("examples", {})
+    links = [f'<a href="#error-{escape(code)}">{escape(code)}</a>' for code in codes]
+    return f"<p>Cause and what to do: {', '.join(links)}</p>\n" if links else ""
+
+
+def _content(spec: Mapping[str, Any], part: Mapping[str, Any]) -> str:
+    parts = []
+    for media_type, content in part.get("content", {}).items():
+        parts.append(f"<p><code>{escape(media_type)}</code></p>")
+        schema = content.get("schema", {})
+        if "example" in content and (fields := list_fields(schema, spec["components"]["schemas"])):
+            parts.append(f"<ul>{fields}</ul>")
+        examples = [content["example"]] if "example" in content else []
+        examples += [example["value"] for example in content.get("examples", {}).values()]
+        parts += [render_example(value) for value in examples]
+    return "\n".join(parts)

@@ -1,0 +1,147 @@
+"""What the samples of the reference need: a workspace with accounts and posts, and the order of the operations."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from adapters.contract import Platform
+from pipeline.api.openapi.recorded import read_recorded
+from pipeline.queues import DELAY
+from pipeline.store.canaries import record_canary
+from tests.pipeline.api.running_server import Server, Tenant, serving, video
+from tests.pipeline.media import samples
+
+ORDER = (
+    "healthz",
+    "readyz",
+    "metrics",
+    "getSubscription",
+    "listAccounts",
+    "validatePost",
+    "createPost",
+    "getPost",
+    "listPosts",
+    "updatePost",
+    "retryPosts",
+    "cancelPosts",
+    "deletePosts",
+    "createFile",
+    "putFile",
+    "getFile",
+    "listFiles",
+    "connectAccount",
+    "connectCallback",
+    "connectChoice",
+)
+"""The operations, so that each finds what it needs."""
+PUBLIC_URL = "https://posts.example.com"
+SETTINGS = {
+    "SLIPWAY_API__PUBLIC_URL": PUBLIC_URL,
+    "SLIPWAY_TIKTOK__APP_ID": "an-app",
+    "SLIPWAY_API__POSTS_PER_MINUTE": "60",
+}
+PICTURE = samples.image("PNG")
+
+
+@dataclass(kw_only=True)
+class Scene:
+    """A tenant of a running server whose ids take the place of the recorded ones."""
+
+    server: Server
+    tenant: Tenant
+    names: dict[str, str]
+    """By the names of ``sample_requests.py``."""
+    variables: dict[str, str] = field(default_factory=dict)
+    """Environment variables of the samples."""
+
+    def fill(self, sample: str) -> str:
+        """Return a sample with this scene's ids instead of the recorded ones."""
+        for name, recorded in read_recorded().names.items():
+            if name in self.names:
+                sample = sample.replace(recorded, self.names[name])
+        return sample
+
+    def learn(self, operation: str, data: Mapping[str, Any]) -> None:
+        """Note what later samples need of an answer's data."""
+        if operation == "createPost":
+            self.names["post"] = data["id"]
+        if operation == "createFile":
+            self.variables["UPLOAD_URL"] = data["uploadUrl"].replace(PUBLIC_URL, self.server.url)
+            self.variables["FILE_URL"] = data["url"].replace(PUBLIC_URL, self.server.url)
+
+
+@contextmanager
+def serving_samples(environment: Mapping[str, str], folder: Path) -> Iterator[Server]:
+    """Run a server with an app at TikTok and a public URL."""
+    with serving({**environment, **SETTINGS}, folder) as server:
+        yield server
+
+
+def arrange(server: Server) -> Scene:
+    """Make a workspace with a failed post and one to delete."""
+    tenant = server.tenant(platforms=(Platform.TIKTOK, Platform.INSTAGRAM))
+    names = {
+        "tiktok_account": tenant.accounts["tiktok"],
+        "instagram_account": tenant.accounts["instagram"],
+        "time": f"{datetime.now(UTC).year + 3}-02-01T15:00:00Z",
+        "workspace": str(tenant.workspace),
+    }
+    for name in ("failed_post", "deleted_post"):
+        body = video(tenant, caption=f"Our old mug ({name.split('_')[0]})", scheduled_at=names["time"])
+        names[name] = server.post(body, tenant.key).json()["data"]["id"]
+    fail(server, names["failed_post"])
+    variables = {"SLIPWAY_URL": server.url, "SLIPWAY_KEY": tenant.key}
+    return Scene(server=server, tenant=tenant, names=names, variables=variables)
+
+
+def fail(server: Server, post: str) -> None:
+    """Let the post's deliveries fail, as a worker would."""
+    with server.context.database.begin() as c:
+        c.execute(
+            text("UPDATE deliveries SET state = 'failed', error = :error WHERE post_id = :post"),
+            {"post": post, "error": '{"code": "rejected", "class": "Rejected", "fault": "customer"}'},
+        )
+
+
+def stop_consuming(server: Server) -> None:
+    """Make it an hour ago that a worker took a message of the delay queue."""
+    with server.context.database.begin() as c:
+        record_canary(c, DELAY)
+        c.execute(text("UPDATE canaries SET taken_at = now() - interval '1 hour'"))
+
+
+_VOLATILE = (
+    (r"\b3[67]\d\d(?:\.\d+)?\b", "<an hour>"),
+    (r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<id>"),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?", "<time>"),
+    (r"(state|code_challenge|signature|expires)=[\w.~%-]+", r"\1=<value>"),
+    (r"/files/[\w-]{20,}", "/files/<name>"),
+    (r"tiktok account \w+", "tiktok account <name>"),
+    (r'"next_cursor": "[\w=-]+"', '"next_cursor": "<cursor>"'),
+)
+
+
+def normalize(body: str) -> str:
+    """Return an answer without what differs from run to run."""
+    for pattern, replacement in _VOLATILE:
+        body = re.sub(pattern, replacement, body)
+    return body
+
+
+def write_picture(folder: Path) -> None:
+    """Write the file that a sample uploads."""
+    (folder / "mug.png").write_bytes(PICTURE)
+
+
+def build_environment(scene: Scene) -> dict[str, str]:
+    """Return the environment of a sample's process."""
+    return {**os.environ, **scene.variables}

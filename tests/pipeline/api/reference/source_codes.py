@@ -1,0 +1,93 @@
+"""Find the codes that the source gives to errors and warnings, in its syntax trees."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.pipeline.api.running_server import ROOT
+
+_MAKERS = {"_reject", "_need_person", "_warn"}
+"""Functions of adapters whose first argument is a code."""
+_FOLDERS = ("adapters", "pipeline")
+_OTHER_CODES = ("adapters/sandbox/", "pipeline/api/", "pipeline/cli/", "pipeline/embedded/")
+"""Where `code=` is a platform's, an HTTP status, an error of an answer, or an exit status."""
+
+
+def find_delivery_codes() -> set[str]:
+    """Return the codes of errors at an account."""
+    return {code for code in _find_codes() if code.islower()}
+
+
+def find_warning_codes() -> set[str]:
+    """Return the codes of warnings."""
+    return {code for code in _find_codes() if code.isupper()}
+
+
+def _find_codes() -> Iterator[str]:
+    for path in _list_sources():
+        tree = ast.parse(path.read_text())
+        constants = _list_constants(tree) | _list_imported(tree)
+        for node in ast.walk(tree):
+            for value in _list_values(node):
+                code = (
+                    constants.get(value.id) if isinstance(value, ast.Name) else getattr(value, "value", None)
+                )
+                if isinstance(code, str) and re.fullmatch(r"[A-Za-z]\w{2,}", code):
+                    yield code
+
+
+def _list_sources() -> Iterator[Path]:
+    for folder in _FOLDERS:
+        for path in (ROOT / folder).rglob("*.py"):
+            if not str(path.relative_to(ROOT)).startswith(_OTHER_CODES):
+                yield path
+
+
+def _list_values(node: ast.AST) -> list[ast.expr]:
+    """Return the expressions that are codes in this node."""
+    if isinstance(node, ast.Call):
+        named = [k.value for k in node.keywords if k.arg == "code"]
+        is_maker = isinstance(node.func, ast.Name) and node.func.id in _MAKERS
+        return named + (node.args[:1] if is_maker else [])
+    if isinstance(node, ast.ClassDef):
+        return [
+            item.value
+            for item in node.body
+            if isinstance(item, ast.Assign) and getattr(item.targets[0], "id", "") == "code"
+        ]
+    return []
+
+
+def _list_imported(tree: ast.Module) -> dict[str, str]:
+    """Return the strings that the module imports from another one."""
+    found: dict[str, str] = {}
+    for node in tree.body:
+        source = ROOT / f"{(getattr(node, 'module', None) or '').replace('.', '/')}.py"
+        if isinstance(node, ast.ImportFrom) and source.is_file() and source != ROOT / ".py":
+            constants = _list_constants(ast.parse(source.read_text()))
+            found |= {n.asname or n.name: constants[n.name] for n in node.names if n.name in constants}
+    return found
+
+
+def _list_constants(tree: ast.Module) -> dict[str, str]:
+    """Return the strings that have a name in the module, also one of several assigned together."""
+    found: dict[str, str] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target, value = node.targets[0], node.value
+            pairs = (
+                zip(target.elts, value.elts, strict=True)
+                if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
+                else [(target, value)]
+            )
+            for name, text in pairs:
+                if (
+                    isinstance(name, ast.Name)
+                    and isinstance(text, ast.Constant)
+                    and isinstance(text.value, str)
+                ):
+                    found[name.id] = text.value
+    return found

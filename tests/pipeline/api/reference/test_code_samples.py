@@ -1,0 +1,92 @@
+"""The samples of the reference are run as they are shown, and get the answers that are shown beside them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from pipeline.api.app import create_app
+from pipeline.api.openapi.recorded import read_recorded
+from pipeline.api.reference.code_samples import write_samples
+from tests.pipeline.api.reference.scene import (
+    ORDER,
+    PICTURE,
+    Scene,
+    arrange,
+    build_environment,
+    normalize,
+    serving_samples,
+    write_picture,
+)
+from tests.pipeline.api.running_server import Server
+
+NOT_JSON = {"metrics": "slipway_up", "connectCallback": "<!doctype html>", "connectChoice": "<!doctype html>"}
+"""What the answers of these operations contain."""
+COMMANDS: dict[str, Sequence[str]] = {
+    "curl": ("sh", "-c"),
+    "Python": (sys.executable, "-c"),
+    "TypeScript": ("node", "--input-type=module", "--eval"),
+}
+"""How a sample is run; its text is the last argument. The TypeScript has no annotations, so node takes it."""
+PROGRAMS = {"curl": "curl", "Python": sys.executable, "TypeScript": "node"}
+
+
+@pytest.fixture(scope="module")
+def server(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving_samples(module_environment, tmp_path_factory.mktemp("api")) as running:
+        yield running
+
+
+def list_samples(language: str) -> dict[str, str]:
+    """Return the samples of one language, by operation."""
+    return {
+        operation["operationId"]: write_samples(method.upper(), path, operation)[language]
+        for path, item in create_app().openapi()["paths"].items()
+        for method, operation in item.items()
+    }
+
+
+def run(language: str, sample: str, scene: Scene, folder: Path) -> str:
+    done = subprocess.run(
+        [*COMMANDS[language], scene.fill(sample)],
+        cwd=folder,
+        env=build_environment(scene),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, f"{sample}\n{done.stderr}"
+    assert not done.stderr, f"{sample}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("language", COMMANDS)
+def test_every_sample_gets_the_answer_that_is_shown(server: Server, tmp_path: Path, language: str) -> None:
+    if shutil.which(PROGRAMS[language]) is None:
+        pytest.skip(f"{PROGRAMS[language]} is not installed: THE {language} SAMPLES WERE NOT RUN")
+    scene, samples = arrange(server), list_samples(language)
+    assert set(samples) == set(ORDER)
+    write_picture(tmp_path)
+    for name in ORDER:
+        check_answer(name, run(language, samples[name], scene, tmp_path), scene)
+    assert (tmp_path / "copy.png").read_bytes() == PICTURE
+
+
+def check_answer(name: str, output: str, scene: Scene) -> None:
+    if name == "getFile":
+        return
+    if name in NOT_JSON:
+        assert NOT_JSON[name] in output
+        return
+    answer = json.loads(output[output.index("{") :])
+    shown = read_recorded().answers[name][str(answer["code"])]
+    assert normalize(json.dumps(answer)) == normalize(json.dumps(shown)), name
+    scene.learn(name, answer["data"])

@@ -1,0 +1,214 @@
+"""The pages for people: whole, found from one another, safe, and complete."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+import requests
+
+from adapters.contract import Platform
+from pipeline.api.app import create_app
+from pipeline.api.openapi.error_codes import CODES
+from pipeline.api.reference.error_advice import ACCOUNT_ERRORS, ERRORS
+from pipeline.api.reference.markup import to_html
+from pipeline.api.reference.warning_advice import WARNINGS
+from pipeline.wiring import list_capabilities, list_post_options
+from tests.pipeline.api.reference.scene import fail
+from tests.pipeline.api.reference.source_codes import find_delivery_codes, find_warning_codes
+from tests.pipeline.api.running_server import ABSENT, ROOT, Server, Tenant, video
+
+VOID = {"meta", "br", "link", "input"}
+PAGES = ("/", "/docs", "/reference")
+OF_PAGES = {"code_refused"}
+"""A code of the OAuth pages, which no program reads."""
+OF_HTTP = {"bad_request", "headers_too_large", "method_not_allowed"}
+"""Codes that are answered before any operation."""
+
+
+class Page(HTMLParser):
+    """Parser that records tags, ids, links and words, and checks that every tag is closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.ids: list[str] = []
+        self.hrefs: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        assert not self.open
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        assert not [name for name in given if name in {"src", "style"} or name.startswith("on")]
+        self.tags.add(tag)
+        self.open += [] if tag in VOID else [tag]
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        self.hrefs += [value for name, value in attrs if name == "href" and value]
+        if tag == "pre" or given.get("class") == "wide":
+            assert given["tabindex"] == "0", "what scrolls is reached by the keyboard"
+            assert given["aria-label"]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def visit(server: Server, path: str) -> requests.Response:
+    return server.http.get(server.url + path, timeout=30, allow_redirects=False)
+
+
+@pytest.fixture(scope="module")
+def reference(server: Server) -> Page:
+    return Page(visit(server, "/reference").text)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_whole_and_loads_nothing(server: Server, path: str) -> None:
+    answer = visit(server, path)
+    assert answer.status_code == (307 if path == "/docs" else 200)
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    policy = answer.headers["Content-Security-Policy"]
+    assert re.fullmatch(
+        r"default-src 'none'; style-src 'sha256-[\w+/=]+'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'",
+        policy,
+    )
+    page = Page(answer.text)
+    assert not page.tags & {"script", "img", "link", "iframe", "form", "input"}
+    assert len(page.ids) == len(set(page.ids))
+    assert 'name="viewport"' in answer.text
+    assert "prefers-color-scheme: dark" in answer.text
+
+
+def test_every_link_leads_somewhere(server: Server, reference: Page) -> None:
+    for path in PAGES:
+        for href in Page(visit(server, path).text).hrefs:
+            target, _, fragment = href.partition("#")
+            if target:
+                assert visit(server, target).status_code in (200, 503), href  # 503: readyz without workers
+            if fragment and target in ("", "/reference"):
+                assert fragment in reference.ids, href
+
+
+def test_the_start_page_says_what_this_is_and_leads_to_the_documents(server: Server) -> None:
+    page = Page(visit(server, "/").text)
+    assert {"/reference", "/openapi.json", "/healthz", "/readyz"} <= set(page.hrefs)
+    for name in ("TikTok", "Instagram", "YouTube", "Pinterest", "LinkedIn", "Facebook"):
+        assert name in page.text
+
+
+def test_docs_leads_to_the_reference_also_for_those_who_do_not_follow(server: Server) -> None:
+    answer = visit(server, "/docs")
+    assert answer.headers["Location"] == "/reference"
+    assert Page(answer.text).hrefs == ["/reference"]
+    assert server.http.get(server.url + "/docs", timeout=30).url == server.url + "/reference"
+
+
+def test_the_reference_shows_the_whole_document(server: Server, reference: Page) -> None:
+    spec: dict[str, Any] = visit(server, "/openapi.json").json()
+    assert spec == create_app().openapi()
+    names = [o["operationId"] for item in spec["paths"].values() for o in item.values()]
+    assert set(names) <= set(reference.ids)
+    for language in ("curl", "Python", "TypeScript"):
+        assert reference.words.count(language) == len(names)
+
+
+# --- codes -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_error_code_has_a_cause_and_advice_at_its_address(reference: Page) -> None:
+    assert set(CODES) | OF_HTTP == set(ERRORS)
+    assert find_delivery_codes() - set(ERRORS) - OF_PAGES == set(ACCOUNT_ERRORS) - {"no_answer"}
+    for code in (*ERRORS, *ACCOUNT_ERRORS):
+        assert f"error-{code}" in reference.ids
+
+
+def test_every_warning_has_a_cause_and_advice_at_its_address(reference: Page) -> None:
+    assert find_warning_codes() == set(WARNINGS)
+    for code in WARNINGS:
+        assert f"warning-{code.lower()}" in reference.ids
+
+
+def test_advice_is_sentences(reference: Page) -> None:
+    for code, advice in (*ERRORS.items(), *ACCOUNT_ERRORS.items(), *WARNINGS.items()):
+        for text in advice:
+            assert text.endswith("."), code
+            assert text.count("`") % 2 == 0, code
+        assert code in reference.text
+
+
+def test_each_failure_carries_the_address_of_its_code(
+    server: Server, tenant: Tenant, reference: Page
+) -> None:
+    answers = [
+        server.get(f"/posts/{ABSENT}", tenant.key),
+        server.get("/posts", None),
+        server.post({}, tenant.key),
+        server.send("GET", "/nothing"),
+        server.send("PUT", "/healthz"),
+    ]
+    for answer in answers:
+        body = answer.json()
+        assert body["help"] == f"/reference#error-{body['error_code']}"
+        assert body["help"].partition("#")[2] in reference.ids
+
+
+def test_so_does_the_error_of_an_account(server: Server, tenant: Tenant, reference: Page) -> None:
+    post = server.post(video(tenant, scheduled_at="2090-01-01T00:00:00Z"), tenant.key).json()["data"]["id"]
+    fail(server, post)
+    error = server.get(f"/posts/{post}", tenant.key).json()["data"]["accounts"]["states"][0]["error"]
+    assert error["help"] == "/reference#error-rejected"
+    assert "error-rejected" in reference.ids
+
+
+# --- platforms -------------------------------------------------------------------------------------------------------
+
+
+def test_the_tables_show_the_adapters_limits_and_options(reference: Page) -> None:
+    assert set(list_capabilities()) == set(Platform)
+    for platform, found in list_capabilities().items():
+        assert f"platform-{platform}" in reference.ids
+        assert found.limits
+        for limit in found.limits:
+            assert limit.rule in reference.text
+            assert all(value in reference.text for value in limit.values)
+    for options in list_post_options().values():
+        assert set(options.model_fields) <= set(re.findall(r"\w+", reference.text))
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "caption at most 2,200 characters any",  # Instagram
+        "size at most 300 MiB any",  # Instagram
+        "duration 3 s to 30 min any",  # LinkedIn
+        "duration at most 12 h any",  # YouTube
+        "width : height 0.8 to 1.91 any",  # Instagram
+        "duration of a Short at most 3 min not enforced any",
+        "side at least 360 pixels business",  # TikTok
+        "images of a carousel 2 to 5 any",  # Pinterest
+    ],
+)
+def test_a_limit_reads_like_a_limit(reference: Page, shown: str) -> None:
+    assert shown in reference.text
+
+
+def test_the_documents_are_named_where_people_look() -> None:
+    assert "/reference" in (ROOT / "README.md").read_text()
+
+
+def test_prose_knows_paragraphs_bold_and_code_and_escapes_the_rest() -> None:
+    assert to_html("**One.** `a <b>`\n\n<two>\n") == (
+        "<p><b>One.</b> <code>a &lt;b&gt;</code></p>\n<p>&lt;two&gt;</p>"
+    )
