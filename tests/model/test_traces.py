@@ -61,6 +61,14 @@ def test_one_that_lost_its_claim_stores_nothing_over_the_one_who_has_it(scenario
     assert (scenario.state(), scenario.live()) == (State.PUBLISHED, 1)
 
 
+def test_one_whose_lease_still_runs_keeps_its_claim(scenario: Scenario) -> None:
+    a = scenario.worker("publish.step", "publish.prepared")
+    scenario.advance_and_maintain(LEASE_AND_MORE // 20)
+    assert scenario.state() == State.PUBLISHING
+    assert a.run(NO_FAULT)
+    assert (scenario.state(), scenario.live()) == (State.PUBLISHED, 1)
+
+
 def test_one_that_wakes_up_after_its_deadline_sends_nothing(scenario: Scenario) -> None:
     a = scenario.worker("publish.step", "publish.armed")
     scenario.advance_and_maintain(LEASE_AND_MORE)

@@ -211,32 +211,6 @@ def test_a_post_has_one_delivery_per_account(shared: Ledger) -> None:
         shared.post([account, account])
 
 
-def test_a_settle_that_is_not_wanted_any_more_leaves_nothing(shared: Ledger) -> None:
-    """The compare-and-set: another generation, fence or state, and neither row, history nor attempt changes."""
-    for spoil in ("generation = generation + 1", "fence = fence + 1", "state = 'retrying'"):
-        post = shared.fresh()
-        held = shared.claimed(post)
-        [delivery] = post.deliveries
-        shared.change(delivery, spoil)
-        moves = shared.moves(delivery)
-        before = shared.delivery(delivery)
-        with shared.database.begin() as c:
-            assert (
-                settle(
-                    c,
-                    shared.vault,
-                    held,
-                    verdict(State.PUBLISHED, armed=False),
-                    Mover.PUBLISH,
-                    origin=State.PUBLISHING,
-                )
-                is None
-            )
-        assert shared.moves(delivery) == moves
-        assert shared.delivery(delivery).updated_at == before.updated_at
-        assert [a.closed_at for a in shared.attempts(delivery)] == [None]
-
-
 def test_next_at_is_never_before_the_time_of_a_post_that_was_prepared_early(shared: Ledger) -> None:
     post = shared.fresh(due=timedelta(hours=1))
     held = shared.claimed(post)

@@ -424,6 +424,41 @@ def test_several_are_stored_in_the_order_of_their_posts_however_they_are_given(l
     )
 
 
+LOST = {
+    "claimed by another": "fence = fence + 1",
+    "edited": "generation = generation + 1",
+    "rescued": "state = 'unknown'",
+}
+REFUSED = Verdict(state=State.RETRYING, disarm=True, closes=Outcome.REFUSED, error=Unavailable("x"))
+
+
+@pytest.mark.parametrize("batched", [False, True])
+@pytest.mark.parametrize("accounts", [1, 2])
+@pytest.mark.parametrize("verdict", [published(), FAILED, PROCESSING, REFUSED], ids=lambda v: v.state)
+@pytest.mark.parametrize("lost", LOST)
+def test_a_worker_that_lost_its_claim_changes_neither_row_nor_history_nor_attempt_nor_post(
+    shared: Ledger, lost: str, verdict: Verdict, accounts: int, batched: bool
+) -> None:
+    post = shared.fresh(accounts=accounts)
+    held = shared.armed(post)
+    if batched and needs_post_lock(held, verdict, held.state):
+        return  # it is never stored in a batch
+    shared.change(held.id, LOST[lost])
+
+    def read() -> list[object]:
+        delivery = {k: v for k, v in shared.delivery(held.id)._mapping.items() if k != "now"}
+        return [delivery, shared.moves(held.id), shared.attempts(held.id), shared.status(post)]
+
+    before = read()
+    if batched:
+        one = Settlement(claimed=held, verdict=verdict, mover=Mover.PUBLISH)
+        with shared.database.begin() as c:
+            assert settle_batch(c, shared.vault, [one]) == [None]
+    else:
+        assert not settle(shared, held, verdict)
+    assert read() == before
+
+
 def test_the_locks_are_taken_in_one_order_everywhere(ledger: Ledger) -> None:
     """Edits, settles of one statement and of a transaction, rescues, releases and recounts, all over the same posts."""
     workspace = ledger.workspace()
