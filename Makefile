@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check check-python format bench live-check chaos proof mutation audit licences sbom lock clean
+.PHONY: help up demo test check check-python format bench live-check chaos proof mutation sabotage audit licences sbom lock clean
 
 # Dozens of processes are started: each would compile all of its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -59,6 +59,9 @@ proof: $(STAMP) ## kill a worker at every point of a post's way, on every platfo
 
 mutation: $(STAMP) ## break the code in every small way, and see a test notice (ARGS="'pipeline.domain.retry_policy.*'": only those)
 	@exec nice $(BIN)/python -m tests.mutation $(ARGS)
+
+sabotage: $(STAMP) ## break the code in each known way, and see every lane fail (ARGS="no-fence --lane chaos")
+	@exec nice $(BIN)/python -m tests.sabotage $(ARGS)
 
 live-check: $(STAMP) ## would a post go out? asks a platform, reading only: make live-check PLATFORM=tiktok
 	@exec $(BIN)/slipway live-check $(PLATFORM)

@@ -5,6 +5,10 @@ kills itself there (``kill``: SIGKILL, like a crash) or stops itself (``stop``: 
 waits until the file is removed (``hang``). The file, created by the first to reach the point, makes it happen once.
 ``publish.armed[ID]=…`` applies to this delivery (account, check, post) only, so that a test can bring a worker to one
 point with many deliveries and crash it with all of them.
+
+``FAILPOINTS_FOLDER=FOLDER`` lets a test hold points of running processes. A thread that reaches ``publish.armed`` with
+a delivery while the folder has a file ``publish.armed[ID]`` renames it to ``publish.armed[ID]@PID``, and waits until
+the test removes that.
 """
 
 from __future__ import annotations
@@ -31,6 +35,21 @@ _ACTIONS: Mapping[str, Callable[[str], None]] = {
 
 
 @lru_cache(maxsize=1)
+def _folder() -> Path | None:
+    found = os.environ.get("FAILPOINTS_FOLDER")
+    return Path(found) if found else None
+
+
+def _wait_if_held(folder: Path, point: str) -> None:
+    here = folder / f"{point}@{os.getpid()}"
+    try:
+        (folder / point).rename(here)
+    except FileNotFoundError:
+        return
+    _hang(str(here))
+
+
+@lru_cache(maxsize=1)
 def _armed() -> Mapping[str, tuple[Callable[[str], None], str]]:
     found = {}
     for entry in filter(None, os.environ.get("FAILPOINTS", "").split(",")):
@@ -47,6 +66,9 @@ def failpoint(name: str, *ids: UUID) -> None:
         # every file is created before the first action kills or hangs
         for act, once in [(act, once) for act, once in met if not once or _create(once)]:
             act(once)
+    if folder := _folder():
+        for i in ids:
+            _wait_if_held(folder, f"{name}[{i}]")
 
 
 def _create(path: str) -> bool:

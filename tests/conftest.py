@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = "migrated"
 SHARED = "SHARED_POSTGRES"
-"""Environment variable: folder of a running PostgreSQL that holds the template; `make mutation` sets it."""
+"""Environment variable: folder of a running PostgreSQL that holds the template; `share_postgres` sets it."""
 HERE = Path(__file__).parent
 PROOF = HERE / "proof"
 MEMORY, ROOM = "/dev/shm", 4 << 30
@@ -111,6 +111,22 @@ def make_template(postgres: Postgres) -> None:
     with postgres.connect() as connection:
         connection.execute(f"CREATE DATABASE {TEMPLATE}")
     upgrade(postgres.url_of(TEMPLATE))
+
+
+@contextmanager
+def share_postgres(prefix: str) -> Iterator[None]:
+    """Start one server with the template, for all pytest runs that are started meanwhile."""
+    from pipeline.embedded.postgres import Postgres
+
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=fast_folder()))
+    try:
+        with Postgres(folder) as postgres:
+            make_template(postgres)
+            os.environ[SHARED] = str(folder)
+            yield
+    finally:
+        os.environ.pop(SHARED, None)
+        shutil.rmtree(folder)
 
 
 @contextmanager

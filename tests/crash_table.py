@@ -219,6 +219,11 @@ def arm_failpoints(files: Mapping[str, Path], does: str = "kill") -> dict[str, s
     return {"FAILPOINTS": ",".join(f"{point}={does}@{file}" for point, file in files.items())}
 
 
+def hold_failpoints(folder: Path) -> dict[str, str]:
+    """Return the environment variable by which a test holds failpoints of running processes, through *folder*."""
+    return {"FAILPOINTS_FOLDER": str(folder)}
+
+
 def merge_armed(*armed: Mapping[str, str]) -> dict[str, str]:
     """Combine several results of ``arm_failpoints`` into one environment."""
     return {"FAILPOINTS": ",".join(word for one in armed for word in one.values())}

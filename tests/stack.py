@@ -10,13 +10,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import requests
@@ -30,6 +29,7 @@ from pipeline.store.accounts.accounts import add_account, store_credentials
 from pipeline.store.auth.keys import create_key
 from pipeline.store.auth.workspaces import create_workspace
 from pipeline.wiring import build_context
+from tests.waiting import until
 
 CONTROL_TOKEN = "control-of-the-tests"
 FAST = {
@@ -44,7 +44,6 @@ FAST = {
     "SLIPWAY_MARK__LEASE": "6",
     "SLIPWAY_WORKER__SHUTDOWN": "5",
 }
-T = TypeVar("T")
 
 
 @dataclass(kw_only=True)
@@ -178,7 +177,7 @@ class Stack:
             method,
             f"{self.sandbox}/control/{path}",
             json=body,
-            timeout=10,
+            timeout=60,
             headers={"Authorization": f"Bearer {CONTROL_TOKEN}"},
         )
         assert answer.ok, answer.text
@@ -279,7 +278,7 @@ class Stack:
         """Return the data of GET /posts/{id}."""
         answer = requests.get(
             f"{self.api}/api/partner/v1/posts/{post}",
-            timeout=10,
+            timeout=60,
             headers={"Authorization": f"Bearer {self.key}"},
         )
         assert answer.status_code == 200, answer.text
@@ -320,16 +319,6 @@ def credentials(made: Mapping[str, Any]) -> Credentials:
         refresh_expires_at=now + timedelta(seconds=more) if more else None,
         scopes=tuple(made.get("scopes") or ()),
     )
-
-
-def until(happens: Callable[[], T | None], seconds: float, why: Callable[[], str] | None = None) -> T:
-    """Poll until *happens* returns a value other than None and False, and return it; else fail with *why*."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if (found := happens()) is not None and found is not False:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(why() if why else "it did not happen in time")
 
 
 def is_answering(url: str) -> bool:

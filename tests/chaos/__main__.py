@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -26,16 +26,14 @@ import requests
 from pipeline.store.database import Unreachable
 from tests.chaos import clock, disk, plan, scorecard
 from tests.chaos.client import Client, SentPost
+from tests.chaos.drain import Drain
 from tests.chaos.fault_injector import FaultInjector
-from tests.chaos.judge import ExpectedDelivery, ReportedState, Verdict, judge
+from tests.chaos.judge import ExpectedDelivery, ReportedState, Verdict, find_doubles, judge
 from tests.chaos.system import SystemUnderTest, build_system, list_sites
 from tests.stack import until
 
 PER_MINUTE = 8_000
 """Posts per minute that two cores accept under faults; more posts make the run longer than two minutes."""
-SETTLED = frozenset({"published", "failed", "cancelled"})
-DRAIN_LIMIT = 420.0
-"""Seconds without one more settled delivery after which draining ends: more than the 300 of a queued lease."""
 ANSWER_LIMIT = 60.0
 """Seconds without one more accepted post after which the client stops."""
 READING_SHARE = 0.2
@@ -44,8 +42,8 @@ OVERTIME = 90.0
 """Seconds a run may be extended when there were too few kills between arm and answer."""
 STALLED_AFTER = 240
 """Seconds without one tick after which the run aborts with a traceback."""
-QUIET_FOR = 15.0
-"""Seconds without any change of state after which only deliveries that wait for a person remain."""
+READ_LEDGER = 3.0
+"""Seconds between two looks for a double post, where the run ends with the first."""
 
 
 def main() -> int:
@@ -71,15 +69,14 @@ def main() -> int:
     log(f"seed {seed}, {arguments.posts} posts, {minutes:g} minutes, {about['platforms']}")
     with build_system(seed, max(4, arguments.posts // 400), skew) as system:
         about["full disk"] = "the database's own" if system.disk else disk.MISSING
-        run = Run(system, seed, arguments.posts, minutes * 60, log)
+        run = Run(system, seed, arguments, minutes * 60, log)
         try:
             verdict = run()
         finally:
             if arguments.keep:
                 run.keep(arguments.keep)
-        found = scorecard.build_report(
-            verdict, run.injector.tally, {**about, **run.notes, "seconds": round(time.monotonic() - began)}
-        )
+        about |= run.notes | {"seconds": round(time.monotonic() - began)}
+        found = scorecard.build_report(verdict, run.injector.tally, about, is_aimed=arguments.aimed)
     print("\n".join(scorecard.format_lines(found)))
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2) + "\n")
@@ -92,13 +89,21 @@ class Run:
     """One chaos run: load, faults, drain, verdict."""
 
     def __init__(
-        self, system: SystemUnderTest, seed: int, number: int, seconds: float, log: Callable[[str], None]
+        self,
+        system: SystemUnderTest,
+        seed: int,
+        arguments: argparse.Namespace,
+        seconds: float,
+        log: Callable[[str], None],
     ) -> None:
         self.system, self.seconds, self.log = system, seconds, log
+        self.is_aimed, self._until_broken = arguments.aimed, arguments.until_broken
+        number = arguments.posts
         self.notes: dict[str, Any] = {}
-        names = sorted(system.owners)
-        self._sandbox_faults = plan.plan_sandbox_faults(
-            seed, seconds, names, every=max(0.4, 0.9 * 300 / number)
+        names = list(plan.AIMED_SITES) if self.is_aimed else sorted(system.owners)
+        every = max(0.4, 0.9 * 300 / number)
+        self._sandbox_faults = (
+            [] if self.is_aimed else plan.plan_sandbox_faults(seed, seconds, names, every=every)
         )
         self.sent = [
             self._plan_post(seed, planned) for planned in plan.plan_posts(seed, number, seconds, names)
@@ -108,16 +113,25 @@ class Run:
         )
         until(self._is_api_up, 90, lambda: "the API does not answer")
         until(lambda: system.stack.context.liveness.is_alive("reachability") or None, 90)
-        self.injector = FaultInjector(system, plan.plan_system_faults(seed, number, seconds), log)
-        self._outage, self._outage_faults = plan.plan_outage(seconds), list[str]()
+        faults = [] if self.is_aimed else plan.plan_system_faults(seed, number, seconds)
+        aims = plan.plan_aims(seconds, 1.0 if self.is_aimed else plan.AIM_EVERY)
+        self.injector = FaultInjector(system, faults, aims, log)
+        self._outage, self._outage_faults = plan.plan_outage(0 if self.is_aimed else seconds), list[str]()
         self._chance = random.Random(f"tokens {seed}")
-        self._logged_at = 0.0
+        self._logged_at = self._read_at = 0.0
+        self._doubles: list[str] = []
 
     def __call__(self) -> Verdict:
         self._run_load()
+        self.injector.end_aimed()  # one runs still if a double post has ended the load
         self._await_client()
         reported = self._drain()
-        return judge(self._expectations(), self.system.stack.ledger(), reported)
+        verdict = judge(self._expectations(), self.system.stack.ledger(), reported)
+        self.notes["storms of edits, cancels and retries"] = self.client.storms.count
+        if self._is_broken():  # the rest was not awaited
+            self.notes["ended early"] = "at the first double post"
+            verdict.violations = [v for v in verdict.violations if v.what == "duplicated"]
+        return verdict
 
     # --- load under faults -------------------------------------------------------------------------------------------
 
@@ -126,6 +140,8 @@ class Run:
         start = time.monotonic()
         mend = start + 15
         while (now := time.monotonic()) < start + self.seconds or not self._is_complete(now - start):
+            if self._is_broken():
+                return
             self._tick()
             self._run_outage(now - start)
             while self._sandbox_faults and self._sandbox_faults[0][0] <= now - start:
@@ -142,12 +158,30 @@ class Run:
         """Return whether all planned faults were injected; add kills while too few hit an armed delivery."""
         if not self.injector.is_done or self._outage_faults:
             return False
-        if self.injector.tally.armed >= scorecard.LEAST_ARMED or after > self.seconds + OVERTIME:
+        tally = self.injector.tally
+        has_kills = self.is_aimed or tally.armed >= scorecard.LEAST_ARMED
+        if (has_kills and tally.met >= scorecard.LEAST_MET) or after > self.seconds + OVERTIME:
             return True
-        self.injector.add(
-            plan.SystemFault(at=after, kind="kill publish", chance=self._chance.randrange(1 << 30))
-        )
+        if has_kills:
+            self.injector.add_aim(after)
+        else:
+            chance = self._chance.randrange(1 << 30)
+            self.injector.add(plan.SystemFault(at=after, kind="kill publish", chance=chance))
         return False
+
+    def _is_broken(self) -> bool:
+        """Return whether a post is live twice, if the run ends with the first."""
+        if self._until_broken and not self._doubles and time.monotonic() > self._read_at + READ_LEDGER:
+            self._read_at = time.monotonic()
+            self._doubles = find_doubles(self._read_ledger())
+            for word in self._doubles:
+                self.log(f"{word} is live twice")
+        return bool(self._doubles)
+
+    def _read_ledger(self) -> list[dict[str, Any]]:
+        """Return the ledger's lines from its file: asking the sandbox would load it in a long run."""
+        with (self.system.stack.folder / "sandbox" / "ledger.jsonl").open("rb") as ledger:
+            return [json.loads(line) for line in ledger if line.endswith(b"\n")]
 
     def _run_outage(self, after: float) -> None:
         """Begin and end the outage of all platforms at its times."""
@@ -188,10 +222,7 @@ class Run:
         """Log the progress and return the number of accepted posts."""
         taken = sum(one.is_taken for one in self.sent)
         armed = self.injector.tally.armed
-        with (self.system.stack.folder / "sandbox" / "ledger.jsonl").open("rb") as ledger:
-            live = sum(
-                1 for _ in ledger
-            )  # reading the file, because asking the sandbox would load it in a long run
+        live = len(self._read_ledger())
         self.log(f"… {taken} posts accepted, {live} live, {armed} kills between arm and answer")
         return taken
 
@@ -200,7 +231,7 @@ class Run:
     def _await_client(self) -> None:
         """Delete the sandbox's faults and wait until the client has its last answers, or gets no more.
 
-        In a long run the client is behind its plan by then and sends the rest now.
+        In a long run the client is behind its plan by then and sends the rest now. Storms end with their last due time.
         """
         self.system.stack.control("DELETE", "faults")
         until(
@@ -209,7 +240,7 @@ class Run:
             lambda: "the API did not answer after the faults ended",
         )
         taken, changed = 0, time.monotonic()
-        while not self.client.is_done and time.monotonic() < changed + ANSWER_LIMIT:
+        while not (self.client.is_done or self._is_broken()) and time.monotonic() < changed + ANSWER_LIMIT:
             self._tick()
             time.sleep(0.05)
             if time.monotonic() - self._logged_at > 10:
@@ -228,30 +259,21 @@ class Run:
         return answer
 
     def _drain(self) -> dict[tuple[str, str, str], ReportedState]:
-        """Read the states through the API until all are settled, or only deliveries that wait for a person remain."""
-        start = changed = fewer = time.monotonic()
-        last: dict[tuple[str, str, str], ReportedState] = {}
-        fewest = len(self.sent) * len(self.system.owners)
+        """Read the states through the API until nothing is left to wait for."""
+        start = time.monotonic()
+        drain = Drain(start, self.seconds)
         while True:
             self._tick()
             self._reconnect_accounts()
             began = time.monotonic()
             reported = self._read_states()
             taken = time.monotonic() - began
-            if reported != last:
-                last, changed = reported, time.monotonic()
-            open_ones = [s for s in reported.values() if s.state not in SETTLED]
-            if len(open_ones) < fewest:
-                fewest, fewer = len(open_ones), time.monotonic()
-            calm = time.monotonic() - changed > QUIET_FOR and all(
-                s.state in ("blocked", "unknown") for s in open_ones
-            )
-            if not open_ones or calm or time.monotonic() - fewer > DRAIN_LIMIT:
-                self.notes["drain_s"] = round(changed - start)
+            if drain.is_over(reported, time.monotonic()) or self._is_broken():
+                self.notes["drain_s"] = round(drain.changed - start)
                 return reported
             if time.monotonic() - self._logged_at > 10:
                 self._logged_at = time.monotonic()
-                self.log(f"… {len(open_ones)} not settled: {_tally(open_ones)}")
+                self.log(f"… not settled: {drain.describe()}")
             rest = time.monotonic() + max(1.0, taken * (1 / READING_SHARE - 1))
             while time.monotonic() < rest:
                 self._tick()
@@ -336,6 +358,7 @@ class Run:
                 refused=one.status is not None and not one.is_taken,
                 due=one.promised_due if one.due is not None else None,
                 since=one.promised_due,
+                history=one.history,
             )
             for one in self.sent
             for site, account in one.targets.items()
@@ -354,11 +377,6 @@ class Run:
                 (folder / f"{table}.jsonl").write_text("".join(json.dumps(r[0]) + "\n" for r in rows))
         sent = [{"word": s.word, "tries": s.tries, "status": s.status, "said": s.message} for s in self.sent]
         (folder / "client.json").write_text(json.dumps(sent, indent=1))
-
-
-def _tally(reported: Sequence[ReportedState]) -> str:
-    states = sorted({s.state for s in reported})
-    return ", ".join(f"{sum(s.state == state for s in reported)} {state}" for state in states)
 
 
 def _give_up(_number: int, frame: FrameType | None) -> None:
@@ -389,6 +407,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--minutes", type=float, metavar="M", help="minutes of faults; default: 2, more for many posts"
     )
+    parser.add_argument("--aimed", action="store_true", help="only pauses at failpoints, one after the other")
+    parser.add_argument("--until-broken", action="store_true", help="end at the first double post")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the scorecard as JSON")
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write the scorecard as an HTML page")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="copy logs, ledger and tables there")

@@ -10,13 +10,15 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
 
+from tests.chaos.judge import History
 from tests.chaos.plan import Planned
+from tests.chaos.storm import Storms, Target
 
 FEWEST, EACH = 8, 2000
 """Least number of threads, and the posts per thread beyond it: an answer may take seconds."""
@@ -42,6 +44,8 @@ class SentPost:
     """201 or 200: accepted. Another: refused. None: no conclusive answer."""
     answered: datetime | None = None
     message: str = ""
+    id: str = ""
+    history: History = field(default_factory=History)
 
     @property
     def is_taken(self) -> bool:
@@ -50,7 +54,7 @@ class SentPost:
 
 
 class Client:
-    """Send posts at their planned times from several threads. *body_of* builds a request body."""
+    """Send posts at their planned times from several threads, and their storms. *body_of* builds a request body."""
 
     def __init__(
         self, url: str, key: str, sent: Sequence[SentPost], body_of: Callable[[SentPost], dict[str, Any]]
@@ -65,6 +69,7 @@ class Client:
             threading.Thread(target=self._work, daemon=True) for _ in range(max(FEWEST, len(sent) // EACH))
         ]
         self._start = 0.0
+        self.storms = Storms(url, key)
 
     def start(self) -> None:
         """Start the threads; planned times count from now."""
@@ -82,6 +87,7 @@ class Client:
         self._over.set()
         for thread in self._threads:
             thread.join(PATIENCE + 5)
+        self.storms.stop()
 
     def _work(self) -> None:
         while not self._over.is_set():
@@ -99,6 +105,16 @@ class Client:
         while not self._over.is_set():
             one.tries += 1
             if self._try_send(one, body):
+                if one.is_taken and one.planned.stormy and one.promised_due is not None:
+                    self.storms.add(
+                        Target(
+                            id=one.id,
+                            caption=body["caption"],
+                            planned=one.planned,
+                            due=one.promised_due,
+                            history=one.history,
+                        )
+                    )
                 return
             self._over.wait(random.uniform(0.2, min(3.0, 0.4 * one.tries)))
 
@@ -114,5 +130,6 @@ class Client:
             return False
         one.status, one.answered = answer.status_code, datetime.now(UTC)
         if one.is_taken:
+            one.id = data["data"]["id"]
             one.promised_due = datetime.fromisoformat(data["data"]["scheduled_at"])
         return True

@@ -6,14 +6,15 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 
-from tests.chaos.plan import CRASH_POINTS, CRASH_SHARE, SystemFault
+from tests.chaos.aim import MET, AimedPause
+from tests.chaos.plan import AIMS, CRASH_POINTS, CRASH_SHARE, Aim, SystemFault
 from tests.chaos.system import PUBLISHERS, SystemUnderTest
 
 PATIENCE = 20.0
@@ -25,6 +26,8 @@ COUNTED = ("kill publish", "failpoint publish")
 NETWORK, ENGINES = ("database", "broker"), ("valkey", "postgres", "backends", "disk")
 PAUSE = 9.0
 """Seconds between SIGSTOP and SIGCONT: longer than the lease of 6 s."""
+RESTART = 60.0
+"""Most seconds that the plan waits after everything was killed."""
 FULL = 5.0
 """Seconds the disk stays full."""
 
@@ -50,6 +53,8 @@ class Tally:
     injected: Counter[str] = field(default_factory=Counter)
     states: dict[str, Counter[str]] = field(default_factory=dict)
     """Kind of kill -> state of the target's deliveries (armed, unarmed, none, unseen) -> kills."""
+    pauses: dict[str, Counter[str]] = field(default_factory=dict)
+    """Aimed pause -> how it went -> pauses."""
     unexpected_exits: list[str] = field(default_factory=list)
     """Exits that no fault caused."""
 
@@ -62,6 +67,11 @@ class Tally:
         return state
 
     @property
+    def met(self) -> int:
+        """Aimed pauses whose worker went on while the next holder stood there."""
+        return sum(went[MET] for went in self.pauses.values())
+
+    @property
     def armed(self) -> int:
         """Kills of publish workers between arm and the stored answer."""
         return sum(states["armed"] for kind, states in self.states.items() if kind.startswith(COUNTED))
@@ -71,26 +81,42 @@ class FaultInjector:
     """Inject faults. Call ``tick`` as often as possible."""
 
     def __init__(
-        self, system: SystemUnderTest, violations: Sequence[SystemFault], log: Callable[[str], None]
+        self,
+        system: SystemUnderTest,
+        faults: Sequence[SystemFault],
+        aims: Sequence[float],
+        log: Callable[[str], None],
     ) -> None:
         self.system, self.tally = system, Tally()
         self._log = log
-        self._planned = [s for s in violations if system.disk or s.kind != "fill disk"]
+        self._planned = [s for s in faults if system.disk or s.kind != "fill disk"]
         self._start = time.monotonic()
         now = datetime.now(UTC) - timedelta(minutes=1)
         self.parts = {name: Process(name=name, since=now) for name in system.stack.parts if name != "sandbox"}
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._stopped: set[str] = set()
+        self._restart: tuple[float, float] | None = None
+        """When everything was killed, and the next look whether it works again."""
+        self._aims, self._number = list(aims), 0
+        self._aimed: tuple[Aim, Generator[None, None, str]] | None = None
 
     def add(self, fault: SystemFault) -> None:
         """Add a fault to the plan."""
         self._planned.append(fault)
 
+    def add_aim(self, at: float) -> None:
+        """Add an aimed pause."""
+        self._aims.append(at)
+
     def tick(self) -> None:
         """Restart ended parts and inject what is due."""
         for part in self.parts.values():
             self._watch(part)
+        self._continue_aimed()
         now = time.monotonic()
+        if self._restart is not None:
+            self._await_restart(*self._restart, now)
+            return
         due, self._later = [x for x in self._later if x[0] <= now], [x for x in self._later if x[0] > now]
         for _, what in due:
             what()
@@ -101,10 +127,23 @@ class FaultInjector:
                 self._inject(fault)
                 return
 
+    def end_aimed(self) -> None:
+        """End the aimed pause that runs, if there is one, and let its threads go."""
+        if self._aimed is not None:
+            self._aimed[1].close()
+            self._aimed = None
+
     @property
     def is_done(self) -> bool:
         """Whether no fault is left and all parts run."""
-        return not self._planned and not self._later and all(p.back is None for p in self.parts.values())
+        idle = (
+            self._restart is None
+            and not self._planned
+            and not self._later
+            and not self._aims
+            and self._aimed is None
+        )
+        return idle and all(p.back is None for p in self.parts.values())
 
     # --- faults ------------------------------------------------------------------------------------------------------
 
@@ -121,6 +160,8 @@ class FaultInjector:
             return "connections"
         if what in ENGINES:
             return self._engine(verb, what)
+        if what == "everything":
+            return self._kill_everything(chance)
         candidates = self._list_candidates(what)
         if not candidates:
             return "no target"
@@ -129,6 +170,66 @@ class FaultInjector:
         if verb == "stop":
             return self._stop(name)
         return self._kill(name, f"{verb} {what}", chance, hard=verb == "kill")
+
+    def _kill_everything(self, chance: random.Random) -> str:
+        """Kill every part and both engines at once; the sandbox, whose ledger is the judge's, stays."""
+        held = self._count_held(None, datetime.now(UTC) - timedelta(seconds=8))
+        names = [name for name, part in self.parts.items() if part.back is None]
+        for name in names:
+            self.system.signal(name, signal.SIGKILL)
+        self._stopped -= set(names)
+        self.system.kill_postgres()
+        self.system.crash_valkey(forget=False)
+        for name in names:
+            self.system.stack.parts[name].wait(10)
+            self.parts[name].back = time.monotonic() + chance.uniform(0.1, 1.5)
+        self._restart = time.monotonic(), 0.0
+        return f"in flight: {self.tally.kill('kill everything', held)}"
+
+    def _await_restart(self, since: float, look: float, now: float) -> None:
+        """Let the plan's clock stand still until all publish workers are back, or no fault would meet anything."""
+        if now < look:
+            return
+        is_back = all(part.back is None for part in self.parts.values())
+        if (is_back and self._list_connected().issuperset(PUBLISHERS)) or now > since + RESTART:
+            self._restart = None
+            self._start += now - since
+            self._log(f"everything is back after {now - since:.0f} s")
+        else:
+            self._restart = since, now + 0.3
+
+    def _start_aimed(self, at: float) -> None:
+        """Start the next aimed pause, if one is due and none runs; those that it made late are left out."""
+        if not self._aims or self._aims[0] > at or not self._list_candidates("publish"):
+            return
+        self._aims = [time for time in self._aims if time > at]
+        aim = AIMS[self._number % len(AIMS)]
+        self._number += 1
+        pause = AimedPause(
+            system=self.system, aim=aim, stop=self._freeze, resume=self._resume, kill=self._kill_holder
+        )
+        self._aimed = aim, pause.run()
+
+    def _continue_aimed(self) -> None:
+        """Take the next step of the aimed pause, if there is one."""
+        if self._aimed is None:
+            self._start_aimed(time.monotonic() - self._start)
+            return
+        aim, steps = self._aimed
+        try:
+            next(steps)
+        except StopIteration as end:
+            self._aimed = None
+            name = f"{aim.first}, next holder at {aim.second}" + (" killed" if aim.is_deadly else "")
+            self.tally.pauses.setdefault(name, Counter())[end.value] += 1
+            self._log(f"aimed pause: {name}: {end.value}")
+
+    def _freeze(self, name: str) -> None:
+        self._stopped.add(name)
+        self.system.signal(name, signal.SIGSTOP)
+
+    def _kill_holder(self, name: str) -> None:
+        self._kill(name, "kill publish", random.Random(name), hard=True)
 
     def _disturb_network(self, verb: str, what: str, chance: random.Random) -> None:
         proxy = self.system.database if what == "database" else self.system.broker
@@ -162,9 +263,9 @@ class FaultInjector:
 
     def _is_possible(self, fault: SystemFault) -> bool:
         what = fault.kind.partition(" ")[2]
-        if what in ("postgres", "disk") and "disk" in self._stopped:  # it could not restart
+        if what in ("postgres", "disk", "everything") and "disk" in self._stopped:  # it could not restart
             return False
-        return what in NETWORK or what in ENGINES or bool(self._list_candidates(what))
+        return what in NETWORK or what in ENGINES or what == "everything" or bool(self._list_candidates(what))
 
     def _list_candidates(self, what: str) -> list[str]:
         """Return the parts that can be hit: running and connected. One publish worker is always spared."""
@@ -204,8 +305,7 @@ class FaultInjector:
         return None
 
     def _stop(self, name: str) -> str:
-        self._stopped.add(name)
-        self.system.signal(name, signal.SIGSTOP)
+        self._freeze(name)
         state = self._count(
             "stop publish" if name in PUBLISHERS else f"stop {name}", self.parts[name], pause=True
         )

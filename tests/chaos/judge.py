@@ -8,14 +8,53 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 WORD = re.compile(r"chaos-[0-9a-f]+-\d{7}")
 """The unique text of every caption."""
+REVISION = re.compile(r"revision (\d+)")
+"""The number of its last edit, in a caption that was edited."""
 WAITING = frozenset({"blocked", "unknown"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Revision:
+    """One edit: its number in the caption, and when it was answered as done; None: without a clear answer."""
+
+    number: int
+    done_at: datetime | None
+
+
+@dataclass(kw_only=True, slots=True)
+class History:
+    """What was asked of a post after its acceptance, and done or perhaps done."""
+
+    revisions: list[Revision] = field(default_factory=list)
+    cancelled_at: datetime | None = None
+    """When the cancel was answered as done."""
+    may_be_cancelled: bool = False
+    """A cancel was asked, and not refused."""
+
+    def is_outdated(self, number: int, at: datetime) -> bool:
+        """Return whether revision *number* (0: as accepted) had been replaced by an answered edit at this time."""
+        unclear = {r.number for r in self.revisions if r.done_at is None}  # may be done at any later time
+        done = [r.number for r in self.revisions if r.done_at is not None and r.done_at < at]
+        return number not in unclear and number < max(done, default=0)
+
+    def is_cancelled(self, at: datetime) -> bool:
+        """Return whether the cancel had been answered as done at this time."""
+        return self.cancelled_at is not None and self.cancelled_at < at
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LivePost:
+    """One line of the ledger."""
+
+    at: datetime
+    revision: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +75,7 @@ class ExpectedDelivery:
     """Earliest time to go live; None: at once."""
     since: datetime | None = None
     """Start of lateness: the due time of the answer."""
+    history: History = field(default_factory=History)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +106,7 @@ class Verdict:
     live_once: int = 0
     refused: int = 0
     unanswered: int = 0
+    cancelled: int = 0
     left: Counter[str] = field(default_factory=Counter)
     """Deliveries left to a person: platform, kind, state and reason -> number."""
     violations: list[Violation] = field(default_factory=list)
@@ -82,9 +123,10 @@ class Verdict:
         return not self.violations
 
 
-VIOLATIONS = ("lost", "duplicated", "early", "stuck", "misreported", "unasked")
+VIOLATIONS = ("lost", "duplicated", "early", "stuck", "misreported", "unasked", "outdated")
 """lost: accepted and settled, but not live. stuck: accepted, not live, and neither settled nor left with a reason.
-misreported: live, but the API reports a failure. unasked: live, but never accepted."""
+misreported: live, but the API reports a failure. unasked: live, but never accepted, or cancelled before. outdated: live
+with the text of before an answered edit."""
 
 CANNOT_TELL: Mapping[str, frozenset[str]] = {
     "tiktok": frozenset({"photo", "slideshow"}),
@@ -108,7 +150,7 @@ def judge(
     reported: Mapping[tuple[str, str, str], ReportedState],
 ) -> Verdict:
     """Return the verdict. *reported* is keyed by (word, platform, remote account), as ledger lines are."""
-    went_live: dict[tuple[str, str, str], list[datetime]] = defaultdict(list)
+    went_live: dict[tuple[str, str, str], list[LivePost]] = defaultdict(list)
     unknown: list[Violation] = []
     for line in ledger:
         found = WORD.search(str(line["caption"]))
@@ -122,12 +164,13 @@ def judge(
                 )
             )
             continue
-        moment = datetime.fromisoformat(line["at"])
-        went_live[found[0], line["platform"], line["account"]].append(moment)
+        revision = REVISION.search(str(line["caption"]))
+        post = LivePost(at=datetime.fromisoformat(line["at"]), revision=int(revision[1]) if revision else 0)
+        went_live[found[0], line["platform"], line["account"]].append(post)
     verdict = Verdict(submitted=len(expectations), violations=unknown)
     for expected in expectations:
         key = (expected.word, expected.site, expected.account)
-        _judge_delivery(verdict, expected, sorted(went_live.pop(key, [])), reported.get(key))
+        _judge_delivery(verdict, expected, went_live.pop(key, []), reported.get(key))
     verdict.violations += [
         Violation(what="unasked", word=word, site=site, why=f"live at {account}, never asked for")
         for word, site, account in went_live
@@ -137,11 +180,12 @@ def judge(
 
 
 def _judge_delivery(
-    verdict: Verdict, expected: ExpectedDelivery, went_live: list[datetime], reported: ReportedState | None
+    verdict: Verdict, expected: ExpectedDelivery, posts: list[LivePost], reported: ReportedState | None
 ) -> None:
     def add(what: str, why: str) -> None:
         verdict.violations.append(Violation(what=what, word=expected.word, site=expected.site, why=why))
 
+    went_live = sorted(post.at for post in posts)
     verdict.accepted += expected.taken
     verdict.refused += expected.refused
     verdict.unanswered += not (expected.taken or expected.refused)
@@ -154,6 +198,8 @@ def _judge_delivery(
         add("unasked", f"live at {went_live[0]}, but the request was refused")
     if went_live and expected.due is not None and went_live[0] < expected.due:
         add("early", f"live at {went_live[0]}, due at {expected.due}")
+    for what, why in _compare_history(expected.history, posts):
+        add(what, why)
     if not expected.taken:
         return
     if len(went_live) == 1:
@@ -161,6 +207,15 @@ def _judge_delivery(
         if expected.since is not None:
             verdict.lateness.append(max(0.0, (went_live[0] - expected.since).total_seconds()))
     _compare(verdict, expected, reported, add, live=bool(went_live))
+
+
+def _compare_history(history: History, posts: Iterable[LivePost]) -> Iterator[tuple[str, str]]:
+    """Yield what went live in spite of an answered cancel or edit."""
+    for post in posts:
+        if history.is_cancelled(post.at):
+            yield "unasked", f"live at {post.at}, cancelled at {history.cancelled_at}"
+        if history.is_outdated(post.revision, post.at):
+            yield "outdated", f"live at {post.at} as revision {post.revision} of {history.revisions}"
 
 
 def _compare(
@@ -179,6 +234,8 @@ def _compare(
                 "stuck",
                 f"{'live, and ' if live else ''}{_describe(reported)}; the platform can prove absence",
             )
+    elif state == "cancelled" and expected.history.may_be_cancelled and not live:
+        verdict.cancelled += 1
     elif state in ("failed", "cancelled"):
         add("misreported" if live else "lost", f"we say {_describe(reported)}")
     elif state == "missing":
@@ -193,6 +250,16 @@ def _describe(reported: ReportedState | None) -> str:
     return " ".join(
         filter(None, (reported.state, reported.reason and f"({reported.reason})", reported.error))
     )
+
+
+def find_doubles(ledger: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the unique texts that are live more than once on one account."""
+    live = Counter(
+        (found[0], line["platform"], line["account"])
+        for line in ledger
+        if (found := WORD.search(str(line["caption"])))
+    )
+    return [word for (word, _, _), times in live.items() if times > 1]
 
 
 def percentile(ordered: Sequence[float], part: float) -> float:

@@ -39,6 +39,36 @@ SYSTEM_FAULTS: Mapping[str, float] = {
     "swallow broker": 2,
 }
 """System fault -> weight. Each occurs at least once if the run is long enough."""
+EVERYTHING = 5
+"""How often in a run everything is killed at once: API, beat, workers, Valkey and PostgreSQL."""
+AIMS_FROM, AIM_EVERY = 3.0, 20.0
+"""Seconds to the first aimed pause, and from one to the next."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Aim:
+    """Where a worker is stopped past its lease, and where the next holder stands when it goes on."""
+
+    first: str
+    second: str
+    is_deadly: bool = False
+    """The next holder is killed there."""
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether the stopped worker has armed the delivery."""
+        return self.first == "publish.armed"
+
+
+AIMED_SITES = ("linkedin", "pinterest")
+"""The platforms of aimed pauses: they recognise no repeated call, and cannot prove absence."""
+AIMS: Sequence[Aim] = (
+    Aim(first="publish.armed", second="publish.armed"),
+    Aim(first="publish.prepared", second="publish.prepared"),
+    Aim(first="publish.armed", second="publish.answered", is_deadly=True),
+    Aim(first="publish.claimed", second="publish.claimed"),
+)
+"""Aimed pauses, in turn: between arm and the first byte, and between claim and arm."""
 CRASH_POINTS: Mapping[str, float] = {
     "publish.armed": 10,
     "publish.answered": 3,
@@ -90,6 +120,8 @@ SANDBOX_FAULTS: Sequence[tuple[str, str, float, Mapping[str, int | str]]] = (
     ("refresh", "drop", 1, {}),
 )
 """Faults ordered from the sandbox: step, fault, weight, details."""
+HOUR_LONG = frozenset({("instagram", "token-expired")})
+"""Platform and fault: Instagram refuses to refresh a token younger than a day, and is asked again in an hour."""
 
 OUTAGE = (0.4, 0.15, 30.0)
 """The outage of all platforms at once: its start and length as shares of the run, and its longest length in seconds."""
@@ -112,6 +144,8 @@ class Planned:
     """Index of the account, modulo the platform's accounts."""
     fresh: bool
     """Its media have a unique URL, so that they must be checked first."""
+    stormy: bool = False
+    """It is edited, cancelled and retried again and again around its due second."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,9 +157,13 @@ class SystemFault:
     chance: int
 
 
+STORMS = 60
+"""Most posts of a run with a storm; it is a third of the scheduled ones of a short run."""
+
+
 def plan_posts(seed: int, number: int, seconds: float, sites: Sequence[str]) -> list[Planned]:
     """Return posts spread evenly over the run; half are scheduled within it or shortly after."""
-    chance = random.Random(f"posts {seed}")
+    chance, storms = random.Random(f"posts {seed}"), random.Random(f"storms {seed}")
     sending = max(seconds * 0.9, 1.0)
     made = []
     for n in range(number):
@@ -143,6 +181,7 @@ def plan_posts(seed: int, number: int, seconds: float, sites: Sequence[str]) -> 
                 sites=tuple(chance.sample(candidates, min(len(candidates), chance.choice((1, 1, 2, 3))))),
                 account=chance.randrange(1 << 30),
                 fresh=chance.random() < 0.15,
+                stormy=scheduled and storms.random() < min(1 / 3, 2 * STORMS / number),
             )
         )
     return made
@@ -159,10 +198,14 @@ def plan_system_faults(seed: int, number: int, seconds: float) -> list[SystemFau
     chance.shuffle(drawn)
     # the load needs the first seconds, or there is nothing to hit
     times = sorted(chance.uniform(3.0, seconds) for _ in drawn)
-    return [
-        SystemFault(at=at, kind=kind, chance=chance.randrange(1 << 30))
-        for at, kind in zip(times, drawn, strict=True)
-    ]
+    planned = list(zip(times, drawn, strict=True))
+    planned += [(seconds * (n + 0.5) / EVERYTHING, "kill everything") for n in range(EVERYTHING)]
+    return [SystemFault(at=at, kind=kind, chance=chance.randrange(1 << 30)) for at, kind in sorted(planned)]
+
+
+def plan_aims(seconds: float, every: float) -> list[float]:
+    """Return the times of the aimed pauses; each waits until the one before is over."""
+    return [AIMS_FROM + every * n for n in range(int(seconds / every))]
 
 
 def plan_outage(seconds: float) -> tuple[float, float]:
@@ -180,7 +223,7 @@ def plan_sandbox_faults(
     for n in range(int(seconds / every)):
         step, fault, _, more = chance.choices(SANDBOX_FAULTS, [w for _, _, w, _ in SANDBOX_FAULTS])[0]
         order: dict[str, object] = {
-            "platform": chance.choice(sites),
+            "platform": chance.choice([site for site in sites if (site, fault) not in HOUR_LONG]),
             "step": step,
             "fault": fault,
             "times": 1,

@@ -12,22 +12,27 @@ from tests.chaos.judge import VIOLATIONS, Verdict, percentile
 
 LEAST_ARMED = 20
 """Kills between arm and answer that a run needs to count."""
-STANDARD = ("lost", "duplicated", "early", "stuck", "misreported", "unasked")
+LEAST_MET = 3
+"""Aimed pauses whose next holder was there that a run needs to count."""
 
 
-def build_report(verdict: Verdict, tally: Tally, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the whole result as JSON-compatible data."""
-    enough = tally.armed >= LEAST_ARMED
+def build_report(
+    verdict: Verdict, tally: Tally, about: Mapping[str, Any], *, is_aimed: bool = False
+) -> dict[str, Any]:
+    """Return the whole result as JSON-compatible data. *is_aimed*: the run has aimed pauses only."""
+    enough = tally.met >= LEAST_MET and (is_aimed or tally.armed >= LEAST_ARMED)
     word = "no run" if not enough else "kept" if verdict.stands else "broken"
     return {
         "verdict": "broken" if verdict.violations else word,
         "kills_between_arm_and_answer": tally.armed,
+        "pauses_that_met_the_next_holder": tally.met,
         "deliveries": {
             "submitted": verdict.submitted,
             "accepted": verdict.accepted,
             "refused": verdict.refused,
             "unanswered": verdict.unanswered,
             "live_exactly_once": verdict.live_once,
+            "cancelled": verdict.cancelled,
             **{what: verdict.count(what) for what in VIOLATIONS},
             "left_to_a_person": sum(verdict.left.values()),
         },
@@ -39,6 +44,7 @@ def build_report(verdict: Verdict, tally: Tally, about: Mapping[str, Any]) -> di
         "faults": [asdict(fault) for fault in verdict.violations],
         "strikes": dict(tally.injected.most_common()),
         "kills_by_state": {kind: dict(states) for kind, states in sorted(tally.states.items())},
+        "aimed_pauses": {aim: dict(went) for aim, went in tally.pauses.items()},
         "surprises": tally.unexpected_exits,
         "about": dict(about),
     }
@@ -56,12 +62,13 @@ def format_lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 def summarize(found: Mapping[str, Any]) -> str:
     """Return the verdict as one sentence."""
-    armed = found["kills_between_arm_and_answer"]
+    armed, met = found["kills_between_arm_and_answer"], found["pauses_that_met_the_next_holder"]
+    over = f"{armed} kills between arm and answer and {met} pauses that met the next holder"
     if found["verdict"] == "no run":
-        return f"NO RUN: {armed} kills between arm and answer; under {LEAST_ARMED} it proves nothing."
+        return f"NO RUN: {over}; under {LEAST_ARMED} and {LEAST_MET} it proves nothing."
     if found["verdict"] == "kept":
-        return f"KEPT: 0 lost, 0 duplicated, 0 early, 0 stuck, over {armed} kills between arm and answer."
-    broken = {what: n for what in STANDARD if (n := found["deliveries"][what])}
+        return f"KEPT: 0 lost, 0 duplicated, 0 early, 0 stuck, over {over}."
+    broken = {what: n for what in VIOLATIONS if (n := found["deliveries"][what])}
     return f"BROKEN: {', '.join(f'{n} {what}' for what, n in broken.items())}."
 
 
@@ -72,6 +79,10 @@ def build_tables(found: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[tuple
     yield (
         "Kills, by the state of the victim's deliveries",
         [(kind, _states(states)) for kind, states in found["kills_by_state"].items()],
+    )
+    yield (
+        "Aimed pauses: a worker stopped past its lease, the next holder at a failpoint",
+        [(aim, _states(went)) for aim, went in found["aimed_pauses"].items()],
     )
     yield "Injected faults", list(found["strikes"].items())
     if found["left_to_a_person"]:

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import psycopg
 from cryptography.fernet import Fernet
@@ -29,7 +30,7 @@ from pipeline.store.migrate import upgrade
 from tests.chaos.disk import Disk
 from tests.chaos.proxy import Proxy, ProxyServer
 from tests.conftest import environment_of, free_ports
-from tests.crash_table import arm_failpoints
+from tests.crash_table import arm_failpoints, hold_failpoints
 from tests.stack import FAST, Stack, credentials, run_stack
 
 PUBLISHERS = ("publish-a", "publish-b", "publish-c")
@@ -80,6 +81,12 @@ WHERE d.state = 'publishing' AND (%(holder)s::text IS NULL OR h.holder = %(holde
 """
 
 
+LIST_DUE = """
+SELECT id FROM deliveries WHERE platform = ANY(%(sites)s) AND state IN ('accepted', 'scheduled', 'queued', 'retrying')
+  AND armed_at IS NULL AND next_at < now() + interval '10 seconds'
+"""
+
+
 def list_sites() -> list[str]:
     """Return the sandbox's platforms that have an adapter."""
     return sorted(site for site in PLATFORMS if Platform(site.partition("_")[0]) in ADAPTERS)
@@ -110,6 +117,8 @@ class SystemUnderTest:
     """Environment of the process with a skewed clock; None: no libfaketime."""
     disk: Disk | None
     """File system of the database; None: it cannot be mounted here."""
+    held: Path
+    """Folder in which ``pipeline.failpoint`` looks for the points that its publish workers wait at."""
     owners: dict[str, list[Owner]] = field(default_factory=dict)
 
     def start(self, name: str, crash_point: str | None = None) -> Path | None:
@@ -118,6 +127,8 @@ class SystemUnderTest:
         more = {} if crash_point is None or once is None else arm_failpoints({crash_point: once})
         if name == SKEWED:
             more |= self.skew or {}
+        if name in PUBLISHERS:
+            more |= hold_failpoints(self.held)
         more["SLIPWAY_STORE__URL"] = self.stack.environment["SLIPWAY_STORE__URL"].replace(
             "slipway@", f"{name}@", 1
         )
@@ -140,6 +151,12 @@ class SystemUnderTest:
         with self.postgres.connect("slipway") as c:
             found = c.execute(COUNT_HELD, {"holder": holder, "since": since}).fetchall()
         return Counter(dict(found))
+
+    def list_due(self, sites: Sequence[str]) -> list[UUID]:
+        """Return the deliveries on these platforms that a worker may claim soon."""
+        with self.postgres.connect("slipway") as c:
+            found = c.execute(LIST_DUE, {"sites": list(sites)}).fetchall()
+        return [r[0] for r in found]
 
     def list_connected(self) -> frozenset[str]:
         """Return the parts that have a database session."""
@@ -164,6 +181,14 @@ class SystemUnderTest:
         child = self.postgres.child
         assert child is not None
         os.kill(child.pid, signal.SIGQUIT)
+        wait_until(lambda: child.exit_status() is not None, 10)
+        self.postgres.start()
+
+    def kill_postgres(self) -> None:
+        """Kill PostgreSQL's processes and start it again with recovery."""
+        child = self.postgres.child
+        assert child is not None
+        os.killpg(child.pid, signal.SIGKILL)
         wait_until(lambda: child.exit_status() is not None, 10)
         self.postgres.start()
 
@@ -258,6 +283,7 @@ def build_system(seed: int, accounts: int, skew: Mapping[str, str] | None) -> It
         proxies = ends.enter_context(ProxyServer(seed))
         behind = postgres.sockets / ".s.PGSQL.5432"
         (folder / "proxy").mkdir(mode=0o700)
+        (folder / "held").mkdir()
         database = proxies.add(folder / "proxy" / ".s.PGSQL.5432", behind)
         broker = proxies.add(folder / "proxy" / "valkey", valkey.socket)
         environment = (
@@ -282,6 +308,7 @@ def build_system(seed: int, accounts: int, skew: Mapping[str, str] | None) -> It
             broker=broker,
             skew=skew,
             disk=disk,
+            held=folder / "held",
         )
         _start_parts(system, accounts, list_sites())
         yield system

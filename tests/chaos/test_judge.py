@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,8 +8,18 @@ from typing import Any
 import pytest
 
 from tests.chaos import plan, scorecard
+from tests.chaos.aim import ALONE, MET
 from tests.chaos.fault_injector import Tally
-from tests.chaos.judge import ExpectedDelivery, ReportedState, Verdict, judge, percentile
+from tests.chaos.judge import (
+    ExpectedDelivery,
+    History,
+    ReportedState,
+    Revision,
+    Verdict,
+    find_doubles,
+    judge,
+    percentile,
+)
 
 DUE = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 WORD = "chaos-a1-0000007"
@@ -88,6 +99,46 @@ def test_only_where_the_platform_cannot_tell_a_person_may_be_left_with_it() -> N
     assert judged([line(**pin)], "unknown", site="pinterest").count("stuck") == 1
 
 
+def at(seconds: float) -> datetime:
+    return DUE + timedelta(seconds=seconds)
+
+
+CANCELLED = History(cancelled_at=at(0.5), may_be_cancelled=True)
+EDITED = History(revisions=[Revision(number=1, done_at=at(0.2)), Revision(number=2, done_at=None)])
+
+
+@pytest.mark.parametrize(
+    ("what", "verdict"),
+    [
+        ([], judged([], "cancelled", history=CANCELLED)),
+        ([], judged([], "cancelled", history=History(may_be_cancelled=True))),
+        ([], judged([line()], history=History(may_be_cancelled=True))),
+        ([], judged([line(0.4)], history=CANCELLED)),  # at another account it was cancelled later
+        (["lost"], judged([], "cancelled")),
+        (["unasked"], judged([line(0.6)], history=CANCELLED)),
+        (["misreported"], judged([line(0.4)], "cancelled", history=CANCELLED)),
+        ([], judged([line(0.1)], history=EDITED)),
+        ([], judged([line(1, caption=f"{WORD} revision 1")], history=EDITED)),
+        ([], judged([line(1, caption=f"{WORD} revision 2")], history=EDITED)),
+        (["outdated"], judged([line(1)], history=EDITED)),
+    ],
+)
+def test_what_was_cancelled_stays_away_and_what_was_edited_is_the_new_text(
+    what: list[str], verdict: Verdict
+) -> None:
+    assert [fault.what for fault in verdict.violations] == what
+
+
+def test_an_unanswered_edit_may_be_done_after_the_next_one() -> None:
+    unclear = [Revision(number=1, done_at=None), Revision(number=2, done_at=at(0.2))]
+    assert judged([line(1, caption=f"{WORD} revision 1")], history=History(revisions=unclear)).stands
+
+
+def test_a_double_is_found_in_the_ledger_alone() -> None:
+    assert find_doubles([line(), line(2), line(caption="something else"), line(account="us")]) == [WORD]
+    assert find_doubles([line(), line(account="us")]) == []
+
+
 def test_percentiles_are_of_the_nearest_rank() -> None:
     row = [float(n) for n in range(1, 101)]
     assert [percentile(row, part) for part in (0.5, 0.95, 0.99, 1.0)] == [50, 95, 99, 100]
@@ -95,8 +146,8 @@ def test_percentiles_are_of_the_nearest_rank() -> None:
     assert percentile([7.0], 0.99) == 7
 
 
-def scored(armed: int) -> Tally:
-    tally = Tally()
+def scored(armed: int, met: int = 3) -> Tally:
+    tally = Tally(pauses={"publish.armed": Counter({MET: met, ALONE: 9})})
     for _ in range(armed):
         tally.kill("kill publish", {"armed": 1, "unarmed": 4})
     tally.kill("kill publish", {"unarmed": 1})
@@ -115,7 +166,9 @@ def test_kills_count_by_the_worst_state_they_found_and_only_those_of_workers() -
 
 def test_too_few_kills_between_arm_and_answer_are_no_run() -> None:
     assert scorecard.build_report(judged([line()]), scored(19), {})["verdict"] == "no run"
+    assert scorecard.build_report(judged([line()]), scored(20, met=2), {})["verdict"] == "no run"
     assert scorecard.build_report(judged([line()]), scored(20), {})["verdict"] == "kept"
+    assert scorecard.build_report(judged([line()]), scored(0), {}, is_aimed=True)["verdict"] == "kept"
     found = scorecard.build_report(judged([]), scored(20), {"seed": 1})
     assert found["verdict"] == "broken"
     assert "1 lost" in scorecard.summarize(found)
@@ -137,11 +190,15 @@ def test_a_seed_is_a_run() -> None:
     assert plan.plan_posts(7, 50, 120, sites) == plan.plan_posts(7, 50, 120, sites)
     assert plan.plan_posts(7, 50, 120, sites) != plan.plan_posts(8, 50, 120, sites)
     assert plan.plan_system_faults(7, 300, 120) == plan.plan_system_faults(7, 300, 120)
-    assert {strike.kind for strike in plan.plan_system_faults(7, 300, 120)} == set(plan.SYSTEM_FAULTS)
-    assert len(plan.plan_system_faults(7, 5 * plan.MANY, 3000)) * 5 == len(
-        plan.plan_system_faults(7, 300, 3000)
-    )
+    kinds = Counter(fault.kind for fault in plan.plan_system_faults(7, 300, 120))
+    assert kinds.pop("kill everything") == plan.EVERYTHING
+    assert kinds.keys() == plan.SYSTEM_FAULTS.keys()
+    few, many = (len(plan.plan_system_faults(7, n, 3000)) - plan.EVERYTHING for n in (5 * plan.MANY, 300))
+    assert few * 5 == many
     assert plan.plan_sandbox_faults(7, 60, sites, 1) == plan.plan_sandbox_faults(7, 60, sites, 1)
     for post in plan.plan_posts(7, 50, 120, sites):
         assert post.due is None or post.due - post.at >= plan.SOONEST
         assert "youtube" not in post.sites or post.kind == "video"
+        assert post.due is not None or not post.stormy
+    assert any(post.stormy for post in plan.plan_posts(7, 50, 120, sites))
+    assert sum(post.stormy for post in plan.plan_posts(7, 30_000, 120, sites)) < 2 * plan.STORMS

@@ -12,14 +12,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pipeline.embedded.postgres import Postgres
-from tests.conftest import SHARED, fast_folder, make_template
+from tests.conftest import share_postgres
 from tests.mutation.survivors import (
     UNTRIED,
     Listed,
@@ -39,15 +37,9 @@ def main() -> int:
     some = bool(arguments.names) or arguments.alive or arguments.left
     if not some:
         shutil.rmtree(FOLDER, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix="slipway-mutation-", dir=fast_folder()))
-    try:
-        with Postgres(folder) as postgres:
-            make_template(postgres)
-            os.environ[SHARED] = str(folder)
-            if names := _choose(arguments) if some else ["*"]:
-                _run_mutmut(names, arguments.at_once)
-    finally:
-        shutil.rmtree(folder)
+    if names := _choose(arguments) if some else ["*"]:
+        with share_postgres("slipway-mutation-"):
+            _run_mutmut(names, arguments.at_once)
     return report(list_mutants(), list_entries(), whole=not arguments.names)
 
 
