@@ -34,7 +34,7 @@ def fork_server() -> Iterator[ForkServer]:
         yield process
         assert process.stdin
         process.stdin.close()
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
 
 
 def run(

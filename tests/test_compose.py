@@ -205,7 +205,7 @@ def test_flower_asks_for_the_password(
 
     def status(password: str) -> int:
         try:
-            return requests.get(origin, auth=("operator", password), timeout=5).status_code
+            return requests.get(origin, auth=("operator", password), timeout=60).status_code
         except requests.ConnectionError:
             return 0
 

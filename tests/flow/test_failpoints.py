@@ -117,13 +117,13 @@ def _crash_in_sign_in(stack: Stack) -> None:
     text, name = caption(), f"person{uuid4().hex[:8]}"
     stack.control("POST", "accounts", {"platform": "tiktok", "username": name})
     back = _grant_consent(stack, name)
-    _assert_crash(stack, lambda: requests.get(back, timeout=20))
-    assert requests.get(back, timeout=20).status_code == 409
+    _assert_crash(stack, lambda: requests.get(back, timeout=60))
+    assert requests.get(back, timeout=60).status_code == 409
     with stack.context.database.begin() as c:
         assert name not in [a.username for a in find_accounts(c, stack.workspace)], (
             "half a connection was stored"
         )
-    if not _has_crashed(stack, lambda: confirm(requests.get(_grant_consent(stack, name), timeout=20))):
+    if not _has_crashed(stack, lambda: confirm(requests.get(_grant_consent(stack, name), timeout=60))):
         _assert_posts_as(stack, name, text)
 
 
@@ -131,7 +131,7 @@ def _sign_in_again(stack: Stack) -> None:
     """The crash at ``connect.answered`` has happened above; the third sign-in works."""
     text, name = caption(), f"person{uuid4().hex[:8]}"
     stack.control("POST", "accounts", {"platform": "tiktok", "username": name})
-    assert confirm(requests.get(_grant_consent(stack, name), timeout=20)).status_code == 200
+    assert confirm(requests.get(_grant_consent(stack, name), timeout=60)).status_code == 200
     _assert_posts_as(stack, name, text)
 
 

@@ -69,7 +69,7 @@ def test_after_a_restore_nothing_that_went_out_since_the_backup_is_sent_again(
     assert {name for name, identity in ids.items() if identity in listed} == doubted
     assert stack.state(posts["found"], "pinterest")["state"] == "scheduled", "so says the backup"
     assert (
-        requests.get(f"{stack.api}/api/partner/v1/posts/{lost}", headers=_key(stack), timeout=10).status_code
+        requests.get(f"{stack.api}/api/partner/v1/posts/{lost}", headers=_key(stack), timeout=60).status_code
         == 404
     )
 
@@ -111,7 +111,7 @@ def _start(stack: Stack, part: str) -> None:
 
 
 def _read_ready(stack: Stack, status: int) -> Any:
-    answer = requests.get(f"{stack.api}/readyz", timeout=10)
+    answer = requests.get(f"{stack.api}/readyz", timeout=60)
     return answer.json() if answer.status_code == status else None
 
 

@@ -40,7 +40,7 @@ def publish_scheduled(stack: Stack) -> None:
 
 
 def beat_runs(stack: Stack) -> bool:
-    ready = requests.get(f"{stack.api}/readyz", timeout=10)
+    ready = requests.get(f"{stack.api}/readyz", timeout=60)
     assert ready.status_code == 200, "beat is no fault"
     runs: bool = ready.json()["data"]["parts"]["beat"]
     return runs

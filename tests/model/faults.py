@@ -59,9 +59,9 @@ class Worker:
             self._thread.start()
         else:
             self._resumed.release()
-        assert self._paused.acquire(timeout=60), f"{self.what} hangs"
+        assert self._paused.acquire(timeout=300), f"{self.what} hangs"
         if self._is_over:
-            self._thread.join(10)
+            self._thread.join(120)
             if self._error is not None:
                 raise self._error
         return self._is_over

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from config.settings import Settings
 from pipeline.wiring import build_platform_settings
 from tests.adapters.conformance.post_cases import PADDED_SAMPLES, PostCase, make_facts
 from tests.conftest import free_ports
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
 CONTROL_TOKEN = "control-of-the-conformance-suite"
@@ -153,10 +153,7 @@ class Environment:
     @staticmethod
     def wait_until(condition: Callable[[], bool]) -> None:
         """Poll until the condition is true; fail after WAIT_TIMEOUT seconds."""
-        end = time.monotonic() + WAIT_TIMEOUT
-        while not condition():
-            assert time.monotonic() < end, f"the condition is not true after {WAIT_TIMEOUT} s"
-            time.sleep(0.02)
+        until(condition, WAIT_TIMEOUT, lambda: f"not true after {WAIT_TIMEOUT} s", poll=0.02)
 
     # --- ledger and state file ---------------------------------------------------------------------------------------
 
@@ -191,12 +188,12 @@ def run_sandbox(folder: Path, module: str = "adapters.sandbox", **more: Any) -> 
         _make_padded_samples(folder / "media")
         yield environment
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
     finally:
         environment._session.close()
         if process.poll() is None:
             process.kill()
-            process.wait(10)
+            process.wait(120)
 
 
 def _make_padded_samples(media: Path) -> None:
@@ -207,15 +204,14 @@ def _make_padded_samples(media: Path) -> None:
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], url: str) -> None:
-    end = time.monotonic() + START_TIMEOUT
-    while time.monotonic() < end:
+    def is_up() -> bool:
         assert process.poll() is None, "the sandbox ended by itself"
         try:
-            if requests.get(url, timeout=5).ok:
-                return
+            return requests.get(url, timeout=60).ok
         except requests.ConnectionError:
-            time.sleep(0.05)
-    raise AssertionError("the sandbox did not start")
+            return False
+
+    until(is_up, START_TIMEOUT, lambda: "the sandbox did not start")
 
 
 def _credentials(made: Record) -> Credentials:

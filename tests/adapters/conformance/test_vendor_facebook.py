@@ -64,7 +64,7 @@ def test_a_reel(environment: Environment, account: Account, api: Any) -> None:
     api._session.requests.post(  # the SDK has no call for this host
         started["upload_url"],
         data=data,
-        timeout=20,
+        timeout=60,
         headers={"Authorization": f"OAuth {token}", "offset": "0", "file_size": str(len(data))},
     ).raise_for_status()
     finish = {

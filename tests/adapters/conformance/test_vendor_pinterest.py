@@ -80,7 +80,7 @@ def test_its_way_of_a_video(environment: Environment, account: Account, client: 
     registered = MediaApi(client).media_create(MediaUploadRequest(media_type="video"))
     fields = model_to_dict(registered.upload_parameters, serialize=True)
     with (environment.folder / "media" / VIDEO.files[0]).open("rb") as file:
-        sent = requests.post(registered.upload_url, data=fields, files={"file": file}, timeout=20)
+        sent = requests.post(registered.upload_url, data=fields, files={"file": file}, timeout=60)
     assert sent.status_code == 204, sent.text
     status = MediaApi(client).media_get(registered.media_id)
     assert (status.media_id, status.status) == (registered.media_id, "succeeded")

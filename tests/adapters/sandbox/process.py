@@ -14,6 +14,8 @@ from typing import Any
 
 import requests
 
+from tests.waiting import until
+
 CONTROL_TOKEN = "control-token-of-the-tests"
 ROOT = Path(__file__).parents[3]
 _WAIT_S = 20.0
@@ -27,12 +29,9 @@ def free_port() -> int:
 
 def wait_until(ask: Callable[[], Any]) -> Any:
     """Return the first true result of `ask`; fail if there is none in time."""
-    deadline = time.monotonic() + _WAIT_S
-    while time.monotonic() < deadline:
-        if answer := ask():
-            return answer
-        time.sleep(0.02)
-    raise AssertionError(f"{ask} had no true result in {_WAIT_S} s")
+    return until(
+        lambda: ask() or None, _WAIT_S, lambda: f"{ask} had no true result in {_WAIT_S} s", poll=0.02
+    )
 
 
 def command(folder: Path, port: int, media_port: int, *more: str) -> list[str]:
@@ -77,7 +76,7 @@ class Sandbox:
         assert self.process is not None
         assert self.process.poll() is None, "the sandbox exited"
         try:
-            answer = requests.get(f"{self.base}/control/health", timeout=5)
+            answer = requests.get(f"{self.base}/control/health", timeout=60)
         except requests.ConnectionError:
             return False
         return bool(answer.json() == {"ok": True})
@@ -85,12 +84,12 @@ class Sandbox:
     def kill(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(120)
 
     def stop(self) -> int:
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(10)
+        return self.process.wait(120)
 
     def control(self, method: str, path: str, body: object = None) -> requests.Response:
         headers = {"Authorization": f"Bearer {CONTROL_TOKEN}"}

@@ -55,7 +55,7 @@ def decline_consent(url: str) -> str:
 
 
 def visit(url: str, answers: dict[str, str]) -> str:
-    answer = requests.get(url, params=answers, allow_redirects=False, timeout=10)
+    answer = requests.get(url, params=answers, allow_redirects=False, timeout=60)
     assert answer.status_code == 302, answer.text
     return answer.headers["Location"]
 
@@ -131,7 +131,7 @@ def press_decline(page: requests.Response) -> requests.Response:
 
 def _press(form: Form, answer: str, accounts: list[str], headers: dict[str, str]) -> requests.Response:
     data = {**form.hidden, "account": accounts, "answer": answer}
-    return requests.post(form.action, data=data, headers=headers, timeout=20)
+    return requests.post(form.action, data=data, headers=headers, timeout=60)
 
 
 @dataclass(kw_only=True)

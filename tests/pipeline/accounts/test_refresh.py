@@ -41,7 +41,7 @@ def test_of_eight_workers_one_refreshes_and_the_others_wait(core: CoreFixture, a
     done = threading.Event()
 
     def slow() -> Credentials:
-        done.wait(10)
+        done.wait(120)
         return credentials("fresh")
 
     script = Script(refresh=slow)

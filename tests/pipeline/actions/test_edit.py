@@ -553,17 +553,17 @@ def test_an_edit_waits_for_a_verdict_under_way_and_judges_by_it(core: CoreFixtur
             # the post is found before the edit and locked after it: only what is read under the lock counts
             found = waiting.list_waiting(c, check)
             begun.set()
-            assert go_on.wait(10)
+            assert go_on.wait(120)
             assert checks.decide_check(c, taken.id, "refused", facts=None, seen="404")
             for one in found:
                 reachability.advance_post(core.context, c, one.id)
 
     worker = threading.Thread(target=slow_verdict)
     worker.start()
-    assert begun.wait(10)
+    assert begun.wait(120)
     change(core, post.id, media={"type": "video", "url": OTHER})
     go_on.set()
-    worker.join(10)
+    worker.join(120)
     [delivery] = core.deliveries(post.id)
     assert delivery.state == "scheduled"
 
@@ -587,7 +587,7 @@ def test_patience_that_ends_with_the_old_media_never_fails_the_new_ones(core: Co
         steering.pin_checks(c, post.id, {0: new})
         verdict.start()
         until(lambda: _is_waiting_for_lock(core) or None, 10)
-    verdict.join(10)
+    verdict.join(120)
     states = [core.deliveries(one.id)[0].state for one in (post, patient)]
     assert states == ["accepted", "accepted"]
 

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from pipeline.store.accounts.accounts import add_account
 from pipeline.store.auth.keys import create_key
 from pipeline.store.auth.workspaces import create_workspace, set_plan
 from pipeline.wiring import build_context
+from tests import waiting
 
 BASE = "/api/partner/v1"
 ABSENT = "01a2106e-0000-7000-8000-000000000000"
@@ -138,17 +138,14 @@ def serving(environment: Mapping[str, str], folder: Path) -> Iterator[Server]:
             yield server
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(20)
+            process.wait(120)
             context.database.close()
             context.liveness._client.close()
 
 
 def until(met: Callable[[], bool], what: str, seconds: float = 20) -> None:
     """Poll until *met* is true. Fails after *seconds*."""
-    deadline = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.02)
+    waiting.until(met, seconds, lambda: f"waited {seconds} s for {what}", poll=0.02)
 
 
 def _answers(server: Server, process: subprocess.Popen[bytes]) -> bool:

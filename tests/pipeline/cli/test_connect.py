@@ -82,10 +82,10 @@ def _address(process: subprocess.Popen[str]) -> str:
 def test_it_waits_for_the_person_and_prints_the_accounts(home: OAuthWorkspace) -> None:
     page = home.add_person("facebook")
     with connecting(home, "facebook", "--json") as (process, url):
-        asked = requests.get(grant_consent(url, page), timeout=20)
+        asked = requests.get(grant_consent(url, page), timeout=60)
         assert process.poll() is None, "it waits for the confirmation"
         assert confirm(asked).status_code == 200
-        printed, stderr = process.communicate(timeout=20)
+        printed, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     assert [(a["username"], a["was"]) for a in json.loads(printed)] == [(page, "new")]
     assert [a.username for a in home.accounts()] == [page]
@@ -95,10 +95,10 @@ def test_the_person_picks_as_whom_to_publish(home: OAuthWorkspace) -> None:
     member = home.add_person("linkedin")
     casa, other = (home.add_person("linkedin", kind="organization") for _ in range(2))
     with connecting(home, "linkedin", "--json") as (process, url):
-        page = requests.get(grant_consent(url, member), timeout=20)
+        page = requests.get(grant_consent(url, member), timeout=60)
         assert process.poll() is None, "it waits for the choice"
         assert tick_accounts(page, casa).status_code == 200
-        printed, stderr = process.communicate(timeout=20)
+        printed, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     assert [(a["username"], a["connection"]) for a in json.loads(printed)] == [(casa, "organization")]
     assert other not in {a.username for a in home.accounts()}
@@ -107,8 +107,8 @@ def test_the_person_picks_as_whom_to_publish(home: OAuthWorkspace) -> None:
 def test_all_is_taken_with_one_confirmation(home: OAuthWorkspace) -> None:
     pages = [home.add_person("facebook") for _ in range(2)]
     with connecting(home, "facebook", "--all", "--json") as (process, url):
-        assert confirm(requests.get(grant_consent(url, *pages), timeout=20)).status_code == 200
-        printed, stderr = process.communicate(timeout=20)
+        assert confirm(requests.get(grant_consent(url, *pages), timeout=60)).status_code == 200
+        printed, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     assert {a["username"] for a in json.loads(printed)} == set(pages)
 
@@ -139,8 +139,8 @@ def test_the_old_name_is_gone() -> None:
 def test_it_says_what_went_wrong(home: OAuthWorkspace) -> None:
     home.add_person("facebook")
     with connecting(home, "facebook") as (process, url):
-        assert requests.get(decline_consent(url), timeout=20).status_code == 403
-        printed, stderr = process.communicate(timeout=20)
+        assert requests.get(decline_consent(url), timeout=60).status_code == 403
+        printed, stderr = process.communicate(timeout=60)
     assert (process.returncode, printed) == (1, "")
     assert re.search(r"^Error: facebook was not allowed to connect", stderr, re.MULTILINE)
 
@@ -150,6 +150,6 @@ def test_nobody_comes_back(home: OAuthWorkspace) -> None:
         home.sql(
             "UPDATE grants SET expires_at = now() WHERE workspace_id = :w RETURNING id", w=home.workspace
         )
-        _, stderr = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "the browser did not return from the platform in time" in stderr

@@ -66,7 +66,7 @@ def publish(running: Running) -> None:
 def count_live(running: Running) -> int:
     """Return how many posts the sandbox has published."""
     token = {"Authorization": f"Bearer {running.summary['sandbox_token']}"}
-    return len(requests.get(f"{running.summary['sandbox']}/control/ledger", headers=token, timeout=10).json())
+    return len(requests.get(f"{running.summary['sandbox']}/control/ledger", headers=token, timeout=60).json())
 
 
 def settings_of(valkey: Valkey) -> Settings:

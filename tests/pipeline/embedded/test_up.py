@@ -52,13 +52,13 @@ def listens(port: int) -> bool:
 
 def may_send(running: Running) -> bool:
     """Return True if the epoch file is kept and nothing is in doubt."""
-    answer = requests.get(f"{running.summary['api']}/readyz", timeout=5).json()
+    answer = requests.get(f"{running.summary['api']}/readyz", timeout=60).json()
     return bool(answer["ok"] and answer["data"]["parts"]["mark"])
 
 
 def status(url: str, **sent: Any) -> int:
     try:
-        return requests.get(url, timeout=5, **sent).status_code
+        return requests.get(url, timeout=60, **sent).status_code
     except requests.ConnectionError:
         return 0
 

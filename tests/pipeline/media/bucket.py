@@ -24,8 +24,8 @@ def serving_bucket() -> Iterator[dict[str, str]]:
     try:
         host, port = server.get_host_and_port()
         endpoint = f"http://{host}:{port}"
-        requests.post(f"{endpoint}/moto-api/reset", timeout=10).raise_for_status()
-        requests.put(f"{endpoint}/{NAME}", timeout=10).raise_for_status()
+        requests.post(f"{endpoint}/moto-api/reset", timeout=60).raise_for_status()
+        requests.put(f"{endpoint}/{NAME}", timeout=60).raise_for_status()
         yield {
             "SLIPWAY_FILES__STORE": "s3",
             "SLIPWAY_FILES__BUCKET": NAME,

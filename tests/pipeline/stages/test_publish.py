@@ -373,7 +373,7 @@ def test_the_last_place_of_a_day_is_given_once(core: CoreFixture, post: Post) ->
             sent = pool.submit(send, core, script, post)
             until(core.ledger.waits, 10)
             core.ledger.armed(other)
-        assert sent.result(20) is State.SCHEDULED
+        assert sent.result(120) is State.SCHEDULED
     found = core.ledger.delivery(post.deliveries[0])
     assert script.made("finalize") == 0
     assert (found.armed_at, found.spent) == (None, 0)
@@ -686,7 +686,7 @@ def test_one_whose_row_is_locked_for_a_moment_is_waited_for(core: CoreFixture, p
             )
             sent = pool.submit(publish, context, post.deliveries[0], 0)
             until(core.ledger.waits, 10)
-        assert sent.result(20) is State.PUBLISHED
+        assert sent.result(120) is State.PUBLISHED
 
 
 def test_no_connection_is_held_while_the_platform_is_spoken_to(

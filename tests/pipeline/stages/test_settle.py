@@ -42,7 +42,7 @@ def waiting_for(
             stored = pool.submit(settle, core.context, held, verdict, Mover.PUBLISH)
             until(core.ledger.waits, 10)
             yield c
-        assert stored.result(20)[1] is not None
+        assert stored.result(120)[1] is not None
 
 
 def account(core: CoreFixture, name: str = "one") -> Any:

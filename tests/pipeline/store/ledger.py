@@ -280,7 +280,7 @@ class Ledger:
         """Run a job while another transaction locks the delivery, and return its result."""
         with ThreadPoolExecutor(1) as pool, self.database.begin() as c:
             row(c, "SELECT id FROM deliveries WHERE id = :id FOR UPDATE", id=delivery)
-            return pool.submit(job).result(10)
+            return pool.submit(job).result(120)
 
     def waits(self) -> bool:
         """Return whether a statement on this database waits for a lock."""
@@ -306,7 +306,7 @@ def together(*jobs: Callable[[], T]) -> list[T]:
     barrier = threading.Barrier(len(jobs))
 
     def start(job: Callable[[], T]) -> T:
-        barrier.wait(10)
+        barrier.wait(120)
         return job()
 
     with ThreadPoolExecutor(len(jobs)) as pool:

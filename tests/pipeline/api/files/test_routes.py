@@ -110,12 +110,12 @@ def test_a_file_goes_up_is_listed_and_comes_back(server: Server, tenant: Tenant)
     assert found["contentType"] == "video/mp4"
     assert found["expiresIn"] == 600
     assert listed(server, tenant)["total"] == 0
-    assert requests.get(found["url"], timeout=10).status_code == 404
+    assert requests.get(found["url"], timeout=60).status_code == 404
     stored = put(server, found["uploadUrl"], video, "video/mp4").json()["data"]
     assert (stored["url"], stored["size"], stored["filename"]) == (found["url"], len(video), "prömo “1”.mp4")
     page = listed(server, tenant)
     assert page == {"files": [stored], "total": 1, "limit": 50, "offset": 0, "context": None}
-    back = requests.get(found["url"], timeout=10)
+    back = requests.get(found["url"], timeout=60)
     assert back.content == video
     assert back.headers["Content-Type"] == "video/mp4"
     assert back.headers["X-Content-Type-Options"] == "nosniff"
@@ -128,7 +128,7 @@ def test_a_file_goes_up_is_listed_and_comes_back(server: Server, tenant: Tenant)
 def test_a_body_in_chunks_without_a_length_is_taken(server: Server, tenant: Tenant) -> None:
     found = opened(server, tenant)
     assert put(server, found["uploadUrl"], iter([PNG[:10], PNG[10:40], PNG[40:]])).status_code == 200
-    assert requests.get(found["url"], timeout=10).content == PNG
+    assert requests.get(found["url"], timeout=60).content == PNG
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_bytes_of_another_type_are_refused_and_nothing_stays(
     found, before = opened(server, tenant), left(server)
     assert said(put(server, found["uploadUrl"], body)) == (415, "unsupported_media_type")
     assert (left(server), notes(server)) == (before, [])
-    assert requests.get(found["url"], timeout=10).status_code == 404
+    assert requests.get(found["url"], timeout=60).status_code == 404
     assert put(server, found["uploadUrl"], PNG).status_code == 200
 
 
@@ -216,7 +216,7 @@ def test_bytes_of_another_type_are_refused_and_nothing_stays(
 )
 def test_every_kind_of_image_goes_up(server: Server, tenant: Tenant, kind: str, form: str) -> None:
     assert (
-        requests.get(uploaded(server, tenant, samples.image(form), kind), timeout=10).headers["Content-Type"]
+        requests.get(uploaded(server, tenant, samples.image(form), kind), timeout=60).headers["Content-Type"]
         == kind
     )
 
@@ -288,7 +288,7 @@ def test_the_same_bytes_again_are_told_what_is_there_other_bytes_are_refused(
     assert put(server, found["uploadUrl"], PNG).json()["data"] == first.json()["data"]
     for other in (PNG[:-1], PNG + b"\0", PNG[:-1] + b"\0"):
         assert said(put(server, found["uploadUrl"], other)) == (409, "file_immutable")
-    assert requests.get(found["url"], timeout=10).content == PNG
+    assert requests.get(found["url"], timeout=60).content == PNG
     assert (left(server), notes(server)) == (before, [])
 
 
@@ -304,7 +304,7 @@ def test_of_many_uploads_at_once_one_is_the_file(server: Server, tenant: Tenant)
     with ThreadPoolExecutor(6) as pool:
         statuses = list(pool.map(send, bodies))
     assert sorted(statuses) == [200, *[409] * 5]
-    assert requests.get(found["url"], timeout=10).content == bodies[statuses.index(200)]
+    assert requests.get(found["url"], timeout=60).content == bodies[statuses.index(200)]
     assert (len(left(server)), notes(server)) == (before + 1, [])
 
 
@@ -372,7 +372,7 @@ def test_a_query_that_cannot_be_is_422(server: Server, tenant: Tenant, query: st
 )
 def test_ranges(server: Server, tenant: Tenant, wanted: str, first: int, last: int) -> None:
     url, size = uploaded(server, tenant), len(PNG)
-    answer = requests.get(url, headers={"Range": wanted}, timeout=10)
+    answer = requests.get(url, headers={"Range": wanted}, timeout=60)
     begin, end = first % size, last % size
     whole = begin == 0 and end == size - 1
     assert answer.status_code == (200 if whole else 206)
@@ -383,17 +383,17 @@ def test_ranges(server: Server, tenant: Tenant, wanted: str, first: int, last: i
 def test_ranges_that_are_none(server: Server, tenant: Tenant) -> None:
     url = uploaded(server, tenant)
     for outside in (f"bytes={len(PNG)}-", "bytes=-0"):
-        answer = requests.get(url, headers={"Range": outside}, timeout=10)
+        answer = requests.get(url, headers={"Range": outside}, timeout=60)
         assert said(answer) == (416, "range_not_satisfiable")
         assert answer.headers["Content-Range"] == f"bytes */{len(PNG)}"
     for unread in ("bytes=9-3", "bytes=0-1,3-4", "lines=1-2", "bytes=-", "bytes"):
-        assert requests.get(url, headers={"Range": unread}, timeout=10).content == PNG
+        assert requests.get(url, headers={"Range": unread}, timeout=60).content == PNG
     etag = f'"{hashlib.sha256(PNG).hexdigest()}"'
     part = {"Range": "bytes=0-3", "If-Range": etag}
-    assert requests.get(url, headers=part, timeout=10).content == PNG[:4]
-    assert requests.get(url, headers={**part, "If-Range": '"other"'}, timeout=10).content == PNG
-    assert requests.get(url, headers={"If-None-Match": f"W/{etag}"}, timeout=10).status_code == 304
-    head = requests.head(url, timeout=10)
+    assert requests.get(url, headers=part, timeout=60).content == PNG[:4]
+    assert requests.get(url, headers={**part, "If-Range": '"other"'}, timeout=60).content == PNG
+    assert requests.get(url, headers={"If-None-Match": f"W/{etag}"}, timeout=60).status_code == 304
+    head = requests.head(url, timeout=60)
     assert (head.status_code, head.headers["Content-Length"], head.headers["ETag"]) == (
         200,
         str(len(PNG)),
@@ -405,8 +405,8 @@ def test_a_name_nobody_was_given_is_404(server: Server, tenant: Tenant) -> None:
     url = uploaded(server, tenant)
     before, _, name = url.rpartition("/")
     for other in (name.swapcase(), f"{name}x", "", name[:-4], f"{name}%00", f"../files/{'A' * 43}.png"):
-        assert said(requests.get(f"{before}/{other}", timeout=10)) == (404, "not_found")
-    assert said(requests.post(url, timeout=10)) == (405, "method_not_allowed")
+        assert said(requests.get(f"{before}/{other}", timeout=60)) == (404, "not_found")
+    assert said(requests.post(url, timeout=60)) == (405, "method_not_allowed")
 
 
 def test_the_specification_names_every_status_of_files(server: Server) -> None:

@@ -62,7 +62,7 @@ def served(environment: dict[str, str], log: Path) -> Iterator[str]:
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(20)
+        process.wait(120)
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def _sent(url: str, data: bytes = PNG) -> requests.Response:
 
 def _answers(api: str) -> bool:
     try:
-        return requests.get(f"{api}/healthz", timeout=5).ok
+        return requests.get(f"{api}/healthz", timeout=60).ok
     except requests.ConnectionError:
         return False
 

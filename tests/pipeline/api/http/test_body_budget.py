@@ -38,7 +38,7 @@ def new_key(server: Server, tenant: Tenant) -> str:
 def unfinished(server: Server, key: str, declared: int, sent: bytes = b"") -> Iterator[socket.socket]:
     """A request whose body has been announced and does not end."""
     at = urlsplit(server.url)
-    with socket.create_connection((at.hostname, at.port), timeout=20) as connection:
+    with socket.create_connection((at.hostname, at.port), timeout=60) as connection:
         length = f"Content-Length: {declared}" if declared else "Transfer-Encoding: chunked"
         head = (
             f"POST {BASE}/posts HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {key}\r\n"

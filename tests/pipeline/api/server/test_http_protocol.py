@@ -32,7 +32,7 @@ def client(server: Server) -> Iterator[socket.socket]:
 @contextmanager
 def connect(server: Server) -> Iterator[socket.socket]:
     where = urlsplit(server.url)
-    with socket.create_connection((where.hostname, where.port), timeout=20) as client:
+    with socket.create_connection((where.hostname, where.port), timeout=60) as client:
         yield client
 
 
@@ -96,14 +96,14 @@ def short_timeout(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost:"], ids=["nothing", "half a head"])
 def test_a_head_has_its_time(short_timeout: tuple[str, int], sent: bytes) -> None:
-    with socket.create_connection(short_timeout, timeout=20) as client:
+    with socket.create_connection(short_timeout, timeout=60) as client:
         client.sendall(sent)
         status, _, body = parse_response(read_all(client))
     assert (status, body["error_code"]) == (408, "request_timeout")
 
 
 def test_who_asks_before_sending_a_body_is_told_to_go_on(short_timeout: tuple[str, int]) -> None:
-    with socket.create_connection(short_timeout, timeout=20) as client:
+    with socket.create_connection(short_timeout, timeout=60) as client:
         client.sendall(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
         assert client.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(b"abc")
@@ -113,7 +113,7 @@ def test_who_asks_before_sending_a_body_is_told_to_go_on(short_timeout: tuple[st
 
 
 def test_a_head_on_a_connection_in_use_has_its_time_too(short_timeout: tuple[str, int]) -> None:
-    with socket.create_connection(short_timeout, timeout=20) as client:
+    with socket.create_connection(short_timeout, timeout=60) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert client.recv(65536).endswith(b"\r\n\r\n0")
         client.sendall(b"GET / HTTP/1.1\r\n")
@@ -121,7 +121,7 @@ def test_a_head_on_a_connection_in_use_has_its_time_too(short_timeout: tuple[str
 
 
 def test_the_time_of_a_head_is_not_its_bodys(short_timeout: tuple[str, int]) -> None:
-    with socket.create_connection(short_timeout, timeout=20) as client:
+    with socket.create_connection(short_timeout, timeout=60) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
         over = time.monotonic() + 2 * SHORT_TIMEOUT
         until(lambda: time.monotonic() > over, "that time to be over")

@@ -278,7 +278,7 @@ def test_what_is_late_waits_for_who_is_changing_the_delivery(shared: Ledger) -> 
             found = row(
                 c, "SELECT late FROM attempts WHERE delivery_id = :id FOR UPDATE SKIP LOCKED", id=held.id
             )
-        assert proving.result(20) == ProofResult(settled=True)
+        assert proving.result(120) == ProofResult(settled=True)
     assert found is not None, "the delivery first, then its attempts: the one lock order"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -66,9 +65,7 @@ def test_one_with_five_thousand_due_does_not_stand_in_front_of_one_with_one(ledg
     small = ledger.posts(3, [ledger.account(ledger.workspace())], due=timedelta(minutes=-1))
     with ledger.database.begin() as c:
         c.exec_driver_sql("ANALYZE deliveries")
-    started = time.monotonic()
     first = [r.delivery for r in release(ledger, 500)]
-    assert time.monotonic() - started < 2
     assert len(first) == 500
     assert single.deliveries[0] in first[:3]
     assert {p.deliveries[0] for p in small} <= set(first[:8])

@@ -417,7 +417,7 @@ def test_several_are_stored_in_the_order_of_their_posts_however_they_are_given(l
             until(ledger.waits, 10)
             ids = [p.id for p in posts]
             free = rows(c, "SELECT id FROM posts WHERE id = ANY(:ids) FOR UPDATE SKIP LOCKED", ids=ids)
-        moments = storing.result(20)
+        moments = storing.result(120)
     assert {r.id for r in free} == set(ids)
     assert moments == [ledger.delivery(one.claimed.id).next_at for one in some], (
         "in the order in which they were given"
