@@ -17,7 +17,6 @@ from pipeline.domain.account import Plan, Subscription
 from pipeline.stages.media_checks import _build_refusal
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Terms, create_key
-from pipeline.store.checks.checks import Check
 from tests.pipeline.api.reference.scene import Scene
 from tests.pipeline.api.running_server import ABSENT, BASE, video
 
@@ -122,17 +121,10 @@ REQUESTS: Mapping[str, Callable[[Scene], requests.Response]] = {
 def build_others() -> dict[str, Any]:
     """Return the answers that need a fault or a long wait, from the functions that answer then."""
     refused = Refusal(408, "request_timeout", f"The body did not arrive within {BODY_SECONDS:.0f} seconds.")
-    check = Check(
-        id=UUID(ABSENT),
-        purpose="video",
-        url="https://cdn.example.com/mug.mp4",
-        verdict=None,
-        facts=None,
-        seen="it answered 404",
-    )
+    url = "https://cdn.example.com/mug.mp4"
     answers = {
         "400 bad_request": failure(400, "bad_request", "The request is not valid HTTP."),
-        "400 media_unreachable": render_refusal(_build_refusal(0, check)),
+        "400 media_unreachable": render_refusal(_build_refusal(0, url, "it answered 404")),
         "408 request_timeout": render_refusal(refused),
         "431 headers_too_large": failure(
             431, "headers_too_large", f"The request's head is larger than {HEAD_BYTES:,} bytes."
