@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check check-python format bench live-check chaos proof mutation sabotage audit licences sbom lock clean
+.PHONY: help up demo test check check-python format bench live-check chaos proof readme mutation sabotage audit licences sbom lock clean
 
 # Dozens of processes are started: each would compile all of its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -56,6 +56,9 @@ chaos: $(STAMP) ## kill and cut everything for two minutes, then judge (N=100000
 
 proof: $(STAMP) ## kill a worker at every point of a post's way, on every platform: live once, or left to a person
 	$(BIN)/pytest tests/proof --timeout 300 --durations=0
+
+readme: $(STAMP) ## follow the README in a fresh checkout: spaces in its path, no terminal, LANG=C, as root and not
+	$(BIN)/pytest -n 2 tests/readme --timeout 1800 --durations=0
 
 mutation: $(STAMP) ## break the code in every small way, and see a test notice (ARGS="'pipeline.domain.retry_policy.*'": only those)
 	@exec nice $(BIN)/python -m tests.mutation $(ARGS)

@@ -31,7 +31,8 @@ TEMPLATE = "migrated"
 SHARED = "SHARED_POSTGRES"
 """Environment variable: folder of a running PostgreSQL that holds the template; `share_postgres` sets it."""
 HERE = Path(__file__).parent
-PROOF = HERE / "proof"
+SEPARATE = (HERE / "proof", HERE / "readme")
+"""Folders with a `make` target of their own."""
 MEMORY, ROOM = "/dev/shm", 4 << 30
 """The in-memory file system, and the bytes that must be free in it."""
 LONGEST_FIRST = ("flow", "pipeline/embedded", "model", "test_compose.py", "pipeline/cli", "bench", "chaos")
@@ -40,11 +41,11 @@ _numbers = count(1)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Skip the proof unless the command line names it; `make proof` runs it separately."""
-    if collection_path != PROOF:
+    """Skip the proof and the README unless the command line names them; `make` runs them separately."""
+    if collection_path not in SEPARATE:
         return None
     named = [Path(arg.partition("::")[0]).resolve() for arg in config.args]
-    return None if any(path.is_relative_to(PROOF) for path in named) else True
+    return None if any(path.is_relative_to(collection_path) for path in named) else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

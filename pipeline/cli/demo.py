@@ -14,7 +14,8 @@ from uuid import UUID
 
 import click
 
-from pipeline.cli import EXAMPLE
+from pipeline.cli import EXAMPLES
+from pipeline.cli.demo_client import call_api, create_post, list_theirs
 from pipeline.cli.output import json_option
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ TIMEOUT = 120.0
 IMAGES = 3
 
 
-@click.command(epilog=f"{EXAMPLE}slipway demo --ahead 60")
+@click.command(epilog=f"{EXAMPLES}slipway demo --ahead 60\n  slipway demo --lose-answer")
 @click.option(
     "--ahead",
     type=click.IntRange(0, 3600),
@@ -38,17 +39,30 @@ IMAGES = 3
     metavar="SECONDS",
     help="When the second post is due, in seconds from now; under 30 means at once.",
 )
+@click.option(
+    "--lose-answer",
+    is_flag=True,
+    help="Instead, publish one post to the sandbox's LinkedIn, whose answer is lost after the effect.",
+)
 @json_option
-def command(ahead: int, *, as_json: bool) -> None:
+def command(ahead: int, *, lose_answer: bool, as_json: bool) -> None:
     """Publish a video now and a slideshow later to the sandbox's TikTok and Instagram, and check both.
 
     Uses the `slipway up` of this folder, or starts a temporary one. Exit status 1 unless each is live exactly once.
+
+    With --lose-answer it needs a running `slipway up`, where the delivery stays unknown: no look can tell whether a
+    member's post is live on LinkedIn. It prints the commands to inspect the delivery and to decide.
     """
     from rich.console import Console
 
-    from pipeline.cli.demo_stack import open_stack
+    from pipeline.cli.demo_lost_answer import publish_and_lose_answer
+    from pipeline.cli.demo_stack import open_running_stack, open_stack
     from pipeline.cli.runtime import report_errors
 
+    if lose_answer:
+        with report_errors():
+            publish_and_lose_answer(open_running_stack(), as_json=as_json)
+        return
     signal.signal(signal.SIGTERM, _stop)
     began = time.monotonic()
     console = Console(stderr=as_json)
@@ -75,9 +89,9 @@ def _run(stack: Stack, ahead: int, console: Console) -> tuple[list[Comparison], 
 
     accounts, marker = _list_accounts(stack), f"demo-{secrets.token_hex(4)}"
     bodies = _build_bodies(stack.summary.media, accounts, ahead, marker)
-    posts = {name: _create_post(stack, body) for name, body in bodies.items()}
-    follow(lambda post: _call_api(stack, "GET", f"posts/{post}"), posts, ahead + TIMEOUT, console)
-    return compare(_list_ours(stack, posts), _list_theirs(stack), marker)
+    posts = {name: create_post(stack, body) for name, body in bodies.items()}
+    follow(lambda post: call_api(stack, "GET", f"posts/{post}"), posts, ahead + TIMEOUT, console)
+    return compare(_list_ours(stack, posts), list_theirs(stack), marker)
 
 
 def _list_accounts(stack: Stack) -> list[str]:
@@ -114,46 +128,6 @@ def _build_bodies(media: str, accounts: Sequence[str], ahead: int, marker: str) 
             **common,
         },
     }
-
-
-def _create_post(stack: Stack, body: Mapping[str, Any]) -> str:
-    identity: str = _call_api(stack, "POST", "posts", json=body)["id"]
-    return identity
-
-
-def _call_api(stack: Stack, method: str, path: str, **sent: Any) -> dict[str, Any]:
-    """Send one request to the API, as any client does, and return its data. Raises ClickException."""
-    import requests
-
-    try:
-        answer = requests.request(
-            method,
-            f"{stack.summary.api}/api/partner/v1/{path}",
-            timeout=30,
-            headers={"Authorization": f"Bearer {stack.summary.key}"},
-            **sent,
-        )
-    except requests.RequestException as error:
-        raise click.ClickException(
-            f"The API at {stack.summary.api} does not answer ({type(error).__name__}): look at {stack.summary.logs}."
-        ) from None
-    if not answer.ok:
-        raise click.ClickException(f"The API answered {answer.status_code} to {method} {path}: {answer.text}")
-    data: dict[str, Any] = answer.json()["data"]
-    return data
-
-
-def _list_theirs(stack: Stack) -> list[dict[str, Any]]:
-    """Return what went live, from the sandbox's own ledger."""
-    from pipeline.embedded.control import Control, ControlError
-
-    try:
-        found: list[dict[str, Any]] = Control(stack.summary.sandbox, stack.summary.sandbox_token).call(
-            "GET", "ledger"
-        )
-    except ControlError as error:
-        raise click.ClickException(f"The sandbox: {error} Look at {stack.summary.logs}.") from None
-    return found
 
 
 def _list_ours(stack: Stack, posts: Mapping[str, str]) -> list[OurDelivery]:

@@ -51,6 +51,16 @@ def open_stack(print_line: PrintLine, **settings: str) -> Iterator[Stack]:
         yield stack
 
 
+def open_running_stack() -> Stack:
+    """Return the stack of `slipway up` in this folder. Raises ClickException when none runs."""
+    folder = Path(os.environ.get(f"{PREFIX}FOLDER", ".slipway")).resolve()
+    if not _is_locked(folder):
+        raise click.ClickException(
+            f"Slipway does not run on {folder}: start `slipway up` in another terminal first."
+        )
+    return _attach(folder)
+
+
 def _is_locked(folder: Path) -> bool:
     """Whether a supervisor holds the folder's lock, which the kernel releases when it ends."""
     try:

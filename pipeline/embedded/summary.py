@@ -11,6 +11,8 @@ from typing import Any
 from config.settings import Settings
 from pipeline.embedded.services import local_url
 
+CURRENT_TIME = "'$(date +%T)'"
+"""For a shell, inside a word in single quotes: the time of day."""
 NO_SAMPLE_WORKSPACE: dict[str, Any] = {"workspace": "", "key": "", "accounts": {}}
 
 
@@ -78,15 +80,16 @@ def format_summary(found: Summary) -> str:
 
 
 def _build_curl(api: str, sample: dict[str, Any], media: str) -> str:
+    """Return a command whose caption has the time: pasted again, an equal body would be the same post."""
     body = {
-        "caption": "Hello from Slipway",
+        "caption": "Hello from Slipway, TIME",
         "media": {"type": "video", "url": f"{media}/media/sample.mp4"},
         "accounts": [{"id": sample["accounts"]["tiktok"]}],
     }
     return (
         f"curl -sS {api}/api/partner/v1/posts \\\n"
         f"  -H 'Authorization: Bearer {sample['key']}' -H 'Content-Type: application/json' \\\n"
-        f"  -d '{json.dumps(body)}'"
+        f"  -d '{json.dumps(body).replace('TIME', CURRENT_TIME)}'"
     )
 
 

@@ -7,26 +7,30 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from config.settings import PREFIX
-from pipeline.cli.demo_stack import Stack, open_stack
+from pipeline.cli.demo_stack import open_stack
+from pipeline.domain.delivery import State
 from pipeline.embedded.control import Control
+from pipeline.store.database import Database
+from pipeline.store.deliveries.inspection import list_deliveries
 
 
-def demo(stack: Stack, out: Path) -> subprocess.Popen[str]:
-    """`slipway demo` in another terminal of the running stack's folder."""
+def demo(folder: str, out: Path, *options: str) -> subprocess.Popen[str]:
+    """`slipway demo` in another terminal, on a data folder."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     with out.with_suffix(".out").open("w") as stdout, out.with_suffix(".err").open("w") as stderr:
         return subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", "demo", "--ahead", "0", "--json"],
+            [sys.executable, "-m", "pipeline.cli", "demo", *options, "--json"],
             stdout=stdout,
             stderr=stderr,
             text=True,
-            env={**plain, "SLIPWAY_FOLDER": stack.summary.folder},
+            env={**plain, "SLIPWAY_FOLDER": folder},
         )
 
 
@@ -46,8 +50,16 @@ def test_of_two_demos_on_one_stack_the_one_whose_post_fails_ends_with_1_and_noth
         fault = {"platform": "tiktok", "step": "any", "fault": "fail-processing", "times": 1}
         control = Control(own.summary.sandbox, own.summary.sandbox_token)
         control.call("POST", "faults", json={**fault, "reason": "file_format_check_failed"})
-        running = [demo(own, tmp_path / name) for name in "ab"]
+        running = [demo(own.summary.folder, tmp_path / name, "--ahead", "0") for name in "ab"]
         ended = {one.wait(90): tmp_path / name for one, name in zip(running, "ab", strict=True)}
+        lost = tmp_path / "lost"
+        assert demo(own.summary.folder, lost, "--lose-answer").wait(90) == 0, lost.with_suffix(
+            ".err"
+        ).read_text()
+        live = control.call("GET", "ledger", params={"platform": "linkedin"})
+        database = Database(own.settings.store.url.get_secret_value(), pool=1)
+        with closing(database), database.begin() as c:
+            unknown = list_deliveries(c, state=State.UNKNOWN, workspace=None, limit=10)
     assert set(ended) == {0, 1}
 
     well = json.loads(ended[0].with_suffix(".out").read_text())
@@ -66,8 +78,17 @@ def test_of_two_demos_on_one_stack_the_one_whose_post_fails_ends_with_1_and_noth
     [difference] = ill["differences"]
     assert "on tiktok: live 0 times, not once; we say failed" in difference
 
+    found = json.loads(lost.with_suffix(".out").read_text())
+    assert [(str(one.id), str(one.post_id)) for one in unknown] == [(found["delivery"], found["post"])]
+    assert [entry["url"] for entry in live] == [found["live_at"]]
+
     assert said[-1].startswith("Stopping")
     assert not Path(own.summary.folder).exists()
     assert not any(
         map(listens, (own.summary.api, own.summary.flower, own.summary.sandbox, own.summary.media))
     )
+
+
+def test_a_lost_answer_needs_a_running_stack_where_its_delivery_can_stay(tmp_path: Path) -> None:
+    assert demo(str(tmp_path / "data"), tmp_path / "lost", "--lose-answer").wait(60) == 1
+    assert "start `slipway up` in another terminal first" in (tmp_path / "lost.err").read_text()

@@ -76,6 +76,7 @@ def test_the_first_start_serves_asks_for_passwords_mends_itself_and_stops_withou
         assert status(f"{summary['media']}/media/sample.mp4") == 200
         assert len(summary["accounts"]) == 6
         assert f"Bearer {summary['key']}" in summary["curl"]
+        assert "'$(date +%T)'" in summary["curl"], "pasted again, an equal body would be the same post"
         for private in ("settings.env", "run/settings.env", "seed.json"):
             assert stat.S_IMODE((Path(summary["folder"]) / private).stat().st_mode) == 0o600, private
 
