@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -143,7 +143,7 @@ class PlatformSettings:
     app_id: str = ""
     app_secret: SecretStr = SecretStr("")
     version: str = ""
-    """The vendor's API version where it has one (Graph ``v25.0``, LinkedIn ``202609``)."""
+    """The vendor's API version where it has one (Graph ``v26.0``, LinkedIn ``202609``)."""
     options: Mapping[str, Any] = field(default_factory=dict)
     visible_call: timedelta = timedelta(seconds=28)
     """Longest time that a visible call may take: a worker that is stopped cuts off what takes longer."""
@@ -265,6 +265,8 @@ class Capabilities:
     """Whose posts ``daily_posts`` counts."""
     limits: tuple[Limit, ...] = ()
     """What the platform takes, for the reference."""
+    retirements: Mapping[str, date] = field(default_factory=dict)
+    """API version -> the day on which the vendor retires it, or the earliest that is known; empty without versions."""
     music_link_example: str = ""
     """A link that ``ResolvesMusic.music_link`` accepts, for the error text about one that it does not."""
 

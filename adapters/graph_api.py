@@ -24,6 +24,7 @@ from requests.structures import CaseInsensitiveDict
 from adapters.error_table import ErrorRow, Phase, Refusal, build_refusal_error, parse_retry_after
 from adapters.errors import (
     AdapterError,
+    AppRefused,
     CredentialsExpired,
     CredentialsRevoked,
     OutcomeUnknown,
@@ -32,6 +33,7 @@ from adapters.errors import (
     RateLimited,
     Unavailable,
 )
+from adapters.graph_versions import RETIREMENTS
 from adapters.http import HttpClient, NoResponse, NotSent, Response
 from adapters.platform_message import compose_message
 
@@ -120,6 +122,15 @@ def _forbidden(message: str) -> GraphErrorRow:
 _EXPIRED = GraphErrorRow(
     error=CredentialsExpired, message="the access token has expired", before_acting=True, any_subcode=True
 )
+_VERSION = GraphErrorRow(
+    error=AppRefused,
+    message="Meta no longer serves the Graph API version this server is set to",
+    before_acting=True,
+    any_subcode=True,
+    code="api_version_retired",
+    next_action="Set SLIPWAY_FACEBOOK__VERSION and SLIPWAY_INSTAGRAM__VERSION to one that Meta serves, such as "
+    f"{max(RETIREMENTS)}, and restart.",
+)
 _TEMPORARY = GraphErrorRow(error=Unavailable, message="the service failed for a temporary reason")
 _SESSION_SUBCODES = {  # .../guides/error-handling, "authentication error subcodes", read 2026-11-24
     458: "the app was removed by the person who connected it",
@@ -138,6 +149,10 @@ BASE_TABLE: GraphErrorTable = {
         code=GONE,
     ),
     **{(code, None): _throttled("too many calls") for code in (4, 17, 32, 341, 613, *range(80001, 80015))},
+    # guides/versioning: a call to a version that is no longer served. 2500 also means that the token is missing.
+    (2635, None): _VERSION,
+    (2500, None): _VERSION,
+    (2500, "active access token"): _revoked("an access token is needed"),
     (3, None): _forbidden("the app lacks this capability"),
     (10, None): _forbidden("the permission was not granted or was withdrawn"),
     **{(code, None): _forbidden("a permission is missing") for code in range(200, 300)},

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
 from adapters.contract import Account, Adapter, PlatformSettings
@@ -19,6 +19,8 @@ from adapters.http import HttpClient, Response
 POST_NOT_FOUND_AGAIN = "a post whose response was lost cannot be looked for"
 """What is missing without the scope that lists an account's posts."""
 EXPIRES_SOON = timedelta(days=7)
+RETIRES_SOON = timedelta(days=92)
+"""How long before its retirement an API version is warned of: three months."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +28,7 @@ class Finding:
     """The result of one check. ``fail``: the next post would not go out."""
 
     check: str
-    """``account``, ``token``, ``scopes``, ``quota`` or ``limits``."""
+    """``account``, ``token``, ``version``, ``scopes``, ``quota`` or ``limits``."""
     result: Literal["ok", "warn", "fail"]
     says: str
 
@@ -85,6 +87,19 @@ def fail(check: str, says: str) -> Finding:
     return Finding(check=check, result="fail", says=says)
 
 
+def check_version(version: str, retirements: Mapping[str, date], today: date) -> Finding:
+    """Return a finding about an API version: ``fail`` if it is retired, ``warn`` if it soon is, or its date unknown."""
+    retires = retirements.get(version)
+    newest = max(retirements, key=lambda name: retirements[name])
+    if retires is None:
+        return warn("version", f"no retirement date of API version {version!r} is known; {newest} has one")
+    if retires <= today:
+        return fail("version", f"API version {version} was retired on {retires}; set {newest}")
+    if retires - today <= RETIRES_SOON:
+        return warn("version", f"API version {version} is retired on {retires}; set {newest} before")
+    return ok("version", f"API version {version} is served until {retires} at least")
+
+
 def quota_not_readable(quota: str) -> Finding:
     """Return the finding for a quota that the platform reports only by refusing a post."""
     return ok("quota", f"{quota}: cannot be read; the platform refuses posts above it")
@@ -98,6 +113,8 @@ def check_account(
     Each check runs by itself, so that one refusal hides no other. No token is refreshed, as that could rotate it.
     """
     yield _check_expiry(account)
+    if adapter.capabilities.retirements:
+        yield check_version(settings.version, adapter.capabilities.retirements, datetime.now(UTC).date())
     checks = next((c for c in adapter.live_checks if c.connection == account.connection), None)
     if checks is None:
         yield fail("account", f"{account.connection!r} is no connection that this version knows")

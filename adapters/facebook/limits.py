@@ -11,6 +11,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from adapters.contract import Capabilities, PostForm
+from adapters.graph_versions import RETIREMENTS
 from adapters.limit import Limit
 
 PHOTO_TYPES = ("image/jpeg", "image/png", "image/gif", "image/bmp", "image/tiff")  # PHOTOS
@@ -84,4 +85,5 @@ CAPABILITIES = Capabilities(
     look_every=(FIRST_POLL, LONGEST_POLL),
     look_limit=timedelta(hours=1),
     limits=LIMITS,
+    retirements=RETIREMENTS,
 )

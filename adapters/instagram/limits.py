@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from adapters.contract import Capabilities, PostForm
+from adapters.graph_versions import RETIREMENTS
 from adapters.limit import Limit
 
 CAPTION_CHARACTERS = 2200  # MEDIA
@@ -81,4 +82,5 @@ CAPABILITIES = Capabilities(
     look_limit=timedelta(minutes=30),  # GUIDE says 5 minutes; long reels take more
     daily_posts=POSTS_PER_DAY,
     limits=LIMITS,
+    retirements=RETIREMENTS,
 )

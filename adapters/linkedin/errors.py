@@ -30,6 +30,7 @@ from adapters.error_table import (
 )
 from adapters.errors import (
     AdapterError,
+    AppRefused,
     CredentialsExpired,
     CredentialsRevoked,
     PermissionMissing,
@@ -76,11 +77,10 @@ _DENIED = ErrorRow(
     next_action="Check the person's role for the organization, then connect the LinkedIn account again.",
 )
 _VERSION = ErrorRow(
-    error=Unavailable,
+    error=AppRefused,
     code="api_version_retired",
     message="LinkedIn no longer serves the API version this server is set to.",
-    next_action=_OPERATOR,
-    wait=limits.VERSION_RECHECK,
+    next_action=f"Set SLIPWAY_LINKEDIN__VERSION to one that it serves, such as {max(limits.RETIREMENTS)}, and restart.",
 )
 
 _SPENT = ErrorRow(

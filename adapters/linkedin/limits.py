@@ -6,12 +6,13 @@ Pages (under learn.microsoft.com/linkedin/marketing/, through digests of 2026-06
 * IMAGE: community-management/shares/images-api
 * VIDEO: community-management/shares/videos-api
 * TEXT: community-management/shares/little-text-format
+* VERSIONS: integrations/migrations
 * RATE: the rate limits of Share on LinkedIn and of the Community Management API
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from adapters.contract import Capabilities, PostForm
 from adapters.limit import Limit
@@ -39,8 +40,20 @@ UPLOAD_FLOOR = 1024 * 1024
 """Bytes per second; a slower upload runs into its time limit."""
 NOT_READY = timedelta(seconds=30)
 """The pause before the next post call after LinkedIn reports that an upload is not complete."""
-VERSION_RECHECK = timedelta(hours=1)
-"""The pause after LinkedIn reports that our API version is retired: the operator has to change a setting."""
+
+RETIREMENTS = {
+    "202601": date(2027, 1, 15),
+    "202602": date(2027, 2, 15),
+    "202603": date(2027, 3, 16),
+    "202604": date(2027, 4, 15),
+    "202605": date(2027, 5, 15),
+    "202606": date(2027, 6, 15),
+    "202607": date(2027, 7, 15),
+    # not on the page as read; LinkedIn serves a version for a year at least, to the middle of its month
+    "202608": date(2027, 8, 15),
+    "202609": date(2027, 9, 15),
+}
+"""LinkedIn-Version -> day of its retirement. VERSIONS, fetched 2026-08-13; there was no 202512."""
 
 LISTED = 100
 """Posts of an organization that ``look`` reads."""
@@ -65,6 +78,7 @@ CAPABILITIES = Capabilities(
     look_every=(timedelta(seconds=10), timedelta(minutes=2)),
     look_limit=timedelta(minutes=60),
     keeps=("media", "unreadable"),  # with the same URNs, LinkedIn refuses a duplicate and names the live post
+    retirements=RETIREMENTS,
     daily_posts=100,  # RATE: 100 a member and day (Community Management, development tier), 150 (Share on LinkedIn)
     limits=LIMITS,
 )

@@ -55,6 +55,12 @@ def read_parameters(call: Call) -> Record:
     return call.parameters
 
 
+def read_enum(given: Record, name: str) -> str | None:
+    """Return an enum value in upper case: Meta takes either case, and its SDK specification has START and start."""
+    value = given.get(name)
+    return None if value is None else str(value).upper()
+
+
 def _parse_body(call: Call) -> Record:
     if not call.body:
         return {}

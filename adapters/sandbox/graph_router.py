@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from adapters.sandbox.endpoint import Endpoint
 
 _VERSION = re.compile(r"v\d+\.\d+\Z")
+_SERVED = tuple(f"v{number}.0" for number in range(21, 27))
+"""Versions of developers.facebook.com/docs/graph-api/changelog, read 2026-11-27; others are refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,8 @@ class GraphRouter:
     async def _answer(self, host: str, request: web.Request) -> web.StreamResponse:
         parts = request.match_info["path"].strip("/").split("/")
         if _VERSION.match(parts[0]):
+            if parts[0] not in _SERVED and "dialog" not in parts:
+                return self._retired(parts[0], request)
             parts = parts[1:]
         node = parts[0] if parts else ""
         edge = "/".join(parts[1:])
@@ -64,6 +68,16 @@ class GraphRouter:
             if route.owns(node, request):
                 return await route.endpoint.serve(self._context, request)
         return self._unknown(request.method, node)
+
+    @staticmethod
+    def _retired(version: str, request: web.Request) -> web.Response:
+        if float(version[1:]) < float(_SERVED[0][1:]):
+            code = 2635
+            message = f"(#2635) You are calling a deprecated version of the API. Use {_SERVED[-1]}."
+        else:
+            code, message = 2500, f"Unknown path components: {request.path}"
+        error = {"message": message, "type": "OAuthException", "code": code, "fbtrace_id": "AVersion"}
+        return json_response({"error": error}, 400)
 
     @staticmethod
     def _unknown(method: str, node: str) -> web.Response:

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import redis
@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
+from adapters.contract import Platform
 from pipeline.api.http.bulkhead import Bulkhead
 from pipeline.queues import ALL_QUEUES
 from pipeline.store.canaries import read_silences
@@ -44,6 +45,8 @@ class Snapshot(Collector):
     causes: Sequence[Cause]
     faults: int | None
     unacknowledged: int = field(default=0)
+    retirements: Mapping[tuple[Platform, str], date] = field(default_factory=dict)
+    """API versions that are sent, and when their vendors retire them."""
 
     def collect(self) -> Iterator[Metric]:
         """Yield the numbers as Prometheus metrics."""
@@ -66,6 +69,7 @@ class Snapshot(Collector):
             deliveries.add_metric([platform, state], n)
         yield deliveries
         yield from self._collect_incidents()
+        yield self._collect_versions()
         if self.queues is not None:
             yield from self._collect_queues(self.queues)
 
@@ -97,6 +101,16 @@ class Snapshot(Collector):
             quiet.add_metric([queue], silence.total_seconds())
         yield quiet
 
+    def _collect_versions(self) -> Metric:
+        versions = GaugeMetricFamily(
+            "slipway_api_version_retires_timestamp_seconds",
+            "When the vendor retires the API version that is sent to the platform; 0: unknown.",
+            labels=["platform", "version"],
+        )
+        for labels, day in self.retirements.items():
+            versions.add_metric(labels, (day - date(1970, 1, 1)).total_seconds())
+        return versions
+
     def _collect_queues(self, lengths: Mapping[str, int]) -> Iterator[Metric]:
         queues = GaugeMetricFamily(
             "slipway_queue_messages", "Messages that wait in the queue.", labels=["queue"]
@@ -114,8 +128,15 @@ class Snapshot(Collector):
 class Metrics:
     """Counts and caches the metrics."""
 
-    def __init__(self, database: Database, broker: redis.Redis, bulkhead: Bulkhead) -> None:
+    def __init__(
+        self,
+        database: Database,
+        broker: redis.Redis,
+        bulkhead: Bulkhead,
+        retirements: Mapping[tuple[Platform, str], date],
+    ) -> None:
         self._database, self._broker, self._bulkhead = database, broker, bulkhead
+        self._retirements = retirements
         self._lock = asyncio.Lock()
         self._text, self._valid_until = b"", 0.0
 
@@ -132,7 +153,14 @@ class Metrics:
     def _count(self) -> bytes:
         queues, unacknowledged = self._count_queues()
         registry = CollectorRegistry()
-        registry.register(Snapshot(**self._count_database(), queues=queues, unacknowledged=unacknowledged))
+        registry.register(
+            Snapshot(
+                **self._count_database(),
+                queues=queues,
+                unacknowledged=unacknowledged,
+                retirements=self._retirements,
+            )
+        )
         return generate_latest(registry)
 
     def _count_database(self) -> dict[str, Any]:

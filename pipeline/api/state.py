@@ -18,6 +18,7 @@ from pipeline.api.http.bulkhead import Bulkhead
 from pipeline.api.http.rate_limit import RateLimit
 from pipeline.api.metrics import Metrics
 from pipeline.api.posts.field_types import FLAT_CAPTION, MAX_CAPTION, Rules
+from pipeline.api_versions import list_retirements
 from pipeline.context import Context
 from pipeline.domain.key_limits import KeyLimits
 from pipeline.rate_buckets import REQUEST_TIMEOUT, create_redis_client
@@ -112,7 +113,7 @@ def build_app_state(context: Context) -> AppState:
         body_budget=BodyBudget(s.api.max_body_sum),
         rate_limit=RateLimit(fast_broker, context.database),
         default_limits=KeyLimits(posts_per_minute=s.api.posts_per_minute, posts_per_day=s.api.posts_per_day),
-        metrics=Metrics(context.database, broker, health),
+        metrics=Metrics(context.database, broker, health, list_retirements(context)),
         broker=broker,
         rules=Rules(
             caption=FLAT_CAPTION if s.ingest.caption_limit == "flat" else MAX_CAPTION,

@@ -56,3 +56,30 @@ def test_an_app_on_trial_pauses_pinterest_until_it_has_access(stack: Stack) -> N
         assert len(stack.live(text)) == 1
         assert not states_of(stack, post) & {"unknown", "failed", "blocked"}
     assert list_pauses(stack) == []
+
+
+RETIRED: dict[str, tuple[int, Any]] = {
+    "facebook": (400, {"error": {"code": 2635, "message": "(#2635) You are calling a deprecated version"}}),
+    "instagram": (400, {"error": {"code": 2500, "message": "Unknown path components: /v12.0"}}),
+    "linkedin": (426, {"status": 426, "code": "NONEXISTENT_VERSION", "message": "Version is not active"}),
+}
+
+
+@pytest.mark.parametrize("step", ["prepare", "finalize"])
+@pytest.mark.parametrize("platform", RETIRED)
+def test_a_retired_api_version_pauses_the_platform_and_fails_nothing(
+    stack: Stack, platform: str, step: str
+) -> None:
+    before, text, (status, body) = count_alarms(stack, platform), caption(), RETIRED[platform]
+    stack.fault(platform, step, "answer", times=None, status=status, body=json.dumps(body))
+    post = stack.create_post(text, platform, media=slideshow(stack))
+    [pause] = until(lambda: list_pauses(stack) or None, 60)
+    assert (pause["scope"], pause["target"]) == ("platform", platform)
+    assert f"SLIPWAY_{platform.upper()}__VERSION" in pause["why"]
+    assert stack.await_state(post, "retrying", platform)["error"]["code"] == "api_version_retired"
+    assert count_alarms(stack, platform) == before + 1
+    stack.control("DELETE", "faults")
+    run_cli(stack, "pause", "lift", "platform", platform)
+    stack.await_status(post, "posted", 60)
+    assert len(stack.live(text)) == 1
+    assert not states_of(stack, post) & {"unknown", "failed", "blocked"}

@@ -5,7 +5,7 @@ from aiohttp import web
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.facebook import video_object
 from adapters.sandbox.facebook.dialect import DIALECT, PLATFORM, authenticate_node_writer, ok, quota_response
-from adapters.sandbox.graph_dialect import read_parameters, refuse
+from adapters.sandbox.graph_dialect import read_enum, read_parameters, refuse
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
@@ -18,10 +18,10 @@ async def run_phase(call: Call) -> web.Response:
     """POST /{page}/video_reels with `upload_phase` start or finish."""
     account = authenticate_node_writer(call)
     given = read_parameters(call)
-    match given.get("upload_phase"):
-        case "start":
+    match read_enum(given, "upload_phase"):
+        case "START":
             return _start(call, account)
-        case "finish":
+        case "FINISH":
             return await _finish(call, account, given)
         case _:
             raise refuse(100, None, "(#100) Param upload_phase must be one of {START, FINISH}")
@@ -41,7 +41,7 @@ async def _finish(call: Call, account: Record, given: Record) -> web.Response:
         raise refuse(
             100, None, "(#100) The parameter video_id is required and must name a reel of this Page."
         )
-    wanted = _STATES.get(str(given.get("video_state")))
+    wanted = _STATES.get(str(read_enum(given, "video_state")))
     if wanted is None:
         raise refuse(100, None, "(#100) Param video_state must be PUBLISHED or DRAFT in this sandbox.")
     if record["state"] in ("processing", "ready") and record["wanted"] == wanted:
@@ -77,7 +77,9 @@ async def finish(call: Call, record: Record, given: Record, wanted: str) -> None
 
 def _get_step(call: Call) -> str:
     given = read_parameters(call)
-    is_visible = given.get("upload_phase") == "finish" and given.get("video_state") == "PUBLISHED"
+    is_visible = (
+        read_enum(given, "upload_phase") == "FINISH" and read_enum(given, "video_state") == "PUBLISHED"
+    )
     return "finalize" if is_visible else "prepare"
 
 

@@ -21,7 +21,7 @@ from adapters.sandbox.facebook.dialect import (
     select_fields,
 )
 from adapters.sandbox.facebook.reel import check_finishable, finish
-from adapters.sandbox.graph_dialect import error_response, read_parameters, refuse
+from adapters.sandbox.graph_dialect import error_response, read_enum, read_parameters, refuse
 from adapters.sandbox.ledger import to_iso
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
@@ -37,19 +37,19 @@ async def create(call: Call) -> web.Response:
     """POST /{page}/videos."""
     account = authenticate_node_writer(call)
     given = read_parameters(call)
-    phase = given.get("upload_phase")
+    phase = read_enum(given, "upload_phase")
     if given.get("file_url"):
         if phase is not None:
             raise refuse(100, None, "(#100) file_url cannot be combined with upload_phase.")
         return await _create_from_url(call, account, given)
     match phase:
-        case "start":
+        case "START":
             return _start(call, account, given)
-        case "transfer":
+        case "TRANSFER":
             return await _transfer(call, account, given)
-        case "finish":
+        case "FINISH":
             return await _finish(call, account, given)
-        case "cancel":
+        case "CANCEL":
             record = _get_upload(call, account, given)
             video_object.save(call.context, record | {"state": "error", "error": "The upload was cancelled."})
             return ok({"success": True}, account)
@@ -195,10 +195,10 @@ async def delete(call: Call) -> web.Response:
 
 def _get_step(call: Call) -> str:
     given = read_parameters(call)
-    is_last = given.get("upload_phase") == "finish" or given.get("file_url")
+    is_last = read_enum(given, "upload_phase") == "FINISH" or given.get("file_url")
     if is_last and is_true(given, "published", default=True):
         return "finalize"
-    return "upload" if given.get("upload_phase") == "transfer" else "prepare"
+    return "upload" if read_enum(given, "upload_phase") == "TRANSFER" else "prepare"
 
 
 def _get_update_step(call: Call) -> str:

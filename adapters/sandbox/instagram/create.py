@@ -6,7 +6,7 @@ from aiohttp import web
 
 from adapters.sandbox.accounts import random_digits
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.graph_dialect import DIALECT, error_response, ok, read_parameters, refuse
+from adapters.sandbox.graph_dialect import DIALECT, error_response, ok, read_enum, read_parameters, refuse
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import KIND, PLATFORM
 from adapters.sandbox.instagram.node import authenticate_account
@@ -103,7 +103,7 @@ def _parse_list(value: object) -> list[str]:
 
 async def _set_source(call: Call, account: Record, given: Record, record: Record) -> None:
     """Set `kind`, `source`, and `url` or `children`, as the media type requires."""
-    media_type = str(given.get("media_type") or "IMAGE")
+    media_type = read_enum(given, "media_type") or "IMAGE"
     if media_type == "CAROUSEL" and not record["child"]:
         record |= {"kind": "carousel", "source": "children"}
         _set_children(call, account, given, record)
@@ -113,7 +113,7 @@ async def _set_source(call: Call, account: Record, given: Record, record: Record
         # Meta retired VIDEO outside a carousel and does not allow REELS inside one.
         raise refuse(100, 2207023, f"The media type {media_type} is unknown here.")
     record["kind"] = "video" if media_type == "VIDEO" else _KINDS.get(media_type, "image")
-    if media_type != "IMAGE" and given.get("upload_type") == "resumable":
+    if media_type != "IMAGE" and read_enum(given, "upload_type") == "RESUMABLE":
         record |= {"source": "upload", "received": 0, "file_size": None}
     elif media_type != "IMAGE" and given.get("video_url"):
         record |= {"source": "video", "url": str(given["video_url"])}

@@ -19,9 +19,8 @@ BASIC = "r_basicprofile"
 SCOPES = ("openid", "profile", BASIC, *WRITE.values(), READ_ORGANIZATION, LIST_ORGANIZATIONS)
 """Every scope that an app can be granted."""
 
-_OLDEST_VERSION = 202512
-"""LinkedIn sunsets a version about a year after its release."""
-_VERSION = re.compile(r"\d{4}(0[1-9]|1[0-2])\Z")
+_VERSIONS = ("202601", "202602", "202603", "202604", "202605", "202606", "202607", "202608", "202609")
+"""Versions that are served (integrations/migrations, read 2026-11-27); there was no 202512, and 202511 was retired."""
 _ENCODED = re.compile(r"urn(%3A|%3a)li(%3A|%3a)")
 
 
@@ -89,7 +88,7 @@ def check_headers(call: Call) -> None:
     version = headers.get("LinkedIn-Version")
     if version is None:
         raise refuse("VERSION_MISSING", "A version must be present. Please specify a version in the header.")
-    if not _VERSION.match(version) or int(version) < _OLDEST_VERSION:
+    if version not in _VERSIONS:
         message = f"Requested version {version} is not active"
         raise Refused(json_response({"status": 426, "code": "NONEXISTENT_VERSION", "message": message}, 426))
     if headers.get("X-Restli-Protocol-Version") != "2.0.0":

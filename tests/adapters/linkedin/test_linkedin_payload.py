@@ -13,6 +13,7 @@ from adapters.contract import CannotTell, Ended, Pending, Published
 from adapters.error_table import time_until_utc_midnight
 from adapters.errors import (
     AdapterError,
+    AppRefused,
     CredentialsExpired,
     CredentialsRevoked,
     OutcomeUnknown,
@@ -99,7 +100,7 @@ REFUSALS = [
     (400, "FIELD_LENGTH_TOO_LONG", Rejected, "invalid_request"),
     (400, "INVALID_URN_TYPE", Rejected, "invalid_request"),
     (400, "INVALID_URN_ID", Rejected, "invalid_request"),
-    (400, "VERSION_MISSING", Unavailable, "api_version_retired"),
+    (400, "VERSION_MISSING", AppRefused, "api_version_retired"),
     (400, "EXPIRED_UPLOAD_URL", Unavailable, "upload_expired"),
     (400, "MEDIA_ASSET_WAITING_UPLOAD", Unavailable, "media_not_ready"),
     (400, "MEDIA_ASSET_PROCESSING_FAILED", Rejected, "media_failed"),
@@ -110,7 +111,7 @@ REFUSALS = [
     (401, "INVALID_ACCESS_TOKEN", CredentialsExpired, "credentials_expired"),
     (403, "ACCESS_DENIED", PermissionMissing, "permission_missing"),
     (404, "RESOURCE_NOT_FOUND", Rejected, "not_found"),
-    (426, "NONEXISTENT_VERSION", Unavailable, "api_version_retired"),
+    (426, "NONEXISTENT_VERSION", AppRefused, "api_version_retired"),
     (429, "TOO_MANY_REQUESTS", RateLimited, "rate_limited"),
 ]
 

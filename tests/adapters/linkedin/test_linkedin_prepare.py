@@ -12,6 +12,7 @@ import pytest
 from adapters.contract import Ended, Media, Pending, Ready
 from adapters.errors import (
     AdapterError,
+    AppRefused,
     CredentialsExpired,
     CredentialsRevoked,
     PermissionMissing,
@@ -361,7 +362,7 @@ def test_media_that_are_not_found_are_waited_for_then_sent_anew(
         (m.build_error(401, "INVALID_ACCESS_TOKEN"), CredentialsExpired),
         (m.build_error(401, "REVOKED_ACCESS_TOKEN"), CredentialsRevoked),
         (m.build_error(429, "TOO_MANY_REQUESTS"), RateLimited),
-        (Reply(status=426, body=m.NO_VERSION), Unavailable),
+        (Reply(status=426, body=m.NO_VERSION), AppRefused),
     ],
 )
 @pytest.mark.parametrize("state", [{}, WAITING])

@@ -171,7 +171,8 @@ def test_every_call_names_its_version_and_protocol(company: LinkedIn) -> None:
     assert send_post(restli) == (401, "EMPTY_ACCESS_TOKEN")
     assert send_post(token | restli) == (400, "VERSION_MISSING")
     assert send_post(token | restli | {"LinkedIn-Version": "202401"}) == (426, "NONEXISTENT_VERSION")
-    assert send_post(token | restli | {"LinkedIn-Version": "202613"}) == (426, "NONEXISTENT_VERSION")
+    for unknown in ("202613", "202512", "202511", "203001", "202609.01"):
+        assert send_post(token | restli | {"LinkedIn-Version": unknown}) == (426, "NONEXISTENT_VERSION")
     assert send_post(token | {"LinkedIn-Version": "202609"}) == (400, "ILLEGAL_ARGUMENT")
     assert company.sandbox.ledger() == []
 

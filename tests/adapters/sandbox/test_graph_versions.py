@@ -1,0 +1,40 @@
+"""Graph API versions and enums, as the sandbox takes and refuses them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+
+from tests.adapters.sandbox.clients import Facebook
+from tests.adapters.sandbox.process import Sandbox
+
+
+def read_me(sandbox: Sandbox, version: str) -> tuple[int, Any]:
+    answer = requests.get(f"{sandbox.base}/facebook/{version}/me", timeout=30)
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+@pytest.mark.parametrize(
+    ("version", "code"), [("v20.0", 2635), ("v3.3", 2635), ("v27.0", 2500), ("v25.5", 2500)]
+)
+def test_versions_that_are_not_served_are_refused(sandbox: Sandbox, version: str, code: int) -> None:
+    assert read_me(sandbox, version) == (400, code)
+
+
+@pytest.mark.parametrize("version", ["v21.0", "v25.0", "v26.0"])
+def test_versions_that_are_served_reach_the_node(sandbox: Sandbox, version: str) -> None:
+    assert read_me(sandbox, version) == (400, 100), "nothing is read without a token"
+
+
+@pytest.mark.parametrize("turn", [str.upper, str.lower])
+def test_enums_are_taken_in_either_case(quick: Sandbox, turn: Callable[[str], str]) -> None:
+    page = Facebook(sandbox=quick, account=quick.account("facebook"))
+    made = page.call_page("POST", "video_reels", {"upload_phase": turn("start")}).json()
+    content = (quick.folder / "media" / "sample.mp4").read_bytes()
+    assert page.send(made["upload_url"], content, 0, len(content)).ok
+    finish = {"upload_phase": turn("finish"), "video_id": made["video_id"], "video_state": turn("published")}
+    assert page.call_page("POST", "video_reels", finish).json() == {"success": True}
+    assert [entry["kind"] for entry in quick.ledger()] == ["reel"]
