@@ -66,9 +66,8 @@ class MediaFacts:
 class Media:
     """One file of a post: its URL as the customer sent it, the facts from its check, and a reader of its bytes.
 
-    ``stream(first, length)`` yields exactly ``length`` bytes from offset ``first`` through the guarded fetcher, with
-    constant memory. It raises ``Unavailable`` when the source does not respond and ``Rejected`` (code
-    ``media_changed``) when the file is no longer the one that was checked. Open it before a visible call, not in one.
+    ``stream(first, length)`` yields exactly ``length`` bytes from offset ``first``. It raises ``Unavailable`` when the
+    source does not respond, ``Rejected`` (``media_changed``) when it is another file than was checked.
     """
 
     url: str
@@ -76,10 +75,7 @@ class Media:
     facts: MediaFacts | None = None
     stream: Callable[[int, int], Iterator[bytes]] | None = field(default=None, repr=False, compare=False)
     spool: Callable[[int, int], bool] | None = field(default=None, repr=False, compare=False)
-    """``spool(first, length)`` copies a range to disk, from where ``stream`` then reads it; False: it was there.
-
-    ``prepare`` calls it for a large part of the visible call, which no slow source can break then.
-    """
+    """``spool(first, length)`` copies a range to disk, from where ``stream`` then reads it; False: it was there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,6 +113,8 @@ class Credentials:
     """Aware UTC; None: does not expire by time."""
     refresh_expires_at: datetime | None = None
     scopes: tuple[str, ...] = ()
+    app_id: str = ""
+    """Our app, if it obtained the tokens itself; empty for tokens that a person pasted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,7 +152,7 @@ class PlatformSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """Why a draft cannot be published (``refuse``), or will be published differently than requested (``warn``)."""
+    """Why a draft cannot be published (``refuse``), or will be published differently (``warn``)."""
 
     severity: Literal["refuse", "warn"]
     code: str
@@ -266,7 +264,7 @@ class Capabilities:
     limits: tuple[Limit, ...] = ()
     """What the platform takes, for the reference."""
     retirements: Mapping[str, date] = field(default_factory=dict)
-    """API version -> the day on which the vendor retires it, or the earliest that is known; empty without versions."""
+    """API version -> the day on which the vendor retires it, at the earliest; empty without versions."""
     music_link_example: str = ""
     """A link that ``ResolvesMusic.music_link`` accepts, for the error text about one that it does not."""
 

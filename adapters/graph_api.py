@@ -12,15 +12,18 @@ Source: developers.facebook.com/docs/graph-api/guides/error-handling, read 2026-
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from requests.structures import CaseInsensitiveDict
 
+from adapters.contract import Credentials, PlatformSettings
 from adapters.error_table import ErrorRow, Phase, Refusal, build_refusal_error, parse_retry_after
 from adapters.errors import (
     AdapterError,
@@ -150,6 +153,14 @@ BASE_TABLE: GraphErrorTable = {
     ),
     **{(code, None): _throttled("too many calls") for code in (4, 17, 32, 341, 613, *range(80001, 80015))},
     # guides/versioning: a call to a version that is no longer served. 2500 also means that the token is missing.
+    (None, "appsecret_proof"): GraphErrorRow(  # code 100 or 1, by the words alone
+        error=AppRefused,
+        message="Meta does not accept our app's calls: the proof of the app secret is missing or wrong",
+        before_acting=True,
+        code="app_secret_refused",
+        next_action="Check the app id and secret that this server is set to. Accounts whose tokens were pasted have to "
+        "be connected through the app if it requires the proof.",
+    ),
     (2635, None): _VERSION,
     (2500, None): _VERSION,
     (2500, "active access token"): _revoked("an access token is needed"),
@@ -248,8 +259,8 @@ def find_row(table: GraphErrorTable, body: ErrorBody, *, visible: bool) -> Graph
 
 def _find_row_by_words(table: GraphErrorTable, body: ErrorBody) -> GraphErrorRow | None:
     text = body.message.casefold()
-    words = (words for code, words in table if code == body.code and isinstance(words, str))
-    return next((table[body.code, found] for found in words if found in text), None)
+    listed = (key for key in table if key[0] in (None, body.code) and isinstance(key[1], str))
+    return next((table[key] for key in listed if str(key[1]) in text), None)
 
 
 def build_error(service: str, response: Response, table: GraphErrorTable, *, visible: bool) -> AdapterError:
@@ -283,6 +294,26 @@ def _to_row(row: GraphErrorRow, service: str) -> ErrorRow:
     )
 
 
+# --- appsecret_proof -------------------------------------------------------------------------------------------------
+
+
+def choose_proof_secret(settings: PlatformSettings, credentials: Credentials | None) -> SecretStr | None:
+    """Return the secret that proves calls with these tokens, or None if our app did not obtain them."""
+    is_ours = credentials is not None and credentials.app_id and credentials.app_id == settings.app_id
+    return settings.app_secret if is_ours and settings.app_secret.get_secret_value() else None
+
+
+def build_proof(token: str, secret: SecretStr | None) -> dict[str, str]:
+    """Return the parameter ``appsecret_proof``; none without a token or a secret.
+
+    Source: developers.facebook.com/docs/graph-api/guides/secure-requests, read 2026-11-27.
+    """
+    if not token or secret is None:
+        return {}
+    key = secret.get_secret_value().encode()
+    return {"appsecret_proof": hmac.new(key, token.encode(), hashlib.sha256).hexdigest()}
+
+
 # --- calls -----------------------------------------------------------------------------------------------------------
 
 
@@ -297,8 +328,17 @@ class GraphReply(Generic[Known]):
 class GraphClient:
     """A client for one Graph host and version: Bearer tokens, JSON bodies."""
 
-    def __init__(self, client: HttpClient, *, service: str, base: str, table: GraphErrorTable) -> None:
+    def __init__(
+        self,
+        client: HttpClient,
+        *,
+        service: str,
+        base: str,
+        table: GraphErrorTable,
+        proof_secret: SecretStr | None = None,
+    ) -> None:
         self._client = client
+        self._proof_secret = proof_secret
         self._service = service
         self._base = base.rstrip("/")
         self._table = table
@@ -322,6 +362,7 @@ class GraphClient:
     ) -> GraphReply[Known]:
         headers = {**call.pop("headers", {}), **({"Authorization": f"Bearer {token}"} if token else {})}
         url = f"{self._base}/{path}"
+        call["params"] = {**call.pop("params", {}), **build_proof(token, self._proof_secret)}
         response = send(self._client, self._service, method, url, visible=visible, headers=headers, **call)
         if response.status in SUCCESS and parse_error(response) is None:
             try:

@@ -128,7 +128,10 @@ def extend_token(
     except CredentialsExpired as error:
         raise build_revoked_error(error) from None
     return Credentials(
-        access_token=extended.access_token, expires_at=extended.expires_at, scopes=tuple(scopes)
+        access_token=extended.access_token,
+        expires_at=extended.expires_at,
+        scopes=tuple(scopes),
+        app_id=settings.app_id,
     )
 
 

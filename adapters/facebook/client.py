@@ -32,6 +32,8 @@ from adapters.graph_api import (
     GraphClient,
     GraphReply,
     build_error,
+    build_proof,
+    choose_proof_secret,
     parse_error,
     parse_usage,
     send,
@@ -51,6 +53,7 @@ class Client:
         self._id = account.remote_id
         self.www = settings.hosts["www"]
         self._token = account.credentials.access_token.get_secret_value()
+        self._proof_secret = choose_proof_secret(settings, account.credentials)
         self._graph = self._build_graph_client("graph")
         self._video_graph = self._build_graph_client("graph_video")
 
@@ -115,6 +118,7 @@ class Client:
             f"{self._settings.hosts['graph_video']}/{self._settings.version}/{self._id}/videos",
             visible=False,
             headers={"Authorization": f"Bearer {self._token}", "Content-Type": content_type},
+            params=build_proof(self._token, self._proof_secret),
             body=body,
             limit=_compute_time_limit(length),
         )
@@ -170,7 +174,9 @@ class Client:
 
     def _build_graph_client(self, host: str) -> GraphClient:
         base = f"{self._settings.hosts[host]}/{self._settings.version}"
-        return GraphClient(self._http, service=SERVICE, base=base, table=TABLE)
+        return GraphClient(
+            self._http, service=SERVICE, base=base, table=TABLE, proof_secret=self._proof_secret
+        )
 
 
 def _compute_time_limit(length: int) -> timedelta:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from adapters.contract import Account, Credentials, PlatformSettings, RemoteAccount
 from adapters.errors import CredentialsExpired, CredentialsRevoked, PermissionMissing
 from adapters.facebook.errors import SERVICE, TABLE
-from adapters.graph_api import RECONNECT, GraphClient
+from adapters.graph_api import RECONNECT, GraphClient, choose_proof_secret
 from adapters.graph_oauth import (
     Page,
     build_dialog_url,
@@ -33,9 +33,19 @@ class OAuth:
     """The OAuth flow that connects a person's Pages."""
 
     def __init__(self, http: HttpClient, settings: PlatformSettings) -> None:
+        self._http = http
         self._settings = settings
-        base = f"{settings.hosts['graph']}/{settings.version}"
-        self._graph = GraphClient(http, service=SERVICE, base=base, table=TABLE)
+        self._graph = self._build_graph_client()
+
+    def _build_graph_client(self, credentials: Credentials | None = None) -> GraphClient:
+        """Return a client; with credentials, one for calls that carry their tokens."""
+        return GraphClient(
+            self._http,
+            service=SERVICE,
+            base=f"{self._settings.hosts['graph']}/{self._settings.version}",
+            table=TABLE,
+            proof_secret=choose_proof_secret(self._settings, credentials),
+        )
 
     def authorize_url(self, redirect_uri: str, state: str) -> str:
         """Return the URL of the consent page."""
@@ -47,9 +57,8 @@ class OAuth:
 
     def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
         """Return the Pages on which the person may create content."""
-        found = list_pages(
-            self._graph, self._settings, credentials.access_token, "id,name,access_token,tasks"
-        )
+        graph = self._build_graph_client(credentials)
+        found = list_pages(graph, self._settings, credentials.access_token, "id,name,access_token,tasks")
         return [account for page in found for account in _to_remote_accounts(page, credentials)]
 
     def refresh(self, account: Account) -> Credentials:
@@ -60,7 +69,7 @@ class OAuth:
         fresh = extend_token(self._graph, self._settings, user, account.credentials.scopes)
         token = fresh.access_token.get_secret_value()
         try:
-            page = get_page(self._graph, token, account.remote_id, "id,name,access_token")
+            page = get_page(self._build_graph_client(fresh), token, account.remote_id, "id,name,access_token")
         except CredentialsExpired as error:
             raise build_revoked_error(error) from None
         if page.access_token is None:

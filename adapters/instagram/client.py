@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from adapters.contract import Account, Draft, Media, PlatformSettings
+from adapters.contract import Account, Credentials, Draft, Media, PlatformSettings
 from adapters.errors import Unavailable
-from adapters.graph_api import GONE, GraphClient, GraphReply
+from adapters.graph_api import GONE, GraphClient, GraphReply, choose_proof_secret
 from adapters.graph_upload import rebase_url, rupload
 from adapters.http import HttpClient
 from adapters.instagram import limits, payload
@@ -23,10 +23,16 @@ HOST_OF = {"instagram_login": "graph", "facebook_login": "facebook_graph"}
 """Connection -> the only Graph host that accepts its tokens."""
 
 
-def build_graph_client(http: HttpClient, settings: PlatformSettings, connection: str) -> GraphClient:
-    """Return a client for the Graph host of *connection*."""
+def build_graph_client(
+    http: HttpClient, settings: PlatformSettings, connection: str, credentials: Credentials | None = None
+) -> GraphClient:
+    """Return a client for the Graph host of *connection*.
+
+    Calls with tokens of Facebook Login carry the proof of the app secret; of Instagram Login's host none is documented.
+    """
     base = f"{settings.hosts[HOST_OF[connection]]}/{settings.version}"
-    return GraphClient(http, service=SERVICE, base=base, table=TABLE)
+    secret = choose_proof_secret(settings, credentials) if connection == "facebook_login" else None
+    return GraphClient(http, service=SERVICE, base=base, table=TABLE, proof_secret=secret)
 
 
 class Client:
@@ -36,7 +42,7 @@ class Client:
         self._http = http
         self._settings = settings
         self._account = account
-        self._graph = build_graph_client(http, settings, account.connection)
+        self._graph = build_graph_client(http, settings, account.connection, account.credentials)
         self._token = account.credentials.access_token.get_secret_value()
 
     def read_quota(self) -> GraphReply[Quotas]:

@@ -105,15 +105,15 @@ class OAuth:
         if self._connection == "facebook_login":
             fields = "id,name,access_token,tasks,instagram_business_account{id,username}"
             found = list_pages(
-                self._graph("facebook_login"), self._settings, credentials.access_token, fields
+                self._graph("facebook_login", credentials), self._settings, credentials.access_token, fields
             )
             return [account for page in found for account in _to_linked_accounts(page, credentials)]
         token = credentials.access_token.get_secret_value()
         response = self._graph("instagram_login").read(MeList, "me", token, fields="user_id,username,name")
         return [_to_remote_account(me, credentials) for me in response.data.data]
 
-    def _graph(self, connection: str) -> GraphClient:
-        return build_graph_client(self._http, self._settings, connection)
+    def _graph(self, connection: str, credentials: Credentials | None = None) -> GraphClient:
+        return build_graph_client(self._http, self._settings, connection, credentials)
 
     def _request_short_token(self, code: str, redirect_uri: str) -> Response:
         form = {

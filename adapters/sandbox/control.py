@@ -131,7 +131,12 @@ class Control:
         platform = body.get_one_of("platform", tuple(self._context.accounts.kinds))
         redirects = body.get_texts("redirect_uris") if body.has("redirect_uris") else []
         register_app(
-            self._context, platform, body.get_text("client_id"), body.get_text("client_secret"), redirects
+            self._context,
+            platform,
+            body.get_text("client_id"),
+            body.get_text("client_secret"),
+            redirects,
+            requires_proof=body.has("requires_proof") and body.get_flag("requires_proof"),
         )
         return json_response({"ok": True}, 201)
 

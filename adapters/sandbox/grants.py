@@ -27,10 +27,25 @@ class GrantRefused(Exception):
 
 
 def register_app(
-    context: SandboxContext, platform: str, client_id: str, secret: str, redirects: list[str]
+    context: SandboxContext,
+    platform: str,
+    client_id: str,
+    secret: str,
+    redirects: list[str],
+    *,
+    requires_proof: bool = False,
 ) -> None:
-    """Register an app. From then on `platform` serves only registered apps. Empty `redirects` allows any URI."""
-    context.store.put(_APP, f"{platform}:{client_id}", {"secret": secret, "redirects": redirects})
+    """Register an app. From then on `platform` serves only registered apps. Empty `redirects` allows any URI.
+
+    `requires_proof`: calls of Meta's Graph API without `appsecret_proof` are refused.
+    """
+    app = {"secret": secret, "redirects": redirects, "requires_proof": requires_proof}
+    context.store.put(_APP, f"{platform}:{client_id}", app)
+
+
+def list_apps(context: SandboxContext, platform: str) -> list[Record]:
+    """Return the registered apps of a platform."""
+    return [app for key, app in context.store.get_all(_APP).items() if key.startswith(f"{platform}:")]
 
 
 def check_client(context: SandboxContext, platform: str, client_id: str | None, secret: str | None) -> None:

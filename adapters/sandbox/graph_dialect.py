@@ -1,5 +1,7 @@
 """Responses of Meta's Graph API: the error envelope that its platforms share."""
 
+import hashlib
+import hmac
 import itertools
 from urllib.parse import parse_qsl
 
@@ -7,6 +9,7 @@ from aiohttp import web
 
 from adapters.sandbox import multipart
 from adapters.sandbox.endpoint import Call, Dialect
+from adapters.sandbox.grants import list_apps
 from adapters.sandbox.responses import Refused, encode, json_response
 from adapters.sandbox.store import Record
 
@@ -81,9 +84,22 @@ def read_url_token(request: web.Request) -> str:
 def read_token(call: Call) -> str | None:
     """Return the access token: Bearer or OAuth header, or `access_token` in query or body."""
     scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
-    if scheme in ("Bearer", "OAuth") and text:
-        return text
-    return read_parameters(call).get("access_token")
+    is_header = scheme in ("Bearer", "OAuth") and text
+    token = text if is_header else read_parameters(call).get("access_token")
+    if token and not call.request.path.startswith("/rupload/"):
+        _check_proof(call, str(token))
+    return token
+
+
+def _check_proof(call: Call, token: str) -> None:
+    """Raise Refused if `appsecret_proof` is wrong, or missing although the app requires it."""
+    given = str(read_parameters(call).get("appsecret_proof") or "")
+    apps = list_apps(call.context, call.endpoint.platform)
+    proofs = {hmac.new(app["secret"].encode(), token.encode(), hashlib.sha256).hexdigest() for app in apps}
+    if given and apps and given not in proofs:
+        raise refuse(100, None, "Invalid appsecret_proof provided in the API argument")
+    if not given and any(app["requires_proof"] for app in apps):
+        raise refuse(100, None, "API calls from the server require an appsecret_proof argument")
 
 
 def _rate_limited(wait: int) -> web.Response:

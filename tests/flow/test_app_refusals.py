@@ -58,6 +58,20 @@ def test_an_app_on_trial_pauses_pinterest_until_it_has_access(stack: Stack) -> N
     assert list_pauses(stack) == []
 
 
+def test_a_refusal_that_names_the_app_secrets_proof_sends_nothing(stack: Stack) -> None:
+    before, text = count_alarms(stack, "facebook"), caption()
+    words = "API calls from the server require an appsecret_proof argument"
+    body = json.dumps({"error": {"code": 100, "message": words, "type": "GraphMethodException"}})
+    stack.fault("facebook", "any", "answer", times=None, status=400, body=body)
+    post = stack.create_post(text, "facebook", media=slideshow(stack))
+    error = stack.await_state(post, "retrying", "facebook")["error"]
+    assert error["code"] == "app_secret_refused"
+    assert [pause["target"] for pause in list_pauses(stack)] == ["facebook"]
+    assert count_alarms(stack, "facebook") == before + 1
+    assert stack.live(text) == []
+    assert "unknown" not in states_of(stack, post)
+
+
 RETIRED: dict[str, tuple[int, Any]] = {
     "facebook": (400, {"error": {"code": 2635, "message": "(#2635) You are calling a deprecated version"}}),
     "instagram": (400, {"error": {"code": 2500, "message": "Unknown path components: /v12.0"}}),

@@ -264,6 +264,7 @@ def credentials_to_dict(credentials: Credentials) -> dict[str, Any]:
         if credentials.refresh_expires_at
         else None,
         "scopes": list(credentials.scopes),
+        "app_id": credentials.app_id,
     }
 
 
@@ -279,4 +280,5 @@ def credentials_from_dict(plain: Mapping[str, Any]) -> Credentials:
         expires_at=parse_time("expires_at"),
         refresh_expires_at=parse_time("refresh_expires_at"),
         scopes=tuple(plain["scopes"]),
+        app_id=plain.get("app_id", ""),
     )

@@ -91,6 +91,7 @@ def test_consent(facebook: Facebook) -> None:
 def test_a_code_becomes_a_long_user_token(server: ScriptedServer, facebook: Facebook) -> None:
     server.enqueue('{"access_token":"EAA-short","token_type":"bearer"}', LONG)
     credentials = facebook.exchange("code", "https://app.example.com/back", None)
+    assert credentials.app_id == "990602627938098", "its calls carry the proof of the app secret"
     assert credentials.access_token.get_secret_value() == "EAA-long"
     assert server.calls == ["GET /graph/v25.0/oauth/access_token"] * 2
 
