@@ -297,6 +297,8 @@ class PostOptions(BaseModel):
     platform: ClassVar[Platform]
     accounts: ClassVar[Literal["all", "any"]] = "any"
     """How many of a request's accounts have to be the platform's: all of them, or at least one."""
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """What an absent field means, for fields with a value that means the same: requests with either are equal."""
 
     @classmethod
     def is_inbox_draft(cls, options: Mapping[str, Any]) -> bool:  # noqa: ARG003  for platforms that have drafts

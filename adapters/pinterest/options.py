@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -16,6 +17,8 @@ class PinterestOptions(PostOptions):
     """Options of a pin; when at least one account is Pinterest."""
 
     platform: ClassVar[Platform] = Platform.PINTEREST
+
+    defaults: ClassVar[Mapping[str, Any]] = {"tags": []}
 
     board_id: str | None = Field(None, min_length=1, max_length=128)
     title: str | None = Field(None, max_length=100)

@@ -16,6 +16,19 @@ class TikTokOptions(PostOptions):
     platform: ClassVar[Platform] = Platform.TIKTOK
     accounts: ClassVar[Literal["all", "any"]] = "all"
 
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "post_mode": "DIRECT_POST",
+        "privacy_level": "PUBLIC_TO_EVERYONE",
+        "disable_comment": False,
+        "disable_duet": False,
+        "disable_stitch": False,
+        "auto_add_music": False,
+        "is_commercial": False,
+        "is_branded_content": False,
+        "user_consent": False,
+        "is_your_brand": False,
+    }
+
     title: str | None = Field(None, max_length=150)
     description: str | None = Field(None, max_length=2200)
     post_mode: Literal["DIRECT_POST", "MEDIA_UPLOAD"] | None = Field(

@@ -7,31 +7,28 @@ counts as cancelled, and a deleted one is skipped.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.actions import retried_delivery
 from pipeline.actions.edit import refuse_in_flight
+from pipeline.actions.retried_delivery import LIVE
 from pipeline.context import Context
 from pipeline.domain.delivery import SETTLED, Mover, State
-from pipeline.domain.policy_errors import MEDIA_OUTAGE
 from pipeline.domain.post import PostStatus
-from pipeline.domain.schedule import next_at
 from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import refuse_in_doubt
 from pipeline.stages import media_checks
-from pipeline.stages import post_rules as rules
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import compute_status
 from pipeline.stages.reachability import advance_post
 from pipeline.store.auth.keys import Caller
-from pipeline.store.checks.checks import Check
 from pipeline.store.deliveries.move import recompute_post_status
 from pipeline.store.posts import actions as store
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
 
-RETRIABLE = frozenset({PostStatus.FAILED, PostStatus.PARTIAL})
 OVER = frozenset({PostStatus.POSTED, PostStatus.PARTIAL, PostStatus.CANCELED})
 """Statuses in which nothing is left to publish; such posts are not deleted."""
 TRIES = 3
@@ -45,6 +42,8 @@ class ActionResult:
     ids: Sequence[UUID]
     errors: Mapping[UUID, str]
     """The reason, for each of the other posts."""
+    left: Mapping[UUID, Mapping[UUID, str]] = field(default_factory=dict)
+    """By post of ``ids``: the accounts at which nothing was done, with the reason."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -70,9 +69,17 @@ def cancel(
 def retry(
     context: Context, caller: Caller, post_ids: Sequence[UUID], account_ids: Sequence[UUID] | None = None
 ) -> ActionResult:
-    """Retry failed deliveries, never one that is or may be live. Media whose checks are too old are checked again."""
+    """Retry failed deliveries, whatever others of their post wait for; never one that is or may be live.
+
+    Media whose checks are too old are checked again.
+    """
     refuse_in_doubt(context)
-    return _run_each(post_ids, lambda post: _retry(context, caller, post, account_ids))
+    left: dict[UUID, Mapping[UUID, str]] = {}
+
+    def work(post: UUID) -> None:
+        left[post] = _retry(context, caller, post, account_ids)
+
+    return replace(_run_each(post_ids, work), left={post: why for post, why in left.items() if why})
 
 
 def delete(context: Context, caller: Caller, post_ids: Sequence[UUID]) -> DeletedPosts:
@@ -170,73 +177,56 @@ def _delete(context: Context, caller: Caller, post_id: UUID, deleted: DeletedPos
 # --- retry -----------------------------------------------------------------------------------------------------------
 
 
-def _retry(context: Context, caller: Caller, post_id: UUID, account_ids: Sequence[UUID] | None) -> None:
+def _retry(
+    context: Context, caller: Caller, post_id: UUID, account_ids: Sequence[UUID] | None
+) -> Mapping[UUID, str]:
+    """Retry one post; return the reason for each account it is not retried at, by account."""
     for _ in range(TRIES):
         with context.database.begin() as c:
             seen = store.read(c, caller.workspace_id, post_id, lock=False, accounts=caller.accounts)
             if seen is None:
                 raise Refusal(404, "not_found", "There is no such post.")
-            _find_failed(seen, account_ids)
+            wanted, _ = _find_failed(seen, account_ids)
             # lock order: checks, then the post, as a verdict does
-            checks = media_checks.lock_checks(c, caller.workspace_id, _open_checks(context, c, seen))
+            checks = media_checks.lock_checks(
+                c, caller.workspace_id, retried_delivery.open_checks(context, c, seen, wanted)
+            )
             post = _lock_post(c, caller, post_id)
             if (post.media, post.music_url) != (seen.media, seen.music_url):
                 continue
-            failed = _find_failed(post, account_ids)
-            store.pin_checks(c, post.id, media_checks.map_check_ids(checks))
+            failed, left = _find_failed(post, account_ids)
+            retried_delivery.pin_checks(c, post, checks)
             for part in failed:
-                _accept(context, c, post, part)
+                retried_delivery.accept(context, c, post, part, why="retried")
             recompute_post_status(c, post.id)
             advance_post(context, c, post.id)
         failpoint("steer.retried", post_id)
         context.dispatcher.send_checks(media_checks.list_undecided(checks), bulk=caller.bulk)
         context.dispatcher.send_slot_now()
-        return
+        return left
     raise Refusal(409, "post_in_flight", "The post changed several times during the request. Repeat it.")
 
 
-def _find_failed(post: LockedPost, account_ids: Sequence[UUID] | None) -> Sequence[LockedDelivery]:
-    """Find the deliveries to retry. Raises Refusal when there is none that may be sent."""
-    status = compute_status(post)
-    if status not in RETRIABLE:
-        message = f"The post is {status}: only failed and partial posts are retried."
-        raise Refusal(400, "validation_failed", message)
-    failed = [p for p in _select_deliveries(post, account_ids) if p.state is State.FAILED]
+def _find_failed(
+    post: LockedPost, account_ids: Sequence[UUID] | None
+) -> tuple[Sequence[LockedDelivery], Mapping[UUID, str]]:
+    """Find the deliveries to retry, and why others are not. Raises Refusal when there is none that may be sent."""
+    chosen = _select_deliveries(post, account_ids)
+    failed = [p for p in chosen if p.state is State.FAILED]
     if not failed:
-        raise Refusal(400, "validation_failed", "The post has not failed for any of these accounts.")
+        where = "any account" if account_ids is None else "any of these accounts"
+        message = (
+            f"The post is {compute_status(post)} and has not failed at {where}: only failed ones are retried."
+        )
+        raise Refusal(400, "validation_failed", message)
     sendable = [p for p in failed if not p.is_proven_live]
     if not sendable:
-        message = "The platform shows the failed post live: look at the account. It is not sent again."
-        raise Refusal(409, "post_in_flight", message)
-    return sendable
+        raise Refusal(409, "post_in_flight", LIVE)
+    left = failed if account_ids is None else chosen
+    return sendable, {p.account_id: _explain_left(p) for p in left if p not in sendable}
 
 
-def _open_checks(context: Context, c: Connection, post: LockedPost) -> Mapping[int, Check]:
-    """Open fresh checks; a delivery that failed because of its media makes their old checks stale."""
-    music = rules.parse_music_link(context, post.music_url)
-    wanted = media_checks.list_links(post.media, music)
-    codes = {(p.error or {}).get("code") for p in post.deliveries if p.state is State.FAILED}
-    stale = {url for n, _, url in wanted if n != media_checks.MUSIC} if codes & MEDIA_FAULTS else set()
-    return media_checks.open_checks(context, c, post.workspace_id, wanted, stale)
-
-
-MEDIA_FAULTS = frozenset({"media_changed", "media_unreachable", MEDIA_OUTAGE})
-"""Error codes after which the checks of a post's media no longer hold."""
-
-
-def _accept(context: Context, c: Connection, post: LockedPost, part: LockedDelivery) -> None:
-    """Move a delivery to accepted. A checkpoint that was proven absent is kept: finalize has to reuse its handle."""
-    lead = context.adapters[part.platform].capabilities.prepare_lead
-    expired = (part.error or {}).get("code") == "expired"
-    store.move_locked(
-        c,
-        context.vault,
-        part,
-        State.ACCEPTED,
-        Mover.RETRY,
-        due_at=post.due_at,
-        next_at=next_at(post.due_at, lead),
-        why="retried",
-        keep=part.resumes,
-        error=part.error if expired else None,
-    )
+def _explain_left(part: LockedDelivery) -> str:
+    if part.state is State.FAILED:
+        return f"post_in_flight: {LIVE}"
+    return f"validation_failed: It is {part.state}: only failed ones are retried."

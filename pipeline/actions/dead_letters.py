@@ -7,30 +7,32 @@ state but `failed` and `blocked` is skipped with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.actions.cancel_delete_retry import MEDIA_FAULTS
+from pipeline.actions import retried_delivery
+from pipeline.actions.retried_delivery import LIVE
 from pipeline.context import Context
-from pipeline.domain.delivery import SETTLED, Mover, State
-from pipeline.domain.schedule import next_at
+from pipeline.domain.delivery import Mover, State
 from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import explain_doubt
 from pipeline.stages import media_checks
-from pipeline.stages import post_rules as rules
+from pipeline.stages.post_request import Refusal
 from pipeline.stages.reachability import advance_post
-from pipeline.store.checks.checks import Check
 from pipeline.store.deliveries import dead_letters as store
-from pipeline.store.deliveries.dead_letters import DeadLetter, Scope
+from pipeline.store.deliveries.dead_letters import Cause, DeadLetter, DeadLetterFilter, Scope
 from pipeline.store.deliveries.move import lock_post, recompute_post_status
 from pipeline.store.deliveries.paced_rates import reserve_turn
 from pipeline.store.deliveries.rescue import resume_blocked
 from pipeline.store.posts import actions as steering
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
+
+MAY_BE_LIVE = "It may be live: look at the account, then resolve it with `slipway delivery decide`."
 
 
 @dataclass(kw_only=True, slots=True)
@@ -42,8 +44,48 @@ class DeadLetterResult:
     """The reason, for each of the others."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadLetterCount:
+    """What an action on the letters of a filter would do."""
+
+    causes: Sequence[Cause]
+    """Of the letters that it would change."""
+    skipped: Mapping[str, int]
+    """The others, by the reason."""
+
+    @property
+    def letters(self) -> int:
+        """How many letters it would change."""
+        return sum(cause.letters for cause in self.causes)
+
+
 class Skipped(Exception):
     """The dead letter stays unchanged; the message says why."""
+
+
+def count_replayable(context: Context, chosen: DeadLetterFilter) -> DeadLetterCount:
+    """Count what ``replay`` would send again, and what it would skip."""
+    return _count(context, chosen, {"armed": MAY_BE_LIVE, "live": LIVE})
+
+
+def count_discardable(context: Context, chosen: DeadLetterFilter) -> DeadLetterCount:
+    """Count what ``discard`` would discard, and what it would skip."""
+    return _count(context, chosen, {"armed": MAY_BE_LIVE})
+
+
+def _count(context: Context, chosen: DeadLetterFilter, obstacles: Mapping[str, str]) -> DeadLetterCount:
+    doubt = explain_doubt(context)
+    causes: Counter[Cause] = Counter()
+    skipped: Counter[str] = Counter()
+    with context.database.begin() as c:
+        found = store.count_by_obstacle(c, chosen)
+    for cause in found:
+        if reason := doubt or obstacles.get(cause.obstacle or ""):
+            skipped[reason] += cause.letters
+        else:
+            causes[replace(cause, letters=0, obstacle=None)] += cause.letters
+    changed = [replace(cause, letters=letters) for cause, letters in causes.most_common()]
+    return DeadLetterCount(causes=changed, skipped=skipped)
 
 
 def replay(
@@ -77,8 +119,8 @@ def _run_each(context: Context, letters: Sequence[UUID], work: Callable[[UUID], 
     for delivery in dict.fromkeys(letters):
         try:
             work(delivery)
-        except Skipped as skipped:
-            result.skipped[delivery] = str(skipped)
+        except (Skipped, Refusal) as reason:
+            result.skipped[delivery] = str(reason)
         else:
             failpoint("dead_letters.dealt", delivery)
             result.done.append(delivery)
@@ -90,7 +132,7 @@ def _read_letter(c: Connection, delivery: UUID, scope: Scope) -> DeadLetter:
     if found is None:
         raise Skipped("There is no such dead letter; it may have been handled already.")
     if found.armed:
-        raise Skipped("It may be live: look at the account, then resolve it with `slipway delivery decide`.")
+        raise Skipped(MAY_BE_LIVE)
     return found
 
 
@@ -122,12 +164,14 @@ def _replay(context: Context, scope: Scope, delivery: UUID, gap: timedelta, who:
         if seen is None:
             raise Skipped("Its post was deleted.")
         # lock order: checks, then the post, as a verdict does
-        checks = media_checks.lock_checks(c, letter.workspace_id, _open_checks(context, c, seen, letter))
+        wanted = [p for p in seen.deliveries if p.id == delivery]
+        opened = retried_delivery.open_checks(context, c, seen, wanted, bulk=True)
+        checks = media_checks.lock_checks(c, letter.workspace_id, opened)
         _, post, part = _lock_letter(c, delivery, scope, checks_before=seen)
-        _refuse_live(post, part)
-        steering.pin_checks(c, post.id, media_checks.map_check_ids(checks))
+        _refuse_live(part)
+        retried_delivery.pin_checks(c, post, checks)
         turn = reserve_turn(c, "replay", part.platform, gap)
-        _accept(context, c, post, part, turn, who)
+        retried_delivery.accept(context, c, post, part, why=f"replayed by {who}", not_before=turn)
         recompute_post_status(c, post.id)
         advance_post(context, c, post.id)
     return media_checks.list_undecided(checks)
@@ -143,46 +187,11 @@ def _resume(c: Connection, letter: DeadLetter, scope: Scope, gap: timedelta, who
         raise Skipped("It changed meanwhile.")
 
 
-def _open_checks(context: Context, c: Connection, post: LockedPost, letter: DeadLetter) -> dict[int, Check]:
-    """Open fresh checks; a delivery that failed because of its media makes their old checks stale."""
-    wanted = media_checks.list_links(post.media, rules.parse_music_link(context, post.music_url))
-    stale = (
-        {url for n, _, url in wanted if n != media_checks.MUSIC}
-        if _error_code(letter) in MEDIA_FAULTS
-        else set()
-    )
-    return media_checks.open_checks(context, c, post.workspace_id, wanted, stale, bulk=True)
-
-
-def _error_code(letter: DeadLetter) -> str | None:
-    return None if letter.error is None else letter.error.get("code")
-
-
-def _refuse_live(post: LockedPost, part: LockedDelivery) -> None:
-    if part.state is not State.FAILED or part.armed or part.is_proven_live:
-        raise Skipped("It is live or may be live: it is not sent again.")
-    if any(p.state not in SETTLED and p.state is not State.BLOCKED for p in post.deliveries):
-        raise Skipped("Its post is not settled at another account yet: replay it afterwards.")
-
-
-def _accept(
-    context: Context, c: Connection, post: LockedPost, part: LockedDelivery, turn: datetime, who: str
-) -> None:
-    """Move a delivery to accepted. A checkpoint that was proven absent is kept: finalize has to reuse its handle."""
-    expired = (part.error or {}).get("code") == "expired"
-    soonest = next_at(post.due_at, context.adapters[part.platform].capabilities.prepare_lead)
-    steering.move_locked(
-        c,
-        context.vault,
-        part,
-        State.ACCEPTED,
-        Mover.RETRY,
-        due_at=post.due_at,
-        next_at=max(turn, soonest),
-        why=f"replayed by {who}",
-        keep=part.resumes,
-        error=part.error if expired else None,
-    )
+def _refuse_live(part: LockedDelivery) -> None:
+    if part.state is not State.FAILED or part.armed:
+        raise Skipped(MAY_BE_LIVE)
+    if part.is_proven_live:
+        raise Skipped(LIVE)
 
 
 # --- discard ---------------------------------------------------------------------------------------------------------

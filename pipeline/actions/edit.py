@@ -37,6 +37,7 @@ from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.move import recompute_post_status
 from pipeline.store.posts import actions as store
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
+from pipeline.store.posts.pins import pin_checks
 from pipeline.store.posts.views import read_post
 
 TRIES = 3
@@ -280,7 +281,7 @@ def _write(context: Context, c: Connection, plan: _Plan, checks: Mapping[int, Ch
         options=says.options,
         due_at=plan.due_at,
     )
-    store.pin_checks(c, post.id, media_checks.map_check_ids(checks))
+    pin_checks(c, post.id, media_checks.map_check_ids(checks))
     goes_on = State.SCHEDULED if media_checks.are_all_good(checks) else State.ACCEPTED
     firsts: list[datetime] = []
     for part in post.deliveries:
@@ -332,6 +333,7 @@ def _move_delivery(
             next_at=part.due_at,
             why="an edit took the account off",
             error=part.error,
+            removed=True,
         )
         return ()
     start = _start_time(context, plan, plan.accounts[part.account_id])

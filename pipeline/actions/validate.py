@@ -19,10 +19,10 @@ from pipeline.domain.schedule import is_immediate
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.drafts import list_urls
-from pipeline.stages.ingest import find_replay
 from pipeline.stages.new_post import Submission
 from pipeline.stages.platform_validation import AccountProblem, find_problems
 from pipeline.stages.post_request import PostRequest, Refusal
+from pipeline.stages.replay import find_replay
 from pipeline.stages.warnings import warn_of_account, warn_of_checks
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.auth.keys import Caller

@@ -20,7 +20,7 @@ from pipeline.cli.runtime import open_context, open_transaction, parse_id
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.actions.dead_letters import DeadLetterResult
+    from pipeline.actions.dead_letters import DeadLetterCount, DeadLetterResult
     from pipeline.store.deliveries.dead_letters import DeadLetter, DeadLetterFilter
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
@@ -140,7 +140,8 @@ def replay(
 
     with open_context() as context:
         action = partial(dead_letters.replay, context, OPERATOR, who=ACTOR, per_minute=per_minute)
-        _process(context.database.begin, letters, chosen, action, "replayed", yes=yes, as_json=as_json)
+        count = partial(dead_letters.count_replayable, context)
+        _process(context.database.begin, letters, chosen, action, count, "replayed", yes=yes, as_json=as_json)
 
 
 @command.command(
@@ -163,7 +164,10 @@ def discard(letters: tuple[str, ...], why: str, *, yes: bool, as_json: bool, **c
         raise click.ClickException("--why is empty: give the reason.")
     with open_context() as context:
         action = partial(dead_letters.discard, context, OPERATOR, why=why, who=ACTOR)
-        _process(context.database.begin, letters, chosen, action, "discarded", yes=yes, as_json=as_json)
+        count = partial(dead_letters.count_discardable, context)
+        _process(
+            context.database.begin, letters, chosen, action, count, "discarded", yes=yes, as_json=as_json
+        )
 
 
 def _process(
@@ -171,6 +175,7 @@ def _process(
     letters: Sequence[str],
     chosen: dict[str, Any],
     action: Action,
+    count: Callable[[DeadLetterFilter], DeadLetterCount],
     done: str,
     *,
     yes: bool,
@@ -185,17 +190,19 @@ def _process(
         if not dealt.done:
             raise click.exceptions.Exit(1)
         return
-    from pipeline.store.deliveries.dead_letters import count_causes
-
     with begin() as c:
         which = _build_selection(c, **chosen)
-        found = _causes_to_rows(count_causes(c, which))
     if yes:
         _print_result([action(page) for page in _list_pages(begin, which)], done, as_json=as_json)
         return
-    print_rows(found, as_json=as_json, empty="No dead letters.")
-    if found and not as_json:
-        click.echo(f"\n{sum(row['letters'] for row in found)} would be {done}: run it again with --yes.")
+    found = count(which)
+    print_rows(_causes_to_rows(found.causes), as_json=as_json, empty=f"No dead letters would be {done}.")
+    if as_json:
+        return
+    if found.causes:
+        click.echo(f"\n{found.letters} would be {done}: run it again with --yes.")
+    for why, skipped in found.skipped.items():
+        click.echo(f"{skipped} would be skipped: {why}")
 
 
 def _list_pages(begin: Callable[[], Any], which: DeadLetterFilter) -> Iterator[list[UUID]]:

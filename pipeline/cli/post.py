@@ -106,8 +106,10 @@ def _delivery_to_dict(d: DeliveryView, now: datetime) -> dict[str, Any]:
         "username": d.username,
         "status": _derive_account_status(d, now).value,
         "state": d.state if d.reason is None else f"{d.state} ({d.reason})",
+        "removed": d.removed or None,
         "published_at": format_timestamp(d.published_at),
         "url": d.url,
+        "url_pending": d.url_pending or None,
         "error": None if d.error is None else d.error["message"],
         "platform_message": None if d.error is None else d.error.get("platform_message"),
     }
@@ -120,4 +122,4 @@ def _derive_account_status(d: DeliveryView, now: datetime) -> PostStatus:
 
 
 def _derive_status(p: PostView) -> PostStatus:
-    return derive_post_status(_derive_account_status(d, p.now) for d in p.deliveries)
+    return derive_post_status(_derive_account_status(d, p.now) for d in p.deliveries if not d.removed)

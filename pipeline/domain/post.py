@@ -51,7 +51,10 @@ def derive_account_status(state: State, reason: Reason | None) -> PostStatus:
 
 
 def derive_post_status(accounts: Iterable[PostStatus]) -> PostStatus:
-    """Return the stored status of a post. ``partial`` is final: no account of the post is unsettled then."""
+    """Return the status of a post by those of the accounts it targets; accounts that an edit removed do not count.
+
+    ``partial`` is final: no account of the post is unsettled then.
+    """
     statuses = set(accounts)
     for status in OPEN:
         if status in statuses:

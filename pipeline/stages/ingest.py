@@ -21,6 +21,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from pipeline.context import Context
 from pipeline.failpoint import failpoint
@@ -30,20 +31,19 @@ from pipeline.stages.ingest_caches import BatchFacts, IngestCaches
 from pipeline.stages.new_post import (
     PostPlan,
     Submission,
-    accept_replay,
     accept_stored,
     build_post,
-    build_replay_token,
     dispatch_stored,
     plan_post,
 )
 from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostRequest, Refusal
+from pipeline.stages.replay import build_tokens, find_replay, find_replays
 from pipeline.stages.warnings import DailyCounts, warn_of_checks, warn_of_expiring_grant, warn_of_problems
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import Unreachable
-from pipeline.store.posts import idempotency
 from pipeline.store.posts import insert_batch as store
+from pipeline.store.posts.idempotency import is_overtaken
 
 log = logging.getLogger("slipway.ingest")
 
@@ -84,26 +84,24 @@ class BatchIngest:
 
 def accept(context: Context, caller: Caller, request: PostRequest) -> AcceptedPost:
     """Store one post, or find the one an equal request made. Raises Refusal (nothing is stored) and Unreachable."""
-    [outcome] = _ingest(context, _caches(context), [Submission(caller=caller, request=request)])
+    submission = Submission(caller=caller, request=request)
+    try:
+        [outcome] = _ingest(context, _caches(context), [submission])
+    except IntegrityError as error:
+        return _accept_overtaken(context, submission, error)
     return finish(context, outcome)
 
 
 def finish(context: Context, outcome: Outcome) -> AcceptedPost:
     """Return the accepted post, after waiting for its checks where it needs to. Raises what the outcome holds."""
     if isinstance(outcome, PostPlan):
-        return _store_checked(context, outcome)
+        try:
+            return _store_checked(context, outcome)
+        except IntegrityError as error:
+            return _accept_overtaken(context, outcome.submission, error)
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
-
-
-def find_replay(context: Context, c: Connection, submission: Submission) -> AcceptedPost | None:
-    """Return the post an equal request made before. Raises Refusal when its external_id was used for another body."""
-    token = build_replay_token(context, submission)
-    found = None if token is None else _find_replays(context, c, {0: (submission, token)}).get(0)
-    if isinstance(found, Refusal):
-        raise found
-    return found
 
 
 def _ingest(context: Context, caches: IngestCaches, batch: Sequence[Submission]) -> list[Outcome]:
@@ -118,25 +116,25 @@ def _store_batch(
     context: Context, c: Connection, facts: BatchFacts, batch: Sequence[Submission]
 ) -> tuple[list[Outcome], list[PostPlan]]:
     """Apply the rules, store the plans that are ready, and look for the posts of repeats."""
-    tokens = [build_replay_token(context, submission) for submission in batch]
+    tokens = [build_tokens(context, submission) for submission in batch]
     outcomes: list[Outcome] = [_plan(context, c, facts, s, t) for s, t in zip(batch, tokens, strict=True)]
     ready = _pick_ready(outcomes)
     accepted = dict(zip(ready, _store(context, c, list(ready.values())), strict=True))
     stored = {n: answer for n, answer in accepted.items() if answer is not None}
-    repeats = {n: (batch[n], t) for n, t in enumerate(tokens) if t is not None and n not in stored}
-    for n, answer in (stored | _find_replays(context, c, repeats)).items():
+    repeats = {n: (batch[n], t) for n, t in enumerate(tokens) if t and n not in stored}
+    for n, answer in (stored | find_replays(context, c, repeats)).items():
         outcomes[n] = answer
     return outcomes, [ready[n] for n in stored]
 
 
 def _plan(
-    context: Context, c: Connection, facts: BatchFacts, submission: Submission, token: str | None
+    context: Context, c: Connection, facts: BatchFacts, submission: Submission, tokens: Sequence[str]
 ) -> Outcome:
     """Apply every rule that the known facts decide, in the order of the contract."""
     request, checks = submission.request, facts.checks_of(submission)
     try:
         accounts = rules.require_accounts(facts.accounts_of(submission), request.account_ids)
-        plan = plan_post(context, submission, token=token, accounts=accounts, now=facts.now)
+        plan = plan_post(context, submission, tokens=tokens, accounts=accounts, now=facts.now)
         known = len(checks) == len(plan.links) and request.music_url is None
         plan.judge(context, checks if known else {})
         if request.music_url is not None:  # a bad link comes after the problems that no media fact decides
@@ -156,11 +154,10 @@ def _pick_ready(outcomes: Sequence[Outcome]) -> dict[int, PostPlan]:
     for n, plan in enumerate(outcomes):
         if not isinstance(plan, PostPlan) or not plan.is_ready:
             continue
-        if plan.token is not None:
-            token = (plan.submission.workspace, plan.token)
-            if token in seen:
-                continue
-            seen.add(token)
+        tokens = {(plan.submission.workspace, token) for token in plan.tokens}
+        if tokens & seen:
+            continue
+        seen |= tokens
         ready[n] = plan
     return ready
 
@@ -184,28 +181,6 @@ def _warn(plan: PostPlan) -> list[AcceptanceWarning]:
         warning for account in plan.accounts for warning in warn_of_expiring_grant(account, plan.due_at)
     ]
     return [*warn_of_checks(plan.submission.request, plan.checks), *warn_of_problems(plan.problems), *grants]
-
-
-def _find_replays(
-    context: Context, c: Connection, repeats: Mapping[int, tuple[Submission, str]]
-) -> dict[int, AcceptedPost | Refusal]:
-    """Find the posts that equal requests made; a replay is answered even if its request breaks a rule by now."""
-    if not repeats:
-        return {}
-    names = {n: (submission.workspace, token) for n, (submission, token) in repeats.items()}
-    replays = idempotency.find_replays(c, list(dict.fromkeys(names.values())), _window(context))
-    return {
-        n: _answer_replay(repeats[n][0].request, replays[name])
-        for n, name in names.items()
-        if name in replays
-    }
-
-
-def _answer_replay(request: PostRequest, replay: idempotency.Replay) -> AcceptedPost | Refusal:
-    if replay.body_sha256 == request.body_sha256:
-        return accept_replay(replay.post_id, due_at=replay.due_at, created_at=replay.created_at)
-    said = f"external_id {request.external_id!r} was used for a post with another body ({replay.post_id})."
-    return Refusal(409, "create_failed", said)
 
 
 def _store_checked(context: Context, plan: PostPlan) -> AcceptedPost:
@@ -238,6 +213,14 @@ def _find_winner(context: Context, c: Connection, submission: Submission) -> Acc
     if winner := find_replay(context, c, submission):
         return winner
     raise Refusal(500, "create_failed", "An equal request was being stored. Repeat it.")
+
+
+def _accept_overtaken(context: Context, submission: Submission, error: IntegrityError) -> AcceptedPost:
+    """The post of an equal request that an older server has just stored. Raises *error* if it is another one."""
+    if not is_overtaken(error):
+        raise error
+    with context.database.begin() as c:
+        return _find_winner(context, c, submission)
 
 
 def _caches(context: Context) -> IngestCaches:

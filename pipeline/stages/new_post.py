@@ -10,7 +10,7 @@ from uuid import UUID
 from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.domain.post import PostStatus
-from pipeline.domain.schedule import IMMEDIATE, is_immediate, next_at, slot_end
+from pipeline.domain.schedule import is_immediate, next_at, slot_end
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.media_checks import Link
@@ -44,7 +44,8 @@ class PostPlan:
     accounts: Sequence[AccountRow]
     due_at: datetime
     immediate: bool
-    token: str | None
+    tokens: Sequence[str]
+    """What a repeat of the request is recognised by."""
     links: Sequence[Link]
     """Everything that needs a check."""
     checks: Mapping[int, Check] = field(default_factory=dict)
@@ -63,22 +64,11 @@ class PostPlan:
         self.problems = rules.refuse_problems(context, caller, request, self.accounts, checks)
 
 
-def build_replay_token(context: Context, submission: Submission) -> str | None:
-    """Return what a repeat of this request is recognised by, or None when it is never taken for a repeat.
-
-    A key that is bound to accounts has tokens of its own realm, so that no key learns which ids others use.
-    """
-    request, realm = submission.request, submission.caller.realm
-    if request.external_id is not None:
-        return f"bound:{realm}:{request.external_id}" if realm else f"id:{request.external_id}"
-    return f"body:{realm}{request.body_sha256.hex()}" if context.settings.ingest.dedupe_window else None
-
-
 def plan_post(
     context: Context,
     submission: Submission,
     *,
-    token: str | None,
+    tokens: Sequence[str],
     accounts: Sequence[AccountRow],
     now: datetime,
 ) -> PostPlan:
@@ -92,7 +82,7 @@ def plan_post(
         accounts=accounts,
         due_at=due_at,
         immediate=is_immediate(request.scheduled_at, now),
-        token=token,
+        tokens=tokens,
         links=media_checks.list_links(request.media, None),
     )
 
@@ -113,8 +103,10 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
         expires_at=request.expires_at,
         on_late=request.on_late,
         external_id=request.external_id,
-        replay_token=plan.token,
+        replay_token=plan.tokens[0] if plan.tokens else None,
+        former_token=plan.tokens[1] if len(plan.tokens) > 1 else None,
         body_sha256=request.body_sha256,
+        fingerprint=request.fingerprint,
         checks=media_checks.map_check_ids(plan.checks),
         deliveries=[
             NewDelivery(
@@ -133,12 +125,6 @@ def accept_stored(plan: PostPlan, post: NewPost, warnings: Sequence[AcceptanceWa
     """Return the answer to a post that was stored."""
     status = PostStatus.PENDING if plan.immediate else PostStatus.SCHEDULED
     return AcceptedPost(id=post.id, status=status, scheduled_at=post.due_at, warnings=warnings)
-
-
-def accept_replay(post: UUID, *, due_at: datetime, created_at: datetime) -> AcceptedPost:
-    """Return the answer to a repeat: the original post, with the status it was answered with."""
-    status = PostStatus.PENDING if due_at - created_at <= IMMEDIATE else PostStatus.SCHEDULED
-    return AcceptedPost(id=post, scheduled_at=due_at, duplicate=True, status=status)
 
 
 def dispatch_stored(context: Context, plans: Iterable[PostPlan]) -> None:

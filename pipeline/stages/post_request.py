@@ -33,8 +33,10 @@ class PostRequest(PostContent):
     expires_at: datetime | None = None
     on_late: str = "publish"
     external_id: str | None = None
-    body_sha256: bytes = b""
-    """SHA-256 of the canonical body as received; a repeated request has the same."""
+    body_sha256: bytes
+    """SHA-256 of the body as received, which servers of the release before compare."""
+    fingerprint: bytes
+    """Form and SHA-256 of the canonical body; equal requests have the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,13 +50,14 @@ class AcceptanceWarning:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AcceptedPost:
-    """A post that is stored and committed, or found for a repeated request."""
+    """A post that is stored and committed, or found for a repeated request and then as it is now."""
 
     id: UUID
     status: str
     scheduled_at: datetime
     warnings: Sequence[AcceptanceWarning] = ()
     duplicate: bool = False
+    deleted: bool = False
 
 
 @dataclass

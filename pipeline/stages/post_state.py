@@ -15,7 +15,9 @@ from pipeline.store.posts.views import PostView
 def compute_status(post: LockedPost) -> PostStatus:
     """Compute the status that a reader sees now."""
     return derive_post_status(
-        apply_due_time(derive_account_status(p.state, p.reason), p.due_at, post.now) for p in post.deliveries
+        apply_due_time(derive_account_status(p.state, p.reason), p.due_at, post.now)
+        for p in post.deliveries
+        if not p.removed
     )
 
 

@@ -27,10 +27,11 @@ from pipeline.media.opener import Opener
 from pipeline.media.probe.probe import probe
 from pipeline.media.probe.range_source import ProbeLimits
 from pipeline.media.refusal import Refused, Unanswered
+from pipeline.stages import media_checks
 from pipeline.stages.music import build_music_resolver
 from pipeline.stages.platform_validation import find_problems
 from pipeline.stages.post_request import PostContent
-from pipeline.store.accounts.accounts import find_accounts
+from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check
 from pipeline.store.checks.claim import ClaimedCheck, Shares, claim_next_check
@@ -199,7 +200,9 @@ def _postpone(c: Connection, check: Check, seen: str, grace: timedelta, fault: s
         waiting.lock_waiting_post(c, post.id)
         # read again under the lock: an edit may have changed the post's media or time since
         if post.id in {p.id for p in waiting.list_past_grace(c, check.id, grace)}:
-            fail_post(c, post.id, *_describe_failure(check, seen))
+            for d in waiting.list_accepted_deliveries(c, post.id):
+                if check.id in {one.id for one in d.checks.values()}:
+                    _fail(c, post.id, d, check, seen)
 
 
 def advance_post(context: Context, c: Connection, post_id: UUID) -> None:
@@ -210,44 +213,43 @@ def advance_post(context: Context, c: Connection, post_id: UUID) -> None:
     post = waiting.lock_waiting_post(c, post_id)
     if post is None:
         return
-    checks = waiting.read_pinned_checks(c, post.id)
-    for bad in checks.values():
-        if bad.verdict in ("refused", "unanswered"):
-            fail_post(c, post.id, *_describe_failure(bad, bad.seen or ""))
-            return
-    if any(one.verdict is None for one in checks.values()):
-        return
-    _schedule_or_fail(context, c, post, checks)
+    deliveries = waiting.list_accepted_deliveries(c, post.id)
+    accounts = {a.id: a for a in find_accounts(c, post.workspace_id, [d.account_id for d in deliveries])}
+    for d in deliveries:
+        bad = next((one for one in d.checks.values() if one.verdict in ("refused", "unanswered")), None)
+        if bad is not None:
+            _fail(c, post.id, d, bad, bad.seen or "")
+        elif all(one.verdict is not None for one in d.checks.values()):
+            _schedule_or_fail(context, c, post, d, accounts[d.account_id])
 
 
 def _schedule_or_fail(
-    context: Context, c: Connection, post: waiting.WaitingPost, checks: dict[int, Check]
+    context: Context,
+    c: Connection,
+    post: waiting.WaitingPost,
+    d: waiting.AcceptedDelivery,
+    account: AccountRow,
 ) -> None:
-    """Schedule the deliveries whose post is valid for their account; fail the others with the adapter's message."""
+    """Schedule a delivery whose post is valid for its account, else fail it with the adapter's message."""
     content = PostContent(
         caption=post.caption,
         media=post.media,
         music_url=post.music_url,
         options=post.options,
     )
-    facts = {n: one.media_facts for n, one in checks.items() if n >= 0}
-    track = checks[-1].track if -1 in checks else None
-    deliveries = waiting.list_accepted_deliveries(c, post.id)
-    accounts = {a.id: a for a in find_accounts(c, post.workspace_id, [d.account_id for d in deliveries])}
-    for d in deliveries:
-        found = find_problems(context, content, [accounts[d.account_id]], facts, track)
-        refused = [m for m in found if m.problem.severity == "refuse"]
-        if refused:
-            error = Invalid(" ".join(m.sentence for m in refused))
-            _move(c, post.id, d, State.FAILED, error)
-        else:
-            _move(c, post.id, d, State.SCHEDULED, None)
+    facts, track = media_checks.list_media_facts(d.checks), media_checks.get_track(d.checks)
+    found = find_problems(context, content, [account], facts, track)
+    refused = [m for m in found if m.problem.severity == "refuse"]
+    if refused:
+        _move(c, post.id, d, State.FAILED, Invalid(" ".join(m.sentence for m in refused)))
+    else:
+        _move(c, post.id, d, State.SCHEDULED, None)
 
 
-def fail_post(c: Connection, post: UUID, code: str, message: str) -> None:
-    """Fail a post's accepted deliveries with the code the request would have got. The caller holds the post's lock."""
-    for d in waiting.list_accepted_deliveries(c, post):
-        _move(c, post, d, State.FAILED, Invalid(message, code=code))
+def _fail(c: Connection, post: UUID, d: waiting.AcceptedDelivery, bad: Check, seen: str) -> None:
+    """Fail an accepted delivery with the code the request would have got. The caller holds the post's lock."""
+    code = "invalid_music_url" if bad.purpose == "music" else "media_unreachable"
+    _move(c, post, d, State.FAILED, Invalid(f"{bad.url} cannot be used: {seen}.", code=code))
 
 
 def _move(
@@ -269,11 +271,6 @@ def _move(
         changes=None if error is None else {"error": jsonb(error_to_dict(error))},
         why=None if error is None else str(error)[:500],
     )
-
-
-def _describe_failure(bad: Check, seen: str) -> tuple[str, str]:
-    code = "invalid_music_url" if bad.purpose == "music" else "media_unreachable"
-    return code, f"{bad.url} cannot be used: {seen}."
 
 
 class Invalid(Permanent):

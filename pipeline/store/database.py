@@ -20,7 +20,7 @@ from psycopg.rows import no_result
 from psycopg.types.json import Jsonb, set_json_loads
 from pydantic_core import from_json
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from pipeline.store.revision import find_code_revision
@@ -107,6 +107,11 @@ def _limit_silence(idle: float, driver: psycopg.Connection[Any]) -> None:
 def rows(connection: Connection, sql: str, /, **values: Any) -> list[Any]:
     """Execute one statement and return all rows."""
     return _execute(connection, sql, values).fetchall()
+
+
+def is_violation(error: IntegrityError, constraint: str) -> bool:
+    """Return True if this constraint is the one that was violated."""
+    return isinstance(error.orig, psycopg.Error) and error.orig.diag.constraint_name == constraint
 
 
 def row(connection: Connection, sql: str, /, **values: Any) -> Any | None:

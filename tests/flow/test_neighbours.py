@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from adapters.contract import Platform
+from pipeline.api.posts.fingerprint import FORM
 from pipeline.context import Context
 from pipeline.stages.ingest import accept
 from pipeline.stages.post_request import PostRequest
@@ -54,6 +55,7 @@ class Attacker:
             media={"type": "video", "url": url},
             account_ids=[self.account],
             body_sha256=text.encode(),
+            fingerprint=FORM + text.encode(),
         )
         return accept(self._context, self._caller, request).id
 

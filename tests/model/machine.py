@@ -27,7 +27,17 @@ MAY_BE_LIVE = frozenset({State.PUBLISHING, State.PUBLISHED, State.BLOCKED}) | AL
 MOST_POSTS = 6
 ROUNDS = 40
 
-_EMPTY = ("attempts", "moves", "post_checks", "replays", "old_handles", "deliveries", "posts", "pauses")
+_EMPTY = (
+    "attempts",
+    "moves",
+    "post_checks",
+    "delivery_checks",
+    "replays",
+    "old_handles",
+    "deliveries",
+    "posts",
+    "pauses",
+)
 _DATABASE_FAULTS = [
     FaultPlan(at=n, how=how) for n in range(1, 8) for how in ("dies after", "refused", "answer lost")
 ]

@@ -13,6 +13,7 @@ from uuid import UUID
 import redis
 
 from adapters.contract import Platform
+from pipeline.api.posts.fingerprint import FORM
 from pipeline.context import Context
 from pipeline.rate_buckets import create_redis_client
 from pipeline.stages.ingest import accept
@@ -87,7 +88,7 @@ class CoreFixture:
         told = {k: v for k, v in asked.items() if k != "external_id"}
         body = hashlib.sha256(json.dumps(told, default=str, sort_keys=True).encode()).digest()
         sent = {k: v for k, v in asked.items() if v is not None}
-        return PostRequest(**with_options(sent), body_sha256=body)
+        return PostRequest(**with_options(sent), body_sha256=body, fingerprint=FORM + body)
 
     def accept(self, request: PostRequest | None = None, **given: Any) -> AcceptedPost:
         return accept(self.context, self.caller, request or self.request(**given))

@@ -31,6 +31,7 @@ from pipeline.api.operator.response_models import (
 )
 from pipeline.api.operator.scope import Principal, authenticate
 from pipeline.api.state import AppState, get_app_state
+from pipeline.context import Context
 from pipeline.store.deliveries import dead_letters as store
 from pipeline.store.deliveries.attempts import list_attempts
 from pipeline.store.deliveries.dead_letters import DeadLetterFilter
@@ -70,7 +71,8 @@ async def replay_dead_letters(request: Request) -> SuccessResponse[Result]:
     action = partial(
         actions.replay, app_state.context, principal.scope, who=principal.name, per_minute=body.per_minute
     )
-    result, headers = await _apply(app_state, principal, body, action, (ReplayResult, ReplayPage))
+    models = (ReplayResult, ReplayPage)
+    result, headers = await _apply(app_state, principal, body, action, actions.count_replayable, models)
     return success("Dead letters replayed", result, headers=headers)
 
 
@@ -80,7 +82,8 @@ async def discard_dead_letters(request: Request) -> SuccessResponse[Result]:
     principal.require_writer()
     body = schema.read(schema.DiscardBody, await _read_body(request, principal))
     action = partial(actions.discard, app_state.context, principal.scope, why=body.why, who=principal.name)
-    result, headers = await _apply(app_state, principal, body, action, (DiscardResult, DiscardPage))
+    models = (DiscardResult, DiscardPage)
+    result, headers = await _apply(app_state, principal, body, action, actions.count_discardable, models)
     return success("Dead letters discarded", result, headers=headers)
 
 
@@ -97,6 +100,7 @@ async def _apply(
     principal: Principal,
     body: schema.ReplayBody | schema.DiscardBody,
     action: Action,
+    count: Callable[[Context, DeadLetterFilter], actions.DeadLetterCount],
     models: Models,
 ) -> tuple[Result, Mapping[str, str]]:
     """Apply *action* to the letters of the request, and return the result with the rate limit's headers.
@@ -110,16 +114,19 @@ async def _apply(
         return models[0].from_result(await run(partial(action, letters), key_id)), headers
     chosen = schema.select_letters(principal.scope, body.filter or schema.Filter())
     if body.dry_run:
-        return await run(partial(_count, app_state, chosen), key_id), {}
+        return await run(partial(_count, app_state, chosen, count), key_id), {}
     page = await run(partial(_list_page, app_state, chosen, body.cursor), key_id)
     headers = await principal.charge(app_state, len(page))
     result = await run(partial(action, [letter.id for letter in page]), key_id)
     return models[1].from_result(result, next_cursor=_next_cursor(page, schema.MAX_LETTERS)), headers
 
 
-def _count(app_state: AppState, chosen: DeadLetterFilter) -> DryRun:
-    with app_state.context.database.begin() as c:
-        return DryRun.from_causes(store.count_causes(c, chosen))
+def _count(
+    app_state: AppState,
+    chosen: DeadLetterFilter,
+    count: Callable[[Context, DeadLetterFilter], actions.DeadLetterCount],
+) -> DryRun:
+    return DryRun.from_count(count(app_state.context, chosen))
 
 
 def _list_page(

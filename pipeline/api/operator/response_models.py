@@ -7,7 +7,9 @@ from dataclasses import asdict
 from typing import Any, Self
 from uuid import UUID
 
-from pipeline.actions.dead_letters import DeadLetterResult
+from pydantic import Field
+
+from pipeline.actions.dead_letters import DeadLetterCount, DeadLetterResult
 from pipeline.api.http.response_models import ResponseModel, Timestamp
 from pipeline.store.deliveries.attempts import AttemptFacts
 from pipeline.store.deliveries.dead_letters import Cause, Discard
@@ -127,17 +129,26 @@ class DeadLetterPage(ResponseModel):
     next_cursor: str | None
 
 
+class SkippedLetters(ResponseModel):
+    """Letters that would be left unchanged for the same reason."""
+
+    why: str
+    letters: int
+
+
 class DryRun(ResponseModel):
-    """What a filter selects; nothing was changed."""
+    """What would become of the letters that a filter selects; nothing was changed."""
 
     dry_run: bool = True
-    letters: int
-    causes: list[DeadLetterCause]
+    letters: int = Field(description="Number of letters that would be replayed or discarded.")
+    causes: list[DeadLetterCause] = Field(description="Of these letters.")
+    skipped: list[SkippedLetters] = Field(description="The other letters, by the reason.")
 
     @classmethod
-    def from_causes(cls, causes: Sequence[Cause]) -> Self:
-        """Return the number of selected letters, in all and by cause."""
-        return cls(letters=sum(cause.letters for cause in causes), causes=DeadLetterCause.from_causes(causes))
+    def from_count(cls, count: DeadLetterCount) -> Self:
+        """Return the count."""
+        skipped = [SkippedLetters(why=why, letters=letters) for why, letters in count.skipped.items()]
+        return cls(letters=count.letters, causes=DeadLetterCause.from_causes(count.causes), skipped=skipped)
 
 
 class SkippedLetter(ResponseModel):

@@ -37,6 +37,14 @@ class UpdatedPost(ResponseModel):
     warnings: list[PostWarning] = Field(default=[], exclude_if=is_empty)
 
 
+class SkippedAccount(ResponseModel):
+    """An account at which a post was left as it is."""
+
+    post_id: UUID
+    account_id: UUID
+    reason: str = Field(description="<error code>: <sentence>.")
+
+
 class RetryResult(ResponseModel):
     """Which posts are queued again, and why others are not."""
 
@@ -44,6 +52,11 @@ class RetryResult(ResponseModel):
     ids: list[UUID]
     failed: int = Field(description="Number of posts of which nothing is sent again.")
     errors: dict[UUID, str] = Field(default={}, exclude_if=is_empty, description="Reason by post id.")
+    skipped: list[SkippedAccount] = Field(
+        default=[],
+        exclude_if=is_empty,
+        description="Accounts of the retried posts at which nothing is sent again, though chosen.",
+    )
 
     @classmethod
     def from_result(cls, result: ActionResult) -> Self:
@@ -53,6 +66,11 @@ class RetryResult(ResponseModel):
             ids=list(result.ids),
             failed=len(result.errors),
             errors=dict(result.errors),
+            skipped=[
+                SkippedAccount(post_id=post, account_id=account, reason=reason)
+                for post, accounts in result.left.items()
+                for account, reason in accounts.items()
+            ],
         )
 
 

@@ -74,7 +74,7 @@ _CHANGEABLE = [name for name in PatchBody.model_fields if name != "external_id"]
 
 
 class RetryBody(Body):
-    """Failed and partial posts to retry, at all of their failed accounts or only at some."""
+    """Posts that failed at an account, to retry at all of their failed accounts or only at some."""
 
     post_ids: Annotated[list[EntityId], Field(min_length=1, max_length=MAX_RETRY_POSTS)]
     account_ids: (

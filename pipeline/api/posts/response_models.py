@@ -26,7 +26,10 @@ class PostWarning(ResponseModel):
 
 
 class CreatedPost(ResponseModel):
-    """The post that was stored, or for a repeated request the original one; made from an ``AcceptedPost``."""
+    """The post that was stored, or for a repeated request the original one as it is now.
+
+    Made from an ``AcceptedPost``.
+    """
 
     id: UUID
     status: PostStatus
@@ -35,7 +38,10 @@ class CreatedPost(ResponseModel):
     duplicate: bool = Field(
         default=False,
         exclude_if=is_empty,
-        description="True if an equal request was accepted before; this is its post.",
+        description="True if an equal request was accepted before; this is its post as it is now.",
+    )
+    deleted: bool = Field(
+        default=False, exclude_if=is_empty, description="True if the post of a repeated request was deleted."
     )
 
 
@@ -78,6 +84,16 @@ class AccountState(ResponseModel):
     blocked_reason: Reason | None
     published_at: Timestamp | None
     published_url: str | None
+    published_url_pending: bool = Field(
+        default=False,
+        exclude_if=is_empty,
+        description="True if the post is live and the platform has not told its URL yet; it is asked for a day.",
+    )
+    removed: bool = Field(
+        default=False,
+        exclude_if=is_empty,
+        description="True if an edit took the account off the post: its status is canceled and does not count.",
+    )
     delivered_as: str | None = Field(description="inbox_draft: a draft in the app, for a person to finish.")
     error_message: str | None
     error: DeliveryError | None
@@ -98,6 +114,8 @@ class AccountState(ResponseModel):
                 "blocked_reason": reason,
                 "published_at": view.published_at,
                 "published_url": view.url,
+                "published_url_pending": view.url_pending,
+                "removed": view.removed,
                 "delivered_as": view.delivered_as,
                 "error_message": error.message if error else None,
                 "error": error,
@@ -107,7 +125,7 @@ class AccountState(ResponseModel):
 
 
 class PostAccounts(ResponseModel):
-    """The accounts of a post."""
+    """The accounts of a post, those that an edit removed included."""
 
     total: int
     states: list[AccountState]
@@ -140,7 +158,7 @@ class Post(ResponseModel):
             {
                 "id": view.id,
                 "caption": view.caption,
-                "status": derive_post_status(state.status for state in states),
+                "status": derive_post_status(state.status for state in states if not state.removed),
                 "source": view.source,
                 "scheduled_at": view.due_at,
                 "created_at": view.created_at,

@@ -45,7 +45,24 @@ async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
     post = read_post(parse_json(raw), app_state.rules, key, is_safe=is_safe_text(raw))
     accepted = await _store(app_state, caller, post)
     data = CreatedPost.model_validate(accepted)
-    return success("Post scheduled", data, code=200 if accepted.duplicate else 201, headers=rate_headers)
+    return success(
+        describe_accepted(accepted), data, code=200 if accepted.duplicate else 201, headers=rate_headers
+    )
+
+
+def describe_accepted(post: AcceptedPost) -> str:
+    """Return the message of the answer; that to a repeat says what became of the post."""
+    if not post.duplicate:
+        return "Post scheduled"
+    now = "deleted" if post.deleted else _NOW[PostStatus(post.status)]
+    return f"An equal request was accepted before; its post is {now}"
+
+
+_NOW = {status: status.value for status in PostStatus} | {
+    PostStatus.PENDING: "being published",
+    PostStatus.PARTIAL: "posted at some of its accounts and failed at others",
+    PostStatus.RETRY: "being retried, or waits for a person at an account",
+}
 
 
 async def _store(app_state: AppState, caller: Caller, post: PostRequest) -> AcceptedPost:
@@ -139,7 +156,7 @@ OPERATIONS = (
         tag=POSTS,
         status=201,
         returns="The post is stored.",
-        repeated="An equal request was accepted before: its post, with duplicate: true.",
+        repeated="An equal request was accepted before: its post as it is now, with duplicate: true.",
         is_rate_limited=True,
         links=_LINKS,
         body=PostBody,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
@@ -12,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from adapters.contract import Platform, PostOptions
 from adapters.field_types import MAX_URL, at_most
 from pipeline.api.posts.field_types import Caption, DateTime, EntityId, MediaUrl, Rules
+from pipeline.api.posts.fingerprint import hash_as_sent, hash_canonical
 from pipeline.api.posts.unsafe_text import find_unsafe_text
 from pipeline.api.posts.validation_issue import MAX_ISSUES, build_issue, issues_from_pydantic
 from pipeline.stages.post_request import PostRequest, Refusal
@@ -63,6 +62,7 @@ class OptionsBody(Body):
 
     option_models: ClassVar[Mapping[str, type[PostOptions]]] = {}
     """The models of the sections, by their names in the body."""
+    models_by_platform: ClassVar[Mapping[Platform, type[PostOptions]]] = {}
 
 
 class _Opening(OptionsBody):
@@ -100,6 +100,7 @@ def add_options(
     bases = (closing, middle, opening)
     built = cast("type[OptionsModel]", create_model(name, __base__=bases, __doc__=fields.__doc__))
     built.option_models = {platform.value: model for platform, model in options.items()}
+    built.models_by_platform = dict(options)
     return built
 
 
@@ -111,7 +112,6 @@ class _KeyHeader(Body):
     external_id: ExternalId
 
 
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 UNION_TAGS = {"media": ("video", "slideshow")}
 """Tags that pydantic puts into the paths of its unions, by field."""
 
@@ -150,12 +150,6 @@ def build_invalid_payload(issues: Sequence[Mapping[str, Any]]) -> Refusal:
     where = f"{first['path']}: " if first["path"] else ""
     tail = f" (and {more} more)" if more else ""
     return Refusal(422, "invalid_payload", f"{where}{first['message']}{tail}", issues[:MAX_ISSUES])
-
-
-def hash_body(body: Mapping[str, Any]) -> bytes:
-    """Return the SHA-256 of the canonical body, without ``external_id``."""
-    rest = {name: value for name, value in body.items() if name != "external_id"}
-    return hashlib.sha256(_CANONICAL.encode(rest).encode()).digest()
 
 
 def find_known_keys(model: type[Body]) -> Callable[[Sequence[str | int]], Sequence[str]]:
@@ -214,17 +208,21 @@ def _parse_key_header(value: str | None) -> str | None:
 
 
 def _build_request(post: PostFields, body: Mapping[str, Any], external_id: str | None) -> PostRequest:
+    fields: dict[str, Any] = {
+        "caption": post.caption,
+        "media": dump_sent(post.media) or {},
+        "account_ids": list(dict.fromkeys(a.id for a in post.accounts)),
+        "scheduled_at": post.scheduled_at,
+        "music_url": post.music_url,
+        "options": {p: options for p, options in list_sent_options(post).items() if options is not None},
+        "expires_at": post.expires_at,
+        "on_late": post.on_late or "publish",
+    }
     return PostRequest(
-        caption=post.caption,
-        media=dump_sent(post.media) or {},
-        account_ids=list(dict.fromkeys(a.id for a in post.accounts)),
-        scheduled_at=post.scheduled_at,
-        music_url=post.music_url,
-        options={p: options for p, options in list_sent_options(post).items() if options is not None},
-        expires_at=post.expires_at,
-        on_late=post.on_late or "publish",
+        **fields,
         external_id=external_id,
-        body_sha256=hash_body(body),
+        body_sha256=hash_as_sent(body),
+        fingerprint=hash_canonical(post.models_by_platform, **fields),
     )
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.store.database import row, rows
+from pipeline.store.posts.pins import PINS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +27,7 @@ def claim_rechecks(c: Connection, limit: int) -> list[MediaToRecheck]:
     """Claim the posts that come within a day, and again within 15 minutes, of their time: each is rechecked twice."""
     found = rows(
         c,
-        """WITH due AS (
+        f"""WITH due AS (
                SELECT p.id FROM posts p
                WHERE p.status = 'scheduled' AND p.deleted_at IS NULL
                  AND ((p.due_at BETWEEN now() + interval '15 minutes' AND now() + interval '1 day'
@@ -38,9 +39,9 @@ def claim_rechecks(c: Connection, limit: int) -> list[MediaToRecheck]:
            ), taken AS (
                UPDATE posts p SET rechecked_at = now() FROM due WHERE p.id = due.id RETURNING p.id, p.workspace_id
            )
-           SELECT t.id AS post_id, t.workspace_id, k.url, k.purpose, (k.facts ->> 'bytes')::bigint AS bytes,
+           SELECT DISTINCT t.id AS post_id, t.workspace_id, k.url, k.purpose, (k.facts ->> 'bytes')::bigint AS bytes,
                   k.facts ->> 'etag' AS etag
-           FROM taken t JOIN post_checks pc ON pc.post_id = t.id JOIN checks k ON k.id = pc.check_id
+           FROM taken t JOIN {PINS} pin ON pin.post_id = t.id JOIN checks k ON k.id = pin.check_id
            WHERE k.purpose <> 'music'""",
         n=limit,
     )

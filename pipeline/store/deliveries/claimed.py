@@ -16,6 +16,7 @@ from pipeline.domain.unavailability import Streaks, shift_streaks
 from pipeline.store.accounts.accounts import ACCOUNT_COLUMNS, open_account
 from pipeline.store.deliveries.platform_health import BREAKER
 from pipeline.store.posts.options import COLUMNS, gather_options
+from pipeline.store.posts.pins import OWN_PIN, PINNED
 from pipeline.store.vault import Vault, VaultError
 
 log = logging.getLogger("slipway.store")
@@ -62,7 +63,7 @@ class ClaimedDelivery:
     streaks: Streaks
     """Streaks of unavailability. The time between ``next_at`` and the claim was a hold and is left out already."""
     facts: Mapping[str, Any]
-    """What the pinned checks found, by the media's position as text; "-1" is the music."""
+    """What the checks it goes by found, by the media's position as text; "-1" is the music."""
     breaker: Literal["open", "probe"] | None
     """The state of its platform's circuit breaker: closed (None), open, or open with this delivery as the probe."""
     alone: bool
@@ -75,8 +76,8 @@ _OWN = """id post_id workspace_id account_id state generation fence due_at lease
 CLAIMED_COLUMNS = f"""{", ".join(f"d.{name}" for name in _OWN.split())}, now() AS now,
             CASE WHEN d.prepares_on = CURRENT_DATE THEN d.prepares ELSE 0 END AS prepares_today,
             p.caption, p.media, p.music_url, {COLUMNS},
-            (SELECT coalesce(jsonb_object_agg(pc.position, k.facts), '{{}}') FROM post_checks pc
-             JOIN checks k ON k.id = pc.check_id WHERE pc.post_id = p.id) AS facts,
+            (SELECT coalesce(jsonb_object_agg(pc.position, k.facts), '{{}}') FROM post_checks pc {OWN_PIN}
+             JOIN checks k ON k.id = {PINNED} WHERE pc.post_id = p.id) AS facts,
             NOT EXISTS (SELECT FROM deliveries s WHERE s.post_id = p.id AND s.id <> d.id) AS alone,
             {BREAKER} AS breaker,
             {ACCOUNT_COLUMNS}, a.status AS account_status, a.credentials_version"""

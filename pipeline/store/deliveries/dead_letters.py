@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -17,6 +17,8 @@ from sqlalchemy import Connection
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.ownership import Accounts
 
+Obstacle = Literal["armed", "live"]
+"""Armed: it may be live. Live: late proof shows that it is."""
 Position = tuple[datetime, UUID]
 """The keyset of a page: when its last dead letter failed, and its id."""
 
@@ -78,6 +80,8 @@ class Cause:
     error_class: str | None
     code: str | None
     letters: int
+    obstacle: Obstacle | None = None
+    """What ``count_by_obstacle`` tells apart: why they are not sent again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,9 +119,13 @@ JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.id = d.workspace_i
 ORDER BY died_at, d.id
 """
 _CAUSES = f"""
-SELECT d.platform, d.error ->> 'class' AS error_class, d.error ->> 'code' AS code, count(*) AS letters
-{_DEAD} GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3
+SELECT d.platform, d.error ->> 'class' AS error_class, d.error ->> 'code' AS code, count(*) AS letters,
+       {{obstacle}} AS obstacle
+{_DEAD} GROUP BY 1, 2, 3, 5 ORDER BY 4 DESC, 1, 2, 3
 """
+_OBSTACLE = """CASE WHEN d.armed_at IS NOT NULL THEN 'armed'
+    WHEN d.state = 'failed' AND EXISTS (SELECT FROM attempts t WHERE t.delivery_id = d.id
+                                        AND jsonb_path_exists(t.late, '$[*].remote_id')) THEN 'live' END"""
 
 
 def list_dead_letters(
@@ -139,7 +147,17 @@ def find_dead_letter(c: Connection, delivery: UUID, scope: Scope) -> DeadLetter 
 
 def count_causes(c: Connection, chosen: DeadLetterFilter) -> list[Cause]:
     """Count dead letters by platform and error, most frequent first."""
-    return [Cause(**r._mapping) for r in rows(c, _CAUSES, **_to_values(chosen))]
+    return _count(c, chosen, "CAST(NULL AS text)")
+
+
+def count_by_obstacle(c: Connection, chosen: DeadLetterFilter) -> list[Cause]:
+    """Count dead letters by platform, error and obstacle."""
+    return _count(c, chosen, _OBSTACLE)
+
+
+def _count(c: Connection, chosen: DeadLetterFilter, obstacle: str) -> list[Cause]:
+    found = rows(c, _CAUSES.format(obstacle=obstacle), **_to_values(chosen))
+    return [Cause(**r._mapping) for r in found]
 
 
 def discard(c: Connection, letter: DeadLetter, *, why: str, who: str) -> None:

@@ -9,14 +9,17 @@ from pipeline.store.database import row, rows
 from pipeline.store.deliveries.claimed import CLAIMED_COLUMNS, CLAIMED_JOIN, ClaimedDelivery, to_claimed
 from pipeline.store.vault import Vault
 
+URL_PENDING = """(d.state = 'published' AND d.url IS NULL AND d.delivered_as = 'post'
+                 AND d.published_at > now() - interval '1 day')"""
+"""SQL: whether the URL of a delivery ``d`` is still looked up: for a day, and of drafts never."""
+
 
 def list_without_url(c: Connection, vault: Vault, limit: int) -> list[ClaimedDelivery]:
-    """Return deliveries published within a day, not as drafts, whose next URL lookup is due; intervals grow."""
+    """Return deliveries whose URL is pending and whose next lookup is due; intervals grow."""
     found = rows(
         c,
         f"""SELECT {CLAIMED_COLUMNS} FROM deliveries d {CLAIMED_JOIN}
-            WHERE d.state = 'published' AND d.url IS NULL AND d.published_at > now() - interval '1 day'
-              AND d.delivered_as = 'post' AND d.next_at <= now() AND a.status = 'active'
+            WHERE {URL_PENDING} AND d.next_at <= now() AND a.status = 'active'
             ORDER BY d.next_at LIMIT :n""",
         n=limit,
     )

@@ -17,6 +17,9 @@ from pipeline.domain.delivery import Mover, Reason, State, require_move
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
 from pipeline.store.database import row, rows
 
+REMOVED = "(d.state = 'cancelled' AND d.removed_generation IS NOT DISTINCT FROM d.generation)"
+"""SQL: whether an edit took the account of a delivery ``d`` off its post."""
+
 
 def move(  # noqa: PLR0913  one keyword per column
     c: Connection,
@@ -69,13 +72,16 @@ def lock_post(c: Connection, post: UUID) -> None:
 
 
 def recompute_post_status(c: Connection, post: UUID) -> PostStatus:
-    """Store and return the post's status as its deliveries give it. The caller holds the post's lock."""
+    """Store and return the status that the accounts a post targets give it. The caller holds the post's lock."""
     statuses = [
         apply_due_time(
             derive_account_status(State(r.state), Reason(r.reason) if r.reason else None), r.due_at, r.now
         )
         for r in rows(
-            c, "SELECT state, reason, due_at, now() AS now FROM deliveries WHERE post_id = :id", id=post
+            c,
+            f"""SELECT state, reason, due_at, now() AS now FROM deliveries d
+                WHERE post_id = :id AND NOT {REMOVED}""",
+            id=post,
         )
     ]
     status = derive_post_status(statuses)

@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from sqlalchemy.exc import IntegrityError
 
-from pipeline.store.database import Database, row
+from pipeline.store.database import Database, is_violation, row
 
 Accounts = Sequence[UUID] | None
 """The accounts a key is restricted to; None: all of the workspace's."""
@@ -50,8 +49,7 @@ class RemoteIdTaken(Exception):
 
 def is_remote_id_taken(error: IntegrityError) -> bool:
     """Return whether the unique remote id of an account is the constraint that was violated."""
-    cause = error.orig
-    return isinstance(cause, psycopg.Error) and cause.diag.constraint_name == "deliveries_remote"
+    return is_violation(error, "deliveries_remote")
 
 
 class RemoteIdsOfOthers:

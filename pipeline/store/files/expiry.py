@@ -11,6 +11,7 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from pipeline.store.database import row, rows
+from pipeline.store.posts.pins import select_pinning_posts
 
 
 def give_up_puts(c: Connection, older: timedelta, limit: int) -> list[str]:
@@ -49,7 +50,7 @@ def remove_unused(c: Connection, keep: timedelta, limit: int) -> int:
     """
     found = rows(
         c,
-        """UPDATE files SET removed_at = now() WHERE id IN (
+        f"""UPDATE files SET removed_at = now() WHERE id IN (
                SELECT f.id FROM files f
                WHERE f.object IS NOT NULL AND f.removed_at IS NULL AND f.stored_at < now() - :keep
                  AND NOT EXISTS (
@@ -59,9 +60,9 @@ def remove_unused(c: Connection, keep: timedelta, limit: int) -> int:
                      SELECT FROM checks k WHERE k.workspace_id = f.workspace_id
                        AND k.url_sha256 = sha256(convert_to(f.url, 'UTF8')) AND k.verdict = 'good'
                        AND (k.decided_at > now() - :keep OR EXISTS (
-                           SELECT FROM post_checks pc JOIN posts p ON p.id = pc.post_id
+                           SELECT FROM ({select_pinning_posts("k.id")}) pin JOIN posts p ON p.id = pin.post_id
                            JOIN deliveries d ON d.post_id = p.id
-                           WHERE pc.check_id = k.id AND p.deleted_at IS NULL
+                           WHERE p.deleted_at IS NULL
                              AND d.state NOT IN ('published', 'failed', 'cancelled'))))
                ORDER BY f.stored_at LIMIT :n FOR UPDATE SKIP LOCKED)
            RETURNING id""",

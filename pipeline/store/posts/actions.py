@@ -20,8 +20,10 @@ from pipeline.domain.delivery import SETTLED, Mover, Reason, State, require_move
 from pipeline.domain.receipt import content_sha256
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import jsonb, new_id, row, rows
+from pipeline.store.deliveries.move import REMOVED
 from pipeline.store.deliveries.ownership import Accounts
 from pipeline.store.posts.options import ASSIGNMENTS, COLUMNS, Options, gather_options, to_columns
+from pipeline.store.posts.pins import to_check
 from pipeline.store.vault import Vault, VaultError
 
 log = logging.getLogger("slipway.actions")
@@ -55,6 +57,8 @@ class LockedDelivery:
     """Late proof shows that it is live. A failed delivery with such proof must never be sent again."""
     checkpoint: bytes | None
     error: Mapping[str, Any] | None
+    removed: bool
+    """An edit took the account off the post."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,9 +84,9 @@ SELECT id, workspace_id, caption, media, music_url, {COLUMNS}, due_at, expires_a
 FROM posts WHERE id = :id AND workspace_id = :w AND deleted_at IS NULL
 """
 
-_DELIVERIES = """
+_DELIVERIES = f"""
 SELECT d.id, d.account_id, d.platform, d.state, d.reason, d.generation, d.due_at, d.armed_at IS NOT NULL AS armed,
-       d.checkpoint, d.error, coalesce(tried.open_end, false) AS resumes,
+       d.checkpoint, d.error, {REMOVED} AS removed, coalesce(tried.open_end, false) AS resumes,
        coalesce(tried.open_end AND tried.absent_at > now() - CAST(:may_be_live AS interval), false) AS may_be_live,
        EXISTS (SELECT FROM attempts a WHERE a.delivery_id = d.id
                AND jsonb_path_exists(a.late, '$[*].remote_id')) AS is_proven_live
@@ -117,12 +121,7 @@ def read(
     deliveries = [_to_delivery(r) for r in rows(c, _DELIVERIES, id=post, may_be_live=MAY_BE_LIVE_FOR)]
     if accounts is not None and any(d.account_id not in accounts for d in deliveries):
         return None
-    checks = {
-        r.position: Check(
-            id=r.id, purpose=r.purpose, url=r.url, verdict=r.verdict, facts=r.facts, seen=r.seen
-        )
-        for r in rows(c, _CHECKS, id=post)
-    }
+    checks = {r.position: to_check(r) for r in rows(c, _CHECKS, id=post)}
     return LockedPost(**gather_options(found._mapping), deliveries=deliveries, checks=checks)
 
 
@@ -173,19 +172,6 @@ def rewrite(
     )
 
 
-def pin_checks(c: Connection, post: UUID, checks: Mapping[int, UUID]) -> None:
-    """Replace the checks that a post pins."""
-    row(c, "WITH gone AS (DELETE FROM post_checks WHERE post_id = :id) SELECT 1 AS one", id=post)
-    for position, check in checks.items():
-        row(
-            c,
-            "INSERT INTO post_checks (post_id, position, check_id) VALUES (:id, :n, :check) RETURNING position",
-            id=post,
-            n=position,
-            check=check,
-        )
-
-
 _MOVE = """
 WITH d AS (
     UPDATE deliveries SET
@@ -193,7 +179,8 @@ WITH d AS (
         due_at = :due, next_at = :next, spent = 0, crashes = 0, surprises = 0, looks = 0,
         armed_at = NULL, armed_deadline = NULL, working_since = NULL, absent_at = NULL, unavailable_since = NULL,
         checkpoint = CASE WHEN :keep THEN checkpoint END, remote_id = NULL, url = NULL, delivered_as = NULL,
-        notes = NULL, error = CAST(:error AS jsonb), updated_at = clock_timestamp()
+        notes = NULL, error = CAST(:error AS jsonb), updated_at = clock_timestamp(),
+        removed_generation = CASE WHEN :removed THEN generation + 1 END
     WHERE id = :id AND state = :origin AND generation = :generation
     RETURNING id, generation, fence
 ), forward AS (
@@ -220,12 +207,14 @@ def move_locked(  # noqa: PLR0913  one keyword per fact
     why: str,
     error: Mapping[str, Any] | None = None,
     keep: bool = False,
+    removed: bool = False,
 ) -> None:
     """Move a locked delivery and raise its generation, so that messages and claims of the old one do nothing.
 
     Its open attempt, which was never armed, is closed. Its checkpoint is cleared and goes to the clean-up list, unless
     ``keep`` says that it has to be resumed. A delivery that is now sent earlier than an older database would say is not
-    armed before the epoch file records that. Raises LookupError when the delivery is not locked: a bug.
+    armed before the epoch file records that. ``removed``: the post no longer targets its account. Raises LookupError
+    when the delivery is not locked: a bug.
     """
     require_move(part.state, mover, target)
     done = row(
@@ -239,6 +228,7 @@ def move_locked(  # noqa: PLR0913  one keyword per fact
         due=due_at,
         next=next_at,
         keep=keep,
+        removed=removed,
         error=jsonb(None if error is None else dict(error)),
         why=why,
         forward=target in GOES_OUT and (part.state in SETTLED or due_at < part.due_at),

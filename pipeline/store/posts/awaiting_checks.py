@@ -14,6 +14,7 @@ from pipeline.store.checks.checks import Check
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.move import lock_post
 from pipeline.store.posts.options import COLUMNS, Options, gather_options
+from pipeline.store.posts.pins import PINS, read_pins, select_pinning_posts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,12 +37,15 @@ class AcceptedDelivery:
     id: UUID
     account_id: UUID
     generation: int
+    checks: Mapping[int, Check]
+    """What it waits for, by position."""
 
 
 _WAITING = f"""
 SELECT p.id, p.workspace_id, p.caption, p.media, p.music_url, {COLUMNS}, p.due_at FROM posts p
-WHERE p.id IN (SELECT post_id FROM post_checks WHERE check_id = :check)
-  AND EXISTS (SELECT FROM deliveries d WHERE d.post_id = p.id AND d.state = 'accepted')
+WHERE p.id IN ({select_pinning_posts(":check")})
+  AND EXISTS (SELECT FROM {PINS} pin
+              WHERE pin.post_id = p.id AND pin.state = 'accepted' AND pin.check_id = :check)
 """
 
 
@@ -78,41 +82,26 @@ def list_past_grace(c: Connection, check: UUID, grace: timedelta) -> list[Waitin
 
 
 def list_stranded(c: Connection, limit: int) -> list[WaitingPost]:
-    """Return posts that wait although all their checks are decided: a worker died between the two."""
+    """Return posts with a delivery that waits although all its checks are decided: a worker died between the two."""
     found = rows(
         c,
         f"""SELECT p.id, p.workspace_id, p.caption, p.media, p.music_url, {COLUMNS}, p.due_at FROM posts p
-           WHERE p.id IN (SELECT post_id FROM deliveries WHERE state = 'accepted'
-                          AND updated_at < now() - interval '10 seconds')
-             AND NOT EXISTS (SELECT FROM post_checks pc JOIN checks k ON k.id = pc.check_id
-                             WHERE pc.post_id = p.id AND k.verdict IS NULL)
+           WHERE p.id IN (SELECT post_id FROM deliveries w
+                          WHERE state = 'accepted' AND updated_at < now() - interval '10 seconds'
+                            AND NOT EXISTS (SELECT FROM {PINS} pin JOIN checks k ON k.id = pin.check_id
+                                            WHERE pin.delivery_id = w.id AND k.verdict IS NULL))
            ORDER BY p.id LIMIT :n""",
         n=limit,
     )
     return [WaitingPost(**gather_options(r._mapping)) for r in found]
 
 
-def read_pinned_checks(c: Connection, post: UUID) -> dict[int, Check]:
-    """Return the checks a post pins, by position."""
-    found = rows(
-        c,
-        """SELECT pc.position, k.id, k.purpose, k.url, k.verdict, k.facts, k.seen
-           FROM post_checks pc JOIN checks k ON k.id = pc.check_id WHERE pc.post_id = :id ORDER BY pc.position""",
-        id=post,
-    )
-    return {
-        r.position: Check(
-            id=r.id, purpose=r.purpose, url=r.url, verdict=r.verdict, facts=r.facts, seen=r.seen
-        )
-        for r in found
-    }
-
-
 def list_accepted_deliveries(c: Connection, post: UUID) -> list[AcceptedDelivery]:
     """Return the accepted deliveries of a post, in id order."""
+    pins = read_pins(c, post)
     found = rows(
         c,
         "SELECT id, account_id, generation FROM deliveries WHERE post_id = :id AND state = 'accepted' ORDER BY id",
         id=post,
     )
-    return [AcceptedDelivery(**r._mapping) for r in found]
+    return [AcceptedDelivery(**r._mapping, checks=pins.get(r.id, {})) for r in found]

@@ -1,16 +1,23 @@
-"""Idempotency tokens: which post an earlier request with the same ``external_id``, or the same body, has made."""
+"""Idempotency tokens: which post an earlier request with the same ``external_id``, or an equal body, has made."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
-from pipeline.store.database import rows
+from pipeline.domain.delivery import SETTLED
+from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
+from pipeline.store.checks.checks import Check
+from pipeline.store.database import is_violation, rows
 from pipeline.store.posts.array_literals import write_ids, write_texts
+from pipeline.store.posts.options import COLUMNS, Options, gather_options
+from pipeline.store.posts.pins import to_check
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,8 +26,44 @@ class Replay:
 
     post_id: UUID
     body_sha256: bytes
+    fingerprint: bytes
+    """Empty: stored by a server of the release before."""
+    status: str
     due_at: datetime
-    created_at: datetime
+    deleted: bool
+    now: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenPost:
+    """A post that is still to be published, and the accounts that wait for it."""
+
+    id: UUID
+    caption: str
+    media: Mapping[str, Any]
+    music_url: str | None
+    options: Options
+    due_at: datetime
+    accounts: Sequence[AccountRow]
+    checks: Mapping[int, Check]
+
+
+def select_current(replay: str) -> str:
+    """Return SQL for whether an equal body is a repeat: within the window, and the post is as its request asked for.
+
+    ``replay``: a row of ``replays``. Uses the parameter ``window``.
+    """
+    # no EXISTS: of many rows that is planned as a hash of the whole table
+    return f"""({replay}.created_at > now() - CAST(:window AS interval) AND (
+        SELECT p.deleted_at IS NULL AND p.status NOT IN ('canceled', 'failed')
+               AND (SELECT true FROM rewrites WHERE post_id = p.id LIMIT 1) IS NULL
+               AND (SELECT true FROM deliveries WHERE post_id = p.id AND state = 'cancelled' LIMIT 1) IS NULL
+        FROM posts p WHERE p.id = {replay}.post_id) IS NOT FALSE)"""
+
+
+def is_overtaken(error: IntegrityError) -> bool:
+    """Return True if an older server stored an equal request while this one was being stored: then it is a repeat."""
+    return is_violation(error, "replays_post_id_fkey")
 
 
 def find_replays(
@@ -28,24 +71,65 @@ def find_replays(
 ) -> dict[tuple[UUID, str], Replay]:
     """Return the earlier posts of these tokens, by workspace and token.
 
-    A token made of a body counts only within the window, and never for a post that is deleted, canceled or failed.
+    A token made of a body counts only within the window, and only while its post is as the request asked for.
     """
     found = rows(
         c,
         # LATERAL and LIMIT: a plan made while the tables were small would read them whole when they have grown
-        """SELECT r.workspace_id, r.token, r.post_id, r.body_sha256, p.due_at, p.created_at
-           FROM unnest(:w::uuid[], :t::text[]) AS x (w, t),
-                LATERAL (SELECT * FROM replays WHERE workspace_id = x.w AND token = x.t LIMIT 1) r,
-                LATERAL (SELECT * FROM posts WHERE id = r.post_id LIMIT 1) p
-           WHERE r.token NOT LIKE 'body:%' OR (r.created_at > now() - :window AND p.deleted_at IS NULL
-                 AND p.status NOT IN ('canceled', 'failed'))""",
+        f"""SELECT r.workspace_id, r.token, r.post_id, r.body_sha256, coalesce(r.fingerprint, '') AS fingerprint,
+                   p.status, p.due_at, p.deleted_at IS NOT NULL AS deleted, now() AS now
+            FROM unnest(:w::uuid[], :t::text[]) AS x (w, t),
+                 LATERAL (SELECT * FROM replays WHERE workspace_id = x.w AND token = x.t LIMIT 1) r,
+                 LATERAL (SELECT * FROM posts WHERE id = r.post_id LIMIT 1) p
+            WHERE r.token NOT LIKE 'body:%' OR {select_current("r")}""",
         w=write_ids(w for w, _ in tokens),
         t=write_texts(t for _, t in tokens),
         window=window,
     )
     return {
         (r.workspace_id, r.token): Replay(
-            post_id=r.post_id, body_sha256=bytes(r.body_sha256), due_at=r.due_at, created_at=r.created_at
+            post_id=r.post_id,
+            body_sha256=bytes(r.body_sha256),
+            fingerprint=bytes(r.fingerprint),
+            status=r.status,
+            due_at=r.due_at,
+            deleted=r.deleted,
+            now=r.now,
         )
         for r in found
     }
+
+
+def read_open_posts(c: Connection, posts: Collection[UUID]) -> list[OpenPost]:
+    """Return posts with the accounts whose deliveries are unsettled, and the checks they pin."""
+    if not posts:
+        return []
+    ids = write_ids(posts)
+    contents = rows(
+        c,
+        f"SELECT id, caption, media, music_url, {COLUMNS}, due_at FROM posts WHERE id = ANY(:ids::uuid[])",
+        ids=ids,
+    )
+    accounts: dict[UUID, list[AccountRow]] = {}
+    for r in rows(
+        c,
+        f"""SELECT d.post_id, a.* FROM deliveries d,
+                   LATERAL (SELECT {ACCOUNT_FIELDS} FROM accounts WHERE id = d.account_id LIMIT 1) a
+            WHERE d.post_id = ANY(:ids::uuid[]) AND d.state <> ALL (:settled) ORDER BY d.id""",
+        ids=ids,
+        settled=[*map(str, SETTLED)],
+    ):
+        accounts.setdefault(r.post_id, []).append(to_account_row(r))
+    checks: dict[UUID, dict[int, Check]] = {}
+    for r in rows(
+        c,
+        """SELECT pc.post_id, pc.position, k.* FROM post_checks pc,
+                  LATERAL (SELECT id, purpose, url, verdict, facts, seen FROM checks WHERE id = pc.check_id LIMIT 1) k
+           WHERE pc.post_id = ANY(:ids::uuid[]) ORDER BY pc.position""",
+        ids=ids,
+    ):
+        checks.setdefault(r.post_id, {})[r.position] = to_check(r)
+    return [
+        OpenPost(**gather_options(r._mapping), accounts=accounts.get(r.id, ()), checks=checks.get(r.id, {}))
+        for r in contents
+    ]

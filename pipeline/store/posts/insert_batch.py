@@ -24,6 +24,7 @@ from pipeline.store.posts.array_literals import (
     write_times,
     write_words,
 )
+from pipeline.store.posts.idempotency import select_current
 from pipeline.store.posts.options import COLUMNS, PLATFORMS, Options
 
 Link = tuple[UUID, Purpose, str]
@@ -47,7 +48,10 @@ class NewPost:
     external_id: str | None
     replay_token: str | None
     """What a repeat is recognised by; None = never taken for one."""
+    former_token: str | None
+    """The same in the form that servers of the release before use."""
     body_sha256: bytes
+    fingerprint: bytes
     checks: Mapping[int, UUID]
     """Pinned checks by media position; -1 is the music."""
     deliveries: Sequence[NewDelivery]
@@ -105,25 +109,36 @@ def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[L
 
 _ARRAYS = ", ".join(f":{platform}::jsonb[]" for platform in PLATFORMS)
 
+_TAKE = f"""ON CONFLICT (workspace_id, token) DO UPDATE
+        SET post_id = excluded.post_id, created_at = now(), body_sha256 = excluded.body_sha256,
+            fingerprint = excluded.fingerprint
+        WHERE replays.token LIKE 'body:%' AND NOT {select_current("replays")}
+    RETURNING post_id"""
+_TOKENS = """unnest(:id::uuid[], :workspace::uuid[], :token::text[], :former::text[], :sha::bytea[], :print::bytea[])
+             AS x (id, w, token, former, sha, print)"""
 _STORE = f"""
 WITH taken AS (
-    INSERT INTO replays (workspace_id, token, body_sha256, post_id)
-    SELECT * FROM unnest(:workspace::uuid[], :token::text[], :sha::bytea[], :id::uuid[]) AS x (w, t, s, p)
-    WHERE t IS NOT NULL ORDER BY w, t
-    ON CONFLICT (workspace_id, token) DO UPDATE SET post_id = excluded.post_id, created_at = now()
-    WHERE replays.token LIKE 'body:%' AND (replays.created_at <= now() - CAST(:window AS interval) OR (
-        SELECT p.deleted_at IS NOT NULL OR p.status IN ('canceled', 'failed') FROM posts p
-        WHERE p.id = replays.post_id))  -- no EXISTS: of many rows that is planned as a hash of the whole table
-    RETURNING post_id),
+    INSERT INTO replays (workspace_id, token, body_sha256, fingerprint, post_id)
+    SELECT w, token, sha, print, id FROM {_TOKENS}
+    WHERE token IS NOT NULL AND (  -- what an older server stored; one that stores it now fails this statement
+        SELECT {select_current("r")} FROM replays r WHERE workspace_id = w AND r.token = former) IS NOT TRUE
+    ORDER BY w, token
+    {_TAKE}),
+former AS (
+    INSERT INTO replays (workspace_id, token, body_sha256, fingerprint, post_id)
+    SELECT w, former, sha, print, id FROM {_TOKENS}
+    WHERE former IS NOT NULL AND id IN (SELECT post_id FROM taken) ORDER BY w, former
+    {_TAKE}),
 post AS (
     INSERT INTO posts (id, workspace_id, key_id, caption, media, music_url, {COLUMNS}, due_at, expires_at,
                        on_late, status, external_id)
     SELECT id, w, k, caption, media, music, {COLUMNS}, due, expires, late, 'scheduled', external
-    FROM unnest(:id::uuid[], :workspace::uuid[], :key::uuid[], :token::text[], :caption::text[], :media::jsonb[],
-                :music::text[], {_ARRAYS}, :due::timestamptz[], :expires::timestamptz[],
+    FROM unnest(:id::uuid[], :workspace::uuid[], :key::uuid[], :token::text[], :former::text[], :caption::text[],
+                :media::jsonb[], :music::text[], {_ARRAYS}, :due::timestamptz[], :expires::timestamptz[],
                 :late::text[], :external::text[])
-         AS x (id, w, k, t, caption, media, music, {COLUMNS}, due, expires, late, external)
-    WHERE t IS NULL OR id IN (SELECT post_id FROM taken)
+         AS x (id, w, k, token, former, caption, media, music, {COLUMNS}, due, expires, late, external)
+    WHERE (token IS NULL OR id IN (SELECT post_id FROM taken))
+      AND (former IS NULL OR id IN (SELECT post_id FROM former))
     RETURNING id, workspace_id, due_at),
 delivery AS (
     INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at)
@@ -156,6 +171,7 @@ def store_posts(
 
     A post is left out when an equal request has its token already; one that is being stored is waited for. No two of
     the posts may share a token. Tokens are taken in their own order, so that two batches never wait for each other.
+    Fails with IntegrityError (``is_overtaken``) when an older server stores an equal request at the same time.
 
     ``days``: accounts and due times. For each, the second result counts the account's posts, sent or still to send, in
     the 24 hours before it; the new ones are not counted (every part of a statement sees the tables as before it).
@@ -169,8 +185,9 @@ def store_posts(
         a_id=write_ids(a for a, _ in days),
         a_due=write_times(due for _, due in days),
     )
+    stored = {r.id for r in found if r.id is not None}
     planned = {r.i: r.planned for r in found if r.id is None}
-    return {r.id for r in found if r.id is not None}, [planned[i] for i in range(1, len(days) + 1)]
+    return stored, [planned[i] for i in range(1, len(days) + 1)]
 
 
 def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
@@ -179,7 +196,9 @@ def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
         "workspace": write_ids(p.workspace_id for p in posts),
         "key": write_ids(p.key_id for p in posts),
         "token": write_texts(p.replay_token for p in posts),
+        "former": write_texts(p.former_token for p in posts),
         "sha": write_bytes(p.body_sha256 for p in posts),
+        "print": write_bytes(p.fingerprint for p in posts),
         "caption": write_texts(p.caption for p in posts),
         "media": write_jsons(p.media for p in posts),
         "music": write_texts(p.music_url for p in posts),

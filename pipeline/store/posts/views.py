@@ -11,6 +11,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.store.database import row, rows
+from pipeline.store.deliveries.missing_urls import URL_PENDING
+from pipeline.store.deliveries.move import REMOVED
 from pipeline.store.deliveries.ownership import Accounts, restrict_posts
 
 
@@ -58,6 +60,10 @@ class DeliveryView:
     error: Mapping[str, Any] | None
     last_attempted_at: datetime | None
     generation: int
+    removed: bool
+    """An edit took the account off the post."""
+    url_pending: bool
+    """It is live and its URL is still looked up."""
 
 
 POST_COLUMNS = """id, workspace_id, caption, media, music_url, tiktok, pinterest, due_at, expires_at, on_late, status,
@@ -88,9 +94,9 @@ def attach_deliveries(c: Connection, found: Sequence[Any]) -> list[PostView]:
     by_post: dict[UUID, list[DeliveryView]] = {r.id: [] for r in found}
     for d in rows(
         c,
-        """SELECT d.id, d.post_id, d.account_id, a.username, d.platform, d.state, d.reason, d.due_at, d.next_at,
+        f"""SELECT d.id, d.post_id, d.account_id, a.username, d.platform, d.state, d.reason, d.due_at, d.next_at,
                   d.armed_at, d.published_at, d.remote_id, d.url, d.delivered_as, d.error, d.last_attempted_at,
-                  d.generation
+                  d.generation, {REMOVED} AS removed, {URL_PENDING} AS url_pending
            FROM deliveries d JOIN accounts a ON a.id = d.account_id
            WHERE d.post_id = ANY(CAST(:ids AS uuid[])) ORDER BY d.id""",
         ids=list(by_post),

@@ -233,14 +233,6 @@ def test_no_other_state_is_ever_sent_again(core: CoreFixture, state: State) -> N
     )
 
 
-def test_while_one_account_is_unknown_the_post_is_not_retried(core: CoreFixture) -> None:
-    post = stored(core, accounts=2)
-    core.ledger.put(part(post, 0), State.UNKNOWN)
-    core.ledger.put(part(post, 1), State.FAILED)
-    assert list(retry(core.context, core.caller, [post.id]).errors) == [post.id]
-    assert core.ledger.states(post) == [State.UNKNOWN, State.FAILED]
-
-
 def test_a_failed_one_that_is_live_after_all_is_never_sent_again(core: CoreFixture) -> None:
     post = failed(core)
     attempt(core, post.deliveries[0], "failed", '[{"remote_id": "7", "url": null}]')

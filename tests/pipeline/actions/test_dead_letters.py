@@ -265,16 +265,6 @@ def test_of_many_replays_at_once_one_sends_it_again(home: CoreFixture) -> None:
     assert {home.ledger.delivery(d).generation for d in ids(*posts)} == {1}
 
 
-def test_a_post_that_is_under_way_elsewhere_is_left_until_it_is_settled(home: CoreFixture) -> None:
-    home.account("two")
-    check = checked(home)
-    post = home.ledger.post([home.accounts["one"], home.accounts["two"]], checks={0: check})
-    home.ledger.change(post.deliveries[0], "state = 'failed'")
-    assert "not settled at another account" in replay(home, post.deliveries[:1]).skipped[post.deliveries[0]]
-    home.ledger.change(post.deliveries[1], "state = 'failed'")
-    assert replay(home, post.deliveries[:1]).done == post.deliveries[:1]
-
-
 # --- given up --------------------------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ from pipeline.store.deliveries.arm import arm
 from pipeline.store.deliveries.checkpoint import save_checkpoint
 from pipeline.store.posts import actions as steering
 from pipeline.store.posts import awaiting_checks as waiting
+from pipeline.store.posts.pins import pin_checks
 from pipeline.store.posts.views import PostView, read_post
 from tests.pipeline.core_fixture import GOOD_VIDEO, VIDEO, CoreFixture, with_options
 from tests.pipeline.scripted_adapter import Script, with_script
@@ -584,7 +585,7 @@ def test_patience_that_ends_with_the_old_media_never_fails_the_new_ones(core: Co
     )
     with core.context.database.begin() as c:
         assert steering.read(c, core.workspace, post.id, lock=True) is not None
-        steering.pin_checks(c, post.id, {0: new})
+        pin_checks(c, post.id, {0: new})
         verdict.start()
         until(lambda: _is_waiting_for_lock(core) or None, 10)
     verdict.join(120)

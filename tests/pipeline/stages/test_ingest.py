@@ -113,61 +113,6 @@ def test_one_file_shown_twice_is_checked_once(ready: CoreFixture) -> None:
     assert delivery.state == "accepted"
 
 
-# --- repeats ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_same_id_and_body_gives_the_original_whatever_has_passed_since(ready: CoreFixture) -> None:
-    request = ready.request(external_id="order-1", scheduled_at=ready.now() + HOUR)
-    first = ready.accept(request)
-    with ready.context.database.begin() as c:
-        deactivate(c, ready.accounts["one"])
-        c.exec_driver_sql(
-            """UPDATE posts SET due_at = now() - interval '1 day', created_at = now() - interval '2 days'
-               WHERE id = %(i)s""",
-            {"i": first.id},
-        )
-    again = ready.accept(replace(request, scheduled_at=ready.now() - HOUR))  # the client repeats its old body
-    assert (again.id, again.duplicate, again.status) == (first.id, True, "scheduled")
-
-
-def test_the_same_id_with_another_body_is_refused_before_anything_else(ready: CoreFixture) -> None:
-    ready.accept(external_id="order-2")
-    refusal = ready.refused(external_id="order-2", caption="other", account_ids=[new_id()])
-    assert (refusal.status, refusal.code) == (409, "create_failed")
-    assert "order-2" in refusal.message
-
-
-def test_an_equal_body_is_the_same_post_within_the_window(ready: CoreFixture) -> None:
-    first = ready.accept()
-    again = ready.accept()
-    assert (again.id, again.duplicate, again.status) == (first.id, True, "pending")
-    assert again.scheduled_at == first.scheduled_at
-    assert ready.accept(caption="another").id != first.id
-
-
-def test_an_equal_body_is_never_a_dead_post(ready: CoreFixture) -> None:
-    first = ready.accept()
-    with ready.context.database.begin() as c:
-        c.exec_driver_sql("UPDATE posts SET status = 'canceled' WHERE id = %(i)s", {"i": first.id})
-    assert ready.accept().id != first.id
-
-
-def test_the_window_can_be_turned_off(ready: CoreFixture) -> None:
-    core = ready.with_settings(ingest={"dedupe_window": 0})
-    assert core.accept().id != core.accept().id
-    assert core.accept(external_id="a").id == core.accept(external_id="a").id, "an id still counts"
-
-
-def test_equal_requests_at_once_make_one_post(ready: CoreFixture) -> None:
-    for known in (None, "at-once"):
-        request = ready.request(caption=str(known), external_id=known)
-        before = len(ready.posts())
-        answers = together(*[partial(ready.accept, request)] * 8)
-        assert len({a.id for a in answers}) == 1
-        assert sum(not a.duplicate for a in answers) == 1
-        assert len(ready.posts()) == before + 1
-
-
 # --- refused, in the contract's order --------------------------------------------------------------------------------
 
 

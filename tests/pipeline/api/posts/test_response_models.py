@@ -56,6 +56,8 @@ def delivery(state: str, *, due_at: datetime = LATER, reason: str | None = None,
         "error": None,
         "last_attempted_at": None,
         "generation": 0,
+        "removed": False,
+        "url_pending": False,
         **more,
     }
     return DeliveryView(**values)

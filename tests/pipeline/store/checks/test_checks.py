@@ -186,7 +186,9 @@ def accept(ledger: Ledger, account: UUID, checks: list[UUID]) -> Post:
             on_late="publish",
             external_id=None,
             replay_token=None,
+            former_token=None,
             body_sha256=b"",
+            fingerprint=b"",
             checks=dict(enumerate(checks)),
             deliveries=[delivery],
         )
@@ -200,8 +202,8 @@ def verdict(ledger: Ledger, check: UUID) -> None:
         assert store.decide_check(c, check, "good", facts=FACTS, seen="ok")
         for post in waiting.list_waiting(c, check):
             assert waiting.lock_waiting_post(c, post.id) is not None
-            if all(k.verdict == "good" for k in waiting.read_pinned_checks(c, post.id).values()):
-                for d in waiting.list_accepted_deliveries(c, post.id):
+            for d in waiting.list_accepted_deliveries(c, post.id):
+                if all(k.verdict == "good" for k in d.checks.values()):
                     c.exec_driver_sql(
                         "UPDATE deliveries SET state = 'scheduled' WHERE id = %(id)s", {"id": d.id}
                     )

@@ -42,7 +42,9 @@ def new(ledger: Ledger, account: UUID, token: str | None, *, body: bytes = b"b1"
         on_late="publish",
         external_id=token.removeprefix("id:") if token and token.startswith("id:") else None,
         replay_token=token,
+        former_token=None,
         body_sha256=body,
+        fingerprint=body,
         checks={},
         deliveries=[
             NewDelivery(id=new_id(), account_id=account, platform="tiktok", state="scheduled", next_at=now)
@@ -57,8 +59,8 @@ def keep(ledger: Ledger, post: NewPost, window: timedelta = WINDOW) -> bool:
 
 
 def find(ledger: Ledger, post: NewPost, window: timedelta = WINDOW) -> idempotency.Replay | None:
-    assert post.replay_token is not None
     with ledger.database.begin() as c:
+        assert post.replay_token is not None
         name = (post.workspace_id, post.replay_token)
         return idempotency.find_replays(c, [name], window).get(name)
 

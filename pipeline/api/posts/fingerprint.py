@@ -1,0 +1,71 @@
+"""Fingerprints of the body of POST /posts: equal requests have equal ones.
+
+Form 1 hashes the body as it was sent. Form 2 hashes the canonical body: the parsed request without values that equal
+their default, null as absent, times in UTC, ids in lower case, accounts as a set. A field that a later version adds is
+absent from older requests, so it changes no stored fingerprint; a change of the rules needs a new form. This release
+stores both, as servers of the release before compare form 1 only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic_core import to_json
+
+from adapters.contract import Platform, PostOptions
+
+FORM = b"\x02"
+"""The first byte of a fingerprint names its form."""
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
+def hash_as_sent(body: Mapping[str, Any]) -> bytes:
+    """Return the SHA-256 of the body as sent, without ``external_id``: form 1."""
+    rest = {name: value for name, value in body.items() if name != "external_id"}
+    return hashlib.sha256(_encode(rest).encode()).digest()
+
+
+def hash_canonical(
+    models: Mapping[Platform, type[PostOptions]],
+    *,
+    caption: str,
+    media: Mapping[str, Any],
+    account_ids: Collection[UUID],
+    scheduled_at: datetime | None,
+    music_url: str | None,
+    options: Mapping[Platform, Mapping[str, Any]],
+    expires_at: datetime | None,
+    on_late: str,
+) -> bytes:
+    """Return the fingerprint of the parsed fields: form 2. ``media`` and ``options`` hold no nulls."""
+    body: dict[str, Any] = {
+        "caption": caption,
+        "media": _sort(media),
+        "accounts": sorted([account.hex for account in account_ids]),
+    }
+    if scheduled_at is not None:
+        body["scheduled_at"] = scheduled_at.astimezone(UTC).isoformat()
+    if music_url is not None:
+        body["music_url"] = music_url
+    if expires_at is not None:
+        body["expires_at"] = expires_at.astimezone(UTC).isoformat()
+    if on_late != "publish":
+        body["on_late"] = on_late
+    for platform in sorted(options):
+        if said := _drop_defaults(models[platform], options[platform]):
+            body[platform] = _sort(said)
+    return FORM + hashlib.sha256(to_json(body)).digest()
+
+
+def _sort(section: Mapping[str, Any]) -> Mapping[str, Any]:
+    return dict(sorted(section.items()))
+
+
+def _drop_defaults(model: type[PostOptions], sent: Mapping[str, Any]) -> Mapping[str, Any]:
+    defaults = model.defaults
+    return {name: value for name, value in sent.items() if name not in defaults or value != defaults[name]}

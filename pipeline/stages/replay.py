@@ -1,0 +1,110 @@
+"""Replays: a request that was accepted before is answered with its post as it is now. Nothing is created or changed.
+
+Requests with the same ``external_id`` are one; with another body the second is refused. Without one, requests with
+equal bodies within the window are one, unless the post was changed, cancelled or deleted since, or failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.context import Context
+from pipeline.domain.post import OPEN, PostStatus, apply_due_time
+from pipeline.stages.new_post import Submission
+from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostContent, PostRequest, Refusal
+from pipeline.stages.warnings import find_warnings
+from pipeline.store.posts import idempotency as store
+from pipeline.store.posts.idempotency import OpenPost, Replay
+
+
+def build_tokens(context: Context, submission: Submission) -> Sequence[str]:
+    """Return what a repeat of this request is recognised by; nothing when it is never taken for a repeat.
+
+    An equal body has a token for each form of its fingerprint: the canonical one first, then the one of the release
+    before. A key that is bound to accounts has tokens of its own realm, so that no key learns which ids others use.
+    """
+    request, realm = submission.request, submission.caller.realm
+    if request.external_id is not None:
+        return (f"bound:{realm}:{request.external_id}" if realm else f"id:{request.external_id}",)
+    if not context.settings.ingest.dedupe_window:
+        return ()
+    return (f"body:{realm}{request.fingerprint.hex()}", f"body:{realm}{request.body_sha256.hex()}")
+
+
+def find_replay(context: Context, c: Connection, submission: Submission) -> AcceptedPost | None:
+    """Return the post an equal request made before. Raises Refusal when its external_id was used for another body."""
+    found = find_replays(context, c, {0: (submission, build_tokens(context, submission))}).get(0)
+    if isinstance(found, Refusal):
+        raise found
+    return found
+
+
+def find_replays(
+    context: Context, c: Connection, repeats: Mapping[int, tuple[Submission, Sequence[str]]]
+) -> dict[int, AcceptedPost | Refusal]:
+    """Find the posts that equal requests made; a replay is answered even if its request breaks a rule by now."""
+    names = {n: [(s.workspace, token) for token in tokens] for n, (s, tokens) in repeats.items()}
+    wanted = list(dict.fromkeys(name for some in names.values() for name in some))
+    if not wanted:
+        return {}
+    window = timedelta(seconds=context.settings.ingest.dedupe_window)
+    known = store.find_replays(c, wanted, window)
+    found = {
+        n: next(known[name] for name in some if name in known)
+        for n, some in names.items()
+        if not known.keys().isdisjoint(some)
+    }
+    equal = {n: replay for n, replay in found.items() if is_equal(repeats[n][0].request, replay)}
+    warnings = _find_warnings(context, c, equal.values())
+    return {
+        n: _accept(replay, warnings.get(replay.post_id, []))
+        if n in equal
+        else _refuse(repeats[n][0].request, replay)
+        for n, replay in found.items()
+    }
+
+
+def is_equal(request: PostRequest, replay: Replay) -> bool:
+    """Return True if the request's body equals the stored one, in the form of the stored fingerprint."""
+    if replay.fingerprint[:1] == request.fingerprint[:1]:
+        return replay.fingerprint == request.fingerprint
+    return replay.body_sha256 == request.body_sha256
+
+
+def _accept(replay: Replay, warnings: Sequence[AcceptanceWarning]) -> AcceptedPost:
+    return AcceptedPost(
+        id=replay.post_id,
+        status=_read_status(replay),
+        scheduled_at=replay.due_at,
+        warnings=warnings,
+        duplicate=True,
+        deleted=replay.deleted,
+    )
+
+
+def _refuse(request: PostRequest, replay: Replay) -> Refusal:
+    said = f"external_id {request.external_id!r} was used for a post with another body ({replay.post_id})."
+    return Refusal(409, "create_failed", said)
+
+
+def _read_status(replay: Replay) -> PostStatus:
+    return apply_due_time(PostStatus(replay.status), replay.due_at, replay.now)
+
+
+def _find_warnings(
+    context: Context, c: Connection, replays: Iterable[Replay]
+) -> dict[UUID, list[AcceptanceWarning]]:
+    """Find the warnings of now about the posts that are still to be published, by post."""
+    waiting = {r.post_id for r in replays if not r.deleted and _read_status(r) in OPEN}
+    return {
+        post.id: find_warnings(context, c, _read_content(post), post.accounts, post.due_at, post.checks)
+        for post in store.read_open_posts(c, waiting)
+    }
+
+
+def _read_content(post: OpenPost) -> PostContent:
+    return PostContent(caption=post.caption, media=post.media, music_url=post.music_url, options=post.options)

@@ -1,0 +1,30 @@
+"""Fingerprints of the canonical body, accounts removed by an edit, and checks that a delivery keeps."""
+
+from alembic import op
+
+revision = "0023"
+down_revision = "0022"
+
+SCHEMA = """
+-- form and SHA-256 of the canonical body; NULL: stored by an older server, which knows body_sha256 only
+ALTER TABLE replays ADD COLUMN fingerprint bytea;
+
+-- the generation in which an edit took the account off the post; an older server that adds it again raises generation
+ALTER TABLE deliveries ADD COLUMN removed_generation integer;
+
+CREATE TABLE delivery_checks (
+    -- what a waiting delivery pinned before the retry of another one pinned newer checks on their post; holds for one
+    -- generation, as an edit pins anew
+    delivery_id uuid NOT NULL REFERENCES deliveries,
+    position integer NOT NULL,  -- as in post_checks
+    generation integer NOT NULL,
+    check_id uuid NOT NULL REFERENCES checks,
+    PRIMARY KEY (delivery_id, position)
+);
+CREATE INDEX delivery_checks_check ON delivery_checks (check_id);
+"""
+
+
+def upgrade() -> None:
+    """Add the columns and the table; older code neither reads nor writes them."""
+    op.execute(SCHEMA)
