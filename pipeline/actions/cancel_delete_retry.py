@@ -22,7 +22,7 @@ from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import refuse_in_doubt
 from pipeline.stages import media_checks
 from pipeline.stages.post_request import Refusal
-from pipeline.stages.post_state import compute_status
+from pipeline.stages.post_state import compute_account_status, compute_status
 from pipeline.stages.reachability import advance_post
 from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries.move import recompute_post_status
@@ -223,10 +223,10 @@ def _find_failed(
     if not sendable:
         raise Refusal(409, "post_in_flight", LIVE)
     left = failed if account_ids is None else chosen
-    return sendable, {p.account_id: _explain_left(p) for p in left if p not in sendable}
+    return sendable, {p.account_id: _explain_left(post, p) for p in left if p not in sendable}
 
 
-def _explain_left(part: LockedDelivery) -> str:
+def _explain_left(post: LockedPost, part: LockedDelivery) -> str:
     if part.state is State.FAILED:
         return f"post_in_flight: {LIVE}"
-    return f"validation_failed: It is {part.state}: only failed ones are retried."
+    return f"validation_failed: It is {compute_account_status(post, part)}: only failed ones are retried."

@@ -14,11 +14,13 @@ from pipeline.store.posts.views import PostView
 
 def compute_status(post: LockedPost) -> PostStatus:
     """Compute the status that a reader sees now."""
-    return derive_post_status(
-        apply_due_time(derive_account_status(p.state, p.reason), p.due_at, post.now)
-        for p in post.deliveries
-        if not p.removed
-    )
+    return derive_post_status(compute_account_status(post, p) for p in post.deliveries if not p.removed)
+
+
+def compute_account_status(post: LockedPost, delivery: LockedDelivery) -> PostStatus:
+    """Compute the status of one account that a reader sees now."""
+    stored = derive_account_status(delivery.state, delivery.reason)
+    return apply_due_time(stored, delivery.due_at, post.now)
 
 
 def is_in_flight(delivery: LockedDelivery) -> bool:

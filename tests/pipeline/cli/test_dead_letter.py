@@ -57,6 +57,17 @@ def test_many_are_counted_first_and_dealt_with_when_told_to(terminal: Terminal, 
     assert terminal.json("dead-letter", "list", "--account", str(account)) == []
 
 
+def test_a_count_names_what_would_be_skipped(terminal: Terminal, ledger: Ledger) -> None:
+    post = ledger.fresh(State.BLOCKED)
+    ledger.change(post.deliveries[0], "armed_at = now(), armed_deadline = now(), reason = 'person_needed'")
+    of = ("--workspace", str(post.workspace))
+    told = terminal.text("dead-letter", "replay", *of)
+    assert "No dead letters would be replayed." in told
+    assert "1 would be skipped: It may be live" in told
+    done = terminal.text("dead-letter", "replay", *of, "--yes")
+    assert "0 replayed, 1 skipped." in done
+
+
 def test_what_makes_no_sense_is_a_sentence(terminal: Terminal, ledger: Ledger) -> None:
     letter = str(dead(ledger).deliveries[0])
     assert "not both" in terminal.refusal("dead-letter", "replay", letter, "--code", "poison")

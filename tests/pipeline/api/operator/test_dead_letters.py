@@ -15,6 +15,7 @@ from sqlalchemy import text
 from pipeline.domain.account import Plan
 from pipeline.domain.key_limits import KeyLimits
 from pipeline.store.auth.keys import Terms, create_key
+from pipeline.store.database import row
 from tests.pipeline.api.running_server import ABSENT, Server, Tenant, serving, video
 
 URL = "/api/operator/v1/dead-letters"
@@ -120,7 +121,7 @@ def test_many_are_counted_first_and_then_dealt_with(server: Server, tenant: Tena
     other = dead(server, tenant, error='{"code": "rejected", "class": "Rejected"}')
     chosen = {"filter": {"error_class": "Unavailable"}}
     told = data(send(server, "replay", tenant.key, **chosen))
-    assert (told["dry_run"], told["letters"]) == (True, 3)
+    assert (told["dry_run"], told["letters"], told["skipped"]) == (True, 3, [])
     assert told["causes"] == [
         {"platform": "tiktok", "error_class": "Unavailable", "code": "unavailable", "letters": 3}
     ]
@@ -128,6 +129,24 @@ def test_many_are_counted_first_and_then_dealt_with(server: Server, tenant: Tena
     done = data(send(server, "replay", tenant.key, **chosen, dry_run=False, per_minute=1))
     assert (done["replayed"], done["next_cursor"]) == (3, None)
     assert listed(server, tenant.key) == [other]
+
+
+def test_the_count_tells_apart_what_would_be_skipped(server: Server, tenant: Tenant) -> None:
+    letters = [dead(server, tenant) for _ in range(3)]
+    with server.context.database.begin() as c:
+        row(
+            c,
+            """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, closed_at, outcome, late)
+               SELECT id, account_id, 1, generation, fence, now(), 'failed', '[{"remote_id": "7"}]' FROM deliveries
+               WHERE id = :id RETURNING id""",
+            id=letters[0],
+        )
+    told = data(send(server, "replay", tenant.key, filter={}))
+    [skipped] = told["skipped"]
+    assert (told["letters"], skipped["letters"]) == (2, 1)
+    done = data(send(server, "replay", tenant.key, filter={}, dry_run=False))
+    assert (done["replayed"], done["ids"]) == (2, letters[1:])
+    assert done["skipped"] == [{"id": letters[0], "why": skipped["why"]}]
 
 
 def test_pages_follow_each_other(server: Server, tenant: Tenant) -> None:
