@@ -13,11 +13,12 @@ import sysconfig
 import tarfile
 import venv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -38,6 +39,25 @@ tag of the previous release."""
 PARTS = ("api", "beat", *(f"worker-{group}" for group in WORKER_GROUPS))
 STOP_LIMIT = 40
 """Seconds a part may take to stop: SLIPWAY_WORKER__SHUTDOWN (5 s here) on a busy machine."""
+
+
+Spell = Callable[[dict[str, Any]], dict[str, Any]]
+BODIES: dict[str, Spell] = {
+    "plain": lambda body: body,
+    "with an id": lambda body: {**body, "external_id": uuid4().hex},
+    "with nulls": lambda body: {**body, "tiktok": None, "pinterest": None, "music_url": None},
+    "with nulls and an id": lambda body: {**body, "tiktok": None, "external_id": uuid4().hex},
+    "with a default": lambda body: {**body, "on_late": "publish"},
+    "with an offset": lambda body: {
+        **body,
+        "scheduled_at": (datetime.now(UTC) + timedelta(seconds=60)).isoformat(),
+    },
+    "in upper case, in another order": lambda body: {
+        **body,
+        "accounts": [{"id": one["id"].upper()} for one in reversed(body["accounts"])],
+    },
+}
+"""Bodies that each version has to recognise when the other one stored them."""
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +137,22 @@ class Client:
         self.posts[post] = (text, platforms)
         return post
 
+    def repeat(self, first: Stack, then: Stack, spell: Spell) -> None:
+        """Send one body through one version and again through the other: it must be one post."""
+        text = f"{self.word} {next(self._numbers)}."
+        body = spell(
+            {
+                "caption": text,
+                "media": {"type": "video", "url": first.media("sample.mp4")},
+                "accounts": [{"id": str(first.accounts[p])} for p in ("linkedin", "facebook")],
+            }
+        )
+        made, again = first.post(**body), then.post(**body)
+        assert (made.status_code, again.status_code) == (201, 200), f"{made.text}\n{again.text}"
+        found = again.json()["data"]
+        assert (found["id"], found["duplicate"]) == (made.json()["data"]["id"], True)
+        self.posts[found["id"]] = (text, ("linkedin", "facebook"))
+
     def list_expected(self) -> Counter[tuple[str, str]]:
         return Counter((text, platform) for text, platforms in self.posts.values() for platform in platforms)
 
@@ -172,6 +208,9 @@ def test_posts_are_live_once_while_parts_of_two_versions_work_side_by_side(
         client.send(
             (old, new)[n % 2].stack, *(("instagram", "linkedin") if n % 3 else ("facebook", "youtube"))
         )
+    for spell in BODIES.values():
+        client.repeat(old.stack, new.stack, spell)
+        client.repeat(new.stack, old.stack, spell)
     for part in (*(f"worker-{group}" for group in WORKER_GROUPS), "beat", "api"):
         client.send(old.stack, "linkedin", "facebook")
         client.send(new.stack, "instagram", "tiktok")
