@@ -15,8 +15,11 @@ them, and its own files, and its external ids are separate from those of other k
 request's id in the server's log.
 
 **Retries.** Every POST of a post is safe to repeat: with an `external_id` (or the header `Idempotency-Key`) without a
-time limit, without one for ten minutes, by its body. Repeat after 408, 429, 500 and 503, not before `Retry-After` if
-that is present.
+time limit, without one for ten minutes, by its body. The response has `duplicate: true` and the post as it is now, also
+if it was deleted. Bodies are equal if they ask for the same: `null` and a default equal an absent field, and the order
+of accounts, the offset of a time and the case of an id do not matter. Without an `external_id`, a post that was edited,
+moved, canceled (at one account too) or deleted, or that failed, is not found again: the request makes a new one. Repeat
+after 408, 429, 500 and 503, not before `Retry-After` if that is present.
 
 **Rate limit.** A key has a limit of posts per minute (6,000 if the operator set none), and may have one per day (in
 UTC); the `RateLimit` headers name them. They count posts, not requests: a new post, an edit and a validation count as

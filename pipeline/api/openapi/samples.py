@@ -49,6 +49,9 @@ OMITTED = frozenset(
         "errors",
         "error",
         "duplicate",
+        "deleted",
+        "removed",
+        "skipped",
         "duration_sec",
         "bytes",
         "width",
@@ -62,6 +65,7 @@ OMITTED = frozenset(
         "delivered_as",
         "published_at",
         "published_url",
+        "published_url_pending",
         "last_attempted_at",
         "context",
     }
