@@ -109,8 +109,7 @@ class Credentials:
 
     access_token: SecretStr
     refresh_token: SecretStr | None = None
-    expires_at: datetime | None = None
-    """Aware UTC; None: does not expire by time."""
+    expires_at: datetime | None = None  # aware UTC; None: does not expire by time
     refresh_expires_at: datetime | None = None
     scopes: tuple[str, ...] = ()
     app_id: str = ""
@@ -259,6 +258,8 @@ class Capabilities:
     """Checkpoint keys that survive a person's "publish again", so that the platform recognises a repetition."""
     daily_posts: int | None = None
     """Posts that the platform allows per rolling 24 h; None: no known limit."""
+    daily_drafts: int | None = None
+    """Inbox drafts that it allows per rolling 24 h; they count towards this limit only. None: no known limit."""
     daily_per: DailyPer = "account"
     """Whose posts ``daily_posts`` counts."""
     limits: tuple[Limit, ...] = ()

@@ -31,6 +31,11 @@ class TikTok(App):
     business_app_secret: SecretStr = Field(
         default=SecretStr(""), description="Client secret of our app at TikTok API for Business."
     )
+    audited: bool = Field(
+        default=True,
+        description="false until TikTok has audited our app for Direct Post: then only SELF_ONLY posts of private "
+        "accounts are accepted.",
+    )
     unproven_music: Literal["refuse", "try"] = Field(
         default="refuse", description="What to do with a track that is in no commercial music chart."
     )

@@ -2,8 +2,9 @@
 
 Keys of ``PlatformSettings.hosts``: ``api`` (https://open.tiktokapis.com), ``business``
 (https://business-api.tiktok.com/open_api/v1.3), ``www`` (https://www.tiktok.com). Uploads go where ``video/init`` says.
-Keys of ``options``: ``unproven_music`` (``refuse``, the default, or ``try``), ``business_app_id`` and
-``business_app_secret``, and ``connection``: which of the two a person is connecting (default ``creator``).
+Keys of ``options``: ``audited`` (default True: TikTok has audited our app for Direct Post), ``unproven_music``
+(``refuse``, the default, or ``try``), ``business_app_id`` and ``business_app_secret``, and ``connection``: which of the
+two a person is connecting (default ``creator``).
 Nothing here was ever tried against TikTok itself; README.md lists what is least certain.
 """
 
@@ -39,7 +40,7 @@ from adapters.tiktok.limits import CAPABILITIES, TEXT
 from adapters.tiktok.live_checks import LIVE_CHECKS
 from adapters.tiktok.oauth import BusinessOAuth, CreatorOAuth, build_oauth
 from adapters.tiktok.options import TikTokOptions
-from adapters.tiktok.problems import find_problems
+from adapters.tiktok.problems import find_problems, is_audited
 
 HOSTS = {
     "api": "https://open.tiktokapis.com",
@@ -64,7 +65,7 @@ class TikTok:
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
         """Return every limit that the draft breaks for the account's connection, and what has no effect there."""
-        return find_problems(draft, account.connection)
+        return find_problems(draft, account.connection, audited=is_audited(self._settings))
 
     def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         """Do the next invisible step of the account's product."""

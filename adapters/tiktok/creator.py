@@ -36,6 +36,7 @@ from adapters.tiktok.creator_info import AllowedSettings
 from adapters.tiktok.errors import CHUNKS_REFUSED, translate_upload_error
 from adapters.tiktok.limits import CAPABILITIES, CHUNK_SMALL
 from adapters.tiktok.lookup import look_creator
+from adapters.tiktok.problems import is_audited
 from adapters.tiktok.upload import Upload
 from adapters.transport import is_web_page
 
@@ -65,7 +66,8 @@ class CreatorAdapter:
             allowed = AllowedSettings.from_wire(client.query_creator_info(), time.time())
             state = state.replace(allowed=allowed)
         if allowed is not None:
-            allowed.check(draft, payload.get_privacy_level(draft))
+            level, audited = payload.get_privacy_level(draft), is_audited(self.settings)
+            allowed.check(draft, level, audited=audited)
         if draft.kind != "video":
             return Ready(checkpoint=state.to_dict())
         if step is Step.START and allowed is not None:

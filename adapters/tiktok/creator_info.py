@@ -9,6 +9,7 @@ from __future__ import annotations
 from adapters.checkpoint import BaseCheckpoint
 from adapters.contract import Draft
 from adapters.errors import Rejected
+from adapters.tiktok.errors import AUDIT
 from adapters.tiktok.wire import PostingSettings
 
 FRESH = 600.0
@@ -43,8 +44,18 @@ class AllowedSettings(BaseCheckpoint):
         """Return True if the settings need not be read again."""
         return now - self.asked_at < FRESH
 
-    def check(self, draft: Draft, privacy: str) -> None:
-        """Raise Rejected if the account does not allow the draft."""
+    def check(self, draft: Draft, privacy: str, *, audited: bool = True) -> None:
+        """Raise Rejected if the account does not allow the draft.
+
+        An app that is not audited may post to private accounts only; those have no PUBLIC_TO_EVERYONE.
+        """
+        if not audited and "PUBLIC_TO_EVERYONE" in self.privacy:
+            raise Rejected(
+                "TikTok has not audited this server's app yet: it may post to private accounts only, and this "
+                "account is public.",
+                code="app_unaudited",
+                next_action=f"Set the account to private in the TikTok app; or ask the operator: {AUDIT}",
+            )
         if self.privacy and privacy not in self.privacy:
             raise Rejected(
                 f"This account may post as {', '.join(self.privacy)}; the post asks for {privacy}.",

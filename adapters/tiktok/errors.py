@@ -50,6 +50,12 @@ _MINUTE = timedelta(minutes=1)
 _RECONNECT = "Connect the TikTok account again."
 _OPERATOR = "Ask the operator of this server: the TikTok app's configuration has to change."
 
+AUDIT = (
+    "submit the app for TikTok's Direct Post audit (developers.tiktok.com, Manage apps), and set "
+    "SLIPWAY_TIKTOK__AUDITED=false until it has passed."
+)
+"""What an operator does about an app that is not audited (developers.tiktok.com/doc/content-sharing-guidelines)."""
+
 _EXPIRED = ErrorRow(
     error=CredentialsExpired, code="credentials_expired", message="TikTok no longer accepts the token."
 )
@@ -133,7 +139,7 @@ CREATOR: Mapping[str, ErrorRow] = {
         error=Rejected,
         code="app_unaudited",
         message="TikTok has not audited our app yet: it may post to private accounts only, as SELF_ONLY.",
-        next_action=_OPERATOR,
+        next_action=f"Ask the operator: {AUDIT}",
     ),
     "url_ownership_unverified": _UNVERIFIED,
     "privacy_level_option_mismatch": ErrorRow(

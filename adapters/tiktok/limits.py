@@ -5,6 +5,7 @@ Pages, all read 2026-11-24:
 [video]  developers.tiktok.com/doc/content-posting-api-reference-direct-post
 [photo]  developers.tiktok.com/doc/content-posting-api-reference-photo-post
 [status] developers.tiktok.com/doc/content-posting-api-reference-get-video-status
+[inbox]  developers.tiktok.com/doc/content-posting-api-reference-upload-video
 [share]  developers.tiktok.com/doc/content-sharing-guidelines
 [bv]     business-api.tiktok.com/portal/docs, "Publish a public video post to an owned account"
 [bp]     business-api.tiktok.com/portal/docs?id=1803630424390658 (photo/publish), through a transcription
@@ -170,6 +171,7 @@ CAPABILITIES = Capabilities(
         Rate(step="finalize", count=6, per=timedelta(minutes=1)),  # [photo][bv]
         Rate(step="look", count=30, per=timedelta(minutes=1)),  # [status] 30; [bl] 40
     ),
+    daily_drafts=5,  # [inbox] at most 5 pending shares in 24 h; what the person finishes meanwhile cannot be seen
     daily_posts=15,  # [share] about 15 a creator and day over all apps; [bv] 15 a day
     music_link_example="https://www.tiktok.com/@name/video/1234567890",
     limits=LIMITS,

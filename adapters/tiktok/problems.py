@@ -11,24 +11,37 @@ from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from adapters.contract import Draft, Media, MediaFacts, Problem
+from adapters.contract import Draft, Media, MediaFacts, PlatformSettings, Problem
 from adapters.text import count_utf16_units
 from adapters.tiktok import limits, payload
+from adapters.tiktok.errors import AUDIT
 from adapters.tiktok.music import build_sound_link
 
 _MENTION = re.compile(r"(?<![\w.])@[\w.]+")
 Number = int | float
 
 
-def find_problems(draft: Draft, connection: str) -> tuple[Problem, ...]:
-    """Return every problem of the draft for an account of this connection (``creator`` or ``business``)."""
+def is_audited(settings: PlatformSettings) -> bool:
+    """Return whether TikTok has audited our app for Direct Post, as the operator says."""
+    return bool(settings.options.get("audited", True))
+
+
+def find_problems(draft: Draft, connection: str, *, audited: bool = True) -> tuple[Problem, ...]:
+    """Return every problem of the draft for an account of this connection (``creator`` or ``business``).
+
+    ``audited``: TikTok has audited our app for Direct Post; the Business product has no such audit.
+    """
     if connection not in limits.TEXT:
         message = f"TikTok accounts are connected as {' or '.join(limits.TEXT)}; this one as {connection!r}."
         return (_refuse("accounts", message, ", ".join(limits.TEXT), connection),)
-    return tuple(
-        problem
-        for check in (_check_shape, _check_texts, _check_settings, _check_media, _check_music)
-        for problem in check(draft, connection)
+    unaudited = _check_audit(draft) if connection == "creator" and not audited else ()
+    return (
+        *unaudited,
+        *(
+            problem
+            for check in (_check_shape, _check_texts, _check_settings, _check_media, _check_music)
+            for problem in check(draft, connection)
+        ),
     )
 
 
@@ -135,7 +148,24 @@ def _check_settings(draft: Draft, connection: str) -> Iterator[Problem]:
             "Set is_your_brand or is_branded_content."
         )
         yield _refuse("tiktok.is_commercial", message, "is_your_brand or is_branded_content", "neither")
+    if draft.options.get("user_consent") is False:
+        message = (
+            "user_consent is false: TikTok's guidelines ask for the person's consent to its Music Usage Confirmation, "
+            "and for branded content to its Branded Content Policy, before a post."
+        )
+        yield _refuse("tiktok.user_consent", message, "true, or absent if you ask for it yourself", "false")
     yield from _warn_of_unused_settings(draft)
+
+
+def _check_audit(draft: Draft) -> Iterator[Problem]:
+    """Refuse what TikTok lets no unaudited app post. Source: limits.py [share]."""
+    level = payload.get_privacy_level(draft)
+    if not payload.is_draft(draft) and level != "SELF_ONLY":
+        message = (
+            "TikTok has not audited this server's app yet, so it takes posts as SELF_ONLY only; "
+            f"this asks for {level}. Ask the operator: {AUDIT}"
+        )
+        yield _refuse("tiktok.privacy_level", message, "SELF_ONLY", level)
 
 
 _DRAFT_IGNORES = (

@@ -186,7 +186,7 @@ class PublishSlice:
         can = self.adapter.capabilities
         if self._daily_limit is not None:
             with self.context.database.once() as c:
-                wait = compute_quota_wait(c, self.claimed.account_id, self._daily_limit, can.daily_per)
+                wait = self._compute_quota_wait(c, self._daily_limit)
             if wait:
                 return Verdict(state=State.SCHEDULED, wait=wait, held=True)
         if self.claimed.checkpoint:
@@ -248,7 +248,23 @@ class PublishSlice:
 
     @property
     def _daily_limit(self) -> int | None:
-        return None if self.context.settings.sandbox.lifted else self.adapter.capabilities.daily_posts
+        can = self.adapter.capabilities
+        return (
+            None
+            if self.context.settings.sandbox.lifted
+            else can.daily_drafts
+            if self._is_draft
+            else can.daily_posts
+        )
+
+    @property
+    def _is_draft(self) -> bool:
+        options = self.adapter.post_options
+        return options is not None and options.is_inbox_draft(self.claimed.options)
+
+    def _compute_quota_wait(self, c: Connection, limit: int) -> timedelta:
+        per = self.adapter.capabilities.daily_per
+        return compute_quota_wait(c, self.claimed.account_id, limit, per, drafts=self._is_draft)
 
     def _arm(self, checkpoint: CheckpointData) -> timedelta:
         """Arm, or return how long the daily quota stays used up; try again if only the epoch was in the way."""
@@ -271,13 +287,21 @@ class PublishSlice:
         account, per = self.claimed.account_id, self.adapter.capabilities.daily_per
         with self.context.database.begin() as c:
             lock_daily_quota(c, account, per)
-            if not (wait := compute_quota_wait(c, account, self._daily_limit, per)):
+            if not (wait := self._compute_quota_wait(c, self._daily_limit)):
                 self.armed_at = self._arm_in(c, checkpoint)
         return wait
 
     def _arm_in(self, c: Connection, checkpoint: CheckpointData) -> datetime | None:
         left = self.deadline.time_left()
-        return arm(c, self.context.vault, self.claimed, checkpoint, left, is_alive=self._is_alive)
+        return arm(
+            c,
+            self.context.vault,
+            self.claimed,
+            checkpoint,
+            left,
+            is_alive=self._is_alive,
+            inbox_draft=self._is_draft,
+        )
 
     def _judge_finalize(self, draft: Draft, result: FinalizeResult) -> Verdict:
         if isinstance(result, Pending) and result.wait <= timedelta(0):

@@ -29,7 +29,8 @@ WITH d AS (
       AND (generation = 0 OR {BROUGHT_FORWARD_RECORDED})
     RETURNING id, armed_at
 ), attempt AS (
-    UPDATE attempts SET armed_at = d.armed_at FROM d WHERE delivery_id = d.id AND closed_at IS NULL
+    UPDATE attempts SET armed_at = d.armed_at, inbox_draft = :inbox_draft
+    FROM d WHERE delivery_id = d.id AND closed_at IS NULL
 )
 SELECT armed_at FROM d
 """
@@ -43,12 +44,14 @@ def arm(
     left: timedelta,
     *,
     is_alive: bool = True,
+    inbox_draft: bool = False,
 ) -> datetime | None:
     """Arm a delivery and return the moment. The caller commits before it makes the visible call.
 
     None: it is not due, paused, expired or edited, its platform shows no sign of life, the epoch is not confirmed, or
     the claim is lost. ``left``: the rest of the slice, after which the claim's holder sends nothing. ``is_alive``: the
-    caller has seen the platform answer; if not, the ledger has to show a sign of life.
+    caller has seen the platform answer; if not, the ledger has to show a sign of life. ``inbox_draft``: the call leaves
+    a draft, which counts towards a limit of its own.
     """
     found = row(
         c,
@@ -58,6 +61,7 @@ def arm(
         fence=claimed.fence,
         left=left,
         is_alive=is_alive,
+        inbox_draft=inbox_draft,
         checkpoint=vault.seal(checkpoint, claimed.id),
     )
     moment: datetime | None = None if found is None else found.armed_at

@@ -38,15 +38,22 @@ def lock_daily_quota(c: Connection, account: UUID, per: DailyPer = "account") ->
     )
 
 
-def compute_quota_wait(c: Connection, account: UUID, allowed: int, per: DailyPer = "account") -> timedelta:
-    """Return zero if one more may be sent, else the time until the oldest of the last ``allowed`` is a day old."""
+def compute_quota_wait(
+    c: Connection, account: UUID, allowed: int, per: DailyPer = "account", *, drafts: bool = False
+) -> timedelta:
+    """Return zero if one more may be sent, else the time until the oldest of the last ``allowed`` is a day old.
+
+    ``drafts``: count the inbox drafts instead of the posts.
+    """
     found = row(
         c,
         f"""SELECT armed_at + interval '1 day' - now() AS wait FROM attempts
             WHERE {_ACCOUNTS[per]} AND armed_at > now() - interval '1 day' AND outcome IS DISTINCT FROM 'refused'
+              AND inbox_draft = :drafts
             ORDER BY armed_at DESC OFFSET :n LIMIT 1""",
         a=account,
         n=allowed - 1,
+        drafts=drafts,
     )
     wait: timedelta = timedelta(0) if found is None else max(found.wait, timedelta(seconds=1))
     return wait
