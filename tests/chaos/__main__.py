@@ -108,14 +108,18 @@ class Run:
         self.sent = [
             self._plan_post(seed, planned) for planned in plan.plan_posts(seed, number, seconds, names)
         ]
-        self.client = Client(
-            f"{system.stack.api}/api/partner/v1/posts", system.stack.key, self.sent, self._body
-        )
         until(self._is_api_up, 90, lambda: "the API does not answer")
         until(lambda: system.stack.context.liveness.is_alive("reachability") or None, 90)
         faults = [] if self.is_aimed else plan.plan_system_faults(seed, number, seconds)
         aims = plan.plan_aims(seconds, 1.0 if self.is_aimed else plan.AIM_EVERY)
         self.injector = FaultInjector(system, faults, aims, log)
+        self.client = Client(
+            f"{system.stack.api}/api/partner/v1/posts",
+            system.stack.key,
+            self.sent,
+            self._body,
+            lambda: self.injector.elapsed,
+        )
         self._outage, self._outage_faults = plan.plan_outage(0 if self.is_aimed else seconds), list[str]()
         self._chance = random.Random(f"tokens {seed}")
         self._logged_at = self._read_at = 0.0
@@ -137,20 +141,19 @@ class Run:
 
     def _run_load(self) -> None:
         self.client.start()
-        start = time.monotonic()
-        mend = start + 15
-        while (now := time.monotonic()) < start + self.seconds or not self._is_complete(now - start):
+        mend = 15.0
+        while (after := self.injector.elapsed) < self.seconds or not self._is_complete(after):
             if self._is_broken():
                 return
             self._tick()
-            self._run_outage(now - start)
-            while self._sandbox_faults and self._sandbox_faults[0][0] <= now - start:
+            self._run_outage(after)
+            while self._sandbox_faults and self._sandbox_faults[0][0] <= after:
                 self._order_fault(self._sandbox_faults.pop(0)[1])
-            if now >= mend:
-                mend = now + 15
+            if after >= mend:
+                mend = after + 15
                 self._reconnect_accounts()
-            if now - self._logged_at > 10:
-                self._logged_at = now
+            if time.monotonic() - self._logged_at > 10:
+                self._logged_at = time.monotonic()
                 self._progress()
             time.sleep(0.03)
 

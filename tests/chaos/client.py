@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +21,8 @@ from tests.chaos.storm import Storms, Target
 
 FEWEST, EACH = 8, 2000
 """Least number of threads, and the posts per thread beyond it: an answer may take seconds."""
+POLL = 0.1
+"""Seconds between two looks at the plan's clock."""
 PATIENCE = 12.0
 """Seconds to wait for one answer."""
 
@@ -54,13 +55,21 @@ class SentPost:
 
 
 class Client:
-    """Send posts at their planned times from several threads, and their storms. *body_of* builds a request body."""
+    """Send posts at their planned times from several threads, and their storms.
+
+    *body_of* builds a request body, *clock* is the plan's.
+    """
 
     def __init__(
-        self, url: str, key: str, sent: Sequence[SentPost], body_of: Callable[[SentPost], dict[str, Any]]
+        self,
+        url: str,
+        key: str,
+        sent: Sequence[SentPost],
+        body_of: Callable[[SentPost], dict[str, Any]],
+        clock: Callable[[], float],
     ) -> None:
         self.sent = sent
-        self._url, self._body_of = url, body_of
+        self._url, self._body_of, self._clock = url, body_of, clock
         self._headers = {"Authorization": f"Bearer {key}"}
         self._next = iter(sent)
         self._lock = threading.Lock()
@@ -68,12 +77,10 @@ class Client:
         self._threads = [
             threading.Thread(target=self._work, daemon=True) for _ in range(max(FEWEST, len(sent) // EACH))
         ]
-        self._start = 0.0
         self.storms = Storms(url, key)
 
     def start(self) -> None:
-        """Start the threads; planned times count from now."""
-        self._start = time.monotonic()
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
@@ -95,7 +102,8 @@ class Client:
                 one = next(self._next, None)
             if one is None:
                 return
-            self._over.wait(max(0.0, self._start + one.planned.at - time.monotonic()))
+            while self._clock() < one.planned.at and not self._over.wait(POLL):
+                pass
             self._send(one)
 
     def _send(self, one: SentPost) -> None:

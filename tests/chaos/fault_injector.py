@@ -26,8 +26,8 @@ COUNTED = ("kill publish", "failpoint publish")
 NETWORK, ENGINES = ("database", "broker"), ("valkey", "postgres", "backends", "disk")
 PAUSE = 9.0
 """Seconds between SIGSTOP and SIGCONT: longer than the lease of 6 s."""
-RESTART = 60.0
-"""Most seconds that the plan waits after everything was killed."""
+LOOK, STANDSTILL = 0.3, 60.0
+"""Seconds between two looks for connected workers, and the most that the plan's clock stands still for them."""
 FULL = 5.0
 """Seconds the disk stays full."""
 
@@ -90,13 +90,14 @@ class FaultInjector:
         self.system, self.tally = system, Tally()
         self._log = log
         self._planned = [s for s in faults if system.disk or s.kind != "fill disk"]
-        self._start = time.monotonic()
+        self.elapsed = 0.0
+        """The plan's clock, in seconds."""
+        self._ticked = self._worked = time.monotonic()
+        self._look = 0.0
         now = datetime.now(UTC) - timedelta(minutes=1)
         self.parts = {name: Process(name=name, since=now) for name in system.stack.parts if name != "sandbox"}
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._stopped: set[str] = set()
-        self._restart: tuple[float, float] | None = None
-        """When everything was killed, and the next look whether it works again."""
         self._aims, self._number = list(aims), 0
         self._aimed: tuple[Aim, Generator[None, None, str]] | None = None
 
@@ -114,15 +115,13 @@ class FaultInjector:
             self._watch(part)
         self._continue_aimed()
         now = time.monotonic()
-        if self._restart is not None:
-            self._await_restart(*self._restart, now)
-            return
         due, self._later = [x for x in self._later if x[0] <= now], [x for x in self._later if x[0] > now]
         for _, what in due:
             what()
-        at = now - self._start
-        for fault in [s for s in self._planned if s.at <= at]:
-            if self._is_possible(fault) or at - fault.at > PATIENCE:
+        if not self._advance(now):
+            return
+        for fault in [s for s in self._planned if s.at <= self.elapsed]:
+            if self._is_possible(fault) or self.elapsed - fault.at > PATIENCE:
                 self._planned.remove(fault)
                 self._inject(fault)
                 return
@@ -133,16 +132,25 @@ class FaultInjector:
             self._aimed[1].close()
             self._aimed = None
 
+    def _advance(self, now: float) -> bool:
+        """Advance the plan's clock, and return whether it goes on.
+
+        It stands still while fewer than two publish workers are connected: on a busy machine, a plan that goes on
+        kills again and again what has not started yet, and meets no delivery.
+        """
+        passed, self._ticked = now - self._ticked, now
+        if now > self._look:
+            self._look = now + LOOK
+            if len(self._list_connected() & set(PUBLISHERS)) > 1:
+                self._worked = now
+        goes_on = now < self._worked + 2 * LOOK or now > self._worked + STANDSTILL
+        self.elapsed += passed if goes_on else 0.0
+        return goes_on
+
     @property
     def is_done(self) -> bool:
         """Whether no fault is left and all parts run."""
-        idle = (
-            self._restart is None
-            and not self._planned
-            and not self._later
-            and not self._aims
-            and self._aimed is None
-        )
+        idle = not self._planned and not self._later and not self._aims and self._aimed is None
         return idle and all(p.back is None for p in self.parts.values())
 
     # --- faults ------------------------------------------------------------------------------------------------------
@@ -183,20 +191,7 @@ class FaultInjector:
         for name in names:
             self.system.stack.parts[name].wait(10)
             self.parts[name].back = time.monotonic() + chance.uniform(0.1, 1.5)
-        self._restart = time.monotonic(), 0.0
         return f"in flight: {self.tally.kill('kill everything', held)}"
-
-    def _await_restart(self, since: float, look: float, now: float) -> None:
-        """Let the plan's clock stand still until all publish workers are back, or no fault would meet anything."""
-        if now < look:
-            return
-        is_back = all(part.back is None for part in self.parts.values())
-        if (is_back and self._list_connected().issuperset(PUBLISHERS)) or now > since + RESTART:
-            self._restart = None
-            self._start += now - since
-            self._log(f"everything is back after {now - since:.0f} s")
-        else:
-            self._restart = since, now + 0.3
 
     def _start_aimed(self, at: float) -> None:
         """Start the next aimed pause, if one is due and none runs; those that it made late are left out."""
@@ -213,7 +208,7 @@ class FaultInjector:
     def _continue_aimed(self) -> None:
         """Take the next step of the aimed pause, if there is one."""
         if self._aimed is None:
-            self._start_aimed(time.monotonic() - self._start)
+            self._start_aimed(self.elapsed)
             return
         aim, steps = self._aimed
         try:

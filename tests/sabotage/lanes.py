@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -122,16 +122,22 @@ def _run(command: Sequence[str], tree: Path) -> tuple[int, str]:
             start_new_session=True,
         )
     try:
-        status = process.wait(LIMIT)
+        return process.wait(LIMIT), log.read_text(errors="replace")
     except subprocess.TimeoutExpired:
-        process.send_signal(
-            signal.SIGINT if "pytest" in command else signal.SIGTERM
-        )  # stops its own processes
-        process.wait(60)
         raise NoVerdict(
             f"no verdict after {LIMIT:.0f} s:\n{log.read_text(errors='replace')[-2000:]}"
         ) from None
-    return status, log.read_text(errors="replace")
+    finally:
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Interrupt a run that has not ended, so that it stops the processes it has started."""
+    for number in (signal.SIGINT, signal.SIGKILL):
+        if process.poll() is None:
+            process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(60)
 
 
 def _count(report: Path) -> int:
