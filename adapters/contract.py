@@ -299,7 +299,7 @@ class PostOptions(BaseModel):
     accounts: ClassVar[Literal["all", "any"]] = "any"
     """How many of a request's accounts have to be the platform's: all of them, or at least one."""
     defaults: ClassVar[Mapping[str, Any]] = {}
-    """What an absent field means, for fields with a value that means the same: requests with either are equal."""
+    """Values that mean the same as an absent field: requests with either are equal."""
 
     @classmethod
     def is_inbox_draft(cls, options: Mapping[str, Any]) -> bool:  # noqa: ARG003  for platforms that have drafts
@@ -307,11 +307,7 @@ class PostOptions(BaseModel):
         return False
 
     @classmethod
-    def find_media_conflicts(
-        cls,
-        options: Mapping[str, Any],  # noqa: ARG003  for platforms whose options depend on the media
-        media_type: str,  # noqa: ARG003
-    ) -> Iterator[MediaConflict]:
+    def find_media_conflicts(cls, options: Mapping[str, Any], media_type: str) -> Iterator[MediaConflict]:  # noqa: ARG003
         """Find options that cannot go with media of this type (``video`` or ``slideshow``)."""
         return iter(())
 

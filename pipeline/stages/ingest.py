@@ -21,7 +21,6 @@ from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from pipeline.context import Context
 from pipeline.failpoint import failpoint
@@ -43,7 +42,7 @@ from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import Unreachable
 from pipeline.store.posts import insert_batch as store
-from pipeline.store.posts.idempotency import is_overtaken
+from pipeline.store.posts.idempotency import Overtaken, translate_overtaken
 
 log = logging.getLogger("slipway.ingest")
 
@@ -87,8 +86,8 @@ def accept(context: Context, caller: Caller, request: PostRequest) -> AcceptedPo
     submission = Submission(caller=caller, request=request)
     try:
         [outcome] = _ingest(context, _caches(context), [submission])
-    except IntegrityError as error:
-        return _accept_overtaken(context, submission, error)
+    except Overtaken:
+        return _find_winner(context, submission)
     return finish(context, outcome)
 
 
@@ -97,15 +96,15 @@ def finish(context: Context, outcome: Outcome) -> AcceptedPost:
     if isinstance(outcome, PostPlan):
         try:
             return _store_checked(context, outcome)
-        except IntegrityError as error:
-            return _accept_overtaken(context, outcome.submission, error)
+        except Overtaken:
+            return _find_winner(context, outcome.submission)
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
 
 
 def _ingest(context: Context, caches: IngestCaches, batch: Sequence[Submission]) -> list[Outcome]:
-    with context.database.once() as c:
+    with translate_overtaken(), context.database.once() as c:
         outcomes, stored = _store_batch(context, c, caches.read(c, batch), batch)
     failpoint("ingest.committed", *(o.id for o in outcomes if isinstance(o, AcceptedPost)))
     dispatch_stored(context, stored)
@@ -195,32 +194,25 @@ def _store_checked(context: Context, plan: PostPlan) -> AcceptedPost:
         checks = media_checks.await_checks(context, checks, bulk=plan.submission.caller.bulk)
         media_checks.refuse_unreachable(checks)
         plan.judge(context, checks)
-    with context.database.begin() as c:
+    with translate_overtaken(), context.database.begin() as c:
         # from here to the commit no verdict lands, or the post would wait for one that has been given already
         checks = media_checks.lock_checks(c, workspace, checks)
         media_checks.refuse_unreachable(checks)
         plan.judge(context, checks)
         [accepted] = _store(context, c, [plan])
-        if accepted is None:
-            return _find_winner(context, c, plan.submission)
+    if accepted is None:
+        return _find_winner(context, plan.submission)
     failpoint("ingest.committed", accepted.id)
     dispatch_stored(context, [plan])
     return accepted
 
 
-def _find_winner(context: Context, c: Connection, submission: Submission) -> AcceptedPost:
+def _find_winner(context: Context, submission: Submission) -> AcceptedPost:
     """The post of the equal request that took the token first."""
-    if winner := find_replay(context, c, submission):
-        return winner
-    raise Refusal(500, "create_failed", "An equal request was being stored. Repeat it.")
-
-
-def _accept_overtaken(context: Context, submission: Submission, error: IntegrityError) -> AcceptedPost:
-    """The post of an equal request that an older server has just stored. Raises *error* if it is another one."""
-    if not is_overtaken(error):
-        raise error
     with context.database.begin() as c:
-        return _find_winner(context, c, submission)
+        if winner := find_replay(context, c, submission):
+            return winner
+    raise Refusal(500, "create_failed", "An equal request was being stored. Repeat it.")
 
 
 def _caches(context: Context) -> IngestCaches:

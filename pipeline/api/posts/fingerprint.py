@@ -21,12 +21,14 @@ from adapters.contract import Platform, PostOptions
 
 FORM = b"\x02"
 """The first byte of a fingerprint names its form."""
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
 
 
 def hash_as_sent(body: Mapping[str, Any]) -> bytes:
     """Return the SHA-256 of the body as sent, without ``external_id``: form 1."""
-    rest = {name: value for name, value in body.items() if name != "external_id"}
+    rest = body
+    if "external_id" in body:
+        rest = {name: value for name, value in body.items() if name != "external_id"}
     return hashlib.sha256(_encode(rest).encode()).digest()
 
 

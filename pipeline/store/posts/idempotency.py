@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -61,9 +62,19 @@ def select_current(replay: str) -> str:
         FROM posts p WHERE p.id = {replay}.post_id) IS NOT FALSE)"""
 
 
-def is_overtaken(error: IntegrityError) -> bool:
-    """Return True if an older server stored an equal request while this one was being stored: then it is a repeat."""
-    return is_violation(error, "replays_post_id_fkey")
+class Overtaken(Exception):
+    """An older server stored an equal request while this one was being stored: nothing is stored, it is a repeat."""
+
+
+@contextmanager
+def translate_overtaken() -> Iterator[None]:
+    """Raise Overtaken for what PostgreSQL says of it, at the end of the statement or of the transaction."""
+    try:
+        yield
+    except IntegrityError as error:
+        if is_violation(error, "replays_post_id_fkey"):
+            raise Overtaken from error
+        raise
 
 
 def find_replays(

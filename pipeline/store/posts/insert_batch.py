@@ -171,7 +171,7 @@ def store_posts(
 
     A post is left out when an equal request has its token already; one that is being stored is waited for. No two of
     the posts may share a token. Tokens are taken in their own order, so that two batches never wait for each other.
-    Fails with IntegrityError (``is_overtaken``) when an older server stores an equal request at the same time.
+    Within ``translate_overtaken``: raises Overtaken when an older server stores an equal request at the same time.
 
     ``days``: accounts and due times. For each, the second result counts the account's posts, sent or still to send, in
     the 24 hours before it; the new ones are not counted (every part of a statement sees the tables as before it).

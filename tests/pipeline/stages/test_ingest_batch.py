@@ -221,7 +221,7 @@ def test_a_repeat_is_known_whatever_has_become_of_its_words(ready: CoreFixture) 
     late = replace(request, scheduled_at=ready.now() - HOUR)
     assert ready.refused(replace(late, external_id=None)).status == 400
     [again] = ingest(ready, late)
-    assert again == replace(first, duplicate=True, warnings=())
+    assert again == replace(first, duplicate=True)
 
 
 def test_a_check_is_asked_for_once_until_it_is_too_old(
