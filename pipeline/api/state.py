@@ -17,7 +17,7 @@ from pipeline.api.http.body_budget import BodyBudget
 from pipeline.api.http.bulkhead import Bulkhead
 from pipeline.api.http.rate_limit import RateLimit
 from pipeline.api.metrics import Metrics
-from pipeline.api.posts.field_types import FLAT_CAPTION, MAX_CAPTION, Rules
+from pipeline.api.posts.field_types import Rules, build_rules
 from pipeline.api_versions import list_retirements
 from pipeline.context import Context
 from pipeline.domain.key_limits import KeyLimits
@@ -115,10 +115,7 @@ def build_app_state(context: Context) -> AppState:
         default_limits=KeyLimits(posts_per_minute=s.api.posts_per_minute, posts_per_day=s.api.posts_per_day),
         metrics=Metrics(context.database, broker, health, list_retirements(context)),
         broker=broker,
-        rules=Rules(
-            caption=FLAT_CAPTION if s.ingest.caption_limit == "flat" else MAX_CAPTION,
-            media_origins=s.media_origins | {s.files_origin},
-        ),
+        rules=build_rules(s),
     )
 
 

@@ -253,6 +253,21 @@ def require_account(c: Connection, account: str) -> AccountRow:
         raise click.ClickException(f"{error} `slipway account list` shows them.") from None
 
 
+def require_account_of(c: Connection, workspace: UUID, given: str) -> AccountRow:
+    """Return the account of a workspace with this id or username. Raises ClickException."""
+    from pipeline.store.accounts.accounts import find_accounts
+
+    found = [a for a in find_accounts(c, workspace) if given.lower() == str(a.id) or given == a.username]
+    if not found:
+        raise click.ClickException(
+            f"The workspace has no account {given!r}: `slipway account list` shows its accounts."
+        )
+    if len(found) > 1:
+        ids = ", ".join(f"{a.id} ({a.platform})" for a in found)
+        raise click.ClickException(f"Several accounts are called {given!r}; give the id of one: {ids}.")
+    return found[0]
+
+
 def _require_owner(
     context: Context, platform: Platform, connection: str, remote_id: str, credentials: Credentials
 ) -> None:

@@ -36,7 +36,10 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--workspace", help="Only of this workspace (name or id)."),
         click.option("--account", help="Only of this account (id or username)."),
         click.option(
-            "--class", "error_class", help="Only those that failed with this class of error: Unavailable."
+            "--error-class",
+            "--class",
+            "error_class",
+            help="Only those that failed with this class of error: Unavailable.",
         ),
         click.option("--code", help="Only those that failed with this code: platform_outage, media_changed."),
         click.option("--older", type=DURATION, help="Only those dead for at least this long: 2h."),
@@ -52,7 +55,7 @@ def command() -> None:
     """Dead letters: deliveries that failed or wait for a person, neither replayed nor discarded yet."""
 
 
-@command.command("list", epilog=EXAMPLE + "slipway dead-letter list --class Unavailable --younger 1d")
+@command.command("list", epilog=EXAMPLE + "slipway dead-letter list --error-class Unavailable --younger 1d")
 @filters
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @json_option
@@ -118,7 +121,7 @@ def show_letter(letter: str, *, as_json: bool) -> None:
 
 @command.command(
     epilog=f"{EXAMPLES}slipway dead-letter replay {EXAMPLE_ID}\n"
-    "  slipway dead-letter replay --class Unavailable --platform tiktok --per-minute 30 --yes"
+    "  slipway dead-letter replay --error-class Unavailable --platform tiktok --per-minute 30 --yes"
 )
 @click.argument("letters", nargs=-1)
 @filters

@@ -11,6 +11,7 @@ import click
 
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
+from pipeline.cli.listing import list_options, print_page, read_filter, read_page
 from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.runtime import open_context, open_transaction, parse_id
 from pipeline.domain.delivery import Reason, State
@@ -28,19 +29,18 @@ def command() -> None:
     """Deliveries (a post to one account): their state and history, and decisions where a person is needed."""
 
 
-@command.command("list", epilog=EXAMPLE + "slipway delivery list --state unknown --workspace Acme")
-@click.option("--state", type=click.Choice([s.value for s in State]))
-@click.option("--workspace", help="Name or id; default all.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
-@json_option
-def list_(state: str | None, workspace: str | None, limit: int, *, as_json: bool) -> None:
+@command.command(
+    "list",
+    epilog=f"{EXAMPLES}slipway delivery list --state unknown --workspace Acme\n"
+    "  slipway delivery list --platform tiktok --due ..now --error-class Unavailable",
+)
+@list_options
+def list_(*, as_json: bool, **options: Any) -> None:
     """List deliveries, newest first."""
-    from pipeline.store.auth.workspaces import find_workspace
-    from pipeline.store.deliveries.inspection import list_deliveries
+    from pipeline.store.deliveries.listing import list_deliveries
 
     with open_transaction() as c:
-        only = find_workspace(c, workspace).id if workspace else None
-        found = list_deliveries(c, state=State(state) if state else None, workspace=only, limit=limit)
+        found = list_deliveries(c, read_filter(c, options), **read_page(options, "delivery"))
     rows = [
         {
             "id": str(d.id),
@@ -56,7 +56,7 @@ def list_(state: str | None, workspace: str | None, limit: int, *, as_json: bool
         }
         for d in found
     ]
-    print_rows(rows, as_json=as_json, empty="No such deliveries.")
+    print_page(rows, options, as_json=as_json, noun="deliveries")
 
 
 @command.command("show", epilog=f"{EXAMPLE}slipway delivery show {EXAMPLE_ID}")

@@ -6,20 +6,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import click
 
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
+from pipeline.cli.account import require_account_of
 from pipeline.cli.durations import DURATION, FUTURE
 from pipeline.cli.key_limits import limit_options, read_limits, summarize_limits
 from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.runtime import open_transaction
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from pipeline.store.auth.keys import Key
 
 SHOWN_ONCE = "This key is shown only once: store it now. Send it as `Authorization: Bearer <key>`."
@@ -81,7 +79,7 @@ def create(
         own = choose_new_limits(own, server_posts_per_minute=settings().api.posts_per_minute, bulk=bulk)
     with open_transaction() as c:
         found = find_workspace(c, workspace)
-        accounts = sorted({_find_account(c, found.id, one) for one in chosen}) or None
+        accounts = sorted({require_account_of(c, found.id, one).id for one in chosen}) or None
         terms = Terms(read_only=read_only, accounts=accounts, expires_at=expires, bulk=bulk, limits=own)
         key = create_key(c, found.id, name, terms)
     facts = {
@@ -217,20 +215,6 @@ def _summarize_permissions(key: Key) -> str:
         "bulk" if key.bulk else "",
     ]
     return ", ".join(part for part in parts if part)
-
-
-def _find_account(c: Connection, workspace: UUID, given: str) -> UUID:
-    from pipeline.store.accounts.accounts import find_accounts
-
-    found = [a for a in find_accounts(c, workspace) if given.lower() == str(a.id) or given == a.username]
-    if not found:
-        raise click.ClickException(
-            f"The workspace has no account {given!r}: `slipway account list` shows its accounts."
-        )
-    if len(found) > 1:
-        ids = ", ".join(f"{a.id} ({a.platform})" for a in found)
-        raise click.ClickException(f"Several accounts are called {given!r}; give the id of one: {ids}.")
-    return found[0].id
 
 
 def _print_key(facts: dict[str, Any], *, as_json: bool) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 BREAKER: Final = "breaker"
 """The scope of a platform's open circuit breaker; the system opens it, and an operator can only lift it."""
+SCOPES: Final[tuple[Scope, ...]] = ("all", "platform", "workspace", "account")
 why_option = click.option("--why", required=True, help="The reason, shown in `slipway pause list`.")
 
 
@@ -28,39 +29,36 @@ def command() -> None:
     """Pause publishing. Deliveries already armed are completed; no post is lost, and due times stay."""
 
 
-@command.command("all", epilog=EXAMPLE + "slipway pause all --why 'wrong campaign, checking'")
+@command.command(
+    epilog=f"{EXAMPLES}slipway pause add all --why 'wrong campaign, checking'\n"
+    "  slipway pause add platform tiktok --why 'their API answers 500'\n"
+    "  slipway pause add account acme --why 'under review'"
+)
+@click.argument("scope", type=click.Choice(SCOPES))
+@click.argument("target", required=False)
 @why_option
 @json_option
-def all_(why: str, *, as_json: bool) -> None:
-    """Pause all publishing."""
-    _pause("all", "", why, as_json=as_json)
+def add(scope: Scope, target: str | None, why: str, *, as_json: bool) -> None:
+    """Pause everything, a platform, a workspace (name or id) or an account (id or username)."""
+    _require_target("add", scope, target)
+    _pause(scope, target or "", why, as_json=as_json)
 
 
-@command.command(epilog=EXAMPLE + "slipway pause platform tiktok --why 'their API answers 500'")
-@click.argument("target", metavar="PLATFORM")
-@why_option
-@json_option
-def platform(target: str, why: str, *, as_json: bool) -> None:
-    """Pause one platform."""
-    _pause("platform", target, why, as_json=as_json)
+def _add_earlier_name(scope: Scope) -> None:
+    """Accept `pause SCOPE` as in earlier releases, without listing it."""
+
+    @command.command(scope, hidden=True, epilog=f"{EXAMPLE}slipway pause add {scope} --why 'checking'")
+    @click.argument("target", required=False)
+    @why_option
+    @json_option
+    def pause_scope(target: str | None, why: str, *, as_json: bool) -> None:
+        """Do what `pause add` does."""
+        _require_target("add", scope, target)
+        _pause(scope, target or "", why, as_json=as_json)
 
 
-@command.command(epilog=EXAMPLE + "slipway pause workspace Acme --why 'customer asked'")
-@click.argument("target", metavar="WORKSPACE")
-@why_option
-@json_option
-def workspace(target: str, why: str, *, as_json: bool) -> None:
-    """Pause one workspace (name or id)."""
-    _pause("workspace", target, why, as_json=as_json)
-
-
-@command.command(epilog=EXAMPLE + "slipway pause account acme --why 'under review'")
-@click.argument("target", metavar="ACCOUNT")
-@why_option
-@json_option
-def account(target: str, why: str, *, as_json: bool) -> None:
-    """Pause one account (id or username)."""
-    _pause("account", target, why, as_json=as_json)
+for _scope in SCOPES:
+    _add_earlier_name(_scope)
 
 
 @command.command("list", epilog=EXAMPLE + "slipway pause list --json")
@@ -99,7 +97,7 @@ def list_(*, as_json: bool) -> None:
     epilog=EXAMPLES + "slipway pause lift all\n  slipway pause lift platform tiktok\n"
     "  slipway pause lift breaker tiktok"
 )
-@click.argument("scope", type=click.Choice(["all", "platform", "workspace", "account", BREAKER]))
+@click.argument("scope", type=click.Choice([*SCOPES, BREAKER]))
 @click.argument("target", required=False)
 @json_option
 def lift(scope: Literal[Scope, "breaker"], target: str | None, *, as_json: bool) -> None:
@@ -110,12 +108,7 @@ def lift(scope: Literal[Scope, "breaker"], target: str | None, *, as_json: bool)
     from pipeline.store.deliveries import pauses
     from pipeline.store.deliveries.platform_health import close_breaker
 
-    if (target is None) != (scope == "all"):
-        raise click.ClickException(
-            "`lift all` takes no target."
-            if scope == "all"
-            else f"Give the target: slipway pause lift {scope} NAME."
-        )
+    _require_target("lift", scope, target)
     with open_context() as context:
         with context.database.begin() as c:
             found = TARGETS[scope](c, target or "")
@@ -128,6 +121,15 @@ def lift(scope: Literal[Scope, "breaker"], target: str | None, *, as_json: bool)
         failpoint("pause.lifted")
         context.dispatcher.send_slot_now()
     print_fields({"scope": scope, "target": found, "paused": False}, as_json=as_json)
+
+
+def _require_target(verb: str, scope: str, target: str | None) -> None:
+    if (target is None) != (scope == "all"):
+        raise click.ClickException(
+            f"`{verb} all` takes no target."
+            if scope == "all"
+            else f"Give the target: slipway pause {verb} {scope} NAME."
+        )
 
 
 def _pause(scope: Scope, target: str, why: str, *, as_json: bool) -> None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.api.http.timestamp import format_timestamp
-from pipeline.cli import EXAMPLE
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli import EXAMPLE, EXAMPLES
+from pipeline.cli.listing import list_options, print_page, read_filter, read_page
+from pipeline.cli.output import json_option, print_fields
+from pipeline.cli.post_changes import cancel, create, delete, edit, retry, validate
 from pipeline.cli.runtime import open_transaction, parse_id
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
@@ -24,24 +26,31 @@ CAPTION_WIDTH = 40
 
 @click.group()
 def command() -> None:
-    """Accepted posts and the state of each of their deliveries."""
+    """Posts: create and change them, and see the state of each of their deliveries."""
 
 
-@command.command("list", epilog=EXAMPLE + "slipway post list --workspace Acme --status failed")
-@click.option("--workspace", required=True, help="Name or id.")
-@click.option("--status", type=click.Choice([s.value for s in PostStatus]))
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
-@json_option
-def list_(workspace: str, status: str | None, limit: int, *, as_json: bool) -> None:
-    """List posts, newest first."""
-    from pipeline.store.auth.workspaces import find_workspace
-    from pipeline.store.posts.pages import list_posts
+for _verb in (create, validate, edit, cancel, retry, delete):
+    command.add_command(_verb)
+
+
+@command.command(
+    "list",
+    epilog=f"{EXAMPLES}slipway post list --workspace Acme --status failed\n"
+    "  slipway post list --account acme --due now..7d --limit 200",
+)
+@list_options
+def list_(*, as_json: bool, **options: Any) -> None:
+    """List posts that have a delivery as the options say, newest first."""
+    from pipeline.store.auth.workspaces import list_workspaces
+    from pipeline.store.deliveries.listing import list_posts
 
     with open_transaction() as c:
-        found = list_posts(c, find_workspace(c, workspace).id, status=status, limit=limit)
+        names = {w.id: w.name for w in list_workspaces(c)}
+        found = list_posts(c, read_filter(c, options), **read_page(options, "post"))
     rows = [
         {
             "id": str(p.id),
+            "workspace": names[p.workspace_id],
             "status": _derive_status(p).value,
             "due_at": format_timestamp(p.due_at),
             "caption": p.caption
@@ -51,7 +60,7 @@ def list_(workspace: str, status: str | None, limit: int, *, as_json: bool) -> N
         }
         for p in found
     ]
-    print_rows(rows, as_json=as_json, empty="No such posts.")
+    print_page(rows, options, as_json=as_json, noun="posts")
 
 
 @command.command("show", epilog=EXAMPLE + "slipway post show 0199c0de-0000-7000-8000-000000000000 --json")
@@ -67,9 +76,7 @@ def show_post(post: str, *, as_json: bool) -> None:
         workspace = find_workspace_of_post(c, wanted)
         found = read_post(c, workspace, wanted) if workspace else None
     if found is None or workspace is None:
-        raise click.ClickException(
-            f"There is no post {wanted}: `slipway post list --workspace NAME` shows them."
-        )
+        raise click.ClickException(f"There is no post {wanted}: `slipway post list` shows them.")
     facts = {"id": str(found.id), "workspace_id": str(workspace), **_post_to_dict(found)}
     deliveries = [_delivery_to_dict(d, found.now) for d in found.deliveries]
     if as_json:

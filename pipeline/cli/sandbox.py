@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pipeline.cli import EXAMPLE
-from pipeline.cli.output import json_option, print_rows
+from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.runtime import call_sandbox
 
 
@@ -82,19 +82,27 @@ def ledger(platform: str | None, account: str | None, *, as_json: bool) -> None:
 
 @command.command(epilog=EXAMPLE + "slipway sandbox reset --ledger")
 @click.option("--ledger", is_flag=True, help="Also empty the ledger.")
-def reset(*, ledger: bool) -> None:
+@json_option
+def reset(*, ledger: bool, as_json: bool) -> None:
     """Delete accounts, tokens, faults and unfinished uploads; the ledger only with --ledger."""
     call_sandbox("POST", "reset", json={"ledger": ledger})
-    click.echo("The sandbox is reset." + (" Its ledger is empty." if ledger else " Its ledger stays."))
+    if as_json:
+        print_fields({"reset": True, "ledger_emptied": ledger}, as_json=True)
+    else:
+        click.echo("The sandbox is reset." + (" Its ledger is empty." if ledger else " Its ledger stays."))
 
 
 @command.command(epilog=EXAMPLE + "slipway sandbox pace instant --no-quotas")
 @click.argument("pace", type=click.Choice(["real", "instant"]))
 @click.option("--quotas/--no-quotas", default=None, help="Enforce or lift rate limits and daily caps.")
-def pace(pace: str, *, quotas: bool | None) -> None:
+@json_option
+def pace(pace: str, *, quotas: bool | None, as_json: bool) -> None:
     """Set how long platforms process: as long as real ones, or not at all."""
     now = call_sandbox("POST", "pace", json={"pace": pace} | ({} if quotas is None else {"quotas": quotas}))
-    click.echo(f"Pace {now['pace']}, quotas {'on' if now['quotas'] else 'lifted'}.")
+    if as_json:
+        print_fields(now, as_json=True)
+    else:
+        click.echo(f"Pace {now['pace']}, quotas {'on' if now['quotas'] else 'lifted'}.")
 
 
 def _shorten(entry: dict[str, Any]) -> dict[str, Any]:

@@ -11,19 +11,27 @@ from typing import NoReturn
 import click
 
 from pipeline.cli import EXAMPLE, EXAMPLES
+from pipeline.cli.output import json_option, print_fields
 
 VAULT = ("SLIPWAY_VAULT__KEYS",)
+log_option = click.option(
+    "--json", "as_json", is_flag=True, help="Log as JSON, as SLIPWAY_LOG__FORMAT=json does."
+)
 CELERY = ("-m", "celery", "--app", "pipeline.worker.app", "--quiet")
+FLOWER = ("-m", "celery", "--app", "pipeline.worker.flower_app", "--quiet")
 
 
 @click.command(epilog=EXAMPLE + "SLIPWAY_API__PORT=9000 slipway api")
-def api() -> None:
+@log_option
+def api(*, as_json: bool) -> None:
     """Serve HTTP: the Partner API, health and metrics."""
     from config.settings import load
 
     load(needed=VAULT)
     require_fit()
-    exec_python("-m", "pipeline.api.server.serve", "pipeline.api.app:app")
+    exec_python(
+        "-m", "pipeline.api.server.serve", "pipeline.api.app:app", environment=_choose_log(as_json=as_json)
+    )
 
 
 @click.command(
@@ -35,7 +43,8 @@ def api() -> None:
 @click.option(
     "--name", help="Node name; default GROUP@HOST. Workers of one group on one host need different names."
 )
-def worker(group: str, queues: str | None, slots: int | None, name: str | None) -> None:
+@log_option
+def worker(group: str, queues: str | None, slots: int | None, name: str | None, *, as_json: bool) -> None:
     """Run a Celery worker for the queues of GROUP: publish, reachability or upkeep."""
     from config.settings import load
     from pipeline.queues import WORKER_GROUPS
@@ -60,42 +69,51 @@ def worker(group: str, queues: str | None, slots: int | None, name: str | None) 
         "--without-gossip",
         "--without-mingle",
         *(["--task-events"] if group == "publish" else []),
-        environment={"SLIPWAY_WORKER__SLOTS": str(slots)},  # the worker shares them out between workspaces
+        # the worker shares its slots out between workspaces
+        environment={"SLIPWAY_WORKER__SLOTS": str(slots), **_choose_log(as_json=as_json)},
     )
 
 
 @click.command(epilog=f"{EXAMPLES}slipway beat\n  slipway beat --check")
 @click.option("--check", is_flag=True, help="Only say whether this host's beat ticks: exit status 1 if not.")
-def beat(*, check: bool) -> None:
+@log_option
+def beat(*, check: bool, as_json: bool) -> None:
     """Run beat, which sends the periodic tasks. It is optional: every worker sends them too, each once an interval."""
     from config.settings import settings
 
     if check:
-        _require_beat()
+        _require_beat(as_json=as_json)
         return
-    exec_python(*CELERY, "beat", "--pidfile", "", "--loglevel", settings().log.level)
+    words = (*CELERY, "beat", "--pidfile", "", "--loglevel", settings().log.level)
+    exec_python(*words, environment=_choose_log(as_json=as_json))
 
 
 @click.command(epilog=EXAMPLE + "SLIPWAY_FLOWER__PASSWORD=… slipway flower")
-def flower() -> None:
+@log_option
+def flower(*, as_json: bool) -> None:
     """Run Flower, the Celery monitor, protected by SLIPWAY_FLOWER__USER and SLIPWAY_FLOWER__PASSWORD."""
     from config.settings import load
 
     s = load(needed=("SLIPWAY_FLOWER__PASSWORD",)).flower
     exec_python(
-        *CELERY,
+        *FLOWER,
         "flower",
+        "--logging=none",  # as Slipway's other processes log, not as Tornado does
         f"--address={s.host}",
         f"--port={s.port}",
         "--max_tasks=10000",
         "--persistent=False",
         # In the environment: every user of the machine can read a command line.
-        environment={"FLOWER_BASIC_AUTH": f"{s.user}:{s.password.get_secret_value()}"},
+        environment={
+            "FLOWER_BASIC_AUTH": f"{s.user}:{s.password.get_secret_value()}",
+            **_choose_log(as_json=as_json),
+        },
     )
 
 
 @click.command(epilog=EXAMPLE + "slipway migrate")
-def migrate() -> None:
+@json_option
+def migrate(*, as_json: bool) -> None:
     """Upgrade the database's tables while older processes keep running. Safe to run twice or concurrently."""
     from config.settings import settings
     from pipeline.store.migrate import MigrationBlocked, upgrade
@@ -104,7 +122,10 @@ def migrate() -> None:
         at = upgrade(settings().store.url.get_secret_value())
     except MigrationBlocked as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"The tables are up to date ({at}).")
+    if as_json:
+        print_fields({"revision": at}, as_json=True)
+    else:
+        click.echo(f"The tables are up to date ({at}).")
 
 
 def require_fit() -> None:
@@ -131,7 +152,7 @@ def exec_python(*arguments: str, environment: Mapping[str, str] | None = None) -
     os.execve(sys.executable, [sys.executable, *arguments], {**os.environ, **(environment or {})})
 
 
-def _require_beat() -> None:
+def _require_beat(*, as_json: bool) -> None:
     """Raise ClickException unless a beat of this host, or container, has sent ticks lately."""
     from config.settings import settings
     from pipeline.queue_liveness import BEAT_TTL, QueueLiveness, beat_on
@@ -143,7 +164,15 @@ def _require_beat() -> None:
         raise click.ClickException(
             f"No beat of {host} has sent ticks in the last {BEAT_TTL} s, or the broker does not answer."
         )
-    click.echo(f"The beat of {host} has sent ticks in the last {BEAT_TTL} s.")
+    if as_json:
+        print_fields({"host": host, "ticks": True}, as_json=True)
+    else:
+        click.echo(f"The beat of {host} has sent ticks in the last {BEAT_TTL} s.")
+
+
+def _choose_log(*, as_json: bool) -> dict[str, str]:
+    """Return the environment of a process that logs as the option says."""
+    return {"SLIPWAY_LOG__FORMAT": "json"} if as_json else {}
 
 
 def _queues(group: str, queues: str | None, groups: Mapping[str, tuple[str, ...]]) -> list[str]:

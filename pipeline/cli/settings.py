@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pipeline.cli import EXAMPLE
-from pipeline.cli.output import json_option, print_rows
+from pipeline.cli.output import json_option, print_fields, print_rows
 
 HEADER = """\
 # Every setting of Slipway, with its meaning and default. Copy this file to .env beside docker-compose.yml (or name the
@@ -62,7 +62,8 @@ def list_(*, as_json: bool) -> None:
     is_flag=True,
     help="Also require the vault's keys, Flower's password, and the passwords of docker-compose.yml's engines.",
 )
-def check(*, production: bool) -> None:
+@json_option
+def check(*, production: bool, as_json: bool) -> None:
     """Check the settings as every process does at its start. Exit status 2 and a sentence for each error."""
     from config.safety import NEEDED, find_weak_compose_passwords
     from config.settings import FILE_VARIABLE, SettingsError, examine
@@ -73,15 +74,32 @@ def check(*, production: bool) -> None:
     if errors:
         raise SettingsError("\n".join(errors))
     file = os.environ.get(FILE_VARIABLE)
-    click.echo(f"The settings are valid and consistent (environment{f' over {file}' if file else ''}).")
+    if as_json:
+        print_fields({"valid": True, "file": file}, as_json=True)
+    else:
+        click.echo(f"The settings are valid and consistent (environment{f' over {file}' if file else ''}).")
 
 
 @command.command(epilog=EXAMPLE + "slipway settings example > config/.env.example")
-def example() -> None:
+@json_option
+def example(*, as_json: bool) -> None:
     """Print the example file: every setting with its meaning and default, required ones first."""
     from config.settings import Settings, describe_settings
 
     meanings, defaults = describe_settings(), _flatten(Settings(), plain=True)
+    if as_json:
+        names = [*REQUIRED, *(name for name in meanings if name not in REQUIRED)]
+        rows = [
+            {
+                "setting": name,
+                "example": REQUIRED.get(name, defaults[name]),
+                "meaning": meanings[name],
+                "required": name in REQUIRED,
+            }
+            for name in names
+        ]
+        print_rows(rows, as_json=True)
+        return
     click.echo(
         HEADER + "".join(f"{name}='{value}'\n" for name, value in REQUIRED.items()) + COMPOSE_ONLY, nl=False
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli import EXAMPLE
-from pipeline.cli.output import json_option, print_rows
+from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.runtime import report_errors
 
 if TYPE_CHECKING:
@@ -20,11 +20,16 @@ def command() -> None:
 
 
 @command.command(epilog=EXAMPLE + "echo SLIPWAY_VAULT__KEYS=$(slipway vault new-key) >> /etc/slipway.env")
-def new_key() -> None:
+@json_option
+def new_key(*, as_json: bool) -> None:
     """Print a new key. To rotate, put it in front of the old ones in SLIPWAY_VAULT__KEYS, separated by a comma."""
     from cryptography.fernet import Fernet
 
-    click.echo(Fernet.generate_key().decode())
+    key = Fernet.generate_key().decode()
+    if as_json:
+        print_fields({"key": key}, as_json=True)
+    else:
+        click.echo(key)
 
 
 @command.command(

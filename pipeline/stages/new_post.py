@@ -94,7 +94,7 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
     return NewPost(
         id=new_id(),
         workspace_id=plan.submission.workspace,
-        key_id=plan.submission.caller.key_id,
+        key_id=plan.submission.caller.stored_key,
         caption=request.caption,
         media=request.media,
         music_url=request.music_url,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from adapters.contract import Platform
@@ -110,3 +114,34 @@ def test_media_that_is_not_there_is_refused_and_nothing_is_stored(stack: Stack) 
     assert answer.json()["error_code"] == "media_unreachable"
     assert "nothing.mp4" in answer.json()["message"]
     assert "404" in answer.json()["message"]
+
+
+def test_a_post_of_the_command_line_goes_live_once(stack: Stack) -> None:
+    text = caption()
+    words = (
+        "--workspace",
+        str(stack.workspace),
+        "--account",
+        str(stack.accounts["tiktok"]),
+        "--caption",
+        text,
+    )
+    made = run_slipway(stack, "post", "create", *words, "--video", stack.media("sample.mp4"), "--json")
+    stack.await_status(json.loads(made)["id"], "posted")
+    assert [line["platform"] for line in stack.live(text)] == ["tiktok"]
+    again = run_slipway(stack, "post", "create", *words, "--video", stack.media("sample.mp4"), "--json")
+    assert json.loads(again)["duplicate"] is True
+
+
+def run_slipway(stack: Stack, *words: str) -> str:
+    """Run a command as an operator does; return its standard output."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *words],
+        env=stack.environment,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return done.stdout

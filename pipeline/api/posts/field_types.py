@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, Wit
 from pydantic_core import PydanticCustomError
 
 from adapters.field_types import MAX_URL, split_url, url_error
+from config.settings import Settings
 from pipeline.api.http import timestamp
 
 FLAT_CAPTION, MAX_CAPTION = 500, 5000
@@ -29,6 +30,14 @@ class Rules:
     """Maximum length of a caption, in code points."""
     media_origins: frozenset[str] = frozenset()
     """Origins that media may come from besides https."""
+
+
+def build_rules(settings: Settings) -> Rules:
+    """Return the rules that these settings make."""
+    return Rules(
+        caption=FLAT_CAPTION if settings.ingest.caption_limit == "flat" else MAX_CAPTION,
+        media_origins=settings.media_origins | {settings.files_origin},
+    )
 
 
 def _parse_id(value: Any) -> UUID:

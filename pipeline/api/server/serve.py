@@ -45,6 +45,7 @@ def build_config(app: str, s: Settings) -> uvicorn.Config:
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=s.api.shutdown,
+        log_config=None,  # `main` configures all logging
         log_level=s.log.level.lower(),
     )
 
@@ -63,6 +64,7 @@ def main(app: str, role: str = "") -> None:
     """Serve until a signal ends it. *role* is `PROCESS` in one of several processes."""
     signal.signal(signal.SIGTERM, _exit)
     s = settings()
+    set_up_logging(s.log, list_secrets(s))
     if s.api.processes == 1:
         uvicorn.Server(build_config(app, s)).run()
     elif role == PROCESS:
@@ -72,7 +74,6 @@ def main(app: str, role: str = "") -> None:
 
 
 def _supervise(app: str, s: Settings) -> int:
-    set_up_logging(s.log, list_secrets(s))
     try:  # without SO_REUSEPORT: a second server would otherwise take half of the first one's connections
         bind(s.api.host, s.api.port, is_shared=False).close()
     except OSError as error:

@@ -25,6 +25,8 @@ from pipeline.domain.key_limits import SERVER_DEFAULT, KeyLimits
 from pipeline.store.database import new_id, row, rows
 
 PREFIX = "slw_live_"
+COMMAND_LINE = UUID(int=0)
+"""Stands for the key of a caller that has none."""
 _LIMITS = tuple(f.name for f in fields(KeyLimits))
 MAX_LENGTH = 200
 """Characters; ours have 68."""
@@ -47,6 +49,11 @@ class Caller:
     bulk: bool = False
     """Its requests are queued as bulk work."""
     limits: KeyLimits = SERVER_DEFAULT
+
+    @property
+    def stored_key(self) -> UUID | None:
+        """What rows refer to; None for the command line."""
+        return None if self.key_id == COMMAND_LINE else self.key_id
 
     @property
     def realm(self) -> str:

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.domain.delivery import State
 from pipeline.store.database import row, rows
 
 
@@ -55,30 +54,19 @@ class MoveFacts:
     why: str | None
 
 
-_FACTS = """
+FACTS = """
 SELECT d.id, d.post_id, w.name AS workspace, d.account_id, d.platform, a.username, d.state, d.reason, d.generation,
        d.fence, d.due_at, d.next_at, d.lease_until, d.armed_at, d.published_at, d.remote_id, d.url, d.delivered_as,
        d.spent, d.crashes, d.looks, d.error
 FROM deliveries d JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.id = d.workspace_id
 """
-_ONE = _FACTS + "WHERE d.id = :id"
-_MANY = _FACTS + (
-    "WHERE (CAST(:state AS text) IS NULL OR d.state = :state)"
-    " AND (CAST(:workspace AS uuid) IS NULL OR d.workspace_id = :workspace) ORDER BY d.id DESC LIMIT :n"
-)
+_ONE = FACTS + "WHERE d.id = :id"
 
 
 def find_delivery(c: Connection, delivery: UUID) -> DeliveryFacts | None:
     """Return a delivery of any workspace, or None."""
     found = row(c, _ONE, id=delivery)
     return None if found is None else DeliveryFacts(**found._asdict())
-
-
-def list_deliveries(
-    c: Connection, *, state: State | None = None, workspace: UUID | None = None, limit: int = 50
-) -> list[DeliveryFacts]:
-    """Return the newest deliveries, of one state or workspace if given."""
-    return [DeliveryFacts(**r._asdict()) for r in rows(c, _MANY, state=state, workspace=workspace, n=limit)]
 
 
 def list_moves(c: Connection, delivery: UUID) -> list[MoveFacts]:

@@ -18,7 +18,7 @@ from pipeline.cli.demo_stack import open_stack
 from pipeline.domain.delivery import State
 from pipeline.embedded.control import Control
 from pipeline.store.database import Database
-from pipeline.store.deliveries.inspection import list_deliveries
+from pipeline.store.deliveries.listing import ListFilter, list_deliveries
 
 
 def demo(folder: str, out: Path, *options: str) -> subprocess.Popen[str]:
@@ -59,7 +59,7 @@ def test_of_two_demos_on_one_stack_the_one_whose_post_fails_ends_with_1_and_noth
         live = control.call("GET", "ledger", params={"platform": "linkedin"})
         database = Database(own.settings.store.url.get_secret_value(), pool=1)
         with closing(database), database.begin() as c:
-            unknown = list_deliveries(c, state=State.UNKNOWN, workspace=None, limit=10)
+            unknown = list_deliveries(c, ListFilter(state=State.UNKNOWN), limit=10)
     assert set(ended) == {0, 1}
 
     well = json.loads(ended[0].with_suffix(".out").read_text())

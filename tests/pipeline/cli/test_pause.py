@@ -38,7 +38,7 @@ def test_what_is_paused_is_neither_released_nor_armed_until_it_is_lifted(
 ) -> None:
     due, claimed, after = ledger.fresh(due=-timedelta(seconds=2)), ledger.fresh(), ledger.fresh()
     words = target(ledger, due, scope)
-    terminal.text("pause", scope, *words, "--why", "looking into it")
+    terminal.text("pause", "add", scope, *words, "--why", "looking into it")
     [listed] = terminal.json("pause", "list")
     assert (listed["scope"], listed["why"], listed["holds"] >= 1) == (scope, "looking into it", True)
     assert due.deliveries[0] not in released(ledger)
@@ -55,7 +55,7 @@ def test_a_pause_that_is_lifted_by_a_command_that_dies_is_lifted(
     terminal: Terminal, ledger: Ledger, crashes: Crashes
 ) -> None:
     post = ledger.fresh(due=-timedelta(seconds=2))
-    terminal.text("pause", "platform", "tiktok", "--why", "looking into it")
+    terminal.text("pause", "add", "platform", "tiktok", "--why", "looking into it")
     assert post.deliveries[0] not in released(ledger)
     assert terminal.run("pause", "lift", "platform", "tiktok", **crashes.arm()).status == -signal.SIGKILL
     assert terminal.json("pause", "list") == []
@@ -63,19 +63,33 @@ def test_a_pause_that_is_lifted_by_a_command_that_dies_is_lifted(
 
 
 def test_pausing_again_only_changes_the_reason(terminal: Terminal) -> None:
-    terminal.text("pause", "platform", "instagram", "--why", "first")
+    terminal.text("pause", "add", "platform", "instagram", "--why", "first")
     [first] = terminal.json("pause", "list")
-    terminal.text("pause", "platform", "instagram", "--why", "second")
+    terminal.text("pause", "add", "platform", "instagram", "--why", "second")
     assert terminal.json("pause", "list") == [{**first, "why": "second"}]
     terminal.text("pause", "lift", "platform", "instagram")
 
 
 def test_a_wrong_target_is_said(terminal: Terminal) -> None:
-    assert "did you mean tiktok?" in terminal.refusal("pause", "platform", "tiktk", "--why", "x")
-    assert "`slipway account list`" in terminal.refusal("pause", "account", "nobody", "--why", "x")
-    assert "--why is empty" in terminal.refusal("pause", "all", "--why", " ")
+    assert "did you mean tiktok?" in terminal.refusal("pause", "add", "platform", "tiktk", "--why", "x")
+    assert "`slipway account list`" in terminal.refusal("pause", "add", "account", "nobody", "--why", "x")
+    assert "--why is empty" in terminal.refusal("pause", "add", "all", "--why", " ")
     assert "`slipway pause list`" in terminal.refusal("pause", "lift", "all")
-    assert "slipway pause lift platform NAME" in terminal.refusal("pause", "lift", "platform")
+    for verb in ("add", "lift"):
+        words = ("--why", "x") if verb == "add" else ()
+        assert f"slipway pause {verb} platform NAME" in terminal.refusal("pause", verb, "platform", *words)
+        assert "takes no target" in terminal.refusal("pause", verb, "all", "acme", *words)
+
+
+@pytest.mark.parametrize("scope", ["all", "platform", "workspace", "account"])
+def test_the_names_of_earlier_releases_work_and_are_not_listed(
+    terminal: Terminal, ledger: Ledger, scope: str
+) -> None:
+    words = target(ledger, ledger.fresh(), scope)
+    assert terminal.json("pause", scope, *words, "--why", "as before")["scope"] == scope
+    assert [p["scope"] for p in terminal.json("pause", "list")] == [scope]
+    terminal.text("pause", "lift", scope, *words)
+    assert f"\n  {scope} " not in terminal.text("pause", "--help")
 
 
 def test_an_open_breaker_is_listed_and_lifted(terminal: Terminal, ledger: Ledger) -> None:

@@ -1,0 +1,108 @@
+"""Options that make the body of `POST /posts` or `PATCH /posts/{id}`, for `slipway post create|validate|edit`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO
+from uuid import UUID
+
+import click
+
+from pipeline.cli.durations import FUTURE_OR_NOW
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from pipeline.store.auth.keys import Caller
+    from pipeline.store.auth.workspaces import Workspace
+
+_OPTIONS = (
+    click.option("--caption", help="The text."),
+    click.option("--video", metavar="URL", help="A video."),
+    click.option(
+        "--image", "images", multiple=True, metavar="URL", help="An image; may be repeated, in order."
+    ),
+    click.option("--account", "accounts", multiple=True, help="Id or username; may be repeated."),
+    click.option(
+        "--at",
+        type=FUTURE_OR_NOW,
+        metavar="WHEN",
+        help="A time with an offset, a duration from now (2h), or now.",
+    ),
+    click.option("--music-url", metavar="URL", help="The TikTok post whose sound is used."),
+    click.option(
+        "--body",
+        type=click.File("rb"),
+        metavar="FILE",
+        help="JSON as the API takes it, for everything else (- is standard input). Options win over it.",
+    ),
+)
+
+
+def body_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a body."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def build_body(c: Connection, workspace: UUID, options: Mapping[str, Any]) -> Any:
+    """Return the body that the options describe. Raises ClickException, and Refusal for a file that is not JSON."""
+    from pipeline.cli.account import require_account_of
+
+    body = _read_file(options["body"])
+    if not isinstance(body, dict):
+        return body  # the schema says what is wrong
+    if options["video"] and options["images"]:
+        raise click.ClickException("Give --video or --image, not both: a post is a video or a slideshow.")
+    if options["video"]:
+        body["media"] = {"type": "video", "url": options["video"]}
+    if options["images"]:
+        body["media"] = {"type": "slideshow", "urls": list(options["images"])}
+    if options["accounts"]:
+        known = [require_account_of(c, workspace, name) for name in options["accounts"]]
+        body["accounts"] = [{"id": str(account.id)} for account in known]
+    if options["at"] is not None:
+        body["scheduled_at"] = _to_scheduled_at(options["at"])
+    given = {name: options[name] for name in ("caption", "music_url") if options[name] is not None}
+    return {**body, **given}
+
+
+def build_caller(workspace: Workspace) -> Caller:
+    """Return the caller as which the command line acts for a workspace: by its plan, without a key."""
+    from pipeline.store.auth.keys import COMMAND_LINE, Caller
+
+    return Caller(
+        key_id=COMMAND_LINE,
+        workspace_id=workspace.id,
+        kind=workspace.kind,
+        owner_user_id=workspace.owner_user_id,
+        plan=workspace.plan,
+        subscription=workspace.subscription,
+        time_zone=workspace.time_zone,
+    )
+
+
+@contextmanager
+def report_refusals() -> Iterator[None]:
+    """Turn a refusal of the API's rules into ClickException, with everything that is wrong in one sentence each."""
+    from pipeline.stages.post_request import Refusal
+
+    try:
+        yield
+    except Refusal as refusal:
+        issues = [f"{issue['path'] or 'body'}: {issue['message']}" for issue in refusal.issues]
+        raise click.ClickException(" ".join(issues) if len(issues) > 1 else refusal.message) from None
+
+
+def _read_file(file: BinaryIO | None) -> Any:
+    from pipeline.api.http.json_body import parse_json
+
+    return {} if file is None else parse_json(file.read())
+
+
+def _to_scheduled_at(at: datetime | str) -> str | None:
+    return None if isinstance(at, str) else at.isoformat()

@@ -1,0 +1,119 @@
+"""`slipway post list` and `slipway delivery list` have the same filters and the same paging."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import click
+import pytest
+
+from adapters.contract import Platform
+from pipeline.cli import cli
+from pipeline.cli.durations import SPAN
+from pipeline.domain.delivery import Reason, State
+from tests.pipeline.cli.terminal import Terminal
+from tests.pipeline.store.ledger import Ledger
+
+NOUNS = ("post", "delivery")
+HOUR = timedelta(hours=1)
+
+
+def options(noun: str) -> set[str]:
+    group = cli.get_command(click.Context(cli), noun)
+    assert isinstance(group, click.Group)
+    return {name for parameter in group.commands["list"].params for name in parameter.opts}
+
+
+def test_both_lists_have_the_same_options() -> None:
+    assert options("post") == options("delivery")
+    assert {"--workspace", "--platform", "--account", "--due", "--reason", "--error-class"} <= options("post")
+
+
+def listed(terminal: Terminal, noun: str, *words: str) -> set[str]:
+    """Return the ids of the posts that a list names."""
+    return {row["id" if noun == "post" else "post"] for row in terminal.json(noun, "list", *words)}
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_every_filter_selects_and_none_means_all(terminal: Terminal, ledger: Ledger, noun: str) -> None:
+    workspace, elsewhere = ledger.workspace(), ledger.fresh(due=3 * HOUR)
+    tiktok, linkedin = ledger.account(workspace), ledger.account(workspace, Platform.LINKEDIN)
+    later = ledger.post([tiktok], due=2 * HOUR)
+    blocked = ledger.post([tiktok])
+    ledger.put(blocked, State.BLOCKED, reason=Reason.PERSON_NEEDED)
+    failed = ledger.post([linkedin], State.FAILED, platform=Platform.LINKEDIN, due=-2 * HOUR)
+    error = '{"code": "unavailable", "class": "Unavailable", "message": "It is down."}'
+    ledger.change(failed.deliveries[0], "error = CAST(:e AS jsonb)", e=error)
+    with ledger.database.begin() as c:
+        c.exec_driver_sql("UPDATE posts SET status = 'failed' WHERE id = %(i)s", {"i": failed.id})
+
+    within = ("--workspace", str(workspace))
+    for words, posts in (
+        ((), (later, blocked, failed)),
+        (("--platform", "linkedin"), (failed,)),
+        (("--account", str(tiktok)), (later, blocked)),
+        (("--state", "blocked"), (blocked,)),
+        (("--reason", "person_needed"), (blocked,)),
+        (("--error-class", "Unavailable"), (failed,)),
+        (("--status", "failed"), (failed,)),
+        (("--status", "scheduled"), (later,)),
+        (("--due", "now..3h"), (later,)),
+        (("--due", "-3h..-1h"), (failed,)),
+        (("--due", "..now", "--platform", "tiktok"), (blocked,)),
+    ):
+        assert listed(terminal, noun, *within, *words) == {str(post.id) for post in posts}, words
+    assert listed(terminal, noun, "--account", str(linkedin)) == {str(failed.id)}, "without a workspace"
+    everywhere = listed(terminal, noun, "--due", "1h..4h", "--limit", "1000")
+    assert {str(later.id), str(elsewhere.id)} <= everywhere
+    assert str(failed.id) not in everywhere
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_pages_follow_each_other_without_a_gap(terminal: Terminal, ledger: Ledger, noun: str) -> None:
+    workspace = ledger.workspace()
+    posts = ledger.posts(5, [ledger.account(workspace)])
+    words, seen = (noun, "list", "--workspace", str(workspace), "--limit", "2"), []
+    after: tuple[str, ...] = ()
+    for _ in range(3):
+        page = terminal.json(*words, *after)
+        seen += [row["id" if noun == "post" else "post"] for row in page]
+        after = ("--after", page[-1]["id"])
+    assert seen == [str(post.id) for post in sorted(posts, key=lambda p: p.id, reverse=True)]
+    assert terminal.json(*words, *after) == []
+    told = terminal.run(*words)
+    assert "There may be more: repeat with --after " in told.stderr
+    assert "There may be more" not in terminal.run(*words[:-1], "9").stderr
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_a_filter_that_selects_nothing_known_is_a_sentence(terminal: Terminal, noun: str) -> None:
+    assert "did you mean tiktok?" in terminal.refusal(noun, "list", "--platform", "tiktk")
+    assert "`slipway account list`" in terminal.refusal(noun, "list", "--account", "nobody")
+    assert f"`slipway {noun} list`" in terminal.refusal(noun, "list", "--after", "5")
+    assert terminal.run(noun, "list", "--due", "soon").status == 2
+
+
+def span(text: str) -> tuple[datetime | None, datetime | None]:
+    found = SPAN.convert(text, None, None)
+    assert isinstance(found, tuple)
+    return found
+
+
+def test_a_span_is_a_day_or_two_times_of_which_one_may_be_missing() -> None:
+    day = datetime(2027, 1, 31, tzinfo=UTC)
+    assert span("2027-01-31") == (day, day + timedelta(days=1))
+    assert span("2027-01-31T00:00:00Z..2027-01-31T02:00:00+01:00") == (day, day + HOUR)
+    start, end = span("-2h..1d")
+    assert start is not None
+    assert end is not None
+    assert timedelta(hours=26) <= end - start < timedelta(hours=26, minutes=1)
+    assert span("..now")[0] is None
+    assert span("now..")[1] is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "..", "now..-1h", "2027-02-30", "2h", "tomorrow..", "2027-01-31T00:00:00..now"]
+)
+def test_what_is_no_span_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        span(text)

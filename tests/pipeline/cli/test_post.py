@@ -1,0 +1,191 @@
+"""`slipway post create|validate|edit|cancel|retry|delete`: the rules of the API, on the command line."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from pipeline.domain.account import Plan, Subscription
+from pipeline.domain.delivery import State
+from pipeline.store.auth.workspaces import set_plan
+from tests.pipeline.cli.terminal import Terminal
+from tests.pipeline.store.ledger import Ledger
+
+VIDEO = "https://cdn.example.com/v.mp4"
+ABSENT = "01a2106e-0000-7000-8000-000000000000"
+
+
+class Author:
+    """A workspace with two accounts, whose posts the command line makes."""
+
+    def __init__(self, terminal: Terminal, ledger: Ledger) -> None:
+        self.terminal, self.ledger = terminal, ledger
+        self.workspace = ledger.workspace()
+        self.accounts = [str(ledger.account(self.workspace)) for _ in range(2)]
+
+    def words(self, verb: str, *more: str) -> tuple[str, ...]:
+        return ("post", verb, "--workspace", str(self.workspace), *more)
+
+    def create(self, *more: str) -> dict[str, Any]:
+        words = (
+            "--account",
+            self.accounts[0],
+            "--caption",
+            uuid4().hex,
+            "--video",
+            VIDEO,
+            "--at",
+            "2d",
+            *more,
+        )
+        made: dict[str, Any] = self.terminal.json(*self.words("create", *words))
+        return made
+
+    def show(self, post: str) -> dict[str, Any]:
+        shown: dict[str, Any] = self.terminal.json("post", "show", post)
+        return shown
+
+
+@pytest.fixture
+def author(terminal: Terminal, ledger: Ledger) -> Author:
+    return Author(terminal, ledger)
+
+
+def test_a_post_is_created_with_options_and_shown(author: Author) -> None:
+    made = author.create("--external-id", "first", "--account", author.accounts[1])
+    assert made["status"] == "scheduled"
+    assert "REACHABILITY_PENDING" in {w["code"] for w in made["warnings"]}
+    shown = author.show(made["id"])
+    assert (shown["media"], shown["external_id"]) == ({"type": "video", "url": VIDEO}, "first")
+    assert len(shown["deliveries"]) == 2
+    due = datetime.fromisoformat(shown["due_at"]) - datetime.now(UTC)
+    assert timedelta(days=1, hours=23) < due <= timedelta(days=2)
+    [found] = author.terminal.json("post", "list", "--workspace", str(author.workspace))
+    assert found["id"] == made["id"]
+
+
+def test_a_post_is_created_from_a_file_and_options_win_over_it(author: Author) -> None:
+    file = author.terminal.folder / "post.json"
+    images = [f"https://cdn.example.com/{n}.jpg" for n in range(2)]
+    body = {"caption": "from the file", "tiktok": {"title": "A title"}, "accounts": [{"id": ABSENT}]}
+    file.write_text(json.dumps({**body, "scheduled_at": "2090-01-01T00:00:00Z"}))
+    words = ("--body", str(file), "--account", author.accounts[0], "--image", images[0], "--image", images[1])
+    made = author.terminal.json(*author.words("create", *words))
+    shown = author.show(made["id"])
+    assert shown["media"] == {"type": "slideshow", "urls": images}
+    assert (shown["caption"], shown["tiktok"], shown["due_at"]) == (
+        "from the file",
+        {"title": "A title"},
+        "2090-01-01T00:00:00.000Z",
+    )
+
+
+def test_the_same_post_twice_is_one_post(author: Author) -> None:
+    words = (
+        "--account",
+        author.accounts[0],
+        "--caption",
+        "the same",
+        "--video",
+        VIDEO,
+        "--external-id",
+        "one",
+    )
+    first, second = (author.terminal.json(*author.words("create", *words)) for _ in range(2))
+    assert (second["id"], second["duplicate"]) == (first["id"], True)
+    other = author.terminal.refusal(*author.words("create", *words, "--caption", "another"))
+    assert "was used for a post with another body" in other
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--video", "http://x.example/v.mp4"), "media.url: Must be an https URL."),
+        (("--account", "nobody"), "`slipway account list`"),
+        (("--video", VIDEO, "--image", VIDEO), "not both"),
+        ((), "accounts: "),
+    ],
+)
+def test_what_breaks_a_rule_is_refused_and_nothing_is_stored(
+    author: Author, more: tuple[str, ...], said: str
+) -> None:
+    assert said in author.terminal.refusal(*author.words("create", "--caption", "x", *more))
+    assert author.terminal.json("post", "list", "--workspace", str(author.workspace)) == []
+
+
+def test_a_workspace_without_a_plan_publishes_nothing(author: Author) -> None:
+    made = author.create()
+    with author.ledger.database.begin() as c:
+        set_plan(c, author.workspace, Plan.BUSINESS, Subscription.CANCELED)
+    said = author.terminal.refusal(*author.words("create", "--caption", "x"))
+    assert "renew it to publish" in said
+    assert "renew it" in author.terminal.refusal("post", "edit", made["id"], "--caption", "x")
+    assert author.terminal.json("post", "cancel", made["id"])["canceled"] == [made["id"]], "it can still stop"
+
+
+def test_validate_reports_everything_and_stores_nothing(author: Author) -> None:
+    words = author.words("validate", "--account", author.accounts[0], "--caption", "x", "--video", VIDEO)
+    assert author.terminal.json(*words)["valid"] is True
+    assert "It would be accepted." in author.terminal.text(*words)
+    refused = author.terminal.run(*words, "--music-url", "https://x.example", "--json")
+    assert refused.status == 1
+    assert {x["code"] for x in json.loads(refused.stdout)["refused"]} == {"invalid_music_url"}
+    assert "invalid_music_url" in author.terminal.run(*words, "--music-url", "https://x.example").stdout
+    assert author.terminal.json("post", "list", "--workspace", str(author.workspace)) == []
+
+
+def test_a_post_is_edited_at_once_or_not_at_all(author: Author) -> None:
+    made = author.create()
+    edited = author.terminal.json("post", "edit", made["id"], "--caption", "better", "--at", "3d")
+    assert (edited["id"], edited["status"]) == (made["id"], "scheduled")
+    assert author.show(made["id"])["caption"] == "better"
+    now = author.terminal.json("post", "edit", made["id"], "--at", "now")
+    assert now["status"] == "pending"
+    assert "Nothing to change" in author.terminal.refusal("post", "edit", made["id"])
+    assert "no such post" in author.terminal.refusal("post", "edit", ABSENT, "--caption", "x")
+    assert (
+        "cannot be changed"
+        in author.terminal.run("post", "edit", made["id"], "--body", "-", stdin='{"external_id": "x"}').stderr
+    )
+
+
+def test_posts_of_several_workspaces_are_cancelled_and_each_other_one_has_its_reason(author: Author) -> None:
+    other = Author(author.terminal, author.ledger)
+    mine, theirs = author.create()["id"], other.create()["id"]
+    ended = author.terminal.run("post", "cancel", mine, theirs, ABSENT, "--json")
+    found = json.loads(ended.stdout)
+    assert (ended.status, set(found["canceled"])) == (1, {mine, theirs})
+    assert found["errors"] == {ABSENT: "There is no such post: `slipway post list` shows them."}
+    assert [author.show(post)["status"] for post in (mine, theirs)] == ["canceled"] * 2
+    gone = author.terminal.run("post", "delete", mine)
+    assert (gone.status, f"{mine}  The post is canceled: it stays." in gone.stdout) == (1, True)
+
+
+def test_one_account_of_a_post_is_cancelled(author: Author) -> None:
+    post = author.create("--account", author.accounts[1])["id"]
+    author.terminal.json("post", "cancel", post, "--account", author.accounts[1])
+    states = {d["state"] for d in author.show(post)["deliveries"]}
+    assert states == {"accepted", "cancelled"}
+
+
+def test_a_failed_post_is_retried_and_another_is_not(author: Author) -> None:
+    failed = author.ledger.post([UUID(author.accounts[0])], State.FAILED)
+    assert author.terminal.json("post", "retry", str(failed.id)) == {
+        "retried": [str(failed.id)],
+        "errors": {},
+    }
+    assert author.ledger.state(failed.deliveries[0]) is not State.FAILED
+    waiting = author.create()["id"]
+    ended = author.terminal.run("post", "retry", waiting)
+    assert ended.status == 1
+    assert f"{waiting}  validation_failed: " in ended.stdout
+
+
+def test_a_deleted_post_is_gone(author: Author) -> None:
+    post = author.create()["id"]
+    assert author.terminal.json("post", "delete", post)["deleted"] == [post]
+    assert "There is no post" in author.terminal.refusal("post", "show", post)
