@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -16,11 +17,13 @@ MIN_TOKEN = 32
 """Characters of the operator token, which gives access to every workspace."""
 COMPOSE_PASSWORDS = ("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "GRAFANA_PASSWORD")
 """Passwords that docker-compose.yml gives to PostgreSQL, Valkey and Grafana."""
+VAULT_KEYS = "SLIPWAY_VAULT__KEYS"
+FERNET_BYTES = 32
 NEEDED: Mapping[str, str] = {
-    "SLIPWAY_VAULT__KEYS": "no credential can be stored or read. Make a key: `slipway vault new-key`",
+    VAULT_KEYS: "no credential can be stored or read. Make a key: `slipway vault new-key`",
     "SLIPWAY_FLOWER__PASSWORD": "Flower does not start without a password",
 }
-"""Settings that a process may need -> what an empty one means."""
+"""Settings that a process may need -> what it means that one is empty, and what to do."""
 
 
 def find_placeholders(given: Mapping[str, str]) -> list[str]:
@@ -32,9 +35,21 @@ def find_placeholders(given: Mapping[str, str]) -> list[str]:
     ]
 
 
-def find_missing(given: Mapping[str, str], needed: tuple[str, ...]) -> list[str]:
-    """Return a sentence for each of the needed variables (of `NEEDED`) that is empty."""
-    return [f"{name} is empty: {NEEDED[name]}" for name in needed if not given.get(name)]
+def find_unusable(given: Mapping[str, str], needed: tuple[str, ...]) -> list[str]:
+    """Return a sentence for each of the needed variables (of `NEEDED`) that is empty, or holds an invalid key."""
+    empty = [f"{name} is empty: {NEEDED[name]}" for name in needed if not given.get(name)]
+    keys = given.get(VAULT_KEYS, "") if VAULT_KEYS in needed else ""
+    if all(_is_fernet_key(key.strip()) for key in keys.split(",") if key.strip()):
+        return empty
+    return [*empty, f"{VAULT_KEYS} contains an invalid key: {NEEDED[VAULT_KEYS]}"]
+
+
+def _is_fernet_key(key: str) -> bool:
+    """Return True for 32 bytes in URL-safe Base64, which is what Fernet takes (cryptography.io, "Fernet")."""
+    try:
+        return len(urlsafe_b64decode(key)) == FERNET_BYTES
+    except ValueError:
+        return False
 
 
 def find_weak_compose_passwords(environment: Mapping[str, str]) -> list[str]:

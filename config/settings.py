@@ -36,7 +36,7 @@ from config.groups import (
     Worker,
 )
 from config.platforms import Facebook, Instagram, LinkedIn, Pinterest, TikTok, YouTube
-from config.safety import find_missing, find_placeholders, find_unsafe
+from config.safety import find_placeholders, find_unsafe, find_unusable
 
 PREFIX = "SLIPWAY_"
 FILE_VARIABLE = "SLIPWAY_SETTINGS_FILE"
@@ -127,7 +127,7 @@ def describe_settings() -> dict[str, str]:
 def load(environment: Mapping[str, str] | None = None, needed: tuple[str, ...] = ()) -> Settings:
     """Read the settings of the environment over those of the settings file.
 
-    ``needed``: variables (of ``config.safety.NEEDED``) that must not be empty. Raises SettingsError with every error.
+    ``needed``: variables (of ``config.safety.NEEDED``) that must be usable. Raises SettingsError with every error.
     """
     found, errors = examine(os.environ if environment is None else environment, needed)
     if errors:
@@ -147,7 +147,7 @@ def examine(environment: Mapping[str, str], needed: tuple[str, ...] = ()) -> tup
         *_describe_unknown(sorted(ours.keys() - known.keys())),
         *errors,
         *find_placeholders(known),
-        *find_missing(known, needed),
+        *find_unusable(known, needed),
     ]
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, SecretStr
 
 from config.safety import COMPOSE_PASSWORDS
 from config.settings import PREFIX, Settings, load
-from tests.test_compose import COMPOSE, OURS, ROOT, SERVICES, environment_of
+from tests.test_compose import COMPOSE, OURS, ROOT, SERVICES, environment_of, make_read_only
 
 DOCKERFILE = ROOT / "config" / "Dockerfile"
 URLS = {"SLIPWAY_STORE__URL", "SLIPWAY_BROKER__URL"}
@@ -120,6 +120,18 @@ def test_a_service_without_the_file_gets_its_settings_or_else_their_defaults(
     for group in ("log", "delay", "broker", "publish", "reachability", "worker"):
         assert getattr(found, group) == getattr(Settings(), group), group
     assert load(environment_of(name, {**filled, "SLIPWAY_LOG__LEVEL": "DEBUG"})).log.level == "DEBUG"
+
+
+def test_the_tests_of_the_services_run_them_on_a_read_only_root(tmp_path: Path) -> None:
+    start = make_read_only("api", tmp_path)
+    if not start:
+        pytest.skip("NOT TESTED: this user may not mount, so that services run with a writable root")
+
+    def touch(where: Path) -> int:
+        return subprocess.run([*start, "touch", where], capture_output=True, check=False).returncode
+
+    assert [touch(tmp_path / "files" / "x"), touch(tmp_path / "mark" / "x")] == [0, 0]
+    assert touch(Path("/slipway-read-only")) != 0
 
 
 def test_only_what_sends_posts_has_our_volumes() -> None:

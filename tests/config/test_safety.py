@@ -57,6 +57,7 @@ COMPOSE = [
     ({"VALKEY_PASSWORD": ""}, "VALKEY_PASSWORD has 0 characters"),
     ({"GRAFANA_PASSWORD": "admin"}, "GRAFANA_PASSWORD has 5 characters"),
     ({"SLIPWAY_VAULT__KEYS": ""}, "SLIPWAY_VAULT__KEYS is empty"),
+    ({"SLIPWAY_VAULT__KEYS": "not-a-key"}, "SLIPWAY_VAULT__KEYS contains an invalid key"),
     ({"SLIPWAY_FLOWER__PASSWORD": ""}, "SLIPWAY_FLOWER__PASSWORD is empty"),
 ]
 STARTS = (["api"], ["worker", "publish"], ["beat"], ["flower"], ["migrate"], ["settings", "check"])
@@ -119,13 +120,18 @@ def test_every_process_of_an_unsafe_installation_refuses_to_start_with_all_reaso
 
 
 @pytest.mark.parametrize("command", [["api"], ["worker", "publish"]], ids=" ".join)
-def test_what_keeps_credentials_does_not_start_without_a_vault_key(
-    command: list[str], tmp_path: Path
+@pytest.mark.parametrize(
+    ("keys", "wrong"),
+    [("", "is empty"), (f"{KEYS},x", "contains an invalid key")],
+    ids=["empty", "invalid"],
+)
+def test_what_keeps_credentials_does_not_start_without_a_usable_vault_key(
+    command: list[str], keys: str, wrong: str, tmp_path: Path
 ) -> None:
-    status, said = run(command, SAFE | {"SLIPWAY_VAULT__KEYS": ""}, tmp_path)
+    status, said = run(command, SAFE | {"SLIPWAY_VAULT__KEYS": keys}, tmp_path)
     assert (status, said) == (
         2,
-        "SLIPWAY_VAULT__KEYS is empty: no credential can be stored or read. Make a key: `slipway vault new-key`\n",
+        f"SLIPWAY_VAULT__KEYS {wrong}: no credential can be stored or read. Make a key: `slipway vault new-key`\n",
     )
 
 
