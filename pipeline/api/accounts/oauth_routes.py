@@ -102,7 +102,7 @@ async def start_connect(request: Request) -> SuccessResponse[AuthorizationLink]:
     )
     started: AuthorizationStart = await app_state.connect_bulkhead.run(work, caller.key_id)
     link = AuthorizationLink(url=started.url, expires_in=int(started.lifetime.total_seconds()))
-    return success("Send the person to this address", link, code=201, headers={"Cache-Control": "no-store"})
+    return success("Send the person to this address", link, code=201)
 
 
 async def finish_connect(request: Request) -> Response:

@@ -12,7 +12,11 @@ them, and its own files, and its external ids are separate from those of other k
 
 **Responses.** `{"ok": true, "code": 200, "message": "…", "data": {…}}`, or `{"ok": false, "code": 422, "message": "…",
 "error_code": "…"}`: `message` is for people, `error_code` for programs. 422 lists its `issues`. `X-Request-Id` is the
-request's id in the server's log.
+request's id in the server's log. `help` of a failure is the address of its code in the reference.
+
+**HTTP.** HEAD is answered where GET is. A read answers 304 to `If-None-Match` with the `ETag` of an earlier answer. An
+answer over 1 KB is compressed with gzip or zstd if `Accept-Encoding` names it. A query parameter that resembles a known
+one is refused (422); the names of others that have no effect are in `X-Ignored-Parameters`.
 
 **Retries.** Every POST of a post is safe to repeat: with an `external_id` (or the header `Idempotency-Key`) without a
 time limit, without one for ten minutes, by its body. The response has `duplicate: true` and the post as it is now, also

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,9 +23,12 @@ from adapters.contract import Credentials, Platform
 from config.settings import load
 from pipeline.context import Context
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
+from pipeline.queues import REACHABILITY
 from pipeline.store.accounts.accounts import add_account
 from pipeline.store.auth.keys import create_key
 from pipeline.store.auth.workspaces import create_workspace, set_plan
+from pipeline.store.checks.checks import decide_check
+from pipeline.store.database import row
 from pipeline.wiring import build_context
 from tests import waiting
 
@@ -164,3 +168,26 @@ def video(tenant: Tenant, platform: str = "tiktok", **more: Any) -> dict[str, An
         "accounts": [{"id": tenant.accounts[platform]}],
         **more,
     }
+
+
+def post_refused_media(server: Server, tenant: Tenant) -> requests.Response:
+    """Send a post whose media are refused while it waits: the caller is the worker."""
+    server.context.liveness.record_beat(REACHABILITY)
+    worker = threading.Thread(target=_refuse_check, args=(server, tenant))
+    worker.start()
+    answer = server.post(video(tenant), tenant.key)
+    worker.join()
+    return answer
+
+
+def _refuse_check(server: Server, tenant: Tenant) -> None:
+    def refused() -> bool:
+        with server.context.database.begin() as c:
+            found = row(
+                c, "SELECT id FROM checks WHERE workspace_id = :w AND verdict IS NULL", w=tenant.workspace
+            )
+            return found is not None and decide_check(
+                c, found.id, "refused", facts=None, seen="it answered 404"
+            )
+
+    until(refused, "an open check")

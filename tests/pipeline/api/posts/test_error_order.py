@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,10 @@ from adapters.contract import Platform
 from pipeline.api.http.rate_limit import RateLimit
 from pipeline.domain.account import Plan, Subscription
 from pipeline.domain.key_limits import KeyLimits
-from pipeline.queues import REACHABILITY
 from pipeline.rate_buckets import create_redis_client
 from pipeline.store.auth.keys import revoke_key
-from pipeline.store.checks.checks import decide_check
 from pipeline.store.database import row
-from tests.pipeline.api.running_server import BASE, Server, Tenant, serving, until, video
+from tests.pipeline.api.running_server import BASE, Server, Tenant, post_refused_media, serving, until, video
 
 BIG = b"[" * 2_000_000
 KNOWN_ID = str(uuid4())
@@ -275,28 +272,11 @@ def test_400_invalid_music_url(server: Server, tenant: Tenant) -> None:
 
 def test_400_media_unreachable_when_a_check_is_refused_in_time(server: Server) -> None:
     tenant = server.tenant()
-    server.context.liveness.record_beat(REACHABILITY)  # this test is the worker
-    worker = threading.Thread(target=_refuse_the_check, args=(server, tenant))
-    worker.start()
-    answer = server.post(video(tenant), tenant.key)
-    worker.join()
+    answer = post_refused_media(server, tenant)
     assert code(answer) == (400, "media_unreachable")
     assert "https://cdn.example.com/v.mp4" in answer.json()["message"]
     assert "404" in answer.json()["message"]
     assert server.get("/posts", tenant.key).json()["data"]["summary"]["total"] == 0
-
-
-def _refuse_the_check(server: Server, tenant: Tenant) -> None:
-    def refused() -> bool:
-        with server.context.database.begin() as c:
-            found = row(
-                c, "SELECT id FROM checks WHERE workspace_id = :w AND verdict IS NULL", w=tenant.workspace
-            )
-            return found is not None and decide_check(
-                c, found.id, "refused", facts=None, seen="it answered 404"
-            )
-
-    until(refused, "an open check")
 
 
 def test_201_with_a_warning_while_nobody_checks(server: Server) -> None:

@@ -147,7 +147,7 @@ def test_times_are_utc_with_milliseconds_and_z() -> None:
 
 def test_an_error_is_shown_until_the_delivery_comes_through() -> None:
     state = post(delivery("failed", error=ERROR))["accounts"]["states"][0]
-    assert state["error"] == ERROR
+    assert state["error"] == {**ERROR, "help": "/reference#error-rejected"}
     assert state["error_message"] == "Too long."
     done = post(delivery("published", error=ERROR))["accounts"]["states"][0]
     assert (done["error"], done["error_message"]) == (None, None)

@@ -14,11 +14,10 @@ from pipeline.api.http.body import BODY_SECONDS
 from pipeline.api.http.envelope import failure, render_internal_error, render_refusal, render_unreachable
 from pipeline.api.server.http_protocol import HEAD_BYTES
 from pipeline.domain.account import Plan, Subscription
-from pipeline.stages.media_checks import _build_refusal
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Terms, create_key
 from tests.pipeline.api.reference.scene import Scene
-from tests.pipeline.api.running_server import ABSENT, BASE, video
+from tests.pipeline.api.running_server import ABSENT, BASE, post_refused_media, video
 
 JSON = {"Content-Type": "application/json"}
 
@@ -114,6 +113,8 @@ REQUESTS: Mapping[str, Callable[[Scene], requests.Response]] = {
     "422 invalid_payload": lambda s: _post(s, captoin="Our new mug"),
     "429 rate_limited": _exceed_rate,
     "500 not_configured": lambda s: _send(s, "POST", "/connect/pinterest", {}),
+    # the last: from then on, posts wait for a worker
+    "400 media_unreachable": lambda s: post_refused_media(s.server, s.server.tenant()),
 }
 """By status and error code; the scene has uploaded its file."""
 
@@ -121,10 +122,8 @@ REQUESTS: Mapping[str, Callable[[Scene], requests.Response]] = {
 def build_others() -> dict[str, Any]:
     """Return the answers that need a fault or a long wait, from the functions that answer then."""
     refused = Refusal(408, "request_timeout", f"The body did not arrive within {BODY_SECONDS:.0f} seconds.")
-    url = "https://cdn.example.com/mug.mp4"
     answers = {
         "400 bad_request": failure(400, "bad_request", "The request is not valid HTTP."),
-        "400 media_unreachable": render_refusal(_build_refusal(0, url, "it answered 404")),
         "408 request_timeout": render_refusal(refused),
         "431 headers_too_large": failure(
             431, "headers_too_large", f"The request's head is larger than {HEAD_BYTES:,} bytes."
