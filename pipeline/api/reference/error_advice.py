@@ -172,6 +172,10 @@ ACCOUNT_ERRORS: Mapping[str, Advice] = {
     "app_misconfigured": Advice("The platform does not accept this server's app.", _OPERATOR),
     "app_not_allowed": Advice("The platform does not let this server's app do this.", _OPERATOR),
     "app_refused": Advice("The platform does not accept the id and secret of this server's app.", _OPERATOR),
+    "app_on_trial": Advice(
+        "Pinterest gives this server's app trial access only: it may not create pins.", _OPERATOR
+    ),
+    "app_secret_refused": Advice("Meta does not accept the secret of this server's app.", _OPERATOR),
     "app_too_old": Advice(
         "The account's TikTok app is too old to receive drafts.",
         "Update the TikTok app, or publish directly instead of as a draft.",
@@ -251,6 +255,10 @@ ACCOUNT_ERRORS: Mapping[str, Advice] = {
     "media_not_fetched": Advice(
         "The platform could not fetch the file from its URL; it is tried again.",
         "If it stays so, check that the URL is reachable from everywhere, not only from here.",
+    ),
+    "media_not_owned": Advice(
+        "LinkedIn says that the media do not belong to the author of the post.",
+        "Connect the LinkedIn account again, then retry the post.",
     ),
     "media_not_ready": Advice("The platform has not received the whole file yet.", _SERVER),
     "media_outage": Advice(
