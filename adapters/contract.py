@@ -25,16 +25,16 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from adapters.errors import AdapterError
 from adapters.limit import Limit, Rate
+from adapters.listing import ListedPost, ListsPosts
 
 if TYPE_CHECKING:  # requests is slow to import, and most readers of these values make no call
     from adapters.http import HttpClient
     from adapters.live_check import ConnectionChecks
 
 CheckpointData = Mapping[str, Any]
-"""The JSON-able state of an unfinished publish: handles, offsets, settings that a platform requires to be read first.
+"""The JSON-able state of an unfinished publish, by the model in each ``checkpoint.py``.
 
-It may hold upload URLs, which grant access like a token: no repr below shows it. Each ``checkpoint.py`` has its model.
-"""
+It may hold upload URLs, which grant access like a token: no repr below shows it."""
 
 
 class Platform(StrEnum):
@@ -146,9 +146,6 @@ class PlatformSettings:
     """Longest time that a visible call may take: a worker that is stopped cuts off what takes longer."""
 
 
-# --- problems found before anything is sent --------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
     """Why a draft cannot be published (``refuse``), or will be published differently (``warn``)."""
@@ -191,6 +188,8 @@ class Published:
     delivered_as: Literal["post", "inbox_draft"] = "post"
     notes: Mapping[str, Any] = field(default_factory=dict)
     """Facts to record that change nothing, e.g. ``music_confirmed``."""
+    is_searched: bool = False
+    """It was recognised among the account's posts, not found by a handle: after a restore, that is no proof."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,6 +212,8 @@ class CannotTell:
     """The platform offers no proof, neither that the post is live nor that it is not; a later look may."""
 
     reason: str
+    candidates: Sequence[ListedPost] = ()
+    """Live posts that could be it, for a person to compare."""
 
 
 PrepareResult = Ready | Pending
@@ -328,7 +329,7 @@ class RemoteAccount:
 
 
 @runtime_checkable
-class Adapter(Protocol):
+class Adapter(ListsPosts, Protocol):
     """One platform. Built per slice of work as ``AdapterClass(client, settings)``: cheap, without state of its own."""
 
     platform: ClassVar[Platform]

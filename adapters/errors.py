@@ -20,7 +20,12 @@ table (``<platform>/errors.py``) lists as given before acting; everything else i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adapters.listing import ListedPost
 
 
 class AdapterError(Exception):
@@ -145,3 +150,5 @@ class OutcomeUnknown(AdapterError):
     """The visible call may or may not have taken effect: the pipeline looks, and never sends again blindly."""
 
     code = "outcome_unknown"
+    candidates: Sequence[ListedPost] = ()
+    """Live posts that could be it, for a person to compare."""

@@ -41,6 +41,7 @@ from adapters.facebook.problems import find_problems
 from adapters.graph_api import GONE, GraphReply, Known, Usage
 from adapters.graph_upload import INTERRUPTED
 from adapters.http import HttpClient
+from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks
 from adapters.oauth_mixin import OAuthMixin
 
@@ -136,7 +137,11 @@ class Facebook(OAuthMixin):
         if self._is_two_phase:
             return CannotTell(reason="No unpublished post is known that could have been shown")
         since = int((armed_at - limits.CLOCK_SKEW).timestamp())
-        return lookup.find_direct_post(draft, state, client.list_posts(since), armed_at, taken)
+        return lookup.find_direct_post(draft, state, client.list_posts(since).data, armed_at, taken)
+
+    def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
+        """List the Page's posts since *since*, compared with the draft."""
+        return lookup.list_posts(self._build_client(account), draft, since)
 
     def _show(self, client: Client, draft: Draft, state: Checkpoint) -> Pending:
         if state.post is not None:

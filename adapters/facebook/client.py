@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from adapters.contract import Account, Draft, Media, PlatformSettings
 from adapters.errors import Unsupported
 from adapters.facebook import limits, payload
-from adapters.facebook.checkpoint import Checkpoint
+from adapters.facebook.checkpoint import Checkpoint, PostKind
 from adapters.facebook.errors import SERVICE, TABLE, WRONG_OFFSET
 from adapters.facebook.wire import (
     Created,
@@ -26,6 +26,7 @@ from adapters.facebook.wire import (
     ReelStarted,
     Success,
     VideoNode,
+    Videos,
     VideoStarted,
 )
 from adapters.graph_api import (
@@ -42,6 +43,8 @@ from adapters.graph_oauth import Page
 from adapters.graph_upload import rebase_url, rupload
 from adapters.http import HttpClient
 from adapters.upload_source import open_range
+
+PageT = TypeVar("PageT", Posts, Videos)
 
 
 class Client:
@@ -165,12 +168,21 @@ class Client:
         fields = "status,published,post_id,permalink_url,created_time"
         return self._graph.read(VideoNode, video_id, self._token, fields=fields)
 
-    def list_posts(self, since: int) -> Sequence[PostNode]:
-        """List the Page's visible posts since a unix time in seconds, newest first."""
-        fields = "id,message,created_time,permalink_url"
-        path = f"{self._id}/published_posts"
-        params = {"fields": fields, "since": str(since), "limit": "100"}
-        return self._graph.read(Posts, path, self._token, **params).data.data
+    def list_posts(self, since: int, after: str | None = None) -> Posts:
+        """Read a page of the Page's visible posts since a unix time in seconds, newest first."""
+        attachments = "media_type,target,subattachments.limit(100){media_type,target}"
+        fields = f"id,message,created_time,permalink_url,attachments{{{attachments}}}"
+        return self._list(Posts, "published_posts", fields, since, after)
+
+    def list_videos(self, kind: PostKind, since: int, after: str | None = None) -> Videos:
+        """Read a page of the Page's reels or videos since a unix time in seconds, newest first."""
+        edge = "video_reels" if kind is PostKind.REEL else "videos"
+        return self._list(Videos, edge, "id,description,created_time,permalink_url,length", since, after)
+
+    def _list(self, model: type[PageT], edge: str, fields: str, since: int, after: str | None) -> PageT:
+        more = {} if after is None else {"after": after}
+        params = {"fields": fields, "since": str(since), "limit": limits.PAGE, **more}
+        return self._graph.read(model, f"{self._id}/{edge}", self._token, **params).data
 
     def _build_graph_client(self, host: str) -> GraphClient:
         base = f"{self._settings.hosts[host]}/{self._settings.version}"

@@ -40,6 +40,8 @@ CUT_PAUSE = timedelta(seconds=10)
 RESTARTS = 3
 """Restarts of a failed upload within one attempt."""
 RESTART_PAUSE = timedelta(seconds=30)
+PAGE = "50"
+"""Posts per page of a listing: longer pages of long texts could exceed the body size we read."""
 CLOCK_SKEW = timedelta(seconds=5)
 UPLOAD_FLOOR = 1024 * 1024
 """Bytes per second; a slower upload runs into its time limit."""

@@ -1,8 +1,7 @@
-"""What the status of a post or video means for the publish, before and after arming. Pure."""
+"""What the status of a post or video means for the publish, before and after arming; and the Page's listed posts."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
 
@@ -20,9 +19,12 @@ from adapters.contract import (
 )
 from adapters.errors import AdapterError, Permanent, Rejected, Unavailable
 from adapters.facebook import limits
-from adapters.facebook.checkpoint import Checkpoint
-from adapters.facebook.wire import PostNode, VideoNode, VideoStatus
+from adapters.facebook.checkpoint import Checkpoint, PostKind, get_post_kind
+from adapters.facebook.client import Client
+from adapters.facebook.wire import ListedVideo, PostNode, VideoNode, VideoStatus
+from adapters.listing import ListedPost, Listing, compare_lengths, fill, read_pages
 from adapters.platform_message import clean_message
+from adapters.text import split_words
 
 FAILED = "upload_failed"
 _FAILED_STATUSES = {"upload_failed": "the upload failed", "expired": "the upload expired"}
@@ -77,17 +79,13 @@ def find_direct_post(
         if post.id not in taken
         and post.created_time is not None
         and post.created_time >= earliest
-        and _split_words(post.message) == _split_words(draft.caption)
+        and split_words(post.message) == split_words(draft.caption)
     ]
     if len(found) == 1:
-        return Published(remote_id=found[0].id, url=found[0].permalink_url)
+        return Published(remote_id=found[0].id, url=found[0].permalink_url, is_searched=True)
     if found:
         return CannotTell(reason="More than one post with this text appeared since arming")
     return Absent(checkpoint=state.replace(again=True).to_dict())
-
-
-def _split_words(text: str) -> list[str]:
-    return unicodedata.normalize("NFC", text).split()
 
 
 # --- videos and reels ------------------------------------------------------------------------------------------------
@@ -182,3 +180,54 @@ def resume_upload(state: Checkpoint, error: AdapterError) -> Pending:
         raise error
     wait: timedelta = limits.CUT_PAUSE * 2**state.cuts
     return Pending(checkpoint=state.replace(offset=None, cuts=state.cuts + 1).to_dict(), wait=wait)
+
+
+# --- without a handle ------------------------------------------------------------------------------------------------
+
+
+def list_posts(client: Client, draft: Draft, since: datetime) -> Listing:
+    """List the Page's posts, reels or videos since *since*, whichever the draft becomes, compared with it."""
+    earliest, kind = since - limits.CLOCK_SKEW, get_post_kind(draft)
+    start = int(earliest.timestamp())
+
+    def read_posts(after: str | None) -> tuple[Sequence[PostNode], str | None]:
+        page = client.list_posts(start, after)
+        return page.data, page.paging.after
+
+    def read_videos(after: str | None) -> tuple[Sequence[ListedVideo], str | None]:
+        page = client.list_videos(kind, start, after)
+        return page.data, page.paging.after
+
+    if kind is PostKind.FEED:
+        posts, listing = read_pages(read_posts, lambda post: post.created_time, earliest)
+        return fill(listing, [_compare_post(post, draft) for post in posts], limits.CLOCK_SKEW)
+    videos, listing = read_pages(read_videos, lambda video: video.created_time, earliest)
+    compared = [_compare_video(video, draft, kind, client.www) for video in videos]
+    return fill(listing, compared, limits.CLOCK_SKEW)
+
+
+def _compare_post(post: PostNode, draft: Draft) -> ListedPost:
+    """Compare a feed post. One that shows a video is named by the video's id, by which a delivery owns it."""
+    parts = post.attachments.list_parts() if post.attachments else []
+    types = [part.media_type for part in parts]
+    video = next((part.target for part in parts if part.media_type == "video" and part.target), None)
+    return ListedPost(
+        remote_id=(video.id if video else None) or post.id,
+        url=post.permalink_url,
+        created_at=post.created_time,
+        same_caption=split_words(post.message) == split_words(draft.caption),
+        same_kind=None if not types or None in types else set(types) == {"photo"},
+        same_media=len(types) == len(draft.media) if types else None,
+    )
+
+
+def _compare_video(video: ListedVideo, draft: Draft, kind: PostKind, www: str) -> ListedPost:
+    is_reel = "/reel/" in (video.permalink_url or "")
+    return ListedPost(
+        remote_id=video.id,
+        url=_build_url(video.permalink_url, www),
+        created_at=video.created_time,
+        same_caption=split_words(video.description) == split_words(draft.caption),
+        same_kind=kind is PostKind.REEL or not is_reel,
+        same_media=compare_lengths(video.length, draft.media[0].facts),
+    )

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field
 
-from adapters.graph_api import GraphModel
+from adapters.graph_api import GraphModel, Paging
 
 
 class Created(GraphModel):
@@ -83,6 +83,49 @@ class VideoNode(GraphModel):
     permalink_url: str | None = None
 
 
+class ListedVideo(GraphModel):
+    """A video or reel in a Page's list; ``length`` is in seconds."""
+
+    id: str
+    description: str = ""
+    created_time: datetime | None = None
+    permalink_url: str | None = None
+    length: float | None = None
+
+
+class Videos(GraphModel):
+    """A page of a Page's videos or reels, newest first."""
+
+    data: tuple[ListedVideo, ...]
+    paging: Paging = Paging()
+
+
+class Target(GraphModel):
+    """The object behind an attachment: a photo, a video."""
+
+    id: str | None = None
+
+
+class Attachment(GraphModel):
+    """A photo, video, link or album of a post; an album's parts are its ``subattachments``."""
+
+    media_type: str | None = None
+    target: Target | None = None
+    subattachments: Attachments | None = None
+
+
+class Attachments(GraphModel):
+    """The attachments of a post."""
+
+    data: tuple[Attachment, ...] = ()
+
+    def list_parts(self) -> list[Attachment]:
+        """Return the attachments, and for an album its parts."""
+        return [
+            part for one in self.data for part in (one.subattachments.data if one.subattachments else (one,))
+        ]
+
+
 class PostNode(GraphModel):
     """A Page post."""
 
@@ -91,9 +134,11 @@ class PostNode(GraphModel):
     created_time: datetime | None = None
     is_published: bool | None = None
     permalink_url: str | None = None
+    attachments: Attachments | None = None
 
 
 class Posts(GraphModel):
-    """A Page's posts, newest first."""
+    """A page of a Page's posts, newest first."""
 
     data: tuple[PostNode, ...]
+    paging: Paging = Paging()

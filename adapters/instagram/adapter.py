@@ -43,11 +43,13 @@ from adapters.instagram.lookup import (
     find_published_post,
     interpret_armed_status,
     interpret_unarmed_status,
+    list_posts,
     restart_if_ended,
 )
 from adapters.instagram.oauth import OAuth
 from adapters.instagram.problems import find_problems
 from adapters.instagram.wire import Created
+from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks
 from adapters.oauth_mixin import OAuthMixin
 
@@ -119,6 +121,10 @@ class Instagram(OAuthMixin):
         if armed_at is None:
             return interpret_unarmed_status(draft, state, status)
         return interpret_armed_status(state, status)
+
+    def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
+        """List the account's posts since *since*, compared with the draft."""
+        return list_posts(self._build_client(account), draft, since)
 
     def _upload(self, client: Client, draft: Draft, state: Checkpoint) -> PrepareResult:
         try:

@@ -93,11 +93,12 @@ class Client:
         fields = "id,permalink,timestamp,media_type,media_product_type,caption"
         return self._graph.read(MediaNode, media_id, self._token, fields=fields).data
 
-    def list_media(self, **window: str) -> Sequence[MediaNode]:
-        """List the account's posts, newest first; ``since`` and ``until`` are unix times in seconds."""
+    def list_media(self, after: str | None = None, **window: str) -> MediaList:
+        """Read a page of the account's posts, newest first; ``since`` and ``until`` are unix times in seconds."""
         path = f"{self._account.remote_id}/media"
-        fields = "id,caption,timestamp,permalink,media_type"
-        return self._graph.read(MediaList, path, self._token, fields=fields, limit="100", **window).data.data
+        fields = "id,caption,timestamp,permalink,media_type,media_product_type,children{media_type}"
+        more = window if after is None else {**window, "after": after}
+        return self._graph.read(MediaList, path, self._token, fields=fields, limit=limits.PAGE, **more).data
 
     def _create(self, body: dict[str, Any]) -> Created:
         path = f"{self._account.remote_id}/media"

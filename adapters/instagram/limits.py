@@ -48,6 +48,8 @@ GONE_READS = 3
 """Reads that may miss a container before it counts as lost: a fresh one can be missing for seconds."""
 LISTINGS = 5
 """Searches for the post of a PUBLISHED container before the container's id stands for it."""
+PAGE = "50"
+"""Posts per page of a listing: with the longest captions, more could exceed the body size we read."""
 CLOCK_SKEW = timedelta(seconds=5)
 """The allowed lag of Instagram's timestamps, which count whole seconds, behind our arming time."""
 CONTAINER_LIFE = timedelta(hours=24)  # GUIDE

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
 
 from adapters.checkpoint import compute_backoff
@@ -14,6 +13,8 @@ from adapters.instagram.checkpoint import Checkpoint
 from adapters.instagram.client import Client
 from adapters.instagram.errors import EXPIRED, build_expired_error, build_status_error
 from adapters.instagram.wire import ContainerStatus, MediaNode
+from adapters.listing import ListedPost, Listing, fill, read_pages
+from adapters.text import split_words
 
 
 def compute_poll_delay(draft: Draft, polls: int) -> timedelta:
@@ -82,7 +83,7 @@ def find_published_post(
     """
     found = [
         node
-        for node in client.list_media(**_build_window(armed_at))
+        for node in client.list_media(**_build_window(armed_at)).data
         if _is_ours(node, draft, armed_at, taken)
     ]
     if len(found) == 1:
@@ -104,8 +105,40 @@ def _is_ours(node: MediaNode, draft: Draft, armed_at: datetime | None, taken: Co
     is_early = armed_at is not None and (
         node.timestamp is None or node.timestamp < armed_at.replace(microsecond=0) - limits.CLOCK_SKEW
     )
-    return node.id not in taken and not is_early and _split_words(node.caption) == _split_words(draft.caption)
+    return node.id not in taken and not is_early and split_words(node.caption) == split_words(draft.caption)
 
 
-def _split_words(caption: str) -> list[str]:
-    return unicodedata.normalize("NFC", caption).split()
+# --- without a container ---------------------------------------------------------------------------------------------
+
+
+def list_posts(client: Client, draft: Draft, since: datetime) -> Listing:
+    """List the account's posts since *since*, without stories, compared with the draft."""
+    earliest = since - limits.CLOCK_SKEW
+    window = {"since": str(int(earliest.timestamp()))}
+
+    def read(after: str | None) -> tuple[Sequence[MediaNode], str | None]:
+        page = client.list_media(after, **window)
+        return page.data, page.paging.after
+
+    found, listing = read_pages(read, lambda node: node.timestamp, earliest)
+    return fill(listing, [_compare(node, draft) for node in found], limits.CLOCK_SKEW)
+
+
+def _compare(node: MediaNode, draft: Draft) -> ListedPost:
+    types = ["VIDEO" if media.kind == "video" else "IMAGE" for media in draft.media]
+    wanted = "CAROUSEL_ALBUM" if len(types) > 1 else types[0]
+    same_type = None if node.media_type is None else node.media_type == wanted
+    same_kind, same_media = same_type, same_type
+    if same_type and wanted == "VIDEO":
+        same_kind = None if node.media_product_type is None else node.media_product_type == "REELS"
+    if same_type and wanted == "CAROUSEL_ALBUM":
+        parts = node.children.data if node.children else ()
+        same_media = [part.media_type for part in parts] == types if parts else None
+    return ListedPost(
+        remote_id=node.id,
+        url=node.permalink,
+        created_at=node.timestamp,
+        same_caption=split_words(node.caption) == split_words(draft.caption),
+        same_kind=same_kind,
+        same_media=same_media,
+    )

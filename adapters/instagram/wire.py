@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import SecretStr, model_validator
 
-from adapters.graph_api import GraphModel
+from adapters.graph_api import GraphModel, Paging
 
 Status = Literal["IN_PROGRESS", "FINISHED", "PUBLISHED", "ERROR", "EXPIRED"]
 
@@ -26,19 +26,38 @@ class ContainerStatus(GraphModel):
     status: str = ""
 
 
+class Child(GraphModel):
+    """One picture or video of a carousel."""
+
+    media_type: str | None = None
+
+
+class Children(GraphModel):
+    """The parts of a carousel, in order."""
+
+    data: tuple[Child, ...] = ()
+
+
 class MediaNode(GraphModel):
-    """A published post; ``permalink`` is missing for some (e.g. while a copyright check runs)."""
+    """A published post; ``permalink`` is missing for some (e.g. while a copyright check runs).
+
+    ``media_type`` is IMAGE, VIDEO or CAROUSEL_ALBUM, ``media_product_type`` is REELS for a reel.
+    """
 
     id: str
     caption: str = ""
     timestamp: datetime | None = None
     permalink: str | None = None
+    media_type: str | None = None
+    media_product_type: str | None = None
+    children: Children | None = None
 
 
 class MediaList(GraphModel):
-    """An account's posts, newest first."""
+    """A page of an account's posts, newest first."""
 
     data: tuple[MediaNode, ...]
+    paging: Paging = Paging()
 
 
 class QuotaConfig(GraphModel):

@@ -38,10 +38,18 @@ from adapters.linkedin.checkpoint import Checkpoint, FileUpload, Step, choose_ne
 from adapters.linkedin.client import Client
 from adapters.linkedin.errors import STALE_UPLOAD
 from adapters.linkedin.live_checks import LIVE_CHECKS
-from adapters.linkedin.lookup import find_post, interpret_created_post, read_status, restart_file
+from adapters.linkedin.lookup import (
+    NO_LISTING,
+    find_post,
+    interpret_created_post,
+    list_posts,
+    read_status,
+    restart_file,
+)
 from adapters.linkedin.oauth import OAuth
 from adapters.linkedin.payload import build_post
 from adapters.linkedin.problems import find_problems
+from adapters.listing import Asked, Listing
 from adapters.live_check import ConnectionChecks
 from adapters.oauth_mixin import OAuthMixin
 
@@ -111,8 +119,16 @@ class LinkedIn(OAuthMixin):
                 return read_status(client, draft, state, index)
             return Ready(checkpoint=state.to_dict())
         if account.connection != "organization":
-            return CannotTell(reason="LinkedIn offers no listing of a member's posts")
+            return CannotTell(reason=NO_LISTING)
         return find_post(client, account.remote_id, draft, state, taken, self._settings.hosts["www"])
+
+    def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
+        """List an organization's posts since *since*, compared with the draft; a member's cannot be listed."""
+        if account.connection != "organization":
+            return Listing(asked=Asked.NEVER, reason=NO_LISTING)
+        return list_posts(
+            self._build_client(account), account.remote_id, draft, since, self._settings.hosts["www"]
+        )
 
     def _build_client(self, account: Account) -> Client:
         return Client(

@@ -114,9 +114,10 @@ class Client:
                 return None
             raise
 
-    def list_posts(self, author: str) -> Sequence[Post]:
-        """List an organization's posts, the last changed first; a member's cannot be listed."""
-        params = {"q": "author", "author": author, "count": str(limits.LISTED), "sortBy": "LAST_MODIFIED"}
+    def list_posts(self, author: str, start: int = 0) -> Sequence[Post]:
+        """List an organization's posts from place *start* on, the last changed first; a member's cannot be listed."""
+        place = {"count": str(limits.LISTED), "start": str(start)}
+        params = {"q": "author", "author": author, "sortBy": "LAST_MODIFIED", **place}
         finder = {"X-RestLi-Method": "FINDER"}
         return self._request(
             "GET", "posts", Posts, phase=Phase.LOOK, params=params, more_headers=finder

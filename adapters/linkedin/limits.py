@@ -56,7 +56,9 @@ RETIREMENTS = {
 """LinkedIn-Version -> day of its retirement. VERSIONS, fetched 2026-08-13; there was no 202512."""
 
 LISTED = 100
-"""Posts of an organization that ``look`` reads."""
+"""Posts of an organization per page; ``look`` reads one."""
+CLOCK_SKEW = timedelta(seconds=5)
+"""The allowed lag of LinkedIn's times behind ours."""
 
 LIMITS = (
     Limit(of="text", rule="caption", most=COMMENTARY, unit="UTF-16 units"),

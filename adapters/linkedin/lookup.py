@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
-from datetime import timedelta
+from collections.abc import Container, Sequence
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from urllib.parse import unquote
 
@@ -26,8 +26,10 @@ from adapters.linkedin.errors import (
 )
 from adapters.linkedin.text import escape_little_text
 from adapters.linkedin.wire import MediaStatus, Post
+from adapters.listing import ListedPost, Listing, fill, read_pages
 from adapters.platform_message import clean_message
 
+NO_LISTING = "a member's posts cannot be listed"
 _URN = re.compile(r"urn:li:(?:share|ugcPost):[A-Za-z0-9_-]+")
 
 # --- media -----------------------------------------------------------------------------------------------------------
@@ -167,6 +169,36 @@ def find_post(
     if len(ours) != 1:
         return CannotTell(reason=f"LinkedIn lists {len(ours)} posts that could be this one")
     return _interpret_post(ours[0], state, www)
+
+
+def list_posts(client: Client, author: str, draft: Draft, since: datetime, www: str) -> Listing:
+    """List the organization's posts since *since*, compared with the draft; a failed one is not live."""
+
+    def read(start: int | None) -> tuple[Sequence[Post], int | None]:
+        page = client.list_posts(author, start or 0)
+        return page, (start or 0) + len(page) if len(page) == limits.LISTED else None
+
+    posts, listing = read_pages(read, lambda post: _to_time(post.lastModifiedAt), since - limits.CLOCK_SKEW)
+    live = [post for post in posts if post.lifecycleState == "PUBLISHED"]
+    return fill(listing, [_compare(post, draft, www) for post in live], limits.CLOCK_SKEW)
+
+
+def _compare(post: Post, draft: Draft, www: str) -> ListedPost:
+    """Compare a listed post by the types of its media's URNs and their number."""
+    urns = _get_urns(post)
+    wanted = "urn:li:video:" if draft.kind == "video" else "urn:li:image:"
+    return ListedPost(
+        remote_id=post.id,
+        url=build_url(post.id, www),
+        created_at=_to_time(post.createdAt),
+        same_caption=_has_same_text(post, draft),
+        same_kind=bool(urns) and all(urn.startswith(wanted) for urn in urns),
+        same_media=len(urns) == len(draft.media),
+    )
+
+
+def _to_time(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _read_duplicate(client: Client, draft: Draft, state: Checkpoint, www: str) -> LookResult | None:

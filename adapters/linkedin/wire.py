@@ -121,11 +121,13 @@ class Content(Wire):
 
 
 class Post(Wire):
-    """A post, from a listing."""
+    """A post, from a listing. Its times are milliseconds since the epoch."""
 
     id: str
     commentary: str = ""
     lifecycleState: str = "PUBLISHED"  # noqa: N815 their name
+    createdAt: int | None = None  # noqa: N815 their name
+    lastModifiedAt: int | None = None  # noqa: N815 their name
     content: Content | None = None
 
 

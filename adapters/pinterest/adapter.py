@@ -30,6 +30,7 @@ from adapters.contract import (
 )
 from adapters.errors import Rejected, Unavailable
 from adapters.http import HttpClient
+from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks
 from adapters.oauth_mixin import OAuthMixin
 from adapters.pinterest import limits, payload
@@ -37,7 +38,14 @@ from adapters.pinterest.checkpoint import Checkpoint, Step, choose_next_step
 from adapters.pinterest.client import Client
 from adapters.pinterest.errors import INTERRUPTED
 from adapters.pinterest.live_checks import LIVE_CHECKS
-from adapters.pinterest.lookup import build_url, find_pin, interpret_status, restart, restart_if_ended
+from adapters.pinterest.lookup import (
+    build_url,
+    find_pin,
+    interpret_status,
+    list_posts,
+    restart,
+    restart_if_ended,
+)
 from adapters.pinterest.oauth import OAuth
 from adapters.pinterest.options import PinterestOptions
 from adapters.pinterest.problems import build_no_board_message, find_problems
@@ -106,6 +114,11 @@ class Pinterest(OAuthMixin):
         if board is None:
             return CannotTell(reason="No board is known that the pin could be on")
         return find_pin(client, draft, board, armed_at, taken, self._settings.hosts["www"])
+
+    def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
+        """List the account's pins since *since*, compared with the draft."""
+        client, board = self._build_client(account), payload.choose_board(draft, account)
+        return list_posts(client, draft, board, since, self._settings.hosts["www"])
 
     def _load_checkpoint(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> Checkpoint:
         state = Checkpoint.model_validate(checkpoint)

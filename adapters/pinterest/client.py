@@ -80,6 +80,11 @@ class Client:
         params = {"page_size": str(limits.PAGE), **({"bookmark": bookmark} if bookmark else {})}
         return self._request("GET", f"boards/{board_id}/pins", PinPage, phase=Phase.LOOK, params=params)
 
+    def list_own_pins(self, bookmark: str | None) -> PinPage:
+        """Read one page of the account's pins on all boards."""
+        params = {"page_size": str(limits.PAGE), **({"bookmark": bookmark} if bookmark else {})}
+        return self._request("GET", "pins", PinPage, phase=Phase.LOOK, params=params)
+
     def read_user(self) -> UserAccount:
         """Read the account that owns the token."""
         return self._request("GET", "user_account", UserAccount)

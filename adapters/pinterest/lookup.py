@@ -6,17 +6,18 @@ nothing: neither the order nor the lag of a board's list is documented.
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
 
 from adapters.contract import CannotTell, Draft, Ended, Pending, PrepareResult, Published, Ready
 from adapters.errors import AdapterError, Permanent, Rejected, Unavailable
+from adapters.listing import ListedPost, Listing, compare_lengths, fill, read_pages
 from adapters.pinterest import limits, payload
 from adapters.pinterest.checkpoint import Checkpoint
 from adapters.pinterest.client import Client
 from adapters.pinterest.errors import GONE
-from adapters.pinterest.wire import MediaStatus, Pin
+from adapters.pinterest.wire import MediaStatus, Pin, PinMedia
+from adapters.text import split_words
 
 
 def interpret_status(state: Checkpoint, media: MediaStatus | None) -> Ready | Pending | Ended:
@@ -64,10 +65,51 @@ def find_pin(
         return CannotTell(reason=f"The board cannot be read: {error.message}")
     ours = [pin for pin in pins.values() if is_ours(pin, draft, armed_at) and pin.id not in taken]
     if len(ours) == 1:
-        return Published(remote_id=ours[0].id, url=build_url(ours[0].id, www))
+        return Published(remote_id=ours[0].id, url=build_url(ours[0].id, www), is_searched=True)
     if ours:
         return CannotTell(reason=f"{len(ours)} pins of the board could be this one")
     return CannotTell(reason="The board does not show the pin, which does not prove that it was not created")
+
+
+def list_posts(client: Client, draft: Draft, board_id: str | None, since: datetime, www: str) -> Listing:
+    """List the account's pins since *since*, compared with the draft."""
+
+    def read(bookmark: str | None) -> tuple[Sequence[Pin], str | None]:
+        page = client.list_own_pins(bookmark)
+        return page.items, page.bookmark or None
+
+    pins, listing = read_pages(read, lambda pin: pin.created_at, since - limits.CLOCK_SKEW)
+    return fill(listing, [_compare(pin, draft, board_id, www) for pin in pins], limits.CLOCK_SKEW)
+
+
+def _compare(pin: Pin, draft: Draft, board_id: str | None, www: str) -> ListedPost:
+    """Compare a pin; one on another board is of another kind, and the marker in its link is the mark of a delivery."""
+    link = payload.build_link(draft)
+    is_marked = payload.has_marker(link, draft.delivery_id) and payload.has_marker(
+        pin.link, draft.delivery_id
+    )
+    media = pin.media or PinMedia()
+    wanted = "video" if draft.kind == "video" else "image" if len(draft.media) == 1 else "multiple_images"
+    same_type = None if media.media_type is None else media.media_type == wanted
+    is_elsewhere = None not in (pin.board_id, board_id) and pin.board_id != board_id
+    return ListedPost(
+        remote_id=pin.id,
+        url=build_url(pin.id, www),
+        created_at=pin.created_at,
+        same_caption=_has_same_texts(pin, draft) and (pin.link or None) == link,
+        same_kind=False if is_elsewhere else same_type,
+        same_media=_compare_media(media, draft) if same_type else same_type,
+        is_marked=is_marked or None,
+    )
+
+
+def _compare_media(media: PinMedia, draft: Draft) -> bool | None:
+    """Compare the files of a pin of the draft's type."""
+    if draft.kind == "video":
+        return compare_lengths((media.duration or 0) / 1000, draft.media[0].facts)
+    if len(draft.media) == 1:
+        return True
+    return None if media.items is None else len(media.items) == len(draft.media)
 
 
 def is_ours(pin: Pin, draft: Draft, armed_at: datetime) -> bool:
@@ -80,9 +122,12 @@ def is_ours(pin: Pin, draft: Draft, armed_at: datetime) -> bool:
     link = payload.build_link(draft)
     if payload.has_marker(link, draft.delivery_id):
         return payload.has_marker(pin.link, draft.delivery_id)
+    return _has_same_texts(pin, draft) and (pin.link or None) == link
+
+
+def _has_same_texts(pin: Pin, draft: Draft) -> bool:
     pairs = ((pin.title, payload.build_title(draft)), (pin.description, payload.build_description(draft)))
-    has_same_texts = all(_split_words(found) == _split_words(expected) for found, expected in pairs)
-    return has_same_texts and (pin.link or None) == link
+    return all(split_words(found) == split_words(expected) for found, expected in pairs)
 
 
 def build_url(pin_id: str, www: str) -> str:
@@ -98,7 +143,3 @@ def _list_pins(client: Client, board_id: str) -> Iterator[Pin]:
         bookmark = page.bookmark
         if not bookmark:
             return
-
-
-def _split_words(text: str | None) -> list[str]:
-    return unicodedata.normalize("NFC", text or "").split()

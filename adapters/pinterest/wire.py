@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -45,18 +45,29 @@ class MediaStatus(Wire):
     status: Literal["registered", "processing", "succeeded", "failed"]
 
 
+class PinMedia(Wire):
+    """The media of a pin: ``image``, ``multiple_images`` (with ``items``), ``video`` (``duration``), and others."""
+
+    media_type: str | None = None
+    items: tuple[Any, ...] | None = None
+    duration: float | None = None
+    """Milliseconds."""
+
+
 class Pin(Wire):
-    """A pin, from a board's list or from the response to its creation."""
+    """A pin, from a list or from the response to its creation."""
 
     id: RemoteId
     created_at: Moment | None = None
     link: str | None = None
     title: str | None = None
     description: str | None = None
+    board_id: str | None = None
+    media: PinMedia | None = None
 
 
 class PinPage(Wire):
-    """One page of a board; ``bookmark`` identifies the next page."""
+    """One page of a board or of the account; ``bookmark`` identifies the next page."""
 
     items: tuple[Pin, ...]
     bookmark: str | None = None

@@ -44,7 +44,8 @@ class FetchedMedia:
     def to_ledger_media(self, url: str) -> Record:
         """Return the media as ledger entries name it."""
         facts = self.image or self.video
-        return {"url": url, "sha256": None if facts is None else facts.sha256, "bytes": self.bytes}
+        media: Record = {"url": url, "sha256": None if facts is None else facts.sha256, "bytes": self.bytes}
+        return media if self.video is None else media | {"duration": self.video.duration}
 
 
 class UrlFetcher:

@@ -32,6 +32,7 @@ from adapters.contract import (
 )
 from adapters.errors import Rejected
 from adapters.http import HttpClient
+from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks
 from adapters.tiktok import music
 from adapters.tiktok.business import BusinessAdapter
@@ -85,6 +86,10 @@ class TikTok:
     ) -> LookResult:
         """Return the state of the publish; reads only."""
         return self._build_publisher(account).look(draft, account, checkpoint, armed_at, taken)
+
+    def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
+        """List the account's public posts since *since*, compared with the draft."""
+        return self._build_publisher(account).list_posts(draft, account, since)
 
     def _build_publisher(self, account: Account) -> CreatorAdapter | BusinessAdapter:
         if _check_connection(account.connection) == "creator":

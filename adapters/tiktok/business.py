@@ -25,6 +25,7 @@ from adapters.contract import (
 )
 from adapters.errors import AdapterError, OutcomeUnknown, Rejected, Unavailable
 from adapters.http import HttpClient
+from adapters.listing import Listing
 from adapters.tiktok import music, payload
 from adapters.tiktok.checkpoint import Checkpoint, ChosenSound, Step, choose_business_step, is_music_decided
 from adapters.tiktok.client import BusinessClient
@@ -39,7 +40,7 @@ from adapters.tiktok.commercial_music import (
 from adapters.tiktok.creator_info import AllowedSettings
 from adapters.tiktok.errors import BAD_SOUND
 from adapters.tiktok.limits import CAPABILITIES
-from adapters.tiktok.lookup import look_business
+from adapters.tiktok.lookup import list_business_posts, look_business
 
 DROP_SOUND = "Choose a commercial sound or drop music_url."
 
@@ -104,6 +105,10 @@ class BusinessAdapter:
             return music.confirm_sound(self.http, self.www, link, sound_id)
 
         return look_business(client, draft, account, state, armed_at, taken, confirm_sound)
+
+    def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
+        """List the account's public posts since *since*, compared with the draft."""
+        return list_business_posts(self._build_client(account), draft, account, since)
 
     def _build_client(self, account: Account) -> BusinessClient:
         token = account.credentials.access_token.get_secret_value()

@@ -28,6 +28,7 @@ from adapters.contract import (
 from adapters.error_table import Phase, parse_retry_after
 from adapters.errors import Rejected, Unavailable
 from adapters.http import HttpClient
+from adapters.listing import Listing
 from adapters.tiktok import payload
 from adapters.tiktok.checkpoint import Checkpoint, Step, choose_creator_step
 from adapters.tiktok.chunk_plans import REFUSED_FORMS, choose_plan
@@ -35,7 +36,7 @@ from adapters.tiktok.client import CHUNK_TIME, CreatorClient
 from adapters.tiktok.creator_info import AllowedSettings
 from adapters.tiktok.errors import CHUNKS_REFUSED, translate_upload_error
 from adapters.tiktok.limits import CAPABILITIES, CHUNK_SMALL
-from adapters.tiktok.lookup import look_creator
+from adapters.tiktok.lookup import list_creator_posts, look_creator
 from adapters.tiktok.problems import is_audited
 from adapters.tiktok.upload import Upload
 from adapters.transport import is_web_page
@@ -100,6 +101,10 @@ class CreatorAdapter:
         """Return the state of the publish; reads only."""
         state = Checkpoint.model_validate(checkpoint)
         return look_creator(self._build_client(account), draft, account, state, armed_at, taken)
+
+    def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
+        """List the account's public posts since *since*, compared with the draft."""
+        return list_creator_posts(self._build_client(account), draft, account, since)
 
     def _start_upload(
         self, client: CreatorClient, draft: Draft, allowed: AllowedSettings, state: Checkpoint

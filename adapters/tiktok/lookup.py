@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from adapters.contract import Absent, Account, CannotTell, Draft, Ended, LookResult, Pending, Published, Ready
 from adapters.error_table import Phase
 from adapters.errors import PermissionMissing, Rejected
+from adapters.listing import Asked, ListedPost, Listing, compare_lengths, fill, read_pages
 from adapters.tiktok import payload
 from adapters.tiktok.checkpoint import Checkpoint, is_music_decided
 from adapters.tiktok.client import BusinessClient, CreatorClient
@@ -22,13 +23,11 @@ from adapters.tiktok.limits import CAPABILITIES
 from adapters.tiktok.upload import Upload, UrlState
 from adapters.tiktok.wire import BusinessItem, BusinessStatus, ListedVideo, PublishStatus
 
-LIST_PAGES = 5
-CLOCK_MARGIN = 60.0
-"""Seconds that a platform's ``create_time`` may lie before our own clock's time of arming."""
+CLOCK_SKEW = timedelta(seconds=60)
+"""The allowed lag of TikTok's ``create_time`` behind our own clock."""
 CUT_AT = 140
 """``video/list`` cuts texts "to about 150" characters: of a text this long the end may be missing."""
-NOT_LISTED = "TikTok lists public posts only, and this one is not public"
-TOO_MANY_PAGES = f"the account has posted more than {LIST_PAGES} pages since: not all were read"
+NOT_LISTED = "only public posts are listed, and this one is not public"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,23 +119,56 @@ def _search_creator(
         return CannotTell(reason="the upload's id is lost, and TikTok offers no other way to find it")
     if not payload.is_public(draft):
         return CannotTell(reason=NOT_LISTED)
-    title, text = payload.build_title(draft), payload.build_description(draft)
-    since, cursor = compute_earliest(armed_at), None
-    matches: list[Match] = []
-    for _ in range(LIST_PAGES):
-        try:
-            page = client.list_videos(cursor)
-        except PermissionMissing:
-            return CannotTell(reason="the account's permissions do not let us read its posts (video.list)")
-        matches += [
-            Match(id=item.id, url=item.share_url or payload.build_link(draft, account.username, item.id))
-            for item in page.videos
-            if is_same_photo_post(item, title, text, since)
-        ]
-        if not page.has_more or any(item.create_time < since for item in page.videos):
-            return choose_match(matches, taken)
-        cursor = page.cursor
-    return CannotTell(reason=TOO_MANY_PAGES)
+    try:
+        items, listing = _read_creator(client, armed_at - CLOCK_SKEW)
+    except PermissionMissing:
+        return CannotTell(reason="the account's permissions do not let us read its posts (video.list)")
+    if listing.asked is not Asked.ALL:
+        return CannotTell(reason=listing.reason)
+    title, text, since = (
+        payload.build_title(draft),
+        payload.build_description(draft),
+        compute_earliest(armed_at),
+    )
+    matches = [
+        Match(id=item.id, url=item.share_url or payload.build_link(draft, account.username, item.id))
+        for item in items
+        if is_same_photo_post(item, title, text, since)
+    ]
+    return choose_match(matches, taken)
+
+
+def _read_creator(client: CreatorClient, since: datetime) -> tuple[list[ListedVideo], Listing]:
+    def read(cursor: int | None) -> tuple[Sequence[ListedVideo], int | None]:
+        page = client.list_videos(cursor)
+        return page.videos, page.cursor if page.has_more else None
+
+    return read_pages(read, lambda item: _to_time(item.create_time), since)
+
+
+def list_creator_posts(client: CreatorClient, draft: Draft, account: Account, since: datetime) -> Listing:
+    """List a creator's public posts since *since*, compared with the draft."""
+    if not payload.is_public(draft):
+        return Listing(asked=Asked.NEVER, reason=NOT_LISTED)
+    items, listing = _read_creator(client, since - CLOCK_SKEW)
+    return fill(listing, [_compare_creator(item, draft, account) for item in items], CLOCK_SKEW)
+
+
+def _compare_creator(item: ListedVideo, draft: Draft, account: Account) -> ListedPost:
+    """Compare a listed post. Only a video has a length; how many pictures a post has is not shown."""
+    text, is_video = payload.build_description(draft), draft.kind == "video"
+    if is_video:
+        same_text = any(_is_whole(seen, text) for seen in (item.title, item.video_description) if seen)
+    else:
+        same_text = is_same_photo_post(item, payload.build_title(draft), text, since=0)
+    return ListedPost(
+        remote_id=item.id,
+        url=item.share_url or payload.build_link(draft, account.username, item.id),
+        created_at=_to_time(item.create_time),
+        same_caption=same_text,
+        same_kind=is_video if item.duration else None,
+        same_media=compare_lengths(item.duration, draft.media[0].facts) if is_video else None,
+    )
 
 
 # --- business --------------------------------------------------------------------------------------------------------
@@ -200,25 +232,53 @@ def _search_business(
 ) -> LookResult:
     if not payload.is_public(draft):
         return CannotTell(reason=NOT_LISTED)
-    caption, since, cursor = payload.build_description(draft), compute_earliest(armed_at), None
-    matches: list[Match] = []
-    for _ in range(LIST_PAGES):
-        try:
-            page = client.list_videos(account.remote_id, cursor)
-        except (PermissionMissing, Rejected):
-            return CannotTell(reason="TikTok does not let us read the account's posts (video.list)")
-        matches += [
-            Match(
-                id=item.item_id,
-                url=item.share_url or payload.build_link(draft, account.username, item.item_id),
-            )
-            for item in page.videos
-            if is_same_business_post(item, caption, is_video=draft.kind == "video", since=since)
-        ]
-        if not page.has_more or any(item.create_time < since for item in page.videos):
-            return choose_match(matches, taken)
-        cursor = page.cursor
-    return CannotTell(reason=TOO_MANY_PAGES)
+    try:
+        items, listing = _read_business(client, account, armed_at - CLOCK_SKEW)
+    except (PermissionMissing, Rejected):
+        return CannotTell(reason="TikTok does not let us read the account's posts (video.list)")
+    if listing.asked is not Asked.ALL:
+        return CannotTell(reason=listing.reason)
+    caption, since = payload.build_description(draft), compute_earliest(armed_at)
+    matches = [
+        Match(
+            id=item.item_id, url=item.share_url or payload.build_link(draft, account.username, item.item_id)
+        )
+        for item in items
+        if is_same_business_post(item, caption, is_video=draft.kind == "video", since=since)
+    ]
+    return choose_match(matches, taken)
+
+
+def _read_business(
+    client: BusinessClient, account: Account, since: datetime
+) -> tuple[list[BusinessItem], Listing]:
+    def read(cursor: int | None) -> tuple[Sequence[BusinessItem], int | None]:
+        page = client.list_videos(account.remote_id, cursor)
+        return page.videos, page.cursor if page.has_more else None
+
+    return read_pages(read, lambda item: _to_time(item.create_time), since)
+
+
+def list_business_posts(client: BusinessClient, draft: Draft, account: Account, since: datetime) -> Listing:
+    """List a business account's public posts since *since*, compared with the draft."""
+    if not payload.is_public(draft):
+        return Listing(asked=Asked.NEVER, reason=NOT_LISTED)
+    items, listing = _read_business(client, account, since - CLOCK_SKEW)
+    return fill(listing, [_compare_business(item, draft, account) for item in items], CLOCK_SKEW)
+
+
+def _compare_business(item: BusinessItem, draft: Draft, account: Account) -> ListedPost:
+    """Compare a listed post. A video is one file; how many pictures a post has is not shown."""
+    is_video = draft.kind == "video"
+    same_kind = ("video" in item.media_type.lower()) is is_video if item.media_type else None
+    return ListedPost(
+        remote_id=item.item_id,
+        url=item.share_url or payload.build_link(draft, account.username, item.item_id),
+        created_at=_to_time(item.create_time),
+        same_caption=(item.caption or "").strip() == payload.build_description(draft).strip(),
+        same_kind=same_kind,
+        same_media=same_kind if is_video or same_kind is False else None,
+    )
 
 
 # --- matching --------------------------------------------------------------------------------------------------------
@@ -232,7 +292,11 @@ def compute_pause(armed_at: datetime, now: float) -> timedelta:
 
 def compute_earliest(armed_at: datetime) -> float:
     """Return the earliest ``create_time`` that a post of this attempt can have."""
-    return armed_at.timestamp() - CLOCK_MARGIN
+    return (armed_at - CLOCK_SKEW).timestamp()
+
+
+def _to_time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def choose_match(matches: Sequence[Match], taken: Container[str]) -> Published | CannotTell:
@@ -240,7 +304,7 @@ def choose_match(matches: Sequence[Match], taken: Container[str]) -> Published |
     free = {match.id: match for match in matches if match.id not in taken}
     if len(free) == 1:
         (match,) = free.values()
-        return Published(remote_id=match.id, url=match.url)
+        return Published(remote_id=match.id, url=match.url, is_searched=True)
     if free:
         return CannotTell(
             reason=f"{len(free)} public posts of this account match, and nothing tells them apart"

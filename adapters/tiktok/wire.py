@@ -101,6 +101,7 @@ class ListedVideo(Wire):
     video_description: str | None = None
     create_time: int
     share_url: str | None = None
+    duration: float | None = None
 
 
 class VideoPage(Wire):

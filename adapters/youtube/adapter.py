@@ -36,13 +36,14 @@ from adapters.contract import (
 from adapters.error_table import Phase
 from adapters.errors import Unavailable, Unsupported
 from adapters.http import HttpClient
+from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks
 from adapters.youtube import limits, payload
 from adapters.youtube.checkpoint import Checkpoint, Step, choose_next_step
 from adapters.youtube.client import Client
 from adapters.youtube.errors import build_unclear_error, translate_error
 from adapters.youtube.live_checks import LIVE_CHECKS
-from adapters.youtube.lookup import find_upload, probe_session, read_video
+from adapters.youtube.lookup import find_upload, list_posts, probe_session, read_video
 from adapters.youtube.oauth import OAuth
 from adapters.youtube.problems import find_problems
 from adapters.youtube.upload import Complete, Gone, Incomplete, Refused, Unreadable, advance
@@ -124,6 +125,10 @@ class YouTube:
             return Ready(checkpoint=state.to_dict())
         result = None if state.session is None else probe_session(client, draft, state, armed_at)
         return result or find_upload(client, account.remote_id, draft, state, armed_at, taken)
+
+    def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
+        """List the channel's uploads since *since*, compared with the draft."""
+        return list_posts(self._build_client(account), account.remote_id, draft, since)
 
     def _build_client(self, account: Account) -> Client:
         token = account.credentials.access_token.get_secret_value()

@@ -48,7 +48,6 @@ RESTARTS = 3
 PROCESSING = timedelta(minutes=15)
 """How long ``look`` waits for processing: refusals mostly come early. After that the video counts as published."""
 CLOCK_SKEW = timedelta(minutes=2)
-LIST_PAGES = 3
 PAGE = 50  # [disc] playlistItems.list and videos.list: at most 50
 
 LONG_BUSY = timedelta(minutes=15)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-import unicodedata
 from collections.abc import Container, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 from adapters.contract import Absent, CannotTell, Draft, Ended, LookResult, Pending, Published
 from adapters.error_table import Phase
 from adapters.errors import AdapterError
+from adapters.listing import Asked, ListedPost, Listing, fill, read_pages
+from adapters.text import split_words
 from adapters.youtube import limits, payload, text
 from adapters.youtube.checkpoint import Checkpoint
 from adapters.youtube.client import Client
@@ -25,8 +27,10 @@ from adapters.youtube.errors import (
     translate_failure,
 )
 from adapters.youtube.upload import Complete, Incomplete, Refused, ends_session
-from adapters.youtube.wire import Channel, Video
+from adapters.youtube.wire import Channel, PlaylistItem, Video
 
+NO_PLAYLIST = "the token's channel is not the account's, or lists no uploads"
+_NOT_LIVE = frozenset({"failed", "rejected", "deleted"})
 _PROCESSING_FAILED = frozenset({"failed", "terminated"})
 
 
@@ -113,20 +117,60 @@ def find_upload(
     """Search the channel's uploads since the session's start for this delivery's video."""
     playlist = _get_uploads_playlist(client.list_own_channels("contentDetails"), channel_id)
     if playlist is None:
-        return CannotTell(reason="the token's channel is not the account's, or lists no uploads")
+        return CannotTell(reason=NO_PLAYLIST)
     since = _compute_earliest(state, armed_at)
-    videos: list[Video] = []
-    page: str | None = None
-    for _ in range(limits.LIST_PAGES):
+    videos, listing = _read_uploads(client, playlist, since)
+    if listing.asked is not Asked.ALL:
+        return CannotTell(reason=listing.reason)
+    video = _choose_upload(draft, state, [video for video in videos if video.id not in taken], since)
+    if isinstance(video, CannotTell):
+        return video
+    result = interpret_video(draft, state, video, armed_at)
+    return replace(result, is_searched=True) if isinstance(result, Published) else result
+
+
+def list_posts(client: Client, channel_id: str, draft: Draft, since: datetime) -> Listing:
+    """List the channel's uploads since *since*, compared with the draft; failed and rejected ones are not live."""
+    playlist = _get_uploads_playlist(client.list_own_channels("contentDetails"), channel_id)
+    if playlist is None:
+        return Listing(asked=Asked.NOT, reason=NO_PLAYLIST)
+    videos, listing = _read_uploads(client, playlist, since - limits.CLOCK_SKEW)
+    live = [video for video in videos if video.status.upload_status not in _NOT_LIVE]
+    return fill(listing, [_compare(video, draft) for video in live], limits.CLOCK_SKEW)
+
+
+def _read_uploads(client: Client, playlist: str, since: datetime) -> tuple[list[Video], Listing]:
+    """Read the uploads since *since*: the list names them, a second read shows them."""
+
+    def read(page: str | None) -> tuple[Sequence[PlaylistItem], str | None]:
         listed = client.list_uploads(playlist, page)
-        dates = [(item.content_details.video_id, item.snippet.published_at) for item in listed.items]
-        ids = [name for name, when in dates if name and name not in taken and (when is None or when >= since)]
-        videos += client.list_videos(ids, "fileDetails,snippet,status,processingDetails") if ids else []
-        page = listed.next_page_token
-        if page is None or any(when is not None and when < since for _, when in dates):
-            video = _choose_upload(draft, state, videos, since)
-            return video if isinstance(video, CannotTell) else interpret_video(draft, state, video, armed_at)
-    return CannotTell(reason=f"the channel has more than {limits.LIST_PAGES} pages of uploads since")
+        return listed.items, listed.next_page_token
+
+    items, listing = read_pages(read, lambda item: item.snippet.published_at, since)
+    ids = [name for item in items if (name := item.content_details.video_id)]
+    videos: list[Video] = []
+    for n in range(0, len(ids), limits.PAGE):
+        videos += client.list_videos(ids[n : n + limits.PAGE], "fileDetails,snippet,status,processingDetails")
+    return videos, listing
+
+
+def _compare(video: Video, draft: Draft) -> ListedPost:
+    """Compare an upload; its file name is the mark by which we know our own."""
+    snippet, file, facts = video.snippet, video.file_details, draft.media[0].facts
+    name, sizes = _get_stem(file.file_name or ""), (file.file_size, facts.bytes if facts else None)
+    shown = (snippet.title, snippet.description)
+    wanted = (text.build_title(draft.caption), text.build_description(draft.caption))
+    return ListedPost(
+        remote_id=video.id,
+        url=payload.build_link(draft, video.id),
+        created_at=snippet.published_at,
+        same_caption=[split_words(one) for one in shown] == [split_words(one) for one in wanted],
+        same_kind=True,
+        same_media=None if None in sizes else sizes[0] == sizes[1],
+        is_marked=name == _get_stem(payload.build_file_name(draft))
+        if name.startswith(payload.MARKER)
+        else None,
+    )
 
 
 def _choose_upload(
@@ -154,7 +198,7 @@ def _has_same_title(video: Video, draft: Draft) -> bool:
     return (
         video.file_details.file_size is not None
         and not (video.file_details.file_name or "").startswith(payload.MARKER)
-        and _split_words(video.snippet.title or "") == _split_words(text.build_title(draft.caption))
+        and split_words(video.snippet.title or "") == split_words(text.build_title(draft.caption))
     )
 
 
@@ -175,7 +219,3 @@ def _compute_earliest(state: Checkpoint, armed_at: datetime) -> datetime:
 
 def _get_stem(name: str) -> str:
     return name.partition(".")[0].casefold()
-
-
-def _split_words(title: str) -> list[str]:
-    return unicodedata.normalize("NFC", title).split()

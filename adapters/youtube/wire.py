@@ -94,6 +94,7 @@ class VideoSnippet(Wire):
     """Part ``snippet``. ``published_at`` is when the video was uploaded."""
 
     title: str | None = None
+    description: str | None = None
     published_at: datetime | None = None
 
 

@@ -18,6 +18,7 @@ from pipeline.recovery.restore import explain_doubt
 from pipeline.stages.retry_inputs import may_appear_until
 from pipeline.store.deliveries.attempts import close_attempt_as_decided
 from pipeline.store.deliveries.move import move
+from pipeline.store.deliveries.ownership import RemoteIdTaken, translate_taken_remote_id
 from pipeline.store.deliveries.rescue import resume_blocked
 from pipeline.store.deliveries.resolve import ResolvableDelivery, lock_to_resolve
 from pipeline.store.health import database_now
@@ -31,30 +32,50 @@ RESOLVABLE = frozenset({State.UNKNOWN, State.BLOCKED})
 
 
 def confirm_live(context: Context, delivery: UUID, url: str) -> None:
-    """Settle the delivery as published, with the URL at which a person saw it. Raises CannotResolve."""
+    """Settle the delivery as published, with the URL at which a person saw it. Raises CannotResolve.
+
+    The link of a candidate names its post, which then belongs to this delivery: no other one can be settled with it.
+    """
     _refuse_in_doubt(context)
-    with context.database.begin() as c:
-        found = _lock(c, delivery)
-        done = move(
-            c,
-            delivery=delivery,
-            post=found.post_id,
-            origin=found.state,
-            target=State.PUBLISHED,
-            mover=Mover.DECIDE,
-            generation=found.generation,
-            why=f"a person says it is live: {url}",
-            changes={
-                "published_at": database_now(c),
-                "url": url,
-                "error": None,
-                "lease_until": None,
-                "fence": found.fence + 1,
-                "delivered_as": "post",
-                "in_doubt": False,
-            },
-        )
-        _close_attempt(c, delivery, is_moved=done)
+    try:
+        with translate_taken_remote_id(), context.database.begin() as c:
+            _settle_as_live(c, delivery, url)
+    except RemoteIdTaken:
+        raise CannotResolve(
+            f"Another delivery of this account has the post {url}: say where delivery {delivery} is."
+        ) from None
+
+
+def _settle_as_live(c: Connection, delivery: UUID, url: str) -> None:
+    found = _lock(c, delivery)
+    done = move(
+        c,
+        delivery=delivery,
+        post=found.post_id,
+        origin=found.state,
+        target=State.PUBLISHED,
+        mover=Mover.DECIDE,
+        generation=found.generation,
+        why=f"a person says it is live: {url}",
+        changes={
+            "published_at": database_now(c),
+            "url": url,
+            **_get_remote_id(found, url),
+            "error": None,
+            "lease_until": None,
+            "fence": found.fence + 1,
+            "delivered_as": "post",
+            "in_doubt": False,
+        },
+    )
+    _close_attempt(c, delivery, is_moved=done)
+
+
+def _get_remote_id(found: ResolvableDelivery, url: str) -> dict[str, str]:
+    """Return the remote id of the candidate with this link, as a change; empty if no candidate has it."""
+    candidates = (found.error or {}).get("candidates", ())
+    remote_id = next((one["remote_id"] for one in candidates if one["url"] == url), None)
+    return {} if remote_id is None else {"remote_id": remote_id}
 
 
 def publish_again(context: Context, delivery: UUID) -> None:

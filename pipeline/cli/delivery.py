@@ -11,6 +11,7 @@ import click
 
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
+from pipeline.cli.candidates import print_candidates
 from pipeline.cli.listing import list_options, print_page, read_filter, read_page
 from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.runtime import open_context, open_transaction, parse_id
@@ -89,6 +90,7 @@ def show_delivery(delivery: str, *, as_json: bool) -> None:
     print_rows([_shorten(m) for m in move_rows], as_json=False)
     click.echo("\nAttempts")
     print_rows([_shorten(a) for a in attempt_rows], as_json=False, empty="None yet.")
+    print_candidates({str(found.id): found.error})
     if next_step := _suggest_next_step(found):
         click.echo(f"\n{next_step}")
 

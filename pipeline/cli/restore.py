@@ -11,6 +11,7 @@ import click
 
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
+from pipeline.cli.candidates import list_candidates, print_candidates
 from pipeline.cli.durations import PAST_OR_NOW
 from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.runtime import open_context, open_transaction
@@ -89,7 +90,13 @@ def list_(until: datetime | None, limit: int | None, *, waiting: bool, as_json: 
             found = find_doubtful(c, span, limit)
         else:
             found = [] if accepted is None else list_accepted(c, accepted.epoch, limit, waiting=waiting)
-    print_rows([_to_row(one) for one in found], as_json=as_json, empty="No deliveries are in doubt.")
+    if as_json:
+        print_rows(
+            [{**_to_row(one), "candidates": list_candidates(one.error)} for one in found], as_json=True
+        )
+        return
+    print_rows([_to_row(one) for one in found], as_json=False, empty="No deliveries are in doubt.")
+    print_candidates({str(one.id): one.error for one in found})
 
 
 @command.command(
@@ -202,6 +209,7 @@ def _to_row(one: Doubtful) -> dict[str, Any]:
         "state": one.state,
         "reason": one.reason,
         "url": one.url,
+        "found": (one.error or {}).get("message"),
     }
 
 

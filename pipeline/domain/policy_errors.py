@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
+
 from adapters.errors import AdapterError, OutcomeUnknown, RateLimited, Unavailable
+from adapters.listing import ListedPost
 from pipeline.domain.unavailability import MEDIA, PLATFORM
 
 PLATFORM_OUTAGE, MEDIA_OUTAGE = "platform_outage", "media_outage"
@@ -69,13 +73,30 @@ def make_asked_too_long(error: RateLimited, days: int) -> RateLimited:
     )
 
 
-def make_restored() -> OutcomeUnknown:
-    """Return the error of a delivery that a restore left in doubt."""
-    return OutcomeUnknown(
-        "It may have been published before the database was restored, and the platform does not show it.",
+RESTORED = "It may have been published before the database was restored."
+
+
+def make_restored(finding: str, candidates: Sequence[ListedPost] = ()) -> OutcomeUnknown:
+    """Return the error of a delivery that a restore left in doubt: what its platform said, and the live candidates."""
+    compare = "Compare the candidates with the post" if candidates else "Look at the account"
+    error = OutcomeUnknown(
+        f"{RESTORED} {finding}",
         code="restored",
-        next_action="Look at the account: say it is live with its URL, or publish it again.",
+        next_action=f"{compare}: say it is live with its URL, or publish it again.",
     )
+    error.candidates = tuple(candidates)
+    return error
+
+
+def explain_restored(error: AdapterError) -> AdapterError:
+    """Return the error of a look that failed at a delivery in doubt, with the sentence that the platform was not asked.
+
+    Its class, its codes and its next step stay.
+    """
+    explained = copy(error)
+    explained.message = f"{RESTORED} The platform was not asked yet: {error.message}"
+    explained.args = (explained.message,)
+    return explained
 
 
 def make_cannot_tell() -> OutcomeUnknown:

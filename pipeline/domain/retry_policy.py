@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from adapters.contract import (
     Absent,
+    CannotTell,
     CheckpointData,
     Ended,
     FinalizeResult,
@@ -33,6 +34,7 @@ from adapters.errors import (
 )
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.policy_errors import (
+    explain_restored,
     make_asked_too_long,
     make_cannot_tell,
     make_outlasted,
@@ -193,6 +195,7 @@ def judge_look_error(error: Exception, retry: RetryState, policy: RetryPolicy, s
     """Judge a look that failed. An armed delivery stays in *state*, and the wait does not count towards the limit."""
     if retry.armed_for is None:
         return judge_error(error, retry, policy)
+    classified = to_adapter_error(error)
     wait = look_pause(retry.looks, policy.look_first, policy.look_longest)
     if isinstance(error, Retryable) and error.retry_after:
         wait = max(wait, error.retry_after)
@@ -204,7 +207,7 @@ def judge_look_error(error: Exception, retry: RetryState, policy: RetryPolicy, s
         refresh=isinstance(error, CredentialsExpired),
         uncounted=True,
         reconnect=isinstance(error, NeedsPerson),
-        error=to_adapter_error(error),
+        error=explain_restored(classified) if retry.in_doubt else classified,
     )
 
 
@@ -212,10 +215,14 @@ def _judge_look_in_doubt(seen: LookResult, retry: RetryState, policy: RetryPolic
     """Judge a look after a restore: only presence can be proven; what two late looks do not find, a person decides."""
     if isinstance(seen, Pending):
         return _keep_waiting(State.PROCESSING, None, seen.wait, retry, policy)
+    if isinstance(seen, CannotTell):
+        error = make_restored(seen.reason, seen.candidates)
+    else:  # by a handle of the backup, which proves no absence
+        error = make_restored("The platform gives no proof.")
     if retry.absent_before and retry.late_enough:
-        return Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=make_restored())
+        return Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=error)
     wait = policy.look_first if retry.late_enough else max(policy.settle, policy.look_first)
-    return Verdict(state=State.UNKNOWN, wait=wait)
+    return Verdict(state=State.UNKNOWN, wait=wait, error=error)
 
 
 def _judge_look_unarmed(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:

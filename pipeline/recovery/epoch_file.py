@@ -1,8 +1,8 @@
 """The epoch file: the epoch's copy outside the database, in a folder that no backup holds and no restore puts back.
 
 ``mark.json`` holds the epoch; it is replaced as a whole and flushed to disk. ``forward-YYYY-MM.txt`` lists the
-deliveries that a person brought forward, that is, gave an earlier due time. Any number of processes may share the
-folder. Every error is an OSError; while there is one, nothing is sent.
+deliveries that a person brought forward: gave an earlier due time, or sent again or resumed as dead letters. Any number
+of processes may share the folder. Every error is an OSError; while there is one, nothing is sent.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from uuid import uuid4
 from adapters.errors import OutcomeUnknown
 from pipeline.context import Context
 from pipeline.domain.epoch import Epoch, EpochMatch
+from pipeline.domain.policy_errors import RESTORED
 from pipeline.failpoint import failpoint
 from pipeline.recovery.epoch_file import EpochFile
 from pipeline.recovery.send_guard import NEXT_STEP, SendGuard
@@ -30,9 +31,9 @@ IN_DOUBT = (
     "nothing is sent, and nothing that was there before can be changed"
 )
 _MAY_BE_LIVE = OutcomeUnknown(
-    "The database was restored from a backup, and this may have been published since.",
+    f"{RESTORED} The platform was not asked yet.",
     code="restored",
-    next_action="Slipway looks for it. If the platform cannot tell, look at the account and say so.",
+    next_action="Slipway asks the platform. What it cannot prove, a person decides.",
 )
 
 

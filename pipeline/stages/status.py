@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from adapters.contract import Absent, Adapter, CannotTell, LookResult, Pending, Published, Ready
+from adapters.contract import Absent, Adapter, LookResult, Ready
 from adapters.errors import AdapterError
 from pipeline.context import Context
 from pipeline.domain import retry_policy
@@ -26,6 +26,7 @@ from pipeline.stages.deadline import Deadline
 from pipeline.stages.drafts import build_draft
 from pipeline.stages.expired_credentials import refresh_expired
 from pipeline.stages.publish import dispatch_at
+from pipeline.stages.restored import look_in_doubt
 from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state
 from pipeline.stages.sign_of_life import pause_if_app_refused, record_result
 from pipeline.store.deliveries.claim import claim_look, claim_looks
@@ -34,7 +35,6 @@ from pipeline.store.deliveries.lease import requeue_looks
 from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.ownership import RemoteIdsOfOthers, RemoteIdTaken
 from pipeline.store.deliveries.settle import Settlement
-from pipeline.store.recovery.restores import has_twin
 
 log = logging.getLogger("slipway.status")
 
@@ -115,7 +115,8 @@ def _judge(context: Context, claimed: ClaimedDelivery, state: RetryState) -> tup
     if wait := context.rate_buckets.take(claimed.account.id, "look", adapter.capabilities.rates):
         return Verdict(state=claimed.state, wait=wait, held=True), claimed.absent_at is not None
     try:
-        seen = _look_at_platform(context, claimed, adapter)
+        is_past_limit = state.waited >= policy.look_limit
+        seen = _look_at_platform(context, claimed, adapter, is_past_limit=is_past_limit)
     except Exception as error:
         if not isinstance(error, AdapterError):
             log.exception("unexpected error while looking at delivery %s", claimed.id)
@@ -130,22 +131,14 @@ def _judge(context: Context, claimed: ClaimedDelivery, state: RetryState) -> tup
     return verdict, found_nothing and state.armed_for is not None and state.late_enough
 
 
-def _look_at_platform(context: Context, claimed: ClaimedDelivery, adapter: Adapter) -> LookResult:
-    """Ask the platform. A delivery in doubt is looked for by the backup's handle, then without one.
-
-    After the backup it may have been sent again, under a handle that the database does not know.
-    """
+def _look_at_platform(
+    context: Context, claimed: ClaimedDelivery, adapter: Adapter, *, is_past_limit: bool
+) -> LookResult:
     draft = build_draft(context, claimed)
     taken = RemoteIdsOfOthers(context.database, account=claimed.account_id, delivery=claimed.id)
-    if not claimed.in_doubt:
-        return adapter.look(draft, claimed.account, claimed.checkpoint, claimed.armed_at, taken)
-    with context.database.once() as c:
-        if has_twin(c, claimed.id):
-            return CannotTell(reason="More than one post with this text may have gone out on this account")
-    seen = adapter.look(draft, claimed.account, claimed.checkpoint, claimed.armed_at, taken)
-    if claimed.checkpoint and not isinstance(seen, Published | Pending):
-        return adapter.look(draft, claimed.account, {}, claimed.armed_at, taken)
-    return seen
+    if claimed.in_doubt:
+        return look_in_doubt(context, claimed, adapter, draft, taken, is_past_limit=is_past_limit)
+    return adapter.look(draft, claimed.account, claimed.checkpoint, claimed.armed_at, taken)
 
 
 def _settle_batch(context: Context, seen: Sequence[Settlement]) -> None:

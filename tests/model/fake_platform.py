@@ -45,6 +45,7 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.http import HttpClient
+from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks
 
 SETTLE, CALL, LIMIT = 30, 20, 1800
@@ -229,6 +230,9 @@ class FakeAdapter:
         if seen:
             return Published(remote_id=seen[0], url=f"https://tiktok.example/{seen[0]}")
         return self._of_handle(checkpoint)
+
+    def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:  # noqa: ARG002  the contract's
+        return Listing()
 
     def _of_handle(self, checkpoint: CheckpointData) -> LookResult:
         """Return the look result for a handle without a live post."""

@@ -27,6 +27,7 @@ from adapters.contract import (
     RemoteAccount,
 )
 from adapters.http import HttpClient
+from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks
 from pipeline.context import Context
 from tests.pipeline.store.ledger import credentials
@@ -55,6 +56,7 @@ class Script:
         remote_id=draft.delivery_id
     )
     look: Callable[[Container[str]], LookResult] = lambda _: Published(remote_id="seen")
+    list_posts: Callable[[], Listing] = Listing
     refresh: Callable[[], Credentials] = lambda: credentials("refreshed")
     discover: Callable[[], Sequence[RemoteAccount]] = lambda: ()
     problems: Sequence[Problem] = ()
@@ -103,6 +105,10 @@ class ScriptedAdapter:
         self.script.calls.append(("look", dict(checkpoint)))
         self.script.armed_at.append(armed_at)
         return self.script.look(taken)
+
+    def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
+        self.script.calls.append(("list", since))
+        return self.script.list_posts()
 
     def refresh(self, account: Account) -> Credentials:
         self.script.calls.append(("refresh", account.credentials.access_token.get_secret_value()))

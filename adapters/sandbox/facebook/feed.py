@@ -5,7 +5,7 @@ import json
 from aiohttp import web
 
 from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.facebook import photo, post
+from adapters.sandbox.facebook import photo, post, video_object
 from adapters.sandbox.facebook.dialect import (
     DIALECT,
     PLATFORM,
@@ -116,13 +116,15 @@ def _paginate_live(call: Call, account: Record, kind: str | None, fields: str) -
         if kind not in (None, record["kind"]):
             continue
         if (since is None or live.created_at >= since) and (until is None or live.created_at <= until):
-            rows.append(post.to_dict(record) if kind is None else _video_to_dict(record))
+            rows.append(post.to_dict(record) if kind is None else _video_to_dict(call, record))
     return paginate(call, rows, fields)
 
 
-def _video_to_dict(record: Record) -> Record:
+def _video_to_dict(call: Call, record: Record) -> Record:
     row = post.to_dict(record)
     created = row["created_time"]
+    video = call.context.store.get(video_object.KIND, record["video"])
+    row["length"] = ((video or {}).get("facts") or {}).get("duration")
     row |= {"id": record["video"], "description": row["message"], "updated_time": created}
     return row | {"post_id": record["key"], "published": True}
 

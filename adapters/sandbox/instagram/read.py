@@ -18,11 +18,12 @@ _PRODUCT_TYPES = {"reel": "REELS", "story": "STORY"}
 
 
 def _select_fields(call: Call, known: Record, default: str) -> Record:
-    fields = [name for name in call.request.query.get("fields", default).split(",") if name]
+    asked = call.request.query.get("fields", default).split(",")
+    fields = [name.partition("{")[0] for name in asked if name]
     for name in fields:
         if name not in known:
             raise refuse(100, None, f"Tried accessing nonexisting field ({name})")
-    return {name: known[name] for name in fields} | {"id": known["id"]}
+    return {name: known[name] for name in fields if known[name] is not None} | {"id": known["id"]}
 
 
 async def read_container(call: Call) -> web.Response:
@@ -46,7 +47,20 @@ def _media_to_dict(live: LivePost) -> Record:
         "media_type": _MEDIA_TYPES.get(entry["kind"], "IMAGE"),
         "media_product_type": _PRODUCT_TYPES.get(entry["kind"], "FEED"),
         "caption": entry["caption"],
+        "children": _children_to_dict(entry),
         "shortcode": entry["url"].rstrip("/").rpartition("/")[2],
+    }
+
+
+def _children_to_dict(entry: Record) -> Record | None:
+    """Return the parts of a carousel; other media have none."""
+    if entry["kind"] != "carousel":
+        return None
+    return {
+        "data": [
+            {"id": f"{entry['remote_id']}{n}", "media_type": "VIDEO" if "duration" in media else "IMAGE"}
+            for n, media in enumerate(entry["media"])
+        ]
     }
 
 

@@ -232,7 +232,10 @@ def _conclude(context: "SandboxContext", record: Record, facts: probe.VideoFacts
     if facts is None or not _is_good(facts):
         record["state"] = "failed"
     else:
-        record |= {"state": "succeeded", "media": {"sha256": facts.sha256, "bytes": facts.bytes}}
+        record |= {
+            "state": "succeeded",
+            "media": {"sha256": facts.sha256, "bytes": facts.bytes, "duration": facts.duration},
+        }
     context.store.put(KIND, record["key"], record)
 
 

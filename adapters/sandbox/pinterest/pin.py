@@ -72,13 +72,23 @@ def _pin_to_dict(account: Record, live: LivePost) -> Record:
         "board_section_id": extra["board_section_id"],
         "board_owner": {"username": account["username"]},
         "is_owner": True,
-        "media": {"media_type": _MEDIA_TYPES[entry["kind"]]},
+        "media": _media_to_dict(entry),
         "parent_pin_id": extra["parent_pin_id"],
         "is_standard": entry["kind"] == "image",
         "has_been_promoted": False,
         "note": extra["note"],
         "pin_metrics": None,
     }
+
+
+def _media_to_dict(entry: Record) -> Record:
+    """Return the media of a pin: the cards of a carousel as items, a video's duration in milliseconds."""
+    media: Record = {"media_type": _MEDIA_TYPES[entry["kind"]]}
+    if entry["kind"] == "carousel":
+        return media | {"items": [{"item_type": "image"} for _ in entry["media"]]}
+    if entry["kind"] == "video":
+        return media | {"duration": round(entry["media"][0]["duration"] * 1000)}
+    return media
 
 
 def _is_shown(context: "SandboxContext", live: LivePost) -> bool:

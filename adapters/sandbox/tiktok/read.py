@@ -139,7 +139,7 @@ def _to_video(live: LivePost, fields: list[str]) -> Record:
         "create_time": int(live.created_at),
         "share_url": entry["url"],
         "video_description": entry["caption"][:_MAX_TITLE],
-        "duration": 0 if entry["kind"] == "photos" else 5,
+        "duration": round(entry["media"][0].get("duration", 0)),
     }
     return {name: known[name] for name in fields if name in known}
 

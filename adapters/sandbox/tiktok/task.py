@@ -99,7 +99,9 @@ async def _examine(context: "SandboxContext", record: Record) -> MediaCheck:
     facts = await asyncio.to_thread(probe.read_video, path)
     reason = find_video_fail_reason(facts, max_seconds)
     media: Record = (
-        {"sha256": facts.sha256, "bytes": facts.bytes} if facts is not None else {"bytes": record["size"]}
+        {"sha256": facts.sha256, "bytes": facts.bytes, "duration": facts.duration}
+        if facts is not None
+        else {"bytes": record["size"]}
     )
     return MediaCheck(reason=reason, media=(media,))
 

@@ -45,6 +45,17 @@ class CreatedPost(ResponseModel):
     )
 
 
+class Candidate(ResponseModel):
+    """A live post of the account that could be this one. True: it agrees; false: it differs; null: not shown."""
+
+    remote_id: str
+    url: str | None
+    created_at: Timestamp | None
+    same_caption: bool | None
+    same_kind: bool | None
+    same_media: bool | None
+
+
 class DeliveryError(ResponseModel):
     """Why the post does not go on at an account, whose fault it is, and what to do."""
 
@@ -59,6 +70,11 @@ class DeliveryError(ResponseModel):
         description="The platform's own sentence, at most 300 characters; tokens and signed URLs are redacted."
     )
     help: str | None = Field(description="Where the reference explains the code, relative to the server.")
+    candidates: list[Candidate] | None = Field(
+        default=None,
+        exclude_if=is_empty,
+        description="After a restore of the server's database: live posts that could be this one, to compare.",
+    )
 
     @classmethod
     def from_view(cls, view: DeliveryView) -> Self | None:

@@ -336,7 +336,11 @@ ACCOUNT_ERRORS: Mapping[str, Advice] = {
     ),
     "rejected": Advice("The platform refused the content, the media or the settings.", _EDIT),
     "remote_id_taken": Advice("The platform named a post that belongs to another delivery.", _LOOK),
-    "restored": Advice("The database was restored from a backup; what went out since is looked up.", _LOOK),
+    "restored": Advice(
+        "The database was restored from a backup; the platform is asked for what went out since. `candidates` are live "
+        "posts that could be this one.",
+        _LOOK,
+    ),
     "spam_risk": Advice(
         "The platform refused the post as a spam risk.", "Change text or media, then retry the post."
     ),

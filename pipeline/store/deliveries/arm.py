@@ -26,7 +26,7 @@ WITH d AS (
                           AND p.expires_at <= now())) IS TRUE
       AND (:is_alive OR {SIGN_OF_LIFE})
       AND {EPOCH_IS_OPEN}
-      AND (generation = 0 OR {BROUGHT_FORWARD_RECORDED})
+      AND {BROUGHT_FORWARD_RECORDED}
     RETURNING id, armed_at
 ), attempt AS (
     UPDATE attempts SET armed_at = d.armed_at, inbox_draft = :inbox_draft

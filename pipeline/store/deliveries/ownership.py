@@ -7,7 +7,8 @@ affect them. Accounts that an edit removed from a post still count, since their 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -50,6 +51,17 @@ class RemoteIdTaken(Exception):
 def is_remote_id_taken(error: IntegrityError) -> bool:
     """Return whether the unique remote id of an account is the constraint that was violated."""
     return is_violation(error, "deliveries_remote")
+
+
+@contextmanager
+def translate_taken_remote_id() -> Iterator[None]:
+    """Raise RemoteIdTaken for the violation of an account's unique remote id."""
+    try:
+        yield
+    except IntegrityError as error:
+        if is_remote_id_taken(error):
+            raise RemoteIdTaken from error
+        raise
 
 
 class RemoteIdsOfOthers:

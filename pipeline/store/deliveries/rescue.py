@@ -118,9 +118,16 @@ def resume_blocked(
 ) -> bool:
     """Resume a blocked delivery: an armed one as unknown, another as retrying with its open attempt.
 
-    ``at``: not before that moment; None: now.
+    ``at``: not before that moment; None: now. A dead letter, which a restore does not put in doubt, is recorded beside
+    the epoch file before it is armed: a backup of now says that it was never sent.
     """
     now = at or database_now(c)
+    row(
+        c,
+        """INSERT INTO brought_forward (delivery_id) SELECT id FROM deliveries WHERE id = :id AND state = 'blocked'
+           AND reason = 'person_needed' AND armed_at IS NULL ON CONFLICT DO NOTHING RETURNING delivery_id""",
+        id=delivery,
+    )
     return move(
         c,
         delivery=delivery,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -27,6 +29,7 @@ class ResolvableDelivery:
     armed_deadline: datetime | None
     checkpoint: bytes | None
     """Sealed for the delivery."""
+    error: Mapping[str, Any] | None
     now: datetime
     """The database's clock."""
 
@@ -39,7 +42,8 @@ def lock_to_resolve(c: Connection, delivery: UUID) -> ResolvableDelivery | None:
     lock_post(c, first.post_id)
     found = row(
         c,
-        """SELECT post_id, platform, state, generation, fence, armed_at, armed_deadline, checkpoint, now() AS now
+        """SELECT post_id, platform, state, generation, fence, armed_at, armed_deadline, checkpoint, error,
+                  now() AS now
            FROM deliveries WHERE id = :id FOR UPDATE""",
         id=delivery,
     )

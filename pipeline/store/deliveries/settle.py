@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from pipeline.domain.delivery import Mover, State, require_move
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status
@@ -19,7 +17,7 @@ from pipeline.store.database import jsonb, row, run_many
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.move import lock_post, recompute_post_status
-from pipeline.store.deliveries.ownership import RemoteIdTaken, is_remote_id_taken
+from pipeline.store.deliveries.ownership import translate_taken_remote_id
 from pipeline.store.vault import Vault
 
 _SETTLE = """
@@ -125,7 +123,7 @@ def settle(  # noqa: PLR0913  one keyword per fact
     locks = needs_post_lock(claimed, verdict, origin)
     if locks:
         lock_post(c, claimed.post_id)
-    with _translate_taken_remote_id():
+    with translate_taken_remote_id():
         found = row(c, _SETTLE, **values)
     if found is not None and locks:
         recompute_post_status(c, claimed.post_id)
@@ -139,22 +137,12 @@ def settle_batch(
     order = sorted(
         range(len(some)), key=lambda n: some[n].claimed.post_id
     )  # posts in id order: the lock order
-    with _translate_taken_remote_id():
+    with translate_taken_remote_id():
         found = run_many(
             c, _SETTLE, [some[n].values(vault, some[n].claimed.state, queued_lease) for n in order]
         )
     moments = {n: None if r is None else r.next_at for n, r in zip(order, found, strict=True)}
     return [moments[n] for n in range(len(some))]
-
-
-@contextmanager
-def _translate_taken_remote_id() -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError as error:
-        if is_remote_id_taken(error):
-            raise RemoteIdTaken from error
-        raise
 
 
 def _to_values(

@@ -46,6 +46,8 @@ class Doubtful:
     state: str
     reason: str | None
     url: str | None
+    error: Mapping[str, Any] | None
+    """What its platform said, with the candidates that it shows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,11 +66,14 @@ _WHY = """CASE WHEN d.id = ANY(CAST(:forward AS uuid[])) THEN 'brought forward s
                WHEN d.created_at > :until THEN 'taken since the restore'
                WHEN d.armed_at IS NOT NULL THEN 'sent before the backup, outcome open'
                ELSE 'due in the time in doubt' END"""
-_IN_DOUBT = """d.state <> 'published' AND (d.id = ANY(CAST(:forward AS uuid[])) OR (
-    d.state NOT IN ('failed', 'cancelled') AND (
+_NEVER_SENT = """d.state = 'blocked' AND d.reason = 'person_needed' AND d.armed_at IS NULL
+    AND (SELECT resumes_recorded_since FROM mark) <= CAST(:since AS timestamptz)"""
+"""Condition: a dead letter that was not armed before the backup, and not resumed since: that would be recorded."""
+_IN_DOUBT = f"""d.state <> 'published' AND (d.id = ANY(CAST(:forward AS uuid[])) OR (
+    d.state NOT IN ('failed', 'cancelled') AND ({_NEVER_SENT}) IS NOT TRUE AND (
         d.due_at <= :until OR d.armed_at IS NOT NULL
         OR (:taken_since AND d.created_at > :until AND d.due_at <= now()))))"""
-_FACTS = """d.id, d.post_id, w.name AS workspace, d.platform, a.username, d.due_at, d.state, d.reason, d.url
+_FACTS = """d.id, d.post_id, w.name AS workspace, d.platform, a.username, d.due_at, d.state, d.reason, d.url, d.error
 FROM deliveries d JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.id = d.workspace_id"""
 
 
@@ -234,11 +239,32 @@ def list_accepted(
     return [Doubtful(**r._mapping) for r in found]
 
 
-def has_twin(c: Connection, delivery: UUID) -> bool:
-    """Return whether the list has another delivery of the same caption and account: looks cannot tell them apart."""
-    found = row(c, "SELECT 1 AS one FROM doubted WHERE delivery_id = :id AND twin LIMIT 1", id=delivery)
-    return found is not None
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryDoubt:
+    """What the restores of a delivery put in doubt. ``since`` None: everything from the beginning."""
+
+    since: datetime | None
+    is_twin: bool
+    """Another delivery in doubt has the same caption and account."""
+
+
+def find_doubt(c: Connection, delivery: UUID) -> DeliveryDoubt:
+    """Return the doubt about a delivery; several restores count as one that begins with the earliest."""
+    found = row(
+        c,
+        """SELECT min(r.since) AS since, bool_or(r.since IS NULL) AS from_beginning, bool_or(x.twin) AS twin
+           FROM doubted x JOIN restores r ON r.epoch = x.epoch WHERE x.delivery_id = :id""",
+        id=delivery,
+    )
+    if found is None or found.twin is None:
+        raise LookupError(f"Delivery {delivery} is in doubt by no restore.")
+    return DeliveryDoubt(since=None if found.from_beginning else found.since, is_twin=found.twin)
 
 
 def _to_values(span: Span) -> dict[str, Any]:
-    return {"until": span.until, "forward": list(span.forward), "taken_since": span.taken_since}
+    return {
+        "since": span.since,
+        "until": span.until,
+        "forward": list(span.forward),
+        "taken_since": span.taken_since,
+    }

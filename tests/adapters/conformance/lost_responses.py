@@ -20,7 +20,7 @@ NO_EFFECT_FAULTS = ("drop", "5xx", "answer")
 LOST_RESPONSE_FAULTS = (*EFFECT_FAULTS, *NO_EFFECT_FAULTS)
 FOUND_BY_LOOK, LEFT_TO_PERSON, SENT_AGAIN = "found by look", "left to a person", "proven absent, sent again"
 DUPLICATE_REFUSED = "left to a person, whose repeat is refused as duplicate"
-HEADER = ("post kind", "it went out", "it did not")
+HEADER = ("post kind", "it went out", "it did not", "after a restore")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,8 +74,8 @@ def publish_again(simulation: DeliverySimulation) -> str:
 
 
 @cache
-def read_outcome_table(readme: Path) -> Mapping[str, tuple[str, str]]:
-    """Return a README's table "What a lost answer leads to": post kind -> (it went out, it did not)."""
+def read_outcome_table(readme: Path) -> Mapping[str, tuple[str, str, str]]:
+    """Return a README's table "What a lost answer leads to": post kind -> the other columns of HEADER."""
     section = (
         readme.read_text(encoding="utf-8")
         .partition("\n## What a lost answer leads to\n")[2]
@@ -84,17 +84,17 @@ def read_outcome_table(readme: Path) -> Mapping[str, tuple[str, str]]:
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines()]
     start = next((n for n, row in enumerate(rows) if tuple(row) == HEADER), None)
     assert start is not None, f"{readme} has no table with the header {HEADER}"
-    found: dict[str, tuple[str, str]] = {}
+    found: dict[str, tuple[str, str, str]] = {}
     for row in rows[start + 2 :]:
         if len(row) != len(HEADER):
             break
-        found[row[0]] = (row[1], row[2])
+        found[row[0]] = (row[1], row[2], row[3])
     return found
 
 
 READMES = {platform: ROOT / "adapters" / platform.value / "README.md" for platform in Platform}
 
 
-def get_documented_outcomes(post_case: PostCase) -> tuple[str, str]:
-    """Return the outcomes in the adapter's README: (it went out, it did not)."""
+def get_documented_outcomes(post_case: PostCase) -> tuple[str, str, str]:
+    """Return the outcomes in the adapter's README: (it went out, it did not, after a restore)."""
     return read_outcome_table(post_case.readme or READMES[post_case.platform])[post_case.kind]

@@ -46,6 +46,7 @@ NOT_POST_LIMITS: Mapping[Platform, frozenset[str]] = {
             "GONE_READS",
             "LISTINGS",
             "CLOCK_SKEW",
+            "PAGE",
             "CONTAINER_LIFE",
             "UPLOAD_FLOOR",
         }
@@ -63,7 +64,6 @@ NOT_POST_LIMITS: Mapping[Platform, frozenset[str]] = {
             "RESTARTS",
             "PROCESSING",
             "CLOCK_SKEW",
-            "LIST_PAGES",
             "PAGE",
             "LONG_BUSY",
             "SHORT_BUSY",
@@ -100,6 +100,7 @@ NOT_POST_LIMITS: Mapping[Platform, frozenset[str]] = {
             "UPLOAD_FLOOR",
             "NOT_READY",
             "LISTED",
+            "CLOCK_SKEW",
         }
     ),
     # a video that does not fit a reel is published as a video: the limits of reels refuse nothing
@@ -122,6 +123,7 @@ NOT_POST_LIMITS: Mapping[Platform, frozenset[str]] = {
             "RESTARTS",
             "RESTART_PAUSE",
             "CLOCK_SKEW",
+            "PAGE",
             "UPLOAD_FLOOR",
         }
     ),

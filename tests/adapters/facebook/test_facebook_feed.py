@@ -331,17 +331,15 @@ def listed(post: str, message: str = "Some pictures", created_at: str = "2026-11
 
 
 DIRECT = {"photos": ["1", "2"]}
+DIRECT_FOUND = Published(remote_id="1_1", url="https://www.facebook.com/1_1", is_searched=True)
 DIRECT_ABSENT = Absent(checkpoint={**DIRECT, "again": True})
 
 
 @pytest.mark.parametrize(
     ("posts", "expected"),
     [
-        ([listed("1_1")], Published(remote_id="1_1", url="https://www.facebook.com/1_1")),
-        (
-            [listed("1_2", "Other"), listed("1_1")],
-            Published(remote_id="1_1", url="https://www.facebook.com/1_1"),
-        ),
+        ([listed("1_1")], DIRECT_FOUND),
+        ([listed("1_2", "Other"), listed("1_1")], DIRECT_FOUND),
         ([listed("taken")], DIRECT_ABSENT),
         ([listed("1_1", created_at="2026-11-24T11:59:00+0000")], DIRECT_ABSENT),
         ([], DIRECT_ABSENT),

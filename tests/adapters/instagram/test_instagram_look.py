@@ -89,8 +89,8 @@ def test_published_is_found_by_caption_and_time(server: ScriptedServer, instagra
     assert server.calls == [f"GET /graph/v25.0/{CONTAINER}", f"GET /graph/v25.0/{IG}/media"]
     since = int((ARMED - timedelta(seconds=5)).timestamp())
     assert server.requests[1].query == {
-        "fields": "id,caption,timestamp,permalink,media_type",
-        "limit": "100",
+        "fields": "id,caption,timestamp,permalink,media_type,media_product_type,children{media_type}",
+        "limit": "50",
         "since": str(since),
         "until": str(since + 86400),
     }

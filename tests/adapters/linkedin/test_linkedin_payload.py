@@ -204,7 +204,8 @@ def test_a_lost_answer_is_found_by_our_media(server: ScriptedServer, linkedin: L
     assert look(linkedin) == Published(remote_id=m.SHARE, url=f"{server.url}/www/feed/update/{m.SHARE}/")
     asked = server.requests[1]
     assert (asked.method, asked.path) == ("GET", "/api/rest/posts")
-    assert asked.query == {"q": "author", "author": m.ORG, "count": "100", "sortBy": "LAST_MODIFIED"}
+    place = {"count": "100", "start": "0"}
+    assert asked.query == {"q": "author", "author": m.ORG, "sortBy": "LAST_MODIFIED", **place}
     assert asked.headers["x-restli-method"] == "FINDER"
 
 

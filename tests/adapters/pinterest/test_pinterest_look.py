@@ -29,7 +29,8 @@ def test_a_lost_answer_is_found_by_its_mark(server: ScriptedServer, pinterest: P
     server.enqueue(DROP, m.page(m.build_pin("1", link=OTHERS), m.build_pin("2", link=MARKED)))
     with pytest.raises(OutcomeUnknown):
         pinterest.finalize(LINKED, ACCOUNT, CHECKPOINT)
-    assert look(pinterest) == Published(remote_id="2", url=f"{server.url}/www/pin/2/")
+    found = Published(remote_id="2", url=f"{server.url}/www/pin/2/", is_searched=True)
+    assert look(pinterest) == found
     assert server.calls == ["POST /v5/pins", f"GET /v5/boards/{m.BOARD}/pins"]
     assert server.requests[1].query == {"page_size": "100"}
 

@@ -263,7 +263,7 @@ def test_exactly_one_post_that_fits_is_ours(server: ScriptedServer, tiktok: Make
     photo, other = item(2, media_type="PHOTO"), item(3, caption="Me and me casa")
     server.on("GET", LIST, page(photo, other, cursor=7, has_more=True), page(item(1), item(4, after=-61)))
     assert look(tiktok, video(), {}) == Published(
-        remote_id="7212345678901234001", url="https://www.tiktok.com/@casa/video/1"
+        remote_id="7212345678901234001", url="https://www.tiktok.com/@casa/video/1", is_searched=True
     )
     first, second = server.requests
     assert first.query == {

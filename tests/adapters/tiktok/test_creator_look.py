@@ -262,7 +262,7 @@ def test_exactly_one_post_that_fits_is_ours(server: ScriptedServer, tiktok: Make
     other = listed(2, title="Other", video_description="Other")
     server.on("POST", LIST, page(other, listed(1), listed(3, after=-61)))
     assert look(tiktok, photos(), {"allowed": ALLOWED}) == Published(
-        remote_id="7212345678901234001", url="https://www.tiktok.com/@casa/photo/1"
+        remote_id="7212345678901234001", url="https://www.tiktok.com/@casa/photo/1", is_searched=True
     )
     assert server.requests[0].query == {"fields": "id,title,create_time,share_url,video_description,duration"}
     assert server.requests[0].json() == {"max_count": 20}
@@ -271,7 +271,7 @@ def test_exactly_one_post_that_fits_is_ours(server: ScriptedServer, tiktok: Make
 def test_a_post_that_another_delivery_owns_is_not_ours(server: ScriptedServer, tiktok: Make) -> None:
     server.on("POST", LIST, page(listed(1), listed(2)))
     assert look(tiktok, photos(), {}, frozenset({"7212345678901234002"})) == Published(
-        remote_id="7212345678901234001", url="https://www.tiktok.com/@casa/photo/1"
+        remote_id="7212345678901234001", url="https://www.tiktok.com/@casa/photo/1", is_searched=True
     )
     both = frozenset({"7212345678901234001", "7212345678901234002"})
     assert isinstance(look(tiktok, photos(), {}, both), CannotTell)

@@ -19,9 +19,10 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.http import HttpClient
+from adapters.listing import PAGES
 from adapters.youtube import YouTube
 from adapters.youtube.errors import FAILURES, PROCESSING_FAILURES, REASONS, REJECTIONS
-from adapters.youtube.limits import CHUNK, LIST_PAGES, PROCESSING
+from adapters.youtube.limits import CHUNK, PROCESSING
 from tests.adapters.drafts import ARMED
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 from tests.adapters.youtube import examples
@@ -331,18 +332,18 @@ def test_pages_are_read_until_before_the_session(server: ScriptedServer, youtube
     newest = examples.playlist(("x", "2026-11-24T12:10:00Z"), following="p2")
     then = examples.playlist(("a", "2026-11-24T12:00:05Z"), ("old", "2026-11-23T12:00:00Z"), following="p3")
     server.on("GET", ITEMS, newest, then)
-    server.on("GET", VIDEOS, examples.videos(), examples.videos(examples.listed("a", size=BIG, name=OURS)))
+    server.on("GET", VIDEOS, examples.videos(examples.listed("a", size=BIG, name=OURS)))
     assert isinstance(look(youtube, kept(server)), Published)
     pages = [asked.query.get("pageToken") for asked in server.requests if asked.path == ITEMS]
     assert pages == [None, "p2"]
-    assert [asked.query["id"] for asked in server.requests if asked.path == VIDEOS] == ["x", "a"]
+    assert [asked.query["id"] for asked in server.requests if asked.path == VIDEOS] == ["x,a"]
 
 
 def test_too_many_uploads_cannot_be_told(server: ScriptedServer, youtube: Make) -> None:
     listing(server, examples.listed("a", size=BIG, name=OURS))
     server.on("GET", ITEMS, examples.playlist(("a", "2026-11-24T12:10:00Z"), following="more"))
     assert isinstance(look(youtube, kept(server)), CannotTell)
-    assert sum(asked.path == ITEMS for asked in server.requests) == LIST_PAGES
+    assert sum(asked.path == ITEMS for asked in server.requests) == PAGES
 
 
 @pytest.mark.parametrize("response", [examples.channels("UC2"), examples.channels(uploads=None), "{}"])

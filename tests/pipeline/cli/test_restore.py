@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from adapters.listing import ListedPost
 from pipeline.domain.delivery import State
+from pipeline.domain.policy_errors import make_restored
 from pipeline.recovery.epoch_file import EpochFile
 from pipeline.recovery.send_guard import SendGuard
-from pipeline.store.database import Database
+from pipeline.store.database import Database, jsonb
+from pipeline.store.deliveries.error_fields import error_to_dict
 from tests.backups import back_up_rows, restore_rows
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
@@ -79,6 +83,43 @@ def test_a_person_sees_from_when_to_when_and_which_accepts_them_and_sees_where_t
     assert terminal.json("restore", "list", "--waiting") == []
     [done] = terminal.json("restore", "list")
     assert (done["state"], done["url"]) == ("published", "https://t.example/1")
+
+
+def test_a_person_reads_what_the_platform_said_and_compares_the_candidates(
+    terminal: Terminal, ledger: Ledger, restored: Post
+) -> None:
+    [delivery] = restored.deliveries
+    [accepted] = terminal.json("restore", "accept")
+    assert accepted["state"] == "scheduled", "as it was listed"
+    [waits] = terminal.json("restore", "list", "--waiting")
+    assert waits["found"] == (
+        "It may have been published before the database was restored. The platform was not asked yet."
+    )
+    first = ListedPost(
+        remote_id="1",
+        url="https://t.example/1",
+        created_at=datetime.now(UTC),
+        same_caption=True,
+        same_kind=True,
+        same_media=True,
+    )
+    candidates = [first, replace(first, remote_id="2", url=None, same_media=None)]
+    found = "TikTok was asked. It lists 2 that could be this one; nothing proves it."
+    error = error_to_dict(make_restored(found, candidates))
+    ledger.change(delivery, "error = CAST(:error AS jsonb)", error=jsonb(error))
+    for words in (("restore", "list", "--waiting"), ("delivery", "show", str(delivery))):
+        text = terminal.text(*words)
+        assert found in text
+        assert "Live posts that could be it" in text
+        [link] = [line for line in text.splitlines() if "https://t.example/1" in line]
+        assert link.startswith(str(delivery))
+        assert link.rstrip().endswith("all agrees")
+        [unlinked] = [line for line in text.splitlines() if "(no link; id 2)" in line]
+        assert unlinked.rstrip().endswith("media not shown")
+    [waits] = terminal.json("restore", "list", "--waiting")
+    assert [one["url"] for one in waits["candidates"]] == ["https://t.example/1", None]
+    terminal.text("delivery", "decide", str(delivery), "--live", "https://t.example/1")
+    assert ledger.delivery(delivery).remote_id == "1", "it owns the candidate that the link names"
 
 
 def test_before_any_worker_ran_the_command_sees_it_by_itself(

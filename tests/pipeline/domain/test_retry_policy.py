@@ -413,9 +413,9 @@ def test_of_what_a_restore_left_in_doubt_a_person_is_asked_after_two_looks_late_
     doubtful = replace(AFTER, in_doubt=True)
     for before in (False, True):
         early = judge_look(seen, replace(doubtful, absent_before=before), POLICY)
-        shape(early, state=State.UNKNOWN, wait=POLICY.settle)
+        shape(early, "restored", state=State.UNKNOWN, wait=POLICY.settle)
     first = judge_look(seen, replace(doubtful, late_enough=True), POLICY)
-    shape(first, state=State.UNKNOWN, wait=POLICY.look_first)
+    shape(first, "restored", state=State.UNKNOWN, wait=POLICY.look_first)
     second = judge_look(seen, replace(doubtful, late_enough=True, absent_before=True), POLICY)
     shape(second, "restored", state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
     assert second.error is not None

@@ -6,37 +6,25 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
-from sqlalchemy.exc import DBAPIError
 
 from adapters.contract import (
-    Absent,
     Account,
-    CannotTell,
-    CheckpointData,
     Draft,
-    Ended,
     FinalizeResult,
-    LookResult,
-    Pending,
     Published,
-    Ready,
 )
-from adapters.errors import Rejected, Unavailable
-from config.settings import load
 from pipeline.actions import cancel_delete_retry as steer
 from pipeline.actions import dead_letters
 from pipeline.actions import resolve as decide
 from pipeline.actions.edit import Change, edit
-from pipeline.context import Context
-from pipeline.domain.delivery import SETTLED, UNSETTLED, Reason, State
+from pipeline.domain.delivery import SETTLED, UNSETTLED, State
 from pipeline.maintenance.redispatch_checks import redispatch_checks
 from pipeline.recovery import restore
 from pipeline.recovery.epoch_file import EpochFile
@@ -46,90 +34,13 @@ from pipeline.stages.post_request import Refusal
 from pipeline.stages.publish import publish, publish_batch
 from pipeline.stages.status import look
 from pipeline.store.checks.checks import open_check
-from pipeline.store.database import row, rows
+from pipeline.store.database import row
 from pipeline.store.deliveries.dead_letters import OPERATOR
 from pipeline.store.recovery import epoch as epochs
 from pipeline.store.recovery import restores
-from pipeline.store.recovery.epoch import Doubt
-from pipeline.store.vault import Vault
-from pipeline.wiring import build_context
-from tests.backups import back_up_rows, restore_rows
 from tests.crash_table import Crashes
-from tests.pipeline.core_fixture import CoreFixture, make_core
-from tests.pipeline.scripted_adapter import Script, with_script
-from tests.pipeline.store.ledger import HOUR, Ledger, Post
-
-LATE = "armed_deadline = now() - interval '1 hour'"
-LONG_AGO = timedelta(hours=2)
-PLAIN = Acceptance()
-
-
-@dataclass(kw_only=True)
-class Scene:
-    """A core whose database is backed up and restored, and a platform that is not."""
-
-    core: CoreFixture
-    context: Context
-    epoch_file: EpochFile
-    script: Script
-    environment: dict[str, str]
-
-    def back_up(self) -> None:
-        assert self.context.send_guard.may_send()
-        back_up_rows(self.context.database)
-
-    def put_back(self) -> None:
-        restore_rows(self.context.database)
-        _forget(self)
-
-    def accept(self, word: Acceptance = PLAIN) -> set[UUID]:
-        return {one.id for one in restore.accept(self.context, self.epoch_file, word)}
-
-    def doubt(self) -> Doubt:
-        found = self.context.send_guard.find_doubt()
-        assert found is not None
-        return found
-
-    def post(self, state: State = State.SCHEDULED, **more: Any) -> Post:
-        return self.core.ledger.post([self.core.account("one")], state, **more)
-
-    def goes_out(self, post: Post) -> State | None:
-        """Release the post and publish it; return the delivery's state."""
-        delay.release_due(self.context)
-        delivery = self.core.ledger.delivery(post.deliveries[0])
-        return publish(self.context, delivery.id, delivery.generation)
-
-    def sent(self, post: Post) -> int:
-        """Return how often the visible call was made."""
-        return sum(call == ("finalize", str(post.deliveries[0])) for call in self.script.calls)
-
-    def seen(self, delivery: UUID) -> State | None:
-        now = self.core.ledger.delivery(delivery)
-        return look(self.context, now.id, now.generation, now.fence)
-
-
-@pytest.fixture
-def scene(environment: dict[str, str], database_url: str, vault_key: str) -> Iterator[Scene]:
-    settings = load(environment)
-    script = Script()
-
-    def finalize(draft: Draft, _: Account) -> FinalizeResult:
-        script.calls.append(("finalize", draft.delivery_id))
-        return Published(remote_id=draft.delivery_id)
-
-    script.finalize = finalize
-    context = with_script(build_context(settings), script)
-    ledger = Ledger(database_url, Vault(vault_key))
-    yield Scene(
-        core=make_core(context, ledger),
-        context=context,
-        epoch_file=EpochFile(settings.mark_folder),
-        script=script,
-        environment=environment,
-    )
-    ledger.database.close()
-    context.database.close()
-
+from tests.pipeline.recovery.scene import LONG_AGO, Scene, forget
+from tests.pipeline.store.ledger import HOUR, Post
 
 # --- what went out is not sent again ---------------------------------------------------------------------------------
 
@@ -157,6 +68,7 @@ def test_what_went_out_since_the_backup_is_not_sent_again_and_what_is_due_later_
 
 def test_whatever_was_under_way_in_the_backup_becomes_unknown_and_reads_as_pending(scene: Scene) -> None:
     posts = {state: scene.post(state, due=-HOUR) for state in State}
+    scene.core.ledger.change(posts[State.BLOCKED].deliveries[0], "reason = 'reconnect'")
     before = {state: scene.core.ledger.delivery(post.deliveries[0]) for state, post in posts.items()}
     scene.back_up()
     scene.put_back()
@@ -246,140 +158,6 @@ def test_an_edit_to_a_later_time_or_of_the_text_alone_needs_no_note(scene: Scene
     edit(scene.context, scene.core.caller, post, Change(given=frozenset({"caption"}), caption="other"))
     with scene.context.database.begin() as c:
         assert not epochs.has_brought_forward(c)
-
-
-@pytest.mark.parametrize("by", ["its author", "an operator"])
-def test_what_had_failed_and_was_sent_again_since_is_in_doubt_too(scene: Scene, by: str) -> None:
-    scene.core.decided()
-    post, other = scene.post(State.FAILED), scene.post(State.FAILED)
-    [delivery] = post.deliveries
-    scene.core.ledger.change(delivery, 'error = \'{"code": "x"}\'')
-    scene.back_up()
-    if by == "its author":
-        assert steer.retry(scene.context, scene.core.caller, [post.id]).ids == [post.id]
-    else:
-        assert dead_letters.replay(scene.context, OPERATOR, [delivery], who="a test").done == [delivery]
-    _good(scene, post)
-    assert scene.goes_out(post) is State.PUBLISHED
-    scene.put_back()
-    assert scene.accept() == {delivery}
-    assert scene.core.ledger.moves(delivery)[-1] == ("restore", "failed", "unknown")
-    assert scene.core.ledger.status(post) == "pending"
-    assert scene.core.ledger.states(other) == [State.FAILED]
-
-
-# --- what looks make of it -------------------------------------------------------------------------------------------
-
-
-def doubted(scene: Scene, *posts: Post, seen: LookResult) -> None:
-    """They are in doubt, and the platform shows this of each; what a lost call can still show has been shown."""
-    scene.back_up()
-    scene.put_back()
-    scene.accept()
-    scene.script.look = lambda _: seen
-    for post in posts:
-        scene.core.ledger.change(post.deliveries[0], LATE)
-
-
-def test_what_the_platform_shows_is_published(scene: Scene) -> None:
-    post = scene.post()
-    doubted(scene, post, seen=Published(remote_id="r"))
-    assert scene.seen(post.deliveries[0]) is State.PUBLISHED
-    assert [a.outcome for a in scene.core.ledger.attempts(post.deliveries[0])] == ["published"]
-
-
-def test_nothing_but_life_proves_anything_and_a_person_has_the_last_word(scene: Scene) -> None:
-    seen: list[LookResult] = [
-        Absent(checkpoint={"handle": "again"}),
-        Ready(checkpoint={"handle": "again"}),
-        CannotTell(reason="?"),
-        Ended(error=Rejected("no")),
-        Ended(error=Unavailable("later")),
-    ]
-    posts = [scene.post(State.PREPARING) for _ in seen]
-    doubted(scene, *posts, seen=seen[0])
-    for post, shown in zip(posts, seen, strict=True):
-        _nothing_is_proven_by(scene, post, shown)
-
-
-def _nothing_is_proven_by(scene: Scene, post: Post, shown: LookResult) -> None:
-    [delivery] = post.deliveries
-    scene.script.look = lambda _: shown
-    scene.core.ledger.change(delivery, "armed_deadline = now()")
-    assert scene.seen(delivery) is State.UNKNOWN, "too early to mean anything"
-    assert scene.seen(delivery) is State.UNKNOWN
-    with pytest.raises(decide.CannotResolve, match="may still appear"):
-        decide.publish_again(scene.context, delivery)
-    scene.core.ledger.change(delivery, LATE)
-    assert scene.seen(delivery) is State.UNKNOWN, "one look may miss it"
-    assert scene.seen(delivery) is State.BLOCKED
-    found = scene.core.ledger.delivery(delivery)
-    assert (found.reason, found.error["code"]) == (Reason.IS_IT_LIVE, "restored")
-    decide.publish_again(scene.context, delivery)
-    assert scene.goes_out(post) is State.PUBLISHED
-    assert scene.sent(post) == 1
-    found = scene.core.ledger.delivery(delivery)
-    assert not found.in_doubt, "from here on it is one like any other"
-
-
-def test_what_the_platform_still_works_on_is_waited_for(scene: Scene) -> None:
-    post = scene.post(State.PROCESSING)
-    doubted(scene, post, seen=Pending(checkpoint={}, wait=timedelta(seconds=5)))
-    assert scene.seen(post.deliveries[0]) is State.PROCESSING
-    scene.script.look = lambda _: Published(remote_id="r")
-    assert scene.seen(post.deliveries[0]) is State.PUBLISHED
-
-
-OLD = {"handle": "old"}
-
-
-@pytest.mark.parametrize(
-    ("checkpoint", "shown", "asked"),
-    [
-        (OLD, Ended(error=Rejected("no")), [OLD, {}]),
-        (OLD, CannotTell(reason="?"), [OLD, {}]),
-        (OLD, Pending(checkpoint=OLD), [OLD]),
-        (OLD, Published(remote_id="r"), [OLD]),
-        ({}, CannotTell(reason="?"), [{}]),
-    ],
-)
-def test_a_handle_of_the_backup_that_leads_nowhere_is_not_all_that_is_asked_for(
-    scene: Scene, checkpoint: CheckpointData, shown: LookResult, asked: list[CheckpointData]
-) -> None:
-    post = scene.post(State.PREPARING)
-    [delivery] = post.deliveries
-    if checkpoint:
-        sealed = scene.context.vault.seal(checkpoint, delivery)
-        scene.core.ledger.change(delivery, "checkpoint = :sealed", sealed=sealed)
-    doubted(scene, post, seen=shown)
-    armed_at = scene.core.ledger.delivery(delivery).armed_at
-    scene.seen(delivery)
-    assert scene.script.calls == [("look", handle) for handle in asked]
-    assert scene.script.armed_at == [armed_at] * len(asked), "the adapter looks from there on"
-
-
-def test_two_with_the_same_text_on_one_account_are_told_apart_by_a_person_only(scene: Scene) -> None:
-    account = scene.core.account("one")
-    one, two = scene.core.ledger.posts(2, [account])
-    other = scene.post()
-    doubted(scene, one, two, other, seen=Published(remote_id="r"))
-    for post in (one, two):
-        for _ in range(2):
-            scene.seen(post.deliveries[0])
-        assert scene.core.ledger.states(post) == [State.BLOCKED]
-    assert scene.seen(other.deliveries[0]) is State.PUBLISHED, "on another account"
-
-
-def test_the_database_itself_refuses_to_make_one_in_doubt_sendable(scene: Scene) -> None:
-    post = scene.post()
-    doubted(scene, post, seen=CannotTell(reason="?"))
-    for change in (
-        "state = 'retrying', armed_at = NULL",
-        "state = 'failed'",
-        "armed_at = NULL, state = 'blocked', reason = 'person_needed'",
-    ):
-        with pytest.raises(DBAPIError, match="doubted_stays_armed"):
-            scene.core.ledger.change(post.deliveries[0], change)
 
 
 # --- while it is not accepted ----------------------------------------------------------------------------------------
@@ -519,7 +297,7 @@ def test_a_person_can_say_it_where_the_mark_went_back_as_well(scene: Scene) -> N
     assert scene.context.send_guard.may_send()
     since = scene.core.now() - LONG_AGO
     restore.declare(scene.context, scene.epoch_file, since=since, until=None)
-    _forget(scene)
+    forget(scene)
     assert scene.goes_out(post) is None
     doubt = scene.doubt()
     assert (doubt.why, doubt.since) == ("declared", since)
@@ -572,22 +350,3 @@ def _expire(scene: Scene) -> None:
     in_file = scene.epoch_file.read()
     assert in_file is not None
     scene.epoch_file.begin(replace(in_file, until=in_file.until - HOUR))
-
-
-def _forget(scene: Scene) -> None:
-    """Make the send guard compare again, like a process that has just started."""
-    scene.context.send_guard._valid_until = float("-inf")
-
-
-def _good(scene: Scene, post: Post) -> None:
-    """Its media are checked, and it waits for its time."""
-    with scene.context.database.begin() as c:
-        for one in rows(c, "SELECT id FROM checks WHERE verdict IS NULL"):
-            row(
-                c,
-                """UPDATE checks SET verdict = 'good', facts = '{"content_type": "video/mp4", "bytes": 10}',
-                          decided_at = now() WHERE id = :id RETURNING id""",
-                id=one.id,
-            )
-        reachability.advance_post(scene.context, c, post.id)
-    scene.core.ledger.change(post.deliveries[0], "next_at = now()")

@@ -35,6 +35,7 @@ from adapters.contract import (
 from adapters.error_table import Phase
 from adapters.errors import CredentialsRevoked, Rejected, Unavailable
 from adapters.http import HttpClient
+from adapters.listing import ListedPost, Listing
 from adapters.live_check import ConnectionChecks
 from adapters.oauth import TokenResponse, build_code_form, build_credentials
 from adapters.transport import Model, Request, bearer_header, parse_response, send
@@ -110,10 +111,26 @@ class Mammoth:
         sent = tuple(checkpoint.get("media", ()))
         if not sent:
             return CannotTell(reason="No files are known to identify the status by.")
-        path = f"/api/v1/accounts/{account.remote_id}/statuses"
-        listed = self._ask(Statuses, "GET", path, account, step=Phase.LOOK, params={"limit": limits.LISTED})
-        ours = [status for status in listed.root if status.media_ids == sent and status.id not in taken]
+        listed = self._list(account)
+        ours = [status for status in listed if status.media_ids == sent and status.id not in taken]
         return Published(remote_id=ours[0].id, url=ours[0].url) if ours else Absent(checkpoint=checkpoint)
+
+    def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:  # noqa: ARG002 it has no times
+        """List the account's statuses. Mammoth shows neither text nor time, so all are candidates."""
+        unknown = {"created_at": None, "same_caption": None, "same_kind": None}
+        posts = [
+            ListedPost(
+                remote_id=one.id, url=one.url, same_media=len(one.media_ids) == len(draft.media), **unknown
+            )
+            for one in self._list(account)
+        ]
+        return Listing(posts=posts)
+
+    def _list(self, account: Account) -> Sequence[Status]:
+        path = f"/api/v1/accounts/{account.remote_id}/statuses"
+        return self._ask(
+            Statuses, "GET", path, account, step=Phase.LOOK, params={"limit": limits.LISTED}
+        ).root
 
     def _send(self, draft: Draft, account: Account, index: int) -> Attachment:
         media = draft.media[index]

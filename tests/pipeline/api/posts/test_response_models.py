@@ -11,9 +11,12 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import to_json
 
+from adapters.listing import ListedPost
 from pipeline.api.posts.response_models import Post, PostSummary
 from pipeline.domain.delivery import Reason, State
+from pipeline.domain.policy_errors import make_restored
 from pipeline.domain.post import PostStatus
+from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.posts.views import DeliveryView, PostView
 from pipeline.store.rollups.count import Totals
 
@@ -149,6 +152,7 @@ def test_an_error_is_shown_until_the_delivery_comes_through() -> None:
     state = post(delivery("failed", error=ERROR))["accounts"]["states"][0]
     assert state["error"] == {**ERROR, "help": "/reference#error-rejected"}
     assert state["error_message"] == "Too long."
+    assert "candidates" not in state["error"]
     done = post(delivery("published", error=ERROR))["accounts"]["states"][0]
     assert (done["error"], done["error_message"]) == (None, None)
 
@@ -165,3 +169,31 @@ def test_the_summary_adds_up() -> None:
     assert found["by_status"]["draft"] == found["by_status"]["canceled"] == 0
     assert found["total_capped"] is False
     assert PostSummary.from_totals(Totals({}, is_capped=True)).total_capped is True
+
+
+def test_what_a_restore_left_in_doubt_shows_its_candidates_with_links() -> None:
+    candidate = ListedPost(
+        remote_id="1",
+        url="https://t.t/1",
+        created_at=NOW,
+        same_caption=True,
+        same_kind=False,
+        same_media=None,
+    )
+    stored = json.loads(json.dumps(error_to_dict(make_restored("TikTok was asked.", [candidate]))))
+    shown = post(delivery("blocked", reason=Reason.IS_IT_LIVE, error=stored))["accounts"]["states"][0][
+        "error"
+    ]
+    assert (
+        shown["message"] == "It may have been published before the database was restored. TikTok was asked."
+    )
+    assert shown["candidates"] == [
+        {
+            "remote_id": "1",
+            "url": "https://t.t/1",
+            "created_at": "2026-01-02T03:04:05.678Z",
+            "same_caption": True,
+            "same_kind": False,
+            "same_media": None,
+        }
+    ]
