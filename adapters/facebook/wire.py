@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field
 
-from adapters.graph_api import GraphModel, Paging
+from adapters.graph_api import GraphModel
+from adapters.graph_paging import Paging
 
 
 class Created(GraphModel):
