@@ -101,7 +101,7 @@ def test_a_repeat_gets_the_original_in_a_group_too(ready: CoreFixture) -> None:
     first = ready.accept(caption="number 1")
     found = ingest(ready, *captions(ready, 3))
     assert [a.duplicate for a in found if a] == [False, True, False]
-    assert found[1] == replace(first, duplicate=True, warnings=())
+    assert found[1] == replace(first, duplicate=True)
 
 
 def test_one_ring_for_all_that_are_due_at_once(ready: CoreFixture) -> None:
