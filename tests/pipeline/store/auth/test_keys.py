@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from pipeline.domain.key_limits import SERVER_DEFAULT
 from pipeline.store.auth.keys import (
     Caller,
     OutsideWorkspace,
@@ -19,6 +20,7 @@ from pipeline.store.auth.keys import (
     revoke_key,
     rotate_key,
 )
+from pipeline.store.database import new_id
 from pipeline.store.files import files
 from tests.pipeline.store.ledger import Ledger
 
@@ -61,6 +63,20 @@ def test_a_key_is_for_everything_unless_it_was_made_for_less(shared: Ledger) -> 
     less = find(shared, made(shared, workspace, read_only=True, accounts=[*accounts, accounts[0]], bulk=True))
     assert less is not None
     assert (less.read_only, less.accounts, less.bulk) == (True, tuple(sorted(accounts)), True)
+
+
+def test_a_key_of_before_its_limits_follows_the_server(shared: Ledger) -> None:
+    """The statement is the one of the release before; such keys have no rate where the server sets none."""
+    token, workspace = f"slw_live_{new_id().hex}.secret", shared.workspace()
+    with shared.database.begin() as c:
+        c.exec_driver_sql(
+            """INSERT INTO keys (id, workspace_id, public_id, secret_sha256, name, read_only, accounts, bulk)
+               VALUES (%(id)s, %(workspace)s, %(public)s, sha256('secret'), '', false, NULL, false)""",
+            {"id": new_id(), "workspace": workspace, "public": token.partition(".")[0]},
+        )
+    caller = find(shared, token)
+    assert caller is not None
+    assert caller.limits == SERVER_DEFAULT
 
 
 def test_keys_that_see_the_same_share_their_external_ids_and_others_do_not(shared: Ledger) -> None:
