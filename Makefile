@@ -84,6 +84,7 @@ lock: $(STAMP) ## bring uv.lock up to date with pyproject.toml
 
 clean: ## remove the environment and caches; data in .slipway stays
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis mutants
+	rm -rf tests/flow/clients/typescript/node_modules
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(UV):

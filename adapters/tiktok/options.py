@@ -6,8 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
+from typing_extensions import TypeAliasType
 
 from adapters.contract import MediaConflict, Platform, PostOptions
+
+PostMode = TypeAliasType("PostMode", Literal["DIRECT_POST", "MEDIA_UPLOAD"])
+PrivacyLevel = TypeAliasType(
+    "PrivacyLevel",
+    Literal["PUBLIC_TO_EVERYONE", "MUTUAL_FOLLOW_FRIENDS", "FOLLOWER_OF_CREATOR", "SELF_ONLY"],
+)
 
 
 class TikTokOptions(PostOptions):
@@ -31,13 +38,11 @@ class TikTokOptions(PostOptions):
 
     title: str | None = Field(None, max_length=150)
     description: str | None = Field(None, max_length=2200)
-    post_mode: Literal["DIRECT_POST", "MEDIA_UPLOAD"] | None = Field(
+    post_mode: PostMode | None = Field(
         None,
         description="Default DIRECT_POST; MEDIA_UPLOAD leaves a draft in the account's inbox, of a slideshow only.",
     )
-    privacy_level: (
-        Literal["PUBLIC_TO_EVERYONE", "MUTUAL_FOLLOW_FRIENDS", "FOLLOWER_OF_CREATOR", "SELF_ONLY"] | None
-    ) = Field(None, description="Default PUBLIC_TO_EVERYONE.")
+    privacy_level: PrivacyLevel | None = Field(None, description="Default PUBLIC_TO_EVERYONE.")
     disable_comment: bool | None = None
     disable_duet: bool | None = None
     disable_stitch: bool | None = None

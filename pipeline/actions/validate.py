@@ -117,8 +117,9 @@ def _judge(
     built = [a for a in result.accounts if a.platform in context.adapters]
     facts, track = media_checks.list_media_facts(checks), media_checks.get_track(checks)
     for found in find_problems(context, request, built, facts, track):
-        (result.refused if rules.is_blocking(context, caller, found) else result.warnings).append(
-            _from_problem(found)
+        is_blocking = rules.is_blocking(context, caller, found)
+        (result.refused if is_blocking else result.warnings).append(
+            _from_problem(found, is_blocking=is_blocking)
         )
 
 
@@ -154,10 +155,10 @@ def _from_refusal(refusal: Refusal, where: str = "") -> RequestFinding:
     return RequestFinding(code=refusal.code, message=refusal.message, field=path)
 
 
-def _from_problem(found: AccountProblem) -> RequestFinding:
+def _from_problem(found: AccountProblem, *, is_blocking: bool) -> RequestFinding:
     p = found.problem
     return RequestFinding(
-        code="validation_failed" if p.severity == "refuse" else p.code,
+        code="validation_failed" if is_blocking else p.code,
         message=p.message,
         field=p.field,
         account=found.account,

@@ -6,7 +6,8 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import cast
+from functools import cache, partial
+from typing import Any, cast
 
 from fastapi import FastAPI
 from starlette.convertors import Convertor, register_url_convertor
@@ -25,7 +26,7 @@ from pipeline.api.files import download, upload
 from pipeline.api.files import routes as files
 from pipeline.api.http.envelope import render_http_error, render_refusal, render_unreachable
 from pipeline.api.http.middleware import RequestMiddleware
-from pipeline.api.openapi.document import describe
+from pipeline.api.openapi.document import PARTNER, Document, describe
 from pipeline.api.openapi.operation import PARTNER_API
 from pipeline.api.operator import dead_letters
 from pipeline.api.posts import action_routes
@@ -51,10 +52,8 @@ GC_THRESHOLD = 50_000
 """Allocations between two collections: a request makes hundreds of objects, and hardly ever a reference cycle."""
 
 
-class PostSegment(Convertor[str]):
-    """A path segment that names a post: any segment but the verbs, which have routes of their own."""
-
-    regex = "(?!(?:retry|cancel|delete|validate)$)[^/]+"
+class NameSegment(Convertor[str]):
+    """A path segment that names a thing."""
 
     def convert(self, value: str) -> str:
         """Return the segment unchanged; the handler checks whether it is an id."""
@@ -65,7 +64,14 @@ class PostSegment(Convertor[str]):
         return value
 
 
-register_url_convertor("post", PostSegment())
+def register_segment(name: str, *verbs: str) -> None:
+    """Let ``{…:name}`` in a path match any segment but *verbs*, which have routes of their own."""
+    segment = type(name, (NameSegment,), {"regex": f"(?!(?:{'|'.join(verbs)})$)[^/]+"})
+    register_url_convertor(name, segment())
+
+
+register_segment("post", "retry", "cancel", "delete", "validate")
+register_segment("letter", "replay", "discard")
 
 
 def create_app() -> FastAPI:
@@ -85,20 +91,23 @@ def create_app() -> FastAPI:
             context.database.close()
 
     app = FastPathApp(
-        title="Slipway Partner API",
-        version="1",
-        description="One post, six platforms, once each, on time.",
+        title=PARTNER.title,
         lifespan=lifespan,
-        openapi_url=None,  # reference/routes.py shows the document
+        openapi_url=None,  # reference/routes.py shows the documents
         docs_url=None,  # FastAPI's page loads its script from a CDN; /reference replaces it
         redoc_url=None,
         redirect_slashes=False,  # some clients take the empty body of a redirect for a failure
     )
     app.state.query_names, app.state.pages = {}, {}
-    app.openapi = lambda: describe(app, OPERATIONS)  # type: ignore[method-assign]
     for operation in OPERATIONS:
         operation.add_to(app)
-    add_pages(app)
+
+    @cache
+    def describe_once(document: Document) -> dict[str, Any]:
+        return describe(app, document, OPERATIONS)
+
+    app.openapi = partial(describe_once, PARTNER)  # type: ignore[method-assign]
+    add_pages(app, describe_once)
     app.add_fast_path("POST", f"{PARTNER_API}/posts", posts.create_post)
     app.add_exception_handler(Refusal, _respond_to_refusal)
     app.add_exception_handler(Unreachable, _respond_to_unreachable)

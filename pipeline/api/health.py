@@ -10,13 +10,13 @@ from functools import partial
 from pydantic import Field
 from redis.exceptions import RedisError
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
 from pipeline.api.http.envelope import SuccessResponse, failure, success
 from pipeline.api.http.representation import NegotiatedResponse
 from pipeline.api.http.response_models import Failure, ResponseModel
 from pipeline.api.metrics import CONTENT_TYPE
-from pipeline.api.openapi.error_codes import error_responses
+from pipeline.api.openapi.error_responses import REQUEST_ID_HEADER, error_responses
 from pipeline.api.openapi.introduction import SERVER
 from pipeline.api.openapi.operation import Operation
 from pipeline.api.state import AppState, get_app_state
@@ -176,8 +176,9 @@ def _to_ages(silences: Mapping[str, timedelta]) -> dict[str, float | None]:
 
 
 _NOT_READY = error_responses(
+    "internal_error",
     unavailable="the database or the broker is unreachable, nothing is sent, or a queue is not consumed; the message "
-    "names the part at fault"
+    "names the part at fault",
 )
 _NOT_READY[503]["model"] = NotReady
 
@@ -190,6 +191,7 @@ OPERATIONS = (
         tag=SERVER,
         returns="Alive.",
         needs_key=False,
+        errors=error_responses("internal_error"),
     ),
     Operation(
         id="readyz",
@@ -208,7 +210,15 @@ OPERATIONS = (
         handler=metrics,
         tag=SERVER,
         returns="Metrics in the text format of Prometheus.",
-        response_class=PlainTextResponse,
+        response_class=Response,
         needs_key=False,
+        responses={
+            200: {
+                "description": "The metrics.",
+                "content": {"text/plain": {"schema": {"type": "string"}}},
+                "headers": REQUEST_ID_HEADER,
+            }
+        },
+        errors=error_responses("internal_error"),
     ),
 )

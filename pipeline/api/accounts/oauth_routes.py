@@ -36,7 +36,7 @@ from pipeline.api.http.envelope import (
     success,
 )
 from pipeline.api.http.json_body import parse_json_or_empty, read_json_body, validate_body
-from pipeline.api.openapi.error_codes import (
+from pipeline.api.openapi.error_responses import (
     BODY_ERRORS,
     KEY_ERRORS,
     REQUEST_ID_HEADER,
@@ -201,7 +201,11 @@ def _platform_of(request: Request) -> Platform:
 _PLATFORM = path_parameter("platform", {"type": "string", "enum": [*Platform]})
 _CALLBACK_PATH = f"{PARTNER_API}/connect/{{platform}}/callback"
 _PAGES: Responses = {
-    status: {"description": description, "content": {"text/html": {}}, "headers": REQUEST_ID_HEADER}
+    status: {
+        "description": description,
+        "content": {"text/html": {"schema": {"type": "string"}}},
+        "headers": REQUEST_ID_HEADER,
+    }
     for status, description in (
         (200, "A page: a form to confirm the accounts found, or the connected accounts."),
         (400, "A page: the request is invalid, unknown or expired, or the platform refused the code."),

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from pipeline.api.accounts.response_models import AccountList, KeySubscription
 from pipeline.api.http.envelope import SuccessResponse, success
-from pipeline.api.openapi.error_codes import KEY_ERRORS, error_responses
+from pipeline.api.openapi.error_responses import KEY_ERRORS, error_responses
 from pipeline.api.openapi.introduction import SCOPE
 from pipeline.api.openapi.operation import PARTNER_API, Operation
 from pipeline.api.state import AppState, get_app_state

@@ -15,9 +15,10 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from pipeline.api.files.limits import FileTransfers
+from pipeline.api.files.schema import BYTES
 from pipeline.api.http.envelope import HttpRefusal, failure
 from pipeline.api.http.representation import matches
-from pipeline.api.openapi.error_codes import error_responses
+from pipeline.api.openapi.error_responses import error_responses
 from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import Operation, header_parameter, path_parameter
 from pipeline.api.state import AppState, get_app_state
@@ -68,10 +69,11 @@ async def get_file(request: Request) -> Response:
     first, last = span
     status = 200 if last - first + 1 == file.size else _PARTIAL
     headers["Content-Length"] = str(last - first + 1)
+    headers["Content-Type"] = BYTES if request.headers.get("accept") == BYTES else file.content_type
     if status == _PARTIAL:
         headers["Content-Range"] = f"bytes {first}-{last}/{file.size}"
     if request.method == "HEAD":
-        return Response(status_code=status, headers=headers, media_type=file.content_type)
+        return Response(status_code=status, headers=headers)
     byte_range = _ByteRange(object=file.object, first=first, length=last - first + 1)
     return await _stream(app_state, file, byte_range, status, headers)
 
@@ -116,7 +118,7 @@ class _Stream(StreamingResponse):
         headers: Mapping[str, str],
     ) -> None:
         self._transfers, self._file, self._part, self._start = transfers, file, part, start
-        super().__init__(self._chunks(), status, headers, media_type=file.content_type)
+        super().__init__(self._chunks(), status, headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -147,6 +149,7 @@ def _headers(file: File, etag: str) -> dict[str, str]:
         "Content-Disposition": _disposition(file),
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "Cross-Origin-Resource-Policy": "cross-origin",
+        "Vary": "Accept",
         "X-Content-Type-Options": "nosniff",
     }
 
@@ -178,7 +181,7 @@ def _parse_range(headers: Mapping[str, str], etag: str, size: int) -> tuple[int,
 _TEXT = {"type": "string"}
 _CONTENT: dict[str, Any] = {
     "headers": {name: {"schema": _TEXT} for name in ("ETag", "Accept-Ranges", "Content-Disposition")},
-    "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in ENDINGS},
+    "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in (*ENDINGS, BYTES)},
 }
 
 OPERATIONS = (
@@ -196,7 +199,10 @@ OPERATIONS = (
             *(header_parameter(name, _TEXT) for name in ("Range", "If-Range", "If-None-Match")),
         ],
         responses={
-            200: {"description": "The file.", **_CONTENT},
+            200: {
+                "description": f"The file as its own type, or as {BYTES} if just that is accepted.",
+                **_CONTENT,
+            },
             206: {"description": "The requested range.", **_CONTENT},
             304: {"description": "The client has the file already (If-None-Match)."},
         },

@@ -12,6 +12,15 @@ from pipeline.api.http.response_models import ResponseModel, Timestamp
 from pipeline.store.files.files import File
 
 
+class UploadParameters(ResponseModel):
+    """The parameters of putFile for this upload: the parts of its URL."""
+
+    file_id: UUID
+    type: ContentType
+    expires: int
+    signature: str
+
+
 class Upload(ResponseModel):
     """Where to send a file, and the URL it will have."""
 
@@ -19,6 +28,7 @@ class Upload(ResponseModel):
     url: str = Field(description="The URL of the file, for use as media.")
     contentType: ContentType  # noqa: N815
     expiresIn: int = Field(description="Seconds within which the upload has to begin.")  # noqa: N815
+    parameters: UploadParameters = Field(description="uploadUrl in parts, for clients that are generated.")
 
 
 class StoredFile(ResponseModel):

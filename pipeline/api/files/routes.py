@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 from functools import partial
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 from starlette.requests import Request
 
-from pipeline.api.files.response_models import FilePage, StoredFile, Upload
+from pipeline.api.files.response_models import FilePage, StoredFile, Upload, UploadParameters
 from pipeline.api.files.schema import (
     DEFAULT_LIMIT,
     MAX_CONTEXT,
@@ -21,7 +22,7 @@ from pipeline.api.files.schema import (
 )
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.json_body import parse_json, read_json_body, validate_body
-from pipeline.api.openapi.error_codes import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
+from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
 from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import PARTNER_API, Operation, query_parameter
 from pipeline.api.state import AppState, get_app_state
@@ -50,6 +51,7 @@ async def create_file(request: Request) -> SuccessResponse[Upload]:
     )
     upload = Upload(
         uploadUrl=f"{app_state.context.settings.own_url}{path}?{query}",
+        parameters=UploadParameters.model_validate({"file_id": file_id, **dict(parse_qsl(query))}),
         url=url,
         contentType=file.contentType,
         expiresIn=URL_LIFETIME,
@@ -124,6 +126,14 @@ OPERATIONS = (
         tag=FILES,
         status=201,
         returns="Upload URL generated.",
+        links={
+            "putFile": {
+                "operationId": "putFile",
+                "parameters": {
+                    name: f"$response.body#/data/parameters/{name}" for name in UploadParameters.model_fields
+                },
+            }
+        },
         body=FileBody,
         errors=error_responses(
             *KEY_ERRORS,

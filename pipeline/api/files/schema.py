@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 from starlette.datastructures import QueryParams
+from typing_extensions import TypeAliasType
 
 from pipeline.api.http.query import refuse_near_misses
 from pipeline.api.posts.schema import Body, build_invalid_payload
@@ -21,19 +22,24 @@ MAX_FILENAME, MAX_CONTEXT = 255, 255
 CONTEXT, ALL_CONTEXTS = "media-upload", "all"
 """The only context of files here, and the value that stands for every context."""
 
-ContentType = Literal[
-    "image/jpeg",
-    "image/png",
-    "image/gif",
-    "image/webp",
-    "image/heic",
-    "image/heif",
-    "video/mp4",
-    "video/quicktime",
-    "video/x-msvideo",
-    "video/webm",
-    "video/x-m4v",
-]
+BYTES = "application/octet-stream"
+"""The Content-Type of clients that send and ask for bytes without their type, as generated clients do."""
+ContentType = TypeAliasType(
+    "ContentType",
+    Literal[
+        "image/jpeg",
+        "image/png",
+        "image/gif",
+        "image/webp",
+        "image/heic",
+        "image/heif",
+        "video/mp4",
+        "video/quicktime",
+        "video/x-msvideo",
+        "video/webm",
+        "video/x-m4v",
+    ],
+)
 
 
 class FileBody(Body):

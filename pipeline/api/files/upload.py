@@ -18,16 +18,16 @@ from uuid import UUID
 from starlette.requests import ClientDisconnect, Request
 
 from pipeline.api.files.response_models import StoredFile
+from pipeline.api.files.schema import BYTES
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.json_body import parse_id
-from pipeline.api.openapi.error_codes import error_responses
+from pipeline.api.openapi.error_responses import error_responses
 from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import PARTNER_API, Operation, path_parameter, query_parameter
 from pipeline.api.state import AppState, get_app_state
 from pipeline.failpoint import failpoint
 from pipeline.media.files.storage_folder import StorageUnavailable
 from pipeline.media.files.upload_intake import TooLarge, TypeMismatch, UploadIntake
-from pipeline.media.files.upload_urls import ENDINGS
 from pipeline.media.probe.sniff import HEAD_BYTES
 from pipeline.stages.post_request import Refusal
 from pipeline.store.files import files as store
@@ -130,7 +130,7 @@ def _check_signature(request: Request, app_state: AppState) -> tuple[UUID, str]:
 def _require_whole_file(request: Request, content_type: str) -> None:
     """Raise Refusal 415 for another type or a compressed body, 400 for a part of a file."""
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given != content_type:
+    if given not in (content_type, BYTES):
         raise Refusal(415, "unsupported_media_type", f"Send it with Content-Type: {content_type}.")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Refusal(415, "unsupported_media_type", "Send the file without Content-Encoding.")
@@ -260,10 +260,14 @@ OPERATIONS = (
         tag=FILES,
         returns="The file is stored; also for the same bytes sent again.",
         needs_key=False,
-        request_body={"required": True, "content": dict.fromkeys(ENDINGS, _BINARY)},
+        request_body={
+            "required": True,
+            "description": "The bytes of the file. The Content-Type may also be the type that the URL names.",
+            "content": {BYTES: _BINARY},
+        },
         parameters=[
             path_parameter("file_id", {"type": "string", "format": "uuid"}),
-            query_parameter("type", {"type": "string", "enum": [*ENDINGS]}, required=True),
+            query_parameter("type", {"$ref": "#/components/schemas/ContentType"}, required=True),
             query_parameter("expires", {"type": "integer"}, required=True),
             query_parameter("signature", {"type": "string"}, required=True),
         ],

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    TypeAdapter,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from typing_extensions import TypeAliasType
 
 from pipeline.api.http.timestamp import format_timestamp
+from pipeline.api.openapi.error_codes import CODES
 
 Timestamp = Annotated[
     datetime,
@@ -15,6 +29,28 @@ Timestamp = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """A moment, written in UTC with milliseconds and Z."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentedAs:
+    """Annotation that documents a value as *type*: it was validated when it was stored, and is returned unchanged."""
+
+    type: Any
+
+    def __get_pydantic_json_schema__(
+        self, _schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the JSON schema of ``type``."""
+        return handler(TypeAdapter(self.type).core_schema)
+
+
+def one_of(names: Sequence[str]) -> WithJsonSchema:
+    """Return the annotation of a string that is documented as one of *names*."""
+    return WithJsonSchema({"type": "string", "enum": [*names]})
+
+
+ErrorCode = TypeAliasType("ErrorCode", Annotated[str, one_of([*CODES])])
+"""An error code. A named alias becomes a component of the document, and a named type in generated clients."""
 
 
 def is_empty(value: Any) -> bool:
@@ -55,8 +91,16 @@ class Failure(ResponseModel):
     ok: Literal[False]
     code: int = Field(description="The HTTP status.")
     message: str = Field(description="For people; it may change.")
-    error_code: str = Field(description="For programs.")
+    error_code: ErrorCode = Field(description="For programs.")
     help: str = Field(description="Where the reference explains the code, relative to the server.")
+
+
+class BadRequest(Failure):
+    """A rule about values, accounts, media or time is broken, or the body is not JSON."""
+
+    issues: list[Issue] = Field(
+        default=[], description="The field whose rule is broken, where it is one field."
+    )
 
 
 class InvalidRequest(Failure):

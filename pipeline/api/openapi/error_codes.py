@@ -1,15 +1,9 @@
-"""Table of all error codes of the partner API, and the documented responses made of it."""
+"""Table of all error codes of the HTTP APIs. ``error_responses`` makes the documented responses of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from pipeline.api.http.response_models import Failure, InvalidRequest
-
-Responses = dict[int | str, dict[str, Any]]
-"""Documented responses by status, as FastAPI takes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +19,7 @@ CODES: Mapping[str, ErrorCode] = {
     "invalid_json": ErrorCode(
         (400,), "the body is not JSON", "The body is not JSON: expected a value at line 1, column 1."
     ),
+    "bad_request": ErrorCode((400,), "the request is not valid HTTP", "The request is not valid HTTP."),
     "unknown_accounts": ErrorCode(
         (400,),
         "an account is inactive, or does not exist within the key's scope",
@@ -71,8 +66,11 @@ CODES: Mapping[str, ErrorCode] = {
         "The upload URL has expired: POST /files for a new one.",
     ),
     "not_found": ErrorCode((404,), "it does not exist within the key's scope", "There is no such post."),
+    "method_not_allowed": ErrorCode(
+        (405,), "the address does not take this method", "This address does not take PUT."
+    ),
     "request_timeout": ErrorCode(
-        (408,), "the body did not arrive in time", "The body did not arrive within 30 seconds."
+        (408,), "the request did not arrive in time", "The body did not arrive within 30 seconds."
     ),
     "create_failed": ErrorCode(
         (409, 500),
@@ -120,6 +118,9 @@ CODES: Mapping[str, ErrorCode] = {
         "the key has reached its rate, or has too many requests in progress",
         "This key may send 60 posts a minute.",
     ),
+    "headers_too_large": ErrorCode(
+        (431,), "the head of the request is too large", "The request's head is larger than 65,536 bytes."
+    ),
     "internal_error": ErrorCode((500,), "a fault of this server", "Something went wrong."),
     "not_configured": ErrorCode(
         (500,),
@@ -132,53 +133,3 @@ CODES: Mapping[str, ErrorCode] = {
         "The database cannot be reached. Repeat the request in a moment.",
     ),
 }
-
-KEY_ERRORS = ("invalid_token", "unavailable")
-"""Of every request with a key."""
-BODY_ERRORS = (
-    "request_timeout",
-    "payload_too_large",
-    "unsupported_media_type",
-    "invalid_json",
-    "invalid_payload",
-    "rate_limited",
-    "unavailable",
-)
-"""Of every request with a JSON body."""
-PLAN_ERRORS = ("subscription_required", "tier_not_allowed", "insufficient_scope", "rate_limited")
-"""Of every request that needs a plan that publishes."""
-
-_REQUEST_ID = {"schema": {"type": "string"}, "description": "The client's own id, or a generated one."}
-REQUEST_ID_HEADER: Mapping[str, Any] = {"X-Request-Id": _REQUEST_ID}
-_RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
-_HEADERS: Mapping[int, Mapping[str, Any]] = {429: _RETRY_AFTER, 503: _RETRY_AFTER}
-_MODELS = {422: InvalidRequest}
-
-
-def error_responses(*codes: str, **meanings: str) -> Responses:
-    """Return the documented responses for *codes*, by status; *meanings* are codes with a meaning of their own."""
-    by_status: dict[int, dict[str, str]] = {}
-    for code in dict.fromkeys((*codes, *meanings)):
-        for status in CODES[code].statuses:
-            by_status.setdefault(status, {})[code] = meanings.get(code, CODES[code].meaning)
-    return {status: _response(status, by_status[status]) for status in sorted(by_status)}
-
-
-def _response(status: int, meanings: Mapping[str, str]) -> dict[str, Any]:
-    content = {
-        "schema": {"properties": {"code": {"const": status}, "error_code": {"enum": [*meanings]}}},
-        "examples": {code: {"value": _example(status, code)} for code in meanings},
-    }
-    return {
-        "model": _MODELS.get(status, Failure),
-        "description": "; ".join(f"{code}: {meaning}" for code, meaning in meanings.items()) + ".",
-        "headers": {**REQUEST_ID_HEADER, **_HEADERS.get(status, {})},
-        "content": {"application/json": content},
-    }
-
-
-def _example(status: int, code: str) -> dict[str, Any]:
-    example = {"ok": False, "code": status, "message": CODES[code].example, "error_code": code}
-    if code == "invalid_payload":
-        example["issues"] = [{"path": "caption", "message": "It is required.", "type": "missing"}]
-    return example

@@ -1,4 +1,4 @@
-"""Introduction of the OpenAPI document and the tags that group its operations."""
+"""Introductions of the OpenAPI documents and the tags that group their operations."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ a bulkhead of its own, and does not wait for media checks: its responses carry t
 """
 """Markdown; the reference page supports paragraphs, bold and code only."""
 
+VERSIONS = """
+**Versions.** `info.version` follows SemVer, and `info.x-changelog` says what changed. A field of a response and a word
+of an enumeration may be added with a minor version: generate a client again to know it.
+"""
+"""End of every introduction."""
+
 POSTS, FILES, CONNECT, SCOPE, SERVER = "Posts", "Files", "Connect", "Scope", "Server"
 TAGS = [
     {"name": POSTS, "description": "Create, read, change, stop."},
@@ -40,3 +46,15 @@ TAGS = [
     {"name": SCOPE, "description": "The accounts and the plan of the key."},
     {"name": SERVER, "description": "Health and metrics. They need no key: keep them behind your proxy."},
 ]
+
+OPERATOR_INTRODUCTION = """Dead letters: deliveries that failed or wait for a person.
+
+**Tokens.** Send `Authorization: Bearer <token>`: the operator token reaches all workspaces, the key of a workspace its
+own dead letters. A key restricted to accounts reaches those of posts that go to none but its accounts. What is outside
+the scope is answered exactly like what does not exist.
+
+**Responses** are those of the Partner API, and so are its error codes.
+"""
+
+DEAD_LETTERS = "Dead letters"
+OPERATOR_TAGS = [{"name": DEAD_LETTERS, "description": "List, inspect, replay and discard."}]

@@ -19,10 +19,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pipeline.api.http.envelope import SuccessResponse
-from pipeline.api.http.response_models import ResponseModel, Success
-from pipeline.api.openapi.error_codes import REQUEST_ID_HEADER, Responses
+from pipeline.api.http.response_models import Success
+from pipeline.api.openapi.error_responses import REQUEST_ID_HEADER, Responses
 
-PARTNER_API = "/api/partner/v1"
+PARTNER_API, OPERATOR_API = "/api/partner/v1", "/api/operator/v1"
+"""Base paths of the APIs."""
 Parameter = Mapping[str, Any]
 _RATE_HEADERS: Mapping[str, Any] = {
     f"RateLimit-{name}": {"schema": {"type": kind}, "description": description}
@@ -76,6 +77,8 @@ class Operation:
     request_body: Mapping[str, Any] | None = None
     """Documented body that is not JSON."""
     is_documented: bool = True
+    api: str = PARTNER_API
+    """The API in whose document it stands."""
     responses: Responses = field(default_factory=dict)
     """Further responses."""
     response_class: type[Response] = JSONResponse
@@ -139,9 +142,7 @@ class Operation:
         return {**responses, **errors, **self.responses}
 
     def _extra(self) -> dict[str, Any]:
-        extra: dict[str, Any] = {}
-        if self.needs_key:
-            extra["security"] = [{"key": []}]
+        extra: dict[str, Any] = {"security": [{"key": []}] if self.needs_key else []}
         if self.parameters or self.is_conditional:
             extra["parameters"] = [*self.parameters, *([_IF_NONE_MATCH] if self.is_conditional else [])]
         if self.request_body is not None:
@@ -163,9 +164,12 @@ def success_model(handler: Callable[..., Any]) -> type[BaseModel] | None:
 
 
 @cache
-def _envelope(data: type[ResponseModel]) -> type[BaseModel]:
-    """Return ``Success[data]`` under a name that suits a generated client: ``PostResponse`` for ``Post``."""
-    return create_model(f"{data.__name__}Response", __base__=Success[data])  # type: ignore[valid-type]
+def _envelope(data: Any) -> type[BaseModel]:
+    """Return ``Success[data]`` under a name that suits a generated client: ``PostResponse`` for ``Post``.
+
+    *data* is a response model, or a named alias of several.
+    """
+    return create_model(f"{data.__name__}Response", __base__=Success[data])
 
 
 def bodies_of(operations: Iterable[Operation]) -> list[type[BaseModel]]:

@@ -68,6 +68,9 @@ OMITTED = frozenset(
         "published_url_pending",
         "last_attempted_at",
         "context",
+        "filter",
+        "cursor",
+        "per_minute",
     }
 )
 """Optional fields without which an example is clearer."""

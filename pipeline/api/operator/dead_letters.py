@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from starlette.requests import Request
@@ -16,16 +16,20 @@ from starlette.requests import Request
 from pipeline.actions import dead_letters as actions
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.json_body import parse_id, parse_json_or_empty, read_json_body
-from pipeline.api.openapi.operation import Operation
+from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
+from pipeline.api.openapi.introduction import DEAD_LETTERS
+from pipeline.api.openapi.operation import OPERATOR_API, Operation, Parameter, path_parameter, query_parameter
 from pipeline.api.operator import schema
 from pipeline.api.operator.response_models import (
     DeadLetter,
     DeadLetterCause,
     DeadLetterEvidence,
     DeadLetterPage,
+    DiscardOutcome,
     DiscardPage,
     DiscardResult,
     DryRun,
+    ReplayOutcome,
     ReplayPage,
     ReplayResult,
 )
@@ -37,9 +41,9 @@ from pipeline.store.deliveries.attempts import list_attempts
 from pipeline.store.deliveries.dead_letters import DeadLetterFilter
 from pipeline.store.deliveries.inspection import list_moves
 
-BASE = "/api/operator/v1/dead-letters"
+BASE = f"{OPERATOR_API}/dead-letters"
 Action = Callable[[Sequence[UUID]], actions.DeadLetterResult]
-Result = ReplayResult | DiscardResult | DryRun
+ResultT = TypeVar("ResultT", ReplayResult, DiscardResult)
 
 
 async def list_dead_letters(request: Request) -> SuccessResponse[DeadLetterPage]:
@@ -63,7 +67,7 @@ async def get_dead_letter(request: Request) -> SuccessResponse[DeadLetterEvidenc
     return success("Dead letter", evidence)
 
 
-async def replay_dead_letters(request: Request) -> SuccessResponse[Result]:
+async def replay_dead_letters(request: Request) -> SuccessResponse[ReplayOutcome]:
     """Queue letters again, at most so many per minute and platform. What may be live is never sent again."""
     app_state, principal = get_app_state(request), await authenticate(request)
     principal.require_publisher()
@@ -76,7 +80,7 @@ async def replay_dead_letters(request: Request) -> SuccessResponse[Result]:
     return success("Dead letters replayed", result, headers=headers)
 
 
-async def discard_dead_letters(request: Request) -> SuccessResponse[Result]:
+async def discard_dead_letters(request: Request) -> SuccessResponse[DiscardOutcome]:
     """Give letters up; their evidence stays."""
     app_state, principal = get_app_state(request), await authenticate(request)
     principal.require_writer()
@@ -91,21 +95,18 @@ async def _read_body(request: Request, principal: Principal) -> Any:
     return parse_json_or_empty(await read_json_body(request, principal.key_id))
 
 
-Models = tuple[type[ReplayResult | DiscardResult], type[ReplayPage | DiscardPage]]
-"""Response models for letters named by id, and for those that a filter selects."""
-
-
 async def _apply(
     app_state: AppState,
     principal: Principal,
     body: schema.ReplayBody | schema.DiscardBody,
     action: Action,
     count: Callable[[Context, DeadLetterFilter], actions.DeadLetterCount],
-    models: Models,
-) -> tuple[Result, Mapping[str, str]]:
+    models: tuple[type[ResultT], type[ResultT]],
+) -> tuple[ResultT | DryRun, Mapping[str, str]]:
     """Apply *action* to the letters of the request, and return the result with the rate limit's headers.
 
     A filter selects one request's share of letters; its cursor passes over those skipped. Each letter counts as a post.
+    *models*: the answers for letters named by id, and for those that a filter selects.
     """
     run, key_id = app_state.action_bulkhead.run, principal.key_id
     if body.ids is not None:
@@ -165,20 +166,72 @@ def _read(app_state: AppState, principal: Principal, delivery: UUID) -> DeadLett
         )
 
 
-OPERATIONS = tuple(
+def _query_parameters() -> list[Parameter]:
+    """Return the parameters of a list, from the model that reads them."""
+    fields = schema.ListBody.model_json_schema()["properties"]
+    return [
+        query_parameter(name, _without_null(part), part.get("description", ""))
+        for name, part in fields.items()
+    ]
+
+
+def _without_null(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    branches = part.get("anyOf", [part])
+    return {
+        name: value
+        for name, value in branches[0].items()
+        if name not in ("title", "description") and value is not None
+    }
+
+
+_COMMON = (*KEY_ERRORS, "internal_error")
+_ACTION = (*_COMMON, *BODY_ERRORS, "insufficient_scope", "rate_limited")
+
+OPERATIONS = (
     Operation(
-        id=handler.__name__,
-        method=method,
-        path=path,
-        handler=handler,
-        tag="Operator",
-        returns="",
-        is_documented=False,  # no part of the partner API
-    )
-    for method, path, handler in (
-        ("GET", BASE, list_dead_letters),
-        ("POST", f"{BASE}/replay", replay_dead_letters),
-        ("POST", f"{BASE}/discard", discard_dead_letters),
-        ("GET", f"{BASE}/{{delivery_id}}", get_dead_letter),
-    )
+        id="listDeadLetters",
+        api=OPERATOR_API,
+        method="GET",
+        path=BASE,
+        handler=list_dead_letters,
+        tag=DEAD_LETTERS,
+        returns="A page of dead letters.",
+        parameters=_query_parameters(),
+        errors=error_responses(*_COMMON, invalid_payload="a value of the query"),
+    ),
+    Operation(
+        id="replayDeadLetters",
+        api=OPERATOR_API,
+        method="POST",
+        path=f"{BASE}/replay",
+        handler=replay_dead_letters,
+        tag=DEAD_LETTERS,
+        returns="What became of each letter; with a filter and dry_run, what it selects.",
+        is_rate_limited=True,
+        body=schema.ReplayBody,
+        errors=error_responses(*_ACTION, *PLAN_ERRORS),
+    ),
+    Operation(
+        id="discardDeadLetters",
+        api=OPERATOR_API,
+        method="POST",
+        path=f"{BASE}/discard",
+        handler=discard_dead_letters,
+        tag=DEAD_LETTERS,
+        returns="What became of each letter; with a filter and dry_run, what it selects.",
+        is_rate_limited=True,
+        body=schema.DiscardBody,
+        errors=error_responses(*_ACTION),
+    ),
+    Operation(
+        id="getDeadLetter",
+        api=OPERATOR_API,
+        method="GET",
+        path=f"{BASE}/{{delivery_id:letter}}",
+        handler=get_dead_letter,
+        tag=DEAD_LETTERS,
+        returns="The dead letter.",
+        parameters=[path_parameter("delivery_id", {"type": "string", "format": "uuid"})],
+        errors=error_responses(*_COMMON, "not_found"),
+    ),
 )

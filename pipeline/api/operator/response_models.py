@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from pydantic import Field
+from typing_extensions import TypeAliasType
 
+from adapters.contract import Platform
 from pipeline.actions.dead_letters import DeadLetterCount, DeadLetterResult
 from pipeline.api.http.response_models import ResponseModel, Timestamp
+from pipeline.domain.delivery import Reason, State
 from pipeline.store.deliveries.attempts import AttemptFacts
 from pipeline.store.deliveries.dead_letters import Cause, Discard
 from pipeline.store.deliveries.dead_letters import DeadLetter as StoredDeadLetter
@@ -24,10 +27,10 @@ class DeadLetter(ResponseModel):
     post_id: UUID
     workspace_id: UUID
     account_id: UUID
-    platform: str
+    platform: Platform
     username: str
-    state: str
-    reason: str | None
+    state: State
+    reason: Reason | None
     died_at: Timestamp
     due_at: Timestamp
     attempts_spent: int
@@ -139,7 +142,7 @@ class SkippedLetters(ResponseModel):
 class DryRun(ResponseModel):
     """What would become of the letters that a filter selects; nothing was changed."""
 
-    dry_run: bool = True
+    dry_run: Literal[True] = True
     letters: int = Field(description="Number of letters that would be replayed or discarded.")
     causes: list[DeadLetterCause] = Field(description="Of these letters.")
     skipped: list[SkippedLetters] = Field(description="The other letters, by the reason.")
@@ -198,3 +201,7 @@ class DiscardPage(DiscardResult):
     """Which of the selected letters are discarded, and where to go on."""
 
     next_cursor: str | None
+
+
+ReplayOutcome = TypeAliasType("ReplayOutcome", ReplayPage | ReplayResult | DryRun)
+DiscardOutcome = TypeAliasType("DiscardOutcome", DiscardPage | DiscardResult | DryRun)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from adapters.contract import Platform
@@ -40,17 +40,17 @@ def _parse_cursor(value: Any) -> Position:
         ) from None
 
 
-Cursor = Annotated[Position, BeforeValidator(_parse_cursor)]
+Cursor = Annotated[Position, BeforeValidator(_parse_cursor), WithJsonSchema({"type": "string"})]
 
 
 class Filter(Body):
     """Select dead letters; an empty filter selects all."""
 
-    platform: _Word | None = None
+    platform: Annotated[_Word, WithJsonSchema({"type": "string", "enum": [*Platform]})] | None = None
     workspace_id: EntityId | None = Field(None, description="Within the caller's scope.")
     account_id: EntityId | None = None
-    error_class: _Word | None = None
-    code: _Word | None = None
+    error_class: _Word | None = Field(None, description="Class of the error, for example Rejected.")
+    code: _Word | None = Field(None, description="Code of the error.")
     older_than: _Seconds | None = Field(None, description="Seconds since it died, at least.")
     newer_than: _Seconds | None = Field(None, description="Seconds since it died, at most.")
 
@@ -58,8 +58,8 @@ class Filter(Body):
 class ListBody(Filter):
     """Query of a page of letters."""
 
-    limit: int = Field(50, ge=1, le=MAX_LETTERS)
-    cursor: Cursor | None = None
+    limit: int = Field(50, ge=1, le=MAX_LETTERS, description="Number of letters on the page.")
+    cursor: Cursor | None = Field(None, description="next_cursor of the previous page.")
 
 
 class _ActionBody(Body):
@@ -67,7 +67,9 @@ class _ActionBody(Body):
         Annotated[list[EntityId], Field(min_length=1, max_length=MAX_LETTERS), at_most(MAX_LETTERS)] | None
     ) = None
     filter: Filter | None = None
-    dry_run: bool = Field(default=True, description="With a filter: only count. It has no effect with ids.")
+    dry_run: bool = Field(
+        default=True, description="Default true: with a filter, only count. No effect with ids."
+    )
     cursor: Cursor | None = Field(None, description="With a filter: next_cursor of the previous page.")
 
 
@@ -94,8 +96,8 @@ def read(model: type[B], body: Any) -> B:
 
 
 def parse_query(query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the query string as a body, with numbers where the model has numbers."""
-    return {name: _to_number(text) if name in _NUMBERS else text for name, text in query.items()}
+    """Return the query string as a body, with numbers where the model has numbers, without empty values."""
+    return {name: _to_number(text) if name in _NUMBERS else text for name, text in query.items() if text}
 
 
 def _to_number(text: str) -> Any:

@@ -12,8 +12,8 @@ from pydantic import Field, PlainSerializer, WithJsonSchema
 from adapters.contract import Platform
 from pipeline.actions.cancel_delete_retry import ActionResult, DeletedPosts
 from pipeline.actions.validate import RequestFinding, ValidationResult
-from pipeline.api.http.response_models import ResponseModel, Timestamp, is_empty
-from pipeline.api.posts.response_models import PostWarning
+from pipeline.api.http.response_models import ErrorCode, ResponseModel, Timestamp, is_empty
+from pipeline.api.posts.response_models import PostWarning, WarningCode
 from pipeline.domain.post import PostStatus
 from pipeline.stages.post_request import PostRequest
 from pipeline.store.auth.keys import Caller
@@ -126,10 +126,8 @@ class ValidatedAccount(ResponseModel):
     )
 
 
-class ValidationFinding(ResponseModel):
-    """One reason for a refusal or a warning."""
-
-    code: str = Field(description="The error code that POST /posts answers, or the code of the warning.")
+class _Finding(ResponseModel):
+    code: str
     field: str
     message: str
     account_id: UUID | None
@@ -152,6 +150,18 @@ class ValidationFinding(ResponseModel):
         )
 
 
+class ValidationRefusal(_Finding):
+    """One reason for a refusal."""
+
+    code: ErrorCode = Field(description="The error code that POST /posts answers.")
+
+
+class ValidationWarning(_Finding):
+    """One warning."""
+
+    code: WarningCode
+
+
 class ValidationReport(ResponseModel):
     """How a request is understood, and what would be refused or warned about."""
 
@@ -163,8 +173,8 @@ class ValidationReport(ResponseModel):
     )
     time_zone: str
     accounts: list[ValidatedAccount]
-    refused: list[ValidationFinding]
-    warnings: list[ValidationFinding]
+    refused: list[ValidationRefusal]
+    warnings: list[ValidationWarning]
 
     @classmethod
     def from_result(cls, result: ValidationResult, request: PostRequest, caller: Caller) -> Self:
@@ -180,6 +190,6 @@ class ValidationReport(ResponseModel):
                 ValidatedAccount(id=a.id, platform=a.platform, username=a.username, kind=kind)
                 for a, kind in zip(result.accounts, result.kinds, strict=True)
             ],
-            refused=[*map(ValidationFinding.from_finding, result.refused)],
-            warnings=[*map(ValidationFinding.from_finding, result.warnings)],
+            refused=[*map(ValidationRefusal.from_finding, result.refused)],
+            warnings=[*map(ValidationWarning.from_finding, result.warnings)],
         )

@@ -16,7 +16,7 @@ from pipeline.actions.validate import validate
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.json_body import parse_id, parse_json_or_empty, read_json_body
 from pipeline.api.http.representation import strip_encodings
-from pipeline.api.openapi.error_codes import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
+from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import ETAG_HEADER, PARTNER_API, Operation, header_parameter
 from pipeline.api.posts import action_schema as schema

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from pydantic import Field, ValidationError
+from pydantic import Field, GetJsonSchemaHandler, ValidationError
+from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
+from pydantic_core import CoreSchema
 
 from adapters.field_types import MAX_URL, at_most
 from pipeline.actions.edit import Change
@@ -17,10 +19,9 @@ from pipeline.api.posts.schema import (
     UNION_TAGS,
     AccountRef,
     Body,
+    Media,
     OptionsBody,
     PostBody,
-    Slideshow,
-    Video,
     add_options,
     build_invalid_payload,
     dump_sent,
@@ -38,18 +39,29 @@ MAX_RETRY_POSTS, MAX_ACTION_POSTS = 20, 50
 B = TypeVar("B", bound=Body)
 
 
+class _NotNull:
+    """Annotation of an optional field that documents no null; ``read_change`` refuses it with a sentence."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        [found] = [branch for branch in handler(schema)["anyOf"] if branch != {"type": "null"}]
+        return dict(found)
+
+
 class _Opening(OptionsBody):
-    caption: Caption | None = None
-    media: Annotated[Video | Slideshow, Field(discriminator="type")] | None = None
-    accounts: Annotated[list[AccountRef], Field(max_length=MAX_ACCOUNTS), at_most(MAX_ACCOUNTS)] | None = (
-        Field(None, description="Replaces the accounts: those left out are cancelled.")
-    )
+    caption: Annotated[Caption | None, _NotNull()] = None
+    media: Annotated[Media | None, _NotNull()] = None
+    accounts: Annotated[
+        Annotated[list[AccountRef], Field(max_length=MAX_ACCOUNTS), at_most(MAX_ACCOUNTS)] | None, _NotNull()
+    ] = Field(None, description="Replaces the accounts: those left out are cancelled.")
     scheduled_at: DateTime | None = Field(None, description="With an offset. null: as soon as possible.")
     music_url: str | None = Field(None, max_length=MAX_URL)
 
 
 class _Closing(OptionsBody):
-    external_id: Any = Field(None, description="Cannot be changed: 409 external_id_immutable.")
+    external_id: SkipJsonSchema[Any] = None
+    """Known only to be refused with 409 ``external_id_immutable``."""
 
 
 class PatchFields(_Closing, _Opening):

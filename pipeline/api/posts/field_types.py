@@ -6,11 +6,12 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypeAliasType
 
 from adapters.field_types import MAX_URL, split_url, url_error
 from config.settings import Settings
@@ -96,3 +97,5 @@ MediaUrl = Annotated[
     Field(min_length=1, max_length=MAX_URL, json_schema_extra={"format": "uri"}),
     AfterValidator(_check_media_url),
 ]
+OnLate = TypeAliasType("OnLate", Literal["publish", "skip", "hold"])
+"""What becomes of a post that is too late."""

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import Field
+from typing_extensions import TypeAliasType
 
 from adapters.contract import Platform
 from pipeline.api.http.envelope import build_error_link
-from pipeline.api.http.response_models import ResponseModel, Timestamp, is_empty
+from pipeline.api.http.response_models import DocumentedAs, ResponseModel, Timestamp, is_empty, one_of
+from pipeline.api.posts.field_types import OnLate
+from pipeline.api.posts.schema import Media
+from pipeline.api.reference.warning_advice import WARNINGS
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.post import OPEN, PostStatus, apply_due_time, derive_account_status, derive_post_status
 from pipeline.store.posts.views import DeliveryView, PostView
 from pipeline.store.rollups.count import Totals
+from pipeline.wiring import list_post_options
+
+_OPTIONS = list_post_options()
+WarningCode = TypeAliasType("WarningCode", Annotated[str, one_of([*WARNINGS])])
+DeliveredAs = TypeAliasType("DeliveredAs", Literal["post", "inbox_draft"])
+Fault = TypeAliasType("Fault", Literal["customer", "platform", "us"])
 
 
 class PostWarning(ResponseModel):
@@ -22,7 +32,7 @@ class PostWarning(ResponseModel):
 
     field: str
     message: str
-    code: str
+    code: WarningCode
 
 
 class CreatedPost(ResponseModel):
@@ -61,7 +71,7 @@ class DeliveryError(ResponseModel):
 
     code: str | None
     class_: str | None = Field(alias="class")
-    fault: Literal["customer", "platform", "us"] | None
+    fault: Fault | None
     retryable: bool | None
     message: str | None
     next_action: str | None
@@ -110,7 +120,9 @@ class AccountState(ResponseModel):
         exclude_if=is_empty,
         description="True if an edit took the account off the post: its status is canceled and does not count.",
     )
-    delivered_as: str | None = Field(description="inbox_draft: a draft in the app, for a person to finish.")
+    delivered_as: DeliveredAs | None = Field(
+        description="inbox_draft: a draft in the app, for a person to finish."
+    )
     error_message: str | None
     error: DeliveryError | None
     last_attempted_at: Timestamp | None
@@ -157,13 +169,13 @@ class Post(ResponseModel):
     scheduled_at: Timestamp
     created_at: Timestamp
     updated_at: Timestamp
-    media: dict[str, Any]
+    media: Annotated[dict[str, Any], DocumentedAs(Media)]
     music_url: str | None
-    tiktok: dict[str, Any] | None
-    pinterest: dict[str, Any] | None
+    tiktok: Annotated[dict[str, Any] | None, DocumentedAs(_OPTIONS[Platform.TIKTOK] | None)]
+    pinterest: Annotated[dict[str, Any] | None, DocumentedAs(_OPTIONS[Platform.PINTEREST] | None)]
     external_id: str | None
     expires_at: Timestamp | None
-    on_late: Literal["publish", "skip", "hold"]
+    on_late: OnLate
     accounts: PostAccounts
 
     @classmethod

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from adapters.contract import Platform, PostOptions
 from adapters.field_types import MAX_URL, at_most
-from pipeline.api.posts.field_types import Caption, DateTime, EntityId, MediaUrl, Rules
+from pipeline.api.posts.field_types import Caption, DateTime, EntityId, MediaUrl, OnLate, Rules
 from pipeline.api.posts.fingerprint import hash_as_sent, hash_canonical
 from pipeline.api.posts.unsafe_text import find_unsafe_text
 from pipeline.api.posts.validation_issue import MAX_ISSUES, build_issue, issues_from_pydantic
@@ -48,6 +48,9 @@ class Slideshow(_Media):
     urls: Annotated[list[MediaUrl], Field(min_length=1, max_length=MAX_URLS), at_most(MAX_URLS)]
 
 
+Media = Annotated[Video | Slideshow, Field(discriminator="type")]
+
+
 class AccountRef(Body):
     """One account to publish to."""
 
@@ -67,7 +70,7 @@ class OptionsBody(Body):
 
 class _Opening(OptionsBody):
     caption: Caption
-    media: Annotated[Video | Slideshow, Field(discriminator="type")]
+    media: Media
     accounts: Annotated[list[AccountRef], Field(max_length=MAX_ACCOUNTS), at_most(MAX_ACCOUNTS)]
     scheduled_at: DateTime | None = Field(None, description="With an offset. Default: publish at once.")
     music_url: str | None = Field(
@@ -79,7 +82,7 @@ class _Closing(OptionsBody):
     expires_at: DateTime | None = Field(
         None, description="From this time on the post is too late; see on_late."
     )
-    on_late: Literal["publish", "skip", "hold"] | None = Field(None, description="Default publish.")
+    on_late: OnLate | None = Field(None, description="Default publish.")
     external_id: ExternalId | None = Field(None, description="The client's own id: sent twice, posted once.")
 
 

@@ -6,7 +6,7 @@ folds with ``details`` elements, so that the keyboard and the browser's search w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from http import HTTPStatus
 from typing import Any
@@ -45,6 +45,7 @@ def render_reference(spec: Mapping[str, Any], url: str) -> bytes:
         *((name, "\n".join(_tag(spec, name, about))) for name, about in tags.items()),
         *render_codes(),
         ("Platforms", render_platforms()),
+        ("Changelog", _changelog(spec["info"]["x-changelog"])),
     ]
     nav = [f'<li><a href="#{make_anchor(name)}">{escape(name)}</a></li>' for name, _ in sections]
     body = [f'<h2 id="{make_anchor(name)}">{escape(name)}</h2>\n{html}' for name, html in sections]
@@ -56,6 +57,15 @@ def render_reference(spec: Mapping[str, Any], url: str) -> bytes:
         body="\n".join(body),
     )
     return render_page(escape(spec["info"]["title"]), STYLE, page)
+
+
+def _changelog(releases: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(
+        f"<h3>{escape(release['version'])}</h3>\n<ul>"
+        + "".join(f"<li>{to_html(change)}</li>" for change in release["changes"])
+        + "</ul>"
+        for release in releases
+    )
 
 
 def _tag(spec: Mapping[str, Any], name: str, about: str) -> Iterator[str]:

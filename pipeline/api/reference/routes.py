@@ -1,8 +1,10 @@
-"""The pages for people: ``/``, ``/docs``, ``/reference``; and ``/openapi.json`` for programs."""
+"""The pages for people: ``/``, ``/docs``, ``/reference``; and the OpenAPI documents for programs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from fastapi import FastAPI
 from pydantic_core import to_json
@@ -11,6 +13,7 @@ from starlette.responses import Response
 
 from pipeline.api.html_page import build_csp
 from pipeline.api.http.representation import NegotiatedResponse
+from pipeline.api.openapi.document import DOCUMENTS, Document
 from pipeline.api.reference.home import render_home, render_moved
 from pipeline.api.reference.page import render_reference
 from pipeline.api.reference.style import STYLE
@@ -31,12 +34,14 @@ class HtmlResponse(NegotiatedResponse):
     media_type = "text/html"
 
 
-def add_pages(app: FastAPI) -> None:
-    """Add the routes of the pages to *app*."""
+def add_pages(app: FastAPI, describe: Callable[[Document], dict[str, Any]]) -> None:
+    """Add the routes of the pages and the documents to *app*. *describe* returns a document."""
     app.add_route("/", show_home, include_in_schema=False)
     app.add_route("/docs", redirect_to_reference, include_in_schema=False)
     app.add_route("/reference", show_reference, include_in_schema=False)
-    app.add_route("/openapi.json", show_document, include_in_schema=False)
+    for document in DOCUMENTS:
+        show = partial(show_document, document, describe)
+        app.add_route(document.url, show, include_in_schema=False)
 
 
 async def show_home(request: Request) -> Response:
@@ -54,13 +59,15 @@ async def redirect_to_reference(_request: Request) -> Response:
     return HtmlResponse(render_moved(), 307, {**_HEADERS, "Location": "/reference"})
 
 
-async def show_document(request: Request) -> Response:
-    """Return the OpenAPI document."""
+async def show_document(
+    document: Document, describe: Callable[[Document], dict[str, Any]], request: Request
+) -> Response:
+    """Return an OpenAPI document."""
     pages: dict[str, bytes] = request.app.state.pages
-    if "document" not in pages:
-        pages["document"] = to_json(request.app.openapi())
+    if document.url not in pages:
+        pages[document.url] = to_json(describe(document))
     headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding, Origin"}
-    return NegotiatedResponse(pages["document"], headers=headers, media_type="application/json")
+    return NegotiatedResponse(pages[document.url], headers=headers, media_type="application/json")
 
 
 def _respond(request: Request, name: str, render: Callable[[str], bytes]) -> Response:

@@ -94,3 +94,15 @@ def test_a_platform_without_a_kind_for_it_has_none(core: CoreFixture) -> None:
     core.account("one", Platform.YOUTUBE)
     core.decided("https://media.example/1.jpg", "image")
     assert ask(core, media={"type": "slideshow", "urls": ["https://media.example/1.jpg"]}).kinds == [None]
+
+
+def test_music_that_is_required_is_refused_with_the_code_of_a_new_post(core: CoreFixture) -> None:
+    core.account("one")
+    core.decided()
+    music = "https://www.tiktok.com/@genviral/video/1234567890"
+    core.decided(
+        music, "music", facts={"post_id": "1", "sound_id": "2", "title": "t", "artist": "a", "link": music}
+    )
+    assert [w.code for w in ask(core, music_url=music).warnings] == ["MUSIC_NOT_SUPPORTED_BY_CONNECTION"]
+    result = ask(core.with_settings(ingest={"music_required": True}), music_url=music)
+    assert [(f.code, f.field) for f in result.refused] == [("validation_failed", "music_url")]

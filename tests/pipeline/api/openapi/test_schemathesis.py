@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from adapters.contract import Platform
+from pipeline.api.openapi.document import DOCUMENTS, Document
 from tests.pipeline.api.running_server import ROOT, Server, serving
 
 EXAMPLES = int(os.environ.get("SLIPWAY_SCHEMATHESIS", "0"))
@@ -46,8 +47,9 @@ max-examples = {walks}
 
 
 @pytest.mark.timeout(3600 if EXAMPLES else 300)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.title)
 def test_the_server_keeps_what_the_specification_promises(
-    environment: dict[str, str], tmp_path: Path
+    environment: dict[str, str], tmp_path: Path, document: Document
 ) -> None:
     settings = {
         **environment,
@@ -59,17 +61,17 @@ def test_the_server_keeps_what_the_specification_promises(
         },
     }
     with serving(settings, tmp_path) as server:
-        _run(server, tmp_path)
+        _run(server, tmp_path, document.url)
 
 
-def _run(server: Server, tmp_path: Path) -> None:
+def _run(server: Server, tmp_path: Path, url: str) -> None:
     tenant = server.tenant(platforms=tuple(Platform))
     command = [
         sys.executable,
         "-m",
         "schemathesis.cli",
         "run",
-        f"{server.url}/openapi.json",
+        server.url + url,
         "--no-color",
         "--header",
         f"Authorization: Bearer {tenant.key}",

@@ -124,6 +124,7 @@ _VOLATILE = (
     (r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<id>"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?", "<time>"),
     (r"(state|code_challenge|signature|expires)=[\w.~%-]+", r"\1=<value>"),
+    (r'"(signature|expires)": (?:\d+|"\w+")', r'"\1": "<value>"'),
     (r"/files/[\w-]{20,}", "/files/<name>"),
     (r"tiktok account \w+", "tiktok account <name>"),
     (r'"next_cursor": "[\w=-]+"', '"next_cursor": "<cursor>"'),

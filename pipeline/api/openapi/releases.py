@@ -1,0 +1,79 @@
+"""The changelogs of the HTTP APIs: every version that a document had, what changed, and the digest of the document.
+
+Versions follow SemVer. Major: a client has to change. Minor: something was added, such as a field of a response, an
+optional field of a request, an operation, or a code of an error or a warning. Patch: the document says the same better.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """One version of a document. ``sha256``: its digest, by ``hash_document``."""
+
+    version: str
+    changes: Sequence[str]
+    sha256: str
+
+
+PARTNER_RELEASES: Sequence[Release] = (
+    Release(
+        version="1.1.0",
+        sha256="e14252c4b485e6da53170894c304295d1a3dfbd399eb7e0c89c04960b4acca31",
+        changes=(
+            "`ErrorCode`, `WarningCode`, `DeliveredAs`, `OnLate`, `Fault`, `ContentType`, `PostMode`, `PrivacyLevel` "
+            "are named enumerations; `media`, `tiktok` and `pinterest` of a post have the types of a request.",
+            "No field that may be left out has a default in the document: openapi-typescript made it a required one.",
+            "An edit documents null for the fields that null clears, and no `external_id`, which it refuses.",
+            "Errors: 400 documents its optional `issues`; 405, 408 and 431 and the code `bad_request` are listed "
+            "everywhere. Operations that ask for no key say so (`security: []`).",
+            "`POST /files` answers `parameters`, the parts of `uploadUrl`. The upload may be sent as "
+            "application/octet-stream, and the file is served as such to a client that accepts just that.",
+            "Failures and errors of accounts carry `help`, the address of their code in the reference.",
+            "Reads answer an `ETag`, and 304 to `If-None-Match`. `RateLimit-Policy` names all limits of a key.",
+            "A query parameter that is near a known one is refused; others are ignored, and named in a header.",
+            "A repeated `POST /posts` answers what its post is now, with `deleted` if it was; accounts of a post "
+            "have `removed` and `published_url_pending`.",
+            "`POST /posts/validate` answers `validation_failed` for music that the key requires; it was the code of "
+            "the warning.",
+        ),
+    ),
+    Release(
+        version="1.0.0",
+        sha256="857e9a4cbb6a0af7d3083707a0d61b0509b002cec6a2687a74d64686ce2c2f59",
+        changes=("The first version.",),
+    ),
+)
+OPERATOR_RELEASES: Sequence[Release] = (
+    Release(
+        version="1.0.0",
+        sha256="0692d7df76004bc684aa36cf6d2726c7c05dac33007b10c251a2a12129b6e1f3",
+        changes=("The first version of this document; an empty value in a query is the same as none.",),
+    ),
+)
+"""Newest first. A release that was merged is never changed: a change of the document is a new one."""
+
+
+def hash_document(spec: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of an OpenAPI document in hexadecimal.
+
+    Its version and changelog are left out, and the examples of bodies: recorded anew, they have other ids.
+    """
+    info = {name: value for name, value in spec["info"].items() if name not in ("version", "x-changelog")}
+    kept = _without_examples({**spec, "info": info})
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _without_examples(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_without_examples(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    left_out = ("example", "examples") if "schema" in part else ()
+    return {name: _without_examples(value) for name, value in part.items() if name not in left_out}
