@@ -18,13 +18,17 @@ def command() -> None:
 
 
 @command.command(epilog=EXAMPLE + "slipway sandbox serve")
-def serve() -> None:
-    """Run the sandbox in the foreground, at SLIPWAY_SANDBOX__URL and SLIPWAY_SANDBOX__MEDIA_URL."""
+@json_option
+def serve(*, as_json: bool) -> None:
+    """Run the sandbox in the foreground, at SLIPWAY_SANDBOX__URL and SLIPWAY_SANDBOX__MEDIA_URL; print both first."""
     from config.settings import settings
     from pipeline.cli.serve import exec_python
     from pipeline.embedded.sandbox import build_arguments, build_environment
 
-    exec_python(*build_arguments(settings()), environment=build_environment(settings().sandbox))
+    s = settings().sandbox
+    arguments = build_arguments(settings())
+    print_fields({"url": s.url, "media_url": s.media_url}, as_json=as_json)
+    exec_python(*arguments, environment=build_environment(s))
 
 
 @command.command(

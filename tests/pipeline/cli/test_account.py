@@ -217,7 +217,9 @@ def test_the_sandbox_answers_a_wrong_platform_with_the_right_ones(
 
 def test_without_a_sandbox_it_is_said(terminal: Terminal, workspace: str) -> None:
     words = ("account", "add-sandbox", "tiktok", "--workspace", workspace, "--username", "ann")
-    assert "sandbox is off" in terminal.refusal(*words, SLIPWAY_SANDBOX__URL="")
+    assert "sandbox is off" in terminal.refusal(
+        *words, SLIPWAY_SANDBOX__URL="", SLIPWAY_SANDBOX__MEDIA_URL=""
+    )
 
 
 def issue_tokens(sandbox: Stack, username: str) -> dict[str, Any]:

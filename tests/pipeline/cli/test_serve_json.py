@@ -1,4 +1,4 @@
-"""Commands that run until they are stopped log as JSON with --json."""
+"""Commands that run until they are stopped log as JSON with --json; the sandbox prints its addresses."""
 
 from __future__ import annotations
 
@@ -26,18 +26,39 @@ def test_the_log_is_json(module_environment: dict[str, str], words: tuple[str, .
         "SLIPWAY_FLOWER__PASSWORD": "a long enough one",
         "PYTHONWARNINGS": "ignore",  # Celery warns of root before it logs anything
     }
+    first = read_start({**module_environment, **more}, *words, "--json")
+    assert {"at", "level", "logger", "message"} <= json.loads(first.partition("\n")[0]).keys()
+
+
+def test_the_sandbox_prints_its_addresses(module_environment: dict[str, str]) -> None:
+    there, media = (f"http://127.0.0.1:{port}" for port in free_ports(2))
+    more = {
+        "SLIPWAY_SANDBOX__URL": there,
+        "SLIPWAY_SANDBOX__MEDIA_URL": media,
+        "SLIPWAY_SANDBOX__CONTROL_TOKEN": "0123456789abcdef" * 2,
+    }
+    printed = read_start({**module_environment, **more}, "sandbox", "serve", "--json", until="}")
+    assert json.loads(printed) == {"url": there, "media_url": media}
+
+
+def read_start(environment: dict[str, str], *words: str, until: str = "") -> str:
+    """Start a command, and stop it once it has printed a line that begins so; return what it printed until then."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", *words, "--json"],
-        env={**module_environment, **more},
+        [sys.executable, "-m", "pipeline.cli", *words],
+        env=environment,
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     assert process.stdout is not None
+    printed = ""
     try:
-        first = process.stdout.readline()
+        for line in process.stdout:
+            printed += line
+            if line.startswith(until):
+                break
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
-    assert {"at", "level", "logger", "message"} <= json.loads(first).keys()
+    return printed
