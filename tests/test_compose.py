@@ -34,7 +34,7 @@ ANSWERING = [name for name in OURS if "healthcheck" in SERVICES[name]]
 PORTS = {"8000": "SLIPWAY_API__PORT", "5555": "SLIPWAY_FLOWER__PORT"}
 ONCE = ("check-settings", "migrate")
 """Services that end, in the order of their starts."""
-STARTS_WITHIN = 60.0
+STARTS_WITHIN = 180.0
 VARIABLE = re.compile(r"\$\{(\w+)(?::(?:-|\?[^}]*)([^}]*))?\}")
 READ_ONLY = """
 count=$1; shift
