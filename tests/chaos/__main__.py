@@ -29,6 +29,7 @@ from tests.chaos.client import Client, SentPost
 from tests.chaos.drain import Drain
 from tests.chaos.fault_injector import FaultInjector
 from tests.chaos.judge import ExpectedDelivery, ReportedState, Verdict, find_doubles, judge
+from tests.chaos.scorecard import AIMS, ONLY, SANDBOX
 from tests.chaos.system import SystemUnderTest, build_system, list_sites
 from tests.stack import until
 
@@ -76,7 +77,7 @@ def main() -> int:
             if arguments.keep:
                 run.keep(arguments.keep)
         about |= run.notes | {"seconds": round(time.monotonic() - began)}
-        found = scorecard.build_report(verdict, run.injector.tally, about, is_aimed=arguments.aimed)
+        found = scorecard.build_report(verdict, run.injector.tally, about, only=arguments.only)
     print("\n".join(scorecard.format_lines(found)))
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2) + "\n")
@@ -97,21 +98,23 @@ class Run:
         log: Callable[[str], None],
     ) -> None:
         self.system, self.seconds, self.log = system, seconds, log
-        self.is_aimed, self._until_broken = arguments.aimed, arguments.until_broken
+        self._only, self._until_broken = arguments.only, arguments.until_broken
         number = arguments.posts
         self.notes: dict[str, Any] = {}
-        names = list(plan.AIMED_SITES) if self.is_aimed else sorted(system.owners)
+        names = list(plan.AIMED_SITES) if self._only == AIMS else sorted(system.owners)
         every = max(0.4, 0.9 * 300 / number)
         self._sandbox_faults = (
-            [] if self.is_aimed else plan.plan_sandbox_faults(seed, seconds, names, every=every)
+            [] if self._only == AIMS else plan.plan_sandbox_faults(seed, seconds, names, every=every)
         )
         self.sent = [
             self._plan_post(seed, planned) for planned in plan.plan_posts(seed, number, seconds, names)
         ]
         until(self._is_api_up, 90, lambda: "the API does not answer")
         until(lambda: system.stack.context.liveness.is_alive("reachability") or None, 90)
-        faults = [] if self.is_aimed else plan.plan_system_faults(seed, number, seconds)
-        aims = plan.plan_aims(seconds, 1.0 if self.is_aimed else plan.AIM_EVERY)
+        faults = plan.plan_system_faults(seed, number, seconds) if self._only is None else []
+        aims = {AIMS: plan.plan_aims(seconds, 1.0), SANDBOX: []}.get(
+            self._only, plan.plan_aims(seconds, plan.AIM_EVERY)
+        )
         self.injector = FaultInjector(system, faults, aims, log)
         self.client = Client(
             f"{system.stack.api}/api/partner/v1/posts",
@@ -120,7 +123,7 @@ class Run:
             self._body,
             lambda: self.injector.elapsed,
         )
-        self._outage, self._outage_faults = plan.plan_outage(0 if self.is_aimed else seconds), list[str]()
+        self._outage, self._outage_faults = plan.plan_outage(0 if self._only else seconds), list[str]()
         self._chance = random.Random(f"tokens {seed}")
         self._logged_at = self._read_at = 0.0
         self._doubles: list[str] = []
@@ -162,10 +165,9 @@ class Run:
         if not self.injector.is_done or self._outage_faults:
             return False
         tally = self.injector.tally
-        has_kills = self.is_aimed or tally.armed >= scorecard.LEAST_ARMED
-        if (has_kills and tally.met >= scorecard.LEAST_MET) or after > self.seconds + OVERTIME:
+        if scorecard.is_enough(tally, self._only) or after > self.seconds + OVERTIME:
             return True
-        if has_kills:
+        if self._only or tally.armed >= scorecard.LEAST_ARMED:
             self.injector.add_aim(after)
         else:
             chance = self._chance.randrange(1 << 30)
@@ -410,7 +412,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--minutes", type=float, metavar="M", help="minutes of faults; default: 2, more for many posts"
     )
-    parser.add_argument("--aimed", action="store_true", help="only pauses at failpoints, one after the other")
+    parser.add_argument(
+        "--only", choices=ONLY, help="only aimed pauses, one after the other; or only the sandbox's faults"
+    )
     parser.add_argument("--until-broken", action="store_true", help="end at the first double post")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the scorecard as JSON")
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write the scorecard as an HTML page")

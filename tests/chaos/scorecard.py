@@ -16,12 +16,21 @@ LEAST_MET = 3
 """Aimed pauses whose next holder was there that a run needs to count."""
 
 
+ONLY = AIMS, SANDBOX = ("aims", "sandbox")
+"""Classes of faults that a run may have alone."""
+
+
+def is_enough(tally: Tally, only: str | None) -> bool:
+    """Return whether enough went wrong for a run to count."""
+    has_kills = only is not None or tally.armed >= LEAST_ARMED
+    return has_kills and (only == SANDBOX or tally.met >= LEAST_MET)
+
+
 def build_report(
-    verdict: Verdict, tally: Tally, about: Mapping[str, Any], *, is_aimed: bool = False
+    verdict: Verdict, tally: Tally, about: Mapping[str, Any], only: str | None = None
 ) -> dict[str, Any]:
-    """Return the whole result as JSON-compatible data. *is_aimed*: the run has aimed pauses only."""
-    enough = tally.met >= LEAST_MET and (is_aimed or tally.armed >= LEAST_ARMED)
-    word = "no run" if not enough else "kept" if verdict.stands else "broken"
+    """Return the whole result as JSON-compatible data. *only*: the one class of faults (``ONLY``); None: all."""
+    word = "no run" if not is_enough(tally, only) else "kept" if verdict.stands else "broken"
     return {
         "verdict": "broken" if verdict.violations else word,
         "kills_between_arm_and_answer": tally.armed,

@@ -168,7 +168,11 @@ def test_too_few_kills_between_arm_and_answer_are_no_run() -> None:
     assert scorecard.build_report(judged([line()]), scored(19), {})["verdict"] == "no run"
     assert scorecard.build_report(judged([line()]), scored(20, met=2), {})["verdict"] == "no run"
     assert scorecard.build_report(judged([line()]), scored(20), {})["verdict"] == "kept"
-    assert scorecard.build_report(judged([line()]), scored(0), {}, is_aimed=True)["verdict"] == "kept"
+    assert scorecard.build_report(judged([line()]), scored(0), {}, only=scorecard.AIMS)["verdict"] == "kept"
+    assert (
+        scorecard.build_report(judged([line()]), scored(0, 2), {}, only=scorecard.AIMS)["verdict"] == "no run"
+    )
+    assert scorecard.build_report(judged([line()]), Tally(), {}, only=scorecard.SANDBOX)["verdict"] == "kept"
     found = scorecard.build_report(judged([]), scored(20), {"seed": 1})
     assert found["verdict"] == "broken"
     assert "1 lost" in scorecard.summarize(found)
