@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from itertools import permutations
 from typing import Any, ClassVar, Literal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from adapters.contract import Platform, PostOptions
 from pipeline.api.posts.field_types import Rules
@@ -125,8 +124,9 @@ def test_a_field_that_a_later_version_adds_changes_no_stored_fingerprint() -> No
     assert read({"tiktok": {"title": "t", "ai_generated": True}}, later) != read({})
 
 
-@given(st.permutations([ONE, TWO, ONE.upper()]), st.integers(-14 * 60, 14 * 60), st.permutations([*WHOLE]))
-def test_order_and_offset_never_matter(accounts: list[str], minutes: int, names: list[str]) -> None:
+@pytest.mark.parametrize("minutes", [-14 * 60, -61, 0, 330, 14 * 60])
+def test_order_and_offset_never_matter(minutes: int) -> None:
     moment = datetime.fromisoformat(WHOLE["scheduled_at"]).astimezone(timezone(timedelta(minutes=minutes)))
-    changed = {**WHOLE, "scheduled_at": moment.isoformat(), "accounts": [{"id": one} for one in accounts]}
-    assert read_post({name: changed[name] for name in names}, Rules()).fingerprint == read({})
+    for accounts, names in zip(permutations([ONE, TWO, ONE.upper()]), permutations(WHOLE), strict=False):
+        changed = {**WHOLE, "scheduled_at": moment.isoformat(), "accounts": [{"id": one} for one in accounts]}
+        assert read_post({name: changed[name] for name in names}, Rules()).fingerprint == read({})
