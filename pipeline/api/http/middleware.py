@@ -94,9 +94,9 @@ class _Exchange:
         await self._send(message)
 
     def _name_ignored(self) -> bytes:
-        route = self._scope.get("route")
-        known = self._scope["app"].state.query_names.get(getattr(route, "name", ""), ())
-        return name_ignored(self._scope["query_string"], known)
+        route = self._scope.get("route")  # none on the fast path, whose operation has no parameters
+        known = () if route is None else self._scope["app"].state.query_names.get(route.name)
+        return b"" if known is None else name_ignored(self._scope["query_string"], known)
 
     async def _drain(self) -> bool:
         """Read the rest of the body, within the limits above. Return False if some of it is left."""

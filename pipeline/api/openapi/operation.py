@@ -85,10 +85,10 @@ class Operation:
 
     def add_to(self, app: FastAPI) -> None:
         """Add the route to *app*, for GET with a HEAD beside it, which the server answers without the body."""
-        app.state.query_names[self.id] = self.query_names
+        head = f"{self.id}Head"
+        if self.is_documented:  # the parameters of others are not declared
+            app.state.query_names |= dict.fromkeys((self.id, head), self.query_names)
         if self.method == "GET":
-            head = f"{self.id}Head"
-            app.state.query_names[head] = self.query_names
             app.add_api_route(
                 self.path,
                 self.handler,

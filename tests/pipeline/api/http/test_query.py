@@ -57,6 +57,16 @@ def test_others_are_ignored_and_named(server: Server, tenant: Tenant, path: str,
     assert "x-evil" not in answer.headers
 
 
+@pytest.mark.parametrize(
+    "path",
+    [f"{BASE}/connect/tiktok/callback/?state=x&code=y", "/api/operator/v1/dead-letters?platform=tiktok"],
+)
+def test_what_has_an_effect_is_not_named(server: Server, tenant: Tenant, path: str) -> None:
+    answer = server.http.get(server.url + path, headers=tenant.headers, timeout=30)
+    assert answer.status_code in (200, 400)
+    assert "X-Ignored-Parameters" not in answer.headers
+
+
 def test_a_new_post_names_them_too(server: Server, tenant: Tenant) -> None:
     answer = server.http.post(
         f"{server.url}{BASE}/posts?dry_run=true", json=video(tenant), headers=tenant.headers, timeout=30
