@@ -49,7 +49,7 @@ ResultT = TypeVar("ResultT", ReplayResult, DiscardResult)
 async def list_dead_letters(request: Request) -> SuccessResponse[DeadLetterPage]:
     """List dead letters, oldest first, with their number by cause."""
     app_state, principal = get_app_state(request), await authenticate(request)
-    query = schema.read(schema.ListBody, schema.parse_query(request.query_params))
+    query = schema.read(schema.ListBody, schema.parse_query(request.scope["query_string"]))
     chosen = schema.select_letters(principal.scope, query)
     page = await app_state.read_bulkhead.run(partial(_read_page, app_state, chosen, query))
     return success("Dead letters", page)

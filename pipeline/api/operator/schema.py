@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
@@ -10,10 +9,12 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
+from starlette.datastructures import QueryParams
 
 from adapters.contract import Platform
 from adapters.field_types import at_most
 from pipeline.api.http.json_body import validate_body
+from pipeline.api.http.query import refuse_near_misses
 from pipeline.api.posts.field_types import EntityId
 from pipeline.api.posts.schema import Body, build_invalid_payload
 from pipeline.api.posts.validation_issue import build_issue
@@ -95,9 +96,15 @@ def read(model: type[B], body: Any) -> B:
     return found
 
 
-def parse_query(query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the query string as a body, with numbers where the model has numbers, without empty values."""
-    return {name: _to_number(text) if name in _NUMBERS else text for name, text in query.items() if text}
+def parse_query(raw: bytes) -> dict[str, Any]:
+    """Return the query string as a `ListBody`, with numbers where it has numbers, without empty values.
+
+    Raises Refusal 422 for a name that resembles a known one; other names are ignored.
+    """
+    known = ListBody.model_fields
+    refuse_near_misses(raw, known)
+    given = {name: text for name, text in QueryParams(raw).items() if text and name in known}
+    return {name: _to_number(text) if name in _NUMBERS else text for name, text in given.items()}
 
 
 def _to_number(text: str) -> Any:

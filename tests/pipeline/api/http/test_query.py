@@ -35,6 +35,14 @@ def test_a_near_miss_is_refused_with_the_known_name(
     assert near in answer.json()["message"]
 
 
+def test_the_operator_api_does_the_same(server: Server, tenant: Tenant) -> None:
+    letters = "/api/operator/v1/dead-letters"
+    near = server.send("GET", f"{letters}?plattform=tiktok", tenant.key)
+    assert (near.status_code, near.json()["issues"][0]["path"]) == (422, "plattform")
+    other = server.send("GET", f"{letters}?platform=tiktok&colour=red", tenant.key)
+    assert (other.status_code, other.headers["X-Ignored-Parameters"]) == (200, "colour")
+
+
 def test_the_key_is_decided_before_the_query(server: Server) -> None:
     assert server.get("/posts?stauts=failed", None).status_code == 401
 
