@@ -52,7 +52,7 @@ def _render_platform(platform: Platform, found: Capabilities, options: type[Post
 def _list_facts(found: Capabilities) -> Iterator[str]:
     for form, name in _FORMS.items():
         kind = found.post_kinds.get(form)
-        yield f"{name} becomes " + (f"<code>{escape(kind)}</code>" if kind else "nothing: it is refused")
+        yield f"{name}: " + (f"published as <code>{escape(kind)}</code>" if kind else "refused")
     if found.daily_posts is not None:
         whose = "account" if found.daily_per == "account" else "app of this server, over all accounts"
         yield f"at most {found.daily_posts:,} posts in 24 hours per {whose}; more are published later"
