@@ -66,7 +66,7 @@ def _linkedin_error(status: int, code: str, message: str = "…") -> CannedRespo
 def _list_graph_rows(table: GraphErrorTable) -> Iterator[ErrorCase]:
     for (code, subcode), row in table.items():
         if isinstance(subcode, str):
-            response = _graph_error(code, message=f"(#{code}) {subcode.title()}")
+            response = _graph_error(100 if code is None else code, message=f"(#{code}) {subcode.title()}")
         else:
             response = _graph_error(code if code is not None else 100, subcode or None)
         if (code, subcode) == (190, None):  # without a subcode it has a row of its own
