@@ -148,12 +148,12 @@ def _check_settings(draft: Draft, connection: str) -> Iterator[Problem]:
             "Set is_your_brand or is_branded_content."
         )
         yield _refuse("tiktok.is_commercial", message, "is_your_brand or is_branded_content", "neither")
-    if draft.options.get("user_consent") is False:
+    if is_branded and not payload.get_flag(draft, "user_consent"):
         message = (
-            "user_consent is false: TikTok's guidelines ask for the person's consent to its Music Usage Confirmation, "
-            "and for branded content to its Branded Content Policy, before a post."
+            "TikTok's guidelines ask for the person's consent to its Branded Content Policy before a branded post; "
+            "user_consent does not state it."
         )
-        yield _refuse("tiktok.user_consent", message, "true, or absent if you ask for it yourself", "false")
+        yield _warn("CONSENT_NOT_STATED", "tiktok.user_consent", message)
     yield from _warn_of_unused_settings(draft)
 
 

@@ -56,6 +56,8 @@ def _list_facts(found: Capabilities) -> Iterator[str]:
     if found.daily_posts is not None:
         whose = "account" if found.daily_per == "account" else "app of this server, over all accounts"
         yield f"at most {found.daily_posts:,} posts in 24 hours per {whose}; more are published later"
+    if found.daily_drafts is not None:
+        yield f"at most {found.daily_drafts:,} inbox drafts in 24 hours per account, beside the posts"
     if found.pulls_media:
         yield "the platform fetches some media itself: their URLs must be reachable from the internet"
 

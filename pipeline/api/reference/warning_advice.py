@@ -20,6 +20,10 @@ WARNINGS: Mapping[str, Advice] = {
         "connected.",
         "Verify the channel at youtube.com/verify, or send a shorter video.",
     ),
+    "CONSENT_NOT_STATED": Advice(
+        "The post is branded content, and `tiktok.user_consent` does not state the person's consent.",
+        "Ask the person to agree to TikTok's Branded Content Policy, then send `user_consent: true`.",
+    ),
     "DAILY_QUOTA_EXCEEDED": Advice(
         "The account has more posts on that day than its platform allows; the excess is published later.",
         "Move some posts to another day.",

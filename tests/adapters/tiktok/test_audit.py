@@ -1,4 +1,4 @@
-"""What TikTok's guidelines ask: an app without audit posts privately only, and a person has to have consented."""
+"""What TikTok's guidelines ask: an app without audit posts privately only, and consent to branded content is stated."""
 
 from __future__ import annotations
 
@@ -78,7 +78,13 @@ def test_tiktoks_own_refusal_says_what_the_operator_does(server: ScriptedServer,
 
 
 @pytest.mark.parametrize("connection", ["creator", "business"])
-def test_a_post_without_the_persons_consent_is_refused(tiktok: Make, connection: str) -> None:
-    [problem] = tiktok().problems(photos(user_consent=False), account(connection))
-    assert (problem.field, problem.found) == ("tiktok.user_consent", "false")
-    assert tiktok().problems(photos(user_consent=True), account(connection)) == ()
+@pytest.mark.parametrize(
+    "draft", [photos(is_branded_content=True), photos(is_branded_content=True, user_consent=False)]
+)
+def test_branded_content_without_stated_consent_is_warned_of(
+    tiktok: Make, connection: str, draft: Draft
+) -> None:
+    [problem] = tiktok().problems(draft, account(connection))
+    assert (problem.severity, problem.code) == ("warn", "CONSENT_NOT_STATED")
+    stated = photos(is_branded_content=True, user_consent=True)
+    assert tiktok().problems(stated, account(connection)) == ()

@@ -144,8 +144,8 @@ def test_everything_wrong_is_said_at_once(tiktok: Make) -> None:
         width=10,
         bytes=5000 * MB,
     )
-    assert len(asked(tiktok, draft, "creator")) == 7
-    assert len(asked(tiktok, draft, "business")) == 8
+    assert len(asked(tiktok, draft, "creator")) == 8
+    assert len(asked(tiktok, draft, "business")) == 9
 
 
 @pytest.mark.parametrize(
