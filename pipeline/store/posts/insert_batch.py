@@ -113,21 +113,22 @@ _TAKE = f"""ON CONFLICT (workspace_id, token) DO UPDATE
         SET post_id = excluded.post_id, created_at = now(), body_sha256 = excluded.body_sha256,
             fingerprint = excluded.fingerprint
         WHERE replays.token LIKE 'body:%' AND NOT {select_current("replays")}
-    RETURNING post_id"""
-_TOKENS = """unnest(:id::uuid[], :workspace::uuid[], :token::text[], :former::text[], :sha::bytea[], :print::bytea[])
-             AS x (id, w, token, former, sha, print)"""
+    RETURNING *"""
 _STORE = f"""
 WITH taken AS (
     INSERT INTO replays (workspace_id, token, body_sha256, fingerprint, post_id)
-    SELECT w, token, sha, print, id FROM {_TOKENS}
+    SELECT w, token, sha, print, id
+    FROM unnest(:id::uuid[], :workspace::uuid[], :token::text[], :former::text[], :sha::bytea[], :print::bytea[])
+         AS x (id, w, token, former, sha, print)
     WHERE token IS NOT NULL AND (  -- what an older server stored; one that stores it now fails this statement
         SELECT {select_current("r")} FROM replays r WHERE workspace_id = w AND r.token = former) IS NOT TRUE
     ORDER BY w, token
     {_TAKE}),
 former AS (
     INSERT INTO replays (workspace_id, token, body_sha256, fingerprint, post_id)
-    SELECT w, former, sha, print, id FROM {_TOKENS}
-    WHERE former IS NOT NULL AND id IN (SELECT post_id FROM taken) ORDER BY w, former
+    SELECT workspace_id, former, body_sha256, fingerprint, post_id
+    FROM taken JOIN unnest(:id::uuid[], :former::text[]) AS x (id, former) ON id = post_id
+    WHERE former IS NOT NULL ORDER BY workspace_id, former
     {_TAKE}),
 post AS (
     INSERT INTO posts (id, workspace_id, key_id, caption, media, music_url, {COLUMNS}, due_at, expires_at,
