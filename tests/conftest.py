@@ -16,6 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from tests import fork_server_client as forked
@@ -38,6 +39,12 @@ MEMORY, ROOM = "/dev/shm", 4 << 30
 LONGEST_FIRST = ("flow", "pipeline/embedded", "model", "test_compose.py", "pipeline/cli", "bench", "chaos")
 """Folders of the longest tests. They run first, so that no pytest worker starts one when the others are done."""
 _numbers = count(1)
+
+# Both measure the machine, which may be busy.
+hypothesis.settings.register_profile(
+    "busy", hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+)
+hypothesis.settings.load_profile("busy")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -121,7 +121,9 @@ def never_wrong(verdict: Verdict, *, armed: bool) -> None:
     assert (verdict.state is State.BLOCKED) == (verdict.reason is not None)
     assert (verdict.state is State.PUBLISHED) == (verdict.published is not None)
     if verdict.closes in (Outcome.PUBLISHED, Outcome.FAILED, Outcome.ABSENT):
-        assert verdict.spent
+        assert verdict.spent is (verdict.unavailable != RATE_LIMIT), (
+            "a platform that asks to wait costs no try"
+        )
     if not armed:
         assert verdict.state not in ALWAYS_ARMED
         assert not verdict.disarm
