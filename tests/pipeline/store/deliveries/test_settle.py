@@ -84,6 +84,7 @@ def test_a_failure_is_stored_in_words_and_says_whose_fault_it_is(shared: Ledger)
         "message": "no",
         "next_action": None,
         "platform_code": "E7",
+        "platform_message": None,
     }
     assert shared.attempts(held.id)[0].error["code"] == "rejected"
     assert shared.last_why(held.id) == "Rejected: no"
