@@ -22,6 +22,8 @@ class KeyLimits:
 
     def over(self, defaults: KeyLimits) -> KeyLimits:
         """Return these limits, with those of *defaults* where one is None."""
+        if self == SERVER_DEFAULT:
+            return defaults
         missing = [f.name for f in fields(self) if getattr(self, f.name) is None]
         return replace(self, **{name: getattr(defaults, name) for name in missing})
 
