@@ -66,8 +66,8 @@ mutation: $(STAMP) ## break the code in every small way, and see a test notice (
 sabotage: $(STAMP) ## break the code in each known way, and see every lane fail (ARGS="no-fence --lane chaos")
 	@exec nice $(BIN)/python -m tests.sabotage $(ARGS)
 
-live-check: $(STAMP) ## would a post go out? asks a platform, reading only: make live-check PLATFORM=tiktok
-	@exec $(BIN)/slipway live-check $(PLATFORM)
+live-check: $(STAMP) ## would a post go out? asks the platforms, reading only; what only a live post can tell (PLATFORM=tiktok)
+	@exec $(BIN)/slipway live-check $(PLATFORM) $(ARGS)
 
 audit: $(STAMP) ## look the locked packages up in the vulnerability database (needs the network)
 	@exec $(BIN)/python -m tests.audit $(ARGS)

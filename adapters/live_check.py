@@ -7,7 +7,7 @@ every platform shares: expiry, scopes, and the owner of the token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
@@ -25,11 +25,11 @@ RETIRES_SOON = timedelta(days=92)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """The result of one check. ``fail``: the next post would not go out."""
+    """The result of one check. ``fail``: the next post would not go out; ``unknown``: only a live post can tell."""
 
     check: str
-    """``account``, ``token``, ``version``, ``scopes``, ``quota`` or ``limits``."""
-    result: Literal["ok", "warn", "fail"]
+    """``account``, ``token``, ``version``, ``scopes``, ``quota``, ``limits`` or ``post``."""
+    result: Literal["ok", "warn", "fail", "unknown"]
     says: str
 
 
@@ -55,6 +55,8 @@ class ConnectionChecks:
     read_posts: tuple[str, ...] = ()
     """Ends of the paths that the vendor serves to POST only although they read."""
     checks: tuple[LiveCheck, ...] = ()
+    only_live_post: tuple[str, ...] = ()
+    """Questions that no read can decide, as the README's "Never tried live" words them."""
 
 
 class ReadOnlyClient(HttpClient):
@@ -103,6 +105,13 @@ def check_version(version: str, retirements: Mapping[str, date], today: date) ->
 def quota_not_readable(quota: str) -> Finding:
     """Return the finding for a quota that the platform reports only by refusing a post."""
     return ok("quota", f"{quota}: cannot be read; the platform refuses posts above it")
+
+
+def list_questions(adapter: type[Adapter], connections: Collection[str]) -> list[Finding]:
+    """Return what only a live post can tell of these connections, or of all if none is given; each question once."""
+    chosen = [c for c in adapter.live_checks if not connections or c.connection in connections]
+    questions = dict.fromkeys(question for checks in chosen for question in checks.only_live_post)
+    return [Finding(check="post", result="unknown", says=question) for question in questions]
 
 
 def check_account(

@@ -29,5 +29,11 @@ LIVE_CHECKS = (
         required_scopes=("pages_manage_posts",),
         can_discover=False,  # a Page's token lists no Pages: the check reads the Page instead
         checks=(LiveCheck(name="account", run=_check_page),),
+        only_live_post=(
+            "whether a feed post made unpublished can be published by `is_published` (undocumented)",
+            "whether finishing the same `video_id` twice shows one video only",
+            "whether `/videos` lists reels too, and what lists show as `attachments`",
+            "whether the app may post for people without a role in it (App Review)",
+        ),
     ),
 )

@@ -24,16 +24,24 @@ def _check_quota(http: HttpClient, settings: PlatformSettings, account: Account)
 
 
 _QUOTA = LiveCheck(name="quota", run=_check_quota)
+_ONLY_LIVE_POST = (
+    "what a second `media_publish` of a published container answers",
+    "whether `since`/`until` bound the media list, and whether it shows `children{media_type}`",
+    "when a place in a spent quota is freed",
+    "whether the app may post for people without a role in it (App Review)",
+)
 
 LIVE_CHECKS = (
     ConnectionChecks(
         connection="instagram_login",
         required_scopes=("instagram_business_basic", "instagram_business_content_publish"),
         checks=(_QUOTA,),
+        only_live_post=_ONLY_LIVE_POST,
     ),
     ConnectionChecks(
         connection="facebook_login",
         required_scopes=("instagram_basic", "instagram_content_publish"),
         checks=(_QUOTA,),
+        only_live_post=_ONLY_LIVE_POST,
     ),
 )

@@ -15,13 +15,27 @@ def _check_quota(_http: HttpClient, _settings: PlatformSettings, _account: Accou
 
 
 _QUOTA = LiveCheck(name="quota", run=_check_quota)
+_ONLY_LIVE_POST = (
+    "the duplicate rule of `/rest/posts`: what counts as equal, for how long",
+    "whether 3,000 counts escaped or plain text",
+    "whether the app may post for members and organizations that do not administer it (access tier)",
+)
 
 LIVE_CHECKS = (
-    ConnectionChecks(connection="person", required_scopes=("w_member_social",), checks=(_QUOTA,)),
+    ConnectionChecks(
+        connection="person",
+        required_scopes=("w_member_social",),
+        checks=(_QUOTA,),
+        only_live_post=_ONLY_LIVE_POST,
+    ),
     ConnectionChecks(
         connection="organization",
         required_scopes=("w_organization_social",),
         optional_scopes={"r_organization_social": POST_NOT_FOUND_AGAIN},
         checks=(_QUOTA,),
+        only_live_post=(
+            *_ONLY_LIVE_POST,
+            "whether a listing shows `content.media.id` as it was sent, and how late",
+        ),
     ),
 )

@@ -39,5 +39,11 @@ LIVE_CHECKS = (
         required_scopes=("pins:write", "boards:read"),
         optional_scopes={"pins:read": POST_NOT_FOUND_AGAIN},
         checks=(LiveCheck(name="limits", run=_check_board),),
+        only_live_post=(
+            "whether `link` comes back with its query",
+            "the order and the lag of `/boards/{id}/pins` and `/pins`",
+            "whether a carousel's pin takes a link beside its cards' links",
+            "whether the app has Trial or Standard access",
+        ),
     ),
 )

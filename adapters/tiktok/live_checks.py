@@ -42,6 +42,12 @@ LIVE_CHECKS = (
         optional_scopes={"video.list": POST_NOT_FOUND_AGAIN, "video.upload": "no drafts"},
         read_posts=("/v2/post/publish/creator_info/query/",),
         checks=(LiveCheck(name="quota", run=_check_creator_info),),
+        only_live_post=(
+            "what `video/list` shows of photo posts (title, description, where it cuts) and as `duration`",
+            "how a complete upload responds to its last chunk sent again",
+            'whether "too many posts" counts by calendar day or by 24 hours',
+            "whether the app is audited: one that is not posts as SELF_ONLY, to private accounts",
+        ),
     ),
     ConnectionChecks(
         connection="business",
@@ -49,5 +55,10 @@ LIVE_CHECKS = (
         optional_scopes={"video.list": POST_NOT_FOUND_AGAIN},
         read_posts=("/tt_user/token_info/get/",),
         checks=(LiveCheck(name="limits", run=_check_video_settings),),
+        only_live_post=(
+            "whether a sound id from a link is the `song_clip_id` a post takes",
+            "where `is_draft` stands in `photo/publish`",
+            "the code for an unverified URL property and for the daily limit in the Business product",
+        ),
     ),
 )

@@ -34,5 +34,11 @@ LIVE_CHECKS = (
         required_scopes=(UPLOAD_SCOPE,),
         optional_scopes={READ_SCOPE: POST_NOT_FOUND_AGAIN},
         checks=(LiveCheck(name="quota", run=_check_channel),),
+        only_live_post=(
+            "whether `fileDetails.fileName` is the `Slug` that was sent",
+            "how long a session lives, and what it returns after a spent quota",
+            "the limit of uploads a channel has per day (`uploadLimitExceeded`)",
+            "whether the project may publish: videos of a project that is not audited stay private",
+        ),
     ),
 )

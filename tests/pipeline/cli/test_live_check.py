@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from cryptography.fernet import Fernet
 
 from adapters.contract import Platform
 from adapters.live_check import ReadOnlyClient
@@ -141,9 +142,58 @@ def test_a_person_gets_a_table_and_an_unknown_account_a_sentence(
 ) -> None:
     account = ConnectedAccount(sandbox, ledger, "pinterest", {"default_board": True})
     text = terminal.text("live-check", "pinterest", "--account", account.name)
-    assert text.splitlines()[0].split() == ["account", "check", "result", "says"]
+    assert text.splitlines()[0].split() == ["platform", "account", "check", "result", "says"]
     assert "the default board is Slipway" in text
     assert "no account of youtube" in terminal.refusal("live-check", "youtube", "--account", account.name)
+
+
+def test_without_a_platform_every_account_is_checked_and_what_only_a_live_post_can_tell_follows(
+    sandbox: Stack, ledger: Ledger, terminal: Terminal
+) -> None:
+    ours = [ConnectedAccount(sandbox, ledger, *kind) for kind in (("youtube", {}), ORGANIZATION)]
+    before = sandbox.ledger()
+    rows = json.loads(terminal.run("live-check", "--json").stdout)
+    assert {row["platform"] for row in rows} == set(Platform)
+    for account in ours:
+        mine = {(row["check"], row["result"]) for row in rows if row["account"] == account.name}
+        assert {("account", "ok"), ("token", "ok"), ("scopes", "ok")} <= mine
+        assert ("post", "unknown") not in mine
+    for platform in Platform:
+        said = [row["says"] for row in rows if (row["platform"], row["result"]) == (platform, "unknown")]
+        assert len(said) >= 3
+        assert len(set(said)) == len(said), "once for the platform, not for each account"
+    assert sandbox.ledger() == before
+
+    one = terminal.json("live-check", "--account", str(ours[1].id))
+    assert {row["platform"] for row in one} == {"linkedin"}
+    listed = [row for row in one if "a listing shows `content.media.id`" in row["says"]]
+    assert [row["check"] for row in listed] == ["post"], "of an organization only"
+
+
+def test_a_platform_without_an_account_is_named_with_the_next_step(
+    terminal: Terminal, environment: dict[str, str]
+) -> None:
+    rows = terminal.json("live-check", **environment)
+    says = {row["platform"]: row["says"] for row in rows if row["result"] == "warn"}
+    assert set(says) == set(Platform)
+    assert "slipway account connect tiktok" in says["tiktok"]
+    assert {row["result"] for row in rows} == {"warn", "unknown"}
+
+
+def test_an_account_sealed_by_another_key_is_a_finding_and_the_others_are_checked(
+    sandbox: Stack, ledger: Ledger, terminal: Terminal
+) -> None:
+    account = ConnectedAccount(sandbox, ledger, "youtube", {})
+    ended = terminal.run(
+        "live-check",
+        "--account",
+        str(account.id),
+        "--json",
+        SLIPWAY_VAULT__KEYS=Fernet.generate_key().decode(),
+    )
+    assert ended.status == 1, ended
+    fails = [row["says"] for row in json.loads(ended.stdout) if row["result"] == "fail"]
+    assert fails == ["it is sealed by a key that SLIPWAY_VAULT__KEYS does not have"]
 
 
 def test_a_platform_that_does_not_answer_stops_posts(
