@@ -17,8 +17,9 @@ from urllib.parse import urlencode
 from pydantic import SecretStr
 
 from adapters.contract import Credentials, PlatformSettings
-from adapters.errors import CredentialsExpired, CredentialsRevoked
+from adapters.errors import CredentialsExpired, CredentialsRevoked, Rejected
 from adapters.graph_api import RECONNECT, GraphClient, GraphModel
+from adapters.graph_paging import Paging
 
 
 class GraphTokenResponse(GraphModel):
@@ -50,18 +51,9 @@ class Page(GraphModel):
     instagram_business_account: InstagramOfPage | None = None
 
 
-class _Cursors(GraphModel):
-    after: str | None = None
-
-
-class _Paging(GraphModel):
-    cursors: _Cursors = _Cursors()
-    next: str | None = None
-
-
 class _Pages(GraphModel):
     data: tuple[Page, ...] = ()
-    paging: _Paging = _Paging()
+    paging: Paging = Paging()
 
 
 class _GranularScope(GraphModel):
@@ -77,7 +69,7 @@ class _DebugToken(GraphModel):
     data: _Granted
 
 
-_MAX_LISTS = 20
+_MAX_LISTS = 100
 """Most pages of ``me/accounts`` that are read, 100 accounts each."""
 
 
@@ -147,16 +139,21 @@ def build_revoked_error(error: CredentialsExpired) -> CredentialsRevoked:
 
 
 def list_pages(graph: GraphClient, settings: PlatformSettings, token: SecretStr, fields: str) -> list[Page]:
-    """List every Page of a user token: ``me/accounts``, or else each Page named in the token's granular scopes."""
+    """List every Page of a user token: ``me/accounts``, or else each Page named in the token's granular scopes.
+
+    Raises Rejected if there are more than are read: a part of them would look like all.
+    """
     secret = token.get_secret_value()
     found: list[Page] = []
     after: dict[str, Any] = {}
     for _ in range(_MAX_LISTS):
         listed = graph.read(_Pages, "me/accounts", secret, fields=fields, limit="100", **after).data
         found += listed.data
-        if listed.paging.next is None or not listed.paging.cursors.after:
+        if not listed.paging.after:
             break
-        after = {"after": listed.paging.cursors.after}
+        after = {"after": listed.paging.after}
+    else:
+        raise Rejected(f"This login has more than {len(found):,} Pages; none was taken")
     return found or [
         get_page(graph, secret, page, fields) for page in _list_granted_pages(graph, settings, secret)
     ]

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from adapters.contract import Media
 from adapters.error_table import Phase
-from adapters.errors import AdapterError
+from adapters.errors import AdapterError, Rejected
 from adapters.http import HttpClient, Response, SizedBody
 from adapters.linkedin import limits, payload
 from adapters.linkedin.errors import (
@@ -44,6 +44,9 @@ from adapters.linkedin.wire import (
 )
 from adapters.transport import Model, Request, bearer_header, parse_response, send
 from adapters.upload_source import get_size, open_body
+
+_ROLES, _MAX_ROLE_PAGES = 100, 50
+"""Roles of one page, and most pages that are read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,9 +135,21 @@ class Client:
         return self._read(response, Person, Phase.PREPARE)
 
     def list_roles(self) -> Sequence[Role]:
-        """List the member's approved roles in organizations."""
-        params = {"q": "roleAssignee", "state": "APPROVED", "count": "100"}
-        return self._request("GET", "organizationAcls", Roles, params=params).elements
+        """List the member's approved roles in organizations, on all pages. Raises Rejected for too many."""
+        found: list[Role] = []
+        for _ in range(_MAX_ROLE_PAGES):
+            params = {
+                "q": "roleAssignee",
+                "state": "APPROVED",
+                "start": str(len(found)),
+                "count": str(_ROLES),
+            }
+            page = self._request("GET", "organizationAcls", Roles, params=params)
+            found += page.elements
+            total = page.paging.total
+            if not page.elements or (len(found) >= total if total else len(page.elements) < _ROLES):
+                return found
+        raise Rejected(f"This member has more than {len(found):,} roles in organizations; none was taken.")
 
     def read_organization(self, number: str) -> Organization:
         """Read an organization's names."""

@@ -158,6 +158,12 @@ class Me(Wire):
         return f"{self.localizedFirstName} {self.localizedLastName}".strip()
 
 
+class Paging(Wire):
+    """The paging of a list: how many elements there are on all pages; 0 if LinkedIn does not say."""
+
+    total: int = 0
+
+
 class Role(Wire):
     """A person's role in one organization."""
 
@@ -170,6 +176,7 @@ class Roles(Wire):
     """One page of a person's roles."""
 
     elements: tuple[Role, ...]
+    paging: Paging = Paging()
 
 
 class Organization(Wire):

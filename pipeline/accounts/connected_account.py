@@ -81,6 +81,24 @@ def store_accounts(
     return connected
 
 
+def add_remote_account(
+    c: Connection, context: Context, workspace: UUID, platform: Platform, one: RemoteAccount
+) -> UUID:
+    """Store an account with its tokens sealed, or give the known one these tokens; return its id."""
+    return add_account(
+        c,
+        context.vault,
+        workspace=workspace,
+        platform=platform,
+        connection=one.connection,
+        remote_id=one.remote_id,
+        username=one.username,
+        display_name=one.display_name,
+        credentials=one.credentials,
+        settings=one.settings,
+    )
+
+
 def to_refusal(error: SessionRefused, platform: Platform) -> Refusal:
     """Return the refusal that tells a person why a link, or a ticket, is not accepted, and what to do."""
     status, reason = _REFUSALS[error.reason]
@@ -118,18 +136,7 @@ def _describe_outcome(outcome: Mapping[str, Any]) -> str:
 def _store(
     c: Connection, context: Context, session: OAuthSession, one: RemoteAccount, known: Sequence[AccountRow]
 ) -> ConnectedAccount:
-    identity = add_account(
-        c,
-        context.vault,
-        workspace=session.workspace_id,
-        platform=session.platform,
-        connection=one.connection,
-        remote_id=one.remote_id,
-        username=one.username,
-        display_name=one.display_name,
-        credentials=one.credentials,
-        settings=one.settings,
-    )
+    identity = add_remote_account(c, context, session.workspace_id, session.platform, one)
     return ConnectedAccount(
         id=identity,
         platform=session.platform,

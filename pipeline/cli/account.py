@@ -8,6 +8,8 @@ import click
 
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE
+from pipeline.cli.account_discover import discover
+from pipeline.cli.account_import import import_
 from pipeline.cli.connect import connect
 from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.runtime import call_sandbox, load_vault, open_context, open_transaction
@@ -36,7 +38,8 @@ def command() -> None:
     """Accounts at the platforms. Their credentials are encrypted at rest."""
 
 
-command.add_command(connect)
+for _command in (connect, discover, import_):
+    command.add_command(_command)
 
 
 @command.command(

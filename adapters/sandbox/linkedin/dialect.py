@@ -4,6 +4,7 @@ learn.microsoft.com/linkedin/marketing (versioning, rate-limits, posts-api), rea
 """
 
 import re
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
@@ -21,6 +22,7 @@ SCOPES = ("openid", "profile", BASIC, *WRITE.values(), READ_ORGANIZATION, LIST_O
 
 _VERSIONS = ("202601", "202602", "202603", "202604", "202605", "202606", "202607", "202608", "202609")
 """Versions that are served (integrations/migrations, read 2026-11-27); there was no 202512, and 202511 was retired."""
+_MAX_PAGE = 100
 _ENCODED = re.compile(r"urn(%3A|%3a)li(%3A|%3a)")
 
 
@@ -140,3 +142,18 @@ def get_path_urn(call: Call, name: str) -> str:
     if not _ENCODED.search(call.request.raw_path):
         raise refuse("ILLEGAL_ARGUMENT", "URNs in a path must be percent-encoded.")
     return call.request.match_info[name]
+
+
+def paginate(query: Mapping[str, str], rows: Sequence[Record]) -> Record:
+    """Return the page of `rows` that `start` and `count` ask for, 10 rows if not given and 100 at most."""
+    start, count = (_parse_int(query.get(name), default) for name, default in (("start", 0), ("count", 10)))
+    paging = {"start": start, "count": count, "links": [], "total": len(rows)}
+    return {"paging": paging, "elements": list(rows[start : start + min(count, _MAX_PAGE)])}
+
+
+def _parse_int(text: str | None, default: int) -> int:
+    if text is None:
+        return default
+    if not text.isdecimal():
+        raise refuse("ILLEGAL_ARGUMENT", "start and count must be numbers")
+    return int(text)

@@ -24,6 +24,7 @@ from adapters.sandbox.linkedin.dialect import (
     get_token,
     has_scope,
     ok,
+    paginate,
     refuse,
 )
 from adapters.sandbox.responses import Refused
@@ -83,7 +84,7 @@ def _list_organizations(call: Call, account: Record) -> list[str]:
 
 
 async def list_acls(call: Call) -> web.Response:
-    """GET /rest/organizationAcls?q=roleAssignee."""
+    """GET /rest/organizationAcls?q=roleAssignee, paged by `start` and `count`."""
     account = authenticate(call)
     if not has_scope(call, account, LIST_ORGANIZATIONS):
         raise deny()
@@ -101,7 +102,7 @@ async def list_acls(call: Call) -> web.Response:
         for urn in _list_organizations(call, account)
         if (role, state) == (ROLES[0], "APPROVED")
     ]
-    return ok({"paging": {"start": 0, "count": 10, "links": [], "total": len(rows)}, "elements": rows})
+    return ok(paginate(query, rows))
 
 
 def _organization_to_dict(call: Call, number: str) -> Record | None:

@@ -23,6 +23,7 @@ from adapters.sandbox.linkedin.dialect import (
     get_token,
     has_scope,
     ok,
+    paginate,
     quota_response,
     refuse,
 )
@@ -38,7 +39,6 @@ _DELETED = "linkedin.deleted"
 _DUPLICATE = "linkedin.twin"
 _DUPLICATE_S = 600.0
 _POSTS_A_DAY = 150
-_MAX_PAGE = 100
 
 
 async def create(call: Call) -> web.Response:
@@ -123,22 +123,12 @@ async def list_posts(call: Call) -> web.Response:
     if query.get("q") != "author" or not query.get("author"):
         raise refuse("ILLEGAL_ARGUMENT", "The parameters q=author and author are required")
     _check_readable(call, account, query["author"])
-    start, count = (_parse_int(query.get(name), default) for name, default in (("start", 0), ("count", 10)))
     rows = [
         _post_to_dict(live)
         for live in reversed(call.context.ledger.list_for(PLATFORM, query["author"]))
         if _is_shown(call.context, live)
     ]
-    paging = {"start": start, "count": count, "links": [], "total": len(rows)}
-    return ok({"paging": paging, "elements": rows[start : start + min(count, _MAX_PAGE)]})
-
-
-def _parse_int(text: str | None, default: int) -> int:
-    if text is None:
-        return default
-    if not text.isdecimal():
-        raise refuse("ILLEGAL_ARGUMENT", "start and count must be numbers")
-    return int(text)
+    return ok(paginate(query, rows))
 
 
 async def read(call: Call) -> web.Response:

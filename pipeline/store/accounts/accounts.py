@@ -145,6 +145,22 @@ def find_accounts(c: Connection, workspace: UUID, ids: Sequence[UUID] | None = N
     return [to_account_row(r) for r in found]
 
 
+def find_account_of(
+    c: Connection, workspace: UUID, platform: Platform, connection: str, remote_id: str
+) -> AccountRow | None:
+    """Return the workspace's account with this id at its platform, or None."""
+    found = row(
+        c,
+        f"""SELECT {ACCOUNT_FIELDS} FROM accounts
+            WHERE workspace_id = :w AND platform = :p AND connection = :k AND remote_id = :r""",
+        w=workspace,
+        p=platform,
+        k=connection,
+        r=remote_id,
+    )
+    return None if found is None else to_account_row(found)
+
+
 def list_accounts(c: Connection) -> list[AccountRow]:
     """Return the accounts of all workspaces, for operators."""
     return [

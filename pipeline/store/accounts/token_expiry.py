@@ -38,6 +38,8 @@ class EndangeredAccount:
 def list_due_refreshes(c: Connection, limit: int) -> list[tuple[UUID, int]]:
     """Return active accounts in the last tenth of their token's lifetime (10 minutes to 7 days), with their version.
 
+    Up to half of that is left out, by a hash of the account and the version: accounts that were connected together are
+    not refreshed together.
     The token that ends is the access token, or the refresh token where it ends sooner (Facebook's is a user token of
     60 days that makes Page tokens without an end). Accounts whose refresh token has ended are left out: they cannot be
     renewed.
@@ -49,8 +51,10 @@ def list_due_refreshes(c: Connection, limit: int) -> list[tuple[UUID, int]]:
              AND (refresh_expires_at IS NULL OR refresh_expires_at > now())
              AND (refreshing_until IS NULL OR refreshing_until < now())
              AND (refresh_after IS NULL OR refresh_after <= now())
-             AND now() > least(expires_at, refresh_expires_at) - greatest(interval '10 minutes', least(
-                 interval '7 days', (least(expires_at, refresh_expires_at) - credentials_since) / 10))
+             AND now() > least(expires_at, refresh_expires_at)
+                 - greatest(interval '10 minutes', least(
+                     interval '7 days', (least(expires_at, refresh_expires_at) - credentials_since) / 10))
+                 * (1 - (hashtextextended(id::text, credentials_version) & 1023) / 2048.0)
            ORDER BY least(expires_at, refresh_expires_at) LIMIT :n""",
         n=limit,
     )

@@ -10,8 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import SecretStr
 
+from adapters import graph_oauth
 from adapters.contract import Adapter, Credentials, Draft
-from adapters.errors import AdapterError, CredentialsRevoked, PermissionMissing, Unavailable
+from adapters.errors import AdapterError, CredentialsRevoked, PermissionMissing, Rejected, Unavailable
 from adapters.facebook import Facebook
 from adapters.facebook.errors import TABLE
 from tests.adapters.facebook.drafts import (
@@ -116,6 +117,16 @@ def test_pages_come_with_their_own_tokens(server: ScriptedServer, facebook: Face
     assert (kept.expires_at, kept.refresh_expires_at) == (None, dies)
     assert server.requests[1].query["after"] == "QVFI"
     assert USER_TOKEN not in repr(found)
+
+
+def test_more_pages_than_are_read_are_refused_and_not_cut(
+    server: ScriptedServer, facebook: Facebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph_oauth, "_MAX_LISTS", 2)
+    more = f'{{"data":[{{"id":"{PAGE}"}}],"paging":{{"cursors":{{"after":"QVFI"}},"next":"https://x/next"}}}}'
+    server.enqueue(more, more)
+    with pytest.raises(Rejected, match="none was taken"):
+        facebook.discover(Credentials(access_token=SecretStr(USER_TOKEN)))
 
 
 def test_pages_of_a_business_are_found_through_the_token(server: ScriptedServer, facebook: Facebook) -> None:

@@ -11,7 +11,7 @@ import pytest
 from adapters.contract import Adapter, Credentials
 from adapters.errors import AdapterError, CredentialsRevoked, Rejected, Unavailable
 from adapters.http import HttpClient
-from adapters.linkedin import LinkedIn
+from adapters.linkedin import LinkedIn, client
 from adapters.linkedin.checkpoint import Checkpoint, FileUpload
 from adapters.linkedin.wire import StartedImage, StartedVideo
 from adapters.oauth import TokenResponse
@@ -168,7 +168,25 @@ def test_discover_finds_the_organizations_that_may_be_posted_for(
         "GET /api/rest/organizations/1",
         "GET /api/rest/organizations/2",
     ]
-    assert server.requests[0].query == {"q": "roleAssignee", "state": "APPROVED", "count": "100"}
+    query = {"q": "roleAssignee", "state": "APPROVED", "start": "0", "count": "100"}
+    assert server.requests[0].query == query
+
+
+def test_discover_reads_every_page_of_roles_and_refuses_more_than_it_reads(
+    server: ScriptedServer, linkedin: LinkedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (
+        f'{{"elements":[{{"organization":"urn:li:organization:{n}","role":"ADMINISTRATOR"}}],"paging":{{"total":2}}}}'
+        for n in (1, 2)
+    )
+    grant = granted("rw_organization_admin")
+    server.enqueue(first, second, '{"localizedName":"One"}', '{"localizedName":"Two"}')
+    assert [found.display_name for found in linkedin.discover(grant)] == ["One", "Two"]
+    assert server.requests[1].query["start"] == "1"
+    monkeypatch.setattr(client, "_MAX_ROLE_PAGES", 1)
+    server.enqueue(first)
+    with pytest.raises(Rejected, match="none was taken"):
+        linkedin.discover(grant)
 
 
 def test_discover_finds_both_behind_one_grant(server: ScriptedServer, linkedin: LinkedIn) -> None:

@@ -193,7 +193,7 @@ def test_a_definite_refusal_disconnects_even_ahead_of_the_end(home: OAuthWorkspa
 
 def test_an_account_that_cannot_be_renewed_lives_to_its_end(home: OAuthWorkspace, ann: UUID) -> None:
     known = home.read_account(ann)[0].credentials
-    soon = datetime.now(UTC) + timedelta(minutes=5)
+    soon = datetime.now(UTC) + timedelta(minutes=4)
     with home.stack.context.database.begin() as c:
         only = replace(known, refresh_token=None, refresh_expires_at=None, expires_at=soon)
         assert store_credentials(c, home.stack.context.vault, ann, only)
@@ -211,16 +211,31 @@ def due(home: OAuthWorkspace) -> list[UUID]:
         return [account for account, _ in list_due_refreshes(c, 50)]
 
 
+def test_an_account_that_stays_due_is_refreshed_once_a_run(home: OAuthWorkspace) -> None:
+    home.stack.workspace = home.workspace
+    yan = home.stack.connect("youtube", "yan")
+    known = home.read_account(yan)[0].credentials
+    soon = datetime.now(UTC) + timedelta(
+        minutes=4
+    )  # of the refresh token: a new access token changes nothing
+    with home.stack.context.database.begin() as c:
+        ending = replace(known, expires_at=soon, refresh_expires_at=soon)
+        assert store_credentials(c, home.stack.context.vault, yan, ending)
+    assert refresh_credentials(home.stack.context) == 1
+    assert home.read_account(yan)[1:] == (3, "active")
+    assert due(home) == [yan]
+
+
 @pytest.mark.parametrize(
     ("since", "ends", "is_due"),
     [
-        ("-54 days", "6.2 days", False),  # Instagram's and LinkedIn's 60 days: six before the end
-        ("-54 days", "5.9 days", True),
+        ("-54 days", "6.2 days", False),  # Instagram's and LinkedIn's 60 days: six to three before the end
+        ("-57 days", "2.9 days", True),
         ("-300 days", "65 days", False),  # a week at most
         ("-21 hours", "3 hours", False),  # TikTok's day
-        ("-22 hours", "2 hours", True),
+        ("-23 hours", "1 hour", True),
         ("-50 minutes", "11 minutes", False),  # Google's hour: ten minutes at least
-        ("-50 minutes", "9 minutes", True),
+        ("-55 minutes", "4.9 minutes", True),
         ("-1 minute", "-1 second", True),
     ],
 )
@@ -244,7 +259,7 @@ def test_instagram_is_renewed_before_its_sixty_days_are_over(home: OAuthWorkspac
     ivy = home.stack.connect("instagram", "ivy")
     assert due(home) == []
     set_facts(
-        home, ivy, "credentials_since = now() - interval '55 days', expires_at = now() + interval '5 days'"
+        home, ivy, "credentials_since = now() - interval '58 days', expires_at = now() + interval '2 days'"
     )
     assert refresh_credentials(home.stack.context) == 1
     opened, version, status = home.read_account(ivy)

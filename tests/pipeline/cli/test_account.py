@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,7 +14,6 @@ from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Reason, State
 from pipeline.store.accounts.accounts import read_account, require_reconnect
 from pipeline.store.deliveries.rescue import resume_reconnected
-from tests.conftest import free_ports
 from tests.crash_table import Crashes
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
@@ -23,19 +21,6 @@ from tests.stack import Stack
 
 SECRET = "act.verysecret"
 ADD = ("--connection", "creator", "--remote-id", "_000x", "--username", "xenia", "--unchecked")
-
-
-@pytest.fixture(scope="module")
-def sandbox(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Start a sandbox and set it in the module's environment."""
-    stack = Stack(
-        environment=module_environment, folder=tmp_path_factory.mktemp("sandbox"), ports=free_ports(3)
-    )
-    try:
-        stack.start_sandbox("--pace", "instant")
-        yield stack
-    finally:
-        stack.stop()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -32,19 +31,6 @@ KINDS = {
 }
 ORGANIZATION = ("linkedin", {"kind": "organization"})
 EVERY = [*KINDS.items(), ORGANIZATION]
-
-
-@pytest.fixture(scope="module")
-def sandbox(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A sandbox without the other services; the module's commands use it."""
-    stack = Stack(
-        environment=module_environment, folder=tmp_path_factory.mktemp("sandbox"), ports=free_ports(3)
-    )
-    try:
-        stack.start_sandbox("--pace", "instant")
-        yield stack
-    finally:
-        stack.stop()
 
 
 class ConnectedAccount:

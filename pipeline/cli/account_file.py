@@ -1,0 +1,173 @@
+"""Reads a CSV file of accounts with their tokens: every problem with its line, column, rule and value, or all rows.
+
+A value of a token's column is never part of a problem; other values are redacted where they look like a token.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from adapters.contract import Platform
+from adapters.platform_message import clean_message
+from pipeline.cli.token_input import Tokens
+
+LARGEST = 20_000_000
+"""Bytes of a file."""
+MOST_ROWS = 10_000
+SETTING = "setting."
+"""Prefix of columns that are stored with the account: ``setting.default_board``."""
+_SECRET = ("access_token", "refresh_token")
+_SHOWN = 40
+"""Most characters of a value that are shown."""
+
+
+def _require_printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it holds a control character")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_require_printable)]
+
+
+class AccountFields(Tokens):
+    """The columns of a row."""
+
+    platform: Platform
+    connection: Name
+    remote_id: Name
+    username: Name
+    display_name: Name | None = None
+    workspace: Name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccountLine:
+    """A row that can be used, and the line of the file it ends on."""
+
+    line: int
+    fields: AccountFields
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """One reason why the file is not imported. ``value``: None for a token, and where a cell's value is no matter."""
+
+    line: int
+    column: str
+    rule: str
+    value: str | None = None
+
+
+def read_accounts(content: bytes, workspace: str | None) -> tuple[list[AccountLine], list[Problem]]:
+    """Return the rows of a CSV file with a header line, and the problems. *workspace*: of rows that name none."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return [], [Problem(line=line, column="", rule="the file has to be UTF-8")]
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    accounts: list[AccountLine] = []
+    problems: list[Problem] = []
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        if problems := list(_check_header(header)):
+            return [], problems
+        for cells in reader:
+            if not any(cells):
+                continue
+            if len(accounts) + len(problems) >= MOST_ROWS:
+                rule = f"a file has at most {MOST_ROWS:,} accounts: split it"
+                return [], [Problem(line=reader.line_num, column="", rule=rule)]
+            one, found = _read_row(reader.line_num, header, cells, workspace)
+            problems += found
+            accounts += [one] if one else []
+    except csv.Error as error:
+        problems.append(Problem(line=reader.line_num, column="", rule=f"it is not CSV: {error}"))
+    return accounts, problems
+
+
+def _check_header(header: Sequence[str]) -> Iterator[Problem]:
+    """Yield what is wrong with the names of the columns. A name is not shown: without a header it may be a token."""
+    known = list(AccountFields.model_fields)
+    for number, name in enumerate(header, 1):
+        column = f"column {number}"
+        if header.index(name) < number - 1:
+            yield Problem(line=1, column=column, rule="two columns have this name")
+        elif name not in known and not (name.startswith(SETTING) and name != SETTING and name.isprintable()):
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it is one of {', '.join(known)}, {SETTING}NAME"
+            yield Problem(line=1, column=column, rule=f"no column has this name: {hint}")
+    for name in ("platform", "connection", "remote_id", "username", "access_token"):
+        if name not in header:
+            rule = "the first line has to name this column, and commas separate columns"
+            yield Problem(line=1, column=name, rule=rule)
+
+
+def _read_row(
+    line: int, header: Sequence[str], cells: Sequence[str], workspace: str | None
+) -> tuple[AccountLine | None, list[Problem]]:
+    if len(cells) != len(header):
+        rule = f"it has {len(cells)} columns, the first line {len(header)}"
+        return None, [Problem(line=line, column="", rule=rule)]
+    given = {name: cell.strip() for name, cell in zip(header, cells, strict=True) if cell.strip()}
+    unfit = [name for name in given if name.startswith(SETTING) and not given[name].isprintable()]
+    if unfit:
+        rule = "it holds a control character"
+        return None, [
+            Problem(line=line, column=name, rule=rule, value=show_value(given, name)) for name in unfit
+        ]
+    settings = {
+        name.removeprefix(SETTING): {"true": True, "false": False}.get(value, value)
+        for name, value in given.items()
+        if name.startswith(SETTING)
+    }
+    row: dict[str, Any] = {name: value for name, value in given.items() if not name.startswith(SETTING)}
+    if workspace is not None:
+        row.setdefault("workspace", workspace)
+    if "scopes" in row:
+        row["scopes"] = row["scopes"].replace(",", " ").split()
+    try:
+        fields = AccountFields.model_validate(row)
+    except ValidationError as error:
+        return None, list(_describe(line, given, error))
+    return AccountLine(line=line, fields=fields, settings=settings), []
+
+
+def _describe(line: int, given: Mapping[str, str], error: ValidationError) -> Iterator[Problem]:
+    for one in error.errors(include_input=False, include_url=False, include_context=False):
+        column = str(one["loc"][0]) if one["loc"] else "expires_in"
+        rule = "it is required" if one["type"] == "missing" else one["msg"].removeprefix("Value error, ")
+        yield Problem(line=line, column=column, rule=rule, value=show_value(given, column))
+
+
+def show_value(given: Mapping[str, str], column: str) -> str | None:
+    """Return the value of a cell as it may be shown: no token, redacted, cut. A remote id may look like a token."""
+    value = given.get(column)
+    tokens = [given[name] for name in _SECRET if name in given]
+    if value is None or column in _SECRET:
+        return None
+    shown = value if column == "remote_id" and value not in tokens else clean_message(value, tokens) or ""
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+
+
+def find_repeated(accounts: Sequence[AccountLine], workspaces: Mapping[str, object]) -> Iterator[Problem]:
+    """Yield the rows whose account stands in an earlier row. *workspaces*: name or id as given -> the workspace."""
+    first: dict[tuple[object, ...], int] = {}
+    for one in accounts:
+        given = one.fields
+        workspace = workspaces.get(given.workspace, given.workspace)
+        line = first.setdefault((workspace, given.platform, given.connection, given.remote_id), one.line)
+        if line != one.line:
+            value = show_value({"remote_id": given.remote_id}, "remote_id")
+            yield Problem(
+                line=one.line, column="remote_id", rule=f"line {line} has this account already", value=value
+            )
