@@ -133,7 +133,8 @@ def _plan(
     request, checks = submission.request, facts.checks_of(submission)
     try:
         accounts = rules.require_accounts(facts.accounts_of(submission), request.account_ids)
-        plan = plan_post(context, submission, tokens=tokens, accounts=accounts, now=facts.now)
+        taken = tokens if facts.has_former_servers else tokens[:1]
+        plan = plan_post(context, submission, tokens=taken, accounts=accounts, now=facts.now)
         known = len(checks) == len(plan.links) and request.music_url is None
         plan.judge(context, checks if known else {})
         if request.music_url is not None:  # a bad link comes after the problems that no media fact decides

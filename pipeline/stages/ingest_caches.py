@@ -26,6 +26,8 @@ class BatchFacts:
     """What the database says about a whole batch."""
 
     now: datetime
+    has_former_servers: bool
+    """A server of the release before may serve this database."""
     accounts: Mapping[UUID, AccountRow]
     checks: Mapping[Link, Check]
 
@@ -60,8 +62,9 @@ class IngestCaches:
             for submission in batch
             for _, purpose, url in list_links(submission.request.media, None)
         }
-        now, accounts = self._accounts.find(c, {i for s in batch for i in s.request.account_ids})
-        return BatchFacts(now=now, accounts=accounts, checks=self._checks.find(c, links, now))
+        now, has_former, accounts = self._accounts.find(c, {i for s in batch for i in s.request.account_ids})
+        checks = self._checks.find(c, links, now)
+        return BatchFacts(now=now, has_former_servers=has_former, accounts=accounts, checks=checks)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -75,16 +78,16 @@ class AccountCache:
     def __init__(self) -> None:
         self._known: dict[UUID, tuple[str, AccountRow]] = {}
 
-    def find(self, c: Connection, ids: Collection[UUID]) -> tuple[datetime, dict[UUID, AccountRow]]:
-        """Return the database's clock and these accounts, of whatever workspace: the caller has to filter them."""
-        now, versions = store.find_versions(c, ids)
+    def find(self, c: Connection, ids: Collection[UUID]) -> tuple[datetime, bool, dict[UUID, AccountRow]]:
+        """Return what `find_versions` does, with the accounts, of whatever workspace: the caller has to filter them."""
+        now, has_former, versions = store.find_versions(c, ids)
         changed = [i for i, version in versions.items() if self._known.get(i, ("",))[0] != version]
         if changed:
             if len(self._known) + len(changed) > CAPACITY:
                 changed = list(versions)
                 self.clear()
             self._known |= store.find_accounts(c, changed)
-        return now, {i: self._known[i][1] for i in versions}
+        return now, has_former, {i: self._known[i][1] for i in versions}
 
     def clear(self) -> None:
         """Forget every account."""

@@ -25,7 +25,8 @@ def build_tokens(context: Context, submission: Submission) -> Sequence[str]:
     """Return what a repeat of this request is recognised by; nothing when it is never taken for a repeat.
 
     An equal body has a token for each form of its fingerprint: the canonical one first, then the one of the release
-    before. A key that is bound to accounts has tokens of its own realm, so that no key learns which ids others use.
+    before, which is taken only where the database may have its servers. A key that is bound to accounts has tokens of
+    its own realm, so that no key learns which ids others use.
     """
     request, realm = submission.request, submission.caller.realm
     if request.external_id is not None:

@@ -49,7 +49,7 @@ class NewPost:
     replay_token: str | None
     """What a repeat is recognised by; None = never taken for one."""
     former_token: str | None
-    """The same in the form that servers of the release before use."""
+    """The same in the form that servers of the release before use; None where the database has none."""
     body_sha256: bytes
     fingerprint: bytes
     checks: Mapping[int, UUID]
@@ -68,15 +68,19 @@ class NewDelivery:
     next_at: datetime
 
 
-def find_versions(c: Connection, ids: Iterable[UUID]) -> tuple[datetime, dict[UUID, str]]:
-    """Return the database's clock, and the row version (``xmin``) of each of these accounts."""
+def find_versions(c: Connection, ids: Iterable[UUID]) -> tuple[datetime, bool, dict[UUID, str]]:
+    """Return the database's clock, whether it may have servers of the release before, and accounts' row versions.
+
+    The row version of an account is its ``xmin``.
+    """
     found = rows(
         c,
-        """SELECT now() AS now, a.* FROM (SELECT) one LEFT JOIN (
+        """SELECT now() AS now, m.has_former_servers, a.* FROM mark m LEFT JOIN (
                SELECT id, xmin::text AS version FROM accounts WHERE id = ANY(:ids::uuid[])) a ON true""",
         ids=write_ids(ids),
     )
-    return found[0].now, {r.id: r.version for r in found if r.id is not None}
+    versions = {r.id: r.version for r in found if r.id is not None}
+    return found[0].now, found[0].has_former_servers, versions
 
 
 def find_accounts(c: Connection, ids: Iterable[UUID]) -> dict[UUID, tuple[str, AccountRow]]:

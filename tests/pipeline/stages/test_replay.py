@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from threading import Thread
@@ -18,7 +18,7 @@ from pipeline.domain.delivery import State
 from pipeline.stages.post_request import PostRequest
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.checks.checks import decide_check
-from pipeline.store.database import new_id, row
+from pipeline.store.database import new_id, row, rows
 from tests.pipeline.core_fixture import GOOD_VIDEO, CoreFixture
 from tests.pipeline.store.ledger import HOUR, Post, together
 from tests.stack import until
@@ -199,29 +199,51 @@ def store_as_older(core: CoreFixture, post: UUID) -> None:
         row(c, "UPDATE replays SET fingerprint = NULL WHERE post_id = :p RETURNING token", p=post)
 
 
+@pytest.fixture
+def upgraded(ready: CoreFixture) -> Iterator[CoreFixture]:
+    """A database that servers of the release before may serve, too."""
+    change = "UPDATE mark SET has_former_servers = NOT has_former_servers RETURNING has_former_servers AS now"
+    with ready.context.database.begin() as c:
+        assert [changed.now for changed in rows(c, change)] == [True]
+    yield ready
+    with ready.context.database.begin() as c:
+        rows(c, change)
+
+
+def count_tokens(core: CoreFixture, post: UUID) -> int:
+    with core.context.database.begin() as c:
+        return len(rows(c, "SELECT token FROM replays WHERE post_id = :p", p=post))
+
+
+def test_a_new_database_takes_no_token_for_older_servers(ready: CoreFixture) -> None:
+    assert count_tokens(ready, ready.accept(spelled(ready, "new", caption="new")).id) == 1
+
+
 @pytest.mark.parametrize("known", [None, "older"])
-def test_what_an_older_server_stored_is_compared_in_its_form(ready: CoreFixture, known: str | None) -> None:
-    one = spelled(ready, "as the client spells it", external_id=known)
-    first = ready.accept(one)
-    store_as_older(ready, first.id)
-    again = ready.accept(one)
+def test_what_an_older_server_stored_is_compared_in_its_form(
+    upgraded: CoreFixture, known: str | None
+) -> None:
+    one = spelled(upgraded, "as the client spells it", external_id=known)
+    first = upgraded.accept(one)
+    store_as_older(upgraded, first.id)
+    again = upgraded.accept(one)
     assert (again.id, again.duplicate) == (first.id, True)
-    other = spelled(ready, "spelled otherwise", external_id=known)
+    other = spelled(upgraded, "spelled otherwise", external_id=known)
     if known is None:
-        assert ready.accept(other).id != first.id, "only the bytes of the first are known"
+        assert upgraded.accept(other).id != first.id, "only the bytes of the first are known"
     else:
-        assert ready.refused(other).status == 409, "only the bytes of the first are known"
+        assert upgraded.refused(other).status == 409, "only the bytes of the first are known"
 
 
 @pytest.mark.parametrize("known", [None, "other"])
-def test_an_older_server_finds_what_this_one_stored(ready: CoreFixture, known: str | None) -> None:
-    request = spelled(ready, "as the client spells it", external_id=known)
-    post = ready.accept(request).id
-    with ready.context.database.begin() as c:
+def test_an_older_server_finds_what_this_one_stored(upgraded: CoreFixture, known: str | None) -> None:
+    request = spelled(upgraded, "as the client spells it", external_id=known)
+    post = upgraded.accept(request).id
+    with upgraded.context.database.begin() as c:
         found = row(
             c,
             "SELECT post_id, body_sha256 FROM replays WHERE workspace_id = :w AND token = :t",
-            w=ready.workspace,
+            w=upgraded.workspace,
             t=f"id:{known}" if known else f"body:{request.body_sha256.hex()}",
         )
     assert found is not None
@@ -230,27 +252,27 @@ def test_an_older_server_finds_what_this_one_stored(ready: CoreFixture, known: s
 
 @pytest.mark.parametrize("media", [None, UNSEEN])
 def test_of_two_versions_that_store_a_body_at_once_one_does(
-    ready: CoreFixture, media: dict[str, Any] | None
+    upgraded: CoreFixture, media: dict[str, Any] | None
 ) -> None:
     """The older server's row becomes visible only while this one stores: its statement fails, and finds the post."""
     given: dict[str, Any] = {} if media is None else {"media": media}
-    winner = ready.accept(caption="stored by the older server", **given)
-    request = ready.request(**given)
+    winner = upgraded.accept(caption="stored by the older server", **given)
+    request = upgraded.request(**given)
     token = f"body:{request.body_sha256.hex()}"
     found: list[Any] = []
-    with ready.context.database.begin() as older:
+    with upgraded.context.database.begin() as older:
         row(
             older,
             """INSERT INTO replays (workspace_id, token, body_sha256, post_id) VALUES (:w, :t, :s, :p)
                RETURNING token""",
-            w=ready.workspace,
+            w=upgraded.workspace,
             t=token,
             s=request.body_sha256,
             p=winner.id,
         )
-        this = Thread(target=lambda: found.append(ready.accept(request)))
+        this = Thread(target=lambda: found.append(upgraded.accept(request)))
         this.start()
-        with ready.context.database.once() as c:
+        with upgraded.context.database.once() as c:
             waits = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%WITH taken%'"
             until(lambda: row(c, waits), 30)
     this.join(30)

@@ -9,6 +9,11 @@ SCHEMA = """
 -- form and SHA-256 of the canonical body; NULL: stored by an older server, which knows body_sha256 only
 ALTER TABLE replays ADD COLUMN fingerprint bytea;
 
+-- whether a server of the release before may serve this database: then ingest takes the tokens that it compares, too
+ALTER TABLE mark ADD COLUMN has_former_servers boolean NOT NULL DEFAULT true;
+-- without a key, no server has accepted a post; without an epoch, the row may be written (0010)
+UPDATE mark SET has_former_servers = false WHERE epoch IS NULL AND NOT EXISTS (SELECT FROM keys);
+
 -- the generation in which an edit took the account off the post; an older server that adds it again raises generation
 ALTER TABLE deliveries ADD COLUMN removed_generation integer;
 
