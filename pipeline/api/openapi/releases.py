@@ -24,6 +24,11 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.2.0",
+        sha256="716511ff681d3cfe5fe03fd2501b7a9f124ca0143cd2f7915bbd31203213f49d",
+        changes=("The warning `CONSENT_NOT_STATED`, of branded content on TikTok without `user_consent`.",),
+    ),
+    Release(
         version="1.1.0",
         sha256="e14252c4b485e6da53170894c304295d1a3dfbd399eb7e0c89c04960b4acca31",
         changes=(
