@@ -209,9 +209,11 @@ def crash_worker(
 
         def has_crashed_everywhere() -> bool:
             meanwhile(post)
+            # asked before the points: it may end at the last of them right now
+            has_ended = stack.parts[group].poll() is not None
             if all(map(crashes.has_reached, crashes.points)):
                 return True
-            if stack.parts[group].poll() is not None:
+            if has_ended:
                 stack.start_worker(group, None, 8, **environment)
             return False
 

@@ -58,7 +58,10 @@ class Running:
 def read_pid(data: Path, name: str) -> int:
     """Return the recorded process id of a service; 0 if it does not run."""
     record = data / "run" / f"{name}.json"
-    return int(json.loads(record.read_text())["pid"]) if record.is_file() else 0
+    try:
+        return int(json.loads(record.read_text())["pid"])
+    except FileNotFoundError:
+        return 0
 
 
 @contextmanager

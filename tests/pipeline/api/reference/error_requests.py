@@ -88,7 +88,7 @@ def _read_past_the_end(scene: Scene) -> requests.Response:
 
 
 REQUESTS: Mapping[str, Callable[[Scene], requests.Response]] = {
-    "400 invalid_json": lambda s: s.server.post(b'{"caption": "Our new mug",}', s.tenant.key),
+    "400 invalid_json": lambda s: s.server.post(b'{"caption" "Our new mug"}', s.tenant.key),
     "400 unknown_accounts": lambda s: _post(s, accounts=[{"id": ABSENT}]),
     "400 missing_accounts": lambda s: _post(s, accounts=[]),
     "400 validation_failed": lambda s: _post(s, scheduled_at="2025-02-01T15:00:00Z"),
