@@ -120,7 +120,6 @@ def stop_consuming(server: Server) -> None:
 
 
 _VOLATILE = (
-    (r"\b3[67]\d\d(?:\.\d+)?\b", "<an hour>"),
     (r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<id>"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?", "<time>"),
     (r"(state|code_challenge|signature|expires)=[\w.~%-]+", r"\1=<value>"),
@@ -128,6 +127,7 @@ _VOLATILE = (
     (r"/files/[\w-]{20,}", "/files/<name>"),
     (r"tiktok account \w+", "tiktok account <name>"),
     (r'"next_cursor": "[\w=-]+"', '"next_cursor": "<cursor>"'),
+    (r"\b3[67]\d\d(?:\.\d+)?\b", "<an hour>"),  # the last: an id may hold such digits
 )
 
 
