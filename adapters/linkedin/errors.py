@@ -102,7 +102,7 @@ TABLE: Mapping[tuple[int, str | None], ErrorRow] = {
         error=Rejected,
         code="media_not_owned",
         message="LinkedIn says that the media do not belong to the author of the post.",
-        next_action="Connect the LinkedIn account again, then retry the post: its media are uploaded anew.",
+        next_action="Connect the LinkedIn account again, then retry the post: its media are uploaded again.",
     ),
     (400, "VERSION_MISSING"): _VERSION,
     (400, "EXPIRED_UPLOAD_URL"): ErrorRow(

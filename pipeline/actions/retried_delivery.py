@@ -1,4 +1,4 @@
-"""What a retry by an author and a replay by an operator do alike: check the media anew, then accept a failed delivery.
+"""What a retry and a replay share: both check the media again, then accept a failed delivery.
 
 Deliveries of the same post that wait are not touched: they keep the checks they had.
 """

@@ -135,7 +135,7 @@ def _origin(origin: SessionOrigin) -> str:
 
 
 def _begun_elsewhere(origin: SessionOrigin) -> str:
-    """Warn of a link that somebody else may have sent: what it connects, its maker can publish to."""
+    """Warn of a link from another person: its maker can publish to the account that it connects."""
     where = "on the command line" if origin.key is None else f"with the API key {_text(origin.key)}"
     return (
         f"<p>This link was not begun in this browser but {where}. Connect only if you know who sent it to you: posts "

@@ -1,7 +1,7 @@
 """Answers of a real server, recorded by a test: the examples of the OpenAPI document and of the reference.
 
 ``tests/pipeline/api/reference/test_recorded_answers.py`` compares them with what the server answers now, and writes
-``recorded.json`` anew with ``SLIPWAY_RECORD=1``.
+``recorded.json`` again with ``SLIPWAY_RECORD=1``.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ OPERATOR_RELEASES: Sequence[Release] = (
 def hash_document(spec: Mapping[str, Any]) -> str:
     """Return the SHA-256 of an OpenAPI document in hexadecimal.
 
-    Its version and changelog are left out, and the examples of bodies: recorded anew, they have other ids.
+    Its version and changelog are left out, and the examples of bodies: recorded again, they have other ids.
     """
     info = {name: value for name, value in spec["info"].items() if name not in ("version", "x-changelog")}
     kept = _without_examples({**spec, "info": info})

@@ -1,4 +1,4 @@
-"""Where an OAuth session was begun: what a person is told before they confirm, and when a link cannot be used."""
+"""Origins of OAuth sessions: who began one, for the page that asks for confirmation, and what became of a link."""
 
 from __future__ import annotations
 

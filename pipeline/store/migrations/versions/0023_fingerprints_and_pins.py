@@ -19,7 +19,7 @@ ALTER TABLE deliveries ADD COLUMN removed_generation integer;
 
 CREATE TABLE delivery_checks (
     -- what a waiting delivery pinned before the retry of another one pinned newer checks on their post; holds for one
-    -- generation, as an edit pins anew
+    -- generation, as an edit pins other checks
     delivery_id uuid NOT NULL REFERENCES deliveries,
     position integer NOT NULL,  -- as in post_checks
     generation integer NOT NULL,
