@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from itertools import count
@@ -38,6 +38,8 @@ MEMORY, ROOM = "/dev/shm", 4 << 30
 """The in-memory file system, and the bytes that must be free in it."""
 LONGEST_FIRST = ("flow", "pipeline/embedded", "model", "test_compose.py", "pipeline/cli", "bench", "chaos")
 """Folders of the longest tests. They run first, so that no pytest worker starts one when the others are done."""
+LOG_LINES = 15
+"""Lines of each process's log that are shown with a failed test."""
 _numbers = count(1)
 
 # Both measure the machine, which may be busy.
@@ -58,6 +60,20 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort the longest folders first and the rest by file, so that tests named one by one share module fixtures."""
     items.sort(key=_turn)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show, with a failed test of a whole system, the last lines that each of its processes logged."""
+    report = yield
+    stack = getattr(item, "funcargs", {}).get("stack")
+    if report.failed and stack is not None:
+        for log in sorted(stack.folder.glob("*.log")):
+            last = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+            report.sections.append(
+                (f"{log.name}, exit status {stack.get_exit_status(log.stem)}", "\n".join(last))
+            )
+    return report
 
 
 def _turn(item: pytest.Item) -> tuple[int, str]:

@@ -149,6 +149,10 @@ class Stack:
         if wait:
             part.wait(60)
 
+    def get_exit_status(self, name: str) -> int | None:
+        """Return the exit status of a part, None while it runs or if it is none."""
+        return self.parts[name].poll() if name in self.parts else None
+
     def stop(self) -> None:
         """Kill all parts."""
         for name in list(self.parts):

@@ -101,8 +101,9 @@ def check_daily_quota(stack: Stack) -> None:
     """A thousand posts that are due at once: the app's 100 go out, no further visible call is made, the others wait."""
     allowed = limits.CAPABILITIES.daily_posts
     assert allowed is not None
-    for group in ("publish", "reachability"):
+    for group in ("publish", "reachability", "upkeep"):
         stack.start_worker(group, slots=SLOTS)
+    stack.start_beat()  # maintenance dispatches again what a busy machine drops
     stack.start_api()
     until(lambda: stack.context.liveness.is_alive("reachability"), 60)
     with stack.context.database.begin() as c:
