@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 from types import ModuleType
 
@@ -33,11 +33,15 @@ _TAG = re.compile(r'(?:W/)?"([^"]*?)(?:-(?:gzip|zstd))?"')
 class NegotiatedResponse(Response):
     """A response whose whole body is known. It is compressed, or replaced by 304, as the request asks."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
         """Send the response in the representation that suits the request."""
         is_read = scope["method"] in _READS and self.status_code == 200  # noqa: PLR2004
         if is_read or len(self.body) > MIN_COMPRESSED:
-            await self._choose(dict(scope["headers"]), is_read=is_read)
+            return self._send_chosen(scope, receive, send, is_read=is_read)
+        return super().__call__(scope, receive, send)
+
+    async def _send_chosen(self, scope: Scope, receive: Receive, send: Send, *, is_read: bool) -> None:
+        await self._choose(dict(scope["headers"]), is_read=is_read)
         await super().__call__(scope, receive, send)
 
     async def _choose(self, given: Mapping[bytes, bytes], *, is_read: bool) -> None:

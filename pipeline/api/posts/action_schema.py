@@ -141,7 +141,8 @@ def read_change(body: Any, rules: Rules) -> Change:
         raise build_invalid_payload(
             [build_issue((name,), "It may be left out, but not be null.", "null", None) for name in null]
         )
-    if issues := list(find_conflicts(found, found.media)):
+    options = list_sent_options(found)
+    if issues := list(find_conflicts(found, options, found.media)):
         raise build_invalid_payload(issues)
     return Change(
         given=frozenset(given),
@@ -150,7 +151,7 @@ def read_change(body: Any, rules: Rules) -> Change:
         account_ids=list(dict.fromkeys(a.id for a in found.accounts or ())),
         scheduled_at=found.scheduled_at,
         music_url=found.music_url,
-        options=list_sent_options(found),
+        options=options,
     )
 
 

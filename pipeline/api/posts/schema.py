@@ -141,10 +141,11 @@ def read_post(
         raise build_invalid_payload(
             issues_from_pydantic(error.errors(include_url=False), UNION_TAGS, find_known_keys(model))
         ) from None
-    if found := [*find_conflicts(post, post.media), *_check_expiry(post)]:
+    options = list_sent_options(post)
+    if found := [*find_conflicts(post, options, post.media), *_check_expiry(post)]:
         raise build_invalid_payload(found)
     external_id = post.external_id if post.external_id is not None else _parse_key_header(idempotency_key)
-    return _build_request(post, body, external_id)
+    return _build_request(post, body, options, external_id)
 
 
 def build_invalid_payload(issues: Sequence[Mapping[str, Any]]) -> Refusal:
@@ -168,18 +169,26 @@ def find_known_keys(model: type[Body]) -> Callable[[Sequence[str | int]], Sequen
     return lambda loc: keys.get(".".join(part for part in loc if isinstance(part, str)), ())
 
 
-def list_sent_options(body: OptionsBody) -> dict[Platform, dict[str, Any] | None]:
-    """Return the sections that were sent, without their nulls; a section that is null is None."""
-    return {
-        model.platform: dump_sent(getattr(body, name))
-        for name, model in body.option_models.items()
-        if name in body.model_fields_set
-    }
+SentOptions = Mapping[Platform, Mapping[str, Any] | None]
+"""The sections that were sent; one that is null is None."""
 
 
-def find_conflicts(body: OptionsBody, media: Video | Slideshow | None) -> Iterator[dict[str, Any]]:
+def list_sent_options(body: OptionsBody) -> SentOptions:
+    """Return the sections that were sent, without their nulls."""
+    names = body.option_models.keys() & body.model_fields_set
+    return {body.option_models[name].platform: dump_sent(getattr(body, name)) for name in sorted(names)}
+
+
+def _drop_nulls(options: SentOptions) -> dict[Platform, Mapping[str, Any]]:
+    return {platform: section for platform, section in options.items() if section is not None}
+
+
+def find_conflicts(
+    body: OptionsBody, options: SentOptions, media: Video | Slideshow | None
+) -> Iterator[dict[str, Any]]:
     """Find what is wrong only when sections and media are seen together."""
-    sent = {platform: options for platform, options in list_sent_options(body).items() if options is not None}
+    if not (sent := _drop_nulls(options)):
+        return
     alone = next((p for p in sent if body.option_models[p].accounts == "all"), None)
     other = next((p for p in sent if p != alone), None)
     if alone is not None and other is not None:
@@ -187,8 +196,8 @@ def find_conflicts(body: OptionsBody, media: Video | Slideshow | None) -> Iterat
         yield build_issue((other,), message, "exclusive")
     if media is None:
         return
-    for platform, options in sent.items():
-        for conflict in body.option_models[platform].find_media_conflicts(options, media.type):
+    for platform, section in sent.items():
+        for conflict in body.option_models[platform].find_media_conflicts(section, media.type):
             yield build_issue((platform, conflict.field), conflict.message, "exclusive", conflict.value)
 
 
@@ -210,14 +219,16 @@ def _parse_key_header(value: str | None) -> str | None:
         raise build_invalid_payload([{**one, "path": "Idempotency-Key"} for one in issues]) from None
 
 
-def _build_request(post: PostFields, body: Mapping[str, Any], external_id: str | None) -> PostRequest:
+def _build_request(
+    post: PostFields, body: Mapping[str, Any], options: SentOptions, external_id: str | None
+) -> PostRequest:
     fields: dict[str, Any] = {
         "caption": post.caption,
         "media": dump_sent(post.media) or {},
         "account_ids": list(dict.fromkeys(a.id for a in post.accounts)),
         "scheduled_at": post.scheduled_at,
         "music_url": post.music_url,
-        "options": {p: options for p, options in list_sent_options(post).items() if options is not None},
+        "options": _drop_nulls(options),
         "expires_at": post.expires_at,
         "on_late": post.on_late or "publish",
     }

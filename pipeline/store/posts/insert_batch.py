@@ -118,13 +118,19 @@ _TAKE = f"""ON CONFLICT (workspace_id, token) DO UPDATE
             fingerprint = excluded.fingerprint
         WHERE replays.token LIKE 'body:%' AND NOT {select_current("replays")}
     RETURNING *"""
-_STORE = f"""
-WITH taken AS (
+_TAKEN = f"""
+    INSERT INTO replays (workspace_id, token, body_sha256, fingerprint, post_id)
+    SELECT w, token, sha, print, id
+    FROM unnest(:id::uuid[], :workspace::uuid[], :token::text[], :sha::bytea[], :print::bytea[])
+         AS x (id, w, token, sha, print)
+    WHERE token IS NOT NULL ORDER BY w, token
+    {_TAKE}"""
+_TAKEN_BESIDE_FORMER = f"""
     INSERT INTO replays (workspace_id, token, body_sha256, fingerprint, post_id)
     SELECT w, token, sha, print, id
     FROM unnest(:id::uuid[], :workspace::uuid[], :token::text[], :former::text[], :sha::bytea[], :print::bytea[])
          AS x (id, w, token, former, sha, print)
-    WHERE token IS NOT NULL AND (  -- what an older server stored; one that stores it now fails this statement
+    WHERE token IS NOT NULL AND (  /* what an older server stored; one that stores it now fails this statement */
         SELECT {select_current("r")} FROM replays r WHERE workspace_id = w AND r.token = former) IS NOT TRUE
     ORDER BY w, token
     {_TAKE}),
@@ -133,17 +139,25 @@ former AS (
     SELECT workspace_id, former, body_sha256, fingerprint, post_id
     FROM taken JOIN unnest(:id::uuid[], :former::text[]) AS x (id, former) ON id = post_id
     WHERE former IS NOT NULL ORDER BY workspace_id, former
-    {_TAKE}),
+    {_TAKE}"""
+_HAS_FORMER = """AND (id NOT IN (SELECT y.id FROM unnest(:id::uuid[], :former::text[]) AS y (id, former)
+                                 WHERE former IS NOT NULL)
+                      OR id IN (SELECT post_id FROM former))"""
+
+
+def _build_store(taken: str, condition: str) -> str:
+    """Return the statement that stores posts, on one line: the driver caches no statement over 4,096 characters."""
+    statement = f"""
+WITH taken AS ({taken}),
 post AS (
     INSERT INTO posts (id, workspace_id, key_id, caption, media, music_url, {COLUMNS}, due_at, expires_at,
                        on_late, status, external_id)
     SELECT id, w, k, caption, media, music, {COLUMNS}, due, expires, late, 'scheduled', external
-    FROM unnest(:id::uuid[], :workspace::uuid[], :key::uuid[], :token::text[], :former::text[], :caption::text[],
-                :media::jsonb[], :music::text[], {_ARRAYS}, :due::timestamptz[], :expires::timestamptz[],
-                :late::text[], :external::text[])
-         AS x (id, w, k, token, former, caption, media, music, {COLUMNS}, due, expires, late, external)
-    WHERE (token IS NULL OR id IN (SELECT post_id FROM taken))
-      AND (former IS NULL OR id IN (SELECT post_id FROM former))
+    FROM unnest(:id::uuid[], :workspace::uuid[], :key::uuid[], :token::text[], :caption::text[], :media::jsonb[],
+                :music::text[], {_ARRAYS}, :due::timestamptz[], :expires::timestamptz[], :late::text[],
+                :external::text[])
+         AS x (id, w, k, token, caption, media, music, {COLUMNS}, due, expires, late, external)
+    WHERE (token IS NULL OR id IN (SELECT post_id FROM taken)) {condition}
     RETURNING id, workspace_id, due_at),
 delivery AS (
     INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at)
@@ -167,6 +181,11 @@ SELECT NULL, (SELECT count(*) FROM deliveries
               AND armed_at > x.due - interval '1 day'), i
 FROM unnest(:a_id::uuid[], :a_due::timestamptz[]) WITH ORDINALITY AS x (a, due, i)
 """
+    return " ".join(statement.split())
+
+
+_STORE = _build_store(_TAKEN, "")
+_STORE_BESIDE_FORMER = _build_store(_TAKEN_BESIDE_FORMER, _HAS_FORMER)
 
 
 def store_posts(
@@ -181,10 +200,13 @@ def store_posts(
     ``days``: accounts and due times. For each, the second result counts the account's posts, sent or still to send, in
     the 24 hours before it; the new ones are not counted (every part of a statement sees the tables as before it).
     """
+    former = [p.former_token for p in posts]
+    beside = {"former": write_texts(former)} if any(former) else {}
     found = rows(
         c,
-        _STORE,
+        _STORE_BESIDE_FORMER if beside else _STORE,
         window=window,
+        **beside,
         **_post_columns(posts),
         **_part_columns(posts),
         a_id=write_ids(a for a, _ in days),
@@ -201,7 +223,6 @@ def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
         "workspace": write_ids(p.workspace_id for p in posts),
         "key": write_ids(p.key_id for p in posts),
         "token": write_texts(p.replay_token for p in posts),
-        "former": write_texts(p.former_token for p in posts),
         "sha": write_bytes(p.body_sha256 for p in posts),
         "print": write_bytes(p.fingerprint for p in posts),
         "caption": write_texts(p.caption for p in posts),
