@@ -96,7 +96,7 @@ def attach_deliveries(c: Connection, found: Sequence[Any]) -> list[PostView]:
         c,
         f"""SELECT d.id, d.post_id, d.account_id, a.username, d.platform, d.state, d.reason, d.due_at, d.next_at,
                   d.armed_at, d.published_at, d.remote_id, d.url, d.delivered_as, d.error, d.last_attempted_at,
-                  d.generation, {REMOVED} AS removed, {URL_PENDING} AS url_pending
+                  d.generation, {REMOVED} AS removed, {URL_PENDING} IS TRUE AS url_pending
            FROM deliveries d JOIN accounts a ON a.id = d.account_id
            WHERE d.post_id = ANY(CAST(:ids AS uuid[])) ORDER BY d.id""",
         ids=list(by_post),

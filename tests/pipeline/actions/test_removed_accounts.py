@@ -93,6 +93,7 @@ LIVE = "delivered_as = 'post', url = NULL, published_at = now()"
         (f"{LIVE} - interval '23 hours'", True),
         (f"{LIVE} - interval '25 hours'", False),
         ("delivered_as = 'inbox_draft', url = NULL", False),
+        ("delivered_as = NULL, url = NULL, published_at = now()", False),
         ("delivered_as = 'post', url = 'https://x.y/p'", False),
     ],
 )
