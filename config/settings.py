@@ -106,6 +106,11 @@ class Settings(Group):
         return self.folder / "spool"
 
     @property
+    def flower_folder(self) -> Path:
+        """Folder in which Flower keeps its tasks across restarts."""
+        return self.folder / "flower"
+
+    @property
     def mark_folder(self) -> Path:
         """Folder of the epoch file."""
         return Path(self.mark.folder) if self.mark.folder else self.folder / "mark"

@@ -136,7 +136,8 @@ def test_the_tests_of_the_services_run_them_on_a_read_only_root(tmp_path: Path) 
 
 def test_only_what_sends_posts_has_our_volumes() -> None:
     mounted = {name for name in OURS if SERVICES[name].get("volumes")}
-    assert mounted == WRITING
+    assert mounted == WRITING | {"flower"}
+    assert SERVICES["flower"]["volumes"] == ["flower:/var/lib/slipway/flower"], "none that another has"
 
 
 def test_every_service_is_confined() -> None:

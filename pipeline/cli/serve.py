@@ -18,6 +18,8 @@ log_option = click.option(
     "--json", "as_json", is_flag=True, help="Log as JSON, as SLIPWAY_LOG__FORMAT=json does."
 )
 CELERY = ("-m", "celery", "--app", "pipeline.worker.app", "--quiet")
+FLOWER_OFFLINE = 600
+"""Seconds after which Flower forgets a worker that is gone."""
 FLOWER = ("-m", "celery", "--app", "pipeline.worker.flower_app", "--quiet")
 
 
@@ -94,7 +96,9 @@ def flower(*, as_json: bool) -> None:
     """Run Flower, the Celery monitor, protected by SLIPWAY_FLOWER__USER and SLIPWAY_FLOWER__PASSWORD."""
     from config.settings import load
 
-    s = load(needed=("SLIPWAY_FLOWER__PASSWORD",)).flower
+    settings = load(needed=("SLIPWAY_FLOWER__PASSWORD",))
+    s, folder = settings.flower, settings.flower_folder
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     exec_python(
         *FLOWER,
         "flower",
@@ -102,7 +106,11 @@ def flower(*, as_json: bool) -> None:
         f"--address={s.host}",
         f"--port={s.port}",
         "--max_tasks=10000",
-        "--persistent=False",
+        "--persistent=True",
+        f"--db={folder / 'tasks'}",
+        f"--purge_offline_workers={FLOWER_OFFLINE}",
+        "--read_only=True",  # what changes anything is a command of ours, which writes who did it
+        "--tasks_columns=name,args,state,result,received,runtime,worker",
         # In the environment: every user of the machine can read a command line.
         environment={
             "FLOWER_BASIC_AUTH": f"{s.user}:{s.password.get_secret_value()}",

@@ -51,6 +51,11 @@ def publish(context: Context, delivery: UUID, generation: int) -> State | None:
     before the result is stored, or if nothing may be sent. A delivery that is not claimed because nothing may be sent
     stays queued; it is dispatched again when its lease as queued expires.
     """
+    verdict = _publish_one(context, delivery, generation)
+    return verdict.state if verdict else None
+
+
+def _publish_one(context: Context, delivery: UUID, generation: int) -> Verdict | None:
     if not context.send_guard.may_send():
         return None
     # the deadline is taken before the claim is sent, never after
@@ -64,26 +69,28 @@ def publish(context: Context, delivery: UUID, generation: int) -> State | None:
         return PublishSlice(context, claimed, deadline).run()
 
 
-def publish_batch(context: Context, platform: str, items: Sequence[tuple[UUID, int]]) -> None:
-    """Publish the deliveries of one message, claimed in one statement and under one deadline."""
+def publish_batch(
+    context: Context, platform: str, items: Sequence[tuple[UUID, int]]
+) -> Sequence[Verdict | None]:
+    """Publish the deliveries of one message, claimed together, under one deadline. None: nothing was stored."""
     if len(items) == 1:
-        publish(context, *items[0])
-        return
+        return [_publish_one(context, *items[0])]
     if not context.send_guard.may_send():
-        return
+        return [None] * len(items)
     deadline = Deadline(timedelta(seconds=context.settings.publish.slice))
     batch = _claim(context, items)
     failpoint("publish.claimed-several", *(claimed.id for claimed in batch))
     claimed_ids = {claimed.id for claimed in batch}
+    verdicts: list[Verdict | None] = [None] * (len(items) - len(batch))
     with context.shutdown.requeue_on_timeout(partial(requeue, context, batch)):
-        for claimed in batch:
-            _run_or_requeue(context, claimed, deadline)
+        verdicts += [_run_or_requeue(context, claimed, deadline) for claimed in batch]
     # the rest is another worker's, stale, or has crashed a worker: then only a message of its own claims it
     for delivery, generation in items:
         if delivery not in claimed_ids:
             context.dispatcher.send_deliveries(
                 [Message(delivery=delivery, platform=platform, generation=generation, fence=0)]
             )
+    return verdicts
 
 
 def _claim(context: Context, items: Sequence[tuple[UUID, int]]) -> Sequence[ClaimedDelivery]:
@@ -105,17 +112,17 @@ def requeue(context: Context, batch: Sequence[ClaimedDelivery]) -> None:
     context.dispatcher.send_deliveries(messages)
 
 
-def _run_or_requeue(context: Context, claimed: ClaimedDelivery, deadline: Deadline) -> None:
+def _run_or_requeue(context: Context, claimed: ClaimedDelivery, deadline: Deadline) -> Verdict | None:
     """Work on one delivery; if less than half of the deadline is left, queue it again untouched."""
     try:
         work = PublishSlice(context, claimed, deadline)
         if deadline.time_left() < timedelta(seconds=context.settings.publish.slice) / 2:
-            work.requeue()
-        else:
-            work.run()
+            return work.requeue()
+        return work.run()
     except Exception:
         # its lease expires and it is rescued; the other deliveries of the message go on
         log.exception("a slice of work on delivery %s failed", claimed.id)
+        return None
 
 
 class PublishSlice:
@@ -131,11 +138,11 @@ class PublishSlice:
         self._is_alive = False
         """The platform answered in this slice."""
 
-    def requeue(self) -> State | None:
+    def requeue(self) -> Verdict | None:
         """Queue the delivery again untouched, with a message of its own."""
         return self._settle(Verdict(state=State.QUEUED, held=True))
 
-    def run(self) -> State | None:
+    def run(self) -> Verdict | None:
         """Work until the slice ends, and store the verdict; every exception becomes a verdict too."""
         caught: Exception | None = None
         try:
@@ -145,10 +152,10 @@ class PublishSlice:
                 log.exception("unexpected error while publishing delivery %s", self.claimed.id)
             caught, verdict = error, self._judge_error(error)
         pause_if_app_refused(self.context, self.claimed, caught)
-        state = self._settle(verdict)
+        stored = self._settle(verdict)
         # a crash before this loses a sign of life, which the next call gives again
         record_result(self.context, self.claimed, self.client, caught)
-        return state
+        return stored
 
     def _prepare_and_finalize(self) -> Verdict:
         if hold := self._find_hold():
@@ -346,8 +353,8 @@ class PublishSlice:
             state = replace(state, armed_for=timedelta(0))
         return retry_policy.judge_error(error, state, build_retry_policy(self.context.settings, can))
 
-    def _settle(self, verdict: Verdict) -> State | None:
-        """Store the verdict and return the new state. If the claim was lost, keep the result as late proof instead."""
+    def _settle(self, verdict: Verdict) -> Verdict | None:
+        """Store the verdict and return it as stored. If the claim was lost, keep the result as late proof instead."""
         failpoint("publish.settling", self.claimed.id)
         if verdict.refresh:
             if verdict.disarm:  # the refusal is proof: stored before the next call
@@ -363,7 +370,7 @@ class PublishSlice:
             return None
         failpoint("publish.settled", self.claimed.id)
         self._dispatch(verdict, when)
-        return verdict.state
+        return verdict
 
     def _get_earliest_due(self, verdict: Verdict) -> datetime | None:
         """Return the due time for a delivery that was prepared early, so that it is not touched before."""

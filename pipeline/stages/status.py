@@ -42,26 +42,29 @@ MAX_UNSTORED = timedelta(seconds=1)
 """How long a result may wait for the next look of its message before it is stored."""
 
 
-def look_batch(context: Context, items: Sequence[tuple[UUID, int, int]]) -> None:
+def look_batch(context: Context, items: Sequence[tuple[UUID, int, int]]) -> Sequence[Verdict | None]:
     """Look at the deliveries of one message, claimed in one statement and stored in as few as possible.
 
     Does nothing while a restore is not accepted: the handle from a backup may not be the last one that was used.
+    Return what became of each; None where nothing was stored.
     """
     if not context.send_guard.may_send():
-        return
+        return [None] * len(items)
     lease = timedelta(seconds=context.settings.publish.lease)
     half, soon = Deadline(lease / 2), Deadline(MAX_UNSTORED)
     with context.database.once() as c:
         batch = claim_looks(c, context.vault, items, lease)
     with context.shutdown.requeue_on_timeout(partial(_requeue_looks, context, batch)):
         failpoint("status.claimed", *(claimed.id for claimed in batch))
-        _look_at_batch(context, batch, half, soon)
+        stored = _look_at_batch(context, batch, half, soon)
+    return [*stored, *[None] * (len(items) - len(stored))]
 
 
 def _look_at_batch(
     context: Context, batch: Sequence[ClaimedDelivery], half: Deadline, soon: Deadline
-) -> None:
+) -> list[Verdict | None]:
     seen: list[Settlement] = []
+    stored: list[Verdict | None] = []
     for number, claimed in enumerate(batch):
         if not context.may_begin():
             _requeue_looks(context, batch[number:])
@@ -74,9 +77,9 @@ def _look_at_batch(
             # dispatched again when its lease expires; the other looks of the message go on
             log.exception("a look at delivery %s failed", claimed.id)
         if not soon.may_send():
-            _settle_batch(context, seen)
+            stored += _settle_batch(context, seen)
             seen, soon = [], Deadline(MAX_UNSTORED)
-    _settle_batch(context, seen)
+    return stored + _settle_batch(context, seen)
 
 
 def _requeue_looks(context: Context, batch: Sequence[ClaimedDelivery]) -> None:
@@ -95,7 +98,8 @@ def look(context: Context, delivery: UUID, generation: int, fence: int) -> State
     if claimed is None:
         return None
     failpoint("status.claimed", claimed.id)
-    return _settle(context, _look(context, claimed))
+    stored = _settle(context, _look(context, claimed))
+    return stored.state if stored else None
 
 
 def _look(context: Context, claimed: ClaimedDelivery) -> Settlement:
@@ -141,26 +145,29 @@ def _look_at_platform(
     return adapter.look(draft, claimed.account, claimed.checkpoint, claimed.armed_at, taken)
 
 
-def _settle_batch(context: Context, seen: Sequence[Settlement]) -> None:
+def _settle_batch(context: Context, seen: Sequence[Settlement]) -> list[Verdict | None]:
     """Store results that are one statement each in one transaction, the others one by one."""
     together = [one for one in seen if settlement.is_batchable(one)]
     each = [one for one in seen if one not in together] if len(together) > 1 else seen
+    stored: list[Verdict | None] = []
     if len(together) > 1:
         try:
             moments = settlement.settle_batch(context, together)
         except RemoteIdTaken:
             each = seen
         else:
-            for one, when in zip(together, moments, strict=True):
-                _finish(context, one, one.verdict, when)
+            stored += [
+                _finish(context, one, one.verdict, when) for one, when in zip(together, moments, strict=True)
+            ]
     for one in each:
         try:
-            _settle(context, one)
+            stored.append(_settle(context, one))
         except Exception:
             log.exception("the result of a look at delivery %s could not be stored", one.claimed.id)
+    return stored
 
 
-def _settle(context: Context, one: Settlement) -> State | None:
+def _settle(context: Context, one: Settlement) -> Verdict | None:
     verdict = one.verdict
     if verdict.refresh:
         verdict = refresh_expired(context, one.claimed, verdict)
@@ -170,7 +177,7 @@ def _settle(context: Context, one: Settlement) -> State | None:
     return _finish(context, one, verdict, when)
 
 
-def _finish(context: Context, one: Settlement, verdict: Verdict, when: datetime | None) -> State | None:
+def _finish(context: Context, one: Settlement, verdict: Verdict, when: datetime | None) -> Verdict | None:
     if when is None:
         settlement.keep_late_result(context, one.claimed, verdict, armed=False)
         return None
@@ -179,4 +186,4 @@ def _finish(context: Context, one: Settlement, verdict: Verdict, when: datetime 
         context.dispatcher.send_deliveries([Message.of(one.claimed)])
     elif verdict.state not in (State.PUBLISHED, State.FAILED, State.BLOCKED):
         dispatch_at(context, when, verdict.state)
-    return verdict.state
+    return verdict

@@ -1,4 +1,7 @@
-"""Celery tasks, a line or two each. Arguments are ids and generations; all content is in the ledger."""
+"""Celery tasks, a line or two each. Arguments are ids and generations; all content is in the ledger.
+
+Ticks, canaries and maintenance jobs send no events, so that the tasks that Flower keeps are those of posts.
+"""
 
 from __future__ import annotations
 
@@ -12,31 +15,34 @@ from pipeline.stages.sweep import sweep
 from pipeline.wiring import get_context
 from pipeline.worker.app import app
 from pipeline.worker.coalesce import Coalescer
+from pipeline.worker.task_result import summarize
 
 
 @app.task(name="publish.step")
-def publish_step(platform: str, deliveries: list[tuple[str, int]]) -> None:
-    """Do one slice of work on each delivery."""
-    publish.publish_batch(get_context(), platform, [(UUID(d), generation) for d, generation in deliveries])
+def publish_step(platform: str, deliveries: list[tuple[str, int]]) -> str:
+    """Do one slice of work on each delivery; the result says what became of them."""
+    items = [(UUID(d), generation) for d, generation in deliveries]
+    return summarize(publish.publish_batch(get_context(), platform, items))
 
 
 @app.task(name="status.look")
-def status_look(deliveries: list[tuple[str, int, int]]) -> None:
-    """Look at each delivery once."""
-    status.look_batch(get_context(), [(UUID(d), generation, fence) for d, generation, fence in deliveries])
+def status_look(deliveries: list[tuple[str, int, int]]) -> str:
+    """Look at each delivery once; the result says what became of them."""
+    items = [(UUID(d), generation, fence) for d, generation, fence in deliveries]
+    return summarize(status.look_batch(get_context(), items))
 
 
 _slot = Coalescer(lambda: delay.release_due(get_context()))
 _sweep = Coalescer(lambda: sweep(get_context()))
 
 
-@app.task(name="delay.slot")
+@app.task(name="delay.slot", send_events=False)
 def delay_slot() -> None:
     """Release what is due at the end of a slot of time."""
     _slot()
 
 
-@app.task(name="delay.sweep")
+@app.task(name="delay.sweep", send_events=False)
 def delay_sweep() -> None:
     """Release what is due and send the next slots' messages; every second, whatever messages were lost."""
     _sweep()
@@ -48,13 +54,13 @@ def reachability_check(_check: str) -> None:
     reachability.run_due_checks(get_context())
 
 
-@app.task(name="reachability.pulse")
+@app.task(name="reachability.pulse", send_events=False)
 def reachability_pulse() -> None:
     """Record that the reachability queue has a consumer, so that requests may wait for a check."""
     get_context().liveness.record_beat(REACHABILITY)
 
 
-@app.task(name="canary")
+@app.task(name="canary", send_events=False)
 def canary(queue: str) -> None:
     """Record that the queue has a consumer, for `/readyz`."""
     record_canary(get_context(), queue)
@@ -63,7 +69,7 @@ def canary(queue: str) -> None:
 def _register_job(name: str) -> None:
     job = JOBS[name]
 
-    @app.task(name=f"upkeep.{name}")
+    @app.task(name=f"upkeep.{name}", send_events=False)
     def run() -> None:
         job(get_context())
 
