@@ -37,6 +37,7 @@ from adapters.facebook.client import Client
 from adapters.facebook.errors import DUPLICATE
 from adapters.facebook.live_checks import LIVE_CHECKS
 from adapters.facebook.oauth import OAuth
+from adapters.facebook.options import FacebookOptions
 from adapters.facebook.problems import find_problems
 from adapters.graph_api import GONE, GraphReply, Known, Usage
 from adapters.graph_upload import INTERRUPTED
@@ -51,7 +52,7 @@ class Facebook(OAuthMixin):
 
     platform: ClassVar[Platform] = Platform.FACEBOOK
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
-    post_options: ClassVar[type[PostOptions] | None] = None
+    post_options: ClassVar[type[PostOptions] | None] = FacebookOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
 
     def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:

@@ -38,12 +38,19 @@ def build_reel_finish(draft: Draft, video_id: str) -> dict[str, Any]:
         "video_id": video_id,
         "video_state": "PUBLISHED",
         "description": draft.caption,
+        **_build_title(draft),
     }
 
 
 def build_video_finish(draft: Draft, session: str) -> dict[str, Any]:
     """Return the body that publishes an uploaded video."""
-    return {"upload_phase": "finish", "upload_session_id": session, "description": draft.caption}
+    body = {"upload_phase": "finish", "upload_session_id": session, "description": draft.caption}
+    return {**body, **_build_title(draft)}
+
+
+def _build_title(draft: Draft) -> dict[str, str]:
+    title = draft.options.get("title")
+    return {"title": str(title)} if title else {}
 
 
 def build_chunk_form(session: str, start: int, chunk: Iterator[bytes], length: int) -> tuple[str, SizedBody]:

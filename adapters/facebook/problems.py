@@ -10,7 +10,7 @@ from adapters.facebook import limits
 
 def find_problems(draft: Draft) -> list[Problem]:
     """Return all problems at once; an unknown media fact counts as within its limit."""
-    found: list[Problem] = []
+    found: list[Problem] = [*_warn_of_unused_options(draft)]
     for index, media in enumerate(draft.media):
         field = "media.url" if draft.kind == "video" else f"media.urls[{index}]"
         found += _check_is_image(media, field) if draft.kind == "slideshow" else []
@@ -27,6 +27,12 @@ def _refuse(field: str, message: str, limit: str | float, found: str | float) ->
     return Problem(
         severity="refuse", code="validation_failed", field=field, message=message, limit=limit, found=found
     )
+
+
+def _warn_of_unused_options(draft: Draft) -> Iterator[Problem]:
+    if draft.kind != "video" and draft.options.get("title"):
+        message = "Only videos have a title on Facebook; photos have the caption alone."
+        yield Problem(severity="warn", code="SETTING_HAS_NO_EFFECT", field="facebook.title", message=message)
 
 
 def _check_is_image(media: Media, field: str) -> Iterator[Problem]:

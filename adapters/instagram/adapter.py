@@ -47,6 +47,7 @@ from adapters.instagram.lookup import (
     restart_if_ended,
 )
 from adapters.instagram.oauth import OAuth
+from adapters.instagram.options import InstagramOptions
 from adapters.instagram.problems import find_problems
 from adapters.instagram.wire import Created
 from adapters.listing import Listing
@@ -59,7 +60,7 @@ class Instagram(OAuthMixin):
 
     platform: ClassVar[Platform] = Platform.INSTAGRAM
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
-    post_options: ClassVar[type[PostOptions] | None] = None
+    post_options: ClassVar[type[PostOptions] | None] = InstagramOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
 
     def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:

@@ -27,7 +27,14 @@ def build_child(media: Media) -> dict[str, Any]:
 
 def build_container(draft: Draft, children: Sequence[str], *, byte_upload: bool) -> dict[str, Any]:
     """Return the body of the container to publish: an image, a reel, or a carousel over its children."""
-    return {**_build_media(draft, children, byte_upload=byte_upload), "caption": draft.caption}
+    media = _build_media(draft, children, byte_upload=byte_upload)
+    return {**media, "caption": draft.caption, **_build_options(draft)}
+
+
+def _build_options(draft: Draft) -> dict[str, Any]:
+    names = ("collaborators", "location_id", *(("share_to_feed",) if draft.kind == "video" else ()))
+    asked = {name: draft.options.get(name) for name in names}
+    return {name: value for name, value in asked.items() if value not in (None, [])}
 
 
 def _build_media(draft: Draft, children: Sequence[str], *, byte_upload: bool) -> dict[str, Any]:

@@ -15,7 +15,7 @@ Found = str | int | float | None
 
 def find_problems(draft: Draft) -> list[Problem]:
     """Return all problems at once; an unknown media fact counts as within its limit."""
-    found = [*_check_caption(draft.caption), *_check_count(draft)]
+    found = [*_check_caption(draft.caption), *_check_count(draft), *_warn_of_unused_options(draft)]
     for index, media in enumerate(draft.media):
         found += _check_media(media, _name_field(draft, index))
     return found
@@ -52,6 +52,16 @@ def _check_count(draft: Draft) -> Iterator[Problem]:
     if not 1 <= count <= most:
         message = f"An Instagram carousel takes {limits.CAROUSEL[0]} to {most} items; this one has {count}."
         yield _refuse("media", message, most, count)
+
+
+def _warn_of_unused_options(draft: Draft) -> Iterator[Problem]:
+    if draft.kind != "video" and draft.options.get("share_to_feed") is not None:
+        yield Problem(
+            severity="warn",
+            code="SETTING_HAS_NO_EFFECT",
+            field="instagram.share_to_feed",
+            message="Only reels have a setting share_to_feed; images always appear in the feed.",
+        )
 
 
 def _check_media(media: Media, field: str) -> Iterator[Problem]:

@@ -47,6 +47,7 @@ from adapters.linkedin.lookup import (
     restart_file,
 )
 from adapters.linkedin.oauth import OAuth
+from adapters.linkedin.options import LinkedInOptions
 from adapters.linkedin.payload import build_post
 from adapters.linkedin.problems import find_problems
 from adapters.listing import Asked, Listing
@@ -59,7 +60,7 @@ class LinkedIn(OAuthMixin):
 
     platform: ClassVar[Platform] = Platform.LINKEDIN
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
-    post_options: ClassVar[type[PostOptions] | None] = None
+    post_options: ClassVar[type[PostOptions] | None] = LinkedInOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
 
     def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:

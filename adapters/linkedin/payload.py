@@ -36,14 +36,15 @@ def build_video_close(video: str, token: str, part_ids: Sequence[str]) -> dict[s
 
 
 def build_post(draft: Draft, author: str, urns: Sequence[str]) -> dict[str, Any]:
-    """Return the body of ``POST /rest/posts``: a public post of *author* with the media *urns*, in order."""
-    content: dict[str, Any] = {"media": {"id": urns[0]}}
+    """Return the body of ``POST /rest/posts``: a post of *author* with the media *urns*, in order."""
+    title = draft.options.get("title")
+    content: dict[str, Any] = {"media": {"id": urns[0], **({"title": str(title)} if title else {})}}
     if len(urns) > 1:
         content = {"multiImage": {"images": [{"id": urn} for urn in urns]}}
     return {
         "author": author,
         "commentary": escape_little_text(draft.caption),
-        "visibility": "PUBLIC",
+        "visibility": str(draft.options.get("visibility") or "PUBLIC"),
         "distribution": {
             "feedDistribution": "MAIN_FEED",
             "targetEntities": [],

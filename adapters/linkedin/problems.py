@@ -17,6 +17,7 @@ URN_PREFIXES = {"person": "urn:li:person:", "organization": "urn:li:organization
 def find_problems(draft: Draft, account: Account) -> list[Problem]:
     """Return all problems at once; an unknown media fact counts as within its limit."""
     found = [*_check_author(account), *_check_caption(draft), *_check_count(draft)]
+    found += _check_options(draft, account)
     for index, media in enumerate(draft.media):
         found += _check_media(draft, media, "media.url" if draft.kind == "video" else f"media.urls[{index}]")
     return found
@@ -57,6 +58,15 @@ def _check_count(draft: Draft) -> Iterator[Problem]:
         low, high = limits.IMAGES
         message = f"LinkedIn takes 1 image, or {low} to {high} in one post; this one has {count}."
         yield _refuse("media", message, high, count)
+
+
+def _check_options(draft: Draft, account: Account) -> Iterator[Problem]:
+    if draft.options.get("visibility") == "CONNECTIONS" and account.connection == "organization":
+        message = "A LinkedIn organization has no connections; its posts are PUBLIC or LOGGED_IN."
+        yield _refuse("linkedin.visibility", message, "PUBLIC or LOGGED_IN", "CONNECTIONS")
+    if draft.options.get("title") and len(draft.media) > 1:
+        message = "A LinkedIn post of several images has no title."
+        yield Problem(severity="warn", code="SETTING_HAS_NO_EFFECT", field="linkedin.title", message=message)
 
 
 def _check_media(draft: Draft, media: Media, field: str) -> Iterator[Problem]:

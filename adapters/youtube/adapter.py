@@ -45,6 +45,7 @@ from adapters.youtube.errors import build_unclear_error, translate_error
 from adapters.youtube.live_checks import LIVE_CHECKS
 from adapters.youtube.lookup import find_upload, list_posts, probe_session, read_video
 from adapters.youtube.oauth import OAuth
+from adapters.youtube.options import YouTubeOptions
 from adapters.youtube.problems import find_problems
 from adapters.youtube.upload import Complete, Gone, Incomplete, Refused, Unreadable, advance
 
@@ -54,7 +55,7 @@ class YouTube:
 
     platform: ClassVar[Platform] = Platform.YOUTUBE
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
-    post_options: ClassVar[type[PostOptions] | None] = None
+    post_options: ClassVar[type[PostOptions] | None] = YouTubeOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
 
     def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:

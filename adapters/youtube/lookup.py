@@ -159,7 +159,7 @@ def _compare(video: Video, draft: Draft) -> ListedPost:
     snippet, file, facts = video.snippet, video.file_details, draft.media[0].facts
     name, sizes = _get_stem(file.file_name or ""), (file.file_size, facts.bytes if facts else None)
     shown = (snippet.title, snippet.description)
-    wanted = (text.build_title(draft.caption), text.build_description(draft.caption))
+    wanted = (payload.build_title(draft), text.build_description(draft.caption))
     return ListedPost(
         remote_id=video.id,
         url=payload.build_link(draft, video.id),
@@ -198,7 +198,7 @@ def _has_same_title(video: Video, draft: Draft) -> bool:
     return (
         video.file_details.file_size is not None
         and not (video.file_details.file_name or "").startswith(payload.MARKER)
-        and split_words(video.snippet.title or "") == split_words(text.build_title(draft.caption))
+        and split_words(video.snippet.title or "") == split_words(payload.build_title(draft))
     )
 
 

@@ -16,16 +16,40 @@ SHORTS = "https://www.youtube.com/shorts/"
 
 
 def build_video(draft: Draft, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of ``videos.insert``. Privacy is always sent: its default depends on the channel."""
+    """Return the body of ``videos.insert``; *options* are the operator's defaults.
+
+    Privacy is always sent: its default depends on the channel.
+    """
     return {
         "snippet": {
-            "title": text.build_title(draft.caption),
+            "title": build_title(draft),
             "description": text.build_description(draft.caption),
-            "tags": list(text.build_tags(draft.caption)),
-            "categoryId": str(options.get("category", "22")),
+            "tags": build_tags(draft),
+            "categoryId": str(draft.options.get("category") or options.get("category", "22")),
         },
-        "status": {"privacyStatus": str(options.get("privacy", "public"))},
+        "status": {
+            "privacyStatus": str(draft.options.get("privacy") or options.get("privacy", "public")),
+            **_build_declarations(draft),
+        },
     }
+
+
+def build_title(draft: Draft) -> str:
+    """Return the title that the request asks for, else the caption's first line with text."""
+    return text.build_title(str(draft.options.get("title") or "")) or text.build_title(draft.caption)
+
+
+def build_tags(draft: Draft) -> list[str]:
+    """Return the tags that the request asks for, else the caption's hashtags as far as they fit."""
+    asked = draft.options.get("tags")
+    if asked is None:
+        return list(text.build_tags(draft.caption))
+    return [text.build_description(str(tag)) for tag in asked]
+
+
+def _build_declarations(draft: Draft) -> dict[str, bool]:
+    asked = draft.options.get("made_for_kids")
+    return {} if asked is None else {"selfDeclaredMadeForKids": bool(asked)}
 
 
 def build_file_name(draft: Draft) -> str:

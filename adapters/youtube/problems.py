@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from adapters.contract import Account, Draft, MediaFacts, Problem
+from adapters.text import count_utf16_units
 from adapters.youtube import limits, payload, text
 
 Found = str | int | float | None
@@ -15,7 +17,7 @@ def find_problems(draft: Draft, account: Account) -> list[Problem]:
     shape = [*_check_shape(draft)]
     if shape:  # the limits of videos do not apply to other posts
         return shape
-    found = [*_check_texts(draft.caption)]
+    found = [*_check_texts(draft.caption, draft.options), *_check_options(draft)]
     facts = draft.media[0].facts
     if facts is not None:
         found += [*_check_file(facts), *_check_length(facts, account), *_check_short(draft, facts)]
@@ -47,8 +49,8 @@ def _check_shape(draft: Draft) -> Iterator[Problem]:
         yield _refuse("media", f"A YouTube post has exactly 1 video; this one has {count}.", 1, count)
 
 
-def _check_texts(caption: str) -> Iterator[Problem]:
-    if not text.build_title(caption):
+def _check_texts(caption: str, options: Mapping[str, Any]) -> Iterator[Problem]:
+    if not text.build_title(str(options.get("title") or "")) and not text.build_title(caption):
         yield _refuse("caption", "YouTube needs a title; this caption has no text for one.", 1, 0)
     size = len(text.build_description(caption).encode("utf-8", "surrogatepass"))
     if size > limits.DESCRIPTION_BYTES:
@@ -59,12 +61,33 @@ def _check_texts(caption: str) -> Iterator[Problem]:
         message = f"YouTube takes no < and > in texts; the {brackets} in this caption become typographic."
         yield _warn("TEXT_CHANGED", "caption", message, 0, brackets)
     every, kept = len(text.find_hashtags(caption)), len(text.build_tags(caption))
-    if kept < every:
+    if kept < every and options.get("tags") is None:
         message = (
             f"YouTube takes tags of at most {limits.TAGS_CHARACTERS} characters in all; "
             f"the first {kept} of {every} hashtags become tags."
         )
         yield _warn("TAGS_CUT", "caption", message, limits.TAGS_CHARACTERS, every)
+
+
+def _check_options(draft: Draft) -> Iterator[Problem]:
+    title, tags = str(draft.options.get("title") or ""), [str(tag) for tag in draft.options.get("tags") or ()]
+    length = count_utf16_units(title)
+    if length > limits.TITLE_UNITS:
+        message = f"YouTube takes titles of at most {limits.TITLE_UNITS} UTF-16 units; this one has {length}."
+        yield _refuse("youtube.title", message, limits.TITLE_UNITS, length)
+    length = text.count_tag_characters(tags)
+    if length > limits.TAGS_CHARACTERS:
+        message = (
+            f"YouTube takes tags of at most {limits.TAGS_CHARACTERS} characters in all, commas and the quotes around "
+            f"tags with spaces included; these have {length}."
+        )
+        yield _refuse("youtube.tags", message, limits.TAGS_CHARACTERS, length)
+    for field, words in (("title", title), ("tags", "".join(tags))):
+        if brackets := sum(words.count(character) for character in limits.FORBIDDEN):
+            message = (
+                f"YouTube takes no < and > in texts; the {brackets} in youtube.{field} become typographic."
+            )
+            yield _warn("TEXT_CHANGED", f"youtube.{field}", message, 0, brackets)
 
 
 def _check_file(facts: MediaFacts) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from adapters.text import count_utf16_units
 from adapters.youtube.limits import TAGS_CHARACTERS, TITLE_UNITS
@@ -45,6 +46,12 @@ def build_tags(caption: str) -> tuple[str, ...]:
             break
         kept.append(tag)
     return tuple(kept)
+
+
+def count_tag_characters(tags: Sequence[str]) -> int:
+    """Return the length of tags as YouTube counts it: with commas between them and quotes around those with spaces."""
+    quotes = sum(2 for tag in tags if " " in tag)
+    return sum(map(count_utf16_units, tags)) + quotes + max(0, len(tags) - 1)
 
 
 def _replace_controls(line: str) -> str:

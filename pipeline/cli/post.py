@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from adapters.contract import Platform
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.listing import list_options, print_page, read_filter, read_page
@@ -94,8 +95,7 @@ def _post_to_dict(p: PostView) -> dict[str, Any]:
         "caption": p.caption,
         "media": p.media,
         "music_url": p.music_url,
-        "tiktok": p.tiktok,
-        "pinterest": p.pinterest,
+        **{platform.value: p.options.get(platform) for platform in Platform},
         "due_at": format_timestamp(p.due_at),
         "expires_at": format_timestamp(p.expires_at),
         "on_late": p.on_late,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -34,6 +35,14 @@ _OPTIONS = (
     ),
     click.option("--music-url", metavar="URL", help="The TikTok post whose sound is used."),
     click.option(
+        "--option",
+        "sections",
+        multiple=True,
+        metavar="SECTION.KEY=VALUE",
+        help="A platform's option, such as youtube.privacy=unlisted; may be repeated. Lists, true, false and null are "
+        "written as in JSON.",
+    ),
+    click.option(
         "--body",
         type=click.File("rb"),
         metavar="FILE",
@@ -65,6 +74,8 @@ def build_body(c: Connection, workspace: UUID, options: Mapping[str, Any]) -> An
     if options["accounts"]:
         known = [require_account_of(c, workspace, name) for name in options["accounts"]]
         body["accounts"] = [{"id": str(account.id)} for account in known]
+    for option in options["sections"]:
+        _set_option(body, option)
     if options["at"] is not None:
         body["scheduled_at"] = _to_scheduled_at(options["at"])
     given = {name: options[name] for name in ("caption", "music_url") if options[name] is not None}
@@ -102,6 +113,28 @@ def _read_file(file: BinaryIO | None) -> Any:
     from pipeline.api.http.json_body import parse_json
 
     return {} if file is None else parse_json(file.read())
+
+
+def _set_option(body: dict[str, Any], option: str) -> None:
+    """Put ``SECTION.KEY=VALUE`` into the body. What is unknown or of another type is for the schema to refuse."""
+    name, equals, value = option.partition("=")
+    section, dot, key = name.partition(".")
+    if not equals or not dot:
+        raise click.ClickException(
+            f"--option {option!r} is not SECTION.KEY=VALUE, as in youtube.title=Hello."
+        )
+    known = body.get(section)
+    body[section] = {**(known if isinstance(known, dict) else {}), key: _parse_value(value)}
+
+
+def _parse_value(value: str) -> Any:
+    """Return a list, true, false or null of JSON; everything else is a text, numbers too."""
+    if value not in ("true", "false", "null") and not value.startswith("["):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def _to_scheduled_at(at: datetime | str) -> str | None:

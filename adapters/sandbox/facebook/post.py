@@ -72,7 +72,7 @@ def publish(context: "SandboxContext", account: Record, record: Record, late: fl
         media=record["media"],
         url=build_permalink(record),
         late=late,
-        extra={"post_id": record["key"], "link": record["link"]},
+        extra={"post_id": record["key"], "link": record["link"], "title": record.get("title")},
     )
     record |= {"is_published": True, "created": now, "hidden_until": now + late}
     context.store.put(KIND, record["key"], record)

@@ -147,7 +147,7 @@ def go_live(context: "SandboxContext", record: Record, late: float = 0.0) -> Non
     if account is None or record["post"] is not None:
         return
     shown = post.make_blank(context, account, record["kind"], record["description"])
-    shown |= {"video": record["key"], "media": [record["media"]]}
+    shown |= {"video": record["key"], "media": [record["media"]], "title": record["title"]}
     post.publish(context, account, shown, max(late, record.get("late", 0.0)))
     record |= {"post": shown["key"], "published_at": int(context.clock.now())}
 

@@ -88,6 +88,8 @@ def _publish(
             "privacy": status["privacyStatus"],
             "description": snippet["description"],
             "tags": snippet["tags"],
+            "category": snippet["categoryId"],
+            "made_for_kids": status.get("selfDeclaredMadeForKids"),
             "short": facts.height >= facts.width and facts.duration <= _SHORT_S,
         },
     )

@@ -24,6 +24,11 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.3.0",
+        sha256="386ef69758e77e18e59dfdfd36662ad4d4d59ca005495b9a32ab04c2cd42bddd",
+        changes=("The sections `youtube`, `instagram`, `facebook` and `linkedin` of a post.",),
+    ),
+    Release(
         version="1.2.0",
         sha256="716511ff681d3cfe5fe03fd2501b7a9f124ca0143cd2f7915bbd31203213f49d",
         changes=("The warning `CONSENT_NOT_STATED`, of branded content on TikTok without `user_consent`.",),

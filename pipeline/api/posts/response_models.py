@@ -173,6 +173,10 @@ class Post(ResponseModel):
     music_url: str | None
     tiktok: Annotated[dict[str, Any] | None, DocumentedAs(_OPTIONS[Platform.TIKTOK] | None)]
     pinterest: Annotated[dict[str, Any] | None, DocumentedAs(_OPTIONS[Platform.PINTEREST] | None)]
+    youtube: Annotated[dict[str, Any] | None, DocumentedAs(_OPTIONS[Platform.YOUTUBE] | None)]
+    instagram: Annotated[dict[str, Any] | None, DocumentedAs(_OPTIONS[Platform.INSTAGRAM] | None)]
+    facebook: Annotated[dict[str, Any] | None, DocumentedAs(_OPTIONS[Platform.FACEBOOK] | None)]
+    linkedin: Annotated[dict[str, Any] | None, DocumentedAs(_OPTIONS[Platform.LINKEDIN] | None)]
     external_id: str | None
     expires_at: Timestamp | None
     on_late: OnLate
@@ -193,8 +197,7 @@ class Post(ResponseModel):
                 "updated_at": view.updated_at,
                 "media": view.media,
                 "music_url": view.music_url,
-                "tiktok": view.tiktok,
-                "pinterest": view.pinterest,
+                **{platform.value: view.options.get(platform) for platform in _OPTIONS},
                 "external_id": view.external_id,
                 "expires_at": view.expires_at,
                 "on_late": view.on_late,

@@ -16,7 +16,14 @@ from pipeline.store.database import jsonb
 Options = Mapping[Platform, Mapping[str, Any]]
 """A post's options by platform; a platform whose section was not sent is missing."""
 
-PLATFORMS = (Platform.TIKTOK, Platform.PINTEREST)
+PLATFORMS = (
+    Platform.TIKTOK,
+    Platform.PINTEREST,
+    Platform.YOUTUBE,
+    Platform.INSTAGRAM,
+    Platform.FACEBOOK,
+    Platform.LINKEDIN,
+)
 """The platforms that have a column."""
 COLUMNS = ", ".join(PLATFORMS)
 ASSIGNMENTS = ", ".join(f"{platform} = :{platform}" for platform in PLATFORMS)

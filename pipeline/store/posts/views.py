@@ -14,6 +14,7 @@ from pipeline.store.database import row, rows
 from pipeline.store.deliveries.missing_urls import URL_PENDING
 from pipeline.store.deliveries.move import REMOVED
 from pipeline.store.deliveries.ownership import Accounts, restrict_posts
+from pipeline.store.posts.options import COLUMNS, Options, gather_options
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,8 +26,7 @@ class PostView:
     caption: str
     media: Mapping[str, Any]
     music_url: str | None
-    tiktok: Mapping[str, Any] | None
-    pinterest: Mapping[str, Any] | None
+    options: Options
     due_at: datetime
     expires_at: datetime | None
     on_late: str
@@ -66,8 +66,8 @@ class DeliveryView:
     """It is live and its URL is still looked up."""
 
 
-POST_COLUMNS = """id, workspace_id, caption, media, music_url, tiktok, pinterest, due_at, expires_at, on_late, status,
-                   source, external_id, created_at, updated_at, now() AS now"""
+POST_COLUMNS = f"""id, workspace_id, caption, media, music_url, {COLUMNS}, due_at, expires_at, on_late,
+                   status, source, external_id, created_at, updated_at, now() AS now"""
 
 
 def read_post(c: Connection, workspace: UUID, post: UUID, accounts: Accounts = None) -> PostView | None:
@@ -102,4 +102,4 @@ def attach_deliveries(c: Connection, found: Sequence[Any]) -> list[PostView]:
         ids=list(by_post),
     ):
         by_post[d.post_id].append(DeliveryView(**d._mapping))
-    return [PostView(**r._mapping, deliveries=tuple(by_post[r.id])) for r in found]
+    return [PostView(**gather_options(r._mapping), deliveries=tuple(by_post[r.id])) for r in found]

@@ -40,6 +40,7 @@ from slipway_partner_api_client.models import (
     UploadResponse,
     Video,
     WarningCode,
+    YouTubeOptions,
 )
 from slipway_partner_api_client.types import UNSET, File
 
@@ -92,6 +93,7 @@ def edit(client: AuthenticatedClient, post: UUID, caption: str) -> None:
     assert_type(before.media, Slideshow | Video)
     assert_type(before.tiktok, TikTokOptions | None)
     assert_type(before.pinterest, PinterestOptions | None)
+    assert_type(before.youtube, YouTubeOptions | None)
     assert expect(TikTokOptions, before.tiktok).privacy_level is PrivacyLevel.SELF_ONLY
     assert expect(Video, before.media).duration_sec is UNSET
     body = PatchBody(caption=caption, tiktok=None)

@@ -354,7 +354,7 @@ def test_the_post_as_a_whole_is_held_to_the_rules(core: CoreFixture) -> None:
     refusal = refused(core, post.id, account_ids=[core.accounts["one"], instagram])
     assert (refusal.code, refusal.issues[0]["path"]) == ("validation_failed", "tiktok")
     change(core, post.id, tiktok=None, account_ids=[core.accounts["one"], instagram])
-    assert view(core, post.id).tiktok is None
+    assert view(core, post.id).options == {}
     assert refused(core, post.id, pinterest={"board_id": "1"}).issues[0]["path"] == "pinterest"
     assert (
         refused(core, post.id, music_url="https://www.tiktok.com/@g/video/72345").code == "validation_failed"

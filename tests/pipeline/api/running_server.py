@@ -38,6 +38,9 @@ ABSENT = "01a2106e-0000-7000-8000-000000000000"
 ROOT = Path(__file__).parents[3]
 
 
+_REMOTE_PREFIXES = {Platform.LINKEDIN: "urn:li:person:"}
+
+
 @dataclass(kw_only=True)
 class Tenant:
     """A workspace with a key and accounts."""
@@ -105,12 +108,12 @@ class Server:
                     self.context.vault,
                     workspace=workspace,
                     platform=platform,
-                    connection="creator",
-                    remote_id=os.urandom(8).hex(),
+                    connection="person" if platform is Platform.LINKEDIN else "creator",
+                    remote_id=_REMOTE_PREFIXES.get(platform, "") + os.urandom(8).hex(),
                     username=f"{platform}_user",
                     display_name=f"{platform} user",
                     credentials=Credentials(access_token=SecretStr("dummy")),
-                    settings={},
+                    settings={"default_board": "1"} if platform is Platform.PINTEREST else {},
                 )
                 tenant.accounts[platform] = str(identity)
         return tenant

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from adapters.contract import Platform
 from pipeline.domain.account import Plan, Subscription
 from pipeline.domain.delivery import State
 from pipeline.store.auth.workspaces import set_plan
@@ -82,6 +83,21 @@ def test_a_post_is_created_from_a_file_and_options_win_over_it(author: Author) -
         {"title": "A title"},
         "2090-01-01T00:00:00.000Z",
     )
+
+
+def test_a_platforms_options_are_given_one_by_one(author: Author) -> None:
+    youtube = str(author.ledger.account(author.workspace, Platform.YOUTUBE))
+    file = author.terminal.folder / "options.json"
+    file.write_text(json.dumps({"youtube": {"title": "of the file", "category": "22"}}))
+    options = ("youtube.title=2026", 'youtube.tags=["a", "b=c"]', "youtube.made_for_kids=false")
+    words = [word for option in options for word in ("--option", option)]
+    made = author.create("--account", youtube, "--body", str(file), *words)
+    expected = {"title": "2026", "category": "22", "tags": ["a", "b=c"], "made_for_kids": False}
+    assert author.show(made["id"])["youtube"] == expected
+    author.terminal.text("post", "edit", made["id"], "--option", "youtube.privacy=private")
+    assert author.show(made["id"])["youtube"] == {"privacy": "private"}
+    for option, said in (("youtube", "is not SECTION.KEY=VALUE"), ("youtube.privacy=all", "youtube.privacy")):
+        assert said in author.terminal.refusal(*author.words("create", "--option", option))
 
 
 def test_the_same_post_twice_is_one_post(author: Author) -> None:

@@ -98,9 +98,9 @@ def test_what_was_asked_is_stored_as_asked(ready: CoreFixture) -> None:
         found = read_post(c, ready.workspace, accepted.id)
     assert found is not None
     assert found.media == {**SLIDESHOW, "width": 1080}
-    assert (found.caption, found.tiktok, found.external_id, found.on_late) == (
+    assert (found.caption, found.options, found.external_id, found.on_late) == (
         "日本語 \U0001f600",
-        {"title": "t", "auto_add_music": True},
+        {Platform.TIKTOK: {"title": "t", "auto_add_music": True}},
         "x-1",
         "hold",
     )

@@ -106,7 +106,7 @@ assert(before.media.type === "video" && before.media.url);
 assert.equal(before.tiktok?.privacy_level, "SELF_ONLY");
 await edit(post, { caption, tiktok: null });
 const after = await read(post);
-assert.deepEqual([after.caption, after.tiktok, after.pinterest], [caption, null, null]);
+assert.deepEqual([after.caption, after.tiktok, after.youtube?.privacy], [caption, null, undefined]);
 await publish(post);
 await meetErrors();
 console.log(post);

@@ -11,6 +11,8 @@ from typing import Any
 import schemathesis
 from schemathesis import GenerationMode
 
+from adapters.contract import Platform
+
 ACCOUNTS = os.environ["SCENE_ACCOUNTS"].split()
 _MEDIA = {
     "video": {"type": "video", "url": "https://cdn.example.com/v.mp4"},
@@ -41,6 +43,6 @@ def _make_acceptable(body: dict[str, Any]) -> dict[str, Any]:
         changed["media"] = _MEDIA[body["media"]["type"]]
     if isinstance(body.get("scheduled_at"), str):
         changed["scheduled_at"] = "2090-01-01T00:00:00Z"
-    for name in ("tiktok", "pinterest", "music_url", "expires_at"):
+    for name in (*Platform, "music_url", "expires_at"):
         changed.pop(name, None)
     return changed

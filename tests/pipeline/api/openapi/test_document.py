@@ -118,7 +118,9 @@ def test_what_clients_compare_is_a_named_enumeration(partner: Spec) -> None:
         "PostWarning": {"code": "WarningCode"},
         "ValidationWarning": {"code": "WarningCode"},
         "ValidationRefusal": {"code": "ErrorCode"},
-        "Post": {"tiktok": "TikTokOptions", "pinterest": "PinterestOptions", "on_late": "OnLate"},
+        "Post": {"tiktok": "TikTokOptions", "pinterest": "PinterestOptions", "on_late": "OnLate"}
+        | {"youtube": "YouTubeOptions", "instagram": "InstagramOptions"}
+        | {"facebook": "FacebookOptions", "linkedin": "LinkedInOptions"},
     }
     for name, fields in named.items():
         for field, kind in fields.items():

@@ -167,7 +167,7 @@ def test_a_post_is_stored_whole(shared: Ledger) -> None:
         ).all()
     assert found is not None
     assert found.caption == post.caption
-    assert (found.media, found.tiktok, found.music_url) == (MEDIA, {"title": "t"}, post.music_url)
+    assert (found.media, found.options, found.music_url) == (MEDIA, post.options, post.music_url)
     assert (found.external_id, found.on_late, found.source) == ("whole", "hold", "partner_api")
     assert (found.status, found.due_at) == ("scheduled", post.due_at)
     [delivery] = found.deliveries

@@ -1,0 +1,112 @@
+"""What a request asks for beside caption and media, as each platform's call takes it; and what it cannot use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from adapters.contract import Account, Draft, PlatformSettings, Problem
+from adapters.facebook import payload as facebook
+from adapters.http import HttpClient
+from adapters.instagram import payload as instagram
+from adapters.linkedin import payload as linkedin
+from adapters.registry import ADAPTERS
+from adapters.youtube import payload as youtube
+from tests.adapters.facebook import drafts as fb
+from tests.adapters.instagram import drafts as ig
+from tests.adapters.linkedin import drafts as li
+from tests.adapters.youtube import drafts as yt
+from tests.post_options import SECTIONS
+
+YOUTUBE, INSTAGRAM = SECTIONS["youtube"], SECTIONS["instagram"]
+
+
+def ask(draft: Draft, **options: Any) -> Draft:
+    return replace(draft, options=options)
+
+
+def find(draft: Draft, account: Account) -> Sequence[Problem]:
+    settings = PlatformSettings(hosts={"api": "", "graph": ""})
+    return ADAPTERS[account.platform](HttpClient(), settings).problems(draft, account)
+
+
+def list_found(draft: Draft, account: Account) -> list[tuple[str, str, str]]:
+    return [(p.severity, p.code, p.field) for p in find(draft, account)]
+
+
+def test_youtube_takes_what_the_section_says_before_the_caption_and_the_operators_defaults() -> None:
+    operator = {"privacy": "private", "category": "22"}
+    body = youtube.build_video(ask(yt.video(), **YOUTUBE), operator)
+    assert body["snippet"] == {
+        "title": "A mug",
+        "description": yt.CAPTION,
+        "tags": ["home decor", "mug"],
+        "categoryId": "26",
+    }
+    assert body["status"] == {"privacyStatus": "unlisted", "selfDeclaredMadeForKids": False}
+    assert list_found(ask(yt.video(), **YOUTUBE), yt.account()) == []
+    plain = youtube.build_video(yt.video(), operator)
+    assert (plain["snippet"]["title"], plain["snippet"]["tags"]) == (yt.CAPTION, ["cat"])
+    assert plain["status"] == {"privacyStatus": "private"}
+    assert youtube.build_video(ask(yt.video(), tags=[]), {})["snippet"]["tags"] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"title": "\N{GRINNING FACE}" * 51}, ("refuse", "validation_failed", "youtube.title")),
+        ({"tags": ["x" * 100] * 5}, ("refuse", "validation_failed", "youtube.tags")),
+        ({"tags": ["a b"] * 84}, ("refuse", "validation_failed", "youtube.tags")),
+        ({"title": "<b>"}, ("warn", "TEXT_CHANGED", "youtube.title")),
+        ({"tags": ["<b>"]}, ("warn", "TEXT_CHANGED", "youtube.tags")),
+    ],
+)
+def test_youtubes_limits_of_title_and_tags(options: Mapping[str, Any], found: tuple[str, str, str]) -> None:
+    assert list_found(ask(yt.video(), **options), yt.account()) == [found]
+
+
+def test_a_caption_without_text_may_have_a_title() -> None:
+    assert list_found(ask(yt.video(caption=" \n "), title="A mug"), yt.account()) == []
+
+
+def test_instagrams_options_stand_on_the_container_that_is_published() -> None:
+    reel = instagram.build_container(ask(ig.reel(), **INSTAGRAM), (), byte_upload=False)
+    assert {name: reel[name] for name in INSTAGRAM} == INSTAGRAM
+    carousel = instagram.build_container(ask(ig.carousel(), **INSTAGRAM), ("1", "2"), byte_upload=False)
+    assert carousel["collaborators"] == ["ann"]
+    assert carousel["location_id"] == "112"
+    assert "share_to_feed" not in carousel
+    assert instagram.build_child(ig.image()).keys() == {"is_carousel_item", "image_url"}
+    unused = ("warn", "SETTING_HAS_NO_EFFECT", "instagram.share_to_feed")
+    assert list_found(ask(ig.carousel(), **INSTAGRAM), ig.account()) == [unused]
+    assert list_found(ask(ig.reel(), **INSTAGRAM), ig.account()) == []
+
+
+def test_a_facebook_video_has_a_title_and_a_photo_post_has_none() -> None:
+    assert facebook.build_reel_finish(ask(fb.reel(), title="A mug"), "1")["title"] == "A mug"
+    assert facebook.build_video_finish(ask(fb.landscape(), title="A mug"), "1")["title"] == "A mug"
+    assert "title" not in facebook.build_video_finish(fb.landscape(), "1")
+    unused = ("warn", "SETTING_HAS_NO_EFFECT", "facebook.title")
+    assert list_found(ask(fb.photos(), title="A mug"), fb.account()) == [unused]
+    assert list_found(ask(fb.reel(), title="A mug"), fb.account()) == []
+
+
+def test_linkedin_takes_visibility_and_a_title_of_one_medium() -> None:
+    draft = ask(li.build_draft(), visibility="LOGGED_IN", title="A mug")
+    body = linkedin.build_post(draft, li.ORG, ("urn:li:image:1",))
+    assert body["visibility"] == "LOGGED_IN"
+    assert body["content"]["media"] == {"id": "urn:li:image:1", "title": "A mug"}
+    assert list_found(draft, li.account()) == []
+    plain = linkedin.build_post(li.build_draft(), li.ORG, ("urn:li:image:1",))
+    assert (plain["visibility"], plain["content"]) == ("PUBLIC", {"media": {"id": "urn:li:image:1"}})
+
+
+def test_an_organization_has_no_connections_and_several_images_no_title() -> None:
+    draft = ask(li.build_draft(li.image(), li.image()), visibility="CONNECTIONS", title="A mug")
+    unused = ("warn", "SETTING_HAS_NO_EFFECT", "linkedin.title")
+    refused = ("refuse", "validation_failed", "linkedin.visibility")
+    assert list_found(draft, li.account()) == [refused, unused]
+    assert list_found(draft, li.account("person")) == [unused]

@@ -1,0 +1,102 @@
+"""Post options over HTTP: in validation, in the stored post, in edits, and their errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapters.contract import Platform
+from pipeline.api.posts.action_response_models import ValidationReport
+from tests.pipeline.api.posts.test_action_routes import LATER, code, created, data_of, patch, steer
+from tests.pipeline.api.running_server import Server, Tenant, video
+from tests.post_options import SECTIONS
+
+WRONG: dict[str, dict[str, Any]] = {
+    "youtube.title": {"title": "x" * 101},
+    "youtube.tags": {"tags": ["x"] * 251},
+    "youtube.tags.0": {"tags": [""]},
+    "youtube.privacy": {"privacy": "PUBLIC"},
+    "youtube.made_for_kids": {"made_for_kids": 1},
+    "youtube.category": {"category": "Music"},
+    "instagram.collaborators": {"collaborators": ["a"] * 4},
+    "instagram.collaborators.0": {"collaborators": ["@ann"]},
+    "instagram.share_to_feed": {"share_to_feed": "yes"},
+    "instagram.location_id": {"location_id": "Berlin"},
+    "facebook.title": {"title": ""},
+    "linkedin.visibility": {"visibility": "connections"},
+    "linkedin.title": {"title": "x" * 401},
+    "linkedin.tittle": {"tittle": "x"},
+}
+
+
+@pytest.fixture
+def tenant(server: Server) -> Tenant:
+    """A workspace with an account of each platform."""
+    return server.tenant(platforms=tuple(Platform))
+
+
+def everywhere(tenant: Tenant) -> dict[str, Any]:
+    return {"accounts": [{"id": tenant.accounts[platform]} for platform in SECTIONS]}
+
+
+def read(server: Server, tenant: Tenant, post: str) -> dict[str, Any]:
+    data: dict[str, Any] = server.get(f"/posts/{post}", tenant.key).json()["data"]
+    return data
+
+
+def test_sections_are_stored_and_read_as_they_were_sent(server: Server, tenant: Tenant) -> None:
+    post = created(server, tenant, **everywhere(tenant), **SECTIONS)
+    found = read(server, tenant, post)
+    assert {name: found[name] for name in SECTIONS} == SECTIONS
+    assert (found["tiktok"], found["pinterest"]) == (None, None)
+    [listed] = [p for p in server.get("/posts", tenant.key).json()["data"]["posts"] if p["id"] == post]
+    assert listed == found
+
+
+def test_an_edit_replaces_one_section_and_null_clears_it(server: Server, tenant: Tenant) -> None:
+    post = created(server, tenant, **everywhere(tenant), **SECTIONS)
+    assert patch(server, tenant, post, {"youtube": {"title": "B"}, "facebook": None}).status_code == 200
+    found = read(server, tenant, post)
+    expected = {**SECTIONS, "youtube": {"title": "B"}, "facebook": None}
+    assert {name: found[name] for name in SECTIONS} == expected
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_section_needs_an_account_of_its_platform(server: Server, tenant: Tenant, section: str) -> None:
+    name = {"youtube": "YouTube", "linkedin": "LinkedIn"}.get(section, section.title())
+    expected = f"{section} may only be sent when at least one account is {name}; none is."
+    body = video(tenant) | {section: SECTIONS[section]}  # to TikTok
+    refused = server.post(body, tenant.key)
+    assert code(refused) == (400, "validation_failed")
+    assert refused.json()["message"] == expected
+    assert refused.json()["issues"][0]["path"] == section
+    report = data_of(steer(server, tenant, "validate", body), ValidationReport)
+    assert [(found["field"], found["message"]) for found in report["refused"]] == [(section, expected)]
+    edited = patch(server, tenant, created(server, tenant), {section: SECTIONS[section]})
+    assert (code(edited), edited.json()["message"]) == ((400, "validation_failed"), expected)
+
+
+@pytest.mark.parametrize("field", WRONG)
+def test_what_is_wrong_with_a_section_is_named(server: Server, tenant: Tenant, field: str) -> None:
+    section = field.partition(".")[0]
+    refused = server.post(video(tenant) | everywhere(tenant) | {section: WRONG[field]}, tenant.key)
+    assert code(refused) == (422, "invalid_payload")
+    assert [issue["path"] for issue in refused.json()["issues"]] == [field]
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_repeat_is_recognised_by_its_sections(server: Server, tenant: Tenant, section: str) -> None:
+    body = video(tenant, scheduled_at=LATER) | everywhere(tenant) | SECTIONS
+    first = server.post(body, tenant.key)
+    assert first.status_code == 201, first.text
+    assert server.post(body, tenant.key).json()["data"]["duplicate"] is True
+    other = server.post({**body, section: {**SECTIONS[section], "title": "Other"}}, tenant.key)
+    assert other.status_code == (422 if section == "instagram" else 201)
+    without = server.post({**body, section: None}, tenant.key)
+    assert without.status_code == 201
+
+
+def test_every_platform_with_options_has_its_section(server: Server, tenant: Tenant) -> None:
+    found = read(server, tenant, created(server, tenant))
+    assert {platform.value for platform in Platform} <= found.keys()

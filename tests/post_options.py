@@ -1,0 +1,18 @@
+"""A section of a request for each platform that may share one with others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SECTIONS: dict[str, dict[str, Any]] = {
+    "youtube": {
+        "title": "A mug",
+        "tags": ["home decor", "mug"],
+        "privacy": "unlisted",
+        "made_for_kids": False,
+        "category": "26",
+    },
+    "instagram": {"collaborators": ["ann"], "share_to_feed": False, "location_id": "112"},
+    "facebook": {"title": "A mug"},
+    "linkedin": {"visibility": "CONNECTIONS", "title": "A mug"},
+}
