@@ -101,6 +101,8 @@ class Draft:
     options: Mapping[str, Any] = field(default_factory=dict)
     music_url: str | None = None
     track: Track | None = None
+    ai_generated: bool = False
+    """The post says that its media were made with AI; a platform without a label for that warns."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

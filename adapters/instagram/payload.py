@@ -1,7 +1,8 @@
 """Build the bodies that create Instagram's media containers. Pure.
 
-Source: developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference/ig-user/media, v25.0 text of
-2026-09-11, read 2026-11-24.
+Sources: developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference/ig-user/media, v25.0 text of
+2026-09-11, read 2026-11-24; ``is_ai_generated``, of a carousel on the parent only: the changelog of 2026-06-22, read
+2026-11-27.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def build_container(draft: Draft, children: Sequence[str], *, byte_upload: bool)
 def _build_options(draft: Draft) -> dict[str, Any]:
     names = ("collaborators", "location_id", *(("share_to_feed",) if draft.kind == "video" else ()))
     asked = {name: draft.options.get(name) for name in names}
-    return {name: value for name, value in asked.items() if value not in (None, [])}
+    label = {"is_ai_generated": True} if draft.ai_generated else {}
+    return {**{name: value for name, value in asked.items() if value not in (None, [])}, **label}
 
 
 def _build_media(draft: Draft, children: Sequence[str], *, byte_upload: bool) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from adapters.contract import Account, Draft, Media, MediaFacts, Problem
 from adapters.linkedin import limits
 from adapters.linkedin.text import escape_little_text
+from adapters.post_wide import warn_of_ai_label
 from adapters.text import count_utf16_units
 
 Found = str | int | float | None
@@ -17,7 +18,7 @@ URN_PREFIXES = {"person": "urn:li:person:", "organization": "urn:li:organization
 def find_problems(draft: Draft, account: Account) -> list[Problem]:
     """Return all problems at once; an unknown media fact counts as within its limit."""
     found = [*_check_author(account), *_check_caption(draft), *_check_count(draft)]
-    found += _check_options(draft, account)
+    found += [*_check_options(draft, account), *warn_of_ai_label(draft, "LinkedIn")]
     for index, media in enumerate(draft.media):
         found += _check_media(draft, media, "media.url" if draft.kind == "video" else f"media.urls[{index}]")
     return found

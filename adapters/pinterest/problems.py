@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from adapters.contract import Account, Draft, Media, MediaFacts, Problem
 from adapters.pinterest import limits, payload
+from adapters.post_wide import warn_of_ai_label
 
 Found = str | int | float | None
 
@@ -14,6 +15,7 @@ Found = str | int | float | None
 def find_problems(draft: Draft, account: Account) -> list[Problem]:
     """Return all problems at once; an unknown media fact counts as within its limit."""
     found = [*_check_board(draft, account), *_check_texts(draft), *_check_link(draft), *_check_count(draft)]
+    found += warn_of_ai_label(draft, "Pinterest")
     for index, media in enumerate(draft.media):
         found += _check_media(draft, media, _name_field(draft, index))
     return [*found, *_check_carousel_sizes(draft)]

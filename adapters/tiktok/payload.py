@@ -69,6 +69,7 @@ def build_video_init(draft: Draft, allowed: AllowedSettings, plan: UploadPlan) -
             "disable_stitch": allowed.stitch_disabled or get_flag(draft, "disable_stitch"),
             "brand_content_toggle": get_flag(draft, "is_branded_content"),
             "brand_organic_toggle": get_flag(draft, "is_your_brand"),
+            "is_aigc": draft.ai_generated,
         },
         "source_info": {
             "source": "FILE_UPLOAD",
@@ -112,6 +113,7 @@ def build_business_video(
         "disable_comment": allowed.comment_disabled or get_flag(draft, "disable_comment"),
         "disable_duet": allowed.duet_disabled or get_flag(draft, "disable_duet"),
         "disable_stitch": allowed.stitch_disabled or get_flag(draft, "disable_stitch"),
+        "is_ai_generated": draft.ai_generated,
     }
     if sound_id is not None:
         info["music_sound_info"] = {

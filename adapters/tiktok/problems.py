@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from adapters.contract import Draft, Media, MediaFacts, PlatformSettings, Problem
+from adapters.post_wide import warn_of_ai_label
 from adapters.text import count_utf16_units
 from adapters.tiktok import limits, payload
 from adapters.tiktok.errors import AUDIT
@@ -39,7 +40,14 @@ def find_problems(draft: Draft, connection: str, *, audited: bool = True) -> tup
         *unaudited,
         *(
             problem
-            for check in (_check_shape, _check_texts, _check_settings, _check_media, _check_music)
+            for check in (
+                _check_shape,
+                _check_texts,
+                _check_settings,
+                _check_media,
+                _check_music,
+                _warn_of_post_wide,
+            )
             for problem in check(draft, connection)
         ),
     )
@@ -195,6 +203,11 @@ def _warn_of_unused_settings(draft: Draft) -> Iterator[Problem]:
         if payload.get_flag(draft, name):
             kind = "videos" if draft.kind == "video" else "photo posts"
             yield _warn("SETTING_HAS_NO_EFFECT", f"tiktok.{name}", f"TikTok {kind} have no setting {name}.")
+
+
+def _warn_of_post_wide(draft: Draft, _connection: str) -> Iterator[Problem]:
+    if draft.kind != "video":
+        yield from warn_of_ai_label(draft, "TikTok's photo post")
 
 
 # --- media -----------------------------------------------------------------------------------------------------------

@@ -49,7 +49,8 @@ def build_tags(draft: Draft) -> list[str]:
 
 def _build_declarations(draft: Draft) -> dict[str, bool]:
     asked = draft.options.get("made_for_kids")
-    return {} if asked is None else {"selfDeclaredMadeForKids": bool(asked)}
+    for_kids = {} if asked is None else {"selfDeclaredMadeForKids": bool(asked)}
+    return {**for_kids, **({"containsSyntheticMedia": True} if draft.ai_generated else {})}
 
 
 def build_file_name(draft: Draft) -> str:

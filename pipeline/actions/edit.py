@@ -56,6 +56,7 @@ class Change:
     music_url: str | None = None
     options: Mapping[Platform, Mapping[str, Any] | None] = field(default_factory=dict)
     """The platforms' sections that were sent; None removes a section."""
+    ai_generated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,6 +187,7 @@ def _plan(context: Context, c: Connection, caller: Caller, post: LockedPost, cha
         options={
             p: options for p, options in {**post.options, **change.options}.items() if options is not None
         },
+        ai_generated=change.ai_generated if "ai_generated" in given else post.ai_generated,
     )
     timed = "scheduled_at" in given
     due_at = rules.resolve_due_at(change.scheduled_at, post.now) if timed else post.due_at
@@ -279,6 +281,7 @@ def _write(context: Context, c: Connection, plan: _Plan, checks: Mapping[int, Ch
         media=says.media,
         music_url=says.music_url,
         options=says.options,
+        ai_generated=says.ai_generated,
         due_at=plan.due_at,
     )
     pin_checks(c, post.id, media_checks.map_check_ids(checks))

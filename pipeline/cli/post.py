@@ -96,6 +96,7 @@ def _post_to_dict(p: PostView) -> dict[str, Any]:
         "media": p.media,
         "music_url": p.music_url,
         **{platform.value: p.options.get(platform) for platform in Platform},
+        "ai_generated": p.ai_generated or None,
         "due_at": format_timestamp(p.due_at),
         "expires_at": format_timestamp(p.expires_at),
         "on_late": p.on_late,

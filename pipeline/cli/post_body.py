@@ -35,6 +35,9 @@ _OPTIONS = (
     ),
     click.option("--music-url", metavar="URL", help="The TikTok post whose sound is used."),
     click.option(
+        "--ai-generated/--no-ai-generated", default=None, help="Whether the media were made with AI."
+    ),
+    click.option(
         "--option",
         "sections",
         multiple=True,
@@ -78,7 +81,9 @@ def build_body(c: Connection, workspace: UUID, options: Mapping[str, Any]) -> An
         _set_option(body, option)
     if options["at"] is not None:
         body["scheduled_at"] = _to_scheduled_at(options["at"])
-    given = {name: options[name] for name in ("caption", "music_url") if options[name] is not None}
+    given = {
+        name: options[name] for name in ("caption", "music_url", "ai_generated") if options[name] is not None
+    }
     return {**body, **given}
 
 

@@ -26,6 +26,7 @@ def build_draft(context: Context, claimed: ClaimedDelivery) -> Draft:
             for n, url in enumerate(list_urls(claimed.media))
         ),
         options=claimed.options,
+        ai_generated=claimed.ai_generated,
         music_url=claimed.music_url,
         track=Track(**track) if track else None,
     )

@@ -62,6 +62,7 @@ def _build_draft(
             for n, url in enumerate(list_urls(content.media))
         ),
         options=content.options.get(account.platform, {}),
+        ai_generated=content.ai_generated,
         music_url=content.music_url,
         track=track,
     )

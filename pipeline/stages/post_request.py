@@ -21,6 +21,7 @@ class PostContent:
     music_url: str | None = None
     options: Mapping[Platform, Mapping[str, Any]] = field(default_factory=dict)
     """The platforms' own sections of the request, as sent; one that was not sent is missing."""
+    ai_generated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -236,6 +236,7 @@ def _schedule_or_fail(
         media=post.media,
         music_url=post.music_url,
         options=post.options,
+        ai_generated=post.ai_generated,
     )
     facts, track = media_checks.list_media_facts(d.checks), media_checks.get_track(d.checks)
     found = find_problems(context, content, [account], facts, track)

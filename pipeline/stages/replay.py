@@ -108,4 +108,10 @@ def _find_warnings(
 
 
 def _read_content(post: OpenPost) -> PostContent:
-    return PostContent(caption=post.caption, media=post.media, music_url=post.music_url, options=post.options)
+    return PostContent(
+        caption=post.caption,
+        media=post.media,
+        music_url=post.music_url,
+        options=post.options,
+        ai_generated=post.ai_generated,
+    )

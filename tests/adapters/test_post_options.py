@@ -14,14 +14,23 @@ from adapters.http import HttpClient
 from adapters.instagram import payload as instagram
 from adapters.linkedin import payload as linkedin
 from adapters.registry import ADAPTERS
+from adapters.tiktok import payload as tiktok
+from adapters.tiktok.creator_info import AllowedSettings
+from adapters.tiktok.upload import UploadPlan
 from adapters.youtube import payload as youtube
 from tests.adapters.facebook import drafts as fb
 from tests.adapters.instagram import drafts as ig
 from tests.adapters.linkedin import drafts as li
+from tests.adapters.pinterest import drafts as pin
+from tests.adapters.tiktok import drafts as tt
 from tests.adapters.youtube import drafts as yt
 from tests.post_options import SECTIONS
 
 YOUTUBE, INSTAGRAM = SECTIONS["youtube"], SECTIONS["instagram"]
+
+ALLOWED = AllowedSettings(
+    asked_at=0, privacy=(), comment_disabled=False, duet_disabled=False, stitch_disabled=False, longest=None
+)
 
 
 def ask(draft: Draft, **options: Any) -> Draft:
@@ -110,3 +119,52 @@ def test_an_organization_has_no_connections_and_several_images_no_title() -> Non
     refused = ("refuse", "validation_failed", "linkedin.visibility")
     assert list_found(draft, li.account()) == [refused, unused]
     assert list_found(draft, li.account("person")) == [unused]
+
+
+def test_ai_generated_is_the_label_of_each_platform_that_has_one() -> None:
+    plan = UploadPlan(size=1, chunk_size=1, chunks=1)
+    labelled: dict[bool, list[Any]] = {}
+    for flag in (True, False):
+        reel, carousel, video = (
+            replace(draft, ai_generated=flag) for draft in (ig.reel(), ig.carousel(), tt.video())
+        )
+        labelled[flag] = [
+            tiktok.build_video_init(video, ALLOWED, plan)["post_info"].get("is_aigc"),
+            tiktok.build_business_video(video, "b", ALLOWED, None)["post_info"].get("is_ai_generated"),
+            instagram.build_container(reel, (), byte_upload=False).get("is_ai_generated"),
+            instagram.build_container(carousel, ("1", "2"), byte_upload=False).get("is_ai_generated"),
+            youtube.build_video(replace(yt.video(), ai_generated=flag), {})["status"].get(
+                "containsSyntheticMedia"
+            ),
+        ]
+    assert labelled == {True: [True] * 5, False: [False, False, None, None, None]}
+
+
+@pytest.mark.parametrize(
+    ("draft", "account"),
+    [
+        (fb.reel(), fb.account()),
+        (fb.photos(), fb.account()),
+        (li.build_draft(), li.account()),
+        (pin.post(), pin.account()),
+        (tt.photos(), tt.account()),
+        (tt.photos(), tt.account("business")),
+    ],
+)
+def test_an_account_without_a_label_warns(draft: Draft, account: Account) -> None:
+    assert list_found(draft, account) == []
+    found = list_found(replace(draft, ai_generated=True), account)
+    assert found == [("warn", "AI_LABEL_NOT_SUPPORTED", "ai_generated")]
+
+
+@pytest.mark.parametrize(
+    ("draft", "account"),
+    [
+        (ig.reel(), ig.account()),
+        (yt.video(), yt.account()),
+        (tt.video(), tt.account()),
+        (tt.video(), tt.account("business")),
+    ],
+)
+def test_an_account_with_a_label_does_not(draft: Draft, account: Account) -> None:
+    assert list_found(replace(draft, ai_generated=True), account) == []

@@ -23,7 +23,7 @@ def publish(stack: Stack, text: str, *platforms: Platform, **more: Any) -> dict[
 
 def test_a_video_goes_to_all_six_with_every_option(stack: Stack) -> None:
     text = caption()
-    live = publish(stack, text, *Platform, pinterest=PINTEREST, **SECTIONS)
+    live = publish(stack, text, *Platform, ai_generated=True, pinterest=PINTEREST, **SECTIONS)
     youtube = live["youtube"]["extra"]
     assert live["youtube"]["caption"] == "A mug"
     assert youtube["description"] == text
@@ -40,13 +40,24 @@ def test_a_video_goes_to_all_six_with_every_option(stack: Stack) -> None:
     assert linkedin["visibility"] == "CONNECTIONS"
     assert linkedin["content"]["media"]["title"] == "A mug"
     assert live["pinterest"]["extra"]["title"] == "A mug"
+    assert (youtube["ai_generated"], instagram["is_ai_generated"]) == (True, True)
+    assert live["tiktok"]["extra"]["is_aigc"] is True
 
 
 def test_a_carousel_carries_the_options_of_images(stack: Stack) -> None:
     platforms = [platform for platform in Platform if platform is not Platform.YOUTUBE]
     sections = {name: section for name, section in SECTIONS.items() if name != "youtube"}
-    live = publish(stack, caption(), *platforms, media=slideshow(stack, 3), pinterest=PINTEREST, **sections)
+    live = publish(
+        stack,
+        caption(),
+        *platforms,
+        media=slideshow(stack, 3),
+        pinterest=PINTEREST,
+        ai_generated=True,
+        **sections,
+    )
     instagram = live["instagram"]["extra"]
     assert (instagram["collaborators"], instagram["location_id"]) == (["ann"], "112")
     assert "share_to_feed" not in instagram
+    assert instagram["is_ai_generated"] is True
     assert live["linkedin"]["extra"]["body"]["visibility"] == "CONNECTIONS"

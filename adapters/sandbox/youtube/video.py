@@ -90,6 +90,7 @@ def _publish(
             "tags": snippet["tags"],
             "category": snippet["categoryId"],
             "made_for_kids": status.get("selfDeclaredMadeForKids"),
+            "ai_generated": status.get("containsSyntheticMedia"),
             "short": facts.height >= facts.width and facts.duration <= _SHORT_S,
         },
     )

@@ -24,6 +24,11 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.4.0",
+        sha256="3fc7c4adb4ba137ba488c4664535392a48ffdc1df71a2de78b8dc16972936b11",
+        changes=("`ai_generated` of a post, and the warning `AI_LABEL_NOT_SUPPORTED`.",),
+    ),
+    Release(
         version="1.3.0",
         sha256="386ef69758e77e18e59dfdfd36662ad4d4d59ca005495b9a32ab04c2cd42bddd",
         changes=("The sections `youtube`, `instagram`, `facebook` and `linkedin` of a post.",),

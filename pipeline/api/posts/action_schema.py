@@ -18,6 +18,7 @@ from pipeline.api.posts.schema import (
     MAX_ACCOUNTS,
     UNION_TAGS,
     AccountRef,
+    AiGenerated,
     Body,
     Media,
     OptionsBody,
@@ -60,6 +61,7 @@ class _Opening(OptionsBody):
 
 
 class _Closing(OptionsBody):
+    ai_generated: AiGenerated = None
     external_id: SkipJsonSchema[Any] = None
     """Known only to be refused with 409 ``external_id_immutable``."""
 
@@ -152,6 +154,7 @@ def read_change(body: Any, rules: Rules) -> Change:
         scheduled_at=found.scheduled_at,
         music_url=found.music_url,
         options=options,
+        ai_generated=found.ai_generated or False,
     )
 
 

@@ -32,7 +32,7 @@ def hash_as_sent(body: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(_encode(rest).encode()).digest()
 
 
-def hash_canonical(
+def hash_canonical(  # noqa: PLR0913  one keyword per field
     models: Mapping[Platform, type[PostOptions]],
     *,
     caption: str,
@@ -41,6 +41,7 @@ def hash_canonical(
     scheduled_at: datetime | None,
     music_url: str | None,
     options: Mapping[Platform, Mapping[str, Any]],
+    ai_generated: bool,
     expires_at: datetime | None,
     on_late: str,
 ) -> bytes:
@@ -58,6 +59,8 @@ def hash_canonical(
         body["expires_at"] = expires_at.astimezone(UTC).isoformat()
     if on_late != "publish":
         body["on_late"] = on_late
+    if ai_generated:
+        body["ai_generated"] = True
     for platform in sorted(options):
         if said := _drop_defaults(models[platform], options[platform]):
             body[platform] = _sort(said)

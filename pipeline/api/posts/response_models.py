@@ -177,6 +177,7 @@ class Post(ResponseModel):
     instagram: Annotated[dict[str, Any] | None, DocumentedAs(_OPTIONS[Platform.INSTAGRAM] | None)]
     facebook: Annotated[dict[str, Any] | None, DocumentedAs(_OPTIONS[Platform.FACEBOOK] | None)]
     linkedin: Annotated[dict[str, Any] | None, DocumentedAs(_OPTIONS[Platform.LINKEDIN] | None)]
+    ai_generated: bool
     external_id: str | None
     expires_at: Timestamp | None
     on_late: OnLate
@@ -198,6 +199,7 @@ class Post(ResponseModel):
                 "media": view.media,
                 "music_url": view.music_url,
                 **{platform.value: view.options.get(platform) for platform in _OPTIONS},
+                "ai_generated": view.ai_generated,
                 "external_id": view.external_id,
                 "expires_at": view.expires_at,
                 "on_late": view.on_late,

@@ -78,7 +78,16 @@ class _Opening(OptionsBody):
     )
 
 
+AiGenerated = Annotated[
+    bool | None,
+    Field(
+        description="Whether the media were made with AI: TikTok, Instagram and YouTube label the post. Default false."
+    ),
+]
+
+
 class _Closing(OptionsBody):
+    ai_generated: AiGenerated = None
     expires_at: DateTime | None = Field(
         None, description="From this time on the post is too late; see on_late."
     )
@@ -229,6 +238,7 @@ def _build_request(
         "scheduled_at": post.scheduled_at,
         "music_url": post.music_url,
         "options": _drop_nulls(options),
+        "ai_generated": post.ai_generated or False,
         "expires_at": post.expires_at,
         "on_late": post.on_late or "publish",
     }

@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from pipeline.api.reference.error_advice import Advice
 
 WARNINGS: Mapping[str, Advice] = {
+    "AI_LABEL_NOT_SUPPORTED": Advice(
+        "`ai_generated` is set, and the platform's API has no label for it: Facebook, LinkedIn, Pinterest, and "
+        "photo posts on TikTok.",
+        "Say it in the caption or in the platform's app, where the law asks for it.",
+    ),
     "ALREADY_PUBLISHED": Advice(
         "The edited post is live at an account already; that version stays.",
         "Change it in the platform's app, if it has to change there too.",

@@ -56,6 +56,7 @@ class ClaimedDelivery:
     music_url: str | None
     options: Mapping[str, Any]
     """The platform's own section of the request, or empty."""
+    ai_generated: bool
     account: Account
     account_status: AccountStatus
     credentials_version: int

@@ -71,6 +71,7 @@ class LockedPost:
     media: Mapping[str, Any]
     music_url: str | None
     options: Options
+    ai_generated: bool
     due_at: datetime
     expires_at: datetime | None
     now: datetime
@@ -145,6 +146,7 @@ def rewrite(
     media: Mapping[str, Any],
     music_url: str | None,
     options: Options,
+    ai_generated: bool,
     due_at: datetime,
 ) -> None:
     """Replace a post's content and due time, and schedule its rechecks again.
@@ -168,7 +170,7 @@ def rewrite(
         media=jsonb(dict(media)),
         music=music_url,
         due=due_at,
-        **to_columns(options),
+        **to_columns(options, ai_generated=ai_generated),
     )
 
 

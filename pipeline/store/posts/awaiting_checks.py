@@ -27,6 +27,7 @@ class WaitingPost:
     media: Mapping[str, Any]
     music_url: str | None
     options: Options
+    ai_generated: bool
     due_at: datetime
 
 

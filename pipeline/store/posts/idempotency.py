@@ -44,6 +44,7 @@ class OpenPost:
     media: Mapping[str, Any]
     music_url: str | None
     options: Options
+    ai_generated: bool
     due_at: datetime
     accounts: Sequence[AccountRow]
     checks: Mapping[int, Check]

@@ -42,6 +42,7 @@ class NewPost:
     media: Mapping[str, Any]
     music_url: str | None
     options: Options
+    ai_generated: bool = False
     due_at: datetime
     expires_at: datetime | None
     on_late: str
@@ -111,7 +112,7 @@ def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[L
     }
 
 
-_ARRAYS = ", ".join(f":{platform}::jsonb[]" for platform in PLATFORMS)
+_ARRAYS = ", ".join(f":{platform}::jsonb[]" for platform in PLATFORMS) + ", :ai_generated::boolean[]"
 
 _TAKE = f"""ON CONFLICT (workspace_id, token) DO UPDATE
         SET post_id = excluded.post_id, created_at = now(), body_sha256 = excluded.body_sha256,
@@ -229,6 +230,7 @@ def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
         "media": write_jsons(p.media for p in posts),
         "music": write_texts(p.music_url for p in posts),
         **{platform.value: write_jsons(p.options.get(platform) for p in posts) for platform in PLATFORMS},
+        "ai_generated": write_words(p.ai_generated for p in posts),
         "due": write_times(p.due_at for p in posts),
         "expires": write_times(p.expires_at for p in posts),
         "late": write_words(p.on_late for p in posts),

@@ -1,4 +1,4 @@
-"""Post options in the table ``posts``: one jsonb column per platform that has any, named as the platform.
+"""Post options in the table ``posts``: a jsonb column per platform, named as it, and one for each post-wide option.
 
 A new platform with options needs a migration that adds its column, and its line in ``PLATFORMS``.
 """
@@ -25,18 +25,20 @@ PLATFORMS = (
     Platform.LINKEDIN,
 )
 """The platforms that have a column."""
-COLUMNS = ", ".join(PLATFORMS)
-ASSIGNMENTS = ", ".join(f"{platform} = :{platform}" for platform in PLATFORMS)
+_NAMES = (*PLATFORMS, "ai_generated")
+COLUMNS = ", ".join(_NAMES)
+ASSIGNMENTS = ", ".join(f"{name} = :{name}" for name in _NAMES)
 """For an UPDATE; ``to_columns`` has the values."""
 
 
 def gather_options(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row's values with one value ``options`` in place of its option columns."""
+    """Return a row's values with one value ``options`` in place of the platforms' columns."""
     values = dict(row)
     options = {platform: found for platform in PLATFORMS if (found := values.pop(platform)) is not None}
     return {**values, "options": options}
 
 
-def to_columns(options: Options) -> dict[str, Jsonb | None]:
+def to_columns(options: Options, *, ai_generated: bool) -> dict[str, Jsonb | bool | None]:
     """Return the values of the option columns, by their names."""
-    return {platform.value: jsonb(options.get(platform)) for platform in PLATFORMS}
+    sections = {platform.value: jsonb(options.get(platform)) for platform in PLATFORMS}
+    return {**sections, "ai_generated": ai_generated}

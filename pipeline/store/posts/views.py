@@ -27,6 +27,7 @@ class PostView:
     media: Mapping[str, Any]
     music_url: str | None
     options: Options
+    ai_generated: bool = False
     due_at: datetime
     expires_at: datetime | None
     on_late: str

@@ -67,6 +67,7 @@ def test_video(scripted: ScriptedServer, tiktok: Make) -> None:
             "disable_comment": False,
             "disable_duet": False,
             "disable_stitch": True,  # switched off by the account, so it is always sent as disabled
+            "is_ai_generated": False,
         },
     }
 

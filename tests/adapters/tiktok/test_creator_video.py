@@ -67,6 +67,7 @@ def test_small_video_takes_two_invisible_steps_and_one_visible_one(
             "disable_duet": False,
             "disable_comment": True,
             "disable_stitch": True,  # the creator has switched it off
+            "is_aigc": False,
             "brand_content_toggle": False,
             "brand_organic_toggle": True,
         },

@@ -91,7 +91,8 @@ def test_a_platforms_options_are_given_one_by_one(author: Author) -> None:
     file.write_text(json.dumps({"youtube": {"title": "of the file", "category": "22"}}))
     options = ("youtube.title=2026", 'youtube.tags=["a", "b=c"]', "youtube.made_for_kids=false")
     words = [word for option in options for word in ("--option", option)]
-    made = author.create("--account", youtube, "--body", str(file), *words)
+    made = author.create("--account", youtube, "--ai-generated", "--body", str(file), *words)
+    assert author.show(made["id"])["ai_generated"] is True
     expected = {"title": "2026", "category": "22", "tags": ["a", "b=c"], "made_for_kids": False}
     assert author.show(made["id"])["youtube"] == expected
     author.terminal.text("post", "edit", made["id"], "--option", "youtube.privacy=private")

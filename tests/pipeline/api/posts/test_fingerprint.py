@@ -33,6 +33,8 @@ def read(changes: dict[str, Any], model: type[PostFields] = PostBody) -> bytes:
 SAME: list[dict[str, Any]] = [
     {"pinterest": None, "music_url": None, "external_id": None, "on_late": None},
     {"on_late": "publish"},
+    {"ai_generated": False},
+    {"ai_generated": None, "youtube": None},
     {"external_id": "another"},
     {"scheduled_at": "2027-02-01T15:00:00+00:00"},
     {"scheduled_at": "2027-02-01T17:30:00.000+02:30"},
@@ -53,6 +55,8 @@ OTHER: list[dict[str, Any]] = [
     {"expires_at": None},
     {"expires_at": "2027-02-02T15:00:00.001Z"},
     {"on_late": "hold"},
+    {"ai_generated": True},
+    {"tiktok": None, "youtube": {"made_for_kids": False}},
     {"music_url": "https://www.tiktok.com/@genviral/video/1234567890"},
     {"tiktok": None},
     {"tiktok": {"title": "T"}},
@@ -130,3 +134,7 @@ def test_order_and_offset_never_matter(minutes: int) -> None:
     for accounts, names in zip(permutations([ONE, TWO, ONE.upper()]), permutations(WHOLE), strict=False):
         changed = {**WHOLE, "scheduled_at": moment.isoformat(), "accounts": [{"id": one} for one in accounts]}
         assert read_post({name: changed[name] for name in names}, Rules()).fingerprint == read({})
+
+
+def test_the_default_visibility_of_linkedin_is_no_section() -> None:
+    assert read({"tiktok": None, "linkedin": {"visibility": "PUBLIC"}}) == read({"tiktok": None})

@@ -100,3 +100,29 @@ def test_a_repeat_is_recognised_by_its_sections(server: Server, tenant: Tenant, 
 def test_every_platform_with_options_has_its_section(server: Server, tenant: Tenant) -> None:
     found = read(server, tenant, created(server, tenant))
     assert {platform.value for platform in Platform} <= found.keys()
+
+
+def test_ai_generated_is_stored_edited_and_warned_of_where_there_is_no_label(
+    server: Server, tenant: Tenant
+) -> None:
+    body = video(tenant, scheduled_at=LATER, ai_generated=True) | everywhere(tenant)
+    report = data_of(steer(server, tenant, "validate", body), ValidationReport)
+    warned = [w for w in report["warnings"] if w["code"] == "AI_LABEL_NOT_SUPPORTED"]
+    without = {tenant.accounts[platform] for platform in ("facebook", "linkedin")}
+    assert {(w["field"], w["account_id"]) for w in warned} == {("ai_generated", one) for one in without}
+    first = server.post(body, tenant.key)
+    assert first.status_code == 201, first.text
+    assert [w["code"] for w in first.json()["data"]["warnings"]].count("AI_LABEL_NOT_SUPPORTED") == 2
+    post = first.json()["data"]["id"]
+    assert read(server, tenant, post)["ai_generated"] is True
+    assert server.post(body, tenant.key).json()["data"]["duplicate"] is True
+    assert server.post({**body, "ai_generated": False}, tenant.key).status_code == 201
+    assert patch(server, tenant, post, {"caption": "Another"}).json()["data"]["warnings"][-1]["code"] == (
+        "AI_LABEL_NOT_SUPPORTED"
+    )
+    assert read(server, tenant, post)["ai_generated"] is True
+    for value in (False, None):
+        assert patch(server, tenant, post, {"ai_generated": value}).status_code == 200
+        assert read(server, tenant, post)["ai_generated"] is False
+        assert patch(server, tenant, post, {"ai_generated": True}).status_code == 200
+    assert code(server.post({**body, "ai_generated": "yes"}, tenant.key)) == (422, "invalid_payload")
