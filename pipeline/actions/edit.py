@@ -27,7 +27,7 @@ from pipeline.recovery.restore import refuse_in_doubt
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.post_request import AcceptanceWarning, PostContent, Refusal
-from pipeline.stages.post_state import compute_status, compute_version, is_in_flight
+from pipeline.stages.post_state import compute_status, compute_version, is_current, is_in_flight
 from pipeline.stages.publish import dispatch_at
 from pipeline.stages.warnings import find_warnings
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
@@ -157,11 +157,10 @@ def _read_editable(
 
 
 def _refuse_stale(c: Connection, caller: Caller, post_id: UUID, if_match: str | None) -> None:
-    if if_match is None or if_match.strip() == "*":
+    if if_match is None:
         return
     view = read_post(c, caller.workspace_id, post_id, caller.accounts)
-    now = None if view is None else f'"{compute_version(view)}"'
-    if now not in [tag.strip() for tag in if_match.split(",")]:
+    if view is None or not is_current(if_match, view):
         raise Refusal(412, "precondition_failed", "The post has changed since you read it: read it again.")
 
 

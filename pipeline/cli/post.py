@@ -114,6 +114,8 @@ def _delivery_to_dict(d: DeliveryView, now: datetime) -> dict[str, Any]:
         "username": d.username,
         "status": _derive_account_status(d, now).value,
         "state": d.state if d.reason is None else f"{d.state} ({d.reason})",
+        "held_for": d.held_for,
+        "next_at": format_timestamp(d.next_at),
         "removed": d.removed or None,
         "published_at": format_timestamp(d.published_at),
         "url": d.url,

@@ -33,6 +33,7 @@ from adapters.errors import (
     Unavailable,
 )
 from pipeline.domain.delivery import Reason, State
+from pipeline.domain.hold import Hold
 from pipeline.domain.policy_errors import (
     explain_restored,
     make_asked_too_long,
@@ -80,10 +81,23 @@ class Verdict:
     """The party whose outage this try met: its streak begins or goes on."""
     held: bool = False
     """Nothing was tried: streaks of unavailability go on, and the wait does not count towards the patience."""
+    held_for: Hold | None = None
+    """Why nothing was tried, where that is decided on the claimed delivery."""
     uncounted: bool = False
     """The platform could not be asked: this wait does not count towards ``look_limit``."""
     published: Published | None = None
     error: AdapterError | None = field(default=None, compare=False)
+
+
+def hold(
+    why: Hold,
+    wait: timedelta = timedelta(0),
+    *,
+    state: State = State.SCHEDULED,
+    checkpoint: CheckpointData | None = None,
+) -> Verdict:
+    """Return the verdict that puts a claimed delivery back unsent; no try is spent."""
+    return Verdict(state=state, wait=wait, held=True, held_for=why, checkpoint=checkpoint)
 
 
 def judge_prepare(result: PrepareResult) -> Verdict | None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict
+from typing import Any
 
 from pipeline.domain.delivery import SETTLED, State, may_be_changed
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
 from pipeline.store.posts.views import PostView
+
+_TAG = re.compile(r'"([0-9a-f]{32})(?:-[0-9a-f]{8})?"')
 
 
 def compute_status(post: LockedPost) -> PostStatus:
@@ -33,10 +37,28 @@ def is_in_flight(delivery: LockedDelivery) -> bool:
 
 
 def compute_version(view: PostView) -> str:
-    """Compute the ETag of a post, which changes with everything that a reader sees of it."""
+    """Compute the ETag of a post, which changes with everything that a reader sees of it.
+
+    Its second part changes with what a delivery waits for, which no edit has to be based on.
+    """
     visible = asdict(view)
     visible["now"] = view.due_at <= view.now  # a scheduled post whose time has come reads as pending
+    waits = []
     for delivery in visible["deliveries"]:
-        del delivery["next_at"], delivery["armed_at"]
-    text = json.dumps(visible, sort_keys=True, default=str, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        waits += [delivery.pop("held_for"), delivery.pop("next_at")]
+        del delivery["armed_at"]
+    return f"{_hash(visible)[:32]}-{_hash(waits)[:8]}"
+
+
+def is_current(tags: str, view: PostView) -> bool:
+    """Return True if one of the tags of If-Match is that of the post, whatever its deliveries wait for."""
+    if tags.strip() == "*":
+        return True
+    current, _, _ = compute_version(view).partition("-")
+    found = (_TAG.fullmatch(tag.strip()) for tag in tags.split(","))
+    return any(match[1] == current for match in found if match)
+
+
+def _hash(part: Any) -> str:
+    text = json.dumps(part, sort_keys=True, default=str, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -21,7 +21,8 @@ from pipeline.context import Context
 from pipeline.domain import retry_policy
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import ALWAYS_ARMED, Mover, Reason, State
-from pipeline.domain.retry_policy import Verdict
+from pipeline.domain.hold import Hold
+from pipeline.domain.retry_policy import Verdict, hold
 from pipeline.domain.schedule import slot_end
 from pipeline.failpoint import failpoint
 from pipeline.stages import settle as settlement
@@ -158,8 +159,8 @@ class PublishSlice:
         return stored
 
     def _prepare_and_finalize(self) -> Verdict:
-        if hold := self._find_hold():
-            return hold
+        if held := self._find_hold():
+            return held
         draft = self._build_draft()
         self._raise_on_problems(draft)
         prepared = self._prepare(draft)
@@ -183,23 +184,23 @@ class PublishSlice:
         Reasons: shutdown, reconnect, too many slow uploads of the workspace, daily quota, rate.
         """
         if not self.context.may_begin():
-            return Verdict(state=State.QUEUED, held=True)
+            return hold(Hold.SHUTDOWN, state=State.QUEUED)
         if self.claimed.account_status is not AccountStatus.ACTIVE:
             return Verdict(state=State.BLOCKED, reason=Reason.RECONNECT)
         if wait := self.context.transfers.get_wait(self.claimed.workspace_id):
-            return Verdict(state=State.SCHEDULED, wait=wait, held=True)
+            return hold(Hold.SLOW_MEDIA, wait)
         if self.claimed.breaker == "open":  # not released before it is closed
-            return Verdict(state=State.SCHEDULED, held=True)
+            return hold(Hold.BREAKER)
         can = self.adapter.capabilities
         if self._daily_limit is not None:
             with self.context.database.once() as c:
                 wait = self._compute_quota_wait(c, self._daily_limit)
             if wait:
-                return Verdict(state=State.SCHEDULED, wait=wait, held=True)
+                return hold(Hold.DAILY_QUOTA, wait)
         if self.claimed.checkpoint:
             return None
         wait = self.context.rate_buckets.take(self.claimed.account.id, "prepare", can.rates)
-        return Verdict(state=State.SCHEDULED, wait=wait, held=True) if wait else None
+        return hold(Hold.RATE, wait) if wait else None
 
     def _raise_on_problems(self, draft: Draft) -> None:
         refused = [p for p in self.adapter.problems(draft, self.claimed.account) if p.severity == "refuse"]
@@ -229,22 +230,23 @@ class PublishSlice:
             scratch = False
             failpoint("publish.checkpointed", self.claimed.id)
             late = self.deadline.time_left() < timedelta(seconds=self.context.settings.publish.slice) / 2
-            if late or not self.context.may_begin():
-                return Verdict(state=State.QUEUED)  # end of the slice: dispatched again, resumes from here
+            ends = not self.context.may_begin()
+            if late or ends:  # end of the slice: dispatched again, resumes from here
+                return Verdict(state=State.QUEUED, held_for=Hold.SHUTDOWN if ends else None)
 
     def _finalize(self, draft: Draft, checkpoint: CheckpointData) -> Verdict:
         if self.claimed.due_at > self.claimed.now:
             # prepared ahead of time: held until due_at (_get_earliest_due)
-            return Verdict(state=State.SCHEDULED, checkpoint=checkpoint, held=True)
+            return hold(Hold.PREPARED_EARLY, checkpoint=checkpoint)
         if not self.context.may_begin():  # the last safe point
-            return Verdict(state=State.QUEUED, checkpoint=checkpoint, held=True)
+            return hold(Hold.SHUTDOWN, state=State.QUEUED, checkpoint=checkpoint)
         # taken right before the visible call: the invisible calls have buckets of their own
         if wait := self.context.rate_buckets.take(
             self.claimed.account.id, "finalize", self.adapter.capabilities.rates
         ):
-            return Verdict(state=State.SCHEDULED, wait=wait, checkpoint=checkpoint, held=True)
+            return hold(Hold.MIN_GAP, wait, checkpoint=checkpoint)
         if wait := self._arm(checkpoint):
-            return Verdict(state=State.SCHEDULED, wait=wait, checkpoint=checkpoint, held=True)
+            return hold(Hold.DAILY_QUOTA, wait, checkpoint=checkpoint)
         if self.armed_at is None:  # paused, edited, or the claim is lost: nothing was sent
             return Verdict(state=State.SCHEDULED, wait=timedelta(seconds=5), checkpoint=checkpoint, held=True)
         # a crash from here on: unknown, looked at, never sent again

@@ -18,7 +18,8 @@ from adapters.errors import AdapterError
 from pipeline.context import Context
 from pipeline.domain import retry_policy
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.retry_policy import Verdict
+from pipeline.domain.hold import Hold
+from pipeline.domain.retry_policy import Verdict, hold
 from pipeline.domain.retry_state import RetryState
 from pipeline.failpoint import failpoint
 from pipeline.stages import settle as settlement
@@ -117,7 +118,7 @@ def _judge(context: Context, claimed: ClaimedDelivery, state: RetryState) -> tup
     adapter = context.adapter(claimed.account.platform, client)
     policy = build_retry_policy(context.settings, adapter.capabilities)
     if wait := context.rate_buckets.take(claimed.account.id, "look", adapter.capabilities.rates):
-        return Verdict(state=claimed.state, wait=wait, held=True), claimed.absent_at is not None
+        return hold(Hold.RATE, wait, state=claimed.state), claimed.absent_at is not None
     try:
         is_past_limit = state.waited >= policy.look_limit
         seen = _look_at_platform(context, claimed, adapter, is_past_limit=is_past_limit)

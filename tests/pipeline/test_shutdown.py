@@ -208,7 +208,7 @@ def test_what_is_not_armed_when_the_time_is_over_is_queued_again_and_can_no_long
     [delivery] = post.deliveries
     assert mine.ledger.delivery(delivery).fence == 2, "raised by the claim, and by giving it back"
     assert mine.ledger.moves(delivery)[-1] == ("publish", "publishing", "queued")
-    assert mine.ledger.last_why(delivery) == "its worker had to end"
+    assert mine.ledger.last_why(delivery) == "held: shutdown"
     assert mine.status(post.id) == "pending"
     mine.context.shutdown.requeue_claims()
     assert mine.messages(QUEUE) == before + 1, "nothing is in hand any more"

@@ -24,6 +24,14 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.5.0",
+        sha256="e8d1d1ad7eb89ff313d630e2fe625a07525b955bebf12557c23f335f00d8766a",
+        changes=(
+            "An account of a post has `held_for`, why it waits, and `next_at`, when it is touched next. Both are part "
+            "of the `ETag`, and `If-Match` ignores them: an edit is not refused because a hold began or ended.",
+        ),
+    ),
+    Release(
         version="1.4.0",
         sha256="3fc7c4adb4ba137ba488c4664535392a48ffdc1df71a2de78b8dc16972936b11",
         changes=("`ai_generated` of a post, and the warning `AI_LABEL_NOT_SUPPORTED`.",),

@@ -16,6 +16,7 @@ from pipeline.api.posts.field_types import OnLate
 from pipeline.api.posts.schema import Media
 from pipeline.api.reference.warning_advice import WARNINGS
 from pipeline.domain.delivery import Reason, State
+from pipeline.domain.hold import Hold
 from pipeline.domain.post import OPEN, PostStatus, apply_due_time, derive_account_status, derive_post_status
 from pipeline.store.posts.views import DeliveryView, PostView
 from pipeline.store.rollups.count import Totals
@@ -108,6 +109,13 @@ class AccountState(ResponseModel):
     status: PostStatus
     state: State = Field(description="The delivery's own state, finer than status.")
     blocked_reason: Reason | None
+    held_for: Hold | None = Field(
+        description="Why it waits although its time has come or it is prepared. null: nothing holds it."
+    )
+    next_at: Timestamp | None = Field(
+        description="When it is touched next: prepared, sent, sent again or looked at. null: at once, when a person "
+        "has acted, or when what holds it ends."
+    )
     published_at: Timestamp | None
     published_url: str | None
     published_url_pending: bool = Field(
@@ -140,6 +148,8 @@ class AccountState(ResponseModel):
                 "status": apply_due_time(derive_account_status(State(view.state), reason), view.due_at, now),
                 "state": view.state,
                 "blocked_reason": reason,
+                "held_for": view.held_for,
+                "next_at": view.next_at,
                 "published_at": view.published_at,
                 "published_url": view.url,
                 "published_url_pending": view.url_pending,

@@ -23,7 +23,7 @@ WITH due AS (
     WHERE x.state || '' = 'queued' AND (x.crashes = 0 OR :single) AND {EPOCH_IS_OPEN}
     ORDER BY x.id FOR UPDATE OF x SKIP LOCKED
 ), d AS (
-    UPDATE deliveries u SET state = 'publishing', fence = fence + 1, lease_until = now() + :lease,
+    UPDATE deliveries u SET state = 'publishing', held_for = NULL, fence = fence + 1, lease_until = now() + :lease,
            last_attempted_at = now(), updated_at = now()
     FROM due WHERE u.id = due.id
     RETURNING u.*

@@ -10,7 +10,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.domain.hold import Hold
 from pipeline.store.database import row, rows
+from pipeline.store.deliveries.holds import HOLD_COLUMNS, derive_holds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +30,10 @@ class DeliveryFacts:
     generation: int
     fence: int
     due_at: datetime
-    next_at: datetime
+    held_for: Hold | None
+    """Why it waits."""
+    next_at: datetime | None
+    """When it is touched next, if that is known and to come."""
     lease_until: datetime | None
     armed_at: datetime | None
     published_at: datetime | None
@@ -54,10 +59,10 @@ class MoveFacts:
     why: str | None
 
 
-FACTS = """
-SELECT d.id, d.post_id, w.name AS workspace, d.account_id, d.platform, a.username, d.state, d.reason, d.generation,
-       d.fence, d.due_at, d.next_at, d.lease_until, d.armed_at, d.published_at, d.remote_id, d.url, d.delivered_as,
-       d.spent, d.crashes, d.looks, d.error
+FACTS = f"""
+SELECT {HOLD_COLUMNS}, d.id, d.post_id, w.name AS workspace, a.username, d.reason, d.generation, d.fence,
+       d.lease_until, d.armed_at, d.published_at, d.remote_id, d.url, d.delivered_as, d.spent, d.crashes, d.looks,
+       d.error
 FROM deliveries d JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.id = d.workspace_id
 """
 _ONE = FACTS + "WHERE d.id = :id"
@@ -66,7 +71,7 @@ _ONE = FACTS + "WHERE d.id = :id"
 def find_delivery(c: Connection, delivery: UUID) -> DeliveryFacts | None:
     """Return a delivery of any workspace, or None."""
     found = row(c, _ONE, id=delivery)
-    return None if found is None else DeliveryFacts(**found._asdict())
+    return None if found is None else derive_holds(c, DeliveryFacts, [found])[0]
 
 
 def list_moves(c: Connection, delivery: UUID) -> list[MoveFacts]:

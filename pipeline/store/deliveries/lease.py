@@ -39,14 +39,15 @@ WITH mine AS (
 """
 
 _GIVE_BACK = f"""{_HELD}, d AS (
-    UPDATE deliveries u SET state = 'queued', fence = fence + 1, lease_until = now() + :lease, updated_at = now()
+    UPDATE deliveries u SET state = 'queued', held_for = 'shutdown', fence = fence + 1,
+           lease_until = now() + :lease, updated_at = now()
     FROM mine WHERE u.id = mine.id AND mine.armed_at IS NULL
     RETURNING u.id, u.platform, u.generation, u.fence
 ), armed AS (  -- an armed one becomes unknown: its lease ends now, and rescue finds it
     UPDATE deliveries u SET lease_until = now() FROM mine WHERE u.id = mine.id AND mine.armed_at IS NOT NULL
 ), move AS (
     INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
-    SELECT id, 'publish', 'publishing', 'queued', generation, fence, 'its worker had to end' FROM d
+    SELECT id, 'publish', 'publishing', 'queued', generation, fence, 'held: shutdown' FROM d
 )
 SELECT id AS delivery, platform, generation, fence FROM d
 """

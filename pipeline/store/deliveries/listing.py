@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.store.database import rows
+from pipeline.store.deliveries.holds import derive_holds
 from pipeline.store.deliveries.inspection import FACTS, DeliveryFacts
 from pipeline.store.posts.views import POST_COLUMNS, PostView, attach_deliveries
 
@@ -58,7 +59,7 @@ def list_deliveries(
         status = _STATUS.format(post="p")
         clauses.append(f"EXISTS (SELECT FROM posts p WHERE p.id = d.post_id AND {status})")
     found = _read_page(c, FACTS, "d.id", clauses, {**values, "after": after, "n": limit})
-    return [DeliveryFacts(**r._asdict()) for r in found]
+    return derive_holds(c, DeliveryFacts, found)
 
 
 def list_posts(c: Connection, chosen: ListFilter, *, limit: int, after: UUID | None = None) -> list[PostView]:

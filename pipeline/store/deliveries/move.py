@@ -44,7 +44,7 @@ def move(  # noqa: PLR0913  one keyword per column
     found = row(
         c,
         f"""WITH d AS (
-                UPDATE deliveries SET state = :target, reason = :reason, updated_at = now() {extra}
+                UPDATE deliveries SET state = :target, reason = :reason, held_for = NULL, updated_at = now() {extra}
                 WHERE id = :id AND state = :origin AND generation = :old_generation
                 RETURNING id, generation, fence
             ), move AS (

@@ -59,7 +59,7 @@ WITH due AS (
       AND (state = 'scheduled' OR post_id = ANY(CAST(:posts AS uuid[]))) AND {EPOCH_IS_OPEN}
     ORDER BY id FOR UPDATE SKIP LOCKED
 ), d AS (
-    UPDATE deliveries x SET state = 'queued', lease_until = now() + :lease, updated_at = now()
+    UPDATE deliveries x SET state = 'queued', held_for = NULL, lease_until = now() + :lease, updated_at = now()
     FROM due WHERE x.id = due.id
     RETURNING x.id, x.platform, x.generation, x.fence, due.state AS origin, x.post_id
 ), move AS (

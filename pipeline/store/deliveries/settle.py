@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import Mover, State, require_move
+from pipeline.domain.hold import STORED
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status
 from pipeline.domain.retry_policy import Verdict
 from pipeline.domain.unavailability import extend_streaks, shift_streaks
@@ -25,7 +26,8 @@ WITH p AS MATERIALIZED (  -- the post first: the lock order
     SELECT id FROM posts WHERE id = :post AND CAST(:status AS text) IS NOT NULL FOR UPDATE
 ), d AS (
     UPDATE deliveries SET
-        state = :target, reason = :reason, lease_until = CASE WHEN :target = 'queued' THEN now() + :lease END,
+        state = :target, reason = :reason, held_for = :held_for,
+        lease_until = CASE WHEN :target = 'queued' THEN now() + :lease END,
         next_at = CASE WHEN :settled THEN next_at ELSE greatest(now() + :wait, CAST(:not_before AS timestamptz)) END,
         spent = spent + :spent, surprises = surprises + :surprises,
         looks = CASE WHEN :target NOT IN ('preparing', 'processing', 'unknown') THEN 0
@@ -157,6 +159,7 @@ def _to_values(
         "fence": claimed.fence,
         "target": verdict.state,
         "reason": verdict.reason,
+        "held_for": verdict.held_for if verdict.held_for in STORED else None,
         "wait": verdict.wait,
         "uncounted": verdict.uncounted,
         "settled": verdict.state in (State.PUBLISHED, State.FAILED),
@@ -207,4 +210,6 @@ def needs_post_lock(claimed: ClaimedDelivery, verdict: Verdict, origin: State) -
 
 
 def _describe(verdict: Verdict) -> str | None:
-    return None if verdict.error is None else f"{type(verdict.error).__name__}: {verdict.error}"[:500]
+    if verdict.error is not None:
+        return f"{type(verdict.error).__name__}: {verdict.error}"[:500]
+    return f"held: {verdict.held_for}" if verdict.held_for else None

@@ -177,8 +177,9 @@ def rewrite(
 _MOVE = """
 WITH d AS (
     UPDATE deliveries SET
-        state = :target, reason = NULL, generation = generation + 1, fence = fence + 1, lease_until = NULL,
-        due_at = :due, next_at = :next, spent = 0, crashes = 0, surprises = 0, looks = 0,
+        state = :target, reason = NULL, held_for = NULL, lease_until = NULL,
+        generation = generation + 1, fence = fence + 1, due_at = :due, next_at = :next,
+        spent = 0, crashes = 0, surprises = 0, looks = 0,
         armed_at = NULL, armed_deadline = NULL, working_since = NULL, absent_at = NULL, unavailable_since = NULL,
         checkpoint = CASE WHEN :keep THEN checkpoint END, remote_id = NULL, url = NULL, delivered_as = NULL,
         notes = NULL, error = CAST(:error AS jsonb), updated_at = clock_timestamp(),

@@ -10,7 +10,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.domain.hold import Hold
 from pipeline.store.database import row, rows
+from pipeline.store.deliveries.holds import HOLD_COLUMNS, derive_holds
 from pipeline.store.deliveries.missing_urls import URL_PENDING
 from pipeline.store.deliveries.move import REMOVED
 from pipeline.store.deliveries.ownership import Accounts, restrict_posts
@@ -51,8 +53,11 @@ class DeliveryView:
     platform: str
     state: str
     reason: str | None
+    held_for: Hold | None
+    """Why it waits."""
+    next_at: datetime | None
+    """When it is touched next, if that is known and to come."""
     due_at: datetime
-    next_at: datetime
     armed_at: datetime | None
     published_at: datetime | None
     remote_id: str | None
@@ -93,14 +98,15 @@ def attach_deliveries(c: Connection, found: Sequence[Any]) -> list[PostView]:
     if not found:
         return []
     by_post: dict[UUID, list[DeliveryView]] = {r.id: [] for r in found}
-    for d in rows(
+    deliveries = rows(
         c,
-        f"""SELECT d.id, d.post_id, d.account_id, a.username, d.platform, d.state, d.reason, d.due_at, d.next_at,
-                  d.armed_at, d.published_at, d.remote_id, d.url, d.delivered_as, d.error, d.last_attempted_at,
-                  d.generation, {REMOVED} AS removed, {URL_PENDING} IS TRUE AS url_pending
+        f"""SELECT {HOLD_COLUMNS}, d.id, d.post_id, a.username, d.reason, d.armed_at, d.published_at, d.remote_id,
+                  d.url, d.delivered_as, d.error, d.last_attempted_at, d.generation,
+                  {REMOVED} AS removed, {URL_PENDING} IS TRUE AS url_pending
            FROM deliveries d JOIN accounts a ON a.id = d.account_id
            WHERE d.post_id = ANY(CAST(:ids AS uuid[])) ORDER BY d.id""",
         ids=list(by_post),
-    ):
-        by_post[d.post_id].append(DeliveryView(**d._mapping))
+    )
+    for delivery in derive_holds(c, DeliveryView, deliveries):
+        by_post[delivery.post_id].append(delivery)
     return [PostView(**gather_options(r._mapping), deliveries=tuple(by_post[r.id])) for r in found]

@@ -103,7 +103,8 @@ def count_doubtful(c: Connection, span: Span) -> dict[tuple[str, str], int]:
 _MARK_UNKNOWN = """
 WITH d AS (
     UPDATE deliveries x SET
-        state = 'unknown', reason = NULL, in_doubt = true, generation = x.generation + 1, fence = x.fence + 1,
+        state = 'unknown', reason = NULL, held_for = NULL, in_doubt = true,
+        generation = x.generation + 1, fence = x.fence + 1,
         armed_at = least(now(), coalesce(x.armed_at, CASE
             WHEN x.id = ANY(CAST(:forward AS uuid[])) OR x.created_at > CAST(:since AS timestamptz)
             THEN coalesce(CAST(:since AS timestamptz), x.created_at)

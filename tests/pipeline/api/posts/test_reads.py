@@ -59,6 +59,7 @@ def test_a_new_post_is_read_back_at_once(server: Server, tenant: Tenant) -> None
     state = data["accounts"]["states"][0]
     assert (state["account_id"], state["platform"]) == (tenant.accounts["tiktok"], "tiktok")
     assert (state["status"], state["state"]) == ("scheduled", "accepted")
+    assert (state["held_for"], state["next_at"]) == ("checking", None)
 
 
 def test_an_immediate_post_is_pending_with_the_servers_time(server: Server, tenant: Tenant) -> None:

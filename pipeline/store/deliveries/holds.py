@@ -1,0 +1,71 @@
+"""Holds of deliveries as readers see them: those stored with a delivery, and those derived from what stands now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import Connection
+
+from pipeline.domain.delivery import WAITING, State
+from pipeline.domain.hold import STORED, Hold, StandingHold, Waiting, find_hold, find_next_at, list_scopes
+from pipeline.store.database import rows
+from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
+HOLD_COLUMNS = (
+    "d.state, d.held_for, d.due_at, d.next_at, d.platform, d.workspace_id, d.account_id, now() AS now"
+)
+"""What ``derive_holds`` needs of a delivery ``d``."""
+
+_STANDING = f"""
+SELECT 'paused' AS hold, p.scope, p.target, p.why, p.since, CAST(NULL AS timestamptz) AS next_at
+FROM pauses p JOIN unnest(CAST(:scopes AS text[]), CAST(:targets AS text[])) AS asked (scope, target)
+  ON p.scope = asked.scope AND p.target = asked.target
+UNION ALL
+SELECT 'breaker', 'platform', platform, why, opened_at, probe_at FROM platform_health WHERE opened_at IS NOT NULL
+UNION ALL
+SELECT 'epoch', 'all', '', coalesce(held_why, 'not confirmed'), coalesce(held_at, until), NULL
+FROM mark WHERE NOT {EPOCH_IS_OPEN}
+"""
+
+
+def list_standing_holds(c: Connection, found: Sequence[Any]) -> list[StandingHold]:
+    """Return what holds deliveries of these rows' scopes now, whether they are due or not."""
+    asked = sorted({pair for r in found for pair in _list_scopes(r).items()})
+    held = rows(c, _STANDING, scopes=[scope for scope, _ in asked], targets=[target for _, target in asked])
+    return [StandingHold(**{**r._mapping, "hold": Hold(r.hold)}) for r in held]
+
+
+def derive_holds(c: Connection, model: type[T], found: Sequence[Any]) -> list[T]:
+    """Return each row with ``HOLD_COLUMNS`` as a *model*, its ``held_for`` and ``next_at`` as readers see them."""
+    waiting = [r for r in found if r.state in {*WAITING, State.QUEUED}]
+    standing = list_standing_holds(c, waiting) if waiting else []
+    names = [field.name for field in fields(model)]
+    values = [{**r._mapping, **_derive(r, standing)} for r in found]
+    return [model(**{name: one[name] for name in names}) for one in values]
+
+
+def to_waiting(r: Any) -> Waiting:
+    """Return the columns of a row that say whether its delivery waits."""
+    return Waiting(
+        state=State(r.state),
+        held_for=Hold(r.held_for) if r.held_for in STORED else None,
+        due_at=r.due_at,
+        next_at=r.next_at,
+        now=r.now,
+    )
+
+
+def _derive(r: Any, standing: Sequence[StandingHold]) -> dict[str, Any]:
+    scopes, waits = _list_scopes(r), to_waiting(r)
+    hold = find_hold(waits, [one.hold for one in standing if one.covers(scopes)])
+    return {"held_for": hold, "next_at": find_next_at(waits, hold)}
+
+
+def _list_scopes(r: Any) -> Mapping[str, str]:
+    return list_scopes(r.platform, r.workspace_id, r.account_id)
