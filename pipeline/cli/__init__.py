@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "dead-letter": "dead_letter:command",
     "delivery": "delivery:command",
     "demo": "demo:command",
+    "explain": "explain:command",
     "flower": "serve:flower",
     "key": "key:command",
     "live-check": "live_check:command",

@@ -15,11 +15,11 @@ from pipeline.cli.candidates import print_candidates
 from pipeline.cli.listing import list_options, print_page, read_filter, read_page
 from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.runtime import open_context, open_transaction, parse_id
-from pipeline.domain.delivery import Reason, State
 
 if TYPE_CHECKING:
     from pipeline.context import Context
     from pipeline.store.deliveries.attempts import AttemptFacts
+    from pipeline.store.deliveries.evidence import Evidence
     from pipeline.store.deliveries.inspection import DeliveryFacts, MoveFacts
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
@@ -67,13 +67,15 @@ def list_(*, as_json: bool, **options: Any) -> None:
 def show_delivery(delivery: str, *, as_json: bool) -> None:
     """Show one delivery with every change of state and every attempt."""
     from pipeline.store.deliveries.attempts import list_attempts
+    from pipeline.store.deliveries.evidence import read_evidence
     from pipeline.store.deliveries.inspection import find_delivery, list_moves
 
     wanted = parse_id(delivery, "delivery")
     with open_transaction() as c:
         found, moves, attempts = find_delivery(c, wanted), list_moves(c, wanted), list_attempts(c, wanted)
-    if found is None:
-        raise click.ClickException(f"There is no delivery {wanted}: `slipway delivery list` shows them.")
+        if found is None:
+            raise click.ClickException(f"There is no delivery {wanted}: `slipway delivery list` shows them.")
+        evidence = read_evidence(c, found.post_id)[wanted]
     facts = _delivery_to_dict(found)
     move_rows, attempt_rows = [_move_to_dict(m) for m in moves], [_attempt_to_dict(a) for a in attempts]
     if as_json:
@@ -92,8 +94,7 @@ def show_delivery(delivery: str, *, as_json: bool) -> None:
     click.echo("\nAttempts")
     print_rows([_shorten(a) for a in attempt_rows], as_json=False, empty="None yet.")
     print_candidates({str(found.id): found.error})
-    if next_step := _suggest_next_step(found):
-        click.echo(f"\n{next_step}")
+    click.echo(f"\n{_explain(found, evidence)}")
 
 
 @command.command(
@@ -219,19 +220,13 @@ def _format_error(error: Mapping[str, Any] | None) -> str | None:
     return f"{error['message']} ({error['code']})" + (f" The platform's words: {words}" if words else "")
 
 
-def _suggest_next_step(d: DeliveryFacts) -> str:
-    if d.state == State.UNKNOWN or d.reason == Reason.IS_IT_LIVE:
-        return (
-            f"Whether it is live is unknown. Look at {d.username} on {d.platform}, then:\n"
-            f"  slipway delivery decide {d.id} --live URL    or    --again"
-        )
-    if d.reason == Reason.RECONNECT:
-        return (
-            f"Its account has to be connected again: slipway account reconnect {d.account_id} < tokens.json"
-        )
-    if d.reason == Reason.PERSON_NEEDED:
-        return f"Once the cause is fixed: slipway delivery resume {d.id}"
-    return ""
+def _explain(d: DeliveryFacts, evidence: Evidence) -> str:
+    from pipeline.actions.explain import build_situation
+    from pipeline.domain.explanation import explain
+
+    found = explain(build_situation(d, evidence))
+    sentences = f"{found.summary} {found.next_step or ''}".strip()
+    return f"{sentences}\n  {found.action.command}" if found.action else sentences
 
 
 @contextmanager

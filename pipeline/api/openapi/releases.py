@@ -24,6 +24,14 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.6.0",
+        sha256="bee6f8c8ece5d147baa4daebc0ee8f5b43be9faf9cfc18da0dce9cf62286ef21",
+        changes=(
+            "`GET /posts/{id}/explain`: for each account where the post stands and since when, whose turn it is "
+            "(platform, customer, operator, us), what happens next, the evidence, and the one action for a person.",
+        ),
+    ),
+    Release(
         version="1.5.0",
         sha256="e8d1d1ad7eb89ff313d630e2fe625a07525b955bebf12557c23f335f00d8766a",
         changes=(

@@ -52,6 +52,7 @@ def _build_requests() -> Mapping[str, SampleRequest]:
         "validatePost": SampleRequest(body=content),
         "listPosts": SampleRequest(query="status=scheduled&limit=1"),
         "getPost": SampleRequest(path={"post_id": post}),
+        "explainPost": SampleRequest(path={"post_id": failed}),
         "updatePost": SampleRequest(path={"post_id": post}, body={"caption": "Our new mug, in four colours"}),
         "retryPosts": SampleRequest(body={"post_ids": [failed]}),
         "cancelPosts": SampleRequest(body={"post_ids": [post]}),

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from starlette.requests import Request
 
+from pipeline.actions import explain
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.json_body import parse_id, parse_json, read_json_body
 from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
@@ -19,6 +20,7 @@ from pipeline.api.openapi.operation import (
     path_parameter,
     query_parameter,
 )
+from pipeline.api.posts.explanation_models import PostExplanation
 from pipeline.api.posts.pagination import DEFAULT_LIMIT, MAX_LIMIT, PostQuery, read_query, write_cursor
 from pipeline.api.posts.response_models import CreatedPost, Post, PostPage, PostSummary
 from pipeline.api.posts.schema import MAX_EXTERNAL_ID, PostBody, read_post
@@ -101,6 +103,20 @@ async def get_post(request: Request) -> SuccessResponse[Post]:
     if view is None:
         raise HttpRefusal(404, "not_found", "There is no such post.")
     return success("Post retrieved", Post.from_view(view), headers={"ETag": f'"{compute_version(view)}"'})
+
+
+async def explain_post(request: Request) -> SuccessResponse[PostExplanation]:
+    """Explain why a post stands where it stands: at each account since when, whose turn it is, and what is next."""
+    app_state = get_app_state(request)
+    caller = await app_state.authenticator.authenticate(request)
+    post_id = parse_id(request.path_params["post_id"])
+    found = None
+    if post_id is not None:
+        work = partial(explain.explain_post, app_state.context, caller.workspace_id, post_id, caller.accounts)
+        found = await app_state.read_bulkhead.run(work, caller.key_id)
+    if found is None:
+        raise HttpRefusal(404, "not_found", "There is no such post.")
+    return success("Post explained", PostExplanation.from_explained(found))
 
 
 def _read_page(app_state: AppState, caller: Caller, query: PostQuery) -> PostPage:
@@ -211,6 +227,16 @@ OPERATIONS = (
         tag=POSTS,
         returns="The post.",
         headers=ETAG_HEADER,
+        parameters=[POST_ID],
+        errors=error_responses(*KEY_ERRORS, "not_found", "rate_limited", "internal_error"),
+    ),
+    Operation(
+        id="explainPost",
+        method="GET",
+        path=f"{POST_PATH}/explain",
+        handler=explain_post,
+        tag=POSTS,
+        returns="Where the post stands at each account, and why.",
         parameters=[POST_ID],
         errors=error_responses(*KEY_ERRORS, "not_found", "rate_limited", "internal_error"),
     ),

@@ -11,6 +11,10 @@ from sqlalchemy import Connection
 from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
 from pipeline.store.database import row, rows
 
+GRANT_ENDS_AT = """CASE WHEN coalesce(renewable, refresh_expires_at IS NOT NULL) THEN refresh_expires_at
+                        ELSE expires_at END"""
+"""SQL: when an account's grant ends: with its refresh token, or without one with its access token. NULL: never."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RefreshHistory:
@@ -87,9 +91,7 @@ def list_endangered(c: Connection, workspace: UUID | None = None) -> list[Endang
                            AND d.state NOT IN ('published', 'failed', 'cancelled')
                            AND (x.status <> 'active' OR d.due_at >= x.ends_at)) AS posts
             FROM (SELECT {ACCOUNT_FIELDS},
-                         CASE WHEN status <> 'active' THEN NULL
-                              WHEN coalesce(renewable, refresh_expires_at IS NOT NULL) THEN refresh_expires_at
-                              ELSE expires_at END AS ends_at
+                         CASE WHEN status <> 'active' THEN NULL ELSE {GRANT_ENDS_AT} END AS ends_at
                   FROM accounts WHERE CAST(:w AS uuid) IS NULL OR workspace_id = :w) x
             WHERE x.status = 'reconnect' OR x.ends_at IS NOT NULL
             ORDER BY x.ends_at NULLS FIRST, x.id""",

@@ -59,13 +59,15 @@ def compute_quota_wait(
     return wait
 
 
-def count_sent(c: Connection, account: UUID, per: DailyPer = "account") -> int:
-    """Count the posts that the account, or our app, sent in the last 24 hours."""
+def count_sent(c: Connection, account: UUID, per: DailyPer = "account", *, drafts: bool | None = None) -> int:
+    """Count what the account, or our app, sent in the last 24 hours. ``drafts``: only inbox drafts, or only posts."""
     found = row(
         c,
         f"""SELECT count(*) AS n FROM attempts
-            WHERE {_ACCOUNTS[per]} AND armed_at > now() - interval '1 day' AND outcome IS DISTINCT FROM 'refused'""",
+            WHERE {_ACCOUNTS[per]} AND armed_at > now() - interval '1 day' AND outcome IS DISTINCT FROM 'refused'
+              AND (CAST(:drafts AS boolean) IS NULL OR inbox_draft = :drafts)""",
         a=account,
+        drafts=drafts,
     )
     return int(found.n) if found else 0
 

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from pipeline.api.accounts.response_models import AccountList, KeySubscription
 from pipeline.api.http.response_models import Success
+from pipeline.api.posts.explanation_models import PostExplanation
 from pipeline.api.posts.response_models import CreatedPost, Post, PostPage
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
 from pipeline.domain.post import PostStatus
@@ -216,3 +217,18 @@ def open_checks(server: Server, tenant: Tenant) -> int:
         found = row(c, sql, w=tenant.workspace)
     assert found is not None
     return int(found.n)
+
+
+def test_a_post_is_explained_to_its_own_key_alone(server: Server, tenant: Tenant) -> None:
+    sent = server.post(video(tenant, scheduled_at="2099-01-01T00:00:00Z"), tenant.key).json()["data"]["id"]
+    answer = server.get(f"/posts/{sent}/explain", tenant.key)
+    assert answer.status_code == 200, answer.text
+    Success[PostExplanation].model_validate_json(answer.content)
+    [account] = answer.json()["data"]["accounts"]
+    assert (account["state"], account["held_for"], account["turn"]) == ("accepted", "checking", "us")
+    assert account["evidence"]["checks"][0]["url"] == "https://cdn.example.com/v.mp4"
+    assert account["evidence"]["grant"] == {"status": "active", "ends_at": None}
+    stranger = server.tenant()
+    for identity, key in ((sent, stranger.key), (ABSENT, tenant.key), ("x", tenant.key)):
+        refused = server.get(f"/posts/{identity}/explain", key)
+        assert (refused.status_code, refused.json()["error_code"]) == (404, "not_found")

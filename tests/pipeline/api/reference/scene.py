@@ -29,6 +29,7 @@ ORDER = (
     "validatePost",
     "createPost",
     "getPost",
+    "explainPost",
     "listPosts",
     "updatePost",
     "retryPosts",

@@ -1,0 +1,119 @@
+"""Explain a post: for each account where it stands, why, whose turn it is, and what happens next. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from adapters.contract import Capabilities, DailyPer, Platform
+from adapters.limit import Rate
+from pipeline.context import Context
+from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, Reason, State
+from pipeline.domain.explanation import Explanation, Situation, explain
+from pipeline.store.deliveries.daily_quota import count_sent
+from pipeline.store.deliveries.evidence import Evidence, read_evidence
+from pipeline.store.deliveries.inspection import DeliveryFacts
+from pipeline.store.deliveries.ownership import Accounts
+from pipeline.store.posts.views import DeliveryView, PostView, read_post
+
+_STEPS = {
+    **dict.fromkeys(WAITING | {State.QUEUED}, ("prepare", "finalize")),
+    **dict.fromkeys(LOOKED_AT, ("look",)),
+}
+"""The calls whose limits a delivery in each state may wait for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DailyLimit:
+    """How much of a platform's limit of 24 hours is used."""
+
+    used: int
+    limit: int
+    per: DailyPer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExplainedDelivery:
+    """A delivery, its explanation, and the evidence for it."""
+
+    view: DeliveryView
+    explanation: Explanation
+    evidence: Evidence
+    day: DailyLimit | None
+    rates: Sequence[Rate]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExplainedPost:
+    """A post, with each of its deliveries explained."""
+
+    post: PostView
+    deliveries: Sequence[ExplainedDelivery]
+
+
+def explain_post(
+    context: Context, workspace: UUID, post: UUID, accounts: Accounts = None
+) -> ExplainedPost | None:
+    """Explain a post of a workspace, for a key restricted to ``accounts``; None where ``read_post`` returns None."""
+    with context.database.begin() as c:
+        view = read_post(c, workspace, post, accounts)
+        if view is None:
+            return None
+        evidence = read_evidence(c, post)
+        explained = [_explain(context, c, view, d, evidence[d.id]) for d in view.deliveries]
+    return ExplainedPost(post=view, deliveries=explained)
+
+
+def _explain(
+    context: Context, c: Connection, post: PostView, view: DeliveryView, evidence: Evidence
+) -> ExplainedDelivery:
+    can, state = context.adapters[Platform(view.platform)].capabilities, State(view.state)
+    limited = not context.settings.sandbox.lifted and state not in SETTLED
+    return ExplainedDelivery(
+        view=view,
+        explanation=explain(build_situation(view, evidence)),
+        evidence=evidence,
+        day=_count_day(context, c, post, view, can) if limited else None,
+        rates=[rate for rate in can.rates if rate.step in _STEPS.get(state, ())] if limited else (),
+    )
+
+
+def build_situation(view: DeliveryView | DeliveryFacts, evidence: Evidence) -> Situation:
+    """Return what the rules of an explanation go by."""
+    error = view.error or {}
+    code = error.get("code")
+    return Situation(
+        delivery=view.id,
+        post=view.post_id,
+        account=view.account_id,
+        platform=view.platform,
+        username=view.username,
+        state=State(view.state),
+        reason=Reason(view.reason) if view.reason else None,
+        hold=view.held_for,
+        fault=error.get("fault"),
+        error_link=f"/reference#error-{code}" if code else None,
+        next_at=view.next_at,
+        moved_at=evidence.moved_at,
+        standing=evidence.standing,
+        media_seen=next((check.seen for check in evidence.checks if check.seen), None),
+        url=view.url,
+    )
+
+
+def _count_day(
+    context: Context, c: Connection, post: PostView, view: DeliveryView, can: Capabilities
+) -> DailyLimit | None:
+    """Count the day of the account, or of our app: its inbox drafts for one, else its posts."""
+    options = context.adapters[Platform(view.platform)].post_options
+    sections = {Platform.TIKTOK: post.tiktok, Platform.PINTEREST: post.pinterest}
+    section = sections.get(Platform(view.platform)) or {}
+    is_draft = options is not None and options.is_inbox_draft(section)
+    limit = can.daily_drafts if is_draft else can.daily_posts
+    if limit is None:
+        return None
+    used = count_sent(c, view.account_id, can.daily_per, drafts=is_draft)
+    return DailyLimit(used=used, limit=limit, per=can.daily_per)

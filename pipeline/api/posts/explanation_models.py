@@ -1,0 +1,183 @@
+"""Response models of GET /posts/{id}/explain."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+from uuid import UUID
+
+from pydantic import Field
+from typing_extensions import TypeAliasType
+
+from adapters.contract import Platform
+from pipeline.actions.explain import ExplainedDelivery, ExplainedPost
+from pipeline.api.http.response_models import ResponseModel, Timestamp
+from pipeline.api.posts.response_models import AccountState, DeliveryError, Post
+from pipeline.domain.account import AccountStatus
+from pipeline.domain.delivery import Reason, State
+from pipeline.domain.explanation_rules import Turn
+from pipeline.domain.hold import Hold
+from pipeline.domain.post import PostStatus
+
+StandingKind = TypeAliasType("StandingKind", Literal["paused", "breaker", "epoch"])
+
+
+class NextAction(ResponseModel):
+    """The one thing that a person can do."""
+
+    command: str = Field(description="For the person who runs the server.")
+    link: str = Field(description="Relative to the server.")
+
+
+class StandingHold(ResponseModel):
+    """What holds all deliveries of a scope: a pause, an open circuit breaker, or an epoch that is not confirmed."""
+
+    hold: StandingKind
+    scope: str = Field(description="all, platform, workspace or account.")
+    target: str = Field(description="The platform, or the id of the workspace or account; empty for all.")
+    why: str
+    since: Timestamp | None
+    next_at: Timestamp | None = Field(description="When the next probe of a breaker is due.")
+
+
+class OpenCheck(ResponseModel):
+    """A check of media or music that is not decided yet."""
+
+    purpose: str
+    url: str
+    tries: int
+    seen: str | None = Field(description="What its last try saw.")
+    next_at: Timestamp
+
+
+class DailyLimit(ResponseModel):
+    """The platform's limit of 24 hours, and how much of it is used."""
+
+    used: int
+    limit: int
+    per: Literal["account", "app"]
+
+
+class RateLimit(ResponseModel):
+    """The platform's limit of calls for the account, as it is kept: calls are spaced evenly."""
+
+    step: Literal["prepare", "finalize", "look"]
+    count: int
+    seconds: float
+
+
+class Grant(ResponseModel):
+    """The access that the account's owner gave."""
+
+    status: AccountStatus
+    ends_at: Timestamp | None
+
+
+class LastAttempt(ResponseModel):
+    """The newest attempt. ``armed_at``: from then on it may be live."""
+
+    n: int
+    opened_at: Timestamp
+    armed_at: Timestamp | None
+    outcome: str | None
+
+
+class ExplanationEvidence(ResponseModel):
+    """The facts behind an explanation."""
+
+    last_move: str | None = Field(description="Why it came into its state, as it was recorded.")
+    holds: list[StandingHold] = Field(
+        description="What stands now; it holds the post when its time has come."
+    )
+    checks: list[OpenCheck]
+    daily_limit: DailyLimit | None
+    rate_limits: list[RateLimit]
+    grant: Grant
+    attempt: LastAttempt | None
+    error: DeliveryError | None
+
+    @classmethod
+    def from_explained(cls, one: ExplainedDelivery) -> Self:
+        """Return the evidence."""
+        found = one.evidence
+        attempt = {
+            "n": found.attempt,
+            "opened_at": found.attempt_opened_at,
+            "armed_at": found.attempt_armed_at,
+            "outcome": found.attempt_outcome,
+        }
+        return cls.model_validate(
+            {
+                "last_move": found.why,
+                "holds": found.standing,
+                "checks": found.checks,
+                "daily_limit": one.day,
+                "rate_limits": [
+                    {"step": r.step, "count": r.count, "seconds": r.per.total_seconds()} for r in one.rates
+                ],
+                "grant": {"status": found.account_status, "ends_at": found.grant_ends_at},
+                "attempt": attempt if found.attempt else None,
+                "error": DeliveryError.from_view(one.view),
+            }
+        )
+
+
+class AccountExplanation(ResponseModel):
+    """Where a post stands at one account, and why."""
+
+    account_id: UUID
+    delivery_id: UUID
+    platform: Platform
+    username: str
+    status: PostStatus
+    state: State
+    blocked_reason: Reason | None
+    held_for: Hold | None
+    turn: Turn | None = Field(description="Whose turn it is; us: the server's own. null: it is over.")
+    summary: str
+    since: Timestamp
+    next_step: str | None
+    next_at: Timestamp | None
+    action: NextAction | None = Field(description="null: nothing needs to be done.")
+    evidence: ExplanationEvidence
+
+    @classmethod
+    def from_explained(cls, one: ExplainedDelivery, state: AccountState) -> Self:
+        """Return the explanation; *state* is the account's state in the post."""
+        words = one.explanation
+        shared = {
+            name: getattr(state, name) for name in AccountState.model_fields if name in cls.model_fields
+        }
+        return cls.model_validate(
+            {
+                **shared,
+                "delivery_id": one.view.id,
+                "turn": words.turn,
+                "summary": words.summary,
+                "since": words.since,
+                "next_step": words.next_step,
+                "next_at": words.next_at,
+                "action": words.action,
+                "evidence": ExplanationEvidence.from_explained(one),
+            }
+        )
+
+
+class PostExplanation(ResponseModel):
+    """A post, and for each account where it stands and why."""
+
+    id: UUID
+    status: PostStatus
+    scheduled_at: Timestamp
+    accounts: list[AccountExplanation]
+
+    @classmethod
+    def from_explained(cls, found: ExplainedPost) -> Self:
+        """Return the explanation of a post."""
+        post = Post.from_view(found.post)
+        pairs = zip(found.deliveries, post.accounts.states, strict=True)
+        return cls(
+            id=post.id,
+            status=post.status,
+            scheduled_at=post.scheduled_at,
+            accounts=[AccountExplanation.from_explained(one, state) for one, state in pairs],
+        )

@@ -1,0 +1,80 @@
+"""Evidence of an explanation: what the ledger holds about each delivery of a post beside its own row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.domain.hold import StandingHold, list_scopes
+from pipeline.store.accounts.token_expiry import GRANT_ENDS_AT
+from pipeline.store.database import rows
+from pipeline.store.deliveries.holds import list_standing_holds
+from pipeline.store.posts.pins import PINS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenCheck:
+    """A check that a delivery waits for. ``seen``: what its last try saw."""
+
+    purpose: str
+    url: str
+    tries: int
+    seen: str | None
+    next_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """The last move and attempt of a delivery, its account's grant, its open checks, and what stands in its way."""
+
+    delivery_id: UUID
+    account_id: UUID
+    moved_at: datetime
+    why: str | None
+    attempt: int | None
+    attempt_opened_at: datetime | None
+    attempt_armed_at: datetime | None
+    attempt_outcome: str | None
+    account_status: str
+    grant_ends_at: datetime | None
+    standing: Sequence[StandingHold] = field(default=())
+    checks: Sequence[OpenCheck] = field(default=())
+
+
+_EVIDENCE = f"""
+SELECT d.id AS delivery_id, d.account_id, d.workspace_id, d.platform, coalesce(m.at, d.created_at) AS moved_at, m.why,
+       t.n AS attempt, t.opened_at AS attempt_opened_at, t.armed_at AS attempt_armed_at, t.outcome AS attempt_outcome,
+       a.status AS account_status, {GRANT_ENDS_AT} AS grant_ends_at
+FROM deliveries d JOIN accounts a ON a.id = d.account_id
+LEFT JOIN LATERAL (SELECT at, why FROM moves WHERE delivery_id = d.id ORDER BY id DESC LIMIT 1) m ON true
+LEFT JOIN LATERAL (SELECT n, opened_at, armed_at, outcome FROM attempts WHERE delivery_id = d.id
+                   ORDER BY n DESC LIMIT 1) t ON true
+WHERE d.post_id = :post
+"""
+_OPEN_CHECKS = f"""
+SELECT pin.delivery_id, k.purpose, k.url, k.tries, k.seen, k.next_at
+FROM {PINS} pin JOIN checks k ON k.id = pin.check_id WHERE pin.post_id = :post AND k.verdict IS NULL
+ORDER BY pin.position
+"""
+
+
+def read_evidence(c: Connection, post: UUID) -> Mapping[UUID, Evidence]:
+    """Return the evidence of each delivery of a post, by its id."""
+    found = rows(c, _EVIDENCE, post=post)
+    standing = list_standing_holds(c, found)
+    checks: dict[UUID, list[OpenCheck]] = {}
+    for check in rows(c, _OPEN_CHECKS, post=post):
+        values = dict(check._mapping)
+        checks.setdefault(values.pop("delivery_id"), []).append(OpenCheck(**values))
+    return {r.delivery_id: _to_evidence(r, standing, checks.get(r.delivery_id, ())) for r in found}
+
+
+def _to_evidence(r: Any, standing: Sequence[StandingHold], checks: Sequence[OpenCheck]) -> Evidence:
+    values = dict(r._mapping)
+    scopes = list_scopes(values.pop("platform"), values.pop("workspace_id"), r.account_id)
+    return Evidence(**values, standing=[one for one in standing if one.covers(scopes)], checks=checks)
