@@ -49,9 +49,10 @@ def find_inconsistencies(s: Settings) -> list[str]:
             f"SLIPWAY_REACHABILITY__WAIT ({s.reachability.wait:g} s): a stopping server would cut off requests",
         ),
         (
-            s.api.max_body * 4 <= s.api.max_body_sum,
+            max(s.api.max_body, s.api.max_batch_body) * 4 <= s.api.max_body_sum,
             f"SLIPWAY_API__MAX_BODY_SUM ({s.api.max_body_sum}) must be at least four times SLIPWAY_API__MAX_BODY "
-            f"({s.api.max_body}): a key may have a quarter of it, and the largest body would never be accepted",
+            f"({s.api.max_body}) and SLIPWAY_API__MAX_BATCH_BODY ({s.api.max_batch_body}): a key may have a quarter "
+            "of it, and the largest body would never be accepted",
         ),
         (
             s.publish.slice * 2 < s.broker.visibility_timeout,

@@ -75,6 +75,9 @@ class Api(Group):
         "commas; empty = none.",
     )
     max_body: int = Field(default=1_000_000, ge=10_000, description="Largest request body, in bytes.")
+    max_batch_body: int = Field(
+        default=16_000_000, ge=10_000, description="Largest body of a batch of posts, in bytes."
+    )
     max_body_sum: int = Field(
         default=64_000_000,
         ge=40_000,

@@ -29,7 +29,7 @@ from pipeline.api.http.middleware import RequestMiddleware
 from pipeline.api.openapi.document import PARTNER, Document, describe
 from pipeline.api.openapi.operation import PARTNER_API
 from pipeline.api.operator import dead_letters
-from pipeline.api.posts import action_routes
+from pipeline.api.posts import action_routes, batch_routes
 from pipeline.api.posts import routes as posts
 from pipeline.api.reference.routes import add_pages
 from pipeline.api.server.fast_path import FastPathApp
@@ -39,6 +39,7 @@ from pipeline.store.database import Unreachable
 
 OPERATIONS = (
     *posts.OPERATIONS,
+    *batch_routes.OPERATIONS,
     *action_routes.OPERATIONS,
     *files.OPERATIONS,
     *upload.OPERATIONS,
@@ -70,7 +71,7 @@ def register_segment(name: str, *verbs: str) -> None:
     register_url_convertor(name, segment())
 
 
-register_segment("post", "retry", "cancel", "delete", "validate")
+register_segment("post", "batch", "retry", "cancel", "delete", "validate")
 register_segment("letter", "replay", "discard")
 
 

@@ -61,7 +61,7 @@ class BatchIngest:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._caches = _caches(context)
+        self._caches = build_caches(context)
 
     def ingest(self, batch: Sequence[Submission]) -> Sequence[Outcome | None]:
         """Return an outcome for each submission, in order. Raises Unreachable for all of them.
@@ -72,7 +72,7 @@ class BatchIngest:
         try:
             return _ingest(self._context, self._caches, batch)
         except Unreachable as error:
-            if not _is_statement_error(error):
+            if not is_statement_error(error):
                 raise
             log.warning("a batch of %s posts failed and is taken one by one: %s", len(batch), error)
         except Exception:
@@ -85,9 +85,9 @@ def accept(context: Context, caller: Caller, request: PostRequest) -> AcceptedPo
     """Store one post, or find the one an equal request made. Raises Refusal (nothing is stored) and Unreachable."""
     submission = Submission(caller=caller, request=request)
     try:
-        [outcome] = _ingest(context, _caches(context), [submission])
+        [outcome] = _ingest(context, build_caches(context), [submission])
     except Overtaken:
-        return _find_winner(context, submission)
+        return find_winner(context, submission)
     return finish(context, outcome)
 
 
@@ -97,7 +97,7 @@ def finish(context: Context, outcome: Outcome) -> AcceptedPost:
         try:
             return _store_checked(context, outcome)
         except Overtaken:
-            return _find_winner(context, outcome.submission)
+            return find_winner(context, outcome.submission)
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
@@ -116,9 +116,11 @@ def _store_batch(
 ) -> tuple[list[Outcome], list[PostPlan]]:
     """Apply the rules, store the plans that are ready, and look for the posts of repeats."""
     tokens = [build_tokens(context, submission) for submission in batch]
-    outcomes: list[Outcome] = [_plan(context, c, facts, s, t) for s, t in zip(batch, tokens, strict=True)]
+    outcomes: list[Outcome] = [
+        plan_submission(context, c, facts, s, t) for s, t in zip(batch, tokens, strict=True)
+    ]
     ready = _pick_ready(outcomes)
-    accepted = dict(zip(ready, _store(context, c, list(ready.values())), strict=True))
+    accepted = dict(zip(ready, store_plans(context, c, list(ready.values())), strict=True))
     stored = {n: answer for n, answer in accepted.items() if answer is not None}
     repeats = {n: (batch[n], t) for n, t in enumerate(tokens) if t and n not in stored}
     for n, answer in (stored | find_replays(context, c, repeats)).items():
@@ -126,7 +128,7 @@ def _store_batch(
     return outcomes, [ready[n] for n in stored]
 
 
-def _plan(
+def plan_submission(
     context: Context, c: Connection, facts: BatchFacts, submission: Submission, tokens: Sequence[str]
 ) -> Outcome:
     """Apply every rule that the known facts decide, in the order of the contract."""
@@ -148,21 +150,25 @@ def _plan(
 
 
 def _pick_ready(outcomes: Sequence[Outcome]) -> dict[int, PostPlan]:
-    """Pick the plans to store now, by position. Of equal requests only the first: the others then find its post."""
-    ready: dict[int, PostPlan] = {}
+    """Pick the plans to store now, by position."""
+    plans = {n: plan for n, plan in enumerate(outcomes) if isinstance(plan, PostPlan)}
+    return drop_repeats({n: plan for n, plan in plans.items() if plan.is_ready})
+
+
+def drop_repeats(plans: Mapping[int, PostPlan]) -> dict[int, PostPlan]:
+    """Return the plans without those whose request equals an earlier one: they then find its post."""
+    first: dict[int, PostPlan] = {}
     seen: set[tuple[UUID, str]] = set()
-    for n, plan in enumerate(outcomes):
-        if not isinstance(plan, PostPlan) or not plan.is_ready:
-            continue
+    for n, plan in plans.items():
         tokens = {(plan.submission.workspace, token) for token in plan.tokens}
         if tokens & seen:
             continue
         seen |= tokens
-        ready[n] = plan
-    return ready
+        first[n] = plan
+    return first
 
 
-def _store(context: Context, c: Connection, plans: Sequence[PostPlan]) -> list[AcceptedPost | None]:
+def store_plans(context: Context, c: Connection, plans: Sequence[PostPlan]) -> list[AcceptedPost | None]:
     """Store posts by one statement; None for each whose token another request has taken."""
     if not plans:
         return []
@@ -200,23 +206,24 @@ def _store_checked(context: Context, plan: PostPlan) -> AcceptedPost:
         checks = media_checks.lock_checks(c, workspace, checks)
         media_checks.refuse_unreachable(checks)
         plan.judge(context, checks)
-        [accepted] = _store(context, c, [plan])
+        [accepted] = store_plans(context, c, [plan])
     if accepted is None:
-        return _find_winner(context, plan.submission)
+        return find_winner(context, plan.submission)
     failpoint("ingest.committed", accepted.id)
     dispatch_stored(context, [plan])
     return accepted
 
 
-def _find_winner(context: Context, submission: Submission) -> AcceptedPost:
-    """The post of the equal request that took the token first."""
+def find_winner(context: Context, submission: Submission) -> AcceptedPost:
+    """Return the post of the equal request that took the token first. Raises Refusal if there is none yet."""
     with context.database.begin() as c:
         if winner := find_replay(context, c, submission):
             return winner
     raise Refusal(500, "create_failed", "An equal request was being stored. Repeat it.")
 
 
-def _caches(context: Context) -> IngestCaches:
+def build_caches(context: Context) -> IngestCaches:
+    """Return empty caches."""
     return IngestCaches(timedelta(seconds=context.settings.reachability.fresh))
 
 
@@ -224,7 +231,7 @@ def _window(context: Context) -> timedelta:
     return timedelta(seconds=context.settings.ingest.dedupe_window)
 
 
-def _is_statement_error(error: Unreachable) -> bool:
-    """Whether the server is there and only ended this statement."""
+def is_statement_error(error: Unreachable) -> bool:
+    """Return True if the server is there and only ended this statement."""
     state = getattr(getattr(error.__cause__, "orig", None), "sqlstate", None)
     return bool(state) and str(state).startswith(_STATEMENT_ERRORS)

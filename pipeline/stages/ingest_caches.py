@@ -12,10 +12,9 @@ from sqlalchemy import Connection
 from pipeline.stages.media_checks import list_links
 from pipeline.stages.new_post import Submission
 from pipeline.store.accounts.accounts import AccountRow
-from pipeline.store.checks.checks import Check
+from pipeline.store.checks.checks import Check, Link, find_good
 from pipeline.store.deliveries.ownership import restrict_accounts
 from pipeline.store.posts import insert_batch as store
-from pipeline.store.posts.insert_batch import Link
 
 CAPACITY = 10_000
 """Accounts, and checks, that are kept; a cache that is full is emptied."""
@@ -113,7 +112,7 @@ class CheckCache:
                 unknown.append(link)
         if not unknown:
             return found
-        read = store.find_good(c, unknown, self._fresh)
+        read = find_good(c, unknown, self._fresh)
         if len(self._known) + len(read) > CAPACITY:
             self.clear()
         self._known |= read

@@ -22,7 +22,7 @@ from pipeline.stages.drafts import list_urls
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks import checks as store
-from pipeline.store.checks.checks import Check, Purpose, hash_url
+from pipeline.store.checks.checks import Check, Purpose
 from pipeline.store.files.files import list_names_of_others
 
 MUSIC = -1
@@ -53,20 +53,38 @@ def open_checks(
     due_at: datetime | None = None,
     bulk: bool = False,
 ) -> dict[int, Check]:
-    """Return a fresh good check of each link, or an undecided one. ``stale``: URLs whose old checks no longer hold.
+    """Return a fresh good check of each link, by position, or an undecided one.
 
-    ``due_at``: when the post is due, by default now. No request waits for the checks of bulk work, so they come after
-    those that requests opened in the same minute.
+    ``stale``, ``bulk``: as in ``open_distinct_checks``. ``due_at``: when the post is due, by default now.
+    """
+    links = list(links)
+    found = open_distinct_checks(
+        context, c, {(workspace, purpose, url): due_at for _, purpose, url in links}, stale, bulk=bulk
+    )
+    return {position: found[workspace, purpose, url] for position, purpose, url in links}
+
+
+def open_distinct_checks(
+    context: Context,
+    c: Connection,
+    wanted: Mapping[store.Link, datetime | None],
+    stale: Iterable[str] = (),
+    *,
+    bulk: bool = False,
+) -> dict[store.Link, Check]:
+    """Return a fresh good check of each link, or an undecided one, which stays undecided until the transaction ends.
+
+    The values are due times, None for now. ``stale``: URLs whose old checks no longer hold. ``bulk``: no request waits
+    for the checks of bulk work, so they come after those that requests opened in the same minute.
     """
     if bulk:
-        due_at = max(due_at or datetime.now(UTC), datetime.now(UTC) + BULK_WAIT)
+        soonest = datetime.now(UTC) + BULK_WAIT
+        wanted = {link: max(due_at or soonest, soonest) for link, due_at in wanted.items()}
+    changed = frozenset(stale)
     fresh = timedelta(seconds=context.settings.reachability.fresh)
-    checks = {}
-    # in URL order: two requests with the same new URLs in different orders would deadlock
-    for position, purpose, url in sorted(links, key=lambda x: (hash_url(x[2]), x[1])):
-        found = None if url in stale else store.find_fresh_check(c, workspace, purpose, url, fresh)
-        checks[position] = found or store.open_check(c, workspace, purpose, url, due_at)
-    return checks
+    good = store.find_good(c, [link for link in wanted if link[2] not in changed], fresh)
+    found = {link: check for link, (check, _) in good.items()}
+    return found | store.open_checks(c, {link: due for link, due in wanted.items() if link not in found})
 
 
 def await_checks(context: Context, checks: Mapping[int, Check], *, bulk: bool = False) -> Mapping[int, Check]:

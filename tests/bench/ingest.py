@@ -23,6 +23,8 @@ from tests.stack import Stack, until
 ACCOUNTS = 200
 LOG_FILES = 64
 """WAL files that PostgreSQL keeps between two checkpoints (``max_wal_size``, 1 GB)."""
+BATCH, BATCH_CLIENTS = 500, 4
+"""Posts in a request of POST /posts/batch, and requests under way: a server process has as many threads for them."""
 REFERENCES = {"uncommitted": "rolled back, not committed", "unstored": "storing statement left out"}
 BUSY = 0.6
 """Cores: a client that used more may have been the bottleneck."""
@@ -59,6 +61,8 @@ def _measure_processes(
     stack.start("api", "pipeline.cli", "api", SLIPWAY_API__PROCESSES=str(processes))
     await_server(stack, "api")
     durable = [_run(environment, stack, mine, *load, app="api") for load in loads]
+    many = _run(environment, stack, mine, BATCH_CLIENTS, False, app="api", batch=BATCH)  # noqa: FBT003  as a load
+    yield _compare_batches(processes, many, durable[len(environment.scale.clients) - 1])
     command = read_command(stack, "api")
     stack.kill("api")
     for app, against in REFERENCES.items():
@@ -90,6 +94,17 @@ def _figure(load: tuple[int, bool], processes: int, ours: Report, reference: Rep
     )
 
 
+def _compare_batches(processes: int, many: Report, single: Report) -> Figure:
+    return Figure(
+        name=f"POST /posts/batch of {BATCH}, {processes} API, {BATCH_CLIENTS} clients",
+        value=_rate(many) * BATCH,
+        unit="posts/s",
+        reference=_rate(single),
+        against="POST /posts",
+        detail=_speed(many),
+    )
+
+
 def await_server(stack: Stack, part: str) -> None:
     """Wait until all processes of the server have started, not only the one that answers."""
     until(lambda: _is_up(f"{stack.api}/healthz") or None, READY, lambda: f"{part} does not answer")
@@ -104,9 +119,16 @@ def _is_up(url: str) -> bool:
 
 
 def _run(
-    environment: BenchEnvironment, stack: Stack, mine: list[str], clients: int, immediate: bool, *, app: str
+    environment: BenchEnvironment,
+    stack: Stack,
+    mine: list[str],
+    clients: int,
+    immediate: bool,
+    *,
+    app: str,
+    batch: int = 0,
 ) -> Report:
-    """Run the load client once. Raises InvalidMeasurement unless all answers are 201 and match the table."""
+    """Run the load client once. Raises InvalidMeasurement unless all posts are accepted and match the table."""
     order = LoadOrder(
         host="127.0.0.1",
         port=stack.ports[2],
@@ -118,6 +140,7 @@ def _run(
         warm=environment.scale.warm,
         seconds=environment.scale.load,
         immediate=immediate,
+        batch=batch,
     )
     before = count_posts(stack)
     report = run_load(order)
@@ -125,12 +148,11 @@ def _run(
     if report.refused:
         raise InvalidMeasurement(f"{report.refused} posts were refused; the first: {report.first_refusal}")
     if stored != (report.accepted if app == "api" else 0):
-        raise InvalidMeasurement(
-            f"{report.accepted} posts were answered with 201 and {stored} are in the table."
-        )
-    kind = "durable" if app == "api" else app
+        raise InvalidMeasurement(f"{report.accepted} posts were accepted and {stored} are in the table.")
+    kind = f"durable{f', {batch} a batch' * bool(batch)}" if app == "api" else app
+    rate = _rate(report) * (batch or 1)
     environment.log(
-        f"  {kind}, {clients} clients{', due at once' * immediate}: {_rate(report):.0f}/s, {_speed(report)}"
+        f"  {kind}, {clients} clients{', due at once' * immediate}: {rate:.0f}/s, {_speed(report)}"
     )
     return report
 

@@ -9,7 +9,8 @@ MEANING = {
         "Client, API, PostgreSQL and Valkey share the machine. First reference: the same server and statements, rolled "
         "back instead of committed (tests/bench/uncommitted.py). Second: the storing statement left out whole "
         "(tests/bench/unstored.py). After every run the table must hold as many new posts as there were 201 answers, "
-        "and none after a reference run."
+        "and none after a reference run. `POST /posts/batch`: the same bodies, 500 in a request, four requests under "
+        "way; posts a second beside those of POST /posts with the most clients."
     ),
     "reading": (
         "Milliseconds of GET /posts (first page, 100 posts, the next page; by status; since, until and between moments "

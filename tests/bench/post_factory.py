@@ -30,9 +30,11 @@ def store_checks(stack: Stack, kind: PostKind) -> dict[int, UUID]:
         url = stack.media(name)
         facts = asdict(probe(stack.context.fetcher, url, "video" if kind.purpose == "video" else "image"))
         with stack.context.database.begin() as c:
-            known = checks.find_fresh_check(c, stack.workspace, kind.purpose, url, timedelta(minutes=10))
-            check = known or checks.open_check(c, stack.workspace, kind.purpose, url)
-            if known is None:
+            known = checks.find_good(c, [(stack.workspace, kind.purpose, url)], timedelta(minutes=10))
+            [(check, _)] = known.values() or [
+                (checks.open_check(c, stack.workspace, kind.purpose, url), None)
+            ]
+            if not known:
                 checks.decide_check(c, check.id, "good", facts=facts, seen="ok")
         found[position] = check.id
     return found

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
+from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json
 from starlette.requests import Request
 from starlette.responses import Response
@@ -55,7 +56,12 @@ class JsonResponse(NegotiatedResponse):
             return to_json(content)
         except PydanticSerializationError:
             # a refusal may quote a lone surrogate, which UTF-8 cannot encode
-            return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+            text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), default=_dump_model)
+            return text.encode("utf-8", "replace")
+
+
+def _dump_model(model: BaseModel) -> Any:
+    return model.model_dump(mode="json")
 
 
 class SuccessResponse(JsonResponse, Generic[DataT]):
@@ -110,7 +116,7 @@ def render_stopping() -> Response:
 
 def render_internal_error(method: str, path: str) -> Response:
     """Return 500 for an unhandled exception, without its details."""
-    creating = method == "POST" and path.rstrip("/").endswith("/posts")
+    creating = method == "POST" and path.rstrip("/").endswith(("/posts", "/posts/batch"))
     text = (
         "The post could not be stored; it is safe to repeat the request."
         if creating

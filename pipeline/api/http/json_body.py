@@ -21,22 +21,22 @@ UUID_LENGTH = 36
 """With hyphens; ``UUID()`` itself also accepts braces and urn:uuid:."""
 
 
-async def read_json_body(request: Request, key: UUID | None) -> bytes:
+async def read_json_body(request: Request, key: UUID | None, max_size: int | None = None) -> bytes:
     """Return the body before it is parsed. Raises Refusal 408, 413, 415, and 429 or 503 as ``BodyBudget`` does.
 
-    *key*: the id of the request's API key, None for the operator.
+    *key*: the id of the request's API key, None for the operator. *max_size*: bytes, by default the setting's.
     """
     app_state = get_app_state(request)
     reservation = app_state.body_budget.open(request.scope, key)
-    raw = await read_body(request, app_state.context.settings.api.max_body, reservation)
+    raw = await read_body(request, max_size or app_state.context.settings.api.max_body, reservation)
     require_json(request, raw)
     return raw
 
 
-def parse_json(raw: bytes) -> Any:
-    """Return the parsed body. Raises Refusal 400."""
+def parse_json(raw: bytes, parts: int = strict_json.PARTS) -> Any:
+    """Return the parsed body, of at most *parts* brackets, braces and commas. Raises Refusal 400."""
     try:
-        return strict_json.parse(raw)
+        return strict_json.parse(raw, parts)
     except strict_json.InvalidJson as error:
         raise HttpRefusal(400, "invalid_json", str(error)) from None
 

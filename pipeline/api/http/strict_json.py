@@ -21,12 +21,15 @@ class InvalidJson(Exception):
     """The bytes are not JSON as RFC 8259 defines it, or exceed a limit. ``str()`` is a sentence that says where."""
 
 
-def parse(raw: bytes) -> Any:
-    """Return the value the bytes encode. Raises InvalidJson and no other exception, whatever the bytes are."""
+def parse(raw: bytes, parts: int = PARTS) -> Any:
+    """Return the value the bytes encode. Raises InvalidJson and no other exception, whatever the bytes are.
+
+    *parts*: the most brackets, braces and commas.
+    """
     text = _text(raw)
     openers = text.count("[") + text.count("{")
-    if openers + text.count(",") > PARTS:
-        raise InvalidJson(f"The body has more than {PARTS:,} parts.")
+    if openers + text.count(",") > parts:
+        raise InvalidJson(f"The body has more than {parts:,} parts.")
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:

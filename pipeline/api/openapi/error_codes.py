@@ -72,6 +72,11 @@ CODES: Mapping[str, ErrorCode] = {
     "request_timeout": ErrorCode(
         (408,), "the request did not arrive in time", "The body did not arrive within 30 seconds."
     ),
+    "batch_refused": ErrorCode(
+        (400,),
+        "an atomic batch has posts that are refused; nothing was stored, and the issues name them",
+        "1 of 2 posts is refused, so nothing was stored. Post 1: caption: It is required.",
+    ),
     "create_failed": ErrorCode(
         (409, 500),
         "409: the external_id was used for another body; 500: an internal error, safe to repeat",

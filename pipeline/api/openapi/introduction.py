@@ -27,8 +27,16 @@ after 408, 429, 500 and 503, not before `Retry-After` if that is present.
 
 **Rate limit.** A key has a limit of posts per minute (6,000 if the operator set none), and may have one per day (in
 UTC); the `RateLimit` headers name them. They count posts, not requests: a new post, an edit and a validation count as
-one each, a retry as one per post. Reading, canceling and deleting are not counted. A bulk key has no limit by default,
-a bulkhead of its own, and does not wait for media checks: its responses carry the warning `REACHABILITY_PENDING`.
+one each, a retry and a batch as one per post. Reading, canceling and deleting are not counted. A bulk key has no limit
+by default, a bulkhead of its own, and does not wait for media checks: its responses carry the warning
+`REACHABILITY_PENDING`.
+
+**Batches.** `POST /posts/batch` takes up to 500 posts in one request, and answers 200 with a result for each, in order:
+exactly what `POST /posts` would have answered. A post that is refused keeps no other from being stored. With
+`atomic: true` all are stored or none: one refused post is 400 `batch_refused`, whose issues name it; a post that was
+accepted before counts as good. Each post has an `external_id` of its own; the header `Idempotency-Key` is not used. No
+media check is waited for: a post whose media were not checked in the last minutes is stored, with the warning
+`REACHABILITY_PENDING`, and fails later if they cannot be used.
 """
 """Markdown; the reference page supports paragraphs, bold and code only."""
 

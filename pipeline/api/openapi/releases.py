@@ -24,6 +24,14 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.7.0",
+        sha256="f77cc56feca0d2f498c51a618e82fcd427e689e9350464f46ecf76f3ae1782f7",
+        changes=(
+            "`POST /posts/batch` creates up to 500 posts, each with a result, or with `atomic` all or none; the error "
+            "code `batch_refused`.",
+        ),
+    ),
+    Release(
         version="1.6.0",
         sha256="bee6f8c8ece5d147baa4daebc0ee8f5b43be9faf9cfc18da0dce9cf62286ef21",
         changes=(
@@ -82,6 +90,11 @@ PARTNER_RELEASES: Sequence[Release] = (
     ),
 )
 OPERATOR_RELEASES: Sequence[Release] = (
+    Release(
+        version="1.1.0",
+        sha256="2a79689349ae59ab595fbfb258506520cce7034dd58498078d003b39e41ca669",
+        changes=("The error code `batch_refused`, which only the Partner API answers.",),
+    ),
     Release(
         version="1.0.0",
         sha256="0692d7df76004bc684aa36cf6d2726c7c05dac33007b10c251a2a12129b6e1f3",

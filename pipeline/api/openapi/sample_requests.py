@@ -49,6 +49,14 @@ def _build_requests() -> Mapping[str, SampleRequest]:
     platform = {"platform": "tiktok"}
     return {
         "createPost": SampleRequest(body={**content, "external_id": "order-1042"}),
+        "createPosts": SampleRequest(
+            body={
+                "posts": [
+                    {**content, "external_id": "order-1043"},
+                    {**content, "caption": "Our new mug, in blue", "external_id": "order-1044"},
+                ]
+            }
+        ),
         "validatePost": SampleRequest(body=content),
         "listPosts": SampleRequest(query="status=scheduled&limit=1"),
         "getPost": SampleRequest(path={"post_id": post}),

@@ -22,6 +22,11 @@ ERRORS: Mapping[str, Advice] = {
         "The request is not valid HTTP, so nothing of it was read.",
         "Send the request with a common HTTP library; look for a proxy that changes it.",
     ),
+    "batch_refused": Advice(
+        "A batch was sent with `atomic: true`, and at least one of its posts is refused.",
+        "Read `issues`: each names a post by its position (`posts.3`), what is wrong and the code. Correct or leave "
+        "out these posts and send the batch again, or send it without `atomic`.",
+    ),
     "create_failed": Advice(
         "409: the `external_id` (or `Idempotency-Key`) belongs to a post with another body. 500: the server failed "
         "while "

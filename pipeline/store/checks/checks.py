@@ -16,10 +16,13 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import MediaFacts, Track
+from pipeline.store.array_literals import write_bytes, write_ids, write_texts, write_times, write_words
 from pipeline.store.database import jsonb, new_id, row, rows
 
 Purpose = Literal["image", "video", "music"]
 Verdict = Literal["good", "refused", "unanswered"]
+Link = tuple[UUID, Purpose, str]
+"""Workspace, purpose and URL of a check."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,48 +59,78 @@ def hash_url(url: str) -> bytes:
     return hashlib.sha256(url.encode()).digest()
 
 
-def find_fresh_check(
-    c: Connection, workspace: UUID, purpose: Purpose, url: str, within: timedelta
-) -> Check | None:
-    """Return the newest good check of this URL decided ``within`` this time. Bad checks are never reused."""
-    found = row(
+def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[Link, tuple[Check, datetime]]:
+    """Return the newest good check of each link that has one younger than ``within``, and when it was decided.
+
+    Bad checks are never reused.
+    """
+    if not links:
+        return {}
+    found = rows(
         c,
-        f"""SELECT {_COLUMNS} FROM checks
-            WHERE workspace_id = :w AND url_sha256 = :sha AND purpose = :p AND verdict = 'good'
-              AND decided_at > now() - :within ORDER BY decided_at DESC LIMIT 1""",
-        w=workspace,
-        sha=hash_url(url),
-        p=purpose,
+        """SELECT k.id, k.purpose, k.url, k.facts, k.seen, k.workspace_id, k.decided_at
+           FROM unnest(:w::uuid[], :sha::bytea[], :p::text[]) AS x (w, sha, p), LATERAL (
+               SELECT * FROM checks WHERE workspace_id = x.w AND url_sha256 = x.sha AND purpose = x.p
+                 AND verdict = 'good' AND decided_at > now() - :within ORDER BY decided_at DESC LIMIT 1) k""",
         within=within,
+        **_write_links(links),
     )
-    return None if found is None else Check(**found._mapping)
+    return {
+        (r.workspace_id, r.purpose, r.url): (
+            Check(id=r.id, purpose=r.purpose, url=r.url, verdict="good", facts=r.facts, seen=r.seen),
+            r.decided_at,
+        )
+        for r in found
+    }
+
+
+def open_checks(c: Connection, wanted: Mapping[Link, datetime | None]) -> dict[Link, Check]:
+    """Return the undecided check of each link: a new one, or the one already open (which its dispatch retries).
+
+    The values: when the post is due that waits for it, None for now. The earliest post's time counts. The checks stay
+    locked until the transaction ends, so none is decided before. They are locked in URL order: two requests with the
+    same new URLs in different orders would deadlock.
+    """
+    links = list(wanted)
+    if not links:
+        return {}
+    found = rows(
+        c,
+        f"""INSERT INTO checks (id, workspace_id, purpose, url, url_sha256, due_at)
+            SELECT id, w, p, url, sha, coalesce(due, now())
+            FROM unnest(:id::uuid[], :w::uuid[], :p::text[], :url::text[], :sha::bytea[], :due::timestamptz[])
+                 AS x (id, w, p, url, sha, due) ORDER BY sha, p, w
+            ON CONFLICT (workspace_id, url_sha256, purpose) WHERE verdict IS NULL
+            DO UPDATE SET seen = CASE WHEN checks.lease_until > now() THEN checks.seen END,
+                          next_at = least(checks.next_at, now()), due_at = least(checks.due_at, excluded.due_at)
+            RETURNING {_COLUMNS}, workspace_id""",
+        id=write_ids(new_id() for _ in links),
+        url=write_texts(url for _, _, url in links),
+        due=write_times(wanted.values()),
+        **_write_links(links),
+    )
+    opened = {}
+    for r in found:
+        values = dict(r._mapping)
+        workspace = values.pop("workspace_id")
+        opened[workspace, r.purpose, r.url] = Check(**values)
+    return opened
 
 
 def open_check(
     c: Connection, workspace: UUID, purpose: Purpose, url: str, due_at: datetime | None = None
 ) -> Check:
-    """Return the undecided check of this URL: a new one, or the one already open (which its dispatch retries).
+    """Return the undecided check of one link, as ``open_checks`` does."""
+    [check] = open_checks(c, {(workspace, purpose, url): due_at}).values()
+    return check
 
-    ``due_at``: when the post is due that waits for it, by default now. The earliest post's time counts.
-    """
-    found = row(
-        c,
-        f"""INSERT INTO checks (id, workspace_id, purpose, url, url_sha256, due_at)
-            VALUES (:id, :w, :p, :url, :sha, coalesce(:due_at, now()))
-            ON CONFLICT (workspace_id, url_sha256, purpose) WHERE verdict IS NULL
-            DO UPDATE SET seen = CASE WHEN checks.lease_until > now() THEN checks.seen END,
-                          next_at = least(checks.next_at, now()), due_at = least(checks.due_at, excluded.due_at)
-            RETURNING {_COLUMNS}""",
-        id=new_id(),
-        w=workspace,
-        p=purpose,
-        url=url,
-        sha=hash_url(url),
-        due_at=due_at,
-    )
-    if found is None:
-        raise LookupError("An undecided check was neither stored nor found.")
-    return Check(**found._mapping)
+
+def _write_links(links: Sequence[Link]) -> dict[str, str]:
+    return {
+        "w": write_ids(w for w, _, _ in links),
+        "p": write_words(p for _, p, _ in links),
+        "sha": write_bytes(hash_url(url) for _, _, url in links),
+    }
 
 
 def read_checks(c: Connection, ids: Sequence[UUID], *, lock: bool = False) -> dict[UUID, Check]:

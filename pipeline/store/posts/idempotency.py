@@ -14,9 +14,9 @@ from sqlalchemy.exc import IntegrityError
 
 from pipeline.domain.delivery import SETTLED
 from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
+from pipeline.store.array_literals import write_ids, write_texts
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import is_violation, rows
-from pipeline.store.posts.array_literals import write_ids, write_texts
 from pipeline.store.posts.options import COLUMNS, Options, gather_options
 from pipeline.store.posts.pins import to_check
 

@@ -14,9 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
-from pipeline.store.checks.checks import Check, Purpose, hash_url
-from pipeline.store.database import rows
-from pipeline.store.posts.array_literals import (
+from pipeline.store.array_literals import (
     write_bytes,
     write_ids,
     write_jsons,
@@ -24,11 +22,9 @@ from pipeline.store.posts.array_literals import (
     write_times,
     write_words,
 )
+from pipeline.store.database import rows
 from pipeline.store.posts.idempotency import select_current
 from pipeline.store.posts.options import COLUMNS, PLATFORMS, Options
-
-Link = tuple[UUID, Purpose, str]
-"""Workspace, purpose and URL of a check."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,28 +84,6 @@ def find_accounts(c: Connection, ids: Iterable[UUID]) -> dict[UUID, tuple[str, A
     """Return these accounts, of whatever workspace, each with its row version."""
     sql = f"SELECT xmin::text AS version, {ACCOUNT_FIELDS} FROM accounts WHERE id = ANY(:ids::uuid[])"
     return {r.id: (r.version, to_account_row(r)) for r in rows(c, sql, ids=write_ids(ids))}
-
-
-def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[Link, tuple[Check, datetime]]:
-    """Return the newest good check of each link that has one younger than ``within``, and when it was decided."""
-    found = rows(
-        c,
-        """SELECT k.id, k.purpose, k.url, k.facts, k.seen, k.workspace_id, k.decided_at
-           FROM unnest(:w::uuid[], :sha::bytea[], :p::text[]) AS x (w, sha, p), LATERAL (
-               SELECT * FROM checks WHERE workspace_id = x.w AND url_sha256 = x.sha AND purpose = x.p
-                 AND verdict = 'good' AND decided_at > now() - :within ORDER BY decided_at DESC LIMIT 1) k""",
-        w=write_ids(w for w, _, _ in links),
-        p=write_words(p for _, p, _ in links),
-        within=within,
-        sha=write_bytes(hash_url(url) for _, _, url in links),
-    )
-    return {
-        (r.workspace_id, r.purpose, r.url): (
-            Check(id=r.id, purpose=r.purpose, url=r.url, verdict="good", facts=r.facts, seen=r.seen),
-            r.decided_at,
-        )
-        for r in found
-    }
 
 
 _ARRAYS = ", ".join(f":{platform}::jsonb[]" for platform in PLATFORMS) + ", :ai_generated::boolean[]"

@@ -23,6 +23,8 @@ from pipeline.stages.ingest_caches import AccountCache, CheckCache
 from pipeline.stages.new_post import PostPlan, Submission
 from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
 from pipeline.store.accounts.connections import deactivate
+from pipeline.store.checks import checks
+from pipeline.store.checks.checks import Link
 from pipeline.store.database import Database, Unreachable, new_id, row, rows
 from pipeline.store.posts import insert_batch as group
 from tests.pipeline.core_fixture import MUSIC, CoreFixture
@@ -228,17 +230,17 @@ def test_a_check_is_asked_for_once_until_it_is_too_old(
     ready: CoreFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = list[int]()
-    find = group.find_good
+    find = checks.find_good
 
-    def counted(c: Connection, links: Sequence[group.Link], within: timedelta) -> Any:
+    def counted(c: Connection, links: Sequence[Link], within: timedelta) -> Any:
         asked.append(len(links))
         return find(c, links, within)
 
-    monkeypatch.setattr(group, "find_good", counted)
+    monkeypatch.setattr(ingest_caches, "find_good", counted)
     fresh = ready.context.settings.reachability.fresh
     good, now = CheckCache(timedelta(seconds=fresh)), ready.now()
-    known: group.Link = (ready.workspace, "video", ready.request().media["url"])
-    never: group.Link = (ready.workspace, "video", NEW["url"])
+    known: Link = (ready.workspace, "video", ready.request().media["url"])
+    never: Link = (ready.workspace, "video", NEW["url"])
     with ready.context.database.once() as c:
         first = good.find(c, [known, never], now)
         assert good.find(c, [known], now) == first

@@ -94,6 +94,7 @@ REQUESTS: Mapping[str, Callable[[Scene], requests.Response]] = {
     "400 validation_failed": lambda s: _post(s, scheduled_at="2025-02-01T15:00:00Z"),
     "400 invalid_music_url": lambda s: _post(s, music_url="https://example.com/song"),
     "400 too_many_post_ids": lambda s: _send(s, "POST", "/posts/cancel", {"post_ids": [ABSENT] * 51}),
+    "400 batch_refused": lambda s: _send(s, "POST", "/posts/batch", {"atomic": True, "posts": [{}]}),
     "401 invalid_token": lambda s: s.server.get("/posts", "slw_live_0123456789abcdef.unknown"),
     "402 subscription_required": lambda s: _require_plan(s, Plan.BUSINESS, Subscription.CANCELED),
     "403 tier_not_allowed": lambda s: _require_plan(s, Plan.SCHEDULER, Subscription.ACTIVE),

@@ -35,6 +35,7 @@ ORDER = (
     "retryPosts",
     "cancelPosts",
     "deletePosts",
+    "createPosts",
     "createFile",
     "putFile",
     "getFile",

@@ -120,7 +120,8 @@ def test_a_good_one_is_used_again_while_it_is_fresh_and_a_bad_one_never(shared: 
         within: timedelta = minutes, whose: UUID = workspace, purpose: store.Purpose = "video"
     ) -> Check | None:
         with shared.database.begin() as c:
-            return store.find_fresh_check(c, whose, purpose, where, within)
+            found = store.find_good(c, [(whose, purpose, where)], within).values()
+        return next((check for check, _ in found), None)
 
     assert fresh() is None, "not decided yet"
     decide(shared, check)
@@ -139,7 +140,7 @@ def test_a_good_one_is_used_again_while_it_is_fresh_and_a_bad_one_never(shared: 
         bad = url()
         decide(shared, opened(shared, workspace, bad).id, verdict)
         with shared.database.begin() as c:
-            assert store.find_fresh_check(c, workspace, "video", bad, minutes) is None
+            assert not store.find_good(c, [(workspace, "video", bad)], minutes)
 
 
 def test_facts_are_of_media_or_of_music() -> None:

@@ -1,0 +1,144 @@
+"""Ingest of many posts that one client sends at once: the rules of `ingest.py`, one transaction, and no waiting.
+
+The media that are not known to be good get their checks opened in that transaction, and the deliveries that need them
+are stored ``accepted``. Opened checks stay locked until the commit, so none gets a verdict that the posts miss.
+
+A crash before the commit leaves nothing. After one between commit and dispatch, maintenance dispatches the checks and
+the sweep the posts; the client's repeat finds every post by its token.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from pipeline.context import Context
+from pipeline.failpoint import failpoint
+from pipeline.stages import media_checks
+from pipeline.stages.ingest import (
+    Outcome,
+    build_caches,
+    drop_repeats,
+    find_winner,
+    is_statement_error,
+    plan_submission,
+    store_plans,
+)
+from pipeline.stages.new_post import PostPlan, Submission, dispatch_stored
+from pipeline.stages.post_request import AcceptedPost, Refusal
+from pipeline.stages.replay import build_tokens, find_replays
+from pipeline.store.checks.checks import Link
+from pipeline.store.database import Unreachable
+from pipeline.store.posts.idempotency import Overtaken, translate_overtaken
+
+log = logging.getLogger("slipway.ingest")
+
+Entry = Submission | Refusal
+"""A post of a batch, or why it could not be read."""
+Result = AcceptedPost | Exception
+"""A post that was stored or found, or why it was not."""
+
+
+@dataclass
+class BatchRefused(Exception):
+    """Nothing of an atomic batch was stored, because these of its posts, by position, were refused."""
+
+    failures: Mapping[int, Exception]
+
+
+def ingest_bulk(context: Context, batch: Sequence[Entry], *, atomic: bool = False) -> Sequence[Result]:
+    """Store the posts of a batch that break no rule, and return a result for each entry, in order.
+
+    ``atomic``: all or none; a post that was accepted before counts as good. Raises BatchRefused then, and Unreachable
+    when nothing was stored. A batch whose statement fails is tried once more: atomic as a whole, otherwise post by
+    post, so that whichever is at fault harms no other.
+    """
+    try:
+        return _ingest(context, batch, atomic=atomic)
+    except BatchRefused:
+        raise
+    except Unreachable as error:
+        if not is_statement_error(error):
+            raise
+        log.warning("a batch of %s posts failed and is tried again: %s", len(batch), error)
+    except Overtaken:
+        log.info("a batch of %s posts has one that an older server stored meanwhile", len(batch))
+    except Exception:
+        log.exception("a batch of %s posts failed and is tried again", len(batch))
+    return (
+        _ingest(context, batch, atomic=True) if atomic else [_ingest_alone(context, entry) for entry in batch]
+    )
+
+
+def _ingest_alone(context: Context, entry: Entry) -> Result:
+    try:
+        [result] = _ingest(context, [entry], atomic=False)
+    except Overtaken:
+        return find_winner(context, entry) if isinstance(entry, Submission) else entry
+    except Exception as error:  # noqa: BLE001  it is this post's result; the others go on
+        return error
+    return result
+
+
+def _ingest(context: Context, batch: Sequence[Entry], *, atomic: bool) -> list[Result]:
+    with translate_overtaken(), context.database.begin() as c:
+        results, stored = _store_batch(context, c, batch)
+        failures = {n: result for n, result in enumerate(results) if isinstance(result, Exception)}
+        if atomic and failures:
+            raise BatchRefused(failures)  # rolls back
+    failpoint("ingest.committed", *(r.id for r in results if isinstance(r, AcceptedPost)))
+    dispatch_stored(context, stored)
+    opened = {k.id: k.tries for plan in stored for k in plan.checks.values() if k.verdict is None}
+    context.dispatcher.send_new_checks(opened, bulk=True)
+    return results
+
+
+def _store_batch(
+    context: Context, c: Connection, batch: Sequence[Entry]
+) -> tuple[list[Result], list[PostPlan]]:
+    """Apply the rules, find the posts of repeats, open the missing checks, and store the other posts."""
+    posts = {n: entry for n, entry in enumerate(batch) if isinstance(entry, Submission)}
+    facts = build_caches(context).read(c, list(posts.values()))
+    repeats = {n: (post, build_tokens(context, post)) for n, post in posts.items()}
+    outcomes: dict[int, Outcome] = {n: entry for n, entry in enumerate(batch) if isinstance(entry, Refusal)}
+    outcomes |= {n: plan_submission(context, c, facts, post, tokens) for n, (post, tokens) in repeats.items()}
+    outcomes |= find_replays(context, c, repeats)
+    plans = drop_repeats({n: plan for n, plan in sorted(outcomes.items()) if isinstance(plan, PostPlan)})
+    refused = _open_checks(context, c, plans)
+    outcomes |= refused
+    plans = {n: plan for n, plan in plans.items() if n not in refused}
+    accepted = dict(zip(plans, store_plans(context, c, list(plans.values())), strict=True))
+    stored = {n: post for n, post in accepted.items() if post is not None}
+    outcomes |= stored
+    # equal to an earlier post of the batch, or to one that another request stored meanwhile
+    left = {n: repeats[n] for n, outcome in outcomes.items() if isinstance(outcome, PostPlan)}
+    outcomes |= find_replays(context, c, left)
+    return [_to_result(outcomes[n]) for n in range(len(batch))], [plans[n] for n in stored]
+
+
+def _open_checks(context: Context, c: Connection, plans: Mapping[int, PostPlan]) -> dict[int, Exception]:
+    """Give every plan a check of each link, and return why plans do not fit what is known of their media now."""
+    waiting = {n: plan for n, plan in plans.items() if not plan.is_ready}
+    wanted: dict[Link, datetime | None] = {}
+    for plan in waiting.values():
+        for _, purpose, url in plan.links:
+            link = (plan.submission.workspace, purpose, url)
+            wanted[link] = min(plan.due_at, wanted.get(link) or plan.due_at)
+    checks = media_checks.open_distinct_checks(context, c, wanted, bulk=True)
+    refused: dict[int, Exception] = {}
+    for n, plan in waiting.items():
+        try:
+            plan.judge(context, {k: checks[plan.submission.workspace, p, url] for k, p, url in plan.links})
+        except Exception as error:  # noqa: BLE001  a refusal, or a bug in a platform's rules: other posts go on
+            refused[n] = error
+    return refused
+
+
+def _to_result(outcome: Outcome) -> Result:
+    if isinstance(outcome, PostPlan):
+        return Refusal(500, "create_failed", "An equal request was being stored. Repeat it.")
+    return outcome

@@ -1,0 +1,263 @@
+"""POST /posts/batch over HTTP: one result per post, as POST /posts would answer; all or none if asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import requests
+
+from pipeline.api.http.response_models import Success
+from pipeline.api.posts.batch_schema import BatchResult
+from pipeline.domain.key_limits import KeyLimits
+from pipeline.store.auth.keys import Terms, create_key
+from pipeline.store.checks import checks
+from pipeline.store.database import rows
+from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, video
+
+LATER = "2090-01-01T00:00:00Z"
+PATH = f"{BASE}/posts/batch"
+Body = dict[str, Any]
+
+
+def send(server: Server, key: str | None, posts: Any, **more: Any) -> requests.Response:
+    content = json.dumps({"posts": posts, **more}).encode()
+    return server.send("POST", PATH, key, content, **{"Content-Type": "application/json"})
+
+
+def results(answer: requests.Response) -> list[Any]:
+    assert answer.status_code == 200, answer.text
+    Success[BatchResult].model_validate_json(answer.content)
+    found: list[Any] = answer.json()["data"]["results"]
+    return found
+
+
+def codes(answer: requests.Response) -> list[tuple[int, str | None]]:
+    return [(result["code"], result.get("error_code")) for result in results(answer)]
+
+
+def stored(server: Server, tenant: Tenant) -> dict[str, Any]:
+    """Return the posts of the tenant by caption."""
+    with server.context.database.begin() as c:
+        found = rows(
+            c,
+            "SELECT id, caption, xmin::text AS txid FROM posts WHERE workspace_id = :w",
+            w=tenant.workspace,
+        )
+    return {r.caption: r for r in found}
+
+
+@pytest.fixture
+def tenant(server: Server) -> Tenant:
+    """A tenant of its own, without posts."""
+    return server.tenant()
+
+
+BROKEN: Sequence[Callable[[Tenant], Any]] = (
+    lambda _: "no post",
+    lambda _: None,
+    lambda t: {**video(t), "captoin": "x"},
+    lambda t: video(t, caption=" "),
+    lambda t: video(t, caption="NUL \0"),
+    lambda t: video(t, caption="half \ud800"),
+    lambda t: video(t, accounts=[]),
+    lambda t: video(t, accounts=[{"id": ABSENT}]),
+    lambda t: video(t, scheduled_at="2020-01-01T00:00:00Z"),
+    lambda t: video(t, scheduled_at="2090-01-01T00:00:00"),
+    lambda t: video(t, media={"type": "slideshow", "urls": ["http://insecure.example/1.jpg"]}),
+    lambda t: video(t, music_url="https://elsewhere.example/1"),
+    lambda t: video(t, "instagram", tiktok={"title": "x"}),
+    lambda t: {**video(t), **{f"key {n}": n for n in range(101)}},
+)
+
+
+def timeless(answer: Body) -> Body:
+    """Drop the server's clock, which one message quotes."""
+    return {**answer, "message": re.sub(r" \(now .*?\)", "", answer["message"])}
+
+
+def test_each_post_has_the_answer_it_would_have_alone_in_order(server: Server, tenant: Tenant) -> None:
+    bodies = [make(tenant) for make in BROKEN]
+    alone = [server.post(body, tenant.key).json() for body in bodies]
+    good = [video(tenant, scheduled_at=LATER) for _ in bodies]
+    mixed = [body for pair in zip(bodies, good, strict=True) for body in pair]
+    answer = send(server, tenant.key, mixed)
+    found = results(answer)
+    assert [timeless(one) for one in found[::2]] == [timeless(one) for one in alone]
+    assert codes(answer)[1::2] == [(201, None)] * len(good), "those beside them"
+    for body, result in zip(good, found[1::2], strict=True):
+        shown = server.get(f"/posts/{result['data']['id']}", tenant.key).json()["data"]
+        assert shown["caption"] == body["caption"]
+        assert (shown["status"], shown["scheduled_at"]) == ("scheduled", LATER.replace("Z", ".000Z"))
+        assert [w["code"] for w in result["data"]["warnings"]][:1] == ["REACHABILITY_PENDING"]
+    counts = answer.json()["data"]
+    assert (counts["accepted"], counts["duplicates"], counts["refused"]) == (
+        len(good),
+        0,
+        len(bodies),
+    )
+    assert stored(server, tenant).keys() == {body["caption"] for body in good}
+
+
+def test_a_batch_is_one_transaction_of_up_to_500_posts(server: Server, tenant: Tenant) -> None:
+    bodies = [video(tenant, scheduled_at=LATER) for _ in range(500)]
+    assert codes(send(server, tenant.key, bodies)) == [(201, None)] * 500
+    assert len({r.txid for r in stored(server, tenant).values()}) == 1
+    refused = send(server, tenant.key, [*bodies, video(tenant)])
+    assert (refused.status_code, refused.json()["issues"]) == (
+        422,
+        [{"path": "posts", "message": "500 at most; there are 501.", "type": "too_long"}],
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (b"[]", ""),
+        (b"{}", "posts"),
+        (b'{"posts": []}', "posts"),
+        (b'{"posts": {}}', "posts"),
+        (b'{"posts": [{}], "atomic": 1}', "atomic"),
+        (b'{"posts": [{}], "atmoic": true}', "atmoic"),
+        (b'{"posts": [{}], "\\u0000": true}', ""),
+    ],
+)
+def test_a_body_that_is_no_batch_is_refused_as_a_whole(
+    server: Server, tenant: Tenant, body: bytes, path: str
+) -> None:
+    answer = server.send("POST", PATH, tenant.key, body, **{"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error_code"]) == (422, "invalid_payload")
+    assert answer.json()["issues"][0]["path"] == path
+
+
+def test_a_repeat_finds_every_post_and_makes_none(server: Server, tenant: Tenant) -> None:
+    bodies = [
+        video(tenant, scheduled_at=LATER, external_id=str(uuid4())),
+        video(tenant, scheduled_at=LATER),
+    ]
+    first = send(server, tenant.key, bodies)
+    again = send(server, tenant.key, [*bodies, bodies[0], {**bodies[0], "caption": "another"}])
+    assert codes(again) == [(200, None)] * 3 + [(409, "create_failed")]
+    assert [r["data"]["id"] for r in results(again)[:2]] == [r["data"]["id"] for r in results(first)]
+    assert all(r["data"]["duplicate"] for r in results(again)[:3])
+    assert server.post(bodies[0], tenant.key).json()["data"]["duplicate"], "POST /posts finds it too"
+    assert again.json()["data"]["duplicates"] == 3
+    assert len(stored(server, tenant)) == 2
+
+
+def test_equal_posts_of_one_batch_are_one_post(server: Server, tenant: Tenant) -> None:
+    body, named = video(tenant, scheduled_at=LATER), video(tenant, external_id="mine")
+    answer = send(server, tenant.key, [body, named, body, {**named, "caption": "another"}])
+    assert codes(answer) == [(201, None), (201, None), (200, None), (409, "create_failed")]
+    assert results(answer)[2]["data"]["id"] == results(answer)[0]["data"]["id"]
+    assert len(stored(server, tenant)) == 2
+
+
+def test_an_atomic_batch_with_a_refused_post_stores_nothing_and_names_it(
+    server: Server, tenant: Tenant
+) -> None:
+    good = video(tenant, scheduled_at=LATER, external_id="good")
+    answer = send(
+        server,
+        tenant.key,
+        [good, video(tenant, caption=""), video(tenant, accounts=[{"id": ABSENT}])],
+        atomic=True,
+    )
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "batch_refused")
+    named = [(issue["path"], issue["type"]) for issue in answer.json()["issues"]]
+    assert named == [("posts.1.caption", "invalid_payload"), ("posts.2", "unknown_accounts")]
+    assert answer.json()["message"].startswith("2 of 3 posts are refused, so nothing was stored. Post 1: ")
+    assert stored(server, tenant) == {}
+    with server.context.database.begin() as c:
+        assert not rows(c, "SELECT id FROM checks WHERE workspace_id = :w", w=tenant.workspace)
+    assert codes(send(server, tenant.key, [good], atomic=True)) == [(201, None)], "its id is free"
+
+
+def test_a_replay_counts_as_good_in_an_atomic_batch_and_another_body_does_not(
+    server: Server, tenant: Tenant
+) -> None:
+    old, new = video(tenant, external_id="old"), video(tenant, external_id="new")
+    server.post(old, tenant.key)
+    other = send(server, tenant.key, [new, {**old, "caption": "another"}], atomic=True)
+    assert [(i["path"], i["type"]) for i in other.json()["issues"]] == [("posts.1", "create_failed")]
+    assert len(stored(server, tenant)) == 1
+    assert codes(send(server, tenant.key, [new, old], atomic=True)) == [(201, None), (200, None)]
+    assert len(stored(server, tenant)) == 2
+
+
+def test_known_good_media_are_scheduled_and_others_wait_for_one_check_a_url(
+    server: Server, tenant: Tenant
+) -> None:
+    known, new = "https://cdn.example.com/known.jpg", f"https://cdn.example.com/{uuid4()}.jpg"
+    facts = {"content_type": "image/jpeg", "bytes": 90_000, "width": 1080, "height": 1080}
+    with server.context.database.begin() as c:
+        check = checks.open_check(c, tenant.workspace, "image", known)
+        checks.decide_check(c, check.id, "good", facts=facts, seen="ok")
+
+    def slideshow(*urls: str) -> Body:
+        return video(tenant, media={"type": "slideshow", "urls": urls}, scheduled_at=LATER)
+
+    answer = send(
+        server, tenant.key, [slideshow(known), slideshow(new, known), slideshow(new), slideshow(new, new)]
+    )
+    posts = [UUID(result["data"]["id"]) for result in results(answer)]
+    with server.context.database.begin() as c:
+        states = rows(c, "SELECT post_id, state FROM deliveries WHERE post_id = ANY(:ids)", ids=posts)
+        found = rows(c, "SELECT id FROM checks WHERE workspace_id = :w", w=tenant.workspace)
+    assert [{r.post_id: r.state for r in states}[post] for post in posts] == ["scheduled"] + ["accepted"] * 3
+    assert len(found) == 2, "the known one, and one for every use of the new URL"
+
+
+def test_the_rate_counts_posts(server: Server, tenant: Tenant) -> None:
+    limited = new_key(server, tenant, Terms(limits=KeyLimits(posts_per_minute=10)))
+    answer = send(server, limited, [video(tenant) for _ in range(8)])
+    assert answer.headers["RateLimit-Remaining"] == "2"
+    beyond = send(server, limited, [video(tenant) for _ in range(8)])
+    assert (beyond.status_code, beyond.json()["error_code"]) == (429, "rate_limited")
+    never = send(server, limited, [video(tenant) for _ in range(11)])
+    assert (never.status_code, never.json()["error_code"]) == (400, "validation_failed")
+    assert never.json()["message"] == (
+        "This key may send 10 posts a minute, so 10 at most in one batch; there are 11."
+    )
+    assert len(stored(server, tenant)) == 8
+
+
+def new_key(server: Server, tenant: Tenant, terms: Terms) -> str:
+    with server.context.database.begin() as c:
+        return create_key(c, tenant.workspace, "less", terms)
+
+
+def test_a_key_that_may_not_publish_may_not_send_a_batch(server: Server, tenant: Tenant) -> None:
+    assert send(server, None, [video(tenant)]).status_code == 401
+    read_only = new_key(server, tenant, Terms(read_only=True))
+    assert send(server, read_only, [video(tenant)]).json()["error_code"] == "insufficient_scope"
+    restricted = new_key(server, tenant, Terms(accounts=[UUID(tenant.accounts["tiktok"])]))
+    both = [video(tenant), video(tenant, "instagram")]
+    assert codes(send(server, restricted, both)) == [(201, None), (400, "unknown_accounts")]
+
+
+def test_a_body_may_have_16_mb(server: Server, tenant: Tenant) -> None:
+    most = server.context.settings.api.max_batch_body
+    assert most == 16_000_000
+    padded = json.dumps({"posts": [video(tenant)], "pad": ""}).encode()[:-2] + b"x" * most
+    body = padded[: most - 2] + b'"}'
+    within = server.send("POST", PATH, tenant.key, body, **{"Content-Type": "application/json"})
+    assert within.json()["issues"][0]["path"] == "pad", "it is read"
+    over = server.send("POST", PATH, tenant.key, body + b" ", **{"Content-Type": "application/json"})
+    assert (over.status_code, over.json()["error_code"]) == (413, "payload_too_large")
+
+
+def test_500_posts_of_every_field_are_not_too_many_parts(server: Server, tenant: Tenant) -> None:
+    urls = [f"https://cdn.example.com/{os.urandom(4).hex()}.jpg" for _ in range(35)]
+    bodies = [
+        video(
+            tenant, media={"type": "slideshow", "urls": urls}, tiktok={"title": "t", "disable_comment": True}
+        )
+        for _ in range(500)
+    ]
+    assert codes(send(server, tenant.key, bodies)) == [(201, None)] * 500
