@@ -109,8 +109,7 @@ def _count_day(
 ) -> DailyLimit | None:
     """Count the day of the account, or of our app: its inbox drafts for one, else its posts."""
     options = context.adapters[Platform(view.platform)].post_options
-    sections = {Platform.TIKTOK: post.tiktok, Platform.PINTEREST: post.pinterest}
-    section = sections.get(Platform(view.platform)) or {}
+    section = post.options.get(Platform(view.platform)) or {}
     is_draft = options is not None and options.is_inbox_draft(section)
     limit = can.daily_drafts if is_draft else can.daily_posts
     if limit is None:
