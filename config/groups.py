@@ -142,6 +142,9 @@ class Reachability(Group):
         description="Maximum time of a check's first try, in seconds, if the slice is not shorter; a slower check gets "
         "the whole slice on one of few slots.",
     )
+    per_host: int = Field(
+        default=4, ge=1, le=1000, description="Checks that read from one host at once, over all workers."
+    )
     probe_memory: int = Field(
         default=1_000_000_000,
         ge=320_000_000,

@@ -84,4 +84,5 @@ class CheckSlots:
             full_hosts=[host for host, n in hosts.items() if n >= share],
             share=share,
             only_new=is_nearly_full,
+            free_hosts=list(self._shared_hosts),
         )

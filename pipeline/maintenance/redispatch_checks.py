@@ -1,4 +1,7 @@
-"""Dispatch undecided checks that lost their message or are due for another try; advance posts left by a crash."""
+"""Dispatch undecided checks that lost their message or are due for another try; advance posts left by a crash.
+
+Frees the slots of hosts that dead workers hold, first.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from pipeline.failpoint import failpoint
 from pipeline.queues import REACHABILITY
 from pipeline.stages.reachability import advance_post
 from pipeline.store.checks import checks as store
+from pipeline.store.checks.host_slots import free_expired_slots
 from pipeline.store.posts.awaiting_checks import list_stranded
 
 BATCH = 500
@@ -20,6 +24,8 @@ def redispatch_checks(context: Context) -> int:
         return 0
     # a queue without a consumer is not filled without bound
     room = max(0, MESSAGES - (context.liveness.count_messages(REACHABILITY) or 0))
+    with context.database.begin() as c:
+        free_expired_slots(c)
     with context.database.begin() as c:
         due = store.list_due_checks(c, room)
         stranded = list_stranded(c, BATCH)

@@ -34,7 +34,7 @@ from pipeline.stages.post_request import PostContent
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check
-from pipeline.store.checks.claim import ClaimedCheck, Shares, claim_next_check
+from pipeline.store.checks.claim import ClaimedCheck, HostLimit, Shares, claim_next_check
 from pipeline.store.database import jsonb
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.move import move
@@ -45,6 +45,8 @@ log = logging.getLogger("slipway.reachability")
 
 PAUSES = (timedelta(seconds=5), timedelta(minutes=5))
 """First and longest pause between two tries of a URL that does not answer."""
+HOLD_MARGIN = timedelta(seconds=10)
+"""How much longer than its time a try may hold the slot of its host, to end and to store what it found."""
 NOT_CHECKED = "it could not be checked in time"
 """The reason of a post that fails because a fault of this installation lasted longer than its time allows."""
 
@@ -74,9 +76,13 @@ def run_due_checks(context: Context) -> int:
 
 
 def _claim(context: Context, shares: Shares, slow: bool) -> ClaimedCheck | None:
-    lease = timedelta(seconds=context.settings.reachability.lease)
+    limits = context.settings.reachability
+    lease = timedelta(seconds=limits.lease)
+    hosts = HostLimit(
+        slots=limits.per_host, hold=timedelta(seconds=_get_time(context, slow=slow)) + HOLD_MARGIN
+    )
     with context.database.begin() as c:
-        return claim_next_check(c, lease, shares, slow=slow)
+        return claim_next_check(c, lease, shares, hosts, slow=slow)
 
 
 def run_claimed(context: Context, check: Check) -> str:
@@ -94,7 +100,7 @@ def _requeue(context: Context, check: Check) -> None:
 
 
 def _try_check(context: Context, check: Check) -> str:
-    seconds = _get_time(context, check)
+    seconds = _get_time(context, slow=check.slow)
     until = time.monotonic() + seconds
     try:
         facts = _read_facts(context, check, seconds)
@@ -109,10 +115,10 @@ def _try_check(context: Context, check: Check) -> str:
     return _store_verdict(context, check, "good", facts, "ok")
 
 
-def _get_time(context: Context, check: Check) -> float:
+def _get_time(context: Context, *, slow: bool) -> float:
     """Return the seconds that one try may take in all."""
     limits = context.settings.reachability
-    return limits.slice if check.slow else min(limits.first_slice, limits.slice)
+    return limits.slice if slow else min(limits.first_slice, limits.slice)
 
 
 def _read_facts(context: Context, check: Check, seconds: float) -> dict[str, Any]:

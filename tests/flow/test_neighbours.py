@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -26,7 +27,10 @@ from tests.stack import Stack, until
 SLOTS, KEPT = 8, 1
 """Of a worker, and those of them that one workspace leaves to others."""
 ATTACKS = 24
+PER_HOST = 4
 LONG = {"SLIPWAY_REACHABILITY__FIRST_SLICE": "60"}
+ANY_NUMBER = {**LONG, "SLIPWAY_REACHABILITY__PER_HOST": "1000"}
+"""A host may have every slot: then only the shares of workspaces leave one."""
 SHORT = {"SLIPWAY_REACHABILITY__FIRST_SLICE": "1", "SLIPWAY_REACHABILITY__SLICE": "60"}
 
 
@@ -103,7 +107,7 @@ def post_upload(stack: Stack) -> str:
     return stack.create_post(caption(), Platform.YOUTUBE, media={"type": "video", "url": url})
 
 
-@pytest.mark.parametrize("media_host", [LONG], indirect=True)
+@pytest.mark.parametrize("media_host", [ANY_NUMBER], indirect=True)
 @pytest.mark.usefixtures("media_host")
 def test_checks_that_drip_leave_a_slot_to_another_workspace(
     stack: Stack, attacker: Attacker, slow: SlowMedia
@@ -114,6 +118,22 @@ def test_checks_that_drip_leave_a_slot_to_another_workspace(
     post = post_upload(stack)
     stack.await_status(post, "posted")
     assert slow.requests == SLOTS - KEPT, "no slow check ended before: the post waited for none"
+    assert attacker.read_checks()["undecided"] == ATTACKS
+
+
+@pytest.mark.parametrize("media_host", [LONG], indirect=True)
+@pytest.mark.usefixtures("media_host")
+def test_two_workers_together_read_four_files_of_a_host_at_once(
+    stack: Stack, attacker: Attacker, slow: SlowMedia
+) -> None:
+    settings: dict[str, Any] = {**LONG, "SLIPWAY_SANDBOX__MEDIA_URL": slow.origin}
+    stack.start_worker("reachability", "another", **settings)
+    for _ in range(ATTACKS):
+        attacker.post(slow.create_slow_url())
+    until(lambda: slow.requests == PER_HOST or None, 40, lambda: f"{slow.requests} are read")
+    stack.await_status(post_upload(stack), "posted")
+    assert slow.requests == PER_HOST, "no slow check ended before, and no other began"
+    stack.kill("another")
     assert attacker.read_checks()["undecided"] == ATTACKS
 
 

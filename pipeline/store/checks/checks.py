@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import MediaFacts, Track
 from pipeline.store.array_literals import write_bytes, write_ids, write_texts, write_times, write_words
+from pipeline.store.checks.host_slots import free_slot
 from pipeline.store.database import jsonb, new_id, row, rows
 
 Purpose = Literal["image", "video", "music"]
@@ -148,6 +149,7 @@ def decide_check(
     c: Connection, check: UUID, verdict: Verdict, *, facts: Mapping[str, Any] | None, seen: str
 ) -> bool:
     """Decide a check; False when it is decided already. The caller then moves the posts that wait for it."""
+    free_slot(c, check)
     return (
         row(
             c,
@@ -169,6 +171,7 @@ def postpone_check(
 
     ``fault``: what failed in this installation, for `count_faults`. Then nothing was seen.
     """
+    free_slot(c, check)
     row(
         c,
         """UPDATE checks SET next_at = now() + :wait, lease_until = NULL, seen = :seen, fault = :fault
@@ -194,6 +197,7 @@ def count_faults(c: Connection) -> int:
 
 def move_to_slow_lane(c: Connection, check: UUID) -> None:
     """Release the lease of a check that needs more time, to be tried again at once on one of the few slow slots."""
+    free_slot(c, check)
     row(
         c,
         """UPDATE checks SET slow = true, next_at = now(), lease_until = NULL, fault = NULL
@@ -204,6 +208,7 @@ def move_to_slow_lane(c: Connection, check: UUID) -> None:
 
 def requeue_check(c: Connection, check: UUID) -> None:
     """Release the lease of a check that its worker will not decide. A late decision is harmless: compare-and-set."""
+    free_slot(c, check)
     row(c, "UPDATE checks SET lease_until = NULL WHERE id = :id AND verdict IS NULL RETURNING id", id=check)
 
 

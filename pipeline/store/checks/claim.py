@@ -1,7 +1,8 @@
 """Claims of checks: the next due one, shared fairly between workspaces and hosts.
 
 What a workspace or host may have under way is counted by the process that claims (``pipeline/check_slots.py``), for its
-own slots only: a quarter of the slots of each process is a quarter of them all.
+own slots only: a quarter of the slots of each process is a quarter of them all. How many files a host is asked for at
+once is counted over all workers (``host_slots.py``).
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from pipeline.store.checks.checks import COLUMNS, Check
+from pipeline.store.checks.host_slots import list_full_hosts
 from pipeline.store.database import row
 
 CANDIDATES = 8
 """Checks that are considered, so that several processes that claim at once find one each."""
 
-DEPTH = 200
-"""Due checks of a workspace that are read to find one whose host is not full."""
+DEPTH, DEEP = 200, 5_000
+"""Due checks of a workspace that are read to find one whose host is not full; DEEP: behind those of hosts that have all
+their slots taken."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,9 +48,20 @@ class Shares:
     """Checks that a workspace may have under way while another one waits."""
     only_new: bool
     """Claim only for a workspace with none under way, from a host that is not full: the last slots are for these."""
+    free_hosts: Sequence[str] = ("",)
+    """Hosts without slots: our own, and that of music links."""
 
 
-_HOST = "CASE WHEN purpose = 'music' THEN '' ELSE substring(lower(url) from '//(?:[^/?#]*@)?([^/?#]*)') END"
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostLimit:
+    """How many checks of a host may be under way over all workers, and how long one holds its slot at most."""
+
+    slots: int
+    hold: timedelta
+
+
+_NAME = "substring(lower(url) from '//(?:[^/?#]*@)?([^/?#]*)')"
+_HOST = f"CASE WHEN purpose = 'music' THEN '' ELSE coalesce(regexp_replace({_NAME}, '[.]?([:]443)?$', ''), '') END"
 _IS_DUE = "verdict IS NULL AND next_at <= now() AND (lease_until IS NULL OR lease_until < now())"
 
 _CLAIM = f"""
@@ -57,48 +72,88 @@ WITH RECURSIVE w AS (
             ORDER BY workspace_id LIMIT 1)
     FROM w WHERE w.workspace_id IS NOT NULL
 ), candidates AS (
-    SELECT x.id, x.due_at, coalesce(r.n, 0) AS running,
+    SELECT x.id, x.due_at, x.host, coalesce(r.n, 0) AS running,
+           (SELECT count(*) FROM host_slots h WHERE h.host = x.host AND h.workspace_id = w.workspace_id) AS held,
            CASE WHEN x.is_full OR coalesce(r.n, 0) >= :share THEN 2 WHEN r.n IS NULL THEN 0 ELSE 1 END AS turn
     FROM w
     LEFT JOIN unnest(CAST(:workspaces AS uuid[]), CAST(:counts AS int[])) AS r (workspace_id, n)
       ON r.workspace_id = w.workspace_id
     CROSS JOIN LATERAL (
-        SELECT id, due_at, {_HOST} = ANY(CAST(:full_hosts AS text[])) AS is_full
-        FROM (SELECT id, due_at, purpose, url FROM checks
-              WHERE workspace_id = w.workspace_id AND slow = :slow AND {_IS_DUE} ORDER BY due_at LIMIT {DEPTH}) first
+        SELECT id, due_at, host, host = ANY(CAST(:full_hosts AS text[])) AS is_full
+        FROM (SELECT id, due_at, {_HOST} AS host FROM checks
+              WHERE workspace_id = w.workspace_id AND slow = :slow AND {_IS_DUE} ORDER BY due_at LIMIT :depth) first
+        WHERE host <> ALL(CAST(:closed_hosts AS text[]))
         ORDER BY is_full, due_at LIMIT {CANDIDATES}
     ) x
     WHERE w.workspace_id IS NOT NULL AND (r.n IS NULL OR NOT :only_new)
 ), picked AS (
-    SELECT k.id FROM candidates c JOIN checks k ON k.id = c.id
+    SELECT k.id, k.workspace_id, c.host, c.host <> ALL(CAST(:free_hosts AS text[])) AS needs_slot
+    FROM candidates c JOIN checks k ON k.id = c.id
     WHERE {_IS_DUE} AND (c.turn = 0 OR NOT :only_new)
-    ORDER BY c.turn, CASE WHEN c.turn = 2 THEN c.running END, c.due_at, k.id
+    ORDER BY c.turn, CASE WHEN c.turn = 2 THEN c.running END, c.held, c.due_at, k.id
     LIMIT 1 FOR UPDATE OF k SKIP LOCKED
+), taken AS (
+    INSERT INTO host_slots (host, slot, workspace_id, check_id, held_until)
+    SELECT host, n, workspace_id, id, now() + :hold FROM picked, LATERAL (
+        SELECT n FROM generate_series(1, :host_slots) n
+        WHERE NOT EXISTS (SELECT FROM host_slots h WHERE h.host = picked.host AND h.slot = n)
+        ORDER BY random() LIMIT 1) free
+    WHERE needs_slot ON CONFLICT DO NOTHING RETURNING check_id
+), claimed AS (
+    UPDATE checks k SET lease_until = now() + :lease, tries = tries + 1 FROM picked
+    WHERE k.id = picked.id AND (NOT needs_slot OR EXISTS (SELECT FROM taken))
+    RETURNING {", ".join(f"k.{name}" for name in COLUMNS)}, k.workspace_id
 )
-UPDATE checks k SET lease_until = now() + :lease, tries = tries + 1 FROM picked WHERE k.id = picked.id
-RETURNING {", ".join(f"k.{name}" for name in COLUMNS)}, k.workspace_id, {_HOST} AS host
+SELECT claimed.*, picked.host FROM picked LEFT JOIN claimed ON true
 """
 
 
-def claim_next_check(c: Connection, lease: timedelta, shares: Shares, *, slow: bool) -> ClaimedCheck | None:
+def claim_next_check(
+    c: Connection, lease: timedelta, shares: Shares, hosts: HostLimit, *, slow: bool
+) -> ClaimedCheck | None:
     """Claim the undecided check that is due next, or return None if there is none for these shares.
 
-    First come workspaces with nothing under way, then those below their share, both in the order of due times; last
-    those that have their share, with the fewest under way first.
+    First come workspaces with nothing under way, then those below their share, last those that have their share, with
+    the fewest under way first. Among equals, those with the fewest slots of the host over all workers come first: a
+    backlog of one workspace keeps no other from a host that both use. Then the order is that of due times. Checks of
+    hosts without a free slot are passed over.
     """
-    found = row(
+    while True:
+        closed = [host for host in list_full_hosts(c, hosts.slots) if host not in shares.free_hosts]
+        found = _claim(c, lease, shares, hosts, closed, DEPTH, slow=slow)
+        if found is None and closed:
+            found = _claim(c, lease, shares, hosts, closed, DEEP, slow=slow)
+        if found is None:
+            return None
+        values = dict(found._mapping)
+        workspace, host = values.pop("workspace_id"), values.pop("host")
+        if workspace is not None:  # else another claim took the host's slot meanwhile
+            return ClaimedCheck(check=Check(**values), workspace_id=workspace, host=host or "")
+
+
+def _claim(
+    c: Connection,
+    lease: timedelta,
+    shares: Shares,
+    hosts: HostLimit,
+    closed: Sequence[str],
+    depth: int,
+    *,
+    slow: bool,
+) -> Any | None:
+    return row(
         c,
         _CLAIM,
         lease=lease,
         slow=slow,
+        depth=depth,
         workspaces=list(shares.running),
         counts=list(shares.running.values()),
         full_hosts=list(shares.full_hosts),
+        closed_hosts=list(closed),
+        free_hosts=list(shares.free_hosts),
         share=shares.share,
         only_new=shares.only_new,
+        hold=hosts.hold,
+        host_slots=hosts.slots,
     )
-    if found is None:
-        return None
-    values = dict(found._mapping)
-    workspace, host = values.pop("workspace_id"), values.pop("host")
-    return ClaimedCheck(check=Check(**values), workspace_id=workspace, host=host or "")

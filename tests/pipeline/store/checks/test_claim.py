@@ -12,7 +12,7 @@ import pytest
 from pipeline.check_slots import CheckSlots
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check
-from pipeline.store.checks.claim import ClaimedCheck, Shares, claim_next_check
+from pipeline.store.checks.claim import ClaimedCheck, HostLimit, Shares, claim_next_check
 from pipeline.store.database import new_id
 from tests.pipeline.store.ledger import Ledger, together
 
@@ -27,13 +27,17 @@ class Process:
     """A process with slots of its own that claims from the ledger."""
 
     def __init__(
-        self, ledger: Ledger, slots: int = SLOTS, shared_hosts: frozenset[str] = frozenset()
+        self,
+        ledger: Ledger,
+        slots: int = SLOTS,
+        shared_hosts: frozenset[str] = frozenset(),
+        host_slots: int = SLOTS,
     ) -> None:
-        self._ledger = ledger
+        self._claim = partial(claim, ledger, host_slots)
         self.slots = CheckSlots(slots, shared_hosts)
 
     def claim(self, *, slow_first: bool = False) -> ClaimedCheck | None:
-        return self.slots.claim(partial(claim, self._ledger), slow_first=slow_first)
+        return self.slots.claim(self._claim, slow_first=slow_first)
 
     def claim_all(self) -> list[ClaimedCheck]:
         return list(self._claims())
@@ -43,9 +47,9 @@ class Process:
             yield claimed
 
 
-def claim(ledger: Ledger, shares: Shares, slow: bool) -> ClaimedCheck | None:
+def claim(ledger: Ledger, host_slots: int, shares: Shares, slow: bool) -> ClaimedCheck | None:
     with ledger.database.begin() as c:
-        return claim_next_check(c, LEASE, shares, slow=slow)
+        return claim_next_check(c, LEASE, shares, HostLimit(slots=host_slots, hold=LEASE), slow=slow)
 
 
 @pytest.fixture

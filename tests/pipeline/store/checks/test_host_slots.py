@@ -1,0 +1,123 @@
+"""At most so many checks of a host at once over all workers, whatever the order of claims, verdicts and deaths."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import Connection
+
+from pipeline.store.checks import checks as store
+from pipeline.store.checks.claim import DEPTH, ClaimedCheck
+from pipeline.store.checks.host_slots import free_expired_slots
+from tests.pipeline.store.checks.test_claim import MINUTE, NOW, SLOTS, Process, opened
+from tests.pipeline.store.ledger import Ledger, together
+
+PER_HOST = 4
+
+
+def workers(ledger: Ledger, count: int) -> list[Process]:
+    return [
+        Process(ledger, host_slots=PER_HOST, shared_hosts=frozenset({"files.example"})) for _ in range(count)
+    ]
+
+
+def test_workers_that_claim_at_once_ask_a_host_for_four_files_together(ledger: Ledger) -> None:
+    for n in range(10):
+        for host in ("one.example", "two.example"):
+            for _ in range(SLOTS):
+                opened(ledger, ledger.workspace(), host=f"{n}.{host}")
+        claimed = [one for found in together(*[w.claim_all for w in workers(ledger, 6)]) for one in found]
+        assert Counter(one.host for one in claimed) == {f"{n}.one.example": 4, f"{n}.two.example": 4}
+        assert len({one.check.id for one in claimed}) == 8
+        with ledger.database.begin() as c:
+            c.exec_driver_sql("DELETE FROM host_slots")
+            c.exec_driver_sql("UPDATE checks SET next_at = 'infinity' WHERE verdict IS NULL")
+
+
+def fill(ledger: Ledger, worker: Process, host: str) -> list[ClaimedCheck]:
+    for _ in range(SLOTS):
+        opened(ledger, ledger.workspace(), host=host)
+    claimed = worker.claim_all()
+    assert len(claimed) == PER_HOST
+    return claimed
+
+
+ENDS: dict[str, Callable[[Connection, ClaimedCheck], object]] = {
+    "good": lambda c, one: store.decide_check(c, one.check.id, "good", facts=None, seen="ok"),
+    "refused": lambda c, one: store.decide_check(c, one.check.id, "refused", facts=None, seen="404"),
+    "postponed": lambda c, one: store.postpone_check(c, one.check.id, MINUTE, "no answer"),
+    "needs more time": lambda c, one: store.move_to_slow_lane(c, one.check.id),
+    "its process ends": lambda c, one: store.requeue_check(c, one.check.id),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_the_end_of_a_try_frees_its_slot_for_any_worker(ledger: Ledger, end: str) -> None:
+    one, other = workers(ledger, 2)
+    claimed = fill(ledger, one, "cdn.example")
+    assert other.claim() is None
+    with ledger.database.begin() as c:
+        ENDS[end](c, claimed[0])
+    assert other.claim() is not None
+    assert other.claim() is None
+
+
+def test_the_slots_of_a_dead_worker_are_freed_when_its_tries_would_be_over(ledger: Ledger) -> None:
+    dead, other = workers(ledger, 2)
+    fill(ledger, dead, "cdn.example")
+    with ledger.database.begin() as c:
+        assert free_expired_slots(c) == 0
+        c.exec_driver_sql("UPDATE host_slots SET held_until = now() - interval '1 s' WHERE slot = 1")
+        assert free_expired_slots(c) == 1
+    assert other.claim() is not None
+    assert other.claim() is None
+
+
+def test_a_full_host_holds_up_no_other_host_of_the_workspace(ledger: Ledger) -> None:
+    workspace, (one, other) = ledger.workspace(), workers(ledger, 2)
+    fill(ledger, one, "slow.example")
+    with ledger.database.begin() as c:
+        c.exec_driver_sql(
+            """INSERT INTO checks (id, workspace_id, purpose, url, url_sha256, due_at)
+               SELECT gen_random_uuid(), %(w)s, 'video', 'https://slow.example/' || n, sha256(n::text::bytea),
+                      now() - interval '1 hour' FROM generate_series(1, %(n)s) n""",
+            {"w": workspace, "n": 2 * DEPTH},
+        )
+    behind = opened(ledger, workspace, host="quick.example", due=NOW + MINUTE)
+    claimed = other.claim()
+    assert claimed is not None
+    assert claimed.check.id == behind.id
+
+
+def test_the_next_free_slot_of_a_host_goes_to_the_workspace_that_has_none(ledger: Ledger) -> None:
+    """Whichever worker asks: the one that asks here has nothing under way of either."""
+    large, small, (one, other) = ledger.workspace(), ledger.workspace(), workers(ledger, 2)
+    for _ in range(2 * SLOTS):
+        opened(ledger, large, host="cdn.example", due=NOW - MINUTE)
+    held = one.claim_all()
+    waiting = opened(ledger, small, host="cdn.example")
+    with ledger.database.begin() as c:
+        store.decide_check(c, held[0].check.id, "good", facts=None, seen="ok")
+    claimed = other.claim()
+    assert claimed is not None
+    assert claimed.check.id == waiting.id
+
+
+def test_uploads_and_music_need_no_slot(ledger: Ledger) -> None:
+    [worker] = workers(ledger, 1)
+    for _ in range(SLOTS):
+        opened(ledger, ledger.workspace(), host="files.example")
+        opened(ledger, ledger.workspace(), host="www.tiktok.com", purpose="music")
+    assert len(worker.claim_all()) == SLOTS
+    with ledger.database.begin() as c:
+        assert not c.exec_driver_sql("SELECT * FROM host_slots").all()
+
+
+def test_a_host_is_one_however_it_is_written(ledger: Ledger) -> None:
+    [worker] = workers(ledger, 1)
+    for host in ("CDN.example", "user@cdn.example", "cdn.example:443", "cdn.example.", "cdn.example.:443"):
+        for _ in range(3):
+            opened(ledger, ledger.workspace(), host=host)
+    assert len(worker.claim_all()) == PER_HOST
