@@ -12,7 +12,7 @@ from typing_extensions import TypeAliasType
 
 from pipeline.api.http.query import refuse_near_misses
 from pipeline.api.posts.schema import Body, build_invalid_payload
-from pipeline.api.posts.validation_issue import build_issue
+from pipeline.domain.validation_issue import build_issue
 
 MAX_LIMIT, DEFAULT_LIMIT = 100, 50
 MAX_OFFSET = 1_000_000

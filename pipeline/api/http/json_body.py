@@ -8,13 +8,13 @@ from uuid import UUID
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from pipeline.api.http import strict_json
 from pipeline.api.http.body import read_body, require_json
 from pipeline.api.http.envelope import HttpRefusal
 from pipeline.api.posts.schema import Body, build_invalid_payload
 from pipeline.api.posts.unsafe_text import find_unsafe_text
-from pipeline.api.posts.validation_issue import build_issue, issues_from_pydantic
 from pipeline.api.state import get_app_state
+from pipeline.domain import strict_json
+from pipeline.domain.validation_issue import build_issue, issues_from_pydantic
 
 BodyT = TypeVar("BodyT", bound=Body)
 UUID_LENGTH = 36

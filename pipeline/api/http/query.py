@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from urllib.parse import quote, unquote_plus
 
 from pipeline.api.posts.schema import build_invalid_payload
-from pipeline.api.posts.validation_issue import build_issue, find_near
+from pipeline.domain.validation_issue import build_issue, find_near
 
 IGNORED_HEADER = b"x-ignored-parameters"
 """Response header with the names of the query parameters that had no effect."""

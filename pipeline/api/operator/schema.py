@@ -17,7 +17,7 @@ from pipeline.api.http.json_body import validate_body
 from pipeline.api.http.query import refuse_near_misses
 from pipeline.api.posts.field_types import EntityId
 from pipeline.api.posts.schema import Body, build_invalid_payload
-from pipeline.api.posts.validation_issue import build_issue
+from pipeline.domain.validation_issue import build_issue
 from pipeline.store.deliveries.dead_letters import DeadLetterFilter, Position, Scope
 
 MAX_LETTERS = 500

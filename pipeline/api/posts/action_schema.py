@@ -31,7 +31,7 @@ from pipeline.api.posts.schema import (
     list_sent_options,
 )
 from pipeline.api.posts.unsafe_text import find_unsafe_text
-from pipeline.api.posts.validation_issue import build_issue, issues_from_pydantic
+from pipeline.domain.validation_issue import build_issue, issues_from_pydantic
 from pipeline.stages.post_request import Refusal
 from pipeline.wiring import list_post_options
 

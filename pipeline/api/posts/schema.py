@@ -12,7 +12,7 @@ from adapters.field_types import MAX_URL, at_most
 from pipeline.api.posts.field_types import Caption, DateTime, EntityId, MediaUrl, OnLate, Rules
 from pipeline.api.posts.fingerprint import hash_as_sent, hash_canonical
 from pipeline.api.posts.unsafe_text import find_unsafe_text
-from pipeline.api.posts.validation_issue import MAX_ISSUES, build_issue, issues_from_pydantic
+from pipeline.domain.validation_issue import MAX_ISSUES, build_issue, issues_from_pydantic
 from pipeline.stages.post_request import PostRequest, Refusal
 from pipeline.wiring import list_post_options
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from pipeline.api.posts.validation_issue import MAX_ISSUES, build_issue
+from pipeline.domain.validation_issue import MAX_ISSUES, build_issue
 
 MAX_MEMBERS = 100
 """Members of one object or array: over twice what any field allows. Without a limit, each could cost an issue."""

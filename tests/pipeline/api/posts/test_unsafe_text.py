@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.api.http import strict_json
 from pipeline.api.posts.unsafe_text import MAX_MEMBERS, find_unsafe_text, is_safe_text
+from pipeline.domain import strict_json
 
 _TEXT = st.text(
     alphabet=st.sampled_from(["a", "\0", "\ud800", "\udfff", "é", "\U0001f600", "\\", "u", "0", ","])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.api.http.strict_json import DEPTH, DIGITS, InvalidJson, parse
+from pipeline.domain.strict_json import DEPTH, DIGITS, InvalidJson, parse
 
 ACCEPTED: list[tuple[bytes, Any]] = [
     (b"{}", {}),
