@@ -11,11 +11,11 @@ import hashlib
 import re
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
-from importlib import import_module
-from types import ModuleType
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from pipeline.zstd import zstd
 
 MIN_COMPRESSED = 1024
 """Bytes up to which a body is sent as it is."""
@@ -101,23 +101,8 @@ def _compress_gzip(body: bytes) -> bytes:
     return compressor.compress(body) + compressor.flush()
 
 
-def _find_zstd() -> ModuleType | None:
-    """Return Python 3.14's module of zstd, or its backport; None where neither is installed."""
-    for name in ("compression.zstd", "backports.zstd"):
-        try:
-            return import_module(name)
-        except ModuleNotFoundError:
-            continue
-    return None
-
-
-def _list_encodings() -> dict[str, Callable[[bytes], bytes]]:
-    """Return the supported encodings, the best first."""
-    zstd = _find_zstd()
-    found: dict[str, Callable[[bytes], bytes]] = {}
-    if zstd is not None:
-        found["zstd"] = lambda body: zstd.compress(body, _LEVEL)
-    return {**found, "gzip": _compress_gzip}
-
-
-_ENCODINGS = _list_encodings()
+_ENCODINGS: Mapping[str, Callable[[bytes], bytes]] = {
+    "zstd": lambda body: zstd.compress(body, _LEVEL),
+    "gzip": _compress_gzip,
+}
+"""The supported encodings, the best first."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event, Timer
 from typing import IO
@@ -32,6 +32,7 @@ from pipeline.media.probe.probe_worker import (
     MAX_READ,
     MAX_TRACEBACK,
     MEMORY,
+    OUTPUT,
     READ,
     READY,
     REQUEST,
@@ -41,6 +42,8 @@ from pipeline.media.probe.sniff import Container
 from pipeline.media.refusal import Refused, Unanswered
 
 MAX_ANSWER = 8192
+MAX_PIECE = 64 * 1024**2
+"""Bytes of output that a process sends at once, at most."""
 _REASONS = {
     "unreadable": "it is damaged, or not really {type}",
     "cut_short": "the file ends before its media do: it is not whole",
@@ -97,8 +100,7 @@ def inspect(
         if result.error not in ("too_much_memory", "crashed"):
             break
         cpu_seconds = max(1, CPU_SECONDS - round(ending.cpu_seconds))
-    if result.error == "fault":
-        raise ProbeUnavailable("the probe process failed:\n" + _NOT_TEXT.sub("?", result.traceback))
+    raise_fault(result)
     if result.error is not None:
         reason = _REASONS.get(result.error, _REASONS["unreadable"])
         raise Refused(reason.format(type=container.content_type, found=result.found, limit=result.limit))
@@ -113,11 +115,7 @@ def run_probe(
     memory: int,
     cpu_seconds: int = CPU_SECONDS,
 ) -> tuple[ProbeResult, Ending]:
-    """Run one probe process with ``memory`` bytes. Return what it answered, and how it ended. Raises as `inspect`.
-
-    ``seconds``: of wall clock; ``cpu_seconds``: of processor time.
-    ``error`` of a process that ended without an answer, or broke the protocol, is ``crashed`` or ``too_much_time``.
-    """
+    """Run one probe process with ``memory`` bytes and ``cpu_seconds`` of processor time. Raises as `inspect`."""
     job = {
         "reader": container.reader,
         "format": container.format,
@@ -125,12 +123,33 @@ def run_probe(
         "memory": memory,
         "cpu_seconds": cpu_seconds,
     }
+    return run_job(job, size, read, seconds)
+
+
+def raise_fault(result: ProbeResult) -> None:
+    """Raise ProbeUnavailable if the process reports an error that is not the file's."""
+    if result.error == "fault":
+        raise ProbeUnavailable("the probe process failed:\n" + _NOT_TEXT.sub("?", result.traceback))
+
+
+def run_job(
+    job: Mapping[str, object],
+    size: int,
+    read: Callable[[int, int], bytes],
+    seconds: float,
+    write: Callable[[bytes], object] | None = None,
+) -> tuple[ProbeResult, Ending]:
+    """Run one probe process. Return what it answered, and how it ended. Raises as `inspect`, or as ``write`` does.
+
+    ``seconds``: of wall clock. ``write`` takes what the process makes of the file, in pieces of `MAX_PIECE` at most.
+    ``error`` of a process that ended without an answer, or broke the protocol, is ``crashed`` or ``too_much_time``.
+    """
     with start_probe() as probe:
         with _kill_after(probe, START_SECONDS):
             _send_job(probe, job)
         with _kill_after(probe, seconds) as killed:
             try:
-                result = _serve_reads(probe, size, read)
+                result = _serve_reads(probe, size, read, write)
             except (ProbeFailed, BrokenPipeError):
                 if killed.is_set():
                     raise Unanswered(f"could not be read within {seconds:.0f} s") from None
@@ -162,7 +181,7 @@ def _kill_after(probe: ProbeProcess, seconds: float) -> Iterator[Event]:
         timer.cancel()
 
 
-def _send_job(probe: ProbeProcess, job: dict[str, object]) -> None:
+def _send_job(probe: ProbeProcess, job: Mapping[str, object]) -> None:
     try:
         _send(probe.to_probe, json.dumps(job).encode())
         kind, _, _ = REQUEST.unpack(_receive(probe.from_probe, REQUEST.size))
@@ -172,12 +191,19 @@ def _send_job(probe: ProbeProcess, job: dict[str, object]) -> None:
         raise ProbeUnavailable("a probe process did not say that it is ready")
 
 
-def _serve_reads(probe: ProbeProcess, size: int, read: Callable[[int, int], bytes]) -> ProbeResult:
-    """Answer the process's reads until it sends its result. Raises ProbeFailed for anything else."""
+def _serve_reads(
+    probe: ProbeProcess,
+    size: int,
+    read: Callable[[int, int], bytes],
+    write: Callable[[bytes], object] | None,
+) -> ProbeResult:
+    """Answer the process's reads and take its output until it sends its result. Raises ProbeFailed otherwise."""
     while True:
         kind, offset, length = REQUEST.unpack(_receive(probe.from_probe, REQUEST.size))
         if kind == READ and offset < size and 0 < length <= MAX_READ:
             _send(probe.to_probe, read(offset, length))
+        elif kind == OUTPUT and write is not None and length <= MAX_PIECE:
+            write(_receive(probe.from_probe, length))
         elif kind == ANSWER and length <= MAX_ANSWER:
             try:
                 return ProbeResult.model_validate_json(_receive(probe.from_probe, length))
@@ -194,10 +220,10 @@ def _send(to_probe: IO[bytes], data: bytes) -> None:
 
 
 def _receive(from_probe: IO[bytes], length: int) -> bytes:
-    data = b""
+    data = bytearray()
     while len(data) < length:
-        piece = from_probe.read(length - len(data))
+        piece = from_probe.read(min(MAX_READ, length - len(data)))
         if not piece:
             raise ProbeFailed
         data += piece
-    return data
+    return bytes(data)

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pipeline.media.probe.iso_media import Malformed, is_cut_short, list_sideways_tracks, read_heif_size
+from pipeline.media.probe.sheet_reader import load_calamine, read_sheet
 from pipeline.media.probe.video_index import OverLimit, check_limit, estimate_memory
 
 REQUEST = struct.Struct(">cQI")
-"""What the process sends: a kind, an offset and a length. The JSON of an answer follows its length."""
-READY, READ, ANSWER = b"R", b"G", b"A"
+"""What the process sends: a kind, an offset and a length. The JSON of an answer, or output, follows its length."""
+READY, READ, ANSWER, OUTPUT = b"R", b"G", b"A", b"O"
 LENGTH = struct.Struct(">I")
 """Precedes everything that the process receives: its length in bytes."""
 MAX_READ = 1024 * 1024
@@ -113,9 +114,13 @@ class Pipe:
 
     def send(self, kind: bytes, offset: int = 0, length: int = 0, body: bytes = b"") -> None:
         """Send one message."""
-        data = REQUEST.pack(kind, offset, length) + body
+        data = memoryview(REQUEST.pack(kind, offset, length) + body)
         while data:
             data = data[os.write(self._outgoing, data) :]
+
+    def send_output(self, output: bytes) -> None:
+        """Send a piece of what the file becomes."""
+        self.send(OUTPUT, 0, len(output), output)
 
     def receive(self) -> bytes:
         """Wait for one message and return it. Ends the process when the worker has closed the pipe."""
@@ -284,8 +289,11 @@ def _inspect_heif(job: Mapping[str, Any], file: RangeFile) -> dict[str, Any]:
     return _describe_image(*found) if found else {}
 
 
-def _select_reader(job: Mapping[str, Any]) -> Callable[[RangeFile], dict[str, Any]]:
+def _select_reader(job: Mapping[str, Any], pipe: Pipe) -> Callable[[RangeFile], dict[str, Any]]:
     """Return the function for this job, with its libraries loaded: afterwards no module can be imported."""
+    if job["reader"] == "calamine":
+        calamine = load_calamine()
+        return lambda file: read_sheet(job, file, pipe.send_output, calamine)
     if job["reader"] == "av":
         av = _load_av()
         return lambda file: _inspect_video(job, file, av)
@@ -326,6 +334,7 @@ def load_libraries() -> None:
     """Import what any job needs, before the fork."""
     _load_av()
     _load_pillow()
+    load_calamine()
 
 
 def serve(incoming: int, outgoing: int) -> NoReturn:
@@ -333,7 +342,7 @@ def serve(incoming: int, outgoing: int) -> NoReturn:
     pipe = Pipe(incoming, outgoing)
     job = json.loads(pipe.receive())
     _set_limits(job["memory"], job["cpu_seconds"])
-    inspect = _select_reader(job)
+    inspect = _select_reader(job, pipe)
     _drop_rights()
     pipe.send(READY)
     answer = json.dumps(_answer(inspect, RangeFile(job["size"], pipe.read_range))).encode()

@@ -37,7 +37,7 @@ without = sys.argv[3:]
 if "seccomp" in without:
     seccomp.restrict = lambda: False
 probe_worker._set_limits(probe_worker.MEMORY, probe_worker.CPU_SECONDS)
-probe_worker._select_reader({"reader": "av"})
+probe_worker._select_reader({"reader": "av"}, probe_worker.Pipe(0, 1))
 probe_worker._drop_rights()
 libc = ctypes.CDLL(None)
 def thread():

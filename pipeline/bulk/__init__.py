@@ -1,0 +1,1 @@
+"""Files of posts: their formats, and the rows in them. Nothing here knows the database or HTTP."""
