@@ -26,9 +26,9 @@ from pipeline.api.posts.batch_schema import (
 )
 from pipeline.api.posts.response_models import CreatedPost
 from pipeline.api.posts.routes import describe_accepted
-from pipeline.api.posts.validation_issue import build_issue
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.key_limits import KeyLimits
+from pipeline.domain.validation_issue import build_issue
 from pipeline.stages.ingest_bulk import BatchRefused, Result, ingest_bulk
 from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import AcceptedPost, Refusal

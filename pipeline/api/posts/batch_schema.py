@@ -15,7 +15,7 @@ from pipeline.api.posts.field_types import Rules
 from pipeline.api.posts.response_models import CreatedPost
 from pipeline.api.posts.schema import Body, PostBody, build_invalid_payload, read_post
 from pipeline.api.posts.unsafe_text import find_unsafe_text
-from pipeline.api.posts.validation_issue import build_issue, issues_from_pydantic
+from pipeline.domain.validation_issue import build_issue, issues_from_pydantic
 from pipeline.stages.post_request import PostRequest, Refusal
 
 MAX_BATCH_POSTS = 500
