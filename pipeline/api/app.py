@@ -28,7 +28,7 @@ from pipeline.api.http.envelope import render_http_error, render_refusal, render
 from pipeline.api.http.middleware import RequestMiddleware
 from pipeline.api.openapi.document import PARTNER, Document, describe
 from pipeline.api.openapi.operation import PARTNER_API
-from pipeline.api.operator import dead_letters
+from pipeline.api.operator import attention, dead_letters
 from pipeline.api.posts import action_routes, batch_routes
 from pipeline.api.posts import routes as posts
 from pipeline.api.reference.routes import add_pages
@@ -47,6 +47,7 @@ OPERATIONS = (
     *accounts.OPERATIONS,
     *oauth_routes.OPERATIONS,
     *health.OPERATIONS,
+    *attention.OPERATIONS,
     *dead_letters.OPERATIONS,
 )
 GC_THRESHOLD = 50_000

@@ -24,6 +24,7 @@ EXAMPLES = "Examples:\n\n\b\n  "
 COMMANDS: Mapping[str, str] = {
     "account": "account:command",
     "api": "serve:api",
+    "attention": "attention:command",
     "beat": "serve:beat",
     "broker": "broker:command",
     "dead-letter": "dead_letter:command",

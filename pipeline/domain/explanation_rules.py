@@ -44,6 +44,7 @@ _RETRY_LINK = "/reference#retryPosts"
 _ERROR = "{error}"
 """The reference's entry of the last error."""
 _DECIDE = "slipway delivery decide {delivery} --live URL"
+_ATTENTION = "/api/operator/v1/attention"
 _LETTER = "/api/operator/v1/dead-letters/{delivery}"
 
 _HELD: Mapping[Hold, Rule] = {
@@ -83,24 +84,28 @@ _HELD: Mapping[Hold, Rule] = {
         summary="A pause holds it ({scope}): {why}",
         next_step="It is released when the pause is lifted.",
         command="slipway pause lift {scope}",
+        link=_ATTENTION,
     ),
     Hold.EPOCH: Rule(
         turn=Turn.OPERATOR,
         summary="Nothing may be sent: the database and the file beside it do not confirm each other ({why}).",
         next_step="It is released when they do, or when a restore is accepted.",
         command="slipway restore status",
+        link=_ATTENTION,
     ),
     Hold.BREAKER: Rule(
         turn=Turn.PLATFORM,
         summary="{platform} does not answer: {why}.",
         next_step="One delivery probes the platform; its answer releases the others.",
         command="slipway pause list",
+        link=_ATTENTION,
     ),
     Hold.BACKLOG: Rule(
         turn=Turn.US,
         summary="It is due, and waits for its turn or for a worker.",
         next_step="A worker sends it.",
-        command="slipway delivery show {delivery}",
+        command="slipway attention",
+        link=_ATTENTION,
     ),
 }
 """Deliveries that could go on, by what holds them."""

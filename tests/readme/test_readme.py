@@ -84,6 +84,7 @@ def test_every_command_of_the_readme_does_what_its_line_says(
     assert "All 4 are live, each exactly once." in printed["demo --ahead 0"]
     [unknown] = [line for line in printed["delivery list --state unknown"].splitlines() if "linkedin" in line]
     assert unknown.split()[0] in printed["demo --lose-answer"]
+    assert "delivery list --state unknown --platform linkedin" in printed["attention"]
     assert unknown.split()[0] in printed["explain ID"]
     assert unknown.split()[0] in printed["delivery show ID"]
     ledger = [

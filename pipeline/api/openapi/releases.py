@@ -91,6 +91,14 @@ PARTNER_RELEASES: Sequence[Release] = (
 )
 OPERATOR_RELEASES: Sequence[Release] = (
     Release(
+        version="1.2.0",
+        sha256="b96f8fae132d355a379befa14f25648fc7acd62f3149cb5ab687576e78b560fa",
+        changes=(
+            "`GET /api/operator/v1/attention`: everything that needs a person, in all workspaces, each with how many, "
+            "since when, and the command that deals with it. It takes the operator token.",
+        ),
+    ),
+    Release(
         version="1.1.0",
         sha256="2a79689349ae59ab595fbfb258506520cce7034dd58498078d003b39e41ca669",
         changes=("The error code `batch_refused`, which only the Partner API answers.",),

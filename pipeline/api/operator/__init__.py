@@ -1,1 +1,1 @@
-"""The operator API: dead letters."""
+"""The operator API: what needs a person, and dead letters."""

@@ -28,6 +28,7 @@ DATABASE_COMMANDS = [
     ["dead-letter", "list"],
     ["dead-letter", "causes"],
     ["pause", "list"],
+    ["attention"],
     ["receipts", "head"],
     ["restore", "status"],
 ]

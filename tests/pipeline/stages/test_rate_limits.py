@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from adapters.errors import RateLimited
+from pipeline.actions.attention import list_attention
 from pipeline.actions.dead_letters import replay
 from pipeline.domain.delivery import State
 from pipeline.store.deliveries.dead_letters import OPERATOR, DeadLetterFilter, list_dead_letters
@@ -46,6 +49,11 @@ def test_after_three_days_it_is_a_dead_letter_that_is_replayed(core: CoreFixture
     assert (found.reason, found.armed_at, found.spent) == ("person_needed", None, 0)
     assert "3 days" in found.error["message"]
     assert list_letters(core) == [str(delivery)]
+    with core.context.database.begin() as c:
+        listed = list_attention(c, timedelta(minutes=2))
+    assert [
+        (item.matter.reason, item.matter.code) for item in listed if item.matter.error_class == "RateLimited"
+    ] == [("person_needed", found.error["code"])]
     assert replay(core.context, OPERATOR, [delivery], who="tester").done == [delivery]
     assert read_streaks(core, post) == {}
     assert send(core, Script(finalize=raising(BUSY)), post) is State.RETRYING, "it waits for three days more"

@@ -1,0 +1,82 @@
+"""Attention: the kinds of things that need a person, and the command that deals with each."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pipeline.domain.delivery import Reason
+from pipeline.domain.hold import Hold
+
+OVERDUE = timedelta(minutes=5)
+"""How long after its due time a delivery that is not sent yet is overdue."""
+HELD = timedelta(days=1)
+"""The same for one that is held."""
+ENDING = timedelta(days=3)
+"""How long before its end a grant is listed. What can be renewed is renewed earlier (``list_due_refreshes``)."""
+
+
+class Kind(StrEnum):
+    """What needs a person, the most urgent first."""
+
+    RESTORE = "restore"  #: nothing is sent until a person has accepted a restore
+    SILENT_QUEUE = "silent_queue"  #: no worker takes messages from a queue
+    UNKNOWN = "unknown"  #: deliveries whose outcome is not known yet
+    BLOCKED = "blocked"  #: deliveries that wait for a person
+    RECONNECT = "reconnect"  #: accounts that have to be connected again
+    PAUSED = "paused"  #: pauses, an automatic one of a platform included
+    HELD = "held"  #: deliveries that are due since a day and not sent
+    OVERDUE = "overdue"  #: deliveries that are due since minutes and not sent
+    DEAD_LETTERS = "dead_letters"  #: deliveries that failed, neither replayed nor discarded
+    GRANT_ENDING = "grant_ending"  #: accounts whose grant ends soon
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Matter:
+    """Things of one kind and cause that need a person."""
+
+    kind: Kind
+    platform: str | None = None
+    state: str | None = None
+    reason: str | None = None
+    """Of blocked deliveries the reason, of late ones the hold; of a queue its name, of pauses their scope."""
+    error_class: str | None = None
+    code: str | None = None
+    count: int = 1
+    is_capped: bool = False
+    """More were not counted."""
+    oldest: datetime | None = None
+
+
+_COMMANDS: Mapping[tuple[Kind, str | None], tuple[str, Sequence[str]]] = {
+    (Kind.RESTORE, None): ("slipway restore status", ()),
+    (Kind.UNKNOWN, None): ("slipway delivery list --state unknown", ("platform",)),
+    (Kind.BLOCKED, None): ("slipway delivery list --state blocked", ("reason", "platform")),
+    (Kind.BLOCKED, Reason.PERSON_NEEDED): ("slipway dead-letter list", ("platform", "error_class", "code")),
+    (Kind.RECONNECT, None): ("slipway account list", ()),
+    (Kind.PAUSED, None): ("slipway pause list", ()),
+    **dict.fromkeys(
+        [(Kind.HELD, None), (Kind.OVERDUE, None)],
+        ("slipway delivery list --due ..now", ("state", "platform")),
+    ),
+    **dict.fromkeys(
+        [(kind, hold) for kind in (Kind.HELD, Kind.OVERDUE) for hold in (Hold.PAUSED, Hold.BREAKER)],
+        ("slipway pause list", ()),
+    ),
+    **dict.fromkeys([(Kind.HELD, Hold.EPOCH), (Kind.OVERDUE, Hold.EPOCH)], ("slipway restore status", ())),
+    (Kind.DEAD_LETTERS, None): ("slipway dead-letter list", ("platform", "error_class", "code")),
+    (Kind.GRANT_ENDING, None): ("slipway account list", ()),
+}
+"""Kind, and a reason that has a command of its own -> the command, and which fields are its options."""
+
+
+def build_command(matter: Matter, groups: Mapping[str, str]) -> str:
+    """Return the command that deals with it. *groups*: the worker group of each queue."""
+    if matter.kind is Kind.SILENT_QUEUE:
+        return f"slipway worker {groups[matter.reason or '']} --queues {matter.reason}"
+    command, names = _COMMANDS.get((matter.kind, matter.reason)) or _COMMANDS[matter.kind, None]
+    given = ((name.replace("_", "-"), getattr(matter, name)) for name in names)
+    return " ".join([command, *(f"--{name} {shlex.quote(value)}" for name, value in given if value)])

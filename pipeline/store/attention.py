@@ -1,0 +1,148 @@
+"""What needs a person, in all workspaces: each statement reads an index, and at most ``CAP`` rows of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from pipeline.domain.attention import ENDING, HELD, OVERDUE, Kind, Matter
+from pipeline.domain.hold import Hold
+from pipeline.store.accounts.token_expiry import GRANT_ENDS_AT
+from pipeline.store.database import rows
+from pipeline.store.deliveries.holds import derive_holds
+
+CAP = 10_000
+"""Rows that one statement reads; beyond it a count says that there are more."""
+
+_CAPPED = "(SELECT count(*) FROM sample) = :cap AS is_capped"
+_NOT_DISCARDED = """NOT EXISTS (SELECT FROM discards x
+                                WHERE x.delivery_id = d.id AND x.generation = d.generation)"""
+
+_BLOCKED = f"""
+WITH sample AS MATERIALIZED (
+    SELECT d.id, d.generation, d.platform, d.reason, d.error, d.updated_at FROM deliveries d
+    WHERE d.state = 'blocked' ORDER BY d.account_id LIMIT :cap
+)
+SELECT platform, reason, error ->> 'class' AS error_class, error ->> 'code' AS code, count(*) AS count,
+       min(updated_at) AS oldest, {_CAPPED}
+FROM sample d WHERE {_NOT_DISCARDED} GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4
+"""
+_DEAD_LETTERS = f"""
+WITH sample AS MATERIALIZED (
+    SELECT d.id, d.generation, d.post_id, d.state, d.platform, d.error, d.updated_at FROM deliveries d
+    WHERE d.state IN ('failed', 'blocked') ORDER BY d.id DESC LIMIT :cap
+)
+SELECT platform, error ->> 'class' AS error_class, error ->> 'code' AS code, count(*) AS count,
+       min(d.updated_at) AS oldest, {_CAPPED}
+FROM sample d JOIN posts p ON p.id = d.post_id
+WHERE d.state = 'failed' AND p.deleted_at IS NULL AND {_NOT_DISCARDED} GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3
+"""
+"""The newest: the oldest may be many that were left, and a new cause must not hide behind them."""
+_UNKNOWN = f"""
+WITH sample AS MATERIALIZED (
+    SELECT d.platform, d.state, d.armed_at FROM deliveries d
+    WHERE d.state IN ('preparing', 'processing', 'unknown') ORDER BY d.next_at LIMIT :cap
+)
+SELECT platform, count(*) AS count, min(armed_at) AS oldest, {_CAPPED}
+FROM sample WHERE state = 'unknown' GROUP BY 1 ORDER BY 2 DESC, 1
+"""
+_RECONNECT = f"""
+WITH sample AS MATERIALIZED (SELECT a.id, a.platform FROM accounts a WHERE a.status = 'reconnect' LIMIT :cap)
+SELECT a.platform, count(*) AS count, min(w.since) AS oldest, {_CAPPED}
+FROM sample a LEFT JOIN LATERAL (
+    SELECT min(d.updated_at) AS since FROM (
+        SELECT updated_at FROM deliveries WHERE account_id = a.id AND state = 'blocked' LIMIT 100) d) w ON true
+GROUP BY 1 ORDER BY 2 DESC, 1
+"""
+_LATE_COLUMNS = "d.platform, d.workspace_id, d.account_id, d.state, d.held_for, d.due_at, d.next_at"
+_LATE = f"""
+WITH sample AS MATERIALIZED (
+    (SELECT late.* FROM accounts a CROSS JOIN LATERAL (
+         SELECT {_LATE_COLUMNS} FROM deliveries d
+         WHERE d.account_id = a.id AND d.state IN ('accepted', 'scheduled', 'retrying')
+           AND d.due_at <= now() - CAST(:overdue AS interval)
+         ORDER BY d.due_at LIMIT :cap) late
+     LIMIT :cap)
+    UNION ALL
+    (SELECT {_LATE_COLUMNS} FROM deliveries d
+     WHERE d.state IN ('queued', 'publishing') AND d.due_at <= now() - CAST(:overdue AS interval) LIMIT :cap)
+)
+SELECT platform, workspace_id, account_id, state, CASE WHEN next_at > now() THEN held_for END AS held_for,
+       due_at <= now() - CAST(:held AS interval) AS is_held, min(due_at) AS due_at, min(next_at) AS next_at,
+       now() AS now, count(*) AS count, (SELECT count(*) FROM sample) >= :cap AS is_capped
+FROM sample GROUP BY 1, 2, 3, 4, 5, 6, next_at > now()
+"""
+_GRANTS = f"""
+WITH sample AS MATERIALIZED (
+    SELECT platform, {GRANT_ENDS_AT} AS ends_at FROM accounts
+    WHERE status = 'active' AND least(expires_at, refresh_expires_at) <= now() + CAST(:ending AS interval)
+    ORDER BY least(expires_at, refresh_expires_at) LIMIT :cap
+)
+SELECT platform, count(*) AS count, min(ends_at) AS oldest, {_CAPPED}
+FROM sample WHERE ends_at <= now() + CAST(:ending AS interval) GROUP BY 1 ORDER BY 2 DESC, 1
+"""
+_PAUSES = "SELECT scope AS reason, count(*) AS count, min(since) AS oldest FROM pauses GROUP BY 1 ORDER BY 1"
+_RESTORE = "SELECT held_why AS reason, held_at AS oldest FROM mark WHERE held_at IS NOT NULL"
+_SILENT_QUEUES = """SELECT queue AS reason, taken_at AS oldest FROM canaries
+                    WHERE queue = ANY(CAST(:queues AS text[])) AND taken_at < now() - CAST(:silent AS interval)
+                    ORDER BY taken_at"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Late:
+    """Late deliveries of one account, state and stored hold."""
+
+    platform: str
+    state: str
+    held_for: Hold | None
+    due_at: datetime
+    is_held: bool
+    count: int
+    is_capped: bool
+
+
+def list_matters(c: Connection, *, queues: Collection[str], silent: timedelta) -> list[Matter]:
+    """Return everything that needs a person, the most urgent kind first.
+
+    *silent*: how long nothing may have been taken from one of the *queues*.
+    """
+    found = [
+        *_read(c, Kind.RESTORE, _RESTORE),
+        *_read(c, Kind.SILENT_QUEUE, _SILENT_QUEUES, queues=list(queues), silent=silent),
+        *_read(c, Kind.UNKNOWN, _UNKNOWN, cap=CAP),
+        *_read(c, Kind.BLOCKED, _BLOCKED, cap=CAP),
+        *_read(c, Kind.RECONNECT, _RECONNECT, cap=CAP),
+        *_read(c, Kind.PAUSED, _PAUSES),
+        *_list_late(c),
+        *_read(c, Kind.DEAD_LETTERS, _DEAD_LETTERS, cap=CAP),
+        *_read(c, Kind.GRANT_ENDING, _GRANTS, cap=CAP, ending=ENDING),
+    ]
+    order = list(Kind)
+    return sorted(found, key=lambda matter: order.index(matter.kind))
+
+
+def _read(c: Connection, kind: Kind, sql: str, **values: Any) -> Iterator[Matter]:
+    return (Matter(kind=kind, **r._mapping) for r in rows(c, sql, **values))
+
+
+def _list_late(c: Connection) -> Iterator[Matter]:
+    """Yield what is due and not sent, by platform, state and hold."""
+    found = derive_holds(c, _Late, rows(c, _LATE, overdue=OVERDUE, held=HELD, cap=CAP))
+    groups: dict[tuple[bool, str, str, Hold | None], list[_Late]] = defaultdict(list)
+    for one in found:
+        groups[one.is_held, one.platform, one.state, one.held_for].append(one)
+    for (is_held, platform, state, hold), some in sorted(groups.items(), key=lambda g: str(g[0])):
+        yield Matter(
+            kind=Kind.HELD if is_held else Kind.OVERDUE,
+            platform=platform,
+            state=state,
+            reason=hold,
+            count=sum(one.count for one in some),
+            is_capped=some[0].is_capped,
+            oldest=min(one.due_at for one in some),
+        )

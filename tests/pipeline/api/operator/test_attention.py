@@ -1,0 +1,48 @@
+"""The list of what needs a person over HTTP: the operator's alone, and what three days of rate limits end in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from pipeline.api.http.response_models import Success
+from pipeline.api.operator.attention import AttentionList
+from tests.pipeline.api.running_server import Server, Tenant, serving, video
+
+URL = "/api/operator/v1/attention"
+TOKEN = "operator-of-the-tests-" + "0123456789"
+
+
+@pytest.fixture(scope="module")
+def server(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with an operator token, for this module only."""
+    folder: Path = tmp_path_factory.mktemp("api")
+    with serving({**module_environment, "SLIPWAY_API__OPERATOR_TOKEN": TOKEN}, folder) as running:
+        yield running
+
+
+def test_the_operator_reads_the_list_and_a_key_does_not(server: Server) -> None:
+    tenant: Tenant = server.tenant()
+    post = server.post(video(tenant), tenant.key).json()["data"]["id"]
+    with server.context.database.begin() as c:
+        c.execute(
+            text(
+                "UPDATE deliveries SET state = 'blocked', reason = 'person_needed', error = CAST(:e AS jsonb) "
+                "WHERE post_id = :p"
+            ),
+            {"p": post, "e": '{"class": "RateLimited", "code": "rate_limited"}'},
+        )
+    answer = server.send("GET", URL, TOKEN)
+    assert answer.status_code == 200, answer.text
+    Success[AttentionList].model_validate_json(answer.content)
+    [item] = [i for i in answer.json()["data"]["items"] if i["kind"] == "blocked"]
+    assert (item["count"], item["count_capped"], item["platform"]) == (1, False, "tiktok")
+    assert item["command"] == (
+        "slipway dead-letter list --platform tiktok --error-class RateLimited --code rate_limited"
+    )
+    refused = server.send("GET", URL, tenant.key)
+    assert (refused.status_code, refused.json()["error_code"]) == (403, "insufficient_scope")
+    assert server.send("GET", URL, "nonsense").status_code == 401

@@ -1,0 +1,219 @@
+"""Everything that needs a person is in one list, and however much is stored, few rows are read for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from adapters.contract import Platform
+from pipeline.domain.attention import ENDING, HELD, OVERDUE, Kind, Matter, build_command
+from pipeline.domain.delivery import Reason, State
+from pipeline.domain.hold import Hold
+from pipeline.queues import ALL_QUEUES, WORKER_GROUPS
+from pipeline.store import attention
+from pipeline.store.canaries import record_canary
+from pipeline.store.database import row
+from pipeline.store.deliveries.dead_letters import OPERATOR, discard, find_dead_letter
+from pipeline.store.deliveries.pauses import pause
+from pipeline.store.recovery import epoch
+from tests.pipeline.store.ledger import HOUR, Ledger
+from tests.pipeline.store.plans import count_read
+
+SILENT = timedelta(minutes=2)
+DAY = timedelta(days=1)
+MANY = 3000
+RATE_LIMITED = """error = '{"class": "RateLimited", "code": "rate_limited"}'"""
+
+
+def matters(ledger: Ledger) -> Sequence[Matter]:
+    with ledger.database.begin() as c:
+        return attention.list_matters(c, queues=ALL_QUEUES, silent=SILENT)
+
+
+def only(ledger: Ledger) -> Matter:
+    [found] = matters(ledger)
+    return found
+
+
+def execute(ledger: Ledger, sql: str, **values: Any) -> None:
+    with ledger.database.begin() as c:
+        row(c, f"{sql} RETURNING 1 AS one", **values)
+
+
+def test_nothing_needs_a_person_while_all_goes_its_way(ledger: Ledger) -> None:
+    account = ledger.account(ledger.workspace())
+    for state in (State.SCHEDULED, State.PUBLISHED, State.PROCESSING, State.ACCEPTED, State.CANCELLED):
+        ledger.post([account], state, due=HOUR)
+    ledger.post([account], State.RETRYING)
+    with ledger.database.begin() as c:
+        record_canary(c, "delay")
+    assert matters(ledger) == []
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_blocked_ones_by_reason_and_cause(ledger: Ledger, reason: Reason) -> None:
+    post = ledger.fresh(accounts=2)
+    ledger.put(post, State.BLOCKED, reason=reason)
+    for delivery in post.deliveries:
+        ledger.change(delivery, RATE_LIMITED)
+    found = only(ledger)
+    assert (found.kind, found.reason, found.count, found.is_capped) == (Kind.BLOCKED, reason, 2, False)
+    assert (found.platform, found.error_class, found.code) == ("tiktok", "RateLimited", "rate_limited")
+    assert found.oldest == min(ledger.delivery(d).updated_at for d in post.deliveries)
+
+
+def test_failed_ones_by_cause_until_they_are_discarded_or_deleted(ledger: Ledger) -> None:
+    posts = [ledger.fresh(State.FAILED) for _ in range(3)]
+    for post in posts:
+        ledger.change(post.deliveries[0], """error = '{"class": "Rejected", "code": "rejected"}'""")
+    found = only(ledger)
+    assert (found.kind, found.count, found.code) == (Kind.DEAD_LETTERS, 3, "rejected")
+    with ledger.database.begin() as c:
+        letter = find_dead_letter(c, posts[0].deliveries[0], OPERATOR)
+        assert letter is not None
+        discard(c, letter, why="known", who="tests")
+    execute(ledger, "UPDATE posts SET deleted_at = now() WHERE id = :id", id=posts[1].id)
+    assert only(ledger).count == 1
+
+
+def test_unknown_ones_since_they_were_armed(ledger: Ledger) -> None:
+    post = ledger.fresh(State.UNKNOWN)
+    found = only(ledger)
+    assert (found.kind, found.count, found.oldest) == (
+        Kind.UNKNOWN,
+        1,
+        ledger.delivery(post.deliveries[0]).armed_at,
+    )
+
+
+def test_late_ones_by_platform_state_and_hold(ledger: Ledger) -> None:
+    account = ledger.account(ledger.workspace())
+    stale = -(OVERDUE + timedelta(seconds=10))
+    ledger.post([account], due=stale)
+    ledger.post([account], due=-(HELD + HOUR))
+    quota = ledger.post([account], due=stale)
+    ledger.change(quota.deliveries[0], "held_for = 'daily_quota', next_at = now() + interval '3 hours'")
+    ledger.post([account], State.QUEUED, due=stale)
+    ledger.post([account], State.ACCEPTED, due=stale)
+    found = {(m.kind, m.state, m.reason): m.count for m in matters(ledger)}
+    assert found == {
+        (Kind.HELD, "scheduled", Hold.BACKLOG): 1,
+        (Kind.OVERDUE, "scheduled", Hold.BACKLOG): 1,
+        (Kind.OVERDUE, "scheduled", Hold.DAILY_QUOTA): 1,
+        (Kind.OVERDUE, "queued", Hold.BACKLOG): 1,
+        (Kind.OVERDUE, "accepted", Hold.CHECKING): 1,
+    }
+
+
+def test_what_an_account_holds_is_named_by_its_pause_and_the_pause_by_its_scope(ledger: Ledger) -> None:
+    account = ledger.account(ledger.workspace())
+    ledger.posts(2, [account], due=-DAY - HOUR)
+    with ledger.database.begin() as c:
+        pause(c, "account", str(account), "under review")
+    pauses, held = matters(ledger)
+    assert (pauses.kind, pauses.reason, pauses.count) == (Kind.PAUSED, "account", 1)
+    assert (held.kind, held.reason, held.count) == (Kind.HELD, Hold.PAUSED, 2)
+
+
+def test_accounts_to_reconnect_and_grants_that_end(ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    lost, ending, renewed, lasting = (ledger.account(workspace, Platform.LINKEDIN) for _ in range(4))
+    execute(ledger, "UPDATE accounts SET status = 'reconnect' WHERE id = :id", id=lost)
+    for account, renewable, left in (
+        (ending, False, ENDING),
+        (renewed, True, ENDING),
+        (lasting, False, DAY * 9),
+    ):
+        execute(
+            ledger,
+            """UPDATE accounts SET expires_at = now() + CAST(:left AS interval), renewable = :renewable
+               WHERE id = :id""",
+            id=account,
+            renewable=renewable,
+            left=left - HOUR,
+        )
+    reconnect, grant = matters(ledger)
+    assert (reconnect.kind, reconnect.platform, reconnect.count) == (Kind.RECONNECT, "linkedin", 1)
+    assert (reconnect.oldest, grant.kind, grant.count) == (None, Kind.GRANT_ENDING, 1)
+    post = ledger.post([lost], platform=Platform.LINKEDIN)
+    ledger.put(post, State.BLOCKED, reason=Reason.RECONNECT)
+    [again] = [m for m in matters(ledger) if m.kind is Kind.RECONNECT]
+    assert again.oldest == ledger.delivery(post.deliveries[0]).updated_at
+
+
+def test_silent_queues_and_a_restore_that_nobody_accepted_come_first(ledger: Ledger) -> None:
+    with ledger.database.begin() as c:
+        record_canary(c, "delay")
+        record_canary(c, "gone")
+        row(c, "UPDATE canaries SET taken_at = now() - interval '1 hour' RETURNING queue")
+        epoch.hold(c, "declared", since=None, until=None)
+    restore, queue = matters(ledger)
+    assert (restore.kind, restore.reason) == (Kind.RESTORE, "declared")
+    assert (queue.kind, queue.reason) == (Kind.SILENT_QUEUE, "delay"), "a queue of an earlier release is none"
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("matter", "command"),
+    [
+        (Matter(kind=Kind.SILENT_QUEUE, reason="publish.tiktok"), "worker publish --queues publish.tiktok"),
+        (
+            Matter(kind=Kind.BLOCKED, platform="tiktok", reason="is_it_live"),
+            "delivery list --state blocked --reason is_it_live --platform tiktok",
+        ),
+        (
+            Matter(kind=Kind.BLOCKED, platform="tiktok", reason="person_needed", error_class="RateLimited"),
+            "dead-letter list --platform tiktok --error-class RateLimited",
+        ),
+        (
+            Matter(kind=Kind.DEAD_LETTERS, platform="tiktok", code="a b"),
+            "dead-letter list --platform tiktok --code 'a b'",
+        ),
+        (Matter(kind=Kind.HELD, platform="tiktok", reason=Hold.PAUSED), "pause list"),
+        (Matter(kind=Kind.OVERDUE, platform="tiktok", reason=Hold.EPOCH), "restore status"),
+        (
+            Matter(kind=Kind.OVERDUE, platform="tiktok", state="queued", reason=Hold.BACKLOG),
+            "delivery list --due ..now --state queued --platform tiktok",
+        ),
+    ],
+)
+def test_each_has_the_command_that_deals_with_it(matter: Matter, command: str) -> None:
+    groups = {queue: group for group, queues in WORKER_GROUPS.items() for queue in queues}
+    assert build_command(matter, groups) == f"slipway {command}"
+
+
+def test_every_kind_has_a_command() -> None:
+    for kind in Kind:
+        matter = Matter(kind=kind, reason="delay" if kind is Kind.SILENT_QUEUE else None)
+        assert build_command(matter, {"delay": "publish"}).startswith("slipway ")
+
+
+# --- reads -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_count_ends_at_the_cap_and_says_so(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "CAP", 2)
+    account = ledger.account(ledger.workspace())
+    ledger.posts(3, [account], State.FAILED)
+    found = only(ledger)
+    assert (found.kind, found.count, found.is_capped) == (Kind.DEAD_LETTERS, 2, True)
+
+
+def test_few_rows_are_read_however_much_is_stored(ledger: Ledger) -> None:
+    account = ledger.account(ledger.workspace())
+    ledger.posts(MANY, [account], due=DAY)
+    ledger.posts(MANY, [account])
+    ledger.posts(MANY, [account], State.PUBLISHED, due=-DAY * 2)
+    ledger.post([account], State.FAILED)
+    with ledger.database.once() as c:
+        c.exec_driver_sql("VACUUM ANALYZE deliveries, posts, accounts")
+    values = {"cap": attention.CAP, "overdue": OVERDUE, "held": HELD, "ending": ENDING}
+    for name in ("_BLOCKED", "_DEAD_LETTERS", "_UNKNOWN", "_RECONNECT", "_LATE", "_GRANTS"):
+        sql = getattr(attention, name)
+        given = {key: value for key, value in values.items() if f":{key}" in sql}
+        assert count_read(ledger, sql, **given) < 50, name
