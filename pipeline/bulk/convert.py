@@ -6,8 +6,9 @@ every cell as text, made in a probe process: the archive is hostile until it is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from uuid import uuid4
 
 from pipeline.bulk.encodings import EncodingSurvey, transcode
 from pipeline.bulk.formats import FileProblem, Format, ReadLimits, build_too_large
@@ -25,19 +26,24 @@ def convert_file(
     limits: ReadLimits,
     *,
     content_encoding: str | None = None,
+    on_piece: Callable[[], None] = lambda: None,
 ) -> Sequence[str]:
     """Write the plain form of ``source`` to ``target``, and return what to tell its author.
 
-    ``target`` appears whole or not at all; a repetition writes it again. Raises FileProblem; for a spreadsheet also
-    Unanswered (no free place to read it in time) and ProbeUnavailable (a fault of this installation): try again later.
+    ``target`` appears whole or not at all; a repetition, also at the same time, writes the same bytes again. A crash
+    leaves files whose names begin with its own. ``on_piece`` is called between two pieces. Raises FileProblem; for a
+    spreadsheet also Unanswered (no free place to read it) and ProbeUnavailable (a fault of this installation): try
+    again later.
     """
-    part, inflated = target.with_suffix(".part"), target.with_suffix(".inflated")
+    part, inflated = (
+        target.with_name(f"{target.name}.{uuid4().hex}.{name}") for name in ("part", "inflated")
+    )
     try:
         survey = EncodingSurvey()
-        pieces = read_pieces(source, content_encoding, limits)
+        pieces = _report(read_pieces(source, content_encoding, limits), on_piece)
         if format.is_spreadsheet:
             _write(inflated, pieces)
-            _convert_sheet(inflated, part, format, limits)
+            _convert_sheet(inflated, part, format, limits, on_piece)
             notes: Sequence[str] = ()
         else:
             _write(inflated, _drop_mark(_survey(pieces, survey)))
@@ -45,7 +51,7 @@ def convert_file(
             if encoding == "utf-8":
                 inflated.replace(part)
             else:
-                _write(part, transcode(inflated, encoding))
+                _write(part, _report(transcode(inflated, encoding), on_piece))
         if not part.stat().st_size:
             raise FileProblem("The file is empty.")
         part.replace(target)
@@ -59,6 +65,12 @@ def _write(path: Path, pieces: Iterable[bytes]) -> None:
     with path.open("wb") as file:
         for piece in pieces:
             file.write(piece)
+
+
+def _report(pieces: Iterable[bytes], on_piece: Callable[[], None]) -> Iterable[bytes]:
+    for piece in pieces:
+        on_piece()
+        yield piece
 
 
 def _survey(pieces: Iterable[bytes], survey: EncodingSurvey) -> Iterable[bytes]:
@@ -75,7 +87,13 @@ def _drop_mark(pieces: Iterable[bytes]) -> Iterable[bytes]:
         is_first = is_first and not piece
 
 
-def _convert_sheet(source: Path, target: Path, format: Format, limits: ReadLimits) -> None:  # noqa: A002
+def _convert_sheet(
+    source: Path,
+    target: Path,
+    format: Format,  # noqa: A002
+    limits: ReadLimits,
+    on_piece: Callable[[], None],
+) -> None:
     size = source.stat().st_size
     if not size:
         raise FileProblem("The file is empty.")
@@ -93,10 +111,15 @@ def _convert_sheet(source: Path, target: Path, format: Format, limits: ReadLimit
     with source.open("rb") as file, target.open("wb") as sink:
 
         def read(offset: int, length: int) -> bytes:
+            on_piece()
             file.seek(offset)
             return file.read(length)
 
+        def write(lines: bytes) -> None:
+            on_piece()
+            sink.write(lines)
+
         try:
-            read_sheet(job, read, sink.write)
+            read_sheet(job, read, write)
         except Refused as error:
             raise (FileProblem if error.status is None else build_too_large)(error.reason) from None

@@ -117,6 +117,7 @@ def read_csv(
             rows = csv.reader(lines.read(), delimiter=delimiter, strict=True)
             continue
         if not any(texts):
+            place.count_blank(limits)
             continue
         place.number += 1
         cells, body, post_id, issues = reader.read(texts)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from pipeline.bulk.formats import ImportRow, ReadLimits
+from pipeline.bulk.formats import ImportRow, ReadLimits, build_too_large
 from pipeline.domain.validation_issue import build_issue
 
 _LINE_BITS = 25
@@ -23,6 +23,8 @@ class Place:
     number: int
     first_line: int = 0
     """The first physical line of the last row."""
+    blank: int = 0
+    """Blank rows so far. They are no rows, and reading on through billions of them would be no use."""
 
     @classmethod
     def unpack(cls, position: int, number: int) -> Place:
@@ -35,6 +37,12 @@ class Place:
             file.seek(self.offset)
         else:
             self.offset, self.line = file.tell(), self.line + 1
+
+    def count_blank(self, limits: ReadLimits) -> None:
+        """Count a blank row. Raises FileProblem over the limit."""
+        self.blank += 1
+        if self.blank > 2 * limits.max_rows:
+            raise build_too_large(f"The file has more than {2 * limits.max_rows:,} blank rows.")
 
     def build_row(
         self,
@@ -68,11 +76,12 @@ def build_too_long(limits: ReadLimits) -> dict[str, Any]:
     )
 
 
-def read_lines(file: BinaryIO, place: Place, most: int) -> Iterator[tuple[bytes | None, bytes]]:
-    """Yield each line that is not blank, and its first bytes; None for one of more than ``most`` bytes.
+def read_lines(file: BinaryIO, place: Place, limits: ReadLimits) -> Iterator[tuple[bytes | None, bytes]]:
+    """Yield each line that is not blank, and its first bytes; None for one of more bytes than a row may have.
 
-    ``place`` is then behind the line. No more than ``most`` bytes are held.
+    ``place`` is then behind the line. No more of the line is held than a row may have.
     """
+    most = limits.max_row_bytes
     while raw := file.readline(most + 2):
         place.first_line, head, is_long = place.line, raw[:1000], len(raw.rstrip(b"\r\n")) > most
         place.offset += len(raw)
@@ -83,3 +92,5 @@ def read_lines(file: BinaryIO, place: Place, most: int) -> Iterator[tuple[bytes 
             yield None, head
         elif raw.strip():
             yield raw, head
+        else:
+            place.count_blank(limits)

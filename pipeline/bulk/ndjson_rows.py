@@ -25,7 +25,7 @@ def read_ndjson(
     if not place.offset and file.read(64).lstrip().startswith(b"["):
         raise FileProblem("The file is a JSON array. Write one object on each line, without brackets around.")
     file.seek(place.offset)
-    for raw, head in read_lines(file, place, limits.max_row_bytes):
+    for raw, head in read_lines(file, place, limits):
         place.number += 1
         if raw is None:
             yield place.reject(build_too_long(limits), head.decode(errors="replace"))

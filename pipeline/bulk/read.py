@@ -47,19 +47,30 @@ def _read_sheet(
     file: BinaryIO, place: Place, limits: ReadLimits, columns: Columns, time_zone: str | None
 ) -> Iterator[ImportRow]:
     """Yield the rows of a converted spreadsheet, whose lines are ``[row, "cell", …]``."""
-    header: list[str] = json.loads(file.readline())[1:]
+    _, header = _parse_cells(file.readline(limits.max_row_bytes + 1))
     names = columns.match_header(header)
     reader = RowReader(columns, names, time_zone)
     place.begin_after_header(file)
-    for raw, _ in read_lines(file, place, limits.max_row_bytes):
+    for raw, _ in read_lines(file, place, limits):
         place.number += 1
         if raw is None:
             yield place.reject(build_too_long(limits), {})
         else:
-            line, *texts = json.loads(raw)
+            line, texts = _parse_cells(raw)
             blanks = [""] * (len(names) - len(texts))
             cells, body, post_id, issues = reader.read(texts + blanks)
             yield place.build_row(cells, body, post_id, issues, line=line)
+
+
+def _parse_cells(raw: bytes) -> tuple[int, list[str]]:
+    """Return the row and the cells of a line. The file may have taken over the process that wrote it."""
+    try:
+        line, *texts = json.loads(raw)
+    except (ValueError, TypeError, RecursionError):
+        raise FileProblem("The header has too many columns, or the spreadsheet is damaged.") from None
+    if type(line) is not int or any(type(text) is not str for text in texts):
+        raise FileProblem("The spreadsheet is damaged.")
+    return line, texts
 
 
 _READERS: Mapping[Format, Reader] = {

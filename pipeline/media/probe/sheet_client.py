@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from threading import BoundedSemaphore
@@ -17,7 +16,7 @@ MAX_SHEET_BYTES = SHEET_MEMORY // 8
 """Bytes of a file: the process holds it whole, and many times as many inflated."""
 _CPU_SECONDS = 90
 """200,000 rows take 5 s."""
-_SECONDS = 600.0
+_SECONDS, _WAIT = 600.0, 20.0
 _free = BoundedSemaphore(1)
 """One spreadsheet at a time in a worker process: its memory is not among the parts that `ProbeMemory` shares out."""
 _OVER_LIMIT = {
@@ -55,13 +54,10 @@ def read_sheet(job: SheetJob, read: Callable[[int, int], bytes], write: Callable
     ``read(offset, length)`` reads the file. Raises Refused with a sentence about the file (``status`` 413 over a
     limit), Unanswered when time ran out or no place was free, ProbeUnavailable when this installation is at fault.
     """
-    until = time.monotonic() + _SECONDS
-    if not _free.acquire(timeout=_SECONDS):
-        raise Unanswered(f"could not be read within {_SECONDS:.0f} s: other spreadsheets are being read")
+    if not _free.acquire(timeout=_WAIT):
+        raise Unanswered(f"could not be read within {_WAIT:.0f} s: another spreadsheet is being read")
     try:
-        result, _ = run_job(
-            asdict(job), job.size, read, until - time.monotonic(), _limit(write, job.max_bytes)
-        )
+        result, _ = run_job(asdict(job), job.size, read, _SECONDS, _limit(write, job.max_bytes))
     finally:
         _free.release()
     raise_fault(result)

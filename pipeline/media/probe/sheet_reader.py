@@ -41,7 +41,10 @@ def load_calamine() -> Any:
 def read_sheet(
     job: Mapping[str, Any], file: SeekableFile, send: Callable[[bytes], None], calamine: Any
 ) -> dict[str, Any]:
-    """Send the rows that are not blank, as ``[row, "cell", …]``. Return ``error`` if the sheet cannot be read."""
+    """Send the rows that are not blank, as ``[row, "cell", …]``. Return ``error`` if the sheet cannot be read.
+
+    Blank cells at the end of a row are left out.
+    """
     data = file.read(job["size"])
     _check_archive(data, job)
     try:
@@ -67,7 +70,9 @@ def _send_rows(rows: Any, job: Mapping[str, Any], send: Callable[[bytes], None])
     lines, size, count = [], 0, -1  # the header is not counted
     for number, cells in enumerate(rows, 1):
         texts = [_to_text(cell) for cell in cells]
-        if not any(texts):
+        while texts and not texts[-1]:
+            texts.pop()
+        if not texts:
             continue
         count += 1
         check_limit("too_many_rows", count, job["max_rows"])

@@ -5,10 +5,13 @@ from __future__ import annotations
 import codecs
 import gzip
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
+from pipeline.bulk.convert import convert_file
 from pipeline.bulk.formats import FileProblem, Format, ReadLimits, detect_format
 from pipeline.bulk.inflate import PIECE, read_head, read_pieces
 from pipeline.zstd import zstd
@@ -138,6 +141,27 @@ def test_converting_again_makes_the_same_file(files: Files, tmp_path: Path) -> N
     files.plain.write_bytes(b"cut off by a crash")
     files.convert(TEXT)
     assert files.plain.read_bytes() == first == TEXT.encode()
+
+
+def test_two_may_convert_at_once(files: Files, tmp_path: Path) -> None:
+    files.source.write_bytes(TEXT.encode("utf-16"))
+    both = Barrier(2)
+
+    def convert(_: int) -> int:
+        pieces: list[int] = []
+
+        def meet() -> None:
+            if not pieces:
+                both.wait(60)  # each has begun before either goes on
+            pieces.append(1)
+
+        convert_file(files.source, files.plain, Format.CSV, ReadLimits(), on_piece=meet)
+        return len(pieces)
+
+    with ThreadPoolExecutor(2) as threads:
+        assert min(threads.map(convert, range(2))) > 1
+    assert files.plain.read_bytes() == TEXT.encode()
+    assert sorted(tmp_path.iterdir()) == sorted([files.source, files.plain])
 
 
 @pytest.mark.parametrize(

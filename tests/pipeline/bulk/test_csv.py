@@ -32,6 +32,21 @@ def test_what_programs_write_is_read(files: Files, text: str) -> None:
     assert list_captions(files, text) == ["x"]
 
 
+def test_german_excel_is_read(files: Files) -> None:
+    header = (
+        "Caption;media_type;media_urls;accounts;Local_Time;time_zone;media.duration_sec;tiktok.disable_duet"
+    )
+    cells = 'Grüße aus Köln;video;https://a.example/1.mp4;tiktok:a;"01.12.2026 09:00";Europe/Berlin;12,5;WAHR'
+    (row,) = files.read(f"{header}\r\n{cells}\r\n{';' * 7}\r\n".encode("cp1252"))
+    assert row.body == {
+        "caption": "Grüße aus Köln",
+        "media": {"type": "video", "url": "https://a.example/1.mp4", "duration_sec": 12.5},
+        "accounts": [{"account": "tiktok:a"}],
+        "scheduled_at": "2026-12-01T08:00:00Z",
+        "tiktok": {"disable_duet": True},
+    }
+
+
 def test_a_row_says_where_it_is_and_what_it_was(files: Files) -> None:
     rows = files.read(HEADER + '"a\nb",now\n\n,\nc,tomorrow\n')
     assert [(row.number, row.line) for row in rows] == [(1, 2), (2, 6)]
@@ -129,3 +144,12 @@ def test_more_rows_than_the_limit_are_refused(files: Files) -> None:
     with pytest.raises(FileProblem, match="more than 5 rows") as caught:
         files.open(Format.CSV, ReadLimits(max_rows=5))
     assert (caught.value.status, caught.value.code) == (413, "payload_too_large")
+
+
+@pytest.mark.parametrize(("form", "start"), [(Format.CSV, HEADER), (Format.NDJSON, "")])
+def test_blank_rows_have_a_limit(files: Files, form: Format, start: str) -> None:
+    files.convert(start + "\n" * 11 + ("x,now" if start else '{"scheduled_at": "now"}'), form)
+    assert len(files.open(form, ReadLimits(max_rows=6))) == 1
+    with pytest.raises(FileProblem, match="more than 10 blank rows") as caught:
+        files.open(form, ReadLimits(max_rows=5))
+    assert caught.value.status == 413

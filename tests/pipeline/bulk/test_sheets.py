@@ -107,6 +107,23 @@ def test_rows_of_a_spreadsheet_have_a_limit_of_their_own(files: Files) -> None:
     assert len(files.read(data, Format.XLSX, limits=ReadLimits(max_sheet_rows=11))) == 11
 
 
+def test_reading_resumes_behind_any_row(files: Files) -> None:
+    files.convert(build_xlsx([HEADER, ["a", "now"], ["b", ""], [], ["c", "now", "", ""]]), Format.XLSX)
+    rows = files.open(Format.XLSX)
+    assert [row.line for row in rows] == [2, 3, 5]
+    for done in rows:
+        assert files.open(Format.XLSX, position=done.next_position, number=done.number) == rows[done.number :]
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"17", b'{"a": 1}', b"[1, 2]", b'["x", "caption"]', b"[" * 100_000, b'[1,"' + b"x" * 70_000]
+)
+def test_what_a_process_writes_that_was_taken_over_is_not_believed(files: Files, line: bytes) -> None:
+    files.plain.write_bytes(line + b"\n")
+    with pytest.raises(FileProblem, match="damaged"):
+        files.open(Format.XLSX)
+
+
 def test_a_cell_over_the_limit_rejects_its_row_only(files: Files) -> None:
     rows = files.read(
         build_xlsx([HEADER, ["x" * 30_000, "now"], ["y", "now"]]),
