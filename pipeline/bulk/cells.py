@@ -133,14 +133,18 @@ def _is_uuid(text: str) -> bool:
 
 
 def _split(cell: str) -> list[str]:
+    return [item for item in _split_sparse(cell) if item is not None]
+
+
+def _split_sparse(cell: str) -> list[str | None]:
     if cell.startswith("["):
         try:
             items = json.loads(cell)
         except ValueError:
             items = None
-        if isinstance(items, list) and all(isinstance(item, str) for item in items):
+        if isinstance(items, list) and all(item is None or isinstance(item, str) for item in items):
             return items
-    return [item for part in re.split(r"[|\n]", cell) if (item := part.strip())]
+    return [part.strip() or None for part in re.split(r"[|\n]", cell)]
 
 
 def _parse_boolean(cell: str) -> bool:
@@ -156,7 +160,7 @@ def _parse_integer(cell: str) -> int:
 
 
 def _parse_number(cell: str) -> float:
-    if not re.fullmatch(r"[+-]?\d{1,18}(?:\.\d{1,18})?", cell, re.ASCII):
+    if not re.fullmatch(r"[+-]?\d{1,18}(?:\.\d{1,18})?(?:e-\d\d)?", cell, re.ASCII):
         raise InvalidCell("Must be a number, such as 12.5.", "float_type", cell)
     return float(cell)
 
@@ -174,6 +178,7 @@ _PARSERS: Mapping[Kind, Callable[[str], Any]] = {
     Kind.INTEGER: _parse_integer,
     Kind.NUMBER: _parse_number,
     Kind.LIST: _split,
+    Kind.SPARSE_LIST: _split_sparse,
     Kind.JSON: _parse_any,
 }
 _SPECIAL: Mapping[str, Callable[[str], Any]] = {MEDIA_TYPE: str.lower, ACCOUNTS: _parse_accounts}
@@ -213,14 +218,17 @@ def _format_field(column: Column, body: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
-    if column.kind is Kind.LIST:
+    if column.kind in (Kind.LIST, Kind.SPARSE_LIST):
         return _join(value)
-    if column.kind is Kind.JSON and not (isinstance(value, str) and _parse_any(value.strip()) == value):
+    if column.kind is Kind.JSON and not (
+        value and isinstance(value, str) and _parse_any(value.strip()) == value
+    ):
         return json.dumps(value, ensure_ascii=False)
     return str(value)
 
 
-def _join(items: Sequence[str]) -> str:
+def _join(items: Sequence[str | None]) -> str:
     """Return a list in one cell, as JSON where splitting it would give other items."""
-    plain = "|".join(items)
-    return plain if items and _split(plain) == list(items) else json.dumps(list(items), ensure_ascii=False)
+    plain = "|".join(item or "" for item in items)
+    is_same = plain.strip() and _split_sparse(plain.strip()) == list(items)
+    return plain if is_same else json.dumps(list(items), ensure_ascii=False)

@@ -25,6 +25,8 @@ class Kind(Enum):
     BOOLEAN = auto()
     LIST = auto()
     """Texts, split at ``|`` or newlines; or a JSON array."""
+    SPARSE_LIST = auto()
+    """The same, where a blank text is null."""
     JSON = auto()
     """Any other value, as JSON; what is not JSON is text."""
 
@@ -151,8 +153,9 @@ def _choose_kind(key: str, choices: Sequence[Mapping[str, Any]], definitions: Ma
         return Kind.JSON
     schema = choices[0]
     if schema.get("type") == "array":
-        items = [one.get("type") for one in _resolve(schema["items"], definitions)]
-        return Kind.LIST if items == ["string"] else Kind.JSON
+        if [one.get("type") for one in _resolve(schema["items"], definitions)] != ["string"]:
+            return Kind.JSON
+        return Kind.SPARSE_LIST if {"type": "null"} in schema["items"].get("anyOf", ()) else Kind.LIST
     if schema.get("type") == "string":
         is_word = "enum" in schema or schema.get("format") in _WORD_FORMATS or key.endswith(_WORD_NAMES)
         return Kind.WORD if is_word else Kind.TEXT
