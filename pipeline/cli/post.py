@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from adapters.contract import Platform
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.listing import list_options, print_page, read_filter, read_page
@@ -90,6 +89,8 @@ def show_post(post: str, *, as_json: bool) -> None:
 
 
 def _post_to_dict(p: PostView) -> dict[str, Any]:
+    from adapters.contract import Platform
+
     return {
         "status": _derive_status(p).value,
         "caption": p.caption,

@@ -179,10 +179,7 @@ class PublishSlice:
         )
 
     def _find_hold(self) -> Verdict | None:
-        """Return the verdict that puts the delivery back before any call.
-
-        Reasons: shutdown, reconnect, too many slow uploads of the workspace, daily quota, rate.
-        """
+        """Return the verdict that puts the delivery back, or blocks it, before any call."""
         if not self.context.may_begin():
             return hold(Hold.SHUTDOWN, state=State.QUEUED)
         if self.claimed.account_status is not AccountStatus.ACTIVE:
