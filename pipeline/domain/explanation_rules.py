@@ -24,6 +24,8 @@ class Turn(StrEnum):
 
 Detail = Reason | Hold | str | None
 """A reason, a hold, a fault, ``SEEN``, or None."""
+AHEAD = "ahead"
+"""The detail of a delivery that is not due yet and paused already."""
 SEEN = "seen"
 """The detail of media whose check has met a problem, which it tries again."""
 
@@ -197,6 +199,13 @@ RULES: Mapping[tuple[State, Detail], Rule] = {
     ),
     (State.SCHEDULED, None): Rule(
         turn=Turn.US, summary="Scheduled.", next_step="It is prepared, and sent when it is due."
+    ),
+    (State.SCHEDULED, AHEAD): Rule(
+        turn=Turn.OPERATOR,
+        summary="Scheduled; a pause ({scope}) will hold it when its time comes: {why}",
+        next_step="It is sent when it is due, if the pause is lifted before, or else when it is lifted.",
+        command="slipway pause lift {scope}",
+        link=_ATTENTION,
     ),
     (State.QUEUED, None): Rule(
         turn=Turn.US, summary="On its way to a worker.", next_step="A worker sends it."
