@@ -7,6 +7,7 @@ empty queue that should hold messages has lost them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import redis
 from redis.exceptions import RedisError
@@ -15,6 +16,7 @@ BEAT_TTL = 12
 """Seconds for which one record counts; one is made every three seconds."""
 BEAT = "beat"
 """Not a queue: the key that beat itself sets while it runs."""
+_PROBE = "pulse:doctor"
 BEAT_EVERY = 3.0
 """Seconds between two records by beat."""
 
@@ -51,6 +53,12 @@ class QueueLiveness:
             return self._client.llen(queue)
         except (RedisError, OSError):
             return None
+
+    def probe_broker(self) -> datetime:
+        """Write a key, as a message would be written, and return the broker's clock. Raises RedisError and OSError."""
+        self._client.set(_PROBE, 1, ex=BEAT_TTL)
+        seconds, microseconds = self._client.time()
+        return datetime.fromtimestamp(seconds + microseconds / 1e6, UTC)
 
     def has_marker(self) -> bool:
         """Return False if the broker has lost its data since ``set_marker``; True if Redis is unreachable."""

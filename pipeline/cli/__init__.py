@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "dead-letter": "dead_letter:command",
     "delivery": "delivery:command",
     "demo": "demo:command",
+    "doctor": "doctor:command",
     "explain": "explain:command",
     "flower": "serve:flower",
     "key": "key:command",

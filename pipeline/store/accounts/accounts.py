@@ -169,6 +169,17 @@ def list_accounts(c: Connection) -> list[AccountRow]:
     ]
 
 
+def list_sealed_samples(c: Connection, limit: int = 50) -> list[tuple[UUID, bytes]]:
+    """Return the sealed credentials of the oldest and of the newest accounts in use, up to *limit* of each."""
+    found = rows(
+        c,
+        """(SELECT id, credentials FROM accounts WHERE status <> 'inactive' ORDER BY id LIMIT :n) UNION
+           (SELECT id, credentials FROM accounts WHERE status <> 'inactive' ORDER BY id DESC LIMIT :n)""",
+        n=limit,
+    )
+    return [(r.id, r.credentials) for r in found]
+
+
 def to_account_row(r: Any) -> AccountRow:
     """Turn a row of ACCOUNT_FIELDS into an AccountRow."""
     values = {name: r._mapping[name] for name in AccountRow.__dataclass_fields__}
