@@ -41,6 +41,7 @@ def list_ticks(s: Settings) -> Sequence[Tick]:
         "upkeep.recheck": 60,
         "upkeep.counts": 10,
         "upkeep.receipts": 5,
+        "upkeep.export": 1,
         "upkeep.files": 600,
     }
     return (

@@ -8,6 +8,7 @@ from pipeline.context import Context
 from pipeline.maintenance.append_receipts import append_receipts
 from pipeline.maintenance.compact_rollups import compact_rollups
 from pipeline.maintenance.expire_files import expire_files
+from pipeline.maintenance.export_moves import export_moves
 from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.maintenance.recheck_media import recheck_media
 from pipeline.maintenance.redispatch_checks import redispatch_checks
@@ -25,5 +26,6 @@ JOBS: Mapping[str, Callable[[Context], int]] = {
     "files": expire_files,
     "counts": compact_rollups,
     "receipts": append_receipts,
+    "export": export_moves,
 }
 """Task name without its prefix ``upkeep.`` -> job. A job returns how many rows it changed or dispatched."""

@@ -108,6 +108,7 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
         former_token=plan.tokens[1] if len(plan.tokens) > 1 else None,
         body_sha256=request.body_sha256,
         fingerprint=request.fingerprint,
+        request_id=request.request_id,
         checks=media_checks.map_check_ids(plan.checks),
         deliveries=[
             NewDelivery(

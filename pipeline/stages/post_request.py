@@ -38,6 +38,8 @@ class PostRequest(PostContent):
     """SHA-256 of the body as received, which servers of the release before compare."""
     fingerprint: bytes
     """Form and SHA-256 of the canonical body; equal requests have the same."""
+    request_id: str | None = None
+    """The id of the HTTP request, which its response and the log have too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,6 +15,7 @@ from pipeline.domain.delivery import Mover, State
 from pipeline.domain.retry_policy import Verdict, judge_conflict
 from pipeline.failpoint import failpoint
 from pipeline.store.accounts.accounts import require_reconnect
+from pipeline.store.counters.counters import count_alarm
 from pipeline.store.deliveries import late_results as late
 from pipeline.store.deliveries import settle as store
 from pipeline.store.deliveries.claimed import ClaimedDelivery
@@ -82,6 +83,8 @@ def settle(
             raise
         conflict = judge_conflict(verdict.published)
     log.error("ALARM delivery %s: %s", claimed.id, conflict.error)
+    with context.database.begin() as c:
+        count_alarm(c, "remote_id_taken")
     return settle(context, claimed, conflict, mover)
 
 
@@ -102,6 +105,8 @@ def keep_late_result(context: Context, claimed: ClaimedDelivery, verdict: Verdic
 def _settle_by_proof(context: Context, claimed: ClaimedDelivery, live: Published) -> None:
     with context.database.begin() as c:
         proven = late.settle_by_proof(c, claimed, live)
+        if proven.alarm:
+            count_alarm(c, "late_proof")
     if proven.alarm:
         log.error("ALARM delivery %s: %s", claimed.id, proven.alarm)
     elif proven.settled:

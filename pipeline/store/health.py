@@ -1,12 +1,18 @@
-"""The database as a whole: whether it responds, its clock, limits of a transaction, and row counts."""
+"""The database as a whole: whether it responds, its clock, and limits of a transaction."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
-from pipeline.store.database import row, rows
+from pipeline.store.database import row
+
+T = TypeVar("T")
+_QUERY_CANCELED = "57014"
 
 
 def ping(c: Connection) -> bool:
@@ -45,13 +51,13 @@ def force_generic_plans(c: Connection) -> None:
     row(c, "SELECT set_config('plan_cache_mode', 'force_generic_plan', true)")
 
 
-def count_posts(c: Connection) -> dict[str, int]:
-    """Count the posts of all workspaces by stored status, without deleted ones. Reads the whole table."""
-    found = rows(c, "SELECT status, count(*) AS n FROM posts WHERE deleted_at IS NULL GROUP BY status")
-    return {r.status: r.n for r in found}
-
-
-def count_deliveries(c: Connection) -> dict[tuple[str, str], int]:
-    """Count the deliveries of all workspaces by platform and state. Reads the whole table."""
-    found = rows(c, "SELECT platform, state, count(*) AS n FROM deliveries GROUP BY platform, state")
-    return {(r.platform, r.state): r.n for r in found}
+def read_within(c: Connection, read: Callable[[Connection], T], longest: timedelta) -> T | None:
+    """Return what *read* returns; None, with the transaction intact, if a statement of it takes longer than this."""
+    try:
+        with c.begin_nested():
+            set_statement_timeout(c, longest)
+            return read(c)
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) != _QUERY_CANCELED:
+            raise
+        return None

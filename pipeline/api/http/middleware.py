@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import re
+import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,10 +14,13 @@ from pipeline.api.http.body_budget import release_reservation
 from pipeline.api.http.cors import is_preflight, list_cors_headers, respond_to_preflight
 from pipeline.api.http.envelope import render_internal_error, render_stopping
 from pipeline.api.http.query import IGNORED_HEADER, name_ignored
+from pipeline.api.http.request_metrics import CLIENT_LEFT, record_request
 
 log = logging.getLogger("slipway.api")
 
 _HEADER = b"x-request-id"
+REQUEST_ID = "slipway.request_id"
+"""The key of the request id in a request's scope."""
 DRAIN_BYTES = 16 * 1024**2
 """Bytes of an unread body that are read and discarded before an early response. Without it a client that is still
 sending would see its connection reset instead of the response. The connection of a longer body is closed."""
@@ -38,6 +42,7 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send)
+        start = time.perf_counter()
         try:
             await exchange.choose_app(self._app)(scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:  # the server cancels requests only when its shutdown time is over
@@ -53,6 +58,7 @@ class RequestMiddleware:
             )
         finally:
             release_reservation(scope)
+            record_request(scope, exchange.status, time.perf_counter() - start)
 
 
 class _Exchange:
@@ -61,8 +67,9 @@ class _Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # ASGI sends header names in lower case (ASGI 3.0, HTTP connection scope)
         headers = dict(scope["headers"])
-        self.id = _choose_request_id(headers.get(_HEADER))
+        self.id = scope[REQUEST_ID] = _choose_request_id(headers.get(_HEADER))
         self.has_started = False
+        self.status = CLIENT_LEFT
         self._scope = scope
         origin = headers.get(b"origin")
         self._cors = [] if origin is None else list_cors_headers(scope, origin)
@@ -90,7 +97,7 @@ class _Exchange:
             if self._has_unread_body and not await self._drain() and self._is_http_1:
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
-            self.has_started = True
+            self.has_started, self.status = True, message["status"]
         await self._send(message)
 
     def _name_ignored(self) -> bytes:

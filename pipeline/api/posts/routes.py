@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from starlette.requests import Request
 from pipeline.actions import explain
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.json_body import parse_id, parse_json, read_json_body
+from pipeline.api.http.middleware import REQUEST_ID
 from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import (
@@ -45,6 +47,7 @@ async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
     rate_headers = await app_state.charge_rate_limit(caller)
     key = request.headers.get("idempotency-key")
     post = read_post(parse_json(raw), app_state.rules, key, is_safe=is_safe_text(raw))
+    post = replace(post, request_id=request.scope[REQUEST_ID])
     accepted = await _store(app_state, caller, post)
     data = CreatedPost.model_validate(accepted)
     return success(

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline.api.http.envelope import render_refusal, render_unreachable
 from pipeline.api.http.middleware import RequestMiddleware
+from pipeline.api.http.request_metrics import FAST_PATH
 from pipeline.stages.post_request import Refusal
 from pipeline.store.database import Unreachable
 
@@ -40,7 +41,7 @@ class FastPathApp(FastAPI):
         if app is None:
             await super().__call__(scope, receive, send)
             return
-        scope["app"] = self
+        scope["app"], scope[FAST_PATH] = self, scope["path"]
         await app(scope, receive, send)
 
 

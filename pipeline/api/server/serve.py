@@ -10,9 +10,11 @@ uvicorn's own supervisor is not used, because it shares one socket, and keeps it
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import sys
+import tempfile
 from types import FrameType
 
 import uvicorn
@@ -20,6 +22,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from config.logging import list_secrets, set_up_logging
 from config.settings import Settings, settings
+from pipeline.api.http.request_metrics import FOLDER as METRICS_FOLDER
 from pipeline.api.server.supervisor import Supervisor
 
 log = logging.getLogger("slipway.api")
@@ -80,7 +83,9 @@ def _supervise(app: str, s: Settings) -> int:
         sys.exit(f"Cannot listen on {s.api.host} port {s.api.port}: {error.strerror}.")
     log.info("serving on %s port %s with %s processes", s.api.host, s.api.port, s.api.processes)
     command = [sys.executable, "-m", "pipeline.api.server.serve", app, PROCESS]
-    return Supervisor(command, s.api.processes, fatal=STARTUP_FAILURE).run()
+    with tempfile.TemporaryDirectory(prefix="slipway-metrics-") as folder:
+        os.environ[METRICS_FOLDER] = folder
+        return Supervisor(command, s.api.processes, fatal=STARTUP_FAILURE).run()
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:

@@ -13,7 +13,9 @@ from pipeline.store.database import row, rows
 
 GRANT_ENDS_AT = """CASE WHEN coalesce(renewable, refresh_expires_at IS NOT NULL) THEN refresh_expires_at
                         ELSE expires_at END"""
-"""SQL: when an account's grant ends: with its refresh token, or without one with its access token. NULL: never."""
+"""SQL: when an account's grant ends: with its refresh token, or without one with its access token. NULL: never.
+
+The expression of the index ``accounts_grant_end``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

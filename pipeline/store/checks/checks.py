@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from adapters.contract import MediaFacts, Track
 from pipeline.store.array_literals import write_bytes, write_ids, write_texts, write_times, write_words
 from pipeline.store.checks.host_slots import free_slot
+from pipeline.store.counters.counters import count_alarm
 from pipeline.store.database import jsonb, new_id, row, rows
 
 Purpose = Literal["image", "video", "music"]
@@ -169,7 +170,7 @@ def postpone_check(
 ) -> None:
     """Schedule the next try of a check that got no answer, and store what was seen for readers of its posts.
 
-    ``fault``: what failed in this installation, for `count_faults`. Then nothing was seen.
+    ``fault``: what failed in this installation, an alarm, for `count_faults`. Then nothing was seen.
     """
     free_slot(c, check)
     row(
@@ -181,6 +182,8 @@ def postpone_check(
         seen=seen,
         fault=fault,
     )
+    if fault is not None:
+        count_alarm(c, "check_fault")
 
 
 def is_within_grace(c: Connection, check: UUID, grace: timedelta) -> bool:

@@ -12,6 +12,7 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
+from pipeline.store.counters.counters import count_alarm
 from pipeline.store.database import row, rows
 
 SOON = timedelta(minutes=10)
@@ -45,7 +46,7 @@ def pause(c: Connection, scope: Scope, target: str, why: str) -> None:
 
 
 def pause_platform(c: Connection, platform: Platform, why: str) -> bool:
-    """Pause a platform that refuses our app; return False if it is paused already, whoever did it."""
+    """Pause a platform that refuses our app, an alarm; return False if it is paused already, whoever did it."""
     found = row(
         c,
         """INSERT INTO pauses (scope, target, why) VALUES ('platform', :target, :why)
@@ -53,6 +54,8 @@ def pause_platform(c: Connection, platform: Platform, why: str) -> bool:
         target=platform,
         why=why,
     )
+    if found is not None:
+        count_alarm(c, "app_refused")
     return found is not None
 
 

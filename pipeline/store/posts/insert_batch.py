@@ -52,6 +52,8 @@ class NewPost:
     checks: Mapping[int, UUID]
     """Pinned checks by media position; -1 is the music."""
     deliveries: Sequence[NewDelivery]
+    request_id: str | None = None
+    """Of the request that makes it, for the log of what becomes of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,12 +128,12 @@ def _build_store(taken: str, condition: str) -> str:
 WITH taken AS ({taken}),
 post AS (
     INSERT INTO posts (id, workspace_id, key_id, caption, media, music_url, {COLUMNS}, due_at, expires_at,
-                       on_late, status, external_id)
-    SELECT id, w, k, caption, media, music, {COLUMNS}, due, expires, late, 'scheduled', external
+                       on_late, status, external_id, request_id)
+    SELECT id, w, k, caption, media, music, {COLUMNS}, due, expires, late, 'scheduled', external, request
     FROM unnest(:id::uuid[], :workspace::uuid[], :key::uuid[], :token::text[], :caption::text[], :media::jsonb[],
                 :music::text[], {_ARRAYS}, :due::timestamptz[], :expires::timestamptz[], :late::text[],
-                :external::text[])
-         AS x (id, w, k, token, caption, media, music, {COLUMNS}, due, expires, late, external)
+                :external::text[], :request::text[])
+         AS x (id, w, k, token, caption, media, music, {COLUMNS}, due, expires, late, external, request)
     WHERE (token IS NULL OR id IN (SELECT post_id FROM taken)) {condition}
     RETURNING id, workspace_id, due_at),
 delivery AS (
@@ -209,6 +211,7 @@ def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
         "expires": write_times(p.expires_at for p in posts),
         "late": write_words(p.on_late for p in posts),
         "external": write_texts(p.external_id for p in posts),
+        "request": write_texts(p.request_id for p in posts),
     }
 
 

@@ -1,10 +1,7 @@
 """Receipts: find moves without one and append them to their workspaces' chains, apart from publishing transactions.
 
-A move gets its id before its transaction commits, so a visible id does not prove that all smaller ones are visible. A
-transaction locks ``moves`` for writing before it takes an id, and keeps the lock to its end. So once all transactions
-that held the lock when an id was seen have ended, every smaller id is visible: that id is *proven*. Until then
-everything above the last proven id is read again; nothing is waited for and nothing is skipped. (This needs a sequence
-of ids that sessions do not cache, which is the default.)
+A receipt is appended as soon as its move is visible; ``store/moves/watermark.py`` says up to which id all moves are.
+Everything above that id is read again until then: nothing is waited for and nothing is skipped.
 """
 
 from __future__ import annotations
@@ -19,17 +16,12 @@ from sqlalchemy import Connection
 
 from pipeline.domain.receipt import Head, content_sha256, issue
 from pipeline.store.database import row, rows
+from pipeline.store.moves.watermark import compute_watermark
 
 _NEEDS_RECEIPT = "(m.target IN ('published', 'failed', 'cancelled') OR m.mover = 'decide')"
 """The moves ``m`` that may need a receipt: the condition of the index ``moves_last_word``."""
 
 _PROGRESS = "SELECT done, proven, seen, writers FROM receipt_progress FOR UPDATE SKIP LOCKED"
-_SEEN = f"SELECT coalesce(max(m.id), 0) AS id FROM moves m WHERE {_NEEDS_RECEIPT}"
-_WRITERS = """
-SELECT DISTINCT virtualtransaction AS id FROM pg_locks
-WHERE locktype = 'relation' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND relation = CAST('moves' AS regclass) AND mode = 'RowExclusiveLock' AND granted
-"""
 
 # LATERAL with LIMIT, and a subselect instead of NOT EXISTS: a plan cached while the tables are small would scan them
 # when they have grown
@@ -97,7 +89,7 @@ def add_receipts(c: Connection, limit: int) -> int:
     progress = row(c, _PROGRESS)
     if progress is None:
         return 0
-    watermark = _compute_watermark(c, progress)
+    watermark = compute_watermark(c, progress)
     # a later snapshot than that of the locks: it sees the moves of all transactions that had ended by then
     found = rows(c, _MOVES_WITHOUT_RECEIPT, done=progress.done, n=limit)
     _add(c, [r for r in found if r.workspace_id is not None])
@@ -110,19 +102,6 @@ def add_receipts(c: Connection, limit: int) -> int:
         **watermark,
     )
     return len(found)
-
-
-def _compute_watermark(c: Connection, before: Any) -> Mapping[str, Any]:
-    """Return the proven id, and the writers that must end to prove the highest id seen."""
-    # in this order: a transaction with a smaller id than the one seen holds its lock already
-    seen = row(c, _SEEN)
-    writers = [r.id for r in rows(c, _WRITERS)]
-    highest: int = 0 if seen is None else seen.id
-    if not writers:
-        return {"proven": highest, "seen": highest, "writers": []}
-    if set(before.writers).isdisjoint(writers):
-        return {"proven": before.seen, "seen": highest, "writers": writers}
-    return {"proven": before.proven, "seen": before.seen, "writers": before.writers}
 
 
 def _add(c: Connection, found: Sequence[Any]) -> None:

@@ -166,7 +166,6 @@ def test_the_search_reads_no_table_from_end_to_end(core: CoreFixture) -> None:
     searches = [
         f"(GENERIC_PLAN, FORMAT JSON) {receipts._MOVES_WITHOUT_RECEIPT.replace(':done', '$1').replace(':n', '$2')}",
         f"(FORMAT JSON) {receipts._MOVES_WITHOUT_RECEIPT.replace(':done', '58000').replace(':n', '500')}",
-        f"(FORMAT JSON) {receipts._SEEN}",
     ]
     for _ in ("never counted", "counted"):
         with core.context.database.once() as c:

@@ -1,0 +1,21 @@
+"""What is told to others from the moves: the consumers of ``maintenance/export_moves.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection
+
+from pipeline.signals.count_moves import count_moves
+from pipeline.signals.log_moves import log_moves
+from pipeline.store.moves.read import MoveFacts
+
+Consumer = Callable[[Connection, Sequence[MoveFacts]], None]
+"""Takes a batch of moves, in order, in the transaction that stores the position: it does no more than write rows.
+
+If that transaction dies, the same batch comes again. So what a consumer does elsewhere, as a line in a log, can happen
+twice, with the same id of the move.
+"""
+
+CONSUMERS: Sequence[Consumer] = (count_moves, log_moves)
+"""Every consumer gets every batch."""

@@ -1,0 +1,1 @@
+"""Counters and gauges for /metrics: the same from every process, and after a restart."""

@@ -1,0 +1,85 @@
+"""Counters: totals that only the export of moves writes, and the deltas that others append."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from pipeline.store.database import jsonb, row, rows
+
+Labels = tuple[tuple[str, str], ...]
+"""Names and values, in the order of the names."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counter:
+    """The value of one counter for one set of labels."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
+@dataclass(slots=True)
+class Increments:
+    """What is to be added to counters."""
+
+    by_counter: dict[tuple[str, Labels], float] = field(default_factory=dict)
+
+    def add(self, name: str, labels: Mapping[str, str], amount: float = 1) -> None:
+        """Add to the counter of this name and these labels."""
+        key = name, tuple(sorted(labels.items()))
+        self.by_counter[key] = self.by_counter.get(key, 0) + amount
+
+
+def add_increments(c: Connection, some: Increments) -> None:
+    """Add to the counters, in the order of their keys: the lock order."""
+    changed = sorted((key, n) for key, n in some.by_counter.items() if n)
+    if not changed:
+        return
+    rows(
+        c,
+        """INSERT INTO counters AS t (name, labels, value)
+           SELECT * FROM unnest(CAST(:names AS text[]), CAST(:labels AS jsonb[]), CAST(:values AS double precision[]))
+           ON CONFLICT (name, labels) DO UPDATE SET value = t.value + excluded.value RETURNING name""",
+        names=[name for (name, _), _ in changed],
+        labels=[jsonb(dict(labels)) for (_, labels), _ in changed],
+        values=[float(n) for _, n in changed],
+    )
+
+
+def count_alarm(c: Connection, kind: str) -> None:
+    """Count an alarm in the caller's transaction, without a lock. The caller logs it as ALARM."""
+    row(
+        c,
+        "INSERT INTO counter_deltas (name, labels) VALUES ('slipway_alarms_total', :labels) RETURNING n",
+        labels=jsonb({"kind": kind}),
+    )
+
+
+def compact_deltas(c: Connection) -> int:
+    """Add the appended deltas to the counters and return how many there were. One transaction at a time."""
+    found = row(
+        c,
+        """WITH taken AS (DELETE FROM counter_deltas RETURNING name, labels, n),
+           added AS (
+               INSERT INTO counters AS t (name, labels, value)
+               SELECT name, labels, sum(n) FROM taken GROUP BY name, labels ORDER BY name, labels
+               ON CONFLICT (name, labels) DO UPDATE SET value = t.value + excluded.value)
+           SELECT count(*) AS n FROM taken""",
+    )
+    return int(found.n) if found else 0
+
+
+def read_counters(c: Connection) -> list[Counter]:
+    """Return all counters, by name and labels; deltas that are not compacted yet are added."""
+    found: list[Any] = rows(
+        c,
+        """SELECT name, labels, sum(value) AS value FROM (
+               SELECT name, labels, value FROM counters UNION ALL SELECT name, labels, n FROM counter_deltas) parts
+           GROUP BY name, labels ORDER BY name, labels""",
+    )
+    return [Counter(name=r.name, labels=r.labels, value=r.value) for r in found]

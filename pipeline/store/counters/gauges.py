@@ -1,0 +1,149 @@
+"""Gauges for /metrics that are read when they are asked for: few rows each, found by an index, however many there are.
+
+``LIMIT`` bounds what is read during an outage: the counts stop there, the oldest is found all the same.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Connection
+
+from adapters.contract import Platform
+from pipeline.domain.delivery import State
+from pipeline.domain.hold import Hold
+from pipeline.store.accounts.token_expiry import GRANT_ENDS_AT
+from pipeline.store.database import row, rows
+from pipeline.store.deliveries.holds import HOLD_COLUMNS, derive_holds
+from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
+
+LIMIT = 500
+"""Deliveries of a platform that are read in each of three ways of being overdue."""
+OVERDUE_AFTER = timedelta(seconds=10)
+RETRY = "retry"
+"""What a delivery waits for whose last try failed; no hold."""
+GRANT_SPANS = {"1d": 1, "7d": 7, "30d": 30}
+"""Label -> days."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overdue:
+    """Deliveries of a platform that are due and not sent, for one reason. ``seconds``: of the oldest."""
+
+    platform: str
+    held_for: str
+    number: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Late:
+    """An overdue delivery, with what holds it now."""
+
+    platform: str
+    state: str
+    held_for: Hold | None
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Oldest:
+    """The longest time for which a delivery of a platform has been in a state that needs an answer or a person."""
+
+    platform: str
+    state: str
+    reason: str
+    seconds: float
+
+
+_OVERDUE = f"""
+SELECT {HOLD_COLUMNS}, extract(epoch FROM now() - d.due_at)::float AS seconds
+FROM unnest(CAST(:platforms AS text[])) AS p (platform), LATERAL (
+    (SELECT id FROM deliveries
+     WHERE platform = p.platform AND state IN ('scheduled', 'retrying') AND next_at <= now() ORDER BY next_at LIMIT :n)
+    UNION  -- waits for a check, a limit or its next try: next_at is not its time
+    (SELECT delivery_id FROM counted_deliveries
+     WHERE platform = p.platform AND state IN ('accepted', 'scheduled', 'retrying')
+       AND due_at <= now() - CAST(:after AS interval) ORDER BY due_at LIMIT :n)
+    UNION ALL
+    (SELECT id FROM deliveries
+     WHERE platform = p.platform AND state IN ('queued', 'publishing') AND armed_at IS NULL LIMIT :n)
+) x, LATERAL (SELECT * FROM deliveries WHERE id = x.id LIMIT 1) d
+WHERE d.due_at <= now() - CAST(:after AS interval) AND d.armed_at IS NULL
+  AND d.state IN ('accepted', 'scheduled', 'retrying', 'queued', 'publishing')
+"""
+
+_OLDEST = """
+SELECT p.platform, s.state, s.reason, extract(epoch FROM now() - x.since)::float AS seconds
+FROM unnest(CAST(:platforms AS text[])) AS p (platform),
+     (VALUES ('unknown', ''), ('blocked', 'is_it_live'), ('blocked', 'person_needed'), ('blocked', 'reconnect'))
+     AS s (state, reason), LATERAL (
+    SELECT since FROM counted_deliveries
+    WHERE platform = p.platform AND state = s.state AND reason = s.reason AND state IN ('unknown', 'blocked')
+    ORDER BY since LIMIT 1) x
+"""
+
+_GRANTS_ENDING = f"""
+SELECT platform, extract(day FROM {GRANT_ENDS_AT} - now())::integer AS days, count(*) AS n FROM accounts
+WHERE status = 'active' AND ({GRANT_ENDS_AT}) <= now() + make_interval(days => :days)
+GROUP BY 1, 2
+"""
+
+
+def list_overdue(c: Connection) -> list[Overdue]:
+    """Return the deliveries that were due ``OVERDUE_AFTER`` ago and are not armed, by platform and what holds them."""
+    found = derive_holds(c, _Late, rows(c, _OVERDUE, platforms=list(Platform), n=LIMIT, after=OVERDUE_AFTER))
+    groups: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for one in found:
+        retries = one.state == State.RETRYING and one.held_for is None
+        groups[one.platform, RETRY if retries else one.held_for or ""].append(one.seconds)
+    return [
+        Overdue(platform=platform, held_for=held_for, number=len(some), seconds=max(some))
+        for (platform, held_for), some in groups.items()
+    ]
+
+
+def list_oldest(c: Connection) -> list[Oldest]:
+    """Return, for unknown and blocked deliveries, how long the oldest of each platform and reason has been so."""
+    return [Oldest(**r._mapping) for r in rows(c, _OLDEST, platforms=list(Platform))]
+
+
+def count_grants_ending(c: Connection) -> dict[tuple[str, str], int]:
+    """Count active accounts whose grant ends, by platform and span (``1d``: within a day, ``7d`` includes those)."""
+    counts = {(p.value, span): 0 for p in Platform for span in GRANT_SPANS}
+    for r in rows(c, _GRANTS_ENDING, days=max(GRANT_SPANS.values())):
+        for span, days in GRANT_SPANS.items():
+            if r.days < days:
+                counts[r.platform, span] += r.n
+    return counts
+
+
+def count_paused(c: Connection) -> dict[str, int]:
+    """Count the pauses in force by scope."""
+    counts = dict.fromkeys(("all", "platform", "workspace", "account"), 0)
+    return counts | {r.scope: r.n for r in rows(c, "SELECT scope, count(*) AS n FROM pauses GROUP BY scope")}
+
+
+def count_posts(c: Connection) -> dict[str, int]:
+    """Return the posts of all workspaces by stored status, without deleted ones, from the totals of workspaces."""
+    found: Sequence[tuple[str, int]] = rows(
+        c,
+        """SELECT status, CAST(sum(n) AS bigint) AS n FROM (
+               SELECT status, n FROM post_counts UNION ALL SELECT status, n FROM post_deltas) parts GROUP BY status""",
+    )
+    return dict(found)
+
+
+def read_count_age(c: Connection) -> float:
+    """Return the seconds since which moves are not exported: the age of all counters."""
+    found = row(c, "SELECT extract(epoch FROM now() - exported_at)::float AS age FROM move_progress")
+    return 0.0 if found is None else max(0.0, found.age)
+
+
+def may_send(c: Connection) -> bool:
+    """Return whether the database's epoch allows sending."""
+    found = row(c, f"SELECT {EPOCH_IS_OPEN} AS is_open")
+    return found is not None and bool(found.is_open)

@@ -1,0 +1,166 @@
+"""Read batches of moves in the order of their ids, each with what is known of its delivery, and keep the position.
+
+One transaction reads a batch, hands it to its consumers and stores the position. If it dies, all of that is undone: the
+next one reads the same batch. Rows are joined as they are when they are read, a second or two after the move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.domain.hold import WANTED
+from pipeline.store.database import row, rows
+from pipeline.store.moves.watermark import compute_watermark
+
+_PEOPLE = "('edit', 'retry', 'decide', 'resume', 'restore')"
+"""Movers that make a delivery go on after its time because a person did something."""
+
+_PROGRESS = "SELECT done, proven, seen, writers FROM move_progress FOR UPDATE SKIP LOCKED"
+
+_WANTED = [f"held: {hold}" for hold in sorted(WANTED)]
+# LATERAL with LIMIT: each part is one index lookup, in whatever order the planner joins them
+_MOVES = f"""
+WITH picked AS MATERIALIZED (SELECT * FROM moves m WHERE m.id + 0 > :done AND m.id + 0 <= :until)
+SELECT m.id, m.at, m.mover, m.origin, m.target, m.generation, m.fence, m.why, m.delivery_id, d.post_id, d.workspace_id,
+       d.account_id, d.platform, d.due_at, p.source, p.request_id,
+       CASE WHEN is_last THEN d.reason END AS reason, substring(m.why FROM '^held: ([a-z_]+)$') AS held_for,
+       CASE WHEN is_last THEN d.error ELSE tried.error END AS error,
+       m.mover = 'ingest' AND NOT EXISTS (
+           SELECT FROM deliveries o WHERE o.post_id = d.post_id AND o.id < d.id AND o.created_at = p.created_at
+       ) AS is_post,
+       greatest(0, extract(epoch FROM tried.armed_at - due.at))::float AS lateness,
+       coalesce(counts_lateness, false) AS counts_lateness, now() AS read_at
+FROM picked m
+LEFT JOIN LATERAL (SELECT * FROM deliveries WHERE id = m.delivery_id LIMIT 1) d ON true
+LEFT JOIN LATERAL (SELECT * FROM posts WHERE id = d.post_id LIMIT 1) p ON true
+LEFT JOIN LATERAL (
+    SELECT (d.state, d.generation, d.fence) = (m.target, m.generation, m.fence) AS is_last) now_is ON true
+LEFT JOIN LATERAL (  -- the first armed attempt; the error is that of the last one before the move
+    SELECT min(t.armed_at) AS armed_at, (array_agg(t.error ORDER BY t.n DESC))[1] AS error
+    FROM attempts t WHERE t.delivery_id = d.id AND t.fence <= m.fence
+      AND (m.origin = 'publishing' OR m.target IN ('published', 'failed', 'blocked', 'unknown'))) tried ON true
+LEFT JOIN LATERAL (
+    SELECT coalesce((SELECT w.due_at FROM rewrites w WHERE w.post_id = d.post_id AND w.until > tried.armed_at
+                     ORDER BY w.until LIMIT 1), d.due_at) AS at WHERE tried.armed_at IS NOT NULL) due ON true
+LEFT JOIN LATERAL (
+    -- the first move since then, and nobody wanted the delay: no earlier one, no limit past the due time, no person, no
+    -- pause that outlived it
+    SELECT tried.armed_at <= m.at AND NOT EXISTS (
+        SELECT FROM moves e WHERE e.delivery_id = m.delivery_id AND e.id < m.id AND (
+            e.origin = 'publishing' AND e.at >= tried.armed_at
+            OR e.origin = 'publishing' AND e.target = 'scheduled' AND e.at > due.at AND e.why = ANY (:wanted)
+            OR e.mover IN {_PEOPLE} AND e.at > due.at))
+    AND NOT EXISTS (
+        SELECT FROM seen_pauses s WHERE s.seen_at > due.at AND s.since < tried.armed_at AND (s.scope, s.target) IN
+            (('all', ''), ('platform', d.platform), ('workspace', d.workspace_id::text),
+             ('account', d.account_id::text))) AS counts_lateness
+    WHERE m.origin = 'publishing' AND tried.armed_at IS NOT NULL) late ON true
+ORDER BY m.id
+"""
+_SAVE = """
+UPDATE move_progress SET done = :done, proven = :proven, seen = :seen, writers = :writers,
+    seen_at = CASE WHEN :writers = '{}'::text[] OR :writers <> writers THEN now() ELSE seen_at END,
+    exported_at = CASE WHEN :done < :proven THEN greatest(exported_at, CAST(:at AS timestamptz))
+                       WHEN :writers = '{}'::text[] THEN now()
+                       WHEN :writers <> writers THEN seen_at ELSE exported_at END
+RETURNING done
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MoveFacts:
+    """One move, and what was known of its delivery when the move was read.
+
+    ``reason`` and ``error`` are None where the delivery has moved on since and they are not known any more.
+    """
+
+    id: int
+    at: datetime
+    mover: str
+    origin: str | None
+    target: str
+    generation: int
+    fence: int
+    why: str | None
+    delivery_id: UUID
+    post_id: UUID
+    workspace_id: UUID
+    account_id: UUID
+    platform: str
+    source: str
+    request_id: str | None
+    """Of the request that made the post."""
+    due_at: datetime
+    reason: str | None
+    held_for: str | None
+    """What made a worker put it back."""
+    error: Mapping[str, Any] | None
+    is_post: bool
+    """Whether it stands for the acceptance of its post: true for one of the moves of a new post."""
+    lateness: float | None
+    """Seconds from the due time to the first arm, on results; None if it was not armed."""
+    counts_lateness: bool
+    """Whether it is the first move after that arm, and nobody wanted the delay."""
+    read_at: datetime
+    """The database's time when the move was read."""
+
+    @property
+    def changes_state(self) -> bool:
+        """Return True unless the move only adds something to its delivery, such as a URL."""
+        return self.origin != self.target
+
+    @property
+    def error_class(self) -> str:
+        """The class of the error; empty if there is none."""
+        return str((self.error or {}).get("class") or "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """Consecutive moves, oldest first, and the position after them."""
+
+    moves: Sequence[MoveFacts]
+    done: int
+    is_last: bool
+    """Whether no further move is proven yet."""
+    watermark: Mapping[str, Any]
+
+
+def read_batch(c: Connection, limit: int) -> Batch | None:
+    """Return the next moves, with ids of a span of ``limit``; None while another transaction exports.
+
+    The caller passes the batch to its consumers and then to ``save_position``, in the same transaction.
+    """
+    progress = row(c, _PROGRESS)
+    if progress is None:
+        return None
+    # a plan made while the tables are small would be kept, and read all of them when they have grown
+    row(c, "SELECT set_config('enable_seqscan', 'off', true)")
+    watermark = compute_watermark(c, progress)
+    # a later snapshot than that of the locks: it sees the moves of all transactions that had ended by then
+    done = min(watermark["proven"], progress.done + limit)
+    found = rows(c, _MOVES, done=progress.done, until=done, wanted=_WANTED)
+    moves = [MoveFacts(**r._mapping) for r in found if r.workspace_id is not None]
+    return Batch(moves=moves, done=done, is_last=done >= watermark["proven"], watermark=watermark)
+
+
+def save_position(c: Connection, batch: Batch) -> None:
+    """Store that everything up to the end of the batch is exported."""
+    row(c, _SAVE, done=batch.done, at=batch.moves[-1].at if batch.moves else None, **batch.watermark)
+
+
+def record_pauses(c: Connection) -> None:
+    """Record which pauses are in force now, so that what they held is not taken for late; forget old ones."""
+    rows(
+        c,
+        """INSERT INTO seen_pauses (scope, target, since, seen_at)
+           SELECT scope, target, since, clock_timestamp() FROM pauses ORDER BY scope, target
+           ON CONFLICT (scope, target, since) DO UPDATE SET seen_at = excluded.seen_at RETURNING scope""",
+    )
+    rows(c, "DELETE FROM seen_pauses WHERE seen_at < now() - interval '30 days' RETURNING scope")

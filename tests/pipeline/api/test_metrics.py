@@ -1,0 +1,127 @@
+"""What /metrics shows: counters and gauges of the ledger, requests of all processes, and what is left out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
+
+from pipeline.api.http import request_metrics
+from pipeline.maintenance.export_moves import export_moves
+from pipeline.store.moves.read import read_batch
+from tests.pipeline.api.running_server import BASE, ROOT, Server, serving, until, video
+
+FORBIDDEN = {"workspace", "workspace_id", "account", "account_id", "host", "url"}
+Values = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def scrape(server: Server) -> Values:
+    """Return every sample; a scrape within a few seconds of the last shows the same of the database."""
+    families = text_string_to_metric_families(server.send("GET", "/metrics").text)
+    return {(s.name, frozenset(s.labels.items())): s.value for f in families for s in f.samples}
+
+
+def read(values: Values, name: str, **labels: str) -> float | None:
+    return values.get((name, frozenset(labels.items())))
+
+
+def test_counters_are_the_same_from_every_server_and_after_a_restart(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    for round_ in range(2):
+        with serving(environment, tmp_path) as server:
+            if round_ == 0:
+                tenant = server.tenant()
+                server.post(video(tenant), tenant.key)
+                until(
+                    lambda: not export_moves(server.context) and _is_exported(server),
+                    "the moves to be exported",
+                )
+            found = scrape(server)
+        assert read(found, "slipway_posts_accepted_total", source="partner_api") == 1
+        assert read(found, "slipway_deliveries", platform="tiktok", state="accepted", reason="") == 1
+        assert read(found, "slipway_posts", status="scheduled") == 1
+        assert read(found, "slipway_lease_expiries_total") == 0
+        assert read(found, "slipway_up", part="database") == 1
+        age = read(found, "slipway_count_age_seconds")
+        assert age is not None and age < 300  # noqa: PT018
+
+
+def _is_exported(server: Server) -> bool:
+    with server.context.database.begin() as c:
+        sql = "SELECT done >= (SELECT max(id) FROM moves) FROM move_progress"
+        return bool(c.execute(text(sql)).scalar())
+
+
+def test_no_metric_names_a_tenant_or_a_host(server: Server) -> None:
+    labels = {name for _, labels in scrape(server) for name, _ in labels}
+    assert labels
+    assert not labels & FORBIDDEN
+
+
+def test_rules_and_boards_ask_only_for_metrics_that_are_there(server: Server) -> None:
+    there = {f.name for f in text_string_to_metric_families(server.send("GET", "/metrics").text)}
+    files = [
+        *(ROOT / "config" / "prometheus").glob("rules*.yml"),
+        *(ROOT / "config" / "grafana").rglob("*.json"),
+    ]
+    asked = {name for file in files for name in re.findall(r"\bslipway_\w+", file.read_text())}
+    assert {re.sub("_(total|bucket|count|sum)$", "", name) for name in asked} <= there
+
+
+def test_a_post_keeps_the_id_of_its_request(server: Server) -> None:
+    tenant = server.tenant()
+    answer = server.post(video(tenant), tenant.key, **{"X-Request-Id": "of-my-post"})
+    assert answer.headers["X-Request-Id"] == "of-my-post"
+
+    def find() -> bool:
+        with server.context.database.begin() as c:
+            batch = read_batch(c, 10_000)
+        return batch is not None and "of-my-post" in {m.request_id for m in batch.moves}
+
+    until(find, "the move to be proven")
+
+
+def test_what_is_too_slow_is_left_out_and_says_so_and_the_database_is_up(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    with serving(environment, tmp_path) as server, server.context.database.begin() as c:
+        c.execute(text("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE"))
+        found = scrape(server)
+    assert read(found, "slipway_metric_left_out", metric="slipway_grants_ending") == 1
+    assert read(found, "slipway_grants_ending", platform="tiktok", within="1d") is None
+    assert read(found, "slipway_metric_left_out", metric="slipway_paused") == 0
+    assert read(found, "slipway_paused", scope="all") == 0
+    assert read(found, "slipway_up", part="database") == 1
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_requests_count_by_route_and_status_over_all_processes(
+    environment: dict[str, str], tmp_path: Path, processes: str
+) -> None:
+    with serving({**environment, "SLIPWAY_API__PROCESSES": processes}, tmp_path) as server:
+        tenant = server.tenant()
+        before = scrape(server)
+        for n in range(10):
+            server.http.close()  # a new connection: the kernel chooses a process
+            server.post(b"{", tenant.key)
+            server.get(f"/posts/{n}", tenant.key)
+            server.send("GET", f"/no/such/{n}")
+        after = scrape(server)
+    name = "slipway_http_request_duration_seconds_count"
+    wanted = {
+        ("POST", f"{BASE}/posts", "400"): 10,
+        ("GET", f"{BASE}/posts/{{post_id}}", "404"): 10,
+        ("GET", request_metrics.NO_ROUTE, "404"): 10,
+    }
+    found = {
+        key: (read(after, name, **labels) or 0) - (read(before, name, **labels) or 0)
+        for key in wanted
+        for labels in [dict(zip(("method", "route", "status"), key, strict=True))]
+    }
+    assert found == wanted
+    routes = {dict(labels)["route"] for metric, labels in after if metric == name}
+    assert not [route for route in routes if re.search(r"such|\d{3}|:", route)]

@@ -1,0 +1,205 @@
+"""Gauges name what is late, blocked, paused or about to end, and read few rows among many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from adapters.contract import Platform
+from pipeline.domain.delivery import Reason, State
+from pipeline.store.counters import gauges
+from pipeline.store.database import row
+from pipeline.store.deliveries.pauses import pause
+from tests.pipeline.store.ledger import HOUR, Ledger, Post
+from tests.pipeline.store.plans import count_read
+
+MANY = 3000
+
+
+@pytest.fixture
+def post(ledger: Ledger) -> Post:
+    """Due an hour ago, and released by nobody."""
+    made = ledger.fresh()
+    ledger.change(
+        made.deliveries[0], "due_at = now() - interval '1 hour', next_at = now() - interval '1 hour'"
+    )
+    return made
+
+
+def overdue(ledger: Ledger) -> dict[str, int]:
+    with ledger.database.begin() as c:
+        found = gauges.list_overdue(c)
+    assert all(3600 <= one.seconds < 7200 for one in found)
+    return {one.held_for: one.number for one in found}
+
+
+def remember(ledger: Ledger, post: Post, state: State, reason: str = "") -> None:
+    """Store what the export of its moves would remember of a delivery."""
+    with ledger.database.begin() as c:
+        row(
+            c,
+            """INSERT INTO counted_deliveries (delivery_id, platform, state, reason, since, due_at, attempts)
+               SELECT id, platform, :state, :reason, now() - interval '2 hours', due_at, 0 FROM deliveries
+               WHERE id = :id RETURNING delivery_id""",
+            id=post.deliveries[0],
+            state=state,
+            reason=reason,
+        )
+
+
+# --- overdue ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_nobody_released_is_backlog_and_what_is_due_later_is_not_overdue(
+    ledger: Ledger, post: Post
+) -> None:
+    ledger.fresh(due=HOUR)
+    ledger.fresh(due=timedelta(seconds=0))
+    assert overdue(ledger) == {"backlog": 1}
+
+
+def test_what_waits_in_a_queue_is_backlog_until_it_is_armed(ledger: Ledger, post: Post) -> None:
+    ledger.put(post, State.QUEUED)
+    assert overdue(ledger) == {"backlog": 1}
+    ledger.put(post, State.PUBLISHING)
+    assert overdue(ledger) == {"": 1}
+    ledger.change(post.deliveries[0], "armed_at = now()")
+    assert overdue(ledger) == {}
+
+
+def pause_workspace(ledger: Ledger, post: Post) -> None:
+    with ledger.database.begin() as c:
+        pause(c, "workspace", str(post.workspace), "because")
+
+
+def close_epoch(ledger: Ledger, _: Post) -> None:
+    with ledger.database.begin() as c:
+        row(c, "UPDATE mark SET held_at = now(), held_why = 'declared' RETURNING n")
+
+
+def open_breaker(ledger: Ledger, _: Post) -> None:
+    with ledger.database.begin() as c:
+        row(
+            c,
+            """INSERT INTO platform_health (platform, opened_at, probe_at, why) VALUES ('tiktok', now(), now(), 'x')
+               RETURNING platform""",
+        )
+
+
+def wait_for_check(ledger: Ledger, post: Post) -> None:
+    ledger.put(post, State.ACCEPTED)
+    remember(ledger, post, State.ACCEPTED)
+
+
+def back_off(ledger: Ledger, post: Post) -> None:
+    ledger.put(post, State.RETRYING)
+    ledger.change(post.deliveries[0], "next_at = now() + interval '5 minutes'")
+    remember(ledger, post, State.RETRYING)
+
+
+def hold(ledger: Ledger, post: Post) -> None:
+    ledger.change(post.deliveries[0], "next_at = now() + interval '5 minutes', held_for = 'daily_quota'")
+    remember(ledger, post, State.SCHEDULED)
+
+
+@pytest.mark.parametrize(
+    ("arrange", "held_for"),
+    [
+        (pause_workspace, "paused"),
+        (close_epoch, "epoch"),
+        (open_breaker, "breaker"),
+        (wait_for_check, "checking"),
+        (back_off, "retry"),
+        (hold, "daily_quota"),
+    ],
+)
+def test_each_reason_is_told(
+    ledger: Ledger, post: Post, arrange: Callable[[Ledger, Post], None], held_for: str
+) -> None:
+    arrange(ledger, post)
+    assert overdue(ledger) == {held_for: 1}
+
+
+# --- the rest --------------------------------------------------------------------------------------------------------
+
+
+def test_the_oldest_unknown_and_blocked_one_is_told(ledger: Ledger) -> None:
+    for state, reason in ((State.UNKNOWN, ""), (State.BLOCKED, Reason.IS_IT_LIVE), (State.FAILED, "")):
+        remember(ledger, ledger.fresh(), state, reason)
+    with ledger.database.begin() as c:
+        found = gauges.list_oldest(c)
+    assert {(one.platform, one.state, one.reason) for one in found} == {
+        ("tiktok", "unknown", ""),
+        ("tiktok", "blocked", "is_it_live"),
+    }
+    assert all(7200 <= one.seconds < 9000 for one in found)
+
+
+def test_grants_that_end_are_counted_by_span_and_pauses_by_scope(ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    for days in (0.5, 3, 20, 100):
+        account = ledger.account(workspace, Platform.LINKEDIN)
+        with ledger.database.begin() as c:
+            row(
+                c,
+                """UPDATE accounts SET renewable = false, expires_at = now() + CAST(:left AS interval)
+                   WHERE id = :id RETURNING id""",
+                id=account,
+                left=timedelta(days=days),
+            )
+    with ledger.database.begin() as c:
+        pause(c, "platform", "tiktok", "because")
+        counts = gauges.count_grants_ending(c)
+        assert gauges.count_paused(c) == {"all": 0, "platform": 1, "workspace": 0, "account": 0}
+    linkedin = {span: n for (platform, span), n in counts.items() if platform == "linkedin"}
+    assert linkedin == {"1d": 1, "7d": 2, "30d": 3}
+
+
+# --- what it costs ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(ledger: Ledger) -> Ledger:
+    """Many deliveries that wait for their time or are published, and a few that are overdue or unknown."""
+    account = ledger.account(ledger.workspace())
+    ledger.posts(MANY, [account], due=HOUR)
+    ledger.posts(MANY, [account], due=-HOUR)
+    with ledger.database.begin() as c:
+        c.exec_driver_sql(
+            """UPDATE deliveries SET state = 'published', published_at = now() WHERE due_at < now()"""
+        )
+        c.exec_driver_sql(
+            """INSERT INTO counted_deliveries (delivery_id, platform, state, reason, since, due_at, attempts)
+               SELECT id, platform, 'failed', '', now(), due_at, 1 FROM deliveries"""
+        )
+    for _ in range(5):
+        late = ledger.post([account], due=-HOUR)
+        remember(ledger, late, State.UNKNOWN)
+    with ledger.database.once() as c:
+        c.exec_driver_sql("VACUUM ANALYZE deliveries, posts, accounts, counted_deliveries")
+    return ledger
+
+
+def test_no_gauge_reads_what_it_does_not_show(many: Ledger) -> None:
+    values = {"platforms": list(Platform), "n": gauges.LIMIT, "after": gauges.OVERDUE_AFTER}
+    assert count_read(many, gauges._OVERDUE, **values) < 300
+    assert count_read(many, gauges._OLDEST, platforms=list(Platform)) < 100
+    assert count_read(many, gauges._GRANTS_ENDING, days=30) < 10
+
+
+def test_an_outage_bounds_what_is_read_and_the_oldest_is_found(many: Ledger) -> None:
+    with many.database.begin() as c:
+        c.exec_driver_sql(
+            "UPDATE deliveries SET next_at = now() - interval '1 minute', due_at = now() - interval '1 minute' "
+            "WHERE state = 'scheduled' AND due_at > now()"
+        )
+    with many.database.once() as c:
+        c.exec_driver_sql("VACUUM ANALYZE deliveries")
+    values = {"platforms": list(Platform), "n": gauges.LIMIT, "after": gauges.OVERDUE_AFTER}
+    assert count_read(many, gauges._OVERDUE, **values) < 6 * gauges.LIMIT
+    with many.database.begin() as c:
+        [found] = gauges.list_overdue(c)
+    assert (found.held_for, found.number) == ("backlog", gauges.LIMIT)
+    assert found.seconds >= 3600
