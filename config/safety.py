@@ -17,6 +17,9 @@ MIN_TOKEN = 32
 """Characters of the operator token, which gives access to every workspace."""
 COMPOSE_PASSWORDS = ("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "GRAFANA_PASSWORD")
 """Passwords that docker-compose.yml gives to PostgreSQL, Valkey and Grafana."""
+ALERT_WEBHOOK_URL = "ALERT_WEBHOOK_URL"
+"""The URL that docker-compose.yml gives to Alertmanager; it may hold a token."""
+COMPOSE_SECRETS = (*COMPOSE_PASSWORDS, ALERT_WEBHOOK_URL)
 VAULT_KEYS = "SLIPWAY_VAULT__KEYS"
 FERNET_BYTES = 32
 NEEDED: Mapping[str, str] = {
@@ -52,10 +55,17 @@ def _is_fernet_key(key: str) -> bool:
         return False
 
 
-def find_weak_compose_passwords(environment: Mapping[str, str]) -> list[str]:
-    """Return a sentence for each password of `COMPOSE_PASSWORDS` that is missing, a placeholder or short."""
-    passwords = {name: environment.get(name, "") for name in COMPOSE_PASSWORDS}
-    return [*find_placeholders(passwords), *_list_short(passwords.items(), MIN_PASSWORD)]
+def find_weak_compose_secrets(environment: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each of `COMPOSE_SECRETS` that is missing, a placeholder, short, or no URL."""
+    secrets = {name: environment.get(name, "") for name in COMPOSE_SECRETS}
+    url = secrets[ALERT_WEBHOOK_URL]
+    no_url = (
+        []
+        if url.startswith(("https://", "http://"))
+        else [f"{ALERT_WEBHOOK_URL} is no http(s) URL: set the address that gets the alerts, or nobody does"]
+    )
+    passwords = [(name, secrets[name]) for name in COMPOSE_PASSWORDS]
+    return [*find_placeholders(secrets), *_list_short(passwords, MIN_PASSWORD), *no_url]
 
 
 def find_unsafe(s: Settings) -> list[str]:

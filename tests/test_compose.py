@@ -21,7 +21,7 @@ import requests
 import yaml
 from dotenv import dotenv_values
 
-from config.safety import COMPOSE_PASSWORDS
+from config.safety import COMPOSE_SECRETS
 from config.settings import PREFIX, load
 from pipeline.embedded.process import wait_until
 from tests.conftest import Engines, free_ports
@@ -59,7 +59,7 @@ def production(module_environment: dict[str, str], ports: dict[str, str]) -> dic
     """The file .env: .env.example, filled in with the test's engines and passwords."""
     example = {name: value or "" for name, value in dotenv_values(ROOT / "config" / ".env.example").items()}
     ours = {name: value for name, value in module_environment.items() if name.startswith(PREFIX)}
-    passwords = dict.fromkeys([*COMPOSE_PASSWORDS, "SLIPWAY_FLOWER__PASSWORD"], "a password for a test")
+    passwords = dict.fromkeys([*COMPOSE_SECRETS, "SLIPWAY_FLOWER__PASSWORD"], "a password for a test")
     here = {name: ports[port] for port, name in PORTS.items()}
     return {**example, **passwords, **ours, **here, "SLIPWAY_API__PUBLIC_URL": "https://slipway.example.com"}
 
@@ -144,7 +144,7 @@ def well(command: list[str], environment: dict[str, str]) -> bool:
 def test_every_service_that_production_needs_is_there_and_the_sandbox_is_not() -> None:
     groups = {"worker-publish", "worker-reachability", "worker-upkeep"}
     assert {*OURS} == {*ONCE, "api", "beat", "flower", *groups}
-    assert {*SERVICES} - {*OURS} == {"postgres", "valkey", "prometheus", "grafana"}
+    assert {*SERVICES} - {*OURS} == {"postgres", "valkey", "prometheus", "alertmanager", "grafana"}
     assert "sandbox" not in json.dumps(SERVICES)
 
 
@@ -157,7 +157,8 @@ def test_every_worker_group_has_its_service() -> None:
 def test_no_secret_stands_in_the_file_and_nothing_is_published_beyond_loopback() -> None:
     for name, service in SERVICES.items():
         for key, value in service.get("environment", {}).items():
-            assert "PASSWORD" not in key or not value or value.startswith("${"), f"{name}: {key}"
+            is_secret = "PASSWORD" in key or key == "ALERT_WEBHOOK_URL"
+            assert not is_secret or not value or value.startswith("${"), f"{name}: {key}"
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
 
 

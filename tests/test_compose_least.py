@@ -12,7 +12,7 @@ import pytest
 from dotenv import dotenv_values
 from pydantic import BaseModel, SecretStr
 
-from config.safety import COMPOSE_PASSWORDS
+from config.safety import COMPOSE_SECRETS
 from config.settings import PREFIX, Settings, load
 from tests.test_compose import COMPOSE, OURS, ROOT, SERVICES, environment_of, make_read_only
 
@@ -24,8 +24,8 @@ SECRETS = {
     if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
     for name, leaf in info.annotation.model_fields.items()
     if leaf.annotation is SecretStr
-} | {*COMPOSE_PASSWORDS}
-SENDING = SECRETS - {*COMPOSE_PASSWORDS, "SLIPWAY_FLOWER__PASSWORD"}
+} | {*COMPOSE_SECRETS}
+SENDING = SECRETS - {*COMPOSE_SECRETS, "SLIPWAY_FLOWER__PASSWORD"}
 """What the API may have; the workers do without the operator's token."""
 ALLOWED = {
     "check-settings": SECRETS,
@@ -47,6 +47,7 @@ NETWORKS = {
     "flower": {"broker", "monitoring"},
     "api": {"database", "broker", "internet", "monitoring"},
     "prometheus": {"monitoring"},
+    "alertmanager": {"monitoring"},
     "grafana": {"monitoring"},
     "check-settings": set[str](),
     **{key: {"database", "broker", "internet"} for key in WRITING - {"api"}},
@@ -178,7 +179,7 @@ def test_engines_share_a_network_only_with_what_uses_them() -> None:
 
 
 def test_every_password_is_checked_before_an_engine_starts() -> None:
-    for name in ("postgres", "valkey", "grafana"):
+    for name in ("postgres", "valkey", "grafana", "alertmanager"):
         assert SERVICES[name]["depends_on"]["check-settings"] == {
             "condition": "service_completed_successfully"
         }

@@ -24,10 +24,12 @@ REQUIRED = {
     "SLIPWAY_API__PUBLIC_URL": "https://change-me.example.com",
 }
 COMPOSE_ONLY = """
-# docker-compose.yml passes these to PostgreSQL, Valkey and Grafana. The first two are part of the URLs above.
+# docker-compose.yml passes these to PostgreSQL, Valkey, Grafana and Alertmanager. The first two are part of the URLs
+# above. The last gets all alerts, as JSON (Alertmanager's webhook format).
 POSTGRES_PASSWORD='change-me'
 VALKEY_PASSWORD='change-me'
 GRAFANA_PASSWORD='change-me'
+ALERT_WEBHOOK_URL='https://change-me.example.com/alerts'
 
 """
 
@@ -65,12 +67,12 @@ def list_(*, as_json: bool) -> None:
 @json_option
 def check(*, production: bool, as_json: bool) -> None:
     """Check the settings as every process does at its start. Exit status 2 and a sentence for each error."""
-    from config.safety import NEEDED, find_weak_compose_passwords
+    from config.safety import NEEDED, find_weak_compose_secrets
     from config.settings import FILE_VARIABLE, SettingsError, examine
 
     _, errors = examine(os.environ, tuple(NEEDED) if production else ())
     if production:
-        errors += find_weak_compose_passwords(os.environ)
+        errors += find_weak_compose_secrets(os.environ)
     if errors:
         raise SettingsError("\n".join(errors))
     file = os.environ.get(FILE_VARIABLE)

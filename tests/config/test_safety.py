@@ -26,6 +26,7 @@ SAFE = {
     "POSTGRES_PASSWORD": LONG,
     "VALKEY_PASSWORD": LONG,
     "GRAFANA_PASSWORD": LONG,
+    "ALERT_WEBHOOK_URL": "https://on-call.example.com/slipway",
 }
 UNSAFE = [
     (
@@ -56,6 +57,8 @@ COMPOSE = [
     ({"POSTGRES_PASSWORD": "change-me"}, "POSTGRES_PASSWORD still contains"),
     ({"VALKEY_PASSWORD": ""}, "VALKEY_PASSWORD has 0 characters"),
     ({"GRAFANA_PASSWORD": "admin"}, "GRAFANA_PASSWORD has 5 characters"),
+    ({"ALERT_WEBHOOK_URL": "https://change-me.example.com/alerts"}, "ALERT_WEBHOOK_URL still contains"),
+    ({"ALERT_WEBHOOK_URL": ""}, "ALERT_WEBHOOK_URL is no http(s) URL"),
     ({"SLIPWAY_VAULT__KEYS": ""}, "SLIPWAY_VAULT__KEYS is empty"),
     ({"SLIPWAY_VAULT__KEYS": "not-a-key"}, "SLIPWAY_VAULT__KEYS contains an invalid key"),
     ({"SLIPWAY_FLOWER__PASSWORD": ""}, "SLIPWAY_FLOWER__PASSWORD is empty"),

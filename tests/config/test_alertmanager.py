@@ -1,0 +1,97 @@
+"""Alertmanager, started as docker-compose.yml starts it, sends an alert to the one receiver that .env names."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import pytest
+import requests
+
+from tests.conftest import free_ports
+from tests.test_compose import ROOT, SERVICES
+from tests.waiting import until
+
+TOOL = shutil.which("alertmanager") or shutil.which("prometheus-alertmanager")
+needs_tool = pytest.mark.skipif(TOOL is None, reason="alertmanager is not installed: NO ALERT WAS SENT")
+
+
+@contextmanager
+def receiving() -> Iterator[tuple[str, Queue[dict[str, Any]]]]:
+    """Run a receiver of webhooks; yield its URL, and what it gets."""
+    got: Queue[dict[str, Any]] = Queue()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/alerts?token=secret", got
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def alertmanager(folder: Path, webhook: str) -> Iterator[str]:
+    """Run the service's command with the paths and the port of this test; yield its URL."""
+    [port] = free_ports(1)
+    config = (ROOT / "config" / "alertmanager" / "alertmanager.yml").read_text()
+    (folder / "alertmanager.yml").write_text(config.replace("/tmp/", f"{folder}/"))
+    [command] = SERVICES["alertmanager"]["command"]
+    for old, new in {
+        "$$": "$",
+        "/tmp/": f"{folder}/",
+        "exec alertmanager": f"exec {TOOL} --web.listen-address=127.0.0.1:{port}",
+        "/etc/alertmanager/": f"{folder}/",
+        "=/alertmanager": f"={folder}/data",
+    }.items():
+        command = command.replace(old, new)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*SERVICES["alertmanager"]["entrypoint"], command],
+            env={**os.environ, "ALERT_WEBHOOK_URL": webhook},
+            stdout=log,
+            stderr=log,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until(lambda: is_ready(url), 30, (folder / "log").read_text)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/-/ready", timeout=5).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+@needs_tool
+def test_an_alert_reaches_the_receiver(tmp_path: Path) -> None:
+    labels = {"alertname": "SlipwayOverdue", "severity": "page", "platform": "tiktok"}
+    alert = {"labels": labels, "annotations": {"summary": "late"}}
+    with receiving() as (webhook, got), alertmanager(tmp_path, webhook) as url:
+        assert requests.post(f"{url}/api/v2/alerts", json=[alert], timeout=10).status_code == 200
+        sent = got.get(timeout=60)
+    assert [one["labels"] for one in sent["alerts"]] == [labels]
+    assert sent["status"] == "firing"
+    assert (tmp_path / "webhook-url").stat().st_mode & 0o077 == 0, "it may hold a token"

@@ -1,0 +1,75 @@
+"""Alert rules: each has a severity, a runbook and a case that fires it, and Prometheus' own tools accept all of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+CONFIG = Path(__file__).parents[2] / "config"
+RULES: dict[str, Any] = yaml.safe_load((CONFIG / "prometheus" / "rules.yml").read_text())
+CASES: dict[str, Any] = yaml.safe_load((CONFIG / "prometheus" / "rules_test.yml").read_text())
+ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"] if "alert" in rule}
+CALLED_FOR = (
+    "Overdue QueueSilent CanariesLost FailureShare OutcomeUnknown DeadLettersGrow LatenessFastBurn LatenessSlowBurn "
+    "GrantsEnding SendGuardClosed Alarm BacklogStuck"
+)
+
+
+def run_tool(name: str, *words: str) -> None:
+    """Run one of Prometheus' tools; skip without it (Debian: packages promtool and prometheus-alertmanager)."""
+    tool = shutil.which(name)
+    if tool is None:
+        pytest.skip(f"{name} is not installed: THE ALERT RULES WERE NOT TESTED")
+    done = subprocess.run([tool, *words], cwd=CONFIG, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_condition_that_wakes_somebody_has_its_alert() -> None:
+    assert {f"Slipway{name}" for name in CALLED_FOR.split()} <= ALERTS.keys()
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_has_a_severity_a_section_in_the_runbooks_and_a_case_that_fires_it(name: str) -> None:
+    assert ALERTS[name]["labels"]["severity"] in {"page", "ticket"}
+    annotations = ALERTS[name]["annotations"]
+    assert annotations["summary"]
+    assert annotations["runbook_url"] == f"config/runbooks.md#{name.lower()}"
+    text = (CONFIG / "runbooks.md").read_text()
+    [section] = re.findall(rf"^## {name}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert [word for word in ("**Means:**", "```sh", "**Over") if word not in section] == []
+    fired = [c for test in CASES["tests"] for c in test["alert_rule_test"] if c["alertname"] == name]
+    assert any(case["exp_alerts"] for case in fired)
+
+
+def test_no_runbook_is_left_of_an_alert_that_is_gone() -> None:
+    sections = re.findall(r"^## (\w+)$", (CONFIG / "runbooks.md").read_text(), re.MULTILINE)
+    assert sections == [*ALERTS]
+
+
+def test_the_cases_pass() -> None:
+    run_tool("promtool", "test", "rules", "prometheus/rules_test.yml")
+
+
+def test_prometheus_takes_its_files() -> None:
+    run_tool("promtool", "check", "config", "prometheus/prometheus.yml")
+
+
+def test_alertmanager_takes_its_file() -> None:
+    run_tool("amtool", "check-config", "alertmanager/alertmanager.yml")
+
+
+def test_the_expressions_of_the_board_are_valid(tmp_path: Path) -> None:
+    board = json.loads((CONFIG / "grafana" / "boards" / "slipway.json").read_text())
+    expressions = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    assert len(expressions) > 20
+    assert not [e for e in expressions if "flower_" in e], "Flower is for looking at tasks; the ledger counts"
+    rules = [{"record": f"board:panel{n}", "expr": expression} for n, expression in enumerate(expressions)]
+    (tmp_path / "board.yml").write_text(yaml.safe_dump({"groups": [{"name": "board", "rules": rules}]}))
+    run_tool("promtool", "check", "rules", str(tmp_path / "board.yml"))
