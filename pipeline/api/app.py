@@ -29,7 +29,7 @@ from pipeline.api.http.middleware import RequestMiddleware
 from pipeline.api.openapi.document import PARTNER, Document, describe
 from pipeline.api.openapi.operation import PARTNER_API
 from pipeline.api.operator import attention, dead_letters
-from pipeline.api.posts import action_routes, batch_routes
+from pipeline.api.posts import action_routes, batch_routes, export_routes
 from pipeline.api.posts import routes as posts
 from pipeline.api.reference.routes import add_pages
 from pipeline.api.server.fast_path import FastPathApp
@@ -40,6 +40,7 @@ from pipeline.store.database import Unreachable
 OPERATIONS = (
     *posts.OPERATIONS,
     *batch_routes.OPERATIONS,
+    *export_routes.OPERATIONS,
     *action_routes.OPERATIONS,
     *files.OPERATIONS,
     *upload.OPERATIONS,
@@ -72,7 +73,7 @@ def register_segment(name: str, *verbs: str) -> None:
     register_url_convertor(name, segment())
 
 
-register_segment("post", "batch", "retry", "cancel", "delete", "validate")
+register_segment("post", "batch", "export", "retry", "cancel", "delete", "validate")
 register_segment("letter", "replay", "discard")
 
 

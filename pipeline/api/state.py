@@ -15,6 +15,7 @@ from pipeline.api.http.auth import Authenticator
 from pipeline.api.http.batcher import Batcher
 from pipeline.api.http.body_budget import BodyBudget
 from pipeline.api.http.bulkhead import Bulkhead
+from pipeline.api.http.concurrency_limit import ConcurrencyLimit
 from pipeline.api.http.rate_limit import RateLimit
 from pipeline.api.metrics import Metrics
 from pipeline.api.posts.field_types import Rules, build_rules
@@ -26,6 +27,8 @@ from pipeline.stages.ingest import MAX_BATCH, BatchIngest, Outcome
 from pipeline.stages.new_post import Submission
 from pipeline.store.auth.keys import Caller
 
+MAX_EXPORTS = 64
+"""Exports in progress in one server process."""
 HEALTH_TIMEOUT = 1.0
 """Seconds that health and metrics give the broker for one command."""
 
@@ -43,6 +46,9 @@ class AppState:
     connect_bulkhead: Bulkhead
     action_bulkhead: Bulkhead
     health_bulkhead: Bulkhead
+    export_bulkhead: Bulkhead
+    exports: ConcurrencyLimit
+    """Exports in progress; the bulkhead's queue has room for a page of each."""
     file_transfers: FileTransfers
     authenticator: Authenticator
     body_budget: BodyBudget
@@ -75,6 +81,7 @@ class AppState:
             self.connect_bulkhead,
             self.action_bulkhead,
             self.health_bulkhead,
+            self.export_bulkhead,
             self.file_transfers.bulkhead,
         ):
             bulkhead.close()
@@ -108,6 +115,8 @@ def build_app_state(context: Context) -> AppState:
         action_bulkhead=Bulkhead("actions", threads=4, limit=128, per_key=32),
         # Health and metrics may wait for a broker that hangs, and no request waits behind them.
         health_bulkhead=health,
+        export_bulkhead=Bulkhead("exports", threads=2, limit=MAX_EXPORTS),
+        exports=ConcurrencyLimit(MAX_EXPORTS, per_owner=4, operations="exports"),
         file_transfers=build_file_transfers(),
         authenticator=Authenticator(context, lookups),
         body_budget=BodyBudget(s.api.max_body_sum),

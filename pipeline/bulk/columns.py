@@ -43,8 +43,8 @@ class Column:
 
 MEDIA_TYPE, MEDIA_URLS, ACCOUNTS = "media_type", "media_urls", "accounts"
 SCHEDULED_AT, LOCAL_TIME, TIME_ZONE = "scheduled_at", "local_time", "time_zone"
-POST_ID, ERROR = "post_id", "error"
-OWN_COLUMNS = frozenset({POST_ID, ERROR})
+POST_ID, STATUS, ERROR = "post_id", "status", "error"
+OWN_COLUMNS = frozenset({POST_ID, STATUS, ERROR})
 """Columns of the files that are written here: exports, and rows that were rejected."""
 _FIRST = (
     "caption", MEDIA_TYPE, MEDIA_URLS, ACCOUNTS, SCHEDULED_AT, LOCAL_TIME, TIME_ZONE, "external_id",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from pipeline.bulk.cells import parse_post_id
-from pipeline.bulk.columns import ERROR, POST_ID, SCHEDULED_AT, Columns
+from pipeline.bulk.columns import ERROR, POST_ID, SCHEDULED_AT, STATUS, Columns
 from pipeline.bulk.formats import FileProblem, ImportRow, ReadLimits
 from pipeline.bulk.lines import Place, build_too_long, read_lines
 from pipeline.bulk.local_time import NO_TIME, NOW, InvalidCell
@@ -48,7 +48,8 @@ def read_ndjson(
 
 def _take_extras(body: dict[str, Any], issues: list[dict[str, Any]]) -> str | None:
     """Take the keys that only files have out of a body, and return the id of the post that it was exported from."""
-    body.pop(ERROR, None)
+    for name in (STATUS, ERROR):
+        body.pop(name, None)
     moment = body.get(SCHEDULED_AT)
     if moment is None or moment == "":
         issues.append(

@@ -1,4 +1,4 @@
-"""Filters and paging of `slipway post list` and `slipway delivery list`, which are the same."""
+"""Filters of `slipway post list|export` and `slipway delivery list`, and paging of lists, which are the same."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pipeline.store.deliveries.listing import ListFilter
 
-_OPTIONS = (
+_FILTERS = (
     click.option("--workspace", help="Only of this workspace (name or id)."),
     click.option("--platform", help="Only of this platform."),
     click.option("--account", help="Only of this account (id or username)."),
@@ -41,15 +41,26 @@ _OPTIONS = (
         help="Only what is due then: a day (2027-01-31, in UTC), or a span of times, durations from now and `now`, "
         "with either end open: -2h..now, ..now, now..7d.",
     ),
+)
+_PAGING = (
     click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True),
     click.option("--after", metavar="ID", help="The next page: what comes after the row with this id."),
     json_option,
 )
 
 
+def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose posts or deliveries."""
+    return _add(command, _FILTERS)
+
+
 def list_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a list."""
-    for option in reversed(_OPTIONS):
+    return _add(command, (*_FILTERS, *_PAGING))
+
+
+def _add(command: Callable[..., Any], options: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
+    for option in reversed(options):
         command = option(command)
     return command
 

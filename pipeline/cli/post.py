@@ -11,9 +11,8 @@ from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.listing import list_options, print_page, read_filter, read_page
 from pipeline.cli.output import json_option, print_fields
 from pipeline.cli.post_changes import cancel, create, delete, edit, retry, validate
+from pipeline.cli.post_export import export
 from pipeline.cli.runtime import open_transaction, parse_id
-from pipeline.domain.delivery import Reason, State
-from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,7 +28,7 @@ def command() -> None:
     """Posts: create and change them, and see the state of each of their deliveries."""
 
 
-for _verb in (create, validate, edit, cancel, retry, delete):
+for _verb in (create, validate, edit, cancel, retry, delete, export):
     command.add_command(_verb)
 
 
@@ -41,6 +40,7 @@ for _verb in (create, validate, edit, cancel, retry, delete):
 @list_options
 def list_(*, as_json: bool, **options: Any) -> None:
     """List posts that have a delivery as the options say, newest first."""
+    from pipeline.stages.post_state import derive_status
     from pipeline.store.auth.workspaces import list_workspaces
     from pipeline.store.deliveries.listing import list_posts
 
@@ -51,7 +51,7 @@ def list_(*, as_json: bool, **options: Any) -> None:
         {
             "id": str(p.id),
             "workspace": names[p.workspace_id],
-            "status": _derive_status(p).value,
+            "status": derive_status(p).value,
             "due_at": format_timestamp(p.due_at),
             "caption": p.caption
             if as_json or len(p.caption) <= CAPTION_WIDTH
@@ -90,9 +90,10 @@ def show_post(post: str, *, as_json: bool) -> None:
 
 def _post_to_dict(p: PostView) -> dict[str, Any]:
     from adapters.contract import Platform
+    from pipeline.stages.post_state import derive_status
 
     return {
-        "status": _derive_status(p).value,
+        "status": derive_status(p).value,
         "caption": p.caption,
         "media": p.media,
         "music_url": p.music_url,
@@ -109,11 +110,13 @@ def _post_to_dict(p: PostView) -> dict[str, Any]:
 
 
 def _delivery_to_dict(d: DeliveryView, now: datetime) -> dict[str, Any]:
+    from pipeline.stages.post_state import derive_delivery_status
+
     return {
         "delivery": str(d.id),
         "platform": d.platform,
         "username": d.username,
-        "status": _derive_account_status(d, now).value,
+        "status": derive_delivery_status(d, now).value,
         "state": d.state if d.reason is None else f"{d.state} ({d.reason})",
         "held_for": d.held_for,
         "next_at": format_timestamp(d.next_at),
@@ -124,13 +127,3 @@ def _delivery_to_dict(d: DeliveryView, now: datetime) -> dict[str, Any]:
         "error": None if d.error is None else d.error["message"],
         "platform_message": None if d.error is None else d.error.get("platform_message"),
     }
-
-
-def _derive_account_status(d: DeliveryView, now: datetime) -> PostStatus:
-    return apply_due_time(
-        derive_account_status(State(d.state), Reason(d.reason) if d.reason else None), d.due_at, now
-    )
-
-
-def _derive_status(p: PostView) -> PostStatus:
-    return derive_post_status(_derive_account_status(d, p.now) for d in p.deliveries if not d.removed)

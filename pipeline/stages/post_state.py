@@ -6,12 +6,13 @@ import hashlib
 import json
 import re
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
-from pipeline.domain.delivery import SETTLED, State, may_be_changed
+from pipeline.domain.delivery import SETTLED, Reason, State, may_be_changed
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
-from pipeline.store.posts.views import PostView
+from pipeline.store.posts.views import DeliveryView, PostView
 
 _TAG = re.compile(r'"([0-9a-f]{32})(?:-[0-9a-f]{8})?"')
 
@@ -25,6 +26,17 @@ def compute_account_status(post: LockedPost, delivery: LockedDelivery) -> PostSt
     """Compute the status of one account that a reader sees now."""
     stored = derive_account_status(delivery.state, delivery.reason)
     return apply_due_time(stored, delivery.due_at, post.now)
+
+
+def derive_status(view: PostView) -> PostStatus:
+    """Return the status that a reader of the post sees."""
+    return derive_post_status(derive_delivery_status(d, view.now) for d in view.deliveries if not d.removed)
+
+
+def derive_delivery_status(view: DeliveryView, now: datetime) -> PostStatus:
+    """Return the status of one account that a reader sees at *now*."""
+    reason = Reason(view.reason) if view.reason else None
+    return apply_due_time(derive_account_status(State(view.state), reason), view.due_at, now)
 
 
 def is_in_flight(delivery: LockedDelivery) -> bool:

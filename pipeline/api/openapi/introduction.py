@@ -37,6 +37,11 @@ exactly what `POST /posts` would have answered. A post that is refused keeps no 
 accepted before counts as good. Each post has an `external_id` of its own; the header `Idempotency-Key` is not used. No
 media check is waited for: a post whose media were not checked in the last minutes is stored, with the warning
 `REACHABILITY_PENDING`, and fails later if they cannot be used.
+
+**Exports.** `GET /posts/export` writes all posts, or those of the filters, newest first: as NDJSON, with the body of a
+`POST /posts` on each line, or as CSV, with the columns of an import; both have `post_id` and `status`. A CSV cell that
+a spreadsheet would take for a formula begins with a quote. The answer is written as it is read: if the connection
+closes early, posts are missing. A key may have four exports in progress.
 """
 """Markdown; the reference page supports paragraphs, bold and code only."""
 

@@ -82,6 +82,8 @@ class Operation:
     responses: Responses = field(default_factory=dict)
     """Further responses."""
     response_class: type[Response] = JSONResponse
+    is_stream: bool = False
+    """Whether its answer is written while it is sent, so that it has no tag."""
 
     def add_to(self, app: FastAPI) -> None:
         """Add the route to *app*, for GET with a HEAD beside it, which the server answers without the body."""
@@ -117,7 +119,7 @@ class Operation:
     @property
     def is_conditional(self) -> bool:
         """Whether it is a read that a key makes, which answers 304 to the tag of what it would return."""
-        return self.method == "GET" and self.needs_key
+        return self.method == "GET" and self.needs_key and not self.is_stream
 
     @property
     def query_names(self) -> frozenset[str]:

@@ -24,6 +24,11 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.8.0",
+        sha256="0eacaf637d7b7c63345776de934070d771427d1164f8fe14d869250f2d6c0f2c",
+        changes=("`GET /posts/export` writes posts as NDJSON or CSV, as an import takes them.",),
+    ),
+    Release(
         version="1.7.0",
         sha256="f77cc56feca0d2f498c51a618e82fcd427e689e9350464f46ecf76f3ae1782f7",
         changes=(

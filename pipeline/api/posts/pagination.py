@@ -1,4 +1,4 @@
-"""Query of GET /posts: filters, and the cursor of keyset pagination."""
+"""Queries of GET /posts and GET /posts/export: filters, and the cursor of keyset pagination."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from uuid import UUID
 from pipeline.api.http import timestamp
 from pipeline.api.http.query import refuse_near_misses
 from pipeline.api.posts.schema import build_invalid_payload
+from pipeline.bulk.export import ExportFormat
 from pipeline.domain.post import PostStatus
 from pipeline.domain.validation_issue import build_issue
 
@@ -24,6 +25,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CURSOR = struct.Struct(">q16s4s")
 _STATUSES = tuple(status.value for status in PostStatus)
 
+Readers = Mapping[str, tuple[str, Any]]
+"""The field and the parser of each parameter."""
 Position = tuple[datetime, UUID]
 """Creation time and id of a post: the sort key of the list."""
 
@@ -39,13 +42,33 @@ class PostQuery:
     before: Position | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportQuery:
+    """Filters of an export of posts, and its format."""
+
+    form: ExportFormat = ExportFormat.NDJSON
+    status: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 def read_query(raw: bytes) -> PostQuery:
+    """Parse the query of a list. Raises what ``_read_values`` raises."""
+    return PostQuery(**_read_values(raw, _READERS))
+
+
+def read_export_query(raw: bytes) -> ExportQuery:
+    """Parse the query of an export. Raises what ``_read_values`` raises."""
+    return ExportQuery(**_read_values(raw, _EXPORT_READERS))
+
+
+def _read_values(raw: bytes, readers: Readers) -> dict[str, Any]:
     """Parse a query string. Raises Refusal 422, also for a name that resembles a known one; other names are ignored."""
-    refuse_near_misses(raw, _READERS)
+    refuse_near_misses(raw, readers)
     values: dict[str, Any] = {}
     issues: list[dict[str, Any]] = []
-    for name, text in _parse_pairs(raw):
-        field, read = _READERS[name]
+    for name, text in _parse_pairs(raw, readers):
+        field, read = readers[name]
         try:
             if field in values:
                 raise ValueError("It appears more than once in the query.")
@@ -54,7 +77,7 @@ def read_query(raw: bytes) -> PostQuery:
             issues.append(build_issue((name,), str(error), "value_error", text))
     if issues:
         raise build_invalid_payload(issues)
-    return PostQuery(**values)
+    return values
 
 
 def write_cursor(position: Position) -> str:
@@ -64,11 +87,11 @@ def write_cursor(position: Position) -> str:
     return base64.urlsafe_b64encode(_CURSOR.pack(micros, post.bytes, _checksum(micros, post))).decode()
 
 
-def _parse_pairs(raw: bytes) -> Iterator[tuple[str, str]]:
+def _parse_pairs(raw: bytes, known: Container[str]) -> Iterator[tuple[str, str]]:
     """Yield known names with their values. A + stays a +: clients send the offset of a time unescaped."""
     for part in raw.decode("latin-1").split("&"):
         name, _, text = part.partition("=")
-        if name in _READERS and text:
+        if name in known and text:
             yield name, unquote(text, errors="replace")
 
 
@@ -76,6 +99,13 @@ def _parse_status(text: str) -> str:
     if text not in _STATUSES:
         raise ValueError(f"Must be one of {', '.join(_STATUSES)}.")
     return text
+
+
+def _parse_format(text: str) -> ExportFormat:
+    try:
+        return ExportFormat(text)
+    except ValueError:
+        raise ValueError(f"Must be one of {', '.join(ExportFormat)}.") from None
 
 
 def _parse_limit(text: str) -> int:
@@ -100,10 +130,10 @@ def _checksum(micros: int, post: UUID) -> bytes:
     return hashlib.sha256(b"posts" + struct.pack(">q", micros) + post.bytes).digest()[:4]
 
 
-_READERS: Mapping[str, tuple[str, Any]] = {
+_FILTERS: Readers = {
     "status": ("status", _parse_status),
-    "limit": ("limit", _parse_limit),
     "since": ("since", timestamp.parse),
     "until": ("until", timestamp.parse),
-    "cursor": ("before", _parse_cursor),
 }
+_READERS: Readers = {**_FILTERS, "limit": ("limit", _parse_limit), "cursor": ("before", _parse_cursor)}
+_EXPORT_READERS: Readers = {**_FILTERS, "format": ("form", _parse_format)}

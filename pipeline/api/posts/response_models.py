@@ -17,7 +17,8 @@ from pipeline.api.posts.schema import Media
 from pipeline.api.reference.warning_advice import WARNINGS
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
-from pipeline.domain.post import OPEN, PostStatus, apply_due_time, derive_account_status, derive_post_status
+from pipeline.domain.post import OPEN, PostStatus, derive_post_status
+from pipeline.stages.post_state import derive_delivery_status
 from pipeline.store.posts.views import DeliveryView, PostView
 from pipeline.store.rollups.count import Totals
 from pipeline.wiring import list_post_options
@@ -145,7 +146,7 @@ class AccountState(ResponseModel):
                 "account_id": view.account_id,
                 "platform": view.platform,
                 "username": view.username,
-                "status": apply_due_time(derive_account_status(State(view.state), reason), view.due_at, now),
+                "status": derive_delivery_status(view, now),
                 "state": view.state,
                 "blocked_reason": reason,
                 "held_for": view.held_for,

@@ -165,6 +165,11 @@ _LINKS = {
 }
 """OpenAPI links: what a client can do with a new post."""
 _TIME = {"type": "string", "format": "date-time"}
+FILTERS = (
+    query_parameter("status", {"type": "string", "enum": [*PostStatus]}, "Only posts of this status."),
+    query_parameter("since", _TIME, "Created at or after, with an offset whose + may be unescaped."),
+    query_parameter("until", _TIME, "Created at or before."),
+)
 
 OPERATIONS = (
     Operation(
@@ -206,16 +211,12 @@ OPERATIONS = (
         tag=POSTS,
         returns="A page of posts.",
         parameters=[
-            query_parameter(
-                "status", {"type": "string", "enum": [*PostStatus]}, "Only posts of this status."
-            ),
+            *FILTERS,
             query_parameter(
                 "limit",
                 {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
                 "Number of posts on the page.",
             ),
-            query_parameter("since", _TIME, "Created at or after, with an offset whose + may be unescaped."),
-            query_parameter("until", _TIME, "Created at or before."),
             query_parameter("cursor", {"type": "string"}, "next_cursor of the previous page."),
         ],
         errors=error_responses(

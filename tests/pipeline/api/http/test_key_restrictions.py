@@ -18,7 +18,15 @@ from pipeline.store.auth.keys import Terms, create_key, rotate_key
 from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, video
 
 LATER = "2090-01-01T00:00:00Z"
-READING = {"getPost", "getSubscription", "listAccounts", "listFiles", "listPosts"}
+READING = {
+    "explainPost",
+    "exportPosts",
+    "getPost",
+    "getSubscription",
+    "listAccounts",
+    "listFiles",
+    "listPosts",
+}
 """The operations of a read-only key. A new operation is refused to it unless it is added here."""
 
 
@@ -122,7 +130,9 @@ def test_a_post_out_of_sight_is_answered_exactly_as_one_that_is_not_there(
         seen = ask(server, bound, "PATCH", f"/posts/{post}", body)
         assert seen.content == ask(server, bound, "PATCH", f"/posts/{ABSENT}", body).content
         assert code(seen) == (404, "not_found")
-    assert server.get(f"/posts/{post}", bound).content == server.get(f"/posts/{ABSENT}", bound).content
+    for part in ("", "/explain"):
+        seen = server.get(f"/posts/{post}{part}", bound)
+        assert seen.content == server.get(f"/posts/{ABSENT}{part}", bound).content
     for verb in ("retry", "cancel", "delete"):
         for more in ({}, {"account_ids": [tenant.accounts["tiktok"]]}) if verb != "delete" else ({},):
             seen = steer(server, bound, verb, post, **more)
@@ -131,7 +141,7 @@ def test_a_post_out_of_sight_is_answered_exactly_as_one_that_is_not_there(
 
 
 def test_every_operation_on_a_post_is_asked_above(server: Server) -> None:
-    asked = {"getPost", "updatePost", "retryPosts", "cancelPosts", "deletePosts"}
+    asked = {"explainPost", "getPost", "updatePost", "retryPosts", "cancelPosts", "deletePosts"}
     assert {name for name, _, address in operations(server) if ABSENT in address} <= asked
 
 

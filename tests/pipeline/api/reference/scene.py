@@ -36,6 +36,7 @@ ORDER = (
     "cancelPosts",
     "deletePosts",
     "createPosts",
+    "exportPosts",
     "createFile",
     "putFile",
     "getFile",

@@ -1,0 +1,152 @@
+"""GET /posts/export: every post of the key as a file that an import takes, page by page at the client's speed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import lru_cache
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from pipeline.api.http.representation import VARY
+from pipeline.api.openapi.error_responses import KEY_ERRORS, REQUEST_ID_HEADER, error_responses
+from pipeline.api.openapi.introduction import POSTS
+from pipeline.api.openapi.operation import PARTNER_API, Operation, query_parameter
+from pipeline.api.posts.pagination import ExportQuery, Position, read_export_query
+from pipeline.api.posts.routes import FILTERS
+from pipeline.api.posts.schema import PostBody
+from pipeline.api.state import AppState, get_app_state
+from pipeline.bulk.columns import Columns, build_columns
+from pipeline.bulk.export import PAGE, ExportFormat, ExportWriter
+from pipeline.store.accounts.accounts import find_accounts
+from pipeline.store.auth.keys import Caller
+from pipeline.store.health import force_generic_plans
+from pipeline.store.posts import pages
+
+_TYPES = {ExportFormat.NDJSON: "application/x-ndjson", ExportFormat.CSV: "text/csv; charset=utf-8"}
+
+
+async def export_posts(request: Request) -> Response:
+    """Write all posts as NDJSON or CSV, newest first, with the columns that an import takes."""
+    app_state = get_app_state(request)
+    caller = await app_state.authenticator.authenticate(request)
+    query = read_export_query(request.scope["query_string"])
+    headers = {
+        "Content-Type": _TYPES[query.form],
+        "Content-Disposition": f'attachment; filename="posts.{query.form}"',
+        "Cache-Control": "no-store",
+        "Vary": VARY,
+        "X-Content-Type-Options": "nosniff",
+    }
+    if request.method == "HEAD":
+        return Response(headers=headers)
+    export = _Export(app_state, caller, query)
+    app_state.exports.acquire(caller.key_id)
+    try:
+        start = await export.begin()
+    except BaseException:
+        app_state.exports.release(caller.key_id)
+        raise
+    return _Stream(export, start, headers)
+
+
+class _Export:
+    """The pages of one export. Each is read in a transaction of its own: a slow client holds none open."""
+
+    def __init__(self, app_state: AppState, caller: Caller, query: ExportQuery) -> None:
+        self._app_state, self._caller, self._query = app_state, caller, query
+        self._before: Position | None = None
+        self._has_more = True
+        self._writer: ExportWriter | None = None
+
+    async def begin(self) -> bytes:
+        """Return the first page, before the response has begun: what fails here is answered as such."""
+        return await self._app_state.export_bulkhead.run(self._read_page)
+
+    async def read_rest(self) -> AsyncIterator[bytes]:
+        """Yield the other pages."""
+        while self._has_more:
+            yield await self._app_state.export_bulkhead.run(self._read_page)
+
+    def release(self) -> None:
+        """Give the place among the exports back."""
+        self._app_state.exports.release(self._caller.key_id)
+
+    def _read_page(self) -> bytes:
+        caller, query, head = self._caller, self._query, b""
+        with self._app_state.context.database.begin() as c:
+            force_generic_plans(c)
+            if self._writer is None:
+                accounts = find_accounts(c, caller.workspace_id, caller.accounts)
+                self._writer = ExportWriter(query.form, _build_columns(), accounts)
+                head = self._writer.begin()
+            posts = pages.list_posts(
+                c,
+                caller.workspace_id,
+                status=query.status,
+                since=query.since,
+                until=query.until,
+                before=self._before,
+                limit=PAGE,
+                accounts=caller.accounts,
+            )
+        self._has_more = len(posts) == PAGE
+        if posts:
+            self._before = posts[-1].created_at, posts[-1].id
+        return head + self._writer.write(posts)
+
+
+class _Stream(StreamingResponse):
+    """The pages of an export; gives its place back however it ends.
+
+    A page that cannot be read closes the connection before the end of the body, so that no client takes it for whole.
+    """
+
+    def __init__(self, export: _Export, start: bytes, headers: dict[str, str]) -> None:
+        self._export = export
+        super().__init__(self._write(start), headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._export.release()
+
+    async def _write(self, start: bytes) -> AsyncIterator[bytes]:
+        yield start
+        async for page in self._export.read_rest():
+            yield page
+
+
+@lru_cache(maxsize=1)
+def _build_columns() -> Columns:
+    return build_columns(PostBody)
+
+
+_FORMAT = {"type": "string", "enum": [*ExportFormat], "default": ExportFormat.NDJSON}
+_DESCRIBED = {
+    "headers": {**REQUEST_ID_HEADER, "Content-Disposition": {"schema": {"type": "string"}}},
+    "description": "The posts. A connection that closes before the end of the body says that some are missing.",
+    "content": {kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in _TYPES.values()},
+}
+OPERATIONS = (
+    Operation(
+        id="exportPosts",
+        method="GET",
+        path=f"{PARTNER_API}/posts/export",
+        handler=export_posts,
+        tag=POSTS,
+        returns="The posts.",
+        response_class=Response,
+        is_stream=True,
+        parameters=[
+            query_parameter("format", _FORMAT, "NDJSON: the body of a POST /posts on each line."),
+            *FILTERS,
+        ],
+        responses={200: _DESCRIBED},
+        errors=error_responses(
+            *KEY_ERRORS, "rate_limited", "internal_error", invalid_payload="a value of the query"
+        ),
+    ),
+)

@@ -1,0 +1,154 @@
+"""GET /posts/export over HTTP: all posts of the key, page by page, in the formats that an import takes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+import requests
+
+from pipeline.bulk.export import PAGE
+from pipeline.store.auth.keys import Terms, create_key
+from pipeline.store.database import row, rows
+from tests.pipeline.api.posts.test_batch import LATER, results, send
+from tests.pipeline.api.running_server import BASE, Server, Tenant, until, video
+
+PATH = f"{BASE}/posts/export"
+
+
+def export(server: Server, key: str, query: str = "", **more: Any) -> requests.Response:
+    headers = {"Authorization": f"Bearer {key}"}
+    return requests.get(f"{server.url}{PATH}{query}", headers=headers, timeout=60, **more)
+
+
+def lines(answer: requests.Response) -> list[dict[str, Any]]:
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"] == "application/x-ndjson"
+    return [json.loads(line) for line in answer.content.splitlines()]
+
+
+@pytest.fixture
+def tenant(server: Server) -> Tenant:
+    """A tenant of its own, without posts."""
+    return server.tenant()
+
+
+def test_a_line_is_the_body_of_the_post(server: Server, tenant: Tenant) -> None:
+    body = video(tenant, scheduled_at=LATER, external_id="one", tiktok={"title": "t"})
+    post = server.post(body, tenant.key).json()["data"]["id"]
+    answer = export(server, tenant.key)
+    assert lines(answer) == [{"post_id": post, "status": "scheduled", **body}]
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="posts.ndjson"'
+    assert answer.headers["Cache-Control"] == "no-store"
+    again = {name: value for name, value in lines(answer)[0].items() if name not in ("post_id", "status")}
+    assert server.post(again, tenant.key).json()["data"] == {
+        **server.post(body, tenant.key).json()["data"],
+        "duplicate": True,
+    }
+
+
+def test_csv_has_a_mark_a_header_and_a_row_for_each_post(server: Server, tenant: Tenant) -> None:
+    server.post(video(tenant, caption="=1+1", scheduled_at=LATER), tenant.key)
+    answer = export(server, tenant.key, "?format=csv")
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer.content.startswith(b"\xef\xbb\xbfpost_id,status,caption,")
+    [found] = csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline=""))
+    assert (found["caption"], found["media_urls"]) == ("'=1+1", "https://cdn.example.com/v.mp4")
+    assert found["accounts"] == "tiktok:tiktok_user"
+    empty = export(server, server.tenant().key, "?format=csv")
+    assert empty.content.count(b"\r\n") == 1, "the header alone"
+
+
+def test_every_page_is_sent_and_each_post_once(server: Server, tenant: Tenant) -> None:
+    count = 2 * PAGE + 1
+    bodies = [video(tenant, scheduled_at=LATER) for _ in range(count)]
+    posts = [
+        result["data"]["id"]
+        for n in range(0, count, 500)
+        for result in results(send(server, tenant.key, bodies[n : n + 500]))
+    ]
+    found = lines(export(server, tenant.key))
+    assert sorted(one["post_id"] for one in found) == sorted(posts)
+
+
+def test_it_is_filtered_as_the_list_is(server: Server, tenant: Tenant) -> None:
+    late, soon = (
+        server.post(video(tenant, scheduled_at=at), tenant.key).json()["data"] for at in (LATER, None)
+    )
+    with server.context.database.begin() as c:
+        row(c, "UPDATE posts SET created_at = '2020-01-01' WHERE id = :id RETURNING id", id=UUID(soon["id"]))
+
+    def ids(query: str) -> list[str]:
+        return [one["post_id"] for one in lines(export(server, tenant.key, query))]
+
+    assert ids("?status=scheduled") == [late["id"]]
+    assert ids("?status=pending") == [soon["id"]]
+    assert ids("?until=2021-01-01T00:00:00+02:00") == [soon["id"]]
+    assert ids("?since=2021-01-01T00:00:00Z") == [late["id"]]
+    assert ids("?status=posted") == []
+
+
+def test_a_query_that_is_none_is_refused(server: Server, tenant: Tenant) -> None:
+    for query, path in (("?format=xlsx", "format"), ("?status=x", "status"), ("?fromat=csv", "fromat")):
+        answer = server.get(f"/posts/export{query}", tenant.key)
+        assert (answer.status_code, answer.json()["issues"][0]["path"]) == (422, path)
+
+
+def test_a_key_exports_what_it_may_see(server: Server, tenant: Tenant) -> None:
+    for platform in ("tiktok", "instagram"):
+        server.post(video(tenant, platform, scheduled_at=LATER), tenant.key)
+    terms = Terms(read_only=True, accounts=[UUID(tenant.accounts["tiktok"])])
+    with server.context.database.begin() as c:
+        restricted = create_key(c, tenant.workspace, "less", terms)
+    [one] = lines(export(server, restricted))
+    assert one["accounts"] == [{"id": tenant.accounts["tiktok"]}]
+    assert server.send("GET", PATH).status_code == 401
+    assert lines(export(server, server.tenant().key)) == []
+
+
+def test_head_tells_the_type_and_reads_nothing(server: Server, tenant: Tenant) -> None:
+    answer = server.send("HEAD", f"{PATH}?format=csv", tenant.key)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/csv; charset=utf-8")
+
+
+@pytest.fixture
+def large(server: Server, tenant: Tenant) -> Tenant:
+    """A tenant with 2,000 posts of 20 KB: more than lies in the buffers of a connection."""
+    urls = [f"https://cdn.example.com/{n}.jpg?{'x' * 1980}" for n in range(10)]
+    media = {"type": "slideshow", "urls": urls}
+    for _ in range(4):
+        send(server, tenant.key, [video(tenant, media=media, scheduled_at=LATER) for _ in range(500)])
+    return tenant
+
+
+def test_pages_are_read_as_the_client_reads(server: Server, large: Tenant) -> None:
+    """A client that does not read on leaves the rest in the database, not in the server's memory."""
+    with export(server, large.key, stream=True) as answer:
+        stream = answer.iter_lines(chunk_size=1024)
+        first = json.loads(next(stream))
+        with server.context.database.begin() as c:
+            deleted = "UPDATE posts SET deleted_at = now() WHERE workspace_id = :w RETURNING id"
+            rows(c, deleted, w=large.workspace)
+        found = [first, *map(json.loads, stream)]
+    assert PAGE <= len(found) < 2000
+
+
+def test_a_key_has_four_exports_at_once_and_one_less_when_a_client_hangs_up(
+    server: Server, large: Tenant
+) -> None:
+    held = [export(server, large.key, stream=True) for _ in range(4)]
+    beyond = export(server, large.key)
+    assert (beyond.status_code, beyond.json()["error_code"]) == (429, "rate_limited")
+    held[0].close()
+
+    def is_free() -> bool:
+        with export(server, large.key, stream=True) as answer:
+            return answer.status_code == 200
+
+    until(is_free, "the place to be free")
+    for one in held:
+        one.close()
