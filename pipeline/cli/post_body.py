@@ -116,8 +116,9 @@ def report_refusals() -> Iterator[None]:
 
 def _read_file(file: BinaryIO | None) -> Any:
     from pipeline.api.http.json_body import parse_json
+    from pipeline.api.posts.batch_schema import MAX_PARTS
 
-    return {} if file is None else parse_json(file.read())
+    return {} if file is None else parse_json(file.read(), MAX_PARTS)
 
 
 def _set_option(body: dict[str, Any], option: str) -> None:

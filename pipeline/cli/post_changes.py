@@ -10,6 +10,7 @@ import click
 
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.post_batch import create_batch, is_batch
 from pipeline.cli.post_body import body_options, build_body, build_caller, report_refusals
 from pipeline.cli.runtime import open_context, parse_id
 
@@ -30,7 +31,8 @@ posts_argument = click.argument("posts", nargs=-1, required=True, metavar="POST.
 
 @click.command(
     epilog=f"{EXAMPLES}slipway post create --workspace Acme --account acme --caption Hello "
-    "--video https://cdn.example.com/v.mp4 --at 2h\n  slipway post create --workspace Acme --body post.json"
+    "--video https://cdn.example.com/v.mp4 --at 2h\n  slipway post create --workspace Acme --body post.json\n"
+    '  slipway post create --workspace Acme --body posts.json   # {"posts": [...], "atomic": true}'
 )
 @workspace_option
 @body_options
@@ -39,7 +41,8 @@ posts_argument = click.argument("posts", nargs=-1, required=True, metavar="POST.
 def create(workspace: str, external_id: str | None, *, as_json: bool, **options: Any) -> None:
     """Create a post by the rules of the API: nothing is stored if one is broken.
 
-    An equal post of the last minutes, or one of the same --external-id, is returned instead.
+    An equal post of the last minutes, or one of the same --external-id, is returned instead. A body {"posts": [...]}
+    makes up to 500 posts, as POST /posts/batch does: exit 1 if one is refused.
     """
     from pipeline.api.posts.response_models import CreatedPost
     from pipeline.stages.ingest import accept
@@ -48,6 +51,9 @@ def create(workspace: str, external_id: str | None, *, as_json: bool, **options:
         caller, body = _read_body(context, workspace, options)
         if external_id is not None and isinstance(body, dict):
             body["external_id"] = external_id
+        if is_batch(body):
+            create_batch(context, caller, body, as_json=as_json)
+            return
         accepted = accept(context, caller, _read_post(context, body))
     _print_post(CreatedPost.model_validate(accepted).model_dump(mode="json"), as_json=as_json)
 

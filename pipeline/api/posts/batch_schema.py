@@ -96,3 +96,7 @@ class BatchResult(ResponseModel):
     duplicates: int = Field(description="Posts that an equal request had stored before.")
     refused: int = Field(description="Posts that are not stored.")
     results: list[PostResult]
+
+    def describe(self) -> str:
+        """Return the counts as a sentence."""
+        return f"{self.accepted} stored, {self.duplicates} accepted before, {self.refused} refused"

@@ -73,6 +73,9 @@ def test_every_page_is_sent_and_each_post_once(server: Server, tenant: Tenant) -
     ]
     found = lines(export(server, tenant.key))
     assert sorted(one["post_id"] for one in found) == sorted(posts)
+    again = [{k: v for k, v in one.items() if k not in ("post_id", "status")} for one in found[:PAGE]]
+    answer = send(server, tenant.key, again, atomic=True)
+    assert answer.json()["data"]["duplicates"] == PAGE, "sent again, they make nothing"
 
 
 def test_it_is_filtered_as_the_list_is(server: Server, tenant: Tenant) -> None:

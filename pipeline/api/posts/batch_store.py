@@ -1,0 +1,90 @@
+"""Stores the posts of a batch, and makes of each outcome the answer that POST /posts would have given."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from pipeline.api.http.envelope import build_error_link
+from pipeline.api.openapi.error_codes import CODES
+from pipeline.api.posts.batch_schema import Batch, BatchResult, RefusedPost, StoredPost, read_each
+from pipeline.api.posts.field_types import Rules
+from pipeline.api.posts.response_models import CreatedPost
+from pipeline.api.posts.routes import describe_accepted
+from pipeline.context import Context
+from pipeline.domain.validation_issue import build_issue
+from pipeline.stages.ingest_bulk import BatchRefused, Result, ingest_bulk
+from pipeline.stages.new_post import Submission
+from pipeline.stages.post_request import AcceptedPost, Refusal
+from pipeline.store.auth.keys import Caller
+from pipeline.store.database import Unreachable
+
+log = logging.getLogger("slipway.api")
+
+
+def store_batch(context: Context, caller: Caller, batch: Batch, rules: Rules) -> BatchResult:
+    """Read and store the posts. Raises Refusal 400 when one of an atomic batch is refused, and Unreachable."""
+    entries = [
+        read if isinstance(read, Refusal) else Submission(caller=caller, request=read)
+        for read in read_each(batch.posts, rules)
+    ]
+    try:
+        results = ingest_bulk(context, entries, atomic=batch.atomic)
+    except BatchRefused as error:
+        raise _refuse_batch(error, len(entries)) from None
+    return _build_result(results)
+
+
+def _build_result(results: Sequence[Result]) -> BatchResult:
+    """Return the results of a batch as they are answered."""
+    accepted = [result for result in results if isinstance(result, AcceptedPost)]
+    duplicates = sum(result.duplicate for result in accepted)
+    return BatchResult(
+        accepted=len(accepted) - duplicates,
+        duplicates=duplicates,
+        refused=len(results) - len(accepted),
+        results=[_to_answer(result) for result in results],
+    )
+
+
+def _to_answer(result: Result) -> StoredPost | RefusedPost:
+    if isinstance(result, AcceptedPost):
+        return StoredPost(
+            ok=True,
+            code=200 if result.duplicate else 201,
+            message=describe_accepted(result),
+            data=CreatedPost.model_validate(result),
+        )
+    refusal = _to_refusal(result)
+    return RefusedPost(
+        ok=False,
+        code=refusal.status,
+        message=refusal.message,
+        error_code=refusal.code,
+        help=build_error_link(refusal.code),
+        issues=[dict(issue) for issue in refusal.issues],
+    )
+
+
+def _to_refusal(error: Exception) -> Refusal:
+    """Return what POST /posts answers to this error, without the details of one that is ours."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, Unreachable):
+        return Refusal(503, "unavailable", CODES["unavailable"].example)
+    log.error("a post of a batch failed", exc_info=error)
+    return Refusal(500, "create_failed", "The post could not be stored; it is safe to repeat the request.")
+
+
+def _refuse_batch(refused: BatchRefused, posts: int) -> Refusal:
+    """Return the refusal of an atomic batch; each refused post is an issue whose type is the post's error code."""
+    issues = []
+    for n, error in refused.failures.items():
+        refusal = _to_refusal(error)
+        place = refusal.issues[0]["path"] if refusal.issues else ""
+        path = ("posts", n, place) if place else ("posts", n)
+        issues.append(build_issue(path, refusal.message, refusal.code))
+    first = next(iter(refused.failures))
+    count = f"{len(issues)} of {posts} posts {'is' if len(issues) == 1 else 'are'} refused"
+    message = f"{count}, so nothing was stored. Post {first}: {issues[0]['message']}"
+    return Refusal(400, "batch_refused", message, issues)
