@@ -21,7 +21,7 @@ import requests
 import yaml
 from dotenv import dotenv_values
 
-from config.safety import COMPOSE_SECRETS
+from config.safety import ALERT_WEBHOOK_URL, COMPOSE_SECRETS
 from config.settings import PREFIX, load
 from pipeline.embedded.process import wait_until
 from tests.conftest import Engines, free_ports
@@ -59,7 +59,9 @@ def production(module_environment: dict[str, str], ports: dict[str, str]) -> dic
     """The file .env: .env.example, filled in with the test's engines and passwords."""
     example = {name: value or "" for name, value in dotenv_values(ROOT / "config" / ".env.example").items()}
     ours = {name: value for name, value in module_environment.items() if name.startswith(PREFIX)}
-    passwords = dict.fromkeys([*COMPOSE_SECRETS, "SLIPWAY_FLOWER__PASSWORD"], "a password for a test")
+    passwords = dict.fromkeys([*COMPOSE_SECRETS, "SLIPWAY_FLOWER__PASSWORD"], "a password for a test") | {
+        ALERT_WEBHOOK_URL: "https://alerts.example.com/"
+    }
     here = {name: ports[port] for port, name in PORTS.items()}
     return {**example, **passwords, **ours, **here, "SLIPWAY_API__PUBLIC_URL": "https://slipway.example.com"}
 

@@ -23,7 +23,8 @@ LARGEST = 10_000
 
 @pytest.fixture(scope="module")
 def server(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    more = {"SLIPWAY_API__MAX_BODY": str(LARGEST), "SLIPWAY_API__MAX_BODY_SUM": str(LARGEST * SHARES)}
+    largest = dict.fromkeys(("SLIPWAY_API__MAX_BODY", "SLIPWAY_API__MAX_BATCH_BODY"), str(LARGEST))
+    more = {**largest, "SLIPWAY_API__MAX_BODY_SUM": str(LARGEST * SHARES)}
     folder: Path = tmp_path_factory.mktemp("small")
     with serving({**module_environment, **more}, folder) as running:
         yield running
