@@ -76,6 +76,8 @@ class Media:
     stream: Callable[[int, int], Iterator[bytes]] | None = field(default=None, repr=False, compare=False)
     spool: Callable[[int, int], bool] | None = field(default=None, repr=False, compare=False)
     """``spool(first, length)`` copies a range to disk, from where ``stream`` then reads it; False: it was there."""
+    alt_text: str | None = None
+    """What the file shows, for people who cannot see it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

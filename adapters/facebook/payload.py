@@ -18,7 +18,8 @@ from adapters.http import SizedBody
 
 def build_photo(media: Media) -> dict[str, Any]:
     """Return the body that creates an unpublished photo from the media's URL."""
-    return {"url": media.url, "published": False}
+    alt_text = {"alt_text_custom": media.alt_text} if media.alt_text else {}
+    return {"url": media.url, "published": False, **alt_text}
 
 
 def build_post(draft: Draft, photos: Sequence[str]) -> dict[str, Any]:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 from adapters.contract import Draft, Media, MediaFacts, Problem
 from adapters.facebook import limits
-from adapters.post_wide import warn_of_ai_label
+from adapters.post_wide import warn_of_ai_label, warn_of_alt_texts
 
 
 def find_problems(draft: Draft) -> list[Problem]:
     """Return all problems at once; an unknown media fact counts as within its limit."""
     found: list[Problem] = [*_warn_of_unused_options(draft), *warn_of_ai_label(draft, "Facebook")]
+    if draft.kind == "video":
+        found += warn_of_alt_texts(draft, "A Facebook video")
     for index, media in enumerate(draft.media):
         field = "media.url" if draft.kind == "video" else f"media.urls[{index}]"
         found += _check_is_image(media, field) if draft.kind == "slideshow" else []

@@ -16,6 +16,7 @@ from adapters.limit import Limit
 CAPTION_CHARACTERS = 2200  # MEDIA
 HASHTAGS = 30  # MEDIA
 MENTIONS = 20  # MEDIA
+ALT_TEXT_CHARACTERS = 1000  # MEDIA, of images
 
 IMAGE_TYPES = ("image/jpeg",)  # GUIDE: JPEG is the only image format
 IMAGE_BYTES = 8 * 1024 * 1024  # MEDIA: 8 MB; read generously
@@ -61,6 +62,7 @@ LIMITS = (
     Limit(of="text", rule="hashtags", most=HASHTAGS),
     Limit(of="text", rule="mentions", most=MENTIONS),
     Limit(of="post", rule="images of a carousel", least=CAROUSEL[0], most=CAROUSEL[1]),
+    Limit(of="image", rule="alternative text", most=ALT_TEXT_CHARACTERS, unit="characters"),
     Limit(of="image", rule="type", values=IMAGE_TYPES),
     Limit(of="image", rule="size", most=IMAGE_BYTES, unit="bytes"),
     Limit(of="image", rule="width : height", least=IMAGE_RATIO[0], most=IMAGE_RATIO[1]),

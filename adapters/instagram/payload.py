@@ -49,5 +49,5 @@ def _build_media(draft: Draft, children: Sequence[str], *, byte_upload: bool) ->
 
 def _build_source(media: Media, *, video: str) -> dict[str, Any]:
     if media.kind == "image":
-        return {"image_url": media.url}
+        return {"image_url": media.url, **({"alt_text": media.alt_text} if media.alt_text else {})}
     return {"media_type": video, "video_url": media.url}

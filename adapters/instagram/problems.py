@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from adapters.contract import Draft, Media, MediaFacts, Problem
 from adapters.instagram import limits
+from adapters.post_wide import check_alt_texts, warn_of_alt_texts
 
 _HASHTAG = re.compile(r"(?<!\w)#\w+")
 _MENTION = re.compile(r"(?<![\w.])@\w[\w.]*")
@@ -16,6 +17,10 @@ Found = str | int | float | None
 def find_problems(draft: Draft) -> list[Problem]:
     """Return all problems at once; an unknown media fact counts as within its limit."""
     found = [*_check_caption(draft.caption), *_check_count(draft), *_warn_of_unused_options(draft)]
+    if draft.kind == "video":
+        found += warn_of_alt_texts(draft, "An Instagram reel")
+    else:
+        found += check_alt_texts(draft, "Instagram", limits.ALT_TEXT_CHARACTERS)
     for index, media in enumerate(draft.media):
         found += _check_media(media, _name_field(draft, index))
     return found

@@ -19,6 +19,7 @@ from adapters.limit import Limit
 
 COMMENTARY = 3000
 """POST; counted in UTF-16 units of the escaped text, as LinkedIn does not say whether it counts escapes."""
+ALT_TEXT = 4086  # POST, MULTI
 IMAGES = (2, 20)  # MULTI
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif")  # IMAGE
 IMAGE_PIXELS = 36_152_320  # IMAGE: fewer than that
@@ -63,6 +64,7 @@ CLOCK_SKEW = timedelta(seconds=5)
 LIMITS = (
     Limit(of="text", rule="caption", most=COMMENTARY, unit="UTF-16 units"),
     Limit(of="post", rule="images of a multi-image post", least=IMAGES[0], most=IMAGES[1]),
+    Limit(of="text", rule="alternative text", most=ALT_TEXT, unit="characters"),
     Limit(of="image", rule="type", values=IMAGE_TYPES),
     Limit(of="image", rule="area", most=IMAGE_PIXELS - 1, unit="pixels"),
     Limit(of="video", rule="type", values=VIDEO_TYPES),

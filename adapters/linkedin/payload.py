@@ -38,9 +38,10 @@ def build_video_close(video: str, token: str, part_ids: Sequence[str]) -> dict[s
 def build_post(draft: Draft, author: str, urns: Sequence[str]) -> dict[str, Any]:
     """Return the body of ``POST /rest/posts``: a post of *author* with the media *urns*, in order."""
     title = draft.options.get("title")
-    content: dict[str, Any] = {"media": {"id": urns[0], **({"title": str(title)} if title else {})}}
+    media = [_build_media(urn, file.alt_text) for urn, file in zip(urns, draft.media, strict=True)]
+    content: dict[str, Any] = {"media": {**media[0], **({"title": str(title)} if title else {})}}
     if len(urns) > 1:
-        content = {"multiImage": {"images": [{"id": urn} for urn in urns]}}
+        content = {"multiImage": {"images": media}}
     return {
         "author": author,
         "commentary": escape_little_text(draft.caption),
@@ -54,3 +55,7 @@ def build_post(draft: Draft, author: str, urns: Sequence[str]) -> dict[str, Any]
         "lifecycleState": "PUBLISHED",
         "isReshareDisabledByAuthor": False,
     }
+
+
+def _build_media(urn: str, alt_text: str | None) -> dict[str, str]:
+    return {"id": urn, **({"altText": alt_text} if alt_text else {})}

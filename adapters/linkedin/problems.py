@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from adapters.contract import Account, Draft, Media, MediaFacts, Problem
 from adapters.linkedin import limits
 from adapters.linkedin.text import escape_little_text
-from adapters.post_wide import warn_of_ai_label
+from adapters.post_wide import check_alt_texts, warn_of_ai_label
 from adapters.text import count_utf16_units
 
 Found = str | int | float | None
@@ -19,6 +19,7 @@ def find_problems(draft: Draft, account: Account) -> list[Problem]:
     """Return all problems at once; an unknown media fact counts as within its limit."""
     found = [*_check_author(account), *_check_caption(draft), *_check_count(draft)]
     found += [*_check_options(draft, account), *warn_of_ai_label(draft, "LinkedIn")]
+    found += check_alt_texts(draft, "LinkedIn", limits.ALT_TEXT)
     for index, media in enumerate(draft.media):
         found += _check_media(draft, media, "media.url" if draft.kind == "video" else f"media.urls[{index}]")
     return found

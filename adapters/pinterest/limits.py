@@ -18,6 +18,7 @@ MB = 1024 * 1024
 TITLE_CHARACTERS = 100  # SPEC PinCreate.title
 DESCRIPTION_CHARACTERS = 800  # SPEC PinCreate.description; HELP still says 500
 LINK_CHARACTERS = 2048  # SPEC PinCreate.link
+ALT_TEXT_CHARACTERS = 500  # SPEC PinCreate.alt_text
 CAROUSEL = (2, 5)  # SPEC PinMediaSourceImagesURL.items
 
 IMAGE_TYPES = ("image/jpeg", "image/png")  # HELP
@@ -55,6 +56,7 @@ LIMITS = (
     Limit(of="text", rule="caption", most=DESCRIPTION_CHARACTERS, unit="characters"),
     Limit(of="text", rule="title", most=TITLE_CHARACTERS, unit="characters"),
     Limit(of="text", rule="link", most=LINK_CHARACTERS, unit="characters"),
+    Limit(of="text", rule="alternative text", most=ALT_TEXT_CHARACTERS, unit="characters"),
     Limit(of="post", rule="images of a carousel", least=CAROUSEL[0], most=CAROUSEL[1]),
     Limit(of="image", rule="type", values=IMAGE_TYPES),
     Limit(of="image", rule="size", most=IMAGE_BYTES, unit="bytes"),

@@ -87,6 +87,7 @@ def build_pin(draft: Draft, board_id: str, media_id: str | None) -> dict[str, An
         "title": build_title(draft),
         "description": build_description(draft),
         "link": link,
+        "alt_text": draft.media[0].alt_text,
     }
     pin: dict[str, Any] = {name: value for name, value in fields.items() if value}
     return {**pin, "media_source": _build_source(draft, media_id, link)}

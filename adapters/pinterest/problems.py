@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from adapters.contract import Account, Draft, Media, MediaFacts, Problem
 from adapters.pinterest import limits, payload
-from adapters.post_wide import warn_of_ai_label
+from adapters.post_wide import check_alt_texts, warn_of_ai_label, warn_of_alt_texts
 
 Found = str | int | float | None
 
@@ -15,7 +16,7 @@ Found = str | int | float | None
 def find_problems(draft: Draft, account: Account) -> list[Problem]:
     """Return all problems at once; an unknown media fact counts as within its limit."""
     found = [*_check_board(draft, account), *_check_texts(draft), *_check_link(draft), *_check_count(draft)]
-    found += warn_of_ai_label(draft, "Pinterest")
+    found += [*warn_of_ai_label(draft, "Pinterest"), *_check_alt_texts(draft)]
     for index, media in enumerate(draft.media):
         found += _check_media(draft, media, _name_field(draft, index))
     return [*found, *_check_carousel_sizes(draft)]
@@ -90,6 +91,12 @@ def _is_web_address(link: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.netloc)
+
+
+def _check_alt_texts(draft: Draft) -> Iterator[Problem]:
+    """A pin has one alternative text, the first image's; cards have none (PinCreate in the spec)."""
+    yield from check_alt_texts(draft, "Pinterest", limits.ALT_TEXT_CHARACTERS)
+    yield from warn_of_alt_texts(replace(draft, media=draft.media[1:]), "A carousel's card after the first")
 
 
 def _check_count(draft: Draft) -> Iterator[Problem]:

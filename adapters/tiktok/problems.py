@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from adapters.contract import Draft, Media, MediaFacts, PlatformSettings, Problem
-from adapters.post_wide import warn_of_ai_label
+from adapters.post_wide import warn_of_ai_label, warn_of_alt_texts
 from adapters.text import count_utf16_units
 from adapters.tiktok import limits, payload
 from adapters.tiktok.errors import AUDIT
@@ -208,6 +208,7 @@ def _warn_of_unused_settings(draft: Draft) -> Iterator[Problem]:
 def _warn_of_post_wide(draft: Draft, _connection: str) -> Iterator[Problem]:
     if draft.kind != "video":
         yield from warn_of_ai_label(draft, "TikTok's photo post")
+    yield from warn_of_alt_texts(draft, "A TikTok post")
 
 
 # --- media -----------------------------------------------------------------------------------------------------------

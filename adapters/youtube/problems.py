@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from adapters.contract import Account, Draft, MediaFacts, Problem
+from adapters.post_wide import warn_of_alt_texts
 from adapters.text import count_utf16_units
 from adapters.youtube import limits, payload, text
 
@@ -18,6 +19,7 @@ def find_problems(draft: Draft, account: Account) -> list[Problem]:
     if shape:  # the limits of videos do not apply to other posts
         return shape
     found = [*_check_texts(draft.caption, draft.options), *_check_options(draft)]
+    found += warn_of_alt_texts(draft, "A YouTube video")
     facts = draft.media[0].facts
     if facts is not None:
         found += [*_check_file(facts), *_check_length(facts, account), *_check_short(draft, facts)]

@@ -26,6 +26,13 @@ _OPTIONS = (
     click.option(
         "--image", "images", multiple=True, metavar="URL", help="An image; may be repeated, in order."
     ),
+    click.option(
+        "--alt-text",
+        "alt_texts",
+        multiple=True,
+        metavar="TEXT",
+        help="What the video or the image shows; may be repeated, in the order of the images ('' for none).",
+    ),
     click.option("--account", "accounts", multiple=True, help="Id or username; may be repeated."),
     click.option(
         "--at",
@@ -74,6 +81,8 @@ def build_body(c: Connection, workspace: UUID, options: Mapping[str, Any]) -> An
         body["media"] = {"type": "video", "url": options["video"]}
     if options["images"]:
         body["media"] = {"type": "slideshow", "urls": list(options["images"])}
+    if options["alt_texts"]:
+        _change_media(body, "alt_texts", [text or None for text in options["alt_texts"]])
     if options["accounts"]:
         known = [require_account_of(c, workspace, name) for name in options["accounts"]]
         body["accounts"] = [{"id": str(account.id)} for account in known]
@@ -131,6 +140,13 @@ def _set_option(body: dict[str, Any], option: str) -> None:
         )
     known = body.get(section)
     body[section] = {**(known if isinstance(known, dict) else {}), key: _parse_value(value)}
+
+
+def _change_media(body: dict[str, Any], key: str, value: Any) -> None:
+    """Set one key of the media that the command sends. Raises ClickException if it sends none."""
+    if not isinstance(body.get("media"), dict):
+        raise click.ClickException(f"{key} goes with media: give --video, --image or --body, too.")
+    body["media"] = {**body["media"], key: value}
 
 
 def _parse_value(value: str) -> Any:

@@ -22,7 +22,12 @@ def build_draft(context: Context, claimed: ClaimedDelivery) -> Draft:
         caption=claimed.caption,
         kind="video" if claimed.media["type"] == "video" else "slideshow",
         media=tuple(
-            _build_media(context, claimed.workspace_id, url, claimed.media["type"], claimed.facts.get(str(n)))
+            replace(
+                _build_media(
+                    context, claimed.workspace_id, url, claimed.media["type"], claimed.facts.get(str(n))
+                ),
+                alt_text=get_alt_text(claimed.media, n),
+            )
             for n, url in enumerate(list_urls(claimed.media))
         ),
         options=claimed.options,
@@ -42,6 +47,12 @@ def spool_draft(context: Context, claimed: ClaimedDelivery, draft: Draft) -> Dra
 def list_urls(media: Any) -> list[str]:
     """Return the media URLs of a request, in order."""
     return [media["url"]] if media["type"] == "video" else list(media["urls"])
+
+
+def get_alt_text(media: Any, position: int) -> str | None:
+    """Return the alternative text of the file at this position."""
+    texts = media.get("alt_texts") or ()
+    return texts[position] if position < len(texts) else None
 
 
 def _build_media(context: Context, workspace: UUID, url: str, kind: str, facts: Any) -> Media:

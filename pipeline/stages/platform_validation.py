@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from adapters.contract import Account, Credentials, Draft, Media, MediaFacts, Problem, Track
 from adapters.http import HttpClient
 from pipeline.context import Context
-from pipeline.stages.drafts import list_urls
+from pipeline.stages.drafts import get_alt_text, list_urls
 from pipeline.stages.post_request import PostContent
 from pipeline.store.accounts.accounts import AccountRow
 
@@ -58,7 +58,12 @@ def _build_draft(
         caption=content.caption,
         kind="video" if video else "slideshow",
         media=tuple(
-            Media(url=url, kind="video" if video else "image", facts=facts.get(n))
+            Media(
+                url=url,
+                kind="video" if video else "image",
+                facts=facts.get(n),
+                alt_text=get_alt_text(content.media, n),
+            )
             for n, url in enumerate(list_urls(content.media))
         ),
         options=content.options.get(account.platform, {}),

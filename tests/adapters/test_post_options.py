@@ -13,6 +13,7 @@ from adapters.facebook import payload as facebook
 from adapters.http import HttpClient
 from adapters.instagram import payload as instagram
 from adapters.linkedin import payload as linkedin
+from adapters.pinterest import payload as pinterest
 from adapters.registry import ADAPTERS
 from adapters.tiktok import payload as tiktok
 from adapters.tiktok.creator_info import AllowedSettings
@@ -168,3 +169,62 @@ def test_an_account_without_a_label_warns(draft: Draft, account: Account) -> Non
 )
 def test_an_account_with_a_label_does_not(draft: Draft, account: Account) -> None:
     assert list_found(replace(draft, ai_generated=True), account) == []
+
+
+def describe(draft: Draft, *texts: str | None) -> Draft:
+    media = [replace(one, alt_text=text) for one, text in zip(draft.media, texts, strict=True)]
+    return replace(draft, media=tuple(media))
+
+
+def test_an_alternative_text_stands_on_its_image() -> None:
+    described = describe(ig.carousel(), "A mug", None)
+    assert [instagram.build_child(media).get("alt_text") for media in described.media] == ["A mug", None]
+    single = instagram.build_container(describe(ig.photo_post(), "A mug"), (), byte_upload=False)
+    assert single["alt_text"] == "A mug"
+    photos = [facebook.build_photo(media) for media in describe(fb.photos(), None, "A mug").media]
+    assert [photo.get("alt_text_custom") for photo in photos] == [None, "A mug"]
+    images = describe(li.build_draft(li.image(), li.image()), "A mug", None)
+    content = linkedin.build_post(images, li.ORG, ("urn:li:image:1", "urn:li:image:2"))["content"]
+    assert content["multiImage"]["images"] == [
+        {"id": "urn:li:image:1", "altText": "A mug"},
+        {"id": "urn:li:image:2"},
+    ]
+    film = linkedin.build_post(describe(li.build_draft(li.video()), "A mug"), li.ORG, ("urn:li:video:1",))
+    assert film["content"]["media"] == {"id": "urn:li:video:1", "altText": "A mug"}
+    assert pinterest.build_pin(describe(pin.post(), "A mug"), "1", None)["alt_text"] == "A mug"
+    assert "alt_text" not in pinterest.build_pin(pin.post(), "1", None)
+
+
+@pytest.mark.parametrize(
+    ("draft", "account", "most"),
+    [
+        (ig.photo_post(), ig.account(), 1000),
+        (pin.post(), pin.account(), 500),
+        (li.build_draft(), li.account(), 4086),
+    ],
+)
+def test_an_alternative_text_has_the_platforms_length(draft: Draft, account: Account, most: int) -> None:
+    assert list_found(describe(draft, "x" * most), account) == []
+    found = list_found(describe(draft, "x" * (most + 1)), account)
+    assert found == [("refuse", "validation_failed", "media.alt_texts[0]")]
+
+
+@pytest.mark.parametrize(
+    ("draft", "account"),
+    [
+        (ig.reel(), ig.account()),
+        (fb.reel(), fb.account()),
+        (yt.video(), yt.account()),
+        (tt.video(), tt.account()),
+        (replace(tt.photos(), media=tt.photos().media[:1]), tt.account("business")),
+    ],
+)
+def test_an_account_without_alternative_texts_warns(draft: Draft, account: Account) -> None:
+    found = list_found(describe(draft, "A mug"), account)
+    assert found == [("warn", "ALT_TEXT_NOT_SUPPORTED", "media.alt_texts")]
+
+
+def test_a_carousel_pin_has_the_text_of_its_first_card_only() -> None:
+    draft = describe(pin.post(pin.image(1), pin.image(2)), "A mug", "Another")
+    assert list_found(draft, pin.account()) == [("warn", "ALT_TEXT_NOT_SUPPORTED", "media.alt_texts")]
+    assert pinterest.build_pin(draft, "1", None)["alt_text"] == "A mug"

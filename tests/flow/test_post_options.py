@@ -47,11 +47,12 @@ def test_a_video_goes_to_all_six_with_every_option(stack: Stack) -> None:
 def test_a_carousel_carries_the_options_of_images(stack: Stack) -> None:
     platforms = [platform for platform in Platform if platform is not Platform.YOUTUBE]
     sections = {name: section for name, section in SECTIONS.items() if name != "youtube"}
+    media = {**slideshow(stack, 3), "alt_texts": ["A mug", None, "Two mugs"]}
     live = publish(
         stack,
         caption(),
         *platforms,
-        media=slideshow(stack, 3),
+        media=media,
         pinterest=PINTEREST,
         ai_generated=True,
         **sections,
@@ -61,3 +62,8 @@ def test_a_carousel_carries_the_options_of_images(stack: Stack) -> None:
     assert "share_to_feed" not in instagram
     assert instagram["is_ai_generated"] is True
     assert live["linkedin"]["extra"]["body"]["visibility"] == "CONNECTIONS"
+    assert instagram["alt_texts"] == ["A mug", None, "Two mugs"]
+    assert live["facebook"]["extra"]["alt_texts"] == ["A mug", "", "Two mugs"]
+    assert live["pinterest"]["extra"]["alt_text"] == "A mug"
+    images = live["linkedin"]["extra"]["body"]["content"]["multiImage"]["images"]
+    assert [image.get("altText") for image in images] == ["A mug", None, "Two mugs"]

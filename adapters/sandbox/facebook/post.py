@@ -35,6 +35,7 @@ def create(
     kind = "text" if not photos else "image" if len(photos) == 1 else "photos"
     record = make_blank(call.context, account, kind, message)
     record |= {"media": [photo["media"] for photo in photos], "photos": [photo["key"] for photo in photos]}
+    record["alt_texts"] = [photo["alt_text"] for photo in photos]
     record |= {"link": link, "hidden_until": call.context.clock.now() + call.take_visibility_delay()}
     call.context.store.put(KIND, record["key"], record)
     return record
@@ -72,7 +73,12 @@ def publish(context: "SandboxContext", account: Record, record: Record, late: fl
         media=record["media"],
         url=build_permalink(record),
         late=late,
-        extra={"post_id": record["key"], "link": record["link"], "title": record.get("title")},
+        extra={
+            "post_id": record["key"],
+            "link": record["link"],
+            "title": record.get("title"),
+            "alt_texts": record.get("alt_texts"),
+        },
     )
     record |= {"is_published": True, "created": now, "hidden_until": now + late}
     context.store.put(KIND, record["key"], record)

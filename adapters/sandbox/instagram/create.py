@@ -146,6 +146,7 @@ def _set_children(call: Call, account: Record, given: Record, record: Record) ->
         match container.get_state(call.context, child):
             case "FINISHED":
                 record["media"] = record["media"] + child["media"]
+                record["extra"].setdefault("alt_texts", []).append(child["extra"].get("alt_text"))
             case "EXPIRED":
                 raise refuse(24, 2207008, f"The container {key} has expired.")
             case _:

@@ -24,6 +24,11 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.9.0",
+        sha256="d635cb9166d58f7ac11b93b4b46ac55d3b7db22925a3af1ab288a9e430d784d0",
+        changes=("`media.alt_texts` of a post, and the warning `ALT_TEXT_NOT_SUPPORTED`.",),
+    ),
+    Release(
         version="1.8.0",
         sha256="0eacaf637d7b7c63345776de934070d771427d1164f8fe14d869250f2d6c0f2c",
         changes=("`GET /posts/export` writes posts as NDJSON or CSV, as an import takes them.",),

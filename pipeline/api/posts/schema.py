@@ -13,11 +13,14 @@ from pipeline.api.posts.field_types import Caption, DateTime, EntityId, MediaUrl
 from pipeline.api.posts.fingerprint import hash_as_sent, hash_canonical
 from pipeline.api.posts.unsafe_text import find_unsafe_text
 from pipeline.domain.validation_issue import MAX_ISSUES, build_issue, issues_from_pydantic
+from pipeline.stages.drafts import list_urls
 from pipeline.stages.post_request import PostRequest, Refusal
 from pipeline.wiring import list_post_options
 
 MAX_ACCOUNTS, MAX_URLS = 10, 35
 MAX_EXTERNAL_ID = 128
+MAX_ALT_TEXT = 4086
+"""The most that a platform takes, LinkedIn's; the others refuse less."""
 
 
 class Body(BaseModel):
@@ -26,12 +29,23 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
 
+AltTexts = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=MAX_ALT_TEXT)] | None],
+    Field(max_length=MAX_URLS),
+    at_most(MAX_URLS),
+]
+
+
 class _Media(Body):
     duration_sec: float | None = Field(None, gt=0, le=86_400, description="Seconds, where the client knows.")
     bytes: int | None = Field(None, gt=0, le=2**53)
     width: int | None = Field(None, gt=0, le=100_000, description="Pixels.")
     height: int | None = Field(None, gt=0, le=100_000, description="Pixels.")
     mime_type: str | None = Field(None, min_length=1, max_length=128)
+    alt_texts: AltTexts | None = Field(
+        None,
+        description="What each file shows, in their order, for people who cannot see it; null: none of this one.",
+    )
 
 
 class Video(_Media):
@@ -195,7 +209,12 @@ def _drop_nulls(options: SentOptions) -> dict[Platform, Mapping[str, Any]]:
 def find_conflicts(
     body: OptionsBody, options: SentOptions, media: Video | Slideshow | None
 ) -> Iterator[dict[str, Any]]:
-    """Find what is wrong only when sections and media are seen together."""
+    """Find what is wrong only when fields are seen together."""
+    if media is not None and media.alt_texts is not None:
+        files, texts = len(list_urls(media.model_dump())), len(media.alt_texts)
+        if texts > files:
+            message = f"One for each file at most: there are {texts}, and {files} in media."
+            yield build_issue(("media", "alt_texts"), message, "exclusive")
     if not (sent := _drop_nulls(options)):
         return
     alone = next((p for p in sent if body.option_models[p].accounts == "all"), None)

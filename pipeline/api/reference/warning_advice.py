@@ -12,6 +12,10 @@ WARNINGS: Mapping[str, Advice] = {
         "photo posts on TikTok.",
         "Say it in the caption or in the platform's app, where the law asks for it.",
     ),
+    "ALT_TEXT_NOT_SUPPORTED": Advice(
+        "`media.alt_texts` is set, and the platform's API takes none for such a post, or only the first image's.",
+        "Nothing, or describe the picture in the caption.",
+    ),
     "ALREADY_PUBLISHED": Advice(
         "The edited post is live at an account already; that version stays.",
         "Change it in the platform's app, if it has to change there too.",

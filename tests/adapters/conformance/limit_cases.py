@@ -71,7 +71,10 @@ class LimitCase:
         plain = make_facts(name, 500_000)
         facts = replace(plain, **{key: value for key, value in change.items() if hasattr(plain, key)})
         one = Media(
-            url=f"https://example.com/{name}", kind="video" if self.kind == "video" else "image", facts=facts
+            url=f"https://example.com/{name}",
+            kind="video" if self.kind == "video" else "image",
+            facts=facts,
+            alt_text=change.get("alt_text"),
         )
         return Draft(
             delivery_id="1",
@@ -101,6 +104,11 @@ def _make_cases(
         )
         for limit_name, fits, exceeds in rows
     ]
+
+
+def _make_alt_text_case(platform: Platform, limit_name: str, most: int) -> list[LimitCase]:
+    fits, exceeds = ({"alt_text": "x" * length} for length in (most, most + 1))
+    return _make_cases(platform, "slideshow", "media.alt_texts[0]", (limit_name, fits, exceeds))
 
 
 def _make_fact_row(
@@ -185,6 +193,7 @@ def _list_tiktok(connection: str) -> list[LimitCase]:
 def _list_instagram() -> list[LimitCase]:
     i, of = instagram, Platform.INSTAGRAM
     return [
+        *_make_alt_text_case(of, "ALT_TEXT_CHARACTERS", i.ALT_TEXT_CHARACTERS),
         *_make_cases(
             of,
             "video",
@@ -286,6 +295,7 @@ def _list_pinterest() -> list[LimitCase]:
     short = "https://example.com/"
     links = [{"options": {"link": short + "a" * (p.LINK_CHARACTERS - len(short) + n)}} for n in (0, 1)]
     return [
+        *_make_alt_text_case(of, "ALT_TEXT_CHARACTERS", p.ALT_TEXT_CHARACTERS),
         *_make_cases(
             of, "slideshow", "caption", _make_length_row("DESCRIPTION_CHARACTERS", p.DESCRIPTION_CHARACTERS)
         ),
@@ -318,6 +328,7 @@ def _list_pinterest() -> list[LimitCase]:
 def _list_linkedin() -> list[LimitCase]:
     n, of = linkedin, Platform.LINKEDIN
     return [
+        *_make_alt_text_case(of, "ALT_TEXT", n.ALT_TEXT),
         *_make_cases(of, "slideshow", "caption", _make_length_row("COMMENTARY", n.COMMENTARY)),
         *_make_cases(
             of, "slideshow", "media", _make_fact_row("IMAGES", "count", n.IMAGES[1], n.IMAGES[1] + 1)

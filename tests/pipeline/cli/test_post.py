@@ -75,9 +75,12 @@ def test_a_post_is_created_from_a_file_and_options_win_over_it(author: Author) -
     body = {"caption": "from the file", "tiktok": {"title": "A title"}, "accounts": [{"id": ABSENT}]}
     file.write_text(json.dumps({**body, "scheduled_at": "2090-01-01T00:00:00Z"}))
     words = ("--body", str(file), "--account", author.accounts[0], "--image", images[0], "--image", images[1])
-    made = author.terminal.json(*author.words("create", *words))
+    made = author.terminal.json(*author.words("create", *words, "--alt-text", "", "--alt-text", "A mug"))
     shown = author.show(made["id"])
-    assert shown["media"] == {"type": "slideshow", "urls": images}
+    assert shown["media"] == {"type": "slideshow", "urls": images, "alt_texts": [None, "A mug"]}
+    assert "alt_texts goes with media" in author.terminal.refusal(
+        "post", "edit", made["id"], "--alt-text", "x"
+    )
     assert (shown["caption"], shown["tiktok"], shown["due_at"]) == (
         "from the file",
         {"title": "A title"},

@@ -49,6 +49,7 @@ OTHER: list[dict[str, Any]] = [
     {"caption": "Hello "},
     {"media": {**WHOLE["media"], "url": "https://media.example/w.mp4"}},
     {"media": {**WHOLE["media"], "duration_sec": 11}},
+    {"media": {**WHOLE["media"], "alt_texts": ["A mug"]}},
     {"accounts": [{"id": ONE}]},
     {"scheduled_at": "2027-02-01T15:00:01Z"},
     {"scheduled_at": None},

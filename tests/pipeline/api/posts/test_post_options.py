@@ -126,3 +126,55 @@ def test_ai_generated_is_stored_edited_and_warned_of_where_there_is_no_label(
         assert read(server, tenant, post)["ai_generated"] is False
         assert patch(server, tenant, post, {"ai_generated": True}).status_code == 200
     assert code(server.post({**body, "ai_generated": "yes"}, tenant.key)) == (422, "invalid_payload")
+
+
+PICTURES = [f"https://cdn.example.com/{n}.jpg" for n in range(2)]
+
+
+def picture_post(tenant: Tenant, **more: Any) -> dict[str, Any]:
+    accounts = [{"id": tenant.accounts[platform]} for platform in ("instagram", "tiktok")]
+    media = {"type": "slideshow", "urls": PICTURES, **more}
+    return video(tenant, scheduled_at=LATER) | {"media": media, "accounts": accounts}
+
+
+def test_alternative_texts_are_stored_edited_and_warned_of(server: Server, tenant: Tenant) -> None:
+    body = picture_post(tenant, alt_texts=["A mug", None])
+    report = data_of(steer(server, tenant, "validate", body), ValidationReport)
+    [warned] = [w for w in report["warnings"] if w["code"] == "ALT_TEXT_NOT_SUPPORTED"]
+    assert (warned["field"], warned["account_id"]) == ("media.alt_texts", tenant.accounts["tiktok"])
+    post = server.post(body, tenant.key).json()["data"]["id"]
+    assert read(server, tenant, post)["media"] == body["media"]
+    assert server.post(body, tenant.key).json()["data"]["duplicate"] is True
+    other = {**body, "media": {**body["media"], "alt_texts": ["A mug", "Another"]}}
+    assert server.post(other, tenant.key).status_code == 201
+    assert patch(server, tenant, post, {"media": other["media"]}).status_code == 200
+    assert read(server, tenant, post)["media"]["alt_texts"] == ["A mug", "Another"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "path"),
+    [
+        (["a", "b", "c"], "media.alt_texts"),
+        ([""], "media.alt_texts.0"),
+        (["x" * 4087], "media.alt_texts.0"),
+        ([1], "media.alt_texts.0"),
+        ("A mug", "media.alt_texts"),
+        (["a"] * 36, "media.alt_texts"),
+    ],
+)
+def test_what_is_wrong_with_alternative_texts_is_named(
+    server: Server, tenant: Tenant, texts: Any, path: str
+) -> None:
+    body = picture_post(tenant, alt_texts=texts)
+    for refused in (
+        server.post(body, tenant.key),
+        patch(server, tenant, created(server, tenant), {"media": body["media"]}),
+    ):
+        assert code(refused) == (422, "invalid_payload")
+        assert [issue["path"] for issue in refused.json()["issues"]] == [path]
+
+
+def test_a_text_too_long_for_an_account_is_refused(server: Server, tenant: Tenant) -> None:
+    refused = server.post(picture_post(tenant, alt_texts=["x" * 1001]), tenant.key)
+    assert code(refused) == (400, "validation_failed")
+    assert "at most 1000 characters; this one has 1001" in refused.json()["message"]
