@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from adapters.errors import AdapterError
+from adapters.image_rule import ImageRule
 from adapters.limit import Limit, Rate
 from adapters.listing import ListedPost, ListsPosts
 
@@ -60,6 +61,8 @@ class MediaFacts:
     codec: str | None = None
     fps: float | None = None
     etag: str | None = None
+    sha256: str | None = None
+    """Of all bytes, in hexadecimal: known of images that some platform takes only converted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -269,6 +272,8 @@ class Capabilities:
     """Whose posts ``daily_posts`` counts."""
     limits: tuple[Limit, ...] = ()
     """What the platform takes, for the reference."""
+    image_rule: ImageRule | None = None
+    """What it takes as one image, to which others are converted; None: it takes no images."""
     retirements: Mapping[str, date] = field(default_factory=dict)
     """API version -> the day on which the vendor retires it, at the earliest; empty without versions."""
     music_link_example: str = ""

@@ -146,9 +146,10 @@ class Reachability(Group):
         default=4, ge=1, le=1000, description="Checks that read from one host at once, over all workers."
     )
     probe_memory: int = Field(
-        default=1_000_000_000,
-        ge=320_000_000,
-        description="Bytes that the processes reading media for one worker process may allocate together.",
+        default=1_400_000_000,
+        ge=705_000_000,
+        description="Bytes that the processes reading and converting media for one worker process may allocate "
+        "together.",
     )
     lease: float = Field(
         default=180, gt=0, description="Seconds after which another worker may claim a claimed check."

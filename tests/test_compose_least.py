@@ -14,6 +14,7 @@ from pydantic import BaseModel, SecretStr
 
 from config.safety import COMPOSE_SECRETS
 from config.settings import PREFIX, Settings, load
+from pipeline.media.probe.probe_worker import CONVERSION_MEMORY, MEMORY
 from tests.test_compose import COMPOSE, OURS, ROOT, SERVICES, environment_of, make_read_only
 
 DOCKERFILE = ROOT / "config" / "Dockerfile"
@@ -161,6 +162,7 @@ def test_the_memory_that_settings_promise_fits_into_the_limits() -> None:
 
     s, worker = Settings(), 300 << 20
     assert limit("worker-reachability") >= s.reachability.probe_memory + worker
+    assert limit("worker-publish") >= CONVERSION_MEMORY + MEMORY + worker
     assert limit("api") >= s.api.processes * (s.api.max_body_sum + worker)
     assert limit("valkey") > 700 << 20, "the fork that rewrites the file copies pages"
     threads = {name: s.worker.slots for name in OURS if name.startswith("worker-")}

@@ -12,10 +12,14 @@ from datetime import timedelta
 
 from adapters.contract import Capabilities, PostForm
 from adapters.graph_versions import RETIREMENTS
+from adapters.image_rule import ImageRule
 from adapters.limit import Limit
 
-PHOTO_TYPES = ("image/jpeg", "image/png", "image/gif", "image/bmp", "image/tiff")  # PHOTOS
-PHOTO_BYTES = 10 * 1024 * 1024  # PHOTOS: under 10 MB; older pages and error 1366046 say 4 MB
+PHOTO = ImageRule(
+    types=("image/jpeg", "image/png", "image/gif", "image/bmp", "image/tiff"),  # PHOTOS
+    bytes=10 * 1024 * 1024,  # PHOTOS: under 10 MB; older pages and error 1366046 say 4 MB
+    is_pulled=True,  # PHOTOS: url
+)
 
 REEL_TYPES = ("video/mp4",)  # REELS
 REEL_CODECS = ("h264", "hevc", "vp9", "av1")  # REELS
@@ -47,8 +51,8 @@ UPLOAD_FLOOR = 1024 * 1024
 """Bytes per second; a slower upload runs into its time limit."""
 
 LIMITS = (
-    Limit(of="image", rule="type", values=PHOTO_TYPES),
-    Limit(of="image", rule="size", most=PHOTO_BYTES, unit="bytes"),
+    Limit(of="image", rule="type", values=PHOTO.types),
+    Limit(of="image", rule="size", most=PHOTO.bytes, unit="bytes"),
     Limit(of="video", rule="size", most=VIDEO_BYTES, unit="bytes"),
     Limit(of="video", rule="duration", most=VIDEO_SECONDS, unit="seconds"),
     Limit(of="video", rule="type of a reel", values=REEL_TYPES, is_enforced=False),
@@ -87,5 +91,6 @@ CAPABILITIES = Capabilities(
     look_every=(FIRST_POLL, LONGEST_POLL),
     look_limit=timedelta(hours=1),
     limits=LIMITS,
+    image_rule=PHOTO,
     retirements=RETIREMENTS,
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from adapters.contract import Draft, Media, MediaFacts, Problem
 from adapters.facebook import limits
+from adapters.image_problems import find_image_problems
 from adapters.post_wide import warn_of_ai_label, warn_of_alt_texts
 
 
@@ -19,7 +20,7 @@ def find_problems(draft: Draft) -> list[Problem]:
         found += _check_is_image(media, field) if draft.kind == "slideshow" else []
         if media.facts is not None:
             found += (
-                _check_photo(media.facts, field)
+                find_image_problems("Facebook", limits.PHOTO, media.facts, field)
                 if media.kind == "image"
                 else _check_video(media.facts, field)
             )
@@ -41,14 +42,6 @@ def _warn_of_unused_options(draft: Draft) -> Iterator[Problem]:
 def _check_is_image(media: Media, field: str) -> Iterator[Problem]:
     if media.kind == "video":
         yield _refuse(field, "A Facebook slideshow takes images only; this is a video.", "image", "video")
-
-
-def _check_photo(facts: MediaFacts, field: str) -> Iterator[Problem]:
-    if facts.content_type not in limits.PHOTO_TYPES:
-        names = ", ".join(limits.PHOTO_TYPES)
-        message = f"Facebook takes images of type {names}; this one is {facts.content_type}."
-        yield _refuse(field, message, names, facts.content_type)
-    yield from _check_maximum("images", "bytes", facts.bytes, limits.PHOTO_BYTES, field)
 
 
 def _check_video(facts: MediaFacts, field: str) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from adapters.contract import Capabilities, PostForm
 from adapters.graph_versions import RETIREMENTS
+from adapters.image_rule import ImageRule
 from adapters.limit import Limit
 
 CAPTION_CHARACTERS = 2200  # MEDIA
@@ -18,10 +19,17 @@ HASHTAGS = 30  # MEDIA
 MENTIONS = 20  # MEDIA
 ALT_TEXT_CHARACTERS = 1000  # MEDIA, of images
 
-IMAGE_TYPES = ("image/jpeg",)  # GUIDE: JPEG is the only image format
-IMAGE_BYTES = 8 * 1024 * 1024  # MEDIA: 8 MB; read generously
-IMAGE_RATIO = (4 / 5, 1.91)  # MEDIA, width : height. Width 320..1440 is scaled to, not enforced.
-RATIO_SLACK = 0.01  # ours: 1080 x 1351 counts as 4:5
+IMAGE_RATIO = (4 / 5, 1.91)  # MEDIA, width : height
+REPORTED_RATIO = (3 / 4, 1.91)  # since 2026-05, third party: a live test in postybirb's pull request 762
+IMAGE = ImageRule(
+    types=("image/jpeg",),  # GUIDE: JPEG is the only image format
+    bytes=8 * 1024 * 1024,  # MEDIA: 8 MB; read generously
+    ratio=IMAGE_RATIO,
+    reported_ratio=REPORTED_RATIO,
+    slack=0.01,  # ours: 1080 x 1351 counts as 4:5
+    converted_width=1440,  # MEDIA: widths outside 320..1440 are scaled, not refused
+    is_pulled=True,  # MEDIA: image_url
+)
 
 VIDEO_TYPES = ("video/mp4", "video/quicktime")  # MEDIA
 VIDEO_CODECS = ("h264", "hevc")  # MEDIA
@@ -63,9 +71,16 @@ LIMITS = (
     Limit(of="text", rule="mentions", most=MENTIONS),
     Limit(of="post", rule="images of a carousel", least=CAROUSEL[0], most=CAROUSEL[1]),
     Limit(of="image", rule="alternative text", most=ALT_TEXT_CHARACTERS, unit="characters"),
-    Limit(of="image", rule="type", values=IMAGE_TYPES),
-    Limit(of="image", rule="size", most=IMAGE_BYTES, unit="bytes"),
-    Limit(of="image", rule="width : height", least=IMAGE_RATIO[0], most=IMAGE_RATIO[1]),
+    Limit(of="image", rule="type", values=IMAGE.types),
+    Limit(of="image", rule="size", most=IMAGE.bytes, unit="bytes"),
+    Limit(of="image", rule="width : height", least=REPORTED_RATIO[0], most=REPORTED_RATIO[1]),
+    Limit(
+        of="image",
+        rule="width : height as documented",
+        least=IMAGE_RATIO[0],
+        most=IMAGE_RATIO[1],
+        is_enforced=False,
+    ),
     Limit(of="video", rule="type", values=VIDEO_TYPES),
     Limit(of="video", rule="codec", values=VIDEO_CODECS),
     Limit(of="video", rule="size", most=VIDEO_BYTES, unit="bytes"),
@@ -86,5 +101,6 @@ CAPABILITIES = Capabilities(
     look_limit=timedelta(minutes=30),  # GUIDE says 5 minutes; long reels take more
     daily_posts=POSTS_PER_DAY,
     limits=LIMITS,
+    image_rule=IMAGE,
     retirements=RETIREMENTS,
 )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from adapters.contract import Draft, Media, MediaFacts, Problem
+from adapters.image_problems import find_image_problems
 from adapters.instagram import limits
 from adapters.post_wide import check_alt_texts, warn_of_alt_texts
 
@@ -73,22 +74,9 @@ def _check_media(media: Media, field: str) -> Iterator[Problem]:
     if media.facts is None:
         return
     if media.kind == "image":
-        yield from _check_image(media.facts, field)
+        yield from find_image_problems("Instagram", limits.IMAGE, media.facts, field)
     else:
         yield from _check_video(media.facts, field)
-
-
-def _check_image(facts: MediaFacts, field: str) -> Iterator[Problem]:
-    yield from _check_allowed("images", "type", facts.content_type, limits.IMAGE_TYPES, field)
-    yield from _check_maximum("images", "bytes", facts.bytes, limits.IMAGE_BYTES, field)
-    low, high = limits.IMAGE_RATIO
-    yield from _check_range(
-        "images",
-        "width:height",
-        _compute_ratio(facts),
-        (low - limits.RATIO_SLACK, high + limits.RATIO_SLACK),
-        field,
-    )
 
 
 def _check_video(facts: MediaFacts, field: str) -> Iterator[Problem]:

@@ -15,14 +15,17 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from adapters.contract import Capabilities, PostForm
+from adapters.image_rule import ImageRule
 from adapters.limit import Limit
 
 COMMENTARY = 3000
 """POST; counted in UTF-16 units of the escaped text, as LinkedIn does not say whether it counts escapes."""
 ALT_TEXT = 4086  # POST, MULTI
 IMAGES = (2, 20)  # MULTI
-IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif")  # IMAGE
-IMAGE_PIXELS = 36_152_320  # IMAGE: fewer than that
+IMAGE = ImageRule(
+    types=("image/jpeg", "image/png", "image/gif"),  # IMAGE
+    area=36_152_320 - 1,  # IMAGE: fewer than 36 152 320 pixels
+)
 VIDEO_TYPES = ("video/mp4",)  # VIDEO
 VIDEO_BYTES = (75 * 1024, 500 * 1024 * 1024)  # VIDEO: 75 KB to 500 MB; its schema mentions 5 GB
 VIDEO_SECONDS = (3.0, 30 * 60.0)  # VIDEO
@@ -65,8 +68,8 @@ LIMITS = (
     Limit(of="text", rule="caption", most=COMMENTARY, unit="UTF-16 units"),
     Limit(of="post", rule="images of a multi-image post", least=IMAGES[0], most=IMAGES[1]),
     Limit(of="text", rule="alternative text", most=ALT_TEXT, unit="characters"),
-    Limit(of="image", rule="type", values=IMAGE_TYPES),
-    Limit(of="image", rule="area", most=IMAGE_PIXELS - 1, unit="pixels"),
+    Limit(of="image", rule="type", values=IMAGE.types),
+    Limit(of="image", rule="area", most=IMAGE.area, unit="pixels"),
     Limit(of="video", rule="type", values=VIDEO_TYPES),
     Limit(of="video", rule="size", least=VIDEO_BYTES[0], most=VIDEO_BYTES[1], unit="bytes"),
     Limit(of="video", rule="duration", least=VIDEO_SECONDS[0], most=VIDEO_SECONDS[1], unit="seconds"),
@@ -85,4 +88,5 @@ CAPABILITIES = Capabilities(
     retirements=RETIREMENTS,
     daily_posts=100,  # RATE: 100 a member and day (Community Management, development tier), 150 (Share on LinkedIn)
     limits=LIMITS,
+    image_rule=IMAGE,
 )

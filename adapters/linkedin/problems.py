@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from adapters.contract import Account, Draft, Media, MediaFacts, Problem
+from adapters.image_problems import find_image_problems
 from adapters.linkedin import limits
 from adapters.linkedin.text import escape_little_text
 from adapters.post_wide import check_alt_texts, warn_of_ai_label
@@ -79,16 +80,10 @@ def _check_media(draft: Draft, media: Media, field: str) -> Iterator[Problem]:
         )
     elif media.facts is not None:
         yield from (
-            _check_video(media.facts, field) if expected == "video" else _check_image(media.facts, field)
+            _check_video(media.facts, field)
+            if expected == "video"
+            else find_image_problems("LinkedIn", limits.IMAGE, media.facts, field)
         )
-
-
-def _check_image(facts: MediaFacts, field: str) -> Iterator[Problem]:
-    yield from _check_allowed("images", facts.content_type, limits.IMAGE_TYPES, field)
-    pixels = facts.width * facts.height if facts.width and facts.height else None
-    if pixels is not None and pixels >= limits.IMAGE_PIXELS:
-        message = f"LinkedIn takes images of fewer than {limits.IMAGE_PIXELS} pixels; this one has {pixels}."
-        yield _refuse(field, message, limits.IMAGE_PIXELS, pixels)
 
 
 def _check_video(facts: MediaFacts, field: str) -> Iterator[Problem]:

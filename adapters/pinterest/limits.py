@@ -11,6 +11,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from adapters.contract import Capabilities, PostForm
+from adapters.image_rule import ImageRule
 from adapters.limit import Limit, Rate
 
 MB = 1024 * 1024
@@ -21,8 +22,11 @@ LINK_CHARACTERS = 2048  # SPEC PinCreate.link
 ALT_TEXT_CHARACTERS = 500  # SPEC PinCreate.alt_text
 CAROUSEL = (2, 5)  # SPEC PinMediaSourceImagesURL.items
 
-IMAGE_TYPES = ("image/jpeg", "image/png")  # HELP
-IMAGE_BYTES = 20 * MB  # HELP
+IMAGE = ImageRule(
+    types=("image/jpeg", "image/png"),  # HELP
+    bytes=20 * MB,  # HELP
+    is_pulled=True,  # SPEC: image_url and multiple_image_urls
+)
 VIDEO_TYPES = ("video/mp4", "video/quicktime", "video/x-m4v")  # HELP: MP4, MOV, M4V
 VIDEO_CODECS = ("h264", "hevc")  # HELP: H.264, H.265
 VIDEO_BYTES = 2048 * MB  # HELP: 2 GB, read generously
@@ -58,8 +62,8 @@ LIMITS = (
     Limit(of="text", rule="link", most=LINK_CHARACTERS, unit="characters"),
     Limit(of="text", rule="alternative text", most=ALT_TEXT_CHARACTERS, unit="characters"),
     Limit(of="post", rule="images of a carousel", least=CAROUSEL[0], most=CAROUSEL[1]),
-    Limit(of="image", rule="type", values=IMAGE_TYPES),
-    Limit(of="image", rule="size", most=IMAGE_BYTES, unit="bytes"),
+    Limit(of="image", rule="type", values=IMAGE.types),
+    Limit(of="image", rule="size", most=IMAGE.bytes, unit="bytes"),
     Limit(of="video", rule="type", values=VIDEO_TYPES),
     Limit(of="video", rule="codec", values=VIDEO_CODECS),
     Limit(of="video", rule="size", most=VIDEO_BYTES, unit="bytes"),
@@ -83,4 +87,5 @@ CAPABILITIES = Capabilities(
         Rate(step="look", count=200, per=timedelta(minutes=1)),
     ),
     limits=LIMITS,
+    image_rule=IMAGE,
 )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from adapters.contract import Account, Draft, Media, MediaFacts, Problem
+from adapters.image_problems import find_image_problems
 from adapters.pinterest import limits, payload
 from adapters.post_wide import check_alt_texts, warn_of_ai_label, warn_of_alt_texts
 
@@ -116,13 +117,10 @@ def _check_media(draft: Draft, media: Media, field: str) -> Iterator[Problem]:
         yield _refuse(field, message, expected, media.kind)
     elif media.facts is not None:
         yield from (
-            _check_video(media.facts, field) if expected == "video" else _check_image(media.facts, field)
+            _check_video(media.facts, field)
+            if expected == "video"
+            else find_image_problems("Pinterest", limits.IMAGE, media.facts, field)
         )
-
-
-def _check_image(facts: MediaFacts, field: str) -> Iterator[Problem]:
-    yield from _check_allowed("images of type", facts.content_type, limits.IMAGE_TYPES, field)
-    yield from _check_maximum("images", facts.bytes, limits.IMAGE_BYTES, field)
 
 
 def _check_video(facts: MediaFacts, field: str) -> Iterator[Problem]:

@@ -20,6 +20,7 @@ from datetime import timedelta
 from functools import partial
 
 from adapters.contract import Capabilities, PostForm
+from adapters.image_rule import ImageRule
 from adapters.limit import Limit, Rate
 
 MB = 1024 * 1024
@@ -96,10 +97,13 @@ TEXT = {
 }
 
 IMAGES = 35  # [photo][bp]
-IMAGE_TYPES = ("image/jpeg", "image/webp")  # [photo][bp]: no PNG
-IMAGE_BYTES = 20 * MB  # [photo][bp]
-IMAGE_LONG_SIDE = 1920  # [photo] "1080p", which [bp] spells out: 1080 x 1920 or 1920 x 1080
-IMAGE_SHORT_SIDE = 1080  # [photo][bp]
+IMAGE = ImageRule(
+    types=("image/jpeg", "image/webp"),  # [photo][bp]: no PNG
+    bytes=20 * MB,  # [photo][bp]
+    long_side=1920,  # [photo] "1080p", which [bp] spells out: 1080 x 1920 or 1920 x 1080
+    short_side=1080,  # [photo][bp]
+    is_pulled=True,  # [photo][bp]
+)
 
 PRIVACY = (  # [video][photo]
     "PUBLIC_TO_EVERYONE",
@@ -149,10 +153,10 @@ def _list_connection_limits(connection: str) -> Iterator[Limit]:
 LIMITS = (
     Limit(of="post", rule="images", least=1, most=IMAGES),
     Limit(of="post", rule="privacy_level", values=PRIVACY),
-    Limit(of="image", rule="type", values=IMAGE_TYPES),
-    Limit(of="image", rule="size", most=IMAGE_BYTES, unit="bytes"),
-    Limit(of="image", rule="long side", most=IMAGE_LONG_SIDE, unit="pixels"),
-    Limit(of="image", rule="short side", most=IMAGE_SHORT_SIDE, unit="pixels"),
+    Limit(of="image", rule="type", values=IMAGE.types),
+    Limit(of="image", rule="size", most=IMAGE.bytes, unit="bytes"),
+    Limit(of="image", rule="long side", most=IMAGE.long_side, unit="pixels"),
+    Limit(of="image", rule="short side", most=IMAGE.short_side, unit="pixels"),
     *(row for connection in VIDEO for row in _list_connection_limits(connection)),
 )
 """The table of the reference, for people."""
@@ -175,4 +179,5 @@ CAPABILITIES = Capabilities(
     daily_posts=15,  # [share] about 15 a creator and day over all apps; [bv] 15 a day
     music_link_example="https://www.tiktok.com/@name/video/1234567890",
     limits=LIMITS,
+    image_rule=IMAGE,
 )

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from adapters.contract import Draft, Media, MediaFacts, PlatformSettings, Problem
+from adapters.image_problems import find_image_problems
 from adapters.post_wide import warn_of_ai_label, warn_of_alt_texts
 from adapters.text import count_utf16_units
 from adapters.tiktok import limits, payload
@@ -225,7 +226,7 @@ def _check_media(draft: Draft, connection: str) -> Iterator[Problem]:
         if media.kind == "video":
             yield from _check_video(field, media.facts, limits.VIDEO[connection])
         else:
-            yield from _check_image(field, media.facts)
+            yield from find_image_problems("TikTok", limits.IMAGE, media.facts, field)
 
 
 def _check_url(field: str, media: Media) -> Iterator[Problem]:
@@ -267,15 +268,6 @@ def _check_video(field: str, facts: MediaFacts, limit: limits.VideoLimits) -> It
             yield from _check_maximum(
                 field, "videos with sides", "pixels", limit.side_to, max(facts.width, facts.height)
             )
-
-
-def _check_image(field: str, facts: MediaFacts) -> Iterator[Problem]:
-    yield from _check_allowed(field, "images of type", limits.IMAGE_TYPES, facts.content_type)
-    yield from _check_maximum(field, "images", "bytes", limits.IMAGE_BYTES, facts.bytes)
-    if facts.width is not None and facts.height is not None:
-        short, long = sorted((facts.width, facts.height))
-        yield from _check_maximum(field, "images with a long side", "pixels", limits.IMAGE_LONG_SIDE, long)
-        yield from _check_maximum(field, "images with a short side", "pixels", limits.IMAGE_SHORT_SIDE, short)
 
 
 def _check_allowed(field: str, rule: str, wanted: tuple[str, ...], value: str) -> Iterator[Problem]:

@@ -26,9 +26,9 @@ from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import refuse_in_doubt
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
+from pipeline.stages.delay import dispatch_at
 from pipeline.stages.post_request import AcceptanceWarning, PostContent, Refusal
 from pipeline.stages.post_state import compute_status, compute_version, is_current, is_in_flight
-from pipeline.stages.publish import dispatch_at
 from pipeline.stages.warnings import find_warnings
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.auth.keys import Caller

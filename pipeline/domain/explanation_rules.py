@@ -78,6 +78,11 @@ _HELD: Mapping[Hold, Rule] = {
         command="slipway post show {post}",
         link="/reference#createFile",
     ),
+    Hold.CONVERTING: Rule(
+        turn=Turn.US,
+        summary="Its images have to be made to fit the platform, and the memory for that is in use.",
+        next_step="It goes on when other images are done.",
+    ),
     Hold.SHUTDOWN: Rule(
         turn=Turn.US, summary="Its worker had to end; nothing was sent.", next_step="Another worker takes it."
     ),

@@ -24,6 +24,7 @@ class Hold(StrEnum):
     DAILY_QUOTA = "daily_quota"  #: the platform's limit of posts a day for the account, or for our app
     MIN_GAP = "min_gap"  #: the least time between two visible calls for the account
     SLOW_MEDIA = "slow_media"  #: too many media files of the workspace come too slowly
+    CONVERTING = "converting"  #: its images wait for memory to be made to fit the platform
     SHUTDOWN = "shutdown"  #: its worker had to end
     CHECKING = "checking"  #: its media or music are being checked
     EPOCH = "epoch"  #: nothing may be sent: the epoch is not confirmed
@@ -33,7 +34,15 @@ class Hold(StrEnum):
 
 
 STORED = frozenset(
-    {Hold.PREPARED_EARLY, Hold.RATE, Hold.DAILY_QUOTA, Hold.MIN_GAP, Hold.SLOW_MEDIA, Hold.SHUTDOWN}
+    {
+        Hold.PREPARED_EARLY,
+        Hold.RATE,
+        Hold.DAILY_QUOTA,
+        Hold.MIN_GAP,
+        Hold.SLOW_MEDIA,
+        Hold.CONVERTING,
+        Hold.SHUTDOWN,
+    }
 )
 """Holds that are decided on a claimed delivery and kept in its ``held_for``."""
 WANTED = frozenset({Hold.RATE, Hold.DAILY_QUOTA, Hold.MIN_GAP, Hold.PAUSED})

@@ -29,6 +29,7 @@ OWN_STATES = frozenset(
     {
         "claim_lost",
         "conflict",
+        "conversion_timed_out",
         "container_expired",
         "container_failed",
         "deadline_passed",

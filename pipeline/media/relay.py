@@ -100,10 +100,11 @@ def _require_unchanged(source: OpenRange, facts: MediaFacts) -> None:
     size_differs = source.total_bytes is not None and source.total_bytes != facts.bytes
     tag_differs = facts.etag is not None and source.etag is not None and source.etag != facts.etag
     if size_differs or tag_differs:
-        raise _media_changed()
+        raise build_media_changed()
 
 
-def _media_changed() -> Rejected:
+def build_media_changed() -> Rejected:
+    """Build the error of a file that is another one than was checked."""
     return Rejected(
         "the media file is no longer the one that was checked",
         code="media_changed",
@@ -113,7 +114,7 @@ def _media_changed() -> Rejected:
 
 def _reject(error: Refused) -> Rejected:
     if error.status in (_GONE_PART, _PRECONDITION):
-        return _media_changed()
+        return build_media_changed()
     return Rejected(
         f"the media file can no longer be read: {error.reason}",
         code="media_unreachable",

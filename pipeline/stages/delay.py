@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from adapters.errors import Permanent
 from pipeline.context import Context
-from pipeline.domain.delivery import Mover, Reason, State
+from pipeline.domain.delivery import ALWAYS_ARMED, Mover, Reason, State
+from pipeline.domain.schedule import slot_end
 from pipeline.failpoint import failpoint
 from pipeline.store.database import FROZEN, jsonb
 from pipeline.store.deliveries import paced_rates
@@ -27,6 +28,17 @@ from pipeline.store.deliveries.move import move
 from pipeline.store.deliveries.platform_health import list_open_platforms, set_probe, take_probe
 from pipeline.store.deliveries.redispatch import dispatch_looks
 from pipeline.store.health import limit_idle
+
+
+def dispatch_at(context: Context, when: datetime, state: State = State.SCHEDULED) -> None:
+    """Send the message of a time within the horizon. Later times are left to the sweep.
+
+    Looks at armed deliveries share wider slots: after the visible call, lateness no longer matters.
+    """
+    delay = context.settings.delay
+    if when - datetime.now(UTC) <= timedelta(seconds=delay.horizon):
+        width = delay.look_slot if state in ALWAYS_ARMED else delay.slot
+        context.dispatcher.send_slots([slot_end(when, timedelta(seconds=width))])
 
 
 def release_due(context: Context) -> int:

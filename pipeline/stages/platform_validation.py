@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
 
 from adapters.contract import Account, Credentials, Draft, Media, MediaFacts, Problem, Track
 from adapters.http import HttpClient
 from pipeline.context import Context
+from pipeline.domain.video_changes import describe_changes
 from pipeline.stages.drafts import get_alt_text, list_urls
+from pipeline.stages.image_fitting import amend_problems, find_rule, plan_images, predict_facts
 from pipeline.stages.post_request import PostContent
 from pipeline.store.accounts.accounts import AccountRow
 
@@ -43,15 +45,50 @@ def find_problems(
     return [
         AccountProblem(account=account, problem=problem)
         for account in accounts
-        for problem in context.adapter(account.platform, _NO_CALLS).problems(
-            _build_draft(content, account, facts, track), _to_account(account)
-        )
+        for problem in _find_problems(context, content, account, facts, track)
     ]
 
 
+def _find_problems(
+    context: Context,
+    content: PostContent,
+    account: AccountRow,
+    facts: Mapping[int, MediaFacts | None],
+    track: Track | None,
+) -> Iterator[Problem]:
+    """Find the problems of the draft that the platform will get: with images converted where they do not fit."""
+    platform, media = account.platform, content.media
+    plans = plan_images(find_rule(context, platform, media), media, facts)
+    converted = dict.fromkeys(plans, context.files.addresses.public_url("converted.jpg"))
+    draft = _build_draft(content, account, predict_facts(facts, plans), track, converted)
+    found = context.adapter(platform, _NO_CALLS).problems(draft, _to_account(account))
+    if media["type"] == "video":
+        return _add_changes(context, account, facts.get(0), found)
+    return amend_problems(context, platform, media, facts, plans, found)
+
+
+def _add_changes(
+    context: Context, account: AccountRow, facts: MediaFacts | None, found: Iterable[Problem]
+) -> Iterator[Problem]:
+    """Yield the problems; the first that refuses the video says all that has to change about it."""
+    limits = context.adapters[account.platform].capabilities.limits
+    changes = None if facts is None else describe_changes(facts, limits, account.connection)
+    for problem in found:
+        if changes and problem.severity == "refuse" and problem.field == "media.url":
+            yield replace(problem, message=f"{problem.message} {changes}")
+            changes = None
+        else:
+            yield problem
+
+
 def _build_draft(
-    content: PostContent, account: AccountRow, facts: Mapping[int, MediaFacts | None], track: Track | None
+    content: PostContent,
+    account: AccountRow,
+    facts: Mapping[int, MediaFacts | None],
+    track: Track | None,
+    converted: Mapping[int, str],
 ) -> Draft:
+    """Build the draft. ``converted``: the URLs of images that are not sent as they are."""
     video = content.media["type"] == "video"
     return Draft(
         delivery_id="",
@@ -59,7 +96,7 @@ def _build_draft(
         kind="video" if video else "slideshow",
         media=tuple(
             Media(
-                url=url,
+                url=converted.get(n, url),
                 kind="video" if video else "image",
                 facts=facts.get(n),
                 alt_text=get_alt_text(content.media, n),

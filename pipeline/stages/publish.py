@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -20,13 +20,15 @@ from adapters.errors import AdapterError, OutcomeUnknown, RateLimited, Rejected
 from pipeline.context import Context
 from pipeline.domain import retry_policy
 from pipeline.domain.account import AccountStatus
-from pipeline.domain.delivery import ALWAYS_ARMED, Mover, Reason, State
+from pipeline.domain.delivery import Mover, Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.retry_policy import Verdict, hold
-from pipeline.domain.schedule import slot_end
 from pipeline.failpoint import failpoint
+from pipeline.media.probe.conversion import NoRoom
 from pipeline.stages import settle as settlement
 from pipeline.stages.deadline import Deadline
+from pipeline.stages.delay import dispatch_at
+from pipeline.stages.derived_images import TimeIsUp, derive_images
 from pipeline.stages.drafts import build_draft, spool_draft
 from pipeline.stages.expired_credentials import refresh_expired
 from pipeline.stages.lease_heartbeat import extend_lease_while_reading
@@ -43,6 +45,9 @@ from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.ownership import RemoteIdsOfOthers
 
 log = logging.getLogger("slipway.publish")
+
+NO_ROOM_PAUSE = timedelta(seconds=5)
+"""The pause of a delivery whose images wait for memory to be converted in."""
 
 
 def publish(context: Context, delivery: UUID, generation: int) -> State | None:
@@ -161,7 +166,12 @@ class PublishSlice:
     def _prepare_and_finalize(self) -> Verdict:
         if held := self._find_hold():
             return held
-        draft = self._build_draft()
+        try:
+            draft = self._build_draft()
+        except TimeIsUp:
+            return Verdict(state=State.QUEUED)  # end of the slice: images that are made stay
+        except NoRoom:
+            return hold(Hold.CONVERTING, NO_ROOM_PAUSE)
         self._raise_on_problems(draft)
         prepared = self._prepare(draft)
         if isinstance(prepared, Verdict):
@@ -174,6 +184,7 @@ class PublishSlice:
         draft = extend_lease_while_reading(
             self.context, self.claimed, build_draft(self.context, self.claimed)
         )
+        draft = derive_images(self.context, self.claimed, draft, self.deadline)
         return extend_lease_while_reading(
             self.context, self.claimed, spool_draft(self.context, self.claimed, draft)
         )
@@ -385,14 +396,3 @@ class PublishSlice:
 
 class ClaimLost(Exception):
     """Another worker has claimed the delivery; this one stops working on it."""
-
-
-def dispatch_at(context: Context, when: datetime, state: State = State.SCHEDULED) -> None:
-    """Send the message of a time within the horizon. Later times are left to the sweep.
-
-    Looks at armed deliveries share wider slots: after the visible call, lateness no longer matters.
-    """
-    delay = context.settings.delay
-    if when - datetime.now(UTC) <= timedelta(seconds=delay.horizon):
-        width = delay.look_slot if state in ALWAYS_ARMED else delay.slot
-        context.dispatcher.send_slots([slot_end(when, timedelta(seconds=width))])

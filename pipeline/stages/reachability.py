@@ -28,6 +28,7 @@ from pipeline.media.probe.probe import probe
 from pipeline.media.probe.range_source import ProbeLimits
 from pipeline.media.refusal import Refused, Unanswered
 from pipeline.stages import media_checks
+from pipeline.stages.image_fitting import is_converted_for_any
 from pipeline.stages.music import build_music_resolver
 from pipeline.stages.platform_validation import find_problems
 from pipeline.stages.post_request import PostContent
@@ -128,7 +129,8 @@ def _read_facts(context: Context, check: Check, seconds: float) -> dict[str, Any
             raise Refused("music links cannot be resolved here")
         return asdict(resolver.resolve_music(check.url))
     limits = ProbeLimits(seconds=seconds, memory=context.settings.reachability.probe_memory)
-    return asdict(probe(_choose_opener(context, check), check.url, check.purpose, limits=limits))
+    opener, needs_hash = _choose_opener(context, check), partial(is_converted_for_any, context)
+    return asdict(probe(opener, check.url, check.purpose, limits=limits, needs_hash=needs_hash))
 
 
 def _choose_opener(context: Context, check: Check) -> Opener:

@@ -24,9 +24,9 @@ from pipeline.domain.retry_state import RetryState
 from pipeline.failpoint import failpoint
 from pipeline.stages import settle as settlement
 from pipeline.stages.deadline import Deadline
+from pipeline.stages.delay import dispatch_at
 from pipeline.stages.drafts import build_draft
 from pipeline.stages.expired_credentials import refresh_expired
-from pipeline.stages.publish import dispatch_at
 from pipeline.stages.restored import look_in_doubt
 from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state
 from pipeline.stages.sign_of_life import pause_if_app_refused, record_result

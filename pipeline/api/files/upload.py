@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,6 +27,7 @@ from pipeline.api.state import AppState, get_app_state
 from pipeline.failpoint import failpoint
 from pipeline.media.files.storage_folder import StorageUnavailable
 from pipeline.media.files.upload_intake import TooLarge, TypeMismatch, UploadIntake
+from pipeline.media.files.uploads import create_object_key
 from pipeline.media.probe.sniff import HEAD_BYTES
 from pipeline.stages.post_request import Refusal
 from pipeline.store.files import files as store
@@ -156,10 +156,7 @@ def _begin(app_state: AppState, file: File, declared: int) -> _Transfer:
     if file.size is not None:
         comparison = UploadIntake(content_type=file.content_type, most=file.size, sink=None)
         return _Transfer(app_state=app_state, file=file, intake=comparison, key=None)
-    most, key = (
-        app_state.context.settings.files.max_bytes,
-        f"{file.id.hex[-2:]}/{file.id}-{secrets.token_hex(8)}",
-    )
+    most, key = app_state.context.settings.files.max_bytes, create_object_key(file.id)
     with app_state.context.database.begin() as c:
         quota = app_state.context.settings.files.quota
         room = max(0, quota - store.sum_bytes(c, file.workspace_id)) if quota else most

@@ -24,6 +24,17 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.10.0",
+        sha256="e0e392938f8b42e45b71782c5932cbdd0f8bf7450cc5a1865624d99886b0681f",
+        changes=(
+            "`media.fit` of a slideshow (`pad` or `crop`): images of a shape that a platform refuses are made to fit.",
+            "The warnings `MEDIA_CONVERTED`, of an image that a platform gets as a JPEG that is made from it, and "
+            "`RATIO_NOT_DOCUMENTED`.",
+            "The error codes `media_not_convertible` and `conversion_timed_out` of an account.",
+            "Animated images are refused.",
+        ),
+    ),
+    Release(
         version="1.9.0",
         sha256="d635cb9166d58f7ac11b93b4b46ac55d3b7db22925a3af1ab288a9e430d784d0",
         changes=("`media.alt_texts` of a post, and the warning `ALT_TEXT_NOT_SUPPORTED`.",),

@@ -60,6 +60,11 @@ class Slideshow(_Media):
 
     type: Literal["slideshow"]
     urls: Annotated[list[MediaUrl], Field(min_length=1, max_length=MAX_URLS), at_most(MAX_URLS)]
+    fit: Literal["pad", "crop"] | None = Field(
+        None,
+        description="Make images of a shape that a platform refuses fit: by white borders, or by cutting edges off. "
+        "Default: such a post is refused.",
+    )
 
 
 Media = Annotated[Video | Slideshow, Field(discriminator="type")]

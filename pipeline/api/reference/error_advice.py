@@ -206,6 +206,7 @@ ACCOUNT_ERRORS: Mapping[str, Advice] = {
         "TikTok takes this video only in parts that are too large for the time a publishing call may take here.",
         "Ask the operator to raise the setting that the message names, or send a smaller file.",
     ),
+    "conversion_timed_out": Advice("An image took too long to be made to fit the platform.", _SERVER),
     "claim_lost": Advice("Another process of this server took over in the middle of a step.", _SERVER),
     "conflict": Advice("The platform was changing the same thing at that moment.", _SERVER),
     "container_expired": Advice("Instagram's prepared post has expired; a new one is made.", _SERVER),
@@ -251,6 +252,10 @@ ACCOUNT_ERRORS: Mapping[str, Advice] = {
     "media_changed": Advice(
         "The file at the URL is no longer the one that was checked.",
         "Send the post again (or edit its `media`), so that the file is checked as it is now.",
+    ),
+    "media_not_convertible": Advice(
+        "The image does not fit the platform, and could not be made to.",
+        "Send it as a JPEG within the platform's limits.",
     ),
     "media_dimensions": Advice("The platform does not take pictures of this size.", _MEDIA),
     "media_duration": Advice("The platform does not take a video of this length.", _MEDIA),

@@ -45,6 +45,11 @@ WARNINGS: Mapping[str, Advice] = {
         "An equal request was accepted before; `POST /posts` would return its post and create none.",
         "Use a new `external_id` for a new post.",
     ),
+    "MEDIA_CONVERTED": Advice(
+        "The platform does not take the image as it is: it gets a JPEG that is made from it. The message says from "
+        "what to what; the file that was sent stays as it is.",
+        "Nothing; or send an image that fits, which is published byte for byte.",
+    ),
     "MUSIC_BY_HAND": Advice(
         "A TikTok draft cannot carry a sound.",
         "Choose the sound in the TikTok app; the message has its link.",
@@ -57,6 +62,10 @@ WARNINGS: Mapping[str, Advice] = {
         "YouTube makes Shorts of square or vertical videos of at most three minutes; this one becomes an ordinary "
         "video.",
         "Send a vertical video, if a Short is wanted.",
+    ),
+    "RATIO_NOT_DOCUMENTED": Advice(
+        "The platform documents other shapes of images; third parties report that it takes this one.",
+        "Send an image of a documented shape, if the post must not be refused.",
     ),
     "REACHABILITY_PENDING": Advice(
         "The media were not checked yet when the post was accepted. If a check fails, the post fails with "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Self
@@ -123,6 +124,11 @@ class StoredRange:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def create_object_key(file: UUID) -> str:
+    """Return the key of a new object of a file in storage."""
+    return f"{file.hex[-2:]}/{file}-{secrets.token_hex(8)}"
 
 
 def compute_etag(sha256: bytes) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from adapters.contract import MediaFacts
 from pipeline.media.opener import Opener
 from pipeline.media.probe import probe_client
@@ -16,8 +19,17 @@ _WEB_PAGES = frozenset(
 """Content types that are refused whatever the bytes are: platforms that fetch the URL refuse them too."""
 
 
-def probe(fetcher: Opener, url: str, expected: Kind, *, limits: ProbeLimits | None = None) -> MediaFacts:
+def probe(
+    fetcher: Opener,
+    url: str,
+    expected: Kind,
+    *,
+    limits: ProbeLimits | None = None,
+    needs_hash: Callable[[MediaFacts], bool] = lambda _: False,
+) -> MediaFacts:
     """Return the facts of the file at ``url``, which must be of the expected kind.
+
+    ``needs_hash``: whether a file with these facts is read whole for its SHA-256.
 
     Width and height are as shown: after rotation, with square pixels. Raises Refused (the file is not usable),
     Unanswered (it may be later) and ProbeUnavailable (this installation is at fault).
@@ -29,18 +41,19 @@ def probe(fetcher: Opener, url: str, expected: Kind, *, limits: ProbeLimits | No
         container = _recognize(source, expected)
         memory = get_probe_memory(limits.memory)
         result = probe_client.inspect(container, source.size, source.read, source.seconds_left(), memory)
+        facts = MediaFacts(
+            content_type=container.content_type,
+            bytes=source.size,
+            width=result.width,
+            height=result.height,
+            duration=result.duration,
+            codec=result.codec,
+            fps=result.fps,
+            etag=source.etag,
+        )
+        return replace(facts, sha256=source.compute_sha256()) if needs_hash(facts) else facts
     finally:
         source.close()
-    return MediaFacts(
-        content_type=container.content_type,
-        bytes=source.size,
-        width=result.width,
-        height=result.height,
-        duration=result.duration,
-        codec=result.codec,
-        fps=result.fps,
-        etag=source.etag,
-    )
 
 
 def _recognize(source: RangeSource, expected: Kind) -> Container:

@@ -55,6 +55,7 @@ _REASONS = {
     "index_too_large": "its index has {found:,} bytes, and at most {limit:,} are accepted",
     "attachments_too_large": "its attachments have {found:,} bytes, and at most {limit:,} are accepted",
     "compressed_index": "its index is compressed: save it as an MP4 without a compressed header",
+    "animated": "it is an animation: send a still image, or the animation as a video (MP4)",
     "too_much_memory": f"more than {MEMORY >> 20} MiB of memory would be needed to tell what it is",
     "too_much_time": f"more than {CPU_SECONDS} s of processor time would be needed to tell what it is",
 }
@@ -100,11 +101,16 @@ def inspect(
         if result.error not in ("too_much_memory", "crashed"):
             break
         cpu_seconds = max(1, CPU_SECONDS - round(ending.cpu_seconds))
+    explain(result, container)
+    return result
+
+
+def explain(result: ProbeResult, container: Container) -> None:
+    """Raise what a result without facts means: Refused, or ProbeUnavailable."""
     raise_fault(result)
     if result.error is not None:
         reason = _REASONS.get(result.error, _REASONS["unreadable"])
         raise Refused(reason.format(type=container.content_type, found=result.found, limit=result.limit))
-    return result
 
 
 def run_probe(

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn, cast
 
 from pipeline.media.probe.iso_media import Malformed, is_cut_short, list_sideways_tracks, read_heif_size
 from pipeline.media.probe.sheet_reader import load_calamine, read_sheet
@@ -34,6 +34,11 @@ MEMORY = 256 * 1024**2
 SMALL_MEMORY = 32 * 1024**2
 """Bytes that suffice for nearly every file: 4K video, or an hour of it at 60 frames a second without sound."""
 CPU_SECONDS = 3
+CONVERSION_MEMORY = 384 * 1024**2
+"""Bytes that a process may allocate to convert an image, at most: it decodes what a probe reads the header of."""
+CONVERSION_CPU_SECONDS = 20
+MAX_OUTPUT = 24 * 1024**2
+"""Bytes of a converted image, at most."""
 MAX_PIXELS = MEMORY // 4
 """Pixels of an image: as many as fit the memory at four bytes each, 67 million."""
 MAX_TRACEBACK = 3000
@@ -47,6 +52,8 @@ _NOBODY = 65534
 _DEMUXERS = {"mov": "mov,mp4,m4a,3gp,3g2,mj2", "matroska": "matroska,webm", "avi": "avi"}
 _SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
 _ORIENTATION = 0x0112
+_MAY_MOVE = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
+"""Formats of animations; a JPEG of several pictures (MPO) is none."""
 
 
 class RangeFile:
@@ -240,6 +247,8 @@ def _inspect_image(job: Mapping[str, Any], file: RangeFile, image: Any) -> dict[
     _require_memory(job, _estimate_image(job["format"], file, job["size"]))
     try:
         with image.open(file, formats=[job["format"]]) as opened:
+            if opened.format in _MAY_MOVE and getattr(opened, "is_animated", False):
+                return {"error": "animated"}
             width, height = opened.size
             is_sideways = _read_orientation(opened) in _SIDEWAYS
     except (SyntaxError, ValueError, EOFError, RuntimeError, struct.error) as error:  # RuntimeError: AVIF
@@ -294,6 +303,10 @@ def _select_reader(job: Mapping[str, Any], pipe: Pipe) -> Callable[[RangeFile], 
     if job["reader"] == "calamine":
         calamine = load_calamine()
         return lambda file: read_sheet(job, file, pipe.send_output, calamine)
+    if job["reader"] == "convert":
+        from pipeline.media.probe.convert_image import convert  # noqa: PLC0415
+
+        return lambda file: _send_converted(pipe, convert(job, cast("IO[bytes]", file)))
     if job["reader"] == "av":
         av = _load_av()
         return lambda file: _inspect_video(job, file, av)
@@ -301,6 +314,11 @@ def _select_reader(job: Mapping[str, Any], pipe: Pipe) -> Callable[[RangeFile], 
         image = _load_pillow()
         return lambda file: _inspect_image(job, file, image)
     return lambda file: _inspect_heif(job, file)
+
+
+def _send_converted(pipe: Pipe, output: bytes) -> dict[str, Any]:
+    pipe.send_output(output)
+    return {}
 
 
 @cache
@@ -335,6 +353,7 @@ def load_libraries() -> None:
     _load_av()
     _load_pillow()
     load_calamine()
+    from pipeline.media.probe import convert_image  # noqa: F401, PLC0415
 
 
 def serve(incoming: int, outgoing: int) -> NoReturn:

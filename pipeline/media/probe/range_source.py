@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ class ProbeLimits:
     """Bytes read from one that does not; bytes before the wanted ones count."""
     seconds: float = 60.0
     cached_blocks: int = 16
-    memory: int = 1_000_000_000
+    memory: int = 1_400_000_000
     """Bytes that the probe processes of this process may allocate together."""
 
 
@@ -66,6 +67,13 @@ class RangeSource:
         data = b"".join(self._read_block(number) for number in blocks)
         start = blocks.start * BLOCK_BYTES
         return data[first - start : last - start]
+
+    def compute_sha256(self) -> str:
+        """Return the SHA-256 of the whole file, in hexadecimal. Raises Refused and Unanswered."""
+        digest = hashlib.sha256()
+        for first in range(0, self.size, BLOCK_BYTES):
+            digest.update(self.read(first, BLOCK_BYTES))
+        return digest.hexdigest()
 
     def close(self) -> None:
         """Close the connection."""

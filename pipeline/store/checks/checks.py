@@ -56,6 +56,11 @@ COLUMNS = ("id", "purpose", "url", "verdict", "facts", "seen", "tries", "slow")
 _COLUMNS = ", ".join(COLUMNS)
 
 
+FACTS = """CASE WHEN k.content_sha256 IS NULL THEN k.facts
+                    ELSE k.facts || jsonb_build_object('sha256', encode(k.content_sha256, 'hex')) END"""
+"""SQL: the facts of a check ``k`` with the SHA-256 of the file's bytes, where it was computed."""
+
+
 def hash_url(url: str) -> bytes:
     """Return the SHA-256 a URL is indexed by: of fixed size, whatever the URL's length."""
     return hashlib.sha256(url.encode()).digest()
@@ -149,16 +154,22 @@ def read_checks(c: Connection, ids: Sequence[UUID], *, lock: bool = False) -> di
 def decide_check(
     c: Connection, check: UUID, verdict: Verdict, *, facts: Mapping[str, Any] | None, seen: str
 ) -> bool:
-    """Decide a check; False when it is decided already. The caller then moves the posts that wait for it."""
+    """Decide a check; False when it is decided already. The caller then moves the posts that wait for it.
+
+    ``sha256`` of the facts has a column of its own: processes of the release before know no such fact.
+    """
+    kept = None if facts is None else {name: value for name, value in facts.items() if name != "sha256"}
     free_slot(c, check)
     return (
         row(
             c,
-            """UPDATE checks SET verdict = :v, facts = :f, seen = :seen, decided_at = clock_timestamp(),
+            """UPDATE checks SET verdict = :v, facts = :f, seen = :seen,
+                      content_sha256 = decode(:sha, 'hex'), decided_at = clock_timestamp(),
                       lease_until = NULL, fault = NULL WHERE id = :id AND verdict IS NULL RETURNING id""",
             id=check,
             v=verdict,
-            f=jsonb(None if facts is None else dict(facts)),
+            f=jsonb(kept),
+            sha=facts.get("sha256") if facts else None,
             seen=seen,
         )
         is not None

@@ -14,6 +14,7 @@ from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
 from pipeline.domain.unavailability import Streaks, shift_streaks
 from pipeline.store.accounts.accounts import ACCOUNT_COLUMNS, open_account
+from pipeline.store.checks.checks import FACTS
 from pipeline.store.deliveries.platform_health import BREAKER
 from pipeline.store.posts.options import COLUMNS, gather_options
 from pipeline.store.posts.pins import OWN_PIN, PINNED
@@ -77,7 +78,7 @@ _OWN = """id post_id workspace_id account_id state generation fence due_at lease
 CLAIMED_COLUMNS = f"""{", ".join(f"d.{name}" for name in _OWN.split())}, now() AS now,
             CASE WHEN d.prepares_on = CURRENT_DATE THEN d.prepares ELSE 0 END AS prepares_today,
             p.caption, p.media, p.music_url, {COLUMNS},
-            (SELECT coalesce(jsonb_object_agg(pc.position, k.facts), '{{}}') FROM post_checks pc {OWN_PIN}
+            (SELECT coalesce(jsonb_object_agg(pc.position, {FACTS}), '{{}}') FROM post_checks pc {OWN_PIN}
              JOIN checks k ON k.id = {PINNED} WHERE pc.post_id = p.id) AS facts,
             NOT EXISTS (SELECT FROM deliveries s WHERE s.post_id = p.id AND s.id <> d.id) AS alone,
             {BREAKER} AS breaker,

@@ -13,6 +13,9 @@ from sqlalchemy import Connection
 from pipeline.store.database import row, rows
 from pipeline.store.posts.pins import select_pinning_posts
 
+_IS_UNSETTLED = "p.deleted_at IS NULL AND d.state NOT IN ('published', 'failed', 'cancelled')"
+"""SQL: delivery ``d`` of post ``p`` still needs its media."""
+
 
 def give_up_puts(c: Connection, older: timedelta, limit: int) -> list[str]:
     """Give up uploads that began so long ago that none can still arrive; return their objects. None can finish now."""
@@ -46,13 +49,18 @@ def forget_waiting(c: Connection, older: timedelta, limit: int) -> int:
 def remove_unused(c: Connection, keep: timedelta, limit: int) -> int:
     """Mark files as removed that are older than ``keep``, were not checked within it, and that no unsettled post needs.
 
-    Every use of a file leaves a check of its URL: posts pin the checks they were accepted with.
+    Every use of an uploaded file leaves a check of its URL: posts pin the checks they were accepted with. The posts
+    that use a derived file are recorded.
     """
     found = rows(
         c,
         f"""UPDATE files SET removed_at = now() WHERE id IN (
                SELECT f.id FROM files f
                WHERE f.object IS NOT NULL AND f.removed_at IS NULL AND f.stored_at < now() - :keep
+                 AND NOT EXISTS (
+                     SELECT FROM derived_file_uses u JOIN posts p ON p.id = u.post_id
+                     JOIN deliveries d ON d.post_id = p.id
+                     WHERE u.file_id = f.id AND {_IS_UNSETTLED})
                  AND NOT EXISTS (
                      SELECT FROM checks k WHERE k.workspace_id = f.workspace_id
                        AND k.url_sha256 = sha256(convert_to(f.url, 'UTF8')) AND k.verdict IS NULL)
@@ -62,8 +70,7 @@ def remove_unused(c: Connection, keep: timedelta, limit: int) -> int:
                        AND (k.decided_at > now() - :keep OR EXISTS (
                            SELECT FROM ({select_pinning_posts("k.id")}) pin JOIN posts p ON p.id = pin.post_id
                            JOIN deliveries d ON d.post_id = p.id
-                           WHERE p.deleted_at IS NULL
-                             AND d.state NOT IN ('published', 'failed', 'cancelled'))))
+                           WHERE {_IS_UNSETTLED})))
                ORDER BY f.stored_at LIMIT :n FOR UPDATE SKIP LOCKED)
            RETURNING id""",
         keep=keep,

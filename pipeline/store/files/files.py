@@ -53,7 +53,7 @@ class Content:
     sha256: bytes
 
 
-_COLUMNS = "id, workspace_id, name, url, content_type, filename, created_at, object, size, sha256"
+COLUMNS = "id, workspace_id, name, url, content_type, filename, created_at, object, size, sha256"
 _STORED = "object IS NOT NULL AND removed_at IS NULL"
 
 
@@ -89,7 +89,7 @@ def count_waiting_uploads(c: Connection, workspace: UUID, within: timedelta) -> 
     found = row(
         c,
         """SELECT count(*) AS n FROM files WHERE workspace_id = :w AND object IS NULL
-             AND created_at > now() - :within""",
+             AND source_sha256 IS NULL AND created_at > now() - :within""",
         w=workspace,
         within=within,
     )
@@ -97,10 +97,11 @@ def count_waiting_uploads(c: Connection, workspace: UUID, within: timedelta) -> 
 
 
 def sum_bytes(c: Connection, workspace: UUID) -> int:
-    """Return the size of all files of a workspace, in bytes."""
+    """Return the size of all uploaded files of a workspace, in bytes."""
     found = row(
         c,
-        "SELECT coalesce(sum(size), 0) AS used FROM files WHERE workspace_id = :w AND removed_at IS NULL",
+        """SELECT coalesce(sum(size), 0) AS used FROM files
+           WHERE workspace_id = :w AND removed_at IS NULL AND source_sha256 IS NULL""",
         w=workspace,
     )
     return int(found.used) if found else 0
@@ -108,7 +109,7 @@ def sum_bytes(c: Connection, workspace: UUID) -> int:
 
 def find_upload(c: Connection, identity: UUID) -> File | None:
     """Return the file of an upload URL, or None."""
-    found = row(c, f"SELECT {_COLUMNS} FROM files WHERE id = :id AND removed_at IS NULL", id=identity)
+    found = row(c, f"SELECT {COLUMNS} FROM files WHERE id = :id AND removed_at IS NULL", id=identity)
     return None if found is None else File(**found._mapping)
 
 
@@ -129,7 +130,7 @@ def finish_put(c: Connection, file: File, content: Content, quota: int) -> Endin
     workspace finish one after the other, so that two together cannot exceed the quota.
     """
     row(c, "SELECT pg_advisory_xact_lock(hashtextextended(:w, 4))", w=f"files {file.workspace_id}")
-    now = row(c, f"SELECT {_COLUMNS} FROM files WHERE id = :id AND removed_at IS NULL FOR UPDATE", id=file.id)
+    now = row(c, f"SELECT {COLUMNS} FROM files WHERE id = :id AND removed_at IS NULL FOR UPDATE", id=file.id)
     if now is None:
         return "gone"
     if now.object is not None:
@@ -162,7 +163,7 @@ def forget_put(c: Connection, key: str) -> None:
 
 def find_public(c: Connection, name: str) -> File | None:
     """Return the stored file of this name for any caller: knowing the name is the permission."""
-    found = row(c, f"SELECT {_COLUMNS} FROM files WHERE name = :name AND {_STORED}", name=name)
+    found = row(c, f"SELECT {COLUMNS} FROM files WHERE name = :name AND {_STORED}", name=name)
     return None if found is None else File(**found._mapping)
 
 
@@ -170,7 +171,7 @@ def find_own(c: Connection, workspace: UUID, name: str) -> File | None:
     """Return the stored file of this name in this workspace, or None."""
     found = row(
         c,
-        f"SELECT {_COLUMNS} FROM files WHERE name = :name AND workspace_id = :w AND {_STORED}",
+        f"SELECT {COLUMNS} FROM files WHERE name = :name AND workspace_id = :w AND {_STORED}",
         name=name,
         w=workspace,
     )
@@ -197,10 +198,10 @@ def list_files(
     """Return a page of the stored files a key may see, newest first, and their number. ``kind``: image or video."""
     within, bound = restrict_files(caller.accounts, caller.key_id)
     of_kind = "(CAST(:kind AS text) IS NULL OR content_type LIKE :kind || '/%')"
-    wanted = f"workspace_id = :w AND {within} AND {_STORED} AND {of_kind}"
+    wanted = f"workspace_id = :w AND {within} AND {_STORED} AND source_sha256 IS NULL AND {of_kind}"
     found = rows(
         c,
-        f"""SELECT {_COLUMNS} FROM files WHERE {wanted} ORDER BY created_at DESC, id DESC
+        f"""SELECT {COLUMNS} FROM files WHERE {wanted} ORDER BY created_at DESC, id DESC
             LIMIT :limit OFFSET :offset""",
         w=caller.workspace_id,
         kind=kind,

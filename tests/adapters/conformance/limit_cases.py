@@ -129,6 +129,12 @@ TOKEN = SecretStr("none")
 VIDEO, IMAGE = "media.url", "media.urls[0]"
 
 
+def _around(limit: int | None) -> tuple[int, int]:
+    """Return a limit and the first value over it."""
+    assert limit is not None
+    return limit, limit + 1
+
+
 def _list_tiktok(connection: str) -> list[LimitCase]:
     video, text = tiktok.VIDEO[connection], tiktok.TEXT[connection]
     rows = [
@@ -147,10 +153,10 @@ def _list_tiktok(connection: str) -> list[LimitCase]:
     titles = [{"options": {"title": "a" * (text.photo_title + n)}} for n in (0, 1)]
     private = [{"options": {"privacy_level": word}} for word in ("SELF_ONLY", "NOBODY")]
     images = [
-        _make_fact_row("IMAGE_TYPES", "content_type", "image/webp", "image/png"),
-        _make_fact_row("IMAGE_BYTES", "bytes", tiktok.IMAGE_BYTES, tiktok.IMAGE_BYTES + 1),
-        _make_fact_row("IMAGE_LONG_SIDE", "height", tiktok.IMAGE_LONG_SIDE, tiktok.IMAGE_LONG_SIDE + 1),
-        _make_fact_row("IMAGE_SHORT_SIDE", "width", tiktok.IMAGE_SHORT_SIDE, tiktok.IMAGE_SHORT_SIDE + 1),
+        _make_fact_row("IMAGE types", "content_type", "image/webp", "image/png"),
+        _make_fact_row("IMAGE bytes", "bytes", *_around(tiktok.IMAGE.bytes)),
+        _make_fact_row("IMAGE long side", "height", *_around(tiktok.IMAGE.long_side)),
+        _make_fact_row("IMAGE short side", "width", *_around(tiktok.IMAGE.short_side)),
     ]
     of = Platform.TIKTOK
     found = [
@@ -209,10 +215,17 @@ def _list_instagram() -> list[LimitCase]:
             of,
             "slideshow",
             IMAGE,
-            _make_fact_row("IMAGE_TYPES", "content_type", "image/jpeg", "image/png"),
-            _make_fact_row("IMAGE_BYTES", "bytes", i.IMAGE_BYTES, i.IMAGE_BYTES + 1),
+            _make_fact_row("IMAGE types", "content_type", "image/jpeg", "image/png"),
+            _make_fact_row("IMAGE bytes", "bytes", *_around(i.IMAGE.bytes)),
+            _make_fact_row("REPORTED_RATIO narrowest", "height", 1440, 1480),
+            _make_fact_row("REPORTED_RATIO widest", "height", 566, 550),
+        ),
+        *_make_cases(
+            of,
+            "slideshow",
+            IMAGE,
             _make_fact_row("IMAGE_RATIO narrowest", "height", 1350, 1400),
-            _make_fact_row("IMAGE_RATIO widest", "height", 566, 550),
+            severity="warn",
         ),
         *_make_cases(
             of,
@@ -238,8 +251,8 @@ def _list_facebook() -> list[LimitCase]:
             of,
             "slideshow",
             IMAGE,
-            _make_fact_row("PHOTO_TYPES", "content_type", "image/png", "image/webp"),
-            _make_fact_row("PHOTO_BYTES", "bytes", f.PHOTO_BYTES, f.PHOTO_BYTES + 1),
+            _make_fact_row("PHOTO types", "content_type", "image/png", "image/webp"),
+            _make_fact_row("PHOTO bytes", "bytes", *_around(f.PHOTO.bytes)),
         ),
         *_make_cases(
             of,
@@ -308,8 +321,8 @@ def _list_pinterest() -> list[LimitCase]:
             of,
             "slideshow",
             IMAGE,
-            _make_fact_row("IMAGE_TYPES", "content_type", "image/png", "image/webp"),
-            _make_fact_row("IMAGE_BYTES", "bytes", p.IMAGE_BYTES, p.IMAGE_BYTES + 1),
+            _make_fact_row("IMAGE types", "content_type", "image/png", "image/webp"),
+            _make_fact_row("IMAGE bytes", "bytes", *_around(p.IMAGE.bytes)),
         ),
         *_make_cases(
             of,
@@ -337,11 +350,11 @@ def _list_linkedin() -> list[LimitCase]:
             of,
             "slideshow",
             IMAGE,
-            _make_fact_row("IMAGE_TYPES", "content_type", "image/gif", "image/webp"),
+            _make_fact_row("IMAGE types", "content_type", "image/gif", "image/webp"),
             (
-                "IMAGE_PIXELS",
-                {"width": n.IMAGE_PIXELS - 1, "height": 1},
-                {"width": n.IMAGE_PIXELS, "height": 1},
+                "IMAGE area",
+                {"width": n.IMAGE.area, "height": 1},
+                {"width": _around(n.IMAGE.area)[1], "height": 1},
             ),
         ),
         *_make_cases(

@@ -10,6 +10,7 @@ import pytest
 
 from adapters.contract import Platform, Problem
 from adapters.http import HttpClient
+from adapters.image_rule import ImageRule
 from adapters.registry import ADAPTERS
 from config.settings import Settings
 from pipeline.wiring import build_platform_settings
@@ -34,7 +35,6 @@ NOT_POST_LIMITS: Mapping[Platform, frozenset[str]] = {
     ),
     Platform.INSTAGRAM: frozenset(
         {
-            "RATIO_SLACK",
             "CONTAINERS_PER_DAY",
             "POSTS_PER_DAY",
             "QUOTA_RECHECK",
@@ -188,6 +188,10 @@ def _list_leaves(constant: Any) -> Iterator[str | float]:
     if isinstance(constant, Mapping):
         for part in constant.values():
             yield from _list_leaves(dataclasses.astuple(part))
+    elif isinstance(constant, ImageRule):
+        yield from _list_leaves(
+            (*constant.types, constant.bytes, constant.long_side, constant.short_side, constant.area)
+        )
     elif isinstance(constant, tuple):
         for part in constant:
             yield from _list_leaves(part)

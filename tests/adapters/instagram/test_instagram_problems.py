@@ -50,8 +50,8 @@ BROKEN: list[tuple[Draft, str, object, object]] = [
     (photo_post(" ".join(["@friend"] * 21)), "caption", 20, 21),
     (of_image(content_type="image/png"), "media.urls[0]", "image/jpeg", "image/png"),
     (of_image(bytes=8 * MIB + 1), "media.urls[0]", 8 * MIB, 8 * MIB + 1),
-    (of_image(width=1080, height=1920), "media.urls[0]", "0.79 to 1.92", 0.562),
-    (of_image(width=2000, height=1000), "media.urls[0]", "0.79 to 1.92", 2.0),
+    (of_image(width=1080, height=1920), "media.urls[0]", "0.75 to 1.91", 0.562),
+    (of_image(width=2000, height=1000), "media.urls[0]", "0.75 to 1.91", 2.0),
     (carousel(11), "media", 10, 11),
     (
         of_video(content_type="video/webm"),

@@ -16,7 +16,7 @@ from tests.adapters.tiktok.drafts import account, image, photos, track, video
 Make = Callable[..., TikTok]
 MB = 1024 * 1024
 CONTAINERS = "video/mp4, video/quicktime, video/webm"
-IMAGES = "image/jpeg, image/webp"
+IMAGES = "image/jpeg or image/webp"
 SOUND_PAGE = "https://www.tiktok.com/music/x-7221171716369631233"
 BY_IP = "https://93.184.216.34/1.jpg"
 NOT_THIS = "auto_add_music would add TikTok's choice, not this track"

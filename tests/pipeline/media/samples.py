@@ -68,6 +68,15 @@ def image(form: str, size: tuple[int, int] = (64, 32), orientation: int = 1) -> 
     return out.getvalue()
 
 
+@cache
+def animation(form: str) -> bytes:
+    """Return an image of two pictures, one after the other."""
+    out = io.BytesIO()
+    first, second = (Image.new("RGB", (64, 32), colour) for colour in ("red", "blue"))
+    first.save(out, form, save_all=True, append_images=[second], duration=100)
+    return out.getvalue()
+
+
 def bomb() -> bytes:
     """Return a PNG of a few bytes that claims 60,000 x 60,000 pixels."""
 

@@ -66,6 +66,13 @@ OTHER: list[dict[str, Any]] = [
 ]
 
 
+def test_fit_is_part_of_the_fingerprint_and_null_is_its_default() -> None:
+    media = {"type": "slideshow", "urls": ["https://media.example/1.png"]}
+    fits = [read({"media": {**media, "fit": fit}}) for fit in (None, "pad", "crop")]
+    assert fits[0] == read({"media": media})
+    assert len(set(fits)) == 3
+
+
 @pytest.mark.parametrize("changes", SAME)
 def test_another_spelling_is_equal(changes: dict[str, Any]) -> None:
     assert read(changes) == read({})

@@ -193,7 +193,7 @@ def test_the_tables_show_the_adapters_limits_and_options(reference: Page) -> Non
         "size at most 300 MiB any",  # Instagram
         "duration 3 s to 30 min any",  # LinkedIn
         "duration at most 12 h any",  # YouTube
-        "width : height 0.8 to 1.91 any",  # Instagram
+        "width : height 0.75 to 1.91 any",  # Instagram
         "duration of a Short at most 3 min not enforced any",
         "side at least 360 pixels business",  # TikTok
         "images of a carousel 2 to 5 any",  # Pinterest

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from config.settings import Settings
 from pipeline.media.probe import probe_client
 from pipeline.media.probe.probe_memory import ProbeMemory, get_probe_memory
 from pipeline.media.probe.probe_pool import Ending
-from pipeline.media.probe.probe_worker import CPU_SECONDS, MEMORY, SMALL_MEMORY
+from pipeline.media.probe.probe_worker import CONVERSION_MEMORY, CPU_SECONDS, MEMORY, SMALL_MEMORY
 from pipeline.media.probe.sniff import Container, sniff
 from pipeline.media.probe.video_index import MAX_INDEX_BOXES, MAX_SAMPLES
 from pipeline.media.refusal import Refused, Unanswered
@@ -220,9 +221,10 @@ def test_small_reads_do_not_each_cost_the_worker_a_message() -> None:
 # --- all probes together ----------------------------------------------------------------------------------------------
 
 
-def test_the_default_gives_room_to_one_large_and_twenty_small_probes() -> None:
-    assert ProbeMemory(1_000_000_000).parts == {MEMORY: 1, SMALL_MEMORY: 21}
-    assert MEMORY + 21 * SMALL_MEMORY <= 1_000_000_000
+def test_the_default_gives_room_to_a_conversion_one_large_and_twenty_small_probes() -> None:
+    total = Settings().reachability.probe_memory
+    assert ProbeMemory(total).parts == {CONVERSION_MEMORY: 1, MEMORY: 1, SMALL_MEMORY: 21}
+    assert total >= CONVERSION_MEMORY + MEMORY + 21 * SMALL_MEMORY
     assert get_probe_memory(10**9) is get_probe_memory(10**9)
 
 

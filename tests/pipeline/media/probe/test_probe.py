@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from adapters.contract import MediaFacts
@@ -60,6 +62,31 @@ def test_images(site: Site, fetcher: Fetcher, form: str, orientation: int) -> No
     shown = (32, 64) if turned else (64, 32)
     assert (facts.content_type, facts.bytes) == (f"image/{form.lower()}", len(data))
     assert (facts.width, facts.height, facts.duration, facts.etag) == (*shown, None, None)
+
+
+@pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP", "AVIF"])
+def test_an_animation_is_refused_with_the_remedy(site: Site, fetcher: Fetcher, form: str) -> None:
+    with pytest.raises(Refused, match="send a still image, or the animation as a video"):
+        _probe(site, fetcher, file(samples.animation(form)), "image")
+
+
+def test_a_jpeg_of_several_pictures_is_none(site: Site, fetcher: Fetcher) -> None:
+    assert _probe(site, fetcher, file(samples.animation("MPO")), "image").content_type == "image/jpeg"
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_file_whose_hash_is_needed_is_read_whole(site: Site, fetcher: Fetcher, ranges: bool) -> None:
+    data = samples.image("PNG", (64, 32)) + bytes(9_000_000)
+    site.routes["/f.png"] = file(data, ranges=ranges)
+    asked: list[MediaFacts] = []
+
+    def needs_hash(facts: MediaFacts) -> bool:
+        asked.append(facts)
+        return True
+
+    facts = probe(fetcher, f"{site.origin}/f.png", "image", needs_hash=needs_hash)
+    assert facts.sha256 == hashlib.sha256(data).hexdigest()
+    assert [(one.bytes, one.sha256) for one in asked] == [(len(data), None)]
 
 
 @pytest.mark.parametrize(("turns", "shown"), [(0, (4032, 3024)), (1, (3024, 4032)), (2, (4032, 3024))])

@@ -1,0 +1,172 @@
+"""Plan how an image is made to fit what a platform takes: type, size, and, if asked for, width : height. Pure.
+
+The result is always a JPEG. What fits is never converted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from adapters.contract import MediaFacts
+from adapters.image_rule import ImageRule
+
+Fit = Literal["pad", "crop"]
+"""How width : height is changed: by white borders, or by cutting edges off."""
+Size = tuple[int, int]
+"""Width and height, in pixels."""
+
+JPEG = "image/jpeg"
+TYPES = frozenset({JPEG, "image/png", "image/webp", "image/gif", "image/avif"})
+"""What can be converted."""
+HEIC = frozenset({"image/heic", "image/heif"})
+MAX_BYTES = 40 * 1024**2
+"""Bytes of a file that is converted, at most: its check reads all of them."""
+MAX_PIXELS = 36_000_000
+"""Pixels of an image that is converted, at most. A JPEG may have more: it is decoded at half its size."""
+MAX_PIXELS_DECODED_WHOLE = 16_000_000
+"""The same for WebP and AVIF, whose decoders allocate several pictures of the full size."""
+MAX_RESULT_PIXELS = 16_000_000
+"""Pixels of the result, at most: platforms show far fewer, and more would not fit the memory of a conversion."""
+_DECODED_WHOLE = frozenset({"image/webp", "image/avif"})
+_QUALITY = 92
+_VERSION = 1
+"""Part of a derived file's name: raise it when the same conversion makes another picture."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conversion:
+    """How one image is made to fit. Sizes are as shown, after the orientation of its EXIF data is applied."""
+
+    source: Size
+    crop: Size
+    """The part of the source that is kept, from its middle."""
+    scaled: Size
+    """What it is scaled to; never larger than ``crop``."""
+    canvas: Size
+    """The result: ``scaled`` in the middle of white."""
+    max_bytes: int | None
+    quality: int = _QUALITY
+
+    def predict(self, facts: MediaFacts) -> MediaFacts:
+        """Return the facts of the result, with the most bytes it can have; a derived file knows its own."""
+        most = facts.bytes if self.max_bytes is None else min(facts.bytes, self.max_bytes)
+        width, height = self.canvas
+        return MediaFacts(content_type=JPEG, bytes=most, width=width, height=height)
+
+    def describe(self, facts: MediaFacts, fit: Fit | None) -> str:
+        """Return from what to what, in words."""
+        how = {"pad": ", with white borders", "crop": ", with its edges cut off"}
+        is_refitted = self.crop != self.source or self.canvas != self.scaled
+        return (
+            f"from {facts.content_type} of {facts.width} x {facts.height} and {facts.bytes:,} bytes "
+            f"to {JPEG} of {self.canvas[0]} x {self.canvas[1]}{how[fit] if fit and is_refitted else ''}"
+        )
+
+
+def plan_conversion(facts: MediaFacts, rule: ImageRule, fit: Fit | None = None) -> Conversion | None:
+    """Return how the image is made to fit; None if it fits as it is, or cannot be converted (`explain_refusal`).
+
+    Without ``fit`` its width : height stays, whether the platform takes it or not.
+    """
+    if not facts.width or not facts.height or not _is_convertible(facts):
+        return None
+    source = (facts.width, facts.height)
+    crop, canvas = _refit(source, rule, fit)
+    is_taken = facts.content_type in rule.types and (rule.bytes is None or facts.bytes <= rule.bytes)
+    factor = _find_factor(canvas, rule)
+    if is_taken and crop == canvas == source and factor == 1:
+        return None
+    factor = min(factor, *_find_own_factors(canvas, rule, facts))
+    return Conversion(
+        source=source,
+        crop=crop,
+        scaled=_scale(crop, factor),
+        canvas=_scale(canvas, factor),
+        max_bytes=rule.bytes,
+    )
+
+
+def explain_refusal(facts: MediaFacts, rule: ImageRule, fit: Fit | None = None) -> str | None:
+    """Return what to do about an image that is refused and not made to fit; None if it is not refused for that."""
+    if facts.content_type in HEIC and facts.content_type not in rule.types:
+        return "HEIC cannot be converted here: export the image as JPEG or PNG, and send that."
+    if not facts.width or not facts.height:
+        return None
+    if not _is_convertible(facts):
+        most = _find_max_pixels(facts)
+        if facts.content_type not in TYPES:
+            return "Images of this type cannot be converted: export it as JPEG or PNG, and send that."
+        return (
+            f"An image of at most {MAX_BYTES:,} bytes and {most:,} pixels would be converted; this one has "
+            f"{facts.bytes:,} bytes and {facts.width * facts.height:,} pixels. Send a smaller one."
+        )
+    if fit is None and not rule.takes_ratio(round(facts.width / facts.height, 3)):
+        (crop, _), (_, pad) = (
+            _refit((facts.width, facts.height), rule, "crop"),
+            _refit((facts.width, facts.height), rule, "pad"),
+        )
+        return (
+            f'Send media.fit "pad" (white borders, {pad[0]} x {pad[1]}) or "crop" (edges cut off, '
+            f"{crop[0]} x {crop[1]}), or an image of that shape."
+        )
+    return None
+
+
+def name_derived(scope: str, source_sha256: str, rule: ImageRule, fit: Fit | None) -> str:
+    """Return the name of the file derived from a source by a rule: a hash of both, within a scope nobody can guess."""
+    told = json.dumps([_VERSION, scope, source_sha256, asdict(rule), fit, _QUALITY], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest() + ".jpg"
+
+
+def _is_convertible(facts: MediaFacts) -> bool:
+    pixels = (facts.width or 0) * (facts.height or 0)
+    return facts.content_type in TYPES and facts.bytes <= MAX_BYTES and pixels <= _find_max_pixels(facts)
+
+
+def _find_max_pixels(facts: MediaFacts) -> int:
+    if facts.content_type == JPEG:
+        return 4 * MAX_PIXELS
+    return MAX_PIXELS_DECODED_WHOLE if facts.content_type in _DECODED_WHOLE else MAX_PIXELS
+
+
+def _refit(source: Size, rule: ImageRule, fit: Fit | None) -> tuple[Size, Size]:
+    """Return what is cropped to, and the canvas, before scaling."""
+    width, height = source
+    found = round(width / height, 3)
+    if fit is None or rule.ratio is None or rule.takes_ratio(found):
+        return source, source
+    least, most = rule.ratio
+    is_narrow = found < least
+    if fit == "crop":
+        cut = (width, math.floor(width / least)) if is_narrow else (math.floor(height * most), height)
+        cut = (max(1, cut[0]), max(1, cut[1]))
+        return cut, cut
+    padded = (math.ceil(height * least), height) if is_narrow else (width, math.ceil(width / most))
+    return source, padded
+
+
+def _find_factor(size: Size, rule: ImageRule) -> float:
+    """Return what both sides are multiplied by to be within the rule; 1 if they are."""
+    short, long = sorted(size)
+    pairs = ((rule.long_side, long), (rule.short_side, short))
+    factors = [limit / found for limit, found in pairs if limit is not None]
+    if rule.area is not None:
+        factors.append(math.sqrt(rule.area / (short * long)))
+    return min([1.0, *factors])
+
+
+def _find_own_factors(canvas: Size, rule: ImageRule, facts: MediaFacts) -> list[float]:
+    """Return what an image that is converted anyway is scaled by besides."""
+    width = 1.0 if rule.converted_width is None else rule.converted_width / canvas[0]
+    is_huge = (facts.width or 0) * (facts.height or 0) > MAX_PIXELS
+    return [width, math.sqrt(MAX_RESULT_PIXELS / (canvas[0] * canvas[1])), 0.5 if is_huge else 1.0]
+
+
+def _scale(size: Size, factor: float) -> Size:
+    """Return the size scaled down, each side rounded down: no side and no area gets over a limit."""
+    width, height = (max(1, math.floor(side * factor + 1e-9)) for side in size)
+    return width, height
