@@ -21,7 +21,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import SecretStr
 
 from adapters.errors import AdapterError
 from adapters.image_rule import ImageRule
@@ -31,6 +31,7 @@ from adapters.listing import ListedPost, ListsPosts
 if TYPE_CHECKING:  # requests is slow to import, and most readers of these values make no call
     from adapters.http import HttpClient
     from adapters.live_check import ConnectionChecks
+    from adapters.post_options import PostOptions
 
 CheckpointData = Mapping[str, Any]
 """The JSON-able state of an unfinished publish, by the model in each ``checkpoint.py``.
@@ -283,43 +284,6 @@ class Capabilities:
         """Return what survives "publish again", with ``armed_before``; empty where nothing does."""
         kept = {name: checkpoint[name] for name in self.keeps if name in checkpoint}
         return {**kept, "armed_before": True} if kept else {}
-
-
-# --- the platform's section of a request -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MediaConflict:
-    """An option that the media of the request rule out."""
-
-    field: str
-    message: str
-    value: str
-
-
-class PostOptions(BaseModel):
-    """A platform's section of a post request: strict types and no unknown keys. ``options.py`` declares the fields.
-
-    The pipeline stores what a client sent, without nulls, and passes it to the adapter as ``Draft.options``.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
-
-    platform: ClassVar[Platform]
-    accounts: ClassVar[Literal["all", "any"]] = "any"
-    """How many of a request's accounts have to be the platform's: all of them, or at least one."""
-    defaults: ClassVar[Mapping[str, Any]] = {}
-    """Values that mean the same as an absent field: requests with either are equal."""
-
-    @classmethod
-    def is_inbox_draft(cls, options: Mapping[str, Any]) -> bool:  # noqa: ARG003  for platforms that have drafts
-        """Return True if these options leave a draft for the account's owner to publish."""
-        return False
-
-    @classmethod
-    def find_media_conflicts(cls, options: Mapping[str, Any], media_type: str) -> Iterator[MediaConflict]:  # noqa: ARG003
-        """Find options that cannot go with media of this type (``video`` or ``slideshow``)."""
-        return iter(())
 
 
 # --- accounts and the protocol ---------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def find_weak_compose_secrets(environment: Mapping[str, str]) -> list[str]:
     no_url = (
         []
         if url.startswith(("https://", "http://"))
-        else [f"{ALERT_WEBHOOK_URL} is no http(s) URL: set the address that gets the alerts, or nobody does"]
+        else [f"{ALERT_WEBHOOK_URL} is no http(s) URL: set the address that gets the alerts"]
     )
     passwords = [(name, secrets[name]) for name in COMPOSE_PASSWORDS]
     return [*find_placeholders(secrets), *_list_short(passwords, MIN_PASSWORD), *no_url]

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
-from adapters.contract import Capabilities, Platform, PlatformSettings, PostOptions
+from adapters.contract import Capabilities, Platform, PlatformSettings
+from adapters.post_options import PostOptions
 from adapters.registry import ADAPTERS
 from config.consistency import SETTLE_TIME
 from config.settings import Settings, settings

@@ -24,7 +24,6 @@ from adapters.contract import (
     Pending,
     Platform,
     PlatformSettings,
-    PostOptions,
     PrepareResult,
     Problem,
     Published,
@@ -45,6 +44,7 @@ from adapters.http import HttpClient
 from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks
 from adapters.oauth_mixin import OAuthMixin
+from adapters.post_options import PostOptions
 
 
 class Facebook(OAuthMixin):

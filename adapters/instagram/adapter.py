@@ -25,7 +25,6 @@ from adapters.contract import (
     Pending,
     Platform,
     PlatformSettings,
-    PostOptions,
     PrepareResult,
     Problem,
     Published,
@@ -53,6 +52,7 @@ from adapters.instagram.wire import Created
 from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks
 from adapters.oauth_mixin import OAuthMixin
+from adapters.post_options import PostOptions
 
 
 class Instagram(OAuthMixin):

@@ -11,8 +11,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from adapters.contract import Platform, PostOptions
+from adapters.contract import Platform
 from adapters.field_types import at_most
+from adapters.post_options import PostOptions
 
 MAX_COLLABORATORS = 3
 

@@ -26,7 +26,6 @@ from adapters.contract import (
     Pending,
     Platform,
     PlatformSettings,
-    PostOptions,
     PrepareResult,
     Problem,
     Ready,
@@ -53,6 +52,7 @@ from adapters.linkedin.problems import find_problems
 from adapters.listing import Asked, Listing
 from adapters.live_check import ConnectionChecks
 from adapters.oauth_mixin import OAuthMixin
+from adapters.post_options import PostOptions
 
 
 class LinkedIn(OAuthMixin):

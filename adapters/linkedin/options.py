@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from adapters.contract import Platform, PostOptions
+from adapters.contract import Platform
+from adapters.post_options import PostOptions
 
 Visibility = TypeAliasType("Visibility", Literal["PUBLIC", "CONNECTIONS", "LOGGED_IN"])
 

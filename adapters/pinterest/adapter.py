@@ -22,7 +22,6 @@ from adapters.contract import (
     Pending,
     Platform,
     PlatformSettings,
-    PostOptions,
     PrepareResult,
     Problem,
     Published,
@@ -49,6 +48,7 @@ from adapters.pinterest.lookup import (
 from adapters.pinterest.oauth import OAuth
 from adapters.pinterest.options import PinterestOptions
 from adapters.pinterest.problems import build_no_board_message, find_problems
+from adapters.post_options import PostOptions
 
 
 class Pinterest(OAuthMixin):

@@ -7,8 +7,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from adapters.contract import Platform, PostOptions
+from adapters.contract import Platform
 from adapters.field_types import WebUrl, at_most
+from adapters.post_options import PostOptions
 
 MAX_TAGS = 30
 

@@ -24,7 +24,6 @@ from adapters.contract import (
     LookResult,
     Platform,
     PlatformSettings,
-    PostOptions,
     PrepareResult,
     Problem,
     RemoteAccount,
@@ -34,6 +33,7 @@ from adapters.errors import Rejected
 from adapters.http import HttpClient
 from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks
+from adapters.post_options import PostOptions
 from adapters.tiktok import music
 from adapters.tiktok.business import BusinessAdapter
 from adapters.tiktok.creator import CreatorAdapter

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from adapters.contract import MediaConflict, Platform, PostOptions
+from adapters.contract import Platform
+from adapters.post_options import MediaConflict, PostOptions
 
 PostMode = TypeAliasType("PostMode", Literal["DIRECT_POST", "MEDIA_UPLOAD"])
 PrivacyLevel = TypeAliasType(

@@ -27,7 +27,6 @@ from adapters.contract import (
     Pending,
     Platform,
     PlatformSettings,
-    PostOptions,
     PrepareResult,
     Problem,
     Ready,
@@ -38,6 +37,7 @@ from adapters.errors import Unavailable, Unsupported
 from adapters.http import HttpClient
 from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks
+from adapters.post_options import PostOptions
 from adapters.youtube import limits, payload
 from adapters.youtube.checkpoint import Checkpoint, Step, choose_next_step
 from adapters.youtube.client import Client

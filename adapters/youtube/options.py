@@ -10,8 +10,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from adapters.contract import Platform, PostOptions
+from adapters.contract import Platform
 from adapters.field_types import at_most
+from adapters.post_options import PostOptions
 
 MAX_TAGS = 250
 """The most that 500 characters with commas between them hold; ``problems.py`` counts the characters."""

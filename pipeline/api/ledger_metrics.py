@@ -223,7 +223,7 @@ COUNTERS: Sequence[Family] = (
     ),
 )
 LATENESS_TEXT = (
-    "Seconds from the due time to the first moment in which a delivery was armed. Left out are delays that somebody "
+    "Seconds from the due time to the first moment in which a delivery was armed. Left out are delays that are "
     "wanted: pauses, limits and quotas, edits, retries and resumptions after the due time."
 )
 

@@ -46,7 +46,7 @@ STORED = frozenset(
 )
 """Holds that are decided on a claimed delivery and kept in its ``held_for``."""
 WANTED = frozenset({Hold.RATE, Hold.DAILY_QUOTA, Hold.MIN_GAP, Hold.PAUSED})
-"""Holds whose delay somebody wants: an operator, or the limits of a platform. It is no lateness of ours."""
+"""Holds whose delay is wanted, by an operator or by the limits of a platform. It is no lateness of ours."""
 _STANDING = (Hold.EPOCH, Hold.PAUSED, Hold.BREAKER)
 """Holds without a time at which they end, the one that stops most first."""
 

@@ -117,9 +117,9 @@ def explain_refusal(facts: MediaFacts, rule: ImageRule, fit: Fit | None = None) 
 
 
 def name_derived(scope: str, source_sha256: str, rule: ImageRule, fit: Fit | None) -> str:
-    """Return the name of the file derived from a source by a rule: a hash of both, within a scope nobody can guess."""
-    told = json.dumps([_VERSION, scope, source_sha256, asdict(rule), fit, _QUALITY], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest() + ".jpg"
+    """Return the name of the file derived from a source by a rule: a hash of both, within a secret scope."""
+    named = json.dumps([_VERSION, scope, source_sha256, asdict(rule), fit, _QUALITY], sort_keys=True)
+    return hashlib.sha256(named.encode()).hexdigest() + ".jpg"
 
 
 def _is_convertible(facts: MediaFacts) -> bool:

@@ -1,4 +1,4 @@
-"""What is told to others from the moves: the consumers of ``maintenance/export_moves.py``."""
+"""What others learn from the moves: the consumers of ``maintenance/export_moves.py``."""
 
 from __future__ import annotations
 

@@ -70,8 +70,8 @@ def amend_problems(
 
 
 def _list_remedies(rule: ImageRule, media: Mapping[str, Any], facts: Facts) -> dict[str, str]:
-    told = {n: explain_refusal(known, rule, get_fit(media)) for n, known in facts.items() if known}
-    return {name_field(n): remedy for n, remedy in told.items() if remedy is not None}
+    remedies = {n: explain_refusal(known, rule, get_fit(media)) for n, known in facts.items() if known}
+    return {name_field(n): remedy for n, remedy in remedies.items() if remedy is not None}
 
 
 def _describe_plans(

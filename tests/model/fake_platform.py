@@ -29,7 +29,6 @@ from adapters.contract import (
     Pending,
     Platform,
     PlatformSettings,
-    PostOptions,
     PrepareResult,
     Problem,
     Published,
@@ -47,6 +46,7 @@ from adapters.errors import (
 from adapters.http import HttpClient
 from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks
+from adapters.post_options import PostOptions
 
 SETTLE, CALL, LIMIT = 30, 20, 1800
 CAPABILITIES = Capabilities(

@@ -19,7 +19,6 @@ from adapters.contract import (
     LookResult,
     Platform,
     PlatformSettings,
-    PostOptions,
     PrepareResult,
     Problem,
     Published,
@@ -29,6 +28,7 @@ from adapters.contract import (
 from adapters.http import HttpClient
 from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks
+from adapters.post_options import PostOptions
 from pipeline.context import Context
 from tests.pipeline.store.ledger import credentials
 

@@ -17,7 +17,8 @@ from uuid import UUID
 
 from pydantic_core import to_json
 
-from adapters.contract import Platform, PostOptions
+from adapters.contract import Platform
+from adapters.post_options import PostOptions
 
 FORM = b"\x02"
 """The first byte of a fingerprint names its form."""

@@ -7,8 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from adapters.contract import Platform, PostOptions
+from adapters.contract import Platform
 from adapters.field_types import MAX_URL, at_most
+from adapters.post_options import PostOptions
 from pipeline.api.posts.field_types import Caption, DateTime, EntityId, MediaUrl, OnLate, Rules
 from pipeline.api.posts.fingerprint import hash_as_sent, hash_canonical
 from pipeline.api.posts.unsafe_text import find_unsafe_text

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from html import escape
 
-from adapters.contract import Capabilities, Platform, PostForm, PostOptions
+from adapters.contract import Capabilities, Platform, PostForm
 from adapters.limit import Limit
+from adapters.post_options import PostOptions
 from pipeline.api.reference.fields import list_fields
 from pipeline.api.reference.markup import render_table
 from pipeline.wiring import list_capabilities, list_post_options

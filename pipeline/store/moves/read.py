@@ -49,7 +49,7 @@ LEFT JOIN LATERAL (
     SELECT coalesce((SELECT w.due_at FROM rewrites w WHERE w.post_id = d.post_id AND w.until > tried.armed_at
                      ORDER BY w.until LIMIT 1), d.due_at) AS at WHERE tried.armed_at IS NOT NULL) due ON true
 LEFT JOIN LATERAL (
-    -- the first move since then, and nobody wanted the delay: no earlier one, no limit past the due time, no person, no
+    -- the first move since then; the delay was not wanted: no earlier one, no limit past the due time, no person, no
     -- pause that outlived it
     SELECT tried.armed_at <= m.at AND NOT EXISTS (
         SELECT FROM moves e WHERE e.delivery_id = m.delivery_id AND e.id < m.id AND (
@@ -106,7 +106,7 @@ class MoveFacts:
     lateness: float | None
     """Seconds from the due time to the first arm, on results; None if it was not armed."""
     counts_lateness: bool
-    """Whether it is the first move after that arm, and nobody wanted the delay."""
+    """Whether it is the first move after that arm, and the delay was not wanted."""
     read_at: datetime
     """The database's time when the move was read."""
 

@@ -25,7 +25,6 @@ from adapters.contract import (
     Pending,
     Platform,
     PlatformSettings,
-    PostOptions,
     PrepareResult,
     Problem,
     Published,
@@ -38,6 +37,7 @@ from adapters.http import HttpClient
 from adapters.listing import ListedPost, Listing
 from adapters.live_check import ConnectionChecks
 from adapters.oauth import TokenResponse, build_code_form, build_credentials
+from adapters.post_options import PostOptions
 from adapters.transport import Model, Request, bearer_header, parse_response, send
 from adapters.upload_source import get_size, open_body
 from tests.adapters.example.mammoth import limits

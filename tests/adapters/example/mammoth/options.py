@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from adapters.contract import Platform, PostOptions
+from adapters.contract import Platform
+from adapters.post_options import PostOptions
 from tests.adapters.example.word import MAMMOTH
 
 

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 
 import pytest
 
-from adapters.contract import Platform, PostOptions
+from adapters.contract import Platform
+from adapters.post_options import PostOptions
 from pipeline.api.posts.field_types import Rules
 from pipeline.api.posts.fingerprint import FORM
 from pipeline.api.posts.schema import PostBody, PostFields, add_options, read_post
