@@ -201,6 +201,23 @@ class Files(Group):
     upload_time: float = Field(default=3600, gt=0, description="Maximum time of one upload, in seconds.")
 
 
+class Imports(Group):
+    """Files of many posts: their limits, and how long they are kept."""
+
+    max_bytes: int = Field(
+        default=2 * 1024**3, gt=0, description="Maximum size of a file, compressed and not, in bytes."
+    )
+    max_rows: int = Field(default=1_000_000, gt=0, description="Maximum number of rows of NDJSON and CSV.")
+    max_sheet_rows: int = Field(default=200_000, gt=0, description="Maximum number of rows of a spreadsheet.")
+    max_row_bytes: int = Field(default=64 * 1024, ge=1024, description="Maximum size of one row, in bytes.")
+    max_ratio: int = Field(
+        default=200, ge=2, description="How many times its size a compressed file may have when decompressed."
+    )
+    keep_days: float = Field(
+        default=30, ge=1, description="Days that a file and the receipts of its rows are kept."
+    )
+
+
 class Delay(Group):
     """Releasing deliveries at their due time."""
 

@@ -25,6 +25,7 @@ from config.groups import (
     Files,
     Flower,
     Group,
+    Imports,
     Ingest,
     Log,
     Mark,
@@ -56,6 +57,7 @@ class Settings(Group):
     ingest: Ingest = Ingest()
     reachability: Reachability = Reachability()
     files: Files = Files()
+    imports: Imports = Imports()
     delay: Delay = Delay()
     publish: Publish = Publish()
     mark: Mark = Mark()

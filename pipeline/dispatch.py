@@ -22,7 +22,7 @@ from kombu.exceptions import BatchPublishError, KombuError
 from redis.exceptions import RedisError
 
 from adapters.contract import Platform
-from pipeline.queues import DELAY, PUBLISH, REACHABILITY, REACHABILITY_BULK, STATUS
+from pipeline.queues import DELAY, IMPORTS, PUBLISH, REACHABILITY, REACHABILITY_BULK, STATUS
 from pipeline.store.deliveries.message import Message
 from pipeline.ticks import TICK_EXPIRES, Tick
 
@@ -166,6 +166,10 @@ class Dispatcher:
         if not sent:
             self._checks.discard(new)
         return sent
+
+    def send_imports(self, ids: Sequence[UUID]) -> bool:
+        """Send the next step of each import."""
+        return self._send(BrokerMessage("imports.step", IMPORTS, [str(i)]) for i in ids)
 
     def send_ticks(self, ticks: Sequence[Tick]) -> bool:
         """Send periodic tasks."""

@@ -43,6 +43,8 @@ def list_ticks(s: Settings) -> Sequence[Tick]:
         "upkeep.receipts": 5,
         "upkeep.export": 1,
         "upkeep.files": 600,
+        "upkeep.imports": 5,
+        "upkeep.import-files": 600,
     }
     return (
         Tick(name="delay.sweep", task="delay.sweep", every=s.delay.sweep, queue=DELAY),

@@ -184,6 +184,29 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
     f"{_PIPELINE}/test_crashes.py::test_secrets_that_were_not_sealed_anew_are_sealed_by_the_next": (
         "rotation.sealed",
     ),
+    f"{_PIPELINE}/bulk/test_import_crashes.py::test_an_import_whose_worker_dies_goes_on_and_makes_each_post_once": (
+        "imports.claimed",
+        "imports.read",
+        "imports.rows-stored",
+        "imports.planned",
+        "imports.edited",
+        "imports.posts-stored",
+        "imports.applied",
+        "imports.rolling-back",
+        "imports.rolled-back",
+    ),
+    f"{_PIPELINE}/bulk/test_import_crashes.py::test_an_upload_that_dies_is_removed_or_is_an_import": (
+        "imports.begun",
+        "imports.stored",
+        "imports.visible",
+    ),
+    f"{_PIPELINE}/bulk/test_import_crashes.py::test_what_a_person_asked_is_done_though_the_process_died": (
+        "imports.moved",
+    ),
+    f"{_PIPELINE}/bulk/test_import_crashes.py::test_an_import_expires_though_the_job_died": (
+        "imports.file-removed",
+        "imports.rows-removed",
+    ),
 }
 """Test -> failpoints. A test parametrized by ``point`` crashes at one of them per case."""
 

@@ -6,6 +6,7 @@ Arguments are JSON values. Settings come from the environment; platforms are scr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from uuid import UUID
 
 from adapters.contract import Account, Draft, FinalizeResult, Platform, Published
@@ -14,7 +15,12 @@ from pipeline.accounts import authorize as connect
 from pipeline.accounts import refresh as credentials
 from pipeline.actions import cancel_delete_retry as steer
 from pipeline.actions import dead_letters
+from pipeline.api.imports.post_format import build_post_format
 from pipeline.api.posts.fingerprint import FORM
+from pipeline.bulk import control
+from pipeline.bulk.formats import Format
+from pipeline.bulk.step import run_step
+from pipeline.bulk.upload import ImportOptions, store_file
 from pipeline.maintenance import JOBS
 from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.maintenance.rebuild_broker import rebuild_broker
@@ -22,7 +28,7 @@ from pipeline.stages import publish as publishing
 from pipeline.stages.ingest import accept
 from pipeline.stages.post_request import PostRequest
 from pipeline.store.accounts.oauth_sessions import CLI
-from pipeline.store.auth.keys import find_caller
+from pipeline.store.auth.keys import Caller, find_caller
 from pipeline.store.database import row
 from pipeline.store.deliveries.dead_letters import Scope
 from pipeline.store.vault_rotation import rotate
@@ -74,9 +80,7 @@ def check(check_id: str) -> None:
 
 def ingest(key: str, request: Mapping[str, object]) -> None:
     """Accept one post as the API does."""
-    with get_context().database.begin() as c:
-        caller = find_caller(c, key)
-    assert caller is not None
+    caller = _find_caller(key)
     given = {**request, "account_ids": [UUID(str(a)) for a in request["account_ids"]]}  # type: ignore[attr-defined]
     same = {"body_sha256": b"the same body", "fingerprint": FORM + b"the same body"}
     accept(get_context(), caller, PostRequest(**given, **same))  # type: ignore[arg-type]
@@ -84,10 +88,31 @@ def ingest(key: str, request: Mapping[str, object]) -> None:
 
 def cancel(key: str, posts: list[str]) -> None:
     """Cancel posts as the API does."""
+    caller = _find_caller(key)
+    steer.cancel(get_context(), caller, [UUID(p) for p in posts])
+
+
+def store_import(key: str, path: str) -> None:
+    """Store the file of a new import as the API does."""
+    store_file(get_context(), _find_caller(key), ImportOptions(), [Path(path).read_bytes()], Format.NDJSON)
+
+
+def step_import(import_id: str) -> None:
+    """Do the next step of an import as the worker does."""
+    context = get_context()
+    run_step(context, UUID(import_id), build_post_format(context.settings))
+
+
+def roll_back_import(key: str, import_id: str) -> None:
+    """Begin to roll an import back as the API does."""
+    control.rollback(get_context(), _find_caller(key), UUID(import_id))
+
+
+def _find_caller(key: str) -> Caller:
     with get_context().database.begin() as c:
         caller = find_caller(c, key)
     assert caller is not None
-    steer.cancel(get_context(), caller, [UUID(p) for p in posts])
+    return caller
 
 
 def discard(workspace: str, letters: list[str]) -> None:

@@ -130,13 +130,14 @@ def _cancel(context: Context, caller: Caller, post_id: UUID, account_ids: Sequen
         if not unsettled and not all(p.state is State.CANCELLED for p in chosen):
             status = compute_status(post)
             raise Refusal(400, "validation_failed", f"The post is {status}: there is nothing left to cancel.")
-        _cancel_deliveries(context, c, post, unsettled)
+        cancel_deliveries(context, c, post, unsettled)
     failpoint("steer.cancelled", post_id)
 
 
-def _cancel_deliveries(
+def cancel_deliveries(
     context: Context, c: Connection, post: LockedPost, parts: Sequence[LockedDelivery]
 ) -> None:
+    """Cancel unsettled deliveries of a locked post, none of which is in flight."""
     for part in parts:
         store.move_locked(
             c,
@@ -169,7 +170,7 @@ def _delete(context: Context, caller: Caller, post_id: UUID, deleted: DeletedPos
         if status in OVER:
             deleted.blocked.append((post_id, status))
             return
-        _cancel_deliveries(context, c, post, [p for p in post.deliveries if p.state not in SETTLED])
+        cancel_deliveries(context, c, post, [p for p in post.deliveries if p.state not in SETTLED])
         store.hide_post(c, post_id)
     deleted.ids.append(post_id)
 

@@ -26,6 +26,11 @@ from pipeline.api.files import download, upload
 from pipeline.api.files import routes as files
 from pipeline.api.http.envelope import render_http_error, render_refusal, render_unreachable
 from pipeline.api.http.middleware import RequestMiddleware
+from pipeline.api.imports import actions as import_actions
+from pipeline.api.imports import forecast as import_forecast
+from pipeline.api.imports import routes as imports
+from pipeline.api.imports import rows as import_rows
+from pipeline.api.imports import upload as import_upload
 from pipeline.api.openapi.document import PARTNER, Document, describe
 from pipeline.api.openapi.operation import PARTNER_API
 from pipeline.api.operator import attention, dead_letters
@@ -42,6 +47,11 @@ OPERATIONS = (
     *batch_routes.OPERATIONS,
     *export_routes.OPERATIONS,
     *action_routes.OPERATIONS,
+    *import_upload.OPERATIONS,
+    *imports.OPERATIONS,
+    *import_rows.OPERATIONS,
+    *import_forecast.OPERATIONS,
+    *import_actions.OPERATIONS,
     *files.OPERATIONS,
     *upload.OPERATIONS,
     *download.OPERATIONS,

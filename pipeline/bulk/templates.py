@@ -15,7 +15,7 @@ from pipeline.bulk.cells import format_row
 from pipeline.bulk.columns import Columns
 from pipeline.bulk.formats import Format, build_unsupported
 
-_EXAMPLE_URL = "https://example.com/video.mp4"
+EXAMPLE_URL = "https://example.com/video.mp4"
 _WIDTH = 24  # of a column, in characters
 
 
@@ -28,7 +28,7 @@ def write_template(
     accounts: Sequence[str],
     start: datetime,
     every: timedelta = timedelta(days=1),
-    media_url: str = _EXAMPLE_URL,
+    media_url: str = EXAMPLE_URL,
 ) -> None:
     """Write a header and ``rows`` posts, each of a video to one of ``accounts`` (ids or ``platform:username``).
 

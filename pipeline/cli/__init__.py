@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "doctor:command",
     "explain": "explain:command",
     "flower": "serve:flower",
+    "import": "imports:command",
     "key": "key:command",
     "live-check": "live_check:command",
     "migrate": "serve:migrate",

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.api.http.timestamp import format_timestamp
-from pipeline.cli import EXAMPLE
+from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.account_discover import discover
 from pipeline.cli.account_import import import_
 from pipeline.cli.connect import connect
 from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.runtime import call_sandbox, load_vault, open_context, open_transaction
+from pipeline.cli.workspace_option import choose_workspace, workspace_option
 from pipeline.failpoint import failpoint
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from adapters.contract import Credentials, Platform
     from pipeline.context import Context
     from pipeline.store.accounts.accounts import AccountRow
+    from pipeline.store.auth.workspaces import Workspace
 
 TOKENS = (
     'Tokens are read from standard input as JSON: {"access_token", "refresh_token"?, "expires_in"? or "expires_at"?,'
@@ -93,36 +95,77 @@ def add(
 
 
 @command.command(
-    "add-sandbox", epilog=EXAMPLE + "slipway account add-sandbox tiktok --workspace Acme --username ann"
+    "add-sandbox",
+    epilog=EXAMPLES + "slipway account add-sandbox tiktok --workspace Acme --username ann\n"
+    "  slipway account add-sandbox --count 200",
 )
-@click.argument("platform")
-@click.option("--workspace", required=True, help="Name or id.")
-@click.option("--username", required=True, help="A username the sandbox knows, or a new one.")
+@click.argument("platform", required=False)
+@workspace_option
+@click.option(
+    "--username", help="A username the sandbox knows, or a new one. With --count: what theirs begin with."
+)
+@click.option(
+    "--count", type=click.IntRange(1, 10_000), help="Add so many, on PLATFORM or on all platforms in turn."
+)
 @click.option(
     "--setting", "settings", multiple=True, metavar="K=V", help="E.g. board_id=123; may be repeated."
 )
 @json_option
 def add_sandbox(
-    platform: str, *, workspace: str, username: str, settings: tuple[str, ...], as_json: bool
+    platform: str | None,
+    *,
+    workspace: str | None,
+    username: str | None,
+    count: int | None,
+    settings: tuple[str, ...],
+    as_json: bool,
 ) -> None:
-    """Create an account in the sandbox and add it. A wrong PLATFORM is answered with the list of right ones."""
-    from pipeline.cli.token_input import credentials_of_sandbox
-
+    """Create accounts in the sandbox and add them. A wrong PLATFORM is answered with the list of right ones."""
     pairs = dict(map(_parse_setting, settings))
-    created = call_sandbox("POST", "accounts", json={"platform": platform, "username": username})
     with open_transaction() as c:
-        added = _add(
+        chosen = choose_workspace(c, workspace)
+    if count is None:
+        if platform is None or username is None:
+            raise click.ClickException("Give PLATFORM and --username, or --count for many accounts.")
+        print_fields(_add_sandbox(chosen, platform, username, pairs), as_json=as_json)
+        return
+    kinds = [platform] if platform else [p.value for p in list_platforms()]
+    prefix = username or "sample"
+    added = [
+        _add_sandbox(chosen, kinds[n % len(kinds)], f"{prefix}_{n // len(kinds) + 1:04d}", pairs)
+        for n in range(count)
+    ]
+    print_rows(added, as_json=as_json)
+
+
+def _add_sandbox(
+    workspace: Workspace, platform: str, username: str, settings: dict[str, Any]
+) -> dict[str, Any]:
+    from pipeline.cli.token_input import credentials_of_sandbox
+    from pipeline.embedded.sample_workspace import OPTIONS
+
+    kind = parse_platform(platform.partition("_")[0]) if platform in list_platforms() else None
+    asked = {"platform": platform, "username": username, "options": OPTIONS.get(kind, {}) if kind else {}}
+    created = call_sandbox("POST", "accounts", json=asked)
+    with open_transaction() as c:
+        return _add(
             c,
-            workspace,
+            str(workspace.id),
             platform=parse_platform(platform.partition("_")[0]),
             connection=created["connection"],
             remote_id=created["remote_id"],
             username=created["username"],
             display_name=created["username"],
             credentials=credentials_of_sandbox(created),
-            settings=pairs,
+            settings={**(created.get("settings") or {}), **settings},
         )
-    print_fields(added, as_json=as_json)
+
+
+def list_platforms() -> list[Platform]:
+    """Return all platforms."""
+    from adapters.contract import Platform
+
+    return list(Platform)
 
 
 @command.command("list", epilog=EXAMPLE + "slipway account list --workspace Acme --json")

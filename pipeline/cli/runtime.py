@@ -144,9 +144,10 @@ def _explain(error: Exception) -> str | None:
 
 def parse_id(text: str, noun: str) -> UUID:
     """The id in a command's argument. Raises ClickException."""
+    article = "an" if noun[0] in "aeiou" else "a"
     try:
         return UUID(text)
     except ValueError:
         raise click.ClickException(
-            f"{text!r} is not the id of a {noun}: `slipway {noun} list` shows them."
+            f"{text!r} is not the id of {article} {noun}: `slipway {noun} list` shows them."
         ) from None

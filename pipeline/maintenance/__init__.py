@@ -8,10 +8,12 @@ from pipeline.context import Context
 from pipeline.maintenance.append_receipts import append_receipts
 from pipeline.maintenance.compact_rollups import compact_rollups
 from pipeline.maintenance.expire_files import expire_files
+from pipeline.maintenance.expire_imports import expire_imports
 from pipeline.maintenance.export_moves import export_moves
 from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.maintenance.recheck_media import recheck_media
 from pipeline.maintenance.redispatch_checks import redispatch_checks
+from pipeline.maintenance.redispatch_imports import redispatch_imports
 from pipeline.maintenance.refresh_credentials import refresh_credentials
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.maintenance.resume_blocked import resume_blocked
@@ -24,6 +26,8 @@ JOBS: Mapping[str, Callable[[Context], int]] = {
     "resume": resume_blocked,
     "recheck": recheck_media,
     "files": expire_files,
+    "imports": redispatch_imports,
+    "import-files": expire_imports,
     "counts": compact_rollups,
     "receipts": append_receipts,
     "export": export_moves,

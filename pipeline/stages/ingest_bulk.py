@@ -86,21 +86,29 @@ def _ingest_alone(context: Context, entry: Entry) -> Result:
 
 def _ingest(context: Context, batch: Sequence[Entry], *, atomic: bool) -> list[Result]:
     with translate_overtaken(), context.database.begin() as c:
-        results, stored = _store_batch(context, c, batch)
+        results, stored = store_batch(context, c, batch)
         failures = {n: result for n, result in enumerate(results) if isinstance(result, Exception)}
         if atomic and failures:
             raise BatchRefused(failures)  # rolls back
     failpoint("ingest.committed", *(r.id for r in results if isinstance(r, AcceptedPost)))
-    dispatch_stored(context, stored)
-    opened = {k.id: k.tries for plan in stored for k in plan.checks.values() if k.verdict is None}
-    context.dispatcher.send_new_checks(opened, bulk=True)
+    dispatch_bulk(context, stored)
     return results
 
 
-def _store_batch(
+def dispatch_bulk(context: Context, stored: Sequence[PostPlan]) -> None:
+    """Dispatch the work of stored posts and of the checks they opened, after their commit."""
+    dispatch_stored(context, stored)
+    opened = {k.id: k.tries for plan in stored for k in plan.checks.values() if k.verdict is None}
+    context.dispatcher.send_new_checks(opened, bulk=True)
+
+
+def store_batch(
     context: Context, c: Connection, batch: Sequence[Entry]
 ) -> tuple[list[Result], list[PostPlan]]:
-    """Apply the rules, find the posts of repeats, open the missing checks, and store the other posts."""
+    """Apply the rules, find the posts of repeats, open the missing checks, and store the other posts.
+
+    Return a result for each entry, in order, and the plans to dispatch after the commit.
+    """
     posts = {n: entry for n, entry in enumerate(batch) if isinstance(entry, Submission)}
     facts = build_caches(context).read(c, list(posts.values()))
     repeats = {n: (post, build_tokens(context, post)) for n, post in posts.items()}

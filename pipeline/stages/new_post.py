@@ -29,6 +29,10 @@ class Submission:
 
     caller: Caller
     request: PostRequest
+    import_id: UUID | None = None
+    """The import whose row it is."""
+    row_token: str | None = None
+    """What a repeat of this row is recognised by, in place of what a request would be."""
 
     @property
     def workspace(self) -> UUID:
@@ -95,6 +99,7 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
         id=new_id(),
         workspace_id=plan.submission.workspace,
         key_id=plan.submission.caller.stored_key,
+        import_id=plan.submission.import_id,
         caption=request.caption,
         media=request.media,
         music_url=request.music_url,

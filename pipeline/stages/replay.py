@@ -29,6 +29,8 @@ def build_tokens(context: Context, submission: Submission) -> Sequence[str]:
     its own realm, so that no key learns which ids others use.
     """
     request, realm = submission.request, submission.caller.realm
+    if submission.row_token is not None:
+        return (submission.row_token,)
     if request.external_id is not None:
         return (f"bound:{realm}:{request.external_id}" if realm else f"id:{request.external_id}",)
     if not context.settings.ingest.dedupe_window:

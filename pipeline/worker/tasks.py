@@ -1,12 +1,16 @@
 """Celery tasks, a line or two each. Arguments are ids and generations; all content is in the ledger.
 
-Ticks, canaries and maintenance jobs send no events, so that the tasks that Flower keeps are those of posts.
+Ticks, canaries, imports and maintenance jobs send no events, so that the tasks that Flower keeps are those of posts.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from uuid import UUID
 
+from pipeline.api.imports.post_format import build_post_format
+from pipeline.bulk.judge import PostFormat
+from pipeline.bulk.step import run_step
 from pipeline.maintenance import JOBS
 from pipeline.maintenance.record_canary import record_canary
 from pipeline.queues import REACHABILITY
@@ -58,6 +62,17 @@ def reachability_check(_check: str) -> None:
 def reachability_pulse() -> None:
     """Record that the reachability queue has a consumer, so that requests may wait for a check."""
     get_context().liveness.record_beat(REACHABILITY)
+
+
+@cache
+def _build_post_format() -> PostFormat:
+    return build_post_format(get_context().settings)
+
+
+@app.task(name="imports.step", send_events=False)
+def imports_step(import_id: str) -> None:
+    """Do the next chunk of rows of an import."""
+    run_step(get_context(), UUID(import_id), _build_post_format())
 
 
 @app.task(name="canary", send_events=False)

@@ -68,7 +68,7 @@ async def put_file(request: Request) -> SuccessResponse[StoredFile]:
     file = await app_state.read_bulkhead.run(partial(_find, app_state, file_id))
     with app_state.file_transfers.uploads.slot(file.workspace_id):
         transfer = await app_state.file_transfers.bulkhead.run(
-            partial(_begin, app_state, file, _declared_size(request))
+            partial(_begin, app_state, file, get_declared_size(request))
         )
         stored = await _receive(request, transfer)
     return success("File uploaded", StoredFile.from_file(stored))
@@ -77,7 +77,7 @@ async def put_file(request: Request) -> SuccessResponse[StoredFile]:
 async def _receive(request: Request, transfer: _Transfer) -> File:
     bulkhead = transfer.app_state.file_transfers.bulkhead
     try:
-        await _copy(request, transfer)
+        await copy_body(request, transfer.app_state, transfer.intake)
         digest = await bulkhead.run(transfer.intake.finish)
     except BaseException as error:
         await asyncio.shield(bulkhead.run(partial(_abandon, transfer)))
@@ -89,21 +89,24 @@ async def _receive(request: Request, transfer: _Transfer) -> File:
     return await asyncio.shield(bulkhead.run(partial(_finish, transfer, content)))
 
 
-async def _copy(request: Request, transfer: _Transfer) -> None:
-    """Write the body to the intake, its head first: a wrong type is refused before the rest is sent."""
-    bulkhead, buffer = transfer.app_state.file_transfers.bulkhead, bytearray()
+async def copy_body(request: Request, app_state: AppState, intake: UploadIntake) -> None:
+    """Write the body to the intake, its head first: a wrong type is refused before the rest is sent.
+
+    Raises what ``translate_transfer_error`` translates, and TooLarge.
+    """
+    bulkhead, buffer = app_state.file_transfers.bulkhead, bytearray()
     body = request.stream()
-    async with asyncio.timeout(transfer.app_state.context.settings.files.upload_time):
+    async with asyncio.timeout(app_state.context.settings.files.upload_time):
         while True:
             async with asyncio.timeout(MAX_PAUSE):
                 chunk = await anext(body, None)
             buffer += chunk or b""
-            if len(buffer) >= (PIECE if transfer.intake.size else HEAD_BYTES) or (chunk is None and buffer):
-                await bulkhead.run(partial(transfer.intake.write, bytes(buffer)))
+            if len(buffer) >= (PIECE if intake.size else HEAD_BYTES) or (chunk is None and buffer):
+                await bulkhead.run(partial(intake.write, bytes(buffer)))
                 buffer.clear()
             if chunk is None:
                 break
-    if not transfer.intake.size:
+    if not intake.size:
         raise Refusal(400, "validation_failed", "The file is empty.")
 
 
@@ -138,7 +141,8 @@ def _require_whole_file(request: Request, content_type: str) -> None:
         raise Refusal(400, "validation_failed", "Send the whole file: Content-Range is not supported.")
 
 
-def _declared_size(request: Request) -> int:
+def get_declared_size(request: Request) -> int:
+    """Return the Content-Length, 0 if it is unknown."""
     given = request.headers.get("content-length", "")
     return int(given[:18]) if given.isascii() and given.isdigit() else 0
 
@@ -202,14 +206,19 @@ def _abandon(transfer: _Transfer) -> None:
 
 def _translate(error: BaseException, transfer: _Transfer) -> Refusal | None:
     """Return the refusal for an error during the transfer, or None for an unexpected error."""
-    if isinstance(error, TimeoutError):
-        return HttpRefusal(408, "request_timeout", "The file did not arrive in time.")
-    if isinstance(error, ClientDisconnect):
-        return Refusal(400, "validation_failed", "The file ended before it was complete.")
     if isinstance(error, TooLarge):
         return (
             _other_bytes() if transfer.key is None else _too_large(transfer.app_state, transfer.intake.most)
         )
+    return translate_transfer_error(error)
+
+
+def translate_transfer_error(error: BaseException) -> Refusal | None:
+    """Return the refusal for a body that did not arrive, is not of its type, or could not be stored."""
+    if isinstance(error, TimeoutError):
+        return HttpRefusal(408, "request_timeout", "The file did not arrive in time.")
+    if isinstance(error, ClientDisconnect):
+        return Refusal(400, "validation_failed", "The file ended before it was complete.")
     if isinstance(error, TypeMismatch):
         return Refusal(415, "unsupported_media_type", str(error))
     if isinstance(error, StorageUnavailable):

@@ -103,6 +103,10 @@ class BadRequest(Failure):
     )
 
 
+class Conflict(BadRequest):
+    """The plan that was named is not the present one; the rows that changed, where they are known."""
+
+
 class InvalidRequest(Failure):
     """The request does not match the schema."""
 

@@ -91,6 +91,16 @@ CODES: Mapping[str, ErrorCode] = {
     "external_id_immutable": ErrorCode(
         (409,), "external_id cannot be changed", "external_id cannot be changed: repeats are known by it."
     ),
+    "import_state": ErrorCode(
+        (409,),
+        "the import is in another state, or its file and rows have expired",
+        "The import is reading: apply needs one that is planned.",
+    ),
+    "plan_changed": ErrorCode(
+        (409,),
+        "the plan of the import is another one by now; nothing was applied",
+        "2 rows would be judged otherwise now; nothing was applied. The file is planned again: read the import.",
+    ),
     "file_immutable": ErrorCode(
         (409,),
         "other bytes were uploaded before",

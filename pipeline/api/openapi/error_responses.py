@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.api.http.response_models import BadRequest, Failure, InvalidRequest
+from pipeline.api.http.response_models import BadRequest, Conflict, Failure, InvalidRequest
 from pipeline.api.openapi.error_codes import CODES
 
 Responses = dict[int | str, dict[str, Any]]
@@ -52,7 +52,7 @@ def _response(status: int, meanings: Mapping[str, str]) -> dict[str, Any]:
         "examples": {code: {"value": _example(status, code)} for code in meanings},
     }
     return {
-        "model": _MODELS.get(status, Failure),
+        "model": Conflict if "plan_changed" in meanings else _MODELS.get(status, Failure),
         "description": "; ".join(f"{code}: {meaning}" for code, meaning in meanings.items()) + ".",
         "headers": {**REQUEST_ID_HEADER, **_HEADERS.get(status, {})},
         "content": {"application/json": content},

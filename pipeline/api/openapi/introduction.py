@@ -51,9 +51,10 @@ of an enumeration may be added with a minor version: generate a client again to 
 """
 """End of every introduction."""
 
-POSTS, FILES, CONNECT, SCOPE, SERVER = "Posts", "Files", "Connect", "Scope", "Server"
+POSTS, IMPORTS, FILES, CONNECT, SCOPE, SERVER = "Posts", "Imports", "Files", "Connect", "Scope", "Server"
 TAGS = [
     {"name": POSTS, "description": "Create, read, change, stop."},
+    {"name": IMPORTS, "description": "Files of many posts: planned, checked, applied, rolled back."},
     {"name": FILES, "description": "Upload media."},
     {"name": CONNECT, "description": "Connect accounts through a platform's consent page (OAuth)."},
     {"name": SCOPE, "description": "The accounts and the plan of the key."},

@@ -24,6 +24,15 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.11.0",
+        sha256="d38075c89b7304dcd98013ee6469df50dad2e130c8335093c070909de551b387",
+        changes=(
+            "`POST /imports` takes a file of posts and plans it; `GET /imports`, `/imports/{id}`, `…/forecast` and "
+            "`…/rows` show its plan, what that adds to each account and day, and receipts; `…/apply`, `pause`, "
+            "`resume`, `cancel` and `rollback` act on it. The error codes `import_state` and `plan_changed`.",
+        ),
+    ),
+    Release(
         version="1.10.0",
         sha256="e0e392938f8b42e45b71782c5932cbdd0f8bf7450cc5a1865624d99886b0681f",
         changes=(
@@ -111,6 +120,11 @@ PARTNER_RELEASES: Sequence[Release] = (
     ),
 )
 OPERATOR_RELEASES: Sequence[Release] = (
+    Release(
+        version="1.3.0",
+        sha256="2a4c59afb66e68c07fe15d7e01ab5416c3a9531ebee178543e95921758070d01",
+        changes=("`ErrorCode` has the codes of imports.",),
+    ),
     Release(
         version="1.2.0",
         sha256="b96f8fae132d355a379befa14f25648fc7acd62f3149cb5ab687576e78b560fa",

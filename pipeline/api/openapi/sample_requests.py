@@ -45,6 +45,7 @@ def _build_requests() -> Mapping[str, SampleRequest]:
         "accounts": [{"id": names[name]} for name in ("tiktok_account", "instagram_account")],
         "scheduled_at": names["time"],
     }
+    job = {"import_id": names["import"]}
     upload = {"contentType": "image/png", "filename": "mug.png"}
     platform = {"platform": "tiktok"}
     return {
@@ -66,6 +67,23 @@ def _build_requests() -> Mapping[str, SampleRequest]:
         "retryPosts": SampleRequest(body={"post_ids": [failed]}),
         "cancelPosts": SampleRequest(body={"post_ids": [post]}),
         "deletePosts": SampleRequest(body={"postIds": [deleted]}),
+        "createImport": SampleRequest(
+            query="name=march.ndjson", file="march.ndjson", content_type="application/x-ndjson"
+        ),
+        "listImports": SampleRequest(query="limit=10"),
+        "listImportRows": SampleRequest(path=job, query="verdict=rejected"),
+        "applyImport": SampleRequest(path=job, body={"plan": names["plan"]}),
+        **{
+            name: SampleRequest(path=job)
+            for name in (
+                "getImport",
+                "getImportForecast",
+                "pauseImport",
+                "resumeImport",
+                "cancelImport",
+                "rollBackImport",
+            )
+        },
         "createFile": SampleRequest(body=upload),
         "putFile": SampleRequest(url_variable="UPLOAD_URL", file="mug.png", content_type="image/png"),
         "getFile": SampleRequest(url_variable="FILE_URL", file="copy.png"),

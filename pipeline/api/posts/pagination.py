@@ -114,7 +114,8 @@ def _parse_limit(text: str) -> int:
     return int(text)
 
 
-def _parse_cursor(text: str) -> Position:
+def parse_cursor(text: str) -> Position:
+    """Return the position of a cursor. Raises ValueError."""
     try:
         micros, identity, checksum = _CURSOR.unpack(base64.b64decode(text, altchars=b"-_", validate=True))
         post = UUID(bytes=identity)
@@ -135,5 +136,5 @@ _FILTERS: Readers = {
     "since": ("since", timestamp.parse),
     "until": ("until", timestamp.parse),
 }
-_READERS: Readers = {**_FILTERS, "limit": ("limit", _parse_limit), "cursor": ("before", _parse_cursor)}
+_READERS: Readers = {**_FILTERS, "limit": ("limit", _parse_limit), "cursor": ("before", parse_cursor)}
 _EXPORT_READERS: Readers = {**_FILTERS, "format": ("form", _parse_format)}

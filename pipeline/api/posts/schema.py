@@ -173,7 +173,7 @@ def read_post(
     options = list_sent_options(post)
     if found := [*find_conflicts(post, options, post.media), *_check_expiry(post)]:
         raise build_invalid_payload(found)
-    external_id = post.external_id if post.external_id is not None else _parse_key_header(idempotency_key)
+    external_id = post.external_id if post.external_id is not None else parse_key_header(idempotency_key)
     return _build_request(post, body, options, external_id)
 
 
@@ -240,7 +240,7 @@ def _check_expiry(post: PostFields) -> Iterator[dict[str, Any]]:
         yield build_issue(("expires_at",), "It must be later than scheduled_at.", "exclusive")
 
 
-def _parse_key_header(value: str | None) -> str | None:
+def parse_key_header(value: str | None) -> str | None:
     """Validate the Idempotency-Key header like ``external_id``."""
     if value is None:
         return None

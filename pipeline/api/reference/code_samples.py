@@ -94,10 +94,11 @@ def _write_python(call: _Call) -> Iterator[str]:
         if request.url_variable
         else (f"    os.environ[{json.dumps(URL)}] + {json.dumps(call.path)},")
     )
-    if headers := [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in call.headers.items()]:
-        yield f"    headers={{{', '.join(headers)}}},"
+    headers = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in call.headers.items()]
     if call.needs_key:
-        yield f'    headers={{"Authorization": "Bearer " + os.environ["{KEY}"]}},'
+        headers.append(f'"Authorization": "Bearer " + os.environ["{KEY}"]')
+    if headers:
+        yield f"    headers={{{', '.join(headers)}}},"
     if request.body is not None:
         yield f"    json={_format(request.body, _PYTHON, '    ', '    ')},"
     if request.form is not None:

@@ -47,6 +47,10 @@ ERRORS: Mapping[str, Advice] = {
         "The request line and headers are larger than 64 KiB.",
         "Send fewer or shorter headers and a shorter query.",
     ),
+    "import_state": Advice(
+        "The import is in another state than the action needs, or its file and rows were removed after their time.",
+        "Read the import; send the file again if it has expired.",
+    ),
     "insufficient_scope": Advice(
         "The key is read-only, or is restricted to accounts and asks for more.",
         "Use a key with the right; the operator makes one with `slipway key create`.",
@@ -104,6 +108,11 @@ ERRORS: Mapping[str, Advice] = {
         "The body or file is larger than the limit in the message, or than what is left of the workspace's quota.",
         "Send less. Videos and images are not part of a post's body: upload them with `POST /files`, or send their "
         "URL.",
+    ),
+    "plan_changed": Advice(
+        "The hash is not that of the import's plan, or rows would be judged otherwise now: `issues` lists them. "
+        "Nothing was applied.",
+        "Read the import until it is planned, check the plan, and apply it with its new hash.",
     ),
     "post_in_flight": Advice(
         "At least one account's part of the post is being sent, or may already be live. Nothing was changed.",

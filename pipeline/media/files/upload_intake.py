@@ -32,14 +32,18 @@ class TooLarge(Exception):
 
 @dataclass(kw_only=True, slots=True)
 class UploadIntake:
-    """Receives pieces of any size. ``sink`` None: only checks them, if the file is stored already."""
+    """Receives pieces of any size. ``sink`` None: only checks them, if the file is stored already.
 
-    content_type: str
+    ``content_type`` None: the bytes are not compared with a type.
+    """
+
+    content_type: str | None
     most: int
     sink: StorageWriter | None
     size: int = 0
     """Bytes received so far."""
-    _head: bytes = b""
+    head: bytes = b""
+    """The first bytes received, up to HEAD_BYTES."""
     _is_checked: bool = False
     _is_over: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -52,8 +56,8 @@ class UploadIntake:
             if self.size > self.most:
                 raise TooLarge
             if not self._is_checked:
-                self._head += data[: HEAD_BYTES - len(self._head)]
-                if len(self._head) == HEAD_BYTES:
+                self.head += data[: HEAD_BYTES - len(self.head)]
+                if len(self.head) == HEAD_BYTES:
                     self._check_type()
             self._hash.update(data)
             if self.sink is not None:
@@ -84,10 +88,13 @@ class UploadIntake:
             yield
 
     def _check_type(self) -> None:
-        found = sniff(self._head)
-        actual = "of no accepted type" if found is None else found.content_type
-        if found is None or found.content_type not in _INTERCHANGEABLE.get(
-            self.content_type, {self.content_type}
-        ):
-            raise TypeMismatch(f"The bytes are {actual}, not {self.content_type}.")
+        if self.content_type is not None:
+            _require_type(self.content_type, self.head)
         self._is_checked = True
+
+
+def _require_type(content_type: str, head: bytes) -> None:
+    found = sniff(head)
+    actual = "of no accepted type" if found is None else found.content_type
+    if found is None or found.content_type not in _INTERCHANGEABLE.get(content_type, {content_type}):
+        raise TypeMismatch(f"The bytes are {actual}, not {content_type}.")

@@ -98,6 +98,11 @@ class Key:
     limits: KeyLimits
 
 
+_CALLER = """k.id, k.read_only, k.accounts, k.bulk, w.id AS workspace_id, w.kind, w.owner_user_id, w.plan,
+             w.subscription, w.time_zone, k.music_required, k.posts_per_minute, k.posts_per_day"""
+_VALID = "k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())"
+
+
 class OutsideWorkspace(Exception):
     """A key was to be restricted to an account that is not in its workspace."""
 
@@ -154,25 +159,42 @@ def find_caller(c: Connection, token: str) -> Caller | None:
         return None
     found = row(
         c,
-        """SELECT k.id, k.secret_sha256, CASE WHEN k.earlier_until > now() THEN k.earlier_sha256 END AS earlier_sha256,
-                  k.read_only, k.accounts, k.bulk, k.workspace_id, w.kind, w.owner_user_id, w.plan, w.subscription,
-                  w.time_zone, k.music_required, k.posts_per_minute, k.posts_per_day
-           FROM keys k JOIN workspaces w ON w.id = k.workspace_id
-           WHERE k.public_id = :public AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())""",
+        f"""SELECT {_CALLER}, k.secret_sha256,
+                   CASE WHEN k.earlier_until > now() THEN k.earlier_sha256 END AS earlier_sha256
+            FROM keys k JOIN workspaces w ON w.id = k.workspace_id WHERE k.public_id = :public AND {_VALID}""",
         public=public,
     )
     if found is None or not _matches(secret, found.secret_sha256, found.earlier_sha256):
         return None
+    return _to_caller(found)
+
+
+def read_caller(c: Connection, workspace: UUID, key_id: UUID | None) -> Caller | None:
+    """Return the caller of work that a key left; None if the key is not valid any more.
+
+    *key_id* None: the command line, which acts for the workspace.
+    """
+    found = row(
+        c,
+        f"""SELECT {_CALLER} FROM workspaces w LEFT JOIN keys k ON k.workspace_id = w.id AND k.id = :key
+            WHERE w.id = :w AND (CAST(:key AS uuid) IS NULL OR (k.id IS NOT NULL AND {_VALID}))""",
+        w=workspace,
+        key=key_id,
+    )
+    return None if found is None else _to_caller(found)
+
+
+def _to_caller(found: Any) -> Caller:
     return Caller(
-        key_id=found.id,
+        key_id=found.id or COMMAND_LINE,
         workspace_id=found.workspace_id,
         kind=WorkspaceKind(found.kind),
         owner_user_id=found.owner_user_id,
         plan=Plan(found.plan),
         subscription=Subscription(found.subscription),
         time_zone=found.time_zone,
-        read_only=found.read_only,
-        bulk=found.bulk,
+        read_only=bool(found.read_only),
+        bulk=bool(found.bulk),
         accounts=None if found.accounts is None else tuple(sorted(found.accounts)),
         limits=_read_limits(found._mapping),
     )

@@ -97,11 +97,13 @@ def count_waiting_uploads(c: Connection, workspace: UUID, within: timedelta) -> 
 
 
 def sum_bytes(c: Connection, workspace: UUID) -> int:
-    """Return the size of all uploaded files of a workspace, in bytes."""
+    """Return the size of all uploaded files and imports of a workspace, in bytes."""
     found = row(
         c,
-        """SELECT coalesce(sum(size), 0) AS used FROM files
-           WHERE workspace_id = :w AND removed_at IS NULL AND source_sha256 IS NULL""",
+        """SELECT coalesce(sum(size), 0) AS used FROM (
+               SELECT size FROM files
+               WHERE workspace_id = :w AND removed_at IS NULL AND source_sha256 IS NULL
+               UNION ALL SELECT size FROM imports WHERE workspace_id = :w AND removed_at IS NULL) stored""",
         w=workspace,
     )
     return int(found.used) if found else 0

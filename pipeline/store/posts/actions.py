@@ -264,6 +264,11 @@ def _save_old_handle(c: Connection, vault: Vault, part: LockedDelivery) -> None:
     )
 
 
+def was_rewritten(c: Connection, post: UUID) -> bool:
+    """Return True if an edit has replaced the post's content or time."""
+    return row(c, "SELECT post_id FROM rewrites WHERE post_id = :id LIMIT 1", id=post) is not None
+
+
 def add_delivery(
     c: Connection,
     post: LockedPost,

@@ -34,6 +34,7 @@ class NewPost:
     id: UUID
     workspace_id: UUID
     key_id: UUID | None
+    import_id: UUID | None = None
     caption: str
     media: Mapping[str, Any]
     music_url: str | None
@@ -128,12 +129,12 @@ def _build_store(taken: str, condition: str) -> str:
 WITH taken AS ({taken}),
 post AS (
     INSERT INTO posts (id, workspace_id, key_id, caption, media, music_url, {COLUMNS}, due_at, expires_at,
-                       on_late, status, external_id, request_id)
-    SELECT id, w, k, caption, media, music, {COLUMNS}, due, expires, late, 'scheduled', external, request
+                       on_late, status, external_id, request_id, import_id)
+    SELECT id, w, k, caption, media, music, {COLUMNS}, due, expires, late, 'scheduled', external, request, import
     FROM unnest(:id::uuid[], :workspace::uuid[], :key::uuid[], :token::text[], :caption::text[], :media::jsonb[],
                 :music::text[], {_ARRAYS}, :due::timestamptz[], :expires::timestamptz[], :late::text[],
-                :external::text[], :request::text[])
-         AS x (id, w, k, token, caption, media, music, {COLUMNS}, due, expires, late, external, request)
+                :external::text[], :request::text[], :import::uuid[])
+         AS x (id, w, k, token, caption, media, music, {COLUMNS}, due, expires, late, external, request, import)
     WHERE (token IS NULL OR id IN (SELECT post_id FROM taken)) {condition}
     RETURNING id, workspace_id, due_at),
 delivery AS (
@@ -212,6 +213,7 @@ def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
         "late": write_words(p.on_late for p in posts),
         "external": write_texts(p.external_id for p in posts),
         "request": write_texts(p.request_id for p in posts),
+        "import": write_ids(p.import_id for p in posts),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -91,6 +91,22 @@ def read_post(c: Connection, workspace: UUID, post: UUID, accounts: Accounts = N
         **bound,
     )
     return None if found is None else attach_deliveries(c, [found])[0]
+
+
+def read_posts(
+    c: Connection, workspace: UUID, posts: Collection[UUID], accounts: Accounts = None
+) -> list[PostView]:
+    """Return those of these posts that a key restricted to ``accounts`` may see, in no order."""
+    within, bound = restrict_posts(accounts)
+    found = rows(
+        c,
+        f"""SELECT {POST_COLUMNS} FROM posts
+            WHERE id = ANY(CAST(:ids AS uuid[])) AND workspace_id = :w AND deleted_at IS NULL AND {within}""",
+        ids=list(posts),
+        w=workspace,
+        **bound,
+    )
+    return attach_deliveries(c, found)
 
 
 def attach_deliveries(c: Connection, found: Sequence[Any]) -> list[PostView]:

@@ -94,7 +94,9 @@ def test_every_refusal_names_its_codes_and_shows_each(spec: Spec) -> None:
 def test_every_error_has_a_named_type_that_lists_its_codes(spec: Spec) -> None:
     for status, _, content in error_contents(spec):
         name = content["schema"]["$ref"].rpartition("/")[2]
-        assert name == {400: "BadRequest", 422: "InvalidRequest", 503: name}.get(status, "Failure")
+        of_plans = "Conflict" if "plan_changed" in content["examples"] else "Failure"
+        named = {400: "BadRequest", 409: of_plans, 422: "InvalidRequest", 503: name}
+        assert name == named.get(status, "Failure")
         fields = spec["components"]["schemas"][name]["properties"]
         assert fields["error_code"]["$ref"] == "#/components/schemas/ErrorCode"
     assert spec["components"]["schemas"]["ErrorCode"]["enum"] == [*CODES]

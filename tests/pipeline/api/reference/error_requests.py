@@ -16,7 +16,8 @@ from pipeline.api.server.http_protocol import HEAD_BYTES
 from pipeline.domain.account import Plan, Subscription
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Terms, create_key
-from tests.pipeline.api.reference.scene import Scene
+from tests.pipeline.api.imports.importing import do_step
+from tests.pipeline.api.reference.scene import Scene, list_files
 from tests.pipeline.api.running_server import ABSENT, BASE, post_refused_media, video
 
 JSON = {"Content-Type": "application/json"}
@@ -55,6 +56,13 @@ def _read_only(scene: Scene) -> requests.Response:
 def _reuse_external_id(scene: Scene) -> requests.Response:
     _post(scene, external_id="order-1042")
     return _post(scene, external_id="order-1042", caption="Another mug")
+
+
+def _apply_another_plan(scene: Scene) -> requests.Response:
+    made = scene.server.send("POST", f"{BASE}/imports", scene.tenant.key, list_files(scene)["march.ndjson"])
+    job = made.json()["data"]["id"]
+    do_step(scene.server.context, UUID(job))
+    return _send(scene, "POST", f"/imports/{job}/apply", {"plan": "0" * 64})
 
 
 def _edit_while_sending(scene: Scene) -> requests.Response:
@@ -105,6 +113,8 @@ REQUESTS: Mapping[str, Callable[[Scene], requests.Response]] = {
     "409 create_failed": _reuse_external_id,
     "409 post_in_flight": _edit_while_sending,
     "409 external_id_immutable": lambda s: _edit(s, {"external_id": "order-1043"}),
+    "409 import_state": lambda s: _send(s, "POST", f"/imports/{s.names['import']}/resume"),
+    "409 plan_changed": _apply_another_plan,
     "409 file_immutable": lambda s: _use_upload_url(s, b"\x89PNG\r\n\x1a\nother bytes"),
     "409 account_inactive": _reconnect_inactive,
     "412 precondition_failed": lambda s: _edit(s, {"caption": "New"}, **{"If-Match": '"an-old-version"'}),

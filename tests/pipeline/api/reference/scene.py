@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import text
 
@@ -17,6 +18,7 @@ from adapters.contract import Platform
 from pipeline.api.openapi.recorded import read_recorded
 from pipeline.queues import DELAY
 from pipeline.store.canaries import record_canary
+from tests.pipeline.api.imports.importing import do_step, write_lines
 from tests.pipeline.api.running_server import Server, Tenant, serving, video
 from tests.pipeline.media import samples
 
@@ -37,6 +39,16 @@ ORDER = (
     "deletePosts",
     "createPosts",
     "exportPosts",
+    "createImport",
+    "listImports",
+    "getImport",
+    "getImportForecast",
+    "listImportRows",
+    "applyImport",
+    "pauseImport",
+    "resumeImport",
+    "cancelImport",
+    "rollBackImport",
     "createFile",
     "putFile",
     "getFile",
@@ -77,6 +89,12 @@ class Scene:
         """Note what later samples need of an answer's data."""
         if operation == "createPost":
             self.names["post"] = data["id"]
+        if operation == "createImport":
+            identity = UUID(data["id"])
+            do_step(self.server.context, identity)
+            with self.server.context.database.begin() as c:
+                plan_hash = c.execute(text("SELECT plan_hash FROM imports WHERE id = :id"), {"id": identity})
+                self.names |= {"import": data["id"], "plan": plan_hash.scalar_one().hex()}
         if operation == "createFile":
             self.variables["UPLOAD_URL"] = data["uploadUrl"].replace(PUBLIC_URL, self.server.url)
             self.variables["FILE_URL"] = data["url"].replace(PUBLIC_URL, self.server.url)
@@ -123,6 +141,7 @@ def stop_consuming(server: Server) -> None:
 
 
 _VOLATILE = (
+    (r"\b[0-9a-f]{64}\b", "<hash>"),
     (r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<id>"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?", "<time>"),
     (r"(state|code_challenge|signature|expires)=[\w.~%-]+", r"\1=<value>"),
@@ -141,9 +160,26 @@ def normalize(body: str) -> str:
     return body
 
 
-def write_picture(folder: Path) -> None:
-    """Write the file that a sample uploads."""
-    (folder / "mug.png").write_bytes(PICTURE)
+def write_files(folder: Path, scene: Scene) -> None:
+    """Write the files that samples upload."""
+    for name, content in list_files(scene).items():
+        (folder / name).write_bytes(content)
+
+
+def list_files(scene: Scene) -> dict[str, bytes]:
+    """Return the files that samples upload, by name."""
+    account = [{"id": scene.names["tiktok_account"]}]
+    posts = [
+        video(
+            scene.tenant,
+            caption=f"Mug {n}",
+            accounts=account,
+            scheduled_at=scene.names["time"],
+            external_id=f"mug-{n}",
+        )
+        for n in range(2)
+    ]
+    return {"mug.png": PICTURE, "march.ndjson": write_lines(*posts, {**posts[0], "caption": ""})}
 
 
 def build_environment(scene: Scene) -> dict[str, str]:

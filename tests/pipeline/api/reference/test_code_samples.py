@@ -22,11 +22,16 @@ from tests.pipeline.api.reference.scene import (
     build_environment,
     normalize,
     serving_samples,
-    write_picture,
+    write_files,
 )
 from tests.pipeline.api.running_server import Server
 
-NOT_JSON = {"metrics": "slipway_up", "connectCallback": "<!doctype html>", "connectChoice": "<!doctype html>"}
+NOT_JSON = {
+    "metrics": "slipway_up",
+    "listImportRows": "caption: It has no visible character.",
+    "connectCallback": "<!doctype html>",
+    "connectChoice": "<!doctype html>",
+}
 """What the answers of these operations contain."""
 COMMANDS: dict[str, Sequence[str]] = {
     "curl": ("sh", "-c"),
@@ -74,7 +79,7 @@ def test_every_sample_gets_the_answer_that_is_shown(server: Server, tmp_path: Pa
         pytest.skip(f"{PROGRAMS[language]} is not installed: THE {language} SAMPLES WERE NOT RUN")
     scene, samples = arrange(server), list_samples(language)
     assert set(samples) == set(ORDER)
-    write_picture(tmp_path)
+    write_files(tmp_path, scene)
     for name in ORDER:
         check_answer(name, run(language, samples[name], scene, tmp_path), scene)
     assert (tmp_path / "copy.png").read_bytes() == PICTURE

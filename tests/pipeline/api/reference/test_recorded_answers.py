@@ -16,9 +16,9 @@ from pipeline.api.openapi.sample_requests import SampleRequest, find_sample_requ
 from tests.pipeline.api.reference.error_requests import REQUESTS, build_others
 from tests.pipeline.api.reference.scene import (
     ORDER,
-    PICTURE,
     Scene,
     arrange,
+    list_files,
     normalize,
     serving_samples,
     stop_consuming,
@@ -54,7 +54,7 @@ def send(scene: Scene, method: str, path: str, request: SampleRequest) -> reques
         headers = {"Content-Type": "application/json"}
     if not request.url_variable:
         headers |= scene.tenant.headers
-    content = body or (PICTURE if method == "PUT" else None) or request.form
+    content = body or list_files(scene).get(request.file) or request.form
     url += f"?{request.query}" if request.query else ""
     return requests.request(method, url, data=content, headers=headers, timeout=30)
 

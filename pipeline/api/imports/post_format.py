@@ -1,0 +1,16 @@
+"""What workers know of the body of POST /posts: how it is read, and the columns that a file of posts may have."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from config.settings import Settings
+from pipeline.api.posts.field_types import build_rules
+from pipeline.api.posts.schema import PostBody, read_post
+from pipeline.bulk.columns import build_columns
+from pipeline.bulk.judge import PostFormat
+
+
+def build_post_format(settings: Settings) -> PostFormat:
+    """Return how these settings have posts read."""
+    return PostFormat(read=partial(read_post, rules=build_rules(settings)), columns=build_columns(PostBody))

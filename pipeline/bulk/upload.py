@@ -1,0 +1,172 @@
+"""Store the file of a new import: recorded before its first byte, visible and dispatched once it is whole.
+
+A crash before the end leaves a row that names the object, for maintenance to remove. After the end, a repeat with the
+same Idempotency-Key finds the import.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from uuid import UUID
+
+from pipeline.bulk.formats import FileProblem, Format, detect_format
+from pipeline.context import Context
+from pipeline.failpoint import failpoint
+from pipeline.media.files.upload_intake import TooLarge, UploadIntake
+from pipeline.stages.post_request import Refusal
+from pipeline.store.auth.keys import Caller
+from pipeline.store.database import new_id
+from pipeline.store.files.files import sum_bytes
+from pipeline.store.imports import imports as store
+from pipeline.store.imports.imports import IdempotencyKeyTaken, Import
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportOptions:
+    """What a client says of a file."""
+
+    name: str | None = None
+    encoding: str | None = None
+    """gzip or zstd, if it is compressed."""
+    strict: bool = False
+    """Apply nothing unless every row is good."""
+    updates: bool = False
+    """Edit the posts of rows whose external_id has another body."""
+    time_zone: str | None = None
+    """Of local times in rows that name none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upload:
+    """The upload of one file, in progress."""
+
+    id: UUID
+    caller: Caller
+    options: ImportOptions
+    object: str
+    intake: UploadIntake
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredUpload:
+    """The import of a file that is stored. ``is_repeat``: it was stored before, under the same Idempotency-Key."""
+
+    job: Import
+    is_repeat: bool
+
+
+def begin_upload(context: Context, caller: Caller, options: ImportOptions, declared: int = 0) -> Upload:
+    """Begin an upload. *declared*: its size, if known. Raises Refusal 413 and StorageUnavailable."""
+    identity = new_id()
+    key = f"{identity.hex[-2:]}/{identity}-{secrets.token_hex(8)}"
+    most, quota = context.settings.imports.max_bytes, context.settings.files.quota
+    with context.database.begin() as c:
+        room = max(0, quota - sum_bytes(c, caller.workspace_id)) if quota else most
+        if declared > min(most, room):
+            raise build_too_large(context, room)
+        store.begin_upload(c, caller, identity, key, **asdict(options))
+    failpoint("imports.begun", identity)
+    intake = UploadIntake(content_type=None, most=min(most, room), sink=context.files.storage.begin(key))
+    return Upload(id=identity, caller=caller, options=options, object=key, intake=intake)
+
+
+def finish_upload(
+    context: Context,
+    upload: Upload,
+    *,
+    digest: bytes,
+    content_type: str | None,
+    format_: Format | None,
+    idempotency_key: str | None,
+) -> StoredUpload:
+    """Finish an upload whose object is in storage, and dispatch its first step. Raises Refusal 4xx."""
+    known = format_ or _detect(upload, content_type)
+    realm = upload.caller.realm
+    key = (
+        None if idempotency_key is None else f"{realm}:{idempotency_key}" if realm else f":{idempotency_key}"
+    )
+    failpoint("imports.stored", upload.id)
+    try:
+        with context.database.begin() as c:
+            stored = store.finish_upload(
+                c, upload.id, size=upload.intake.size, sha256=digest, format_=known, idempotency_key=key
+            )
+            job = store.find_import(c, upload.caller, upload.id)
+    except IdempotencyKeyTaken:
+        return _find_repeat(context, upload, digest, str(key))
+    if not stored or job is None:
+        raise Refusal(404, "not_found", "The upload took too long and was given up: send the file again.")
+    failpoint("imports.visible", upload.id)
+    context.dispatcher.send_imports([upload.id])
+    return StoredUpload(job=job, is_repeat=False)
+
+
+def store_file(
+    context: Context,
+    caller: Caller,
+    options: ImportOptions,
+    pieces: Iterable[bytes],
+    format_: Format | None = None,
+) -> StoredUpload:
+    """Store the file of a new import, as POST /imports does. Raises Refusal and StorageUnavailable."""
+    upload = begin_upload(context, caller, options)
+    try:
+        for piece in pieces:
+            upload.intake.write(piece)
+        if not upload.intake.size:
+            raise Refusal(400, "validation_failed", "The file is empty.")
+        digest = upload.intake.finish()
+        return finish_upload(
+            context, upload, digest=digest, content_type=None, format_=format_, idempotency_key=None
+        )
+    except TooLarge as error:
+        abandon_upload(context, upload)
+        raise build_too_large(context, upload.intake.most) from error
+    except Exception:
+        abandon_upload(context, upload)
+        raise
+
+
+def abandon_upload(context: Context, upload: Upload) -> None:
+    """Remove what was written. Raises StorageUnavailable: then maintenance removes it later."""
+    upload.intake.drop()
+    context.files.storage.remove(upload.object)
+    with context.database.begin() as c:
+        store.forget_upload(c, upload.id)
+
+
+def build_too_large(context: Context, room: int) -> Refusal:
+    """Build the refusal of a file over the limit, or over what is left of the quota."""
+    most = context.settings.imports.max_bytes
+    if room >= most:
+        return Refusal(413, "payload_too_large", f"The file is larger than {most:,} bytes.")
+    quota = context.settings.files.quota
+    left = f"what is left of the workspace's quota of {quota:,} bytes"
+    return Refusal(413, "payload_too_large", f"The file is larger than {left}.")
+
+
+def _detect(upload: Upload, content_type: str | None) -> Format:
+    head = b"" if upload.options.encoding else upload.intake.head
+    try:
+        return detect_format(upload.options.name, content_type, head)
+    except FileProblem as problem:
+        raise refuse_file(problem) from problem
+
+
+def refuse_file(problem: FileProblem) -> Refusal:
+    """Build the refusal of a file that cannot be read."""
+    return Refusal(problem.status, problem.code, problem.message, problem.issues)
+
+
+def _find_repeat(context: Context, upload: Upload, digest: bytes, key: str) -> StoredUpload:
+    with context.database.begin() as c:
+        known = store.find_by_idempotency_key(c, upload.caller.workspace_id, key)
+    if known is None:
+        raise Refusal(500, "internal_error", "An equal request was being stored. Repeat it.")
+    sent = (digest, upload.options.strict, upload.options.updates, upload.options.time_zone)
+    if sent != (known.sha256, known.strict, known.updates, known.time_zone):
+        message = f"This Idempotency-Key was used for another file, or other options ({known.id})."
+        raise Refusal(409, "create_failed", message)
+    return StoredUpload(job=known, is_repeat=True)

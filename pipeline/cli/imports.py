@@ -1,0 +1,339 @@
+"""`slipway import`: files of many posts; plan one, apply its plan, see its rows, stop it, roll it back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, BinaryIO
+from uuid import UUID
+
+import click
+
+from pipeline.cli import EXAMPLE, EXAMPLES
+from pipeline.cli.durations import FUTURE
+from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.post_body import build_caller, report_refusals
+from pipeline.cli.runtime import open_context, open_transaction, parse_id
+from pipeline.cli.workspace_option import choose_workspace, workspace_option
+
+if TYPE_CHECKING:
+    from pipeline.context import Context
+    from pipeline.store.auth.keys import Caller
+    from pipeline.store.imports.imports import Import
+
+EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
+PIECE = 1024 * 1024
+import_argument = click.argument("import_id", metavar="IMPORT")
+wait_option = click.option("--no-wait", is_flag=True, help="Return at once; workers go on.")
+
+
+@click.group()
+def command() -> None:
+    """Imports: files of many posts, as NDJSON, CSV, XLSX or ODS."""
+
+
+@command.command(epilog=EXAMPLE + "slipway import template --rows 500 --accounts all > month.csv")
+@workspace_option
+@click.option("--rows", type=click.IntRange(1, 1_000_000), default=1, show_default=True)
+@click.option(
+    "--accounts",
+    "names",
+    multiple=True,
+    help="Id or username, or `all`; may be repeated. Default: a placeholder.",
+)
+@click.option(
+    "--format", "form", type=click.Choice(["csv", "xlsx", "ndjson"]), default="csv", show_default=True
+)
+@click.option("--start", type=FUTURE, default="1d", show_default=True, help="When the first posts are due.")
+@json_option
+def template(
+    workspace: str | None, rows: int, names: tuple[str, ...], form: str, start: datetime, *, as_json: bool
+) -> None:
+    """Write a file with all columns and example rows to standard output. The accounts take turns."""
+    from config.settings import settings
+    from pipeline.api.posts.schema import PostBody
+    from pipeline.bulk.columns import build_columns
+    from pipeline.bulk.formats import Format
+    from pipeline.bulk.templates import EXAMPLE_URL, write_template
+
+    sandbox = settings().sandbox.media_url
+    media = f"{sandbox}/media/sample.mp4" if sandbox else EXAMPLE_URL
+    accounts = _list_accounts(workspace, names) if names else []
+    write_template(
+        sys.stdout.buffer,
+        Format.NDJSON if as_json else Format(form),
+        build_columns(PostBody),
+        rows=rows,
+        accounts=accounts,
+        start=start,
+        media_url=media,
+    )
+
+
+@command.command(
+    epilog=f"{EXAMPLES}slipway import plan month.csv --workspace Acme --time-zone Europe/Berlin\n"
+    "  zcat month.ndjson.gz | slipway import plan - --format ndjson"
+)
+@click.argument("file", type=click.File("rb"))
+@workspace_option
+@click.option(
+    "--format", "form", type=click.Choice(["ndjson", "csv", "xlsx", "ods"]), help="Default: by the file."
+)
+@click.option("--strict", is_flag=True, help="Apply nothing unless every row is good.")
+@click.option("--update", is_flag=True, help="Edit the posts of rows whose external_id has another body.")
+@click.option("--time-zone", help="Of local times in rows that name none: Europe/Berlin.")
+@wait_option
+@json_option
+def plan(
+    file: BinaryIO,
+    workspace: str | None,
+    form: str | None,
+    *,
+    strict: bool,
+    update: bool,
+    time_zone: str | None,
+    no_wait: bool,
+    as_json: bool,
+) -> None:
+    """Upload FILE (- is standard input) and show what applying it would do. No post is made."""
+    from pipeline.bulk.formats import Format
+    from pipeline.bulk.upload import ImportOptions, store_file
+
+    name = None if file.name == "<stdin>" else str(file.name).rpartition("/")[2]
+    options = ImportOptions(name=name, strict=strict, updates=update, time_zone=_check_zone(time_zone))
+    with report_refusals(), open_context() as context:
+        with context.database.begin() as c:
+            caller = build_caller(choose_workspace(c, workspace))
+        _require_plan(caller)
+        pieces = iter(lambda: file.read(PIECE), b"")
+        stored = store_file(context, caller, options, pieces, None if form is None else Format(form))
+        _show(context, caller, stored.job, as_json=as_json, wait=not no_wait)
+
+
+@command.command(epilog=EXAMPLE + f"slipway import apply {EXAMPLE_ID} --plan $HASH")
+@import_argument
+@click.option(
+    "--plan", "plan_hash", required=True, help="The plan's hash, as `slipway import plan` printed it."
+)
+@wait_option
+@json_option
+def apply(import_id: str, plan_hash: str, *, no_wait: bool, as_json: bool) -> None:
+    """Make the posts of a plan. If it would be another plan by now, nothing is done and the changes are listed."""
+    from pipeline.bulk import control
+
+    with report_refusals(), _open_import(import_id) as (context, caller, job):
+        _require_plan(caller)
+        moved = control.apply(context, caller, job.id, plan_hash)
+        _show(context, caller, moved, as_json=as_json, wait=not no_wait)
+
+
+@command.command("list", epilog=EXAMPLE + "slipway import list --workspace Acme")
+@workspace_option
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@json_option
+def list_(workspace: str | None, limit: int, *, as_json: bool) -> None:
+    """List imports, newest first."""
+    from pipeline.store.imports.imports import list_imports
+
+    with open_transaction() as c:
+        found = list_imports(c, build_caller(choose_workspace(c, workspace)), limit=limit)
+    rows = [
+        {"id": j.id, "name": j.name, "state": j.state, "rows": j.rows, "accepted": j.accepted}
+        | {"duplicate": j.duplicate, "rejected": j.rejected, "done": j.done}
+        for j in found
+    ]
+    print_rows(rows, as_json=as_json, empty="No imports.")
+
+
+@command.command(epilog=EXAMPLE + f"slipway import show {EXAMPLE_ID}")
+@import_argument
+@json_option
+def show(import_id: str, *, as_json: bool) -> None:
+    """Show IMPORT: its state, its counts, its plan with the hash, and what was done."""
+    with _open_import(import_id) as (_, _, job):
+        print_import(job, as_json=as_json)
+
+
+@command.command(epilog=EXAMPLE + f"slipway import forecast {EXAMPLE_ID}")
+@import_argument
+@json_option
+def forecast(import_id: str, *, as_json: bool) -> None:
+    """Show what the plan of IMPORT adds to each account and day, what fits, and conflicts with quotas and grants."""
+    from pipeline.api.imports.forecast import ImportForecast
+    from pipeline.bulk.forecast import forecast as compute_forecast
+
+    with _open_import(import_id) as (context, _, job):
+        with context.database.begin() as c:
+            found = ImportForecast.from_forecast(compute_forecast(context, c, job)).model_dump(mode="json")
+        if as_json:
+            print_fields(found, as_json=True)
+            return
+        for rows, empty in ((found["days"], "Nothing to apply."), (found["conflicts"], "\nNo conflicts.")):
+            print_rows(
+                [{n: v for n, v in row.items() if n != "account_id"} for row in rows],
+                as_json=False,
+                empty=empty,
+            )
+        if found["more_days"]:
+            click.echo("There are more days.")
+
+
+@command.command(epilog=EXAMPLE + f"slipway import rows {EXAMPLE_ID} --verdict rejected > to-correct.csv")
+@import_argument
+@click.option(
+    "--verdict", type=click.Choice(["accepted", "duplicate", "rejected"]), help="Only rows of this verdict."
+)
+@json_option
+def rows(import_id: str, verdict: str | None, *, as_json: bool) -> None:
+    """Write the rows of IMPORT: a table with its own columns and the error; as JSON, a receipt on each line."""
+    from pipeline.api.imports.rows import PAGE, build_table_writer, write_receipts
+    from pipeline.domain.bulk_import import RowVerdict
+    from pipeline.store.imports.rows import list_rows
+
+    with _open_import(import_id) as (context, _, job):
+        write = write_receipts if as_json or job.format == "ndjson" else build_table_writer()
+        wanted = None if verdict is None else RowVerdict(verdict)
+        after, has_more = 0, True
+        while has_more:
+            with context.database.begin() as c:
+                page = list_rows(c, job.id, wanted, after, PAGE)
+            has_more = len(page) == PAGE
+            if page:
+                after = page[-1].number
+                sys.stdout.buffer.write(write(page))
+
+
+def _add_action(name: str, sentence: str, *, waits: bool) -> None:
+    @command.command(name, help=sentence, epilog=EXAMPLE + f"slipway import {name} {EXAMPLE_ID}")
+    @import_argument
+    @json_option
+    def act(import_id: str, *, as_json: bool) -> None:
+        from pipeline.bulk import control
+
+        action: Callable[..., Import] = getattr(control, name)
+        with report_refusals(), _open_import(import_id) as (context, caller, job):
+            moved = action(context, caller, job.id)
+            _show(context, caller, moved, as_json=as_json, wait=waits)
+
+
+_add_action("pause", "Stop IMPORT after the chunk of rows in progress.", waits=False)
+_add_action("resume", "Go on with a paused IMPORT.", waits=True)
+_add_action("cancel", "End IMPORT. The posts that it made stay, until they are rolled back.", waits=False)
+_add_action(
+    "rollback",
+    "Cancel the posts that IMPORT made, where nothing was sent or edited since.",
+    waits=True,
+)
+
+
+# --- what the commands share -----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _open_import(import_id: str) -> Iterator[tuple[Context, Caller, Import]]:
+    """Open the context, the operator as a caller of the import's workspace, and the import. Raises ClickException."""
+    from pipeline.store.auth.workspaces import find_workspace
+    from pipeline.store.imports.imports import find_import, find_workspace_of_import
+
+    identity = parse_id(import_id, "import")
+    with open_context() as context:
+        with context.database.begin() as c:
+            workspace = find_workspace_of_import(c, identity)
+            if workspace is None:
+                raise click.ClickException(
+                    f"There is no import {identity}: `slipway import list` shows them."
+                )
+            caller = build_caller(find_workspace(c, str(workspace)))
+            job = find_import(c, caller, identity)
+        if job is None:
+            raise click.ClickException(f"The file of import {identity} is still being uploaded.")
+        yield context, caller, job
+
+
+def _list_accounts(workspace: str | None, names: tuple[str, ...]) -> list[str]:
+    from pipeline.cli.account import require_account_of
+    from pipeline.domain.account import AccountStatus
+    from pipeline.store.accounts.accounts import find_accounts
+
+    with open_transaction() as c:
+        chosen = choose_workspace(c, workspace)
+        if names != ("all",):
+            return [str(require_account_of(c, chosen.id, name).id) for name in names]
+        found = [a for a in find_accounts(c, chosen.id) if a.status is not AccountStatus.INACTIVE]
+    if not found:
+        raise click.ClickException(
+            f"The workspace {chosen.name} has no account: `slipway account connect` adds one."
+        )
+    shared = [(a.platform, a.username.casefold()) for a in found]
+    return [
+        str(a.id) if shared.count(key) > 1 or "|" in a.username else f"{a.platform}:{a.username}"
+        for a, key in zip(found, shared, strict=True)
+    ]
+
+
+def _require_plan(caller: Caller) -> None:
+    from pipeline.api.http.auth import require_plan
+
+    require_plan(caller)
+
+
+def _check_zone(name: str | None) -> str | None:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return None if name is None else ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise click.ClickException(f"{name!r} is not a time zone such as Europe/Berlin.") from None
+
+
+def _show(context: Context, caller: Caller, job: Import, *, as_json: bool, wait: bool) -> None:
+    """Print the import, after its work if ``wait``. Exit 1 if it failed."""
+    from pipeline.cli.import_progress import follow_import
+    from pipeline.domain.bulk_import import ImportState
+
+    rested = follow_import(context, caller, job, is_quiet=as_json or not sys.stderr.isatty()) if wait else job
+    print_import(rested, as_json=as_json)
+    if rested.state is ImportState.FAILED:
+        raise click.exceptions.Exit(1)
+
+
+def print_import(job: Import, *, as_json: bool) -> None:
+    """Print an import: as the API does, or a line for each fact and the next command."""
+    from pipeline.api.imports.response_models import ImportJob
+
+    found = ImportJob.from_import(job).model_dump(mode="json")
+    if as_json:
+        print_fields(found, as_json=True)
+        return
+    plan_, counts, result = found["plan"] or {}, found["counts"], found["result"]
+    error = found["error"] or {}
+    facts: dict[str, Any] = {
+        "import": found["id"],
+        "file": found["name"],
+        "state": found["state"],
+        "error": error.get("message"),
+        "rows": f"{counts['rows']:,}",
+        "accepted": f"{counts['accepted']:,}",
+        "duplicate": f"{counts['duplicate']:,}",
+        "rejected": f"{counts['rejected']:,}",
+        "done": ", ".join(f"{n:,} {word}" for word, n in result.items()),
+        "note": " ".join(found["notes"]),
+        "plan": plan_.get("hash"),
+    }
+    print_fields({name: fact for name, fact in facts.items() if fact not in (None, "")}, as_json=False)
+    if hint := _suggest(found):
+        click.echo(f"\n{hint}")
+
+
+def _suggest(found: dict[str, Any]) -> str:
+    """Return the command that comes next, if there is one."""
+    identity: UUID = found["id"]
+    if found["state"] == "planned":
+        rejected = f"Rejected rows:  slipway import rows {identity} --verdict rejected\n"
+        apply_ = f"Make the posts: slipway import apply {identity} --plan {found['plan']['hash']}"
+        return (rejected if found["counts"]["rejected"] else "") + apply_
+    if found["state"] == "applied":
+        return f"Take it back:   slipway import rollback {identity}"
+    return ""

@@ -1,0 +1,92 @@
+"""What the accepted rows of an import add to each account and day, beside what is there already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.store.array_literals import write_ids, write_words
+from pipeline.store.database import rows
+
+_ADDED = """
+added AS (
+    SELECT r.number, a AS account, coalesce(r.due_at, now()) AS due,
+           md5(r.body ->> 'caption' || (r.body -> 'media')::text) AS content
+    FROM import_rows r, unnest(r.accounts) a
+    WHERE r.import_id = :id AND r.verdict = 'accepted' AND r.action = 'create' AND r.post_id IS NULL),
+there AS (
+    SELECT d.account_id AS account, d.due_at AS due FROM deliveries d
+    WHERE d.account_id IN (SELECT DISTINCT account FROM added) AND d.state IN ('accepted', 'scheduled', 'retrying'))
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccountDay:
+    """One account on one day, in UTC."""
+
+    account: UUID
+    day: date
+    posts: int
+    """That the import adds."""
+    before: int
+    """That are planned already."""
+    last_due: datetime
+
+
+def list_days(c: Connection, identity: UUID, limit: int) -> list[AccountDay]:
+    """Return the first days on which the import adds posts, by day and account."""
+    found = rows(
+        c,
+        f"""WITH {_ADDED}
+            SELECT a.*, (SELECT count(*) FROM there t WHERE t.account = a.account
+                         AND (t.due AT TIME ZONE 'UTC')::date = a.day) AS before
+            FROM (SELECT account, (due AT TIME ZONE 'UTC')::date AS day, count(*) AS posts, max(due) AS last_due
+                  FROM added GROUP BY 1, 2 ORDER BY 2, 1 LIMIT :n) a ORDER BY a.day, a.account""",
+        id=identity,
+        n=limit,
+    )
+    return [AccountDay(**r._mapping) for r in found]
+
+
+def count_fast(c: Connection, identity: UUID, paces: Mapping[UUID, tuple[int, timedelta]]) -> dict[UUID, int]:
+    """Count, by account, the posts that follow so many others within the time of its pace."""
+    found = rows(
+        c,
+        f"""WITH {_ADDED}, pace AS (
+                SELECT * FROM unnest(:account::uuid[], :n::integer[], :seconds::float8[]) AS x (account, n, seconds)),
+            turns AS (
+                SELECT account, due, is_new, row_number() OVER (PARTITION BY account ORDER BY due) AS turn
+                FROM (SELECT account, due, true AS is_new FROM added
+                      UNION ALL SELECT account, due, false FROM there) every_one)
+            SELECT t.account, count(*) AS posts
+            FROM pace p JOIN turns t USING (account) JOIN turns o ON o.account = t.account AND o.turn = t.turn - p.n
+            WHERE t.is_new AND t.due - o.due < make_interval(secs => p.seconds) GROUP BY t.account""",
+        id=identity,
+        account=write_ids(paces),
+        n=write_words(n for n, _ in paces.values()),
+        seconds=write_words(per.total_seconds() for _, per in paces.values()),
+    )
+    return {r.account: r.posts for r in found}
+
+
+def count_same(c: Connection, identity: UUID) -> dict[UUID, int]:
+    """Count, by account, the posts with the caption and media of another post of the import for that account."""
+    found = rows(
+        c,
+        f"""WITH {_ADDED}
+            SELECT account, sum(n)::bigint AS posts FROM (
+                SELECT account, count(*) AS n FROM added GROUP BY account, content HAVING count(*) > 1) same
+            GROUP BY account""",
+        id=identity,
+    )
+    return {r.account: r.posts for r in found}
+
+
+def list_dues(c: Connection, identity: UUID) -> dict[UUID, list[datetime]]:
+    """Return when the posts are due that the import adds, by account."""
+    sql = f"WITH {_ADDED} SELECT account, array_agg(due ORDER BY due) AS due FROM added GROUP BY account"
+    return {r.account: r.due for r in rows(c, sql, id=identity)}

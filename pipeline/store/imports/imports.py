@@ -1,0 +1,291 @@
+"""Imports: the upload, the claim of the worker that takes the next step, and the counts of its rows.
+
+A step is a compare-and-set on the place where the import stands, under the lock of its row: of two workers that take
+the same step, the second changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from pipeline.domain.bulk_import import WORKING, ImportState
+from pipeline.store.auth.keys import Caller
+from pipeline.store.database import is_violation, jsonb, row, rows
+from pipeline.store.deliveries.ownership import restrict_files
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Import:
+    """One import. ``done``: number of the last row that is applied, or rolled back."""
+
+    id: UUID
+    workspace_id: UUID
+    key_id: UUID | None
+    state: ImportState
+    paused_from: ImportState | None
+    name: str | None
+    format: str
+    encoding: str | None
+    strict: bool
+    updates: bool
+    time_zone: str | None
+    object: str
+    size: int
+    """Bytes."""
+    sha256: bytes
+    removed_at: datetime | None
+    position: int
+    rows: int
+    accepted: int
+    duplicate: int
+    rejected: int
+    plan_hash: bytes | None
+    plan: Mapping[str, Any] | None
+    done: int
+    result: Mapping[str, int]
+    """What applying and rolling back did, counted by word."""
+    notes: Sequence[str]
+    error: Mapping[str, Any] | None
+    created_at: datetime
+
+
+_COLUMNS = ", ".join(Import.__dataclass_fields__)
+_WORKING = ", ".join(f"'{state}'" for state in sorted(WORKING))
+
+
+class IdempotencyKeyTaken(Exception):
+    """Another upload of the workspace was stored under the same Idempotency-Key."""
+
+
+@contextmanager
+def translate_taken_key() -> Iterator[None]:
+    """Raise IdempotencyKeyTaken for the violation of the unique key."""
+    try:
+        yield
+    except IntegrityError as error:
+        if is_violation(error, "imports_idempotency"):
+            raise IdempotencyKeyTaken from error
+        raise
+
+
+def begin_upload(c: Connection, caller: Caller, identity: UUID, key: str, **options: Any) -> None:
+    """Record an upload, and the object that may be in storage from now on. It is visible once it is finished.
+
+    *options*: name, encoding, strict, updates, time_zone.
+    """
+    row(
+        c,
+        """INSERT INTO imports (id, workspace_id, key_id, object, name, encoding, strict, updates, time_zone)
+           VALUES (:id, :w, :key, :object, :name, :encoding, :strict, :updates, :time_zone) RETURNING id""",
+        id=identity,
+        w=caller.workspace_id,
+        key=caller.stored_key,
+        object=key,
+        **options,
+    )
+
+
+def finish_upload(
+    c: Connection, identity: UUID, *, size: int, sha256: bytes, format_: str, idempotency_key: str | None
+) -> bool:
+    """Finish an upload: a worker takes it from now on. Return False if it was given up. Raises IdempotencyKeyTaken."""
+    with translate_taken_key():
+        return (
+            row(
+                c,
+                """UPDATE imports SET size = :size, sha256 = :sha, format = :format, idempotency_key = :key,
+                          touched_at = now()
+                   WHERE id = :id AND size IS NULL RETURNING id""",
+                id=identity,
+                size=size,
+                sha=sha256,
+                format=format_,
+                key=idempotency_key,
+            )
+            is not None
+        )
+
+
+def forget_upload(c: Connection, identity: UUID) -> None:
+    """Delete the record of an upload whose object is not in storage."""
+    row(c, "DELETE FROM imports WHERE id = :id AND size IS NULL RETURNING id", id=identity)
+
+
+def find_by_idempotency_key(c: Connection, workspace: UUID, key: str) -> Import | None:
+    """Return the import that was stored under this Idempotency-Key."""
+    found = row(
+        c,
+        f"SELECT {_COLUMNS} FROM imports WHERE workspace_id = :w AND idempotency_key = :key",
+        w=workspace,
+        key=key,
+    )
+    return None if found is None else _to_import(found)
+
+
+def find_import(c: Connection, caller: Caller, identity: UUID, *, lock: bool = False) -> Import | None:
+    """Return an import that the caller may see; a key that is restricted to accounts sees its own."""
+    within, bound = restrict_files(caller.accounts, caller.key_id)
+    found = row(
+        c,
+        f"""SELECT {_COLUMNS} FROM imports WHERE id = :id AND workspace_id = :w AND size IS NOT NULL AND {within}
+            {"FOR UPDATE" if lock else ""}""",
+        id=identity,
+        w=caller.workspace_id,
+        **bound,
+    )
+    return None if found is None else _to_import(found)
+
+
+def find_workspace_of_import(c: Connection, identity: UUID) -> UUID | None:
+    """Return the workspace of an import."""
+    found = row(c, "SELECT workspace_id FROM imports WHERE id = :id", id=identity)
+    workspace: UUID | None = None if found is None else found.workspace_id
+    return workspace
+
+
+def list_imports(
+    c: Connection, caller: Caller, *, limit: int, before: tuple[datetime, UUID] | None = None
+) -> list[Import]:
+    """Return a page of the imports that the caller may see, newest first."""
+    within, bound = restrict_files(caller.accounts, caller.key_id)
+    at, identity = before or (None, None)
+    found = rows(
+        c,
+        f"""SELECT {_COLUMNS} FROM imports WHERE workspace_id = :w AND size IS NOT NULL AND {within}
+              AND (CAST(:at AS timestamptz) IS NULL OR (created_at, id) < (:at, CAST(:id AS uuid)))
+            ORDER BY created_at DESC, id DESC LIMIT :n""",
+        w=caller.workspace_id,
+        at=at,
+        id=identity,
+        n=limit,
+        **bound,
+    )
+    return [_to_import(r) for r in found]
+
+
+# --- steps -----------------------------------------------------------------------------------------------------------
+
+
+def claim_step(c: Connection, identity: UUID, lease: timedelta) -> Import | None:
+    """Claim the next step of an import; None if there is none, or another worker has it."""
+    found = row(
+        c,
+        f"""UPDATE imports SET lease_until = now() + :lease, touched_at = now(),
+                   state = CASE WHEN state = 'uploaded' THEN 'reading' ELSE state END
+            WHERE id = :id AND state IN ({_WORKING}) AND size IS NOT NULL
+              AND (lease_until IS NULL OR lease_until < now())
+            RETURNING {_COLUMNS}""",
+        id=identity,
+        lease=lease,
+    )
+    return None if found is None else _to_import(found)
+
+
+def extend_lease(c: Connection, identity: UUID, lease: timedelta) -> None:
+    """Extend the claim of a step that takes long."""
+    row(
+        c,
+        "UPDATE imports SET lease_until = now() + :lease WHERE id = :id RETURNING id",
+        id=identity,
+        lease=lease,
+    )
+
+
+def lock_step(c: Connection, claimed: Import) -> bool:
+    """Lock the import. Return False if it is not where it was when the step was claimed: paused, or done by another."""
+    sql = """SELECT id FROM imports WHERE id = :id AND state = :state AND position = :position AND done = :done
+             FOR UPDATE"""
+    found = row(c, sql, id=claimed.id, state=claimed.state, position=claimed.position, done=claimed.done)
+    return found is not None
+
+
+def finish_step(c: Connection, claimed: Import, **changes: Any) -> None:
+    """Store where the import stands after a step, under the lock of ``lock_step``, and release the claim.
+
+    *changes*: columns and their values; mappings and lists are stored as JSON.
+    """
+    values = {n: jsonb(v) if isinstance(v, dict | list) else v for n, v in changes.items()}
+    row(
+        c,
+        f"""UPDATE imports SET {"".join(f"{name} = :{name}, " for name in changes)}
+                   lease_until = NULL, touched_at = now() WHERE id = :id RETURNING id""",
+        id=claimed.id,
+        **values,
+    )
+
+
+def fail(c: Connection, claimed: Import, error: Mapping[str, Any]) -> None:
+    """End an import that cannot go on, unless it has moved meanwhile."""
+    if lock_step(c, claimed):
+        finish_step(c, claimed, state=ImportState.FAILED, error=dict(error))
+
+
+def list_unclaimed(c: Connection, idle: timedelta, limit: int) -> list[UUID]:
+    """Return imports with a next step that no worker has had for so long: their message was lost."""
+    found = rows(
+        c,
+        f"""SELECT id FROM imports WHERE state IN ({_WORKING}) AND size IS NOT NULL
+              AND touched_at < now() - :idle AND (lease_until IS NULL OR lease_until < now())
+            ORDER BY touched_at LIMIT :n""",
+        idle=idle,
+        n=limit,
+    )
+    return [r.id for r in found]
+
+
+# --- expiry ----------------------------------------------------------------------------------------------------------
+
+
+def list_expired(c: Connection, keep: timedelta, abandoned: timedelta, limit: int) -> list[tuple[UUID, str]]:
+    """Return id and object of imports to remove: older than ``keep`` and at rest, or uploads that never arrived."""
+    found = rows(
+        c,
+        f"""SELECT id, object FROM imports
+            WHERE removed_at IS NULL AND state NOT IN ({_WORKING}) AND created_at < now() - :keep
+               OR size IS NULL AND created_at < now() - :abandoned
+            ORDER BY created_at LIMIT :n""",
+        keep=keep,
+        abandoned=abandoned,
+        n=limit,
+    )
+    return [(r.id, r.object) for r in found]
+
+
+def mark_removed(c: Connection, identity: UUID) -> None:
+    """Record that file and rows of an import are gone. Its counts stay; one that was never planned is cancelled."""
+    row(
+        c,
+        """UPDATE imports SET removed_at = now(), paused_from = NULL,
+                  state = CASE WHEN state IN ('planned', 'paused') THEN 'cancelled' ELSE state END
+           WHERE id = :id AND size IS NOT NULL RETURNING id""",
+        id=identity,
+    )
+
+
+def _to_import(found: Any) -> Import:
+    values = dict(found._mapping)
+    paused = values["paused_from"]
+    return Import(
+        **{
+            **values,
+            "state": ImportState(values["state"]),
+            "paused_from": None if paused is None else ImportState(paused),
+            "sha256": bytes(values["sha256"]),
+            "plan_hash": None if values["plan_hash"] is None else bytes(values["plan_hash"]),
+        }
+    )
+
+
+def change_state(
+    c: Connection, known: Import, state: ImportState, paused_from: ImportState | None = None, **changes: Any
+) -> None:
+    """Move a locked import at a person's word."""
+    finish_step(c, known, state=state, paused_from=paused_from, **changes)

@@ -1,0 +1,256 @@
+"""Rows of imports: what the file has, the verdict on it, and the post it became."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.domain.bulk_import import RowVerdict
+from pipeline.store.array_literals import (
+    write_bytes,
+    write_ids,
+    write_jsons,
+    write_texts,
+    write_times,
+    write_words,
+)
+from pipeline.store.database import rows
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowRecord:
+    """One row of an import."""
+
+    number: int
+    """From 1."""
+    line: int
+    """Its first physical line in the file."""
+    verdict: RowVerdict
+    action: str | None = None
+    """create or update: what applying the row does."""
+    identity: str | None = None
+    """Equal for rows of one post but for their occurrence; None of a rejected row."""
+    occurrence: int = 0
+    fingerprint: bytes | None = None
+    due_at: datetime | None = None
+    """None: published at once."""
+    accounts: Sequence[UUID] | None = None
+    body: Mapping[str, Any] | None = None
+    source: Any = None
+    issues: Sequence[Mapping[str, Any]] | None = None
+    post_id: UUID | None = None
+    rollback: str | None = None
+    """What a rollback did with its post: cancelled · edited · live · settled."""
+
+    @property
+    def token(self) -> str | None:
+        """What a repeat of the row is recognised by, in whatever file."""
+        return f"{self.identity}:{self.occurrence}" if self.identity and self.occurrence else self.identity
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EarlierRow:
+    """The first row of a file that has an identity, and how many have it."""
+
+    number: int
+    fingerprint: bytes | None
+    post_id: UUID | None
+    count: int
+
+
+_ROW = ", ".join(RowRecord.__dataclass_fields__)
+_NEW = _ROW.removesuffix(", rollback")
+
+
+def store_rows(c: Connection, identity: UUID, found: Sequence[RowRecord]) -> None:
+    """Store rows; those that an earlier reading of the file stored are replaced."""
+    columns = [name for name in RowRecord.__dataclass_fields__ if name not in ("number", "rollback")]
+    rows(
+        c,
+        f"""INSERT INTO import_rows (import_id, {_NEW})
+            SELECT :id, number, line, verdict, action, identity, occurrence, fingerprint, due_at, accounts::uuid[],
+                   body, source, issues, post_id
+            FROM unnest(:number::bigint[], :line::bigint[], :verdict::text[], :action::text[], :identity::text[],
+                        :occurrence::integer[], :fingerprint::bytea[], :due_at::timestamptz[], :accounts::text[],
+                        :body::jsonb[], :source::jsonb[], :issues::jsonb[], :post_id::uuid[])
+                 AS x ({_NEW})
+            ON CONFLICT (import_id, number) DO UPDATE
+            SET {", ".join(f"{name} = excluded.{name}" for name in columns)} RETURNING number""",
+        id=identity,
+        number=write_words(r.number for r in found),
+        line=write_words(r.line for r in found),
+        verdict=write_words(r.verdict for r in found),
+        action=write_texts(r.action for r in found),
+        identity=write_texts(r.identity for r in found),
+        occurrence=write_words(r.occurrence for r in found),
+        fingerprint=write_bytes(r.fingerprint or b"" for r in found),
+        due_at=write_times(r.due_at for r in found),
+        accounts=write_texts(None if r.accounts is None else write_ids(r.accounts) for r in found),
+        body=write_jsons(r.body for r in found),
+        source=write_jsons(r.source for r in found),
+        issues=write_jsons(r.issues for r in found),
+        post_id=write_ids(r.post_id for r in found),
+    )
+
+
+def find_earlier(
+    c: Connection, identity: UUID, before: int, identities: Collection[str]
+) -> dict[str, EarlierRow]:
+    """Return the first row of each identity among the rows up to number *before*, and how many have it."""
+    found = rows(
+        c,
+        """SELECT DISTINCT ON (identity) identity, number, fingerprint, post_id,
+                  count(*) OVER (PARTITION BY identity) AS count
+           FROM import_rows WHERE import_id = :id AND identity = ANY(:identities::text[]) AND number <= :before
+           ORDER BY identity, number""",
+        id=identity,
+        identities=write_texts(identities),
+        before=before,
+    )
+    return {
+        r.identity: EarlierRow(
+            number=r.number, fingerprint=bytes(r.fingerprint), post_id=r.post_id, count=r.count
+        )
+        for r in found
+    }
+
+
+def list_to_apply(c: Connection, identity: UUID, after: int, limit: int) -> list[RowRecord]:
+    """Return the next accepted rows after a number, in order."""
+    return _list(c, "verdict = 'accepted'", identity, after, limit)
+
+
+def list_created(c: Connection, identity: UUID, after: int, limit: int) -> list[RowRecord]:
+    """Return the next rows whose posts the import has made."""
+    return _list(
+        c, "verdict = 'accepted' AND action = 'create' AND post_id IS NOT NULL", identity, after, limit
+    )
+
+
+def list_rows(
+    c: Connection, identity: UUID, verdict: RowVerdict | None, after: int, limit: int
+) -> list[RowRecord]:
+    """Return the next rows of a verdict, or all, in order."""
+    wanted = "true" if verdict is None else f"verdict = '{RowVerdict(verdict)}'"
+    return _list(c, wanted, identity, after, limit)
+
+
+def count_rows(c: Connection, identity: UUID) -> dict[tuple[str, str | None], int]:
+    """Count the rows of an import by verdict and action."""
+    found = rows(
+        c,
+        "SELECT verdict, action, count(*) AS n FROM import_rows WHERE import_id = :id GROUP BY verdict, action",
+        id=identity,
+    )
+    return {(r.verdict, r.action): r.n for r in found}
+
+
+def settle_rows(c: Connection, identity: UUID, found: Sequence[RowRecord]) -> None:
+    """Store what applying did with rows: verdict, action, issues and post."""
+    rows(
+        c,
+        """UPDATE import_rows r SET verdict = x.verdict, action = x.action, issues = x.issues, post_id = x.post
+           FROM unnest(:number::bigint[], :verdict::text[], :action::text[], :issues::jsonb[], :post::uuid[])
+                AS x (number, verdict, action, issues, post)
+           WHERE r.import_id = :id AND r.number = x.number RETURNING r.number""",
+        id=identity,
+        number=write_words(r.number for r in found),
+        verdict=write_words(r.verdict for r in found),
+        action=write_texts(r.action for r in found),
+        issues=write_jsons(r.issues for r in found),
+        post=write_ids(r.post_id for r in found),
+    )
+
+
+def link_repeats(c: Connection, identity: UUID) -> None:
+    """Give rows that repeat an earlier row of their file the post of that row."""
+    rows(
+        c,
+        """UPDATE import_rows r SET post_id = o.post_id FROM import_rows o
+           WHERE r.import_id = :id AND r.verdict = 'duplicate' AND r.post_id IS NULL
+             AND o.import_id = :id AND o.identity = r.identity AND o.verdict = 'accepted' AND o.post_id IS NOT NULL
+           RETURNING r.number""",
+        id=identity,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StaleRow:
+    """An accepted or duplicate row that would get another verdict now."""
+
+    number: int
+    line: int
+    why: str
+    """taken · gone · late · inactive."""
+
+
+_STALE = """
+FROM import_rows r LEFT JOIN replays p ON p.workspace_id = :w
+     AND p.token = r.identity || CASE WHEN r.occurrence > 0 THEN ':' || r.occurrence ELSE '' END,
+     LATERAL (SELECT CASE
+         WHEN r.action = 'create' AND p.post_id IS NOT NULL THEN 'taken'
+         WHEN r.post_id IS NOT NULL AND p.post_id IS DISTINCT FROM r.post_id THEN 'gone'
+         WHEN r.verdict = 'accepted' AND r.due_at < now() - interval '30 seconds' THEN 'late'
+         WHEN r.verdict = 'accepted' AND EXISTS (
+             SELECT FROM accounts a WHERE a.id = ANY(r.accounts) AND a.status = 'inactive') THEN 'inactive'
+         END AS why) found
+WHERE r.import_id = :id AND r.identity IS NOT NULL AND found.why IS NOT NULL
+"""
+
+
+def list_stale(c: Connection, workspace: UUID, identity: UUID, limit: int) -> list[StaleRow]:
+    """Return rows of a plan that would get another verdict now, in order."""
+    sql = f"SELECT r.number, r.line, found.why {_STALE} ORDER BY r.number LIMIT :n"
+    return [StaleRow(**r._mapping) for r in rows(c, sql, w=workspace, id=identity, n=limit)]
+
+
+def settle_rollback(c: Connection, identity: UUID, found: Mapping[int, str]) -> None:
+    """Store what a rollback did with the posts of rows, by number."""
+    rows(
+        c,
+        """UPDATE import_rows r SET rollback = x.word FROM unnest(:number::bigint[], :word::text[]) AS x (number, word)
+           WHERE r.import_id = :id AND r.number = x.number RETURNING r.number""",
+        id=identity,
+        number=write_words(found),
+        word=write_words(found.values()),
+    )
+
+
+def release_tokens(c: Connection, workspace: UUID, tokens: Collection[str]) -> None:
+    """Forget rows without an external_id whose posts are cancelled: the same file may make them again."""
+    rows(
+        c,
+        """DELETE FROM replays WHERE workspace_id = :w AND token = ANY(:tokens::text[]) AND token LIKE 'row:%'
+           RETURNING token""",
+        w=workspace,
+        tokens=write_texts(tokens),
+    )
+
+
+def delete_rows(c: Connection, identity: UUID, limit: int) -> int:
+    """Delete some rows of an import; return how many."""
+    found = rows(
+        c,
+        """DELETE FROM import_rows WHERE import_id = :id AND number IN (
+               SELECT number FROM import_rows WHERE import_id = :id ORDER BY number LIMIT :n) RETURNING number""",
+        id=identity,
+        n=limit,
+    )
+    return len(found)
+
+
+def _list(c: Connection, wanted: str, identity: UUID, after: int, limit: int) -> list[RowRecord]:
+    found = rows(
+        c,
+        f"""SELECT {_ROW} FROM import_rows WHERE import_id = :id AND number > :after AND {wanted}
+            ORDER BY number LIMIT :n""",
+        id=identity,
+        after=after,
+        n=limit,
+    )
+    return [RowRecord(**{**r._mapping, "verdict": RowVerdict(r.verdict)}) for r in found]

@@ -1,0 +1,78 @@
+"""GET /imports/{id}/forecast: days, what fits, and conflicts with quota, pace, grant and content."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from adapters.contract import Platform
+from tests.pipeline.api.imports.importing import Importer
+from tests.pipeline.api.imports.test_applying import apply
+from tests.pipeline.api.running_server import Server
+
+
+def forecast(importer: Importer, planned: dict[str, Any]) -> dict[str, Any]:
+    answer = importer.server.get(f"/imports/{planned['id']}/forecast", importer.tenant.key)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()["data"]
+    return found
+
+
+def kinds(found: dict[str, Any]) -> list[tuple[str, int]]:
+    return [(conflict["kind"], conflict["posts"]) for conflict in found["conflicts"]]
+
+
+def test_each_account_and_day_says_how_many_posts_and_when_the_last_goes_out(importer: Importer) -> None:
+    days = ["2031-05-04", "2031-05-04", "2031-05-06"]
+    bodies = [importer.body(n, scheduled_at=f"{day}T1{n}:00:00Z") for n, day in enumerate(days)]
+    found = forecast(importer, importer.plan(*bodies))
+    assert [(d["day"], d["posts"], d["before"], d["fits"], d["last_at"]) for d in found["days"]] == [
+        ("2031-05-04", 2, 0, 2, "2031-05-04T11:00:00.000Z"),
+        ("2031-05-06", 1, 0, 1, "2031-05-06T12:00:00.000Z"),
+    ]
+    assert found["conflicts"] == []
+    assert found["more_days"] is False
+
+
+def test_posts_over_the_daily_quota_are_counted_with_those_that_are_there(importer: Importer) -> None:
+    limit = importer.server.context.adapters[Platform.INSTAGRAM].capabilities.daily_posts
+    assert limit is not None
+    account = [{"id": importer.tenant.accounts["instagram"]}]
+
+    def write(first: int, last: int) -> list[dict[str, Any]]:
+        at = [f"2031-05-04T{n // 60:02d}:{n % 60:02d}:00Z" for n in range(first, last)]
+        return [importer.body(n, accounts=account, scheduled_at=time) for n, time in enumerate(at, first)]
+
+    apply(importer, importer.plan(*write(0, 10)))
+    found = forecast(importer, importer.plan(*write(10, limit + 5)))
+    [day] = found["days"]
+    assert (day["posts"], day["before"], day["fits"]) == (limit - 5, 10, limit - 10)
+    assert day["last_at"] == "2031-05-05T00:00:00.000Z"
+    assert kinds(found) == [("quota", 5)]
+
+
+def test_posts_that_follow_each_other_faster_than_the_platform_takes_them_are_counted(
+    importer: Importer,
+) -> None:
+    bodies = [importer.body(n, scheduled_at=f"2031-05-04T10:00:{n:02d}Z") for n in range(9)]
+    assert kinds(forecast(importer, importer.plan(*bodies))) == [("pace", 3)]
+
+
+def test_a_grant_that_ends_first_and_the_same_content_are_said(importer: Importer) -> None:
+    with importer.server.context.database.begin() as c:
+        sql = "UPDATE accounts SET expires_at = '2031-01-01', renewable = false WHERE id = :id"
+        c.execute(text(sql), {"id": UUID(importer.tenant.accounts["tiktok"])})
+    same = [importer.body(1, scheduled_at=f"2031-05-0{n}T10:00:00Z") for n in (1, 2, 3)]
+    found = forecast(importer, importer.plan(*same, importer.body(2)))
+    assert kinds(found) == [("grant", 4), ("content", 3)]
+
+
+def test_what_is_applied_is_not_forecast_and_strangers_see_nothing(
+    importer: Importer, server: Server
+) -> None:
+    done = apply(importer, importer.plan(importer.body(1)))
+    assert forecast(importer, done) == {"days": [], "conflicts": [], "more_days": False}
+    importer.tenant.key = server.tenant().key
+    assert importer.server.get(f"/imports/{done['id']}/forecast", importer.tenant.key).status_code == 404

@@ -1,0 +1,184 @@
+"""POST /imports, GET /imports and the plan: every row gets a verdict, and nothing else is changed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from pipeline.bulk.plan import CHUNK
+from pipeline.store.auth.keys import Terms, create_key, revoke_key
+from pipeline.store.imports.imports import claim_step
+from tests.pipeline.api.imports.importing import Importer, do_step, write_lines
+from tests.pipeline.api.running_server import ABSENT
+
+
+def test_a_file_is_planned_and_no_post_is_made(importer: Importer) -> None:
+    found = importer.plan(importer.body(1), importer.body(2), importer.body(3, caption=""))
+    assert found["state"] == "planned"
+    assert found["counts"] == {"rows": 3, "accepted": 2, "duplicate": 0, "rejected": 1}
+    plan = found["plan"]
+    assert (plan["new"], plan["changed"], plan["duplicate"], plan["rejected"]) == (2, 0, 0, 1)
+    assert len(plan["hash"]) == 64
+    assert importer.posts() == []
+
+
+def test_a_rejected_row_names_its_line_the_field_and_the_rule(importer: Importer) -> None:
+    found = importer.plan(importer.body(1), importer.body(2, caption=""), "{not json")
+    _, empty, broken = importer.records(found["id"])
+    assert empty.line == 2
+    [issue] = empty.issues
+    assert (issue["code"], issue["path"], issue["message"]) == (
+        "invalid_payload",
+        "caption",
+        "It has no visible character.",
+    )
+    assert broken.line == 3
+    assert broken.source == "{not json"
+    assert broken.issues[0]["code"] == "invalid_payload"
+
+
+def test_an_account_of_another_workspace_is_rejected_like_one_that_does_not_exist(importer: Importer) -> None:
+    foreign = importer.server.tenant().accounts["tiktok"]
+    found = importer.plan(
+        importer.body(1, accounts=[{"id": foreign}]),
+        importer.body(2, accounts=[{"id": ABSENT}]),
+        importer.body(3, accounts=[{"account": "tiktok:nobody"}]),
+        importer.body(4, accounts=[{"account": "TikTok:tiktok_user"}]),
+    )
+    verdicts = [(r.verdict, r.issues and r.issues[0]["code"]) for r in importer.records(found["id"])]
+    assert verdicts == [("rejected", "unknown_accounts")] * 3 + [("accepted", None)]
+
+
+def test_a_key_that_is_bound_to_accounts_imports_for_these_only(importer: Importer) -> None:
+    mine = importer.tenant.accounts["tiktok"]
+    with importer.server.context.database.begin() as c:
+        importer.tenant.key = create_key(c, importer.tenant.workspace, "bound", Terms(accounts=[UUID(mine)]))
+    found = importer.plan(
+        importer.body(1, accounts=[{"id": importer.tenant.accounts["instagram"]}]),
+        importer.body(2, accounts=[{"account": "instagram:instagram_user"}]),
+        importer.body(3),
+    )
+    assert [r.verdict for r in importer.records(found["id"])] == ["rejected", "rejected", "accepted"]
+    with importer.server.context.database.begin() as c:
+        other = create_key(c, importer.tenant.workspace, "other", Terms(accounts=[UUID(mine)]))
+    assert importer.server.get(f"/imports/{found['id']}", other).status_code == 404
+    assert importer.server.get("/imports", other).json()["data"]["imports"] == []
+
+
+def test_rows_with_an_external_id_are_compared_with_posts_and_with_earlier_rows(importer: Importer) -> None:
+    server, key = importer.server, importer.tenant.key
+    known = importer.body(0, external_id="a")
+    post = server.post(known, key).json()["data"]["id"]
+    found = importer.plan(
+        known,
+        {**known, "caption": "Other"},
+        importer.body(1, external_id="b"),
+        importer.body(1, external_id="b"),
+        importer.body(2, external_id="b"),
+    )
+    rows = importer.records(found["id"])
+    assert [r.verdict for r in rows] == ["duplicate", "rejected", "accepted", "duplicate", "rejected"]
+    assert str(rows[0].post_id) == post
+    assert [rows[n].issues[0]["code"] for n in (1, 4)] == ["create_failed", "create_failed"]
+    assert "row 3" in rows[4].issues[0]["message"]
+
+
+def test_equal_rows_without_an_external_id_are_posts_of_their_own(importer: Importer) -> None:
+    found = importer.plan(*[importer.body(1)] * 3, importer.body(2))
+    assert found["plan"]["new"] == 4
+    assert [r.occurrence for r in importer.records(found["id"])] == [1, 2, 3, 1]
+
+
+def test_occurrences_and_external_ids_are_counted_over_chunks(importer: Importer) -> None:
+    same, named = importer.body(1), importer.body(2, external_id="x")
+    bodies = [importer.body(10 + n) for n in range(CHUNK)]
+    bodies[0], bodies[1] = same, named
+    found = importer.plan(*bodies, same, named)
+    assert found["counts"] == {"rows": CHUNK + 2, "accepted": CHUNK + 1, "duplicate": 1, "rejected": 0}
+    assert [r.occurrence for r in importer.records(found["id"])[-2:]] == [2, 0]
+
+
+def test_the_hash_is_that_of_the_plan_and_not_of_the_import(importer: Importer) -> None:
+    one, two = (importer.plan(importer.body(1))["plan"]["hash"] for _ in range(2))
+    assert one == two
+    assert importer.plan(importer.body(2))["plan"]["hash"] != one
+
+
+def test_the_same_key_and_file_is_the_same_import(importer: Importer) -> None:
+    data = write_lines(importer.body(1))
+    first = importer.send(data, **{"Idempotency-Key": "march"})
+    again = importer.send(data, **{"Idempotency-Key": "march"})
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert again.json()["data"]["duplicate"] is True
+    assert again.json()["data"]["id"] == first.json()["data"]["id"]
+    for other in (
+        importer.send(data + data, **{"Idempotency-Key": "march"}),
+        importer.send(data, "?strict=true", **{"Idempotency-Key": "march"}),
+    ):
+        assert (other.status_code, other.json()["error_code"]) == (409, "create_failed")
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ("?strict=maybe", "strict"),
+        ("?time_zone=Mars/Base", "time_zone"),
+        ("?format=pdf", "format"),
+        ("?stict=true", "stict"),
+    ],
+)
+def test_a_wrong_value_of_the_query_is_named(importer: Importer, query: str, path: str) -> None:
+    answer = importer.send(write_lines(importer.body()), query)
+    assert answer.status_code == 422
+    assert [issue["path"] for issue in answer.json()["issues"]] == [path]
+
+
+def test_an_empty_file_is_refused(importer: Importer) -> None:
+    answer = importer.send(b"")
+    assert (answer.status_code, answer.json()["message"]) == (400, "The file is empty.")
+    assert importer.server.get("/imports", importer.tenant.key).json()["data"]["imports"] == []
+
+
+def test_a_text_with_nul_or_half_a_character_is_rejected_and_kept(importer: Importer) -> None:
+    found = importer.plan(importer.body(1, caption="a\0b"), importer.body(2, caption="\ud800"))
+    assert found["counts"]["rejected"] == 2
+    assert all(r.source for r in importer.records(found["id"]))
+
+
+def test_imports_are_listed_newest_first_in_pages(importer: Importer) -> None:
+    made = [str(importer.upload(write_lines(importer.body(n)))) for n in range(3)]
+    first = importer.server.get("/imports?limit=2", importer.tenant.key).json()["data"]
+    rest = importer.server.get(f"/imports?limit=2&cursor={first['next_cursor']}", importer.tenant.key).json()
+    assert [one["id"] for one in first["imports"] + rest["data"]["imports"]] == made[::-1]
+    assert rest["data"]["next_cursor"] is None
+
+
+def test_an_import_of_another_workspace_does_not_exist(importer: Importer) -> None:
+    identity = importer.upload(write_lines(importer.body(1)))
+    stranger = importer.server.tenant().key
+    for name in (identity, uuid4(), "x"):
+        assert importer.server.get(f"/imports/{name}", stranger).status_code == 404
+
+
+def test_a_read_only_key_uploads_nothing(importer: Importer) -> None:
+    with importer.server.context.database.begin() as c:
+        importer.tenant.key = create_key(c, importer.tenant.workspace, "reads", Terms(read_only=True))
+    assert importer.send(write_lines(importer.body())).json()["error_code"] == "insufficient_scope"
+
+
+def test_the_import_of_a_revoked_key_fails_and_says_so(importer: Importer) -> None:
+    identity = importer.upload(write_lines(importer.body()))
+    with importer.server.context.database.begin() as c:
+        assert revoke_key(c, importer.tenant.key)
+        importer.tenant.key = create_key(c, importer.tenant.workspace, "another")
+    assert importer.work(identity)["error"]["code"] == "invalid_token"
+
+
+def test_a_step_that_another_worker_has_is_left_alone(importer: Importer) -> None:
+    identity = importer.upload(write_lines(importer.body()))
+    with importer.server.context.database.begin() as c:
+        assert claim_step(c, identity, timedelta(minutes=1))
+    do_step(importer.server.context, identity)
+    assert importer.get(identity)["counts"]["rows"] == 0

@@ -1,0 +1,112 @@
+"""`slipway import` with a real worker: a file is made, planned, applied and rolled back from the command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.store.database import rows
+from tests.pipeline.cli.terminal import Terminal
+from tests.pipeline.store.ledger import Ledger
+from tests.stack import Stack
+
+ACCOUNTS, ROWS = 12, 30
+
+
+@pytest.fixture(scope="module")
+def worker(sandbox: Stack) -> Stack:
+    """A worker that takes the steps of imports."""
+    sandbox.start_worker("upkeep")
+    return sandbox
+
+
+@pytest.fixture(scope="module")
+def month(terminal: Terminal, worker: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of posts for the only workspace's accounts."""
+    terminal.text("workspace", "create", "Acme")
+    added = terminal.json("account", "add-sandbox", "--count", str(ACCOUNTS))
+    assert len(added) == ACCOUNTS
+    assert len({a["platform"] for a in added}) == 6
+    file = tmp_path_factory.mktemp("files") / "month.csv"
+    file.write_text(terminal.text("import", "template", "--rows", str(ROWS), "--accounts", "all"), "utf-8")
+    return file
+
+
+def posts(ledger: Ledger) -> list[str]:
+    with ledger.database.begin() as c:
+        return [r.status for r in rows(c, "SELECT status FROM posts ORDER BY id")]
+
+
+def test_a_month_is_planned_applied_and_rolled_back(terminal: Terminal, ledger: Ledger, month: Path) -> None:
+    planned = terminal.text("import", "plan", str(month))
+    facts = dict(line.split(maxsplit=1) for line in planned.split("\n\n")[0].splitlines())
+    assert (facts["state"], facts["file"], facts["rows"]) == ("planned", "month.csv", str(ROWS))
+    assert (facts["accepted"], facts["rejected"]) == (str(ROWS), "0"), terminal.text(
+        "import", "rows", facts["import"]
+    )
+    assert posts(ledger) == []
+    assert terminal.json("import", "forecast", facts["import"])["days"][0]["posts"] > 0
+    assert "No conflicts." in terminal.text("import", "forecast", facts["import"])
+    command = planned.splitlines()[-1].partition(": ")[2]
+    assert command == f"slipway import apply {facts['import']} --plan {facts['plan']}"
+    applied = terminal.text(*command.split()[1:])
+    assert f"{ROWS} created" in applied
+    assert len(posts(ledger)) == ROWS
+
+    again = terminal.json("import", "plan", str(month))
+    assert again["counts"] == {"rows": ROWS, "accepted": 0, "duplicate": ROWS, "rejected": 0}
+
+    rolled = terminal.json("import", "rollback", facts["import"])
+    assert (rolled["state"], rolled["result"]) == ("rolled_back", {"created": ROWS, "cancelled": ROWS})
+    assert set(posts(ledger)) == {"canceled"}
+    listed = terminal.json("import", "list")
+    assert [one["state"] for one in listed] == ["planned", "rolled_back"]
+
+
+def test_rejected_rows_are_written_with_their_error(terminal: Terminal, month: Path, tmp_path: Path) -> None:
+    table = list(csv.DictReader(month.read_text("utf-8-sig").splitlines()))
+    table[1]["accounts"], table[2]["caption"] = "tiktok:nobody", ""
+    file = tmp_path / "wrong.csv"
+    with file.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.DictWriter(out, table[0])
+        writer.writeheader()
+        writer.writerows({**row, "external_id": ""} for row in table[:4])
+    found = terminal.json("import", "plan", str(file))
+    assert found["counts"] == {"rows": 4, "accepted": 2, "duplicate": 0, "rejected": 2}
+    text = terminal.text("import", "rows", found["id"], "--verdict", "rejected")
+    written = list(csv.DictReader(text.splitlines()))
+    assert ["nobody" in written[0]["error"], "caption" in written[1]["error"]] == [True, True]
+    receipts = [
+        json.loads(line) for line in terminal.text("import", "rows", found["id"], "--json").splitlines()
+    ]
+    assert [r["verdict"] for r in receipts] == ["accepted", "rejected", "rejected", "accepted"]
+    cancelled: dict[str, Any] = terminal.json("import", "cancel", found["id"])
+    assert cancelled["state"] == "cancelled"
+    assert "cancelled" in terminal.text("import", "show", found["id"])
+
+
+def test_standard_input_is_a_file_too(terminal: Terminal, month: Path) -> None:
+    text = terminal.text("import", "template", "--rows", "2", "--accounts", "all", "--format", "ndjson")
+    ended = terminal.run("import", "plan", "-", "--json", stdin=text)
+    found = json.loads(ended.stdout)
+    assert (found["format"], found["counts"]["rows"]) == ("ndjson", 2)
+
+
+def test_what_cannot_be_done_is_said(terminal: Terminal, month: Path, tmp_path: Path) -> None:
+    missing = "0199c0de-0000-7000-8000-000000000000"
+    assert "slipway import list" in terminal.refusal("import", "show", missing)
+    assert "not the id of an import" in terminal.refusal("import", "show", "x")
+    planned = terminal.json("import", "plan", str(month))
+    refused = terminal.refusal("import", "apply", planned["id"], "--plan", "0" * 64)
+    assert planned["plan"]["hash"] in refused
+    assert "rollback needs" in terminal.refusal("import", "rollback", planned["id"])
+    assert "time zone" in terminal.refusal("import", "plan", str(month), "--time-zone", "Mars/Base")
+    assert "--count" in terminal.refusal("account", "add-sandbox", "tiktok")
+    (tmp_path / "empty.csv").touch()
+    assert "empty" in terminal.refusal("import", "plan", str(tmp_path / "empty.csv"))
+    terminal.text("workspace", "create", "Second")
+    assert "--workspace" in terminal.refusal("account", "add-sandbox", "tiktok", "--username", "x")
