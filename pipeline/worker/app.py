@@ -16,7 +16,10 @@ app = create_celery_app(settings())
 
 @setup_logging.connect
 def configure_logging(**_: Any) -> None:
-    """Configure logging instead of Celery: secrets are hidden, and tasks log no lines of their own (moves say more)."""
+    """Configure logging instead of Celery: secrets are hidden, and neither tasks nor beat log lines of their own.
+
+    Moves say more than tasks do, and ``log_moves`` logs those that matter.
+    """
     set_up_logging(settings().log, list_secrets(settings()))
-    for name in ("celery.worker.strategy", "celery.app.trace"):
+    for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
         logging.getLogger(name).setLevel(logging.WARNING)

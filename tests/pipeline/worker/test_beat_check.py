@@ -37,6 +37,7 @@ def test_a_beat_is_healthy_while_it_ticks(environment: dict[str, str], tmp_path:
             assert wait_until(lambda: check(environment)[0] == 0, LONG_ENOUGH)
         finally:
             beat.terminate()
+    assert (tmp_path / "beat.log").read_text() == "", "what it sends is no news"
 
 
 def test_a_beat_without_a_broker_is_not_healthy(environment: dict[str, str]) -> None:
