@@ -20,7 +20,7 @@ from pipeline.store.database import row, rows
 from pipeline.store.deliveries.holds import HOLD_COLUMNS, derive_holds
 from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
 
-LIMIT = 500
+LIMIT = 200
 """Deliveries of a platform that are read in each of three ways of being overdue."""
 OVERDUE_AFTER = timedelta(seconds=10)
 RETRY = "retry"
