@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from starlette.requests import Request
 
 from pipeline.api.http.envelope import SuccessResponse, success
 from pipeline.api.http.json_body import parse_json, read_json_body
+from pipeline.api.http.middleware import REQUEST_ID
 from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import PARTNER_API, Operation
@@ -26,7 +28,7 @@ async def create_posts(request: Request) -> SuccessResponse[BatchResult]:
     raw = await read_json_body(request, caller.key_id, app_state.context.settings.api.max_batch_body)
     # on a thread of bulk work: reading 16 MB would stop the event loop, and with it every other request
     bulkhead = app_state.bulk_bulkhead
-    batch = await bulkhead.run(partial(_parse, raw), caller.key_id)
+    batch = await bulkhead.run(partial(_parse, raw, request.scope[REQUEST_ID]), caller.key_id)
     _refuse_over_limit(len(batch.posts), caller.limits.over(app_state.default_limits))
     rate_headers = await app_state.charge_rate_limit(caller, len(batch.posts))
     result = await bulkhead.run(
@@ -35,8 +37,8 @@ async def create_posts(request: Request) -> SuccessResponse[BatchResult]:
     return success(result.describe(), result, headers=rate_headers)
 
 
-def _parse(raw: bytes) -> Batch:
-    return read_batch(parse_json(raw, MAX_PARTS))
+def _parse(raw: bytes, request_id: str) -> Batch:
+    return replace(read_batch(parse_json(raw, MAX_PARTS)), request_id=request_id)
 
 
 def _refuse_over_limit(posts: int, limits: KeyLimits) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, create_model
@@ -44,6 +44,8 @@ class Batch:
 
     posts: Sequence[Any]
     atomic: bool
+    request_id: str | None = None
+    """Of the request, which every post of it keeps."""
 
 
 def read_batch(body: Any) -> Batch:
@@ -62,14 +64,16 @@ def read_batch(body: Any) -> Batch:
     return Batch(posts=batch.posts, atomic=bool(batch.atomic))
 
 
-def read_each(bodies: Sequence[Any], rules: Rules) -> list[PostRequest | Refusal]:
+def read_each(
+    bodies: Sequence[Any], rules: Rules, request_id: str | None = None
+) -> list[PostRequest | Refusal]:
     """Parse each post; the result of one that is no post is its refusal."""
-    return [_read(body, rules) for body in bodies]
+    return [_read(body, rules, request_id) for body in bodies]
 
 
-def _read(body: Any, rules: Rules) -> PostRequest | Refusal:
+def _read(body: Any, rules: Rules, request_id: str | None) -> PostRequest | Refusal:
     try:
-        return read_post(body, rules)
+        return replace(read_post(body, rules), request_id=request_id)
     except Refusal as refusal:
         return refusal
 

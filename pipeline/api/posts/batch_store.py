@@ -26,7 +26,7 @@ def store_batch(context: Context, caller: Caller, batch: Batch, rules: Rules) ->
     """Read and store the posts. Raises Refusal 400 when one of an atomic batch is refused, and Unreachable."""
     entries = [
         read if isinstance(read, Refusal) else Submission(caller=caller, request=read)
-        for read in read_each(batch.posts, rules)
+        for read in read_each(batch.posts, rules, batch.request_id)
     ]
     try:
         results = ingest_bulk(context, entries, atomic=batch.atomic)

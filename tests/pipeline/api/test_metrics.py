@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -72,15 +73,19 @@ def test_rules_and_boards_ask_only_for_metrics_that_are_there(server: Server) ->
     assert {re.sub("_(total|bucket|count|sum)$", "", name) for name in asked} <= there
 
 
-def test_a_post_keeps_the_id_of_its_request(server: Server) -> None:
-    tenant = server.tenant()
-    answer = server.post(video(tenant), tenant.key, **{"X-Request-Id": "of-my-post"})
-    assert answer.headers["X-Request-Id"] == "of-my-post"
+@pytest.mark.parametrize("path", ["/posts", "/posts/batch"])
+def test_a_post_keeps_the_id_of_its_request(server: Server, path: str) -> None:
+    tenant, wanted = server.tenant(), f"of-{path}"
+    post = video(tenant)
+    body = json.dumps({"posts": [post]} if path.endswith("batch") else post).encode()
+    sent = {"Content-Type": "application/json", "X-Request-Id": wanted}
+    answer = server.send("POST", BASE + path, tenant.key, body, **sent)
+    assert (answer.ok, answer.headers["X-Request-Id"]) == (True, wanted)
 
     def find() -> bool:
         with server.context.database.begin() as c:
             batch = read_batch(c, 10_000)
-        return batch is not None and "of-my-post" in {m.request_id for m in batch.moves}
+        return batch is not None and wanted in {m.request_id for m in batch.moves}
 
     until(find, "the move to be proven")
 
