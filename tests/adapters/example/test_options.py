@@ -15,6 +15,7 @@ from pipeline.api.posts.field_types import Rules
 from pipeline.api.posts.schema import PostFields, add_options, read_post
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.post_kind import find_form, find_kind
+from pipeline.media.files.upload_urls import UploadUrls
 from pipeline.stages import platform_validation
 from pipeline.stages import post_rules as rules
 from pipeline.stages.post_request import PostRequest, Refusal
@@ -64,10 +65,11 @@ def account(platform: Platform) -> AccountRow:
 
 @pytest.fixture
 def context() -> Any:
-    """A context with all that the rules read of it: the adapters."""
+    """A context with all that the rules read of it: the adapters, and where our files are served."""
     settings = PlatformSettings(hosts={"api": "https://mammoth.example"})
     adapters = {**ADAPTERS, MAMMOTH: Mammoth}
-    return SimpleNamespace(adapters=adapters, adapter=lambda p, c: adapters[p](c, settings))
+    files = SimpleNamespace(addresses=UploadUrls(public="https://slipway.example", keys=()))
+    return SimpleNamespace(adapters=adapters, adapter=lambda p, c: adapters[p](c, settings), files=files)
 
 
 def test_the_section_is_decoded_by_the_adapters_model() -> None:
