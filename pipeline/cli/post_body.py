@@ -49,8 +49,8 @@ _OPTIONS = (
         "sections",
         multiple=True,
         metavar="SECTION.KEY=VALUE",
-        help="A platform's option, such as youtube.privacy=unlisted; may be repeated. Lists, true, false and null are "
-        "written as in JSON.",
+        help="A platform's option, such as youtube.privacy=unlisted, or media.fit=pad; may be repeated. Lists, true, "
+        "false and null are written as in JSON.",
     ),
     click.option(
         "--body",

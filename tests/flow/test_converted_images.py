@@ -92,6 +92,13 @@ def test_one_webp_goes_live_on_every_platform_that_takes_images(stack: Stack) ->
     assert all(sent[p]["sha256"] != as_it_is for p in IMAGES if p is not Platform.TIKTOK)
 
 
+def test_a_jpeg_of_3_4_is_sent_as_it_is_with_a_warning(stack: Stack) -> None:
+    data = draw("JPEG", "RGB", (1080, 1440))
+    text, posted = post_image(stack, "image/jpeg", data)
+    assert [w["code"] for w in posted["warnings"]] == ["RATIO_NOT_DOCUMENTED"]
+    assert {sent["sha256"] for sent in list_sent(stack, text).values()} == {hashlib.sha256(data).hexdigest()}
+
+
 def test_one_large_jpeg_is_scaled_down_for_the_platform_that_needs_it(stack: Stack) -> None:
     data = draw("JPEG", "RGB", (2160, 2700))
     text, posted = post_image(stack, "image/jpeg", data)

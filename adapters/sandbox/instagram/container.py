@@ -22,7 +22,7 @@ KIND = "instagram.container"
 
 IMAGE_BYTES = 8 << 20
 VIDEO_BYTES = 300 << 20
-_RATIO = (4 / 5, 1.91)
+_RATIO = (3 / 4, 1.91)  # 4:5 as documented; 3:4 since 2026-05, as third parties report
 _ROUNDING = 0.01
 _CODECS = ("h264", "hevc")
 _FRAME_RATE = (23.0, 60.0)
