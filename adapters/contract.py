@@ -80,8 +80,7 @@ class Media:
     stream: Callable[[int, int], Iterator[bytes]] | None = field(default=None, repr=False, compare=False)
     spool: Callable[[int, int], bool] | None = field(default=None, repr=False, compare=False)
     """``spool(first, length)`` copies a range to disk, from where ``stream`` then reads it; False: it was there."""
-    alt_text: str | None = None
-    """What the file shows, for people who cannot see it."""
+    alt_text: str | None = None  # what the file shows, for people who cannot see it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,8 +106,8 @@ class Draft:
     options: Mapping[str, Any] = field(default_factory=dict)
     music_url: str | None = None
     track: Track | None = None
-    ai_generated: bool = False
-    """The post says that its media were made with AI; a platform without a label for that warns."""
+    ai_generated: bool = False  # its media were made with AI; a platform without a label for that warns
+    cover: float | Media | None = None  # what stands for a video: a second of it, or an image
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -269,10 +268,8 @@ class Capabilities:
     """Posts that the platform allows per rolling 24 h; None: no known limit."""
     daily_drafts: int | None = None
     """Inbox drafts that it allows per rolling 24 h; they count towards this limit only. None: no known limit."""
-    daily_per: DailyPer = "account"
-    """Whose posts ``daily_posts`` counts."""
-    limits: tuple[Limit, ...] = ()
-    """What the platform takes, for the reference."""
+    daily_per: DailyPer = "account"  # whose posts ``daily_posts`` counts
+    limits: tuple[Limit, ...] = ()  # what the platform takes, for the reference
     image_rule: ImageRule | None = None
     """What it takes as one image, to which others are converted; None: it takes no images."""
     retirements: Mapping[str, date] = field(default_factory=dict)

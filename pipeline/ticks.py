@@ -36,6 +36,7 @@ def list_ticks(s: Settings) -> Sequence[Tick]:
         "upkeep.rescue": 5,
         "upkeep.checks": 5,
         "upkeep.urls": 10,
+        "upkeep.covers": 10,
         "upkeep.credentials": 60,
         "upkeep.resume": 10,
         "upkeep.recheck": 60,

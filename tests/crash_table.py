@@ -171,6 +171,9 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
     ),
     f"{_PIPELINE}/test_crashes.py::test_a_no_that_was_not_noted_changed_nothing": ("connect.noting",),
     f"{_PIPELINE}/test_crashes.py::test_an_address_is_found_once_more": ("urls.looked", "urls.stored"),
+    f"{_PIPELINE}/maintenance/test_set_covers.py::test_a_cover_whose_job_died_after_the_call_is_set_once_more": (
+        "covers.sent",
+    ),
     f"{_PIPELINE}/test_crashes.py::test_what_was_to_be_rung_is_rung_by_the_next": (
         "rebuild.found",
         "rescue.refilled",

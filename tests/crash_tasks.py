@@ -24,6 +24,7 @@ from pipeline.bulk.upload import ImportOptions, store_file
 from pipeline.maintenance import JOBS
 from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.maintenance.rebuild_broker import rebuild_broker
+from pipeline.maintenance.set_covers import set_covers
 from pipeline.stages import publish as publishing
 from pipeline.stages.ingest import accept
 from pipeline.stages.post_request import PostRequest
@@ -50,6 +51,11 @@ def rebuild() -> None:
 def fill_missing_urls(url: str) -> None:
     """Run ``fill_urls`` against a platform that returns *url*."""
     fill_urls(with_script(get_context(), Script(look=lambda _: Published(remote_id=url, url=url))))
+
+
+def set_scripted_covers() -> None:
+    """Run ``set_covers`` against a platform that takes every cover."""
+    set_covers(with_script(get_context(), Script()))
 
 
 def publish(delivery: str, generation: int, what: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from adapters.contract import Draft, Media, MediaFacts, Problem
 from adapters.facebook import limits
 from adapters.image_problems import find_image_problems
-from adapters.post_wide import warn_of_ai_label, warn_of_alt_texts
+from adapters.post_wide import warn_of_ai_label, warn_of_alt_texts, warn_of_cover
 
 
 def find_problems(draft: Draft) -> list[Problem]:
@@ -15,6 +15,7 @@ def find_problems(draft: Draft) -> list[Problem]:
     found: list[Problem] = [*_warn_of_unused_options(draft), *warn_of_ai_label(draft, "Facebook")]
     if draft.kind == "video":
         found += warn_of_alt_texts(draft, "A Facebook video")
+    found += warn_of_cover(draft, "A cover is not sent to Facebook; it chooses a frame of the video.")
     for index, media in enumerate(draft.media):
         field = "media.url" if draft.kind == "video" else f"media.urls[{index}]"
         found += _check_is_image(media, field) if draft.kind == "slideshow" else []

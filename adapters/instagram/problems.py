@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from adapters.contract import Draft, Media, MediaFacts, Problem
 from adapters.image_problems import find_image_problems
 from adapters.instagram import limits
-from adapters.post_wide import check_alt_texts, warn_of_alt_texts
+from adapters.post_wide import check_alt_texts, check_cover, warn_of_alt_texts
 
 _HASHTAG = re.compile(r"(?<!\w)#\w+")
 _MENTION = re.compile(r"(?<![\w.])@\w[\w.]*")
@@ -20,6 +20,7 @@ def find_problems(draft: Draft) -> list[Problem]:
     found = [*_check_caption(draft.caption), *_check_count(draft), *_warn_of_unused_options(draft)]
     if draft.kind == "video":
         found += warn_of_alt_texts(draft, "An Instagram reel")
+        found += check_cover(draft, "Instagram", limits.IMAGE.types, limits.IMAGE.bytes)
     else:
         found += check_alt_texts(draft, "Instagram", limits.ALT_TEXT_CHARACTERS)
     for index, media in enumerate(draft.media):

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from adapters.contract import Account, Draft
 from adapters.pinterest import limits
+from adapters.post_wide import get_cover_url
 
 MARKERS = ("utm_content", "slipway")
 """Query parameters that may carry the delivery's id; the second where the customer's link uses the first."""
@@ -95,12 +96,17 @@ def build_pin(draft: Draft, board_id: str, media_id: str | None) -> dict[str, An
 
 def _build_source(draft: Draft, media_id: str | None, link: str | None) -> dict[str, Any]:
     if draft.kind == "video":
-        second = limits.COVER_SECOND
-        return {"source_type": "video_id", "media_id": media_id, "cover_image_key_frame_time": second}
+        return {"source_type": "video_id", "media_id": media_id, **_build_cover(draft)}
     urls = [media.url for media in draft.media]
     if len(urls) == 1:
         return {"source_type": "image_url", "url": urls[0]}
     return {"source_type": "multiple_image_urls", "items": list(_build_items(urls, link)), "index": 0}
+
+
+def _build_cover(draft: Draft) -> dict[str, Any]:
+    if url := get_cover_url(draft):
+        return {"cover_image_url": url}
+    return {"cover_image_key_frame_time": limits.COVER_SECOND if draft.cover is None else draft.cover}
 
 
 def _build_items(urls: Iterable[str], link: str | None) -> Iterable[dict[str, str]]:

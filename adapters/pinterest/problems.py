@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from adapters.contract import Account, Draft, Media, MediaFacts, Problem
 from adapters.image_problems import find_image_problems
 from adapters.pinterest import limits, payload
-from adapters.post_wide import check_alt_texts, warn_of_ai_label, warn_of_alt_texts
+from adapters.post_wide import check_alt_texts, check_cover, warn_of_ai_label, warn_of_alt_texts
 
 Found = str | int | float | None
 
@@ -18,6 +18,7 @@ def find_problems(draft: Draft, account: Account) -> list[Problem]:
     """Return all problems at once; an unknown media fact counts as within its limit."""
     found = [*_check_board(draft, account), *_check_texts(draft), *_check_link(draft), *_check_count(draft)]
     found += [*warn_of_ai_label(draft, "Pinterest"), *_check_alt_texts(draft)]
+    found += check_cover(draft, "Pinterest", limits.IMAGE.types, limits.IMAGE.bytes)
     for index, media in enumerate(draft.media):
         found += _check_media(draft, media, _name_field(draft, index))
     return [*found, *_check_carousel_sizes(draft)]

@@ -104,6 +104,7 @@ IMAGE = ImageRule(
     short_side=1080,  # [photo][bp]
     is_pulled=True,  # [photo][bp]
 )
+COVER_TYPES = ("image/jpeg", "image/webp", "image/png")  # [bv] custom_thumbnail_url
 
 PRIVACY = (  # [video][photo]
     "PUBLIC_TO_EVERYONE",
@@ -154,6 +155,7 @@ LIMITS = (
     Limit(of="post", rule="images", least=1, most=IMAGES),
     Limit(of="post", rule="privacy_level", values=PRIVACY),
     Limit(of="image", rule="type", values=IMAGE.types),
+    Limit(of="image", rule="type of a video's cover", values=COVER_TYPES, connection="business"),
     Limit(of="image", rule="size", most=IMAGE.bytes, unit="bytes"),
     Limit(of="image", rule="long side", most=IMAGE.long_side, unit="pixels"),
     Limit(of="image", rule="short side", most=IMAGE.short_side, unit="pixels"),

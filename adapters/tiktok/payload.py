@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from adapters.contract import Draft
+from adapters.post_wide import get_cover_ms, get_cover_url
 from adapters.tiktok.creator_info import AllowedSettings
 from adapters.tiktok.limits import TEXT
 from adapters.tiktok.text import cut_text
@@ -70,6 +71,7 @@ def build_video_init(draft: Draft, allowed: AllowedSettings, plan: UploadPlan) -
             "brand_content_toggle": get_flag(draft, "is_branded_content"),
             "brand_organic_toggle": get_flag(draft, "is_your_brand"),
             "is_aigc": draft.ai_generated,
+            **_build_offset("video_cover_timestamp_ms", draft),
         },
         "source_info": {
             "source": "FILE_UPLOAD",
@@ -114,6 +116,7 @@ def build_business_video(
         "disable_duet": allowed.duet_disabled or get_flag(draft, "disable_duet"),
         "disable_stitch": allowed.stitch_disabled or get_flag(draft, "disable_stitch"),
         "is_ai_generated": draft.ai_generated,
+        **_build_offset("thumbnail_offset", draft),
     }
     if sound_id is not None:
         info["music_sound_info"] = {
@@ -121,7 +124,9 @@ def build_business_video(
             "music_sound_volume": VOLUME,
             "video_original_sound_volume": VOLUME,
         }
-    return {"business_id": business_id, "video_url": draft.media[0].url, "post_info": info}
+    body = {"business_id": business_id, "video_url": draft.media[0].url, "post_info": info}
+    thumbnail = get_cover_url(draft)
+    return {**body, "custom_thumbnail_url": thumbnail} if thumbnail else body
 
 
 def build_business_photo(
@@ -147,6 +152,11 @@ def build_business_photo(
         "photo_cover_index": 0,
         "post_info": info,
     }
+
+
+def _build_offset(name: str, draft: Draft) -> dict[str, int]:
+    offset = get_cover_ms(draft)
+    return {} if offset is None else {name: offset}
 
 
 # --- the published post ----------------------------------------------------------------------------------------------

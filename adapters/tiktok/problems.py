@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from adapters.contract import Draft, Media, MediaFacts, PlatformSettings, Problem
 from adapters.image_problems import find_image_problems
-from adapters.post_wide import warn_of_ai_label, warn_of_alt_texts
+from adapters.post_wide import check_cover, warn_of_ai_label, warn_of_alt_texts, warn_of_cover
 from adapters.text import count_utf16_units
 from adapters.tiktok import limits, payload
 from adapters.tiktok.errors import AUDIT
@@ -206,7 +206,15 @@ def _warn_of_unused_settings(draft: Draft) -> Iterator[Problem]:
             yield _warn("SETTING_HAS_NO_EFFECT", f"tiktok.{name}", f"TikTok {kind} have no setting {name}.")
 
 
-def _warn_of_post_wide(draft: Draft, _connection: str) -> Iterator[Problem]:
+def _warn_of_post_wide(draft: Draft, connection: str) -> Iterator[Problem]:
+    if connection == "creator" and isinstance(draft.cover, Media):
+        message = (
+            "Accounts connected as creators take a moment of the video as cover, no image; TikTok chooses one. "
+            "Send seconds, or connect the account through TikTok for Business."
+        )
+        yield from warn_of_cover(draft, message)
+    else:
+        yield from check_cover(draft, "TikTok", limits.COVER_TYPES, limits.IMAGE.bytes)
     if draft.kind != "video":
         yield from warn_of_ai_label(draft, "TikTok's photo post")
     yield from warn_of_alt_texts(draft, "A TikTok post")

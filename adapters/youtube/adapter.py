@@ -24,6 +24,7 @@ from adapters.contract import (
     Draft,
     FinalizeResult,
     LookResult,
+    Media,
     Pending,
     Platform,
     PlatformSettings,
@@ -130,6 +131,10 @@ class YouTube:
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
         """List the channel's uploads since *since*, compared with the draft."""
         return list_posts(self._build_client(account), account.remote_id, draft, since)
+
+    def set_cover(self, account: Account, remote_id: str, cover: Media) -> None:
+        """Set a video's thumbnail; YouTube takes it only once the video exists."""
+        self._build_client(account).set_thumbnail(remote_id, cover)
 
     def _build_client(self, account: Account) -> Client:
         token = account.credentials.access_token.get_secret_value()

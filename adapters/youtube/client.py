@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 
 from adapters.contract import Draft, Media
 from adapters.error_table import Phase
-from adapters.errors import Unavailable
+from adapters.errors import PermissionMissing, Rejected, Unavailable
 from adapters.http import HttpClient
 from adapters.transport import Request, bearer_header
-from adapters.upload_source import open_body
+from adapters.upload_source import get_size, open_body
 from adapters.youtube import payload
 from adapters.youtube.checkpoint import Checkpoint
 from adapters.youtube.errors import build_unclear_error, translate_error
@@ -29,6 +29,7 @@ from adapters.youtube.wire import (
     Channel,
     ChannelListResponse,
     PlaylistItemListResponse,
+    ThumbnailSetResponse,
     Video,
     VideoListResponse,
     Wire,
@@ -106,6 +107,32 @@ class Client:
         headers = {**bearer_header(self.token), "Content-Range": f"bytes */{state.size}"}
         request = Request(method="PUT", url=state.session or "", headers=headers)
         return parse_upload_response(send(self.http, request, phase), state, self.api)
+
+    def set_thumbnail(self, video_id: str, image: Media) -> None:
+        """Set the thumbnail of a video; the same image again changes nothing."""
+        size = get_size(image)
+        request = Request(
+            method="POST",
+            url=f"{self.api}/upload/youtube/v3/thumbnails/set",
+            params={"videoId": video_id, "uploadType": "media"},
+            headers={
+                **bearer_header(self.token),
+                "Content-Type": image.facts.content_type if image.facts else "application/octet-stream",
+            },
+            body=open_body(image, 0, size),
+            limit=CHUNK_TIME,
+        )
+        try:
+            read(self.http, request, ThumbnailSetResponse, Phase.PREPARE)
+        except PermissionMissing as error:  # it concerns thumbnails only: the account itself can go on
+            raise Rejected(
+                "YouTube lets this channel set no thumbnail: its phone number is not verified, or the grant lacks it.",
+                code="cover_not_allowed",
+                platform_code=error.platform_code,
+                http_status=error.http_status,
+                next_action="Verify the channel at youtube.com/verify, or set the thumbnail in YouTube Studio.",
+                platform_message=error.platform_message,
+            ) from None
 
     # --- reads -------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ A row ``of_insert`` can only be about a new video, so from a session it is the u
 ``{"error":{…}}`` with a reason; ``error_table.build_refusal_error`` says what counts without it.
 
 Pages, read 2026-11-24: developers.google.com/youtube/v3/docs/videos/insert (errors),
-developers.google.com/youtube/v3/docs/errors (all methods), …/guides/using_resumable_upload_protocol,
+…/docs/thumbnails/set (errors), …/docs/errors (all methods), …/guides/using_resumable_upload_protocol,
 …/docs/videos and the discovery document of revision 20261104 (failureReason, rejectionReason,
 processingFailureReason), developers.google.com/identity/protocols/oauth2/web-server (tokens).
 """
@@ -114,6 +114,8 @@ REASONS: Mapping[str, YouTubeErrorRow] = {
     ),
     "invalidTags": _reject("invalid_tags", "YouTube refused the video's tags.", "Change the hashtags."),
     "invalidCategoryId": _reject("invalid_category", "YouTube has no such video category.", _OPERATOR),
+    "invalidImage": _reject("invalid_cover", "YouTube says the thumbnail is no valid image."),
+    "videoNotFound": _reject("video_not_found", "YouTube has no such video any more."),
     "mediaBodyRequired": _reject("invalid_media", "YouTube says the upload holds no video."),
     **dict.fromkeys(
         (

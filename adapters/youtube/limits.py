@@ -26,6 +26,9 @@ VIDEO_SECONDS = 12 * 3600.0  # [15min]
 UNVERIFIED_SECONDS = 15 * 60.0  # [15min] channels that have not verified a phone number
 MEDIA_TYPES = ("video/", "application/octet-stream")  # [disc] mediaUpload.accept: video/* and this
 
+COVER_TYPES = ("image/jpeg", "image/png")  # [disc] thumbnails.set, mediaUpload.accept
+COVER_BYTES = 52_428_800  # [disc] thumbnails.set, mediaUpload.maxSize; 2 MB before 2026-09-14
+
 SHORT_SECONDS = 180.0  # [short] uploads since 2024-10-15, square or vertical; there is no flag for it
 
 # --- uploads ---------------------------------------------------------------------------------------------------------
@@ -71,6 +74,8 @@ LIMITS = (
         is_enforced=False,
     ),
     Limit(of="text", rule="characters that are replaced", values=tuple(FORBIDDEN), is_enforced=False),
+    Limit(of="image", rule="type of a cover", values=COVER_TYPES),
+    Limit(of="image", rule="size of a cover", most=COVER_BYTES, unit="bytes"),
     Limit(of="video", rule="type", values=MEDIA_TYPES),
     Limit(of="video", rule="size", most=VIDEO_BYTES, unit="bytes"),
     Limit(of="video", rule="duration", most=VIDEO_SECONDS, unit="seconds"),

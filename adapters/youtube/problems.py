@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from adapters.contract import Account, Draft, MediaFacts, Problem
-from adapters.post_wide import warn_of_alt_texts
+from adapters.contract import Account, Draft, Media, MediaFacts, Problem
+from adapters.post_wide import check_cover, warn_of_alt_texts, warn_of_cover
 from adapters.text import count_utf16_units
 from adapters.youtube import limits, payload, text
 
@@ -19,7 +19,7 @@ def find_problems(draft: Draft, account: Account) -> list[Problem]:
     if shape:  # the limits of videos do not apply to other posts
         return shape
     found = [*_check_texts(draft.caption, draft.options), *_check_options(draft)]
-    found += warn_of_alt_texts(draft, "A YouTube video")
+    found += [*warn_of_alt_texts(draft, "A YouTube video"), *_check_cover(draft)]
     facts = draft.media[0].facts
     if facts is not None:
         found += [*_check_file(facts), *_check_length(facts, account), *_check_short(draft, facts)]
@@ -90,6 +90,13 @@ def _check_options(draft: Draft) -> Iterator[Problem]:
                 f"YouTube takes no < and > in texts; the {brackets} in youtube.{field} become typographic."
             )
             yield _warn("TEXT_CHANGED", f"youtube.{field}", message, 0, brackets)
+
+
+def _check_cover(draft: Draft) -> Iterator[Problem]:
+    if isinstance(draft.cover, Media):
+        return check_cover(draft, "YouTube", limits.COVER_TYPES, limits.COVER_BYTES)
+    message = "YouTube takes an image as thumbnail, no moment of the video; it chooses one of the frames."
+    return warn_of_cover(draft, message)
 
 
 def _check_file(facts: MediaFacts) -> Iterator[Problem]:

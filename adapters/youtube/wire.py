@@ -7,7 +7,7 @@ developers.google.com/identity/protocols/oauth2/web-server for the tokens. Read 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -174,6 +174,12 @@ class PlaylistItem(Wire):
 
     snippet: PlaylistItemSnippet = PlaylistItemSnippet()
     content_details: PlaylistItemContentDetails = PlaylistItemContentDetails()
+
+
+class ThumbnailSetResponse(Wire):
+    """``{"kind":"youtube#thumbnailSetResponse","items":[…]}``."""
+
+    kind: Literal["youtube#thumbnailSetResponse"]
 
 
 class PlaylistItemListResponse(Wire):

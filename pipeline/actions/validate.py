@@ -73,7 +73,7 @@ def validate(context: Context, caller: Caller, request: PostRequest) -> Validati
     if media_checks.list_undecided(checks):
         checks = media_checks.await_checks(context, checks, bulk=caller.bulk)
     result.refused += [
-        _from_refusal(r, _name_field(request, n))
+        _from_refusal(r, media_checks.name_field(request.media, n))
         for n, r in (*foreign.items(), *media_checks.find_unreachable(checks))
     ]
     _judge(context, caller, request, result, checks)
@@ -165,13 +165,6 @@ def _from_problem(found: AccountProblem, *, is_blocking: bool) -> RequestFinding
         limit=p.limit,
         found=p.found,
     )
-
-
-def _name_field(request: PostRequest, position: int) -> str:
-    """Return the field of a link."""
-    if position == media_checks.MUSIC:
-        return "music_url"
-    return "media.url" if request.media["type"] == "video" else f"media.urls[{position}]"
 
 
 def _find_kind(context: Context, request: PostRequest, account: AccountRow) -> str | None:

@@ -124,6 +124,7 @@ def _delivery_to_dict(d: DeliveryView, now: datetime) -> dict[str, Any]:
         "published_at": format_timestamp(d.published_at),
         "url": d.url,
         "url_pending": d.url_pending or None,
+        "cover_error": d.cover_error,
         "error": None if d.error is None else d.error["message"],
         "platform_message": None if d.error is None else d.error.get("platform_message"),
     }

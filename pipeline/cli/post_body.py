@@ -33,6 +33,9 @@ _OPTIONS = (
         metavar="TEXT",
         help="What the video or the image shows; may be repeated, in the order of the images ('' for none).",
     ),
+    click.option(
+        "--cover", metavar="SECONDS|URL", help="What stands for the video: a moment of it, or an image."
+    ),
     click.option("--account", "accounts", multiple=True, help="Id or username; may be repeated."),
     click.option(
         "--at",
@@ -83,6 +86,8 @@ def build_body(c: Connection, workspace: UUID, options: Mapping[str, Any]) -> An
         body["media"] = {"type": "slideshow", "urls": list(options["images"])}
     if options["alt_texts"]:
         _change_media(body, "alt_texts", [text or None for text in options["alt_texts"]])
+    if options["cover"] is not None:
+        _change_media(body, "cover", _parse_cover(options["cover"]))
     if options["accounts"]:
         known = [require_account_of(c, workspace, name) for name in options["accounts"]]
         body["accounts"] = [{"id": str(account.id)} for account in known]
@@ -147,6 +152,13 @@ def _change_media(body: dict[str, Any], key: str, value: Any) -> None:
     if not isinstance(body.get("media"), dict):
         raise click.ClickException(f"{key} goes with media: give --video, --image or --body, too.")
     body["media"] = {**body["media"], key: value}
+
+
+def _parse_cover(value: str) -> str | float:
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def _parse_value(value: str) -> Any:

@@ -121,6 +121,5 @@ def _describe_unknown(name: str, known: Iterable[str]) -> str:
 
 def _path(loc: Sequence[str | int], tags: Mapping[str, Collection[str]]) -> Sequence[str | int]:
     """Return a location without the union's tag: media.video.url becomes media.url, as in the request."""
-    if len(loc) > 1 and str(loc[1]) in tags.get(str(loc[0]), ()):
-        return (loc[0], *loc[2:])
-    return loc
+    before = ("", *loc)
+    return [part for n, part in enumerate(loc) if str(part) not in tags.get(str(before[n]), ())]

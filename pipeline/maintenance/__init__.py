@@ -17,11 +17,13 @@ from pipeline.maintenance.redispatch_imports import redispatch_imports
 from pipeline.maintenance.refresh_credentials import refresh_credentials
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.maintenance.resume_blocked import resume_blocked
+from pipeline.maintenance.set_covers import set_covers
 
 JOBS: Mapping[str, Callable[[Context], int]] = {
     "rescue": rescue_expired_leases,
     "checks": redispatch_checks,
     "urls": fill_urls,
+    "covers": set_covers,
     "credentials": refresh_credentials,
     "resume": resume_blocked,
     "recheck": recheck_media,

@@ -23,13 +23,14 @@ def build_draft(context: Context, claimed: ClaimedDelivery) -> Draft:
         kind="video" if claimed.media["type"] == "video" else "slideshow",
         media=tuple(
             replace(
-                _build_media(
+                build_media(
                     context, claimed.workspace_id, url, claimed.media["type"], claimed.facts.get(str(n))
                 ),
                 alt_text=get_alt_text(claimed.media, n),
             )
             for n, url in enumerate(list_urls(claimed.media))
         ),
+        cover=_build_cover(context, claimed),
         options=claimed.options,
         ai_generated=claimed.ai_generated,
         music_url=claimed.music_url,
@@ -49,13 +50,26 @@ def list_urls(media: Any) -> list[str]:
     return [media["url"]] if media["type"] == "video" else list(media["urls"])
 
 
+def get_cover_url(media: Any) -> str | None:
+    """Return the URL of the image that is a video's cover, if it has one."""
+    cover = media.get("cover")
+    return cover if isinstance(cover, str) else None
+
+
+def _build_cover(context: Context, claimed: ClaimedDelivery) -> float | Media | None:
+    if (url := get_cover_url(claimed.media)) is None:
+        return claimed.media.get("cover")
+    return build_media(context, claimed.workspace_id, url, "image", claimed.facts.get("-2"))
+
+
 def get_alt_text(media: Any, position: int) -> str | None:
     """Return the alternative text of the file at this position."""
     texts = media.get("alt_texts") or ()
     return texts[position] if position < len(texts) else None
 
 
-def _build_media(context: Context, workspace: UUID, url: str, kind: str, facts: Any) -> Media:
+def build_media(context: Context, workspace: UUID, url: str, kind: str, facts: Any) -> Media:
+    """Return a file of a workspace with the facts of its check, and access to exactly the bytes that were checked."""
     known = MediaFacts(**facts) if facts else None
     return Media(
         url=url,

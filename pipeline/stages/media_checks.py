@@ -18,15 +18,15 @@ from pipeline.context import Context
 from pipeline.failpoint import failpoint
 from pipeline.media.files.uploads import NO_FILE
 from pipeline.queues import REACHABILITY
-from pipeline.stages.drafts import list_urls
+from pipeline.stages.drafts import get_cover_url, list_urls
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check, Purpose
 from pipeline.store.files.files import list_names_of_others
 
-MUSIC = -1
-"""The position of the music link among a post's checks."""
+MUSIC, COVER = -1, -2
+"""The positions of the music link, and of the image that is a video's cover, among a post's checks."""
 POLL_INTERVAL = 0.05
 """Seconds between two reads of open checks while a request waits."""
 BULK_WAIT = timedelta(minutes=1)
@@ -40,7 +40,15 @@ def list_links(media: Mapping[str, Any], music_link: str | None) -> list[Link]:
     """Return the links of a post that need a check."""
     purpose: Purpose = "video" if media["type"] == "video" else "image"
     links: list[Link] = [(n, purpose, url) for n, url in enumerate(list_urls(media))]
+    if cover := get_cover_url(media):
+        links.append((COVER, "image", cover))
     return links + ([(MUSIC, "music", music_link)] if music_link else [])
+
+
+def name_field(media: Mapping[str, Any], position: int) -> str:
+    """Return the field of the request that holds the link at this position."""
+    special = {MUSIC: "music_url", COVER: "media.cover"}
+    return special.get(position, "media.url" if media["type"] == "video" else f"media.urls[{position}]")
 
 
 def open_checks(
@@ -198,4 +206,5 @@ def _is_open(check: Check) -> bool:
 def _build_refusal(position: int, url: str, seen: str | None) -> Refusal:
     if position == MUSIC:
         return Refusal(400, "invalid_music_url", f"music_url {url}: {seen}")
-    return Refusal(400, "media_unreachable", f"media URL {position} ({url}) cannot be used: {seen}.")
+    name = "media.cover" if position == COVER else f"media URL {position}"
+    return Refusal(400, "media_unreachable", f"{name} ({url}) cannot be used: {seen}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -11,8 +12,9 @@ from adapters.contract import Account, Credentials, Draft, Media, MediaFacts, Pr
 from adapters.http import HttpClient
 from pipeline.context import Context
 from pipeline.domain.video_changes import describe_changes
-from pipeline.stages.drafts import get_alt_text, list_urls
+from pipeline.stages.drafts import get_alt_text, get_cover_url, list_urls
 from pipeline.stages.image_fitting import amend_problems, find_rule, plan_images, predict_facts
+from pipeline.stages.media_checks import COVER
 from pipeline.stages.post_request import PostContent
 from pipeline.store.accounts.accounts import AccountRow
 
@@ -103,11 +105,17 @@ def _build_draft(
             )
             for n, url in enumerate(list_urls(content.media))
         ),
+        cover=_build_cover(content.media, facts.get(COVER)),
         options=content.options.get(account.platform, {}),
         ai_generated=content.ai_generated,
         music_url=content.music_url,
         track=track,
     )
+
+
+def _build_cover(media: Mapping[str, Any], facts: MediaFacts | None) -> float | Media | None:
+    url = get_cover_url(media)
+    return media.get("cover") if url is None else Media(url=url, kind="image", facts=facts)
 
 
 def _to_account(account: AccountRow) -> Account:

@@ -26,6 +26,7 @@ from pipeline.domain.retry_policy import Verdict, hold
 from pipeline.failpoint import failpoint
 from pipeline.media.probe.conversion import NoRoom
 from pipeline.stages import settle as settlement
+from pipeline.stages.covers import record_cover
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.delay import dispatch_at
 from pipeline.stages.derived_images import TimeIsUp, derive_images
@@ -253,6 +254,7 @@ class PublishSlice:
             self.claimed.account.id, "finalize", self.adapter.capabilities.rates
         ):
             return hold(Hold.MIN_GAP, wait, checkpoint=checkpoint)
+        record_cover(self.context, self.claimed, self.adapter, draft)
         if wait := self._arm(checkpoint):
             return hold(Hold.DAILY_QUOTA, wait, checkpoint=checkpoint)
         if self.armed_at is None:  # paused, edited, or the claim is lost: nothing was sent

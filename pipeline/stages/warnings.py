@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import DailyPer, Platform
 from pipeline.context import Context
+from pipeline.stages.media_checks import get_track, list_media_facts, name_field
 from pipeline.stages.platform_validation import AccountProblem, find_problems
 from pipeline.stages.post_request import AcceptanceWarning, PostContent
 from pipeline.stages.post_rules import describe_account
@@ -30,8 +31,7 @@ def find_warnings(
     checks: Mapping[int, Check],
 ) -> list[AcceptanceWarning]:
     """Find all warnings of a stored post, those about the media first."""
-    facts = {position: check.media_facts for position, check in checks.items() if position >= 0}
-    track = checks[-1].track if -1 in checks else None
+    facts, track = list_media_facts(checks), get_track(checks)
     found = [
         *warn_of_checks(content, checks),
         *warn_of_problems(find_problems(context, content, accounts, facts, track)),
@@ -51,7 +51,7 @@ def warn_of_checks(content: PostContent, checks: Mapping[int, Check]) -> Iterato
     undecided = sorted(position for position, check in checks.items() if check.verdict is None)
     video = content.media["type"] == "video"
     for position in undecided:
-        where = "music_url" if position < 0 else "media.url" if video else f"media.urls[{position}]"
+        where = name_field(content.media, position)
         message = "The check is not finished; a bad result fails the post."
         yield AcceptanceWarning(field=where, message=message, code="REACHABILITY_PENDING")
     if video and 0 in undecided:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapters.contract import Account, Draft, PlatformSettings, Problem
+from adapters.contract import Account, Draft, Media, MediaFacts, PlatformSettings, Problem
 from adapters.facebook import payload as facebook
 from adapters.http import HttpClient
 from adapters.instagram import payload as instagram
@@ -228,3 +228,77 @@ def test_a_carousel_pin_has_the_text_of_its_first_card_only() -> None:
     draft = describe(pin.post(pin.image(1), pin.image(2)), "A mug", "Another")
     assert list_found(draft, pin.account()) == [("warn", "ALT_TEXT_NOT_SUPPORTED", "media.alt_texts")]
     assert pinterest.build_pin(draft, "1", None)["alt_text"] == "A mug"
+
+
+PICTURE = Media(
+    url="https://cdn.example.com/cover.jpg",
+    kind="image",
+    facts=MediaFacts(content_type="image/jpeg", bytes=1000, width=1080, height=1920),
+)
+
+
+def cover(draft: Draft, with_: float | Media) -> Draft:
+    return replace(draft, cover=with_)
+
+
+def test_a_cover_is_a_moment_or_an_image_as_each_platform_takes_it() -> None:
+    plan = UploadPlan(size=1, chunk_size=1, chunks=1)
+
+    def build(with_: float | Media) -> list[Any]:
+        film, reel = cover(tt.video(), with_), cover(ig.reel(), with_)
+        business = tiktok.build_business_video(film, "b", ALLOWED, None)
+        instagrams = instagram.build_container(reel, (), byte_upload=False)
+        pinned = pinterest.build_pin(cover(pin.post(pin.video()), with_), "1", "2")["media_source"]
+        return [
+            tiktok.build_video_init(film, ALLOWED, plan)["post_info"].get("video_cover_timestamp_ms"),
+            business.get("custom_thumbnail_url"),
+            business["post_info"].get("thumbnail_offset"),
+            instagrams.get("cover_url"),
+            instagrams.get("thumb_offset"),
+            pinned.get("cover_image_url"),
+            pinned.get("cover_image_key_frame_time"),
+        ]
+
+    assert build(2.5) == [2500, None, 2500, None, 2500, None, 2.5]
+    assert build(0) == [0, None, 0, None, 0, None, 0]
+    assert build(PICTURE) == [None, PICTURE.url, None, PICTURE.url, None, PICTURE.url, None]
+
+
+FILMS = {
+    "instagram": (ig.reel(), ig.account()),
+    "pinterest": (pin.post(pin.video()), pin.account()),
+    "creator": (tt.video(), tt.account()),
+    "business": (tt.video(), tt.account("business")),
+    "youtube": (yt.video(), yt.account()),
+    "facebook": (fb.reel(), fb.account()),
+    "linkedin": (li.build_draft(li.video()), li.account()),
+}
+UNUSED, REFUSED = (
+    ("warn", "COVER_NOT_SUPPORTED", "media.cover"),
+    ("refuse", "validation_failed", "media.cover"),
+)
+
+
+def find_with_cover(name: str, with_: float | Media) -> list[tuple[str, str, str]]:
+    draft, account = FILMS[name]
+    assert list_found(draft, account) == []
+    return list_found(cover(draft, with_), account)
+
+
+@pytest.mark.parametrize("name", FILMS)
+def test_an_account_that_cannot_use_a_cover_warns(name: str) -> None:
+    assert find_with_cover(name, 2.5) == ([UNUSED] if name in ("youtube", "facebook", "linkedin") else [])
+    assert find_with_cover(name, PICTURE) == ([UNUSED] if name in ("creator", "facebook", "linkedin") else [])
+
+
+@pytest.mark.parametrize("name", ["instagram", "pinterest", "creator", "business"])
+def test_a_moment_after_the_end_is_refused(name: str) -> None:
+    assert find_with_cover(name, 90.0) == [REFUSED]
+
+
+@pytest.mark.parametrize("name", ["instagram", "pinterest", "business", "youtube"])
+def test_an_image_that_is_no_cover_is_refused(name: str) -> None:
+    assert PICTURE.facts is not None
+    for change in ({"content_type": "image/gif"}, {"bytes": 60_000_000}):
+        assert find_with_cover(name, replace(PICTURE, facts=replace(PICTURE.facts, **change))) == [REFUSED]
+    assert find_with_cover(name, replace(PICTURE, facts=None)) == []

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
+
+import requests
 
 from adapters.contract import Platform
 from tests.flow.ledger import caption, slideshow
 from tests.post_options import SECTIONS
-from tests.stack import Stack
+from tests.stack import Stack, until
 
 PINTEREST = {"title": "A mug", "link": "https://example.com/mug", "tags": ["mug"]}
 
 
-def publish(stack: Stack, text: str, *platforms: Platform, **more: Any) -> dict[str, dict[str, Any]]:
+def publish(stack: Stack, text: str, *platforms: str, **more: Any) -> dict[str, dict[str, Any]]:
     """Publish a post and return its lines in the sandbox's ledger, by platform."""
     before = len(stack.ledger())
     stack.await_status(stack.create_post(text, *platforms, **more), "posted", 100)
@@ -67,3 +70,56 @@ def test_a_carousel_carries_the_options_of_images(stack: Stack) -> None:
     assert live["pinterest"]["extra"]["alt_text"] == "A mug"
     images = live["linkedin"]["extra"]["body"]["content"]["multiImage"]["images"]
     assert [image.get("altText") for image in images] == ["A mug", None, "Two mugs"]
+
+
+def test_the_cover_of_a_video_is_an_image(stack: Stack) -> None:
+    media = {"type": "video", "url": stack.media("sample.mp4"), "cover": stack.media("sample-1.jpg")}
+    live = publish(stack, caption(), *Platform, media=media)
+    assert live["instagram"]["extra"]["cover_url"] == media["cover"]
+    assert live["pinterest"]["extra"]["cover"] == media["cover"]
+    assert "video_cover_timestamp_ms" not in live["tiktok"]["extra"]
+    expected = sha256(requests.get(media["cover"], timeout=30).content).hexdigest()
+    until(
+        lambda: read_thumbnail(stack, live["youtube"]["remote_id"]).endswith(f"/{expected}.jpg") or None, 60
+    )
+
+
+def test_the_cover_of_a_video_is_a_moment_of_it(stack: Stack) -> None:
+    media = {"type": "video", "url": stack.media("sample.mp4"), "cover": 1.5}
+    live = publish(stack, caption(), "tiktok", "instagram", "pinterest", media=media)
+    assert live["tiktok"]["extra"]["video_cover_timestamp_ms"] == 1500
+    assert live["instagram"]["extra"]["thumb_offset"] == 1500
+    assert live["pinterest"]["extra"]["cover"] == 1.5
+
+
+def test_a_thumbnail_that_is_refused_is_a_warning_of_a_live_post(stack: Stack) -> None:
+    stack.accounts["youtube"] = stack.connect("youtube", f"{stack.owner}x", options={"no_thumbnails": True})
+    media = {"type": "video", "url": stack.media("sample.mp4"), "cover": stack.media("sample-1.jpg")}
+    post = stack.create_post(caption(), "youtube", media=media)
+    stack.await_state(post, "published", "youtube", 60)
+    state = until(lambda: found if (found := stack.state(post, "youtube")).get("warnings") else None, 60)
+    [warning] = state["warnings"]
+    assert (warning["code"], warning["field"]) == ("COVER_NOT_SET", "media.cover")
+    assert "phone number" in warning["message"]
+    assert (state["status"], state["error"]) == ("posted", None)
+
+
+def test_a_cover_that_is_not_there_is_refused(stack: Stack) -> None:
+    media = {"type": "video", "url": stack.media("sample.mp4"), "cover": stack.media("nothing.jpg")}
+    refused = stack.post(caption=caption(), media=media, accounts=[{"id": str(stack.accounts["youtube"])}])
+    assert (refused.status_code, refused.json()["error_code"]) == (400, "media_unreachable")
+    assert "media.cover" in refused.json()["message"]
+
+
+def read_thumbnail(stack: Stack, video_id: str) -> str:
+    """Return the URL of a video's thumbnail, as YouTube's API shows it."""
+    body = {"platform": "youtube", "username": stack.owner, "options": {}}
+    token = stack.control("POST", "accounts", body)["access_token"]
+    answer = requests.get(
+        f"{stack.sandbox}/youtube/youtube/v3/videos",
+        params={"part": "snippet", "id": video_id},
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=30,
+    )
+    url: str = answer.json()["items"][0]["snippet"]["thumbnails"]["default"]["url"]
+    return url

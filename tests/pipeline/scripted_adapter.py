@@ -17,6 +17,7 @@ from adapters.contract import (
     Draft,
     FinalizeResult,
     LookResult,
+    Media,
     Platform,
     PlatformSettings,
     PrepareResult,
@@ -58,6 +59,7 @@ class Script:
     look: Callable[[Container[str]], LookResult] = lambda _: Published(remote_id="seen")
     list_posts: Callable[[], Listing] = Listing
     refresh: Callable[[], Credentials] = lambda: credentials("refreshed")
+    set_cover: Callable[[str], None] = lambda _: None
     discover: Callable[[], Sequence[RemoteAccount]] = lambda: ()
     problems: Sequence[Problem] = ()
     can: Capabilities = CAPABILITIES
@@ -105,6 +107,10 @@ class ScriptedAdapter:
         self.script.calls.append(("look", dict(checkpoint)))
         self.script.armed_at.append(armed_at)
         return self.script.look(taken)
+
+    def set_cover(self, account: Account, remote_id: str, cover: Media) -> None:
+        self.script.calls.append(("set_cover", (remote_id, cover.url)))
+        self.script.set_cover(remote_id)
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
         self.script.calls.append(("list", since))

@@ -117,6 +117,7 @@ async def _set_source(call: Call, account: Record, given: Record, record: Record
         record |= {"source": "upload", "received": 0, "file_size": None}
     elif media_type != "IMAGE" and given.get("video_url"):
         record |= {"source": "video", "url": str(given["video_url"])}
+        await _check_cover(call, given)
     elif media_type in ("IMAGE", "STORIES") and given.get("image_url"):
         record |= {"source": "image", "url": str(given["image_url"])}
         await _check_image(call, record)
@@ -133,6 +134,20 @@ async def _check_image(call: Call, record: Record) -> None:
     if (fault := container.find_image_error(fetched)) is not None:
         raise refuse(*fault, "The image cannot be used: size, format or aspect ratio.")
     record["media"] = [fetched.to_ledger_media(record["url"])]
+
+
+async def _check_cover(call: Call, given: Record) -> None:
+    """Fetch a reel's cover: a JPEG of at most 8 MB (Reel cover photo specifications of the same page)."""
+    if not given.get("cover_url"):
+        return
+    try:
+        fetched = await call.context.fetcher.fetch_image(
+            PLATFORM, str(given["cover_url"]), container.IMAGE_BYTES
+        )
+    except FetchFailed:
+        raise refuse(*container.UNFETCHABLE, "The cover could not be fetched from this URI.") from None
+    if fetched.image is None or fetched.image.format != "JPEG":
+        raise refuse(*container.IMAGE_FORMAT, "The cover is no JPEG.")
 
 
 def _set_children(call: Call, account: Record, given: Record, record: Record) -> None:

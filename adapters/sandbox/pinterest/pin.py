@@ -51,6 +51,7 @@ async def create(call: Call) -> web.Response:
         extra={
             "public": own_board["privacy"] == "PUBLIC",
             "board_id": own_board["key"],
+            "cover": pin_body.get_cover(body["media_source"]),
             **texts,
         },
     )

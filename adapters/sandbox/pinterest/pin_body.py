@@ -96,6 +96,11 @@ def _decode_image(given: Record) -> bytes:
         raise invalid("Invalid request: data is not base64.") from None
 
 
+def get_cover(given: Record) -> object:
+    """Return the URL, or the second, of a video's cover."""
+    return given.get("cover_image_url", given.get("cover_image_key_frame_time"))
+
+
 async def _get_video(call: Call, account: Record, given: Record) -> Record:
     key = given.get("media_id")
     if not isinstance(key, str) or not key.isdecimal():

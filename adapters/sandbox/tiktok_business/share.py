@@ -106,6 +106,7 @@ def _publish(context: "SandboxContext", record: Record, account: Record, check: 
             "public": not record["draft"] and record["privacy"] == "PUBLIC_TO_EVERYONE",
             "privacy": record["privacy"],
             "silent": record["silent"],
+            "thumbnail_url": record["thumbnail_url"],
             **{name: value for name, value in info.items() if name != "caption"},
         },
     )

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind
 from adapters.sandbox.endpoint import mount
-from adapters.sandbox.youtube import oauth, read, session, video
+from adapters.sandbox.youtube import oauth, read, session, thumbnail, video
 from adapters.sandbox.youtube.dialect import PLATFORM, READONLY, UPLOAD
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ _PATHS = (
     ("PUT", "/youtube/upload/youtube/v3/videos", session.PUT),
     ("POST", "/youtube/resumable/upload/youtube/v3/videos", session.START),
     ("PUT", "/youtube/resumable/upload/youtube/v3/videos", session.PUT),
+    ("POST", "/youtube/upload/youtube/v3/thumbnails/set", thumbnail.SET),
     ("GET", "/youtube/youtube/v3/videos", read.VIDEOS),
     ("GET", "/youtube/youtube/v3/channels", read.CHANNELS),
     ("GET", "/youtube/youtube/v3/playlistItems", read.PLAYLIST_ITEMS),

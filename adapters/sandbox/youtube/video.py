@@ -140,6 +140,7 @@ def to_resource(record: Record, parts: tuple[str, ...]) -> Record:
         "snippet": {
             "publishedAt": to_iso(record["published"])[:19] + "Z",
             "channelId": record["account"],
+            "thumbnails": _thumbnails_to_dict(record),
             **record["snippet"],
             "liveBroadcastContent": "none",
         },
@@ -150,6 +151,16 @@ def to_resource(record: Record, parts: tuple[str, ...]) -> Record:
     }
     body: Record = {"kind": "youtube#video", "etag": make_etag(record), "id": record["key"]}
     return body | {name: known[name] for name in parts if name in known}
+
+
+def build_thumbnail_url(key: str, sha256: str | None) -> str:
+    """Return the URL of a thumbnail; in the sandbox it ends with the hash of the image that was set."""
+    return f"https://i.ytimg.com/vi/{key}/{sha256 or 'default'}.jpg"
+
+
+def _thumbnails_to_dict(record: Record) -> Record:
+    url = build_thumbnail_url(record["key"], record.get("thumbnail"))
+    return {"default": {"url": url, "width": 120, "height": 90}}
 
 
 def _get_upload_status(record: Record) -> Record:

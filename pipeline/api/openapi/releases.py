@@ -24,6 +24,14 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.12.0",
+        sha256="8fefdaf73539048d6e4773f3a438c9f82887ab1d2df1c32a8a674c434df0f5ed",
+        changes=(
+            "`media.cover` of a video, the warnings `COVER_NOT_SUPPORTED` and `COVER_NOT_SET`, and `warnings` of an "
+            "account's state.",
+        ),
+    ),
+    Release(
         version="1.11.0",
         sha256="d38075c89b7304dcd98013ee6469df50dad2e130c8335093c070909de551b387",
         changes=(

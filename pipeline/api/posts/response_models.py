@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -18,6 +19,7 @@ from pipeline.api.reference.warning_advice import WARNINGS
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.post import OPEN, PostStatus, derive_post_status
+from pipeline.stages.covers import warn_of_cover_error
 from pipeline.stages.post_state import derive_delivery_status
 from pipeline.store.posts.views import DeliveryView, PostView
 from pipeline.store.rollups.count import Totals
@@ -132,6 +134,9 @@ class AccountState(ResponseModel):
     delivered_as: DeliveredAs | None = Field(
         description="inbox_draft: a draft in the app, for a person to finish."
     )
+    warnings: list[PostWarning] | None = Field(
+        default=None, exclude_if=is_empty, description="What is not as requested although the post is live."
+    )
     error_message: str | None
     error: DeliveryError | None
     last_attempted_at: Timestamp | None
@@ -156,6 +161,7 @@ class AccountState(ResponseModel):
                 "published_url_pending": view.url_pending,
                 "removed": view.removed,
                 "delivered_as": view.delivered_as,
+                "warnings": [asdict(warn_of_cover_error(view.cover_error))] if view.cover_error else None,
                 "error_message": error.message if error else None,
                 "error": error,
                 "last_attempted_at": view.last_attempted_at,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, create_model
 
 from adapters.contract import Platform
 from adapters.field_types import MAX_URL, at_most
@@ -37,6 +37,12 @@ AltTexts = Annotated[
 ]
 
 
+Cover = Annotated[
+    Annotated[Annotated[float, Field(ge=0, le=86_400)], Tag("seconds")] | Annotated[MediaUrl, Tag("url")],
+    Discriminator(lambda value: "url" if isinstance(value, str) else "seconds"),
+]
+
+
 class _Media(Body):
     duration_sec: float | None = Field(None, gt=0, le=86_400, description="Seconds, where the client knows.")
     bytes: int | None = Field(None, gt=0, le=2**53)
@@ -54,6 +60,9 @@ class Video(_Media):
 
     type: Literal["video"]
     url: MediaUrl
+    cover: Cover | None = Field(
+        None, description="What stands for the video: a moment of it, in seconds, or the URL of an image."
+    )
 
 
 class Slideshow(_Media):
@@ -144,7 +153,7 @@ class _KeyHeader(Body):
     external_id: ExternalId
 
 
-UNION_TAGS = {"media": ("video", "slideshow")}
+UNION_TAGS = {"media": ("video", "slideshow"), "cover": ("seconds", "url")}
 """Tags that pydantic puts into the paths of its unions, by field."""
 
 

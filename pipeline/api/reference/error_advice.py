@@ -249,6 +249,13 @@ ACCOUNT_ERRORS: Mapping[str, Advice] = {
         "YouTube refused the description.", "Change the caption, then retry the post."
     ),
     "invalid_media": Advice("The platform says that the file is not valid.", _MEDIA),
+    "cover_not_allowed": Advice(
+        "YouTube lets this channel set no thumbnail; the post is live without it.",
+        "Verify the channel at youtube.com/verify, or set the thumbnail in YouTube Studio.",
+    ),
+    "invalid_cover": Advice(
+        "YouTube refused the image as thumbnail; the post is live without it.", "Send a JPEG or PNG."
+    ),
     "invalid_metadata": Advice("YouTube refused the video's texts or settings.", _EDIT),
     "invalid_request": Advice("The platform refused the request as invalid.", _EDIT),
     "invalid_tags": Advice(
@@ -375,6 +382,7 @@ ACCOUNT_ERRORS: Mapping[str, Advice] = {
     "upload_incomplete": Advice("The platform has a part of the file; the rest is sent.", _SERVER),
     "upload_interrupted": Advice("The upload was interrupted; it is continued or made again.", _SERVER),
     "upload_stuck": Advice("The upload made no progress in several tries.", _SERVER),
+    "video_not_found": Advice("YouTube has no such video any more: no thumbnail can be set.", "Nothing."),
     "url_ownership_unverified": Advice(
         "TikTok fetches this file itself, and its address is not verified for this server's app.", _OPERATOR
     ),

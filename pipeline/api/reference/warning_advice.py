@@ -33,6 +33,16 @@ WARNINGS: Mapping[str, Advice] = {
         "The post is branded content, and `tiktok.user_consent` does not state the person's consent.",
         "Ask the person to agree to TikTok's Branded Content Policy, then send `user_consent: true`.",
     ),
+    "COVER_NOT_SET": Advice(
+        "The post is live; the image of `media.cover`, which YouTube takes only afterwards, could not be set (yet).",
+        "Nothing: it is tried again for a day. After that, set the thumbnail in YouTube Studio; the channel needs a "
+        "verified phone number for that.",
+    ),
+    "COVER_NOT_SUPPORTED": Advice(
+        "`media.cover` is set, and the platform's API takes none, or not this form: Facebook and LinkedIn take none, "
+        "YouTube an image only, TikTok an image of accounts connected through TikTok for Business only.",
+        "Send the other form, or choose the cover in the platform's app.",
+    ),
     "DAILY_QUOTA_EXCEEDED": Advice(
         "The account has more posts on that day than its platform allows; the excess is published later.",
         "Move some posts to another day.",

@@ -65,7 +65,7 @@ class ClaimedDelivery:
     streaks: Streaks
     """Streaks of unavailability. The time between ``next_at`` and the claim was a hold and is left out already."""
     facts: Mapping[str, Any]
-    """What the checks it goes by found, by the media's position as text; "-1" is the music."""
+    """What the checks it goes by found, by the media's position as text; "-1" is the music, "-2" the cover."""
     breaker: Literal["open", "probe"] | None
     """The state of its platform's circuit breaker: closed (None), open, or open with this delivery as the probe."""
     alone: bool

@@ -70,6 +70,8 @@ class DeliveryView:
     """An edit took the account off the post."""
     url_pending: bool
     """It is live and its URL is still looked up."""
+    cover_error: str | None = None
+    """Why its cover is not set; it is published all the same."""
 
 
 POST_COLUMNS = f"""id, workspace_id, caption, media, music_url, {COLUMNS}, due_at, expires_at, on_late,
@@ -118,7 +120,8 @@ def attach_deliveries(c: Connection, found: Sequence[Any]) -> list[PostView]:
         c,
         f"""SELECT {HOLD_COLUMNS}, d.id, d.post_id, a.username, d.reason, d.armed_at, d.published_at, d.remote_id,
                   d.url, d.delivered_as, d.error, d.last_attempted_at, d.generation,
-                  {REMOVED} AS removed, {URL_PENDING} IS TRUE AS url_pending
+                  {REMOVED} AS removed, {URL_PENDING} IS TRUE AS url_pending,
+                  (SELECT error FROM covers v WHERE v.delivery_id = d.id AND d.state = 'published') AS cover_error
            FROM deliveries d JOIN accounts a ON a.id = d.account_id
            WHERE d.post_id = ANY(CAST(:ids AS uuid[])) ORDER BY d.id""",
         ids=list(by_post),

@@ -76,12 +76,20 @@ class LimitCase:
             facts=facts,
             alt_text=change.get("alt_text"),
         )
+        plain_cover = make_facts("sample-1.jpg", 500_000)
+        cover = replace(
+            plain_cover,
+            **{key.removeprefix("cover_"): change[key] for key in change if key.startswith("cover_")},
+        )
         return Draft(
             delivery_id="1",
             caption=change.get("caption", "A caption"),
             kind=self.kind,
             media=(one,) * change.get("count", 1),
             options=change.get("options", {}),
+            cover=Media(url="https://example.com/cover", kind="image", facts=cover)
+            if cover != plain_cover
+            else None,
         )
 
 
@@ -109,6 +117,10 @@ def _make_cases(
 def _make_alt_text_case(platform: Platform, limit_name: str, most: int) -> list[LimitCase]:
     fits, exceeds = ({"alt_text": "x" * length} for length in (most, most + 1))
     return _make_cases(platform, "slideshow", "media.alt_texts[0]", (limit_name, fits, exceeds))
+
+
+def _make_cover_cases(platform: Platform, connection: str, *rows: tuple[str, Any, Any]) -> list[LimitCase]:
+    return _make_cases(platform, "video", "media.cover", *rows, connection=connection)
 
 
 def _make_fact_row(
@@ -159,7 +171,9 @@ def _list_tiktok(connection: str) -> list[LimitCase]:
         _make_fact_row("IMAGE short side", "width", *_around(tiktok.IMAGE.short_side)),
     ]
     of = Platform.TIKTOK
+    cover = _make_fact_row("COVER_TYPES", "cover_content_type", "image/png", "image/gif")
     found = [
+        *(_make_cover_cases(of, connection, cover) if connection == "business" else ()),
         *_make_cases(of, "video", VIDEO, *rows, connection=connection),
         *_make_cases(
             of,
@@ -271,6 +285,12 @@ def _list_youtube() -> list[LimitCase]:
         "".join(tag.format(letter) for letter in letters) for letters in ("bcde", "bcdefghijklmno")
     )
     return [
+        *_make_cover_cases(
+            of,
+            "",
+            _make_fact_row("COVER_TYPES", "cover_content_type", "image/png", "image/webp"),
+            _make_fact_row("COVER_BYTES", "cover_bytes", y.COVER_BYTES, y.COVER_BYTES + 1),
+        ),
         *_make_cases(of, "video", "caption", _make_length_row("DESCRIPTION_BYTES", y.DESCRIPTION_BYTES)),
         *_make_cases(
             of, "video", "caption", _make_text_row("TAGS_CHARACTERS", fits, exceeds), severity="warn"

@@ -99,6 +99,26 @@ def test_its_uploader_uploads(environment: Environment, account: Account, servic
     assert [item["contentDetails"]["videoId"] for item in listed["items"]] == [made["id"]]
 
 
+def _get_image(environment: Environment, name: str = "sample-1.jpg") -> Any:
+    return MediaFileUpload(str(environment.folder / "media" / name), mimetype="image/jpeg")
+
+
+def test_its_thumbnail_is_set_and_another_replaces_it(
+    environment: Environment, account: Account, service: Any
+) -> None:
+    made, _ = _upload(_make_insert_request(environment, service))
+    for name in ("sample-1.jpg", "sample-2.jpg"):
+        image = environment.folder / "media" / name
+        upload = _get_image(environment, name)
+        done = service.thumbnails().set(videoId=made["id"], media_body=upload).execute()
+        assert done["kind"] == "youtube#thumbnailSetResponse"
+        seen = service.videos().list(part="snippet", id=made["id"]).execute()["items"][0]
+        url = seen["snippet"]["thumbnails"]["default"]["url"]
+        assert url.endswith(f"/{sha256(image.read_bytes()).hexdigest()}.jpg")
+    with pytest.raises(HttpError, match="cannot be found"):
+        service.thumbnails().set(videoId="unknown", media_body=_get_image(environment)).execute()
+
+
 @pytest.mark.parametrize("fault", ["drop", "5xx", "effect-then-drop", "effect-then-5xx", "short-store"])
 @pytest.mark.parametrize("step", ["upload", "finalize"])
 def test_its_uploader_probes_and_resumes(

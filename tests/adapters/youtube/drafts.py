@@ -31,8 +31,13 @@ def video(*, caption: str = CAPTION, source: Stream | None = stream, **changes: 
     return Draft(delivery_id=DELIVERY, caption=caption, kind="video", media=(media,))
 
 
+def slideshow_image() -> Media:
+    known = facts(content_type="image/jpeg", duration=None, codec=None, fps=None)
+    return Media(url="https://cdn.example.com/1.jpg", kind="image", facts=known, stream=stream)
+
+
 def slideshow() -> Draft:
-    image = Media(url="https://cdn.example.com/1.jpg", kind="image", facts=facts(content_type="image/jpeg"))
+    image = slideshow_image()
     return Draft(delivery_id=DELIVERY, caption=CAPTION, kind="slideshow", media=(image, image))
 
 

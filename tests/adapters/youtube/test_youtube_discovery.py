@@ -21,12 +21,13 @@ from tests.adapters.drafts import ARMED
 from tests.adapters.files import content
 from tests.adapters.scripted_server import ReceivedRequest, Reply, ScriptedServer
 from tests.adapters.youtube import examples
-from tests.adapters.youtube.drafts import BIG, TOKEN, account, prepare_until_ready, video
+from tests.adapters.youtube.drafts import BIG, TOKEN, account, prepare_until_ready, slideshow_image, video
 from tests.adapters.youtube.upload_session import Session
 
 Make = Callable[..., YouTube]
 Json = Mapping[str, Any]
 UPLOAD = "/youtube/upload/youtube/v3/videos"
+THUMBNAIL = "/youtube/upload/youtube/v3/thumbnails/set"
 DOCUMENT = "discovery_cache/documents/youtube.v3.json"
 PROTOCOL = {"POST", "GET"}
 """PUT belongs to the upload protocol, which no discovery document describes."""
@@ -55,6 +56,8 @@ def requests(
     ready = prepare_until_ready(youtube, draft)
     done = youtube().finalize(draft, account(), ready)
     youtube().look(draft, account(), done.checkpoint, ARMED, frozenset())  # type: ignore[union-attr]
+    server.on("POST", THUMBNAIL, '{"kind":"youtube#thumbnailSetResponse","items":[]}')
+    youtube().set_cover(account(), "dQw4w9WgXcQ", slideshow_image())
     server.on("PUT", UPLOAD, Reply(status=404))
     youtube().look(draft, account(), ready, ARMED, frozenset())
     return server.requests
@@ -81,6 +84,9 @@ def test_the_document_is_the_one_that_limits_are_from(document: Json) -> None:
     insert = document["resources"]["videos"]["methods"]["insert"]["mediaUpload"]
     assert int(insert["maxSize"]) == limits.VIDEO_BYTES
     assert insert["accept"] == ["video/*", "application/octet-stream"]
+    thumbnail = document["resources"]["thumbnails"]["methods"]["set"]["mediaUpload"]
+    assert int(thumbnail["maxSize"]) == limits.COVER_BYTES
+    assert {*limits.COVER_TYPES} <= {*thumbnail["accept"]}
 
 
 def test_every_kind_of_request_was_made(document: Json, requests: list[ReceivedRequest]) -> None:
@@ -88,6 +94,7 @@ def test_every_kind_of_request_was_made(document: Json, requests: list[ReceivedR
     assert made == {
         "youtube.channels.list",
         "youtube.playlistItems.list",
+        "youtube.thumbnails.set",
         "youtube.videos.insert",
         "youtube.videos.list",
     }
@@ -116,7 +123,7 @@ def check_parameter(rule: Json, value: str) -> None:
 
 
 def test_every_part_is_one_of_the_resource(document: Json, requests: list[ReceivedRequest]) -> None:
-    for seen in (one for one in requests if one.method in PROTOCOL):
+    for seen in (one for one in requests if one.method in PROTOCOL and one.path != THUMBNAIL):
         schema = resource_schema(document, method_of(document, seen))
         assert set(seen.query["part"].split(",")) <= set(schema["properties"])
 
@@ -129,7 +136,7 @@ def resource_schema(document: Json, method: Json) -> Json:
 
 
 def test_the_body_of_an_insert_fits_its_schema(document: Json, requests: list[ReceivedRequest]) -> None:
-    (seen,) = [one for one in requests if one.method == "POST"]
+    (seen,) = [one for one in requests if one.method == "POST" and one.path == UPLOAD]
     body = seen.json()
     check_value(document, {"$ref": method_of(document, seen)["request"]["$ref"]}, body)
     assert set(body) == set(seen.query["part"].split(",")), (

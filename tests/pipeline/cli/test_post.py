@@ -96,6 +96,10 @@ def test_a_platforms_options_are_given_one_by_one(author: Author) -> None:
     words = [word for option in options for word in ("--option", option)]
     made = author.create("--account", youtube, "--ai-generated", "--body", str(file), *words)
     assert author.show(made["id"])["ai_generated"] is True
+    edit = ("post", "edit", made["id"], "--video", VIDEO, "--cover")
+    for cover, stored in (("2.5", 2.5), ("https://cdn.example.com/c.jpg", "https://cdn.example.com/c.jpg")):
+        author.terminal.text(*edit, cover)
+        assert author.show(made["id"])["media"]["cover"] == stored
     expected = {"title": "2026", "category": "22", "tags": ["a", "b=c"], "made_for_kids": False}
     assert author.show(made["id"])["youtube"] == expected
     author.terminal.text("post", "edit", made["id"], "--option", "youtube.privacy=private")

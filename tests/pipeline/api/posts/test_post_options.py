@@ -178,3 +178,38 @@ def test_a_text_too_long_for_an_account_is_refused(server: Server, tenant: Tenan
     refused = server.post(picture_post(tenant, alt_texts=["x" * 1001]), tenant.key)
     assert code(refused) == (400, "validation_failed")
     assert "at most 1000 characters; this one has 1001" in refused.json()["message"]
+
+
+def film(**more: Any) -> dict[str, Any]:
+    return {"type": "video", "url": "https://cdn.example.com/v.mp4", **more}
+
+
+@pytest.mark.parametrize("cover", [2.5, 0, "https://cdn.example.com/cover.jpg"])
+def test_a_cover_is_stored_edited_checked_and_warned_of(
+    server: Server, tenant: Tenant, cover: float | str
+) -> None:
+    body = video(tenant, scheduled_at=LATER, media=film(cover=cover)) | everywhere(tenant)
+    report = data_of(steer(server, tenant, "validate", body), ValidationReport)
+    without = {w["account_id"] for w in report["warnings"] if w["code"] == "COVER_NOT_SUPPORTED"}
+    names = ("facebook", "linkedin", *(() if isinstance(cover, str) else ("youtube",)))
+    assert without == {tenant.accounts[name] for name in names}
+    pending = [w["field"] for w in report["warnings"] if w["code"] == "REACHABILITY_PENDING"]
+    assert pending == (["media.cover", "media.url"] if isinstance(cover, str) else ["media.url"])
+    post = server.post(body, tenant.key).json()["data"]["id"]
+    assert read(server, tenant, post)["media"] == body["media"]
+    assert server.post(body, tenant.key).json()["data"]["duplicate"] is True
+    assert server.post({**body, "media": film(cover=1)}, tenant.key).status_code == 201
+    assert patch(server, tenant, post, {"media": film(cover=1)}).status_code == 200
+    assert read(server, tenant, post)["media"]["cover"] == 1
+
+
+@pytest.mark.parametrize("cover", [-1, "", "http://cdn.example.com/c.jpg", True, [1], 86_401])
+def test_what_is_wrong_with_a_cover_is_named(server: Server, tenant: Tenant, cover: Any) -> None:
+    refused = server.post(video(tenant, media=film(cover=cover)), tenant.key)
+    assert code(refused) == (422, "invalid_payload")
+    assert [issue["path"] for issue in refused.json()["issues"]] == ["media.cover"]
+
+
+def test_a_slideshow_has_no_cover(server: Server, tenant: Tenant) -> None:
+    refused = server.post(picture_post(tenant, cover=1), tenant.key)
+    assert [issue["path"] for issue in refused.json()["issues"]] == ["media.cover"]

@@ -1,0 +1,54 @@
+"""Set covers that a platform takes only once the post is live (YouTube's thumbnail); a failure changes no delivery.
+
+Setting a cover twice sets the same one, so a crash after the call, or two jobs at once, do no harm.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from adapters.errors import AdapterError, NeedsPerson, OutcomeUnknown, Permanent
+from adapters.post_wide import SetsCover
+from pipeline.context import Context
+from pipeline.failpoint import failpoint
+from pipeline.stages.drafts import build_media
+from pipeline.store.deliveries import covers as store
+
+log = logging.getLogger("slipway.upkeep")
+
+BATCH = 10
+
+
+def set_covers(context: Context) -> int:
+    """Return how many covers were set. Does nothing while a restore of the database is not accepted."""
+    if not context.send_guard.may_send():
+        return 0
+    with context.database.begin() as c:
+        due = store.claim_covers(c, context.vault, BATCH)
+    return sum(_set(context, cover) for cover in due)
+
+
+def _set(context: Context, cover: store.DueCover) -> bool:
+    claimed = cover.claimed
+    error: AdapterError | None = None
+    try:
+        _call(context, cover)
+    except AdapterError as caught:
+        error = caught
+        log.warning("the cover of delivery %s is not set: %s", claimed.id, error)
+    except Exception:  # a cover that fails must not stop the others
+        error = OutcomeUnknown("An error of this server stopped it.")
+        log.exception("unexpected error while setting the cover of delivery %s", claimed.id)
+    failpoint("covers.sent", claimed.id)
+    is_final = cover.is_last or isinstance(error, Permanent | NeedsPerson)
+    with context.database.begin() as c:
+        store.settle_cover(c, claimed.id, None if error is None else str(error)[:500], is_final=is_final)
+    return error is None
+
+
+def _call(context: Context, cover: store.DueCover) -> None:
+    claimed = cover.claimed
+    adapter = context.adapter(claimed.account.platform, context.client())
+    if isinstance(adapter, SetsCover):
+        media = build_media(context, claimed.workspace_id, cover.url, "image", cover.facts)
+        adapter.set_cover(claimed.account, claimed.remote_id or "", media)
