@@ -30,6 +30,7 @@ from pipeline.api.imports import actions as import_actions
 from pipeline.api.imports import forecast as import_forecast
 from pipeline.api.imports import routes as imports
 from pipeline.api.imports import rows as import_rows
+from pipeline.api.imports import template as import_template
 from pipeline.api.imports import upload as import_upload
 from pipeline.api.openapi.document import PARTNER, Document, describe
 from pipeline.api.openapi.operation import PARTNER_API
@@ -48,6 +49,7 @@ OPERATIONS = (
     *export_routes.OPERATIONS,
     *action_routes.OPERATIONS,
     *import_upload.OPERATIONS,
+    *import_template.OPERATIONS,  # before {import_id}
     *imports.OPERATIONS,
     *import_rows.OPERATIONS,
     *import_forecast.OPERATIONS,

@@ -16,6 +16,7 @@ from pipeline.bulk.columns import Columns
 from pipeline.bulk.formats import Format, build_unsupported
 
 EXAMPLE_URL = "https://example.com/video.mp4"
+_CREATED = datetime(2026, 1, 1)  # noqa: DTZ001  XLSX has no zones; the same columns make the same file
 _WIDTH = 24  # of a column, in characters
 
 
@@ -73,6 +74,7 @@ def write_csv(target: BinaryIO, names: Sequence[str], rows: Iterable[Sequence[st
 def _write_xlsx(target: BinaryIO, names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write every cell as text, in a column formatted as text: ids keep their digits, and nothing is a formula."""
     with xlsxwriter.Workbook(target, {"constant_memory": True}) as book:
+        book.set_properties({"created": _CREATED})
         sheet, bold = book.add_worksheet("posts"), book.add_format({"bold": True})
         sheet.set_column(0, len(names) - 1, _WIDTH, book.add_format({"num_format": "@"}))
         sheet.freeze_panes(1, 0)

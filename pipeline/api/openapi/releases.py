@@ -24,6 +24,11 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.13.0",
+        sha256="cdeaae910b5201a053ef4f5105024847170d9206c39c52840aadcff36343cc97",
+        changes=("`GET /imports/template.csv` and `GET /imports/template.xlsx`: every column, to fill in.",),
+    ),
+    Release(
         version="1.12.0",
         sha256="8fefdaf73539048d6e4773f3a438c9f82887ab1d2df1c32a8a674c434df0f5ed",
         changes=(

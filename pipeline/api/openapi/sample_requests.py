@@ -61,6 +61,8 @@ def _build_requests() -> Mapping[str, SampleRequest]:
         "validatePost": SampleRequest(body=content),
         "listPosts": SampleRequest(query="status=scheduled&limit=1"),
         "exportPosts": SampleRequest(query="format=csv&status=scheduled", file="posts.csv"),
+        "getImportTemplateCsv": SampleRequest(file="template.csv"),
+        "getImportTemplateXlsx": SampleRequest(file="template.xlsx"),
         "getPost": SampleRequest(path={"post_id": post}),
         "explainPost": SampleRequest(path={"post_id": failed}),
         "updatePost": SampleRequest(path={"post_id": post}, body={"caption": "Our new mug, in four colours"}),

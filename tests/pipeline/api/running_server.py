@@ -81,7 +81,7 @@ class Server:
         answer = self.http.request(method, self.url + path, data=body, headers=headers, timeout=30)
         assert answer.headers["X-Request-Id"]
         assert answer.content or method == "HEAD"
-        is_file = path.startswith(f"{BASE}/posts/export") and answer.ok
+        is_file = path.startswith((f"{BASE}/posts/export", f"{BASE}/imports/template.")) and answer.ok
         if path not in {"/metrics", "/openapi.json"} and method != "HEAD" and not is_file:
             assert answer.headers["Content-Type"] == "application/json"
             assert answer.json()["code"] == answer.status_code

@@ -17,14 +17,21 @@ from pipeline.domain.account import Plan, Subscription
 from pipeline.store.auth.keys import Terms, create_key, rotate_key
 from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, video
 
+NO_IMPORT = "00000000-0000-7000-8000-00000000000f"
 LATER = "2090-01-01T00:00:00Z"
 READING = {
     "explainPost",
     "exportPosts",
+    "getImport",
+    "getImportForecast",
+    "getImportTemplateCsv",
+    "getImportTemplateXlsx",
     "getPost",
     "getSubscription",
     "listAccounts",
     "listFiles",
+    "listImportRows",
+    "listImports",
     "listPosts",
 }
 """The operations of a read-only key. A new operation is refused to it unless it is added here."""
@@ -62,6 +69,7 @@ def operations(server: Server) -> Iterator[tuple[str, str, str]]:
         for method, operation in item.items():
             if operation.get("security"):
                 address = path.replace("{post_id}", ABSENT).replace("{platform}", "tiktok")
+                address = address.replace("{import_id}", NO_IMPORT)
                 assert "{" not in address, f"{path}: fill in its parameter here"
                 yield operation["operationId"], method.upper(), address
 
@@ -80,7 +88,9 @@ def test_a_read_only_key_reads_and_is_refused_everything_else(server: Server, te
     seen = set()
     for name, method, address in operations(server):
         answer = ask(server, reader, method, address.removeprefix(BASE))
-        if code(answer) == (403, "insufficient_scope"):
+        if answer.ok and answer.headers["Content-Type"] != "application/json":
+            seen.add(name)
+        elif code(answer) == (403, "insufficient_scope"):
             assert answer.headers["WWW-Authenticate"] == 'Bearer error="insufficient_scope"'
         else:
             assert answer.status_code in (200, 404), name

@@ -39,6 +39,8 @@ ORDER = (
     "deletePosts",
     "createPosts",
     "exportPosts",
+    "getImportTemplateCsv",
+    "getImportTemplateXlsx",
     "createImport",
     "listImports",
     "getImport",

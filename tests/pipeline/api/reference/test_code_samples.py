@@ -87,7 +87,7 @@ def test_every_sample_gets_the_answer_that_is_shown(server: Server, tmp_path: Pa
 
 
 def check_answer(name: str, output: str, scene: Scene) -> None:
-    if name in ("getFile", "exportPosts"):
+    if name in ("getFile", "exportPosts", "getImportTemplateCsv", "getImportTemplateXlsx"):
         return
     if name in NOT_JSON:
         assert NOT_JSON[name] in output
