@@ -29,9 +29,14 @@ def to_adapter_error(error: Exception) -> AdapterError:
     return AdapterError(f"An unexpected error happened in Slipway ({kind}).", code="internal_error")
 
 
-def make_proven_absent() -> AdapterError:
-    """Return the error of a try whose absence is proven."""
-    return AdapterError("The platform proves that the earlier try was not published.", code="proven_absent")
+def make_proven_absent(platform_code: str | None = None, platform_message: str | None = None) -> AdapterError:
+    """Return the error of a try whose absence is proven, with what the platform answered to it."""
+    return AdapterError(
+        "The platform proves that the earlier try was not published.",
+        code="proven_absent",
+        platform_code=platform_code,
+        platform_message=platform_message,
+    )
 
 
 def make_preparing_timed_out() -> AdapterError:
@@ -99,9 +104,11 @@ def explain_restored(error: AdapterError) -> AdapterError:
     return explained
 
 
-def make_cannot_tell() -> OutcomeUnknown:
-    """Return the error of a delivery whose platform gives no proof."""
+def make_cannot_tell(platform_code: str | None = None, platform_message: str | None = None) -> OutcomeUnknown:
+    """Return the error of a delivery whose platform gives no proof, with what it answered to the visible call."""
     return OutcomeUnknown(
         "The platform gives no proof whether the post is live.",
+        platform_code=platform_code,
+        platform_message=platform_message,
         next_action="Look at the account: say it is live with its URL, or publish it again.",
     )

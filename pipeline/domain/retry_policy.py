@@ -259,7 +259,7 @@ def _judge_absence(seen: Ready | Absent, retry: RetryState, policy: RetryPolicy)
     """Judge a look that found nothing: absence counts after two looks, the first when nothing can appear any more."""
     if retry.absent_before and retry.late_enough:
         return _retry_or_fail(
-            make_proven_absent(),
+            make_proven_absent(retry.platform_code, retry.platform_message),
             retry,
             policy,
             closes=Outcome.ABSENT,
@@ -274,7 +274,8 @@ def _keep_waiting(
     state: State, checkpoint: CheckpointData | None, wait: timedelta, retry: RetryState, policy: RetryPolicy
 ) -> Verdict:
     if retry.waited >= policy.look_limit:
-        return Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=make_cannot_tell())
+        error = make_cannot_tell(retry.platform_code, retry.platform_message)
+        return Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=error)
     return Verdict(state=state, wait=_choose_look_wait(wait, retry, policy), checkpoint=checkpoint)
 
 

@@ -54,5 +54,9 @@ class RetryState:
     """Now is later than the attempt's deadline + one call + the settle window: nothing can appear any more."""
     unavailable_for: Mapping[str, timedelta] = field(default_factory=dict)
     """Party -> age of its current streak of unavailability, less the time in which the delivery was held."""
+    platform_code: str | None = None
+    """What the platform answered to the visible call whose outcome is not known, if it did: its code."""
+    platform_message: str | None = None
+    """The same: its sentence."""
     in_doubt: bool = False
     """The database was restored and may lack a later attempt: its own handle proves no absence."""

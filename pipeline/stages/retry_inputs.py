@@ -6,7 +6,7 @@ import random
 from datetime import datetime, timedelta
 
 from adapters.contract import Capabilities
-from adapters.errors import CredentialsExpired
+from adapters.errors import CredentialsExpired, OutcomeUnknown
 from config.settings import Settings
 from pipeline.domain.retry_state import RetryPolicy, RetryState
 from pipeline.store.deliveries.claimed import ClaimedDelivery
@@ -56,6 +56,7 @@ def build_retry_state(claimed: ClaimedDelivery, s: Settings, can: Capabilities) 
     """Return the state of a claimed delivery, by the database's clock at the claim."""
     appears_until = may_appear_until(claimed.armed_deadline, s, can)
     late = appears_until is not None and claimed.now > appears_until
+    unclear = claimed.error if claimed.error and claimed.error["class"] == OutcomeUnknown.__name__ else {}
     return RetryState(
         spent=claimed.spent,
         looks=claimed.looks,
@@ -66,5 +67,7 @@ def build_retry_state(claimed: ClaimedDelivery, s: Settings, can: Capabilities) 
         absent_before=claimed.absent_at is not None,
         late_enough=late,
         unavailable_for={party: claimed.now - since for party, since in claimed.streaks.items()},
+        platform_code=unclear.get("platform_code"),
+        platform_message=unclear.get("platform_message"),
         in_doubt=claimed.in_doubt,
     )

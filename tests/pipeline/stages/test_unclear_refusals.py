@@ -1,0 +1,41 @@
+"""A platform refuses the visible call by a code that no table lists: what it said reaches the person all the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters.contract import Absent, CannotTell, LookResult
+from adapters.errors import OutcomeUnknown
+from pipeline.domain.delivery import State
+from tests.pipeline.core_fixture import CoreFixture
+from tests.pipeline.scripted_adapter import Script, raising
+from tests.pipeline.stages.test_outages import send
+from tests.pipeline.stages.test_status import LATE, see
+
+SENTENCE = "We blocked this link because it may lead to spam."
+UNCLEAR = OutcomeUnknown("It did not confirm the publish.", platform_code="98", platform_message=SENTENCE)
+
+
+@pytest.mark.parametrize(
+    ("shown", "since", "state", "code"),
+    [
+        (Absent(), LATE, State.RETRYING, "proven_absent"),
+        (CannotTell(reason="no such call"), "working_since = now() - interval '1 day'", State.BLOCKED, None),
+    ],
+    ids=["absent", "cannot tell"],
+)
+def test_its_code_and_sentence_stay_when_the_looks_are_over(
+    core: CoreFixture, shown: LookResult, since: str, state: State, code: str | None
+) -> None:
+    post = core.ledger.post([core.account("one")], State.QUEUED)
+    [delivery] = post.deliveries
+    assert send(core, Script(finalize=raising(UNCLEAR)), post) is State.UNKNOWN
+    assert see(core, post, shown) is State.UNKNOWN
+    core.ledger.change(delivery, since)
+    while see(core, post, shown) is State.UNKNOWN:
+        pass
+    found = core.ledger.delivery(delivery)
+    assert found.state == state
+    assert found.error["code"] == (code or OutcomeUnknown.code)
+    assert (found.error["platform_code"], found.error["platform_message"]) == ("98", SENTENCE)
+    assert SENTENCE not in found.error["message"]
