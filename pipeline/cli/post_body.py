@@ -36,6 +36,11 @@ _OPTIONS = (
     click.option(
         "--cover", metavar="SECONDS|URL", help="What stands for the video: a moment of it, or an image."
     ),
+    click.option(
+        "--fit",
+        type=click.Choice(["pad", "crop"]),
+        help="Make images of a shape that a platform refuses fit: by white borders, or by cutting edges off.",
+    ),
     click.option("--account", "accounts", multiple=True, help="Id or username; may be repeated."),
     click.option(
         "--at",
@@ -88,6 +93,8 @@ def build_body(c: Connection, workspace: UUID, options: Mapping[str, Any]) -> An
         _change_media(body, "alt_texts", [text or None for text in options["alt_texts"]])
     if options["cover"] is not None:
         _change_media(body, "cover", _parse_cover(options["cover"]))
+    if options["fit"] is not None:
+        _change_media(body, "fit", options["fit"])
     if options["accounts"]:
         known = [require_account_of(c, workspace, name) for name in options["accounts"]]
         body["accounts"] = [{"id": str(account.id)} for account in known]

@@ -81,6 +81,9 @@ def test_a_post_is_created_from_a_file_and_options_win_over_it(author: Author) -
     assert "alt_texts goes with media" in author.terminal.refusal(
         "post", "edit", made["id"], "--alt-text", "x"
     )
+    author.terminal.text("post", "edit", made["id"], "--image", images[0], "--fit", "crop")
+    fitted = author.show(made["id"])["media"]
+    assert fitted == {"type": "slideshow", "urls": images[:1], "fit": "crop"}
     assert (shown["caption"], shown["tiktok"], shown["due_at"]) == (
         "from the file",
         {"title": "A title"},
