@@ -25,6 +25,9 @@ _NOTE = (
     "<p>A post that exceeds a limit is refused with <code>validation_failed</code> before it is accepted, where the "
     "facts are known by then. What exceeds a limit that is <em>not enforced</em> is published all the same: "
     "shortened, in another form, or with a warning.</p>"
+    "<p>Images are made to fit: one of another type (JPEG, PNG, WebP, GIF or AVIF) or over a limit of size goes out as "
+    "a JPEG within it, with the warning <code>MEDIA_CONVERTED</code>. One of a refused width : height is refused "
+    "unless the post says <code>media.fit</code>. Animations and HEIC are refused; videos are never changed.</p>"
 )
 
 

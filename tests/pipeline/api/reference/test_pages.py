@@ -203,6 +203,11 @@ def test_a_limit_reads_like_a_limit(reference: Page, shown: str) -> None:
     assert shown in reference.text
 
 
+def test_it_says_that_images_are_made_to_fit(reference: Page) -> None:
+    for words in ("Images are made to fit", "MEDIA_CONVERTED", "unless the post says media.fit", "HEIC"):
+        assert words in reference.text
+
+
 def test_the_documents_are_named_where_people_look() -> None:
     assert "/reference" in (ROOT / "README.md").read_text()
 
