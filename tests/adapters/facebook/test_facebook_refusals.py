@@ -19,7 +19,11 @@ VISIBLE: dict[str, tuple[Draft, dict[str, Any]]] = {
     "video": (landscape(), {"video_id": "123", "session": "777", "start": 10, "end": 10}),
 }
 """A prepared checkpoint of each kind of post: the next request is the visible one."""
-REFUSALS = [(324, None), (324, 2069019), (100, 1609008), (100, 2061006), (6000, 1363019), (6000, 98765)]
+REFUSALS = [
+    *((324, subcode) for subcode in (None, 2069019, 98765)),
+    *((100, subcode) for subcode in (1609008, 2061006)),
+    *((6000, subcode) for subcode in (None, 1363019, 98765)),
+]
 POLICY = [(368, None), (368, 98765), (368, 1346003), (368, 1390008), (368, 1404102), (368, 4854002)]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.adapters.sandbox.clients import Facebook
+from tests.adapters.sandbox.clients import Facebook, Instagram
 from tests.adapters.sandbox.process import Sandbox
 
 
@@ -37,4 +37,14 @@ def test_enums_are_taken_in_either_case(quick: Sandbox, turn: Callable[[str], st
     assert page.send(made["upload_url"], content, 0, len(content)).ok
     finish = {"upload_phase": turn("finish"), "video_id": made["video_id"], "video_state": turn("published")}
     assert page.call_page("POST", "video_reels", finish).json() == {"success": True}
+    assert [entry["kind"] for entry in quick.ledger()] == ["reel"]
+
+
+@pytest.mark.parametrize("turn", [str.upper, str.lower])
+def test_instagrams_media_types_are_taken_in_either_case(quick: Sandbox, turn: Callable[[str], str]) -> None:
+    instagram = Instagram(sandbox=quick, account=quick.account("instagram"))
+    reel = {"media_type": turn("reels"), "video_url": quick.media("sample.mp4")}
+    container = instagram.create_id(**reel)
+    assert instagram.wait_until_ended(container) == "FINISHED"
+    assert instagram.publish(container).ok
     assert [entry["kind"] for entry in quick.ledger()] == ["reel"]

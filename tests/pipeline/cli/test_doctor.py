@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 
+from adapters.graph_versions import RETIREMENTS
+from adapters.live_check import check_version
 from pipeline.store.canaries import record_canary
 from pipeline.store.database import row
 from tests.pipeline.cli.terminal import Terminal
@@ -65,9 +68,12 @@ def test_what_is_wrong_with_settings_and_engines_is_said(
 
 
 def test_an_api_version_that_soon_retires_is_a_warning(terminal: Terminal) -> None:
-    found = examine(terminal, 0, SLIPWAY_INSTAGRAM__VERSION="v21.0")["api version"]
-    [warned] = [one for one in found if one["result"] == "warn"]
-    assert "v21.0 is retired on 2027-01-21" in warned["says"]
+    expected = check_version("v21.0", RETIREMENTS, datetime.now(UTC).date())  # a failure from 2027-01-21 on
+    assert expected.result != "ok"
+    status = int(expected.result == "fail")
+    found = examine(terminal, status, SLIPWAY_INSTAGRAM__VERSION="v21.0")["api version"]
+    [warned] = [one for one in found if one["result"] != "ok"]
+    assert (warned["result"], warned["says"]) == (expected.result, f"instagram: {expected.says}")
     assert warned["command"] == "slipway settings list | grep SLIPWAY_INSTAGRAM__VERSION"
 
 
