@@ -61,7 +61,7 @@ def amend_problems(
     for problem in found:
         if problem.severity == "refuse":
             refused.add(problem.field)
-            remedy = remedies.get(problem.field)
+            remedy = remedies.pop(problem.field, None)  # once for each image, however many rules it breaks
             yield replace(problem, message=f"{problem.message} {remedy}") if remedy else problem
         else:
             yield problem
