@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from adapters.contract import Platform
+from adapters.errors import RateLimited
 from config.settings import Settings
 from pipeline.actions import resolve as decide
 from pipeline.domain.delivery import State
@@ -15,10 +16,11 @@ from pipeline.domain.schedule import slot_end
 from pipeline.stages import delay
 from pipeline.stages.publish import publish
 from pipeline.stages.sweep import sweep
+from pipeline.store.database import row
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
 from tests.pipeline.core_fixture import CoreFixture, make_core
-from tests.pipeline.scripted_adapter import Script, with_script
+from tests.pipeline.scripted_adapter import Script, raising, with_script
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
 
 PAST = timedelta(seconds=-1)
@@ -141,6 +143,24 @@ def test_what_is_too_late_is_treated_as_its_author_asked(
     if state is not State.QUEUED:
         assert core.ledger.delivery(posts[0].deliveries[0]).error["code"] == "expired"
         assert core.ledger.last_why(posts[0].deliveries[0]) == f"too late, on_late is {on_late}"
+
+
+@pytest.mark.parametrize(
+    ("on_late", "state"), [("skip", State.FAILED), ("hold", State.BLOCKED), ("publish", State.QUEUED)]
+)
+def test_what_a_platform_asks_to_wait_is_ended_by_its_expiry_alone(
+    core: CoreFixture, on_late: str, state: State
+) -> None:
+    post = core.ledger.post([core.accounts["one"]], State.QUEUED)
+    [delivery] = post.deliveries
+    busy = Script(finalize=raising(RateLimited("slow down", retry_after=HOUR)))
+    assert publish(with_script(core.context, busy), delivery, 0) is State.RETRYING
+    with core.context.database.begin() as c:
+        sql = "UPDATE posts SET expires_at = now(), on_late = :on_late WHERE id = :id RETURNING id"
+        row(c, sql, on_late=on_late, id=post.id)
+    core.ledger.change(delivery, "next_at = now()")
+    delay.release_due(core.context)
+    assert core.ledger.state(delivery) is state
 
 
 def test_what_was_held_for_being_late_goes_out_when_a_person_lets_it(core: CoreFixture) -> None:
