@@ -83,6 +83,21 @@ def build_body(c: Connection, workspace: UUID, options: Mapping[str, Any]) -> An
     body = _read_file(options["body"])
     if not isinstance(body, dict):
         return body  # the schema says what is wrong
+    _set_media(body, options)
+    if options["accounts"]:
+        known = [require_account_of(c, workspace, name) for name in options["accounts"]]
+        body["accounts"] = [{"id": str(account.id)} for account in known]
+    for option in options["sections"]:
+        _set_option(body, option)
+    if options["at"] is not None:
+        body["scheduled_at"] = _to_scheduled_at(options["at"])
+    given = {
+        name: options[name] for name in ("caption", "music_url", "ai_generated") if options[name] is not None
+    }
+    return {**body, **given}
+
+
+def _set_media(body: dict[str, Any], options: Mapping[str, Any]) -> None:
     if options["video"] and options["images"]:
         raise click.ClickException("Give --video or --image, not both: a post is a video or a slideshow.")
     if options["video"]:
@@ -95,17 +110,6 @@ def build_body(c: Connection, workspace: UUID, options: Mapping[str, Any]) -> An
         _change_media(body, "cover", _parse_cover(options["cover"]))
     if options["fit"] is not None:
         _change_media(body, "fit", options["fit"])
-    if options["accounts"]:
-        known = [require_account_of(c, workspace, name) for name in options["accounts"]]
-        body["accounts"] = [{"id": str(account.id)} for account in known]
-    for option in options["sections"]:
-        _set_option(body, option)
-    if options["at"] is not None:
-        body["scheduled_at"] = _to_scheduled_at(options["at"])
-    given = {
-        name: options[name] for name in ("caption", "music_url", "ai_generated") if options[name] is not None
-    }
-    return {**body, **given}
 
 
 def build_caller(workspace: Workspace) -> Caller:
