@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
 from pipeline.api.http import request_metrics
+from pipeline.api_versions import list_retirements
 from pipeline.maintenance.export_moves import export_moves
 from pipeline.store.moves.read import read_batch
 from tests.pipeline.api.running_server import BASE, ROOT, Server, serving, until, video
@@ -55,6 +57,15 @@ def _is_exported(server: Server) -> bool:
     with server.context.database.begin() as c:
         sql = "SELECT done >= (SELECT max(id) FROM moves) FROM move_progress"
         return bool(c.execute(text(sql)).scalar())
+
+
+def test_each_api_version_that_is_sent_has_its_retirement(server: Server) -> None:
+    name, found = "slipway_api_version_retires_timestamp_seconds", scrape(server)
+    versions = list_retirements(server.context)
+    assert {platform for platform, _ in versions} == {"facebook", "instagram", "linkedin"}
+    for (platform, version), day in versions.items():
+        midnight = datetime.combine(day, time(), UTC).timestamp()
+        assert read(found, name, platform=platform, version=version) == midnight
 
 
 def test_no_metric_names_a_tenant_or_a_host(server: Server) -> None:
