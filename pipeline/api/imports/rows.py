@@ -124,8 +124,8 @@ def build_table_writer() -> Writer:
 
 
 _CONTENT = {
-    "application/x-ndjson": {"schema": {"type": "string", "format": "binary"}},
-    "text/csv": {"schema": {"type": "string", "format": "binary"}},
+    "application/x-ndjson": {"schema": {"type": "string"}},
+    "text/csv": {"schema": {"type": "string"}},
 }
 OPERATIONS = (
     Operation(

@@ -22,8 +22,9 @@ from pipeline.bulk.templates import write_template
 
 _TYPES = {
     Format.CSV: "text/csv; charset=utf-8",
-    Format.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    Format.XLSX: "application/octet-stream",  # generated clients know no spreadsheets
 }
+_SCHEMAS = {Format.CSV: {"type": "string"}, Format.XLSX: {"type": "string", "format": "binary"}}
 
 
 def _serve(form: Format) -> Callable[[Request], Awaitable[Response]]:
@@ -62,7 +63,7 @@ OPERATIONS = tuple(
             200: {
                 "description": "The file.",
                 "headers": {**REQUEST_ID_HEADER, "Content-Disposition": {"schema": {"type": "string"}}},
-                "content": {kind.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}}},
+                "content": {kind.partition(";")[0]: {"schema": _SCHEMAS[form]}},
             }
         },
         errors=error_responses(*KEY_ERRORS, "rate_limited", "internal_error"),

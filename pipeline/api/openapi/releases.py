@@ -24,6 +24,14 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.13.1",
+        sha256="1d7509ec48d04ae64f086ab521763c53e8bce730eba381ce979df8191aa3578b",
+        changes=(
+            "The rows of an import, and its template as CSV, are text, and its template as XLSX is octets: generated "
+            "clients took them for other things.",
+        ),
+    ),
+    Release(
         version="1.13.0",
         sha256="cdeaae910b5201a053ef4f5105024847170d9206c39c52840aadcff36343cc97",
         changes=("`GET /imports/template.csv` and `GET /imports/template.xlsx`: every column, to fill in.",),

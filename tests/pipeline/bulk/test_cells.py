@@ -235,6 +235,7 @@ _BY_KIND: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.LIST: st.lists(
         st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=9), max_size=4
     ),
+    Kind.SPARSE_LIST: st.lists(st.none() | st.just("") | _TEXT, max_size=4),
     Kind.JSON: st.recursive(
         st.booleans() | st.integers() | _TEXT, lambda inner: st.lists(inner, max_size=3), max_leaves=4
     ),

@@ -202,7 +202,8 @@ def store_as_older(core: CoreFixture, post: UUID) -> None:
 @pytest.fixture
 def upgraded(ready: CoreFixture) -> Iterator[CoreFixture]:
     """A database that servers of the release before may serve, too."""
-    change = "UPDATE mark SET has_former_servers = NOT has_former_servers RETURNING has_former_servers AS now"
+    change = """UPDATE mark SET has_former_servers = NOT has_former_servers, writer = pg_current_xact_id()::xid
+                RETURNING has_former_servers AS now"""
     with ready.context.database.begin() as c:
         assert [changed.now for changed in rows(c, change)] == [True]
     yield ready
