@@ -12,8 +12,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from sqlalchemy import Connection
 
-from adapters.contract import Platform
-from pipeline.domain.hold import WANTED
 from pipeline.signals.count_moves import LATENESS, LATENESS_BOUNDS
 from pipeline.store.canaries import read_silences
 from pipeline.store.checks.checks import count_faults
@@ -52,12 +50,8 @@ def _read_posts(c: Connection) -> Sequence[Iterable[Sample]]:
 
 def _read_overdue(c: Connection) -> Sequence[Iterable[Sample]]:
     found = gauges.list_overdue(c)
-    oldest = dict.fromkeys(map(str, Platform), 0.0)
-    for one in found:
-        if one.held_for not in WANTED:
-            oldest[one.platform] = max(oldest[one.platform], one.seconds)
     return [
-        [((platform,), seconds) for platform, seconds in oldest.items()],
+        [((platform,), seconds) for platform, seconds in gauges.find_oldest_overdue(found).items()],
         [((one.platform, one.held_for), one.number) for one in found],
     ]
 

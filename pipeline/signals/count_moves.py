@@ -24,6 +24,7 @@ from pipeline.store.moves.read import MoveFacts
 LATENESS_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 """Seconds; the upper bounds of the histogram's buckets, beside infinity."""
 LATENESS = "slipway_delivery_lateness_seconds"
+DELIVERIES = "slipway_deliveries"
 _WITH_ATTEMPT = frozenset({State.PUBLISHING, State.PREPARING, State.PROCESSING, State.UNKNOWN, State.BLOCKED})
 """States that a delivery may leave with an attempt that was closed in them."""
 _KEPT = frozenset({State.ACCEPTED, State.RETRYING, State.BLOCKED, State.UNKNOWN})
@@ -102,10 +103,9 @@ def _is_kept(m: MoveFacts, now: Counted) -> bool:
 
 
 def _count_state(increments: Increments, m: MoveFacts, old_reason: str, reason: str) -> None:
-    name = "slipway_deliveries"
     if m.origin is not None:
-        increments.add(name, {"platform": m.platform, "state": m.origin, "reason": old_reason}, -1)
-    increments.add(name, {"platform": m.platform, "state": m.target, "reason": reason})
+        increments.add(DELIVERIES, {"platform": m.platform, "state": m.origin, "reason": old_reason}, -1)
+    increments.add(DELIVERIES, {"platform": m.platform, "state": m.target, "reason": reason})
 
 
 def _count_events(increments: Increments, m: MoveFacts) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.domain.delivery import State
-from pipeline.domain.hold import Hold
+from pipeline.domain.hold import WANTED, Hold
 from pipeline.store.accounts.token_expiry import GRANT_ENDS_AT
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.holds import HOLD_COLUMNS, derive_holds
@@ -23,6 +23,8 @@ from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
 LIMIT = 200
 """Deliveries of a platform that are read in each of three ways of being overdue."""
 OVERDUE_AFTER = timedelta(seconds=10)
+SETTLED_LIMIT = 10_000
+"""Settled deliveries of the last minute that are counted."""
 RETRY = "retry"
 """What a delivery waits for whose last try failed; no hold."""
 GRANT_SPANS = {"1d": 1, "7d": 7, "30d": 30}
@@ -92,6 +94,15 @@ WHERE status = 'active' AND ({GRANT_ENDS_AT}) <= now() + make_interval(days => :
 GROUP BY 1, 2
 """
 
+_SETTLED_LATELY = """
+SELECT d.platform, m.target AS outcome, count(*) AS n FROM (
+    SELECT delivery_id, origin, target, at FROM moves
+    WHERE target IN ('published', 'failed', 'cancelled') OR mover = 'decide' ORDER BY id DESC LIMIT :n
+) m, LATERAL (SELECT platform FROM deliveries WHERE id = m.delivery_id LIMIT 1) d
+WHERE m.at > now() - interval '1 minute' AND m.origin <> m.target AND m.target IN ('published', 'failed', 'cancelled')
+GROUP BY 1, 2
+"""
+
 
 def list_overdue(c: Connection) -> list[Overdue]:
     """Return the deliveries that were due ``OVERDUE_AFTER`` ago and are not armed, by platform and what holds them."""
@@ -104,6 +115,21 @@ def list_overdue(c: Connection) -> list[Overdue]:
         Overdue(platform=platform, held_for=held_for, number=len(some), seconds=max(some))
         for (platform, held_for), some in groups.items()
     ]
+
+
+def find_oldest_overdue(found: Iterable[Overdue]) -> dict[str, float]:
+    """Return the seconds of each platform's oldest overdue delivery whose delay is not wanted; 0: there is none."""
+    oldest = dict.fromkeys(map(str, Platform), 0.0)
+    for one in found:
+        if one.held_for not in WANTED:
+            oldest[one.platform] = max(oldest[one.platform], one.seconds)
+    return oldest
+
+
+def count_settled_lately(c: Connection) -> dict[tuple[str, str], int]:
+    """Count the deliveries that settled in the last minute, by platform and outcome; of more, the last 10,000."""
+    found = rows(c, _SETTLED_LATELY, n=SETTLED_LIMIT)
+    return {(r.platform, r.outcome): r.n for r in found}
 
 
 def list_oldest(c: Connection) -> list[Oldest]:

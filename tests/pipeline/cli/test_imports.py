@@ -29,6 +29,7 @@ DATABASE_COMMANDS = [
     ["dead-letter", "causes"],
     ["pause", "list"],
     ["attention"],
+    ["top", "--once"],
     ["receipts", "head"],
     ["restore", "status"],
 ]

@@ -203,3 +203,21 @@ def test_an_outage_bounds_what_is_read_and_the_oldest_is_found(many: Ledger) -> 
         [found] = gauges.list_overdue(c)
     assert (found.held_for, found.number) == ("backlog", gauges.LIMIT)
     assert found.seconds >= 3600
+
+
+def test_what_settled_in_the_last_minute_is_counted_and_no_more_is_read(many: Ledger) -> None:
+    with many.database.begin() as c:
+        c.exec_driver_sql(
+            """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, at)
+               SELECT id, 'publish', 'publishing', 'published', 0, 1, now() - interval '2 minutes'
+               FROM deliveries WHERE state = 'published'"""
+        )
+        c.exec_driver_sql(
+            """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence)
+               SELECT id, 'status', 'unknown', 'failed', 0, 1 FROM deliveries WHERE state = 'scheduled' LIMIT 20"""
+        )
+    with many.database.once() as c:
+        c.exec_driver_sql("VACUUM ANALYZE moves")
+    with many.database.begin() as c:
+        assert gauges.count_settled_lately(c) == {("tiktok", "failed"): 20}
+    assert count_read(many, gauges._SETTLED_LATELY, n=100) < 300
