@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check check-python format bench live-check chaos proof readme mutation sabotage audit licences sbom lock clean
+.PHONY: help up demo demo-bulk test check check-python format bench live-check chaos proof readme mutation sabotage audit licences sbom lock clean
 
 # Dozens of processes are started: each would compile all of its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -29,6 +29,9 @@ up: $(STAMP) ## start everything on this machine: engines, API, workers, Flower,
 
 demo: $(STAMP) ## publish two posts to the sandbox and watch them arrive
 	@exec $(BIN)/slipway demo
+
+demo-bulk: $(STAMP) ## import 300 posts into the sandbox, publish the first 60, roll back the others
+	@exec $(BIN)/slipway demo --bulk
 
 TESTS ?= tests
 test: $(STAMP) ## run the tests, on real engines and real workers

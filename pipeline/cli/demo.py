@@ -7,21 +7,20 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
-from uuid import UUID
 
 import click
 
 from pipeline.cli import EXAMPLES
-from pipeline.cli.demo_client import call_api, create_post, list_theirs
+from pipeline.cli.demo_client import call_api, create_post, list_ours, list_theirs
 from pipeline.cli.output import json_option
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pipeline.cli.demo_compare import Comparison, OurDelivery
+    from pipeline.cli.demo_compare import Comparison
     from pipeline.cli.demo_stack import Stack
 
 PLATFORMS = ("tiktok", "instagram")
@@ -30,14 +29,21 @@ TIMEOUT = 120.0
 IMAGES = 3
 
 
-@click.command(epilog=f"{EXAMPLES}slipway demo --ahead 60\n  slipway demo --lose-answer")
+@click.command(
+    epilog=f"{EXAMPLES}slipway demo --ahead 60\n  slipway demo --bulk\n  slipway demo --lose-answer"
+)
 @click.option(
     "--ahead",
     type=click.IntRange(0, 3600),
     default=45,
     show_default=True,
     metavar="SECONDS",
-    help="When the second post is due, in seconds from now; under 30 means at once.",
+    help="When the second post is due, or with --bulk the first 60, in seconds from now; under 30 means at once.",
+)
+@click.option(
+    "--bulk",
+    is_flag=True,
+    help="Instead, import 300 posts for 60 new sandbox accounts, and roll back those that are not live.",
 )
 @click.option(
     "--lose-answer",
@@ -45,20 +51,25 @@ IMAGES = 3
     help="Instead, publish one post to the sandbox's LinkedIn, whose answer is lost after the effect.",
 )
 @json_option
-def command(ahead: int, *, lose_answer: bool, as_json: bool) -> None:
+def command(ahead: int, *, bulk: bool, lose_answer: bool, as_json: bool) -> None:
     """Publish a video now and a slideshow later to the sandbox's TikTok and Instagram, and check both.
 
     Uses the `slipway up` of this folder, or starts a temporary one. Exit status 1 unless each is live exactly once.
+
+    With --bulk it goes the way of an import: accounts, template, plan, forecast, apply, some lost answers, rollback.
 
     With --lose-answer it needs a running `slipway up`, where the delivery stays unknown: no look can tell whether a
     member's post is live on LinkedIn. It prints the commands to inspect the delivery and to decide.
     """
     from rich.console import Console
 
+    from pipeline.cli.demo_bulk import run_bulk
     from pipeline.cli.demo_lost_answer import publish_and_lose_answer
     from pipeline.cli.demo_stack import open_running_stack, open_stack
     from pipeline.cli.runtime import report_errors
 
+    if bulk and lose_answer:
+        raise click.UsageError("Give --bulk or --lose-answer, not both.")
     if lose_answer:
         with report_errors():
             publish_and_lose_answer(open_running_stack(), as_json=as_json)
@@ -71,12 +82,17 @@ def command(ahead: int, *, lose_answer: bool, as_json: bool) -> None:
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
     with report_errors(), open_stack(print_line) as stack:
-        compared, differences = _run(stack, ahead, console)
-        if not as_json:
-            _print_text(compared, differences)
+        if bulk:
+            found, differences = run_bulk(stack, ahead, console)
+        else:
+            compared, differences = _run(stack, ahead, console)
+            found = {"deliveries": [one.to_dict() for one in compared]}
+            if not as_json:
+                _print_text(compared, differences)
     seconds = time.monotonic() - began
     if as_json:
-        _print_json(compared, differences, seconds)
+        found |= {"agrees": not differences, "differences": differences, "seconds": round(seconds, 1)}
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         click.echo(f"The demo took {seconds:.1f} s.")
     sys.exit(1 if differences else 0)
@@ -91,7 +107,7 @@ def _run(stack: Stack, ahead: int, console: Console) -> tuple[list[Comparison], 
     bodies = _build_bodies(stack.summary.media, accounts, ahead, marker)
     posts = {name: create_post(stack, body) for name, body in bodies.items()}
     follow(lambda post: call_api(stack, "GET", f"posts/{post}"), posts, ahead + TIMEOUT, console)
-    return compare(_list_ours(stack, posts), list_theirs(stack), marker)
+    return compare(list_ours(stack, posts), list_theirs(stack), marker)
 
 
 def _list_accounts(stack: Stack) -> list[str]:
@@ -128,47 +144,6 @@ def _build_bodies(media: str, accounts: Sequence[str], ahead: int, marker: str) 
             **common,
         },
     }
-
-
-def _list_ours(stack: Stack, posts: Mapping[str, str]) -> list[OurDelivery]:
-    """Return the deliveries from our tables, not from the API."""
-    from pipeline.cli.demo_compare import OurDelivery
-    from pipeline.store.accounts.accounts import list_accounts
-    from pipeline.store.database import Database
-    from pipeline.store.posts.views import read_post
-
-    database = Database(stack.settings.store.url.get_secret_value(), pool=1)
-    try:
-        with database.begin() as c:
-            remote = {account.id: account.remote_id for account in list_accounts(c)}
-            views = {
-                name: read_post(c, UUID(stack.summary.workspace), UUID(post)) for name, post in posts.items()
-            }
-    finally:
-        database.close()
-    return [
-        OurDelivery(
-            post=name,
-            caption=view.caption,
-            platform=d.platform,
-            username=d.username,
-            account=remote[d.account_id],
-            state=d.state,
-            due_at=d.due_at,
-            remote_id=d.remote_id,
-            url=d.url,
-            error=None if d.error is None else d.error["message"],
-        )
-        for name, view in views.items()
-        if view
-        for d in view.deliveries
-    ]
-
-
-def _print_json(compared: Sequence[Comparison], differences: Sequence[str], seconds: float) -> None:
-    rows = [one.to_dict() for one in compared]
-    result = {"agrees": not differences, "differences": list(differences), "seconds": round(seconds, 1)}
-    click.echo(json.dumps({"deliveries": rows, **result}, indent=2, ensure_ascii=False))
 
 
 def _print_text(compared: Sequence[Comparison], differences: Sequence[str]) -> None:

@@ -1,13 +1,18 @@
-"""Calls the API of the demo's stack as any client does, and the control API of its sandbox."""
+"""Calls the API of the demo's stack as any client does; reads its tables, and the ledger of its sandbox."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import click
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from pipeline.cli.demo_compare import OurDelivery
     from pipeline.cli.demo_stack import Stack
 
 
@@ -41,12 +46,57 @@ def call_api(stack: Stack, method: str, path: str, **sent: Any) -> dict[str, Any
 
 def list_theirs(stack: Stack) -> list[dict[str, Any]]:
     """Return what went live, from the sandbox's own ledger."""
+    found: list[dict[str, Any]] = control_sandbox(stack, "GET", "ledger")
+    return found
+
+
+def control_sandbox(stack: Stack, method: str, path: str, **sent: Any) -> Any:
+    """Send one request to the control API of the stack's sandbox. Raises ClickException."""
     from pipeline.embedded.control import Control, ControlError
 
     try:
-        found: list[dict[str, Any]] = Control(stack.summary.sandbox, stack.summary.sandbox_token).call(
-            "GET", "ledger"
-        )
+        return Control(stack.summary.sandbox, stack.summary.sandbox_token).call(method, path, **sent)
     except ControlError as error:
         raise click.ClickException(f"The sandbox: {error} Look at {stack.summary.logs}.") from None
-    return found
+
+
+def list_ours(stack: Stack, posts: Mapping[str, str]) -> list[OurDelivery]:
+    """Return the deliveries from our tables, not from the API."""
+    from pipeline.cli.demo_compare import OurDelivery
+    from pipeline.store.accounts.accounts import list_accounts
+    from pipeline.store.posts.views import read_post
+
+    workspace = UUID(stack.summary.workspace)
+    with open_tables(stack) as c:
+        remote = {account.id: account.remote_id for account in list_accounts(c)}
+        views = {name: read_post(c, workspace, UUID(post)) for name, post in posts.items()}
+    return [
+        OurDelivery(
+            post=name,
+            caption=view.caption,
+            platform=d.platform,
+            username=d.username,
+            account=remote[d.account_id],
+            state=d.state,
+            due_at=d.due_at,
+            remote_id=d.remote_id,
+            url=d.url,
+            error=None if d.error is None else d.error["message"],
+        )
+        for name, view in views.items()
+        if view
+        for d in view.deliveries
+    ]
+
+
+@contextmanager
+def open_tables(stack: Stack) -> Iterator[Connection]:
+    """One transaction on the stack's database."""
+    from pipeline.store.database import Database
+
+    database = Database(stack.settings.store.url.get_secret_value(), pool=1)
+    try:
+        with database.begin() as c:
+            yield c
+    finally:
+        database.close()

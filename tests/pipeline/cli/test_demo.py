@@ -89,6 +89,23 @@ def test_of_two_demos_on_one_stack_the_one_whose_post_fails_ends_with_1_and_noth
     )
 
 
+def test_a_bulk_demo_publishes_the_first_day_of_its_file_once_and_takes_the_other_days_back(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "bulk"
+    assert demo(str(tmp_path / "data"), out, "--bulk").wait(400) == 0, out.with_suffix(".err").read_text()
+    found = json.loads(out.with_suffix(".out").read_text())
+    assert (found["agrees"], found["differences"]) == (True, [])
+    assert found["rows"] == {"rows": 300, "accepted": 300, "duplicate": 0, "rejected": 0}
+    assert (found["published"], found["ledger"]) == (60, 60)
+    assert found["rolled_back"] == {"created": 300, "live": 60, "cancelled": 240}
+    assert found["lost_answers"] == 5
+    assert sum(day["posts"] for day in found["forecast"]["days"]) == 300
+    told = out.with_suffix(".err").read_text()
+    assert "60 posts, 60 fit the quotas" in told
+    assert "publishing: 60 of 60; 60 published" in told
+
+
 def test_a_lost_answer_needs_a_running_stack_where_its_delivery_can_stay(tmp_path: Path) -> None:
     assert demo(str(tmp_path / "data"), tmp_path / "lost", "--lose-answer").wait(60) == 1
     assert "start `slipway up` in another terminal first" in (tmp_path / "lost.err").read_text()
