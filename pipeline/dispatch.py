@@ -171,6 +171,10 @@ class Dispatcher:
         """Send the next step of each import."""
         return self._send(BrokerMessage("imports.step", IMPORTS, [str(i)]) for i in ids)
 
+    def send_steering(self, ids: Sequence[UUID]) -> bool:
+        """Send the next step of each steering job."""
+        return self._send(BrokerMessage("steering.step", IMPORTS, [str(i)]) for i in ids)
+
     def send_ticks(self, ticks: Sequence[Tick]) -> bool:
         """Send periodic tasks."""
         return self._send(

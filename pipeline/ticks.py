@@ -46,6 +46,7 @@ def list_ticks(s: Settings) -> Sequence[Tick]:
         "upkeep.files": 600,
         "upkeep.imports": 5,
         "upkeep.import-files": 600,
+        "upkeep.steering": 5,
     }
     return (
         Tick(name="delay.sweep", task="delay.sweep", every=s.delay.sweep, queue=DELAY),

@@ -210,6 +210,16 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
         "imports.file-removed",
         "imports.rows-removed",
     ),
+    f"{_PIPELINE}/bulk/test_steering.py::test_a_job_whose_worker_dies_goes_on_and_acts_once": (
+        "steering.claimed",
+        "steering.selecting",
+        "steering.selected",
+        "steering.working",
+        "steering.worked",
+    ),
+    f"{_PIPELINE}/bulk/test_steering.py::test_a_confirmed_job_is_done_though_the_process_died": (
+        "steering.stored",
+    ),
 }
 """Test -> failpoints. A test parametrized by ``point`` crashes at one of them per case."""
 

@@ -19,8 +19,12 @@ from pipeline.api.imports.post_format import build_post_format
 from pipeline.api.posts.fingerprint import FORM
 from pipeline.bulk import control
 from pipeline.bulk.formats import Format
+from pipeline.bulk.steer_step import run_steering_step
+from pipeline.bulk.steering import Steering
+from pipeline.bulk.steering import steer as start_steering
 from pipeline.bulk.step import run_step
 from pipeline.bulk.upload import ImportOptions, store_file
+from pipeline.domain.steering import Arguments, Verb
 from pipeline.maintenance import JOBS
 from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.maintenance.rebuild_broker import rebuild_broker
@@ -32,6 +36,7 @@ from pipeline.store.accounts.oauth_sessions import CLI
 from pipeline.store.auth.keys import Caller, find_caller
 from pipeline.store.database import row
 from pipeline.store.deliveries.dead_letters import Scope
+from pipeline.store.deliveries.listing import ListFilter
 from pipeline.store.vault_rotation import rotate
 from pipeline.wiring import get_context
 from tests.pipeline.scripted_adapter import Script, raising, with_script
@@ -112,6 +117,17 @@ def step_import(import_id: str) -> None:
 def roll_back_import(key: str, import_id: str) -> None:
     """Begin to roll an import back as the API does."""
     control.rollback(get_context(), _find_caller(key), UUID(import_id))
+
+
+def step_steering(job_id: str) -> None:
+    """Do the next step of a steering job as the worker does."""
+    run_steering_step(get_context(), UUID(job_id))
+
+
+def cancel_by_account(key: str, account: str) -> None:
+    """Start a job that cancels what an account has, as the API does."""
+    asked = Steering(verb=Verb.CANCEL, filter=ListFilter(account=UUID(account)), arguments=Arguments())
+    start_steering(get_context(), _find_caller(key), asked, confirm=True)
 
 
 def _find_caller(key: str) -> Caller:

@@ -46,6 +46,14 @@ class ActionResult:
     """By post of ``ids``: the accounts at which nothing was done, with the reason."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetriedPost:
+    """A retried post. ``left``: the reason for each account it is not retried at; ``undecided``: checks to send."""
+
+    left: Mapping[UUID, str]
+    undecided: Sequence[UUID]
+
+
 @dataclass(kw_only=True, slots=True)
 class DeletedPosts:
     """The result of deleting several posts."""
@@ -184,28 +192,38 @@ def _retry(
     """Retry one post; return the reason for each account it is not retried at, by account."""
     for _ in range(TRIES):
         with context.database.begin() as c:
-            seen = store.read(c, caller.workspace_id, post_id, lock=False, accounts=caller.accounts)
-            if seen is None:
-                raise Refusal(404, "not_found", "There is no such post.")
-            wanted, _ = _find_failed(seen, account_ids)
-            # lock order: checks, then the post, as a verdict does
-            checks = media_checks.lock_checks(
-                c, caller.workspace_id, retried_delivery.open_checks(context, c, seen, wanted)
-            )
-            post = _lock_post(c, caller, post_id)
-            if (post.media, post.music_url) != (seen.media, seen.music_url):
-                continue
-            failed, left = _find_failed(post, account_ids)
-            retried_delivery.pin_checks(c, post, checks)
-            for part in failed:
-                retried_delivery.accept(context, c, post, part, why="retried")
-            recompute_post_status(c, post.id)
-            advance_post(context, c, post.id)
+            done = retry_within(context, c, caller, post_id, account_ids)
+        if done is None:
+            continue
         failpoint("steer.retried", post_id)
-        context.dispatcher.send_checks(media_checks.list_undecided(checks), bulk=caller.bulk)
+        context.dispatcher.send_checks(done.undecided, bulk=caller.bulk)
         context.dispatcher.send_slot_now()
-        return left
+        return done.left
     raise Refusal(409, "post_in_flight", "The post changed several times during the request. Repeat it.")
+
+
+def retry_within(
+    context: Context, c: Connection, caller: Caller, post_id: UUID, account_ids: Sequence[UUID] | None
+) -> RetriedPost | None:
+    """Retry one post in the caller's transaction; None if its media changed meanwhile. Raises Refusal."""
+    seen = store.read(c, caller.workspace_id, post_id, lock=False, accounts=caller.accounts)
+    if seen is None:
+        raise Refusal(404, "not_found", "There is no such post.")
+    wanted, _ = _find_failed(seen, account_ids)
+    # lock order: checks, then the post, as a verdict does
+    checks = media_checks.lock_checks(
+        c, caller.workspace_id, retried_delivery.open_checks(context, c, seen, wanted)
+    )
+    post = _lock_post(c, caller, post_id)
+    if (post.media, post.music_url) != (seen.media, seen.music_url):
+        return None
+    failed, left = _find_failed(post, account_ids)
+    retried_delivery.pin_checks(c, post, checks)
+    for part in failed:
+        retried_delivery.accept(context, c, post, part, why="retried")
+    recompute_post_status(c, post.id)
+    advance_post(context, c, post.id)
+    return RetriedPost(left=left, undecided=media_checks.list_undecided(checks))
 
 
 def _find_failed(

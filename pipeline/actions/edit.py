@@ -17,9 +17,9 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from adapters.errors import Permanent
 from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
+from pipeline.domain.policy_errors import NotSentYet
 from pipeline.domain.post import EDITABLE, PostStatus
 from pipeline.domain.schedule import next_at
 from pipeline.failpoint import failpoint
@@ -117,7 +117,9 @@ def edit(
         media_checks.refuse_unreachable({n: check for n, check in fresh.items() if n in plan.renewed})
         checks = {**checks, **fresh}
         rules.refuse_problems(context, caller, plan.content, list(plan.accounts.values()), checks)
-        if done := _apply(context, caller, post_id, change, if_match, plan, checks):
+        with context.database.begin() as c:
+            done = _apply(context, c, caller, post_id, change, if_match, plan, checks)
+        if done is not None:
             edited, firsts = done
             failpoint("edit.committed", post_id)
             context.dispatcher.send_checks(media_checks.list_undecided(fresh), bulk=caller.bulk)
@@ -126,6 +128,17 @@ def edit(
     raise Refusal(
         409, "post_in_flight", "The post changed several times during the request. Read it and repeat."
     )
+
+
+def edit_within(
+    context: Context, c: Connection, caller: Caller, post_id: UUID, change: Change
+) -> tuple[Sequence[datetime], Sequence[UUID]] | None:
+    """Edit all but media, without a commit; return when deliveries start and the checks to send, None as _apply."""
+    plan = _plan(context, c, caller, _read_editable(c, caller, post_id, change, None, lock=False), change)
+    checks = _open_checks(context, c, plan)
+    done = _apply(context, c, caller, post_id, change, None, plan, checks)
+    fresh = {n: check for n, check in checks.items() if n not in plan.kept}
+    return None if done is None else (done[1], media_checks.list_undecided(fresh))
 
 
 def dispatch_first(context: Context, firsts: Iterable[datetime]) -> None:
@@ -241,6 +254,7 @@ def _can_publish(plan: _Plan) -> bool:
 
 def _apply(
     context: Context,
+    c: Connection,
     caller: Caller,
     post_id: UUID,
     change: Change,
@@ -248,26 +262,22 @@ def _apply(
     before: _Plan,
     checks: Mapping[int, Check],
 ) -> tuple[EditResult, Sequence[datetime]] | None:
-    """Apply the edit in one transaction; None when the post changed meanwhile and needs other checks."""
-    with context.database.begin() as c:
-        checks = media_checks.lock_checks(
-            c, caller.workspace_id, checks
-        )  # lock order: checks, then the post, as a verdict does
-        media_checks.refuse_unreachable({n: check for n, check in checks.items() if n in before.renewed})
-        plan = _plan(
-            context, c, caller, _read_editable(c, caller, post_id, change, if_match, lock=True), change
-        )
-        overtaken = list(plan.links) != list(before.links) or media_checks.map_check_ids(
-            plan.kept
-        ) != media_checks.map_check_ids(before.kept)
-        turned_bad = _can_publish(plan) and any(
-            check.verdict in ("refused", "unanswered") for check in checks.values()
-        )
-        if overtaken or turned_bad or _can_publish(plan) != _can_publish(before):
-            return None
-        rules.refuse_problems(context, caller, plan.content, list(plan.accounts.values()), checks)
-        firsts = _write(context, c, plan, checks)
-        return _build_result(context, c, caller, plan, checks), firsts
+    """Apply the edit; None when the post changed meanwhile and needs other checks."""
+    # lock order: checks, then the post, as a verdict does
+    checks = media_checks.lock_checks(c, caller.workspace_id, checks)
+    media_checks.refuse_unreachable({n: check for n, check in checks.items() if n in before.renewed})
+    plan = _plan(context, c, caller, _read_editable(c, caller, post_id, change, if_match, lock=True), change)
+    overtaken = list(plan.links) != list(before.links) or media_checks.map_check_ids(
+        plan.kept
+    ) != media_checks.map_check_ids(before.kept)
+    turned_bad = _can_publish(plan) and any(
+        check.verdict in ("refused", "unanswered") for check in checks.values()
+    )
+    if overtaken or turned_bad or _can_publish(plan) != _can_publish(before):
+        return None
+    rules.refuse_problems(context, caller, plan.content, list(plan.accounts.values()), checks)
+    firsts = _write(context, c, plan, checks)
+    return _build_result(context, c, caller, plan, checks), firsts
 
 
 def _write(context: Context, c: Connection, plan: _Plan, checks: Mapping[int, Check]) -> Sequence[datetime]:
@@ -388,12 +398,3 @@ def _build_result(
         version=compute_version(view),
         warnings=warnings,
     )
-
-
-class NotSentYet(Permanent):
-    """The error of an account that was added to a failed post: it fails like the others."""
-
-    code = "not_sent_yet"
-
-    def __init__(self) -> None:
-        super().__init__("The post had failed when this account was added. Retry it, or give it a time.")

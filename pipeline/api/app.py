@@ -35,7 +35,7 @@ from pipeline.api.imports import upload as import_upload
 from pipeline.api.openapi.document import PARTNER, Document, describe
 from pipeline.api.openapi.operation import PARTNER_API
 from pipeline.api.operator import attention, dead_letters
-from pipeline.api.posts import action_routes, batch_routes, export_routes
+from pipeline.api.posts import action_routes, batch_routes, export_routes, steer_routes
 from pipeline.api.posts import routes as posts
 from pipeline.api.reference.routes import add_pages
 from pipeline.api.server.fast_path import FastPathApp
@@ -48,6 +48,7 @@ OPERATIONS = (
     *batch_routes.OPERATIONS,
     *export_routes.OPERATIONS,
     *action_routes.OPERATIONS,
+    *steer_routes.OPERATIONS,
     *import_upload.OPERATIONS,
     *import_template.OPERATIONS,  # before {import_id}
     *imports.OPERATIONS,
@@ -85,7 +86,7 @@ def register_segment(name: str, *verbs: str) -> None:
     register_url_convertor(name, segment())
 
 
-register_segment("post", "batch", "export", "retry", "cancel", "delete", "validate")
+register_segment("post", "batch", "export", "retry", "cancel", "delete", "validate", "steer")
 register_segment("letter", "replay", "discard")
 
 

@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, str] = {
     "restore": "restore:command",
     "sandbox": "sandbox:command",
     "settings": "settings:command",
+    "steer": "steer:command",
     "top": "top:command",
     "up": "up:command",
     "vault": "vault:command",

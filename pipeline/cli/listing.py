@@ -22,6 +22,7 @@ _FILTERS = (
     click.option("--workspace", help="Only of this workspace (name or id)."),
     click.option("--platform", help="Only of this platform."),
     click.option("--account", help="Only of this account (id or username)."),
+    click.option("--import", "import_id", metavar="IMPORT", help="Only of posts that this import created."),
     click.option(
         "--status", type=click.Choice([s.value for s in PostStatus]), help="Only of posts of this status."
     ),
@@ -76,11 +77,13 @@ def read_filter(c: Connection, options: dict[str, Any]) -> ListFilter:
     if account:
         known = require_account_of(c, within, account) if within else require_account(c, account)
         account = known.id
+    given = options["import_id"]
     due_from, due_until = options["due"] or (None, None)
     return ListFilter(
         workspace=within,
         platform=parse_platform(options["platform"]).value if options["platform"] else None,
         account=account,
+        import_id=parse_id(given, "import") if given else None,
         due_from=due_from,
         due_until=due_until,
         **{name: options[name] for name in ("status", "state", "reason", "error_class")},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 
-from adapters.errors import AdapterError, OutcomeUnknown, RateLimited, Unavailable
+from adapters.errors import AdapterError, OutcomeUnknown, Permanent, RateLimited, Unavailable
 from adapters.listing import ListedPost
 from pipeline.domain.unavailability import MEDIA, PLATFORM
 
@@ -112,3 +112,12 @@ def make_cannot_tell(platform_code: str | None = None, platform_message: str | N
         platform_message=platform_message,
         next_action="Look at the account: say it is live with its URL, or publish it again.",
     )
+
+
+class NotSentYet(Permanent):
+    """The error of an account that was added to a failed post: it fails like the others."""
+
+    code = "not_sent_yet"
+
+    def __init__(self) -> None:
+        super().__init__("The post had failed when this account was added. Retry it, or give it a time.")

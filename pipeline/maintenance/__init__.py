@@ -14,6 +14,7 @@ from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.maintenance.recheck_media import recheck_media
 from pipeline.maintenance.redispatch_checks import redispatch_checks
 from pipeline.maintenance.redispatch_imports import redispatch_imports
+from pipeline.maintenance.redispatch_steering import redispatch_steering
 from pipeline.maintenance.refresh_credentials import refresh_credentials
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.maintenance.resume_blocked import resume_blocked
@@ -30,6 +31,7 @@ JOBS: Mapping[str, Callable[[Context], int]] = {
     "files": expire_files,
     "imports": redispatch_imports,
     "import-files": expire_imports,
+    "steering": redispatch_steering,
     "counts": compact_rollups,
     "receipts": append_receipts,
     "export": export_moves,

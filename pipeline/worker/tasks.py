@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pipeline.api.imports.post_format import build_post_format
 from pipeline.bulk.judge import PostFormat
+from pipeline.bulk.steer_step import run_steering_step
 from pipeline.bulk.step import run_step
 from pipeline.maintenance import JOBS
 from pipeline.maintenance.record_canary import record_canary
@@ -73,6 +74,12 @@ def _build_post_format() -> PostFormat:
 def imports_step(import_id: str) -> None:
     """Do the next chunk of rows of an import."""
     run_step(get_context(), UUID(import_id), _build_post_format())
+
+
+@app.task(name="steering.step", send_events=False)
+def steering_step(job_id: str) -> None:
+    """Do the next step of a steering job."""
+    run_steering_step(get_context(), UUID(job_id))
 
 
 @app.task(name="canary", send_events=False)

@@ -24,6 +24,14 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.14.0",
+        sha256="8971f9f0e52e3ad7d9fa905e6027c7f4dc544779ea023fdbb7927ac62b74a9ef",
+        changes=(
+            "`POST /posts/steer` cancels, retries, reschedules, pauses or resumes every delivery that a filter "
+            "selects: first a count, then a job, `GET /posts/steer/{id}`, with `…/receipts`.",
+        ),
+    ),
+    Release(
         version="1.13.1",
         sha256="1d7509ec48d04ae64f086ab521763c53e8bce730eba381ce979df8191aa3578b",
         changes=(

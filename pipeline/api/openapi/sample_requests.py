@@ -69,6 +69,18 @@ def _build_requests() -> Mapping[str, SampleRequest]:
         "retryPosts": SampleRequest(body={"post_ids": [failed]}),
         "cancelPosts": SampleRequest(body={"post_ids": [post]}),
         "deletePosts": SampleRequest(body={"postIds": [deleted]}),
+        "steerPosts": SampleRequest(
+            body={
+                "verb": "reschedule",
+                "filter": {"account_id": names["tiktok_account"], "state": "accepted"},
+                "shift_seconds": 7200,
+                "confirm": True,
+            }
+        ),
+        "getSteeringJob": SampleRequest(path={"job_id": names["steering_job"]}),
+        "listSteeringReceipts": SampleRequest(
+            path={"job_id": names["steering_job"]}, query="outcome=skipped"
+        ),
         "createImport": SampleRequest(
             query="name=march.ndjson", file="march.ndjson", content_type="application/x-ndjson"
         ),

@@ -21,6 +21,7 @@ WITH d AS (
       AND armed_at IS NULL AND due_at <= now() AND lease_until > now()
       AND NOT EXISTS (SELECT FROM pauses WHERE (scope, target) IN
           (('all', ''), ('platform', platform), ('workspace', workspace_id::text), ('account', account_id::text)))
+      AND NOT EXISTS (SELECT FROM paused_deliveries h WHERE h.delivery_id = deliveries.id)
       AND (deliveries.error ->> 'code' = 'expired'  -- it was blocked as expired, and a person resumed it
            OR NOT EXISTS (SELECT FROM posts p WHERE p.id = deliveries.post_id AND p.on_late <> 'publish'
                           AND p.expires_at <= now())) IS TRUE

@@ -76,5 +76,5 @@ def read_evidence(c: Connection, post: UUID) -> Mapping[UUID, Evidence]:
 
 def _to_evidence(r: Any, standing: Sequence[StandingHold], checks: Sequence[OpenCheck]) -> Evidence:
     values = dict(r._mapping)
-    scopes = list_scopes(values.pop("platform"), values.pop("workspace_id"), r.account_id)
+    scopes = list_scopes(values.pop("platform"), values.pop("workspace_id"), r.account_id, r.delivery_id)
     return Evidence(**values, standing=[one for one in standing if one.covers(scopes)], checks=checks)

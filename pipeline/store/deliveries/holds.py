@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="DataclassInstance")
 HOLD_COLUMNS = (
-    "d.state, d.held_for, d.due_at, d.next_at, d.platform, d.workspace_id, d.account_id, now() AS now"
+    "d.state, d.held_for, d.due_at, d.next_at, d.platform, d.workspace_id, d.account_id, d.id AS delivery_id, "
+    "now() AS now"
 )
 """What ``derive_holds`` needs of a delivery ``d``."""
 
@@ -26,6 +27,10 @@ _STANDING = f"""
 SELECT 'paused' AS hold, p.scope, p.target, p.why, p.since, CAST(NULL AS timestamptz) AS next_at
 FROM pauses p JOIN unnest(CAST(:scopes AS text[]), CAST(:targets AS text[])) AS asked (scope, target)
   ON p.scope = asked.scope AND p.target = asked.target
+UNION ALL
+SELECT 'paused', 'delivery', h.delivery_id::text, h.why, h.since, NULL
+FROM paused_deliveries h JOIN unnest(CAST(:scopes AS text[]), CAST(:targets AS text[])) AS asked (scope, target)
+  ON asked.scope = 'delivery' AND h.delivery_id::text = asked.target
 UNION ALL
 SELECT 'breaker', 'platform', platform, why, opened_at, probe_at FROM platform_health WHERE opened_at IS NOT NULL
 UNION ALL
@@ -68,4 +73,4 @@ def _derive(r: Any, standing: Sequence[StandingHold]) -> dict[str, Any]:
 
 
 def _list_scopes(r: Any) -> Mapping[str, str]:
-    return list_scopes(r.platform, r.workspace_id, r.account_id)
+    return list_scopes(r.platform, r.workspace_id, r.account_id, r.delivery_id)

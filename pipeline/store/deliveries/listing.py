@@ -23,6 +23,7 @@ class ListFilter:
     workspace: UUID | None = None
     platform: str | None = None
     account: UUID | None = None
+    import_id: UUID | None = None
     status: str | None = None
     """Of the post, as the API names it."""
     state: str | None = None
@@ -37,6 +38,7 @@ _CONDITIONS: Mapping[str, str] = {
     "workspace": "d.workspace_id = :workspace",
     "platform": "d.platform = :platform",
     "account": "d.account_id = :account",
+    "import_id": "EXISTS (SELECT FROM posts o WHERE o.id = d.post_id AND o.import_id = :import_id)",
     "state": "d.state = :state",
     "reason": "d.reason = :reason",
     "error_class": "d.error->>'class' = :error_class",
@@ -53,13 +55,19 @@ def list_deliveries(
     c: Connection, chosen: ListFilter, *, limit: int, after: UUID | None = None
 ) -> list[DeliveryFacts]:
     """Return deliveries, newest first. *after*: the last one of the page before."""
+    clauses, values = build_conditions(chosen)
+    found = _read_page(c, FACTS, "d.id", clauses, {**values, "after": after, "n": limit})
+    return derive_holds(c, DeliveryFacts, found)
+
+
+def build_conditions(chosen: ListFilter) -> tuple[list[str], dict[str, Any]]:
+    """Return the conditions of a filter on a delivery ``d``, and their values."""
     values = _get_values(chosen)
     clauses = [sql for name, sql in _CONDITIONS.items() if name in values]
     if "status" in values:
         status = _STATUS.format(post="p")
         clauses.append(f"EXISTS (SELECT FROM posts p WHERE p.id = d.post_id AND {status})")
-    found = _read_page(c, FACTS, "d.id", clauses, {**values, "after": after, "n": limit})
-    return derive_holds(c, DeliveryFacts, found)
+    return clauses, values
 
 
 def list_posts(c: Connection, chosen: ListFilter, *, limit: int, after: UUID | None = None) -> list[PostView]:

@@ -22,7 +22,7 @@ Scope = Literal["all", "platform", "workspace", "account"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pause:
-    """One pause. ``target``: platform, or id of workspace or account; empty for all. ``name``: the target's name."""
+    """One pause. ``target``: platform, or id of workspace, account or steering job; empty for all. ``name``: its."""
 
     scope: str
     target: str
@@ -107,6 +107,11 @@ def list_pauses(c: Connection) -> list[Pause]:
            FROM pauses p
            LEFT JOIN workspaces w ON p.scope = 'workspace' AND w.id::text = p.target
            LEFT JOIN accounts a ON p.scope = 'account' AND a.id::text = p.target
-           ORDER BY p.since, p.scope, p.target""",
+           UNION ALL
+           SELECT 'delivery', h.job_id::text, h.why, min(h.since), count(*) || ' deliveries',
+                  count(*) FILTER (WHERE d.due_at <= now())
+           FROM paused_deliveries h JOIN deliveries d ON d.id = h.delivery_id
+           WHERE d.state NOT IN ('published', 'failed', 'cancelled') GROUP BY h.job_id, h.why
+           ORDER BY since, scope, target""",
     )
     return [Pause(**r._asdict()) for r in found]

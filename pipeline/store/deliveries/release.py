@@ -37,6 +37,7 @@ SELECT x.id FROM w CROSS JOIN LATERAL (
           AND next_at <= now() - CAST(:older AS interval) AND next_at > now() - CAST(:younger AS interval)
           AND NOT EXISTS (
               SELECT FROM pauses WHERE scope = 'account' AND target = d.account_id::text)
+          AND NOT EXISTS (SELECT FROM paused_deliveries h WHERE h.delivery_id = d.id)
         ORDER BY next_at LIMIT :n
     ) due
 ) x

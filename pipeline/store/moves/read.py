@@ -59,7 +59,7 @@ LEFT JOIN LATERAL (
     AND NOT EXISTS (
         SELECT FROM seen_pauses s WHERE s.seen_at > due.at AND s.since < tried.armed_at AND (s.scope, s.target) IN
             (('all', ''), ('platform', d.platform), ('workspace', d.workspace_id::text),
-             ('account', d.account_id::text))) AS counts_lateness
+             ('account', d.account_id::text), ('delivery', d.id::text))) AS counts_lateness
     WHERE m.origin = 'publishing' AND tried.armed_at IS NOT NULL) late ON true
 ORDER BY m.id
 """

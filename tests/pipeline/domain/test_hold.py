@@ -75,8 +75,8 @@ def test_a_shutdown_counts_until_the_queue_is_read() -> None:
 
 
 def test_a_standing_hold_covers_its_scope_alone() -> None:
-    workspace, account = uuid4(), uuid4()
-    scopes = list_scopes("tiktok", workspace, account)
+    workspace, account, delivery = uuid4(), uuid4(), uuid4()
+    scopes = list_scopes("tiktok", workspace, account, delivery)
 
     def covers(scope: str, target: str) -> bool:
         hold = StandingHold(hold=Hold.PAUSED, scope=scope, target=target, why="w", since=NOW, next_at=None)
@@ -86,5 +86,6 @@ def test_a_standing_hold_covers_its_scope_alone() -> None:
     assert covers("platform", "tiktok")
     assert covers("workspace", str(workspace))
     assert covers("account", str(account))
+    assert covers("delivery", str(delivery))
     assert not covers("platform", "youtube")
     assert not covers("workspace", str(account))

@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from adapters.contract import Platform
 from pipeline.api.openapi.recorded import read_recorded
+from pipeline.bulk.steer_step import run_steering_step
 from pipeline.queues import DELAY
 from pipeline.store.canaries import record_canary
 from tests.pipeline.api.imports.importing import do_step, write_lines
@@ -39,6 +40,9 @@ ORDER = (
     "deletePosts",
     "createPosts",
     "exportPosts",
+    "steerPosts",
+    "getSteeringJob",
+    "listSteeringReceipts",
     "getImportTemplateCsv",
     "getImportTemplateXlsx",
     "createImport",
@@ -91,6 +95,10 @@ class Scene:
         """Note what later samples need of an answer's data."""
         if operation == "createPost":
             self.names["post"] = data["id"]
+        if operation == "steerPosts":
+            self.names["steering_job"] = data["job"]["id"]
+            for _ in range(2):  # it selects, then acts
+                run_steering_step(self.server.context, UUID(data["job"]["id"]))
         if operation == "createImport":
             identity = UUID(data["id"])
             do_step(self.server.context, identity)

@@ -1,0 +1,234 @@
+"""The body of POST /posts/steer, and the models of its answers: a count, a job, and receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from adapters.contract import Platform
+from pipeline.api.http.json_body import parse_json_or_empty
+from pipeline.api.http.response_models import ResponseModel, Timestamp, one_of
+from pipeline.api.imports.schema import Query
+from pipeline.api.posts.field_types import DateTime, EntityId
+from pipeline.api.posts.schema import Body, build_invalid_payload
+from pipeline.api.posts.unsafe_text import find_unsafe_text
+from pipeline.bulk.steering import Counted, Steering
+from pipeline.domain.delivery import State
+from pipeline.domain.steering import Arguments, SteeringState, Verb
+from pipeline.domain.validation_issue import build_issue, issues_from_pydantic
+from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.steering.jobs import SteeringJob, dump_filter
+from pipeline.store.steering.receipts import Receipt
+
+MAX_SHIFT = int(timedelta(days=366).total_seconds())
+OUTCOMES = ("done", "skipped")
+
+
+def _check_one_of(names: Sequence[str]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in names:
+            raise PydanticCustomError("value_error", "Must be one of {names}.", {"names": ", ".join(names)})
+        return value
+
+    return AfterValidator(check)
+
+
+_States = Annotated[str, _check_one_of([*State]), one_of([*State])]
+_Platforms = Annotated[str, _check_one_of([*Platform]), one_of([*Platform])]
+_Verbs = Annotated[str, _check_one_of([*Verb]), one_of([*Verb])]
+_Outcomes = Annotated[str, _check_one_of(OUTCOMES), one_of(OUTCOMES)]
+
+
+class SteeringFilter(Body):
+    """Which deliveries: those that meet every condition. At least one; the verb leaves out what it cannot act on."""
+
+    import_id: EntityId | None = Field(None, description="Of posts that this import created.")
+    account_id: EntityId | None = None
+    platform: _Platforms | None = None
+    state: _States | None = Field(None, description="Of the delivery.")
+    due_from: DateTime | None = Field(None, description="Due at this time or later.")
+    due_to: DateTime | None = Field(None, description="Due before this time.")
+    error_class: str | None = Field(
+        None, min_length=1, max_length=100, description="Of the last error: Rejected, Unavailable."
+    )
+
+
+class SteeringWindow(Body):
+    """A span of time over which the posts are spread evenly, in the order of their present times."""
+
+    start: DateTime
+    end: DateTime
+
+
+class SteerBody(Body):
+    """What to do to every delivery of a filter. Without confirm and token it is only counted."""
+
+    verb: _Verbs
+    filter: SteeringFilter
+    shift_seconds: int | None = Field(
+        None, ge=-MAX_SHIFT, le=MAX_SHIFT, description="Of reschedule: later, or earlier if negative."
+    )
+    window: SteeringWindow | None = Field(None, description="Of reschedule, instead of shift_seconds.")
+    why: str | None = Field(
+        None, min_length=1, max_length=500, description="Of pause: shown with what it holds."
+    )
+    token: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="Of a count: start the job if the count is still the same. Sent again, it returns the same job.",
+    )
+    confirm: bool | None = Field(None, description="true: start the job, whatever the count is.")
+
+
+def read_steering(raw: bytes) -> tuple[Steering, SteerBody]:
+    """Parse the body. Raises Refusal 400 and 422."""
+    body = parse_json_or_empty(raw)
+    if not isinstance(body, dict):
+        raise build_invalid_payload([build_issue((), "The body must be a JSON object.", "model_type")])
+    if found := find_unsafe_text(body):
+        raise build_invalid_payload(found)
+    try:
+        said = SteerBody.model_validate(body)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+        raise build_invalid_payload(issues_from_pydantic(errors, {}, _list_keys)) from None
+    if issues := [*_find_conflicts(said)]:
+        raise build_invalid_payload(issues)
+    return to_steering(said), said
+
+
+def _list_keys(path: Sequence[Any]) -> tuple[str, ...]:
+    models: Mapping[Any, type[Body]] = {"filter": SteeringFilter, "window": SteeringWindow}
+    return tuple(models.get(path[0] if path else None, SteerBody).model_fields)
+
+
+def _find_conflicts(said: SteerBody) -> Iterator[dict[str, Any]]:
+    is_reschedule, times = said.verb == Verb.RESCHEDULE, (said.shift_seconds, said.window)
+    if is_reschedule and (times.count(None) != 1 or said.shift_seconds == 0):
+        yield build_issue(
+            ("shift_seconds",), "reschedule takes either shift_seconds, which is not 0, or window.", "missing"
+        )
+    if not is_reschedule and times != (None, None):
+        yield build_issue(("verb",), "shift_seconds and window are of reschedule only.", "value_error")
+    if said.why is not None and said.verb != Verb.PAUSE:
+        yield build_issue(("why",), "why is of pause only.", "value_error")
+    if said.window is not None and said.window.start >= said.window.end:
+        yield build_issue(("window", "end"), "It must be later than start.", "value_error")
+    chosen = said.filter
+    if chosen.due_from is not None and chosen.due_to is not None and chosen.due_from >= chosen.due_to:
+        yield build_issue(("filter", "due_to"), "It must be later than due_from.", "value_error")
+
+
+def to_steering(said: SteerBody) -> Steering:
+    """Return what the body asks for."""
+    fields = said.filter.model_dump()
+    window, shift = said.window, said.shift_seconds
+    return Steering(
+        verb=Verb(said.verb),
+        filter=ListFilter(**{_STORED.get(name, name): value for name, value in fields.items()}),
+        arguments=Arguments(
+            shift=None if shift is None else timedelta(seconds=shift),
+            start=window.start if window else None,
+            end=window.end if window else None,
+            why=said.why,
+        ),
+    )
+
+
+_STORED = {"account_id": "account", "due_to": "due_until"}
+"""Name of a filter's field in the API -> in ``ListFilter``."""
+_SHOWN = {stored: name for name, stored in _STORED.items()}
+
+
+class ReceiptQuery(Query):
+    """A page of receipts."""
+
+    outcome: _Outcomes | None = None
+    limit: int = Field(100, ge=1, le=1000)
+    cursor: UUID | None = None
+
+
+class SteeringCount(ResponseModel):
+    """What the filter selects now, for this verb."""
+
+    deliveries: int
+    posts: int
+    states: dict[str, int] = Field(description="Deliveries by state; those being sent will be skipped.")
+
+
+class SteeringError(ResponseModel):
+    """Why the job failed."""
+
+    code: str
+    message: str
+
+
+class SteeringJobModel(ResponseModel):
+    """A job. done + skipped = selected, once its state is done."""
+
+    id: UUID
+    verb: Annotated[str, one_of([*Verb])]
+    arguments: dict[str, Any]
+    filter: dict[str, Any] = Field(description="As the job keeps it, and applies it to every delivery again.")
+    state: Annotated[str, one_of([*SteeringState])]
+    counted: int = Field(description="Deliveries when it was confirmed.")
+    selected: int = Field(description="Deliveries that have a receipt.")
+    done: int
+    skipped: int = Field(description="Left as they are; their receipts say why.")
+    error: SteeringError | None
+    created_at: Timestamp
+
+    @classmethod
+    def from_job(cls, job: SteeringJob) -> Self:
+        """Return the job as the API shows it."""
+        names = ("id", "counted", "selected", "done", "skipped", "error", "created_at")
+        chosen = {_SHOWN.get(name, name): value for name, value in dump_filter(job.filter).items()}
+        return cls.model_validate(
+            {name: getattr(job, name) for name in names}
+            | {"verb": str(job.verb), "state": str(job.state)}
+            | {"filter": chosen, "arguments": job.arguments.to_dict()}
+        )
+
+
+class SteeringAnswer(ResponseModel):
+    """The count with its token, and the job if it was started."""
+
+    count: SteeringCount
+    token: str = Field(description="Confirms this count.")
+    job: SteeringJobModel | None
+
+    @classmethod
+    def from_counted(cls, found: Counted) -> Self:
+        """Return the answer as the API shows it."""
+        count = found.count
+        return cls(
+            count=SteeringCount(deliveries=count.deliveries, posts=count.posts, states=dict(count.states)),
+            token=found.token,
+            job=None if found.job is None else SteeringJobModel.from_job(found.job),
+        )
+
+
+class SteeringReceipt(ResponseModel):
+    """What became of one delivery."""
+
+    delivery_id: UUID
+    post_id: UUID
+    outcome: Annotated[str, one_of(OUTCOMES)] | None = Field(description="null: it has not had its turn.")
+    why: str | None = Field(description="Of one that was skipped.")
+
+    @classmethod
+    def from_receipt(cls, found: Receipt) -> Self:
+        """Return the receipt as the API shows it."""
+        return cls(**{name: getattr(found, name) for name in cls.model_fields})
+
+
+class SteeringReceipts(ResponseModel):
+    """A page of receipts."""
+
+    receipts: list[SteeringReceipt]
+    next_cursor: UUID | None

@@ -1,0 +1,75 @@
+"""Steering: what a job does to the deliveries that a filter selects, and where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+
+class Verb(StrEnum):
+    """What is done to each delivery."""
+
+    CANCEL = "cancel"
+    RETRY = "retry"
+    RESCHEDULE = "reschedule"
+    PAUSE = "pause"
+    RESUME = "resume"
+
+
+PUBLISHES = frozenset({Verb.RETRY, Verb.RESCHEDULE, Verb.RESUME})
+"""Verbs that need a plan that publishes; the others stop things."""
+
+
+class SteeringState(StrEnum):
+    """Where a steering job stands."""
+
+    SELECTING = "selecting"
+    """The deliveries that the filter selects get their receipts; nothing else is changed."""
+    WORKING = "working"
+    """Post by post, each in a transaction with its receipts."""
+    DONE = "done"
+    FAILED = "failed"
+    """The key that made it is not valid any more; what was done stays."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arguments:
+    """What a verb takes. Reschedule: a shift, or a window over which the posts are spread."""
+
+    shift: timedelta | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    why: str | None = None
+    """Of a pause, shown with what it holds."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the arguments as they are stored."""
+        found = {
+            "shift_seconds": None if self.shift is None else int(self.shift.total_seconds()),
+            "start": None if self.start is None else self.start.isoformat(),
+            "end": None if self.end is None else self.end.isoformat(),
+            "why": self.why,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Arguments:
+        """Return the arguments that ``to_dict`` stored."""
+        shift = stored.get("shift_seconds")
+        return cls(
+            shift=None if shift is None else timedelta(seconds=shift),
+            why=stored.get("why"),
+            **{name: datetime.fromisoformat(stored[name]) for name in ("start", "end") if name in stored},
+        )
+
+    def compute_due(self, due_at: datetime, turn: int, posts: int) -> datetime:
+        """Return the new time of a post: shifted, or its even share of the window. *turn*: posts before it."""
+        if self.start is not None and self.end is not None:
+            seconds = (self.end - self.start).total_seconds() * turn / max(posts, 1)
+            return self.start + timedelta(seconds=int(seconds))
+        if self.shift is None:
+            raise LookupError("A reschedule has neither a shift nor a window.")
+        return due_at + self.shift

@@ -1,0 +1,1 @@
+"""Steering jobs, their receipts, and paused deliveries."""

@@ -1,0 +1,170 @@
+"""POST /posts/steer over HTTP: count, confirm, receipts; hostile and contradictory bodies; other workspaces."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+import requests
+
+from pipeline.bulk.steer_step import run_steering_step
+from pipeline.domain.account import Plan, Subscription
+from pipeline.store.auth.keys import Terms, create_key
+from pipeline.store.database import rows
+from tests.pipeline.api.imports.importing import Importer
+from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, video
+
+LATER = "2031-05-04T10:00:00Z"
+CANCEL = {"verb": "cancel", "filter": {"platform": "tiktok"}}
+
+
+@pytest.fixture
+def tenant(server: Server) -> Tenant:
+    return server.tenant()
+
+
+def steer(server: Server, key: str, body: Any) -> requests.Response:
+    content = json.dumps(body).encode()
+    return server.send("POST", f"{BASE}/posts/steer", key, content, **{"Content-Type": "application/json"})
+
+
+def work(server: Server, tenant: Tenant, identity: str) -> dict[str, Any]:
+    """Do steps until the job rests; return it."""
+    while True:
+        found: dict[str, Any] = server.get(f"/posts/steer/{identity}", tenant.key).json()["data"]
+        if found["state"] in ("done", "failed"):
+            return found
+        run_steering_step(server.context, UUID(identity))
+
+
+def post(server: Server, tenant: Tenant, **more: Any) -> str:
+    made: str = server.post(video(tenant, scheduled_at=LATER, **more), tenant.key).json()["data"]["id"]
+    return made
+
+
+def status(server: Server, tenant: Tenant, identity: str) -> str:
+    found: str = server.get(f"/posts/{identity}", tenant.key).json()["data"]["status"]
+    return found
+
+
+def test_what_an_import_made_is_counted_then_cancelled_with_receipts(server: Server) -> None:
+    importer = Importer(server=server, tenant=server.tenant())
+    tenant = importer.tenant
+    planned = importer.plan(importer.body(1), importer.body(2))
+    importer.act(planned["id"], "apply", {"plan": planned["plan"]["hash"]})
+    importer.work(UUID(planned["id"]))
+    other = post(server, tenant)
+    body = {"verb": "cancel", "filter": {"import_id": planned["id"], "due_from": "2031-01-01T00:00:00Z"}}
+    counted = steer(server, tenant.key, body).json()["data"]
+    assert counted["count"] == {"deliveries": 2, "posts": 2, "states": {"accepted": 2}}
+    assert counted["job"] is None
+    answer = steer(server, tenant.key, {**body, "token": counted["token"]})
+    job = answer.json()["data"]["job"]
+    assert (answer.status_code, job["state"]) == (200, "selecting")
+    again = steer(server, tenant.key, {**body, "token": counted["token"]}).json()["data"]
+    assert again["job"]["id"] == job["id"]
+    done = work(server, tenant, job["id"])
+    assert done["filter"] == {"import_id": planned["id"], "due_from": LATER.replace("05-04T10", "01-01T00")}
+    assert (done["counted"], done["selected"], done["done"], done["skipped"]) == (2, 2, 2, 0)
+    path = f"/posts/steer/{job['id']}/receipts"
+    page = server.get(f"{path}?limit=1", tenant.key).json()["data"]
+    rest = server.get(f"{path}?limit=1&cursor={page['next_cursor']}", tenant.key).json()["data"]
+    receipts = page["receipts"] + rest["receipts"]
+    assert rest["next_cursor"] is None
+    assert {r["post_id"] for r in receipts} == {str(p.id) for p in importer.posts()} - {other}
+    assert {(r["outcome"], r["why"]) for r in receipts} == {("done", None)}
+    assert server.get(f"{path}?outcome=skipped", tenant.key).json()["data"]["receipts"] == []
+    assert status(server, tenant, other) == "scheduled"
+    assert {status(server, tenant, r["post_id"]) for r in receipts} == {"canceled"}
+
+
+def test_reschedule_and_confirm(server: Server, tenant: Tenant) -> None:
+    moved = post(server, tenant)
+    body = {"verb": "reschedule", "filter": {"account_id": tenant.accounts["tiktok"]}, "confirm": True}
+    job = steer(server, tenant.key, {**body, "shift_seconds": 7200}).json()["data"]["job"]
+    assert work(server, tenant, job["id"])["done"] == 1
+    found = server.get(f"/posts/{moved}", tenant.key).json()["data"]
+    assert found["scheduled_at"] == "2031-05-04T12:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"filter": {"platform": "tiktok"}}, "verb"),
+        ({"verb": "cancel"}, "filter"),
+        ({"verb": "delete", "filter": {"platform": "tiktok"}}, "verb"),
+        ({"verb": "cancel", "filter": {"platform": "myspace"}}, "filter.platform"),
+        ({"verb": "cancel", "filter": {"state": "waiting"}}, "filter.state"),
+        ({"verb": "cancel", "filter": {"acount_id": "x"}}, "filter.acount_id"),
+        ({"verb": "cancel", "filter": {"account_id": "x"}}, "filter.account_id"),
+        ({"verb": "cancel", "filter": {"due_from": "tomorrow"}}, "filter.due_from"),
+        ({"verb": "cancel", "filter": {"due_from": LATER, "due_to": LATER}}, "filter.due_to"),
+        ({"verb": "cancel", "filter": []}, "filter"),
+        ({**CANCEL, "shift_seconds": 60}, "verb"),
+        ({**CANCEL, "why": "because"}, "why"),
+        ({**CANCEL, "token": "x"}, "token"),
+        ({**CANCEL, "confirm": "yes"}, "confirm"),
+        ({**CANCEL, "verb": "reschedule"}, "shift_seconds"),
+        ({**CANCEL, "verb": "reschedule", "shift_seconds": 0}, "shift_seconds"),
+        ({**CANCEL, "verb": "reschedule", "shift_seconds": 10**12}, "shift_seconds"),
+        ({**CANCEL, "verb": "reschedule", "window": {"start": LATER, "end": LATER}}, "window.end"),
+        ({**CANCEL, "verb": "pause", "why": "a\u0000b"}, "why"),
+    ],
+)
+def test_a_wrong_body_names_its_field_and_stores_nothing(
+    server: Server, tenant: Tenant, body: Any, path: str
+) -> None:
+    kept = post(server, tenant)
+    answer = steer(server, tenant.key, {"confirm": True, **body})
+    assert answer.status_code == 422, answer.text
+    assert path in [issue["path"] for issue in answer.json()["issues"]]
+    with server.context.database.begin() as c:
+        assert rows(c, "SELECT id FROM steering_jobs WHERE workspace_id = :w", w=tenant.workspace) == []
+    assert status(server, tenant, kept) == "scheduled"
+
+
+@pytest.mark.parametrize("chosen", [{}, {"platform": None, "account_id": None}])
+def test_an_empty_filter_is_refused(server: Server, tenant: Tenant, chosen: Any) -> None:
+    kept = post(server, tenant)
+    answer = steer(server, tenant.key, {"verb": "cancel", "filter": chosen, "confirm": True})
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "validation_failed")
+    assert "select every post" in answer.json()["message"]
+    assert status(server, tenant, kept) == "scheduled"
+
+
+def test_a_token_whose_count_changed_is_refused(server: Server, tenant: Tenant) -> None:
+    token = steer(server, tenant.key, CANCEL).json()["data"]["token"]
+    post(server, tenant)
+    answer = steer(server, tenant.key, {**CANCEL, "token": token})
+    assert (answer.status_code, answer.json()["error_code"]) == (409, "plan_changed")
+
+
+def test_other_workspaces_are_neither_selected_nor_shown(server: Server, tenant: Tenant) -> None:
+    kept, stranger = post(server, tenant), server.tenant()
+    body = {"verb": "cancel", "filter": {"account_id": tenant.accounts["tiktok"]}, "confirm": True}
+    found = steer(server, stranger.key, body).json()["data"]
+    assert found["count"]["deliveries"] == 0
+    assert work(server, stranger, found["job"]["id"])["selected"] == 0
+    for path in (f"/posts/steer/{found['job']['id']}", f"/posts/steer/{found['job']['id']}/receipts"):
+        assert server.get(path, tenant.key).status_code == 404
+    for absent in (ABSENT, "x"):
+        assert server.get(f"/posts/steer/{absent}", tenant.key).status_code == 404
+    assert status(server, tenant, kept) == "scheduled"
+
+
+def test_a_lapsed_plan_may_stop_posts_but_not_send_them(server: Server) -> None:
+    tenant = server.tenant(Plan.BUSINESS, Subscription.PAST_DUE)
+    answers = {
+        verb: steer(server, tenant.key, {**CANCEL, "verb": verb}).status_code
+        for verb in ("cancel", "pause", "retry", "resume")
+    }
+    assert answers == {"cancel": 200, "pause": 200, "retry": 402, "resume": 402}
+
+
+def test_a_key_that_only_reads_steers_nothing(server: Server, tenant: Tenant) -> None:
+    with server.context.database.begin() as c:
+        key = create_key(c, tenant.workspace, "reads", Terms(read_only=True))
+    answer = steer(server, key, CANCEL)
+    assert (answer.status_code, answer.json()["error_code"]) == (403, "insufficient_scope")

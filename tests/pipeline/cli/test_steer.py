@@ -1,0 +1,102 @@
+"""`slipway steer` with a real worker: a filter's deliveries are counted, then changed with --yes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from pipeline.domain.delivery import State
+from tests.pipeline.cli.terminal import Terminal
+from tests.pipeline.store.ledger import Ledger, Post
+from tests.stack import Stack
+from tests.waiting import until
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def worker(sandbox: Stack) -> Stack:
+    """A worker that takes the steps of jobs."""
+    sandbox.start_worker("upkeep")
+    return sandbox
+
+
+def finish(terminal: Terminal, answer: dict[str, Any]) -> dict[str, Any]:
+    """Wait for the job's end; return it."""
+    shown: list[dict[str, Any]] = []
+
+    def is_done() -> bool:
+        shown.append(terminal.json("steer", "show", answer["job"]["id"]))
+        return bool(shown[-1]["state"] == "done")
+
+    until(is_done, 60)
+    return shown[-1]
+
+
+def make(ledger: Ledger) -> tuple[str, Post, Post]:
+    """Return an account, a post to it, and one to another of the same workspace."""
+    workspace = ledger.workspace()
+    one, two = ledger.account(workspace), ledger.account(workspace)
+    return str(one), ledger.post([one], due=DAY), ledger.post([two], due=DAY)
+
+
+def test_it_counts_first_and_acts_with_yes(terminal: Terminal, ledger: Ledger, worker: Stack) -> None:
+    assert worker is not None
+    account, post, other = make(ledger)
+    where = ("--workspace", str(post.workspace))
+    told = terminal.text("steer", "cancel", "--account", account, *where)
+    assert "1 scheduled" in told
+    assert "Nothing was done. Repeat with --yes" in told
+    assert ledger.states(post) == [State.SCHEDULED]
+
+    before = ledger.delivery(post.deliveries[0]).due_at
+    moved = terminal.json("steer", "reschedule", "--account", account, "--later", "2h", "--yes", *where)
+    assert finish(terminal, moved)["done"] == 1
+    assert ledger.delivery(post.deliveries[0]).due_at == before + timedelta(hours=2)
+
+    held = terminal.json("steer", "pause", "--account", account, "--why", "wrong campaign", "--yes", *where)
+    assert finish(terminal, held)["done"] == 1
+    [shown] = terminal.json("pause", "list")
+    assert (shown["scope"], shown["target"], shown["why"]) == (
+        "delivery",
+        held["job"]["id"],
+        "wrong campaign",
+    )
+
+    gone = terminal.text("steer", "cancel", "--account", account, "--due", "now..2d", "--yes", *where)
+    identity = gone.split()[-1]
+    finish(terminal, {"job": {"id": identity}})
+    assert (ledger.states(post), ledger.states(other)) == ([State.CANCELLED], [State.SCHEDULED])
+    [receipt] = terminal.json("steer", "receipts", identity)
+    assert (receipt["delivery_id"], receipt["outcome"]) == (str(post.deliveries[0]), "done")
+    shown_text = terminal.text("steer", "show", identity)
+    assert f"account_id {account}" in shown_text
+
+
+def test_what_was_skipped_is_said(terminal: Terminal, ledger: Ledger, worker: Stack) -> None:
+    assert worker is not None
+    account, post, _ = make(ledger)
+    ledger.put(post, State.UNKNOWN)
+    done = finish(
+        terminal,
+        terminal.json("steer", "cancel", "--account", account, "--yes", "--workspace", str(post.workspace)),
+    )
+    assert (done["done"], done["skipped"]) == (0, 1)
+    assert "--outcome skipped" in terminal.text("steer", "show", done["id"])
+    assert "post_in_flight" in terminal.text("steer", "receipts", done["id"], "--outcome", "skipped")
+
+
+def test_what_cannot_be_done_is_said(terminal: Terminal, ledger: Ledger) -> None:
+    account, post, _ = make(ledger)
+    where = ("--workspace", str(post.workspace))
+    assert "select every post" in terminal.refusal("steer", "cancel", "--yes", *where)
+    assert "--later 2h" in terminal.refusal("steer", "reschedule", "--account", account, *where)
+    both = ("--later", "2h", "--spread", "now..7d")
+    assert "one of --later" in terminal.refusal("steer", "reschedule", "--account", account, *both, *where)
+    assert "both ends" in terminal.refusal(
+        "steer", "reschedule", "--account", account, "--spread", "now..", *where
+    )
+    assert "no steering job" in terminal.refusal("steer", "show", str(post.id))
+    assert ledger.states(post) == [State.SCHEDULED]
