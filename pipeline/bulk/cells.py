@@ -216,7 +216,7 @@ def _format_field(column: Column, body: Any) -> str:
         value = value.get(key) if isinstance(value, dict) else None
     if value is None:
         return ""
-    if isinstance(value, bool):
+    if isinstance(value, bool) and column.kind is not Kind.JSON:
         return "TRUE" if value else "FALSE"
     if column.kind in (Kind.LIST, Kind.SPARSE_LIST):
         return _join(value)
