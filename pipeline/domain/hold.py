@@ -86,10 +86,14 @@ class Waiting:
         return min(self.due_at, self.next_at) <= self.now
 
 
-def list_scopes(platform: str, workspace: UUID, account: UUID, delivery: UUID) -> Mapping[str, str]:
+def list_scopes(platform: str, workspace: UUID, account: UUID, delivery: UUID | None) -> Mapping[str, str]:
     """Return the scopes that a delivery is in, with its target in each."""
     named = {"workspace": workspace, "account": account, "delivery": delivery}
-    return {"all": "", "platform": platform, **{scope: str(target) for scope, target in named.items()}}
+    return {
+        "all": "",
+        "platform": platform,
+        **{scope: str(target) for scope, target in named.items() if target},
+    }
 
 
 def find_hold(waits: Waiting, standing: Iterable[Hold]) -> Hold | None:

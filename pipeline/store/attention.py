@@ -59,7 +59,9 @@ FROM sample a LEFT JOIN LATERAL (
         SELECT updated_at FROM deliveries WHERE account_id = a.id AND state = 'blocked' LIMIT 100) d) w ON true
 GROUP BY 1 ORDER BY 2 DESC, 1
 """
-_LATE_COLUMNS = "d.platform, d.workspace_id, d.account_id, d.state, d.held_for, d.due_at, d.next_at"
+_LATE_COLUMNS = """d.platform, d.workspace_id, d.account_id, d.state, d.held_for, d.due_at, d.next_at,
+    (SELECT h.delivery_id FROM paused_deliveries h WHERE h.delivery_id = d.id) AS delivery_id"""
+"""The id only of a delivery that is paused by itself: the others of an account are counted together."""
 _LATE = f"""
 WITH sample AS MATERIALIZED (
     (SELECT late.* FROM accounts a CROSS JOIN LATERAL (
@@ -73,9 +75,9 @@ WITH sample AS MATERIALIZED (
      WHERE d.state IN ('queued', 'publishing') AND d.due_at <= now() - CAST(:overdue AS interval) LIMIT :cap)
 )
 SELECT platform, workspace_id, account_id, state, CASE WHEN next_at > now() THEN held_for END AS held_for,
-       due_at <= now() - CAST(:held AS interval) AS is_held, min(due_at) AS due_at, min(next_at) AS next_at,
-       now() AS now, count(*) AS count, (SELECT count(*) FROM sample) >= :cap AS is_capped
-FROM sample GROUP BY 1, 2, 3, 4, 5, 6, next_at > now()
+       due_at <= now() - CAST(:held AS interval) AS is_held, delivery_id, min(due_at) AS due_at,
+       min(next_at) AS next_at, now() AS now, count(*) AS count, (SELECT count(*) FROM sample) >= :cap AS is_capped
+FROM sample GROUP BY 1, 2, 3, 4, 5, 6, 7, next_at > now()
 """
 _GRANTS = f"""
 WITH sample AS MATERIALIZED (

@@ -19,6 +19,7 @@ from pipeline.domain.steering import Arguments, SteeringState, Verb
 from pipeline.maintenance.redispatch_steering import redispatch_steering
 from pipeline.queues import IMPORTS
 from pipeline.stages.post_request import Refusal
+from pipeline.store.attention import list_matters
 from pipeline.store.auth.keys import Terms, create_key, find_caller
 from pipeline.store.database import new_id, rows
 from pipeline.store.deliveries.arm import arm
@@ -285,6 +286,7 @@ def test_what_is_paused_is_neither_released_nor_armed_until_it_is_resumed(core: 
         sent = release(c, Platform.TIKTOK, 10, timedelta(minutes=5))
         [shown] = list_deliveries(c, of(core), limit=10)
         [pause] = list_pauses(c)
+        matters = {(m.kind, m.reason, m.count) for m in list_matters(c, queues=[], silent=DAY)}
     assert [m.delivery for m in sent] == free.deliveries
     assert shown.held_for == "paused"
     assert (pause.scope, pause.target, pause.why, pause.holds) == (
@@ -293,6 +295,7 @@ def test_what_is_paused_is_neither_released_nor_armed_until_it_is_resumed(core: 
         "wrong campaign",
         1,
     )
+    assert {("paused", "delivery", 1), ("held", "paused", 1)} <= matters
     claimed = core.ledger.claimed(held)
     with core.context.database.begin() as c:
         assert arm(c, core.context.vault, claimed, {}, timedelta(minutes=1)) is None

@@ -157,6 +157,7 @@ SENDERS: Mapping[str, Callable[[Dispatcher], object]] = {
     "send_checks": _send_checks,
     "send_new_checks": _send_new_checks,
     "send_imports": lambda dispatcher: dispatcher.send_imports(SAMPLES[-1:]),
+    "send_steering": lambda dispatcher: dispatcher.send_steering(SAMPLES[-1:]),
     "send_ticks": _send_ticks,
 }
 """The dispatcher's methods, each with all the kinds of message it sends."""
