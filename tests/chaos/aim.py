@@ -115,9 +115,14 @@ class AimedPause:
             return set()
 
     def _decide(self, delivery: UUID) -> None:
-        """Decide to publish it again, as a person may once nothing can appear any more: nothing was sent."""
+        """Decide to publish it again, as a person may who sees nothing live once nothing can appear any more.
+
+        It may be live: a next holder is not met if another fault kills it, or if it runs in the part of the stopped
+        worker, killed meanwhile.
+        """
         with suppress(CannotResolve, Unreachable, psycopg.OperationalError):
-            publish_again(self.system.stack.context, delivery)
+            if not self.system.is_live(delivery):
+                publish_again(self.system.stack.context, delivery)
 
     def _hold(self, point: str, delivery: UUID) -> None:
         (self.system.held / f"{point}[{delivery}]").touch()

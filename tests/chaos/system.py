@@ -87,6 +87,13 @@ SELECT id FROM deliveries WHERE platform = ANY(%(sites)s) AND state IN ('accepte
 """
 
 
+FIND_POST = """
+SELECT p.external_id, a.remote_id
+FROM deliveries d JOIN posts p ON p.id = d.post_id JOIN accounts a ON a.id = d.account_id
+WHERE d.id = %(delivery)s
+"""
+
+
 def list_sites() -> list[str]:
     """Return the sandbox's platforms that have an adapter."""
     return sorted(site for site in PLATFORMS if Platform(site.partition("_")[0]) in ADAPTERS)
@@ -157,6 +164,15 @@ class SystemUnderTest:
         with self.postgres.connect("slipway") as c:
             found = c.execute(LIST_DUE, {"sites": list(sites)}).fetchall()
         return [r[0] for r in found]
+
+    def is_live(self, delivery: UUID) -> bool:
+        """Return whether the account shows the delivery's post, as a person sees it who looks there."""
+        with self.postgres.connect("slipway") as c:
+            found = c.execute(FIND_POST, {"delivery": delivery}).fetchone()
+        assert found is not None
+        word, account = found
+        lines = self.stack.control("GET", f"ledger?account={quote(account)}")
+        return any(word in str(line["caption"]) for line in lines)
 
     def list_connected(self) -> frozenset[str]:
         """Return the parts that have a database session."""
