@@ -28,7 +28,9 @@ from tests.chaos import clock, disk, plan, scorecard
 from tests.chaos.client import Client, SentPost
 from tests.chaos.drain import Drain
 from tests.chaos.fault_injector import FaultInjector
-from tests.chaos.judge import ExpectedDelivery, ReportedState, Verdict, find_doubles, judge
+from tests.chaos.importing import LONGEST, Importer
+from tests.chaos.judge import ReportedState, Verdict, find_doubles, judge
+from tests.chaos.posts import Posts, list_expectations
 from tests.chaos.scorecard import AIMS, ONLY, SANDBOX
 from tests.chaos.system import SystemUnderTest, build_system, list_sites
 from tests.stack import until
@@ -106,9 +108,10 @@ class Run:
         self._sandbox_faults = (
             [] if self._only == AIMS else plan.plan_sandbox_faults(seed, seconds, names, every=every)
         )
-        self.sent = [
-            self._plan_post(seed, planned) for planned in plan.plan_posts(seed, number, seconds, names)
-        ]
+        self._posts = Posts(system, seed)
+        self.sent = [self._posts.build(one) for one in plan.plan_posts(seed, number, seconds, names)]
+        planned, self._import_point = plan.plan_imported(seed, number, seconds, names)
+        imported = [self._posts.build(one) for one in planned]
         until(self._is_api_up, 90, lambda: "the API does not answer")
         until(lambda: system.stack.context.liveness.is_alive("reachability") or None, 90)
         faults = plan.plan_system_faults(seed, number, seconds) if self._only is None else []
@@ -120,8 +123,16 @@ class Run:
             f"{system.stack.api}/api/partner/v1/posts",
             system.stack.key,
             self.sent,
-            self._body,
+            self._posts.build_body,
             lambda: self.injector.elapsed,
+        )
+        self.importer = Importer(
+            system.stack.api,
+            system.stack.key,
+            imported if self._only is None else [],
+            self._posts.build_body,
+            lambda: self.injector.elapsed,
+            seconds * plan.IMPORT_AT,
         )
         self._outage, self._outage_faults = plan.plan_outage(0 if self._only else seconds), list[str]()
         self._chance = random.Random(f"tokens {seed}")
@@ -133,7 +144,11 @@ class Run:
         self.injector.end_aimed()  # one runs still if a double post has ended the load
         self._await_client()
         reported = self._drain()
-        verdict = judge(self._expectations(), self.system.stack.ledger(), reported)
+        wrong = self.importer.judge()
+        verdict = judge(list_expectations(self._list_all()), self.system.stack.ledger(), reported)
+        verdict.violations += wrong
+        if self.importer.posts:
+            self.notes["import"] = self.importer.describe()
         self.notes["storms of edits, cancels and retries"] = self.client.storms.count
         if self._is_broken():  # the rest was not awaited
             self.notes["ended early"] = "at the first double post"
@@ -144,6 +159,7 @@ class Run:
 
     def _run_load(self) -> None:
         self.client.start()
+        self.importer.start()
         mend = 15.0
         while (after := self.injector.elapsed) < self.seconds or not self._is_complete(after):
             if self._is_broken():
@@ -253,11 +269,25 @@ class Run:
                 if (now := self._progress()) > taken:
                     taken, changed = now, time.monotonic()
         self.client.stop()
+        self._await_import()
         self.log("faults are over, draining …")
+
+    def _await_import(self) -> None:
+        """Wait until the import has ended, or its time is over."""
+        end = time.monotonic() + LONGEST
+        while not (self.importer.is_done or self._is_broken()) and time.monotonic() < end:
+            self._tick()
+            time.sleep(0.05)
+        self.importer.stop()
 
     def _tick(self) -> None:
         signal.alarm(STALLED_AFTER)
+        if self.importer.posts:
+            self.injector.crash_once("upkeep", self._import_point)
         self.injector.tick()
+
+    def _list_all(self) -> list[SentPost]:
+        return [*self.sent, *self.importer.posts]
 
     def _tick_and_return(self, answer: bool | None) -> bool | None:
         self._tick()
@@ -286,7 +316,7 @@ class Run:
 
     def _read_states(self) -> dict[tuple[str, str, str], ReportedState]:
         site_of = {o.id: (site, o.remote_id) for site, mine in self.system.owners.items() for o in mine}
-        word_of = {one.word for one in self.sent}
+        word_of = {one.word for one in self._list_all()}
         reported: dict[tuple[str, str, str], ReportedState] = {}
         cursor = None
         while True:
@@ -324,50 +354,6 @@ class Run:
             return requests.get(f"{self.system.stack.api}/healthz", timeout=2).ok or None
         except requests.RequestException:
             return None
-
-    # --- posts -------------------------------------------------------------------------------------------------------
-
-    def _plan_post(self, seed: int, planned: plan.Planned) -> SentPost:
-        mine = {site: self._owner(site, planned).remote_id for site in planned.sites}
-        return SentPost(planned=planned, word=f"chaos-{seed:x}-{planned.number:07d}", targets=mine)
-
-    def _owner(self, site: str, planned: plan.Planned) -> Any:
-        owners = self.system.owners[site]
-        return owners[planned.account % len(owners)]
-
-    def _body(self, one: SentPost) -> dict[str, Any]:
-        p = one.planned
-        mark = f"?post={p.number}" if p.fresh else ""
-        names = {"photo": ["sample-1.jpg"], "slideshow": ["sample-2.jpg", "sample-3.jpg"]}.get(p.kind)
-        media: dict[str, Any] = {"type": "video", "url": self.system.stack.media("sample.mp4") + mark}
-        if names is not None:
-            media = {"type": "slideshow", "urls": [self.system.stack.media(name) + mark for name in names]}
-        body = {
-            "caption": f"{one.word} {p.kind}",
-            "media": media,
-            "external_id": one.word,
-            "accounts": [{"id": self._owner(site, p).id} for site in p.sites],
-        }
-        if "pinterest" in p.sites and p.number % 2:
-            body["pinterest"] = {"link": f"https://example.com/{p.number}"}
-        return body | ({} if one.due is None else {"scheduled_at": one.due.isoformat()})
-
-    def _expectations(self) -> list[ExpectedDelivery]:
-        return [
-            ExpectedDelivery(
-                word=one.word,
-                site=site,
-                account=account,
-                kind=one.planned.kind,
-                taken=one.is_taken,
-                refused=one.status is not None and not one.is_taken,
-                due=one.promised_due if one.due is not None else None,
-                since=one.promised_due,
-                history=one.history,
-            )
-            for one in self.sent
-            for site, account in one.targets.items()
-        ]
 
     def keep(self, folder: Path) -> None:
         """Copy logs, the ledger, the client's list and a dump of the tables into *folder*, for debugging."""

@@ -109,6 +109,11 @@ class FaultInjector:
         """Add an aimed pause."""
         self._aims.append(at)
 
+    def crash_once(self, name: str, point: str) -> None:
+        """Let a part kill itself at a failpoint after its next start, unless it has done so."""
+        if self.parts[name].back is not None and not self.tally.injected[f"failpoint {point}"]:
+            self.parts[name].next_crash_point = point
+
     def tick(self) -> None:
         """Restart ended parts and inject what is due."""
         for part in self.parts.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SOONEST = 31.0
 """Least seconds between sending and due time of a scheduled post: nearer due times count as immediate."""
@@ -157,6 +157,19 @@ class SystemFault:
     chance: int
 
 
+IMPORT_AT = 0.11
+"""When the file of an import is uploaded, as a share of the run: after the first kill of everything."""
+IMPORTED = 24
+"""Posts of the file."""
+IMPORT_CRASH_POINTS = (
+    "imports.claimed",
+    "imports.read",
+    "imports.rows-stored",
+    "imports.planned",
+    "imports.posts-stored",
+    "imports.applied",
+)
+"""Failpoints of which the worker that takes the import kills itself at one."""
 STORMS = 60
 """Most posts of a run with a storm; it is a third of the scheduled ones of a short run."""
 
@@ -185,6 +198,21 @@ def plan_posts(seed: int, number: int, seconds: float, sites: Sequence[str]) -> 
             )
         )
     return made
+
+
+def plan_imported(seed: int, number: int, seconds: float, sites: Sequence[str]) -> tuple[list[Planned], str]:
+    """Return the posts of the file, numbered from *number*, and the failpoint at which its worker kills itself once.
+
+    Some posts are published at once, the others when the faults are over.
+    """
+    chance, at = random.Random(f"import {seed}"), seconds * IMPORT_AT
+    drawn = plan_posts(chance.randrange(1 << 31), IMPORTED, seconds, sites)
+    dues = [None if post.due is None else seconds + n % 10 for n, post in enumerate(drawn)]
+    posts = [
+        replace(post, number=number + n, at=at, due=due, fresh=False, stormy=False)
+        for n, (post, due) in enumerate(zip(drawn, dues, strict=True))
+    ]
+    return posts, chance.choice(IMPORT_CRASH_POINTS)
 
 
 def plan_system_faults(seed: int, number: int, seconds: float) -> list[SystemFault]:
