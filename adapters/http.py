@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
@@ -201,17 +201,31 @@ _CONNECTIONS = _DeadlineAdapter(pool_connections=32, pool_maxsize=128, max_retri
 proxy and netrc from the environment, and a third of a session's time per call (measured)."""
 
 
+Trace = Callable[[str, str, bool], AbstractContextManager[Callable[[int], None]]]
+
+
+def _trace_nothing(_method: str, _url: str, _visible: bool) -> AbstractContextManager[Callable[[int], None]]:
+    return nullcontext(lambda _status: None)
+
+
 class HttpClient:
     """An HTTP client for one slice of work.
 
     ``may_send`` is called right before the first byte of a call marked ``visible``: it checks the lease's deadline.
     ``limit`` is the default total time of one call. ``calls`` records the requests, for the conformance suite.
+    ``trace`` gets method, URL and ``visible`` of a call, and returns what is open while the call lasts: a function that
+    gets the status of its response.
     """
 
     def __init__(
-        self, *, may_send: Callable[[], bool] | None = None, limit: timedelta = timedelta(seconds=20)
+        self,
+        *,
+        may_send: Callable[[], bool] | None = None,
+        limit: timedelta = timedelta(seconds=20),
+        trace: Trace = _trace_nothing,
     ) -> None:
         self._may_send = may_send
+        self._trace = trace
         self._limit = limit.total_seconds()
         self.calls: list[tuple[str, str, bool]] = []
 
@@ -236,7 +250,7 @@ class HttpClient:
         self.calls.append((method, url.partition("?")[0], visible))
         seconds = self._limit if limit is None else limit.total_seconds()
         call = _Call(time.monotonic() + seconds, fresh=visible, may_send=self._may_send if visible else None)
-        with _bind_call(call), _translate_errors(call):
+        with self._trace(method, url, visible) as record_status, _bind_call(call), _translate_errors(call):
             request = requests.PreparedRequest()
             request.prepare_method(method)
             request.prepare_url(url, params)
@@ -245,6 +259,7 @@ class HttpClient:
             response = _CONNECTIONS.send(
                 request, stream=True, timeout=(min(seconds, 10), seconds), verify=True
             )
+            record_status(response.status_code)
             with response:
                 content = _read_body(response)
             if (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -76,6 +77,11 @@ def find_inconsistencies(s: Settings) -> list[str]:
             "https://files.example.com: it is the start of the URLs of uploaded files",
         ),
         (
+            not s.tracing.endpoint or _has_tracing(),
+            "SLIPWAY_TRACING__ENDPOINT is set, and the packages that send traces are not installed: install "
+            "slipway[otel], or leave it empty",
+        ),
+        (
             s.files.store != "s3" or bool(s.files.bucket),
             "SLIPWAY_FILES__STORE is s3 and SLIPWAY_FILES__BUCKET is empty: there is no bucket to store files in",
         ),
@@ -92,3 +98,11 @@ def find_inconsistencies(s: Settings) -> list[str]:
         ),
     ]
     return [sentence for holds, sentence in rules if not holds]
+
+
+def _has_tracing() -> bool:
+    """Return True if the extra ``otel`` is installed."""
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:  # of a parent package
+        return False

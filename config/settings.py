@@ -38,6 +38,7 @@ from config.groups import (
 )
 from config.platforms import Facebook, Instagram, LinkedIn, Pinterest, TikTok, YouTube
 from config.safety import find_placeholders, find_unsafe, find_unusable
+from config.tracing import Tracing
 
 PREFIX = "SLIPWAY_"
 FILE_VARIABLE = "SLIPWAY_SETTINGS_FILE"
@@ -66,6 +67,7 @@ class Settings(Group):
     sandbox: Sandbox = Sandbox()
     flower: Flower = Flower()
     log: Log = Log()
+    tracing: Tracing = Tracing()
     tiktok: TikTok = TikTok()
     instagram: Instagram = Instagram()
     youtube: YouTube = YouTube()

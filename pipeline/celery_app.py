@@ -17,6 +17,7 @@ TASK_MODULES = (
     "pipeline.worker.tasks",
     "pipeline.worker.watchdog_signals",
     "pipeline.worker.ticker_signals",
+    "pipeline.worker.tracing_signals",
     "pipeline.worker.shutdown",
 )
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from config.consistency import SETTLE_TIME
+from pipeline import tracing
 from pipeline.shutdown import ShutdownSignal
 
 # for annotations only: commands that need the database alone import no Celery, requests or Redis
@@ -61,4 +62,5 @@ class Context:
         """Return an HTTP client whose calls end within ``publish.call`` seconds; *more* goes to ``Client``."""
         from adapters.http import HttpClient  # noqa: PLC0415 - as above
 
-        return HttpClient(limit=timedelta(seconds=self.settings.publish.call), **more)
+        limit = timedelta(seconds=self.settings.publish.call)
+        return HttpClient(limit=limit, trace=tracing.trace_call, **more)

@@ -85,6 +85,7 @@ def filled() -> dict[str, str]:
     secret = {name: f"secret-of-{name}" for name in SECRETS} | {
         "SLIPWAY_STORE__URL": "postgresql+psycopg://slipway:a-long-password@postgres/slipway",
         "SLIPWAY_BROKER__URL": "redis://:a-long-password@valkey:6379/0",
+        "SLIPWAY_TRACING__HEADERS": "authorization=a-long-password",
     }
     commented = re.findall(
         r"^#(SLIPWAY_\w+)='(.*)'$", (ROOT / "config" / ".env.example").read_text(), re.MULTILINE

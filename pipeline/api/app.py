@@ -42,6 +42,7 @@ from pipeline.api.server.fast_path import FastPathApp
 from pipeline.api.state import build_app_state
 from pipeline.stages.post_request import Refusal
 from pipeline.store.database import Unreachable
+from pipeline.tracing import start_tracing, stop_tracing
 
 OPERATIONS = (
     *posts.OPERATIONS,
@@ -64,6 +65,8 @@ OPERATIONS = (
     *attention.OPERATIONS,
     *dead_letters.OPERATIONS,
 )
+NO_TELEMETRY = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
+"""FastAPI's own would send queries of URLs and messages of errors, once a provider is set for the process."""
 GC_THRESHOLD = 50_000
 """Allocations between two collections: a request makes hundreds of objects, and hardly ever a reference cycle."""
 
@@ -97,6 +100,7 @@ def create_app() -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         context = wiring.build_api_context(settings())
         set_up_logging(context.settings.log, list_secrets(context.settings))
+        start_tracing(context.settings.tracing, "api")
         app.state.slipway = build_app_state(context)
         gc.freeze()  # modules live for ever, and scanning them again would stop the process for 80 ms every second
         gc.set_threshold(GC_THRESHOLD)
@@ -104,6 +108,7 @@ def create_app() -> FastAPI:
             yield
         finally:
             await asyncio.to_thread(app.state.slipway.close)
+            await asyncio.to_thread(stop_tracing)
             context.database.close()
 
     app = FastPathApp(
@@ -112,6 +117,7 @@ def create_app() -> FastAPI:
         openapi_url=None,  # reference/routes.py shows the documents
         docs_url=None,  # FastAPI's page loads its script from a CDN; /reference replaces it
         redoc_url=None,
+        telemetry=NO_TELEMETRY,
         redirect_slashes=False,  # some clients take the empty body of a redirect for a failure
     )
     app.state.query_names, app.state.pages = {}, {}

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Adapter, CheckpointData, Draft, FinalizeResult, Pending, Published, Ready
 from adapters.errors import AdapterError, OutcomeUnknown, RateLimited, Rejected
+from pipeline import tracing
 from pipeline.context import Context
 from pipeline.domain import retry_policy
 from pipeline.domain.account import AccountStatus
@@ -47,8 +48,7 @@ from pipeline.store.deliveries.ownership import RemoteIdsOfOthers
 
 log = logging.getLogger("slipway.publish")
 
-NO_ROOM_PAUSE = timedelta(seconds=5)
-"""The pause of a delivery whose images wait for memory to be converted in."""
+NO_ROOM_PAUSE = timedelta(seconds=5)  # of a delivery whose images wait for memory to be converted in
 
 
 def publish(context: Context, delivery: UUID, generation: int) -> State | None:
@@ -142,8 +142,7 @@ class PublishSlice:
         self.client = context.client(may_send=deadline.may_send)
         self.adapter: Adapter = context.adapter(claimed.account.platform, self.client)
         self.armed_at: datetime | None = None
-        self._is_alive = False
-        """The platform answered in this slice."""
+        self._is_alive = False  # whether the platform answered in this slice
 
     def requeue(self) -> Verdict | None:
         """Queue the delivery again untouched, with a message of its own."""
@@ -151,18 +150,19 @@ class PublishSlice:
 
     def run(self) -> Verdict | None:
         """Work until the slice ends, and store the verdict; every exception becomes a verdict too."""
-        caught: Exception | None = None
-        try:
-            verdict = self._prepare_and_finalize()
-        except Exception as error:
-            if not isinstance(error, AdapterError):
-                log.exception("unexpected error while publishing delivery %s", self.claimed.id)
-            caught, verdict = error, self._judge_error(error)
-        pause_if_app_refused(self.context, self.claimed, caught)
-        stored = self._settle(verdict)
-        # a crash before this loses a sign of life, which the next call gives again
-        record_result(self.context, self.claimed, self.client, caught)
-        return stored
+        with tracing.trace_work("publish", self.claimed) as record_verdict:
+            caught: Exception | None = None
+            try:
+                verdict = self._prepare_and_finalize()
+            except Exception as error:
+                if not isinstance(error, AdapterError):
+                    log.exception("unexpected error while publishing delivery %s", self.claimed.id)
+                caught, verdict = error, self._judge_error(error)
+            pause_if_app_refused(self.context, self.claimed, caught)
+            stored = record_verdict(self._settle(verdict))
+            # a crash before this loses a sign of life, which the next call gives again
+            record_result(self.context, self.claimed, self.client, caught)
+            return stored
 
     def _prepare_and_finalize(self) -> Verdict:
         if held := self._find_hold():

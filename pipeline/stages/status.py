@@ -15,6 +15,7 @@ from uuid import UUID
 
 from adapters.contract import Absent, Adapter, LookResult, Ready
 from adapters.errors import AdapterError
+from pipeline import tracing
 from pipeline.context import Context
 from pipeline.domain import retry_policy
 from pipeline.domain.delivery import Mover, State
@@ -105,7 +106,9 @@ def look(context: Context, delivery: UUID, generation: int, fence: int) -> State
 
 def _look(context: Context, claimed: ClaimedDelivery) -> Settlement:
     can = context.adapters[claimed.account.platform].capabilities
-    verdict, absent = _judge(context, claimed, build_retry_state(claimed, context.settings, can))
+    with tracing.trace_work("status", claimed) as record_verdict:
+        verdict, absent = _judge(context, claimed, build_retry_state(claimed, context.settings, can))
+        record_verdict(verdict)
     failpoint("status.looked", claimed.id)
     # live although not armed (the answer to an earlier claim was lost): proof settles from any state
     mover = Mover.PROOF if verdict.state is State.PUBLISHED and claimed.armed_at is None else Mover.STATUS

@@ -10,6 +10,7 @@ from celery.signals import worker_shutdown, worker_shutting_down
 
 from config.settings import settings
 from pipeline.store.database import Unreachable
+from pipeline.tracing import stop_tracing
 from pipeline.wiring import SHUTDOWN
 from pipeline.worker.thread_pool import BoundedThreadPool
 
@@ -30,11 +31,13 @@ def finish_shutdown(sender: Any, **_: Any) -> None:
     """
     pool: BoundedThreadPool | None = getattr(sender, "pool", None)
     if pool is None or not pool.is_busy:
+        stop_tracing()
         return
     try:
         SHUTDOWN.requeue_claims()
     except Unreachable:
         log.warning("running work could not be requeued; it is rescued when its leases expire")
     log.warning("shutdown: work still running after %g s was requeued", settings().worker.shutdown)
+    stop_tracing()
     logging.shutdown()
     os._exit(sender.exitcode or 0)

@@ -14,11 +14,12 @@ from pipeline.api.http.body_budget import release_reservation
 from pipeline.api.http.cors import is_preflight, list_cors_headers, respond_to_preflight
 from pipeline.api.http.envelope import render_internal_error, render_stopping
 from pipeline.api.http.query import IGNORED_HEADER, name_ignored
-from pipeline.api.http.request_metrics import CLIENT_LEFT, record_request
+from pipeline.api.http.request_metrics import CLIENT_LEFT, find_route, record_request
+from pipeline.tracing import start_request
 
 log = logging.getLogger("slipway.api")
 
-_HEADER = b"x-request-id"
+_HEADER, _TRACE_HEADER = b"x-request-id", b"traceparent"
 REQUEST_ID = "slipway.request_id"
 """The key of the request id in a request's scope."""
 DRAIN_BYTES = 16 * 1024**2
@@ -27,6 +28,8 @@ sending would see its connection reset instead of the response. The connection o
 DRAIN_SECONDS = 5.0
 """How long the rest of an unread body may take."""
 
+_TRACE_PARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+"""W3C Trace Context, "traceparent" (2021-11-23)."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}", re.ASCII)
 
 
@@ -42,7 +45,7 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send)
-        start = time.perf_counter()
+        start, end_trace = time.perf_counter(), start_request(exchange.id, exchange.parent)
         try:
             await exchange.choose_app(self._app)(scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:  # the server cancels requests only when its shutdown time is over
@@ -59,6 +62,7 @@ class RequestMiddleware:
         finally:
             release_reservation(scope)
             record_request(scope, exchange.status, time.perf_counter() - start)
+            end_trace(scope["method"], find_route(scope), exchange.status)
 
 
 class _Exchange:
@@ -67,7 +71,8 @@ class _Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # ASGI sends header names in lower case (ASGI 3.0, HTTP connection scope)
         headers = dict(scope["headers"])
-        self.id = scope[REQUEST_ID] = _choose_request_id(headers.get(_HEADER))
+        self.parent = headers.get(_TRACE_HEADER, b"").decode("latin-1")
+        self.id = scope[REQUEST_ID] = _choose_request_id(headers.get(_HEADER), self.parent)
         self.has_started = False
         self.status = CLIENT_LEFT
         self._scope = scope
@@ -117,7 +122,10 @@ class _Exchange:
         return not self._has_unread_body
 
 
-def _choose_request_id(given: bytes | None) -> str:
-    """Return the client's request id, or a random one if it sent none that is safe to log and return."""
+def _choose_request_id(given: bytes | None, parent: str) -> str:
+    """Return the client's request id, the id of its trace, or a random one if it sent none that is safe to log."""
     name = given.decode("latin-1") if given else ""
-    return name if _REQUEST_ID.fullmatch(name) else os.urandom(16).hex()
+    if _REQUEST_ID.fullmatch(name):
+        return name
+    trace = _TRACE_PARENT.fullmatch(parent)
+    return os.urandom(16).hex() if trace is None else trace[1]

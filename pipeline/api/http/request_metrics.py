@@ -43,7 +43,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 def record_request(scope: Scope, status: int, seconds: float) -> None:
     """Count a request that has ended, and how long it took."""
     method = scope["method"] if scope["method"] in _METHODS else "other"
-    _get_child(method, _find_route(scope), str(status)).observe(seconds)
+    _get_child(method, find_route(scope), str(status)).observe(seconds)
 
 
 def collect_requests() -> bytes:
@@ -55,7 +55,8 @@ def collect_requests() -> bytes:
     return generate_latest(registry)
 
 
-def _find_route(scope: Scope) -> str:
+def find_route(scope: Scope) -> str:
+    """Return the path of the request's route, or ``NO_ROUTE``."""
     path = getattr(scope.get("route"), "path", None) or scope.get(FAST_PATH)
     return NO_ROUTE if path is None else _strip(path)
 

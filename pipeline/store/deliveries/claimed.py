@@ -68,6 +68,8 @@ class ClaimedDelivery:
     """What the checks it goes by found, by the media's position as text; "-1" is the music, "-2" the cover."""
     breaker: Literal["open", "probe"] | None
     """The state of its platform's circuit breaker: closed (None), open, or open with this delivery as the probe."""
+    request_id: str | None
+    """Of the request that made the post."""
     alone: bool
     """The post has no other delivery, so its status follows from this one's state."""
 
@@ -77,7 +79,7 @@ _OWN = """id post_id workspace_id account_id state generation fence due_at lease
           next_at"""
 CLAIMED_COLUMNS = f"""{", ".join(f"d.{name}" for name in _OWN.split())}, now() AS now,
             CASE WHEN d.prepares_on = CURRENT_DATE THEN d.prepares ELSE 0 END AS prepares_today,
-            p.caption, p.media, p.music_url, {COLUMNS},
+            p.request_id, p.caption, p.media, p.music_url, {COLUMNS},
             (SELECT coalesce(jsonb_object_agg(pc.position, {FACTS}), '{{}}') FROM post_checks pc {OWN_PIN}
              JOIN checks k ON k.id = {PINNED} WHERE pc.post_id = p.id) AS facts,
             NOT EXISTS (SELECT FROM deliveries s WHERE s.post_id = p.id AND s.id <> d.id) AS alone,
