@@ -17,7 +17,7 @@ from pipeline.domain.account import Plan, Subscription
 from pipeline.store.auth.keys import Terms, create_key, rotate_key
 from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, video
 
-NO_IMPORT = "00000000-0000-7000-8000-00000000000f"
+NO_JOB = "00000000-0000-7000-8000-00000000000f"
 LATER = "2090-01-01T00:00:00Z"
 READING = {
     "explainPost",
@@ -27,12 +27,14 @@ READING = {
     "getImportTemplateCsv",
     "getImportTemplateXlsx",
     "getPost",
+    "getSteeringJob",
     "getSubscription",
     "listAccounts",
     "listFiles",
     "listImportRows",
     "listImports",
     "listPosts",
+    "listSteeringReceipts",
 }
 """The operations of a read-only key. A new operation is refused to it unless it is added here."""
 
@@ -69,7 +71,7 @@ def operations(server: Server) -> Iterator[tuple[str, str, str]]:
         for method, operation in item.items():
             if operation.get("security"):
                 address = path.replace("{post_id}", ABSENT).replace("{platform}", "tiktok")
-                address = address.replace("{import_id}", NO_IMPORT)
+                address = address.replace("{import_id}", NO_JOB).replace("{job_id}", NO_JOB)
                 assert "{" not in address, f"{path}: fill in its parameter here"
                 yield operation["operationId"], method.upper(), address
 
