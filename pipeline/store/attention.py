@@ -89,7 +89,9 @@ SELECT platform, count(*) AS count, min(ends_at) AS oldest, {_CAPPED}
 FROM sample WHERE ends_at <= now() + CAST(:ending AS interval) GROUP BY 1 ORDER BY 2 DESC, 1
 """
 _PAUSES = """SELECT scope AS reason, count(*) AS count, min(since) AS oldest FROM pauses GROUP BY 1
-             UNION ALL SELECT 'delivery', count(*), min(since) FROM paused_deliveries HAVING count(*) > 0 ORDER BY 1"""
+             UNION ALL SELECT 'delivery', count(*), min(h.since)
+             FROM paused_deliveries h JOIN deliveries d ON d.id = h.delivery_id
+             WHERE d.state NOT IN ('published', 'cancelled') HAVING count(*) > 0 ORDER BY 1"""
 _RESTORE = "SELECT held_why AS reason, held_at AS oldest FROM mark WHERE held_at IS NOT NULL"
 _SILENT_QUEUES = """SELECT queue AS reason, taken_at AS oldest FROM canaries
                     WHERE queue = ANY(CAST(:queues AS text[])) AND taken_at < now() - CAST(:silent AS interval)

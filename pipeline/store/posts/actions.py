@@ -188,6 +188,8 @@ WITH d AS (
     RETURNING id, generation, fence
 ), forward AS (
     INSERT INTO brought_forward (delivery_id) SELECT id FROM d WHERE :forward ON CONFLICT DO NOTHING
+), unpaused AS (
+    DELETE FROM paused_deliveries h USING d WHERE h.delivery_id = d.id AND CAST(:target AS text) = 'cancelled'
 ), attempt AS (
     UPDATE attempts SET closed_at = now(), outcome = 'decided' FROM d WHERE delivery_id = d.id AND closed_at IS NULL
 ), move AS (

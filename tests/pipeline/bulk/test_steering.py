@@ -307,6 +307,15 @@ def test_what_is_paused_is_neither_released_nor_armed_until_it_is_resumed(core: 
         assert list_pauses(c) == []
 
 
+def test_a_paused_delivery_that_is_cancelled_is_not_paused_any_more(core: CoreFixture) -> None:
+    accept(core)
+    assert do(core, Verb.PAUSE, of(core)).done == 1
+    assert do(core, Verb.CANCEL, of(core)).done == 1
+    assert ask(core, Verb.RESUME, of(core)).count.deliveries == 0
+    with core.context.database.begin() as c:
+        assert not [m for m in list_matters(c, queues=[], silent=DAY) if m.kind == "paused"]
+
+
 def test_a_delivery_that_a_worker_has_is_not_said_to_be_paused(core: CoreFixture) -> None:
     post = core.ledger.post([core.accounts["one"]])
     claimed = core.ledger.claimed(post)
