@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import psutil
 import pytest
 
 from adapters.contract import Platform
@@ -113,7 +114,9 @@ class Deployment:
     def _is_up(self, part: str) -> bool:
         if part == "api":  # the versions log different texts
             return is_answering(f"{self.stack.api}/healthz")
-        return {"beat": "beat: Starting"}.get(part, " ready") in self._read_log(part)
+        if part == "beat":  # which logs nothing while all is well: it is up once it talks to an engine
+            return bool(psutil.Process(self.stack.parts[f"{self.name}-{part}"].pid).net_connections("all"))
+        return " ready" in self._read_log(part)
 
     def _read_log(self, part: str) -> str:
         return (self.stack.folder / f"{self.name}-{part}.log").read_text()
