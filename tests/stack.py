@@ -54,6 +54,8 @@ class Stack:
     folder: Path
     ports: Sequence[int]
     parts: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    replaced: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    """Parts whose name another one has now. One that still ran would take messages from the tests that follow."""
     context: Context = field(init=False)
     key: str = ""
     workspace: UUID = field(init=False)
@@ -80,6 +82,8 @@ class Stack:
 
     def start(self, name: str, *command: str, **more: str) -> None:
         """Start one part; its output goes to ``NAME.log`` in the folder."""
+        if (before := self.parts.get(name)) is not None:
+            self.replaced.append(before)
         with (self.folder / f"{name}.log").open("ab") as log:
             self.parts[name] = subprocess.Popen(
                 [self.python, "-m", *command],
@@ -144,8 +148,7 @@ class Stack:
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL, *, wait: bool = True) -> None:
         """Send a signal to one part and all processes of its session."""
         part = self.parts[name]
-        if part.poll() is None:
-            os.killpg(part.pid, number)
+        kill_session(part, number)
         if wait:
             part.wait(60)
 
@@ -155,8 +158,9 @@ class Stack:
 
     def stop(self) -> None:
         """Kill all parts."""
-        for name in list(self.parts):
-            self.kill(name)
+        for part in (*self.replaced, *self.parts.values()):
+            kill_session(part, signal.SIGKILL)
+            part.wait(60)
         self.context.database.close()
 
     # --- the sandbox -------------------------------------------------------------------------------------------------
@@ -310,6 +314,12 @@ class Stack:
             seconds,
             lambda: f"the post is {self.read(post)}, not {status}",
         )
+
+
+def kill_session(part: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send a signal to all processes of a part's session, if it runs."""
+    if part.poll() is None:
+        os.killpg(part.pid, number)
 
 
 def credentials(made: Mapping[str, Any]) -> Credentials:

@@ -21,7 +21,7 @@ from pipeline.maintenance.refresh_credentials import refresh_credentials
 from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.accounts.token_expiry import list_due_refreshes
 from pipeline.store.database import row, rows
-from tests.conftest import Engines, environment_of, free_ports
+from tests.conftest import environment_of, free_ports
 from tests.flow.ledger import run_cli
 from tests.stack import FAST, Stack, run_stack, until
 
@@ -31,8 +31,8 @@ COLUMNS = ("connection", "remote_id", "username", "access_token", "refresh_token
 
 
 @pytest.fixture
-def stack(engines: Engines, database_url: str, vault_key: str, tmp_path: Path) -> Iterator[Stack]:
-    environment = environment_of(database_url, engines.valkey.url, vault_key, tmp_path) | FAST
+def stack(database_url: str, broker_url: str, vault_key: str, tmp_path: Path) -> Iterator[Stack]:
+    environment = environment_of(database_url, broker_url, vault_key, tmp_path) | FAST
     with run_stack(environment, tmp_path, free_ports(3)) as stack:
         stack.start_sandbox("--pace", "instant")
         stack.seed()
