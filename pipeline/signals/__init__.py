@@ -1,4 +1,4 @@
-"""What others learn from the moves: the consumers of ``maintenance/export_moves.py``."""
+"""The consumers of moves, which make counters and lines of the log; read by ``maintenance/export_moves.py``."""
 
 from __future__ import annotations
 
