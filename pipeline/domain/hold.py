@@ -49,6 +49,7 @@ WANTED = frozenset({Hold.RATE, Hold.DAILY_QUOTA, Hold.MIN_GAP, Hold.PAUSED})
 """Holds whose delay is wanted, by an operator or by the limits of a platform. It is no lateness of ours."""
 _STANDING = (Hold.EPOCH, Hold.PAUSED, Hold.BREAKER)
 """Holds without a time at which they end, the one that stops most first."""
+_TO_SEND = WAITING | {State.QUEUED}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +86,16 @@ class Waiting:
         """Whether its time, or that of its next step, has come."""
         return min(self.due_at, self.next_at) <= self.now
 
+    @property
+    def is_held_by_its_own(self) -> bool:
+        """Whether the hold stored with it is the one that counts."""
+        return self.held_for is not None and (self.next_at > self.now or self.state is State.QUEUED)
+
+    @property
+    def may_be_held_by_others(self) -> bool:
+        """Whether a pause, a circuit breaker or the epoch can be what holds it now."""
+        return self.state in _TO_SEND and not self.is_held_by_its_own and self.has_begun
+
 
 def list_scopes(platform: str, workspace: UUID, account: UUID, delivery: UUID | None) -> Mapping[str, str]:
     """Return the scopes that a delivery is in, with its target in each."""
@@ -102,11 +113,9 @@ def find_hold(waits: Waiting, standing: Iterable[Hold]) -> Hold | None:
         return Hold.CHECKING
     if waits.state in LOOKED_AT:
         return waits.held_for
-    if waits.state not in {*WAITING, State.QUEUED}:
-        return None
-    if waits.held_for and (waits.next_at > waits.now or waits.state is State.QUEUED):
+    if waits.state in _TO_SEND and waits.is_held_by_its_own:
         return waits.held_for
-    if not waits.has_begun:
+    if not waits.may_be_held_by_others:
         return None
     present = frozenset(standing)
     if found := next((hold for hold in _STANDING if hold in present), None):

@@ -43,14 +43,6 @@ def limit_idle(c: Connection, longest: timedelta) -> None:
     )
 
 
-def force_generic_plans(c: Connection) -> None:
-    """Use one generic plan for each further statement of this transaction.
-
-    For statements whose plan does not depend on the values and takes longer to make than to execute.
-    """
-    row(c, "SELECT set_config('plan_cache_mode', 'force_generic_plan', true)")
-
-
 def read_within(c: Connection, read: Callable[[Connection], T], longest: timedelta) -> T | None:
     """Return what *read* returns; None, with the transaction intact, if a statement of it takes longer than this."""
     try:

@@ -110,7 +110,7 @@ class FaultyDatabase(Database):
 
     def __init__(self, real: Database) -> None:
         self.engine = real.engine
-        self._autocommit = real._autocommit
+        self._autocommit, self._reads = real._autocommit, real._reads
         self.plan = NO_FAULT
         self.number = 0
 

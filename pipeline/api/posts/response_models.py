@@ -100,6 +100,7 @@ class DeliveryError(ResponseModel):
         return cls.model_validate({**{name: view.error.get(name) for name in _ERROR_KEYS}, "help": link})
 
 
+_NO_OPTIONS = dict.fromkeys(_OPTIONS)
 _ERROR_KEYS = tuple(field.alias or name for name, field in DeliveryError.model_fields.items())
 
 
@@ -215,7 +216,8 @@ class Post(ResponseModel):
                 "updated_at": view.updated_at,
                 "media": view.media,
                 "music_url": view.music_url,
-                **{platform.value: view.options.get(platform) for platform in _OPTIONS},
+                **_NO_OPTIONS,
+                **view.options,
                 "ai_generated": view.ai_generated,
                 "external_id": view.external_id,
                 "expires_at": view.expires_at,

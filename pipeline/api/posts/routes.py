@@ -34,7 +34,6 @@ from pipeline.stages.new_post import PostPlan, Submission
 from pipeline.stages.post_request import AcceptedPost, PostRequest
 from pipeline.stages.post_state import compute_version
 from pipeline.store.auth.keys import Caller
-from pipeline.store.health import force_generic_plans
 from pipeline.store.posts import pages, views
 from pipeline.store.rollups.count import count_by_status
 
@@ -123,8 +122,7 @@ async def explain_post(request: Request) -> SuccessResponse[PostExplanation]:
 
 
 def _read_page(app_state: AppState, caller: Caller, query: PostQuery) -> PostPage:
-    with app_state.context.database.begin() as c:
-        force_generic_plans(c)
+    with app_state.context.database.read() as c:
         found = pages.list_posts(
             c,
             caller.workspace_id,
@@ -145,7 +143,7 @@ def _read_page(app_state: AppState, caller: Caller, query: PostQuery) -> PostPag
 
 
 def _read(app_state: AppState, caller: Caller, post: UUID) -> views.PostView | None:
-    with app_state.context.database.begin() as c:
+    with app_state.context.database.read() as c:
         return views.read_post(c, caller.workspace_id, post, caller.accounts)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection
 
-from pipeline.domain.delivery import WAITING, State
+from pipeline.domain.delivery import SETTLED, State
 from pipeline.domain.hold import STORED, Hold, StandingHold, Waiting, find_hold, find_next_at, list_scopes
 from pipeline.store.database import rows
 from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
@@ -22,6 +22,8 @@ HOLD_COLUMNS = (
     "now() AS now"
 )
 """What ``derive_holds`` needs of a delivery ``d``."""
+_DERIVED = frozenset({"held_for", "next_at"})
+_NOT_HELD: Mapping[str, None] = dict.fromkeys(_DERIVED)
 
 _STANDING = f"""
 SELECT 'paused' AS hold, p.scope, p.target, p.why, p.since, CAST(NULL AS timestamptz) AS next_at
@@ -47,12 +49,25 @@ def list_standing_holds(c: Connection, found: Sequence[Any]) -> list[StandingHol
 
 
 def derive_holds(c: Connection, model: type[T], found: Sequence[Any]) -> list[T]:
-    """Return each row with ``HOLD_COLUMNS`` as a *model*, its ``held_for`` and ``next_at`` as readers see them."""
-    waiting = [r for r in found if r.state in {*WAITING, State.QUEUED}]
-    standing = list_standing_holds(c, waiting) if waiting else []
-    names = [field.name for field in fields(model)]
-    values = [{**r._mapping, **_derive(r, standing)} for r in found]
-    return [model(**{name: one[name] for name in names}) for one in values]
+    """Return each row with ``HOLD_COLUMNS`` as a *model*, its ``held_for`` and ``next_at`` as readers see them.
+
+    What stands now is read only if a row's time has come: most rows of a page are settled or scheduled.
+    """
+    waits = [None if State(r.state) in SETTLED else to_waiting(r) for r in found]
+    asked = [r for r, one in zip(found, waits, strict=True) if one is not None and one.may_be_held_by_others]
+    standing = list_standing_holds(c, asked) if asked else []
+    names = {field.name for field in fields(model)}
+    surplus = [name for name in found[0]._fields if name not in names] if found else []
+    derived = names & _DERIVED
+    models = []
+    for r, one in zip(found, waits, strict=True):
+        values, held = r._mapping, _NOT_HELD if one is None else _derive(r, one, standing)
+        for name in surplus:
+            del values[name]
+        for name in derived:
+            values[name] = held[name]
+        models.append(model(**values))
+    return models
 
 
 def to_waiting(r: Any) -> Waiting:
@@ -66,8 +81,8 @@ def to_waiting(r: Any) -> Waiting:
     )
 
 
-def _derive(r: Any, standing: Sequence[StandingHold]) -> dict[str, Any]:
-    scopes, waits = _list_scopes(r), to_waiting(r)
+def _derive(r: Any, waits: Waiting, standing: Sequence[StandingHold]) -> Mapping[str, Any]:
+    scopes = _list_scopes(r) if standing else {}
     hold = find_hold(waits, [one.hold for one in standing if one.covers(scopes)])
     return {"held_for": hold, "next_at": find_next_at(waits, hold)}
 

@@ -31,11 +31,12 @@ ASSIGNMENTS = ", ".join(f"{name} = :{name}" for name in _NAMES)
 """For an UPDATE; ``to_columns`` has the values."""
 
 
-def gather_options(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row's values with one value ``options`` in place of the platforms' columns."""
-    values = dict(row)
-    options = {platform: found for platform in PLATFORMS if (found := values.pop(platform)) is not None}
-    return {**values, "options": options}
+def gather_options(values: dict[str, Any]) -> dict[str, Any]:
+    """Replace the platforms' columns among the values of a row by one value ``options``, and return the values."""
+    values["options"] = {
+        platform: found for platform in PLATFORMS if (found := values.pop(platform)) is not None
+    }
+    return values
 
 
 def to_columns(options: Options, *, ai_generated: bool) -> dict[str, Jsonb | bool | None]:
