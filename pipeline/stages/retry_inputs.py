@@ -6,10 +6,11 @@ import random
 from datetime import datetime, timedelta
 
 from adapters.contract import Capabilities
-from adapters.errors import CredentialsExpired, OutcomeUnknown
+from adapters.errors import CredentialsExpired
 from config.settings import Settings
 from pipeline.domain.retry_state import RetryPolicy, RetryState
 from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.error_fields import find_answer
 
 
 def build_retry_policy(s: Settings, can: Capabilities) -> RetryPolicy:
@@ -56,7 +57,7 @@ def build_retry_state(claimed: ClaimedDelivery, s: Settings, can: Capabilities) 
     """Return the state of a claimed delivery, by the database's clock at the claim."""
     appears_until = may_appear_until(claimed.armed_deadline, s, can)
     late = appears_until is not None and claimed.now > appears_until
-    unclear = claimed.error if claimed.error and claimed.error["class"] == OutcomeUnknown.__name__ else {}
+    answer = find_answer(claimed.error)
     return RetryState(
         spent=claimed.spent,
         looks=claimed.looks,
@@ -67,7 +68,7 @@ def build_retry_state(claimed: ClaimedDelivery, s: Settings, can: Capabilities) 
         absent_before=claimed.absent_at is not None,
         late_enough=late,
         unavailable_for={party: claimed.now - since for party, since in claimed.streaks.items()},
-        platform_code=unclear.get("platform_code"),
-        platform_message=unclear.get("platform_message"),
+        platform_code=answer.get("platform_code"),
+        platform_message=answer.get("platform_message"),
         in_doubt=claimed.in_doubt,
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from adapters.errors import OutcomeUnknown
 from adapters.listing import ListedPost
 
 
@@ -29,6 +31,26 @@ def error_to_dict(error: Exception | None) -> dict[str, Any] | None:
         "platform_message": getattr(error, "platform_message", None),
         **({"candidates": candidates} if candidates else {}),
     }
+
+
+_ANSWER = ("platform_code", "platform_message")
+
+
+def find_answer(stored: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return what the platform answered to the visible call whose outcome is not known: its code and sentence.
+
+    It is the stored error itself, or was kept with the error of a later look. Empty if it answered nothing.
+    """
+    if stored is None:
+        return {}
+    answer = stored if stored["class"] == OutcomeUnknown.__name__ else stored.get("visible_call", {})
+    return {name: answer[name] for name in _ANSWER if answer.get(name)}
+
+
+def look_error_to_dict(error: Exception | None, stored: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the error of a look as JSON fields, with the answer to the visible call that the stored one has."""
+    told, answer = error_to_dict(error), find_answer(stored)
+    return {**told, "visible_call": answer} if told and answer else told
 
 
 def _candidate_to_dict(post: ListedPost) -> dict[str, Any]:

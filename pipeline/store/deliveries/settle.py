@@ -16,7 +16,7 @@ from pipeline.domain.retry_policy import Verdict
 from pipeline.domain.unavailability import extend_streaks, shift_streaks
 from pipeline.store.database import jsonb, row, run_many
 from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.error_fields import error_to_dict
+from pipeline.store.deliveries.error_fields import error_to_dict, look_error_to_dict
 from pipeline.store.deliveries.move import lock_post, recompute_post_status
 from pipeline.store.deliveries.ownership import translate_taken_remote_id
 from pipeline.store.vault import Vault
@@ -173,7 +173,11 @@ def _to_values(
         "url": live.url if live else None,
         "delivered_as": live.delivered_as if live else None,
         "notes": jsonb(dict(live.notes)) if live and live.notes else None,
-        "error": jsonb(error_to_dict(verdict.error)),
+        "error": jsonb(
+            look_error_to_dict(verdict.error, claimed.error)
+            if verdict.uncounted
+            else error_to_dict(verdict.error)
+        ),
         "streaks": jsonb(_streaks_to_dict(claimed, verdict, not_before)),
     }
 
