@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up demo demo-bulk test check check-python format bench live-check chaos proof readme mutation sabotage audit licences sbom lock clean
+.PHONY: help up demo demo-bulk test check check-python format bench live-check chaos proof readme mutation sabotage audit licences sbom assets lock clean
 
 # Dozens of processes are started: each would compile all of its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -81,6 +81,9 @@ licences: $(STAMP) ## list the packages of the image with their licences: config
 
 sbom: $(STAMP) ## write the image's bill of materials: sbom.cdx.json (CycloneDX)
 	$(UV_RUN) export --frozen --no-dev --quiet --preview-features sbom-export --format cyclonedx1.5 --output-file sbom.cdx.json
+
+assets: $(STAMP) ## fetch the dashboard's JavaScript and CSS with npm, and check the hashes (tests/assets.py)
+	$(BIN)/python -m tests.assets
 
 lock: $(STAMP) ## bring uv.lock up to date with pyproject.toml
 	$(BIN)/uv lock

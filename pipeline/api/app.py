@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route
 
 from config.logging import list_secrets, set_up_logging
@@ -40,6 +40,7 @@ from pipeline.api.posts import routes as posts
 from pipeline.api.reference.routes import add_pages
 from pipeline.api.server.fast_path import FastPathApp
 from pipeline.api.state import build_app_state
+from pipeline.dashboard.app import close_dashboard, create_dashboard, open_dashboard
 from pipeline.stages.post_request import Refusal
 from pipeline.store.database import Unreachable
 from pipeline.tracing import start_tracing, stop_tracing
@@ -95,6 +96,7 @@ register_segment("letter", "replay", "discard")
 
 def create_app() -> FastAPI:
     """Build the application. It opens nothing before the server starts its lifespan."""
+    dashboard = create_dashboard()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -102,12 +104,14 @@ def create_app() -> FastAPI:
         set_up_logging(context.settings.log, list_secrets(context.settings))
         start_tracing(context.settings.tracing, "api")
         app.state.slipway = build_app_state(context)
+        open_dashboard(dashboard, context)
         gc.freeze()  # modules live for ever, and scanning them again would stop the process for 80 ms every second
         gc.set_threshold(GC_THRESHOLD)
         try:
             yield
         finally:
             await asyncio.to_thread(app.state.slipway.close)
+            await asyncio.to_thread(close_dashboard, dashboard)
             await asyncio.to_thread(stop_tracing)
             context.database.close()
 
@@ -130,12 +134,19 @@ def create_app() -> FastAPI:
 
     app.openapi = partial(describe_once, PARTNER)  # type: ignore[method-assign]
     add_pages(app, describe_once)
+    app.add_route("/dashboard", redirect_to_dashboard, include_in_schema=False)
+    app.mount("/dashboard", dashboard)
     app.add_fast_path("POST", f"{PARTNER_API}/posts", posts.create_post)
     app.add_exception_handler(Refusal, _respond_to_refusal)
     app.add_exception_handler(Unreachable, _respond_to_unreachable)
     app.add_exception_handler(HTTPException, _respond_to_http_error)
     app.add_middleware(RequestMiddleware)
     return app
+
+
+async def redirect_to_dashboard(_request: Request) -> Response:
+    """Lead to the first page of the dashboard."""
+    return RedirectResponse("/dashboard/", 307)
 
 
 async def _respond_to_refusal(_request: Request, error: Exception) -> Response:

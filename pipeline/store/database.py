@@ -55,6 +55,17 @@ class Database:
             yield connection
 
     @contextmanager
+    def begin_read(self, seconds: float) -> Iterator[Connection]:
+        """Open a transaction that may only read, and whose statements end within *seconds*. Raises Unreachable."""
+        with self.begin() as connection:
+            _execute(
+                connection,
+                f"SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {int(seconds * 1000)}",
+                {},
+            )
+            yield connection
+
+    @contextmanager
     def once(self) -> Iterator[Connection]:
         """Open a connection for a single statement, which commits by itself. Raises Unreachable."""
         with _unreachable(), self._autocommit.connect() as connection:

@@ -58,7 +58,9 @@ def collect_requests() -> bytes:
 def find_route(scope: Scope) -> str:
     """Return the path of the request's route, or ``NO_ROUTE``."""
     path = getattr(scope.get("route"), "path", None) or scope.get(FAST_PATH)
-    return NO_ROUTE if path is None else _strip(path)
+    return (
+        NO_ROUTE if path is None else _strip(scope.get("root_path", "") + path)
+    )  # a mounted application's prefix
 
 
 @lru_cache(maxsize=500)

@@ -1,0 +1,75 @@
+"""Log a user in: count the try, check the password, start a session.
+
+A try is counted before its password is checked, so that concurrent tries do not exceed the limit. Unknown logins take
+the same steps, as long. No database connection is held while a password is hashed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.context import Context
+from pipeline.store.auth.login_tries import count_try, forget_tries, take_back_try
+from pipeline.store.auth.passwords import MAX_LENGTH, hash_password, is_outdated, verify_password
+from pipeline.store.auth.sessions import delete_ended, start_session
+from pipeline.store.auth.users import StoredPassword, read_password, upgrade_hash
+
+
+class MustWait(Exception):
+    """This login, or this address, has had its tries."""
+
+
+class WrongPassword(Exception):
+    """No user who may log in has this login and password."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoginTry:
+    """What a person typed, and where it came from."""
+
+    login: str
+    password: str
+    address: str
+    agent: str
+
+    @property
+    def subjects(self) -> tuple[str, str]:
+        """Whose tries are counted; in one order, so that no two tries wait for each other."""
+        return f"address {self.address}", f"login {self.login}"
+
+
+def log_in(context: Context, given: LoginTry) -> str:
+    """Return the token of a new session. Raises MustWait, WrongPassword."""
+    _count(context, given)
+    with context.database.once() as c:
+        stored = read_password(c, given.login)
+    is_right = verify_password(stored.password_hash if stored else None, given.password[: MAX_LENGTH + 1])
+    if stored is None or not is_right:
+        raise WrongPassword
+    renewed = hash_password(given.password) if is_outdated(stored.password_hash) else None
+    return _start(context, given, stored, renewed)
+
+
+def _count(context: Context, given: LoginTry) -> None:
+    """Count a try at the address and at the login. Raises MustWait; then neither is counted."""
+    with context.database.begin() as c:
+        delete_ended(c)
+        if not all(count_try(c, subject) for subject in given.subjects):
+            raise MustWait
+
+
+def _start(context: Context, given: LoginTry, stored: StoredPassword, renewed: str | None) -> str:
+    """Start the session, if neither password nor user was changed since they were read. Raises WrongPassword.
+
+    *renewed*: the password's hash with today's parameters, if it has others.
+    """
+    address, login = given.subjects
+    with context.database.begin() as c:
+        if renewed is not None:
+            stored = upgrade_hash(c, stored, renewed)
+        token = start_session(c, stored, given.address, given.agent)
+        if token is None:
+            raise WrongPassword
+        take_back_try(c, address)
+        forget_tries(c, login)
+    return token

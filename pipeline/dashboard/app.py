@@ -1,0 +1,92 @@
+"""The dashboard's application: its pages, their security headers, and pages for errors.
+
+It is mounted at ``/dashboard`` by the API's application, which serves it in the same processes.
+"""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipeline.context import Context
+from pipeline.dashboard import attention, login, sessions
+from pipeline.dashboard.assets import send_asset
+from pipeline.dashboard.errors import render_error
+from pipeline.dashboard.ledger import build_dashboard_state
+from pipeline.dashboard.navigation import Entry
+from pipeline.domain.role import Role
+
+PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
+    (Entry(title="Attention", path="/dashboard/", role=Role.VIEWER), attention.ROUTES),
+    (Entry(title="Sessions", path="/dashboard/sessions", role=Role.VIEWER), sessions.ROUTES),
+    (None, login.ROUTES),
+)
+"""The entry of each page in the navigation, in its order, and the page's routes."""
+
+SECURITY_HEADERS = {
+    # media of our own uploads only: an image from a URL that a customer gave would tell that host who looks
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "media-src 'self'; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers send forms with "Origin: null"
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cache-Control": "no-store",
+}
+"""Of each response, unless it has its own value. Images in ``data:`` are Pico's icons."""
+
+
+class SecurityHeaders:
+    """ASGI middleware that adds `SECURITY_HEADERS`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+def create_dashboard() -> Starlette:
+    """Build the application. It opens nothing before `open_dashboard`."""
+    routes = [Route("/static/{digest}/{name:path}", send_asset), *(r for _, own in PAGES for r in own)]
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(SecurityHeaders)],
+        exception_handlers={HTTPException: _respond_to_http_error},
+    )
+    app.router.redirect_slashes = False
+    app.state.navigation = [entry for entry, _ in PAGES if entry is not None]
+    app.state.query_names = {}  # pages ignore query parameters they do not know, without saying so
+    return app
+
+
+def open_dashboard(app: Starlette, context: Context) -> None:
+    """Give the application the context it works with."""
+    app.state.dashboard = build_dashboard_state(context)
+
+
+def close_dashboard(app: Starlette) -> None:
+    """Finish the work in progress."""
+    app.state.dashboard.close()
+
+
+async def _respond_to_http_error(request: Request, error: Exception) -> Response:
+    return render_error(request, error)

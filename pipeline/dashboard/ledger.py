@@ -1,0 +1,74 @@
+"""Run functions of the ledger on threads of the dashboard's own, so that its pages never starve the API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from starlette.requests import Request
+
+from pipeline.api.http.bulkhead import Bulkhead
+from pipeline.context import Context
+
+T = TypeVar("T")
+READ_SECONDS = 10.0
+"""How long one statement of a page may take."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DashboardState:
+    """What the dashboard of one server process works with."""
+
+    context: Context
+    reads: Bulkhead
+    actions: Bulkhead
+    logins: Bulkhead
+
+    def close(self) -> None:
+        """Finish the work in progress."""
+        for bulkhead in (self.reads, self.actions, self.logins):
+            bulkhead.close()
+
+
+def build_dashboard_state(context: Context) -> DashboardState:
+    """Build the state of a server process."""
+    return DashboardState(
+        context=context,
+        reads=Bulkhead("dashboard-reads", threads=4, limit=128, per_key=32),
+        actions=Bulkhead("dashboard-actions", threads=2, limit=64, per_key=16),
+        # each holds 64 MiB while it hashes a password
+        logins=Bulkhead("dashboard-logins", threads=2, limit=32),
+    )
+
+
+def get_state(request: Request) -> DashboardState:
+    """Return the state of the dashboard that serves this request."""
+    return cast("DashboardState", request.app.state.dashboard)
+
+
+async def read(request: Request, function: Callable[..., T], *args: Any) -> T:
+    """Run ``function(connection, *args)`` in a transaction that only reads.
+
+    Raises what it raises, Unreachable, and Refusal 503 or 429 when too much is in progress.
+    """
+    state = get_state(request)
+    return await state.reads.run(partial(_read, state.context, function, *args), _find_owner(request))
+
+
+async def act(request: Request, function: Callable[..., T], *args: Any) -> T:
+    """Run ``function(context, *args)``, which opens its own transactions. Raises as `read` does."""
+    state = get_state(request)
+    return await state.actions.run(partial(function, state.context, *args), _find_owner(request))
+
+
+def _read(context: Context, function: Callable[..., T], *args: Any) -> T:
+    with context.database.begin_read(READ_SECONDS) as c:
+        return function(c, *args)
+
+
+def _find_owner(request: Request) -> Any:
+    """Return the id of the user, whose share of the threads is limited."""
+    visitor = getattr(request.state, "visitor", None)
+    return None if visitor is None else visitor.user_id

@@ -1,0 +1,119 @@
+"""Log in and out."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from pipeline.actions.log_in import LoginTry, MustWait, WrongPassword, log_in
+from pipeline.context import Context
+from pipeline.dashboard import session_cookie
+from pipeline.dashboard.client_address import find_address
+from pipeline.dashboard.cross_site import TOKEN_FIELD, CrossSite, require_own_origin
+from pipeline.dashboard.ledger import act, get_state
+from pipeline.dashboard.page import HOME, LOGIN, answer_errors, page, read_form
+from pipeline.dashboard.render import render
+from pipeline.dashboard.visitor import Visitor, find_visitor
+from pipeline.domain.role import Role
+from pipeline.store.auth.login_tries import MAX_TRIES, WAIT
+from pipeline.store.auth.sessions import end_session
+
+_OWN_PAGE = re.compile(r"/dashboard/(?![/\\])(?:[A-Za-z0-9_\-.~/?=&+,:@!*]|%[0-9A-Fa-f]{2})*", re.ASCII)
+WRONG = "This login and password do not belong together, or the user is disabled."
+WAITING = (
+    f"There were {MAX_TRIES} wrong tries, for this login or from this address. Wait "
+    f"{WAIT.total_seconds() / 60:.0f} minutes; until then no password is checked."
+)
+NOT_SECURE = (
+    "This page was opened over plain http. A password would cross the network readable: open it with https, or on the "
+    "machine that the server runs on."
+)
+
+
+async def show_login(request: Request) -> Response:
+    """Show the form; lead a visitor who is logged in to where they wanted to go."""
+    return await answer_errors(request, lambda: _show(request))
+
+
+async def submit_login(request: Request) -> Response:
+    """Log in, and lead to where the visitor wanted to go."""
+    return await answer_errors(request, lambda: _submit(request))
+
+
+@page(Role.VIEWER)
+async def log_out(request: Request, visitor: Visitor) -> Response:
+    """End the session."""
+    await act(request, _end, visitor)
+    response = RedirectResponse(LOGIN, 303)
+    session_cookie.clear_token(request, response)
+    return response
+
+
+def choose_next(text: str) -> str:
+    """Return the page of the dashboard that *text* names, or the first page: never another site's."""
+    return text if _OWN_PAGE.fullmatch(text) and ".." not in text else HOME
+
+
+async def _show(request: Request) -> Response:
+    place = choose_next(request.query_params.get("next", ""))
+    if await find_visitor(request) is not None:
+        return RedirectResponse(place, 303)
+    return _render_form(request, place, "")
+
+
+async def _submit(request: Request) -> Response:
+    require_own_origin(request)
+    form = await read_form(request)
+    if not _repeats_token(request, str(form.get(TOKEN_FIELD, ""))):
+        raise CrossSite("The page is out of date: reload it and try again. The browser has to keep cookies.")
+    if request.headers.get("origin", "").startswith("http://") and not session_cookie.is_loopback(request):
+        raise HTTPException(403, NOT_SECURE)
+    place, login = choose_next(str(form.get("next", ""))), str(form.get("login", "")).strip().lower()
+    given = LoginTry(
+        login=login,
+        password=str(form.get("password", "")),
+        address=find_address(request),
+        agent=request.headers.get("user-agent", ""),
+    )
+    state = get_state(request)
+    try:
+        token = await state.logins.run(lambda: log_in(state.context, given))
+    except WrongPassword:
+        return _render_form(request, place, WRONG, 401, login)
+    except MustWait:
+        return _render_form(request, place, WAITING, 429, login)
+    response = RedirectResponse(place, 303)
+    session_cookie.set_token(request, response, token)
+    return response
+
+
+def _repeats_token(request: Request, given: str) -> bool:
+    kept = session_cookie.read_login_token(request)
+    return bool(kept) and hmac.compare_digest(kept.encode(), given.encode())
+
+
+def _render_form(request: Request, place: str, problem: str, status: int = 200, login: str = "") -> Response:
+    token = session_cookie.read_login_token(request) or secrets.token_urlsafe(32)
+    response = render(
+        request, None, "login.html", status, next=place, problem=problem, login=login, login_csrf=token
+    )
+    session_cookie.set_login_token(request, response, token)
+    return response
+
+
+def _end(context: Context, visitor: Visitor) -> None:
+    with context.database.begin() as c:
+        end_session(c, visitor.session_id)
+
+
+ROUTES = (
+    Route("/login", show_login),
+    Route("/login", submit_login, methods=["POST"]),
+    Route("/logout", log_out, methods=["POST"]),
+)

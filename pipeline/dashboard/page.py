@@ -1,0 +1,108 @@
+"""What every page passes before its handler runs: session, role, origin, token, form; and errors as pages."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from functools import wraps
+from urllib.parse import parse_qsl, quote
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from pipeline.api.http.body import read_body
+from pipeline.dashboard.cross_site import SAFE_METHODS, require_own_origin, require_token
+from pipeline.dashboard.errors import render_error
+from pipeline.dashboard.visitor import Forbidden, Visitor, find_visitor
+from pipeline.domain.role import Role
+
+log = logging.getLogger("slipway.dashboard")
+
+MAX_FORM = 256_000
+"""Bytes of a form: room for the ids of some thousand posts."""
+MAX_FIELDS = 5000
+HOME, LOGIN = "/dashboard/", "/dashboard/login"
+REQUIRED_ROLES: dict[Callable[[Request], Awaitable[Response]], Role] = {}
+"""Handlers of pages -> the role they need."""
+Handler = Callable[[Request, Visitor], Awaitable[Response]]
+
+
+def page(role: Role) -> Callable[[Handler], Callable[[Request], Awaitable[Response]]]:
+    """Make a handler ``(request, visitor)`` a page for visitors who have *role* in some workspace.
+
+    The handler checks the role in the workspace it acts on. It finds the fields of a form in ``request.state.form``.
+    """
+
+    def decorate(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        @wraps(handler)
+        async def serve(request: Request) -> Response:
+            return await answer_errors(request, lambda: _serve(request, handler, role))
+
+        REQUIRED_ROLES[serve] = role
+        return serve
+
+    return decorate
+
+
+async def answer_errors(request: Request, work: Callable[[], Awaitable[Response]]) -> Response:
+    """Return the response of *work*, or the page for its exception."""
+    try:
+        return await work()
+    except Exception as error:
+        response = render_error(request, error)
+        if response.status_code == 500:  # noqa: PLR2004  an HTTP status
+            log.exception("%s %r failed", request.method, request.url.path)
+        return response
+
+
+async def read_form(request: Request) -> FormData:
+    """Return the fields of a form. Raises HTTPException 400, and Refusal 413 or 408."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = await read_body(request, MAX_FORM)
+    if body and kind != "application/x-www-form-urlencoded":
+        raise HTTPException(415, "The form has to be sent as application/x-www-form-urlencoded.")
+    try:
+        fields = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError:  # no UTF-8, or too many fields
+        raise HTTPException(400, "The form cannot be read.") from None
+    _refuse_nul(text for field in fields for text in field)
+    return FormData(list[tuple[str, str | UploadFile]](fields))
+
+
+async def _serve(request: Request, handler: Handler, role: Role) -> Response:
+    is_safe = request.method in SAFE_METHODS
+    if not is_safe:
+        require_own_origin(request)
+    _refuse_nul([*request.query_params.values(), *map(str, request.path_params.values())])
+    is_reload = is_safe and "hx-request" in request.headers
+    visitor = await find_visitor(request, counts_as_use=not is_reload)
+    if visitor is None:
+        return _send_to_login(request)
+    request.state.visitor = visitor
+    if not is_safe:
+        request.state.form = await read_form(request)
+        require_token(request, request.state.form, visitor.csrf)
+    if not visitor.has(role):
+        raise Forbidden(f"This page needs the role {role.value}.")
+    return await handler(request, visitor)
+
+
+def _send_to_login(request: Request) -> Response:
+    """Lead to the login, and from there back to the page; htmx follows a header of its own."""
+    is_htmx = "hx-request" in request.headers
+    shown = request.headers.get("hx-current-url", "") if is_htmx else str(request.url)
+    may_return = is_htmx or request.method in SAFE_METHODS
+    place = LOGIN + (
+        f"?next={quote(shown[shown.find(HOME) :], safe='')}" if may_return and HOME in shown else ""
+    )
+    if is_htmx:
+        return Response(status_code=401, headers={"HX-Redirect": place})
+    return RedirectResponse(place, 303)
+
+
+def _refuse_nul(texts: Iterable[str]) -> None:
+    """Raise HTTPException 400 for a NUL character, which PostgreSQL cannot store or compare."""
+    if any("\0" in text for text in texts):
+        raise HTTPException(400, "The request has a NUL character.")

@@ -1,0 +1,100 @@
+"""Render templates.
+
+Everything that is put into them is escaped: captions, file names and platforms' errors are hostile text.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from pipeline.dashboard.assets import static
+from pipeline.dashboard.visitor import Visitor
+
+FRAGMENT = "content"
+"""The block that a page renders alone for a request of htmx."""
+
+
+def render(
+    request: Request, visitor: Visitor | None, template: str, status: int = 200, **context: Any
+) -> HTMLResponse:
+    """Return a page; for a request of htmx, its block ``content`` only."""
+    found = _environment().get_template(template)
+    values = {
+        "visitor": visitor,
+        "csrf": visitor.csrf if visitor else "",
+        "navigation": request.app.state.navigation,
+        "path": request.url.path,
+        **context,
+    }
+    if "hx-request" in request.headers and FRAGMENT in found.blocks:
+        html = "".join(found.blocks[FRAGMENT](found.new_context(values)))
+    else:
+        html = found.render(values)
+    return HTMLResponse(html.encode("utf-8", "replace"), status, {"Vary": "HX-Request"})
+
+
+def format_instant(moment: datetime | None, zone: str = "UTC") -> Markup:
+    """Return a ``<time>`` with the zone shown, to the minute; a dash for None."""
+    if moment is None:
+        return Markup("&ndash;")
+    exact = moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    local = moment.astimezone(ZoneInfo(zone))
+    return Markup('<time datetime="{}" title="{}">{} {}</time>').format(
+        exact, exact, local.strftime("%Y-%m-%d %H:%M"), local.tzname() if zone == "UTC" else zone
+    )
+
+
+def format_duration(span: timedelta) -> str:
+    """Return the two largest units: ``3 h 5 min``."""
+    seconds = abs(int(span.total_seconds()))
+    parts = []
+    for unit, size in _UNITS:
+        number, seconds = divmod(seconds, size)
+        if number:
+            parts.append(f"{number} {unit}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+def show_state(state: str) -> Markup:
+    """Return a state of a post or delivery as a badge; unknown words are shown as they are."""
+    return Markup('<span class="badge" data-state="{}">{}</span>').format(state, state.replace("_", " "))
+
+
+@pass_context
+def name_workspace(context: Context, workspace: UUID) -> str:
+    """Return the name of a workspace of the visitor."""
+    visitor: Visitor = context["visitor"]
+    return visitor.names.get(workspace, str(workspace))
+
+
+_UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("pipeline.dashboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters.update(
+        instant=format_instant,
+        duration=format_duration,
+        state_badge=show_state,
+        workspace_name=name_workspace,
+    )
+    environment.globals["static"] = static
+    return environment

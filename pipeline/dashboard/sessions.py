@@ -1,0 +1,54 @@
+"""The page of sessions: one's own, for admins of all workspaces everyone's, each with a button that ends it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from pipeline.context import Context
+from pipeline.dashboard.ledger import act, read
+from pipeline.dashboard.page import page
+from pipeline.dashboard.render import render
+from pipeline.dashboard.visitor import Visitor
+from pipeline.domain.role import Role
+from pipeline.store.auth.sessions import end_session, list_sessions
+
+PATH = "/dashboard/sessions"
+
+
+@page(Role.VIEWER)
+async def show_sessions(request: Request, visitor: Visitor) -> Response:
+    """List the open sessions."""
+    sessions = await read(request, list_sessions, _whose(visitor))
+    return render(request, visitor, "sessions.html", sessions=sessions)
+
+
+@page(Role.VIEWER)
+async def end(request: Request, visitor: Visitor) -> Response:
+    """End a session. One that has ended already is no error."""
+    try:
+        session = UUID(request.path_params["session_id"])
+    except ValueError:
+        raise HTTPException(404) from None
+    await act(request, _end, session, _whose(visitor))
+    return RedirectResponse(PATH, 303)
+
+
+def _whose(visitor: Visitor) -> UUID | None:
+    """Return whose sessions a visitor manages; None: everyone's."""
+    return None if visitor.has_everywhere(Role.ADMIN) else visitor.user_id
+
+
+def _end(context: Context, session: UUID, user: UUID | None) -> None:
+    with context.database.begin() as c:
+        end_session(c, session, user)
+
+
+ROUTES = (
+    Route("/sessions", show_sessions),
+    Route("/sessions/{session_id}/end", end, methods=["POST"]),
+)

@@ -1,0 +1,97 @@
+"""The visitor: the user of a request's session, and what they may do where."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from starlette.requests import Request
+
+from pipeline.context import Context
+from pipeline.dashboard import session_cookie
+from pipeline.dashboard.client_address import find_address
+from pipeline.dashboard.ledger import get_state
+from pipeline.domain.actor import Actor
+from pipeline.domain.role import Role
+from pipeline.store.auth.sessions import OpenSession, find_session, touch_session
+
+
+class Forbidden(Exception):
+    """The visitor's role is too small. ``str()`` is a sentence for the visitor."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Visitor:
+    """A logged-in user."""
+
+    user_id: UUID
+    login: str
+    session_id: UUID
+    roles: Mapping[UUID, Role]
+    """By workspace; a role in all workspaces stands for each."""
+    names: Mapping[UUID, str]
+    """Of these workspaces."""
+    everywhere: Role | None
+    """The role in all workspaces, for what belongs to none."""
+    csrf: str = field(repr=False)
+    address: str
+
+    @property
+    def actor(self) -> Actor:
+        """The visitor, as the author of a change."""
+        return Actor(kind="user", name=self.login, id=self.user_id, address=self.address)
+
+    def has(self, role: Role) -> bool:
+        """Return True if the visitor has at least this role somewhere."""
+        return self.has_everywhere(role) or any(own >= role for own in self.roles.values())
+
+    def has_everywhere(self, role: Role) -> bool:
+        """Return True if the visitor has at least this role in all workspaces."""
+        return self.everywhere is not None and self.everywhere >= role
+
+    def workspaces(self, role: Role) -> tuple[UUID, ...]:
+        """Return the workspaces where the visitor has at least this role."""
+        return tuple(workspace for workspace, own in self.roles.items() if own >= role)
+
+    def require(self, workspace: UUID, role: Role) -> None:
+        """Raise Forbidden unless the visitor has at least this role in the workspace."""
+        own = self.roles.get(workspace)
+        if own is None or own < role:
+            raise Forbidden(f"This needs the role {role.value} in the workspace.")
+
+
+async def find_visitor(request: Request, *, counts_as_use: bool = True) -> Visitor | None:
+    """Return the visitor of the request's session; None without a valid one. Raises Unreachable.
+
+    *counts_as_use*: whether the session's idle time starts again.
+    """
+    token = session_cookie.read_token(request)
+    if token is None:
+        return None
+    state = get_state(request)
+    session = await state.reads.run(lambda: _open(state.context, token, counts_as_use=counts_as_use))
+    return None if session is None else _to_visitor(session, token, find_address(request))
+
+
+def _open(context: Context, token: str, *, counts_as_use: bool) -> OpenSession | None:
+    with context.database.once() as c:
+        session = find_session(c, token)
+        if session is not None and session.is_stale and counts_as_use:
+            touch_session(c, session.id)
+        return session
+
+
+def _to_visitor(session: OpenSession, token: str, address: str) -> Visitor:
+    return Visitor(
+        user_id=session.user_id,
+        login=session.login,
+        session_id=session.id,
+        roles=session.roles,
+        names=session.names,
+        everywhere=session.everywhere,
+        csrf=hmac.new(token.encode(), b"csrf", hashlib.sha256).hexdigest(),
+        address=address,
+    )

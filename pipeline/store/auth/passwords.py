@@ -1,0 +1,43 @@
+"""Passwords of users: Argon2id hashes, which carry their parameters and salt."""
+
+from __future__ import annotations
+
+import secrets
+from functools import cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerificationError
+
+MIN_LENGTH, MAX_LENGTH = 12, 200
+"""Characters. A single factor should have 15, or 8 beside a limit of tries (NIST SP 800-63B-4, August 2025)."""
+_HASHER = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=4)
+"""The second recommended option of RFC 9106 (September 2021), section 4: 64 MiB for the length of one call."""
+
+
+def hash_password(password: str) -> str:
+    """Return the hash of a password with today's parameters."""
+    return _HASHER.hash(password)
+
+
+def verify_password(stored: str | None, password: str) -> bool:
+    """Return True if *password* is the one that was hashed. Without a hash it takes as long, and is False."""
+    try:
+        _HASHER.verify(stored or _make_decoy(), password)
+    except VerificationError:
+        return False
+    return stored is not None
+
+
+def is_outdated(stored: str) -> bool:
+    """Return True if a hash has other parameters than today's."""
+    return _HASHER.check_needs_rehash(stored)
+
+
+def generate_password() -> str:
+    """Return a random password of 24 characters: 144 bits."""
+    return secrets.token_urlsafe(18)
+
+
+@cache
+def _make_decoy() -> str:
+    return hash_password(secrets.token_urlsafe())

@@ -1,0 +1,153 @@
+"""Sessions of the dashboard: rows with a hash of their token. Ending a session deletes its row.
+
+The token is 256 random bits, as the secret of a key (``keys``), so SHA-256 without a salt is enough.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.domain.role import Role
+from pipeline.store.auth.users import StoredPassword
+from pipeline.store.database import new_id, row, rows
+
+MAX_TEXT = 200
+"""Characters of the browser's name that are kept."""
+_VALID = """s.seen_at > now() - interval '12 hours' AND s.created_at > now() - interval '30 days'
+            AND u.disabled_at IS NULL"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenSession:
+    """A valid session with its user, and the user's roles."""
+
+    id: UUID
+    user_id: UUID
+    login: str
+    is_stale: bool
+    """Its last use was recorded a minute ago or longer."""
+    everywhere: Role | None
+    """The role in all workspaces."""
+    roles: Mapping[UUID, Role]
+    names: Mapping[UUID, str]
+    """Of the workspaces in *roles*."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedSession:
+    """A valid session as its user, and an admin, see it."""
+
+    id: UUID
+    user_id: UUID
+    login: str
+    created_at: datetime
+    seen_at: datetime
+    address: str
+    agent: str
+
+
+def start_session(c: Connection, user: StoredPassword, address: str, agent: str) -> str | None:
+    """Start a session and return its token; None if the user was disabled or has another password meanwhile."""
+    token = secrets.token_urlsafe(32)
+    started = row(
+        c,
+        """WITH user_ AS (UPDATE users SET last_login_at = now()
+                          WHERE id = :user AND password_hash = :hash AND disabled_at IS NULL RETURNING id)
+           INSERT INTO sessions (id, user_id, token_sha256, address, agent)
+           SELECT :id, id, :token, :address, :agent FROM user_ RETURNING id""",
+        id=new_id(),
+        user=user.user_id,
+        hash=user.password_hash,
+        token=_hash(token),
+        address=address[:MAX_TEXT],
+        agent=agent[:MAX_TEXT],
+    )
+    return None if started is None else token
+
+
+def find_session(c: Connection, token: str) -> OpenSession | None:
+    """Return the session of this token; None if it has ended."""
+    found = rows(
+        c,
+        f"""SELECT s.id, s.user_id, u.login, s.seen_at < now() - interval '1 minute' AS is_stale,
+                   m.role, m.role IS NOT NULL AND m.workspace_id IS NULL AS is_everywhere, w.id AS workspace, w.name
+            FROM sessions s JOIN users u ON u.id = s.user_id LEFT JOIN memberships m ON m.user_id = u.id
+            LEFT JOIN workspaces w ON m.workspace_id IS NULL OR w.id = m.workspace_id
+            WHERE s.token_sha256 = :token AND {_VALID}""",
+        token=_hash(token),
+    )
+    return _to_session(found) if found else None
+
+
+def touch_session(c: Connection, session: UUID) -> None:
+    """Record that a session was used: it ends after 12 hours without."""
+    row(c, "UPDATE sessions SET seen_at = now() WHERE id = :id RETURNING id", id=session)
+
+
+def end_session(c: Connection, session: UUID, user: UUID | None = None) -> bool:
+    """End a session, if it is *user*'s; None: whoever's it is. Return False if there is none."""
+    found = row(
+        c,
+        """DELETE FROM sessions WHERE id = :id AND (CAST(:user AS uuid) IS NULL OR user_id = :user)
+           RETURNING id""",
+        id=session,
+        user=user,
+    )
+    return found is not None
+
+
+def list_sessions(c: Connection, user: UUID | None = None) -> list[ListedSession]:
+    """Return the valid sessions of a user, or of all users, the last used first."""
+    found = rows(
+        c,
+        f"""SELECT s.id, s.user_id, u.login, s.created_at, s.seen_at, s.address, s.agent
+            FROM sessions s JOIN users u ON u.id = s.user_id
+            WHERE {_VALID} AND (CAST(:user AS uuid) IS NULL OR s.user_id = :user) ORDER BY s.seen_at DESC LIMIT 1000""",
+        user=user,
+    )
+    return [ListedSession(**r._mapping) for r in found]
+
+
+def delete_ended(c: Connection) -> None:
+    """Delete some sessions and tries that are over."""
+    rows(
+        c,
+        """DELETE FROM sessions WHERE id IN (
+               SELECT id FROM sessions WHERE created_at < now() - interval '30 days' LIMIT 100
+               FOR UPDATE SKIP LOCKED) RETURNING id""",
+    )
+    rows(
+        c,
+        """DELETE FROM login_tries WHERE subject_sha256 IN (
+               SELECT subject_sha256 FROM login_tries WHERE until < now() LIMIT 100 FOR UPDATE SKIP LOCKED)
+           RETURNING tries""",
+    )
+
+
+def _to_session(found: list[Any]) -> OpenSession:
+    first = found[0]
+    roles: dict[UUID, Role] = {}
+    for r in found:
+        if r.workspace is not None:
+            roles[r.workspace] = max(Role(r.role), roles.get(r.workspace, Role.VIEWER))
+    return OpenSession(
+        id=first.id,
+        user_id=first.user_id,
+        login=first.login,
+        is_stale=first.is_stale,
+        everywhere=next((Role(r.role) for r in found if r.is_everywhere), None),
+        roles=roles,
+        names={r.workspace: r.name for r in found if r.workspace is not None},
+    )
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()

@@ -1,0 +1,165 @@
+"""Users of the dashboard, and their roles in workspaces. A user is never deleted: what they did keeps their name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from pipeline.domain.role import Role
+from pipeline.store.database import is_violation, new_id, row, rows
+
+
+class LoginTaken(Exception):
+    """Another user has this login."""
+
+
+class NoSuchUser(Exception):
+    """No user has this login."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class User:
+    """A user, without the password's hash."""
+
+    id: UUID
+    login: str
+    created_at: datetime
+    last_login_at: datetime | None
+    disabled_at: datetime | None
+    roles: Mapping[UUID | None, Role]
+    """By workspace; None: in all workspaces."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredPassword:
+    """What a login is checked against."""
+
+    user_id: UUID
+    password_hash: str
+
+
+def create_user(c: Connection, login: str, password_hash: str) -> UUID:
+    """Create a user without a role and return its id. Raises LoginTaken."""
+    identity = new_id()
+    try:
+        row(
+            c,
+            "INSERT INTO users (id, login, password_hash) VALUES (:id, :login, :hash) RETURNING id",
+            id=identity,
+            login=login,
+            hash=password_hash,
+        )
+    except IntegrityError as error:
+        if is_violation(error, "users_login_key"):
+            raise LoginTaken(f"There is a user {login!r} already.") from None
+        raise
+    return identity
+
+
+def find_user(c: Connection, login: str) -> UUID:
+    """Return the id of the user with this login. Raises NoSuchUser."""
+    found = row(c, "SELECT id FROM users WHERE login = :login", login=login)
+    if found is None:
+        raise NoSuchUser(f"There is no user {login!r}.")
+    identity: UUID = found.id
+    return identity
+
+
+def list_users(c: Connection) -> list[User]:
+    """Return all users, by login."""
+    found = rows(
+        c,
+        """SELECT u.id, u.login, u.created_at, u.last_login_at, u.disabled_at,
+                  coalesce(array_agg(m.workspace_id) FILTER (WHERE m.role IS NOT NULL), '{}') AS workspaces,
+                  coalesce(array_agg(m.role) FILTER (WHERE m.role IS NOT NULL), '{}') AS roles
+           FROM users u LEFT JOIN memberships m ON m.user_id = u.id GROUP BY u.id ORDER BY u.login""",
+    )
+    return [_to_user(r._mapping) for r in found]
+
+
+def set_role(c: Connection, user: UUID, workspace: UUID | None, role: Role | None) -> None:
+    """Give a user this role in a workspace, None: in all of them. Without a role, take the one they have."""
+    if role is None:
+        rows(
+            c,
+            """DELETE FROM memberships WHERE user_id = :user AND workspace_id IS NOT DISTINCT FROM :workspace
+               RETURNING role""",
+            user=user,
+            workspace=workspace,
+        )
+        return
+    row(
+        c,
+        """INSERT INTO memberships (user_id, workspace_id, role) VALUES (:user, :workspace, :role)
+           ON CONFLICT (user_id, workspace_id) DO UPDATE SET role = excluded.role, granted_at = now() RETURNING role""",
+        user=user,
+        workspace=workspace,
+        role=role.value,
+    )
+
+
+def read_password(c: Connection, login: str) -> StoredPassword | None:
+    """Return the hash to check a login against; None when no user who may log in has it."""
+    found = row(
+        c,
+        "SELECT id AS user_id, password_hash FROM users WHERE login = :login AND disabled_at IS NULL",
+        login=login,
+    )
+    return None if found is None else StoredPassword(**found._mapping)
+
+
+def set_password(c: Connection, user: UUID, password_hash: str) -> None:
+    """Set a password and end the user's sessions."""
+    row(
+        c,
+        "UPDATE users SET password_hash = :hash, password_set_at = now() WHERE id = :user RETURNING id",
+        user=user,
+        hash=password_hash,
+    )
+    end_sessions_of(c, user)
+
+
+def upgrade_hash(c: Connection, stored: StoredPassword, password_hash: str) -> StoredPassword:
+    """Replace the hash of the same password, unless the password was changed meanwhile.
+
+    Return what is stored then; a session does not start with it if the password was changed.
+    """
+    row(
+        c,
+        "UPDATE users SET password_hash = :new WHERE id = :user AND password_hash = :old RETURNING id",
+        user=stored.user_id,
+        new=password_hash,
+        old=stored.password_hash,
+    )
+    return StoredPassword(user_id=stored.user_id, password_hash=password_hash)
+
+
+def set_disabled(c: Connection, user: UUID, *, disabled: bool) -> None:
+    """Disable a user and end their sessions, or let them log in again."""
+    row(
+        c,
+        """UPDATE users SET disabled_at = CASE WHEN :disabled THEN coalesce(disabled_at, now()) END
+           WHERE id = :user RETURNING id""",
+        user=user,
+        disabled=disabled,
+    )
+    if disabled:
+        end_sessions_of(c, user)
+
+
+def end_sessions_of(c: Connection, user: UUID) -> int:
+    """End all sessions of a user; return how many there were."""
+    return len(rows(c, "DELETE FROM sessions WHERE user_id = :user RETURNING id", user=user))
+
+
+def _to_user(columns: Mapping[str, Any]) -> User:
+    values = dict(columns)
+    workspaces = values.pop("workspaces")
+    roles = map(Role, values.pop("roles"))
+    return User(**values, roles=dict(zip(workspaces, roles, strict=True)))

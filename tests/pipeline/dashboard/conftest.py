@@ -1,0 +1,73 @@
+"""Fixtures of the dashboard's tests: a running server with a logged-in user, and a browser."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from pipeline.context import Context
+from pipeline.domain.role import Role
+from tests.pipeline.api.running_server import serving
+from tests.pipeline.dashboard.site import Site
+
+CHROMIUM = Path("/usr/bin/chromium")
+MISSING = "SKIPPED: the dashboard in a browser: chromium is not here (apt install chromium)."
+
+
+@pytest.fixture(scope="module")
+def site(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A real API process on this module's engines, with a workspace of two accounts."""
+    with serving(module_environment, tmp_path_factory.mktemp("dashboard")) as server:
+        yield Site(server=server, tenant=server.tenant())
+
+
+@pytest.fixture(scope="module")
+def context(site: Site) -> Context:
+    """The context that arranges the site's data; `core` works on it."""
+    return site.server.context
+
+
+@pytest.fixture
+def http(site: Site) -> Iterator[requests.Session]:
+    """A client that is logged in as an admin of all workspaces."""
+    with site.log_in(site.add_user({None: Role.ADMIN})) as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's chromium, once per run."""
+    if not CHROMIUM.exists():
+        warnings.warn(MISSING, pytest.PytestWarning, stacklevel=1)
+        pytest.skip(MISSING)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browser(chromium: Browser, site: Site) -> Iterator[Page]:
+    """A fresh page of the browser, logged in as an admin of all workspaces. A refused resource fails the test."""
+    user = site.add_user({None: Role.ADMIN})
+    with chromium.new_context(base_url=site.url, viewport={"width": 1400, "height": 900}) as context:
+        context.set_default_timeout(20_000)
+        refused: list[str] = []
+        page = context.new_page()
+        page.on(
+            "console",
+            lambda message: refused.append(message.text) if "Content Security" in message.text else None,
+        )
+        page.on("pageerror", lambda error: refused.append(str(error)))
+        page.goto("/dashboard/login")
+        page.get_by_label("Login").fill(user.login)
+        page.get_by_label("Password").fill(user.password)
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url("**/dashboard/")
+        yield page
+    assert refused == []

@@ -1,0 +1,83 @@
+"""The site fixture: a running server, its users, and clients that are logged in."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+import requests
+
+from pipeline.domain.role import Role
+from pipeline.store.auth.passwords import hash_password
+from pipeline.store.auth.users import create_user, set_role
+from tests.pipeline.api.running_server import Server, Tenant
+
+HOME, LOGIN = "/dashboard/", "/dashboard/login"
+PASSWORD = "correct horse battery"
+_HASH = hash_password(PASSWORD)
+_TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Someone:
+    """A user with a password."""
+
+    id: UUID
+    login: str
+    password: str = PASSWORD
+
+
+@dataclass(kw_only=True)
+class Site:
+    """A running dashboard, and one workspace with its accounts."""
+
+    server: Server
+    tenant: Tenant
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    def add_user(self, roles: Mapping[UUID | None, Role] | None = None, login: str = "") -> Someone:
+        """Add a user with these roles by workspace; None: in all workspaces."""
+        login = login or f"user-{os.urandom(4).hex()}"
+        with self.server.context.database.begin() as c:
+            identity = create_user(c, login, _HASH)
+            for workspace, role in (roles or {}).items():
+                set_role(c, identity, workspace, role)
+        return Someone(id=identity, login=login)
+
+    def open(self) -> requests.Session:
+        """Return a client that sends the Origin header, as browsers do, and is not logged in."""
+        session = requests.Session()
+        session.headers["Origin"] = self.url
+        return session
+
+    def try_login(
+        self, session: requests.Session, login: str, password: str, **more: str
+    ) -> requests.Response:
+        """Send the form for logging in; follow no redirect."""
+        form = {
+            "csrf": find_token(session.get(self.url + LOGIN, timeout=30)),
+            "login": login,
+            "password": password,
+        }
+        return session.post(self.url + LOGIN, {**form, **more}, allow_redirects=False, timeout=30)
+
+    def log_in(self, user: Someone) -> requests.Session:
+        """Return a client that is logged in, and sends the token of its session with every request."""
+        session = self.open()
+        answer = self.try_login(session, user.login, user.password)
+        assert answer.status_code == 303, answer.text
+        session.headers["X-CSRF-Token"] = find_token(session.get(self.url + HOME, timeout=30))
+        return session
+
+
+def find_token(page: requests.Response) -> str:
+    """Return the token in a form of the page."""
+    found = _TOKEN.search(page.text)
+    assert found is not None, page.text
+    return found[1]
