@@ -31,7 +31,12 @@ class Store(Group):
         default=SecretStr("postgresql+psycopg://slipway@localhost/slipway"),
         description="SQLAlchemy URL of the PostgreSQL database. fsync and synchronous_commit must stay on.",
     )
-    pool: int = Field(default=12, ge=1, le=200, description="Connections kept open per process for transactions, and as many for reads of the API.")
+    pool: int = Field(
+        default=12,
+        ge=1,
+        le=200,
+        description="Connections kept open per process for transactions, and as many for reads of the API.",
+    )
     wait: float = Field(
         default=5, gt=0, description="Seconds to wait for a free connection before answering 503."
     )

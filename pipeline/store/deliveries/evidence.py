@@ -47,7 +47,7 @@ class Evidence:
 
 
 _EVIDENCE = f"""
-SELECT d.id AS delivery_id, d.account_id, d.workspace_id, d.platform, coalesce(m.at, d.created_at) AS moved_at, m.why,
+SELECT d.id, d.account_id, d.workspace_id, d.platform, coalesce(m.at, d.created_at) AS moved_at, m.why,
        t.n AS attempt, t.opened_at AS attempt_opened_at, t.armed_at AS attempt_armed_at, t.outcome AS attempt_outcome,
        a.status AS account_status, {GRANT_ENDS_AT} AS grant_ends_at
 FROM deliveries d JOIN accounts a ON a.id = d.account_id
@@ -71,10 +71,16 @@ def read_evidence(c: Connection, post: UUID) -> Mapping[UUID, Evidence]:
     for check in rows(c, _OPEN_CHECKS, post=post):
         values = dict(check._mapping)
         checks.setdefault(values.pop("delivery_id"), []).append(OpenCheck(**values))
-    return {r.delivery_id: _to_evidence(r, standing, checks.get(r.delivery_id, ())) for r in found}
+    return {r.id: _to_evidence(r, standing, checks.get(r.id, ())) for r in found}
 
 
 def _to_evidence(r: Any, standing: Sequence[StandingHold], checks: Sequence[OpenCheck]) -> Evidence:
     values = dict(r._mapping)
-    scopes = list_scopes(values.pop("platform"), values.pop("workspace_id"), r.account_id, r.delivery_id)
-    return Evidence(**values, standing=[one for one in standing if one.covers(scopes)], checks=checks)
+    delivery = values.pop("id")
+    scopes = list_scopes(values.pop("platform"), values.pop("workspace_id"), r.account_id, delivery)
+    return Evidence(
+        **values,
+        delivery_id=delivery,
+        standing=[one for one in standing if one.covers(scopes)],
+        checks=checks,
+    )

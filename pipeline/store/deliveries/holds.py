@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 T = TypeVar("T", bound="DataclassInstance")
-HOLD_COLUMNS = (
-    "d.state, d.held_for, d.due_at, d.next_at, d.platform, d.workspace_id, d.account_id, d.id AS delivery_id, "
-    "now() AS now"
-)
-"""What ``derive_holds`` needs of a delivery ``d``."""
+_UNSETTLED = f"d.state NOT IN ({', '.join(repr(str(state)) for state in sorted(SETTLED))})"
+HOLD_COLUMNS = f"""d.id, d.state, d.held_for, d.due_at, d.next_at, d.platform, d.account_id,
+                   CASE WHEN {_UNSETTLED} THEN d.workspace_id END AS workspace_id,
+                   CASE WHEN {_UNSETTLED} THEN now() END AS now"""
+"""What ``derive_holds`` needs of a delivery ``d``; of one that is settled the driver has less to read."""
 _DERIVED = frozenset({"held_for", "next_at"})
 _NOT_HELD: Mapping[str, None] = dict.fromkeys(_DERIVED)
 
@@ -88,4 +88,4 @@ def _derive(r: Any, waits: Waiting, standing: Sequence[StandingHold]) -> Mapping
 
 
 def _list_scopes(r: Any) -> Mapping[str, str]:
-    return list_scopes(r.platform, r.workspace_id, r.account_id, r.delivery_id)
+    return list_scopes(r.platform, r.workspace_id, r.account_id, r.id)

@@ -60,7 +60,7 @@ class MoveFacts:
 
 
 FACTS = f"""
-SELECT {HOLD_COLUMNS}, d.id, d.post_id, w.name AS workspace, a.username, d.reason, d.generation, d.fence,
+SELECT {HOLD_COLUMNS}, d.post_id, w.name AS workspace, a.username, d.reason, d.generation, d.fence,
        d.lease_until, d.armed_at, d.published_at, d.remote_id, d.url, d.delivered_as, d.spent, d.crashes, d.looks,
        d.error
 FROM deliveries d JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.id = d.workspace_id

@@ -118,7 +118,7 @@ def attach_deliveries(c: Connection, found: Sequence[Any]) -> list[PostView]:
     by_post: dict[UUID, list[DeliveryView]] = {r.id: [] for r in found}
     deliveries = rows(
         c,
-        f"""SELECT {HOLD_COLUMNS}, d.id, d.post_id, a.username, d.reason, d.armed_at, d.published_at, d.remote_id,
+        f"""SELECT {HOLD_COLUMNS}, d.post_id, a.username, d.reason, d.armed_at, d.published_at, d.remote_id,
                   d.url, d.delivered_as, d.error, d.last_attempted_at, d.generation,
                   {REMOVED} AS removed, {URL_PENDING} IS TRUE AS url_pending,
                   (SELECT error FROM covers v WHERE v.delivery_id = d.id AND d.state = 'published') AS cover_error
