@@ -145,7 +145,6 @@ class AccountState(ResponseModel):
     @classmethod
     def from_view(cls, view: DeliveryView, now: datetime) -> Self:
         """Return the state of a delivery as read at *now*: what is scheduled and due reads as pending."""
-        reason = Reason(view.reason) if view.reason else None
         error = DeliveryError.from_view(view)
         return cls.model_validate(
             {
@@ -154,7 +153,7 @@ class AccountState(ResponseModel):
                 "username": view.username,
                 "status": derive_delivery_status(view, now),
                 "state": view.state,
-                "blocked_reason": reason,
+                "blocked_reason": view.reason,
                 "held_for": view.held_for,
                 "next_at": view.next_at,
                 "published_at": view.published_at,
@@ -209,7 +208,7 @@ class Post(ResponseModel):
             {
                 "id": view.id,
                 "caption": view.caption,
-                "status": derive_post_status(state.status for state in states if not state.removed),
+                "status": derive_post_status([state.status for state in states if not state.removed]),
                 "source": view.source,
                 "scheduled_at": view.due_at,
                 "created_at": view.created_at,
