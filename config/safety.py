@@ -89,6 +89,11 @@ def _find_half_sandbox(s: Settings) -> Iterator[str]:
             f"SLIPWAY_SANDBOX__MEDIA_URL is {s.sandbox.media_url} and SLIPWAY_SANDBOX__URL is empty: without the "
             "sandbox no media may come over plain http. Set both or neither"
         )
+    if s.webhooks.trial_origin and not s.sandbox.url:
+        yield (
+            f"SLIPWAY_WEBHOOKS__TRIAL_ORIGIN is {s.webhooks.trial_origin} and SLIPWAY_SANDBOX__URL is empty: without "
+            "the sandbox, webhooks are sent to public https addresses only. Set both or neither"
+        )
 
 
 def _list_short(secrets: Iterable[tuple[str, str]], least: int) -> list[str]:

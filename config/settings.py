@@ -39,6 +39,7 @@ from config.groups import (
 from config.platforms import Facebook, Instagram, LinkedIn, Pinterest, TikTok, YouTube
 from config.safety import find_placeholders, find_unsafe, find_unusable
 from config.tracing import Tracing
+from config.webhooks import Webhooks
 
 PREFIX = "SLIPWAY_"
 FILE_VARIABLE = "SLIPWAY_SETTINGS_FILE"
@@ -59,6 +60,7 @@ class Settings(Group):
     reachability: Reachability = Reachability()
     files: Files = Files()
     imports: Imports = Imports()
+    webhooks: Webhooks = Webhooks()
     delay: Delay = Delay()
     publish: Publish = Publish()
     mark: Mark = Mark()
@@ -80,6 +82,11 @@ class Settings(Group):
         """Exact plain-http origins that media may come from: the sandbox's media host, if the sandbox is on."""
         parts = urlsplit(self.sandbox.media_url)
         return frozenset({f"{parts.scheme}://{parts.netloc}"} if self.sandbox.media_url else ())
+
+    @property
+    def receiver_origins(self) -> frozenset[str]:
+        """Exact origins that webhooks may have beside public https addresses: that of a trial, if there is one."""
+        return frozenset({self.webhooks.trial_origin} if self.webhooks.trial_origin else ())
 
     @property
     def own_url(self) -> str:

@@ -41,6 +41,8 @@ class Context:
     rate_buckets: RateBuckets
     liveness: QueueLiveness
     fetcher: Fetcher
+    receivers: Fetcher
+    """Posts to webhooks."""
     files: Files
     adapters: Mapping[Platform, type[Adapter]]
     platform_settings: Mapping[Platform, PlatformSettings]

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from config.settings import Settings
-from pipeline.queues import ALL_QUEUES, DELAY, REACHABILITY, UPKEEP, WORKER_GROUPS
+from pipeline.queues import ALL_QUEUES, DELAY, REACHABILITY, UPKEEP, WEBHOOKS, WORKER_GROUPS
 
 TICK_EXPIRES = 900
 """Seconds after which a tick that no worker took is dropped.
@@ -47,10 +47,12 @@ def list_ticks(s: Settings) -> Sequence[Tick]:
         "upkeep.imports": 5,
         "upkeep.import-files": 600,
         "upkeep.steering": 5,
+        "upkeep.webhooks": 600,
     }
     return (
         Tick(name="delay.sweep", task="delay.sweep", every=s.delay.sweep, queue=DELAY),
         Tick(name="reachability.pulse", task="reachability.pulse", every=3, queue=REACHABILITY),
+        Tick(name="webhooks.send", task="webhooks.send", every=1, queue=WEBHOOKS),
         *(Tick(name=name, task=name, every=every, queue=UPKEEP) for name, every in jobs.items()),
         *(
             Tick(name=f"canary.{queue}", task="canary", every=s.worker.canary, queue=queue, args=(queue,))

@@ -139,6 +139,7 @@ def build_context(s: Settings, *, keeps_epoch_file: bool = True) -> Context:
         rate_buckets=RateBuckets(client, enabled=not s.sandbox.lifted),
         liveness=QueueLiveness(client),
         fetcher=fetcher,
+        receivers=Fetcher(FetchPolicy(allowed_origins=s.receiver_origins)),
         files=Files(
             database=database,
             storage=build_storage(s),

@@ -217,6 +217,22 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
         "steering.working",
         "steering.worked",
     ),
+    f"{_PIPELINE}/signals/test_webhook_crashes.py::"
+    "test_a_sender_that_dies_anywhere_loses_no_event_and_repeats_ids_only": (
+        "webhooks.claimed",
+        "webhooks.armed",
+        "webhooks.sent",
+        "webhooks.settling",
+        "webhooks.settled",
+    ),
+    f"{_PIPELINE}/signals/test_webhook_crashes.py::test_an_export_that_dies_anywhere_loses_no_event": (
+        "export.consumed",
+        "export.positioned",
+        "export.committed",
+    ),
+    f"{_PIPELINE}/signals/test_webhook_crashes.py::test_events_expire_though_the_job_died": (
+        "webhooks.expired",
+    ),
     f"{_PIPELINE}/bulk/test_steering.py::test_a_confirmed_job_is_done_though_the_process_died": (
         "steering.stored",
     ),

@@ -29,6 +29,7 @@ from pipeline.maintenance import JOBS
 from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.maintenance.rebuild_broker import rebuild_broker
 from pipeline.maintenance.set_covers import set_covers
+from pipeline.signals.send_webhooks import send_webhooks
 from pipeline.stages import publish as publishing
 from pipeline.stages.ingest import accept
 from pipeline.stages.post_request import PostRequest
@@ -122,6 +123,11 @@ def roll_back_import(key: str, import_id: str) -> None:
 def step_steering(job_id: str) -> None:
     """Do the next step of a steering job as the worker does."""
     run_steering_step(get_context(), UUID(job_id))
+
+
+def send_due_webhooks() -> None:
+    """Send events to webhooks as the worker does."""
+    send_webhooks(get_context())
 
 
 def cancel_by_account(key: str, account: str) -> None:

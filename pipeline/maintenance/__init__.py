@@ -9,6 +9,7 @@ from pipeline.maintenance.append_receipts import append_receipts
 from pipeline.maintenance.compact_rollups import compact_rollups
 from pipeline.maintenance.expire_files import expire_files
 from pipeline.maintenance.expire_imports import expire_imports
+from pipeline.maintenance.expire_webhook_events import expire_webhook_events
 from pipeline.maintenance.export_moves import export_moves
 from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.maintenance.recheck_media import recheck_media
@@ -32,6 +33,7 @@ JOBS: Mapping[str, Callable[[Context], int]] = {
     "imports": redispatch_imports,
     "import-files": expire_imports,
     "steering": redispatch_steering,
+    "webhooks": expire_webhook_events,
     "counts": compact_rollups,
     "receipts": append_receipts,
     "export": export_moves,

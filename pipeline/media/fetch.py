@@ -1,10 +1,10 @@
-"""The only fetcher for URLs given by users: range requests under a URL policy, bounded in size and time."""
+"""The only client of URLs given by users: range requests and posts under a URL policy, bounded in size and time."""
 
 from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -123,6 +123,16 @@ class RangeResponse:
         self.close()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PostResponse:
+    """What a server answered to a post."""
+
+    status: int
+    retry_after: str | None
+    start: bytes
+    """Of the body: as much as was asked for and came in time."""
+
+
 @lru_cache(maxsize=1)
 def _public_roots() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=trusted_roots())
@@ -177,6 +187,28 @@ class Fetcher:
                 parse_target(url, self.policy.allowed_origins), headers, budget, (first, length)
             )
 
+    def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, keep: int
+    ) -> PostResponse:
+        """POST *body*, and return the answer, of which at most *keep* bytes are read. *seconds*: for all of it.
+
+        A redirect is an answer, and is not followed. Raises Refused and Unanswered.
+        """
+        budget = TimeBudget(seconds)
+        with _translate_errors(budget), budget.count_time():
+            where = parse_target(url, self.policy.allowed_origins)
+            sock = self._connect(where, budget)
+            try:
+                sent = {"User-Agent": USER_AGENT, **headers, "Content-Length": str(len(body))}
+                answer = guarded_http.send_request(sock, where, sent, budget, seconds=seconds, body=body)
+                return PostResponse(
+                    status=answer.status,
+                    retry_after=answer.headers.get("Retry-After"),
+                    start=_read_start(answer, keep),
+                )
+            finally:
+                sock.close()
+
     def _follow_redirects(
         self, where: Target, headers: dict[str, str], budget: TimeBudget, span: tuple[int, int]
     ) -> RangeResponse:
@@ -226,6 +258,15 @@ def _translate_errors(budget: TimeBudget) -> Iterator[None]:
         raise Unanswered(f"no connection ({type(error).__name__})") from None
     except HTTPException:
         raise Unanswered("no valid HTTP answer") from None
+
+
+def _read_start(answer: HTTPResponse, keep: int) -> bytes:
+    """Return the first *keep* bytes of the body, fewer if it breaks off: the status has arrived, and decides."""
+    data = b""
+    with suppress(OSError, HTTPException):
+        while len(data) < keep and (part := answer.read1(keep - len(data))):
+            data += part
+    return data
 
 
 def _build_response(

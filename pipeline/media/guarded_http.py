@@ -161,14 +161,21 @@ class _BudgetedSocket:
 
 
 def send_request(
-    sock: socket.socket, where: Target, headers: Mapping[str, str], budget: TimeBudget, *, seconds: float
+    sock: socket.socket,
+    where: Target,
+    headers: Mapping[str, str],
+    budget: TimeBudget,
+    *,
+    seconds: float,
+    body: bytes | None = None,
 ) -> HTTPResponse:
-    """Send a GET and read the response's headers. Raises OSError and http.client.HTTPException."""
+    """Send a GET, or a POST of *body*, and read the response's headers. Raises OSError and HTTPException."""
     connection = HTTPConnection(where.host, where.port)
     connection.auto_open = 0
     connection.sock = _BudgetedSocket(sock, budget, seconds)
-    connection.putrequest("GET", where.path, skip_host=True, skip_accept_encoding=True)
+    method = "GET" if body is None else "POST"
+    connection.putrequest(method, where.path, skip_host=True, skip_accept_encoding=True)
     for name, value in {"Host": where.host_header, **headers, "Connection": "close"}.items():
         connection.putheader(name, value)
-    connection.endheaders()
+    connection.endheaders(body)
     return connection.getresponse()

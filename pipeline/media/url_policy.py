@@ -109,6 +109,13 @@ def parse_target(url: str, allowed_origins: Collection[str] = ()) -> Target:
 _QUERY = "%/:@!$&'()*+,;=~?[]"
 
 
+def require_allowed(url: str, allowed_origins: Collection[str] = ()) -> None:
+    """Raise Refused if *url* can never be allowed, whatever its name resolves to."""
+    where = parse_target(url, allowed_origins)
+    if not where.trusted and _is_literal(where.host) and not is_public(where.host):
+        raise not_public()
+
+
 def resolve_redirect(here: Target, location: str, allowed_origins: Collection[str] = ()) -> Target:
     """Return the target of a redirect. Raises Refused; also for one from elsewhere to an allowed origin, or to http."""
     try:

@@ -1,4 +1,4 @@
-"""The consumers of moves, which make counters and lines of the log; read by ``maintenance/export_moves.py``."""
+"""What is told to others: the consumers of moves (``maintenance/export_moves.py``), and the sender of webhooks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from pipeline.signals.count_moves import count_moves
 from pipeline.signals.log_moves import log_moves
+from pipeline.signals.make_events import make_events
 from pipeline.store.moves.read import MoveFacts
 
 Consumer = Callable[[Connection, Sequence[MoveFacts]], None]
@@ -17,5 +18,5 @@ If that transaction dies, the same batch comes again. So what a consumer does el
 twice, with the same id of the move.
 """
 
-CONSUMERS: Sequence[Consumer] = (count_moves, log_moves)
+CONSUMERS: Sequence[Consumer] = (count_moves, log_moves, make_events)
 """Every consumer gets every batch."""

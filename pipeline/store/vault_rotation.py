@@ -41,6 +41,11 @@ SEALED_COLUMNS = (
         batch="""SELECT id, handle AS sealed FROM old_handles WHERE id > :after ORDER BY id LIMIT :n FOR UPDATE""",
         store="UPDATE old_handles SET handle = :sealed WHERE id = :id RETURNING id",
     ),
+    SealedColumn(
+        what="webhook secrets",
+        batch="SELECT id, secrets AS sealed FROM webhooks WHERE id > :after ORDER BY id LIMIT :n FOR UPDATE",
+        store="UPDATE webhooks SET secrets = :sealed WHERE id = :id RETURNING id",
+    ),
 )
 _FIRST = UUID(int=0)
 

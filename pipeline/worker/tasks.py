@@ -15,6 +15,7 @@ from pipeline.bulk.step import run_step
 from pipeline.maintenance import JOBS
 from pipeline.maintenance.record_canary import record_canary
 from pipeline.queues import REACHABILITY
+from pipeline.signals.send_webhooks import send_webhooks
 from pipeline.stages import delay, publish, reachability, status
 from pipeline.stages.sweep import sweep
 from pipeline.wiring import get_context
@@ -80,6 +81,12 @@ def imports_step(import_id: str) -> None:
 def steering_step(job_id: str) -> None:
     """Do the next step of a steering job."""
     run_steering_step(get_context(), UUID(job_id))
+
+
+@app.task(name="webhooks.send", send_events=False)
+def webhooks_send() -> None:
+    """Send due events to webhooks for a slice of time."""
+    send_webhooks(get_context())
 
 
 @app.task(name="canary", send_events=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,13 +51,24 @@ def add_increments(c: Connection, some: Increments) -> None:
     )
 
 
+def append_deltas(c: Connection, name: str, counts: Iterable[tuple[Mapping[str, str], int]]) -> None:
+    """Count in the caller's transaction, without a lock; the export of moves adds it up."""
+    found = [(dict(labels), n) for labels, n in counts if n]
+    if found:
+        rows(
+            c,
+            """INSERT INTO counter_deltas (name, labels, n)
+               SELECT CAST(:name AS text), *
+               FROM unnest(CAST(:labels AS jsonb[]), CAST(:counts AS integer[])) RETURNING n""",
+            name=name,
+            labels=[jsonb(labels) for labels, _ in found],
+            counts=[n for _, n in found],
+        )
+
+
 def count_alarm(c: Connection, kind: str) -> None:
     """Count an alarm in the caller's transaction, without a lock. The caller logs it as ALARM."""
-    row(
-        c,
-        "INSERT INTO counter_deltas (name, labels) VALUES ('slipway_alarms_total', :labels) RETURNING n",
-        labels=jsonb({"kind": kind}),
-    )
+    append_deltas(c, "slipway_alarms_total", [({"kind": kind}, 1)])
 
 
 def compact_deltas(c: Connection) -> int:

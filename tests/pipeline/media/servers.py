@@ -34,6 +34,11 @@ class Handler(BaseHTTPRequestHandler):
         except OSError:
             site.hung_up += 1
 
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.site.posts.append((self.path, dict(self.headers.items()), body))
+        self.do_GET()
+
     def log_message(self, *_: Any) -> None:
         pass
 
@@ -62,6 +67,7 @@ class Site:
     def __init__(self) -> None:
         self.routes: dict[str, Answer] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
+        self.posts: list[tuple[str, dict[str, str], bytes]] = []
         self.names: list[str | None] = []
         self.sent = 0
         self.hung_up = 0

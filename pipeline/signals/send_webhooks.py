@@ -1,0 +1,153 @@
+"""Send events to webhooks: claim a webhook, arm a round of events, send them, store what became of them.
+
+Nothing leaves before its try is committed, and no database connection is held meanwhile. The events of a round are of
+different posts, and the next round begins when this one is stored, so each post's events arrive in order. An event is
+sent at least once, always with the same ``webhook-id``.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from threading import BoundedSemaphore
+
+from standardwebhooks import Webhook as Signer
+
+from pipeline.context import Context
+from pipeline.domain.webhook import (
+    DEAD,
+    AttemptOutcome,
+    PauseReason,
+    Tried,
+    compute_wait,
+    judge_status,
+    parse_retry_after,
+)
+from pipeline.failpoint import failpoint
+from pipeline.media.refusal import Refused, Unanswered
+from pipeline.signals.webhooks import pause
+from pipeline.stages.deadline import Deadline
+from pipeline.store.webhooks import rounds
+from pipeline.store.webhooks.rounds import ArmedEvent, ClaimedWebhook, Settled
+from pipeline.store.webhooks.webhooks import open_secrets
+
+log = logging.getLogger("slipway.webhooks")
+
+SECONDS = 10.0
+"""For one request in all: look-up, connection, headers and the start of the answer."""
+KEEP = 64 * 1024
+"""Bytes of an answer that are read."""
+SHOWN = 1_000
+"""Characters of an answer that is no success that are kept for the webhook's owner."""
+ROUND = 8
+"""Events that are sent to one webhook at once."""
+LEASE = timedelta(seconds=60)
+"""Of a claim, extended by each round; after half of it nothing is sent any more."""
+SLICE = 15.0
+"""Seconds after which a webhook is left to another message, so that none keeps the others waiting."""
+SENDERS = BoundedSemaphore(8)
+"""Webhooks that one process serves at a time, so that slow servers do not take all threads of maintenance."""
+_HEADERS = {"Content-Type": "application/json", "User-Agent": "Slipway/0.1 (webhooks)"}
+
+
+def send_webhooks(context: Context) -> int:
+    """Serve webhooks with due events for a slice of time, one after the other; return how many events were tried."""
+    if not SENDERS.acquire(blocking=False):
+        return 0
+    try:
+        tried, until = 0, time.monotonic() + SLICE
+        while time.monotonic() < until and context.may_begin():
+            with context.database.begin() as c:
+                claimed = rounds.claim_webhook(c, LEASE)
+            if claimed is None:
+                break
+            failpoint("webhooks.claimed", claimed.id)
+            tried += _serve(context, claimed, until)
+        return tried
+    finally:
+        SENDERS.release()
+
+
+def _serve(context: Context, claimed: ClaimedWebhook, until: float) -> int:
+    tried = 0
+    with ThreadPoolExecutor(ROUND, thread_name_prefix="webhook") as pool:
+        while time.monotonic() < until and context.may_begin():
+            if not (count := _do_round(context, claimed, pool)):
+                break
+            tried += count
+    with context.database.begin() as c:
+        rounds.release_webhook(c, claimed)
+    return tried
+
+
+def _do_round(context: Context, claimed: ClaimedWebhook, pool: ThreadPoolExecutor) -> int:
+    deadline = Deadline(LEASE / 2)  # taken before the claim is extended
+    with context.database.begin() as c:
+        if rounds.has_lost_key(c, claimed):
+            pause(c, claimed.id, PauseReason.KEY_REVOKED)
+            return 0
+        armed = rounds.arm_round(c, claimed, LEASE, ROUND)
+    if not armed:
+        return 0
+    failpoint("webhooks.armed", claimed.id)
+    secrets = open_secrets(context.vault, claimed.id, claimed.secrets, with_earlier=claimed.has_earlier)
+    results = [*pool.map(lambda event: _send(context, claimed, secrets, event, deadline), armed)]
+    failpoint("webhooks.sent", claimed.id)
+    with context.database.begin() as c:
+        why = rounds.settle_round(c, claimed, [r for r in results if r is not None], DEAD)
+        if why is not None:
+            pause(c, claimed.id, why)
+        failpoint("webhooks.settling", claimed.id)
+    failpoint("webhooks.settled", claimed.id)
+    return len(armed)
+
+
+def _send(
+    context: Context, claimed: ClaimedWebhook, secrets: Sequence[str], event: ArmedEvent, deadline: Deadline
+) -> Settled | None:
+    """Send one event. None: the claim may have ended, so nothing was sent; the try stays open."""
+    if not deadline.may_send():
+        return None
+    tried = _post(context, claimed.url, secrets, event)
+    wait = compute_wait(event.tries, tried.retry_after, random.random())  # noqa: S311  no secret
+    if tried.outcome is not AttemptOutcome.DELIVERED:
+        log.info(
+            "webhook=%s event=%s type=%s try=%s outcome=%s status=%s next=%s",
+            *(claimed.id, event.id, event.type, event.tries, tried.outcome, tried.status or "-"),
+            "-" if wait is None else f"{wait.total_seconds():.0f}s",
+        )
+    return Settled(event=event, tried=tried, wait=wait)
+
+
+def _post(context: Context, url: str, secrets: Sequence[str], event: ArmedEvent) -> Tried:
+    headers = {**_HEADERS, **sign(secrets, str(event.id), datetime.now(UTC), event.body)}
+    try:
+        answer = context.receivers.post(url, event.body.encode(), headers, seconds=SECONDS, keep=KEEP)
+    except Refused as refused:
+        return Tried(outcome=AttemptOutcome.REFUSED, error=refused.reason)
+    except Unanswered as unanswered:
+        return Tried(outcome=AttemptOutcome.UNANSWERED, error=unanswered.reason)
+    outcome = judge_status(answer.status)
+    if outcome is AttemptOutcome.DELIVERED:
+        return Tried(outcome=outcome, status=answer.status)
+    now = datetime.now(UTC)
+    return Tried(
+        outcome=outcome,
+        status=answer.status,
+        retry_after=parse_retry_after(answer.retry_after.strip(), now) if answer.retry_after else None,
+        error=f"HTTP {answer.status}",
+        answer=answer.start.decode("utf-8", "replace").replace("\0", "\ufffd")[:SHOWN],
+    )
+
+
+def sign(secrets: Sequence[str], identity: str, at: datetime, body: str) -> dict[str, str]:
+    """Return the headers of Standard Webhooks: a signature by each secret, so that either verifies."""
+    return {
+        "webhook-id": identity,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": " ".join(Signer(secret).sign(identity, at, body) for secret in secrets),
+    }

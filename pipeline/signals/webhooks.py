@@ -1,0 +1,140 @@
+"""What people do with webhooks: create, change, pause, rotate, test, replay, delete. Senders pause them too."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.context import Context
+from pipeline.domain.validation_issue import build_issue
+from pipeline.domain.webhook import OVERLAP, EventType, PauseReason
+from pipeline.media.refusal import Refused
+from pipeline.media.url_policy import require_allowed
+from pipeline.stages.post_request import Refusal
+from pipeline.store.auth.keys import Caller
+from pipeline.store.database import new_id
+from pipeline.store.webhooks import webhooks as store
+from pipeline.store.webhooks.events import (
+    NewEvent,
+    Replay,
+    StoredEvent,
+    insert_events,
+    list_events,
+    list_listeners,
+    replay_events,
+)
+from pipeline.store.webhooks.webhooks import Webhook
+
+log = logging.getLogger("slipway.webhooks")
+
+MAX_WEBHOOKS = 20
+"""Of one workspace."""
+MAX_REPLAY = 10_000
+"""Events that one request makes pending again."""
+
+
+def create(
+    context: Context, caller: Caller, *, url: str, types: Sequence[str] | None, description: str | None
+) -> tuple[Webhook, str]:
+    """Create a webhook; return it with its secret. Raises Refusal 422 for the URL, 400 if there are too many."""
+    _require_url(context, url)
+    with context.database.begin() as c:
+        if len(list_listeners(c, {caller.workspace_id}, lock=False)) >= MAX_WEBHOOKS:
+            message = f"A workspace has {MAX_WEBHOOKS} webhooks at most: delete one that is not used."
+            raise Refusal(400, "validation_failed", message)
+        return store.create_webhook(c, context.vault, caller, url=url, types=types, description=description)
+
+
+def change(
+    context: Context, caller: Caller, identity: UUID, *, paused: bool | None, **changes: Any
+) -> Webhook:
+    """Change url, types and description, pause or resume. Raises Refusal 404, and 422 for the URL."""
+    if "url" in changes:
+        _require_url(context, changes["url"])
+    with context.database.begin() as c:
+        found = _lock(c, caller, identity)
+        if paused is True:
+            pause(c, found.id, PauseReason.PERSON)
+        elif paused is False and found.paused_at is not None:
+            store.resume_webhook(c, found.id)
+        return store.change_webhook(c, found.id, **changes)
+
+
+def delete(context: Context, caller: Caller, identity: UUID) -> None:
+    """Delete a webhook: what is being sent now is the last. Raises Refusal 404."""
+    with context.database.begin() as c:
+        store.delete_webhook(c, _lock(c, caller, identity).id)
+
+
+def rotate(context: Context, caller: Caller, identity: UUID) -> tuple[Webhook, str]:
+    """Give a webhook a new secret; for a day both sign. A second rotation ends the oldest. Raises Refusal 404."""
+    with context.database.begin() as c:
+        return store.rotate_secret(c, context.vault, _lock(c, caller, identity).id, OVERLAP)
+
+
+def test(context: Context, caller: Caller, identity: UUID) -> StoredEvent:
+    """Make an event that says nothing; it is sent as any other. Raises Refusal 404."""
+    with context.database.begin() as c:
+        found, event = _lock(c, caller, identity), new_id()
+        data = {"workspace_id": found.workspace_id, "webhook_id": found.id, "message": "This is a test."}
+        insert_events(c, [_build_event(found.id, event, EventType.WEBHOOK_TEST, datetime.now(UTC), data)])
+        [stored] = list_events(c, found.id, limit=1, identity=event)
+    return stored
+
+
+def replay(context: Context, caller: Caller, identity: UUID, chosen: Replay) -> tuple[int, int | None]:
+    """Send events again, in order in each post. Return how many, and where to go on if there may be more.
+
+    Raises Refusal 404.
+    """
+    with context.database.begin() as c:
+        return replay_events(c, _lock(c, caller, identity).id, chosen, MAX_REPLAY)
+
+
+def pause(c: Connection, identity: UUID, why: PauseReason) -> None:
+    """Pause a webhook, never silently: an event at every webhook whose owner may see it, and a line in the log.
+
+    Its own copy is the first thing that it gets once it is resumed.
+    """
+    paused = store.pause_webhook(c, identity, why)
+    if paused is None:
+        return
+    if why is not PauseReason.PERSON:
+        log.warning("webhook=%s workspace=%s is paused: %s", paused.id, paused.workspace_id, why)
+    at, event = paused.paused_at or paused.created_at, new_id()
+    data = {"workspace_id": paused.workspace_id, "webhook_id": paused.id, "why": why}
+    data["failing_since"] = None if paused.failing_since is None else paused.failing_since.isoformat()
+    listeners = list_listeners(
+        c, {paused.workspace_id}, lock=False
+    )  # its lane is new: no sender can be in it
+    told = [w for w in listeners if w.accounts is None or w.key_id == paused.key_id]
+    insert_events(c, [_build_event(w.id, event, EventType.WEBHOOK_PAUSED, at, data) for w in told])
+
+
+def _build_event(webhook: UUID, event: UUID, kind: EventType, at: datetime, data: dict[str, Any]) -> NewEvent:
+    return NewEvent(webhook_id=webhook, id=event, lane=event, type=kind, at=at, data=data)
+
+
+def _lock(c: Connection, caller: Caller, identity: UUID) -> Webhook:
+    found = store.list_webhooks(c, caller, identity, lock=True)
+    if not found:
+        raise no_such_webhook()
+    return found[0]
+
+
+def no_such_webhook() -> Refusal:
+    """Build the 404."""
+    return Refusal(404, "not_found", "There is no such webhook.")
+
+
+def _require_url(context: Context, url: str) -> None:
+    try:
+        require_allowed(url, context.receivers.policy.allowed_origins)
+    except Refused as refused:
+        issue = build_issue(("url",), refused.reason, "url", url)
+        raise Refusal(422, "invalid_payload", f"url: {refused.reason}.", [issue]) from None

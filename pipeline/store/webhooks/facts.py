@@ -1,0 +1,195 @@
+"""What events are made of: a post's deliveries around a move, and what happened to accounts and imports."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.domain.delivery import SETTLED, Reason, State
+from pipeline.domain.webhook import SCHEDULING
+from pipeline.store.database import rows
+from pipeline.store.moves.read import MoveFacts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventDelivery:
+    """What an event says of one delivery, beside its state."""
+
+    id: UUID
+    account_id: UUID
+    platform: str
+    url: str | None
+    delivered_as: str | None
+    published_at: datetime | None
+    state: State
+    """The state when the event is made."""
+    reason: Reason | None
+    error: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventPost:
+    """What an event says of a post, and all of its deliveries."""
+
+    id: UUID
+    external_id: str | None
+    scheduled_at: datetime
+    deliveries: Mapping[UUID, EventDelivery]
+
+    @property
+    def accounts(self) -> set[UUID]:
+        """Every account that the post ever targeted."""
+        return {d.account_id for d in self.deliveries.values()}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turn:
+    """The moves of a post in one transaction: each delivery's state before and after them, and the movers."""
+
+    before: Mapping[UUID, State]
+    after: Mapping[UUID, State]
+    movers: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Occurrence:
+    """What happened to an account or an import. ``details``: of its row."""
+
+    kind: str
+    workspace_id: UUID
+    subject: UUID
+    state: str
+    at: datetime
+    key_id: UUID | None
+    details: Mapping[str, Any]
+
+
+def read_event_posts(c: Connection, posts: Collection[UUID]) -> dict[UUID, EventPost]:
+    """Return these posts with their deliveries."""
+    found: dict[UUID, list[Any]] = defaultdict(list)
+    for r in rows(
+        c,
+        """SELECT p.id AS post_id, p.external_id, p.due_at, d.id, d.account_id, d.platform, d.url, d.delivered_as,
+                  d.published_at, d.state, d.reason, d.error
+           FROM posts p JOIN deliveries d ON d.post_id = p.id
+           WHERE p.id = ANY(CAST(:ids AS uuid[])) ORDER BY d.id""",
+        ids=list(posts),
+    ):
+        found[r.post_id].append(r)
+    return {post: _to_post(some) for post, some in found.items()}
+
+
+def _to_post(some: Sequence[Any]) -> EventPost:
+    deliveries = {
+        r.id: EventDelivery(
+            id=r.id,
+            account_id=r.account_id,
+            platform=r.platform,
+            url=r.url,
+            delivered_as=r.delivered_as,
+            published_at=r.published_at,
+            state=State(r.state),
+            reason=None if r.reason is None else Reason(r.reason),
+            error=r.error,
+        )
+        for r in some
+    }
+    first = some[0]
+    return EventPost(
+        id=first.post_id, external_id=first.external_id, scheduled_at=first.due_at, deliveries=deliveries
+    )
+
+
+_TURNS = f"""
+SELECT m.id AS move, d.id AS delivery, b.target AS before, b.is_removed AS was_removed, a.target AS after, a.is_removed,
+       span.movers
+FROM unnest(CAST(:moves AS bigint[]), CAST(:deliveries AS uuid[]), CAST(:posts AS uuid[]))
+    AS m (id, delivery_id, post_id)
+JOIN LATERAL (SELECT xmin AS transaction FROM moves o WHERE o.delivery_id = m.delivery_id AND o.id = m.id) own ON true
+JOIN LATERAL (
+    SELECT min(g.id) AS first, max(g.id) AS last, array_agg(DISTINCT g.mover) AS movers, max(g.id) FILTER (
+               WHERE g.mover = ANY(CAST(:movers AS text[]))
+                 OR g.target = ANY(CAST(:settled AS text[])) AND g.origin IS DISTINCT FROM g.target) AS turning
+    FROM deliveries d JOIN moves g ON g.delivery_id = d.id WHERE d.post_id = m.post_id AND g.xmin = own.transaction
+) span ON span.turning = m.id
+JOIN deliveries d ON d.post_id = m.post_id
+LEFT JOIN LATERAL (
+    SELECT target, target = '{State.CANCELLED}' AND e.generation IS NOT DISTINCT FROM d.removed_generation AS is_removed
+    FROM moves e
+    WHERE e.delivery_id = d.id AND e.id < span.first ORDER BY e.id DESC LIMIT 1) b ON true
+LEFT JOIN LATERAL (
+    SELECT target, target = '{State.CANCELLED}' AND e.generation IS NOT DISTINCT FROM d.removed_generation AS is_removed
+    FROM moves e
+    WHERE e.delivery_id = d.id AND e.id <= span.last ORDER BY e.id DESC LIMIT 1) a ON true
+"""
+"""Only the last turning move of its transaction in its post has rows: one transaction changes a post's status once."""
+
+
+def is_turning(m: MoveFacts) -> bool:
+    """Return True if the move may change the status of its post, or sends the post anew."""
+    return m.mover in SCHEDULING or (m.changes_state and m.target in SETTLED)
+
+
+def read_turns(c: Connection, moves: Sequence[MoveFacts]) -> dict[int, Turn]:
+    """Return the turns that the turning ones of these moves end, by the id of the move.
+
+    Accounts that an edit removed are left out.
+    """
+    turning = [m for m in moves if is_turning(m)]
+    found: dict[int, list[Any]] = defaultdict(list)
+    for r in rows(
+        c,
+        _TURNS,
+        moves=[m.id for m in turning],
+        deliveries=[m.delivery_id for m in turning],
+        posts=[m.post_id for m in turning],
+        movers=list(SCHEDULING),
+        settled=list(SETTLED),
+    ):
+        found[r.move].append(r)
+    return {
+        move: Turn(
+            before={r.delivery: State(r.before) for r in some if r.before and not r.was_removed},
+            after={r.delivery: State(r.after) for r in some if r.after and not r.is_removed},
+            movers=frozenset(some[0].movers),
+        )
+        for move, some in found.items()
+    }
+
+
+def read_earlier_holds(c: Connection, moves: Sequence[MoveFacts]) -> dict[int, str]:
+    """Return what held the delivery of each move that is a hold, when a worker last had it before; by the move's id."""
+    moves = [m for m in moves if m.held_for is not None]
+    found = rows(
+        c,
+        """SELECT m.id, substring(e.why FROM '^held: ([a-z_]+)$') AS held_for
+           FROM unnest(CAST(:moves AS bigint[]), CAST(:deliveries AS uuid[])) AS m (id, delivery_id)
+           JOIN LATERAL (SELECT why FROM moves e WHERE e.delivery_id = m.delivery_id AND e.id < m.id
+                           AND e.origin = 'publishing' ORDER BY e.id DESC LIMIT 1) e ON true""",
+        moves=[m.id for m in moves],
+        deliveries=[m.delivery_id for m in moves],
+    )
+    return {r.id: r.held_for for r in found if r.held_for is not None}
+
+
+def take_occurrences(c: Connection, limit: int) -> list[Occurrence]:
+    """Delete and return what happened to accounts and imports, the oldest first."""
+    found = rows(
+        c,
+        """WITH taken AS (
+               DELETE FROM occurrences WHERE n IN (SELECT n FROM occurrences ORDER BY n LIMIT :limit) RETURNING *)
+           SELECT t.kind, t.workspace_id, t.subject, t.state, t.at, i.key_id, jsonb_build_object(
+                      'platform', a.platform, 'username', a.username, 'error', a.error, 'name', i.name, 'rows', i.rows,
+                      'accepted', i.accepted, 'duplicate', i.duplicate, 'rejected', i.rejected, 'result', i.result)
+                      AS details
+           FROM taken t LEFT JOIN accounts a ON a.id = t.subject AND t.kind = 'account.reconnect'
+           LEFT JOIN imports i ON i.id = t.subject AND t.kind = 'import.finished' ORDER BY t.n""",
+        limit=limit,
+    )
+    return [Occurrence(**r._mapping) for r in found]

@@ -1,0 +1,210 @@
+"""Sending: a sender claims a webhook, arms a round of events, and stores what became of them.
+
+One sender at a time has a webhook. Its tries are committed before a request leaves, so one that dies leaves them open:
+the next sender closes them as ``unknown``, and sends the events again under the same ids. A sender that lost its claim
+changes no event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.domain.webhook import AttemptOutcome, PauseReason, Tried, compute_hold
+from pipeline.store.counters.counters import append_deltas
+from pipeline.store.database import jsonb, row, rows
+from pipeline.store.webhooks.events import promote
+
+PROBES_AFTER = 3
+"""Rounds in a row without a success after which a round is one event."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClaimedWebhook:
+    """A webhook that this process may send to until its lease ends."""
+
+    id: UUID
+    workspace_id: UUID
+    key_id: UUID | None
+    url: str
+    secrets: bytes
+    has_earlier: bool
+    fence: int
+    failures: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArmedEvent:
+    """An event whose next try is committed. ``n``: the number of that try of all; ``tries``: of those that count."""
+
+    id: UUID
+    lane: UUID
+    type: str
+    body: str
+    n: int
+    tries: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settled:
+    """One armed event with its result. ``wait``: until the next try; None: there is none."""
+
+    event: ArmedEvent
+    tried: Tried
+    wait: timedelta | None
+
+
+_CLAIM = """
+UPDATE webhooks w SET lease_until = now() + :lease, fence = fence + 1, served_at = clock_timestamp()
+WHERE id = (
+    SELECT id FROM webhooks o WHERE deleted_at IS NULL AND paused_at IS NULL AND hold_until <= now()
+      AND (lease_until IS NULL OR lease_until < now())
+      AND EXISTS (SELECT FROM webhook_events e WHERE e.webhook_id = o.id AND e.next_at <= now())
+    ORDER BY served_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
+RETURNING id, workspace_id, key_id, url, secrets, coalesce(earlier_until > now(), false) AS has_earlier, fence, failures
+"""
+_LOCK = """
+SELECT failures FROM webhooks WHERE id = :id AND fence = :fence AND paused_at IS NULL AND deleted_at IS NULL
+  AND (:is_settling OR hold_until <= now()) FOR NO KEY UPDATE
+"""
+_ARM = """
+WITH due AS (
+    SELECT id FROM webhook_events WHERE webhook_id = :w AND next_at <= now() ORDER BY next_at, n LIMIT :limit
+), armed AS (
+    UPDATE webhook_events e SET tries = tries + 1, attempts = attempts + 1 FROM due
+    WHERE e.webhook_id = :w AND e.id = due.id RETURNING e.id, e.lane, e.type, e.body, e.attempts AS n, e.tries
+), attempt AS (
+    INSERT INTO webhook_attempts (webhook_id, event_id, n) SELECT :w, id, n FROM armed
+)
+SELECT id, lane, type, body, n, tries FROM armed
+"""
+
+
+def claim_webhook(c: Connection, lease: timedelta) -> ClaimedWebhook | None:
+    """Claim the webhook with a due event that was served the longest ago; None if there is none."""
+    found = row(c, _CLAIM, lease=lease)
+    return None if found is None else ClaimedWebhook(**found._mapping)
+
+
+def has_lost_key(c: Connection, claimed: ClaimedWebhook) -> bool:
+    """Return True if the restricted key that made a claimed webhook is revoked or has expired."""
+    found = row(
+        c,
+        """SELECT w.id FROM webhooks w WHERE id = :id AND accounts IS NOT NULL AND NOT EXISTS (
+               SELECT FROM keys k WHERE k.id = w.key_id AND k.revoked_at IS NULL
+                                    AND (k.expires_at IS NULL OR k.expires_at > now()))""",
+        id=claimed.id,
+    )
+    return found is not None
+
+
+def arm_round(c: Connection, claimed: ClaimedWebhook, lease: timedelta, limit: int) -> list[ArmedEvent]:
+    """Arm the next events of a claimed webhook and extend the claim; none if it is lost, held or paused by now."""
+    known = row(c, _LOCK, id=claimed.id, fence=claimed.fence, is_settling=False)
+    if known is None:
+        return []
+    died = rows(
+        c,
+        """UPDATE webhook_attempts SET outcome = 'unknown', ended_at = now()
+           WHERE webhook_id = :w AND outcome IS NULL RETURNING n""",
+        w=claimed.id,
+    )
+    append_deltas(c, COUNTER, [({"outcome": AttemptOutcome.UNKNOWN}, len(died))])
+    row(
+        c,
+        "UPDATE webhooks SET lease_until = now() + :lease WHERE id = :w RETURNING id",
+        w=claimed.id,
+        lease=lease,
+    )
+    found = rows(c, _ARM, w=claimed.id, limit=1 if known.failures >= PROBES_AFTER else limit)
+    return [ArmedEvent(**r._mapping) for r in found]
+
+
+COUNTER = "slipway_webhook_attempts_total"
+_CLOSE = """
+UPDATE webhook_attempts a
+SET outcome = r.outcome, status = r.status, error = r.error, answer = r.answer, ended_at = now()
+FROM jsonb_to_recordset(:results) AS r (id uuid, n int, outcome text, status int, error text, answer text)
+WHERE a.webhook_id = :w AND a.event_id = r.id AND a.n = r.n AND a.outcome IS NULL RETURNING a.n
+"""
+_SETTLE = """
+UPDATE webhook_events e SET
+    state = r.state,
+    next_at = CASE WHEN r.state = 'pending' AND e.next_at IS NOT NULL THEN now() + make_interval(secs => r.wait) END
+FROM jsonb_to_recordset(:results) AS r (id uuid, n int, state text, wait float)
+WHERE e.webhook_id = :w AND e.id = r.id AND e.attempts = r.n AND e.state = 'pending'
+RETURNING e.lane
+"""
+_RATE = """
+UPDATE webhooks SET failures = :failures,
+    failing_since = CASE WHEN :failures > 0 THEN coalesce(failing_since, now()) END,
+    hold_until = now() + :hold
+WHERE id = :w RETURNING coalesce(failing_since < now() - CAST(:dead AS interval), false) AS is_dead
+"""
+
+
+def settle_round(
+    c: Connection, claimed: ClaimedWebhook, results: Sequence[Settled], dead: timedelta
+) -> PauseReason | None:
+    """Store what became of a round; return why the webhook has to be paused, if it has.
+
+    An event without a further try has failed, unless every try failed for as long as *dead*: then the webhook is
+    paused and the event waits. If the claim was lost, only the tries are closed.
+    """
+    closed = rows(c, _CLOSE, w=claimed.id, results=jsonb([_describe_try(r) for r in results]))
+    counts = [({"outcome": r.tried.outcome}, 1) for r in results]
+    append_deltas(c, COUNTER, counts if len(closed) == len(results) else [])
+    known = row(c, _LOCK, id=claimed.id, fence=claimed.fence, is_settling=True)
+    if known is None:
+        return None
+    has_success = any(r.tried.outcome is AttemptOutcome.DELIVERED for r in results)
+    rated = row(
+        c,
+        _RATE,
+        w=claimed.id,
+        failures=0 if has_success else known.failures + 1,
+        hold=_compute_hold(results, 0 if has_success else known.failures + 1),
+        dead=dead,
+    )
+    why = _find_pause(results, is_dead=rated is not None and rated.is_dead)
+    states = [_describe_state(r, is_pausing=why is not None) for r in results]
+    promote(c, claimed.id, [r.lane for r in rows(c, _SETTLE, w=claimed.id, results=jsonb(states))])
+    return why
+
+
+def release_webhook(c: Connection, claimed: ClaimedWebhook) -> None:
+    """End a claim."""
+    sql = "UPDATE webhooks SET lease_until = NULL WHERE id = :id AND fence = :fence RETURNING id"
+    row(c, sql, id=claimed.id, fence=claimed.fence)
+
+
+def _compute_hold(results: Sequence[Settled], failures: int) -> timedelta:
+    asked = [
+        r.tried.retry_after for r in results if r.tried.holds_webhook and r.tried.retry_after is not None
+    ]
+    return max([compute_hold(failures) if failures else timedelta(0), *asked])
+
+
+def _find_pause(results: Sequence[Settled], *, is_dead: bool) -> PauseReason | None:
+    if any(r.tried.outcome is AttemptOutcome.GONE for r in results):
+        return PauseReason.GONE
+    return PauseReason.DEAD if is_dead else None
+
+
+def _describe_state(settled: Settled, *, is_pausing: bool) -> Mapping[str, Any]:
+    state, wait = "pending", settled.wait or timedelta(0)
+    if settled.tried.outcome is AttemptOutcome.DELIVERED:
+        state = "delivered"
+    elif settled.wait is None and not is_pausing:
+        state = "failed"
+    return {"id": str(settled.event.id), "n": settled.event.n, "state": state, "wait": wait.total_seconds()}
+
+
+def _describe_try(settled: Settled) -> Mapping[str, Any]:
+    tried = {name: value for name, value in asdict(settled.tried).items() if name != "retry_after"}
+    return {"id": str(settled.event.id), "n": settled.event.n, **tried}

@@ -1,0 +1,206 @@
+"""Webhooks: where events are sent, with which secrets, and whether they are paused. Secrets are sealed by the vault."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.domain.webhook import ALWAYS, CHOICES, EventType, PauseReason
+from pipeline.store.auth.keys import Caller
+from pipeline.store.database import new_id, row, rows
+from pipeline.store.deliveries.ownership import restrict_files
+from pipeline.store.vault import Vault
+
+SECRET_BYTES = 32
+"""Of entropy; the specification asks for 24 to 64."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Webhook:
+    """A webhook without its secrets."""
+
+    id: UUID
+    workspace_id: UUID
+    key_id: UUID | None
+    accounts: Sequence[UUID] | None
+    url: str
+    types: Sequence[str] | None
+    """Of the events that it chose; None: all."""
+    description: str | None
+    created_at: datetime
+    earlier_until: datetime | None
+    paused_at: datetime | None
+    paused_why: PauseReason | None
+    failing_since: datetime | None
+
+    def takes(self, kind: EventType) -> bool:
+        """Return True if it chose events of this type."""
+        return self.types is None or kind in ALWAYS or kind in self.types
+
+    def may_see(self, accounts: Collection[UUID]) -> bool:
+        """Return True if it may be told of what is about these accounts."""
+        return self.accounts is None or set(accounts) <= set(self.accounts)
+
+
+_COLUMNS = ", ".join(Webhook.__dataclass_fields__)
+
+
+def create_webhook(
+    c: Connection,
+    vault: Vault,
+    caller: Caller,
+    *,
+    url: str,
+    types: Sequence[str] | None,
+    description: str | None,
+) -> tuple[Webhook, str]:
+    """Store a webhook; return it, and its secret, which is not shown again."""
+    identity, secret = new_id(), _new_secret()
+    found = row(
+        c,
+        f"""INSERT INTO webhooks (id, workspace_id, key_id, accounts, url, types, description, secrets)
+            VALUES (:id, :w, :key, :accounts, :url, :types, :description, :secrets) RETURNING {_COLUMNS}""",
+        id=identity,
+        w=caller.workspace_id,
+        key=caller.stored_key,
+        accounts=None if caller.accounts is None else list(caller.accounts),
+        url=url,
+        types=_to_types(types),
+        description=description,
+        secrets=vault.seal({"current": secret}, identity),
+    )
+    return to_webhook(found), secret
+
+
+def list_webhooks(
+    c: Connection, caller: Caller, identity: UUID | None = None, *, lock: bool = False
+) -> list[Webhook]:
+    """Return the webhooks that the caller may see, oldest first, or the one of this id.
+
+    A key that is restricted to accounts sees its own. *lock*: until the end of the transaction, against senders too.
+    """
+    within, bound = restrict_files(caller.accounts, caller.key_id)
+    found = rows(
+        c,
+        f"""SELECT {_COLUMNS} FROM webhooks WHERE workspace_id = :w AND deleted_at IS NULL AND {within}
+              AND (CAST(:id AS uuid) IS NULL OR id = :id)
+            ORDER BY created_at, id {"FOR NO KEY UPDATE" if lock else ""}""",
+        w=caller.workspace_id,
+        id=identity,
+        **bound,
+    )
+    return [to_webhook(r) for r in found]
+
+
+def find_workspace_of_webhook(c: Connection, identity: UUID) -> UUID | None:
+    """Return the workspace of a webhook."""
+    found = row(c, "SELECT workspace_id FROM webhooks WHERE id = :id AND deleted_at IS NULL", id=identity)
+    workspace: UUID | None = None if found is None else found.workspace_id
+    return workspace
+
+
+def change_webhook(c: Connection, identity: UUID, **changes: Any) -> Webhook:
+    """Change a locked webhook: url, types, description. Returns it."""
+    if "types" in changes:
+        changes["types"] = _to_types(changes["types"])
+    names = ", ".join(f"{name} = :{name}" for name in changes) or "id = id"
+    return to_webhook(
+        row(c, f"UPDATE webhooks SET {names} WHERE id = :id RETURNING {_COLUMNS}", id=identity, **changes)
+    )
+
+
+def pause_webhook(c: Connection, identity: UUID, why: PauseReason) -> Webhook | None:
+    """Pause a webhook and return it; None if it is paused already: the first reason stays."""
+    sql = f"""UPDATE webhooks SET paused_at = now(), paused_why = :why
+              WHERE id = :id AND paused_at IS NULL RETURNING {_COLUMNS}"""
+    found = row(c, sql, id=identity, why=why)
+    return None if found is None else to_webhook(found)
+
+
+def resume_webhook(c: Connection, identity: UUID) -> None:
+    """Resume a locked webhook: what waits is sent, in order, and every event has all its tries again."""
+    row(
+        c,
+        """UPDATE webhooks SET paused_at = NULL, paused_why = NULL, failing_since = NULL, failures = 0,
+                  hold_until = now() WHERE id = :id RETURNING id""",
+        id=identity,
+    )
+    rows(
+        c,
+        """UPDATE webhook_events SET tries = 0, next_at = now()
+           WHERE webhook_id = :id AND next_at IS NOT NULL AND tries > 0 RETURNING id""",
+        id=identity,
+    )
+
+
+def delete_webhook(c: Connection, identity: UUID) -> None:
+    """Delete a locked webhook: nothing is sent to it any more. Its events are deleted by maintenance."""
+    row(c, "UPDATE webhooks SET deleted_at = now() WHERE id = :id RETURNING id", id=identity)
+
+
+def rotate_secret(c: Connection, vault: Vault, identity: UUID, overlap: timedelta) -> tuple[Webhook, str]:
+    """Give a locked webhook a new secret; the one before signs too for *overlap*. Return the webhook and the secret."""
+    [known] = rows(c, "SELECT secrets FROM webhooks WHERE id = :id", id=identity)
+    fresh = _new_secret()
+    sealed = vault.seal(
+        {"current": fresh, "earlier": vault.open(known.secrets, identity)["current"]}, identity
+    )
+    found = row(
+        c,
+        f"""UPDATE webhooks SET secrets = :sealed, earlier_until = now() + :overlap WHERE id = :id
+            RETURNING {_COLUMNS}""",
+        id=identity,
+        sealed=sealed,
+        overlap=overlap,
+    )
+    return to_webhook(found), fresh
+
+
+def open_secrets(vault: Vault, identity: UUID, sealed: bytes, *, with_earlier: bool) -> list[str]:
+    """Return the secrets that sign, the current one first. Raises VaultError."""
+    known = vault.open(sealed, identity)
+    return [known[name] for name in ("current", "earlier")[: 1 + with_earlier] if name in known]
+
+
+def count_paused(c: Connection) -> list[tuple[str, int]]:
+    """Return how many webhooks are paused for each reason."""
+    found = rows(
+        c,
+        """SELECT paused_why AS why, count(*) AS n FROM webhooks
+           WHERE deleted_at IS NULL AND paused_at IS NOT NULL GROUP BY 1 ORDER BY 1""",
+    )
+    return [(r.why, r.n) for r in found]
+
+
+def list_all_paused(c: Connection, limit: int) -> list[Webhook]:
+    """Return paused webhooks of all workspaces, the longest paused first."""
+    found = rows(
+        c,
+        f"""SELECT {_COLUMNS} FROM webhooks WHERE deleted_at IS NULL AND paused_at IS NOT NULL
+            ORDER BY paused_at LIMIT :n""",
+        n=limit,
+    )
+    return [to_webhook(r) for r in found]
+
+
+def to_webhook(found: Any) -> Webhook:
+    """Return a row with the columns of a webhook as one."""
+    values = {name: getattr(found, name) for name in Webhook.__dataclass_fields__}
+    why = values["paused_why"]
+    return Webhook(**{**values, "paused_why": None if why is None else PauseReason(why)})
+
+
+def _new_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def _to_types(types: Sequence[str] | None) -> list[str] | None:
+    """Return the types in their order, each once."""
+    return None if types is None else [kind for kind in CHOICES if kind in types]
