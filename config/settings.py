@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, ValidationError
 from config.consistency import find_inconsistencies
 from config.groups import (
     Api,
+    Audit,
     Broker,
     Delay,
     Files,
@@ -61,6 +62,7 @@ class Settings(Group):
     files: Files = Files()
     imports: Imports = Imports()
     webhooks: Webhooks = Webhooks()
+    audit: Audit = Audit()
     delay: Delay = Delay()
     publish: Publish = Publish()
     mark: Mark = Mark()

@@ -48,6 +48,7 @@ def list_ticks(s: Settings) -> Sequence[Tick]:
         "upkeep.import-files": 600,
         "upkeep.steering": 5,
         "upkeep.webhooks": 600,
+        "upkeep.audit": 3600,
     }
     return (
         Tick(name="delay.sweep", task="delay.sweep", every=s.delay.sweep, queue=DELAY),

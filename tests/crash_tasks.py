@@ -40,6 +40,7 @@ from pipeline.store.deliveries.dead_letters import Scope
 from pipeline.store.deliveries.listing import ListFilter
 from pipeline.store.vault_rotation import rotate
 from pipeline.wiring import get_context
+from tests.actors import TESTER
 from tests.pipeline.scripted_adapter import Script, raising, with_script
 from tests.pipeline.single_check import run_check
 
@@ -146,7 +147,7 @@ def _find_caller(key: str) -> Caller:
 def discard(workspace: str, letters: list[str]) -> None:
     """Discard dead letters."""
     scope = Scope(workspace=UUID(workspace))
-    dead_letters.discard(get_context(), scope, [UUID(x) for x in letters], why="not worth it", who="a test")
+    dead_letters.discard(get_context(), scope, [UUID(x) for x in letters], why="not worth it", actor=TESTER)
 
 
 def decline(platform: str, state: str) -> None:
@@ -161,4 +162,4 @@ def refresh(account: str, version: int) -> None:
 
 def rotate_keys(keys: str) -> None:
     """Re-encrypt every secret with the newest of these keys, one row per transaction."""
-    rotate(get_context().database, keys, lambda _: None, batch=1)
+    rotate(get_context().database, TESTER, keys, lambda _: None, batch=1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from uuid import UUID
 
 from oauthlib.common import generate_token  # type: ignore[import-untyped]
@@ -25,10 +26,11 @@ from pipeline.accounts.connected_account import (
 )
 from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
+from pipeline.domain.actor import Actor
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts import oauth_candidates as store
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
-from pipeline.store.accounts.oauth_origin import read_origin
+from pipeline.store.accounts.oauth_origin import SessionOrigin, read_origin
 from pipeline.store.accounts.oauth_sessions import (
     ALL,
     CLI,
@@ -37,10 +39,12 @@ from pipeline.store.accounts.oauth_sessions import (
     Starter,
     end_session,
 )
+from pipeline.store.audit import record_change
 from pipeline.store.vault import VaultError
 
 log = logging.getLogger("slipway.connect")
 
+BROWSER = Actor(kind="system", name="a browser")
 TICKET_LENGTH = 43
 """Characters, of 62 each: over 256 bits, as in a state."""
 
@@ -98,8 +102,12 @@ def confirm_accounts(
     ticket: str,
     indexes: Collection[int],
     starter: Starter | None = None,
+    *,
+    browser: Actor = BROWSER,
 ) -> CompletedConnection:
     """Store the candidates at these indexes of the ``PendingConfirmation``, and end the session.
+
+    *browser*: where the confirmation comes from; it acts for what began the sign-in.
 
     Raises Refusal as ``finish_authorization`` does if the ticket cannot be used, and 400 ``nothing_picked``, after
     which the confirmation can be made again.
@@ -109,22 +117,40 @@ def confirm_accounts(
         if not selected:
             raise Refusal(400, "nothing_picked", "Nothing was ticked: go back one page and tick an account.")
         known = find_accounts(c, opened.workspace_id)
-        connected = store_accounts(c, context, opened, filter_candidates(opened, selected, known), known)
-        result = CompletedConnection(accounts=connected, origin=read_origin(c, session))
+        origin = read_origin(c, session)
+        actor = _name_actor(browser, opened, origin)
+        usable = filter_candidates(opened, selected, known)
+        connected = store_accounts(c, context, actor, opened, usable, known)
+        result = CompletedConnection(accounts=connected, origin=origin)
     for one in connected:
         log.info("connected %s account %s for workspace %s", platform.value, one.id, opened.workspace_id)
     return result
 
 
 def decline_accounts(
-    context: Context, platform: Platform, session: UUID, ticket: str, starter: Starter | None = None
+    context: Context,
+    platform: Platform,
+    session: UUID,
+    ticket: str,
+    starter: Starter | None = None,
+    *,
+    browser: Actor = BROWSER,
 ) -> Refusal:
     """Delete the candidates and end the session; return the refusal. Raises as ``confirm_accounts``."""
     message = f"The {platform.value} sign-in was not confirmed; nothing was changed."
     refusal = Refusal(403, "access_denied", message)
-    with _lock_candidates(context, platform, session, ticket, starter) as (c, *_):
+    with _lock_candidates(context, platform, session, ticket, starter) as (c, opened, _):
         end_session(c, session, {"error": {"code": refusal.code, "message": refusal.message}})
+        actor = _name_actor(browser, opened, read_origin(c, session))
+        record_change(c, actor, "decline", "sign-in", session, opened.workspace_id)
     return refusal
+
+
+def _name_actor(browser: Actor, session: OAuthSession, origin: SessionOrigin) -> Actor:
+    """Return the browser as who began the sign-in: whoever has the link acts for it."""
+    if session.starter == CLI or origin.public_id is None:
+        return replace(browser, kind="command line", name="the command line")
+    return replace(browser, kind="key", name=origin.public_id, id=session.starter)
 
 
 @contextmanager

@@ -31,11 +31,13 @@ from pipeline.accounts.connected_account import (
 from pipeline.accounts.oauth_flow import DENIED, NOT_GRANTED, build_redirect_uri, create_flow_secrets
 from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
+from pipeline.domain.actor import Actor
 from pipeline.failpoint import failpoint
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts import oauth_sessions as store
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.accounts.oauth_sessions import CLI, LIFETIME, OAuthSession, SessionRefused, Starter
+from pipeline.store.audit import record_change
 from pipeline.store.deliveries.ownership import Accounts, restrict_accounts
 from pipeline.store.vault import VaultError
 
@@ -54,6 +56,7 @@ class AuthorizationStart:
 
 def start_authorization(
     context: Context,
+    actor: Actor,
     workspace: UUID,
     platform: Platform,
     starter: Starter,
@@ -89,7 +92,7 @@ def start_authorization(
         raise Refusal(400, "validation_failed", error.message) from None
     _require_app(platform, url)
     with context.database.begin() as c:
-        store.open_session(
+        session = store.open_session(
             c,
             context.vault,
             workspace=workspace,
@@ -102,6 +105,8 @@ def start_authorization(
             state=secrets.state,
             verifier=secrets.verifier,
         )
+        asked = {"platform": platform, "connection": connection, "reconnect": reconnect, "only": chosen}
+        record_change(c, actor, "begin", "sign-in", session, workspace, after=asked)
     return AuthorizationStart(url=url, state=secrets.state, redirect_uri=callback)
 
 

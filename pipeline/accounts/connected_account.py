@@ -12,10 +12,13 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform, RemoteAccount
 from pipeline.context import Context
+from pipeline.domain.actor import Actor
 from pipeline.stages.post_request import Refusal
-from pipeline.store.accounts.accounts import AccountRow, add_account
+from pipeline.store.accounts.accounts import AccountRow, add_account, find_account_of
 from pipeline.store.accounts.oauth_origin import SessionOrigin
 from pipeline.store.accounts.oauth_sessions import OAuthSession, RefusalReason, SessionRefused, end_session
+from pipeline.store.audit import record_change
+from pipeline.store.vault import Vault
 
 START_AGAIN = "Start again, with `slipway account connect` or a new link from where you came from."
 _REFUSALS = {
@@ -71,23 +74,25 @@ class CompletedConnection:
 def store_accounts(
     c: Connection,
     context: Context,
+    actor: Actor,
     session: OAuthSession,
     accounts: Sequence[RemoteAccount],
     known: Sequence[AccountRow],
 ) -> list[ConnectedAccount]:
     """Store these accounts with their tokens sealed, and end the session. *known*: the workspace's accounts before."""
-    connected = [_store(c, context, session, one, known) for one in accounts]
+    connected = [_store(c, context, actor, session, one, known) for one in accounts]
     end_session(c, session.id, {"accounts": [_to_dict(one) for one in connected]})
     return connected
 
 
 def add_remote_account(
-    c: Connection, context: Context, workspace: UUID, platform: Platform, one: RemoteAccount
+    c: Connection, vault: Vault, actor: Actor, workspace: UUID, platform: Platform, one: RemoteAccount
 ) -> UUID:
-    """Store an account with its tokens sealed, or give the known one these tokens; return its id."""
-    return add_account(
+    """Store an account with its tokens sealed, or give the known one these tokens; record it; return its id."""
+    before = find_account_of(c, workspace, platform, one.connection, one.remote_id)
+    identity = add_account(
         c,
-        context.vault,
+        vault,
         workspace=workspace,
         platform=platform,
         connection=one.connection,
@@ -97,6 +102,18 @@ def add_remote_account(
         credentials=one.credentials,
         settings=one.settings,
     )
+    after = find_account_of(c, workspace, platform, one.connection, one.remote_id)
+    verb, sides = "connect" if before is None else "reconnect", (_describe(before), _describe(after))
+    record_change(
+        c, actor, verb, "account", identity, workspace, sides[0], {**sides[1], "tokens": "replaced"}
+    )
+    return identity
+
+
+def _describe(account: AccountRow | None) -> Mapping[str, Any]:
+    """Return what an audit row says of an account: nothing of its tokens."""
+    names = ("platform", "connection", "remote_id", "username", "display_name", "status", "settings")
+    return {} if account is None else {name: getattr(account, name) for name in names}
 
 
 def to_refusal(error: SessionRefused, platform: Platform) -> Refusal:
@@ -134,9 +151,14 @@ def _describe_outcome(outcome: Mapping[str, Any]) -> str:
 
 
 def _store(
-    c: Connection, context: Context, session: OAuthSession, one: RemoteAccount, known: Sequence[AccountRow]
+    c: Connection,
+    context: Context,
+    actor: Actor,
+    session: OAuthSession,
+    one: RemoteAccount,
+    known: Sequence[AccountRow],
 ) -> ConnectedAccount:
-    identity = add_remote_account(c, context, session.workspace_id, session.platform, one)
+    identity = add_remote_account(c, context.vault, actor, session.workspace_id, session.platform, one)
     return ConnectedAccount(
         id=identity,
         platform=session.platform,

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from pipeline.actions import retried_delivery
 from pipeline.actions.edit import refuse_in_flight
+from pipeline.actions.post_changes import record_states
 from pipeline.actions.retried_delivery import LIVE
 from pipeline.context import Context
 from pipeline.domain.delivery import SETTLED, Mover, State
@@ -139,6 +140,8 @@ def _cancel(context: Context, caller: Caller, post_id: UUID, account_ids: Sequen
             status = compute_status(post)
             raise Refusal(400, "validation_failed", f"The post is {status}: there is nothing left to cancel.")
         cancel_deliveries(context, c, post, unsettled)
+        if unsettled:
+            record_states(c, caller.actor, "cancel", post, unsettled, State.CANCELLED)
     failpoint("steer.cancelled", post_id)
 
 
@@ -178,8 +181,10 @@ def _delete(context: Context, caller: Caller, post_id: UUID, deleted: DeletedPos
         if status in OVER:
             deleted.blocked.append((post_id, status))
             return
-        cancel_deliveries(context, c, post, [p for p in post.deliveries if p.state not in SETTLED])
+        unsettled = [p for p in post.deliveries if p.state not in SETTLED]
+        cancel_deliveries(context, c, post, unsettled)
         store.hide_post(c, post_id)
+        record_states(c, caller.actor, "delete", post, unsettled, State.CANCELLED, deleted=True)
     deleted.ids.append(post_id)
 
 
@@ -223,6 +228,7 @@ def retry_within(
         retried_delivery.accept(context, c, post, part, why="retried")
     recompute_post_status(c, post.id)
     advance_post(context, c, post.id)
+    record_states(c, caller.actor, "retry", post, failed, State.ACCEPTED)
     return RetriedPost(left=left, undecided=media_checks.list_undecided(checks))
 
 

@@ -16,8 +16,10 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.actions import retried_delivery
+from pipeline.actions.post_changes import record_move, record_states
 from pipeline.actions.retried_delivery import LIVE
 from pipeline.context import Context
+from pipeline.domain.actor import Actor
 from pipeline.domain.delivery import Mover, State
 from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import explain_doubt
@@ -89,7 +91,7 @@ def _count(context: Context, chosen: DeadLetterFilter, obstacles: Mapping[str, s
 
 
 def replay(
-    context: Context, scope: Scope, letters: Sequence[UUID], *, who: str, per_minute: float | None = None
+    context: Context, scope: Scope, letters: Sequence[UUID], *, actor: Actor, per_minute: float | None = None
 ) -> DeadLetterResult:
     """Send dead letters again, at most ``per_minute`` per platform over all replays. Their due time stays.
 
@@ -98,7 +100,7 @@ def replay(
     gap = timedelta(minutes=1) / (per_minute or context.settings.publish.replays)
     checks: list[UUID] = []
     result = _run_each(
-        context, letters, lambda delivery: checks.extend(_replay(context, scope, delivery, gap, who))
+        context, letters, lambda delivery: checks.extend(_replay(context, scope, delivery, gap, actor))
     )
     failpoint("dead_letters.replayed", *result.done)
     context.dispatcher.send_checks(checks, bulk=True)
@@ -106,10 +108,10 @@ def replay(
 
 
 def discard(
-    context: Context, scope: Scope, letters: Sequence[UUID], *, why: str, who: str
+    context: Context, scope: Scope, letters: Sequence[UUID], *, why: str, actor: Actor
 ) -> DeadLetterResult:
     """Discard dead letters: failed ones stay failed, blocked ones are cancelled. Authors can still retry or edit."""
-    return _run_each(context, letters, lambda delivery: _discard(context, scope, delivery, why, who))
+    return _run_each(context, letters, lambda delivery: _discard(context, scope, delivery, why, actor))
 
 
 def _run_each(context: Context, letters: Sequence[UUID], work: Callable[[UUID], None]) -> DeadLetterResult:
@@ -153,12 +155,12 @@ def _lock_letter(
 # --- replay ----------------------------------------------------------------------------------------------------------
 
 
-def _replay(context: Context, scope: Scope, delivery: UUID, gap: timedelta, who: str) -> Sequence[UUID]:
+def _replay(context: Context, scope: Scope, delivery: UUID, gap: timedelta, actor: Actor) -> Sequence[UUID]:
     """Accept the delivery again and return the checks to dispatch."""
     with context.database.begin() as c:
         letter = _read_letter(c, delivery, scope)
         if letter.state == State.BLOCKED:
-            _resume(c, letter, scope, gap, who)
+            _resume(c, letter, scope, gap, actor)
             return ()
         seen = steering.read(c, letter.workspace_id, letter.post_id, lock=False)
         if seen is None:
@@ -171,20 +173,22 @@ def _replay(context: Context, scope: Scope, delivery: UUID, gap: timedelta, who:
         _refuse_live(part)
         retried_delivery.pin_checks(c, post, checks)
         turn = reserve_turn(c, "replay", part.platform, gap)
-        retried_delivery.accept(context, c, post, part, why=f"replayed by {who}", not_before=turn)
+        retried_delivery.accept(context, c, post, part, why=f"replayed by {actor.label}", not_before=turn)
         recompute_post_status(c, post.id)
         advance_post(context, c, post.id)
+        record_states(c, actor, "replay", post, [part], State.ACCEPTED)
     return media_checks.list_undecided(checks)
 
 
-def _resume(c: Connection, letter: DeadLetter, scope: Scope, gap: timedelta, who: str) -> None:
+def _resume(c: Connection, letter: DeadLetter, scope: Scope, gap: timedelta, actor: Actor) -> None:
     """Resume a blocked delivery, with its open attempt and checkpoint."""
     lock_post(c, letter.post_id)
     letter = _read_letter(c, letter.id, scope)
     turn = reserve_turn(c, "replay", letter.platform, gap)
-    why = f"replayed by {who}"
+    why = f"replayed by {actor.label}"
     if not resume_blocked(c, letter.id, letter.post_id, letter.generation, armed=False, why=why, at=turn):
         raise Skipped("It changed meanwhile.")
+    record_move(c, actor, "replay", letter.id, letter.post_id, origin=letter.state, target=State.RETRYING)
 
 
 def _refuse_live(part: LockedDelivery) -> None:
@@ -197,10 +201,10 @@ def _refuse_live(part: LockedDelivery) -> None:
 # --- discard ---------------------------------------------------------------------------------------------------------
 
 
-def _discard(context: Context, scope: Scope, delivery: UUID, why: str, who: str) -> None:
+def _discard(context: Context, scope: Scope, delivery: UUID, why: str, actor: Actor) -> None:
     with context.database.begin() as c:
         letter, post, part = _lock_letter(c, delivery, scope)
-        store.discard(c, letter, why=why, who=who)
+        store.discard(c, letter, why=why, who=actor.label)
         if part.state is State.BLOCKED:
             steering.move_locked(
                 c,
@@ -210,7 +214,9 @@ def _discard(context: Context, scope: Scope, delivery: UUID, why: str, who: str)
                 Mover.CANCEL,
                 due_at=part.due_at,
                 next_at=part.due_at,
-                why=f"discarded by {who}: {why}"[:500],
+                why=f"discarded by {actor.label}: {why}"[:500],
                 error=part.error,
             )
             recompute_post_status(c, post.id)
+        target = State.CANCELLED if part.state is State.BLOCKED else part.state
+        record_states(c, actor, "discard", post, [part], target, discarded=delivery, why=why)

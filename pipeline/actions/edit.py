@@ -17,6 +17,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
+from pipeline.actions.post_changes import record_edit
 from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.policy_errors import NotSentYet
@@ -107,9 +108,8 @@ def edit(
     refuse_in_doubt(context)
     for _ in range(TRIES):
         with context.database.begin() as c:
-            plan = _plan(
-                context, c, caller, _read_editable(c, caller, post_id, change, if_match, lock=False), change
-            )
+            seen = _read_editable(c, caller, post_id, change, if_match, lock=False)
+            plan = _plan(context, c, caller, seen, change)
             checks = _open_checks(context, c, plan)
         fresh = {n: check for n, check in checks.items() if n not in plan.kept}
         if media_checks.list_undecided(fresh) and plan.renewed:
@@ -270,9 +270,8 @@ def _apply(
     overtaken = list(plan.links) != list(before.links) or media_checks.map_check_ids(
         plan.kept
     ) != media_checks.map_check_ids(before.kept)
-    turned_bad = _can_publish(plan) and any(
-        check.verdict in ("refused", "unanswered") for check in checks.values()
-    )
+    verdicts = {check.verdict for check in checks.values()}
+    turned_bad = _can_publish(plan) and not verdicts.isdisjoint(("refused", "unanswered"))
     if overtaken or turned_bad or _can_publish(plan) != _can_publish(before):
         return None
     rules.refuse_problems(context, caller, plan.content, list(plan.accounts.values()), checks)
@@ -376,6 +375,7 @@ def _build_result(
     post = store.read(c, caller.workspace_id, plan.post.id, lock=False)
     if view is None or post is None:
         raise LookupError("The post disappeared under its lock.")
+    record_edit(c, caller.actor, plan.post, post)
     status = compute_status(post)
     warnings = [
         AcceptanceWarning(

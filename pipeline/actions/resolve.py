@@ -11,8 +11,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.actions.post_changes import record_move
 from pipeline.context import Context
-from pipeline.domain.delivery import Mover, State
+from pipeline.domain.actor import Actor
+from pipeline.domain.delivery import Mover, State, get_resume_state
 from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import explain_doubt
 from pipeline.stages.retry_inputs import may_appear_until
@@ -31,7 +33,7 @@ class CannotResolve(Exception):
 RESOLVABLE = frozenset({State.UNKNOWN, State.BLOCKED})
 
 
-def confirm_live(context: Context, delivery: UUID, url: str) -> None:
+def confirm_live(context: Context, actor: Actor, delivery: UUID, url: str) -> None:
     """Settle the delivery as published, with the URL at which a person saw it. Raises CannotResolve.
 
     The link of a candidate names its post, which then belongs to this delivery: no other one can be settled with it.
@@ -39,14 +41,14 @@ def confirm_live(context: Context, delivery: UUID, url: str) -> None:
     _refuse_in_doubt(context)
     try:
         with translate_taken_remote_id(), context.database.begin() as c:
-            _settle_as_live(c, delivery, url)
+            _settle_as_live(c, actor, delivery, url)
     except RemoteIdTaken:
         raise CannotResolve(
             f"Another delivery of this account has the post {url}: say where delivery {delivery} is."
         ) from None
 
 
-def _settle_as_live(c: Connection, delivery: UUID, url: str) -> None:
+def _settle_as_live(c: Connection, actor: Actor, delivery: UUID, url: str) -> None:
     found = _lock(c, delivery)
     done = move(
         c,
@@ -69,6 +71,8 @@ def _settle_as_live(c: Connection, delivery: UUID, url: str) -> None:
         },
     )
     _close_attempt(c, delivery, is_moved=done)
+    states = {"origin": found.state, "target": State.PUBLISHED}
+    record_move(c, actor, "confirm live", delivery, found.post_id, **states, url=url)
 
 
 def _get_remote_id(found: ResolvableDelivery, url: str) -> dict[str, str]:
@@ -78,7 +82,7 @@ def _get_remote_id(found: ResolvableDelivery, url: str) -> dict[str, str]:
     return {} if remote_id is None else {"remote_id": remote_id}
 
 
-def publish_again(context: Context, delivery: UUID) -> None:
+def publish_again(context: Context, actor: Actor, delivery: UUID) -> None:
     """Retry the delivery from scratch, after a person saw that it is not live. Raises CannotResolve.
 
     It is refused while the post of the first call may still appear: the post would be live twice.
@@ -112,6 +116,8 @@ def publish_again(context: Context, delivery: UUID) -> None:
             },
         )
         _close_attempt(c, delivery, is_moved=done)
+        states = {"origin": found.state, "target": State.RETRYING}
+        record_move(c, actor, "publish again", delivery, found.post_id, **states)
     failpoint("decide.again", delivery)
     context.dispatcher.send_slot_now()
 
@@ -137,7 +143,7 @@ def _seal_kept_keys(context: Context, delivery: UUID, found: ResolvableDelivery)
     return context.vault.seal(kept, delivery) if kept else None
 
 
-def resume(context: Context, delivery: UUID) -> None:
+def resume(context: Context, actor: Actor, delivery: UUID) -> None:
     """Resume a blocked delivery: look again if it is armed, else retry. Raises CannotResolve."""
     _refuse_in_doubt(context)
     with context.database.begin() as c:
@@ -149,6 +155,8 @@ def resume(context: Context, delivery: UUID) -> None:
             c, delivery, found.post_id, found.generation, armed=armed, why="a person let it go on"
         ):
             raise CannotResolve(f"Delivery {delivery} changed meanwhile. Look at it again.")
+        states = {"origin": found.state, "target": get_resume_state(armed=armed)}
+        record_move(c, actor, "resume", delivery, found.post_id, **states)
     failpoint("decide.resumed", delivery)
     context.dispatcher.send_slot_now()
 

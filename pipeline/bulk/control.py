@@ -16,6 +16,7 @@ from pipeline.context import Context
 from pipeline.domain.bulk_import import ALLOWED, REPEATED, Action, ImportState
 from pipeline.failpoint import failpoint
 from pipeline.stages.post_request import Refusal
+from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
@@ -52,7 +53,7 @@ def apply(context: Context, caller: Caller, identity: UUID, plan_hash: str) -> I
             store.change_state(c, job, ImportState.READING, **_NOT_PLANNED)
         else:
             store.change_state(c, job, ImportState.APPLYING, done=0)
-        moved = _lock(c, caller, identity)
+        moved = _record(c, caller, Action.apply, job)
     failpoint("imports.moved", identity)
     context.dispatcher.send_imports([identity])
     if changes:
@@ -94,9 +95,17 @@ def _move(context: Context, caller: Caller, identity: UUID, action: Action) -> I
             return job
         _require_state(job, action)
         _change(c, job, action)
-        moved = _lock(c, caller, identity)
+        moved = _record(c, caller, action, job)
     failpoint("imports.moved", identity)
     context.dispatcher.send_imports([identity])
+    return moved
+
+
+def _record(c: Connection, caller: Caller, action: Action, before: Import) -> Import:
+    """Record the action, in its transaction, and return the import as it is now."""
+    moved = _lock(c, caller, before.id)
+    states = {"state": before.state}, {"state": moved.state}
+    record_change(c, caller.actor, action, "import", moved.id, moved.workspace_id, *states)
     return moved
 
 

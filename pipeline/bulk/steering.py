@@ -14,6 +14,7 @@ from pipeline.domain.steering import Arguments, Verb
 from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import refuse_in_doubt
 from pipeline.stages.post_request import Refusal
+from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries.listing import ListFilter
 from pipeline.store.steering import jobs as store
@@ -84,7 +85,15 @@ def _create(c: Connection, caller: Caller, asked: Steering, counted: Count, toke
     job = store.find_job(c, caller, identity, token=token)
     if job is None:
         raise LookupError("The job is not there after it was stored.")
+    if identity is not None:
+        _record(c, caller, job)
     return job
+
+
+def _record(c: Connection, caller: Caller, job: SteeringJob) -> None:
+    """Record the job, in its transaction; what becomes of each delivery is in its receipts."""
+    asked = {"filter": dump_filter(job.filter), "arguments": job.arguments.to_dict(), "counted": job.counted}
+    record_change(c, caller.actor, job.verb, "steering job", job.id, job.workspace_id, after=asked)
 
 
 def _compute_token(caller: Caller, asked: Steering, counted: Count, nonce: str) -> str:

@@ -11,11 +11,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
+from sqlalchemy import Connection
+
 from pipeline.bulk.formats import FileProblem, Format, detect_format
 from pipeline.context import Context
 from pipeline.failpoint import failpoint
 from pipeline.media.files.upload_intake import TooLarge, UploadIntake
 from pipeline.stages.post_request import Refusal
+from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import new_id
 from pipeline.store.files.files import sum_bytes
@@ -94,6 +97,8 @@ def finish_upload(
                 c, upload.id, size=upload.intake.size, sha256=digest, format_=known, idempotency_key=key
             )
             job = store.find_import(c, upload.caller, upload.id)
+            if stored and job is not None:
+                _record(c, upload.caller, job)
     except IdempotencyKeyTaken:
         return _find_repeat(context, upload, digest, str(key))
     if not stored or job is None:
@@ -101,6 +106,13 @@ def finish_upload(
     failpoint("imports.visible", upload.id)
     context.dispatcher.send_imports([upload.id])
     return StoredUpload(job=job, is_repeat=False)
+
+
+def _record(c: Connection, caller: Caller, job: Import) -> None:
+    """Record the import, in the transaction that makes it visible."""
+    facts = {"name": job.name, "format": job.format, "bytes": job.size, "sha256": job.sha256.hex()}
+    options = {"strict": job.strict, "updates": job.updates, "time_zone": job.time_zone}
+    record_change(c, caller.actor, "create", "import", job.id, job.workspace_id, after={**facts, **options})
 
 
 def store_file(

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "account": "account:command",
     "api": "serve:api",
     "attention": "attention:command",
+    "audit": "audit:command",
     "beat": "serve:beat",
     "broker": "broker:command",
     "dead-letter": "dead_letter:command",

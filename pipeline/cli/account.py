@@ -10,6 +10,7 @@ from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.account_discover import discover
 from pipeline.cli.account_import import import_
+from pipeline.cli.actor import find_actor
 from pipeline.cli.connect import connect
 from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.runtime import call_sandbox, load_vault, open_context, open_transaction
@@ -83,7 +84,7 @@ def add(
             added = _add(
                 c,
                 workspace,
-                platform=kind,
+                kind,
                 connection=connection,
                 remote_id=remote_id,
                 credentials=credentials,
@@ -151,7 +152,7 @@ def _add_sandbox(
         return _add(
             c,
             str(workspace.id),
-            platform=parse_platform(platform.partition("_")[0]),
+            parse_platform(platform.partition("_")[0]),
             connection=created["connection"],
             remote_id=created["remote_id"],
             username=created["username"],
@@ -200,9 +201,10 @@ def list_(workspace: str | None, *, as_json: bool) -> None:
 @json_option
 def reconnect(account: str, *, unchecked: bool, as_json: bool) -> None:
     """Give ACCOUNT (id or username) new tokens of the same remote account. Deliveries blocked on it resume."""
+    from adapters.contract import RemoteAccount
+    from pipeline.accounts.connected_account import add_remote_account
     from pipeline.cli.token_input import read_credentials
     from pipeline.maintenance.resume_blocked import resume_blocked
-    from pipeline.store.accounts.accounts import add_account
     from pipeline.store.accounts.connections import count_waiting
 
     credentials = read_credentials()
@@ -213,18 +215,16 @@ def reconnect(account: str, *, unchecked: bool, as_json: bool) -> None:
             _require_owner(context, known.platform, known.connection, known.remote_id, credentials)
         with context.database.begin() as c:
             waited = count_waiting(c, known.id)
-            add_account(
-                c,
-                context.vault,
-                workspace=known.workspace_id,
-                platform=known.platform,
-                connection=known.connection,
+            remote = RemoteAccount(
                 remote_id=known.remote_id,
                 username=known.username,
                 display_name=known.display_name,
+                connection=known.connection,
                 credentials=credentials,
                 settings={},
             )
+            actor = find_actor()
+            add_remote_account(c, context.vault, actor, known.workspace_id, known.platform, remote)
         failpoint("account.usable-again")
         resume_blocked(context)
     print_fields({"id": str(known.id), "status": "active", "posts_that_go_on": waited}, as_json=as_json)
@@ -240,6 +240,7 @@ def deactivate(account: str, *, as_json: bool) -> None:
     with open_transaction() as c:
         known = require_account(c, account)
         store_inactive(c, known.id)
+        _record_status(c, "deactivate", known, "inactive")
     print_fields({"id": str(known.id), "status": "inactive"}, as_json=as_json)
 
 
@@ -255,6 +256,7 @@ def activate(account: str, *, as_json: bool) -> None:
         with context.database.begin() as c:
             known = require_account(c, account)
             status = store_active(c, known.id)
+            _record_status(c, "activate", known, status)
         failpoint("account.usable-again")
         resume_blocked(context)
     print_fields({"id": str(known.id), "status": status.value}, as_json=as_json)
@@ -263,23 +265,23 @@ def activate(account: str, *, as_json: bool) -> None:
         raise click.ClickException(f"Its grant is no longer valid: connect it again with `{again}`.")
 
 
-def _add(
-    c: Connection, workspace: str, *, platform: Platform, connection: str, remote_id: str, **values: Any
-) -> dict[str, Any]:
-    from pipeline.store.accounts.accounts import add_account, find_accounts
+def _record_status(c: Connection, verb: str, known: AccountRow, status: str) -> None:
+    from pipeline.store.audit import record_change
+
+    sides = {"status": known.status}, {"status": status}
+    record_change(c, find_actor(), verb, "account", known.id, known.workspace_id, *sides)
+
+
+def _add(c: Connection, workspace: str, platform: Platform, **values: Any) -> dict[str, Any]:
+    from adapters.contract import RemoteAccount
+    from pipeline.accounts.connected_account import add_remote_account
+    from pipeline.store.accounts.accounts import find_accounts
     from pipeline.store.auth.workspaces import find_workspace
 
     found = find_workspace(c, workspace)
     before = {a.id for a in find_accounts(c, found.id)}
-    account: UUID = add_account(
-        c,
-        load_vault(),
-        workspace=found.id,
-        platform=platform,
-        connection=connection,
-        remote_id=remote_id,
-        **values,
-    )
+    remote = RemoteAccount(**values)
+    account = add_remote_account(c, load_vault(), find_actor(), found.id, platform, remote)
     return {
         "id": str(account),
         "platform": platform.value,

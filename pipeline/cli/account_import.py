@@ -200,12 +200,13 @@ def store_account(
 ) -> dict[str, Any]:
     """Return an account as a row; store it with its tokens sealed if *store*."""
     from pipeline.accounts.connected_account import add_remote_account
+    from pipeline.cli.actor import find_actor
     from pipeline.store.accounts.accounts import find_account_of
 
     known = find_account_of(c, workspace.id, platform, one.connection, one.remote_id)
     identity = known.id if known else None
     if store:
-        identity = add_remote_account(c, context, workspace.id, platform, one)
+        identity = add_remote_account(c, context.vault, find_actor(), workspace.id, platform, one)
     return {
         "id": identity and str(identity),
         "workspace": workspace.name,

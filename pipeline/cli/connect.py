@@ -55,6 +55,7 @@ def connect(
     """
     from pipeline.accounts.authorize import start_authorization
     from pipeline.cli.account import parse_platform, require_account
+    from pipeline.cli.actor import find_actor
     from pipeline.stages.post_request import Refusal
     from pipeline.store.accounts.oauth_sessions import ALL, CLI
     from pipeline.store.auth.workspaces import find_workspace
@@ -67,7 +68,14 @@ def connect(
         try:
             chosen = ALL if everything else only or None
             opened = start_authorization(
-                context, workspace_id, kind, CLI, connection=connection, reconnect=again, chosen=chosen
+                context,
+                find_actor(),
+                workspace_id,
+                kind,
+                CLI,
+                connection=connection,
+                reconnect=again,
+                chosen=chosen,
             )
         except Refusal as refusal:
             raise click.ClickException(refusal.message) from None

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
 PAGE = 200
-ACTOR = "the command line"
 Action = Callable[[Sequence[UUID]], "DeadLetterResult"]
 
 
@@ -139,10 +138,11 @@ def replay(
 ) -> None:
     """Publish dead letters again, one after the other. A delivery that may be live is skipped."""
     from pipeline.actions import dead_letters
+    from pipeline.cli.actor import find_actor
     from pipeline.store.deliveries.dead_letters import OPERATOR
 
     with open_context() as context:
-        action = partial(dead_letters.replay, context, OPERATOR, who=ACTOR, per_minute=per_minute)
+        action = partial(dead_letters.replay, context, OPERATOR, actor=find_actor(), per_minute=per_minute)
         count = partial(dead_letters.count_replayable, context)
         _process(context.database.begin, letters, chosen, action, count, "replayed", yes=yes, as_json=as_json)
 
@@ -161,12 +161,13 @@ def replay(
 def discard(letters: tuple[str, ...], why: str, *, yes: bool, as_json: bool, **chosen: Any) -> None:
     """Discard dead letters: a failed one stays failed, a blocked one is cancelled. Moves and attempts are kept."""
     from pipeline.actions import dead_letters
+    from pipeline.cli.actor import find_actor
     from pipeline.store.deliveries.dead_letters import OPERATOR
 
     if not why.strip():
         raise click.ClickException("--why is empty: give the reason.")
     with open_context() as context:
-        action = partial(dead_letters.discard, context, OPERATOR, why=why, who=ACTOR)
+        action = partial(dead_letters.discard, context, OPERATOR, why=why, actor=find_actor())
         count = partial(dead_letters.count_discardable, context)
         _process(
             context.database.begin, letters, chosen, action, count, "discarded", yes=yes, as_json=as_json

@@ -111,15 +111,16 @@ def decide(delivery: str, live: str | None, *, again: bool, as_json: bool) -> No
     --again publishes twice if the post is live after all. It is refused while the lost call may still take effect.
     """
     from pipeline.actions.resolve import confirm_live, publish_again
+    from pipeline.cli.actor import find_actor
 
     if (live is not None) == again:
         raise click.ClickException("Give exactly one: --live URL if it is live, or --again if it is not.")
     wanted = parse_id(delivery, "delivery")
     with _open_for_decision() as context:
         if live is not None:
-            confirm_live(context, wanted, _require_url(live))
+            confirm_live(context, find_actor(), wanted, _require_url(live))
         else:
-            publish_again(context, wanted)
+            publish_again(context, find_actor(), wanted)
         _print_state(context, delivery, as_json=as_json)
 
 
@@ -129,10 +130,11 @@ def decide(delivery: str, live: str | None, *, again: bool, as_json: bool) -> No
 def resume(delivery: str, *, as_json: bool) -> None:
     """Resume a blocked delivery. One that was armed is looked up on the platform, never sent again."""
     from pipeline.actions.resolve import resume as resume_delivery
+    from pipeline.cli.actor import find_actor
 
     wanted = parse_id(delivery, "delivery")
     with _open_for_decision() as context:
-        resume_delivery(context, wanted)
+        resume_delivery(context, find_actor(), wanted)
         _print_state(context, delivery, as_json=as_json)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.runtime import open_transaction
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from pipeline.store.auth.keys import Key
 
 SHOWN_ONCE = "This key is shown only once: store it now. Send it as `Authorization: Bearer <key>`."
@@ -82,18 +84,18 @@ def create(
         accounts = sorted({require_account_of(c, found.id, one).id for one in chosen}) or None
         terms = Terms(read_only=read_only, accounts=accounts, expires_at=expires, bulk=bulk, limits=own)
         key = create_key(c, found.id, name, terms)
-    facts = {
-        "key": key,
-        "public_id": key.partition(".")[0],
-        "workspace_id": found.id,
-        "name": name,
-        "read_only": read_only,
-        "accounts": accounts,
-        "expires_at": format_timestamp(expires),
-        "bulk": bulk,
-        **asdict(own),
-    }
-    _print_key(facts, as_json=as_json)
+        facts = {
+            "public_id": key.partition(".")[0],
+            "workspace_id": found.id,
+            "name": name,
+            "read_only": read_only,
+            "accounts": accounts,
+            "expires_at": format_timestamp(expires),
+            "bulk": bulk,
+            **asdict(own),
+        }
+        _record(c, "create", key, after=facts)
+    _print_key({"key": key, **facts}, as_json=as_json)
 
 
 @command.command(epilog=EXAMPLE + "slipway key rotate slw_live_0123456789abcdef --overlap 24h")
@@ -120,6 +122,7 @@ def rotate(public_id: str, overlap: timedelta, *, as_json: bool) -> None:
         if key is None:
             raise _not_found(shown)
         [until] = [k.earlier_until for k in list_keys(c) if k.public_id == shown]
+        _record(c, "rotate", key, after={"old_works_until": until})
     _print_key({"key": key, "public_id": shown, "old_works_until": format_timestamp(until)}, as_json=as_json)
     if not as_json:
         click.echo(f"The old secret works until {format_timestamp(until)}.", err=True)
@@ -135,16 +138,18 @@ def rotate(public_id: str, overlap: timedelta, *, as_json: bool) -> None:
 @json_option
 def set_limits(public_id: str, *, as_json: bool, **options: Any) -> None:
     """Change the limits of key ID; those not named stay. Requests follow the new ones within a second."""
-    from pipeline.store.auth.keys import change_limits
+    from pipeline.store.auth.keys import change_limits, list_keys
 
     given = read_limits(options)
     if not given:
         raise click.ClickException("Nothing to change: name a limit, such as --posts-per-minute 600.")
     shown = public_id.partition(".")[0]
     with open_transaction() as c:
+        before = next((k.limits for k in list_keys(c) if k.public_id == shown), None)
         limits = change_limits(c, shown, given)
-    if limits is None:
-        raise _not_found(shown)
+        if before is None or limits is None:
+            raise _not_found(shown)
+        _record(c, "set limits", shown, asdict(before), asdict(limits))
     facts = asdict(limits) if as_json else summarize_limits(limits)
     print_fields({"public_id": shown, **facts}, as_json=as_json)
 
@@ -179,10 +184,24 @@ def revoke(public_id: str, *, as_json: bool) -> None:
     with open_transaction() as c:
         if not revoke_key(c, public_id):
             raise _not_found(shown)
+        _record(c, "revoke", shown, {"revoked": False}, {"revoked": True})
     if as_json:
         print_fields({"public_id": shown, "revoked": True}, as_json=True)
     else:
         click.echo(f"{shown} is revoked.")
+
+
+def _record(
+    c: Connection, verb: str, key: str, *sides: Mapping[str, Any], **after: Mapping[str, Any]
+) -> None:
+    """Record a change of this key, given whole or by its public half, in the change's transaction."""
+    from pipeline.cli.actor import find_actor
+    from pipeline.store.audit import record_change
+    from pipeline.store.auth.keys import list_keys
+
+    public = key.partition(".")[0]
+    workspace = next(k.workspace_id for k in list_keys(c) if k.public_id == public)
+    record_change(c, find_actor(), verb, "key", public, workspace, *sides, **after)
 
 
 def _to_row(key: Key, workspace: str, *, as_json: bool) -> dict[str, Any]:

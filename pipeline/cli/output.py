@@ -30,7 +30,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str =
         for row in rows:
             table.add_row(*("" if value is None else str(value) for value in row.values()))
         # A pipe has no width: ids and URLs stay whole for the program that reads them.
-        Console(width=None if sys.stdout.isatty() else 1000).print(table)
+        Console(width=None if sys.stdout.isatty() else 1000, markup=False, emoji=False).print(table)
 
 
 def print_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.store.deliveries.pauses import Scope
 
 BREAKER: Final = "breaker"
-"""The scope of a platform's open circuit breaker; the system opens it, and an operator can only lift it."""
+"""The scope of a platform's open circuit breaker (`pipeline.actions.pauses`)."""
 SCOPES: Final[tuple[Scope, ...]] = ("all", "platform", "workspace", "account")
 why_option = click.option("--why", required=True, help="The reason, shown in `slipway pause list`.")
 
@@ -105,18 +105,14 @@ def lift(scope: Literal[Scope, "breaker"], target: str | None, *, as_json: bool)
 
     A breaker opens again if the platform's calls go on failing.
     """
-    from pipeline.store.deliveries import pauses
-    from pipeline.store.deliveries.platform_health import close_breaker
+    from pipeline.actions import pauses
+    from pipeline.cli.actor import find_actor
 
     _require_target("lift", scope, target)
     with open_context() as context:
         with context.database.begin() as c:
             found = TARGETS[scope](c, target or "")
-            if scope != BREAKER:
-                is_lifted = pauses.lift(c, scope, found)
-            elif is_lifted := close_breaker(c, found):
-                pauses.restart_streaks(c, "platform", found)
-            if not is_lifted:
+            if not pauses.lift(c, find_actor(), scope, found):
                 raise click.ClickException("That is not paused: `slipway pause list` shows what is.")
         failpoint("pause.lifted")
         context.dispatcher.send_slot_now()
@@ -133,13 +129,14 @@ def _require_target(verb: str, scope: str, target: str | None) -> None:
 
 
 def _pause(scope: Scope, target: str, why: str, *, as_json: bool) -> None:
-    from pipeline.store.deliveries.pauses import pause
+    from pipeline.actions.pauses import pause
+    from pipeline.cli.actor import find_actor
 
     if not why.strip():
         raise click.ClickException("--why is empty: give the reason.")
     with open_transaction() as c:
         found = TARGETS[scope](c, target)
-        pause(c, scope, found, why)
+        pause(c, find_actor(), scope, found, why)
     print_fields({"scope": scope, "target": found, "paused": True, "why": why}, as_json=as_json)
 
 

@@ -114,10 +114,12 @@ def _set_media(body: dict[str, Any], options: Mapping[str, Any]) -> None:
 
 def build_caller(workspace: Workspace) -> Caller:
     """Return the caller as which the command line acts for a workspace: by its plan, without a key."""
+    from pipeline.cli.actor import find_actor
     from pipeline.store.auth.keys import COMMAND_LINE, Caller
 
     return Caller(
         key_id=COMMAND_LINE,
+        actor=find_actor(),
         workspace_id=workspace.id,
         kind=workspace.kind,
         owner_user_id=workspace.owner_user_id,

@@ -114,6 +114,7 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool, 
 
     First stop every process that is still connected to the old database.
     """
+    from pipeline.cli.actor import find_actor
     from pipeline.recovery.restore import Acceptance, CannotAccept
     from pipeline.recovery.restore import accept as accept_restore
 
@@ -122,7 +123,7 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool, 
     with _open_epoch_file() as epoch_file, open_context(warn=False) as context:
         acceptance = Acceptance(until=until, nothing_sent=nothing_sent, taken_since=not send_new)
         try:
-            found = accept_restore(context, epoch_file, acceptance)
+            found = accept_restore(context, find_actor(), epoch_file, acceptance)
         except CannotAccept as error:
             raise click.ClickException(f"{error} `slipway restore status` shows the state.") from None
     if as_json:
@@ -144,10 +145,11 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool, 
 @json_option
 def declare(since: datetime, until: datetime | None, *, as_json: bool) -> None:
     """Declare that the database was restored, if the epoch file was restored with it (a snapshot of the machine)."""
+    from pipeline.cli.actor import find_actor
     from pipeline.recovery.restore import declare as declare_restore
 
     with _open_epoch_file() as epoch_file, open_context(warn=False) as context:
-        doubt = declare_restore(context, epoch_file, since=since, until=until)
+        doubt = declare_restore(context, find_actor(), epoch_file, since=since, until=until)
         with context.database.begin() as c:
             status_fields = _describe(c, doubt, epoch_file, None)
     status_fields.pop("deliveries")

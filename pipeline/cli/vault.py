@@ -40,6 +40,7 @@ def new_key(*, as_json: bool) -> None:
 def rotate(*, as_json: bool) -> None:
     """Encrypt all stored credentials and checkpoints with the newest key. If interrupted, run it again."""
     from config.settings import settings
+    from pipeline.cli.actor import find_actor
     from pipeline.store.database import Database
     from pipeline.store.vault_rotation import rotate as rotate_secrets
 
@@ -50,7 +51,8 @@ def rotate(*, as_json: bool) -> None:
     with report_errors():
         database = Database(settings().store.url.get_secret_value(), pool=1)
         try:
-            counts = rotate_secrets(database, settings().vault.keys.get_secret_value(), print_progress)
+            keys = settings().vault.keys.get_secret_value()
+            counts = rotate_secrets(database, find_actor(), keys, print_progress)
         finally:
             database.close()
     rows = [

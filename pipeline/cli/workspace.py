@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,10 @@ from pipeline.cli.runtime import open_transaction
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from sqlalchemy import Connection
+
     from pipeline.store.posts.late_policy import LatePolicy
 
 
@@ -39,7 +44,9 @@ def create(name: str, kind: str, plan: str, time_zone: str, *, as_json: bool) ->
         raise click.ClickException("The name is empty: give one.")
     with open_transaction() as c:
         made = create_workspace(c, name=name, kind=WorkspaceKind(kind), plan=Plan(plan), time_zone=time_zone)
-        print_fields(_to_dict(find_workspace(c, str(made))), as_json=as_json)
+        found = _to_dict(find_workspace(c, str(made)))
+        _record(c, "create", made, {}, found)
+    print_fields(found, as_json=as_json)
 
 
 @command.command("list", epilog=EXAMPLE + "slipway workspace list --json")
@@ -70,7 +77,9 @@ def set_plan(workspace: str, plan: str, subscription: str | None, *, as_json: bo
     with open_transaction() as c:
         found = find_workspace(c, workspace)
         store_plan(c, found.id, Plan(plan), Subscription(subscription or found.subscription))
-        print_fields(_to_dict(find_workspace(c, str(found.id))), as_json=as_json)
+        changed = _to_dict(find_workspace(c, str(found.id)))
+        _record(c, "set plan", found.id, _to_dict(found), changed)
+    print_fields(changed, as_json=as_json)
 
 
 @command.command(
@@ -87,7 +96,7 @@ def set_late(workspace: str, on_late: str, after: timedelta | None, *, as_json: 
     It takes effect at once, for posts already accepted too.
     """
     from pipeline.store.auth.workspaces import find_workspace
-    from pipeline.store.posts.late_policy import LatePolicy, set_policy
+    from pipeline.store.posts.late_policy import LatePolicy, list_policies, set_policy
 
     if (after is None) != (on_late == "publish") or after == timedelta(0):
         raise click.ClickException("skip and hold need a duration (--after 2h); publish takes none.")
@@ -96,8 +105,19 @@ def set_late(workspace: str, on_late: str, after: timedelta | None, *, as_json: 
     )
     with open_transaction() as c:
         found = find_workspace(c, workspace)
+        before = _describe(list_policies(c).get(found.id))
         set_policy(c, found.id, policy)
+        _record(c, "set late", found.id, {"late": before}, {"late": _describe(policy)})
     print_fields({"id": found.id, "name": found.name, "late": _describe(policy)}, as_json=as_json)
+
+
+def _record(
+    c: Connection, verb: str, workspace: UUID, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> None:
+    from pipeline.cli.actor import find_actor
+    from pipeline.store.audit import record_change
+
+    record_change(c, find_actor(), verb, "workspace", workspace, workspace, before, after)
 
 
 def _describe(policy: LatePolicy | None) -> str:

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,13 @@ from uuid import UUID
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
-from adapters.contract import Credentials, Platform
+from adapters.contract import Credentials, Platform, RemoteAccount
 from config.settings import Settings, settings
+from pipeline.accounts.connected_account import add_remote_account
+from pipeline.cli.actor import find_actor
 from pipeline.domain.key_limits import SERVER_DEFAULT, choose_new_limits
 from pipeline.embedded.control import Control
-from pipeline.store.accounts.accounts import add_account
+from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.auth.workspaces import NoSuchWorkspace, create_workspace, find_workspace
 from pipeline.store.database import Database
@@ -49,6 +52,8 @@ def create_sample_workspace(s: Settings, file: Path) -> None:
                 SERVER_DEFAULT, server_posts_per_minute=s.api.posts_per_minute, bulk=False
             )
             key = create_key(c, workspace, "first start", Terms(limits=limits))
+            facts = {"name": "first start", **asdict(limits)}
+            record_change(c, find_actor(), "create", "key", key.partition(".")[0], workspace, after=facts)
     finally:
         database.close()
     _write(file, {"workspace": str(workspace), "key": key, "accounts": accounts})
@@ -57,15 +62,13 @@ def create_sample_workspace(s: Settings, file: Path) -> None:
 def _ensure_workspace(c: Connection) -> UUID:
     with suppress(NoSuchWorkspace):
         return find_workspace(c, WORKSPACE).id
-    return create_workspace(c, name=WORKSPACE)
+    made = create_workspace(c, name=WORKSPACE)
+    record_change(c, find_actor(), "create", "workspace", made, made, after={"name": WORKSPACE})
+    return made
 
 
 def _add_account(c: Connection, vault: Vault, workspace: UUID, person: dict[str, Any]) -> UUID:
-    return add_account(
-        c,
-        vault,
-        workspace=workspace,
-        platform=Platform(person["platform"]),
+    remote = RemoteAccount(
         connection=person["connection"],
         remote_id=person["remote_id"],
         username=person["username"],
@@ -73,6 +76,7 @@ def _add_account(c: Connection, vault: Vault, workspace: UUID, person: dict[str,
         credentials=_parse_credentials(person),
         settings=person.get("settings") or {},
     )
+    return add_remote_account(c, vault, find_actor(), workspace, Platform(person["platform"]), remote)
 
 
 def _parse_credentials(person: dict[str, Any]) -> Credentials:

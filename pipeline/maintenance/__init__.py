@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pipeline.context import Context
 from pipeline.maintenance.append_receipts import append_receipts
 from pipeline.maintenance.compact_rollups import compact_rollups
+from pipeline.maintenance.expire_audit import expire_audit
 from pipeline.maintenance.expire_files import expire_files
 from pipeline.maintenance.expire_imports import expire_imports
 from pipeline.maintenance.expire_webhook_events import expire_webhook_events
@@ -30,6 +31,7 @@ JOBS: Mapping[str, Callable[[Context], int]] = {
     "resume": resume_blocked,
     "recheck": recheck_media,
     "files": expire_files,
+    "audit": expire_audit,
     "imports": redispatch_imports,
     "import-files": expire_imports,
     "steering": redispatch_steering,

@@ -8,18 +8,20 @@ epoch begins in the database and in the epoch file. A crash before its commit ch
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 from adapters.errors import OutcomeUnknown
 from pipeline.context import Context
+from pipeline.domain.actor import Actor
 from pipeline.domain.epoch import Epoch, EpochMatch
 from pipeline.domain.policy_errors import RESTORED
 from pipeline.failpoint import failpoint
 from pipeline.recovery.epoch_file import EpochFile
 from pipeline.recovery.send_guard import NEXT_STEP, SendGuard
 from pipeline.stages.post_request import Refusal
+from pipeline.store.audit import record_change
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.recovery import epoch as epochs
 from pipeline.store.recovery import restores as store
@@ -76,7 +78,9 @@ def find_span(doubt: Doubt, epoch_file: EpochFile, acceptance: Acceptance) -> Sp
     )
 
 
-def declare(context: Context, epoch_file: EpochFile, *, since: datetime, until: datetime | None) -> Doubt:
+def declare(
+    context: Context, actor: Actor, epoch_file: EpochFile, *, since: datetime, until: datetime | None
+) -> Doubt:
     """Put the time from *since* in doubt: a person says that the database was restored, and the epoch file with it.
 
     *until* None: until the epoch file's time, else now. Raises OSError.
@@ -87,12 +91,15 @@ def declare(context: Context, epoch_file: EpochFile, *, since: datetime, until: 
         end = until or max(now, in_file.until if in_file else now)
         epochs.hold(c, "declared", since=since, until=end)
         doubt = epochs.read(c).doubt
+        record_change(c, actor, "declare", "restore", None, after={"since": since, "until": end})
     if doubt is None:
         raise LookupError("The doubt that was stored is not there.")
     return doubt
 
 
-def accept(context: Context, epoch_file: EpochFile, acceptance: Acceptance) -> Sequence[Doubtful]:
+def accept(
+    context: Context, actor: Actor, epoch_file: EpochFile, acceptance: Acceptance
+) -> Sequence[Doubtful]:
     """Make the deliveries in doubt unknown and begin a new epoch. Return them. Raises CannotAccept, OSError."""
     send_guard = SendGuard(
         context.database, epoch_file, timedelta(seconds=context.settings.mark.lease), logs=False
@@ -127,6 +134,9 @@ def accept(context: Context, epoch_file: EpochFile, acceptance: Acceptance) -> S
                 why="it may have gone out since the backup",
                 deadline=span.until + timedelta(seconds=context.settings.publish.slice),
             )
+        record_change(
+            c, actor, "accept", "restore", epoch, after={**asdict(acceptance), "deliveries": len(found)}
+        )
         # no later than the time in doubt: if the commit fails, this is what the next comparison finds
         epoch_file.begin(Epoch(id=epoch, number=1, until=span.until if span is not None else now))
         failpoint("restore.begun")

@@ -8,7 +8,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.domain.actor import Actor
 from pipeline.failpoint import failpoint
+from pipeline.store.audit import record_change
 from pipeline.store.database import Database, row, rows
 from pipeline.store.vault import Vault, VaultError
 
@@ -62,14 +64,24 @@ class RotationProgress:
 
 
 def rotate(
-    database: Database, keys: str, report: Callable[[RotationProgress], None], batch: int = 200
+    database: Database,
+    actor: Actor,
+    keys: str,
+    report: Callable[[RotationProgress], None],
+    batch: int = 200,
 ) -> list[RotationProgress]:
     """Reseal everything with the first of ``keys``, one transaction per batch. An interrupted run is started again.
+
+    The audit row is written before the first batch, so that a run that is interrupted has one too.
 
     ``report`` gets the progress after each batch. Raises VaultError when there is no usable key.
     """
     vault = Vault(keys)
     newest = Vault(next(key for key in keys.split(",") if key.strip()))
+    with database.begin() as c:
+        record_change(
+            c, actor, "rotate", "vault", None, after={"sealed": [one.what for one in SEALED_COLUMNS]}
+        )
     return [_rotate_column(database, column, vault, newest, report, batch) for column in SEALED_COLUMNS]
 
 

@@ -17,6 +17,7 @@ import psycopg
 
 from pipeline.actions.resolve import CannotResolve, publish_again
 from pipeline.store.database import Unreachable
+from tests.actors import TESTER
 from tests.chaos.plan import AIMED_SITES, Aim
 from tests.chaos.system import SystemUnderTest
 
@@ -122,7 +123,7 @@ class AimedPause:
         """
         with suppress(CannotResolve, Unreachable, psycopg.OperationalError):
             if not self.system.is_live(delivery):
-                publish_again(self.system.stack.context, delivery)
+                publish_again(self.system.stack.context, TESTER, delivery)
 
     def _hold(self, point: str, delivery: UUID) -> None:
         (self.system.held / f"{point}[{delivery}]").touch()

@@ -17,6 +17,7 @@ from adapters.contract import Platform
 from pipeline.accounts.authorize import start_authorization
 from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.accounts.oauth_sessions import CLI
+from tests.actors import TESTER
 from tests.crash_table import Crashes
 from tests.flow.ledger import caption, slideshow
 from tests.pipeline.accounts.consent_page import confirm, grant_consent
@@ -146,7 +147,9 @@ _SCENARIOS: Mapping[str, Callable[[Stack], None]] = {
 
 
 def _grant_consent(stack: Stack, name: str) -> str:
-    return grant_consent(start_authorization(stack.context, stack.workspace, Platform.TIKTOK, CLI).url, name)
+    return grant_consent(
+        start_authorization(stack.context, TESTER, stack.workspace, Platform.TIKTOK, CLI).url, name
+    )
 
 
 def _assert_posts_as(stack: Stack, name: str, text: str) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from pipeline.actions import resolve as decide
+from tests.actors import TESTER
 from tests.flow.ledger import account, caption, delivery, slideshow
 from tests.stack import Stack, until
 
@@ -51,7 +52,7 @@ def test_a_person_says_publish_again(stack: Stack) -> None:
     post = stack.create_post(text, "tiktok", media=slideshow(stack))
     state = stack.await_state(post, "unknown")
     with pytest.raises(decide.CannotResolve, match="may still appear"):
-        decide.publish_again(stack.context, UUID(delivery(stack, post)))
+        decide.publish_again(stack.context, TESTER, UUID(delivery(stack, post)))
     until(lambda: _publish_again(stack, post) or None, 60)
     stack.control("DELETE", "faults")
     assert state["status"] == "pending"
@@ -61,7 +62,7 @@ def test_a_person_says_publish_again(stack: Stack) -> None:
 
 def _publish_again(stack: Stack, post: str) -> bool:
     try:
-        decide.publish_again(stack.context, UUID(delivery(stack, post)))
+        decide.publish_again(stack.context, TESTER, UUID(delivery(stack, post)))
     except decide.CannotResolve as error:
         assert "may still appear" in str(error)  # noqa: PT017  any other refusal fails the test
         return False
@@ -74,8 +75,10 @@ def test_a_person_says_it_is_live(stack: Stack) -> None:
     stack.fault("tiktok", "look", "5xx", times=None)
     post = stack.create_post(text, "tiktok", media=slideshow(stack))
     stack.await_state(post, "unknown")
-    decide.confirm_live(stack.context, UUID(delivery(stack, post)), "https://www.tiktok.com/@someone/photo/1")
+    decide.confirm_live(
+        stack.context, TESTER, UUID(delivery(stack, post)), "https://www.tiktok.com/@someone/photo/1"
+    )
     assert stack.state(post, "tiktok")["published_url"] == "https://www.tiktok.com/@someone/photo/1"
     with pytest.raises(decide.CannotResolve):
-        decide.publish_again(stack.context, UUID(delivery(stack, post)))
+        decide.publish_again(stack.context, TESTER, UUID(delivery(stack, post)))
     until(lambda: len(stack.live(text)) == 1 or None, 10)

@@ -23,6 +23,7 @@ from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts.accounts import store_credentials
 from pipeline.store.database import Unreachable, row, rows
 from pipeline.store.deliveries.pauses import lift, pause
+from tests.actors import TESTER
 from tests.model.fake_platform import FakePlatform, bind_adapter, token
 from tests.model.faults import (
     NO_FAULT,
@@ -148,7 +149,10 @@ class MachineBase(RuleBasedStateMachine):
                 continue
             if self.fake_platform.live(str(d.id)):
                 decide.confirm_live(
-                    self.context, d.id, f"https://tiktok.example/{self.fake_platform.live(str(d.id))[0]}"
+                    self.context,
+                    TESTER,
+                    d.id,
+                    f"https://tiktok.example/{self.fake_platform.live(str(d.id))[0]}",
                 )
                 self.model_environment.record("a person: live")
             elif d.reason != Reason.RECONNECT and self._publish_again(d.id):
@@ -156,7 +160,7 @@ class MachineBase(RuleBasedStateMachine):
 
     def _publish_again(self, delivery: UUID) -> bool:
         try:
-            decide.publish_again(self.context, delivery)
+            decide.publish_again(self.context, TESTER, delivery)
         except decide.CannotResolve:
             self.model_environment.record("a person: too early")
             return False

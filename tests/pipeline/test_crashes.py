@@ -34,6 +34,7 @@ from pipeline.store.database import row, rows
 from pipeline.store.vault import Vault
 from pipeline.store.vault_rotation import _can_open, rotate
 from pipeline.wiring import build_context
+from tests.actors import TESTER
 from tests.crash_table import Crashes, get_points
 from tests.pipeline.actions.test_dead_letters import dead, discard, listed
 from tests.pipeline.core_fixture import CoreFixture, make_core
@@ -261,12 +262,12 @@ def test_what_a_person_asked_of_many_is_asked_again_for_the_rest(
 def test_a_no_that_was_not_noted_changed_nothing(
     core: CoreFixture, given: dict[str, str], crashes: Crashes
 ) -> None:
-    started = connect.start_authorization(core.context, core.workspace, Platform.TIKTOK, CLI)
+    started = connect.start_authorization(core.context, TESTER, core.workspace, Platform.TIKTOK, CLI)
     crashes.crash(given, "connect.noting", "decline", "tiktok", started.state)
     with pytest.raises(Refusal) as again:
         connect.decline_authorization(core.context, Platform.TIKTOK, started.state, "access_denied", CLI)
     assert again.value.code == "state_used"
-    anew = connect.start_authorization(core.context, core.workspace, Platform.TIKTOK, CLI)
+    anew = connect.start_authorization(core.context, TESTER, core.workspace, Platform.TIKTOK, CLI)
     assert (
         connect.decline_authorization(core.context, Platform.TIKTOK, anew.state, "access_denied", CLI).code
         == "access_denied"
@@ -281,7 +282,7 @@ def test_secrets_that_were_not_sealed_anew_are_sealed_by_the_next(
     both = f"{new},{vault_key}"
     crashes.crash(given, "rotation.sealed", "rotate_keys", both)
     assert len(opened_by(core, new)) == 1
-    counted = rotate(core.context.database, both, lambda _: None)[0]
+    counted = rotate(core.context.database, TESTER, both, lambda _: None)[0]
     assert (counted.sealed_again, counted.newest_already) == (1, 1)
     assert opened_by(core, new) == set(core.accounts.values())
 

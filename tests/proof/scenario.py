@@ -13,6 +13,7 @@ from pipeline.actions.resolve import confirm_live, publish_again
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.queues import DELAY, UPKEEP
 from pipeline.store.database import rows
+from tests.actors import TESTER
 from tests.crash_table import arm_failpoints
 from tests.flow.ledger import caption, slideshow
 from tests.fork_server_client import ForkServer, run
@@ -291,9 +292,9 @@ class CrashScenario:
         for target in targets:
             delivery = self.deliveries[target]
             if self.find_live(target):
-                confirm_live(self.stack.context, delivery, f"https://www.example.com/{delivery}")
+                confirm_live(self.stack.context, TESTER, delivery, f"https://www.example.com/{delivery}")
             else:
-                publish_again(self.stack.context, delivery)
+                publish_again(self.stack.context, TESTER, delivery)
 
     def update_deliveries(self, assignments: str) -> None:
         """Update every delivery."""

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from adapters.contract import Platform
 from adapters.field_types import at_most
-from pipeline.accounts.account_selection import confirm_accounts, decline_accounts
+from pipeline.accounts.account_selection import BROWSER, confirm_accounts, decline_accounts
 from pipeline.accounts.authorize import (
     AuthorizationStart,
     decline_authorization,
@@ -26,7 +26,7 @@ from pipeline.accounts.connected_account import CompletedConnection, PendingConf
 from pipeline.accounts.oauth_flow import parse_callback
 from pipeline.api.accounts import oauth_pages as pages
 from pipeline.api.accounts.response_models import AuthorizationLink
-from pipeline.api.http.auth import insufficient_scope
+from pipeline.api.http.auth import insufficient_scope, locate
 from pipeline.api.http.body import read_body
 from pipeline.api.http.envelope import (
     HttpRefusal,
@@ -92,6 +92,7 @@ async def start_connect(request: Request) -> SuccessResponse[AuthorizationLink]:
     work = partial(
         start_authorization,
         app_state.context,
+        caller.require_actor(),
         caller.workspace_id,
         platform,
         caller.key_id,
@@ -166,11 +167,11 @@ async def _confirm(request: Request, platform: Platform) -> CompletedConnection:
     except ValueError:
         raise Refusal(400, "invalid_choice", "The form is invalid. Start the connection again.") from None
     starter = await _find_starter(request)
-    context, ticket = app_state.context, form.get("ticket", "")
+    context, ticket, browser = app_state.context, form.get("ticket", ""), locate(BROWSER, request)
     if form.get("answer") == "decline":
-        decline = partial(decline_accounts, context, platform, session, ticket, starter)
+        decline = partial(decline_accounts, context, platform, session, ticket, starter, browser=browser)
         raise await app_state.connect_bulkhead.run(decline)
-    confirm = partial(confirm_accounts, context, platform, session, ticket, indexes, starter)
+    confirm = partial(confirm_accounts, context, platform, session, ticket, indexes, starter, browser=browser)
     return await app_state.connect_bulkhead.run(confirm)
 
 

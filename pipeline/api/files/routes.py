@@ -27,6 +27,7 @@ from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import PARTNER_API, Operation, query_parameter
 from pipeline.api.state import AppState, get_app_state
 from pipeline.stages.post_request import Refusal
+from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
 from pipeline.store.files import files as store
 from pipeline.store.files.files import File
@@ -97,6 +98,8 @@ def _open(app_state: AppState, caller: Caller, file: FileBody) -> tuple[UUID, st
             content_type=file.contentType,
             filename=file.filename,
         )
+        facts = {"content_type": file.contentType, "filename": file.filename}
+        record_change(c, caller.actor, "open", "file", file_id, caller.workspace_id, after=facts)
     return file_id, addresses.public_url(name)
 
 

@@ -18,23 +18,28 @@ from starlette.requests import ClientDisconnect, Request
 
 from pipeline.api.files.response_models import StoredFile
 from pipeline.api.files.schema import BYTES
+from pipeline.api.http.auth import locate
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.json_body import parse_id
 from pipeline.api.openapi.error_responses import error_responses
 from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import PARTNER_API, Operation, path_parameter, query_parameter
 from pipeline.api.state import AppState, get_app_state
+from pipeline.domain.actor import Actor
 from pipeline.failpoint import failpoint
 from pipeline.media.files.storage_folder import StorageUnavailable
 from pipeline.media.files.upload_intake import TooLarge, TypeMismatch, UploadIntake
 from pipeline.media.files.uploads import create_object_key
 from pipeline.media.probe.sniff import HEAD_BYTES
 from pipeline.stages.post_request import Refusal
+from pipeline.store.audit import record_change
 from pipeline.store.files import files as store
 from pipeline.store.files.files import Content, File
 
 log = logging.getLogger("slipway.api")
 
+UPLOAD_URL = Actor(kind="key", name="an upload URL")
+"""Who sends a file: the URL is signed for it, and the key that opened the upload need not be known here."""
 PIECE = 1024 * 1024
 """Bytes written to storage at once."""
 MAX_PAUSE = 30.0
@@ -46,6 +51,7 @@ class _Transfer:
     """One upload in progress. ``key`` None: the file exists, and the bytes are only compared with it."""
 
     app_state: AppState
+    actor: Actor
     file: File
     intake: UploadIntake
     key: str | None
@@ -68,7 +74,7 @@ async def put_file(request: Request) -> SuccessResponse[StoredFile]:
     file = await app_state.read_bulkhead.run(partial(_find, app_state, file_id))
     with app_state.file_transfers.uploads.slot(file.workspace_id):
         transfer = await app_state.file_transfers.bulkhead.run(
-            partial(_begin, app_state, file, get_declared_size(request))
+            partial(_begin, app_state, locate(UPLOAD_URL, request), file, get_declared_size(request))
         )
         stored = await _receive(request, transfer)
     return success("File uploaded", StoredFile.from_file(stored))
@@ -155,11 +161,11 @@ def _find(app_state: AppState, file_id: UUID) -> File:
     return file
 
 
-def _begin(app_state: AppState, file: File, declared: int) -> _Transfer:
+def _begin(app_state: AppState, actor: Actor, file: File, declared: int) -> _Transfer:
     """Record the object in ``file_puts``, then create it in storage: in that order, so that none is left unrecorded."""
     if file.size is not None:
         comparison = UploadIntake(content_type=file.content_type, most=file.size, sink=None)
-        return _Transfer(app_state=app_state, file=file, intake=comparison, key=None)
+        return _Transfer(app_state=app_state, actor=actor, file=file, intake=comparison, key=None)
     most, key = app_state.context.settings.files.max_bytes, create_object_key(file.id)
     with app_state.context.database.begin() as c:
         quota = app_state.context.settings.files.quota
@@ -173,7 +179,7 @@ def _begin(app_state: AppState, file: File, declared: int) -> _Transfer:
     except StorageUnavailable as error:
         raise _unavailable(error) from error
     intake = UploadIntake(content_type=file.content_type, most=min(most, room), sink=sink)
-    return _Transfer(app_state=app_state, file=file, intake=intake, key=key)
+    return _Transfer(app_state=app_state, actor=actor, file=file, intake=intake, key=key)
 
 
 def _finish(transfer: _Transfer, content: Content) -> File:
@@ -185,6 +191,9 @@ def _finish(transfer: _Transfer, content: Content) -> File:
     failpoint("files.finished")
     with context.database.begin() as c:
         ending = store.finish_put(c, file, content, context.settings.files.quota)
+        if ending == "stored":
+            facts = {"bytes": content.size, "sha256": content.sha256.hex()}
+            record_change(c, transfer.actor, "store", "file", file.id, file.workspace_id, after=facts)
     failpoint("files.committed")
     if ending != "stored":
         _abandon(transfer)

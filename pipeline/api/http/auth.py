@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import time
+from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
@@ -13,8 +14,10 @@ from starlette.requests import Request
 
 from pipeline.api.http.bulkhead import Bulkhead
 from pipeline.api.http.envelope import HttpRefusal
+from pipeline.api.http.middleware import REQUEST_ID
 from pipeline.context import Context
 from pipeline.domain.account import LIVE_SUBSCRIPTIONS, PUBLISHING_PLANS, Plan
+from pipeline.domain.actor import Actor
 from pipeline.store.auth.keys import Caller, find_caller, touch_key
 from pipeline.store.database import Unreachable
 
@@ -48,14 +51,17 @@ class Authenticator:
         """Authenticate a request that changes something. Raises Refusal 403 too, for a read-only key."""
         caller = await self.authenticate(request)
         require_writing(caller)
-        return caller
+        return name_request(caller, request)
 
-    async def require_publisher(self, request: Request) -> Caller:
-        """Authenticate a request that only a paid plan may make. Raises Refusal 402 and 403 too."""
+    async def require_publisher(self, request: Request, *, is_audited: bool = True) -> Caller:
+        """Authenticate a request that only a paid plan may make. Raises Refusal 402 and 403 too.
+
+        *is_audited* False: what it stores is its own record, so its actor needs no address.
+        """
         caller = await self.authenticate(request)
         require_plan(caller)
         require_writing(caller)
-        return caller
+        return name_request(caller, request) if is_audited else caller
 
     async def _look_up(self, token: str) -> Caller | None:
         digest = hashlib.sha256(token.encode()).digest()  # whole keys are not kept in memory
@@ -107,6 +113,17 @@ class Authenticator:
     def _write_use(self, key: UUID) -> None:
         with self._context.database.begin() as c:
             touch_key(c, key)
+
+
+def name_request(caller: Caller, request: Request) -> Caller:
+    """Return the caller whose actor has the address and the id of the request."""
+    return replace(caller, actor=locate(caller.require_actor(), request))
+
+
+def locate(actor: Actor, request: Request) -> Actor:
+    """Return the actor with the address and the id of the request."""
+    address = None if request.client is None else request.client.host
+    return replace(actor, address=address, request_id=request.scope[REQUEST_ID])
 
 
 def require_writing(caller: Caller) -> None:

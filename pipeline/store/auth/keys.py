@@ -21,6 +21,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
+from pipeline.domain.actor import Actor
 from pipeline.domain.key_limits import SERVER_DEFAULT, KeyLimits
 from pipeline.store.database import new_id, row, rows
 
@@ -37,6 +38,8 @@ class Caller:
     """An authenticated key and its workspace."""
 
     key_id: UUID
+    actor: Actor | None
+    """Who acts with it; None: a worker, which carries out what was recorded when it was asked for."""
     workspace_id: UUID
     kind: WorkspaceKind
     owner_user_id: UUID | None
@@ -49,6 +52,12 @@ class Caller:
     bulk: bool = False
     """Its requests are queued as bulk work."""
     limits: KeyLimits = SERVER_DEFAULT
+
+    def require_actor(self) -> Actor:
+        """Return who acts. Raises LookupError for a worker's caller."""
+        if self.actor is None:
+            raise LookupError("A worker acts for others: it has no actor of its own.")
+        return self.actor
 
     @property
     def stored_key(self) -> UUID | None:
@@ -98,7 +107,7 @@ class Key:
     limits: KeyLimits
 
 
-_CALLER = """k.id, k.read_only, k.accounts, k.bulk, w.id AS workspace_id, w.kind, w.owner_user_id, w.plan,
+_CALLER = """k.id, k.public_id, k.read_only, k.accounts, k.bulk, w.id AS workspace_id, w.kind, w.owner_user_id, w.plan,
              w.subscription, w.time_zone, k.music_required, k.posts_per_minute, k.posts_per_day"""
 _VALID = "k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())"
 
@@ -166,7 +175,7 @@ def find_caller(c: Connection, token: str) -> Caller | None:
     )
     if found is None or not _matches(secret, found.secret_sha256, found.earlier_sha256):
         return None
-    return _to_caller(found)
+    return _to_caller(found, Actor(kind="key", name=found.public_id, id=found.id))
 
 
 def read_caller(c: Connection, workspace: UUID, key_id: UUID | None) -> Caller | None:
@@ -181,12 +190,13 @@ def read_caller(c: Connection, workspace: UUID, key_id: UUID | None) -> Caller |
         w=workspace,
         key=key_id,
     )
-    return None if found is None else _to_caller(found)
+    return None if found is None else _to_caller(found, None)
 
 
-def _to_caller(found: Any) -> Caller:
+def _to_caller(found: Any, actor: Actor | None) -> Caller:
     return Caller(
         key_id=found.id or COMMAND_LINE,
+        actor=actor,
         workspace_id=found.workspace_id,
         kind=WorkspaceKind(found.kind),
         owner_user_id=found.owner_user_id,

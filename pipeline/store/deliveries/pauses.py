@@ -45,6 +45,14 @@ def pause(c: Connection, scope: Scope, target: str, why: str) -> None:
     )
 
 
+def find_reason(c: Connection, scope: Scope, target: str) -> str | None:
+    """Return why a target is paused; None: it is not."""
+    found = row(
+        c, "SELECT why FROM pauses WHERE scope = :scope AND target = :target", scope=scope, target=target
+    )
+    return None if found is None else str(found.why)
+
+
 def pause_platform(c: Connection, platform: Platform, why: str) -> bool:
     """Pause a platform that refuses our app, an alarm; return False if it is paused already, whoever did it."""
     found = row(

@@ -19,7 +19,9 @@ from pipeline.store.deliveries.ownership import Accounts, restrict_posts
 from pipeline.store.posts.options import COLUMNS, Options, gather_options
 
 
-@dataclass(kw_only=True, slots=True)  # not frozen: a page makes a hundred, and each took half as long again (measured)
+@dataclass(
+    kw_only=True, slots=True
+)  # not frozen: a page makes a hundred, and each took half as long again (measured)
 class PostView:
     """A post with its deliveries."""
 

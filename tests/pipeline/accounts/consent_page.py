@@ -28,6 +28,7 @@ from pipeline.store.accounts.oauth_sessions import Starter
 from pipeline.store.auth.keys import create_key, find_caller
 from pipeline.store.auth.workspaces import create_workspace
 from pipeline.store.database import row
+from tests.actors import TESTER
 from tests.conftest import Engines, environment_of, free_ports
 from tests.stack import FAST, Stack, run_stack
 
@@ -174,7 +175,7 @@ class OAuthWorkspace:
 
     def start(self, platform: Platform, starter: Starter | None = None, **more: Any) -> AuthorizationStart:
         return start_authorization(
-            self.stack.context, self.workspace, platform, starter or self.key_id, **more
+            self.stack.context, TESTER, self.workspace, platform, starter or self.key_id, **more
         )
 
     def finish(self, platform: Platform, url: str, starter: Starter | None = None) -> list[ConnectedAccount]:

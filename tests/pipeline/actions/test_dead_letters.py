@@ -25,6 +25,7 @@ from pipeline.store.deliveries.dead_letters import (
     list_dead_letters,
     list_discards,
 )
+from tests.actors import TESTER
 from tests.pipeline.core_fixture import VIDEO, CoreFixture, make_core
 from tests.pipeline.store.ledger import Post, together
 
@@ -76,11 +77,11 @@ def ids(*posts: Post) -> list[UUID]:
 def replay(
     core: CoreFixture, letters: Sequence[UUID], per_minute: float = 60
 ) -> dead_letters.DeadLetterResult:
-    return dead_letters.replay(core.context, scope_of(core), letters, who="a test", per_minute=per_minute)
+    return dead_letters.replay(core.context, scope_of(core), letters, actor=TESTER, per_minute=per_minute)
 
 
 def discard(core: CoreFixture, letters: Sequence[UUID]) -> dead_letters.DeadLetterResult:
-    return dead_letters.discard(core.context, scope_of(core), letters, why="not worth it", who="a test")
+    return dead_letters.discard(core.context, scope_of(core), letters, why="not worth it", actor=TESTER)
 
 
 # --- what is one -----------------------------------------------------------------------------------------------------
@@ -152,8 +153,8 @@ def test_nobody_sees_or_touches_anothers(home: CoreFixture) -> None:
     for scope in (scope_of(home), narrow):
         assert ids(theirs)[0] not in listed(other, scope)
         for done in (
-            dead_letters.replay(home.context, scope, ids(theirs), who="x"),
-            dead_letters.discard(home.context, scope, ids(theirs), why="x", who="x"),
+            dead_letters.replay(home.context, scope, ids(theirs), actor=TESTER),
+            dead_letters.discard(home.context, scope, ids(theirs), why="x", actor=TESTER),
         ):
             assert (done.done, list(done.skipped)) == ([], ids(theirs))
     assert other.ledger.states(theirs) == [State.FAILED]

@@ -22,6 +22,7 @@ from pipeline.store.checks import checks
 from pipeline.store.database import jsonb, row
 from pipeline.store.deliveries.dead_letters import DeadLetterFilter, Scope
 from pipeline.store.posts.pins import read_pins
+from tests.actors import TESTER
 from tests.pipeline.actions.test_cancel_delete_retry import attempt, part
 from tests.pipeline.actions.test_edit import stored
 from tests.pipeline.core_fixture import GOOD_VIDEO, CoreFixture
@@ -40,7 +41,7 @@ def retry_one(core: CoreFixture, post: Post, n: int) -> None:
 
 def replay_one(core: CoreFixture, post: Post, n: int) -> None:
     scope = Scope(workspace=core.workspace)
-    done = dead_letters.replay(core.context, scope, [post.deliveries[n]], who="a test", per_minute=6000)
+    done = dead_letters.replay(core.context, scope, [post.deliveries[n]], actor=TESTER, per_minute=6000)
     assert (done.done, done.skipped) == ([post.deliveries[n]], {})
 
 
@@ -200,10 +201,10 @@ def test_what_a_count_promises_is_what_is_done(core: CoreFixture) -> None:
     discardable = dead_letters.count_discardable(core.context, chosen)
     assert (discardable.letters, discardable.skipped) == (3, {dead_letters.MAY_BE_LIVE: 1})
 
-    done = dead_letters.replay(core.context, chosen.scope, letters, who="a test", per_minute=6000)
+    done = dead_letters.replay(core.context, chosen.scope, letters, actor=TESTER, per_minute=6000)
     assert done.done == letters[:2]
     assert done.skipped == {letters[2]: LIVE, letters[3]: dead_letters.MAY_BE_LIVE}
-    gone = dead_letters.discard(core.context, chosen.scope, letters[2:], why="over", who="a test")
+    gone = dead_letters.discard(core.context, chosen.scope, letters[2:], why="over", actor=TESTER)
     assert (gone.done, gone.skipped) == ([letters[2]], {letters[3]: dead_letters.MAY_BE_LIVE})
 
 
@@ -222,7 +223,7 @@ def test_while_a_restore_is_not_accepted_the_count_is_zero_with_the_reason(core:
     try:
         chosen = DeadLetterFilter(scope=Scope(workspace=core.workspace))
         promised = dead_letters.count_replayable(context, chosen)
-        done = dead_letters.replay(context, chosen.scope, post.deliveries[:1], who="a test")
+        done = dead_letters.replay(context, chosen.scope, post.deliveries[:1], actor=TESTER)
     finally:
         with context.database.begin() as c:
             row(c, hold, at=None, why=None)
@@ -236,5 +237,5 @@ def test_a_link_that_can_no_longer_be_resolved_is_a_reason_not_a_crash(core: Cor
     post = dead_beside(core, core.decided())
     with core.context.database.begin() as c:
         row(c, "UPDATE posts SET music_url = 'no link' WHERE id = :id RETURNING id", id=post.id)
-    done = dead_letters.replay(core.context, Scope(), post.deliveries[:1], who="a test")
+    done = dead_letters.replay(core.context, Scope(), post.deliveries[:1], actor=TESTER)
     assert "music_url" in done.skipped[post.deliveries[0]]

@@ -13,6 +13,7 @@ from pipeline.actions.resolve import CannotResolve
 from pipeline.domain.delivery import Reason, State
 from pipeline.stages.retry_inputs import settle_window
 from pipeline.store.database import new_id
+from tests.actors import TESTER
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.store.ledger import Post
 
@@ -32,7 +33,7 @@ def standing(core: CoreFixture, state: State, *, armed: bool = False, reason: Re
 def test_a_person_saw_it_live(core: CoreFixture, state: State, *, armed: bool) -> None:
     post = standing(core, state, armed=armed)
     held = core.ledger.read_claimed(post.deliveries[0])
-    decide.confirm_live(core.context, held.id, URL)
+    decide.confirm_live(core.context, TESTER, held.id, URL)
     found = core.ledger.delivery(held.id)
     assert (found.state, found.url, found.reason) == ("published", URL, None)
     assert found.fence > held.fence, "a worker that still looks can store nothing"
@@ -47,7 +48,7 @@ def test_a_person_saw_that_it_is_not_there(core: CoreFixture) -> None:
     core.ledger.change(
         delivery, "looks = 9, crashes = 2, absent_at = now(), armed_deadline = now() - :long", long=LONG
     )
-    decide.publish_again(core.context, delivery)
+    decide.publish_again(core.context, TESTER, delivery)
     found = core.ledger.delivery(delivery)
     assert (
         found.state,
@@ -79,10 +80,10 @@ def test_what_may_still_appear_is_not_published_again(core: CoreFixture, state: 
     for ago, allowed in ((timedelta(0), False), (window - timedelta(seconds=30), False), (window, True)):
         core.ledger.change(delivery, "armed_deadline = now() - :ago", ago=ago)
         if allowed:
-            decide.publish_again(core.context, delivery)
+            decide.publish_again(core.context, TESTER, delivery)
         else:
             with pytest.raises(CannotResolve, match=r"may still appear until .* UTC"):
-                decide.publish_again(core.context, delivery)
+                decide.publish_again(core.context, TESTER, delivery)
             assert core.ledger.state(delivery) is state
     assert core.ledger.state(delivery) is State.RETRYING
 
@@ -98,14 +99,14 @@ def test_the_platform_may_recognise_the_repetition(
     core.ledger.change(
         delivery, "armed_deadline = now() - :long, checkpoint = :sealed", long=LONG, sealed=sealed
     )
-    decide.publish_again(core.context, delivery)
+    decide.publish_again(core.context, TESTER, delivery)
     assert core.ledger.read_claimed(delivery).checkpoint == {"media": ["m"], "armed_before": True}
 
 
 @pytest.mark.parametrize(("armed", "state"), [(True, State.UNKNOWN), (False, State.RETRYING)])
 def test_a_person_lets_it_go_on(core: CoreFixture, state: State, *, armed: bool) -> None:
     post = standing(core, State.BLOCKED, armed=armed)
-    decide.resume(core.context, post.deliveries[0])
+    decide.resume(core.context, TESTER, post.deliveries[0])
     assert core.ledger.states(post) == [state]
 
 
@@ -114,19 +115,19 @@ def test_nothing_else_waits_for_a_person(core: CoreFixture, state: State) -> Non
     post = standing(core, state)
     [delivery] = post.deliveries
     with pytest.raises(CannotResolve, match=state):
-        decide.confirm_live(core.context, delivery, URL)
+        decide.confirm_live(core.context, TESTER, delivery, URL)
     with pytest.raises(CannotResolve, match=state):
-        decide.publish_again(core.context, delivery)
+        decide.publish_again(core.context, TESTER, delivery)
     with pytest.raises(CannotResolve):
-        decide.resume(core.context, delivery)
+        decide.resume(core.context, TESTER, delivery)
     assert core.ledger.state(delivery) is state
 
 
 def test_only_a_blocked_one_is_let_go_on(core: CoreFixture) -> None:
     with pytest.raises(CannotResolve, match="not blocked"):
-        decide.resume(core.context, standing(core, State.UNKNOWN).deliveries[0])
+        decide.resume(core.context, TESTER, standing(core, State.UNKNOWN).deliveries[0])
 
 
 def test_one_that_is_not_there(core: CoreFixture) -> None:
     with pytest.raises(CannotResolve, match="There is no delivery"):
-        decide.publish_again(core.context, new_id())
+        decide.publish_again(core.context, TESTER, new_id())

@@ -11,6 +11,7 @@ from pipeline.store.auth.keys import read_caller
 from pipeline.store.vault import Vault, VaultError
 from pipeline.store.vault_rotation import rotate
 from pipeline.store.webhooks.webhooks import create_webhook
+from tests.actors import TESTER
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
 
@@ -64,7 +65,9 @@ def test_batches_smaller_than_what_there_is_reach_all_of_it(ledger: Ledger, vaul
     for _ in range(5):
         create_secrets(ledger)
     heard: list[int] = []
-    found = rotate(ledger.database, f"{key()},{vault_key}", lambda n: heard.append(n.sealed_again), batch=2)
+    found = rotate(
+        ledger.database, TESTER, f"{key()},{vault_key}", lambda n: heard.append(n.sealed_again), batch=2
+    )
     assert [n.sealed_again for n in found] == [5, 5, 0, 5]
     assert heard == sorted(heard[: len(heard) // 3]) * 3
 

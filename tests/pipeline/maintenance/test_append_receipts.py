@@ -19,6 +19,7 @@ from pipeline.maintenance.append_receipts import append_receipts
 from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.store.database import jsonb, row, rows
 from pipeline.store.deliveries.move import move
+from tests.actors import TESTER
 from tests.pipeline.actions.test_edit import change, stored
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.maintenance.receipted import (
@@ -106,8 +107,8 @@ def test_what_a_person_decided_is_told(core: CoreFixture) -> None:
     for post in (seen, again):
         core.ledger.put(post, State.UNKNOWN, armed=True)
         core.ledger.change(post.deliveries[0], "armed_deadline = now() - interval '1 hour'")
-    decide.confirm_live(core.context, seen.deliveries[0], "https://t.example/seen")
-    decide.publish_again(core.context, again.deliveries[0])
+    decide.confirm_live(core.context, TESTER, seen.deliveries[0], "https://t.example/seen")
+    decide.publish_again(core.context, TESTER, again.deliveries[0])
     taken_back = stored(core)
     assert steer.cancel(core.context, core.caller, [taken_back.id]).ids
     append_receipts(core.context)

@@ -18,6 +18,7 @@ from pipeline.stages.delay import release_due
 from pipeline.stages.settle import keep_late_result
 from pipeline.store.checks import checks
 from pipeline.store.deliveries.pauses import lift, pause, pause_platform
+from tests.actors import TESTER
 from tests.pipeline.actions.test_edit import change
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.maintenance.counted import (
@@ -92,7 +93,7 @@ def test_every_attempt_counts_once_whenever_it_is_closed_and_exported(core: Core
             export_all(core)
         assert core.ledger.state(delivery) is State.UNKNOWN
         core.ledger.change(delivery, "armed_deadline = now() - interval '1 hour'")
-        resolve.publish_again(core.context, delivery)
+        resolve.publish_again(core.context, TESTER, delivery)
         export_all(core)
         assert publish(core, Script(), post) is State.PUBLISHED
     outcomes = [r.outcome for r in core.ledger.attempts(delivery)]
@@ -161,7 +162,7 @@ def test_it_counts_once_though_a_look_settles_it_later(core: CoreFixture) -> Non
         post = core.ledger.post([core.account("one")])
         assert publish(core, Script(finalize=raising(OutcomeUnknown("who knows"))), post) is State.UNKNOWN
         export_all(core)
-        resolve.confirm_live(core.context, post.deliveries[0], "https://t.example/x")
+        resolve.confirm_live(core.context, TESTER, post.deliveries[0], "https://t.example/x")
     assert sum(n for k, n in changed.items() if k[0] == "delivery_lateness_seconds_bucket") == 1
 
 

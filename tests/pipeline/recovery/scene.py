@@ -17,6 +17,7 @@ from pipeline.stages import delay
 from pipeline.stages.publish import publish
 from pipeline.stages.status import look
 from pipeline.store.recovery.epoch import Doubt
+from tests.actors import TESTER
 from tests.backups import back_up_rows, restore_rows
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.scripted_adapter import Script
@@ -47,7 +48,7 @@ class Scene:
         forget(self)
 
     def accept(self, word: Acceptance = PLAIN) -> set[UUID]:
-        return {one.id for one in restore.accept(self.context, self.epoch_file, word)}
+        return {one.id for one in restore.accept(self.context, TESTER, self.epoch_file, word)}
 
     def doubt(self) -> Doubt:
         found = self.context.send_guard.find_doubt()

@@ -38,6 +38,7 @@ from pipeline.store.database import row
 from pipeline.store.deliveries.dead_letters import OPERATOR
 from pipeline.store.recovery import epoch as epochs
 from pipeline.store.recovery import restores
+from tests.actors import TESTER
 from tests.crash_table import Crashes
 from tests.pipeline.recovery.scene import LONG_AGO, Scene, forget
 from tests.pipeline.store.ledger import HOUR, Post
@@ -180,14 +181,14 @@ def test_until_it_is_accepted_nothing_of_before_can_be_changed_and_posts_are_tak
             work()
         assert (refused.value.status, refused.value.code) == (503, "unavailable")
     decisions: list[Callable[[], None]] = [
-        lambda: decide.confirm_live(context, lost.deliveries[0], "https://t.example/1"),
-        lambda: decide.publish_again(context, lost.deliveries[0]),
-        lambda: decide.resume(context, lost.deliveries[0]),
+        lambda: decide.confirm_live(context, TESTER, lost.deliveries[0], "https://t.example/1"),
+        lambda: decide.publish_again(context, TESTER, lost.deliveries[0]),
+        lambda: decide.resume(context, TESTER, lost.deliveries[0]),
     ]
     for decision in decisions:
         with pytest.raises(decide.CannotResolve, match="`slipway restore status`"):
             decision()
-    replayed = dead_letters.replay(context, OPERATOR, failed.deliveries, who="a test")
+    replayed = dead_letters.replay(context, OPERATOR, failed.deliveries, actor=TESTER)
     assert "`slipway restore status`" in replayed.skipped[failed.deliveries[0]]
     assert scene.core.ledger.states(post) + scene.core.ledger.states(failed) == [
         State.SCHEDULED,
@@ -283,7 +284,7 @@ def test_the_list_is_not_accepted_where_the_mark_is_not(scene: Scene, tmp_path: 
     scene.put_back()
     scene.doubt()
     with pytest.raises(CannotAccept, match="with the workers' SLIPWAY_MARK__FOLDER"):
-        restore.accept(scene.context, EpochFile(tmp_path / "elsewhere"), Acceptance())
+        restore.accept(scene.context, TESTER, EpochFile(tmp_path / "elsewhere"), Acceptance())
 
 
 def test_where_nothing_is_in_doubt_there_is_nothing_to_accept(scene: Scene) -> None:
@@ -296,7 +297,7 @@ def test_a_person_can_say_it_where_the_mark_went_back_as_well(scene: Scene) -> N
     post, later = scene.post(), scene.post(due=HOUR)
     assert scene.context.send_guard.may_send()
     since = scene.core.now() - LONG_AGO
-    restore.declare(scene.context, scene.epoch_file, since=since, until=None)
+    restore.declare(scene.context, TESTER, scene.epoch_file, since=since, until=None)
     forget(scene)
     assert scene.goes_out(post) is None
     doubt = scene.doubt()

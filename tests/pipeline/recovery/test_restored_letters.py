@@ -17,6 +17,7 @@ from pipeline.domain.delivery import State
 from pipeline.stages import reachability
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.dead_letters import OPERATOR
+from tests.actors import TESTER
 from tests.pipeline.recovery.scene import Scene
 from tests.pipeline.store.ledger import HOUR, Post
 
@@ -33,7 +34,7 @@ def test_what_had_failed_and_was_sent_again_since_is_in_doubt_too(scene: Scene, 
     if by == "its author":
         assert steer.retry(scene.context, scene.core.caller, [post.id]).ids == [post.id]
     else:
-        assert dead_letters.replay(scene.context, OPERATOR, [delivery], who="a test").done == [delivery]
+        assert dead_letters.replay(scene.context, OPERATOR, [delivery], actor=TESTER).done == [delivery]
     _good(scene, post)
     assert scene.goes_out(post) is State.PUBLISHED
     scene.put_back()
@@ -52,9 +53,9 @@ def test_a_dead_letter_that_was_never_sent_is_in_doubt_only_if_it_was_resumed_si
     scene.back_up()
     [delivery] = resumed.deliveries
     if by == "resume":
-        decide.resume(scene.context, delivery)
+        decide.resume(scene.context, TESTER, delivery)
     else:
-        assert dead_letters.replay(scene.context, OPERATOR, [delivery], who="a test").done == [delivery]
+        assert dead_letters.replay(scene.context, OPERATOR, [delivery], actor=TESTER).done == [delivery]
     noted: list[bool] = []
 
     def finalize(draft: Draft, _: Account) -> FinalizeResult:

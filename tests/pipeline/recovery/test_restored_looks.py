@@ -16,6 +16,7 @@ from adapters.listing import Asked, ListedPost, Listing
 from pipeline.actions import resolve as decide
 from pipeline.domain.delivery import Reason, State
 from pipeline.store.recovery import restores
+from tests.actors import TESTER
 from tests.pipeline.recovery.scene import LATE, Scene, doubted
 from tests.pipeline.store.ledger import Post
 
@@ -136,9 +137,9 @@ def test_two_with_the_same_text_on_one_account_are_told_apart_by_a_person_only(s
         assert [candidate["url"] for candidate in error["candidates"]] == [AT]
     assert scene.seen(other.deliveries[0]) is State.PUBLISHED, "on another account"
 
-    decide.confirm_live(scene.context, one.deliveries[0], AT)
+    decide.confirm_live(scene.context, TESTER, one.deliveries[0], AT)
     with pytest.raises(decide.CannotResolve, match="Another delivery of this account has the post"):
-        decide.confirm_live(scene.context, two.deliveries[0], AT)
+        decide.confirm_live(scene.context, TESTER, two.deliveries[0], AT)
     assert scene.core.ledger.states(two) == [State.BLOCKED]
 
 
@@ -266,13 +267,13 @@ def _nothing_is_proven_by(scene: Scene, post: Post, shown: LookResult) -> None:
     assert scene.seen(delivery) is State.UNKNOWN, "too early to mean anything"
     assert scene.seen(delivery) is State.UNKNOWN
     with pytest.raises(decide.CannotResolve, match="may still appear"):
-        decide.publish_again(scene.context, delivery)
+        decide.publish_again(scene.context, TESTER, delivery)
     scene.core.ledger.change(delivery, LATE)
     assert scene.seen(delivery) is State.UNKNOWN, "one look may miss it"
     assert scene.seen(delivery) is State.BLOCKED
     found = scene.core.ledger.delivery(delivery)
     assert (found.reason, found.error["code"]) == (Reason.IS_IT_LIVE, "restored")
-    decide.publish_again(scene.context, delivery)
+    decide.publish_again(scene.context, TESTER, delivery)
     assert scene.goes_out(post) is State.PUBLISHED
     assert scene.sent(post) == 1
     found = scene.core.ledger.delivery(delivery)

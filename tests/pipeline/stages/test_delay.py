@@ -19,6 +19,7 @@ from pipeline.stages.sweep import sweep
 from pipeline.store.database import row
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
+from tests.actors import TESTER
 from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.scripted_adapter import Script, raising, with_script
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
@@ -167,7 +168,7 @@ def test_what_was_held_for_being_late_goes_out_when_a_person_lets_it(core: CoreF
     post = core.ledger.post([core.accounts["one"]], expires=PAST, on_late="hold")
     delay.release_due(core.context)
     assert core.ledger.states(post) == [State.BLOCKED]
-    decide.resume(core.context, post.deliveries[0])
+    decide.resume(core.context, TESTER, post.deliveries[0])
     assert core.ledger.states(post) == [State.RETRYING]
     delay.release_due(core.context)
     assert core.ledger.states(post) == [State.QUEUED]

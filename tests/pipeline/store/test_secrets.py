@@ -25,6 +25,7 @@ from pipeline.store.auth.workspaces import (
 from pipeline.store.database import new_id
 from pipeline.store.vault import Vault, VaultError
 from pipeline.store.vault_rotation import rotate
+from tests.actors import TESTER
 from tests.pipeline.store.ledger import Ledger, credentials, together
 
 SECRET = {"token": "s3cret-value"}
@@ -99,7 +100,8 @@ def test_every_secret_at_rest_moves_to_the_newest_key(ledger: Ledger, vault_key:
     newest = Fernet.generate_key().decode()
     for expected in (1, 0):
         counts = {
-            c.what: c for c in rotate(ledger.database, f"{newest},{vault_key}", lambda _: None, batch=1)
+            c.what: c
+            for c in rotate(ledger.database, TESTER, f"{newest},{vault_key}", lambda _: None, batch=1)
         }
         assert [counts[w].sealed_again for w in ("credentials", "checkpoints")] == [expected, expected]
         assert all(not c.unopened for c in counts.values())

@@ -1,0 +1,57 @@
+"""Pause, lift a pause, or close a circuit breaker, at a person's word; each with its audit row, in one transaction."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.domain.actor import Actor
+from pipeline.store.accounts.connections import find_account
+from pipeline.store.audit import record_change
+from pipeline.store.deliveries import pauses as store
+from pipeline.store.deliveries.pauses import Scope
+from pipeline.store.deliveries.platform_health import close_breaker, list_open_breakers
+
+BREAKER: Final = "breaker"
+"""The scope of a platform's open circuit breaker; the system opens it, and a person can only close it."""
+
+
+def pause(c: Connection, actor: Actor, scope: Scope, target: str, why: str) -> None:
+    """Pause a target; pausing it again changes only the reason."""
+    before = store.find_reason(c, scope, target)
+    store.pause(c, scope, target, why)
+    _record(c, actor, "pause", scope, target, before, why)
+
+
+def lift(c: Connection, actor: Actor, scope: Literal[Scope, "breaker"], target: str) -> bool:
+    """Lift a pause, or close a breaker; False when there is none. Others that hold the same deliveries stay."""
+    if scope == BREAKER:
+        return _close_breaker(c, actor, target)
+    before = store.find_reason(c, scope, target)
+    is_lifted = store.lift(c, scope, target)
+    if is_lifted:
+        _record(c, actor, "lift", scope, target, before, None)
+    return is_lifted
+
+
+def _close_breaker(c: Connection, actor: Actor, platform: str) -> bool:
+    before = {b.platform: {"open": True, "why": b.why} for b in list_open_breakers(c)}
+    if not close_breaker(c, platform):
+        return False
+    store.restart_streaks(c, "platform", platform)
+    record_change(c, actor, "close", "breaker", platform, before=before.get(platform), after={"open": False})
+    return True
+
+
+def _record(
+    c: Connection, actor: Actor, verb: str, scope: Scope, target: str, before: str | None, after: str | None
+) -> None:
+    workspace = None
+    if scope == "workspace":
+        workspace = UUID(target)
+    elif scope == "account":
+        workspace = find_account(c, target).workspace_id
+    sides = {"why": before}, {"why": after}
+    record_change(c, actor, verb, "pause", f"{scope} {target}".strip(), workspace, *sides)

@@ -1,0 +1,170 @@
+"""The audit: a row for every change by a person, a key or the command line, written in the change's own transaction.
+
+A new post needs none: it is its own record. What workers do because of a change (the steps of an import or of a
+steering job) is not recorded again; their receipts say what became of each post. Rows are only ever added: the database
+refuses UPDATE and TRUNCATE, and DELETE outside ``delete_expired``.
+
+The actor is an argument, or a field of the ``Caller`` that actions get anyway: a change shows who makes it where it is
+called, threads need nothing copied to them, and a call that forgets the actor does not pass the type checker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic_core import to_jsonable_python
+from sqlalchemy import Connection
+
+from pipeline.domain.actor import Actor, ActorKind
+from pipeline.domain.change import bound_side, keep_changed
+from pipeline.store.database import jsonb, row, rows
+
+Kind = Literal[
+    "account",
+    "breaker",
+    "delivery",
+    "file",
+    "import",
+    "key",
+    "pause",
+    "post",
+    "restore",
+    "session",
+    "sign-in",
+    "steering job",
+    "user",
+    "vault",
+    "workspace",
+]
+"""What is changed."""
+Position = tuple[datetime, int]
+"""The place of a row: its time and id."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditRow:
+    """One change. ``subject``: the id of what was changed, or its name; ``before`` and ``after``: what differs."""
+
+    id: int
+    at: datetime
+    actor_kind: ActorKind
+    actor_name: str
+    actor_id: UUID | None
+    address: str | None
+    request_id: str | None
+    verb: str
+    kind: str
+    subject: str | None
+    workspace_id: UUID | None
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditFilter:
+    """Which rows; None: all. ``actor``: a name or an id; ``since`` is included, ``until`` is not."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    workspace: UUID | None = None
+    actor: str | None = None
+    subject: str | None = None
+
+
+_COLUMNS = ", ".join(AuditRow.__dataclass_fields__)
+_CONDITIONS: Mapping[str, str] = {
+    "since": "at >= :since",
+    "until": "at < :until",
+    "workspace": "workspace_id = :workspace",
+    "actor": "(actor_name = :actor OR actor_id::text = :actor)",
+    "subject": "subject = :subject",
+}
+"""Field of an `AuditFilter` -> its condition."""
+
+
+def record_change(
+    c: Connection,
+    actor: Actor | None,
+    verb: str,
+    kind: Kind,
+    subject_id: UUID | str | None,
+    workspace: UUID | None = None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    """Add the row of a change, in the change's own transaction.
+
+    *before* and *after*: the fields that may differ; only those that do are kept, long values shortened. They hold no
+    secret. *actor* None: a worker, which carries out what was recorded when it was asked for; nothing is added.
+    """
+    if actor is None:
+        return
+    old, new = keep_changed(to_jsonable_python(before or {}), to_jsonable_python(after or {}))
+    row(
+        c,
+        """INSERT INTO audit (actor_kind, actor_name, actor_id, address, request_id, verb, kind, subject, workspace_id,
+                              before, after)
+           VALUES (:actor_kind, :actor_name, :actor_id, :address, :request_id, :verb, :kind, :subject, :workspace,
+                   :before, :after) RETURNING id""",
+        actor_kind=actor.kind,
+        actor_name=actor.name,
+        actor_id=actor.id,
+        address=actor.address,
+        request_id=actor.request_id,
+        verb=verb,
+        kind=kind,
+        subject=None if subject_id is None else str(subject_id),
+        workspace=workspace,
+        before=jsonb(bound_side(old)),
+        after=jsonb(bound_side(new)),
+    )
+
+
+def list_changes(
+    c: Connection,
+    chosen: AuditFilter,
+    *,
+    limit: int,
+    after: Position | None = None,
+    newest_first: bool = False,
+) -> list[AuditRow]:
+    """Return a page of audit rows by keyset, oldest first unless *newest_first*; *after*: the last row before it."""
+    sql, values = build_query(chosen, limit, after, newest_first=newest_first)
+    return [AuditRow(**r._asdict()) for r in rows(c, sql, **values)]
+
+
+def build_query(
+    chosen: AuditFilter, limit: int, after: Position | None = None, *, newest_first: bool = False
+) -> tuple[str, dict[str, Any]]:
+    """Return the statement of ``list_changes`` and its values."""
+    order, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
+    given = {name: value for name in _CONDITIONS if (value := getattr(chosen, name)) is not None}
+    wanted = [_CONDITIONS[name] for name in given]
+    if after is not None:
+        wanted.append(f"(at, id) {beyond} (:last_at, :last_id)")
+        given |= {"last_at": after[0], "last_id": after[1]}
+    where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
+    sql = f"SELECT {_COLUMNS} FROM audit {where} ORDER BY at {order}, id {order} LIMIT :n"
+    return sql, {**given, "n": limit}
+
+
+def delete_expired(c: Connection, keep: timedelta, limit: int) -> int:
+    """Delete up to *limit* of the rows older than *keep*, the oldest first; return how many."""
+    row(
+        c,
+        "SELECT set_config('slipway.audit_expired', (now() - CAST(:keep AS interval))::text, true)",
+        keep=keep,
+    )
+    found = rows(
+        c,
+        """DELETE FROM audit WHERE (at, id) IN (
+               SELECT at, id FROM audit WHERE at < now() - CAST(:keep AS interval) ORDER BY at, id LIMIT :n)
+           RETURNING id""",
+        keep=keep,
+        n=limit,
+    )
+    return len(found)
