@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache, partial
@@ -41,6 +40,7 @@ from pipeline.api.reference.routes import add_pages
 from pipeline.api.server.fast_path import FastPathApp
 from pipeline.api.state import build_app_state
 from pipeline.dashboard.app import close_dashboard, create_dashboard, open_dashboard
+from pipeline.garbage_collection import freeze_modules
 from pipeline.stages.post_request import Refusal
 from pipeline.store.database import Unreachable
 from pipeline.tracing import start_tracing, stop_tracing
@@ -68,8 +68,6 @@ OPERATIONS = (
 )
 NO_TELEMETRY = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
 """FastAPI's own would send queries of URLs and messages of errors, once a provider is set for the process."""
-GC_THRESHOLD = 50_000
-"""Allocations between two collections: a request makes hundreds of objects, and hardly ever a reference cycle."""
 
 
 class NameSegment(Convertor[str]):
@@ -105,8 +103,7 @@ def create_app() -> FastAPI:
         start_tracing(context.settings.tracing, "api")
         app.state.slipway = build_app_state(context)
         open_dashboard(dashboard, context)
-        gc.freeze()  # modules live for ever, and scanning them again would stop the process for 80 ms every second
-        gc.set_threshold(GC_THRESHOLD)
+        freeze_modules()
         try:
             yield
         finally:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,15 +18,16 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from pipeline.actions.edit import Change, edit
 from pipeline.bulk import judge
-from pipeline.bulk.judge import PostFormat
 from pipeline.bulk.plan import CHUNK
+from pipeline.bulk.turn import Turn
 from pipeline.context import Context
 from pipeline.domain.bulk_import import ImportState, RowVerdict
 from pipeline.failpoint import failpoint
-from pipeline.stages.ingest_bulk import Entry, Result, dispatch_bulk, store_batch
-from pipeline.stages.new_post import PostPlan, Submission
+from pipeline.stages.ingest import build_caches
+from pipeline.stages.ingest_bulk import Entry, PlannedBatch, Result, dispatch_bulk, plan_batch, store_batch
+from pipeline.stages.ingest_caches import IngestCaches
+from pipeline.stages.new_post import PostPlan, Submission, build_post
 from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
-from pipeline.store.auth.keys import Caller
 from pipeline.store.database import Unreachable
 from pipeline.store.imports import imports as store
 from pipeline.store.imports import rows as row_store
@@ -36,55 +38,90 @@ from pipeline.store.posts.idempotency import Overtaken, translate_overtaken
 log = logging.getLogger("slipway.imports")
 
 
-def apply_chunk(context: Context, job: Import, caller: Caller, form: PostFormat) -> None:
-    """Do one step of applying. Of a chunk that fails, the first row is done alone: one at fault harms no other."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chunk:
+    """Rows to apply, and what the rules say of those that become posts."""
+
+    rows: Sequence[RowRecord]
+    new: Sequence[RowRecord]
+    planned: PlannedBatch
+
+
+def apply_rows(turn: Turn) -> None:
+    """Apply chunks while the turn lasts. Of one that fails, the first row is done alone: one at fault harms no other.
+
+    The next chunk is read while the database stores this one.
+    """
+    caches = build_caches(turn.context)
+    with ThreadPoolExecutor(1) as reader:
+        chunk = _read_chunk(turn, caches, turn.job.done)
+        while True:
+            last = chunk.rows[-1].number if chunk.rows and turn.may_go_on() else None
+            ahead = None if last is None else reader.submit(_read_chunk, turn, caches, last)
+            after = _apply_or_isolate(turn, chunk)
+            if after is None:
+                return
+            turn.job = after
+            chunk = _read_chunk(turn, caches, after.done) if ahead is None else ahead.result()
+
+
+def _read_chunk(turn: Turn, caches: IngestCaches, after: int, limit: int = CHUNK) -> Chunk:
+    with turn.context.database.begin() as c:
+        store.avoid_table_scans(c)
+        rows = row_store.list_to_apply(c, turn.job.id, after, limit)
+        new = [row for row in rows if row.action == "create"]
+        planned = plan_batch(turn.context, c, [_read_entry(turn, row) for row in new], caches, turn.caller)
+    for plan in planned.outcomes.values():
+        if isinstance(plan, PostPlan) and plan.is_ready:
+            plan.post = build_post(turn.context, plan)
+    return Chunk(rows=rows, new=new, planned=planned)
+
+
+def _read_entry(turn: Turn, row: RowRecord) -> Entry:
     try:
-        _apply(context, job, caller, form, CHUNK)
-    except Unreachable:
-        raise
-    except Overtaken:
-        return  # the next step finds the post that an older server stored meanwhile
-    except Exception:
-        log.exception("a chunk of import %s failed, and its first row is applied alone", job.id)
-        _apply_alone(context, job, caller, form)
-
-
-def _apply_alone(context: Context, job: Import, caller: Caller, form: PostFormat) -> None:
-    try:
-        _apply(context, job, caller, form, 1)
-    except (Unreachable, Overtaken):
-        raise
-    except Exception as error:
-        log.exception("a row of import %s failed", job.id)
-        _reject_next(context, job, error)
-
-
-def _apply(context: Context, job: Import, caller: Caller, form: PostFormat, limit: int) -> None:
-    with context.database.begin() as c:
-        rows = row_store.list_to_apply(c, job.id, job.done, limit)
-    edited = _edit_posts(context, job, caller, form, [r for r in rows if r.action == "update"])
-    failpoint("imports.edited", job.id)
-    stored: Sequence[PostPlan] = ()
-    with translate_overtaken(), context.database.begin() as c:
-        if not store.lock_step(c, job):
-            return
-        new = [r for r in rows if r.action == "create"]
-        entries = [_read_entry(job, caller, form, row) for row in new]
-        results, stored = store_batch(context, c, entries)
-        failpoint("imports.posts-stored", job.id)
-        settled = [*edited, *(_settle(row, result) for row, result in zip(new, results, strict=True))]
-        _store_progress(c, job, rows, settled)
-    failpoint("imports.applied", job.id)
-    dispatch_bulk(context, stored)
-
-
-def _read_entry(job: Import, caller: Caller, form: PostFormat, row: RowRecord) -> Entry:
-    try:
-        request = form.read(row.body)
+        request = turn.form.read(row.body, is_safe=True)  # the database holds no text that is not
     except Refusal as refusal:
         return refusal
     token = row.token if row.occurrence else None
-    return Submission(caller=caller, request=request, import_id=job.id, row_token=token)
+    return Submission(
+        caller=turn.caller, request=request, import_id=turn.job.id, row_token=token, judged=row.judged
+    )
+
+
+def _apply_or_isolate(turn: Turn, chunk: Chunk) -> Import | None:
+    try:
+        return _apply_chunk(turn, chunk)
+    except Unreachable:
+        raise
+    except Overtaken:
+        return None  # the next step finds the post that an older server stored meanwhile
+    except Exception:
+        log.exception("a chunk of import %s failed, and its first row is applied alone", turn.job.id)
+    try:
+        _apply_chunk(turn, _read_chunk(turn, build_caches(turn.context), turn.job.done, 1))
+    except (Unreachable, Overtaken):
+        raise
+    except Exception as error:
+        log.exception("a row of import %s failed", turn.job.id)
+        _reject_next(turn, error)
+    return None
+
+
+def _apply_chunk(turn: Turn, chunk: Chunk) -> Import | None:
+    context, job = turn.context, turn.job
+    edited = _edit_posts(turn, [row for row in chunk.rows if row.action == "update"])
+    failpoint("imports.edited", job.id)
+    with translate_overtaken(), context.database.begin() as c:
+        if not store.lock_step(c, job):
+            return None
+        store.avoid_table_scans(c)
+        results, stored = store_batch(context, c, chunk.planned, warn=False)
+        failpoint("imports.posts-stored", job.id)
+        settled = [*edited, *(_settle(row, result) for row, result in zip(chunk.new, results, strict=True))]
+        after = _store_progress(turn, c, chunk.rows, settled)
+    failpoint("imports.applied", job.id)
+    dispatch_bulk(context, stored)
+    return after
 
 
 def _settle(row: RowRecord, result: Result) -> RowRecord:
@@ -101,18 +138,17 @@ def _refuse(row: RowRecord, error: Exception) -> RowRecord:
 
 
 def _store_progress(
-    c: Connection, job: Import, rows: Sequence[RowRecord], settled: Sequence[RowRecord]
-) -> None:
+    turn: Turn, c: Connection, rows: Sequence[RowRecord], settled: Sequence[RowRecord]
+) -> Import | None:
+    job = turn.job
     if not rows:
         row_store.link_repeats(c, job.id)
-        store.finish_step(c, job, state=ImportState.APPLIED)
-        return
+        return turn.finish_chunk(c, state=ImportState.APPLIED)
     row_store.settle_rows(c, job.id, settled)
     counts = Counter(row.verdict for row in settled)
     done = Counter(_describe(row) for row in settled)
-    store.finish_step(
+    return turn.finish_chunk(
         c,
-        job,
         accepted=job.accepted - counts[RowVerdict.DUPLICATE] - counts[RowVerdict.REJECTED],
         duplicate=job.duplicate + counts[RowVerdict.DUPLICATE],
         rejected=job.rejected + counts[RowVerdict.REJECTED],
@@ -127,38 +163,36 @@ def _describe(row: RowRecord) -> str:
     return "found" if row.verdict is RowVerdict.DUPLICATE else "refused"
 
 
-def _reject_next(context: Context, job: Import, error: Exception) -> None:
+def _reject_next(turn: Turn, error: Exception) -> None:
     """Reject the next row, whose statement the database refuses: a fault of ours, or a value that it cannot hold."""
-    with context.database.begin() as c:
-        if store.lock_step(c, job):
-            rows = row_store.list_to_apply(c, job.id, job.done, 1)
-            _store_progress(c, job, rows, [_refuse(row, error) for row in rows])
+    with turn.context.database.begin() as c:
+        if store.lock_step(c, turn.job):
+            rows = row_store.list_to_apply(c, turn.job.id, turn.job.done, 1)
+            _store_progress(turn, c, rows, [_refuse(row, error) for row in rows])
 
 
 # --- edits -----------------------------------------------------------------------------------------------------------
 
 
-def _edit_posts(
-    context: Context, job: Import, caller: Caller, form: PostFormat, rows: Sequence[RowRecord]
-) -> list[RowRecord]:
+def _edit_posts(turn: Turn, rows: Sequence[RowRecord]) -> list[RowRecord]:
     """Edit the posts of changed rows, each in its own transactions, until the import is stopped.
 
     Repeated after a crash, an edit makes its post the same again.
     """
     edited = []
     for row in rows:
-        with context.database.begin() as c:
-            if not store.lock_step(c, job):
+        with turn.context.database.begin() as c:
+            if not store.lock_step(c, turn.job):
                 break
-        edited.append(_edit(context, job, caller, form, row))
+        edited.append(_edit(turn, row))
     return edited
 
 
-def _edit(context: Context, job: Import, caller: Caller, form: PostFormat, row: RowRecord) -> RowRecord:
+def _edit(turn: Turn, row: RowRecord) -> RowRecord:
     if row.post_id is None:
-        raise LookupError(f"Row {row.number} of import {job.id} edits no post.")
+        raise LookupError(f"Row {row.number} of import {turn.job.id} edits no post.")
     try:
-        edit(context, caller, row.post_id, build_change(context, form.read(row.body)))
+        edit(turn.context, turn.caller, row.post_id, build_change(turn.context, turn.form.read(row.body)))
     except Refusal as refusal:
         return _refuse(row, refusal)
     return row

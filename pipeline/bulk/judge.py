@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from pipeline.stages.ingest import Outcome
 from pipeline.stages.new_post import PostPlan, Submission
 from pipeline.stages.post_request import PostRequest, Refusal
 from pipeline.stages.replay import build_tokens, is_equal
+from pipeline.stages.rule_inputs import RuleInputs
 from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.auth.keys import Caller
 from pipeline.store.imports.imports import Import
@@ -29,8 +31,10 @@ from pipeline.store.posts.idempotency import Replay
 class PostFormat:
     """How posts are read, as the API does."""
 
-    read: Callable[[Any], PostRequest]
-    """Parses the body of a new post. Raises Refusal 422 with its issues."""
+    read: Callable[..., PostRequest]
+    """Parses the body of a new post. Raises Refusal 422 with its issues. ``is_safe``: as ``is_safe_text`` says."""
+    is_safe_text: Callable[[bytes], bool]
+    """Whether a JSON text shows that none of its texts is one that no field may hold."""
     columns: Columns
 
 
@@ -66,14 +70,19 @@ class ParsedRow:
 
 
 class AccountNames:
-    """The accounts of a workspace that the caller may name, by ``platform:username``."""
+    """The accounts of a workspace that the caller may name, by ``platform:username``; read when one is named."""
 
-    def __init__(self, caller: Caller, accounts: Sequence[AccountRow]) -> None:
-        self._ids: dict[str, list[UUID]] = {}
-        for account in accounts:
-            if caller.accounts is None or account.id in caller.accounts:
+    def __init__(self, caller: Caller, read_accounts: Callable[[], Sequence[AccountRow]]) -> None:
+        self._caller, self._read_accounts = caller, read_accounts
+
+    @cached_property
+    def _ids(self) -> dict[str, list[UUID]]:
+        ids: dict[str, list[UUID]] = {}
+        for account in self._read_accounts():
+            if self._caller.accounts is None or account.id in self._caller.accounts:
                 name = f"{account.platform}:{account.username}".casefold()
-                self._ids.setdefault(name, []).append(account.id)
+                ids.setdefault(name, []).append(account.id)
+        return ids
 
     def resolve(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the body with accounts by id. Raises Refusal 400 for an unknown or ambiguous name."""
@@ -106,7 +115,8 @@ def parse_row(
     if row.body is None or row.issues:
         raise Refusal(422, "invalid_payload", str(row.issues[0]["message"]), row.issues)
     body = names.resolve(row.body)
-    return body, Submission(caller=caller, request=form.read(body))
+    is_safe = isinstance(row.source, str) and form.is_safe_text(row.source.encode(errors="replace"))
+    return body, Submission(caller=caller, request=form.read(body, is_safe=is_safe))
 
 
 def identify(context: Context, submission: Submission) -> str:
@@ -138,6 +148,7 @@ class KnownPosts:
     replays: Mapping[tuple[UUID, str], Replay]
     current: Mapping[UUID, bytes]
     """Fingerprints of posts as they are now: those that rows name by id, or by the external_id of another body."""
+    inputs: RuleInputs
 
 
 def judge_rows(
@@ -168,7 +179,8 @@ def _judge(
     if replay is not None:
         return _judge_changes(job, row, outcome, replay.post_id, known)
     if isinstance(outcome, PostPlan):
-        return _record(row, RowVerdict.ACCEPTED, action="create")
+        judged = known.inputs.digest(row.submission, outcome.checks) if outcome.is_ready else None
+        return _record(row, RowVerdict.ACCEPTED, action="create", judged=judged)
     return reject(row, outcome if isinstance(outcome, Exception) else LookupError("no plan"))
 
 

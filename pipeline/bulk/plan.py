@@ -22,16 +22,17 @@ from pipeline.bulk.formats import Format, ImportRow
 from pipeline.bulk.judge import AccountNames, KnownPosts, ParsedRow, PostFormat
 from pipeline.bulk.local_file import build_limits, prepare_file, remove_copies
 from pipeline.bulk.read import open_rows
+from pipeline.bulk.turn import LEASE, Turn
 from pipeline.context import Context
 from pipeline.domain.bulk_import import ImportState, RowVerdict
 from pipeline.failpoint import failpoint
-from pipeline.stages.ingest import plan_submission
+from pipeline.stages.ingest import build_caches, plan_submission
 from pipeline.stages.ingest_caches import IngestCaches
 from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.replay import is_equal
+from pipeline.stages.rule_inputs import RuleInputs
 from pipeline.store.accounts.accounts import find_accounts
-from pipeline.store.auth.keys import Caller
 from pipeline.store.imports import imports as store
 from pipeline.store.imports import rows as row_store
 from pipeline.store.imports.imports import Import
@@ -40,47 +41,54 @@ from pipeline.store.posts.idempotency import Replay, find_replays
 from pipeline.store.posts.views import read_posts
 
 CHUNK = 500
-"""Rows of one step."""
-LEASE = timedelta(minutes=1)
-"""After which another worker may take the step of one that died."""
+"""Rows of one transaction."""
 
 
-def read_chunk(context: Context, job: Import, caller: Caller, form: PostFormat) -> None:
-    """Do one step of planning. Raises FileProblem, StorageUnavailable, Unreachable."""
+def plan_rows(turn: Turn) -> None:
+    """Plan chunks while the turn lasts. Raises FileProblem, StorageUnavailable, Unreachable."""
+    context, job = turn.context, turn.job
     path, notes = prepare_file(context, job, lambda: _extend(context, job))
     lines = open_rows(
         path,
         Format(job.format),
         build_limits(context),
-        columns=form.columns,
+        columns=turn.form.columns,
         time_zone=job.time_zone,
         position=job.position,
         number=job.rows,
     )
-    found = list(islice(lines, CHUNK))
-    failpoint("imports.read", job.id)
-    with context.database.begin() as c:
-        if not store.lock_step(c, job):
+    caches = build_caches(context)
+    while True:
+        found = list(islice(lines, CHUNK))
+        failpoint("imports.read", job.id)
+        after = _plan_chunk(turn, caches, found, notes)
+        failpoint("imports.planned", job.id)
+        if len(found) < CHUNK:
+            remove_copies(context, job)
+        if after is None:
             return
-        records = judge_chunk(context, c, job, caller, form, found)
-        row_store.store_rows(c, job.id, records)
-        failpoint("imports.rows-stored", job.id)
-        _store_progress(c, job, found, records, notes)
-    failpoint("imports.planned", job.id)
-    if len(found) < CHUNK:
-        remove_copies(context, job)
+        turn.job = after
+
+
+def _plan_chunk(
+    turn: Turn, caches: IngestCaches, found: Sequence[ImportRow], notes: Sequence[str]
+) -> Import | None:
+    with turn.context.database.begin() as c:
+        if not store.lock_step(c, turn.job):
+            return None
+        store.avoid_table_scans(c)
+        records = judge_chunk(turn, c, caches, found)
+        row_store.store_rows(c, turn.job.id, records)
+        failpoint("imports.rows-stored", turn.job.id)
+        return _store_progress(turn, c, found, records, notes)
 
 
 def judge_chunk(
-    context: Context,
-    c: Connection,
-    job: Import,
-    caller: Caller,
-    form: PostFormat,
-    found: Sequence[ImportRow],
+    turn: Turn, c: Connection, caches: IngestCaches, found: Sequence[ImportRow]
 ) -> list[RowRecord]:
     """Return the records of rows that follow those of the import, in order."""
-    names = AccountNames(caller, find_accounts(c, caller.workspace_id))
+    context, job, caller, form = turn.context, turn.job, turn.caller, turn.form
+    names = AccountNames(caller, lambda: find_accounts(c, caller.workspace_id))
     refused: dict[int, RowRecord] = {}
     bodies: dict[int, tuple[ImportRow, Mapping[str, Any], Submission]] = {}
     for number, row in enumerate(found, job.rows + 1):
@@ -101,28 +109,26 @@ def judge_chunk(
                 row=row, number=number, body=body, submission=submission, identity=name, occurrence=occurrence
             )
         )
-    judged = _judge_parsed(context, c, job, form, parsed, earlier)
-    return [
-        (refused | {r.number: r for r in judged})[n] for n in range(job.rows + 1, job.rows + 1 + len(found))
-    ]
+    judged = refused | {record.number: record for record in _judge_parsed(turn, c, caches, parsed, earlier)}
+    return [judged[number] for number in sorted(judged)]
 
 
 def _judge_parsed(
-    context: Context,
+    turn: Turn,
     c: Connection,
-    job: Import,
-    form: PostFormat,
+    caches: IngestCaches,
     parsed: Sequence[ParsedRow],
     earlier: Mapping[str, row_store.EarlierRow],
 ) -> list[RowRecord]:
-    caches = IngestCaches(timedelta(seconds=context.settings.reachability.fresh))
+    context = turn.context
     facts = caches.read(c, [row.submission for row in parsed])
     outcomes = [plan_submission(context, c, facts, row.submission, [row.token]) for row in parsed]
     window = timedelta(seconds=context.settings.ingest.dedupe_window)
     replays = find_replays(c, [(row.submission.workspace, row.token) for row in parsed], window)
-    current = _read_current(c, form, parsed, replays)
-    known = KnownPosts(earlier=earlier, replays=replays, current=current)
-    return list(judge.judge_rows(job, parsed, outcomes, known))
+    current = _read_current(c, turn.form, parsed, replays)
+    inputs = RuleInputs(context, turn.caller, facts)
+    known = KnownPosts(earlier=earlier, replays=replays, current=current, inputs=inputs)
+    return list(judge.judge_rows(turn.job, parsed, outcomes, known))
 
 
 def _read_current(
@@ -166,8 +172,9 @@ def make_storable(value: Any) -> Any:
 
 
 def _store_progress(
-    c: Connection, job: Import, found: Sequence[ImportRow], records: Sequence[RowRecord], notes: Sequence[str]
-) -> None:
+    turn: Turn, c: Connection, found: Sequence[ImportRow], records: Sequence[RowRecord], notes: Sequence[str]
+) -> Import | None:
+    job = turn.job
     counts = Counter(r.verdict for r in records)
     digest = extend_digest(job.plan_hash or b"", records)
     changes: dict[str, Any] = {
@@ -181,7 +188,7 @@ def _store_progress(
     }
     if len(found) < CHUNK:
         changes |= {"state": ImportState.PLANNED, "plan": summarize(c, job)}
-    store.finish_step(c, job, **changes)
+    return turn.finish_chunk(c, **changes)
 
 
 def extend_digest(digest: bytes, records: Sequence[RowRecord]) -> bytes:

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.actions.cancel_delete_retry import cancel_deliveries
-from pipeline.bulk.judge import PostFormat
+from pipeline.bulk.turn import Turn
 from pipeline.context import Context
 from pipeline.domain.bulk_import import ImportState
 from pipeline.domain.delivery import SETTLED, State
@@ -20,25 +20,26 @@ from pipeline.stages.post_state import is_in_flight
 from pipeline.store.auth.keys import Caller
 from pipeline.store.imports import imports as store
 from pipeline.store.imports import rows as row_store
-from pipeline.store.imports.imports import Import
 from pipeline.store.posts import actions as posts
 
 CHUNK = 100
 """Posts of one step: their rows stay locked until its end."""
 
 
-def roll_back_chunk(context: Context, job: Import, caller: Caller, _form: PostFormat) -> None:
-    """Do one step of rolling back; none while a restore of the database is not accepted."""
+def roll_back_posts(turn: Turn) -> None:
+    """Roll back one chunk of posts; none while a restore of the database is not accepted."""
+    context, job = turn.context, turn.job
     if context.send_guard.find_doubt() is not None:
         return
     with context.database.begin() as c:
         if not store.lock_step(c, job):
             return
+        store.avoid_table_scans(c)
         rows = row_store.list_created(c, job.id, job.done, CHUNK)
         words = {}
         for row in sorted(rows, key=lambda r: r.post_id or UUID(int=0)):  # batches lock posts in id order
             if row.post_id is not None:
-                words[row.number] = _roll_back(context, c, caller, row.post_id)
+                words[row.number] = _roll_back(context, c, turn.caller, row.post_id)
         row_store.settle_rollback(c, job.id, words)
         cancelled = {row.token for row in rows if words.get(row.number) == "cancelled" and row.token}
         row_store.release_tokens(c, job.workspace_id, cancelled)

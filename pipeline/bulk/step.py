@@ -1,4 +1,4 @@
-"""One step of an import: claim it, do one chunk of rows, and dispatch the next.
+"""One step of an import: claim it, do chunks of rows for some seconds, and dispatch the next.
 
 If a worker dies anywhere, the chunk was committed with its position or not at all. Maintenance dispatches the next step
 when no worker has had the import for a while; a step that is dispatched twice is done once.
@@ -7,38 +7,44 @@ when no worker has had the import for a while; a step that is dispatched twice i
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from uuid import UUID
 
-from pipeline.bulk.apply import apply_chunk
+from pipeline.bulk.apply import apply_rows
 from pipeline.bulk.formats import FileProblem
 from pipeline.bulk.judge import PostFormat
-from pipeline.bulk.plan import LEASE, read_chunk
-from pipeline.bulk.rollback import roll_back_chunk
+from pipeline.bulk.plan import plan_rows
+from pipeline.bulk.rollback import roll_back_posts
+from pipeline.bulk.turn import LEASE, Turn
 from pipeline.context import Context
 from pipeline.domain.bulk_import import ImportState
 from pipeline.failpoint import failpoint
 from pipeline.media.files.storage_folder import StorageUnavailable
 from pipeline.media.probe.probe_pool import ProbeUnavailable
 from pipeline.media.refusal import Unanswered
-from pipeline.store.auth.keys import Caller, read_caller
+from pipeline.store.auth.keys import read_caller
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
 
 log = logging.getLogger("slipway.imports")
 
-Step = Callable[[Context, Import, Caller, PostFormat], None]
-STEPS: Mapping[ImportState, Step] = {
-    ImportState.READING: read_chunk,
-    ImportState.APPLYING: apply_chunk,
-    ImportState.ROLLING_BACK: roll_back_chunk,
+STEPS: Mapping[ImportState, Callable[[Turn], None]] = {
+    ImportState.READING: plan_rows,
+    ImportState.APPLYING: apply_rows,
+    ImportState.ROLLING_BACK: roll_back_posts,
 }
 """What the next step of an import does, by its state."""
+SLICE = 5.0
+"""Seconds in which a worker begins chunks of one import, before others of the queue have their turn."""
 
 
-def run_step(context: Context, identity: UUID, form: PostFormat) -> None:
-    """Do the next step of an import, if it has one that no other worker does, and dispatch the one after it."""
+def run_step(context: Context, identity: UUID, form: PostFormat, *, seconds: float = 0.0) -> None:
+    """Do the next step of an import, if it has one that no other worker does, and dispatch the one after it.
+
+    The step is one chunk, and those that begin within *seconds*.
+    """
     with context.database.begin() as c:
         job = store.claim_step(c, identity, LEASE)
         caller = None if job is None else read_caller(c, job.workspace_id, job.key_id)
@@ -48,10 +54,17 @@ def run_step(context: Context, identity: UUID, form: PostFormat) -> None:
     if caller is None:
         _fail(context, job, "invalid_token", "The key that made this import was revoked, or it has expired.")
         return
+    turn = Turn(
+        context=context,
+        job=job,
+        caller=replace(caller, bulk=True),
+        form=form,
+        until=time.monotonic() + seconds,
+    )
     try:
-        STEPS[job.state](context, job, replace(caller, bulk=True), form)
+        STEPS[job.state](turn)
     except FileProblem as problem:
-        _fail(context, job, problem.code, problem.message)
+        _fail(context, turn.job, problem.code, problem.message)
         return
     except (StorageUnavailable, Unanswered, ProbeUnavailable) as error:
         log.warning("the file of import %s cannot be read now: %s", identity, error)

@@ -37,6 +37,7 @@ from pipeline.stages.new_post import (
 )
 from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostRequest, Refusal
 from pipeline.stages.replay import build_tokens, find_replay, find_replays
+from pipeline.stages.rule_inputs import RuleInputs
 from pipeline.stages.warnings import DailyCounts, warn_of_checks, warn_of_expiring_grant, warn_of_problems
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
@@ -129,16 +130,27 @@ def _store_batch(
 
 
 def plan_submission(
-    context: Context, c: Connection, facts: BatchFacts, submission: Submission, tokens: Sequence[str]
+    context: Context,
+    c: Connection,
+    facts: BatchFacts,
+    submission: Submission,
+    tokens: Sequence[str],
+    inputs: RuleInputs | None = None,
 ) -> Outcome:
-    """Apply every rule that the known facts decide, in the order of the contract."""
+    """Apply every rule that the known facts decide, in the order of the contract.
+
+    ``inputs``: of this batch; then the platforms' rules are left out for a post that was judged by the same ones.
+    """
     request, checks = submission.request, facts.checks_of(submission)
     try:
         accounts = rules.require_accounts(facts.accounts_of(submission), request.account_ids)
         taken = tokens if facts.has_former_servers else tokens[:1]
         plan = plan_post(context, submission, tokens=taken, accounts=accounts, now=facts.now)
         known = len(checks) == len(plan.links) and request.music_url is None
-        plan.judge(context, checks if known else {})
+        if known and inputs is not None and submission.judged == inputs.digest(submission, checks):
+            plan.checks = checks
+        else:
+            plan.judge(context, checks if known else {})
         if request.music_url is not None:  # a bad link comes after the problems that no media fact decides
             plan.links = media_checks.list_links(
                 request.media, rules.parse_music_link(context, request.music_url)
@@ -168,11 +180,22 @@ def drop_repeats(plans: Mapping[int, PostPlan]) -> dict[int, PostPlan]:
     return first
 
 
-def store_plans(context: Context, c: Connection, plans: Sequence[PostPlan]) -> list[AcceptedPost | None]:
-    """Store posts by one statement; None for each whose token another request has taken."""
+def store_plans(
+    context: Context, c: Connection, plans: Sequence[PostPlan], *, warn: bool = True
+) -> list[AcceptedPost | None]:
+    """Store posts by one statement; None for each whose token another request has taken.
+
+    ``warn``: whether the answers carry warnings, for which the days of the accounts are counted.
+    """
     if not plans:
         return []
-    posts = [build_post(context, plan) for plan in plans]
+    posts = [plan.post or build_post(context, plan) for plan in plans]
+    if not warn:
+        stored, _ = store.store_posts(c, posts, _window(context))
+        return [
+            accept_stored(plan, post, ()) if post.id in stored else None
+            for plan, post in zip(plans, posts, strict=True)
+        ]
     days = DailyCounts(context, c, [(plan.due_at, plan.accounts) for plan in plans])
     stored, planned = store.store_posts(c, posts, _window(context), days.by_account)
     too_full = days.warn(context, planned)

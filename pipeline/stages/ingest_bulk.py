@@ -28,9 +28,12 @@ from pipeline.stages.ingest import (
     plan_submission,
     store_plans,
 )
+from pipeline.stages.ingest_caches import IngestCaches
 from pipeline.stages.new_post import PostPlan, Submission, dispatch_stored
 from pipeline.stages.post_request import AcceptedPost, Refusal
 from pipeline.stages.replay import build_tokens, find_replays
+from pipeline.stages.rule_inputs import RuleInputs
+from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Link
 from pipeline.store.database import Unreachable
 from pipeline.store.posts.idempotency import Overtaken, translate_overtaken
@@ -86,7 +89,7 @@ def _ingest_alone(context: Context, entry: Entry) -> Result:
 
 def _ingest(context: Context, batch: Sequence[Entry], *, atomic: bool) -> list[Result]:
     with translate_overtaken(), context.database.begin() as c:
-        results, stored = store_batch(context, c, batch)
+        results, stored = store_batch(context, c, plan_batch(context, c, batch, build_caches(context)))
         failures = {n: result for n, result in enumerate(results) if isinstance(result, Exception)}
         if atomic and failures:
             raise BatchRefused(failures)  # rolls back
@@ -102,30 +105,59 @@ def dispatch_bulk(context: Context, stored: Sequence[PostPlan]) -> None:
     context.dispatcher.send_new_checks(opened, bulk=True)
 
 
-def store_batch(
-    context: Context, c: Connection, batch: Sequence[Entry]
-) -> tuple[list[Result], list[PostPlan]]:
-    """Apply the rules, find the posts of repeats, open the missing checks, and store the other posts.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedBatch:
+    """A batch that the rules were applied to, by position."""
 
-    Return a result for each entry, in order, and the plans to dispatch after the commit.
+    outcomes: Mapping[int, Outcome]
+    tokens: Mapping[int, tuple[Submission, Sequence[str]]]
+    """The posts that could be read, each with what a repeat of it is recognised by."""
+
+
+def plan_batch(
+    context: Context,
+    c: Connection,
+    batch: Sequence[Entry],
+    caches: IngestCaches,
+    caller: Caller | None = None,
+) -> PlannedBatch:
+    """Apply the rules that the known facts decide; nothing is changed.
+
+    ``caller``: of all the posts, where rows of an import that were judged by the same facts are not judged again.
     """
     posts = {n: entry for n, entry in enumerate(batch) if isinstance(entry, Submission)}
-    facts = build_caches(context).read(c, list(posts.values()))
-    repeats = {n: (post, build_tokens(context, post)) for n, post in posts.items()}
+    facts = caches.read(c, list(posts.values()))
+    inputs = None if caller is None else RuleInputs(context, caller, facts)
+    tokens = {n: (post, build_tokens(context, post)) for n, post in posts.items()}
     outcomes: dict[int, Outcome] = {n: entry for n, entry in enumerate(batch) if isinstance(entry, Refusal)}
-    outcomes |= {n: plan_submission(context, c, facts, post, tokens) for n, (post, tokens) in repeats.items()}
-    outcomes |= find_replays(context, c, repeats)
+    outcomes |= {
+        n: plan_submission(context, c, facts, post, some, inputs) for n, (post, some) in tokens.items()
+    }
+    return PlannedBatch(outcomes=outcomes, tokens=tokens)
+
+
+def store_batch(
+    context: Context, c: Connection, planned: PlannedBatch, *, warn: bool = True
+) -> tuple[list[Result], list[PostPlan]]:
+    """Find the posts of repeats, open the missing checks, and store the other posts.
+
+    Return a result for each entry, in order, and the plans to dispatch after the commit. ``warn``: as ``store_plans``.
+    """
+    outcomes, tokens = dict(planned.outcomes), planned.tokens
+    # what can be stored at once is looked for only if its token turns out to be taken
+    is_ready = {n for n, outcome in outcomes.items() if isinstance(outcome, PostPlan) and outcome.is_ready}
+    outcomes |= find_replays(context, c, {n: some for n, some in tokens.items() if n not in is_ready})
     plans = drop_repeats({n: plan for n, plan in sorted(outcomes.items()) if isinstance(plan, PostPlan)})
     refused = _open_checks(context, c, plans)
     outcomes |= refused
     plans = {n: plan for n, plan in plans.items() if n not in refused}
-    accepted = dict(zip(plans, store_plans(context, c, list(plans.values())), strict=True))
+    accepted = dict(zip(plans, store_plans(context, c, list(plans.values()), warn=warn), strict=True))
     stored = {n: post for n, post in accepted.items() if post is not None}
     outcomes |= stored
-    # equal to an earlier post of the batch, or to one that another request stored meanwhile
-    left = {n: repeats[n] for n, outcome in outcomes.items() if isinstance(outcome, PostPlan)}
+    # equal to an earlier post of the batch, or to one that was stored before
+    left = {n: tokens[n] for n, outcome in outcomes.items() if isinstance(outcome, PostPlan)}
     outcomes |= find_replays(context, c, left)
-    return [_to_result(outcomes[n]) for n in range(len(batch))], [plans[n] for n in stored]
+    return [_to_result(outcomes[n]) for n in range(len(outcomes))], [plans[n] for n in stored]
 
 
 def _open_checks(context: Context, c: Connection, plans: Mapping[int, PostPlan]) -> dict[int, Exception]:

@@ -28,6 +28,8 @@ class BatchFacts:
     has_former_servers: bool
     """A server of the release before may serve this database."""
     accounts: Mapping[UUID, AccountRow]
+    versions: Mapping[UUID, str]
+    """The row versions of the accounts: a change of an account gives it another one."""
     checks: Mapping[Link, Check]
 
     def accounts_of(self, submission: Submission) -> dict[UUID, AccountRow]:
@@ -61,9 +63,12 @@ class IngestCaches:
             for submission in batch
             for _, purpose, url in list_links(submission.request.media, None)
         }
-        now, has_former, accounts = self._accounts.find(c, {i for s in batch for i in s.request.account_ids})
+        ids = {i for s in batch for i in s.request.account_ids}
+        now, has_former, accounts, versions = self._accounts.find(c, ids)
         checks = self._checks.find(c, links, now)
-        return BatchFacts(now=now, has_former_servers=has_former, accounts=accounts, checks=checks)
+        return BatchFacts(
+            now=now, has_former_servers=has_former, accounts=accounts, versions=versions, checks=checks
+        )
 
     def clear(self) -> None:
         """Forget everything."""
@@ -77,7 +82,9 @@ class AccountCache:
     def __init__(self) -> None:
         self._known: dict[UUID, tuple[str, AccountRow]] = {}
 
-    def find(self, c: Connection, ids: Collection[UUID]) -> tuple[datetime, bool, dict[UUID, AccountRow]]:
+    def find(
+        self, c: Connection, ids: Collection[UUID]
+    ) -> tuple[datetime, bool, dict[UUID, AccountRow], dict[UUID, str]]:
         """Return what `find_versions` does, with the accounts, of whatever workspace: the caller has to filter them."""
         now, has_former, versions = store.find_versions(c, ids)
         changed = [i for i, version in versions.items() if self._known.get(i, ("",))[0] != version]
@@ -86,7 +93,7 @@ class AccountCache:
                 changed = list(versions)
                 self.clear()
             self._known |= store.find_accounts(c, changed)
-        return now, has_former, {i: self._known[i][1] for i in versions}
+        return now, has_former, {i: self._known[i][1] for i in versions}, versions
 
     def clear(self) -> None:
         """Forget every account."""

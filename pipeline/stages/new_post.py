@@ -33,6 +33,8 @@ class Submission:
     """The import whose row it is."""
     row_token: str | None = None
     """What a repeat of this row is recognised by, in place of what a request would be."""
+    judged: bytes | None = None
+    """The digest of what the rules went by when they found this row good (`rule_inputs.py`)."""
 
     @property
     def workspace(self) -> UUID:
@@ -55,6 +57,8 @@ class PostPlan:
     checks: Mapping[int, Check] = field(default_factory=dict)
     problems: Sequence[AccountProblem] = ()
     """What the platforms accept with a warning, judged by the facts in ``checks``."""
+    post: NewPost | None = None
+    """Its rows, where they were built before it is stored."""
 
     @property
     def is_ready(self) -> bool:

@@ -35,9 +35,9 @@ def write_times(values: Iterable[datetime | None]) -> str:
     return "{" + to_json(list(values)).decode()[1:-1] + "}"
 
 
-def write_bytes(values: Iterable[bytes]) -> str:
+def write_bytes(values: Iterable[bytes | None]) -> str:
     r"""Write hexadecimal bytea (``\x…``); within an array its backslash is escaped."""
-    return _join(rf'"\\x{v.hex()}"' for v in values)
+    return _join("NULL" if v is None else rf'"\\x{v.hex()}"' for v in values)
 
 
 def _join(words: Iterable[str]) -> str:

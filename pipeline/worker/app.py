@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_ready
 
 from config.logging import list_secrets, set_up_logging
 from config.settings import settings
 from pipeline.celery_app import create_celery_app
+from pipeline.garbage_collection import freeze_modules
 
 app = create_celery_app(settings())
 
@@ -23,3 +24,9 @@ def configure_logging(**_: Any) -> None:
     set_up_logging(settings().log, list_secrets(settings()))
     for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@worker_ready.connect
+def freeze_loaded_modules(**_: Any) -> None:
+    """Freeze what is loaded once the worker is about to take messages."""
+    freeze_modules()

@@ -11,7 +11,7 @@ from uuid import UUID
 from pipeline.api.imports.post_format import build_post_format
 from pipeline.bulk.judge import PostFormat
 from pipeline.bulk.steer_step import run_steering_step
-from pipeline.bulk.step import run_step
+from pipeline.bulk.step import SLICE, run_step
 from pipeline.maintenance import JOBS
 from pipeline.maintenance.record_canary import record_canary
 from pipeline.queues import REACHABILITY
@@ -73,8 +73,8 @@ def _build_post_format() -> PostFormat:
 
 @app.task(name="imports.step", send_events=False)
 def imports_step(import_id: str) -> None:
-    """Do the next chunk of rows of an import."""
-    run_step(get_context(), UUID(import_id), _build_post_format())
+    """Do the next chunks of rows of an import."""
+    run_step(get_context(), UUID(import_id), _build_post_format(), seconds=SLICE)
 
 
 @app.task(name="steering.step", send_events=False)

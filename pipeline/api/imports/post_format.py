@@ -7,10 +7,15 @@ from functools import partial
 from config.settings import Settings
 from pipeline.api.posts.field_types import build_rules
 from pipeline.api.posts.schema import PostBody, read_post
+from pipeline.api.posts.unsafe_text import is_safe_text
 from pipeline.bulk.columns import build_columns
 from pipeline.bulk.judge import PostFormat
 
 
 def build_post_format(settings: Settings) -> PostFormat:
     """Return how these settings have posts read."""
-    return PostFormat(read=partial(read_post, rules=build_rules(settings)), columns=build_columns(PostBody))
+    return PostFormat(
+        read=partial(read_post, rules=build_rules(settings)),
+        is_safe_text=is_safe_text,
+        columns=build_columns(PostBody),
+    )

@@ -207,19 +207,24 @@ def lock_step(c: Connection, claimed: Import) -> bool:
     return found is not None
 
 
-def finish_step(c: Connection, claimed: Import, **changes: Any) -> None:
-    """Store where the import stands after a step, under the lock of ``lock_step``, and release the claim.
+def finish_step(
+    c: Connection, claimed: Import, lease: timedelta | None = None, **changes: Any
+) -> Import | None:
+    """Store where the import stands after a step, under the lock of ``lock_step``, and return it.
 
-    *changes*: columns and their values; mappings and lists are stored as JSON.
+    Without *lease* the claim is released. *changes*: columns and their values; mappings and lists are stored as JSON.
     """
     values = {n: jsonb(v) if isinstance(v, dict | list) else v for n, v in changes.items()}
-    row(
+    found = row(
         c,
         f"""UPDATE imports SET {"".join(f"{name} = :{name}, " for name in changes)}
-                   lease_until = NULL, touched_at = now() WHERE id = :id RETURNING id""",
+                   lease_until = now() + CAST(:lease AS interval), touched_at = now()
+            WHERE id = :id RETURNING {_COLUMNS}""",
         id=claimed.id,
+        lease=lease,
         **values,
     )
+    return None if found is None else _to_import(found)
 
 
 def fail(c: Connection, claimed: Import, error: Mapping[str, Any]) -> None:
@@ -289,3 +294,12 @@ def change_state(
 ) -> None:
     """Move a locked import at a person's word."""
     finish_step(c, known, state=state, paused_from=paused_from, **changes)
+
+
+def avoid_table_scans(c: Connection) -> None:
+    """Have the statements of this transaction planned with indexes, however small the tables were last counted.
+
+    Tables grow by thousands of rows before they are counted again, and a plan that reads one whole for each row of an
+    import takes time with the square of its rows.
+    """
+    row(c, "SELECT set_config('enable_seqscan', 'off', true)")

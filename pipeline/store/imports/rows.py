@@ -46,6 +46,8 @@ class RowRecord:
     post_id: UUID | None = None
     rollback: str | None = None
     """What a rollback did with its post: cancelled · edited · live · settled."""
+    judged: bytes | None = None
+    """The digest of what the rules went by; None: it is judged again when it is applied."""
 
     @property
     def token(self) -> str | None:
@@ -64,23 +66,23 @@ class EarlierRow:
 
 
 _ROW = ", ".join(RowRecord.__dataclass_fields__)
-_NEW = _ROW.removesuffix(", rollback")
+_STORED = [name for name in RowRecord.__dataclass_fields__ if name != "rollback"]
 
 
 def store_rows(c: Connection, identity: UUID, found: Sequence[RowRecord]) -> None:
     """Store rows; those that an earlier reading of the file stored are replaced."""
-    columns = [name for name in RowRecord.__dataclass_fields__ if name not in ("number", "rollback")]
+    names = ", ".join(_STORED)
     rows(
         c,
-        f"""INSERT INTO import_rows (import_id, {_NEW})
+        f"""INSERT INTO import_rows (import_id, {names})
             SELECT :id, number, line, verdict, action, identity, occurrence, fingerprint, due_at, accounts::uuid[],
-                   body, source, issues, post_id
+                   body, source, issues, post_id, judged
             FROM unnest(:number::bigint[], :line::bigint[], :verdict::text[], :action::text[], :identity::text[],
                         :occurrence::integer[], :fingerprint::bytea[], :due_at::timestamptz[], :accounts::text[],
-                        :body::jsonb[], :source::jsonb[], :issues::jsonb[], :post_id::uuid[])
-                 AS x ({_NEW})
+                        :body::jsonb[], :source::jsonb[], :issues::jsonb[], :post_id::uuid[], :judged::bytea[])
+                 AS x ({names})
             ON CONFLICT (import_id, number) DO UPDATE
-            SET {", ".join(f"{name} = excluded.{name}" for name in columns)} RETURNING number""",
+            SET {", ".join(f"{name} = excluded.{name}" for name in _STORED[1:])} RETURNING number""",
         id=identity,
         number=write_words(r.number for r in found),
         line=write_words(r.line for r in found),
@@ -95,6 +97,7 @@ def store_rows(c: Connection, identity: UUID, found: Sequence[RowRecord]) -> Non
         source=write_jsons(r.source for r in found),
         issues=write_jsons(r.issues for r in found),
         post_id=write_ids(r.post_id for r in found),
+        judged=write_bytes(r.judged for r in found),
     )
 
 
@@ -104,10 +107,11 @@ def find_earlier(
     """Return the first row of each identity among the rows up to number *before*, and how many have it."""
     found = rows(
         c,
-        """SELECT DISTINCT ON (identity) identity, number, fingerprint, post_id,
-                  count(*) OVER (PARTITION BY identity) AS count
-           FROM import_rows WHERE import_id = :id AND identity = ANY(:identities::text[]) AND number <= :before
-           ORDER BY identity, number""",
+        """SELECT x.identity, r.number, r.fingerprint, r.post_id, e.count
+           FROM unnest(:identities::text[]) AS x (identity),
+                LATERAL (SELECT min(number) AS number, count(*) AS count FROM import_rows
+                         WHERE import_id = :id AND identity = x.identity AND number <= :before) e
+                JOIN import_rows r ON r.import_id = :id AND r.number = e.number""",
         id=identity,
         identities=write_texts(identities),
         before=before,
