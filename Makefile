@@ -51,8 +51,8 @@ format: $(STAMP) ## rewrite the code as `make check` wants it, where that is pos
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-bench: $(STAMP) ## measure, beside a reference measured in the same run
-	@exec $(BIN)/python -m tests.bench
+bench: $(STAMP) ## measure, beside a reference measured in the same run (ARGS="bulk": one of them; ARGS=--quick)
+	@exec $(BIN)/python -m tests.bench $(ARGS)
 
 chaos: $(STAMP) ## kill and cut everything for two minutes, then judge (N=100000: a long run; ARGS="--seed 1 --html FILE")
 	@exec $(BIN)/python -m tests.chaos --posts $(or $(N),300) $(ARGS)

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from tests.bench import (
+    bulk,
     cost,
     deliveries,
     flushed,
@@ -47,6 +48,7 @@ MEASUREMENTS: dict[str, Callable[[BenchEnvironment], Iterator[Figure]]] = {
     "flushed": flushed.measure,
     "outages": outages.measure,
     "neighbours": neighbours.measure,
+    "bulk": bulk.measure,
 }
 
 
@@ -64,6 +66,8 @@ def main() -> int:
     scale, limit = QUICK if arguments.quick else FULL, LIMIT
     if arguments.posts:
         scale, limit = replace(scale, posts_to_read=arguments.posts), LONG_LIMIT
+    if arguments.rows:
+        scale, limit = replace(scale, rows_to_plan=arguments.rows), LONG_LIMIT
     if arguments.frozen_beat:
         scale, limit = replace(scale, late_posts=arguments.frozen_beat, freezes_beat=True), LONG_LIMIT
     with open_environment(scale, _log) as environment:
@@ -106,6 +110,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--posts", type=int, metavar="N", help="number of posts for `reading`; 10000000 takes half an hour"
+    )
+    parser.add_argument(
+        "--rows", type=int, metavar="N", help="let `bulk` plan a file of so many rows and measure memory"
     )
     parser.add_argument(
         "--frozen-beat",

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import Any
 from uuid import uuid4
 
 import requests
@@ -35,12 +36,12 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
     with environment.stack(lifted=False) as stack:
         store_checks(stack, TIKTOK_PHOTO)
         mine = [str(identity) for identity in connect_accounts(stack, TIKTOK_PHOTO, ACCOUNTS)]
-        _fill_wal_files(stack)
+        fill_wal_files(stack)
         for processes in environment.scale.processes:
             yield from _measure_processes(environment, stack, mine, processes)
 
 
-def _fill_wal_files(stack: Stack) -> None:
+def fill_wal_files(stack: Stack) -> None:
     """Create the WAL files that a server in use recycles.
 
     A new server creates each of them (16 MiB of zeros, to the disk), which delays all commits by 50 ms.
@@ -129,19 +130,7 @@ def _run(
     batch: int = 0,
 ) -> Report:
     """Run the load client once. Raises InvalidMeasurement unless all posts are accepted and match the table."""
-    order = LoadOrder(
-        host="127.0.0.1",
-        port=stack.ports[2],
-        key=stack.key,
-        accounts=mine,
-        image=stack.media("sample-1.jpg"),
-        word=uuid4().hex[:8],
-        clients=clients,
-        warm=environment.scale.warm,
-        seconds=environment.scale.load,
-        immediate=immediate,
-        batch=batch,
-    )
+    order = build_order(environment, stack, mine, clients=clients, immediate=immediate, batch=batch)
     before = count_posts(stack)
     report = run_load(order)
     stored = count_posts(stack) - before
@@ -155,6 +144,20 @@ def _run(
         f"  {kind}, {clients} clients{', due at once' * immediate}: {rate:.0f}/s, {_speed(report)}"
     )
     return report
+
+
+def build_order(environment: BenchEnvironment, stack: Stack, accounts: list[str], **more: Any) -> LoadOrder:
+    """Return the order of a run against the stack's API. *more*: fields of the order, instead of the usual ones."""
+    usual = {"warm": environment.scale.warm, "seconds": environment.scale.load, "immediate": False}
+    return LoadOrder(
+        host="127.0.0.1",
+        port=stack.ports[2],
+        key=stack.key,
+        accounts=accounts,
+        image=stack.media("sample-1.jpg"),
+        word=uuid4().hex[:8],
+        **{**usual, **more},
+    )
 
 
 def run_load(order: LoadOrder) -> Report:

@@ -32,6 +32,7 @@ class LoadOrder:
     port: int
     key: str
     accounts: list[str]
+    """Of the posts in turn; several of one post are separated by blanks."""
     image: str
     word: str
     clients: int
@@ -83,7 +84,7 @@ class Run:
         body: dict[str, Any] = {
             "caption": f"{o.word} NUMBER",
             "media": {"type": "slideshow", "urls": [o.image]},
-            "accounts": [{"id": account}],
+            "accounts": [{"id": one} for one in account.split()],
         }
         if not o.immediate:
             body["scheduled_at"] = "TIME"

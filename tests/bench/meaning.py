@@ -12,6 +12,19 @@ MEANING = {
         "and none after a reference run. `POST /posts/batch`: the same bodies, 500 in a request, four requests under "
         "way; posts a second beside those of POST /posts with the most clients."
     ),
+    "bulk": (
+        "Files of posts to three accounts each (TikTok, Instagram, LinkedIn; 67 of each) with one picture whose check "
+        "is good, no two posts equal, sent to POST /imports and worked on by one `slipway worker upkeep`. Planned: "
+        "from the answer to the upload until every row has its stored verdict. Applied: from the request to apply "
+        "until every row is a stored post with its deliveries, moves and receipt. Both: the sum, without the time "
+        "that a person takes between them. Afterwards there must be as many posts as rows, and three deliveries and "
+        "moves of each. Reference: COPY of the rows that the import stored (planned: its rows; applied: posts, "
+        "replays, deliveries, moves, pins) into the same tables, with their indexes, keys and triggers, of another "
+        "database of the same server, reading not counted. CPU: user and system, all children. POST /posts: "
+        "milliseconds from when each of 25 a second was to be sent to its answer. POST /posts/batch: four requests "
+        "under way, the same posts. --rows N instead: the high-water mark of resident memory (VmHWM) of API and "
+        "worker, while a file of N rows is uploaded and planned."
+    ),
     "reading": (
         "Milliseconds of GET /posts (first page, 100 posts, the next page; by status; since, until and between moments "
         "all over the time) and of GET /posts/{id}, in a workspace with so many generated posts of every status, one "

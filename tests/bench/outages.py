@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from uuid import uuid4
 
 from tests.bench.environment import BenchEnvironment
 from tests.bench.figures import Figure, InvalidMeasurement, percentile
-from tests.bench.ingest import ACCOUNTS, await_server, count_posts, run_load
+from tests.bench.ingest import ACCOUNTS, await_server, build_order, count_posts, run_load
 from tests.bench.kinds import TIKTOK_PHOTO
-from tests.bench.load import LoadOrder, Report
+from tests.bench.load import Report
 from tests.bench.post_factory import connect_accounts, store_checks
 from tests.broker_outages import OUTAGES
 from tests.stack import Stack
@@ -51,18 +50,7 @@ def _run(
     outage: AbstractContextManager[None],
 ) -> Report:
     """Run the load during an outage. Raises InvalidMeasurement unless every post was stored."""
-    order = LoadOrder(
-        host="127.0.0.1",
-        port=stack.ports[2],
-        key=stack.key,
-        accounts=accounts,
-        image=stack.media("sample-1.jpg"),
-        word=uuid4().hex[:8],
-        clients=CLIENTS,
-        warm=0,
-        seconds=environment.scale.load,
-        immediate=True,
-    )
+    order = build_order(environment, stack, accounts, clients=CLIENTS, warm=0, immediate=True)
     before = count_posts(stack)
     with outage:
         report = run_load(order)

@@ -32,6 +32,9 @@ class Scale:
     footprint: float
     posts_to_read: int
     reads: int
+    rows_to_import: int
+    rows_to_plan: int = 0
+    """Rows of a large file that `bulk` plans instead, to measure memory."""
 
 
 FULL = Scale(
@@ -50,6 +53,7 @@ FULL = Scale(
     footprint=30,
     posts_to_read=1_000_000,
     reads=500,
+    rows_to_import=20_000,
 )
 QUICK = Scale(
     clients=(64,),
@@ -67,8 +71,9 @@ QUICK = Scale(
     footprint=5,
     posts_to_read=100_000,
     reads=100,
+    rows_to_import=4_000,
 )
 LIMIT = 180.0
 """Seconds a measurement may take."""
 LONG_LIMIT = 2400.0
-"""The same with `--posts` and `--frozen-beat`, which take longer."""
+"""The same with `--posts`, `--rows` and `--frozen-beat`, which take longer."""
