@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -23,7 +24,9 @@ class AttentionItem:
     command: str
 
 
-def list_attention(c: Connection, silent: timedelta) -> Sequence[AttentionItem]:
-    """Return the list. *silent*: how long a queue may be without a consumer."""
-    matters = list_matters(c, queues=ALL_QUEUES, silent=silent)
+def list_attention(
+    c: Connection, silent: timedelta, within: Collection[UUID] | None = None
+) -> Sequence[AttentionItem]:
+    """Return the list. *silent*: how long a queue may be without a consumer. *within*: of these workspaces only."""
+    matters = list_matters(c, queues=ALL_QUEUES, silent=silent, within=within)
     return [AttentionItem(matter=one, command=build_command(one, _GROUPS)) for one in matters]

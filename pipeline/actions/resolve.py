@@ -7,6 +7,7 @@ transaction.
 from __future__ import annotations
 
 from datetime import UTC
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -31,14 +32,17 @@ class CannotResolve(Exception):
 
 
 RESOLVABLE = frozenset({State.UNKNOWN, State.BLOCKED})
+MAX_URL = 2000
 
 
 def confirm_live(context: Context, actor: Actor, delivery: UUID, url: str) -> None:
     """Settle the delivery as published, with the URL at which a person saw it. Raises CannotResolve.
 
-    The link of a candidate names its post, which then belongs to this delivery: no other one can be settled with it.
+    The URL starts with http:// or https:// and has at most 2000 characters, else it is refused, too. The link of a
+    candidate names its post, which then belongs to this delivery: no other one can be settled with it.
     """
     _refuse_in_doubt(context)
+    _require_url(url)
     try:
         with translate_taken_remote_id(), context.database.begin() as c:
             _settle_as_live(c, actor, delivery, url)
@@ -46,6 +50,20 @@ def confirm_live(context: Context, actor: Actor, delivery: UUID, url: str) -> No
         raise CannotResolve(
             f"Another delivery of this account has the post {url}: say where delivery {delivery} is."
         ) from None
+
+
+def _require_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise CannotResolve(f"{url[:100]!r} is not the address of a post.") from None
+    if (
+        parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or len(url) > MAX_URL
+        or not url.isprintable()
+    ):
+        raise CannotResolve(f"{url[:100]!r} is not the address of a post: start it with https://.")
 
 
 def _settle_as_live(c: Connection, actor: Actor, delivery: UUID, url: str) -> None:

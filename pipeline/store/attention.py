@@ -1,12 +1,17 @@
-"""What needs a person, in all workspaces: each statement reads an index, and at most ``CAP`` rows of it."""
+"""What needs a person, in all workspaces or in some: each statement reads an index, and a bounded number of its rows.
+
+Some workspaces have no index of their own here. Theirs are looked for among more rows, so that what others left does
+not hide them.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -17,42 +22,49 @@ from pipeline.store.database import rows
 from pipeline.store.deliveries.holds import derive_holds
 
 CAP = 10_000
-"""Rows that one statement reads; beyond it a count says that there are more."""
+"""Rows that one statement reads; beyond it a count says that there may be more."""
+WIDE = 30_000
+"""The same if only those of some workspaces count."""
 
 _CAPPED = "(SELECT count(*) FROM sample) = :cap AS is_capped"
+_WITHIN = "(CAST(:within AS uuid[]) IS NULL OR {of}workspace_id = ANY (CAST(:within AS uuid[])))"
+_OWN, _OF_ACCOUNT = _WITHIN.format(of="d."), _WITHIN.format(of="a.")
 _NOT_DISCARDED = """NOT EXISTS (SELECT FROM discards x
                                 WHERE x.delivery_id = d.id AND x.generation = d.generation)"""
 
 _BLOCKED = f"""
 WITH sample AS MATERIALIZED (
-    SELECT d.id, d.generation, d.platform, d.reason, d.error, d.updated_at FROM deliveries d
+    SELECT d.id, d.generation, d.workspace_id, d.platform, d.reason, d.error, d.updated_at FROM deliveries d
     WHERE d.state = 'blocked' ORDER BY d.account_id LIMIT :cap
 )
 SELECT platform, reason, error ->> 'class' AS error_class, error ->> 'code' AS code, count(*) AS count,
        min(updated_at) AS oldest, {_CAPPED}
-FROM sample d WHERE {_NOT_DISCARDED} GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4
+FROM sample d WHERE {_OWN} AND {_NOT_DISCARDED} GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4
 """
 _DEAD_LETTERS = f"""
 WITH sample AS MATERIALIZED (
-    SELECT d.id, d.generation, d.post_id, d.state, d.platform, d.error, d.updated_at FROM deliveries d
+    SELECT d.id, d.generation, d.post_id, d.workspace_id, d.state, d.platform, d.error, d.updated_at FROM deliveries d
     WHERE d.state IN ('failed', 'blocked') ORDER BY d.id DESC LIMIT :cap
 )
 SELECT platform, error ->> 'class' AS error_class, error ->> 'code' AS code, count(*) AS count,
        min(d.updated_at) AS oldest, {_CAPPED}
 FROM sample d JOIN posts p ON p.id = d.post_id
-WHERE d.state = 'failed' AND p.deleted_at IS NULL AND {_NOT_DISCARDED} GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3
+WHERE d.state = 'failed' AND {_OWN} AND p.deleted_at IS NULL AND {_NOT_DISCARDED}
+GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3
 """
 """The newest: the oldest may be many that were left, and a new cause must not hide behind them."""
 _UNKNOWN = f"""
 WITH sample AS MATERIALIZED (
-    SELECT d.platform, d.state, d.armed_at FROM deliveries d
+    SELECT d.workspace_id, d.platform, d.state, d.armed_at FROM deliveries d
     WHERE d.state IN ('preparing', 'processing', 'unknown') ORDER BY d.next_at LIMIT :cap
 )
 SELECT platform, count(*) AS count, min(armed_at) AS oldest, {_CAPPED}
-FROM sample WHERE state = 'unknown' GROUP BY 1 ORDER BY 2 DESC, 1
+FROM sample d WHERE state = 'unknown' AND {_OWN} GROUP BY 1 ORDER BY 2 DESC, 1
 """
 _RECONNECT = f"""
-WITH sample AS MATERIALIZED (SELECT a.id, a.platform FROM accounts a WHERE a.status = 'reconnect' LIMIT :cap)
+WITH sample AS MATERIALIZED (
+    SELECT a.id, a.platform FROM accounts a WHERE a.status = 'reconnect' AND {_OF_ACCOUNT} LIMIT :cap
+)
 SELECT a.platform, count(*) AS count, min(w.since) AS oldest, {_CAPPED}
 FROM sample a LEFT JOIN LATERAL (
     SELECT min(d.updated_at) AS since FROM (
@@ -69,7 +81,7 @@ WITH sample AS MATERIALIZED (
          WHERE d.account_id = a.id AND d.state IN ('accepted', 'scheduled', 'retrying')
            AND d.due_at <= now() - CAST(:overdue AS interval)
          ORDER BY d.due_at LIMIT :cap) late
-     LIMIT :cap)
+     WHERE {_OF_ACCOUNT} LIMIT :cap)
     UNION ALL
     (SELECT {_LATE_COLUMNS} FROM deliveries d
      WHERE d.state IN ('queued', 'publishing') AND d.due_at <= now() - CAST(:overdue AS interval) LIMIT :cap)
@@ -77,21 +89,28 @@ WITH sample AS MATERIALIZED (
 SELECT platform, workspace_id, account_id, state, CASE WHEN next_at > now() THEN held_for END AS held_for,
        due_at <= now() - CAST(:held AS interval) AS is_held, delivery_id, min(due_at) AS due_at,
        min(next_at) AS next_at, now() AS now, count(*) AS count, (SELECT count(*) FROM sample) >= :cap AS is_capped
-FROM sample GROUP BY 1, 2, 3, 4, 5, 6, 7, next_at > now()
+FROM sample d WHERE {_OWN} GROUP BY 1, 2, 3, 4, 5, 6, 7, next_at > now()
 """
 _GRANTS = f"""
 WITH sample AS MATERIALIZED (
-    SELECT platform, {GRANT_ENDS_AT} AS ends_at FROM accounts
+    SELECT workspace_id, platform, {GRANT_ENDS_AT} AS ends_at FROM accounts
     WHERE status = 'active' AND least(expires_at, refresh_expires_at) <= now() + CAST(:ending AS interval)
     ORDER BY least(expires_at, refresh_expires_at) LIMIT :cap
 )
 SELECT platform, count(*) AS count, min(ends_at) AS oldest, {_CAPPED}
-FROM sample WHERE ends_at <= now() + CAST(:ending AS interval) GROUP BY 1 ORDER BY 2 DESC, 1
+FROM sample d WHERE ends_at <= now() + CAST(:ending AS interval) AND {_OWN} GROUP BY 1 ORDER BY 2 DESC, 1
 """
-_PAUSES = """SELECT scope AS reason, count(*) AS count, min(since) AS oldest FROM pauses GROUP BY 1
-             UNION ALL SELECT 'delivery', count(*), min(h.since)
-             FROM paused_deliveries h JOIN deliveries d ON d.id = h.delivery_id
-             WHERE d.state NOT IN ('published', 'cancelled') HAVING count(*) > 0 ORDER BY 1"""
+_PAUSES = f"""
+SELECT scope AS reason, count(*) AS count, min(since) AS oldest FROM pauses p
+WHERE CAST(:within AS uuid[]) IS NULL OR scope IN ('all', 'platform')
+   OR scope = 'workspace' AND target = ANY (CAST(:within AS text[]))
+   OR scope = 'account' AND EXISTS (SELECT FROM accounts a WHERE a.id::text = p.target AND {_OF_ACCOUNT})
+GROUP BY 1
+UNION ALL
+SELECT 'delivery', count(*), min(h.since) FROM paused_deliveries h JOIN deliveries d ON d.id = h.delivery_id
+WHERE d.state NOT IN ('published', 'cancelled') AND {_OWN} HAVING count(*) > 0 ORDER BY 1
+"""
+"""Those of everything and of a platform hold posts of every workspace."""
 _RESTORE = "SELECT held_why AS reason, held_at AS oldest FROM mark WHERE held_at IS NOT NULL"
 _SILENT_QUEUES = """SELECT queue AS reason, taken_at AS oldest FROM canaries
                     WHERE queue = ANY(CAST(:queues AS text[])) AND taken_at < now() - CAST(:silent AS interval)
@@ -111,21 +130,26 @@ class _Late:
     is_capped: bool
 
 
-def list_matters(c: Connection, *, queues: Collection[str], silent: timedelta) -> list[Matter]:
+def list_matters(
+    c: Connection, *, queues: Collection[str], silent: timedelta, within: Collection[UUID] | None = None
+) -> list[Matter]:
     """Return everything that needs a person, the most urgent kind first.
 
-    *silent*: how long nothing may have been taken from one of the *queues*.
+    *silent*: how long nothing may have been taken from one of the *queues*. *within*: only what concerns these
+    workspaces, which a restore, a silent queue and a pause of everything or of a platform always do.
     """
+    ours: dict[str, Any] = {"within": None if within is None else list(within)}
+    wide = {**ours, "cap": CAP if within is None else WIDE}
     found = [
         *_read(c, Kind.RESTORE, _RESTORE),
         *_read(c, Kind.SILENT_QUEUE, _SILENT_QUEUES, queues=list(queues), silent=silent),
-        *_read(c, Kind.UNKNOWN, _UNKNOWN, cap=CAP),
-        *_read(c, Kind.BLOCKED, _BLOCKED, cap=CAP),
-        *_read(c, Kind.RECONNECT, _RECONNECT, cap=CAP),
-        *_read(c, Kind.PAUSED, _PAUSES),
-        *_list_late(c),
-        *_read(c, Kind.DEAD_LETTERS, _DEAD_LETTERS, cap=CAP),
-        *_read(c, Kind.GRANT_ENDING, _GRANTS, cap=CAP, ending=ENDING),
+        *_read(c, Kind.UNKNOWN, _UNKNOWN, **wide),
+        *_read(c, Kind.BLOCKED, _BLOCKED, **wide),
+        *_read(c, Kind.RECONNECT, _RECONNECT, **ours, cap=CAP),
+        *_read(c, Kind.PAUSED, _PAUSES, **ours),
+        *_list_late(c, ours),
+        *_read(c, Kind.DEAD_LETTERS, _DEAD_LETTERS, **wide),
+        *_read(c, Kind.GRANT_ENDING, _GRANTS, **wide, ending=ENDING),
     ]
     order = list(Kind)
     return sorted(found, key=lambda matter: order.index(matter.kind))
@@ -135,9 +159,9 @@ def _read(c: Connection, kind: Kind, sql: str, **values: Any) -> Iterator[Matter
     return (Matter(kind=kind, **r._mapping) for r in rows(c, sql, **values))
 
 
-def _list_late(c: Connection) -> Iterator[Matter]:
+def _list_late(c: Connection, ours: Mapping[str, Any]) -> Iterator[Matter]:
     """Yield what is due and not sent, by platform, state and hold."""
-    found = derive_holds(c, _Late, rows(c, _LATE, overdue=OVERDUE, held=HELD, cap=CAP))
+    found = derive_holds(c, _Late, rows(c, _LATE, overdue=OVERDUE, held=HELD, cap=CAP, **ours))
     groups: dict[tuple[bool, str, str, Hold | None], list[_Late]] = defaultdict(list)
     for one in found:
         groups[one.is_held, one.platform, one.state, one.held_for].append(one)

@@ -37,7 +37,7 @@ OPERATOR = Scope()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeadLetterFilter:
-    """A selection of dead letters within a scope; the defaults select all."""
+    """A selection of dead letters within a scope; the defaults select all. Class and code ``none``: without one."""
 
     scope: Scope = OPERATOR
     platform: str | None = None
@@ -104,8 +104,8 @@ WHERE d.state IN ('failed', 'blocked') AND (d.state = 'failed' OR d.reason = 'pe
       SELECT FROM deliveries o WHERE o.post_id = d.post_id AND o.account_id <> ALL (CAST(:accounts AS uuid[]))))
   AND (CAST(:platform AS text) IS NULL OR d.platform = :platform)
   AND (CAST(:account AS uuid) IS NULL OR d.account_id = :account)
-  AND (CAST(:error_class AS text) IS NULL OR d.error ->> 'class' = :error_class)
-  AND (CAST(:code AS text) IS NULL OR d.error ->> 'code' = :code)
+  AND (CAST(:error_class AS text) IS NULL OR coalesce(d.error ->> 'class', 'none') = :error_class)
+  AND (CAST(:code AS text) IS NULL OR coalesce(d.error ->> 'code', 'none') = :code)
   AND (CAST(:older AS interval) IS NULL OR d.updated_at <= now() - CAST(:older AS interval))
   AND (CAST(:younger AS interval) IS NULL OR d.updated_at >= now() - CAST(:younger AS interval))
 """

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection
 
-from pipeline.domain.delivery import SETTLED, State
+from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, State
 from pipeline.domain.hold import STORED, Hold, StandingHold, Waiting, find_hold, find_next_at, list_scopes
+from pipeline.domain.schedule import IMMEDIATE
 from pipeline.store.database import rows
 from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
 
@@ -17,13 +18,34 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 T = TypeVar("T", bound="DataclassInstance")
-_UNSETTLED = f"d.state NOT IN ({', '.join(repr(str(state)) for state in sorted(SETTLED))})"
+_WAITS = frozenset({*WAITING, State.QUEUED})
+
+
+def _quote(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(names))
+
+
+_UNSETTLED = f"d.state NOT IN ({_quote(SETTLED)})"
 HOLD_COLUMNS = f"""d.id, d.state, d.held_for, d.due_at, d.next_at, d.platform, d.account_id,
                    CASE WHEN {_UNSETTLED} THEN d.workspace_id END AS workspace_id,
                    CASE WHEN {_UNSETTLED} THEN now() END AS now"""
 """What ``derive_holds`` needs of a delivery ``d``; of one that is settled the driver has less to read."""
 _DERIVED = frozenset({"held_for", "next_at"})
 _NOT_HELD: Mapping[str, None] = dict.fromkeys(_DERIVED)
+HELD_FOR = f"""CASE
+    WHEN d.state = '{State.ACCEPTED}' THEN '{Hold.CHECKING}'
+    WHEN d.state IN ({_quote(LOOKED_AT)}) THEN d.held_for
+    WHEN d.state NOT IN ({_quote(_WAITS)}) THEN NULL
+    WHEN d.held_for IN ({_quote(STORED)}) AND (d.next_at > now() OR d.state = '{State.QUEUED}') THEN d.held_for
+    WHEN least(d.due_at, d.next_at) > now() THEN NULL
+    WHEN NOT {EPOCH_IS_OPEN} THEN '{Hold.EPOCH}'
+    WHEN EXISTS (SELECT FROM paused_deliveries h WHERE h.delivery_id = d.id) OR EXISTS (
+        SELECT FROM pauses u WHERE (u.scope, u.target) IN (('all', ''), ('platform', d.platform),
+            ('workspace', d.workspace_id::text), ('account', d.account_id::text))) THEN '{Hold.PAUSED}'
+    WHEN EXISTS (SELECT FROM platform_health f WHERE f.platform = d.platform AND f.opened_at IS NOT NULL)
+        THEN '{Hold.BREAKER}'
+    WHEN d.next_at <= now() - interval '{IMMEDIATE.total_seconds()} seconds' THEN '{Hold.BACKLOG}' END"""
+"""What ``derive_holds`` says of a delivery ``d``, for conditions of a filter; a test holds them equal."""
 
 _STANDING = f"""
 SELECT 'paused' AS hold, p.scope, p.target, p.why, p.since, CAST(NULL AS timestamptz) AS next_at

@@ -59,10 +59,11 @@ class MoveFacts:
     why: str | None
 
 
-FACTS = f"""
-SELECT {HOLD_COLUMNS}, d.post_id, w.name AS workspace, a.username, d.reason, d.generation, d.fence,
+FACTS_COLUMNS = f"""{HOLD_COLUMNS}, d.post_id, w.name AS workspace, a.username, d.reason, d.generation, d.fence,
        d.lease_until, d.armed_at, d.published_at, d.remote_id, d.url, d.delivered_as, d.spent, d.crashes, d.looks,
-       d.error
+       d.error"""
+FACTS = f"""
+SELECT {FACTS_COLUMNS}
 FROM deliveries d JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.id = d.workspace_id
 """
 _ONE = FACTS + "WHERE d.id = :id"

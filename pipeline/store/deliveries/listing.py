@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.store.database import rows
-from pipeline.store.deliveries.holds import derive_holds
+from pipeline.store.deliveries.holds import HELD_FOR, derive_holds
 from pipeline.store.deliveries.inspection import FACTS, DeliveryFacts
 from pipeline.store.posts.views import POST_COLUMNS, PostView, attach_deliveries
 
@@ -29,11 +29,22 @@ class ListFilter:
     state: str | None = None
     """Of the delivery."""
     reason: str | None = None
+    held_for: str | None = None
+    """Why it waits, as readers see it."""
     error_class: str | None = None
+    """Of the last error; ``NO_ERROR``: it has none."""
+    code: str | None = None
+    """The same of the error's code."""
+    discarded: bool | None = None
+    """Whether a person gave its present failure up."""
+    deliveries: tuple[UUID, ...] | None = None
+    text: str | None = None
+    """Of the post: its id or external id, or a part of its caption in either case; or the delivery's id."""
     due_from: datetime | None = None
     due_until: datetime | None = None
 
 
+NO_ERROR = "none"
 _CONDITIONS: Mapping[str, str] = {
     "workspace": "d.workspace_id = :workspace",
     "platform": "d.platform = :platform",
@@ -41,7 +52,16 @@ _CONDITIONS: Mapping[str, str] = {
     "import_id": "EXISTS (SELECT FROM posts o WHERE o.id = d.post_id AND o.import_id = :import_id)",
     "state": "d.state = :state",
     "reason": "d.reason = :reason",
-    "error_class": "d.error->>'class' = :error_class",
+    "held_for": f"{HELD_FOR} = :held_for",
+    "error_class": f"coalesce(d.error ->> 'class', '{NO_ERROR}') = :error_class",
+    "code": f"coalesce(d.error ->> 'code', '{NO_ERROR}') = :code",
+    "discarded": """EXISTS (SELECT FROM discards x WHERE x.delivery_id = d.id AND x.generation = d.generation)
+                    = :discarded""",
+    "deliveries": "d.id = ANY (CAST(:deliveries AS uuid[]))",
+    # no EXISTS: that may be planned as a hash of all posts
+    "text": """(:text IN (d.id::text, d.post_id::text) OR (
+        SELECT coalesce(o.external_id = :text, false) OR strpos(lower(o.caption), lower(:text)) > 0
+        FROM posts o WHERE o.id = d.post_id))""",
     "due_from": "d.due_at >= :due_from",
     "due_until": "d.due_at < :due_until",
 }
@@ -98,4 +118,5 @@ def _read_page(
 def _get_values(chosen: ListFilter) -> dict[str, Any]:
     """Return the fields that are given."""
     values = {name: getattr(chosen, name) for name in ListFilter.__dataclass_fields__}
-    return {name: value for name, value in values.items() if value is not None}
+    given = {name: value for name, value in values.items() if value is not None}
+    return given | {name: list(value) for name, value in given.items() if isinstance(value, tuple)}

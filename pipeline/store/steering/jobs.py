@@ -5,7 +5,7 @@ A job is locked while a post has its turn, so two workers that have the same job
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -99,6 +99,21 @@ def find_job(
         **bound,
     )
     return None if found is None else _to_job(found)
+
+
+def list_jobs(
+    c: Connection, within: Collection[UUID], *, ids: Collection[UUID] | None = None, limit: int
+) -> list[SteeringJob]:
+    """Return the jobs of these workspaces, newest first; *ids*: only these. Ended ones are kept for a while only."""
+    found = rows(
+        c,
+        f"""SELECT {_COLUMNS} FROM steering_jobs WHERE workspace_id = ANY (CAST(:within AS uuid[]))
+              AND (CAST(:ids AS uuid[]) IS NULL OR id = ANY (CAST(:ids AS uuid[]))) ORDER BY id DESC LIMIT :n""",
+        within=list(within),
+        ids=None if ids is None else list(ids),
+        n=limit,
+    )
+    return [*map(_to_job, found)]
 
 
 def find_workspace_of_job(c: Connection, identity: UUID) -> UUID | None:

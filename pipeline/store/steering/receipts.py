@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -67,6 +67,22 @@ def count(c: Connection, caller: Caller, verb: Verb, chosen: ListFilter) -> Coun
     }
     found = row(c, f"SELECT count(DISTINCT d.post_id) AS n {sql}", **values)
     return Count(deliveries=sum(states.values()), posts=int(found.n) if found else 0, states=states)
+
+
+def count_by_workspace(
+    c: Connection, verb: Verb, chosen: ListFilter, within: Collection[UUID]
+) -> dict[UUID, int]:
+    """Count what a filter selects for a verb in each of these workspaces; those without any are left out."""
+    clauses, values = build_conditions(chosen)
+    found = rows(
+        c,
+        f"""SELECT d.workspace_id, count(*) AS n FROM deliveries d JOIN posts p ON p.id = d.post_id
+            WHERE p.deleted_at IS NULL AND {" AND ".join([_FOR_VERB[verb], *clauses])}
+              AND d.workspace_id = ANY (CAST(:spaces AS uuid[])) GROUP BY 1 ORDER BY 2 DESC, 1""",
+        **values,
+        spaces=list(within),
+    )
+    return {r.workspace_id: r.n for r in found}
 
 
 def select(c: Connection, caller: Caller, job: SteeringJob, limit: int) -> Sequence[UUID]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import product
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -28,9 +30,9 @@ MANY = 3000
 RATE_LIMITED = """error = '{"class": "RateLimited", "code": "rate_limited"}'"""
 
 
-def matters(ledger: Ledger) -> Sequence[Matter]:
+def matters(ledger: Ledger, within: Sequence[UUID] | None = None) -> Sequence[Matter]:
     with ledger.database.begin() as c:
-        return attention.list_matters(c, queues=ALL_QUEUES, silent=SILENT)
+        return attention.list_matters(c, queues=ALL_QUEUES, silent=SILENT, within=within)
 
 
 def only(ledger: Ledger) -> Matter:
@@ -193,6 +195,42 @@ def test_every_kind_has_a_command() -> None:
         assert build_command(matter, {"delay": "publish"}).startswith("slipway ")
 
 
+# --- of some workspaces ---------------------------------------------------------------------------------------------
+
+
+def test_of_some_workspaces_only_what_concerns_them(ledger: Ledger) -> None:
+    posts = {}
+    for n in range(2):
+        workspace = ledger.workspace()
+        account, lost = ledger.account(workspace), ledger.account(workspace)
+        for state in (State.FAILED, State.BLOCKED, State.UNKNOWN):
+            ledger.post([account], state, due=HOUR)
+        ledger.posts(2, [account], due=-DAY - HOUR)
+        ledger.post([account], State.QUEUED, due=-HOUR)
+        held = ledger.post([account], due=HOUR)
+        execute(
+            ledger,
+            "INSERT INTO paused_deliveries (delivery_id, job_id, why) VALUES (:d, :d, '')",
+            d=held.deliveries[0],
+        )
+        execute(ledger, "UPDATE accounts SET status = 'reconnect' WHERE id = :id", id=lost)
+        execute(
+            ledger, "UPDATE accounts SET expires_at = now(), renewable = false WHERE id = :id", id=account
+        )
+        with ledger.database.begin() as c:
+            pause(c, "workspace", str(workspace), "test")
+            pause(c, "account", str(lost), "test")
+            pause(c, "platform", ("pinterest", "linkedin")[n], "test")
+        posts[workspace] = held
+    everything = {(m.kind, m.state, m.reason): m.count for m in matters(ledger)}
+    assert {kind for kind, _, _ in everything} == {*Kind} - {Kind.RESTORE, Kind.SILENT_QUEUE}
+    for workspace in posts:
+        mine = {(m.kind, m.state, m.reason): m.count for m in matters(ledger, [workspace])}
+        of_all = {(Kind.PAUSED, None, "platform"): 2}
+        assert mine == {key: n // 2 for key, n in everything.items()} | of_all
+    assert [m.reason for m in matters(ledger, [])] == ["platform"]
+
+
 # --- reads -----------------------------------------------------------------------------------------------------------
 
 
@@ -209,11 +247,23 @@ def test_few_rows_are_read_however_much_is_stored(ledger: Ledger) -> None:
     ledger.posts(MANY, [account], due=DAY)
     ledger.posts(MANY, [account])
     ledger.posts(MANY, [account], State.PUBLISHED, due=-DAY * 2)
-    ledger.post([account], State.FAILED)
+    failed = ledger.post([account], State.FAILED)
     with ledger.database.once() as c:
         c.exec_driver_sql("VACUUM ANALYZE deliveries, posts, accounts")
-    values = {"cap": attention.CAP, "overdue": OVERDUE, "held": HELD, "ending": ENDING}
-    for name in ("_BLOCKED", "_DEAD_LETTERS", "_UNKNOWN", "_RECONNECT", "_LATE", "_GRANTS"):
+    values: dict[str, Any] = {"overdue": OVERDUE, "held": HELD, "ending": ENDING}
+    names = ("_BLOCKED", "_DEAD_LETTERS", "_UNKNOWN", "_RECONNECT", "_LATE", "_GRANTS")
+    for name, within in product(names, (None, [ledger.workspace()], [failed.workspace])):
         sql = getattr(attention, name)
+        values |= {"within": within, "cap": attention.CAP if within is None else attention.WIDE}
         given = {key: value for key, value in values.items() if f":{key}" in sql}
-        assert count_read(ledger, sql, **given) < 50, name
+        assert count_read(ledger, sql, **given) < 50, (name, within)
+
+
+def test_what_others_left_is_read_up_to_a_bound(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "WIDE", 20)
+    mine = ledger.fresh(State.FAILED)
+    ledger.posts(MANY, [ledger.account(ledger.workspace())], State.FAILED)
+    with ledger.database.once() as c:
+        c.exec_driver_sql("VACUUM ANALYZE deliveries, posts, accounts")
+    for name in ("_BLOCKED", "_DEAD_LETTERS"):
+        assert count_read(ledger, getattr(attention, name), within=[mine.workspace], cap=20) < 100
