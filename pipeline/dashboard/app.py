@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.context import Context
-from pipeline.dashboard import attention, login, sessions
+from pipeline.dashboard import attention, decide, jobs, letters, login, queue, sessions, steer
 from pipeline.dashboard.assets import send_asset
 from pipeline.dashboard.errors import render_error
 from pipeline.dashboard.ledger import build_dashboard_state
@@ -24,6 +24,8 @@ from pipeline.domain.role import Role
 
 PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
     (Entry(title="Attention", path="/dashboard/", role=Role.VIEWER), attention.ROUTES),
+    (Entry(title="Queue", path=queue.PATH, role=Role.VIEWER), queue.ROUTES + steer.ROUTES),
+    (None, jobs.ROUTES + letters.ROUTES + decide.ROUTES),
     (Entry(title="Sessions", path="/dashboard/sessions", role=Role.VIEWER), sessions.ROUTES),
     (None, login.ROUTES),
 )

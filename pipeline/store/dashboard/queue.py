@@ -114,6 +114,22 @@ def find_named(c: Connection, chosen: ListFilter, within: Within) -> ListFilter:
     return replace(chosen, text=None, deliveries=tuple(r.id for r in found)) if found else chosen
 
 
+def find_accounts_named(c: Connection, name: str, within: Within) -> list[UUID]:
+    """Return the accounts with this username, or ``platform:username``; at most two."""
+    platform, colon, username = name.partition(":")
+    found = rows(
+        c,
+        """SELECT id FROM accounts
+           WHERE (username = :name OR (platform = :platform AND username = :username))
+             AND (CAST(:within AS uuid[]) IS NULL OR workspace_id = ANY (CAST(:within AS uuid[]))) LIMIT 2""",
+        name=name,
+        platform=platform if colon else "",
+        username=username,
+        within=None if within is None else list(within),
+    )
+    return [r.id for r in found]
+
+
 def _parse_id(text: str) -> UUID | None:
     try:
         return UUID(text)

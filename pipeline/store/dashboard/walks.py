@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from string import ascii_lowercase
 from typing import Any
 from uuid import UUID
@@ -110,6 +111,19 @@ _OF_STATE: Mapping[str, Walk] = {
     State.ACCEPTED: _ACCEPTED,
 }
 """States with an index of their own; that of waiting ones is by platform."""
+
+
+def is_place(walk: Walk, parts: Sequence[str]) -> bool:
+    """Return True if these texts can be a place of the walk: PostgreSQL takes each for what it is."""
+    try:
+        for kind, part in zip(walk.key.values(), parts, strict=True):
+            _PARSERS[kind](part)
+    except ValueError:
+        return False
+    return True
+
+
+_PARSERS: Mapping[str, Callable[[str], object]] = {"uuid": UUID, "timestamptz": datetime.fromisoformat}
 
 
 def choose_walk(chosen: ListFilter, within: Within) -> Walk:

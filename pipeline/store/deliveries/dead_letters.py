@@ -6,7 +6,7 @@ a discard of its generation. A replayed delivery is no dead letter until it fail
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -28,6 +28,8 @@ class Scope:
     """The dead letters a caller may see and act on; the defaults are an operator's: all."""
 
     workspace: UUID | None = None
+    within: Collection[UUID] | None = None
+    """Only those of these workspaces."""
     accounts: Accounts = None
     """Only those of posts that go to no other accounts than these."""
 
@@ -40,6 +42,7 @@ class DeadLetterFilter:
     """A selection of dead letters within a scope; the defaults select all. Class and code ``none``: without one."""
 
     scope: Scope = OPERATOR
+    state: str | None = None
     platform: str | None = None
     account: UUID | None = None
     error_class: str | None = None
@@ -100,8 +103,10 @@ WHERE d.state IN ('failed', 'blocked') AND (d.state = 'failed' OR d.reason = 'pe
   AND p.deleted_at IS NULL
   AND NOT EXISTS (SELECT FROM discards x WHERE x.delivery_id = d.id AND x.generation = d.generation)
   AND (CAST(:workspace AS uuid) IS NULL OR d.workspace_id = :workspace)
+  AND (CAST(:within AS uuid[]) IS NULL OR d.workspace_id = ANY (CAST(:within AS uuid[])))
   AND (CAST(:accounts AS uuid[]) IS NULL OR NOT EXISTS (
       SELECT FROM deliveries o WHERE o.post_id = d.post_id AND o.account_id <> ALL (CAST(:accounts AS uuid[]))))
+  AND (CAST(:state AS text) IS NULL OR d.state = :state)
   AND (CAST(:platform AS text) IS NULL OR d.platform = :platform)
   AND (CAST(:account AS uuid) IS NULL OR d.account_id = :account)
   AND (CAST(:error_class AS text) IS NULL OR coalesce(d.error ->> 'class', 'none') = :error_class)
@@ -195,7 +200,9 @@ def _to_values(chosen: DeadLetterFilter) -> dict[str, Any]:
     scope = chosen.scope
     return {
         "workspace": scope.workspace,
+        "within": None if scope.within is None else list(scope.within),
         "accounts": None if scope.accounts is None else list(scope.accounts),
+        "state": chosen.state,
         "platform": chosen.platform,
         "account": chosen.account,
         "code": chosen.code,

@@ -30,7 +30,7 @@ class ListFilter:
     """Of the delivery."""
     reason: str | None = None
     held_for: str | None = None
-    """Why it waits, as readers see it."""
+    """Why it waits, as readers see it; ``NO_HOLD``: nothing holds it."""
     error_class: str | None = None
     """Of the last error; ``NO_ERROR``: it has none."""
     code: str | None = None
@@ -44,7 +44,7 @@ class ListFilter:
     due_until: datetime | None = None
 
 
-NO_ERROR = "none"
+NO_ERROR = NO_HOLD = "none"
 _CONDITIONS: Mapping[str, str] = {
     "workspace": "d.workspace_id = :workspace",
     "platform": "d.platform = :platform",
@@ -52,7 +52,7 @@ _CONDITIONS: Mapping[str, str] = {
     "import_id": "EXISTS (SELECT FROM posts o WHERE o.id = d.post_id AND o.import_id = :import_id)",
     "state": "d.state = :state",
     "reason": "d.reason = :reason",
-    "held_for": f"{HELD_FOR} = :held_for",
+    "held_for": f"coalesce({HELD_FOR}, '{NO_HOLD}') = :held_for",
     "error_class": f"coalesce(d.error ->> 'class', '{NO_ERROR}') = :error_class",
     "code": f"coalesce(d.error ->> 'code', '{NO_ERROR}') = :code",
     "discarded": """EXISTS (SELECT FROM discards x WHERE x.delivery_id = d.id AND x.generation = d.generation)

@@ -1,0 +1,97 @@
+"""What deals with each matter of the attention list: a page, a form, or a command for the person at the server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
+
+from pipeline.dashboard.actions import ACTIONS
+from pipeline.dashboard.queue_filter import format_time
+from pipeline.domain.attention import HELD, OVERDUE, Kind, Matter
+from pipeline.domain.delivery import Reason, State
+from pipeline.domain.role import Role
+from pipeline.store.deliveries.listing import NO_ERROR, NO_HOLD
+
+QUEUE, LETTERS = "/dashboard/queue", "/dashboard/letters"
+TITLES: Mapping[Kind, str] = {
+    Kind.RESTORE: "Nothing is sent: a restore waits to be accepted",
+    Kind.SILENT_QUEUE: "No worker takes from a queue",
+    Kind.UNKNOWN: "Outcome not known yet",
+    Kind.BLOCKED: "Blocked",
+    Kind.RECONNECT: "Accounts to connect again",
+    Kind.PAUSED: "Paused",
+    Kind.HELD: "Held for a day or longer",
+    Kind.OVERDUE: "Overdue",
+    Kind.DEAD_LETTERS: "Failed",
+    Kind.GRANT_ENDING: "Grants that end soon",
+}
+AT_THE_SERVER = frozenset({Kind.RESTORE, Kind.SILENT_QUEUE})
+"""What only the person at the server can deal with: the list shows the command."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """A button that leads to where a matter is dealt with. ``role``: what its visitor needs somewhere."""
+
+    label: str
+    address: str
+    role: Role = Role.VIEWER
+
+
+def list_links(matter: Matter, now: datetime) -> list[Link]:
+    """Return the buttons of a matter, the one that deals with it first."""
+    match matter.kind:
+        case Kind.RECONNECT | Kind.GRANT_ENDING:
+            return [Link(label="Connect", address="/dashboard/accounts", role=Role.OPERATOR)]
+        case Kind.PAUSED:
+            return [Link(label="Resume", address="/dashboard/pauses", role=Role.OPERATOR)]
+        case kind if kind in AT_THE_SERVER:
+            return []
+    show = Link(label="Show", address=f"{QUEUE}?{urlencode(build_query(matter, now))}")
+    return [replay, show] if (replay := _build_replay(matter)) else [show]
+
+
+def build_query(matter: Matter, now: datetime) -> dict[str, str]:
+    """Return the fields of the queue's filter that select exactly the deliveries of a matter."""
+    found = {"state": _STATES.get(matter.kind) or matter.state, "platform": matter.platform}
+    if matter.kind in {Kind.BLOCKED, Kind.DEAD_LETTERS}:
+        found |= {
+            "error_class": matter.error_class or NO_ERROR,
+            "code": matter.code or NO_ERROR,
+            "discarded": "no",
+        }
+    if matter.kind is Kind.BLOCKED:
+        found["reason"] = matter.reason
+    if matter.kind in {Kind.HELD, Kind.OVERDUE}:
+        found |= {"reason": matter.reason or NO_HOLD, "due_to": format_time(now - OVERDUE)}
+    if matter.kind is Kind.OVERDUE:
+        found["due_from"] = format_time(now - HELD)
+    if matter.kind is Kind.HELD:
+        found["due_to"] = format_time(now - HELD)
+    return {name: value for name, value in found.items() if value}
+
+
+def _build_replay(matter: Matter) -> Link | None:
+    """Return the button that sends dead letters again: failed ones, and those blocked for a person."""
+    is_dead = matter.kind is Kind.DEAD_LETTERS or (
+        matter.kind is Kind.BLOCKED and matter.reason == Reason.PERSON_NEEDED
+    )
+    if not is_dead:
+        return None
+    query = {
+        "action": "replay",
+        "state": _STATES[matter.kind],
+        "platform": matter.platform or "",
+        "error_class": matter.error_class or NO_ERROR,
+        "code": matter.code or NO_ERROR,
+    }
+    return Link(label="Replay", address=f"{LETTERS}?{urlencode(query)}", role=ACTIONS["replay"].role)
+
+
+_STATES: Mapping[Kind, str] = {
+    Kind.UNKNOWN: State.UNKNOWN,
+    Kind.BLOCKED: State.BLOCKED,
+    Kind.DEAD_LETTERS: State.FAILED,
+}

@@ -1,0 +1,77 @@
+"""The page on which a person says what became of a delivery, or lets a blocked one go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from uuid import UUID
+
+from sqlalchemy import Connection
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from pipeline.actions import resolve
+from pipeline.actions.resolve import CannotResolve
+from pipeline.context import Context
+from pipeline.dashboard.actions import DECIDE
+from pipeline.dashboard.ledger import act, read
+from pipeline.dashboard.page import page
+from pipeline.dashboard.render import render
+from pipeline.dashboard.visitor import Visitor
+from pipeline.domain.role import Role
+from pipeline.store.dashboard.queue import QueuedDelivery, list_queue
+from pipeline.store.deliveries.listing import ListFilter
+
+_DECISIONS: Mapping[str, Callable[[Context, UUID, str], None]] = {
+    "live": resolve.confirm_live,
+    "again": lambda context, delivery, _: resolve.publish_again(context, delivery),
+    "resume": lambda context, delivery, _: resolve.resume(context, delivery),
+}
+
+
+@page(DECIDE)
+async def show(request: Request, visitor: Visitor) -> Response:
+    """Show the delivery, what is known of it, and the decisions."""
+    found = await _find(request, visitor)
+    return render(request, visitor, "decide.html", found=found, problem="", url="")
+
+
+@page(DECIDE)
+async def decide(request: Request, visitor: Visitor) -> Response:
+    """Take one decision; 409 with the reason where it cannot be taken."""
+    found = await _find(request, visitor)
+    form = request.state.form
+    url = str(form.get("url", "")).strip()
+    work = _DECISIONS.get(str(form.get("decision", "")))
+    if work is None:
+        raise HTTPException(400, "There is no such decision.")
+    try:
+        await act(request, work, found.facts.id, url)
+    except CannotResolve as reason:
+        return render(request, visitor, "decide.html", 409, found=found, problem=str(reason), url=url)
+    return RedirectResponse(request.url.path, 303)
+
+
+async def _find(request: Request, visitor: Visitor) -> QueuedDelivery:
+    """Return the delivery of the address. Raises HTTPException 404, and Forbidden for a smaller role."""
+    try:
+        identity = UUID(request.path_params["delivery_id"])
+    except ValueError:
+        raise HTTPException(404) from None
+    found = await read(request, _read, identity, visitor.workspaces(Role.VIEWER))
+    if found is None:
+        raise HTTPException(404)
+    visitor.require(found.workspace_id, DECIDE)
+    return found
+
+
+def _read(c: Connection, identity: UUID, within: tuple[UUID, ...]) -> QueuedDelivery | None:
+    page_of_one = list_queue(c, ListFilter(deliveries=(identity,)), within, limit=1)
+    return next(iter(page_of_one.deliveries), None)
+
+
+ROUTES = (
+    Route("/deliveries/{delivery_id}/decide", show),
+    Route("/deliveries/{delivery_id}/decide", decide, methods=["POST"]),
+)

@@ -1,0 +1,248 @@
+"""Act on selected deliveries, or on all that a filter selects: first the count, then one steering job a workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from urllib.parse import urlencode
+from uuid import UUID
+
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from pipeline.api.http.auth import require_plan
+from pipeline.bulk.steering import Counted, Steering, steer
+from pipeline.context import Context
+from pipeline.dashboard import jobs, letters
+from pipeline.dashboard.actions import ACTIONS, Action
+from pipeline.dashboard.ledger import act
+from pipeline.dashboard.page import page
+from pipeline.dashboard.queue import PATH
+from pipeline.dashboard.queue_filter import (
+    Asked,
+    InvalidFilter,
+    parse_time,
+    read_filter,
+    read_query,
+    resolve_filter,
+)
+from pipeline.dashboard.render import render
+from pipeline.dashboard.visitor import Forbidden, Visitor
+from pipeline.domain.role import Role
+from pipeline.domain.steering import PUBLISHES, Arguments, Verb
+from pipeline.stages.post_request import Refusal
+from pipeline.store.auth.keys import read_caller
+from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.steering.receipts import count_by_workspace
+
+MOST = 20
+"""Workspaces in which one confirmation starts a job."""
+LONGEST = timedelta(days=366)
+MAX_WHY = 500
+SPREAD = "spread"
+"""The button that reschedules over a window; the other one shifts."""
+NOTHING_SELECTED = "Select at least one delivery, or all that match the filter."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """What a form asks for. ``repeated``: its fields, for the form that confirms it."""
+
+    action: Action
+    asked: Asked
+    deliveries: tuple[UUID, ...] | None
+    """None: all that match the filter."""
+    arguments: Arguments
+    why: str
+    spaces: Sequence[UUID]
+    """The workspaces where the visitor may do it."""
+    repeated: Sequence[tuple[str, str]]
+
+
+@page(Role.AUTHOR)
+async def count(request: Request, visitor: Visitor) -> Response:
+    """Count what the form asks for, by workspace, and ask for a confirmation. Changes nothing."""
+    order = read_order(request.state.form, visitor)
+    if order.action.verb is None:
+        return await letters.confirm(
+            request,
+            visitor,
+            letters.read_order(order.action, order.asked, visitor, order.deliveries, order.why),
+        )
+    found = await act(request, _count, order)
+    return render(
+        request,
+        visitor,
+        "steer.html",
+        order=order,
+        counted=found,
+        total=sum(one.count.deliveries for one in found.values()),
+        back=order.asked.build_address(PATH),
+    )
+
+
+@page(Role.AUTHOR)
+async def start(request: Request, visitor: Visitor) -> Response:
+    """Start the jobs whose counts were confirmed, and show them. Confirmed again, they are only shown."""
+    form = request.state.form
+    order = read_order(form, visitor)
+    if order.action.verb is None:
+        raise HTTPException(400, "Dead letters have a form of their own.")
+    started = await act(request, _start, order, _read_tokens(form))
+    if len(started) == 1:
+        return RedirectResponse(f"{jobs.PATH}/{started[0]}", 303)
+    return RedirectResponse(f"{jobs.PATH}?{urlencode([('id', str(one)) for one in started])}", 303)
+
+
+def read_order(form: FormData, visitor: Visitor) -> Order:
+    """Return what a form asks for. Raises HTTPException 400 with a sentence."""
+    name = _get(form, "action")
+    action = ACTIONS.get(Verb.RESCHEDULE if name == SPREAD else name)
+    if action is None:
+        raise HTTPException(400, f"There is no action {name[:50]!r}.")
+    if not visitor.has(action.role):
+        raise Forbidden(f"To {action.label.lower()} needs the role {action.role.value}.")
+    try:
+        asked = read_filter(read_query(_get(form, "filter").removeprefix("?")), visitor)
+        arguments = _read_arguments(form, name)
+        deliveries = _read_deliveries(form) if _get(form, "scope") != "all" else None
+    except InvalidFilter as problem:
+        raise HTTPException(400, str(problem)) from None
+    if asked.problems:
+        raise HTTPException(400, " ".join(asked.problems.values()))
+    spaces = visitor.workspaces(action.role)
+    if asked.chosen.workspace is not None:
+        visitor.require(asked.chosen.workspace, action.role)
+        spaces = (asked.chosen.workspace,)
+    return Order(
+        action=action,
+        asked=asked,
+        deliveries=deliveries,
+        arguments=arguments,
+        why=_read_why(form, name),
+        spaces=spaces,
+        repeated=[
+            (key, value) for key, value in form.multi_items() if isinstance(value, str) and key in REPEATED
+        ],
+    )
+
+
+REPEATED = frozenset(
+    {"action", "filter", "scope", "delivery", "shift", "start", "end", "why_pause", "why_discard"}
+)
+
+
+def _read_deliveries(form: FormData) -> tuple[UUID, ...]:
+    try:
+        found = tuple(UUID(str(text)) for text in form.getlist("delivery"))
+    except ValueError:
+        raise InvalidFilter("A selected delivery has no id.") from None
+    if not found:
+        raise InvalidFilter(NOTHING_SELECTED)
+    return found
+
+
+def _read_arguments(form: FormData, name: str) -> Arguments:
+    if name == Verb.RESCHEDULE:
+        return Arguments(shift=_parse_shift(_get(form, "shift")))
+    if name == SPREAD:
+        start, end = (parse_time(_get(form, field)) for field in ("start", "end"))
+        if start >= end:
+            raise InvalidFilter("The window has to end later than it begins.")
+        return Arguments(start=start, end=end)
+    return Arguments(why=_read_why(form, name) or None if name == Verb.PAUSE else None)
+
+
+def _read_why(form: FormData, name: str) -> str:
+    why = _get(form, f"why_{name}").strip()
+    if len(why) > MAX_WHY:
+        raise HTTPException(400, f"The reason has more than {MAX_WHY} characters.")
+    return why
+
+
+def _parse_shift(hours: str) -> timedelta:
+    try:
+        shift = timedelta(seconds=round(float(hours) * 3600))
+    except (ValueError, OverflowError):
+        raise InvalidFilter(f"{hours[:50]!r} is no number of hours.") from None
+    if not shift or abs(shift) > LONGEST:
+        raise InvalidFilter("Posts are moved by at least a second, and by a year at most.")
+    return shift
+
+
+def _get(form: FormData, name: str) -> str:
+    return str(form.get(name, ""))
+
+
+def _count(context: Context, order: Order) -> Mapping[UUID, Counted]:
+    """Return the count in each workspace that has some, with the token that confirms it."""
+    verb, chosen = _get_verb(order), _choose(context, order)
+    with context.database.begin() as c:
+        found = count_by_workspace(c, verb, chosen, order.spaces)
+    if len(found) > MOST:
+        raise Refusal(
+            400,
+            "validation_failed",
+            f"Deliveries of {len(found)} workspaces match; {MOST} are the most at once. Choose one workspace.",
+        )
+    return {space: _steer(context, order, chosen, space, None) for space in found}
+
+
+def _start(context: Context, order: Order, tokens: Mapping[UUID, str]) -> Sequence[UUID]:
+    chosen = _choose(context, order)
+    found = [
+        _steer(context, order, chosen, space, token)
+        for space, token in tokens.items()
+        if space in order.spaces
+    ]
+    started = [one.job.id for one in found if one.job is not None]
+    if not started:
+        raise Refusal(400, "validation_failed", "Nothing was confirmed.")
+    return started
+
+
+def _steer(context: Context, order: Order, chosen: ListFilter, space: UUID, token: str | None) -> Counted:
+    verb = _get_verb(order)
+    with context.database.begin() as c:
+        caller = read_caller(c, space, None)
+    if caller is None:
+        raise Refusal(404, "not_found", "There is no such workspace.")
+    if verb in PUBLISHES:
+        require_plan(caller)
+    asked = Steering(verb=verb, filter=replace(chosen, workspace=None), arguments=order.arguments)
+    return steer(context, caller, asked, token=token)
+
+
+def _get_verb(order: Order) -> Verb:
+    if order.action.verb is None:
+        raise LookupError(f"No job does {order.action.name}.")
+    return order.action.verb
+
+
+def _choose(context: Context, order: Order) -> ListFilter:
+    if order.deliveries is not None:
+        return ListFilter(deliveries=order.deliveries)
+    try:
+        with context.database.begin() as c:
+            return resolve_filter(c, order.asked)
+    except InvalidFilter as problem:
+        raise Refusal(400, "validation_failed", str(problem)) from None
+
+
+def _read_tokens(form: FormData) -> Mapping[UUID, str]:
+    """Return the confirmed counts: fields ``token`` of ``workspace:token``."""
+    try:
+        pairs = [str(text).split(":", 1) for text in form.getlist("token")]
+        return {UUID(space): token for space, token in pairs}
+    except ValueError:
+        raise HTTPException(400, "A token cannot be read: count again.") from None
+
+
+ROUTES = (
+    Route("/queue/count", count, methods=["POST"]),
+    Route("/queue/start", start, methods=["POST"]),
+)

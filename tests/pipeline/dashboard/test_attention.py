@@ -1,0 +1,110 @@
+"""The first page is the list of `slipway attention`; each line leads to what deals with it, and shows exactly that."""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import timedelta
+from urllib.parse import urlencode
+from uuid import UUID
+
+import pytest
+import requests
+
+from pipeline.actions.attention import list_attention
+from pipeline.context import Context
+from pipeline.dashboard.attention_links import build_query, list_links
+from pipeline.domain.attention import Kind
+from pipeline.domain.delivery import Reason, State
+from pipeline.domain.role import Role
+from pipeline.store.canaries import record_canary
+from pipeline.store.database import row
+from pipeline.store.deliveries.pauses import pause
+from pipeline.store.health import database_now
+from tests.pipeline.dashboard.site import HOME, Site
+from tests.pipeline.store.ledger import HOUR, Ledger
+
+DAY = timedelta(days=1)
+REJECTED = """error = '{"class": "Rejected", "code": "too_long", "message": "No."}'"""
+SILENT = timedelta(minutes=2)
+
+
+@pytest.fixture
+def workspace(ledger: Ledger) -> UUID:
+    """A workspace with something of each kind that the queue shows."""
+    space = ledger.workspace()
+    account = ledger.account(space)
+    for reason in Reason:
+        ledger.put(ledger.post([account]), State.BLOCKED, reason=reason)
+    for state in (State.FAILED, State.FAILED, State.UNKNOWN):
+        ledger.post([account], state)
+    ledger.change(ledger.post([account], State.FAILED).deliveries[0], REJECTED)
+    ledger.posts(2, [account], due=-DAY - HOUR)
+    ledger.post([account], due=-HOUR)
+    ledger.post([account], State.ACCEPTED, due=-HOUR)
+    ledger.post([account], State.PUBLISHING, due=-HOUR)
+    retrying = ledger.post([account], State.RETRYING, due=-HOUR)
+    ledger.change(retrying.deliveries[0], "next_at = now() + interval '1 hour'")
+    limited = ledger.post([account], due=-HOUR)
+    ledger.change(limited.deliveries[0], "held_for = 'rate', next_at = now() + interval '1 hour'")
+    with ledger.database.begin() as c:
+        pause(c, "account", str(account), "under review")
+    return space
+
+
+def test_each_line_shows_exactly_what_it_counts(site: Site, context: Context, workspace: UUID) -> None:
+    user = site.add_user({workspace: Role.OPERATOR})
+    with context.database.begin() as c:
+        items, now = list_attention(c, SILENT, [workspace]), database_now(c)
+    with site.log_in(user) as http:
+        page = html.unescape(http.get(site.url + HOME, timeout=30).text)
+        found = set()
+        for item in items:
+            matter = item.matter
+            if matter.kind in (Kind.PAUSED, Kind.RECONNECT, Kind.GRANT_ENDING):
+                continue
+            link = list_links(matter, now)[-1]
+            assert link.address.partition("due_")[0] in page, "the page leads there"
+            shown = http.get(site.url + link.address, timeout=30).text
+            rows = re.findall(r'<tr id="row-', shown)
+            assert len(rows) == matter.count, (matter, build_query(matter, now))
+            found.add(matter.kind)
+    assert found == {Kind.UNKNOWN, Kind.BLOCKED, Kind.HELD, Kind.OVERDUE, Kind.DEAD_LETTERS}
+    assert len(items) == 13
+
+
+def test_the_lines_say_how_many_since_when_and_what_to_do(site: Site, workspace: UUID) -> None:
+    with site.log_in(site.add_user({workspace: Role.OPERATOR})) as http:
+        page = html.unescape(http.get(site.url + HOME, timeout=30).text)
+        lines = re.findall(r"<tr>\s*<th scope=\"row\">.*?</tr>", page, re.DOTALL)
+        [failed] = [line for line in lines if "too long" in line]
+        assert "<td>1</td>" in failed
+        assert "ago</small>" in failed
+        [replay] = re.findall(r'href="(/dashboard/letters[^"]+)"', failed)
+        assert "Yes, replay 1" in http.get(site.url + replay, timeout=30).text
+        assert [line for line in lines if "Paused" in line and 'href="/dashboard/pauses"' in line]
+    with site.log_in(site.add_user({workspace: Role.VIEWER})) as http:
+        page = http.get(site.url + HOME, timeout=30).text
+        assert "/dashboard/letters" not in page
+        assert "/dashboard/pauses" not in page
+
+
+def test_a_visitor_sees_what_concerns_their_workspaces(site: Site, ledger: Ledger, workspace: UUID) -> None:
+    other = ledger.workspace()
+    with site.log_in(site.add_user({other: Role.ADMIN})) as http:
+        assert "Nothing needs a person." in http.get(site.url + HOME, timeout=30).text
+    with ledger.database.begin() as c:
+        record_canary(c, "delay")
+        row(c, "UPDATE canaries SET taken_at = now() - interval '1 hour' RETURNING queue")
+    with site.log_in(site.add_user({other: Role.ADMIN})) as http:
+        page = http.get(site.url + HOME, timeout=30).text
+        assert "slipway worker" in page, "a silent queue concerns everyone; its command is for the server"
+        assert "Failed" not in page
+
+
+def test_the_list_is_that_of_the_command_line(site: Site, http: requests.Session, context: Context) -> None:
+    with context.database.begin() as c:
+        items = list_attention(c, SILENT)
+    page = http.get(site.url + HOME, timeout=30).text
+    assert page.count('<th scope="row">') == len(items)
+    assert urlencode({"state": "blocked"}) in page or not items

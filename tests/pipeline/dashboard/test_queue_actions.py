@@ -1,0 +1,287 @@
+"""What is selected is counted, confirmed, done by a job with receipts, and only where the visitor's role allows it."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+import pytest
+import requests
+
+from pipeline.bulk.steer_step import run_steering_step
+from pipeline.context import Context
+from pipeline.dashboard import letters
+from pipeline.domain.delivery import Reason, State
+from pipeline.domain.role import Role
+from pipeline.store.database import new_id, row
+from tests.pipeline.dashboard.site import Site
+from tests.pipeline.store.ledger import HOUR, Ledger
+
+URL = "/dashboard/queue"
+REJECTED = """error = '{"class": "Rejected", "code": "too_long", "message": "No."}'"""
+
+
+def send(site: Site, http: requests.Session, path: str, fields: Any, status: int = 200) -> requests.Response:
+    answer = http.post(site.url + path, data=fields, timeout=30, allow_redirects=False)
+    assert answer.status_code == status, answer.text + site.server.log.read_text()[-3000:]
+    return answer
+
+
+def read_form(page: str, action: str) -> list[tuple[str, str]]:
+    """Return the hidden fields of the form with this action."""
+    form = re.search(rf'<form method="post" action="{action}".*?</form>', page, re.DOTALL)
+    assert form is not None, page
+    found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form[0])
+    return [(name, html.unescape(value)) for name, value in found]
+
+
+def start(site: Site, http: requests.Session, **fields: Any) -> list[UUID]:
+    """Count, confirm, and return the jobs that the answer leads to."""
+    page = send(site, http, f"{URL}/count", fields).text
+    answer = send(site, http, f"{URL}/start", read_form(page, f"{URL}/start"), 303)
+    place = urlsplit(answer.headers["Location"])
+    return [UUID(found) for found in parse_qs(place.query).get("id", [place.path.rpartition("/")[2]])]
+
+
+def work(context: Context, jobs: Sequence[UUID]) -> None:
+    for job in jobs:
+        for _ in range(5):
+            run_steering_step(context, job)
+
+
+def test_all_that_match_are_counted_confirmed_and_done(
+    site: Site, http: requests.Session, context: Context, ledger: Ledger
+) -> None:
+    one, other = (ledger.fresh(due=HOUR, accounts=2) for _ in range(2))
+    kept = ledger.post([ledger.account(one.workspace)], State.FAILED)
+    text = new_id().hex
+    with ledger.database.begin() as c:
+        for post in (one, other, kept):
+            row(c, "UPDATE posts SET caption = :t WHERE id = :id RETURNING id", t=text, id=post.id)
+    page = send(
+        site, http, f"{URL}/count", {"action": "cancel", "scope": "all", "filter": f"text={text}"}
+    ).text
+    assert "Cancel 4 deliveries?" in page
+    assert page.count('name="token"') == 2, "one job a workspace"
+    form = read_form(page, f"{URL}/start")
+    places = [send(site, http, f"{URL}/start", form, 303).headers["Location"] for _ in range(2)]
+    assert places[0] == places[1], "confirmed twice, done once"
+    assert ledger.states(one) == [State.SCHEDULED] * 2
+    jobs = [UUID(found) for found in parse_qs(urlsplit(places[0]).query)["id"]]
+    work(context, jobs)
+    assert {*ledger.states(one), *ledger.states(other)} == {State.CANCELLED}
+    assert ledger.states(kept) == [State.FAILED]
+    page = http.get(site.url + places[0], timeout=30).text
+    assert page.count("2 done, 0 skipped, of 2") == 2
+    assert "every 1s" not in page, "what is over is not loaded again"
+
+
+def test_some_are_retried_and_each_has_a_receipt(
+    site: Site, http: requests.Session, context: Context, ledger: Ledger
+) -> None:
+    post, other = ledger.fresh(State.FAILED, accounts=2), ledger.fresh(State.FAILED)
+    late = ledger.post([ledger.account(post.workspace)], State.FAILED)
+    wanted = [post.deliveries[0], *late.deliveries]
+    [job] = start(site, http, action="retry", scope="some", delivery=wanted)
+    page = http.get(f"{site.url}/dashboard/jobs/{job}", timeout=30).text
+    assert "every 1s" in page
+    assert "(2 selected)" in page
+    run_steering_step(context, job)
+    ledger.put(late, State.PUBLISHED)
+    work(context, [job])
+    assert ledger.state(post.deliveries[0]) is not State.FAILED
+    assert (ledger.state(post.deliveries[1]), ledger.states(other)) == (State.FAILED, [State.FAILED])
+    page = http.get(f"{site.url}/dashboard/jobs/{job}", timeout=30).text
+    assert "1 done, 1 skipped, of 2" in page, page
+    assert page.count('<tr><th scope="row">') == 2
+    skipped = http.get(f"{site.url}/dashboard/jobs/{job}", params={"outcome": "skipped"}, timeout=30).text
+    assert str(late.deliveries[0]) in skipped
+    assert str(post.deliveries[0]) not in skipped
+    assert str(job) in http.get(f"{site.url}/dashboard/jobs", timeout=30).text
+
+
+def test_posts_are_shifted_or_spread(
+    site: Site, http: requests.Session, context: Context, ledger: Ledger
+) -> None:
+    account = ledger.account(ledger.workspace())
+    posts = ledger.posts(2, [account], due=HOUR)
+    ids = [d for post in posts for d in post.deliveries]
+    before = [ledger.delivery(d).due_at for d in ids]
+    work(context, start(site, http, action="reschedule", shift="1.5", scope="some", delivery=ids))
+    assert [ledger.delivery(d).due_at for d in ids] == [at + 1.5 * HOUR for at in before]
+    window = {"start": "2027-03-01T10:00:00", "end": "2027-03-01T12:00:00Z"}
+    work(context, start(site, http, action="spread", scope="some", delivery=ids, **window))
+    assert sorted(ledger.delivery(d).due_at.isoformat()[:16] for d in ids) == [
+        "2027-03-01T10:00",
+        "2027-03-01T11:00",
+    ]
+
+
+def test_a_pause_keeps_its_reason_and_is_resumed(
+    site: Site, http: requests.Session, context: Context, ledger: Ledger
+) -> None:
+    post = ledger.fresh(due=-HOUR)
+    query = f"workspace={post.workspace}&platform=tiktok"
+    work(context, start(site, http, action="pause", scope="all", filter=query, why_pause="wrong <b>campaign"))
+    page = http.get(f"{site.url}{URL}?{query}&reason=paused", timeout=30).text
+    assert "A pause holds it" in page
+    assert "wrong &lt;b&gt;campaign" in page
+    work(context, start(site, http, action="resume", scope="all", filter=query))
+    assert "A pause holds it" not in http.get(f"{site.url}{URL}?{query}", timeout=30).text
+
+
+def test_a_count_that_changed_is_not_done(site: Site, http: requests.Session, ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    post = ledger.post([ledger.account(workspace)], due=HOUR)
+    asked = {"action": "cancel", "scope": "all", "filter": f"workspace={workspace}&state=scheduled"}
+    form = read_form(send(site, http, f"{URL}/count", asked).text, f"{URL}/start")
+    ledger.post([ledger.account(workspace)], due=HOUR)
+    assert "Count again" in send(site, http, f"{URL}/start", form, 409).text
+    assert ledger.states(post) == [State.SCHEDULED]
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"action": "publish"}, "There is no action 'publish'"),
+        ({"action": "cancel"}, "Select at least one delivery"),
+        ({"action": "cancel", "delivery": "x"}, "has no id"),
+        ({"action": "cancel", "scope": "all"}, "The filter is empty"),
+        ({"action": "cancel", "scope": "all", "filter": "state=posted"}, "is none of accepted"),
+        ({"action": "cancel", "scope": "all", "filter": "account=nobody"}, "There is no account"),
+        ({"action": "reschedule", "delivery": str(new_id()), "shift": "soon"}, "is no number of hours"),
+        ({"action": "reschedule", "delivery": str(new_id()), "shift": "nan"}, "is no number of hours"),
+        ({"action": "reschedule", "delivery": str(new_id()), "shift": "99999"}, "by a year at most"),
+        ({"action": "spread", "delivery": str(new_id()), "start": "2027-01-01T00:00"}, "ISO 8601"),
+        ({"action": "pause", "delivery": str(new_id()), "why_pause": "x" * 501}, "more than 500 characters"),
+        ({"action": "replay", "scope": "all", "filter": "due_to=2027-01-01T00:00"}, "not by due_to"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    site: Site, http: requests.Session, ledger: Ledger, fields: dict[str, str], sentence: str
+) -> None:
+    ledger.fresh(due=HOUR)
+    assert sentence in html.unescape(send(site, http, f"{URL}/count", fields, 400).text)
+
+
+# --- roles -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_role_acts_in_its_workspaces_only(site: Site, context: Context, ledger: Ledger) -> None:
+    mine, seen, hidden = (ledger.fresh(due=HOUR) for _ in range(3))
+    user = site.add_user({mine.workspace: Role.AUTHOR, seen.workspace: Role.VIEWER})
+    everything = [*mine.deliveries, *seen.deliveries, *hidden.deliveries]
+    with site.log_in(user) as http:
+        for fields in (
+            {"action": "pause", "scope": "some", "delivery": everything},
+            {"action": "cancel", "scope": "all", "filter": f"workspace={seen.workspace}"},
+        ):
+            assert "role" in send(site, http, f"{URL}/count", fields, 403).text
+        [job] = start(site, http, action="cancel", scope="some", delivery=everything)
+        work(context, [job])
+        assert ledger.states(mine) == [State.CANCELLED]
+        assert {*ledger.states(seen), *ledger.states(hidden)} == {State.SCHEDULED}
+        page = send(site, http, f"{URL}/count", {"action": "cancel", "delivery": hidden.deliveries}).text
+        assert "Nothing that was chosen can be changed so" in page
+        shown = http.get(f"{site.url}{URL}", timeout=30).text
+        assert 'value="cancel"' in shown
+        assert 'value="pause"' not in shown
+        assert 'value="replay"' not in shown
+        unknown = ledger.post([ledger.account(mine.workspace)], State.UNKNOWN)
+        address = f"{site.url}/dashboard/deliveries/{unknown.deliveries[0]}/decide"
+        assert http.get(address, timeout=30).status_code == 403
+    with site.log_in(site.add_user({hidden.workspace: Role.ADMIN})) as http:
+        assert http.get(f"{site.url}/dashboard/jobs/{job}", timeout=30).status_code == 404
+        assert http.get(address, timeout=30).status_code == 404
+
+
+def test_nothing_is_done_without_the_token_of_the_session(site: Site, ledger: Ledger) -> None:
+    post = ledger.fresh(State.FAILED)
+    with site.log_in(site.add_user({None: Role.ADMIN})) as http:
+        del http.headers["X-CSRF-Token"]
+        fields = {"action": "replay", "scope": "some", "delivery": post.deliveries, "decision": "again"}
+        for path in (
+            f"{URL}/count",
+            f"{URL}/start",
+            letters.PATH,
+            f"/dashboard/deliveries/{post.deliveries[0]}/decide",
+        ):
+            send(site, http, path, fields, 403)
+    assert ledger.states(post) == [State.FAILED]
+
+
+# --- dead letters ----------------------------------------------------------------------------------------------------
+
+
+def test_all_letters_of_a_cause_are_replayed_some_at_a_time(
+    site: Site, http: requests.Session, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = ledger.account(ledger.workspace())
+    posts = ledger.posts(letters.CHUNK + 2, [account], State.FAILED)
+    for post in posts:
+        ledger.change(post.deliveries[0], REJECTED)
+    ledger.change(posts[0].deliveries[0], "armed_at = now()")
+    other = ledger.post([account], State.FAILED)
+    query = {"action": "replay", "account": account, "error_class": "Rejected", "state": "failed"}
+    page = http.get(site.url + letters.PATH, params=query, timeout=30).text
+    assert f"Yes, replay {letters.CHUNK + 1}" in page
+    assert "1 will be skipped: It may be live" in page
+    page = send(site, http, letters.PATH, read_form(page, letters.PATH)).text
+    assert f"{letters.CHUNK - 1} done, 1 skipped so far." in page
+    assert page.count("<td>skipped</td><td>It may be live") == 1
+    page = send(site, http, letters.PATH, read_form(page, letters.PATH)).text
+    assert f"{letters.CHUNK + 1} done, 1 skipped. That is all." in page
+    assert [ledger.state(p.deliveries[0]) for p in posts].count(State.FAILED) == 1
+    assert ledger.states(other) == [State.FAILED]
+    assert "There is none of these to replay" not in page
+
+
+def test_selected_letters_are_discarded_with_a_reason(
+    site: Site, http: requests.Session, ledger: Ledger
+) -> None:
+    failed, blocked = ledger.fresh(State.FAILED), ledger.fresh(State.BLOCKED)
+    published = ledger.fresh(State.PUBLISHED)
+    ids = [*failed.deliveries, *blocked.deliveries, *published.deliveries]
+    page = send(
+        site,
+        http,
+        f"{URL}/count",
+        {"action": "discard", "delivery": ids, "why_discard": "the campaign is over"},
+    ).text
+    assert 'name="why_discard" value="the campaign is over"' in page
+    form = read_form(page, letters.PATH)
+    assert "Give the reason" in send(site, http, letters.PATH, form, 400).text
+    page = send(site, http, letters.PATH, [*form, ("why_discard", "the campaign is over")]).text
+    assert "2 done, 1 skipped. That is all." in page
+    assert ledger.states(failed) == [State.FAILED]
+    assert ledger.states(blocked) == [State.CANCELLED]
+    shown = http.get(site.url + URL, params={"text": str(failed.id), "discarded": "no"}, timeout=30).text
+    assert "No such delivery." in shown
+
+
+# --- decisions -------------------------------------------------------------------------------------------------------
+
+
+def test_a_person_decides_what_became_of_it(site: Site, http: requests.Session, ledger: Ledger) -> None:
+    unknown, blocked = ledger.fresh(State.UNKNOWN), ledger.fresh()
+    ledger.put(blocked, State.BLOCKED, reason=Reason.PERSON_NEEDED)
+    path = f"/dashboard/deliveries/{unknown.deliveries[0]}/decide"
+    assert "may still appear until" in send(site, http, path, {"decision": "again"}, 409).text
+    assert (
+        "is not the address of a post"
+        in send(site, http, path, {"decision": "live", "url": "javascript:alert(1)"}, 409).text
+    )
+    assert ledger.states(unknown) == [State.UNKNOWN]
+    url = f"https://www.tiktok.com/@a/video/{unknown.id.int}"
+    send(site, http, path, {"decision": "live", "url": url}, 303)
+    assert ledger.states(unknown) == [State.PUBLISHED]
+    assert "There is nothing to decide any more." in http.get(site.url + path, timeout=30).text
+    send(site, http, path, {"decision": "again"}, 409)
+    path = f"/dashboard/deliveries/{blocked.deliveries[0]}/decide"
+    send(site, http, path, {"decision": "guess"}, 400)
+    send(site, http, path, {"decision": "resume"}, 303)
+    assert ledger.states(blocked) == [State.RETRYING]
