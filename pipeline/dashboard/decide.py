@@ -19,14 +19,15 @@ from pipeline.dashboard.ledger import act, read
 from pipeline.dashboard.page import page
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
+from pipeline.domain.actor import Actor
 from pipeline.domain.role import Role
 from pipeline.store.dashboard.queue import QueuedDelivery, list_queue
 from pipeline.store.deliveries.listing import ListFilter
 
-_DECISIONS: Mapping[str, Callable[[Context, UUID, str], None]] = {
+_DECISIONS: Mapping[str, Callable[[Context, Actor, UUID, str], None]] = {
     "live": resolve.confirm_live,
-    "again": lambda context, delivery, _: resolve.publish_again(context, delivery),
-    "resume": lambda context, delivery, _: resolve.resume(context, delivery),
+    "again": lambda context, actor, delivery, _: resolve.publish_again(context, actor, delivery),
+    "resume": lambda context, actor, delivery, _: resolve.resume(context, actor, delivery),
 }
 
 
@@ -47,7 +48,7 @@ async def decide(request: Request, visitor: Visitor) -> Response:
     if work is None:
         raise HTTPException(400, "There is no such decision.")
     try:
-        await act(request, work, found.facts.id, url)
+        await act(request, work, visitor.actor, found.facts.id, url)
     except CannotResolve as reason:
         return render(request, visitor, "decide.html", 409, found=found, problem=str(reason), url=url)
     return RedirectResponse(request.url.path, 303)

@@ -35,6 +35,7 @@ from pipeline.dashboard.queue_filter import (
 )
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
+from pipeline.domain.actor import Actor
 from pipeline.domain.delivery import Reason
 from pipeline.store.deliveries.dead_letters import DeadLetterFilter, Position, Scope, list_dead_letters
 
@@ -57,7 +58,7 @@ class Order:
     scope: Scope
     letters: Sequence[UUID] | None
     why: str
-    who: str
+    actor: Actor
     after: Position | None = None
     """Where the request before ended."""
     totals: Counter[str] = field(default_factory=Counter)
@@ -111,7 +112,7 @@ def read_order(
         scope=Scope(workspace=workspace, within=get_within(visitor, action.role)),
         letters=letters,
         why=why,
-        who=visitor.login,
+        actor=visitor.actor,
     )
 
 
@@ -149,9 +150,9 @@ def _deal(context: Context, order: Order) -> tuple[DeadLetterResult, Order | Non
     """Return what became of the next letters, and the order for those after them, None at the end."""
     now, rest = _take(context, order)
     if order.action.name == "replay":
-        result = dead_letters.replay(context, order.scope, now, who=order.who)
+        result = dead_letters.replay(context, order.scope, now, actor=order.actor)
     else:
-        result = dead_letters.discard(context, order.scope, now, why=order.why, who=order.who)
+        result = dead_letters.discard(context, order.scope, now, why=order.why, actor=order.actor)
     order.totals["done"] += len(result.done)
     order.totals["skipped"] += len(result.skipped)
     return result, rest

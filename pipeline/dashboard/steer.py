@@ -32,6 +32,7 @@ from pipeline.dashboard.queue_filter import (
 )
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Forbidden, Visitor
+from pipeline.domain.actor import Actor
 from pipeline.domain.role import Role
 from pipeline.domain.steering import PUBLISHES, Arguments, Verb
 from pipeline.stages.post_request import Refusal
@@ -61,6 +62,7 @@ class Order:
     spaces: Sequence[UUID]
     """The workspaces where the visitor may do it."""
     repeated: Sequence[tuple[str, str]]
+    actor: Actor
 
 
 @page(Role.AUTHOR)
@@ -128,6 +130,7 @@ def read_order(form: FormData, visitor: Visitor) -> Order:
         repeated=[
             (key, value) for key, value in form.multi_items() if isinstance(value, str) and key in REPEATED
         ],
+        actor=visitor.actor,
     )
 
 
@@ -214,7 +217,7 @@ def _steer(context: Context, order: Order, chosen: ListFilter, space: UUID, toke
     if verb in PUBLISHES:
         require_plan(caller)
     asked = Steering(verb=verb, filter=replace(chosen, workspace=None), arguments=order.arguments)
-    return steer(context, caller, asked, token=token)
+    return steer(context, replace(caller, actor=order.actor), asked, token=token)
 
 
 def _get_verb(order: Order) -> Verb:

@@ -80,7 +80,7 @@ def test_the_filter_is_in_the_address_and_in_the_form(
         ({"platform": "tiktok", "state": "scheduled", "error_class": "none"}, [paused, soon, late]),
         ({"state": "failed"}, []),
     ):
-        page = get(site, http, account=account, **query)
+        page = get(site, http, 200, account=account, **query)
         assert {*list_shown(page)} == {d for post in wanted for d in post.deliveries}, query
     page = get(site, http, account=account, state="scheduled", text="hello")
     assert '<option value="scheduled" selected>' in page

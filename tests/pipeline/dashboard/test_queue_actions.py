@@ -226,7 +226,7 @@ def test_all_letters_of_a_cause_are_replayed_some_at_a_time(
         ledger.change(post.deliveries[0], REJECTED)
     ledger.change(posts[0].deliveries[0], "armed_at = now()")
     other = ledger.post([account], State.FAILED)
-    query = {"action": "replay", "account": account, "error_class": "Rejected", "state": "failed"}
+    query = {"action": "replay", "account": str(account), "error_class": "Rejected", "state": "failed"}
     page = http.get(site.url + letters.PATH, params=query, timeout=30).text
     assert f"Yes, replay {letters.CHUNK + 1}" in page
     assert "1 will be skipped: It may be live" in page
