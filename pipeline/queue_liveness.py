@@ -26,6 +26,11 @@ def beat_on(host: str) -> str:
     return f"{BEAT}@{host}"
 
 
+def beat_key(queue: str) -> str:
+    """Return the name of the queue's key."""
+    return f"pulse:{queue}"
+
+
 MARKER = "pulse:memory"
 """A key without expiry: a broker that lacks it has lost all of its data."""
 
@@ -38,12 +43,12 @@ class QueueLiveness:
 
     def record_beat(self, queue: str) -> None:
         """Record that the queue has a consumer. Raises RedisError."""
-        self._client.set(f"pulse:{queue}", 1, ex=BEAT_TTL)
+        self._client.set(beat_key(queue), 1, ex=BEAT_TTL)
 
     def is_alive(self, queue: str) -> bool:
         """Return True if the queue was consumed within ``BEAT_TTL``; False if Redis is unreachable."""
         try:
-            return bool(self._client.exists(f"pulse:{queue}"))
+            return bool(self._client.exists(beat_key(queue)))
         except (RedisError, OSError):
             return False
 

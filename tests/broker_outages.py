@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from pipeline.embedded.postgres import Postgres
 from pipeline.embedded.valkey import Valkey
 
 Outage = Callable[[Valkey], AbstractContextManager[None]]
@@ -24,14 +25,14 @@ def hung(valkey: Valkey) -> Iterator[None]:
 
 
 @contextmanager
-def dead(valkey: Valkey) -> Iterator[None]:
-    """It is killed, and started again on its data."""
-    os.kill(_pid(valkey), signal.SIGKILL)
-    valkey.stop()
+def dead(engine: Valkey | Postgres) -> Iterator[None]:
+    """It is killed, and started again on its data. A database dies so, too."""
+    os.kill(_pid(engine), signal.SIGKILL)
+    engine.stop()
     try:
         yield
     finally:
-        valkey.start()
+        engine.start()
 
 
 @contextmanager
@@ -54,6 +55,6 @@ def count_messages(valkey: Valkey, queue: str, database: int = 0) -> int:
         return int(str(client.llen(queue)))
 
 
-def _pid(valkey: Valkey) -> int:
-    assert valkey.child is not None
-    return valkey.child.pid
+def _pid(engine: Valkey | Postgres) -> int:
+    assert engine.child is not None
+    return engine.child.pid

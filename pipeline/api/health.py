@@ -15,6 +15,7 @@ from starlette.responses import Response
 from pipeline.api.http.envelope import SuccessResponse, failure, success
 from pipeline.api.http.representation import NegotiatedResponse
 from pipeline.api.http.response_models import Failure, ResponseModel
+from pipeline.api.ledger_health import LedgerHealth
 from pipeline.api.metrics import CONTENT_TYPE
 from pipeline.api.openapi.error_responses import REQUEST_ID_HEADER, error_responses
 from pipeline.api.openapi.introduction import SERVER
@@ -24,8 +25,6 @@ from pipeline.queue_liveness import BEAT, BEAT_TTL
 from pipeline.queues import ALL_QUEUES, DELAY, REACHABILITY
 from pipeline.recovery.restore import IN_DOUBT
 from pipeline.recovery.send_guard import NEXT_STEP
-from pipeline.store import canaries
-from pipeline.store.database import Unreachable
 from pipeline.store.recovery import epoch
 
 _NO_DATABASE = "The database cannot be reached."
@@ -67,11 +66,10 @@ class NotReady(Failure):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Health:
-    """``silences`` and ``epoch_state`` are None when the database is unreachable."""
+    """``ledger`` is None when the database is unreachable."""
 
     parts: Mapping[str, bool]
-    silences: Mapping[str, timedelta] | None
-    epoch_state: epoch.EpochState | None
+    ledger: LedgerHealth | None
 
 
 async def healthz(_request: Request) -> SuccessResponse[Liveness]:
@@ -88,8 +86,9 @@ async def readyz(request: Request) -> SuccessResponse[Readiness] | Response:
     ``healthz``.
     """
     app_state = get_app_state(request)
-    health = await app_state.health_bulkhead.run(partial(_check, app_state))
-    queues = None if health.silences is None else _to_ages(health.silences)
+    ledger = await app_state.ledger_health.read()
+    health = await app_state.health_bulkhead.run(partial(_check, app_state, ledger))
+    queues = None if ledger is None else _to_ages(ledger.silences)
     faults = _list_faults(health, timedelta(seconds=app_state.context.settings.worker.silent))
     if queues is None or faults:
         more = {"parts": health.parts} | ({} if queues is None else {"queues": queues})
@@ -103,33 +102,25 @@ async def metrics(request: Request) -> Response:
     return NegotiatedResponse(await get_app_state(request).metrics.render(), media_type=CONTENT_TYPE)
 
 
-def _check(app_state: AppState) -> _Health:
-    silences, epoch_state = _read_database(app_state)
+def _check(app_state: AppState, ledger: LedgerHealth | None) -> _Health:
+    silences = None if ledger is None else ledger.silences
     has_broker = _is_broker_writable(app_state)
     liveness = app_state.context.liveness
     parts = {
-        "database": silences is not None,
+        "database": ledger is not None,
         "broker": has_broker,
         # without workers posts are still accepted, with a warning, and go out when a worker is back
         "workers": has_broker and (_is_recent(silences, REACHABILITY) or liveness.is_alive(REACHABILITY)),
-        "mark": epoch_state is not None and epoch_state.is_open,
+        "mark": ledger is not None and ledger.epoch_state.is_open,
         "beat": has_broker and liveness.is_alive(BEAT),
     }
-    return _Health(parts=parts, silences=silences, epoch_state=epoch_state)
+    return _Health(parts=parts, ledger=ledger)
 
 
 def _is_recent(silences: Mapping[str, timedelta] | None, queue: str) -> bool:
     """Return True if the queue was consumed within ``BEAT_TTL``: its pulse may wait behind a backlog."""
     silence = (silences or {}).get(queue)
     return silence is not None and silence.total_seconds() <= BEAT_TTL
-
-
-def _read_database(app_state: AppState) -> tuple[Mapping[str, timedelta] | None, epoch.EpochState | None]:
-    try:
-        with app_state.context.database.once() as c:
-            return canaries.read_silences(c), epoch.read(c)
-    except Unreachable:
-        return None, None
 
 
 def _is_broker_writable(app_state: AppState) -> bool:
@@ -143,16 +134,16 @@ def _is_broker_writable(app_state: AppState) -> bool:
 def _list_faults(health: _Health, limit: timedelta) -> list[str]:
     """Describe each part that is at fault in a sentence, and leave out what only follows from another fault."""
     no_broker = [] if health.parts["broker"] else [_NO_BROKER]
-    if health.silences is None or health.epoch_state is None:
+    if health.ledger is None:
         return [_NO_DATABASE, *no_broker]
-    doubt = [f"{IN_DOUBT}: {NEXT_STEP}."] if health.epoch_state.doubt is not None else []
+    doubt = [f"{IN_DOUBT}: {NEXT_STEP}."] if health.ledger.epoch_state.doubt is not None else []
     if no_broker:  # without it no queue is consumed, and no worker renews the epoch
         return [*doubt, *no_broker]
-    silent = {q: age for q, age in health.silences.items() if q in ALL_QUEUES and age > limit}
+    silent = {q: age for q, age in health.ledger.silences.items() if q in ALL_QUEUES and age > limit}
     ages = ", ".join(f"{queue} ({age.total_seconds():.0f} s)" for queue, age in silent.items())
     faults = [*doubt, f"No worker takes messages from {ages}."] if silent else doubt
     # the workers that consume `delay` renew the epoch
-    late = None if doubt or DELAY in silent else _describe_late_epoch(health.epoch_state, limit)
+    late = None if doubt or DELAY in silent else _describe_late_epoch(health.ledger.epoch_state, limit)
     return [*faults, late] if late else faults
 
 

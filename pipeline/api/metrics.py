@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 import redis
 from prometheus_client import CollectorRegistry, generate_latest
@@ -17,14 +18,18 @@ from redis.exceptions import RedisError
 
 from adapters.contract import Platform
 from pipeline.api.http.bulkhead import Bulkhead
+from pipeline.api.http.deadline_reading import DeadlineReading
 from pipeline.api.http.request_metrics import collect_requests
 from pipeline.api.ledger_metrics import read_ledger
+from pipeline.queue_liveness import BEAT, BEAT_TTL, beat_key
 from pipeline.queues import ALL_QUEUES
 from pipeline.store.database import Database
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 CACHE_SECONDS = 5.0
 """Least time between two readings of the database and the broker, however often they are requested."""
+ANSWER_SECONDS = 4.0
+"""A part that does not answer within this counts as unreachable; Prometheus gives a scrape ten seconds."""
 INTERVAL_FACTOR = 20
 """The next reading waits for this many times the duration of the last, so that a slow database is asked less often."""
 
@@ -50,8 +55,9 @@ class Metrics:
         bulkhead: Bulkhead,
         retirements: Mapping[tuple[Platform, str], date],
     ) -> None:
-        self._database, self._broker, self._bulkhead = database, broker, bulkhead
-        self._retirements = retirements
+        self._ledger = DeadlineReading(bulkhead, partial(read_ledger, database), ANSWER_SECONDS)
+        self._queues = DeadlineReading(bulkhead, partial(_read_queues, broker), ANSWER_SECONDS)
+        self._bulkhead, self._retirements = bulkhead, retirements
         self._lock = asyncio.Lock()
         self._text, self._valid_until = b"", 0.0
 
@@ -60,13 +66,14 @@ class Metrics:
         async with self._lock:
             if time.monotonic() >= self._valid_until:
                 start = time.monotonic()
-                self._text = await self._bulkhead.run(self._read)
-                duration = time.monotonic() - start
+                ledger, queues = await asyncio.gather(self._ledger.read(), self._queues.read())
+                has_all = ledger is not None and queues is not None
+                duration = time.monotonic() - start if has_all else 0.0
+                self._text = await self._bulkhead.run(partial(self._format, ledger, queues))
                 self._valid_until = time.monotonic() + max(CACHE_SECONDS, INTERVAL_FACTOR * duration)
         return self._text + await self._bulkhead.run(collect_requests)
 
-    def _read(self) -> bytes:
-        ledger, queues = read_ledger(self._database), _read_queues(self._broker)
+    def _format(self, ledger: Sequence[Metric] | None, queues: Sequence[Metric] | None) -> bytes:
         up = GaugeMetricFamily("slipway_up", "1 if the part is reachable, else 0.", labels=["part"])
         up.add_metric(["database"], float(ledger is not None))
         up.add_metric(["broker"], float(queues is not None))
@@ -84,14 +91,20 @@ def _read_queues(broker: redis.Redis) -> Sequence[Metric] | None:
         for queue in ALL_QUEUES:
             pipeline.llen(queue)
         pipeline.hlen("unacked")  # kombu's Redis transport keeps unacknowledged messages here
-        *lengths, unacknowledged = pipeline.execute()
+        pipeline.exists(beat_key(BEAT))
+        *lengths, unacknowledged, beats = pipeline.execute()
     except (RedisError, OSError):
         return None
     queues = GaugeMetricFamily("slipway_queue_messages", "Messages that wait in the queue.", labels=["queue"])
     for queue, n in zip(ALL_QUEUES, lengths, strict=True):
         queues.add_metric([queue], n)
     text = "Messages delivered to a worker and not acknowledged yet."
-    return [queues, GaugeMetricFamily("slipway_unacknowledged_messages", text, value=unacknowledged)]
+    beat = f"1 if beat has sent periodic tasks in the last {BEAT_TTL} s, else 0. The workers send them too."
+    return [
+        queues,
+        GaugeMetricFamily("slipway_unacknowledged_messages", text, value=unacknowledged),
+        GaugeMetricFamily("slipway_beat_running", beat, value=beats),
+    ]
 
 
 def _build_versions(retirements: Mapping[tuple[Platform, str], date]) -> Metric:

@@ -16,8 +16,10 @@ from pipeline.api.http.batcher import Batcher
 from pipeline.api.http.body_budget import BodyBudget
 from pipeline.api.http.bulkhead import Bulkhead
 from pipeline.api.http.concurrency_limit import ConcurrencyLimit
+from pipeline.api.http.deadline_reading import DeadlineReading
 from pipeline.api.http.rate_limit import RateLimit
-from pipeline.api.metrics import Metrics
+from pipeline.api.ledger_health import LedgerHealth, read_health
+from pipeline.api.metrics import ANSWER_SECONDS, Metrics
 from pipeline.api.posts.field_types import Rules, build_rules
 from pipeline.api_versions import list_retirements
 from pipeline.context import Context
@@ -56,6 +58,7 @@ class AppState:
     default_limits: KeyLimits
     """The limits of keys that have none of their own."""
     metrics: Metrics
+    ledger_health: DeadlineReading[LedgerHealth | None]
     broker: redis.Redis
     rules: Rules
 
@@ -92,7 +95,8 @@ class AppState:
 def build_app_state(context: Context) -> AppState:
     """Build the state of a server process. Call it inside the event loop that will use it."""
     lookups = Bulkhead("lookups", threads=4, limit=512)
-    health = Bulkhead("health", threads=2, limit=64)
+    # A database that hangs keeps a thread for metrics and one for health; the others answer without it.
+    health = Bulkhead("health", threads=4, limit=64)
     s = context.settings
     broker = create_redis_client(
         s.broker.url.get_secret_value(), s.broker.sentinel_master, timeout=HEALTH_TIMEOUT
@@ -123,6 +127,7 @@ def build_app_state(context: Context) -> AppState:
         rate_limit=RateLimit(fast_broker, context.database),
         default_limits=KeyLimits(posts_per_minute=s.api.posts_per_minute, posts_per_day=s.api.posts_per_day),
         metrics=Metrics(context.database, broker, health, list_retirements(context)),
+        ledger_health=DeadlineReading(health, partial(read_health, context.database), ANSWER_SECONDS),
         broker=broker,
         rules=build_rules(s),
     )

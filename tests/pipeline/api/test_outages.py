@@ -21,6 +21,7 @@ from pipeline.store.canaries import record_canary, record_consumed
 from pipeline.store.recovery import epoch as marks
 from pipeline.wiring import build_context
 from tests.conftest import Engines
+from tests.database_outages import hung
 from tests.pipeline.api.running_server import BASE, Server, Tenant, serving, until, video
 
 _EPOCH_UNTIL = "UPDATE mark SET until = {}, writer = pg_current_xact_id()::xid"
@@ -76,6 +77,26 @@ def _allow(postgres: psycopg.Connection[object], name: str, *, allowed: bool) ->
     if not allowed:
         ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
         postgres.execute(ended, [name])
+
+
+def test_a_database_that_hangs_is_named_and_health_and_metrics_answer_without_it(
+    environment: dict[str, str], tmp_path: Path, engines: Engines
+) -> None:
+    with serving({**environment, "SLIPWAY_API__PROCESSES": "1"}, tmp_path) as server:
+        assert 'slipway_up{part="database"} 1.0' in server.send("GET", "/metrics").text
+        with hung(engines.postgres):
+            for _ in range(6):  # more than there are threads
+                ready = server.send("GET", "/readyz")
+                assert ready.json()["message"] == "The database cannot be reached."
+            until(
+                lambda: 'slipway_up{part="database"} 0.0' in server.send("GET", "/metrics").text,
+                "the metrics to say so",
+            )
+        until(
+            lambda: 'slipway_up{part="database"} 1.0' in server.send("GET", "/metrics").text,
+            "the metrics to say that it is back",
+        )
+        until(lambda: server.send("GET", "/readyz").status_code == 200, "it to be ready")
 
 
 def test_readyz_tells_how_long_each_queue_has_been_silent(server: Server, tenant: Tenant) -> None:

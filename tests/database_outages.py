@@ -1,0 +1,44 @@
+"""Outages of the database, each as a context manager: it hangs, is dead, or takes no writes, until the block ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import psutil
+
+from pipeline.embedded.postgres import Postgres
+from tests.broker_outages import dead
+
+__all__ = ["Outage", "dead", "hung", "read_only"]
+
+Outage = Callable[[Postgres], AbstractContextManager[None]]
+
+
+@contextmanager
+def hung(postgres: Postgres) -> Iterator[None]:
+    """The kernel accepts connections for it and keeps those that are open, and it answers nothing."""
+    assert postgres.child is not None
+    server = psutil.Process(postgres.child.pid)
+    processes = [server, *server.children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+
+
+@contextmanager
+def read_only(postgres: Postgres) -> Iterator[None]:
+    """It answers and takes no writes, as one whose disk is full, or a replica after a failover."""
+    with postgres.connect() as connection:
+        connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        connection.execute("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            connection.execute("SET default_transaction_read_only = off")
+            connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
+            connection.execute("SELECT pg_reload_conf()")
