@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import requests
 
-from config.settings import Settings
+from config.settings import FILE_VARIABLE, Settings
 from pipeline.embedded import sandbox
 from pipeline.embedded.ports import ListenAddress
 from pipeline.embedded.process import Program
@@ -91,11 +91,33 @@ def list_services(
         Service(program=program("beat", "beat"), stop_order=1),
         *workers,
         Service(
-            program=program("flower", "flower"),
+            program=replace(
+                program("flower", "flower"), environment=build_flower_environment(s, environment)
+            ),
             stop_order=2,
             is_ready=lambda: _get_status(local_url(s.flower.host, s.flower.port)) == UNAUTHORIZED,
         ),
     ]
+
+
+def build_flower_environment(s: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what Flower needs, as in docker-compose.yml: it has no vault key and no database."""
+    needed = {
+        "SLIPWAY_FOLDER": str(s.folder),
+        "SLIPWAY_BROKER__URL": s.broker.url.get_secret_value(),
+        "SLIPWAY_BROKER__SENTINEL_MASTER": s.broker.sentinel_master,
+        "SLIPWAY_FLOWER__HOST": s.flower.host,
+        "SLIPWAY_FLOWER__PORT": str(s.flower.port),
+        "SLIPWAY_FLOWER__USER": s.flower.user,
+        "SLIPWAY_FLOWER__PASSWORD": s.flower.password.get_secret_value(),
+        "SLIPWAY_LOG__LEVEL": s.log.level,
+        "SLIPWAY_LOG__FORMAT": s.log.format,
+    }
+    return {
+        **environment,
+        **needed,
+        FILE_VARIABLE: "",
+    }  # set, or `slipway` would read the running stack's file
 
 
 def slipway_command() -> list[str]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 from pipeline.worker.app import app, configure_logging
 
 __all__ = ["app"]
 
 configure_logging()
+# at each look for workers, and so at its start, it warns four times while none answers; its page shows which do
+logging.getLogger("flower.inspector").setLevel(logging.ERROR)

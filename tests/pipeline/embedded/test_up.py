@@ -72,6 +72,9 @@ def test_the_first_start_serves_asks_for_passwords_mends_itself_and_stops_withou
         assert status(summary["reference"]) == 200
         assert status(summary["flower"]) == 401
         assert status(summary["flower"], auth=(summary["flower_user"], summary["flower_password"])) == 200
+        of_flower = psutil.Process(running.pid_of("flower")).environ()
+        assert not of_flower["SLIPWAY_SETTINGS_FILE"]
+        assert not of_flower.keys() & {"SLIPWAY_VAULT__KEYS", "SLIPWAY_STORE__URL"}
         assert status(f"{summary['sandbox']}/control/faults") == 401
         assert status(f"{summary['media']}/media/sample.mp4") == 200
         assert len(summary["accounts"]) == 6
