@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter as Tally
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +17,12 @@ from pipeline.store.checks.checks import count_faults
 from pipeline.store.counters import gauges
 from pipeline.store.counters.counters import Counter, read_counters
 from pipeline.store.database import Database, Unreachable
-from pipeline.store.deliveries.dead_letters import DeadLetterFilter, count_causes
+from pipeline.store.deliveries.dead_letters import count_some
 from pipeline.store.health import ping, read_within
 
 LONGEST = timedelta(milliseconds=500)
 """A gauge that takes longer is left out, and says so; the others are shown."""
+LEFT_OUT = "slipway_metric_left_out"
 Sample = tuple[Sequence[str], float]
 """Values of the labels, and the value."""
 
@@ -77,10 +77,7 @@ def _read_may_send(c: Connection) -> Sequence[Iterable[Sample]]:
 
 
 def _read_letters(c: Connection) -> Sequence[Iterable[Sample]]:
-    totals: Tally[tuple[str, str]] = Tally()
-    for cause in count_causes(c, DeadLetterFilter()):
-        totals[cause.platform, cause.error_class or ""] += cause.letters
-    return [totals.items()]
+    return [count_some(c, gauges.DEAD_LIMIT).items()]
 
 
 def _read_faults(c: Connection) -> Sequence[Iterable[Sample]]:
@@ -165,7 +162,8 @@ GAUGES: Sequence[Reading] = (
         families=[
             Family(
                 name="slipway_dead_letters",
-                text="Deliveries that failed or wait for a person, and are not dealt with yet.",
+                text="Deliveries that failed or wait for a person, and are not dealt with yet, among at most "
+                f"{gauges.DEAD_LIMIT:,} that failed or are blocked.",
                 labels=["platform", "class"],
             )
         ],
@@ -209,6 +207,11 @@ COUNTERS: Sequence[Family] = (
         name="slipway_attempts_total", text="Attempts that ended, by outcome.", labels=["platform", "outcome"]
     ),
     Family(name="slipway_checks_total", text="Checks of media and music decided.", labels=["verdict"]),
+    Family(
+        name="slipway_dead_letters_added_total",
+        text="Deliveries that became a dead letter: failed for good, or blocked until a person decides.",
+        labels=["platform", "class"],
+    ),
     Family(name="slipway_lease_expiries_total", text="Deliveries taken back from workers that died or hang."),
     Family(
         name="slipway_alarms_total",
@@ -234,7 +237,7 @@ def read_ledger(database: Database) -> list[Metric] | None:
 
 def _read_all(c: Connection) -> Iterator[Metric]:
     left_out = GaugeMetricFamily(
-        "slipway_metric_left_out",
+        LEFT_OUT,
         f"1 if the metric is missing because it took longer than {LONGEST.total_seconds():g} s to read, else 0.",
         labels=["metric"],
     )

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.domain.delivery import SETTLED, Mover, State
+from pipeline.domain.delivery import SETTLED, Mover, Reason, State
 from pipeline.store.counters.counted_deliveries import (
     ClosedAttempt,
     Counted,
@@ -115,6 +115,9 @@ def _count_events(increments: Increments, m: MoveFacts) -> None:
         error_class = m.error_class if m.target == State.FAILED else ""
         labels = {"platform": m.platform, "outcome": m.target, "class": error_class}
         increments.add("slipway_deliveries_settled_total", labels)
+    if m.target == State.FAILED or (m.target == State.BLOCKED and m.reason == Reason.PERSON_NEEDED):
+        labels = {"platform": m.platform, "class": m.error_class or ""}
+        increments.add("slipway_dead_letters_added_total", labels)
     if m.mover == Mover.RESCUE:
         increments.add("slipway_lease_expiries_total", {})
     if m.counts_lateness and m.lateness is not None:

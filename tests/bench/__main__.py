@@ -26,6 +26,7 @@ from tests.bench import (
     neighbours,
     outages,
     reading,
+    scrape,
     slots,
     streams,
 )
@@ -45,6 +46,7 @@ MEASUREMENTS: dict[str, Callable[[BenchEnvironment], Iterator[Figure]]] = {
     "streams": streams.measure,
     "slots": slots.measure,
     "reading": reading.measure,
+    "scrape": scrape.measure,
     "flushed": flushed.measure,
     "outages": outages.measure,
     "neighbours": neighbours.measure,
@@ -109,7 +111,10 @@ def _arguments() -> argparse.Namespace:
         "--quick", action="store_true", help="smaller runs, under three minutes; too short to quote"
     )
     parser.add_argument(
-        "--posts", type=int, metavar="N", help="number of posts for `reading`; 10000000 takes half an hour"
+        "--posts",
+        type=int,
+        metavar="N",
+        help="number of posts for `reading` and `scrape`; 10000000 takes half an hour",
     )
     parser.add_argument(
         "--rows", type=int, metavar="N", help="let `bulk` plan a file of so many rows and measure memory"

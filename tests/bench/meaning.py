@@ -31,6 +31,11 @@ MEANING = {
         "a second, each to one of 21 accounts (the last has one post of a thousand), every twelfth to two; also for "
         "keys restricted to 1 and to 10 of them, and to the last. One client, one connection, one API process."
     ),
+    "scrape": (
+        "Milliseconds of all that one scrape of /metrics reads of the database, by one connection and without the time "
+        "in which API servers show what they read before, in a system with the posts of `reading`: one delivery of "
+        "fifty has failed and is a dead letter, and 20,000 are overdue. A scrape that leaves a metric out ends it."
+    ),
     "deliveries": (
         "Scheduled posts with one TikTok photo each, over 50 accounts, all due at one moment: deliveries a second "
         "from that moment to the last `published`, and between the 10th and 90th per cent of them (steady). Workers "

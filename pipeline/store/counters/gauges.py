@@ -25,6 +25,8 @@ LIMIT = 200
 OVERDUE_AFTER = timedelta(seconds=10)
 SETTLED_LIMIT = 10_000
 """Settled deliveries of the last minute that are counted."""
+DEAD_LIMIT = 2000
+"""Failed and blocked deliveries among which dead letters are counted."""
 RETRY = "retry"
 """What a delivery waits for whose last try failed; no hold."""
 GRANT_SPANS = {"1d": 1, "7d": 7, "30d": 30}

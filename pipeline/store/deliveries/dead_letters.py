@@ -128,6 +128,14 @@ SELECT d.platform, d.error ->> 'class' AS error_class, d.error ->> 'code' AS cod
        {{obstacle}} AS obstacle
 {_DEAD} GROUP BY 1, 2, 3, 5 ORDER BY 4 DESC, 1, 2, 3
 """
+_SOME = """
+SELECT d.platform, coalesce(d.error ->> 'class', '') AS error_class, count(*) AS n
+FROM (SELECT * FROM deliveries WHERE state IN ('failed', 'blocked') ORDER BY id DESC LIMIT :n) d
+     JOIN posts p ON p.id = d.post_id
+WHERE (d.state = 'failed' OR d.reason = 'person_needed') AND p.deleted_at IS NULL
+  AND NOT EXISTS (SELECT FROM discards x WHERE x.delivery_id = d.id AND x.generation = d.generation)
+GROUP BY 1, 2
+"""
 _OBSTACLE = """CASE WHEN d.armed_at IS NOT NULL THEN 'armed'
     WHEN d.state = 'failed' AND EXISTS (SELECT FROM attempts t WHERE t.delivery_id = d.id
                                         AND jsonb_path_exists(t.late, '$[*].remote_id')) THEN 'live' END"""
@@ -153,6 +161,11 @@ def find_dead_letter(c: Connection, delivery: UUID, scope: Scope) -> DeadLetter 
 def count_causes(c: Connection, chosen: DeadLetterFilter) -> list[Cause]:
     """Count dead letters by platform and error, most frequent first."""
     return _count(c, chosen, "CAST(NULL AS text)")
+
+
+def count_some(c: Connection, limit: int) -> dict[tuple[str, str], int]:
+    """Count, by platform and class, the dead letters among at most *limit* failed and blocked deliveries."""
+    return {(r.platform, r.error_class): r.n for r in rows(c, _SOME, n=limit)}
 
 
 def count_by_obstacle(c: Connection, chosen: DeadLetterFilter) -> list[Cause]:

@@ -73,6 +73,7 @@ def test_a_post_counts_once_and_each_of_its_deliveries_when_it_is_settled(core: 
         ("deliveries_settled", "", "published", "tiktok"): 1,
         ("deliveries_settled", "Rejected", "failed", "tiktok"): 1,
         ("deliveries_settled", "", "cancelled", "tiktok"): 1,
+        ("dead_letters_added", "Rejected", "tiktok"): 1,
         ("attempts", "published", "tiktok"): 1,
         ("attempts", "failed", "tiktok"): 1,
         ("checks", "good"): 1,

@@ -11,6 +11,7 @@ from adapters.contract import Platform
 from pipeline.domain.delivery import Reason, State
 from pipeline.store.counters import gauges
 from pipeline.store.database import row
+from pipeline.store.deliveries import dead_letters
 from pipeline.store.deliveries.pauses import pause
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
 from tests.pipeline.store.plans import count_read
@@ -203,6 +204,17 @@ def test_an_outage_bounds_what_is_read_and_the_oldest_is_found(many: Ledger) -> 
         [found] = gauges.list_overdue(c)
     assert (found.held_for, found.number) == ("backlog", gauges.LIMIT)
     assert found.seconds >= 3600
+
+
+def test_very_many_dead_letters_bound_what_is_read(many: Ledger) -> None:
+    with many.database.begin() as c:
+        c.exec_driver_sql("UPDATE deliveries SET state = 'failed', error = '{}' WHERE state = 'scheduled'")
+    with many.database.once() as c:
+        c.exec_driver_sql("VACUUM ANALYZE deliveries")
+    assert count_read(many, dead_letters._SOME, n=100) < 300
+    with many.database.begin() as c:
+        assert dead_letters.count_some(c, 100) == {("tiktok", ""): 100}
+        assert dead_letters.count_some(c, 2 * MANY) == {("tiktok", ""): MANY + 5}
 
 
 def test_what_settled_in_the_last_minute_is_counted_and_no_more_is_read(many: Ledger) -> None:
