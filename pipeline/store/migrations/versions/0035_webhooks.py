@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0035_webhooks"
-down_revision = "0034_users"
+revision = "0035"
+down_revision = "0034"
 
 SCHEMA = """
 CREATE TABLE webhooks (

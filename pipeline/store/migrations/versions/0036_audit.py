@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0036_audit"
-down_revision = "0035_webhooks"
+revision = "0036"
+down_revision = "0035"
 
 SCHEMA = """
 CREATE TABLE audit (

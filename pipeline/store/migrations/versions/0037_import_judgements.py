@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0037_import_judgements"
-down_revision = "0036_audit"
+revision = "0037"
+down_revision = "0036"
 
 
 def upgrade() -> None:
