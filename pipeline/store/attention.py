@@ -87,7 +87,7 @@ WITH sample AS MATERIALIZED (
      WHERE d.state IN ('queued', 'publishing') AND d.due_at <= now() - CAST(:overdue AS interval) LIMIT :cap)
 )
 SELECT platform, workspace_id, account_id, state, CASE WHEN next_at > now() THEN held_for END AS held_for,
-       due_at <= now() - CAST(:held AS interval) AS is_held, delivery_id, min(due_at) AS due_at,
+       due_at <= now() - CAST(:held AS interval) AS is_held, delivery_id AS id, min(due_at) AS due_at,
        min(next_at) AS next_at, now() AS now, count(*) AS count, (SELECT count(*) FROM sample) >= :cap AS is_capped
 FROM sample d WHERE {_OWN} GROUP BY 1, 2, 3, 4, 5, 6, 7, next_at > now()
 """

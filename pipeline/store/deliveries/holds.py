@@ -25,11 +25,13 @@ def _quote(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in sorted(names))
 
 
+_OWN = "d.id, d.state, d.held_for, d.due_at, d.next_at, d.platform, d.account_id"
 _UNSETTLED = f"d.state NOT IN ({_quote(SETTLED)})"
-HOLD_COLUMNS = f"""d.id, d.state, d.held_for, d.due_at, d.next_at, d.platform, d.account_id,
-                   CASE WHEN {_UNSETTLED} THEN d.workspace_id END AS workspace_id,
-                   CASE WHEN {_UNSETTLED} THEN now() END AS now"""
-"""What ``derive_holds`` needs of a delivery ``d``; of one that is settled the driver has less to read."""
+HOLD_COLUMNS = f"{_OWN}, d.workspace_id, now() AS now"
+"""What ``derive_holds`` needs of a delivery ``d``."""
+LEAN_HOLD_COLUMNS = f"""{_OWN}, CASE WHEN {_UNSETTLED} THEN d.workspace_id END AS workspace_id,
+                        CASE WHEN {_UNSETTLED} THEN now() END AS now"""
+"""The same for pages of posts, most of them settled: of those the driver reads no workspace and no time."""
 _DERIVED = frozenset({"held_for", "next_at"})
 _NOT_HELD: Mapping[str, None] = dict.fromkeys(_DERIVED)
 HELD_FOR = f"""CASE
