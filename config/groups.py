@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 
@@ -99,6 +100,27 @@ class Api(Group):
         ge=0,
         description="The same per day (UTC), for a key without a daily limit of its own; 0 = no limit.",
     )
+
+    proxies: str = Field(
+        default="",
+        description="Addresses or networks of the proxies in front of this server (10.0.0.5, 10.1.0.0/16), separated "
+        "by commas. Their X-Forwarded-For says where a login to the dashboard comes from; empty = none.",
+    )
+
+    @field_validator("proxies")
+    @classmethod
+    def _check_proxies(cls, value: str) -> str:
+        for network in split_list(value):
+            try:
+                ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"{network!r} is not an address or network: {error}") from None
+        return value
+
+    @cached_property
+    def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks of ``proxies``."""
+        return tuple(map(ip_network, split_list(self.proxies)))
 
     @field_validator("cors_origins")
     @classmethod

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.context import Context
-from pipeline.store.auth.login_tries import count_try, forget_tries, take_back_try
-from pipeline.store.auth.passwords import MAX_LENGTH, hash_password, is_outdated, verify_password
+from pipeline.domain.user import MAX_PASSWORD
+from pipeline.store.auth.login_tries import count_try, forget_tries, name_address, name_login, take_back_try
+from pipeline.store.auth.passwords import hash_password, is_outdated, verify_password
 from pipeline.store.auth.sessions import delete_ended, start_session
 from pipeline.store.auth.users import StoredPassword, read_password, upgrade_hash
 
@@ -35,7 +36,7 @@ class LoginTry:
     @property
     def subjects(self) -> tuple[str, str]:
         """Whose tries are counted; in one order, so that no two tries wait for each other."""
-        return f"address {self.address}", f"login {self.login}"
+        return name_address(self.address), name_login(self.login)
 
 
 def log_in(context: Context, given: LoginTry) -> str:
@@ -43,7 +44,7 @@ def log_in(context: Context, given: LoginTry) -> str:
     _count(context, given)
     with context.database.once() as c:
         stored = read_password(c, given.login)
-    is_right = verify_password(stored.password_hash if stored else None, given.password[: MAX_LENGTH + 1])
+    is_right = verify_password(stored.password_hash if stored else None, given.password[: MAX_PASSWORD + 1])
     if stored is None or not is_right:
         raise WrongPassword
     renewed = hash_password(given.password) if is_outdated(stored.password_hash) else None

@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, str] = {
     "steer": "steer:command",
     "top": "top:command",
     "up": "up:command",
+    "user": "user:command",
     "vault": "vault:command",
     "worker": "serve:worker",
     "workspace": "workspace:command",

@@ -20,7 +20,7 @@ from pipeline.dashboard.ledger import act, get_state
 from pipeline.dashboard.page import HOME, LOGIN, answer_errors, page, read_form
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor, find_visitor
-from pipeline.domain.role import Role
+from pipeline.domain.user import normalize_login
 from pipeline.store.auth.login_tries import MAX_TRIES, WAIT
 from pipeline.store.auth.sessions import end_session
 
@@ -46,7 +46,7 @@ async def submit_login(request: Request) -> Response:
     return await answer_errors(request, lambda: _submit(request))
 
 
-@page(Role.VIEWER)
+@page(None)
 async def log_out(request: Request, visitor: Visitor) -> Response:
     """End the session."""
     await act(request, _end, visitor)
@@ -74,7 +74,7 @@ async def _submit(request: Request) -> Response:
         raise CrossSite("The page is out of date: reload it and try again. The browser has to keep cookies.")
     if request.headers.get("origin", "").startswith("http://") and not session_cookie.is_loopback(request):
         raise HTTPException(403, NOT_SECURE)
-    place, login = choose_next(str(form.get("next", ""))), str(form.get("login", "")).strip().lower()
+    place, login = choose_next(str(form.get("next", ""))), normalize_login(str(form.get("login", "")))
     given = LoginTry(
         login=login,
         password=str(form.get("password", "")),

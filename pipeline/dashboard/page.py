@@ -24,13 +24,13 @@ MAX_FORM = 256_000
 """Bytes of a form: room for the ids of some thousand posts."""
 MAX_FIELDS = 5000
 HOME, LOGIN = "/dashboard/", "/dashboard/login"
-REQUIRED_ROLES: dict[Callable[[Request], Awaitable[Response]], Role] = {}
-"""Handlers of pages -> the role they need."""
+REQUIRED_ROLES: dict[Callable[[Request], Awaitable[Response]], Role | None] = {}
+"""Handlers of pages -> the role they need; None: a session is enough."""
 Handler = Callable[[Request, Visitor], Awaitable[Response]]
 
 
-def page(role: Role) -> Callable[[Handler], Callable[[Request], Awaitable[Response]]]:
-    """Make a handler ``(request, visitor)`` a page for visitors who have *role* in some workspace.
+def page(role: Role | None) -> Callable[[Handler], Callable[[Request], Awaitable[Response]]]:
+    """Make a handler ``(request, visitor)`` a page for visitors who have *role* in some workspace; None: for all.
 
     The handler checks the role in the workspace it acts on. It finds the fields of a form in ``request.state.form``.
     """
@@ -71,7 +71,7 @@ async def read_form(request: Request) -> FormData:
     return FormData(list[tuple[str, str | UploadFile]](fields))
 
 
-async def _serve(request: Request, handler: Handler, role: Role) -> Response:
+async def _serve(request: Request, handler: Handler, role: Role | None) -> Response:
     is_safe = request.method in SAFE_METHODS
     if not is_safe:
         require_own_origin(request)
@@ -84,7 +84,7 @@ async def _serve(request: Request, handler: Handler, role: Role) -> Response:
     if not is_safe:
         request.state.form = await read_form(request)
         require_token(request, request.state.form, visitor.csrf)
-    if not visitor.has(role):
+    if role is not None and not visitor.has(role):
         raise Forbidden(f"This page needs the role {role.value}.")
     return await handler(request, visitor)
 

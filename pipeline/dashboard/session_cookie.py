@@ -13,17 +13,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_SESSION, _LOGIN = "slipway", "slipway-login"
+_SESSION, _LOGIN, _HOST = "slipway", "slipway-login", "__Host-"
 
 
 def is_loopback(request: Request) -> bool:
-    """Return True if the browser's address bar names this machine."""
-    return urlsplit("//" + request.headers.get("host", "")).hostname in _LOOPBACK
+    """Return True if the browser opened this server by a name of its own machine, over plain http.
+
+    A request that changes something says so in Origin. A proxy may replace the Host of others by its own loopback.
+    """
+    origin = request.headers.get("origin") or _build_origin(request)
+    return origin.startswith("http://") and _is_this_machine(origin)
 
 
 def read_token(request: Request) -> str | None:
     """Return the token of the session."""
-    return request.cookies.get(_name(request, _SESSION)) or None
+    return _read(request, _SESSION) or None
 
 
 def set_token(request: Request, response: Response, token: str) -> None:
@@ -38,7 +42,7 @@ def clear_token(request: Request, response: Response) -> None:
 
 def read_login_token(request: Request) -> str:
     """Return the token that the form for logging in has to repeat; empty without one."""
-    return request.cookies.get(_name(request, _LOGIN), "")
+    return _read(request, _LOGIN)
 
 
 def set_login_token(request: Request, response: Response, token: str) -> None:
@@ -46,17 +50,31 @@ def set_login_token(request: Request, response: Response, token: str) -> None:
     _set(request, response, _LOGIN, token)
 
 
+def _read(request: Request, name: str) -> str:
+    """Return a cookie; without ``__Host-``, which other hosts of the domain could set, only on this machine."""
+    plain = request.cookies.get(name, "") if _is_this_machine(_build_origin(request)) else ""
+    return request.cookies.get(_HOST + name) or plain
+
+
+def _build_origin(request: Request) -> str:
+    return f"http://{request.headers.get('host', '')}"
+
+
+def _is_this_machine(origin: str) -> bool:
+    try:
+        return urlsplit(origin).hostname in _LOOPBACK
+    except ValueError:  # a bracket that is not closed, for example
+        return False
+
+
 def _set(request: Request, response: Response, name: str, value: str, *, max_age: int | None = None) -> None:
+    is_plain = is_loopback(request)
     response.set_cookie(
-        _name(request, name),
+        name if is_plain else _HOST + name,
         value,
         max_age=max_age,
         path="/",
-        secure=not is_loopback(request),
+        secure=not is_plain,
         httponly=True,
         samesite="lax",
     )
-
-
-def _name(request: Request, name: str) -> str:
-    return name if is_loopback(request) else f"__Host-{name}"

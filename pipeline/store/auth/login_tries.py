@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
+from ipaddress import ip_address, ip_network
 
 from sqlalchemy import Connection
 
@@ -14,10 +15,25 @@ WAIT = timedelta(minutes=15)
 """After the last try that was counted, all are forgotten."""
 
 
+def name_login(login: str) -> str:
+    """Return the subject of the tries for a login."""
+    return f"login {login}"
+
+
+def name_address(address: str) -> str:
+    """Return the subject of the tries from an address. An IPv6 network of /64 is one customer's: it counts as one."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return f"address {address}"
+    network = ip_network((parsed, 32 if parsed.version == 4 else 64), strict=False)  # noqa: PLR2004  IPv4
+    return f"address {network}"
+
+
 def count_try(c: Connection, subject: str) -> bool:
     """Count a try before its password is checked. Return False if the subject has to wait.
 
-    *subject*: a login or an address, with a prefix that says which. Concurrent tries queue at its row.
+    *subject*: from `name_login` or `name_address`. Concurrent tries queue at its row.
     """
     counted = row(
         c,

@@ -8,8 +8,6 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
-MIN_LENGTH, MAX_LENGTH = 12, 200
-"""Characters. A single factor should have 15, or 8 beside a limit of tries (NIST SP 800-63B-4, August 2025)."""
 _HASHER = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=4)
 """The second recommended option of RFC 9106 (September 2021), section 4: 64 MiB for the length of one call."""
 
@@ -21,8 +19,9 @@ def hash_password(password: str) -> str:
 
 def verify_password(stored: str | None, password: str) -> bool:
     """Return True if *password* is the one that was hashed. Without a hash it takes as long, and is False."""
+    decoy = _make_decoy()
     try:
-        _HASHER.verify(stored or _make_decoy(), password)
+        _HASHER.verify(stored or decoy, password)
     except VerificationError:
         return False
     return stored is not None

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.domain.role import Role
+from pipeline.domain.user import normalize_login
 from pipeline.store.database import is_violation, new_id, row, rows
 
 
@@ -64,7 +65,7 @@ def create_user(c: Connection, login: str, password_hash: str) -> UUID:
 
 def find_user(c: Connection, login: str) -> UUID:
     """Return the id of the user with this login. Raises NoSuchUser."""
-    found = row(c, "SELECT id FROM users WHERE login = :login", login=login)
+    found = row(c, "SELECT id FROM users WHERE login = :login", login=normalize_login(login))
     if found is None:
         raise NoSuchUser(f"There is no user {login!r}.")
     identity: UUID = found.id

@@ -30,6 +30,7 @@ DATABASE_COMMANDS = [
     ["pause", "list"],
     ["attention"],
     ["top", "--once"],
+    ["user", "list"],
     ["receipts", "head"],
     ["restore", "status"],
 ]

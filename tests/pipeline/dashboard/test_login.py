@@ -1,33 +1,241 @@
+"""Logging in: the cookie, ten tries and a wait, the same answer for all that is wrong, no way to another site."""
+
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 import requests
+from argon2 import PasswordHasher
 from playwright.sync_api import Page, expect
 
-from tests.pipeline.dashboard.site import HOME, LOGIN, Site
+from pipeline.actions.log_in import LoginTry, MustWait, WrongPassword, log_in
+from pipeline.dashboard.login import choose_next
+from pipeline.store.auth.login_tries import MAX_TRIES
+from pipeline.store.auth.passwords import is_outdated
+from pipeline.store.auth.sessions import find_session, start_session
+from pipeline.store.auth.users import StoredPassword, create_user, read_password, set_disabled, set_password
+from pipeline.store.database import row
+from tests.pipeline.dashboard.site import HOME, LOGIN, PASSWORD, Site
+
+WRONG = "not the password"
+
+
+@pytest.fixture(autouse=True)
+def _forget_tries_from_this_machine(site: Site) -> None:
+    with site.server.context.database.begin() as c:
+        row(c, "WITH gone AS (DELETE FROM login_tries RETURNING 1) SELECT count(*) FROM gone")
 
 
 def test_a_page_without_a_session_leads_to_the_login_and_back(site: Site) -> None:
     user, client = site.add_user(), site.open()
     answer = client.get(site.url + "/dashboard/sessions?a=1", allow_redirects=False)
-    assert (answer.status_code, answer.headers["Location"]) == (
-        303,
-        LOGIN + "?next=%2Fdashboard%2Fsessions%3Fa%3D1",
-    )
+    place = "?next=%2Fdashboard%2Fsessions%3Fa%3D1"
+    assert (answer.status_code, answer.headers["Location"]) == (303, LOGIN + place)
     shown = client.get(site.url + answer.headers["Location"])
     assert 'value="/dashboard/sessions?a=1"' in shown.text
     answer = site.try_login(client, user.login, user.password, next="/dashboard/sessions?a=1")
     assert (answer.status_code, answer.headers["Location"]) == (303, "/dashboard/sessions?a=1")
+    again = client.get(site.url + LOGIN + place, allow_redirects=False)
+    assert (again.status_code, again.headers["Location"]) == (303, "/dashboard/sessions?a=1")
 
 
 def test_a_logged_in_user_sees_the_first_page_and_logs_out(site: Site, http: requests.Session) -> None:
     shown = http.get(site.url + HOME)
     assert shown.status_code == 200
     assert "<h1>Attention</h1>" in shown.text
+    kept = dict(http.cookies)
     assert http.post(site.url + "/dashboard/logout", allow_redirects=False).status_code == 303
-    assert http.get(site.url + HOME, allow_redirects=False).status_code == 303
+    assert "slipway" not in http.cookies
+    for cookies in ({}, kept):
+        assert (
+            requests.get(site.url + HOME, cookies=cookies, allow_redirects=False, timeout=30).status_code
+            == 303
+        )
 
 
 def test_a_person_logs_in_with_a_browser(browser: Page) -> None:
     expect(browser.get_by_role("heading", name="Attention")).to_be_visible()
     browser.get_by_role("link", name="Sessions").click()
     expect(browser.get_by_text("This one: log out")).to_be_visible()
+    assert browser.evaluate("document.cookie") == ""
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "cookie"),
+    [
+        ("127.0.0.1:8000", "http://127.0.0.1:8000", "slipway=T; HttpOnly; Path=/; SameSite=lax"),
+        ("localhost", "http://localhost", "slipway=T; HttpOnly; Path=/; SameSite=lax"),
+        ("[::1]:8000", "http://[::1]:8000", "slipway=T; HttpOnly; Path=/; SameSite=lax"),
+        ("d.example", "https://d.example", "__Host-slipway=T; HttpOnly; Path=/; SameSite=lax; Secure"),
+        (
+            "127.0.0.1:8000",
+            "https://127.0.0.1:8000",
+            "__Host-slipway=T; HttpOnly; Path=/; SameSite=lax; Secure",
+        ),
+    ],
+)
+def test_the_cookie_is_secure_unless_the_browser_is_on_this_machine(
+    site: Site, host: str, origin: str, cookie: str
+) -> None:
+    user, client = site.add_user(), site.open()
+    client.headers.update({"Host": host, "Origin": origin})
+    shown = client.get(site.url + LOGIN)
+    token = shown.headers["Set-Cookie"].partition("=")[2].partition(";")[0]
+    form = {"login": user.login, "password": user.password, "csrf": token}
+    client.headers["Cookie"] = shown.headers["Set-Cookie"].partition(";")[0]
+    answer = client.post(site.url + LOGIN, form, allow_redirects=False)
+    assert answer.status_code == 303, answer.text
+    name, _, rest = answer.headers["Set-Cookie"].partition("=")
+    value, _, attributes = rest.partition(";")
+    assert f"{name}=T;{attributes}" == cookie
+    client.headers["Cookie"] = f"{name}={value}"
+    assert client.get(site.url + HOME, allow_redirects=False).status_code in {200, 403}
+
+
+def test_over_plain_http_from_elsewhere_no_password_is_checked(site: Site) -> None:
+    user, client = site.add_user(), site.open()
+    client.headers.update({"Host": "d.example", "Origin": "http://d.example"})
+    token = client.get(site.url + LOGIN).headers["Set-Cookie"].partition("=")[2].partition(";")[0]
+    client.headers["Cookie"] = f"__Host-slipway-login={token}"
+    form = {"login": user.login, "password": user.password, "csrf": token}
+    answer = client.post(site.url + LOGIN, form, allow_redirects=False)
+    assert (answer.status_code, "open it with https" in answer.text) == (403, True)
+
+
+def test_a_cookie_that_another_host_could_set_is_not_taken_elsewhere(site: Site) -> None:
+    user = site.add_user()
+    with site.log_in(user) as client:
+        token = client.cookies["slipway"]
+    for host, status in (("127.0.0.1", 403), ("d.example", 303)):
+        headers = {"Host": host, "Cookie": f"slipway={token}"}
+        assert (
+            requests.get(site.url + HOME, headers=headers, allow_redirects=False, timeout=30).status_code
+            == status
+        )
+
+
+def test_the_answer_is_the_same_for_a_wrong_password_an_unknown_and_a_disabled_user(site: Site) -> None:
+    known, disabled, client = site.add_user(), site.add_user(), site.open()
+    with site.server.context.database.begin() as c:
+        set_disabled(c, disabled.id, disabled=True)
+    tries = [(known.login, WRONG), ("no-such-user", WRONG), (disabled.login, PASSWORD), ("<b>'\u0130", WRONG)]
+    answers = [site.try_login(client, login, password) for login, password in tries]
+    assert {answer.status_code for answer in answers} == {401}
+    texts = {a.text.replace(login, "L") for a, (login, _) in zip(answers[:3], tries, strict=False)}
+    assert len(texts) == 1
+    assert "<b>" not in answers[3].text
+    assert "slipway" not in client.cookies
+
+
+def test_after_ten_tries_the_right_password_waits_too_and_so_does_an_unknown_login(site: Site) -> None:
+    user = site.add_user()
+    for login in (user.login, "unknown-login"):
+        _forget_address(site)
+        client = site.open()
+        statuses = [site.try_login(client, login, WRONG).status_code for _ in range(MAX_TRIES)]
+        assert statuses == [401] * MAX_TRIES
+        _forget_address(site)
+        answer = site.try_login(client, login, user.password)
+        assert (answer.status_code, "Wait 15 minutes" in answer.text) == (429, True)
+    _forget_address(site)
+    assert site.try_login(site.open(), site.add_user().login, PASSWORD).status_code == 303
+
+
+def test_after_ten_tries_from_one_address_other_logins_wait_there(site: Site) -> None:
+    client = site.open()
+    statuses = [site.try_login(client, f"guess-{n}", WRONG).status_code for n in range(MAX_TRIES + 1)]
+    assert statuses == [401] * MAX_TRIES + [429]
+    assert site.try_login(client, site.add_user().login, PASSWORD).status_code == 429
+    with site.server.context.database.begin() as c:  # time passes
+        row(c, "UPDATE login_tries SET until = now() - interval '1 second' RETURNING tries")
+    assert site.try_login(client, site.add_user().login, PASSWORD).status_code == 303
+
+
+def test_right_passwords_use_up_no_tries(site: Site) -> None:
+    client, user = site.open(), site.add_user()
+    for _ in range(MAX_TRIES + 2):
+        assert site.try_login(client, user.login, PASSWORD).status_code == 303
+        client.cookies.clear()
+
+
+def test_many_tries_at_once_are_no_more_than_ten(site: Site) -> None:
+    context, user = site.server.context, site.add_user()
+
+    def attempt(number: int) -> str:
+        given = LoginTry(login=user.login, password=WRONG, address=f"10.9.8.{number}", agent="")
+        try:
+            return log_in(context, given)
+        except (MustWait, WrongPassword) as error:
+            return type(error).__name__
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(attempt, range(2 * MAX_TRIES)))
+    assert sorted(outcomes) == ["MustWait"] * MAX_TRIES + ["WrongPassword"] * MAX_TRIES
+
+
+def test_an_old_hash_is_replaced_at_the_next_login(site: Site) -> None:
+    context, login = site.server.context, "with-an-old-hash"
+    with context.database.begin() as c:
+        create_user(c, login, PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD))
+    for _ in range(2):
+        assert site.try_login(site.open(), login, PASSWORD).status_code == 303
+        with context.database.begin() as c:
+            stored = read_password(c, login)
+        assert stored is not None
+        assert not is_outdated(stored.password_hash)
+
+
+def test_a_password_that_is_changed_meanwhile_starts_no_session(site: Site) -> None:
+    user = site.add_user()
+    with site.server.context.database.begin() as c:
+        stored = read_password(c, user.login)
+        assert stored is not None
+        set_password(c, user.id, "another hash")
+        assert start_session(c, stored, "", "") is None
+        current = StoredPassword(user_id=user.id, password_hash="another hash")
+        set_disabled(c, user.id, disabled=True)
+        assert start_session(c, current, "", "") is None
+        set_disabled(c, user.id, disabled=False)
+        token = start_session(c, current, "", "")
+        assert token is not None
+        assert find_session(c, token) is not None
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "https://evil.example/",
+        "//evil.example/dashboard/",
+        "/\\evil.example",
+        "/dashboard//evil.example",
+        "/dashboard/\\evil.example",
+        "/dashboard/../../evil",
+        "/dashboard/%2e./x/..",
+        "javascript:alert(1)",
+        "/dashboard/\r\nSet-Cookie: a=b",
+        "/dashboard/\u2028",
+        " /dashboard/",
+        "/dashboard/#x",
+        "/dashboard",
+        "/api/partner/v1/posts",
+        "",
+    ],
+)
+def test_a_next_page_of_elsewhere_is_refused(site: Site, place: str) -> None:
+    assert choose_next(place) == HOME
+    answer = site.try_login(site.open(), site.add_user().login, PASSWORD, next=place)
+    assert (answer.status_code, answer.headers["Location"]) == (303, HOME)
+
+
+@pytest.mark.parametrize("place", ["/dashboard/queue?state=failed&q=a%20b", "/dashboard/posts/01a2-b"])
+def test_a_next_page_of_the_dashboard_is_kept(place: str) -> None:
+    assert choose_next(place) == place
+
+
+def _forget_address(site: Site) -> None:
+    """Let this machine's address try again; what is counted for logins stays."""
+    from pipeline.store.auth.login_tries import forget_tries, name_address
+
+    with site.server.context.database.begin() as c:
+        forget_tries(c, name_address("127.0.0.1"))

@@ -1,0 +1,65 @@
+"""What every page is checked for in the browser: axe-core, the keyboard, a narrow and a wide window, light and dark."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Locator, Page
+
+SERIOUS = {"serious", "critical"}
+NARROW, WIDE = {"width": 390, "height": 844}, {"width": 1400, "height": 900}
+MAX_TABS = 200
+"""Presses of the Tab key until a control must have been reached."""
+SCREENSHOTS = "DASHBOARD_SCREENSHOTS"
+"""Environment variable: a folder for a picture of each page that is checked, to be looked at."""
+
+
+def check_accessibility(page: Page, name: str = "") -> None:
+    """Check the page as it is now, in both window sizes and colour schemes. *name*: of its screenshots."""
+    for size in (NARROW, WIDE):
+        page.set_viewport_size({"width": size["width"], "height": size["height"]})
+        _assert_nothing_is_cut_off(page)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme="light" if scheme == "light" else "dark", reduced_motion="reduce")
+            _assert_no_serious_finding(page, f"{size['width']} px, {scheme}")
+            if (folder := os.environ.get(SCREENSHOTS)) and name:
+                page.screenshot(path=Path(folder) / f"{name}-{size['width']}-{scheme}.png", full_page=True)
+
+
+def press_tab_until(page: Page, control: Locator) -> None:
+    """Press Tab until *control* has the focus, and check that the focus can be seen."""
+    for _ in range(MAX_TABS):
+        if control.evaluate("element => element === document.activeElement"):
+            outline = control.evaluate("element => getComputedStyle(element).outlineStyle")
+            shadow = control.evaluate("element => getComputedStyle(element).boxShadow")
+            assert outline != "none" or shadow != "none", "the focus cannot be seen"
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{control} is not reached with the Tab key")
+
+
+def _assert_no_serious_finding(page: Page, where: str) -> None:
+    page.evaluate(_load_axe())
+    found: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    serious = [_describe(one) for one in found["violations"] if one["impact"] in SERIOUS]
+    assert serious == [], f"{where}: {json.dumps(serious, indent=2)}"
+
+
+def _assert_nothing_is_cut_off(page: Page) -> None:
+    """Assert that the page itself does not scroll sideways; a table in a region of its own may."""
+    excess = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert excess <= 0, f"the page is {excess} px wider than the window"
+
+
+def _describe(finding: dict[str, Any]) -> dict[str, Any]:
+    places = [{"html": node["html"], "why": node["failureSummary"]} for node in finding["nodes"][:5]]
+    return {"rule": finding["id"], "impact": finding["impact"], "places": places}
+
+
+@cache
+def _load_axe() -> str:
+    return (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
