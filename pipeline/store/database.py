@@ -35,9 +35,12 @@ up: two hours (Linux, tcp_keepalive_time).
 FROZEN = timedelta(seconds=1.5)
 """The same for transactions whose locks hold up the schedule: with the next sweep, rows follow within three seconds."""
 
+_READ_ONLY = "25006"
+"""read_only_sql_transaction: a replica, or a primary that was demoted (PostgreSQL 18, appendix A)."""
+
 
 class Unreachable(Exception):
-    """The database is unavailable. Nothing was committed, unless the connection broke during the commit itself."""
+    """The database is away or takes no writes. Nothing was committed, unless the connection broke during the commit."""
 
 
 class Database:
@@ -128,7 +131,7 @@ def _unreachable() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         raise Unreachable(type(error).__name__) from error
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if error.connection_invalidated or getattr(error.orig, "sqlstate", None) == _READ_ONLY:
             raise Unreachable(type(error).__name__) from error
         raise
 

@@ -21,7 +21,7 @@ from pipeline.store.canaries import record_canary, record_consumed
 from pipeline.store.recovery import epoch as marks
 from pipeline.wiring import build_context
 from tests.conftest import Engines
-from tests.database_outages import hung
+from tests.database_outages import hung, read_only
 from tests.pipeline.api.running_server import BASE, Server, Tenant, serving, until, video
 
 _EPOCH_UNTIL = "UPDATE mark SET until = {}, writer = pg_current_xact_id()::xid"
@@ -97,6 +97,18 @@ def test_a_database_that_hangs_is_named_and_health_and_metrics_answer_without_it
             "the metrics to say that it is back",
         )
         until(lambda: server.send("GET", "/readyz").status_code == 200, "it to be ready")
+
+
+def test_a_database_that_takes_no_writes_refuses_a_post_as_one_that_is_away(
+    environment: dict[str, str], tmp_path: Path, engines: Engines
+) -> None:
+    with serving(environment, tmp_path) as server:
+        tenant = server.tenant()
+        body = video(tenant)
+        with read_only(engines.postgres):
+            until(lambda: server.post(body, tenant.key).status_code == 503, "the settings to be read")
+            assert server.post(video(tenant), tenant.key).json()["error_code"] == "unavailable"
+        until(lambda: server.post(video(tenant), tenant.key).status_code == 201, "the settings to be read")
 
 
 def test_readyz_tells_how_long_each_queue_has_been_silent(server: Server, tenant: Tenant) -> None:
