@@ -173,8 +173,8 @@ GAUGES: Sequence[Reading] = (
         families=[
             Family(
                 name="slipway_check_faults",
-                text="Checks of media that wait because a fault of this installation ended their last try. Each try is "
-                "logged as ALARM with its traceback.",
+                text="Checks of media that wait because a fault of this installation ended their last try, 1,000 at "
+                "most. Each try is logged as ALARM with its traceback.",
             )
         ],
         read=_read_faults,

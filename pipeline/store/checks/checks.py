@@ -203,9 +203,17 @@ def is_within_grace(c: Connection, check: UUID, grace: timedelta) -> bool:
     return row(c, sql, id=check, grace=grace) is not None
 
 
-def count_faults(c: Connection) -> int:
-    """Count the undecided checks whose last try failed by a fault of this installation."""
-    found = row(c, "SELECT count(*) AS n FROM checks WHERE verdict IS NULL AND fault IS NOT NULL")
+_FAULTS = """
+SELECT count(fault) AS n FROM (SELECT fault FROM checks WHERE verdict IS NULL ORDER BY next_at DESC LIMIT :n) x
+"""
+
+
+def count_faults(c: Connection, limit: int = 1000) -> int:
+    """Count the checks whose last try failed by a fault of this installation, among *limit* that are undecided.
+
+    Those are postponed, so that they are found before checks that were never tried, however many of these there are.
+    """
+    found = row(c, _FAULTS, n=limit)
     return int(found.n) if found else 0
 
 

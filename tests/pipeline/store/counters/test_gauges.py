@@ -9,6 +9,7 @@ import pytest
 
 from adapters.contract import Platform
 from pipeline.domain.delivery import Reason, State
+from pipeline.store.checks import checks
 from pipeline.store.counters import gauges
 from pipeline.store.database import row
 from pipeline.store.deliveries import dead_letters
@@ -215,6 +216,28 @@ def test_very_many_dead_letters_bound_what_is_read(many: Ledger) -> None:
     with many.database.begin() as c:
         assert dead_letters.count_some(c, 100) == {("tiktok", ""): 100}
         assert dead_letters.count_some(c, 2 * MANY) == {("tiktok", ""): MANY + 5}
+
+
+def test_a_faulty_check_is_found_among_very_many_without_reading_them(ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    with ledger.database.begin() as c:
+        for n, fault, wait in ((MANY, None, "0 s"), (1, "OSError", "5 min")):
+            row(
+                c,
+                """INSERT INTO checks (id, workspace_id, purpose, url, url_sha256, fault, next_at)
+                   SELECT gen_random_uuid(), :w, 'video', 'https://media.example/', sha256(random()::text::bytea),
+                          CAST(:fault AS text), now() + CAST(:wait AS interval)
+                   FROM generate_series(1, :n) RETURNING id""",
+                w=workspace,
+                n=n,
+                fault=fault,
+                wait=wait,
+            )
+    with ledger.database.once() as c:
+        c.exec_driver_sql("VACUUM ANALYZE checks")
+    with ledger.database.begin() as c:
+        assert checks.count_faults(c) == 1
+    assert count_read(ledger, checks._FAULTS, n=100) < 110
 
 
 def test_what_settled_in_the_last_minute_is_counted_and_no_more_is_read(many: Ledger) -> None:
