@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.test_compose import SERVICES
+
 CONFIG = Path(__file__).parents[2] / "config"
 RULES: dict[str, Any] = yaml.safe_load((CONFIG / "prometheus" / "rules.yml").read_text())
 CASES: dict[str, Any] = yaml.safe_load((CONFIG / "prometheus" / "rules_test.yml").read_text())
@@ -23,7 +25,7 @@ CALLED_FOR = (
 
 
 def run_tool(name: str, *words: str) -> None:
-    """Run one of Prometheus' tools; skip without it (Debian: packages promtool and prometheus-alertmanager)."""
+    """Run one of Prometheus' tools; skip without it (Debian: packages prometheus and prometheus-alertmanager)."""
     tool = shutil.which(name)
     if tool is None:
         pytest.skip(f"{name} is not installed: THE ALERT RULES WERE NOT TESTED")
@@ -40,7 +42,7 @@ def test_an_alert_has_a_severity_a_section_in_the_runbooks_and_a_case_that_fires
     assert ALERTS[name]["labels"]["severity"] in {"page", "ticket"}
     annotations = ALERTS[name]["annotations"]
     assert annotations["summary"]
-    assert annotations["runbook_url"] == f"config/runbooks.md#{name.lower()}"
+    assert annotations["runbook_url"] == f"{{{{ $externalLabels.runbooks }}}}#{name.lower()}"
     text = (CONFIG / "runbooks.md").read_text()
     [section] = re.findall(rf"^## {name}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     assert [word for word in ("**Means:**", "```sh", "**Over") if word not in section] == []
@@ -59,6 +61,15 @@ def test_the_cases_pass() -> None:
 
 def test_prometheus_takes_its_files() -> None:
     run_tool("promtool", "check", "config", "prometheus/prometheus.yml")
+
+
+def test_the_links_lead_to_a_page_of_the_api() -> None:
+    """The test of the API's pages follows them to the section of their alert."""
+    file = yaml.safe_load((CONFIG / "prometheus" / "prometheus.yml").read_text())
+    assert file["global"]["external_labels"] == {"runbooks": "${SLIPWAY_API__PUBLIC_URL}/runbooks"}
+    assert file["alerting"]["alert_relabel_configs"] == [{"action": "labeldrop", "regex": "runbooks"}]
+    given = SERVICES["prometheus"]["environment"]
+    assert given == {"SLIPWAY_API__PUBLIC_URL": "${SLIPWAY_API__PUBLIC_URL:?set it in .env}"}
 
 
 def test_alertmanager_takes_its_file() -> None:

@@ -15,6 +15,7 @@ _LINKS = (
     ("/openapi.json", "openapi.json", "the same for programs and generators of clients"),
     ("/reference#error-codes", "Error codes", "what each means, and what to do"),
     ("/reference#platforms", "Platforms", "what each takes: types, sizes, lengths, options"),
+    ("/runbooks", "Runbooks", "for the operator: what each alert means, and what to type"),
     ("/healthz", "Health", "whether this process is up"),
     ("/readyz", "Readiness", "whether posts are accepted and sent, part by part"),
 )

@@ -1,4 +1,4 @@
-"""The pages for people: ``/``, ``/docs``, ``/reference``; and the OpenAPI documents for programs."""
+"""The pages for people: ``/``, ``/docs``, ``/reference``, ``/runbooks``; and the OpenAPI documents for programs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pipeline.api.http.representation import NegotiatedResponse
 from pipeline.api.openapi.document import DOCUMENTS, Document
 from pipeline.api.reference.home import render_home, render_moved
 from pipeline.api.reference.page import render_reference
+from pipeline.api.reference.runbooks import render_runbooks
 from pipeline.api.reference.style import STYLE
 from pipeline.api.state import get_app_state
 
@@ -39,6 +40,7 @@ def add_pages(app: FastAPI, describe: Callable[[Document], dict[str, Any]]) -> N
     app.add_route("/", show_home, include_in_schema=False)
     app.add_route("/docs", redirect_to_reference, include_in_schema=False)
     app.add_route("/reference", show_reference, include_in_schema=False)
+    app.add_route("/runbooks", show_runbooks, include_in_schema=False)
     for document in DOCUMENTS:
         show = partial(show_document, document, describe)
         app.add_route(document.url, show, include_in_schema=False)
@@ -52,6 +54,11 @@ async def show_home(request: Request) -> Response:
 async def show_reference(request: Request) -> Response:
     """Return the API reference."""
     return _respond(request, "reference", lambda url: render_reference(request.app.openapi(), url))
+
+
+async def show_runbooks(request: Request) -> Response:
+    """Return what each alert means, and what to do."""
+    return _respond(request, "runbooks", lambda _url: render_runbooks())
 
 
 async def redirect_to_reference(_request: Request) -> Response:

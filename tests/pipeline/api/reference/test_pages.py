@@ -16,12 +16,13 @@ from pipeline.api.reference.error_advice import ACCOUNT_ERRORS, ERRORS
 from pipeline.api.reference.markup import to_html
 from pipeline.api.reference.warning_advice import WARNINGS
 from pipeline.wiring import list_capabilities, list_post_options
+from tests.config.test_alerts import ALERTS
 from tests.pipeline.api.reference.scene import fail
 from tests.pipeline.api.reference.source_codes import find_delivery_codes, find_warning_codes
 from tests.pipeline.api.running_server import ABSENT, ROOT, Server, Tenant, video
 
 VOID = {"meta", "br", "link", "input"}
-PAGES = ("/", "/docs", "/reference")
+PAGES = ("/", "/docs", "/reference", "/runbooks")
 OF_PAGES = {"code_refused"}
 """A code of the OAuth pages, which no program reads."""
 
@@ -91,12 +92,13 @@ def test_a_page_is_whole_and_loads_nothing(server: Server, path: str) -> None:
 
 def test_every_link_leads_somewhere(server: Server, reference: Page) -> None:
     for path in PAGES:
-        for href in Page(visit(server, path).text).hrefs:
+        page = Page(visit(server, path).text)
+        for href in page.hrefs:
             target, _, fragment = href.partition("#")
             if target:
                 assert visit(server, target).status_code in (200, 503), href  # 503: readyz without workers
             if fragment and target in ("", "/reference"):
-                assert fragment in reference.ids, href
+                assert fragment in (reference if target else page).ids, href
 
 
 def test_the_start_page_says_what_this_is_and_leads_to_the_documents(server: Server) -> None:
@@ -104,6 +106,14 @@ def test_the_start_page_says_what_this_is_and_leads_to_the_documents(server: Ser
     assert {"/reference", "/openapi.json", "/healthz", "/readyz"} <= set(page.hrefs)
     for name in ("TikTok", "Instagram", "YouTube", "Pinterest", "LinkedIn", "Facebook"):
         assert name in page.text
+
+
+def test_the_link_of_an_alert_opens_its_section(server: Server) -> None:
+    page = Page(visit(server, "/runbooks").text)
+    anchor = "{{ $externalLabels.runbooks }}#"
+    links = [rule["annotations"]["runbook_url"] for rule in ALERTS.values()]
+    assert [link.removeprefix(anchor) for link in links] == page.ids
+    assert "slipway attention" in page.text
 
 
 def test_docs_leads_to_the_reference_also_for_those_who_do_not_follow(server: Server) -> None:
