@@ -16,16 +16,32 @@ PIECE = 64 * 1024
 """Bytes that are read, and that are inflated, at once."""
 SMALL = 1024 * 1024
 """Inflated bytes that need no ratio: little text may be all alike."""
+READ_AHEAD = 8 * 1024
+"""Compressed bytes that are read at once: so much may be inflated before its ratio is judged."""
 _WINDOW: Mapping[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
 """8 MiB, the most that this content coding may use (RFC 9659, section 3)."""
 
 
+class _SmallReads(BufferedIOBase):
+    """Reads little of a file at once, so that its position says what has been inflated.
+
+    ``gzip`` reads 128 KiB ahead since Python 3.12, and ``zstd`` as much.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int | None = None, /) -> bytes:
+        """Return at most `READ_AHEAD` bytes."""
+        return self._file.read(READ_AHEAD if size is None or size < 0 else min(size, READ_AHEAD))
+
+
 def _open_zstd(file: BinaryIO) -> Any:
-    return zstd.ZstdFile(file, options=_WINDOW)
+    return zstd.ZstdFile(_SmallReads(file), options=_WINDOW)
 
 
 def _open_gzip(file: BinaryIO) -> BufferedIOBase:
-    return gzip.GzipFile(fileobj=file)
+    return gzip.GzipFile(fileobj=_SmallReads(file), mode="rb")
 
 
 _OPENERS: Mapping[str, Callable[[BinaryIO], Any]] = {
