@@ -115,7 +115,11 @@ def plan(
 @command.command(epilog=EXAMPLE + f"slipway import apply {EXAMPLE_ID} --plan $HASH")
 @import_argument
 @click.option(
-    "--plan", "plan_hash", required=True, help="The plan's hash, as `slipway import plan` printed it."
+    "--plan",
+    "plan_hash",
+    metavar="HASH",
+    required=True,
+    help="The plan, by its hash: `slipway import plan` printed it.",
 )
 @wait_option
 @json_option
@@ -320,7 +324,8 @@ def print_import(job: Import, *, as_json: bool) -> None:
         "rejected": f"{counts['rejected']:,}",
         "done": ", ".join(f"{n:,} {word}" for word, n in result.items()),
         "note": " ".join(found["notes"]),
-        "plan": plan_.get("hash"),
+        "plan": ", ".join(f"{n:,} {word}" for word, n in plan_.items() if word != "hash"),
+        "plan hash": plan_.get("hash"),
     }
     print_fields({name: fact for name, fact in facts.items() if fact not in (None, "")}, as_json=False)
     if hint := _suggest(found):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def posts(ledger: Ledger) -> list[str]:
 
 def test_a_month_is_planned_applied_and_rolled_back(terminal: Terminal, ledger: Ledger, month: Path) -> None:
     planned = terminal.text("import", "plan", str(month))
-    facts = dict(line.split(maxsplit=1) for line in planned.split("\n\n")[0].splitlines())
+    facts = dict(re.split(r" {2,}", line, maxsplit=1) for line in planned.split("\n\n")[0].splitlines())
     assert (facts["state"], facts["file"], facts["rows"]) == ("planned", "month.csv", str(ROWS))
     assert (facts["accepted"], facts["rejected"]) == (str(ROWS), "0"), terminal.text(
         "import", "rows", facts["import"]
@@ -52,7 +53,8 @@ def test_a_month_is_planned_applied_and_rolled_back(terminal: Terminal, ledger: 
     assert terminal.json("import", "forecast", facts["import"])["days"][0]["posts"] > 0
     assert "No conflicts." in terminal.text("import", "forecast", facts["import"])
     command = planned.splitlines()[-1].partition(": ")[2]
-    assert command == f"slipway import apply {facts['import']} --plan {facts['plan']}"
+    assert command == f"slipway import apply {facts['import']} --plan {facts['plan hash']}"
+    assert facts["plan"] == f"{ROWS} new, 0 changed, 0 duplicate, 0 rejected"
     applied = terminal.text(*command.split()[1:])
     assert f"{ROWS} created" in applied
     assert len(posts(ledger)) == ROWS
