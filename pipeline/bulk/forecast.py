@@ -126,5 +126,5 @@ def _find_ending_grants(
 
 def _find_same(c: Connection, job: Import, accounts: Mapping[UUID, AccountRow]) -> Iterator[Conflict]:
     for identity, posts in store.count_same(c, job.id).items():
-        message = "Posts of the file for this account have the same caption and media."
+        message = "The account has, or gets by this file, another post with the same caption and media."
         yield Conflict(kind="content", account=accounts[identity], posts=posts, message=message)

@@ -15,11 +15,11 @@ from pipeline.store.database import rows
 _ADDED = """
 added AS (
     SELECT r.number, a AS account, coalesce(r.due_at, now()) AS due,
-           md5(r.body ->> 'caption' || (r.body -> 'media')::text) AS content
+           md5(r.body ->> 'caption' || jsonb_strip_nulls(r.body -> 'media')::text) AS content
     FROM import_rows r, unnest(r.accounts) a
     WHERE r.import_id = :id AND r.verdict = 'accepted' AND r.action = 'create' AND r.post_id IS NULL),
 there AS (
-    SELECT d.account_id AS account, d.due_at AS due FROM deliveries d
+    SELECT d.account_id AS account, d.due_at AS due, d.post_id AS post FROM deliveries d
     WHERE d.account_id IN (SELECT DISTINCT account FROM added) AND d.state IN ('accepted', 'scheduled', 'retrying'))
 """
 
@@ -74,13 +74,17 @@ def count_fast(c: Connection, identity: UUID, paces: Mapping[UUID, tuple[int, ti
 
 
 def count_same(c: Connection, identity: UUID) -> dict[UUID, int]:
-    """Count, by account, the posts with the caption and media of another post of the import for that account."""
+    """Count, by account, the posts with the caption and media of another that the account has, or the import adds."""
     found = rows(
         c,
         f"""WITH {_ADDED}
             SELECT account, sum(n)::bigint AS posts FROM (
-                SELECT account, count(*) AS n FROM added GROUP BY account, content HAVING count(*) > 1) same
-            GROUP BY account""",
+                SELECT account, count(*) FILTER (WHERE is_new) AS n
+                FROM (SELECT account, content, true AS is_new FROM added
+                      UNION ALL SELECT t.account, md5(p.caption || jsonb_strip_nulls(p.media)::text), false
+                      FROM there t JOIN posts p ON p.id = t.post) every_one
+                GROUP BY account, content HAVING count(*) > 1) same
+            GROUP BY account HAVING sum(n) > 0""",
         id=identity,
     )
     return {r.account: r.posts for r in found}

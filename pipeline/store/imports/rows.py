@@ -195,7 +195,8 @@ class StaleRow:
 
 _STALE = """
 FROM import_rows r LEFT JOIN replays p ON p.workspace_id = :w
-     AND p.token = r.identity || CASE WHEN r.occurrence > 0 THEN ':' || r.occurrence ELSE '' END,
+     AND p.token = r.identity || CASE WHEN r.occurrence > 0 THEN ':' || r.occurrence ELSE '' END
+     AND (r.occurrence = 0 OR (SELECT deleted_at IS NULL FROM posts WHERE id = p.post_id)),
      LATERAL (SELECT CASE
          WHEN r.action = 'create' AND p.post_id IS NOT NULL THEN 'taken'
          WHEN r.post_id IS NOT NULL AND p.post_id IS DISTINCT FROM r.post_id THEN 'gone'

@@ -63,6 +63,16 @@ def select_current(replay: str) -> str:
         FROM posts p WHERE p.id = {replay}.post_id) IS NOT FALSE)"""
 
 
+def select_repeat(replay: str) -> str:
+    """Return SQL for whether what has the token of *replay*, a row of ``replays``, is a repeat.
+
+    An equal body is one while it is current, a row of an import until its post is deleted, an ``external_id`` for ever.
+    """
+    kept = f"(SELECT deleted_at IS NULL FROM posts WHERE id = {replay}.post_id)"
+    return f"""(CASE WHEN {replay}.token LIKE 'body:%' THEN {select_current(replay)}
+                     WHEN {replay}.token LIKE 'row:%' THEN {kept} IS NOT FALSE ELSE true END)"""
+
+
 class Overtaken(Exception):
     """An older server stored an equal request while this one was being stored: nothing is stored, it is a repeat."""
 
@@ -83,7 +93,8 @@ def find_replays(
 ) -> dict[tuple[UUID, str], Replay]:
     """Return the earlier posts of these tokens, by workspace and token.
 
-    A token made of a body counts only within the window, and only while its post is as the request asked for.
+    A token made of a body counts only within the window, and only while its post is as the request asked for; one of a
+    row of an import until the post is deleted.
     """
     found = rows(
         c,
@@ -93,7 +104,7 @@ def find_replays(
             FROM unnest(:w::uuid[], :t::text[]) AS x (w, t),
                  LATERAL (SELECT * FROM replays WHERE workspace_id = x.w AND token = x.t LIMIT 1) r,
                  LATERAL (SELECT * FROM posts WHERE id = r.post_id LIMIT 1) p
-            WHERE r.token NOT LIKE 'body:%' OR {select_current("r")}""",
+            WHERE {select_repeat("r")}""",
         w=write_ids(w for w, _ in tokens),
         t=write_texts(t for _, t in tokens),
         window=window,

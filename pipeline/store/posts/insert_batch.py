@@ -23,7 +23,7 @@ from pipeline.store.array_literals import (
     write_words,
 )
 from pipeline.store.database import rows
-from pipeline.store.posts.idempotency import select_current
+from pipeline.store.posts.idempotency import select_current, select_repeat
 from pipeline.store.posts.options import COLUMNS, PLATFORMS, Options
 
 
@@ -94,7 +94,7 @@ _ARRAYS = ", ".join(f":{platform}::jsonb[]" for platform in PLATFORMS) + ", :ai_
 _TAKE = f"""ON CONFLICT (workspace_id, token) DO UPDATE
         SET post_id = excluded.post_id, created_at = now(), body_sha256 = excluded.body_sha256,
             fingerprint = excluded.fingerprint
-        WHERE replays.token LIKE 'body:%' AND NOT {select_current("replays")}
+        WHERE NOT {select_repeat("replays")}
     RETURNING *"""
 _TAKEN = f"""
     INSERT INTO replays (workspace_id, token, body_sha256, fingerprint, post_id)

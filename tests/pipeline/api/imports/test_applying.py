@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from pipeline.bulk.plan import CHUNK
+from pipeline.maintenance.expire_imports import expire_imports
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.database import rows
 from pipeline.store.deliveries.move import recompute_post_status
@@ -48,6 +51,31 @@ def test_the_same_file_twice_makes_nothing_new(importer: Importer) -> None:
     assert {r.post_id for r in importer.records(again["id"])} == made
     assert apply(importer, again)["result"] == {}
     assert len(importer.posts()) == 3
+
+
+def test_a_row_is_recognised_long_after_its_import_has_expired(importer: Importer) -> None:
+    bodies = [importer.body(1), importer.body(1), importer.body(2)]
+    first = apply(importer, importer.plan(*bodies))
+    with importer.server.context.database.begin() as c:
+        for table in ("imports", "replays", "posts"):
+            c.execute(text(f"UPDATE {table} SET created_at = created_at - interval '1 year'"))  # noqa: S608
+    assert expire_imports(importer.server.context) >= 1
+    assert importer.records(first["id"]) == []
+    again = importer.plan(*bodies)
+    assert again["counts"] == {"rows": 3, "accepted": 0, "duplicate": 3, "rejected": 0}
+
+
+def test_a_row_whose_post_was_deleted_makes_another(importer: Importer) -> None:
+    apply(importer, importer.plan(importer.body(1), importer.body(2)))
+    [gone, kept] = [post.id for post in importer.posts()]
+    data, header = json.dumps({"post_ids": [str(gone)]}).encode(), {"Content-Type": "application/json"}
+    answer = importer.server.send("POST", f"{BASE}/posts/delete", importer.tenant.key, data, **header)
+    assert answer.json()["data"]["deletedIds"] == [str(gone)]
+    again = importer.plan(importer.body(1), importer.body(2))
+    assert again["counts"] == {"rows": 2, "accepted": 1, "duplicate": 1, "rejected": 0}
+    assert apply(importer, again)["result"] == {"created": 1}
+    assert [post.id for post in importer.posts()][:2] == [gone, kept]
+    assert importer.plan(importer.body(1), importer.body(2))["counts"]["duplicate"] == 2
 
 
 def test_one_more_equal_row_makes_one_more_post(importer: Importer) -> None:

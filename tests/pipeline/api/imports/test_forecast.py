@@ -69,6 +69,15 @@ def test_a_grant_that_ends_first_and_the_same_content_are_said(importer: Importe
     assert kinds(found) == [("grant", 4), ("content", 3)]
 
 
+def test_content_that_an_account_is_to_publish_already_is_said(importer: Importer) -> None:
+    other = [{"id": importer.tenant.accounts["instagram"]}]
+    apply(importer, importer.plan(importer.body(1), importer.body(2, accounts=other)))
+    later = {"scheduled_at": "2031-05-09T10:00:00Z"}
+    found = forecast(importer, importer.plan(*(importer.body(n, **later) for n in (1, 2, 3))))
+    assert kinds(found) == [("content", 1)]
+    assert found["conflicts"][0]["account_id"] == importer.tenant.accounts["tiktok"]
+
+
 def test_what_is_applied_is_not_forecast_and_strangers_see_nothing(
     importer: Importer, server: Server
 ) -> None:
