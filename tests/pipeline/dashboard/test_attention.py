@@ -78,7 +78,7 @@ def test_the_lines_say_how_many_since_when_and_what_to_do(site: Site, workspace:
         page = html.unescape(http.get(site.url + HOME, timeout=30).text)
         lines = re.findall(r"<tr>\s*<th scope=\"row\">.*?</tr>", page, re.DOTALL)
         [failed] = [line for line in lines if "too long" in line]
-        assert "<td>1</td>" in failed
+        assert '<td class="short">1</td>' in failed
         assert "ago</small>" in failed
         [replay] = re.findall(r'href="(/dashboard/letters[^"]+)"', failed)
         assert "Yes, replay 1" in http.get(site.url + replay, timeout=30).text
