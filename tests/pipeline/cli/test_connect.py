@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from pipeline.store.audit import AuditFilter, AuditRow, list_changes
 from tests.conftest import Engines
 from tests.pipeline.accounts.consent_page import (
     OAuthWorkspace,
@@ -89,6 +92,15 @@ def test_it_waits_for_the_person_and_prints_the_accounts(home: OAuthWorkspace) -
     assert process.returncode == 0, stderr
     assert [(a["username"], a["was"]) for a in json.loads(printed)] == [(page, "new")]
     assert [a.username for a in home.accounts()] == [page]
+    assert [(x.verb, x.kind, x.actor_kind, x.address) for x in list_audit(home)] == [
+        ("begin", "sign-in", "command line", f"{getpass.getuser()}@{socket.gethostname()}"),
+        ("connect", "account", "command line", "127.0.0.1"),
+    ], "who typed the command, and where the browser confirmed it"
+
+
+def list_audit(home: OAuthWorkspace) -> list[AuditRow]:
+    with home.stack.context.database.begin() as c:
+        return list_changes(c, AuditFilter(workspace=home.workspace), limit=10)
 
 
 def test_the_person_picks_as_whom_to_publish(home: OAuthWorkspace) -> None:

@@ -1,0 +1,304 @@
+"""Every command that changes something writes an audit row, and a new one cannot forget to."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from adapters.contract import Platform
+from pipeline.domain.delivery import State
+from pipeline.recovery.epoch_file import EpochFile
+from pipeline.recovery.send_guard import SendGuard
+from pipeline.store.database import new_id, rows
+from tests.pipeline.cli.terminal import Terminal
+from tests.pipeline.cli.test_account_discover import sign_in, to_json
+from tests.pipeline.cli.test_account_import import create, write_csv
+from tests.pipeline.cli.test_help import LEAVES
+from tests.pipeline.store.ledger import Ledger, Post
+from tests.stack import Stack
+
+CHANGES_NOTHING = {
+    "account connect": "waits for a browser: test_connect",
+    "account list": "",
+    "api": "a server",
+    "attention": "",
+    "audit export": "",
+    "audit list": "",
+    "beat": "a server",
+    "broker rebuild": "sends messages again; no row changes",
+    "dead-letter causes": "",
+    "dead-letter list": "",
+    "dead-letter show": "",
+    "delivery list": "",
+    "delivery show": "",
+    "demo": "works through the API, or other commands",
+    "doctor": "",
+    "explain": "",
+    "flower": "a server",
+    "import forecast": "",
+    "import list": "",
+    "import rows": "",
+    "import show": "",
+    "import template": "",
+    "key list": "",
+    "live-check": "asks the platforms",
+    "migrate": "changes the form of the tables, and records it there",
+    "pause list": "",
+    "post create": "a new post is its own record",
+    "post export": "",
+    "post list": "",
+    "post show": "",
+    "post validate": "stores no post",
+    "receipts export": "",
+    "receipts head": "",
+    "receipts verify": "",
+    "restore list": "",
+    "restore status": "",
+    "sandbox fault": "no part of the ledger",
+    "sandbox faults": "no part of the ledger",
+    "sandbox ledger": "no part of the ledger",
+    "sandbox pace": "no part of the ledger",
+    "sandbox reset": "no part of the ledger",
+    "sandbox serve": "a server",
+    "settings check": "",
+    "settings example": "",
+    "settings list": "",
+    "steer receipts": "",
+    "steer show": "",
+    "top": "",
+    "up": "its first start: below",
+    "vault new-key": "prints a key",
+    "worker": "a server",
+    "workspace list": "",
+}
+"""Commands that write no row; where that is not plain, the reason."""
+
+
+Command = Sequence[str]
+TOKENS = json.dumps({"access_token": "act.hush", "refresh_token": "rft.hush"})
+NEW = ("--connection", "creator", "--remote-id", "_000x", "--username", "xenia", "--unchecked")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """What the commands act on."""
+
+    terminal: Terminal
+    ledger: Ledger
+    sandbox: Stack
+    workspace: str
+    month: str
+    """A file of a post."""
+
+    def account(self) -> str:
+        return str(self.ledger.account(UUID(self.workspace)))
+
+    def post(self, state: State = State.SCHEDULED) -> Post:
+        post = self.ledger.post([UUID(self.account())], due=timedelta(hours=1))
+        if state is not State.SCHEDULED:
+            self.ledger.put(post, state, armed=state is State.UNKNOWN)
+        return post
+
+    def delivery(self, state: State) -> str:
+        return str(self.post(state).deliveries[0])
+
+    def key(self) -> str:
+        made: str = self.terminal.json("key", "create", self.workspace)["public_id"]
+        return made
+
+    def paused(self) -> str:
+        account = self.account()
+        self.terminal.text("pause", "add", "account", account, "--why", "checking")
+        return account
+
+    def inactive(self) -> str:
+        account = self.account()
+        self.terminal.text("account", "deactivate", account)
+        return account
+
+    def plan(self) -> Command:
+        """Plan an import; return the words that apply the plan, beginning with the import's id."""
+        made = self.terminal.json("import", "plan", self.month, "--workspace", self.workspace)
+        return made["id"], "--plan", made["plan"]["hash"]
+
+    def place(self, assignments: str) -> str:
+        """Plan an import and put it elsewhere; return its id."""
+        identity = self.plan()[0]
+        with self.ledger.database.begin() as c:
+            rows(c, f"UPDATE imports SET {assignments} WHERE id = :id RETURNING id", id=identity)  # noqa: S608
+        return identity
+
+    def apply(self) -> str:
+        words = self.plan()
+        self.terminal.text("import", "apply", *words)
+        return words[0]
+
+    def steer(self, verb: str, *more: str) -> Command:
+        post = self.post(State.FAILED if verb == "retry" else State.SCHEDULED)
+        account = str(self.ledger.delivery(post.deliveries[0]).account_id)
+        return "steer", verb, "--workspace", self.workspace, "--account", account, *more, "--yes"
+
+    def accept(self) -> Command:
+        self.terminal.text("restore", "declare", "--since", "1m")
+        return "restore", "accept", "--nothing-sent", "a test"
+
+    def login(self) -> str:
+        """Return the tokens of a login with one Page."""
+        return to_json(sign_in(self.sandbox, Platform.FACEBOOK, [{"username": new_id().hex}]))
+
+
+def to_row(scene: Scene) -> str:
+    return write_csv([create(scene.sandbox, "tiktok")])
+
+
+CHANGES: dict[str, Callable[[Scene], Command]] = {
+    "account activate": lambda s: ("account", "activate", s.inactive()),
+    "account add": lambda s: ("account", "add", "tiktok", "--workspace", s.workspace, *NEW),
+    "account add-sandbox": lambda s: (
+        *("account", "add-sandbox", "tiktok", "--workspace", s.workspace),
+        *("--username", new_id().hex[-8:]),
+    ),
+    "account deactivate": lambda s: ("account", "deactivate", s.account()),
+    "account discover": lambda s: ("account", "discover", "facebook", "--workspace", s.workspace, "--yes"),
+    "account import": lambda s: ("account", "import", "-", "--workspace", s.workspace, "--yes"),
+    "account reconnect": lambda s: ("account", "reconnect", s.account(), "--unchecked"),
+    "dead-letter discard": lambda s: ("dead-letter", "discard", s.delivery(State.FAILED), "--why", "over"),
+    "dead-letter replay": lambda s: ("dead-letter", "replay", s.delivery(State.BLOCKED)),
+    "delivery decide": lambda s: (
+        *("delivery", "decide", s.delivery(State.UNKNOWN)),
+        *("--live", "https://t.example/1"),
+    ),
+    "delivery resume": lambda s: ("delivery", "resume", s.delivery(State.BLOCKED)),
+    "import apply": lambda s: ("import", "apply", *s.plan()),
+    "import cancel": lambda s: ("import", "cancel", s.plan()[0]),
+    "import pause": lambda s: (
+        *("import", "pause"),
+        s.place("state = 'applying', lease_until = now() + interval '1 hour'"),
+    ),
+    "import plan": lambda s: ("import", "plan", s.month, "--workspace", s.workspace),
+    "import resume": lambda s: (
+        *("import", "resume"),
+        s.place("state = 'paused', paused_from = 'applying'"),
+    ),
+    "import rollback": lambda s: ("import", "rollback", s.apply()),
+    "key create": lambda s: ("key", "create", s.workspace, "--name", "of a test"),
+    "key revoke": lambda s: ("key", "revoke", s.key()),
+    "key rotate": lambda s: ("key", "rotate", s.key()),
+    "key set": lambda s: ("key", "set", s.key(), "--posts-per-minute", "5"),
+    "pause add": lambda s: ("pause", "add", "account", s.account(), "--why", "checking"),
+    "pause lift": lambda s: ("pause", "lift", "account", s.paused()),
+    "post cancel": lambda s: ("post", "cancel", str(s.post().id)),
+    "post delete": lambda s: ("post", "delete", str(s.post().id)),
+    "post edit": lambda s: ("post", "edit", str(s.post().id), "--at", "3h"),
+    "post retry": lambda s: ("post", "retry", str(s.post(State.FAILED).id)),
+    "restore accept": lambda s: s.accept(),
+    "restore declare": lambda _: ("restore", "declare", "--since", "1m"),
+    "steer cancel": lambda s: s.steer("cancel"),
+    "steer pause": lambda s: s.steer("pause", "--why", "checking"),
+    "steer reschedule": lambda s: s.steer("reschedule", "--later", "2h"),
+    "steer resume": lambda s: s.steer("resume"),
+    "steer retry": lambda s: s.steer("retry"),
+    "vault rotate": lambda _: ("vault", "rotate"),
+    "workspace create": lambda _: ("workspace", "create", new_id().hex),
+    "workspace set-late": lambda s: ("workspace", "set-late", s.workspace, "hold", "--after", "2h"),
+    "workspace set-plan": lambda s: ("workspace", "set-plan", s.workspace, "professional"),
+}
+"""Commands that change something -> words that do so."""
+INPUT: dict[str, Callable[[Scene], str]] = {
+    "account add": lambda _: TOKENS,
+    "account discover": lambda s: s.login(),
+    "account import": to_row,
+    "account reconnect": lambda _: TOKENS,
+}
+"""What these read from standard input."""
+
+
+@pytest.fixture(scope="module")
+def scene(
+    terminal: Terminal, ledger: Ledger, sandbox: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> Scene:
+    sandbox.start_worker("upkeep")
+    workspace = terminal.json("workspace", "create", "Acme")["id"]
+    terminal.json("account", "add-sandbox", "tiktok", "--workspace", workspace, "--username", "ann")
+    file = tmp_path_factory.mktemp("files") / "month.csv"
+    file.write_text(
+        terminal.text("import", "template", "--workspace", workspace, "--accounts", "all"), "utf-8"
+    )
+    return Scene(terminal=terminal, ledger=ledger, sandbox=sandbox, workspace=workspace, month=str(file))
+
+
+@pytest.fixture
+def sending(terminal: Terminal, ledger: Ledger) -> Iterator[None]:
+    """The database and the epoch file are in step before, and again afterwards."""
+    epoch_file = EpochFile(Path(terminal.environment["SLIPWAY_FOLDER"]) / "mark")
+    SendGuard(ledger.database, epoch_file, timedelta(seconds=30)).may_send()
+    yield
+    terminal.run("restore", "accept", "--nothing-sent", "the end of a test")
+
+
+def list_since(ledger: Ledger, last: int) -> list[Any]:
+    with ledger.database.begin() as c:
+        return rows(c, "SELECT * FROM audit WHERE id > :last ORDER BY id", last=last)
+
+
+def test_every_command_is_known_to_change_something_or_nothing() -> None:
+    assert CHANGES.keys() & CHANGES_NOTHING.keys() == set()
+    assert CHANGES.keys() | CHANGES_NOTHING.keys() == LEAVES.keys(), "add the command to one of the tables"
+
+
+@pytest.mark.usefixtures("sending")
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_command_that_changes_something_is_recorded(scene: Scene, name: str) -> None:
+    words, stdin = CHANGES[name](scene), INPUT[name](scene) if name in INPUT else ""
+    last = max((one.id for one in list_since(scene.ledger, 0)), default=0)
+    ended = scene.terminal.run(*words, stdin=stdin)
+    assert ended.status == 0, ended
+    found = list_since(scene.ledger, last)
+    assert found, f"`slipway {name}` changes something: call record_change in its transaction"
+    for one in found:
+        assert (one.actor_kind, one.actor_id, one.request_id) == ("command line", None, None)
+        assert one.actor_name
+        assert one.address == f"{getpass.getuser()}@{socket.gethostname()}"
+        assert one.after or one.before
+    assert "hush" not in str(found), "tokens are not recorded"
+
+
+def test_a_command_that_is_refused_is_not_recorded(scene: Scene) -> None:
+    last = max((one.id for one in list_since(scene.ledger, 0)), default=0)
+    for words in (
+        ("key", "revoke", "slw_live_0000000000000000"),
+        ("pause", "lift", "platform", "tiktok"),
+        ("post", "cancel", str(new_id())),
+        ("delivery", "resume", scene.delivery(State.SCHEDULED)),
+        ("workspace", "set-plan", "nobody", "business"),
+    ):
+        assert scene.terminal.run(*words).status == 1, words
+    assert list_since(scene.ledger, last) == []
+
+
+def test_the_sample_workspace_of_a_first_start_is_recorded(scene: Scene, tmp_path: Path) -> None:
+    last = max((one.id for one in list_since(scene.ledger, 0)), default=0)
+    file = tmp_path / "sample.json"
+    subprocess.run(
+        [sys.executable, "-m", "pipeline.embedded.sample_workspace", str(file)],
+        env=scene.terminal.environment,
+        check=True,
+    )
+    found = list_since(scene.ledger, last)
+    assert [(x.verb, x.kind) for x in found] == [
+        ("create", "workspace"),
+        *[("connect", "account")] * len(Platform),
+        ("create", "key"),
+    ]
+    assert json.loads(file.read_text())["key"] not in str(found)
