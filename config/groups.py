@@ -245,14 +245,6 @@ class Imports(Group):
     )
 
 
-class Audit(Group):
-    """The record of who changed what."""
-
-    keep_days: float = Field(
-        default=0, ge=0, description="Days that audit rows are kept; 0 = for ever. Older ones are deleted."
-    )
-
-
 class Delay(Group):
     """Releasing deliveries at their due time."""
 
