@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 from uuid import UUID
 
 import pytest
@@ -128,7 +129,7 @@ def test_letters_are_replayed_to_the_end_by_the_page(browser: Page, ledger: Ledg
 @pytest.mark.parametrize("width", [390, 1400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_is_wider_than_the_window(
-    site: Site, chromium: Browser, ledger: Ledger, width: int, scheme: str
+    site: Site, chromium: Browser, ledger: Ledger, width: int, scheme: Literal["light", "dark"]
 ) -> None:
     [post] = fail(ledger, 1, "Donaudampfschifffahrtsgesellschaft" * 8)
     unknown = ledger.fresh(State.UNKNOWN)
