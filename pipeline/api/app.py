@@ -39,6 +39,7 @@ from pipeline.api.posts import routes as posts
 from pipeline.api.reference.routes import add_pages
 from pipeline.api.server.fast_path import FastPathApp
 from pipeline.api.state import build_app_state
+from pipeline.api.webhooks import routes as webhooks
 from pipeline.dashboard.app import close_dashboard, create_dashboard, open_dashboard
 from pipeline.garbage_collection import freeze_modules
 from pipeline.stages.post_request import Refusal
@@ -57,6 +58,7 @@ OPERATIONS = (
     *import_rows.OPERATIONS,
     *import_forecast.OPERATIONS,
     *import_actions.OPERATIONS,
+    *webhooks.OPERATIONS,
     *files.OPERATIONS,
     *upload.OPERATIONS,
     *download.OPERATIONS,

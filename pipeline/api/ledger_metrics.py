@@ -19,6 +19,7 @@ from pipeline.store.counters.counters import Counter, read_counters
 from pipeline.store.database import Database, Unreachable
 from pipeline.store.deliveries.dead_letters import count_some
 from pipeline.store.health import ping, read_within
+from pipeline.store.webhooks.webhooks import count_paused_webhooks
 
 LONGEST = timedelta(milliseconds=500)
 """A gauge that takes longer is left out, and says so; the others are shown."""
@@ -66,6 +67,10 @@ def _read_grants(c: Connection) -> Sequence[Iterable[Sample]]:
 
 def _read_paused(c: Connection) -> Sequence[Iterable[Sample]]:
     return [[((scope,), n) for scope, n in gauges.count_paused(c).items()]]
+
+
+def _read_paused_webhooks(c: Connection) -> Sequence[Iterable[Sample]]:
+    return [[((why,), n) for why, n in count_paused_webhooks(c).items()]]
 
 
 def _read_age(c: Connection) -> Sequence[Iterable[Sample]]:
@@ -143,6 +148,16 @@ GAUGES: Sequence[Reading] = (
     Reading(
         families=[
             Family(
+                name="slipway_webhooks_paused",
+                text="Webhooks that are paused, by a person or because their server does not take events.",
+                labels=["why"],
+            )
+        ],
+        read=_read_paused_webhooks,
+    ),
+    Reading(
+        families=[
+            Family(
                 name="slipway_count_age_seconds",
                 text="Age of the counters and of slipway_deliveries: seconds since which moves are not counted.",
             )
@@ -211,6 +226,11 @@ COUNTERS: Sequence[Family] = (
         name="slipway_dead_letters_added_total",
         text="Deliveries that became a dead letter: failed for good, or blocked until a person decides.",
         labels=["platform", "class"],
+    ),
+    Family(
+        name="slipway_webhook_attempts_total",
+        text="Tries to send an event to a webhook that ended, by outcome.",
+        labels=["outcome"],
     ),
     Family(name="slipway_lease_expiries_total", text="Deliveries taken back from workers that died or hang."),
     Family(

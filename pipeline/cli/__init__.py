@@ -49,6 +49,7 @@ COMMANDS: Mapping[str, str] = {
     "up": "up:command",
     "user": "user:command",
     "vault": "vault:command",
+    "webhook": "webhook:command",
     "worker": "serve:worker",
     "workspace": "workspace:command",
 }

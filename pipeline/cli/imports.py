@@ -14,8 +14,8 @@ import click
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.durations import FUTURE
 from pipeline.cli.output import json_option, print_fields, print_rows
-from pipeline.cli.post_body import build_caller, report_refusals
-from pipeline.cli.runtime import open_context, open_transaction, parse_id
+from pipeline.cli.post_body import build_caller, open_for, report_refusals
+from pipeline.cli.runtime import open_context, open_transaction
 from pipeline.cli.workspace_option import choose_workspace, workspace_option
 
 if TYPE_CHECKING:
@@ -238,18 +238,10 @@ _add_action(
 @contextmanager
 def _open_import(import_id: str) -> Iterator[tuple[Context, Caller, Import]]:
     """Open the context, the operator as a caller of the import's workspace, and the import. Raises ClickException."""
-    from pipeline.store.auth.workspaces import find_workspace
     from pipeline.store.imports.imports import find_import, find_workspace_of_import
 
-    identity = parse_id(import_id, "import")
-    with open_context() as context:
+    with open_for("import", import_id, find_workspace_of_import) as (context, caller, identity):
         with context.database.begin() as c:
-            workspace = find_workspace_of_import(c, identity)
-            if workspace is None:
-                raise click.ClickException(
-                    f"There is no import {identity}: `slipway import list` shows them."
-                )
-            caller = build_caller(find_workspace(c, str(workspace)))
             job = find_import(c, caller, identity)
         if job is None:
             raise click.ClickException(f"The file of import {identity} is still being uploaded.")

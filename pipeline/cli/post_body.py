@@ -11,12 +11,14 @@ from uuid import UUID
 import click
 
 from pipeline.cli.durations import FUTURE_OR_NOW
+from pipeline.cli.runtime import open_context, parse_id
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection
 
+    from pipeline.context import Context
     from pipeline.store.auth.keys import Caller
     from pipeline.store.auth.workspaces import Workspace
 
@@ -127,6 +129,28 @@ def build_caller(workspace: Workspace) -> Caller:
         subscription=workspace.subscription,
         time_zone=workspace.time_zone,
     )
+
+
+@contextmanager
+def open_for(
+    noun: str, text: str, find_workspace_of: Callable[[Connection, UUID], UUID | None]
+) -> Iterator[tuple[Context, Caller, UUID]]:
+    """Open the context for the thing whose id is *text*, and the operator as a caller of its workspace.
+
+    Raises ClickException.
+    """
+    from pipeline.store.auth.workspaces import find_workspace
+
+    identity = parse_id(text, noun)
+    with open_context() as context:
+        with context.database.begin() as c:
+            workspace = find_workspace_of(c, identity)
+            if workspace is None:
+                raise click.ClickException(
+                    f"There is no {noun} {identity}: `slipway {noun} list` shows them."
+                )
+            caller = build_caller(find_workspace(c, str(workspace)))
+        yield context, caller, identity
 
 
 @contextmanager

@@ -128,7 +128,7 @@ def _describe_delivery(m: MoveFacts, post: EventPost) -> dict[str, Any]:
         "state": state,
         "blocked_reason": m.reason if state is State.BLOCKED else None,
         "held_for": m.held_for,
-        "published_at": delivery.published_at.isoformat() if is_live and delivery.published_at else None,
+        "published_at": delivery.published_at if is_live else None,
         "published_url": delivery.url if is_live else None,
         "delivered_as": delivery.delivered_as if is_live else None,
         "error": None if is_live or m.held_for else _describe_error(m.error),
@@ -140,7 +140,7 @@ def _describe_common(m: MoveFacts, post: EventPost) -> dict[str, Any]:
         "workspace_id": m.workspace_id,
         "post_id": post.id,
         "external_id": post.external_id,
-        "scheduled_at": post.scheduled_at.isoformat(),
+        "scheduled_at": post.scheduled_at,
     }
 
 

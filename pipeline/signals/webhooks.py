@@ -108,7 +108,7 @@ def pause(c: Connection, identity: UUID, why: PauseReason) -> None:
         log.warning("webhook=%s workspace=%s is paused: %s", paused.id, paused.workspace_id, why)
     at, event = paused.paused_at or paused.created_at, new_id()
     data = {"workspace_id": paused.workspace_id, "webhook_id": paused.id, "why": why}
-    data["failing_since"] = None if paused.failing_since is None else paused.failing_since.isoformat()
+    data["failing_since"] = paused.failing_since
     listeners = list_listeners(
         c, {paused.workspace_id}, lock=False
     )  # its lane is new: no sender can be in it

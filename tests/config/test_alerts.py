@@ -20,7 +20,7 @@ CASES: dict[str, Any] = yaml.safe_load((CONFIG / "prometheus" / "rules_test.yml"
 ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"] if "alert" in rule}
 CALLED_FOR = (
     "Overdue QueueSilent CanariesLost FailureShare OutcomeUnknown DeadLettersGrow LatenessFastBurn LatenessSlowBurn "
-    "GrantsEnding SendGuardClosed Alarm BacklogStuck"
+    "GrantsEnding SendGuardClosed Alarm BacklogStuck WebhooksPaused"
 )
 
 

@@ -19,7 +19,7 @@ _EXPOSED = (
     b"X-Request-Id"
 )
 _PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, HEAD, POST, PATCH, PUT",
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PATCH, PUT, DELETE",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, "
     "X-Request-Id",
     "Access-Control-Max-Age": "600",

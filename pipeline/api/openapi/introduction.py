@@ -42,6 +42,21 @@ media check is waited for: a post whose media were not checked in the last minut
 `POST /posts` on each line, or as CSV, with the columns of an import; both have `post_id` and `status`. A CSV cell that
 a spreadsheet would take for a formula begins with a quote. The answer is written as it is read: if the connection
 closes early, posts are missing. A key may have four exports in progress.
+
+**Webhooks.** `POST /webhooks` has events sent to a public https URL, as the Standard Webhooks specification says
+(`webhook-id`, `webhook-timestamp`, `webhook-signature`): its libraries verify them with the `secret` of the answer. The
+body is `{"type": "…", "timestamp": "…", "data": {…}}`. Types: `post.scheduled` (accepted, edited or retried),
+`post.posted`, `post.failed`, `post.partial`, `post.canceled`; `delivery.published`, `delivery.failed`,
+`delivery.blocked`, `delivery.unknown`, and `delivery.held` when a limit, a quota or slow media put it back;
+`account.reconnect`; `import.finished`. `data` names `post_id`, `external_id` and `account_id`; read the post for the
+rest. An event is sent at least once, always with the same `webhook-id`: drop one you have had. The events of a post
+come one after the other; those of other posts do not wait. Answer 2xx within ten seconds. Anything else, redirects
+included, is tried again: ten times over three days, not before `Retry-After`. 410, or three days without a success,
+pauses the webhook: `webhook.paused` goes to your other webhooks, nothing is lost, and `PATCH {"paused": false}` sends
+what waits.
+Events are kept for 30 days; `…/events` shows them with their tries, and `…/replay` sends them again. The webhook of a
+key restricted to accounts gets the events of what the key may see, until the key is revoked. Rotate the secret with
+`…/rotate`: for a day both sign.
 """
 """Markdown; the reference page supports paragraphs, bold and code only."""
 
@@ -51,10 +66,12 @@ of an enumeration may be added with a minor version: generate a client again to 
 """
 """End of every introduction."""
 
-POSTS, IMPORTS, FILES, CONNECT, SCOPE, SERVER = "Posts", "Imports", "Files", "Connect", "Scope", "Server"
+POSTS, IMPORTS, WEBHOOKS, FILES, CONNECT = "Posts", "Imports", "Webhooks", "Files", "Connect"
+SCOPE, SERVER = "Scope", "Server"
 TAGS = [
     {"name": POSTS, "description": "Create, read, change, stop."},
     {"name": IMPORTS, "description": "Files of many posts: planned, checked, applied, rolled back."},
+    {"name": WEBHOOKS, "description": "Events, sent to a URL of yours."},
     {"name": FILES, "description": "Upload media."},
     {"name": CONNECT, "description": "Connect accounts through a platform's consent page (OAuth)."},
     {"name": SCOPE, "description": "The accounts and the plan of the key."},

@@ -24,6 +24,15 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.15.0",
+        sha256="6e42520d3ab75926b6a24a62ec11a2466431d92cd04a5c61619545f4dfb1c97d",
+        changes=(
+            "`POST /webhooks` has events of posts, accounts and imports sent to a URL, signed as Standard Webhooks "
+            "says; `GET /webhooks`, `GET`, `PATCH` and `DELETE /webhooks/{id}`, `…/rotate`, `…/test`, `…/events` and "
+            "`…/replay`.",
+        ),
+    ),
+    Release(
         version="1.14.0",
         sha256="8971f9f0e52e3ad7d9fa905e6027c7f4dc544779ea023fdbb7927ac62b74a9ef",
         changes=(

@@ -46,6 +46,7 @@ def _build_requests() -> Mapping[str, SampleRequest]:
         "scheduled_at": names["time"],
     }
     job = {"import_id": names["import"]}
+    webhook = {"webhook_id": names["webhook"]}
     upload = {"contentType": "image/png", "filename": "mug.png"}
     platform = {"platform": "tiktok"}
     return {
@@ -97,6 +98,18 @@ def _build_requests() -> Mapping[str, SampleRequest]:
                 "cancelImport",
                 "rollBackImport",
             )
+        },
+        "createWebhook": SampleRequest(
+            body={"url": "https://hooks.example.com/slipway", "events": ["post.posted", "post.failed"]}
+        ),
+        "updateWebhook": SampleRequest(path=webhook, body={"paused": False}),
+        "listWebhookEvents": SampleRequest(path=webhook, query="state=pending&limit=10"),
+        "replayWebhookEvents": SampleRequest(
+            path=webhook, body={"since": "2026-02-01T00:00:00Z", "state": "failed"}
+        ),
+        **{
+            name: SampleRequest(path=webhook)
+            for name in ("getWebhook", "rotateWebhookSecret", "testWebhook", "deleteWebhook")
         },
         "createFile": SampleRequest(body=upload),
         "putFile": SampleRequest(url_variable="UPLOAD_URL", file="mug.png", content_type="image/png"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -77,6 +78,17 @@ def _check_media_url(value: str, info: ValidationInfo) -> str:
 def get_rules(info: ValidationInfo) -> Rules:
     """Return the rules of this validation."""
     return info.context if isinstance(info.context, Rules) else Rules()
+
+
+def check_one_of(names: Sequence[str]) -> AfterValidator:
+    """Return the check that a string is one of *names*."""
+
+    def check(value: str) -> str:
+        if value not in names:
+            raise PydanticCustomError("value_error", "Must be one of {names}.", {"names": ", ".join(names)})
+        return value
+
+    return AfterValidator(check)
 
 
 EntityId = Annotated[

@@ -7,14 +7,13 @@ from datetime import timedelta
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationError
 
 from adapters.contract import Platform
 from pipeline.api.http.json_body import parse_json_or_empty
 from pipeline.api.http.response_models import ResponseModel, Timestamp, one_of
 from pipeline.api.imports.schema import Query
-from pipeline.api.posts.field_types import DateTime, EntityId
+from pipeline.api.posts.field_types import DateTime, EntityId, check_one_of
 from pipeline.api.posts.schema import Body, build_invalid_payload
 from pipeline.api.posts.unsafe_text import find_unsafe_text
 from pipeline.bulk.steering import Counted, Steering
@@ -29,19 +28,10 @@ MAX_SHIFT = int(timedelta(days=366).total_seconds())
 OUTCOMES = ("done", "skipped")
 
 
-def _check_one_of(names: Sequence[str]) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in names:
-            raise PydanticCustomError("value_error", "Must be one of {names}.", {"names": ", ".join(names)})
-        return value
-
-    return AfterValidator(check)
-
-
-_States = Annotated[str, _check_one_of([*State]), one_of([*State])]
-_Platforms = Annotated[str, _check_one_of([*Platform]), one_of([*Platform])]
-_Verbs = Annotated[str, _check_one_of([*Verb]), one_of([*Verb])]
-_Outcomes = Annotated[str, _check_one_of(OUTCOMES), one_of(OUTCOMES)]
+_States = Annotated[str, check_one_of([*State]), one_of([*State])]
+_Platforms = Annotated[str, check_one_of([*Platform]), one_of([*Platform])]
+_Verbs = Annotated[str, check_one_of([*Verb]), one_of([*Verb])]
+_Outcomes = Annotated[str, check_one_of(OUTCOMES), one_of(OUTCOMES)]
 
 
 class SteeringFilter(Body):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -34,9 +34,15 @@ class NewEvent:
     @property
     def body(self) -> str:
         """The payload as it is sent: ``type``, ``timestamp`` and ``data``."""
-        at = self.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        payload = {"type": self.type, "timestamp": at, "data": self.data}
-        return json.dumps(payload, default=str, ensure_ascii=False, separators=(",", ":"))
+        payload = {"type": self.type, "timestamp": self.at, "data": self.data}
+        return json.dumps(payload, default=_to_text, ensure_ascii=False, separators=(",", ":"))
+
+
+def _to_text(value: Any) -> str:
+    """Return an id as text, and a time in UTC with milliseconds and Z, as the API does."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return str(value)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

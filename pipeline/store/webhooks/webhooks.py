@@ -169,14 +169,14 @@ def open_secrets(vault: Vault, identity: UUID, sealed: bytes, *, with_earlier: b
     return [known[name] for name in ("current", "earlier")[: 1 + with_earlier] if name in known]
 
 
-def count_paused(c: Connection) -> list[tuple[str, int]]:
+def count_paused_webhooks(c: Connection) -> dict[PauseReason, int]:
     """Return how many webhooks are paused for each reason."""
     found = rows(
         c,
         """SELECT paused_why AS why, count(*) AS n FROM webhooks
-           WHERE deleted_at IS NULL AND paused_at IS NOT NULL GROUP BY 1 ORDER BY 1""",
+           WHERE deleted_at IS NULL AND paused_at IS NOT NULL GROUP BY 1""",
     )
-    return [(r.why, r.n) for r in found]
+    return {**dict.fromkeys(PauseReason, 0), **{PauseReason(r.why): r.n for r in found}}
 
 
 def list_all_paused(c: Connection, limit: int) -> list[Webhook]:

@@ -24,6 +24,7 @@ from pipeline.signals import webhooks
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Terms, create_key, find_caller, revoke_key
 from pipeline.store.webhooks.events import Replay
+from pipeline.store.webhooks.webhooks import count_paused_webhooks
 from tests.pipeline.maintenance.counted import counting
 from tests.pipeline.media.servers import Answer, Handler, drip, endless, status
 from tests.pipeline.signals.receiver import Receiver
@@ -170,6 +171,8 @@ def test_410_pauses_at_once_and_the_event_waits(receiver: Receiver) -> None:
     receiver.site.routes["/hook"] = status(410)
     receiver.send()
     assert receiver.webhook(webhook.id).paused_why is PauseReason.GONE
+    with receiver.core.context.database.begin() as c:
+        assert count_paused_webhooks(c)[PauseReason.GONE] == 1
     assert [e.state for e in receiver.events(webhook.id)] == [EventState.PENDING] * 2
     assert [e.attempts[0]["outcome"] for e in receiver.events(webhook.id) if e.attempts] == ["gone"]
 

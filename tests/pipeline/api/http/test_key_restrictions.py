@@ -29,12 +29,15 @@ READING = {
     "getPost",
     "getSteeringJob",
     "getSubscription",
+    "getWebhook",
     "listAccounts",
     "listFiles",
     "listImportRows",
     "listImports",
     "listPosts",
     "listSteeringReceipts",
+    "listWebhookEvents",
+    "listWebhooks",
 }
 """The operations of a read-only key. A new operation is refused to it unless it is added here."""
 
@@ -71,7 +74,8 @@ def operations(server: Server) -> Iterator[tuple[str, str, str]]:
         for method, operation in item.items():
             if operation.get("security"):
                 address = path.replace("{post_id}", ABSENT).replace("{platform}", "tiktok")
-                address = address.replace("{import_id}", NO_JOB).replace("{job_id}", NO_JOB)
+                for name in ("{import_id}", "{job_id}", "{webhook_id}"):
+                    address = address.replace(name, NO_JOB)
                 assert "{" not in address, f"{path}: fill in its parameter here"
                 yield operation["operationId"], method.upper(), address
 

@@ -55,6 +55,15 @@ ORDER = (
     "resumeImport",
     "cancelImport",
     "rollBackImport",
+    "createWebhook",
+    "listWebhooks",
+    "getWebhook",
+    "updateWebhook",
+    "rotateWebhookSecret",
+    "testWebhook",
+    "listWebhookEvents",
+    "replayWebhookEvents",
+    "deleteWebhook",
     "createFile",
     "putFile",
     "getFile",
@@ -105,6 +114,8 @@ class Scene:
             with self.server.context.database.begin() as c:
                 plan_hash = c.execute(text("SELECT plan_hash FROM imports WHERE id = :id"), {"id": identity})
                 self.names |= {"import": data["id"], "plan": plan_hash.scalar_one().hex()}
+        if operation == "createWebhook":
+            self.names["webhook"] = data["id"]
         if operation == "createFile":
             self.variables["UPLOAD_URL"] = data["uploadUrl"].replace(PUBLIC_URL, self.server.url)
             self.variables["FILE_URL"] = data["url"].replace(PUBLIC_URL, self.server.url)
@@ -156,6 +167,7 @@ _VOLATILE = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?", "<time>"),
     (r"(state|code_challenge|signature|expires)=[\w.~%-]+", r"\1=<value>"),
     (r'"(signature|expires)": (?:\d+|"\w+")', r'"\1": "<value>"'),
+    (r"whsec_[\w+/=]+", "<secret>"),
     (r"/files/[\w-]{20,}", "/files/<name>"),
     (r"tiktok account \w+", "tiktok account <name>"),
     (r'"next_cursor": "[\w=-]+"', '"next_cursor": "<cursor>"'),
