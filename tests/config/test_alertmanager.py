@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -48,11 +48,14 @@ def receiving() -> Iterator[tuple[str, Queue[dict[str, Any]]]]:
 
 
 @contextmanager
-def alertmanager(folder: Path, webhook: str) -> Iterator[str]:
-    """Run the service's command with the paths and the port of this test; yield its URL."""
+def alertmanager(folder: Path, webhook: str, changes: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Run the service's command with the paths and the port of this test, and *changes* of its file; yield its URL."""
     [port] = free_ports(1)
     config = (ROOT / "config" / "alertmanager" / "alertmanager.yml").read_text()
-    (folder / "alertmanager.yml").write_text(config.replace("/tmp/", f"{folder}/"))
+    for old, new in {"/tmp/": f"{folder}/", **(changes or {})}.items():
+        assert old in config
+        config = config.replace(old, new)
+    (folder / "alertmanager.yml").write_text(config)
     [command] = SERVICES["alertmanager"]["command"]
     for old, new in {
         "$$": "$",

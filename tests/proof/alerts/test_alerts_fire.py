@@ -1,0 +1,176 @@
+"""Freeze, kill and starve each part of a running system: the alert of its runbook fires, and ends after the mend.
+
+Prometheus and Alertmanager are real, with the files of config/; only their times are divided by ``FACTOR``. Each row of
+``ROUNDS`` happens at once, on one system. Nothing else fires than what follows from it, so an alert names its part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pytest
+import requests
+
+from pipeline.queues import ALL_QUEUES, WORKER_GROUPS
+from tests import broker_outages, database_outages
+from tests.proof.alerts.prometheus import Alert
+from tests.proof.alerts.scene import (
+    GROUPS,
+    Fault,
+    Scene,
+    block_epoch_file,
+    freeze,
+    keep_moves_open,
+    kill,
+    leave_out,
+    on_broker,
+    on_database,
+    refuse_facebook,
+)
+from tests.stack import until
+
+WITHIN = 90
+"""Seconds of an idle machine in which every alert of a round fires; those of the longest ``for`` need half of it."""
+POLL = 0.5
+AFTERWARDS = {"LatenessFastBurn", "LatenessSlowBurn", "BacklogStuck"}
+"""What a post that is held up for long tells, and still tells when it has gone out late."""
+
+
+def silent(*queues: str) -> list[Alert]:
+    """Return an alert for each of these queues."""
+    return [("QueueSilent", queue) for queue in queues]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Round:
+    """Faults at once; platforms to which a post is due then, and live after the mend; the alerts that must fire."""
+
+    faults: Sequence[Fault]
+    posts: Sequence[str] = ()
+    alerts: Sequence[Alert]
+    others: Sequence[Alert] = ()
+    """Alerts that follow, and may fire."""
+
+
+LATE = ("Overdue", "tiktok")
+NOTHING_RUNS: Sequence[Alert] = [("CanariesLost", ""), *silent(*ALL_QUEUES), ("SendGuardClosed", "")]
+"""No worker takes anything: it does not renew the epoch either."""
+RECOVERY: Sequence[Alert] = [
+    *NOTHING_RUNS,
+    ("CountsStale", ""),
+    ("BeatStopped", ""),
+    ("ServiceDown", "flower"),
+]
+"""What is told until the workers have found the engines again; some end, and are started anew."""
+ROUNDS = {
+    "freeze publish, beat and flower": Round(
+        faults=[freeze("publish"), freeze("beat"), freeze("flower")],
+        posts=["tiktok"],
+        alerts=[
+            *silent(*WORKER_GROUPS["publish"]),
+            LATE,
+            ("BeatStopped", ""),
+            ("ServiceDown", "flower"),
+        ],
+    ),
+    "freeze reachability and upkeep": Round(
+        faults=[freeze("reachability"), freeze("upkeep")],
+        alerts=[*silent(*WORKER_GROUPS["reachability"], *WORKER_GROUPS["upkeep"]), ("CountsStale", "")],
+    ),
+    "kill all workers, beat and flower": Round(
+        faults=[*map(kill, (*GROUPS, "beat", "flower"))],
+        posts=["tiktok"],
+        alerts=[
+            *NOTHING_RUNS,
+            ("CountsStale", ""),
+            LATE,
+            ("BeatStopped", ""),
+            ("ServiceDown", "flower"),
+        ],
+    ),
+    "starve queues, the export and a platform": Round(
+        faults=[
+            leave_out("publish", "publish.tiktok"),
+            leave_out("reachability", "reachability.bulk"),
+            leave_out("upkeep", "imports"),
+            keep_moves_open,
+            refuse_facebook,
+        ],
+        posts=["tiktok", "facebook"],
+        alerts=[
+            *silent("publish.tiktok", "reachability.bulk", "imports"),
+            ("CountsStale", ""),
+            LATE,
+            ("Overdue", "facebook"),
+        ],
+    ),
+    "starve the epoch file": Round(faults=[block_epoch_file], alerts=[("SendGuardClosed", "")]),
+    "freeze the api": Round(faults=[freeze("api")], alerts=[("ServiceDown", "api")]),
+    "kill the api": Round(faults=[kill("api")], alerts=[("ServiceDown", "api")]),
+    "freeze the engines": Round(
+        faults=[on_database(database_outages.hung), on_broker(broker_outages.hung)],
+        alerts=[("PartDown", "database"), ("PartDown", "broker")],
+        others=RECOVERY,
+    ),
+    "kill the engines": Round(
+        faults=[on_database(database_outages.dead), on_broker(broker_outages.dead)],
+        alerts=[("PartDown", "database"), ("PartDown", "broker")],
+        others=RECOVERY,
+    ),
+    "starve the broker of memory": Round(
+        faults=[on_broker(broker_outages.full)],
+        alerts=[*NOTHING_RUNS, ("CountsStale", ""), ("BeatStopped", "")],
+    ),
+    "starve the database of writes": Round(
+        faults=[on_database(database_outages.read_only)],
+        alerts=[*NOTHING_RUNS, ("CountsStale", "")],
+        others=[("BeatStopped", "")],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ROUNDS)
+def test_the_alert_of_each_part_fires_and_ends(scene: Scene, name: str) -> None:
+    wanted, may = set(ROUNDS[name].alerts), {*ROUNDS[name].alerts, *ROUNDS[name].others}
+    until(lambda: not without(scene.prometheus.list_firing(), AFTERWARDS), WITHIN, poll=POLL)
+    scene.list_received()
+    with ExitStack() as faults:
+        for fault in ROUNDS[name].faults:
+            faults.enter_context(fault(scene))
+        posts = [scene.stack.create_post(f"due in: {name}", platform) for platform in ROUNDS[name].posts]
+        until(
+            lambda: wanted <= scene.prometheus.list_firing(),
+            WITHIN,
+            lambda: f"these do not fire: {wanted - scene.prometheus.list_firing()}",
+            POLL,
+        )
+        more = without(scene.prometheus.list_firing(), AFTERWARDS) - may
+    until(
+        lambda: have_ended(scene, wanted),
+        WITHIN,
+        lambda: f"these do not end: {wanted & scene.prometheus.list_firing()}",
+        POLL,
+    )
+    for post in posts:
+        scene.stack.await_status(post, "posted", WITHIN)
+    assert not more, "an alert that names another part"
+    sent = scene.list_received()
+    assert {alert for status, alert, _ in sent if status == "firing"} <= {
+        alert for alert, _ in may
+    } | AFTERWARDS
+    for link in {link for *_, link in sent}:
+        page, _, section = link.partition("#")
+        assert f'id="{section}"' in requests.get(page, timeout=30).text
+
+
+def have_ended(scene: Scene, alerts: set[Alert]) -> bool:
+    """Return whether none of these fires any more; start what has ended by itself."""
+    scene.restart_ended()
+    return not alerts & scene.prometheus.list_firing()
+
+
+def without(alerts: Iterable[Alert], names: Iterable[str]) -> set[Alert]:
+    """Return the alerts that have none of these names."""
+    return {(name, subject) for name, subject in alerts if name not in names}
