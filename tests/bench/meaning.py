@@ -34,7 +34,8 @@ MEANING = {
     "scrape": (
         "Milliseconds of all that one scrape of /metrics reads of the database, by one connection and without the time "
         "in which API servers show what they read before, in a system with the posts of `reading`: one delivery of "
-        "fifty has failed and is a dead letter, and 20,000 are overdue. A scrape that leaves a metric out ends it."
+        "fifty has failed and is a dead letter, and 20,000 are overdue. After 20 uncounted ones; one that leaves a "
+        "metric out ends it."
     ),
     "deliveries": (
         "Scheduled posts with one TikTok photo each, over 50 accounts, all due at one moment: deliveries a second "

@@ -9,7 +9,7 @@ from pipeline.api.ledger_metrics import LEFT_OUT, read_ledger
 from pipeline.store.database import rows
 from tests.bench.environment import BenchEnvironment
 from tests.bench.figures import Figure, InvalidMeasurement, percentile
-from tests.bench.reading import generate_posts
+from tests.bench.reading import WARM_UP, generate_posts
 from tests.stack import Stack
 
 OVERDUE = 20_000
@@ -32,6 +32,8 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
         generate_posts(stack, many)
         deliveries = _arrange(stack)
         environment.log(f"  {deliveries:,} deliveries generated in {time.monotonic() - began:.0f} s")
+        for _ in range(WARM_UP):
+            read_ledger(stack.context.database)
         found = [_read_once(stack) for _ in range(environment.scale.reads)]
         yield Figure(
             name=f"metrics of the database, {deliveries:,} deliveries, p99",

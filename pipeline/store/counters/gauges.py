@@ -25,7 +25,7 @@ LIMIT = 200
 OVERDUE_AFTER = timedelta(seconds=10)
 SETTLED_LIMIT = 10_000
 """Settled deliveries of the last minute that are counted."""
-DEAD_LIMIT = 2000
+DEAD_LIMIT = 1000
 """Failed and blocked deliveries among which dead letters are counted."""
 RETRY = "retry"
 """What a delivery waits for whose last try failed; no hold."""
