@@ -19,7 +19,7 @@ from adapters.contract import Platform
 from pipeline.actions.edit import Change, edit
 from pipeline.bulk import judge
 from pipeline.bulk.plan import CHUNK
-from pipeline.bulk.turn import Turn
+from pipeline.bulk.turn import DayFull, Turn
 from pipeline.context import Context
 from pipeline.domain.bulk_import import ImportState, RowVerdict
 from pipeline.failpoint import failpoint
@@ -50,13 +50,21 @@ class Chunk:
 def apply_rows(turn: Turn) -> None:
     """Apply chunks while the turn lasts. Of one that fails, the first row is done alone: one at fault harms no other.
 
-    The next chunk is read while the database stores this one.
+    The next chunk is read while the database stores this one, unless the key's day has a limit.
     """
+    try:
+        _apply_chunks(turn)
+    except DayFull:
+        turn.hold()
+
+
+def _apply_chunks(turn: Turn) -> None:
     caches = build_caches(turn.context)
     with ThreadPoolExecutor(1) as reader:
         chunk = _read_chunk(turn, caches, turn.job.done)
         while True:
-            last = chunk.rows[-1].number if chunk.rows and turn.may_go_on() else None
+            may_read_ahead = chunk.rows and turn.may_go_on() and not turn.day_limit
+            last = chunk.rows[-1].number if may_read_ahead else None
             ahead = None if last is None else reader.submit(_read_chunk, turn, caches, last)
             after = _apply_or_isolate(turn, chunk)
             if after is None:
@@ -68,7 +76,10 @@ def apply_rows(turn: Turn) -> None:
 def _read_chunk(turn: Turn, caches: IngestCaches, after: int, limit: int = CHUNK) -> Chunk:
     with turn.context.database.begin() as c:
         store.avoid_table_scans(c)
-        rows = row_store.list_to_apply(c, turn.job.id, after, limit)
+        room = turn.count_room(c) if turn.day_limit else limit
+        rows = row_store.list_to_apply(c, turn.job.id, after, min(limit, max(1, room)))
+        if rows and not room:
+            raise DayFull
         new = [row for row in rows if row.action == "create"]
         planned = plan_batch(turn.context, c, [_read_entry(turn, row) for row in new], caches, turn.caller)
     for plan in planned.outcomes.values():
@@ -91,7 +102,7 @@ def _read_entry(turn: Turn, row: RowRecord) -> Entry:
 def _apply_or_isolate(turn: Turn, chunk: Chunk) -> Import | None:
     try:
         return _apply_chunk(turn, chunk)
-    except Unreachable:
+    except (Unreachable, DayFull):
         raise
     except Overtaken:
         return None  # the next step finds the post that an older server stored meanwhile
@@ -99,7 +110,7 @@ def _apply_or_isolate(turn: Turn, chunk: Chunk) -> Import | None:
         log.exception("a chunk of import %s failed, and its first row is applied alone", turn.job.id)
     try:
         _apply_chunk(turn, _read_chunk(turn, build_caches(turn.context), turn.job.done, 1))
-    except (Unreachable, Overtaken):
+    except (Unreachable, Overtaken, DayFull):
         raise
     except Exception as error:
         log.exception("a row of import %s failed", turn.job.id)
@@ -118,6 +129,7 @@ def _apply_chunk(turn: Turn, chunk: Chunk) -> Import | None:
         results, stored = store_batch(context, c, chunk.planned, warn=False)
         failpoint("imports.posts-stored", job.id)
         settled = [*edited, *(_settle(row, result) for row, result in zip(chunk.new, results, strict=True))]
+        turn.count_rows(c, len(chunk.rows))
         after = _store_progress(turn, c, chunk.rows, settled)
     failpoint("imports.applied", job.id)
     dispatch_bulk(context, stored)

@@ -310,6 +310,7 @@ def print_import(job: Import, *, as_json: bool) -> None:
         "file": found["name"],
         "state": found["state"],
         "error": error.get("message"),
+        "held": f"until {held['until']}: {held['message']}" if (held := found.get("held")) else None,
         "rows": f"{counts['rows']:,}",
         "accepted": f"{counts['accepted']:,}",
         "duplicate": f"{counts['duplicate']:,}",

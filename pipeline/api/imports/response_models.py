@@ -39,6 +39,14 @@ class ImportError(ResponseModel):  # noqa: A001  a schema's name in the document
     message: str
 
 
+class ImportHold(ResponseModel):
+    """Why an import makes no posts for a while."""
+
+    code: str
+    message: str
+    until: Timestamp
+
+
 class ImportJob(ResponseModel):
     """One import."""
 
@@ -57,6 +65,9 @@ class ImportJob(ResponseModel):
     result: dict[str, int] = Field(description="What applying and rolling back did so far.")
     notes: list[str] = Field(description="What was guessed about the file, such as its encoding.")
     error: ImportError | None
+    held: ImportHold | None = Field(
+        default=None, exclude_if=is_empty, description="Why no posts are made now, and until when."
+    )
     expired: bool = Field(
         default=False, exclude_if=is_empty, description="True once its file and rows are removed."
     )
@@ -71,7 +82,18 @@ class ImportJob(ResponseModel):
         """Return the import as the API shows it."""
         fields: dict[str, Any] = {
             name: getattr(job, name)
-            for name in ("id", "name", "format", "size", "strict", "time_zone", "created_at", "done", "error")
+            for name in (
+                "id",
+                "name",
+                "format",
+                "size",
+                "strict",
+                "time_zone",
+                "created_at",
+                "done",
+                "error",
+                "held",
+            )
         }
         counts = {name: getattr(job, name) for name in ImportCounts.model_fields}
         has_plan = job.plan is not None and job.plan_hash is not None

@@ -24,6 +24,13 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.16.0",
+        sha256="0e4c8baa6148cc9186194477e9c7fc8dd79c5a73e5efd8df6d984a3c024195a8",
+        changes=(
+            "`held` of an import: why no posts are made now, such as a full day of its key, and until when.",
+        ),
+    ),
+    Release(
         version="1.15.0",
         sha256="6e42520d3ab75926b6a24a62ec11a2466431d92cd04a5c61619545f4dfb1c97d",
         changes=(

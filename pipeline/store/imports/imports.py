@@ -54,6 +54,8 @@ class Import:
     """What applying and rolling back did, counted by word."""
     notes: Sequence[str]
     error: Mapping[str, Any] | None
+    held: Mapping[str, Any] | None
+    """Why no chunk is done for a while: code, message, and ``until``."""
     created_at: datetime
 
 
@@ -214,6 +216,7 @@ def finish_step(
 
     Without *lease* the claim is released. *changes*: columns and their values; mappings and lists are stored as JSON.
     """
+    changes = {"held": None, **changes}
     values = {n: jsonb(v) if isinstance(v, dict | list) else v for n, v in changes.items()}
     found = row(
         c,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from pipeline.api.imports.post_format import build_post_format
 from pipeline.bulk import control
@@ -14,8 +17,11 @@ from pipeline.bulk.plan import CHUNK
 from pipeline.bulk.step import run_step
 from pipeline.bulk.upload import ImportOptions, store_file
 from pipeline.domain.bulk_import import ImportState
+from pipeline.domain.key_limits import KeyLimits
 from pipeline.failpoint import failpoint
 from pipeline.stages.platform_validation import find_problems
+from pipeline.store.auth.daily_count import count_posts
+from pipeline.store.auth.keys import Terms, create_key, find_caller
 from pipeline.store.database import rows
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
@@ -44,12 +50,16 @@ def upload(core: CoreFixture, count: int) -> UUID:
     return store_file(core.context, core.caller, ImportOptions(), [lines], Format.NDJSON).job.id
 
 
-def work(core: CoreFixture, identity: UUID, seconds: float = LONG) -> Import:
-    run_step(core.context, identity, build_post_format(core.context.settings), seconds=seconds)
+def find(core: CoreFixture, identity: UUID) -> Import:
     with core.context.database.begin() as c:
         found = store.find_import(c, core.caller, identity)
     assert found is not None
     return found
+
+
+def work(core: CoreFixture, identity: UUID, seconds: float = LONG) -> Import:
+    run_step(core.context, identity, build_post_format(core.context.settings), seconds=seconds)
+    return find(core, identity)
 
 
 def plan_and_begin(core: CoreFixture, count: int) -> UUID:
@@ -134,3 +144,62 @@ def test_rows_are_judged_again_under_other_settings(ready: CoreFixture, judged: 
     strict = ready.with_settings(ingest={"music_required": True})
     assert work(strict, identity).result == {"created": 2}
     assert judged == ["Row 0", "Row 1"]
+
+
+@pytest.fixture
+def limited(ready: CoreFixture) -> CoreFixture:
+    """The workspace as a key sees it that may send three posts a day."""
+    with ready.context.database.begin() as c:
+        terms = Terms(limits=KeyLimits(posts_per_day=3))
+        caller = find_caller(c, create_key(c, ready.workspace, "limited", terms))
+    assert caller is not None
+    return replace(ready, caller=caller)
+
+
+def change_key(core: CoreFixture, change: str) -> None:
+    with core.context.database.begin() as c:
+        c.execute(text(f"UPDATE keys SET {change} WHERE id = :id"), {"id": core.caller.key_id})  # noqa: S608
+
+
+def test_rows_count_as_posts_of_the_key_and_wait_for_the_next_day(limited: CoreFixture) -> None:
+    identity = plan_and_begin(limited, 5)
+    held = work(limited, identity)
+    assert (held.state, held.result, len(limited.posts())) == (ImportState.APPLYING, {"created": 3}, 3)
+    assert held.held is not None
+    assert (held.held["code"], "3 posts a day" in held.held["message"]) == ("rate_limited", True)
+    assert work(limited, identity).done == 3, "it is held"
+    with limited.context.database.begin() as c:
+        c.execute(text("UPDATE imports SET touched_at = now() - interval '1 hour'"))
+        assert identity not in store.list_unclaimed(c, timedelta(seconds=5), 1000)
+        c.execute(text("UPDATE imports SET lease_until = now() WHERE lease_until > now()"))
+    change_key(limited, "counted_on = counted_on - 1")
+    done = work(limited, identity)
+    assert (done.state, done.result, done.held) == (ImportState.APPLIED, {"created": 5}, None)
+
+
+def test_a_raised_limit_counts_once_the_import_is_resumed(limited: CoreFixture) -> None:
+    identity = plan_and_begin(limited, 5)
+    assert work(limited, identity).held is not None
+    change_key(limited, "posts_per_day = 10")
+    control.pause(limited.context, limited.caller, identity)
+    assert control.resume(limited.context, limited.caller, identity).held is None
+    assert work(limited, identity).result == {"created": 5}
+
+
+def test_a_day_that_other_posts_of_the_key_fill_meanwhile_keeps_the_chunk_from_being_stored(
+    limited: CoreFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = plan_and_begin(limited, 3)
+
+    def post_beside(name: str, *about: Any) -> None:
+        failpoint(name, *about)
+        if name == "imports.edited":
+            with limited.context.database.begin() as c:
+                assert count_posts(c, limited.caller.key_id, 1, 3).is_allowed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.bulk.apply.failpoint", post_beside)
+        first = work(limited, identity)
+    assert (first.done, limited.posts()) == (0, [])
+    assert work(limited, identity).result == {"created": 2}
+    assert find(limited, identity).held is not None
