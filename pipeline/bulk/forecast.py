@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.context import Context
-from pipeline.stages.warnings import get_daily_limit, warn_of_expiring_grant
+from pipeline.stages.warnings import get_daily_limit, get_grant_end, warn_of_expiring_grant
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.imports import forecast as store
 from pipeline.store.imports.forecast import AccountDay
@@ -59,14 +59,13 @@ class Forecast:
 
 def forecast(context: Context, c: Connection, job: Import) -> Forecast:
     """Return the forecast of the rows of an import that are not applied yet."""
-    dues = store.list_dues(c, job.id)
-    accounts = {a.id: a for a in find_accounts(c, job.workspace_id, list(dues))}
+    accounts = {a.id: a for a in find_accounts(c, job.workspace_id, store.list_accounts(c, job.id))}
     found = store.list_days(c, job.id, MAX_DAYS + 1)
     days = [_fit(context, accounts[day.account], day) for day in found[:MAX_DAYS]]
     conflicts = [
         *_find_full_days(days),
         *_find_fast(context, c, job, accounts),
-        *_find_ending_grants(accounts, dues),
+        *_find_ending_grants(c, job, accounts),
         *_find_same(c, job, accounts),
     ]
     return Forecast(days=days, conflicts=conflicts, is_cut=len(found) > MAX_DAYS)
@@ -115,13 +114,12 @@ def _find_fast(
 
 
 def _find_ending_grants(
-    accounts: Mapping[UUID, AccountRow], dues: Mapping[UUID, Sequence[datetime]]
+    c: Connection, job: Import, accounts: Mapping[UUID, AccountRow]
 ) -> Iterator[Conflict]:
-    for identity, due in dues.items():
-        account = accounts[identity]
-        late = [warning for due_at in due for warning in warn_of_expiring_grant(account, due_at)]
-        if late:
-            yield Conflict(kind="grant", account=account, posts=len(late), message=late[0].message)
+    ends = {identity: end for identity, a in accounts.items() if (end := get_grant_end(a)) is not None}
+    for identity, (posts, first) in store.count_after(c, job.id, ends).items():
+        for warning in warn_of_expiring_grant(accounts[identity], first):
+            yield Conflict(kind="grant", account=accounts[identity], posts=posts, message=warning.message)
 
 
 def _find_same(c: Connection, job: Import, accounts: Mapping[UUID, AccountRow]) -> Iterator[Conflict]:

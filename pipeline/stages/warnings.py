@@ -75,9 +75,14 @@ def warn_of_account(
         yield from warn_of_full_day(context, account, count_planned(c, account.id, due_at, per) + unstored)
 
 
+def get_grant_end(account: AccountRow) -> datetime | None:
+    """Return when a person has to connect the account again; None: never, as far as the platform says."""
+    return account.refresh_expires_at if account.renewable else account.expires_at
+
+
 def warn_of_expiring_grant(account: AccountRow, due_at: datetime) -> Iterator[AcceptanceWarning]:
     """Warn of an account whose grant ends before the post is due."""
-    ends_at = account.refresh_expires_at if account.renewable else account.expires_at
+    ends_at = get_grant_end(account)
     if ends_at is not None and ends_at <= due_at:
         yield AcceptanceWarning(
             field="accounts",

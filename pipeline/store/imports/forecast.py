@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.array_literals import write_ids, write_words
+from pipeline.store.array_literals import write_ids, write_times, write_words
 from pipeline.store.database import rows
 
 _ADDED = """
@@ -42,10 +42,12 @@ def list_days(c: Connection, identity: UUID, limit: int) -> list[AccountDay]:
     found = rows(
         c,
         f"""WITH {_ADDED}
-            SELECT a.*, (SELECT count(*) FROM there t WHERE t.account = a.account
-                         AND (t.due AT TIME ZONE 'UTC')::date = a.day) AS before
+            SELECT a.*, coalesce(b.posts, 0) AS before
             FROM (SELECT account, (due AT TIME ZONE 'UTC')::date AS day, count(*) AS posts, max(due) AS last_due
-                  FROM added GROUP BY 1, 2 ORDER BY 2, 1 LIMIT :n) a ORDER BY a.day, a.account""",
+                  FROM added GROUP BY 1, 2 ORDER BY 2, 1 LIMIT :n) a
+                 LEFT JOIN (SELECT account, (due AT TIME ZONE 'UTC')::date AS day, count(*) AS posts
+                            FROM there GROUP BY 1, 2) b USING (account, day)
+            ORDER BY day, account""",
         id=identity,
         n=limit,
     )
@@ -90,7 +92,23 @@ def count_same(c: Connection, identity: UUID) -> dict[UUID, int]:
     return {r.account: r.posts for r in found}
 
 
-def list_dues(c: Connection, identity: UUID) -> dict[UUID, list[datetime]]:
-    """Return when the posts are due that the import adds, by account."""
-    sql = f"WITH {_ADDED} SELECT account, array_agg(due ORDER BY due) AS due FROM added GROUP BY account"
-    return {r.account: r.due for r in rows(c, sql, id=identity)}
+def list_accounts(c: Connection, identity: UUID) -> list[UUID]:
+    """Return the accounts that the import adds posts to."""
+    return [r.account for r in rows(c, f"WITH {_ADDED} SELECT DISTINCT account FROM added", id=identity)]
+
+
+def count_after(
+    c: Connection, identity: UUID, ends: Mapping[UUID, datetime]
+) -> dict[UUID, tuple[int, datetime]]:
+    """Count, by account, the posts that are due at a time or later; return the first of their times too."""
+    found = rows(
+        c,
+        f"""WITH {_ADDED}
+            SELECT account, count(*) AS posts, min(due) AS first
+            FROM added JOIN unnest(:account::uuid[], :ends::timestamptz[]) AS x (account, ends) USING (account)
+            WHERE due >= ends GROUP BY account ORDER BY account""",
+        id=identity,
+        account=write_ids(ends),
+        ends=write_times(ends.values()),
+    )
+    return {r.account: (r.posts, r.first) for r in found}
