@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.context import Context
+from pipeline.domain.actor import Actor
 from pipeline.domain.user import MAX_PASSWORD
+from pipeline.store.audit import record_change
 from pipeline.store.auth.login_tries import count_try, forget_tries, name_address, name_login, take_back_try
 from pipeline.store.auth.passwords import hash_password, is_outdated, verify_password
 from pipeline.store.auth.sessions import delete_ended, start_session
@@ -71,6 +73,10 @@ def _start(context: Context, given: LoginTry, stored: StoredPassword, renewed: s
         token = start_session(c, stored, given.address, given.agent)
         if token is None:
             raise WrongPassword
+        actor = Actor(kind="user", name=given.login, id=stored.user_id, address=given.address)
+        record_change(
+            c, actor, "start", "session", None, after={"login": given.login, "browser": given.agent}
+        )
         take_back_try(c, address)
         forget_tries(c, login)
     return token

@@ -58,7 +58,7 @@ def create(login: str, role: str | None, workspace: str | None, *, generate: boo
     """Create user LOGIN. The password is asked for at a terminal; otherwise it is generated, and shown only now."""
     from pipeline.domain.user import require_login
     from pipeline.store.auth.passwords import hash_password
-    from pipeline.store.auth.users import create_user, set_role
+    from pipeline.store.auth.users import create_user
 
     if (role is None) != (workspace is None):
         raise click.UsageError("Give --role and --workspace together: a role is for a workspace, or for all.")
@@ -68,8 +68,9 @@ def create(login: str, role: str | None, workspace: str | None, *, generate: boo
         stored = hash_password(password)
         with open_transaction() as c:
             identity = create_user(c, login, stored)
+            _record(c, "create", identity, after={"login": login})
             if role is not None:
-                set_role(c, identity, _find_workspace(c, workspace or ""), Role(role))
+                _grant(c, identity, _find_workspace(c, workspace or ""), Role(role))
     facts = {"id": identity, "login": login, "role": role, "workspace": workspace}
     _print_password(facts, password if is_generated else None, as_json=as_json)
 
@@ -125,6 +126,7 @@ def reset(login: str, *, generate: bool, as_json: bool) -> None:
             identity = find_user(c, login)
             set_password(c, identity, stored)
             forget_tries(c, name_login(login))
+            _record(c, "reset", identity, before={"password": "the old one"}, after={"password": "a new one"})
     _print_password({"id": identity, "login": login}, password if is_generated else None, as_json=as_json)
 
 
@@ -139,14 +141,13 @@ def reset(login: str, *, generate: bool, as_json: bool) -> None:
 @json_option
 def grant(login: str, role: str, workspace: str | None, *, as_json: bool) -> None:
     """Give user LOGIN another ROLE in a workspace or in all; none takes it. Their next page follows it."""
-    from pipeline.store.auth.users import find_user, set_role
+    from pipeline.store.auth.users import find_user
 
     if workspace is None:
         raise click.UsageError("Give --workspace: a name, an id, or all.")
     with _report_errors(), open_transaction() as c:
-        set_role(
-            c, find_user(c, login), _find_workspace(c, workspace), None if role == "none" else Role(role)
-        )
+        chosen = None if role == "none" else Role(role)
+        _grant(c, find_user(c, login), _find_workspace(c, workspace), chosen)
     print_fields({"login": login, "role": role, "workspace": workspace}, as_json=as_json)
 
 
@@ -164,7 +165,9 @@ def sessions(login: str | None, *, ends: bool, as_json: bool) -> None:
     with _report_errors(), open_transaction() as c:
         user = None if login is None else find_user(c, login)
         if ends and user is not None:
-            print_fields({"login": login, "ended": end_sessions_of(c, user)}, as_json=as_json)
+            ended = end_sessions_of(c, user)
+            _record(c, "end sessions", user, before={"sessions": ended}, after={"sessions": 0})
+            print_fields({"login": login, "ended": ended}, as_json=as_json)
             return
         found = list_sessions(c, user)
     rows = [
@@ -204,11 +207,37 @@ def _find_workspace(c: Connection, given: str) -> UUID | None:
     return None if given == ALL else find_workspace(c, given).id
 
 
+def _grant(c: Connection, user: UUID, workspace: UUID | None, role: Role | None) -> None:
+    from pipeline.store.auth.users import set_role
+
+    before = set_role(c, user, workspace, role)
+    sides = [{"role": one.value if one else None} for one in (before, role)]
+    _record(c, "grant", user, workspace, *sides)
+
+
+def _record(
+    c: Connection,
+    verb: str,
+    user: UUID,
+    workspace: UUID | None = None,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    """Add the audit row of a change of a user."""
+    from pipeline.cli.actor import find_actor
+    from pipeline.store.audit import record_change
+
+    record_change(c, find_actor(), verb, "user", user, workspace, before, after)
+
+
 def _set_disabled(login: str, *, disabled: bool, as_json: bool) -> None:
     from pipeline.store.auth.users import find_user, set_disabled
 
     with _report_errors(), open_transaction() as c:
-        set_disabled(c, find_user(c, login), disabled=disabled)
+        identity = find_user(c, login)
+        was_disabled = set_disabled(c, identity, disabled=disabled)
+        verb = "disable" if disabled else "enable"
+        _record(c, verb, identity, before={"disabled": was_disabled}, after={"disabled": disabled})
     print_fields({"login": login, "disabled": disabled}, as_json=as_json)
 
 

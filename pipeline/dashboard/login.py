@@ -12,17 +12,16 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from pipeline.actions.log_in import LoginTry, MustWait, WrongPassword, log_in
-from pipeline.context import Context
 from pipeline.dashboard import session_cookie
 from pipeline.dashboard.client_address import find_address
 from pipeline.dashboard.cross_site import TOKEN_FIELD, CrossSite, require_own_origin
 from pipeline.dashboard.ledger import act, get_state
 from pipeline.dashboard.page import HOME, LOGIN, answer_errors, page, read_form
 from pipeline.dashboard.render import render
+from pipeline.dashboard.sessions import end_recorded
 from pipeline.dashboard.visitor import Visitor, find_visitor
 from pipeline.domain.user import normalize_login
 from pipeline.store.auth.login_tries import MAX_TRIES, WAIT
-from pipeline.store.auth.sessions import end_session
 
 _OWN_PAGE = re.compile(r"/dashboard/(?![/\\])(?:[A-Za-z0-9_\-.~/?=&+,:@!*]|%[0-9A-Fa-f]{2})*", re.ASCII)
 WRONG = "This login and password do not belong together, or the user is disabled."
@@ -49,7 +48,7 @@ async def submit_login(request: Request) -> Response:
 @page(None)
 async def log_out(request: Request, visitor: Visitor) -> Response:
     """End the session."""
-    await act(request, _end, visitor)
+    await act(request, end_recorded, visitor.actor, visitor.session_id, visitor.user_id)
     response = RedirectResponse(LOGIN, 303)
     session_cookie.clear_token(request, response)
     return response
@@ -105,11 +104,6 @@ def _render_form(request: Request, place: str, problem: str, status: int = 200, 
     )
     session_cookie.set_login_token(request, response, token)
     return response
-
-
-def _end(context: Context, visitor: Visitor) -> None:
-    with context.database.begin() as c:
-        end_session(c, visitor.session_id)
 
 
 ROUTES = (

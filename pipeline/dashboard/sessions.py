@@ -14,7 +14,9 @@ from pipeline.dashboard.ledger import act, read
 from pipeline.dashboard.page import page
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
+from pipeline.domain.actor import Actor
 from pipeline.domain.role import Role
+from pipeline.store.audit import record_change
 from pipeline.store.auth.sessions import end_session, list_sessions
 
 PATH = "/dashboard/sessions"
@@ -34,7 +36,7 @@ async def end(request: Request, visitor: Visitor) -> Response:
         session = UUID(request.path_params["session_id"])
     except ValueError:
         raise HTTPException(404) from None
-    await act(request, _end, session, _whose(visitor))
+    await act(request, end_recorded, visitor.actor, session, _whose(visitor))
     return RedirectResponse(PATH, 303)
 
 
@@ -43,9 +45,12 @@ def _whose(visitor: Visitor) -> UUID | None:
     return None if visitor.has_everywhere(Role.ADMIN) else visitor.user_id
 
 
-def _end(context: Context, session: UUID, user: UUID | None) -> None:
+def end_recorded(context: Context, actor: Actor, session: UUID, user: UUID | None) -> None:
+    """End a session, if it is *user*'s, None: of any user, with its audit row."""
     with context.database.begin() as c:
-        end_session(c, session, user)
+        login = end_session(c, session, user)
+        if login is not None:
+            record_change(c, actor, "end", "session", session, before={"login": login})
 
 
 ROUTES = (

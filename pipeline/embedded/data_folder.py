@@ -37,6 +37,16 @@ def ensure_private(folder: Path) -> Path:
     return folder
 
 
+def write_private(file: Path, text: str) -> None:
+    """Write a file that only its owner can read (0600), atomically."""
+    fresh = file.with_name(file.name + ".new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        out.write(text)
+    fresh.replace(file)
+
+
 @contextmanager
 def explain_errors(folder: Path) -> Iterator[None]:
     """Raise errors of the file system as FolderError, with the file and what to do."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet
 
 from config.settings import FILE_VARIABLE, PREFIX, SettingsError, read_settings_file
-from pipeline.embedded.data_folder import ensure_private
+from pipeline.embedded.data_folder import ensure_private, write_private
 
 GENERATED: dict[str, Callable[[], str]] = {
     "SLIPWAY_VAULT__KEYS": lambda: Fernet.generate_key().decode(),
@@ -54,12 +53,7 @@ def build_settings(folder: Path, environment: Mapping[str, str]) -> dict[str, st
 
 def write_settings_file(file: Path, values: Mapping[str, str], head: str = "") -> None:
     """Write a settings file that only its owner can read, atomically."""
-    fresh = file.with_name(file.name + ".new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as out:
-        out.write(head + "".join(f"{name}={_quote(value)}\n" for name, value in values.items()))
-    fresh.replace(file)
+    write_private(file, head + "".join(f"{name}={_quote(value)}\n" for name, value in values.items()))
 
 
 def _ensure_generated(file: Path) -> dict[str, str]:

@@ -8,7 +8,6 @@ finds the workspace, renews the accounts' credentials and creates a new key.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from contextlib import suppress
 from dataclasses import asdict
@@ -26,6 +25,7 @@ from pipeline.accounts.connected_account import add_remote_account
 from pipeline.cli.actor import find_actor
 from pipeline.domain.key_limits import SERVER_DEFAULT, choose_new_limits
 from pipeline.embedded.control import Control
+from pipeline.embedded.data_folder import write_private
 from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.auth.workspaces import NoSuchWorkspace, create_workspace, find_workspace
@@ -56,7 +56,8 @@ def create_sample_workspace(s: Settings, file: Path) -> None:
             record_change(c, find_actor(), "create", "key", key.partition(".")[0], workspace, after=facts)
     finally:
         database.close()
-    _write(file, {"workspace": str(workspace), "key": key, "accounts": accounts})
+    made = {"workspace": str(workspace), "key": key, "accounts": accounts}
+    write_private(file, json.dumps(made, indent=2))
 
 
 def _ensure_workspace(c: Connection) -> UUID:
@@ -100,15 +101,6 @@ def _create_person(control: Control, platform: Platform) -> dict[str, Any]:
     asked = {"platform": platform, "username": f"sandbox_{platform}", "options": OPTIONS.get(platform, {})}
     person: dict[str, Any] = control.call("POST", "accounts", json=asked)
     return person | {"platform": platform}
-
-
-def _write(file: Path, made: dict[str, Any]) -> None:
-    fresh = file.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as out:
-        json.dump(made, out, indent=2)
-    fresh.replace(file)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
+from pipeline.embedded.dashboard_login import LOGIN_FILE, read_login
 from pipeline.embedded.services import local_url
 
 CURRENT_TIME = "'$(date +%T)'"
@@ -22,6 +23,10 @@ class Summary:
 
     api: str
     reference: str
+    dashboard: str
+    dashboard_login: str
+    dashboard_password: str = field(repr=False)
+    """Empty: a person has changed it."""
     flower: str
     flower_user: str
     flower_password: str = field(repr=False)
@@ -42,9 +47,13 @@ def build_summary(s: Settings, folder: Path, warnings: Sequence[str] = ()) -> Su
     file = folder / "seed.json"
     sample: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else NO_SAMPLE_WORKSPACE
     api = local_url(s.api.host, s.api.port)
+    login = read_login(folder / LOGIN_FILE)
     return Summary(
         api=api,
         reference=f"{api}/reference",
+        dashboard=f"{api}/dashboard/",
+        dashboard_login=login["login"],
+        dashboard_password=login["password"],
         flower=local_url(s.flower.host, s.flower.port),
         flower_user=s.flower.user,
         flower_password=s.flower.password.get_secret_value(),
@@ -65,6 +74,8 @@ def format_summary(found: Summary) -> str:
     """Format the summary for a terminal."""
     lines = ["", "Slipway is running. Ctrl-C stops it; its data stay.", ""]
     lines += [f"  API       {found.api}", f"  Reference {found.reference}"]
+    password = found.dashboard_password or "changed since (`slipway user reset` gives a new one)"
+    lines.append(f"  Dashboard {found.dashboard}   login {found.dashboard_login}, password {password}")
     lines.append(f"  Flower    {found.flower}   user {found.flower_user}, password {found.flower_password}")
     if found.sandbox:
         lines.append(f"  Sandbox   {found.sandbox}   control token {found.sandbox_token}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from config.settings import FILE_VARIABLE, PREFIX, Settings, load
+from pipeline.embedded.dashboard_login import LOGIN_FILE, ensure_login
 from pipeline.embedded.data_folder import explain_errors
 from pipeline.embedded.engine import EngineError
 from pipeline.embedded.generated_settings import build_settings, write_settings_file
@@ -97,6 +98,7 @@ class Supervisor:
         if sandbox := sandbox_service(s, environment):
             self._start_services([sandbox])
             self._create_samples(environment)
+        ensure_login(s, self._folder / LOGIN_FILE)
         self._readiness = WorkerReadiness(s, self._valkey.client())
         self._start_services(list_services(s, environment, self._readiness.is_served))
         self._warn_if_sending_stopped(s)

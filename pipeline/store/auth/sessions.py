@@ -92,16 +92,17 @@ def touch_session(c: Connection, session: UUID) -> None:
     row(c, "UPDATE sessions SET seen_at = now() WHERE id = :id RETURNING id", id=session)
 
 
-def end_session(c: Connection, session: UUID, user: UUID | None = None) -> bool:
-    """End a session, if it is *user*'s; None: whoever's it is. Return False if there is none."""
+def end_session(c: Connection, session: UUID, user: UUID | None = None) -> str | None:
+    """End a session, if it is *user*'s; None: of any user. Return its user's login; None if there is none."""
     found = row(
         c,
-        """DELETE FROM sessions WHERE id = :id AND (CAST(:user AS uuid) IS NULL OR user_id = :user)
-           RETURNING id""",
+        """DELETE FROM sessions s USING users u
+           WHERE s.id = :id AND u.id = s.user_id AND (CAST(:user AS uuid) IS NULL OR u.id = :user)
+           RETURNING u.login""",
         id=session,
         user=user,
     )
-    return found is not None
+    return None if found is None else str(found.login)
 
 
 def list_sessions(c: Connection, user: UUID | None = None) -> list[ListedSession]:

@@ -84,25 +84,26 @@ def list_users(c: Connection) -> list[User]:
     return [_to_user(r._mapping) for r in found]
 
 
-def set_role(c: Connection, user: UUID, workspace: UUID | None, role: Role | None) -> None:
-    """Give a user this role in a workspace, None: in all of them. Without a role, take the one they have."""
-    if role is None:
-        rows(
+def set_role(c: Connection, user: UUID, workspace: UUID | None, role: Role | None) -> Role | None:
+    """Give a user this role in a workspace, None: in all of them. Without a role, take it. Return the one before."""
+    before = row(
+        c,
+        """DELETE FROM memberships WHERE user_id = :user AND workspace_id IS NOT DISTINCT FROM :workspace
+           RETURNING role""",
+        user=user,
+        workspace=workspace,
+    )
+    if role is not None:
+        row(
             c,
-            """DELETE FROM memberships WHERE user_id = :user AND workspace_id IS NOT DISTINCT FROM :workspace
+            """INSERT INTO memberships (user_id, workspace_id, role) VALUES (:user, :workspace, :role)
+               ON CONFLICT (user_id, workspace_id) DO UPDATE SET role = excluded.role, granted_at = now()
                RETURNING role""",
             user=user,
             workspace=workspace,
+            role=role.value,
         )
-        return
-    row(
-        c,
-        """INSERT INTO memberships (user_id, workspace_id, role) VALUES (:user, :workspace, :role)
-           ON CONFLICT (user_id, workspace_id) DO UPDATE SET role = excluded.role, granted_at = now() RETURNING role""",
-        user=user,
-        workspace=workspace,
-        role=role.value,
-    )
+    return None if before is None else Role(before.role)
 
 
 def read_password(c: Connection, login: str) -> StoredPassword | None:
@@ -141,8 +142,9 @@ def upgrade_hash(c: Connection, stored: StoredPassword, password_hash: str) -> S
     return StoredPassword(user_id=stored.user_id, password_hash=password_hash)
 
 
-def set_disabled(c: Connection, user: UUID, *, disabled: bool) -> None:
-    """Disable a user and end their sessions, or let them log in again."""
+def set_disabled(c: Connection, user: UUID, *, disabled: bool) -> bool:
+    """Disable a user and end their sessions, or let them log in again. Return whether they were disabled before."""
+    before = row(c, "SELECT disabled_at FROM users WHERE id = :user FOR UPDATE", user=user)
     row(
         c,
         """UPDATE users SET disabled_at = CASE WHEN :disabled THEN coalesce(disabled_at, now()) END
@@ -152,6 +154,7 @@ def set_disabled(c: Connection, user: UUID, *, disabled: bool) -> None:
     )
     if disabled:
         end_sessions_of(c, user)
+    return before is not None and before.disabled_at is not None
 
 
 def end_sessions_of(c: Connection, user: UUID) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.domain.role import Role
+from pipeline.store.audit import AuditFilter, list_changes
 from pipeline.store.auth.passwords import verify_password
 from pipeline.store.auth.sessions import find_session, start_session
 from pipeline.store.auth.users import read_password
@@ -98,6 +99,27 @@ def test_sessions_are_listed_and_ended(terminal: Terminal, ledger: Ledger) -> No
     assert terminal.json("user", "sessions", "many", "--end") == {"login": "many", "ended": 2}
     assert terminal.json("user", "sessions", "many") == []
     assert terminal.run("user", "sessions", "--end").status == 2
+
+
+def test_each_change_is_an_audit_row_without_a_password(terminal: Terminal, ledger: Ledger) -> None:
+    made = terminal.json("user", "create", "seen", "--role", "viewer", "--workspace", "all")
+    terminal.text("user", "grant", "seen", "admin", "--workspace", "all")
+    log_in(ledger, "seen")
+    terminal.text("user", "sessions", "seen", "--end")
+    new = terminal.json("user", "reset", "seen")
+    terminal.text("user", "disable", "seen")
+    with ledger.database.begin() as c:
+        found = list_changes(c, AuditFilter(subject=made["id"]), limit=20)
+    assert [(x.kind, x.verb, x.before, x.after) for x in found] == [
+        ("user", "create", {}, {"login": "seen"}),
+        ("user", "grant", {"role": None}, {"role": "viewer"}),
+        ("user", "grant", {"role": "viewer"}, {"role": "admin"}),
+        ("user", "end sessions", {"sessions": 1}, {"sessions": 0}),
+        ("user", "reset", {"password": "the old one"}, {"password": "a new one"}),
+        ("user", "disable", {"disabled": False}, {"disabled": True}),
+    ]
+    assert {x.actor_kind for x in found} == {"command line"}
+    assert not any(secret in repr(found) for secret in (made["password"], new["password"], "argon2"))
 
 
 def test_what_is_wrong_is_said_with_the_next_step(terminal: Terminal) -> None:

@@ -9,6 +9,7 @@ import requests
 from playwright.sync_api import Page, expect
 
 from pipeline.domain.role import Role
+from pipeline.store.audit import AuditFilter, list_changes
 from pipeline.store.auth.sessions import find_session
 from pipeline.store.auth.users import set_disabled, set_password, set_role
 from pipeline.store.database import row, rows
@@ -84,6 +85,20 @@ def test_an_admin_of_all_workspaces_ends_anyones(site: Site, viewer: Someone) ->
         assert viewer.login in chief.get(site.url + PATH, timeout=30).text
         end(site, chief, session)
         assert not is_open(site, one)
+
+
+def test_the_start_and_end_of_a_session_are_audit_rows(site: Site, viewer: Someone) -> None:
+    with site.log_in(viewer) as one, site.log_in(viewer) as two:
+        session, token = find_id(site, two), two.cookies["slipway"]
+        end(site, one, session)
+        end(site, one, session)
+    with site.server.context.database.begin() as c:
+        found = list_changes(c, AuditFilter(actor=str(viewer.id)), limit=10)
+    assert [(x.verb, x.kind, x.actor_name, x.address) for x in found] == [
+        (verb, "session", viewer.login, "127.0.0.1") for verb in ("start", "start", "end")
+    ]
+    assert found[2].subject == str(session)
+    assert token not in repr(found)
 
 
 def test_a_disabled_users_sessions_end_at_once_and_a_new_password_ends_them_too(

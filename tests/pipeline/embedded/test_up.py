@@ -63,6 +63,16 @@ def status(url: str, **sent: Any) -> int:
         return 0
 
 
+def dashboard_opens(summary: dict[str, Any]) -> bool:
+    """Return True if the login of the summary opens the dashboard in a browser's way."""
+    with requests.Session() as browser:
+        page = browser.get(summary["dashboard"], timeout=60)
+        token = page.text.partition('name="csrf" value="')[2].partition('"')[0]
+        form = {"csrf": token, "login": summary["dashboard_login"], "password": summary["dashboard_password"]}
+        answer = browser.post(page.url, form, headers={"Origin": summary["api"]}, timeout=60)
+        return answer.url == summary["dashboard"] and answer.ok
+
+
 def test_the_first_start_serves_asks_for_passwords_mends_itself_and_stops_without_a_trace(
     place: Place,
 ) -> None:
@@ -72,6 +82,7 @@ def test_the_first_start_serves_asks_for_passwords_mends_itself_and_stops_withou
         assert status(summary["reference"]) == 200
         assert status(summary["flower"]) == 401
         assert status(summary["flower"], auth=(summary["flower_user"], summary["flower_password"])) == 200
+        assert dashboard_opens(summary)
         of_flower = psutil.Process(running.pid_of("flower")).environ()
         assert not of_flower["SLIPWAY_SETTINGS_FILE"]
         assert not of_flower.keys() & {"SLIPWAY_VAULT__KEYS", "SLIPWAY_STORE__URL"}
@@ -80,7 +91,7 @@ def test_the_first_start_serves_asks_for_passwords_mends_itself_and_stops_withou
         assert len(summary["accounts"]) == 6
         assert f"Bearer {summary['key']}" in summary["curl"]
         assert "'$(date +%T)'" in summary["curl"], "pasted again, an equal body would be the same post"
-        for private in ("settings.env", "run/settings.env", "seed.json"):
+        for private in ("settings.env", "run/settings.env", "seed.json", "dashboard.json"):
             assert stat.S_IMODE((Path(summary["folder"]) / private).stat().st_mode) == 0o600, private
 
         second = command(place, "up")
@@ -133,6 +144,8 @@ def test_kill_9_of_the_supervisor_and_of_everything_is_survived_and_yesterday_is
         with up(place) as second:
             assert second.summary["key"] == first.summary["key"]
             assert second.summary["flower_password"] == first.summary["flower_password"]
+            assert second.summary["dashboard_password"] == first.summary["dashboard_password"]
+            assert dashboard_opens(second.summary)
             for pid in [second.process.pid, *second.processes]:
                 if read_start_id(pid) in {second.processes.get(pid), read_start_id(second.process.pid)}:
                     os.kill(pid, signal.SIGKILL)
