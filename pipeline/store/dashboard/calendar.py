@@ -1,0 +1,88 @@
+"""Posts of a calendar: of each span of time the first few, and how many there are, however many that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.store.database import rows
+
+Span = tuple[datetime, datetime]
+"""From, inclusive, until, exclusive."""
+COUNTED = 20_000
+"""Posts that are counted for one calendar, in all of its spans together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DuePost:
+    """A post, and when it is due: at the account that was asked for, if one was."""
+
+    id: UUID
+    due_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FilledSpan:
+    """The first posts of a span. ``others``: how many more there are; ``has_more``: even more were not counted."""
+
+    span: Span
+    posts: Sequence[DuePost]
+    others: int
+    has_more: bool
+
+
+_SPANS = """unnest(CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[])) WITH ORDINALITY
+            AS s (starts, ends, n)"""
+_OF_WORKSPACE = """
+    SELECT o.id, o.due_at FROM posts o
+    WHERE o.workspace_id = :workspace AND o.due_at >= s.starts AND o.due_at < s.ends AND o.deleted_at IS NULL
+    ORDER BY o.due_at, o.id
+"""
+# a subselect instead of a join: a plan cached while the tables are small would scan them when they have grown
+_OF_ACCOUNT = """
+    SELECT d.post_id AS id, d.due_at FROM deliveries d
+    WHERE d.account_id = :account AND d.due_at >= s.starts AND d.due_at < s.ends
+      AND (SELECT o.id FROM posts o
+           WHERE o.id = d.post_id AND o.workspace_id = :workspace AND o.deleted_at IS NULL) IS NOT NULL
+    ORDER BY d.due_at, d.post_id
+"""
+
+
+def list_due(
+    c: Connection, workspace: UUID, account: UUID | None, spans: Sequence[Span], *, shown: int
+) -> list[FilledSpan]:
+    """Return the posts of a workspace, or of one of its accounts, that are due in each span: ``shown`` at most."""
+    due = _OF_WORKSPACE if account is None else _OF_ACCOUNT
+    values = {"workspace": workspace, "account": account}
+    found: dict[int, list[DuePost]] = {n: [] for n in range(len(spans))}
+    sql = f"SELECT s.n, p.id, p.due_at FROM {_SPANS} CROSS JOIN LATERAL ({due} LIMIT :n) p ORDER BY s.n, p.due_at, p.id"
+    for one in rows(c, sql, n=shown + 1, **_split(spans), **values):
+        found[one.n - 1].append(DuePost(id=one.id, due_at=one.due_at))
+    counted = _count(c, due, [spans[n] for n, posts in found.items() if len(posts) > shown], values)
+    return [_fill(spans[n], posts[:shown], counted.get(spans[n])) for n, posts in found.items()]
+
+
+def _count(
+    c: Connection, due: str, spans: Sequence[Span], values: Mapping[str, Any]
+) -> dict[Span, tuple[int, bool]]:
+    """Count the posts of each span; True: there are more than that."""
+    if not spans:
+        return {}
+    most = COUNTED // len(spans)
+    sql = f"SELECT s.n, (SELECT count(*) FROM ({due} LIMIT :n) x) AS posts FROM {_SPANS}"
+    found = rows(c, sql, n=most + 1, **_split(spans), **values)
+    return {spans[one.n - 1]: (min(one.posts, most), one.posts > most) for one in found}
+
+
+def _fill(span: Span, posts: Sequence[DuePost], counted: tuple[int, bool] | None) -> FilledSpan:
+    total, has_more = counted or (len(posts), False)
+    return FilledSpan(span=span, posts=posts, others=total - len(posts), has_more=has_more)
+
+
+def _split(spans: Sequence[Span]) -> dict[str, list[datetime]]:
+    return {"starts": [start for start, _ in spans], "ends": [end for _, end in spans]}
