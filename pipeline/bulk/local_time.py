@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -36,6 +36,14 @@ class InvalidCell(ValueError):
         return build_issue((self._name or name,), str(self), self._kind, self._value)
 
 
+class AmbiguousTime(InvalidCell):
+    """A local time that its zone has twice. ``moments``: both, earlier first, with the offsets of the zone."""
+
+    def __init__(self, message: str, text: str, moments: Sequence[datetime]) -> None:
+        super().__init__(message, "datetime_parsing", text, LOCAL_TIME)
+        self.moments = moments
+
+
 def read_time(cells: Mapping[str, str], time_zone: str | None) -> str | None:
     """Return the time of a row as POST takes it, None for `NOW`. Raises InvalidCell, also for a row without a time.
 
@@ -58,7 +66,7 @@ def read_time(cells: Mapping[str, str], time_zone: str | None) -> str | None:
 
 def _parse_local_time(text: str, zone_name: str) -> datetime:
     """Return the moment in UTC. Raises InvalidCell, also for a time that its zone skips or has twice."""
-    zone = _find_zone(zone_name)
+    zone = find_zone(zone_name)
     try:
         local = _parse(text)
         moments = {local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
@@ -70,12 +78,13 @@ def _parse_local_time(text: str, zone_name: str) -> datetime:
         return moments.pop()
     if not moments:
         message = f"{local:%Y-%m-%d %H:%M} does not exist in {zone.key}: clocks skip it."
-    else:
-        both = " or ".join(one.astimezone(zone).isoformat() for one in sorted(moments))
-        message = (
-            f"{local:%Y-%m-%d %H:%M} exists twice in {zone.key}: clocks go back. Fill scheduled_at: {both}."
-        )
-    raise InvalidCell(message, "datetime_parsing", text, LOCAL_TIME)
+        raise InvalidCell(message, "datetime_parsing", text, LOCAL_TIME)
+    both = [one.astimezone(zone) for one in sorted(moments)]
+    choices = " or ".join(one.isoformat() for one in both)
+    message = (
+        f"{local:%Y-%m-%d %H:%M} exists twice in {zone.key}: clocks go back. Fill scheduled_at: {choices}."
+    )
+    raise AmbiguousTime(message, text, both)
 
 
 class _NotATime(ValueError):
@@ -94,11 +103,11 @@ def _parse(text: str) -> datetime:
 
 
 @lru_cache(maxsize=1024)
-def _find_zone(name: str) -> ZoneInfo:
+def find_zone(name: str) -> ZoneInfo:
     """Return the time zone of this name, in any case. Raises InvalidCell that names the nearest."""
     if not name:
         raise InvalidCell("local_time needs a time zone, such as Europe/Berlin.", "missing", name=TIME_ZONE)
-    zones = _list_zones()
+    zones = list_zones()
     if key := zones.get(name.casefold()):
         return ZoneInfo(key)
     near = find_near(name, zones)
@@ -107,5 +116,6 @@ def _find_zone(name: str) -> ZoneInfo:
 
 
 @lru_cache(maxsize=1)
-def _list_zones() -> dict[str, str]:
+def list_zones() -> Mapping[str, str]:
+    """Return the names of all time zones, by their lower-case form."""
     return {name.casefold(): name for name in available_timezones()}

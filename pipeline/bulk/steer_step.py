@@ -28,12 +28,24 @@ POSTS = 100
 
 
 def run_steering_step(context: Context, identity: UUID) -> None:
-    """Do the next step of a job, if it has one that no other worker does, and dispatch the one after it.
+    """Do the next step of a job, if it has one that no other worker does, and dispatch the one after it."""
+    if _take_step(context, identity):
+        context.dispatcher.send_steering([identity])
 
-    None while a restore of the database is not accepted.
+
+def run_whole_job(context: Context, identity: UUID) -> None:
+    """Do all steps of a small job that was not dispatched. If this process dies, maintenance dispatches the rest."""
+    while _take_step(context, identity):
+        pass
+
+
+def _take_step(context: Context, identity: UUID) -> bool:
+    """Do the next step; False if there is none, or another worker does it.
+
+    There is none while a restore of the database is not accepted.
     """
     if context.send_guard.find_doubt() is not None:
-        return
+        return False
     with context.database.begin() as c:
         job = store.claim_job(c, identity, LEASE)
         caller = None if job is None else read_caller(c, job.workspace_id, job.key_id)
@@ -44,13 +56,13 @@ def run_steering_step(context: Context, identity: UUID) -> None:
             }
             store.change_job(c, job.id, state=SteeringState.FAILED, error=error)
     if job is None or caller is None:
-        return
+        return False
     failpoint("steering.claimed", identity)
     if job.state is SteeringState.SELECTING:
         _select(context, job, caller)
     else:
         _work(context, job, caller)
-    context.dispatcher.send_steering([identity])
+    return True
 
 
 def _select(context: Context, claimed: SteeringJob, caller: Caller) -> None:

@@ -44,9 +44,17 @@ class Counted:
 
 
 def steer(
-    context: Context, caller: Caller, asked: Steering, *, token: str | None = None, confirm: bool = False
+    context: Context,
+    caller: Caller,
+    asked: Steering,
+    *,
+    token: str | None = None,
+    confirm: bool = False,
+    dispatch: bool = True,
 ) -> Counted:
     """Count; with *confirm*, or the token of an earlier count, start the job. A token starts one job only.
+
+    Without *dispatch* the caller runs the job itself.
 
     Raises Refusal: 400 for an empty filter, 409 plan_changed when the count is another one than the token's, 503 while
     a restore of the database is not accepted.
@@ -68,7 +76,8 @@ def steer(
             return Counted(count=counted, token=current)
         job = _create(c, caller, asked, counted, current)
     failpoint("steering.stored", job.id)
-    context.dispatcher.send_steering([job.id])
+    if dispatch:
+        context.dispatcher.send_steering([job.id])
     return Counted(count=counted, token=current, job=job)
 
 
