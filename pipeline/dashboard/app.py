@@ -15,7 +15,19 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.context import Context
-from pipeline.dashboard import attention, decide, jobs, letters, login, queue, sessions, steer
+from pipeline.dashboard import (
+    attention,
+    calendar,
+    decide,
+    jobs,
+    letters,
+    login,
+    post,
+    post_actions,
+    queue,
+    sessions,
+    steer,
+)
 from pipeline.dashboard.assets import send_asset
 from pipeline.dashboard.errors import render_error
 from pipeline.dashboard.ledger import build_dashboard_state
@@ -26,6 +38,8 @@ PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
     (Entry(title="Attention", path="/dashboard/", role=Role.VIEWER), attention.ROUTES),
     (Entry(title="Queue", path=queue.PATH, role=Role.VIEWER), queue.ROUTES + steer.ROUTES),
     (None, jobs.ROUTES + letters.ROUTES + decide.ROUTES),
+    (Entry(title="Calendar", path="/dashboard/calendar", role=Role.VIEWER), calendar.ROUTES),
+    (None, (*post.ROUTES, *post_actions.ROUTES)),
     (Entry(title="Sessions", path="/dashboard/sessions", role=Role.VIEWER), sessions.ROUTES),
     (None, login.ROUTES),
 )

@@ -24,11 +24,12 @@ from pipeline.domain.role import Role
 from pipeline.store.dashboard.queue import QueuedDelivery, list_queue
 from pipeline.store.deliveries.listing import ListFilter
 
-_DECISIONS: Mapping[str, Callable[[Context, Actor, UUID, str], None]] = {
+DECISIONS: Mapping[str, Callable[[Context, Actor, UUID, str], None]] = {
     "live": resolve.confirm_live,
     "again": lambda context, actor, delivery, _: resolve.publish_again(context, actor, delivery),
     "resume": lambda context, actor, delivery, _: resolve.resume(context, actor, delivery),
 }
+"""By name. The last argument is the address at which a person saw the post."""
 
 
 @page(DECIDE)
@@ -44,7 +45,7 @@ async def decide(request: Request, visitor: Visitor) -> Response:
     found = await _find(request, visitor)
     form = request.state.form
     url = str(form.get("url", "")).strip()
-    work = _DECISIONS.get(str(form.get("decision", "")))
+    work = DECISIONS.get(str(form.get("decision", "")))
     if work is None:
         raise HTTPException(400, "There is no such decision.")
     try:

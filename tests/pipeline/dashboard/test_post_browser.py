@@ -1,0 +1,116 @@
+"""The page of a post in a browser: nothing hostile runs, it follows what happens, and the keyboard is enough."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from uuid import UUID
+
+from playwright.sync_api import Page, expect
+
+from pipeline.domain.delivery import Reason, State
+from pipeline.store.database import row
+from tests.pipeline.api.running_server import BASE
+from tests.pipeline.core_fixture import CoreFixture
+from tests.pipeline.dashboard.accessibility import check_accessibility, press_tab_until
+from tests.pipeline.dashboard.site import Site
+from tests.pipeline.media import samples
+from tests.pipeline.store.ledger import Post
+
+HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
+DAY = timedelta(days=1)
+
+
+def open_post(page: Page, post: Post) -> None:
+    page.goto(f"/dashboard/posts/{post.id}")
+    expect(page.get_by_role("heading", name="What happened").first).to_be_visible()
+
+
+def notify(page: Page, post: Post) -> None:
+    """Dispatch the event that the live connection dispatches when the post moves."""
+    page.evaluate("name => document.body.dispatchEvent(new Event(name))", f"slipway:post:{post.id}")
+
+
+def test_a_page_with_all_that_can_be_is_readable_and_harmless(
+    browser: Page, site: Site, core: CoreFixture
+) -> None:
+    accounts = [core.account(f"{n}") for n in range(4)]
+    post = core.ledger.post(accounts, due=DAY)
+    states = (State.FAILED, State.UNKNOWN, State.PUBLISHED, State.BLOCKED)
+    for delivery, state in zip(post.deliveries, states, strict=True):
+        reason = Reason.PERSON_NEEDED if state is State.BLOCKED else None
+        core.ledger.put(
+            Post(id=post.id, workspace=core.workspace, deliveries=[delivery]), state, reason=reason
+        )
+    words = {"message": HOSTILE, "platform_message": HOSTILE, "next_action": HOSTILE}
+    error = {"class": "Rejected", "code": "refused", "fault": "customer", **words}
+    core.ledger.change(post.deliveries[0], "error = CAST(:e AS jsonb)", e=json.dumps(error))
+    core.ledger.change(post.deliveries[2], "url = 'https://www.tiktok.com/@ann/video/1'")
+    with core.context.database.begin() as c:
+        row(c, "UPDATE posts SET caption = :t WHERE id = :i RETURNING id", t=HOSTILE, i=post.id)
+    open_post(browser, post)
+    assert browser.locator("img, main script").count() == 0
+    assert browser.title().startswith("Post")
+    link = browser.get_by_role("link", name="https://www.tiktok.com/@ann/video/1")
+    assert link.get_attribute("rel") == "noopener noreferrer"
+    check_accessibility(browser, "post")
+
+
+def test_an_own_image_is_shown(browser: Page, site: Site, core: CoreFixture) -> None:
+    tenant = site.server.tenant()
+    body = json.dumps({"contentType": "image/png"}).encode()
+    made = site.server.send("POST", f"{BASE}/files", tenant.key, body, **{"Content-Type": "application/json"})
+    data = made.json()["data"]
+    content = samples.image("PNG")
+    site.server.http.put(data["uploadUrl"], data=content, headers={"Content-Type": "image/png"})
+    post = core.ledger.post([UUID(tenant.accounts["tiktok"])], due=DAY)
+    media = json.dumps({"type": "slideshow", "urls": [data["url"]], "alt_texts": ["A red square"]})
+    with core.context.database.begin() as c:
+        row(c, "UPDATE posts SET media = CAST(:m AS jsonb) WHERE id = :i RETURNING id", m=media, i=post.id)
+    open_post(browser, post)
+    image = browser.get_by_role("img", name="A red square")
+    expect(image).to_be_visible()
+    assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+
+
+def test_the_page_follows_what_happens_and_keeps_what_is_being_typed(
+    browser: Page, core: CoreFixture
+) -> None:
+    post = core.ledger.post([core.account("one"), core.account("two")], due=DAY)
+    open_post(browser, post)
+    first, second = (browser.get_by_role("article").nth(n) for n in range(2))
+    second.get_by_text("Pause", exact=True).first.click()
+    second.get_by_label("Why").fill("The client asked")
+    core.ledger.put(Post(id=post.id, workspace=core.workspace, deliveries=[post.deliveries[0]]), State.FAILED)
+    notify(browser, post)
+    expect(first.get_by_role("button", name="Retry")).to_be_visible()
+    expect(second.get_by_label("Why")).to_have_value("The client asked")
+    second.get_by_role("button", name="Pause").click()
+    expect(browser.get_by_role("status")).to_have_text("Paused.")
+    expect(second.get_by_text("The client asked")).to_be_visible()
+
+
+def test_the_keyboard_alone_retries_a_failed_post(browser: Page, core: CoreFixture) -> None:
+    core.account("one")
+    core.decided()
+    accepted = core.accept(scheduled_at=core.now() + DAY)
+    post = Post(
+        id=accepted.id, workspace=core.workspace, deliveries=[d.id for d in core.deliveries(accepted.id)]
+    )
+    core.ledger.put(post, State.FAILED)
+    open_post(browser, post)
+    press_tab_until(browser, browser.get_by_role("button", name="Retry"))
+    browser.keyboard.press("Enter")
+    expect(browser.get_by_role("status")).to_have_text("Queued for retry.")
+    assert core.ledger.states(post) == [State.SCHEDULED]
+
+
+def test_a_refusal_is_shown_on_the_page(browser: Page, core: CoreFixture) -> None:
+    post = core.ledger.post([core.account("one")], due=DAY)
+    open_post(browser, post)
+    core.ledger.put(post, State.PUBLISHING, armed=True)
+    browser.get_by_text("Cancel", exact=True).first.click()
+    browser.get_by_role("checkbox").check()
+    browser.get_by_role("button", name="Cancel").click()
+    expect(browser.get_by_text("is being sent, or may be live already")).to_be_visible()
+    assert core.ledger.states(post) == [State.PUBLISHING]

@@ -1,0 +1,93 @@
+"""Which buttons a delivery has, for whom, and which of them is the next action of its explanation."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from pipeline.dashboard.post_buttons import BY_VERB, NEXT, find_next, list_buttons
+from pipeline.domain.delivery import Reason, State
+from pipeline.domain.explanation import Action
+from pipeline.domain.explanation_rules import RULES
+from pipeline.domain.role import Role
+from pipeline.store.posts.views import DeliveryView
+
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
+ARMED = frozenset({State.PROCESSING, State.UNKNOWN})
+
+
+def view(state: State, *, armed: bool | None = None, reason: Reason | None = None) -> DeliveryView:
+    facts: dict[str, Any] = dict.fromkeys(DeliveryView.__dataclass_fields__)
+    is_armed = state in ARMED if armed is None else armed
+    return DeliveryView(
+        **{
+            **facts,
+            "id": UUID(int=1),
+            "state": state,
+            "reason": reason,
+            "armed_at": NOW if is_armed else None,
+            "removed": False,
+        }
+    )
+
+
+def verbs(delivery: DeliveryView, role: Role = Role.OPERATOR, *, is_paused: bool = False) -> set[str]:
+    return {button.verb for button in list_buttons(delivery, is_paused=is_paused, role=role)}
+
+
+@pytest.mark.parametrize(
+    ("delivery", "expected"),
+    [
+        (view(State.ACCEPTED), {"pause", "cancel"}),
+        (view(State.SCHEDULED), {"pause", "cancel"}),
+        (view(State.QUEUED), {"pause", "cancel"}),
+        (view(State.RETRYING), {"pause", "cancel"}),
+        (view(State.PREPARING), {"pause", "cancel"}),
+        (view(State.PUBLISHING), {"cancel"}),
+        (view(State.PUBLISHING, armed=True), set()),
+        (view(State.PROCESSING), set()),
+        (view(State.UNKNOWN), {"live", "again"}),
+        (view(State.BLOCKED, reason=Reason.IS_IT_LIVE, armed=True), {"live", "again"}),
+        (view(State.BLOCKED, reason=Reason.PERSON_NEEDED), {"resume", "pause", "cancel"}),
+        (view(State.BLOCKED, reason=Reason.PERSON_NEEDED, armed=True), {"live", "again"}),
+        (view(State.BLOCKED, reason=Reason.RECONNECT), {"resume", "pause", "cancel"}),
+        (view(State.FAILED), {"retry"}),
+        (view(State.PUBLISHED), set()),
+        (view(State.CANCELLED), set()),
+    ],
+)
+def test_an_operator_has_the_buttons_that_do_something(delivery: DeliveryView, expected: set[str]) -> None:
+    assert verbs(delivery) == expected
+
+
+def test_a_paused_delivery_can_go_on_and_not_be_paused_again() -> None:
+    assert verbs(view(State.SCHEDULED), is_paused=True) == {"unpause", "cancel"}
+
+
+def test_an_author_cancels_and_retries_and_a_viewer_only_looks() -> None:
+    for state in State:
+        reason = Reason.PERSON_NEEDED if state is State.BLOCKED else None
+        assert verbs(view(state, reason=reason), Role.AUTHOR) <= {"cancel", "retry"}
+        assert verbs(view(state, reason=reason), Role.VIEWER) == set()
+
+
+def test_every_command_of_an_explanation_has_its_place() -> None:
+    commands = {rule.command for rule in RULES.values() if rule.command}
+    for command in commands:
+        assert [start for start in NEXT if command.startswith(start)], command
+    assert {verb for steps in NEXT.values() for verb in steps if not verb.startswith("/")} <= BY_VERB.keys()
+
+
+def test_the_next_action_is_a_button_else_a_page() -> None:
+    def of(command: str, *there: str) -> str | None:
+        return find_next(Action(command=command, link="/reference"), there)
+
+    assert of("slipway post retry 1 --account 2", "retry") == "retry"
+    assert of("slipway dead-letter show 1", "resume", "cancel") == "resume"
+    assert of("slipway pause lift delivery 1", "unpause") == "unpause"
+    assert of("slipway pause lift all", "pause") == "/dashboard/pauses"
+    assert of("slipway post retry 1 --account 2") is None
+    assert find_next(None, ["retry"]) is None

@@ -1,0 +1,175 @@
+"""The page of a post: media, a column for each account, what happened, and hostile text that stays text."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+import requests
+
+from pipeline.domain.delivery import State
+from pipeline.domain.role import Role
+from pipeline.store.database import row
+from pipeline.store.posts.actions import hide_post
+from pipeline.store.receipts.append import add_receipts
+from tests.pipeline.api.running_server import BASE
+from tests.pipeline.core_fixture import CoreFixture
+from tests.pipeline.dashboard.site import Site
+from tests.pipeline.media import samples
+
+HOSTILE = '<img src=x onerror="alert(1)">'
+ESCAPED = "&lt;img src=x onerror=&#34;alert(1)&#34;&gt;"
+DAY = timedelta(days=1)
+ABSENT = "01a2106e-0000-7000-8000-000000000000"
+
+
+def show(site: Site, http: requests.Session, post: UUID | str, status: int = 200, **query: str) -> str:
+    answer = http.get(f"{site.url}/dashboard/posts/{post}", params=query, timeout=30)
+    assert answer.status_code == status, answer.text
+    return answer.text
+
+
+def set_error(core: CoreFixture, delivery: UUID, **fields: Any) -> None:
+    error = {"class": "Rejected", "code": "refused", "fault": "customer", "message": "Refused.", **fields}
+    core.ledger.change(delivery, "error = CAST(:error AS jsonb)", error=json.dumps(error))
+
+
+def test_a_post_of_the_api_is_shown_with_its_source_content_and_time(
+    site: Site, http: requests.Session, core: CoreFixture
+) -> None:
+    core.account("one")
+    core.decided()
+    due = core.now() + DAY
+    post = core.accept(scheduled_at=due, caption="A caption\nof two lines", external_id="order <7>")
+    page = show(site, http, post.id, zone="Europe/Berlin")
+    assert '<span class="badge source">partner_api</span>' in page
+    assert "A caption\nof two lines" in page
+    assert "order &lt;7&gt;" in page
+    assert "Europe/Berlin</time>" in page
+    assert "Scheduled. It is prepared, and sent when it is due." in page
+    assert f'data-live="post:{post.id}"' in page
+    assert "<code>https://media.example/v.mp4</code>" in page
+    assert "<img" not in page
+
+
+def test_hostile_captions_names_and_errors_stay_text(
+    site: Site, http: requests.Session, core: CoreFixture
+) -> None:
+    account = core.account("one")
+    post = core.ledger.post([account], State.FAILED)
+    [delivery] = post.deliveries
+    set_error(core, delivery, platform_message=HOSTILE, message=HOSTILE, next_action=HOSTILE)
+    with core.context.database.begin() as c:
+        row(c, "UPDATE posts SET caption = :text WHERE id = :id RETURNING id", text=HOSTILE, id=post.id)
+        media = json.dumps({"type": "slideshow", "urls": [f"https://a.example/{HOSTILE}"]})
+        row(c, "UPDATE posts SET media = CAST(:m AS jsonb) WHERE id = :id RETURNING id", m=media, id=post.id)
+        row(c, "UPDATE accounts SET username = :text WHERE id = :id RETURNING id", text=HOSTILE, id=account)
+    page = show(site, http, post.id)
+    assert "<img" not in page
+    assert page.count(ESCAPED) >= 6
+
+
+def test_only_web_addresses_become_links_that_tell_nothing(
+    site: Site, http: requests.Session, core: CoreFixture
+) -> None:
+    post = core.ledger.post([core.account("one"), core.account("two")], State.PUBLISHED)
+    first, second = post.deliveries
+    core.ledger.change(first, "url = 'javascript:alert(1)'")
+    core.ledger.change(second, "url = 'https://www.tiktok.com/@ann/video/1'")
+    page = show(site, http, post.id)
+    assert "<code>javascript:alert(1)</code>" in page
+    assert 'href="javascript' not in page
+    link = '<a href="https://www.tiktok.com/@ann/video/1" rel="noopener noreferrer" target="_blank">'
+    assert link in page
+    assert page.count("Delivered") == 2
+
+
+def test_own_files_are_shown_and_those_of_others_are_named(
+    site: Site, http: requests.Session, core: CoreFixture
+) -> None:
+    tenant = site.server.tenant()
+    body = {"contentType": "image/png", "filename": HOSTILE}
+    headers = {"Content-Type": "application/json"}
+    made = site.server.send("POST", f"{BASE}/files", tenant.key, json.dumps(body).encode(), **headers)
+    data = made.json()["data"]
+    image = samples.image("PNG")
+    sent = site.server.http.put(data["uploadUrl"], data=image, headers={"Content-Type": "image/png"})
+    assert sent.status_code == 200, sent.text
+    urls = [data["url"], "https://elsewhere.example/a.png"]
+    posts = []
+    for account in (UUID(tenant.accounts["tiktok"]), core.account("one")):
+        post = core.ledger.post([account], due=DAY)
+        with core.context.database.begin() as c:
+            text = json.dumps({"type": "slideshow", "urls": urls, "alt_texts": [HOSTILE]})
+            row(c, "UPDATE posts SET media = CAST(:m AS jsonb) WHERE id = :i RETURNING id", m=text, i=post.id)
+        posts.append(post.id)
+    page, of_stranger = (show(site, http, post) for post in posts)
+    source = "/files/" + data["url"].rpartition("/")[2]
+    assert f'<img src="{source}" alt="{ESCAPED}"' in page
+    assert page.count("<img") == 1
+    assert http.get(site.url + source).content == image
+    assert "<img" not in of_stranger
+    assert all(f"<code>{url}</code>" in of_stranger for url in urls)
+
+
+def test_moves_attempts_and_receipts_are_told(site: Site, http: requests.Session, core: CoreFixture) -> None:
+    post = core.ledger.post([core.account("one")], State.PUBLISHED)
+    [delivery] = post.deliveries
+    with core.context.database.begin() as c:
+        row(
+            c,
+            """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
+               VALUES (:id, 'publish', 'publishing', 'published', 0, 1, 'it went live') RETURNING id""",
+            id=delivery,
+        )
+    page = show(site, http, post.id)
+    assert "Created by ingest" in page
+    assert "From publishing by publish" in page
+    assert "it went live" in page
+    assert "Attempt 1 opened" in page
+    assert "No. " not in page
+    with core.context.database.begin() as c:
+        while add_receipts(c, 500):
+            pass
+    page = show(site, http, post.id)
+    assert "No. 1: published, issued" in page
+    assert "The post was edited since" not in page
+    with core.context.database.begin() as c:
+        row(c, "UPDATE posts SET caption = 'another' WHERE id = :id RETURNING id", id=post.id)
+    assert "The post was edited since" in show(site, http, post.id)
+
+
+def test_the_next_action_is_a_button_and_others_are_folded(
+    site: Site, http: requests.Session, core: CoreFixture
+) -> None:
+    post = core.ledger.post([core.account("one")], State.FAILED)
+    set_error(core, post.deliveries[0])
+    page = show(site, http, post.id)
+    assert "Failed: it was refused" in page
+    assert f"/deliveries/{post.deliveries[0]}/retry" in page
+    assert '<button type="submit">Retry</button>' in page
+
+
+def test_what_is_deleted_foreign_or_no_post_is_not_found(
+    site: Site, http: requests.Session, core: CoreFixture
+) -> None:
+    post, deleted = (core.ledger.post([core.account(name)], due=DAY) for name in ("one", "two"))
+    with core.context.database.begin() as c:
+        hide_post(c, deleted.id)
+    for name in (deleted.id, ABSENT, "x", "%3Cb%3E"):
+        assert "There is nothing at this address" in show(site, http, name, 404)
+    with site.log_in(site.add_user({core.ledger.workspace(): Role.ADMIN})) as stranger:
+        assert "There is nothing at this address" in show(site, stranger, post.id, 404)
+
+
+@pytest.mark.parametrize(("role", "buttons"), [(Role.VIEWER, 0), (Role.AUTHOR, 2), (Role.OPERATOR, 3)])
+def test_a_visitor_sees_the_buttons_of_their_role(
+    site: Site, core: CoreFixture, role: Role, buttons: int
+) -> None:
+    post = core.ledger.post([core.account("one")], due=DAY)
+    with site.log_in(site.add_user({core.workspace: role})) as visitor:
+        page = show(site, visitor, post.id)
+    assert page.count(f'action="/dashboard/posts/{post.id}') == buttons
