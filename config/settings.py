@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from pydantic import BaseModel, Field, ValidationError
 
+from config.api import Api
 from config.audit import Audit
 from config.consistency import find_inconsistencies
 from config.groups import (
-    Api,
     Broker,
     Delay,
     Files,

@@ -7,7 +7,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,6 +27,10 @@ PLATFORMS = ("tiktok", "instagram")
 TIMEOUT = 120.0
 """Seconds after the last due time."""
 IMAGES = 3
+LEFT = (
+    "For the dashboard it leaves a paused account with a post that waits, a post that its platform refuses, and posts\n"
+    "for the next days: {}\n"
+)
 
 
 @click.command(
@@ -55,6 +59,7 @@ def command(ahead: int, *, bulk: bool, lose_answer: bool, as_json: bool) -> None
     """Publish a video now and a slideshow later to the sandbox's TikTok and Instagram, and check both.
 
     Uses the `slipway up` of this folder, or starts a temporary one. Exit status 1 unless each is live exactly once.
+    A `slipway up` that stays gets more posts, and a paused account, to be seen in the dashboard.
 
     With --bulk it goes the way of an import: accounts, template, plan, forecast, apply, some lost answers, rollback.
 
@@ -85,10 +90,12 @@ def command(ahead: int, *, bulk: bool, lose_answer: bool, as_json: bool) -> None
         if bulk:
             found, differences = run_bulk(stack, ahead, console)
         else:
-            compared, differences = _run(stack, ahead, console)
-            found = {"deliveries": [one.to_dict() for one in compared]}
+            compared, differences, left = _run(stack, ahead, console)
+            found = {"deliveries": [one.to_dict() for one in compared], "left": left}
             if not as_json:
                 _print_text(compared, differences)
+                if left:
+                    click.echo(LEFT.format(stack.summary.dashboard))
     seconds = time.monotonic() - began
     if as_json:
         found |= {"agrees": not differences, "differences": differences, "seconds": round(seconds, 1)}
@@ -98,16 +105,18 @@ def command(ahead: int, *, bulk: bool, lose_answer: bool, as_json: bool) -> None
     sys.exit(1 if differences else 0)
 
 
-def _run(stack: Stack, ahead: int, console: Console) -> tuple[list[Comparison], list[str]]:
-    """Publish, follow, compare."""
+def _run(stack: Stack, ahead: int, console: Console) -> tuple[list[Comparison], list[str], Mapping[str, Any]]:
+    """Publish, follow, compare; on a stack that stays, leave more posts for the dashboard."""
     from pipeline.cli.demo_compare import compare
+    from pipeline.cli.demo_dashboard import leave_for_dashboard
     from pipeline.cli.demo_follow import follow
 
     accounts, marker = _list_accounts(stack), f"demo-{secrets.token_hex(4)}"
     bodies = _build_bodies(stack.summary.media, accounts, ahead, marker)
     posts = {name: create_post(stack, body) for name, body in bodies.items()}
     follow(lambda post: call_api(stack, "GET", f"posts/{post}"), posts, ahead + TIMEOUT, console)
-    return compare(list_ours(stack, posts), list_theirs(stack), marker)
+    compared, differences = compare(list_ours(stack, posts), list_theirs(stack), marker)
+    return compared, differences, {} if stack.is_temporary else leave_for_dashboard(stack, marker)
 
 
 def _list_accounts(stack: Stack) -> list[str]:

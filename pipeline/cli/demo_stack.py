@@ -34,6 +34,7 @@ class Stack:
 
     settings: Settings
     summary: Summary
+    is_temporary: bool = False
 
 
 @contextmanager
@@ -120,7 +121,8 @@ def _start_temporary(print_line: PrintLine, settings: Mapping[str, str]) -> Iter
                 f"The temporary stack did not start. The end of its log:\n{child.read_log_tail()}"
             )
         printed = Summary(**json.loads(_read_summary(child.log)))
-        yield Stack(settings=load({FILE_VARIABLE: str(folder / "run" / "settings.env")}), summary=printed)
+        s = load({FILE_VARIABLE: str(folder / "run" / "settings.env")})
+        yield Stack(settings=s, summary=printed, is_temporary=True)
 
 
 def _read_summary(log: Path) -> str:

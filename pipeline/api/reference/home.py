@@ -11,6 +11,7 @@ from pipeline.api.reference.markup import render_block
 from pipeline.api.reference.style import STYLE
 
 _LINKS = (
+    ("/dashboard/", "Dashboard", "for people: what needs attention, every post and why it waits"),
     ("/reference", "Reference", "every operation with samples, error codes, and the limits of the platforms"),
     ("/openapi.json", "openapi.json", "the same for programs and generators of clients"),
     ("/reference#error-codes", "Error codes", "what each means, and what to do"),

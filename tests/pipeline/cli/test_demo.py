@@ -14,11 +14,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from config.settings import PREFIX
+from pipeline.cli.demo_dashboard import DAYS
 from pipeline.cli.demo_stack import open_stack
 from pipeline.domain.delivery import State
 from pipeline.embedded.control import Control
 from pipeline.store.database import Database
+from pipeline.store.deliveries.inspection import DeliveryFacts
 from pipeline.store.deliveries.listing import ListFilter, list_deliveries
+from tests.waiting import until
 
 
 def demo(folder: str, out: Path, *options: str) -> subprocess.Popen[str]:
@@ -32,6 +35,11 @@ def demo(folder: str, out: Path, *options: str) -> subprocess.Popen[str]:
             text=True,
             env={**plain, "SLIPWAY_FOLDER": folder},
         )
+
+
+def list_found(database: Database, chosen: ListFilter) -> list[DeliveryFacts]:
+    with database.begin() as c:
+        return list(list_deliveries(c, chosen, limit=100))
 
 
 def listens(url: str) -> bool:
@@ -58,8 +66,12 @@ def test_of_two_demos_on_one_stack_the_one_whose_post_fails_ends_with_1_and_noth
         ).read_text()
         live = control.call("GET", "ledger", params={"platform": "linkedin"})
         database = Database(own.settings.store.url.get_secret_value(), pool=1)
-        with closing(database), database.begin() as c:
-            unknown = list_deliveries(c, ListFilter(state=State.UNKNOWN), limit=10)
+        with closing(database):
+            refused = ListFilter(state=State.FAILED, platform="facebook")
+            until(lambda: len(list_found(database, refused)) == len(ended), 60)
+            unknown = list_found(database, ListFilter(state=State.UNKNOWN))
+            held = list_found(database, ListFilter(platform="pinterest", held_for="paused"))
+            scheduled = list_found(database, ListFilter(state=State.SCHEDULED, platform="youtube"))
     assert set(ended) == {0, 1}
 
     well = json.loads(ended[0].with_suffix(".out").read_text())
@@ -72,6 +84,9 @@ def test_of_two_demos_on_one_stack_the_one_whose_post_fails_ends_with_1_and_noth
     assert all(d["our_url"] == d["ledger_url"] for d in well["deliveries"])
     told = ended[0].with_suffix(".err").read_text()
     assert "the demo publishes through it" in told
+    assert len(well["left"]["posts"]) == 5
+    assert {str(one.account_id) for one in held} == {well["left"]["paused_account"]}
+    assert len(scheduled) == 2 * len(DAYS)
     assert "instagram sandbox_instagram" in told
 
     ill = json.loads(ended[1].with_suffix(".out").read_text())

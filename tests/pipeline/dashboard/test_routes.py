@@ -147,8 +147,11 @@ def test_hostile_input_is_no_error_of_the_server(
         "?%00=1",
     ):
         url = f"{site.url}/dashboard{route.path}".replace("{", "%7B").replace("}", "%7D")
-        answer = logged_in.request(method, url + query, allow_redirects=False, timeout=30)
-        assert answer.status_code < 500, (query, answer.text)
+        answer = logged_in.request(method, url + query, allow_redirects=False, timeout=30, stream=True)
+        assert answer.status_code < 500, query
+        if answer.headers.get("Content-Type") == "text/event-stream":
+            answer.close()  # it never ends
+            return
         assert "<img" not in answer.text
         if route.path == "/logout":
             return
