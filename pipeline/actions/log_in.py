@@ -34,6 +34,7 @@ class LoginTry:
     password: str
     address: str
     agent: str
+    request_id: str | None = None
 
     @property
     def subjects(self) -> tuple[str, str]:
@@ -73,7 +74,13 @@ def _start(context: Context, given: LoginTry, stored: StoredPassword, renewed: s
         token = start_session(c, stored, given.address, given.agent)
         if token is None:
             raise WrongPassword
-        actor = Actor(kind="user", name=given.login, id=stored.user_id, address=given.address)
+        actor = Actor(
+            kind="user",
+            name=given.login,
+            id=stored.user_id,
+            address=given.address,
+            request_id=given.request_id,
+        )
         record_change(
             c, actor, "start", "session", None, after={"login": given.login, "browser": given.agent}
         )

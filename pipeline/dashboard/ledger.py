@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 from starlette.requests import Request
 
 from pipeline.api.http.bulkhead import Bulkhead
+from pipeline.api.http.client_address import find_address
 from pipeline.context import Context
 
 T = TypeVar("T")
@@ -61,6 +62,11 @@ async def act(request: Request, function: Callable[..., T], *args: Any) -> T:
     """Run ``function(context, *args)``, which opens its own transactions. Raises as `read` does."""
     state = get_state(request)
     return await state.actions.run(partial(function, state.context, *args), _find_owner(request))
+
+
+def find_client_address(request: Request) -> str:
+    """Return the network address of the browser."""
+    return find_address(request, get_state(request).context.settings.api.proxy_networks)
 
 
 def _read(context: Context, function: Callable[..., T], *args: Any) -> T:

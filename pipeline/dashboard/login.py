@@ -12,10 +12,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from pipeline.actions.log_in import LoginTry, MustWait, WrongPassword, log_in
+from pipeline.api.http.middleware import REQUEST_ID
 from pipeline.dashboard import session_cookie
-from pipeline.dashboard.client_address import find_address
 from pipeline.dashboard.cross_site import TOKEN_FIELD, CrossSite, require_own_origin
-from pipeline.dashboard.ledger import act, get_state
+from pipeline.dashboard.ledger import act, find_client_address, get_state
 from pipeline.dashboard.page import HOME, LOGIN, answer_errors, page, read_form
 from pipeline.dashboard.render import render
 from pipeline.dashboard.sessions import end_recorded
@@ -77,8 +77,9 @@ async def _submit(request: Request) -> Response:
     given = LoginTry(
         login=login,
         password=str(form.get("password", "")),
-        address=find_address(request),
+        address=find_client_address(request),
         agent=request.headers.get("user-agent", ""),
+        request_id=request.scope[REQUEST_ID],
     )
     state = get_state(request)
     try:

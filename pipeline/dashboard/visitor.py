@@ -10,10 +10,10 @@ from uuid import UUID
 
 from starlette.requests import Request
 
+from pipeline.api.http.middleware import REQUEST_ID
 from pipeline.context import Context
 from pipeline.dashboard import session_cookie
-from pipeline.dashboard.client_address import find_address
-from pipeline.dashboard.ledger import get_state
+from pipeline.dashboard.ledger import find_client_address, get_state
 from pipeline.domain.actor import Actor
 from pipeline.domain.role import Role
 from pipeline.store.auth.sessions import OpenSession, find_session, touch_session
@@ -38,11 +38,18 @@ class Visitor:
     """The role in all workspaces, for what belongs to none."""
     csrf: str = field(repr=False)
     address: str
+    request_id: str
 
     @property
     def actor(self) -> Actor:
         """The visitor, as the author of a change."""
-        return Actor(kind="user", name=self.login, id=self.user_id, address=self.address)
+        return Actor(
+            kind="user",
+            name=self.login,
+            id=self.user_id,
+            address=self.address,
+            request_id=self.request_id,
+        )
 
     def has(self, role: Role) -> bool:
         """Return True if the visitor has at least this role somewhere."""
@@ -73,7 +80,7 @@ async def find_visitor(request: Request, *, counts_as_use: bool = True) -> Visit
         return None
     state = get_state(request)
     session = await state.reads.run(lambda: _open(state.context, token, counts_as_use=counts_as_use))
-    return None if session is None else _to_visitor(session, token, find_address(request))
+    return None if session is None else _to_visitor(session, token, request)
 
 
 def _open(context: Context, token: str, *, counts_as_use: bool) -> OpenSession | None:
@@ -84,7 +91,7 @@ def _open(context: Context, token: str, *, counts_as_use: bool) -> OpenSession |
         return session
 
 
-def _to_visitor(session: OpenSession, token: str, address: str) -> Visitor:
+def _to_visitor(session: OpenSession, token: str, request: Request) -> Visitor:
     return Visitor(
         user_id=session.user_id,
         login=session.login,
@@ -93,5 +100,6 @@ def _to_visitor(session: OpenSession, token: str, address: str) -> Visitor:
         names=session.names,
         everywhere=session.everywhere,
         csrf=hmac.new(token.encode(), b"csrf", hashlib.sha256).hexdigest(),
-        address=address,
+        address=find_client_address(request),
+        request_id=request.scope[REQUEST_ID],
     )

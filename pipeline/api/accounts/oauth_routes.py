@@ -26,7 +26,7 @@ from pipeline.accounts.connected_account import CompletedConnection, PendingConf
 from pipeline.accounts.oauth_flow import parse_callback
 from pipeline.api.accounts import oauth_pages as pages
 from pipeline.api.accounts.response_models import AuthorizationLink
-from pipeline.api.http.auth import insufficient_scope, locate
+from pipeline.api.http.auth import insufficient_scope
 from pipeline.api.http.body import read_body
 from pipeline.api.http.envelope import (
     HttpRefusal,
@@ -167,7 +167,8 @@ async def _confirm(request: Request, platform: Platform) -> CompletedConnection:
     except ValueError:
         raise Refusal(400, "invalid_choice", "The form is invalid. Start the connection again.") from None
     starter = await _find_starter(request)
-    context, ticket, browser = app_state.context, form.get("ticket", ""), locate(BROWSER, request)
+    context, ticket = app_state.context, form.get("ticket", "")
+    browser = app_state.authenticator.locate(BROWSER, request)
     if form.get("answer") == "decline":
         decline = partial(decline_accounts, context, platform, session, ticket, starter, browser=browser)
         raise await app_state.connect_bulkhead.run(decline)

@@ -18,7 +18,6 @@ from starlette.requests import ClientDisconnect, Request
 
 from pipeline.api.files.response_models import StoredFile
 from pipeline.api.files.schema import BYTES
-from pipeline.api.http.auth import locate
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.json_body import parse_id
 from pipeline.api.openapi.error_responses import error_responses
@@ -72,9 +71,10 @@ async def put_file(request: Request) -> SuccessResponse[StoredFile]:
     file_id, content_type = _check_signature(request, app_state)
     _require_whole_file(request, content_type)
     file = await app_state.read_bulkhead.run(partial(_find, app_state, file_id))
+    actor = app_state.authenticator.locate(UPLOAD_URL, request)
     with app_state.file_transfers.uploads.slot(file.workspace_id):
         transfer = await app_state.file_transfers.bulkhead.run(
-            partial(_begin, app_state, locate(UPLOAD_URL, request), file, get_declared_size(request))
+            partial(_begin, app_state, actor, file, get_declared_size(request))
         )
         stored = await _receive(request, transfer)
     return success("File uploaded", StoredFile.from_file(stored))

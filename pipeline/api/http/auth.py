@@ -13,6 +13,7 @@ from uuid import UUID
 from starlette.requests import Request
 
 from pipeline.api.http.bulkhead import Bulkhead
+from pipeline.api.http.client_address import find_address
 from pipeline.api.http.envelope import HttpRefusal
 from pipeline.api.http.middleware import REQUEST_ID
 from pipeline.context import Context
@@ -51,7 +52,7 @@ class Authenticator:
         """Authenticate a request that changes something. Raises Refusal 403 too, for a read-only key."""
         caller = await self.authenticate(request)
         require_writing(caller)
-        return name_request(caller, request)
+        return self._name_request(caller, request)
 
     async def require_publisher(self, request: Request, *, is_audited: bool = True) -> Caller:
         """Authenticate a request that only a paid plan may make. Raises Refusal 402 and 403 too.
@@ -61,7 +62,16 @@ class Authenticator:
         caller = await self.authenticate(request)
         require_plan(caller)
         require_writing(caller)
-        return name_request(caller, request) if is_audited else caller
+        return self._name_request(caller, request) if is_audited else caller
+
+    def locate(self, actor: Actor, request: Request) -> Actor:
+        """Return the actor with the address and the id of the request."""
+        address = find_address(request, self._context.settings.api.proxy_networks)
+        return replace(actor, address=address, request_id=request.scope[REQUEST_ID])
+
+    def _name_request(self, caller: Caller, request: Request) -> Caller:
+        """Return the caller whose actor has the address and the id of the request."""
+        return replace(caller, actor=self.locate(caller.require_actor(), request))
 
     async def _look_up(self, token: str) -> Caller | None:
         digest = hashlib.sha256(token.encode()).digest()  # whole keys are not kept in memory
@@ -113,17 +123,6 @@ class Authenticator:
     def _write_use(self, key: UUID) -> None:
         with self._context.database.begin() as c:
             touch_key(c, key)
-
-
-def name_request(caller: Caller, request: Request) -> Caller:
-    """Return the caller whose actor has the address and the id of the request."""
-    return replace(caller, actor=locate(caller.require_actor(), request))
-
-
-def locate(actor: Actor, request: Request) -> Actor:
-    """Return the actor with the address and the id of the request."""
-    address = None if request.client is None else request.client.host
-    return replace(actor, address=address, request_id=request.scope[REQUEST_ID])
 
 
 def require_writing(caller: Caller) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from pipeline.api.http.auth import locate, require_plan, require_writing
+from pipeline.api.http.auth import require_plan, require_writing
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.actor import OPERATOR_TOKEN, Actor
 from pipeline.store.auth.keys import Caller
@@ -49,10 +49,12 @@ async def authenticate(request: Request) -> Principal:
     """Return the party behind the request's token. Raises Refusal 401, and Unreachable."""
     app_state = get_app_state(request)
     if _is_operator(request, app_state.context.settings.api.operator_token.get_secret_value()):
-        return Principal(scope=OPERATOR, actor=locate(OPERATOR_TOKEN, request))
+        return Principal(scope=OPERATOR, actor=app_state.authenticator.locate(OPERATOR_TOKEN, request))
     caller = await app_state.authenticator.authenticate(request)
     scope = Scope(workspace=caller.workspace_id, accounts=caller.accounts)
-    return Principal(scope=scope, actor=locate(caller.require_actor(), request), caller=caller)
+    return Principal(
+        scope=scope, actor=app_state.authenticator.locate(caller.require_actor(), request), caller=caller
+    )
 
 
 def _is_operator(request: Request, token: str) -> bool:

@@ -1,4 +1,4 @@
-"""The network address of the browser, behind proxies that the settings name."""
+"""The network address of a client, behind proxies that the settings name."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from starlette.requests import Request
 
-from pipeline.dashboard.ledger import get_state
-
 UNKNOWN = "unknown"
 
 
-def find_address(request: Request) -> str:
+def find_address(request: Request, proxies: Collection[IPv4Network | IPv6Network]) -> str:
     """Return the address that the request came from. X-Forwarded-For counts only as far as named proxies wrote it."""
     peer = request.client.host if request.client else UNKNOWN
-    forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
-    return choose_address(peer, forwarded, get_state(request).context.settings.api.proxy_networks)
+    return choose_address(peer, ",".join(request.headers.getlist("x-forwarded-for")), proxies)
 
 
 def choose_address(peer: str, forwarded: str, proxies: Collection[IPv4Network | IPv6Network]) -> str:

@@ -1,0 +1,104 @@
+"""Every page that changes something writes an audit row of its user, and a new one cannot forget to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+from starlette.routing import Route
+
+from pipeline.dashboard.app import create_dashboard
+from pipeline.domain.delivery import Reason, State
+from pipeline.domain.role import Role
+from pipeline.store.database import rows
+from tests.pipeline.dashboard.site import HOME, PASSWORD, Site, Someone
+from tests.pipeline.dashboard.test_queue_actions import URL, read_form, send, start
+from tests.pipeline.dashboard.test_sessions import end, find_id
+from tests.pipeline.store.ledger import HOUR, Ledger
+
+CHANGES_NOTHING = {"/queue/count": "counts"}
+"""Routes that are no GET and write no row, with the reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """A site with a user who is logged in as an admin of all workspaces."""
+
+    site: Site
+    ledger: Ledger
+    user: Someone
+    client: requests.Session
+
+    def decide(self) -> None:
+        post = self.ledger.fresh(State.BLOCKED)
+        self.send(f"/dashboard/deliveries/{post.deliveries[0]}/decide", {"decision": "resume"}, 303)
+
+    def discard(self) -> None:
+        post = self.ledger.fresh()
+        self.ledger.put(post, State.BLOCKED, reason=Reason.PERSON_NEEDED)
+        fields = {"action": "discard", "scope": "some", "delivery": post.deliveries}
+        page = send(self.site, self.client, f"{URL}/count", fields)
+        form = dict(read_form(page.text, "/dashboard/letters"))
+        self.send("/dashboard/letters", {**form, "why_discard": "over"}, 200)
+
+    def steer(self) -> None:
+        post = self.ledger.fresh(due=HOUR)
+        start(self.site, self.client, action="cancel", scope="some", delivery=post.deliveries)
+
+    def end_another(self) -> None:
+        with self.site.log_in(self.user) as other:
+            session = find_id(self.site, other)
+        assert end(self.site, self.client, session).status_code == 303
+
+    def log_in(self) -> None:
+        with self.site.open() as client:
+            assert self.site.try_login(client, self.user.login, PASSWORD).status_code == 303
+
+    def log_out(self) -> None:
+        with self.site.log_in(self.user) as client:
+            client.post(f"{self.site.url}/dashboard/logout", allow_redirects=False, timeout=30)
+            assert client.get(self.site.url + HOME, allow_redirects=False, timeout=30).status_code == 303
+
+    def send(self, path: str, fields: Any, status: int) -> None:
+        send(self.site, self.client, path, fields, status)
+
+
+CHANGES: dict[str, tuple[str, Callable[[Scene], None]]] = {
+    "/login": ("log in user", Scene.log_in),
+    "/logout": ("log out user", Scene.log_out),
+    "/sessions/{session_id}/end": ("end session", Scene.end_another),
+    "/deliveries/{delivery_id}/decide": ("resume post", Scene.decide),
+    "/letters": ("discard post", Scene.discard),
+    "/queue/start": ("cancel steering job", Scene.steer),
+}
+"""Path of a route that changes something -> what is recorded, and how a user gets there."""
+
+
+@pytest.fixture
+def scene(site: Site, ledger: Ledger) -> Scene:
+    user = site.add_user({None: Role.ADMIN})
+    return Scene(site=site, ledger=ledger, user=user, client=site.log_in(user))
+
+
+def test_every_route_is_known_to_change_something_or_nothing() -> None:
+    found = {
+        route.path
+        for route in create_dashboard().routes
+        if isinstance(route, Route) and (route.methods or set()) - {"GET", "HEAD"}
+    }
+    assert found == CHANGES.keys() | CHANGES_NOTHING.keys(), "add the route to one of the tables"
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_a_page_that_changes_something_is_recorded_with_its_user(scene: Scene, path: str) -> None:
+    what, work = CHANGES[path]
+    work(scene)
+    with scene.ledger.database.begin() as c:
+        found = rows(c, "SELECT * FROM audit WHERE actor_id = :id ORDER BY id", id=scene.user.id)
+    [one] = [one for one in found if f"{one.verb} {one.kind}" == what][-1:]
+    assert (one.actor_kind, one.actor_name, one.address) == ("user", scene.user.login, "127.0.0.1")
+    assert one.request_id
+    assert PASSWORD not in str(found)
