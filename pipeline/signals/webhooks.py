@@ -11,11 +11,13 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.context import Context
+from pipeline.domain.change import hide_queries
 from pipeline.domain.validation_issue import build_issue
 from pipeline.domain.webhook import OVERLAP, EventType, PauseReason
 from pipeline.media.refusal import Refused
 from pipeline.media.url_policy import require_allowed
 from pipeline.stages.post_request import Refusal
+from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import new_id
 from pipeline.store.webhooks import webhooks as store
@@ -47,7 +49,9 @@ def create(
         if len(list_listeners(c, {caller.workspace_id}, lock=False)) >= MAX_WEBHOOKS:
             message = f"A workspace has {MAX_WEBHOOKS} webhooks at most: delete one that is not used."
             raise Refusal(400, "validation_failed", message)
-        return store.create_webhook(c, context.vault, caller, url=url, types=types, description=description)
+        made = store.create_webhook(c, context.vault, caller, url=url, types=types, description=description)
+        _record(c, caller, "create", made[0], after=_describe(made[0]))
+        return made
 
 
 def change(
@@ -62,19 +66,25 @@ def change(
             pause(c, found.id, PauseReason.PERSON)
         elif paused is False and found.paused_at is not None:
             store.resume_webhook(c, found.id)
-        return store.change_webhook(c, found.id, **changes)
+        changed = store.change_webhook(c, found.id, **changes)
+        _record(c, caller, "change", changed, _describe(found), _describe(changed))
+        return changed
 
 
 def delete(context: Context, caller: Caller, identity: UUID) -> None:
     """Delete a webhook: what is being sent now is the last. Raises Refusal 404."""
     with context.database.begin() as c:
-        store.delete_webhook(c, _lock(c, caller, identity).id)
+        found = _lock(c, caller, identity)
+        store.delete_webhook(c, found.id)
+        _record(c, caller, "delete", found, _describe(found))
 
 
 def rotate(context: Context, caller: Caller, identity: UUID) -> tuple[Webhook, str]:
     """Give a webhook a new secret; for a day both sign. A second rotation ends the oldest. Raises Refusal 404."""
     with context.database.begin() as c:
-        return store.rotate_secret(c, context.vault, _lock(c, caller, identity).id, OVERLAP)
+        rotated = store.rotate_secret(c, context.vault, _lock(c, caller, identity).id, OVERLAP)
+        _record(c, caller, "rotate", rotated[0])
+        return rotated
 
 
 def test(context: Context, caller: Caller, identity: UUID) -> StoredEvent:
@@ -84,6 +94,7 @@ def test(context: Context, caller: Caller, identity: UUID) -> StoredEvent:
         data = {"workspace_id": found.workspace_id, "webhook_id": found.id, "message": "This is a test."}
         insert_events(c, [_build_event(found.id, event, EventType.WEBHOOK_TEST, datetime.now(UTC), data)])
         [stored] = list_events(c, found.id, limit=1, identity=event)
+        _record(c, caller, "test", found, after={"event": event})
     return stored
 
 
@@ -93,7 +104,10 @@ def replay(context: Context, caller: Caller, identity: UUID, chosen: Replay) -> 
     Raises Refusal 404.
     """
     with context.database.begin() as c:
-        return replay_events(c, _lock(c, caller, identity).id, chosen, MAX_REPLAY)
+        found = _lock(c, caller, identity)
+        replayed = replay_events(c, found.id, chosen, MAX_REPLAY)
+        _record(c, caller, "replay", found, after={"events": replayed[0]})
+        return replayed
 
 
 def pause(c: Connection, identity: UUID, why: PauseReason) -> None:
@@ -114,6 +128,18 @@ def pause(c: Connection, identity: UUID, why: PauseReason) -> None:
     )  # its lane is new: no sender can be in it
     told = [w for w in listeners if w.accounts is None or w.key_id == paused.key_id]
     insert_events(c, [_build_event(w.id, event, EventType.WEBHOOK_PAUSED, at, data) for w in told])
+
+
+def _record(c: Connection, caller: Caller, verb: str, webhook: Webhook, *sides: Any, **after: Any) -> None:
+    record_change(c, caller.actor, verb, "webhook", webhook.id, webhook.workspace_id, *sides, **after)
+
+
+def _describe(webhook: Webhook) -> dict[str, Any]:
+    """Return what an audit row says of a webhook: nothing of its secret, which a path may be too."""
+    facts = {name: getattr(webhook, name) for name in ("types", "description", "paused_why")}
+    scheme, _, address = webhook.url.partition("://")
+    host, _, path = address.partition("/")
+    return {"url": hide_queries(f"{scheme}://{host}/?{path}"), **facts}
 
 
 def _build_event(webhook: UUID, event: UUID, kind: EventType, at: datetime, data: dict[str, Any]) -> NewEvent:

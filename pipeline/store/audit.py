@@ -38,6 +38,7 @@ Kind = Literal[
     "steering job",
     "user",
     "vault",
+    "webhook",
     "workspace",
 ]
 """What is changed."""
