@@ -30,7 +30,7 @@ from pipeline.domain.actor import Actor
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts import oauth_candidates as store
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
-from pipeline.store.accounts.oauth_origin import SessionOrigin, read_origin
+from pipeline.store.accounts.oauth_origin import read_origin
 from pipeline.store.accounts.oauth_sessions import (
     ALL,
     CLI,
@@ -39,7 +39,7 @@ from pipeline.store.accounts.oauth_sessions import (
     Starter,
     end_session,
 )
-from pipeline.store.audit import record_change
+from pipeline.store.audit import find_actor, record_change
 from pipeline.store.vault import VaultError
 
 log = logging.getLogger("slipway.connect")
@@ -117,11 +117,10 @@ def confirm_accounts(
         if not selected:
             raise Refusal(400, "nothing_picked", "Nothing was ticked: go back one page and tick an account.")
         known = find_accounts(c, opened.workspace_id)
-        origin = read_origin(c, session)
-        actor = _name_actor(browser, opened, origin)
+        actor = _name_actor(c, browser, opened)
         usable = filter_candidates(opened, selected, known)
         connected = store_accounts(c, context, actor, opened, usable, known)
-        result = CompletedConnection(accounts=connected, origin=origin)
+        result = CompletedConnection(accounts=connected, origin=read_origin(c, session))
     for one in connected:
         log.info("connected %s account %s for workspace %s", platform.value, one.id, opened.workspace_id)
     return result
@@ -141,16 +140,18 @@ def decline_accounts(
     refusal = Refusal(403, "access_denied", message)
     with _lock_candidates(context, platform, session, ticket, starter) as (c, opened, _):
         end_session(c, session, {"error": {"code": refusal.code, "message": refusal.message}})
-        actor = _name_actor(browser, opened, read_origin(c, session))
+        actor = _name_actor(c, browser, opened)
         record_change(c, actor, "decline", "sign-in", session, opened.workspace_id)
     return refusal
 
 
-def _name_actor(browser: Actor, session: OAuthSession, origin: SessionOrigin) -> Actor:
-    """Return the browser as who began the sign-in: whoever has the link acts for it."""
-    if session.starter == CLI or origin.public_id is None:
-        return replace(browser, kind="command line", name="the command line")
-    return replace(browser, kind="key", name=origin.public_id, id=session.starter)
+def _name_actor(c: Connection, browser: Actor, session: OAuthSession) -> Actor:
+    """Return who began the sign-in, at the browser's address: whoever has the link acts for them.
+
+    The browser itself, if a server of the release before began it.
+    """
+    begun = find_actor(c, "begin", "sign-in", session.id) or browser
+    return replace(begun, address=browser.address, request_id=browser.request_id)
 
 
 @contextmanager

@@ -125,6 +125,19 @@ def record_change(
     )
 
 
+def find_actor(c: Connection, verb: str, kind: Kind, subject_id: UUID) -> Actor | None:
+    """Return who last did this to a subject; None: no row says so."""
+    found = row(
+        c,
+        """SELECT actor_kind AS kind, actor_name AS name, actor_id AS id, address, request_id FROM audit
+           WHERE subject = :subject AND kind = :kind AND verb = :verb ORDER BY at DESC, id DESC LIMIT 1""",
+        subject=str(subject_id),
+        kind=kind,
+        verb=verb,
+    )
+    return None if found is None else Actor(**found._mapping)
+
+
 def list_changes(
     c: Connection,
     chosen: AuditFilter,

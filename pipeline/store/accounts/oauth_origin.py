@@ -19,8 +19,6 @@ class SessionOrigin:
     """Name."""
     key: str | None
     """The API key by its name and public half; None: the command line."""
-    public_id: str | None
-    """Its public half alone."""
     started_at: datetime
 
 
@@ -36,6 +34,4 @@ def read_origin(c: Connection, session: UUID) -> SessionOrigin:
     if found is None:
         raise LookupError(f"There is no OAuth session {session}.")
     key = f"“{found.key}” ({found.public_id})" if found.key else found.public_id
-    return SessionOrigin(
-        workspace=found.workspace, key=key, public_id=found.public_id, started_at=found.created_at
-    )
+    return SessionOrigin(workspace=found.workspace, key=key, started_at=found.created_at)
