@@ -145,7 +145,6 @@ def grant(login: str, role: str, workspace: str | None, *, as_json: bool) -> Non
 
     if workspace is None:
         raise click.UsageError("Give --workspace: a name, an id, or all.")
-    new = None if role == "none" else Role(role)
     with _report_errors(), open_transaction() as c:
         chosen = None if role == "none" else Role(role)
         _grant(c, find_user(c, login), _find_workspace(c, workspace), chosen)
