@@ -26,8 +26,9 @@ TITLES: Mapping[Kind, str] = {
     Kind.OVERDUE: "Overdue",
     Kind.DEAD_LETTERS: "Failed",
     Kind.GRANT_ENDING: "Grants that end soon",
+    Kind.WEBHOOK_PAUSED: "Webhooks that are paused",
 }
-AT_THE_SERVER = frozenset({Kind.RESTORE, Kind.SILENT_QUEUE})
+AT_THE_SERVER = frozenset({Kind.RESTORE, Kind.SILENT_QUEUE, Kind.WEBHOOK_PAUSED})
 """What only the person at the server can deal with: the list shows the command."""
 
 

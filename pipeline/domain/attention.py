@@ -32,6 +32,7 @@ class Kind(StrEnum):
     OVERDUE = "overdue"  #: deliveries that are due since minutes and not sent
     DEAD_LETTERS = "dead_letters"  #: deliveries that failed, neither replayed nor discarded
     GRANT_ENDING = "grant_ending"  #: accounts whose grant ends soon
+    WEBHOOK_PAUSED = "webhook_paused"  #: webhooks whose server does not take events, or whose key was revoked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +43,10 @@ class Matter:
     platform: str | None = None
     state: str | None = None
     reason: str | None = None
-    """Of blocked deliveries the reason, of late ones the hold; of a queue its name, of pauses their scope."""
+    """Of blocked deliveries the reason, of late ones the hold; of a queue its name, of pauses their scope.
+
+    Of webhooks why they are paused.
+    """
     error_class: str | None = None
     code: str | None = None
     count: int = 1
@@ -69,6 +73,7 @@ _COMMANDS: Mapping[tuple[Kind, str | None], tuple[str, Sequence[str]]] = {
     **dict.fromkeys([(Kind.HELD, Hold.EPOCH), (Kind.OVERDUE, Hold.EPOCH)], ("slipway restore status", ())),
     (Kind.DEAD_LETTERS, None): ("slipway dead-letter list", ("platform", "error_class", "code")),
     (Kind.GRANT_ENDING, None): ("slipway account list", ()),
+    (Kind.WEBHOOK_PAUSED, None): ("slipway webhook list --paused", ()),
 }
 """Kind, and a reason that has a command of its own -> the command, and which fields are its options."""
 

@@ -111,6 +111,14 @@ SELECT 'delivery', count(*), min(h.since) FROM paused_deliveries h JOIN deliveri
 WHERE d.state NOT IN ('published', 'cancelled') AND {_OWN} HAVING count(*) > 0 ORDER BY 1
 """
 """Those of everything and of a platform hold posts of every workspace."""
+_WEBHOOKS = f"""
+WITH sample AS MATERIALIZED (
+    SELECT workspace_id, paused_why, paused_at FROM webhooks
+    WHERE deleted_at IS NULL AND paused_at IS NOT NULL AND paused_why <> 'person' LIMIT :cap
+)
+SELECT paused_why AS reason, count(*) AS count, min(paused_at) AS oldest, {_CAPPED}
+FROM sample d WHERE {_OWN} GROUP BY 1 ORDER BY 2 DESC, 1
+"""
 _RESTORE = "SELECT held_why AS reason, held_at AS oldest FROM mark WHERE held_at IS NOT NULL"
 _SILENT_QUEUES = """SELECT queue AS reason, taken_at AS oldest FROM canaries
                     WHERE queue = ANY(CAST(:queues AS text[])) AND taken_at < now() - CAST(:silent AS interval)
@@ -150,6 +158,7 @@ def list_matters(
         *_list_late(c, ours),
         *_read(c, Kind.DEAD_LETTERS, _DEAD_LETTERS, **wide),
         *_read(c, Kind.GRANT_ENDING, _GRANTS, **wide, ending=ENDING),
+        *_read(c, Kind.WEBHOOK_PAUSED, _WEBHOOKS, **wide),
     ]
     order = list(Kind)
     return sorted(found, key=lambda matter: order.index(matter.kind))

@@ -166,6 +166,11 @@ PARTNER_RELEASES: Sequence[Release] = (
 )
 OPERATOR_RELEASES: Sequence[Release] = (
     Release(
+        version="1.4.0",
+        sha256="e0a8c17964220d081e327ccb909ac7936670ba84b2aef2172d850898bedd8976",
+        changes=("`GET /api/operator/v1/attention` lists webhooks that are paused.",),
+    ),
+    Release(
         version="1.3.0",
         sha256="2a4c59afb66e68c07fe15d7e01ab5416c3a9531ebee178543e95921758070d01",
         changes=("`ErrorCode` has the codes of imports.",),

@@ -29,7 +29,8 @@ class AttentionItem(ResponseModel):
     platform: Platform | None
     state: State | None = Field(description="Of deliveries that are late.")
     reason: str | None = Field(
-        description="Why deliveries are blocked or held; the name of a queue; the scope of pauses."
+        description="Why deliveries are blocked or held; the name of a queue; the scope of pauses; "
+        "why webhooks are paused."
     )
     error_class: str | None
     code: str | None

@@ -14,13 +14,16 @@ from adapters.contract import Platform
 from pipeline.domain.attention import ENDING, HELD, OVERDUE, Kind, Matter, build_command
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
+from pipeline.domain.webhook import PauseReason
 from pipeline.queues import ALL_QUEUES, WORKER_GROUPS
 from pipeline.store import attention
+from pipeline.store.auth.keys import read_caller
 from pipeline.store.canaries import record_canary
 from pipeline.store.database import row
 from pipeline.store.deliveries.dead_letters import OPERATOR, discard, find_dead_letter
 from pipeline.store.deliveries.pauses import pause
 from pipeline.store.recovery import epoch
+from pipeline.store.webhooks.webhooks import create_webhook, pause_webhook
 from tests.pipeline.store.ledger import HOUR, Ledger
 from tests.pipeline.store.plans import count_read
 
@@ -146,6 +149,31 @@ def test_accounts_to_reconnect_and_grants_that_end(ledger: Ledger) -> None:
     assert again.oldest == ledger.delivery(post.deliveries[0]).updated_at
 
 
+def add_paused_webhook(ledger: Ledger, workspace: UUID, why: PauseReason) -> None:
+    with ledger.database.begin() as c:
+        caller = read_caller(c, workspace, None)
+        assert caller is not None
+        made, _ = create_webhook(
+            c, ledger.vault, caller, url="https://a.example/", types=None, description=None
+        )
+        pause_webhook(c, made.id, why)
+
+
+def test_webhooks_that_are_paused_for_their_servers_by_reason(ledger: Ledger) -> None:
+    spaces = [ledger.workspace() for _ in range(2)]
+    for space, why in [
+        (spaces[0], PauseReason.DEAD),
+        (spaces[0], PauseReason.DEAD),
+        (spaces[0], PauseReason.PERSON),
+        (spaces[1], PauseReason.GONE),
+    ]:
+        add_paused_webhook(ledger, space, why)
+    found = [(m.kind, m.reason, m.count) for m in matters(ledger)]
+    assert found == [(Kind.WEBHOOK_PAUSED, "dead", 2), (Kind.WEBHOOK_PAUSED, "gone", 1)]
+    assert [m.reason for m in matters(ledger, [spaces[1]])] == ["gone"]
+    assert build_command(matters(ledger)[0], {}) == "slipway webhook list --paused"
+
+
 def test_silent_queues_and_a_restore_that_nobody_accepted_come_first(ledger: Ledger) -> None:
     with ledger.database.begin() as c:
         record_canary(c, "delay")
@@ -221,6 +249,7 @@ def test_of_some_workspaces_only_what_concerns_them(ledger: Ledger) -> None:
             pause(c, "workspace", str(workspace), "test")
             pause(c, "account", str(lost), "test")
             pause(c, "platform", ("pinterest", "linkedin")[n], "test")
+        add_paused_webhook(ledger, workspace, PauseReason.DEAD)
         posts[workspace] = held
     everything = {(m.kind, m.state, m.reason): m.count for m in matters(ledger)}
     assert {kind for kind, _, _ in everything} == {*Kind} - {Kind.RESTORE, Kind.SILENT_QUEUE}
