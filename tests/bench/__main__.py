@@ -29,6 +29,7 @@ from tests.bench import (
     scrape,
     slots,
     streams,
+    webhooks,
 )
 from tests.bench.environment import BenchEnvironment, open_environment
 from tests.bench.figures import Figure
@@ -50,6 +51,7 @@ MEASUREMENTS: dict[str, Callable[[BenchEnvironment], Iterator[Figure]]] = {
     "flushed": flushed.measure,
     "outages": outages.measure,
     "neighbours": neighbours.measure,
+    "webhooks": webhooks.measure,
     "bulk": bulk.measure,
 }
 

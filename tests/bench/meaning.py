@@ -95,4 +95,10 @@ MEANING = {
         "whose videos come a byte every tenth of a second; and while 320 of its posts are due whose videos come like "
         "that once they are uploaded. One API process and one worker of each group, default slots, one machine."
     ),
+    "webhooks": (
+        "Deliveries a second between the 10th and 90th per cent of them, as in `deliveries`, with one publish and one "
+        "upkeep worker: without a webhook, while a webhook gets the events of these posts and 1,000 more a second from "
+        "a server that answers after two seconds, and without it again. Reference: the mean of the other two. The "
+        "server, and what stores the events, share the machine."
+    ),
 }
