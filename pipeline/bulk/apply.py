@@ -18,8 +18,8 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from pipeline.actions.edit import Change, edit
 from pipeline.bulk import judge
+from pipeline.bulk.import_slice import DayFull, ImportSlice
 from pipeline.bulk.plan import CHUNK
-from pipeline.bulk.turn import DayFull, Turn
 from pipeline.context import Context
 from pipeline.domain.bulk_import import ImportState, RowVerdict
 from pipeline.failpoint import failpoint
@@ -47,80 +47,80 @@ class Chunk:
     planned: PlannedBatch
 
 
-def apply_rows(turn: Turn) -> None:
-    """Apply chunks while the turn lasts. Of one that fails, the first row is done alone: one at fault harms no other.
+def apply_rows(work: ImportSlice) -> None:
+    """Apply chunks while the slice lasts. Of one that fails, the first row is done alone: one at fault harms no other.
 
     The next chunk is read while the database stores this one, unless the key's day has a limit.
     """
     try:
-        _apply_chunks(turn)
+        _apply_chunks(work)
     except DayFull:
-        turn.hold()
+        work.hold()
 
 
-def _apply_chunks(turn: Turn) -> None:
-    caches = build_caches(turn.context)
+def _apply_chunks(work: ImportSlice) -> None:
+    caches = build_caches(work.context)
     with ThreadPoolExecutor(1) as reader:
-        chunk = _read_chunk(turn, caches, turn.job.done)
+        chunk = _read_chunk(work, caches, work.job.done)
         while True:
-            may_read_ahead = chunk.rows and turn.may_go_on() and not turn.day_limit
+            may_read_ahead = chunk.rows and work.may_go_on() and not work.day_limit
             last = chunk.rows[-1].number if may_read_ahead else None
-            ahead = None if last is None else reader.submit(_read_chunk, turn, caches, last)
-            after = _apply_or_isolate(turn, chunk)
+            ahead = None if last is None else reader.submit(_read_chunk, work, caches, last)
+            after = _apply_or_isolate(work, chunk)
             if after is None:
                 return
-            turn.job = after
-            chunk = _read_chunk(turn, caches, after.done) if ahead is None else ahead.result()
+            work.job = after
+            chunk = _read_chunk(work, caches, after.done) if ahead is None else ahead.result()
 
 
-def _read_chunk(turn: Turn, caches: IngestCaches, after: int, limit: int = CHUNK) -> Chunk:
-    with turn.context.database.begin() as c:
+def _read_chunk(work: ImportSlice, caches: IngestCaches, after: int, limit: int = CHUNK) -> Chunk:
+    with work.context.database.begin() as c:
         store.avoid_table_scans(c)
-        room = turn.count_room(c) if turn.day_limit else limit
-        rows = row_store.list_to_apply(c, turn.job.id, after, min(limit, max(1, room)))
+        room = work.count_room(c) if work.day_limit else limit
+        rows = row_store.list_to_apply(c, work.job.id, after, min(limit, max(1, room)))
         if rows and not room:
             raise DayFull
         new = [row for row in rows if row.action == "create"]
-        planned = plan_batch(turn.context, c, [_read_entry(turn, row) for row in new], caches, turn.caller)
+        planned = plan_batch(work.context, c, [_read_entry(work, row) for row in new], caches, work.caller)
     for plan in planned.outcomes.values():
         if isinstance(plan, PostPlan) and plan.is_ready:
-            plan.post = build_post(turn.context, plan)
+            plan.post = build_post(work.context, plan)
     return Chunk(rows=rows, new=new, planned=planned)
 
 
-def _read_entry(turn: Turn, row: RowRecord) -> Entry:
+def _read_entry(work: ImportSlice, row: RowRecord) -> Entry:
     try:
-        request = turn.form.read(row.body, is_safe=True)  # the database holds no text that is not
+        request = work.form.read(row.body, is_safe=True)  # the database holds no text that is not
     except Refusal as refusal:
         return refusal
     token = row.token if row.occurrence else None
     return Submission(
-        caller=turn.caller, request=request, import_id=turn.job.id, row_token=token, judged=row.judged
+        caller=work.caller, request=request, import_id=work.job.id, row_token=token, judged=row.judged
     )
 
 
-def _apply_or_isolate(turn: Turn, chunk: Chunk) -> Import | None:
+def _apply_or_isolate(work: ImportSlice, chunk: Chunk) -> Import | None:
     try:
-        return _apply_chunk(turn, chunk)
+        return _apply_chunk(work, chunk)
     except (Unreachable, DayFull):
         raise
     except Overtaken:
         return None  # the next step finds the post that an older server stored meanwhile
     except Exception:
-        log.exception("a chunk of import %s failed, and its first row is applied alone", turn.job.id)
+        log.exception("a chunk of import %s failed, and its first row is applied alone", work.job.id)
     try:
-        _apply_chunk(turn, _read_chunk(turn, build_caches(turn.context), turn.job.done, 1))
+        _apply_chunk(work, _read_chunk(work, build_caches(work.context), work.job.done, 1))
     except (Unreachable, Overtaken, DayFull):
         raise
     except Exception as error:
-        log.exception("a row of import %s failed", turn.job.id)
-        _reject_next(turn, error)
+        log.exception("a row of import %s failed", work.job.id)
+        _reject_next(work, error)
     return None
 
 
-def _apply_chunk(turn: Turn, chunk: Chunk) -> Import | None:
-    context, job = turn.context, turn.job
-    edited = _edit_posts(turn, [row for row in chunk.rows if row.action == "update"])
+def _apply_chunk(work: ImportSlice, chunk: Chunk) -> Import | None:
+    context, job = work.context, work.job
+    edited = _edit_posts(work, [row for row in chunk.rows if row.action == "update"])
     failpoint("imports.edited", job.id)
     with translate_overtaken(), context.database.begin() as c:
         if not store.lock_step(c, job):
@@ -129,8 +129,8 @@ def _apply_chunk(turn: Turn, chunk: Chunk) -> Import | None:
         results, stored = store_batch(context, c, chunk.planned, warn=False)
         failpoint("imports.posts-stored", job.id)
         settled = [*edited, *(_settle(row, result) for row, result in zip(chunk.new, results, strict=True))]
-        turn.count_rows(c, len(chunk.rows))
-        after = _store_progress(turn, c, chunk.rows, settled)
+        work.count_rows(c, len(chunk.rows))
+        after = _store_progress(work, c, chunk.rows, settled)
     failpoint("imports.applied", job.id)
     dispatch_bulk(context, stored)
     return after
@@ -150,16 +150,16 @@ def _refuse(row: RowRecord, error: Exception) -> RowRecord:
 
 
 def _store_progress(
-    turn: Turn, c: Connection, rows: Sequence[RowRecord], settled: Sequence[RowRecord]
+    work: ImportSlice, c: Connection, rows: Sequence[RowRecord], settled: Sequence[RowRecord]
 ) -> Import | None:
-    job = turn.job
+    job = work.job
     if not rows:
         row_store.link_repeats(c, job.id)
-        return turn.finish_chunk(c, state=ImportState.APPLIED)
+        return work.finish_chunk(c, state=ImportState.APPLIED)
     row_store.settle_rows(c, job.id, settled)
     counts = Counter(row.verdict for row in settled)
     done = Counter(_describe(row) for row in settled)
-    return turn.finish_chunk(
+    return work.finish_chunk(
         c,
         accepted=job.accepted - counts[RowVerdict.DUPLICATE] - counts[RowVerdict.REJECTED],
         duplicate=job.duplicate + counts[RowVerdict.DUPLICATE],
@@ -175,36 +175,36 @@ def _describe(row: RowRecord) -> str:
     return "found" if row.verdict is RowVerdict.DUPLICATE else "refused"
 
 
-def _reject_next(turn: Turn, error: Exception) -> None:
+def _reject_next(work: ImportSlice, error: Exception) -> None:
     """Reject the next row, whose statement the database refuses: a fault of ours, or a value that it cannot hold."""
-    with turn.context.database.begin() as c:
-        if store.lock_step(c, turn.job):
-            rows = row_store.list_to_apply(c, turn.job.id, turn.job.done, 1)
-            _store_progress(turn, c, rows, [_refuse(row, error) for row in rows])
+    with work.context.database.begin() as c:
+        if store.lock_step(c, work.job):
+            rows = row_store.list_to_apply(c, work.job.id, work.job.done, 1)
+            _store_progress(work, c, rows, [_refuse(row, error) for row in rows])
 
 
 # --- edits -----------------------------------------------------------------------------------------------------------
 
 
-def _edit_posts(turn: Turn, rows: Sequence[RowRecord]) -> list[RowRecord]:
+def _edit_posts(work: ImportSlice, rows: Sequence[RowRecord]) -> list[RowRecord]:
     """Edit the posts of changed rows, each in its own transactions, until the import is stopped.
 
     Repeated after a crash, an edit makes its post the same again.
     """
     edited = []
     for row in rows:
-        with turn.context.database.begin() as c:
-            if not store.lock_step(c, turn.job):
+        with work.context.database.begin() as c:
+            if not store.lock_step(c, work.job):
                 break
-        edited.append(_edit(turn, row))
+        edited.append(_edit(work, row))
     return edited
 
 
-def _edit(turn: Turn, row: RowRecord) -> RowRecord:
+def _edit(work: ImportSlice, row: RowRecord) -> RowRecord:
     if row.post_id is None:
-        raise LookupError(f"Row {row.number} of import {turn.job.id} edits no post.")
+        raise LookupError(f"Row {row.number} of import {work.job.id} edits no post.")
     try:
-        edit(turn.context, turn.caller, row.post_id, build_change(turn.context, turn.form.read(row.body)))
+        edit(work.context, work.caller, row.post_id, build_change(work.context, work.form.read(row.body)))
     except Refusal as refusal:
         return _refuse(row, refusal)
     return row

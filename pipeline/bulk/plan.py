@@ -19,10 +19,10 @@ from sqlalchemy import Connection
 from pipeline.bulk import judge
 from pipeline.bulk.export import build_body
 from pipeline.bulk.formats import Format, ImportRow
+from pipeline.bulk.import_slice import LEASE, ImportSlice
 from pipeline.bulk.judge import AccountNames, KnownPosts, ParsedRow, PostFormat
 from pipeline.bulk.local_file import build_limits, prepare_file, remove_copies
 from pipeline.bulk.read import open_rows
-from pipeline.bulk.turn import LEASE, Turn
 from pipeline.context import Context
 from pipeline.domain.bulk_import import ImportState, RowVerdict
 from pipeline.failpoint import failpoint
@@ -32,6 +32,7 @@ from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.replay import is_equal
 from pipeline.stages.rule_inputs import RuleInputs
+from pipeline.store import jobs
 from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.imports import imports as store
 from pipeline.store.imports import rows as row_store
@@ -44,15 +45,15 @@ CHUNK = 500
 """Rows of one transaction."""
 
 
-def plan_rows(turn: Turn) -> None:
-    """Plan chunks while the turn lasts. Raises FileProblem, StorageUnavailable, Unreachable."""
-    context, job = turn.context, turn.job
+def plan_rows(work: ImportSlice) -> None:
+    """Plan chunks while the slice lasts. Raises FileProblem, StorageUnavailable, Unreachable."""
+    context, job = work.context, work.job
     path, notes = prepare_file(context, job, lambda: _extend(context, job))
     lines = open_rows(
         path,
         Format(job.format),
         build_limits(context),
-        columns=turn.form.columns,
+        columns=work.form.columns,
         time_zone=job.time_zone,
         position=job.position,
         number=job.rows,
@@ -61,33 +62,33 @@ def plan_rows(turn: Turn) -> None:
     while True:
         found = list(islice(lines, CHUNK))
         failpoint("imports.read", job.id)
-        after = _plan_chunk(turn, caches, found, notes)
+        after = _plan_chunk(work, caches, found, notes)
         failpoint("imports.planned", job.id)
         if len(found) < CHUNK:
             remove_copies(context, job)
         if after is None:
             return
-        turn.job = after
+        work.job = after
 
 
 def _plan_chunk(
-    turn: Turn, caches: IngestCaches, found: Sequence[ImportRow], notes: Sequence[str]
+    work: ImportSlice, caches: IngestCaches, found: Sequence[ImportRow], notes: Sequence[str]
 ) -> Import | None:
-    with turn.context.database.begin() as c:
-        if not store.lock_step(c, turn.job):
+    with work.context.database.begin() as c:
+        if not store.lock_step(c, work.job):
             return None
         store.avoid_table_scans(c)
-        records = judge_chunk(turn, c, caches, found)
-        row_store.store_rows(c, turn.job.id, records)
-        failpoint("imports.rows-stored", turn.job.id)
-        return _store_progress(turn, c, found, records, notes)
+        records = judge_chunk(work, c, caches, found)
+        row_store.store_rows(c, work.job.id, records)
+        failpoint("imports.rows-stored", work.job.id)
+        return _store_progress(work, c, found, records, notes)
 
 
 def judge_chunk(
-    turn: Turn, c: Connection, caches: IngestCaches, found: Sequence[ImportRow]
+    work: ImportSlice, c: Connection, caches: IngestCaches, found: Sequence[ImportRow]
 ) -> list[RowRecord]:
     """Return the records of rows that follow those of the import, in order."""
-    context, job, caller, form = turn.context, turn.job, turn.caller, turn.form
+    context, job, caller, form = work.context, work.job, work.caller, work.form
     names = AccountNames(caller, lambda: find_accounts(c, caller.workspace_id))
     refused: dict[int, RowRecord] = {}
     bodies: dict[int, tuple[ImportRow, Mapping[str, Any], Submission]] = {}
@@ -109,26 +110,26 @@ def judge_chunk(
                 row=row, number=number, body=body, submission=submission, identity=name, occurrence=occurrence
             )
         )
-    judged = refused | {record.number: record for record in _judge_parsed(turn, c, caches, parsed, earlier)}
+    judged = refused | {record.number: record for record in _judge_parsed(work, c, caches, parsed, earlier)}
     return [judged[number] for number in sorted(judged)]
 
 
 def _judge_parsed(
-    turn: Turn,
+    work: ImportSlice,
     c: Connection,
     caches: IngestCaches,
     parsed: Sequence[ParsedRow],
     earlier: Mapping[str, row_store.EarlierRow],
 ) -> list[RowRecord]:
-    context = turn.context
+    context = work.context
     facts = caches.read(c, [row.submission for row in parsed])
     outcomes = [plan_submission(context, c, facts, row.submission, [row.token]) for row in parsed]
     window = timedelta(seconds=context.settings.ingest.dedupe_window)
     replays = find_replays(c, [(row.submission.workspace, row.token) for row in parsed], window)
-    current = _read_current(c, turn.form, parsed, replays)
-    inputs = RuleInputs(context, turn.caller, facts)
+    current = _read_current(c, work.form, parsed, replays)
+    inputs = RuleInputs(context, work.caller, facts)
     known = KnownPosts(earlier=earlier, replays=replays, current=current, inputs=inputs)
-    return list(judge.judge_rows(turn.job, parsed, outcomes, known))
+    return list(judge.judge_rows(work.job, parsed, outcomes, known))
 
 
 def _read_current(
@@ -172,9 +173,13 @@ def make_storable(value: Any) -> Any:
 
 
 def _store_progress(
-    turn: Turn, c: Connection, found: Sequence[ImportRow], records: Sequence[RowRecord], notes: Sequence[str]
+    work: ImportSlice,
+    c: Connection,
+    found: Sequence[ImportRow],
+    records: Sequence[RowRecord],
+    notes: Sequence[str],
 ) -> Import | None:
-    job = turn.job
+    job = work.job
     counts = Counter(r.verdict for r in records)
     digest = extend_digest(job.plan_hash or b"", records)
     changes: dict[str, Any] = {
@@ -188,7 +193,7 @@ def _store_progress(
     }
     if len(found) < CHUNK:
         changes |= {"state": ImportState.PLANNED, "plan": summarize(c, job)}
-    return turn.finish_chunk(c, **changes)
+    return work.finish_chunk(c, **changes)
 
 
 def extend_digest(digest: bytes, records: Sequence[RowRecord]) -> bytes:
@@ -221,4 +226,4 @@ def summarize(c: Connection, job: Import) -> dict[str, Any]:
 
 def _extend(context: Context, job: Import) -> None:
     with context.database.begin() as c:
-        store.extend_lease(c, job.id, LEASE)
+        jobs.change(c, store.JOBS, job.id, LEASE)

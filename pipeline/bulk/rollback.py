@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.actions.cancel_delete_retry import cancel_deliveries
-from pipeline.bulk.turn import Turn
+from pipeline.bulk.import_slice import ImportSlice
 from pipeline.context import Context
 from pipeline.domain.bulk_import import ImportState
 from pipeline.domain.delivery import SETTLED, State
@@ -26,9 +26,9 @@ CHUNK = 100
 """Posts of one step: their rows stay locked until its end."""
 
 
-def roll_back_posts(turn: Turn) -> None:
+def roll_back_posts(work: ImportSlice) -> None:
     """Roll back one chunk of posts; none while a restore of the database is not accepted."""
-    context, job = turn.context, turn.job
+    context, job = work.context, work.job
     if context.send_guard.find_doubt() is not None:
         return
     with context.database.begin() as c:
@@ -39,7 +39,7 @@ def roll_back_posts(turn: Turn) -> None:
         words = {}
         for row in sorted(rows, key=lambda r: r.post_id or UUID(int=0)):  # batches lock posts in id order
             if row.post_id is not None:
-                words[row.number] = _roll_back(context, c, turn.caller, row.post_id)
+                words[row.number] = _roll_back(context, c, work.caller, row.post_id)
         row_store.settle_rollback(c, job.id, words)
         cancelled = {row.token for row in rows if words.get(row.number) == "cancelled" and row.token}
         row_store.release_tokens(c, job.workspace_id, cancelled)

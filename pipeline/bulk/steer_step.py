@@ -15,6 +15,7 @@ from pipeline.bulk.steer_post import Turn, take
 from pipeline.context import Context
 from pipeline.domain.steering import SteeringState
 from pipeline.failpoint import failpoint
+from pipeline.store import jobs
 from pipeline.store.auth.keys import Caller, read_caller
 from pipeline.store.steering import jobs as store
 from pipeline.store.steering import receipts
@@ -54,7 +55,7 @@ def _take_step(context: Context, identity: UUID) -> bool:
                 "code": "invalid_token",
                 "message": "The key that made this job was revoked, or it has expired.",
             }
-            store.change_job(c, job.id, state=SteeringState.FAILED, error=error)
+            jobs.change(c, store.JOBS, job.id, state=SteeringState.FAILED, error=error)
     if job is None or caller is None:
         return False
     failpoint("steering.claimed", identity)
@@ -74,10 +75,10 @@ def _select(context: Context, claimed: SteeringJob, caller: Caller) -> None:
         selected = job.selected + len(chosen)
         failpoint("steering.selecting", job.id)
         if len(chosen) == DELIVERIES:
-            store.change_job(c, job.id, selected=selected, position=chosen[-1])
+            jobs.change(c, store.JOBS, job.id, selected=selected, position=chosen[-1])
         else:
             posts = receipts.count_posts(c, job.id)
-            store.change_job(c, job.id, selected=selected, posts=posts, state=SteeringState.WORKING)
+            jobs.change(c, store.JOBS, job.id, selected=selected, posts=posts, state=SteeringState.WORKING)
     failpoint("steering.selected", claimed.id)
 
 
@@ -89,9 +90,9 @@ def _work(context: Context, claimed: SteeringJob, caller: Caller) -> None:
     with context.database.begin() as c:
         job = store.lock_job(c, claimed)
         if job is not None and job.done + job.skipped == job.selected:
-            store.change_job(c, job.id, state=SteeringState.DONE)
+            jobs.change(c, store.JOBS, job.id, state=SteeringState.DONE)
         elif job is not None:
-            store.change_job(c, job.id)
+            jobs.change(c, store.JOBS, job.id)
 
 
 def _steer_post(context: Context, claimed: SteeringJob, caller: Caller, post: UUID) -> None:
@@ -104,7 +105,7 @@ def _steer_post(context: Context, claimed: SteeringJob, caller: Caller, post: UU
         receipts.settle(c, job.id, turn.why)
         done = sum(why is None for why in turn.why.values())
         skipped = job.skipped + len(turn.why) - done
-        store.change_job(c, job.id, LEASE, done=job.done + done, skipped=skipped, turn=job.turn + 1)
+        jobs.change(c, store.JOBS, job.id, LEASE, done=job.done + done, skipped=skipped, turn=job.turn + 1)
         failpoint("steering.working", post)
     failpoint("steering.worked", post)
     context.dispatcher.send_checks(turn.checks, bulk=True)

@@ -14,10 +14,10 @@ from uuid import UUID
 
 from pipeline.bulk.apply import apply_rows
 from pipeline.bulk.formats import FileProblem
+from pipeline.bulk.import_slice import LEASE, ImportSlice
 from pipeline.bulk.judge import PostFormat
 from pipeline.bulk.plan import plan_rows
 from pipeline.bulk.rollback import roll_back_posts
-from pipeline.bulk.turn import LEASE, Turn
 from pipeline.context import Context
 from pipeline.domain.bulk_import import ImportState
 from pipeline.failpoint import failpoint
@@ -30,14 +30,14 @@ from pipeline.store.imports.imports import Import
 
 log = logging.getLogger("slipway.imports")
 
-STEPS: Mapping[ImportState, Callable[[Turn], None]] = {
+STEPS: Mapping[ImportState, Callable[[ImportSlice], None]] = {
     ImportState.READING: plan_rows,
     ImportState.APPLYING: apply_rows,
     ImportState.ROLLING_BACK: roll_back_posts,
 }
 """What the next step of an import does, by its state."""
 SLICE = 5.0
-"""Seconds in which a worker begins chunks of one import, before others of the queue have their turn."""
+"""Seconds in which a worker begins chunks of one import, before others of the queue have their work."""
 
 
 def run_step(context: Context, identity: UUID, form: PostFormat, *, seconds: float = 0.0) -> None:
@@ -54,7 +54,7 @@ def run_step(context: Context, identity: UUID, form: PostFormat, *, seconds: flo
     if caller is None:
         _fail(context, job, "invalid_token", "The key that made this import was revoked, or it has expired.")
         return
-    turn = Turn(
+    work = ImportSlice(
         context=context,
         job=job,
         caller=replace(caller, bulk=True),
@@ -62,9 +62,9 @@ def run_step(context: Context, identity: UUID, form: PostFormat, *, seconds: flo
         until=time.monotonic() + seconds,
     )
     try:
-        STEPS[job.state](turn)
+        STEPS[job.state](work)
     except FileProblem as problem:
-        _fail(context, turn.job, problem.code, problem.message)
+        _fail(context, work.job, problem.code, problem.message)
         return
     except (StorageUnavailable, Unanswered, ProbeUnavailable) as error:
         log.warning("the file of import %s cannot be read now: %s", identity, error)

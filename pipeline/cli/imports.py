@@ -19,6 +19,8 @@ from pipeline.cli.runtime import open_context, open_transaction
 from pipeline.cli.workspace_option import choose_workspace, workspace_option
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from pipeline.context import Context
     from pipeline.store.auth.keys import Caller
     from pipeline.store.imports.imports import Import
@@ -238,9 +240,13 @@ _add_action(
 @contextmanager
 def _open_import(import_id: str) -> Iterator[tuple[Context, Caller, Import]]:
     """Open the context, the operator as a caller of the import's workspace, and the import. Raises ClickException."""
-    from pipeline.store.imports.imports import find_import, find_workspace_of_import
+    from pipeline.store.imports.imports import JOBS, find_import
+    from pipeline.store.jobs import find_workspace_of_job
 
-    with open_for("import", import_id, find_workspace_of_import) as (context, caller, identity):
+    def find_workspace(c: Connection, identity: UUID) -> UUID | None:
+        return find_workspace_of_job(c, JOBS, identity)
+
+    with open_for("import", import_id, find_workspace) as (context, caller, identity):
         with context.database.begin() as c:
             job = find_import(c, caller, identity)
         if job is None:

@@ -143,11 +143,12 @@ def receipts(job_id: str, outcome: str | None, limit: int, after: str | None, *,
 def _open_job(job_id: str) -> Iterator[tuple[Connection, SteeringJob]]:
     """Open a transaction and the job. Raises ClickException."""
     from pipeline.store.auth.workspaces import find_workspace
-    from pipeline.store.steering.jobs import find_job, find_workspace_of_job
+    from pipeline.store.jobs import find_workspace_of_job
+    from pipeline.store.steering.jobs import JOBS, find_job
 
     identity = parse_id(job_id, "steering job")
     with open_transaction() as c:
-        workspace = find_workspace_of_job(c, identity)
+        workspace = find_workspace_of_job(c, JOBS, identity)
         caller = None if workspace is None else build_caller(find_workspace(c, str(workspace)))
         job = None if caller is None else find_job(c, caller, identity)
         if job is None:

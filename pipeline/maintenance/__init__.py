@@ -15,8 +15,7 @@ from pipeline.maintenance.export_moves import export_moves
 from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.maintenance.recheck_media import recheck_media
 from pipeline.maintenance.redispatch_checks import redispatch_checks
-from pipeline.maintenance.redispatch_imports import redispatch_imports
-from pipeline.maintenance.redispatch_steering import redispatch_steering
+from pipeline.maintenance.redispatch_jobs import redispatch_imports, redispatch_steering
 from pipeline.maintenance.refresh_credentials import refresh_credentials
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.maintenance.resume_blocked import resume_blocked

@@ -17,9 +17,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.domain.bulk_import import WORKING, ImportState
+from pipeline.store import jobs
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import is_violation, jsonb, row, rows
+from pipeline.store.database import is_violation, row, rows
 from pipeline.store.deliveries.ownership import restrict_files
+from pipeline.store.jobs import JobTable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +63,12 @@ class Import:
 
 _COLUMNS = ", ".join(Import.__dataclass_fields__)
 _WORKING = ", ".join(f"'{state}'" for state in sorted(WORKING))
+JOBS = JobTable(
+    name="imports",
+    columns=_COLUMNS,
+    working=f"state IN ({_WORKING}) AND size IS NOT NULL",
+    begin="CASE WHEN state = 'uploaded' THEN 'reading' ELSE state END",
+)
 
 
 class IdempotencyKeyTaken(Exception):
@@ -146,13 +154,6 @@ def find_import(c: Connection, caller: Caller, identity: UUID, *, lock: bool = F
     return None if found is None else _to_import(found)
 
 
-def find_workspace_of_import(c: Connection, identity: UUID) -> UUID | None:
-    """Return the workspace of an import."""
-    found = row(c, "SELECT workspace_id FROM imports WHERE id = :id", id=identity)
-    workspace: UUID | None = None if found is None else found.workspace_id
-    return workspace
-
-
 def list_imports(
     c: Connection, caller: Caller, *, limit: int, before: tuple[datetime, UUID] | None = None
 ) -> list[Import]:
@@ -178,27 +179,8 @@ def list_imports(
 
 def claim_step(c: Connection, identity: UUID, lease: timedelta) -> Import | None:
     """Claim the next step of an import; None if there is none, or another worker has it."""
-    found = row(
-        c,
-        f"""UPDATE imports SET lease_until = now() + :lease, touched_at = now(),
-                   state = CASE WHEN state = 'uploaded' THEN 'reading' ELSE state END
-            WHERE id = :id AND state IN ({_WORKING}) AND size IS NOT NULL
-              AND (lease_until IS NULL OR lease_until < now())
-            RETURNING {_COLUMNS}""",
-        id=identity,
-        lease=lease,
-    )
+    found = jobs.claim(c, JOBS, identity, lease)
     return None if found is None else _to_import(found)
-
-
-def extend_lease(c: Connection, identity: UUID, lease: timedelta) -> None:
-    """Extend the claim of a step that takes long."""
-    row(
-        c,
-        "UPDATE imports SET lease_until = now() + :lease WHERE id = :id RETURNING id",
-        id=identity,
-        lease=lease,
-    )
 
 
 def lock_step(c: Connection, claimed: Import) -> bool:
@@ -212,21 +194,8 @@ def lock_step(c: Connection, claimed: Import) -> bool:
 def finish_step(
     c: Connection, claimed: Import, lease: timedelta | None = None, **changes: Any
 ) -> Import | None:
-    """Store where the import stands after a step, under the lock of ``lock_step``, and return it.
-
-    Without *lease* the claim is released. *changes*: columns and their values; mappings and lists are stored as JSON.
-    """
-    changes = {"held": None, **changes}
-    values = {n: jsonb(v) if isinstance(v, dict | list) else v for n, v in changes.items()}
-    found = row(
-        c,
-        f"""UPDATE imports SET {"".join(f"{name} = :{name}, " for name in changes)}
-                   lease_until = now() + CAST(:lease AS interval), touched_at = now()
-            WHERE id = :id RETURNING {_COLUMNS}""",
-        id=claimed.id,
-        lease=lease,
-        **values,
-    )
+    """Store where the import stands after a step, under the lock of ``lock_step``, and return it: ``jobs.change``."""
+    found = jobs.change(c, JOBS, claimed.id, lease, **{"held": None, **changes})
     return None if found is None else _to_import(found)
 
 
@@ -234,19 +203,6 @@ def fail(c: Connection, claimed: Import, error: Mapping[str, Any]) -> None:
     """End an import that cannot go on, unless it has moved meanwhile."""
     if lock_step(c, claimed):
         finish_step(c, claimed, state=ImportState.FAILED, error=dict(error))
-
-
-def list_unclaimed(c: Connection, idle: timedelta, limit: int) -> list[UUID]:
-    """Return imports with a next step that no worker has had for so long: their message was lost."""
-    found = rows(
-        c,
-        f"""SELECT id FROM imports WHERE state IN ({_WORKING}) AND size IS NOT NULL
-              AND touched_at < now() - :idle AND (lease_until IS NULL OR lease_until < now())
-            ORDER BY touched_at LIMIT :n""",
-        idle=idle,
-        n=limit,
-    )
-    return [r.id for r in found]
 
 
 # --- expiry ----------------------------------------------------------------------------------------------------------

@@ -15,13 +15,14 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection
 
 from pipeline.domain.steering import Arguments, SteeringState, Verb
+from pipeline.store import jobs
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import jsonb, new_id, row, rows
 from pipeline.store.deliveries.listing import ListFilter
 from pipeline.store.deliveries.ownership import restrict_files
+from pipeline.store.jobs import JobTable
 
 _FILTERS = TypeAdapter(ListFilter)
-_WORKING = "('selecting', 'working')"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +48,7 @@ class SteeringJob:
 
 
 _COLUMNS = ", ".join(SteeringJob.__dataclass_fields__)
+JOBS = JobTable(name="steering_jobs", columns=_COLUMNS, working="state IN ('selecting', 'working')")
 
 
 def dump_filter(chosen: ListFilter) -> dict[str, Any]:
@@ -116,23 +118,9 @@ def list_jobs(
     return [*map(_to_job, found)]
 
 
-def find_workspace_of_job(c: Connection, identity: UUID) -> UUID | None:
-    """Return the workspace of a job."""
-    found = row(c, "SELECT workspace_id FROM steering_jobs WHERE id = :id", id=identity)
-    workspace: UUID | None = None if found is None else found.workspace_id
-    return workspace
-
-
 def claim_job(c: Connection, identity: UUID, lease: timedelta) -> SteeringJob | None:
     """Claim the next step of a job; None if there is none, or another worker has it."""
-    found = row(
-        c,
-        f"""UPDATE steering_jobs SET lease_until = now() + :lease, touched_at = now()
-            WHERE id = :id AND state IN {_WORKING} AND (lease_until IS NULL OR lease_until < now())
-            RETURNING {_COLUMNS}""",
-        id=identity,
-        lease=lease,
-    )
+    found = jobs.claim(c, JOBS, identity, lease)
     return None if found is None else _to_job(found)
 
 
@@ -141,31 +129,6 @@ def lock_job(c: Connection, claimed: SteeringJob) -> SteeringJob | None:
     sql = f"SELECT {_COLUMNS} FROM steering_jobs WHERE id = :id AND state = :state FOR UPDATE"
     found = row(c, sql, id=claimed.id, state=claimed.state)
     return None if found is None else _to_job(found)
-
-
-def change_job(c: Connection, identity: UUID, lease: timedelta | None = None, **changes: Any) -> None:
-    """Store where a locked job stands. Without *lease* the claim is released."""
-    values = {n: jsonb(v) if isinstance(v, dict) else v for n, v in changes.items()}
-    row(
-        c,
-        f"""UPDATE steering_jobs SET {"".join(f"{name} = :{name}, " for name in changes)}
-                   lease_until = now() + CAST(:lease AS interval), touched_at = now() WHERE id = :id RETURNING id""",
-        id=identity,
-        lease=lease,
-        **values,
-    )
-
-
-def list_unclaimed(c: Connection, idle: timedelta, limit: int) -> list[UUID]:
-    """Return jobs with a next step that no worker has had for so long: their message was lost."""
-    found = rows(
-        c,
-        f"""SELECT id FROM steering_jobs WHERE state IN {_WORKING} AND touched_at < now() - :idle
-              AND (lease_until IS NULL OR lease_until < now()) ORDER BY touched_at LIMIT :n""",
-        idle=idle,
-        n=limit,
-    )
-    return [r.id for r in found]
 
 
 def delete_expired(c: Connection, keep: timedelta, limit: int) -> None:

@@ -18,7 +18,7 @@ from pipeline.bulk.upload import ImportOptions, store_file
 from pipeline.context import Context
 from pipeline.domain.bulk_import import WORKING, ImportState
 from pipeline.maintenance.expire_imports import expire_imports
-from pipeline.maintenance.redispatch_imports import redispatch_imports
+from pipeline.maintenance.redispatch_jobs import redispatch_imports
 from pipeline.queues import IMPORTS
 from pipeline.store.auth.keys import create_key
 from pipeline.store.database import rows

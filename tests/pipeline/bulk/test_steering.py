@@ -16,7 +16,7 @@ from pipeline.bulk.steer_step import run_steering_step
 from pipeline.bulk.steering import Counted, Steering, steer
 from pipeline.domain.delivery import State
 from pipeline.domain.steering import Arguments, SteeringState, Verb
-from pipeline.maintenance.redispatch_steering import redispatch_steering
+from pipeline.maintenance.redispatch_jobs import redispatch_steering
 from pipeline.queues import IMPORTS
 from pipeline.stages.post_request import Refusal
 from pipeline.store.attention import list_matters

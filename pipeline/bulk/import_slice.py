@@ -1,4 +1,4 @@
-"""A worker's turn at an import: the chunks that one message does, one after the other."""
+"""A slice of an import: the chunks that one message does, one after the other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class DayFull(Exception):
 
 
 @dataclass(kw_only=True, slots=True)
-class Turn:
+class ImportSlice:
     """One claim of an import. ``job``: as it stands after the last chunk that was committed."""
 
     context: Context
@@ -59,7 +59,7 @@ class Turn:
             raise DayFull
 
     def hold(self) -> None:
-        """End the turn; without room for a post today, hold the import until tomorrow."""
+        """End the slice; without room for a post today, hold the import until tomorrow."""
         with self.context.database.begin() as c:
             if not store.lock_step(c, self.job):
                 return
@@ -74,7 +74,7 @@ class Turn:
             store.finish_step(c, self.job, rest, held=held)
 
     def finish_chunk(self, c: Connection, **changes: Any) -> Import | None:
-        """Store where the import stands after a chunk; None: the claim is released, and the turn is over.
+        """Store where the import stands after a chunk; None: the claim is released, and the slice is over.
 
         *changes*: as in ``finish_step``.
         """

@@ -1,4 +1,4 @@
-"""A worker's turn at an import: several chunks by one message, and what is not judged a second time."""
+"""A slice of an import: several chunks by one message, and what is not judged a second time."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from pipeline.store.auth.keys import Terms, create_key, find_caller
 from pipeline.store.database import rows
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
+from pipeline.store.jobs import list_unclaimed
 from tests.pipeline.api.imports.importing import LATER, write_lines
 from tests.pipeline.core_fixture import VIDEO, CoreFixture
 
@@ -96,7 +97,7 @@ def test_without_time_it_does_one_chunk_and_leaves_the_rest_to_the_next(ready: C
     assert work(ready, found.id, seconds=0).state is ImportState.PLANNED
 
 
-def test_a_pause_ends_the_turn_after_the_chunk_in_progress(
+def test_a_pause_ends_the_slice_after_the_chunk_in_progress(
     ready: CoreFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identity = plan_and_begin(ready, 2 * CHUNK)
@@ -170,7 +171,7 @@ def test_rows_count_as_posts_of_the_key_and_wait_for_the_next_day(limited: CoreF
     assert work(limited, identity).done == 3, "it is held"
     with limited.context.database.begin() as c:
         c.execute(text("UPDATE imports SET touched_at = now() - interval '1 hour'"))
-        assert identity not in store.list_unclaimed(c, timedelta(seconds=5), 1000)
+        assert identity not in list_unclaimed(c, store.JOBS, timedelta(seconds=5), 1000)
         c.execute(text("UPDATE imports SET lease_until = now() WHERE lease_until > now()"))
     change_key(limited, "counted_on = counted_on - 1")
     done = work(limited, identity)

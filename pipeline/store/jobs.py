@@ -1,0 +1,78 @@
+"""Jobs that workers do in steps, imports and steering jobs: the claim, the change after a step, and lost messages.
+
+A claim is a lease in the job's row. A job that no worker has had for a while is dispatched again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.store.database import jsonb, row, rows
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobTable:
+    """A table of jobs, with columns ``workspace_id``, ``state``, ``lease_until`` and ``touched_at``."""
+
+    name: str
+    columns: str
+    """Those that are returned."""
+    working: str
+    """SQL for whether a job has a next step."""
+    begin: str = "state"
+    """SQL for the state after a claim."""
+
+
+def find_workspace_of_job(c: Connection, table: JobTable, identity: UUID) -> UUID | None:
+    """Return the workspace of a job."""
+    found = row(c, f"SELECT workspace_id FROM {table.name} WHERE id = :id", id=identity)
+    workspace: UUID | None = None if found is None else found.workspace_id
+    return workspace
+
+
+def claim(c: Connection, table: JobTable, identity: UUID, lease: timedelta) -> Any | None:
+    """Claim the next step of a job, and return its row; None if there is none, or another worker has it."""
+    return row(
+        c,
+        f"""UPDATE {table.name} SET lease_until = now() + :lease, touched_at = now(), state = {table.begin}
+            WHERE id = :id AND {table.working} AND (lease_until IS NULL OR lease_until < now())
+            RETURNING {table.columns}""",
+        id=identity,
+        lease=lease,
+    )
+
+
+def change(
+    c: Connection, table: JobTable, identity: UUID, lease: timedelta | None = None, **changes: Any
+) -> Any | None:
+    """Store where a locked job stands, and return its row. Without *lease* the claim is released.
+
+    *changes*: columns and their values; mappings and lists are stored as JSON.
+    """
+    values = {n: jsonb(v) if isinstance(v, dict | list) else v for n, v in changes.items()}
+    return row(
+        c,
+        f"""UPDATE {table.name} SET {"".join(f"{name} = :{name}, " for name in changes)}
+                   lease_until = now() + CAST(:lease AS interval), touched_at = now()
+            WHERE id = :id RETURNING {table.columns}""",
+        id=identity,
+        lease=lease,
+        **values,
+    )
+
+
+def list_unclaimed(c: Connection, table: JobTable, idle: timedelta, limit: int) -> list[UUID]:
+    """Return jobs with a next step that no worker has had for so long: their message was lost."""
+    found = rows(
+        c,
+        f"""SELECT id FROM {table.name} WHERE {table.working} AND touched_at < now() - :idle
+              AND (lease_until IS NULL OR lease_until < now()) ORDER BY touched_at LIMIT :n""",
+        idle=idle,
+        n=limit,
+    )
+    return [r.id for r in found]
