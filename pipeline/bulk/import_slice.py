@@ -38,8 +38,8 @@ class ImportSlice:
     """By the monotonic clock: no chunk begins later, but for the first."""
 
     def may_go_on(self) -> bool:
-        """Return whether there is time for one more chunk."""
-        return time.monotonic() < self.until
+        """Return whether there is time for one more chunk: not once the worker shuts down."""
+        return time.monotonic() < self.until and self.context.shutdown.time_left() is None
 
     @property
     def day_limit(self) -> int:

@@ -19,6 +19,7 @@ from pipeline.bulk.upload import ImportOptions, store_file
 from pipeline.domain.bulk_import import ImportState
 from pipeline.domain.key_limits import KeyLimits
 from pipeline.failpoint import failpoint
+from pipeline.shutdown import ShutdownSignal
 from pipeline.stages.platform_validation import find_problems
 from pipeline.store.auth.daily_count import count_posts
 from pipeline.store.auth.keys import Terms, create_key, find_caller
@@ -95,6 +96,14 @@ def test_without_time_it_does_one_chunk_and_leaves_the_rest_to_the_next(ready: C
     found = work(ready, upload(ready, CHUNK + 3), seconds=0)
     assert (found.state, found.rows) == (ImportState.READING, CHUNK)
     assert work(ready, found.id, seconds=0).state is ImportState.PLANNED
+
+
+def test_a_worker_that_shuts_down_begins_no_other_chunk(ready: CoreFixture) -> None:
+    stopping = replace(ready, context=replace(ready.context, shutdown=ShutdownSignal()))
+    identity = plan_and_begin(ready, 2 * CHUNK)
+    stopping.context.shutdown.begin(60)
+    assert work(stopping, identity).done == CHUNK
+    assert work(ready, identity).result == {"created": 2 * CHUNK}, "another worker goes on at once"
 
 
 def test_a_pause_ends_the_slice_after_the_chunk_in_progress(
