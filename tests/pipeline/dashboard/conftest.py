@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from tests.pipeline.api.running_server import serving
 from tests.pipeline.dashboard.site import Site
 
 CHROMIUM = Path("/usr/bin/chromium")
-MISSING = "SKIPPED: the dashboard in a browser: chromium is not here (apt install chromium)."
+MISSING = "the dashboard in a browser: chromium is not here (apt install chromium)."
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +42,6 @@ def http(site: Site) -> Iterator[requests.Session]:
 def chromium() -> Iterator[Browser]:
     """Debian's chromium, once per run."""
     if not CHROMIUM.exists():
-        warnings.warn(MISSING, pytest.PytestWarning, stacklevel=1)
         pytest.skip(MISSING)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
