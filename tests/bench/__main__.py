@@ -18,6 +18,7 @@ from types import FrameType
 from tests.bench import (
     bulk,
     cost,
+    dashboard,
     deliveries,
     flushed,
     footprint,
@@ -47,6 +48,7 @@ MEASUREMENTS: dict[str, Callable[[BenchEnvironment], Iterator[Figure]]] = {
     "streams": streams.measure,
     "slots": slots.measure,
     "reading": reading.measure,
+    "dashboard": dashboard.measure,
     "scrape": scrape.measure,
     "flushed": flushed.measure,
     "outages": outages.measure,

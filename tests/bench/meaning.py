@@ -37,6 +37,12 @@ MEANING = {
         "fifty has failed and is a dead letter, and 20,000 are overdue. After 20 uncounted ones; one that leaves a "
         "metric out ends it."
     ),
+    "dashboard": (
+        "Milliseconds of each page of the dashboard, whole, for an admin of all workspaces and one of the workspace of "
+        "`reading`, among its posts; all failed ones have an error, 500 are blocked and 500 overdue. The queue also by "
+        "many filters: each state, each hold, causes, texts, accounts, due times, and what is not there, where a page "
+        "ends after 5,000 rows and offers to search further. One client, one connection, one API process."
+    ),
     "deliveries": (
         "Scheduled posts with one TikTok photo each, over 50 accounts, all due at one moment: deliveries a second "
         "from that moment to the last `published`, and between the 10th and 90th per cent of them (steady). Workers "

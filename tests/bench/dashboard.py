@@ -1,0 +1,165 @@
+"""Measure every page of the dashboard in a workspace with very many posts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlencode
+from uuid import UUID
+
+import requests
+
+from pipeline.bulk.steer_step import run_steering_step
+from pipeline.bulk.steering import Steering, steer
+from pipeline.dashboard.app import PAGES
+from pipeline.domain.delivery import State
+from pipeline.domain.hold import Hold
+from pipeline.domain.role import Role
+from pipeline.domain.steering import Arguments, Verb
+from pipeline.store.auth.keys import read_caller
+from pipeline.store.auth.workspaces import create_workspace
+from pipeline.store.database import rows
+from pipeline.store.deliveries.listing import ListFilter
+from tests.bench.environment import READY, BenchEnvironment
+from tests.bench.figures import Figure, InvalidMeasurement, percentile
+from tests.bench.reading import AGAINST, BASE, Client, generate_posts
+from tests.pipeline.api.running_server import Server, Tenant
+from tests.pipeline.dashboard.site import Site
+from tests.stack import Stack, until
+
+PREFIX = "/dashboard"
+HOME = f"{PREFIX}/"
+ATTENTION, OTHERS = "p99 under 300 ms", "p99 under 200 ms"
+NO_PAGES = frozenset({"/events", "/login"})
+"""A stream, and what is shown before there is a visitor."""
+_QUERIES = {"/letters": "?action=replay&error_class=Unavailable"}
+"""What a path needs to be a page."""
+SHARE = 5
+"""Pages are several times as heavy as the API's: this part of the scale's reads is enough."""
+_ARRANGE = (
+    """UPDATE deliveries SET error = jsonb_build_object(
+           'class', 'Unavailable', 'code', 'outage_' || (hashtext(id::text) & 3), 'fault', 'platform',
+           'message', 'It answered 503.') WHERE state = 'failed'""",
+    """UPDATE deliveries SET state = 'blocked', reason = 'person_needed'
+       WHERE id IN (SELECT id FROM deliveries WHERE state = 'failed' ORDER BY id LIMIT 500)""",
+    """UPDATE deliveries SET due_at = now() - interval '1 hour', next_at = now() - interval '1 hour'
+       WHERE id IN (SELECT id FROM deliveries WHERE state = 'scheduled' ORDER BY id LIMIT 500)""",
+)
+"""Errors of every failed delivery, and some hundred that are blocked or overdue."""
+
+
+class Browser(Client):
+    """One keep-alive connection of a logged-in user."""
+
+    def __init__(self, stack: Stack, cookies: Mapping[str, str]) -> None:
+        super().__init__(stack, stack.key)
+        self._headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+
+
+def measure(environment: BenchEnvironment) -> Iterator[Figure]:
+    """Measure each page, and the queue by many filters, for a user of all workspaces and one of the largest."""
+    many, reads = environment.scale.posts_to_read, environment.scale.reads // SHARE
+    with environment.stack() as stack:
+        generate_posts(stack, many)
+        with stack.context.database.begin() as c:
+            for statement in _ARRANGE:
+                rows(c, f"{statement} RETURNING id")
+            create_workspace(c, name="Other")
+        with stack.context.database.once() as c:
+            c.exec_driver_sql("VACUUM (ANALYZE) deliveries")
+        stack.start("api", "pipeline.cli", "api")
+        client = Client(stack, stack.key)
+        until(client.answers, READY, lambda: "the API does not answer")
+        reference = client.times([f"{BASE}/subscription"], reads)
+        for who, browser in _log_in(stack).items():
+            for name, paths in _list_pages(stack).items():
+                found = browser.times(paths, reads)
+                yield Figure(
+                    name=f"{name}, {who}, {many:,} posts, p99",
+                    value=percentile(found, 0.99) * 1000,
+                    unit="ms",
+                    reference=percentile(reference, 0.99) * 1000,
+                    against=AGAINST,
+                    target=ATTENTION if name == HOME else OTHERS,
+                    detail=f"p50 {percentile(found, 0.5) * 1000:.1f} ms, slowest {max(found) * 1000:.1f} ms",
+                )
+
+
+def _log_in(stack: Stack) -> dict[str, Browser]:
+    """Return browsers of users, by what they see."""
+    server = Server(url=stack.api, log=Path(), context=stack.context, http=requests.Session())
+    site = Site(server=server, tenant=Tenant(workspace=stack.workspace, key=stack.key))
+    users = {
+        "all workspaces": site.add_user({None: Role.ADMIN}),
+        "one workspace": site.add_user({stack.workspace: Role.ADMIN}),
+    }
+    return {who: Browser(stack, site.log_in(user).cookies.get_dict()) for who, user in users.items()}
+
+
+def _list_pages(stack: Stack) -> dict[str, Sequence[str]]:
+    """Return the paths of each page: those of the table of pages, and the queue by filters of each kind."""
+    examples = _find_examples(stack)
+    routes = {
+        route.path
+        for _, own in PAGES
+        for route in own
+        if route.path not in NO_PAGES and "GET" in (route.methods or ())
+    }
+    found = {PREFIX + path: _fill(path, examples) for path in sorted(routes)}
+    account, post = examples["account_id"][0], examples["post_id"][0]
+    filters: dict[str, list[dict[str, str]]] = {
+        "by state": [{"state": state} for state in State],
+        "by hold": [{"reason": hold} for hold in Hold],
+        "by cause": [
+            {"state": "failed", "error_class": "Unavailable", "code": f"outage_{n}"} for n in range(4)
+        ],
+        "by text": [{"text": text} for text in ("generated 7", "nowhere", post, "ID 00")],
+        "by account": [{"account": account, "state": state} for state in ("", *State)],
+        "by due time": [{"due_to": "2026-01-01T00:00", "state": state} for state in ("", *State)],
+        "of what is not there": [
+            {"platform": "youtube"},
+            {"import": post},
+            {"error_class": "Rejected"},
+            {"workspace": str(stack.workspace), "platform": "pinterest"},
+        ],
+    }
+    return found | {
+        f"{PREFIX}/queue {kind}": [f"{PREFIX}/queue?{urlencode(one)}" for one in some]
+        for kind, some in filters.items()
+    }
+
+
+def _find_examples(stack: Stack) -> dict[str, Sequence[str]]:
+    """Return values for the parameters of paths."""
+    with stack.context.database.begin() as c:
+        some = rows(
+            c,
+            """SELECT d.post_id, d.account_id, d.id AS delivery_id
+               FROM (SELECT id FROM posts TABLESAMPLE SYSTEM (1) LIMIT 200) p JOIN deliveries d ON d.post_id = p.id""",
+        )
+    ids = {name: [str(getattr(r, name)) for r in some] for name in ("post_id", "account_id", "delivery_id")}
+    return {**ids, "job_id": [str(_select_for_job(stack))]}
+
+
+def _select_for_job(stack: Stack) -> UUID:
+    """Return a steering job that has selected 3,000 of the failed deliveries, and done nothing."""
+    with stack.context.database.begin() as c:
+        caller = read_caller(c, stack.workspace, None)
+    if caller is None:
+        raise InvalidMeasurement("The workspace is gone.")
+    asked = Steering(verb=Verb.RETRY, filter=ListFilter(state=State.FAILED), arguments=Arguments())
+    job = steer(stack.context, caller, asked, confirm=True).job
+    if job is None:
+        raise InvalidMeasurement("There is no job.")
+    for _ in range(3):
+        run_steering_step(stack.context, job.id)
+    return job.id
+
+
+def _fill(path: str, examples: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    for name, values in examples.items():
+        if f"{{{name}}}" in path:
+            return [PREFIX + path.replace(f"{{{name}}}", value) for value in values]
+    if "{" in path:
+        raise InvalidMeasurement(f"There is no example for {path}.")
+    return [PREFIX + path + _QUERIES.get(path, "")]
