@@ -15,6 +15,7 @@ from pipeline.domain.delivery import Reason, State
 from pipeline.domain.role import Role
 from pipeline.store.database import rows
 from tests.pipeline.dashboard.site import HOME, PASSWORD, Site, Someone
+from tests.pipeline.dashboard.test_post_actions import AGREED, done, press
 from tests.pipeline.dashboard.test_queue_actions import URL, read_form, send, start
 from tests.pipeline.dashboard.test_sessions import end, find_id
 from tests.pipeline.store.ledger import HOUR, Ledger
@@ -48,6 +49,14 @@ class Scene:
         post = self.ledger.fresh(due=HOUR)
         start(self.site, self.client, action="cancel", scope="some", delivery=post.deliveries)
 
+    def reschedule(self) -> None:
+        post, form = self.ledger.fresh(due=HOUR), {"scheduled_at": "2031-03-01T10:00:00Z", "version": "*"}
+        done(press(self.site, self.client, post, "reschedule", form), post, "reschedule")
+
+    def cancel(self) -> None:
+        post = self.ledger.fresh(due=HOUR)
+        done(press(self.site, self.client, post, "cancel", AGREED), post, "cancel")
+
     def end_another(self) -> None:
         with self.site.log_in(self.user) as other:
             session = find_id(self.site, other)
@@ -67,11 +76,13 @@ class Scene:
 
 
 CHANGES: dict[str, tuple[str, Callable[[Scene], None]]] = {
-    "/login": ("log in user", Scene.log_in),
-    "/logout": ("log out user", Scene.log_out),
+    "/login": ("start session", Scene.log_in),
+    "/logout": ("end session", Scene.log_out),
     "/sessions/{session_id}/end": ("end session", Scene.end_another),
     "/deliveries/{delivery_id}/decide": ("resume post", Scene.decide),
     "/letters": ("discard post", Scene.discard),
+    "/posts/{post_id}/deliveries/{delivery_id}/{verb}": ("cancel post", Scene.cancel),
+    "/posts/{post_id}/reschedule": ("edit post", Scene.reschedule),
     "/queue/start": ("cancel steering job", Scene.steer),
 }
 """Path of a route that changes something -> what is recorded, and how a user gets there."""
