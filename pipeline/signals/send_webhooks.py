@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from threading import BoundedSemaphore
 
 from standardwebhooks import Webhook as Signer
@@ -49,14 +50,21 @@ LEASE = timedelta(seconds=60)
 """Of a claim, extended by each round; after half of it nothing is sent any more."""
 SLICE = 15.0
 """Seconds after which a webhook is left to another message, so that none keeps the others waiting."""
-SENDERS = BoundedSemaphore(8)
-"""Webhooks that one process serves at a time, so that slow servers do not take all threads of maintenance."""
+MOST = 8
+"""Webhooks that one process serves at a time, or a quarter of its threads if that is less: slow servers leave the rest
+to maintenance."""
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "Slipway/0.1 (webhooks)"}
+
+
+@cache
+def _find_limit(threads: int) -> BoundedSemaphore:
+    return BoundedSemaphore(max(1, min(MOST, threads // 4)))
 
 
 def send_webhooks(context: Context) -> int:
     """Serve webhooks with due events for a slice of time, one after the other; return how many events were tried."""
-    if not SENDERS.acquire(blocking=False):
+    senders = _find_limit(context.settings.worker.slots)
+    if not senders.acquire(blocking=False):
         return 0
     try:
         tried, until = 0, time.monotonic() + SLICE
@@ -69,7 +77,7 @@ def send_webhooks(context: Context) -> int:
             tried += _serve(context, claimed, until)
         return tried
     finally:
-        SENDERS.release()
+        senders.release()
 
 
 def _serve(context: Context, claimed: ClaimedWebhook, until: float) -> int:

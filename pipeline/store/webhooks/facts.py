@@ -70,17 +70,19 @@ class Occurrence:
     details: Mapping[str, Any]
 
 
+_POSTS = """
+SELECT i.id AS post_id, p.external_id, p.due_at, d.id, d.account_id, d.platform, d.url, d.delivered_as,
+       d.published_at, d.state, d.reason, d.error
+FROM unnest(CAST(:ids AS uuid[])) AS i (id)
+JOIN LATERAL (SELECT * FROM posts WHERE id = i.id LIMIT 1) p ON true
+JOIN LATERAL (SELECT * FROM deliveries WHERE post_id = i.id OFFSET 0) d ON true ORDER BY d.id
+"""
+
+
 def read_event_posts(c: Connection, posts: Collection[UUID]) -> dict[UUID, EventPost]:
     """Return these posts with their deliveries."""
     found: dict[UUID, list[Any]] = defaultdict(list)
-    for r in rows(
-        c,
-        """SELECT p.id AS post_id, p.external_id, p.due_at, d.id, d.account_id, d.platform, d.url, d.delivered_as,
-                  d.published_at, d.state, d.reason, d.error
-           FROM posts p JOIN deliveries d ON d.post_id = p.id
-           WHERE p.id = ANY(CAST(:ids AS uuid[])) ORDER BY d.id""",
-        ids=list(posts),
-    ):
+    for r in rows(c, _POSTS, ids=list(posts)):
         found[r.post_id].append(r)
     return {post: _to_post(some) for post, some in found.items()}
 
@@ -116,9 +118,10 @@ JOIN LATERAL (
     SELECT min(g.id) AS first, max(g.id) AS last, array_agg(DISTINCT g.mover) AS movers, max(g.id) FILTER (
                WHERE g.mover = ANY(CAST(:movers AS text[]))
                  OR g.target = ANY(CAST(:settled AS text[])) AND g.origin IS DISTINCT FROM g.target) AS turning
-    FROM deliveries d JOIN moves g ON g.delivery_id = d.id WHERE d.post_id = m.post_id AND g.xmin = own.transaction
+    FROM (SELECT id FROM deliveries WHERE post_id = m.post_id OFFSET 0) d
+    CROSS JOIN LATERAL (SELECT * FROM moves WHERE delivery_id = d.id AND xmin = own.transaction OFFSET 0) g
 ) span ON span.turning = m.id
-JOIN deliveries d ON d.post_id = m.post_id
+JOIN LATERAL (SELECT * FROM deliveries WHERE post_id = m.post_id OFFSET 0) d ON true
 LEFT JOIN LATERAL (
     SELECT target, target = '{State.CANCELLED}' AND e.generation IS NOT DISTINCT FROM d.removed_generation AS is_removed
     FROM moves e
@@ -128,7 +131,10 @@ LEFT JOIN LATERAL (
     FROM moves e
     WHERE e.delivery_id = d.id AND e.id <= span.last ORDER BY e.id DESC LIMIT 1) a ON true
 """
-"""Only the last turning move of its transaction in its post has rows: one transaction changes a post's status once."""
+"""Only the last turning move of its transaction in its post has rows: one transaction changes a post's status once.
+
+OFFSET 0 keeps each part an index lookup of its own, in whatever order the planner would join them.
+"""
 
 
 def is_turning(m: MoveFacts) -> bool:
