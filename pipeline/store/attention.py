@@ -26,7 +26,7 @@ CAP = 10_000
 WIDE = 30_000
 """The same if only those of some workspaces count."""
 
-_CAPPED = "(SELECT count(*) FROM sample) = :cap AS is_capped"
+_CAPPED = "(SELECT count(*) FROM sample) = :cap"
 _WITHIN = "(CAST(:within AS uuid[]) IS NULL OR {of}workspace_id = ANY (CAST(:within AS uuid[])))"
 _OWN, _OF_ACCOUNT = _WITHIN.format(of="d."), _WITHIN.format(of="a.")
 _NOT_DISCARDED = """NOT EXISTS (SELECT FROM discards x
@@ -38,19 +38,18 @@ WITH sample AS MATERIALIZED (
     WHERE d.state = 'blocked' ORDER BY d.account_id LIMIT :cap
 )
 SELECT platform, reason, error ->> 'class' AS error_class, error ->> 'code' AS code, count(*) AS count,
-       min(updated_at) AS oldest, {_CAPPED}
+       min(updated_at) AS oldest, {_CAPPED} AS is_capped
 FROM sample d WHERE {_OWN} AND {_NOT_DISCARDED} GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4
 """
 _DEAD_LETTERS = f"""
-WITH sample AS MATERIALIZED (
+WITH walked AS MATERIALIZED (
     SELECT d.id, d.generation, d.post_id, d.workspace_id, d.state, d.platform, d.error, d.updated_at FROM deliveries d
-    WHERE d.state IN ('failed', 'blocked') ORDER BY d.id DESC LIMIT :cap
-)
+    WHERE d.state IN ('failed', 'blocked') ORDER BY d.id DESC LIMIT :walk
+), sample AS MATERIALIZED (SELECT * FROM walked d WHERE d.state = 'failed' AND {_OWN} LIMIT :cap)
 SELECT platform, error ->> 'class' AS error_class, error ->> 'code' AS code, count(*) AS count,
-       min(d.updated_at) AS oldest, {_CAPPED}
+       min(d.updated_at) AS oldest, {_CAPPED} OR (SELECT count(*) FROM walked) = :walk AS is_capped
 FROM sample d JOIN posts p ON p.id = d.post_id
-WHERE d.state = 'failed' AND {_OWN} AND p.deleted_at IS NULL AND {_NOT_DISCARDED}
-GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3
+WHERE p.deleted_at IS NULL AND {_NOT_DISCARDED} GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3
 """
 """The newest: the oldest may be many that were left, and a new cause must not hide behind them."""
 _UNKNOWN = f"""
@@ -58,14 +57,14 @@ WITH sample AS MATERIALIZED (
     SELECT d.workspace_id, d.platform, d.state, d.armed_at FROM deliveries d
     WHERE d.state IN ('preparing', 'processing', 'unknown') ORDER BY d.next_at LIMIT :cap
 )
-SELECT platform, count(*) AS count, min(armed_at) AS oldest, {_CAPPED}
+SELECT platform, count(*) AS count, min(armed_at) AS oldest, {_CAPPED} AS is_capped
 FROM sample d WHERE state = 'unknown' AND {_OWN} GROUP BY 1 ORDER BY 2 DESC, 1
 """
 _RECONNECT = f"""
 WITH sample AS MATERIALIZED (
     SELECT a.id, a.platform FROM accounts a WHERE a.status = 'reconnect' AND {_OF_ACCOUNT} LIMIT :cap
 )
-SELECT a.platform, count(*) AS count, min(w.since) AS oldest, {_CAPPED}
+SELECT a.platform, count(*) AS count, min(w.since) AS oldest, {_CAPPED} AS is_capped
 FROM sample a LEFT JOIN LATERAL (
     SELECT min(d.updated_at) AS since FROM (
         SELECT updated_at FROM deliveries WHERE account_id = a.id AND state = 'blocked' LIMIT 100) d) w ON true
@@ -97,7 +96,7 @@ WITH sample AS MATERIALIZED (
     WHERE status = 'active' AND least(expires_at, refresh_expires_at) <= now() + CAST(:ending AS interval)
     ORDER BY least(expires_at, refresh_expires_at) LIMIT :cap
 )
-SELECT platform, count(*) AS count, min(ends_at) AS oldest, {_CAPPED}
+SELECT platform, count(*) AS count, min(ends_at) AS oldest, {_CAPPED} AS is_capped
 FROM sample d WHERE ends_at <= now() + CAST(:ending AS interval) AND {_OWN} GROUP BY 1 ORDER BY 2 DESC, 1
 """
 _PAUSES = f"""
@@ -156,7 +155,7 @@ def list_matters(
         *_read(c, Kind.RECONNECT, _RECONNECT, **ours, cap=CAP),
         *_read(c, Kind.PAUSED, _PAUSES, **ours),
         *_list_late(c, ours),
-        *_read(c, Kind.DEAD_LETTERS, _DEAD_LETTERS, **wide),
+        *_read(c, Kind.DEAD_LETTERS, _DEAD_LETTERS, **ours, cap=CAP, walk=wide["cap"]),
         *_read(c, Kind.GRANT_ENDING, _GRANTS, **wide, ending=ENDING),
         *_read(c, Kind.WEBHOOK_PAUSED, _WEBHOOKS, **wide),
     ]

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.domain.delivery import SETTLED
 from pipeline.domain.hold import StandingHold, list_scopes
 from pipeline.store.dashboard.walks import CAP, Walk, Within, choose_walk
 from pipeline.store.database import row, rows
@@ -154,7 +155,8 @@ def _read_place(walk: Walk, found: Any) -> Place:
 
 
 def _to_deliveries(c: Connection, found: Sequence[Any]) -> list[QueuedDelivery]:
-    standing = list_standing_holds(c, found) if found else []
+    open_ones = [r for r in found if r.state not in SETTLED]
+    standing = list_standing_holds(c, open_ones) if open_ones else []
     return [
         QueuedDelivery(
             facts=facts,

@@ -283,7 +283,8 @@ def test_few_rows_are_read_however_much_is_stored(ledger: Ledger) -> None:
     names = ("_BLOCKED", "_DEAD_LETTERS", "_UNKNOWN", "_RECONNECT", "_LATE", "_GRANTS")
     for name, within in product(names, (None, [ledger.workspace()], [failed.workspace])):
         sql = getattr(attention, name)
-        values |= {"within": within, "cap": attention.CAP if within is None else attention.WIDE}
+        cap = attention.CAP if within is None else attention.WIDE
+        values |= {"within": within, "cap": cap, "walk": cap}
         given = {key: value for key, value in values.items() if f":{key}" in sql}
         assert count_read(ledger, sql, **given) < 50, (name, within)
 
@@ -294,5 +295,5 @@ def test_what_others_left_is_read_up_to_a_bound(ledger: Ledger, monkeypatch: pyt
     ledger.posts(MANY, [ledger.account(ledger.workspace())], State.FAILED)
     with ledger.database.once() as c:
         c.exec_driver_sql("VACUUM ANALYZE deliveries, posts, accounts")
-    for name in ("_BLOCKED", "_DEAD_LETTERS"):
-        assert count_read(ledger, getattr(attention, name), within=[mine.workspace], cap=20) < 100
+    for name, values in (("_BLOCKED", {"cap": 20}), ("_DEAD_LETTERS", {"cap": 20, "walk": 20})):
+        assert count_read(ledger, getattr(attention, name), within=[mine.workspace], **values) < 100
