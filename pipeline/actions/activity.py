@@ -13,9 +13,10 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.domain.delivery import State
+from pipeline.domain.histogram import LATENESS_BOUNDS
 from pipeline.domain.hold import Hold
 from pipeline.queues import ALL_QUEUES
-from pipeline.signals.count_moves import DELIVERIES, LATENESS, LATENESS_BOUNDS
+from pipeline.signals.count_moves import DELIVERIES, LATENESS
 from pipeline.store.canaries import read_silences
 from pipeline.store.counters import gauges
 from pipeline.store.counters.counters import Counter, read_counters

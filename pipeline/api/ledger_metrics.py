@@ -11,7 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from sqlalchemy import Connection
 
-from pipeline.signals.count_moves import LATENESS, LATENESS_BOUNDS
+from pipeline.domain.histogram import LATENESS_BOUNDS
+from pipeline.signals.count_moves import LATENESS
 from pipeline.store.canaries import read_silences
 from pipeline.store.checks.checks import count_faults
 from pipeline.store.counters import gauges

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 
 from pipeline.signals.count_moves import count_moves
+from pipeline.signals.count_settled import count_settled
 from pipeline.signals.log_moves import log_moves
 from pipeline.signals.make_events import make_events
 from pipeline.store.moves.read import MoveFacts
@@ -18,5 +19,5 @@ If that transaction dies, the same batch comes again. So what a consumer does el
 twice, with the same id of the move.
 """
 
-CONSUMERS: Sequence[Consumer] = (count_moves, log_moves, make_events)
+CONSUMERS: Sequence[Consumer] = (count_moves, count_settled, log_moves, make_events)
 """Every consumer gets every batch."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import SETTLED, Mover, Reason, State
+from pipeline.domain.histogram import label_bucket
 from pipeline.store.counters.counted_deliveries import (
     ClosedAttempt,
     Counted,
@@ -21,8 +21,6 @@ from pipeline.store.counters.counted_deliveries import (
 from pipeline.store.counters.counters import Increments, add_increments
 from pipeline.store.moves.read import MoveFacts
 
-LATENESS_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
-"""Seconds; the upper bounds of the histogram's buckets, beside infinity."""
 LATENESS = "slipway_delivery_lateness_seconds"
 DELIVERIES = "slipway_deliveries"
 _WITH_ATTEMPT = frozenset({State.PUBLISHING, State.PREPARING, State.PROCESSING, State.UNKNOWN, State.BLOCKED})
@@ -121,7 +119,6 @@ def _count_events(increments: Increments, m: MoveFacts) -> None:
     if m.mover == Mover.RESCUE:
         increments.add("slipway_lease_expiries_total", {})
     if m.counts_lateness and m.lateness is not None:
-        bound = bisect_left(LATENESS_BOUNDS, m.lateness)
-        le = str(LATENESS_BOUNDS[bound]) if bound < len(LATENESS_BOUNDS) else "+Inf"
-        increments.add(f"{LATENESS}_bucket", {"platform": m.platform, "le": le})
+        labels = {"platform": m.platform, "le": label_bucket(m.lateness)}
+        increments.add(f"{LATENESS}_bucket", labels)
         increments.add(f"{LATENESS}_sum", {"platform": m.platform}, m.lateness)

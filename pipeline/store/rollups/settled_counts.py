@@ -1,0 +1,123 @@
+"""How many deliveries settled, and how late they were sent, by hour and by day (UTC), workspace and platform.
+
+The export of moves adds to it in its own transaction, so every move counts once. Nothing else is read for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.store.database import row, rows
+
+ALL_WORKSPACES = UUID(int=0)
+"""Stands for all workspaces together: an operator's page reads as few rows as a workspace's."""
+HOUR, DAY = 60, 1440
+"""Lengths of the spans, in minutes."""
+KEPT = {HOUR: timedelta(days=3), DAY: timedelta(days=400)}
+LATENESS = "lateness"
+
+
+class Span(NamedTuple):
+    """What one row counts. ``label``: of failed ones the class of the error, of lateness the bucket's upper bound."""
+
+    workspace_id: UUID
+    minutes: int
+    starts_at: datetime
+    platform: str
+    kind: str
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SettledCount:
+    """How many there were in the span that begins at ``starts_at``, of one platform, kind and label."""
+
+    starts_at: datetime
+    platform: str
+    kind: str
+    label: str
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counting:
+    """How far moves are counted: what was committed by ``until``, and what settled from ``since`` on."""
+
+    since: datetime | None
+    until: datetime
+
+
+def find_start(at: datetime, minutes: int) -> datetime:
+    """Return the start of the span that *at* is in."""
+    seconds = minutes * 60
+    return datetime.fromtimestamp(at.timestamp() // seconds * seconds, UTC)
+
+
+def add_settled(c: Connection, counts: Mapping[Span, int]) -> None:
+    """Add to the rows, in the order of their keys, and delete old ones of the same workspaces."""
+    if not counts:
+        return
+    spans = sorted(counts)
+    workspaces, minutes, starts, platforms, kinds, labels = (
+        list(column) for column in zip(*spans, strict=True)
+    )
+    rows(
+        c,
+        """INSERT INTO settled_counts AS t (workspace_id, minutes, starts_at, platform, kind, label, n)
+           SELECT * FROM unnest(CAST(:workspaces AS uuid[]), CAST(:minutes AS integer[]),
+                                CAST(:starts AS timestamptz[]), CAST(:platforms AS text[]), CAST(:kinds AS text[]),
+                                CAST(:labels AS text[]), CAST(:n AS bigint[]))
+           ON CONFLICT (workspace_id, minutes, starts_at, platform, kind, label) DO UPDATE SET n = t.n + excluded.n
+           RETURNING n""",
+        workspaces=workspaces,
+        minutes=minutes,
+        starts=starts,
+        platforms=platforms,
+        kinds=kinds,
+        labels=labels,
+        n=[counts[span] for span in spans],
+    )
+    for length, kept in KEPT.items():
+        rows(
+            c,
+            """DELETE FROM settled_counts WHERE workspace_id = ANY(CAST(:ids AS uuid[])) AND minutes = :minutes
+                 AND starts_at < now() - CAST(:kept AS interval) RETURNING n""",
+            ids=sorted(set(workspaces)),
+            minutes=length,
+            kept=kept,
+        )
+
+
+_SETTLED = """
+SELECT starts_at, platform, kind, label, CAST(sum(n) AS bigint) AS n FROM settled_counts
+WHERE workspace_id = ANY(CAST(:ids AS uuid[])) AND minutes = :minutes AND starts_at >= :since
+GROUP BY starts_at, platform, kind, label ORDER BY starts_at, platform, kind, label
+"""
+
+
+def list_settled(
+    c: Connection, workspaces: Collection[UUID] | None, minutes: int, since: datetime
+) -> list[SettledCount]:
+    """Return the counts of some workspaces, or of all (None), in spans that begin at *since* or later."""
+    ids = [ALL_WORKSPACES] if workspaces is None else list(workspaces)
+    return [SettledCount(**r._mapping) for r in rows(c, _SETTLED, ids=ids, minutes=minutes, since=since)]
+
+
+def read_counting(c: Connection) -> Counting:
+    """Return how far moves are counted."""
+    found = row(
+        c,
+        """SELECT exported_at AS until, (SELECT min(starts_at) FROM settled_counts
+                                         WHERE workspace_id = :all AND minutes = :day) AS since FROM move_progress""",
+        all=ALL_WORKSPACES,
+        day=DAY,
+    )
+    if found is None:
+        raise LookupError("The row of move_progress is missing.")
+    return Counting(**found._mapping)
