@@ -32,7 +32,7 @@ _REFUSALS = {
     ),
     RefusalReason.KEY_REVOKED: (
         403,
-        "The API key that made this link was revoked: another key has to make one.",
+        "The API key that made this link was revoked, or the user disabled: another has to make one.",
     ),
 }
 
@@ -134,6 +134,8 @@ def describe_restart(platform: Platform, origin: SessionOrigin | None) -> str:
     """Return how a new link is made by what made the last one."""
     if origin is None:
         return START_AGAIN
+    if origin.user is not None:
+        return f"Start again on the dashboard's page of accounts, or ask {origin.user} for a new link."
     if origin.key is None:
         command = f"slipway account connect {platform.value} --workspace {shlex.quote(origin.workspace)}"
         return f"Start again: run `{command}`."

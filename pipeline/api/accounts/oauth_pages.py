@@ -128,15 +128,21 @@ def _product(account: RemoteAccount) -> str:
 
 def _origin(origin: SessionOrigin) -> str:
     who = "the operator, on the command line" if origin.key is None else f"the API key {_text(origin.key)}"
+    who = who if origin.user is None else _name_user(origin)
     return (
         f"<dl>\n<dt>Workspace</dt><dd>{_text(origin.workspace)}</dd>\n"
         f"<dt>Asked for by</dt><dd>{who}, at {format_timestamp(origin.started_at)}</dd>\n</dl>\n"
     )
 
 
+def _name_user(origin: SessionOrigin) -> str:
+    return f"{_text(origin.user or '')}, a user of the dashboard"
+
+
 def _begun_elsewhere(origin: SessionOrigin) -> str:
     """Warn of a link from another person: its maker can publish to the account that it connects."""
     where = "on the command line" if origin.key is None else f"with the API key {_text(origin.key)}"
+    where = where if origin.user is None else f"by {_name_user(origin)}"
     return (
         f"<p>This link was not begun in this browser but {where}. Connect only if you know who sent it to you: posts "
         f"of the workspace {_text(origin.workspace)} will be published as you.</p>\n"

@@ -19,6 +19,7 @@ from adapters.contract import Platform, RemoteAccount
 from pipeline.store.accounts.accounts import credentials_from_dict, credentials_to_dict
 from pipeline.store.accounts.oauth_origin import read_origin
 from pipeline.store.accounts.oauth_sessions import (
+    IS_REVOKED,
     LIFETIME,
     NOT_CONFIRMED,
     OAuthSession,
@@ -50,10 +51,7 @@ def lock_candidates(
     """
     found = row(
         c,
-        """SELECT g.*, coalesce(used_at + :life < now(), false) AS late,
-                  key_id IS NOT NULL AND NOT EXISTS (
-                      SELECT FROM keys k WHERE k.id = g.key_id AND k.revoked_at IS NULL
-                      AND (k.expires_at IS NULL OR k.expires_at > now())) AS revoked
+        f"""SELECT g.*, coalesce(used_at + :life < now(), false) AS late, {IS_REVOKED} AS revoked
            FROM grants g WHERE id = :id FOR UPDATE""",
         id=session,
         life=LIFETIME,
@@ -70,7 +68,7 @@ def lock_candidates(
         workspace_id=found.workspace_id,
         platform=platform,
         connection=found.connection,
-        starter=to_starter(found.key_id),
+        starter=to_starter(found),
         account_id=found.account_id,
         chosen=None,
         redirect_uri=found.redirect_uri,
@@ -88,7 +86,7 @@ def _find_refusal(
     checks = (
         (not hmac.compare_digest(found.outcome["ticket_sha256"], _hash(ticket)), RefusalReason.UNKNOWN),
         (found.platform != platform, RefusalReason.OTHER_PLATFORM),
-        (starter is not None and to_starter(found.key_id) != starter, RefusalReason.OTHER_STARTER),
+        (starter is not None and to_starter(found) != starter, RefusalReason.OTHER_STARTER),
         (found.late, RefusalReason.EXPIRED),
         (found.revoked, RefusalReason.KEY_REVOKED),
     )

@@ -18,7 +18,9 @@ class SessionOrigin:
     workspace: str
     """Name."""
     key: str | None
-    """The API key by its name and public half; None: the command line."""
+    """The API key by its name and public half; None: the command line, or a user."""
+    user: str | None
+    """The login of the dashboard's user; None: not one of them."""
     started_at: datetime
 
 
@@ -26,12 +28,13 @@ def read_origin(c: Connection, session: UUID) -> SessionOrigin:
     """Return the origin of a session. Raises LookupError."""
     found = row(
         c,
-        """SELECT w.name AS workspace, k.name AS key, k.public_id, g.created_at
+        """SELECT w.name AS workspace, k.name AS key, k.public_id, u.login AS user, g.created_at
            FROM grants g JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN keys k ON k.id = g.key_id
+           LEFT JOIN users u ON u.id = g.user_id
            WHERE g.id = :id""",
         id=session,
     )
     if found is None:
         raise LookupError(f"There is no OAuth session {session}.")
     key = f"“{found.key}” ({found.public_id})" if found.key else found.public_id
-    return SessionOrigin(workspace=found.workspace, key=key, started_at=found.created_at)
+    return SessionOrigin(workspace=found.workspace, key=key, user=found.user, started_at=found.created_at)

@@ -34,8 +34,23 @@ NOT_CONFIRMED = {
 }
 
 CLI: Literal["cli"] = "cli"
-Starter = UUID | Literal["cli"]
-"""What started a session: an API key, by its id, or the command line."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserStarter:
+    """A user of the dashboard."""
+
+    id: UUID
+
+
+Starter = UUID | UserStarter | Literal["cli"]
+"""What started a session: an API key, by its id, a user of the dashboard, or the command line."""
+IS_REVOKED = """(g.key_id IS NOT NULL AND NOT EXISTS (
+                         SELECT FROM keys k WHERE k.id = g.key_id AND k.revoked_at IS NULL
+                         AND (k.expires_at IS NULL OR k.expires_at > now()))
+                     OR g.user_id IS NOT NULL AND NOT EXISTS (
+                         SELECT FROM users u WHERE u.id = g.user_id AND u.disabled_at IS NULL))"""
+"""Condition on ``grants g``: the key that started the session was revoked since, or the user disabled."""
 
 
 class RefusalReason(StrEnum):
@@ -111,15 +126,17 @@ def open_session(  # noqa: PLR0913  one keyword per column
     row(
         c,
         """INSERT INTO grants (id, state_sha256, workspace_id, platform, connection, key_id, account_id, chosen,
-                               redirect_uri, verifier, expires_at)
-           VALUES (:id, :state, :w, :p, :connection, :key, :account, :chosen, :redirect, :verifier, now() + :life)
+                               redirect_uri, verifier, expires_at, user_id)
+           VALUES (:id, :state, :w, :p, :connection, :key, :account, :chosen, :redirect, :verifier, now() + :life,
+                   :user)
            RETURNING id""",
         id=identity,
         state=_hash(state),
         w=workspace,
         p=platform,
         connection=connection,
-        key=None if starter == CLI else starter,
+        key=_find_key(starter),
+        user=starter.id if isinstance(starter, UserStarter) else None,
         account=account,
         chosen=None if chosen is None else jsonb(list(chosen)),
         redirect=redirect_uri,
@@ -149,22 +166,20 @@ def use_session(
     """
     found = row(
         c,
-        """WITH taken AS (
+        f"""WITH taken AS (
                SELECT id, verifier FROM grants g
                WHERE state_sha256 = :state AND platform = :p AND used_at IS NULL AND expires_at > now()
                  AND (CAST(:any_starter AS boolean) OR key_id IS NOT DISTINCT FROM CAST(:key AS uuid))
-                 AND (key_id IS NULL OR EXISTS (
-                     SELECT FROM keys k WHERE k.id = g.key_id AND k.revoked_at IS NULL
-                     AND (k.expires_at IS NULL OR k.expires_at > now())))
+                 AND NOT {IS_REVOKED}
                FOR UPDATE)
            UPDATE grants g SET used_at = now(), verifier = NULL FROM taken
            WHERE g.id = taken.id AND g.used_at IS NULL
-           RETURNING g.id, g.workspace_id, g.connection, g.key_id, g.account_id, g.chosen, g.redirect_uri,
+           RETURNING g.id, g.workspace_id, g.connection, g.key_id, g.user_id, g.account_id, g.chosen, g.redirect_uri,
                      taken.verifier AS sealed""",
         state=_hash(state),
         p=platform,
         any_starter=starter is None,
-        key=None if starter == CLI else starter,
+        key=None if starter is None else _find_key(starter),
     )
     if found is None:
         raise _find_refusal(c, platform, state, starter)
@@ -173,7 +188,7 @@ def use_session(
         workspace_id=found.workspace_id,
         platform=platform,
         connection=found.connection,
-        starter=to_starter(found.key_id),
+        starter=to_starter(found),
         account_id=found.account_id,
         chosen=None if found.chosen is None else tuple(found.chosen),
         redirect_uri=found.redirect_uri,
@@ -181,9 +196,13 @@ def use_session(
     )
 
 
-def to_starter(key: UUID | None) -> Starter:
-    """Return the starter a row records by its key id."""
-    return key or CLI
+def to_starter(found: Any) -> Starter:
+    """Return the starter that a row records by the id of a key or a user."""
+    return found.key_id or (CLI if found.user_id is None else UserStarter(found.user_id))
+
+
+def _find_key(starter: Starter) -> UUID | None:
+    return starter if isinstance(starter, UUID) else None
 
 
 def end_session(c: Connection, session: UUID, outcome: Mapping[str, Any]) -> None:
@@ -214,7 +233,7 @@ def read_session_status(c: Connection, state: str, patience: timedelta) -> Sessi
 def _find_refusal(c: Connection, platform: Platform, state: str, starter: Starter | None) -> SessionRefused:
     found = row(
         c,
-        """SELECT id, platform, key_id, used_at, outcome, expires_at <= now() AS expired FROM grants
+        """SELECT id, platform, key_id, user_id, used_at, outcome, expires_at <= now() AS expired FROM grants
            WHERE state_sha256 = :state""",
         state=_hash(state),
     )
@@ -222,7 +241,7 @@ def _find_refusal(c: Connection, platform: Platform, state: str, starter: Starte
         return SessionRefused(RefusalReason.UNKNOWN)
     checks = (
         (found.platform != platform, RefusalReason.OTHER_PLATFORM),
-        (starter is not None and to_starter(found.key_id) != starter, RefusalReason.OTHER_STARTER),
+        (starter is not None and to_starter(found) != starter, RefusalReason.OTHER_STARTER),
         (found.used_at is not None, RefusalReason.USED),
         (found.expired, RefusalReason.EXPIRED),
     )
