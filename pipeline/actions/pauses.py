@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.context import Context
 from pipeline.domain.actor import Actor
+from pipeline.domain.pause import BREAKER, LiftedScope, Scope
+from pipeline.failpoint import failpoint
 from pipeline.store.accounts.connections import find_account
 from pipeline.store.audit import record_change
 from pipeline.store.deliveries import pauses as store
-from pipeline.store.deliveries.pauses import Scope
 from pipeline.store.deliveries.platform_health import close_breaker, list_open_breakers
-
-BREAKER: Final = "breaker"
-"""The scope of a platform's open circuit breaker; the system opens it, and a person can only close it."""
 
 
 def pause(c: Connection, actor: Actor, scope: Scope, target: str, why: str) -> None:
     """Pause a target; pausing it again changes only the reason."""
     before = store.find_reason(c, scope, target)
-    store.pause(c, scope, target, why)
+    store.pause(c, scope, target, why, f"{actor.kind} {actor.name}")
     _record(c, actor, "pause", scope, target, before, why)
 
 
-def lift(c: Connection, actor: Actor, scope: Literal[Scope, "breaker"], target: str) -> bool:
+def lift_and_release(context: Context, actor: Actor, scope: LiftedScope, target: str) -> bool:
+    """Lift a pause, or close a breaker, and release what it held at once. False when there is none."""
+    with context.database.begin() as c:
+        is_lifted = lift(c, actor, scope, target)
+    if is_lifted:
+        failpoint("pause.lifted")
+        context.dispatcher.send_slot_now()
+    return is_lifted
+
+
+def lift(c: Connection, actor: Actor, scope: LiftedScope, target: str) -> bool:
     """Lift a pause, or close a breaker; False when there is none. Others that hold the same deliveries stay."""
     if scope == BREAKER:
         return _close_breaker(c, actor, target)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,16 +11,13 @@ from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.runtime import open_context, open_transaction
-from pipeline.failpoint import failpoint
+from pipeline.domain.pause import BREAKER, SCOPES
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.store.deliveries.pauses import Scope
+    from pipeline.domain.pause import LiftedScope, Scope
 
-BREAKER: Final = "breaker"
-"""The scope of a platform's open circuit breaker (`pipeline.actions.pauses`)."""
-SCOPES: Final[tuple[Scope, ...]] = ("all", "platform", "workspace", "account")
 why_option = click.option("--why", required=True, help="The reason, shown in `slipway pause list`.")
 
 
@@ -64,7 +61,7 @@ for _scope in SCOPES:
 @command.command("list", epilog=EXAMPLE + "slipway pause list --json")
 @json_option
 def list_(*, as_json: bool) -> None:
-    """List pauses and open circuit breakers: scope, since when, why, and how many due deliveries each holds."""
+    """List pauses and open circuit breakers: scope, since when, who, why, and how many due deliveries each holds."""
     from pipeline.store.deliveries.pauses import list_pauses
     from pipeline.store.deliveries.platform_health import list_open_breakers
 
@@ -76,6 +73,7 @@ def list_(*, as_json: bool) -> None:
                 "name": p.name,
                 "since": format_timestamp(p.since),
                 "holds": p.holds,
+                "who": p.who,
                 "why": p.why,
             }
             for p in list_pauses(c)
@@ -86,6 +84,7 @@ def list_(*, as_json: bool) -> None:
                 "name": b.platform,
                 "since": format_timestamp(b.opened_at),
                 "holds": b.holds,
+                "who": "system",
                 "why": f"{b.why}; the next probe is at {format_timestamp(b.probe_at)}",
             }
             for b in list_open_breakers(c)
@@ -100,22 +99,20 @@ def list_(*, as_json: bool) -> None:
 @click.argument("scope", type=click.Choice([*SCOPES, BREAKER]))
 @click.argument("target", required=False)
 @json_option
-def lift(scope: Literal[Scope, "breaker"], target: str | None, *, as_json: bool) -> None:
+def lift(scope: LiftedScope, target: str | None, *, as_json: bool) -> None:
     """Lift a pause or close a circuit breaker, at once. Others that hold the same deliveries stay.
 
     A breaker opens again if the platform's calls go on failing.
     """
-    from pipeline.actions import pauses
+    from pipeline.actions.pauses import lift_and_release
     from pipeline.cli.actor import find_actor
 
     _require_target("lift", scope, target)
     with open_context() as context:
         with context.database.begin() as c:
             found = TARGETS[scope](c, target or "")
-            if not pauses.lift(c, find_actor(), scope, found):
-                raise click.ClickException("That is not paused: `slipway pause list` shows what is.")
-        failpoint("pause.lifted")
-        context.dispatcher.send_slot_now()
+        if not lift_and_release(context, find_actor(), scope, found):
+            raise click.ClickException("That is not paused: `slipway pause list` shows what is.")
     print_fields({"scope": scope, "target": found, "paused": False}, as_json=as_json)
 
 

@@ -5,19 +5,20 @@ An armed delivery continues.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from uuid import UUID
 
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
+from pipeline.domain.pause import Scope
 from pipeline.store.counters.counters import count_alarm
 from pipeline.store.database import row, rows
 
 SOON = timedelta(minutes=10)
 """How far ahead ``next_at`` is of deliveries that an outage holds: more than their longest pause."""
-Scope = Literal["all", "platform", "workspace", "account"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,21 +28,26 @@ class Pause:
     scope: str
     target: str
     name: str
+    workspace_id: UUID | None
+    """None: it concerns all workspaces."""
     why: str
+    who: str | None
+    """Who paused it, or gave it its present reason; None: not known."""
     since: datetime
     holds: int
     """Due deliveries that wait for it."""
 
 
-def pause(c: Connection, scope: Scope, target: str, why: str) -> None:
-    """Pause a target; pausing it again changes only the reason."""
+def pause(c: Connection, scope: Scope, target: str, why: str, who: str | None = None) -> None:
+    """Pause a target; pausing it again changes only the reason and who gave it."""
     row(
         c,
-        """INSERT INTO pauses (scope, target, why) VALUES (:scope, :target, :why)
-           ON CONFLICT (scope, target) DO UPDATE SET why = excluded.why RETURNING scope""",
+        """INSERT INTO pauses (scope, target, why, who) VALUES (:scope, :target, :why, :who)
+           ON CONFLICT (scope, target) DO UPDATE SET why = excluded.why, who = excluded.who RETURNING scope""",
         scope=scope,
         target=target,
         why=why,
+        who=who,
     )
 
 
@@ -57,7 +63,7 @@ def pause_platform(c: Connection, platform: Platform, why: str) -> bool:
     """Pause a platform that refuses our app, an alarm; return False if it is paused already, whoever did it."""
     found = row(
         c,
-        """INSERT INTO pauses (scope, target, why) VALUES ('platform', :target, :why)
+        """INSERT INTO pauses (scope, target, why, who) VALUES ('platform', :target, :why, 'system')
            ON CONFLICT (scope, target) DO NOTHING RETURNING scope""",
         target=platform,
         why=why,
@@ -99,27 +105,64 @@ def restart_streaks(c: Connection, scope: Scope, target: str) -> None:
     )
 
 
-def list_pauses(c: Connection) -> list[Pause]:
-    """Return all pauses, oldest first."""
-    found = rows(
-        c,
-        # The bound on next_at makes the index usable: a delivery that only waits for a pause is retried soon.
-        """SELECT p.scope, p.target, p.why, p.since,
-                  coalesce(w.name, a.platform || ' ' || a.username, p.target) AS name,
-                  (SELECT count(*) FROM deliveries d
-                   WHERE d.state IN ('scheduled', 'retrying') AND d.next_at <= now() + interval '1 minute'
-                     AND d.due_at <= now()
-                     AND CASE p.scope WHEN 'all' THEN true WHEN 'platform' THEN d.platform = p.target
-                              WHEN 'workspace' THEN d.workspace_id::text = p.target
-                              ELSE d.account_id::text = p.target END) AS holds
-           FROM pauses p
-           LEFT JOIN workspaces w ON p.scope = 'workspace' AND w.id::text = p.target
-           LEFT JOIN accounts a ON p.scope = 'account' AND a.id::text = p.target
-           UNION ALL
-           SELECT 'delivery', h.job_id::text, h.why, min(h.since), count(*) || ' deliveries',
-                  count(*) FILTER (WHERE d.due_at <= now())
-           FROM paused_deliveries h JOIN deliveries d ON d.id = h.delivery_id
-           WHERE d.state NOT IN ('published', 'failed', 'cancelled') GROUP BY h.job_id, h.why
-           ORDER BY since, scope, target""",
-    )
+_PAUSES = """
+WITH RECURSIVE jobs AS (
+    (SELECT job_id AS id FROM paused_deliveries ORDER BY job_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT p.job_id FROM paused_deliveries p WHERE p.job_id > j.id ORDER BY p.job_id LIMIT 1)
+    FROM jobs j WHERE j.id IS NOT NULL
+), shown AS (
+    SELECT p.scope, p.target, p.why, p.who, p.since, coalesce(w.id, a.workspace_id) AS workspace_id,
+           coalesce(w.name, a.platform || ' ' || a.username, p.target) AS name
+    FROM pauses p
+    LEFT JOIN workspaces w ON w.id = CAST(CASE p.scope WHEN 'workspace' THEN p.target END AS uuid)
+    LEFT JOIN accounts a ON a.id = CAST(CASE p.scope WHEN 'account' THEN p.target END AS uuid)
+    WHERE CAST(:mine AS uuid[]) IS NULL OR p.scope IN ('all', 'platform')
+       OR coalesce(w.id, a.workspace_id) = ANY(CAST(:mine AS uuid[]))
+)
+SELECT s.scope, s.target, s.name, s.workspace_id, s.why, s.who, s.since, held.n AS holds
+FROM shown s, LATERAL (SELECT count(*) AS n FROM (
+    (SELECT d.id FROM unnest(CAST(:platforms AS text[])) AS k (platform), LATERAL (
+         SELECT id FROM deliveries
+         WHERE s.scope IN ('all', 'platform') AND (s.scope = 'all' OR platform = s.target) AND platform = k.platform
+           AND state IN ('scheduled', 'retrying') AND next_at <= now() + interval '1 minute' AND due_at <= now()
+           AND (CAST(:mine AS uuid[]) IS NULL OR workspace_id = ANY(CAST(:mine AS uuid[])))) d LIMIT :cap)
+    UNION ALL
+    (SELECT d.id FROM unnest(CAST(:platforms AS text[])) AS k (platform), LATERAL (
+         SELECT id FROM deliveries
+         WHERE s.scope = 'workspace' AND platform = k.platform AND workspace_id = s.workspace_id
+           AND state IN ('scheduled', 'retrying') AND next_at <= now() + interval '1 minute' AND due_at <= now()) d
+     LIMIT :cap)
+    UNION ALL
+    (SELECT id FROM deliveries
+     WHERE account_id = CAST(CASE s.scope WHEN 'account' THEN s.target END AS uuid)
+       AND state IN ('scheduled', 'retrying') AND next_at <= now() + interval '1 minute' AND due_at <= now()
+     LIMIT :cap)) x) held
+UNION ALL
+SELECT 'delivery', j.id::text, count(*) || ' deliveries', h.workspace_id, h.why,
+       (SELECT a.actor_kind || ' ' || a.actor_name FROM audit a
+        WHERE a.subject = j.id::text AND a.kind = 'steering job' ORDER BY a.at, a.id LIMIT 1), min(h.since),
+       count(*) FILTER (WHERE h.due_at <= now())
+FROM jobs j
+CROSS JOIN LATERAL (
+    SELECT p.why, p.since, d.workspace_id, d.due_at
+    FROM paused_deliveries p CROSS JOIN LATERAL (SELECT * FROM deliveries WHERE id = p.delivery_id LIMIT 1) d
+    WHERE p.job_id = j.id AND d.state NOT IN ('published', 'failed', 'cancelled')
+      AND (CAST(:mine AS uuid[]) IS NULL OR d.workspace_id = ANY(CAST(:mine AS uuid[])))
+    LIMIT :cap) h
+GROUP BY j.id, h.workspace_id, h.why
+ORDER BY since, scope, target
+"""
+"""The bound on next_at makes the indexes usable: a delivery that only waits for a pause is retried soon."""
+
+
+def list_pauses(
+    c: Connection, workspaces: Collection[UUID] | None = None, cap: int | None = None
+) -> list[Pause]:
+    """Return all pauses, or those that concern these workspaces and what they hold of theirs, oldest first.
+
+    *cap*: count no further.
+    """
+    mine = None if workspaces is None else list(workspaces)
+    found = rows(c, _PAUSES, platforms=list(Platform), mine=mine, cap=cap)
     return [Pause(**r._asdict()) for r in found]

@@ -6,6 +6,7 @@ platform is locked first, so that its writers run one after the other.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -166,14 +167,20 @@ def close_breaker(c: Connection, platform: str) -> bool:
     return found is not None
 
 
-def list_open_breakers(c: Connection) -> list[OpenBreaker]:
-    """Return the open breakers, oldest first."""
+def list_open_breakers(
+    c: Connection, workspaces: Collection[UUID] | None = None, cap: int | None = None
+) -> list[OpenBreaker]:
+    """Return the open breakers, oldest first, and what they hold, in all or these workspaces; count up to *cap*."""
     found = rows(
         c,
-        """SELECT h.platform, h.opened_at, h.probe_at, h.why,
-                  (SELECT count(*) FROM deliveries d
-                   WHERE d.state IN ('scheduled', 'retrying') AND d.platform = h.platform
-                     AND d.next_at <= now() + interval '1 minute' AND d.due_at <= now()) AS holds
+        """SELECT h.platform, h.opened_at, h.probe_at, h.why, (SELECT count(*) FROM (
+                      SELECT FROM deliveries d
+                      WHERE d.state IN ('scheduled', 'retrying') AND d.platform = h.platform
+                        AND d.next_at <= now() + interval '1 minute' AND d.due_at <= now()
+                        AND (CAST(:mine AS uuid[]) IS NULL OR d.workspace_id = ANY(CAST(:mine AS uuid[])))
+                      LIMIT :cap) x) AS holds
            FROM platform_health h WHERE h.opened_at IS NOT NULL ORDER BY h.opened_at, h.platform""",
+        mine=None if workspaces is None else list(workspaces),
+        cap=cap,
     )
     return [OpenBreaker(**r._asdict()) for r in found]

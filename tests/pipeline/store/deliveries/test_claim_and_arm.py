@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from pipeline.domain.delivery import LOOKED_AT, Mover, State
+from pipeline.domain.pause import Scope
 from pipeline.domain.retry_policy import Outcome, Verdict
 from pipeline.store.database import new_id
 from pipeline.store.deliveries.arm import arm as store_arm
@@ -14,7 +15,7 @@ from pipeline.store.deliveries.checkpoint import save_checkpoint
 from pipeline.store.deliveries.claim import claim as store_claim
 from pipeline.store.deliveries.claim import claim_batch, claim_look, claim_looks
 from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.pauses import Scope, lift, pause
+from pipeline.store.deliveries.pauses import lift, pause
 from pipeline.store.deliveries.settle import settle
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
 

@@ -12,11 +12,12 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.domain.delivery import LOOKED_AT, WAITING, State
+from pipeline.domain.pause import Scope
 from pipeline.domain.schedule import slot_end
 from pipeline.store.database import rows
 from pipeline.store.deliveries import release as store
 from pipeline.store.deliveries.message import Message
-from pipeline.store.deliveries.pauses import Scope, lift, pause
+from pipeline.store.deliveries.pauses import lift, pause
 from pipeline.store.deliveries.redispatch import dispatch_looks, redispatch_lost, redispatch_lost_looks
 from tests.pipeline.store.ledger import HOUR, LEASE, Ledger, together
 

@@ -1,0 +1,102 @@
+"""Pauses say who and why, concern what a visitor sees, and count what they hold without reading the rest."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from adapters.contract import Platform
+from pipeline.domain.delivery import State
+from pipeline.store.database import new_id, row
+from pipeline.store.deliveries import pauses
+from pipeline.store.deliveries.pauses import Pause, list_pauses, pause, pause_platform
+from pipeline.store.deliveries.platform_health import list_open_breakers
+from pipeline.store.steering.paused import pause_deliveries
+from tests.pipeline.store.ledger import HOUR, Ledger
+from tests.pipeline.store.plans import count_read
+
+LATE = -timedelta(seconds=30)
+
+
+def listed(ledger: Ledger, *workspaces: UUID) -> dict[str, Pause]:
+    with ledger.database.begin() as c:
+        return {one.scope: one for one in list_pauses(c, workspaces or None)}
+
+
+def test_a_workspace_sees_the_pauses_that_concern_it_and_what_they_hold_of_its_own(ledger: Ledger) -> None:
+    mine, other = ledger.workspace(), ledger.workspace()
+    for workspace, number in ((mine, 2), (other, 3)):
+        account = ledger.account(workspace)
+        ledger.posts(number, [account], due=LATE)
+        held = ledger.post([account], due=LATE)
+        with ledger.database.begin() as c:
+            pause(c, "workspace", str(workspace), "why", "user ann")
+            pause(c, "account", str(account), "why", "user ann")
+            pause_deliveries(c, held.deliveries, new_id(), "why")
+    with ledger.database.begin() as c:
+        pause(c, "all", "", "why", "command line root")
+        assert len(list_pauses(c)) == 7
+    found = listed(ledger, mine)
+    assert {scope: one.holds for scope, one in found.items()} == {
+        "all": 3,
+        "workspace": 3,
+        "account": 3,
+        "delivery": 1,
+    }
+    assert {scope: one.workspace_id for scope, one in found.items() if scope != "all"} == dict.fromkeys(
+        ("workspace", "account", "delivery"), mine
+    )
+    assert found["all"].who == "command line root"
+    assert listed(ledger)["all"].holds == 7
+    with ledger.database.begin() as c:
+        assert [one.holds for one in list_pauses(c, [mine], cap=2) if one.scope == "all"] == [2]
+
+
+def test_pausing_again_names_who_gave_the_present_reason(ledger: Ledger) -> None:
+    with ledger.database.begin() as c:
+        pause_platform(c, Platform.TIKTOK, "it refuses our app")
+    assert listed(ledger)["platform"].who == "system"
+    with ledger.database.begin() as c:
+        pause(c, "platform", "tiktok", "waiting for the audit", "user ann")
+    again = listed(ledger)["platform"]
+    assert (again.who, again.why) == ("user ann", "waiting for the audit")
+
+
+def test_a_breaker_counts_what_it_holds_of_a_workspace(ledger: Ledger) -> None:
+    mine = ledger.workspace()
+    ledger.post([ledger.account(mine)], due=LATE)
+    ledger.fresh(due=LATE)
+    with ledger.database.begin() as c:
+        row(
+            c,
+            """INSERT INTO platform_health (platform, opened_at, probe_at, why)
+               VALUES ('tiktok', now(), now(), 'x') RETURNING platform""",
+        )
+        assert [one.holds for one in list_open_breakers(c)] == [2]
+        assert [one.holds for one in list_open_breakers(c, [mine])] == [1]
+        assert [one.holds for one in list_open_breakers(c, cap=1)] == [1]
+
+
+@pytest.mark.parametrize("is_restricted", [False, True])
+def test_few_rows_are_read_however_much_waits(ledger: Ledger, is_restricted: bool) -> None:
+    workspace = ledger.workspace()
+    account = ledger.account(workspace)
+    ledger.posts(3000, [account], due=HOUR)
+    ledger.posts(3000, [account], State.PUBLISHED, due=-HOUR)
+    due = ledger.posts(20, [account], due=LATE)
+    with ledger.database.begin() as c:
+        for scope, target in (
+            ("all", ""),
+            ("platform", "tiktok"),
+            ("workspace", str(workspace)),
+            ("account", str(account)),
+        ):
+            pause(c, scope, target, "why")  # type: ignore[arg-type]
+        for one in due:
+            pause_deliveries(c, one.deliveries, due[0].id, "why")
+    with ledger.database.once() as c:
+        c.exec_driver_sql("VACUUM ANALYZE deliveries, accounts, paused_deliveries, pauses")
+    values = {"platforms": list(Platform), "mine": [workspace] if is_restricted else None, "cap": 10_000}
+    assert count_read(ledger, pauses._PAUSES, **values) < 300
