@@ -16,12 +16,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.context import Context
 from pipeline.dashboard import (
+    accounts,
     attention,
     calendar,
     decide,
+    events,
     jobs,
     letters,
     login,
+    numbers,
+    pauses,
     post,
     post_actions,
     queue,
@@ -40,7 +44,11 @@ PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
     (None, jobs.ROUTES + letters.ROUTES + decide.ROUTES),
     (Entry(title="Calendar", path="/dashboard/calendar", role=Role.VIEWER), calendar.ROUTES),
     (None, (*post.ROUTES, *post_actions.ROUTES)),
+    (Entry(title="Accounts", path=accounts.PATH, role=Role.VIEWER), accounts.ROUTES),
+    (Entry(title="Pauses", path=pauses.PATH, role=Role.VIEWER), pauses.ROUTES),
+    (Entry(title="Numbers", path=numbers.PATH, role=Role.VIEWER), numbers.ROUTES),
     (Entry(title="Sessions", path="/dashboard/sessions", role=Role.VIEWER), sessions.ROUTES),
+    (None, events.ROUTES),
     (None, login.ROUTES),
 )
 """The entry of each page in the navigation, in its order, and the page's routes."""

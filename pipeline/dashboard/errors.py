@@ -47,7 +47,8 @@ def _describe(error: Exception) -> tuple[int, str, Mapping[str, str]]:
         case Forbidden() | CrossSite():
             return 403, str(error), {}
         case Refusal():
-            return error.status, error.message, getattr(error, "headers", {})
+            always = {"Retry-After": str(RETRY_AFTER)} if error.status == 503 else {}  # noqa: PLR2004  an HTTP status
+            return error.status, error.message, {**always, **getattr(error, "headers", {})}
         case Unreachable():
             sentence = "The database cannot be reached. Repeat the request in a moment."
             return 503, sentence, {"Retry-After": str(RETRY_AFTER)}

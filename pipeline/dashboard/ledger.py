@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
+from uuid import UUID
 
 from starlette.requests import Request
 
 from pipeline.api.http.bulkhead import Bulkhead
 from pipeline.api.http.client_address import find_address
+from pipeline.api.http.concurrency_limit import ConcurrencyLimit
 from pipeline.context import Context
+from pipeline.dashboard.live_feed import LiveFeed
+from pipeline.store.moves.live import Reading, Watermark, read_live
 
 T = TypeVar("T")
+MAX_STREAMS = 200
+"""Streams of live events in one server process."""
 READ_SECONDS = 10.0
 """How long one statement of a page may take."""
 
@@ -26,21 +32,33 @@ class DashboardState:
     reads: Bulkhead
     actions: Bulkhead
     logins: Bulkhead
+    polls: Bulkhead
+    feed: LiveFeed
+    streams: ConcurrencyLimit
+    """Open streams of live events."""
 
     def close(self) -> None:
         """Finish the work in progress."""
-        for bulkhead in (self.reads, self.actions, self.logins):
+        for bulkhead in (self.reads, self.actions, self.logins, self.polls):
             bulkhead.close()
 
 
 def build_dashboard_state(context: Context) -> DashboardState:
     """Build the state of a server process."""
+    polls = Bulkhead("dashboard-polls", threads=1, limit=1)
+
+    async def poll(before: Watermark | None, sessions: Collection[UUID]) -> Reading:
+        return await polls.run(partial(_poll, context, before, sessions))
+
     return DashboardState(
         context=context,
         reads=Bulkhead("dashboard-reads", threads=4, limit=128, per_key=32),
         actions=Bulkhead("dashboard-actions", threads=2, limit=64, per_key=16),
         # each holds 64 MiB while it hashes a password
         logins=Bulkhead("dashboard-logins", threads=2, limit=32),
+        polls=polls,
+        feed=LiveFeed(poll),
+        streams=ConcurrencyLimit(MAX_STREAMS, per_owner=20, owner="session", operations="live pages"),
     )
 
 
@@ -72,6 +90,11 @@ def find_client_address(request: Request) -> str:
 def _read(context: Context, function: Callable[..., T], *args: Any) -> T:
     with context.database.begin_read(READ_SECONDS) as c:
         return function(c, *args)
+
+
+def _poll(context: Context, before: Watermark | None, sessions: Collection[UUID]) -> Reading:
+    with context.database.begin_read(READ_SECONDS) as c:
+        return read_live(c, before, sessions)
 
 
 def _find_owner(request: Request) -> Any:

@@ -76,7 +76,10 @@ async def _serve(request: Request, handler: Handler, role: Role | None) -> Respo
     if not is_safe:
         require_own_origin(request)
     _refuse_nul([*request.query_params.values(), *map(str, request.path_params.values())])
-    is_reload = is_safe and "hx-request" in request.headers
+    # what an open page asks for by itself does not keep its session alive
+    is_reload = is_safe and (
+        "hx-request" in request.headers or "text/event-stream" in request.headers.get("accept", "")
+    )
     visitor = await find_visitor(request, counts_as_use=not is_reload)
     if visitor is None:
         return _send_to_login(request)

@@ -20,9 +20,6 @@ from starlette.responses import HTMLResponse
 from pipeline.dashboard.assets import static
 from pipeline.dashboard.visitor import Visitor
 
-FRAGMENT = "content"
-"""The block that a page renders alone for a request of htmx."""
-
 
 def render(
     request: Request, visitor: Visitor | None, template: str, status: int = 200, **context: Any
@@ -34,13 +31,11 @@ def render(
         "csrf": visitor.csrf if visitor else "",
         "navigation": request.app.state.navigation,
         "path": request.url.path,
+        "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+        "is_fragment": "hx-request" in request.headers,
         **context,
     }
-    if "hx-request" in request.headers and FRAGMENT in found.blocks:
-        html = "".join(found.blocks[FRAGMENT](found.new_context(values)))
-    else:
-        html = found.render(values)
-    return HTMLResponse(html.encode("utf-8", "replace"), status, {"Vary": "HX-Request"})
+    return HTMLResponse(found.render(values).encode("utf-8", "replace"), status, {"Vary": "HX-Request"})
 
 
 def format_instant(moment: datetime | None, zone: str = "UTC") -> Markup:

@@ -39,6 +39,8 @@ class Visitor:
     csrf: str = field(repr=False)
     address: str
     request_id: str
+    position: int
+    """Every move up to this id is visible to what the page reads: live events begin after it."""
 
     @property
     def actor(self) -> Actor:
@@ -102,4 +104,5 @@ def _to_visitor(session: OpenSession, token: str, request: Request) -> Visitor:
         csrf=hmac.new(token.encode(), b"csrf", hashlib.sha256).hexdigest(),
         address=find_client_address(request),
         request_id=request.scope[REQUEST_ID],
+        position=session.position,
     )

@@ -25,6 +25,12 @@ MEANING = {
         "under way, the same posts. --rows N instead: the high-water mark of resident memory (VmHWM) of API and "
         "worker, while a file of N rows is uploaded and planned."
     ),
+    "live": (
+        "50 streams of the dashboard's events, of five sessions, each of which loads the queue again when it hears "
+        "of posts, among the generated posts of `reading`: the CPU of the API's process (PostgreSQL's in the detail), "
+        "less that of the same posts without open pages. From a post's answer: until the queue, loaded again because "
+        "of its event, has arrived; posts one to two seconds apart, one open page."
+    ),
     "reading": (
         "Milliseconds of GET /posts (first page, 100 posts, the next page; by status; since, until and between moments "
         "all over the time) and of GET /posts/{id}, in a workspace with so many generated posts of every status, one "

@@ -22,6 +22,8 @@ log = logging.getLogger("slipway.api")
 _HEADER, _TRACE_HEADER = b"x-request-id", b"traceparent"
 REQUEST_ID = "slipway.request_id"
 """The key of the request id in a request's scope."""
+ENDLESS = "slipway.endless"
+"""A key of the scope, set for a response that ends when its reader leaves: its duration is the time to its start."""
 DRAIN_BYTES = 16 * 1024**2
 """Bytes of an unread body that are read and discarded before an early response. Without it a client that is still
 sending would see its connection reset instead of the response. The connection of a longer body is closed."""
@@ -61,7 +63,8 @@ class RequestMiddleware:
             )
         finally:
             release_reservation(scope)
-            record_request(scope, exchange.status, time.perf_counter() - start)
+            end = exchange.started_at if scope.get(ENDLESS) else time.perf_counter()
+            record_request(scope, exchange.status, end - start)
             end_trace(scope["method"], find_route(scope), exchange.status)
 
 
@@ -73,7 +76,7 @@ class _Exchange:
         headers = dict(scope["headers"])
         self.parent = headers.get(_TRACE_HEADER, b"").decode("latin-1")
         self.id = scope[REQUEST_ID] = _choose_request_id(headers.get(_HEADER), self.parent)
-        self.has_started = False
+        self.has_started, self.started_at = False, 0.0
         self.status = CLIENT_LEFT
         self._scope = scope
         origin = headers.get(b"origin")
@@ -103,6 +106,7 @@ class _Exchange:
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
             self.has_started, self.status = True, message["status"]
+            self.started_at = time.perf_counter()
         await self._send(message)
 
     def _name_ignored(self) -> bytes:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pipeline.api.http.envelope import failure
@@ -23,8 +25,25 @@ HEAD_BYTES = 65_536
 """Maximum size of an incomplete head."""
 BODY_COMPLETE = "slipway.body_complete"
 """A key of the ASGI scope, set once the whole body has arrived: reading it needs no timeout then."""
+CONNECTION = "slipway.connection"
+"""A key of the ASGI scope: the `Connection`."""
 CONTINUE = b"HTTP/1.1 100 "
 """The interim response that a client with ``Expect: 100-continue`` awaits before it sends its body."""
+
+
+class Connection:
+    """What a response without an end needs to know of its connection, and do to it."""
+
+    def __init__(self, abort: Callable[[], None]) -> None:
+        """*abort* closes the connection without sending what waits."""
+        self.abort = abort
+        self.on_stop: Callable[[], None] | None = None
+        """Called when the server begins to stop: it waits for responses to end."""
+
+
+def find_connection(scope: Scope) -> Connection:
+    """Return the connection of a request."""
+    return cast("Connection", scope[CONNECTION])
 
 
 class JoiningTransport:
@@ -64,6 +83,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._awaits_head, self._head_bytes = True, 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._connection: Connection | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timeout of the first head."""
@@ -95,6 +115,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Hand the request to the application, whose limits apply from here on."""
         self._awaits_head = False
+        self._connection = Connection(self.transport.abort)
+        self.scope[CONNECTION] = self._connection  # type: ignore[literal-required]  # not a key of ASGI
         super().on_headers_complete()
         transport = JoiningTransport(self.transport)
         self.cycle.transport = cast("asyncio.Transport", transport)
@@ -108,6 +130,12 @@ class HttpProtocol(HttpToolsProtocol):
     def _complete_response(self, transport: JoiningTransport) -> None:
         transport.flush()
         self.on_response_complete()
+
+    def shutdown(self) -> None:
+        """Begin a graceful shutdown: a response without an end is told to end."""
+        super().shutdown()
+        if self._connection is not None and self._connection.on_stop is not None:
+            self._connection.on_stop()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's signature
         """Refuse what the parser cannot read."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,6 +39,8 @@ class OpenSession:
     roles: Mapping[UUID, Role]
     names: Mapping[UUID, str]
     """Of the workspaces in *roles*."""
+    position: int
+    """Every move up to this id is visible to what is read afterwards."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,13 +80,27 @@ def find_session(c: Connection, token: str) -> OpenSession | None:
     found = rows(
         c,
         f"""SELECT s.id, s.user_id, u.login, s.seen_at < now() - interval '1 minute' AS is_stale,
-                   m.role, m.role IS NOT NULL AND m.workspace_id IS NULL AS is_everywhere, w.id AS workspace, w.name
+                   m.role, m.role IS NOT NULL AND m.workspace_id IS NULL AS is_everywhere, w.id AS workspace, w.name,
+                   (SELECT proven FROM move_progress) AS position
             FROM sessions s JOIN users u ON u.id = s.user_id LEFT JOIN memberships m ON m.user_id = u.id
             LEFT JOIN workspaces w ON m.role IS NOT NULL AND (m.workspace_id IS NULL OR w.id = m.workspace_id)
             WHERE s.token_sha256 = :token AND {_VALID}""",
         token=_hash(token),
     )
     return _to_session(found) if found else None
+
+
+def list_audiences(c: Connection, sessions: Collection[UUID]) -> dict[UUID, frozenset[UUID] | None]:
+    """Return, of these sessions, those that are valid, with the workspaces of their users; None: all workspaces."""
+    found = rows(
+        c,
+        f"""SELECT s.id, coalesce(bool_or(m.role IS NOT NULL AND m.workspace_id IS NULL), false) AS is_everywhere,
+                   array_agg(m.workspace_id) AS workspaces
+            FROM sessions s JOIN users u ON u.id = s.user_id LEFT JOIN memberships m ON m.user_id = u.id
+            WHERE s.id = ANY(CAST(:ids AS uuid[])) AND {_VALID} GROUP BY s.id""",
+        ids=list(sessions),
+    )
+    return {r.id: None if r.is_everywhere else frozenset(filter(None, r.workspaces)) for r in found}
 
 
 def touch_session(c: Connection, session: UUID) -> None:
@@ -147,6 +163,7 @@ def _to_session(found: list[Any]) -> OpenSession:
         everywhere=next((Role(r.role) for r in found if r.is_everywhere), None),
         roles=roles,
         names={r.workspace: r.name for r in found if r.workspace is not None},
+        position=first.position,
     )
 
 

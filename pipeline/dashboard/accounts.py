@@ -1,0 +1,135 @@
+"""The page of accounts: their health, the end of their grants, the posts at risk, and how to connect one (again)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from sqlalchemy import Connection
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from adapters.contract import Platform
+from pipeline.accounts.authorize import AuthorizationStart, start_authorization
+from pipeline.context import Context
+from pipeline.dashboard.fields import parse_choice, parse_id
+from pipeline.dashboard.ledger import act, read
+from pipeline.dashboard.page import page
+from pipeline.dashboard.render import render
+from pipeline.dashboard.visitor import Visitor
+from pipeline.domain.account import AccountStatus
+from pipeline.domain.role import Role
+from pipeline.store.accounts.oauth_sessions import UserStarter
+from pipeline.store.dashboard.accounts import (
+    CAP,
+    PAGE,
+    AccountHealth,
+    Position,
+    count_by_status,
+    find_workspace_of,
+    list_health,
+)
+
+PATH = "/dashboard/accounts"
+_POSITION = re.compile(
+    r"([012]),(Infinity|-?[0-9]{1,14}(?:[.][0-9]{1,6})?),([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+)
+
+
+@page(Role.VIEWER)
+async def show_accounts(request: Request, visitor: Visitor) -> Response:
+    """List the accounts of the visitor's workspaces, those that need a person first."""
+    query = request.query_params
+    chosen = parse_id(query.get("workspace"), "workspace")
+    if chosen is not None:
+        visitor.require(chosen, Role.VIEWER)
+    workspaces = (chosen,) if chosen else visitor.workspaces(Role.VIEWER)
+    filters = {
+        "platform": parse_choice(Platform, query.get("platform"), "platform"),
+        "needs_person": query.get("needs_person") == "1",
+    }
+    accounts, counts = await read(
+        request, _read_page, workspaces, filters, _parse_position(query.get("after"))
+    )
+    return render(
+        request,
+        visitor,
+        "accounts.html",
+        accounts=accounts[:PAGE],
+        counts=counts,
+        statuses=AccountStatus,
+        cap=CAP,
+        chosen={"workspace": chosen, **filters},
+        platforms=Platform,
+        next_page=_link_next(query, accounts),
+        may_connect=visitor.workspaces(Role.OPERATOR),
+    )
+
+
+def _read_page(
+    c: Connection, workspaces: Sequence[UUID], filters: Mapping[str, Any], after: Position | None
+) -> tuple[list[AccountHealth], Mapping[AccountStatus, int]]:
+    found = list_health(c, workspaces, **filters, after=after, limit=PAGE + 1)
+    return found, count_by_status(c, workspaces)
+
+
+def _link_next(query: Mapping[str, str], accounts: Sequence[AccountHealth]) -> str | None:
+    if len(accounts) <= PAGE:
+        return None
+    place = ",".join(map(str, accounts[PAGE - 1].position))
+    return f"{PATH}?{urlencode({**query, 'after': place})}"
+
+
+def _parse_position(text: str | None) -> Position | None:
+    """Return the place that the page before ended at. Raises HTTPException 400."""
+    if text is None:
+        return None
+    found = _POSITION.fullmatch(text)
+    if found is None:
+        raise HTTPException(400, f"after is no place in this list: {text[:100]!r}.")
+    return int(found[1]), found[2], UUID(found[3])
+
+
+@page(Role.OPERATOR)
+async def connect_account(request: Request, visitor: Visitor) -> Response:
+    """Make a link to the platform's consent page, to open here or to send to the account's owner."""
+    form = request.state.form
+    account = parse_id(form.get("account"), "account")
+    if account is not None:
+        workspace = await read(request, find_workspace_of, account)
+    else:
+        workspace = parse_id(form.get("workspace"), "workspace")
+    if workspace is None:
+        raise HTTPException(404)
+    visitor.require(workspace, Role.OPERATOR)
+    platform = parse_choice(Platform, form.get("platform"), "platform")
+    if platform is None:
+        raise HTTPException(400, f"platform has to be one of {', '.join(Platform)}.")
+    connection = form.get("connection") or None
+    started = await act(request, _start, visitor, workspace, platform, connection, account)
+    return render(request, visitor, "connect.html", started=started, platform=platform, workspace=workspace)
+
+
+def _start(
+    context: Context,
+    visitor: Visitor,
+    workspace: UUID,
+    platform: Platform,
+    connection: str | None,
+    account: UUID | None,
+) -> AuthorizationStart:
+    starter = UserStarter(visitor.user_id)
+    return start_authorization(
+        context, visitor.actor, workspace, platform, starter, connection=connection, reconnect=account
+    )
+
+
+ROUTES = (
+    Route("/accounts", show_accounts),
+    Route("/accounts/connect", connect_account, methods=["POST"]),
+)

@@ -1,0 +1,163 @@
+"""Live events: a page hears of what changes in its visitor's workspaces, misses nothing, and ends with its session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import requests
+
+from pipeline.dashboard.ledger import MAX_STREAMS
+from pipeline.domain.role import Role
+from pipeline.store.auth.sessions import list_audiences, list_sessions
+from pipeline.store.database import row
+from tests.pipeline.api.running_server import BASE, Tenant, serving, video
+from tests.pipeline.dashboard.event_stream import listening
+from tests.pipeline.dashboard.site import Site
+
+JSON = {"Content-Type": "application/json"}
+
+
+def make_post(site: Site, tenant: Tenant) -> str:
+    answer = site.server.post(video(tenant), tenant.key)
+    assert answer.status_code == 201, answer.text
+    identity: str = answer.json()["data"]["id"]
+    return identity
+
+
+def find_position(site: Site) -> int:
+    """Return a position after everything that there is."""
+    with site.server.context.database.begin() as c:
+        found = row(c, "SELECT coalesce(max(id), 0) AS id FROM moves")
+    assert found
+    return int(found.id)
+
+
+def test_a_page_hears_of_a_post_that_the_api_has_answered(site: Site, http: requests.Session) -> None:
+    with listening(http, site.url, "posts attention", find_position(site)) as stream:
+        assert stream.answer.headers["Content-Type"] == "text/event-stream"
+        assert stream.answer.headers["X-Accel-Buffering"] == "no"
+        assert "no-transform" in stream.answer.headers["Cache-Control"]
+        assert "Content-Length" not in stream.answer.headers
+        make_post(site, site.tenant)
+        event = stream.read()
+    assert event is not None
+    assert (event.name, event.topics) == ("changed", ["posts"])
+    assert int(event.position) >= 0
+
+
+def test_a_page_that_was_read_before_a_post_hears_of_it_at_once(site: Site, http: requests.Session) -> None:
+    before = find_position(site)
+    make_post(site, site.tenant)
+    with listening(http, site.url, "posts numbers", before) as stream:
+        event = stream.read()
+    assert event is not None
+    assert event.topics == ["numbers", "posts"], "everything it shows may have changed"
+    again = {"Last-Event-ID": str(before)}
+    with listening(http, site.url, "posts", find_position(site), **again) as stream:
+        assert stream.read() is not None, "the header of a reconnecting browser wins over the page's address"
+
+
+def test_a_visitor_hears_of_their_workspaces_only(site: Site, http: requests.Session) -> None:
+    other = site.server.tenant()
+    user = site.add_user({other.workspace: Role.VIEWER})
+    with site.log_in(user) as stranger, ExitStack() as streams:
+        at = find_position(site)
+        theirs = make_post(site, site.tenant)
+        topics = f"posts post:{theirs}"
+        mine = streams.enter_context(listening(http, site.url, topics, at))
+        foreign = streams.enter_context(listening(stranger, site.url, topics, find_position(site)))
+        assert mine.read() is not None
+        body = json.dumps({"post_ids": [theirs]}).encode()
+        answer = site.server.send("POST", f"{BASE}/posts/cancel", site.tenant.key, body, **JSON)
+        assert answer.status_code == 200, answer.text
+        heard = mine.read()
+        assert heard is not None
+        assert f"post:{theirs}" in heard.topics
+        make_post(site, other)
+        event = foreign.read()
+        assert event is not None
+        assert event.topics == ["posts"]
+
+
+def test_a_stream_ends_with_its_session(site: Site) -> None:
+    user = site.add_user({None: Role.VIEWER})
+    with site.log_in(user) as client, listening(client, site.url, "posts", 10**15) as stream:
+        assert client.post(site.url + "/dashboard/logout", allow_redirects=False).status_code == 303
+        event = stream.read()
+        assert event is not None
+        assert event.name == "end"
+        assert stream.read() is None
+    with listening(client, site.url, "posts") as refused:
+        assert refused.answer.status == 303
+
+
+@pytest.mark.parametrize(
+    "topics", ["", "posts <script>", "post:1", " ".join(f"a{'b' * n}" for n in range(51))]
+)
+def test_topics_that_are_none_are_refused(site: Site, http: requests.Session, topics: str) -> None:
+    with listening(http, site.url, topics) as stream:
+        assert stream.answer.status == 400
+
+
+def test_a_roles_end_ends_what_is_heard(site: Site) -> None:
+    workspace = site.tenant.workspace
+    user = site.add_user({workspace: Role.VIEWER})
+    everywhere, nowhere = site.add_user({None: Role.VIEWER}), site.add_user()
+    with ExitStack() as clients, site.server.context.database.begin() as c:
+        for one in (user, everywhere, nowhere):
+            clients.enter_context(site.log_in(one))
+        ids = {one.login: one.id for one in list_sessions(c)}
+        found = list_audiences(c, list(ids.values()))
+        assert found[ids[user.login]] == frozenset({workspace})
+        assert found[ids[everywhere.login]] is None
+        assert found[ids[nowhere.login]] == frozenset()
+        row(c, "UPDATE users SET disabled_at = now() WHERE id = :id RETURNING id", id=user.id)
+        assert ids[user.login] not in list_audiences(c, list(ids.values()))
+
+
+@pytest.fixture
+def alone(environment: dict[str, str], tmp_path: Path) -> Iterator[Site]:
+    """A server of this test's own."""
+    with serving(environment, tmp_path) as server:
+        yield Site(server=server, tenant=server.tenant())
+
+
+def test_streams_have_a_limit_of_their_own_and_pages_and_the_api_go_on(alone: Site) -> None:
+    user = alone.add_user({None: Role.VIEWER})
+    with ExitStack() as streams:
+        clients = [streams.enter_context(alone.log_in(user)) for _ in range(MAX_STREAMS // 20)]
+        for client in clients:
+            for _ in range(20):
+                opened = streams.enter_context(listening(client, alone.url, "posts"))
+                assert opened.answer.status == 200
+        own = streams.enter_context(listening(clients[0], alone.url, "posts"))
+        last = streams.enter_context(alone.log_in(user))
+        refused = streams.enter_context(listening(last, alone.url, "posts"))
+        assert (own.answer.status, refused.answer.status) == (503, 503)
+        assert refused.answer.headers["Retry-After"]
+        assert "Too many live pages" in refused.answer.read().decode()
+        assert last.get(alone.url + "/dashboard/").status_code == 200
+        make_post(alone, alone.tenant)
+    with listening(clients[0], alone.url, "posts") as stream:
+        assert stream.answer.status == 200, "the places are free again"
+
+
+def test_a_session_has_its_share_of_the_streams(alone: Site) -> None:
+    user = alone.add_user({None: Role.VIEWER})
+    with alone.log_in(user) as client, ExitStack() as streams:
+        opened = [streams.enter_context(listening(client, alone.url, "posts")) for _ in range(21)]
+        assert [one.answer.status for one in opened] == [200] * 20 + [429]
+
+
+def test_a_server_that_stops_ends_its_streams(environment: dict[str, str], tmp_path: Path) -> None:
+    with ExitStack() as streams:
+        with serving(environment, tmp_path) as server:
+            site = Site(server=server, tenant=server.tenant())
+            client = streams.enter_context(site.log_in(site.add_user({None: Role.VIEWER})))
+            opened = [streams.enter_context(listening(client, site.url, "posts", 10**15)) for _ in range(3)]
+        assert [one.read() for one in opened] == [None] * 3, "to their ends, not cut off"
+    assert "Cancel" not in (tmp_path / "api.log").read_text()

@@ -1,0 +1,131 @@
+"""The list of accounts: what needs a person first, what hangs on each account, page by page, and few rows read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from adapters.contract import Platform
+from pipeline.domain.account import AccountStatus
+from pipeline.domain.attention import ENDING
+from pipeline.domain.delivery import Reason, State
+from pipeline.store.dashboard import accounts
+from pipeline.store.dashboard.accounts import AccountHealth, count_by_status, list_health
+from pipeline.store.database import row
+from pipeline.store.deliveries.pauses import pause
+from tests.pipeline.store.ledger import HOUR, Ledger
+from tests.pipeline.store.plans import count_read
+
+DAY = timedelta(days=1)
+
+
+def end_grant(ledger: Ledger, account: UUID, left: timedelta, *, status: str = "active") -> None:
+    with ledger.database.begin() as c:
+        row(
+            c,
+            """UPDATE accounts SET expires_at = now() + CAST(:left AS interval), renewable = false, status = :status
+               WHERE id = :id RETURNING id""",
+            id=account,
+            left=left,
+            status=status,
+        )
+
+
+def listed(ledger: Ledger, workspace: UUID, **more: Any) -> list[AccountHealth]:
+    with ledger.database.begin() as c:
+        return list_health(c, [workspace], **more)
+
+
+@pytest.fixture
+def four(shared: Ledger) -> tuple[UUID, list[UUID]]:
+    """A workspace with accounts: grant lost, ends soon, ends later, taken out of use; added the other way round."""
+    workspace = shared.workspace()
+    inactive, later, soon, lost = (shared.account(workspace) for _ in range(4))
+    end_grant(shared, inactive, HOUR, status="inactive")
+    end_grant(shared, later, ENDING + DAY)
+    end_grant(shared, soon, HOUR)
+    end_grant(shared, lost, HOUR * 2, status="reconnect")
+    return workspace, [lost, soon, later, inactive]
+
+
+def test_what_needs_a_person_comes_first(shared: Ledger, four: tuple[UUID, list[UUID]]) -> None:
+    workspace, expected = four
+    found = listed(shared, workspace)
+    assert [one.account.id for one in found] == expected
+    assert [one.ends_soon for one in found] == [False, True, False, False]
+    needy = listed(shared, workspace, needs_person=True)
+    assert [one.account.id for one in needy] == expected[:2]
+    with shared.database.begin() as c:
+        assert count_by_status(c, [workspace]) == {
+            AccountStatus.ACTIVE: 2,
+            AccountStatus.RECONNECT: 1,
+            AccountStatus.INACTIVE: 1,
+        }
+
+
+def test_pages_have_each_account_once(shared: Ledger, four: tuple[UUID, list[UUID]]) -> None:
+    workspace, expected = four
+    endless = [shared.account(workspace) for _ in range(3)]
+    found: list[AccountHealth] = []
+    while page := listed(shared, workspace, limit=2, after=found[-1].position if found else None):
+        found += page
+    ids = [one.account.id for one in found]
+    assert ids == [*expected[:3], *sorted(endless), expected[3]]
+
+
+def test_posts_at_risk_are_those_after_the_end_and_those_that_wait(shared: Ledger) -> None:
+    workspace = shared.workspace()
+    active, lost, endless = (shared.account(workspace) for _ in range(3))
+    end_grant(shared, active, DAY)
+    end_grant(shared, lost, DAY, status="reconnect")
+    for account in (active, lost, endless):
+        shared.post([account], due=HOUR)
+        shared.posts(2, [account], due=DAY * 2)
+        shared.post([account], State.PUBLISHED, due=DAY * 2)
+    shared.put(shared.post([lost]), State.BLOCKED, reason=Reason.RECONNECT)
+    assert {one.account.id: one.at_risk for one in listed(shared, workspace)} == {
+        active: 2,
+        lost: 4,
+        endless: 0,
+    }
+
+
+def test_another_workspace_is_not_listed_and_filters_select(shared: Ledger) -> None:
+    workspace, other = shared.workspace(), shared.workspace()
+    mine, pin = shared.account(workspace), shared.account(workspace, Platform.PINTEREST)
+    foreign = shared.account(other)
+    with shared.database.begin() as c:
+        pause(c, "account", str(mine), "under review")
+    assert {one.account.id: one.paused for one in listed(shared, workspace)} == {mine: True, pin: False}
+    assert [o.account.id for o in listed(shared, workspace, platform=Platform.PINTEREST)] == [pin]
+    assert [o.account.id for o in listed(shared, workspace, account=mine)] == [mine]
+    assert listed(shared, workspace, account=foreign) == []
+
+
+def test_few_deliveries_are_read_however_many_wait(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = ledger.workspace()
+    account, lost = ledger.account(workspace), ledger.account(workspace)
+    end_grant(ledger, account, DAY)
+    end_grant(ledger, lost, DAY, status="reconnect")
+    ledger.posts(3000, [account], due=HOUR)
+    ledger.posts(3000, [account], State.PUBLISHED, due=-DAY)
+    ledger.posts(20, [account], due=DAY * 2)
+    ledger.posts(500, [lost], due=HOUR)
+    with ledger.database.once() as c:
+        c.exec_driver_sql("VACUUM ANALYZE deliveries, accounts, posts")
+    values = {
+        "workspaces": [workspace],
+        "platform": None,
+        "id": None,
+        "needy": False,
+        "ending": ENDING,
+        "rank": None,
+        "place": None,
+        "after": None,
+        "n": 50,
+        "cap": 100,
+    }
+    assert count_read(ledger, accounts._ACCOUNTS, **values) < 150, "20 after the end, 100 of the lost one"
