@@ -93,6 +93,11 @@ def _open(context: Context, token: str, *, counts_as_use: bool) -> OpenSession |
         return session
 
 
+def derive_csrf(token: str) -> str:
+    """Return the token that the pages of a session repeat; it does not give the session's own away."""
+    return hmac.new(token.encode(), b"csrf", hashlib.sha256).hexdigest()
+
+
 def _to_visitor(session: OpenSession, token: str, request: Request) -> Visitor:
     return Visitor(
         user_id=session.user_id,
@@ -101,7 +106,7 @@ def _to_visitor(session: OpenSession, token: str, request: Request) -> Visitor:
         roles=session.roles,
         names=session.names,
         everywhere=session.everywhere,
-        csrf=hmac.new(token.encode(), b"csrf", hashlib.sha256).hexdigest(),
+        csrf=derive_csrf(token),
         address=find_client_address(request),
         request_id=request.scope[REQUEST_ID],
         position=session.position,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from functools import cache
+from unicodedata import normalize
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
@@ -14,14 +15,14 @@ _HASHER = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=4)
 
 def hash_password(password: str) -> str:
     """Return the hash of a password with today's parameters."""
-    return _HASHER.hash(password)
+    return _HASHER.hash(_normalize(password))
 
 
 def verify_password(stored: str | None, password: str) -> bool:
     """Return True if *password* is the one that was hashed. Without a hash it takes as long, and is False."""
     decoy = _make_decoy()
     try:
-        _HASHER.verify(stored or decoy, password)
+        _HASHER.verify(stored or decoy, _normalize(password))
     except VerificationError:
         return False
     return stored is not None
@@ -35,6 +36,11 @@ def is_outdated(stored: str) -> bool:
 def generate_password() -> str:
     """Return a random password of 24 characters: 144 bits."""
     return secrets.token_urlsafe(18)
+
+
+def _normalize(password: str) -> str:
+    """Return the form that all keyboards agree on: an accented letter may arrive as one character or as two."""
+    return normalize("NFC", password)
 
 
 @cache

@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 from argon2 import PasswordHasher
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, expect
 
 from pipeline.actions.log_in import LoginTry, MustWait, WrongPassword, log_in
 from pipeline.dashboard.login import choose_next
+from pipeline.domain.role import Role
 from pipeline.store.auth.login_tries import MAX_TRIES
 from pipeline.store.auth.passwords import is_outdated
 from pipeline.store.auth.sessions import find_session, start_session
@@ -54,11 +55,18 @@ def test_a_logged_in_user_sees_the_first_page_and_logs_out(site: Site, http: req
         )
 
 
-def test_a_person_logs_in_with_a_browser(browser: Page) -> None:
-    expect(browser.get_by_role("heading", name="Attention")).to_be_visible()
-    browser.get_by_role("link", name="Sessions").click()
-    expect(browser.get_by_text("This one: log out")).to_be_visible()
-    assert "slipway=" not in browser.evaluate("document.cookie"), "no script can read the session"
+def test_a_person_logs_in_with_a_browser(chromium: Browser, site: Site) -> None:
+    user = site.add_user({None: Role.VIEWER})
+    with chromium.new_context(base_url=site.url) as context:
+        page = context.new_page()
+        page.goto("/dashboard/sessions")
+        page.get_by_label("Login").fill(user.login)
+        page.get_by_label("Password").fill(user.password)
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_text("This one: log out")).to_be_visible()
+        kept = {one["name"] for one in context.cookies() if one["httpOnly"]}
+        assert kept == {"slipway", "slipway-login"}
+        assert not [name for name in kept if f"{name}=" in page.evaluate("document.cookie")]
 
 
 @pytest.mark.parametrize(
