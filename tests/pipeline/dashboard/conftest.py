@@ -38,9 +38,9 @@ def http(site: Site) -> Iterator[requests.Session]:
         yield session
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's chromium, once per run."""
+    """Debian's chromium. While it is open its event loop runs in this thread, where no other can: once per module."""
     if not CHROMIUM.exists():
         pytest.skip(MISSING)
     with sync_playwright() as playwright:
