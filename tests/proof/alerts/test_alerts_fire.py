@@ -61,7 +61,7 @@ RECOVERY: Sequence[Alert] = [
     *NOTHING_RUNS,
     ("CountsStale", ""),
     ("BeatStopped", ""),
-    ("ServiceDown", "flower"),
+    ("MonitorDown", "flower"),
 ]
 """What is told until the workers have found the engines again; some end, and are started anew."""
 ROUNDS = {
@@ -72,7 +72,7 @@ ROUNDS = {
             *silent(*WORKER_GROUPS["publish"]),
             LATE,
             ("BeatStopped", ""),
-            ("ServiceDown", "flower"),
+            ("MonitorDown", "flower"),
         ],
     ),
     "freeze reachability and upkeep": Round(
@@ -87,7 +87,7 @@ ROUNDS = {
             ("CountsStale", ""),
             LATE,
             ("BeatStopped", ""),
-            ("ServiceDown", "flower"),
+            ("MonitorDown", "flower"),
         ],
     ),
     "starve queues, the export and a platform": Round(
