@@ -26,7 +26,8 @@ CAP = 10_000
 WIDE = 30_000
 """The same if only those of some workspaces count."""
 
-_CAPPED = "(SELECT count(*) FROM sample) = :cap"
+_FULL = "(SELECT count(*) FROM sample) = :cap"
+_CAPPED = f"{_FULL} AS is_capped"
 _WITHIN = "(CAST(:within AS uuid[]) IS NULL OR {of}workspace_id = ANY (CAST(:within AS uuid[])))"
 _OWN, _OF_ACCOUNT = _WITHIN.format(of="d."), _WITHIN.format(of="a.")
 _NOT_DISCARDED = """NOT EXISTS (SELECT FROM discards x
@@ -38,7 +39,7 @@ WITH sample AS MATERIALIZED (
     WHERE d.state = 'blocked' ORDER BY d.account_id LIMIT :cap
 )
 SELECT platform, reason, error ->> 'class' AS error_class, error ->> 'code' AS code, count(*) AS count,
-       min(updated_at) AS oldest, {_CAPPED} AS is_capped
+       min(updated_at) AS oldest, {_CAPPED}
 FROM sample d WHERE {_OWN} AND {_NOT_DISCARDED} GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4
 """
 _DEAD_LETTERS = f"""
@@ -47,7 +48,7 @@ WITH walked AS MATERIALIZED (
     WHERE d.state IN ('failed', 'blocked') ORDER BY d.id DESC LIMIT :walk
 ), sample AS MATERIALIZED (SELECT * FROM walked d WHERE d.state = 'failed' AND {_OWN} LIMIT :cap)
 SELECT platform, error ->> 'class' AS error_class, error ->> 'code' AS code, count(*) AS count,
-       min(d.updated_at) AS oldest, {_CAPPED} OR (SELECT count(*) FROM walked) = :walk AS is_capped
+       min(d.updated_at) AS oldest, {_FULL} OR (SELECT count(*) FROM walked) = :walk AS is_capped
 FROM sample d JOIN posts p ON p.id = d.post_id
 WHERE p.deleted_at IS NULL AND {_NOT_DISCARDED} GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3
 """
@@ -57,14 +58,14 @@ WITH sample AS MATERIALIZED (
     SELECT d.workspace_id, d.platform, d.state, d.armed_at FROM deliveries d
     WHERE d.state IN ('preparing', 'processing', 'unknown') ORDER BY d.next_at LIMIT :cap
 )
-SELECT platform, count(*) AS count, min(armed_at) AS oldest, {_CAPPED} AS is_capped
+SELECT platform, count(*) AS count, min(armed_at) AS oldest, {_CAPPED}
 FROM sample d WHERE state = 'unknown' AND {_OWN} GROUP BY 1 ORDER BY 2 DESC, 1
 """
 _RECONNECT = f"""
 WITH sample AS MATERIALIZED (
     SELECT a.id, a.platform FROM accounts a WHERE a.status = 'reconnect' AND {_OF_ACCOUNT} LIMIT :cap
 )
-SELECT a.platform, count(*) AS count, min(w.since) AS oldest, {_CAPPED} AS is_capped
+SELECT a.platform, count(*) AS count, min(w.since) AS oldest, {_CAPPED}
 FROM sample a LEFT JOIN LATERAL (
     SELECT min(d.updated_at) AS since FROM (
         SELECT updated_at FROM deliveries WHERE account_id = a.id AND state = 'blocked' LIMIT 100) d) w ON true
@@ -96,7 +97,7 @@ WITH sample AS MATERIALIZED (
     WHERE status = 'active' AND least(expires_at, refresh_expires_at) <= now() + CAST(:ending AS interval)
     ORDER BY least(expires_at, refresh_expires_at) LIMIT :cap
 )
-SELECT platform, count(*) AS count, min(ends_at) AS oldest, {_CAPPED} AS is_capped
+SELECT platform, count(*) AS count, min(ends_at) AS oldest, {_CAPPED}
 FROM sample d WHERE ends_at <= now() + CAST(:ending AS interval) AND {_OWN} GROUP BY 1 ORDER BY 2 DESC, 1
 """
 _PAUSES = f"""
