@@ -14,8 +14,10 @@ from pipeline.store.database import rows
 
 Span = tuple[datetime, datetime]
 """From, inclusive, until, exclusive."""
-COUNTED = 20_000
+COUNTED = 10_000
 """Posts that are counted for one calendar, in all of its spans together."""
+MOST = 250
+"""Posts of one calendar, unless it has more spans: where there are more, each span shows fewer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +58,10 @@ _OF_ACCOUNT = """
 def list_due(
     c: Connection, workspace: UUID, account: UUID | None, spans: Sequence[Span], *, shown: int
 ) -> list[FilledSpan]:
-    """Return the posts of a workspace, or of one of its accounts, that are due in each span: ``shown`` at most."""
+    """Return the posts of a workspace, or of one of its accounts, that are due in each span: ``shown`` at most.
+
+    Each span shows at least one of its posts, if it has any.
+    """
     due = _OF_WORKSPACE if account is None else _OF_ACCOUNT
     values = {"workspace": workspace, "account": account}
     found: dict[int, list[DuePost]] = {n: [] for n in range(len(spans))}
@@ -64,7 +69,15 @@ def list_due(
     for one in rows(c, sql, n=shown + 1, **_split(spans), **values):
         found[one.n - 1].append(DuePost(id=one.id, due_at=one.due_at))
     counted = _count(c, due, [spans[n] for n, posts in found.items() if len(posts) > shown], values)
-    return [_fill(spans[n], posts[:shown], counted.get(spans[n])) for n, posts in found.items()]
+    shown = _limit_shown([len(posts) for posts in found.values()], shown)
+    return [_fill(spans[n], posts, shown, counted.get(spans[n])) for n, posts in found.items()]
+
+
+def _limit_shown(found: Sequence[int], shown: int) -> int:
+    """Return how many posts each span shows, so that all together show no more than ``MOST``."""
+    while shown > 1 and sum(min(number, shown) for number in found) > MOST:
+        shown -= 1
+    return shown
 
 
 def _count(
@@ -79,9 +92,10 @@ def _count(
     return {spans[one.n - 1]: (min(one.posts, most), one.posts > most) for one in found}
 
 
-def _fill(span: Span, posts: Sequence[DuePost], counted: tuple[int, bool] | None) -> FilledSpan:
+def _fill(span: Span, posts: Sequence[DuePost], shown: int, counted: tuple[int, bool] | None) -> FilledSpan:
     total, has_more = counted or (len(posts), False)
-    return FilledSpan(span=span, posts=posts, others=total - len(posts), has_more=has_more)
+    first = posts[:shown]
+    return FilledSpan(span=span, posts=first, others=total - len(first), has_more=has_more)
 
 
 def _split(spans: Sequence[Span]) -> dict[str, list[datetime]]:

@@ -94,6 +94,22 @@ def test_more_than_can_be_counted_is_said_to_be_more(
         assert [(one.others, one.has_more) for one in found] == [(3, True), (2, False), (0, False)]
 
 
+def test_where_there_are_very_many_each_span_shows_fewer(
+    shared: Ledger, start: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = shared.workspace()
+    account = shared.account(workspace)
+    for hours in (1, 26, 50):
+        shared.posts(4, [account], due=HOUR * hours)
+    shared.posts(1, [account], due=HOUR * 80)
+    monkeypatch.setattr(calendar, "MOST", 8)
+    found = due(shared, workspace, days(start, 4), shown=5)
+    assert [(len(one.posts), one.others) for one in found] == [(2, 2), (2, 2), (2, 2), (1, 0)]
+    monkeypatch.setattr(calendar, "MOST", 2)
+    found = due(shared, workspace, days(start, 4), shown=5)
+    assert [(len(one.posts), one.others) for one in found] == [(1, 3), (1, 3), (1, 3), (1, 0)]
+
+
 @pytest.fixture(scope="module")
 def many(shared: Ledger) -> tuple[UUID, UUID]:
     """A workspace with very many posts that are due in one hour, and an account that has few of them."""
