@@ -11,6 +11,7 @@ from pipeline.domain.delivery import State
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.dashboard.accessibility import check_accessibility, press_tab_until
 from tests.pipeline.store.ledger import Post
+from tests.waiting import until
 
 HOSTILE = '<img src=x onerror="document.title=1">'
 WEEK = timedelta(days=7)
@@ -110,7 +111,7 @@ def test_a_card_goes_back_when_its_post_may_not_be_moved(
     core.ledger.change(post.deliveries[0], meanwhile)
     drag(browser, card, down=2 * HOUR_HEIGHT)
     expect(browser.get_by_text(words)).to_be_visible()
-    assert find_card(browser).bounding_box() == place
+    until(lambda: find_card(browser).bounding_box() == place, 20, lambda: "the card does not go back")
     assert due(core, post) == before
 
 
