@@ -132,7 +132,7 @@ def _send(
 
 
 def _post(context: Context, url: str, secrets: Sequence[str], event: ArmedEvent) -> Tried:
-    headers = {**_HEADERS, **sign(secrets, str(event.id), datetime.now(UTC), event.body)}
+    headers = {**_HEADERS, **sign(secrets, str(event.id), event.at, event.body)}
     try:
         answer = context.receivers.post(url, event.body.encode(), headers, seconds=SECONDS, keep=KEEP)
     except Refused as refused:
@@ -142,11 +142,10 @@ def _post(context: Context, url: str, secrets: Sequence[str], event: ArmedEvent)
     outcome = judge_status(answer.status)
     if outcome is AttemptOutcome.DELIVERED:
         return Tried(outcome=outcome, status=answer.status)
-    now = datetime.now(UTC)
     return Tried(
         outcome=outcome,
         status=answer.status,
-        retry_after=parse_retry_after(answer.retry_after.strip(), now) if answer.retry_after else None,
+        retry_after=parse_retry_after(answer.retry_after.strip(), event.at) if answer.retry_after else None,
         error=f"HTTP {answer.status}",
         answer=answer.start.decode("utf-8", "replace").replace("\0", "\ufffd")[:SHOWN],
     )
@@ -154,8 +153,9 @@ def _post(context: Context, url: str, secrets: Sequence[str], event: ArmedEvent)
 
 def sign(secrets: Sequence[str], identity: str, at: datetime, body: str) -> dict[str, str]:
     """Return the headers of Standard Webhooks: a signature by each secret, so that either verifies."""
+    moment = at.astimezone(UTC)  # the library takes every time for UTC
     return {
         "webhook-id": identity,
-        "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": " ".join(Signer(secret).sign(identity, at, body) for secret in secrets),
+        "webhook-timestamp": str(int(moment.timestamp())),
+        "webhook-signature": " ".join(Signer(secret).sign(identity, moment, body) for secret in secrets),
     }

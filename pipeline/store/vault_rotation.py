@@ -45,7 +45,8 @@ SEALED_COLUMNS = (
     ),
     SealedColumn(
         what="webhook secrets",
-        batch="SELECT id, secrets AS sealed FROM webhooks WHERE id > :after ORDER BY id LIMIT :n FOR UPDATE",
+        batch="""SELECT id, secrets AS sealed FROM webhooks WHERE id > :after ORDER BY id LIMIT :n
+                 FOR NO KEY UPDATE""",
         store="UPDATE webhooks SET secrets = :sealed WHERE id = :id RETURNING id",
     ),
 )

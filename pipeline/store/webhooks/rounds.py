@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -40,7 +40,10 @@ class ClaimedWebhook:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArmedEvent:
-    """An event whose next try is committed. ``n``: the number of that try of all; ``tries``: of those that count."""
+    """An event whose next try is committed. ``n``: the number of that try of all; ``tries``: of those that count.
+
+    ``at``: the database's time, which is signed: a machine whose clock is wrong sends what verifies.
+    """
 
     id: UUID
     lane: UUID
@@ -48,6 +51,7 @@ class ArmedEvent:
     body: str
     n: int
     tries: int
+    at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +85,7 @@ WITH due AS (
 ), attempt AS (
     INSERT INTO webhook_attempts (webhook_id, event_id, n) SELECT :w, id, n FROM armed
 )
-SELECT id, lane, type, body, n, tries FROM armed
+SELECT id, lane, type, body, n, tries, now() AS at FROM armed
 """
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import socket
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -252,6 +253,13 @@ def test_after_a_rotation_both_secrets_sign_for_a_day(receiver: Receiver) -> Non
         Verifier(old).verify(body, headers)
     [stored] = receiver.read("SELECT secrets FROM webhooks WHERE id = :w", w=webhook.id)
     assert new[6:].encode() not in bytes(stored.secrets)
+
+
+def test_a_time_of_any_zone_is_signed_as_what_it_is() -> None:
+    at = datetime.now(timezone(timedelta(hours=5)))
+    secret = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+    headers = sending.sign([secret], "an-id", at, '{"a": 1}')
+    assert Verifier(secret).verify('{"a": 1}', headers) == {"a": 1}
 
 
 # --- hostile servers -------------------------------------------------------------------------------------------------
