@@ -111,6 +111,7 @@ MEANING = {
         "Deliveries a second between the 10th and 90th per cent of them, as in `deliveries`, with one publish and one "
         "upkeep worker: without a webhook, while a webhook gets the events of these posts and 1,000 more a second from "
         "a server that answers after two seconds, and without it again. Reference: the mean of the other two. The "
-        "server, and what stores the events, share the machine."
+        "server, and what stores the events, share the machine; the CPU of the publish worker says what publishing "
+        "itself pays."
     ),
 }

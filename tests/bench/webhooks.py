@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from statistics import fmean
 from uuid import UUID
@@ -18,6 +19,7 @@ from tests.bench.environment import BenchEnvironment, start_workers
 from tests.bench.figures import Figure, InvalidMeasurement, compute_steady_rate
 from tests.bench.kinds import TIKTOK_PHOTO
 from tests.bench.post_factory import await_published, connect_accounts, create_posts, make_due, warm_up
+from tests.bench.processes import CpuReading
 from tests.pipeline.media.servers import Handler, serving, status
 from tests.stack import Stack
 
@@ -27,8 +29,17 @@ EVENTS = 100
 EVERY = 0.1
 ANSWERS_AFTER = 2.0
 """Seconds that the server takes for each event."""
+WORKER = "publish-0"
 SOON = timedelta(seconds=2)
 LONGEST = 120.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Published:
+    """Deliveries a second, and milliseconds of the publish worker's CPU for each."""
+
+    rate: float
+    cpu: float
 
 
 def measure(environment: BenchEnvironment) -> Iterator[Figure]:
@@ -40,7 +51,7 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
         start_workers(stack, 1)
         start_workers(stack, 1, "upkeep")
         warm_up(stack, TIKTOK_PHOTO)
-        rates, stored = {}, 0
+        found, stored = dict[str, _Published](), 0
         for name in ("before", "during", "after"):
             create_posts(
                 stack,
@@ -49,24 +60,30 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
                 [datetime.now(UTC) + timedelta(hours=1)] * environment.scale.deliveries,
                 word=name,
             )
-            if name == "during":
-                with _telling(stack, f"{site.origin}/hook"):
-                    rates[name] = _publish(stack, name, environment.scale.deliveries)
-                stored = _count_events(stack)
-            else:
-                rates[name] = _publish(stack, name, environment.scale.deliveries)
-            environment.log(f"  {name}: {rates[name]:.0f}/s")
+            with _telling(stack, f"{site.origin}/hook") if name == "during" else nullcontext():
+                found[name] = _publish(environment, stack, name)
+            stored = max(stored, _count_events(stack))
         tried = len(site.posts)
     if not tried:
         raise InvalidMeasurement("The server got no event.")
+    before, during, after = (found[name] for name in ("before", "during", "after"))
     yield Figure(
         name="deliveries beside 1,000 events a second",
-        value=rates["during"],
+        value=during.rate,
         unit="/s",
-        reference=fmean((rates["before"], rates["after"])),
+        reference=fmean((before.rate, after.rate)),
         against="the same posts before and after, without a webhook",
         target="at least 0.95 of it",
-        detail=f"before {rates['before']:.0f}/s, after {rates['after']:.0f}/s; {stored:,} events, {tried:,} tries",
+        detail=f"before {before.rate:.0f}/s, after {after.rate:.0f}/s; {stored:,} events, {tried:,} tries",
+    )
+    yield Figure(
+        name="CPU of the publish worker for one of them",
+        value=during.cpu,
+        unit="ms",
+        reference=fmean((before.cpu, after.cpu)),
+        against="the same",
+        target="at most 1.05 of it",
+        detail=f"before {before.cpu:.2f} ms, after {after.cpu:.2f} ms",
     )
 
 
@@ -75,12 +92,16 @@ def _answer_slowly(handler: Handler) -> None:
     status(200)(handler)
 
 
-def _publish(stack: Stack, word: str, number: int) -> float:
-    due = make_due(stack, SOON)
+def _publish(environment: BenchEnvironment, stack: Stack, word: str) -> _Published:
+    number, parts = environment.scale.deliveries, {WORKER: environment.processes(stack)[WORKER]}
+    due, first = make_due(stack, SOON), CpuReading.of(parts)
     await_published(stack, word, number, LONGEST)
+    spent = first.spent(CpuReading.of(parts))[WORKER] * 1000 / number
     with stack.context.database.once() as c:
         found = rows(c, "SELECT published_at FROM deliveries WHERE due_at = :due", due=due)
-    return compute_steady_rate([r.published_at.timestamp() for r in found])
+    rate = compute_steady_rate([r.published_at.timestamp() for r in found])
+    environment.log(f"  {word}: {rate:.0f}/s, {spent:.2f} ms of the publish worker's CPU each")
+    return _Published(rate=rate, cpu=spent)
 
 
 @contextmanager
