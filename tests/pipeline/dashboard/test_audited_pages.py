@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,9 @@ from pipeline.dashboard.app import create_dashboard
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.role import Role
 from pipeline.store.database import rows
+from tests.pipeline.api.running_server import serving
 from tests.pipeline.dashboard.site import HOME, PASSWORD, Site, Someone
+from tests.pipeline.dashboard.test_accounts_page import APP
 from tests.pipeline.dashboard.test_post_actions import AGREED, done, press
 from tests.pipeline.dashboard.test_queue_actions import URL, read_form, send, start
 from tests.pipeline.dashboard.test_sessions import end, find_id
@@ -57,6 +59,18 @@ class Scene:
         post = self.ledger.fresh(due=HOUR)
         done(press(self.site, self.client, post, "cancel", AGREED), post, "cancel")
 
+    def pause(self) -> str:
+        account = str(self.ledger.account(self.site.tenant.workspace))
+        self.send("/dashboard/pauses", {"what": f"account:{account}", "why": "checking"}, 303)
+        return account
+
+    def lift(self) -> None:
+        self.send("/dashboard/pauses/end", {"scope": "account", "target": self.pause()}, 303)
+
+    def connect(self) -> None:
+        where = {"workspace": str(self.site.tenant.workspace), "platform": "linkedin"}
+        self.send("/dashboard/accounts/connect", where, 200)
+
     def end_another(self) -> None:
         with self.site.log_in(self.user) as other:
             session = find_id(self.site, other)
@@ -75,17 +89,27 @@ class Scene:
         send(self.site, self.client, path, fields, status)
 
 
-CHANGES: dict[str, tuple[str, Callable[[Scene], None]]] = {
+CHANGES: dict[str, tuple[str, Callable[[Scene], object]]] = {
     "/login": ("start session", Scene.log_in),
     "/logout": ("end session", Scene.log_out),
     "/sessions/{session_id}/end": ("end session", Scene.end_another),
     "/deliveries/{delivery_id}/decide": ("resume post", Scene.decide),
     "/letters": ("discard post", Scene.discard),
+    "/accounts/connect": ("begin sign-in", Scene.connect),
+    "/pauses": ("pause pause", Scene.pause),
+    "/pauses/end": ("lift pause", Scene.lift),
     "/posts/{post_id}/deliveries/{delivery_id}/{verb}": ("cancel post", Scene.cancel),
     "/posts/{post_id}/reschedule": ("edit post", Scene.reschedule),
     "/queue/start": ("cancel steering job", Scene.steer),
 }
 """Path of a route that changes something -> what is recorded, and how a user gets there."""
+
+
+@pytest.fixture(scope="module")
+def site(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server with an app at LinkedIn."""
+    with serving({**module_environment, **APP}, tmp_path_factory.mktemp("pages")) as server:
+        yield Site(server=server, tenant=server.tenant())
 
 
 @pytest.fixture
