@@ -73,21 +73,21 @@ def rotate(
 ) -> list[RotationProgress]:
     """Reseal everything with the first of ``keys``, one transaction per batch. An interrupted run is started again.
 
-    The audit row is written before the first batch, so that a run that is interrupted has one too.
+    The audit row is written with the first batch, so that a run that is interrupted later has one too.
 
     ``report`` gets the progress after each batch. Raises VaultError when there is no usable key.
     """
     vault = Vault(keys)
     newest = Vault(next(key for key in keys.split(",") if key.strip()))
-    with database.begin() as c:
-        record_change(
-            c, actor, "rotate", "vault", None, after={"sealed": [one.what for one in SEALED_COLUMNS]}
-        )
-    return [_rotate_column(database, column, vault, newest, report, batch) for column in SEALED_COLUMNS]
+    return [
+        _rotate_column(database, None if n else actor, column, vault, newest, report, batch)
+        for n, column in enumerate(SEALED_COLUMNS)
+    ]
 
 
 def _rotate_column(
     database: Database,
+    actor: Actor | None,
     column: SealedColumn,
     vault: Vault,
     newest: Vault,
@@ -98,6 +98,10 @@ def _rotate_column(
     while True:
         with database.begin() as c:
             found = rows(c, column.batch, after=after, n=batch)
+            if after == _FIRST:
+                record_change(
+                    c, actor, "rotate", "vault", None, after={"sealed": [x.what for x in SEALED_COLUMNS]}
+                )
             for r in found:
                 _rotate_row(c, column, r.id, r.sealed, vault, newest, count)
         if not found:
