@@ -252,6 +252,8 @@ def _measure_batch(environment: BenchEnvironment, stack: Stack, accounts: list[s
     report = run_load(build_order(environment, stack, accounts, clients=BATCH_CLIENTS, batch=BATCH))
     if report.refused:
         raise InvalidMeasurement(f"{report.refused} batches were refused: {report.first_refusal}")
+    if not report.latencies:
+        raise InvalidMeasurement("No batch was answered within the counted time: the machine is too busy.")
     return Figure(
         name=f"POST /posts/batch of {BATCH}, 3 accounts a post, {BATCH_CLIENTS} clients",
         value=len(report.latencies) * BATCH / report.seconds,
