@@ -16,6 +16,8 @@ PAUSED, REFUSING = "pinterest", "facebook"
 WHY = "left by the demo: lift it, and what waits goes out"
 DAYS = (1, 2, 5)
 """From today, of the posts that are scheduled for all accounts."""
+HOUR = 10
+"""Of the day, in UTC: the calendar shows it without scrolling."""
 REASON = "The video file is corrupt"
 
 
@@ -36,7 +38,7 @@ def leave_for_dashboard(stack: Stack, marker: str) -> Mapping[str, Any]:
 
 
 def _schedule(stack: Stack, marker: str, ahead: timedelta, accounts: Mapping[str, str]) -> str:
-    due = (datetime.now(UTC) + ahead).replace(minute=0, second=0, microsecond=0)
+    due = (datetime.now(UTC) + ahead).replace(hour=HOUR, minute=0, second=0, microsecond=0)
     caption = f"Slipway {marker}: for {due:%A}"
     return _post(stack, caption, list(accounts.values()), scheduled_at=due.isoformat())
 
