@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlencode
 from uuid import UUID
@@ -30,8 +31,8 @@ from tests.stack import Stack, until
 PREFIX = "/dashboard"
 HOME = f"{PREFIX}/"
 ATTENTION, OTHERS = "p99 under 300 ms", "p99 under 200 ms"
-NO_PAGES = frozenset({"/events", "/login"})
-"""A stream, and what is shown before there is a visitor."""
+NO_PAGES = frozenset({"/events", "/login", "/calendar/posts"})
+"""A stream, what is shown before there is a visitor, and what `_list_calendars` asks for."""
 _QUERIES = {"/letters": "?action=replay&error_class=Unavailable"}
 """What a path needs to be a page."""
 SHARE = 5
@@ -107,6 +108,7 @@ def _list_pages(stack: Stack) -> dict[str, Sequence[str]]:
     }
     found = {PREFIX + path: _fill(path, examples) for path in sorted(routes)}
     account, post = examples["account_id"][0], examples["post_id"][0]
+    found |= _list_calendars(stack, sorted(set(examples["account_id"])))
     filters: dict[str, list[dict[str, str]]] = {
         "by state": [{"state": state} for state in State],
         "by hold": [{"reason": hold} for hold in Hold],
@@ -126,6 +128,31 @@ def _list_pages(stack: Stack) -> dict[str, Sequence[str]]:
     return found | {
         f"{PREFIX}/queue {kind}": [f"{PREFIX}/queue?{urlencode(one)}" for one in some]
         for kind, some in filters.items()
+    }
+
+
+def _list_calendars(stack: Stack, accounts: Sequence[str]) -> dict[str, Sequence[str]]:
+    """Return the paths of the calendar's posts: views of the workspace and of accounts, past and to come."""
+    today = datetime.now(UTC).date()
+    monday = today - timedelta(days=today.weekday())
+    views = {"timeGridWeek": 7, "dayGridMonth": 42, "listWeek": 7}
+
+    def ask(view: str, ahead: int, **account: str) -> str:
+        start = monday + timedelta(days=ahead)
+        span = {"start": start, "end": start + timedelta(days=views[view])}
+        query = {"workspace": stack.workspace, "zone": "Europe/Berlin", "view": view, **span, **account}
+        return f"{PREFIX}/calendar/posts?{urlencode(query)}"
+
+    some: dict[str, list[dict[str, str]]] = {
+        "": [{}],
+        " of an account": [{"account": one} for one in accounts],
+    }
+    return {
+        f"{PREFIX}/calendar/posts {view}{whose}": [
+            ask(view, ahead, **account) for ahead in (-14, -7, 0, 7) for account in chosen
+        ]
+        for view in views
+        for whose, chosen in some.items()
     }
 
 
