@@ -106,11 +106,10 @@ def test_the_keyboard_alone_retries_a_failed_post(browser: Page, core: CoreFixtu
 
 
 def test_a_refusal_is_shown_on_the_page(browser: Page, core: CoreFixture) -> None:
-    post = core.ledger.post([core.account("one")], due=DAY)
+    post = core.ledger.post([core.account("one")], State.UNKNOWN)
     open_post(browser, post)
-    core.ledger.put(post, State.PUBLISHING, armed=True)
-    browser.get_by_text("Cancel", exact=True).first.click()
+    browser.get_by_text("It is not live: publish it again").first.click()
     browser.get_by_role("checkbox").check()
-    browser.get_by_role("button", name="Cancel").click()
-    expect(browser.get_by_text("is being sent, or may be live already")).to_be_visible()
-    assert core.ledger.states(post) == [State.PUBLISHING]
+    browser.get_by_role("button", name="publish it again").click()
+    expect(browser.get_by_role("alert").filter(has_text="may still appear until")).to_be_visible()
+    assert core.ledger.states(post) == [State.UNKNOWN]
