@@ -124,13 +124,14 @@ SELECT s.scope, s.target, s.name, s.workspace_id, s.why, s.who, s.since, held.n 
 FROM shown s, LATERAL (SELECT count(*) AS n FROM (
     (SELECT d.id FROM unnest(CAST(:platforms AS text[])) AS k (platform), LATERAL (
          SELECT id FROM deliveries
-         WHERE s.scope IN ('all', 'platform') AND (s.scope = 'all' OR platform = s.target) AND platform = k.platform
+         WHERE platform = CASE WHEN s.scope = 'all' OR (s.scope, s.target) = ('platform', k.platform)
+                          THEN k.platform END
            AND state IN ('scheduled', 'retrying') AND next_at <= now() + interval '1 minute' AND due_at <= now()
            AND (CAST(:mine AS uuid[]) IS NULL OR workspace_id = ANY(CAST(:mine AS uuid[])))) d LIMIT :cap)
     UNION ALL
     (SELECT d.id FROM unnest(CAST(:platforms AS text[])) AS k (platform), LATERAL (
          SELECT id FROM deliveries
-         WHERE s.scope = 'workspace' AND platform = k.platform AND workspace_id = s.workspace_id
+         WHERE platform = CASE s.scope WHEN 'workspace' THEN k.platform END AND workspace_id = s.workspace_id
            AND state IN ('scheduled', 'retrying') AND next_at <= now() + interval '1 minute' AND due_at <= now()) d
      LIMIT :cap)
     UNION ALL
@@ -153,7 +154,10 @@ CROSS JOIN LATERAL (
 GROUP BY j.id, h.workspace_id, h.why
 ORDER BY since, scope, target
 """
-"""The bound on next_at makes the indexes usable: a delivery that only waits for a pause is retried soon."""
+"""The bound on next_at makes the indexes usable: a delivery that only waits for a pause is retried soon.
+
+Where a part does not concern a pause's scope, CASE compares the index with NULL: a condition on the scope alone is
+checked row by row."""
 
 
 def list_pauses(

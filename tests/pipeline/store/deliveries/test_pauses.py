@@ -99,4 +99,4 @@ def test_few_rows_are_read_however_much_waits(ledger: Ledger, is_restricted: boo
     with ledger.database.once() as c:
         c.exec_driver_sql("VACUUM ANALYZE deliveries, accounts, paused_deliveries, pauses")
     values = {"platforms": list(Platform), "mine": [workspace] if is_restricted else None, "cap": 10_000}
-    assert count_read(ledger, pauses._PAUSES, **values) < 300
+    assert count_read(ledger, pauses._PAUSES, **values) < 160
