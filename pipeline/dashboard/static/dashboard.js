@@ -14,32 +14,22 @@ if (!document.cookie.includes("slipway-zone=")) {
 
 // Live: one stream a page, while it is visible. An event names topics; the elements that show them load themselves anew.
 document.addEventListener("DOMContentLoaded", () => {
-  const shown = [...document.querySelectorAll("[data-live]")];
-  const topics = [...new Set(shown.flatMap((element) => element.dataset.live.split(" ")))].join(" ");
-  let position = document.body.dataset.position;
-  let stream = null;
-  let retry = 0;
-  let wait = 1000;
-  const close = () => {
-    clearTimeout(retry);
-    if (stream) stream.close();
-    stream = null;
-  };
+  const shown = [...document.querySelectorAll("[data-live]")].map((element) => element.dataset.live);
+  let [position, wait, stream, retry] = [document.body.dataset.position, 1000];
   const open = () => {
-    close();
-    if (!topics || document.hidden) return;
-    stream = new EventSource("/dashboard/events?" + new URLSearchParams({ topics, after: position }));
+    clearTimeout(retry);
+    stream?.close();
+    if (!shown.length || document.hidden) return;
+    stream = new EventSource("/dashboard/events?" + new URLSearchParams({ topics: shown.join(" "), after: position }));
     stream.onopen = () => (wait = 1000);
+    stream.onerror = () => { // the browser connects again by itself, unless it was refused
+      if (stream.readyState === EventSource.CLOSED) retry = setTimeout(open, (wait = Math.min(2 * wait, 60000)));
+    };
+    stream.addEventListener("end", () => location.reload());
     stream.addEventListener("changed", (event) => {
       position = event.lastEventId;
-      JSON.parse(event.data).forEach((topic) => document.body.dispatchEvent(new CustomEvent("slipway:" + topic)));
+      JSON.parse(event.data).forEach((topic) => document.body.dispatchEvent(new Event("slipway:" + topic)));
     });
-    stream.addEventListener("end", () => location.reload());
-    stream.onerror = () => {
-      if (stream.readyState !== EventSource.CLOSED) return; // the browser connects again by itself
-      retry = setTimeout(open, wait);
-      wait = Math.min(2 * wait, 60000);
-    };
   };
   document.addEventListener("visibilitychange", open);
   open();

@@ -13,8 +13,10 @@ from playwright.sync_api import Page, expect
 
 from pipeline.dashboard.numbers_view import compute_numbers, format_lateness
 from pipeline.domain.role import Role
+from pipeline.store.deliveries.pauses import pause
 from pipeline.store.rollups.settled_counts import HOUR, LATENESS, SettledCount
-from tests.pipeline.dashboard.numbers_scene import count_some
+from tests.pipeline.dashboard.accessibility import check_accessibility
+from tests.pipeline.dashboard.numbers_scene import HOSTILE, add_named, count_some
 from tests.pipeline.dashboard.site import Site
 
 PATH = "/dashboard/numbers"
@@ -99,3 +101,14 @@ def test_charts_are_drawn_from_the_table(browser: Page, site: Site) -> None:
     expect(browser.locator(".u-legend").first).to_contain_text("Published")
     browser.get_by_text("As a table").click()
     expect(browser.get_by_role("region", name="By hour")).to_be_visible()
+
+
+@pytest.mark.parametrize("name", ["accounts", "pauses", "numbers", "numbers?period=month"])
+def test_a_page_has_no_serious_finding(browser: Page, site: Site, name: str) -> None:
+    tenant = site.server.tenant()
+    add_named(site.server.context, tenant.workspace)
+    count_some(site.server.context, tenant.workspace)
+    with site.server.context.database.begin() as c:
+        pause(c, "workspace", str(tenant.workspace), HOSTILE, "user ann")
+    browser.goto(f"/dashboard/{name}")
+    check_accessibility(browser, name.replace("?period=", "-"))
