@@ -45,7 +45,8 @@ def list_links(matter: Matter, now: datetime) -> list[Link]:
     """Return the buttons of a matter, the one that deals with it first."""
     match matter.kind:
         case Kind.RECONNECT | Kind.GRANT_ENDING:
-            return [Link(label="Connect", address="/dashboard/accounts", role=Role.OPERATOR)]
+            query = urlencode({"needs_person": "1", "platform": matter.platform or ""})
+            return [Link(label="Connect", address=f"/dashboard/accounts?{query}", role=Role.OPERATOR)]
         case Kind.PAUSED:
             return [Link(label="Resume", address="/dashboard/pauses", role=Role.OPERATOR)]
         case kind if kind in AT_THE_SERVER:

@@ -86,7 +86,20 @@ def test_the_lines_say_how_many_since_when_and_what_to_do(site: Site, workspace:
     with site.log_in(site.add_user({workspace: Role.VIEWER})) as http:
         page = http.get(site.url + HOME, timeout=30).text
         assert "/dashboard/letters" not in page
-        assert "/dashboard/pauses" not in page
+        assert ">Resume</a>" not in page
+
+
+def test_accounts_lead_to_those_that_need_a_person(site: Site, ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    lost, fine = ledger.account(workspace), ledger.account(workspace)
+    with ledger.database.begin() as c:
+        row(c, "UPDATE accounts SET status = 'reconnect' WHERE id = :id RETURNING id", id=lost)
+    with site.log_in(site.add_user({workspace: Role.OPERATOR})) as http:
+        page = html.unescape(http.get(site.url + HOME, timeout=30).text)
+        [address] = re.findall(r'href="(/dashboard/accounts\?[^"]+)"', page)
+        shown = http.get(site.url + address, timeout=30).text
+        assert str(lost) in shown
+        assert str(fine) not in shown
 
 
 def test_a_visitor_sees_what_concerns_their_workspaces(site: Site, ledger: Ledger, workspace: UUID) -> None:
