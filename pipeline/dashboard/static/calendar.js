@@ -84,11 +84,11 @@ calendar = EventCalendar.create(place, {
   datesSet: ({ view }) => history.replaceState(null, "", `#${view.type}/${view.currentStart.toLocaleDateString("sv")}`),
 });
 
-// However much happens, the posts are read again once in ten seconds, and at once after a quiet time.
+// However much happens, the posts are read again once a second at most.
 let [readAt, timer] = [0, null];
 document.body.addEventListener("slipway:posts", () => {
   timer ??= setTimeout(() => {
     [readAt, timer] = [Date.now(), null];
     if (!isDragging) calendar.refetchEvents();
-  }, Math.max(0, readAt + 10000 - Date.now()));
+  }, Math.max(0, readAt + 1000 - Date.now()));
 });
