@@ -119,9 +119,11 @@ class Instagram(OAuthMixin):
         status = client.read_status(get_awaited_container(state))
         if status is not None and status.status_code == "PUBLISHED" and state.container is not None:
             return find_published_post(draft, state, client, armed_at, taken)
-        if armed_at is None:
-            return interpret_unarmed_status(draft, state, status)
-        return interpret_armed_status(state, status)
+        if armed_at is not None:
+            return interpret_armed_status(state, status)
+        result = interpret_unarmed_status(draft, state, status)
+        # a child is done: the pauses between looks grow, and would be added up over the children
+        return Ready(checkpoint=result.checkpoint) if isinstance(result, Pending) and not result.wait else result
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
         """List the account's posts since *since*, compared with the draft."""

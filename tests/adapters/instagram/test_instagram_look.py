@@ -219,14 +219,14 @@ def test_unarmed_in_progress_waits_longer_each_time(server: ScriptedServer, inst
     assert result == Pending(checkpoint={**READY, "polls": 3}, wait=timedelta(seconds=20))
 
 
-def test_unarmed_children_are_read_until_prepare_has_something_to_do(
+def test_after_each_child_that_is_done_prepare_goes_on_at_once(
     server: ScriptedServer, instagram: Instagram
 ) -> None:
     server.enqueue(status("FINISHED"), status("FINISHED"))
     state: Any = {"quota_read": True, "children": ["c1", "c2"]}
     for ready in (1, 2):
         result = instagram.look(carousel(), account(), state, None, NONE_TAKEN)
-        assert result == Pending(checkpoint={"quota_read": True, "children": ["c1", "c2"], "ready": ready})
+        assert result == Ready(checkpoint={"quota_read": True, "children": ["c1", "c2"], "ready": ready})
         state = result.checkpoint
     assert instagram.look(carousel(), account(), state, None, NONE_TAKEN) == Ready(checkpoint=state)
     assert server.calls == ["GET /graph/v25.0/c1", "GET /graph/v25.0/c2"]

@@ -160,7 +160,7 @@ def test_media_not_ready_are_tried_again_soon_and_a_spent_day_tomorrow(
     server.enqueue(m.build_error(400, "MEDIA_ASSET_WAITING_UPLOAD"), m.build_error(429, "TOO_MANY_REQUESTS"))
     with pytest.raises(Unavailable) as soon:
         linkedin.finalize(m.build_draft(), MEMBER, {**CHECKPOINT, "unreadable": True})
-    assert soon.value.retry_after == timedelta(seconds=30)
+    assert soon.value.retry_after == timedelta(seconds=10)
     with pytest.raises(RateLimited) as late:
         linkedin.finalize(m.build_draft(), MEMBER, CHECKPOINT)
     assert late.value.retry_after is not None
