@@ -121,7 +121,7 @@ def _fill_in(line: str, said: Sequence[str]) -> str:
     """Put the id, the hash and the address that were printed last in place of ID, HASH and URL."""
     printed = said[-1] + "\n" + "\n".join(reversed(said))
     ids = re.findall(r"^(?:import +)?([0-9a-f]{8}-[0-9a-f-]{27})", printed, re.MULTILINE)
-    hashes = re.findall(r"^plan +([0-9a-f]{64})$", printed, re.MULTILINE)
+    hashes = re.findall(r"^plan hash +([0-9a-f]{64})$", printed, re.MULTILINE)
     urls = re.findall(r"https://www\.linkedin\.com/\S+", said[-1])
     line = re.sub(r"\bID\b", lambda _: ids[0], line)
     line = re.sub(r"\bHASH\b", lambda _: hashes[0], line)
