@@ -123,7 +123,9 @@ class Instagram(OAuthMixin):
             return interpret_armed_status(state, status)
         result = interpret_unarmed_status(draft, state, status)
         # a child is done: the pauses between looks grow, and would be added up over the children
-        return Ready(checkpoint=result.checkpoint) if isinstance(result, Pending) and not result.wait else result
+        return (
+            Ready(checkpoint=result.checkpoint) if isinstance(result, Pending) and not result.wait else result
+        )
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
         """List the account's posts since *since*, compared with the draft."""
