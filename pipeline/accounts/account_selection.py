@@ -146,7 +146,7 @@ def decline_accounts(
 
 
 def _name_actor(c: Connection, browser: Actor, session: OAuthSession) -> Actor:
-    """Return who began the sign-in, at the browser's address: whoever has the link acts for them.
+    """Return the actor who began the sign-in, with the browser's address: the link stands for that actor.
 
     The browser itself, if a server of the release before began it.
     """

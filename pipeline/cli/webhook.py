@@ -30,6 +30,7 @@ event_option = click.option(
 STATES = click.Choice(["pending", "delivered", "failed"])
 PATIENCE = 20.0
 """Seconds in which the result of a test is awaited."""
+POLL_SECONDS = 0.2
 
 
 @click.group()
@@ -277,7 +278,7 @@ def _wait(context: Context, webhook: UUID, event: UUID) -> dict[str, Any]:
         has_ended = any(attempt["outcome"] for attempt in found.attempts)
         if has_ended or time.monotonic() >= until:
             return WebhookEvent.from_event(found).model_dump(mode="json")
-        time.sleep(0.2)
+        time.sleep(POLL_SECONDS)
 
 
 def _summarize(event: dict[str, Any]) -> dict[str, Any]:

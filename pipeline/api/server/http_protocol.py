@@ -132,7 +132,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.on_response_complete()
 
     def shutdown(self) -> None:
-        """Begin a graceful shutdown: a response without an end is told to end."""
+        """Begin a graceful shutdown, and end event streams."""
         super().shutdown()
         if self._connection is not None and self._connection.on_stop is not None:
             self._connection.on_stop()
