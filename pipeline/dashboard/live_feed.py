@@ -1,7 +1,7 @@
 """The live feed of one server process: one poll of the ledger for all open pages, and none while no page is open.
 
 A page listens to topics: ``posts``, ``post:ID``, ``attention``, ``numbers``. A topic says only that something changed;
-the page then reads itself anew. So what a page has not been told yet is a set of topics, however slow it is, and two
+the page then reads itself again. So what a page has not been sent yet is a set of topics, however slow it is, and two
 changes in a row cost one reload.
 """
 
@@ -34,7 +34,7 @@ class Subscriber:
     """One open page."""
 
     def __init__(self, session: UUID, topics: frozenset[str], after: int | None) -> None:
-        """*after*: the position of what the page shows; None: not known, so it has to be read anew."""
+        """*after*: the position of what the page shows; None: not known, so it has to be read again."""
         self.session, self.topics = session, topics
         self.pending: set[str] = set()
         self.told_at = 0.0
@@ -90,7 +90,7 @@ class Subscriber:
 
 
 class LiveFeed:
-    """Polls while somebody looks, and hands each open page the topics that concern its visitor."""
+    """Polls while a page is open, and hands each open page the topics that concern its visitor."""
 
     def __init__(self, poll: Callable[[Watermark | None, Collection[UUID]], Awaitable[Reading]]) -> None:
         """*poll* reads the moves beyond a watermark, and which of some sessions are valid. May raise Unreachable."""
@@ -158,7 +158,7 @@ class LiveFeed:
         self._hand_out(now, reading.watermark.proven)
 
     def _list_counted(self, new: Collection[LiveMove], counted: int) -> set[UUID]:
-        """Return the workspaces whose numbers have changed since they were last told."""
+        """Return the workspaces whose numbers have changed since they were last sent."""
         for move in new:
             if move.target in SETTLED and move.workspace_id is not None:
                 self._uncounted[move.workspace_id] = move.id

@@ -1,4 +1,4 @@
-"""What is told to others: the consumers of moves (``maintenance/export_moves.py``), and the sender of webhooks."""
+"""Signals: the consumers of moves (``maintenance/export_moves.py``), and the sender of webhooks."""
 
 from __future__ import annotations
 

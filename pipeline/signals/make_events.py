@@ -81,7 +81,7 @@ def _spread(
 
 
 def _judge_turn(turn: Turn, post: EventPost, m: MoveFacts) -> tuple[EventType, PostStatus] | None:
-    """Return the event of a post, and the status that it then has; None: nothing that is told."""
+    """Return the event of a post, and the status that it then has; None: no event."""
     before = _list_statuses(turn.before, post, m)
     after = derive_post_status(_list_statuses(turn.after, post, m).values())
     kind = find_post_event(derive_post_status(before.values()) if before else None, after, turn.movers)

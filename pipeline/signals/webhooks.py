@@ -126,8 +126,8 @@ def pause(c: Connection, identity: UUID, why: PauseReason) -> None:
     listeners = list_listeners(
         c, {paused.workspace_id}, lock=False
     )  # its lane is new: no sender can be in it
-    told = [w for w in listeners if w.accounts is None or w.key_id == paused.key_id]
-    insert_events(c, [_build_event(w.id, event, EventType.WEBHOOK_PAUSED, at, data) for w in told])
+    listening = [w for w in listeners if w.accounts is None or w.key_id == paused.key_id]
+    insert_events(c, [_build_event(w.id, event, EventType.WEBHOOK_PAUSED, at, data) for w in listening])
 
 
 def _record(c: Connection, caller: Caller, verb: str, webhook: Webhook, *sides: Any, **after: Any) -> None:

@@ -49,8 +49,8 @@ def find_answer(stored: Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 def look_error_to_dict(error: Exception | None, stored: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Return the error of a look as JSON fields, with the answer to the visible call that the stored one has."""
-    told, answer = error_to_dict(error), find_answer(stored)
-    return {**told, "visible_call": answer} if told and answer else told
+    fields, answer = error_to_dict(error), find_answer(stored)
+    return {**fields, "visible_call": answer} if fields and answer else fields
 
 
 def _candidate_to_dict(post: ListedPost) -> dict[str, Any]:

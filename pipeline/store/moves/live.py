@@ -18,7 +18,7 @@ from pipeline.store.database import row, rows
 from pipeline.store.moves.watermark import compute_watermark
 
 LIMIT = 2000
-"""Moves that are read at once; of more, a page is only told that there are some."""
+"""Moves that are read at once; of more, a page learns only that there are some."""
 
 _PROGRESS = "SELECT proven, seen, writers, done AS counted FROM move_progress"
 _LAST = "SELECT coalesce(pg_sequence_last_value(CAST(pg_get_serial_sequence('moves', 'id') AS regclass)), 0) AS id"

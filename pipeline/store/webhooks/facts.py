@@ -138,7 +138,7 @@ OFFSET 0 keeps each part an index lookup of its own, in whatever order the plann
 
 
 def is_turning(m: MoveFacts) -> bool:
-    """Return True if the move may change the status of its post, or sends the post anew."""
+    """Return True if the move may change the status of its post, or sends the post again."""
     return m.mover in SCHEDULING or (m.changes_state and m.target in SETTLED)
 
 

@@ -45,7 +45,7 @@ class Webhook:
         return self.types is None or kind in ALWAYS or kind in self.types
 
     def may_see(self, accounts: Collection[UUID]) -> bool:
-        """Return True if it may be told of what is about these accounts."""
+        """Return True if it may get events about these accounts."""
         return self.accounts is None or set(accounts) <= set(self.accounts)
 
 
