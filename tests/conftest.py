@@ -10,10 +10,11 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from itertools import count
 from pathlib import Path
+from random import SystemRandom
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -252,13 +253,19 @@ def settings(environment: dict[str, str]) -> Settings:
 
 
 def free_ports(number: int) -> list[int]:
-    """Return *number* different ports without a listener."""
-    probes = [socket.socket() for _ in range(number)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
+    """Return *number* different ports that nobody holds.
+
+    They lie below the range from which Linux takes the ports of outgoing connections: one of that range may be
+    taken by any connection before the server of the test binds it.
+    """
+    ports: list[int] = []
+    with ExitStack() as probes:
+        while len(ports) < number:
+            port = SystemRandom().randrange(10_000, 32_000)
+            probe = probes.enter_context(socket.socket())
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                ports.append(port)
     return ports
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 import requests
 
+from tests.conftest import free_ports
 from tests.waiting import until
 
 CONTROL_TOKEN = "control-token-of-the-tests"
@@ -22,9 +22,8 @@ _WAIT_S = 20.0
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    [port] = free_ports(1)
+    return port
 
 
 def wait_until(ask: Callable[[], Any]) -> Any:
