@@ -72,13 +72,15 @@ def plan_conversion(facts: MediaFacts, rule: ImageRule, fit: Fit | None = None) 
 
     Without ``fit`` its width : height stays, whether the platform takes it or not.
     """
-    if not facts.width or not facts.height or not _is_convertible(facts):
+    if not facts.width or not facts.height:
         return None
     source = (facts.width, facts.height)
     crop, canvas = _refit(source, rule, fit)
     is_taken = facts.content_type in rule.types and (rule.bytes is None or facts.bytes <= rule.bytes)
     factor = _find_factor(canvas, rule)
     if is_taken and crop == canvas == source and factor == 1:
+        return None
+    if not _is_convertible(facts):
         return None
     factor = min(factor, *_find_own_factors(canvas, rule, facts))
     return Conversion(

@@ -49,9 +49,9 @@ def derive_images(context: Context, claimed: ClaimedDelivery, draft: Draft, dead
     Raises TimeIsUp, NoRoom, Rejected (``media_changed``, ``media_not_convertible``) and Unavailable.
     """
     rule = find_rule(context, claimed.account.platform, claimed.media)
-    plans = plan_images(rule, claimed.media, {n: media.facts for n, media in enumerate(draft.media)})
-    if rule is None or not plans:
+    if rule is None:
         return draft
+    plans = plan_images(rule, claimed.media, {n: media.facts for n, media in enumerate(draft.media)})
     media = list(draft.media)
     for n, plan in plans.items():
         half = timedelta(seconds=context.settings.publish.slice) / 2

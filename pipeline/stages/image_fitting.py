@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,10 +26,8 @@ def get_fit(media: Mapping[str, Any]) -> Fit | None:
     return fit
 
 
-def plan_images(rule: ImageRule | None, media: Mapping[str, Any], facts: Facts) -> dict[int, Conversion]:
+def plan_images(rule: ImageRule, media: Mapping[str, Any], facts: Facts) -> dict[int, Conversion]:
     """Return how the images that do not fit are converted, by position."""
-    if rule is None:
-        return {}
     plans = {n: plan_conversion(known, rule, get_fit(media)) for n, known in facts.items() if known}
     return {n: plan for n, plan in plans.items() if plan is not None}
 
@@ -49,23 +47,21 @@ def predict_facts(facts: Facts, plans: Mapping[int, Conversion]) -> Facts:
 def amend_problems(
     context: Context,
     platform: Platform,
+    rule: ImageRule,
     media: Mapping[str, Any],
     facts: Facts,
     plans: Mapping[int, Conversion],
-    found: Iterable[Problem],
+    found: Sequence[Problem],
 ) -> Iterator[Problem]:
     """Yield the problems of an adapter with what to do about its images, and a warning for each that is converted."""
-    rule = find_rule(context, platform, media)
-    remedies = {} if rule is None else _list_remedies(rule, media, facts)
-    refused: set[str] = set()
+    refused = {problem.field for problem in found if problem.severity == "refuse"}
+    remedies = _list_remedies(rule, media, facts) if refused else {}
     for problem in found:
+        remedy = None
         if problem.severity == "refuse":
-            refused.add(problem.field)
             remedy = remedies.pop(problem.field, None)  # once for each image, however many rules it breaks
-            yield replace(problem, message=f"{problem.message} {remedy}") if remedy else problem
-        else:
-            yield problem
-    if rule is not None:
+        yield replace(problem, message=f"{problem.message} {remedy}") if remedy else problem
+    if plans:
         yield from _describe_plans(context, platform, rule, media, facts, plans, refused)
 
 

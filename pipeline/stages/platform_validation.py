@@ -57,16 +57,20 @@ def _find_problems(
     account: AccountRow,
     facts: Mapping[int, MediaFacts | None],
     track: Track | None,
-) -> Iterator[Problem]:
+) -> Iterable[Problem]:
     """Find the problems of the draft that the platform will get: with images converted where they do not fit."""
     platform, media = account.platform, content.media
-    plans = plan_images(find_rule(context, platform, media), media, facts)
-    converted = dict.fromkeys(plans, context.files.addresses.public_url("converted.jpg"))
-    draft = _build_draft(content, account, predict_facts(facts, plans), track, converted)
+    rule = find_rule(context, platform, media)
+    plans = {} if rule is None else plan_images(rule, media, facts)
+    predicted, converted = facts, {}
+    if plans:
+        predicted = predict_facts(facts, plans)
+        converted = dict.fromkeys(plans, context.files.addresses.public_url("converted.jpg"))
+    draft = _build_draft(content, account, predicted, track, converted)
     found = context.adapter(platform, _NO_CALLS).problems(draft, _to_account(account))
     if media["type"] == "video":
         return _add_changes(context, account, facts.get(0), found)
-    return amend_problems(context, platform, media, facts, plans, found)
+    return found if rule is None else amend_problems(context, platform, rule, media, facts, plans, found)
 
 
 def _add_changes(

@@ -17,17 +17,17 @@ def write_words(values: Iterable[object]) -> str:
 
 def write_ids(values: Iterable[UUID | None]) -> str:
     """Write UUIDs without dashes, which PostgreSQL reads as well and which are cheaper to write."""
-    return _join("NULL" if v is None else v.hex for v in values)
+    return _join(["NULL" if v is None else v.hex for v in values])
 
 
 def write_texts(values: Iterable[str | None]) -> str:
     """Write texts in quotes."""
-    return _join("NULL" if v is None else _quote(v) for v in values)
+    return _join(["NULL" if v is None else _quote(v) for v in values])
 
 
 def write_jsons(values: Iterable[Any]) -> str:
     """Write values as JSON texts."""
-    return write_texts(None if v is None else to_json(v).decode() for v in values)
+    return _join(["NULL" if v is None else _quote(to_json(v).decode()) for v in values])
 
 
 def write_times(values: Iterable[datetime | None]) -> str:
@@ -37,7 +37,7 @@ def write_times(values: Iterable[datetime | None]) -> str:
 
 def write_bytes(values: Iterable[bytes | None]) -> str:
     r"""Write hexadecimal bytea (``\x…``); within an array its backslash is escaped."""
-    return _join("NULL" if v is None else rf'"\\x{v.hex()}"' for v in values)
+    return _join(["NULL" if v is None else rf'"\\x{v.hex()}"' for v in values])
 
 
 def _join(words: Iterable[str]) -> str:

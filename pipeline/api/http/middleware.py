@@ -64,8 +64,9 @@ class RequestMiddleware:
         finally:
             release_reservation(scope)
             end = exchange.started_at if scope.get(ENDLESS) else time.perf_counter()
-            record_request(scope, exchange.status, end - start)
-            end_trace(scope["method"], find_route(scope), exchange.status)
+            method, route = scope["method"], find_route(scope)
+            record_request(method, route, exchange.status, end - start)
+            end_trace(method, route, exchange.status)
 
 
 class _Exchange:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, create_model
@@ -73,7 +73,7 @@ def read_each(
 
 def _read(body: Any, rules: Rules, request_id: str | None) -> PostRequest | Refusal:
     try:
-        return replace(read_post(body, rules), request_id=request_id)
+        return read_post(body, rules, request_id=request_id)
     except Refusal as refusal:
         return refusal
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
@@ -45,8 +44,8 @@ async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
     raw = await read_json_body(request, caller.key_id)
     rate_headers = await app_state.charge_rate_limit(caller)
     key = request.headers.get("idempotency-key")
-    post = read_post(parse_json(raw), app_state.rules, key, is_safe=is_safe_text(raw))
-    post = replace(post, request_id=request.scope[REQUEST_ID])
+    request_id = request.scope[REQUEST_ID]
+    post = read_post(parse_json(raw), app_state.rules, key, is_safe=is_safe_text(raw), request_id=request_id)
     accepted = await _store(app_state, caller, post)
     data = CreatedPost.model_validate(accepted)
     return success(

@@ -164,10 +164,11 @@ def read_post(
     *,
     is_safe: bool = False,
     model: type[PostFields] = PostBody,
+    request_id: str | None = None,
 ) -> PostRequest:
     """Parse the body of a new post. Raises Refusal 422 with everything that is wrong with it.
 
-    ``is_safe``: its bytes show that the search for unsafe text would find nothing.
+    ``is_safe``: its bytes show that the search for unsafe text would find nothing. ``request_id``: of the HTTP request.
     """
     if not isinstance(body, dict):
         raise build_invalid_payload([build_issue((), "The body must be a JSON object.", "model_type")])
@@ -183,7 +184,7 @@ def read_post(
     if found := [*find_conflicts(post, options, post.media), *_check_expiry(post)]:
         raise build_invalid_payload(found)
     external_id = post.external_id if post.external_id is not None else parse_key_header(idempotency_key)
-    return _build_request(post, body, options, external_id)
+    return _build_request(post, body, options, external_id, request_id)
 
 
 def build_invalid_payload(issues: Sequence[Mapping[str, Any]]) -> Refusal:
@@ -263,7 +264,11 @@ def parse_key_header(value: str | None) -> str | None:
 
 
 def _build_request(
-    post: PostFields, body: Mapping[str, Any], options: SentOptions, external_id: str | None
+    post: PostFields,
+    body: Mapping[str, Any],
+    options: SentOptions,
+    external_id: str | None,
+    request_id: str | None,
 ) -> PostRequest:
     fields: dict[str, Any] = {
         "caption": post.caption,
@@ -281,6 +286,7 @@ def _build_request(
         external_id=external_id,
         body_sha256=hash_as_sent(body),
         fingerprint=hash_canonical(post.models_by_platform, **fields),
+        request_id=request_id,
     )
 
 

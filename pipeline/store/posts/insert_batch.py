@@ -197,23 +197,23 @@ def store_posts(
 
 def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
     return {
-        "id": write_ids(p.id for p in posts),
-        "workspace": write_ids(p.workspace_id for p in posts),
-        "key": write_ids(p.key_id for p in posts),
-        "token": write_texts(p.replay_token for p in posts),
-        "sha": write_bytes(p.body_sha256 for p in posts),
-        "print": write_bytes(p.fingerprint for p in posts),
-        "caption": write_texts(p.caption for p in posts),
-        "media": write_jsons(p.media for p in posts),
-        "music": write_texts(p.music_url for p in posts),
-        **{platform.value: write_jsons(p.options.get(platform) for p in posts) for platform in PLATFORMS},
-        "ai_generated": write_words(p.ai_generated for p in posts),
-        "due": write_times(p.due_at for p in posts),
-        "expires": write_times(p.expires_at for p in posts),
-        "late": write_words(p.on_late for p in posts),
-        "external": write_texts(p.external_id for p in posts),
-        "request": write_texts(p.request_id for p in posts),
-        "import": write_ids(p.import_id for p in posts),
+        "id": write_ids([p.id for p in posts]),
+        "workspace": write_ids([p.workspace_id for p in posts]),
+        "key": write_ids([p.key_id for p in posts]),
+        "token": write_texts([p.replay_token for p in posts]),
+        "sha": write_bytes([p.body_sha256 for p in posts]),
+        "print": write_bytes([p.fingerprint for p in posts]),
+        "caption": write_texts([p.caption for p in posts]),
+        "media": write_jsons([p.media for p in posts]),
+        "music": write_texts([p.music_url for p in posts]),
+        **{platform.value: write_jsons([p.options.get(platform) for p in posts]) for platform in PLATFORMS},
+        "ai_generated": write_words([p.ai_generated for p in posts]),
+        "due": write_times([p.due_at for p in posts]),
+        "expires": write_times([p.expires_at for p in posts]),
+        "late": write_words([p.on_late for p in posts]),
+        "external": write_texts([p.external_id for p in posts]),
+        "request": write_texts([p.request_id for p in posts]),
+        "import": write_ids([p.import_id for p in posts]),
     }
 
 
@@ -222,13 +222,13 @@ def _part_columns(posts: Sequence[NewPost]) -> dict[str, str]:
     parts = [(i, d) for i, p in enumerate(posts, 1) for d in p.deliveries]
     pins = [(i, n, check) for i, p in enumerate(posts, 1) for n, check in p.checks.items()]
     return {
-        "d_id": write_ids(d.id for _, d in parts),
-        "d_post": write_words(i for i, _ in parts),
-        "d_account": write_ids(d.account_id for _, d in parts),
-        "d_platform": write_words(d.platform for _, d in parts),
-        "d_state": write_words(d.state for _, d in parts),
-        "d_next": write_times(d.next_at for _, d in parts),
-        "c_post": write_words(i for i, _, _ in pins),
-        "c_position": write_words(n for _, n, _ in pins),
-        "c_check": write_ids(check for _, _, check in pins),
+        "d_id": write_ids([d.id for _, d in parts]),
+        "d_post": write_words([i for i, _ in parts]),
+        "d_account": write_ids([d.account_id for _, d in parts]),
+        "d_platform": write_words([d.platform for _, d in parts]),
+        "d_state": write_words([d.state for _, d in parts]),
+        "d_next": write_times([d.next_at for _, d in parts]),
+        "c_post": write_words([i for i, _, _ in pins]),
+        "c_position": write_words([n for _, n, _ in pins]),
+        "c_check": write_ids([check for _, _, check in pins]),
     }
