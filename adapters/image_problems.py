@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from adapters.contract import MediaFacts, Problem
 from adapters.image_rule import ImageRule, Ratio
@@ -21,13 +21,17 @@ def find_image_problems(platform: str, rule: ImageRule, facts: MediaFacts, field
     yield from _check_ratio(platform, rule, facts, field)
 
 
-def _list_sizes(rule: ImageRule, facts: MediaFacts) -> Iterator[tuple[str, str, int | None, int]]:
-    yield "", "bytes", rule.bytes, facts.bytes
-    if facts.width and facts.height:
-        short, long = sorted((facts.width, facts.height))
-        yield "with a long side", "pixels", rule.long_side, long
-        yield "with a short side", "pixels", rule.short_side, short
-        yield "", "pixels", rule.area, facts.width * facts.height
+def _list_sizes(rule: ImageRule, facts: MediaFacts) -> Sequence[tuple[str, str, int | None, int]]:
+    size = ("", "bytes", rule.bytes, facts.bytes)
+    if not facts.width or not facts.height:
+        return (size,)
+    short, long = sorted((facts.width, facts.height))
+    return (
+        size,
+        ("with a long side", "pixels", rule.long_side, long),
+        ("with a short side", "pixels", rule.short_side, short),
+        ("", "pixels", rule.area, facts.width * facts.height),
+    )
 
 
 def _check_ratio(platform: str, rule: ImageRule, facts: MediaFacts, field: str) -> Iterator[Problem]:

@@ -141,12 +141,14 @@ def plan_submission(
 
     ``inputs``: of this batch; then the platforms' rules are left out for a post that was judged by the same ones.
     """
-    request, checks = submission.request, facts.checks_of(submission)
+    request = submission.request
+    links = media_checks.list_links(request.media, None)
+    checks = facts.checks_of(submission.workspace, links)
     try:
         accounts = rules.require_accounts(facts.accounts_of(submission), request.account_ids)
         taken = tokens if facts.has_former_servers else tokens[:1]
-        plan = plan_post(context, submission, tokens=taken, accounts=accounts, now=facts.now)
-        known = len(checks) == len(plan.links) and request.music_url is None
+        plan = plan_post(context, submission, tokens=taken, accounts=accounts, links=links, now=facts.now)
+        known = len(checks) == len(links) and request.music_url is None
         if known and inputs is not None and submission.judged == inputs.digest(submission, checks):
             plan.checks = checks
         else:

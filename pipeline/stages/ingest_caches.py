@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.stages.media_checks import Link as MediaLink
 from pipeline.stages.media_checks import list_links
 from pipeline.stages.new_post import Submission
 from pipeline.store.accounts.accounts import AccountRow
@@ -39,12 +40,9 @@ class BatchFacts:
         found = [a for a in map(self.accounts.get, ids) if a is not None]
         return {a.id: a for a in found if a.workspace_id == caller.workspace_id}
 
-    def checks_of(self, submission: Submission) -> dict[int, Check]:
-        """The good checks of the media of this request, by position; those that are not known are missing."""
-        found = {
-            position: self.checks.get((submission.workspace, purpose, url))
-            for position, purpose, url in list_links(submission.request.media, None)
-        }
+    def checks_of(self, workspace: UUID, links: Iterable[MediaLink]) -> dict[int, Check]:
+        """The good checks of these media of a workspace, by position; those that are not known are missing."""
+        found = {position: self.checks.get((workspace, purpose, url)) for position, purpose, url in links}
         return {position: check for position, check in found.items() if check is not None}
 
 

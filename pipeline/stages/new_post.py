@@ -78,9 +78,13 @@ def plan_post(
     *,
     tokens: Sequence[str],
     accounts: Sequence[AccountRow],
+    links: Sequence[Link],
     now: datetime,
 ) -> PostPlan:
-    """Apply the rules about times, then those about options and accounts: the order of the contract. Raises Refusal."""
+    """Apply the rules about times, then those about options and accounts: the order of the contract. Raises Refusal.
+
+    ``links``: of the media.
+    """
     request = submission.request
     due_at = rules.resolve_due_at(request.scheduled_at, now)
     rules.refuse_expired(request.expires_at, now)
@@ -91,7 +95,7 @@ def plan_post(
         due_at=due_at,
         immediate=is_immediate(request.scheduled_at, now),
         tokens=tokens,
-        links=media_checks.list_links(request.media, None),
+        links=links,
     )
 
 

@@ -16,6 +16,7 @@ from pipeline.api.http.bulkhead import Bulkhead
 from pipeline.api.http.client_address import find_address
 from pipeline.api.http.envelope import HttpRefusal
 from pipeline.api.http.middleware import REQUEST_ID
+from pipeline.api.http.request_headers import get_header
 from pipeline.context import Context
 from pipeline.domain.account import LIVE_SUBSCRIPTIONS, PUBLISHING_PLANS, Plan
 from pipeline.domain.actor import Actor
@@ -154,7 +155,7 @@ def require_plan(caller: Caller) -> None:
 
 
 def _parse_token(request: Request) -> str:
-    given = request.headers.get("authorization")
+    given = get_header(request, b"authorization")
     if given is None:
         raise _unauthorized("The API key is missing. Send Authorization: Bearer <key>.")
     scheme, _, token = given.partition(" ")

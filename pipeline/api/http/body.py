@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from pipeline.api.http.body_budget import Reservation
 from pipeline.api.http.envelope import HttpRefusal
+from pipeline.api.http.request_headers import get_header
 from pipeline.api.server.http_protocol import BODY_COMPLETE
 
 BODY_SECONDS = 30.0
@@ -21,7 +22,7 @@ async def read_body(request: Request, max_size: int, reservation: Reservation | 
 
     *reservation* is extended before the body is read, to its declared size, or else as it arrives; it may refuse too.
     """
-    declared = request.headers.get("content-length", "")
+    declared = get_header(request, b"content-length") or ""
     if declared.isascii() and declared.isdigit():
         if len(declared) > 18 or int(declared) > max_size:  # noqa: PLR2004
             raise _too_large(max_size)
@@ -56,11 +57,11 @@ async def _read(request: Request, max_size: int, reservation: Reservation | None
 
 def require_json(request: Request, body: bytes) -> None:
     """Raise Refusal 415 unless the body is uncompressed JSON in UTF-8. An empty body needs no Content-Type."""
-    if encoding := request.headers.get("content-encoding"):
+    if encoding := get_header(request, b"content-encoding"):
         raise _unsupported(
             f"Content-Encoding {_quote(encoding)} is not supported. Send the body uncompressed."
         )
-    given = request.headers.get("content-type")
+    given = get_header(request, b"content-type")
     if given is None:
         if body:
             raise _unsupported("The body has no Content-Type. Send application/json.")

@@ -14,6 +14,7 @@ from pipeline.api.http.body_budget import release_reservation
 from pipeline.api.http.cors import is_preflight, list_cors_headers, respond_to_preflight
 from pipeline.api.http.envelope import render_internal_error, render_stopping
 from pipeline.api.http.query import IGNORED_HEADER, name_ignored
+from pipeline.api.http.request_headers import index_headers
 from pipeline.api.http.request_metrics import CLIENT_LEFT, find_route, record_request
 from pipeline.tracing import start_request
 
@@ -73,8 +74,7 @@ class _Exchange:
     """One request and its response."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # ASGI sends header names in lower case (ASGI 3.0, HTTP connection scope)
-        headers = dict(scope["headers"])
+        headers = index_headers(scope)
         self.parent = headers.get(_TRACE_HEADER, b"").decode("latin-1")
         self.id = scope[REQUEST_ID] = _choose_request_id(headers.get(_HEADER), self.parent)
         self.has_started, self.started_at = False, 0.0

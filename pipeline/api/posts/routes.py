@@ -11,6 +11,7 @@ from pipeline.actions import explain
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.json_body import parse_id, parse_json, read_json_body
 from pipeline.api.http.middleware import REQUEST_ID
+from pipeline.api.http.request_headers import get_header
 from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import (
@@ -43,7 +44,7 @@ async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
     caller = await app_state.authenticator.require_publisher(request, is_audited=False)
     raw = await read_json_body(request, caller.key_id)
     rate_headers = await app_state.charge_rate_limit(caller)
-    key = request.headers.get("idempotency-key")
+    key = get_header(request, b"idempotency-key")
     request_id = request.scope[REQUEST_ID]
     post = read_post(parse_json(raw), app_state.rules, key, is_safe=is_safe_text(raw), request_id=request_id)
     accepted = await _store(app_state, caller, post)
