@@ -18,6 +18,7 @@ QUEUE, LETTERS = "/dashboard/queue", "/dashboard/letters"
 TITLES: Mapping[Kind, str] = {
     Kind.RESTORE: "Nothing is sent: a restore waits to be accepted",
     Kind.SILENT_QUEUE: "No worker takes from a queue",
+    Kind.ALARM: "Alarms of the last day",
     Kind.UNKNOWN: "Outcome not known yet",
     Kind.BLOCKED: "Blocked",
     Kind.RECONNECT: "Accounts to connect again",
@@ -49,6 +50,8 @@ def list_links(matter: Matter, now: datetime) -> list[Link]:
             return [Link(label="Connect", address=f"/dashboard/accounts?{query}", role=Role.OPERATOR)]
         case Kind.PAUSED:
             return [Link(label="Resume", address="/dashboard/pauses", role=Role.OPERATOR)]
+        case Kind.ALARM:
+            return [Link(label="What to do", address="/runbooks#slipwayalarm")]
         case kind if kind in AT_THE_SERVER:
             return []
     show = Link(label="Show", address=f"{QUEUE}?{urlencode(build_query(matter, now))}")

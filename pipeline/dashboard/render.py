@@ -38,15 +38,24 @@ def render(
     return HTMLResponse(found.render(values).encode("utf-8", "replace"), status, {"Vary": "HX-Request"})
 
 
-def format_instant(moment: datetime | None, zone: str = "UTC") -> Markup:
-    """Return a ``<time>`` with the zone shown, to the minute; a dash for None."""
+def format_instant(moment: datetime | None, zone: str = "UTC", *, to_second: bool = False) -> Markup:
+    """Return a ``<time>`` with the zone shown, to the minute or second; a dash for None."""
     if moment is None:
         return Markup("&ndash;")
     exact = moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     local = moment.astimezone(ZoneInfo(zone))
     return Markup('<time datetime="{}" title="{}">{} {}</time>').format(
-        exact, exact, local.strftime("%Y-%m-%d %H:%M"), local.tzname() if zone == "UTC" else zone
+        exact,
+        exact,
+        local.strftime("%Y-%m-%d %H:%M:%S" if to_second else "%Y-%m-%d %H:%M"),
+        local.tzname() if zone == "UTC" else zone,
     )
+
+
+def name_product(platform: str, connection: str) -> str:
+    """Return what an account is connected through: ``tiktok business``, ``instagram login``."""
+    words = connection.split("_")
+    return " ".join(words if words[0] == platform else [platform, *words])
 
 
 def format_duration(span: timedelta) -> str:
@@ -91,5 +100,5 @@ def _environment() -> Environment:
         state_badge=show_state,
         workspace_name=name_workspace,
     )
-    environment.globals["static"] = static
+    environment.globals.update(static=static, name_product=name_product)
     return environment

@@ -24,6 +24,7 @@ class Kind(StrEnum):
 
     RESTORE = "restore"  #: nothing is sent until a person has accepted a restore
     SILENT_QUEUE = "silent_queue"  #: no worker takes messages from a queue
+    ALARM = "alarm"  #: something happened within a day that must not
     UNKNOWN = "unknown"  #: deliveries whose outcome is not known yet
     BLOCKED = "blocked"  #: deliveries that wait for a person
     RECONNECT = "reconnect"  #: accounts that have to be connected again
@@ -43,7 +44,8 @@ class Matter:
     platform: str | None = None
     state: str | None = None
     reason: str | None = None
-    """Of blocked deliveries the reason, of late ones the hold; of a queue its name, of pauses their scope.
+    """Of blocked deliveries the reason, of late ones the hold; of a queue its name, of pauses their scope; of alarms
+    their kind.
 
     Of webhooks why they are paused.
     """
@@ -57,6 +59,12 @@ class Matter:
 
 _COMMANDS: Mapping[tuple[Kind, str | None], tuple[str, Sequence[str]]] = {
     (Kind.RESTORE, None): ("slipway restore status", ()),
+    (Kind.ALARM, None): ("slipway doctor", ()),
+    (Kind.ALARM, "app_refused"): ("slipway pause list", ()),
+    **dict.fromkeys(
+        [(Kind.ALARM, "late_proof"), (Kind.ALARM, "remote_id_taken")],
+        ("slipway delivery list --reason is_it_live", ()),
+    ),
     (Kind.UNKNOWN, None): ("slipway delivery list --state unknown", ("platform",)),
     (Kind.BLOCKED, None): ("slipway delivery list --state blocked", ("reason", "platform")),
     (Kind.BLOCKED, Reason.PERSON_NEEDED): ("slipway dead-letter list", ("platform", "error_class", "code")),

@@ -120,6 +120,8 @@ SELECT paused_why AS reason, count(*) AS count, min(paused_at) AS oldest, {_CAPP
 FROM sample d WHERE {_OWN} GROUP BY 1 ORDER BY 2 DESC, 1
 """
 _RESTORE = "SELECT held_why AS reason, held_at AS oldest FROM mark WHERE held_at IS NOT NULL"
+_ALARMS = """SELECT kind AS reason, sum(n)::bigint AS count, min(first_at) AS oldest FROM alarms
+             WHERE hour > now() - interval '1 day' GROUP BY 1 ORDER BY 2 DESC, 1"""
 _SILENT_QUEUES = """SELECT queue AS reason, taken_at AS oldest FROM canaries
                     WHERE queue = ANY(CAST(:queues AS text[])) AND taken_at < now() - CAST(:silent AS interval)
                     ORDER BY taken_at"""
@@ -144,13 +146,14 @@ def list_matters(
     """Return everything that needs a person, the most urgent kind first.
 
     *silent*: how long nothing may have been taken from one of the *queues*. *within*: only what concerns these
-    workspaces, which a restore, a silent queue and a pause of everything or of a platform always do.
+    workspaces, which a restore, a silent queue, an alarm and a pause of everything or of a platform always do.
     """
     ours: dict[str, Any] = {"within": None if within is None else list(within)}
     wide = {**ours, "cap": CAP if within is None else WIDE}
     found = [
         *_read(c, Kind.RESTORE, _RESTORE),
         *_read(c, Kind.SILENT_QUEUE, _SILENT_QUEUES, queues=list(queues), silent=silent),
+        *_read(c, Kind.ALARM, _ALARMS),
         *_read(c, Kind.UNKNOWN, _UNKNOWN, **wide),
         *_read(c, Kind.BLOCKED, _BLOCKED, **wide),
         *_read(c, Kind.RECONNECT, _RECONNECT, **ours, cap=CAP),

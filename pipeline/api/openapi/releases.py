@@ -166,6 +166,11 @@ PARTNER_RELEASES: Sequence[Release] = (
 )
 OPERATOR_RELEASES: Sequence[Release] = (
     Release(
+        version="1.5.0",
+        sha256="b33860f222e552032edbd3500e5f43f62fd90c7ad34ca5a0a0397bf49cac15c8",
+        changes=("`GET /api/operator/v1/attention` lists the alarms of the last day.",),
+    ),
+    Release(
         version="1.4.0",
         sha256="e0a8c17964220d081e327ccb909ac7936670ba84b2aef2172d850898bedd8976",
         changes=("`GET /api/operator/v1/attention` lists webhooks that are paused.",),

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from pipeline.store.database import jsonb, row, rows
 
+ALARMS = "slipway_alarms_total"
 Labels = tuple[tuple[str, str], ...]
 """Names and values, in the order of the names."""
 
@@ -68,7 +69,7 @@ def append_deltas(c: Connection, name: str, counts: Iterable[tuple[Mapping[str, 
 
 def count_alarm(c: Connection, kind: str) -> None:
     """Count an alarm in the caller's transaction, without a lock. The caller logs it as ALARM."""
-    append_deltas(c, "slipway_alarms_total", [({"kind": kind}, 1)])
+    append_deltas(c, ALARMS, [({"kind": kind}, 1)])
 
 
 def compact_deltas(c: Connection) -> int:
@@ -79,8 +80,14 @@ def compact_deltas(c: Connection) -> int:
            added AS (
                INSERT INTO counters AS t (name, labels, value)
                SELECT name, labels, sum(n) FROM taken GROUP BY name, labels ORDER BY name, labels
-               ON CONFLICT (name, labels) DO UPDATE SET value = t.value + excluded.value)
+               ON CONFLICT (name, labels) DO UPDATE SET value = t.value + excluded.value),
+           dated AS (
+               INSERT INTO alarms AS a (kind, hour, n, first_at)
+               SELECT labels ->> 'kind', date_trunc('hour', now()), sum(n), now() FROM taken WHERE name = :alarms
+               GROUP BY 1 ORDER BY 1
+               ON CONFLICT (kind, hour) DO UPDATE SET n = a.n + excluded.n)
            SELECT count(*) AS n FROM taken""",
+        alarms=ALARMS,
     )
     return int(found.n) if found else 0
 

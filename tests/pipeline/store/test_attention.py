@@ -19,6 +19,7 @@ from pipeline.queues import ALL_QUEUES, WORKER_GROUPS
 from pipeline.store import attention
 from pipeline.store.auth.keys import read_caller
 from pipeline.store.canaries import record_canary
+from pipeline.store.counters.counters import compact_deltas, count_alarm
 from pipeline.store.database import row
 from pipeline.store.deliveries.dead_letters import OPERATOR, discard, find_dead_letter
 from pipeline.store.deliveries.pauses import pause
@@ -185,6 +186,18 @@ def test_silent_queues_and_a_restore_that_nobody_accepted_come_first(ledger: Led
     assert (queue.kind, queue.reason) == (Kind.SILENT_QUEUE, "delay"), "a queue of an earlier release is none"
 
 
+def test_alarms_of_the_last_day_by_kind(ledger: Ledger) -> None:
+    for kind in ("late_proof", "check_fault", "check_fault"):
+        with ledger.database.begin() as c:
+            count_alarm(c, kind)
+            compact_deltas(c)
+    execute(ledger, "UPDATE alarms SET hour = hour - interval '2 days' WHERE kind = 'late_proof'")
+    with ledger.database.begin() as c:
+        [found] = attention.list_matters(c, queues=[], silent=DAY, within=[ledger.workspace()])
+    assert (found.kind, found.reason, found.count) == (Kind.ALARM, "check_fault", 2)
+    assert build_command(found, {}) == "slipway doctor"
+
+
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
@@ -252,7 +265,7 @@ def test_of_some_workspaces_only_what_concerns_them(ledger: Ledger) -> None:
         add_paused_webhook(ledger, workspace, PauseReason.DEAD)
         posts[workspace] = held
     everything = {(m.kind, m.state, m.reason): m.count for m in matters(ledger)}
-    assert {kind for kind, _, _ in everything} == {*Kind} - {Kind.RESTORE, Kind.SILENT_QUEUE}
+    assert {kind for kind, _, _ in everything} == {*Kind} - {Kind.RESTORE, Kind.SILENT_QUEUE, Kind.ALARM}
     for workspace in posts:
         mine = {(m.kind, m.state, m.reason): m.count for m in matters(ledger, [workspace])}
         of_all = {(Kind.PAUSED, None, "platform"): 2}
