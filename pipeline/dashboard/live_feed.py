@@ -22,7 +22,7 @@ log = logging.getLogger("slipway.dashboard")
 
 POLL_SECONDS = 0.75
 """From one poll to the next: a page shows within a second what was committed, with the time for its reload."""
-RELOADS_PER_SECOND, RELOADS_AT_ONCE = 4.0, 60.0
+RELOADS_PER_SECOND, RELOADS_AT_ONCE = 3.0, 60.0
 """Events that all pages of the process get: at once after a quiet time, then so many a second, in turn."""
 NUMBERS_SECONDS = 10.0
 """From one event of the topic ``numbers`` to the next, for one page."""
