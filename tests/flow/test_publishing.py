@@ -82,12 +82,11 @@ def test_a_draft_lands_in_the_inbox(stack: Stack) -> None:
 
 def test_a_scheduled_post_is_never_early_and_hardly_late(stack: Stack) -> None:
     text = caption()
-    due = datetime.now(UTC) + timedelta(
-        seconds=40
-    )  # 30 s or less counts as immediate, and accepting takes a while
+    # 30 s or less counts as immediate, and accepting takes a while, most of all where others start their systems
+    due = datetime.now(UTC) + timedelta(seconds=60)
     post = stack.create_post(text, "tiktok", "instagram", scheduled_at=due.isoformat())
     assert stack.read(post)["status"] == "scheduled"
-    stack.await_status(post, "posted", 75)
+    stack.await_status(post, "posted", 95)
     ledger = [parse_time(line["at"]) for line in stack.live(text)]
     assert len(ledger) == 2
     assert all(due <= at <= due + timedelta(seconds=15) for at in ledger), (due, ledger)

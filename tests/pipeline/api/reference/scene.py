@@ -78,6 +78,8 @@ SETTINGS = {
     "SLIPWAY_API__PUBLIC_URL": PUBLIC_URL,
     "SLIPWAY_TIKTOK__APP_ID": "an-app",
     "SLIPWAY_API__POSTS_PER_MINUTE": "60",
+    # no worker renews the epoch that a retry begins: explanations would say so once it is over
+    "SLIPWAY_MARK__LEASE": "600",
 }
 PICTURE = samples.image("PNG")
 
