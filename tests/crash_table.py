@@ -217,6 +217,10 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
         "steering.working",
         "steering.worked",
     ),
+    f"{_PIPELINE}/bulk/test_letter_jobs.py::test_a_worker_that_dies_at_a_letter_deals_with_each_once": (
+        "steering.working",
+        "steering.worked",
+    ),
     f"{_PIPELINE}/signals/test_webhook_crashes.py::"
     "test_a_sender_that_dies_anywhere_loses_no_event_and_repeats_ids_only": (
         "webhooks.claimed",

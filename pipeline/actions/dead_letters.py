@@ -1,14 +1,14 @@
 """Replay or discard dead letters, on a person's request.
 
-Each dead letter is a transaction of its own: a crash in the middle leaves some done, and a repeated call does only the
-others. A delivery that may be live is never sent again: one that is armed, that the platform shows live, or in any
-state but `failed` and `blocked` is skipped with the reason.
+Each dead letter is a transaction of its own, or has its part in that of a steering job: a crash in the middle leaves
+some done, and a repeated call does only the others. A delivery that may be live is never sent again: one that is armed,
+that the platform shows live, or in any state but `failed` and `blocked` is skipped with the reason.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID
@@ -21,6 +21,7 @@ from pipeline.actions.retried_delivery import LIVE
 from pipeline.context import Context
 from pipeline.domain.actor import Actor
 from pipeline.domain.delivery import Mover, State
+from pipeline.domain.steering import Verb
 from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import explain_doubt
 from pipeline.stages import media_checks
@@ -28,13 +29,20 @@ from pipeline.stages.post_request import Refusal
 from pipeline.stages.reachability import advance_post
 from pipeline.store.deliveries import dead_letters as store
 from pipeline.store.deliveries.dead_letters import Cause, DeadLetter, DeadLetterFilter, Scope
+from pipeline.store.deliveries.listing import ListFilter
 from pipeline.store.deliveries.move import lock_post, recompute_post_status
 from pipeline.store.deliveries.paced_rates import reserve_turn
 from pipeline.store.deliveries.rescue import resume_blocked
 from pipeline.store.posts import actions as steering
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
+from pipeline.store.steering.receipts import count_causes
 
 MAY_BE_LIVE = "It may be live: look at the account, then resolve it with `slipway delivery decide`."
+OBSTACLES: Mapping[Verb, Mapping[str, str]] = {
+    Verb.REPLAY: {"armed": MAY_BE_LIVE, "live": LIVE},
+    Verb.DISCARD: {"armed": MAY_BE_LIVE},
+}
+"""Why a letter is skipped, by its obstacle."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -67,22 +75,30 @@ class Skipped(Exception):
 
 def count_replayable(context: Context, chosen: DeadLetterFilter) -> DeadLetterCount:
     """Count what ``replay`` would send again, and what it would skip."""
-    return _count(context, chosen, {"armed": MAY_BE_LIVE, "live": LIVE})
+    with context.database.begin() as c:
+        return _sum_up(context, store.count_by_obstacle(c, chosen), Verb.REPLAY)
 
 
 def count_discardable(context: Context, chosen: DeadLetterFilter) -> DeadLetterCount:
     """Count what ``discard`` would discard, and what it would skip."""
-    return _count(context, chosen, {"armed": MAY_BE_LIVE})
+    with context.database.begin() as c:
+        return _sum_up(context, store.count_by_obstacle(c, chosen), Verb.DISCARD)
 
 
-def _count(context: Context, chosen: DeadLetterFilter, obstacles: Mapping[str, str]) -> DeadLetterCount:
+def count_steered(
+    context: Context, verb: Verb, chosen: ListFilter, within: Collection[UUID]
+) -> DeadLetterCount:
+    """Count what a steering job in each of these workspaces would do to the letters of its filter."""
+    with context.database.begin() as c:
+        return _sum_up(context, count_causes(c, verb, chosen, within), verb)
+
+
+def _sum_up(context: Context, found: Sequence[Cause], verb: Verb) -> DeadLetterCount:
     doubt = explain_doubt(context)
     causes: Counter[Cause] = Counter()
     skipped: Counter[str] = Counter()
-    with context.database.begin() as c:
-        found = store.count_by_obstacle(c, chosen)
     for cause in found:
-        if reason := doubt or obstacles.get(cause.obstacle or ""):
+        if reason := doubt or OBSTACLES[verb].get(cause.obstacle or ""):
             skipped[reason] += cause.letters
         else:
             causes[replace(cause, letters=0, obstacle=None)] += cause.letters
@@ -97,10 +113,11 @@ def replay(
 
     Media whose checks are too old are checked again. Letters outside ``scope`` are skipped as unknown.
     """
-    gap = timedelta(minutes=1) / (per_minute or context.settings.publish.replays)
     checks: list[UUID] = []
     result = _run_each(
-        context, letters, lambda delivery: checks.extend(_replay(context, scope, delivery, gap, actor))
+        context,
+        letters,
+        lambda c, one: checks.extend(replay_within(context, c, scope, one, actor, per_minute=per_minute)),
     )
     failpoint("dead_letters.replayed", *result.done)
     context.dispatcher.send_checks(checks, bulk=True)
@@ -111,16 +128,19 @@ def discard(
     context: Context, scope: Scope, letters: Sequence[UUID], *, why: str, actor: Actor
 ) -> DeadLetterResult:
     """Discard dead letters: failed ones stay failed, blocked ones are cancelled. Authors can still retry or edit."""
-    return _run_each(context, letters, lambda delivery: _discard(context, scope, delivery, why, actor))
+    return _run_each(context, letters, lambda c, one: discard_within(context, c, scope, one, actor, why=why))
 
 
-def _run_each(context: Context, letters: Sequence[UUID], work: Callable[[UUID], None]) -> DeadLetterResult:
+def _run_each(
+    context: Context, letters: Sequence[UUID], work: Callable[[Connection, UUID], None]
+) -> DeadLetterResult:
     result = DeadLetterResult()
     if reason := explain_doubt(context):
         return DeadLetterResult(skipped=dict.fromkeys(letters, reason))
     for delivery in dict.fromkeys(letters):
         try:
-            work(delivery)
+            with context.database.begin() as c:
+                work(c, delivery)
         except (Skipped, Refusal) as reason:
             result.skipped[delivery] = str(reason)
         else:
@@ -155,28 +175,40 @@ def _lock_letter(
 # --- replay ----------------------------------------------------------------------------------------------------------
 
 
-def _replay(context: Context, scope: Scope, delivery: UUID, gap: timedelta, actor: Actor) -> Sequence[UUID]:
-    """Accept the delivery again and return the checks to dispatch."""
-    with context.database.begin() as c:
-        letter = _read_letter(c, delivery, scope)
-        if letter.state == State.BLOCKED:
-            _resume(c, letter, scope, gap, actor)
-            return ()
-        seen = steering.read(c, letter.workspace_id, letter.post_id, lock=False)
-        if seen is None:
-            raise Skipped("Its post was deleted.")
-        # lock order: checks, then the post, as a verdict does
-        wanted = [p for p in seen.deliveries if p.id == delivery]
-        opened = retried_delivery.open_checks(context, c, seen, wanted, bulk=True)
-        checks = media_checks.lock_checks(c, letter.workspace_id, opened)
-        _, post, part = _lock_letter(c, delivery, scope, checks_before=seen)
-        _refuse_live(part)
-        retried_delivery.pin_checks(c, post, checks)
-        turn = reserve_turn(c, "replay", part.platform, gap)
-        retried_delivery.accept(context, c, post, part, why=f"replayed by {actor.label}", not_before=turn)
-        recompute_post_status(c, post.id)
-        advance_post(context, c, post.id)
-        record_states(c, actor, "replay", post, [part], State.ACCEPTED)
+def replay_within(
+    context: Context,
+    c: Connection,
+    scope: Scope,
+    delivery: UUID,
+    actor: Actor,
+    *,
+    per_minute: float | None = None,
+) -> Sequence[UUID]:
+    """Accept the delivery again and return the checks to dispatch.
+
+    Raises Skipped and Refusal, after which the caller rolls back. It locks checks before the post: the caller has
+    locked no post, so one transaction replays one letter.
+    """
+    gap = timedelta(minutes=1) / (per_minute or context.settings.publish.replays)
+    letter = _read_letter(c, delivery, scope)
+    if letter.state == State.BLOCKED:
+        _resume(c, letter, scope, gap, actor)
+        return ()
+    seen = steering.read(c, letter.workspace_id, letter.post_id, lock=False)
+    if seen is None:
+        raise Skipped("Its post was deleted.")
+    # lock order: checks, then the post, as a verdict does
+    wanted = [p for p in seen.deliveries if p.id == delivery]
+    opened = retried_delivery.open_checks(context, c, seen, wanted, bulk=True)
+    checks = media_checks.lock_checks(c, letter.workspace_id, opened)
+    _, post, part = _lock_letter(c, delivery, scope, checks_before=seen)
+    _refuse_live(part)
+    retried_delivery.pin_checks(c, post, checks)
+    turn = reserve_turn(c, "replay", part.platform, gap)
+    retried_delivery.accept(context, c, post, part, why=f"replayed by {actor.label}", not_before=turn)
+    recompute_post_status(c, post.id)
+    advance_post(context, c, post.id)
+    record_states(c, actor, "replay", post, [part], State.ACCEPTED)
     return media_checks.list_undecided(checks)
 
 
@@ -201,22 +233,24 @@ def _refuse_live(part: LockedDelivery) -> None:
 # --- discard ---------------------------------------------------------------------------------------------------------
 
 
-def _discard(context: Context, scope: Scope, delivery: UUID, why: str, actor: Actor) -> None:
-    with context.database.begin() as c:
-        letter, post, part = _lock_letter(c, delivery, scope)
-        store.discard(c, letter, why=why, who=actor.label)
-        if part.state is State.BLOCKED:
-            steering.move_locked(
-                c,
-                context.vault,
-                part,
-                State.CANCELLED,
-                Mover.CANCEL,
-                due_at=part.due_at,
-                next_at=part.due_at,
-                why=f"discarded by {actor.label}: {why}"[:500],
-                error=part.error,
-            )
-            recompute_post_status(c, post.id)
-        target = State.CANCELLED if part.state is State.BLOCKED else part.state
-        record_states(c, actor, "discard", post, [part], target, discarded=delivery, why=why)
+def discard_within(
+    context: Context, c: Connection, scope: Scope, delivery: UUID, actor: Actor, *, why: str
+) -> None:
+    """Discard the delivery. Raises Skipped, after which the caller rolls back."""
+    letter, post, part = _lock_letter(c, delivery, scope)
+    store.discard(c, letter, why=why, who=actor.label)
+    if part.state is State.BLOCKED:
+        steering.move_locked(
+            c,
+            context.vault,
+            part,
+            State.CANCELLED,
+            Mover.CANCEL,
+            due_at=part.due_at,
+            next_at=part.due_at,
+            why=f"discarded by {actor.label}: {why}"[:500],
+            error=part.error,
+        )
+        recompute_post_status(c, post.id)
+    target = State.CANCELLED if part.state is State.BLOCKED else part.state
+    record_states(c, actor, "discard", post, [part], target, discarded=delivery, why=why)

@@ -1,5 +1,7 @@
 """The turn of one post of a steering job: act on its selected deliveries, or say why not, in the caller's transaction.
 
+A verb of dead letters acts on one delivery in each turn.
+
 Nothing that is or may be live is touched. A delivery that was edited, canceled, retried or settled since it was
 selected is skipped.
 """
@@ -13,14 +15,17 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.actions import edit
+from pipeline.actions import dead_letters, edit
 from pipeline.actions.cancel_delete_retry import TRIES, cancel_deliveries, retry_within
+from pipeline.actions.dead_letters import Skipped
 from pipeline.context import Context
+from pipeline.domain.actor import Actor
 from pipeline.domain.delivery import State
 from pipeline.domain.steering import Verb
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import is_in_flight
 from pipeline.store.auth.keys import Caller
+from pipeline.store.deliveries.dead_letters import Scope
 from pipeline.store.posts import actions as posts
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
 from pipeline.store.steering import receipts as store
@@ -176,10 +181,43 @@ def _try(turn: Turn, work: Callable[[LockedPost, Sequence[LockedDelivery]], bool
     _skip(turn, [r.delivery_id for r in turn.receipts], CHANGED)
 
 
+# --- verbs of dead letters -------------------------------------------------------------------------------------------
+
+
+def _replay(turn: Turn) -> None:
+    def work(scope: Scope, letter: UUID, actor: Actor) -> None:
+        turn.checks = dead_letters.replay_within(turn.context, turn.c, scope, letter, actor)
+
+    _deal(turn, work)
+
+
+def _discard(turn: Turn) -> None:
+    why = turn.job.arguments.why or f"steering job {turn.job.id}"
+    _deal(turn, lambda *letter: dead_letters.discard_within(turn.context, turn.c, *letter, why=why))
+
+
+def _deal(turn: Turn, work: Callable[[Scope, UUID, Actor], None]) -> None:
+    """Deal with the one letter of a turn as it was selected, or leave it, in the name of who confirmed the job."""
+    [receipt] = turn.receipts
+    actor = turn.caller.actor or Actor(kind="system", name=f"steering job {turn.job.id}")
+    scope = Scope(
+        workspace=turn.job.workspace_id, accounts=turn.caller.accounts, generation=receipt.generation
+    )
+    try:
+        with turn.c.begin_nested():
+            work(scope, receipt.delivery_id, actor)
+    except Skipped as reason:
+        _skip(turn, [receipt.delivery_id], str(reason))
+    else:
+        turn.why[receipt.delivery_id] = None
+
+
 _VERBS: Mapping[Verb, Callable[[Turn], None]] = {
     Verb.CANCEL: _cancel,
     Verb.RETRY: _retry,
     Verb.RESCHEDULE: _reschedule,
     Verb.PAUSE: _pause,
     Verb.RESUME: _resume,
+    Verb.REPLAY: _replay,
+    Verb.DISCARD: _discard,
 }

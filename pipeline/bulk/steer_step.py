@@ -7,15 +7,19 @@ had the job for a while; a step that is dispatched twice is done once.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
+
+from sqlalchemy import Connection
 
 from pipeline.actions.edit import dispatch_first
 from pipeline.bulk.steer_post import Turn, take
 from pipeline.context import Context
-from pipeline.domain.steering import SteeringState
+from pipeline.domain.steering import OF_DEAD_LETTERS, SteeringState
 from pipeline.failpoint import failpoint
 from pipeline.store import jobs
+from pipeline.store.audit import find_actor
 from pipeline.store.auth.keys import Caller, read_caller
 from pipeline.store.steering import jobs as store
 from pipeline.store.steering import receipts
@@ -49,7 +53,7 @@ def _take_step(context: Context, identity: UUID) -> bool:
         return False
     with context.database.begin() as c:
         job = store.claim_job(c, identity, LEASE)
-        caller = None if job is None else read_caller(c, job.workspace_id, job.key_id)
+        caller = None if job is None else _read_caller(c, job)
         if job is not None and caller is None:
             error = {
                 "code": "invalid_token",
@@ -64,6 +68,14 @@ def _take_step(context: Context, identity: UUID) -> bool:
     else:
         _work(context, job, caller)
     return True
+
+
+def _read_caller(c: Connection, job: SteeringJob) -> Caller | None:
+    """Return whom the job acts for. What is done to a dead letter has its own record of who did it."""
+    caller = read_caller(c, job.workspace_id, job.key_id)
+    if caller is None or job.verb not in OF_DEAD_LETTERS:
+        return caller
+    return replace(caller, actor=find_actor(c, job.verb, "steering job", job.id))
 
 
 def _select(context: Context, claimed: SteeringJob, caller: Caller) -> None:
@@ -99,6 +111,8 @@ def _steer_post(context: Context, claimed: SteeringJob, caller: Caller, post: UU
     with context.database.begin() as c:
         job = store.lock_job(c, claimed)
         found = [] if job is None else receipts.list_open(c, claimed.id, post)
+        if claimed.verb in OF_DEAD_LETTERS:
+            found = found[:1]  # checks are locked before the post: the next step has the post's next letter
         if job is None or not found:
             return  # another worker was faster
         turn = take(Turn(context=context, c=c, caller=caller, job=job, post_id=post, receipts=found))

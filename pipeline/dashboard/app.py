@@ -22,7 +22,6 @@ from pipeline.dashboard import (
     decide,
     events,
     jobs,
-    letters,
     login,
     numbers,
     pauses,
@@ -41,7 +40,7 @@ from pipeline.domain.role import Role
 PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
     (Entry(title="Attention", path="/dashboard/", role=Role.VIEWER), attention.ROUTES),
     (Entry(title="Queue", path=queue.PATH, role=Role.VIEWER), queue.ROUTES + steer.ROUTES),
-    (None, jobs.ROUTES + letters.ROUTES + decide.ROUTES),
+    (None, jobs.ROUTES + decide.ROUTES),
     (Entry(title="Calendar", path="/dashboard/calendar", role=Role.VIEWER), calendar.ROUTES),
     (None, (*post.ROUTES, *post_actions.ROUTES)),
     (Entry(title="Accounts", path=accounts.PATH, role=Role.VIEWER), accounts.ROUTES),

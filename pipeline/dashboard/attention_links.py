@@ -12,9 +12,10 @@ from pipeline.dashboard.queue_filter import format_time
 from pipeline.domain.attention import HELD, OVERDUE, Kind, Matter
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.role import Role
+from pipeline.domain.steering import Verb
 from pipeline.store.deliveries.listing import NO_ERROR, NO_HOLD
 
-QUEUE, LETTERS = "/dashboard/queue", "/dashboard/letters"
+QUEUE = "/dashboard/queue"
 TITLES: Mapping[Kind, str] = {
     Kind.RESTORE: "Nothing is sent: a restore waits to be accepted",
     Kind.SILENT_QUEUE: "No worker takes from a queue",
@@ -55,7 +56,7 @@ def list_links(matter: Matter, now: datetime) -> list[Link]:
         case kind if kind in AT_THE_SERVER:
             return []
     show = Link(label="Show", address=f"{QUEUE}?{urlencode(build_query(matter, now))}")
-    return [replay, show] if (replay := _build_replay(matter)) else [show]
+    return [replay, show] if (replay := _build_replay(matter, now)) else [show]
 
 
 def build_query(matter: Matter, now: datetime) -> dict[str, str]:
@@ -78,21 +79,15 @@ def build_query(matter: Matter, now: datetime) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def _build_replay(matter: Matter) -> Link | None:
+def _build_replay(matter: Matter, now: datetime) -> Link | None:
     """Return the button that sends dead letters again: failed ones, and those blocked for a person."""
     is_dead = matter.kind is Kind.DEAD_LETTERS or (
         matter.kind is Kind.BLOCKED and matter.reason == Reason.PERSON_NEEDED
     )
     if not is_dead:
         return None
-    query = {
-        "action": "replay",
-        "state": _STATES[matter.kind],
-        "platform": matter.platform or "",
-        "error_class": matter.error_class or NO_ERROR,
-        "code": matter.code or NO_ERROR,
-    }
-    return Link(label="Replay", address=f"{LETTERS}?{urlencode(query)}", role=ACTIONS["replay"].role)
+    query = {"action": Verb.REPLAY, "scope": "all", "filter": urlencode(build_query(matter, now))}
+    return Link(label="Replay", address=f"{QUEUE}/count?{urlencode(query)}", role=ACTIONS[Verb.REPLAY].role)
 
 
 _STATES: Mapping[Kind, str] = {

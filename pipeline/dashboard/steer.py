@@ -8,17 +8,19 @@ from datetime import timedelta
 from urllib.parse import urlencode
 from uuid import UUID
 
-from starlette.datastructures import FormData
+from starlette.datastructures import ImmutableMultiDict, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from pipeline.actions.dead_letters import DeadLetterCount, count_steered
 from pipeline.api.http.auth import require_plan
 from pipeline.bulk.steering import Counted, Steering, steer
 from pipeline.context import Context
-from pipeline.dashboard import jobs, letters
+from pipeline.dashboard import jobs
 from pipeline.dashboard.actions import ACTIONS, Action
+from pipeline.dashboard.cross_site import SAFE_METHODS
 from pipeline.dashboard.ledger import act
 from pipeline.dashboard.page import page
 from pipeline.dashboard.queue import PATH
@@ -34,19 +36,20 @@ from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Forbidden, Visitor
 from pipeline.domain.actor import Actor
 from pipeline.domain.role import Role
-from pipeline.domain.steering import PUBLISHES, Arguments, Verb
+from pipeline.domain.steering import OF_DEAD_LETTERS, PUBLISHES, Arguments, Verb
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import read_caller
 from pipeline.store.deliveries.listing import ListFilter
 from pipeline.store.steering.receipts import count_by_workspace
 
-MOST = 20
-"""Workspaces in which one confirmation starts a job."""
+MOST = jobs.SHOWN
+"""Workspaces in which one confirmation starts a job: those with the most of what was chosen."""
 LONGEST = timedelta(days=366)
 MAX_WHY = 500
 SPREAD = "spread"
 """The button that reschedules over a window; the other one shifts."""
 NOTHING_SELECTED = "Select at least one delivery, or all that match the filter."
+Form = ImmutableMultiDict[str, UploadFile | str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,33 +61,40 @@ class Order:
     deliveries: tuple[UUID, ...] | None
     """None: all that match the filter."""
     arguments: Arguments
-    why: str
     spaces: Sequence[UUID]
     """The workspaces where the visitor may do it."""
     repeated: Sequence[tuple[str, str]]
     actor: Actor
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What an order selects."""
+
+    counted: Mapping[UUID, Counted]
+    """By workspace, with the token that confirms it."""
+    others: int
+    """Further workspaces with some of it."""
+    letters: DeadLetterCount | None
+    """Of the verbs of dead letters: the same by cause, and what will be skipped."""
+
+    @property
+    def total(self) -> int:
+        """How many deliveries it acts on, as far as is known now."""
+        if self.letters is not None:
+            return self.letters.letters
+        return sum(one.count.deliveries for one in self.counted.values())
+
+
 @page(Role.AUTHOR)
 async def count(request: Request, visitor: Visitor) -> Response:
-    """Count what the form asks for, by workspace, and ask for a confirmation. Changes nothing."""
-    order = read_order(request.state.form, visitor)
-    if order.action.verb is None:
-        return await letters.confirm(
-            request,
-            visitor,
-            letters.read_order(order.action, order.asked, visitor, order.deliveries, order.why),
-        )
-    found = await act(request, _count, order)
-    return render(
-        request,
-        visitor,
-        "steer.html",
-        order=order,
-        counted=found,
-        total=sum(one.count.deliveries for one in found.values()),
-        back=order.asked.build_address(PATH),
+    """Count what the form or the address asks for, by workspace, and ask for a confirmation. Changes nothing."""
+    order = read_order(
+        request.query_params if request.method in SAFE_METHODS else request.state.form, visitor
     )
+    found = await act(request, _count, order)
+    back = order.asked.build_address(PATH)
+    return render(request, visitor, "steer.html", order=order, found=found, back=back)
 
 
 @page(Role.AUTHOR)
@@ -92,15 +102,13 @@ async def start(request: Request, visitor: Visitor) -> Response:
     """Start the jobs whose counts were confirmed, and show them. Confirmed again, they are only shown."""
     form = request.state.form
     order = read_order(form, visitor)
-    if order.action.verb is None:
-        raise HTTPException(400, "Dead letters have a form of their own.")
     started = await act(request, _start, order, _read_tokens(form))
     if len(started) == 1:
         return RedirectResponse(f"{jobs.PATH}/{started[0]}", 303)
     return RedirectResponse(f"{jobs.PATH}?{urlencode([('id', str(one)) for one in started])}", 303)
 
 
-def read_order(form: FormData, visitor: Visitor) -> Order:
+def read_order(form: Form, visitor: Visitor) -> Order:
     """Return what a form asks for. Raises HTTPException 400 with a sentence."""
     name = _get(form, "action")
     action = ACTIONS.get(Verb.RESCHEDULE if name == SPREAD else name)
@@ -125,7 +133,6 @@ def read_order(form: FormData, visitor: Visitor) -> Order:
         asked=asked,
         deliveries=deliveries,
         arguments=arguments,
-        why=_read_why(form, name),
         spaces=spaces,
         repeated=[
             (key, value) for key, value in form.multi_items() if isinstance(value, str) and key in REPEATED
@@ -139,7 +146,7 @@ REPEATED = frozenset(
 )
 
 
-def _read_deliveries(form: FormData) -> tuple[UUID, ...]:
+def _read_deliveries(form: Form) -> tuple[UUID, ...]:
     try:
         found = tuple(UUID(str(text)) for text in form.getlist("delivery"))
     except ValueError:
@@ -149,7 +156,7 @@ def _read_deliveries(form: FormData) -> tuple[UUID, ...]:
     return found
 
 
-def _read_arguments(form: FormData, name: str) -> Arguments:
+def _read_arguments(form: Form, name: str) -> Arguments:
     if name == Verb.RESCHEDULE:
         return Arguments(shift=_parse_shift(_get(form, "shift")))
     if name == SPREAD:
@@ -157,14 +164,16 @@ def _read_arguments(form: FormData, name: str) -> Arguments:
         if start >= end:
             raise InvalidFilter("The window has to end later than it begins.")
         return Arguments(start=start, end=end)
-    return Arguments(why=_read_why(form, name) or None if name == Verb.PAUSE else None)
+    return Arguments(why=_read_why(form, name))
 
 
-def _read_why(form: FormData, name: str) -> str:
+def _read_why(form: Form, name: str) -> str | None:
     why = _get(form, f"why_{name}").strip()
     if len(why) > MAX_WHY:
-        raise HTTPException(400, f"The reason has more than {MAX_WHY} characters.")
-    return why
+        raise InvalidFilter(f"The reason has more than {MAX_WHY} characters.")
+    if name == Verb.DISCARD and not why:
+        raise InvalidFilter("Give the reason why they are given up.")
+    return why or None
 
 
 def _parse_shift(hours: str) -> timedelta:
@@ -177,22 +186,20 @@ def _parse_shift(hours: str) -> timedelta:
     return shift
 
 
-def _get(form: FormData, name: str) -> str:
+def _get(form: Form, name: str) -> str:
     return str(form.get(name, ""))
 
 
-def _count(context: Context, order: Order) -> Mapping[UUID, Counted]:
-    """Return the count in each workspace that has some, with the token that confirms it."""
-    verb, chosen = _get_verb(order), _choose(context, order)
+def _count(context: Context, order: Order) -> Found:
+    verb, chosen = order.action.verb, _choose(context, order)
     with context.database.begin() as c:
-        found = count_by_workspace(c, verb, chosen, order.spaces)
-    if len(found) > MOST:
-        raise Refusal(
-            400,
-            "validation_failed",
-            f"Deliveries of {len(found)} workspaces match; {MOST} are the most at once. Choose one workspace.",
-        )
-    return {space: _steer(context, order, chosen, space, None) for space in found}
+        spaces = [*count_by_workspace(c, verb, chosen, order.spaces)]
+    most = spaces[:MOST]
+    return Found(
+        counted={space: _steer(context, order, chosen, space, None) for space in most},
+        others=len(spaces) - len(most),
+        letters=count_steered(context, verb, chosen, most) if verb in OF_DEAD_LETTERS else None,
+    )
 
 
 def _start(context: Context, order: Order, tokens: Mapping[UUID, str]) -> Sequence[UUID]:
@@ -209,7 +216,7 @@ def _start(context: Context, order: Order, tokens: Mapping[UUID, str]) -> Sequen
 
 
 def _steer(context: Context, order: Order, chosen: ListFilter, space: UUID, token: str | None) -> Counted:
-    verb = _get_verb(order)
+    verb = order.action.verb
     with context.database.begin() as c:
         caller = read_caller(c, space, None)
     if caller is None:
@@ -218,12 +225,6 @@ def _steer(context: Context, order: Order, chosen: ListFilter, space: UUID, toke
         require_plan(caller)
     asked = Steering(verb=verb, filter=replace(chosen, workspace=None), arguments=order.arguments)
     return steer(context, replace(caller, actor=order.actor), asked, token=token)
-
-
-def _get_verb(order: Order) -> Verb:
-    if order.action.verb is None:
-        raise LookupError(f"No job does {order.action.name}.")
-    return order.action.verb
 
 
 def _choose(context: Context, order: Order) -> ListFilter:
@@ -236,7 +237,7 @@ def _choose(context: Context, order: Order) -> ListFilter:
         raise Refusal(400, "validation_failed", str(problem)) from None
 
 
-def _read_tokens(form: FormData) -> Mapping[UUID, str]:
+def _read_tokens(form: Form) -> Mapping[UUID, str]:
     """Return the confirmed counts: fields ``token`` of ``workspace:token``."""
     try:
         pairs = [str(text).split(":", 1) for text in form.getlist("token")]
@@ -246,6 +247,6 @@ def _read_tokens(form: FormData) -> Mapping[UUID, str]:
 
 
 ROUTES = (
-    Route("/queue/count", count, methods=["POST"]),
+    Route("/queue/count", count, methods=["GET", "POST"]),
     Route("/queue/start", start, methods=["POST"]),
 )

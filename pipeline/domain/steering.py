@@ -17,8 +17,14 @@ class Verb(StrEnum):
     RESCHEDULE = "reschedule"
     PAUSE = "pause"
     RESUME = "resume"
+    REPLAY = "replay"
+    DISCARD = "discard"
 
 
+OF_DEAD_LETTERS = frozenset({Verb.REPLAY, Verb.DISCARD})
+"""Verbs of operators, on dead letters only."""
+OF_PARTNERS = tuple(verb for verb in Verb if verb not in OF_DEAD_LETTERS)
+"""Verbs of the partner API."""
 PUBLISHES = frozenset({Verb.RETRY, Verb.RESCHEDULE, Verb.RESUME})
 """Verbs that need a plan that publishes; the others stop things."""
 
@@ -43,7 +49,7 @@ class Arguments:
     start: datetime | None = None
     end: datetime | None = None
     why: str | None = None
-    """Of a pause, shown with what it holds."""
+    """Of a pause, shown with what it holds; of a discard, kept with each letter."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arguments as they are stored."""

@@ -1,8 +1,8 @@
 """The audit: a row for every change by a person, a key or the command line, written in the change's own transaction.
 
 A new post needs none: it is its own record. What workers do because of a change (the steps of an import or of a
-steering job) is not recorded again; their receipts say what became of each post. Rows are only ever added: the database
-refuses UPDATE and TRUNCATE, and DELETE outside ``delete_expired``.
+steering job) is not recorded again, but for what is done to dead letters; their receipts say what became of each post.
+Rows are only ever added: the database refuses UPDATE and TRUNCATE, and DELETE outside ``delete_expired``.
 
 The actor is an argument, or a field of the ``Caller`` that actions get anyway: a change shows who makes it where it is
 called, threads need nothing copied to them, and a call that forgets the actor does not pass the type checker.

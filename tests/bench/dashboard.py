@@ -33,7 +33,7 @@ HOME = f"{PREFIX}/"
 ATTENTION, OTHERS = "p99 under 300 ms", "p99 under 200 ms"
 NO_PAGES = frozenset({"/events", "/login", "/calendar/posts"})
 """A stream, what is shown before there is a visitor, and what `_list_calendars` asks for."""
-_QUERIES = {"/letters": "?action=replay&error_class=Unavailable"}
+_QUERIES = {"/queue/count": "?action=replay&scope=all&filter=error_class%3DUnavailable"}
 """What a path needs to be a page."""
 SHARE = 5
 """Pages are several times as heavy as the API's: this part of the scale's reads is enough."""

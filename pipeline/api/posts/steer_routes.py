@@ -19,7 +19,7 @@ from pipeline.api.openapi.operation import PARTNER_API, Operation, path_paramete
 from pipeline.api.posts import steer_schema as schema
 from pipeline.api.state import AppState, get_app_state
 from pipeline.bulk.steering import steer
-from pipeline.domain.steering import PUBLISHES
+from pipeline.domain.steering import OF_PARTNERS, PUBLISHES
 from pipeline.store.auth.keys import Caller
 from pipeline.store.steering import jobs as store
 from pipeline.store.steering.jobs import SteeringJob
@@ -68,7 +68,8 @@ def _read(app_state: AppState, caller: Caller, text: str) -> SteeringJob | None:
     if (identity := parse_id(text)) is None:
         return None
     with app_state.context.database.begin() as c:
-        return store.find_job(c, caller, identity)
+        found = store.find_job(c, caller, identity)
+    return found if found is not None and found.verb in OF_PARTNERS else None
 
 
 def _read_page(app_state: AppState, job: SteeringJob, query: schema.ReceiptQuery) -> schema.SteeringReceipts:

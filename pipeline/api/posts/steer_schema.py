@@ -18,7 +18,7 @@ from pipeline.api.posts.schema import Body, build_invalid_payload
 from pipeline.api.posts.unsafe_text import find_unsafe_text
 from pipeline.bulk.steering import Counted, Steering
 from pipeline.domain.delivery import State
-from pipeline.domain.steering import Arguments, SteeringState, Verb
+from pipeline.domain.steering import OF_PARTNERS, Arguments, SteeringState, Verb
 from pipeline.domain.validation_issue import build_issue, issues_from_pydantic
 from pipeline.store.deliveries.listing import ListFilter
 from pipeline.store.steering.jobs import SteeringJob, dump_filter
@@ -30,7 +30,7 @@ OUTCOMES = ("done", "skipped")
 
 _States = Annotated[str, check_one_of([*State]), one_of([*State])]
 _Platforms = Annotated[str, check_one_of([*Platform]), one_of([*Platform])]
-_Verbs = Annotated[str, check_one_of([*Verb]), one_of([*Verb])]
+_Verbs = Annotated[str, check_one_of(OF_PARTNERS), one_of(OF_PARTNERS)]
 _Outcomes = Annotated[str, check_one_of(OUTCOMES), one_of(OUTCOMES)]
 
 
@@ -162,7 +162,7 @@ class SteeringJobModel(ResponseModel):
     """A job. done + skipped = selected, once its state is done."""
 
     id: UUID
-    verb: Annotated[str, one_of([*Verb])]
+    verb: Annotated[str, one_of(OF_PARTNERS)]
     arguments: dict[str, Any]
     filter: dict[str, Any] = Field(description="As the job keeps it, and applies it to every delivery again.")
     state: Annotated[str, one_of([*SteeringState])]

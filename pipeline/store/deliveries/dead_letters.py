@@ -32,6 +32,8 @@ class Scope:
     """Only those of these workspaces."""
     accounts: Accounts = None
     """Only those of posts that go to no other accounts than these."""
+    generation: int | None = None
+    """Only one of this generation."""
 
 
 OPERATOR = Scope()
@@ -97,11 +99,13 @@ class Discard:
     at: datetime
 
 
-_DEAD = """
+IS_DEAD = """d.state IN ('failed', 'blocked') AND (d.state = 'failed' OR d.reason = 'person_needed')
+  AND NOT EXISTS (SELECT FROM discards x WHERE x.delivery_id = d.id AND x.generation = d.generation)"""
+"""Condition on a delivery ``d``."""
+_DEAD = f"""
 FROM deliveries d JOIN posts p ON p.id = d.post_id
-WHERE d.state IN ('failed', 'blocked') AND (d.state = 'failed' OR d.reason = 'person_needed')
-  AND p.deleted_at IS NULL
-  AND NOT EXISTS (SELECT FROM discards x WHERE x.delivery_id = d.id AND x.generation = d.generation)
+WHERE {IS_DEAD} AND p.deleted_at IS NULL
+  AND (CAST(:generation AS integer) IS NULL OR d.generation = :generation)
   AND (CAST(:workspace AS uuid) IS NULL OR d.workspace_id = :workspace)
   AND (CAST(:within AS uuid[]) IS NULL OR d.workspace_id = ANY (CAST(:within AS uuid[])))
   AND (CAST(:accounts AS uuid[]) IS NULL OR NOT EXISTS (
@@ -123,10 +127,10 @@ FROM (SELECT d.* {_DEAD} AND (CAST(:id AS uuid) IS NULL OR d.id = :id)
 JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.id = d.workspace_id
 ORDER BY died_at, d.id
 """
-_CAUSES = f"""
+_CAUSES = """
 SELECT d.platform, d.error ->> 'class' AS error_class, d.error ->> 'code' AS code, count(*) AS letters,
-       {{obstacle}} AS obstacle
-{_DEAD} GROUP BY 1, 2, 3, 5 ORDER BY 4 DESC, 1, 2, 3
+       {obstacle} AS obstacle
+{source} GROUP BY 1, 2, 3, 5 ORDER BY 4 DESC, 1, 2, 3
 """
 _SOME = """
 SELECT d.platform, coalesce(d.error ->> 'class', '') AS error_class, count(*) AS n
@@ -160,7 +164,7 @@ def find_dead_letter(c: Connection, delivery: UUID, scope: Scope) -> DeadLetter 
 
 def count_causes(c: Connection, chosen: DeadLetterFilter) -> list[Cause]:
     """Count dead letters by platform and error, most frequent first."""
-    return _count(c, chosen, "CAST(NULL AS text)")
+    return count_from(c, _DEAD, _to_values(chosen), obstacle="CAST(NULL AS text)")
 
 
 def count_some(c: Connection, limit: int) -> dict[tuple[str, str], int]:
@@ -170,11 +174,14 @@ def count_some(c: Connection, limit: int) -> dict[tuple[str, str], int]:
 
 def count_by_obstacle(c: Connection, chosen: DeadLetterFilter) -> list[Cause]:
     """Count dead letters by platform, error and obstacle."""
-    return _count(c, chosen, _OBSTACLE)
+    return count_from(c, _DEAD, _to_values(chosen))
 
 
-def _count(c: Connection, chosen: DeadLetterFilter, obstacle: str) -> list[Cause]:
-    found = rows(c, _CAUSES.format(obstacle=obstacle), **_to_values(chosen))
+def count_from(
+    c: Connection, source: str, values: Mapping[str, Any], *, obstacle: str = _OBSTACLE
+) -> list[Cause]:
+    """Count dead letters ``d`` by platform, error and obstacle. *source*: SQL of FROM and WHERE."""
+    found = rows(c, _CAUSES.format(obstacle=obstacle, source=source), **values)
     return [Cause(**r._mapping) for r in found]
 
 
@@ -215,6 +222,7 @@ def _to_values(chosen: DeadLetterFilter) -> dict[str, Any]:
         "workspace": scope.workspace,
         "within": None if scope.within is None else list(scope.within),
         "accounts": None if scope.accounts is None else list(scope.accounts),
+        "generation": scope.generation,
         "state": chosen.state,
         "platform": chosen.platform,
         "account": chosen.account,

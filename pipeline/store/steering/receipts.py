@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from pipeline.domain.steering import Verb
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import row, rows, run_many
+from pipeline.store.deliveries.dead_letters import IS_DEAD, Cause, count_from
 from pipeline.store.deliveries.listing import ListFilter, build_conditions
 from pipeline.store.steering.jobs import SteeringJob
 
@@ -23,6 +24,8 @@ _FOR_VERB: Mapping[Verb, str] = {
     Verb.RESCHEDULE: _UNSETTLED,
     Verb.PAUSE: f"{_UNSETTLED} AND NOT {_PAUSED}",
     Verb.RESUME: _PAUSED,
+    Verb.REPLAY: IS_DEAD,
+    Verb.DISCARD: IS_DEAD,
 }
 """The deliveries that a verb can act on at all; of the unsettled ones, those in flight are skipped later."""
 
@@ -73,16 +76,24 @@ def count_by_workspace(
     c: Connection, verb: Verb, chosen: ListFilter, within: Collection[UUID]
 ) -> dict[UUID, int]:
     """Count what a filter selects for a verb in each of these workspaces; those without any are left out."""
-    clauses, values = build_conditions(chosen)
-    found = rows(
-        c,
-        f"""SELECT d.workspace_id, count(*) AS n FROM deliveries d JOIN posts p ON p.id = d.post_id
-            WHERE p.deleted_at IS NULL AND {" AND ".join([_FOR_VERB[verb], *clauses])}
-              AND d.workspace_id = ANY (CAST(:spaces AS uuid[])) GROUP BY 1 ORDER BY 2 DESC, 1""",
-        **values,
-        spaces=list(within),
-    )
+    sql, values = _build_from_several(verb, chosen, within)
+    found = rows(c, f"SELECT d.workspace_id, count(*) AS n {sql} GROUP BY 1 ORDER BY 2 DESC, 1", **values)
     return {r.workspace_id: r.n for r in found}
+
+
+def count_causes(c: Connection, verb: Verb, chosen: ListFilter, within: Collection[UUID]) -> list[Cause]:
+    """Count the dead letters that a filter selects in these workspaces, by platform, error and obstacle."""
+    return count_from(c, *_build_from_several(verb, chosen, within))
+
+
+def _build_from_several(
+    verb: Verb, chosen: ListFilter, within: Collection[UUID]
+) -> tuple[str, dict[str, Any]]:
+    clauses, values = build_conditions(chosen)
+    sql = f"""FROM deliveries d JOIN posts p ON p.id = d.post_id
+              WHERE p.deleted_at IS NULL AND {" AND ".join([_FOR_VERB[verb], *clauses])}
+                AND d.workspace_id = ANY (CAST(:spaces AS uuid[]))"""
+    return sql, {**values, "spaces": list(within)}
 
 
 def select(c: Connection, caller: Caller, job: SteeringJob, limit: int) -> Sequence[UUID]:

@@ -80,12 +80,12 @@ def test_the_lines_say_how_many_since_when_and_what_to_do(site: Site, workspace:
         [failed] = [line for line in lines if "too long" in line]
         assert '<td class="short">1</td>' in failed
         assert "ago</small>" in failed
-        [replay] = re.findall(r'href="(/dashboard/letters[^"]+)"', failed)
+        [replay] = re.findall(r'href="(/dashboard/queue/count[^"]+)"', failed)
         assert "Yes, replay 1" in http.get(site.url + replay, timeout=30).text
         assert [line for line in lines if "Paused" in line and 'href="/dashboard/pauses"' in line]
     with site.log_in(site.add_user({workspace: Role.VIEWER})) as http:
         page = http.get(site.url + HOME, timeout=30).text
-        assert "/dashboard/letters" not in page
+        assert "/dashboard/queue/count" not in page
         assert ">Resume</a>" not in page
 
 

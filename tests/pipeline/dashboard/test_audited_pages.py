@@ -11,14 +11,14 @@ import requests
 from starlette.routing import Route
 
 from pipeline.dashboard.app import create_dashboard
-from pipeline.domain.delivery import Reason, State
+from pipeline.domain.delivery import State
 from pipeline.domain.role import Role
 from pipeline.store.database import rows
 from tests.pipeline.api.running_server import serving
 from tests.pipeline.dashboard.site import HOME, PASSWORD, Site, Someone
 from tests.pipeline.dashboard.test_accounts_page import APP
 from tests.pipeline.dashboard.test_post_actions import AGREED, done, press
-from tests.pipeline.dashboard.test_queue_actions import URL, read_form, send, start
+from tests.pipeline.dashboard.test_queue_actions import send, start
 from tests.pipeline.dashboard.test_sessions import end, find_id
 from tests.pipeline.store.ledger import HOUR, Ledger
 
@@ -38,14 +38,6 @@ class Scene:
     def decide(self) -> None:
         post = self.ledger.fresh(State.BLOCKED)
         self.send(f"/dashboard/deliveries/{post.deliveries[0]}/decide", {"decision": "resume"}, 303)
-
-    def discard(self) -> None:
-        post = self.ledger.fresh()
-        self.ledger.put(post, State.BLOCKED, reason=Reason.PERSON_NEEDED)
-        fields = {"action": "discard", "scope": "some", "delivery": post.deliveries}
-        page = send(self.site, self.client, f"{URL}/count", fields)
-        form = dict(read_form(page.text, "/dashboard/letters"))
-        self.send("/dashboard/letters", {**form, "why_discard": "over"}, 200)
 
     def steer(self) -> None:
         post = self.ledger.fresh(due=HOUR)
@@ -94,7 +86,6 @@ CHANGES: dict[str, tuple[str, Callable[[Scene], object]]] = {
     "/logout": ("end session", Scene.log_out),
     "/sessions/{session_id}/end": ("end session", Scene.end_another),
     "/deliveries/{delivery_id}/decide": ("resume post", Scene.decide),
-    "/letters": ("discard post", Scene.discard),
     "/accounts/connect": ("begin sign-in", Scene.connect),
     "/pauses": ("pause pause", Scene.pause),
     "/pauses/end": ("lift pause", Scene.lift),

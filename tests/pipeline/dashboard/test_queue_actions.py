@@ -14,7 +14,7 @@ import requests
 
 from pipeline.bulk.steer_step import run_steering_step
 from pipeline.context import Context
-from pipeline.dashboard import letters
+from pipeline.dashboard import steer
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.role import Role
 from pipeline.store.database import new_id, row
@@ -158,7 +158,7 @@ def test_a_count_that_changed_is_not_done(site: Site, http: requests.Session, le
         ({"action": "reschedule", "delivery": str(new_id()), "shift": "99999"}, "by a year at most"),
         ({"action": "spread", "delivery": str(new_id()), "start": "2027-01-01T00:00"}, "ISO 8601"),
         ({"action": "pause", "delivery": str(new_id()), "why_pause": "x" * 501}, "more than 500 characters"),
-        ({"action": "replay", "scope": "all", "filter": "due_to=2027-01-01T00:00"}, "not by due_to"),
+        ({"action": "discard", "delivery": str(new_id())}, "Give the reason"),
     ],
 )
 def test_what_cannot_be_done_is_said(
@@ -179,7 +179,7 @@ def test_each_page_can_be_loaded_again_by_htmx(
         f"{URL}?state=none",
         "/dashboard/jobs",
         f"/dashboard/jobs/{job}",
-        f"{letters.PATH}?action=replay",
+        f"{URL}/count?action=replay&scope=all&filter=state%3Dfailed",
         f"/dashboard/deliveries/{post.deliveries[0]}/decide",
     ):
         answer = http.get(site.url + path, headers={"HX-Request": "true"}, timeout=30)
@@ -226,7 +226,6 @@ def test_nothing_is_done_without_the_token_of_the_session(site: Site, ledger: Le
         for path in (
             f"{URL}/count",
             f"{URL}/start",
-            letters.PATH,
             f"/dashboard/deliveries/{post.deliveries[0]}/decide",
         ):
             send(site, http, path, fields, 403)
@@ -236,50 +235,70 @@ def test_nothing_is_done_without_the_token_of_the_session(site: Site, ledger: Le
 # --- dead letters ----------------------------------------------------------------------------------------------------
 
 
-def test_all_letters_of_a_cause_are_replayed_some_at_a_time(
-    site: Site, http: requests.Session, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+def test_all_letters_of_a_cause_are_replayed_by_a_job(
+    site: Site, http: requests.Session, context: Context, ledger: Ledger
 ) -> None:
     account = ledger.account(ledger.workspace())
-    posts = ledger.posts(letters.CHUNK + 2, [account], State.FAILED)
+    posts = ledger.posts(3, [account], State.FAILED)
     for post in posts:
         ledger.change(post.deliveries[0], REJECTED)
     ledger.change(posts[0].deliveries[0], "armed_at = now()")
     other = ledger.post([account], State.FAILED)
-    query = {"action": "replay", "account": str(account), "error_class": "Rejected", "state": "failed"}
-    page = http.get(site.url + letters.PATH, params=query, timeout=30).text
-    assert f"Yes, replay {letters.CHUNK + 1}" in page
+    query = {"action": "replay", "scope": "all", "filter": f"account={account}&error_class=Rejected"}
+    page = http.get(f"{site.url}{URL}/count", params=query, timeout=30).text
+    assert "Yes, replay 2" in page
+    assert "<td>Rejected too_long</td><td>2</td>" in page
     assert "1 will be skipped: It may be live" in page
-    page = send(site, http, letters.PATH, read_form(page, letters.PATH)).text
-    assert f"{letters.CHUNK - 1} done, 1 skipped so far." in page
+    answer = send(site, http, f"{URL}/start", read_form(page, f"{URL}/start"), 303)
+    job = UUID(answer.headers["Location"].rpartition("/")[2])
+    work(context, [job])
+    page = http.get(site.url + answer.headers["Location"], timeout=30).text
+    assert "2 done, 1 skipped, of 3" in page
     assert page.count("<td>skipped</td><td>It may be live") == 1
-    page = send(site, http, letters.PATH, read_form(page, letters.PATH)).text
-    assert f"{letters.CHUNK + 1} done, 1 skipped. That is all." in page
     assert [ledger.state(p.deliveries[0]) for p in posts].count(State.FAILED) == 1
     assert ledger.states(other) == [State.FAILED]
-    assert "There is none of these to replay" not in page
+    ledger.put(other, State.PUBLISHED)
+    page = http.get(f"{site.url}{URL}/count", params=query, timeout=30).text
+    assert "Nothing to replay" in page, "what may be live is no reason to confirm anything"
+    assert "1 will be skipped: It may be live" in page
 
 
 def test_selected_letters_are_discarded_with_a_reason(
-    site: Site, http: requests.Session, ledger: Ledger
+    site: Site, http: requests.Session, context: Context, ledger: Ledger
 ) -> None:
-    failed, blocked = ledger.fresh(State.FAILED), ledger.fresh(State.BLOCKED)
+    failed, blocked = ledger.fresh(State.FAILED), ledger.fresh()
+    ledger.put(blocked, State.BLOCKED, reason=Reason.PERSON_NEEDED)
     published = ledger.fresh(State.PUBLISHED)
     ids = [*failed.deliveries, *blocked.deliveries, *published.deliveries]
-    page = send(
-        site,
-        http,
-        f"{URL}/count",
-        {"action": "discard", "delivery": ids, "why_discard": "the campaign is over"},
-    ).text
-    assert 'name="why_discard" value="the campaign is over"' in page
-    form = read_form(page, letters.PATH)
-    assert "Give the reason" in send(site, http, letters.PATH, form, 400).text
-    page = send(site, http, letters.PATH, [*form, ("why_discard", "the campaign is over")]).text
-    assert "2 done, 1 skipped. That is all." in page
+    reason = "the <b>campaign is over"
+    jobs = start(site, http, action="discard", delivery=ids, why_discard=reason)
+    work(context, jobs)
+    assert len(jobs) == 2, "one in each workspace with a dead letter"
     assert ledger.states(failed) == [State.FAILED]
     assert ledger.states(blocked) == [State.CANCELLED]
+    page = http.get(f"{site.url}/dashboard/jobs/{jobs[0]}", timeout=30).text
+    assert "why the &lt;b&gt;campaign is over" in page
     shown = http.get(site.url + URL, params={"text": str(failed.id), "discarded": "no"}, timeout=30).text
     assert "No such delivery." in shown
+    with site.log_in(site.add_user({failed.workspace: Role.AUTHOR})) as author:
+        fields = {"action": "replay", "delivery": str(failed.deliveries[0])}
+        assert "role operator" in send(site, author, f"{URL}/count", fields, 403).text
+        answer = author.get(f"{site.url}{URL}/count", params=fields, timeout=30)
+        assert answer.status_code == 403
+
+
+def test_of_more_workspaces_than_one_confirmation_takes_the_rest_is_said(
+    site: Site, http: requests.Session, context: Context, ledger: Ledger
+) -> None:
+    posts = [ledger.fresh(State.FAILED) for _ in range(steer.MOST + 2)]
+    fields = {"action": "replay", "delivery": [d for post in posts for d in post.deliveries]}
+    page = send(site, http, f"{URL}/count", fields).text
+    assert f"Yes, replay {steer.MOST}" in page
+    assert "there is more in 2 others" in page
+    work(context, start(site, http, **fields))
+    page = send(site, http, f"{URL}/count", fields).text
+    assert "Yes, replay 2" in page
+    assert "there is more" not in page
 
 
 # --- decisions -------------------------------------------------------------------------------------------------------

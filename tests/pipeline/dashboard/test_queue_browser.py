@@ -23,14 +23,14 @@ OUTAGE = """error = '{"class": "Unavailable", "code": "platform_outage", "fault"
                       "message": "It answered 503 for six hours."}'"""
 
 
-def fail(ledger: Ledger, number: int, caption: str) -> list[Post]:
+def fail(ledger: Ledger, number: int, caption: str, cause: str = OUTAGE) -> list[Post]:
     """Posts of one account that failed for one cause."""
     posts = ledger.posts(number, [ledger.account(ledger.workspace())], State.FAILED)
     with ledger.database.begin() as c:
         for post in posts:
             row(c, "UPDATE posts SET caption = :t WHERE id = :id RETURNING id", t=caption, id=post.id)
     for post in posts:
-        ledger.change(post.deliveries[0], OUTAGE)
+        ledger.change(post.deliveries[0], cause)
     return posts
 
 
@@ -115,14 +115,50 @@ def test_an_open_page_follows_the_posts_and_keeps_the_selection(browser: Page, l
     expect(browser.locator("input[name=delivery]:checked")).to_have_count(2)
 
 
-def test_letters_are_replayed_to_the_end_by_the_page(browser: Page, ledger: Ledger) -> None:
-    posts = fail(ledger, 120, new_id().hex)
-    account = ledger.delivery(posts[0].deliveries[0]).account_id
-    browser.goto(f"/dashboard/letters?action=replay&state=failed&account={account}")
-    browser.get_by_role("button", name="Yes, replay 120").click()
-    expect(browser.get_by_text("120 done, 0 skipped. That is all.")).to_be_visible(timeout=60_000)
-    expect(browser.locator("#receipts tr")).to_have_count(120)
+def test_attention_leads_to_the_replay_of_a_cause_which_a_job_does(
+    browser: Page, context: Context, ledger: Ledger
+) -> None:
+    cause = new_id().hex
+    posts = fail(ledger, 3, "Autumn sale", OUTAGE.replace("platform_outage", cause))
+    other = ledger.fresh(State.FAILED)
+    browser.reload()
+    line = browser.get_by_role("row", name=cause)
+    line.get_by_role("button", name=re.compile("^Replay")).click()
+    expect(browser.get_by_role("heading", name="Replay 3 deliveries?")).to_be_visible()
+    expect(browser.get_by_role("region", name="Causes")).to_contain_text(cause)
+    browser.get_by_role("button", name="Yes, replay 3").click()
+    expect(browser.get_by_text("0 done, 0 skipped, of 3")).to_be_visible()
+    job = UUID(browser.url.rpartition("/")[2])
+    browser.goto(HOME)
+    for _ in range(3):
+        run_steering_step(context, job)
+    browser.goto(f"/dashboard/jobs/{job}")
+    expect(browser.get_by_text("done, 3 done, 0 skipped, of 3")).to_be_visible()
     assert State.FAILED not in list_states(ledger, posts)
+    assert ledger.states(other) == [State.FAILED]
+
+
+def test_letters_are_given_up_with_a_reason(browser: Page, context: Context, ledger: Ledger) -> None:
+    [post] = fail(ledger, 1, new_id().hex)
+    browser.goto(f"{QUEUE}?text={post.id}")
+    browser.get_by_label("all that match the filter").check()
+    browser.locator("summary", has_text="Discard").click()
+    why = browser.locator("input[name=why_discard]")
+    browser.get_by_role("button", name="Discard", exact=True).click()
+    expect(browser.get_by_text("Give the reason why they are given up.")).to_be_visible()
+    browser.go_back()
+    browser.get_by_label("all that match the filter").check()
+    if not why.is_visible():
+        browser.locator("summary", has_text="Discard").click()
+    why.fill("The campaign is over.")
+    browser.get_by_role("button", name="Discard", exact=True).click()
+    expect(browser.get_by_text("Why: The campaign is over.")).to_be_visible()
+    browser.get_by_role("button", name="Yes, discard 1").click()
+    expect(browser.get_by_text("0 done, 0 skipped, of 1")).to_be_visible()
+    for _ in range(2):
+        run_steering_step(context, UUID(browser.url.rpartition("/")[2]))
+    expect(browser.get_by_text("done, 1 done, 0 skipped, of 1")).to_be_visible()
+    check_accessibility(browser, "discarded")
 
 
 def test_every_page_is_accessible_narrow_and_wide_light_and_dark(
@@ -134,7 +170,7 @@ def test_every_page_is_accessible_narrow_and_wide_light_and_dark(
         "attention": HOME,
         "queue": f"{QUEUE}?text={post.id}&error_class=Unavailable",
         "decide": f"/dashboard/deliveries/{unknown.deliveries[0]}/decide",
-        "letters": "/dashboard/letters?action=replay&state=failed",
+        "replay": f"{QUEUE}/count?action=replay&scope=all&filter=state%3Dfailed",
     }.items():
         browser.goto(path)
         check_accessibility(browser, name)

@@ -10,9 +10,13 @@ import pytest
 import requests
 
 from pipeline.bulk.steer_step import run_steering_step
+from pipeline.bulk.steering import Steering
+from pipeline.bulk.steering import steer as start
 from pipeline.domain.account import Plan, Subscription
-from pipeline.store.auth.keys import Terms, create_key
+from pipeline.domain.steering import Arguments, Verb
+from pipeline.store.auth.keys import Terms, create_key, read_caller
 from pipeline.store.database import rows
+from pipeline.store.deliveries.listing import ListFilter
 from tests.pipeline.api.imports.importing import Importer
 from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, video
 
@@ -94,6 +98,8 @@ def test_reschedule_and_confirm(server: Server, tenant: Tenant) -> None:
     [
         ({"filter": {"platform": "tiktok"}}, "verb"),
         ({"verb": "cancel"}, "filter"),
+        ({**CANCEL, "verb": "replay"}, "verb"),
+        ({**CANCEL, "verb": "discard", "why": "over"}, "verb"),
         ({"verb": "delete", "filter": {"platform": "tiktok"}}, "verb"),
         ({"verb": "cancel", "filter": {"platform": "myspace"}}, "filter.platform"),
         ({"verb": "cancel", "filter": {"state": "waiting"}}, "filter.state"),
@@ -152,6 +158,17 @@ def test_other_workspaces_are_neither_selected_nor_shown(server: Server, tenant:
     for absent in (ABSENT, "x"):
         assert server.get(f"/posts/steer/{absent}", tenant.key).status_code == 404
     assert status(server, tenant, kept) == "scheduled"
+
+
+def test_jobs_of_dead_letters_are_the_operators(server: Server, tenant: Tenant) -> None:
+    with server.context.database.begin() as c:
+        caller = read_caller(c, tenant.workspace, None)
+    assert caller is not None
+    asked = Steering(verb=Verb.REPLAY, filter=ListFilter(platform="tiktok"), arguments=Arguments())
+    job = start(server.context, caller, asked, confirm=True).job
+    assert job is not None
+    for path in (f"/posts/steer/{job.id}", f"/posts/steer/{job.id}/receipts"):
+        assert server.get(path, tenant.key).status_code == 404
 
 
 def test_a_lapsed_plan_may_stop_posts_but_not_send_them(server: Server) -> None:
