@@ -59,11 +59,7 @@ def steer(
     Raises Refusal: 400 for an empty filter, 409 plan_changed when the count is another one than the token's, 503 while
     a restore of the database is not accepted.
     """
-    refuse_in_doubt(context)
-    if not dump_filter(asked.filter):
-        raise Refusal(
-            400, "validation_failed", "The filter is empty: it would select every post. Give one condition."
-        )
+    _refuse_at_once(context, asked)
     with context.database.begin() as c:
         counted = count(c, caller, asked.verb, asked.filter)
         if token is not None and (known := store.find_job(c, caller, token=token)) is not None:
@@ -79,6 +75,21 @@ def steer(
     if dispatch:
         context.dispatcher.send_steering([job.id])
     return Counted(count=counted, token=current, job=job)
+
+
+def offer(context: Context, caller: Caller, asked: Steering, counted: Count) -> Counted:
+    """Return a count that was made already with the token that confirms it. Raises Refusal as ``steer``."""
+    _refuse_at_once(context, asked)
+    token = _compute_token(caller, asked, counted, secrets.token_hex(NONCE // 2))
+    return Counted(count=counted, token=token)
+
+
+def _refuse_at_once(context: Context, asked: Steering) -> None:
+    refuse_in_doubt(context)
+    if not dump_filter(asked.filter):
+        raise Refusal(
+            400, "validation_failed", "The filter is empty: it would select every post. Give one condition."
+        )
 
 
 def _create(c: Connection, caller: Caller, asked: Steering, counted: Count, token: str) -> SteeringJob:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from pipeline.actions.dead_letters import DeadLetterCount, count_steered
 from pipeline.api.http.auth import require_plan
-from pipeline.bulk.steering import Counted, Steering, steer
+from pipeline.bulk.steering import Counted, Steering, offer, steer
 from pipeline.context import Context
 from pipeline.dashboard import jobs
 from pipeline.dashboard.actions import ACTIONS, Action
@@ -38,7 +38,7 @@ from pipeline.domain.actor import Actor
 from pipeline.domain.role import Role
 from pipeline.domain.steering import OF_DEAD_LETTERS, PUBLISHES, Arguments, Verb
 from pipeline.stages.post_request import Refusal
-from pipeline.store.auth.keys import read_caller
+from pipeline.store.auth.keys import Caller, read_caller
 from pipeline.store.deliveries.listing import ListFilter
 from pipeline.store.steering.receipts import count_by_workspace
 
@@ -193,11 +193,11 @@ def _get(form: Form, name: str) -> str:
 def _count(context: Context, order: Order) -> Found:
     verb, chosen = order.action.verb, _choose(context, order)
     with context.database.begin() as c:
-        spaces = [*count_by_workspace(c, verb, chosen, order.spaces)]
-    most = spaces[:MOST]
+        found = count_by_workspace(c, verb, chosen, order.spaces)
+    most = [*found][:MOST]
     return Found(
-        counted={space: _steer(context, order, chosen, space, None) for space in most},
-        others=len(spaces) - len(most),
+        counted={space: offer(context, *_ask(context, order, chosen, space), found[space]) for space in most},
+        others=len(found) - len(most),
         letters=count_steered(context, verb, chosen, most) if verb in OF_DEAD_LETTERS else None,
     )
 
@@ -205,7 +205,7 @@ def _count(context: Context, order: Order) -> Found:
 def _start(context: Context, order: Order, tokens: Mapping[UUID, str]) -> Sequence[UUID]:
     chosen = _choose(context, order)
     found = [
-        _steer(context, order, chosen, space, token)
+        steer(context, *_ask(context, order, chosen, space), token=token)
         for space, token in tokens.items()
         if space in order.spaces
     ]
@@ -215,16 +215,18 @@ def _start(context: Context, order: Order, tokens: Mapping[UUID, str]) -> Sequen
     return started
 
 
-def _steer(context: Context, order: Order, chosen: ListFilter, space: UUID, token: str | None) -> Counted:
-    verb = order.action.verb
+def _ask(context: Context, order: Order, chosen: ListFilter, space: UUID) -> tuple[Caller, Steering]:
+    """Return whom a job in this workspace acts for, and what it is asked. Raises Refusal 404 and 402."""
     with context.database.begin() as c:
         caller = read_caller(c, space, None)
     if caller is None:
         raise Refusal(404, "not_found", "There is no such workspace.")
-    if verb in PUBLISHES:
+    if order.action.verb in PUBLISHES:
         require_plan(caller)
-    asked = Steering(verb=verb, filter=replace(chosen, workspace=None), arguments=order.arguments)
-    return steer(context, replace(caller, actor=order.actor), asked, token=token)
+    asked = replace(chosen, workspace=None)
+    return replace(caller, actor=order.actor), Steering(
+        verb=order.action.verb, filter=asked, arguments=order.arguments
+    )
 
 
 def _choose(context: Context, order: Order) -> ListFilter:

@@ -9,7 +9,7 @@ from pipeline.domain.steering import Arguments, Verb
 from pipeline.store.auth.keys import read_caller
 from pipeline.store.deliveries.listing import ListFilter
 from pipeline.store.steering.jobs import create_job, list_jobs
-from pipeline.store.steering.receipts import count_by_workspace
+from pipeline.store.steering.receipts import Count, count, count_by_workspace
 from tests.pipeline.store.ledger import Ledger
 
 SCHEDULED = ListFilter(state=State.SCHEDULED)
@@ -31,7 +31,14 @@ def test_what_a_filter_selects_is_counted_by_workspace(ledger: Ledger) -> None:
     with ledger.database.begin() as c:
         within = [one.workspace, other.workspace, ledger.workspace()]
         counted = count_by_workspace(c, Verb.CANCEL, SCHEDULED, within)
-        assert counted == {one.workspace: 2, other.workspace: 1}
+        assert counted == {
+            one.workspace: Count(deliveries=2, posts=1, states={"scheduled": 2}),
+            other.workspace: Count(deliveries=1, posts=1, states={"scheduled": 1}),
+        }
+        for space, found in counted.items():
+            caller = read_caller(c, space, None)
+            assert caller is not None
+            assert count(c, caller, Verb.CANCEL, SCHEDULED) == found
         assert hidden.workspace not in counted
         assert count_by_workspace(c, Verb.RETRY, SCHEDULED, within) == {}
 
