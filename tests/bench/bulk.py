@@ -30,6 +30,8 @@ ACCOUNTS = 67
 """Of each platform."""
 GAP = timedelta(seconds=37)
 """Between two posts of a file."""
+LONGER = 5
+"""How many times as long requests are measured as one import takes: a p99 needs some hundreds of them."""
 POLL = 0.02
 LONGEST = 1800.0
 """Seconds that a step of an import may take."""
@@ -53,7 +55,7 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
     rows = environment.scale.rows_to_import
     with environment.stack(lifted=False) as stack:
         accounts = _prepare(stack)
-        idle = _post_for(stack, accounts, environment.scale.load)
+        idle = _post_for(stack, accounts, LONGER * environment.scale.load)
         if environment.scale.rows_to_plan:
             yield from _measure_memory(environment, stack, accounts, environment.scale.rows_to_plan)
             return
@@ -227,7 +229,8 @@ def _post_meanwhile(
     environment: BenchEnvironment, stack: Stack, accounts: list[str], idle: list[float]
 ) -> Figure:
     """Measure POST /posts at a low rate while an import is applied."""
-    identity = _upload(stack, _write_file(stack, accounts, "ndjson", environment.scale.rows_to_import))
+    rows = LONGER * environment.scale.rows_to_import
+    identity = _upload(stack, _write_file(stack, accounts, "ndjson", rows))
     plan = _await_state(stack, identity, "planned")
     load = OpenLoop(stack, accounts)
     load.start()

@@ -40,9 +40,9 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
             one.times([RELOADED], WARM_UP)
         parts = environment.processes(stack)
         work = Posting(stack, accounts[0])
-        yield _measure_cost("no post", None, visitors, parts, scale.footprint)
+        yield _measure_cost("no post", None, visitors, parts, scale.idle)
         yield _measure_cost(f"{POSTS_A_SECOND} post a second", work, visitors, parts, scale.footprint)
-        yield _measure_delay(visitors[0], work, scale.late_posts)
+        yield _measure_delay(visitors[0], work, scale.late_posts // 3)
 
 
 class Visitor(Client):
