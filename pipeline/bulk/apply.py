@@ -18,8 +18,7 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from pipeline.actions.edit import Change, edit
 from pipeline.bulk import judge
-from pipeline.bulk.import_slice import DayFull, ImportSlice
-from pipeline.bulk.plan import CHUNK
+from pipeline.bulk.import_slice import CHUNK, CHUNK_BESIDE_REQUESTS, DayFull, ImportSlice
 from pipeline.context import Context
 from pipeline.domain.bulk_import import ImportState, RowVerdict
 from pipeline.failpoint import failpoint
@@ -50,7 +49,8 @@ class Chunk:
 def apply_rows(work: ImportSlice) -> None:
     """Apply chunks while the slice lasts. Of one that fails, the first row is done alone: one at fault harms no other.
 
-    The next chunk is read while the database stores this one, unless the key's day has a limit.
+    The next chunk is read while the database stores this one, unless the key's day has a limit, or requests are to be
+    served meanwhile.
     """
     try:
         _apply_chunks(work)
@@ -63,17 +63,21 @@ def _apply_chunks(work: ImportSlice) -> None:
     with ThreadPoolExecutor(1) as reader:
         chunk = _read_chunk(work, caches, work.job.done)
         while True:
-            may_read_ahead = chunk.rows and work.may_go_on() and not work.day_limit
+            may_read_ahead = (
+                chunk.rows and work.may_go_on() and not (work.day_limit or work.is_beside_requests())
+            )
             last = chunk.rows[-1].number if may_read_ahead else None
             ahead = None if last is None else reader.submit(_read_chunk, work, caches, last)
-            after = _apply_or_isolate(work, chunk)
+            with work.resting():
+                after = _apply_or_isolate(work, chunk)
             if after is None:
                 return
             work.job = after
             chunk = _read_chunk(work, caches, after.done) if ahead is None else ahead.result()
 
 
-def _read_chunk(work: ImportSlice, caches: IngestCaches, after: int, limit: int = CHUNK) -> Chunk:
+def _read_chunk(work: ImportSlice, caches: IngestCaches, after: int, limit: int | None = None) -> Chunk:
+    limit = limit or (CHUNK_BESIDE_REQUESTS if work.is_beside_requests() else CHUNK)
     with work.context.database.begin() as c:
         store.avoid_table_scans(c)
         room = work.count_room(c) if work.day_limit else limit

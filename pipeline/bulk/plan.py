@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from pipeline.bulk import judge
 from pipeline.bulk.export import build_body
 from pipeline.bulk.formats import Format, ImportRow
-from pipeline.bulk.import_slice import LEASE, ImportSlice
+from pipeline.bulk.import_slice import CHUNK, LEASE, ImportSlice
 from pipeline.bulk.judge import AccountNames, KnownPosts, ParsedRow, PostFormat
 from pipeline.bulk.local_file import build_limits, prepare_file, remove_copies
 from pipeline.bulk.read import open_rows
@@ -41,9 +41,6 @@ from pipeline.store.imports.rows import RowRecord
 from pipeline.store.posts.idempotency import Replay, find_replays
 from pipeline.store.posts.views import read_posts
 
-CHUNK = 500
-"""Rows of one transaction."""
-
 
 def plan_rows(work: ImportSlice) -> None:
     """Plan chunks while the slice lasts. Raises FileProblem, StorageUnavailable, Unreachable."""
@@ -60,9 +57,10 @@ def plan_rows(work: ImportSlice) -> None:
     )
     caches = build_caches(context)
     while True:
-        found = list(islice(lines, CHUNK))
-        failpoint("imports.read", job.id)
-        after = _plan_chunk(work, caches, found, notes)
+        with work.resting():
+            found = list(islice(lines, CHUNK))
+            failpoint("imports.read", job.id)
+            after = _plan_chunk(work, caches, found, notes)
         failpoint("imports.planned", job.id)
         if len(found) < CHUNK:
             remove_copies(context, job)

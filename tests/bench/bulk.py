@@ -55,7 +55,6 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
     rows = environment.scale.rows_to_import
     with environment.stack(lifted=False) as stack:
         accounts = _prepare(stack)
-        idle = _post_for(stack, accounts, LONGER * environment.scale.load)
         if environment.scale.rows_to_plan:
             yield from _measure_memory(environment, stack, accounts, environment.scale.rows_to_plan)
             return
@@ -65,6 +64,8 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
             figures = list(_compare(environment, stack, form, number, rows, (planned, applied)))
             best = best or figures[-1].value
             yield from figures
+        # after the imports: they yield to requests, also for a while after the last
+        idle = _post_for(stack, accounts, LONGER * environment.scale.load)
         yield _post_meanwhile(environment, stack, accounts, idle)
         yield _measure_batch(environment, stack, accounts, best)
 

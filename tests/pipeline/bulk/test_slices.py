@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -11,9 +13,9 @@ import pytest
 from sqlalchemy import text
 
 from pipeline.api.imports.post_format import build_post_format
-from pipeline.bulk import control
+from pipeline.bulk import control, import_slice
 from pipeline.bulk.formats import Format
-from pipeline.bulk.plan import CHUNK
+from pipeline.bulk.import_slice import CHUNK, CHUNK_BESIDE_REQUESTS
 from pipeline.bulk.step import run_step
 from pipeline.bulk.upload import ImportOptions, store_file
 from pipeline.domain.bulk_import import ImportState
@@ -27,6 +29,7 @@ from pipeline.store.database import rows
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
 from pipeline.store.jobs import list_unclaimed
+from pipeline.store.posts.recent import has_requests
 from tests.pipeline.api.imports.importing import LATER, write_lines
 from tests.pipeline.core_fixture import VIDEO, CoreFixture
 
@@ -213,3 +216,52 @@ def test_a_day_that_other_posts_of_the_key_fill_meanwhile_keeps_the_chunk_from_b
     assert (first.done, limited.posts()) == (0, [])
     assert work(limited, identity).result == {"created": 2}
     assert find(limited, identity).held is not None
+
+
+# --- beside requests -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long slices rest, from now on, in seconds."""
+    found: list[float] = []
+
+    def rest(seconds: float) -> None:
+        found.append(seconds)
+        time.sleep(seconds)
+
+    monkeypatch.setattr(import_slice, "time", SimpleNamespace(monotonic=time.monotonic, sleep=rest))
+    return found
+
+
+def count_transactions(core: CoreFixture, identity: UUID) -> int:
+    """Return in how many transactions the posts of an import were stored."""
+    with core.context.database.begin() as c:
+        [found] = rows(
+            c, "SELECT count(DISTINCT xmin::text) AS n FROM posts WHERE import_id = :id", id=identity
+        )
+    return int(found.n)
+
+
+def test_alone_an_import_works_in_large_chunks_without_a_rest(ready: CoreFixture, rests: list[float]) -> None:
+    begun = plan_and_begin(ready, 2 * CHUNK_BESIDE_REQUESTS)
+    assert work(ready, begun).state is ImportState.APPLIED
+    assert (count_transactions(ready, begun), rests) == (1, [])
+
+
+def test_beside_requests_it_works_in_small_chunks_and_rests(ready: CoreFixture, rests: list[float]) -> None:
+    begun = plan_and_begin(ready, 2 * CHUNK_BESIDE_REQUESTS)
+    ready.accept(caption="Of a request")
+    assert work(ready, begun).state is ImportState.APPLIED
+    assert count_transactions(ready, begun) == 2
+    assert len(rests) >= 2
+    assert all(rests)
+
+
+def test_a_request_of_long_ago_slows_nothing(ready: CoreFixture, rests: list[float]) -> None:
+    ready.accept(caption="Of a request")
+    database = ready.context.database
+    with database.read() as c:
+        assert has_requests(c, datetime.now(UTC) - timedelta(minutes=1))
+        assert not has_requests(c, datetime.now(UTC) + timedelta(seconds=1))
+    assert rests == []

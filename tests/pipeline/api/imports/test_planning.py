@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from pipeline.bulk.plan import CHUNK
+from pipeline.bulk.import_slice import CHUNK
 from pipeline.store.auth.keys import Terms, create_key, revoke_key
 from pipeline.store.imports.imports import claim_step
 from tests.pipeline.api.imports.importing import Importer, do_step, write_lines
