@@ -21,5 +21,6 @@ def index_headers(scope: Scope) -> Mapping[bytes, bytes]:
 
 def get_header(request: Request, name: bytes) -> str | None:
     """Return the header of this name, which is in lower case."""
-    value = index_headers(request.scope).get(name)
+    scope = request.scope
+    value = (scope.get(_HEADERS) or index_headers(scope)).get(name)
     return None if value is None else value.decode("latin-1")

@@ -215,6 +215,8 @@ SentOptions = Mapping[Platform, Mapping[str, Any] | None]
 def list_sent_options(body: OptionsBody) -> SentOptions:
     """Return the sections that were sent, without their nulls."""
     names = body.option_models.keys() & body.model_fields_set
+    if not names:
+        return {}
     return {body.option_models[name].platform: dump_sent(getattr(body, name)) for name in sorted(names)}
 
 
@@ -231,7 +233,7 @@ def find_conflicts(
         if texts > files:
             message = f"One for each file at most: there are {texts}, and {files} in media."
             yield build_issue(("media", "alt_texts"), message, "exclusive")
-    if not (sent := _drop_nulls(options)):
+    if not options or not (sent := _drop_nulls(options)):
         return
     alone = next((p for p in sent if body.option_models[p].accounts == "all"), None)
     other = next((p for p in sent if p != alone), None)
@@ -276,7 +278,7 @@ def _build_request(
         "account_ids": list(dict.fromkeys(a.id for a in post.accounts)),
         "scheduled_at": post.scheduled_at,
         "music_url": post.music_url,
-        "options": _drop_nulls(options),
+        "options": _drop_nulls(options) if options else {},
         "ai_generated": post.ai_generated or False,
         "expires_at": post.expires_at,
         "on_late": post.on_late or "publish",

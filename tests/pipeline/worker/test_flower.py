@@ -66,7 +66,9 @@ def test_flower_shows_what_became_of_posts_keeps_it_and_changes_nothing(stack: S
     stack.await_state(rejected, "failed", "facebook")
     until(lambda: "failed 1 Rejected" in str(read_results(stack)), 60, lambda: str(read_tasks(stack)))
     shown = read_tasks(stack)
-    assert {task["name"] for task in shown.values()} <= {"publish.step", "status.look", "reachability.check"}
+    # of a task that began before Flower asked for events it knows no name
+    names = {task["name"] for task in shown.values() if task["name"] is not None}
+    assert names <= {"publish.step", "status.look", "reachability.check"}
     stack.parts["flower"].terminate()
     assert stack.parts["flower"].wait(60) == 0
     start_flower(stack)
