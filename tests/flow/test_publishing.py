@@ -84,9 +84,15 @@ def test_a_scheduled_post_is_never_early_and_hardly_late(stack: Stack) -> None:
     text = caption()
     # 30 s or less counts as immediate, and accepting takes a while, most of all where others start their systems
     due = datetime.now(UTC) + timedelta(seconds=60)
-    post = stack.create_post(text, "tiktok", "instagram", scheduled_at=due.isoformat())
-    assert stack.read(post)["status"] == "scheduled"
-    stack.await_status(post, "posted", 95)
+    answer = stack.post(
+        caption=text,
+        media={"type": "video", "url": stack.media("sample.mp4")},
+        accounts=[{"id": str(stack.accounts[p])} for p in ("tiktok", "instagram")],
+        scheduled_at=due.isoformat(),
+    )
+    # read a moment later it may be pending: it is prepared before it is due
+    assert answer.json()["data"]["status"] == "scheduled", answer.text
+    stack.await_status(answer.json()["data"]["id"], "posted", 95)
     ledger = [parse_time(line["at"]) for line in stack.live(text)]
     assert len(ledger) == 2
     assert all(due <= at <= due + timedelta(seconds=15) for at in ledger), (due, ledger)
