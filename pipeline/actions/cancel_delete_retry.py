@@ -146,7 +146,11 @@ def _cancel(context: Context, caller: Caller, post_id: UUID, account_ids: Sequen
 
 
 def cancel_deliveries(
-    context: Context, c: Connection, post: LockedPost, parts: Sequence[LockedDelivery]
+    context: Context,
+    c: Connection,
+    post: LockedPost,
+    parts: Sequence[LockedDelivery],
+    why: str = "cancelled",
 ) -> None:
     """Cancel unsettled deliveries of a locked post, none of which is in flight."""
     for part in parts:
@@ -158,7 +162,7 @@ def cancel_deliveries(
             Mover.CANCEL,
             due_at=part.due_at,
             next_at=part.due_at,
-            why="cancelled",
+            why=why,
             error=part.error,
         )
     if parts:

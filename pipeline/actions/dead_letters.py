@@ -16,11 +16,12 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.actions import retried_delivery
+from pipeline.actions.cancel_delete_retry import cancel_deliveries
 from pipeline.actions.post_changes import record_move, record_states
 from pipeline.actions.retried_delivery import LIVE
 from pipeline.context import Context
 from pipeline.domain.actor import Actor
-from pipeline.domain.delivery import Mover, State
+from pipeline.domain.delivery import State
 from pipeline.domain.steering import Verb
 from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import explain_doubt
@@ -240,17 +241,6 @@ def discard_within(
     letter, post, part = _lock_letter(c, delivery, scope)
     store.discard(c, letter, why=why, who=actor.label)
     if part.state is State.BLOCKED:
-        steering.move_locked(
-            c,
-            context.vault,
-            part,
-            State.CANCELLED,
-            Mover.CANCEL,
-            due_at=part.due_at,
-            next_at=part.due_at,
-            why=f"discarded by {actor.label}: {why}"[:500],
-            error=part.error,
-        )
-        recompute_post_status(c, post.id)
+        cancel_deliveries(context, c, post, [part], f"discarded by {actor.label}: {why}"[:500])
     target = State.CANCELLED if part.state is State.BLOCKED else part.state
     record_states(c, actor, "discard", post, [part], target, discarded=delivery, why=why)

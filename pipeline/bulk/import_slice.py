@@ -30,6 +30,8 @@ CHUNK, CHUNK_BESIDE_REQUESTS = 500, 50
 REST = 2.0
 """How many times as long as such a chunk took the import rests after it. The p99 of requests is then 2.4 times that
 without an import, and 10 times without small chunks and rests (`bulk` of tests/bench, on two cores)."""
+MAX_REST = 2.0
+"""Seconds."""
 REQUESTS_SECONDS, ASK_SECONDS = 10.0, 0.5
 """How long a request's post is remembered, and how often the database is asked for one."""
 
@@ -71,7 +73,8 @@ class ImportSlice:
         start = time.monotonic()
         yield
         if self.is_beside_requests() and self.may_go_on():
-            time.sleep(REST * (time.monotonic() - start))  # the pace of the import, not a wait for something
+            # the pace of the import, not a wait for something; short, as its lease and a shutdown go on
+            time.sleep(min(REST * (time.monotonic() - start), MAX_REST))
 
     @property
     def day_limit(self) -> int:
