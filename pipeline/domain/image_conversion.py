@@ -137,9 +137,11 @@ def _find_max_pixels(facts: MediaFacts) -> int:
 
 def _refit(source: Size, rule: ImageRule, fit: Fit | None) -> tuple[Size, Size]:
     """Return what is cropped to, and the canvas, before scaling."""
+    if fit is None or rule.ratio is None:
+        return source, source
     width, height = source
     found = round(width / height, 3)
-    if fit is None or rule.ratio is None or rule.takes_ratio(found):
+    if rule.takes_ratio(found):
         return source, source
     least, most = rule.ratio
     is_narrow = found < least
@@ -154,11 +156,14 @@ def _refit(source: Size, rule: ImageRule, fit: Fit | None) -> tuple[Size, Size]:
 def _find_factor(size: Size, rule: ImageRule) -> float:
     """Return what both sides are multiplied by to be within the rule; 1 if they are."""
     short, long = sorted(size)
-    pairs = ((rule.long_side, long), (rule.short_side, short))
-    factors = [limit / found for limit, found in pairs if limit is not None]
+    factor = 1.0
+    if rule.long_side is not None:
+        factor = min(factor, rule.long_side / long)
+    if rule.short_side is not None:
+        factor = min(factor, rule.short_side / short)
     if rule.area is not None:
-        factors.append(math.sqrt(rule.area / (short * long)))
-    return min([1.0, *factors])
+        factor = min(factor, math.sqrt(rule.area / (short * long)))
+    return factor
 
 
 def _find_own_factors(canvas: Size, rule: ImageRule, facts: MediaFacts) -> list[float]:

@@ -28,8 +28,8 @@ def get_fit(media: Mapping[str, Any]) -> Fit | None:
 
 def plan_images(rule: ImageRule, media: Mapping[str, Any], facts: Facts) -> dict[int, Conversion]:
     """Return how the images that do not fit are converted, by position."""
-    plans = {n: plan_conversion(known, rule, get_fit(media)) for n, known in facts.items() if known}
-    return {n: plan for n, plan in plans.items() if plan is not None}
+    fit = get_fit(media)
+    return {n: plan for n, known in facts.items() if known and (plan := plan_conversion(known, rule, fit))}
 
 
 def is_converted_for_any(context: Context, facts: MediaFacts) -> bool:

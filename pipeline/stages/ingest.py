@@ -116,7 +116,8 @@ def _store_batch(
     context: Context, c: Connection, facts: BatchFacts, batch: Sequence[Submission]
 ) -> tuple[list[Outcome], list[PostPlan]]:
     """Apply the rules, store the plans that are ready, and look for the posts of repeats."""
-    tokens = [build_tokens(context, submission) for submission in batch]
+    former = facts.has_former_servers
+    tokens = [build_tokens(context, submission, has_former_servers=former) for submission in batch]
     outcomes: list[Outcome] = [
         plan_submission(context, c, facts, s, t) for s, t in zip(batch, tokens, strict=True)
     ]
@@ -146,8 +147,15 @@ def plan_submission(
     checks = facts.checks_of(submission.workspace, links)
     try:
         accounts = rules.require_accounts(facts.accounts_of(submission), request.account_ids)
-        taken = tokens if facts.has_former_servers else tokens[:1]
-        plan = plan_post(context, submission, tokens=taken, accounts=accounts, links=links, now=facts.now)
+        plan = plan_post(
+            context,
+            submission,
+            tokens=tokens,
+            accounts=accounts,
+            links=links,
+            now=facts.now,
+            has_former_servers=facts.has_former_servers,
+        )
         known = len(checks) == len(links) and request.music_url is None
         if known and inputs is not None and submission.judged == inputs.digest(submission, checks):
             plan.checks = checks

@@ -128,7 +128,8 @@ def plan_batch(
     posts = {n: entry for n, entry in enumerate(batch) if isinstance(entry, Submission)}
     facts = caches.read(c, list(posts.values()))
     inputs = None if caller is None else RuleInputs(context, caller, facts)
-    tokens = {n: (post, build_tokens(context, post)) for n, post in posts.items()}
+    former = facts.has_former_servers
+    tokens = {n: (post, build_tokens(context, post, has_former_servers=former)) for n, post in posts.items()}
     outcomes: dict[int, Outcome] = {n: entry for n, entry in enumerate(batch) if isinstance(entry, Refusal)}
     outcomes |= {
         n: plan_submission(context, c, facts, post, some, inputs) for n, (post, some) in tokens.items()

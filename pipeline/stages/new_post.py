@@ -52,6 +52,8 @@ class PostPlan:
     immediate: bool
     tokens: Sequence[str]
     """What a repeat of the request is recognised by."""
+    has_former_servers: bool
+    """A server of the release before may serve the database."""
     links: Sequence[Link]
     """Everything that needs a check."""
     checks: Mapping[int, Check] = field(default_factory=dict)
@@ -80,6 +82,7 @@ def plan_post(
     accounts: Sequence[AccountRow],
     links: Sequence[Link],
     now: datetime,
+    has_former_servers: bool,
 ) -> PostPlan:
     """Apply the rules about times, then those about options and accounts: the order of the contract. Raises Refusal.
 
@@ -95,6 +98,7 @@ def plan_post(
         due_at=due_at,
         immediate=is_immediate(request.scheduled_at, now),
         tokens=tokens,
+        has_former_servers=has_former_servers,
         links=links,
     )
 
@@ -119,7 +123,7 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
         external_id=request.external_id,
         replay_token=plan.tokens[0] if plan.tokens else None,
         former_token=plan.tokens[1] if len(plan.tokens) > 1 else None,
-        body_sha256=request.body_sha256,
+        body_sha256=request.body_sha256 if plan.has_former_servers else b"",
         fingerprint=request.fingerprint,
         request_id=request.request_id,
         checks=media_checks.map_check_ids(plan.checks),

@@ -70,7 +70,9 @@ def _find_problems(
     found = context.adapter(platform, _NO_CALLS).problems(draft, _to_account(account))
     if media["type"] == "video":
         return _add_changes(context, account, facts.get(0), found)
-    return found if rule is None else amend_problems(context, platform, rule, media, facts, plans, found)
+    if rule is None or not (found or plans):
+        return found
+    return amend_problems(context, platform, rule, media, facts, plans, found)
 
 
 def _add_changes(

@@ -21,12 +21,14 @@ from pipeline.store.posts import idempotency as store
 from pipeline.store.posts.idempotency import OpenPost, Replay
 
 
-def build_tokens(context: Context, submission: Submission) -> Sequence[str]:
+def build_tokens(
+    context: Context, submission: Submission, *, has_former_servers: bool = True
+) -> Sequence[str]:
     """Return what a repeat of this request is recognised by; nothing when it is never taken for a repeat.
 
     An equal body has a token for each form of its fingerprint: the canonical one first, then the one of the release
-    before, which is taken only where the database may have its servers. A key that is bound to accounts has tokens of
-    its own realm, so that no key learns which ids others use.
+    before, if the database may have its servers. A key that is bound to accounts has tokens of its own realm, so that
+    no key learns which ids others use.
     """
     request, realm = submission.request, submission.caller.realm
     if submission.row_token is not None:
@@ -35,7 +37,8 @@ def build_tokens(context: Context, submission: Submission) -> Sequence[str]:
         return (f"bound:{realm}:{request.external_id}" if realm else f"id:{request.external_id}",)
     if not context.settings.ingest.dedupe_window:
         return ()
-    return (f"body:{realm}{request.fingerprint.hex()}", f"body:{realm}{request.body_sha256.hex()}")
+    token = f"body:{realm}{request.fingerprint.hex()}"
+    return (token, f"body:{realm}{request.body_sha256.hex()}") if has_former_servers else (token,)
 
 
 def find_replay(context: Context, c: Connection, submission: Submission) -> AcceptedPost | None:

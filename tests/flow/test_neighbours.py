@@ -58,7 +58,7 @@ class Attacker:
             caption=text,
             media={"type": "video", "url": url},
             account_ids=[self.account],
-            body_sha256=text.encode(),
+            body={"caption": text},
             fingerprint=FORM + text.encode(),
         )
         return accept(self._context, self._caller, request).id

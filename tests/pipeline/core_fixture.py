@@ -86,9 +86,10 @@ class CoreFixture:
             **given,
         }
         told = {k: v for k, v in asked.items() if k != "external_id"}
-        body = hashlib.sha256(json.dumps(told, default=str, sort_keys=True).encode()).digest()
+        body = json.loads(json.dumps(told, default=str, sort_keys=True))
+        fingerprint = FORM + hashlib.sha256(json.dumps(body).encode()).digest()
         sent = {k: v for k, v in asked.items() if v is not None}
-        return PostRequest(**with_options(sent), body_sha256=body, fingerprint=FORM + body)
+        return PostRequest(**with_options(sent), body=body, fingerprint=fingerprint)
 
     def accept(self, request: PostRequest | None = None, **given: Any) -> AcceptedPost:
         return accept(self.context, self.caller, request or self.request(**given))

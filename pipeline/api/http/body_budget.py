@@ -6,7 +6,6 @@ they are streams, and never lie in memory as a whole.
 
 from __future__ import annotations
 
-from collections import Counter
 from uuid import UUID
 
 from starlette.types import Scope
@@ -25,7 +24,7 @@ class BodyBudget:
     def __init__(self, total: int) -> None:
         self._total, self._per_key = total, total // SHARES
         self._reserved = 0
-        self._by_key: Counter[UUID | None] = Counter()
+        self._by_key: dict[UUID | None, int] = {}
 
     def open(self, scope: Scope, key: UUID | None) -> Reservation:
         """Return an empty reservation for a request, which its end releases. *key* None: no share applies."""
@@ -38,7 +37,8 @@ class BodyBudget:
             raise HttpRefusal(
                 503, "unavailable", "Too many large requests are in progress. Repeat the request in a moment."
             )
-        if key is not None and self._by_key[key] + size > self._per_key:
+        taken = self._by_key.get(key, 0) + size
+        if key is not None and taken > self._per_key:
             raise HttpRefusal(
                 429,
                 "rate_limited",
@@ -46,13 +46,14 @@ class BodyBudget:
                 headers={"Retry-After": str(RETRY_AFTER)},
             )
         self._reserved += size
-        self._by_key[key] += size
+        self._by_key[key] = taken
 
     def give_back(self, key: UUID | None, size: int) -> None:
         """Give *size* bytes back."""
         self._reserved -= size
-        self._by_key[key] -= size
-        if not self._by_key[key]:
+        if left := self._by_key[key] - size:
+            self._by_key[key] = left
+        else:
             del self._by_key[key]
 
 
@@ -71,8 +72,9 @@ class Reservation:
 
     def release(self) -> None:
         """Give everything back."""
-        self._budget.give_back(self._key, self._size)
-        self._size = 0
+        if self._size:
+            self._budget.give_back(self._key, self._size)
+            self._size = 0
 
 
 def release_reservation(scope: Scope) -> None:

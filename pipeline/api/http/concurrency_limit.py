@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
@@ -20,7 +19,7 @@ class ConcurrencyLimit:
         """Without *per_owner* an owner may take the whole limit. *owner* and *operations* word the refusals."""
         self._total, self._per_owner = total, per_owner or total
         self._owner, self._operations = owner, operations
-        self._running: Counter[UUID | None] = Counter()
+        self._running: dict[UUID | None, int] = {}
         self._count = 0
         self._lock = threading.Lock()
 
@@ -42,20 +41,22 @@ class ConcurrencyLimit:
                     "unavailable",
                     f"Too many {self._operations} are in progress. Repeat the request in a moment.",
                 )
-            if owner is not None and self._running[owner] >= self._per_owner:
+            running = self._running.get(owner, 0)
+            if owner is not None and running >= self._per_owner:
                 raise HttpRefusal(
                     429,
                     "rate_limited",
                     f"This {self._owner} has {self._per_owner} {self._operations} in progress already.",
                     headers={"Retry-After": str(RETRY_AFTER)},
                 )
-            self._running[owner] += 1
+            self._running[owner] = running + 1
             self._count += 1
 
     def release(self, owner: UUID | None) -> None:
         """Give the slot back."""
         with self._lock:
-            self._running[owner] -= 1
             self._count -= 1
-            if not self._running[owner]:
+            if left := self._running[owner] - 1:
+                self._running[owner] = left
+            else:
                 del self._running[owner]

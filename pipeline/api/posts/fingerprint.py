@@ -1,15 +1,14 @@
 """Fingerprints of the body of POST /posts: equal requests have equal ones.
 
-Form 1 hashes the body as it was sent. Form 2 hashes the canonical body: the parsed request without values that equal
-their default, null as absent, times in UTC, ids in lower case, accounts as a set. A field that a later version adds is
-absent from older requests, so it changes no stored fingerprint; a change of the rules needs a new form. This release
-stores both, as servers of the release before compare form 1 only.
+Form 1 hashes the body as it was sent (``PostRequest.body_sha256``). Form 2 hashes the canonical body: the parsed
+request without values that equal their default, null as absent, times in UTC, ids in lower case, accounts as a set. A
+field that a later version adds is absent from older requests, so it changes no stored fingerprint; a change of the
+rules needs a new form. Servers of the release before compare form 1 only, so it is stored too where they may serve.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -22,15 +21,6 @@ from adapters.post_options import PostOptions
 
 FORM = b"\x02"
 """The first byte of a fingerprint names its form."""
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
-
-
-def hash_as_sent(body: Mapping[str, Any]) -> bytes:
-    """Return the SHA-256 of the body as sent, without ``external_id``: form 1."""
-    rest = body
-    if "external_id" in body:
-        rest = {name: value for name, value in body.items() if name != "external_id"}
-    return hashlib.sha256(_encode(rest).encode()).digest()
 
 
 def hash_canonical(  # noqa: PLR0913  one keyword per field

@@ -11,7 +11,7 @@ from adapters.contract import Platform
 from adapters.field_types import MAX_URL, at_most
 from adapters.post_options import PostOptions
 from pipeline.api.posts.field_types import Caption, DateTime, EntityId, MediaUrl, OnLate, Rules
-from pipeline.api.posts.fingerprint import hash_as_sent, hash_canonical
+from pipeline.api.posts.fingerprint import hash_canonical
 from pipeline.api.posts.unsafe_text import find_unsafe_text
 from pipeline.domain.validation_issue import MAX_ISSUES, build_issue, issues_from_pydantic
 from pipeline.stages.drafts import list_urls
@@ -286,7 +286,7 @@ def _build_request(
     return PostRequest(
         **fields,
         external_id=external_id,
-        body_sha256=hash_as_sent(body),
+        body=body,
         fingerprint=hash_canonical(post.models_by_platform, **fields),
         request_id=request_id,
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -26,7 +25,7 @@ HEAD_BYTES = 65_536
 BODY_COMPLETE = "slipway.body_complete"
 """A key of the ASGI scope, set once the whole body has arrived: reading it needs no timeout then."""
 CONNECTION = "slipway.connection"
-"""A key of the ASGI scope: the `Connection`."""
+"""A key of the ASGI scope: the `Connection` of the request."""
 CONTINUE = b"HTTP/1.1 100 "
 """The interim response that a client with ``Expect: 100-continue`` awaits before it sends its body."""
 
@@ -52,6 +51,7 @@ class JoiningTransport:
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._head: bytes | None = b""
+        """Empty before a response's head is written, None after it."""
         self.is_closing = transport.is_closing
 
     def write(self, data: bytes) -> None:
@@ -70,6 +70,11 @@ class JoiningTransport:
             self._transport.write(self._head)
             self._head = None
 
+    def end_response(self) -> None:
+        """Write what is held back; what is written next is the next response's."""
+        self.flush()
+        self._head = b""
+
     def close(self) -> None:
         """Write what is held back, then close."""
         self.flush()
@@ -83,11 +88,11 @@ class HttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._awaits_head, self._head_bytes = True, 0
         self._head_timer: asyncio.TimerHandle | None = None
-        self._connection: Connection | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the timeout of the first head."""
+        """Start the timeout of the first head. The responses of a connection are sent one after the other."""
         super().connection_made(transport)
+        self._connection, self._responses = Connection(transport.abort), JoiningTransport(transport)
         self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -115,26 +120,24 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Hand the request to the application, whose limits apply from here on."""
         self._awaits_head = False
-        self._connection = Connection(self.transport.abort)
         self.scope[CONNECTION] = self._connection  # type: ignore[literal-required]  # not a key of ASGI
         super().on_headers_complete()
-        transport = JoiningTransport(self.transport)
-        self.cycle.transport = cast("asyncio.Transport", transport)
-        self.cycle.on_response = partial(self._complete_response, transport)
+        self.cycle.transport = cast("asyncio.Transport", self._responses)
+        self.cycle.on_response = self._complete_response
 
     def on_message_complete(self) -> None:
         """Mark the body as complete."""
         super().on_message_complete()
         self.scope[BODY_COMPLETE] = True  # type: ignore[literal-required]  # not a key of ASGI
 
-    def _complete_response(self, transport: JoiningTransport) -> None:
-        transport.flush()
+    def _complete_response(self) -> None:
+        self._responses.end_response()
         self.on_response_complete()
 
     def shutdown(self) -> None:
         """Begin a graceful shutdown, and end event streams."""
         super().shutdown()
-        if self._connection is not None and self._connection.on_stop is not None:
+        if self._connection.on_stop is not None:
             self._connection.on_stop()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's signature

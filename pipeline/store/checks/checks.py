@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Literal
 from uuid import UUID
 
@@ -27,7 +28,7 @@ Link = tuple[UUID, Purpose, str]
 """Workspace, purpose and URL of a check."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Check:
     """One check; ``verdict`` None: undecided."""
 
@@ -41,7 +42,7 @@ class Check:
     slow: bool = False
     """Whether a try took longer than the usual slots allow: it is tried on one of a few slots, for longer."""
 
-    @property
+    @cached_property
     def media_facts(self) -> MediaFacts | None:
         """What the probe measured, if the check is decided good."""
         return MediaFacts(**self.facts) if self.facts and self.purpose != "music" else None

@@ -181,7 +181,7 @@ def test_equal_requests_at_once_make_one_post(ready: CoreFixture) -> None:
 
 def spelled(core: CoreFixture, spelling: str, **more: Any) -> PostRequest:
     """A request whose canonical body is always the same; only its bytes differ."""
-    return replace(core.request(**more), body_sha256=spelling.encode())
+    return replace(core.request(**more), body={"caption": spelling})
 
 
 @pytest.mark.parametrize("known", [None, "spelled"])
