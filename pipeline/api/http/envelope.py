@@ -37,7 +37,12 @@ class HttpRefusal(Refusal):
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-_NEVER_STORED = [(b"cache-control", b"no-store"), (b"vary", VARY.encode())]
+_ON_EACH = [
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-store"),
+    (b"vary", VARY.encode()),
+]
+"""Headers of every JSON response."""
 
 
 class JsonResponse(NegotiatedResponse):
@@ -46,9 +51,10 @@ class JsonResponse(NegotiatedResponse):
     media_type = "application/json"
 
     def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
-        """Set *headers* and those of every response."""
-        super().init_headers(headers)
-        self.raw_headers += _NEVER_STORED
+        """Set the length of the body, the headers of every response, and *headers*, none of these."""
+        self.raw_headers = [(b"content-length", b"%d" % len(self.body)), *_ON_EACH]
+        for name, value in (headers or {}).items():
+            self.raw_headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
 
     def render(self, content: Mapping[str, Any]) -> bytes:
         """Encode *content*, lone surrogates as question marks."""

@@ -64,20 +64,15 @@ class JoiningTransport:
         else:
             self._head = data
 
-    def flush(self) -> None:
-        """Write a head that no body follows, as after a HEAD request."""
+    def end_response(self) -> None:
+        """Write a head that no body followed, as after a HEAD request; what is written next is the next response's."""
         if self._head:
             self._transport.write(self._head)
-            self._head = None
-
-    def end_response(self) -> None:
-        """Write what is held back; what is written next is the next response's."""
-        self.flush()
         self._head = b""
 
     def close(self) -> None:
         """Write what is held back, then close."""
-        self.flush()
+        self.end_response()
         self._transport.close()
 
 
