@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import time
+
 from pipeline.context import Context
 from pipeline.failpoint import failpoint
 from pipeline.signals import CONSUMERS
 from pipeline.store.counters.counters import compact_deltas
 from pipeline.store.moves.read import Batch, read_batch, record_pauses, save_position
 
-BATCH, BATCHES = 1000, 20
-"""Ids of moves per transaction, and transactions per run: other jobs wait in the same queue."""
+BATCH, LARGE_BATCH = 100, 1_000
+"""Ids of moves per transaction; the large one while many wait."""
+MANY = 5_000
+MOST = 20_000
+"""Ids per run: other jobs wait in the same queue."""
 
 
-def export_moves(context: Context, *, batch: int = BATCH, batches: int = BATCHES) -> int:
-    """Export moves and return how many. Of concurrent runs one works, and the others return at once."""
-    exported = 0
-    for n in range(batches):
-        found = _export_batch(context, batch, is_first=n == 0)
+def export_moves(context: Context, *, batch: int = BATCH, most: int = MOST) -> int:
+    """Export moves and return how many. Of concurrent runs one works, and the others return at once.
+
+    Unless many wait, a run rests after each transaction for as long as it took: the moves of a second, all at once,
+    would keep requests waiting for a processor and the disk.
+    """
+    exported = passed = 0
+    limit = batch
+    while passed < most:
+        start = time.monotonic()
+        found = _export_batch(context, limit, is_first=passed == 0)
         failpoint("export.committed")
         exported += 0 if found is None else len(found.moves)
-        if found is None or found.is_last:
+        if found is None or found.left <= 0:
             break
+        passed += limit
+        limit = LARGE_BATCH if found.left > MANY else batch
+        if limit == batch:
+            time.sleep(time.monotonic() - start)  # the pace of the export, not a wait for something
     return exported
 
 

@@ -256,9 +256,9 @@ def change_state(
 
 
 def avoid_table_scans(c: Connection) -> None:
-    """Have the statements of this transaction planned with indexes, however small the tables were last counted.
+    """Have the statements of this transaction walk along indexes, however small the tables were last counted.
 
-    Tables grow by thousands of rows before they are counted again, and a plan that reads one whole for each row of an
-    import takes time with the square of its rows.
+    Tables grow by thousands of rows before they are counted again. Until then a plan that reads one whole, or collects
+    all rows of an import before it sorts them, takes time with the square of the import's rows.
     """
-    row(c, "SELECT set_config('enable_seqscan', 'off', true)")
+    row(c, "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)")

@@ -127,8 +127,8 @@ class Batch:
 
     moves: Sequence[MoveFacts]
     done: int
-    is_last: bool
-    """Whether no further move is proven yet."""
+    left: int
+    """How many ids of moves after it are proven."""
     watermark: Mapping[str, Any]
 
 
@@ -147,7 +147,7 @@ def read_batch(c: Connection, limit: int) -> Batch | None:
     done = min(watermark["proven"], progress.done + limit)
     found = rows(c, _MOVES, done=progress.done, until=done, wanted=_WANTED)
     moves = [MoveFacts(**r._mapping) for r in found if r.workspace_id is not None]
-    return Batch(moves=moves, done=done, is_last=done >= watermark["proven"], watermark=watermark)
+    return Batch(moves=moves, done=done, left=watermark["proven"] - done, watermark=watermark)
 
 
 def save_position(c: Connection, batch: Batch) -> None:

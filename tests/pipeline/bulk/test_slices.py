@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from pipeline.api.imports.post_format import build_post_format
 from pipeline.bulk import control, import_slice
@@ -28,6 +28,7 @@ from pipeline.store.auth.keys import Terms, create_key, find_caller
 from pipeline.store.database import rows
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
+from pipeline.store.imports.rows import list_to_apply
 from pipeline.store.jobs import list_unclaimed
 from pipeline.store.posts.recent import has_requests
 from tests.pipeline.api.imports.importing import LATER, write_lines
@@ -93,6 +94,26 @@ def test_one_message_does_chunks_while_it_has_time(ready: CoreFixture) -> None:
     done = work(ready, identity)
     assert (done.state, done.result) == (ImportState.APPLIED, {"created": 2 * CHUNK + 3})
     assert len(ready.posts()) == 2 * CHUNK + 3
+
+
+def test_a_chunk_reads_its_own_rows_only_however_many_the_import_has(ready: CoreFixture) -> None:
+    """Until the table is counted again, the planner takes an import for a few rows, and would sort all of them."""
+    identity = work(ready, upload(ready, CHUNK)).id
+    more = """INSERT INTO import_rows (import_id, number, line, verdict, action, identity, occurrence)
+              SELECT import_id, number + :chunk * n, line, verdict, action, identity, n
+              FROM import_rows, generate_series(1, 40) AS n WHERE import_id = :id RETURNING number"""
+
+    def count_read(c: Connection) -> int:
+        sql = "SELECT coalesce(idx_tup_fetch, 0) + seq_tup_read AS n FROM pg_stat_xact_user_tables WHERE relname = :t"
+        return int(rows(c, sql, t="import_rows")[0].n)
+
+    with ready.context.database.begin() as c:
+        rows(c, more, id=identity, chunk=CHUNK)
+        store.avoid_table_scans(c)
+        before = count_read(c)
+        assert len(list_to_apply(c, identity, CHUNK, 25)) == 25
+        assert count_read(c) - before == 25
+        c.rollback()
 
 
 def test_without_time_it_does_one_chunk_and_leaves_the_rest_to_the_next(ready: CoreFixture) -> None:

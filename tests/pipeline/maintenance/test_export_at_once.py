@@ -24,7 +24,7 @@ def test_four_exports_at_once_count_what_one_would(core: CoreFixture) -> None:
     export_all(core)
     before = read_all(core).get(PUBLISHED, 0)
     add_published_posts(core, 120)
-    export = partial(export_moves, core.context, batch=15, batches=100)
+    export = partial(export_moves, core.context, batch=15, most=1500)
     exported = sum(together(*[export] * 4))
     exported += until(lambda: export() or is_done(core), 20) - 1 if not is_done(core) else 0
     assert read_all(core)[PUBLISHED] == before + 120
@@ -78,7 +78,7 @@ def test_an_export_that_dies_anywhere_loses_no_move_and_counts_none_twice(
 def test_a_crash_between_two_batches_goes_on_with_the_second(core: CoreFixture) -> None:
     with counting(core) as changed:
         add_published_posts(core, 30)
-        assert export_moves(core.context, batch=7, batches=1) <= 7
+        assert export_moves(core.context, batch=7, most=7) <= 7
     assert changed[PUBLISHED] == 30
 
 
