@@ -10,11 +10,11 @@ from pipeline.signals import CONSUMERS
 from pipeline.store.counters.counters import compact_deltas
 from pipeline.store.moves.read import Batch, read_batch, record_pauses, save_position
 
-BATCH, LARGE_BATCH = 100, 1_000
-"""Ids of moves per transaction; the large one while many wait."""
+BATCH, MOST = 500, 20_000
+"""Ids of moves per transaction, and per run: other jobs wait in the same queue. Batches of 100 cost 70 µs of CPU a move
+instead of 32, because the index (BRIN) is coarser than that."""
 MANY = 5_000
-MOST = 20_000
-"""Ids per run: other jobs wait in the same queue."""
+"""With more that wait, a run does not rest."""
 
 
 def export_moves(context: Context, *, batch: int = BATCH, most: int = MOST) -> int:
@@ -23,18 +23,15 @@ def export_moves(context: Context, *, batch: int = BATCH, most: int = MOST) -> i
     Unless many wait, a run rests after each transaction for as long as it took: the moves of a second, all at once,
     would keep requests waiting for a processor and the disk.
     """
-    exported = passed = 0
-    limit = batch
-    while passed < most:
+    exported = 0
+    for n in range(0, most, batch):
         start = time.monotonic()
-        found = _export_batch(context, limit, is_first=passed == 0)
+        found = _export_batch(context, batch, is_first=n == 0)
         failpoint("export.committed")
         exported += 0 if found is None else len(found.moves)
         if found is None or found.left <= 0:
             break
-        passed += limit
-        limit = LARGE_BATCH if found.left > MANY else batch
-        if limit == batch:
+        if found.left < MANY:
             time.sleep(time.monotonic() - start)  # the pace of the export, not a wait for something
     return exported
 
