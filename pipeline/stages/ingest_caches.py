@@ -37,8 +37,8 @@ class BatchFacts:
         """The accounts that this caller may name."""
         caller = submission.caller
         ids = restrict_accounts(submission.request.account_ids, caller.accounts) or ()
-        found = [a for a in map(self.accounts.get, ids) if a is not None]
-        return {a.id: a for a in found if a.workspace_id == caller.workspace_id}
+        found = {i: self.accounts.get(i) for i in ids}
+        return {i: a for i, a in found.items() if a is not None and a.workspace_id == caller.workspace_id}
 
     def checks_of(self, workspace: UUID, links: Iterable[MediaLink]) -> dict[int, Check]:
         """The good checks of these media of a workspace, by position; those that are not known are missing."""

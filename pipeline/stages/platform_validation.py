@@ -6,9 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import SecretStr
-
-from adapters.contract import Account, Credentials, Draft, Media, MediaFacts, Problem, Track
+from adapters.contract import Draft, Media, MediaFacts, Problem, Track
 from adapters.http import HttpClient
 from pipeline.context import Context
 from pipeline.domain.video_changes import describe_changes
@@ -18,7 +16,6 @@ from pipeline.stages.media_checks import COVER
 from pipeline.stages.post_request import PostContent
 from pipeline.store.accounts.accounts import AccountRow
 
-_NO_CREDENTIALS = Credentials(access_token=SecretStr(""))
 _NO_CALLS = HttpClient()
 """``problems`` makes no request."""
 
@@ -67,7 +64,7 @@ def _find_problems(
         predicted = predict_facts(facts, plans)
         converted = dict.fromkeys(plans, context.files.addresses.public_url("converted.jpg"))
     draft = _build_draft(content, account, predicted, track, converted)
-    found = context.adapter(platform, _NO_CALLS).problems(draft, _to_account(account))
+    found = context.adapter(platform, _NO_CALLS).problems(draft, account.without_credentials)
     if media["type"] == "video":
         return _add_changes(context, account, facts.get(0), found)
     if rule is None or not (found or plans):
@@ -122,16 +119,3 @@ def _build_draft(
 def _build_cover(media: Mapping[str, Any], facts: MediaFacts | None) -> float | Media | None:
     url = get_cover_url(media)
     return media.get("cover") if url is None else Media(url=url, kind="image", facts=facts)
-
-
-def _to_account(account: AccountRow) -> Account:
-    """Return the account without credentials, which ``problems`` does not need."""
-    return Account(
-        id=str(account.id),
-        platform=account.platform,
-        connection=account.connection,
-        remote_id=account.remote_id,
-        username=account.username,
-        settings=account.settings,
-        credentials=_NO_CREDENTIALS,
-    )

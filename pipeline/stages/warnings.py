@@ -48,7 +48,7 @@ def warn_of_problems(found: Iterable[AccountProblem]) -> Iterator[AcceptanceWarn
 
 def warn_of_checks(content: PostContent, checks: Mapping[int, Check]) -> Iterator[AcceptanceWarning]:
     """Warn of media and music whose checks are undecided."""
-    undecided = sorted(position for position, check in checks.items() if check.verdict is None)
+    undecided = sorted([position for position, check in checks.items() if check.verdict is None])
     video = content.media["type"] == "video"
     for position in undecided:
         where = name_field(content.media, position)

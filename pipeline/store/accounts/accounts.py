@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -16,8 +17,10 @@ from pipeline.domain.account import AccountStatus
 from pipeline.store.database import jsonb, new_id, row, rows
 from pipeline.store.vault import Vault
 
+_NO_CREDENTIALS = Credentials(access_token=SecretStr(""))
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+
+@dataclass(frozen=True, kw_only=True)
 class AccountRow:
     """An account without its credentials."""
 
@@ -35,6 +38,19 @@ class AccountRow:
     renewable: bool
     """It has a refresh token, so the grant ends with that and not with the access token."""
     error: Mapping[str, Any] | None
+
+    @cached_property
+    def without_credentials(self) -> Account:
+        """The account as an adapter's ``problems`` takes it, which needs no credentials."""
+        return Account(
+            id=str(self.id),
+            platform=self.platform,
+            connection=self.connection,
+            remote_id=self.remote_id,
+            username=self.username,
+            settings=self.settings,
+            credentials=_NO_CREDENTIALS,
+        )
 
 
 ACCOUNT_FIELDS = """id, workspace_id, platform, connection, remote_id, username, display_name, status, settings,
