@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -31,14 +32,30 @@ def split_url(value: str) -> SplitResult:
         raise url_error("A URL has no blanks, control characters or backslashes; escape them.")
     try:
         parts = urlsplit(value)
+    except ValueError:
+        raise url_error(_UNREADABLE) from None
+    if fault := _find_fault(parts.netloc):
+        raise url_error(fault)
+    if not parts.scheme:
+        raise url_error(_RELATIVE)
+    return parts
+
+
+_UNREADABLE = "Not a URL: its host or port cannot be read."
+_RELATIVE = "Not an absolute URL such as https://example.com/video.mp4."
+
+
+@lru_cache(maxsize=1000)
+def _find_fault(netloc: str) -> str | None:
+    """Return what is wrong with the host and port of a URL. Cached, because hosts repeat."""
+    parts = SplitResult("", netloc, "", "", "")
+    try:
         _ = parts.port
     except ValueError:
-        raise url_error("Not a URL: its host or port cannot be read.") from None
-    if "@" in parts.netloc:
-        raise url_error("A URL here carries no user name or password.")
-    if not parts.scheme or not parts.hostname:
-        raise url_error("Not an absolute URL such as https://example.com/video.mp4.")
-    return parts
+        return _UNREADABLE
+    if "@" in netloc:
+        return "A URL here carries no user name or password."
+    return None if parts.hostname else _RELATIVE
 
 
 def url_error(message: str) -> PydanticCustomError:

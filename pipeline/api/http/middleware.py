@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import time
+from collections.abc import Awaitable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -98,17 +99,18 @@ class _Exchange:
         self._has_unread_body = message["type"] == "http.request" and message.get("more_body", False)
         return message
 
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = [*message["headers"], (_HEADER, self.id.encode()), *self._cors]
-            if self._scope["query_string"] and (ignored := self._name_ignored()):
-                headers.append((IGNORED_HEADER, ignored))
-            if self._has_unread_body and not await self._drain() and self._is_http_1:
-                headers.append((b"connection", b"close"))
-            message = {**message, "headers": headers}
-            self.has_started, self.status = True, message["status"]
-            self.started_at = time.perf_counter()
-        await self._send(message)
+    def send(self, message: Message) -> Awaitable[None]:
+        return self._start(message) if message["type"] == "http.response.start" else self._send(message)
+
+    async def _start(self, message: Message) -> None:
+        headers = [*message["headers"], (_HEADER, self.id.encode()), *self._cors]
+        if self._scope["query_string"] and (ignored := self._name_ignored()):
+            headers.append((IGNORED_HEADER, ignored))
+        if self._has_unread_body and not await self._drain() and self._is_http_1:
+            headers.append((b"connection", b"close"))
+        self.has_started, self.status = True, message["status"]
+        self.started_at = time.perf_counter()
+        await self._send({**message, "headers": headers})
 
     def _name_ignored(self) -> bytes:
         route = self._scope.get("route")  # none on the fast path, whose operation has no parameters
@@ -130,7 +132,7 @@ class _Exchange:
 def _choose_request_id(given: bytes | None, parent: str) -> str:
     """Return the client's request id, the id of its trace, or a random one if it sent none that is safe to log."""
     name = given.decode("latin-1") if given else ""
-    if _REQUEST_ID.fullmatch(name):
+    if name and _REQUEST_ID.fullmatch(name):
         return name
-    trace = _TRACE_PARENT.fullmatch(parent)
+    trace = _TRACE_PARENT.fullmatch(parent) if parent else None
     return os.urandom(16).hex() if trace is None else trace[1]
