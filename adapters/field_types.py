@@ -34,7 +34,7 @@ def split_url(value: str) -> SplitResult:
         parts = urlsplit(value)
     except ValueError:
         raise url_error(_UNREADABLE) from None
-    if fault := _find_fault(parts.netloc):
+    if fault := _find_host_fault(parts.netloc):
         raise url_error(fault)
     if not parts.scheme:
         raise url_error(_RELATIVE)
@@ -46,7 +46,7 @@ _RELATIVE = "Not an absolute URL such as https://example.com/video.mp4."
 
 
 @lru_cache(maxsize=1000)
-def _find_fault(netloc: str) -> str | None:
+def _find_host_fault(netloc: str) -> str | None:
     """Return what is wrong with the host and port of a URL. Cached, because hosts repeat."""
     parts = SplitResult("", netloc, "", "", "")
     try:

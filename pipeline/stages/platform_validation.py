@@ -64,7 +64,7 @@ def _find_problems(
         predicted = predict_facts(facts, plans)
         converted = dict.fromkeys(plans, context.files.addresses.public_url("converted.jpg"))
     draft = _build_draft(content, account, predicted, track, converted)
-    found = context.adapter(platform, _NO_CALLS).problems(draft, account.without_credentials)
+    found = context.adapter(platform, _NO_CALLS).problems(draft, account.adapter_account)
     if media["type"] == "video":
         return _add_changes(context, account, facts.get(0), found)
     if rule is None or not (found or plans):

@@ -51,7 +51,7 @@ class JsonResponse(NegotiatedResponse):
     media_type = "application/json"
 
     def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
-        """Set the length of the body, the headers of every response, and *headers*, none of these."""
+        """Set the length of the body, the headers of every response, and *headers*, which names none of these."""
         self.raw_headers = [(b"content-length", b"%d" % len(self.body)), *_ON_EACH]
         for name, value in (headers or {}).items():
             self.raw_headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))

@@ -40,8 +40,8 @@ class AccountRow:
     error: Mapping[str, Any] | None
 
     @cached_property
-    def without_credentials(self) -> Account:
-        """The account as an adapter's ``problems`` takes it, which needs no credentials."""
+    def adapter_account(self) -> Account:
+        """The account as adapters take it, with empty credentials: their ``problems`` needs none."""
         return Account(
             id=str(self.id),
             platform=self.platform,
