@@ -12,6 +12,7 @@ from kombu.entity import Queue
 
 from config.settings import Settings
 from pipeline.queues import ALL_QUEUES, UPKEEP
+from pipeline.redis_transport import register_transports
 
 TASK_MODULES = (
     "pipeline.worker.tasks",
@@ -47,6 +48,7 @@ def create_celery_app(s: Settings, *, retry_broker: bool = True, socket_timeout:
     ``retry_broker`` False: for dispatch only, which fails at once if the broker is unreachable. ``socket_timeout``:
     seconds for which a command waits for a broker that hangs.
     """
+    register_transports()
     app = Celery("slipway", broker=s.broker.url.get_secret_value(), include=TASK_MODULES)
     app.conf.update(
         task_queues=[Queue(name) for name in ALL_QUEUES],  # type: ignore[no-untyped-call]

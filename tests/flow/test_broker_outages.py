@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from uuid import uuid4
 
 import pytest
 
-from tests.broker_outages import OUTAGES, Outage
+from tests.broker_outages import OUTAGES, Outage, dead
 from tests.conftest import Engines
 from tests.flow.ledger import caption
 from tests.stack import Stack, until
@@ -17,15 +16,7 @@ FAILED = "dispatch failed"
 POSTS = 10
 
 
-def is_posted(stack: Stack, post: str) -> bool:
-    """Return True if the post is posted. Start workers that have ended again, as every supervisor does.
-
-    Celery's consumer may end its process when the broker dies (5.7.0: AttributeError, `hostname` of a lost connection).
-    """
-    for group in ("publish", "reachability", "upkeep"):
-        if stack.parts[group].poll() is not None:
-            stack.start_worker(group)
-    return bool(stack.read(post)["status"] == "posted")
+GROUPS = ("publish", "reachability", "upkeep")
 
 
 @pytest.mark.parametrize("outage", OUTAGES)
@@ -51,7 +42,30 @@ def test_posts_that_were_taken_meanwhile_are_live_once(
         for _ in range(POSTS):
             create()
     for post in posts:
-        until(partial(is_posted, stack, post), 80, lambda: f"{stack.read(post)} is not posted")  # noqa: B023
+        stack.await_status(post, "posted", 80)
+    assert list_ended_workers(stack) == []
     assert sorted(line["caption"] for line in stack.live(text)) == sorted(
         f"{text} {n}." for n in range(len(posts))
     )
+
+
+def test_a_worker_that_waits_for_messages_beside_its_work_outlives_its_broker(
+    stack: Stack, engines: Engines
+) -> None:
+    """It has free slots, so the connection that is lost is one it blocks on, and holds messages not acknowledged."""
+    text = caption()
+    stack.fault("linkedin", "finalize", "latency", times=None, delay_ms=1500)
+    posts = [stack.create_post(f"{text} {n}.", "linkedin") for n in range(3)]
+    for post in posts:
+        stack.await_state(post, "publishing", "linkedin")
+    with dead(engines.valkey):
+        pass
+    for post in posts:
+        stack.await_status(post, "posted", 80)
+    assert list_ended_workers(stack) == []
+    assert len(stack.live(text)) == len(posts)
+
+
+def list_ended_workers(stack: Stack) -> list[str]:
+    """Return the groups whose worker has ended."""
+    return [group for group in GROUPS if stack.parts[group].poll() is not None]
