@@ -9,10 +9,10 @@ from typing import Any
 
 from celery import Celery
 from kombu.entity import Queue
+from kombu.transport import TRANSPORT_ALIASES
 
 from config.settings import Settings
 from pipeline.queues import ALL_QUEUES, UPKEEP
-from pipeline.redis_transport import register_transports
 
 TASK_MODULES = (
     "pipeline.worker.tasks",
@@ -21,6 +21,13 @@ TASK_MODULES = (
     "pipeline.worker.tracing_signals",
     "pipeline.worker.shutdown",
 )
+
+TRANSPORTS = {
+    "redis": "pipeline.redis_transport:Transport",
+    "rediss": "pipeline.redis_transport:Transport",
+    "sentinel": "pipeline.redis_transport:SentinelTransport",
+}
+"""By scheme of the broker's URL, where kombu looks them up; ``redis+socket`` is ``redis`` to it, whatever a setting says."""
 
 
 def broker_options(s: Settings, *, socket_timeout: int = 10) -> dict[str, Any]:
@@ -48,7 +55,7 @@ def create_celery_app(s: Settings, *, retry_broker: bool = True, socket_timeout:
     ``retry_broker`` False: for dispatch only, which fails at once if the broker is unreachable. ``socket_timeout``:
     seconds for which a command waits for a broker that hangs.
     """
-    register_transports()
+    TRANSPORT_ALIASES.update(TRANSPORTS)
     app = Celery("slipway", broker=s.broker.url.get_secret_value(), include=TASK_MODULES)
     app.conf.update(
         task_queues=[Queue(name) for name in ALL_QUEUES],  # type: ignore[no-untyped-call]
@@ -66,6 +73,7 @@ def create_celery_app(s: Settings, *, retry_broker: bool = True, socket_timeout:
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,
+        broker_channel_error_retry=True,  # a broker that is full, or a replica after a failover, ends no worker
         broker_pool_acquire_timeout=5,
         broker_transport_options=broker_options(s, socket_timeout=socket_timeout)
         | ({} if retry_broker else {"max_retries": 0}),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kombu.transport import TRANSPORT_ALIASES, redis
+from kombu.transport import redis
 from redis.exceptions import ConnectionError as ConnectionLost
 
 
@@ -47,10 +47,3 @@ class SentinelTransport(redis.SentinelTransport):
     """The transport of URLs that begin with sentinel."""
 
     Channel = SentinelChannel
-
-
-def register_transports() -> None:
-    """Make these the transports of broker URLs. A setting cannot: redis+socket names its transport itself."""
-    for scheme in ("redis", "rediss"):
-        TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
-    TRANSPORT_ALIASES["sentinel"] = f"{__name__}:SentinelTransport"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from uuid import uuid4
 
 import pytest
 
-from tests.broker_outages import OUTAGES, Outage, dead
+from pipeline.queues import WORKER_GROUPS
+from tests.broker_outages import OUTAGES, Outage, count_messages, dead, full
 from tests.conftest import Engines
 from tests.flow.ledger import caption
 from tests.stack import Stack, until
@@ -16,6 +18,7 @@ FAILED = "dispatch failed"
 POSTS = 10
 
 
+REFUSED = "OutOfMemoryError"
 GROUPS = ("publish", "reachability", "upkeep")
 
 
@@ -60,6 +63,25 @@ def test_a_worker_that_waits_for_messages_beside_its_work_outlives_its_broker(
         stack.await_state(post, "publishing", "linkedin")
     with dead(engines.valkey):
         pass
+    for post in posts:
+        stack.await_status(post, "posted", 80)
+    assert list_ended_workers(stack) == []
+    assert len(stack.live(text)) == len(posts)
+
+
+def test_a_worker_outlives_a_broker_that_is_full_when_it_takes_a_message(
+    stack: Stack, engines: Engines
+) -> None:
+    """A worker that takes a message notes so in the broker, which refuses it; the message is gone, the post is not."""
+    text, log = caption(), stack.folder / "publish.log"
+    refusals = log.read_text().count(REFUSED)
+    stack.parts["publish"].send_signal(signal.SIGSTOP)
+    posts = [stack.create_post(f"{text} {n}.", "linkedin") for n in range(5)]
+    queues = WORKER_GROUPS["publish"]
+    until(lambda: any(count_messages(engines.valkey, queue) for queue in queues), 30)
+    with full(engines.valkey):
+        stack.parts["publish"].send_signal(signal.SIGCONT)
+        until(lambda: log.read_text().count(REFUSED) > refusals, 60)
     for post in posts:
         stack.await_status(post, "posted", 80)
     assert list_ended_workers(stack) == []
