@@ -27,7 +27,7 @@ TRANSPORTS = {
     "rediss": "pipeline.redis_transport:Transport",
     "sentinel": "pipeline.redis_transport:SentinelTransport",
 }
-"""By scheme of the broker's URL, where kombu looks them up; ``redis+socket`` is ``redis`` to it, whatever a setting says."""
+"""By scheme of the broker's URL. kombu takes ``redis+socket`` for ``redis``, so that no setting names them to it."""
 
 
 def broker_options(s: Settings, *, socket_timeout: int = 10) -> dict[str, Any]:
@@ -73,7 +73,9 @@ def create_celery_app(s: Settings, *, retry_broker: bool = True, socket_timeout:
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,
+        worker_consumer="pipeline.worker.consumer:Consumer",
         broker_channel_error_retry=True,  # a broker that is full, or a replica after a failover, ends no worker
+        broker_connection_max_retries=None,  # nor does one that is away for an hour; Celery's 100 tries are over then
         broker_pool_acquire_timeout=5,
         broker_transport_options=broker_options(s, socket_timeout=socket_timeout)
         | ({} if retry_broker else {"max_retries": 0}),

@@ -18,7 +18,8 @@ FAILED = "dispatch failed"
 POSTS = 10
 
 
-REFUSED = "OutOfMemoryError"
+REFUSED = "used memory > 'maxmemory'"
+"""What a worker's log says when the broker refused a command of it."""
 GROUPS = ("publish", "reachability", "upkeep")
 
 
