@@ -15,12 +15,9 @@ from tests.stack import Stack, until
 
 FAILED = "dispatch failed"
 """What the API's log says when the broker did not take a message."""
-POSTS = 10
-
-
 REFUSED = "used memory > 'maxmemory'"
 """What a worker's log says when the broker refused a command of it."""
-GROUPS = ("publish", "reachability", "upkeep")
+POSTS = 10
 
 
 @pytest.mark.parametrize("outage", OUTAGES)
@@ -91,4 +88,4 @@ def test_a_worker_outlives_a_broker_that_is_full_when_it_takes_a_message(
 
 def list_ended_workers(stack: Stack) -> list[str]:
     """Return the groups whose worker has ended."""
-    return [group for group in GROUPS if stack.parts[group].poll() is not None]
+    return [group for group in WORKER_GROUPS if stack.parts[group].poll() is not None]
