@@ -74,7 +74,7 @@ def _read_chunks(
 ) -> Iterator[bytes]:
     """Read one range of the file, and measure how long it is awaited."""
     with transfer.waiting():
-        source = fetcher.open_range(url, first, length, etag=facts.etag, watch=transfer.require_rate)
+        source = fetcher.open_range(url, first, length, etag=facts.etag, watch=transfer.watch)
     with source:
         _require_unchanged(source, facts)
         chunks = source.chunks

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from threading import Lock
@@ -34,8 +34,13 @@ PUT_OFF = (5.0, 30.0)
 class Transfer:
     """One range of one file on its way. Only the time spent waiting for the source counts. Not thread-safe."""
 
-    def __init__(self, transfers: Transfers | None = None, workspace: UUID | None = None) -> None:
-        self._transfers, self._workspace = transfers, workspace
+    def __init__(
+        self,
+        transfers: Transfers | None = None,
+        workspace: UUID | None = None,
+        while_waiting: Callable[[], None] | None = None,
+    ) -> None:
+        self._transfers, self._workspace, self._while_waiting = transfers, workspace, while_waiting
         self._waited = 0.0
         self._waiting_since: float | None = None
         self._bytes = 0
@@ -54,8 +59,13 @@ class Transfer:
         """Count bytes that have arrived."""
         self._bytes += length
 
-    def require_rate(self) -> None:
-        """Raise Unavailable if the transfer is too slow. Call it while waiting, every second or so."""
+    def watch(self) -> None:
+        """Call ``while_waiting``; raise Unavailable if the transfer is too slow. For every second of waiting."""
+        if self._while_waiting is not None:
+            self._while_waiting()
+        self._require_rate()
+
+    def _require_rate(self) -> None:
         waited = self._get_waited()
         is_slow = waited >= SUSPECT_AFTER and self._bytes < SLOWEST * waited
         if is_slow != self._is_slow:
@@ -99,11 +109,11 @@ class Transfers:
         self._slow: Counter[UUID] = Counter()
         self._lock = Lock()
 
-    def open(self, workspace: UUID) -> Transfer:
+    def open(self, workspace: UUID, while_waiting: Callable[[], None] | None = None) -> Transfer:
         """Begin a transfer. Raise Unavailable while the workspace has its share of slow ones."""
         with self._lock:
             self._require_share(workspace)
-        return Transfer(self, workspace)
+        return Transfer(self, workspace, while_waiting)
 
     def get_wait(self, workspace: UUID) -> timedelta:
         """Return how long a delivery of this workspace is best put off: zero unless its share is taken."""

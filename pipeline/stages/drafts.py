@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,23 +15,25 @@ from pipeline.media.spool import add_spool
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 
 
-def build_draft(context: Context, claimed: ClaimedDelivery) -> Draft:
-    """Build the draft of a claimed delivery, with the media facts that its post pinned."""
+def build_draft(
+    context: Context, claimed: ClaimedDelivery, while_waiting: Callable[[], None] | None = None
+) -> Draft:
+    """Build the draft of a claimed delivery, with the media facts that its post pinned.
+
+    ``while_waiting`` is called every second or so while a medium's source is awaited.
+    """
+    build = partial(build_media, context, claimed.workspace_id, while_waiting=while_waiting)
+    kind = claimed.media["type"]
     track = claimed.facts.get("-1")
     return Draft(
         delivery_id=str(claimed.id),
         caption=claimed.caption,
-        kind="video" if claimed.media["type"] == "video" else "slideshow",
+        kind="video" if kind == "video" else "slideshow",
         media=tuple(
-            replace(
-                build_media(
-                    context, claimed.workspace_id, url, claimed.media["type"], claimed.facts.get(str(n))
-                ),
-                alt_text=get_alt_text(claimed.media, n),
-            )
+            replace(build(url, kind, claimed.facts.get(str(n))), alt_text=get_alt_text(claimed.media, n))
             for n, url in enumerate(list_urls(claimed.media))
         ),
-        cover=_build_cover(context, claimed),
+        cover=_build_cover(claimed, build),
         options=claimed.options,
         ai_generated=claimed.ai_generated,
         music_url=claimed.music_url,
@@ -56,10 +59,10 @@ def get_cover_url(media: Any) -> str | None:
     return cover if isinstance(cover, str) else None
 
 
-def _build_cover(context: Context, claimed: ClaimedDelivery) -> float | Media | None:
+def _build_cover(claimed: ClaimedDelivery, build: Callable[[str, str, Any], Media]) -> float | Media | None:
     if (url := get_cover_url(claimed.media)) is None:
         return claimed.media.get("cover")
-    return build_media(context, claimed.workspace_id, url, "image", claimed.facts.get("-2"))
+    return build(url, "image", claimed.facts.get("-2"))
 
 
 def get_alt_text(media: Any, position: int) -> str | None:
@@ -68,7 +71,14 @@ def get_alt_text(media: Any, position: int) -> str | None:
     return texts[position] if position < len(texts) else None
 
 
-def build_media(context: Context, workspace: UUID, url: str, kind: str, facts: Any) -> Media:
+def build_media(
+    context: Context,
+    workspace: UUID,
+    url: str,
+    kind: str,
+    facts: Any,
+    while_waiting: Callable[[], None] | None = None,
+) -> Media:
     """Return a file of a workspace with the facts of its check, and access to exactly the bytes that were checked."""
     known = MediaFacts(**facts) if facts else None
     return Media(
@@ -78,6 +88,9 @@ def build_media(context: Context, workspace: UUID, url: str, kind: str, facts: A
         stream=None
         if known is None
         else relay(
-            context.files.open_workspace(workspace), url, known, partial(context.transfers.open, workspace)
+            context.files.open_workspace(workspace),
+            url,
+            known,
+            partial(context.transfers.open, workspace, while_waiting),
         ),
     )

@@ -2,8 +2,9 @@
 
 Most uploads are made in pieces that fit a slice of work. Some platforms take a file in one request only (Pinterest's
 form to its bucket, up to 2 GB): at 1 MiB/s that takes ten times as long as a lease lasts. The request reads its bytes
-through ``Media.stream``, so the stream extends the lease as long as bytes move. The lease of a worker that died, or
-hangs without moving a byte, expires as usual.
+through ``Media.stream``, so the stream extends the lease as long as bytes move, and while it waits for a slow source
+(``build_draft``), which ``Transfer`` ends after a while. The lease of a worker that died, or hangs without moving a
+byte, expires as usual.
 """
 
 from __future__ import annotations
@@ -28,15 +29,6 @@ BEATS_PER_LEASE = 6
 """Extensions per lease: five may fail before it expires."""
 
 
-def extend_lease_while_reading(context: Context, claimed: ClaimedDelivery, draft: Draft) -> Draft:
-    """Return the draft with media streams that extend the lease; they raise Unavailable once the claim is lost."""
-    lease = timedelta(seconds=context.settings.publish.lease)
-    heartbeat = Heartbeat(
-        extend=lambda: _extend_lease(context, claimed, lease), every=lease.total_seconds() / BEATS_PER_LEASE
-    )
-    return replace(draft, media=tuple(_wrap_stream(heartbeat, media) for media in draft.media))
-
-
 @dataclass(kw_only=True, slots=True)
 class Heartbeat:
     """Calls ``extend`` at most once in ``every`` seconds, and only from ``beat_if_due``."""
@@ -51,6 +43,19 @@ class Heartbeat:
         if now - self._last >= self.every:
             self._last = now
             self.extend()
+
+
+def build_heartbeat(context: Context, claimed: ClaimedDelivery) -> Heartbeat:
+    """Return the heartbeat of a claim; a beat raises Unavailable once the claim is lost."""
+    lease = timedelta(seconds=context.settings.publish.lease)
+    return Heartbeat(
+        extend=lambda: _extend_lease(context, claimed, lease), every=lease.total_seconds() / BEATS_PER_LEASE
+    )
+
+
+def beat_while_reading(heartbeat: Heartbeat, draft: Draft) -> Draft:
+    """Return the draft with media streams that beat before each piece."""
+    return replace(draft, media=tuple(_wrap_stream(heartbeat, media) for media in draft.media))
 
 
 def _wrap_stream(heartbeat: Heartbeat, media: Media) -> Media:

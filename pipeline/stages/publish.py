@@ -33,7 +33,7 @@ from pipeline.stages.delay import dispatch_at
 from pipeline.stages.derived_images import TimeIsUp, derive_images
 from pipeline.stages.drafts import build_draft, spool_draft
 from pipeline.stages.expired_credentials import refresh_expired
-from pipeline.stages.lease_heartbeat import extend_lease_while_reading
+from pipeline.stages.lease_heartbeat import beat_while_reading, build_heartbeat
 from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state, look_first
 from pipeline.stages.sign_of_life import pause_if_app_refused, record_result, require_sign_of_life
 from pipeline.store.deliveries.arm import arm
@@ -182,13 +182,11 @@ class PublishSlice:
 
     def _build_draft(self) -> Draft:
         """Build the draft; the lease is extended while its sources are read, and while copies of them are."""
-        draft = extend_lease_while_reading(
-            self.context, self.claimed, build_draft(self.context, self.claimed)
-        )
+        heartbeat = build_heartbeat(self.context, self.claimed)
+        draft = build_draft(self.context, self.claimed, while_waiting=heartbeat.beat_if_due)
+        draft = beat_while_reading(heartbeat, draft)
         draft = derive_images(self.context, self.claimed, draft, self.deadline)
-        return extend_lease_while_reading(
-            self.context, self.claimed, spool_draft(self.context, self.claimed, draft)
-        )
+        return beat_while_reading(heartbeat, spool_draft(self.context, self.claimed, draft))
 
     def _find_hold(self) -> Verdict | None:
         """Return the verdict that puts the delivery back, or blocks it, before any call."""

@@ -135,4 +135,4 @@ def _collect(pieces: Iterator[bytes], failed: list[Unavailable]) -> None:
 def _wait_for_nothing(transfer: Transfer) -> None:
     with transfer, transfer.waiting():
         while True:
-            transfer.require_rate()
+            transfer.watch()
