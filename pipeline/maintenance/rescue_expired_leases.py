@@ -121,8 +121,10 @@ def _choose_outcome(context: Context, one: ExpiredLease) -> Rescue:
         return Rescue(
             target=State.UNKNOWN,
             wait=look_first(context.settings, can),
-            error=OutcomeUnknown("The worker died between the visible call and its answer."),
-            why="its worker died after arm",
+            error=OutcomeUnknown(
+                "No result of the visible call was stored: its worker died, or did not reach the database."
+            ),
+            why="its lease expired after arm",
         )
     if one.crashes + 1 >= context.settings.publish.crashes:
         return Rescue(
@@ -135,4 +137,4 @@ def _choose_outcome(context: Context, one: ExpiredLease) -> Rescue:
             ),
             why="crashed its workers too often",
         )
-    return Rescue(target=State.QUEUED, why="its worker died before anything was sent")
+    return Rescue(target=State.QUEUED, why="its lease expired before anything was sent")

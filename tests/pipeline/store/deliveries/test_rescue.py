@@ -25,7 +25,7 @@ from tests.pipeline.store.ledger import LEASE, Ledger, together
 BACK = Rescue(target=State.QUEUED, why="its worker died")
 UNKNOWN = Rescue(
     target=State.UNKNOWN,
-    why="its worker died after arm",
+    why="its lease expired after arm",
     wait=timedelta(seconds=5),
     error=OutcomeUnknown("?"),
 )
