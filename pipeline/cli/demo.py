@@ -167,9 +167,11 @@ def _print_text(compared: Sequence[Comparison], differences: Sequence[str]) -> N
         click.echo(f"  {one.ours.post:<10} {one.ours.platform:<10} ours:   {ours}")
         click.echo(f"  {'':<21} ledger: {entries}{late}")
     for difference in differences:
-        click.echo(f"Differs: {difference}", err=True)
+        click.echo(difference, err=True)
     click.echo(
-        f"\n{'They differ.' if differences else f'All {len(compared)} are live, each exactly once.'}\n"
+        "\nNot each of them is live exactly once: see above.\n"
+        if differences
+        else f"\nAll {len(compared)} are live, each exactly once.\n"
     )
 
 

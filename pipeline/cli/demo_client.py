@@ -10,6 +10,8 @@ from uuid import UUID
 import click
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Connection
 
     from pipeline.cli.demo_compare import OurDelivery
@@ -82,11 +84,19 @@ def list_ours(stack: Stack, posts: Mapping[str, str]) -> list[OurDelivery]:
             remote_id=d.remote_id,
             url=d.url,
             error=None if d.error is None else d.error["message"],
+            hold=_describe_hold(d.held_for, d.next_at),
         )
         for name, view in views.items()
         if view
         for d in view.deliveries
     ]
+
+
+def _describe_hold(hold: str | None, next_at: datetime | None) -> str | None:
+    if hold is None:
+        return None
+    until = f" until {next_at.astimezone():%Y-%m-%d %H:%M:%S %Z}" if next_at else ""
+    return f"held for {hold}{until}"
 
 
 @contextmanager

@@ -27,6 +27,8 @@ class OurDelivery:
     remote_id: str | None
     url: str | None
     error: str | None
+    hold: str | None = None
+    """Why it waits, and until when."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +94,8 @@ def _compare_one(ours: OurDelivery, entries: Sequence[Entry]) -> Comparison:
 
 
 def _find_difference(ours: OurDelivery, entries: Sequence[Entry]) -> str:
-    reason = f" ({ours.error})" if ours.error else ""
+    why = ours.hold or ours.error
+    reason = f" ({why})" if why else ""
     if len(entries) != 1:
         return f"live {len(entries)} times, not once; we say {ours.state}{reason}."
     if ours.state != "published":

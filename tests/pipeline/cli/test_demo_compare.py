@@ -44,6 +44,11 @@ def test_live_once_as_we_say_is_no_difference_whatever_else_is_live() -> None:
     ("ours", "ledger", "word"),
     [
         (OURS, [], "live 0 times"),
+        (
+            replace(OURS, state="scheduled", hold="held for daily_quota"),
+            [],
+            "scheduled (held for daily_quota)",
+        ),
         (OURS, [ENTRY, {**ENTRY, "remote_id": "8"}], "live 2 times"),
         (replace(OURS, state="failed", error="too long"), [ENTRY], "we say failed (too long)"),
         (replace(OURS, state="unknown"), [ENTRY], "we say unknown"),
