@@ -11,15 +11,32 @@ what became of them.
 
 from __future__ import annotations
 
+from logging import Logger
 from typing import Any
 
-from kombu.transport import redis
+from kombu.transport import redis, virtual
 from redis.exceptions import ConnectionError as ConnectionLost
+
+
+class Message(virtual.Message):
+    """A message that may outlive the broker it came from. Then its task ends as usual: that is no CRITICAL error."""
+
+    def ack_log_error(
+        self, logger: Logger, errors: tuple[type[Exception], ...], multiple: bool = False
+    ) -> None:
+        """Acknowledge the message, or log in one line that its broker is gone."""
+        try:
+            self.ack(multiple=multiple)  # type: ignore[no-untyped-call]
+        except errors as error:
+            logger.warning(
+                "A message that is done could not be acknowledged; the broker delivers it again: %s", error
+            )
 
 
 class _LostConnection:
     """Of a channel: it says that its connection is lost where kombu reads parameters that are gone."""
 
+    Message = Message
     connection: Any
 
     def _connparams(self, *args: Any, **options: Any) -> Any:
