@@ -35,7 +35,7 @@ demo-bulk: $(STAMP) ## import 300 posts into the sandbox, publish the first 60, 
 
 TESTS ?= tests
 test: $(STAMP) ## run the tests, on real engines and real workers
-	$(BIN)/pytest -n 4 --dist loadscope --no-loadscope-reorder $(TESTS)
+	$(BIN)/pytest -n 6 --dist loadscope --no-loadscope-reorder $(TESTS)
 
 check: $(STAMP) ## lint, format, types, import rules, lock file: what has to hold before a commit
 	$(BIN)/ruff check $(CODE)

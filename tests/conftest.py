@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import count
 from pathlib import Path
 from random import SystemRandom
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -39,6 +39,8 @@ MEMORY, ROOM = "/dev/shm", 4 << 30
 """The in-memory file system, and the bytes that must be free in it."""
 LONGEST_FIRST = ("flow", "pipeline/embedded", "model", "test_compose.py", "pipeline/cli", "bench", "chaos")
 """Folders of the longest tests. They run first, so that no pytest worker starts one when the others are done."""
+FLOW_UNITS = 3
+"""How many pytest workers run flow tests."""
 LOG_LINES = 15
 """Lines of each process's log that are shown with a failed test."""
 _numbers = count(1)
@@ -56,6 +58,30 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         return None
     named = [Path(arg.partition("::")[0]).resolve() for arg in config.args]
     return None if any(path.is_relative_to(collection_path) for path in named) else True
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give whole modules to the pytest workers, and the flow tests to few of them, as ``get_unit`` says."""
+    from xdist.scheduler.loadscope import LoadScopeScheduling
+
+    class ByUnit(LoadScopeScheduling):  # type: ignore[misc]  # untyped
+        def _split_scope(self, nodeid: str) -> str:
+            return get_unit(nodeid.partition("::")[0])
+
+    return ByUnit(config, log)
+
+
+def get_unit(module: str) -> str:
+    """Return the name of what one pytest worker runs in one go: a module, or a third of the flow tests.
+
+    Flow tests wait much and compute little, and all of one worker share a system. Were they spread over all workers,
+    nothing would use the processors meanwhile.
+    """
+    if not module.startswith("tests/flow/"):
+        return module
+    modules = sorted(path.name for path in (HERE / "flow").glob("test_*.py"))
+    return f"tests/flow {modules.index(Path(module).name) % FLOW_UNITS}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -159,7 +185,7 @@ def database(engines: Engines, template: str) -> Iterator[str]:
     """Yield the SQLAlchemy URL of a fresh copy of `template`; drop it afterwards, open connections included."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with engines.postgres.connect() as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     try:
         yield engines.postgres.url_of(name)
     finally:

@@ -339,8 +339,8 @@ class FaultInjector:
 
     def _watch(self, part: Process) -> None:
         process = self.system.stack.parts[part.name]
-        if part.back is None and process.poll() is not None:
-            self._handle_exit(part, process.returncode)
+        if part.back is None and (status := process.poll()) is not None:
+            self._handle_exit(part, status)
         elif part.back is not None and time.monotonic() >= part.back:
             if process.poll() is None:  # still shutting down after SIGTERM
                 return

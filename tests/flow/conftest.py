@@ -20,7 +20,7 @@ def stack(
     """API, beat, a worker of each group and the sandbox, with an account on each platform."""
     folder: Path = tmp_path_factory.mktemp("flow")
     environment = environment_of(package_database_url, engines.valkey.url, vault_key, folder) | FAST
-    with run_stack(environment, folder, free_ports(3)) as stack:
+    with run_stack(environment, folder, free_ports(3), forks=True) as stack:
         stack.start_sandbox()
         stack.start_beat()
         for group in ("publish", "reachability", "upkeep"):

@@ -39,7 +39,7 @@ def start_callback_server(
 ) -> Iterator[Stack]:
     """The sandbox's consent pages, and Slipway's server with the callback."""
     environment = environment_of(database_url, engines.valkey.url, vault_key, folder) | FAST
-    with run_stack(environment, folder, free_ports(3)) as stack:
+    with run_stack(environment, folder, free_ports(3), forks=True) as stack:
         stack.start_sandbox()
         if api:
             stack.start_api()

@@ -32,7 +32,7 @@ def stack(
 ) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("refresh")
     environment = environment_of(module_database_url, engines.valkey.url, vault_key, folder) | FAST
-    with run_stack(environment, folder, free_ports(3)) as stack:
+    with run_stack(environment, folder, free_ports(3), forks=True) as stack:
         stack.start_sandbox()
         yield stack
 

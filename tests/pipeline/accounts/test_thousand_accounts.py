@@ -33,7 +33,7 @@ COLUMNS = ("connection", "remote_id", "username", "access_token", "refresh_token
 @pytest.fixture
 def stack(database_url: str, broker_url: str, vault_key: str, tmp_path: Path) -> Iterator[Stack]:
     environment = environment_of(database_url, broker_url, vault_key, tmp_path) | FAST
-    with run_stack(environment, tmp_path, free_ports(3)) as stack:
+    with run_stack(environment, tmp_path, free_ports(3), forks=True) as stack:
         stack.start_sandbox("--pace", "instant")
         stack.seed()
         yield stack

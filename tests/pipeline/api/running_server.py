@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -29,7 +29,7 @@ from pipeline.store.checks.checks import decide_check
 from pipeline.store.database import row
 from pipeline.wiring import build_context
 from tests import waiting
-from tests.pipeline.api.forked_server import start_api
+from tests.forked_program import API, ForkedProgram, start_program
 
 BASE = "/api/partner/v1"
 ABSENT = "01a2106e-0000-7000-8000-000000000000"
@@ -131,14 +131,14 @@ def serving(environment: Mapping[str, str], folder: Path) -> Iterator[Server]:
     log = folder / "api.log"
     context = build_context(load(dict(environment)))
     with requests.Session() as http:
-        process = start_api({**environment, "SLIPWAY_API__PORT": str(port)}, log)
+        process = start_program(*API, environment={**environment, "SLIPWAY_API__PORT": str(port)}, log=log)
         try:
             server = Server(url=f"http://127.0.0.1:{port}", log=log, context=context, http=http)
             until(lambda: _answers(server, process), "the server to answer")
             yield server
         finally:
-            process.terminate()
-            process.join(120)
+            process.send_signal(signal.SIGTERM)
+            process.wait(120)
             context.database.close()
             context.liveness._client.close()
 
@@ -148,8 +148,8 @@ def until(met: Callable[[], bool], what: str, seconds: float = 20) -> None:
     waiting.until(met, seconds, lambda: f"waited {seconds} s for {what}", poll=0.02)
 
 
-def _answers(server: Server, process: ForkServerProcess) -> bool:
-    assert process.is_alive(), server.log.read_text()
+def _answers(server: Server, process: ForkedProgram) -> bool:
+    assert process.poll() is None, server.log.read_text()
     try:
         return server.http.get(server.url + "/healthz", timeout=5).status_code == 200
     except requests.ConnectionError:

@@ -32,7 +32,10 @@ def ledger(module_database_url: str, vault_key: str) -> Iterator[Ledger]:
 def sandbox(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A sandbox without the other services; the module's commands use it."""
     stack = Stack(
-        environment=module_environment, folder=tmp_path_factory.mktemp("sandbox"), ports=free_ports(3)
+        environment=module_environment,
+        folder=tmp_path_factory.mktemp("sandbox"),
+        ports=free_ports(3),
+        forks=True,
     )
     try:
         stack.start_sandbox("--pace", "instant")

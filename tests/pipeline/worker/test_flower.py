@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ PASSWORD = "a password for the tests"
 @pytest.fixture
 def stack(database_url: str, broker_url: str, vault_key: str, tmp_path: Path) -> Iterator[Stack]:
     environment = environment_of(database_url, broker_url, vault_key, tmp_path) | FAST
-    with run_stack(environment, tmp_path, ports := free_ports(4)) as stack:
+    with run_stack(environment, tmp_path, ports := free_ports(4), forks=True) as stack:
         stack.environment |= {
             "SLIPWAY_FLOWER__PORT": str(ports[3]),
             "SLIPWAY_FLOWER__PASSWORD": PASSWORD,
@@ -69,7 +70,7 @@ def test_flower_shows_what_became_of_posts_keeps_it_and_changes_nothing(stack: S
     # of a task that began before Flower asked for events it knows no name
     names = {task["name"] for task in shown.values() if task["name"] is not None}
     assert names <= {"publish.step", "status.look", "reachability.check"}
-    stack.parts["flower"].terminate()
+    stack.parts["flower"].send_signal(signal.SIGTERM)
     assert stack.parts["flower"].wait(60) == 0
     start_flower(stack)
     assert shown.keys() <= read_tasks(stack).keys()

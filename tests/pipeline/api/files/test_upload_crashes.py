@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,7 +23,8 @@ from pipeline.store.database import rows
 from pipeline.wiring import build_context
 from tests.conftest import free_ports
 from tests.crash_table import Crashes
-from tests.pipeline.api.running_server import BASE, ROOT, until
+from tests.forked_program import API, start_program
+from tests.pipeline.api.running_server import BASE, until
 from tests.pipeline.media import samples
 from tests.pipeline.media.bucket import objects_in, serving_bucket
 
@@ -46,15 +45,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
 @contextmanager
 def served(environment: dict[str, str], log: Path) -> Iterator[str]:
     """Run the API and wait until it answers; yield its URL."""
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", "api"],
-            env=environment,
-            cwd=ROOT,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    process = start_program(*API, environment=environment, log=log)
     api = f"http://127.0.0.1:{environment['SLIPWAY_API__PORT']}"
     try:
         until(lambda: _answers(api), "a server to answer", 60)
