@@ -15,32 +15,31 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
-    [
-        "pipeline.api.app",
-        "uvicorn.server",
-        "uvloop",
-        "httptools",
-        "celery.bin.celery",
-        "celery.apps.worker",
-        "celery.apps.beat",
-        "pipeline.redis_transport",
-        "pipeline.bulk.steer_step",
-        "pipeline.bulk.step",
-        "pipeline.maintenance",
-        "pipeline.signals.send_webhooks",
-        "pipeline.stages.publish",
-        "pipeline.stages.reachability",
-        "pipeline.stages.status",
-        "pipeline.stages.sweep",
-        "adapters.sandbox.server",
-    ]
+PRELOADED = (
+    "pipeline.api.app",
+    "uvicorn.server",
+    "uvloop",
+    "httptools",
+    "celery.bin.celery",
+    "celery.apps.worker",
+    "celery.apps.beat",
+    "pipeline.redis_transport",
+    "pipeline.bulk.steer_step",
+    "pipeline.bulk.step",
+    "pipeline.maintenance",
+    "pipeline.signals.send_webhooks",
+    "pipeline.stages.publish",
+    "pipeline.stages.reachability",
+    "pipeline.stages.status",
+    "pipeline.stages.sweep",
+    "adapters.sandbox.server",
 )
 """What reads settings while it is imported cannot be among them: ``pipeline.worker.app`` and the tasks."""
 API = ("pipeline.api.server.serve", "pipeline.api.app:app")
 """What `slipway api` becomes."""
 ROOT = Path(__file__).parents[1]
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(list(PRELOADED))
 
 
 class ForkedProgram:
