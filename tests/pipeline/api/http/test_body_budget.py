@@ -37,17 +37,17 @@ def new_key(server: Server, tenant: Tenant) -> str:
 
 @contextmanager
 def unfinished(server: Server, key: str, declared: int, sent: bytes = b"") -> Iterator[socket.socket]:
-    """A request whose body has been announced and does not end."""
+    """A request whose body has been announced and does not end; the server has begun to read it."""
     at = urlsplit(server.url)
     with socket.create_connection((at.hostname, at.port), timeout=60) as connection:
         length = f"Content-Length: {declared}" if declared else "Transfer-Encoding: chunked"
         head = (
             f"POST {BASE}/posts HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {key}\r\n"
-            f"Content-Type: application/json\r\n{length}\r\n\r\n"
+            f"Content-Type: application/json\r\nExpect: 100-continue\r\n{length}\r\n\r\n"
         )
-        connection.sendall(
-            head.encode() + (sent if declared or not sent else b"%x\r\n%s\r\n" % (len(sent), sent))
-        )
+        connection.sendall(head.encode())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 100 Continue")
+        connection.sendall(sent if declared or not sent else b"%x\r\n%s\r\n" % (len(sent), sent))
         yield connection
 
 
