@@ -37,9 +37,11 @@ def require_accounts(found: Mapping[UUID, AccountRow], ids: Sequence[UUID]) -> S
     good = [a for a in named if a is not None and a.status is not AccountStatus.INACTIVE]
     if len(good) < len(ids):
         names = ", ".join(str(i) for i in ids if found.get(i) not in good)
-        raise Refusal(400, "unknown_accounts", f"These accounts are not yours or not active: {names}.")
+        raise build_refusal(
+            "accounts", f"These accounts are not yours or not active: {names}.", "unknown_accounts"
+        )
     if not ids:
-        raise Refusal(400, "missing_accounts", "accounts is empty: name at least one account.")
+        raise build_refusal("accounts", "accounts is empty: name at least one account.", "missing_accounts")
     return good
 
 
@@ -48,9 +50,8 @@ def resolve_due_at(asked: datetime | None, now: datetime) -> datetime:
     if asked is None or is_immediate(asked, now):
         return now
     if asked < now:
-        raise Refusal(
-            400,
-            "validation_failed",
+        raise build_refusal(
+            "scheduled_at",
             f"scheduled_at {asked.isoformat()} is in the past (now {now.isoformat()}). "
             "Send null to publish at once.",
         )
@@ -131,7 +132,7 @@ def parse_music_link(context: Context, music_url: str | None) -> str | None:
         if platform is not None:
             capabilities = context.adapters[platform].capabilities
             wanted = f"the link of a {capabilities.display_name} post ({capabilities.music_link_example})"
-        raise Refusal(400, "invalid_music_url", f"music_url {music_url!r} is not {wanted}.")
+        raise build_refusal("music_url", f"music_url {music_url!r} is not {wanted}.", "invalid_music_url")
     return link
 
 
@@ -146,7 +147,8 @@ def refuse_problems(
     found = find_problems(context, content, accounts, list_media_facts(checks), get_track(checks))
     refused = [m for m in found if is_blocking(context, caller, m)]
     if refused:
-        raise Refusal(400, "validation_failed", " ".join(m.sentence for m in refused))
+        issues = tuple(_build_issue(m.problem.field, m.sentence) for m in refused)
+        raise Refusal(400, "validation_failed", " ".join(m.sentence for m in refused), issues)
     return found
 
 
@@ -157,9 +159,13 @@ def is_blocking(context: Context, caller: Caller, found: AccountProblem) -> bool
     return (strict and found.problem.code.startswith("MUSIC_")) or found.problem.severity == "refuse"
 
 
-def build_refusal(field: str, message: str) -> Refusal:
-    """Build a 400 validation_failed about one field."""
-    return Refusal(400, "validation_failed", message, ({"path": field, "message": message, "type": "rule"},))
+def build_refusal(field: str, message: str, code: str = "validation_failed") -> Refusal:
+    """Build a 400 about one field."""
+    return Refusal(400, code, message, (_build_issue(field, message),))
+
+
+def _build_issue(field: str, message: str) -> Mapping[str, str]:
+    return {"path": field, "message": message, "type": "rule"}
 
 
 def describe_account(account: AccountRow) -> str:

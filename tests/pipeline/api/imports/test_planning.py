@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -37,6 +38,36 @@ def test_a_rejected_row_names_its_line_the_field_and_the_rule(importer: Importer
     assert broken.line == 3
     assert broken.source == "{not json"
     assert broken.issues[0]["code"] == "invalid_payload"
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "path"),
+    [
+        ({"scheduled_at": "2020-01-01T00:00:00Z"}, "validation_failed", "scheduled_at"),
+        ({"accounts": []}, "missing_accounts", "accounts"),
+        ({"accounts": [{"id": ABSENT}]}, "unknown_accounts", "accounts"),
+        ({"music_url": "https://example.com/song"}, "invalid_music_url", "music_url"),
+    ],
+)
+def test_a_row_that_breaks_a_rule_of_a_field_names_the_field(
+    importer: Importer, more: dict[str, Any], code: str, path: str
+) -> None:
+    """As the answer to the same post does."""
+    require_issue(importer, importer.body(1, **more), code, path)
+
+
+def test_a_row_that_breaks_a_rule_of_a_platform_names_the_field(importer: Importer) -> None:
+    accounts = [{"id": importer.tenant.accounts["instagram"]}]
+    body = importer.body(1, accounts=accounts, caption="#tag " * 31)
+    require_issue(importer, body, "validation_failed", "caption")
+
+
+def require_issue(importer: Importer, body: dict[str, Any], code: str, path: str) -> None:
+    [row] = importer.records(importer.plan(body)["id"])
+    [issue] = row.issues
+    assert (issue["code"], issue["path"]) == (code, path)
+    answer = importer.server.post(body, importer.tenant.key).json()
+    assert (answer["error_code"], [one["path"] for one in answer["issues"]]) == (code, [path])
 
 
 def test_an_account_of_another_workspace_is_rejected_like_one_that_does_not_exist(importer: Importer) -> None:
