@@ -15,6 +15,7 @@ from adapters.contract import Platform
 from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.schedule import is_immediate
+from pipeline.domain.validation_issue import build_issue
 from pipeline.stages.media_checks import get_track, list_media_facts
 from pipeline.stages.music import build_music_resolver, find_music_platform
 from pipeline.stages.platform_validation import AccountProblem, find_problems
@@ -147,7 +148,7 @@ def refuse_problems(
     found = find_problems(context, content, accounts, list_media_facts(checks), get_track(checks))
     refused = [m for m in found if is_blocking(context, caller, m)]
     if refused:
-        issues = tuple(_build_issue(m.problem.field, m.sentence) for m in refused)
+        issues = tuple(build_issue((m.problem.field,), m.sentence, "rule") for m in refused)
         raise Refusal(400, "validation_failed", " ".join(m.sentence for m in refused), issues)
     return found
 
@@ -161,11 +162,7 @@ def is_blocking(context: Context, caller: Caller, found: AccountProblem) -> bool
 
 def build_refusal(field: str, message: str, code: str = "validation_failed") -> Refusal:
     """Build a 400 about one field."""
-    return Refusal(400, code, message, (_build_issue(field, message),))
-
-
-def _build_issue(field: str, message: str) -> Mapping[str, str]:
-    return {"path": field, "message": message, "type": "rule"}
+    return Refusal(400, code, message, (build_issue((field,), message, "rule"),))
 
 
 def describe_account(account: AccountRow) -> str:
