@@ -54,6 +54,11 @@ class Settings(Group):
     """All settings."""
 
     folder: Path = Field(default=Path(".slipway"), description="Data folder of the embedded engines (0700).")
+    level: int | None = Field(
+        default=None,
+        ge=1,
+        description="Lower the level of this process, as that of older code, for tests and rehearsals of an upgrade.",
+    )
     store: Store = Store()
     broker: Broker = Broker()
     api: Api = Api()
