@@ -18,7 +18,7 @@ LEVEL = 2
 
 _INTRODUCED: Mapping[int, str] = {
     1: """
-        caption media accounts scheduled_at expires_at on_late external_id music_url
+        caption accounts scheduled_at expires_at on_late external_id music_url
         media.type media.url media.urls media.duration_sec media.bytes media.width media.height media.mime_type
         hold.prepared_early hold.rate hold.daily_quota hold.min_gap hold.slow_media hold.converting hold.shutdown
         hold.checking hold.epoch hold.paused hold.newer_worker hold.breaker hold.backlog
@@ -63,6 +63,6 @@ def _list_names(
     yield from (f"hold.{hold}" for hold in holds)
 
 
-def lower_level(most: int | None) -> int:
-    """Return the level of a process whose setting allows *most* (None: no limit)."""
-    return LEVEL if most is None else min(LEVEL, most)
+def lower_level(most: int) -> int:
+    """Return the level of a process whose setting allows *most* (0: no limit)."""
+    return min(LEVEL, most) if most else LEVEL

@@ -60,4 +60,4 @@ def test_a_hold_raises_the_level_of_what_it_holds() -> None:
 
 
 def test_a_process_can_lower_its_level_and_not_raise_it() -> None:
-    assert [lower_level(most) for most in (None, 1, LEVEL, LEVEL + 1)] == [LEVEL, 1, LEVEL, LEVEL]
+    assert [lower_level(most) for most in (0, 1, LEVEL, LEVEL + 1)] == [LEVEL, 1, LEVEL, LEVEL]
