@@ -174,7 +174,7 @@ def test_the_newest_worker_of_a_queue_counts_and_the_oldest_queue_on_the_way(led
     assert read_level(ledger) == 3
     for queue in ("upkeep", "publish.youtube", "status", "delay", "publish.tiktok"):
         with ledger.database.begin() as c:
-            c.exec_driver_sql("UPDATE canaries SET level = 3")
+            c.exec_driver_sql("UPDATE canaries SET level = 3, level_at = now()")
         consume(ledger, 2, queue)
         assert read_level(ledger) == 3, "a newer worker took a message just now"
         with ledger.database.begin() as c:
