@@ -19,8 +19,7 @@ from tests.flow.ledger import caption, delivery
 from tests.forked_program import API
 from tests.stack import Stack, is_answering, until
 
-OLDER = {"SLIPWAY_LEVEL": "1"}
-NEWER_POST = {
+NEWER_POST: dict[str, Any] = {
     "youtube": {"privacy": "private"},
     "linkedin": {"visibility": "CONNECTIONS"},
     "ai_generated": True,
@@ -32,7 +31,7 @@ POSTS = "/api/partner/v1/posts"
 def older_worker(stack: Stack) -> Iterator[None]:
     """The only worker that publishes is of an older level; afterwards a current one runs again."""
     stack.kill("publish", signal.SIGTERM)
-    stack.start_worker("publish", **OLDER)
+    stack.start_worker("publish", SLIPWAY_LEVEL="1")
     with stack.context.database.begin() as c:  # as if the current one had ended a minute ago
         rows(c, "UPDATE canaries SET level_at = now() - interval '2 minutes' RETURNING queue")
     until(lambda: read_levels(stack) == {1}, 60)
@@ -108,7 +107,7 @@ def test_an_older_worker_leaves_a_newer_post_and_a_current_one_sends_it_once(sta
 def older_api(stack: Stack) -> Iterator[str]:
     """The origin of a server of an older level next to the current one."""
     [port] = free_ports(1)
-    stack.start("older-api", *API, SLIPWAY_API__PORT=str(port), SLIPWAY_API__PROCESSES="1", **OLDER)
+    stack.start("older-api", *API, SLIPWAY_API__PORT=str(port), SLIPWAY_API__PROCESSES="1", SLIPWAY_LEVEL="1")
     origin = f"http://127.0.0.1:{port}"
     until(lambda: is_answering(f"{origin}/healthz"), 60)
     yield origin

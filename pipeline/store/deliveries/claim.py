@@ -118,5 +118,5 @@ def _return_newer(c: Connection, level: int, ids: Sequence[UUID], fences: Sequen
                   AND fence = ANY (CAST(:fences AS bigint[]))) RETURNING id""",
         ids=ids,
         level=level,
-        fences=fences,
+        fences=list(fences),
     )
