@@ -10,7 +10,7 @@ of the table with the new number.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 LEVEL = 2
@@ -47,20 +47,12 @@ def find_level(
     holds: Iterable[str] = (),
 ) -> int:
     """Return the lowest level that understands a post and its *holds*. What has no row needs this code."""
-    return max(LEVELS.get(name, LEVEL) for name in _list_names(media, options, ai_generated, holds))
-
-
-def _list_names(
-    media: Mapping[str, Any],
-    options: Mapping[Any, Mapping[str, Any]],
-    ai_generated: bool,
-    holds: Iterable[str],
-) -> Iterator[str]:
-    yield "caption"
-    yield from (f"media.{name}" for name in media)
-    yield from (f"{section}.{name}" for section, sent in options.items() for name in sent)
-    yield from ["ai_generated"] if ai_generated else []
-    yield from (f"hold.{hold}" for hold in holds)
+    names = [f"media.{name}" for name in media]
+    names += [f"{section}.{name}" for section, sent in options.items() for name in sent]
+    names += [f"hold.{hold}" for hold in holds]
+    if ai_generated:
+        names.append("ai_generated")
+    return max([1, *(LEVELS.get(name, LEVEL) for name in names)])
 
 
 def lower_level(most: int) -> int:
