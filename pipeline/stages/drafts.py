@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from adapters.contract import Draft, Media, MediaFacts, Track
+from adapters.contract import Draft, Media, MediaFacts, Ready, Track
 from pipeline.context import Context
 from pipeline.media.relay import relay
-from pipeline.media.spool import add_spool
+from pipeline.media.spool import SentRange
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 
 
@@ -41,11 +41,24 @@ def build_draft(
     )
 
 
-def spool_draft(context: Context, claimed: ClaimedDelivery, draft: Draft) -> Draft:
-    """Return the draft with media that can be copied to local disk, for as long as the post is not edited."""
-    folder, name = context.settings.spool_folder, f"{claimed.id}-{claimed.generation}"
-    media = (add_spool(media, folder, f"{name}-{n}") for n, media in enumerate(draft.media))
-    return replace(draft, media=tuple(media))
+def find_sent_range(
+    context: Context, claimed: ClaimedDelivery, draft: Draft, ready: Ready
+) -> SentRange | None:
+    """Return what the visible call sends of the draft's first medium, None if it sends no bytes of media."""
+    if ready.sends is None:
+        return None
+    first, length = ready.sends
+    name = f"{claimed.id}-{claimed.generation}-0"
+    return SentRange(
+        media=draft.media[0], first=first, length=length, folder=context.settings.spool_folder, name=name
+    )
+
+
+def require_stored(context: Context, draft: Draft) -> None:
+    """Read a byte of each uploaded file that the platform will fetch from us. Raises StorageFault and Rejected."""
+    for media in draft.media:
+        if media.stream is not None and context.files.addresses.parse_name(media.url) is not None:
+            b"".join(media.stream(0, 1))
 
 
 def list_urls(media: Any) -> list[str]:

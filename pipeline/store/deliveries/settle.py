@@ -186,11 +186,14 @@ def _streaks_to_dict(
     claimed: ClaimedDelivery, verdict: Verdict, not_before: datetime | None
 ) -> dict[str, str] | None:
     """Return the streaks of unavailability after a verdict; any answer of the platform ends them."""
-    if verdict.unavailable is not None:
-        streaks = extend_streaks(claimed.streaks, verdict.unavailable, claimed.now)
-    elif verdict.held:
+    party = verdict.unavailable
+    if verdict.held:
         held = verdict.wait if not_before is None else max(verdict.wait, not_before - claimed.now)
         streaks = shift_streaks(claimed.streaks, held)
+        if party is not None:  # its own streak goes on, by which its pauses grow
+            streaks = {**streaks, party: claimed.streaks.get(party, claimed.now)}
+    elif party is not None:
+        streaks = extend_streaks(claimed.streaks, party, claimed.now)
     else:
         streaks = {}
     return {party: since.isoformat() for party, since in streaks.items()} or None
