@@ -1,8 +1,8 @@
 """Spool: copies of what visible calls send, made before arm, so that nothing after arm needs the source.
 
 A visible call that reads from a customer's server or from our storage breaks when that does, and its outcome is
-unknown. So what it sends (``Ready.sends``) is in memory, or on local disk and open, before the delivery is armed. A copy
-that is lost, or was made by another machine, costs a second copy: prepare runs before every visible call.
+unknown. So what it sends (``Ready.sends``) is in memory, or on local disk and open, before the delivery is armed. A
+copy that is lost, or was made by another machine, costs a second copy: prepare runs before every visible call.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MOST_BYTES = 4 * 1024**3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SentRange:
-    """The range of a file that a visible call sends. *name* identifies the content: another content has another name."""
+    """The range of a file that a visible call sends. *name* identifies the content: another one has another name."""
 
     media: Media
     first: int

@@ -238,7 +238,7 @@ def test_a_check_is_asked_for_once_until_it_is_too_old(
 
     monkeypatch.setattr(ingest_caches, "find_good", counted)
     fresh = ready.context.settings.reachability.fresh
-    good, now = CheckCache(timedelta(seconds=fresh)), ready.now()
+    good, now = CheckCache(timedelta(seconds=fresh), ""), ready.now()
     known: Link = (ready.workspace, "video", ready.request().media["url"])
     never: Link = (ready.workspace, "video", NEW["url"])
     with ready.context.database.once() as c:
