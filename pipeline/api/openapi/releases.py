@@ -24,6 +24,13 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.17.0",
+        sha256="d104b6f773e92ab752bdc9cda16020f9b3e5b9732459b0cf1e9090ac29abe258",
+        changes=(
+            "`held_for` may be `storage`: this installation's storage of files cannot be used now, which costs no try.",
+        ),
+    ),
+    Release(
         version="1.16.0",
         sha256="0e4c8baa6148cc9186194477e9c7fc8dd79c5a73e5efd8df6d984a3c024195a8",
         changes=(

@@ -208,13 +208,10 @@ def test_a_post_with_a_file_whose_facts_are_known_needs_no_storage(
     """However old the check is; it holds no longer than the file is stored."""
     url, account = uploaded(core, samples.video()), core.account("one", Platform.YOUTUBE)
     known = checked(core, url).id
-    with core.context.database.begin() as c:
-        c.exec_driver_sql(
-            "UPDATE checks SET decided_at = now() - interval '9 days' WHERE id = %(id)s", {"id": known}
-        )
+    old = core.with_settings(reachability={"fresh": 1e-6})
     storage.take_away()
     try:
-        post = core.accept(media={"type": "video", "url": url}, account_ids=[account])
+        post = old.accept(media={"type": "video", "url": url}, account_ids=[account])
     finally:
         storage.bring_back()
     assert [d.state for d in core.deliveries(post.id)] == [State.SCHEDULED]
@@ -222,7 +219,7 @@ def test_a_post_with_a_file_whose_facts_are_known_needs_no_storage(
     with core.context.database.begin() as c:
         c.exec_driver_sql("UPDATE files SET removed_at = now() WHERE url = %(u)s", {"u": url})
         own = core.context.files.addresses.public_url("")
-        assert not checks.find_good(c, [(core.workspace, "video", url)], HOUR, own)
+        assert not checks.find_good(c, [(core.workspace, "video", url)], 0 * HOUR, own)
 
 
 def test_a_cover_waits_for_storage_beyond_its_day(core: CoreFixture) -> None:
