@@ -227,6 +227,7 @@ RULES: Mapping[tuple[State, Detail], Rule] = {
         for state in (State.SCHEDULED, State.RETRYING, State.QUEUED)
         for hold, rule in _HELD.items()
     },
+    (State.ACCEPTED, Hold.STORAGE): _HELD[Hold.STORAGE],
     **{(State.RETRYING, fault): rule for fault, rule in _RETRYING.items()},
     (State.PUBLISHING, None): Rule(
         turn=Turn.US, summary="A worker sends it now.", next_step="The platform's answer settles it."

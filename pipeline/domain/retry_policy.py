@@ -174,10 +174,8 @@ def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Ver
             unexpected=True,
             error=to_adapter_error(error),
         )
-    return replace(
-        _retry_or_fail(to_adapter_error(error), retry, policy, closes=Outcome.REFUSED, disarm=False),
-        unexpected=True,
-    )
+    verdict = _retry_or_fail(to_adapter_error(error), retry, policy, closes=Outcome.REFUSED, disarm=False)
+    return replace(verdict, unexpected=True)
 
 
 def judge_refresh_error(
@@ -346,15 +344,11 @@ def _judge_rate_limit(
 
 
 def _judge_outage(error: Unavailable, party: str, retry: RetryState, policy: RetryPolicy) -> Verdict:
-    """Wait for an outage to end, without spending a try; fail once it has outlasted the patience.
-
-    A fault of our own storage outlasts none: only the post's ``expires_at`` ends it.
-    """
+    """Wait for an outage to end, without spending a try; fail once it has outlasted the patience, if there is one."""
     armed = retry.armed_for is not None
     age = retry.unavailable_for.get(party, timedelta(0))
-    patience = policy.patience if party == PLATFORM else policy.media_patience
-    is_ours = party == STORAGE
-    if not is_ours and party in retry.unavailable_for and age >= patience:
+    patience = {PLATFORM: policy.patience, STORAGE: timedelta.max}.get(party, policy.media_patience)
+    if party in retry.unavailable_for and age >= patience:
         return Verdict(
             state=State.FAILED,
             spent=True,
@@ -372,8 +366,7 @@ def _judge_outage(error: Unavailable, party: str, retry: RetryState, policy: Ret
         disarm=armed,
         closes=_close_as_refused(armed),
         unavailable=party,
-        held=is_ours,
-        held_for=Hold.STORAGE if is_ours else None,
+        held_for=Hold.STORAGE if party == STORAGE else None,
         error=error,
     )
 

@@ -31,7 +31,7 @@ from pipeline.stages.covers import record_cover
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.delay import dispatch_at
 from pipeline.stages.derived_images import TimeIsUp, derive_images
-from pipeline.stages.drafts import build_draft, find_sent_range, require_stored
+from pipeline.stages.drafts import build_draft, copy_sent_range, open_sent_range, require_stored
 from pipeline.stages.expired_credentials import refresh_expired
 from pipeline.stages.lease_heartbeat import beat_while_reading, build_heartbeat
 from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state, look_first
@@ -175,8 +175,7 @@ class PublishSlice:
         except NoRoom:
             return hold(Hold.CONVERTING, NO_ROOM_PAUSE)
         self._raise_on_problems(draft)
-        if self.adapter.capabilities.pulls_media:
-            require_stored(self.context, draft)
+        require_stored(self.context, draft, self.adapter.capabilities)
         prepared = self._prepare(draft)
         if isinstance(prepared, Verdict):
             return prepared
@@ -226,8 +225,7 @@ class PublishSlice:
             result = self.adapter.prepare(draft, self.claimed.account, checkpoint)
             failpoint("publish.prepared", self.claimed.id)
             if isinstance(result, Ready):
-                sent = find_sent_range(self.context, self.claimed, draft, result)
-                if sent is None or not sent.copy():
+                if not copy_sent_range(self.context, self.claimed, draft, result):
                     return result
                 result = Pending(checkpoint=result.checkpoint)  # the copy took its time: ask again
             waits = retry_policy.judge_prepare(result)
@@ -259,11 +257,7 @@ class PublishSlice:
         ):
             return hold(Hold.MIN_GAP, wait, checkpoint=checkpoint)
         record_cover(self.context, self.claimed, self.adapter, draft)
-        sent = find_sent_range(self.context, self.claimed, draft, prepared)
-        if sent is None:
-            return self._arm_and_send(draft, checkpoint)
-        with sent.open() as media:  # nothing after arm needs the source
-            opened = replace(draft, media=(media, *draft.media[1:]))
+        with open_sent_range(self.context, self.claimed, draft, prepared) as opened:
             return self._arm_and_send(beat_while_reading(self._heartbeat, opened), checkpoint)
 
     def _arm_and_send(self, draft: Draft, checkpoint: CheckpointData) -> Verdict:
@@ -323,15 +317,9 @@ class PublishSlice:
         return wait
 
     def _arm_in(self, c: Connection, checkpoint: CheckpointData) -> datetime | None:
-        left = self.deadline.time_left()
+        vault, left = self.context.vault, self.deadline.time_left()
         return arm(
-            c,
-            self.context.vault,
-            self.claimed,
-            checkpoint,
-            left,
-            is_alive=self._is_alive,
-            inbox_draft=self._is_draft,
+            c, vault, self.claimed, checkpoint, left, is_alive=self._is_alive, inbox_draft=self._is_draft
         )
 
     def _judge_finalize(self, draft: Draft, result: FinalizeResult) -> Verdict:

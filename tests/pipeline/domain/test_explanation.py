@@ -68,6 +68,7 @@ def every_situation() -> Iterator[Situation]:
             yield situation(state, standing=[replace(pause(), why="under review")])
         if state is State.ACCEPTED:
             yield situation(state, hold=Hold.CHECKING)
+            yield situation(state, hold=Hold.STORAGE)
             yield situation(state, hold=Hold.CHECKING, media_seen="it answered 404")
 
 

@@ -211,13 +211,8 @@ def test_each_media_host_has_a_patience_of_its_own() -> None:
 def test_a_fault_of_our_storage_before_arm_costs_neither_a_try_nor_patience(age: timedelta) -> None:
     retry = replace(BEFORE, spent=POLICY.tries - 1, unavailable_for={STORAGE: age})
     verdict = judge_error(StorageFault("away"), retry, POLICY)
-    assert (verdict.state, verdict.spent, verdict.held, verdict.held_for, verdict.closes) == (
-        State.RETRYING,
-        False,
-        True,
-        Hold.STORAGE,
-        None,
-    )
+    assert (verdict.state, verdict.spent, verdict.closes) == (State.RETRYING, False, None)
+    assert (verdict.unavailable, verdict.held_for) == (STORAGE, Hold.STORAGE)
     assert ZERO < verdict.wait <= POLICY.outage_cap
 
 

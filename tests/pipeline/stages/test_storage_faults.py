@@ -18,6 +18,7 @@ from config.settings import load
 from pipeline.actions.explain import explain_post
 from pipeline.context import Context
 from pipeline.domain.delivery import State
+from pipeline.domain.explanation import Explanation
 from pipeline.domain.explanation_rules import Turn
 from pipeline.domain.hold import Hold
 from pipeline.domain.unavailability import PLATFORM, STORAGE
@@ -93,6 +94,16 @@ def send(core: CoreFixture, script: Script, post: Post) -> State | None:
     return publish(with_script(core.context, script), delivery, 0)
 
 
+def require_explained(core: CoreFixture, post: Post) -> Explanation:
+    """Require that the explanation names the storage, and that it is the operator's turn."""
+    found = explain_post(core.context, core.workspace, post.id)
+    assert found is not None
+    explanation = found.deliveries[0].explanation
+    assert explanation.turn is Turn.OPERATOR
+    assert "storage of files" in explanation.summary
+    return explanation
+
+
 def count_alarms(context: Context) -> int:
     with context.database.begin() as c:
         return sum(int(one.value) for one in read_counters(c) if one.labels.get("kind") == STORAGE_FAULT)
@@ -138,11 +149,7 @@ def test_storage_away_before_arm_costs_nothing_and_says_so(
     streaks = core.ledger.read_claimed(delivery).streaks
     assert set(streaks) == {PLATFORM, STORAGE}
     assert found.now - streaks[PLATFORM] < 5 * HOUR, "the patience with the platform does not run meanwhile"
-    explained = explain_post(core.context, core.workspace, post.id)
-    assert explained is not None
-    explanation = explained.deliveries[0].explanation
-    assert (explanation.turn, explanation.next_at) == (Turn.OPERATOR, found.next_at)
-    assert "storage of files" in explanation.summary
+    assert require_explained(core, post).next_at == found.next_at
     assert send(core, script, post) is State.PUBLISHED
     assert sent == [data]
     assert core.ledger.delivery(delivery).spent == 1
@@ -193,6 +200,7 @@ def test_a_check_waits_for_storage_however_late_its_post_is(core: CoreFixture, s
     assert (found.verdict, found.seen) == (None, None)
     assert list(find_unreachable({0: found})) == []
     assert core.ledger.states(late) == [State.ACCEPTED]
+    require_explained(core, late)
     assert count_alarms(core.context) == before + 1
     assert run_check(core.context, check) == "good"
 
