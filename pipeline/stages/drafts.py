@@ -78,11 +78,7 @@ def require_stored(context: Context, draft: Draft, can: Capabilities) -> None:
     """Read a byte of each uploaded file that the platform may fetch from us. Raises StorageFault and Rejected."""
     parse = context.files.addresses.parse_name
     for media in (*draft.media, draft.cover) if can.pulls_media else ():
-        if (
-            isinstance(media, Media)
-            and media.stream is not None
-            and context.files.addresses.parse_name(media.url) is not None
-        ):
+        if isinstance(media, Media) and media.stream is not None and parse(media.url) is not None:
             b"".join(media.stream(0, 1))
 
 
