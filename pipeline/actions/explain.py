@@ -13,6 +13,8 @@ from adapters.limit import Rate
 from pipeline.context import Context
 from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, Reason, State
 from pipeline.domain.explanation import Explanation, Situation, explain
+from pipeline.domain.hold import Hold
+from pipeline.store.counters.counters import STORAGE_FAULT
 from pipeline.store.deliveries.daily_quota import count_sent
 from pipeline.store.deliveries.evidence import Evidence, read_evidence
 from pipeline.store.deliveries.inspection import DeliveryFacts
@@ -85,6 +87,7 @@ def build_situation(view: DeliveryView | DeliveryFacts, evidence: Evidence) -> S
     """Return what the rules of an explanation go by."""
     error = view.error or {}
     code = error.get("code")
+    awaits_storage = any(check.fault == STORAGE_FAULT for check in evidence.checks)
     return Situation(
         delivery=view.id,
         post=view.post_id,
@@ -93,7 +96,7 @@ def build_situation(view: DeliveryView | DeliveryFacts, evidence: Evidence) -> S
         username=view.username,
         state=State(view.state),
         reason=Reason(view.reason) if view.reason else None,
-        hold=view.held_for,
+        hold=Hold.STORAGE if awaits_storage else view.held_for,
         fault=error.get("fault"),
         error_link=f"/reference#error-{code}" if code else None,
         next_at=view.next_at,

@@ -25,6 +25,7 @@ from pipeline.media.files.storage_folder import StorageUnavailable
 from pipeline.media.probe.probe_pool import ProbeUnavailable
 from pipeline.media.refusal import Unanswered
 from pipeline.store.auth.keys import read_caller
+from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
 
@@ -68,6 +69,9 @@ def run_step(context: Context, identity: UUID, form: PostFormat, *, seconds: flo
         return
     except (StorageUnavailable, Unanswered, ProbeUnavailable) as error:
         log.warning("the file of import %s cannot be read now: %s", identity, error)
+        if isinstance(error, StorageUnavailable):
+            with context.database.begin() as c:
+                count_alarm(c, STORAGE_FAULT)
         return  # maintenance dispatches it again
     context.dispatcher.send_imports([identity])
 

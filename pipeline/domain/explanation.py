@@ -82,7 +82,8 @@ def explain(found: Situation) -> Explanation:
 def find_detail(found: Situation) -> Detail:
     """Return what tells the rules of a state apart: reason, hold, what was seen, or fault."""
     if found.state is State.ACCEPTED:
-        return SEEN if found.media_seen else Hold.CHECKING
+        checking = Hold.STORAGE if found.hold is Hold.STORAGE else Hold.CHECKING
+        return SEEN if found.media_seen else checking
     if found.state is State.BLOCKED:
         return found.reason
     if found.state is State.FAILED or (found.state is State.RETRYING and found.hold is None):

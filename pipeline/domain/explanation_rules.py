@@ -81,6 +81,13 @@ _HELD: Mapping[Hold, Rule] = {
         summary="Its images have to be made to fit the platform, and the memory for that is in use.",
         next_step="It goes on when other images are done.",
     ),
+    Hold.STORAGE: Rule(
+        turn=Turn.OPERATOR,
+        summary="This installation's storage of files cannot be used now; nothing was sent, and no try is spent.",
+        next_step="It is tried again until the storage works, or until the post's expires_at.",
+        command="slipway doctor",
+        link=_ATTENTION,
+    ),
     Hold.SHUTDOWN: Rule(
         turn=Turn.US, summary="Its worker had to end; nothing was sent.", next_step="Another worker takes it."
     ),
@@ -219,6 +226,7 @@ RULES: Mapping[tuple[State, Detail], Rule] = {
         for hold, rule in _HELD.items()
     },
     **{(state, Hold.NEWER_WORKER): _HELD[Hold.NEWER_WORKER] for state in _LOOKED_AT},
+    (State.ACCEPTED, Hold.STORAGE): _HELD[Hold.STORAGE],
     **{(State.RETRYING, fault): rule for fault, rule in _RETRYING.items()},
     (State.PUBLISHING, None): Rule(
         turn=Turn.US, summary="A worker sends it now.", next_step="The platform's answer settles it."

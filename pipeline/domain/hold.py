@@ -23,6 +23,7 @@ class Hold(StrEnum):
     MIN_GAP = "min_gap"  #: the least time between two visible calls for the account
     SLOW_MEDIA = "slow_media"  #: too many media files of the workspace come too slowly
     CONVERTING = "converting"  #: its images wait for memory to be made to fit the platform
+    STORAGE = "storage"  #: our own storage of files cannot be used
     SHUTDOWN = "shutdown"  #: its worker had to end
     CHECKING = "checking"  #: its media or music are being checked
     EPOCH = "epoch"  #: nothing may be sent: the epoch is not confirmed
@@ -40,6 +41,7 @@ STORED = frozenset(
         Hold.MIN_GAP,
         Hold.SLOW_MEDIA,
         Hold.CONVERTING,
+        Hold.STORAGE,
         Hold.SHUTDOWN,
     }
 )

@@ -21,7 +21,7 @@ _INTRODUCED: Mapping[int, str] = {
         caption accounts scheduled_at expires_at on_late external_id music_url
         media.type media.url media.urls media.duration_sec media.bytes media.width media.height media.mime_type
         hold.prepared_early hold.rate hold.daily_quota hold.min_gap hold.slow_media hold.converting hold.shutdown
-        hold.checking hold.epoch hold.paused hold.newer_worker hold.breaker hold.backlog
+        hold.checking hold.storage hold.epoch hold.paused hold.newer_worker hold.breaker hold.backlog
         tiktok.title tiktok.description tiktok.post_mode tiktok.privacy_level tiktok.disable_comment
         tiktok.disable_duet tiktok.disable_stitch tiktok.auto_add_music tiktok.is_commercial
         tiktok.is_branded_content tiktok.user_consent tiktok.is_your_brand

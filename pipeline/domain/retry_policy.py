@@ -30,6 +30,7 @@ from adapters.errors import (
     Permanent,
     RateLimited,
     Retryable,
+    StorageFault,
     Unavailable,
 )
 from pipeline.domain.delivery import Reason, State
@@ -47,7 +48,7 @@ from pipeline.domain.policy_errors import (
 )
 from pipeline.domain.retry_state import RetryPolicy, RetryState
 from pipeline.domain.schedule import backoff, look_pause, outage_pause
-from pipeline.domain.unavailability import PLATFORM, RATE_LIMIT, find_party
+from pipeline.domain.unavailability import PLATFORM, RATE_LIMIT, STORAGE, find_party
 
 
 class Outcome(StrEnum):
@@ -147,7 +148,7 @@ def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Ver
         return _judge_rate_limit(error, retry, policy, closes=_close_as_refused(armed))
     if isinstance(error, Unavailable) and (party := find_party(error, armed=armed)):
         return _judge_outage(error, party, retry, policy)
-    if isinstance(error, Retryable):
+    if isinstance(error, Retryable) and not isinstance(error, StorageFault):
         return _retry_or_fail(error, retry, policy, closes=Outcome.REFUSED, disarm=armed)
     if isinstance(error, Permanent):
         return Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed, error=error)
@@ -173,10 +174,8 @@ def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Ver
             unexpected=True,
             error=to_adapter_error(error),
         )
-    return replace(
-        _retry_or_fail(to_adapter_error(error), retry, policy, closes=Outcome.REFUSED, disarm=False),
-        unexpected=True,
-    )
+    verdict = _retry_or_fail(to_adapter_error(error), retry, policy, closes=Outcome.REFUSED, disarm=False)
+    return replace(verdict, unexpected=True)
 
 
 def judge_refresh_error(
@@ -345,10 +344,10 @@ def _judge_rate_limit(
 
 
 def _judge_outage(error: Unavailable, party: str, retry: RetryState, policy: RetryPolicy) -> Verdict:
-    """Wait for an outage to end, without spending a try; fail once it has outlasted the patience."""
+    """Wait for an outage to end, without spending a try; fail once it has outlasted the patience, if there is one."""
     armed = retry.armed_for is not None
     age = retry.unavailable_for.get(party, timedelta(0))
-    patience = policy.patience if party == PLATFORM else policy.media_patience
+    patience = {PLATFORM: policy.patience, STORAGE: timedelta.max}.get(party, policy.media_patience)
     if party in retry.unavailable_for and age >= patience:
         return Verdict(
             state=State.FAILED,
@@ -367,6 +366,7 @@ def _judge_outage(error: Unavailable, party: str, retry: RetryState, policy: Ret
         disarm=armed,
         closes=_close_as_refused(armed),
         unavailable=party,
+        held_for=Hold.STORAGE if party == STORAGE else None,
         error=error,
     )
 

@@ -25,11 +25,12 @@ class Release:
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
         version="1.17.0",
-        sha256="2149f4f9c94e58c5b67b1ec2724a738c753f2b1c5c6962a340a37d8d0fb5eefc",
+        sha256="9a38d884f70e420337e43f8d59fe939558c7726a4109e09304e1f28fef7865a1",
         changes=(
             "`held_for` may be `newer_worker`: no running worker understands all of the post. A pause is shown there "
             "before the post's time too.",
             "An edit of a post with options that this server is too old for is refused with 409 `newer_version`.",
+            "`held_for` may be `storage`: this installation's storage of files cannot be used now, which costs no try.",
         ),
     ),
     Release(

@@ -375,7 +375,11 @@ ACCOUNT_ERRORS: Mapping[str, Advice] = {
     "spam_risk": Advice(
         "The platform refused the post as a spam risk.", "Change text or media, then retry the post."
     ),
-    "spool_failed": Advice("This server could not copy the file to its disk.", _SERVER),
+    "spool_failed": Advice("This server could not copy the file to its disk; no try is spent.", _SERVER),
+    "storage_unavailable": Advice(
+        "The file storage of this installation cannot be used now. Nothing was sent, and no try is spent.",
+        _SERVER,
+    ),
     "too_many_drafts": Advice(
         "Five drafts wait in the account's TikTok inbox.", "Finish or discard drafts in the TikTok app."
     ),

@@ -8,6 +8,16 @@ from typing import Any
 from adapters.errors import OutcomeUnknown
 from adapters.listing import ListedPost
 
+_FAULTS = {
+    "AppRefused": "us",
+    "StorageFault": "us",
+    "Permanent": "customer",
+    "NeedsPerson": "customer",
+    "Retryable": "platform",
+    "OutcomeUnknown": "platform",
+}
+"""Class of errors -> whose fault they are; the first that fits counts."""
+
 
 def error_to_dict(error: Exception | None) -> dict[str, Any] | None:
     """Return a classified error as JSON fields: our code, class and fault, with the platform's code and sentence."""
@@ -15,10 +25,7 @@ def error_to_dict(error: Exception | None) -> dict[str, Any] | None:
         return None
     kind = type(error)
     names = {k.__name__ for k in kind.__mro__}
-    fault = (
-        "customer" if names & {"Permanent", "NeedsPerson"} else "platform" if "Retryable" in names else "us"
-    )
-    fault = {"OutcomeUnknown": "platform", "AppRefused": "us"}.get(kind.__name__, fault)
+    fault = next((fault for name, fault in _FAULTS.items() if name in names), "us")
     candidates = [_candidate_to_dict(post) for post in getattr(error, "candidates", ())]
     return {
         "code": getattr(error, "code", "internal_error"),

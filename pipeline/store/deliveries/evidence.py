@@ -19,12 +19,13 @@ from pipeline.store.posts.pins import PINS
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenCheck:
-    """A check that a delivery waits for. ``seen``: what its last try saw."""
+    """A check that a delivery waits for. ``seen``: what its last try saw; ``fault``: what failed here instead."""
 
     purpose: str
     url: str
     tries: int
     seen: str | None
+    fault: str | None
     next_at: datetime
 
 
@@ -57,7 +58,7 @@ LEFT JOIN LATERAL (SELECT n, opened_at, armed_at, outcome FROM attempts WHERE de
 WHERE d.post_id = :post
 """
 _OPEN_CHECKS = f"""
-SELECT pin.delivery_id, k.purpose, k.url, k.tries, k.seen, k.next_at
+SELECT pin.delivery_id, k.purpose, k.url, k.tries, k.seen, k.fault, k.next_at
 FROM {PINS} pin JOIN checks k ON k.id = pin.check_id WHERE pin.post_id = :post AND k.verdict IS NULL
 ORDER BY pin.position
 """

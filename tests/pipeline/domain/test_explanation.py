@@ -66,6 +66,7 @@ def every_situation() -> Iterator[Situation]:
                 )
         if state is State.ACCEPTED:
             yield situation(state, hold=Hold.CHECKING)
+            yield situation(state, hold=Hold.STORAGE)
             yield situation(state, hold=Hold.CHECKING, media_seen="it answered 404")
 
 
