@@ -77,11 +77,12 @@ class CheckSlots:
         is_nearly_full = free <= self._few and self._slots > 1
         if free <= 0 or (slow and (is_nearly_full or len(mine) >= self._few)):
             return None
-        hosts = Counter(one.host for one in mine if one.host not in self._shared_hosts)
+        # each workspace counts once, so that one alone keeps no other from a host
+        hosts = Counter(host for _, host in {(one.workspace_id, one.host) for one in mine})
         share = max(1, self._few // SHARE) if slow else self._share
         return Shares(
             running=Counter(one.workspace_id for one in mine),
-            full_hosts=[host for host, n in hosts.items() if n >= share],
+            full_hosts=[host for host, n in hosts.items() if n >= share and host not in self._shared_hosts],
             share=share,
             only_new=is_nearly_full,
             free_hosts=list(self._shared_hosts),
