@@ -157,7 +157,9 @@ def test_checks_that_drip_leave_places_of_their_host_to_another_workspace(
     until(lambda: slow.requests == PER_HOST or None, 40, lambda: f"{slow.requests} are read")
     neighbour.post(quick)
     until(lambda: neighbour.read_states() == ["published"] or None, 40, lambda: str(neighbour.read_states()))
-    assert slow.count_requests(quick) == slow.requests - PER_HOST, "no slow check ended before: each has a minute"
+    assert slow.count_requests(quick) == slow.requests - PER_HOST, (
+        "no slow check ended before: each has a minute"
+    )
     assert attacker.read_checks()["undecided"] == ATTACKS
 
 

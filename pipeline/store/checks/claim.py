@@ -1,13 +1,13 @@
 """Claims of checks: the next due one, shared fairly between workspaces and hosts.
 
-What a workspace or host may have under way is counted by the process that claims (``pipeline/check_slots.py``), for its
-own slots only: a quarter of the slots of each process is a quarter of them all. How many files a host is asked for at
-once is counted over all workers (``host_slots.py``).
+What a workspace or host may have under way is counted by the process that claims (``pipeline/shared_slots.py``), for
+its own slots only: a quarter of the slots of each process is a quarter of them all. How many files a host is asked for
+at once is counted over all workers (``host_slots.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.domain.shares import Shares
 from pipeline.store.checks.checks import COLUMNS, Check
 from pipeline.store.checks.host_slots import list_full_hosts
 from pipeline.store.database import row
@@ -35,21 +36,10 @@ class ClaimedCheck:
     workspace_id: UUID
     host: str
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shares:
-    """What the claiming process has under way, and what it may claim."""
-
-    running: Mapping[UUID, int]
-    """Checks under way by workspace, those with none left out."""
-    full_hosts: Sequence[str]
-    """Hosts that have their share, of several workspaces' checks."""
-    share: int
-    """Checks that a workspace may have under way while another one waits."""
-    only_new: bool
-    """Claim only for a workspace with none under way, from a host that is not full: the last slots are for these."""
-    free_hosts: Sequence[str] = ("",)
-    """Hosts without slots: our own, and that of music links."""
+    @property
+    def slow(self) -> bool:
+        """Whether it needs more time than a first try gets."""
+        return self.check.slow
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
