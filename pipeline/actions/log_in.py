@@ -51,20 +51,23 @@ class LoginTry:
     agent: str
     request_id: str | None = None
     browser: str = ""
-    """The token that the browser keeps for the form."""
+    """The token that the browser keeps for the form; empty without one."""
     known: AbstractSet[str] = frozenset()
     """Which of its origins have logged in before, from `recognize`."""
 
     @property
-    def origins(self) -> tuple[str, str]:
-        """Where it comes from: the address, and the browser with this login."""
-        return name_address(self.address), name_browser(self.browser, self.login)
+    def origins(self) -> list[str]:
+        """Where it comes from: the address, then the browser with this login."""
+        return [
+            name_address(self.address),
+            *([name_browser(self.browser, self.login)] if self.browser else []),
+        ]
 
     @property
     def origin(self) -> str:
         """The origin that its tries are counted for: the browser if it is known, else the address."""
-        address, browser = self.origins
-        return browser if browser in self.known else address
+        first, last = self.origins[0], self.origins[-1]
+        return last if last in self.known else first
 
     @property
     def subjects(self) -> tuple[str, str]:
