@@ -84,7 +84,10 @@ class Reachability(Group):
         "the whole slice on one of few slots.",
     )
     per_host: int = Field(
-        default=4, ge=1, le=1000, description="Checks that read from one host at once, over all workers."
+        default=8,
+        ge=1,
+        le=1000,
+        description="Checks that read from one host at once, over all workers; a workspace has half of them at most.",
     )
     probe_memory: int = Field(
         default=1_400_000_000,

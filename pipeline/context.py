@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from adapters.contract import Adapter, Platform, PlatformSettings
     from adapters.http import HttpClient
     from config.settings import Settings
-    from pipeline.check_slots import CheckSlots
     from pipeline.dispatch import Dispatcher
     from pipeline.media.fetch import Fetcher
     from pipeline.media.files.uploads import Files
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from pipeline.queue_liveness import QueueLiveness
     from pipeline.rate_buckets import RateBuckets
     from pipeline.recovery.send_guard import SendGuard
+    from pipeline.shared_slots import SharedSlots
+    from pipeline.store.checks.claim import ClaimedCheck
     from pipeline.store.database import Database
     from pipeline.store.vault import Vault
 
@@ -47,7 +48,7 @@ class Context:
     files: Files
     adapters: Mapping[Platform, type[Adapter]]
     platform_settings: Mapping[Platform, PlatformSettings]
-    check_slots: CheckSlots
+    check_slots: SharedSlots[ClaimedCheck]
     transfers: Transfers
     health: PlatformHealth
     shutdown: ShutdownSignal = field(default_factory=ShutdownSignal)

@@ -18,7 +18,6 @@ from config.consistency import SETTLE_TIME
 from config.settings import Settings, settings
 from pipeline.background_dispatch import BackgroundDispatcher
 from pipeline.celery_app import create_celery_app
-from pipeline.check_slots import CheckSlots
 from pipeline.context import Context
 from pipeline.dispatch import Dispatcher
 from pipeline.media.fetch import Fetcher, FetchPolicy
@@ -32,6 +31,7 @@ from pipeline.queue_liveness import QueueLiveness
 from pipeline.rate_buckets import REQUEST_TIMEOUT, RateBuckets, create_redis_client
 from pipeline.recovery.epoch_file import EpochFile
 from pipeline.recovery.send_guard import SendGuard
+from pipeline.shared_slots import SharedSlots
 from pipeline.shutdown import ShutdownSignal
 from pipeline.store.database import Database
 from pipeline.store.vault import Vault
@@ -150,7 +150,7 @@ def build_context(s: Settings, *, keeps_epoch_file: bool = True) -> Context:
         ),
         adapters=ADAPTERS,
         health=PlatformHealth(database, timedelta(seconds=s.publish.probe)),
-        check_slots=CheckSlots(s.worker.slots, frozenset({urlsplit(s.files_url).netloc.lower()})),
+        check_slots=SharedSlots(s.worker.slots, frozenset({urlsplit(s.files_url).netloc.lower()})),
         transfers=Transfers(s.worker.slots),
         platform_settings={platform: build_platform_settings(s, platform) for platform in ADAPTERS},
         shutdown=SHUTDOWN,

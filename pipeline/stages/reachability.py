@@ -22,6 +22,7 @@ from adapters.errors import AdapterError, Permanent, StorageFault
 from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.schedule import backoff
+from pipeline.domain.shares import Shares
 from pipeline.failpoint import failpoint
 from pipeline.media.opener import Opener
 from pipeline.media.probe.probe import probe
@@ -35,7 +36,7 @@ from pipeline.stages.post_request import PostContent
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check
-from pipeline.store.checks.claim import ClaimedCheck, HostLimit, Shares, claim_next_check
+from pipeline.store.checks.claim import ClaimedCheck, HostLimit, claim_next_check
 from pipeline.store.counters.counters import STORAGE_FAULT
 from pipeline.store.database import jsonb
 from pipeline.store.deliveries.error_fields import error_to_dict
@@ -59,7 +60,7 @@ def run_due_checks(context: Context) -> int:
     """Try the URLs that are due, one after another, and return how many were tried.
 
     A message starts this on one slot, whichever check it names: which check runs is decided by due time and by the
-    shares of workspaces and hosts (``pipeline/check_slots.py``). It ends when no check may be claimed, or after the
+    shares of workspaces and hosts (``pipeline/shared_slots.py``). It ends when no check may be claimed, or after the
     time of a slice; then another message continues it. Nothing is tried while a restore is not accepted, as a verdict
     could fail posts that are live; maintenance sends messages for what is due.
     """
