@@ -212,8 +212,6 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
     ),
     f"{_PIPELINE}/bulk/test_steering.py::test_a_job_whose_worker_dies_goes_on_and_acts_once": (
         "steering.claimed",
-        "steering.selecting",
-        "steering.selected",
         "steering.working",
         "steering.worked",
     ),

@@ -15,7 +15,7 @@ from pipeline.actions.edit import Change, edit
 from pipeline.bulk.steer_step import run_steering_step
 from pipeline.bulk.steering import Counted, Steering, steer
 from pipeline.domain.delivery import State
-from pipeline.domain.steering import Arguments, SteeringState, Verb
+from pipeline.domain.steering import WORKING, Arguments, Verb
 from pipeline.maintenance.redispatch_jobs import redispatch_steering
 from pipeline.queues import IMPORTS
 from pipeline.stages.post_request import Refusal
@@ -74,7 +74,7 @@ def read(core: CoreFixture, identity: UUID) -> SteeringJob:
 
 def work(core: CoreFixture, identity: UUID) -> SteeringJob:
     """Do steps until the job rests."""
-    while (found := read(core, identity)).state in (SteeringState.SELECTING, SteeringState.WORKING):
+    while (found := read(core, identity)).state in WORKING:
         run_steering_step(core.context, identity)
     return found
 
