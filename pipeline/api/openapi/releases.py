@@ -24,6 +24,19 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.17.0",
+        sha256="7c90a9b105cb6ae5fff14b53edfa4e5e84df04f20d279f6170f1f2ed496156be",
+        changes=(
+            "`GET /posts/steer` lists steering jobs, and `POST /posts/steer/{id}/stop` stops one, whose state is then "
+            "`stopped`.",
+            "The token of `POST /posts/steer` acts on the deliveries that were counted, less those that changed since, "
+            "for an hour; a count that is another one by now is no `plan_changed` any more. A job selects at most "
+            "200,000 deliveries, when it is confirmed: `selecting` is no state of new jobs.",
+            "Jobs of the same deliveries run in the order they were confirmed: `waits_for`. Cancel and pause wait for "
+            "none, and earlier jobs skip what these select, with the reason `taken`.",
+        ),
+    ),
+    Release(
         version="1.16.0",
         sha256="0e4c8baa6148cc9186194477e9c7fc8dd79c5a73e5efd8df6d984a3c024195a8",
         changes=(

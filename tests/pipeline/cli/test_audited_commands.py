@@ -74,6 +74,7 @@ CHANGES_NOTHING = {
     "settings check": "",
     "settings example": "",
     "settings list": "",
+    "steer list": "",
     "steer receipts": "",
     "steer show": "",
     "top": "",
@@ -162,6 +163,9 @@ class Scene:
         account = str(self.ledger.delivery(post.deliveries[0]).account_id)
         return "steer", verb, "--workspace", self.workspace, "--account", account, *more, "--yes"
 
+    def steered(self) -> str:
+        return str(json.loads(self.terminal.text(*self.steer("cancel"), "--json"))["job"]["id"])
+
     def accept(self) -> Command:
         self.terminal.text("restore", "declare", "--since", "1m")
         return "restore", "accept", "--nothing-sent", "a test"
@@ -222,6 +226,7 @@ CHANGES: dict[str, Callable[[Scene], Command]] = {
     "steer reschedule": lambda s: s.steer("reschedule", "--later", "2h"),
     "steer resume": lambda s: s.steer("resume"),
     "steer retry": lambda s: s.steer("retry"),
+    "steer stop": lambda s: ("steer", "stop", s.steered()),
     "user create": lambda _: (
         "user",
         "create",
