@@ -71,7 +71,7 @@ def steer(
     if token not in (None, current):
         raise Refusal(409, "plan_changed", "The token is of another request; nothing was done. Count again.")
     with context.database.begin() as c:
-        if confirm or token is not None:
+        if confirm and token is None:
             store.lock_jobs(c, caller.workspace_id)
         counted = count(c, caller, asked.verb, asked.filter, token=current if token is None else None)
         if token is None:
@@ -79,8 +79,10 @@ def steer(
             receipts.drop_old_counts(c, caller, COUNTS)
             if not confirm:
                 return Counted(count=counted, token=current)
-        elif (known := store.find_job(c, caller, token=token)) is not None:
-            return Counted(count=counted, token=token, job=known)
+        else:
+            store.lock_jobs(c, caller.workspace_id)
+            if (known := store.find_job(c, caller, token=token)) is not None:
+                return Counted(count=counted, token=token, job=known)
         job = _create(c, caller, asked, current)
     failpoint("steering.stored", job.id)
     if dispatch:

@@ -146,7 +146,7 @@ def test_a_letter_that_changed_since_it_was_counted_is_left(home: CoreFixture) -
     job = ask(home, Verb.REPLAY, of(home), confirm=True).job
     assert job is not None
     edit(home.context, home.caller, edited.id, Change(given=frozenset({"caption"}), caption="another"))
-    assert retry(home.context, home.caller, [retried.id]).retried == 1
+    assert retry(home.context, home.caller, [retried.id]).errors == {}
     home.ledger.put(retried, State.FAILED)
     with home.context.database.begin() as c:
         rows(c, "UPDATE posts SET deleted_at = now() WHERE id = :id RETURNING id", id=deleted.id)

@@ -164,7 +164,16 @@ class Scene:
         return "steer", verb, "--workspace", self.workspace, "--account", account, *more, "--yes"
 
     def steered(self) -> str:
-        return str(json.loads(self.terminal.text(*self.steer("cancel"), "--json"))["job"]["id"])
+        """Return a job that has not ended, and that a worker seems to have."""
+        identity = json.loads(self.terminal.text(*self.steer("cancel"), "--json"))["job"]["id"]
+        with self.ledger.database.begin() as c:
+            rows(
+                c,
+                """UPDATE steering_jobs SET state = 'working', lease_until = now() + interval '1 hour'
+                   WHERE id = :id RETURNING id""",
+                id=identity,
+            )
+        return str(identity)
 
     def accept(self) -> Command:
         self.terminal.text("restore", "declare", "--since", "1m")
