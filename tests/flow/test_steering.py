@@ -34,8 +34,15 @@ def confirm(stack: Stack, *verbs: str) -> list[dict[str, Any]]:
     ]
     for job in jobs:
         assert job["selected"] == POSTS
-        until(lambda job=job: send(stack, "GET", f"/{job['id']}")["state"] == "done", 60)
-    return [send(stack, "GET", f"/{job['id']}") for job in jobs]
+    return [finish(stack, job["id"]) for job in jobs]
+
+
+def finish(stack: Stack, job: str) -> dict[str, Any]:
+    def find_done() -> dict[str, Any] | None:
+        found = send(stack, "GET", f"/{job}")
+        return found if found["state"] == "done" else None
+
+    return until(find_done, 60)
 
 
 def count_paused(stack: Stack) -> int:

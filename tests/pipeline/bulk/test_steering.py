@@ -38,9 +38,8 @@ DAY = timedelta(days=1)
 REJECTED = """error = '{"class": "Rejected", "code": "no", "message": "No."}'"""
 
 
-@pytest.fixture
-def core(environment: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
-    """A workspace with two accounts on a database of this test's own."""
+def build_core(environment: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
+    """Make a workspace with two accounts on a database of the test's own."""
     context = build_context(load(environment))
     ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
     made = make_core(context, ledger)
@@ -50,6 +49,11 @@ def core(environment: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
     yield made
     ledger.database.close()
     context.database.close()
+
+
+@pytest.fixture
+def core(environment: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
+    yield from build_core(environment, vault_key)
 
 
 def accept(core: CoreFixture, *accounts: str, due: timedelta = DAY) -> UUID:

@@ -11,7 +11,6 @@ from uuid import UUID
 
 import pytest
 
-from config.settings import load
 from pipeline.actions.edit import Change, edit
 from pipeline.bulk import steering
 from pipeline.bulk.steer_step import run_steering_step
@@ -22,15 +21,15 @@ from pipeline.queues import IMPORTS
 from pipeline.stages.post_request import Refusal
 from pipeline.store.database import rows
 from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.steering import receipts
 from pipeline.store.steering.jobs import SteeringJob
-from pipeline.store.vault import Vault
-from pipeline.wiring import build_context
 from tests.crash_table import Crashes, get_points
 from tests.pipeline.bulk.test_steering import (
     DAY,
     REJECTED,
     accept,
     ask,
+    build_core,
     change,
     do,
     due,
@@ -41,24 +40,14 @@ from tests.pipeline.bulk.test_steering import (
     words,
     work,
 )
-from tests.pipeline.core_fixture import CoreFixture, make_core
-from tests.pipeline.store.ledger import Ledger
+from tests.pipeline.core_fixture import CoreFixture
 
 HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
 def core(environment: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
-    """A workspace with two accounts on a database of this test's own."""
-    context = build_context(load(environment))
-    ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
-    made = make_core(context, ledger)
-    made.account("one")
-    made.account("two")
-    made.decided()
-    yield made
-    ledger.database.close()
-    context.database.close()
+    yield from build_core(environment, vault_key)
 
 
 def confirm(core: CoreFixture, verb: Verb, chosen: ListFilter, **more: Any) -> SteeringJob:
@@ -79,7 +68,7 @@ def count_paused(core: CoreFixture) -> int:
 
 def delivery(core: CoreFixture, post: UUID) -> UUID:
     [found] = core.deliveries(post)
-    return found.id
+    return UUID(str(found.id))
 
 
 def test_a_resume_right_after_a_pause_waits_for_it_and_resumes_all(core: CoreFixture) -> None:
@@ -138,10 +127,10 @@ def test_a_cancel_confirmed_while_a_post_is_moved_sees_it_moved(core: CoreFixtur
     """Between the count and its commit no earlier job acts: else the cancel would skip what it moved as changed."""
     post = accept(core)
     moves = confirm(core, Verb.RESCHEDULE, of(core), shift=HOUR)
-    count, workers = steering.count, []
+    workers: list[threading.Thread] = []
 
     def count_then_step(*args: Any, **more: Any) -> Any:
-        found = count(*args, **more)
+        found = receipts.count(*args, **more)
         workers.append(threading.Thread(target=run_steering_step, args=(core.context, moves.id)))
         workers[0].start()
         workers[0].join(1)  # it waits for the lock; without one it acts within this second

@@ -164,7 +164,9 @@ def test_a_job_waits_for_an_earlier_one_and_is_stopped(
     assert "post_in_flight" not in http.get(f"{site.url}/dashboard/jobs/{pause}", timeout=30).text
     with ledger.database.begin() as c:
         sql = "SELECT job_id FROM paused_deliveries WHERE delivery_id = :id"
-        assert row(c, sql, id=post.deliveries[0]).job_id == pause
+        found = row(c, sql, id=post.deliveries[0])
+    assert found is not None
+    assert found.job_id == pause
 
 
 @pytest.mark.parametrize(
