@@ -41,7 +41,6 @@ class SteeringJob:
     posts: int
     done: int
     skipped: int
-    position: UUID | None
     turn: int
     error: Mapping[str, Any] | None
     created_at: datetime
