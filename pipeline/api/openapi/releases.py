@@ -25,12 +25,19 @@ class Release:
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
         version="1.17.0",
-        sha256="9a38d884f70e420337e43f8d59fe939558c7726a4109e09304e1f28fef7865a1",
+        sha256="4011498ed7c42a3ff32f49bc4660d9d9a444c7d3709dca5255944827c3d08f88",
         changes=(
             "`held_for` may be `newer_worker`: no running worker understands all of the post. A pause is shown there "
             "before the post's time too.",
             "An edit of a post with options that this server is too old for is refused with 409 `newer_version`.",
             "`held_for` may be `storage`: this installation's storage of files cannot be used now, which costs no try.",
+            "`GET /posts/steer` lists steering jobs, and `POST /posts/steer/{id}/stop` stops one, whose state is then "
+            "`stopped`.",
+            "The token of `POST /posts/steer` acts on the deliveries that were counted, less those that changed since, "
+            "for an hour; a count that is another one by now is no `plan_changed` any more. A job selects at most "
+            "200,000 deliveries, when it is confirmed: `selecting` is no state of new jobs.",
+            "Jobs of the same deliveries run in the order they were confirmed: `waits_for`. Cancel and pause wait for "
+            "none, and earlier jobs skip what these select, with the reason `taken`.",
         ),
     ),
     Release(

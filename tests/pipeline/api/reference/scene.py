@@ -41,7 +41,9 @@ ORDER = (
     "createPosts",
     "exportPosts",
     "steerPosts",
+    "listSteeringJobs",
     "getSteeringJob",
+    "stopSteeringJob",
     "listSteeringReceipts",
     "getImportTemplateCsv",
     "getImportTemplateXlsx",
@@ -108,8 +110,7 @@ class Scene:
             self.names["post"] = data["id"]
         if operation == "steerPosts":
             self.names["steering_job"] = data["job"]["id"]
-            for _ in range(2):  # it selects, then acts
-                run_steering_step(self.server.context, UUID(data["job"]["id"]))
+            run_steering_step(self.server.context, UUID(data["job"]["id"]))
         if operation == "createImport":
             identity = UUID(data["id"])
             do_step(self.server.context, identity)
