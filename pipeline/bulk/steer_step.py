@@ -8,7 +8,6 @@ had the job for a while; a step that is dispatched twice is done once.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -25,7 +24,6 @@ from pipeline.store.steering import jobs as store
 from pipeline.store.steering import receipts
 from pipeline.store.steering.jobs import SteeringJob
 
-LEASE = timedelta(minutes=1)
 DELIVERIES = 1_000
 """Selected by one step."""
 POSTS = 100
@@ -51,8 +49,8 @@ def _take_step(context: Context, identity: UUID) -> bool:
     """
     if context.send_guard.find_doubt() is not None:
         return False
-    with context.database.begin() as c:
-        job = store.claim_job(c, identity, LEASE)
+    with jobs.begin_step(context.database) as c:
+        job = store.claim_job(c, identity, jobs.LEASE)
         caller = None if job is None else _read_caller(c, job)
         if job is not None and caller is None:
             error = {
@@ -79,7 +77,7 @@ def _read_caller(c: Connection, job: SteeringJob) -> Caller | None:
 
 
 def _select(context: Context, claimed: SteeringJob, caller: Caller) -> None:
-    with context.database.begin() as c:
+    with jobs.begin_step(context.database) as c:
         job = store.lock_job(c, claimed)
         if job is None:
             return
@@ -95,11 +93,11 @@ def _select(context: Context, claimed: SteeringJob, caller: Caller) -> None:
 
 
 def _work(context: Context, claimed: SteeringJob, caller: Caller) -> None:
-    with context.database.begin() as c:
+    with jobs.begin_step(context.database) as c:
         posts = receipts.list_open_posts(c, claimed.id, POSTS)
     for post in posts:
         _steer_post(context, claimed, caller, post)
-    with context.database.begin() as c:
+    with jobs.begin_step(context.database) as c:
         job = store.lock_job(c, claimed)
         if job is not None and job.done + job.skipped == job.selected:
             jobs.change(c, store.JOBS, job.id, state=SteeringState.DONE)
@@ -108,7 +106,7 @@ def _work(context: Context, claimed: SteeringJob, caller: Caller) -> None:
 
 
 def _steer_post(context: Context, claimed: SteeringJob, caller: Caller, post: UUID) -> None:
-    with context.database.begin() as c:
+    with jobs.begin_step(context.database) as c:
         job = store.lock_job(c, claimed)
         found = [] if job is None else receipts.list_open(c, claimed.id, post)
         if claimed.verb in OF_DEAD_LETTERS:
@@ -119,7 +117,9 @@ def _steer_post(context: Context, claimed: SteeringJob, caller: Caller, post: UU
         receipts.settle(c, job.id, turn.why)
         done = sum(why is None for why in turn.why.values())
         skipped = job.skipped + len(turn.why) - done
-        jobs.change(c, store.JOBS, job.id, LEASE, done=job.done + done, skipped=skipped, turn=job.turn + 1)
+        jobs.change(
+            c, store.JOBS, job.id, jobs.LEASE, done=job.done + done, skipped=skipped, turn=job.turn + 1
+        )
         failpoint("steering.working", post)
     failpoint("steering.worked", post)
     context.dispatcher.send_checks(turn.checks, bulk=True)
