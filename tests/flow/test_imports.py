@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-import psutil
 import requests
 
 from pipeline.queues import IMPORTS, UPKEEP, WEBHOOKS
@@ -28,7 +26,8 @@ IMPORTING = """SELECT count(*) AS n FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'
                  AND (query LIKE '%import_rows%' OR query LIKE '%imports%')"""
 RECEIPTED = """SELECT count(*) AS n FROM receipts r JOIN moves m ON m.id = r.move_id
-               JOIN deliveries d ON d.id = m.delivery_id WHERE d.post_id = CAST(:p AS uuid) AND m.target = 'published'"""
+               JOIN deliveries d ON d.id = m.delivery_id
+               WHERE d.post_id = CAST(:p AS uuid) AND m.target = 'published'"""
 
 
 @contextmanager
@@ -44,7 +43,11 @@ def sleeping(stack: Stack) -> Iterator[None]:
 
 
 def upload(stack: Stack, text: str, count: int = 1) -> str:
-    body = {"media": slideshow(stack), "accounts": [{"id": str(stack.accounts["tiktok"])}], "scheduled_at": LATER}
+    body = {
+        "media": slideshow(stack),
+        "accounts": [{"id": str(stack.accounts["tiktok"])}],
+        "scheduled_at": LATER,
+    }
     answer = requests.post(
         f"{stack.api}/api/partner/v1/imports",
         data=write_lines(*({"caption": f"{text} {n}", **body} for n in range(count))),
@@ -95,19 +98,23 @@ def test_a_chunk_that_sleeps_for_two_minutes_delays_nothing_else(stack: Stack) -
             return len(tries) >= 3
 
         until(is_tried_again, 90, lambda: f"only {len(tries)} tries")
-        assert (at_once, read_state(stack, slow)) == (1, "reading"), "one connection, and the import has not failed"
+        assert (at_once, read_state(stack, slow)) == (1, "reading"), (
+            "one connection, and the import has not failed"
+        )
         assert most <= 2, "the other import may have one as well"
         stack.await_status(post, "posted", 60)
         await_state(stack, other, "planned")
         until(lambda: count(stack, RECEIPTED, p=post), 60)
         until(
-            lambda: count(
-                stack,
-                "SELECT count(*) AS n FROM canaries WHERE queue = ANY (:queues) AND taken_at > :began",
-                queues=[IMPORTS, UPKEEP, WEBHOOKS],
-                began=began,
-            )
-            == 3,
+            lambda: (
+                count(
+                    stack,
+                    "SELECT count(*) AS n FROM canaries WHERE queue = ANY (:queues) AND taken_at > :began",
+                    queues=[IMPORTS, UPKEEP, WEBHOOKS],
+                    began=began,
+                )
+                == 3
+            ),
             60,
         )
     await_state(stack, slow, "planned")

@@ -97,12 +97,15 @@ def find(core: CoreFixture, identity: UUID) -> Import:
 
 def count_steps(core: CoreFixture, identity: UUID, reads: list[int], most: int = 1000) -> list[int]:
     """Do steps of one chunk each while the import stays in its state; return what each read, but for the last."""
-    form, state, found = build_post_format(core.context.settings), find(core, identity).state, []
+    form, state = build_post_format(core.context.settings), find(core, identity).state
+    found: list[int] = []
     while len(found) < most:
         reads.clear()
         run_step(core.context, identity, form)
         found.append(sum(reads))
-        if find(core, identity).state is not (ImportState.READING if state is ImportState.UPLOADED else state):
+        if find(core, identity).state is not (
+            ImportState.READING if state is ImportState.UPLOADED else state
+        ):
             break
     return found[:-1]
 
@@ -113,7 +116,9 @@ def import_file(core: CoreFixture, count: int, reads: list[int]) -> dict[str, li
     found["plan"] = count_steps(core, identity, reads)
     control.apply(core.context, core.caller, identity, (find(core, identity).plan_hash or b"").hex())
     found["apply"] = count_steps(core, identity, reads)
-    with core.context.database.begin() as c:  # as autovacuum would: it is no statistics, and the index has little else
+    with (
+        core.context.database.begin() as c
+    ):  # as autovacuum would: it is no statistics, and the index has little else
         rows(c, "SELECT brin_summarize_new_values('moves_by_id')")
     reads.clear()
     export_moves(core.context)
@@ -132,7 +137,7 @@ def count_steering(core: CoreFixture, identity: UUID, reads: list[int]) -> list[
     assert job is not None
     while read_state(core, job.id) is SteeringState.SELECTING:
         run_steering_step(core.context, job.id)
-    found = []
+    found: list[int] = []
     for _ in range(2):
         reads.clear()
         run_steering_step(core.context, job.id)
@@ -151,7 +156,6 @@ def test_what_a_chunk_reads_does_not_grow_with_the_tables(core: CoreFixture, rea
     """Plans are made, and kept by the connection, while the tables have one row, then 500, then 20,000."""
     import_file(core, 1, reads)
     small, large = import_file(core, SMALL, reads), import_file(core, LARGE, reads)
-    print(small, large)
     assert max(large.pop("export")) <= RANGES * max(small.pop("export"))
     for kind, found in large.items():
         assert max(found) <= GROWTH * max(small[kind]), kind
