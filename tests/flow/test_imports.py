@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+import psutil
 import requests
 
 from pipeline.queues import IMPORTS, UPKEEP, WEBHOOKS
@@ -127,3 +128,12 @@ def test_the_import_of_a_killed_worker_goes_on(stack: Stack) -> None:
         stack.kill("upkeep")
     stack.start_worker("upkeep")
     await_state(stack, identity, "planned")
+
+
+def test_a_workers_memory_after_ten_imports_is_as_after_the_first(stack: Stack) -> None:
+    """`bulk` of tests/bench measures it with files of 20,000 rows."""
+    worker, found = psutil.Process(stack.parts["upkeep"].pid), []
+    for n in range(10):
+        await_state(stack, upload(stack, f"file {n}", 500), "planned")
+        found.append(worker.memory_info().rss)
+    assert max(found) - found[0] < 20e6
