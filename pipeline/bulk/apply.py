@@ -69,10 +69,10 @@ def _apply_chunks(work: ImportSlice) -> None:
 
 
 def _list_rows(work: ImportSlice, after: int, limit: int | None = None) -> Sequence[RowRecord]:
-    limit = limit or (CHUNK_BESIDE_REQUESTS if work.is_beside_requests() else CHUNK)
+    work.size = min(work.size, limit or (CHUNK_BESIDE_REQUESTS if work.is_beside_requests() else CHUNK))
     with jobs.begin_step(work.context.database) as c:
-        room = work.count_room(c) if work.day_limit else limit
-        rows = row_store.list_to_apply(c, work.job.id, after, min(limit, work.size, max(1, room)))
+        room = work.count_room(c) if work.day_limit else work.size
+        rows = row_store.list_to_apply(c, work.job.id, after, min(work.size, max(1, room)))
     if not room and any(row.verdict is RowVerdict.ACCEPTED for row in rows):
         raise DayFull
     return rows

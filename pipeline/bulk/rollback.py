@@ -31,6 +31,7 @@ CHUNK = 100
 def roll_back_posts(work: ImportSlice) -> None:
     """Roll back chunks of posts while the slice lasts; none while a restore of the database is not accepted."""
     while work.context.send_guard.find_doubt() is None:
+        work.size = min(work.size, CHUNK)
         with work.resting():
             after = _roll_back_chunk(work)
         if after is None:
@@ -43,7 +44,7 @@ def _roll_back_chunk(work: ImportSlice) -> Import | None:
     with jobs.begin_step(context.database) as c:
         if not store.lock_step(c, job):
             return None
-        rows = row_store.list_created(c, job.id, job.done, min(CHUNK, work.size))
+        rows = row_store.list_created(c, job.id, job.done, work.size)
         words = {}
         for row in sorted(rows, key=lambda r: r.post_id or UUID(int=0)):  # batches lock posts in id order
             if row.post_id is not None:
