@@ -8,7 +8,6 @@ had the job for a while; a step that is dispatched twice is done once.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -19,13 +18,13 @@ from pipeline.bulk.steering import dispatch_waiting
 from pipeline.context import Context
 from pipeline.domain.steering import OF_DEAD_LETTERS, SteeringState
 from pipeline.failpoint import failpoint
+from pipeline.store import jobs
 from pipeline.store.audit import find_actor
 from pipeline.store.auth.keys import Caller, read_caller
 from pipeline.store.steering import jobs as store
 from pipeline.store.steering import receipts
 from pipeline.store.steering.jobs import SteeringJob
 
-LEASE = timedelta(minutes=1)
 POSTS = 100
 """That have their turn in one step."""
 
@@ -49,8 +48,8 @@ def _take_step(context: Context, identity: UUID) -> bool:
     """
     if context.send_guard.find_doubt() is not None:
         return False
-    with context.database.begin() as c:
-        job = store.claim_job(c, identity, LEASE)
+    with jobs.begin_step(context.database) as c:
+        job = store.claim_job(c, identity, jobs.LEASE)
         caller = None if job is None else _read_caller(c, job)
         if job is not None and (caller is None or job.state is SteeringState.SELECTING):
             store.change(c, job.id, state=SteeringState.FAILED, error=_REVOKED if caller is None else _OLD)
@@ -80,11 +79,11 @@ def _read_caller(c: Connection, job: SteeringJob) -> Caller | None:
 
 def _work(context: Context, claimed: SteeringJob, caller: Caller) -> bool:
     """Let some posts have their turn; False if the job has ended with them."""
-    with context.database.begin() as c:
+    with jobs.begin_step(context.database) as c:
         posts = receipts.list_open_posts(c, claimed.id, POSTS)
     for post in posts:
         _steer_post(context, claimed, caller, post)
-    with context.database.begin() as c:
+    with jobs.begin_step(context.database) as c:
         job = store.lock_job(c, claimed)
         is_done = job is not None and job.done + job.skipped == job.selected
         if job is not None:
@@ -95,7 +94,7 @@ def _work(context: Context, claimed: SteeringJob, caller: Caller) -> bool:
 
 
 def _steer_post(context: Context, claimed: SteeringJob, caller: Caller, post: UUID) -> None:
-    with context.database.begin() as c:
+    with jobs.begin_step(context.database) as c:
         job = store.lock_job(c, claimed)
         found = [] if job is None else receipts.list_open(c, claimed.id, post)
         if claimed.verb in OF_DEAD_LETTERS:
@@ -107,7 +106,7 @@ def _steer_post(context: Context, claimed: SteeringJob, caller: Caller, post: UU
         done = sum(why is None for why in turn.why.values())
         skipped = job.skipped + len(turn.why) - done
         receipts.carry(c, job.id, [one for one, why in turn.why.items() if why is None])
-        store.change(c, job.id, LEASE, done=job.done + done, skipped=skipped, turn=job.turn + 1)
+        store.change(c, job.id, jobs.LEASE, done=job.done + done, skipped=skipped, turn=job.turn + 1)
         failpoint("steering.working", post)
     failpoint("steering.worked", post)
     context.dispatcher.send_checks(turn.checks, bulk=True)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.steering import Verb
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import row, rows, run_many
+from pipeline.store.database import plan_and_read, row, rows, run_many
 from pipeline.store.deliveries.dead_letters import IS_DEAD, Cause, count_from
 from pipeline.store.deliveries.listing import ListFilter, build_conditions
 from pipeline.store.steering.jobs import SteeringJob
@@ -231,7 +231,8 @@ def carry(c: Connection, job: UUID, done: Collection[UUID]) -> None:
 def list_matching(c: Connection, caller: Caller, job: SteeringJob, post: UUID) -> frozenset[UUID]:
     """Return the deliveries of a post that the filter selects now."""
     sql, values = _build_from(caller, _ACTS_ON[job.verb], job.filter)
-    return frozenset(r.id for r in rows(c, f"SELECT d.id {sql} AND d.post_id = :post", **values, post=post))
+    found = plan_and_read(c, f"SELECT d.id {sql} AND d.post_id = :post", **values, post=post)
+    return frozenset(r.id for r in found)
 
 
 def list_open_posts(c: Connection, job: UUID, limit: int) -> list[UUID]:
@@ -250,8 +251,11 @@ def list_open(c: Connection, job: UUID, post: UUID) -> list[Receipt]:
     """Return the receipts of a post that have no outcome, in the order of the deliveries."""
     found = rows(
         c,
-        """SELECT delivery_id, post_id, generation, outcome, why FROM steering_receipts
-           WHERE job_id = :id AND post_id = :post AND outcome IS NULL ORDER BY delivery_id""",
+        # by the keys of the deliveries: a walk along the job's receipts takes longer the more there are
+        """SELECT r.* FROM (SELECT id FROM deliveries WHERE post_id = :post OFFSET 0) d, LATERAL (
+               SELECT delivery_id, post_id, generation, outcome, why FROM steering_receipts
+               WHERE job_id = :id AND delivery_id = d.id LIMIT 1) r
+           WHERE r.outcome IS NULL ORDER BY r.delivery_id""",
         id=job,
         post=post,
     )
@@ -263,7 +267,7 @@ def settle(c: Connection, job: UUID, why: Mapping[UUID, str | None]) -> None:
     run_many(
         c,
         """UPDATE steering_receipts SET outcome = :outcome, why = :why
-           WHERE job_id = :job AND delivery_id = :id AND outcome IS NULL RETURNING delivery_id""",
+           WHERE job_id = :job AND delivery_id = :id AND coalesce(outcome, '') = '' RETURNING delivery_id""",
         [
             {"job": job, "id": identity, "outcome": "done" if reason is None else "skipped", "why": reason}
             for identity, reason in why.items()
