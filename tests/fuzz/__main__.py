@@ -37,7 +37,9 @@ def _parse(names: list[str]) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10, help="of wall clock, for all readers together")
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(1, 2**31), help="repeats a run")
     parser.add_argument("--reader", nargs="+", choices=names, default=names)
-    parser.add_argument("--folder", type=Path, default=Path("fuzz-found"), help="of the inputs that are faults")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("fuzz-found"), help="of the inputs that are faults"
+    )
     return parser.parse_args()
 
 

@@ -7,10 +7,42 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 Change = Callable[[bytearray, Random], None]
-_NUMBERS = (0, 1, 7, 8, 12, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63, 2**64 - 1)
+_NUMBERS = (
+    0,
+    1,
+    7,
+    8,
+    12,
+    0x7F,
+    0x80,
+    0xFF,
+    0x7FFF,
+    0x8000,
+    0xFFFF,
+    0x7FFFFFFF,
+    0x80000000,
+    0xFFFFFFFF,
+    2**63,
+    2**64 - 1,
+)
 _DEPTHS = (2, 13, 100, 3000)
 _WORDS = tuple(
-    text.encode() for text in ("9" * 5000, "-1", "1e999", "NaN", "null", "\0", "\ud7ff", "😀", '"', "[" * 2000, "{\"a\":" * 2000, "%00", "\r\n")
+    text.encode()
+    for text in (
+        "9" * 5000,
+        "-1",
+        "1e999",
+        "NaN",
+        "null",
+        "\0",
+        "\ud7ff",
+        "😀",
+        '"',
+        "[" * 2000,
+        '{"a":' * 2000,
+        "%00",
+        "\r\n",
+    )
 )
 
 

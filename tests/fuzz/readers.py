@@ -79,7 +79,7 @@ SECONDS = 10
 """Longest that one file may take in one reader; in confinement, `CPU_SECONDS` is the bound, and a refusal."""
 MEMORY = 256 * 1024**2
 """Bytes that a reader may allocate outside of a probe process, for a file of at most `MAX_BYTES`."""
-MAX_BYTES = 256 * 1024
+MAX_BYTES = 64 * 1024
 _PARTS = ProbeMemory(1_000_000_000)
 _COLUMNS = build_columns(PostBody)
 _ID = "0f4f54d4-8cce-4fb7-8c7b-befbcb8af812"
@@ -131,7 +131,7 @@ class _NoPipe:
 
 
 def _inspect(container: Container, data: bytes) -> None:
-    job = {"reader": container.reader, "format": container.format}
+    job: dict[str, Any] = {"reader": container.reader, "format": container.format}
     job |= {"size": len(data), "memory": probe_worker.MEMORY}
     _answer(probe_worker._select_reader(job, cast("probe_worker.Pipe", _NoPipe())), data)
 
@@ -162,7 +162,11 @@ def read_conversion(data: bytes) -> None:
     if (planned := _plan(data)) is None:
         return
     container, plan = planned
-    job = asdict(plan) | {"reader": "convert", "format": container.format, "max_bytes": probe_worker.MAX_OUTPUT}
+    job = asdict(plan) | {
+        "reader": "convert",
+        "format": container.format,
+        "max_bytes": probe_worker.MAX_OUTPUT,
+    }
     _answer(probe_worker._select_reader(job, cast("probe_worker.Pipe", _NoPipe())), data)
 
 
@@ -245,8 +249,14 @@ def read_json(data: bytes) -> None:
             partial(read_change, rules=rules),
             lambda given: read_each(read_batch(given).posts, rules),
             *(read_retry, read_cancel, read_delete, lambda _: read_steering(data)),
-            *(partial(operator_schema.read, one) for one in (operator_schema.ReplayBody, operator_schema.DiscardBody)),
-            *(partial(validate_body, one) for one in (FileBody, ApplyBody, WebhookBody, WebhookChanges, ConnectBody)),
+            *(
+                partial(operator_schema.read, one)
+                for one in (operator_schema.ReplayBody, operator_schema.DiscardBody)
+            ),
+            *(
+                partial(validate_body, one)
+                for one in (FileBody, ApplyBody, WebhookBody, WebhookChanges, ConnectBody)
+            ),
         ):
             with suppress(Refusal):
                 cast("Callable[[Any], object]", read)(body)
@@ -369,7 +379,9 @@ async def _serve(scope: Any, receive: Any, send: Any) -> None:
 
 @cache
 def _configure() -> tuple[asyncio.AbstractEventLoop, uvicorn.Config]:
-    config = uvicorn.Config(_serve, http=HttpProtocol, ws="none", lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(
+        _serve, http=HttpProtocol, ws="none", lifespan="off", log_config=None, access_log=False
+    )
     config.load()
     return asyncio.new_event_loop(), config
 
@@ -421,9 +433,19 @@ def _make_matroskas() -> list[bytes]:
 def _make_images() -> list[bytes]:
     forms = ("JPEG", "PNG", "WEBP", "AVIF")
     made = [samples.image(form, orientation=turn) for form in forms for turn in (1, 6)]
-    made += [samples.image("GIF"), *(samples.animation(form) for form in ("GIF", "PNG", "WEBP", "AVIF", "MPO"))]
+    made += [
+        samples.image("GIF"),
+        *(samples.animation(form) for form in ("GIF", "PNG", "WEBP", "AVIF", "MPO")),
+    ]
     made += [hostile_files.with_scans(2), hostile_files.webp(64, 32), samples.bomb()]
-    for mode, form in (("CMYK", "JPEG"), ("L", "JPEG"), ("P", "PNG"), ("LA", "PNG"), ("I;16", "PNG"), ("1", "PNG")):
+    for mode, form in (
+        ("CMYK", "JPEG"),
+        ("L", "JPEG"),
+        ("P", "PNG"),
+        ("LA", "PNG"),
+        ("I;16", "PNG"),
+        ("1", "PNG"),
+    ):
         out = io.BytesIO()
         Image.new(mode, (64, 32)).save(out, form, comment=b"c", dpi=(72, 72), icc_profile=_make_profile())
         made.append(out.getvalue())
@@ -441,9 +463,27 @@ def _make_heics() -> list[bytes]:
 
 
 _ROWS: list[list[Any]] = [
-    ["caption", "media_type", "media_urls", "accounts", "scheduled_at", "local_time", "time_zone", "youtube.tags"],
+    [
+        "caption",
+        "media_type",
+        "media_urls",
+        "accounts",
+        "scheduled_at",
+        "local_time",
+        "time_zone",
+        "youtube.tags",
+    ],
     ["a", "video", "https://e.com/a.mp4", "tiktok:me", "2031-01-01T00:00:00Z", "", "", "a|b"],
-    ["b", "slideshow", "https://e.com/a.jpg|https://e.com/b.jpg", _ID, "", "01.12.2031 09:00", "Europe/Berlin", '["a"]'],
+    [
+        "b",
+        "slideshow",
+        "https://e.com/a.jpg|https://e.com/b.jpg",
+        _ID,
+        "",
+        "01.12.2031 09:00",
+        "Europe/Berlin",
+        '["a"]',
+    ],
     ["c", "video", True, 1.5, "now", datetime(2031, 1, 1, 9), "", ""],  # noqa: DTZ001  a cell has no zone
 ]
 
@@ -454,11 +494,20 @@ def _make_sheets() -> list[bytes]:
 
 def _make_texts() -> list[bytes]:
     plain = [
-        "\n".join(separator.join(f'"{cell}"' if separator in str(cell) else str(cell) for cell in row) for row in _ROWS)
+        "\n".join(
+            separator.join(f'"{cell}"' if separator in str(cell) else str(cell) for cell in row)
+            for row in _ROWS
+        )
         for separator in (",", ";", "\t")
     ]
-    plain += [f"sep=;\n{plain[1]}", 'caption,scheduled_at\n"a ""b"" \n c",now\n"open,now\n', _make_bodies()[0].decode()]
-    sent = [text.encode() for text in plain] + [f"caption,scheduled_at\nGrüße {plain[0]},now\n".encode("cp1252")]
+    plain += [
+        f"sep=;\n{plain[1]}",
+        'caption,scheduled_at\n"a ""b"" \n c",now\n"open,now\n',
+        _make_bodies()[0].decode(),
+    ]
+    sent = [text.encode() for text in plain] + [
+        f"caption,scheduled_at\nGrüße {plain[0]},now\n".encode("cp1252")
+    ]
     sent += [plain[0].encode("utf-16"), plain[0].encode("utf-8-sig")]
     packed = [b"g" + gzip.compress(sent[0]), b"z" + zstd.compress(sent[0]), b"g" + gzip.compress(sent[-2])]
     return [*(b" " + one for one in sent), *packed]
@@ -478,13 +527,32 @@ def _make_bodies() -> list[bytes]:
     }
     bodies: list[dict[str, Any]] = [
         post,
-        {"posts": [post, {**post, "media": {"type": "slideshow", "urls": ["https://e.com/a.jpg"], "fit": "pad"}}]},
+        {
+            "posts": [
+                post,
+                {**post, "media": {"type": "slideshow", "urls": ["https://e.com/a.jpg"], "fit": "pad"}},
+            ]
+        },
         {"post_ids": [_ID], "account_ids": [_ID]},
         {"postIds": [_ID]},
-        {"verb": "reschedule", "filter": {"account_id": _ID, "due_from": "2031-01-01T00:00:00Z"}, "shift_seconds": 5},
-        {"ids": [_ID], "filter": {"platform": "tiktok", "older_than": 5}, "cursor": f"2031-01-01T00:00:00+00:00/{_ID}"},
+        {
+            "verb": "reschedule",
+            "filter": {"account_id": _ID, "due_from": "2031-01-01T00:00:00Z"},
+            "shift_seconds": 5,
+        },
+        {
+            "ids": [_ID],
+            "filter": {"platform": "tiktok", "older_than": 5},
+            "cursor": f"2031-01-01T00:00:00+00:00/{_ID}",
+        },
         {"url": "https://e.com/hook", "events": ["post.published"], "plan": "0" * 64, "why": "because"},
-        {"contentType": "image/jpeg", "filename": "a.jpg", "remote_ids": ["a"], "connection": "b", "reconnect": _ID},
+        {
+            "contentType": "image/jpeg",
+            "filename": "a.jpg",
+            "remote_ids": ["a"],
+            "connection": "b",
+            "reconnect": _ID,
+        },
     ]
     return [json.dumps(body).encode() for body in bodies]
 
@@ -521,7 +589,7 @@ def _make_urls() -> list[bytes]:
 
 def _make_answers() -> list[bytes]:
     heads = [
-        "206 P\r\nContent-Range: bytes 2-6/7\r\nContent-Length: 5\r\nETag: \"a\"\r\nContent-Type: video/mp4; a=b",
+        '206 P\r\nContent-Range: bytes 2-6/7\r\nContent-Length: 5\r\nETag: "a"\r\nContent-Type: video/mp4; a=b',
         "200 OK\r\nTransfer-Encoding: chunked", "302 F\r\nLocation: /g?h", "200 OK\r\nContent-Length: 7",
         "429 T\r\nRetry-After: 120\r\nContent-Encoding: gzip", "416 R\r\nContent-Range: bytes */0", "100 Continue",
     ]  # fmt: skip
@@ -533,7 +601,7 @@ def _make_requests() -> list[bytes]:
     return [
         b"POST /posts?a=b HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n{}",
         b"POST /%C3%A4%00 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\n{}\r\n0\r\nA: b\r\n\r\n",
-        b"GET / HTTP/1.0\r\n\r\nGET http://a:99/b HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        b"GET / HTTP/1.0\r\n\r\nGET http://a:99/b HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
         b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: a\r\nOrigin: https://b\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ]
@@ -542,11 +610,16 @@ def _make_requests() -> list[bytes]:
 def _make_account_files() -> list[bytes]:
     head = "platform,connection,remote_id,username,access_token,refresh_token,expires_in,scopes,workspace,setting.a\n"
     row = "tiktok,business,123,me,secret,other,3600,a b,Acme,true\n"
-    return [f"{head}{row}{row}".encode(), f"\ufeff{head}\"tik\ntok\",,,,\n".encode()]
+    return [f"{head}{row}{row}".encode(), f'\ufeff{head}"tik\ntok",,,,\n'.encode()]
 
 
 def _make_receipts() -> list[bytes]:
-    facts = {"outcome": "published", "at": datetime(2027, 1, 31, tzinfo=UTC), "delivery": UUID(_ID), "url": None}
+    facts = {
+        "outcome": "published",
+        "at": datetime(2027, 1, 31, tzinfo=UTC),
+        "delivery": UUID(_ID),
+        "url": None,
+    }
     head, text = None, ""
     for number in range(3):
         line, head = issue(UUID(_ID), head, {**facts, "remote_id": f"ü{number}"})

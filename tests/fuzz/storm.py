@@ -60,9 +60,15 @@ class Work:
     def report(self, what: str) -> None:
         """Print a line of progress."""
         if found := _STATUS.findall(self.log.read_bytes()) if self.log.exists() else []:
-            self.inputs, self.branches = self.before + int(found[-1][0]), max(self.branches, int(found[-1][1]))
+            self.inputs, self.branches = (
+                self.before + int(found[-1][0]),
+                max(self.branches, int(found[-1][1])),
+            )
         refused = f", {self.refused} refused after a crash or time-out" if self.refused else ""
-        print(f"{self.name:<10} {self.inputs:>9,} inputs, {self.branches:>6,} branches{refused}: {what}", flush=True)
+        print(
+            f"{self.name:<10} {self.inputs:>9,} inputs, {self.branches:>6,} branches{refused}: {what}",
+            flush=True,
+        )
 
 
 class Storm:
@@ -74,7 +80,9 @@ class Storm:
     def run(self, names: Sequence[str], seconds: float) -> int:
         """Fuzz each reader for its share of the time. Return the exit status."""
         share = max(5.0, seconds * AT_ONCE / len(names))
-        print(f"seed {self._seed}: {len(names)} readers for {share:.0f} s each, {AT_ONCE} at a time", flush=True)
+        print(
+            f"seed {self._seed}: {len(names)} readers for {share:.0f} s each, {AT_ONCE} at a time", flush=True
+        )
         waiting, busy, done = list(names), list[Work](), list[Work]()
         with TemporaryDirectory(prefix="slipway-fuzz-") as folder:
             while waiting or busy:
@@ -113,7 +121,9 @@ class Storm:
             return False
         work.report("done" if now >= work.until - 1 else "found something")
         if not self._sort_artifacts(work) and now < work.until - 1:
-            self._add_fault(work, f"the fuzzer ended by itself:\n{work.log.read_text(errors='replace')[-2000:]}")
+            self._add_fault(
+                work, f"the fuzzer ended by itself:\n{work.log.read_text(errors='replace')[-2000:]}"
+            )
             return True
         if now >= work.until - 1 or len(work.faults) >= MAX_FAULTS:
             return True
@@ -122,7 +132,9 @@ class Storm:
 
     def _sort_artifacts(self, work: Work) -> bool:
         """Read what was found as a worker does, and keep what is a fault. Return True if anything was found."""
-        found = [path for path in work.folder.iterdir() if path.name.startswith(("crash-", "timeout-", "oom-"))]
+        found = [
+            path for path in work.folder.iterdir() if path.name.startswith(("crash-", "timeout-", "oom-"))
+        ]
         for artifact in found:
             data = artifact.read_bytes()
             artifact.unlink()

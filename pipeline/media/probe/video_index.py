@@ -19,7 +19,7 @@ MAX_SAMPLES = 3_500_000
 MAX_INDEX_BOXES = 10_000
 """Boxes, elements or chunks that are read. Real files have hundreds."""
 MAX_DEPTH = 12
-"""Boxes inside each other. FFmpeg refuses more than 10 ("Atoms too deeply nested"); an index that is read here has 6."""
+"""Boxes inside each other. FFmpeg refuses more than 10 ("Atoms too deeply nested"); a usual index has 6."""
 MAX_INDEX_BYTES = 8 * 1024**2
 """Bytes of what Matroska lists before its clusters, tracks and cues: FFmpeg allocates up to 16 times as much."""
 MAX_ATTACHED_BYTES = 32 * 1024**2
