@@ -195,13 +195,20 @@ def _fuzz(work: Work, seed: int) -> None:
     def change(data: bytes, most: int, number: int) -> bytes:
         return atheris.Mutate(data, most) if number % 4 == 0 else mutate(data, seeds, number, most)
 
+    def read(data: bytes) -> None:
+        try:
+            reader.read(data)
+        except BaseException:
+            (work.folder / "crash-exception").write_bytes(data)
+            raise
+
     logging.disable()
     options = {
         "max_total_time": max(1, round(work.until - time.monotonic())), "seed": seed, "max_len": MAX_BYTES,
         "timeout": SECONDS, "rss_limit_mb": 0, "artifact_prefix": f"{work.folder}/", "len_control": 0, "reload": 0,
     }  # fmt: skip
     arguments = ["fuzz", *(f"-{option}={value}" for option, value in options.items()), str(corpus)]
-    atheris.Setup(arguments, reader.read, custom_mutator=change)
+    atheris.Setup(arguments, read, custom_mutator=change)
     _limit(seeds, reader.read)
     atheris.Fuzz()
 

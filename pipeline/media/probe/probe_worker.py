@@ -18,7 +18,13 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, NoReturn, cast
 
-from pipeline.media.probe.iso_media import Malformed, is_cut_short, list_sideways_tracks, read_heif_size
+from pipeline.media.probe.iso_media import (
+    DAMAGED,
+    Malformed,
+    is_cut_short,
+    list_sideways_tracks,
+    read_heif_size,
+)
 from pipeline.media.probe.sheet_reader import load_calamine, read_sheet
 from pipeline.media.probe.video_index import OverLimit, check_limit, estimate_memory
 
@@ -251,7 +257,7 @@ def _inspect_image(job: Mapping[str, Any], file: RangeFile, image: Any) -> dict[
                 return {"error": "animated"}
             width, height = opened.size
             is_sideways = _read_orientation(opened) in _SIDEWAYS
-    except (SyntaxError, ValueError, EOFError, RuntimeError, struct.error) as error:  # RuntimeError: AVIF
+    except DAMAGED as error:
         raise Malformed(str(error)) from None
     except OSError as error:
         if error.errno is not None:  # from a system call, not from Pillow

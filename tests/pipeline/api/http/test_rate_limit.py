@@ -162,7 +162,7 @@ def test_a_request_waits_20_ms_for_the_broker_and_then_five_seconds_long_not_at_
             waits = client.connection_pool.connection_kwargs
             assert {seconds for name, seconds in waits.items() if name.endswith("timeout")} == {0.02}
         assert (meter._breaker.pause, liveness._breaker.pause) == (5.0, 5.0)
-        state.close()
+        await asyncio.to_thread(state.close)
         state.context.database.close()
 
     asyncio.run(check())
