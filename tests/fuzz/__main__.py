@@ -19,7 +19,7 @@ from random import SystemRandom
 def main() -> int:
     """Import the readers with a counter at each of their branches, fuzz, and report."""
     if find_spec("atheris") is None:
-        print("Atheris is not installed: it has packages for Linux on x86-64 and Python 3.11 to 3.14.")
+        print("Atheris is not installed: it has packages for Linux on x86-64 and Python 3.11 to 3.13.")
         return 2
     import atheris
 
