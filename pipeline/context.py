@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from config.consistency import SETTLE_TIME
 from pipeline import tracing
+from pipeline.domain.level import lower_level
 from pipeline.shutdown import ShutdownSignal
 
 # for annotations only: commands that need the database alone import no Celery, requests or Redis
@@ -50,6 +51,11 @@ class Context:
     transfers: Transfers
     health: PlatformHealth
     shutdown: ShutdownSignal = field(default_factory=ShutdownSignal)
+
+    @property
+    def level(self) -> int:
+        """The level of this process."""
+        return lower_level(self.settings.level)
 
     def adapter(self, platform: Platform, client: HttpClient) -> Adapter:
         """Return the platform's adapter on this client. Raises KeyError if it has none (ingest refuses those)."""

@@ -30,6 +30,7 @@ def open_checks(
     context: Context, c: Connection, post: LockedPost, failed: Iterable[LockedDelivery], *, bulk: bool = False
 ) -> Mapping[int, Check]:
     """Open fresh checks; a delivery that failed because of its media makes their old checks stale. Raises Refusal."""
+    rules.refuse_newer(context, post.level)
     wanted = media_checks.list_links(post.media, rules.parse_music_link(context, post.music_url))
     codes = {(part.error or {}).get("code") for part in failed}
     stale = {url for n, _, url in wanted if n != media_checks.MUSIC} if codes & MEDIA_FAULTS else set()

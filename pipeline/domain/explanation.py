@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.explanation_rules import AHEAD, RULES, SEEN, Detail, Turn
+from pipeline.domain.explanation_rules import RULES, SEEN, Detail, Turn
 from pipeline.domain.hold import Hold, StandingHold
 
 
@@ -85,17 +85,14 @@ def find_detail(found: Situation) -> Detail:
         return SEEN if found.media_seen else Hold.CHECKING
     if found.state is State.BLOCKED:
         return found.reason
-    if found.state is State.SCHEDULED and found.hold is None and _find_holding(found):
-        return AHEAD
     if found.state is State.FAILED or (found.state is State.RETRYING and found.hold is None):
         return found.fault or "us"
     return found.hold if (found.state, found.hold) in RULES else None
 
 
 def _find_holding(found: Situation) -> StandingHold | None:
-    """Return what holds it now, or the pause that will hold it when its time comes."""
-    hold = Hold.PAUSED if found.hold is None and found.state is State.SCHEDULED else found.hold
-    return next((one for one in found.standing if one.hold is hold), None)
+    """Return what holds it now."""
+    return next((one for one in found.standing if one.hold is found.hold), None)
 
 
 def _list_words(found: Situation, holding: StandingHold | None) -> dict[str, str]:

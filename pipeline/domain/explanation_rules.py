@@ -24,8 +24,6 @@ class Turn(StrEnum):
 
 Detail = Reason | Hold | str | None
 """A reason, a hold, a fault, ``SEEN``, or None."""
-AHEAD = "ahead"
-"""The detail of a delivery that is not due yet and paused already."""
 SEEN = "seen"
 """The detail of media whose check has met a problem, which it tries again."""
 
@@ -89,8 +87,15 @@ _HELD: Mapping[Hold, Rule] = {
     Hold.PAUSED: Rule(
         turn=Turn.OPERATOR,
         summary="A pause holds it ({scope}): {why}",
-        next_step="It is released when the pause is lifted.",
+        next_step="It goes on when the pause is lifted, and not before its time.",
         command="slipway pause lift {scope}",
+        link=_ATTENTION,
+    ),
+    Hold.NEWER_WORKER: Rule(
+        turn=Turn.OPERATOR,
+        summary="No running worker understands all of its post: {why}.",
+        next_step="It goes on when workers of this version run: upgrade or start them.",
+        command="slipway worker publish",
         link=_ATTENTION,
     ),
     Hold.EPOCH: Rule(
@@ -205,13 +210,6 @@ RULES: Mapping[tuple[State, Detail], Rule] = {
     (State.SCHEDULED, None): Rule(
         turn=Turn.US, summary="Scheduled.", next_step="It is prepared, and sent when it is due."
     ),
-    (State.SCHEDULED, AHEAD): Rule(
-        turn=Turn.OPERATOR,
-        summary="Scheduled; a pause ({scope}) will hold it when its time comes: {why}",
-        next_step="It is sent when it is due, if the pause is lifted before, or else when it is lifted.",
-        command="slipway pause lift {scope}",
-        link=_ATTENTION,
-    ),
     (State.QUEUED, None): Rule(
         turn=Turn.US, summary="On its way to a worker.", next_step="A worker sends it."
     ),
@@ -220,6 +218,7 @@ RULES: Mapping[tuple[State, Detail], Rule] = {
         for state in (State.SCHEDULED, State.RETRYING, State.QUEUED)
         for hold, rule in _HELD.items()
     },
+    **{(state, Hold.NEWER_WORKER): _HELD[Hold.NEWER_WORKER] for state in _LOOKED_AT},
     **{(State.RETRYING, fault): rule for fault, rule in _RETRYING.items()},
     (State.PUBLISHING, None): Rule(
         turn=Turn.US, summary="A worker sends it now.", next_step="The platform's answer settles it."

@@ -108,7 +108,8 @@ def _claim(context: Context, items: Sequence[tuple[UUID, int]]) -> Sequence[Clai
 
 def _try_claim(context: Context, items: Sequence[tuple[UUID, int]]) -> Sequence[ClaimedDelivery]:
     with context.database.once() as c:
-        return claim_batch(c, context.vault, items, timedelta(seconds=context.settings.publish.lease))
+        lease = timedelta(seconds=context.settings.publish.lease)
+        return claim_batch(c, context.vault, items, lease, context.level)
 
 
 def requeue(context: Context, batch: Sequence[ClaimedDelivery]) -> None:
@@ -318,6 +319,7 @@ class PublishSlice:
             left,
             is_alive=self._is_alive,
             inbox_draft=self._is_draft,
+            level=self.context.level,
         )
 
     def _judge_finalize(self, draft: Draft, result: FinalizeResult) -> Verdict:

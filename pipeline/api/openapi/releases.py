@@ -24,6 +24,15 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.17.0",
+        sha256="2149f4f9c94e58c5b67b1ec2724a738c753f2b1c5c6962a340a37d8d0fb5eefc",
+        changes=(
+            "`held_for` may be `newer_worker`: no running worker understands all of the post. A pause is shown there "
+            "before the post's time too.",
+            "An edit of a post with options that this server is too old for is refused with 409 `newer_version`.",
+        ),
+    ),
+    Release(
         version="1.16.0",
         sha256="0e4c8baa6148cc9186194477e9c7fc8dd79c5a73e5efd8df6d984a3c024195a8",
         changes=(
@@ -165,6 +174,14 @@ PARTNER_RELEASES: Sequence[Release] = (
     ),
 )
 OPERATOR_RELEASES: Sequence[Release] = (
+    Release(
+        version="1.6.0",
+        sha256="56ee1f935b96347ce927a836912e8d190067c4365c42c0f1f9874fdcb0599984",
+        changes=(
+            "`GET /api/operator/v1/attention` lists posts that no running worker understands, by platform. `ErrorCode` "
+            "has `newer_version`, which only the Partner API answers.",
+        ),
+    ),
     Release(
         version="1.5.0",
         sha256="b33860f222e552032edbd3500e5f43f62fd90c7ad34ca5a0a0397bf49cac15c8",

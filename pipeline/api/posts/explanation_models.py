@@ -18,7 +18,7 @@ from pipeline.domain.explanation_rules import Turn
 from pipeline.domain.hold import Hold
 from pipeline.domain.post import PostStatus
 
-StandingKind = TypeAliasType("StandingKind", Literal["paused", "breaker", "epoch"])
+StandingKind = TypeAliasType("StandingKind", Literal["paused", "newer_worker", "breaker", "epoch"])
 
 
 class NextAction(ResponseModel):
@@ -29,11 +29,13 @@ class NextAction(ResponseModel):
 
 
 class StandingHold(ResponseModel):
-    """What holds all deliveries of a scope: a pause, an open circuit breaker, or an epoch that is not confirmed."""
+    """What holds all deliveries of a scope: a pause, a breaker, an epoch, or the want of a newer worker."""
 
     hold: StandingKind
-    scope: str = Field(description="all, platform, workspace or account.")
-    target: str = Field(description="The platform, or the id of the workspace or account; empty for all.")
+    scope: str = Field(description="all, platform, workspace, account or delivery.")
+    target: str = Field(
+        description="The platform, or the id of the workspace, account or delivery; empty for all."
+    )
     why: str
     since: Timestamp | None
     next_at: Timestamp | None = Field(description="When the next probe of a breaker is due.")

@@ -104,6 +104,11 @@ ERRORS: Mapping[str, Advice] = {
         "It does not exist, was deleted, or belongs to another workspace, which looks the same.",
         "Check the id and the key; `GET /posts` lists what the key may see.",
     ),
+    "newer_version": Advice(
+        "The post has options that this server does not know: another server of this installation is newer. Nothing "
+        "was changed.",
+        "Repeat the request when all servers are upgraded. Reading, cancelling and deleting work meanwhile.",
+    ),
     "payload_too_large": Advice(
         "The body or file is larger than the limit in the message, or than what is left of the workspace's quota.",
         "Send less. Videos and images are not part of a post's body: upload them with `POST /files`, or send their "

@@ -58,14 +58,12 @@ def every_situation() -> Iterator[Situation]:
             continue
         holds: list[Hold | None] = [None]
         holds += list(Hold) if state in {*WAITING, State.QUEUED} else []
-        holds += [Hold.RATE] if state in LOOKED_AT else []
+        holds += [Hold.RATE, Hold.NEWER_WORKER] if state in LOOKED_AT else []
         for hold in holds:
             if hold is not Hold.CHECKING:
                 yield from (
                     situation(state, hold=hold, fault=f) for f in (None, "customer", "platform", "us")
                 )
-        if state is State.SCHEDULED:
-            yield situation(state, standing=[replace(pause(), why="under review")])
         if state is State.ACCEPTED:
             yield situation(state, hold=Hold.CHECKING)
             yield situation(state, hold=Hold.CHECKING, media_seen="it answered 404")
@@ -137,14 +135,6 @@ def test_it_stands_so_since_the_later_of_its_move_and_what_holds_it() -> None:
     assert explain(held).since == NOW + HOUR
     assert explain(replace(held, moved_at=NOW + 2 * HOUR)).since == NOW + 2 * HOUR
     assert explain(replace(held, standing=[pause(since=None)])).since == NOW
-
-
-def test_a_pause_is_named_before_it_holds_and_a_breaker_that_may_close_is_not() -> None:
-    ahead = explain(situation(State.SCHEDULED, standing=[pause()], next_at=NOW + HOUR))
-    assert (ahead.turn, ahead.next_at) == (Turn.OPERATOR, NOW + HOUR)
-    assert "under review {x}" in ahead.summary
-    breaker = replace(pause("platform", "tiktok"), hold=Hold.BREAKER)
-    assert explain(situation(State.SCHEDULED, standing=[breaker])).summary == "Scheduled."
 
 
 def test_the_next_time_is_its_own_or_that_of_the_probe() -> None:
