@@ -50,6 +50,13 @@ class Broker(Group):
     sentinel_master: str = Field(
         default="", description="Name of the Sentinel master, if the URL is sentinel://."
     )
+    request_timeout: float = Field(
+        default=0.02,
+        gt=0,
+        le=1,
+        description="Seconds that an API request waits for the broker, to count a key's posts per minute; then it goes "
+        "on uncounted, and for five seconds no request asks. More for a broker that is far away.",
+    )
 
 
 class Ingest(Group):

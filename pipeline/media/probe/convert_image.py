@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import io
 import math
-import struct
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 from PIL import Image, ImageCms
 
 from pipeline.media.probe.image_header import SIDEWAYS, read_orientation
-from pipeline.media.probe.iso_media import Malformed
+from pipeline.media.probe.iso_media import DAMAGED, Malformed
 
 _STRIP_PIXELS = 2_000_000
 _TRIES = 8
@@ -43,7 +42,7 @@ def convert(job: Mapping[str, Any], file: IO[bytes]) -> bytes:
     try:
         with Image.open(file, formats=[job["format"]]) as opened:
             picture = _read(opened, tuple(job["crop"]), tuple(job["scaled"]))
-    except (SyntaxError, ValueError, EOFError, RuntimeError, struct.error) as error:
+    except DAMAGED as error:
         raise Malformed(str(error)) from None
     except OSError as error:
         if error.errno is not None:  # from a system call, not from Pillow

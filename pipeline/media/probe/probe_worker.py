@@ -20,7 +20,13 @@ from typing import IO, Any, NoReturn, cast
 
 from pipeline.domain.image_conversion import CMYK
 from pipeline.media.probe.image_header import SIDEWAYS, read_orientation, read_webp, to_orientation
-from pipeline.media.probe.iso_media import Malformed, is_cut_short, list_sideways_tracks, read_heif_size
+from pipeline.media.probe.iso_media import (
+    DAMAGED,
+    Malformed,
+    is_cut_short,
+    list_sideways_tracks,
+    read_heif_size,
+)
 from pipeline.media.probe.sheet_reader import load_calamine, read_sheet
 from pipeline.media.probe.video_index import OverLimit, check_limit, estimate_memory
 
@@ -254,7 +260,7 @@ def _inspect_image(job: Mapping[str, Any], file: RangeFile, image: Any) -> dict[
                 return {"error": "animated"}
             found = _describe_image(*opened.size, is_sideways=read_orientation(opened) in SIDEWAYS)
             return found | {"codec": CMYK} if opened.mode == "CMYK" else found
-    except (SyntaxError, ValueError, EOFError, RuntimeError, struct.error) as error:  # RuntimeError: AVIF
+    except DAMAGED as error:
         raise Malformed(str(error)) from None
     except OSError as error:
         if error.errno is not None:  # from a system call, not from Pillow

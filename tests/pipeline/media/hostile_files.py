@@ -69,6 +69,14 @@ def with_boxes_in_index(data: bytes, boxes: bytes) -> bytes:
     return data[:at] + box(b"moov", boxes, data[at + 8 :])
 
 
+def with_nested_boxes(depth: int) -> bytes:
+    """Return an MP4 of 8 bytes for each of ``depth`` boxes inside each other, in front of its ``moov``."""
+    heads = b"".join(struct.pack(">I4s", 8 * n, b"moof") for n in range(depth, 0, -1))
+    data = samples.video()
+    at = data.index(b"moov") - 4
+    return data[:at] + heads + data[at:]
+
+
 def with_fragment(count: int) -> bytes:
     """Return a fragmented MP4 with one fragment more, whose run claims ``count`` samples without a byte for any."""
     data = samples.video(movflags="frag_keyframe+empty_moov")

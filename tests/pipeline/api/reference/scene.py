@@ -80,6 +80,7 @@ SETTINGS = {
     "SLIPWAY_API__PUBLIC_URL": PUBLIC_URL,
     "SLIPWAY_TIKTOK__APP_ID": "an-app",
     "SLIPWAY_API__POSTS_PER_MINUTE": "60",
+    "SLIPWAY_BROKER__REQUEST_TIMEOUT": "1",  # each post is counted, however busy the machine
     # no worker renews the epoch that a retry begins: explanations would say so once it is over
     "SLIPWAY_MARK__LEASE": "600",
 }
