@@ -13,6 +13,7 @@ from adapters.limit import Rate
 from pipeline.context import Context
 from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, Reason, State
 from pipeline.domain.explanation import Explanation, Situation, explain
+from pipeline.domain.public_error import describe_last_look, is_beyond_looks
 from pipeline.store.deliveries.daily_quota import count_sent
 from pipeline.store.deliveries.evidence import Evidence, read_evidence
 from pipeline.store.deliveries.inspection import DeliveryFacts
@@ -99,6 +100,8 @@ def build_situation(view: DeliveryView | DeliveryFacts, evidence: Evidence) -> S
         next_at=view.next_at,
         moved_at=evidence.moved_at,
         standing=evidence.standing,
+        last_look=" ".join(describe_last_look(error)),
+        can_be_looked_at=not is_beyond_looks(error),
         media_seen=next((check.seen for check in evidence.checks if check.seen), None),
         url=view.url,
     )

@@ -11,8 +11,11 @@ from datetime import datetime
 from uuid import UUID
 
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.explanation_rules import AHEAD, RULES, SEEN, Detail, Turn
+from pipeline.domain.explanation_rules import AHEAD, LOOK_FAILED, NO_LOOK, RULES, SEEN, Detail, Turn
 from pipeline.domain.hold import Hold, StandingHold
+
+
+_SENT = frozenset({State.PROCESSING, State.UNKNOWN})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +39,10 @@ class Situation:
     """When it came into its state."""
     standing: Sequence[StandingHold]
     """What holds deliveries of its scopes now."""
+    last_look: str
+    """A sentence about its last look, if that failed."""
+    can_be_looked_at: bool
+    """A look can show what became of it."""
     media_seen: str | None
     """What the checks that it waits for saw at their last try."""
     url: str | None
@@ -89,6 +96,8 @@ def find_detail(found: Situation) -> Detail:
         return AHEAD
     if found.state is State.FAILED or (found.state is State.RETRYING and found.hold is None):
         return found.fault or "us"
+    if found.state in _SENT and found.last_look and found.hold is None:
+        return LOOK_FAILED if found.can_be_looked_at else NO_LOOK
     return found.hold if (found.state, found.hold) in RULES else None
 
 
@@ -108,6 +117,7 @@ def _list_words(found: Situation, holding: StandingHold | None) -> dict[str, str
         "platform": found.platform,
         "why": holding.why if holding else "",
         "scope": scope,
+        "look": found.last_look,
         "seen": found.media_seen or "",
         "url": found.url or "its address is not known yet",
         "error": found.error_link or "/reference#explainPost",

@@ -26,6 +26,10 @@ Detail = Reason | Hold | str | None
 """A reason, a hold, a fault, ``SEEN``, or None."""
 AHEAD = "ahead"
 """The detail of a delivery that is not due yet and paused already."""
+LOOK_FAILED = "look_failed"
+"""The detail of a sent delivery whose last look failed."""
+NO_LOOK = "no_look"
+"""The detail of a sent delivery that no look can show."""
 SEEN = "seen"
 """The detail of media whose check has met a problem, which it tries again."""
 
@@ -169,6 +173,10 @@ _BLOCKED: Mapping[Reason, Rule] = {
     ),
 }
 
+_LOST = (
+    "Sent; the platform's answer was lost or unclear: it may be live. It is never sent again unless it is proven not "
+    "live."
+)
 _LOOKED_AT: Mapping[State, Rule] = {
     State.PREPARING: Rule(
         turn=Turn.PLATFORM,
@@ -177,13 +185,13 @@ _LOOKED_AT: Mapping[State, Rule] = {
     ),
     State.PROCESSING: Rule(
         turn=Turn.PLATFORM,
-        summary="Sent; the platform works on it.",
+        summary="Sent; the platform works on it: it may be live.",
         next_step="The platform is asked whether it is live.",
     ),
     State.UNKNOWN: Rule(
         turn=Turn.US,
-        summary="Sent; the platform's answer was lost or unclear. It is never sent again unless it is proven not live.",
-        next_step="The platform is asked whether it is live.",
+        summary=_LOST,
+        next_step="The platform is asked whether it is live, if it can be; else an operator decides.",
         command=_DECIDE,
         link=_ERROR,
     ),
@@ -231,6 +239,16 @@ RULES: Mapping[tuple[State, Detail], Rule] = {
         )
         for state, rule in _LOOKED_AT.items()
     },
+    **{
+        (state, LOOK_FAILED): replace(_LOOKED_AT[state], summary=f"{_LOOKED_AT[state].summary} {{look}}")
+        for state in (State.PROCESSING, State.UNKNOWN)
+    },
+    (State.UNKNOWN, NO_LOOK): replace(
+        _LOOKED_AT[State.UNKNOWN],
+        turn=Turn.OPERATOR,
+        summary=f"{_LOST} {{look}}",
+        next_step="An operator is asked when it can no longer appear; until then, it cannot be published again.",
+    ),
     **{(State.BLOCKED, reason): rule for reason, rule in _BLOCKED.items()},
     **{(State.FAILED, fault): rule for fault, rule in _FAILED.items()},
     (State.PUBLISHED, None): Rule(turn=None, summary="Live: {url}"),

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, State
 from pipeline.domain.hold import STORED, Hold, StandingHold, Waiting, find_hold, find_next_at, list_scopes
+from pipeline.domain.public_error import present_error
 from pipeline.domain.schedule import IMMEDIATE
 from pipeline.store.database import rows
 from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
@@ -73,7 +74,7 @@ def list_standing_holds(c: Connection, found: Sequence[Any]) -> list[StandingHol
 
 
 def derive_holds(c: Connection, model: type[T], found: Sequence[Any]) -> list[T]:
-    """Return each row with ``HOLD_COLUMNS`` as a *model*, its ``held_for`` and ``next_at`` as readers see them.
+    """Return each row with ``HOLD_COLUMNS`` as a *model*, its ``held_for``, ``next_at`` and error as readers see them.
 
     What stands now is read only if a row's time has come: most rows of a page are settled or scheduled.
     """
@@ -90,6 +91,8 @@ def derive_holds(c: Connection, model: type[T], found: Sequence[Any]) -> list[T]
             del values[name]
         for name in derived:
             values[name] = held[name]
+        if "error" in names:
+            values["error"] = present_error(r.error, State(r.state), r.armed_at, held["next_at"])
         models.append(model(**values))
     return models
 
