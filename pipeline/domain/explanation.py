@@ -14,7 +14,6 @@ from pipeline.domain.delivery import Reason, State
 from pipeline.domain.explanation_rules import AHEAD, LOOK_FAILED, NO_LOOK, RULES, SEEN, Detail, Turn
 from pipeline.domain.hold import Hold, StandingHold
 
-
 _SENT = frozenset({State.PROCESSING, State.UNKNOWN})
 
 
