@@ -14,6 +14,7 @@ from pipeline.context import Context
 from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, Reason, State
 from pipeline.domain.explanation import Explanation, Situation, explain
 from pipeline.domain.public_error import describe_last_look, is_beyond_looks
+from pipeline.stages.post_state import may_be_rescheduled
 from pipeline.store.deliveries.daily_quota import count_sent
 from pipeline.store.deliveries.evidence import Evidence, read_evidence
 from pipeline.store.deliveries.inspection import DeliveryFacts
@@ -75,17 +76,18 @@ def _explain(
     limited = not context.settings.sandbox.lifted and state not in SETTLED
     return ExplainedDelivery(
         view=view,
-        explanation=explain(build_situation(view, evidence)),
+        explanation=explain(build_situation(view, evidence, post)),
         evidence=evidence,
         day=_count_day(context, c, post, view, can) if limited else None,
         rates=[rate for rate in can.rates if rate.step in _STEPS.get(state, ())] if limited else (),
     )
 
 
-def build_situation(view: DeliveryView | DeliveryFacts, evidence: Evidence) -> Situation:
-    """Return what the rules of an explanation go by."""
+def build_situation(
+    view: DeliveryView | DeliveryFacts, evidence: Evidence, post: PostView | None = None
+) -> Situation:
+    """Return what the rules of an explanation go by; without the *post*, it counts as one that may be edited."""
     error = view.error or {}
-    code = error.get("code")
     return Situation(
         delivery=view.id,
         post=view.post_id,
@@ -96,7 +98,10 @@ def build_situation(view: DeliveryView | DeliveryFacts, evidence: Evidence) -> S
         reason=Reason(view.reason) if view.reason else None,
         hold=view.held_for,
         fault=error.get("fault"),
-        error_link=f"/reference#error-{code}" if code else None,
+        error_code=error.get("code"),
+        is_proven_live=evidence.is_proven_live,
+        account_status=evidence.account_status,
+        may_be_edited=post is None or may_be_rescheduled(post),
         next_at=view.next_at,
         moved_at=evidence.moved_at,
         standing=evidence.standing,

@@ -10,6 +10,11 @@ from pipeline.domain.unavailability import MEDIA, PLATFORM
 
 PLATFORM_OUTAGE, MEDIA_OUTAGE = "platform_outage", "media_outage"
 """Codes of deliveries that failed because an outage outlasted the patience: dead letters of their own cause."""
+MEDIA_FAULTS = frozenset({"media_changed", "media_unreachable", MEDIA_OUTAGE})
+"""Codes after which the checks of a post's media no longer hold."""
+EXPIRED = "expired"
+NOT_TRIED = frozenset({EXPIRED, "not_sent_yet"})
+"""Codes of deliveries that failed without a try."""
 
 
 def to_outcome_unknown(error: Exception) -> AdapterError:

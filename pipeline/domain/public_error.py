@@ -51,7 +51,8 @@ def present_error(
 
 def is_beyond_looks(stored: Mapping[str, Any] | None) -> bool:
     """Return True if the last look has shown that no look can tell what became of it."""
-    return ((stored or {}).get(LAST_LOOK) or SENT)["code"] == CANNOT_BE_ASKED
+    look = (stored or {}).get(LAST_LOOK)
+    return look is not None and look["code"] == CANNOT_BE_ASKED
 
 
 def describe_last_look(stored: Mapping[str, Any] | None) -> list[str]:
