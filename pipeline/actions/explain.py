@@ -10,7 +10,9 @@ from sqlalchemy import Connection
 
 from adapters.contract import Capabilities, DailyPer, Platform
 from adapters.limit import Rate
+from pipeline.accounts.authorize import can_authorize
 from pipeline.context import Context
+from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, Reason, State
 from pipeline.domain.explanation import Explanation, Situation, explain
 from pipeline.domain.public_error import describe_last_look, is_beyond_looks
@@ -72,11 +74,13 @@ def explain_post(
 def _explain(
     context: Context, c: Connection, post: PostView, view: DeliveryView, evidence: Evidence
 ) -> ExplainedDelivery:
-    can, state = context.adapters[Platform(view.platform)].capabilities, State(view.state)
+    platform, state = Platform(view.platform), State(view.state)
+    can = context.adapters[platform].capabilities
+    can_connect = evidence.account_status == AccountStatus.ACTIVE or can_authorize(context, platform)
     limited = not context.settings.sandbox.lifted and state not in SETTLED
     return ExplainedDelivery(
         view=view,
-        explanation=explain(build_situation(view, evidence, post)),
+        explanation=explain(build_situation(view, evidence, post, can_authorize=can_connect)),
         evidence=evidence,
         day=_count_day(context, c, post, view, can) if limited else None,
         rates=[rate for rate in can.rates if rate.step in _STEPS.get(state, ())] if limited else (),
@@ -84,7 +88,11 @@ def _explain(
 
 
 def build_situation(
-    view: DeliveryView | DeliveryFacts, evidence: Evidence, post: PostView | None = None
+    view: DeliveryView | DeliveryFacts,
+    evidence: Evidence,
+    post: PostView | None = None,
+    *,
+    can_authorize: bool = True,
 ) -> Situation:
     """Return what the rules of an explanation go by; without the *post*, it counts as one that may be edited."""
     error = view.error or {}
@@ -101,6 +109,7 @@ def build_situation(
         error_code=error.get("code"),
         is_proven_live=evidence.is_proven_live,
         account_status=evidence.account_status,
+        can_authorize=can_authorize,
         may_be_edited=post is None or may_be_rescheduled(post),
         next_at=view.next_at,
         moved_at=evidence.moved_at,

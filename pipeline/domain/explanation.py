@@ -22,6 +22,7 @@ from pipeline.domain.explanation_rules import (
     NO_LOOK,
     OUT_ELSEWHERE,
     OUT_OF_USE,
+    RECONNECT,
     RULES,
     SEEN,
     SHOWN_LIVE,
@@ -60,6 +61,8 @@ class Situation:
     is_proven_live: bool
     """The platform has shown it live, whatever its state."""
     account_status: str
+    can_authorize: bool
+    """The server is set up to connect accounts of the platform."""
     may_be_edited: bool
     """Its post is in a state in which an edit is not refused."""
     next_at: datetime | None
@@ -100,11 +103,13 @@ def explain(found: Situation) -> Explanation:
         since=max(found.moved_at, holding.since) if holding and holding.since else found.moved_at,
         next_step=rule.next_step.format(**words) if rule.next_step else None,
         next_at=found.next_at or (holding.next_at if holding else None),
-        action=_fill(_choose_action(rule, holding), words),
+        action=_fill(_choose_action(rule, found, holding), words),
     )
 
 
-def _choose_action(rule: Rule, holding: StandingHold | None) -> Action | None:
+def _choose_action(rule: Rule, found: Situation, holding: StandingHold | None) -> Action | None:
+    if rule.action is RECONNECT and not found.can_authorize:
+        return replace(RECONNECT, call=None)
     is_own = rule.action is LIFT and holding is not None and holding.scope == "delivery"
     return LIFT_OWN if is_own else rule.action
 

@@ -116,11 +116,12 @@ _RESUME = Action(
     steps=("resume",),
     call=Call("POST", "/api/operator/v1/dead-letters/replay", {"ids": ["{delivery}"]}),
 )
-_RECONNECT = Action(
+RECONNECT = Action(
     says="Connect the account again.",
     command="slipway account reconnect {account} < tokens.json",
     steps=("/dashboard/accounts",),
     call=Call("POST", f"{_API}/connect/{{platform}}", {"reconnect": "{account}"}, Right.WRITE),
+    ask="Ask the operator of this server to connect the account again.",
 )
 _ACTIVATE = Action(
     says="Take the account into use again.",
@@ -231,7 +232,7 @@ _FAILED: Mapping[str, Rule] = {
         turn=Turn.OPERATOR, summary="Failed, and {name} was taken out of use since.", action=_ACTIVATE
     ),
     Reason.RECONNECT: Rule(
-        turn=Turn.CUSTOMER, summary="Failed, and {name} has to be connected again.", action=_RECONNECT
+        turn=Turn.CUSTOMER, summary="Failed, and {name} has to be connected again.", action=RECONNECT
     ),
     SHOWN_LIVE: Rule(
         turn=Turn.OPERATOR,
@@ -268,7 +269,7 @@ _BLOCKED: Mapping[Reason, Rule] = {
         turn=Turn.CUSTOMER,
         summary="{name} has to be connected again.",
         next_step="It goes on when the account is connected.",
-        action=_RECONNECT,
+        action=RECONNECT,
     ),
     Reason.IS_IT_LIVE: Rule(
         turn=Turn.OPERATOR,

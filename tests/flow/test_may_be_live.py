@@ -31,7 +31,9 @@ def get(stack: Stack, path: str) -> dict[str, Any]:
 
 def read_last_look(stack: Stack, post: str) -> dict[str, Any] | None:
     with stack.context.database.once() as c:
-        found = row(c, "SELECT error -> 'last_look' AS look FROM deliveries WHERE post_id = :id", id=UUID(post))
+        found = row(
+            c, "SELECT error -> 'last_look' AS look FROM deliveries WHERE post_id = :id", id=UUID(post)
+        )
     assert found is not None
     look: dict[str, Any] | None = found.look
     return look

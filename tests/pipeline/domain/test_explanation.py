@@ -36,6 +36,7 @@ def situation(state: State, **more: Any) -> Situation:
         "is_proven_live": False,
         "account_status": AccountStatus.ACTIVE,
         "may_be_edited": True,
+        "can_authorize": True,
         "last_look": "",
         "can_be_looked_at": True,
         "next_at": None,
@@ -198,3 +199,10 @@ def test_media_that_were_seen_and_failed_looks_have_rules_of_their_own() -> None
     assert "it may be live" in failed.summary
     beyond = explain(situation(State.UNKNOWN, last_look="It cannot be asked.", can_be_looked_at=False))
     assert (beyond.turn, "is asked whether" in str(beyond.next_step)) == (Turn.OPERATOR, False)
+
+
+def test_a_key_is_sent_to_no_sign_in_that_the_server_is_not_set_up_for() -> None:
+    for can, is_offered in ((True, True), (False, False)):
+        words = explain(situation(State.BLOCKED, reason=Reason.RECONNECT, can_authorize=can))
+        assert words.action is not None
+        assert (words.action.call is not None, bool(words.action.ask)) == (is_offered, True)
