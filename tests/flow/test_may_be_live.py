@@ -84,7 +84,11 @@ def test_a_look_that_meets_an_outage_never_reads_as_the_posts_own_error(
     if fault is None:
         stack.kill("sandbox")
     try:
-        until(lambda: (read_last_look(stack, post) or {}).get("code") == found, 40)
+        until(
+            lambda: (read_last_look(stack, post) or {}).get("code") == found,
+            20,
+            lambda: f"{stack.read(post)}: its last look is {read_last_look(stack, post)}",
+        )
         check_every_reader(stack, post)
         assert receipts(stack, post) == []
     finally:

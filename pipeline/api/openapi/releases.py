@@ -24,6 +24,14 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="2.0.0",
+        sha256="207dbe122d9449cb6ee38c4585728b93894005227ccc719b7edb9c1034906a79",
+        changes=(
+            "`action` of `GET /posts/{id}/explain` is a call that this key may make (`text`, `method`, `path` and "
+            "`body`), or says whom to ask, instead of a `command` of the server and a `link`.",
+        ),
+    ),
+    Release(
         version="1.16.0",
         sha256="0e4c8baa6148cc9186194477e9c7fc8dd79c5a73e5efd8df6d984a3c024195a8",
         changes=(

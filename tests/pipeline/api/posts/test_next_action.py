@@ -39,8 +39,10 @@ def server(module_environment: dict[str, str], tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="module")
-def ledger(server: Server) -> Ledger:
-    return Ledger(server.context.settings.store.url.get_secret_value(), server.context.vault)
+def ledger(server: Server) -> Iterator[Ledger]:
+    made = Ledger(server.context.settings.store.url.get_secret_value(), server.context.vault)
+    yield made
+    made.database.close()
 
 
 def fail(ledger: Ledger, post: Post, **error: Any) -> Post:
