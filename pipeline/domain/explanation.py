@@ -11,33 +11,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pipeline.domain import explanation_rules as rules
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Reason, State, may_retry
-from pipeline.domain.explanation_rules import (
-    AHEAD,
-    BAD_MEDIA,
-    LIFT,
-    LIFT_OWN,
-    LOOK_FAILED,
-    NO_LOOK,
-    OUT_ELSEWHERE,
-    OUT_OF_USE,
-    RECONNECT,
-    RULES,
-    SEEN,
-    SHOWN_LIVE,
-    UNSENT,
-    Action,
-    Call,
-    Detail,
-    Rule,
-    Turn,
-)
+from pipeline.domain.explanation_rules import RULES, Action, Call, Detail, Rule, Turn
 from pipeline.domain.hold import Hold, StandingHold
 from pipeline.domain.policy_errors import MEDIA_FAULTS, NOT_TRIED
 
 _UNUSABLE: Mapping[str, Detail] = {
-    AccountStatus.INACTIVE: OUT_OF_USE,
+    AccountStatus.INACTIVE: rules.OUT_OF_USE,
     AccountStatus.RECONNECT: Reason.RECONNECT,
 }
 _SENT = frozenset({State.PROCESSING, State.UNKNOWN})
@@ -108,10 +90,10 @@ def explain(found: Situation) -> Explanation:
 
 
 def _choose_action(rule: Rule, found: Situation, holding: StandingHold | None) -> Action | None:
-    if rule.action is RECONNECT and not found.can_authorize:
-        return replace(RECONNECT, call=None)
-    is_own = rule.action is LIFT and holding is not None and holding.scope == "delivery"
-    return LIFT_OWN if is_own else rule.action
+    if rule.action is rules.RECONNECT and not found.can_authorize:
+        return replace(rules.RECONNECT, call=None)
+    is_own = rule.action is rules.LIFT and holding is not None and holding.scope == "delivery"
+    return rules.LIFT_OWN if is_own else rule.action
 
 
 def _fill(part: Any, words: Mapping[str, str]) -> Any:
@@ -130,33 +112,33 @@ def _fill(part: Any, words: Mapping[str, str]) -> Any:
 def find_detail(found: Situation) -> Detail:
     """Return what tells the rules of a state apart: reason, hold, what was seen, or fault."""
     if found.state is State.ACCEPTED:
-        return SEEN if found.media_seen else Hold.CHECKING
+        return rules.SEEN if found.media_seen else Hold.CHECKING
     if found.state is State.BLOCKED:
         is_out = found.reason is Reason.RECONNECT and found.account_status == AccountStatus.INACTIVE
-        return OUT_OF_USE if is_out else found.reason
+        return rules.OUT_OF_USE if is_out else found.reason
     if found.state is State.SCHEDULED and found.hold is None and _find_holding(found):
-        return AHEAD
+        return rules.AHEAD
     if found.state is State.FAILED:
         return _find_failure(found)
     if found.state is State.RETRYING and found.hold is None:
         return found.fault or "us"
     if found.state in _SENT and found.last_look and found.hold is None:
-        return LOOK_FAILED if found.can_be_looked_at else NO_LOOK
+        return rules.LOOK_FAILED if found.can_be_looked_at else rules.NO_LOOK
     return found.hold if (found.state, found.hold) in RULES else None
 
 
 def _find_failure(found: Situation) -> Detail:
     """Return why a retry would fail again, or the fault of what can be retried as it is."""
     if not may_retry(found.state, is_proven_live=found.is_proven_live):
-        return SHOWN_LIVE
+        return rules.SHOWN_LIVE
     if found.account_status in _UNUSABLE:
         return _UNUSABLE[found.account_status]
     if found.error_code in MEDIA_FAULTS:
-        return BAD_MEDIA
+        return rules.BAD_MEDIA
     if found.error_code in NOT_TRIED:
-        return UNSENT
+        return rules.UNSENT
     if found.fault == "customer" and not found.may_be_edited:
-        return OUT_ELSEWHERE
+        return rules.OUT_ELSEWHERE
     return found.fault or "us"
 
 

@@ -78,7 +78,7 @@ def test_a_look_that_meets_an_outage_never_reads_as_the_posts_own_error(
 ) -> None:
     text = caption()
     stack.fault("tiktok", "finalize", "effect-then-drop")
-    stack.fault("tiktok", "look", times=None, **(fault or {"fault": "5xx"}))
+    stack.fault("tiktok", "read", times=None, **(fault or {"fault": "5xx"}))  # its posts are listed
     post = stack.create_post(text, "tiktok", media=slideshow(stack))
     stack.await_state(post, "unknown")
     if fault is None:
