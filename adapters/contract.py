@@ -221,6 +221,8 @@ class CannotTell:
     reason: str
     candidates: Sequence[ListedPost] = ()
     """Live posts that could be it, for a person to compare."""
+    is_final: bool = False
+    """No later look can tell either: the platform has no call that could show this post."""
 
 
 PrepareResult = Ready | Pending

@@ -36,8 +36,8 @@ from adapters.errors import (
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.policy_errors import (
-    explain_restored,
     make_asked_too_long,
+    make_cannot_be_asked,
     make_cannot_tell,
     make_outlasted,
     make_preparing_timed_out,
@@ -85,7 +85,7 @@ class Verdict:
     held_for: Hold | None = None
     """Why nothing was tried, where that is decided on the claimed delivery."""
     uncounted: bool = False
-    """The platform could not be asked: this wait does not count towards ``look_limit``."""
+    """The platform could not be asked: this wait does not count towards ``look_limit``, and ``error`` is the look's."""
     published: Published | None = None
     error: AdapterError | None = field(default=None, compare=False)
 
@@ -201,6 +201,8 @@ def judge_look(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verd
         return _judge_absence(seen, retry, policy)
     if isinstance(seen, Pending):
         return _keep_waiting(State.PROCESSING, seen.checkpoint, seen.wait, retry, policy)
+    if seen.is_final:
+        return _await_operator(seen, retry)
     return _keep_waiting(State.UNKNOWN, None, timedelta(0), retry, policy)
 
 
@@ -208,7 +210,6 @@ def judge_look_error(error: Exception, retry: RetryState, policy: RetryPolicy, s
     """Judge a look that failed. An armed delivery stays in *state*, and the wait does not count towards the limit."""
     if retry.armed_for is None:
         return judge_error(error, retry, policy)
-    classified = to_adapter_error(error)
     wait = look_pause(retry.looks, policy.look_first, policy.look_longest)
     if isinstance(error, Retryable) and error.retry_after:
         wait = max(wait, error.retry_after)
@@ -220,7 +221,7 @@ def judge_look_error(error: Exception, retry: RetryState, policy: RetryPolicy, s
         refresh=isinstance(error, CredentialsExpired),
         uncounted=True,
         reconnect=isinstance(error, NeedsPerson),
-        error=explain_restored(classified) if retry.in_doubt else classified,
+        error=to_adapter_error(error),
     )
 
 
@@ -236,6 +237,15 @@ def _judge_look_in_doubt(seen: LookResult, retry: RetryState, policy: RetryPolic
         return Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=error)
     wait = policy.look_first if retry.late_enough else max(policy.settle, policy.look_first)
     return Verdict(state=State.UNKNOWN, wait=wait, error=error)
+
+
+def _await_operator(seen: CannotTell, retry: RetryState) -> Verdict:
+    """Judge a post that no look can show: an operator decides, as soon as nothing can appear any more."""
+    error = make_cannot_be_asked(seen.reason)
+    if retry.may_appear_for > timedelta(0):
+        return Verdict(state=State.UNKNOWN, wait=retry.may_appear_for, uncounted=True, error=error)
+    error = make_cannot_tell(retry.platform_code, retry.platform_message, finding=error.message)
+    return Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=error)
 
 
 def _judge_look_unarmed(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:

@@ -25,7 +25,7 @@ class Release:
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
         version="1.17.0",
-        sha256="4011498ed7c42a3ff32f49bc4660d9d9a444c7d3709dca5255944827c3d08f88",
+        sha256="d7251d73e916755516e82accaf7e47c928a5edf99420518d03de6bc6d5b58dd5",
         changes=(
             "`held_for` may be `newer_worker`: no running worker understands all of the post. A pause is shown there "
             "before the post's time too.",
@@ -38,6 +38,8 @@ PARTNER_RELEASES: Sequence[Release] = (
             "200,000 deliveries, when it is confirmed: `selecting` is no state of new jobs.",
             "Jobs of the same deliveries run in the order they were confirmed: `waits_for`. Cancel and pause wait for "
             "none, and earlier jobs skip what these select, with the reason `taken`.",
+            "`action` of `GET /posts/{id}/explain` is a call that this key may make (`text`, `method`, `path` and "
+            "`body`), or says whom to ask, instead of a `command` of the server and a `link`.",
         ),
     ),
     Release(

@@ -325,6 +325,10 @@ ACCOUNT_ERRORS: Mapping[str, Advice] = {
     "not_sent_yet": Advice(
         "The account was added to a post that had failed.", "Retry the post, or give it a time."
     ),
+    "cannot_be_asked": Advice(
+        "The platform's answer was lost, and it has no call that shows whether the post is live.",
+        "An operator looks at the account and decides, once the post can no longer appear.",
+    ),
     "outcome_unknown": Advice(
         "The platform's answer to the publishing call was lost or unclear. It is looked up, and never sent again "
         "blindly.",

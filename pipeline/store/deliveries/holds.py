@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.delivery import LOOKED_AT, WAITING, State
 from pipeline.domain.hold import STANDING, STORED, Hold, StandingHold, list_scopes
+from pipeline.domain.public_error import present_error
 from pipeline.domain.schedule import IMMEDIATE
 from pipeline.store.canaries import TOO_NEW, WORKER_LEVEL
 from pipeline.store.database import rows
@@ -79,7 +80,10 @@ def list_standing_holds(c: Connection, found: Sequence[Any]) -> list[StandingHol
 
 
 def read_holds(model: type[T], found: Sequence[Any]) -> list[T]:
-    """Return each row with ``HOLD_COLUMNS`` as a *model*; what has a hold without an end has no ``next_at``."""
+    """Return each row with ``HOLD_COLUMNS`` as a *model*, its error as readers see it.
+
+    What has a hold without an end has no ``next_at``.
+    """
     names = {field.name for field in fields(model)}
     surplus = [name for name in found[0]._fields if name not in names] if found else []
     return [model(**_read(r._mapping, surplus)) for r in found]
@@ -89,6 +93,9 @@ def _read(values: dict[str, Any], surplus: Sequence[str]) -> Mapping[str, Any]:
     if values["held_for"] is not None:
         values["held_for"] = hold = Hold(values["held_for"])
         values["next_at"] = None if hold in STANDING else values["next_at"]
+    if "error" in values:
+        state, armed_at, next_at = State(values["state"]), values["armed_at"], values["next_at"]
+        values["error"] = present_error(values["error"], state, armed_at, next_at)
     for name in surplus:
         del values[name]
     return values

@@ -45,8 +45,8 @@ WITH p AS MATERIALIZED (  -- the post first: the lock order
         delivered_as = coalesce(CAST(:delivered_as AS text), delivered_as),
         notes = CAST(:notes AS jsonb),
         published_at = CASE WHEN :target = 'published' THEN now() END,
-        error = CASE WHEN :target IN ('published', 'processing') THEN NULL
-                     ELSE coalesce(CAST(:error AS jsonb), error) END,
+        error = CASE WHEN :target = 'published' OR (:target = 'processing' AND NOT :uncounted) THEN NULL
+                     ELSE coalesce(CAST(:error AS jsonb), error - 'last_look') END,
         updated_at = now()
     WHERE id = :id AND state || '' = :origin AND generation = :generation AND fence = :fence
       AND (CAST(:status AS text) IS NULL OR EXISTS (SELECT FROM p))

@@ -20,6 +20,7 @@ from pipeline.domain.delivery import SETTLED, Mover, Reason, State, require_move
 from pipeline.domain.receipt import content_sha256
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import jsonb, new_id, row, rows
+from pipeline.store.deliveries.evidence import IS_PROVEN_LIVE
 from pipeline.store.deliveries.move import REMOVED
 from pipeline.store.deliveries.ownership import Accounts
 from pipeline.store.posts.options import ASSIGNMENTS, COLUMNS, Options, gather_options, to_columns
@@ -92,8 +93,7 @@ _DELIVERIES = f"""
 SELECT d.id, d.account_id, d.platform, d.state, d.reason, d.generation, d.due_at, d.armed_at IS NOT NULL AS armed,
        d.checkpoint, d.error, {REMOVED} AS removed, coalesce(tried.open_end, false) AS resumes,
        coalesce(tried.open_end AND tried.absent_at > now() - CAST(:may_be_live AS interval), false) AS may_be_live,
-       EXISTS (SELECT FROM attempts a WHERE a.delivery_id = d.id
-               AND jsonb_path_exists(a.late, '$[*].remote_id')) AS is_proven_live
+       {IS_PROVEN_LIVE} AS is_proven_live
 FROM deliveries d LEFT JOIN LATERAL (
     SELECT max(closed_at) FILTER (WHERE outcome = 'absent') AS absent_at,
            bool_or(outcome = 'absent') AND (array_agg(outcome ORDER BY n DESC))[1] <> 'failed'

@@ -567,3 +567,14 @@ def test_cannot_tell_is_looked_at_again_until_the_limit_then_a_person_is_asked()
     assert past.error is not None
     assert past.error.next_action
     shape(judge_look(seen, BEFORE, POLICY), state=State.PREPARING, wait=seconds(5))
+
+
+def test_what_no_look_can_show_is_an_operators_question_as_soon_as_nothing_can_appear() -> None:
+    seen = CannotTell(reason="no such call", is_final=True)
+    early = judge_look(seen, replace(AFTER, may_appear_for=seconds(70), waited=timedelta(days=9)), POLICY)
+    shape(early, "cannot_be_asked", state=State.UNKNOWN, wait=seconds(70), uncounted=True)
+    over = judge_look(seen, replace(AFTER, late_enough=True, platform_code="98"), POLICY)
+    shape(over, OutcomeUnknown.code, state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    assert over.error is not None
+    assert (over.error.platform_code, "cannot be asked" in over.error.message) == ("98", True)
+    shape(judge_look(seen, BEFORE, POLICY), state=State.PREPARING, wait=seconds(5))
