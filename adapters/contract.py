@@ -78,8 +78,6 @@ class Media:
     kind: Literal["image", "video"]
     facts: MediaFacts | None = None
     stream: Callable[[int, int], Iterator[bytes]] | None = field(default=None, repr=False, compare=False)
-    spool: Callable[[int, int], bool] | None = field(default=None, repr=False, compare=False)
-    """``spool(first, length)`` copies a range to disk, from where ``stream`` then reads it; False: it was there."""
     alt_text: str | None = None  # what the file shows, for people who cannot see it
 
 
@@ -176,6 +174,8 @@ class Ready:
     """Every invisible step is done: the next call is ``finalize``."""
 
     checkpoint: CheckpointData = field(repr=False)
+    sends: tuple[int, int] | None = None
+    """First byte and length of what ``finalize`` sends of the first medium: it is copied and open before arm."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,6 +221,8 @@ class CannotTell:
     reason: str
     candidates: Sequence[ListedPost] = ()
     """Live posts that could be it, for a person to compare."""
+    is_final: bool = False
+    """No later look can tell either: the platform has no call that could show this post."""
 
 
 PrepareResult = Ready | Pending

@@ -3,6 +3,7 @@
 * AdapterError
   + Retryable            nothing became visible; the same call may be tried again
     - Unavailable        the platform could not be reached, or failed for a temporary reason
+      . StorageFault     our own storage of files cannot be used: neither the platform nor the customer is at fault
     - RateLimited        the platform asked us to wait; costs no attempt
     - CredentialsExpired the access token has expired; the pipeline refreshes it and tries again
     - AppRefused         the platform refuses our app as a whole; the pipeline pauses the platform for an operator
@@ -91,6 +92,15 @@ class Unavailable(Retryable):
     code = "platform_unavailable"
     host: str | None = None
     """The host that did not respond, if it is not the platform's own."""
+
+
+class StorageFault(Unavailable):
+    """The storage of this installation cannot be read or written.
+
+    Before arm it costs neither a try nor patience, and raises an alarm. After arm it is an unknown outcome.
+    """
+
+    code = "storage_unavailable"
 
 
 class RateLimited(Retryable):

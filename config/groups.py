@@ -50,6 +50,13 @@ class Broker(Group):
     sentinel_master: str = Field(
         default="", description="Name of the Sentinel master, if the URL is sentinel://."
     )
+    request_timeout: float = Field(
+        default=0.02,
+        gt=0,
+        le=1,
+        description="Seconds that an API request waits for the broker, to count a key's posts per minute; then it goes "
+        "on uncounted, and for five seconds no request asks. More for a broker that is far away.",
+    )
 
 
 class Ingest(Group):
@@ -84,7 +91,10 @@ class Reachability(Group):
         "the whole slice on one of few slots.",
     )
     per_host: int = Field(
-        default=4, ge=1, le=1000, description="Checks that read from one host at once, over all workers."
+        default=8,
+        ge=1,
+        le=1000,
+        description="Checks that read from one host at once, over all workers; a workspace has half of them at most.",
     )
     probe_memory: int = Field(
         default=1_400_000_000,

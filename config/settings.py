@@ -54,6 +54,11 @@ class Settings(Group):
     """All settings."""
 
     folder: Path = Field(default=Path(".slipway"), description="Data folder of the embedded engines (0700).")
+    level: int = Field(
+        default=0,
+        ge=0,
+        description="Lower the level of this process to that of older code, to rehearse an upgrade; 0 = not lowered.",
+    )
     store: Store = Store()
     broker: Broker = Broker()
     api: Api = Api()

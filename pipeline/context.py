@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from config.consistency import SETTLE_TIME
 from pipeline import tracing
+from pipeline.domain.level import lower_level
 from pipeline.shutdown import ShutdownSignal
 
 # for annotations only: commands that need the database alone import no Celery, requests or Redis
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from adapters.contract import Adapter, Platform, PlatformSettings
     from adapters.http import HttpClient
     from config.settings import Settings
-    from pipeline.check_slots import CheckSlots
     from pipeline.dispatch import Dispatcher
     from pipeline.media.fetch import Fetcher
     from pipeline.media.files.uploads import Files
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pipeline.queue_liveness import QueueLiveness
     from pipeline.rate_buckets import RateBuckets
     from pipeline.recovery.send_guard import SendGuard
+    from pipeline.shared_slots import SharedSlots
+    from pipeline.store.checks.claim import ClaimedCheck
     from pipeline.store.database import Database
     from pipeline.store.vault import Vault
 
@@ -46,10 +48,15 @@ class Context:
     files: Files
     adapters: Mapping[Platform, type[Adapter]]
     platform_settings: Mapping[Platform, PlatformSettings]
-    check_slots: CheckSlots
+    check_slots: SharedSlots[ClaimedCheck]
     transfers: Transfers
     health: PlatformHealth
     shutdown: ShutdownSignal = field(default_factory=ShutdownSignal)
+
+    @property
+    def level(self) -> int:
+        """The level of this process."""
+        return lower_level(self.settings.level)
 
     def adapter(self, platform: Platform, client: HttpClient) -> Adapter:
         """Return the platform's adapter on this client. Raises KeyError if it has none (ingest refuses those)."""

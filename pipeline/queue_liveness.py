@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 import redis
 from redis.exceptions import RedisError
 
+from pipeline.circuit_breaker import PAUSE, CircuitBreaker
+
 BEAT_TTL = 12
 """Seconds for which one record counts; one is made every three seconds."""
 BEAT = "beat"
@@ -38,8 +40,10 @@ MARKER = "pulse:memory"
 class QueueLiveness:
     """One key per queue in Redis. A method that answers when Redis is unreachable says what it returns then."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, pause: float = PAUSE) -> None:
+        """*pause*: seconds for which ``is_alive`` does not ask a Redis that has failed to answer."""
         self._client = client
+        self._breaker = CircuitBreaker(pause)
 
     def record_beat(self, queue: str) -> None:
         """Record that the queue has a consumer. Raises RedisError."""
@@ -47,10 +51,7 @@ class QueueLiveness:
 
     def is_alive(self, queue: str) -> bool:
         """Return True if the queue was consumed within ``BEAT_TTL``; False if Redis is unreachable."""
-        try:
-            return bool(self._client.exists(beat_key(queue)))
-        except (RedisError, OSError):
-            return False
+        return bool(self._breaker.call(lambda: self._client.exists(beat_key(queue))))
 
     def count_messages(self, queue: str) -> int | None:
         """Return how many messages wait in a queue; None if Redis is unreachable."""

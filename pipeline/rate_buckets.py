@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from adapters.limit import Rate
@@ -37,8 +36,6 @@ return 0
 
 REDIS_TIMEOUT = 2.0
 """Seconds for one command, in a process whose work no client waits for."""
-REQUEST_TIMEOUT = 0.2
-"""The same while a request waits."""
 UNREACHABLE_WAIT = timedelta(seconds=5)
 """How long a publish waits before it asks again while Redis is unreachable."""
 
@@ -59,15 +56,8 @@ class RateBuckets:
             return timedelta(0)
         keys = [f"pace:{account_id}:{step}:{n}" for n in range(len(mine))]
         numbers = [int(rate.per.total_seconds() * 1000 / rate.count) for rate in mine]
-        if not self._breaker.may_call():
-            return UNREACHABLE_WAIT
-        try:
-            wait = timedelta(milliseconds=int(cast("int", self._script(keys=keys, args=numbers))))
-        except (RedisError, OSError):
-            self._breaker.record_failure()
-            return UNREACHABLE_WAIT
-        self._breaker.record_success()
-        return wait
+        wait = self._breaker.call(lambda: self._script(keys=keys, args=numbers))
+        return UNREACHABLE_WAIT if wait is None else timedelta(milliseconds=int(cast("int", wait)))
 
 
 def create_redis_client(
@@ -75,6 +65,7 @@ def create_redis_client(
 ) -> redis.Redis:
     """Return a client for the broker's Redis at kombu's form of its URL. *timeout*: seconds for one command.
 
+    Connecting, and each step of it, has the same limit, so a broker that hangs costs a caller one time-out.
     A command is repeated once on a new connection if its own was closed, and not if it timed out: redis-py's own
     retries cost seconds a call while Redis is away (measured).
     """

@@ -44,9 +44,9 @@ def list_ticks(s: Settings) -> Sequence[Tick]:
         "upkeep.receipts": 5,
         "upkeep.export": 1,
         "upkeep.files": 600,
-        "upkeep.imports": 5,
+        "upkeep.imports": 1,
         "upkeep.import-files": 600,
-        "upkeep.steering": 5,
+        "upkeep.steering": 1,
         "upkeep.webhooks": 600,
         "upkeep.audit": 3600,
     }

@@ -18,7 +18,7 @@ from config.consistency import SETTLE_TIME
 from config.settings import Settings, settings
 from pipeline.background_dispatch import BackgroundDispatcher
 from pipeline.celery_app import create_celery_app
-from pipeline.check_slots import CheckSlots
+from pipeline.circuit_breaker import REQUEST_PAUSE
 from pipeline.context import Context
 from pipeline.dispatch import Dispatcher
 from pipeline.media.fetch import Fetcher, FetchPolicy
@@ -29,9 +29,10 @@ from pipeline.media.files.uploads import Files
 from pipeline.media.transfers import Transfers
 from pipeline.platform_health import PlatformHealth
 from pipeline.queue_liveness import QueueLiveness
-from pipeline.rate_buckets import REQUEST_TIMEOUT, RateBuckets, create_redis_client
+from pipeline.rate_buckets import RateBuckets, create_redis_client
 from pipeline.recovery.epoch_file import EpochFile
 from pipeline.recovery.send_guard import SendGuard
+from pipeline.shared_slots import SharedSlots
 from pipeline.shutdown import ShutdownSignal
 from pipeline.store.database import Database
 from pipeline.store.vault import Vault
@@ -150,7 +151,7 @@ def build_context(s: Settings, *, keeps_epoch_file: bool = True) -> Context:
         ),
         adapters=ADAPTERS,
         health=PlatformHealth(database, timedelta(seconds=s.publish.probe)),
-        check_slots=CheckSlots(s.worker.slots, frozenset({urlsplit(s.files_url).netloc.lower()})),
+        check_slots=SharedSlots(s.worker.slots, frozenset({urlsplit(s.files_url).netloc.lower()})),
         transfers=Transfers(s.worker.slots),
         platform_settings={platform: build_platform_settings(s, platform) for platform in ADAPTERS},
         shutdown=SHUTDOWN,
@@ -160,10 +161,12 @@ def build_context(s: Settings, *, keeps_epoch_file: bool = True) -> Context:
 def build_api_context(s: Settings) -> Context:
     """Return the Context of a process whose clients wait: it gives up early on a broker that hangs."""
     client = create_redis_client(
-        s.broker.url.get_secret_value(), s.broker.sentinel_master, timeout=REQUEST_TIMEOUT
+        s.broker.url.get_secret_value(), s.broker.sentinel_master, timeout=s.broker.request_timeout
     )
     app = create_celery_app(s, retry_broker=False, socket_timeout=DISPATCH_TIMEOUT)
-    return replace(build_context(s), dispatcher=BackgroundDispatcher(app), liveness=QueueLiveness(client))
+    return replace(
+        build_context(s), dispatcher=BackgroundDispatcher(app), liveness=QueueLiveness(client, REQUEST_PAUSE)
+    )
 
 
 _context_lock = Lock()

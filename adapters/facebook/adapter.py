@@ -136,7 +136,7 @@ class Facebook(OAuthMixin):
         if state.post is not None:
             return lookup.interpret_armed_post(state, _read_or_none(client.read_post, state.post)[0])
         if self._is_two_phase:
-            return CannotTell(reason="No unpublished post is known that could have been shown")
+            return CannotTell(reason="no unpublished post is known that could have been shown", is_final=True)
         since = int((armed_at - limits.CLOCK_SKEW).timestamp())
         return lookup.find_direct_post(draft, state, client.list_posts(since).data, armed_at, taken)
 

@@ -115,7 +115,7 @@ class Instagram(OAuthMixin):
         if armed_at is None and choose_next_step(draft, state) is not Step.POLL:
             return Ready(checkpoint=state.to_dict())
         if armed_at is not None and state.container is None:
-            return CannotTell(reason="No container is known that could have been published")
+            return CannotTell(reason="no container is known that could have been published", is_final=True)
         status = client.read_status(get_awaited_container(state))
         if status is not None and status.status_code == "PUBLISHED" and state.container is not None:
             return find_published_post(draft, state, client, armed_at, taken)

@@ -72,7 +72,7 @@ _ROWS: GraphErrorTable = {
     ),
     (36000, 2207004): _reject("the image is too large", "Send a JPEG of at most 8 MB."),
     (36001, 2207005): _reject("the image format is not supported", "Send a JPEG."),
-    (36003, 2207009): _reject("the aspect ratio is not supported", "Use a ratio between 4:5 and 1.91:1."),
+    (36003, 2207009): _reject("the aspect ratio is not supported", "Use a ratio between 3:4 and 1.91:1."),
     (36004, 2207010): _reject("the caption is too long", "Use at most 2200 characters."),
 }
 

@@ -120,7 +120,7 @@ class LinkedIn(OAuthMixin):
                 return read_status(client, draft, state, index)
             return Ready(checkpoint=state.to_dict())
         if account.connection != "organization":
-            return CannotTell(reason=NO_LISTING)
+            return CannotTell(reason=NO_LISTING, is_final=True)
         return find_post(client, account.remote_id, draft, state, taken, self._settings.hosts["www"])
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:

@@ -156,7 +156,8 @@ def find_post(
         if named is not None:
             return named
     if not any(state.urns):
-        return CannotTell(reason="No media are known by which the post could be recognised")
+        reason = "no media are known by which the post could be recognised"
+        return CannotTell(reason=reason, is_final=not state.duplicate)
     try:
         posts = client.list_posts(author)
     except (Permanent, NeedsPerson) as error:

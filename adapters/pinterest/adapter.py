@@ -112,7 +112,7 @@ class Pinterest(OAuthMixin):
             return interpret_status(state, client.read_status(state.media_id or ""))
         board = state.board_id or payload.choose_board(draft, account)
         if board is None:
-            return CannotTell(reason="No board is known that the pin could be on")
+            return CannotTell(reason="no board is known that the pin could be on", is_final=True)
         return find_pin(client, draft, board, armed_at, taken, self._settings.hosts["www"])
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:

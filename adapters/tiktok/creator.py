@@ -19,7 +19,6 @@ from adapters.contract import (
     Draft,
     FinalizeResult,
     LookResult,
-    Media,
     Pending,
     PlatformSettings,
     PrepareResult,
@@ -62,7 +61,7 @@ class CreatorAdapter:
         if step is Step.WAIT and upload is not None:
             return Pending(checkpoint=checkpoint, wait=upload.time_until_dead(now))
         if step is Step.STATUS and upload is not None:
-            return _read_progress(client, draft, upload, state)
+            return _read_progress(client, upload, state)
         if step is Step.SETTINGS:
             allowed = AllowedSettings.from_wire(client.query_creator_info(), time.time())
             state = state.replace(allowed=allowed)
@@ -72,10 +71,10 @@ class CreatorAdapter:
         if draft.kind != "video":
             return Ready(checkpoint=state.to_dict())
         if step is Step.START and allowed is not None:
-            return _continue(draft, self._start_upload(client, draft, allowed, state))
+            return _continue(self._start_upload(client, draft, allowed, state))
         if step is Step.SEND and upload is not None:
             return _send_chunk(client, draft, upload, state)
-        return _continue(draft, state)
+        return _continue(state)
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """Make the visible call: the last chunk of a video, or ``content/init`` for photos."""
@@ -130,25 +129,13 @@ class CreatorAdapter:
         return CreatorClient(http=self.http, api=self.api, token=token)
 
 
-def _continue(draft: Draft, state: Checkpoint) -> PrepareResult:
-    """Return Ready if only the last chunk is missing, on disk if it is large, and the settings are fresh."""
-    is_ready = (
-        state.upload is not None
-        and state.upload.is_last_chunk
-        and state.allowed is not None
-        and state.allowed.is_fresh(time.time())
-    )
-    if not is_ready or (state.upload is not None and _spool_last_chunk(draft.media[0], state.upload)):
+def _continue(state: Checkpoint) -> PrepareResult:
+    """Return Ready if only the last chunk is missing, and the settings are fresh."""
+    is_fresh = state.allowed is not None and state.allowed.is_fresh(time.time())
+    if state.upload is None or not state.upload.is_last_chunk or not is_fresh:
         return Pending(checkpoint=state.to_dict())
-    return Ready(checkpoint=state.to_dict())
-
-
-def _spool_last_chunk(media: Media, upload: Upload) -> bool:
-    """Copy a large last chunk to disk; return True if that was done now, False if nothing was to be done."""
-    first, end = upload.get_next_range()
-    if media.spool is None or end - first <= CHUNK_SMALL:
-        return False
-    return media.spool(first, end - first)
+    first, end = state.upload.get_next_range()
+    return Ready(checkpoint=state.to_dict(), sends=(first, end - first))
 
 
 def _send_chunk(client: CreatorClient, draft: Draft, upload: Upload, state: Checkpoint) -> PrepareResult:
@@ -157,18 +144,18 @@ def _send_chunk(client: CreatorClient, draft: Draft, upload: Upload, state: Chec
         raise translate_upload_error(response.status, Phase.PREPARE, parse_retry_after(response))
     if response.status in _STORED:
         _, end = upload.get_next_range()
-        return _continue(draft, state.replace(upload=upload.replace(offset=end)))
+        return _continue(state.replace(upload=upload.replace(offset=end)))
     if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        return _continue(draft, state.count_detour().replace(upload=upload.replace(recheck=True)))
+        return _continue(state.count_detour().replace(upload=upload.replace(recheck=True)))
     if response.status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
         state = state.count_detour()
         if upload.was_armed:
-            return _continue(draft, state.replace(upload=upload.replace(recheck=True)))
+            return _continue(state.replace(upload=upload.replace(recheck=True)))
         return Pending(checkpoint=state.replace(upload=None).to_dict())
     raise translate_upload_error(response.status, Phase.PREPARE, parse_retry_after(response))
 
 
-def _read_progress(client: CreatorClient, draft: Draft, upload: Upload, state: Checkpoint) -> PrepareResult:
+def _read_progress(client: CreatorClient, upload: Upload, state: Checkpoint) -> PrepareResult:
     """Read from TikTok how far the upload is, and continue from there."""
     state = state.count_detour()
     try:
@@ -185,7 +172,7 @@ def _read_progress(client: CreatorClient, draft: Draft, upload: Upload, state: C
             upload.plan.size
         )  # the upload is complete: finalize is refused as such, and look finds the post
     offset = min(stored, upload.plan.size)
-    return _continue(draft, state.replace(upload=upload.replace(offset=offset, recheck=False)))
+    return _continue(state.replace(upload=upload.replace(offset=offset, recheck=False)))
 
 
 def _send_last_chunk(

@@ -127,7 +127,7 @@ CHUNK_WANTED = (
 # of up to 64,000,000 bytes went through (DayMoonDevelopment/post-for-me#327).
 CHUNK_SIZES = (0, 10_000_000, 20_000_000, 50_000_000, 60_000_000)
 CHUNK_SMALL = 16_000_000
-"""Ours: a larger last chunk is copied to disk beforehand, and its call has to fit the time a visible call may take."""
+"""Ours: the call of a larger last chunk has to fit the time a visible call may take."""
 UPLOAD_FLOOR = 4_000_000
 """Ours: bytes per second that a last chunk is expected to need at worst."""
 UPLOAD_URL_LIFE = timedelta(hours=1)  # [video]

@@ -77,7 +77,7 @@ class YouTube:
         state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
         match choose_next_step(state, time.time()):
             case Step.READY:
-                return Ready(checkpoint=state.to_dict())
+                return state.to_ready()
             case Step.START:
                 body = payload.build_video(draft, self._settings.options)
                 return Pending(checkpoint=client.start_upload(draft, state, body).to_dict())

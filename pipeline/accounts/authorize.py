@@ -28,7 +28,13 @@ from pipeline.accounts.connected_account import (
     PendingConfirmation,
     to_refusal,
 )
-from pipeline.accounts.oauth_flow import DENIED, NOT_GRANTED, build_redirect_uri, create_flow_secrets
+from pipeline.accounts.oauth_flow import (
+    DENIED,
+    NOT_GRANTED,
+    FlowSecrets,
+    build_redirect_uri,
+    create_flow_secrets,
+)
 from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.actor import Actor
@@ -83,14 +89,7 @@ def start_authorization(
         else None
     )
     connection = known.connection if known else connection
-    callback, secrets = build_redirect_uri(context.settings, platform), create_flow_secrets()
-    try:
-        url = _build_adapter(context, platform, connection).authorize_url(
-            callback, secrets.state, secrets.challenge
-        )
-    except AdapterError as error:
-        raise Refusal(400, "validation_failed", error.message) from None
-    _require_app(platform, url)
+    url, callback, secrets = _build_authorization(context, platform, connection)
     with context.database.begin() as c:
         session = store.open_session(
             c,
@@ -170,6 +169,30 @@ def _build_adapter(context: Context, platform: Platform, connection: str | None)
     if connection is not None:
         settings = replace(settings, options={**settings.options, "connection": connection})
     return context.adapters[platform](context.client(), settings)
+
+
+def can_authorize(context: Context, platform: Platform) -> bool:
+    """Return True if this server is set up to send people to the platform's consent page."""
+    try:
+        _build_authorization(context, platform, None)
+    except Refusal:
+        return False
+    return True
+
+
+def _build_authorization(
+    context: Context, platform: Platform, connection: str | None
+) -> tuple[str, str, FlowSecrets]:
+    """Return the address of the consent page, the callback and the secrets of the flow. Raises Refusal."""
+    callback, secrets = build_redirect_uri(context.settings, platform), create_flow_secrets()
+    try:
+        url = _build_adapter(context, platform, connection).authorize_url(
+            callback, secrets.state, secrets.challenge
+        )
+    except AdapterError as error:
+        raise Refusal(400, "validation_failed", error.message) from None
+    _require_app(platform, url)
+    return url, callback, secrets
 
 
 def _require_app(platform: Platform, url: str) -> None:

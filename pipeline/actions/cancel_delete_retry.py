@@ -17,7 +17,7 @@ from pipeline.actions.edit import refuse_in_flight
 from pipeline.actions.post_changes import record_states
 from pipeline.actions.retried_delivery import LIVE
 from pipeline.context import Context
-from pipeline.domain.delivery import SETTLED, Mover, State
+from pipeline.domain.delivery import SETTLED, Mover, State, may_retry
 from pipeline.domain.post import PostStatus
 from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import refuse_in_doubt
@@ -248,7 +248,7 @@ def _find_failed(
             f"The post is {compute_status(post)} and has not failed at {where}: only failed ones are retried."
         )
         raise Refusal(400, "validation_failed", message)
-    sendable = [p for p in failed if not p.is_proven_live]
+    sendable = [p for p in chosen if may_retry(p.state, is_proven_live=p.is_proven_live)]
     if not sendable:
         raise Refusal(409, "post_in_flight", LIVE)
     left = failed if account_ids is None else chosen

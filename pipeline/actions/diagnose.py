@@ -27,8 +27,10 @@ MAX_SKEW = timedelta(seconds=2)
 """Difference between two clocks from which due times and signatures go wrong."""
 MIN_FREE = 2 << 30
 """Bytes that should be free on the disk of a folder: the largest upload, twice."""
-_INSTALLATION = (Kind.SILENT_QUEUE, Kind.RECONNECT, Kind.GRANT_ENDING)
+_INSTALLATION = (Kind.SILENT_QUEUE, Kind.NEWER_WORKER, Kind.RECONNECT, Kind.GRANT_ENDING)
 """What of the attention list is about the installation; the rest is about posts."""
+_STOPS = (Kind.SILENT_QUEUE, Kind.NEWER_WORKER)
+"""What of it keeps posts from going out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,8 +170,8 @@ def _check_attention(context: Context) -> Iterator[Finding]:
         one = item.matter
         if one.kind in _INSTALLATION:
             about = " ".join(filter(None, (one.platform, one.reason)))
-            says = f"{one.kind.replace('_', ' ')}: {one.count} {about}".rstrip()
-            result: Literal["warn", "fail"] = "fail" if one.kind is Kind.SILENT_QUEUE else "warn"
+            says = f"{one.kind.replace('_', ' ')}: {one.count} {about}{_WHAT.get(one.kind, '')}".rstrip()
+            result: Literal["warn", "fail"] = "fail" if one.kind in _STOPS else "warn"
             yield Finding(part=_PARTS[one.kind], result=result, says=says, command=item.command)
     found = {item.matter.kind for item in items}
     if Kind.SILENT_QUEUE not in found:
@@ -178,7 +180,13 @@ def _check_attention(context: Context) -> Iterator[Finding]:
         yield Finding(part="grants", result="ok", says="No account has to be connected again soon.")
 
 
-_PARTS = {Kind.SILENT_QUEUE: "queues", Kind.RECONNECT: "grants", Kind.GRANT_ENDING: "grants"}
+_WHAT = {Kind.NEWER_WORKER: " posts wait for a worker of this version: upgrade or start one."}
+_PARTS = {
+    Kind.SILENT_QUEUE: "queues",
+    Kind.NEWER_WORKER: "workers",
+    Kind.RECONNECT: "grants",
+    Kind.GRANT_ENDING: "grants",
+}
 _ON_DATABASE: Sequence[Callable[[Context], Iterator[Finding]]] = (
     _check_epoch,
     _check_vault,

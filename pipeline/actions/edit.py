@@ -1,9 +1,8 @@
 """Edit a post: all changes or none, and nothing of the old version is published once the edit is answered.
 
 The checks of new media are opened and awaited without a lock. Then one transaction locks the open checks, the post and
-its deliveries in id order, applies every rule to the post as it is by then, and raises all generations: its commit
-invalidates the messages, claims and uploads of the old version. A crash before the commit leaves the old version; after
-it the new one, which the sweep dispatches.
+its deliveries in id order, applies every rule to the post as it is by then, and raises all generations: its commit ends
+the messages, claims and uploads of the old version. A crash leaves the old version, or the new one, which is swept.
 """
 
 from __future__ import annotations
@@ -102,8 +101,8 @@ def edit(
 ) -> EditResult:
     """Edit a post. Raises Refusal (nothing is changed) and Unreachable.
 
-    Refusals: 404 not_found · 409 external_id_immutable, post_in_flight · 412 precondition_failed · 400 as for a new
-    post · 503 unavailable while a restore of the database is not accepted.
+    Refusals: 404 not_found · 409 external_id_immutable, post_in_flight, newer_version · 412 precondition_failed ·
+    400 as for a new post · 503 unavailable while a restore of the database is not accepted.
     """
     refuse_in_doubt(context)
     for _ in range(TRIES):
@@ -201,6 +200,7 @@ def _plan(context: Context, c: Connection, caller: Caller, post: LockedPost, cha
         },
         ai_generated=change.ai_generated if "ai_generated" in given else post.ai_generated,
     )
+    rules.refuse_newer(context, max(post.level, content.level))
     timed = "scheduled_at" in given
     due_at = rules.resolve_due_at(change.scheduled_at, post.now) if timed else post.due_at
     if timed and post.expires_at is not None and post.expires_at <= due_at:
@@ -270,8 +270,7 @@ def _apply(
     overtaken = list(plan.links) != list(before.links) or media_checks.map_check_ids(
         plan.kept
     ) != media_checks.map_check_ids(before.kept)
-    verdicts = {check.verdict for check in checks.values()}
-    turned_bad = _can_publish(plan) and not verdicts.isdisjoint(("refused", "unanswered"))
+    turned_bad = any(check.verdict not in (None, "good") for check in checks.values()) and _can_publish(plan)
     if overtaken or turned_bad or _can_publish(plan) != _can_publish(before):
         return None
     rules.refuse_problems(context, caller, plan.content, list(plan.accounts.values()), checks)
@@ -290,6 +289,7 @@ def _write(context: Context, c: Connection, plan: _Plan, checks: Mapping[int, Ch
         music_url=says.music_url,
         options=says.options,
         ai_generated=says.ai_generated,
+        level=says.level,
         due_at=plan.due_at,
     )
     pin_checks(c, post.id, media_checks.map_check_ids(checks))

@@ -21,7 +21,7 @@ from pipeline.api.openapi.error_responses import REQUEST_ID_HEADER, error_respon
 from pipeline.api.openapi.introduction import SERVER
 from pipeline.api.openapi.operation import Operation
 from pipeline.api.state import AppState, get_app_state
-from pipeline.queue_liveness import BEAT, BEAT_TTL
+from pipeline.queue_liveness import BEAT, BEAT_TTL, QueueLiveness
 from pipeline.queues import ALL_QUEUES, DELAY, REACHABILITY
 from pipeline.recovery.restore import IN_DOUBT
 from pipeline.recovery.send_guard import NEXT_STEP
@@ -105,7 +105,7 @@ async def metrics(request: Request) -> Response:
 def _check(app_state: AppState, ledger: LedgerHealth | None) -> _Health:
     silences = None if ledger is None else ledger.silences
     has_broker = _is_broker_writable(app_state)
-    liveness = app_state.context.liveness
+    liveness = QueueLiveness(app_state.broker)
     parts = {
         "database": ledger is not None,
         "broker": has_broker,

@@ -24,7 +24,7 @@ from pipeline.api.posts.field_types import Rules, build_rules
 from pipeline.api_versions import list_retirements
 from pipeline.context import Context
 from pipeline.domain.key_limits import KeyLimits
-from pipeline.rate_buckets import REQUEST_TIMEOUT, create_redis_client
+from pipeline.rate_buckets import create_redis_client
 from pipeline.stages.ingest import MAX_BATCH, BatchIngest, Outcome
 from pipeline.stages.new_post import Submission
 from pipeline.store.auth.keys import Caller
@@ -102,7 +102,7 @@ def build_app_state(context: Context) -> AppState:
         s.broker.url.get_secret_value(), s.broker.sentinel_master, timeout=HEALTH_TIMEOUT
     )
     fast_broker = create_redis_client(
-        s.broker.url.get_secret_value(), s.broker.sentinel_master, timeout=REQUEST_TIMEOUT
+        s.broker.url.get_secret_value(), s.broker.sentinel_master, timeout=s.broker.request_timeout
     )
     return AppState(
         context=context,

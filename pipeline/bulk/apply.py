@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -23,10 +23,11 @@ from pipeline.context import Context
 from pipeline.domain.bulk_import import ImportState, RowVerdict
 from pipeline.failpoint import failpoint
 from pipeline.stages.ingest import build_caches
-from pipeline.stages.ingest_bulk import Entry, PlannedBatch, Result, dispatch_bulk, plan_batch, store_batch
+from pipeline.stages.ingest_bulk import Entry, Result, dispatch_bulk, plan_batch, store_batch
 from pipeline.stages.ingest_caches import IngestCaches
-from pipeline.stages.new_post import PostPlan, Submission, build_post
+from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
+from pipeline.store import jobs
 from pipeline.store.database import Unreachable
 from pipeline.store.imports import imports as store
 from pipeline.store.imports import rows as row_store
@@ -37,20 +38,11 @@ from pipeline.store.posts.idempotency import Overtaken, translate_overtaken
 log = logging.getLogger("slipway.imports")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Chunk:
-    """Rows to apply, and what the rules say of those that become posts."""
-
-    rows: Sequence[RowRecord]
-    new: Sequence[RowRecord]
-    planned: PlannedBatch
-
-
 def apply_rows(work: ImportSlice) -> None:
     """Apply chunks while the slice lasts. Of one that fails, the first row is done alone: one at fault harms no other.
 
-    The next chunk is read while the database stores this one, unless the key's day has a limit, or requests are to be
-    served meanwhile.
+    The rows of the next chunk are parsed while the database stores this one, unless the key's day has a limit, or
+    requests are to be served meanwhile. One connection does all of it.
     """
     try:
         _apply_chunks(work)
@@ -60,36 +52,35 @@ def apply_rows(work: ImportSlice) -> None:
 
 def _apply_chunks(work: ImportSlice) -> None:
     caches = build_caches(work.context)
-    with ThreadPoolExecutor(1) as reader:
-        chunk = _read_chunk(work, caches, work.job.done)
+    with ThreadPoolExecutor(1) as parser:
+        rows = _list_rows(work, work.job.done)
+        entries = _read_entries(work, rows)
         while True:
-            may_read_ahead = (
-                chunk.rows and work.may_go_on() and not (work.day_limit or work.is_beside_requests())
-            )
-            last = chunk.rows[-1].number if may_read_ahead else None
-            ahead = None if last is None else reader.submit(_read_chunk, work, caches, last)
+            may_go_ahead = rows and work.may_go_on() and not (work.day_limit or work.is_beside_requests())
+            ahead = _list_rows(work, rows[-1].number) if may_go_ahead else None
+            parsing = None if ahead is None else parser.submit(_read_entries, work, ahead)
             with work.resting():
-                after = _apply_or_isolate(work, chunk)
+                after = _apply_or_isolate(work, caches, rows, entries)
             if after is None:
                 return
             work.job = after
-            chunk = _read_chunk(work, caches, after.done) if ahead is None else ahead.result()
+            rows = _list_rows(work, after.done) if ahead is None else ahead
+            entries = _read_entries(work, rows) if parsing is None else parsing.result()
 
 
-def _read_chunk(work: ImportSlice, caches: IngestCaches, after: int, limit: int | None = None) -> Chunk:
-    limit = limit or (CHUNK_BESIDE_REQUESTS if work.is_beside_requests() else CHUNK)
-    with work.context.database.begin() as c:
-        store.avoid_table_scans(c)
-        room = work.count_room(c) if work.day_limit else limit
-        rows = row_store.list_to_apply(c, work.job.id, after, min(limit, max(1, room)))
-        if rows and not room:
-            raise DayFull
-        new = [row for row in rows if row.action == "create"]
-        planned = plan_batch(work.context, c, [_read_entry(work, row) for row in new], caches, work.caller)
-    for plan in planned.outcomes.values():
-        if isinstance(plan, PostPlan) and plan.is_ready:
-            plan.post = build_post(work.context, plan)
-    return Chunk(rows=rows, new=new, planned=planned)
+def _list_rows(work: ImportSlice, after: int, limit: int | None = None) -> Sequence[RowRecord]:
+    work.size = min(work.size, limit or (CHUNK_BESIDE_REQUESTS if work.is_beside_requests() else CHUNK))
+    with jobs.begin_step(work.context.database) as c:
+        room = work.count_room(c) if work.day_limit else work.size
+        rows = row_store.list_to_apply(c, work.job.id, after, min(work.size, max(1, room)))
+    if not room and any(row.verdict is RowVerdict.ACCEPTED for row in rows):
+        raise DayFull
+    return rows
+
+
+def _read_entries(work: ImportSlice, rows: Sequence[RowRecord]) -> Sequence[Entry]:
+    """Return the posts of the rows that become one; they need no connection."""
+    return [_read_entry(work, row) for row in rows if row.action == "create"]
 
 
 def _read_entry(work: ImportSlice, row: RowRecord) -> Entry:
@@ -103,9 +94,11 @@ def _read_entry(work: ImportSlice, row: RowRecord) -> Entry:
     )
 
 
-def _apply_or_isolate(work: ImportSlice, chunk: Chunk) -> Import | None:
+def _apply_or_isolate(
+    work: ImportSlice, caches: IngestCaches, rows: Sequence[RowRecord], entries: Sequence[Entry]
+) -> Import | None:
     try:
-        return _apply_chunk(work, chunk)
+        return _apply_chunk(work, caches, rows, entries)
     except (Unreachable, DayFull):
         raise
     except Overtaken:
@@ -113,7 +106,8 @@ def _apply_or_isolate(work: ImportSlice, chunk: Chunk) -> Import | None:
     except Exception:
         log.exception("a chunk of import %s failed, and its first row is applied alone", work.job.id)
     try:
-        _apply_chunk(work, _read_chunk(work, build_caches(work.context), work.job.done, 1))
+        rows = _list_rows(work, work.job.done, 1)
+        _apply_chunk(work, build_caches(work.context), rows, _read_entries(work, rows))
     except (Unreachable, Overtaken, DayFull):
         raise
     except Exception as error:
@@ -122,19 +116,22 @@ def _apply_or_isolate(work: ImportSlice, chunk: Chunk) -> Import | None:
     return None
 
 
-def _apply_chunk(work: ImportSlice, chunk: Chunk) -> Import | None:
+def _apply_chunk(
+    work: ImportSlice, caches: IngestCaches, rows: Sequence[RowRecord], entries: Sequence[Entry]
+) -> Import | None:
     context, job = work.context, work.job
-    edited = _edit_posts(work, [row for row in chunk.rows if row.action == "update"])
+    edited = _edit_posts(work, [row for row in rows if row.action == "update"])
     failpoint("imports.edited", job.id)
-    with translate_overtaken(), context.database.begin() as c:
+    with translate_overtaken(), jobs.begin_step(context.database) as c:
         if not store.lock_step(c, job):
             return None
-        store.avoid_table_scans(c)
-        results, stored = store_batch(context, c, chunk.planned, warn=False)
+        planned = plan_batch(context, c, entries, caches, work.caller)
+        results, stored = store_batch(context, c, planned, warn=False)
         failpoint("imports.posts-stored", job.id)
-        settled = [*edited, *(_settle(row, result) for row, result in zip(chunk.new, results, strict=True))]
-        work.count_rows(c, len(chunk.rows))
-        after = _store_progress(work, c, chunk.rows, settled)
+        new = [row for row in rows if row.action == "create"]
+        settled = [*edited, *(_settle(row, result) for row, result in zip(new, results, strict=True))]
+        work.count_rows(c, len(settled))
+        after = _store_progress(work, c, rows, settled)
     failpoint("imports.applied", job.id)
     dispatch_bulk(context, stored)
     return after
@@ -158,9 +155,9 @@ def _store_progress(
 ) -> Import | None:
     job = work.job
     if not rows:
-        row_store.link_repeats(c, job.id)
         return work.finish_chunk(c, state=ImportState.APPLIED)
     row_store.settle_rows(c, job.id, settled)
+    row_store.link_repeats(c, job.id, [r.number for r in rows if r.verdict is RowVerdict.DUPLICATE])
     counts = Counter(row.verdict for row in settled)
     done = Counter(_describe(row) for row in settled)
     return work.finish_chunk(
@@ -181,7 +178,7 @@ def _describe(row: RowRecord) -> str:
 
 def _reject_next(work: ImportSlice, error: Exception) -> None:
     """Reject the next row, whose statement the database refuses: a fault of ours, or a value that it cannot hold."""
-    with work.context.database.begin() as c:
+    with jobs.begin_step(work.context.database) as c:
         if store.lock_step(c, work.job):
             rows = row_store.list_to_apply(c, work.job.id, work.job.done, 1)
             _store_progress(work, c, rows, [_refuse(row, error) for row in rows])
@@ -197,9 +194,8 @@ def _edit_posts(work: ImportSlice, rows: Sequence[RowRecord]) -> list[RowRecord]
     """
     edited = []
     for row in rows:
-        with work.context.database.begin() as c:
-            if not store.lock_step(c, work.job):
-                break
+        if not work.extend():
+            break
         edited.append(_edit(work, row))
     return edited
 

@@ -143,7 +143,12 @@ def _require_state(job: Import, action: Action) -> None:
 
 
 def _refuse_other_plan(job: Import, plan_hash: str) -> None:
-    if job.plan_hash is not None and job.plan is not None and job.plan_hash.hex() != plan_hash:
+    if (
+        job.has_plan
+        and job.plan_hash is not None
+        and job.plan is not None
+        and job.plan_hash.hex() != plan_hash
+    ):
         counts = ", ".join(f"{count:,} {word}" for word, count in job.plan.items() if isinstance(count, int))
         message = f"The plan of this import is another one: {counts}; its hash is {job.plan_hash.hex()}."
         raise Refusal(409, "plan_changed", message)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -15,16 +16,17 @@ from pipeline.bulk.judge import PostFormat
 from pipeline.context import Context
 from pipeline.domain.bulk_import import WORKING
 from pipeline.domain.key_limits import KeyLimits
+from pipeline.store import jobs
 from pipeline.store.auth.daily_count import count_posts
 from pipeline.store.auth.keys import Caller
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
+from pipeline.store.jobs import LEASE
 from pipeline.store.posts.recent import has_requests
 
-LEASE = timedelta(minutes=1)
-"""After which another worker may take the import of one that died; each chunk extends it."""
-
-
+T = TypeVar("T")
+STEP = 2.0
+"""Seconds that a chunk may take: half of them for reading; the next chunk is as large as fits half of them."""
 CHUNK, CHUNK_BESIDE_REQUESTS = 500, 25
 """Rows of one transaction; and posts of one while requests make posts as well."""
 REST = 4.0
@@ -50,6 +52,8 @@ class ImportSlice:
     form: PostFormat
     until: float = 0.0
     """By the monotonic clock: no chunk begins later, but for the first."""
+    size: int = CHUNK
+    """Rows of the next chunk."""
     _asked_at: float = -ASK_SECONDS
     _met_at: float = -REQUESTS_SECONDS
 
@@ -67,11 +71,34 @@ class ImportSlice:
                     self._met_at = now
         return now - self._met_at < REQUESTS_SECONDS
 
+    def take(self, items: Iterator[T]) -> Sequence[T]:
+        """Return the items of a chunk: fewer once half of its time is over."""
+        end, found = time.monotonic() + STEP / 2, []
+        for item in islice(items, self.size):
+            found.append(item)
+            if time.monotonic() > end:
+                break
+        return found
+
+    def extend(self) -> bool:
+        """Extend the lease; False if another worker has the import, or it was stopped."""
+        with jobs.begin_step(self.context.database) as c:
+            if is_ours := store.lock_step(c, self.job):
+                jobs.change(c, store.JOBS, self.job.id, LEASE)
+            return is_ours
+
+    def shrink(self) -> bool:
+        """Make chunks a quarter as large, as the database ended a statement; False if that cannot be tried now."""
+        is_smallest, self.size = self.size == 1, max(1, self.size // 4)
+        return not is_smallest and self.context.shutdown.time_left() is None and self.extend()
+
     @contextmanager
     def resting(self) -> Iterator[None]:
-        """Leave the processors to requests, if there are some, after the chunk that is worked on meanwhile."""
+        """Size the next chunk by the time of this one, and leave the processors to requests, if there are some."""
         start = time.monotonic()
         yield
+        fitting = int(self.size * STEP / 2 / (time.monotonic() - start + 0.001))
+        self.size = max(1, min(CHUNK, fitting, 4 * self.size))
         if self.is_beside_requests() and self.may_go_on():
             # the pace of the import, not a wait for something; short, as its lease and a shutdown go on
             time.sleep(min(REST * (time.monotonic() - start), MAX_REST))
@@ -95,7 +122,7 @@ class ImportSlice:
 
     def hold(self) -> None:
         """End the slice; without room for a post today, hold the import until tomorrow."""
-        with self.context.database.begin() as c:
+        with jobs.begin_step(self.context.database) as c:
             if not store.lock_step(c, self.job):
                 return
             count = count_posts(c, self.caller.key_id, 0, self.day_limit)

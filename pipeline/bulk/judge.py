@@ -160,7 +160,7 @@ def judge_rows(
         record = _judge(job, row, outcome, first, known)
         if record.identity is not None and row.identity not in first:
             first[row.identity] = EarlierRow(
-                number=row.number, fingerprint=row.request.fingerprint, post_id=record.post_id, count=1
+                number=row.number, fingerprint=row.request.fingerprint, post_id=record.post_id, occurrence=1
             )
         yield record
 

@@ -26,7 +26,7 @@ KEPT_S = 24 * 3600.0
 def prepare_file(context: Context, job: Import, on_piece: Callable[[], None]) -> tuple[Path, Sequence[str]]:
     """Return the plain form of a file, and what to tell its author if it was made now.
 
-    *on_piece*: called between two pieces of the copy. Raises FileProblem and StorageUnavailable, and for a spreadsheet
+    *on_piece*: called between two pieces of it. Raises FileProblem and StorageUnavailable, and for a spreadsheet
     what ``convert_file`` does.
     """
     folder = context.settings.folder / "imports"
@@ -39,7 +39,7 @@ def prepare_file(context: Context, job: Import, on_piece: Callable[[], None]) ->
     try:
         _copy_from_storage(context, job, sent, on_piece)
         limits, form = build_limits(context), Format(job.format)
-        notes = convert_file(sent, made, form, limits, content_encoding=job.encoding)
+        notes = convert_file(sent, made, form, limits, content_encoding=job.encoding, on_piece=on_piece)
         made.replace(plain)  # two steps may make it at once, each under a name of its own
         return plain, notes
     finally:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic_core import to_json
@@ -19,21 +18,21 @@ from sqlalchemy import Connection
 from pipeline.bulk import judge
 from pipeline.bulk.export import build_body
 from pipeline.bulk.formats import Format, ImportRow
-from pipeline.bulk.import_slice import CHUNK, LEASE, ImportSlice
+from pipeline.bulk.import_slice import ImportSlice
 from pipeline.bulk.judge import AccountNames, KnownPosts, ParsedRow, PostFormat
 from pipeline.bulk.local_file import build_limits, prepare_file, remove_copies
 from pipeline.bulk.read import open_rows
-from pipeline.context import Context
 from pipeline.domain.bulk_import import ImportState, RowVerdict
 from pipeline.failpoint import failpoint
 from pipeline.stages.ingest import build_caches, plan_submission
 from pipeline.stages.ingest_caches import IngestCaches
+from pipeline.stages.lease_heartbeat import BEATS_PER_LEASE, Heartbeat
 from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.replay import is_equal
 from pipeline.stages.rule_inputs import RuleInputs
 from pipeline.store import jobs
-from pipeline.store.accounts.accounts import find_accounts
+from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.imports import imports as store
 from pipeline.store.imports import rows as row_store
 from pipeline.store.imports.imports import Import
@@ -42,10 +41,19 @@ from pipeline.store.posts.idempotency import Replay, find_replays
 from pipeline.store.posts.views import read_posts
 
 
+class ReadRow(NamedTuple):
+    """A row with its body and its post request, or why it has none."""
+
+    row: ImportRow
+    parsed: tuple[Mapping[str, Any], Submission] | Refusal
+    is_last: bool
+
+
 def plan_rows(work: ImportSlice) -> None:
     """Plan chunks while the slice lasts. Raises FileProblem, StorageUnavailable, Unreachable."""
     context, job = work.context, work.job
-    path, notes = prepare_file(context, job, lambda: _extend(context, job))
+    heartbeat = Heartbeat(extend=work.extend, every=jobs.LEASE.total_seconds() / BEATS_PER_LEASE)
+    path, notes = prepare_file(context, job, heartbeat.beat_if_due)
     lines = open_rows(
         path,
         Format(job.format),
@@ -55,27 +63,51 @@ def plan_rows(work: ImportSlice) -> None:
         position=job.position,
         number=job.rows,
     )
-    caches = build_caches(context)
+    caches, read = build_caches(context), _read_rows(work, lines)
     while True:
         with work.resting():
-            found = list(islice(lines, CHUNK))
+            found = work.take(read)
             failpoint("imports.read", job.id)
             after = _plan_chunk(work, caches, found, notes)
         failpoint("imports.planned", job.id)
-        if len(found) < CHUNK:
+        if _is_end(found):
             remove_copies(context, job)
         if after is None:
             return
         work.job = after
 
 
+def _read_rows(work: ImportSlice, lines: Iterator[ImportRow]) -> Iterator[ReadRow]:
+    caller = work.caller
+    names = AccountNames(caller, lambda: _find_accounts(work))
+    row = next(lines, None)
+    while row is not None:
+        try:
+            parsed: tuple[Mapping[str, Any], Submission] | Refusal = judge.parse_row(
+                caller, names, work.form, row
+            )
+        except Refusal as refusal:
+            parsed = refusal
+        after = next(lines, None)
+        yield ReadRow(row, parsed, after is None)
+        row = after
+
+
+def _find_accounts(work: ImportSlice) -> list[AccountRow]:
+    with jobs.begin_step(work.context.database) as c:
+        return find_accounts(c, work.caller.workspace_id)
+
+
+def _is_end(found: Sequence[ReadRow]) -> bool:
+    return not found or found[-1].is_last
+
+
 def _plan_chunk(
-    work: ImportSlice, caches: IngestCaches, found: Sequence[ImportRow], notes: Sequence[str]
+    work: ImportSlice, caches: IngestCaches, found: Sequence[ReadRow], notes: Sequence[str]
 ) -> Import | None:
-    with work.context.database.begin() as c:
+    with jobs.begin_step(work.context.database) as c:
         if not store.lock_step(c, work.job):
             return None
-        store.avoid_table_scans(c)
         records = judge_chunk(work, c, caches, found)
         row_store.store_rows(c, work.job.id, records)
         failpoint("imports.rows-stored", work.job.id)
@@ -83,21 +115,20 @@ def _plan_chunk(
 
 
 def judge_chunk(
-    work: ImportSlice, c: Connection, caches: IngestCaches, found: Sequence[ImportRow]
+    work: ImportSlice, c: Connection, caches: IngestCaches, found: Sequence[ReadRow]
 ) -> list[RowRecord]:
     """Return the records of rows that follow those of the import, in order."""
-    context, job, caller, form = work.context, work.job, work.caller, work.form
-    names = AccountNames(caller, lambda: find_accounts(c, caller.workspace_id))
+    context, job = work.context, work.job
     refused: dict[int, RowRecord] = {}
     bodies: dict[int, tuple[ImportRow, Mapping[str, Any], Submission]] = {}
-    for number, row in enumerate(found, job.rows + 1):
-        try:
-            bodies[number] = (row, *judge.parse_row(caller, names, form, row))
-        except Refusal as refusal:
-            refused[number] = _refuse_unread(number, row, refusal)
+    for number, (row, parsed_row, _) in enumerate(found, job.rows + 1):
+        if isinstance(parsed_row, Refusal):
+            refused[number] = _refuse_unread(number, row, parsed_row)
+        else:
+            bodies[number] = (row, *parsed_row)
     identities = {n: judge.identify(context, submission) for n, (_, _, submission) in bodies.items()}
     earlier = row_store.find_earlier(c, job.id, job.rows, set(identities.values()))
-    seen: Counter[str] = Counter({name: row.count for name, row in earlier.items()})
+    seen: Counter[str] = Counter({name: row.occurrence for name, row in earlier.items()})
     parsed = []
     for number, (row, body, submission) in bodies.items():
         name = identities[number]
@@ -173,24 +204,26 @@ def make_storable(value: Any) -> Any:
 def _store_progress(
     work: ImportSlice,
     c: Connection,
-    found: Sequence[ImportRow],
+    found: Sequence[ReadRow],
     records: Sequence[RowRecord],
     notes: Sequence[str],
 ) -> Import | None:
     job = work.job
     counts = Counter(r.verdict for r in records)
+    changed = (job.plan or {}).get("changed", 0) + sum(r.action == "update" for r in records)
     digest = extend_digest(job.plan_hash or b"", records)
     changes: dict[str, Any] = {
         "rows": job.rows + len(records),
         "accepted": job.accepted + counts[RowVerdict.ACCEPTED],
         "duplicate": job.duplicate + counts[RowVerdict.DUPLICATE],
         "rejected": job.rejected + counts[RowVerdict.REJECTED],
-        "position": found[-1].next_position if found else job.position,
+        "position": found[-1].row.next_position if found else job.position,
         "plan_hash": digest,
         "notes": [*(notes or job.notes)],
+        "plan": {"changed": changed},
     }
-    if len(found) < CHUNK:
-        changes |= {"state": ImportState.PLANNED, "plan": summarize(c, job)}
+    if _is_end(found):
+        changes |= {"state": ImportState.PLANNED, "plan": _summarize(changed, changes)}
     return work.finish_chunk(c, **changes)
 
 
@@ -211,17 +244,11 @@ def extend_digest(digest: bytes, records: Sequence[RowRecord]) -> bytes:
     return hashlib.sha256(digest + to_json(facts)).digest()
 
 
-def summarize(c: Connection, job: Import) -> dict[str, Any]:
+def _summarize(changed: int, counts: Mapping[str, int]) -> dict[str, int]:
     """Return what the plan does, counted."""
-    counted = row_store.count_rows(c, job.id)
     return {
-        "new": counted.get(("accepted", "create"), 0),
-        "changed": counted.get(("accepted", "update"), 0),
-        "duplicate": counted.get(("duplicate", None), 0),
-        "rejected": counted.get(("rejected", None), 0),
+        "new": counts["accepted"] - changed,
+        "changed": changed,
+        "duplicate": counts["duplicate"],
+        "rejected": counts["rejected"],
     }
-
-
-def _extend(context: Context, job: Import) -> None:
-    with context.database.begin() as c:
-        jobs.change(c, store.JOBS, job.id, LEASE)

@@ -17,9 +17,11 @@ from pipeline.domain.bulk_import import ImportState
 from pipeline.domain.delivery import SETTLED, State
 from pipeline.failpoint import failpoint
 from pipeline.stages.post_state import is_in_flight
+from pipeline.store import jobs
 from pipeline.store.auth.keys import Caller
 from pipeline.store.imports import imports as store
 from pipeline.store.imports import rows as row_store
+from pipeline.store.imports.imports import Import
 from pipeline.store.posts import actions as posts
 
 CHUNK = 100
@@ -27,15 +29,22 @@ CHUNK = 100
 
 
 def roll_back_posts(work: ImportSlice) -> None:
-    """Roll back one chunk of posts; none while a restore of the database is not accepted."""
-    context, job = work.context, work.job
-    if context.send_guard.find_doubt() is not None:
-        return
-    with context.database.begin() as c:
-        if not store.lock_step(c, job):
+    """Roll back chunks of posts while the slice lasts; none while a restore of the database is not accepted."""
+    while work.context.send_guard.find_doubt() is None:
+        work.size = min(work.size, CHUNK)
+        with work.resting():
+            after = _roll_back_chunk(work)
+        if after is None:
             return
-        store.avoid_table_scans(c)
-        rows = row_store.list_created(c, job.id, job.done, CHUNK)
+        work.job = after
+
+
+def _roll_back_chunk(work: ImportSlice) -> Import | None:
+    context, job = work.context, work.job
+    with jobs.begin_step(context.database) as c:
+        if not store.lock_step(c, job):
+            return None
+        rows = row_store.list_created(c, job.id, job.done, work.size)
         words = {}
         for row in sorted(rows, key=lambda r: r.post_id or UUID(int=0)):  # batches lock posts in id order
             if row.post_id is not None:
@@ -46,10 +55,11 @@ def roll_back_posts(work: ImportSlice) -> None:
         failpoint("imports.rolling-back", job.id)
         if rows:
             counted = Counter(job.result) + Counter(words.values())
-            store.finish_step(c, job, done=rows[-1].number, result=dict(counted))
+            after = work.finish_chunk(c, done=rows[-1].number, result=dict(counted))
         else:
-            store.finish_step(c, job, state=ImportState.ROLLED_BACK)
+            after = work.finish_chunk(c, state=ImportState.ROLLED_BACK)
     failpoint("imports.rolled-back", job.id)
+    return after
 
 
 def _roll_back(context: Context, c: Connection, caller: Caller, post_id: UUID) -> str:

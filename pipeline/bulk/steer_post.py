@@ -3,7 +3,7 @@
 A verb of dead letters acts on one delivery in each turn.
 
 Nothing that is or may be live is touched. A delivery that was edited, canceled, retried or settled since it was
-selected is skipped.
+counted is skipped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.actions.dead_letters import Skipped
 from pipeline.context import Context
 from pipeline.domain.actor import Actor
 from pipeline.domain.delivery import State
-from pipeline.domain.steering import Verb
+from pipeline.domain.steering import AT_ONCE, Verb
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import is_in_flight
 from pipeline.store.auth.keys import Caller
@@ -33,8 +33,9 @@ from pipeline.store.steering.jobs import SteeringJob
 from pipeline.store.steering.paused import pause_deliveries, resume_deliveries
 from pipeline.store.steering.receipts import Receipt
 
-GONE = "not_found: The post was deleted since it was selected."
-CHANGED = "changed: It was edited, canceled, retried, or moved on since it was selected."
+GONE = "not_found: The post was deleted since it was counted."
+CHANGED = "changed: It was edited, canceled, retried, or moved on since it was counted."
+FAILED = "failed: It has failed, so nothing of it is sent; no earlier job retries it."
 IN_FLIGHT = "post_in_flight: It is being sent, or may be live already."
 CLAIMED = "post_in_flight: A worker has it at this moment. Repeat the pause."
 PARTS = (
@@ -81,6 +82,8 @@ def _list_same(turn: Turn, post: LockedPost) -> list[LockedDelivery]:
     matching = store.list_matching(turn.c, turn.caller, turn.job, turn.post_id)
     known = {r.delivery_id: r.generation for r in turn.receipts}
     same = [p for p in post.deliveries if p.id in matching and known.get(p.id) == p.generation]
+    if turn.job.verb in AT_ONCE:
+        _skip(turn, [p.id for p in post.deliveries if p.id in known and p.state is State.FAILED], FAILED)
     _skip(turn, [*known.keys() - {p.id for p in same}], CHANGED)
     return same
 

@@ -1,4 +1,4 @@
-"""One step of a steering job: claim it, select deliveries or let posts have their turn, and dispatch the next.
+"""One step of a steering job: claim it, let posts have their turn, and dispatch the next, or the jobs that waited.
 
 Each post is one transaction with its receipts and the job's counts, under the lock of the job: if a worker dies
 anywhere, a post was acted on and has its receipts, or neither. Maintenance dispatches the next step when no worker has
@@ -8,13 +8,13 @@ had the job for a while; a step that is dispatched twice is done once.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from pipeline.actions.edit import dispatch_first
 from pipeline.bulk.steer_post import Turn, take
+from pipeline.bulk.steering import dispatch_waiting
 from pipeline.context import Context
 from pipeline.domain.steering import OF_DEAD_LETTERS, SteeringState
 from pipeline.failpoint import failpoint
@@ -25,9 +25,6 @@ from pipeline.store.steering import jobs as store
 from pipeline.store.steering import receipts
 from pipeline.store.steering.jobs import SteeringJob
 
-LEASE = timedelta(minutes=1)
-DELIVERIES = 1_000
-"""Selected by one step."""
 POSTS = 100
 """That have their turn in one step."""
 
@@ -51,23 +48,25 @@ def _take_step(context: Context, identity: UUID) -> bool:
     """
     if context.send_guard.find_doubt() is not None:
         return False
-    with context.database.begin() as c:
-        job = store.claim_job(c, identity, LEASE)
+    with jobs.begin_step(context.database) as c:
+        job = store.claim_job(c, identity, jobs.LEASE)
         caller = None if job is None else _read_caller(c, job)
-        if job is not None and caller is None:
-            error = {
-                "code": "invalid_token",
-                "message": "The key that made this job was revoked, or it has expired.",
-            }
-            jobs.change(c, store.JOBS, job.id, state=SteeringState.FAILED, error=error)
-    if job is None or caller is None:
+        if job is not None and (caller is None or job.state is SteeringState.SELECTING):
+            store.change(c, job.id, state=SteeringState.FAILED, error=_REVOKED if caller is None else _OLD)
+    if job is None:
+        return False
+    if caller is None or job.state is SteeringState.SELECTING:
+        dispatch_waiting(context, identity)
         return False
     failpoint("steering.claimed", identity)
-    if job.state is SteeringState.SELECTING:
-        _select(context, job, caller)
-    else:
-        _work(context, job, caller)
-    return True
+    return _work(context, job, caller)
+
+
+_REVOKED = {"code": "invalid_token", "message": "The key that made this job was revoked, or it has expired."}
+_OLD = {
+    "code": "plan_changed",
+    "message": "An older version made this job, and it had not begun. Count again.",
+}
 
 
 def _read_caller(c: Connection, job: SteeringJob) -> Caller | None:
@@ -78,37 +77,24 @@ def _read_caller(c: Connection, job: SteeringJob) -> Caller | None:
     return replace(caller, actor=find_actor(c, job.verb, "steering job", job.id))
 
 
-def _select(context: Context, claimed: SteeringJob, caller: Caller) -> None:
-    with context.database.begin() as c:
-        job = store.lock_job(c, claimed)
-        if job is None:
-            return
-        chosen = receipts.select(c, caller, job, DELIVERIES)
-        selected = job.selected + len(chosen)
-        failpoint("steering.selecting", job.id)
-        if len(chosen) == DELIVERIES:
-            jobs.change(c, store.JOBS, job.id, selected=selected, position=chosen[-1])
-        else:
-            posts = receipts.count_posts(c, job.id)
-            jobs.change(c, store.JOBS, job.id, selected=selected, posts=posts, state=SteeringState.WORKING)
-    failpoint("steering.selected", claimed.id)
-
-
-def _work(context: Context, claimed: SteeringJob, caller: Caller) -> None:
-    with context.database.begin() as c:
+def _work(context: Context, claimed: SteeringJob, caller: Caller) -> bool:
+    """Let some posts have their turn; False if the job has ended with them."""
+    with jobs.begin_step(context.database) as c:
         posts = receipts.list_open_posts(c, claimed.id, POSTS)
     for post in posts:
         _steer_post(context, claimed, caller, post)
-    with context.database.begin() as c:
+    with jobs.begin_step(context.database) as c:
         job = store.lock_job(c, claimed)
-        if job is not None and job.done + job.skipped == job.selected:
-            jobs.change(c, store.JOBS, job.id, state=SteeringState.DONE)
-        elif job is not None:
-            jobs.change(c, store.JOBS, job.id)
+        is_done = job is not None and job.done + job.skipped == job.selected
+        if job is not None:
+            store.change(c, job.id, state=SteeringState.DONE if is_done else job.state)
+    if is_done:
+        dispatch_waiting(context, claimed.id)
+    return not is_done and job is not None
 
 
 def _steer_post(context: Context, claimed: SteeringJob, caller: Caller, post: UUID) -> None:
-    with context.database.begin() as c:
+    with jobs.begin_step(context.database) as c:
         job = store.lock_job(c, claimed)
         found = [] if job is None else receipts.list_open(c, claimed.id, post)
         if claimed.verb in OF_DEAD_LETTERS:
@@ -119,7 +105,8 @@ def _steer_post(context: Context, claimed: SteeringJob, caller: Caller, post: UU
         receipts.settle(c, job.id, turn.why)
         done = sum(why is None for why in turn.why.values())
         skipped = job.skipped + len(turn.why) - done
-        jobs.change(c, store.JOBS, job.id, LEASE, done=job.done + done, skipped=skipped, turn=job.turn + 1)
+        receipts.carry(c, job.id, [one for one, why in turn.why.items() if why is None])
+        store.change(c, job.id, jobs.LEASE, done=job.done + done, skipped=skipped, turn=job.turn + 1)
         failpoint("steering.working", post)
     failpoint("steering.worked", post)
     context.dispatcher.send_checks(turn.checks, bulk=True)

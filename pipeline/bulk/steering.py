@@ -6,11 +6,12 @@ import hashlib
 import json
 import secrets
 from dataclasses import dataclass
+from uuid import UUID
 
 from sqlalchemy import Connection
 
 from pipeline.context import Context
-from pipeline.domain.steering import Arguments, Verb
+from pipeline.domain.steering import AT_ONCE, WORKING, YIELDS, Arguments, SteeringState, Verb
 from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import refuse_in_doubt
 from pipeline.stages.post_request import Refusal
@@ -18,11 +19,16 @@ from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries.listing import ListFilter
 from pipeline.store.steering import jobs as store
+from pipeline.store.steering import receipts
 from pipeline.store.steering.jobs import SteeringJob, dump_filter
 from pipeline.store.steering.receipts import Count, count
 
 NONCE = 16
-"""Characters of a token that make it of one count only; the others are a digest of what was asked and counted."""
+"""Characters of a token that make it of one count only; the others are a digest of what was asked."""
+MOST = 200_000
+"""Deliveries of a job: they get their receipts while the request waits."""
+COUNTS = 20
+"""Counts of a caller that are kept until they are confirmed or expire."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,34 +60,60 @@ def steer(
 ) -> Counted:
     """Count; with *confirm*, or the token of an earlier count, start the job. A token starts one job only.
 
-    Without *dispatch* the caller runs the job itself.
+    The job acts on the deliveries of its token's count, as they were counted. Without *dispatch* the caller runs it.
 
-    Raises Refusal: 400 for an empty filter, 409 plan_changed when the count is another one than the token's, 503 while
-    a restore of the database is not accepted.
+    Raises Refusal: 400 for an empty filter or one that selects too many, 409 plan_changed for a token of another
+    request or a count that has expired, 503 while a restore of the database is not accepted.
     """
     _refuse_at_once(context, asked)
+    nonce = secrets.token_hex(NONCE // 2) if token is None else token[:NONCE]
+    current = _compute_token(caller, asked, nonce)
+    if token not in (None, current):
+        raise Refusal(409, "plan_changed", "The token is of another request; nothing was done. Count again.")
     with context.database.begin() as c:
-        counted = count(c, caller, asked.verb, asked.filter)
-        if token is not None and (known := store.find_job(c, caller, token=token)) is not None:
-            return Counted(count=counted, token=token, job=known)
-        nonce = secrets.token_hex(NONCE // 2) if token is None else token[:NONCE]
-        current = _compute_token(caller, asked, counted, nonce)
-        if token is not None and token != current:
-            raise _refuse_other_count(counted)
-        if token is None and not confirm:
-            return Counted(count=counted, token=current)
-        job = _create(c, caller, asked, counted, current)
+        if confirm and token is None:
+            store.lock_jobs(c, caller.workspace_id)
+        counted = count(c, caller, asked.verb, asked.filter, token=current if token is None else None)
+        if token is None:
+            _refuse_too_many(counted)
+            receipts.drop_old_counts(c, caller, COUNTS)
+            if not confirm:
+                return Counted(count=counted, token=current)
+        else:
+            store.lock_jobs(c, caller.workspace_id)
+            if (known := store.find_job(c, caller, token=token)) is not None:
+                return Counted(count=counted, token=token, job=known)
+        job = _create(c, caller, asked, current)
     failpoint("steering.stored", job.id)
     if dispatch:
         context.dispatcher.send_steering([job.id])
     return Counted(count=counted, token=current, job=job)
 
 
-def offer(context: Context, caller: Caller, asked: Steering, counted: Count) -> Counted:
-    """Return a count that was made already with the token that confirms it. Raises Refusal as ``steer``."""
-    _refuse_at_once(context, asked)
-    token = _compute_token(caller, asked, counted, secrets.token_hex(NONCE // 2))
-    return Counted(count=counted, token=token)
+def stop(context: Context, caller: Caller, identity: UUID) -> SteeringJob:
+    """Stop a job after the post in progress. What was done stays; a job that has ended stays as it is.
+
+    Raises Refusal 404.
+    """
+    with context.database.begin() as c:
+        job = store.find_job(c, caller, identity, lock=True)
+        if job is None:
+            raise Refusal(404, "not_found", "There is no such steering job.")
+        if job.state not in WORKING:
+            return job
+        stopped = store.change(c, job.id, state=SteeringState.STOPPED)
+        states = {"state": job.state}, {"state": stopped.state}
+        record_change(c, caller.actor, "stop", "steering job", job.id, job.workspace_id, *states)
+    dispatch_waiting(context, identity)
+    return stopped
+
+
+def dispatch_waiting(context: Context, identity: UUID) -> None:
+    """Dispatch the jobs that waited for one that has ended; if this process dies, maintenance does."""
+    failpoint("steering.ended", identity)
+    with context.database.begin() as c:
+        found = store.list_waiting(c, identity)
+    context.dispatcher.send_steering(found)
 
 
 def _refuse_at_once(context: Context, asked: Steering) -> None:
@@ -92,21 +124,33 @@ def _refuse_at_once(context: Context, asked: Steering) -> None:
         )
 
 
-def _create(c: Connection, caller: Caller, asked: Steering, counted: Count, token: str) -> SteeringJob:
+def _refuse_too_many(counted: Count) -> None:
+    if counted.deliveries > MOST:
+        message = (
+            f"The filter selects {counted.deliveries:,} deliveries, and a job takes at most {MOST:,}. "
+            "Narrow it, for example by due time, platform or account."
+        )
+        raise Refusal(400, "validation_failed", message)
+
+
+def _create(c: Connection, caller: Caller, asked: Steering, token: str) -> SteeringJob:
+    """Store the job with what it selects, its place in the order, and what it takes from earlier jobs."""
     identity = store.create_job(
-        c,
-        caller,
-        verb=asked.verb,
-        arguments=asked.arguments,
-        chosen=asked.filter,
-        token=token,
-        counted=counted.deliveries,
+        c, caller, verb=asked.verb, arguments=asked.arguments, chosen=asked.filter, token=token
     )
-    job = store.find_job(c, caller, identity, token=token)
+    if identity is None:
+        raise Refusal(
+            409, "plan_changed", "The count of this token has expired; nothing was done. Count again."
+        )
+    receipts.select(c, identity)
+    if asked.verb in AT_ONCE:
+        receipts.take(c, identity, YIELDS)
+    else:
+        receipts.wait(c, identity)
+    job = store.find_job(c, caller, identity)
     if job is None:
         raise LookupError("The job is not there after it was stored.")
-    if identity is not None:
-        _record(c, caller, job)
+    _record(c, caller, job)
     return job
 
 
@@ -116,24 +160,13 @@ def _record(c: Connection, caller: Caller, job: SteeringJob) -> None:
     record_change(c, caller.actor, job.verb, "steering job", job.id, job.workspace_id, after=asked)
 
 
-def _compute_token(caller: Caller, asked: Steering, counted: Count, nonce: str) -> str:
+def _compute_token(caller: Caller, asked: Steering, nonce: str) -> str:
     said = [
         str(caller.key_id),
         str(caller.workspace_id),
         asked.verb,
         dump_filter(asked.filter),
         asked.arguments.to_dict(),
-        dict(counted.states),
-        counted.posts,
         nonce,
     ]
     return nonce + hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[: 64 - NONCE]
-
-
-def _refuse_other_count(counted: Count) -> Refusal:
-    states = ", ".join(f"{n:,} {state}" for state, n in counted.states.items()) or "none"
-    message = (
-        f"The token is of another request or count; nothing was done. The filter selects {counted.deliveries:,} "
-        f"deliveries of {counted.posts:,} posts now ({states}). Count again."
-    )
-    return Refusal(409, "plan_changed", message)

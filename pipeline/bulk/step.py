@@ -14,7 +14,7 @@ from uuid import UUID
 
 from pipeline.bulk.apply import apply_rows
 from pipeline.bulk.formats import FileProblem
-from pipeline.bulk.import_slice import LEASE, ImportSlice
+from pipeline.bulk.import_slice import ImportSlice
 from pipeline.bulk.judge import PostFormat
 from pipeline.bulk.plan import plan_rows
 from pipeline.bulk.rollback import roll_back_posts
@@ -24,9 +24,13 @@ from pipeline.failpoint import failpoint
 from pipeline.media.files.storage_folder import StorageUnavailable
 from pipeline.media.probe.probe_pool import ProbeUnavailable
 from pipeline.media.refusal import Unanswered
+from pipeline.stages.ingest import is_statement_error
 from pipeline.store.auth.keys import read_caller
+from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
+from pipeline.store.database import Unreachable
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
+from pipeline.store.jobs import LEASE, begin_step
 
 log = logging.getLogger("slipway.imports")
 
@@ -38,6 +42,8 @@ STEPS: Mapping[ImportState, Callable[[ImportSlice], None]] = {
 """What the next step of an import does, by its state."""
 SLICE = 5.0
 """Seconds in which a worker begins chunks of one import, before others of the queue have their work."""
+_running: set[UUID] = set()
+"""The imports of this process: one that hangs holds one thread, however often it is dispatched again."""
 
 
 def run_step(context: Context, identity: UUID, form: PostFormat, *, seconds: float = 0.0) -> None:
@@ -45,7 +51,17 @@ def run_step(context: Context, identity: UUID, form: PostFormat, *, seconds: flo
 
     The step is one chunk, and those that begin within *seconds*.
     """
-    with context.database.begin() as c:
+    if identity in _running:
+        return
+    _running.add(identity)
+    try:
+        _run_step(context, identity, form, seconds)
+    finally:
+        _running.discard(identity)
+
+
+def _run_step(context: Context, identity: UUID, form: PostFormat, seconds: float) -> None:
+    with begin_step(context.database) as c:
         job = store.claim_step(c, identity, LEASE)
         caller = None if job is None else read_caller(c, job.workspace_id, job.key_id)
     if job is None:
@@ -62,16 +78,31 @@ def run_step(context: Context, identity: UUID, form: PostFormat, *, seconds: flo
         until=time.monotonic() + seconds,
     )
     try:
-        STEPS[job.state](work)
+        while not _try_step(work):
+            log.warning("import %s goes on with %s rows at a time: the database is slow", identity, work.size)
     except FileProblem as problem:
         _fail(context, work.job, problem.code, problem.message)
         return
     except (StorageUnavailable, Unanswered, ProbeUnavailable) as error:
         log.warning("the file of import %s cannot be read now: %s", identity, error)
+        if isinstance(error, StorageUnavailable):
+            with context.database.begin() as c:
+                count_alarm(c, STORAGE_FAULT)
         return  # maintenance dispatches it again
     context.dispatcher.send_imports([identity])
 
 
+def _try_step(work: ImportSlice) -> bool:
+    """Do chunks; False if the database ended a statement of one, and the slice is to go on with smaller ones."""
+    try:
+        STEPS[work.job.state](work)
+    except Unreachable as error:
+        if not is_statement_error(error) or not work.shrink():
+            raise
+        return False
+    return True
+
+
 def _fail(context: Context, job: Import, code: str, message: str) -> None:
-    with context.database.begin() as c:
+    with begin_step(context.database) as c:
         store.fail(c, job, {"code": code, "message": message})

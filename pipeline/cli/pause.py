@@ -61,7 +61,7 @@ for _scope in SCOPES:
 @command.command("list", epilog=EXAMPLE + "slipway pause list --json")
 @json_option
 def list_(*, as_json: bool) -> None:
-    """List pauses and open circuit breakers: scope, since when, who, why, and how many due deliveries each holds."""
+    """List pauses and open circuit breakers: scope, since when, who, why, and how many deliveries each holds."""
     from pipeline.store.deliveries.pauses import list_pauses
     from pipeline.store.deliveries.platform_health import list_open_breakers
 

@@ -15,6 +15,7 @@ from pipeline.cli.candidates import list_candidates, print_candidates
 from pipeline.cli.durations import PAST_OR_NOW
 from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.runtime import open_context, open_transaction
+from pipeline.domain.public_error import describe_last_look
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -211,7 +212,7 @@ def _to_row(one: Doubtful) -> dict[str, Any]:
         "state": one.state,
         "reason": one.reason,
         "url": one.url,
-        "found": (one.error or {}).get("message"),
+        "found": one.error and " ".join([one.error["message"], *describe_last_look(one.error)]),
     }
 
 

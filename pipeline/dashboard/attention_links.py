@@ -19,6 +19,7 @@ QUEUE = "/dashboard/queue"
 TITLES: Mapping[Kind, str] = {
     Kind.RESTORE: "Nothing is sent: a restore waits to be accepted",
     Kind.SILENT_QUEUE: "No worker takes from a queue",
+    Kind.NEWER_WORKER: "Not sent before a worker of this version runs: upgrade the workers",
     Kind.ALARM: "Alarms of the last day",
     Kind.UNKNOWN: "Outcome not known yet",
     Kind.BLOCKED: "Blocked",
@@ -30,7 +31,7 @@ TITLES: Mapping[Kind, str] = {
     Kind.GRANT_ENDING: "Grants that end soon",
     Kind.WEBHOOK_PAUSED: "Webhooks that are paused",
 }
-AT_THE_SERVER = frozenset({Kind.RESTORE, Kind.SILENT_QUEUE, Kind.WEBHOOK_PAUSED})
+AT_THE_SERVER = frozenset({Kind.RESTORE, Kind.SILENT_QUEUE, Kind.NEWER_WORKER, Kind.WEBHOOK_PAUSED})
 """What only the person at the server can deal with: the list shows the command."""
 
 

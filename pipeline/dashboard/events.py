@@ -11,6 +11,7 @@ import asyncio
 import json
 import re
 from collections.abc import Collection
+from contextlib import ExitStack
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,7 +19,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from pipeline.api.http.concurrency_limit import ConcurrencyLimit
 from pipeline.api.http.middleware import ENDLESS
 from pipeline.api.server.http_protocol import find_connection
 from pipeline.dashboard.ledger import get_state
@@ -54,17 +54,21 @@ async def stream_events(request: Request, visitor: Visitor) -> Response:
     subscriber = Subscriber(
         visitor.session_id, frozenset(topics), int(after) if _POSITION.fullmatch(after) else None
     )
-    state.streams.acquire(visitor.session_id)
-    return _EventStream(subscriber, state.feed, state.streams)
+    # of several workspaces, the one with the fewest: no other user of these is in the way
+    workspace = min(visitor.roles, key=state.workspace_streams.count, default=None)
+    with ExitStack() as places:
+        places.enter_context(state.streams.slot(visitor.user_id))
+        places.enter_context(state.workspace_streams.slot(workspace))
+        return _EventStream(subscriber, state.feed, places.pop_all())
 
 
 class _EventStream(Response):
-    """The stream of one page; gives its place back however it ends."""
+    """The stream of one page; gives its places back however it ends."""
 
-    def __init__(self, subscriber: Subscriber, feed: LiveFeed, streams: ConcurrencyLimit) -> None:
+    def __init__(self, subscriber: Subscriber, feed: LiveFeed, places: ExitStack) -> None:
         super().__init__(headers=HEADERS)
         del self.headers["content-length"]
-        self._subscriber, self._feed, self._streams = subscriber, feed, streams
+        self._subscriber, self._feed, self._places = subscriber, feed, places
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[ENDLESS] = True
@@ -85,7 +89,7 @@ class _EventStream(Response):
             await watcher
         finally:
             self._feed.leave(subscriber)
-            self._streams.release(subscriber.session)
+            self._places.close()
             connection.on_stop = None
             watcher.cancel()
 

@@ -243,6 +243,10 @@ def _steer(target: _Target, verb: Verb, arguments: Arguments) -> None:
         receipts = list_receipts(c, job.id, limit=1)
     if not receipts:
         raise Refusal(409, "post_in_flight", "It changed meanwhile: look at it again.")
+    if receipts[0].outcome is None:
+        raise Refusal(
+            409, "post_in_flight", f"Job {job.id} does it after an earlier one of the same deliveries."
+        )
     if receipts[0].why:
         _refuse_undone({target.post: receipts[0].why}, target.post)
 

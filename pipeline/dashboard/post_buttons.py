@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pipeline.actions.explain import ExplainedDelivery
 from pipeline.dashboard.actions import ACTIONS, DECIDE
 from pipeline.domain.delivery import SETTLED, Reason, State, may_be_changed
-from pipeline.domain.explanation import Action
+from pipeline.domain.explanation_rules import Action
 from pipeline.domain.hold import Hold
 from pipeline.domain.role import Role
 from pipeline.store.posts.views import DeliveryView
@@ -87,21 +87,6 @@ BUTTONS = (
 )
 BY_VERB: Mapping[str, Button] = {button.verb: button for button in BUTTONS}
 
-NEXT: Mapping[str, tuple[str, ...]] = {
-    "slipway post retry": ("retry",),
-    "slipway dead-letter show": ("retry", "resume"),
-    "slipway delivery decide": ("live",),
-    "slipway delivery resume": ("resume",),
-    "slipway pause lift": ("unpause", "/dashboard/pauses"),
-    "slipway pause list": ("/dashboard/pauses",),
-    "slipway restore status": ("/dashboard/",),
-    "slipway attention": ("/dashboard/",),
-    "slipway account reconnect": ("/dashboard/accounts",),
-    "slipway post show": (),
-}
-"""What stands for a command of an explanation, by how it begins: the first of these verbs that the delivery has as a
-button, else a page. Nothing: the page that shows it is the answer."""
-
 
 def list_buttons(delivery: DeliveryView, *, is_paused: bool, role: Role) -> list[Button]:
     """Return the buttons of a delivery for a visitor with this role in its workspace."""
@@ -112,8 +97,7 @@ def find_next(action: Action | None, verbs: Collection[str]) -> str | None:
     """Return the verb, of those that there are buttons of, or the page that is the explanation's next action."""
     if action is None:
         return None
-    steps = next(found for start, found in NEXT.items() if action.command.startswith(start))
-    return next((step for step in steps if step in verbs or step.startswith("/")), None)
+    return next((step for step in action.steps if step in verbs or step.startswith("/")), None)
 
 
 def is_paused(explained: ExplainedDelivery) -> bool:

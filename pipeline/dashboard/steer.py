@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from pipeline.actions.dead_letters import DeadLetterCount, count_steered
 from pipeline.api.http.auth import require_plan
-from pipeline.bulk.steering import Counted, Steering, offer, steer
+from pipeline.bulk.steering import Counted, Steering, steer
 from pipeline.context import Context
 from pipeline.dashboard import jobs
 from pipeline.dashboard.actions import ACTIONS, Action
@@ -196,7 +196,7 @@ def _count(context: Context, order: Order) -> Found:
         found = count_by_workspace(c, verb, chosen, order.spaces)
     most = [*found][:MOST]
     return Found(
-        counted={space: offer(context, *_ask(context, order, chosen, space), found[space]) for space in most},
+        counted={space: steer(context, *_ask(context, order, chosen, space)) for space in most},
         others=len(found) - len(most),
         letters=count_steered(context, verb, chosen, most) if verb in OF_DEAD_LETTERS else None,
     )

@@ -24,6 +24,7 @@ class Kind(StrEnum):
 
     RESTORE = "restore"  #: nothing is sent until a person has accepted a restore
     SILENT_QUEUE = "silent_queue"  #: no worker takes messages from a queue
+    NEWER_WORKER = "newer_worker"  #: deliveries that no running worker understands whole
     ALARM = "alarm"  #: something happened within a day that must not
     UNKNOWN = "unknown"  #: deliveries whose outcome is not known yet
     BLOCKED = "blocked"  #: deliveries that wait for a person
@@ -59,6 +60,10 @@ class Matter:
 
 _COMMANDS: Mapping[tuple[Kind, str | None], tuple[str, Sequence[str]]] = {
     (Kind.RESTORE, None): ("slipway restore status", ()),
+    **dict.fromkeys(
+        [(Kind.NEWER_WORKER, None), (Kind.HELD, Hold.NEWER_WORKER), (Kind.OVERDUE, Hold.NEWER_WORKER)],
+        ("slipway worker publish", ()),
+    ),
     (Kind.ALARM, None): ("slipway doctor", ()),
     (Kind.ALARM, "app_refused"): ("slipway pause list", ()),
     **dict.fromkeys(

@@ -174,6 +174,11 @@ def may_be_changed(state: State, *, armed: bool) -> bool:
     return not armed and Mover.CANCEL in MOVES[state]
 
 
+def may_retry(state: State, *, is_proven_live: bool) -> bool:
+    """Return True if a retry may send it: what failed, unless the platform has shown it live since."""
+    return state is State.FAILED and not is_proven_live
+
+
 def get_resume_state(*, armed: bool) -> State:
     """Return the state in which a blocked delivery resumes: an armed one is looked at, never sent again."""
     return State.UNKNOWN if armed else State.RETRYING

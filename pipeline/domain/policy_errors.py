@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 
 from adapters.errors import AdapterError, OutcomeUnknown, Permanent, RateLimited, Unavailable
 from adapters.listing import ListedPost
@@ -11,6 +10,11 @@ from pipeline.domain.unavailability import MEDIA, PLATFORM
 
 PLATFORM_OUTAGE, MEDIA_OUTAGE = "platform_outage", "media_outage"
 """Codes of deliveries that failed because an outage outlasted the patience: dead letters of their own cause."""
+MEDIA_FAULTS = frozenset({"media_changed", "media_unreachable", MEDIA_OUTAGE})
+"""Codes after which the checks of a post's media no longer hold."""
+EXPIRED = "expired"
+NOT_TRIED = frozenset({EXPIRED, "not_sent_yet"})
+"""Codes of deliveries that failed without a try."""
 
 
 def to_outcome_unknown(error: Exception) -> AdapterError:
@@ -93,21 +97,24 @@ def make_restored(finding: str, candidates: Sequence[ListedPost] = ()) -> Outcom
     return error
 
 
-def explain_restored(error: AdapterError) -> AdapterError:
-    """Return the error of a look that failed at a delivery in doubt, with the sentence that the platform was not asked.
-
-    Its class, its codes and its next step stay.
-    """
-    explained = copy(error)
-    explained.message = f"{RESTORED} The platform was not asked yet: {error.message}"
-    explained.args = (explained.message,)
-    return explained
+CANNOT_BE_ASKED = "cannot_be_asked"
+"""Code of the look at a post that its platform has no call to show."""
+NO_PROOF = "The platform gives no proof whether the post is live."
 
 
-def make_cannot_tell(platform_code: str | None = None, platform_message: str | None = None) -> OutcomeUnknown:
+def make_cannot_be_asked(reason: str) -> OutcomeUnknown:
+    """Return the error of a look that cannot be made, now or later."""
+    return OutcomeUnknown(
+        f"The platform cannot be asked whether the post is live: {reason}.", code=CANNOT_BE_ASKED
+    )
+
+
+def make_cannot_tell(
+    platform_code: str | None = None, platform_message: str | None = None, *, finding: str = NO_PROOF
+) -> OutcomeUnknown:
     """Return the error of a delivery whose platform gives no proof, with what it answered to the visible call."""
     return OutcomeUnknown(
-        "The platform gives no proof whether the post is live.",
+        finding,
         platform_code=platform_code,
         platform_message=platform_message,
         next_action="Look at the account: say it is live with its URL, or publish it again.",

@@ -30,13 +30,14 @@ from adapters.errors import (
     Permanent,
     RateLimited,
     Retryable,
+    StorageFault,
     Unavailable,
 )
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.policy_errors import (
-    explain_restored,
     make_asked_too_long,
+    make_cannot_be_asked,
     make_cannot_tell,
     make_outlasted,
     make_preparing_timed_out,
@@ -47,7 +48,7 @@ from pipeline.domain.policy_errors import (
 )
 from pipeline.domain.retry_state import RetryPolicy, RetryState
 from pipeline.domain.schedule import backoff, look_pause, outage_pause
-from pipeline.domain.unavailability import PLATFORM, RATE_LIMIT, find_party
+from pipeline.domain.unavailability import PLATFORM, RATE_LIMIT, STORAGE, find_party
 
 
 class Outcome(StrEnum):
@@ -84,7 +85,7 @@ class Verdict:
     held_for: Hold | None = None
     """Why nothing was tried, where that is decided on the claimed delivery."""
     uncounted: bool = False
-    """The platform could not be asked: this wait does not count towards ``look_limit``."""
+    """The platform could not be asked: this wait does not count towards ``look_limit``, and ``error`` is the look's."""
     published: Published | None = None
     error: AdapterError | None = field(default=None, compare=False)
 
@@ -147,7 +148,7 @@ def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Ver
         return _judge_rate_limit(error, retry, policy, closes=_close_as_refused(armed))
     if isinstance(error, Unavailable) and (party := find_party(error, armed=armed)):
         return _judge_outage(error, party, retry, policy)
-    if isinstance(error, Retryable):
+    if isinstance(error, Retryable) and not isinstance(error, StorageFault):
         return _retry_or_fail(error, retry, policy, closes=Outcome.REFUSED, disarm=armed)
     if isinstance(error, Permanent):
         return Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed, error=error)
@@ -173,10 +174,8 @@ def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Ver
             unexpected=True,
             error=to_adapter_error(error),
         )
-    return replace(
-        _retry_or_fail(to_adapter_error(error), retry, policy, closes=Outcome.REFUSED, disarm=False),
-        unexpected=True,
-    )
+    verdict = _retry_or_fail(to_adapter_error(error), retry, policy, closes=Outcome.REFUSED, disarm=False)
+    return replace(verdict, unexpected=True)
 
 
 def judge_refresh_error(
@@ -202,6 +201,8 @@ def judge_look(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verd
         return _judge_absence(seen, retry, policy)
     if isinstance(seen, Pending):
         return _keep_waiting(State.PROCESSING, seen.checkpoint, seen.wait, retry, policy)
+    if seen.is_final:
+        return _await_operator(seen, retry)
     return _keep_waiting(State.UNKNOWN, None, timedelta(0), retry, policy)
 
 
@@ -209,7 +210,6 @@ def judge_look_error(error: Exception, retry: RetryState, policy: RetryPolicy, s
     """Judge a look that failed. An armed delivery stays in *state*, and the wait does not count towards the limit."""
     if retry.armed_for is None:
         return judge_error(error, retry, policy)
-    classified = to_adapter_error(error)
     wait = look_pause(retry.looks, policy.look_first, policy.look_longest)
     if isinstance(error, Retryable) and error.retry_after:
         wait = max(wait, error.retry_after)
@@ -221,7 +221,7 @@ def judge_look_error(error: Exception, retry: RetryState, policy: RetryPolicy, s
         refresh=isinstance(error, CredentialsExpired),
         uncounted=True,
         reconnect=isinstance(error, NeedsPerson),
-        error=explain_restored(classified) if retry.in_doubt else classified,
+        error=to_adapter_error(error),
     )
 
 
@@ -237,6 +237,15 @@ def _judge_look_in_doubt(seen: LookResult, retry: RetryState, policy: RetryPolic
         return Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=error)
     wait = policy.look_first if retry.late_enough else max(policy.settle, policy.look_first)
     return Verdict(state=State.UNKNOWN, wait=wait, error=error)
+
+
+def _await_operator(seen: CannotTell, retry: RetryState) -> Verdict:
+    """Judge a post that no look can show: an operator decides, as soon as nothing can appear any more."""
+    error = make_cannot_be_asked(seen.reason)
+    if retry.may_appear_for > timedelta(0):
+        return Verdict(state=State.UNKNOWN, wait=retry.may_appear_for, uncounted=True, error=error)
+    error = make_cannot_tell(retry.platform_code, retry.platform_message, finding=error.message)
+    return Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=error)
 
 
 def _judge_look_unarmed(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
@@ -345,10 +354,10 @@ def _judge_rate_limit(
 
 
 def _judge_outage(error: Unavailable, party: str, retry: RetryState, policy: RetryPolicy) -> Verdict:
-    """Wait for an outage to end, without spending a try; fail once it has outlasted the patience."""
+    """Wait for an outage to end, without spending a try; fail once it has outlasted the patience, if there is one."""
     armed = retry.armed_for is not None
     age = retry.unavailable_for.get(party, timedelta(0))
-    patience = policy.patience if party == PLATFORM else policy.media_patience
+    patience = {PLATFORM: policy.patience, STORAGE: timedelta.max}.get(party, policy.media_patience)
     if party in retry.unavailable_for and age >= patience:
         return Verdict(
             state=State.FAILED,
@@ -367,6 +376,7 @@ def _judge_outage(error: Unavailable, party: str, retry: RetryState, policy: Ret
         disarm=armed,
         closes=_close_as_refused(armed),
         unavailable=party,
+        held_for=Hold.STORAGE if party == STORAGE else None,
         error=error,
     )
 

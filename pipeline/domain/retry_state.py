@@ -52,6 +52,8 @@ class RetryState:
     """An earlier look that was late enough found nothing."""
     late_enough: bool = False
     """Now is later than the attempt's deadline + one call + the settle window: nothing can appear any more."""
+    may_appear_for: timedelta = timedelta(0)
+    """How long the call may still make a post appear; zero: no longer, or it is not known."""
     unavailable_for: Mapping[str, timedelta] = field(default_factory=dict)
     """Party -> age of its current streak of unavailability, less the time in which the delivery was held."""
     platform_code: str | None = None

@@ -27,18 +27,27 @@ OF_PARTNERS = tuple(verb for verb in Verb if verb not in OF_DEAD_LETTERS)
 """Verbs of the partner API."""
 PUBLISHES = frozenset({Verb.RETRY, Verb.RESCHEDULE, Verb.RESUME})
 """Verbs that need a plan that publishes; the others stop things."""
+AT_ONCE = frozenset({Verb.CANCEL, Verb.PAUSE})
+"""Verbs that wait for no earlier job, because they protect: those of ``YIELDS`` leave their deliveries to them."""
+YIELDS = PUBLISHES | {Verb.REPLAY}
 
 
 class SteeringState(StrEnum):
     """Where a steering job stands."""
 
     SELECTING = "selecting"
-    """The deliveries that the filter selects get their receipts; nothing else is changed."""
+    """Of a job that a process of version 0041 made; it fails."""
     WORKING = "working"
-    """Post by post, each in a transaction with its receipts."""
+    """Post by post, each in a transaction with its receipts; or it waits for earlier jobs."""
     DONE = "done"
     FAILED = "failed"
     """The key that made it is not valid any more; what was done stays."""
+    STOPPED = "stopped"
+    """By a user; what was done stays, and the rest is left as it is."""
+
+
+WORKING = frozenset({SteeringState.SELECTING, SteeringState.WORKING})
+"""States of a job that has not ended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

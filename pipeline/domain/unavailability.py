@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from adapters.errors import Unavailable
+from adapters.errors import StorageFault, Unavailable
 
 PLATFORM = "platform"
 """The party of a failure of the platform's own hosts; the others are media hosts, by name."""
@@ -18,6 +18,8 @@ RATE_LIMIT = "rate_limit"
 """The party of a platform that asks to wait: it answers, so no streak of another party goes on."""
 MEDIA = "media"
 """The party of a failure of a media host whose name is not known."""
+STORAGE = "storage"
+"""The party of a fault of our own storage: it has no patience, and its time counts to no other party's."""
 Streaks = Mapping[str, datetime]
 """Party -> first failure of the current streak."""
 
@@ -41,7 +43,6 @@ OWN_STATES = frozenset(
         "not_found",
         "not_prepared",
         "processing_failed",
-        "spool_failed",
         "upload_expired",
         "upload_failed",
         "upload_stuck",
@@ -57,6 +58,8 @@ def find_party(error: Exception, *, armed: bool) -> str | None:
     """
     if not isinstance(error, Unavailable) or error.code in OWN_STATES:
         return None
+    if isinstance(error, StorageFault):
+        return None if armed else STORAGE
     if armed:
         return PLATFORM if error.code == UNREACHABLE else None
     return error.host or MEDIA if error.code == MEDIA_UNAVAILABLE else PLATFORM

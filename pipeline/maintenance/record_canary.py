@@ -9,4 +9,4 @@ from pipeline.store import canaries as store
 def record_canary(context: Context, queue: str) -> None:
     """Record one canary. An old one that an outage has delayed proves as much as a new one."""
     with context.database.once() as c:
-        store.record_canary(c, queue)
+        store.record_canary(c, queue, context.level)

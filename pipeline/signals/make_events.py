@@ -13,8 +13,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.domain.delivery import State
+from pipeline.domain.delivery import Reason, State
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
+from pipeline.domain.public_error import present_error
 from pipeline.domain.webhook import EventType, find_delivery_event, find_post_event
 from pipeline.store.database import new_id
 from pipeline.store.moves.read import MoveFacts
@@ -120,6 +121,8 @@ def _describe_post(m: MoveFacts, post: EventPost, turn: Turn, status: PostStatus
 def _describe_delivery(m: MoveFacts, post: EventPost) -> dict[str, Any]:
     delivery, state = post.deliveries[m.delivery_id], State(m.target)
     is_live = state is State.PUBLISHED
+    is_sent = state is State.UNKNOWN or (state is State.BLOCKED and m.reason == Reason.IS_IT_LIVE)
+    error = present_error(m.error, state, m.at if is_sent else None, None)
     return {
         **_describe_common(m, post),
         "account_id": m.account_id,
@@ -131,7 +134,7 @@ def _describe_delivery(m: MoveFacts, post: EventPost) -> dict[str, Any]:
         "published_at": delivery.published_at if is_live else None,
         "published_url": delivery.url if is_live else None,
         "delivered_as": delivery.delivered_as if is_live else None,
-        "error": None if is_live or m.held_for else _describe_error(m.error),
+        "error": None if is_live or m.held_for else _describe_error(error),
     }
 
 

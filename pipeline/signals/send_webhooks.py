@@ -13,12 +13,12 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from threading import BoundedSemaphore
+from functools import cache, partial
 
 from standardwebhooks import Webhook as Signer
 
 from pipeline.context import Context
+from pipeline.domain.shares import Shares
 from pipeline.domain.webhook import (
     DEAD,
     AttemptOutcome,
@@ -30,6 +30,7 @@ from pipeline.domain.webhook import (
 )
 from pipeline.failpoint import failpoint
 from pipeline.media.refusal import Refused, Unanswered
+from pipeline.shared_slots import SharedSlots
 from pipeline.signals.webhooks import pause
 from pipeline.stages.deadline import Deadline
 from pipeline.store.webhooks import rounds
@@ -48,45 +49,55 @@ ROUND = 8
 """Events that are sent to one webhook at once."""
 LEASE = timedelta(seconds=60)
 """Of a claim, extended by each round; after half of it nothing is sent any more."""
-SLICE = 15.0
-"""Seconds after which a webhook is left to another message, so that none keeps the others waiting."""
-MOST = 8
-"""Webhooks that one process serves at a time, or a quarter of its threads if that is less: slow servers leave the rest
-to maintenance."""
+SLICE, TURN = 15.0, 5.0
+"""Seconds after which a sender ends, and after which it leaves a webhook to the next claim."""
+MOST = 4
+"""Webhooks that one process serves at a time, or a quarter of its threads if that is less; and as many slow ones. The
+other threads are for maintenance."""
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "Slipway/0.1 (webhooks)"}
 
 
 @cache
-def _find_limit(threads: int) -> BoundedSemaphore:
-    return BoundedSemaphore(max(1, min(MOST, threads // 4)))
+def _build_lanes(threads: int) -> tuple[SharedSlots[ClaimedWebhook], SharedSlots[ClaimedWebhook]]:
+    """Return the slots of this process for webhooks that answer at once, and for slow ones."""
+    most = max(1, min(MOST, threads // 4))
+    return SharedSlots(most), SharedSlots(most)
 
 
 def send_webhooks(context: Context) -> int:
-    """Serve webhooks with due events for a slice of time, one after the other; return how many events were tried."""
-    senders = _find_limit(context.settings.worker.slots)
-    if not senders.acquire(blocking=False):
-        return 0
-    try:
-        tried, until = 0, time.monotonic() + SLICE
-        while time.monotonic() < until and context.may_begin():
-            with context.database.begin() as c:
-                claimed = rounds.claim_webhook(c, LEASE)
-            if claimed is None:
-                break
-            failpoint("webhooks.claimed", claimed.id)
-            tried += _serve(context, claimed, until)
-        return tried
-    finally:
-        senders.release()
+    """Serve webhooks with due events for a slice of time, one after the other; return how many events were tried.
+
+    Slow ones come last and have slots of their own, and in both lanes a workspace leaves a slot to others.
+    """
+    tried, until = 0, time.monotonic() + SLICE
+    for is_slow, slots in enumerate(_build_lanes(context.settings.worker.slots)):
+        claim = partial(_claim, context, bool(is_slow))
+        while time.monotonic() < until and context.may_begin() and (claimed := slots.claim(claim)):
+            try:
+                failpoint("webhooks.claimed", claimed.id)
+                tried += _serve(context, claimed, min(until, time.monotonic() + TURN))
+            finally:
+                slots.release(claimed)
+    return tried
+
+
+def _claim(context: Context, is_slow: bool, shares: Shares, needs_few: bool) -> ClaimedWebhook | None:
+    if needs_few:
+        return None
+    with context.database.begin() as c:
+        return rounds.claim_webhook(c, LEASE, shares, is_slow=is_slow)
 
 
 def _serve(context: Context, claimed: ClaimedWebhook, until: float) -> int:
+    """Send rounds of events until the time is over, or until one was slow: then others have their turn."""
     tried = 0
     with ThreadPoolExecutor(ROUND, thread_name_prefix="webhook") as pool:
-        while time.monotonic() < until and context.may_begin():
+        while (began := time.monotonic()) < until and context.may_begin():
             if not (count := _do_round(context, claimed, pool)):
                 break
             tried += count
+            if time.monotonic() - began > rounds.SLOW_AFTER.total_seconds():
+                break
     with context.database.begin() as c:
         rounds.release_webhook(c, claimed)
     return tried

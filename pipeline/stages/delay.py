@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -82,7 +83,11 @@ def _release_probe(context: Context, platform: str) -> int:
     every = timedelta(seconds=context.settings.publish.probe)
     lease = timedelta(seconds=context.settings.delay.queued_lease)
     with _begin(context) as c:
-        messages = store.release(c, platform, 1, lease) if take_probe(c, platform, every) else []
+        messages = (
+            store.release(c, platform, 1, lease, level=context.level)
+            if take_probe(c, platform, every)
+            else []
+        )
         for message in messages:
             set_probe(c, platform, message.delivery)
     if messages:
@@ -106,14 +111,15 @@ def _release_batch(context: Context, c: Connection, platform: str, batch: int) -
     it.
     """
     lease = timedelta(seconds=context.settings.delay.queued_lease)
+    release = partial(store.release, c, platform, lease=lease, level=context.level)
     rate, age = context.settings.delay.backlog_rate, timedelta(seconds=context.settings.delay.backlog_age)
     if not rate or not store.has_backlog(c, platform, age):
-        return store.release(c, platform, batch, lease)
+        return release(batch)
     room = min(max(1, batch // 2), paced_rates.count_allowed(c, "backlog", platform, rate))
-    old = store.release(c, platform, room, lease, older=age) if room else []
+    old = release(room, older=age) if room else []
     if old:
         paced_rates.record_sent(c, "backlog", platform, len(old), rate)
-    return [*store.release(c, platform, batch - len(old), lease, younger=age), *old]
+    return [*release(batch - len(old), younger=age), *old]
 
 
 def _dispatch_looks(context: Context) -> int:

@@ -23,7 +23,7 @@ from pipeline.context import Context
 from pipeline.domain.image_conversion import JPEG, Conversion, name_derived
 from pipeline.failpoint import failpoint
 from pipeline.media.files.storage_folder import ObjectMissing, StorageUnavailable
-from pipeline.media.files.uploads import compute_etag, create_object_key
+from pipeline.media.files.uploads import build_fault, compute_etag, create_object_key
 from pipeline.media.probe.conversion import convert
 from pipeline.media.probe.probe_memory import get_probe_memory
 from pipeline.media.relay import build_media_changed, relay
@@ -46,7 +46,7 @@ class TimeIsUp(Exception):
 def derive_images(context: Context, claimed: ClaimedDelivery, draft: Draft, deadline: Deadline) -> Draft:
     """Return the draft with the images that its platform gets instead of those that do not fit, made if they are not.
 
-    Raises TimeIsUp, NoRoom, Rejected (``media_changed``, ``media_not_convertible``) and Unavailable.
+    Raises TimeIsUp, NoRoom, Rejected (``media_changed``, ``media_not_convertible``), Unavailable and StorageFault.
     """
     rule = find_rule(context, claimed.account.platform, claimed.media)
     if rule is None:
@@ -78,10 +78,8 @@ class _Derivation:
         """Return the derived file as media."""
         try:
             file = self._find_or_make()
-        except StorageUnavailable as error:
-            raise Unavailable(
-                f"The file storage is unavailable: {error}.", code="media_unavailable"
-            ) from None
+        except (StorageUnavailable, OSError) as error:
+            raise build_fault(error) from error
         return self._to_media(file)
 
     def _find_or_make(self) -> File:
@@ -174,4 +172,4 @@ class _Derivation:
         facts = replace(self.plan.predict(self._facts), bytes=file.size, etag=compute_etag(file.sha256))
         files = self.context.files.open_workspace(self.claimed.workspace_id)
         stream = relay(files, file.url, facts)
-        return replace(self.source, url=file.url, facts=facts, stream=stream, spool=None)
+        return replace(self.source, url=file.url, facts=facts, stream=stream)

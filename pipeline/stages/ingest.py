@@ -257,7 +257,8 @@ def find_winner(context: Context, submission: Submission) -> AcceptedPost:
 
 def build_caches(context: Context) -> IngestCaches:
     """Return empty caches."""
-    return IngestCaches(timedelta(seconds=context.settings.reachability.fresh))
+    fresh = timedelta(seconds=context.settings.reachability.fresh)
+    return IngestCaches(fresh, context.files.addresses.public_url(""))
 
 
 def _window(context: Context) -> timedelta:

@@ -49,10 +49,10 @@ class BatchFacts:
 class IngestCaches:
     """The accounts and checks of earlier batches."""
 
-    def __init__(self, fresh: timedelta) -> None:
-        """``fresh``: how old a good check may be."""
+    def __init__(self, fresh: timedelta, own: str) -> None:
+        """``fresh``: how old a good check may be. ``own``: how URLs of uploaded files begin."""
         self._accounts = AccountCache()
-        self._checks = CheckCache(fresh)
+        self._checks = CheckCache(fresh, own)
 
     def read(self, c: Connection, batch: Sequence[Submission]) -> BatchFacts:
         """Read the clock and the accounts in one query, and in others only what is not cached."""
@@ -101,9 +101,9 @@ class AccountCache:
 class CheckCache:
     """Good checks by link, until they are too old. A decided check is never changed or deleted."""
 
-    def __init__(self, fresh: timedelta) -> None:
-        """``fresh``: how old a check may be."""
-        self._fresh = fresh
+    def __init__(self, fresh: timedelta, own: str) -> None:
+        """``fresh``: how old a check may be. ``own``: how URLs of uploaded files begin."""
+        self._fresh, self._own = fresh, own
         self._known: dict[Link, tuple[Check, datetime]] = {}
 
     def find(self, c: Connection, links: Collection[Link], now: datetime) -> dict[Link, Check]:
@@ -117,7 +117,7 @@ class CheckCache:
                 unknown.append(link)
         if not unknown:
             return found
-        read = find_good(c, unknown, self._fresh)
+        read = find_good(c, unknown, self._fresh, self._own)
         if len(self._known) + len(read) > CAPACITY:
             self.clear()
         self._known |= read

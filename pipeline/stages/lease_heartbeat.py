@@ -33,7 +33,7 @@ BEATS_PER_LEASE = 6
 class Heartbeat:
     """Calls ``extend`` at most once in ``every`` seconds, and only from ``beat_if_due``."""
 
-    extend: Callable[[], None]
+    extend: Callable[[], object]
     every: float
     _last: float = field(default_factory=time.monotonic)
 

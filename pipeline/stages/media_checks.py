@@ -90,7 +90,8 @@ def open_distinct_checks(
         wanted = {link: max(due_at or soonest, soonest) for link, due_at in wanted.items()}
     changed = frozenset(stale)
     fresh = timedelta(seconds=context.settings.reachability.fresh)
-    good = store.find_good(c, [link for link in wanted if link[2] not in changed], fresh)
+    own = context.files.addresses.public_url("")
+    good = store.find_good(c, [link for link in wanted if link[2] not in changed], fresh, own)
     found = {link: check for link, (check, _) in good.items()}
     return found | store.open_checks(c, {link: due for link, due in wanted.items() if link not in found})
 

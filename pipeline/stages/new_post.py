@@ -117,6 +117,7 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
         music_url=request.music_url,
         options=request.options,
         ai_generated=request.ai_generated,
+        level=request.level,
         due_at=plan.due_at,
         expires_at=request.expires_at,
         on_late=request.on_late,

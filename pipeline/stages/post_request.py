@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from adapters.contract import Platform
+from pipeline.domain.level import find_level
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
 
@@ -26,6 +27,11 @@ class PostContent:
     options: Mapping[Platform, Mapping[str, Any]] = field(default_factory=dict)
     """The platforms' own sections of the request, as sent; one that was not sent is missing."""
     ai_generated: bool = False
+
+    @property
+    def level(self) -> int:
+        """The lowest level that understands all of it."""
+        return find_level(self.media, self.options, ai_generated=self.ai_generated)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,6 +26,17 @@ from pipeline.store.checks.checks import Check
 from pipeline.store.deliveries.ownership import restrict_accounts
 
 
+def refuse_newer(context: Context, level: int) -> None:
+    """Raise Refusal 409 for a post of a level above this process's: what it does not know would be lost."""
+    if level > context.level:
+        raise Refusal(
+            409,
+            "newer_version",
+            f"The post has options of a newer version (level {level}; this server has level {context.level}). Nothing "
+            "was changed: repeat the request when the server is upgraded.",
+        )
+
+
 def select_accounts(c: Connection, caller: Caller, ids: Sequence[UUID]) -> Sequence[AccountRow]:
     """Return the accounts in the order of ``ids``. Raises Refusal for unknown and inactive ones, and for none."""
     found = {a.id: a for a in find_accounts(c, caller.workspace_id, restrict_accounts(ids, caller.accounts))}

@@ -31,7 +31,7 @@ from pipeline.stages.covers import record_cover
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.delay import dispatch_at
 from pipeline.stages.derived_images import TimeIsUp, derive_images
-from pipeline.stages.drafts import build_draft, spool_draft
+from pipeline.stages.drafts import build_draft, copy_sent_range, open_sent_range, require_stored
 from pipeline.stages.expired_credentials import refresh_expired
 from pipeline.stages.lease_heartbeat import beat_while_reading, build_heartbeat
 from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state, look_first
@@ -108,7 +108,8 @@ def _claim(context: Context, items: Sequence[tuple[UUID, int]]) -> Sequence[Clai
 
 def _try_claim(context: Context, items: Sequence[tuple[UUID, int]]) -> Sequence[ClaimedDelivery]:
     with context.database.once() as c:
-        return claim_batch(c, context.vault, items, timedelta(seconds=context.settings.publish.lease))
+        lease = timedelta(seconds=context.settings.publish.lease)
+        return claim_batch(c, context.vault, items, lease, context.level)
 
 
 def requeue(context: Context, batch: Sequence[ClaimedDelivery]) -> None:
@@ -143,6 +144,7 @@ class PublishSlice:
         self.adapter: Adapter = context.adapter(claimed.account.platform, self.client)
         self.armed_at: datetime | None = None
         self._is_alive = False  # whether the platform answered in this slice
+        self._heartbeat = build_heartbeat(context, claimed)
 
     def requeue(self) -> Verdict | None:
         """Queue the delivery again untouched, with a message of its own."""
@@ -174,19 +176,19 @@ class PublishSlice:
         except NoRoom:
             return hold(Hold.CONVERTING, NO_ROOM_PAUSE)
         self._raise_on_problems(draft)
+        require_stored(self.context, draft, self.adapter.capabilities)
         prepared = self._prepare(draft)
         if isinstance(prepared, Verdict):
             return prepared
         self._is_alive = bool(self.client.calls)
-        return self._finalize(draft, prepared.checkpoint)
+        return self._finalize(draft, prepared)
 
     def _build_draft(self) -> Draft:
-        """Build the draft; the lease is extended while its sources are read, and while copies of them are."""
-        heartbeat = build_heartbeat(self.context, self.claimed)
-        draft = build_draft(self.context, self.claimed, while_waiting=heartbeat.beat_if_due)
-        draft = beat_while_reading(heartbeat, draft)
+        """Build the draft; the lease is extended while its sources are read."""
+        draft = build_draft(self.context, self.claimed, while_waiting=self._heartbeat.beat_if_due)
+        draft = beat_while_reading(self._heartbeat, draft)
         draft = derive_images(self.context, self.claimed, draft, self.deadline)
-        return beat_while_reading(heartbeat, spool_draft(self.context, self.claimed, draft))
+        return beat_while_reading(self._heartbeat, draft)
 
     def _find_hold(self) -> Verdict | None:
         """Return the verdict that puts the delivery back, or blocks it, before any call."""
@@ -224,7 +226,9 @@ class PublishSlice:
             result = self.adapter.prepare(draft, self.claimed.account, checkpoint)
             failpoint("publish.prepared", self.claimed.id)
             if isinstance(result, Ready):
-                return result
+                if not copy_sent_range(self.context, self.claimed, draft, result):
+                    return result
+                result = Pending(checkpoint=result.checkpoint)  # the copy took its time: ask again
             waits = retry_policy.judge_prepare(result)
             if waits is not None and not scratch:
                 return waits
@@ -241,7 +245,8 @@ class PublishSlice:
             if late or ends:  # end of the slice: dispatched again, resumes from here
                 return Verdict(state=State.QUEUED, held_for=Hold.SHUTDOWN if ends else None)
 
-    def _finalize(self, draft: Draft, checkpoint: CheckpointData) -> Verdict:
+    def _finalize(self, draft: Draft, prepared: Ready) -> Verdict:
+        checkpoint = prepared.checkpoint
         if self.claimed.due_at > self.claimed.now:
             # prepared ahead of time: held until due_at (_get_earliest_due)
             return hold(Hold.PREPARED_EARLY, checkpoint=checkpoint)
@@ -253,6 +258,10 @@ class PublishSlice:
         ):
             return hold(Hold.MIN_GAP, wait, checkpoint=checkpoint)
         record_cover(self.context, self.claimed, self.adapter, draft)
+        with open_sent_range(self.context, self.claimed, draft, prepared) as opened:
+            return self._arm_and_send(beat_while_reading(self._heartbeat, opened), checkpoint)
+
+    def _arm_and_send(self, draft: Draft, checkpoint: CheckpointData) -> Verdict:
         if wait := self._arm(checkpoint):
             return hold(Hold.DAILY_QUOTA, wait, checkpoint=checkpoint)
         if self.armed_at is None:  # paused, edited, or the claim is lost: nothing was sent
@@ -309,15 +318,15 @@ class PublishSlice:
         return wait
 
     def _arm_in(self, c: Connection, checkpoint: CheckpointData) -> datetime | None:
-        left = self.deadline.time_left()
         return arm(
             c,
             self.context.vault,
             self.claimed,
             checkpoint,
-            left,
+            self.deadline.time_left(),
             is_alive=self._is_alive,
             inbox_draft=self._is_draft,
+            level=self.context.level,
         )
 
     def _judge_finalize(self, draft: Draft, result: FinalizeResult) -> Verdict:

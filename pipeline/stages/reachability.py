@@ -18,10 +18,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from adapters.errors import AdapterError, Permanent
+from adapters.errors import AdapterError, Permanent, StorageFault
 from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.schedule import backoff
+from pipeline.domain.shares import Shares
 from pipeline.failpoint import failpoint
 from pipeline.media.opener import Opener
 from pipeline.media.probe.probe import probe
@@ -35,7 +36,8 @@ from pipeline.stages.post_request import PostContent
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check
-from pipeline.store.checks.claim import ClaimedCheck, HostLimit, Shares, claim_next_check
+from pipeline.store.checks.claim import ClaimedCheck, HostLimit, claim_next_check
+from pipeline.store.counters.counters import STORAGE_FAULT
 from pipeline.store.database import jsonb
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.move import move
@@ -48,6 +50,8 @@ PAUSES = (timedelta(seconds=5), timedelta(minutes=5))
 """First and longest pause between two tries of a URL that does not answer."""
 HOLD_MARGIN = timedelta(seconds=10)
 """How much longer than its time a try may hold the slot of its host, to end and to store what it found."""
+ENDLESS = timedelta(days=36_500)
+"""Grace of a check that a fault of our own storage holds up: no post fails of that."""
 NOT_CHECKED = "it could not be checked in time"
 """The reason of a post that fails because a fault of this installation lasted longer than its time allows."""
 
@@ -56,7 +60,7 @@ def run_due_checks(context: Context) -> int:
     """Try the URLs that are due, one after another, and return how many were tried.
 
     A message starts this on one slot, whichever check it names: which check runs is decided by due time and by the
-    shares of workspaces and hosts (``pipeline/check_slots.py``). It ends when no check may be claimed, or after the
+    shares of workspaces and hosts (``pipeline/shared_slots.py``). It ends when no check may be claimed, or after the
     time of a slice; then another message continues it. Nothing is tried while a restore is not accepted, as a verdict
     could fail posts that are live; maintenance sends messages for what is due.
     """
@@ -107,6 +111,9 @@ def _try_check(context: Context, check: Check) -> str:
         facts = _read_facts(context, check, seconds)
     except (Refused, Permanent) as error:
         return _store_verdict(context, check, "refused", None, _describe_error(error))
+    except StorageFault as error:
+        log.error("ALARM check %s waits for the file storage: %s", check.id, error)  # noqa: TRY400  no bug of ours
+        return _postpone_or_give_up(context, check, NOT_CHECKED, fault=STORAGE_FAULT, grace=ENDLESS)
     except (Unanswered, AdapterError) as error:
         needs_time = not check.slow and time.monotonic() >= until
         return _postpone_or_give_up(context, check, _describe_error(error), needs_time=needs_time)
@@ -170,17 +177,23 @@ def _decide_check(
 
 
 def _postpone_or_give_up(
-    context: Context, check: Check, seen: str, *, needs_time: bool = False, fault: str | None = None
+    context: Context,
+    check: Check,
+    seen: str,
+    *,
+    needs_time: bool = False,
+    fault: str | None = None,
+    grace: timedelta | None = None,
 ) -> str:
     """Postpone the check while a stored post may wait for it (its due time plus a grace); otherwise decide it.
 
     The check is locked first: a post that pins it at the same time is either seen here or sees the verdict.
     ``needs_time``: the URL may answer if it gets more time, so it is tried again at once on one of the few slow slots.
     ``fault``: what failed here. Then the check waits without a post too, so that a request in progress is accepted and
-    not refused; ``seen`` is for posts whose time is over.
+    not refused; ``seen`` is for posts whose time is over. ``grace``: by default that of the settings.
     """
     failpoint("reachability.seen", check.id)
-    grace = timedelta(seconds=context.settings.reachability.grace)
+    grace = grace or timedelta(seconds=context.settings.reachability.grace)
     with context.database.begin() as c:
         if not store.lock_undecided(c, check.id):
             return "unanswered"

@@ -13,9 +13,10 @@ from adapters.contract import Published
 from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.retry_policy import Verdict, judge_conflict
+from pipeline.domain.unavailability import STORAGE
 from pipeline.failpoint import failpoint
 from pipeline.store.accounts.accounts import require_reconnect
-from pipeline.store.counters.counters import count_alarm
+from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
 from pipeline.store.deliveries import late_results as late
 from pipeline.store.deliveries import settle as store
 from pipeline.store.deliveries.claimed import ClaimedDelivery
@@ -60,7 +61,10 @@ def settle(
     """
     queued_lease = timedelta(seconds=context.settings.delay.queued_lease)
     try:
-        needs_transaction = verdict.reconnect or store.needs_post_lock(claimed, verdict, claimed.state)
+        is_fault = verdict.unavailable == STORAGE
+        needs_transaction = (
+            is_fault or verdict.reconnect or store.needs_post_lock(claimed, verdict, claimed.state)
+        )
         with context.database.begin() if needs_transaction else context.database.once() as c:
             when = store.settle(
                 c,
@@ -77,6 +81,9 @@ def settle(
             if verdict.reconnect:
                 fields = error_to_dict(verdict.error) or {}
                 require_reconnect(c, claimed.account_id, fields, claimed.credentials_version)
+            if is_fault:
+                log.error("ALARM delivery %s waits for the file storage: %s", claimed.id, verdict.error)
+                count_alarm(c, STORAGE_FAULT)
             return verdict, when
     except RemoteIdTaken:
         if verdict.published is None:

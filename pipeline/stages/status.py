@@ -55,7 +55,7 @@ def look_batch(context: Context, items: Sequence[tuple[UUID, int, int]]) -> Sequ
     lease = timedelta(seconds=context.settings.publish.lease)
     half, soon = Deadline(lease / 2), Deadline(MAX_UNSTORED)
     with context.database.once() as c:
-        batch = claim_looks(c, context.vault, items, lease)
+        batch = claim_looks(c, context.vault, items, lease, context.level)
     with context.shutdown.requeue_on_timeout(partial(_requeue_looks, context, batch)):
         failpoint("status.claimed", *(claimed.id for claimed in batch))
         stored = _look_at_batch(context, batch, half, soon)
@@ -96,7 +96,7 @@ def look(context: Context, delivery: UUID, generation: int, fence: int) -> State
         return None
     lease = timedelta(seconds=context.settings.publish.lease)
     with context.database.once() as c:
-        claimed = claim_look(c, context.vault, delivery, generation, fence, lease)
+        claimed = claim_look(c, context.vault, delivery, generation, fence, lease, context.level)
     if claimed is None:
         return None
     failpoint("status.claimed", claimed.id)

@@ -6,20 +6,21 @@ not hide them.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from adapters.contract import Platform
 from pipeline.domain.attention import ENDING, HELD, OVERDUE, Kind, Matter
 from pipeline.domain.hold import Hold
+from pipeline.domain.level import LEVEL
 from pipeline.store.accounts.token_expiry import GRANT_ENDS_AT
+from pipeline.store.canaries import WORKER_LEVEL
 from pipeline.store.database import rows
-from pipeline.store.deliveries.holds import derive_holds
+from pipeline.store.deliveries.holds import HELD_FOR
 
 CAP = 10_000
 """Rows that one statement reads; beyond it a count says that there may be more."""
@@ -71,7 +72,7 @@ FROM sample a LEFT JOIN LATERAL (
         SELECT updated_at FROM deliveries WHERE account_id = a.id AND state = 'blocked' LIMIT 100) d) w ON true
 GROUP BY 1 ORDER BY 2 DESC, 1
 """
-_LATE_COLUMNS = """d.platform, d.workspace_id, d.account_id, d.state, d.held_for, d.due_at, d.next_at,
+_LATE_COLUMNS = """d.platform, d.workspace_id, d.account_id, d.state, d.held_for, d.level, d.due_at, d.next_at,
     (SELECT h.delivery_id FROM paused_deliveries h WHERE h.delivery_id = d.id) AS delivery_id"""
 """The id only of a delivery that is paused by itself: the others of an account are counted together."""
 _LATE = f"""
@@ -86,11 +87,27 @@ WITH sample AS MATERIALIZED (
     (SELECT {_LATE_COLUMNS} FROM deliveries d
      WHERE d.state IN ('queued', 'publishing') AND d.due_at <= now() - CAST(:overdue AS interval) LIMIT :cap)
 )
-SELECT platform, workspace_id, account_id, state, CASE WHEN next_at > now() THEN held_for END AS held_for,
-       due_at <= now() - CAST(:held AS interval) AS is_held, delivery_id AS id, min(due_at) AS due_at,
-       min(next_at) AS next_at, now() AS now, count(*) AS count, (SELECT count(*) FROM sample) >= :cap AS is_capped
-FROM sample d WHERE {_OWN} GROUP BY 1, 2, 3, 4, 5, 6, 7, next_at > now()
+SELECT is_held, platform, state, {HELD_FOR} AS reason, sum(count)::bigint AS count, min(due_at) AS oldest,
+       (SELECT count(*) FROM sample) >= :cap AS is_capped
+FROM (
+    SELECT platform, workspace_id, account_id, state, held_for, level,
+           due_at <= now() - CAST(:held AS interval) AS is_held, delivery_id AS id, min(due_at) AS due_at,
+           min(next_at) AS next_at, count(*) AS count
+    FROM sample d WHERE {_OWN} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, next_at > now()
+) d GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 """
+"""Grouped before what holds them is derived, which is the same for all of a group."""
+_NEWER_WORKER = f"""
+WITH sample AS MATERIALIZED (
+    SELECT d.* FROM unnest(CAST(:platforms AS text[])) AS p (platform), LATERAL (
+        SELECT * FROM deliveries WHERE platform = p.platform AND state IN ('scheduled', 'retrying')
+        ORDER BY next_at LIMIT :cap) d
+    WHERE {WORKER_LEVEL.format(of="p")} < :level
+)
+SELECT platform, count(*) AS count, min(created_at) AS oldest, {_CAPPED}
+FROM sample d WHERE {HELD_FOR} = '{Hold.NEWER_WORKER}' AND {_OWN} GROUP BY 1 ORDER BY 2 DESC, 1
+"""
+"""Those that are due the soonest, and only where workers are older than this code."""
 _GRANTS = f"""
 WITH sample AS MATERIALIZED (
     SELECT workspace_id, platform, {GRANT_ENDS_AT} AS ends_at FROM accounts
@@ -127,19 +144,6 @@ _SILENT_QUEUES = """SELECT queue AS reason, taken_at AS oldest FROM canaries
                     ORDER BY taken_at"""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Late:
-    """Late deliveries of one account, state and stored hold."""
-
-    platform: str
-    state: str
-    held_for: Hold | None
-    due_at: datetime
-    is_held: bool
-    count: int
-    is_capped: bool
-
-
 def list_matters(
     c: Connection, *, queues: Collection[str], silent: timedelta, within: Collection[UUID] | None = None
 ) -> list[Matter]:
@@ -153,6 +157,7 @@ def list_matters(
     found = [
         *_read(c, Kind.RESTORE, _RESTORE),
         *_read(c, Kind.SILENT_QUEUE, _SILENT_QUEUES, queues=list(queues), silent=silent),
+        *_read(c, Kind.NEWER_WORKER, _NEWER_WORKER, **wide, platforms=list(Platform), level=LEVEL),
         *_read(c, Kind.ALARM, _ALARMS),
         *_read(c, Kind.UNKNOWN, _UNKNOWN, **wide),
         *_read(c, Kind.BLOCKED, _BLOCKED, **wide),
@@ -173,17 +178,6 @@ def _read(c: Connection, kind: Kind, sql: str, **values: Any) -> Iterator[Matter
 
 def _list_late(c: Connection, ours: Mapping[str, Any]) -> Iterator[Matter]:
     """Yield what is due and not sent, by platform, state and hold."""
-    found = derive_holds(c, _Late, rows(c, _LATE, overdue=OVERDUE, held=HELD, cap=CAP, **ours))
-    groups: dict[tuple[bool, str, str, Hold | None], list[_Late]] = defaultdict(list)
-    for one in found:
-        groups[one.is_held, one.platform, one.state, one.held_for].append(one)
-    for (is_held, platform, state, hold), some in sorted(groups.items(), key=lambda g: str(g[0])):
-        yield Matter(
-            kind=Kind.HELD if is_held else Kind.OVERDUE,
-            platform=platform,
-            state=state,
-            reason=hold,
-            count=sum(one.count for one in some),
-            is_capped=some[0].is_capped,
-            oldest=min(one.due_at for one in some),
-        )
+    for r in rows(c, _LATE, overdue=OVERDUE, held=HELD, cap=CAP, **ours):
+        values = r._mapping
+        yield Matter(kind=Kind.HELD if values.pop("is_held") else Kind.OVERDUE, **values)

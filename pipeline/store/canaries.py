@@ -1,4 +1,7 @@
-"""Canaries: when each queue was last consumed, by the database's clock, independent of what the broker remembers."""
+"""Canaries: when each queue was last consumed, by the database's clock, independent of what the broker remembers.
+
+With it the level of the queue's consumers: the highest that took a message within ``LEVEL_AGE``.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,38 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
+from pipeline.domain.level import LEVEL
 from pipeline.store.database import row, rows
 
+LEVEL_AGE = timedelta(minutes=1)
+"""How long the level of a worker counts after the last message it took, while only older ones take more."""
+WORKER_LEVEL = """(SELECT min(k.level) FROM canaries k
+                   WHERE k.queue IN ('delay', 'status', 'publish.' || {of}.platform))"""
+"""Expression on a row ``{of}`` with a platform: the level of the workers on the whole way of its deliveries."""
+TOO_NEW = f"(d.level > 1 AND d.level > {WORKER_LEVEL.format(of='d')}) IS TRUE"
+"""Condition on a delivery ``d``: no running worker understands all of it; false where no worker was seen yet."""
 
-def record_consumed(c: Connection, queues: Collection[str]) -> None:
-    """Record that workers take messages from these queues now."""
+
+def record_consumed(c: Connection, queues: Collection[str], level: int = LEVEL) -> None:
+    """Record that workers of this level take messages from these queues now."""
     row(
         c,
-        """INSERT INTO canaries (queue, taken_at) SELECT q, now() FROM unnest(CAST(:queues AS text[])) AS q ORDER BY q
-           ON CONFLICT (queue) DO UPDATE SET taken_at = greatest(canaries.taken_at, excluded.taken_at)
+        """INSERT INTO canaries AS k (queue, taken_at, level, level_at)
+           SELECT q, now(), :level, now() FROM unnest(CAST(:queues AS text[])) AS q ORDER BY q
+           ON CONFLICT (queue) DO UPDATE SET taken_at = greatest(k.taken_at, excluded.taken_at),
+               (level, level_at) = (SELECT excluded.level, excluded.level_at UNION ALL SELECT k.level, k.level_at
+                   WHERE k.level > excluded.level AND k.level_at > now() - CAST(:age AS interval)
+                   ORDER BY 1 DESC LIMIT 1)
            RETURNING queue""",
         queues=list(queues),
+        level=level,
+        age=LEVEL_AGE,
     )
 
 
-def record_canary(c: Connection, queue: str) -> None:
-    """Record that a worker consumed a canary message of this queue now."""
-    record_consumed(c, [queue])
+def record_canary(c: Connection, queue: str, level: int = LEVEL) -> None:
+    """Record that a worker of this level consumed a canary message of this queue now."""
+    record_consumed(c, [queue], level)
 
 
 def read_silences(c: Connection) -> Mapping[str, timedelta]:

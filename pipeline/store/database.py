@@ -141,6 +141,11 @@ def rows(connection: Connection, sql: str, /, **values: Any) -> list[Any]:
     return _execute(connection, sql, values).fetchall()
 
 
+def plan_and_read(connection: Connection, sql: str, /, **values: Any) -> list[Any]:
+    """Execute one statement by a plan of its own: one that the connection keeps may be of a time of small tables."""
+    return _execute(connection, sql, values, prepare=False).fetchall()
+
+
 def is_violation(error: IntegrityError, constraint: str) -> bool:
     """Return True if this constraint is the one that was violated."""
     return isinstance(error.orig, psycopg.Error) and error.orig.diag.constraint_name == constraint
@@ -165,10 +170,12 @@ def run_many(connection: Connection, sql: str, /, values: Sequence[Mapping[str, 
         return found
 
 
-def _execute(connection: Connection, sql: str, values: Mapping[str, Any]) -> Cursor[Any]:
+def _execute(
+    connection: Connection, sql: str, values: Mapping[str, Any], *, prepare: bool | None = None
+) -> Cursor[Any]:
     """Execute on the driver's cursor: SQLAlchemy describes forty columns again for each result (measured)."""
     with _translate_errors(connection, sql):
-        return _cursor(connection).execute(_to_driver_sql(sql), values)
+        return _cursor(connection).execute(_to_driver_sql(sql), values, prepare=prepare)
 
 
 def _cursor(connection: Connection) -> Cursor[Any]:

@@ -9,6 +9,7 @@ from celery.signals import task_received, worker_ready, worker_shutting_down
 from celery.worker import state
 
 from config.settings import settings
+from pipeline.domain.level import lower_level
 from pipeline.store.canaries import record_consumed
 from pipeline.store.database import Database
 from pipeline.ticks import list_group_ticks
@@ -25,8 +26,8 @@ _consumptions: list[Consumption] = []
 class _Recorder:
     """Records, at most once in ``RECORD_EVERY`` seconds, which queues were consumed."""
 
-    def __init__(self, database: Database, consumption: Consumption) -> None:
-        self._database, self._consumption = database, consumption
+    def __init__(self, database: Database, consumption: Consumption, level: int) -> None:
+        self._database, self._consumption, self._level = database, consumption, level
         self._due_at = float("-inf")
 
     def __call__(self) -> None:
@@ -37,7 +38,7 @@ class _Recorder:
         if not queues:
             return
         with self._database.once() as c:
-            record_consumed(c, queues)
+            record_consumed(c, queues, self._level)
 
 
 @worker_ready.connect
@@ -56,7 +57,9 @@ def start_ticker(sender: Any, **_: Any) -> None:
         s.store.url.get_secret_value(), pool=1
     )  # the tasks' pool may be empty when they are many
     ticks = list_group_ticks(s, queues)
-    thread = TickerThread(create_ticker(s, database, ticks, _Recorder(database, consumption)))
+    thread = TickerThread(
+        create_ticker(s, database, ticks, _Recorder(database, consumption, lower_level(s.level)))
+    )
     _threads.append(thread)
     thread.start()
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from config.settings import load
-from pipeline import background_dispatch, circuit_breaker
+from pipeline import background_dispatch
 from pipeline.background_dispatch import BackgroundDispatcher
 from pipeline.celery_app import create_celery_app
 from pipeline.embedded.valkey import Valkey
@@ -79,9 +79,9 @@ def test_the_queue_is_bounded(
 
 @pytest.mark.parametrize("outage", [hung, dead, full])
 def test_after_a_failure_nothing_is_queued_and_after_a_success_all_is(
-    dispatcher: BackgroundDispatcher, valkey: Valkey, outage: object, monkeypatch: pytest.MonkeyPatch
+    dispatcher: BackgroundDispatcher, valkey: Valkey, outage: object
 ) -> None:
-    monkeypatch.setattr(circuit_breaker, "PAUSE", math.inf)
+    dispatcher._breaker.pause = math.inf
     check = uuid4()
     with outage(valkey):  # type: ignore[operator]
         assert dispatcher.is_responsive()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 
 import pytest
+from redis.exceptions import RedisError
 
-from pipeline import circuit_breaker
 from pipeline.circuit_breaker import CircuitBreaker
 
 
-def test_a_failure_opens_it_and_a_success_closes_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(circuit_breaker, "PAUSE", math.inf)
-    breaker = CircuitBreaker()
+def test_a_failure_opens_it_and_a_success_closes_it() -> None:
+    breaker = CircuitBreaker(math.inf)
     assert [breaker.may_call() for _ in range(3)] == [True] * 3
     breaker.record_failure()
     assert breaker.is_open()
@@ -22,10 +21,30 @@ def test_a_failure_opens_it_and_a_success_closes_it(monkeypatch: pytest.MonkeyPa
     assert breaker.may_call()
 
 
-def test_after_the_pause_one_call_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(circuit_breaker, "PAUSE", 0.0)
-    breaker = CircuitBreaker()
+def test_after_the_pause_one_call_is_tried() -> None:
+    breaker = CircuitBreaker(0.0)
     breaker.record_failure()
-    monkeypatch.setattr(circuit_breaker, "PAUSE", math.inf)
+    breaker.pause = math.inf
     assert [breaker.may_call() for _ in range(3)] == [True, False, False]
     assert breaker.is_open(), "until the trial has succeeded"
+
+
+@pytest.mark.parametrize("error", [RedisError, ConnectionRefusedError])
+def test_a_call_that_fails_answers_none_and_none_is_made_after_it(error: type[Exception]) -> None:
+    breaker = CircuitBreaker(math.inf)
+    asked: list[None] = []
+
+    def ask() -> int:
+        asked.append(None)
+        if len(asked) > 1:
+            raise error
+        return 0
+
+    assert [breaker.call(ask) for _ in range(9)] == [0, *[None] * 8]
+    assert len(asked) == 2
+
+
+def test_an_error_of_ours_is_raised() -> None:
+    breaker = CircuitBreaker()
+    with pytest.raises(ZeroDivisionError):
+        breaker.call(lambda: 1 // 0)

@@ -13,7 +13,6 @@ import pytest
 import redis
 
 from adapters.limit import Rate
-from pipeline import circuit_breaker
 from pipeline.rate_buckets import UNREACHABLE_WAIT, RateBuckets, create_redis_client
 from pipeline.store.database import new_id
 from tests.broker_outages import full
@@ -119,16 +118,14 @@ def test_closed_while_the_broker_is_away() -> None:
     client.close()
 
 
-def test_after_a_failed_call_none_is_made_for_a_moment(
-    rate_buckets: RateBuckets, engines: Engines, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_a_failed_call_none_is_made_for_a_moment(rate_buckets: RateBuckets, engines: Engines) -> None:
     """Deliveries do not wait one after the other for a broker that hangs."""
     rates = (rate(1, 60),)
-    monkeypatch.setattr(circuit_breaker, "PAUSE", math.inf)
+    rate_buckets._breaker.pause = math.inf
     with full(engines.valkey):
         assert rate_buckets.take("a", "finalize", rates) == UNREACHABLE_WAIT
     assert rate_buckets.take("a", "finalize", rates) == UNREACHABLE_WAIT, "it would have been free"
-    monkeypatch.setattr(circuit_breaker, "PAUSE", 0.0)
+    rate_buckets._breaker.pause = 0.0
     rate_buckets._breaker.record_failure()
     assert rate_buckets.take("a", "finalize", rates) == ZERO, "the trial"
     assert rate_buckets.take("b", "finalize", rates) == ZERO

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from uuid import UUID
@@ -20,6 +21,7 @@ from pipeline.api.http.request_headers import get_header
 from pipeline.context import Context
 from pipeline.domain.account import LIVE_SUBSCRIPTIONS, PUBLISHING_PLANS, Plan
 from pipeline.domain.actor import Actor
+from pipeline.domain.explanation_rules import Right
 from pipeline.store.auth.keys import Caller, find_caller, touch_key
 from pipeline.store.database import Unreachable
 
@@ -130,6 +132,17 @@ def require_writing(caller: Caller) -> None:
     """Raise Refusal 403 for a read-only key."""
     if caller.read_only:
         raise insufficient_scope("This key may only read: make one without --read-only.")
+
+
+def list_rights(caller: Caller) -> Collection[Right]:
+    """Return what a key may do now."""
+    if caller.read_only:
+        return {Right.READ}
+    try:
+        require_plan(caller)
+    except HttpRefusal:
+        return {Right.READ, Right.WRITE}
+    return set(Right)
 
 
 def insufficient_scope(message: str) -> HttpRefusal:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from uuid import UUID
 
 from pipeline.api.http.envelope import RETRY_AFTER, HttpRefusal
 
@@ -14,17 +13,26 @@ class ConcurrencyLimit:
     """Counts operations of one server process. Safe to use from any thread."""
 
     def __init__(
-        self, total: int, *, per_owner: int | None = None, owner: str = "key", operations: str = "requests"
+        self,
+        total: int,
+        *,
+        per_owner: int | None = None,
+        leaves_room: bool = False,
+        owner: str = "key",
+        operations: str = "requests",
     ) -> None:
-        """Without *per_owner* an owner may take the whole limit. *owner* and *operations* word the refusals."""
-        self._total, self._per_owner = total, per_owner or total
+        """Without *per_owner* an owner may take the whole limit. *owner* and *operations* word the refusals.
+
+        *leaves_room*: an owner takes another slot only while it has fewer than are free: half of them alone.
+        """
+        self._total, self._per_owner, self._leaves_room = total, per_owner or total, leaves_room
         self._owner, self._operations = owner, operations
-        self._running: dict[UUID | None, int] = {}
+        self._running: dict[Hashable, int] = {}
         self._count = 0
         self._lock = threading.Lock()
 
     @contextmanager
-    def slot(self, owner: UUID | None) -> Iterator[None]:
+    def slot(self, owner: Hashable) -> Iterator[None]:
         """Hold a slot for the length of a ``with`` block. Raises what `acquire` raises."""
         self.acquire(owner)
         try:
@@ -32,8 +40,12 @@ class ConcurrencyLimit:
         finally:
             self.release(owner)
 
-    def acquire(self, owner: UUID | None) -> None:
-        """Take a slot. Raises Refusal 503 when all are taken, 429 when this owner has its share."""
+    def count(self, owner: Hashable) -> int:
+        """Return how many slots this owner has."""
+        return self._running.get(owner, 0)
+
+    def acquire(self, owner: Hashable) -> int:
+        """Take a slot; return how many the owner had. Raises Refusal 503 if all are taken, 429 if it has its share."""
         with self._lock:
             if self._count >= self._total:
                 raise HttpRefusal(
@@ -42,17 +54,19 @@ class ConcurrencyLimit:
                     f"Too many {self._operations} are in progress. Repeat the request in a moment.",
                 )
             running = self._running.get(owner, 0)
-            if owner is not None and running >= self._per_owner:
+            free = self._total - self._count if self._leaves_room else self._total
+            if owner is not None and running >= min(self._per_owner, free):
                 raise HttpRefusal(
                     429,
                     "rate_limited",
-                    f"This {self._owner} has {self._per_owner} {self._operations} in progress already.",
+                    f"This {self._owner} has {running} {self._operations} in progress already.",
                     headers={"Retry-After": str(RETRY_AFTER)},
                 )
             self._running[owner] = running + 1
             self._count += 1
+            return running
 
-    def release(self, owner: UUID | None) -> None:
+    def release(self, owner: Hashable) -> None:
         """Give the slot back."""
         with self._lock:
             self._count -= 1

@@ -96,8 +96,7 @@ class ImportJob(ResponseModel):
             )
         }
         counts = {name: getattr(job, name) for name in ImportCounts.model_fields}
-        has_plan = job.plan is not None and job.plan_hash is not None
-        plan = {**(job.plan or {}), "hash": (job.plan_hash or b"").hex()} if has_plan else None
+        plan = {**(job.plan or {}), "hash": (job.plan_hash or b"").hex()} if job.has_plan else None
         return cls.model_validate(
             {
                 **fields,

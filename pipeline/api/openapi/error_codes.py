@@ -88,6 +88,12 @@ CODES: Mapping[str, ErrorCode] = {
         "The part for tiktok account 0f4f54d4-8cce-4fb7-8c7b-befbcb8af812 is being sent, or may be live already; "
         "nothing was changed.",
     ),
+    "newer_version": ErrorCode(
+        (409,),
+        "the post has options that this server is too old for; nothing was changed",
+        "The post has options of a newer version (level 3; this server has level 2). Nothing was changed: repeat the "
+        "request when the server is upgraded.",
+    ),
     "external_id_immutable": ErrorCode(
         (409,), "external_id cannot be changed", "external_id cannot be changed: repeats are known by it."
     ),

@@ -24,6 +24,25 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.17.0",
+        sha256="d7251d73e916755516e82accaf7e47c928a5edf99420518d03de6bc6d5b58dd5",
+        changes=(
+            "`held_for` may be `newer_worker`: no running worker understands all of the post. A pause is shown there "
+            "before the post's time too.",
+            "An edit of a post with options that this server is too old for is refused with 409 `newer_version`.",
+            "`held_for` may be `storage`: this installation's storage of files cannot be used now, which costs no try.",
+            "`GET /posts/steer` lists steering jobs, and `POST /posts/steer/{id}/stop` stops one, whose state is then "
+            "`stopped`.",
+            "The token of `POST /posts/steer` acts on the deliveries that were counted, less those that changed since, "
+            "for an hour; a count that is another one by now is no `plan_changed` any more. A job selects at most "
+            "200,000 deliveries, when it is confirmed: `selecting` is no state of new jobs.",
+            "Jobs of the same deliveries run in the order they were confirmed: `waits_for`. Cancel and pause wait for "
+            "none, and earlier jobs skip what these select, with the reason `taken`.",
+            "`action` of `GET /posts/{id}/explain` is a call that this key may make (`text`, `method`, `path` and "
+            "`body`), or says whom to ask, instead of a `command` of the server and a `link`.",
+        ),
+    ),
+    Release(
         version="1.16.0",
         sha256="0e4c8baa6148cc9186194477e9c7fc8dd79c5a73e5efd8df6d984a3c024195a8",
         changes=(
@@ -165,6 +184,14 @@ PARTNER_RELEASES: Sequence[Release] = (
     ),
 )
 OPERATOR_RELEASES: Sequence[Release] = (
+    Release(
+        version="1.6.0",
+        sha256="56ee1f935b96347ce927a836912e8d190067c4365c42c0f1f9874fdcb0599984",
+        changes=(
+            "`GET /api/operator/v1/attention` lists posts that no running worker understands, by platform. `ErrorCode` "
+            "has `newer_version`, which only the Partner API answers.",
+        ),
+    ),
     Release(
         version="1.5.0",
         sha256="b33860f222e552032edbd3500e5f43f62fd90c7ad34ca5a0a0397bf49cac15c8",

@@ -78,7 +78,9 @@ def _build_requests() -> Mapping[str, SampleRequest]:
                 "confirm": True,
             }
         ),
+        "listSteeringJobs": SampleRequest(query="limit=10"),
         "getSteeringJob": SampleRequest(path={"job_id": names["steering_job"]}),
+        "stopSteeringJob": SampleRequest(path={"job_id": names["steering_job"]}),
         "listSteeringReceipts": SampleRequest(
             path={"job_id": names["steering_job"]}, query="outcome=skipped"
         ),

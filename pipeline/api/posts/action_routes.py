@@ -120,6 +120,7 @@ OPERATIONS = (
             "media_unreachable",
             "not_found",
             "post_in_flight",
+            "newer_version",
             "external_id_immutable",
             "precondition_failed",
             validation_failed="a rule is broken, or the post is settled",

@@ -114,7 +114,8 @@ class AccountState(ResponseModel):
     state: State = Field(description="The delivery's own state, finer than status.")
     blocked_reason: Reason | None
     held_for: Hold | None = Field(
-        description="Why it waits although its time has come or it is prepared. null: nothing holds it."
+        description="Why it waits although its time has come or it is prepared. paused and newer_worker are shown "
+        "before its time too. null: nothing holds it."
     )
     next_at: Timestamp | None = Field(
         description="When it is touched next: prepared, sent, sent again or looked at. null: at once, when a person "

@@ -8,6 +8,7 @@ from uuid import UUID
 from starlette.requests import Request
 
 from pipeline.actions import explain
+from pipeline.api.http.auth import list_rights
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.json_body import parse_id, parse_json, read_json_body
 from pipeline.api.http.middleware import REQUEST_ID
@@ -118,7 +119,7 @@ async def explain_post(request: Request) -> SuccessResponse[PostExplanation]:
         found = await app_state.read_bulkhead.run(work, caller.key_id)
     if found is None:
         raise HttpRefusal(404, "not_found", "There is no such post.")
-    return success("Post explained", PostExplanation.from_explained(found))
+    return success("Post explained", PostExplanation.from_explained(found, list_rights(caller)))
 
 
 def _read_page(app_state: AppState, caller: Caller, query: PostQuery) -> PostPage:

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from adapters.contract import Platform
 from pipeline.api.http.json_body import parse_json_or_empty
 from pipeline.api.http.response_models import ResponseModel, Timestamp, one_of
-from pipeline.api.imports.schema import Query
+from pipeline.api.imports.schema import DEFAULT_LIMIT, MAX_LIMIT, Query
 from pipeline.api.posts.field_types import DateTime, EntityId, check_one_of
 from pipeline.api.posts.schema import Body, build_invalid_payload
 from pipeline.api.posts.unsafe_text import find_unsafe_text
@@ -70,7 +70,8 @@ class SteerBody(Body):
     token: str | None = Field(
         None,
         pattern="^[0-9a-f]{64}$",
-        description="Of a count: start the job if the count is still the same. Sent again, it returns the same job.",
+        description="Of a count, for an hour: start the job on the deliveries that were counted, less those that "
+        "changed since, and on no others. Sent again, it returns the same job.",
     )
     confirm: bool | None = Field(None, description="true: start the job, whatever the count is.")
 
@@ -143,6 +144,13 @@ class ReceiptQuery(Query):
     cursor: UUID | None = None
 
 
+class JobsQuery(Query):
+    """A page of jobs."""
+
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    cursor: UUID | None = None
+
+
 class SteeringCount(ResponseModel):
     """What the filter selects now, for this verb."""
 
@@ -159,7 +167,7 @@ class SteeringError(ResponseModel):
 
 
 class SteeringJobModel(ResponseModel):
-    """A job. done + skipped = selected, once its state is done."""
+    """A job. done + skipped = selected, once its state is done. Jobs of the same deliveries run in their order."""
 
     id: UUID
     verb: Annotated[str, one_of(OF_PARTNERS)]
@@ -172,17 +180,28 @@ class SteeringJobModel(ResponseModel):
     skipped: int = Field(description="Left as they are; their receipts say why.")
     error: SteeringError | None
     created_at: Timestamp
+    waits_for: list[UUID] = Field(
+        description="Earlier jobs of the same deliveries that have not ended: it goes on after them. Cancel and pause "
+        "wait for none; earlier jobs skip what these select."
+    )
 
     @classmethod
     def from_job(cls, job: SteeringJob) -> Self:
         """Return the job as the API shows it."""
-        names = ("id", "counted", "selected", "done", "skipped", "error", "created_at")
+        names = ("id", "counted", "selected", "done", "skipped", "error", "created_at", "waits_for")
         chosen = {_SHOWN.get(name, name): value for name, value in dump_filter(job.filter).items()}
         return cls.model_validate(
             {name: getattr(job, name) for name in names}
             | {"verb": str(job.verb), "state": str(job.state)}
             | {"filter": chosen, "arguments": job.arguments.to_dict()}
         )
+
+
+class SteeringJobs(ResponseModel):
+    """A page of jobs."""
+
+    jobs: list[SteeringJobModel]
+    next_cursor: UUID | None
 
 
 class SteeringAnswer(ResponseModel):

@@ -104,6 +104,11 @@ ERRORS: Mapping[str, Advice] = {
         "It does not exist, was deleted, or belongs to another workspace, which looks the same.",
         "Check the id and the key; `GET /posts` lists what the key may see.",
     ),
+    "newer_version": Advice(
+        "The post has options that this server does not know: another server of this installation is newer. Nothing "
+        "was changed.",
+        "Repeat the request when all servers are upgraded. Reading, cancelling and deleting work meanwhile.",
+    ),
     "payload_too_large": Advice(
         "The body or file is larger than the limit in the message, or than what is left of the workspace's quota.",
         "Send less. Videos and images are not part of a post's body: upload them with `POST /files`, or send their "
@@ -320,6 +325,10 @@ ACCOUNT_ERRORS: Mapping[str, Advice] = {
     "not_sent_yet": Advice(
         "The account was added to a post that had failed.", "Retry the post, or give it a time."
     ),
+    "cannot_be_asked": Advice(
+        "The platform's answer was lost, and it has no call that shows whether the post is live.",
+        "An operator looks at the account and decides, once the post can no longer appear.",
+    ),
     "outcome_unknown": Advice(
         "The platform's answer to the publishing call was lost or unclear. It is looked up, and never sent again "
         "blindly.",
@@ -370,7 +379,11 @@ ACCOUNT_ERRORS: Mapping[str, Advice] = {
     "spam_risk": Advice(
         "The platform refused the post as a spam risk.", "Change text or media, then retry the post."
     ),
-    "spool_failed": Advice("This server could not copy the file to its disk.", _SERVER),
+    "spool_failed": Advice("This server could not copy the file to its disk; no try is spent.", _SERVER),
+    "storage_unavailable": Advice(
+        "The file storage of this installation cannot be used now. Nothing was sent, and no try is spent.",
+        _SERVER,
+    ),
     "too_many_drafts": Advice(
         "Five drafts wait in the account's TikTok inbox.", "Finish or discard drafts in the TikTok app."
     ),

@@ -63,12 +63,16 @@ class FolderStorage:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._was_there = root.is_dir()
 
     def begin(self, key: str) -> StorageWriter:
         """Begin a file. It gets its final name when all of it is on the disk."""
         path = self._path(key)
+        if self._was_there:
+            self._require_root()
         with _translate_errors():
             _make_folder(path.parent)
+            self._was_there = True
             return _FileWriter(path)
 
     def open(self, key: str, first: int, length: int) -> StorageReader:
@@ -76,16 +80,21 @@ class FolderStorage:
         with _translate_errors():
             file = self._path(key).open("rb")
             file.seek(first)
+            self._was_there = True
             return _FileReader(file, length)
 
     def remove(self, key: str) -> None:
         """Delete the file under its final and its unfinished name."""
         path = self._path(key)
-        if not self._root.is_dir():
-            raise StorageUnavailable("the folder of uploaded files does not exist")
+        self._require_root()
         with _translate_errors():
             path.unlink(missing_ok=True)
             _unfinished_path(path).unlink(missing_ok=True)
+
+    def _require_root(self) -> None:
+        """Raise StorageUnavailable if the folder is away: another in its place would hide, or lose, what is stored."""
+        if not self._root.is_dir():
+            raise StorageUnavailable("the folder of uploaded files does not exist")
 
     def _path(self, key: str) -> Path:
         return self._root / key

@@ -52,6 +52,7 @@ _REASONS = {
     "too_many_samples": "its index lists {found:,} samples, and at most {limit:,} are accepted",
     "too_many_entries": "a table of its index has {found:,} entries, and at most {limit:,} are accepted",
     "too_many_boxes": "its index consists of {found:,} parts or more, and at most {limit:,} are accepted",
+    "nested_too_deep": "its index is nested {found:,} levels deep or more, and at most {limit:,} are accepted",
     "index_too_large": "its index has {found:,} bytes, and at most {limit:,} are accepted",
     "attachments_too_large": "its attachments have {found:,} bytes, and at most {limit:,} are accepted",
     "compressed_index": "its index is compressed: save it as an MP4 without a compressed header",

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from adapters.contract import MediaFacts, Track
 from pipeline.store.array_literals import write_bytes, write_ids, write_texts, write_times, write_words
 from pipeline.store.checks.host_slots import free_slot
-from pipeline.store.counters.counters import count_alarm
+from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
 from pipeline.store.database import jsonb, new_id, row, rows
 
 Purpose = Literal["image", "video", "music"]
@@ -67,20 +67,30 @@ def hash_url(url: str) -> bytes:
     return hashlib.sha256(url.encode()).digest()
 
 
-def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[Link, tuple[Check, datetime]]:
+def find_good(
+    c: Connection, links: Sequence[Link], within: timedelta, own: str = ""
+) -> dict[Link, tuple[Check, datetime]]:
     """Return the newest good check of each link that has one younger than ``within``, and when it was decided.
 
-    Bad checks are never reused.
+    Bad checks are never reused. ``own``: how URLs of uploaded files begin. These never change, so that their good
+    checks hold for as long as they are stored.
     """
     if not links:
         return {}
     found = rows(
         c,
         """SELECT k.id, k.purpose, k.url, k.facts, k.seen, k.workspace_id, k.decided_at
-           FROM unnest(:w::uuid[], :sha::bytea[], :p::text[]) AS x (w, sha, p), LATERAL (
+           FROM unnest(:w::uuid[], :sha::bytea[], :p::text[], :url::text[]) AS x (w, sha, p, url), LATERAL (
                SELECT * FROM checks WHERE workspace_id = x.w AND url_sha256 = x.sha AND purpose = x.p
-                 AND verdict = 'good' AND decided_at > now() - :within ORDER BY decided_at DESC LIMIT 1) k""",
+                 AND verdict = 'good' AND decided_at > CASE
+                     WHEN starts_with(x.url, :own) AND EXISTS (
+                         SELECT FROM files f WHERE f.name = substr(x.url, length(:own) + 1) AND f.url = x.url
+                           AND f.workspace_id = x.w AND f.object IS NOT NULL AND f.removed_at IS NULL)
+                     THEN '-infinity' ELSE now() - CAST(:within AS interval) END
+               ORDER BY decided_at DESC LIMIT 1) k""",
         within=within,
+        own=own,
+        url=write_texts(url for _, _, url in links),
         **_write_links(links),
     )
     return {
@@ -195,7 +205,7 @@ def postpone_check(
         fault=fault,
     )
     if fault is not None:
-        count_alarm(c, "check_fault")
+        count_alarm(c, fault if fault == STORAGE_FAULT else "check_fault")
 
 
 def is_within_grace(c: Connection, check: UUID, grace: timedelta) -> bool:

@@ -67,6 +67,10 @@ def append_deltas(c: Connection, name: str, counts: Iterable[tuple[Mapping[str, 
         )
 
 
+STORAGE_FAULT = "storage_fault"
+"""Kind of alarm: the file storage of this installation cannot be used."""
+
+
 def count_alarm(c: Connection, kind: str) -> None:
     """Count an alarm in the caller's transaction, without a lock. The caller logs it as ALARM."""
     append_deltas(c, ALARMS, [({"kind": kind}, 1)])

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,11 +12,10 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.domain.delivery import State
-from pipeline.domain.hold import WANTED, Hold
+from pipeline.domain.hold import WANTED
 from pipeline.store.accounts.token_expiry import GRANT_ENDS_AT
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.holds import HOLD_COLUMNS, derive_holds
+from pipeline.store.deliveries.holds import HELD_FOR
 from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
 
 LIMIT = 200
@@ -44,16 +42,6 @@ class Overdue:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Late:
-    """An overdue delivery, with what holds it now."""
-
-    platform: str
-    state: str
-    held_for: Hold | None
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Oldest:
     """The longest time for which a delivery of a platform has been in a state that needs an answer or a person."""
 
@@ -64,7 +52,10 @@ class Oldest:
 
 
 _OVERDUE = f"""
-SELECT {HOLD_COLUMNS}, extract(epoch FROM now() - d.due_at)::float AS seconds
+SELECT platform, coalesce(held_for, CASE state WHEN 'retrying' THEN '{RETRY}' ELSE '' END) AS held_for,
+       count(*) AS number, max(seconds) AS seconds
+FROM (
+SELECT d.platform, d.state, {HELD_FOR} AS held_for, extract(epoch FROM now() - d.due_at)::float AS seconds
 FROM unnest(CAST(:platforms AS text[])) AS p (platform), LATERAL (
     (SELECT id FROM deliveries
      WHERE platform = p.platform AND state IN ('scheduled', 'retrying') AND next_at <= now() ORDER BY next_at LIMIT :n)
@@ -78,6 +69,7 @@ FROM unnest(CAST(:platforms AS text[])) AS p (platform), LATERAL (
 ) x, LATERAL (SELECT * FROM deliveries WHERE id = x.id LIMIT 1) d
 WHERE d.due_at <= now() - CAST(:after AS interval) AND d.armed_at IS NULL
   AND d.state IN ('accepted', 'scheduled', 'retrying', 'queued', 'publishing')
+) late GROUP BY 1, 2
 """
 
 _OLDEST = """
@@ -108,15 +100,8 @@ GROUP BY 1, 2
 
 def list_overdue(c: Connection) -> list[Overdue]:
     """Return the deliveries that were due ``OVERDUE_AFTER`` ago and are not armed, by platform and what holds them."""
-    found = derive_holds(c, _Late, rows(c, _OVERDUE, platforms=list(Platform), n=LIMIT, after=OVERDUE_AFTER))
-    groups: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for one in found:
-        retries = one.state == State.RETRYING and one.held_for is None
-        groups[one.platform, RETRY if retries else one.held_for or ""].append(one.seconds)
-    return [
-        Overdue(platform=platform, held_for=held_for, number=len(some), seconds=max(some))
-        for (platform, held_for), some in groups.items()
-    ]
+    found = rows(c, _OVERDUE, platforms=list(Platform), n=LIMIT, after=OVERDUE_AFTER)
+    return [Overdue(**r._mapping) for r in found]
 
 
 def find_oldest_overdue(found: Iterable[Overdue]) -> dict[str, float]:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from adapters.contract import CheckpointData
+from pipeline.domain.level import LEVEL
 from pipeline.store.database import row
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.platform_health import SIGN_OF_LIFE
@@ -18,7 +19,7 @@ WITH d AS (
     UPDATE deliveries SET armed_at = now(), armed_deadline = now() + :left, checkpoint = :checkpoint,
            absent_at = NULL, working_since = now(), looks = 0, updated_at = now()
     WHERE id = :id AND state || '' = 'publishing' AND generation = :generation AND fence = :fence
-      AND armed_at IS NULL AND due_at <= now() AND lease_until > now()
+      AND armed_at IS NULL AND due_at <= now() AND lease_until > now() AND level <= :level
       AND NOT EXISTS (SELECT FROM pauses WHERE (scope, target) IN
           (('all', ''), ('platform', platform), ('workspace', workspace_id::text), ('account', account_id::text)))
       AND NOT EXISTS (SELECT FROM paused_deliveries h WHERE h.delivery_id = deliveries.id)
@@ -46,13 +47,14 @@ def arm(
     *,
     is_alive: bool = True,
     inbox_draft: bool = False,
+    level: int = LEVEL,
 ) -> datetime | None:
     """Arm a delivery and return the moment. The caller commits before it makes the visible call.
 
-    None: it is not due, paused, expired or edited, its platform shows no sign of life, the epoch is not confirmed, or
-    the claim is lost. ``left``: the rest of the slice, after which the claim's holder sends nothing. ``is_alive``: the
-    caller has seen the platform answer; if not, the ledger has to show a sign of life. ``inbox_draft``: the call leaves
-    a draft, which counts towards a limit of its own.
+    None: it is not due, paused, above ``level`` (that of this process), expired or edited, its platform shows no sign
+    of life, the epoch is not confirmed, or the claim is lost. ``left``: the rest of the slice, after which the claim's
+    holder sends nothing. ``is_alive``: the caller has seen the platform answer; if not, the ledger has to show a sign
+    of life. ``inbox_draft``: the call leaves a draft, which counts towards a limit of its own.
     """
     found = row(
         c,
@@ -63,6 +65,7 @@ def arm(
         left=left,
         is_alive=is_alive,
         inbox_draft=inbox_draft,
+        level=level,
         checkpoint=vault.seal(checkpoint, claimed.id),
     )
     moment: datetime | None = None if found is None else found.armed_at

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.store.database import rows
-from pipeline.store.deliveries.holds import HELD_FOR, derive_holds
+from pipeline.store.deliveries.holds import HELD_FOR, read_holds
 from pipeline.store.deliveries.inspection import FACTS, DeliveryFacts
 from pipeline.store.posts.views import POST_COLUMNS, PostView, attach_deliveries
 
@@ -77,7 +77,7 @@ def list_deliveries(
     """Return deliveries, newest first. *after*: the last one of the page before."""
     clauses, values = build_conditions(chosen)
     found = _read_page(c, FACTS, "d.id", clauses, {**values, "after": after, "n": limit})
-    return derive_holds(c, DeliveryFacts, found)
+    return read_holds(DeliveryFacts, found)
 
 
 def build_conditions(chosen: ListFilter) -> tuple[list[str], dict[str, Any]]:

@@ -60,6 +60,11 @@ class Import:
     """Why no chunk is done for a while: code, message, and ``until``."""
     created_at: datetime
 
+    @property
+    def has_plan(self) -> bool:
+        """Return True if the whole file is planned; until then ``plan`` counts changed rows alone."""
+        return self.plan_hash is not None and "new" in (self.plan or {})
+
 
 _COLUMNS = ", ".join(Import.__dataclass_fields__)
 _WORKING = ", ".join(f"'{state}'" for state in sorted(WORKING))
@@ -184,9 +189,12 @@ def claim_step(c: Connection, identity: UUID, lease: timedelta) -> Import | None
 
 
 def lock_step(c: Connection, claimed: Import) -> bool:
-    """Lock the import. Return False if it is not where it was when the step was claimed: paused, or done by another."""
+    """Lock the import. Return False if it is not where it was when the step was claimed: paused, or done by another.
+
+    It waits for no lock: another worker that has it is doing the step.
+    """
     sql = """SELECT id FROM imports WHERE id = :id AND state = :state AND position = :position AND done = :done
-             FOR UPDATE"""
+             FOR UPDATE SKIP LOCKED"""
     found = row(c, sql, id=claimed.id, state=claimed.state, position=claimed.position, done=claimed.done)
     return found is not None
 
@@ -253,12 +261,3 @@ def change_state(
 ) -> None:
     """Move a locked import at a person's word."""
     finish_step(c, known, state=state, paused_from=paused_from, **changes)
-
-
-def avoid_table_scans(c: Connection) -> None:
-    """Have the statements of this transaction walk along indexes, however small the tables were last counted.
-
-    Tables grow by thousands of rows before they are counted again. Until then a plan that reads one whole, or collects
-    all rows of an import before it sorts them, takes time with the square of the import's rows.
-    """
-    row(c, "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)")

@@ -40,6 +40,7 @@ class NewPost:
     music_url: str | None
     options: Options
     ai_generated: bool = False
+    level: int = 1
     due_at: datetime
     expires_at: datetime | None
     on_late: str
@@ -139,10 +140,10 @@ post AS (
     WHERE (token IS NULL OR id IN (SELECT post_id FROM taken)) {condition}
     RETURNING id, workspace_id, due_at),
 delivery AS (
-    INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at)
-    SELECT x.id, post.id, post.workspace_id, account, platform, state, post.due_at, next
+    INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at, level)
+    SELECT x.id, post.id, post.workspace_id, account, platform, state, post.due_at, next, level
     FROM unnest(:d_id::uuid[], :d_post::integer[], :d_account::uuid[], :d_platform::text[], :d_state::text[],
-                :d_next::timestamptz[]) AS x (id, p, account, platform, state, next)
+                :d_next::timestamptz[], :d_level::smallint[]) AS x (id, p, account, platform, state, next, level)
     JOIN post ON post.id = (:id::uuid[])[x.p]
     RETURNING id, state),
 moved AS (
@@ -220,15 +221,16 @@ def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
 
 def _part_columns(posts: Sequence[NewPost]) -> dict[str, str]:
     """Deliveries and pins; each refers to its post by the position in the list."""
-    parts = [(i, d) for i, p in enumerate(posts, 1) for d in p.deliveries]
+    parts = [(i, p.level, d) for i, p in enumerate(posts, 1) for d in p.deliveries]
     pins = [(i, n, check) for i, p in enumerate(posts, 1) for n, check in p.checks.items()]
     return {
-        "d_id": write_ids([d.id for _, d in parts]),
-        "d_post": write_words([i for i, _ in parts]),
-        "d_account": write_ids([d.account_id for _, d in parts]),
-        "d_platform": write_words([d.platform for _, d in parts]),
-        "d_state": write_words([d.state for _, d in parts]),
-        "d_next": write_times([d.next_at for _, d in parts]),
+        "d_id": write_ids([d.id for *_, d in parts]),
+        "d_post": write_words([i for i, *_ in parts]),
+        "d_account": write_ids([d.account_id for *_, d in parts]),
+        "d_platform": write_words([d.platform for *_, d in parts]),
+        "d_state": write_words([d.state for *_, d in parts]),
+        "d_next": write_times([d.next_at for *_, d in parts]),
+        "d_level": write_words([level for _, level, _ in parts]),
         "c_post": write_words([i for i, _, _ in pins]),
         "c_position": write_words([n for _, n, _ in pins]),
         "c_check": write_ids([check for _, _, check in pins]),

@@ -2,7 +2,7 @@
 
 One sender at a time has a webhook. Its tries are committed before a request leaves, so one that dies leaves them open:
 the next sender closes them as ``unknown``, and sends the events again under the same ids. A sender that lost its claim
-changes no event.
+changes no event. A round lasts from ``served_at`` to ``hold_until``.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.domain.shares import Shares
 from pipeline.domain.webhook import AttemptOutcome, PauseReason, Tried, compute_hold
 from pipeline.store.counters.counters import append_deltas
 from pipeline.store.database import jsonb, row, rows
@@ -22,12 +23,16 @@ from pipeline.store.webhooks.events import promote
 
 PROBES_AFTER = 3
 """Rounds in a row without a success after which a round is one event."""
+SLOW_AFTER = timedelta(seconds=2)
+"""A webhook is slow while its last round took longer, with the hold after one without a success."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimedWebhook:
-    """A webhook that this process may send to until its lease ends."""
+    """A webhook that this process may send to until its lease ends. Slow ones have slots of their own."""
 
+    host: ClassVar = ""
+    slow: ClassVar = False
     id: UUID
     workspace_id: UUID
     key_id: UUID | None
@@ -68,6 +73,7 @@ UPDATE webhooks w SET lease_until = now() + :lease, fence = fence + 1, served_at
 WHERE id = (
     SELECT id FROM webhooks o WHERE deleted_at IS NULL AND paused_at IS NULL AND hold_until <= now()
       AND (lease_until IS NULL OR lease_until < now())
+      AND (hold_until - served_at > :slow_after) = :is_slow AND workspace_id <> ALL(CAST(:busy AS uuid[]))
       AND EXISTS (SELECT FROM webhook_events e WHERE e.webhook_id = o.id AND e.next_at <= now())
     ORDER BY served_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
 RETURNING id, workspace_id, key_id, url, secrets, coalesce(earlier_until > now(), false) AS has_earlier, fence, failures
@@ -89,9 +95,15 @@ SELECT id, lane, type, body, n, tries, now() AS at FROM armed
 """
 
 
-def claim_webhook(c: Connection, lease: timedelta) -> ClaimedWebhook | None:
-    """Claim the webhook with a due event that was served the longest ago; None if there is none."""
-    found = row(c, _CLAIM, lease=lease)
+def claim_webhook(c: Connection, lease: timedelta, shares: Shares, *, is_slow: bool) -> ClaimedWebhook | None:
+    """Claim the webhook with a due event that was served the longest ago; None if there is none for these shares.
+
+    First come workspaces with no webhook under way.
+    """
+    bound = {"lease": lease, "is_slow": is_slow, "slow_after": SLOW_AFTER}
+    found = row(c, _CLAIM, **bound, busy=list(shares.running))
+    if found is None and shares.running and not shares.only_new:
+        found = row(c, _CLAIM, **bound, busy=[])
     return None if found is None else ClaimedWebhook(**found._mapping)
 
 
@@ -121,7 +133,7 @@ def arm_round(c: Connection, claimed: ClaimedWebhook, lease: timedelta, limit: i
     append_deltas(c, COUNTER, [({"outcome": AttemptOutcome.UNKNOWN}, len(died))])
     row(
         c,
-        "UPDATE webhooks SET lease_until = now() + :lease WHERE id = :w RETURNING id",
+        "UPDATE webhooks SET lease_until = now() + :lease, served_at = clock_timestamp() WHERE id = :w RETURNING id",
         w=claimed.id,
         lease=lease,
     )

@@ -129,7 +129,7 @@ def resume_webhook(c: Connection, identity: UUID) -> None:
     row(
         c,
         """UPDATE webhooks SET paused_at = NULL, paused_why = NULL, failing_since = NULL, failures = 0,
-                  hold_until = now() WHERE id = :id RETURNING id""",
+                  hold_until = served_at WHERE id = :id RETURNING id""",
         id=identity,
     )
     rows(

@@ -325,7 +325,9 @@ def test_a_list_without_end_proves_nothing(server: ScriptedServer, tiktok: Make)
     "draft", [photos(privacy_level="SELF_ONLY"), photos(post_mode="MEDIA_UPLOAD"), video()]
 )
 def test_what_is_not_listed_is_not_looked_for(server: ScriptedServer, tiktok: Make, draft: Draft) -> None:
-    assert isinstance(look(tiktok, draft, {}), CannotTell)
+    seen = look(tiktok, draft, {})
+    assert isinstance(seen, CannotTell)
+    assert seen.is_final, "no later look can tell"
     assert server.requests == []
 
 

@@ -60,7 +60,7 @@ def test_a_refusal_shows_the_attempt_and_asks_the_customer(core: CoreFixture) ->
     assert (found.evidence.attempt, found.evidence.attempt_outcome) == (1, "failed")
     assert found.evidence.why == "Rejected: Too long."
     assert found.explanation.action is not None
-    assert found.explanation.action.link == "/reference#error-caption_too_long"
+    assert found.explanation.action.command.startswith("slipway post edit ")
     assert found.explanation.since == found.evidence.moved_at
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -21,16 +23,19 @@ from pipeline.bulk.upload import ImportOptions, store_file
 from pipeline.domain.bulk_import import ImportState
 from pipeline.domain.key_limits import KeyLimits
 from pipeline.failpoint import failpoint
+from pipeline.maintenance import redispatch_jobs
 from pipeline.shutdown import ShutdownSignal
 from pipeline.stages.platform_validation import find_problems
+from pipeline.store import jobs
 from pipeline.store.auth.daily_count import count_posts
 from pipeline.store.auth.keys import Terms, create_key, find_caller
-from pipeline.store.database import rows
+from pipeline.store.database import Database, rows
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
 from pipeline.store.imports.rows import list_to_apply
-from pipeline.store.jobs import list_unclaimed
+from pipeline.store.jobs import begin_step, list_unclaimed
 from pipeline.store.posts.recent import has_requests
+from pipeline.ticks import list_ticks
 from tests.pipeline.api.imports.importing import LATER, write_lines
 from tests.pipeline.core_fixture import VIDEO, CoreFixture
 
@@ -107,9 +112,8 @@ def test_a_chunk_reads_its_own_rows_only_however_many_the_import_has(ready: Core
         sql = "SELECT coalesce(idx_tup_fetch, 0) + seq_tup_read AS n FROM pg_stat_xact_user_tables WHERE relname = :t"
         return int(rows(c, sql, t="import_rows")[0].n)
 
-    with ready.context.database.begin() as c:
+    with begin_step(ready.context.database) as c:
         rows(c, more, id=identity, chunk=CHUNK)
-        store.avoid_table_scans(c)
         before = count_read(c)
         assert len(list_to_apply(c, identity, CHUNK, 25)) == 25
         assert count_read(c) - before == 25
@@ -237,6 +241,131 @@ def test_a_day_that_other_posts_of_the_key_fill_meanwhile_keeps_the_chunk_from_b
     assert (first.done, limited.posts()) == (0, [])
     assert work(limited, identity).result == {"created": 2}
     assert find(limited, identity).held is not None
+
+
+# --- on a slow database ----------------------------------------------------------------------------------------------
+
+
+def test_a_statement_that_takes_too_long_makes_the_chunks_smaller(
+    ready: CoreFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table lock of the test stands for a slow database: statements wait until their time is over."""
+    monkeypatch.setattr(jobs, "_STEP", "SELECT set_config('statement_timeout', '100ms', true)")
+    identity = upload(ready, 3)
+    tries: list[str] = []
+    other = ready.context.database.begin()
+    other.__enter__().exec_driver_sql("LOCK TABLE import_rows")
+
+    def count_tries(name: str, *about: Any) -> None:
+        failpoint(name, *about)
+        if name == "imports.read":
+            tries.append(name)
+            if len(tries) == 3:
+                other.__exit__(None, None, None)
+
+    monkeypatch.setattr("pipeline.bulk.plan.failpoint", count_tries)
+    assert work(ready, identity).state is ImportState.PLANNED
+    assert len(tries) >= 3
+
+
+def test_reading_stops_when_half_of_the_time_of_a_chunk_is_over(
+    ready: CoreFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_slice, "STEP", 0.0)
+    found = work(ready, upload(ready, 3), seconds=0)
+    assert (found.state, found.rows) == (ImportState.READING, 1)
+    assert work(ready, found.id).state is ImportState.PLANNED
+
+
+def test_chunks_shrink_to_one_row(ready: CoreFixture) -> None:
+    slice_ = import_slice.ImportSlice(
+        context=ready.context,
+        job=find(ready, upload(ready, 1)),
+        caller=ready.caller,
+        form=build_post_format(ready.context.settings),
+    )
+    assert list(slice_.take(iter(range(CHUNK + 1)))) == list(range(CHUNK))
+    assert slice_.size == CHUNK
+    sizes = []
+    while slice_.shrink():
+        sizes.append(slice_.size)
+    assert sizes == [125, 31, 7, 1]
+    assert not slice_.shrink(), "there is nothing smaller"
+
+
+def test_a_killed_workers_import_goes_on_within_ten_seconds(ready: CoreFixture) -> None:
+    every = {tick.name: tick.every for tick in list_ticks(ready.context.settings)}
+    for name in ("upkeep.imports", "upkeep.steering"):
+        assert jobs.LEASE.total_seconds() + every[name] <= 8
+    assert jobs.STATEMENT < jobs.LEASE
+    assert redispatch_jobs.IDLE < jobs.LEASE
+    identity = upload(ready, 1)
+    with ready.context.database.begin() as c:
+        assert store.claim_step(c, identity, jobs.LEASE) is not None  # and its worker dies
+        assert store.claim_step(c, identity, jobs.LEASE) is None
+        c.execute(
+            text(
+                "UPDATE imports SET lease_until = lease_until - interval '7.1 s', "
+                "touched_at = touched_at - interval '7.1 s' WHERE id = :id"
+            ),
+            {"id": identity},
+        )
+        assert identity in list_unclaimed(c, store.JOBS, redispatch_jobs.IDLE, 1000)
+        assert identity not in list_unclaimed(c, store.JOBS, redispatch_jobs.IDLE, 1000), "not each second"
+    assert work(ready, identity).state is ImportState.PLANNED
+
+
+def test_no_claim_waits_for_the_lock_of_a_step(ready: CoreFixture) -> None:
+    identity = upload(ready, 1)
+    with ready.context.database.begin() as held, ready.context.database.begin() as c:
+        assert store.lock_step(held, find(ready, identity))
+        c.exec_driver_sql("SET LOCAL lock_timeout = '1ms'")
+        assert store.claim_step(c, identity, jobs.LEASE) is None
+        held.exec_driver_sql("UPDATE imports SET touched_at = now() - interval '1 hour'")
+        assert list_unclaimed(c, store.JOBS, timedelta(0), 1000) == []
+        assert not store.lock_step(c, find(ready, identity))
+
+
+def test_an_import_that_hangs_holds_one_thread_of_a_process(
+    ready: CoreFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease ends, and it is dispatched again and again."""
+    identity, steps = upload(ready, 1), []
+
+    def dispatch_again(name: str, *about: Any) -> None:
+        failpoint(name, *about)
+        if name == "imports.read":
+            with ready.context.database.begin() as c:
+                c.execute(text("UPDATE imports SET lease_until = NULL WHERE id = :id"), {"id": identity})
+            steps.append(find(ready, identity).rows)
+            work(ready, identity)
+
+    monkeypatch.setattr("pipeline.bulk.plan.failpoint", dispatch_again)
+    assert work(ready, identity).state is ImportState.PLANNED
+    assert steps == [0]
+
+
+def test_one_connection_does_all_of_an_import(ready: CoreFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    used, most = 0, 0
+    begin = Database.begin
+
+    @contextmanager
+    def begin_counted(self: Database) -> Iterator[Connection]:
+        nonlocal used, most
+        used, most = used + 1, max(most, used + 1)
+        try:
+            with begin(self) as c:
+                yield c
+        finally:
+            used -= 1
+
+    monkeypatch.setattr(Database, "begin", begin_counted)
+    monkeypatch.setattr(Database, "read", begin_counted)
+    identity = plan_and_begin(ready, 2 * CHUNK + 3)
+    assert work(ready, identity).state is ImportState.APPLIED
+    control.rollback(ready.context, ready.caller, identity)
+    assert work(ready, identity, seconds=1).state in (ImportState.ROLLING_BACK, ImportState.ROLLED_BACK)
+    assert most == 1
 
 
 # --- beside requests -------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from pipeline.actions.edit import Change, edit
 from pipeline.bulk.steer_step import run_steering_step
 from pipeline.bulk.steering import Counted, Steering, steer
 from pipeline.domain.delivery import State
-from pipeline.domain.steering import Arguments, SteeringState, Verb
+from pipeline.domain.steering import WORKING, Arguments, Verb
 from pipeline.maintenance.redispatch_jobs import redispatch_steering
 from pipeline.queues import IMPORTS
 from pipeline.stages.post_request import Refusal
@@ -38,9 +38,8 @@ DAY = timedelta(days=1)
 REJECTED = """error = '{"class": "Rejected", "code": "no", "message": "No."}'"""
 
 
-@pytest.fixture
-def core(environment: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
-    """A workspace with two accounts on a database of this test's own."""
+def build_core(environment: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
+    """Make a workspace with two accounts on a database of the test's own."""
     context = build_context(load(environment))
     ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
     made = make_core(context, ledger)
@@ -50,6 +49,11 @@ def core(environment: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
     yield made
     ledger.database.close()
     context.database.close()
+
+
+@pytest.fixture
+def core(environment: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
+    yield from build_core(environment, vault_key)
 
 
 def accept(core: CoreFixture, *accounts: str, due: timedelta = DAY) -> UUID:
@@ -74,7 +78,7 @@ def read(core: CoreFixture, identity: UUID) -> SteeringJob:
 
 def work(core: CoreFixture, identity: UUID) -> SteeringJob:
     """Do steps until the job rests."""
-    while (found := read(core, identity)).state in (SteeringState.SELECTING, SteeringState.WORKING):
+    while (found := read(core, identity)).state in WORKING:
         run_steering_step(core.context, identity)
     return found
 
@@ -135,17 +139,13 @@ def test_a_count_changes_nothing_and_its_token_starts_one_job(core: CoreFixture)
     assert again.job.id == done.id
 
 
-def test_a_token_of_another_count_filter_or_verb_does_nothing(core: CoreFixture) -> None:
+def test_a_token_of_another_filter_or_verb_does_nothing(core: CoreFixture) -> None:
     accept(core)
     token = ask(core, Verb.CANCEL, of(core)).token
     for verb, chosen in ((Verb.PAUSE, of(core)), (Verb.CANCEL, of(core, "two"))):
-        with pytest.raises(Refusal, match="of another request or count"):
+        with pytest.raises(Refusal, match="of another request") as refused:
             ask(core, verb, chosen, token=token)
-    accept(core)
-    with pytest.raises(Refusal) as refused:
-        ask(core, Verb.CANCEL, of(core), token=token)
-    assert (refused.value.status, refused.value.code) == (409, "plan_changed")
-    assert "2 deliveries of 2 posts now (2 scheduled)" in refused.value.message
+        assert (refused.value.status, refused.value.code) == (409, "plan_changed")
     with core.context.database.begin() as c:
         assert rows(c, "SELECT id FROM steering_jobs") == []
 
@@ -207,7 +207,6 @@ def test_what_changed_meanwhile_is_skipped_with_its_reason(core: CoreFixture) ->
     edited, gone, published, kept = (accept(core) for _ in range(4))
     job = ask(core, Verb.CANCEL, of(core), confirm=True).job
     assert job is not None
-    run_steering_step(core.context, job.id)
     late = accept(core)
     edit(core.context, core.caller, edited, Change(given=frozenset({"caption"}), caption="another"))
     execute(core, "UPDATE posts SET deleted_at = now() WHERE id = :id", id=gone)
@@ -327,7 +326,6 @@ def test_a_job_of_a_revoked_key_fails_and_goes_no_further(core: CoreFixture) -> 
     post = accept(core)
     job = ask(core, Verb.CANCEL, of(core), confirm=True).job
     assert job is not None
-    run_steering_step(core.context, job.id)
     with core.context.database.begin() as c:
         c.exec_driver_sql("UPDATE keys SET revoked_at = now()")
     failed = work(core, job.id)
@@ -355,8 +353,6 @@ def test_a_job_whose_worker_dies_goes_on_and_acts_once(
     before = [due(core, post) for post in posts]
     job = ask(core, Verb.RESCHEDULE, of(core), confirm=True, shift=DAY).job
     assert job is not None
-    if point in ("steering.working", "steering.worked"):
-        run_steering_step(core.context, job.id)
     crashes.crash(environment, point, "step_steering", str(job.id))
     with core.context.database.begin() as c:
         c.exec_driver_sql(

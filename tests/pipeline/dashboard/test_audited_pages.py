@@ -43,6 +43,11 @@ class Scene:
         post = self.ledger.fresh(due=HOUR)
         start(self.site, self.client, action="cancel", scope="some", delivery=post.deliveries)
 
+    def stop(self) -> None:
+        post = self.ledger.fresh(due=HOUR)
+        [job] = start(self.site, self.client, action="cancel", scope="some", delivery=post.deliveries)
+        self.send(f"/dashboard/jobs/{job}/stop", {}, 303)
+
     def reschedule(self) -> None:
         post, form = self.ledger.fresh(due=HOUR), {"scheduled_at": "2031-03-01T10:00:00Z", "version": "*"}
         done(press(self.site, self.client, post, "reschedule", form), post, "reschedule")
@@ -92,6 +97,7 @@ CHANGES: dict[str, tuple[str, Callable[[Scene], object]]] = {
     "/posts/{post_id}/deliveries/{delivery_id}/{verb}": ("cancel post", Scene.cancel),
     "/posts/{post_id}/reschedule": ("edit post", Scene.reschedule),
     "/queue/start": ("cancel steering job", Scene.steer),
+    "/jobs/{job_id}/stop": ("stop steering job", Scene.stop),
 }
 """Path of a route that changes something -> what is recorded, and how a user gets there."""
 

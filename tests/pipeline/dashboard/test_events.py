@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from pipeline.dashboard.ledger import MAX_STREAMS
+from pipeline.dashboard.ledger import MAX_STREAMS, USER_STREAMS
 from pipeline.domain.role import Role
 from pipeline.store.auth.sessions import list_audiences, list_sessions
 from pipeline.store.database import row
@@ -127,31 +127,45 @@ def alone(environment: dict[str, str], tmp_path: Path) -> Iterator[Site]:
         yield Site(server=server, tenant=server.tenant())
 
 
-def test_streams_have_a_limit_of_their_own_and_pages_and_the_api_go_on(alone: Site) -> None:
-    user = alone.add_user({None: Role.VIEWER})
+def test_one_workspace_leaves_live_pages_to_others_and_pages_and_the_api_go_on(alone: Site) -> None:
+    workspace = alone.tenant.workspace
     with ExitStack() as streams:
-        clients = [streams.enter_context(alone.log_in(user)) for _ in range(MAX_STREAMS // 20)]
-        for client in clients:
-            for _ in range(20):
+        clients = [
+            streams.enter_context(alone.log_in(alone.add_user({workspace: Role.VIEWER})))
+            for _ in range(MAX_STREAMS // 2 // USER_STREAMS + 1)
+        ]
+        *full, last = clients
+        for client in full:
+            for _ in range(USER_STREAMS):
                 opened = streams.enter_context(listening(client, alone.url, "posts"))
                 assert opened.answer.status == 200
-        own = streams.enter_context(listening(clients[0], alone.url, "posts"))
-        last = streams.enter_context(alone.log_in(user))
         refused = streams.enter_context(listening(last, alone.url, "posts"))
-        assert (own.answer.status, refused.answer.status) == (503, 503)
+        assert refused.answer.status == 429
         assert refused.answer.headers["Retry-After"]
-        assert "Too many live pages" in refused.answer.read().decode()
+        assert f"This workspace has {MAX_STREAMS // 2} live pages" in refused.answer.read().decode()
         assert last.get(alone.url + "/dashboard/").status_code == 200
         make_post(alone, alone.tenant)
-    with listening(clients[0], alone.url, "posts") as stream:
+        both = alone.add_user({workspace: Role.VIEWER, alone.server.tenant().workspace: Role.VIEWER})
+        for user in (both, alone.add_user({None: Role.VIEWER})):
+            client = streams.enter_context(alone.log_in(user))
+            opened = streams.enter_context(listening(client, alone.url, "posts"))
+            assert opened.answer.status == 200, "there is room in another workspace"
+    with listening(last, alone.url, "posts") as stream:
         assert stream.answer.status == 200, "the places are free again"
 
 
-def test_a_session_has_its_share_of_the_streams(alone: Site) -> None:
+def test_a_user_has_a_share_of_the_live_pages_over_all_sessions(alone: Site) -> None:
     user = alone.add_user({None: Role.VIEWER})
-    with alone.log_in(user) as client, ExitStack() as streams:
-        opened = [streams.enter_context(listening(client, alone.url, "posts")) for _ in range(21)]
-        assert [one.answer.status for one in opened] == [200] * 20 + [429]
+    with ExitStack() as streams:
+        clients = [streams.enter_context(alone.log_in(user)) for _ in range(3)]
+        opened = [
+            streams.enter_context(listening(client, alone.url, "posts")).answer.status
+            for client in clients
+            for _ in range(USER_STREAMS // 2)
+        ]
+        assert opened == [200] * USER_STREAMS + [429] * (USER_STREAMS // 2)
+        other = streams.enter_context(alone.log_in(alone.add_user({None: Role.VIEWER})))
+        assert streams.enter_context(listening(other, alone.url, "posts")).answer.status == 200
 
 
 def test_a_server_that_stops_ends_its_streams(environment: dict[str, str], tmp_path: Path) -> None:

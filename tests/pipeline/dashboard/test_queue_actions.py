@@ -90,7 +90,6 @@ def test_some_are_retried_and_each_has_a_receipt(
     page = http.get(f"{site.url}/dashboard/jobs/{job}", timeout=30).text
     assert "every 1s" in page
     assert "(2 selected)" in page
-    run_steering_step(context, job)
     ledger.put(late, State.PUBLISHED)
     work(context, [job])
     assert ledger.state(post.deliveries[0]) is not State.FAILED
@@ -134,14 +133,40 @@ def test_a_pause_keeps_its_reason_and_is_resumed(
     assert "A pause holds it" not in http.get(f"{site.url}{URL}?{query}", timeout=30).text
 
 
-def test_a_count_that_changed_is_not_done(site: Site, http: requests.Session, ledger: Ledger) -> None:
+def test_only_what_was_counted_is_done(
+    site: Site, http: requests.Session, context: Context, ledger: Ledger
+) -> None:
     workspace = ledger.workspace()
     post = ledger.post([ledger.account(workspace)], due=HOUR)
     asked = {"action": "cancel", "scope": "all", "filter": f"workspace={workspace}&state=scheduled"}
     form = read_form(send(site, http, f"{URL}/count", asked).text, f"{URL}/start")
-    ledger.post([ledger.account(workspace)], due=HOUR)
-    assert "Count again" in send(site, http, f"{URL}/start", form, 409).text
-    assert ledger.states(post) == [State.SCHEDULED]
+    late = ledger.post([ledger.account(workspace)], due=HOUR)
+    job = UUID(send(site, http, f"{URL}/start", form, 303).headers["Location"].rpartition("/")[2])
+    work(context, [job])
+    assert (ledger.states(post), ledger.states(late)) == ([State.CANCELLED], [State.SCHEDULED])
+
+
+def test_a_job_waits_for_an_earlier_one_and_is_stopped(
+    site: Site, http: requests.Session, context: Context, ledger: Ledger
+) -> None:
+    post = ledger.fresh(due=HOUR)
+    [pause] = start(site, http, action="pause", scope="some", delivery=post.deliveries)
+    [resume] = start(site, http, action="resume", scope="some", delivery=post.deliveries)
+    path = f"{site.url}/dashboard/jobs/{resume}"
+    page = http.get(path, timeout=30).text
+    assert f'goes on after <a href="/dashboard/jobs/{pause}">' in page
+    send(site, http, f"/dashboard/jobs/{resume}/stop", {}, 303)
+    page = http.get(path, timeout=30).text
+    assert "stopped" in page
+    assert "left as it was" in page
+    assert f"{resume}/stop" not in page
+    work(context, [pause])
+    assert "post_in_flight" not in http.get(f"{site.url}/dashboard/jobs/{pause}", timeout=30).text
+    with ledger.database.begin() as c:
+        sql = "SELECT job_id FROM paused_deliveries WHERE delivery_id = :id"
+        found = row(c, sql, id=post.deliveries[0])
+    assert found is not None
+    assert found.job_id == pause
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from uuid import UUID
 
 import pytest
@@ -37,11 +37,12 @@ class Server:
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"
         subscriber = Subscriber(SESSION, TOPICS, None)
-        self.streams.acquire(SESSION)
+        places = ExitStack()
+        places.enter_context(self.streams.slot(SESSION))
         chatter = asyncio.create_task(self._tell(subscriber))
         self.open += 1
         try:
-            await events._EventStream(subscriber, LiveFeed(_poll), self.streams)(
+            await events._EventStream(subscriber, LiveFeed(_poll), places)(
                 Request(scope).scope, receive, send
             )
         finally:

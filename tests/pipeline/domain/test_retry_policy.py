@@ -17,10 +17,12 @@ from adapters.errors import (
     PermissionMissing,
     RateLimited,
     Rejected,
+    StorageFault,
     Unavailable,
     Unsupported,
 )
 from pipeline.domain.delivery import Reason, State
+from pipeline.domain.hold import Hold
 from pipeline.domain.retry_policy import (
     Outcome,
     Verdict,
@@ -33,7 +35,7 @@ from pipeline.domain.retry_policy import (
     judge_refresh_error,
 )
 from pipeline.domain.retry_state import RetryPolicy, RetryState
-from pipeline.domain.unavailability import RATE_LIMIT
+from pipeline.domain.unavailability import RATE_LIMIT, STORAGE
 
 
 def seconds(n: float) -> timedelta:
@@ -203,6 +205,25 @@ def test_each_media_host_has_a_patience_of_its_own() -> None:
     verdict = judge_error(error, over, POLICY)
     assert (verdict.state, verdict.error and verdict.error.code) == (State.FAILED, "media_outage")
     assert "cdn.example" in str(verdict.error)
+
+
+@pytest.mark.parametrize("age", [ZERO, POLICY.patience * 100])
+def test_a_fault_of_our_storage_before_arm_costs_neither_a_try_nor_patience(age: timedelta) -> None:
+    retry = replace(BEFORE, spent=POLICY.tries - 1, unavailable_for={STORAGE: age})
+    verdict = judge_error(StorageFault("away"), retry, POLICY)
+    assert (verdict.state, verdict.spent, verdict.closes) == (State.RETRYING, False, None)
+    assert (verdict.unavailable, verdict.held_for) == (STORAGE, Hold.STORAGE)
+    assert ZERO < verdict.wait <= POLICY.outage_cap
+
+
+def test_a_fault_of_our_storage_after_arm_is_an_unknown_outcome() -> None:
+    verdict = judge_error(StorageFault("away"), AFTER, POLICY)
+    assert (verdict.state, verdict.spent, verdict.disarm, verdict.closes) == (
+        State.UNKNOWN,
+        False,
+        False,
+        None,
+    )
 
 
 def test_a_refresh_that_is_not_answered_is_an_outage() -> None:
@@ -545,4 +566,15 @@ def test_cannot_tell_is_looked_at_again_until_the_limit_then_a_person_is_asked()
     shape(past, OutcomeUnknown.code, state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
     assert past.error is not None
     assert past.error.next_action
+    shape(judge_look(seen, BEFORE, POLICY), state=State.PREPARING, wait=seconds(5))
+
+
+def test_what_no_look_can_show_is_an_operators_question_as_soon_as_nothing_can_appear() -> None:
+    seen = CannotTell(reason="no such call", is_final=True)
+    early = judge_look(seen, replace(AFTER, may_appear_for=seconds(70), waited=timedelta(days=9)), POLICY)
+    shape(early, "cannot_be_asked", state=State.UNKNOWN, wait=seconds(70), uncounted=True)
+    over = judge_look(seen, replace(AFTER, late_enough=True, platform_code="98"), POLICY)
+    shape(over, OutcomeUnknown.code, state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    assert over.error is not None
+    assert (over.error.platform_code, "cannot be asked" in over.error.message) == ("98", True)
     shape(judge_look(seen, BEFORE, POLICY), state=State.PREPARING, wait=seconds(5))

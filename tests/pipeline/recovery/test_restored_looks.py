@@ -235,8 +235,12 @@ def test_a_platform_that_does_not_answer_is_asked_again_and_says_so(scene: Scene
         assert scene.seen(post.deliveries[0]) is State.UNKNOWN
         scene.core.ledger.change(post.deliveries[0], LATE)
     stored = error_of(scene, post)
-    assert stored["message"].endswith(f"The platform was not asked yet: {error}")
-    assert stored["class"] == type(error).__name__
+    assert (stored["class"], stored["code"]) == ("OutcomeUnknown", "restored")
+    assert stored["message"].endswith("The platform was not asked yet.")
+    assert (stored["last_look"]["class"], stored["last_look"]["message"]) == (
+        type(error).__name__,
+        str(error),
+    )
     show(scene, listed(scene))
     assert scene.seen(post.deliveries[0]) is State.PUBLISHED
 

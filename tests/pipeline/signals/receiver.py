@@ -29,10 +29,11 @@ class Receiver:
 
     site: Site
     core: CoreFixture
+    path: str = "/hook"
 
     @property
     def url(self) -> str:
-        return f"{self.site.origin}/hook?token=in-the-query"
+        return f"{self.site.origin}{self.path}?token=in-the-query"
 
     def subscribe(self, *types: str, by: Caller | None = None) -> tuple[Webhook, str]:
         """Create a webhook for events from now on; return it with its secret."""

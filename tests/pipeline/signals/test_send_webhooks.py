@@ -7,7 +7,9 @@ import logging
 import socket
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -24,8 +26,10 @@ from pipeline.signals import send_webhooks as sending
 from pipeline.signals import webhooks
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Terms, create_key, find_caller, revoke_key
+from pipeline.store.webhooks import rounds
 from pipeline.store.webhooks.events import Replay
 from pipeline.store.webhooks.webhooks import count_paused_webhooks
+from tests.pipeline.core_fixture import make_core
 from tests.pipeline.maintenance.counted import counting
 from tests.pipeline.media.servers import Answer, Handler, drip, endless, status
 from tests.pipeline.signals.receiver import Receiver
@@ -336,6 +340,90 @@ def test_a_name_that_leads_inside_is_never_called(receiver: Receiver) -> None:
     [event] = inside.events(webhook.id)
     assert event.attempts[0]["outcome"] == "refused"
     assert not dialled
+
+
+# --- neighbours ------------------------------------------------------------------------------------------------------
+
+
+EVENTS = sending.ROUND
+"""Of one round."""
+
+
+class SlowReceivers:
+    """Webhooks of one workspace whose server answers 200, but not before it is released."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver, self.released = receiver, threading.Event()
+        receiver.site.routes["/hook"] = self._answer
+        self.ids = [receiver.subscribe()[0].id for _ in range(webhooks.MAX_WEBHOOKS)]
+
+    def _answer(self, handler: Handler) -> None:
+        self.arrived.release()
+        assert self.released.wait(60)
+        status(200)(handler)
+
+    def _count_attempts(self) -> str:
+        sql = "SELECT outcome, error, count(*) FROM webhook_attempts GROUP BY 1, 2"
+        return f"attempts by outcome: {self._receiver.read(sql)}"
+
+    @contextmanager
+    def attacking(self, requests: int) -> Iterator[None]:
+        """Start more senders than there are slots; enter when this many requests wait, leave when all are answered."""
+        self.arrived = threading.Semaphore(0)
+        self.released.clear()
+        for one in self.ids:
+            self._receiver.queue(one, *(uuid4() for _ in range(EVENTS)))
+        with ThreadPoolExecutor(12) as pool:
+            senders = [pool.submit(sending.send_webhooks, self._receiver.core.context) for _ in range(12)]
+            try:
+                for _ in range(requests):
+                    assert self.arrived.acquire(timeout=60), self._count_attempts()
+                yield
+                assert not self.arrived.acquire(blocking=False), "no further one has begun"
+            finally:
+                self.released.set()
+            for sender in senders:
+                sender.result()
+
+
+@pytest.fixture
+def neighbour(receiver: Receiver) -> Receiver:
+    """Another workspace with a server of its own path, which answers at once."""
+    core = make_core(receiver.core.context, receiver.core.ledger)
+    return Receiver(site=receiver.site, core=core, path="/neighbour")
+
+
+def test_receivers_that_answer_slowly_keep_no_other_workspaces_events(
+    receiver: Receiver, neighbour: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether they are known to be slow or not. All of a round's events wait, so nothing else is sent to them."""
+    monkeypatch.setattr(sending, "SECONDS", 60.0)
+    receiver.site.routes["/neighbour"] = status(200)
+    webhook, _ = neighbour.subscribe()
+    slow = SlowReceivers(receiver)
+    for is_known in (False, True):
+        if is_known:
+            receiver.read(
+                "UPDATE webhooks SET served_at = hold_until - interval '9 s' WHERE workspace_id = :w RETURNING id",
+                w=receiver.core.workspace,
+            )
+        with slow.attacking(EVENTS * (sending.MOST - 1)):
+            neighbour.queue(webhook.id, uuid4())
+            assert sending.send_webhooks(neighbour.core.context) == 1
+            assert {e.state for e in neighbour.events(webhook.id)} == {EventState.DELIVERED}
+
+
+def test_a_round_that_is_slow_ends_the_turn_of_its_webhook(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "SLOW_AFTER", timedelta(0))
+    one, other = (receiver.subscribe()[0] for _ in range(2))
+    for webhook in (one, other):
+        receiver.queue(webhook.id, *[uuid4()] * 3)
+    receiver.send()
+    ids = {e.id: webhook.id for webhook in (one, other) for e in receiver.events(webhook.id)}
+    order = [ids[UUID(e["id"])] for e in receiver.got()]
+    assert sorted(order[:2]) == sorted(order[2:4]) == sorted(order[4:]) == sorted([one.id, other.id])
 
 
 # --- counted, kept, deleted ------------------------------------------------------------------------------------------

@@ -232,13 +232,13 @@ def test_a_check_is_asked_for_once_until_it_is_too_old(
     asked = list[int]()
     find = checks.find_good
 
-    def counted(c: Connection, links: Sequence[Link], within: timedelta) -> Any:
+    def counted(c: Connection, links: Sequence[Link], within: timedelta, own: str) -> Any:
         asked.append(len(links))
-        return find(c, links, within)
+        return find(c, links, within, own)
 
     monkeypatch.setattr(ingest_caches, "find_good", counted)
     fresh = ready.context.settings.reachability.fresh
-    good, now = CheckCache(timedelta(seconds=fresh)), ready.now()
+    good, now = CheckCache(timedelta(seconds=fresh), ""), ready.now()
     known: Link = (ready.workspace, "video", ready.request().media["url"])
     never: Link = (ready.workspace, "video", NEW["url"])
     with ready.context.database.once() as c:

@@ -36,8 +36,10 @@ def test_its_code_and_sentence_stay_when_the_looks_are_over(
     assert send(core, Script(finalize=raising(UNCLEAR)), post) is State.UNKNOWN
     for error in [LOOK_FAILS, CredentialsExpired("stale")] * fails:
         assert see(core, post, Script(look=raising(error))) is State.UNKNOWN
-        found = core.ledger.delivery(delivery)
-        assert (found.error["code"], found.error["platform_message"]) == (error.code, error.platform_message)
+        stored = core.ledger.delivery(delivery).error
+        assert (stored["code"], stored["platform_code"]) == (OutcomeUnknown.code, "98"), "a look has its own"
+        look = stored["last_look"]
+        assert (look["code"], look["platform_message"]) == (error.code, error.platform_message)
     assert see(core, post, shown) is State.UNKNOWN
     core.ledger.change(delivery, since)
     while see(core, post, shown) is State.UNKNOWN:
@@ -46,6 +48,7 @@ def test_its_code_and_sentence_stay_when_the_looks_are_over(
     assert found.state == state
     assert found.error["code"] == (code or OutcomeUnknown.code)
     assert (found.error["platform_code"], found.error["platform_message"]) == ("98", SENTENCE)
+    assert "last_look" not in found.error
     assert SENTENCE not in found.error["message"]
 
 

@@ -18,7 +18,7 @@ from pipeline.domain.webhook import PauseReason
 from pipeline.queues import ALL_QUEUES, WORKER_GROUPS
 from pipeline.store import attention
 from pipeline.store.auth.keys import read_caller
-from pipeline.store.canaries import record_canary
+from pipeline.store.canaries import record_canary, record_consumed
 from pipeline.store.counters.counters import compact_deltas, count_alarm
 from pipeline.store.database import row
 from pipeline.store.deliveries.dead_letters import OPERATOR, discard, find_dead_letter
@@ -112,6 +112,22 @@ def test_late_ones_by_platform_state_and_hold(ledger: Ledger) -> None:
         (Kind.OVERDUE, "queued", Hold.BACKLOG): 1,
         (Kind.OVERDUE, "accepted", Hold.CHECKING): 1,
     }
+
+
+def test_what_no_running_worker_understands_by_platform_until_a_newer_one_runs(ledger: Ledger) -> None:
+    mine, other = ledger.workspace(), ledger.workspace()
+    newer = [ledger.post([ledger.account(workspace)], due=HOUR) for workspace in (mine, other, other)]
+    ledger.post([ledger.account(other)], due=HOUR)
+    for post in newer:
+        ledger.change(post.deliveries[0], "level = 2")
+    with ledger.database.begin() as c:
+        record_consumed(c, ["publish.tiktok"], 1)
+    found = only(ledger)
+    assert (found.kind, found.platform, found.count) == (Kind.NEWER_WORKER, "tiktok", 3)
+    assert [m.count for m in matters(ledger, [mine])] == [1]
+    with ledger.database.begin() as c:
+        record_consumed(c, ["publish.tiktok"], 2)
+    assert matters(ledger) == []
 
 
 def test_what_an_account_holds_is_named_by_its_pause_and_the_pause_by_its_scope(ledger: Ledger) -> None:
@@ -265,7 +281,8 @@ def test_of_some_workspaces_only_what_concerns_them(ledger: Ledger) -> None:
         add_paused_webhook(ledger, workspace, PauseReason.DEAD)
         posts[workspace] = held
     everything = {(m.kind, m.state, m.reason): m.count for m in matters(ledger)}
-    assert {kind for kind, _, _ in everything} == {*Kind} - {Kind.RESTORE, Kind.SILENT_QUEUE, Kind.ALARM}
+    of_the_installation = {Kind.RESTORE, Kind.SILENT_QUEUE, Kind.NEWER_WORKER, Kind.ALARM}
+    assert {kind for kind, _, _ in everything} == {*Kind} - of_the_installation
     for workspace in posts:
         mine = {(m.kind, m.state, m.reason): m.count for m in matters(ledger, [workspace])}
         of_all = {(Kind.PAUSED, None, "platform"): 2}

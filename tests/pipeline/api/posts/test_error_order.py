@@ -324,7 +324,8 @@ def test_503_while_the_database_is_away(environment: dict[str, str], tmp_path: P
 
 
 def test_429_before_400_and_its_headers(environment: dict[str, str], tmp_path: Path) -> None:
-    with serving({**environment, "SLIPWAY_API__POSTS_PER_MINUTE": "2"}, tmp_path) as server:
+    limited = {"SLIPWAY_API__POSTS_PER_MINUTE": "2", "SLIPWAY_BROKER__REQUEST_TIMEOUT": "1"}
+    with serving({**environment, **limited}, tmp_path) as server:
         tenant, neighbour = server.tenant(), server.tenant(platforms=(Platform.TIKTOK,))
         first = server.post(video(tenant), tenant.key)
         assert first.status_code == 201
