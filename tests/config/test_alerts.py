@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,46 @@ def test_no_runbook_is_left_of_an_alert_that_is_gone() -> None:
 
 def test_the_cases_pass() -> None:
     run_tool("promtool", "test", "rules", "prometheus/rules_test.yml")
+
+
+def run_cases(folder: Path, tests: list[Any]) -> None:
+    file = {**CASES, "rule_files": [str(CONFIG / "prometheus" / "rules.yml")], "tests": tests}
+    (folder / "cases.yml").write_text(yaml.safe_dump(file))
+    run_tool("promtool", "test", "rules", str(folder / "cases.yml"))
+
+
+def expand(values: str) -> Iterator[str]:
+    """Yield the single samples of promtool's notation for a series."""
+    for word in values.split():
+        found = re.fullmatch(r"(_|-?[\d.]+)([+-][\d.]+)?x(\d+)", word)
+        assert found, word
+        first, step, times = found.groups()
+        if first == "_":
+            yield from ["_"] * int(times)
+        else:
+            yield from (str(float(first) + n * float(step or 0)) for n in range(int(times) + 1))
+
+
+def drop_each_second(series: Mapping[str, str]) -> Mapping[str, str]:
+    """Let each second scrape fail, as Prometheus stores it; it stores `up` all the same."""
+    if series["series"].startswith("up{"):
+        return series
+    values = [value if n % 2 == 0 else "stale" for n, value in enumerate(expand(series["values"]))]
+    return {**series, "values": " ".join(values)}
+
+
+def test_the_cases_pass_though_each_second_scrape_fails(tmp_path: Path) -> None:
+    run_cases(
+        tmp_path,
+        [
+            {**test, "input_series": [drop_each_second(one) for one in test["input_series"]]}
+            for test in CASES["tests"]
+        ],
+    )
+
+
+def test_an_alert_outlasts_failed_scrapes_and_ends() -> None:
+    assert [name for name, alert in ALERTS.items() if alert["keep_firing_for"] != "2m"] == []
 
 
 def test_prometheus_takes_its_files() -> None:
