@@ -29,7 +29,7 @@ SUBJECT = ("job", "part", "queue", "platform", "metric")
 
 
 def shorten(text: str) -> str:
-    """Divide the durations in a rule's expression, ``for`` and ``keep_firing_for``, and the seconds that it compares with."""
+    """Divide the durations in a rule's expression or waits, and the seconds that it compares with."""
     text = re.sub(
         r"(?<!\")\b(\d+)([smhd])\b", lambda m: f"{max(1, int(m[1]) * SECONDS[m[2]] // FACTOR)}s", text
     )
