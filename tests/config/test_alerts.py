@@ -25,6 +25,35 @@ CALLED_FOR = (
 )
 
 
+HEALTHY = {
+    'up{job="api", instance="api:8000"}': "1x260",
+    'up{job="flower", instance="flower:5555"}': "1x260",
+    'slipway_up{part="database"}': "1x260",
+    'slipway_up{part="broker"}': "1x260",
+    "slipway_may_send": "1x260",
+    "slipway_beat_running": "1x260",
+    "slipway_check_faults": "0x260",
+    "slipway_count_age_seconds": "2x260",
+    "slipway_lease_expiries_total": "0x100 1x160",
+    'slipway_metric_left_out{metric="slipway_posts"}': "0x260",
+    'slipway_queue_silence_seconds{queue="delay"}': "4x260",
+    'slipway_queue_silence_seconds{queue="publish.tiktok"}': "1x100 25x2 3x160",
+    # a burst a worker needs 50 s for, and one delivery after another that leaves its limit or processing
+    'slipway_oldest_overdue_seconds{platform="tiktok"}': "0x40 12+15x2 0x60 12x160",
+    'slipway_oldest_overdue_seconds{platform="instagram"}': "15x260",
+    'slipway_oldest_waiting_seconds{platform="youtube", state="unknown", reason=""}': "_x50 0+15x100 _x110",
+    'slipway_deliveries_settled_total{platform="tiktok", outcome="published", class=""}': "_x40 400x100 800x120",
+    'slipway_deliveries_settled_total{platform="tiktok", outcome="failed", class="Rejected"}': "_x41 4x218",
+    'slipway_deliveries_settled_total{platform="youtube", outcome="published", class=""}': "20x260",
+    'slipway_dead_letters_added_total{platform="tiktok", class="Rejected"}': "_x41 4x218",
+    'slipway_delivery_lateness_seconds_bucket{platform="tiktok", le="10.0"}': "0x39 398x100 796x120",
+    'slipway_delivery_lateness_seconds_count{platform="tiktok"}': "0x39 400x100 800x120",
+    'slipway_delivery_lateness_seconds_bucket{platform="instagram", le="10.0"}': "0x260",
+    'slipway_delivery_lateness_seconds_count{platform="instagram"}': "0x260",
+}
+"""What an hour of a healthy system shows, in which bursts come, quotas are used up and platforms process videos."""
+
+
 def run_tool(name: str, *words: str) -> None:
     """Run one of Prometheus' tools; skip without it (Debian: packages prometheus and prometheus-alertmanager)."""
     tool = shutil.which(name)
@@ -94,6 +123,23 @@ def test_the_cases_pass_though_each_second_scrape_fails(tmp_path: Path) -> None:
             for test in CASES["tests"]
         ],
     )
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["each scrape succeeds", "each second scrape fails"])
+def test_a_healthy_system_with_bursts_quotas_and_processing_fires_nothing_in_an_hour(
+    tmp_path: Path, fails: bool
+) -> None:
+    series = [{"series": name, "values": values} for name, values in HEALTHY.items()]
+    case = {
+        "interval": "15s",
+        "input_series": [drop_each_second(one) for one in series] if fails else series,
+        "alert_rule_test": [
+            {"eval_time": f"{minute}m", "alertname": name, "exp_alerts": []}
+            for name in ALERTS
+            for minute in range(1, 61)
+        ],
+    }
+    run_cases(tmp_path, [case])
 
 
 def test_an_alert_outlasts_failed_scrapes_and_ends() -> None:
