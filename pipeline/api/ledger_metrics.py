@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from sqlalchemy import Connection
 
+from adapters.contract import Platform
 from pipeline.domain.histogram import LATENESS_BOUNDS
 from pipeline.signals.count_moves import LATENESS
 from pipeline.store.canaries import read_silences
@@ -114,8 +115,8 @@ GAUGES: Sequence[Reading] = (
         families=[
             Family(
                 name="slipway_oldest_overdue_seconds",
-                text="Seconds since the oldest overdue delivery was due, those that are paused or held by a limit left "
-                "out; 0: none is overdue.",
+                text="Seconds since the oldest overdue delivery was due, or since a limit or the platform's processing "
+                "ended after that; those that are paused or held by a limit left out; 0: none is overdue.",
                 labels=["platform"],
             ),
             Family(name="slipway_overdue_deliveries", text=_OVERDUE_TEXT, labels=["platform", "held_for"]),
@@ -241,8 +242,9 @@ COUNTERS: Sequence[Family] = (
     ),
 )
 LATENESS_TEXT = (
-    "Seconds from the due time to the first moment in which a delivery was armed. Left out are delays that are "
-    "wanted: pauses, limits and quotas, edits, retries and resumptions after the due time."
+    "Seconds from the due time to the first time at which a delivery was armed, less the platform's processing before "
+    "that. Left out are delays that are wanted: pauses, limits and quotas, edits, retries and resumptions after the "
+    "due time."
 )
 
 
@@ -308,9 +310,10 @@ def _build_lateness(buckets: Iterable[Counter], sums: Iterable[Counter]) -> Metr
     by_platform: dict[str, dict[str, float]] = defaultdict(dict)
     for one in buckets:
         by_platform[one.labels["platform"]][one.labels["le"]] = one.value
-    for one in sums:
-        platform = one.labels["platform"]
-        histogram.add_metric([platform], [*_cumulate(by_platform[platform])], one.value)
+    # from 0 for every platform: the first ones counted are an increase too
+    totals = dict.fromkeys(map(str, Platform), 0.0) | {one.labels["platform"]: one.value for one in sums}
+    for platform, total in totals.items():
+        histogram.add_metric([platform], [*_cumulate(by_platform[platform])], total)
     return histogram
 
 

@@ -345,12 +345,20 @@ def _judge_rate_limit(
         disarm=armed,
         closes=closes,
         unavailable=RATE_LIMIT,
+        held_for=Hold.RATE,
         error=error,
     )
     if retry.unavailable_for.get(RATE_LIMIT, timedelta(0)) < policy.rate_patience:
         return verdict
     asked = make_asked_too_long(error, policy.rate_patience.days)
-    return replace(verdict, state=State.BLOCKED, reason=Reason.PERSON_NEEDED, wait=timedelta(0), error=asked)
+    return replace(
+        verdict,
+        state=State.BLOCKED,
+        reason=Reason.PERSON_NEEDED,
+        wait=timedelta(0),
+        held_for=None,
+        error=asked,
+    )
 
 
 def _judge_outage(error: Unavailable, party: str, retry: RetryState, policy: RetryPolicy) -> Verdict:

@@ -98,3 +98,43 @@ def test_an_alert_reaches_the_receiver(tmp_path: Path) -> None:
     assert [one["labels"] for one in sent["alerts"]] == [labels]
     assert sent["status"] == "firing"
     assert (tmp_path / "webhook-url").stat().st_mode & 0o077 == 0, "it may hold a token"
+
+
+HUNG_BROKER = {
+    "SlipwayPartDown": {"part": "broker", "severity": "page"},
+    "SlipwayCanariesLost": {"severity": "page"},
+    "SlipwayQueueSilent": {"queue": "delay", "severity": "page"},
+    "SlipwaySendGuardClosed": {"severity": "page"},
+    "SlipwayOverdue": {"platform": "tiktok", "severity": "page"},
+    "SlipwayBacklogStuck": {"platform": "tiktok", "severity": "page"},
+    "SlipwayLatenessFastBurn": {"severity": "page"},
+    "SlipwayLatenessSlowBurn": {"severity": "ticket"},
+    "SlipwayCountsStale": {"severity": "ticket"},
+    "SlipwayBeatStopped": {"severity": "ticket"},
+    "SlipwayMonitorDown": {"job": "flower", "severity": "ticket"},
+}
+"""Everything that fires while the broker hangs -> its labels."""
+
+
+@needs_tool
+@pytest.mark.parametrize(
+    ("cause", "follows"),
+    [
+        ("SlipwayPartDown", {*HUNG_BROKER} - {"SlipwayPartDown"}),
+        (
+            "SlipwayCanariesLost",
+            {*HUNG_BROKER} - {"SlipwayPartDown", "SlipwayCanariesLost", "SlipwayMonitorDown"},
+        ),
+    ],
+)
+def test_a_hung_broker_and_lost_canaries_page_once(tmp_path: Path, cause: str, follows: set[str]) -> None:
+    alerts = [{"labels": {"alertname": name, **HUNG_BROKER[name]}} for name in (cause, *sorted(follows))]
+    with receiving() as (webhook, _), alertmanager(tmp_path, webhook) as url:
+        assert requests.post(f"{url}/api/v2/alerts", json=alerts, timeout=10).status_code == 200
+
+        def list_by_state(state: str) -> set[str]:
+            found = requests.get(f"{url}/api/v2/alerts", timeout=10).json()
+            return {a["labels"]["alertname"] for a in found if a["status"]["state"] == state}
+
+        until(lambda: list_by_state("suppressed") == follows, 30)
+        assert list_by_state("active") == {cause}

@@ -33,7 +33,7 @@ GRANT_SPANS = {"1d": 1, "7d": 7, "30d": 30}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overdue:
-    """Deliveries of a platform that are due and not sent, for one reason. ``seconds``: of the oldest."""
+    """Deliveries of a platform that are due and not sent, for one reason. ``seconds``: for which the oldest is late."""
 
     platform: str
     held_for: str
@@ -51,11 +51,17 @@ class Oldest:
     seconds: float
 
 
+_LATE_SINCE = """CASE WHEN d.next_at <= now() AND coalesce(d.error ->> 'class', 'RateLimited') = 'RateLimited'
+    THEN greatest(d.due_at, d.next_at) ELSE d.due_at END"""
+"""Since when a delivery ``d`` is late: the time of a limit and of the platform's processing is over at ``next_at``.
+
+The wait after a failed try is lateness, so it counts from the due time.
+"""
 _OVERDUE = f"""
 SELECT platform, coalesce(held_for, CASE state WHEN 'retrying' THEN '{RETRY}' ELSE '' END) AS held_for,
        count(*) AS number, max(seconds) AS seconds
 FROM (
-SELECT d.platform, d.state, {HELD_FOR} AS held_for, extract(epoch FROM now() - d.due_at)::float AS seconds
+SELECT d.platform, d.state, {HELD_FOR} AS held_for, extract(epoch FROM now() - {_LATE_SINCE})::float AS seconds
 FROM unnest(CAST(:platforms AS text[])) AS p (platform), LATERAL (
     (SELECT id FROM deliveries
      WHERE platform = p.platform AND state IN ('scheduled', 'retrying') AND next_at <= now() ORDER BY next_at LIMIT :n)

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from adapters.errors import RateLimited
 from pipeline.domain.hold import WANTED
 from pipeline.store.database import row, rows
 from pipeline.store.moves.watermark import compute_watermark
@@ -34,7 +35,7 @@ SELECT m.id, m.at, m.mover, m.origin, m.target, m.generation, m.fence, m.why, m.
        m.mover = 'ingest' AND NOT EXISTS (
            SELECT FROM deliveries o WHERE o.post_id = d.post_id AND o.id < d.id AND o.created_at = p.created_at
        ) AS is_post,
-       greatest(0, extract(epoch FROM tried.armed_at - due.at))::float AS lateness,
+       greatest(0, extract(epoch FROM tried.armed_at - due.at) - processed.seconds)::float AS lateness,
        coalesce(counts_lateness, false) AS counts_lateness, now() AS read_at
 FROM picked m
 LEFT JOIN LATERAL (SELECT * FROM deliveries WHERE id = m.delivery_id LIMIT 1) d ON true
@@ -48,6 +49,11 @@ LEFT JOIN LATERAL (  -- the first armed attempt; the error is that of the last o
 LEFT JOIN LATERAL (
     SELECT coalesce((SELECT w.due_at FROM rewrites w WHERE w.post_id = d.post_id AND w.until > tried.armed_at
                      ORDER BY w.until LIMIT 1), d.due_at) AS at WHERE tried.armed_at IS NOT NULL) due ON true
+LEFT JOIN LATERAL (  -- how long the platform processed it between the due time and the visible call
+    SELECT coalesce(sum(extract(epoch FROM greatest(e.at, due.at))
+                        * (CASE WHEN e.origin = 'preparing' THEN 1 ELSE -1 END)), 0) AS seconds
+    FROM moves e WHERE e.delivery_id = m.delivery_id AND e.id < m.id AND e.at <= tried.armed_at
+      AND (e.origin = 'preparing') <> (e.target = 'preparing')) processed ON true
 LEFT JOIN LATERAL (
     -- the first move since then; the delay was not wanted: no earlier one, no limit past the due time, no person, no
     -- pause that outlived it
@@ -55,6 +61,7 @@ LEFT JOIN LATERAL (
         SELECT FROM moves e WHERE e.delivery_id = m.delivery_id AND e.id < m.id AND (
             e.origin = 'publishing' AND e.at >= tried.armed_at
             OR e.origin = 'publishing' AND e.target = 'scheduled' AND e.at > due.at AND e.why = ANY (:wanted)
+            OR e.target = 'retrying' AND e.at > due.at AND e.why LIKE '{RateLimited.__name__}:%'
             OR e.mover IN {_PEOPLE} AND e.at > due.at))
     AND NOT EXISTS (
         SELECT FROM seen_pauses s WHERE s.seen_at > due.at AND s.since < tried.armed_at AND (s.scope, s.target) IN
@@ -104,7 +111,7 @@ class MoveFacts:
     is_post: bool
     """Whether it stands for the acceptance of its post: true for one of the moves of a new post."""
     lateness: float | None
-    """Seconds from the due time to the first arm, on results; None if it was not armed."""
+    """Seconds from the due time to the first arm, less the platform's processing, on results; None: not armed."""
     counts_lateness: bool
     """Whether it is the first move after that arm, and the delay was not wanted."""
     read_at: datetime

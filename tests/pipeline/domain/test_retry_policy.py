@@ -110,6 +110,7 @@ def test_rate_limited_costs_nothing(retry: RetryState) -> None:
         disarm=armed,
         closes=closes,
         unavailable=RATE_LIMIT,
+        held_for=Hold.RATE,
     )
 
 
@@ -121,6 +122,7 @@ def test_rate_limited_without_a_time_waits_the_cap_and_even_the_last_try_is_not_
         state=State.RETRYING,
         wait=POLICY.cap,
         unavailable=RATE_LIMIT,
+        held_for=Hold.RATE,
     )
 
 

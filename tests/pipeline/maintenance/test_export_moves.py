@@ -179,6 +179,13 @@ def wanted_by_rate(core: CoreFixture, post: Post) -> None:
         )
 
 
+def wanted_by_platform(core: CoreFixture, post: Post) -> None:
+    """Its platform asks to wait, past its time."""
+    busy = Script(prepare=raising(RateLimited("slow down", retry_after=timedelta(minutes=1))))
+    assert publish(core, busy, post) is State.RETRYING
+    assert core.ledger.delivery(post.deliveries[0]).held_for == "rate"
+
+
 def wanted_by_pause(core: CoreFixture, post: Post) -> None:
     with core.context.database.begin() as c:
         pause(c, "workspace", str(post.workspace), "because")
@@ -193,7 +200,7 @@ def wanted_by_person(core: CoreFixture, post: Post) -> None:
     assert steer.retry(core.context, core.caller, [post.id]).ids
 
 
-@pytest.mark.parametrize("want", [wanted_by_rate, wanted_by_pause, wanted_by_person])
+@pytest.mark.parametrize("want", [wanted_by_rate, wanted_by_platform, wanted_by_pause, wanted_by_person])
 def test_a_delay_that_somebody_wanted_is_no_lateness(core: CoreFixture, want: object) -> None:
     with counting(core) as changed:
         post = core.ledger.post([core.account("one")])
@@ -201,6 +208,27 @@ def test_a_delay_that_somebody_wanted_is_no_lateness(core: CoreFixture, want: ob
         want(core, post)  # type: ignore[operator]
         assert publish(core, Script(), post) is State.PUBLISHED
     assert not [k for k in changed if k[0].startswith("delivery_lateness")]
+
+
+def test_the_platforms_processing_before_the_visible_call_is_no_lateness(core: CoreFixture) -> None:
+    with counting(core) as changed:
+        post = core.ledger.post([core.account("one")])
+        delay(core, post, 1000)
+        core.ledger.change(post.deliveries[0], "state = 'queued', lease_until = now() + interval '5 minutes'")
+        with core.context.database.begin() as c:
+            c.exec_driver_sql(
+                """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, at)
+                   SELECT id, mover, origin, target, generation, fence, due_at + after
+                   FROM deliveries, (VALUES ('publish', 'publishing', 'preparing', interval '-10 s'),
+                                            ('status', 'preparing', 'queued', interval '300 s'),
+                                            ('publish', 'publishing', 'preparing', interval '310 s'),
+                                            ('status', 'preparing', 'queued', interval '900 s'))
+                                     AS processed (mover, origin, target, after) WHERE id = %s""",
+                (post.deliveries[0],),
+            )
+        assert publish(core, Script(), post) is State.PUBLISHED
+    assert sum(n for k, n in changed.items() if k[0] == "delivery_lateness_seconds_bucket") == 1
+    assert 110 <= changed["delivery_lateness_seconds_sum", "tiktok"] < 400
 
 
 # --- deliveries by state ---------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ SUBJECT = ("job", "part", "queue", "platform", "metric")
 
 
 def shorten(text: str) -> str:
-    """Divide the durations in a rule's ``for`` or expression, and the seconds that it compares with."""
+    """Divide the durations in a rule's expression or waits, and the seconds that it compares with."""
     text = re.sub(
         r"(?<!\")\b(\d+)([smhd])\b", lambda m: f"{max(1, int(m[1]) * SECONDS[m[2]] // FACTOR)}s", text
     )
@@ -40,7 +40,7 @@ def write_files(folder: Path, addresses: Mapping[str, str]) -> None:
     """Write Prometheus' files for a test. *addresses*: target in the file of production -> address here."""
     rules = yaml.safe_load((CONFIG / "rules.yml").read_text())
     for rule in rules["groups"][0]["rules"]:
-        rule |= {key: shorten(rule[key]) for key in ("expr", "for") if key in rule}
+        rule |= {key: shorten(rule[key]) for key in ("expr", "for", "keep_firing_for") if key in rule}
     (folder / "rules.yml").write_text(yaml.safe_dump(rules))
     text = (CONFIG / "prometheus.yml").read_text().replace("_interval: 15s", f"_interval: {EVERY}")
     for target, address in addresses.items():
