@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-_MUTANT = re.compile(r"pipeline\.([\w.]+)\.(\w+)\.(?:(?:x_|xǁ\w+ǁ)_*(\w+?)__mutmut|_*(\w+)(?:#\d+)?__sql)_\d+")
+_MUTANT = re.compile(
+    r"pipeline\.([\w.]+)\.(\w+)\.(?:(?:x_|xǁ\w+ǁ)_*(\w+?)__mutmut|_*(\w+)(?:#\d+)?__sql)_\d+"
+)
 """Folder, module and function as mutmut names them: ``pipeline.stages.publish.xǁPublishSliceǁ_prepare__mutmut_3``; or
 module and statement: ``pipeline.store.deliveries.lease._HELD__sql_1``."""
 

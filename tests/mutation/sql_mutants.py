@@ -23,6 +23,8 @@ from tests.sabotage.lanes import NoVerdict, copy_tree, run_module
 RESULTS = Path("mutants", "sql.json")
 LIMIT = 900.0
 """Seconds after which a run of a mutant's tests counts as ended by it."""
+ENDLESS = "-c statement_timeout=60000"
+"""Server option of each connection: a statement without its condition may recurse for ever."""
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
@@ -122,9 +124,10 @@ def _require_green(mutants: Sequence[SqlMutant], trees: queue.SimpleQueue[Path])
 def _try(tests: Sequence[str], tree: Path, mutant: str) -> tuple[str, str]:
     """Run tests one folder after the other, until one fails."""
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "tests.mutation.nearest"]
+    variables = {"MUTANT_UNDER_TEST": mutant, "PGOPTIONS": ENDLESS}
     for path in (one for one in tests if (tree / one).exists()):
         try:
-            code, output = run_module(["pytest", *options, path], tree, LIMIT, {"MUTANT_UNDER_TEST": mutant})
+            code, output = run_module(["pytest", *options, path], tree, LIMIT, variables)
         except NoVerdict:
             return "timeout", path
         if code == 1:

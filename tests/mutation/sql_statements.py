@@ -26,8 +26,33 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ENDS = frozenset(
-    "WHERE GROUP HAVING ORDER LIMIT OFFSET FETCH FOR RETURNING UNION EXCEPT INTERSECT WINDOW SET DO FROM ON JOIN CROSS "
-    "INNER FULL USING ; WHEN THEN".split()
+    [
+        "WHERE",
+        "GROUP",
+        "HAVING",
+        "ORDER",
+        "LIMIT",
+        "OFFSET",
+        "FETCH",
+        "FOR",
+        "RETURNING",
+        "UNION",
+        "EXCEPT",
+        "INTERSECT",
+        "WINDOW",
+        "SET",
+        "DO",
+        "FROM",
+        "ON",
+        "JOIN",
+        "CROSS",
+        "INNER",
+        "FULL",
+        "USING",
+        ";",
+        "WHEN",
+        "THEN",
+    ]
 )
 """What ends a condition at its own depth; LEFT and RIGHT do too, unless they are functions."""
 _CONDITION_AFTER = ("WHERE", "ON")
@@ -75,7 +100,10 @@ def parse_module(source: str, path: Path) -> list[Statement]:
         starts.append(starts[-1] + len(line.encode()))
     encoded, found, seen = source.encode(), [], dict[str, int]()
     for owner, node in _list_literals(ast.parse(source), "", is_top=True):
-        begin, stop = starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset  # type: ignore[operator]  # parsed from text
+        begin, stop = (
+            starts[node.lineno - 1] + node.col_offset,
+            starts[node.end_lineno - 1] + node.end_col_offset,
+        )  # type: ignore[operator]  # parsed from text
         offset, text = len(encoded[:begin].decode()), encoded[begin:stop].decode()
         conjuncts, changes = list_conjuncts(text, offset), _CHANGES.search(text) is not None
         if conjuncts or changes:
@@ -93,7 +121,9 @@ def _list_literals(
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             continue
-        if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)):
+        if isinstance(node, ast.JoinedStr) or (
+            isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ):
             yield owner, node
             continue
         yield from _list_literals(node, _name(node, is_top=is_top) or owner)
