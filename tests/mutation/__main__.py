@@ -1,9 +1,10 @@
-"""`python -m tests.mutation [NAME …] [--sql] [--alive] [--left]`: mutate the code, one change at a time, and run its tests.
+"""`python -m tests.mutation [NAME …]`: mutate the code, one change at a time, and run its tests.
 
 Without arguments all mutants run again: mutmut's, then those of the guarded SQL statements. With names (as `mutmut
 results` prints them, or patterns) or ``--alive`` only those run, with the test map of an earlier run. ``--sql``: only
-mutants of SQL (``'*.rounds._LOCK__*'``). ``--left`` continues an interrupted run: of the named mutants, or of all, those
-without a result. Exit status: 0, or 1 if a mutant survives that ``tests/MUTANTS.md`` does not list.
+mutants of SQL, whose names are as in ``'*.rounds._LOCK__*'``. ``--left`` continues an interrupted run: of the named
+mutants, or of all, those without a result. Exit status: 0, or 1 if a mutant survives that ``tests/MUTANTS.md`` does not
+list.
 """
 
 from __future__ import annotations

@@ -26,33 +26,11 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ENDS = frozenset(
-    [
-        "WHERE",
-        "GROUP",
-        "HAVING",
-        "ORDER",
-        "LIMIT",
-        "OFFSET",
-        "FETCH",
-        "FOR",
-        "RETURNING",
-        "UNION",
-        "EXCEPT",
-        "INTERSECT",
-        "WINDOW",
-        "SET",
-        "DO",
-        "FROM",
-        "ON",
-        "JOIN",
-        "CROSS",
-        "INNER",
-        "FULL",
-        "USING",
-        ";",
-        "WHEN",
-        "THEN",
-    ]
+    re.findall(
+        r"\S+",
+        """WHERE GROUP HAVING ORDER LIMIT OFFSET FETCH FOR RETURNING UNION EXCEPT INTERSECT WINDOW SET DO FROM ON JOIN
+        CROSS INNER FULL USING ; WHEN THEN""",
+    )
 )
 """What ends a condition at its own depth; LEFT and RIGHT do too, unless they are functions."""
 _CONDITION_AFTER = ("WHERE", "ON")
