@@ -21,7 +21,7 @@ _CHECKS = (
 )
 _EPOCH = ("tests/pipeline/store/recovery", "tests/pipeline/recovery")
 _WEBHOOKS = ("tests/pipeline/store/webhooks", "tests/pipeline/signals")
-_BULK = ("tests/pipeline/store/imports", "tests/pipeline/bulk", "tests/pipeline/api/imports")
+_BULK = ("tests/pipeline/bulk", "tests/pipeline/api/imports")
 _STEERING = ("tests/pipeline/store/steering", "tests/pipeline/bulk/test_steering.py")
 _ACTIONS = ("tests/pipeline/store/posts", "tests/pipeline/actions", "tests/pipeline/stages/test_replay.py")
 _REFRESH = ("tests/pipeline/store/accounts", "tests/pipeline/accounts")

@@ -33,6 +33,8 @@ _ENDS = frozenset(
     )
 )
 """What ends a condition at its own depth; LEFT and RIGHT do too, unless they are functions."""
+_OF_STATEMENTS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "FROM", "JOIN", "SET", "WHERE"})
+"""Words that a bare condition has only in parentheses."""
 _CONDITION_AFTER = ("WHERE", "ON")
 
 
@@ -128,7 +130,8 @@ def list_conjuncts(literal: str, offset: int = 0) -> list[Conjunct]:
         and words[n + 1 : n + 2] != ["CONFLICT"]
         and words[n - 1 : n] != ["DISTINCT"]
     ]
-    if "AND" in words and not {"SELECT", "UPDATE", "DELETE", "INSERT", "SET"} & set(words):
+    outermost = {t.word for t in tokens if t.depth == 0}
+    if "AND" in outermost and not outermost & _OF_STATEMENTS:
         clauses.append(_read_clause(tokens, 0))
     pieces = [piece for clause in clauses for piece in _split(clause) if piece]
     found = [

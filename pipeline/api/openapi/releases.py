@@ -24,6 +24,14 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.17.0",
+        sha256="b7eb7824416ff81a7c6845681c9838d8709c4b1bd60d0de997d482b3bad1975d",
+        changes=(
+            "`candidates` of an error has all live posts of the account since the backup, the best match first; "
+            "`same_time` and `likely` of each, and `unlikely_candidates`, the number that differ.",
+        ),
+    ),
+    Release(
         version="1.16.0",
         sha256="0e4c8baa6148cc9186194477e9c7fc8dd79c5a73e5efd8df6d984a3c024195a8",
         changes=(
