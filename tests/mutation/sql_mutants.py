@@ -36,7 +36,7 @@ class SqlMutant:
     where: str
     path: Path
     conjunct: Conjunct
-    tests: Sequence[str]
+    tests: tuple[str, ...]
 
     @property
     def key(self) -> str:

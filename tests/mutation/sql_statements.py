@@ -80,10 +80,8 @@ def parse_module(source: str, path: Path) -> list[Statement]:
         starts.append(starts[-1] + len(line.encode()))
     encoded, found, seen = source.encode(), [], dict[str, int]()
     for owner, node in _list_literals(ast.parse(source), "", is_top=True):
-        begin, stop = (
-            starts[node.lineno - 1] + node.col_offset,
-            starts[node.end_lineno - 1] + node.end_col_offset,
-        )  # type: ignore[operator]  # parsed from text
+        begin = starts[node.lineno - 1] + node.col_offset
+        stop = starts[(node.end_lineno or 0) - 1] + (node.end_col_offset or 0)
         offset, text = len(encoded[:begin].decode()), encoded[begin:stop].decode()
         conjuncts, changes = list_conjuncts(text, offset), _CHANGES.search(text) is not None
         if conjuncts or changes:
