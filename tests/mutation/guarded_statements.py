@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 
 _DELIVERIES = (
     "tests/pipeline/store/deliveries",
+    "tests/pipeline/store/recovery",
     "tests/pipeline/maintenance",
     "tests/pipeline/stages",
     "tests/pipeline/recovery",

@@ -68,6 +68,28 @@ def test_only_what_is_queued_can_be_claimed(shared: Ledger, state: State) -> Non
     assert claim(shared, shared.fresh(state)) is None
 
 
+def test_a_claim_takes_what_its_message_names_and_no_others(ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    asked, other = ledger.posts(2, [ledger.account(workspace)], State.QUEUED)
+    looked, unseen = ledger.posts(2, [ledger.account(workspace)], State.UNKNOWN)
+    before = [ledger.delivery(post.deliveries[0])[:-1] for post in (other, unseen)]
+    with ledger.database.once() as c:
+        held = claim_batch(c, ledger.vault, [(asked.deliveries[0], 0)], LEASE)
+        seen = claim_looks(c, ledger.vault, [(looked.deliveries[0], 0, 1)], LEASE)
+    assert [h.id for h in (*held, *seen)] == [*asked.deliveries, *looked.deliveries]
+    assert [ledger.delivery(post.deliveries[0])[:-1] for post in (other, unseen)] == before
+
+
+def test_one_that_crashed_a_worker_is_claimed_alone(shared: Ledger) -> None:
+    sound, crashed = shared.posts(2, [shared.account(shared.workspace())], State.QUEUED)
+    shared.change(crashed.deliveries[0], "crashes = 1")
+    both = [(post.deliveries[0], 0) for post in (sound, crashed)]
+    with shared.database.once() as c:
+        assert [h.id for h in claim_batch(c, shared.vault, both, LEASE)] == sound.deliveries
+    with shared.database.once() as c:
+        assert [h.id for h in claim_batch(c, shared.vault, both[1:], LEASE)] == crashed.deliveries
+
+
 def test_a_message_of_an_older_generation_gets_nothing(shared: Ledger) -> None:
     post = shared.fresh(State.QUEUED)
     shared.change(post.deliveries[0], "generation = 1")
@@ -222,6 +244,16 @@ def test_of_sixteen_that_want_to_arm_one_claim_one_may(shared: Ledger) -> None:
     for _ in range(10):
         held = shared.claimed(shared.fresh())
         assert sum(together(*[partial(arm, shared, held)] * 16)) == 1
+
+
+def test_arming_marks_its_own_open_attempt_and_no_others(shared: Ledger) -> None:
+    post, other = shared.fresh(), shared.claimed(shared.fresh())
+    refused = Verdict(state=State.RETRYING, closes=Outcome.REFUSED)
+    with shared.database.once() as c:
+        settle(c, shared.vault, shared.claimed(post), refused, Mover.PUBLISH, origin=State.PUBLISHING)
+    assert arm(shared, held := shared.claimed(post))
+    assert [a.armed_at is not None for a in shared.attempts(held.id)] == [False, True]
+    assert [a.armed_at for a in shared.attempts(other.id)] == [None]
 
 
 REFUSED = {
