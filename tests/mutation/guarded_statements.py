@@ -54,6 +54,7 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
         "deliveries.pauses.lift",
         "deliveries.pauses.restart_streaks",
         "deliveries.platform_health.*",
+        "deliveries.platform_health.SIGN_OF_LIFE",
         "deliveries.redispatch._DISPATCH_LOOKS",
         "deliveries.redispatch.redispatch_lost",
         "deliveries.redispatch.redispatch_lost_looks",
@@ -65,7 +66,13 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
         "deliveries.rescue.resume_blocked",
         "deliveries.settle._SETTLE",
     ),
-    _CHECKS: ("checks.checks.*", "checks.claim.*", "checks.host_slots.*", "checks.recheck.*"),
+    _CHECKS: (
+        "checks.checks.*",
+        "checks.claim._CLAIM",
+        "checks.claim._IS_DUE",
+        "checks.host_slots.*",
+        "checks.recheck.*",
+    ),
     _EPOCH: (
         "recovery.epoch.EPOCH_IS_OPEN",
         "recovery.epoch.BROUGHT_FORWARD_RECORDED",
@@ -85,12 +92,13 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
         "webhooks.events.replay_events#2",
         "webhooks.facts.take_occurrences",
         "webhooks.rounds.*",
+        "webhooks.rounds.has_lost_key",
         "webhooks.webhooks.pause_webhook",
         "webhooks.webhooks.resume_webhook",
         "webhooks.webhooks.resume_webhook#2",
     ),
-    _BULK: ("imports.imports.*", "imports.rows.*", "jobs.*"),
-    _STEERING: ("steering.jobs.*", "steering.paused.*", "steering.receipts.settle"),
+    _BULK: ("imports.imports.*", "imports.imports.JOBS", "imports.rows.*", "jobs.*", "jobs.list_unclaimed"),
+    _STEERING: ("steering.jobs.lock_job", "steering.paused.*", "steering.receipts.*"),
     _ACTIONS: (
         "deliveries.resolve.lock_to_resolve#2",
         "posts.actions.read#2",
@@ -111,7 +119,7 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
     ),
     _TICKS: ("ticks._CLAIM", "ticks._FINISH"),
 }
-"""Statements, and patterns of their names, by the tests that have to notice, the nearest first."""
+"""Statements by the tests that have to notice, the nearest first. A pattern means those that change or lock rows."""
 
 EXCUSED: Mapping[str, str] = {
     "accounts.accounts.add_account#2": "an account that is connected again, by one user at a time",
@@ -126,6 +134,7 @@ EXCUSED: Mapping[str, str] = {
     "posts.late_policy.set_policy": "a switch that a user sets",
     "receipts.*": "lines made from the moves, by the holder of a lock on the chain",
     "rollups.*": "counts, made from the moves",
+    "steering.jobs.delete_expired*": "deletes what is over",
     "vault_rotation.*": "an operator's command that seals again what it reads",
     "webhooks.events.delete_*": "deletes what is over",
     "webhooks.events.list_listeners": "reads who is listening; its lock keeps a lane's order (events.py)",
@@ -137,10 +146,13 @@ EXCUSED: Mapping[str, str] = {
 """Statements that claim, send and settle nothing, with the reason, by patterns of their names."""
 
 
-def find_tests(name: str) -> tuple[str, ...]:
+def find_tests(name: str, *, changes: bool = True) -> tuple[str, ...]:
     """Return the tests that have to notice a mutant of a statement; none if it is not mutated."""
-    patterns = ((tests, pattern) for tests, names in GUARDED.items() for pattern in names)
-    return next((tests for tests, pattern in patterns if fnmatchcase(name, pattern)), ())
+    listed = [(tests, pattern) for tests, names in GUARDED.items() for pattern in names]
+    fitting = (
+        tests for tests, pattern in listed if pattern == name or (changes and fnmatchcase(name, pattern))
+    )
+    return next(fitting, ())
 
 
 def is_excused(name: str) -> bool:

@@ -59,7 +59,7 @@ def list_sql_mutants(root: Path = Path(), patterns: Sequence[str] = ()) -> list[
             tests=tests,
         )
         for statement in find_statements(root)
-        if (tests := find_tests(statement.name))
+        if (tests := find_tests(statement.name, changes=statement.changes))
         for n, conjunct in enumerate(statement.conjuncts, 1)
     ]
     return [m for m in found if not patterns or any(fnmatchcase(m.name, p) for p in patterns)]

@@ -68,18 +68,6 @@ def test_only_what_is_queued_can_be_claimed(shared: Ledger, state: State) -> Non
     assert claim(shared, shared.fresh(state)) is None
 
 
-def test_a_claim_takes_what_its_message_names_and_no_others(ledger: Ledger) -> None:
-    workspace = ledger.workspace()
-    asked, other = ledger.posts(2, [ledger.account(workspace)], State.QUEUED)
-    looked, unseen = ledger.posts(2, [ledger.account(workspace)], State.UNKNOWN)
-    before = [ledger.delivery(post.deliveries[0])[:-1] for post in (other, unseen)]
-    with ledger.database.once() as c:
-        held = claim_batch(c, ledger.vault, [(asked.deliveries[0], 0)], LEASE)
-        seen = claim_looks(c, ledger.vault, [(looked.deliveries[0], 0, 1)], LEASE)
-    assert [h.id for h in (*held, *seen)] == [*asked.deliveries, *looked.deliveries]
-    assert [ledger.delivery(post.deliveries[0])[:-1] for post in (other, unseen)] == before
-
-
 def test_one_that_crashed_a_worker_is_claimed_alone(shared: Ledger) -> None:
     sound, crashed = shared.posts(2, [shared.account(shared.workspace())], State.QUEUED)
     shared.change(crashed.deliveries[0], "crashes = 1")
