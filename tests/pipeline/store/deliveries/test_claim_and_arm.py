@@ -16,7 +16,9 @@ from pipeline.store.deliveries.claim import claim as store_claim
 from pipeline.store.deliveries.claim import claim_batch, claim_look, claim_looks
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.pauses import lift, pause
+from pipeline.store.deliveries.platform_health import record_answer
 from pipeline.store.deliveries.settle import settle
+from pipeline.store.steering.paused import pause_deliveries, resume_deliveries
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
 
 MINUTE = timedelta(minutes=1)
@@ -263,6 +265,29 @@ def test_nothing_is_armed_that_must_not_be_sent(shared: Ledger, change: str) -> 
     assert not arm(shared, held)
     assert shared.delivery(held.id).armed_at == before
     assert [a.armed_at for a in shared.attempts(held.id)] == [None]
+
+
+def test_a_paused_delivery_is_not_armed_until_it_is_resumed(shared: Ledger) -> None:
+    held, other = shared.claimed(shared.fresh()), shared.claimed(shared.fresh())
+    with shared.database.begin() as c:
+        pause_deliveries(c, [held.id], new_id(), "why")
+    assert (arm(shared, held), arm(shared, other)) == (False, True)
+    with shared.database.begin() as c:
+        resume_deliveries(c, [held.id])
+    assert arm(shared, held)
+
+
+def test_who_has_not_seen_the_platform_answer_needs_a_sign_of_life(ledger: Ledger) -> None:
+    held = ledger.claimed(ledger.fresh())
+
+    def arms() -> bool:
+        with ledger.database.once() as c:
+            return store_arm(c, ledger.vault, held, {}, MINUTE, is_alive=False) is not None
+
+    assert not arms()
+    with ledger.database.begin() as c:
+        record_answer(c, "tiktok")
+    assert arms()
 
 
 PAST, FUTURE = timedelta(seconds=-1), timedelta(hours=1)

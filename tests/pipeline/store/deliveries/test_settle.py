@@ -475,17 +475,6 @@ def test_a_worker_that_lost_its_claim_changes_neither_row_nor_history_nor_attemp
     assert read() == before
 
 
-def test_a_settlement_that_leaves_the_posts_status_waits_for_no_one_who_holds_the_post(
-    shared: Ledger,
-) -> None:
-    held = shared.claimed(shared.fresh())
-    preparing = Verdict(state=State.PREPARING, checkpoint={"upload": 1})
-    with ThreadPoolExecutor(1) as pool, shared.database.begin() as c:
-        lock_post(c, held.post_id)
-        assert pool.submit(settle, shared, held, preparing).result(30)
-    assert shared.state(held.id) is State.PREPARING
-
-
 def test_the_locks_are_taken_in_one_order_everywhere(ledger: Ledger) -> None:
     """Edits, settles of one statement and of a transaction, rescues, releases and recounts, all over the same posts."""
     workspace = ledger.workspace()
