@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from adapters.contract import Platform
 from pipeline.domain.delivery import LOOKED_AT, Mover, State
 from pipeline.domain.pause import Scope
 from pipeline.domain.retry_policy import Outcome, Verdict
@@ -286,7 +287,7 @@ def test_who_has_not_seen_the_platform_answer_needs_a_sign_of_life(ledger: Ledge
 
     assert not arms()
     with ledger.database.begin() as c:
-        record_answer(c, "tiktok")
+        record_answer(c, Platform.TIKTOK)
     assert arms()
 
 
