@@ -7,6 +7,7 @@ from typing import Any
 
 from adapters.errors import OutcomeUnknown
 from adapters.listing import ListedPost
+from pipeline.domain.restored_post import is_likely
 
 _FAULTS = {
     "AppRefused": "us",
@@ -69,4 +70,6 @@ def _candidate_to_dict(post: ListedPost) -> dict[str, Any]:
         "same_caption": post.same_caption,
         "same_kind": post.same_kind,
         "same_media": post.same_media,
+        "same_time": post.same_time,
+        "likely": is_likely(post),
     }
