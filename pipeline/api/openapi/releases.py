@@ -24,16 +24,8 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
-        version="1.18.0",
-        sha256="8559cb0a87d3e055ac63a9962bed92de09f72f9967860066964bf9b552148de6",
-        changes=(
-            "`candidates` of an error has all live posts of the account since the backup, the best match first; "
-            "`same_time` and `likely` of each, and `unlikely_candidates`, the number that differ.",
-        ),
-    ),
-    Release(
         version="1.17.0",
-        sha256="4011498ed7c42a3ff32f49bc4660d9d9a444c7d3709dca5255944827c3d08f88",
+        sha256="8559cb0a87d3e055ac63a9962bed92de09f72f9967860066964bf9b552148de6",
         changes=(
             "`held_for` may be `newer_worker`: no running worker understands all of the post. A pause is shown there "
             "before the post's time too.",
@@ -46,6 +38,8 @@ PARTNER_RELEASES: Sequence[Release] = (
             "200,000 deliveries, when it is confirmed: `selecting` is no state of new jobs.",
             "Jobs of the same deliveries run in the order they were confirmed: `waits_for`. Cancel and pause wait for "
             "none, and earlier jobs skip what these select, with the reason `taken`.",
+            "`candidates` of an error has all live posts of the account since the backup, the best match first; "
+            "`same_time` and `likely` of each, and `unlikely_candidates`, the number that differ.",
         ),
     ),
     Release(
