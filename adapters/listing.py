@@ -47,6 +47,8 @@ class ListedPost:
     same_media: bool | None
     is_marked: bool | None = None
     """True: it carries this delivery's mark, False: another delivery's; None: it carries none."""
+    same_time: bool | None = None
+    """Whether it was made when the delivery may have gone out; the pipeline compares that."""
 
     @property
     def agrees(self) -> bool:

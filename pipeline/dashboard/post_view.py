@@ -15,6 +15,7 @@ from pipeline.dashboard.post_buttons import Button, find_next, is_paused, list_b
 from pipeline.dashboard.timeline import Entry, build_timeline, describe_error
 from pipeline.domain.post import PostStatus
 from pipeline.domain.receipt import content_sha256
+from pipeline.domain.restored_post import split_candidates
 from pipeline.domain.role import Role
 from pipeline.stages.post_state import derive_delivery_status
 from pipeline.store.dashboard.post_history import SHOWN, History
@@ -46,6 +47,7 @@ class Column:
     """What is live is not what the post says now."""
     error: tuple[str, ...]
     candidates: Sequence[Mapping[str, Any]]
+    unlikely_candidates: Sequence[Mapping[str, Any]]
     timeline: Sequence[Entry]
     has_earlier: bool
     """More happened than the timeline shows."""
@@ -77,7 +79,9 @@ def _build_column(post: PostView, explained: ExplainedDelivery, history: History
     view, paused = explained.view, is_paused(explained)
     buttons = list_buttons(view, is_paused=paused, role=role)
     receipts = [json.loads(line) for line in history.receipts]
-    candidates = (view.error or {}).get("candidates", ())
+    likely, unlikely = (
+        [{**one, "link": find_link(one.get("url"))} for one in part] for part in split_candidates(view.error)
+    )
     return Column(
         explained=explained,
         status=derive_delivery_status(view, post.now),
@@ -85,7 +89,8 @@ def _build_column(post: PostView, explained: ExplainedDelivery, history: History
         lateness=None if view.published_at is None else view.published_at - view.due_at,
         is_edited_since=_is_edited_since(post, receipts),
         error=describe_error(view.error),
-        candidates=[{**one, "link": find_link(one.get("url"))} for one in candidates],
+        candidates=likely,
+        unlikely_candidates=unlikely,
         timeline=build_timeline(history),
         has_earlier=len(history.moves) == SHOWN or len(history.attempts) == SHOWN,
         receipts=receipts,

@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse
 
 from pipeline.dashboard.assets import static
 from pipeline.dashboard.visitor import Visitor
+from pipeline.domain.restored_post import describe_candidate, split_candidates
 
 
 def render(
@@ -99,6 +100,8 @@ def _environment() -> Environment:
         duration=format_duration,
         state_badge=show_state,
         workspace_name=name_workspace,
+        split_candidates=split_candidates,
+        describe_candidate=describe_candidate,
     )
     environment.globals.update(static=static, name_product=name_product)
     return environment

@@ -24,6 +24,14 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.18.0",
+        sha256="12fce887774292ef4756446d27c998cb03927bfad7855428a880f5c58238ef84",
+        changes=(
+            "`candidates` of an error has all live posts of the account since the backup, the best match first; "
+            "`same_time` and `likely` of each, and `unlikely_candidates`, the number that differ.",
+        ),
+    ),
+    Release(
         version="1.17.0",
         sha256="d7251d73e916755516e82accaf7e47c928a5edf99420518d03de6bc6d5b58dd5",
         changes=(

@@ -19,6 +19,7 @@ from pipeline.api.reference.warning_advice import WARNINGS
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.post import OPEN, PostStatus, derive_post_status
+from pipeline.domain.restored_post import split_candidates
 from pipeline.stages.covers import warn_of_cover_error
 from pipeline.stages.post_state import derive_delivery_status
 from pipeline.store.posts.views import DeliveryView, PostView
@@ -68,6 +69,11 @@ class Candidate(ResponseModel):
     same_caption: bool | None
     same_kind: bool | None
     same_media: bool | None
+    same_time: bool | None = None
+    likely: bool = Field(
+        default=True,
+        description="False if what the platform shows of it, or its time, differs from the post.",
+    )
 
 
 class DeliveryError(ResponseModel):
@@ -87,7 +93,11 @@ class DeliveryError(ResponseModel):
     candidates: list[Candidate] | None = Field(
         default=None,
         exclude_if=is_empty,
-        description="After a restore of the server's database: live posts that could be this one, to compare.",
+        description="After a restore of the server's database: live posts of the account to compare, the best match "
+        "first. None is left out; `likely` is false for those that differ.",
+    )
+    unlikely_candidates: int = Field(
+        default=0, exclude_if=is_empty, description="How many of the candidates differ from the post."
     )
 
     @classmethod
@@ -97,7 +107,8 @@ class DeliveryError(ResponseModel):
             return None
         code = view.error.get("code")
         link = build_error_link(code) if code else None
-        return cls.model_validate({**{name: view.error.get(name) for name in _ERROR_KEYS}, "help": link})
+        computed = {"help": link, "unlikely_candidates": len(split_candidates(view.error)[1])}
+        return cls.model_validate({**{name: view.error.get(name) for name in _ERROR_KEYS}, **computed})
 
 
 _NO_OPTIONS = dict.fromkeys(_OPTIONS)

@@ -373,7 +373,7 @@ ACCOUNT_ERRORS: Mapping[str, Advice] = {
     "remote_id_taken": Advice("The platform named a post that belongs to another delivery.", _LOOK),
     "restored": Advice(
         "The database was restored from a backup; the platform is asked for what went out since. `candidates` are live "
-        "posts that could be this one.",
+        "posts of the account, the best match first.",
         _LOOK,
     ),
     "spam_risk": Advice(

@@ -113,9 +113,10 @@ def _return_newer(c: Connection, level: int, ids: Sequence[UUID], fences: Sequen
     """
     rows(
         c,
-        """UPDATE deliveries SET lease_until = now() WHERE id = ANY (CAST(:ids AS uuid[])) AND level > :level
-             AND (state = 'queued' OR state IN ('preparing', 'processing', 'unknown')
-                  AND fence = ANY (CAST(:fences AS bigint[]))) RETURNING id""",
+        """UPDATE deliveries x SET lease_until = now()
+           FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[])) AS taken (id, fence)
+           WHERE x.id = taken.id AND x.level > :level AND (x.state = 'queued'
+                 OR x.state IN ('preparing', 'processing', 'unknown') AND x.fence = taken.fence) RETURNING x.id""",
         ids=ids,
         level=level,
         fences=list(fences),

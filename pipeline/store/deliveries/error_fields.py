@@ -8,6 +8,7 @@ from typing import Any
 from adapters.errors import OutcomeUnknown
 from adapters.listing import ListedPost
 from pipeline.domain.public_error import LAST_LOOK, get_own_error
+from pipeline.domain.restored_post import is_likely
 
 _FAULTS = {
     "AppRefused": "us",
@@ -68,4 +69,6 @@ def _candidate_to_dict(post: ListedPost) -> dict[str, Any]:
         "same_caption": post.same_caption,
         "same_kind": post.same_kind,
         "same_media": post.same_media,
+        "same_time": post.same_time,
+        "likely": is_likely(post),
     }

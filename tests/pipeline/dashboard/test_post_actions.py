@@ -204,12 +204,22 @@ def test_a_person_says_that_it_is_live(site: Site, http: requests.Session, core:
 def test_a_candidate_is_chosen_with_one_button(site: Site, http: requests.Session, core: CoreFixture) -> None:
     post = planned(core)
     core.ledger.put(post, State.BLOCKED, armed=True, reason=Reason.IS_IT_LIVE)
-    found = [{"remote_id": "77", "url": "https://a.example/77"}, {"remote_id": "78", "url": "javascript:1"}]
+    found = [
+        {"remote_id": "77", "url": "https://a.example/77"},
+        {"remote_id": "78", "url": "javascript:1"},
+        {"remote_id": "79", "url": "https://a.example/79", "same_caption": False, "likely": False},
+    ]
     error = {"class": "OutcomeUnknown", "code": "unclear", "message": "Unclear.", "candidates": found}
     core.ledger.change(post.deliveries[0], "error = CAST(:e AS jsonb)", e=json.dumps(error))
     page = http.get(f"{site.url}/dashboard/posts/{post.id}").text
     assert 'name="url" value="https://a.example/77"' in page
     assert 'value="javascript:1"' not in page
+    folded = page.partition("<summary>1 more that differ in text, kind, media or time")[2]
+    assert 'name="url" value="https://a.example/79"' in folded.partition("</details>")[0]
+    decide = http.get(f"{site.url}/dashboard/deliveries/{post.deliveries[0]}/decide").text
+    shown, _, folded = decide.partition("<summary>1 more live post of the account")
+    assert "<li>https://a.example/77: " in shown
+    assert "<li>https://a.example/79: caption differs" in folded.partition("</details>")[0]
     done(press(site, http, post, "live", {"url": "https://a.example/77"}), post, "live")
     assert core.ledger.delivery(post.deliveries[0]).remote_id == "77"
 

@@ -195,5 +195,8 @@ def test_what_a_restore_left_in_doubt_shows_its_candidates_with_links() -> None:
             "same_caption": True,
             "same_kind": False,
             "same_media": None,
+            "same_time": None,
+            "likely": False,
         }
     ]
+    assert shown["unlikely_candidates"] == 1

@@ -152,3 +152,20 @@ def test_an_old_process_does_not_arm_what_it_claimed_before_its_level_rose(
         with ledger.database.once() as c:
             armed = arm(c, ledger.vault, held, {}, timedelta(minutes=1), level=OLD)
         assert (armed is not None) is may_arm
+
+
+def test_an_old_process_ends_no_lease_but_those_of_the_messages_it_took(
+    ledger: Ledger, account: UUID
+) -> None:
+    """A newer worker may hold the claim by now, or have another message."""
+    states = (State.QUEUED, State.PUBLISHING, State.UNKNOWN, State.UNKNOWN)
+    taken, claimed, look, stale = (put(ledger, account, state)[1].deliveries[0] for state in states)
+    other = put(ledger, account, State.QUEUED)[1].deliveries[0]
+    everyone = (taken, claimed, look, stale, other)
+    for delivery in everyone:
+        ledger.change(delivery, "lease_until = now() + interval '1 hour'")
+    with ledger.database.begin() as c:
+        assert claim_batch(c, ledger.vault, [(one, 0) for one in (taken, claimed)], LEASE, OLD) == []
+        assert claim_looks(c, ledger.vault, [(look, 0, 1), (stale, 0, 0)], LEASE, OLD) == []
+    found = [ledger.delivery(one) for one in everyone]
+    assert [one.lease_until <= one.now for one in found] == [True, False, True, False, False]

@@ -114,6 +114,21 @@ def test_a_refusal_after_arm_disarms_and_closes_but_the_next_claim_opens_a_new_a
     assert second.armed_at > held_since
 
 
+def test_a_settlement_changes_its_own_post_and_open_attempt_and_no_others(shared: Ledger) -> None:
+    other = shared.fresh(State.PROCESSING)
+    post = shared.fresh()
+    refused = Verdict(state=State.RETRYING, disarm=True, closes=Outcome.REFUSED, error=Unavailable("x"))
+    assert settle(shared, shared.armed(post), refused)
+    [first] = shared.attempts(post.deliveries[0])
+    before = shared.status(other), shared.attempts(other.deliveries[0])
+    assert settle(shared, shared.armed(post), published("own"))
+    one, two = shared.attempts(post.deliveries[0])
+    assert one == first, "what became of an earlier attempt stays"
+    assert (two.outcome, two.remote_id) == ("published", "own")
+    assert (shared.status(other), shared.attempts(other.deliveries[0])) == before
+    assert (before[0], shared.status(post)) == ("pending", "posted")
+
+
 def test_absence_is_remembered_until_something_else_is_seen(shared: Ledger) -> None:
     post = shared.fresh(State.UNKNOWN)
     [delivery] = post.deliveries
