@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,7 +16,7 @@ from tests.stack import FAST, Stack, run_stack, until
 from tests.test_compose import SERVICES
 
 
-def without_platform_secrets() -> dict[str, str]:
+def without_platform_secrets() -> dict[str, Any]:
     """Return what docker-compose.yml empties for the worker that reads media of others: vault key, app secrets."""
     given = SERVICES["worker-reachability"]["environment"]
     return {name: value for name, value in given.items() if name.startswith(PREFIX) and not value}
