@@ -55,7 +55,7 @@ class Visitor(Client):
             user = create_user(c, f"bench-{random.getrandbits(40):x}", "x")
             set_role(c, user, None, Role.ADMIN)
             token = start_session(c, StoredPassword(user_id=user, password_hash="x"), "127.0.0.1", "bench")
-            session = find_session(c, token)
+            session = find_session(c, token or "")
         if session is None:
             raise InvalidMeasurement("A new session is not there.")
         self._after_all = seal_position(stack.context.vault, session.id, 10**15)

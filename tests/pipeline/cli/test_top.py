@@ -191,13 +191,18 @@ def test_ctrl_c_ends_it_while_the_database_does_not_answer(terminal: Terminal, c
         assert process.wait(60) == 0
 
 
+def interrupt_after(turns: int) -> None:
+    for _ in range(turns):
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_a_signal_at_any_time_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     no_keys = os.open(os.devnull, os.O_RDONLY)
     monkeypatch.setattr("sys.stdin", SimpleNamespace(fileno=lambda: no_keys))
     for turn in range(300):
         with watch_keys() as wait_for_quit:
-            spins = iter(range(turn * 20))
-            sender = Thread(target=lambda spins=spins: [*spins, os.kill(os.getpid(), signal.SIGINT)])
+            sender = Thread(target=interrupt_after, args=(turn * 20,))
             sender.start()
             assert wait_for_quit(60)
             sender.join()
