@@ -17,4 +17,7 @@ WORKER_GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 """What `slipway worker GROUP` consumes. Scale by starting more of any group, or single queues with `--queues`."""
 
+WITHOUT_VAULT = frozenset({"reachability"})
+"""Groups whose workers run without a vault key and the secrets of our apps: they read media of others."""
+
 ALL_QUEUES = tuple(queue for queues in WORKER_GROUPS.values() for queue in queues)

@@ -118,8 +118,10 @@ def build_storage(s: Settings) -> Storage:
     )
 
 
-def build_context(s: Settings, *, keeps_epoch_file: bool = True) -> Context:
+def build_context(s: Settings, *, keeps_epoch_file: bool = True, needs_vault: bool = True) -> Context:
     """Return a Context for these settings. Raises VaultError if there is no usable vault key.
+
+    ``needs_vault``: False accepts that there is no key; the use of the vault raises VaultError then.
 
     ``keeps_epoch_file``: whether its send guard advances the epoch file, where the settings say so. A command that ends
     soon does not.
@@ -135,7 +137,7 @@ def build_context(s: Settings, *, keeps_epoch_file: bool = True) -> Context:
             EpochFile(s.mark_folder) if keeps_epoch_file and s.mark.keep else None,
             timedelta(seconds=s.mark.lease),
         ),
-        vault=Vault(s.vault.keys.get_secret_value()),
+        vault=Vault(s.vault.keys.get_secret_value(), may_be_empty=not needs_vault),
         dispatcher=Dispatcher(create_celery_app(s, retry_broker=False)),
         rate_buckets=RateBuckets(client, enabled=not s.sandbox.lifted),
         liveness=QueueLiveness(client),
@@ -184,4 +186,5 @@ def get_context() -> Context:
 
 @lru_cache(maxsize=1)
 def _build_own_context() -> Context:
-    return build_context(settings())
+    # `slipway worker` refuses to start a group that needs the key without one
+    return build_context(settings(), needs_vault=False)

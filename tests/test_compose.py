@@ -206,14 +206,16 @@ def test_flower_asks_for_the_password(
 ) -> None:
     origin = f"http://127.0.0.1:{ports['5555']}/"
 
-    def status(password: str) -> int:
+    def status(password: str, page: str = "") -> int:
         try:
-            return requests.get(origin, auth=("operator", password), timeout=60).status_code
+            return requests.get(origin + page, auth=("operator", password), timeout=60).status_code
         except requests.ConnectionError:
             return 0
 
     assert wait_until(lambda: status("wrong") == 401, STARTS_WITHIN), running["flower"].read_text()[-4000:]
-    assert status(production["SLIPWAY_FLOWER__PASSWORD"]) == 200
+    for page in ("", "metrics"):
+        assert status(production["SLIPWAY_FLOWER__PASSWORD"], page) == 200
+        assert status("wrong", page) == requests.get(origin + page, timeout=60).status_code == 401
 
 
 def test_beat_rings_and_the_reachability_worker_hears(

@@ -28,15 +28,16 @@ SECRETS = {
 } | {*COMPOSE_SECRETS}
 SENDING = SECRETS - {*COMPOSE_SECRETS, "SLIPWAY_FLOWER__PASSWORD"}
 """What the API may have; the workers do without the operator's token."""
+PLATFORM_SECRETS = {"SLIPWAY_VAULT__KEYS", *(name for name in SECRETS if name.endswith("APP_SECRET"))}
+"""What opens accounts on the platforms: the worker that reads media of others has none of it."""
 ALLOWED = {
     "check-settings": SECRETS,
     "migrate": {"SLIPWAY_STORE__URL"},
     "beat": URLS,
     "flower": {"SLIPWAY_BROKER__URL", "SLIPWAY_FLOWER__PASSWORD"},
     "api": SENDING,
-    **dict.fromkeys(
-        ("worker-publish", "worker-reachability", "worker-upkeep"), SENDING - {"SLIPWAY_API__OPERATOR_TOKEN"}
-    ),
+    **dict.fromkeys(("worker-publish", "worker-upkeep"), SENDING - {"SLIPWAY_API__OPERATOR_TOKEN"}),
+    "worker-reachability": SENDING - {"SLIPWAY_API__OPERATOR_TOKEN"} - PLATFORM_SECRETS,
 }
 """Service -> the secrets it may have."""
 WRITING = {"api", "worker-publish", "worker-reachability", "worker-upkeep"}

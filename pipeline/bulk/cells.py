@@ -30,7 +30,8 @@ _BOOLEANS = {
 }
 _UUID_LENGTH = 36
 _ROUNDED = re.compile(r"-?\d(?:[.,]\d+)?E\+\d{2,3}", re.IGNORECASE | re.ASCII)
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_FORMULA = re.compile(r"'*[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n]")
+"""The second four signs are the fullwidth forms of the first, which spreadsheets read as well."""
 
 ReadCells = tuple[Mapping[str, str], dict[str, Any], str | None, list[dict[str, Any]]]
 """The cells by their columns, the body, the id of the post that they were exported from, and the issues."""
@@ -185,7 +186,7 @@ _SPECIAL: Mapping[str, Callable[[str], Any]] = {MEDIA_TYPE: str.lower, ACCOUNTS:
 
 
 def defuse(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula: with a quote before ``= + - @``, tab or CR."""
+    """Return a cell that no spreadsheet takes for a formula: with a quote before a sign, a tab or a line end."""
     return "'" + cell if _FORMULA.match(cell) else cell
 
 

@@ -49,10 +49,10 @@ def api(*, as_json: bool) -> None:
 def worker(group: str, queues: str | None, slots: int | None, name: str | None, *, as_json: bool) -> None:
     """Run a Celery worker for the queues of GROUP: publish, reachability or upkeep."""
     from config.settings import load
-    from pipeline.queues import WORKER_GROUPS
+    from pipeline.queues import WITHOUT_VAULT, WORKER_GROUPS
 
     chosen = _queues(group, queues, WORKER_GROUPS)
-    s = load(needed=VAULT)
+    s = load(needed=() if group in WITHOUT_VAULT else VAULT)
     require_fit()
     slots = slots or s.worker.slots
     # SIGTERM is Celery's warm shutdown; worker/thread_pool.py and worker/shutdown.py limit its time.

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from pipeline.actions import resolve
 from pipeline.actions.resolve import CannotResolve
 from pipeline.context import Context
+from pipeline.dashboard.account_page import read_account_page
 from pipeline.dashboard.actions import DECIDE
 from pipeline.dashboard.ledger import act, read
 from pipeline.dashboard.page import page
@@ -22,7 +23,9 @@ from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.actor import Actor
 from pipeline.domain.role import Role
 from pipeline.store.dashboard.queue import QueuedDelivery, list_queue
+from pipeline.store.deliveries.inspection import DeliveryFacts
 from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.posts.views import DeliveryView
 
 DECISIONS: Mapping[str, Callable[[Context, Actor, UUID, str], None]] = {
     "live": resolve.confirm_live,
@@ -35,8 +38,7 @@ DECISIONS: Mapping[str, Callable[[Context, Actor, UUID, str], None]] = {
 @page(DECIDE)
 async def show(request: Request, visitor: Visitor) -> Response:
     """Show the delivery, what is known of it, and the decisions."""
-    found = await _find(request, visitor)
-    return render(request, visitor, "decide.html", found=found, problem="", url="")
+    return await _render(request, visitor, await _find(request, visitor))
 
 
 @page(DECIDE)
@@ -48,11 +50,37 @@ async def decide(request: Request, visitor: Visitor) -> Response:
     work = DECISIONS.get(str(form.get("decision", "")))
     if work is None:
         raise HTTPException(400, "There is no such decision.")
+    if form["decision"] == "again" and form.get("confirm") != "yes":
+        problem = f"Agree first: {explain_again(found.facts)}"
+        return await _render(request, visitor, found, 400, problem=problem)
     try:
         await act(request, work, visitor.actor, found.facts.id, url)
     except CannotResolve as reason:
-        return render(request, visitor, "decide.html", 409, found=found, problem=str(reason), url=url)
+        return await _render(request, visitor, found, 409, problem=str(reason), url=url)
     return RedirectResponse(request.url.path, 303)
+
+
+def explain_again(delivery: DeliveryFacts | DeliveryView) -> str:
+    """Return what a user agrees to before a delivery is published again."""
+    return (
+        f"I looked at the account {delivery.username} on {delivery.platform}, and the post is not there. "
+        "If it is, it will be there twice."
+    )
+
+
+async def _render(
+    request: Request,
+    visitor: Visitor,
+    found: QueuedDelivery,
+    status: int = 200,
+    *,
+    problem: str = "",
+    url: str = "",
+) -> Response:
+    account_page = await read(request, read_account_page, found.facts.account_id)
+    agreement = explain_again(found.facts)
+    shown = {"found": found, "problem": problem, "url": url, "page": account_page, "agreement": agreement}
+    return render(request, visitor, "decide.html", status, **shown)
 
 
 async def _find(request: Request, visitor: Visitor) -> QueuedDelivery:

@@ -147,6 +147,8 @@ async def _read_target(
             workspace = await read(request, find_workspace_of, found)
     if (scope == "all") != (target == ""):
         raise HTTPException(400, f"The scope {scope} needs {'no' if scope == 'all' else 'a'} target.")
+    if scope not in EVERYWHERE and workspace not in visitor.roles:
+        raise HTTPException(404)
     if not _may_change(visitor, scope, workspace):
         raise Forbidden("This needs the role operator, in all workspaces for what concerns all of them.")
     return cast("LiftedScope", scope), target

@@ -264,7 +264,7 @@ def read_json(data: bytes) -> None:
 
 _VISITOR = Visitor(
     user_id=UUID(_ID), login="a", session_id=UUID(_ID), roles={}, names={}, everywhere=None, csrf="", address="",
-    request_id="", position=0,
+    request_id="", cursor="",
 )  # fmt: skip
 
 

@@ -123,6 +123,14 @@ def find_workspace_of(c: Connection, account: UUID) -> UUID | None:
     return None if found is None else found.workspace_id
 
 
+def find_identity(c: Connection, account: UUID) -> tuple[str, str, str]:
+    """Return an account's platform, username and remote id. Raises LookupError."""
+    found = row(c, "SELECT platform, username, remote_id FROM accounts WHERE id = :id", id=account)
+    if found is None:
+        raise LookupError(f"There is no account {account}.")
+    return found.platform, found.username, found.remote_id
+
+
 def _to_health(r: Any) -> AccountHealth:
     return AccountHealth(
         account=to_account_row(r),

@@ -208,9 +208,13 @@ def test_german_excel_has_decimal_commas(files: Files) -> None:
     assert row.body == {"media": {"duration_sec": 12.5}}
 
 
-@pytest.mark.parametrize("text", ["=1+1", "@a", "-x", "+1", "\tx", "'=1", "''=1", "'x", "x=", ""])
+SIGNS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
+"""How a cell begins that a spreadsheet may take for a formula; the second four are the fullwidth forms of the first."""
+
+
+@pytest.mark.parametrize("text", [*(f"{sign}1+1" for sign in SIGNS), "'=1", "''\uff1d1", "'x", "x=", ""])
 def test_a_defused_cell_is_no_formula_and_can_be_restored(text: str) -> None:
-    assert not defuse(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert not defuse(text).startswith(SIGNS)
     assert restore(defuse(text)) == text
 
 

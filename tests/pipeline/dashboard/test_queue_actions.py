@@ -333,7 +333,15 @@ def test_a_person_decides_what_became_of_it(site: Site, http: requests.Session, 
     unknown, blocked = ledger.fresh(State.UNKNOWN), ledger.fresh()
     ledger.put(blocked, State.BLOCKED, reason=Reason.PERSON_NEEDED)
     path = f"/dashboard/deliveries/{unknown.deliveries[0]}/decide"
-    assert "may still appear until" in send(site, http, path, {"decision": "again"}, 409).text
+    page = http.get(site.url + path, timeout=30).text
+    sentence = r"I looked at the account (\S+) on tiktok, and the post is not there. If it is, it will be there twice."
+    assert (name := re.search(rf'name="confirm" value="yes" required> {sentence}</label>', page))
+    assert f'href="https://www.tiktok.com/@{name[1]}" target="_blank"' in page
+    for unconfirmed in ({}, {"confirm": ""}, {"confirm": "no"}):
+        refused = send(site, http, path, {"decision": "again", **unconfirmed}, 400).text
+        assert re.search(f"Agree first: {sentence}", refused)
+    again = {"decision": "again", "confirm": "yes"}
+    assert "may still appear until" in send(site, http, path, again, 409).text
     assert (
         "is not the address of a post"
         in send(site, http, path, {"decision": "live", "url": "javascript:alert(1)"}, 409).text
@@ -343,7 +351,7 @@ def test_a_person_decides_what_became_of_it(site: Site, http: requests.Session, 
     send(site, http, path, {"decision": "live", "url": url}, 303)
     assert ledger.states(unknown) == [State.PUBLISHED]
     assert "There is nothing to decide any more." in http.get(site.url + path, timeout=30).text
-    send(site, http, path, {"decision": "again"}, 409)
+    send(site, http, path, again, 409)
     path = f"/dashboard/deliveries/{blocked.deliveries[0]}/decide"
     send(site, http, path, {"decision": "guess"}, 400)
     send(site, http, path, {"decision": "resume"}, 303)

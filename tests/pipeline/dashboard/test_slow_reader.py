@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 import uvicorn
+from cryptography.fernet import Fernet
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
@@ -20,8 +21,10 @@ from pipeline.api.server.http_protocol import HttpProtocol
 from pipeline.dashboard import events
 from pipeline.dashboard.live_feed import LiveFeed, Subscriber
 from pipeline.store.moves.live import Reading, Watermark
+from pipeline.store.vault import Vault
 from tests.pipeline.api.running_server import until
 
+VAULT = Vault(Fernet.generate_key().decode())
 SESSION = UUID(int=4)
 TOPICS = frozenset(f"post:{UUID(int=n)}" for n in range(events.MAX_TOPICS))
 
@@ -42,7 +45,7 @@ class Server:
         chatter = asyncio.create_task(self._tell(subscriber))
         self.open += 1
         try:
-            await events._EventStream(subscriber, LiveFeed(_poll), places)(
+            await events._EventStream(subscriber, LiveFeed(_poll), VAULT, places)(
                 Request(scope).scope, receive, send
             )
         finally:
