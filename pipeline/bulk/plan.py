@@ -1,6 +1,7 @@
 """Planning: read a chunk of rows, judge it, and store rows, counts and position in one transaction.
 
-Nothing else is changed. The plan's hash is a chain over all chunks: two plans with the same hash do the same.
+Nothing else is changed. The plan's hash is a chain over all rows, and begins with the workspace and the import: it is
+that of one import alone, and the same whatever chunks the file was read in.
 """
 
 from __future__ import annotations
@@ -211,7 +212,7 @@ def _store_progress(
     job = work.job
     counts = Counter(r.verdict for r in records)
     changed = (job.plan or {}).get("changed", 0) + sum(r.action == "update" for r in records)
-    digest = extend_digest(job.plan_hash or b"", records)
+    digest = extend_digest(job.plan_hash or job.workspace_id.bytes + job.id.bytes, records)
     changes: dict[str, Any] = {
         "rows": job.rows + len(records),
         "accepted": job.accepted + counts[RowVerdict.ACCEPTED],
@@ -229,19 +230,12 @@ def _store_progress(
 
 def extend_digest(digest: bytes, records: Sequence[RowRecord]) -> bytes:
     """Return the plan's hash so far with these rows."""
-    facts = [
-        (
-            r.number,
-            r.verdict,
-            r.action,
-            r.identity,
-            r.occurrence,
-            r.post_id and r.post_id.hex,
-            [i.get("code") for i in r.issues or ()],
-        )
-        for r in records
-    ]
-    return hashlib.sha256(digest + to_json(facts)).digest()
+    for r in records:
+        body = r.source if r.fingerprint is None else r.fingerprint.hex()
+        codes = [i.get("code") for i in r.issues or ()]
+        facts = (r.number, r.verdict, r.action, body, r.accounts, r.identity, r.occurrence, r.post_id, codes)
+        digest = hashlib.sha256(digest + to_json(facts)).digest()
+    return digest
 
 
 def _summarize(changed: int, counts: Mapping[str, int]) -> dict[str, int]:

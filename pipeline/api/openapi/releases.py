@@ -25,7 +25,7 @@ class Release:
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
         version="1.17.0",
-        sha256="4011498ed7c42a3ff32f49bc4660d9d9a444c7d3709dca5255944827c3d08f88",
+        sha256="55ed366eba070027cdbd6e43ffe0d5e8ed1323653f218635ebb4c782089c7713",
         changes=(
             "`held_for` may be `newer_worker`: no running worker understands all of the post. A pause is shown there "
             "before the post's time too.",
@@ -38,6 +38,8 @@ PARTNER_RELEASES: Sequence[Release] = (
             "200,000 deliveries, when it is confirmed: `selecting` is no state of new jobs.",
             "Jobs of the same deliveries run in the order they were confirmed: `waits_for`. Cancel and pause wait for "
             "none, and earlier jobs skip what these select, with the reason `taken`.",
+            "`plan.hash` of an import covers the import itself and the body, accounts and verdict of each row: the "
+            "hash of another import is refused with 409 `plan_changed`.",
         ),
     ),
     Release(
