@@ -231,6 +231,6 @@ def _record(row: ParsedRow, verdict: RowVerdict, **more: Any) -> RowRecord:
         due_at=row.request.scheduled_at,
         accounts=row.request.account_ids,
         body=row.body,
-        source=row.row.source if isinstance(row.row.source, Mapping) else None,
+        source=None if isinstance(row.row.source, str) else row.row.source,
         **more,
     )

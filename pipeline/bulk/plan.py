@@ -195,8 +195,8 @@ def _refuse_unread(number: int, row: ImportRow, refusal: Refusal) -> RowRecord:
 
 def make_storable(value: Any) -> Any:
     """Return a value of a file without what JSON in the database cannot hold: NUL and lone surrogates."""
-    if isinstance(value, Mapping):
-        return {make_storable(k): make_storable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [make_storable(one) for one in value]
     if not isinstance(value, str):
         return value
     return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

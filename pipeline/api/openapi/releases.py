@@ -40,6 +40,8 @@ PARTNER_RELEASES: Sequence[Release] = (
             "none, and earlier jobs skip what these select, with the reason `taken`.",
             "`plan.hash` of an import covers the import itself and the body, accounts and verdict of each row: the "
             "hash of another import is refused with 409 `plan_changed`.",
+            "Rows of an import come back with the header of their file as it is spelled and ordered there, and with "
+            "the cells beyond it; `source` of a receipt has these names.",
         ),
     ),
     Release(
