@@ -10,13 +10,16 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic_core import to_json
 from sqlalchemy import Connection
 
+from pipeline.actions.edit import check_edit
 from pipeline.bulk import judge
+from pipeline.bulk.apply import build_change
 from pipeline.bulk.export import build_body
 from pipeline.bulk.formats import Format, ImportRow
 from pipeline.bulk.import_slice import ImportSlice
@@ -158,8 +161,22 @@ def _judge_parsed(
     replays = find_replays(c, [(row.submission.workspace, row.token) for row in parsed], window)
     current = _read_current(c, work.form, parsed, replays)
     inputs = RuleInputs(context, work.caller, facts)
-    known = KnownPosts(earlier=earlier, replays=replays, current=current, inputs=inputs)
+    known = KnownPosts(
+        earlier=earlier,
+        replays=replays,
+        current=current,
+        inputs=inputs,
+        find_edit_problem=partial(_find_edit_problem, work, c),
+    )
     return list(judge.judge_rows(work.job, parsed, outcomes, known))
+
+
+def _find_edit_problem(work: ImportSlice, c: Connection, row: ParsedRow, post_id: UUID) -> Exception | None:
+    try:
+        check_edit(work.context, c, work.caller, post_id, build_change(work.context, row.request))
+    except Exception as error:  # noqa: BLE001  a refusal, or a bug in a platform's rules: other rows go on
+        return error
+    return None
 
 
 def _read_current(

@@ -42,6 +42,9 @@ PARTNER_RELEASES: Sequence[Release] = (
             "hash of another import is refused with 409 `plan_changed`.",
             "Rows of an import come back with the header of their file as it is spelled and ordered there, and with "
             "the cells beyond it; `source` of a receipt has these names.",
+            "The messages of applying, canceling and rolling back an import name its state and what was done.",
+            "A row that edits its post (`update=true`) is rejected by the plan if the edit would be refused, as the "
+            "edit says it.",
         ),
     ),
     Release(

@@ -74,6 +74,16 @@ def test_a_month_is_planned_applied_and_rolled_back(terminal: Terminal, ledger: 
     done = f"rolled back ({ROWS} created, {ROWS} cancelled)"
     assert (second.status, second.stderr) == (0, f"The import is {done}.\n")
     assert done in terminal.refusal(*command.split()[1:])
+    table = list(csv.DictReader(month.read_text("utf-8-sig").splitlines()))
+    changed = month.with_name("changed.csv")
+    with changed.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.DictWriter(out, table[0])
+        writer.writeheader()
+        writer.writerows({**row, "caption": "Better"} for row in table)
+    update = terminal.json("import", "plan", str(changed), "--update")
+    assert (update["plan"]["changed"], update["counts"]["rejected"]) == (0, ROWS)
+    refused = terminal.text("import", "rows", update["id"], "--verdict", "rejected")
+    assert refused.count("The post is canceled: it can no longer be changed.") == ROWS
     other = terminal.refusal("import", "apply", again["id"], "--plan", facts["plan hash"])
     assert again["plan"]["hash"] in other, "the hash of another import"
     listed = terminal.json("import", "list")
