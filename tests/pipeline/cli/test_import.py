@@ -87,7 +87,7 @@ def test_a_month_is_planned_applied_and_rolled_back(terminal: Terminal, ledger: 
     other = terminal.refusal("import", "apply", again["id"], "--plan", facts["plan hash"])
     assert again["plan"]["hash"] in other, "the hash of another import"
     listed = terminal.json("import", "list")
-    assert [one["state"] for one in listed] == ["planned", "rolled_back"]
+    assert [one["state"] for one in listed] == ["planned", "planned", "rolled_back"]
 
 
 def test_rejected_rows_are_written_with_their_error(terminal: Terminal, month: Path, tmp_path: Path) -> None:
