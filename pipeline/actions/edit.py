@@ -57,6 +57,8 @@ class Change:
     options: Mapping[Platform, Mapping[str, Any] | None] = field(default_factory=dict)
     """The platforms' sections that were sent; None removes a section."""
     ai_generated: bool = False
+    external_id: str | None = None
+    """The post's own, if it was sent along: another one is refused."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,6 +131,12 @@ def edit(
     )
 
 
+def check_edit(context: Context, c: Connection, caller: Caller, post_id: UUID, change: Change) -> None:
+    """Raise the Refusal that ``edit`` would raise now, but for media that are not checked yet. Nothing is changed."""
+    refuse_in_doubt(context)
+    _plan(context, c, caller, _read_editable(c, caller, post_id, change, None, lock=False), change)
+
+
 def edit_within(
     context: Context, c: Connection, caller: Caller, post_id: UUID, change: Change
 ) -> tuple[Sequence[datetime], Sequence[UUID]] | None:
@@ -156,7 +164,9 @@ def _read_editable(
     post = store.read(c, caller.workspace_id, post_id, lock=lock, accounts=caller.accounts)
     if post is None:
         raise Refusal(404, "not_found", "There is no such post.")
-    if "external_id" in change.given:
+    if "external_id" in change.given and (
+        change.external_id is None or change.external_id != post.external_id
+    ):
         raise Refusal(
             409, "external_id_immutable", "external_id cannot be changed: it identifies repeated requests."
         )

@@ -225,6 +225,7 @@ def build_change(context: Context, request: PostRequest) -> Change:
         "music_url",
         "ai_generated",
         *map(str, sections),
+        *(("external_id",) if request.external_id is not None else ()),
     }
     return Change(
         given=frozenset(fields),
@@ -235,4 +236,5 @@ def build_change(context: Context, request: PostRequest) -> Change:
         music_url=request.music_url,
         options=sections,
         ai_generated=request.ai_generated,
+        external_id=request.external_id,
     )

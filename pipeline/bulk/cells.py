@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,9 @@ from pipeline.bulk.columns import (
     Column,
     Columns,
     Kind,
+    fold_name,
 )
+from pipeline.bulk.formats import Cells
 from pipeline.bulk.local_time import NOW, InvalidCell, read_time
 from pipeline.domain import strict_json
 from pipeline.domain.validation_issue import build_issue
@@ -33,29 +36,30 @@ _ROUNDED = re.compile(r"-?\d(?:[.,]\d+)?E\+\d{2,3}", re.IGNORECASE | re.ASCII)
 _FORMULA = re.compile(r"'*[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n]")
 """The second four signs are the fullwidth forms of the first, which spreadsheets read as well."""
 
-ReadCells = tuple[Mapping[str, str], dict[str, Any], str | None, list[dict[str, Any]]]
-"""The cells by their columns, the body, the id of the post that they were exported from, and the issues."""
+ReadCells = tuple[Cells, dict[str, Any], str | None, list[dict[str, Any]]]
+"""The cells, the body, the id of the post that they were exported from, and the issues."""
 
 
 class RowReader:
-    """Reads the rows of one file, whose header names the columns ``names``. ``comma``: decimals have one."""
+    """Reads the rows of one file, whose header is ``header``. ``comma``: decimals have one."""
 
     def __init__(
-        self, columns: Columns, names: Sequence[str], time_zone: str | None, *, comma: bool = False
+        self, columns: Columns, header: Sequence[str], time_zone: str | None, *, comma: bool = False
     ) -> None:
-        self._names, self._zone = names, time_zone
+        self._header, self._zone = header, time_zone
+        self._names = names = [fold_name(cell) for cell in header]
         known = [columns.by_name[name] for name in names if name in columns.by_name]
         self._fields = [(one.name, one.path, partial(_parse, one, comma=comma)) for one in known]
         self._is_ours = not OWN_COLUMNS.isdisjoint(names)
 
     def read(self, texts: Sequence[str]) -> ReadCells:
         """Return what a row holds, or as many of its issues as can be found."""
+        width = len(self._names)
+        texts = [restore(text) for text in texts] if self._is_ours else texts
+        if len(texts) < width or any(map(str.strip, texts[width:])):
+            message = f"The row has {len(texts)} cells, and the header {width}."
+            return self.name_cells(texts), {}, None, [build_issue((), message, "row_width")]
         cells = dict(zip(self._names, texts, strict=False))
-        if len(texts) < len(self._names) or any(map(str.strip, texts[len(self._names) :])):
-            message = f"The row has {len(texts)} cells, and the header {len(self._names)}."
-            return cells, {}, None, [build_issue((), message, "row_width")]
-        if self._is_ours:
-            cells = {name: restore(cell) for name, cell in cells.items()}
         body: dict[str, Any] = {}
         issues: list[dict[str, Any]] = []
         for name, path, parse in self._fields:
@@ -63,7 +67,12 @@ class RowReader:
                 _set(body, path, _attempt(issues, name, parse, cell))
         _attempt(issues, MEDIA_URLS, _choose_url, body.get("media"))
         _set(body, (SCHEDULED_AT,), _attempt(issues, SCHEDULED_AT, read_time, cells, self._zone))
-        return cells, body, _attempt(issues, POST_ID, parse_post_id, cells.get(POST_ID)), issues
+        post_id = _attempt(issues, POST_ID, parse_post_id, cells.get(POST_ID))
+        return self.name_cells(texts[:width]), body, post_id, issues
+
+    def name_cells(self, texts: Sequence[str] = ()) -> Cells:
+        """Return cells with their columns: blank ones where there are fewer, "" as the name of those beyond."""
+        return list(zip_longest(self._header, texts, fillvalue=""))
 
 
 def _attempt(issues: list[dict[str, Any]], name: str, read: Callable[..., Any], *given: Any) -> Any:

@@ -54,6 +54,11 @@ _WORD_NAMES = ("_id", "_url")
 _BY_TYPE = {"integer": Kind.INTEGER, "number": Kind.NUMBER, "boolean": Kind.BOOLEAN}
 
 
+def fold_name(cell: str) -> str:
+    """Return the name of the column that a cell of a header spells."""
+    return cell.strip().casefold()
+
+
 class Columns:
     """Every column that a file may have: ``names`` in the order of a template."""
 
@@ -63,7 +68,7 @@ class Columns:
         self.names: Sequence[str] = (*_FIRST, *rest)
 
     def match_header(self, cells: Sequence[str]) -> Sequence[str]:
-        """Return the names of the columns in a header, without the unnamed ones at its end.
+        """Return the columns of a header as it spells them, without the unnamed ones at its end.
 
         Raises FileProblem with an issue for each column that is unknown, unnamed, or there twice.
         """
@@ -76,11 +81,11 @@ class Columns:
             raise FileProblem(
                 f"Column {issues[0]['path'] or '?'}: {issues[0]['message']}{more}", issues=issues
             )
-        return names
+        return cells[: len(given)]
 
     def count_known(self, cells: Sequence[str]) -> int:
         """Return how many of the cells name a column."""
-        return sum(self._is_known(cell.strip().casefold()) for cell in cells)
+        return sum(self._is_known(fold_name(cell)) for cell in cells)
 
     def _is_known(self, name: str) -> bool:
         return name in self.by_name or name in _FIRST or name in OWN_COLUMNS

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.context import Context
-from pipeline.domain.bulk_import import ALLOWED, REPEATED, Action, ImportState
+from pipeline.domain.bulk_import import ALLOWED, INSTEAD, REPEATED, WORDS, Action, ImportState
 from pipeline.failpoint import failpoint
 from pipeline.stages.post_request import Refusal
 from pipeline.store.audit import record_change
@@ -39,10 +39,12 @@ def apply(context: Context, caller: Caller, identity: UUID, plan_hash: str) -> I
     """
     with context.database.begin() as c:
         job = _lock(c, caller, identity)
+        is_repeated = job.state in REPEATED[Action.apply]
+        if not is_repeated:
+            _require_state(job, Action.apply)
         _refuse_other_plan(job, plan_hash)
-        if job.state in REPEATED[Action.apply]:
+        if is_repeated:
             return job
-        _require_state(job, Action.apply)
         if job.strict and job.rejected:
             message = (
                 f"The import is strict, and {job.rejected:,} rows are rejected: send the corrected file."
@@ -136,10 +138,15 @@ def _require_state(job: Import, action: Action) -> None:
             409, "import_state", "The file and the rows of this import have expired and are removed."
         )
     if job.state not in ALLOWED[action]:
-        allowed = " or ".join(sorted(ALLOWED[action]))
-        raise Refusal(
-            409, "import_state", f"The import is {job.state}: {action} needs one that is {allowed}."
-        )
+        allowed = " or ".join(WORDS[state] for state in sorted(ALLOWED[action]))
+        message = f"The import is {describe(job)}: {action} needs one that is {allowed}."
+        raise Refusal(409, "import_state", f"{message} {INSTEAD.get((action, job.state), '')}".rstrip())
+
+
+def describe(job: Import) -> str:
+    """Return what an import is, with what was done: ``applied (2 created)``."""
+    done = ", ".join(f"{count:,} {word}" for word, count in job.result.items())
+    return f"{WORDS[job.state]} ({done})" if done else WORDS[job.state]
 
 
 def _refuse_other_plan(job: Import, plan_hash: str) -> None:
@@ -150,8 +157,8 @@ def _refuse_other_plan(job: Import, plan_hash: str) -> None:
         and job.plan_hash.hex() != plan_hash
     ):
         counts = ", ".join(f"{count:,} {word}" for word, count in job.plan.items() if isinstance(count, int))
-        message = f"The plan of this import is another one: {counts}; its hash is {job.plan_hash.hex()}."
-        raise Refusal(409, "plan_changed", message)
+        message = f"The import is {describe(job)}, and its plan another one: {counts}; its hash is"
+        raise Refusal(409, "plan_changed", f"{message} {job.plan_hash.hex()}.")
 
 
 def _refuse_changed(changes: Sequence[StaleRow]) -> Refusal:

@@ -113,7 +113,7 @@ def read_csv(
         except (csv.Error, _TooLong) as error:
             place.number += 1
             is_closed = lines.skip_row(delimiter)
-            yield place.reject(_explain(error, limits, is_closed=is_closed), {})
+            yield place.reject(_explain(error, limits, is_closed=is_closed), reader.name_cells())
             rows = csv.reader(lines.read(), delimiter=delimiter, strict=True)
             continue
         if not any(texts):
@@ -127,7 +127,7 @@ def read_csv(
 
 
 def _read_header(file: BinaryIO, limits: ReadLimits, columns: Columns) -> tuple[Sequence[str], str, Place]:
-    """Return the names of the columns, the delimiter that gives most of them, and the place behind the header."""
+    """Return the columns of the header, the delimiter that gives most of them, and the place behind the header."""
     start, delimiters = Place(0, 1, 0), _DELIMITERS
     if named := _NAMED.fullmatch(file.readline(16)):
         start, delimiters = Place(file.tell(), 2, 0), (named[1].decode("latin-1"),)

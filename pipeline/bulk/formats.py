@@ -12,6 +12,10 @@ HEAD_BYTES = 512
 """Bytes of the beginning of a file that `detect_format` needs."""
 
 
+Cells = Sequence[tuple[str, str]]
+"""The cells of a row in order, each with its column's name as the header spells it; "" beyond the header."""
+
+
 class Format(StrEnum):
     """The formats of files of posts."""
 
@@ -56,8 +60,8 @@ class ImportRow:
     """As POST /posts takes it, except that an account may be ``{"account": "platform:username"}``; None with issues."""
     issues: Sequence[Mapping[str, Any]] = ()
     """``path, message, type, value?`` as in a 422; the path is a column's name, or a key's."""
-    source: Mapping[str, str] | str
-    """The cells by their columns' names, or the line; empty or cut if the row is over the limit."""
+    source: Cells | str
+    """The cells, or the line; blank ones, or cut, if the row cannot be read or is over the limit."""
     next_position: int
     """Where the next row starts, for ``open_rows(position=…)``. Opaque; fits 63 bits."""
     post_id: str | None = None

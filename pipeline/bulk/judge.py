@@ -149,6 +149,8 @@ class KnownPosts:
     current: Mapping[UUID, bytes]
     """Fingerprints of posts as they are now: those that rows name by id, or by the external_id of another body."""
     inputs: RuleInputs
+    find_edit_problem: Callable[[ParsedRow, UUID], Exception | None]
+    """Returns why an edit that makes the post what the row says is refused now."""
 
 
 def judge_rows(
@@ -192,9 +194,10 @@ def _judge_changes(
         return _record(row, RowVerdict.DUPLICATE, post_id=post_id)
     if not job.updates:
         return reject(row, refuse_changed(row.request, post_id))
-    if isinstance(outcome, PostPlan):
+    found = known.find_edit_problem(row, post_id) or outcome
+    if isinstance(found, PostPlan):
         return _record(row, RowVerdict.ACCEPTED, action="update", post_id=post_id)
-    return reject(row, outcome if isinstance(outcome, Exception) else LookupError("no plan"))
+    return reject(row, found if isinstance(found, Exception) else LookupError("no plan"))
 
 
 def _compare_with_row(row: ParsedRow, earlier: EarlierRow) -> RowRecord:
@@ -231,6 +234,6 @@ def _record(row: ParsedRow, verdict: RowVerdict, **more: Any) -> RowRecord:
         due_at=row.request.scheduled_at,
         accounts=row.request.account_ids,
         body=row.body,
-        source=row.row.source if isinstance(row.row.source, Mapping) else None,
+        source=None if isinstance(row.row.source, str) else row.row.source,
         **more,
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from pipeline.bulk.formats import ImportRow, ReadLimits, build_too_large
+from pipeline.bulk.formats import Cells, ImportRow, ReadLimits, build_too_large
 from pipeline.domain.validation_issue import build_issue
 
 _LINE_BITS = 25
@@ -46,7 +46,7 @@ class Place:
 
     def build_row(
         self,
-        source: Mapping[str, str] | str,
+        source: Cells | str,
         body: Mapping[str, Any],
         post_id: str | None,
         issues: Sequence[Mapping[str, Any]],
@@ -64,7 +64,7 @@ class Place:
             post_id=post_id,
         )
 
-    def reject(self, issue: Mapping[str, Any], source: Mapping[str, str] | str) -> ImportRow:
+    def reject(self, issue: Mapping[str, Any], source: Cells | str) -> ImportRow:
         """Return the row that ends here as one that cannot be read."""
         return self.build_row(source, {}, None, (issue,))
 

@@ -1,6 +1,7 @@
 """Planning: read a chunk of rows, judge it, and store rows, counts and position in one transaction.
 
-Nothing else is changed. The plan's hash is a chain over all chunks: two plans with the same hash do the same.
+Nothing else is changed. The plan's hash is a chain over all rows, and begins with the workspace and the import: it is
+that of one import alone, and the same whatever chunks the file was read in.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic_core import to_json
 from sqlalchemy import Connection
 
+from pipeline.actions.edit import check_edit
 from pipeline.bulk import judge
+from pipeline.bulk.apply import build_change
 from pipeline.bulk.export import build_body
 from pipeline.bulk.formats import Format, ImportRow
 from pipeline.bulk.import_slice import ImportSlice
@@ -157,8 +161,22 @@ def _judge_parsed(
     replays = find_replays(c, [(row.submission.workspace, row.token) for row in parsed], window)
     current = _read_current(c, work.form, parsed, replays)
     inputs = RuleInputs(context, work.caller, facts)
-    known = KnownPosts(earlier=earlier, replays=replays, current=current, inputs=inputs)
+    known = KnownPosts(
+        earlier=earlier,
+        replays=replays,
+        current=current,
+        inputs=inputs,
+        find_edit_problem=partial(_find_edit_problem, work, c),
+    )
     return list(judge.judge_rows(work.job, parsed, outcomes, known))
+
+
+def _find_edit_problem(work: ImportSlice, c: Connection, row: ParsedRow, post_id: UUID) -> Exception | None:
+    try:
+        check_edit(work.context, c, work.caller, post_id, build_change(work.context, row.request))
+    except Exception as error:  # noqa: BLE001  a refusal, or a bug in a platform's rules: other rows go on
+        return error
+    return None
 
 
 def _read_current(
@@ -194,8 +212,8 @@ def _refuse_unread(number: int, row: ImportRow, refusal: Refusal) -> RowRecord:
 
 def make_storable(value: Any) -> Any:
     """Return a value of a file without what JSON in the database cannot hold: NUL and lone surrogates."""
-    if isinstance(value, Mapping):
-        return {make_storable(k): make_storable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [make_storable(one) for one in value]
     if not isinstance(value, str):
         return value
     return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
@@ -211,7 +229,7 @@ def _store_progress(
     job = work.job
     counts = Counter(r.verdict for r in records)
     changed = (job.plan or {}).get("changed", 0) + sum(r.action == "update" for r in records)
-    digest = extend_digest(job.plan_hash or b"", records)
+    digest = extend_digest(job.plan_hash or job.workspace_id.bytes + job.id.bytes, records)
     changes: dict[str, Any] = {
         "rows": job.rows + len(records),
         "accepted": job.accepted + counts[RowVerdict.ACCEPTED],
@@ -229,19 +247,12 @@ def _store_progress(
 
 def extend_digest(digest: bytes, records: Sequence[RowRecord]) -> bytes:
     """Return the plan's hash so far with these rows."""
-    facts = [
-        (
-            r.number,
-            r.verdict,
-            r.action,
-            r.identity,
-            r.occurrence,
-            r.post_id and r.post_id.hex,
-            [i.get("code") for i in r.issues or ()],
-        )
-        for r in records
-    ]
-    return hashlib.sha256(digest + to_json(facts)).digest()
+    for r in records:
+        body = r.source if r.fingerprint is None else r.fingerprint.hex()
+        codes = [i.get("code") for i in r.issues or ()]
+        facts = (r.number, r.verdict, r.action, body, r.accounts, r.identity, r.occurrence, r.post_id, codes)
+        digest = hashlib.sha256(digest + to_json(facts)).digest()
+    return digest
 
 
 def _summarize(changed: int, counts: Mapping[str, int]) -> dict[str, int]:

@@ -54,7 +54,7 @@ def _read_sheet(
     for raw, _ in read_lines(file, place, limits):
         place.number += 1
         if raw is None:
-            yield place.reject(build_too_long(limits), {})
+            yield place.reject(build_too_long(limits), reader.name_cells())
         else:
             line, texts = _parse_cells(raw)
             blanks = [""] * (len(names) - len(texts))

@@ -132,6 +132,7 @@ def apply(import_id: str, plan_hash: str, *, no_wait: bool, as_json: bool) -> No
     with report_refusals(), _open_import(import_id) as (context, caller, job):
         _require_plan(caller)
         moved = control.apply(context, caller, job.id, plan_hash)
+        _say(moved, as_json=as_json)
         _show(context, caller, moved, as_json=as_json, wait=not no_wait)
 
 
@@ -221,6 +222,7 @@ def _add_action(name: str, sentence: str, *, waits: bool) -> None:
         action: Callable[..., Import] = getattr(control, name)
         with report_refusals(), _open_import(import_id) as (context, caller, job):
             moved = action(context, caller, job.id)
+            _say(moved, as_json=as_json)
             _show(context, caller, moved, as_json=as_json, wait=waits)
 
 
@@ -288,6 +290,14 @@ def _check_zone(name: str | None) -> str | None:
         return None if name is None else ZoneInfo(name).key
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise click.ClickException(f"{name!r} is not a time zone such as Europe/Berlin.") from None
+
+
+def _say(job: Import, *, as_json: bool) -> None:
+    """Report on standard error what an action left the import as: one that was repeated names what was done before."""
+    from pipeline.bulk.control import describe
+
+    if not as_json:
+        click.echo(f"The import is {describe(job)}.", err=True)
 
 
 def _show(context: Context, caller: Caller, job: Import, *, as_json: bool, wait: bool) -> None:

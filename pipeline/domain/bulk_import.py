@@ -28,6 +28,15 @@ class ImportState(StrEnum):
     ROLLED_BACK = "rolled_back"
 
 
+WORDS: Mapping[ImportState, str] = {
+    **{state: str(state) for state in ImportState},
+    ImportState.READING: "being read",
+    ImportState.APPLYING: "being applied",
+    ImportState.CANCELLED: "canceled",
+    ImportState.ROLLING_BACK: "being rolled back",
+    ImportState.ROLLED_BACK: "rolled back",
+}
+"""What an import is in each state, in a sentence."""
 WORKING = frozenset(
     {ImportState.UPLOADED, ImportState.READING, ImportState.APPLYING, ImportState.ROLLING_BACK}
 )
@@ -60,6 +69,14 @@ REPEATED: Mapping[Action, frozenset[ImportState]] = {
     Action.rollback: frozenset({ImportState.ROLLING_BACK, ImportState.ROLLED_BACK}),
 }
 """States that an action leads to: repeated there, it changes nothing and is no error."""
+
+INSTEAD: Mapping[tuple[Action, ImportState], str] = {
+    (Action.cancel, ImportState.APPLIED): "Roll it back to cancel its posts.",
+    (Action.apply, ImportState.CANCELLED): "Send the file again for a new plan.",
+    (Action.apply, ImportState.FAILED): "Send the file again for a new plan.",
+    (Action.apply, ImportState.ROLLED_BACK): "Send the file again for a new plan.",
+}
+"""What to do where a state does not allow an action."""
 
 
 class RowVerdict(StrEnum):

@@ -25,7 +25,9 @@ class ImportCounts(ResponseModel):
 class ImportPlan(ResponseModel):
     """What applying the import does. Nothing is changed before."""
 
-    hash: str = Field(description="Of all rows with their verdicts, for apply.")
+    hash: str = Field(
+        description="Of this import and all of its rows: bodies, accounts, verdicts. For apply."
+    )
     new: int = Field(description="Posts to create.")
     changed: int = Field(description="Posts to edit: their external_id was used with another body.")
     duplicate: int

@@ -100,7 +100,7 @@ CODES: Mapping[str, ErrorCode] = {
     "import_state": ErrorCode(
         (409,),
         "the import is in another state, or its file and rows have expired",
-        "The import is reading: apply needs one that is planned.",
+        "The import is being read: apply needs one that is planned.",
     ),
     "plan_changed": ErrorCode(
         (409,),

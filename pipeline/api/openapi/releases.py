@@ -24,14 +24,6 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
-        version="1.18.0",
-        sha256="12fce887774292ef4756446d27c998cb03927bfad7855428a880f5c58238ef84",
-        changes=(
-            "`candidates` of an error has all live posts of the account since the backup, the best match first; "
-            "`same_time` and `likely` of each, and `unlikely_candidates`, the number that differ.",
-        ),
-    ),
-    Release(
         version="1.17.0",
         sha256="d7251d73e916755516e82accaf7e47c928a5edf99420518d03de6bc6d5b58dd5",
         changes=(
@@ -48,6 +40,15 @@ PARTNER_RELEASES: Sequence[Release] = (
             "none, and earlier jobs skip what these select, with the reason `taken`.",
             "`action` of `GET /posts/{id}/explain` is a call that this key may make (`text`, `method`, `path` and "
             "`body`), or says whom to ask, instead of a `command` of the server and a `link`.",
+            "`plan.hash` of an import covers the import itself and the body, accounts and verdict of each row: the "
+            "hash of another import is refused with 409 `plan_changed`.",
+            "Rows of an import come back with the header of their file as it is spelled and ordered there, and with "
+            "the cells beyond it; `source` of a receipt has these names.",
+            "The messages of applying, canceling and rolling back an import name its state and what was done.",
+            "A row that edits its post (`update=true`) is rejected by the plan if the edit would be refused, as the "
+            "edit says it.",
+            "`candidates` of an error has all live posts of the account since the backup, the best match first; "
+            "`same_time` and `likely` of each, and `unlikely_candidates`, the number that differ.",
         ),
     ),
     Release(

@@ -75,6 +75,7 @@ class LockedPost:
     ai_generated: bool
     level: int
     """The highest of its deliveries."""
+    external_id: str | None
     due_at: datetime
     expires_at: datetime | None
     now: datetime
@@ -84,7 +85,7 @@ class LockedPost:
 
 
 _POST = f"""
-SELECT id, workspace_id, caption, media, music_url, {COLUMNS}, due_at, expires_at, now() AS now,
+SELECT id, workspace_id, caption, media, music_url, {COLUMNS}, due_at, expires_at, external_id, now() AS now,
        (SELECT coalesce(max(level), 1) FROM deliveries WHERE post_id = :id) AS level
 FROM posts WHERE id = :id AND workspace_id = :w AND deleted_at IS NULL
 """

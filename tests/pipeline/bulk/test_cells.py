@@ -221,7 +221,7 @@ def test_a_defused_cell_is_no_formula_and_can_be_restored(text: str) -> None:
 def test_only_a_file_that_was_written_here_is_restored(files: Files) -> None:
     assert read_one(files, "caption scheduled_at", ["'@a is back", "now"]).body == {"caption": "'@a is back"}
     row = read_one(files, "caption scheduled_at error", ["'@a is back", "now", "caption: too long"])
-    assert (row.body, row.source["error"]) == ({"caption": "@a is back"}, "caption: too long")
+    assert (row.body, dict(row.source)["error"]) == ({"caption": "@a is back"}, "caption: too long")
 
 
 # --- round trips -----------------------------------------------------------------------------------------------------

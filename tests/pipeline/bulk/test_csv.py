@@ -50,7 +50,7 @@ def test_german_excel_is_read(files: Files) -> None:
 def test_a_row_says_where_it_is_and_what_it_was(files: Files) -> None:
     rows = files.read(HEADER + '"a\nb",now\n\n,\nc,tomorrow\n')
     assert [(row.number, row.line) for row in rows] == [(1, 2), (2, 6)]
-    assert rows[1].source == {"caption": "c", "scheduled_at": "tomorrow"}
+    assert rows[1].source == [("caption", "c"), ("scheduled_at", "tomorrow")]
     assert rows[1].body is None
 
 
@@ -113,7 +113,7 @@ def test_a_cell_of_10_mb_rejects_its_row_only(files: Files, cell: str) -> None:
     rows = files.read(f"{HEADER}a,now\n{cell},now\nc,now\n")
     assert [row.body and row.body["caption"] for row in rows] == ["a", None, "c"]
     assert rows[1].issues[0]["message"] == "The row has more than 65,536 bytes, which is the maximum."
-    assert rows[1].source == {}
+    assert rows[1].source == [("caption", ""), ("scheduled_at", "")]
     assert rows[2].line == 4 + cell.count("\n")
 
 

@@ -256,6 +256,42 @@ def test_an_action_that_does_not_suit_the_state_says_which_it_needs(
     assert state in answer.json()["message"]
 
 
+def test_a_second_apply_rollback_or_cancel_says_what_is_and_what_was_done(importer: Importer) -> None:
+    """And an action that comes too late, what to do instead: never that the plan changed."""
+    planned = importer.plan(importer.body(1), importer.body(2))
+    identity, plan = planned["id"], {"plan": planned["plan"]["hash"]}
+
+    def say(verb: str) -> tuple[int, str]:
+        answer = importer.act(identity, verb, plan if verb == "apply" else None)
+        return answer.status_code, answer.json()["message"]
+
+    assert say("apply") == (202, "Import is being applied")
+    importer.work(UUID(identity))
+    assert say("apply") == (202, "Import is applied (2 created)")
+    status, message = say("cancel")
+    assert (status, message.partition(":")[0]) == (409, "The import is applied (2 created)")
+    assert message.endswith("Roll it back to cancel its posts.")
+    assert say("rollback") == (202, "Import is being rolled back (2 created)")
+    importer.work(UUID(identity))
+    assert say("rollback") == (202, "Import is rolled back (2 created, 2 cancelled)")
+    plan["plan"] = "0" * 64
+    assert say("apply") == (
+        409,
+        "The import is rolled back (2 created, 2 cancelled): apply needs one that is planned. "
+        "Send the file again for a new plan.",
+    )
+
+
+def test_a_second_cancel_says_what_was_made_before_the_first(importer: Importer) -> None:
+    planned = importer.plan(*[importer.body(n) for n in range(CHUNK + 3)])
+    importer.act(planned["id"], "apply", {"plan": planned["plan"]["hash"]})
+    do_step(importer.server.context, UUID(planned["id"]))
+    made = len(importer.posts())
+    for _ in range(2):
+        answer = importer.act(planned["id"], "cancel")
+        assert (answer.status_code, answer.json()["message"]) == (200, f"Import is canceled ({made} created)")
+
+
 def test_a_stranger_moves_nothing(importer: Importer) -> None:
     identity = importer.upload(write_lines(importer.body()))
     importer.tenant.key = importer.server.tenant().key
