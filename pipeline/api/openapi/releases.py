@@ -38,6 +38,10 @@ PARTNER_RELEASES: Sequence[Release] = (
             "200,000 deliveries, when it is confirmed: `selecting` is no state of new jobs.",
             "Jobs of the same deliveries run in the order they were confirmed: `waits_for`. Cancel and pause wait for "
             "none, and earlier jobs skip what these select, with the reason `taken`.",
+            "`POST /webhooks`, `…/rotate`, `…/test`, `POST /files`, `POST /imports`, `POST /posts/steer` and "
+            "`POST /posts/batch` take an `Idempotency-Key` of up to 255 characters, known for a day to its API key and "
+            "operation: an equal request is answered 200 with `Idempotency-Replayed: true`, another one 409 "
+            "`idempotency_key_reused` (of imports 202 and `create_failed` before).",
         ),
     ),
     Release(
