@@ -39,9 +39,10 @@ by default, a bulkhead of its own, and does not wait for media checks: its respo
 **Batches.** `POST /posts/batch` takes up to 500 posts in one request, and answers 200 with a result for each, in order:
 exactly what `POST /posts` would have answered. A post that is refused keeps no other from being stored. With
 `atomic: true` all are stored or none: one refused post is 400 `batch_refused`, whose issues name it; a post that was
-accepted before counts as good. With an `Idempotency-Key`, the posts that a repeated batch stored before are found,
-also those without an `external_id`, and the refused ones are taken up again. No media check is waited for: a post whose media were not checked in the last minutes is stored, with the warning
-`REACHABILITY_PENDING`, and fails later if they cannot be used.
+accepted before counts as good. With an `Idempotency-Key`, the posts that a repeated batch stored before are found, also
+those without an `external_id`, and the refused ones are taken up again. No media check is waited for: a post whose
+media were not checked in the last minutes is stored, with the warning `REACHABILITY_PENDING`, and fails later if they
+cannot be used.
 
 **Exports.** `GET /posts/export` writes all posts, or those of the filters, newest first: as NDJSON, with the body of a
 `POST /posts` on each line, or as CSV, with the columns of an import; both have `post_id` and `status`. A CSV cell that

@@ -25,7 +25,7 @@ class Release:
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
         version="1.17.0",
-        sha256="4011498ed7c42a3ff32f49bc4660d9d9a444c7d3709dca5255944827c3d08f88",
+        sha256="89586d9089f64e160fe8566d47a43a85e02ed10b020d7a58da01744db34f544f",
         changes=(
             "`held_for` may be `newer_worker`: no running worker understands all of the post. A pause is shown there "
             "before the post's time too.",
@@ -188,10 +188,10 @@ PARTNER_RELEASES: Sequence[Release] = (
 OPERATOR_RELEASES: Sequence[Release] = (
     Release(
         version="1.6.0",
-        sha256="56ee1f935b96347ce927a836912e8d190067c4365c42c0f1f9874fdcb0599984",
+        sha256="bb06bdd8ad88cc9d263fdfbfc9c76d7b4f1187d406f8f55e0eb69640d13f944b",
         changes=(
             "`GET /api/operator/v1/attention` lists posts that no running worker understands, by platform. `ErrorCode` "
-            "has `newer_version`, which only the Partner API answers.",
+            "has `newer_version` and `idempotency_key_reused`, which only the Partner API answers.",
         ),
     ),
     Release(

@@ -258,7 +258,7 @@ def test_a_key_that_is_none_is_refused_by_its_name(
 
 def test_a_refused_request_leaves_its_key_free(server: Server, tenant: Tenant) -> None:
     key = name()
-    bad = {"atomic": True, "posts": [*_posts(tenant, 1), {"caption": ""}]}
+    bad: dict[str, Any] = {"atomic": True, "posts": [*_posts(tenant, 1), {"caption": ""}]}
     assert send(server, tenant.key, "/posts/batch", bad, key).status_code == 400
     good = send(server, tenant.key, "/posts/batch", {**bad, "posts": bad["posts"][:1]}, key)
     assert (good.status_code, good.json()["data"]["accepted"]) == (200, 1)
