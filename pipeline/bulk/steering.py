@@ -14,10 +14,13 @@ from pipeline.context import Context
 from pipeline.domain.steering import AT_ONCE, WORKING, YIELDS, Arguments, SteeringState, Verb
 from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import refuse_in_doubt
+from pipeline.stages.idempotency import claim_key
 from pipeline.stages.post_request import Refusal
 from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
+from pipeline.store.database import new_id
 from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.idempotency_keys import IdempotencyKey
 from pipeline.store.steering import jobs as store
 from pipeline.store.steering import receipts
 from pipeline.store.steering.jobs import SteeringJob, dump_filter
@@ -57,13 +60,14 @@ def steer(
     token: str | None = None,
     confirm: bool = False,
     dispatch: bool = True,
+    key: IdempotencyKey | None = None,
 ) -> Counted:
     """Count; with *confirm*, or the token of an earlier count, start the job. A token starts one job only.
 
     The job acts on the deliveries of its token's count, as they were counted. Without *dispatch* the caller runs it.
 
     Raises Refusal: 400 for an empty filter or one that selects too many, 409 plan_changed for a token of another
-    request or a count that has expired, 503 while a restore of the database is not accepted.
+    request or a count that has expired, 503 while a restore of the database is not accepted; and as ``claim_key``.
     """
     _refuse_at_once(context, asked)
     nonce = secrets.token_hex(NONCE // 2) if token is None else token[:NONCE]
@@ -71,23 +75,33 @@ def steer(
     if token not in (None, current):
         raise Refusal(409, "plan_changed", "The token is of another request; nothing was done. Count again.")
     with context.database.begin() as c:
-        if confirm and token is None:
+        identity, known = new_id(), None
+        if confirm or token is not None:
             store.lock_jobs(c, caller.workspace_id)
+            known = None if token is None else store.find_job(c, caller, token=token)
+            claim_key(c, key, identity if known is None else known.id)
         counted = count(c, caller, asked.verb, asked.filter, token=current if token is None else None)
         if token is None:
             _refuse_too_many(counted)
             receipts.drop_old_counts(c, caller, COUNTS)
             if not confirm:
                 return Counted(count=counted, token=current)
-        else:
-            store.lock_jobs(c, caller.workspace_id)
-            if (known := store.find_job(c, caller, token=token)) is not None:
-                return Counted(count=counted, token=token, job=known)
-        job = _create(c, caller, asked, current)
+        elif known is not None:
+            return Counted(count=counted, token=token, job=known)
+        job = _create(c, caller, asked, current, identity)
     failpoint("steering.stored", job.id)
     if dispatch:
         context.dispatcher.send_steering([job.id])
     return Counted(count=counted, token=current, job=job)
+
+
+def find_started(context: Context, caller: Caller, identity: UUID) -> Counted | None:
+    """Return the job that an earlier request started, and what its filter selects now."""
+    with context.database.begin() as c:
+        job = store.find_job(c, caller, identity)
+        if job is None:
+            return None
+        return Counted(count=count(c, caller, job.verb, job.filter), token=job.token, job=job)
 
 
 def stop(context: Context, caller: Caller, identity: UUID) -> SteeringJob:
@@ -133,12 +147,18 @@ def _refuse_too_many(counted: Count) -> None:
         raise Refusal(400, "validation_failed", message)
 
 
-def _create(c: Connection, caller: Caller, asked: Steering, token: str) -> SteeringJob:
+def _create(c: Connection, caller: Caller, asked: Steering, token: str, identity: UUID) -> SteeringJob:
     """Store the job with what it selects, its place in the order, and what it takes from earlier jobs."""
-    identity = store.create_job(
-        c, caller, verb=asked.verb, arguments=asked.arguments, chosen=asked.filter, token=token
+    made = store.create_job(
+        c,
+        caller,
+        verb=asked.verb,
+        arguments=asked.arguments,
+        chosen=asked.filter,
+        token=token,
+        identity=identity,
     )
-    if identity is None:
+    if made is None:
         raise Refusal(
             409, "plan_changed", "The count of this token has expired; nothing was done. Count again."
         )

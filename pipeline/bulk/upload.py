@@ -1,7 +1,7 @@
 """Store the file of a new import: recorded before its first byte, visible and dispatched once it is whole.
 
 A crash before the end leaves a row that names the object, for maintenance to remove. After the end, a repeat with the
-same Idempotency-Key finds the import.
+same Idempotency-Key is a replay.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from pipeline.bulk.formats import FileProblem, Format, detect_format
 from pipeline.context import Context
 from pipeline.failpoint import failpoint
 from pipeline.media.files.upload_intake import TooLarge, UploadIntake
+from pipeline.stages.idempotency import claim_key
 from pipeline.stages.post_request import Refusal
 from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import new_id
 from pipeline.store.files.files import sum_bytes
+from pipeline.store.idempotency_keys import IdempotencyKey
 from pipeline.store.imports import imports as store
-from pipeline.store.imports.imports import IdempotencyKeyTaken, Import
+from pipeline.store.imports.imports import Import
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,14 +54,6 @@ class Upload:
     intake: UploadIntake
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredUpload:
-    """The import of a file that is stored. ``is_repeat``: it was stored before, under the same Idempotency-Key."""
-
-    job: Import
-    is_repeat: bool
-
-
 def begin_upload(context: Context, caller: Caller, options: ImportOptions, declared: int = 0) -> Upload:
     """Begin an upload. *declared*: its size, if known. Raises Refusal 413 and StorageUnavailable."""
     identity = new_id()
@@ -82,30 +76,22 @@ def finish_upload(
     digest: bytes,
     content_type: str | None,
     format_: Format | None,
-    idempotency_key: str | None,
-) -> StoredUpload:
-    """Finish an upload whose object is in storage, and dispatch its first step. Raises Refusal 4xx."""
+    key: IdempotencyKey | None = None,
+) -> Import:
+    """Finish an upload whose object is in storage, and dispatch its first step. Raises Refusal 4xx, and Replayed."""
     known = format_ or _detect(upload, content_type)
-    realm = upload.caller.realm
-    key = (
-        None if idempotency_key is None else f"{realm}:{idempotency_key}" if realm else f":{idempotency_key}"
-    )
     failpoint("imports.stored", upload.id)
-    try:
-        with context.database.begin() as c:
-            stored = store.finish_upload(
-                c, upload.id, size=upload.intake.size, sha256=digest, format_=known, idempotency_key=key
-            )
-            job = store.find_import(c, upload.caller, upload.id)
-            if stored and job is not None:
-                _record(c, upload.caller, job)
-    except IdempotencyKeyTaken:
-        return _find_repeat(context, upload, digest, str(key))
+    with context.database.begin() as c:
+        claim_key(c, key, upload.id)
+        stored = store.finish_upload(c, upload.id, size=upload.intake.size, sha256=digest, format_=known)
+        job = store.find_import(c, upload.caller, upload.id)
+        if stored and job is not None:
+            _record(c, upload.caller, job)
     if not stored or job is None:
         raise Refusal(404, "not_found", "The upload took too long and was given up: send the file again.")
     failpoint("imports.visible", upload.id)
     context.dispatcher.send_imports([upload.id])
-    return StoredUpload(job=job, is_repeat=False)
+    return job
 
 
 def _record(c: Connection, caller: Caller, job: Import) -> None:
@@ -121,7 +107,7 @@ def store_file(
     options: ImportOptions,
     pieces: Iterable[bytes],
     format_: Format | None = None,
-) -> StoredUpload:
+) -> Import:
     """Store the file of a new import, as POST /imports does. Raises Refusal and StorageUnavailable."""
     upload = begin_upload(context, caller, options)
     try:
@@ -130,9 +116,7 @@ def store_file(
         if not upload.intake.size:
             raise Refusal(400, "validation_failed", "The file is empty.")
         digest = upload.intake.finish()
-        return finish_upload(
-            context, upload, digest=digest, content_type=None, format_=format_, idempotency_key=None
-        )
+        return finish_upload(context, upload, digest=digest, content_type=None, format_=format_)
     except TooLarge as error:
         abandon_upload(context, upload)
         raise build_too_large(context, upload.intake.most) from error
@@ -170,15 +154,3 @@ def _detect(upload: Upload, content_type: str | None) -> Format:
 def refuse_file(problem: FileProblem) -> Refusal:
     """Build the refusal of a file that cannot be read."""
     return Refusal(problem.status, problem.code, problem.message, problem.issues)
-
-
-def _find_repeat(context: Context, upload: Upload, digest: bytes, key: str) -> StoredUpload:
-    with context.database.begin() as c:
-        known = store.find_by_idempotency_key(c, upload.caller.workspace_id, key)
-    if known is None:
-        raise Refusal(500, "internal_error", "An equal request was being stored. Repeat it.")
-    sent = (digest, upload.options.strict, upload.options.updates, upload.options.time_zone)
-    if sent != (known.sha256, known.strict, known.updates, known.time_zone):
-        message = f"This Idempotency-Key was used for another file, or other options ({known.id})."
-        raise Refusal(409, "create_failed", message)
-    return StoredUpload(job=known, is_repeat=True)

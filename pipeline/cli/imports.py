@@ -110,8 +110,8 @@ def plan(
             caller = build_caller(choose_workspace(c, workspace))
         _require_plan(caller)
         pieces = iter(lambda: file.read(PIECE), b"")
-        stored = store_file(context, caller, options, pieces, None if form is None else Format(form))
-        _show(context, caller, stored.job, as_json=as_json, wait=not no_wait)
+        job = store_file(context, caller, options, pieces, None if form is None else Format(form))
+        _show(context, caller, job, as_json=as_json, wait=not no_wait)
 
 
 @command.command(epilog=EXAMPLE + f"slipway import apply {EXAMPLE_ID} --plan $HASH")

@@ -25,7 +25,7 @@ def create_batch(context: Context, caller: Caller, body: Mapping[str, Any], *, a
     from pipeline.api.posts.batch_store import store_batch
     from pipeline.api.posts.field_types import build_rules
 
-    result = store_batch(context, caller, read_batch(body), build_rules(context.settings))
+    result, _ = store_batch(context, caller, read_batch(body), build_rules(context.settings))
     if as_json:
         print_fields(result.model_dump(mode="json"), as_json=True)
     else:

@@ -156,7 +156,7 @@ def test(webhook_id: str, *, as_json: bool) -> None:
     from pipeline.signals import webhooks
 
     with _open_webhook(webhook_id) as (context, caller, found):
-        event = webhooks.test(context, caller, found.id)
+        event = webhooks.test(context, caller, found.id, None)
         ended = _wait(context, found.id, event.id)
     _print_event(ended, as_json=as_json)
     if found.paused_at is not None:

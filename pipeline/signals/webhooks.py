@@ -16,10 +16,12 @@ from pipeline.domain.validation_issue import build_issue
 from pipeline.domain.webhook import OVERLAP, EventType, PauseReason
 from pipeline.media.refusal import Refused
 from pipeline.media.url_policy import require_allowed
+from pipeline.stages.idempotency import claim_key
 from pipeline.stages.post_request import Refusal
 from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import new_id
+from pipeline.store.idempotency_keys import IdempotencyKey
 from pipeline.store.webhooks import webhooks as store
 from pipeline.store.webhooks.events import (
     NewEvent,
@@ -41,15 +43,29 @@ MAX_REPLAY = 10_000
 
 
 def create(
-    context: Context, caller: Caller, *, url: str, types: Sequence[str] | None, description: str | None
+    context: Context,
+    caller: Caller,
+    *,
+    url: str,
+    types: Sequence[str] | None,
+    description: str | None,
+    key: IdempotencyKey | None = None,
 ) -> tuple[Webhook, str]:
-    """Create a webhook; return it with its secret. Raises Refusal 422 for the URL, 400 if there are too many."""
+    """Create a webhook; return it with its secret.
+
+    Raises Refusal 422 for the URL, 400 if there are too many, and as ``claim_key``.
+    """
     _require_url(context, url)
+    identity = new_id()
     with context.database.begin() as c:
+        claim_key(c, key, identity)
+        store.lock_creation(c, caller.workspace_id)
         if len(list_listeners(c, {caller.workspace_id}, lock=False)) >= MAX_WEBHOOKS:
             message = f"A workspace has {MAX_WEBHOOKS} webhooks at most: delete one that is not used."
             raise Refusal(400, "validation_failed", message)
-        made = store.create_webhook(c, context.vault, caller, url=url, types=types, description=description)
+        made = store.create_webhook(
+            c, context.vault, caller, url=url, types=types, description=description, identity=identity
+        )
         _record(c, caller, "create", made[0], after=_describe(made[0]))
         return made
 
@@ -79,18 +95,26 @@ def delete(context: Context, caller: Caller, identity: UUID) -> None:
         _record(c, caller, "delete", found, _describe(found))
 
 
-def rotate(context: Context, caller: Caller, identity: UUID) -> tuple[Webhook, str]:
-    """Give a webhook a new secret; for a day both sign. A second rotation ends the oldest. Raises Refusal 404."""
+def rotate(
+    context: Context, caller: Caller, identity: UUID, key: IdempotencyKey | None = None
+) -> tuple[Webhook, str]:
+    """Give a webhook a new secret; for a day both sign. A second rotation ends the oldest.
+
+    Raises Refusal 404, and as ``claim_key``.
+    """
     with context.database.begin() as c:
+        claim_key(c, key, identity)
         rotated = store.rotate_secret(c, context.vault, _lock(c, caller, identity).id, OVERLAP)
         _record(c, caller, "rotate", rotated[0])
         return rotated
 
 
-def test(context: Context, caller: Caller, identity: UUID) -> StoredEvent:
-    """Make an event that says nothing; it is sent as any other. Raises Refusal 404."""
+def test(context: Context, caller: Caller, identity: UUID, key: IdempotencyKey | None) -> StoredEvent:
+    """Make an event that says nothing; it is sent as any other. Raises Refusal 404, and as ``claim_key``."""
+    event = new_id()
     with context.database.begin() as c:
-        found, event = _lock(c, caller, identity), new_id()
+        claim_key(c, key, event)
+        found = _lock(c, caller, identity)
         data = {"workspace_id": found.workspace_id, "webhook_id": found.id, "message": "This is a test."}
         insert_events(c, [_build_event(found.id, event, EventType.WEBHOOK_TEST, datetime.now(UTC), data)])
         [stored] = list_events(c, found.id, limit=1, identity=event)

@@ -10,7 +10,7 @@ the sweep the posts; the client's repeat finds every post by its token.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from pipeline.context import Context
 from pipeline.failpoint import failpoint
 from pipeline.stages import media_checks
+from pipeline.stages.idempotency import Replayed
 from pipeline.stages.ingest import (
     Outcome,
     build_caches,
@@ -42,6 +43,8 @@ log = logging.getLogger("slipway.ingest")
 
 Entry = Submission | Refusal
 """A post of a batch, or why it could not be read."""
+Claim = Callable[[Connection], None]
+"""Claims an Idempotency-Key for the batch."""
 Result = AcceptedPost | Exception
 """A post that was stored or found, or why it was not."""
 
@@ -53,16 +56,23 @@ class BatchRefused(Exception):
     failures: Mapping[int, Exception]
 
 
-def ingest_bulk(context: Context, batch: Sequence[Entry], *, atomic: bool = False) -> Sequence[Result]:
+def claim_nothing(_c: Connection) -> None:
+    """Claim no Idempotency-Key."""
+
+
+def ingest_bulk(
+    context: Context, batch: Sequence[Entry], *, atomic: bool = False, claim: Claim = claim_nothing
+) -> Sequence[Result]:
     """Store the posts of a batch that break no rule, and return a result for each entry, in order.
 
     ``atomic``: all or none; a post that was accepted before counts as good. Raises BatchRefused then, and Unreachable
     when nothing was stored. A batch whose statement fails is tried once more: atomic as a whole, otherwise post by
-    post, so that whichever is at fault harms no other.
+    post, so that whichever is at fault harms no other. ``claim`` comes first in each transaction; what it raises is
+    raised.
     """
     try:
-        return _ingest(context, batch, atomic=atomic)
-    except BatchRefused:
+        return _ingest(context, batch, atomic=atomic, claim=claim)
+    except (BatchRefused, Replayed, Refusal):
         raise
     except Unreachable as error:
         if not is_statement_error(error):
@@ -72,14 +82,16 @@ def ingest_bulk(context: Context, batch: Sequence[Entry], *, atomic: bool = Fals
         log.info("a batch of %s posts has one that an older server stored meanwhile", len(batch))
     except Exception:
         log.exception("a batch of %s posts failed and is tried again", len(batch))
-    return (
-        _ingest(context, batch, atomic=True) if atomic else [_ingest_alone(context, entry) for entry in batch]
-    )
+    if atomic:
+        return _ingest(context, batch, atomic=True, claim=claim)
+    return [_ingest_alone(context, entry, claim) for entry in batch]
 
 
-def _ingest_alone(context: Context, entry: Entry) -> Result:
+def _ingest_alone(context: Context, entry: Entry, claim: Claim) -> Result:
     try:
-        [result] = _ingest(context, [entry], atomic=False)
+        [result] = _ingest(context, [entry], atomic=False, claim=claim)
+    except Replayed:
+        raise
     except Overtaken:
         return find_winner(context, entry) if isinstance(entry, Submission) else entry
     except Exception as error:  # noqa: BLE001  it is this post's result; the others go on
@@ -87,8 +99,9 @@ def _ingest_alone(context: Context, entry: Entry) -> Result:
     return result
 
 
-def _ingest(context: Context, batch: Sequence[Entry], *, atomic: bool) -> list[Result]:
+def _ingest(context: Context, batch: Sequence[Entry], *, atomic: bool, claim: Claim) -> list[Result]:
     with translate_overtaken(), context.database.begin() as c:
+        claim(c)
         results, stored = store_batch(context, c, plan_batch(context, c, batch, build_caches(context)))
         failures = {n: result for n, result in enumerate(results) if isinstance(result, Exception)}
         if atomic and failures:

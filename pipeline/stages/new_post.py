@@ -32,7 +32,7 @@ class Submission:
     import_id: UUID | None = None
     """The import whose row it is."""
     row_token: str | None = None
-    """What a repeat of this row is recognised by, in place of what a request would be."""
+    """What a repeat of this row, or post of a batch, is recognised by, in place of what a request would be."""
     judged: bytes | None = None
     """The digest of what the rules went by when they found this row good (`rule_inputs.py`)."""
 

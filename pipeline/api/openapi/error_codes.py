@@ -97,6 +97,12 @@ CODES: Mapping[str, ErrorCode] = {
     "external_id_immutable": ErrorCode(
         (409,), "external_id cannot be changed", "external_id cannot be changed: repeats are known by it."
     ),
+    "idempotency_key_reused": ErrorCode(
+        (409,),
+        "the Idempotency-Key was used for another request within the last day; nothing was done",
+        "Idempotency-Key 'order-1' was used for another request within the last day; nothing was done. Use a new key "
+        "for a new request, or repeat the earlier one exactly.",
+    ),
     "import_state": ErrorCode(
         (409,),
         "the import is in another state, or its file and rows have expired",

@@ -23,6 +23,8 @@ BODY_ERRORS = (
     "rate_limited",
 )
 """Of every request with a JSON body."""
+CLAIM_ERRORS = ("idempotency_key_reused", "not_found", "invalid_payload")
+"""Of every request that takes an Idempotency-Key; not_found: what it made was removed."""
 PLAN_ERRORS = ("subscription_required", "tier_not_allowed", "insufficient_scope", "rate_limited")
 """Of every request that needs a plan that publishes."""
 

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pipeline.api.http.envelope import SuccessResponse
+from pipeline.api.http.idempotency import HEADER, MAX_LENGTH, REPLAYED
 from pipeline.api.http.response_models import Success
 from pipeline.api.openapi.error_responses import REQUEST_ID_HEADER, Responses
 
@@ -72,6 +73,8 @@ class Operation:
     needs_key: bool = True
     repeated: str = ""
     """Description of the 200 that a repeated request gets, with the same data."""
+    takes_key: bool = False
+    """Whether it takes an Idempotency-Key."""
     links: Mapping[str, Any] = field(default_factory=dict)
     """OpenAPI links of the successful response."""
     request_body: Mapping[str, Any] | None = None
@@ -129,6 +132,8 @@ class Operation:
     def _responses(self) -> Responses:
         rate_headers = _RATE_HEADERS if self.is_rate_limited else {}
         success: dict[str, Any] = {"headers": {**REQUEST_ID_HEADER, **self.headers, **rate_headers}}
+        if self.takes_key:
+            success["headers"] |= _REPLAYED_HEADER
         if self.links:
             success["links"] = self.links
         responses: Responses = {self.status: success}
@@ -145,8 +150,9 @@ class Operation:
 
     def _extra(self) -> dict[str, Any]:
         extra: dict[str, Any] = {"security": [{"key": []}] if self.needs_key else []}
-        if self.parameters or self.is_conditional:
-            extra["parameters"] = [*self.parameters, *([_IF_NONE_MATCH] if self.is_conditional else [])]
+        headers = [_IF_NONE_MATCH] * self.is_conditional + [_IDEMPOTENCY_KEY] * self.takes_key
+        if self.parameters or headers:
+            extra["parameters"] = [*self.parameters, *headers]
         if self.request_body is not None:
             extra["requestBody"] = self.request_body
         if self.body is not None:
@@ -201,3 +207,15 @@ _ANY_ETAG: Mapping[str, Any] = {
     "ETag": {"schema": {"type": "string"}, "description": "Tag of the answer, for If-None-Match."}
 }
 _IF_NONE_MATCH = header_parameter("If-None-Match", {"type": "string"}, "ETag of an earlier answer.")
+_IDEMPOTENCY_KEY = header_parameter(
+    HEADER,
+    {"type": "string", "minLength": 1, "maxLength": MAX_LENGTH, "pattern": "^[ -~]+$"},
+    "The same key and request within a day: what the first request made. Printable ASCII.",
+)
+_REPLAYED_HEADER: Mapping[str, Any] = {
+    name: {
+        "schema": {"type": "string", "enum": [value]},
+        "description": "Present if an equal request came before.",
+    }
+    for name, value in REPLAYED.items()
+}

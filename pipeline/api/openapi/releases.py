@@ -49,6 +49,10 @@ PARTNER_RELEASES: Sequence[Release] = (
             "edit says it.",
             "`candidates` of an error has all live posts of the account since the backup, the best match first; "
             "`same_time` and `likely` of each, and `unlikely_candidates`, the number that differ.",
+            "`POST /webhooks`, `…/rotate`, `…/test`, `POST /files`, `POST /imports`, `POST /posts/steer` and "
+            "`POST /posts/batch` take an `Idempotency-Key` of up to 255 characters, known for a day to its API key and "
+            "operation: an equal request is answered 200 with `Idempotency-Replayed: true`, another one 409 "
+            "`idempotency_key_reused` (of imports 202 and `create_failed` before).",
         ),
     ),
     Release(
@@ -195,10 +199,10 @@ PARTNER_RELEASES: Sequence[Release] = (
 OPERATOR_RELEASES: Sequence[Release] = (
     Release(
         version="1.6.0",
-        sha256="56ee1f935b96347ce927a836912e8d190067c4365c42c0f1f9874fdcb0599984",
+        sha256="bb06bdd8ad88cc9d263fdfbfc9c76d7b4f1187d406f8f55e0eb69640d13f944b",
         changes=(
             "`GET /api/operator/v1/attention` lists posts that no running worker understands, by platform. `ErrorCode` "
-            "has `newer_version`, which only the Partner API answers.",
+            "has `newer_version` and `idempotency_key_reused`, which only the Partner API answers.",
         ),
     ),
     Release(

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
+from uuid import UUID
+
+from sqlalchemy import Connection
 
 from pipeline.api.http.envelope import build_error_link
 from pipeline.api.openapi.error_codes import CODES
@@ -13,26 +17,63 @@ from pipeline.api.posts.response_models import CreatedPost
 from pipeline.api.posts.routes import describe_accepted
 from pipeline.context import Context
 from pipeline.domain.validation_issue import build_issue
-from pipeline.stages.ingest_bulk import BatchRefused, Result, ingest_bulk
+from pipeline.stages.idempotency import Replayed, claim_key
+from pipeline.stages.ingest_bulk import BatchRefused, Entry, Result, ingest_bulk
 from pipeline.stages.new_post import Submission
-from pipeline.stages.post_request import AcceptedPost, Refusal
+from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import Unreachable
+from pipeline.store.database import Unreachable, new_id
+from pipeline.store.idempotency_keys import IdempotencyKey
 
 log = logging.getLogger("slipway.api")
 
 
-def store_batch(context: Context, caller: Caller, batch: Batch, rules: Rules) -> BatchResult:
-    """Read and store the posts. Raises Refusal 400 when one of an atomic batch is refused, and Unreachable."""
-    entries = [
-        read if isinstance(read, Refusal) else Submission(caller=caller, request=read)
-        for read in read_each(batch.posts, rules, batch.request_id)
-    ]
+def store_batch(context: Context, caller: Caller, batch: Batch, rules: Rules) -> tuple[BatchResult, bool]:
+    """Read and store the posts; return also whether an equal batch with its Idempotency-Key came before.
+
+    A replay finds the posts that were stored and takes up the others: a post that was refused may be good by now.
+    Raises Refusal 400 when one of an atomic batch is refused, 409 as ``claim_key``, and Unreachable.
+    """
+    requests = read_each(batch.posts, rules, batch.request_id)
+    identity = new_id()
     try:
-        results = ingest_bulk(context, entries, atomic=batch.atomic)
+        entries = _build_entries(caller, requests, None if batch.key is None else identity)
+        results = ingest_bulk(
+            context, entries, atomic=batch.atomic, claim=partial(_claim, key=batch.key, identity=identity)
+        )
+        return _build_result(results), False
+    except Replayed as earlier:
+        entries = _build_entries(caller, requests, earlier.resource)
+        return _build_result(ingest_bulk(context, entries, atomic=batch.atomic)), True
     except BatchRefused as error:
-        raise _refuse_batch(error, len(entries)) from None
-    return _build_result(results)
+        raise _refuse_batch(error, len(requests)) from None
+
+
+def _build_entries(
+    caller: Caller, requests: Sequence[PostRequest | Refusal], batch: UUID | None
+) -> list[Entry]:
+    """Return the posts to store. Those of a *batch* with an Idempotency-Key are recognized by it for good."""
+    return [
+        read
+        if isinstance(read, Refusal)
+        else Submission(
+            caller=caller,
+            request=read,
+            row_token=None
+            if batch is None or read.external_id is not None
+            else f"key:{batch}:{read.fingerprint.hex()}",
+        )
+        for read in requests
+    ]
+
+
+def _claim(c: Connection, key: IdempotencyKey | None, identity: UUID) -> None:
+    """Claim the key for this batch, in each of its transactions."""
+    try:
+        claim_key(c, key, identity)
+    except Replayed as earlier:
+        if earlier.resource != identity:
+            raise
 
 
 def _build_result(results: Sequence[Result]) -> BatchResult:

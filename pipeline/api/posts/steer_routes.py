@@ -11,15 +11,23 @@ from starlette.requests import Request
 
 from pipeline.api.http.auth import require_plan
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.idempotency import read_idempotency_key, replayed, require_kept
 from pipeline.api.http.json_body import parse_id, read_json_body
 from pipeline.api.imports.schema import DEFAULT_LIMIT, MAX_LIMIT, read_query
-from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
+from pipeline.api.openapi.error_responses import (
+    BODY_ERRORS,
+    CLAIM_ERRORS,
+    KEY_ERRORS,
+    PLAN_ERRORS,
+    error_responses,
+)
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import PARTNER_API, Operation, path_parameter, query_parameter
 from pipeline.api.posts import steer_schema as schema
 from pipeline.api.state import AppState, get_app_state
-from pipeline.bulk.steering import steer, stop
+from pipeline.bulk.steering import find_started, steer, stop
 from pipeline.domain.steering import OF_PARTNERS, PUBLISHES
+from pipeline.stages.idempotency import Replayed
 from pipeline.store.auth.keys import Caller
 from pipeline.store.steering import jobs as store
 from pipeline.store.steering.jobs import SteeringJob
@@ -31,10 +39,17 @@ async def steer_posts(request: Request) -> SuccessResponse[schema.SteeringAnswer
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_writer(request)
     asked, said = schema.read_steering(await read_json_body(request, caller.key_id))
+    key = read_idempotency_key(request, caller, said)
     if asked.verb in PUBLISHES:
         require_plan(caller)
-    work = partial(steer, app_state.context, caller, asked, token=said.token, confirm=bool(said.confirm))
-    found = await app_state.action_bulkhead.run(work, caller.key_id)
+    confirm = bool(said.confirm)
+    work = partial(steer, app_state.context, caller, asked, token=said.token, confirm=confirm, key=key)
+    try:
+        found = await app_state.action_bulkhead.run(work, caller.key_id)
+    except Replayed as earlier:
+        find = partial(find_started, app_state.context, caller, earlier.resource)
+        started = require_kept(await app_state.read_bulkhead.run(find, caller.key_id))
+        return replayed("Steering job was started before", schema.SteeringAnswer.from_counted(started))
     message = "Deliveries counted" if found.job is None else "Steering job started"
     return success(message, schema.SteeringAnswer.from_counted(found))
 
@@ -131,10 +146,12 @@ OPERATIONS = (
         tag=POSTS,
         returns="The count and its token; with a token or confirm also the job.",
         body=schema.SteerBody,
+        takes_key=True,
         errors=error_responses(
             *KEY_ERRORS,
             *BODY_ERRORS,
             *PLAN_ERRORS,
+            *CLAIM_ERRORS,
             "insufficient_scope",
             "rate_limited",
             "internal_error",

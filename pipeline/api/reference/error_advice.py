@@ -35,6 +35,12 @@ ERRORS: Mapping[str, Advice] = {
         "the same "
         "id; it is never published twice.",
     ),
+    "idempotency_key_reused": Advice(
+        "The header `Idempotency-Key` names an earlier request of this key and operation with another body or path, "
+        "less than a day ago. Nothing was done.",
+        "Use a new key for a new request, for example a random UUID. To repeat the earlier request, send its body "
+        "exactly.",
+    ),
     "external_id_immutable": Advice(
         "An edit contains `external_id`. Repeated requests are recognized by it, so it stays as it was created.",
         "Remove `external_id` from the edit.",

@@ -66,9 +66,10 @@ def open_file(
     url: str,
     content_type: str,
     filename: str | None,
+    identity: UUID | None = None,
 ) -> UUID:
     """Create a file whose content is still to be uploaded, and return its id."""
-    identity = new_id()
+    identity = identity or new_id()
     row(
         c,
         """INSERT INTO files (id, workspace_id, key_id, name, url, content_type, filename)

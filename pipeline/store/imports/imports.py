@@ -6,20 +6,18 @@ the same step, the second changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from pipeline.domain.bulk_import import WORKING, ImportState
 from pipeline.store import jobs
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import is_violation, row, rows
+from pipeline.store.database import row, rows
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.jobs import JobTable
 
@@ -76,21 +74,6 @@ JOBS = JobTable(
 )
 
 
-class IdempotencyKeyTaken(Exception):
-    """Another upload of the workspace was stored under the same Idempotency-Key."""
-
-
-@contextmanager
-def translate_taken_key() -> Iterator[None]:
-    """Raise IdempotencyKeyTaken for the violation of the unique key."""
-    try:
-        yield
-    except IntegrityError as error:
-        if is_violation(error, "imports_idempotency"):
-            raise IdempotencyKeyTaken from error
-        raise
-
-
 def begin_upload(c: Connection, caller: Caller, identity: UUID, key: str, **options: Any) -> None:
     """Record an upload, and the object that may be in storage from now on. It is visible once it is finished.
 
@@ -108,41 +91,23 @@ def begin_upload(c: Connection, caller: Caller, identity: UUID, key: str, **opti
     )
 
 
-def finish_upload(
-    c: Connection, identity: UUID, *, size: int, sha256: bytes, format_: str, idempotency_key: str | None
-) -> bool:
-    """Finish an upload: a worker takes it from now on. Return False if it was given up. Raises IdempotencyKeyTaken."""
-    with translate_taken_key():
-        return (
-            row(
-                c,
-                """UPDATE imports SET size = :size, sha256 = :sha, format = :format, idempotency_key = :key,
-                          touched_at = now()
-                   WHERE id = :id AND size IS NULL RETURNING id""",
-                id=identity,
-                size=size,
-                sha=sha256,
-                format=format_,
-                key=idempotency_key,
-            )
-            is not None
-        )
+def finish_upload(c: Connection, identity: UUID, *, size: int, sha256: bytes, format_: str) -> bool:
+    """Finish an upload: a worker takes it from now on. Return False if it was given up."""
+    found = row(
+        c,
+        """UPDATE imports SET size = :size, sha256 = :sha, format = :format, touched_at = now()
+           WHERE id = :id AND size IS NULL RETURNING id""",
+        id=identity,
+        size=size,
+        sha=sha256,
+        format=format_,
+    )
+    return found is not None
 
 
 def forget_upload(c: Connection, identity: UUID) -> None:
     """Delete the record of an upload whose object is not in storage."""
     row(c, "DELETE FROM imports WHERE id = :id AND size IS NULL RETURNING id", id=identity)
-
-
-def find_by_idempotency_key(c: Connection, workspace: UUID, key: str) -> Import | None:
-    """Return the import that was stored under this Idempotency-Key."""
-    found = row(
-        c,
-        f"SELECT {_COLUMNS} FROM imports WHERE workspace_id = :w AND idempotency_key = :key",
-        w=workspace,
-        key=key,
-    )
-    return None if found is None else _to_import(found)
 
 
 def find_import(c: Connection, caller: Caller, identity: UUID, *, lock: bool = False) -> Import | None:

@@ -35,6 +35,7 @@ class SteeringJob:
     verb: Verb
     arguments: Arguments
     filter: ListFilter
+    token: str
     state: SteeringState
     counted: int
     selected: int
@@ -78,7 +79,14 @@ def lock_jobs(c: Connection, workspace: UUID) -> None:
 
 
 def create_job(
-    c: Connection, caller: Caller, *, verb: Verb, arguments: Arguments, chosen: ListFilter, token: str
+    c: Connection,
+    caller: Caller,
+    *,
+    verb: Verb,
+    arguments: Arguments,
+    chosen: ListFilter,
+    token: str,
+    identity: UUID | None = None,
 ) -> UUID | None:
     """Store a job of what was counted under this token, and return its id; None if no such count is kept."""
     found = row(
@@ -86,7 +94,7 @@ def create_job(
         """INSERT INTO steering_jobs (id, workspace_id, key_id, verb, arguments, filter, token, state, counted)
            SELECT :id, :w, :key, :verb, :arguments, :filter, :token, 'working', cardinality(deliveries)
            FROM steering_counts WHERE workspace_id = :w AND token = :token RETURNING id""",
-        id=new_id(),
+        id=identity or new_id(),
         w=caller.workspace_id,
         key=caller.stored_key,
         verb=verb,
@@ -94,8 +102,8 @@ def create_job(
         filter=jsonb(dump_filter(chosen)),
         token=token,
     )
-    identity: UUID | None = None if found is None else found.id
-    return identity
+    made: UUID | None = None if found is None else found.id
+    return made
 
 
 def find_job(

@@ -60,9 +60,10 @@ def create_webhook(
     url: str,
     types: Sequence[str] | None,
     description: str | None,
+    identity: UUID | None = None,
 ) -> tuple[Webhook, str]:
     """Store a webhook; return it, and its secret, which is not shown again."""
-    identity, secret = new_id(), _new_secret()
+    identity, secret = identity or new_id(), _new_secret()
     found = row(
         c,
         f"""INSERT INTO webhooks (id, workspace_id, key_id, accounts, url, types, description, secrets)
@@ -77,6 +78,11 @@ def create_webhook(
         secrets=vault.seal({"current": secret}, identity),
     )
     return to_webhook(found), secret
+
+
+def lock_creation(c: Connection, workspace: UUID) -> None:
+    """Let no other transaction create a webhook of this workspace until this one ends."""
+    row(c, "SELECT pg_advisory_xact_lock(hashtextextended(:w, 4))", w=f"webhooks {workspace}")
 
 
 def list_webhooks(

@@ -92,7 +92,7 @@ def expire_lease(core: CoreFixture) -> None:
 
 def reach(core: CoreFixture, phase: ImportState) -> UUID:
     """Return an import whose next step is of this phase."""
-    job = store_file(core.context, core.caller, ImportOptions(), [write_file(core)], Format.NDJSON).job
+    job = store_file(core.context, core.caller, ImportOptions(), [write_file(core)], Format.NDJSON)
     if phase is ImportState.READING:
         return job.id
     planned = work(core, job.id)

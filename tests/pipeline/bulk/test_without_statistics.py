@@ -85,7 +85,7 @@ def upload(core: CoreFixture, count: int) -> UUID:
         "scheduled_at": LATER,
     }
     lines = write_lines(*({"caption": f"Row {n} of {count}", **body} for n in range(count)))
-    return store_file(core.context, core.caller, ImportOptions(), [lines], Format.NDJSON).job.id
+    return store_file(core.context, core.caller, ImportOptions(), [lines], Format.NDJSON).id
 
 
 def find(core: CoreFixture, identity: UUID) -> Import:

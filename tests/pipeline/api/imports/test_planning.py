@@ -195,14 +195,15 @@ def test_the_same_key_and_file_is_the_same_import(importer: Importer) -> None:
     data = write_lines(importer.body(1))
     first = importer.send(data, **{"Idempotency-Key": "march"})
     again = importer.send(data, **{"Idempotency-Key": "march"})
-    assert (first.status_code, again.status_code) == (202, 202)
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert again.headers["Idempotency-Replayed"] == "true"
     assert again.json()["data"]["duplicate"] is True
     assert again.json()["data"]["id"] == first.json()["data"]["id"]
     for other in (
         importer.send(data + data, **{"Idempotency-Key": "march"}),
         importer.send(data, "?strict=true", **{"Idempotency-Key": "march"}),
     ):
-        assert (other.status_code, other.json()["error_code"]) == (409, "create_failed")
+        assert (other.status_code, other.json()["error_code"]) == (409, "idempotency_key_reused")
 
 
 @pytest.mark.parametrize(

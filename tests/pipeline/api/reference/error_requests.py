@@ -59,6 +59,12 @@ def _reuse_external_id(scene: Scene) -> requests.Response:
     return _post(scene, external_id="order-1042", caption="Another mug")
 
 
+def _reuse_idempotency_key(scene: Scene) -> requests.Response:
+    key = {"Idempotency-Key": "mug-video"}
+    _send(scene, "POST", "/files", {"contentType": "image/png"}, **key)
+    return _send(scene, "POST", "/files", {"contentType": "video/mp4"}, **key)
+
+
 def _apply_another_plan(scene: Scene) -> requests.Response:
     made = scene.server.send("POST", f"{BASE}/imports", scene.tenant.key, list_files(scene)["march.ndjson"])
     job = made.json()["data"]["id"]
@@ -127,6 +133,7 @@ REQUESTS: Mapping[str, Callable[[Scene], requests.Response]] = {
     "409 import_state": lambda s: _send(s, "POST", f"/imports/{s.names['import']}/resume"),
     "409 plan_changed": _apply_another_plan,
     "409 file_immutable": lambda s: _use_upload_url(s, b"\x89PNG\r\n\x1a\nother bytes"),
+    "409 idempotency_key_reused": _reuse_idempotency_key,
     "409 account_inactive": _reconnect_inactive,
     "412 precondition_failed": lambda s: _edit(s, {"caption": "New"}, **{"If-Match": '"an-old-version"'}),
     "413 payload_too_large": lambda s: s.server.post(b" " * 1_000_001, s.tenant.key),

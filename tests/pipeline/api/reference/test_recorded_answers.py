@@ -26,8 +26,8 @@ from tests.pipeline.api.reference.scene import (
 from tests.pipeline.api.running_server import Server
 
 HOW = "an answer has changed: record it anew with SLIPWAY_RECORD=1, as the first line of this file says"
-REPEATED = {"createPost"}
-"""Sent a second time, for the answer to a repeated request."""
+REPEATED = {"createPost", "createWebhook", "testWebhook", "createFile", "createImport"}
+"""Sent a second time with the same Idempotency-Key, for the answer to a repeated request."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def operations() -> dict[str, tuple[str, str, dict[str, Any]]]:
     }
 
 
-def send(scene: Scene, method: str, path: str, request: SampleRequest) -> requests.Response:
+def send(scene: Scene, method: str, path: str, request: SampleRequest, **more: str) -> requests.Response:
     filled = {name: scene.fill(value) for name, value in request.path.items()}
     url = scene.variables.get(request.url_variable) or scene.server.url + path.format(**filled)
     body = None if request.body is None else scene.fill(json.dumps(request.body)).encode()
@@ -54,6 +54,7 @@ def send(scene: Scene, method: str, path: str, request: SampleRequest) -> reques
         headers = {"Content-Type": "application/json"}
     if not request.url_variable:
         headers |= scene.tenant.headers
+    headers |= more
     content = body or list_files(scene).get(request.file) or request.form
     url += f"?{request.query}" if request.query else ""
     return requests.request(method, url, data=content, headers=headers, timeout=30)
@@ -67,7 +68,8 @@ def record(server: Server) -> dict[str, Any]:
     for name in ORDER:
         method, path, _ = known[name]
         for _ in range(2 if name in REPEATED else 1):
-            answer = send(scene, method, path, find_sample_request(name))
+            key = {"Idempotency-Key": f"{name}-1"} if name in REPEATED else {}
+            answer = send(scene, method, path, find_sample_request(name), **key)
             if answer.headers["Content-Type"] == "application/json":
                 assert answer.ok, answer.text
                 scene.learn(name, answer.json()["data"])
