@@ -58,7 +58,8 @@ async def retry_posts(request: Request) -> SuccessResponse[RetryResult]:
     work = partial(actions.retry, app_state.context, caller, chosen.post_ids, chosen.account_ids)
     bulkhead = app_state.bulk_bulkhead if caller.bulk else app_state.action_bulkhead
     done = await bulkhead.run(work, caller.key_id)
-    return success("Posts queued for retry", RetryResult.from_result(done), headers=rate_headers)
+    result = RetryResult.from_result(done)
+    return success(result.describe(), result, headers=rate_headers)
 
 
 async def cancel_posts(request: Request) -> SuccessResponse[CancelResult]:
@@ -135,7 +136,7 @@ OPERATIONS = (
         returns="The result for each post.",
         is_rate_limited=True,
         body=schema.RetryBody,
-        errors=error_responses(*_COMMON, *PLAN_ERRORS, "too_many_post_ids"),
+        errors=error_responses(*_COMMON, *PLAN_ERRORS),
     ),
     Operation(
         id="cancelPosts",
