@@ -37,6 +37,12 @@ class HttpRefusal(Refusal):
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+def refuse_too_many(limit: int, message: str, wait: int = RETRY_AFTER) -> HttpRefusal:
+    """Build the 429 of a limit that is used up: *limit* of what *message* names, free again in *wait* seconds."""
+    left = {"RateLimit-Limit": str(limit), "RateLimit-Remaining": "0", "RateLimit-Reset": str(wait)}
+    return HttpRefusal(429, "rate_limited", message, headers={**left, "Retry-After": str(wait)})
+
+
 _ON_EACH = [
     (b"content-type", b"application/json"),
     (b"cache-control", b"no-store"),
