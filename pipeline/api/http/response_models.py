@@ -92,7 +92,7 @@ class Failure(ResponseModel):
     code: int = Field(description="The HTTP status.")
     message: str = Field(description="For people; it may change.")
     error_code: ErrorCode = Field(description="For programs.")
-    help: str = Field(description="Where the reference explains the code, relative to the server.")
+    help: str = Field(description="Where the reference explains the code: an absolute URL.")
 
 
 class BadRequest(Failure):

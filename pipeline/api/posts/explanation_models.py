@@ -10,6 +10,7 @@ from typing_extensions import TypeAliasType
 
 from adapters.contract import Platform
 from pipeline.actions.explain import ExplainedDelivery, ExplainedPost
+from pipeline.api.http.envelope import build_link
 from pipeline.api.http.response_models import ResponseModel, Timestamp
 from pipeline.api.posts.response_models import AccountState, DeliveryError, Post
 from pipeline.domain.account import AccountStatus
@@ -25,7 +26,7 @@ class NextAction(ResponseModel):
     """The one thing that a person can do."""
 
     command: str = Field(description="For the person who runs the server.")
-    link: str = Field(description="Relative to the server.")
+    link: str = Field(description="An absolute URL.")
 
 
 class StandingHold(ResponseModel):
@@ -145,7 +146,7 @@ class AccountExplanation(ResponseModel):
     @classmethod
     def from_explained(cls, one: ExplainedDelivery, state: AccountState) -> Self:
         """Return the explanation; *state* is the account's state in the post."""
-        words = one.explanation
+        words, action = one.explanation, one.explanation.action
         shared = {
             name: getattr(state, name) for name in AccountState.model_fields if name in cls.model_fields
         }
@@ -158,7 +159,7 @@ class AccountExplanation(ResponseModel):
                 "since": words.since,
                 "next_step": words.next_step,
                 "next_at": words.next_at,
-                "action": words.action,
+                "action": action and NextAction(command=action.command, link=build_link(action.link)),
                 "evidence": ExplanationEvidence.from_explained(one),
             }
         )

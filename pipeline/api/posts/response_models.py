@@ -83,7 +83,7 @@ class DeliveryError(ResponseModel):
     platform_message: str | None = Field(
         description="The platform's own sentence, at most 300 characters; tokens and signed URLs are redacted."
     )
-    help: str | None = Field(description="Where the reference explains the code, relative to the server.")
+    help: str | None = Field(description="Where the reference explains the code: an absolute URL.")
     candidates: list[Candidate] | None = Field(
         default=None,
         exclude_if=is_empty,
