@@ -158,6 +158,14 @@ def test_advice_is_sentences(reference: Page) -> None:
         assert code in reference.text
 
 
+def test_the_icon_that_browsers_ask_for_is_there_and_kept(server: Server) -> None:
+    answer = server.send("GET", "/favicon.ico")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/svg+xml")
+    assert answer.content.startswith(b"<svg")
+    assert answer.headers["Cache-Control"] == "public, max-age=86400"
+    assert server.send("HEAD", "/favicon.ico").status_code == 200
+
+
 def test_each_failure_carries_the_address_of_its_code(
     server: Server, tenant: Tenant, reference: Page
 ) -> None:
