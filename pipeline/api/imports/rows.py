@@ -22,6 +22,7 @@ from pipeline.api.state import AppState, get_app_state
 from pipeline.bulk.cells import defuse
 from pipeline.bulk.formats import Format
 from pipeline.domain.bulk_import import RowVerdict
+from pipeline.domain.delivery import to_public
 from pipeline.store.imports.imports import Import
 from pipeline.store.imports.rows import RowRecord, list_rows
 
@@ -85,7 +86,7 @@ def _to_receipt(row: RowRecord) -> Mapping[str, Any]:
         "verdict": row.verdict,
         "action": row.action,
         "post_id": row.post_id,
-        "rollback": row.rollback,
+        "rollback": row.rollback and to_public(row.rollback),
         "issues": row.issues or [],
         "error": describe_issues(row),
         "source": row.body if row.source is None else row.source,

@@ -38,6 +38,17 @@ PARTNER_RELEASES: Sequence[Release] = (
             "200,000 deliveries, when it is confirmed: `selecting` is no state of new jobs.",
             "Jobs of the same deliveries run in the order they were confirmed: `waits_for`. Cancel and pause wait for "
             "none, and earlier jobs skip what these select, with the reason `taken`.",
+            "`failed` of `POST /posts/retry` lists the ids of posts that are not retried; more than 20 ids are 422, "
+            "and the message says so if none is retried.",
+            "The message of `GET /subscription` says why a plan does not publish.",
+            "`GET /posts/export` is compressed with gzip or zstd for clients that accept it.",
+            "`help` of an error and `link` of an explanation's action are absolute URLs.",
+            "Each answer to a counted request has the RateLimit headers, a refusal too, and so has each 429.",
+            "`page` and `offset` are refused with 422 where pages have cursors.",
+            "`type` of an issue is one of the listed words, which say what is wrong. An issue of `batch_refused` "
+            "begins its message with the post's error code.",
+            "`canceled` has one spelling: in `state` of an account, an import and a filter too. A filter still takes "
+            "`cancelled`.",
         ),
     ),
     Release(

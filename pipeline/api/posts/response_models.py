@@ -12,7 +12,14 @@ from typing_extensions import TypeAliasType
 
 from adapters.contract import Platform
 from pipeline.api.http.envelope import build_error_link
-from pipeline.api.http.response_models import DocumentedAs, ResponseModel, Timestamp, is_empty, one_of
+from pipeline.api.http.response_models import (
+    DeliveryState,
+    DocumentedAs,
+    ResponseModel,
+    Timestamp,
+    is_empty,
+    one_of,
+)
 from pipeline.api.posts.field_types import OnLate
 from pipeline.api.posts.schema import Media
 from pipeline.api.reference.warning_advice import WARNINGS
@@ -111,7 +118,7 @@ class AccountState(ResponseModel):
     platform: Platform
     username: str
     status: PostStatus
-    state: State = Field(description="The delivery's own state, finer than status.")
+    state: DeliveryState = Field(description="The delivery's own state, finer than status.")
     blocked_reason: Reason | None
     held_for: Hold | None = Field(
         description="Why it waits although its time has come or it is prepared. paused and newer_worker are shown "

@@ -159,7 +159,7 @@ def test_advice_is_sentences(reference: Page) -> None:
 
 
 def test_the_icon_that_browsers_ask_for_is_there_and_kept(server: Server) -> None:
-    answer = server.send("GET", "/favicon.ico")
+    answer = server.http.get(f"{server.url}/favicon.ico", timeout=30)
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/svg+xml")
     assert answer.content.startswith(b"<svg")
     assert answer.headers["Cache-Control"] == "public, max-age=86400"
