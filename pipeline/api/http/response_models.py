@@ -23,7 +23,8 @@ from typing_extensions import TypeAliasType
 
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.api.openapi.error_codes import CODES
-from pipeline.domain.delivery import State, to_public
+from pipeline.domain.delivery import State as LedgerState
+from pipeline.domain.delivery import to_public
 from pipeline.domain.validation_issue import ISSUE_TYPES
 
 Timestamp = Annotated[
@@ -56,10 +57,8 @@ ErrorCode = TypeAliasType("ErrorCode", Annotated[str, one_of([*CODES])])
 """An error code. A named alias becomes a component of the document, and a named type in generated clients."""
 
 
-PUBLIC_STATES = tuple(map(to_public, State))
-DeliveryState = TypeAliasType(
-    "DeliveryState", Annotated[str, BeforeValidator(to_public), one_of(PUBLIC_STATES)]
-)
+PUBLIC_STATES = tuple(map(to_public, LedgerState))
+State = TypeAliasType("State", Annotated[str, BeforeValidator(to_public), one_of(PUBLIC_STATES)])
 """The state of a delivery, as the API spells it."""
 
 

@@ -25,7 +25,7 @@ class Release:
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
         version="1.17.0",
-        sha256="4011498ed7c42a3ff32f49bc4660d9d9a444c7d3709dca5255944827c3d08f88",
+        sha256="1b7490638b1b628a679ba826eef00987605c66328ae03bc74dd6aab69fdbfae8",
         changes=(
             "`held_for` may be `newer_worker`: no running worker understands all of the post. A pause is shown there "
             "before the post's time too.",
@@ -193,6 +193,15 @@ PARTNER_RELEASES: Sequence[Release] = (
     ),
 )
 OPERATOR_RELEASES: Sequence[Release] = (
+    Release(
+        version="1.7.0",
+        sha256="21d01a322e140936935a6bf4f117ca6b9e8eae03b4a5bbe42cb511bc65dd31ad",
+        changes=(
+            "`help` of an error is an absolute URL.",
+            "Each answer to a counted request has the RateLimit headers, a refusal too, and so has each 429.",
+            "`type` of an issue is one of the listed words.",
+        ),
+    ),
     Release(
         version="1.6.0",
         sha256="56ee1f935b96347ce927a836912e8d190067c4365c42c0f1f9874fdcb0599984",

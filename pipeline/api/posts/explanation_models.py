@@ -11,7 +11,8 @@ from typing_extensions import TypeAliasType
 from adapters.contract import Platform
 from pipeline.actions.explain import ExplainedDelivery, ExplainedPost
 from pipeline.api.http.envelope import build_link
-from pipeline.api.http.response_models import DeliveryState, ResponseModel, Timestamp
+from pipeline.api.http.response_models import ResponseModel, Timestamp
+from pipeline.api.http.response_models import State as DeliveryState
 from pipeline.api.posts.response_models import AccountState, DeliveryError, Post
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Reason

@@ -13,13 +13,13 @@ from typing_extensions import TypeAliasType
 from adapters.contract import Platform
 from pipeline.api.http.envelope import build_error_link
 from pipeline.api.http.response_models import (
-    DeliveryState,
     DocumentedAs,
     ResponseModel,
     Timestamp,
     is_empty,
     one_of,
 )
+from pipeline.api.http.response_models import State as DeliveryState
 from pipeline.api.posts.field_types import OnLate
 from pipeline.api.posts.schema import Media
 from pipeline.api.reference.warning_advice import WARNINGS
