@@ -247,7 +247,7 @@ def _post_meanwhile(
     if after["state"] != "applying":
         raise InvalidMeasurement(f"The import was {after['state']} before the time was over.")
     _call(stack, "POST", f"/imports/{identity}/cancel")
-    _await_state(stack, identity, "canceled")
+    _await_state(stack, identity, "cancelled")
     p50, slowest = percentile(found, 0.5) * 1000, max(found) * 1000
     return Figure(
         name="POST /posts while an import is applied, p99",
