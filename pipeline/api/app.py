@@ -41,6 +41,7 @@ from pipeline.api.server.fast_path import FastPathApp
 from pipeline.api.state import build_app_state
 from pipeline.api.webhooks import routes as webhooks
 from pipeline.dashboard.app import close_dashboard, create_dashboard, open_dashboard
+from pipeline.dashboard.assets import load_asset
 from pipeline.garbage_collection import freeze_modules
 from pipeline.stages.post_request import Refusal
 from pipeline.store.database import Unreachable
@@ -133,6 +134,7 @@ def create_app() -> FastAPI:
 
     app.openapi = partial(describe_once, PARTNER)  # type: ignore[method-assign]
     add_pages(app, describe_once)
+    app.add_route("/favicon.ico", show_icon, include_in_schema=False)
     app.add_route("/dashboard", redirect_to_dashboard, include_in_schema=False)
     app.mount("/dashboard", dashboard)
     app.add_fast_path("POST", f"{PARTNER_API}/posts", posts.create_post)
@@ -141,6 +143,13 @@ def create_app() -> FastAPI:
     app.add_exception_handler(HTTPException, _respond_to_http_error)
     app.add_middleware(RequestMiddleware)
     return app
+
+
+async def show_icon(_request: Request) -> Response:
+    """Return the icon that browsers ask for by this name; its type says that it is SVG."""
+    icon = load_asset("icon.svg")
+    headers = {"Cache-Control": "public, max-age=86400"}
+    return Response(icon.content, headers=headers, media_type=icon.media_type)
 
 
 async def redirect_to_dashboard(_request: Request) -> Response:

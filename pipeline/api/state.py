@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -17,7 +16,7 @@ from pipeline.api.http.body_budget import BodyBudget
 from pipeline.api.http.bulkhead import Bulkhead
 from pipeline.api.http.concurrency_limit import ConcurrencyLimit
 from pipeline.api.http.deadline_reading import DeadlineReading
-from pipeline.api.http.rate_limit import RateLimit
+from pipeline.api.http.rate_limit import RATE_HEADERS, RateLimit
 from pipeline.api.ledger_health import LedgerHealth, read_health
 from pipeline.api.metrics import ANSWER_SECONDS, Metrics
 from pipeline.api.posts.field_types import Rules, build_rules
@@ -66,12 +65,12 @@ class AppState:
         """Return the bulkhead that takes this key's posts."""
         return self.bulk_bulkhead if caller.bulk else self.post_bulkhead
 
-    async def charge_rate_limit(self, caller: Caller, posts: int = 1) -> Mapping[str, str]:
-        """Count *posts* against the key's limits and return the headers for the response. Raises Refusal 429."""
+    async def charge_rate_limit(self, request: Request, caller: Caller, posts: int = 1) -> None:
+        """Count *posts* against the key's limits; the response gets the headers. Raises Refusal 429."""
         limits = caller.limits.over(self.default_limits)
-        if not (posts and (limits.posts_per_minute or limits.posts_per_day)):
-            return {}
-        return await self.lookup_bulkhead.run(partial(self.rate_limit.take, caller.key_id, limits, posts))
+        if posts and (limits.posts_per_minute or limits.posts_per_day):
+            take = partial(self.rate_limit.take, caller.key_id, limits, posts)
+            request.scope[RATE_HEADERS] = await self.lookup_bulkhead.run(take)
 
     def close(self) -> None:
         """Finish the work in progress, dispatch what it left, and close the connections to the broker."""

@@ -222,7 +222,7 @@ def _compare(
     ledger = [e for e in list_theirs(stack) if marker in e["caption"]]
     _, differences = compare(ours, ledger, marker)
     published = sum(one.state == "published" for one in ours)
-    cancelled = result.get("cancelled", 0)
+    cancelled = result.get("canceled", 0)
     if counts["accepted"] != ROWS:
         differences.append(f"Of {ROWS} rows {_describe(counts)}.")
     if len(ours) != ACCOUNTS:

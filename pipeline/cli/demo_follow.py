@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.25
 URL_TIMEOUT = 30.0
 """Seconds to wait for missing URLs once all are live: a platform may return them a little later."""
-FINAL_STATES = frozenset({"published", "failed", "cancelled", "blocked"})
+FINAL_STATES = frozenset({"published", "failed", "canceled", "blocked"})
 """States that no stage advances."""
 
 WIDTHS = {"post": 9, "platform": 9, "account": 17, "state": 10, "lateness": 8, "url": None}

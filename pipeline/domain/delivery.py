@@ -32,6 +32,11 @@ class State(StrEnum):
     CANCELLED = "cancelled"  #: cancelled by a person before anything was sent
 
 
+def to_public(word: str) -> str:
+    """Return a status or state as the API spells it: the ledger's `cancelled` is `canceled`."""
+    return "canceled" if word == "cancelled" else str(word)
+
+
 SETTLED = frozenset({State.PUBLISHED, State.FAILED, State.CANCELLED})
 UNSETTLED = frozenset(State) - SETTLED
 WAITING = frozenset({State.SCHEDULED, State.RETRYING})

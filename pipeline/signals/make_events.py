@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.domain.delivery import Reason, State
+from pipeline.domain.delivery import Reason, State, to_public
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
 from pipeline.domain.public_error import present_error
 from pipeline.domain.webhook import EventType, find_delivery_event, find_post_event
@@ -163,12 +163,14 @@ def _tell_occurrences(webhooks: Webhooks, happened: Sequence[Occurrence]) -> Ite
             data["error"] = _describe_error(one.details.get("error"))
         else:
             listeners = [w for w in known if w.accounts is None or w.key_id == one.key_id]
-            data = {"import_id": one.subject, "state": one.state, **_pick(one, *_IMPORT)}
+            data = {"import_id": one.subject, "state": to_public(one.state), **_pick(one, *_IMPORT)}
+            done: Mapping[str, int] = one.details.get("result") or {}
+            data["result"] = {to_public(word): n for word, n in done.items()}
         data["workspace_id"] = one.workspace_id
         yield from _spread(listeners, kind, one.subject, one.at, data)
 
 
-_IMPORT = ("name", "rows", "accepted", "duplicate", "rejected", "result")
+_IMPORT = ("name", "rows", "accepted", "duplicate", "rejected")
 
 
 def _pick(one: Occurrence, *names: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from tests.chaos.judge import WAITING, ReportedState
 
-SETTLED = frozenset({"published", "failed", "cancelled"})
+SETTLED = frozenset({"published", "failed", "canceled"})
 LONGEST = 420.0
 """Seconds that a delivery has to settle after the last fault: more than the 300 of a queued lease."""
 SHARE = 0.5

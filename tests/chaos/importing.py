@@ -23,7 +23,7 @@ ROWS = 1_010
 """Rows of the file: three chunks. Most repeat an earlier row, so that many rows make few posts."""
 FORGED = 3
 """Rows that name an account that does not exist."""
-ENDED = frozenset({"applied", "failed", "cancelled"})
+ENDED = frozenset({"applied", "failed", "canceled"})
 LONGEST = 150.0
 """Seconds that the import has after the last fault: two leases of a worker that died."""
 

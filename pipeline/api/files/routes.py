@@ -20,7 +20,7 @@ from pipeline.api.files.schema import (
     FileQuery,
     read_file_query,
 )
-from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.envelope import SuccessResponse, refuse_too_many, success
 from pipeline.api.http.idempotency import read_idempotency_key, replayed, require_kept
 from pipeline.api.http.json_body import parse_json, read_json_body, validate_body
 from pipeline.api.openapi.error_responses import (
@@ -100,12 +100,8 @@ def _open(
         claim_key(c, key, file_id)
         opened = store.count_waiting_uploads(c, caller.workspace_id, timedelta(seconds=URL_LIFETIME))
         if opened >= MAX_OPEN_UPLOADS:
-            raise HttpRefusal(
-                429,
-                "rate_limited",
-                f"{MAX_OPEN_UPLOADS:,} upload URLs are open and unused: use those first.",
-                headers={"Retry-After": str(URL_LIFETIME)},
-            )
+            message = f"{MAX_OPEN_UPLOADS:,} upload URLs are open and unused: use those first."
+            raise refuse_too_many(MAX_OPEN_UPLOADS, message, URL_LIFETIME)
         used = store.sum_bytes(c, caller.workspace_id)
         if settings.quota and used >= settings.quota:
             raise Refusal(

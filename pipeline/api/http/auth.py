@@ -153,18 +153,25 @@ def insufficient_scope(message: str) -> HttpRefusal:
 
 def require_plan(caller: Caller) -> None:
     """Raise Refusal 402 without a live publishing plan, 403 for the Scheduler tier, which has no API."""
+    if refusal := find_plan_refusal(caller):
+        raise refusal
+
+
+def find_plan_refusal(caller: Caller) -> HttpRefusal | None:
+    """Return why the plan does not publish, or None if it does."""
     if caller.subscription not in LIVE_SUBSCRIPTIONS:
-        raise HttpRefusal(
+        return HttpRefusal(
             402, "subscription_required", f"The subscription is {caller.subscription}: renew it to publish."
         )
     if caller.plan is Plan.SCHEDULER:
-        raise HttpRefusal(403, "tier_not_allowed", "The Scheduler tier does not publish through the API.")
+        return HttpRefusal(403, "tier_not_allowed", "The Scheduler tier does not publish through the API.")
     if caller.plan not in PUBLISHING_PLANS:
-        raise HttpRefusal(
+        return HttpRefusal(
             402,
             "subscription_required",
             "Publishing needs a Creator, Professional or Business plan, and this workspace has none.",
         )
+    return None
 
 
 def _parse_token(request: Request) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from starlette.types import Scope
 
-from pipeline.api.http.envelope import RETRY_AFTER, HttpRefusal
+from pipeline.api.http.envelope import HttpRefusal, refuse_too_many
 
 SHARES = 4
 """A key may have one in so many bytes of the budget."""
@@ -39,12 +39,8 @@ class BodyBudget:
             )
         taken = self._by_key.get(key, 0) + size
         if key is not None and taken > self._per_key:
-            raise HttpRefusal(
-                429,
-                "rate_limited",
-                f"This key has requests with {self._per_key:,} bytes in progress already.",
-                headers={"Retry-After": str(RETRY_AFTER)},
-            )
+            message = f"This key has requests with {self._per_key:,} bytes in progress already."
+            raise refuse_too_many(self._per_key, message)
         self._reserved += size
         self._by_key[key] = taken
 

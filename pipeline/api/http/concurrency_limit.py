@@ -6,7 +6,7 @@ import threading
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 
-from pipeline.api.http.envelope import RETRY_AFTER, HttpRefusal
+from pipeline.api.http.envelope import HttpRefusal, refuse_too_many
 
 
 class ConcurrencyLimit:
@@ -56,12 +56,8 @@ class ConcurrencyLimit:
             running = self._running.get(owner, 0)
             free = self._total - self._count if self._leaves_room else self._total
             if owner is not None and running >= min(self._per_owner, free):
-                raise HttpRefusal(
-                    429,
-                    "rate_limited",
-                    f"This {self._owner} has {running} {self._operations} in progress already.",
-                    headers={"Retry-After": str(RETRY_AFTER)},
-                )
+                message = f"This {self._owner} has {running} {self._operations} in progress already."
+                raise refuse_too_many(running, message)
             self._running[owner] = running + 1
             self._count += 1
             return running

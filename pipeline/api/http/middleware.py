@@ -15,6 +15,7 @@ from pipeline.api.http.body_budget import release_reservation
 from pipeline.api.http.cors import is_preflight, list_cors_headers, respond_to_preflight
 from pipeline.api.http.envelope import render_internal_error, render_stopping
 from pipeline.api.http.query import IGNORED_HEADER, name_ignored
+from pipeline.api.http.rate_limit import RATE_HEADERS
 from pipeline.api.http.request_headers import index_headers
 from pipeline.api.http.request_metrics import CLIENT_LEFT, find_route, record_request
 from pipeline.tracing import start_request
@@ -104,6 +105,9 @@ class _Exchange:
 
     async def _start(self, message: Message) -> None:
         headers = [*message["headers"], (_HEADER, self.id.encode()), *self._cors]
+        if message["status"] != 429:  # noqa: PLR2004  which has the headers of the limit that refused
+            rate = self._scope.get(RATE_HEADERS, {})
+            headers.extend((name.lower().encode(), value.encode()) for name, value in rate.items())
         if self._scope["query_string"] and (ignored := self._name_ignored()):
             headers.append((IGNORED_HEADER, ignored))
         if self._has_unread_body and not await self._drain() and self._is_http_1:

@@ -29,6 +29,8 @@ from pipeline.store.database import Database
 
 MINUTE, DAY = 60, 86_400
 """Seconds."""
+RATE_HEADERS = "slipway.rate_headers"
+"""The key of the rate limit's headers in a request's scope: its response carries them, whatever its status."""
 _NAMES = {MINUTE: "a minute", DAY: "a day (UTC)"}
 
 _TAKE = """

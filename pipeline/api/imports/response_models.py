@@ -10,6 +10,7 @@ from pydantic import Field
 from pipeline.api.http.response_models import ResponseModel, Timestamp, is_empty, one_of
 from pipeline.api.imports.schema import ImportFormat
 from pipeline.domain.bulk_import import ImportState
+from pipeline.domain.delivery import to_public
 from pipeline.store.imports.imports import Import
 
 
@@ -53,7 +54,7 @@ class ImportJob(ResponseModel):
     """One import."""
 
     id: UUID
-    state: Annotated[str, one_of([*ImportState])]
+    state: Annotated[str, one_of([*map(to_public, ImportState)])]
     name: str | None
     format: ImportFormat
     size: int = Field(description="Bytes of the file as it was sent.")
@@ -102,11 +103,11 @@ class ImportJob(ResponseModel):
         return cls.model_validate(
             {
                 **fields,
-                "state": str(job.state),
+                "state": to_public(job.state),
                 "update": job.updates,
                 "counts": counts,
                 "plan": plan,
-                "result": dict(job.result),
+                "result": {to_public(name): count for name, count in job.result.items()},
                 "notes": list(job.notes),
                 "expired": job.removed_at is not None,
                 "duplicate": is_repeat,

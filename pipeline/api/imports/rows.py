@@ -23,6 +23,7 @@ from pipeline.bulk.cells import defuse
 from pipeline.bulk.columns import ERROR, fold_name
 from pipeline.bulk.formats import Cells, Format
 from pipeline.domain.bulk_import import RowVerdict
+from pipeline.domain.delivery import to_public
 from pipeline.store.imports.imports import Import
 from pipeline.store.imports.rows import RowRecord, list_rows
 
@@ -86,7 +87,7 @@ def _to_receipt(row: RowRecord) -> Mapping[str, Any]:
         "verdict": row.verdict,
         "action": row.action,
         "post_id": row.post_id,
-        "rollback": row.rollback,
+        "rollback": row.rollback and to_public(row.rollback),
         "issues": row.issues or [],
         "error": describe_issues(row),
         "source": row.body if row.source is None else _show_source(row),

@@ -21,29 +21,11 @@ from starlette.responses import JSONResponse, Response
 from pipeline.api.http.envelope import SuccessResponse
 from pipeline.api.http.idempotency import HEADER, MAX_LENGTH, REPLAYED
 from pipeline.api.http.response_models import Success
-from pipeline.api.openapi.error_responses import REQUEST_ID_HEADER, Responses
+from pipeline.api.openapi.error_responses import RATE_HEADERS, REQUEST_ID_HEADER, Responses
 
 PARTNER_API, OPERATOR_API = "/api/partner/v1", "/api/operator/v1"
 """Base paths of the APIs."""
 Parameter = Mapping[str, Any]
-_RATE_HEADERS: Mapping[str, Any] = {
-    f"RateLimit-{name}": {"schema": {"type": kind}, "description": description}
-    for name, kind, description in (
-        (
-            "Limit",
-            "integer",
-            "Posts that the key may send per minute, or per day if fewer of those are left. All RateLimit headers are "
-            "absent if the key has no limit.",
-        ),
-        ("Remaining", "integer", "Posts of that limit that the key may still send."),
-        (
-            "Reset",
-            "integer",
-            "Seconds until the full limit is available, or after a refusal until the request may be repeated.",
-        ),
-        ("Policy", "string", "Each limit of the key with its length in seconds: 6000;w=60, 100000;w=86400."),
-    )
-}
 ETAG_HEADER: Mapping[str, Any] = {
     "ETag": {"schema": {"type": "string"}, "description": "Version of the post, for If-Match."}
 }
@@ -69,7 +51,7 @@ class Operation:
     headers: Mapping[str, Any] = field(default_factory=dict)
     """Of the successful response."""
     is_rate_limited: bool = False
-    """Whether it counts against the key's rate, and answers with the RateLimit headers."""
+    """Whether it counts against the key's rate, and answers with the RateLimit headers, refused later or not."""
     needs_key: bool = True
     repeated: str = ""
     """Description of the 200 that a repeated request gets, with the same data."""
@@ -130,7 +112,7 @@ class Operation:
         return frozenset(p["name"] for p in self.parameters if p["in"] == "query")
 
     def _responses(self) -> Responses:
-        rate_headers = _RATE_HEADERS if self.is_rate_limited else {}
+        rate_headers = RATE_HEADERS if self.is_rate_limited else {}
         success: dict[str, Any] = {"headers": {**REQUEST_ID_HEADER, **self.headers, **rate_headers}}
         if self.takes_key:
             success["headers"] |= _REPLAYED_HEADER
@@ -140,13 +122,10 @@ class Operation:
         if self.repeated:
             model = success_model(self.handler)
             responses[200] = {"model": model, "description": self.repeated, **success}
-        errors = dict(self.errors)
-        if self.is_rate_limited:
-            errors[429] = {**errors[429], "headers": {**errors[429]["headers"], **rate_headers}}
         if self.is_conditional:
             success["headers"] = {**_ANY_ETAG, **success["headers"]}
             responses[304] = {"description": "The client has this answer already (If-None-Match)."}
-        return {**responses, **errors, **self.responses}
+        return {**responses, **self.errors, **self.responses}
 
     def _extra(self) -> dict[str, Any]:
         extra: dict[str, Any] = {"security": [{"key": []}] if self.needs_key else []}

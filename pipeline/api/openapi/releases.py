@@ -25,7 +25,7 @@ class Release:
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
         version="1.17.0",
-        sha256="d7251d73e916755516e82accaf7e47c928a5edf99420518d03de6bc6d5b58dd5",
+        sha256="dea2ece59a945458ca9f92a9758ab2f969c4d896b85b6d8b19e965c89e01b3de",
         changes=(
             "`held_for` may be `newer_worker`: no running worker understands all of the post. A pause is shown there "
             "before the post's time too.",
@@ -53,6 +53,17 @@ PARTNER_RELEASES: Sequence[Release] = (
             "`POST /posts/batch` take an `Idempotency-Key` of up to 255 characters, known for a day to its API key and "
             "operation: an equal request is answered 200 with `Idempotency-Replayed: true`, another one 409 "
             "`idempotency_key_reused` (of imports 202 and `create_failed` before).",
+            "`failed` of `POST /posts/retry` lists the ids of posts that are not retried; more than 20 ids are 422, "
+            "and the message says so if none is retried.",
+            "The message of `GET /subscription` says why a plan does not publish.",
+            "`GET /posts/export` is compressed with gzip or zstd for clients that accept it.",
+            "`help` of an error is an absolute URL.",
+            "Each answer to a counted request has the RateLimit headers, a refusal too, and so has each 429.",
+            "`page` and `offset` are refused with 422 where pages have cursors.",
+            "`type` of an issue is one of the listed words, which say what is wrong. An issue of `batch_refused` "
+            "begins its message with the post's error code.",
+            "`canceled` has one spelling: in `state` of an account, an import and a filter too. A filter still takes "
+            "`cancelled`.",
         ),
     ),
     Release(
@@ -199,10 +210,13 @@ PARTNER_RELEASES: Sequence[Release] = (
 OPERATOR_RELEASES: Sequence[Release] = (
     Release(
         version="1.6.0",
-        sha256="bb06bdd8ad88cc9d263fdfbfc9c76d7b4f1187d406f8f55e0eb69640d13f944b",
+        sha256="5ced4af5f421f79f74ee67b2674a0236e5aedd6d0e386e836f31272c3519fdad",
         changes=(
             "`GET /api/operator/v1/attention` lists posts that no running worker understands, by platform. `ErrorCode` "
             "has `newer_version` and `idempotency_key_reused`, which only the Partner API answers.",
+            "`help` of an error is an absolute URL.",
+            "Each answer to a counted request has the RateLimit headers, a refusal too, and so has each 429.",
+            "`type` of an issue is one of the listed words.",
         ),
     ),
     Release(

@@ -76,8 +76,8 @@ async def replay_dead_letters(request: Request) -> SuccessResponse[ReplayOutcome
         actions.replay, app_state.context, principal.scope, actor=principal.actor, per_minute=body.per_minute
     )
     models = (ReplayResult, ReplayPage)
-    result, headers = await _apply(app_state, principal, body, action, actions.count_replayable, models)
-    return success("Dead letters replayed", result, headers=headers)
+    result = await _apply(request, principal, body, action, actions.count_replayable, models)
+    return success("Dead letters replayed", result)
 
 
 async def discard_dead_letters(request: Request) -> SuccessResponse[DiscardOutcome]:
@@ -87,8 +87,8 @@ async def discard_dead_letters(request: Request) -> SuccessResponse[DiscardOutco
     body = schema.read(schema.DiscardBody, await _read_body(request, principal))
     action = partial(actions.discard, app_state.context, principal.scope, why=body.why, actor=principal.actor)
     models = (DiscardResult, DiscardPage)
-    result, headers = await _apply(app_state, principal, body, action, actions.count_discardable, models)
-    return success("Dead letters discarded", result, headers=headers)
+    result = await _apply(request, principal, body, action, actions.count_discardable, models)
+    return success("Dead letters discarded", result)
 
 
 async def _read_body(request: Request, principal: Principal) -> Any:
@@ -96,30 +96,31 @@ async def _read_body(request: Request, principal: Principal) -> Any:
 
 
 async def _apply(
-    app_state: AppState,
+    request: Request,
     principal: Principal,
     body: schema.ReplayBody | schema.DiscardBody,
     action: Action,
     count: Callable[[Context, DeadLetterFilter], actions.DeadLetterCount],
     models: tuple[type[ResultT], type[ResultT]],
-) -> tuple[ResultT | DryRun, Mapping[str, str]]:
-    """Apply *action* to the letters of the request, and return the result with the rate limit's headers.
+) -> ResultT | DryRun:
+    """Apply *action* to the letters of the request, and return the result.
 
     A filter selects one request's share of letters; its cursor passes over those skipped. Each letter counts as a post.
     *models*: the answers for letters named by id, and for those that a filter selects.
     """
+    app_state = get_app_state(request)
     run, key_id = app_state.action_bulkhead.run, principal.key_id
     if body.ids is not None:
         letters: Sequence[UUID] = list(dict.fromkeys(body.ids))
-        headers = await principal.charge(app_state, len(letters))
-        return models[0].from_result(await run(partial(action, letters), key_id)), headers
+        await principal.charge(request, len(letters))
+        return models[0].from_result(await run(partial(action, letters), key_id))
     chosen = schema.select_letters(principal.scope, body.filter or schema.Filter())
     if body.dry_run:
-        return await run(partial(_count, app_state, chosen, count), key_id), {}
+        return await run(partial(_count, app_state, chosen, count), key_id)
     page = await run(partial(_list_page, app_state, chosen, body.cursor), key_id)
-    headers = await principal.charge(app_state, len(page))
+    await principal.charge(request, len(page))
     result = await run(partial(action, [letter.id for letter in page]), key_id)
-    return models[1].from_result(result, next_cursor=_next_cursor(page, schema.MAX_LETTERS)), headers
+    return models[1].from_result(result, next_cursor=_next_cursor(page, schema.MAX_LETTERS))
 
 
 def _count(

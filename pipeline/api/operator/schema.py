@@ -118,7 +118,11 @@ def select_letters(scope: Scope, chosen: Filter) -> DeadLetterFilter:
     """Return the store's filter, never wider than *scope*. Raises Refusal 422 for an unknown platform."""
     if chosen.platform is not None and chosen.platform not in set(Platform):
         raise build_invalid_payload(
-            [build_issue(("platform",), f"Must be one of {', '.join(Platform)}.", "enum", chosen.platform)]
+            [
+                build_issue(
+                    ("platform",), f"Must be one of {', '.join(Platform)}.", "literal_error", chosen.platform
+                )
+            ]
         )
     if chosen.workspace_id is not None and scope.workspace is None:
         scope = replace(scope, workspace=chosen.workspace_id)

@@ -50,7 +50,7 @@ class RetryResult(ResponseModel):
 
     retried: int
     ids: list[UUID]
-    failed: int = Field(description="Number of posts of which nothing is sent again.")
+    failed: list[UUID] = Field(description="Posts of which nothing is sent again.")
     errors: dict[UUID, str] = Field(default={}, exclude_if=is_empty, description="Reason by post id.")
     skipped: list[SkippedAccount] = Field(
         default=[],
@@ -64,7 +64,7 @@ class RetryResult(ResponseModel):
         return cls(
             retried=len(result.ids),
             ids=list(result.ids),
-            failed=len(result.errors),
+            failed=list(result.errors),
             errors=dict(result.errors),
             skipped=[
                 SkippedAccount(post_id=post, account_id=account, reason=reason)
@@ -72,6 +72,12 @@ class RetryResult(ResponseModel):
                 for account, reason in accounts.items()
             ],
         )
+
+    def describe(self) -> str:
+        """Return what was done as a sentence."""
+        if self.ids:
+            return "Posts queued for retry"
+        return "No post is queued for retry: `errors` has the reason for each."
 
 
 class CancelResult(ResponseModel):

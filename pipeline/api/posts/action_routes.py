@@ -37,7 +37,7 @@ async def update_post(request: Request) -> SuccessResponse[UpdatedPost]:
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_publisher(request)
     raw = await read_json_body(request, caller.key_id)
-    rate_headers = await app_state.charge_rate_limit(caller)
+    await app_state.charge_rate_limit(request, caller)
     change = schema.read_change(parse_json_or_empty(raw), app_state.rules)
     post_id = parse_id(request.path_params["post_id"])
     if post_id is None:
@@ -45,7 +45,7 @@ async def update_post(request: Request) -> SuccessResponse[UpdatedPost]:
     if_match = strip_encodings(request.headers.get("if-match"))
     work = partial(edit.edit, app_state.context, caller, post_id, change, if_match)
     edited = await app_state.choose_bulkhead(caller).run(work, caller.key_id)
-    headers = {**rate_headers, "ETag": f'"{edited.version}"'}
+    headers = {"ETag": f'"{edited.version}"'}
     return success("Post updated", UpdatedPost.model_validate(edited), headers=headers)
 
 
@@ -54,11 +54,12 @@ async def retry_posts(request: Request) -> SuccessResponse[RetryResult]:
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_publisher(request)
     chosen = schema.read_retry(parse_json_or_empty(await read_json_body(request, caller.key_id)))
-    rate_headers = await app_state.charge_rate_limit(caller, len(chosen.post_ids))
+    await app_state.charge_rate_limit(request, caller, len(chosen.post_ids))
     work = partial(actions.retry, app_state.context, caller, chosen.post_ids, chosen.account_ids)
     bulkhead = app_state.bulk_bulkhead if caller.bulk else app_state.action_bulkhead
     done = await bulkhead.run(work, caller.key_id)
-    return success("Posts queued for retry", RetryResult.from_result(done), headers=rate_headers)
+    result = RetryResult.from_result(done)
+    return success(result.describe(), result)
 
 
 async def cancel_posts(request: Request) -> SuccessResponse[CancelResult]:
@@ -86,12 +87,12 @@ async def validate_post(request: Request) -> SuccessResponse[ValidationReport]:
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_publisher(request)
     raw = await read_json_body(request, caller.key_id)
-    rate_headers = await app_state.charge_rate_limit(caller)
+    await app_state.charge_rate_limit(request, caller)
     post = read_post(parse_json_or_empty(raw), app_state.rules, request.headers.get("idempotency-key"))
     work = partial(validate, app_state.context, caller, post)
     validated = await app_state.choose_bulkhead(caller).run(work, caller.key_id)
     report = ValidationReport.from_result(validated, post, caller)
-    return success("Post validated", report, headers=rate_headers)
+    return success("Post validated", report)
 
 
 _COMMON = (*KEY_ERRORS, *BODY_ERRORS, "insufficient_scope", "rate_limited", "internal_error")
@@ -135,7 +136,7 @@ OPERATIONS = (
         returns="The result for each post.",
         is_rate_limited=True,
         body=schema.RetryBody,
-        errors=error_responses(*_COMMON, *PLAN_ERRORS, "too_many_post_ids"),
+        errors=error_responses(*_COMMON, *PLAN_ERRORS),
     ),
     Operation(
         id="cancelPosts",

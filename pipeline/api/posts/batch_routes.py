@@ -38,12 +38,11 @@ async def create_posts(request: Request) -> SuccessResponse[BatchResult]:
     bulkhead = app_state.bulk_bulkhead
     batch = await bulkhead.run(partial(_parse, raw, request, caller), caller.key_id)
     _refuse_over_limit(len(batch.posts), caller.limits.over(app_state.default_limits))
-    rate_headers = await app_state.charge_rate_limit(caller, len(batch.posts))
+    await app_state.charge_rate_limit(request, caller, len(batch.posts))
     result, is_replay = await bulkhead.run(
         partial(store_batch, app_state.context, caller, batch, app_state.rules), caller.key_id
     )
-    headers = {**rate_headers, **(REPLAYED if is_replay else {})}
-    return success(result.describe(), result, headers=headers)
+    return success(result.describe(), result, headers=REPLAYED if is_replay else {})
 
 
 def _parse(raw: bytes, request: Request, caller: Caller) -> Batch:

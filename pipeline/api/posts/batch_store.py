@@ -118,13 +118,14 @@ def _to_refusal(error: Exception) -> Refusal:
 
 
 def _refuse_batch(refused: BatchRefused, posts: int) -> Refusal:
-    """Return the refusal of an atomic batch; each refused post is an issue whose type is the post's error code."""
+    """Return the refusal of an atomic batch; each refused post is an issue, which begins with its error code."""
     issues = []
     for n, error in refused.failures.items():
         refusal = _to_refusal(error)
         place = refusal.issues[0]["path"] if refusal.issues else ""
         path = ("posts", n, place) if place else ("posts", n)
-        issues.append(build_issue(path, refusal.message, refusal.code))
+        kind = refusal.issues[0]["type"] if refusal.issues else "rule"
+        issues.append(build_issue(path, f"{refusal.code}: {refusal.message}", kind))
     first = next(iter(refused.failures))
     count = f"{len(issues)} of {posts} posts {'is' if len(issues) == 1 else 'are'} refused"
     message = f"{count}, so nothing was stored. Post {first}: {issues[0]['message']}"

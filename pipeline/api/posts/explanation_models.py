@@ -12,9 +12,10 @@ from typing_extensions import TypeAliasType
 from adapters.contract import Platform
 from pipeline.actions.explain import ExplainedDelivery, ExplainedPost
 from pipeline.api.http.response_models import ResponseModel, Timestamp
+from pipeline.api.http.response_models import State as DeliveryState
 from pipeline.api.posts.response_models import AccountState, DeliveryError, Post
 from pipeline.domain.account import AccountStatus
-from pipeline.domain.delivery import Reason, State
+from pipeline.domain.delivery import Reason
 from pipeline.domain.explanation_rules import Action, Right, Turn
 from pipeline.domain.hold import Hold
 from pipeline.domain.post import PostStatus
@@ -145,7 +146,7 @@ class AccountExplanation(ResponseModel):
     platform: Platform
     username: str
     status: PostStatus
-    state: State
+    state: DeliveryState
     blocked_reason: Reason | None
     held_for: Hold | None
     turn: Turn | None = Field(description="Whose turn it is; us: the server's own. null: it is over.")

@@ -85,7 +85,7 @@ def check_one_of(names: Sequence[str]) -> AfterValidator:
 
     def check(value: str) -> str:
         if value not in names:
-            raise PydanticCustomError("value_error", "Must be one of {names}.", {"names": ", ".join(names)})
+            raise PydanticCustomError("literal_error", "Must be one of {names}.", {"names": ", ".join(names)})
         return value
 
     return AfterValidator(check)

@@ -12,7 +12,14 @@ from typing_extensions import TypeAliasType
 
 from adapters.contract import Platform
 from pipeline.api.http.envelope import build_error_link
-from pipeline.api.http.response_models import DocumentedAs, ResponseModel, Timestamp, is_empty, one_of
+from pipeline.api.http.response_models import (
+    DocumentedAs,
+    ResponseModel,
+    Timestamp,
+    is_empty,
+    one_of,
+)
+from pipeline.api.http.response_models import State as DeliveryState
 from pipeline.api.posts.field_types import OnLate
 from pipeline.api.posts.schema import Media
 from pipeline.api.reference.warning_advice import WARNINGS
@@ -89,7 +96,7 @@ class DeliveryError(ResponseModel):
     platform_message: str | None = Field(
         description="The platform's own sentence, at most 300 characters; tokens and signed URLs are redacted."
     )
-    help: str | None = Field(description="Where the reference explains the code, relative to the server.")
+    help: str | None = Field(description="Where the reference explains the code: an absolute URL.")
     candidates: list[Candidate] | None = Field(
         default=None,
         exclude_if=is_empty,
@@ -122,7 +129,7 @@ class AccountState(ResponseModel):
     platform: Platform
     username: str
     status: PostStatus
-    state: State = Field(description="The delivery's own state, finer than status.")
+    state: DeliveryState = Field(description="The delivery's own state, finer than status.")
     blocked_reason: Reason | None
     held_for: Hold | None = Field(
         description="Why it waits although its time has come or it is prepared. paused and newer_worker are shown "

@@ -44,15 +44,13 @@ async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_publisher(request, is_audited=False)
     raw = await read_json_body(request, caller.key_id)
-    rate_headers = await app_state.charge_rate_limit(caller)
+    await app_state.charge_rate_limit(request, caller)
     key = get_header(request, b"idempotency-key")
     request_id = request.scope[REQUEST_ID]
     post = read_post(parse_json(raw), app_state.rules, key, is_safe=is_safe_text(raw), request_id=request_id)
     accepted = await _store(app_state, caller, post)
     data = CreatedPost.model_validate(accepted)
-    return success(
-        describe_accepted(accepted), data, code=200 if accepted.duplicate else 201, headers=rate_headers
-    )
+    return success(describe_accepted(accepted), data, code=200 if accepted.duplicate else 201)
 
 
 def describe_accepted(post: AcceptedPost) -> str:

@@ -7,17 +7,17 @@ from datetime import timedelta
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from adapters.contract import Platform
 from pipeline.api.http.json_body import parse_json_or_empty
-from pipeline.api.http.response_models import ResponseModel, Timestamp, one_of
+from pipeline.api.http.response_models import PUBLIC_STATES, ResponseModel, Timestamp, one_of
 from pipeline.api.imports.schema import DEFAULT_LIMIT, MAX_LIMIT, Query
 from pipeline.api.posts.field_types import DateTime, EntityId, check_one_of
 from pipeline.api.posts.schema import Body, build_invalid_payload
 from pipeline.api.posts.unsafe_text import find_unsafe_text
 from pipeline.bulk.steering import Counted, Steering
-from pipeline.domain.delivery import State
+from pipeline.domain.delivery import State, to_public
 from pipeline.domain.steering import OF_PARTNERS, Arguments, SteeringState, Verb
 from pipeline.domain.validation_issue import build_issue, issues_from_pydantic
 from pipeline.store.deliveries.listing import ListFilter
@@ -28,7 +28,18 @@ MAX_SHIFT = int(timedelta(days=366).total_seconds())
 OUTCOMES = ("done", "skipped")
 
 
-_States = Annotated[str, check_one_of([*State]), one_of([*State])]
+def _to_ledger(state: str) -> State:
+    return next(one for one in State if to_public(one) == state)
+
+
+# the spelling before 1.17.0, `cancelled`, is still taken
+_States = Annotated[
+    str,
+    AfterValidator(to_public),
+    check_one_of(PUBLIC_STATES),
+    AfterValidator(_to_ledger),
+    one_of(PUBLIC_STATES),
+]
 _Platforms = Annotated[str, check_one_of([*Platform]), one_of([*Platform])]
 _Verbs = Annotated[str, check_one_of(OF_PARTNERS), one_of(OF_PARTNERS)]
 _Outcomes = Annotated[str, check_one_of(OUTCOMES), one_of(OUTCOMES)]
@@ -190,6 +201,8 @@ class SteeringJobModel(ResponseModel):
         """Return the job as the API shows it."""
         names = ("id", "counted", "selected", "done", "skipped", "error", "created_at", "waits_for")
         chosen = {_SHOWN.get(name, name): value for name, value in dump_filter(job.filter).items()}
+        if "state" in chosen:
+            chosen["state"] = to_public(chosen["state"])
         return cls.model_validate(
             {name: getattr(job, name) for name in names}
             | {"verb": str(job.verb), "state": str(job.state)}
@@ -215,8 +228,13 @@ class SteeringAnswer(ResponseModel):
     def from_counted(cls, found: Counted) -> Self:
         """Return the answer as the API shows it."""
         count = found.count
+        states = {to_public(state): n for state, n in count.states.items()}
         return cls(
-            count=SteeringCount(deliveries=count.deliveries, posts=count.posts, states=dict(count.states)),
+            count=SteeringCount(
+                deliveries=count.deliveries,
+                posts=count.posts,
+                states=states,
+            ),
             token=found.token,
             job=None if found.job is None else SteeringJobModel.from_job(found.job),
         )

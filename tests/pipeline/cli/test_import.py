@@ -68,7 +68,7 @@ def test_a_month_is_planned_applied_and_rolled_back(terminal: Terminal, ledger: 
     assert again["counts"] == {"rows": ROWS, "accepted": 0, "duplicate": ROWS, "rejected": 0}
 
     rolled = terminal.json("import", "rollback", facts["import"])
-    assert (rolled["state"], rolled["result"]) == ("rolled_back", {"created": ROWS, "cancelled": ROWS})
+    assert (rolled["state"], rolled["result"]) == ("rolled_back", {"created": ROWS, "canceled": ROWS})
     assert set(posts(ledger)) == {"canceled"}
     second = terminal.run("import", "rollback", facts["import"])
     done = f"rolled back ({ROWS} created, {ROWS} cancelled)"
@@ -108,8 +108,8 @@ def test_rejected_rows_are_written_with_their_error(terminal: Terminal, month: P
     ]
     assert [r["verdict"] for r in receipts] == ["accepted", "rejected", "rejected", "accepted"]
     cancelled: dict[str, Any] = terminal.json("import", "cancel", found["id"])
-    assert cancelled["state"] == "cancelled"
-    assert "cancelled" in terminal.text("import", "show", found["id"])
+    assert cancelled["state"] == "canceled"
+    assert "canceled" in terminal.text("import", "show", found["id"])
 
 
 def test_standard_input_is_a_file_too(terminal: Terminal, month: Path) -> None:

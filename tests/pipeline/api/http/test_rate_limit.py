@@ -8,7 +8,7 @@ import json
 import math
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +20,8 @@ from redis import Redis
 from sqlalchemy import text
 
 from config.settings import load
+from pipeline.api.http.body_budget import BodyBudget
+from pipeline.api.http.concurrency_limit import ConcurrencyLimit
 from pipeline.api.http.envelope import HttpRefusal
 from pipeline.api.http.rate_limit import RateLimit
 from pipeline.api.state import build_app_state
@@ -60,6 +62,16 @@ def remaining(answer: requests.Response) -> str | None:
     return answer.headers.get("RateLimit-Remaining")
 
 
+def _fill_concurrency() -> None:
+    limit = ConcurrencyLimit(4, per_owner=1)
+    limit.acquire("key")
+    limit.acquire("key")
+
+
+def _fill_bodies() -> None:
+    BodyBudget(400).take(uuid4(), 101)
+
+
 # --- the bucket ------------------------------------------------------------------------------------------------------
 
 
@@ -77,6 +89,27 @@ def test_posts_edits_and_validations_take_from_one_bucket(metered: Server) -> No
         assert 1 <= int(refused.headers["Retry-After"]) <= 20
         assert (refused.headers["RateLimit-Limit"], remaining(refused)) == ("3", "0")
         assert int(refused.headers["RateLimit-Reset"]) <= int(refused.headers["Retry-After"])
+
+
+def test_what_is_refused_after_it_was_counted_shows_the_limit_too(metered: Server) -> None:
+    tenant = metered.tenant()
+    post = ask(metered, tenant.key, "POST", "/posts", {})
+    edit = ask(metered, tenant.key, "PATCH", f"/posts/{ABSENT}", {"caption": "new"})
+    late = ask(metered, tenant.key, "POST", "/posts", video(tenant, scheduled_at="2020-01-01T00:00:00Z"))
+    assert [a.status_code for a in (post, edit, late)] == [422, 404, 400]
+    assert [remaining(a) for a in (post, edit, late)] == ["2", "1", "0"]
+    for name in ("Limit", "Remaining", "Reset", "Policy"):
+        assert f"RateLimit-{name}" in late.headers
+
+
+@pytest.mark.parametrize("refuse", [_fill_concurrency, _fill_bodies])
+def test_each_other_limit_shows_itself(refuse: Callable[[], object]) -> None:
+    with pytest.raises(HttpRefusal) as refused:
+        refuse()
+    headers = refused.value.headers
+    assert (refused.value.status, headers["RateLimit-Remaining"]) == (429, "0")
+    assert headers["RateLimit-Reset"] == headers["Retry-After"]
+    assert int(headers["RateLimit-Limit"]) > 0
 
 
 def test_a_retry_takes_one_for_each_post(metered: Server) -> None:

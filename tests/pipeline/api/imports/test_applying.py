@@ -188,7 +188,7 @@ def test_a_cancelled_import_keeps_its_posts_and_makes_no_more(importer: Importer
     do_step(importer.server.context, UUID(planned["id"]))
     made = len(importer.posts())
     assert 0 < made <= CHUNK
-    assert importer.act(planned["id"], "cancel").json()["data"]["state"] == "cancelled"
+    assert importer.act(planned["id"], "cancel").json()["data"]["state"] == "canceled"
     importer.work(UUID(planned["id"]))
     assert len(importer.posts()) == made
     assert importer.act(planned["id"], "resume").json()["error_code"] == "import_state"
@@ -208,7 +208,7 @@ def test_a_rollback_cancels_what_the_import_made_and_nothing_else(importer: Impo
     assert importer.act(done["id"], "rollback").status_code == 202
     found = importer.work(UUID(done["id"]))
     assert found["state"] == "rolled_back"
-    assert found["result"] == {"created": 3, "edited": 1, "live": 1, "cancelled": 1}
+    assert found["result"] == {"created": 3, "edited": 1, "live": 1, "canceled": 1}
     statuses = {str(p.id): p.status for p in importer.posts()}
     assert (statuses[own], statuses[first], statuses[third]) == ("scheduled", "scheduled", "canceled")
     assert statuses[second] == "posted"

@@ -83,6 +83,7 @@ def test_an_update_that_the_edit_refuses_is_never_accepted_and_says_what_the_edi
     changed = {"caption": "Better", "scheduled_at": "2031-06-01T10:00:00Z", **more}
     by_external_id = {name: value for name, value in row.items() if name != "post_id"}
     bodies = [row] if more else [row, by_external_id]
+    planned: dict[str, Any] = {}
     for body in bodies:
         planned = importer.plan({**body, **changed}, query="?update=true")
         assert (planned["plan"]["changed"], planned["counts"]["rejected"]) == (0, 1)

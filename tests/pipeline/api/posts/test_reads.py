@@ -188,6 +188,9 @@ def test_the_subscription_is_readable_without_a_live_one(server: Server) -> None
     answer = server.get("/subscription", tenant.key)
     Success[KeySubscription].model_validate_json(answer.content)
     assert answer.json()["data"]["subscription"] == {"tier": "scheduler", "status": "canceled"}
+    assert answer.json()["message"] == "The subscription is canceled: renew it to publish."
+    live = server.get("/subscription", server.tenant().key).json()
+    assert (live["message"], live["data"]["subscription"]["status"]) == ("Subscription retrieved", "active")
 
 
 def test_reads_are_answered_while_many_posts_wait_for_their_checks(server: Server) -> None:

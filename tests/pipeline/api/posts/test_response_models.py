@@ -150,7 +150,7 @@ def test_times_are_utc_with_milliseconds_and_z() -> None:
 
 def test_an_error_is_shown_until_the_delivery_comes_through() -> None:
     state = post(delivery("failed", error=ERROR))["accounts"]["states"][0]
-    assert state["error"] == {**ERROR, "help": "/reference#error-rejected"}
+    assert state["error"] == {**ERROR, "help": "http://127.0.0.1:8000/reference#error-rejected"}
     assert state["error_message"] == "Too long."
     assert "candidates" not in state["error"]
     done = post(delivery("published", error=ERROR))["accounts"]["states"][0]

@@ -84,6 +84,33 @@ def test_what_an_import_made_is_counted_then_cancelled_with_receipts(server: Ser
     assert {status(server, tenant, r["post_id"]) for r in receipts} == {"canceled"}
 
 
+def test_canceled_has_one_spelling_and_the_earlier_one_is_taken(server: Server, tenant: Tenant) -> None:
+    one = post(server, tenant)
+    server.send(
+        "POST",
+        f"{BASE}/posts/cancel",
+        tenant.key,
+        json.dumps({"post_ids": [one]}).encode(),
+        **{"Content-Type": "application/json"},
+    )
+    shown = server.get(f"/posts/{one}", tenant.key).json()["data"]["accounts"]["states"][0]
+    assert (shown["status"], shown["state"]) == ("canceled", "canceled")
+    explained = server.get(f"/posts/{one}/explain", tenant.key).json()["data"]["accounts"][0]
+    assert explained["state"] == "canceled"
+    for spelling in ("canceled", "cancelled"):
+        chosen = {"state": spelling, "account_id": tenant.accounts["tiktok"]}
+        counted = steer(server, tenant.key, {"verb": "pause", "filter": chosen}).json()["data"]
+        assert "cancelled" not in json.dumps(counted)
+        confirmed = steer(server, tenant.key, {"verb": "pause", "filter": chosen, "confirm": True}).json()[
+            "data"
+        ]
+        assert confirmed["job"]["filter"]["state"] == "canceled"
+
+
+def test_no_word_of_a_document_is_cancelled(server: Server) -> None:
+    assert "'cancelled'" not in str(server.send("GET", "/openapi.json").json()["components"])
+
+
 def test_reschedule_and_confirm(server: Server, tenant: Tenant) -> None:
     moved = post(server, tenant)
     body = {"verb": "reschedule", "filter": {"account_id": tenant.accounts["tiktok"]}, "confirm": True}

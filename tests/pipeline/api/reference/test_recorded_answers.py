@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import requests
 
+from config.settings import settings
 from pipeline.api.app import create_app
 from pipeline.api.openapi.recorded import FILE, read_recorded
 from pipeline.api.openapi.sample_requests import SampleRequest, find_sample_request
 from tests.pipeline.api.reference.error_requests import REQUESTS, build_others
 from tests.pipeline.api.reference.scene import (
     ORDER,
+    PUBLIC_URL,
     Scene,
     arrange,
     list_files,
@@ -25,6 +27,8 @@ from tests.pipeline.api.reference.scene import (
 )
 from tests.pipeline.api.running_server import Server
 
+RECORDS = os.environ.pop("SLIPWAY_RECORD", None)
+"""Taken out of the environment, where everything with this prefix is a setting."""
 HOW = "an answer has changed: record it anew with SLIPWAY_RECORD=1, as the first line of this file says"
 REPEATED = {"createPost", "createWebhook", "testWebhook", "createFile", "createImport"}
 """Sent a second time with the same Idempotency-Key, for the answer to a repeated request."""
@@ -81,12 +85,16 @@ def record(server: Server) -> dict[str, Any]:
         refused = request(scene)
         assert f"{refused.status_code} {refused.json()['error_code']}" == name, refused.text
         errors[name] = refused.json()
-    return {"names": scene.names, "answers": answers, "errors": {**errors, **build_others()}}
+    others = {
+        name: {**body, "help": f"{PUBLIC_URL}{body['help'].removeprefix(settings().own_url)}"}
+        for name, body in build_others().items()
+    }
+    return {"names": scene.names, "answers": answers, "errors": {**errors, **others}}
 
 
 def test_the_examples_are_what_the_server_answers(server: Server) -> None:
     found = record(server)
-    if os.environ.get("SLIPWAY_RECORD"):
+    if RECORDS:
         FILE.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
         pytest.skip("recorded; run it again without SLIPWAY_RECORD to compare")
     recorded = read_recorded()
