@@ -35,7 +35,7 @@ from adapters.http import HttpClient
 from adapters.linkedin import limits
 from adapters.linkedin.checkpoint import Checkpoint, FileUpload, Step, choose_next_step, compute_poll_delay
 from adapters.linkedin.client import Client
-from adapters.linkedin.errors import STALE_UPLOAD
+from adapters.linkedin.errors import RESOURCE_FORBIDDEN, STALE_UPLOAD
 from adapters.linkedin.live_checks import LIVE_CHECKS
 from adapters.linkedin.lookup import (
     NO_LISTING,
@@ -206,5 +206,6 @@ def _close(draft: Draft, state: Checkpoint, client: Client, index: int) -> Prepa
 
 def _is_refusal(error: AdapterError) -> bool:
     has_other_meaning = isinstance(error, (CredentialsExpired, RateLimited, NeedsPerson))
+    has_other_meaning |= error.code == RESOURCE_FORBIDDEN
     status = error.http_status or 0
     return not has_other_meaning and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR

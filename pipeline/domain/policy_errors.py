@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
+from typing import Any
 
-from adapters.errors import AdapterError, OutcomeUnknown, Permanent, RateLimited, Unavailable
+from adapters.errors import AdapterError, OutcomeUnknown, Permanent, RateLimited, Rejected, Unavailable
 from adapters.listing import ListedPost
 from pipeline.domain.unavailability import MEDIA, PLATFORM
 
@@ -37,6 +38,12 @@ def make_proven_absent(platform_code: str | None = None, platform_message: str |
         platform_code=platform_code,
         platform_message=platform_message,
     )
+
+
+def make_refused(fields: Mapping[str, Any]) -> Rejected:
+    """Return the refusal, from its error fields, of a try that was looked at and is proven absent."""
+    names = ("code", "platform_code", "next_action", "platform_message")
+    return Rejected(fields["message"], **{name: fields.get(name) for name in names})
 
 
 def make_preparing_timed_out() -> AdapterError:

@@ -41,6 +41,7 @@ from pipeline.domain.policy_errors import (
     make_outlasted,
     make_preparing_timed_out,
     make_proven_absent,
+    make_refused,
     make_restored,
     to_adapter_error,
     to_outcome_unknown,
@@ -256,8 +257,16 @@ def _judge_look_unarmed(seen: LookResult, retry: RetryState, policy: RetryPolicy
 
 
 def _judge_absence(seen: Ready | Absent, retry: RetryState, policy: RetryPolicy) -> Verdict:
-    """Judge a look that found nothing: absence counts after two looks, the first when nothing can appear any more."""
+    """Judge a look that found nothing: absence counts after two looks, the first when nothing can appear any more.
+
+    After an answer that refused for good, proven absence ends the delivery.
+    """
     if retry.absent_before and retry.late_enough:
+        if retry.refusal is not None:
+            refused = make_refused(retry.refusal)
+            return Verdict(
+                state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=True, error=refused
+            )
         return _retry_or_fail(
             make_proven_absent(retry.platform_code, retry.platform_message),
             retry,

@@ -41,6 +41,8 @@ OWN_STATES = frozenset(
         "not_found",
         "not_prepared",
         "processing_failed",
+        "refused_for_now",
+        "resource_forbidden",
         "spool_failed",
         "upload_expired",
         "upload_failed",
