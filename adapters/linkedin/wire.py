@@ -87,6 +87,7 @@ class VideoUpload(Wire):
     video: str
     uploadInstructions: tuple[Part, ...] = Field(min_length=1)  # noqa: N815 their name
     uploadToken: str = Field(default="", repr=False)  # noqa: N815 their name
+    thumbnailUploadUrl: str = Field(default="", repr=False)  # noqa: N815 their name
 
 
 class StartedVideo(Wire):

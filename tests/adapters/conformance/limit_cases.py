@@ -261,6 +261,12 @@ def _list_instagram() -> list[LimitCase]:
 def _list_facebook() -> list[LimitCase]:
     f, of = facebook, Platform.FACEBOOK
     return [
+        *_make_cover_cases(
+            of,
+            "",
+            _make_fact_row("COVER_TYPES", "cover_content_type", "image/png", "image/webp"),
+            _make_fact_row("COVER_BYTES", "cover_bytes", f.COVER_BYTES, f.COVER_BYTES + 1),
+        ),
         *_make_cases(
             of,
             "slideshow",
@@ -361,6 +367,12 @@ def _list_pinterest() -> list[LimitCase]:
 def _list_linkedin() -> list[LimitCase]:
     n, of = linkedin, Platform.LINKEDIN
     return [
+        *_make_cover_cases(
+            of,
+            "organization",
+            _make_fact_row("COVER_TYPES", "cover_content_type", "image/png", "image/gif"),
+            _make_fact_row("COVER_BYTES", "cover_bytes", n.COVER_BYTES, n.COVER_BYTES + 1),
+        ),
         *_make_alt_text_case(of, "ALT_TEXT", n.ALT_TEXT),
         *_make_cases(of, "slideshow", "caption", _make_length_row("COMMENTARY", n.COMMENTARY)),
         *_make_cases(
