@@ -16,6 +16,6 @@ RETIREMENTS = {
 }
 """Version -> day of its retirement. Source: developers.facebook.com/docs/graph-api/changelog, read 2026-11-27.
 
-v27.0: developers.facebook.com/blog/post/2026/11/04/introducing-graph-api-v27-and-marketing-api-v27, read 2026-11-29. Its
-changes of publishing: none; what it closes (multi-id requests, method override, field aliases) is not used here.
+v27.0: developers.facebook.com/blog/post/2026/11/04/introducing-graph-api-v27-and-marketing-api-v27, read 2026-11-29. It
+changes nothing of publishing; what it closes (multi-id requests, method override, field aliases) is not used here.
 """

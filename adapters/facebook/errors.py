@@ -3,7 +3,8 @@
 Sources, read 2026-11-24: developers.facebook.com/docs/graph-api/guides/error-handling (general codes),
 .../docs/video-api/guides/reels-publishing, 2026-09-11 (136xxxx of reels), .../docs/graph-api/reference/page/videos,
 2026-09-11 (videos); POSTIZ: github.com/gitroomhq/postiz-app, read 2026-11-27 and 2026-11-29 (subcodes of 100, 324, 368,
-6000, and numbers by themselves: what its users were refused with). Facebook sends the 136xxxx numbers as code or as subcode: the table lists them by the number alone.
+6000, and numbers by themselves: what its users were refused with). Facebook sends the 136xxxx numbers as code or as
+subcode: the table lists them by the number alone.
 """
 
 from __future__ import annotations

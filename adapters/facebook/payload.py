@@ -1,8 +1,8 @@
 """Build the request bodies of Facebook's endpoints. Pure, except that a chunk's form streams its source.
 
 Sources: developers.facebook.com/docs/pages-api/posts and .../docs/video-api/guides/reels-publishing, both 2026-09-11;
-.../docs/graph-api/reference/page/{photos,videos}, read 2026-11-24. ``is_ai_generated`` of reels and videos, and ``thumb``
-of videos only: facebook-business 26.0.3 (PyPI, 2026-11-04), adobjects/page.py, ``create_video_reel`` and
+.../docs/graph-api/reference/page/{photos,videos}, read 2026-11-24. ``is_ai_generated`` of reels and videos, and
+``thumb`` of videos only: facebook-business 26.0.3 (PyPI, 2026-11-04), adobjects/page.py, ``create_video_reel`` and
 ``create_video``; the phase of ``thumb``: npm's facebook-api-video-upload, which sends it with ``finish``.
 """
 

@@ -45,7 +45,9 @@ def _warn_of_unused_options(draft: Draft) -> Iterator[Problem]:
 
 def _check_cover(draft: Draft) -> Iterator[Problem]:
     if not isinstance(draft.cover, Media):
-        message = "A Facebook video takes an image as its cover, not a second; Facebook chooses a frame of it."
+        message = (
+            "A Facebook video takes an image as its cover, not a second; Facebook chooses a frame of it."
+        )
         yield from warn_of_cover(draft, message)
     elif get_post_kind(draft) is PostKind.REEL:
         yield from warn_of_cover(draft, "A reel's cover is not sent to Facebook; it chooses a frame of it.")

@@ -77,7 +77,9 @@ _ROWS: GraphErrorTable = {
         message="the account does not support trial reels",
         next_action="Publish the reel without a trial.",
     ),
-    (368, None): _block("the account was blocked from posting for policy reasons"),  # POSTIZ, guides/error-handling
+    (368, None): _block(
+        "the account was blocked from posting for policy reasons"
+    ),  # POSTIZ, guides/error-handling
     (352, 2207026): _reject("the video format is not supported", "Send MP4 or MOV with H.264 or HEVC."),
     # The vendor calls it permanent; postiz-app PR #1900 and mixpost #197 saw a later attempt succeed.
     (9004, 2207052): _retry("the media URL could not be fetched"),

@@ -264,9 +264,7 @@ def _judge_absence(seen: Ready | Absent, retry: RetryState, policy: RetryPolicy)
     if retry.absent_before and retry.late_enough:
         if retry.refusal is not None:
             refused = make_refused(retry.refusal)
-            return Verdict(
-                state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=True, error=refused
-            )
+            return Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=True, error=refused)
         return _retry_or_fail(
             make_proven_absent(retry.platform_code, retry.platform_message),
             retry,

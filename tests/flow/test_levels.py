@@ -13,9 +13,9 @@ import requests
 from pipeline.actions.attention import list_attention
 from pipeline.actions.diagnose import diagnose
 from pipeline.domain.attention import Kind
+from pipeline.domain.level import LEVEL
 from pipeline.store.database import row, rows
 from tests.conftest import free_ports
-from pipeline.domain.level import LEVEL
 from tests.flow.ledger import caption, delivery
 from tests.forked_program import API
 from tests.stack import Stack, is_answering, until

@@ -54,6 +54,7 @@ async def _receive_thumbnail(call: Call, record: Record) -> web.Response:
     place.unlink(missing_ok=True)
     await _store(call, place, 0, _THUMBNAIL_BYTES)
     image = probe.read_image(place.read_bytes())
+    place.unlink()
     if image is None or image.format not in _THUMBNAIL_FORMATS:
         raise refuse("INVALID_VALUE_FOR_FIELD", "A thumbnail is a PNG or JPG")
     call.context.store.put(asset.KIND, record["key"], record | {"thumbnail": image.sha256})

@@ -365,8 +365,16 @@ ACCOUNT_ERRORS: Mapping[str, Advice] = {
     "refresh_unanswered": Advice(
         "The platform's answer to a renewal of the access was lost, and with it the new token.", _RECONNECT
     ),
+    "refused_for_now": Advice(
+        "The platform refused the post as temporarily unavailable; after the visible call it is not sent again.",
+        "Look at the account, then retry the post.",
+    ),
     "rejected": Advice("The platform refused the content, the media or the settings.", _EDIT),
     "remote_id_taken": Advice("The platform named a post that belongs to another delivery.", _LOOK),
+    "resource_forbidden": Advice(
+        "LinkedIn denies access to an upload; it is tried again a few times.",
+        "If it fails, check the person's role for the organization, then retry the post.",
+    ),
     "restored": Advice(
         "The database was restored from a backup; the platform is asked for what went out since. `candidates` are live "
         "posts that could be this one.",

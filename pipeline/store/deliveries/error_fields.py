@@ -41,7 +41,8 @@ _ANSWER = ("platform_code", "platform_message", "refusal")
 def find_answer(stored: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Return what the platform answered to the visible call whose outcome is not known.
 
-    Its code, its sentence, and the refusal that it is once absence is proven. It is the stored error itself, or was kept with the error of a later look. Empty if it answered nothing.
+    Its code, its sentence, and the refusal that it is once absence is proven: of the stored error itself, or as kept
+    with the error of a later look. Empty if it answered nothing.
     """
     if stored is None:
         return {}

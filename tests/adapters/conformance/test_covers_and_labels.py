@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import pytest
 
+from adapters.contract import Media
 from pipeline.domain.delivery import State
 from tests.adapters.conformance.environment import Environment
 from tests.adapters.conformance.post_cases import POST_CASES
@@ -76,7 +77,7 @@ def test_a_source_that_breaks_before_the_visible_call_leaves_the_outcome_known(
     simulation = create(environment, "facebook video")
     simulation.run_until_ready()
     whole = simulation.draft
-    assert whole.cover is not None
+    assert isinstance(whole.cover, Media)
     simulation.draft = replace(whole, cover=replace(whole.cover, stream=lambda *_: iter([b"half"])))
     simulation.publish()
     assert (simulation.state, simulation.finalize_calls) == (State.RETRYING, 0)
