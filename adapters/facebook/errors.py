@@ -43,7 +43,7 @@ def _retry(message: str, code: str | None = None) -> GraphErrorRow:
 def _refuse_for_now(message: str) -> GraphErrorRow:
     """Return a row that is retried before the visible call; after it, proven absence ends the delivery."""
     next_action = "Look at the Page, then retry the post."
-    return replace(_retry(message, "refused_for_now"), is_final=True, next_action=next_action)
+    return replace(_retry(message, code="refused_for_now"), is_final=True, next_action=next_action)
 
 
 def _block(message: str, next_action: str) -> GraphErrorRow:

@@ -30,20 +30,24 @@ def to_adapter_error(error: Exception) -> AdapterError:
     return AdapterError(f"An unexpected error happened in Slipway ({kind}).", code="internal_error")
 
 
-def make_proven_absent(platform_code: str | None = None, platform_message: str | None = None) -> AdapterError:
-    """Return the error of a try whose absence is proven, with what the platform answered to it."""
+def make_proven_absent(
+    platform_code: str | None = None,
+    platform_message: str | None = None,
+    refusal: Mapping[str, Any] | None = None,
+) -> AdapterError:
+    """Return the error of a try whose absence is proven, with what the platform answered to it.
+
+    *refusal* has the error fields of an answer that refused for good: then the error is Rejected, which is final.
+    """
+    if refusal is not None:
+        names = ("code", "platform_code", "next_action", "platform_message")
+        return Rejected(refusal["message"], **{name: refusal.get(name) for name in names})
     return AdapterError(
         "The platform proves that the earlier try was not published.",
         code="proven_absent",
         platform_code=platform_code,
         platform_message=platform_message,
     )
-
-
-def make_refused(fields: Mapping[str, Any]) -> Rejected:
-    """Return the refusal, from its error fields, of a try that was looked at and is proven absent."""
-    names = ("code", "platform_code", "next_action", "platform_message")
-    return Rejected(fields["message"], **{name: fields.get(name) for name in names})
 
 
 def make_preparing_timed_out() -> AdapterError:

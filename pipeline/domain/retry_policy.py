@@ -41,7 +41,6 @@ from pipeline.domain.policy_errors import (
     make_outlasted,
     make_preparing_timed_out,
     make_proven_absent,
-    make_refused,
     make_restored,
     to_adapter_error,
     to_outcome_unknown,
@@ -257,16 +256,10 @@ def _judge_look_unarmed(seen: LookResult, retry: RetryState, policy: RetryPolicy
 
 
 def _judge_absence(seen: Ready | Absent, retry: RetryState, policy: RetryPolicy) -> Verdict:
-    """Judge a look that found nothing: absence counts after two looks, the first when nothing can appear any more.
-
-    After an answer that refused for good, proven absence ends the delivery.
-    """
+    """Judge a look that found nothing: absence counts after two looks, the first when nothing can appear any more."""
     if retry.absent_before and retry.late_enough:
-        if retry.refusal is not None:
-            refused = make_refused(retry.refusal)
-            return Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=True, error=refused)
         return _retry_or_fail(
-            make_proven_absent(retry.platform_code, retry.platform_message),
+            make_proven_absent(retry.platform_code, retry.platform_message, retry.refusal),
             retry,
             policy,
             closes=Outcome.ABSENT,
@@ -317,7 +310,7 @@ def _retry_or_fail(
     disarm: bool,
     checkpoint: CheckpointData | None = None,
 ) -> Verdict:
-    if retry.spent + 1 >= policy.tries:
+    if isinstance(error, Permanent) or retry.spent + 1 >= policy.tries:
         return Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=disarm, error=error)
     asked = error.retry_after if isinstance(error, Retryable) else None
     wait = asked or backoff(retry.spent, base=policy.backoff, cap=policy.cap, chance=policy.chance)

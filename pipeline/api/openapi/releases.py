@@ -24,6 +24,15 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.18.0",
+        sha256="6c1c026b8712af9e9d3d759df485cbea231e43c8c01f0f0a77c6dc4e654f88ef",
+        changes=(
+            "`ai_generated` labels Facebook's videos and reels, and `media.cover` is sent to LinkedIn and with a "
+            "Facebook video that is no reel; the warning `COVER_ROUNDED`, and the errors `blocked_by_policy`, "
+            "`refused_for_now` and `resource_forbidden` of a post at an account.",
+        ),
+    ),
+    Release(
         version="1.17.0",
         sha256="2149f4f9c94e58c5b67b1ec2724a738c753f2b1c5c6962a340a37d8d0fb5eefc",
         changes=(
