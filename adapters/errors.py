@@ -162,3 +162,5 @@ class OutcomeUnknown(AdapterError):
     code = "outcome_unknown"
     candidates: Sequence[ListedPost] = ()
     """Live posts that could be it, for a person to compare."""
+    refusal: Permanent | None = None
+    """What the answer means once absence is proven: the post is not sent again. None: it may be sent again."""

@@ -23,6 +23,7 @@ from adapters.contract import (
     Ended,
     FinalizeResult,
     LookResult,
+    Media,
     Pending,
     Platform,
     PlatformSettings,
@@ -35,7 +36,7 @@ from adapters.http import HttpClient
 from adapters.linkedin import limits
 from adapters.linkedin.checkpoint import Checkpoint, FileUpload, Step, choose_next_step, compute_poll_delay
 from adapters.linkedin.client import Client
-from adapters.linkedin.errors import STALE_UPLOAD
+from adapters.linkedin.errors import RESOURCE_FORBIDDEN, STALE_UPLOAD
 from adapters.linkedin.live_checks import LIVE_CHECKS
 from adapters.linkedin.lookup import (
     NO_LISTING,
@@ -82,7 +83,7 @@ class LinkedIn(OAuthMixin):
             case Step.START:
                 file = _start(draft, account, client, index)
                 return Pending(checkpoint=state.replace_file(index, file).to_dict())
-            case Step.SEND:
+            case Step.SEND | Step.COVER:
                 return _send(draft, state, client, index)
             case Step.CLOSE:
                 return _close(draft, state, client, index)
@@ -142,10 +143,12 @@ class LinkedIn(OAuthMixin):
 
 def _start(draft: Draft, account: Account, client: Client, index: int) -> FileUpload:
     if draft.kind == "video":
-        video = client.start_video(account.remote_id, draft.media[index])
+        has_cover = isinstance(draft.cover, Media)
+        video = client.start_video(account.remote_id, draft.media[index], has_cover=has_cover)
         return FileUpload(
             urn=video.video,
             parts=video.uploadInstructions,
+            cover_url=video.thumbnailUploadUrl if has_cover else "",
             token=video.uploadToken,
             ends=_validate_expiry(video.uploadUrlsExpireAt),
         )
@@ -173,17 +176,20 @@ def _send(draft: Draft, state: Checkpoint, client: Client, index: int) -> Prepar
 
 
 def _send_next(draft: Draft, client: Client, index: int, file: FileUpload) -> FileUpload:
-    """Send the image, or the next part of the video, and return the file's new state."""
+    """Send the image, or the next part of the video or its thumbnail, and return the file's new state."""
     if draft.kind != "video":
         client.send_image(draft.media[index], file.url)
         return file.replace(sent=True, url="", ends=None)
+    if file.sent and isinstance(draft.cover, Media):
+        client.send_cover(draft.cover, file.cover_url)
+        return file.replace(cover_url="", ends=None)
     part, *remaining = file.parts
     part_id = client.send_part(draft.media[index], part)
     return file.replace(
         parts=tuple(remaining),
         part_ids=(*file.part_ids, part_id),
         sent=not remaining,
-        ends=file.ends if remaining else None,
+        ends=file.ends if remaining or file.cover_url else None,
     )
 
 
@@ -206,5 +212,6 @@ def _close(draft: Draft, state: Checkpoint, client: Client, index: int) -> Prepa
 
 def _is_refusal(error: AdapterError) -> bool:
     has_other_meaning = isinstance(error, (CredentialsExpired, RateLimited, NeedsPerson))
+    has_other_meaning |= error.code == RESOURCE_FORBIDDEN
     status = error.http_status or 0
     return not has_other_meaning and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR

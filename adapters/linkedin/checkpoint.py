@@ -18,6 +18,7 @@ class Step(StrEnum):
 
     START = "request an upload address"
     SEND = "send an image, or one part of a video"
+    COVER = "send a video's thumbnail"
     CLOSE = "complete a video's upload"
     POLL = "read a file's status"
     DONE = "nothing is left to prepare"
@@ -31,6 +32,8 @@ class FileUpload(BaseCheckpoint):
     url: str = Field(default="", repr=False)
     parts: tuple[Part, ...] = ()
     """The remaining parts of a video."""
+    cover_url: str = Field(default="", repr=False)
+    """The upload address of a video's thumbnail, until it is sent."""
     part_ids: tuple[str, ...] = ()
     """The ETags of the parts that were sent, in order."""
     token: str = Field(default="", repr=False)
@@ -84,6 +87,8 @@ def choose_next_step(draft: Draft, state: Checkpoint) -> tuple[Step, int]:
             return Step.START, index
         if not file.sent:
             return Step.SEND, index
+        if file.cover_url:
+            return Step.COVER, index
         if draft.kind == "video" and not file.closed:
             return Step.CLOSE, index
     awaited = next((index for index, file in enumerate(state.media) if not file.available), None)

@@ -19,6 +19,7 @@ from adapters.linkedin.errors import (
     DENIED,
     DUPLICATE,
     GONE,
+    RESOURCE_FORBIDDEN,
     STALE_UPLOAD,
     build_unclear_error,
     find_duplicate,
@@ -39,8 +40,8 @@ def read_status(client: Client, draft: Draft, state: Checkpoint, index: int) -> 
     """Read the status of one file and return what it means; a token may lack the right to read it."""
     try:
         status = client.read_status(state.get_file(index).urn)
-    except NeedsPerson as error:
-        if error.code != DENIED:
+    except AdapterError as error:
+        if error.code not in (DENIED, RESOURCE_FORBIDDEN):
             raise
         return skip_status_read(draft, state, index)
     return interpret_status(draft, state, index, status)

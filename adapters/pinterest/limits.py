@@ -49,8 +49,10 @@ UPLOAD_FLOOR = MB
 
 PAGE = 100
 """Items per page that are requested; SPEC allows 250, which could exceed the body size we read."""
+BOARD_PAGES = 100
+"""Most pages of boards that are read when an account is connected."""
 PAGES = 5
-"""Pages that one listing reads. A board's order (newest first in practice) is not documented."""
+"""Pages that one listing of pins reads. A board's order (newest first in practice) is not documented."""
 CLOCK_SKEW = timedelta(seconds=60)
 """The allowed lag of Pinterest's ``created_at`` behind our arming time."""
 BUSY = timedelta(minutes=1)  # RATE: the buckets are by minute and by second

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from adapters.sandbox.endpoint import Endpoint
 
 _VERSION = re.compile(r"v\d+\.\d+\Z")
-_SERVED = tuple(f"v{number}.0" for number in range(21, 27))
-"""Versions of developers.facebook.com/docs/graph-api/changelog, read 2026-11-27; others are refused."""
+_SERVED = tuple(f"v{number}.0" for number in range(21, 28))
+"""Versions of developers.facebook.com/docs/graph-api/changelog, read 2026-11-27, and v27.0 of 2026-11-04; no others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

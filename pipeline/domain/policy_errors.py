@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from adapters.errors import AdapterError, OutcomeUnknown, Permanent, RateLimited, Unavailable
+from adapters.errors import AdapterError, OutcomeUnknown, Permanent, RateLimited, Rejected, Unavailable
 from adapters.listing import ListedPost
 from pipeline.domain.unavailability import MEDIA, PLATFORM
 
@@ -33,8 +34,18 @@ def to_adapter_error(error: Exception) -> AdapterError:
     return AdapterError(f"An unexpected error happened in Slipway ({kind}).", code="internal_error")
 
 
-def make_proven_absent(platform_code: str | None = None, platform_message: str | None = None) -> AdapterError:
-    """Return the error of a try whose absence is proven, with what the platform answered to it."""
+def make_proven_absent(
+    platform_code: str | None = None,
+    platform_message: str | None = None,
+    refusal: Mapping[str, Any] | None = None,
+) -> AdapterError:
+    """Return the error of a try whose absence is proven, with what the platform answered to it.
+
+    *refusal* has the error fields of an answer that refused for good: then the error is Rejected, which is final.
+    """
+    if refusal is not None:
+        names = ("code", "platform_code", "next_action", "platform_message")
+        return Rejected(refusal["message"], **{name: refusal.get(name) for name in names})
     return AdapterError(
         "The platform proves that the earlier try was not published.",
         code="proven_absent",

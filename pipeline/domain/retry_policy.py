@@ -268,7 +268,7 @@ def _judge_absence(seen: Ready | Absent, retry: RetryState, policy: RetryPolicy)
     """Judge a look that found nothing: absence counts after two looks, the first when nothing can appear any more."""
     if retry.absent_before and retry.late_enough:
         return _retry_or_fail(
-            make_proven_absent(retry.platform_code, retry.platform_message),
+            make_proven_absent(retry.platform_code, retry.platform_message, retry.refusal),
             retry,
             policy,
             closes=Outcome.ABSENT,
@@ -319,7 +319,7 @@ def _retry_or_fail(
     disarm: bool,
     checkpoint: CheckpointData | None = None,
 ) -> Verdict:
-    if retry.spent + 1 >= policy.tries:
+    if isinstance(error, Permanent) or retry.spent + 1 >= policy.tries:
         return Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=disarm, error=error)
     asked = error.retry_after if isinstance(error, Retryable) else None
     wait = asked or backoff(retry.spent, base=policy.backoff, cap=policy.cap, chance=policy.chance)

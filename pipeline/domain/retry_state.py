@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,5 +61,7 @@ class RetryState:
     """What the platform answered to the visible call whose outcome is not known, if it did: its code."""
     platform_message: str | None = None
     """The same: its sentence."""
+    refusal: Mapping[str, Any] | None = None
+    """The same, as error fields: the error that the delivery ends with once absence is proven."""
     in_doubt: bool = False
     """The database was restored and may lack a later attempt: its own handle proves no absence."""

@@ -43,6 +43,8 @@ OWN_STATES = frozenset(
         "not_found",
         "not_prepared",
         "processing_failed",
+        "refused_for_now",
+        "resource_forbidden",
         "upload_expired",
         "upload_failed",
         "upload_stuck",

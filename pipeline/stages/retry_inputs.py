@@ -74,5 +74,6 @@ def build_retry_state(claimed: ClaimedDelivery, s: Settings, can: Capabilities) 
         unavailable_for={party: claimed.now - since for party, since in claimed.streaks.items()},
         platform_code=answer.get("platform_code"),
         platform_message=answer.get("platform_message"),
+        refusal=answer.get("refusal"),
         in_doubt=claimed.in_doubt,
     )

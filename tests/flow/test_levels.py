@@ -13,6 +13,7 @@ import requests
 from pipeline.actions.attention import list_attention
 from pipeline.actions.diagnose import diagnose
 from pipeline.domain.attention import Kind
+from pipeline.domain.level import LEVEL
 from pipeline.store.database import row, rows
 from tests.conftest import free_ports
 from tests.flow.ledger import caption, delivery
@@ -38,7 +39,7 @@ def older_worker(stack: Stack) -> Iterator[None]:
     yield
     stack.kill("publish", signal.SIGTERM)
     stack.start_worker("publish")
-    until(lambda: read_levels(stack) == {2}, 60)
+    until(lambda: read_levels(stack) == {LEVEL}, 60)
 
 
 def read_levels(stack: Stack) -> set[int]:
@@ -129,7 +130,7 @@ def test_an_older_server_reads_and_cancels_a_newer_post_and_does_not_edit_it(
     for change in ({"caption": "another"}, {"scheduled_at": later}, {"youtube": None}):
         answer = send(stack, "PATCH", f"{older_api}{POSTS}/{newer}", **change)
         assert (answer.status_code, answer.json()["error_code"]) == (409, "newer_version")
-        assert "level 2; this server has level 1" in answer.json()["message"]
+        assert f"level {LEVEL}; this server has level 1" in answer.json()["message"]
     answer = send(stack, "PATCH", f"{older_api}{POSTS}/{plain}", ai_generated=True)
     assert (answer.status_code, answer.json()["error_code"]) == (409, "newer_version")
     assert stack.read(newer) == before

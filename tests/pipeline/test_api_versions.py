@@ -26,7 +26,7 @@ VERSIONED = [
 
 def test_the_platforms_with_versions() -> None:
     assert set(VERSIONED) == {Platform.FACEBOOK, Platform.INSTAGRAM, Platform.LINKEDIN}
-    assert platforms.Facebook().version == platforms.Instagram().version == "v26.0"
+    assert platforms.Facebook().version == platforms.Instagram().version == "v27.0"
 
 
 @pytest.mark.parametrize("platform", VERSIONED)
@@ -67,6 +67,6 @@ def test_an_installation_is_checked_as_it_is_set(context: Context) -> None:
     }
     found = check_versions(replace(context, platform_settings=old), today)
     assert found[Platform.FACEBOOK].result == "warn"
-    assert "v26.0" in found[Platform.FACEBOOK].says
+    assert "v27.0" in found[Platform.FACEBOOK].says
     dates = list_retirements(replace(context, platform_settings=old))
     assert dates[Platform.FACEBOOK, "v21.0"] == date(2027, 1, 21)

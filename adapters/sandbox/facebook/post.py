@@ -78,6 +78,8 @@ def publish(context: "SandboxContext", account: Record, record: Record, late: fl
             "link": record["link"],
             "title": record.get("title"),
             "alt_texts": record.get("alt_texts"),
+            "is_ai_generated": record.get("is_ai_generated"),
+            "thumb": record.get("thumb"),
         },
     )
     record |= {"is_published": True, "created": now, "hidden_until": now + late}

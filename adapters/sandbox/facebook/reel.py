@@ -4,7 +4,14 @@ from aiohttp import web
 
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.facebook import video_object
-from adapters.sandbox.facebook.dialect import DIALECT, PLATFORM, authenticate_node_writer, ok, quota_response
+from adapters.sandbox.facebook.dialect import (
+    DIALECT,
+    PLATFORM,
+    authenticate_node_writer,
+    is_true,
+    ok,
+    quota_response,
+)
 from adapters.sandbox.graph_dialect import read_enum, read_parameters, refuse
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused
@@ -70,6 +77,9 @@ def check_finishable(call: Call, record: Record) -> None:
 async def finish(call: Call, record: Record, given: Record, wanted: str) -> None:
     """Start processing an uploaded video; it goes live when ready if `wanted` is "published"."""
     record |= {"title": str(given.get("title") or ""), "description": str(given.get("description") or "")}
+    if str(given.get("is_ai_generated", "true")).lower() not in ("true", "false"):
+        raise refuse(100, None, "(#100) Param is_ai_generated must be a boolean")
+    record["is_ai_generated"] = is_true(given, "is_ai_generated", default=False)
     record |= {"state": "processing", "wanted": wanted, **call.take_processing_faults()}
     video_object.save(call.context, record)
     await call.context.processing.start(video_object.KIND, record)

@@ -4,7 +4,7 @@ import os
 
 from aiohttp import web
 
-from adapters.sandbox import graph_node
+from adapters.sandbox import graph_node, probe
 from adapters.sandbox.accounts import random_digits
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.facebook import post, video_object
@@ -31,6 +31,7 @@ _SESSION = "facebook.upload_session"
 _CHUNK = 1 << 20
 _WRONG_OFFSET = 1363037
 _WHOLE_PULL = 256 << 20
+_THUMB = 10 << 20
 
 
 async def create(call: Call) -> web.Response:
@@ -130,8 +131,20 @@ async def _finish(call: Call, account: Record, given: Record) -> web.Response:
     if record["state"] in ("processing", "ready"):
         return ok({"success": True}, account)
     check_finishable(call, record)
+    record["thumb"] = _read_thumb(given)
     await finish(call, record, given, _get_target_state(given))
     return ok({"success": True}, account)
+
+
+def _read_thumb(given: Record) -> str | None:
+    """Return the SHA-256 of the thumbnail; raises Refused unless it is an image of at most 10 MB in a form."""
+    thumb = given.get("thumb")
+    if thumb is None:
+        return None
+    image = probe.read_image(thumb) if isinstance(thumb, bytes) and len(thumb) <= _THUMB else None
+    if image is None:
+        raise refuse(100, None, "(#100) The file thumb must be an image of at most 10 MB.")
+    return image.sha256
 
 
 def _get_own(call: Call, account: Record) -> Record:

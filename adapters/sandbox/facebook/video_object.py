@@ -148,6 +148,7 @@ def go_live(context: "SandboxContext", record: Record, late: float = 0.0) -> Non
         return
     shown = post.make_blank(context, account, record["kind"], record["description"])
     shown |= {"video": record["key"], "media": [record["media"]], "title": record["title"]}
+    shown |= {"is_ai_generated": record["is_ai_generated"], "thumb": record.get("thumb")}
     post.publish(context, account, shown, max(late, record.get("late", 0.0)))
     record |= {"post": shown["key"], "published_at": int(context.clock.now())}
 

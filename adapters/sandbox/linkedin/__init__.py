@@ -20,7 +20,7 @@ _PATHS = (
     ("GET", "/linkedin/rest/images/{urn}", asset.READ),
     ("POST", "/linkedin/rest/videos", asset.VIDEOS),
     ("GET", "/linkedin/rest/videos/{urn}", asset.READ),
-    ("PUT", "/linkedin/dms-uploads/{place}/{number:\\d{1,6}}", upload.PUT),
+    ("PUT", "/linkedin/dms-uploads/{place}/{number:\\d{1,6}|thumbnail}", upload.PUT),
     ("POST", "/linkedin/rest/posts", post.CREATE),
     ("GET", "/linkedin/rest/posts", post.LIST),
     ("GET", "/linkedin/rest/posts/{urn}", post.READ),

@@ -75,12 +75,14 @@ async def handle_video(call: Call) -> web.Response:
         }
         for number, first in enumerate(range(0, size, PART))
     ]
+    has_thumbnail = given.get("uploadThumbnail") is True
+    thumbnail = {"thumbnailUploadUrl": _build_upload_url(call, record, "thumbnail")} if has_thumbnail else {}
     value = {
         "uploadUrlsExpireAt": _get_expiry_ms(record),
         "video": record["key"],
         "uploadInstructions": parts,
     }
-    return ok({"value": value | {"uploadToken": record["token"]}})
+    return ok({"value": value | thumbnail | {"uploadToken": record["token"]}})
 
 
 def _parse_request(call: Call, action: str, name: str) -> Record:
@@ -106,7 +108,7 @@ def _get_expiry_ms(record: Record) -> int:
     return int((record["created"] + DAY) * 1000)
 
 
-def _build_upload_url(call: Call, record: Record, number: int) -> str:
+def _build_upload_url(call: Call, record: Record, number: int | str) -> str:
     return f"http://{call.request.host}/linkedin/dms-uploads/{record['place']}/{number}?ca=vector&cn=uploads"
 
 

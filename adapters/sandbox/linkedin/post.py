@@ -62,7 +62,11 @@ async def create(call: Call) -> web.Response:
         media=[asset["media"] for asset in assets],
         url=f"https://www.linkedin.com/feed/update/{urn}/",
         late=call.take_visibility_delay(),
-        extra={"public": body["visibility"] == "PUBLIC", "body": body},
+        extra={
+            "public": body["visibility"] == "PUBLIC",
+            "body": body,
+            "thumbnail": next((asset.get("thumbnail") for asset in assets), None),
+        },
     )
     call.context.store.put(
         _DUPLICATE, duplicate_key, {"key": duplicate_key, "urn": urn, "at": call.context.clock.now()}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from adapters.sandbox import probe
 from adapters.sandbox.endpoint import Call, Endpoint
 from adapters.sandbox.linkedin import asset
 from adapters.sandbox.linkedin.dialect import DIALECT, PLATFORM, refuse
@@ -14,6 +15,8 @@ from adapters.sandbox.store import Record
 from adapters.sandbox.upload_body import receive_body
 
 _IMAGE_BYTES = 100 << 20
+_THUMBNAIL_BYTES = 10_000_000 - 1
+_THUMBNAIL_FORMATS = ("JPEG", "PNG")
 _STEP = 1 << 20
 
 
@@ -36,14 +39,33 @@ async def put(call: Call) -> web.Response:
         raise refuse("EXPIRED_UPLOAD_URL", "The upload URL has expired")
     if record["kind"] == "image":
         return await _receive_image(call, record)
+    if call.request.match_info["number"] == "thumbnail":
+        return await _receive_thumbnail(call, record)
     return await _receive_part(call, record)
+
+
+async def _receive_thumbnail(call: Call, record: Record) -> web.Response:
+    headers = call.request.headers
+    if "Authorization" in headers or headers.get("media-type-family") != "STILLIMAGE":
+        raise refuse("ILLEGAL_ARGUMENT", "A thumbnail is sent with media-type-family, without Authorization")
+    if record["state"] != "WAITING_UPLOAD":
+        raise refuse("INVALID_VALUE_FOR_FIELD", "A thumbnail is sent before finalizeUpload")
+    place = asset.upload_path(call.context, record).with_suffix(".thumbnail")
+    place.unlink(missing_ok=True)
+    await _store(call, place, 0, _THUMBNAIL_BYTES)
+    image = probe.read_image(place.read_bytes())
+    place.unlink()
+    if image is None or image.format not in _THUMBNAIL_FORMATS:
+        raise refuse("INVALID_VALUE_FOR_FIELD", "A thumbnail is a PNG or JPG")
+    call.context.store.put(asset.KIND, record["key"], record | {"thumbnail": image.sha256})
+    return web.Response(status=201)
 
 
 async def _receive_image(call: Call, record: Record) -> web.Response:
     call.authenticate()
     if record["state"] != "WAITING_UPLOAD":
         raise refuse("INVALID_VALUE_FOR_FIELD", "The image was uploaded before")
-    await _store(call, record, 0, _IMAGE_BYTES)
+    await _store(call, asset.upload_path(call.context, record), 0, _IMAGE_BYTES)
     if record["state"] == "WAITING_UPLOAD":
         await asset.process(call, record)
     return web.Response(status=201)
@@ -60,15 +82,15 @@ async def _receive_part(call: Call, record: Record) -> web.Response:
         raise refuse("ILLEGAL_ARGUMENT", "Content-Type must be application/octet-stream")
     if length <= 0 or call.request.content_length != length or record["state"] != "WAITING_UPLOAD":
         raise refuse("INVALID_VALUE_FOR_FIELD", f"This part has {max(length, 0)} bytes")
-    await _store(call, record, first, length)
+    await _store(call, asset.upload_path(call.context, record), first, length)
     etag = _hash_part(asset.upload_path(call.context, record), first, length)
     record["etags"][str(number)] = etag
     call.context.store.put(asset.KIND, record["key"], record)
     return web.Response(status=200, headers={"ETag": etag})
 
 
-async def _store(call: Call, record: Record, at: int, most: int) -> None:
-    taken = await receive_body(call.request, asset.upload_path(call.context, record), at, most)
+async def _store(call: Call, place: Path, at: int, most: int) -> None:
+    taken = await receive_body(call.request, place, at, most)
     if taken.is_aborted or taken.is_too_large:
         raise Refused(web.Response(status=400))
 

@@ -113,6 +113,8 @@ async def _get_video(call: Call, account: Record, given: Record) -> Record:
     covers = [name for name in _COVERS if given.get(name) is not None]
     if len(covers) != 1:
         raise invalid("Invalid request: one cover image is required.")
+    if type(given.get("cover_image_key_frame_time", 0)) is not int:
+        raise invalid("Invalid request: cover_image_key_frame_time must be an integer.")
     if covers == ["cover_image_url"]:
         await _check_image(call, {"url": given["cover_image_url"]}, "image_url")
     if covers == ["cover_image_data"]:

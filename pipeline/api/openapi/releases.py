@@ -25,7 +25,7 @@ class Release:
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
         version="1.17.0",
-        sha256="dea2ece59a945458ca9f92a9758ab2f969c4d896b85b6d8b19e965c89e01b3de",
+        sha256="c87277697cf3ff6f4cf26f9792e460f106da29f02e7b48efaceb469564c36f22",
         changes=(
             "`held_for` may be `newer_worker`: no running worker understands all of the post. A pause is shown there "
             "before the post's time too.",
@@ -64,6 +64,9 @@ PARTNER_RELEASES: Sequence[Release] = (
             "begins its message with the post's error code.",
             "`canceled` has one spelling: in `state` of an account, an import and a filter too. A filter still takes "
             "`cancelled`.",
+            "`ai_generated` labels Facebook's videos and reels, and `media.cover` is sent to LinkedIn and with a "
+            "Facebook video that is no reel; the warning `COVER_ROUNDED`, and the errors `blocked_by_policy`, "
+            "`refused_for_now` and `resource_forbidden` of a post at an account.",
         ),
     ),
     Release(

@@ -209,6 +209,7 @@ ACCOUNT_ERRORS: Mapping[str, Advice] = {
         "TikTok has not audited this server's app: it may publish to private accounts only.", _OPERATOR
     ),
     "app_user_cap": Advice("This server's app has reached its daily number of users at TikTok.", _SERVER),
+    "blocked_by_policy": Advice("The platform blocked the account's posts for policy reasons.", _PERSON),
     "blocked_as_spam": Advice("The platform has blocked the account's posts as spam.", _PERSON),
     "board_not_found": Advice(
         "Pinterest does not find the board.",
@@ -375,8 +376,10 @@ ACCOUNT_ERRORS: Mapping[str, Advice] = {
     "refresh_unanswered": Advice(
         "The platform's answer to a renewal of the access was lost, and with it the new token.", _RECONNECT
     ),
+    "refused_for_now": Advice("The platform refused the post as temporarily unavailable.", _PERSON),
     "rejected": Advice("The platform refused the content, the media or the settings.", _EDIT),
     "remote_id_taken": Advice("The platform named a post that belongs to another delivery.", _LOOK),
+    "resource_forbidden": Advice("LinkedIn denies access to an upload; it is tried again.", _RECONNECT),
     "restored": Advice(
         "The database was restored from a backup; the platform is asked for what went out since. `candidates` are live "
         "posts of the account, the best match first.",

@@ -29,6 +29,7 @@ def error_to_dict(error: Exception | None) -> dict[str, Any] | None:
     names = {k.__name__ for k in kind.__mro__}
     fault = next((fault for name, fault in _FAULTS.items() if name in names), "us")
     candidates = [_candidate_to_dict(post) for post in getattr(error, "candidates", ())]
+    refusal = error_to_dict(getattr(error, "refusal", None))
     return {
         "code": getattr(error, "code", "internal_error"),
         "class": kind.__name__,
@@ -39,16 +40,17 @@ def error_to_dict(error: Exception | None) -> dict[str, Any] | None:
         "platform_code": getattr(error, "platform_code", None),
         "platform_message": getattr(error, "platform_message", None),
         **({"candidates": candidates} if candidates else {}),
+        **({"refusal": refusal} if refusal else {}),
     }
 
 
-_ANSWER = ("platform_code", "platform_message")
+_ANSWER = ("platform_code", "platform_message", "refusal")
 
 
 def find_answer(stored: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return what the platform answered to a visible call whose outcome is not known: its code and sentence.
+    """Return what the platform answered to a visible call whose outcome is not known.
 
-    Empty if it answered nothing.
+    Its code, its sentence, and the refusal that it is once absence is proven. Empty if it answered nothing.
     """
     if stored is None or stored["class"] != OutcomeUnknown.__name__:
         return {}

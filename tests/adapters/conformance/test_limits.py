@@ -82,6 +82,7 @@ NOT_POST_LIMITS: Mapping[Platform, frozenset[str]] = {
             "RESTART_PAUSE",
             "UPLOAD_FLOOR",
             "PAGE",
+            "BOARD_PAGES",
             "PAGES",
             "CLOCK_SKEW",
             "BUSY",

@@ -42,9 +42,9 @@ def test_the_table_has_a_row_for_each_field_option_and_hold_and_no_other() -> No
         ({}, {"youtube": {"privacy": "private"}}, False, 2),
         ({}, {"linkedin": {"visibility": "CONNECTIONS"}}, False, 2),
         ({"alt_texts": ["A mug"]}, {}, False, 2),
-        ({"cover": 1.5}, {}, False, 2),
+        ({"cover": 1.5}, {}, False, 3),
         ({"fit": "pad"}, {}, False, 2),
-        ({}, {}, True, 2),
+        ({}, {}, True, 3),
         ({}, {"threads": {"reply_control": "everyone"}}, False, LEVEL),
     ],
 )

@@ -455,6 +455,24 @@ def test_proven_absence_of_the_last_try_fails() -> None:
     shape(verdict, "proven_absent", state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=True)
 
 
+def test_proven_absence_after_a_refusal_for_good_ends_the_delivery() -> None:
+    """The platform said no in words that prove nothing; the looks prove it, and the same call is not made again."""
+    fields = {
+        "code": "blocked_by_policy",
+        "message": "blocked",
+        "platform_code": "4/2207051",
+        "next_action": "ask",
+    }
+    refused = replace(AFTER, late_enough=True, refusal=fields)
+    shape(judge_look(Absent(), refused, POLICY), state=State.UNKNOWN, wait=POLICY.look_first)
+    verdict = judge_look(Absent(), replace(refused, absent_before=True), POLICY)
+    shape(verdict, "blocked_by_policy", state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=True)
+    assert isinstance(verdict.error, Rejected)
+    assert (verdict.error.platform_code, verdict.error.next_action) == ("4/2207051", "ask")
+    seen = judge_look(Published(remote_id="1"), refused, POLICY)
+    assert seen.state is State.PUBLISHED, "such posts were seen live"
+
+
 def test_absent_before_arm_starts_from_scratch() -> None:
     verdict = judge_look(Absent(), BEFORE, POLICY)
     shape(
