@@ -59,8 +59,13 @@ def explain(stack: Stack, post: str) -> dict[str, Any]:
 
 
 def count_moves(stack: Stack, post: str) -> int:
+    """Count the moves that the release, or a worker, made."""
     with stack.context.database.begin() as c:
-        found = row(c, "SELECT count(*) AS n FROM moves WHERE delivery_id = :id", id=delivery(stack, post))
+        found = row(
+            c,
+            "SELECT count(*) AS n FROM moves WHERE delivery_id = :id AND mover NOT IN ('ingest', 'reachability')",
+            id=delivery(stack, post),
+        )
     assert found is not None
     n: int = found.n
     return n
@@ -81,8 +86,8 @@ def test_an_older_worker_leaves_a_newer_post_and_a_current_one_sends_it_once(sta
         words = explain(stack, post)
         assert words["held_for"] == "newer_worker"
         assert words["summary"].startswith("No running worker understands all of its post: it needs level 2")
-        assert words["action"]["command"] == "slipway worker publish"
-        assert count_moves(stack, post) == 1, "no worker took it up in vain"
+        assert words["action"]["text"] == "Ask the operator of this server to upgrade its workers."
+        assert count_moves(stack, post) == 0, "no worker took it up in vain"
     with stack.context.database.begin() as c:
         listed = list_attention(c, timedelta(minutes=2))
     assert {item.matter.platform for item in listed if item.matter.kind is Kind.NEWER_WORKER} == {
