@@ -27,6 +27,7 @@ _STEERING = ("tests/pipeline/store/steering", "tests/pipeline/bulk/test_steering
 _ACTIONS = ("tests/pipeline/store/posts", "tests/pipeline/actions", "tests/pipeline/stages/test_replay.py")
 _REFRESH = ("tests/pipeline/store/accounts", "tests/pipeline/accounts")
 _TICKS = ("tests/pipeline/store/test_ticks.py",)
+_KEYS = ("tests/pipeline/api/test_idempotency_keys.py", "tests/pipeline/maintenance/test_expire_audit.py")
 
 GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
     _DELIVERIES: (
@@ -126,6 +127,7 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
         "accounts.oauth_sessions.use_session",
         "accounts.oauth_sessions.end_session",
     ),
+    _KEYS: ("idempotency_keys.claim",),
     _TICKS: ("ticks._CLAIM", "ticks._FINISH"),
 }
 """Statements by the tests that have to notice, the nearest first. A pattern means those that change or lock rows."""
@@ -140,6 +142,7 @@ EXCUSED: Mapping[str, str] = {
     "counters.*": "counts, made from the moves",
     "deliveries.paced_rates.*": "the pace of a backlog; errs on the slow side",
     "files.*": "uploads and their removal: nothing is sent by them",
+    "idempotency_keys.delete_expired": "deletes what is over",
     "moves.*": "counts and positions of readers of the moves",
     "posts.late_policy.set_policy": "a switch that a user sets",
     "receipts.*": "lines made from the moves, by the holder of a lock on the chain",
