@@ -186,5 +186,5 @@ def _require_url(context: Context, url: str) -> None:
     try:
         require_allowed(url, context.receivers.policy.allowed_origins)
     except Refused as refused:
-        issue = build_issue(("url",), refused.reason, "url", url)
+        issue = build_issue(("url",), refused.reason, "rule", url)
         raise Refusal(422, "invalid_payload", f"url: {refused.reason}.", [issue]) from None
