@@ -120,15 +120,13 @@ def test_a_sign_in_that_is_declined_is_recorded(stack: Stack) -> None:
 def test_a_stopped_steering_job_is_recorded(server: Server) -> None:
     tenant = server.tenant()
     server.post(video(tenant, scheduled_at="2090-01-01T00:00:00Z"), tenant.key)
-    steering = {"verb": "pause", "filter": {"account_id": str(tenant.accounts["tiktok"])}}
-    for more in ({}, {"token": "counted"}):
-        body = {**steering, **({"token": counted["token"]} if more else {})}
+    counted: dict[str, Any] = {}
+    for _ in range(2):  # the count, then the job by its token
+        token = {"token": counted["token"]} if counted else {}
+        body = {"verb": "pause", "filter": {"account_id": tenant.accounts["tiktok"]}, **token}
+        json_type = {"Content-Type": "application/json"}
         answer = server.send(
-            "POST",
-            f"{BASE}/posts/steer",
-            tenant.key,
-            json.dumps(body).encode(),
-            **{"Content-Type": "application/json"},
+            "POST", f"{BASE}/posts/steer", tenant.key, json.dumps(body).encode(), **json_type
         )
         counted = answer.json()["data"]
     answer = server.send("POST", f"{BASE}/posts/steer/{counted['job']['id']}/stop", tenant.key)
