@@ -65,8 +65,8 @@ async def list_steering_jobs(request: Request) -> SuccessResponse[schema.Steerin
 
 async def stop_steering_job(request: Request) -> SuccessResponse[schema.SteeringJobModel]:
     """Stop a steering job. What it did stays, and the rest is left as it is; a job that has ended does not change."""
-    await get_app_state(request).authenticator.require_writer(request)
-    app_state, caller, job = await _find_job(request)
+    caller = await get_app_state(request).authenticator.require_writer(request)
+    app_state, _, job = await _find_job(request)
     work = partial(stop, app_state.context, caller, job.id)
     stopped = await app_state.action_bulkhead.run(work, caller.key_id)
     return success(f"Steering job is {stopped.state}", schema.SteeringJobModel.from_job(stopped))

@@ -103,7 +103,7 @@ def test_others_see_their_workspaces_only_and_connect_only_as_operators(site: Si
     with site.log_in(viewer) as client:
         assert len(list_names(show(site, client))) == 2
         assert client.get(site.url + PATH, params={"workspace": str(tenant.workspace)}).status_code == 404
-        assert connect(site, client, account=tenant.accounts["lost"], platform="linkedin").status_code == 404
+        assert connect(site, client, account=tenant.accounts["lost"], platform="linkedin").status_code == 403
     with site.log_in(author) as client:
         assert "Connect again" not in show(site, client)
         assert connect(site, client, account=tenant.accounts["lost"], platform="linkedin").status_code == 403
