@@ -70,7 +70,7 @@ def test_each_line_shows_exactly_what_it_counts(site: Site, context: Context, wo
             assert len(rows) == matter.count, (matter, build_query(matter, now))
             found.add(matter.kind)
     assert found == {Kind.UNKNOWN, Kind.BLOCKED, Kind.HELD, Kind.OVERDUE, Kind.DEAD_LETTERS}
-    assert len(items) == 13
+    assert len(items) == 12
 
 
 def test_the_lines_say_how_many_since_when_and_what_to_do(site: Site, workspace: UUID) -> None:
