@@ -26,7 +26,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, use_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from config.tracing import Tracing
-from pipeline.domain.retry_policy import Verdict
+from pipeline.domain.verdict import Verdict
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.tracing import EndRequest, RecordStatus, RecordVerdict
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from config.tracing import Tracing
-    from pipeline.domain.retry_policy import Verdict
+    from pipeline.domain.verdict import Verdict
     from pipeline.open_telemetry import OpenTelemetry
     from pipeline.store.deliveries.claimed import ClaimedDelivery
 

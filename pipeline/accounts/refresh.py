@@ -21,7 +21,7 @@ from adapters.errors import AdapterError, AppRefused, CredentialsRevoked, Retrya
 from adapters.http import HttpClient, NoResponse, Response
 from pipeline.context import Context
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.failpoint import failpoint
 from pipeline.store.accounts import accounts as store
 from pipeline.store.accounts.token_expiry import RefreshHistory, read_refresh_history

@@ -8,14 +8,13 @@ the messages, claims and uploads of the old version. A crash leaves the old vers
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from adapters.contract import Platform
+from pipeline.actions.edit_values import Change, EditResult
 from pipeline.actions.post_changes import record_edit
 from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
@@ -42,34 +41,6 @@ from pipeline.store.posts.views import read_post
 
 TRIES = 3
 """How often an edit that another change overtook starts again."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
-    """The changes a client asks for: the values of the fields named in ``given``, with valid shape and types."""
-
-    given: frozenset[str]
-    caption: str = ""
-    media: Mapping[str, Any] | None = None
-    account_ids: Sequence[UUID] = ()
-    scheduled_at: datetime | None = None
-    music_url: str | None = None
-    options: Mapping[Platform, Mapping[str, Any] | None] = field(default_factory=dict)
-    """The platforms' sections that were sent; None removes a section."""
-    ai_generated: bool = False
-    external_id: str | None = None
-    """The post's own, if it was sent along: another one is refused."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EditResult:
-    """A committed edit."""
-
-    id: UUID
-    status: str
-    scheduled_at: datetime
-    version: str
-    warnings: Sequence[AcceptanceWarning] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.actions.edit import Change, edit
+from pipeline.actions.edit import edit
+from pipeline.actions.edit_values import Change
 from pipeline.bulk import judge
 from pipeline.bulk.import_slice import CHUNK, CHUNK_BESIDE_REQUESTS, DayFull, ImportSlice
 from pipeline.context import Context

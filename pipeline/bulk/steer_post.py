@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from pipeline.actions import dead_letters, edit
 from pipeline.actions.cancel_delete_retry import TRIES, cancel_deliveries, retry_within
 from pipeline.actions.dead_letters import Skipped
+from pipeline.actions.edit_values import Change
 from pipeline.context import Context
 from pipeline.domain.actor import Actor
 from pipeline.domain.delivery import State
@@ -156,7 +157,7 @@ def _reschedule(turn: Turn) -> None:
             _skip(turn, [p.id for p in same], PARTS)
             return True
         due_at = turn.job.arguments.compute_due(post.due_at, turn.job.turn, turn.job.posts)
-        change = edit.Change(given=frozenset({"scheduled_at"}), scheduled_at=due_at)
+        change = Change(given=frozenset({"scheduled_at"}), scheduled_at=due_at)
         done = edit.edit_within(turn.context, turn.c, turn.caller, turn.post_id, change)
         if done is None:
             return False

@@ -18,7 +18,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from pipeline.actions import cancel_delete_retry
-from pipeline.actions.edit import Change, EditResult, edit
+from pipeline.actions.edit import edit
+from pipeline.actions.edit_values import Change, EditResult
 from pipeline.actions.resolve import CannotResolve
 from pipeline.api.http.auth import require_plan
 from pipeline.bulk.local_time import AmbiguousTime, InvalidCell, read_time

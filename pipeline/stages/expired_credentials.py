@@ -5,7 +5,8 @@ from __future__ import annotations
 from adapters.errors import Unavailable
 from pipeline.accounts import refresh
 from pipeline.context import Context
-from pipeline.domain.retry_policy import Verdict, judge_refresh_error
+from pipeline.domain.retry_policy import judge_refresh_error
+from pipeline.domain.verdict import Verdict
 from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 

@@ -23,11 +23,12 @@ from pipeline.domain import retry_policy
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Mover, Reason, State
 from pipeline.domain.hold import Hold
-from pipeline.domain.retry_policy import Verdict, hold
+from pipeline.domain.verdict import Verdict, hold
 from pipeline.failpoint import failpoint
 from pipeline.media.probe.conversion import NoRoom
 from pipeline.stages import settle as settlement
 from pipeline.stages.covers import record_cover
+from pipeline.stages.daily_limit import find_daily_limit, is_inbox_draft
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.delay import dispatch_at
 from pipeline.stages.derived_images import TimeIsUp, derive_images
@@ -274,19 +275,11 @@ class PublishSlice:
 
     @property
     def _daily_limit(self) -> int | None:
-        can = self.adapter.capabilities
-        return (
-            None
-            if self.context.settings.sandbox.lifted
-            else can.daily_drafts
-            if self._is_draft
-            else can.daily_posts
-        )
+        return find_daily_limit(self.context, self.adapter.capabilities, drafts=self._is_draft)
 
     @property
     def _is_draft(self) -> bool:
-        options = self.adapter.post_options
-        return options is not None and options.is_inbox_draft(self.claimed.options)
+        return is_inbox_draft(self.adapter, self.claimed.options)
 
     def _compute_quota_wait(self, c: Connection, limit: int) -> timedelta:
         per = self.adapter.capabilities.daily_per

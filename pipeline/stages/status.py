@@ -20,8 +20,8 @@ from pipeline.context import Context
 from pipeline.domain import retry_policy
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.hold import Hold
-from pipeline.domain.retry_policy import Verdict, hold
 from pipeline.domain.retry_state import RetryState
+from pipeline.domain.verdict import Verdict, hold
 from pipeline.failpoint import failpoint
 from pipeline.stages import settle as settlement
 from pipeline.stages.deadline import Deadline

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import DailyPer, Platform
 from pipeline.context import Context
+from pipeline.stages.daily_limit import find_daily_limit
 from pipeline.stages.media_checks import get_track, list_media_facts, name_field
 from pipeline.stages.platform_validation import AccountProblem, find_problems
 from pipeline.stages.post_request import AcceptanceWarning, PostContent
@@ -94,11 +95,7 @@ def warn_of_expiring_grant(account: AccountRow, due_at: datetime) -> Iterator[Ac
 
 def get_daily_limit(context: Context, account: AccountRow) -> int | None:
     """Return how many posts per rolling day the platform allows; None: there is no limit, or it is lifted."""
-    return (
-        None
-        if context.settings.sandbox.lifted
-        else context.adapters[account.platform].capabilities.daily_posts
-    )
+    return find_daily_limit(context, context.adapters[account.platform].capabilities)
 
 
 def warn_of_full_day(context: Context, account: AccountRow, planned: int) -> Iterator[AcceptanceWarning]:

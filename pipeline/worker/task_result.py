@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from pipeline.domain.retry_policy import Verdict
+from pipeline.domain.verdict import Verdict
 
 NOTHING = "nothing stored"
 """Another worker has the delivery, the message is stale, or nothing may be sent now."""

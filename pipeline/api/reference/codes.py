@@ -8,7 +8,8 @@ from typing import Any
 
 from pipeline.api.openapi.error_codes import CODES
 from pipeline.api.openapi.recorded import read_recorded
-from pipeline.api.reference.error_advice import ACCOUNT_ERRORS, ERRORS, Advice
+from pipeline.api.reference.account_error_advice import ACCOUNT_ERRORS
+from pipeline.api.reference.error_advice import ERRORS, Advice
 from pipeline.api.reference.markup import mark_code, render_example
 from pipeline.api.reference.warning_advice import WARNINGS
 

@@ -14,7 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 from adapters.contract import CheckpointData, Published
 from pipeline.domain.delivery import SETTLED, Mover, State
-from pipeline.domain.retry_policy import Verdict, judge_conflict
+from pipeline.domain.retry_policy import judge_conflict
+from pipeline.domain.verdict import Verdict
 from pipeline.store.database import jsonb, row
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import error_to_dict

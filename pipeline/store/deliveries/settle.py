@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from pipeline.domain.delivery import Mover, State, require_move
 from pipeline.domain.hold import STORED
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status
-from pipeline.domain.retry_policy import Verdict
 from pipeline.domain.unavailability import STORAGE, extend_streaks, shift_streaks
+from pipeline.domain.verdict import Verdict
 from pipeline.store.database import jsonb, row, run_many
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import error_to_dict, look_error_to_dict

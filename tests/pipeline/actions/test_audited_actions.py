@@ -11,7 +11,8 @@ from sqlalchemy.exc import DBAPIError
 
 from pipeline.actions import dead_letters, pauses, resolve
 from pipeline.actions.cancel_delete_retry import cancel, delete, retry
-from pipeline.actions.edit import Change, edit
+from pipeline.actions.edit import edit
+from pipeline.actions.edit_values import Change
 from pipeline.bulk.steer_step import run_steering_step
 from pipeline.bulk.steering import Steering, steer
 from pipeline.domain.delivery import Reason, State

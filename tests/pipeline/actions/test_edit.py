@@ -12,7 +12,8 @@ from uuid import UUID
 import pytest
 
 from adapters.contract import Account, Draft, Pending, Platform
-from pipeline.actions.edit import Change, EditResult, edit
+from pipeline.actions.edit import edit
+from pipeline.actions.edit_values import Change, EditResult
 from pipeline.domain.delivery import Reason, State
 from pipeline.queues import REACHABILITY
 from pipeline.stages import reachability

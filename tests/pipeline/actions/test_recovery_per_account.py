@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.actions import dead_letters
 from pipeline.actions.cancel_delete_retry import retry
-from pipeline.actions.edit import Change, edit
+from pipeline.actions.edit import edit
+from pipeline.actions.edit_values import Change
 from pipeline.actions.retried_delivery import LIVE
 from pipeline.domain.delivery import Reason, State
 from pipeline.maintenance.redispatch_checks import redispatch_checks

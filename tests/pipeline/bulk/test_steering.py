@@ -11,7 +11,8 @@ import pytest
 
 from adapters.contract import Platform
 from config.settings import load
-from pipeline.actions.edit import Change, edit
+from pipeline.actions.edit import edit
+from pipeline.actions.edit_values import Change
 from pipeline.bulk.steer_step import run_steering_step
 from pipeline.bulk.steering import Counted, Steering, steer
 from pipeline.domain.delivery import State

@@ -11,7 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from pipeline.actions.edit import Change, edit
+from pipeline.actions.edit import edit
+from pipeline.actions.edit_values import Change
 from pipeline.bulk import steering
 from pipeline.bulk.steer_step import run_steering_step
 from pipeline.bulk.steering import stop

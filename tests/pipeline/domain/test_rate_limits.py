@@ -10,9 +10,10 @@ import pytest
 from adapters.contract import Ended
 from adapters.errors import RateLimited
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.retry_policy import Outcome, judge_error, judge_look
+from pipeline.domain.retry_policy import judge_error, judge_look
 from pipeline.domain.retry_state import RetryState
 from pipeline.domain.unavailability import RATE_LIMIT
+from pipeline.domain.verdict import Outcome
 from tests.pipeline.domain.test_retry_policy import AFTER, BEFORE, POLICY, seconds
 
 

@@ -24,8 +24,6 @@ from adapters.errors import (
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.retry_policy import (
-    Outcome,
-    Verdict,
     judge_conflict,
     judge_error,
     judge_finalize,
@@ -36,6 +34,7 @@ from pipeline.domain.retry_policy import (
 )
 from pipeline.domain.retry_state import RetryPolicy, RetryState
 from pipeline.domain.unavailability import RATE_LIMIT, STORAGE
+from pipeline.domain.verdict import Outcome, Verdict
 
 
 def seconds(n: float) -> timedelta:

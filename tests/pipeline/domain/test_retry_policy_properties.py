@@ -13,8 +13,6 @@ from adapters import errors
 from adapters.contract import Absent, CannotTell, Ended, LookResult, Pending, Published, Ready
 from pipeline.domain.delivery import ALWAYS_ARMED, MOVES, Mover, Reason, State
 from pipeline.domain.retry_policy import (
-    Outcome,
-    Verdict,
     judge_error,
     judge_finalize,
     judge_look,
@@ -32,6 +30,7 @@ from pipeline.domain.unavailability import (
     find_party,
     shift_streaks,
 )
+from pipeline.domain.verdict import Outcome, Verdict
 
 WAITS = st.timedeltas(timedelta(days=-2), timedelta(days=400))
 LONGS = st.timedeltas(timedelta(0), timedelta(days=3))

@@ -12,7 +12,7 @@ from adapters.errors import CredentialsRevoked, OutcomeUnknown, RateLimited, Rej
 from pipeline.actions import cancel_delete_retry as steer
 from pipeline.actions import resolve
 from pipeline.domain.delivery import State
-from pipeline.domain.retry_policy import Verdict
+from pipeline.domain.verdict import Verdict
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.stages.delay import release_due
 from pipeline.stages.settle import keep_late_result

@@ -23,7 +23,8 @@ from adapters.contract import (
 from pipeline.actions import cancel_delete_retry as steer
 from pipeline.actions import dead_letters
 from pipeline.actions import resolve as decide
-from pipeline.actions.edit import Change, edit
+from pipeline.actions.edit import edit
+from pipeline.actions.edit_values import Change
 from pipeline.domain.delivery import SETTLED, UNSETTLED, Reason, State
 from pipeline.maintenance.redispatch_checks import redispatch_checks
 from pipeline.recovery import restore

@@ -13,7 +13,8 @@ import pytest
 
 from adapters.contract import Platform
 from pipeline.actions.cancel_delete_retry import cancel, delete
-from pipeline.actions.edit import Change, edit
+from pipeline.actions.edit import edit
+from pipeline.actions.edit_values import Change
 from pipeline.domain.delivery import State
 from pipeline.stages.post_request import PostRequest
 from pipeline.store.accounts.connections import deactivate

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from adapters.contract import Published
 from adapters.errors import CredentialsRevoked
 from pipeline.domain.delivery import Mover, Reason, State
-from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.stages.settle import settle
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.claimed import ClaimedDelivery

@@ -9,7 +9,7 @@ import pytest
 from adapters.contract import Platform
 from pipeline.domain.delivery import LOOKED_AT, Mover, State
 from pipeline.domain.pause import Scope
-from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.database import new_id
 from pipeline.store.deliveries.arm import arm as store_arm
 from pipeline.store.deliveries.checkpoint import save_checkpoint

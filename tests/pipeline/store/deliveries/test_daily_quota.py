@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from adapters.contract import Platform
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.deliveries.arm import arm as store_arm
 from pipeline.store.deliveries.daily_quota import (
     compute_quota_wait,

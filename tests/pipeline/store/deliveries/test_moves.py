@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from adapters.contract import Published
 from pipeline.domain.delivery import ALWAYS_ARMED, MOVES, ForbiddenMove, Mover, Reason, State
-from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.database import rows
 from pipeline.store.deliveries.claim import claim
 from pipeline.store.deliveries.move import lock_post, move

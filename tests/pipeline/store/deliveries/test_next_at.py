@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.deliveries import lease, release
 from pipeline.store.deliveries.arm import arm
 from pipeline.store.deliveries.checkpoint import save_checkpoint

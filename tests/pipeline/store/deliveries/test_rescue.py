@@ -7,7 +7,7 @@ import pytest
 
 from adapters.errors import OutcomeUnknown
 from pipeline.domain.delivery import LOOKED_AT, Mover, Reason, State
-from pipeline.domain.retry_policy import Verdict
+from pipeline.domain.verdict import Verdict
 from pipeline.store.accounts.accounts import require_reconnect
 from pipeline.store.accounts.connections import activate
 from pipeline.store.database import rows

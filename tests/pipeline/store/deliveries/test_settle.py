@@ -17,7 +17,7 @@ import pytest
 from adapters.contract import Published
 from adapters.errors import AdapterError, CredentialsExpired, OutcomeUnknown, Rejected, Unavailable
 from pipeline.domain.delivery import Mover, Reason, State
-from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.claim import claim
 from pipeline.store.deliveries.claimed import ClaimedDelivery
