@@ -116,7 +116,7 @@ GAUGES: Sequence[Reading] = (
             Family(
                 name="slipway_oldest_overdue_seconds",
                 text="Seconds since the oldest overdue delivery was due, or since a limit or the platform's processing "
-                "ended after that; those that are paused or held by a limit left out; 0: none is overdue.",
+                "ended after that; what is paused or held by a limit left out; 0: none is overdue.",
                 labels=["platform"],
             ),
             Family(name="slipway_overdue_deliveries", text=_OVERDUE_TEXT, labels=["platform", "held_for"]),

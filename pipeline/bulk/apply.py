@@ -43,7 +43,7 @@ def apply_rows(work: ImportSlice) -> None:
     """Apply chunks while the slice lasts. Of one that fails, the first row is done alone: one at fault harms no other.
 
     The rows of the next chunk are parsed while the database stores this one, unless the key's day has a limit, or
-    requests are to be served meanwhile. One connection does all of it.
+    requests are to be served while it runs. One connection does all of it.
     """
     try:
         _apply_chunks(work)

@@ -57,7 +57,7 @@ def is_likely(post: ListedPost) -> bool:
 
 
 def split_candidates(error: Mapping[str, Any] | None) -> tuple[list[Candidate], list[Candidate]]:
-    """Return the candidates of a stored error: those that could be the delivery, and those that differ from it."""
+    """Return the candidates of a stored error: posts that could be the delivery, and posts that differ from it."""
     found: Sequence[Candidate] = (error or {}).get("candidates", ())
     likely = [one for one in found if one.get("likely", True)]
     return likely, [one for one in found if one not in likely]

@@ -43,7 +43,7 @@ _EXPECTED = {
 }
 """What pydantic's error type expects."""
 _OF_PYDANTIC = frozenset({"error", "expected", "max_length"})
-"""Keys of the context by which an error of pydantic is told from a custom one of the same type."""
+"""Keys of the context by which an error of pydantic is distinguished from a custom one of the same type."""
 _ALIASES = {"enum": "literal_error"}
 """The type of an issue for an error type of pydantic that means the same."""
 _CUSTOM = frozenset(

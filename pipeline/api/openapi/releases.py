@@ -25,7 +25,7 @@ class Release:
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
         version="1.17.0",
-        sha256="c87277697cf3ff6f4cf26f9792e460f106da29f02e7b48efaceb469564c36f22",
+        sha256="dd30170d604579c8eb4e237b3c4422ce14e7060cb08fc3fd830953acb199b0e4",
         changes=(
             "`held_for` may be `newer_worker`: no running worker understands all of the post. A pause is shown there "
             "before the post's time too.",
@@ -33,7 +33,7 @@ PARTNER_RELEASES: Sequence[Release] = (
             "`held_for` may be `storage`: this installation's storage of files cannot be used now, which costs no try.",
             "`GET /posts/steer` lists steering jobs, and `POST /posts/steer/{id}/stop` stops one, whose state is then "
             "`stopped`.",
-            "The token of `POST /posts/steer` acts on the deliveries that were counted, less those that changed since, "
+            "The token of `POST /posts/steer` acts on the deliveries that were counted, less what changed since, "
             "for an hour; a count that is another one by now is no `plan_changed` any more. A job selects at most "
             "200,000 deliveries, when it is confirmed: `selecting` is no state of new jobs.",
             "Jobs of the same deliveries run in the order they were confirmed: `waits_for`. Cancel and pause wait for "

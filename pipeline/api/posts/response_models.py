@@ -101,7 +101,7 @@ class DeliveryError(ResponseModel):
         default=None,
         exclude_if=is_empty,
         description="After a restore of the server's database: live posts of the account to compare, the best match "
-        "first. None is left out; `likely` is false for those that differ.",
+        "first. None is left out; `likely` is false for posts that differ.",
     )
     unlikely_candidates: int = Field(
         default=0, exclude_if=is_empty, description="How many of the candidates differ from the post."

@@ -81,8 +81,8 @@ class SteerBody(Body):
     token: str | None = Field(
         None,
         pattern="^[0-9a-f]{64}$",
-        description="Of a count, for an hour: start the job on the deliveries that were counted, less those that "
-        "changed since, and on no others. Sent again, it returns the same job.",
+        description="Of a count, for an hour: start the job on the deliveries that were counted, less what "
+        "has changed since, and on no others. Sent again, it returns the same job.",
     )
     confirm: bool | None = Field(None, description="true: start the job, whatever the count is.")
 

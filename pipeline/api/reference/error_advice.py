@@ -113,7 +113,7 @@ ERRORS: Mapping[str, Advice] = {
     "newer_version": Advice(
         "The post has options that this server does not know: another server of this installation is newer. Nothing "
         "was changed.",
-        "Repeat the request when all servers are upgraded. Reading, cancelling and deleting work meanwhile.",
+        "Repeat the request when all servers are upgraded. Reading, cancelling and deleting go on working.",
     ),
     "payload_too_large": Advice(
         "The body or file is larger than the limit in the message, or than what is left of the workspace's quota.",
