@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from pipeline.signals.webhooks import MAX_WEBHOOKS
 from pipeline.store.auth.keys import create_key
 from pipeline.store.database import rows
 from tests.pipeline.api.imports.importing import write_lines
-from tests.pipeline.api.running_server import BASE, Server, Tenant, serving, video
+from tests.pipeline.api.running_server import BASE, Server, Tenant, video
 
 LATER = "2090-01-01T00:00:00Z"
 MAKES_NOTHING_TWICE = {
@@ -111,16 +111,6 @@ CASES: Mapping[str, Case] = {
     ),
     "steerPosts": Case(build=_steer, other=lambda b: {**b, "verb": "cancel"}, table="steering_jobs"),
 }
-
-
-@pytest.fixture(scope="module")
-def two(
-    module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[list[Server]]:
-    """Two servers on one database, like two processes of one server."""
-    folders = [tmp_path_factory.mktemp(name) for name in ("one", "two")]
-    with serving(module_environment, folders[0]) as one, serving(module_environment, folders[1]) as other:
-        yield [one, other]
 
 
 @pytest.fixture

@@ -16,10 +16,8 @@ from sqlalchemy import Connection, text
 
 from pipeline.api.imports.post_format import build_post_format
 from pipeline.bulk import control, import_slice
-from pipeline.bulk.formats import Format
 from pipeline.bulk.import_slice import CHUNK, CHUNK_BESIDE_REQUESTS
 from pipeline.bulk.step import run_step
-from pipeline.bulk.upload import ImportOptions, store_file
 from pipeline.domain.bulk_import import ImportState
 from pipeline.domain.key_limits import KeyLimits
 from pipeline.failpoint import failpoint
@@ -36,8 +34,8 @@ from pipeline.store.imports.rows import list_to_apply
 from pipeline.store.jobs import begin_step, list_unclaimed
 from pipeline.store.posts.recent import has_requests
 from pipeline.ticks import list_ticks
-from tests.pipeline.api.imports.importing import LATER, write_lines
-from tests.pipeline.core_fixture import VIDEO, CoreFixture
+from tests.pipeline.bulk.row_imports import find_import, upload_rows
+from tests.pipeline.core_fixture import CoreFixture
 
 LONG = 600.0
 """Seconds: more than any of these imports takes."""
@@ -51,31 +49,14 @@ def ready(core: CoreFixture) -> CoreFixture:
     return core
 
 
-def upload(core: CoreFixture, count: int) -> UUID:
-    body = {
-        "media": {"type": "video", "url": VIDEO},
-        "accounts": [{"id": str(core.accounts["one"])}],
-        "scheduled_at": LATER,
-    }
-    lines = write_lines(*({"caption": f"Row {n}", **body} for n in range(count)))
-    return store_file(core.context, core.caller, ImportOptions(), [lines], Format.NDJSON).id
-
-
-def find(core: CoreFixture, identity: UUID) -> Import:
-    with core.context.database.begin() as c:
-        found = store.find_import(c, core.caller, identity)
-    assert found is not None
-    return found
-
-
 def work(core: CoreFixture, identity: UUID, seconds: float = LONG) -> Import:
     run_step(core.context, identity, build_post_format(core.context.settings), seconds=seconds)
-    return find(core, identity)
+    return find_import(core, identity)
 
 
 def plan_and_begin(core: CoreFixture, count: int) -> UUID:
     """Plan a file of so many rows, and begin to apply it."""
-    planned = work(core, upload(core, count))
+    planned = work(core, upload_rows(core, count))
     assert (planned.state, planned.accepted, planned.plan_hash is None) == (ImportState.PLANNED, count, False)
     control.apply(core.context, core.caller, planned.id, (planned.plan_hash or b"").hex())
     return planned.id
@@ -103,7 +84,7 @@ def test_one_message_does_chunks_while_it_has_time(ready: CoreFixture) -> None:
 
 def test_a_chunk_reads_its_own_rows_only_however_many_the_import_has(ready: CoreFixture) -> None:
     """Until the table is counted again, the planner takes an import for a few rows, and would sort all of them."""
-    identity = work(ready, upload(ready, CHUNK)).id
+    identity = work(ready, upload_rows(ready, CHUNK)).id
     more = """INSERT INTO import_rows (import_id, number, line, verdict, action, identity, occurrence)
               SELECT import_id, number + :chunk * n, line, verdict, action, identity, n
               FROM import_rows, generate_series(1, 40) AS n WHERE import_id = :id RETURNING number"""
@@ -121,7 +102,7 @@ def test_a_chunk_reads_its_own_rows_only_however_many_the_import_has(ready: Core
 
 
 def test_without_time_it_does_one_chunk_and_leaves_the_rest_to_the_next(ready: CoreFixture) -> None:
-    found = work(ready, upload(ready, CHUNK + 3), seconds=0)
+    found = work(ready, upload_rows(ready, CHUNK + 3), seconds=0)
     assert (found.state, found.rows) == (ImportState.READING, CHUNK)
     assert work(ready, found.id, seconds=0).state is ImportState.PLANNED
 
@@ -240,7 +221,7 @@ def test_a_day_that_other_posts_of_the_key_fill_meanwhile_keeps_the_chunk_from_b
         first = work(limited, identity)
     assert (first.done, limited.posts()) == (0, [])
     assert work(limited, identity).result == {"created": 2}
-    assert find(limited, identity).held is not None
+    assert find_import(limited, identity).held is not None
 
 
 # --- on a slow database ----------------------------------------------------------------------------------------------
@@ -251,7 +232,7 @@ def test_a_statement_that_takes_too_long_makes_the_chunks_smaller(
 ) -> None:
     """A table lock of the test stands for a slow database: statements wait until their time is over."""
     monkeypatch.setattr(jobs, "_STEP", "SELECT set_config('statement_timeout', '100ms', true)")
-    identity = upload(ready, 3)
+    identity = upload_rows(ready, 3)
     tries: list[str] = []
     other = ready.context.database.begin()
     other.__enter__().exec_driver_sql("LOCK TABLE import_rows")
@@ -272,7 +253,7 @@ def test_reading_stops_when_half_of_the_time_of_a_chunk_is_over(
     ready: CoreFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(import_slice, "STEP", 0.0)
-    found = work(ready, upload(ready, 3), seconds=0)
+    found = work(ready, upload_rows(ready, 3), seconds=0)
     assert (found.state, found.rows) == (ImportState.READING, 1)
     assert work(ready, found.id).state is ImportState.PLANNED
 
@@ -280,7 +261,7 @@ def test_reading_stops_when_half_of_the_time_of_a_chunk_is_over(
 def test_chunks_shrink_to_one_row(ready: CoreFixture) -> None:
     slice_ = import_slice.ImportSlice(
         context=ready.context,
-        job=find(ready, upload(ready, 1)),
+        job=find_import(ready, upload_rows(ready, 1)),
         caller=ready.caller,
         form=build_post_format(ready.context.settings),
     )
@@ -299,7 +280,7 @@ def test_a_killed_workers_import_goes_on_within_ten_seconds(ready: CoreFixture) 
         assert jobs.LEASE.total_seconds() + every[name] <= 8
     assert jobs.STATEMENT < jobs.LEASE
     assert redispatch_jobs.IDLE < jobs.LEASE
-    identity = upload(ready, 1)
+    identity = upload_rows(ready, 1)
     with ready.context.database.begin() as c:
         assert store.claim_step(c, identity, jobs.LEASE) is not None  # and its worker dies
         assert store.claim_step(c, identity, jobs.LEASE) is None
@@ -316,28 +297,28 @@ def test_a_killed_workers_import_goes_on_within_ten_seconds(ready: CoreFixture) 
 
 
 def test_no_claim_waits_for_the_lock_of_a_step(ready: CoreFixture) -> None:
-    identity = upload(ready, 1)
+    identity = upload_rows(ready, 1)
     with ready.context.database.begin() as held, ready.context.database.begin() as c:
-        assert store.lock_step(held, find(ready, identity))
+        assert store.lock_step(held, find_import(ready, identity))
         c.exec_driver_sql("SET LOCAL lock_timeout = '1ms'")
         assert store.claim_step(c, identity, jobs.LEASE) is None
         held.exec_driver_sql("UPDATE imports SET touched_at = now() - interval '1 hour'")
         assert list_unclaimed(c, store.JOBS, timedelta(0), 1000) == []
-        assert not store.lock_step(c, find(ready, identity))
+        assert not store.lock_step(c, find_import(ready, identity))
 
 
 def test_an_import_that_hangs_holds_one_thread_of_a_process(
     ready: CoreFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its lease ends, and it is dispatched again and again."""
-    identity, steps = upload(ready, 1), []
+    identity, steps = upload_rows(ready, 1), []
 
     def dispatch_again(name: str, *about: Any) -> None:
         failpoint(name, *about)
         if name == "imports.read":
             with ready.context.database.begin() as c:
                 c.execute(text("UPDATE imports SET lease_until = NULL WHERE id = :id"), {"id": identity})
-            steps.append(find(ready, identity).rows)
+            steps.append(find_import(ready, identity).rows)
             work(ready, identity)
 
     monkeypatch.setattr("pipeline.bulk.plan.failpoint", dispatch_again)

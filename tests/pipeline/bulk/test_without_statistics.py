@@ -12,23 +12,19 @@ from sqlalchemy import Connection
 from config.settings import load
 from pipeline.api.imports.post_format import build_post_format
 from pipeline.bulk import control
-from pipeline.bulk.formats import Format
 from pipeline.bulk.steer_step import run_steering_step
 from pipeline.bulk.steering import Steering, steer
 from pipeline.bulk.step import run_step
-from pipeline.bulk.upload import ImportOptions, store_file
 from pipeline.domain.bulk_import import ImportState
 from pipeline.domain.steering import Arguments, SteeringState, Verb
 from pipeline.maintenance.export_moves import export_moves
 from pipeline.store.database import Database, row, rows
 from pipeline.store.deliveries.listing import ListFilter
-from pipeline.store.imports import imports as store
-from pipeline.store.imports.imports import Import
 from pipeline.store.steering.jobs import find_job
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
-from tests.pipeline.api.imports.importing import LATER, write_lines
-from tests.pipeline.core_fixture import VIDEO, CoreFixture, make_core
+from tests.pipeline.bulk.row_imports import find_import, upload_rows
+from tests.pipeline.core_fixture import CoreFixture, make_core
 from tests.pipeline.store.ledger import Ledger
 
 SMALL, LARGE = 1_500, 20_000
@@ -78,32 +74,15 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def upload(core: CoreFixture, count: int) -> UUID:
-    body = {
-        "media": {"type": "video", "url": VIDEO},
-        "accounts": [{"id": str(core.accounts["one"])}],
-        "scheduled_at": LATER,
-    }
-    lines = write_lines(*({"caption": f"Row {n} of {count}", **body} for n in range(count)))
-    return store_file(core.context, core.caller, ImportOptions(), [lines], Format.NDJSON).id
-
-
-def find(core: CoreFixture, identity: UUID) -> Import:
-    with core.context.database.begin() as c:
-        found = store.find_import(c, core.caller, identity)
-    assert found is not None
-    return found
-
-
 def count_steps(core: CoreFixture, identity: UUID, reads: list[int], most: int = 1000) -> list[int]:
     """Do steps of one chunk each while the import stays in its state; return what each read, but for the last."""
-    form, state = build_post_format(core.context.settings), find(core, identity).state
+    form, state = build_post_format(core.context.settings), find_import(core, identity).state
     found: list[int] = []
     while len(found) < most:
         reads.clear()
         run_step(core.context, identity, form)
         found.append(sum(reads))
-        if find(core, identity).state is not (
+        if find_import(core, identity).state is not (
             ImportState.READING if state is ImportState.UPLOADED else state
         ):
             break
@@ -112,9 +91,9 @@ def count_steps(core: CoreFixture, identity: UUID, reads: list[int], most: int =
 
 def import_file(core: CoreFixture, count: int, reads: list[int]) -> dict[str, list[int]]:
     """Import a file, pause and roll some of it back; return what the steps of each kind read."""
-    identity, found = upload(core, count), {}
+    identity, found = upload_rows(core, count, f"Row {{}} of {count}"), {}
     found["plan"] = count_steps(core, identity, reads)
-    control.apply(core.context, core.caller, identity, (find(core, identity).plan_hash or b"").hex())
+    control.apply(core.context, core.caller, identity, (find_import(core, identity).plan_hash or b"").hex())
     found["apply"] = count_steps(core, identity, reads)
     with (
         core.context.database.begin() as c
