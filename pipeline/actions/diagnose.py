@@ -20,7 +20,7 @@ from pipeline.store.accounts.accounts import list_sealed_samples
 from pipeline.store.database import Unreachable
 from pipeline.store.health import database_now, ping
 from pipeline.store.recovery import epoch
-from pipeline.store.schema_version import IncompatibleSchema, require_compatible
+from pipeline.store.schema_version import IncompatibleSchema, OtherSchema, require_compatible
 from pipeline.store.vault import VaultError
 
 MAX_SKEW = timedelta(seconds=2)
@@ -116,7 +116,8 @@ def _check_database(context: Context) -> Iterator[Finding]:
         yield Finding(part="database", result="fail", says=says, command="slipway settings list | grep STORE")
         return
     except IncompatibleSchema as error:
-        yield Finding(part="tables", result="fail", says=str(error), command="slipway migrate")
+        command = "slipway post export" if isinstance(error, OtherSchema) else "slipway migrate"
+        yield Finding(part="tables", result="fail", says=str(error), command=command)
         return
     yield Finding(part="database", result="ok", says="It answers, and its tables fit this code.")
     yield _compare_clocks("the database", now)
