@@ -243,10 +243,9 @@ CREATE INDEX posts_import ON posts (import_id, id) WHERE import_id IS NOT NULL;
 CREATE TABLE replays (
     workspace_id uuid NOT NULL,
     token text NOT NULL,
-    body_sha256 bytea NOT NULL,
     post_id uuid NOT NULL REFERENCES posts DEFERRABLE INITIALLY DEFERRED,
     created_at timestamptz NOT NULL DEFAULT now(),
-    fingerprint bytea,  -- form and SHA-256 of the canonical body
+    fingerprint bytea NOT NULL,  -- of the canonical body
     PRIMARY KEY (workspace_id, token)
 );
 
@@ -1046,8 +1045,6 @@ CREATE TABLE mark (
     held_why text CHECK (held_why IN ('restored', 'lost', 'declared')),
     doubt_since timestamptz,  -- NULL: from the beginning
     doubt_until timestamptz,  -- NULL: the operator has to give it
-    has_former_servers boolean NOT NULL DEFAULT false,
-    resumes_recorded_since timestamptz NOT NULL DEFAULT '-infinity',
     CHECK ((held_at IS NULL) = (held_why IS NULL))
 ) WITH (fillfactor = 25);
 INSERT INTO mark DEFAULT VALUES;
