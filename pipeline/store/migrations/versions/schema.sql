@@ -13,7 +13,7 @@ CREATE TABLE workspaces (
     subscription text NOT NULL CHECK (subscription IN ('active', 'trialing', 'past_due', 'canceled')),
     time_zone text NOT NULL DEFAULT 'UTC',
     created_at timestamptz NOT NULL DEFAULT now(),
-    -- what becomes of a post that has no expires_at of its own and is this late; NULL: it is published
+    -- a post that has no expires_at of its own and is this late is skipped or held; NULL: published
     late_after interval CHECK (late_after > interval '0'),
     on_late text CHECK (on_late IN ('skip', 'hold')),
     CHECK ((kind = 'personal') = (owner_user_id IS NOT NULL)),
@@ -233,7 +233,7 @@ CREATE INDEX posts_late ON posts (expires_at)
     WHERE on_late <> 'publish' AND status IN ('scheduled', 'pending', 'retry');
 CREATE INDEX posts_due ON posts (due_at) WHERE status = 'scheduled' AND deleted_at IS NULL;
 -- The calendar reads a day by three indexes. Waiting posts have one of their own, with the id, as many are due in one
--- minute; the others leave them out: two more entries for each new post cost POST /posts a sixth of its rate (measured).
+-- minute; the others leave them out: two more entries per new post cost POST /posts a sixth of its rate (measured).
 CREATE INDEX posts_waiting_by_due ON posts (workspace_id, due_at, id)
     WHERE status = 'scheduled' AND deleted_at IS NULL;
 CREATE INDEX posts_by_due ON posts (workspace_id, due_at, id) WHERE deleted_at IS NULL AND status <> 'scheduled';
@@ -908,7 +908,7 @@ CREATE INDEX counted_deliveries_waiting ON counted_deliveries (platform, due_at)
 CREATE INDEX counted_deliveries_open ON counted_deliveries (platform, state, reason, since)
     WHERE state IN ('unknown', 'blocked');
 
--- when each pause was in force: its row is gone once it is lifted, and late deliveries must still be told from held ones
+-- when each pause was in force, to tell late deliveries from held ones after it is lifted and its row is gone
 CREATE TABLE seen_pauses (
     scope text NOT NULL,
     target text NOT NULL,
@@ -1031,7 +1031,7 @@ CREATE TRIGGER folded_posts_are_counted AFTER DELETE ON post_deltas REFERENCING 
 CREATE TABLE mark (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     epoch uuid,  -- the history these numbers count; NULL: no epoch file has been written yet
-    n bigint NOT NULL DEFAULT 0,  -- the newest number that may stand outside
+    n bigint NOT NULL DEFAULT 0,  -- the newest number that may be in the epoch file
     until timestamptz,  -- nothing is armed from this time on; NULL: not confirmed since the epoch began
     marked_at timestamptz,  -- when it was confirmed last: a backup that holds this row was made later
     -- whose row this is: the server's start, the database and table, and the transaction that wrote it (its xmin): in a
