@@ -63,7 +63,7 @@ def _describe_removal(c: Connection) -> str:
     """Return what to remove; the embedded server reports its data folder (``embedded/postgres.py``)."""
     found = row(c, "SELECT current_database() AS name, current_setting('slipway.folder', true) AS folder")
     if found is not None and found.folder:
-        return f"remove the data folder {found.folder}"
+        return f"remove the data folder {found.folder} (move settings.env out first if you changed it)"
     return f"drop the database {found.name if found else ''!r} and create it again, empty"
 
 

@@ -55,7 +55,7 @@ def test_a_database_of_another_schema_is_refused_by_every_start(
         refusal = terminal.refusal(*command, SLIPWAY_STORE__URL=database_url)
         assert "made by another commit of Slipway, with other tables" in refusal, command
         assert "run `slipway post export` with the code that made it" in refusal, command
-        assert f"remove the data folder {folder}, and start this code again" in refusal, command
+        assert f"remove the data folder {folder} (move settings.env out first" in refusal, command
 
 
 def test_of_an_external_server_the_database_is_to_be_dropped(terminal: Terminal, database_url: str) -> None:

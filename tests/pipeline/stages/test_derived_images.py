@@ -276,4 +276,4 @@ def test_only_images_that_some_platform_takes_converted_are_read_whole(
     assert found is not None
     wanted = hashlib.sha256(samples.image(form, (1000, 1000))).digest()
     assert found.content_sha256 == (None if form == "JPEG" else wanted)
-    assert "sha256" not in found.facts, "processes of the release before know no such fact"
+    assert "sha256" not in found.facts, "it has a column of its own"
