@@ -24,6 +24,15 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.18.0",
+        sha256="b304a8ef125cc60b8610a2d1478bab2ecc3d526ce3ea7dc875a25855076c5913",
+        changes=(
+            "`DAILY_QUOTA_EXCEEDED` and the forecast of an import count inbox drafts and posts apart, each against a "
+            "limit of its own: `delivered_as` of a day of the forecast says which; a day with both is listed twice.",
+            "`before` of a day of the forecast also counts what was sent on that day.",
+        ),
+    ),
+    Release(
         version="1.17.0",
         sha256="dd30170d604579c8eb4e237b3c4422ce14e7060cb08fc3fd830953acb199b0e4",
         changes=(

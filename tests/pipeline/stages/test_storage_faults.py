@@ -139,7 +139,9 @@ def test_storage_away_before_arm_costs_nothing_and_says_so(
             assert send(core, script, post) is State.RETRYING
     finally:
         storage.bring_back()
-    core.ledger.change(delivery, "next_at = now() + interval '1 hour'")  # on a slow machine its pause is over by now
+    core.ledger.change(
+        delivery, "next_at = now() + interval '1 hour'"
+    )  # on a slow machine its pause is over by now
     found = core.ledger.delivery(delivery)
     assert (found.spent, found.armed_at, script.made("finalize")) == (0, None, 0)
     assert (found.error["fault"], found.error["code"]) in {

@@ -7,6 +7,7 @@ from pipeline.domain.delivery import Mover, State
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.deliveries.arm import arm as store_arm
 from pipeline.store.deliveries.daily_quota import (
+    DailyQuota,
     compute_quota_wait,
     count_planned,
     count_sent,
@@ -16,6 +17,7 @@ from pipeline.store.deliveries.settle import settle
 from tests.pipeline.store.ledger import HOUR, Ledger, together
 
 DAY = timedelta(days=1)
+ONE, APP = DailyQuota(1), DailyQuota(1, "app")
 
 
 def test_room_is_what_a_rolling_day_leaves(shared: Ledger) -> None:
@@ -27,18 +29,18 @@ def test_room_is_what_a_rolling_day_leaves(shared: Ledger) -> None:
                 "UPDATE attempts SET armed_at = now() - %(ago)s WHERE delivery_id = %(id)s",
                 {"ago": timedelta(hours=23 - n), "id": one.id},
             )
-        assert compute_quota_wait(c, account, 4) == timedelta(0)
-        wait = compute_quota_wait(c, account, 3)
+        assert compute_quota_wait(c, account, DailyQuota(4)) == timedelta(0)
+        wait = compute_quota_wait(c, account, DailyQuota(3))
         assert timedelta(minutes=59) < wait <= HOUR, "until the oldest of three is a day old"
-        assert compute_quota_wait(c, account, 2) > HOUR, "then two more have to go"
-        assert count_sent(c, account) == 3
+        assert compute_quota_wait(c, account, DailyQuota(2)) > HOUR, "then two more have to go"
+        assert count_sent(c, account, ONE) == 3
         c.exec_driver_sql(
             "UPDATE attempts SET armed_at = armed_at - interval '1 hour' WHERE account_id = %(a)s",
             {"a": account},
         )
-        assert compute_quota_wait(c, account, 3) == timedelta(0)
-        assert count_sent(c, account) == 2
-        assert compute_quota_wait(c, shared.account(shared.workspace()), 1) == timedelta(0)
+        assert compute_quota_wait(c, account, DailyQuota(3)) == timedelta(0)
+        assert count_sent(c, account, ONE) == 2
+        assert compute_quota_wait(c, shared.account(shared.workspace()), ONE) == timedelta(0)
 
 
 def test_a_refused_attempt_took_nothing_but_an_unknown_one_may_have(shared: Ledger) -> None:
@@ -49,9 +51,9 @@ def test_a_refused_attempt_took_nothing_but_an_unknown_one_may_have(shared: Ledg
     with shared.database.once() as c:
         settle(c, shared.vault, refused, verdict, Mover.PUBLISH, origin=State.PUBLISHING)
     with shared.database.begin() as c:
-        assert count_sent(c, account) == 1
-        assert compute_quota_wait(c, account, 2) == timedelta(0)
-        assert compute_quota_wait(c, account, 1) > timedelta(0)
+        assert count_sent(c, account, ONE) == 1
+        assert compute_quota_wait(c, account, DailyQuota(2)) == timedelta(0)
+        assert compute_quota_wait(c, account, DailyQuota(1)) > timedelta(0)
 
 
 def test_what_is_planned_is_counted_with_what_was_sent(shared: Ledger) -> None:
@@ -62,8 +64,8 @@ def test_what_is_planned_is_counted_with_what_was_sent(shared: Ledger) -> None:
     shared.armed(shared.post([account]))
     with shared.database.begin() as c:
         now = c.exec_driver_sql("SELECT now() AS now").one().now
-        assert count_planned(c, account, now + HOUR + timedelta(minutes=1)) == 3
-        assert count_planned(c, account, now + 3 * DAY + HOUR) == 1
+        assert count_planned(c, account, now + HOUR + timedelta(minutes=1), ONE, {}) == 3
+        assert count_planned(c, account, now + 3 * DAY + HOUR, ONE, {}) == 1
 
 
 def test_what_is_planned_is_what_waits_for_its_time_and_what_may_have_been_sent(shared: Ledger) -> None:
@@ -73,7 +75,7 @@ def test_what_is_planned_is_what_waits_for_its_time_and_what_may_have_been_sent(
     def planned(ahead: timedelta) -> int:
         with shared.database.begin() as c:
             now = c.exec_driver_sql("SELECT now() AS now").one().now
-            return count_planned(c, account, now + ahead)
+            return count_planned(c, account, now + ahead, ONE, {})
 
     soon = HOUR + timedelta(minutes=1)
     waits = [State.ACCEPTED, State.SCHEDULED, State.RETRYING]
@@ -95,20 +97,20 @@ def test_an_app_shares_one_day_over_all_its_accounts(shared: Ledger) -> None:
     other = shared.account(shared.workspace(), Platform.PINTEREST)
     shared.armed(shared.post([one]))
     with shared.database.begin() as c:
-        before = count_sent(c, two, "app")
+        before = count_sent(c, two, APP)
     for account in (one, two, other):
         shared.armed(shared.post([account]))
     shared.post([two], due=HOUR)
     with shared.database.begin() as c:
         now = c.exec_driver_sql("SELECT now() AS now").one().now
-        assert count_sent(c, one, "app") == count_sent(c, two, "app") == before + 2
-        assert (count_sent(c, one), count_sent(c, two)) == (2, 1)
-        assert compute_quota_wait(c, two, before + 3, "app") == timedelta(0)
-        assert compute_quota_wait(c, two, before + 2, "app") > timedelta(0)
-        assert compute_quota_wait(c, two, 2) == timedelta(0)
+        assert count_sent(c, one, APP) == count_sent(c, two, APP) == before + 2
+        assert (count_sent(c, one, ONE), count_sent(c, two, ONE)) == (2, 1)
+        assert compute_quota_wait(c, two, DailyQuota(before + 3, "app")) == timedelta(0)
+        assert compute_quota_wait(c, two, DailyQuota(before + 2, "app")) > timedelta(0)
+        assert compute_quota_wait(c, two, DailyQuota(2)) == timedelta(0)
         soon = now + HOUR + timedelta(minutes=1)
-        assert count_planned(c, one, soon, "app") - count_planned(c, one, now, "app") >= 1
-        assert count_planned(c, two, soon) == 2
+        assert count_planned(c, one, soon, APP, {}) - count_planned(c, one, now, APP, {}) >= 1
+        assert count_planned(c, two, soon, ONE, {}) == 2
 
 
 def test_counted_and_armed_under_one_lock_no_worker_overshoots(shared: Ledger) -> None:
@@ -118,11 +120,11 @@ def test_counted_and_armed_under_one_lock_no_worker_overshoots(shared: Ledger) -
     def arm(nth: int) -> datetime | None:
         with shared.database.begin() as c:
             lock_daily_quota(c, account)
-            if compute_quota_wait(c, account, 3):
+            if compute_quota_wait(c, account, DailyQuota(3)):
                 return None
             return store_arm(c, shared.vault, waiting[nth], {}, HOUR)
 
     armed = together(*(lambda n=n: arm(n) for n in range(len(waiting))))
     assert len([moment for moment in armed if moment is not None]) == 3
     with shared.database.begin() as c:
-        assert count_sent(c, account) == 3
+        assert count_sent(c, account, ONE) == 3
