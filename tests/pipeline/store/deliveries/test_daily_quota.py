@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+import pytest
+from sqlalchemy import text
+
 from adapters.contract import Platform
+from adapters.registry import ADAPTERS
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.verdict import Outcome, Verdict
+from pipeline.store.database import jsonb, rows
 from pipeline.store.deliveries.arm import arm as store_arm
 from pipeline.store.deliveries.daily_quota import (
+    IS_INBOX_DRAFT,
     DailyQuota,
     compute_quota_wait,
     count_planned,
@@ -128,3 +136,51 @@ def test_counted_and_armed_under_one_lock_no_worker_overshoots(shared: Ledger) -
     assert len([moment for moment in armed if moment is not None]) == 3
     with shared.database.begin() as c:
         assert count_sent(c, account, ONE) == 3
+
+
+@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize(
+    "section",
+    [
+        None,
+        {},
+        {"post_mode": "MEDIA_UPLOAD"},
+        {"post_mode": "MEDIA_UPLOAD", "title": "a"},
+        {"post_mode": "DIRECT_POST"},
+        {"title": "MEDIA_UPLOAD"},
+    ],
+)
+def test_statements_and_code_agree_on_what_an_inbox_draft_is(
+    shared: Ledger, platform: Platform, section: Mapping[str, str] | None
+) -> None:
+    models = {name: adapter.post_options for name, adapter in ADAPTERS.items()}
+    options = {name: model.inbox_draft for name, model in models.items() if model and model.inbox_draft}
+    model = models[platform]
+    assert model is not None
+    found = shared.post([shared.account(shared.workspace(), platform)], platform=platform)
+    with shared.database.begin() as c:
+        c.execute(
+            text(f"UPDATE posts SET {platform} = CAST(:s AS jsonb) WHERE id = :id"),  # noqa: S608
+            {"s": None if section is None else json.dumps(section), "id": found.id},
+        )
+        [stored] = rows(
+            c,
+            f"SELECT {IS_INBOX_DRAFT} AS found FROM posts p JOIN deliveries d ON post_id = p.id WHERE p.id = :id",  # noqa: S608
+            id=found.id,
+            draft_options=jsonb(options),
+        )
+    assert stored.found is model.is_inbox_draft(section or {})
+
+
+def test_planned_drafts_and_planned_posts_are_counted_apart(shared: Ledger) -> None:
+    account = shared.account(shared.workspace())
+    drafts = shared.posts(2, [account], due=HOUR)
+    shared.posts(3, [account], due=HOUR)
+    with shared.database.begin() as c:
+        for draft in drafts:
+            c.execute(text('UPDATE posts SET tiktok = \'{"post_mode": "x"}\' WHERE id = :i'), {"i": draft.id})
+        now = c.exec_driver_sql("SELECT now() AS now").one().now
+        soon, options = now + HOUR + timedelta(minutes=1), {Platform.TIKTOK: {"post_mode": "x"}}
+        assert count_planned(c, account, soon, DailyQuota(1, drafts=True), options) == 2
+        assert count_planned(c, account, soon, ONE, options) == 3
+        assert count_planned(c, account, soon, ONE, {}) == 5
