@@ -17,7 +17,7 @@ from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, Reason, State
 from pipeline.domain.explanation import Explanation, Situation, explain
 from pipeline.domain.hold import Hold
 from pipeline.domain.public_error import describe_last_look, is_beyond_looks
-from pipeline.stages.daily_limit import find_section_quota
+from pipeline.stages.daily_limit import find_post_quota
 from pipeline.stages.post_state import may_be_rescheduled
 from pipeline.store.counters.counters import STORAGE_FAULT
 from pipeline.store.deliveries.daily_quota import count_sent
@@ -127,8 +127,7 @@ def build_situation(
 
 def _count_day(context: Context, c: Connection, post: PostView, view: DeliveryView) -> DailyLimit | None:
     """Count the day of the account, or of our app: its inbox drafts for one, else its posts."""
-    platform = Platform(view.platform)
-    quota = find_section_quota(context, platform, post.options.get(platform))
+    quota = find_post_quota(context, Platform(view.platform), post.options)
     if quota is None:
         return None
     return DailyLimit(used=count_sent(c, view.account_id, quota), limit=quota.allowed, per=quota.per)

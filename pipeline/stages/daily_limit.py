@@ -8,6 +8,7 @@ from typing import Any
 from adapters.contract import Adapter, Platform
 from pipeline.context import Context
 from pipeline.store.deliveries.daily_quota import DailyQuota, DraftOptions
+from pipeline.store.posts.options import Options
 
 
 def is_inbox_draft(adapter: Adapter | type[Adapter], section: Mapping[str, Any] | None) -> bool:
@@ -30,11 +31,10 @@ def find_daily_quota(context: Context, platform: Platform, *, drafts: bool) -> D
     return DailyQuota(allowed, can.daily_per, drafts)
 
 
-def find_section_quota(
-    context: Context, platform: Platform, section: Mapping[str, Any] | None
-) -> DailyQuota | None:
-    """Return the quota that a post with this section counts towards, as ``find_daily_quota``."""
-    return find_daily_quota(context, platform, drafts=is_inbox_draft(context.adapters[platform], section))
+def find_post_quota(context: Context, platform: Platform, options: Options) -> DailyQuota | None:
+    """Return the quota of a platform that a post with these options counts towards, as ``find_daily_quota``."""
+    drafts = is_inbox_draft(context.adapters[platform], options.get(platform))
+    return find_daily_quota(context, platform, drafts=drafts)
 
 
 def name_counted(*, drafts: bool) -> str:

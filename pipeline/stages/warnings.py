@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -12,7 +11,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.context import Context
-from pipeline.stages.daily_limit import find_section_quota, list_draft_options, name_counted
+from pipeline.stages.daily_limit import find_post_quota, list_draft_options, name_counted
 from pipeline.stages.media_checks import get_track, list_media_facts, name_field
 from pipeline.stages.platform_validation import AccountProblem, find_problems
 from pipeline.stages.post_request import AcceptanceWarning, PostContent
@@ -80,7 +79,7 @@ def warn_of_account(
 ) -> Iterator[AcceptanceWarning]:
     """Warn of an expiring grant and of a full day. ``unstored``: posts to count that are not in the database."""
     yield from warn_of_expiring_grant(account, due_at)
-    if quota := find_section_quota(context, account.platform, options.get(account.platform)):
+    if quota := find_post_quota(context, account.platform, options):
         planned = count_planned(c, account.id, due_at, quota, list_draft_options(context))
         yield from warn_of_full_day(account, quota, planned + unstored)
 
@@ -114,16 +113,6 @@ def warn_of_full_day(account: AccountRow, quota: DailyQuota, planned: int) -> It
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NewDay:
-    """What a new post adds to a daily quota. ``post``: its position among those stored together."""
-
-    post: int
-    account: AccountRow
-    due_at: datetime
-    quota: DailyQuota
-
-
 class DailyCounts:
     """The daily quotas of posts that are about to be stored together."""
 
@@ -132,23 +121,23 @@ class DailyCounts:
     ) -> None:
         """``posts``: due time, accounts and options of each. Counts at once what all accounts of our app share."""
         days = [
-            NewDay(post=n, account=account, due_at=due_at, quota=quota)
+            (n, account, due_at, quota)
             for n, (due_at, accounts, options) in enumerate(posts)
             for account in accounts
-            if (quota := find_section_quota(context, account.platform, options.get(account.platform)))
+            if (quota := find_post_quota(context, account.platform, options))
         ]
         self.draft_options: DraftOptions = list_draft_options(context)
-        self._own = [day for day in days if day.quota.per == "account"]
-        self._shared = [day for day in days if day.quota.per == "app"]
+        self._own = [day for day in days if day[3].per == "account"]
+        self._shared = [day for day in days if day[3].per == "app"]
         self._planned_by_app = [
-            count_planned(c, day.account.id, day.due_at, day.quota, self.draft_options)
-            for day in self._shared
+            count_planned(c, account.id, due_at, quota, self.draft_options)
+            for _, account, due_at, quota in self._shared
         ]
 
     @property
     def by_account(self) -> list[tuple[UUID, datetime, bool]]:
         """Accounts, due times and kinds for ``store_posts`` to count, in its own statement."""
-        return [(day.account.id, day.due_at, day.quota.drafts) for day in self._own]
+        return [(account.id, due_at, quota.drafts) for _, account, due_at, quota in self._own]
 
     def warn(self, planned: Sequence[int]) -> Mapping[int, list[AcceptanceWarning]]:
         """Return the warnings by post; ``planned``: the counts of ``by_account``, these posts left out.
@@ -158,10 +147,9 @@ class DailyCounts:
         found: dict[int, list[AcceptanceWarning]] = defaultdict(list)
         before: dict[tuple[UUID | Platform, bool], list[datetime]] = defaultdict(list)
         days = zip([*self._own, *self._shared], [*planned, *self._planned_by_app], strict=True)
-        for day, stored in days:
-            owner = day.account.id if day.quota.per == "account" else day.account.platform
-            mine = before[owner, day.quota.drafts]
-            mine.append(day.due_at)
-            count = stored + sum(day.due_at - _DAY < other <= day.due_at for other in mine)
-            found[day.post].extend(warn_of_full_day(day.account, day.quota, count))
+        for (n, account, due_at, quota), stored in days:
+            mine = before[account.id if quota.per == "account" else account.platform, quota.drafts]
+            mine.append(due_at)
+            count = stored + sum(due_at - _DAY < other <= due_at for other in mine)
+            found[n].extend(warn_of_full_day(account, quota, count))
         return found
