@@ -93,6 +93,8 @@ def make_asked_too_long(error: RateLimited, days: int) -> RateLimited:
     )
 
 
+RESTORED_CODE = "restored"
+"""The code of the error of a delivery that a restore left in doubt; its message says itself that it may be live."""
 RESTORED = "It may have been published before the database was restored."
 
 
@@ -101,7 +103,7 @@ def make_restored(finding: str, candidates: Sequence[ListedPost] = ()) -> Outcom
     compare = "Compare the candidates with the post" if candidates else "Look at the account"
     error = OutcomeUnknown(
         f"{RESTORED} {finding}",
-        code="restored",
+        code=RESTORED_CODE,
         next_action=f"{compare}: say it is live with its URL, or publish it again.",
     )
     error.candidates = tuple(candidates)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.domain.delivery import SETTLED, State
-from pipeline.domain.policy_errors import CANNOT_BE_ASKED
+from pipeline.domain.policy_errors import CANNOT_BE_ASKED, RESTORED_CODE
 
 LAST_LOOK = "last_look"
 """The key of an armed delivery's error that has the error of its last look, until one is answered."""
@@ -40,8 +40,9 @@ def present_error(
     if state is State.PUBLISHING or (state is State.PROCESSING and stored is None):
         return None
     own = get_own_error(stored)
+    says_so = own["code"] == RESTORED_CODE
     sentences = [
-        "It may be live.",
+        *([] if says_so else ["It may be live."]),
         own["message"],
         *describe_last_look(stored),
         *_describe_next(stored, state, next_at),

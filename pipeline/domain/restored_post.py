@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 from adapters.contract import CannotTell, Published
 from adapters.listing import Asked, ListedPost, Listing
 
-Candidate = Mapping[str, Any]
-"""A candidate as it is stored with the error."""
-_WORDS = {False: "differs", None: "not shown"}
 _POINTS = {True: 1, None: 0, False: -1}
 
 
@@ -54,20 +50,6 @@ def judge_listing(
 def is_likely(post: ListedPost) -> bool:
     """Return True if a candidate carries the delivery's mark, or if nothing that the platform shows of it differs."""
     return bool(post.is_marked) or False not in _list_parts(post)
-
-
-def split_candidates(error: Mapping[str, Any] | None) -> tuple[list[Candidate], list[Candidate]]:
-    """Return the candidates of a stored error: posts that could be the delivery, and posts that differ from it."""
-    found: Sequence[Candidate] = (error or {}).get("candidates", ())
-    likely = [one for one in found if one.get("likely", True)]
-    return likely, [one for one in found if one not in likely]
-
-
-def describe_candidate(one: Candidate) -> str:
-    """Return how a candidate compares with the delivery, in a few words."""
-    parts = {name: one.get(f"same_{name}") for name in ("caption", "kind", "media", "time")}
-    differences = [f"{name} {_WORDS[same]}" for name, same in parts.items() if same is not True]
-    return ", ".join(differences) or "all agrees"
 
 
 def score(post: ListedPost, due: datetime) -> tuple[bool, bool, int, int, float]:

@@ -50,8 +50,8 @@ log = logging.getLogger("slipway.ingest")
 MAX_BATCH = 64
 """Posts in one transaction: more would only make the first of them wait for the last."""
 
-_STATEMENT_ERRORS = ("40", "55", "57014")
-"""SQLSTATE classes of what ends a statement while the server is there: a deadlock, a lock, a time limit."""
+_STATEMENT_ERRORS = ("25P03", "40", "55", "57014")
+"""SQLSTATEs of what ends a transaction while the server is there: our slowness, a deadlock, a lock, a time limit."""
 
 Outcome = AcceptedPost | PostPlan | Exception
 """Stored or found · awaiting its checks: ``finish`` it · refused, or failed for a reason of its own."""

@@ -126,7 +126,7 @@ def _refuse_batch(refused: BatchRefused, posts: int) -> Refusal:
         path = ("posts", n, place) if place else ("posts", n)
         kind = refusal.issues[0]["type"] if refusal.issues else "rule"
         issues.append(build_issue(path, f"{refusal.code}: {refusal.message}", kind))
-    first = next(iter(refused.failures))
+    first, error = next(iter(refused.failures.items()))
     count = f"{len(issues)} of {posts} posts {'is' if len(issues) == 1 else 'are'} refused"
-    message = f"{count}, so nothing was stored. Post {first}: {issues[0]['message']}"
+    message = f"{count}, so nothing was stored. Post {first}: {_to_refusal(error).message}"
     return Refusal(400, "batch_refused", message, issues)

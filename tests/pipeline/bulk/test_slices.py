@@ -27,7 +27,7 @@ from pipeline.stages.platform_validation import find_problems
 from pipeline.store import jobs
 from pipeline.store.auth.daily_count import count_posts
 from pipeline.store.auth.keys import Terms, create_key, find_caller
-from pipeline.store.database import Database, rows
+from pipeline.store.database import Database, row, rows
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
 from pipeline.store.imports.rows import list_to_apply
@@ -36,6 +36,7 @@ from pipeline.store.posts.recent import has_requests
 from pipeline.ticks import list_ticks
 from tests.pipeline.bulk.row_imports import find_import, upload_rows
 from tests.pipeline.core_fixture import CoreFixture
+from tests.waiting import until
 
 LONG = 600.0
 """Seconds: more than any of these imports takes."""
@@ -247,6 +248,36 @@ def test_a_statement_that_takes_too_long_makes_the_chunks_smaller(
     monkeypatch.setattr("pipeline.bulk.plan.failpoint", count_tries)
     assert work(ready, identity).state is ImportState.PLANNED
     assert len(tries) >= 3
+
+
+def test_a_chunk_that_computes_too_long_is_tried_with_fewer_rows(
+    ready: CoreFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that is busy the server ends a transaction in which nothing is asked for long."""
+    idle = "SELECT set_config('idle_in_transaction_session_timeout', '100ms', true)"
+    monkeypatch.setattr(jobs, "_STEP", idle)
+    tries: list[str] = []
+
+    def count_idle(c: Connection) -> int:
+        found = row(
+            c,
+            """SELECT count(*) AS n FROM pg_stat_activity
+               WHERE datname = current_database() AND state = 'idle in transaction'""",
+        )
+        return int(found.n) if found else 0
+
+    def compute_long(name: str, *about: Any) -> None:
+        failpoint(name, *about)
+        if name == "imports.rows-stored":
+            tries.append(name)
+            if len(tries) == 1:
+                monkeypatch.setattr(jobs, "_STEP", "SELECT 1 AS one")
+                with ready.context.database.read() as c:
+                    until(lambda: count_idle(c) == 0, 60)
+
+    monkeypatch.setattr("pipeline.bulk.plan.failpoint", compute_long)
+    found = work(ready, upload_rows(ready, 3))
+    assert (found.state, found.rows, len(tries)) == (ImportState.PLANNED, 3, 2)
 
 
 def test_reading_stops_when_half_of_the_time_of_a_chunk_is_over(

@@ -113,7 +113,7 @@ def test_a_bulk_demo_publishes_the_first_day_of_its_file_once_and_takes_the_othe
     assert (found["agrees"], found["differences"]) == (True, [])
     assert found["rows"] == {"rows": 300, "accepted": 300, "duplicate": 0, "rejected": 0}
     assert (found["published"], found["ledger"]) == (60, 60)
-    assert found["rolled_back"] == {"created": 300, "live": 60, "cancelled": 240}
+    assert found["rolled_back"] == {"created": 300, "live": 60, "canceled": 240}
     assert found["lost_answers"] == 5
     assert sum(day["posts"] for day in found["forecast"]["days"]) == 300
     told = out.with_suffix(".err").read_text()
