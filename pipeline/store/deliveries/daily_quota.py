@@ -64,7 +64,8 @@ def build_planned(accounts: str, due: str, drafts: str) -> str:
     return f"""(SELECT count(*) FROM deliveries d
              WHERE {accounts} AND state IN ('accepted', 'scheduled', 'retrying')
                AND due_at > {due} - interval '1 day' AND due_at <= {due}
-               AND (SELECT {IS_INBOX_DRAFT} FROM posts p WHERE p.id = d.post_id) = {drafts})
+               AND CASE WHEN jsonb_exists(CAST(:draft_options AS jsonb), d.platform)
+                   THEN (SELECT {IS_INBOX_DRAFT} FROM posts p WHERE p.id = d.post_id) ELSE false END = {drafts})
           + (SELECT count(*) FROM attempts WHERE {accounts} AND outcome IS DISTINCT FROM 'refused'
              AND armed_at > {due} - interval '1 day' AND inbox_draft = {drafts})"""
 
