@@ -6,6 +6,8 @@ Prometheus and Alertmanager are real, with the files of config/; only their time
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ import requests
 
 from pipeline.queues import ALL_QUEUES, WORKER_GROUPS
 from tests import broker_outages, database_outages
-from tests.proof.alerts.prometheus import Alert
+from tests.proof.alerts.prometheus import FACTOR, Alert
 from tests.proof.alerts.scene import (
     GROUPS,
     Fault,
@@ -34,6 +36,11 @@ from tests.stack import until
 WITHIN = 90
 """Seconds of an idle machine in which every alert of a round fires; those of the longest ``for`` need half of it."""
 POLL = 0.5
+HEALTHY_MINUTES = int(os.environ.get("SLIPWAY_HEALTHY_MINUTES", "12"))
+"""Minutes of the rules in which a healthy system fires nothing: a fifth of an hour, an hour when asked for."""
+BURST = 20
+TIKTOK_POSTS = 15
+"""What TikTok takes of an account in a day."""
 AFTERWARDS = {"LatenessFastBurn", "LatenessSlowBurn", "BacklogStuck"}
 """What a post that is held up for long tells, and still tells when it has gone out late."""
 
@@ -127,6 +134,23 @@ ROUNDS = {
         others=[("BeatStopped", "")],
     ),
 }
+
+
+def test_a_healthy_system_with_bursts_quotas_and_processing_videos_fires_nothing(scene: Scene) -> None:
+    """Each burst is more than TikTok takes in a day, and meets a busy platform; videos are processed for a while."""
+    stack, end = scene.stack, time.monotonic() + HEALTHY_MINUTES * 60 / FACTOR
+    until(lambda: not scene.prometheus.list_firing(), WITHIN, poll=POLL)
+    stack.accounts["bursts"] = stack.connect("tiktok", "bursts", name="bursts")
+    posts: list[str] = []
+    while time.monotonic() < end:
+        stack.fault("facebook", "prepare", "429", times=2)
+        posts += [stack.create_post(f"burst {len(posts)}", "bursts", "facebook") for _ in range(BURST)]
+        for post in posts[-BURST:]:
+            stack.await_state(post, "published", "facebook", WITHIN)
+            assert scene.prometheus.list_firing() == set()
+    held = [stack.state(post, "tiktok")["held_for"] for post in posts]
+    assert held.count("daily_limit") == len(posts) - TIKTOK_POSTS
+    assert [alert for status, alert, _ in scene.list_received() if status == "firing"] == []
 
 
 @pytest.mark.parametrize("name", ROUNDS)
