@@ -1,4 +1,4 @@
-"""Start the ticker when a worker is ready, and stop it when the worker begins to shut down."""
+"""Start the ticker and the report of the host when a worker is ready, and stop them when it begins to shut down."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from pipeline.store.canaries import record_consumed
 from pipeline.store.database import Database
 from pipeline.ticks import list_group_ticks
 from pipeline.worker.consumption import Consumption
+from pipeline.worker.host_report import HostReport
 from pipeline.worker.ticker import TickerThread, create_ticker
 
 RECORD_EVERY = 1.0
 """Seconds between two records of what is consumed."""
 
-_threads: list[TickerThread] = []
+_threads: list[TickerThread | HostReport] = []
 _consumptions: list[Consumption] = []
 
 
@@ -60,8 +61,9 @@ def start_ticker(sender: Any, **_: Any) -> None:
     thread = TickerThread(
         create_ticker(s, database, ticks, _Recorder(database, consumption, lower_level(s.level)))
     )
-    _threads.append(thread)
-    thread.start()
+    _threads.extend((thread, HostReport(s, database, queues)))
+    for one in _threads:
+        one.start()
 
 
 @task_received.connect

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -78,6 +78,33 @@ def read_refresh_history(c: Connection, account: UUID) -> RefreshHistory:
     if found is None:
         raise LookupError(f"There is no account {account}.")
     return RefreshHistory(**found._mapping)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndedGrant:
+    """A grant that has ended or ends soon, and whose account has to be connected again."""
+
+    platform: str
+    username: str
+    id: UUID
+    workspace: UUID
+    ends_at: datetime | None
+    has_ended: bool
+
+
+def list_ending_grants(c: Connection, within: timedelta, limit: int = 20) -> list[EndedGrant]:
+    """Return the grants that have ended or end within this time, those that have ended first."""
+    found = rows(
+        c,
+        f"""SELECT platform, username, id, workspace_id AS workspace, {GRANT_ENDS_AT} AS ends_at,
+                   status = 'reconnect' OR {GRANT_ENDS_AT} <= now() AS has_ended
+            FROM accounts
+            WHERE status = 'reconnect' OR status = 'active' AND {GRANT_ENDS_AT} <= now() + CAST(:within AS interval)
+            ORDER BY has_ended DESC, ends_at LIMIT :n""",
+        within=within,
+        n=limit,
+    )
+    return [EndedGrant(**r._mapping) for r in found]
 
 
 def list_endangered(c: Connection, workspace: UUID | None = None) -> list[EndangeredAccount]:
