@@ -99,7 +99,7 @@ def test_a_vault_key_that_was_lost_is_said(terminal: Terminal) -> None:
     ("table", "slow"),
     [
         ("alembic_version", {"tables"}),
-        ("mark", {"epoch", "hosts"}),
+        ("mark", {"epoch", "workers", "hosts"}),
         ("accounts", {"vault", "grants"}),
         ("canaries", {"queues", "workers", "hosts"}),
     ],
