@@ -151,7 +151,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of one MiB, which a test may fill or make read-only."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = [*MOUNT, "size=1m", "tmpfs", folder]
+    mount = [*MOUNT, "size=1m", "tmpfs", str(folder)]
     if not Path(MOUNT[0]).exists() or subprocess.run(mount, check=False).returncode:
         pytest.skip("NOT TESTED: a disk that takes no writes. Mounting one needs root and /usr/bin/mount.")
     yield folder
