@@ -23,8 +23,8 @@ from pipeline.domain.attention import ENDING, Kind
 from pipeline.domain.epoch import EpochMatch
 from pipeline.media.disk import find_existing, list_disk_faults
 from pipeline.store.accounts.accounts import list_sealed_samples
-from pipeline.store.accounts.token_expiry import list_ending_grants
-from pipeline.store.canaries import Host, list_hosts
+from pipeline.store.accounts.token_expiry import list_endangered
+from pipeline.store.canaries import HOST_KEPT, Host, list_hosts
 from pipeline.store.database import TimedOut, Unreachable
 from pipeline.store.health import CHECK_SECONDS, database_now
 from pipeline.store.recovery import epoch
@@ -35,6 +35,10 @@ MAX_SKEW = timedelta(seconds=2)
 """Difference between two clocks from which due times and signatures go wrong."""
 MIN_FREE = 2 << 30
 """Bytes that should be free on the disk of a folder: the largest upload, twice."""
+MAX_CHECK = 3 * CHECK_SECONDS
+"""Seconds after which a check is left whose disk or engine hangs. Statements end sooner; a loaded machine is slow."""
+MAX_GRANTS = 20
+"""Accounts that are named, those first whose grant has ended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,11 +63,11 @@ def diagnose(context: Context) -> Iterator[Finding]:
         for part, check in _CHECKS.items():
             try:
                 yield from _check_within(check, context)
-            except (TimeoutError, TimedOut):
-                says = (
-                    f"This check took longer than {CHECK_SECONDS:.0f} s: {_SLOW.get(part, _SLOW_DATABASE)}."
-                )
+            except (TimeoutError, TimedOut) as error:
+                says = f"This check took longer than {CHECK_SECONDS:.0f} s: a lock, a disk or an engine holds it up."
                 yield Finding(part=part, result="fail", says=says)
+                if part == "database" and isinstance(error, TimeoutError):
+                    return
     except Unreachable as error:
         says = "The database does not answer: nothing is accepted, and nothing goes out"
         mend = f"({error}). Start it, or correct SLIPWAY_STORE__URL."
@@ -84,7 +88,7 @@ def _check_within(check: Check, context: Context) -> Sequence[Finding]:
             done.set_exception(error)
 
     Thread(target=run, daemon=True).start()
-    return done.result(CHECK_SECONDS)
+    return done.result(MAX_CHECK)
 
 
 def _check_settings(context: Context) -> Iterator[Finding]:
@@ -209,11 +213,13 @@ def _list_attention(context: Context, kind: Kind) -> Sequence[AttentionItem]:
 
 def _check_hosts(context: Context) -> Iterator[Finding]:
     with context.database.begin_read(CHECK_SECONDS) as c:
-        hosts, stored = list_hosts(c), epoch.read(c).stored.id
+        hosts = [host for host in list_hosts(c) if host.queue in GROUPS]
+        stored = epoch.read(c).stored.id
     workers = {(host.name, GROUPS[host.queue]): host for host in sorted(hosts, key=lambda host: -host.age)}
-    most = Counter(host.files for host in hosts if host.files).most_common(1)
+    most = Counter(host.facts["files"] for host in hosts if host.facts["files"]).most_common(1)
     files = context.files.storage.identify() or (most[0][0] if most else None)
-    found = [*_list_host_faults(context.settings, workers, files, str(stored) if stored else None)]
+    expected = {"files": files, **({"epoch": str(stored)} if stored else {})}
+    found = [*_list_host_faults(context.settings, workers, expected)]
     yield from found
     if not found:
         says = f"{len(workers)} workers report, and see the same files and epoch."
@@ -221,38 +227,41 @@ def _check_hosts(context: Context) -> Iterator[Finding]:
 
 
 def _list_host_faults(
-    s: Settings, workers: Mapping[tuple[str, str], Host], files: str | None, epoch_id: str | None
+    s: Settings, workers: Mapping[tuple[str, str], Host], expected: Mapping[str, str | None]
 ) -> Iterator[Finding]:
-    """Yield a finding for each worker that stopped, or sees other uploaded files or another epoch than this."""
+    """Yield a finding for each worker that stopped, or sees other uploaded files or another epoch than expected."""
+    shared = {
+        "files": ("store of uploaded files", "SLIPWAY_FILES", s.files_folder),
+        "epoch": ("epoch file", "SLIPWAY_MARK", s.mark_folder),
+    }
     for (name, group), host in workers.items():
         worker, command = f"The worker {group} on {name}", f"slipway worker {group}"
         if host.age > timedelta(seconds=s.worker.silent):
-            says = f"{worker} has given no sign of life for {host.age.total_seconds():.0f} s. Start it there."
-            yield Finding(part="hosts", result="warn", says=says, command=command)
+            says = f"{worker} has given no sign of life for {host.age.total_seconds():.0f} s. Start it there, or wait: "
+            forgotten = (
+                f"a host that is gone is forgotten after {HOST_KEPT.total_seconds() / 60:.0f} minutes."
+            )
+            yield Finding(part="hosts", result="warn", says=says + forgotten, command=command)
             continue
-        if host.files != files:
-            says = f"{worker} sees another store of uploaded files: posts with uploads wait there. Restart it there:"
-            folder = f"SLIPWAY_FILES__FOLDER={quote(str(s.files_folder.absolute()))} {command}"
-            says, mend = (
-                (says, folder) if s.files.store == "folder" else (f"{says} SLIPWAY_FILES__* as here.", None)
-            )
-            yield Finding(part="hosts", result="fail", says=says, command=mend)
-        if host.keeps_epoch and epoch_id and host.epoch != epoch_id:
-            says = (
-                f"{worker} sees another epoch file, or none: it cannot confirm the epoch. Restart it there:"
-            )
-            mend = f"SLIPWAY_MARK__FOLDER={quote(str(s.mark_folder.absolute()))} {command}"
+        for fact in (fact for fact in expected if host.facts.get(fact, expected[fact]) != expected[fact]):
+            what, setting, folder = shared[fact]
+            says = f"{worker} sees another {what}, or none. Restart it there with the same {setting}__FOLDER."
+            mend = f"{setting}__FOLDER={quote(str(folder.absolute()))} {command}"
             yield Finding(part="hosts", result="fail", says=says, command=mend)
 
 
 def _check_grants(context: Context) -> Iterator[Finding]:
     with context.database.begin_read(CHECK_SECONDS) as c:
-        found = list_ending_grants(c, ENDING)
+        found, now = list_endangered(c, within=ENDING, limit=MAX_GRANTS), database_now(c)
     for one in found:
-        ends = f"{one.ends_at:%Y-%m-%d %H:%M} UTC" if one.ends_at else "an unknown time"
-        says = f"The grant of {one.platform} {one.username} {'has ended' if one.has_ended else f'ends at {ends}'}."
-        command = f"slipway account connect {one.platform} --workspace {one.workspace} --reconnect {one.id}"
-        yield Finding(part="grants", result="fail" if one.has_ended else "warn", says=says, command=command)
+        account, has_ended = one.account, one.ends_at is None or one.ends_at <= now
+        ends = "has ended" if has_ended else f"ends at {one.ends_at:%Y-%m-%d %H:%M} UTC"
+        says = f"The grant of {account.platform} {account.username} {ends}; {one.posts} posts need it."
+        command = (
+            f"slipway account connect {account.platform} --workspace {account.workspace_id} "
+            f"--reconnect {account.id}"
+        )
+        yield Finding(part="grants", result="fail" if has_ended else "warn", says=says, command=command)
     if not found:
         yield Finding(part="grants", result="ok", says="No account has to be connected again soon.")
 
@@ -271,5 +280,3 @@ _CHECKS: Mapping[str, Check] = {
     "hosts": _check_hosts,
     "grants": _check_grants,
 }
-_SLOW = {"disk": "a disk does not answer", "broker": "the broker does not answer"}
-_SLOW_DATABASE = "a table is locked, or the database is overloaded"

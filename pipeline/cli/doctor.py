@@ -24,8 +24,8 @@ _WIDTHS = (11, 6)
 def command(*, as_json: bool) -> None:
     """Check settings, disk, API versions, engines, clocks, tables, epoch, keys, queues, hosts and grants.
 
-    Each finding that is not `ok` has the command that removes it, or names what to change. Each check takes 2 s at
-    most. Exit 1 when one is `fail`: posts do not go out.
+    Each finding that is not `ok` has the command that removes it, or names what to change. A table that is
+    locked holds a check up for 2 s. Exit 1 when one is `fail`: posts do not go out.
     """
     from config.settings import settings
     from pipeline.actions.diagnose import diagnose

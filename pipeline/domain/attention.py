@@ -22,9 +22,7 @@ ENDING = timedelta(days=3)
 class Kind(StrEnum):
     """What needs a person, the most urgent first."""
 
-    UNREAD = (
-        "unread"  #: a kind that could not be read in time: a table is locked, or the database is overloaded
-    )
+    UNREAD = "unread"  #: a kind that took too long to read: a table is locked, or the database overloaded
     RESTORE = "restore"  #: nothing is sent until a person has accepted a restore
     SILENT_QUEUE = "silent_queue"  #: no worker takes messages from a queue
     NEWER_WORKER = "newer_worker"  #: deliveries that no running worker understands whole

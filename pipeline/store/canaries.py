@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -57,19 +56,17 @@ HOST_KEPT = timedelta(hours=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Host:
-    """A host whose worker consumes a queue. ``age``: since it last said so, and what it saw then."""
+    """A host whose worker consumes a queue. ``age``: since it last said so, with what it saw: ``files``, ``epoch``."""
 
     queue: str
     name: str
     age: timedelta
-    files: str | None
-    """The identity of its store of uploaded files; None: it sees none."""
-    epoch: str | None
-    """The epoch in its epoch file; None: it sees none."""
-    keeps_epoch: bool
+    facts: Mapping[str, str | None]
 
 
-def record_host(c: Connection, queues: Collection[str], name: str, facts: Mapping[str, Any] | None) -> None:
+def record_host(
+    c: Connection, queues: Collection[str], name: str, facts: Mapping[str, str | None] | None
+) -> None:
     """Record that a worker of this host consumes these queues, and what it sees. None: it no longer does."""
     rows(
         c,
@@ -93,9 +90,7 @@ def list_hosts(c: Connection) -> list[Host]:
     found = rows(
         c,
         """SELECT * FROM (
-               SELECT k.queue, h.key AS name, now() - CAST(h.value ->> 'at' AS timestamptz) AS age,
-                      h.value ->> 'files' AS files, h.value ->> 'epoch' AS epoch,
-                      CAST(h.value ->> 'keeps_epoch' AS boolean) AS keeps_epoch
+               SELECT k.queue, h.key AS name, now() - CAST(h.value ->> 'at' AS timestamptz) AS age, h.value AS facts
                FROM canaries k, jsonb_each(k.hosts) h) x WHERE age < CAST(:kept AS interval) ORDER BY name, queue""",
         kept=HOST_KEPT,
     )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from typing import Any
 
 from config.settings import Settings
 from pipeline.recovery.epoch_file import EpochFile
@@ -15,13 +13,12 @@ from pipeline.store.canaries import record_host
 from pipeline.store.database import Database, Unreachable
 from pipeline.wiring import build_storage
 
-log = logging.getLogger("slipway.host")
-REPORT_EVERY = 10.0
+REPORT_EVERY = 5.0
 """Seconds between two reports."""
 
 
 class HostReport(threading.Thread):
-    """Reports until the worker begins to shut down, and then that it stopped. A disk that hangs hangs this alone."""
+    """Reports until the worker begins to shut down, then that it stopped. A disk that hangs keeps this thread alone."""
 
     def __init__(self, s: Settings, database: Database, queues: Collection[str]) -> None:
         super().__init__(name="host-report", daemon=True)
@@ -34,27 +31,23 @@ class HostReport(threading.Thread):
         self._stopped.set()
 
     def run(self) -> None:
-        """Report. An outage of the database is logged elsewhere."""
+        """Report. The ticker logs an outage of the database."""
         while not self._stopped.is_set():
             self._record(self._look())
             self._stopped.wait(REPORT_EVERY)
         self._record(None)
 
-    def _record(self, facts: Mapping[str, Any] | None) -> None:
-        try:
-            with self._database.once() as c:
-                record_host(c, self._queues, socket.gethostname(), facts)
-        except Unreachable:
-            pass
-        except Exception:
-            log.exception("the report of this host failed; the next one tries again")
+    def _record(self, facts: Mapping[str, str | None] | None) -> None:
+        with suppress(Unreachable), self._database.once() as c:
+            record_host(c, self._queues, socket.gethostname(), facts)
 
-    def _look(self) -> Mapping[str, Any]:
-        seen = None
-        with suppress(OSError):
+    def _look(self) -> Mapping[str, str | None]:
+        """Return the identity of the files, and the epoch where this process keeps it; None: there is none."""
+        files = {"files": self._storage.identify()}
+        if not self._settings.mark.keep:
+            return files
+        try:
             seen = self._epoch_file.read()
-        return {
-            "files": self._storage.identify(),
-            "epoch": seen and str(seen.id),
-            "keeps_epoch": self._settings.mark.keep,
-        }
+        except OSError:
+            seen = None
+        return {**files, "epoch": str(seen.id) if seen else None}

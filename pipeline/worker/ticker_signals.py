@@ -58,12 +58,10 @@ def start_ticker(sender: Any, **_: Any) -> None:
         s.store.url.get_secret_value(), pool=1
     )  # the tasks' pool may be empty when they are many
     ticks = list_group_ticks(s, queues)
-    thread = TickerThread(
-        create_ticker(s, database, ticks, _Recorder(database, consumption, lower_level(s.level)))
-    )
-    _threads.extend((thread, HostReport(s, database, queues)))
-    for one in _threads:
-        one.start()
+    ticker = create_ticker(s, database, ticks, _Recorder(database, consumption, lower_level(s.level)))
+    for thread in (TickerThread(ticker), HostReport(s, database, queues)):
+        _threads.append(thread)
+        thread.start()
 
 
 @task_received.connect

@@ -80,35 +80,12 @@ def read_refresh_history(c: Connection, account: UUID) -> RefreshHistory:
     return RefreshHistory(**found._mapping)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EndedGrant:
-    """A grant that has ended or ends soon, and whose account has to be connected again."""
-
-    platform: str
-    username: str
-    id: UUID
-    workspace: UUID
-    ends_at: datetime | None
-    has_ended: bool
-
-
-def list_ending_grants(c: Connection, within: timedelta, limit: int = 20) -> list[EndedGrant]:
-    """Return the grants that have ended or end within this time, those that have ended first."""
-    found = rows(
-        c,
-        f"""SELECT platform, username, id, workspace_id AS workspace, {GRANT_ENDS_AT} AS ends_at,
-                   status = 'reconnect' OR {GRANT_ENDS_AT} <= now() AS has_ended
-            FROM accounts
-            WHERE status = 'reconnect' OR status = 'active' AND {GRANT_ENDS_AT} <= now() + CAST(:within AS interval)
-            ORDER BY has_ended DESC, ends_at LIMIT :n""",
-        within=within,
-        n=limit,
-    )
-    return [EndedGrant(**r._mapping) for r in found]
-
-
-def list_endangered(c: Connection, workspace: UUID | None = None) -> list[EndangeredAccount]:
+def list_endangered(
+    c: Connection, workspace: UUID | None = None, *, within: timedelta | None = None, limit: int | None = None
+) -> list[EndangeredAccount]:
     """Return the accounts whose grant has ended or will end, earliest first; of one workspace, or all.
+
+    *within*: only those that end within this time.
 
     A grant with a refresh token ends with that, one without with its access token (which Instagram renews and LinkedIn
     does not).
@@ -122,8 +99,10 @@ def list_endangered(c: Connection, workspace: UUID | None = None) -> list[Endang
             FROM (SELECT {ACCOUNT_FIELDS},
                          CASE WHEN status <> 'active' THEN NULL ELSE {GRANT_ENDS_AT} END AS ends_at
                   FROM accounts WHERE CAST(:w AS uuid) IS NULL OR workspace_id = :w) x
-            WHERE x.status = 'reconnect' OR x.ends_at IS NOT NULL
-            ORDER BY x.ends_at NULLS FIRST, x.id""",
+            WHERE x.status = 'reconnect' OR x.ends_at <= coalesce(now() + CAST(:within AS interval), 'infinity')
+            ORDER BY x.ends_at NULLS FIRST, x.id LIMIT :n""",
         w=workspace,
+        within=within,
+        n=limit,
     )
     return [EndangeredAccount(account=to_account_row(r), ends_at=r.ends_at, posts=r.posts) for r in found]

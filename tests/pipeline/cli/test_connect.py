@@ -153,7 +153,7 @@ def test_a_grant_that_has_ended_fails_the_doctor_until_its_command_has_run(
     with home.stack.context.database.begin() as c:
         row(c, ended, id=account)
     [found] = list_ended_grants(home)
-    assert found.says == f"The grant of tiktok {person} has ended."
+    assert found.says == f"The grant of tiktok {person} has ended; 0 posts need it."
     assert found.command is not None
     command = f"slipway account connect tiktok --workspace {home.workspace} --reconnect {account}"
     assert found.command == command

@@ -129,7 +129,7 @@ def test_posts_that_wait_for_a_newer_worker_and_an_epoch_that_is_not_begun(
         record_consumed(c, WORKER_GROUPS["publish"], LEVEL - 1)
     epoch, level = list_wrong(context, "epoch", "workers")
     assert (epoch.command, level.command) == ("slipway worker publish", "slipway worker publish")
-    type_command(level.command)
+    type_command(require_command([level]))
     until(lambda: list_wrong(context, "epoch", "workers") == [], 60)
 
 
