@@ -20,6 +20,7 @@ from pipeline.cli.output import stream_rows
 from pipeline.store.canaries import record_canary
 from pipeline.store.database import row
 from pipeline.wiring import build_context
+from tests.database_outages import locked
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
 
@@ -107,8 +108,7 @@ def test_a_vault_key_that_was_lost_is_said(terminal: Terminal) -> None:
 def test_a_check_that_meets_a_locked_table_says_so_after_2_s_and_all_others_report(
     terminal: Terminal, ledger: Ledger, table: str, slow: set[str]
 ) -> None:
-    with ledger.database.begin() as lock:
-        lock.exec_driver_sql(f"LOCK TABLE {table}")
+    with locked(ledger.database, table):
         found = examine(terminal, 1)
     assert found.keys() >= PARTS
     named = {part for part, of in found.items() if "took longer than 2 s" in of[0]["says"]}
@@ -119,10 +119,9 @@ def test_a_check_that_meets_a_locked_table_says_so_after_2_s_and_all_others_repo
 def test_attention_names_what_a_locked_table_keeps_it_from_reading(
     terminal: Terminal, ledger: Ledger
 ) -> None:
-    with ledger.database.begin() as lock:
-        lock.exec_driver_sql("LOCK TABLE webhooks")
+    with locked(ledger.database, "webhooks"):
         shown = terminal.text("attention")
-        lock.exec_driver_sql("LOCK TABLE alembic_version")
+    with locked(ledger.database, "alembic_version"):
         assert "a table is locked" in terminal.refusal("attention")
     assert "webhook_paused took longer than 2 s" in shown
 
@@ -147,8 +146,7 @@ def test_rows_are_printed_as_they_come(capsys: pytest.CaptureFixture[str]) -> No
 def test_findings_come_before_the_later_checks_run(terminal: Terminal, ledger: Ledger) -> None:
     context = build_context(load(terminal.environment), keeps_epoch_file=False)
     findings = diagnose(context)
-    with ledger.database.begin() as lock:
-        lock.exec_driver_sql("LOCK TABLE mark, accounts, canaries")
+    with locked(ledger.database, "mark", "accounts", "canaries"):
         for finding in findings:
             assert finding.result == "ok", finding
             if finding.part == "tables":

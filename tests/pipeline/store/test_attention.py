@@ -29,6 +29,7 @@ from pipeline.store.deliveries.pauses import pause
 from pipeline.store.health import database_now
 from pipeline.store.recovery import epoch
 from pipeline.store.webhooks.webhooks import create_webhook, pause_webhook
+from tests.database_outages import locked
 from tests.pipeline.store.ledger import COLUMNS_OF_STATE, HOUR, Ledger
 from tests.pipeline.store.plans import count_read
 
@@ -151,8 +152,7 @@ def test_a_locked_table_is_named_by_kind_and_everything_else_is_listed(
     with ledger.database.begin() as c:
         count_alarm(c, "check_fault")
         compact_deltas(c)
-    with ledger.database.begin() as lock:
-        lock.exec_driver_sql(f"LOCK TABLE {table}")
+    with locked(ledger.database, table):
         found = matters(ledger)
     unread = {m.reason for m in found if m.kind is Kind.UNREAD}
     of_table = {
