@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import count
 
 import pytest
 import requests
@@ -142,9 +143,10 @@ def test_a_healthy_system_with_bursts_quotas_and_processing_videos_fires_nothing
     until(lambda: not scene.prometheus.list_firing(), WITHIN, poll=POLL)
     stack.accounts["bursts"] = stack.connect("tiktok", "bursts", name="bursts")
     posts: list[str] = []
+    number = count()
     while time.monotonic() < end:
         stack.fault("facebook", "prepare", "429", times=2)
-        posts += [stack.create_post(f"burst {len(posts)}", "bursts", "facebook") for _ in range(BURST)]
+        posts += [stack.create_post(f"burst {next(number)}", "bursts", "facebook") for _ in range(BURST)]
         for post in posts[-BURST:]:
             stack.await_state(post, "published", "facebook", WITHIN)
             assert scene.prometheus.list_firing() == set()
