@@ -144,7 +144,13 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
 def accept_stored(plan: PostPlan, post: NewPost, warnings: Sequence[AcceptanceWarning]) -> AcceptedPost:
     """Return the answer to a post that was stored."""
     status = PostStatus.PENDING if plan.immediate else PostStatus.SCHEDULED
-    return AcceptedPost(id=post.id, status=status, scheduled_at=post.due_at, warnings=warnings)
+    return AcceptedPost(
+        id=post.id,
+        status=status,
+        scheduled_at=post.due_at,
+        warnings=warnings,
+        deliveries=[one.id for one in post.deliveries],
+    )
 
 
 def dispatch_stored(context: Context, plans: Iterable[PostPlan]) -> None:

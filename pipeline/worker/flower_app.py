@@ -33,7 +33,9 @@ def load_state(events: Events) -> Any:
     except FileNotFoundError:
         return None
     except Exception:
-        log.exception("%s cannot be read: it is moved to %s.corrupt, and Flower starts without tasks", file, file)
+        log.exception(
+            "%s cannot be read: it is moved to %s.corrupt, and Flower starts without tasks", file, file
+        )
         file.replace(f"{file}.corrupt")
         return None
     state.counter.update(counter)
