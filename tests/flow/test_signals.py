@@ -67,11 +67,11 @@ def test_one_post_is_followed_by_grep_in_the_logs_of_the_processes_that_handled_
         lines = (stack.folder / f"{name}.log").read_text().splitlines()
         return [line for line in lines if all(one in line for one in ids)]
 
-    [accepted] = until(lambda: grep("api"), 60)
+    [accepted] = until(lambda: grep("api") or None, 60)
     assert "request method=POST" in accepted
-    [retried] = until(lambda: grep("publish"), 60)
+    [retried] = until(lambda: grep("publish") or None, 60)
     assert "retry state=retrying" in retried
-    [published] = until(lambda: grep("upkeep"), 60)
+    [published] = until(lambda: grep("upkeep") or None, 60)
     assert "outcome=published" in published
     assert not [log for log in stack.folder.glob("*.log") if text in log.read_text()]
 
