@@ -21,6 +21,7 @@ from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import new_id
 from pipeline.store.posts.insert_batch import NewDelivery, NewPost
+from pipeline.tracing import trace_post
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,7 +143,8 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
 
 
 def accept_stored(plan: PostPlan, post: NewPost, warnings: Sequence[AcceptanceWarning]) -> AcceptedPost:
-    """Return the answer to a post that was stored."""
+    """Return the answer to a post that was stored, and record its span."""
+    trace_post(post.id, post.request_id)
     status = PostStatus.PENDING if plan.immediate else PostStatus.SCHEDULED
     return AcceptedPost(
         id=post.id,
