@@ -74,9 +74,7 @@ def test_each_refusal_is_one_line_with_its_code(server: Server, tenant: Tenant) 
     ]
     for method, path, key, body, status, code in cases:
         request = uuid4().hex
-        server.send(
-            method, path, key, body, **{"X-Request-Id": request, "Content-Type": "application/json"}
-        )
+        server.send(method, path, key, body, **{"X-Request-Id": request, "Content-Type": "application/json"})
         [line] = read_lines(server, request)
         assert (line["method"], line["status"], line["code"]) == (method, status, code)
     assert "wrong.key" not in server.log.read_text()
