@@ -46,8 +46,7 @@ CALL_ERROR = 400
 SEND_SECONDS = 5
 """How long one request to the collector may take."""
 _TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}", re.ASCII)
-_next_trace_id: ContextVar[int | None] = ContextVar("next_trace_id", default=None)
-_next_span_id: ContextVar[int | None] = ContextVar("next_span_id", default=None)
+_next_ids: ContextVar[tuple[int | None, int | None]] = ContextVar("next_ids", default=(None, None))
 
 
 def derive_trace_id(name: str) -> int:
@@ -67,10 +66,10 @@ class _TraceIds(RandomIdGenerator):
     """Gives a span without a parent the trace id that was chosen for it, and a post's span its id."""
 
     def generate_span_id(self) -> int:
-        return _next_span_id.get() or super().generate_span_id()
+        return _next_ids.get()[1] or super().generate_span_id()
 
     def generate_trace_id(self) -> int:
-        return _next_trace_id.get() or super().generate_trace_id()
+        return _next_ids.get()[0] or super().generate_trace_id()
 
 
 class OpenTelemetry:
@@ -127,11 +126,7 @@ class OpenTelemetry:
         own, made_by = derive_post_span(post, request_id), self._requests.get(request_id or "")
         is_within = made_by is not None and made_by.get_span_context().trace_id == own.trace_id
         context = set_span_in_context(made_by, Context()) if made_by and is_within else Context()
-        token = _next_span_id.set(own.span_id)
-        try:
-            span = self._start("post", SpanKind.PRODUCER, own.trace_id, context)
-        finally:
-            _next_span_id.reset(token)
+        span = self._start("post", SpanKind.PRODUCER, own.trace_id, context, own.span_id)
         span.set_attributes({"slipway.post": str(post), "slipway.request_id": request_id or ""})
         span.end()
 
@@ -157,14 +152,19 @@ class OpenTelemetry:
             yield lambda status: _record_status(span, status)
 
     def _start(
-        self, name: str, kind: SpanKind, trace: int | None = None, context: Context | None = None
+        self,
+        name: str,
+        kind: SpanKind,
+        trace: int | None = None,
+        context: Context | None = None,
+        identity: int | None = None,
     ) -> Span:
         """Start a span; *trace* is its trace if it has no parent in *context*, by default the current one."""
-        token = _next_trace_id.set(trace)
+        token = _next_ids.set((trace, identity))
         try:
             return self._tracer.start_span(name, context, kind)
         finally:
-            _next_trace_id.reset(token)
+            _next_ids.reset(token)
 
     @contextmanager
     def _open(self, span: Span) -> Iterator[None]:

@@ -15,27 +15,29 @@ import psutil
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListenAddress:
-    """A port that a service will listen on, and the settings that change host and port."""
+    """A port that a service will listen on, and the setting that changes it."""
 
     what: str
     host: str
     port: int
     setting: str
-    host_setting: str
     url: str = ""
-    """The present value of ``setting``, if that is a URL."""
-    host_url: str = ""
-    """The same of ``host_setting``."""
+    """The present value of ``setting``, if that is a URL and no port."""
 
     def write_port(self, port: int) -> str:
         """Return the assignment that moves the service to a port."""
-        return f"{self.setting}={_move_url(self.url, None, port) if self.url else port}"
+        return f"{self.setting}={self._move(f':{port}') if self.url else port}"
 
     def write_loopback(self) -> str:
         """Return the assignment that moves the service to the loopback address."""
-        return (
-            f"{self.host_setting}={_move_url(self.host_url, LOOPBACK, None) if self.host_url else LOOPBACK}"
-        )
+        if self.url:
+            return f"{self.setting}={self._move(f'{LOOPBACK}:{self.port}')}"
+        return f"{self.setting.replace('__PORT', '__HOST')}={LOOPBACK}"
+
+    def _move(self, address: str) -> str:
+        parts = urlsplit(self.url)
+        host, _, port = address.rpartition(":")
+        return parts._replace(netloc=f"{host or parts.netloc.rpartition(':')[0]}:{port}").geturl()
 
 
 LOOPBACK = "127.0.0.1"
@@ -50,18 +52,20 @@ def find_conflicts(addresses: list[ListenAddress], find_place: Callable[[str], s
     *find_place*: names where the value of a setting comes from.
     """
     conflicts: list[str] = []
-    used = {one.port for one in addresses}
+    used, wrong_hosts = {one.port for one in addresses}, set[str]()
     for n, one in enumerate(addresses):
         other = next((o for o in addresses[:n] if _overlap(o, one)), None)
         error = None if other else _try_to_listen(one)
-        if other is None and error is None:
+        if (other is None and error is None) or one.host in wrong_hosts:
             continue
         if error is None or error.errno in _PORT_ERRORS:
             used.add(free := _find_free(one, used))
-            remedy, setting = one.write_port(free), one.setting
-        else:
-            remedy, setting = one.write_loopback(), one.host_setting
-        conflicts.append(f"{_explain(one, other, error)} Set {remedy} in {find_place(setting)}.")
+            remedy = one.write_port(free)
+        else:  # of two that listen on one host, the first one's setting has it
+            wrong_hosts.add(one.host)
+            remedy = one.write_loopback()
+        place = find_place(remedy.partition("=")[0])
+        conflicts.append(f"{_explain(one, other, error)} Set {remedy} in {place}.")
     return conflicts
 
 
@@ -84,11 +88,6 @@ def _find_free(one: ListenAddress, used: Container[int]) -> int:
     return next(
         port for port in ports if port not in used and _try_to_listen(replace(one, port=port)) is None
     )
-
-
-def _move_url(url: str, host: str | None, port: int | None) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=f"{host or parts.netloc.rpartition(':')[0]}:{port or parts.port}").geturl()
 
 
 def _try_to_listen(one: ListenAddress) -> OSError | None:

@@ -128,33 +128,18 @@ def slipway_command() -> list[str]:
 def list_addresses(s: Settings) -> list[ListenAddress]:
     """Return every port that the stack listens on."""
     ports = [
-        ListenAddress(
-            what=what,
-            host=group.host,
-            port=group.port,
-            setting=f"SLIPWAY_{name}__PORT",
-            host_setting=f"SLIPWAY_{name}__HOST",
-        )
-        for what, name, group in (("the API", "API", s.api), ("Flower", "FLOWER", s.flower))
+        ListenAddress(what="the API", host=s.api.host, port=s.api.port, setting="SLIPWAY_API__PORT"),
+        ListenAddress(what="Flower", host=s.flower.host, port=s.flower.port, setting="SLIPWAY_FLOWER__PORT"),
     ]
     if s.sandbox.url:
-        main, media = "SLIPWAY_SANDBOX__URL", "SLIPWAY_SANDBOX__MEDIA_URL"
-        host, _ = sandbox.parse_address(main, s.sandbox.url)  # both listen on this one
-        ports += [
-            ListenAddress(
-                what=what,
-                host=host,
-                port=sandbox.parse_address(setting, url)[1],
-                setting=setting,
-                host_setting=main,
-                url=url,
-                host_url=s.sandbox.url,
-            )
-            for what, setting, url in (
-                ("the sandbox", main, s.sandbox.url),
-                ("the sandbox's media host", media, s.sandbox.media_url),
-            )
-        ]
+        host = None
+        for what, setting, url in (
+            ("the sandbox", "SLIPWAY_SANDBOX__URL", s.sandbox.url),
+            ("the sandbox's media host", "SLIPWAY_SANDBOX__MEDIA_URL", s.sandbox.media_url),
+        ):
+            own, port = sandbox.parse_address(setting, url)
+            host = host or own  # both listen on the first one's
+            ports.append(ListenAddress(what=what, host=host, port=port, setting=setting, url=url))
     return ports
 
 

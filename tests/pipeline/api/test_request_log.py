@@ -82,7 +82,7 @@ def test_each_refusal_is_one_line_with_its_code(server: Server, tenant: Tenant) 
 
 def test_what_is_read_without_a_refusal_is_no_line(server: Server, tenant: Tenant) -> None:
     quiet, last = uuid4().hex, uuid4().hex
-    server.send("GET", f"{BASE}/posts", tenant.key, **{"X-Request-Id": quiet})
-    server.send("GET", f"{BASE}/posts", None, **{"X-Request-Id": last})
+    server.send("GET", f"{BASE}/posts", tenant.key, None, **{"X-Request-Id": quiet})
+    server.send("GET", f"{BASE}/posts", None, None, **{"X-Request-Id": last})
     assert len(read_lines(server, last)) == 1
     assert quiet not in server.log.read_text()
