@@ -121,7 +121,7 @@ def parse_retry_after(text: str, now: datetime) -> timedelta | None:
 def is_deferred(tried: Tried, deferred: int) -> bool:
     """Return True if the server's Retry-After takes the place of the schedule: this try does not count.
 
-    It is short, or the event would wait for longer than its tries take. *deferred*: tries before that did not count.
+    A long one does not, nor one after many: an event's tries end before it expires. *deferred*: those that did so far.
     """
     return (
         tried.retry_after is not None

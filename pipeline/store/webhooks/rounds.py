@@ -152,7 +152,7 @@ WHERE a.webhook_id = :w AND a.event_id = r.id AND a.n = r.n AND a.outcome IS NUL
 """
 _SETTLE = """
 UPDATE webhook_events e SET
-    state = r.state, tries = e.tries - r.deferred,
+    state = r.state, tries = greatest(e.tries - r.deferred, 0),
     next_at = CASE WHEN r.state = 'pending' AND e.next_at IS NOT NULL THEN now() + make_interval(secs => r.wait) END
 FROM jsonb_to_recordset(:results) AS r (id uuid, n int, state text, wait float, deferred int)
 WHERE e.webhook_id = :w AND e.id = r.id AND e.attempts = r.n AND e.state = 'pending'
