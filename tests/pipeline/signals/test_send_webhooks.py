@@ -233,6 +233,19 @@ def test_a_short_retry_after_costs_five_seconds_each_time_and_no_try(
     assert [e.state for e in receiver.events(webhook.id)] == [EventState.DELIVERED]
 
 
+def test_an_event_that_is_replayed_while_its_try_is_deferred_has_all_its_tries(receiver: Receiver) -> None:
+    webhook, _ = receiver.subscribe()
+    [event] = receiver.queue(webhook.id, uuid4())
+
+    def answer(handler: Handler) -> None:
+        webhooks.replay(receiver.core.context, receiver.core.caller, webhook.id, Replay(ids=[UUID(event)]))
+        status(429, Retry_After=5)(handler)
+
+    receiver.site.routes["/hook"] = answer
+    assert sending.send_webhooks(receiver.core.context) == 1
+    assert read_wait(receiver, webhook.id)[2] == 0
+
+
 def test_a_server_that_defers_for_ever_uses_up_the_ten_tries_after_all(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
