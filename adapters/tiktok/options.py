@@ -36,6 +36,7 @@ class TikTokOptions(PostOptions):
         "user_consent": False,
         "is_your_brand": False,
     }
+    inbox_draft: ClassVar[Mapping[str, Any]] = {"post_mode": "MEDIA_UPLOAD"}
 
     title: str | None = Field(None, max_length=150)
     description: str | None = Field(None, max_length=2200)
@@ -52,11 +53,6 @@ class TikTokOptions(PostOptions):
     is_branded_content: bool | None = None
     user_consent: bool | None = None
     is_your_brand: bool | None = None
-
-    @classmethod
-    def is_inbox_draft(cls, options: Mapping[str, Any]) -> bool:
-        """Return True for ``post_mode`` MEDIA_UPLOAD."""
-        return options.get("post_mode") == "MEDIA_UPLOAD"
 
     @classmethod
     def find_media_conflicts(cls, options: Mapping[str, Any], media_type: str) -> Iterator[MediaConflict]:

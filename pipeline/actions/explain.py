@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from adapters.contract import Capabilities, DailyPer, Platform
+from adapters.contract import DailyPer, Platform
 from adapters.limit import Rate
 from pipeline.accounts.authorize import can_authorize
 from pipeline.context import Context
@@ -17,6 +17,7 @@ from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, Reason, State
 from pipeline.domain.explanation import Explanation, Situation, explain
 from pipeline.domain.hold import Hold
 from pipeline.domain.public_error import describe_last_look, is_beyond_looks
+from pipeline.stages.daily_limit import find_post_quota
 from pipeline.stages.post_state import may_be_rescheduled
 from pipeline.store.counters.counters import STORAGE_FAULT
 from pipeline.store.deliveries.daily_quota import count_sent
@@ -84,7 +85,7 @@ def _explain(
         view=view,
         explanation=explain(build_situation(view, evidence, post, can_authorize=can_connect)),
         evidence=evidence,
-        day=_count_day(context, c, post, view, can) if limited else None,
+        day=_count_day(context, c, post, view) if limited else None,
         rates=[rate for rate in can.rates if rate.step in _STEPS.get(state, ())] if limited else (),
     )
 
@@ -124,15 +125,9 @@ def build_situation(
     )
 
 
-def _count_day(
-    context: Context, c: Connection, post: PostView, view: DeliveryView, can: Capabilities
-) -> DailyLimit | None:
+def _count_day(context: Context, c: Connection, post: PostView, view: DeliveryView) -> DailyLimit | None:
     """Count the day of the account, or of our app: its inbox drafts for one, else its posts."""
-    options = context.adapters[Platform(view.platform)].post_options
-    section = post.options.get(Platform(view.platform)) or {}
-    is_draft = options is not None and options.is_inbox_draft(section)
-    limit = can.daily_drafts if is_draft else can.daily_posts
-    if limit is None:
+    quota = find_post_quota(context, Platform(view.platform), post.options)
+    if quota is None:
         return None
-    used = count_sent(c, view.account_id, can.daily_per, drafts=is_draft)
-    return DailyLimit(used=used, limit=limit, per=can.daily_per)
+    return DailyLimit(used=count_sent(c, view.account_id, quota), limit=quota.allowed, per=quota.per)

@@ -18,6 +18,7 @@ from pipeline.domain.post_kind import find_form, find_kind
 from pipeline.domain.schedule import is_immediate
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
+from pipeline.stages.daily_limit import is_inbox_draft
 from pipeline.stages.drafts import list_urls
 from pipeline.stages.new_post import Submission
 from pipeline.stages.platform_validation import AccountProblem, find_problems
@@ -137,7 +138,7 @@ def _warn(
         if result.due_at is not None and account.platform in context.adapters:
             result.warnings += [
                 RequestFinding(code=w.code, message=w.message, field=w.field, account=account)
-                for w in warn_of_account(context, c, account, result.due_at, unstored=1)
+                for w in warn_of_account(context, c, account, result.due_at, request.options, unstored=1)
             ]
 
 
@@ -171,7 +172,6 @@ def _find_kind(context: Context, request: PostRequest, account: AccountRow) -> s
     adapter = context.adapters.get(account.platform)
     if adapter is None:
         return None
-    options = request.options.get(account.platform)
-    is_draft = bool(options and adapter.post_options and adapter.post_options.is_inbox_draft(options))
+    is_draft = is_inbox_draft(adapter, request.options.get(account.platform))
     form = find_form(request.media["type"], len(list_urls(request.media)))
     return find_kind(adapter.capabilities, form, is_inbox_draft=is_draft)

@@ -13,7 +13,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.context import Context
-from pipeline.stages.warnings import get_daily_limit, get_grant_end, warn_of_expiring_grant
+from pipeline.stages.daily_limit import find_daily_quota, list_draft_options, name_counted
+from pipeline.stages.warnings import get_grant_end, warn_of_expiring_grant
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.imports import forecast as store
 from pipeline.store.imports.forecast import AccountDay
@@ -25,10 +26,11 @@ MAX_DAYS = 1_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DayForecast:
-    """One account on one day."""
+    """The posts, or the inbox drafts, of one account on one day."""
 
     account: AccountRow
     day: date
+    drafts: bool
     posts: int
     before: int
     fits: int
@@ -60,7 +62,7 @@ class Forecast:
 def forecast(context: Context, c: Connection, job: Import) -> Forecast:
     """Return the forecast of the rows of an import that are not applied yet."""
     accounts = {a.id: a for a in find_accounts(c, job.workspace_id, store.list_accounts(c, job.id))}
-    found = store.list_days(c, job.id, MAX_DAYS + 1)
+    found = store.list_days(c, job.id, list_draft_options(context), MAX_DAYS + 1)
     days = [_fit(context, accounts[day.account], day) for day in found[:MAX_DAYS]]
     conflicts = [
         *_find_full_days(days),
@@ -72,28 +74,35 @@ def forecast(context: Context, c: Connection, job: Import) -> Forecast:
 
 
 def _fit(context: Context, account: AccountRow, day: AccountDay) -> DayForecast:
-    limit = get_daily_limit(context, account)
+    quota = find_daily_quota(context, account.platform, drafts=day.drafts)
     fits, last_at = day.posts, day.last_due
-    if limit is not None and day.before + day.posts > limit:
-        fits = max(0, limit - day.before)
-        full_days = (day.before + day.posts - 1) // limit
+    if quota is not None and day.before + day.posts > quota.allowed:
+        fits = max(0, quota.allowed - day.before)
+        full_days = (day.before + day.posts - 1) // quota.allowed
         start = datetime.combine(day.day, time(), day.last_due.tzinfo)
         last_at = max(day.last_due, start + timedelta(days=full_days))
     return DayForecast(
-        account=account, day=day.day, posts=day.posts, before=day.before, fits=fits, last_at=last_at
+        account=account,
+        day=day.day,
+        drafts=day.drafts,
+        posts=day.posts,
+        before=day.before,
+        fits=fits,
+        last_at=last_at,
     )
 
 
 def _find_full_days(days: Sequence[DayForecast]) -> Iterator[Conflict]:
-    full: dict[UUID, list[DayForecast]] = {}
+    full: dict[tuple[UUID, bool], list[DayForecast]] = {}
     for day in days:
         if day.fits < day.posts:
-            full.setdefault(day.account.id, []).append(day)
+            full.setdefault((day.account.id, day.drafts), []).append(day)
     for found in full.values():
         over, first = sum(day.posts - day.fits for day in found), found[0]
         message = (
-            f"On {len(found)} days there are more posts than the platform takes in a day, first on {first.day}: "
-            f"{first.before + first.posts} where {first.before + first.fits} fit. They go out later."
+            f"On {len(found)} days there are more {name_counted(drafts=first.drafts)} than the platform takes in a "
+            f"day, first on {first.day}: {first.before + first.posts} where {first.before + first.fits} fit. "
+            "They go out later."
         )
         yield Conflict(kind="quota", account=first.account, posts=over, message=message)
 

@@ -196,9 +196,11 @@ def store_plans(
             accept_stored(plan, post, ()) if post.id in stored else None
             for plan, post in zip(plans, posts, strict=True)
         ]
-    days = DailyCounts(context, c, [(plan.due_at, plan.accounts) for plan in plans])
-    stored, planned = store.store_posts(c, posts, _window(context), days.by_account)
-    too_full = days.warn(context, planned)
+    days = DailyCounts(
+        context, c, [(plan.due_at, plan.accounts, plan.submission.request.options) for plan in plans]
+    )
+    stored, planned = store.store_posts(c, posts, _window(context), days.by_account, days.draft_options)
+    too_full = days.warn(planned)
     return [
         accept_stored(plan, post, [*_warn(plan), *too_full[n]]) if post.id in stored else None
         for n, (plan, post) in enumerate(zip(plans, posts, strict=True))

@@ -28,7 +28,7 @@ from pipeline.failpoint import failpoint
 from pipeline.media.probe.conversion import NoRoom
 from pipeline.stages import settle as settlement
 from pipeline.stages.covers import record_cover
-from pipeline.stages.daily_limit import find_daily_limit, is_inbox_draft
+from pipeline.stages.daily_limit import find_daily_quota, is_inbox_draft
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.delay import dispatch_at
 from pipeline.stages.derived_images import TimeIsUp, derive_images
@@ -41,7 +41,7 @@ from pipeline.store.deliveries.arm import arm
 from pipeline.store.deliveries.checkpoint import save_checkpoint
 from pipeline.store.deliveries.claim import claim_batch
 from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.daily_quota import compute_quota_wait, lock_daily_quota
+from pipeline.store.deliveries.daily_quota import DailyQuota, compute_quota_wait, lock_daily_quota
 from pipeline.store.deliveries.disarm import disarm
 from pipeline.store.deliveries.lease import requeue_claimed
 from pipeline.store.deliveries.message import Message
@@ -130,7 +130,7 @@ def _run_or_requeue(context: Context, claimed: ClaimedDelivery, deadline: Deadli
         return work.run()
     except Exception:
         # its lease expires and it is rescued; the other deliveries of the message go on
-        log.exception("a slice of work on delivery %s failed", claimed.id)
+        log.exception("a slice of work on delivery %s failed; %s", claimed.id, claimed.trail)
         return None
 
 
@@ -159,7 +159,11 @@ class PublishSlice:
                 verdict = self._prepare_and_finalize()
             except Exception as error:
                 if not isinstance(error, AdapterError):
-                    log.exception("unexpected error while publishing delivery %s", self.claimed.id)
+                    log.exception(
+                        "unexpected error while publishing delivery %s; %s",
+                        self.claimed.id,
+                        self.claimed.trail,
+                    )
                 caught, verdict = error, self._judge_error(error)
             pause_if_app_refused(self.context, self.claimed, caught)
             stored = record_verdict(self._settle(verdict))
@@ -202,9 +206,9 @@ class PublishSlice:
         if self.claimed.breaker == "open":  # not released before it is closed
             return hold(Hold.BREAKER)
         can = self.adapter.capabilities
-        if self._daily_limit is not None:
+        if self._quota is not None:
             with self.context.database.once() as c:
-                wait = self._compute_quota_wait(c, self._daily_limit)
+                wait = compute_quota_wait(c, self.claimed.account_id, self._quota)
             if wait:
                 return hold(Hold.DAILY_QUOTA, wait)
         if self.claimed.checkpoint:
@@ -274,16 +278,12 @@ class PublishSlice:
         return self._judge_finalize(draft, result)
 
     @property
-    def _daily_limit(self) -> int | None:
-        return find_daily_limit(self.context, self.adapter.capabilities, drafts=self._is_draft)
+    def _quota(self) -> DailyQuota | None:
+        return find_daily_quota(self.context, self.adapter.platform, drafts=self._is_draft)
 
     @property
     def _is_draft(self) -> bool:
         return is_inbox_draft(self.adapter, self.claimed.options)
-
-    def _compute_quota_wait(self, c: Connection, limit: int) -> timedelta:
-        per = self.adapter.capabilities.daily_per
-        return compute_quota_wait(c, self.claimed.account_id, limit, per, drafts=self._is_draft)
 
     def _arm(self, checkpoint: CheckpointData) -> timedelta:
         """Arm, or return how long the daily quota stays used up; try again if only the epoch was in the way."""
@@ -299,14 +299,13 @@ class PublishSlice:
 
     def _try_arm(self, checkpoint: CheckpointData) -> timedelta:
         """Arm, under a lock of the day's count where there is a quota: no two deliveries take its last place."""
-        if self._daily_limit is None:
+        if self._quota is None:
             with self.context.database.once() as c:
                 self.armed_at = self._arm_in(c, checkpoint)
             return timedelta(0)
-        account, per = self.claimed.account_id, self.adapter.capabilities.daily_per
         with self.context.database.begin() as c:
-            lock_daily_quota(c, account, per)
-            if not (wait := self._compute_quota_wait(c, self._daily_limit)):
+            lock_daily_quota(c, self.claimed.account_id, self._quota.per)
+            if not (wait := compute_quota_wait(c, self.claimed.account_id, self._quota)):
                 self.armed_at = self._arm_in(c, checkpoint)
         return wait
 

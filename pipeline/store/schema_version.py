@@ -27,14 +27,18 @@ class OtherSchema(IncompatibleSchema):
     """The database was made by a commit with another schema; the message says how to save its posts."""
 
 
+class OutdatedTables(IncompatibleSchema):
+    """The tables are too old for this code, or there are none: `slipway migrate` upgrades them."""
+
+
 def require_compatible(c: Connection) -> None:
     """Raise IncompatibleSchema when the tables are of another schema, too old for this code, or too new."""
     code, tables = find_code_revision(), read_table_revision(c)
     if not tables:
-        raise IncompatibleSchema("The database has no tables yet: run `slipway migrate`.")
+        raise OutdatedTables("The database has no tables yet: run `slipway migrate`.")
     require_own_schema(c)
     if tables < code:
-        raise IncompatibleSchema(
+        raise OutdatedTables(
             f"The database's tables are at {tables} and this code needs {code}: run `slipway migrate`."
         )
     oldest = read_oldest_code(c)

@@ -49,8 +49,9 @@ WARNINGS: Mapping[str, Advice] = {
         "Send the other form, or choose the cover in the platform's app.",
     ),
     "DAILY_QUOTA_EXCEEDED": Advice(
-        "The account has more posts on that day than its platform allows; the excess is published later.",
-        "Move some posts to another day.",
+        "The account has more posts, or inbox drafts, on that day than its platform allows; the excess is published "
+        "later.",
+        "Move some to another day.",
     ),
     "DRAFT_IGNORES_SETTING": Advice(
         "A TikTok draft carries texts only; this setting is chosen by the person who finishes it.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,8 @@ from pipeline.store.array_literals import (
     write_times,
     write_words,
 )
-from pipeline.store.database import rows
+from pipeline.store.database import jsonb, rows
+from pipeline.store.deliveries.daily_quota import DraftOptions, build_planned
 from pipeline.store.posts.idempotency import select_repeat
 from pipeline.store.posts.options import COLUMNS, PLATFORMS, Options
 
@@ -126,12 +128,8 @@ pinned AS (
     JOIN post ON post.id = (:id::uuid[])[x.p])
 SELECT id, NULL::bigint AS planned, NULL::bigint AS i FROM post
 UNION ALL
-SELECT NULL, (SELECT count(*) FROM deliveries
-              WHERE account_id = x.a AND state IN ('accepted', 'scheduled', 'retrying')
-              AND due_at > x.due - interval '1 day' AND due_at <= x.due)
-           + (SELECT count(*) FROM attempts WHERE account_id = x.a AND outcome IS DISTINCT FROM 'refused'
-              AND armed_at > x.due - interval '1 day'), i
-FROM unnest(:a_id::uuid[], :a_due::timestamptz[]) WITH ORDINALITY AS x (a, due, i)
+SELECT NULL, {build_planned("account_id = x.a", "x.due", "x.drafts")}, i
+FROM unnest(:a_id::uuid[], :a_due::timestamptz[], :a_drafts::boolean[]) WITH ORDINALITY AS x (a, due, drafts, i)
 """
     return " ".join(statement.split())
 
@@ -140,15 +138,20 @@ _STORE = _build_store()
 
 
 def store_posts(
-    c: Connection, posts: Sequence[NewPost], window: timedelta, days: Sequence[tuple[UUID, datetime]] = ()
+    c: Connection,
+    posts: Sequence[NewPost],
+    window: timedelta,
+    days: Sequence[tuple[UUID, datetime, bool]] = (),
+    draft_options: DraftOptions = MappingProxyType({}),
 ) -> tuple[set[UUID], list[int]]:
     """Store posts with their replay tokens, deliveries and pins in one statement; return the ids of those stored.
 
     A post is left out when an equal request has its token already; one that is being stored is waited for. No two of
     the posts may share a token. Tokens are taken in their own order, so that two batches never wait for each other.
 
-    ``days``: accounts and due times. For each, the second result counts the account's posts, sent or still to send, in
-    the 24 hours before it; the new ones are not counted (every part of a statement sees the tables as before it).
+    ``days``: accounts, due times, and whether an inbox draft is to be due. For each, the second result counts what the
+    account has sent or is still to send of it in the 24 hours before; the new posts are not counted (every part of a
+    statement sees the tables as before it).
     """
     found = rows(
         c,
@@ -156,8 +159,10 @@ def store_posts(
         window=window,
         **_post_columns(posts),
         **_part_columns(posts),
-        a_id=write_ids(a for a, _ in days),
-        a_due=write_times(due for _, due in days),
+        a_id=write_ids(a for a, _, _ in days),
+        a_due=write_times(due for _, due, _ in days),
+        a_drafts=write_words(drafts for _, _, drafts in days),
+        draft_options=jsonb(dict(draft_options)),
     )
     stored = {r.id for r in found if r.id is not None}
     planned = {r.i: r.planned for r in found if r.id is None}

@@ -586,7 +586,8 @@ CREATE TABLE canaries (
     queue text PRIMARY KEY,
     taken_at timestamptz NOT NULL,
     level smallint NOT NULL DEFAULT 1,
-    level_at timestamptz
+    level_at timestamptz,
+    hosts jsonb NOT NULL DEFAULT '{}'  -- which hosts consume it, and the store of files and the epoch that each sees
 ) WITH (fillfactor = 50);
 
 -- When each periodic task is sent next, and until when a process holds the right to send it. UNLOGGED: losing rows

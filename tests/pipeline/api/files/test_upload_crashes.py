@@ -63,7 +63,6 @@ def context(environment: dict[str, str], store: dict[str, str]) -> Iterator[Cont
     built.database.close()
 
 
-@pytest.mark.timeout(300)
 def test_whenever_the_server_dies_the_client_repeats_and_gets_its_file(
     context: Context, environment: dict[str, str], store: dict[str, str], tmp_path: Path, crashes: Crashes
 ) -> None:
