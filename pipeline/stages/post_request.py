@@ -65,8 +65,8 @@ class AcceptedPost:
     warnings: Sequence[AcceptanceWarning] = ()
     duplicate: bool = False
     deleted: bool = False
-    deliveries: Sequence[UUID] = ()
-    """Of a post that was stored."""
+    deliveries: Sequence[UUID] = field(default=(), compare=False)
+    """Of a post that this request has stored, for the log."""
 
 
 @dataclass

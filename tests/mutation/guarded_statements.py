@@ -140,6 +140,7 @@ EXCUSED: Mapping[str, str] = {
     "auth.*": "users, sessions and keys: no work is claimed, nothing is sent",
     "canaries.*": "when each queue was consumed last, by which level, and what its hosts see",
     "counters.*": "counts, made from the moves",
+    "deliveries.pauses.pause": "a switch that a user sets",
     "deliveries.paced_rates.*": "the pace of a backlog; errs on the slow side",
     "files.*": "uploads and their removal: nothing is sent by them",
     "idempotency_keys.delete_expired": "deletes what is over",
