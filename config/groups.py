@@ -287,9 +287,10 @@ class Worker(Group):
         default=5, gt=0, description="Seconds between two canary messages through every queue."
     )
     silent: float = Field(
-        default=120,
+        default=45,
         gt=0,
-        description="Seconds without a message taken from a queue after which /readyz answers 503 for it.",
+        description="Seconds without a message taken from a queue after which /readyz answers 503 for it, and "
+        "`slipway attention` and `doctor` name it.",
     )
     deaf: float = Field(
         default=60,

@@ -11,7 +11,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, SecretStr
@@ -51,6 +51,7 @@ PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # a Fernet key: 32 bytes in url-safe base64
     (re.compile(r"(?<![\w-])[\w-]{43}=(?!=)"), REDACTED),
 )
+_WORD = re.compile(r"[!#-~]+")
 _STANDARD_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -73,6 +74,18 @@ def list_secrets(settings: Settings) -> list[str]:
             secret = [v.get_secret_value() for v in group.__dict__.values() if isinstance(v, SecretStr)]
             found += [part for value in secret for part in value.split(",")]
     return found
+
+
+def log_event(log: logging.Logger, level: int, event: str, fields: Mapping[str, object]) -> None:
+    """Log one line, ``EVENT name=value …``; in JSON the fields are the record's. A value may be what a client sent."""
+    words = " ".join(f"{name}={_quote(value)}" for name, value in fields.items())
+    log.log(level, "%s %s", event, words, extra=dict(fields))
+
+
+def _quote(value: object) -> str:
+    """Return the value as one word, or as a JSON string where it could be read as several fields or lines."""
+    text = "-" if value is None else str(value)
+    return text if _WORD.fullmatch(text) else json.dumps(text)
 
 
 class Redactor:

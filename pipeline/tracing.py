@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 if TYPE_CHECKING:
     from config.tracing import Tracing
@@ -43,6 +44,12 @@ def stop_tracing() -> None:
 def start_request(request_id: str, parent: str) -> EndRequest:
     """Start the span of an API request. *parent*: its header ``traceparent``."""
     return _active[0].start_request(request_id, parent) if _active else _ignore
+
+
+def trace_post(post: UUID, request_id: str | None) -> None:
+    """Record the span of a new post: the parent of the stages' work on it, in the request that made it."""
+    if _active:
+        _active[0].trace_post(post, request_id)
 
 
 def trace_work(stage: str, claimed: ClaimedDelivery) -> AbstractContextManager[RecordVerdict]:

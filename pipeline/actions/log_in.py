@@ -34,7 +34,7 @@ from pipeline.store.auth.users import StoredPassword, read_password, upgrade_has
 
 
 class MustWait(Exception):
-    """This login, or this address, has had its tries."""
+    """This login, or this address, has had its tries: the argument says which of them."""
 
 
 class WrongPassword(Exception):
@@ -96,8 +96,9 @@ def _count(context: Context, given: LoginTry) -> None:
     """Count a try at the address and at the login. Raises MustWait; then neither is counted."""
     with context.database.begin() as c:
         delete_ended(c)
-        if not all(count_try(c, subject) for subject in given.subjects):
-            raise MustWait
+        for subject in given.subjects:
+            if not count_try(c, subject):
+                raise MustWait(subject.partition(" ")[0])
 
 
 def _start(context: Context, given: LoginTry, stored: StoredPassword, renewed: str | None) -> str:

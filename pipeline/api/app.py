@@ -24,7 +24,7 @@ from pipeline.api.accounts import routes as accounts
 from pipeline.api.files import download, upload
 from pipeline.api.files import routes as files
 from pipeline.api.http.envelope import render_http_error, render_refusal, render_unreachable
-from pipeline.api.http.middleware import RequestMiddleware
+from pipeline.api.http.middleware import RequestMiddleware, note
 from pipeline.api.imports import actions as import_actions
 from pipeline.api.imports import forecast as import_forecast
 from pipeline.api.imports import routes as imports
@@ -157,8 +157,10 @@ async def redirect_to_dashboard(_request: Request) -> Response:
     return RedirectResponse("/dashboard/", 307)
 
 
-async def _respond_to_refusal(_request: Request, error: Exception) -> Response:
-    return render_refusal(cast("Refusal", error))
+async def _respond_to_refusal(request: Request, error: Exception) -> Response:
+    refusal = cast("Refusal", error)
+    note(request.scope, code=refusal.code)
+    return render_refusal(refusal)
 
 
 async def _respond_to_unreachable(_request: Request, _error: Exception) -> Response:

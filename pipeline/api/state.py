@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -23,6 +24,7 @@ from pipeline.api.posts.field_types import Rules, build_rules
 from pipeline.api_versions import list_retirements
 from pipeline.context import Context
 from pipeline.domain.key_limits import KeyLimits
+from pipeline.media.disk import list_disk_faults
 from pipeline.rate_buckets import create_redis_client
 from pipeline.stages.ingest import MAX_BATCH, BatchIngest, Outcome
 from pipeline.stages.new_post import Submission
@@ -58,6 +60,7 @@ class AppState:
     """The limits of keys that have none of their own."""
     metrics: Metrics
     ledger_health: DeadlineReading[LedgerHealth | None]
+    disk_faults: DeadlineReading[Sequence[str]]
     broker: redis.Redis
     rules: Rules
 
@@ -94,7 +97,7 @@ class AppState:
 def build_app_state(context: Context) -> AppState:
     """Build the state of a server process. Call it inside the event loop that will use it."""
     lookups = Bulkhead("lookups", threads=4, limit=512)
-    # A database that hangs keeps a thread for metrics and one for health; the others answer without it.
+    # A database that hangs keeps a thread for metrics and one for health, a disk another; the last answers without.
     health = Bulkhead("health", threads=4, limit=64)
     s = context.settings
     broker = create_redis_client(
@@ -127,6 +130,7 @@ def build_app_state(context: Context) -> AppState:
         default_limits=KeyLimits(posts_per_minute=s.api.posts_per_minute, posts_per_day=s.api.posts_per_day),
         metrics=Metrics(context.database, broker, health, list_retirements(context)),
         ledger_health=DeadlineReading(health, partial(read_health, context.database), ANSWER_SECONDS),
+        disk_faults=DeadlineReading(health, partial(list_disk_faults, s), ANSWER_SECONDS),
         broker=broker,
         rules=build_rules(s),
     )

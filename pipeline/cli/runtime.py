@@ -38,12 +38,13 @@ def open_database() -> Iterator[Database]:
     """The database, for commands of several transactions. Raises ClickException when it cannot be opened."""
     from config.settings import settings
     from pipeline.store.database import Database
+    from pipeline.store.health import CHECK_SECONDS
     from pipeline.store.schema_version import require_compatible
 
     with report_errors():
         database = Database(settings().store.url.get_secret_value(), pool=1)
         try:
-            with database.once() as c:
+            with database.begin_read(CHECK_SECONDS) as c:
                 require_compatible(c)
             yield database
         finally:
@@ -120,11 +121,15 @@ def report_errors() -> Iterator[None]:
 def _explain(error: Exception) -> str | None:
     """The error as a sentence with the next step; None for a bug."""
     from pipeline.store.auth.workspaces import NoSuchWorkspace
-    from pipeline.store.database import Unreachable
+    from pipeline.store.database import TimedOut, Unreachable
     from pipeline.store.schema_version import IncompatibleSchema
     from pipeline.store.vault import VaultError
 
     match error:
+        case TimedOut():
+            return (
+                "The database took too long: a table is locked, or it is overloaded. Run the command again."
+            )
         case Unreachable():
             return (
                 "The database does not answer: run this in the folder of a running `slipway up`, "

@@ -20,6 +20,8 @@ log_option = click.option(
 CELERY = ("-m", "celery", "--app", "pipeline.worker.app", "--quiet")
 FLOWER_OFFLINE = 600
 """Seconds after which Flower forgets a worker that is gone."""
+FLOWER_SAVES_MS = 4000
+"""Milliseconds between two saves of its tasks; with the time of a save, a kill loses those of the last five seconds."""
 FLOWER = ("-m", "celery", "--app", "pipeline.worker.flower_app", "--quiet")
 
 
@@ -107,7 +109,8 @@ def flower(*, as_json: bool) -> None:
         f"--port={s.port}",
         "--max_tasks=10000",
         "--persistent=True",
-        f"--db={folder / 'tasks'}",
+        f"--db={folder / 'tasks.pickle'}",
+        f"--state_save_interval={FLOWER_SAVES_MS}",
         f"--purge_offline_workers={FLOWER_OFFLINE}",
         "--read_only=True",  # what changes anything is a command of ours, which writes who did it
         "--tasks_columns=name,args,state,result,received,runtime,worker",

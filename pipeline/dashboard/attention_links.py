@@ -17,6 +17,7 @@ from pipeline.store.deliveries.listing import NO_ERROR, NO_HOLD
 
 QUEUE = "/dashboard/queue"
 TITLES: Mapping[Kind, str] = {
+    Kind.UNREAD: "Took longer than 2 s to read: a table is locked, or the database is overloaded",
     Kind.RESTORE: "Nothing is sent: a restore waits to be accepted",
     Kind.SILENT_QUEUE: "No worker takes from a queue",
     Kind.NEWER_WORKER: "Not sent before a worker of this version runs: upgrade the workers",
@@ -31,7 +32,9 @@ TITLES: Mapping[Kind, str] = {
     Kind.GRANT_ENDING: "Grants that end soon",
     Kind.WEBHOOK_PAUSED: "Webhooks that are paused",
 }
-AT_THE_SERVER = frozenset({Kind.RESTORE, Kind.SILENT_QUEUE, Kind.NEWER_WORKER, Kind.WEBHOOK_PAUSED})
+AT_THE_SERVER = frozenset(
+    {Kind.UNREAD, Kind.RESTORE, Kind.SILENT_QUEUE, Kind.NEWER_WORKER, Kind.WEBHOOK_PAUSED}
+)
 """What only the person at the server can deal with: the list shows the command."""
 
 
@@ -72,11 +75,10 @@ def build_query(matter: Matter, now: datetime) -> dict[str, str]:
     if matter.kind is Kind.BLOCKED:
         found["reason"] = matter.reason
     if matter.kind in {Kind.HELD, Kind.OVERDUE}:
-        found |= {"reason": matter.reason or NO_HOLD, "due_to": format_time(now - OVERDUE)}
+        until = format_time(now - (HELD if matter.kind is Kind.HELD else OVERDUE))
+        found |= {"reason": matter.reason or NO_HOLD, "due_to": until, "late_to": until}
     if matter.kind is Kind.OVERDUE:
-        found["due_from"] = format_time(now - HELD)
-    if matter.kind is Kind.HELD:
-        found["due_to"] = format_time(now - HELD)
+        found["late_from"] = format_time(now - HELD)
     return {name: value for name, value in found.items() if value}
 
 

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from pipeline.actions.log_in import LoginTry, MustWait, WrongPassword, log_in, recognize
-from pipeline.api.http.middleware import REQUEST_ID
+from pipeline.api.http.middleware import REQUEST_ID, note
 from pipeline.dashboard import session_cookie
 from pipeline.dashboard.cross_site import TOKEN_FIELD, CrossSite, require_own_origin
 from pipeline.dashboard.ledger import act, find_client_address, get_state, read
@@ -85,8 +85,10 @@ async def _submit(request: Request) -> Response:
     try:
         token = await _hash_in_turn(request, await read(request, recognize, given))
     except WrongPassword:
+        note(request.scope, code="login_failed")
         return _render_form(request, place, WRONG, 401, login)
-    except MustWait:
+    except MustWait as error:
+        note(request.scope, code="login_locked", by=error)
         return _render_form(request, place, WAITING, 429, login)
     response = RedirectResponse(place, 303)
     session_cookie.set_token(request, response, token)

@@ -162,6 +162,8 @@ FIELDS: Mapping[str, Callable[[str], dict[str, Any]]] = {
     "code": _read_text("code"),
     "due_from": lambda text: {"due_from": parse_time(text)},
     "due_to": lambda text: {"due_until": parse_time(text)},
+    "late_from": lambda text: {"late_from": parse_time(text)},
+    "late_to": lambda text: {"late_until": parse_time(text)},
     "text": _read_text("text"),
     "import": _read_id("import_id"),
     "discarded": lambda text: {

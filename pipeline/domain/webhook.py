@@ -79,6 +79,8 @@ OVERLAP = timedelta(days=1)
 LONGEST_WAIT = timedelta(days=1)
 """A longer Retry-After counts as this."""
 LONGEST_HOLD = timedelta(minutes=5)
+MAX_DEFERRED = 100
+"""Tries of one event that Retry-After may defer without using up one of the ten: eight hours more in all at most."""
 _GONE, _TOO_MANY, _UNAVAILABLE = 410, 429, 503
 _JITTER = 0.1
 """Part of a pause that chance adds, so that events which failed together do not come together again."""
@@ -116,6 +118,19 @@ def parse_retry_after(text: str, now: datetime) -> timedelta | None:
     return min(max(wait, timedelta(0)), LONGEST_WAIT)
 
 
+def is_deferred(tried: Tried, deferred: int) -> bool:
+    """Return True if the server's Retry-After takes the place of the schedule: this try does not count.
+
+    A long one does not, nor one after many: an event's tries end before it expires. *deferred*: those that did so far.
+    """
+    return (
+        tried.retry_after is not None
+        and tried.holds_webhook
+        and tried.retry_after <= LONGEST_HOLD
+        and deferred < MAX_DEFERRED
+    )
+
+
 def compute_wait(tries: int, retry_after: timedelta | None, chance: float) -> timedelta | None:
     """Return the pause after a failed try; None after the last one. *tries*: made so far. *chance*: 0 to 1."""
     if tries >= TRIES:
@@ -123,9 +138,14 @@ def compute_wait(tries: int, retry_after: timedelta | None, chance: float) -> ti
     return max(DELAYS[tries - 1] * (1 + _JITTER * chance), retry_after or timedelta(0))
 
 
-def compute_hold(failures: int) -> timedelta:
-    """Return for how long nothing is sent to a webhook after so many rounds in a row without a success."""
-    return min(timedelta(seconds=2 ** min(failures, 10)), LONGEST_HOLD)
+def compute_hold(failures: int, asked: Collection[timedelta] = ()) -> timedelta:
+    """Return for how long nothing is sent to a webhook after so many rounds in a row without a success.
+
+    *asked*: the times that its server names by Retry-After; they count instead, but not below the shortest pause.
+    """
+    if asked:
+        return max(DELAYS[0], *asked)
+    return min(timedelta(seconds=2 ** min(failures, 10)), LONGEST_HOLD) if failures else timedelta(0)
 
 
 # --- which events a move makes ---------------------------------------------------------------------------------------

@@ -132,12 +132,14 @@ def list_addresses(s: Settings) -> list[ListenAddress]:
         ListenAddress(what="Flower", host=s.flower.host, port=s.flower.port, setting="SLIPWAY_FLOWER__PORT"),
     ]
     if s.sandbox.url:
+        host = None
         for what, setting, url in (
             ("the sandbox", "SLIPWAY_SANDBOX__URL", s.sandbox.url),
             ("the sandbox's media host", "SLIPWAY_SANDBOX__MEDIA_URL", s.sandbox.media_url),
         ):
-            host, port = sandbox.parse_address(setting, url)
-            ports.append(ListenAddress(what=what, host=host, port=port, setting=setting))
+            own, port = sandbox.parse_address(setting, url)
+            host = host or own  # both listen on the first one's
+            ports.append(ListenAddress(what=what, host=host, port=port, setting=setting, url=url))
     return ports
 
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -17,7 +18,7 @@ from config.settings import FILE_VARIABLE, PREFIX, Settings, load
 from pipeline.embedded.dashboard_login import LOGIN_FILE, ensure_login
 from pipeline.embedded.data_folder import explain_errors
 from pipeline.embedded.engine import EngineError
-from pipeline.embedded.generated_settings import build_settings, write_settings_file
+from pipeline.embedded.generated_settings import build_settings, find_place, write_settings_file
 from pipeline.embedded.log_files import rotate
 from pipeline.embedded.ports import find_conflicts
 from pipeline.embedded.postgres import Postgres
@@ -84,7 +85,7 @@ class Supervisor:
         if left := stop_leftovers(self._folder, LEFTOVERS_STOP_TIMEOUT):
             self._print_line("up", f"stopped what an earlier start had left running: {', '.join(left)}.")
         s = load(given)
-        if taken := find_conflicts(list_addresses(s)):
+        if taken := find_conflicts(list_addresses(s), partial(find_place, self._folder, os.environ)):
             raise StartError("\n".join(taken))
         self._postgres.start()
         self._valkey.start()

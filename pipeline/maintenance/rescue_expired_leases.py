@@ -108,7 +108,10 @@ def _rescue(context: Context, one: ExpiredLease, lease: timedelta) -> None:
     if fence is None:
         return
     failpoint("rescue.moved", one.id)
-    log.warning("delivery %s: %s; now %s", one.id, outcome.why, outcome.target)
+    log.warning(
+        "delivery %s: %s; now %s; post=%s request_id=%s",
+        *(one.id, outcome.why, outcome.target, one.post_id, one.request_id or "-"),
+    )
     if outcome.target is State.QUEUED:
         context.dispatcher.send_deliveries(
             [Message(delivery=one.id, platform=one.platform, generation=one.generation, fence=fence)]

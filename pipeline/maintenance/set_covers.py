@@ -36,10 +36,12 @@ def _set(context: Context, cover: store.DueCover) -> bool:
         _call(context, cover)
     except AdapterError as caught:
         error = caught
-        log.warning("the cover of delivery %s is not set: %s", claimed.id, error)
+        log.warning("the cover of delivery %s is not set: %s; %s", claimed.id, error, claimed.trail)
     except Exception:  # a cover that fails must not stop the others
         error = OutcomeUnknown("An error of this server stopped it.")
-        log.exception("unexpected error while setting the cover of delivery %s", claimed.id)
+        log.exception(
+            "unexpected error while setting the cover of delivery %s; %s", claimed.id, claimed.trail
+        )
     failpoint("covers.sent", claimed.id)
     is_fault = isinstance(error, StorageFault)
     is_final = (cover.is_last and not is_fault) or isinstance(error, Permanent | NeedsPerson)

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
+from config.logging import log_event
 from pipeline.domain.delivery import State
 from pipeline.store.moves.read import MoveFacts
 
@@ -34,9 +35,7 @@ def log_moves(_: Connection, moves: Sequence[MoveFacts]) -> None:
         level = LEVELS.get(State(m.target))
         if level is None or not m.changes_state or m.read_at - m.at > LONGEST_AGO:
             continue
-        fields = _to_fields(m)
-        words = " ".join(f"{name}={'-' if value is None else value}" for name, value in fields.items())
-        log.log(level, "delivery %s", words, extra=fields)
+        log_event(log, level, "delivery", _to_fields(m))
 
 
 def _to_fields(m: MoveFacts) -> dict[str, str | int | float | None]:

@@ -25,6 +25,7 @@ from pipeline.domain.webhook import (
     PauseReason,
     Tried,
     compute_wait,
+    is_deferred,
     judge_status,
     parse_retry_after,
 )
@@ -132,14 +133,15 @@ def _send(
     if not deadline.may_send():
         return None
     tried = _post(context, claimed.url, secrets, event)
-    wait = compute_wait(event.tries, tried.retry_after, random.random())  # noqa: S311  no secret
+    deferred = is_deferred(tried, event.n - event.tries)
+    wait = compute_wait(1 if deferred else event.tries, tried.retry_after, random.random())  # noqa: S311  no secret
     if tried.outcome is not AttemptOutcome.DELIVERED:
         log.info(
             "webhook=%s event=%s type=%s try=%s outcome=%s status=%s next=%s",
             *(claimed.id, event.id, event.type, event.tries, tried.outcome, tried.status or "-"),
             "-" if wait is None else f"{wait.total_seconds():.0f}s",
         )
-    return Settled(event=event, tried=tried, wait=wait)
+    return Settled(event=event, tried=tried, wait=wait, deferred=deferred)
 
 
 def _post(context: Context, url: str, secrets: Sequence[str], event: ArmedEvent) -> Tried:

@@ -76,7 +76,11 @@ def _extend_lease(context: Context, claimed: ClaimedDelivery, lease: timedelta) 
         with context.database.once() as c:
             is_ours = extend_lease(c, claimed, lease)
     except Unreachable:  # several beats may fail, and storing the result checks the claim
-        log.warning("the lease of delivery %s could not be extended: the database is unreachable", claimed.id)
+        log.warning(
+            "the lease of delivery %s could not be extended: the database is unreachable; %s",
+            claimed.id,
+            claimed.trail,
+        )
         return
     failpoint("publish.beat", claimed.id)
     if not is_ours:

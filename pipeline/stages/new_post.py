@@ -21,6 +21,7 @@ from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import new_id
 from pipeline.store.posts.insert_batch import NewDelivery, NewPost
+from pipeline.tracing import trace_post
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,9 +143,16 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
 
 
 def accept_stored(plan: PostPlan, post: NewPost, warnings: Sequence[AcceptanceWarning]) -> AcceptedPost:
-    """Return the answer to a post that was stored."""
+    """Return the answer to a post that was stored, and record its span."""
+    trace_post(post.id, post.request_id)
     status = PostStatus.PENDING if plan.immediate else PostStatus.SCHEDULED
-    return AcceptedPost(id=post.id, status=status, scheduled_at=post.due_at, warnings=warnings)
+    return AcceptedPost(
+        id=post.id,
+        status=status,
+        scheduled_at=post.due_at,
+        warnings=warnings,
+        deliveries=[one.id for one in post.deliveries],
+    )
 
 
 def dispatch_stored(context: Context, plans: Iterable[PostPlan]) -> None:

@@ -77,6 +77,8 @@ class AcceptedPost:
     warnings: Sequence[AcceptanceWarning] = ()
     duplicate: bool = False
     deleted: bool = False
+    deliveries: Sequence[UUID] = ()
+    """Of a post that was stored."""
 
 
 @dataclass

@@ -130,7 +130,7 @@ def _run_or_requeue(context: Context, claimed: ClaimedDelivery, deadline: Deadli
         return work.run()
     except Exception:
         # its lease expires and it is rescued; the other deliveries of the message go on
-        log.exception("a slice of work on delivery %s failed", claimed.id)
+        log.exception("a slice of work on delivery %s failed; %s", claimed.id, claimed.trail)
         return None
 
 
@@ -159,7 +159,11 @@ class PublishSlice:
                 verdict = self._prepare_and_finalize()
             except Exception as error:
                 if not isinstance(error, AdapterError):
-                    log.exception("unexpected error while publishing delivery %s", self.claimed.id)
+                    log.exception(
+                        "unexpected error while publishing delivery %s; %s",
+                        self.claimed.id,
+                        self.claimed.trail,
+                    )
                 caught, verdict = error, self._judge_error(error)
             pause_if_app_refused(self.context, self.claimed, caught)
             stored = record_verdict(self._settle(verdict))

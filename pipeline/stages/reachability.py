@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -19,6 +20,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.errors import AdapterError, Permanent, StorageFault
+from config.logging import log_event
 from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.schedule import backoff
@@ -38,7 +40,7 @@ from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check
 from pipeline.store.checks.claim import ClaimedCheck, HostLimit, claim_next_check
 from pipeline.store.counters.counters import STORAGE_FAULT
-from pipeline.store.database import jsonb
+from pipeline.store.database import Unreachable, jsonb
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.move import move
 from pipeline.store.files import files
@@ -52,6 +54,8 @@ HOLD_MARGIN = timedelta(seconds=10)
 """How much longer than its time a try may hold the slot of its host, to end and to store what it found."""
 ENDLESS = timedelta(days=36_500)
 """Grace of a check that a fault of our own storage holds up: no post fails of that."""
+NAMED_POSTS = 20
+"""Posts that the line of an alarm names."""
 NOT_CHECKED = "it could not be checked in time"
 """The reason of a post that fails because a fault of this installation lasted longer than its time allows."""
 
@@ -112,15 +116,30 @@ def _try_check(context: Context, check: Check) -> str:
     except (Refused, Permanent) as error:
         return _store_verdict(context, check, "refused", None, _describe_error(error))
     except StorageFault as error:
-        log.error("ALARM check %s waits for the file storage: %s", check.id, error)  # noqa: TRY400  no bug of ours
+        posts = _name_posts(context, check)
+        log.error("ALARM check %s waits for the file storage: %s; %s", check.id, error, posts)  # noqa: TRY400  no bug of ours
         return _postpone_or_give_up(context, check, NOT_CHECKED, fault=STORAGE_FAULT, grace=ENDLESS)
     except (Unanswered, AdapterError) as error:
         needs_time = not check.slow and time.monotonic() >= until
         return _postpone_or_give_up(context, check, _describe_error(error), needs_time=needs_time)
     except Exception as error:  # a fault of ours, which no customer is to read as one of the file
-        log.exception("ALARM check %s failed by a fault of this installation and is tried again", check.id)
+        posts = _name_posts(context, check)
+        log.exception(
+            "ALARM check %s failed by a fault of this installation and is tried again; %s", check.id, posts
+        )
         return _postpone_or_give_up(context, check, NOT_CHECKED, fault=type(error).__name__)
     return _store_verdict(context, check, "good", facts, "ok")
+
+
+def _name_posts(context: Context, check: Check) -> str:
+    """Return the first posts that wait for a check, with their deliveries and requests, for the log."""
+    with suppress(Unreachable), context.database.begin() as c:
+        return "; ".join(
+            f"post={post.id} delivery={d.id} request_id={d.request_id or '-'}"
+            for post in waiting.list_waiting(c, check.id)[:NAMED_POSTS]
+            for d in waiting.list_accepted_deliveries(c, post.id)
+        )
+    return ""
 
 
 def _get_time(context: Context, *, slow: bool) -> float:
@@ -281,7 +300,13 @@ def _move(
     target: State,
     error: Exception | None,
 ) -> None:
-    """Move one delivery. Without *error* the stored one stays: it lets the retry of an expired post be late."""
+    """Move one delivery. Without *error* the stored one stays: it lets the retry of an expired post be late.
+
+    A failed one is logged; again if the transaction dies and is repeated.
+    """
+    if error is not None:
+        fields = {"state": target, "code": getattr(error, "code", None), "delivery": d.id, "post": post}
+        log_event(log, logging.INFO, "refusal", {**fields, "request_id": d.request_id})
     move(
         c,
         delivery=d.id,

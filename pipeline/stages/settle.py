@@ -16,6 +16,7 @@ from pipeline.domain.retry_policy import judge_conflict
 from pipeline.domain.unavailability import STORAGE
 from pipeline.domain.verdict import Verdict
 from pipeline.failpoint import failpoint
+from pipeline.stages.log_verdict import log_verdict
 from pipeline.store.accounts.accounts import require_reconnect
 from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
 from pipeline.store.deliveries import late_results as late
@@ -43,7 +44,10 @@ def settle_batch(context: Context, seen: Sequence[Settlement]) -> list[datetime 
     """
     lease = timedelta(seconds=context.settings.delay.queued_lease)
     with context.database.begin() as c:
-        return store.settle_batch(c, context.vault, seen, queued_lease=lease)
+        stored = store.settle_batch(c, context.vault, seen, queued_lease=lease)
+    for one, when in zip(seen, stored, strict=True):
+        log_verdict(one.claimed, one.verdict, when)
+    return stored
 
 
 def settle(
@@ -83,14 +87,22 @@ def settle(
                 fields = error_to_dict(verdict.error) or {}
                 require_reconnect(c, claimed.account_id, fields, claimed.credentials_version)
             if is_fault:
-                log.error("ALARM delivery %s waits for the file storage: %s", claimed.id, verdict.error)
                 count_alarm(c, STORAGE_FAULT)
-            return verdict, when
+        if is_fault:
+            log.error(
+                "ALARM delivery %s waits for the file storage: %s; %s",
+                claimed.id,
+                verdict.error,
+                claimed.trail,
+            )
+        else:
+            log_verdict(claimed, verdict, when)
+        return verdict, when
     except RemoteIdTaken:
         if verdict.published is None:
             raise
         conflict = judge_conflict(verdict.published)
-    log.error("ALARM delivery %s: %s", claimed.id, conflict.error)
+    log.error("ALARM delivery %s: %s; %s", claimed.id, conflict.error, claimed.trail)
     with context.database.begin() as c:
         count_alarm(c, "remote_id_taken")
     return settle(context, claimed, conflict, mover)
@@ -107,7 +119,9 @@ def keep_late_result(context: Context, claimed: ClaimedDelivery, verdict: Verdic
     elif verdict.error is not None:
         with context.database.begin() as c:
             late.save_late_result(c, claimed, {"error": error_to_dict(verdict.error)})
-    log.warning("the claim on %s was lost before %s could be stored", claimed.id, verdict.state)
+    log.warning(
+        "the claim on %s was lost before %s could be stored; %s", claimed.id, verdict.state, claimed.trail
+    )
 
 
 def _settle_by_proof(context: Context, claimed: ClaimedDelivery, live: Published) -> None:
@@ -116,6 +130,8 @@ def _settle_by_proof(context: Context, claimed: ClaimedDelivery, live: Published
         if proven.alarm:
             count_alarm(c, "late_proof")
     if proven.alarm:
-        log.error("ALARM delivery %s: %s", claimed.id, proven.alarm)
+        log.error("ALARM delivery %s: %s; %s", claimed.id, proven.alarm, claimed.trail)
     elif proven.settled:
-        log.warning("delivery %s: late proof settled it as %s", claimed.id, State.PUBLISHED)
+        log.warning(
+            "delivery %s: late proof settled it as %s; %s", claimed.id, State.PUBLISHED, claimed.trail
+        )

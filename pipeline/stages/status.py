@@ -77,7 +77,7 @@ def _look_at_batch(
             seen.append(_look(context, claimed))
         except Exception:
             # dispatched again when its lease expires; the other looks of the message go on
-            log.exception("a look at delivery %s failed", claimed.id)
+            log.exception("a look at delivery %s failed; %s", claimed.id, claimed.trail)
         if not soon.may_send():
             stored += _settle_batch(context, seen)
             seen, soon = [], Deadline(MAX_UNSTORED)
@@ -127,7 +127,7 @@ def _judge(context: Context, claimed: ClaimedDelivery, state: RetryState) -> tup
         seen = _look_at_platform(context, claimed, adapter, is_past_limit=is_past_limit)
     except Exception as error:
         if not isinstance(error, AdapterError):
-            log.exception("unexpected error while looking at delivery %s", claimed.id)
+            log.exception("unexpected error while looking at delivery %s; %s", claimed.id, claimed.trail)
         pause_if_app_refused(context, claimed, error)
         record_result(context, claimed, client, error)
         return retry_policy.judge_look_error(
@@ -167,7 +167,11 @@ def _settle_batch(context: Context, seen: Sequence[Settlement]) -> list[Verdict 
         try:
             stored.append(_settle(context, one))
         except Exception:
-            log.exception("the result of a look at delivery %s could not be stored", one.claimed.id)
+            log.exception(
+                "the result of a look at delivery %s could not be stored; %s",
+                one.claimed.id,
+                one.claimed.trail,
+            )
     return stored
 
 

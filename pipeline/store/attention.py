@@ -15,12 +15,14 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.domain.attention import ENDING, HELD, OVERDUE, Kind, Matter
-from pipeline.domain.hold import Hold
+from pipeline.domain.hold import LIMITS, WANTED, Hold
 from pipeline.domain.level import LEVEL
+from pipeline.domain.schedule import IMMEDIATE
 from pipeline.store.accounts.token_expiry import GRANT_ENDS_AT
 from pipeline.store.canaries import WORKER_LEVEL
 from pipeline.store.database import rows
-from pipeline.store.deliveries.holds import HELD_FOR
+from pipeline.store.deliveries.holds import HELD_FOR, LATE_SINCE, quote
+from pipeline.store.health import CHECK_SECONDS, read_within
 
 CAP = 10_000
 """Rows that one statement reads; beyond it a count says that there may be more."""
@@ -72,31 +74,42 @@ FROM sample a LEFT JOIN LATERAL (
         SELECT updated_at FROM deliveries WHERE account_id = a.id AND state = 'blocked' LIMIT 100) d) w ON true
 GROUP BY 1 ORDER BY 2 DESC, 1
 """
-_LATE_COLUMNS = """d.platform, d.workspace_id, d.account_id, d.state, d.held_for, d.level, d.due_at, d.next_at,
+_LATE_COLUMNS = f"""d.platform, d.workspace_id, d.account_id, d.state, d.held_for, d.level, d.due_at, d.next_at,
+    {LATE_SINCE} AS since,
     (SELECT h.delivery_id FROM paused_deliveries h WHERE h.delivery_id = d.id) AS delivery_id"""
 """The id only of a delivery that is paused by itself: the others of an account are counted together."""
+_DUE = f"""d.due_at <= now() - CAST(:overdue AS interval) AND d.armed_at IS NULL
+    AND (d.due_at > now() - CAST(:held AS interval) AND d.next_at > now() AND d.held_for IN ({quote(LIMITS)}))
+        IS NOT TRUE"""
+"""Without what a limit holds for less than a day, which is not listed and may be more than the sample."""
 _LATE = f"""
 WITH sample AS MATERIALIZED (
     (SELECT late.* FROM accounts a CROSS JOIN LATERAL (
          SELECT {_LATE_COLUMNS} FROM deliveries d
-         WHERE d.account_id = a.id AND d.state IN ('accepted', 'scheduled', 'retrying')
-           AND d.due_at <= now() - CAST(:overdue AS interval)
+         WHERE d.account_id = a.id AND d.state IN ('accepted', 'scheduled', 'retrying') AND {_DUE}
          ORDER BY d.due_at LIMIT :cap) late
      WHERE {_OF_ACCOUNT} LIMIT :cap)
     UNION ALL
-    (SELECT {_LATE_COLUMNS} FROM deliveries d
-     WHERE d.state IN ('queued', 'publishing') AND d.due_at <= now() - CAST(:overdue AS interval) LIMIT :cap)
+    (SELECT {_LATE_COLUMNS} FROM deliveries d WHERE d.state IN ('queued', 'publishing') AND {_DUE} LIMIT :cap)
+), held AS (
+    SELECT d.*, {HELD_FOR} AS reason FROM (
+        SELECT platform, workspace_id, account_id, state, held_for, level,
+               since <= now() - CAST(:held AS interval) AS is_held, delivery_id AS id, min(due_at) AS due_at,
+               min(next_at) AS next_at, min(since) AS since, count(*) AS count
+        FROM sample d WHERE {_OWN} AND since <= now() - CAST(:overdue AS interval)
+        GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, next_at > now(),
+                 next_at <= now() - interval '{IMMEDIATE.total_seconds()} seconds'
+    ) d
 )
-SELECT is_held, platform, state, {HELD_FOR} AS reason, sum(count)::bigint AS count, min(due_at) AS oldest,
-       (SELECT count(*) FROM sample) >= :cap AS is_capped
-FROM (
-    SELECT platform, workspace_id, account_id, state, held_for, level,
-           due_at <= now() - CAST(:held AS interval) AS is_held, delivery_id AS id, min(due_at) AS due_at,
-           min(next_at) AS next_at, count(*) AS count
-    FROM sample d WHERE {_OWN} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, next_at > now()
-) d GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+SELECT CASE WHEN is_held THEN '{Kind.HELD}' ELSE '{Kind.OVERDUE}' END AS kind, platform, state, reason,
+       sum(count)::bigint AS count, min(since) AS oldest, (SELECT count(*) FROM sample) >= :cap AS is_capped
+FROM held WHERE reason IS NULL OR reason NOT IN ({quote(LIMITS)}) AND (is_held OR reason NOT IN ({quote(WANTED)}))
+GROUP BY is_held, 2, 3, 4 ORDER BY is_held DESC, 2, 3, 4
 """
-"""Grouped before what holds them is derived, which is the same for all of a group."""
+"""Late as ``slipway_oldest_overdue_seconds`` counts it: since the time of a limit ended, and without what is wanted.
+
+Grouped before what holds them is derived, which is the same for all of a group.
+"""
 _NEWER_WORKER = f"""
 WITH sample AS MATERIALIZED (
     SELECT d.* FROM unnest(CAST(:platforms AS text[])) AS p (platform), LATERAL (
@@ -144,40 +157,44 @@ _SILENT_QUEUES = """SELECT queue AS reason, taken_at AS oldest FROM canaries
                     ORDER BY taken_at"""
 
 
-def list_matters(
-    c: Connection, *, queues: Collection[str], silent: timedelta, within: Collection[UUID] | None = None
-) -> list[Matter]:
-    """Return everything that needs a person, the most urgent kind first.
+def read_matters(
+    c: Connection,
+    *,
+    queues: Collection[str],
+    silent: timedelta,
+    within: Collection[UUID] | None = None,
+    kinds: Collection[Kind] = tuple(Kind),
+) -> Iterator[Matter]:
+    """Yield everything that needs a person as it is read, the most urgent kind first; inside a transaction.
 
     *silent*: how long nothing may have been taken from one of the *queues*. *within*: only what concerns these
-    workspaces, which a restore, a silent queue, an alarm and a pause of everything or of a platform always do.
+    workspaces, which a restore, a silent queue, an alarm and a pause of everything or of a platform always do. A kind
+    that takes longer than ``CHECK_SECONDS`` is named in a matter of its own.
     """
     ours: dict[str, Any] = {"within": None if within is None else list(within)}
     wide = {**ours, "cap": CAP if within is None else WIDE}
-    found = [
-        *_read(c, Kind.RESTORE, _RESTORE),
-        *_read(c, Kind.SILENT_QUEUE, _SILENT_QUEUES, queues=list(queues), silent=silent),
-        *_read(c, Kind.NEWER_WORKER, _NEWER_WORKER, **wide, platforms=list(Platform), level=LEVEL),
-        *_read(c, Kind.ALARM, _ALARMS),
-        *_read(c, Kind.UNKNOWN, _UNKNOWN, **wide),
-        *_read(c, Kind.BLOCKED, _BLOCKED, **wide),
-        *_read(c, Kind.RECONNECT, _RECONNECT, **ours, cap=CAP),
-        *_read(c, Kind.PAUSED, _PAUSES, **ours),
-        *_list_late(c, ours),
-        *_read(c, Kind.DEAD_LETTERS, _DEAD_LETTERS, **ours, cap=CAP, walk=wide["cap"]),
-        *_read(c, Kind.GRANT_ENDING, _GRANTS, **wide, ending=ENDING),
-        *_read(c, Kind.WEBHOOK_PAUSED, _WEBHOOKS, **wide),
-    ]
-    order = list(Kind)
-    return sorted(found, key=lambda matter: order.index(matter.kind))
+    reads: Mapping[Kind, tuple[str, Mapping[str, Any]]] = {
+        Kind.RESTORE: (_RESTORE, {}),
+        Kind.SILENT_QUEUE: (_SILENT_QUEUES, {"queues": list(queues), "silent": silent}),
+        Kind.NEWER_WORKER: (_NEWER_WORKER, {**wide, "platforms": list(Platform), "level": LEVEL}),
+        Kind.ALARM: (_ALARMS, {}),
+        Kind.UNKNOWN: (_UNKNOWN, wide),
+        Kind.BLOCKED: (_BLOCKED, wide),
+        Kind.RECONNECT: (_RECONNECT, {**ours, "cap": CAP}),
+        Kind.PAUSED: (_PAUSES, ours),
+        Kind.OVERDUE: (_LATE, {**ours, "overdue": OVERDUE, "held": HELD, "cap": CAP}),  # and HELD
+        Kind.DEAD_LETTERS: (_DEAD_LETTERS, {**ours, "cap": CAP, "walk": wide["cap"]}),
+        Kind.GRANT_ENDING: (_GRANTS, {**wide, "ending": ENDING}),
+        Kind.WEBHOOK_PAUSED: (_WEBHOOKS, wide),
+    }
+    for kind in (kind for kind in reads if kind in kinds):
+        yield from _read(c, kind, *reads[kind])
 
 
-def _read(c: Connection, kind: Kind, sql: str, **values: Any) -> Iterator[Matter]:
-    return (Matter(kind=kind, **r._mapping) for r in rows(c, sql, **values))
-
-
-def _list_late(c: Connection, ours: Mapping[str, Any]) -> Iterator[Matter]:
-    """Yield what is due and not sent, by platform, state and hold."""
-    for r in rows(c, _LATE, overdue=OVERDUE, held=HELD, cap=CAP, **ours):
-        values = r._mapping
-        yield Matter(kind=Kind.HELD if values.pop("is_held") else Kind.OVERDUE, **values)
+def _read(c: Connection, kind: Kind, sql: str, values: Mapping[str, Any]) -> Iterator[Matter]:
+    found = read_within(c, lambda c: rows(c, sql, **values), timedelta(seconds=CHECK_SECONDS))
+    if found is None:
+        yield Matter(kind=Kind.UNREAD, reason=kind)
+    for r in found or ():
+        fields = {"kind": kind, **r._mapping}
+        yield Matter(**{**fields, "kind": Kind(fields["kind"])})

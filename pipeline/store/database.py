@@ -35,12 +35,18 @@ up: two hours (Linux, tcp_keepalive_time).
 FROZEN = timedelta(seconds=1.5)
 """The same for transactions whose locks hold up the schedule: with the next sweep, rows follow within three seconds."""
 
+QUERY_CANCELED = "57014"
+"""query_canceled: a statement took longer than its time limit."""
 _READ_ONLY = "25006"
 """read_only_sql_transaction: a replica, or a primary that was demoted (PostgreSQL 18, appendix A)."""
 
 
 class Unreachable(Exception):
     """The database is away or takes no writes. Nothing was committed, unless the connection broke during the commit."""
+
+
+class TimedOut(Unreachable):
+    """A statement took longer than its time limit: a table is locked, or the database is overloaded."""
 
 
 class Database:
@@ -129,7 +135,8 @@ def _unreachable() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise Unreachable(type(error).__name__) from error
+        sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
+        raise (TimedOut if sqlstate == QUERY_CANCELED else Unreachable)(type(error).__name__) from error
     except DBAPIError as error:
         if error.connection_invalidated or getattr(error.orig, "sqlstate", None) == _READ_ONLY:
             raise Unreachable(type(error).__name__) from error

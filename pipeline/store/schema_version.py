@@ -20,13 +20,17 @@ class IncompatibleSchema(Exception):
     """Code and tables are incompatible; the message says which of them to upgrade, and how."""
 
 
+class OutdatedTables(IncompatibleSchema):
+    """The tables are too old for this code, or there are none: `slipway migrate` upgrades them."""
+
+
 def require_compatible(c: Connection) -> None:
     """Raise IncompatibleSchema when the tables are too old for this code, or too new."""
     code, tables = find_code_revision(), read_table_revision(c)
     if not tables:
-        raise IncompatibleSchema("The database has no tables yet: run `slipway migrate`.")
+        raise OutdatedTables("The database has no tables yet: run `slipway migrate`.")
     if tables < code:
-        raise IncompatibleSchema(
+        raise OutdatedTables(
             f"The database's tables are at {tables} and this code needs {code}: run `slipway migrate`."
         )
     oldest = read_oldest_code(c)

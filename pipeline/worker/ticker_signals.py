@@ -1,4 +1,4 @@
-"""Start the ticker when a worker is ready, and stop it when the worker begins to shut down."""
+"""Start the ticker and the report of the host when a worker is ready, and stop them when it begins to shut down."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from pipeline.store.canaries import record_consumed
 from pipeline.store.database import Database
 from pipeline.ticks import list_group_ticks
 from pipeline.worker.consumption import Consumption
+from pipeline.worker.host_report import HostReport
 from pipeline.worker.ticker import TickerThread, create_ticker
 
 RECORD_EVERY = 1.0
 """Seconds between two records of what is consumed."""
 
-_threads: list[TickerThread] = []
+_threads: list[TickerThread | HostReport] = []
 _consumptions: list[Consumption] = []
 
 
@@ -57,11 +58,10 @@ def start_ticker(sender: Any, **_: Any) -> None:
         s.store.url.get_secret_value(), pool=1
     )  # the tasks' pool may be empty when they are many
     ticks = list_group_ticks(s, queues)
-    thread = TickerThread(
-        create_ticker(s, database, ticks, _Recorder(database, consumption, lower_level(s.level)))
-    )
-    _threads.append(thread)
-    thread.start()
+    ticker = create_ticker(s, database, ticks, _Recorder(database, consumption, lower_level(s.level)))
+    for thread in (TickerThread(ticker), HostReport(s, database, queues)):
+        _threads.append(thread)
+        thread.start()
 
 
 @task_received.connect

@@ -150,13 +150,23 @@ def test_prometheus_takes_its_files() -> None:
     run_tool("promtool", "check", "config", "prometheus/prometheus.yml")
 
 
+def test_prometheus_reads_the_login_of_flower_from_the_files_that_compose_writes() -> None:
+    file = yaml.safe_load((CONFIG / "prometheus" / "prometheus.yml").read_text())
+    [flower] = [job for job in file["scrape_configs"] if job["job_name"] == "flower"]
+    service = SERVICES["prometheus"]
+    for key, setting in (("username_file", "USER"), ("password_file", "PASSWORD")):
+        [command] = service["command"]
+        assert f'printf %s "$$SLIPWAY_FLOWER__{setting}" > {flower["basic_auth"][key]}' in command
+        assert service["environment"][f"SLIPWAY_FLOWER__{setting}"]
+
+
 def test_the_links_lead_to_a_page_of_the_api() -> None:
     """The test of the API's pages follows them to the section of their alert."""
     file = yaml.safe_load((CONFIG / "prometheus" / "prometheus.yml").read_text())
     assert file["global"]["external_labels"] == {"runbooks": "${SLIPWAY_API__PUBLIC_URL}/runbooks"}
     assert file["alerting"]["alert_relabel_configs"] == [{"action": "labeldrop", "regex": "runbooks"}]
     given = SERVICES["prometheus"]["environment"]
-    assert given == {"SLIPWAY_API__PUBLIC_URL": "${SLIPWAY_API__PUBLIC_URL:?set it in .env}"}
+    assert given["SLIPWAY_API__PUBLIC_URL"] == "${SLIPWAY_API__PUBLIC_URL:?set it in .env}"
 
 
 def test_alertmanager_takes_its_file() -> None:

@@ -11,7 +11,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from config.groups import Log
-from config.logging import Json, Redactor, Text, list_secrets, set_up_logging
+from config.logging import Json, Redactor, Text, list_secrets, log_event, set_up_logging
 from config.settings import load
 
 KEY = Fernet.generate_key().decode()
@@ -103,3 +103,12 @@ def test_set_up_takes_level_and_format_from_the_settings(monkeypatch: pytest.Mon
         root.setLevel(level)
         logging.captureWarnings(capture=False)
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["shown …"]
+
+
+def test_a_value_cannot_be_read_as_another_field_or_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    fields = {"code": "a\nb c", "post": None, "n": 3, "said": "é\u2028", "request_id": "x-1"}
+    log_event(logging.getLogger("tests"), logging.INFO, "request", fields)
+    [record] = caplog.records
+    assert record.getMessage() == r'request code="a\nb c" post=- n=3 said="\u00e9\u2028" request_id=x-1'
+    assert json.loads(Json().format(record))["code"] == "a\nb c"

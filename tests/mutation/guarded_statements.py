@@ -138,7 +138,7 @@ EXCUSED: Mapping[str, str] = {
     "accounts.oauth_sessions.expire_sessions*": "deletes what is over",
     "audit.*": "deletes what is over",
     "auth.*": "users, sessions and keys: no work is claimed, nothing is sent",
-    "canaries.*": "when each queue was consumed last, and by which level",
+    "canaries.*": "when each queue was consumed last, by which level, and what its hosts see",
     "counters.*": "counts, made from the moves",
     "deliveries.paced_rates.*": "the pace of a backlog; errs on the slow side",
     "files.*": "uploads and their removal: nothing is sent by them",

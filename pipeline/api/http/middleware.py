@@ -7,11 +7,16 @@ import logging
 import os
 import re
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping, Sequence
+from uuid import UUID
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from config.logging import log_event
+from config.settings import settings
 from pipeline.api.http.body_budget import release_reservation
+from pipeline.api.http.client_address import find_address
 from pipeline.api.http.cors import is_preflight, list_cors_headers, respond_to_preflight
 from pipeline.api.http.envelope import render_internal_error, render_stopping
 from pipeline.api.http.query import IGNORED_HEADER, name_ignored
@@ -27,11 +32,15 @@ REQUEST_ID = "slipway.request_id"
 """The key of the request id in a request's scope."""
 ENDLESS = "slipway.endless"
 """A key of the scope, set for a response that ends when its reader leaves: its duration is the time to its start."""
+NOTES, POSTS = "slipway.notes", "slipway.posts"
+"""Keys of the scope: further fields of the request's line in the log; its posts, each with deliveries that it made."""
 DRAIN_BYTES = 16 * 1024**2
 """Bytes of an unread body that are read and discarded before an early response. Without it a client that is still
 sending would see its connection reset instead of the response. The connection of a longer body is closed."""
 DRAIN_SECONDS = 5.0
 """How long the rest of an unread body may take."""
+
+BAD_REQUEST = 400
 
 _TRACE_PARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 """W3C Trace Context, "traceparent" (2021-11-23)."""
@@ -70,6 +79,35 @@ class RequestMiddleware:
             method, route = scope["method"], find_route(scope)
             record_request(method, route, exchange.status, end - start)
             end_trace(method, route, exchange.status)
+            if method == "POST" or CLIENT_LEFT != exchange.status >= BAD_REQUEST:
+                _log_request(scope, route, exchange)
+
+
+def note(scope: Scope, **fields: object) -> None:
+    """Add fields to the line that the log gets of this request: ids, names and codes, nothing that is private."""
+    scope.setdefault(NOTES, {}).update(fields)
+
+
+def note_posts(scope: Scope, posts: Mapping[UUID, Sequence[UUID]]) -> None:
+    """Name the posts of this request in the log, a line each, with the deliveries that were made."""
+    scope.setdefault(POSTS, {}).update(posts)
+
+
+def _log_request(scope: Scope, route: str, exchange: _Exchange) -> None:
+    """Log a POST or a refusal: one line, or one for each of its posts. The path and the query are left out."""
+    fields: dict[str, object] = {
+        "method": scope["method"],
+        "route": route,
+        "status": exchange.status,
+        "address": find_address(Request(scope), settings().api.proxy_networks),
+        **scope.get(NOTES, {}),
+        "request_id": exchange.id,
+    }
+    named = scope.get("path_params", {})
+    posts = scope.get(POSTS) or {named.get("post_id"): [named[k] for k in ("delivery_id",) if k in named]}
+    for post, deliveries in posts.items():
+        ids = {"post": post, "delivery": ",".join(map(str, deliveries)) or None}
+        log_event(log, logging.INFO, "request", fields | {k: v for k, v in ids.items() if v is not None})
 
 
 class _Exchange:

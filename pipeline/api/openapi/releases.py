@@ -24,18 +24,14 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
-        version="1.18.0",
-        sha256="b304a8ef125cc60b8610a2d1478bab2ecc3d526ce3ea7dc875a25855076c5913",
+        version="1.17.0",
+        sha256="564469f93f738f88e43e359d19064bc4b79998470b01829342c8980b06011400",
         changes=(
+            "`GET /readyz` has `parts.disk`, and is 503 while the disk of uploaded files or of the epoch file takes no "
+            "writes.",
             "`DAILY_QUOTA_EXCEEDED` and the forecast of an import count inbox drafts and posts apart, each against a "
             "limit of its own: `delivered_as` of a day of the forecast says which; a day with both is listed twice.",
             "`before` of a day of the forecast also counts what was sent on that day.",
-        ),
-    ),
-    Release(
-        version="1.17.0",
-        sha256="dd30170d604579c8eb4e237b3c4422ce14e7060cb08fc3fd830953acb199b0e4",
-        changes=(
             "`held_for` may be `newer_worker`: no running worker understands all of the post. A pause is shown there "
             "before the post's time too.",
             "An edit of a post with options that this server is too old for is refused with 409 `newer_version`.",
@@ -222,8 +218,11 @@ PARTNER_RELEASES: Sequence[Release] = (
 OPERATOR_RELEASES: Sequence[Release] = (
     Release(
         version="1.6.0",
-        sha256="5ced4af5f421f79f74ee67b2674a0236e5aedd6d0e386e836f31272c3519fdad",
+        sha256="91b1353bb50eb088dd2bfceeb74d5a263d2e1f2e0d97b02bceb91ec872bc6050",
         changes=(
+            "`GET /api/operator/v1/attention` has the kind `unread`: another kind, its `reason`, took longer than 2 s "
+            "to read. `overdue` begins a minute after the due time or the end of a limit, and leaves out what a "
+            "limit or a pause holds.",
             "`GET /api/operator/v1/attention` lists posts that no running worker understands, by platform. `ErrorCode` "
             "has `newer_version` and `idempotency_key_reused`, which only the Partner API answers.",
             "`help` of an error is an absolute URL.",

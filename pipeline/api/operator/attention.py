@@ -30,14 +30,15 @@ class AttentionItem(ResponseModel):
     state: State | None = Field(description="Of deliveries that are late.")
     reason: str | None = Field(
         description="Why deliveries are blocked or held; the name of a queue; the scope of pauses; "
-        "why webhooks are paused."
+        "why webhooks are paused; the kind that could not be read in time."
     )
     error_class: str | None
     code: str | None
     count: int
     count_capped: bool = Field(description="10,000 rows were read, and there may be more.")
     oldest: Timestamp | None = Field(
-        description="Since when the oldest is so; of deliveries that are late their due time, of grants their end."
+        description="Since when the oldest is so; of deliveries that are late since when they are, which is their due "
+        "time or the end of a limit; of grants their end."
     )
     command: str = Field(description="For the person who runs the server.")
 

@@ -15,6 +15,7 @@ from pipeline.actions import edit
 from pipeline.actions.validate import validate
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.json_body import parse_id, parse_json_or_empty, read_json_body
+from pipeline.api.http.middleware import note_posts
 from pipeline.api.http.representation import strip_encodings
 from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
 from pipeline.api.openapi.introduction import POSTS
@@ -55,6 +56,7 @@ async def retry_posts(request: Request) -> SuccessResponse[RetryResult]:
     caller = await app_state.authenticator.require_publisher(request)
     chosen = schema.read_retry(parse_json_or_empty(await read_json_body(request, caller.key_id)))
     await app_state.charge_rate_limit(request, caller, len(chosen.post_ids))
+    note_posts(request.scope, dict.fromkeys(chosen.post_ids, ()))
     work = partial(actions.retry, app_state.context, caller, chosen.post_ids, chosen.account_ids)
     bulkhead = app_state.bulk_bulkhead if caller.bulk else app_state.action_bulkhead
     done = await bulkhead.run(work, caller.key_id)
@@ -67,6 +69,7 @@ async def cancel_posts(request: Request) -> SuccessResponse[CancelResult]:
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_writer(request)
     chosen = schema.read_cancel(parse_json_or_empty(await read_json_body(request, caller.key_id)))
+    note_posts(request.scope, dict.fromkeys(chosen.post_ids, ()))
     work = partial(actions.cancel, app_state.context, caller, chosen.post_ids, chosen.account_ids)
     done = await app_state.action_bulkhead.run(work, caller.key_id)
     return success("Posts canceled", CancelResult.from_result(done))
@@ -77,6 +80,7 @@ async def delete_posts(request: Request) -> SuccessResponse[DeleteResult]:
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_writer(request)
     chosen = schema.read_delete(parse_json_or_empty(await read_json_body(request, caller.key_id)))
+    note_posts(request.scope, dict.fromkeys(chosen.post_ids, ()))
     work = partial(actions.delete, app_state.context, caller, chosen.post_ids)
     deleted = await app_state.action_bulkhead.run(work, caller.key_id)
     return success("Posts deleted", DeleteResult.from_result(deleted))

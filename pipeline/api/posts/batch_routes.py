@@ -10,7 +10,7 @@ from starlette.requests import Request
 from pipeline.api.http.envelope import SuccessResponse, success
 from pipeline.api.http.idempotency import REPLAYED, read_idempotency_key
 from pipeline.api.http.json_body import parse_json, read_json_body
-from pipeline.api.http.middleware import REQUEST_ID
+from pipeline.api.http.middleware import REQUEST_ID, note, note_posts
 from pipeline.api.openapi.error_responses import (
     BODY_ERRORS,
     CLAIM_ERRORS,
@@ -20,7 +20,7 @@ from pipeline.api.openapi.error_responses import (
 )
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import PARTNER_API, Operation
-from pipeline.api.posts.batch_schema import MAX_PARTS, Batch, BatchBody, BatchResult, read_batch
+from pipeline.api.posts.batch_schema import MAX_PARTS, Batch, BatchBody, BatchResult, StoredPost, read_batch
 from pipeline.api.posts.batch_store import store_batch
 from pipeline.api.state import get_app_state
 from pipeline.domain.key_limits import KeyLimits
@@ -42,6 +42,8 @@ async def create_posts(request: Request) -> SuccessResponse[BatchResult]:
     result, is_replay = await bulkhead.run(
         partial(store_batch, app_state.context, caller, batch, app_state.rules), caller.key_id
     )
+    note(request.scope, refused=result.refused)
+    note_posts(request.scope, {one.data.id: () for one in result.results if isinstance(one, StoredPost)})
     return success(result.describe(), result, headers=REPLAYED if is_replay else {})
 
 

@@ -11,7 +11,7 @@ from pipeline.actions import explain
 from pipeline.api.http.auth import list_rights
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.json_body import parse_id, parse_json, read_json_body
-from pipeline.api.http.middleware import REQUEST_ID
+from pipeline.api.http.middleware import REQUEST_ID, note_posts
 from pipeline.api.http.request_headers import get_header
 from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
 from pipeline.api.openapi.introduction import POSTS
@@ -49,6 +49,7 @@ async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
     request_id = request.scope[REQUEST_ID]
     post = read_post(parse_json(raw), app_state.rules, key, is_safe=is_safe_text(raw), request_id=request_id)
     accepted = await _store(app_state, caller, post)
+    note_posts(request.scope, {accepted.id: accepted.deliveries})
     data = CreatedPost.model_validate(accepted)
     return success(describe_accepted(accepted), data, code=200 if accepted.duplicate else 201)
 

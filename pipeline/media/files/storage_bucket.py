@@ -47,6 +47,7 @@ class BucketStorage:
         secret_key: SecretStr,
         path_style: bool,
     ) -> None:
+        self._identity = f"{endpoint or region} {bucket}"
         config: S3Config = {"region": region, "virtual_hosted_style_request": not path_style}
         if endpoint:
             config["endpoint"] = endpoint
@@ -74,6 +75,10 @@ class BucketStorage:
     def open(self, key: str, first: int, length: int) -> StorageReader:
         """Open a range, which is requested in windows as it is read."""
         return _BucketReader(self._store, _PREFIX + key, first, length)
+
+    def identify(self) -> str | None:
+        """Return where the bucket is, and its name."""
+        return self._identity
 
     def remove(self, key: str) -> None:
         """Delete the object."""

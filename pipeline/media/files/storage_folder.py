@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol
+from uuid import uuid4
 
 from pipeline.failpoint import failpoint
 
@@ -51,6 +52,9 @@ class Storage(Protocol):
     def open(self, key: str, first: int, length: int) -> StorageReader:
         """Open a range within the object. Raises StorageUnavailable; ObjectMissing where the storage can tell."""
 
+    def identify(self) -> str | None:
+        """Return what tells this storage from others, on every host; None where there is none."""
+
     def remove(self, key: str) -> None:
         """Delete the object, if it exists, and what an unfinished upload left of it.
 
@@ -82,6 +86,15 @@ class FolderStorage:
             file.seek(first)
             self._was_there = True
             return _FileReader(file, length)
+
+    def identify(self) -> str | None:
+        """Return the folder's identity, a symbolic link: one of several processes makes it, with its text, at once."""
+        link = self._root / ".identity"
+        with suppress(OSError):
+            link.symlink_to(uuid4().hex)
+        with suppress(OSError):
+            return str(link.readlink())
+        return None
 
     def remove(self, key: str) -> None:
         """Delete the file under its final and its unfinished name."""

@@ -15,7 +15,7 @@ from adapters.contract import Platform
 from pipeline.domain.hold import WANTED
 from pipeline.store.accounts.token_expiry import GRANT_ENDS_AT
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.holds import HELD_FOR
+from pipeline.store.deliveries.holds import HELD_FOR, LATE_SINCE
 from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
 
 LIMIT = 200
@@ -51,17 +51,11 @@ class Oldest:
     seconds: float
 
 
-_LATE_SINCE = """CASE WHEN d.next_at <= now() AND coalesce(d.error ->> 'class', 'RateLimited') = 'RateLimited'
-    THEN greatest(d.due_at, d.next_at) ELSE d.due_at END"""
-"""Since when a delivery ``d`` is late: the time of a limit and of the platform's processing is over at ``next_at``.
-
-The wait after a failed try is lateness, so it counts from the due time.
-"""
 _OVERDUE = f"""
 SELECT platform, coalesce(held_for, CASE state WHEN 'retrying' THEN '{RETRY}' ELSE '' END) AS held_for,
        count(*) AS number, max(seconds) AS seconds
 FROM (
-SELECT d.platform, d.state, {HELD_FOR} AS held_for, extract(epoch FROM now() - {_LATE_SINCE})::float AS seconds
+SELECT d.platform, d.state, {HELD_FOR} AS held_for, extract(epoch FROM now() - {LATE_SINCE})::float AS seconds
 FROM unnest(CAST(:platforms AS text[])) AS p (platform), LATERAL (
     (SELECT id FROM deliveries
      WHERE platform = p.platform AND state IN ('scheduled', 'retrying') AND next_at <= now() ORDER BY next_at LIMIT :n)

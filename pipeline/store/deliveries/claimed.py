@@ -73,6 +73,11 @@ class ClaimedDelivery:
     alone: bool
     """The post has no other delivery, so its status follows from this one's state."""
 
+    @property
+    def trail(self) -> str:
+        """What a line of the log names besides the delivery, so that its post can be followed."""
+        return f"post={self.post_id} request_id={self.request_id or '-'}"
+
 
 _OWN = """id post_id workspace_id account_id state generation fence due_at lease_until spent surprises looks armed_at
           armed_deadline working_since absent_at in_doubt remote_id url checkpoint error unavailable_since

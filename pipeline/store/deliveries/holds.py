@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound="DataclassInstance")
 
 
-def _quote(names: Iterable[str]) -> str:
+def quote(names: Iterable[str]) -> str:
+    """Return the names as a list of SQL strings."""
     return ", ".join(f"'{name}'" for name in sorted(names))
 
 
-_TO_SEND = _quote(WAITING | {State.QUEUED})
-_LOOKED_AT = _quote(LOOKED_AT)
+_TO_SEND = quote(WAITING | {State.QUEUED})
+_LOOKED_AT = quote(LOOKED_AT)
 HELD_FOR = f"""CASE
     WHEN d.state = '{State.ACCEPTED}' THEN '{Hold.CHECKING}'
     WHEN d.state NOT IN ({_TO_SEND}, {_LOOKED_AT}) THEN NULL
@@ -36,15 +37,21 @@ HELD_FOR = f"""CASE
             ('workspace', d.workspace_id::text), ('account', d.account_id::text)))) THEN '{Hold.PAUSED}'
     WHEN {TOO_NEW} THEN '{Hold.NEWER_WORKER}'
     WHEN d.state IN ({_LOOKED_AT}) THEN d.held_for
-    WHEN d.held_for IN ({_quote(STORED)}) AND (d.next_at > now() OR d.state = '{State.QUEUED}') THEN d.held_for
+    WHEN d.held_for IN ({quote(STORED)}) AND (d.next_at > now() OR d.state = '{State.QUEUED}') THEN d.held_for
     WHEN least(d.due_at, d.next_at) > now() THEN NULL
     WHEN NOT {EPOCH_IS_OPEN} THEN '{Hold.EPOCH}'
     WHEN EXISTS (SELECT FROM platform_health f WHERE f.platform = d.platform AND f.opened_at IS NOT NULL)
         THEN '{Hold.BREAKER}'
     WHEN d.next_at <= now() - interval '{IMMEDIATE.total_seconds()} seconds' THEN '{Hold.BACKLOG}' END"""
 """What holds a delivery ``d`` now; NULL: nothing. Pauses and the workers' level hold it before its time too."""
+LATE_SINCE = """CASE WHEN d.next_at <= now() AND coalesce(d.error ->> 'class', 'RateLimited') = 'RateLimited'
+    THEN greatest(d.due_at, d.next_at) ELSE d.due_at END"""
+"""Since when a delivery ``d`` is late: the time of a limit and of the platform's processing is over at ``next_at``.
+
+The wait after a failed try is lateness, so it counts from the due time.
+"""
 HOLD_COLUMNS = f"""d.id, d.state, d.platform, d.account_id, d.due_at, {HELD_FOR} AS held_for,
-       CASE WHEN d.state IN ({_quote(WAITING | LOOKED_AT)}) AND d.next_at > now() THEN d.next_at END AS next_at"""
+       CASE WHEN d.state IN ({quote(WAITING | LOOKED_AT)}) AND d.next_at > now() THEN d.next_at END AS next_at"""
 """What ``read_holds`` needs of a delivery ``d``."""
 
 _STANDING = f"""

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.store.database import rows
-from pipeline.store.deliveries.holds import HELD_FOR, read_holds
+from pipeline.store.deliveries.holds import HELD_FOR, LATE_SINCE, read_holds
 from pipeline.store.deliveries.inspection import FACTS, DeliveryFacts
 from pipeline.store.posts.views import POST_COLUMNS, PostView, attach_deliveries
 
@@ -42,6 +42,9 @@ class ListFilter:
     """Of the post: its id or external id, or a part of its caption in either case; or the delivery's id."""
     due_from: datetime | None = None
     due_until: datetime | None = None
+    late_from: datetime | None = None
+    """Since when it is late, if it is not sent."""
+    late_until: datetime | None = None
 
 
 NO_ERROR = NO_HOLD = "none"
@@ -64,6 +67,8 @@ _CONDITIONS: Mapping[str, str] = {
         FROM posts o WHERE o.id = d.post_id))""",
     "due_from": "d.due_at >= :due_from",
     "due_until": "d.due_at < :due_until",
+    "late_from": f"d.armed_at IS NULL AND {LATE_SINCE} >= :late_from",
+    "late_until": f"d.armed_at IS NULL AND {LATE_SINCE} < :late_until",
 }
 """On the delivery ``d``, by the filter's field."""
 _STATUS = """CASE WHEN {post}.status = 'scheduled' AND {post}.due_at <= now() THEN 'pending' ELSE {post}.status END

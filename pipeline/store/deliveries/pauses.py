@@ -40,17 +40,22 @@ class Pause:
     """Deliveries that it holds, due or not."""
 
 
-def pause(c: Connection, scope: Scope, target: str, why: str, who: str | None = None) -> None:
-    """Pause a target; pausing it again changes only the reason and who gave it."""
-    row(
+def pause(
+    c: Connection, scope: Scope, target: str, why: str, who: str | None = None, *, only_new: bool = False
+) -> bool:
+    """Pause a target; pausing it again changes only the reason and who gave it, or with *only_new* nothing: False."""
+    found = row(
         c,
         """INSERT INTO pauses (scope, target, why, who) VALUES (:scope, :target, :why, :who)
-           ON CONFLICT (scope, target) DO UPDATE SET why = excluded.why, who = excluded.who RETURNING scope""",
+           ON CONFLICT (scope, target) DO UPDATE SET why = excluded.why, who = excluded.who WHERE NOT :only_new
+           RETURNING scope""",
         scope=scope,
         target=target,
         why=why,
         who=who,
+        only_new=only_new,
     )
+    return found is not None
 
 
 def find_reason(c: Connection, scope: Scope, target: str) -> str | None:
@@ -75,13 +80,14 @@ def pause_platform(c: Connection, platform: Platform, why: str) -> bool:
     return found is not None
 
 
-def lift(c: Connection, scope: Scope, target: str) -> bool:
-    """Remove a pause; False when there was none. Other pauses of the same deliveries stay.
+def lift(c: Connection, scope: Scope, target: str, only: str | None = None) -> bool:
+    """Remove a pause; False when there was none, or it has another reason than *only*. Other pauses stay.
 
     The streaks of unavailability of what it held start from zero. The caller holds a transaction.
     """
-    sql = "DELETE FROM pauses WHERE scope = :scope AND target = :target RETURNING scope"
-    if row(c, sql, scope=scope, target=target) is None:
+    sql = """DELETE FROM pauses WHERE scope = :scope AND target = :target
+             AND (CAST(:only AS text) IS NULL OR why = :only) RETURNING scope"""
+    if row(c, sql, scope=scope, target=target, only=only) is None:
         return False
     restart_streaks(c, scope, target)
     return True

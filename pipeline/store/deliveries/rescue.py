@@ -26,6 +26,7 @@ class ExpiredLease:
     fence: int
     crashes: int
     armed_at: datetime | None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,8 +44,9 @@ def list_expired_leases(c: Connection, limit: int) -> list[ExpiredLease]:
     """Return publishing deliveries whose lease expired, oldest first: their worker died or hangs."""
     found = rows(
         c,
-        """SELECT id, post_id, platform, generation, fence, crashes, armed_at FROM deliveries
-           WHERE state = 'publishing' AND lease_until < now() ORDER BY lease_until LIMIT :n""",
+        """SELECT id, post_id, platform, generation, fence, crashes, armed_at,
+                  (SELECT request_id FROM posts p WHERE p.id = post_id) AS request_id
+           FROM deliveries WHERE state = 'publishing' AND lease_until < now() ORDER BY lease_until LIMIT :n""",
         n=limit,
     )
     return [ExpiredLease(**r._mapping) for r in found]

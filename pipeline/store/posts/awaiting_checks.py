@@ -38,6 +38,8 @@ class AcceptedDelivery:
     id: UUID
     account_id: UUID
     generation: int
+    request_id: str | None
+    """Of the request that made the post."""
     checks: Mapping[int, Check]
     """What it waits for, by position."""
 
@@ -102,7 +104,8 @@ def list_accepted_deliveries(c: Connection, post: UUID) -> list[AcceptedDelivery
     pins = read_pins(c, post)
     found = rows(
         c,
-        "SELECT id, account_id, generation FROM deliveries WHERE post_id = :id AND state = 'accepted' ORDER BY id",
+        """SELECT id, account_id, generation, (SELECT request_id FROM posts WHERE id = :id) AS request_id
+           FROM deliveries WHERE post_id = :id AND state = 'accepted' ORDER BY id""",
         id=post,
     )
     return [AcceptedDelivery(**r._mapping, checks=pins.get(r.id, {})) for r in found]

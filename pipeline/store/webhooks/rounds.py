@@ -66,6 +66,8 @@ class Settled:
     event: ArmedEvent
     tried: Tried
     wait: timedelta | None
+    deferred: bool = False
+    """The try does not count: its server named the time of the next one."""
 
 
 _CLAIM = """
@@ -150,9 +152,9 @@ WHERE a.webhook_id = :w AND a.event_id = r.id AND a.n = r.n AND a.outcome IS NUL
 """
 _SETTLE = """
 UPDATE webhook_events e SET
-    state = r.state,
+    state = r.state, tries = greatest(e.tries - r.deferred, 0),
     next_at = CASE WHEN r.state = 'pending' AND e.next_at IS NOT NULL THEN now() + make_interval(secs => r.wait) END
-FROM jsonb_to_recordset(:results) AS r (id uuid, n int, state text, wait float)
+FROM jsonb_to_recordset(:results) AS r (id uuid, n int, state text, wait float, deferred int)
 WHERE e.webhook_id = :w AND e.id = r.id AND e.attempts = r.n AND e.state = 'pending'
 RETURNING e.lane
 """
@@ -203,7 +205,7 @@ def _compute_hold(results: Sequence[Settled], failures: int) -> timedelta:
     asked = [
         r.tried.retry_after for r in results if r.tried.holds_webhook and r.tried.retry_after is not None
     ]
-    return max([compute_hold(failures) if failures else timedelta(0), *asked])
+    return compute_hold(failures, asked)
 
 
 def _find_pause(results: Sequence[Settled], *, is_dead: bool) -> PauseReason | None:
@@ -218,7 +220,13 @@ def _describe_state(settled: Settled, *, is_pausing: bool) -> Mapping[str, Any]:
         state = "delivered"
     elif settled.wait is None and not is_pausing:
         state = "failed"
-    return {"id": str(settled.event.id), "n": settled.event.n, "state": state, "wait": wait.total_seconds()}
+    return {
+        "id": str(settled.event.id),
+        "n": settled.event.n,
+        "state": state,
+        "wait": wait.total_seconds(),
+        "deferred": int(settled.deferred),
+    }
 
 
 def _describe_try(settled: Settled) -> Mapping[str, Any]:

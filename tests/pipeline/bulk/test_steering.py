@@ -20,7 +20,7 @@ from pipeline.domain.steering import WORKING, Arguments, Verb
 from pipeline.maintenance.redispatch_jobs import redispatch_steering
 from pipeline.queues import IMPORTS
 from pipeline.stages.post_request import Refusal
-from pipeline.store.attention import list_matters
+from pipeline.store.attention import read_matters
 from pipeline.store.auth.keys import Terms, create_key, find_caller
 from pipeline.store.database import new_id, rows
 from pipeline.store.deliveries.arm import arm
@@ -286,7 +286,7 @@ def test_what_is_paused_is_neither_released_nor_armed_until_it_is_resumed(core: 
         sent = release(c, Platform.TIKTOK, 10, timedelta(minutes=5))
         [shown] = list_deliveries(c, of(core), limit=10)
         [pause] = list_pauses(c)
-        matters = {(m.kind, m.reason, m.count) for m in list_matters(c, queues=[], silent=DAY)}
+        matters = {(m.kind, m.reason, m.count) for m in read_matters(c, queues=[], silent=DAY)}
     assert [m.delivery for m in sent] == free.deliveries
     assert shown.held_for == "paused"
     assert (pause.scope, pause.target, pause.why, pause.holds) == (
@@ -313,7 +313,7 @@ def test_a_paused_delivery_that_is_cancelled_is_not_paused_any_more(core: CoreFi
     assert do(core, Verb.CANCEL, of(core)).done == 1
     assert ask(core, Verb.RESUME, of(core)).count.deliveries == 0
     with core.context.database.begin() as c:
-        assert not [m for m in list_matters(c, queues=[], silent=DAY) if m.kind == "paused"]
+        assert not [m for m in read_matters(c, queues=[], silent=DAY) if m.kind == "paused"]
 
 
 def test_a_delivery_that_a_worker_has_is_not_said_to_be_paused(core: CoreFixture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,13 +15,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from config.settings import PREFIX
-from pipeline.cli.demo_dashboard import DAYS
+from pipeline.cli.demo_dashboard import DAYS, WHY
 from pipeline.cli.demo_stack import open_stack
 from pipeline.domain.delivery import State
 from pipeline.embedded.control import Control
 from pipeline.store.database import Database
 from pipeline.store.deliveries.inspection import DeliveryFacts
 from pipeline.store.deliveries.listing import ListFilter, list_deliveries
+from pipeline.store.deliveries.pauses import list_pauses, pause
 from tests.waiting import until
 
 
@@ -40,6 +42,29 @@ def demo(folder: str, out: Path, *options: str) -> subprocess.Popen[str]:
 def list_found(database: Database, chosen: ListFilter) -> list[DeliveryFacts]:
     with database.begin() as c:
         return list(list_deliveries(c, chosen, limit=100))
+
+
+def read_pauses(database: Database) -> list[tuple[str, str]]:
+    with database.begin() as c:
+        return [(one.target, one.why) for one in list_pauses(c)]
+
+
+def require_pause_ends_with_it(folder: str, out: Path, database: Database) -> None:
+    """Stop a demo while its account is paused; the next one leaves the pause that an operator makes in that time."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        running = demo(folder, out, "--ahead", "600")
+        [(_, why)] = until(lambda: read_pauses(database) or None, 60, out.with_suffix(".err").read_text)
+        assert why == WHY
+        running.send_signal(number)
+        assert running.wait(60) != 0
+        assert read_pauses(database) == []
+    running = demo(folder, out, "--ahead", "600")
+    [(account, _)] = until(lambda: read_pauses(database) or None, 60)
+    with database.begin() as c:
+        pause(c, "account", account, "mine")
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) != 0
+    assert read_pauses(database) == [(account, "mine")]
 
 
 def listens(url: str) -> bool:
@@ -70,7 +95,10 @@ def test_of_two_demos_on_one_stack_the_one_whose_post_fails_ends_with_1_and_noth
             refused = ListFilter(state=State.FAILED, platform="facebook")
             until(lambda: len(list_found(database, refused)) == len(ended), 60)
             unknown = list_found(database, ListFilter(state=State.UNKNOWN))
-            held = list_found(database, ListFilter(platform="pinterest", held_for="paused"))
+            waited = ListFilter(state=State.PUBLISHED, platform="pinterest")
+            until(lambda: len(list_found(database, waited)) == len(ended), 60)
+            assert read_pauses(database) == []
+            require_pause_ends_with_it(own.summary.folder, tmp_path / "stopped", database)
             scheduled = list_found(database, ListFilter(state=State.SCHEDULED, platform="youtube"))
     assert set(ended) == {0, 1}
 
@@ -85,7 +113,6 @@ def test_of_two_demos_on_one_stack_the_one_whose_post_fails_ends_with_1_and_noth
     told = ended[0].with_suffix(".err").read_text()
     assert "the demo publishes through it" in told
     assert len(well["left"]["posts"]) == 5
-    assert {str(one.account_id) for one in held} == {well["left"]["paused_account"]}
     assert len(scheduled) == 2 * len(DAYS)
     assert "instagram sandbox_instagram" in told
 

@@ -22,7 +22,7 @@ from pipeline.store.auth.passwords import is_outdated
 from pipeline.store.auth.sessions import find_session, start_session
 from pipeline.store.auth.users import StoredPassword, create_user, read_password, set_disabled, set_password
 from pipeline.store.database import row
-from tests.pipeline.api.running_server import serving
+from tests.pipeline.api.running_server import serving, until
 from tests.pipeline.dashboard.site import HOME, LOGIN, PASSWORD, Site, Someone, find_token
 
 WRONG = "not the password"
@@ -45,6 +45,23 @@ def test_a_page_without_a_session_leads_to_the_login_and_back(site: Site) -> Non
     assert (answer.status_code, answer.headers["Location"]) == (303, "/dashboard/sessions?a=1")
     again = client.get(site.url + LOGIN + place, allow_redirects=False)
     assert (again.status_code, again.headers["Location"]) == (303, "/dashboard/sessions?a=1")
+
+
+def test_failed_logins_and_locks_are_logged_with_their_address_and_without_what_was_typed(site: Site) -> None:
+    client, before = site.open(), len(site.server.log.read_text())
+    typed = "typed-by-mistake"
+    for _ in range(MAX_TRIES + 1):
+        site.try_login(client, typed, WRONG)
+
+    def read_codes() -> list[str]:
+        lines = site.server.log.read_text()[before:].splitlines()
+        mine = [line for line in lines if "route=/dashboard/login" in line]
+        assert all("address=127.0.0.1" in line and "request_id=" in line for line in mine)
+        return [word for line in mine for word in line.split() if word.startswith(("code=", "by="))]
+
+    expected = ["code=login_failed"] * MAX_TRIES + ["code=login_locked", "by=address"]
+    until(lambda: read_codes() == expected, f"{expected}")
+    assert not [word for word in (typed, WRONG) if word in site.server.log.read_text()]
 
 
 def test_a_logged_in_user_sees_the_first_page_and_logs_out(site: Site, http: requests.Session) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -161,12 +164,33 @@ def test_kill_9_of_the_supervisor_and_of_everything_is_survived_and_yesterday_is
     assert left(place, second) == []
 
 
-def test_a_busy_port_is_said_with_who_holds_it_and_which_setting_moves_it(place: Place) -> None:
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", place.ports[1]))
-        holder.listen()
-        out, stderr_text = command(place, "up").communicate(timeout=60)
-    assert f"Port {place.ports[1]} (Flower) is taken by process {os.getpid()}" in stderr_text
-    assert "SLIPWAY_FLOWER__PORT" in stderr_text
-    assert "Traceback" not in stderr_text
-    assert out == ""
+def test_a_busy_port_is_said_with_who_holds_it_and_doing_what_it_says_starts_the_stack(place: Place) -> None:
+    """All four are taken; two of them are set in the environment, and two in the folder's file."""
+    moved = ("SLIPWAY_FLOWER__PORT", "SLIPWAY_SANDBOX__MEDIA_URL")
+    data = Path(place.environment["SLIPWAY_FOLDER"])
+    data.mkdir(mode=0o700)
+    file = data / "settings.env"
+    file.write_text("".join(f"{name}={place.environment[name]}\n" for name in moved))
+    environment = {name: value for name, value in place.environment.items() if name not in moved}
+    here = replace(place, environment=environment)
+    with ExitStack() as held:
+        for port in place.ports:
+            holder = held.enter_context(socket.socket())
+            holder.bind(("127.0.0.1", port))
+            holder.listen()
+        out, stderr_text = command(here, "up").communicate(timeout=60)
+        names = ("the API", "Flower", "the sandbox", "the sandbox's media host")
+        for port, name in zip(place.ports, names, strict=True):
+            assert f"Port {port} ({name}) is taken by process {os.getpid()}" in stderr_text
+        assert "Traceback" not in stderr_text
+        assert out == ""
+        for name, value, where in re.findall(r"Set (\w+)=(\S+) in (.+)\.$", stderr_text, re.MULTILINE):
+            assert where == (str(file) if name in moved else "the environment")
+            if name in moved:
+                file.write_text(file.read_text() + f"{name}={value}\n")
+            else:
+                here.environment[name] = value
+        with up(here) as running:
+            for url in (running.summary["api"], running.summary["flower"], running.summary["sandbox"]):
+                assert urlsplit(url).port not in place.ports
+                assert status(url + "/") is not None

@@ -20,6 +20,7 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from pipeline.domain import webhook as domain
 from pipeline.domain.webhook import DELAYS, TRIES, EventState, PauseReason
 from pipeline.maintenance.expire_webhook_events import expire_webhook_events
 from pipeline.media.fetch import Fetcher, FetchPolicy
@@ -198,6 +199,86 @@ def test_retry_after_is_kept_for_the_whole_webhook(receiver: Receiver, code: int
         assert timedelta(minutes=119) < wait <= timedelta(hours=2)
     receiver.queue(webhook.id, uuid4())
     assert receiver.send() == 0
+
+
+def read_wait(receiver: Receiver, webhook: UUID) -> tuple[float, float, int]:
+    """Return the seconds until the event and until its webhook are tried again, and the tries used up."""
+    [found] = receiver.read(
+        """SELECT extract(epoch FROM e.next_at - now())::float AS event,
+                  extract(epoch FROM w.hold_until - now())::float AS webhook, e.tries
+           FROM webhook_events e JOIN webhooks w ON w.id = e.webhook_id WHERE w.id = :w""",
+        w=webhook,
+    )
+    return found.event, found.webhook, found.tries
+
+
+@pytest.mark.parametrize("code", [429, 503])
+@pytest.mark.parametrize("asked", [0, 5])
+def test_a_short_retry_after_costs_five_seconds_each_time_and_no_try(
+    receiver: Receiver, code: int, asked: int
+) -> None:
+    webhook, _ = receiver.subscribe()
+    receiver.queue(webhook.id, uuid4())
+    receiver.site.routes["/hook"] = status(code, Retry_After=asked)
+    for _ in range(TRIES + 2):
+        receiver.pass_time(webhook.id)
+        assert sending.send_webhooks(receiver.core.context) == 1
+        event, held, tries = read_wait(receiver, webhook.id)
+        assert 0 < event < 5.6
+        assert 0 < held <= 5
+        assert tries == 0
+    assert sending.send_webhooks(receiver.core.context) == 0, "not before the time"
+    receiver.site.routes["/hook"] = status(200)
+    receiver.pass_time(webhook.id)
+    receiver.send()
+    assert [e.state for e in receiver.events(webhook.id)] == [EventState.DELIVERED]
+
+
+def test_an_event_that_is_replayed_while_its_try_is_deferred_has_all_its_tries(receiver: Receiver) -> None:
+    webhook, _ = receiver.subscribe()
+    [event] = receiver.queue(webhook.id, uuid4())
+
+    def answer(handler: Handler) -> None:
+        webhooks.replay(receiver.core.context, receiver.core.caller, webhook.id, Replay(ids=[UUID(event)]))
+        status(429, Retry_After=5)(handler)
+
+    receiver.site.routes["/hook"] = answer
+    assert sending.send_webhooks(receiver.core.context) == 1
+    assert read_wait(receiver, webhook.id)[2] == 0
+
+
+def test_a_server_that_defers_for_ever_uses_up_the_ten_tries_after_all(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(domain, "MAX_DEFERRED", 2)
+    webhook, _ = receiver.subscribe()
+    [bad, _] = receiver.queue(webhook.id, *[uuid4()] * 2)
+
+    def answer(handler: Handler) -> None:
+        status(429, Retry_After=5)(handler) if handler.headers["webhook-id"] == bad else status(200)(handler)
+
+    receiver.site.routes["/hook"] = answer
+    for _ in range(TRIES + 3):
+        receiver.pass_time(webhook.id)
+        sending.send_webhooks(receiver.core.context)
+    failed, delivered = receiver.events(webhook.id)
+    assert (failed.state, failed.tries, delivered.state) == (EventState.FAILED, TRIES, EventState.DELIVERED)
+    assert [e["id"] for e in receiver.got()].count(bad) == TRIES + 2
+
+
+def test_a_retry_after_of_a_year_counts_as_a_day_and_loses_nothing(receiver: Receiver) -> None:
+    webhook, _ = receiver.subscribe()
+    receiver.queue(webhook.id, uuid4())
+    receiver.site.routes["/hook"] = status(429, Retry_After=365 * 86400)
+    receiver.send()
+    event, held, tries = read_wait(receiver, webhook.id)
+    assert 86390 < event <= 86400
+    assert 86390 < held <= 86400
+    assert tries == 1
+    receiver.site.routes["/hook"] = status(200)
+    receiver.pass_time(webhook.id)
+    receiver.send()
+    assert {e.state for e in receiver.events(webhook.id)} == {EventState.DELIVERED}
 
 
 def test_the_webhook_of_a_revoked_restricted_key_is_paused(receiver: Receiver) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -293,9 +294,16 @@ def test_a_bug_of_ours_is_told_to_no_customer_and_leaves_no_post_waiting_for_eve
     monkeypatch.setattr(reachability, "probe", broken)
     check = served.opened(served.url(file(picture())))
     patient, impatient = served.waits(check), served.waits(check, minutes=30)
+    caplog.set_level(logging.INFO, "slipway.reachability")
     assert run_check(context, check) == "postponed"
     assert served.core.ledger.states(patient) == [State.ACCEPTED]
     assert served.core.ledger.states(impatient) == [State.FAILED]
+    [alarm] = [r.getMessage() for r in caplog.records if "ALARM" in r.getMessage()]
+    for post in (patient, impatient):
+        assert f"post={post.id} delivery={post.deliveries[0]} request_id=-" in alarm
+    [refusal] = [r.getMessage() for r in caplog.records if r.getMessage().startswith("refusal ")]
+    assert f"code=media_unreachable delivery={impatient.deliveries[0]} post={impatient.id} " in refusal
+    assert "http" not in refusal
     assert served.error(impatient)["code"] == "media_unreachable"
     assert served.error(impatient)["message"].endswith("cannot be used: it could not be checked in time.")
     found = served.check(check)

@@ -36,14 +36,16 @@ def shorten(text: str) -> str:
     return re.sub(r"(?<=> )(\d{2,})\b", lambda m: str(int(m[1]) / FACTOR), text)
 
 
-def write_files(folder: Path, addresses: Mapping[str, str]) -> None:
+def write_files(folder: Path, addresses: Mapping[str, str], login: tuple[str, str]) -> None:
     """Write Prometheus' files for a test. *addresses*: target in the file of production -> address here."""
+    for name, value in zip(("flower-user", "flower-password"), login, strict=True):
+        (folder / name).write_text(value)
     rules = yaml.safe_load((CONFIG / "rules.yml").read_text())
     for rule in rules["groups"][0]["rules"]:
         rule |= {key: shorten(rule[key]) for key in ("expr", "for", "keep_firing_for") if key in rule}
     (folder / "rules.yml").write_text(yaml.safe_dump(rules))
     text = (CONFIG / "prometheus.yml").read_text().replace("_interval: 15s", f"_interval: {EVERY}")
-    for target, address in addresses.items():
+    for target, address in {**addresses, "/tmp/flower-": f"{folder}/flower-"}.items():
         assert target in text
         text = text.replace(target, address)
     (folder / "prometheus.yml").write_text(text)
@@ -69,10 +71,12 @@ class Prometheus:
 
 
 @contextmanager
-def run_prometheus(folder: Path, public_url: str, addresses: Mapping[str, str]) -> Iterator[Prometheus]:
-    """Run it on a port of its own; its files and data are in *folder*."""
+def run_prometheus(
+    folder: Path, public_url: str, addresses: Mapping[str, str], login: tuple[str, str]
+) -> Iterator[Prometheus]:
+    """Run it on a port of its own; its files and data are in *folder*. *login*: user and password of Flower."""
     [port] = free_ports(1)
-    write_files(folder, {**addresses, "127.0.0.1:9090": f"127.0.0.1:{port}"})
+    write_files(folder, {**addresses, "127.0.0.1:9090": f"127.0.0.1:{port}"}, login)
     program = shutil.which("prometheus")
     assert program
     with (folder / "prometheus.log").open("wb") as log:

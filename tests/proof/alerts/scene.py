@@ -43,7 +43,7 @@ class Scene:
             self.stack.start_beat()
         else:
             self.stack.start("flower", "pipeline.cli", "flower")
-            url = f"http://127.0.0.1:{self.stack.ports[3]}/metrics"
+            url = f"http://127.0.0.1:{self.stack.ports[3]}/healthcheck"
             until(lambda: is_answering(url), 60)
 
     def await_worker(self, name: str) -> None:

@@ -318,7 +318,7 @@ def test_503_while_the_database_is_away(environment: dict[str, str], tmp_path: P
         ready = server.send("GET", "/readyz")
         assert code(ready) == (503, "unavailable")
         up = {name for name, is_up in ready.json()["parts"].items() if is_up}
-        assert up == {"broker"}
+        assert up == {"broker", "disk"}
         assert "database" in ready.json()["message"]
         assert 'slipway_up{part="database"} 0.0' in server.send("GET", "/metrics").text
 
