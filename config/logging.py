@@ -11,7 +11,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, SecretStr
@@ -28,29 +28,48 @@ _NAMES = (
     "client_assertion|code_verifier|password|passwd|api_?key|x-api-key|x-tt-token|access-token|secret|control_token|"
     "vault__keys|cookie|set-cookie"
 )
-PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
+
+
+def _has(*parts: str) -> Callable[[str], bool]:
+    return lambda lower: any(part in lower for part in parts)
+
+
+def _has_long_word(lower: str) -> bool:
+    return any("=" in word[43:] for word in lower.split())
+
+
+PATTERNS: tuple[tuple[Callable[[str], bool], re.Pattern[str], str], ...] = (
     # Authorization: Bearer …, in a header line, a dict's repr or JSON
-    (re.compile(r"(?i)\b(bearer|basic|oauth)\s+[\w.~+/=!%-]{8,}"), rf"\1 {REDACTED}"),
     (
+        _has("bearer", "basic", "oauth"),
+        re.compile(r"(?i)\b(bearer|basic|oauth)\s+[\w.~+/=!%-]{8,}"),
+        rf"\1 {REDACTED}",
+    ),
+    (
+        _has("authorization"),
         re.compile(r"(?i)(authorization[\"']?\s*[:=]\s*[\"']?)(?!bearer|basic|oauth)[^\s\"',}]+"),
         rf"\1{REDACTED}",
     ),
     # name=value in a query string, "name": "value" in JSON, 'name': 'value' in a repr
-    (re.compile(rf"(?i)\b({_NAMES})([\"']?\s*[=:]\s*b?[\"']?)[^\s\"'&,;)}}\]]+"), rf"\1\2{REDACTED}"),
+    (
+        _has("token", "secret", "assertion", "verifier", "passw", "key", "cookie"),
+        re.compile(rf"(?i)\b({_NAMES})([\"']?\s*[=:]\s*b?[\"']?)[^\s\"'&,;)}}\]]+"),
+        rf"\1\2{REDACTED}",
+    ),
     # scheme://user:password@host
-    (re.compile(r"(\w://[^\s/:@]*:)[^\s/@]+@"), rf"\1{REDACTED}@"),
+    (_has("://"), re.compile(r"(\w://[^\s/:@]*:)[^\s/@]+@"), rf"\1{REDACTED}@"),
     # our API keys: the first half is public and identifies the key
-    (re.compile(r"\b(slw_live_[0-9a-f]+\.)[\w-]+"), rf"\1{REDACTED}"),
+    (_has("slw_live_"), re.compile(r"\b(slw_live_[0-9a-f]+\.)[\w-]+"), rf"\1{REDACTED}"),
     # tokens in the platforms' formats: Meta, Google (access, refresh), TikTok (access, refresh), Pinterest, LinkedIn
     (
-        re.compile(
-            r"\b(EAA|IG[AQ]|ya29\.|1//|act\.|rft\.|pin[ar]_|AQ)(?=[\w!.*-]*[0-9])[\w!.*-]{20,}",
-        ),
+        _has("eaa", "iga", "igq", "ya29.", "1//", "act.", "rft.", "pina_", "pinr_", "aq"),
+        re.compile(r"\b(EAA|IG[AQ]|ya29\.|1//|act\.|rft\.|pin[ar]_|AQ)(?=[\w!.*-]*[0-9])[\w!.*-]{20,}"),
         rf"\1{REDACTED}",
     ),
     # a Fernet key: 32 bytes in url-safe base64
-    (re.compile(r"(?<![\w-])[\w-]{43}=(?!=)"), REDACTED),
+    (_has_long_word, re.compile(r"(?<![\w-])[\w-]{43}=(?!=)"), REDACTED),
 )
+"""Each with what the line has, in one case, wherever it matches: that takes a tenth of the time to find out."""
 _WORD = re.compile(r"[!#-~]+")
 _STANDARD_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -100,8 +119,10 @@ class Redactor:
         """Return the line with secrets replaced."""
         if self._known:
             line = self._known.sub(REDACTED, line)
-        for pattern, replacement in PATTERNS:
-            line = pattern.sub(replacement, line)
+        lower = line.casefold()
+        for may_match, pattern, replacement in PATTERNS:
+            if may_match(lower):
+                line = pattern.sub(replacement, line)
         return line
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import sys
+from collections.abc import Callable
 
 import pytest
 from cryptography.fernet import Fernet
+from hypothesis import given
+from hypothesis import strategies as st
 
 from config.groups import Log
-from config.logging import Json, Redactor, Text, list_secrets, log_event, set_up_logging
+from config.logging import PATTERNS, Json, Redactor, Text, list_secrets, log_event, set_up_logging
 from config.settings import load
 
 KEY = Fernet.generate_key().decode()
@@ -112,3 +116,13 @@ def test_a_value_cannot_be_read_as_another_field_or_line(caplog: pytest.LogCaptu
     [record] = caplog.records
     assert record.getMessage() == r'request code="a\nb c" post=- n=3 said="\u00e9\u2028" request_id=x-1'
     assert json.loads(Json().format(record))["code"] == "a\nb c"
+
+
+@pytest.mark.parametrize(
+    ("may_match", "pattern", "_"), PATTERNS, ids=lambda value: getattr(value, "pattern", "")
+)
+@given(data=st.data())
+def test_no_line_is_passed_over_that_a_pattern_changes(
+    may_match: Callable[[str], bool], pattern: re.Pattern[str], _: str, data: st.DataObject
+) -> None:
+    assert may_match(data.draw(st.from_regex(pattern)).casefold())
