@@ -104,6 +104,6 @@ def test_every_command_of_the_readme_does_what_its_line_says(
     assert "published" in printed["delivery decide ID --live URL"]
     assert "The chain holds" in printed["receipts verify receipts.jsonl"]
     applied, rolled = printed["import apply ID --plan HASH"], printed["import rollback ID"]
-    assert ("5,000 created" in applied, "5,000 cancelled" in rolled) == (True, True)
+    assert ("5,000 created" in applied, "5,000 canceled" in rolled) == (True, True)
     assert "All 60 are live, each exactly once." in printed["demo --bulk"]
     assert "All 4 are live, each exactly once." in said["make demo"]
