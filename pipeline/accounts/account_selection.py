@@ -148,7 +148,7 @@ def decline_accounts(
 def _name_actor(c: Connection, browser: Actor, session: OAuthSession) -> Actor:
     """Return the actor who began the sign-in, with the browser's address: the link stands for that actor.
 
-    The browser itself, if a server of the release before began it.
+    The browser itself, if there is no record of who began it.
     """
     begun = find_actor(c, "begin", "sign-in", session.id) or browser
     return replace(begun, address=browser.address, request_id=browser.request_id)

@@ -34,7 +34,6 @@ from pipeline.store.imports import imports as store
 from pipeline.store.imports import rows as row_store
 from pipeline.store.imports.imports import Import
 from pipeline.store.imports.rows import RowRecord
-from pipeline.store.posts.idempotency import Overtaken, translate_overtaken
 
 log = logging.getLogger("slipway.imports")
 
@@ -102,14 +101,12 @@ def _apply_or_isolate(
         return _apply_chunk(work, caches, rows, entries)
     except (Unreachable, DayFull):
         raise
-    except Overtaken:
-        return None  # the next step finds the post that an older server stored meanwhile
     except Exception:
         log.exception("a chunk of import %s failed, and its first row is applied alone", work.job.id)
     try:
         rows = _list_rows(work, work.job.done, 1)
         _apply_chunk(work, build_caches(work.context), rows, _read_entries(work, rows))
-    except (Unreachable, Overtaken, DayFull):
+    except (Unreachable, DayFull):
         raise
     except Exception as error:
         log.exception("a row of import %s failed", work.job.id)
@@ -123,7 +120,7 @@ def _apply_chunk(
     context, job = work.context, work.job
     edited = _edit_posts(work, [row for row in rows if row.action == "update"])
     failpoint("imports.edited", job.id)
-    with translate_overtaken(), jobs.begin_step(context.database) as c:
+    with jobs.begin_step(context.database) as c:
         if not store.lock_step(c, job):
             return None
         planned = plan_batch(context, c, entries, caches, work.caller)

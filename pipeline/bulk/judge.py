@@ -18,7 +18,7 @@ from pipeline.domain.bulk_import import RowVerdict
 from pipeline.stages.ingest import Outcome
 from pipeline.stages.new_post import PostPlan, Submission
 from pipeline.stages.post_request import PostRequest, Refusal
-from pipeline.stages.replay import build_tokens, is_equal
+from pipeline.stages.replay import build_token, is_equal
 from pipeline.stages.rule_inputs import RuleInputs
 from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.auth.keys import Caller
@@ -121,9 +121,8 @@ def parse_row(
 
 def identify(context: Context, submission: Submission) -> str:
     """Return what the row's post is recognised by: its external_id, or its canonical body."""
-    if submission.request.external_id is not None:
-        return build_tokens(context, submission)[0]
-    return f"row:{submission.caller.realm}{submission.request.fingerprint.hex()}"
+    named = build_token(context, submission) if submission.request.external_id is not None else None
+    return named or f"row:{submission.caller.realm}{submission.request.fingerprint.hex()}"
 
 
 def describe_refusal(error: Exception) -> list[Issue]:

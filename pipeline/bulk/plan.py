@@ -156,7 +156,7 @@ def _judge_parsed(
 ) -> list[RowRecord]:
     context = work.context
     facts = caches.read(c, [row.submission for row in parsed])
-    outcomes = [plan_submission(context, c, facts, row.submission, [row.token]) for row in parsed]
+    outcomes = [plan_submission(context, c, facts, row.submission, row.token) for row in parsed]
     window = timedelta(seconds=context.settings.ingest.dedupe_window)
     replays = find_replays(c, [(row.submission.workspace, row.token) for row in parsed], window)
     current = _read_current(c, work.form, parsed, replays)

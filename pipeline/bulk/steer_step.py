@@ -51,11 +51,11 @@ def _take_step(context: Context, identity: UUID) -> bool:
     with jobs.begin_step(context.database) as c:
         job = store.claim_job(c, identity, jobs.LEASE)
         caller = None if job is None else _read_caller(c, job)
-        if job is not None and (caller is None or job.state is SteeringState.SELECTING):
-            store.change(c, job.id, state=SteeringState.FAILED, error=_REVOKED if caller is None else _OLD)
+        if job is not None and caller is None:
+            store.change(c, job.id, state=SteeringState.FAILED, error=_REVOKED)
     if job is None:
         return False
-    if caller is None or job.state is SteeringState.SELECTING:
+    if caller is None:
         dispatch_waiting(context, identity)
         return False
     failpoint("steering.claimed", identity)
@@ -63,10 +63,6 @@ def _take_step(context: Context, identity: UUID) -> bool:
 
 
 _REVOKED = {"code": "invalid_token", "message": "The key that made this job was revoked, or it has expired."}
-_OLD = {
-    "code": "plan_changed",
-    "message": "An older version made this job, and it had not begun. Count again.",
-}
 
 
 def _read_caller(c: Connection, job: SteeringJob) -> Caller | None:

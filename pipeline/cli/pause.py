@@ -41,23 +41,6 @@ def add(scope: Scope, target: str | None, why: str, *, as_json: bool) -> None:
     _pause(scope, target or "", why, as_json=as_json)
 
 
-def _add_earlier_name(scope: Scope) -> None:
-    """Accept `pause SCOPE` as in earlier releases, without listing it."""
-
-    @command.command(scope, hidden=True, epilog=f"{EXAMPLE}slipway pause add {scope} --why 'checking'")
-    @click.argument("target", required=False)
-    @why_option
-    @json_option
-    def pause_scope(target: str | None, why: str, *, as_json: bool) -> None:
-        """Do what `pause add` does."""
-        _require_target("add", scope, target)
-        _pause(scope, target or "", why, as_json=as_json)
-
-
-for _scope in SCOPES:
-    _add_earlier_name(_scope)
-
-
 @command.command("list", epilog=EXAMPLE + "slipway pause list --json")
 @json_option
 def list_(*, as_json: bool) -> None:

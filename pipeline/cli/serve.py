@@ -128,10 +128,11 @@ def migrate(*, as_json: bool) -> None:
     """Upgrade the database's tables while older processes keep running. Safe to run twice or concurrently."""
     from config.settings import settings
     from pipeline.store.migrate import MigrationBlocked, upgrade
+    from pipeline.store.schema_version import OtherSchema
 
     try:
         at = upgrade(settings().store.url.get_secret_value())
-    except MigrationBlocked as error:
+    except (MigrationBlocked, OtherSchema) as error:
         raise click.ClickException(str(error)) from None
     if as_json:
         print_fields({"revision": at}, as_json=True)

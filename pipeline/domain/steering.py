@@ -36,7 +36,7 @@ class SteeringState(StrEnum):
     """Where a steering job stands."""
 
     SELECTING = "selecting"
-    """Of a job that a process of version 0041 made; it fails."""
+    """Of no job; the API documents list it."""
     WORKING = "working"
     """Post by post, each in a transaction with its receipts; or it waits for earlier jobs."""
     DONE = "done"

@@ -117,7 +117,8 @@ class Postgres:
         self.stop()
 
     def _program(self) -> Program:
-        options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        settings = {**SETTINGS, "slipway.folder": str(self._folder)}  # store/schema_version.py reads it
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return Program(
             name="postgres",
             argv=[str(self._programs / "postgres"), "-D", str(self._data), "-k", str(self.sockets), *options],

@@ -84,7 +84,7 @@ class _Derivation:
 
     def _find_or_make(self) -> File:
         sha256 = self._facts.sha256
-        if sha256 is None:  # checked by a process of the release before
+        if sha256 is None:  # its check did not need the hash
             with self._read_source() as (source, found):
                 return self._make_once(found, source)
         return self._make_once(sha256, None)

@@ -36,14 +36,13 @@ from pipeline.stages.new_post import (
     plan_post,
 )
 from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostRequest, Refusal
-from pipeline.stages.replay import build_tokens, find_replay, find_replays
+from pipeline.stages.replay import build_token, find_replay, find_replays
 from pipeline.stages.rule_inputs import RuleInputs
 from pipeline.stages.warnings import DailyCounts, warn_of_checks, warn_of_expiring_grant, warn_of_problems
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import Unreachable
 from pipeline.store.posts import insert_batch as store
-from pipeline.store.posts.idempotency import Overtaken, translate_overtaken
 
 log = logging.getLogger("slipway.ingest")
 
@@ -85,27 +84,21 @@ class BatchIngest:
 def accept(context: Context, caller: Caller, request: PostRequest) -> AcceptedPost:
     """Store one post, or find the one an equal request made. Raises Refusal (nothing is stored) and Unreachable."""
     submission = Submission(caller=caller, request=request)
-    try:
-        [outcome] = _ingest(context, build_caches(context), [submission])
-    except Overtaken:
-        return find_winner(context, submission)
+    [outcome] = _ingest(context, build_caches(context), [submission])
     return finish(context, outcome)
 
 
 def finish(context: Context, outcome: Outcome) -> AcceptedPost:
     """Return the accepted post, after waiting for its checks where it needs to. Raises what the outcome holds."""
     if isinstance(outcome, PostPlan):
-        try:
-            return _store_checked(context, outcome)
-        except Overtaken:
-            return find_winner(context, outcome.submission)
+        return _store_checked(context, outcome)
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
 
 
 def _ingest(context: Context, caches: IngestCaches, batch: Sequence[Submission]) -> list[Outcome]:
-    with translate_overtaken(), context.database.once() as c:
+    with context.database.once() as c:
         outcomes, stored = _store_batch(context, c, caches.read(c, batch), batch)
     failpoint("ingest.committed", *(o.id for o in outcomes if isinstance(o, AcceptedPost)))
     dispatch_stored(context, stored)
@@ -116,15 +109,14 @@ def _store_batch(
     context: Context, c: Connection, facts: BatchFacts, batch: Sequence[Submission]
 ) -> tuple[list[Outcome], list[PostPlan]]:
     """Apply the rules, store the plans that are ready, and look for the posts of repeats."""
-    former = facts.has_former_servers
-    tokens = [build_tokens(context, submission, has_former_servers=former) for submission in batch]
+    tokens = [build_token(context, submission) for submission in batch]
     outcomes: list[Outcome] = [
         plan_submission(context, c, facts, s, t) for s, t in zip(batch, tokens, strict=True)
     ]
     ready = _pick_ready(outcomes)
     accepted = dict(zip(ready, store_plans(context, c, list(ready.values())), strict=True))
     stored = {n: answer for n, answer in accepted.items() if answer is not None}
-    repeats = {n: (batch[n], t) for n, t in enumerate(tokens) if t and n not in stored}
+    repeats = {n: (batch[n], t) for n, t in enumerate(tokens) if n not in stored}
     for n, answer in (stored | find_replays(context, c, repeats)).items():
         outcomes[n] = answer
     return outcomes, [ready[n] for n in stored]
@@ -135,7 +127,7 @@ def plan_submission(
     c: Connection,
     facts: BatchFacts,
     submission: Submission,
-    tokens: Sequence[str],
+    token: str | None,
     inputs: RuleInputs | None = None,
 ) -> Outcome:
     """Apply every rule that the known facts decide, in the order of the contract.
@@ -150,11 +142,10 @@ def plan_submission(
         plan = plan_post(
             context,
             submission,
-            tokens=tokens,
+            token=token,
             accounts=accounts,
             links=links,
             now=facts.now,
-            has_former_servers=facts.has_former_servers,
         )
         known = len(checks) == len(links) and request.music_url is None
         if known and inputs is not None and submission.judged == inputs.digest(submission, checks):
@@ -180,13 +171,12 @@ def _pick_ready(outcomes: Sequence[Outcome]) -> dict[int, PostPlan]:
 def drop_repeats(plans: Mapping[int, PostPlan]) -> dict[int, PostPlan]:
     """Return the plans without those whose request equals an earlier one: they then find its post."""
     first: dict[int, PostPlan] = {}
-    seen: set[tuple[UUID, str]] = set()
+    seen: set[tuple[UUID, str | None]] = set()
     for n, plan in plans.items():
-        tokens = {(plan.submission.workspace, token) for token in plan.tokens}
-        if tokens & seen:
-            continue
-        seen |= tokens
-        first[n] = plan
+        name = (plan.submission.workspace, plan.token)
+        if plan.token is None or name not in seen:
+            first[n] = plan
+        seen.add(name)
     return first
 
 
@@ -236,7 +226,7 @@ def _store_checked(context: Context, plan: PostPlan) -> AcceptedPost:
         checks = media_checks.await_checks(context, checks, bulk=plan.submission.caller.bulk)
         media_checks.refuse_unreachable(checks)
         plan.judge(context, checks)
-    with translate_overtaken(), context.database.begin() as c:
+    with context.database.begin() as c:
         # from here to the commit no verdict lands, or the post would wait for one that has been given already
         checks = media_checks.lock_checks(c, workspace, checks)
         media_checks.refuse_unreachable(checks)

@@ -24,7 +24,6 @@ from pipeline.stages.ingest import (
     Outcome,
     build_caches,
     drop_repeats,
-    find_winner,
     is_statement_error,
     plan_submission,
     store_plans,
@@ -32,12 +31,11 @@ from pipeline.stages.ingest import (
 from pipeline.stages.ingest_caches import IngestCaches
 from pipeline.stages.new_post import PostPlan, Submission, dispatch_stored
 from pipeline.stages.post_request import AcceptedPost, Refusal
-from pipeline.stages.replay import build_tokens, find_replays
+from pipeline.stages.replay import build_token, find_replays
 from pipeline.stages.rule_inputs import RuleInputs
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Link
 from pipeline.store.database import Unreachable
-from pipeline.store.posts.idempotency import Overtaken, translate_overtaken
 
 log = logging.getLogger("slipway.ingest")
 
@@ -78,8 +76,6 @@ def ingest_bulk(
         if not is_statement_error(error):
             raise
         log.warning("a batch of %s posts failed and is tried again: %s", len(batch), error)
-    except Overtaken:
-        log.info("a batch of %s posts has one that an older server stored meanwhile", len(batch))
     except Exception:
         log.exception("a batch of %s posts failed and is tried again", len(batch))
     if atomic:
@@ -92,15 +88,13 @@ def _ingest_alone(context: Context, entry: Entry, claim: Claim) -> Result:
         [result] = _ingest(context, [entry], atomic=False, claim=claim)
     except Replayed:
         raise
-    except Overtaken:
-        return find_winner(context, entry) if isinstance(entry, Submission) else entry
     except Exception as error:  # noqa: BLE001  it is this post's result; the others go on
         return error
     return result
 
 
 def _ingest(context: Context, batch: Sequence[Entry], *, atomic: bool, claim: Claim) -> list[Result]:
-    with translate_overtaken(), context.database.begin() as c:
+    with context.database.begin() as c:
         claim(c)
         results, stored = store_batch(context, c, plan_batch(context, c, batch, build_caches(context)))
         failures = {n: result for n, result in enumerate(results) if isinstance(result, Exception)}
@@ -123,7 +117,7 @@ class PlannedBatch:
     """A batch that the rules were applied to, by position."""
 
     outcomes: Mapping[int, Outcome]
-    tokens: Mapping[int, tuple[Submission, Sequence[str]]]
+    tokens: Mapping[int, tuple[Submission, str | None]]
     """The posts that could be read, each with what a repeat of it is recognised by."""
 
 
@@ -141,11 +135,10 @@ def plan_batch(
     posts = {n: entry for n, entry in enumerate(batch) if isinstance(entry, Submission)}
     facts = caches.read(c, list(posts.values()))
     inputs = None if caller is None else RuleInputs(context, caller, facts)
-    former = facts.has_former_servers
-    tokens = {n: (post, build_tokens(context, post, has_former_servers=former)) for n, post in posts.items()}
+    tokens = {n: (post, build_token(context, post)) for n, post in posts.items()}
     outcomes: dict[int, Outcome] = {n: entry for n, entry in enumerate(batch) if isinstance(entry, Refusal)}
     outcomes |= {
-        n: plan_submission(context, c, facts, post, some, inputs) for n, (post, some) in tokens.items()
+        n: plan_submission(context, c, facts, post, token, inputs) for n, (post, token) in tokens.items()
     }
     return PlannedBatch(outcomes=outcomes, tokens=tokens)
 

@@ -26,8 +26,6 @@ class BatchFacts:
     """What the database says about a whole batch."""
 
     now: datetime
-    has_former_servers: bool
-    """A server of the release before may serve this database."""
     accounts: Mapping[UUID, AccountRow]
     versions: Mapping[UUID, str]
     """The row versions of the accounts: a change of an account gives it another one."""
@@ -62,11 +60,9 @@ class IngestCaches:
             for _, purpose, url in list_links(submission.request.media, None)
         }
         ids = {i for s in batch for i in s.request.account_ids}
-        now, has_former, accounts, versions = self._accounts.find(c, ids)
+        now, accounts, versions = self._accounts.find(c, ids)
         checks = self._checks.find(c, links, now)
-        return BatchFacts(
-            now=now, has_former_servers=has_former, accounts=accounts, versions=versions, checks=checks
-        )
+        return BatchFacts(now=now, accounts=accounts, versions=versions, checks=checks)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -82,16 +78,16 @@ class AccountCache:
 
     def find(
         self, c: Connection, ids: Collection[UUID]
-    ) -> tuple[datetime, bool, dict[UUID, AccountRow], dict[UUID, str]]:
+    ) -> tuple[datetime, dict[UUID, AccountRow], dict[UUID, str]]:
         """Return what `find_versions` does, with the accounts, of whatever workspace: the caller has to filter them."""
-        now, has_former, versions = store.find_versions(c, ids)
+        now, versions = store.find_versions(c, ids)
         changed = [i for i, version in versions.items() if self._known.get(i, ("",))[0] != version]
         if changed:
             if len(self._known) + len(changed) > CAPACITY:
                 changed = list(versions)
                 self.clear()
             self._known |= store.find_accounts(c, changed)
-        return now, has_former, {i: self._known[i][1] for i in versions}, versions
+        return now, {i: self._known[i][1] for i in versions}, versions
 
     def clear(self) -> None:
         """Forget every account."""

@@ -51,10 +51,8 @@ class PostPlan:
     accounts: Sequence[AccountRow]
     due_at: datetime
     immediate: bool
-    tokens: Sequence[str]
-    """What a repeat of the request is recognised by."""
-    has_former_servers: bool
-    """A server of the release before may serve the database."""
+    token: str | None
+    """What a repeat of the request is recognised by; None: never taken for one."""
     links: Sequence[Link]
     """Everything that needs a check."""
     checks: Mapping[int, Check] = field(default_factory=dict)
@@ -79,11 +77,10 @@ def plan_post(
     context: Context,
     submission: Submission,
     *,
-    tokens: Sequence[str],
+    token: str | None,
     accounts: Sequence[AccountRow],
     links: Sequence[Link],
     now: datetime,
-    has_former_servers: bool,
 ) -> PostPlan:
     """Apply the rules about times, then those about options and accounts: the order of the contract. Raises Refusal.
 
@@ -98,8 +95,7 @@ def plan_post(
         accounts=accounts,
         due_at=due_at,
         immediate=is_immediate(request.scheduled_at, now),
-        tokens=tokens,
-        has_former_servers=has_former_servers,
+        token=token,
         links=links,
     )
 
@@ -123,9 +119,7 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
         expires_at=request.expires_at,
         on_late=request.on_late,
         external_id=request.external_id,
-        replay_token=plan.tokens[0] if plan.tokens else None,
-        former_token=plan.tokens[1] if len(plan.tokens) > 1 else None,
-        body_sha256=request.body_sha256 if plan.has_former_servers else b"",
+        replay_token=plan.token,
         fingerprint=request.fingerprint,
         request_id=request.request_id,
         checks=media_checks.map_check_ids(plan.checks),

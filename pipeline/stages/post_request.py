@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,8 +10,6 @@ from uuid import UUID
 
 from adapters.contract import Platform
 from pipeline.domain.level import find_level
-
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,18 +40,10 @@ class PostRequest(PostContent):
     expires_at: datetime | None = None
     on_late: str = "publish"
     external_id: str | None = None
-    body: Mapping[str, Any]
-    """As sent."""
     fingerprint: bytes
-    """Form and SHA-256 of the canonical body; equal requests have the same."""
+    """Of the canonical body; equal requests have the same."""
     request_id: str | None = None
     """The id of the HTTP request, which its response and the log have too."""
-
-    @property
-    def body_sha256(self) -> bytes:
-        """The SHA-256 of the body as sent, without ``external_id``, which servers of the release before compare."""
-        rest = {name: value for name, value in self.body.items() if name != "external_id"}
-        return hashlib.sha256(_encode(rest).encode()).digest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,7 +21,7 @@ from sqlalchemy.exc import OperationalError
 from pipeline.store.database import rows
 from pipeline.store.migration_helpers import LOCK_WAIT
 from pipeline.store.revision import MIGRATIONS
-from pipeline.store.schema_version import read_table_revision
+from pipeline.store.schema_version import read_table_revision, require_own_schema
 
 log = logging.getLogger("slipway.migrate")
 
@@ -46,7 +46,7 @@ def find_head(migrations: Path = MIGRATIONS) -> str:
 def upgrade(url: str, migrations: Path = MIGRATIONS) -> str:
     """Apply the missing migrations and return the database's revision; a newer database is left unchanged.
 
-    Raises MigrationBlocked, and SQLAlchemy's errors unchanged.
+    Raises OtherSchema, MigrationBlocked, and SQLAlchemy's errors unchanged.
     """
     engine = create_engine(url, connect_args={"application_name": "slipway migrate"})
     try:
@@ -54,6 +54,7 @@ def upgrade(url: str, migrations: Path = MIGRATIONS) -> str:
         with _connect_to_read(engine) as c, _advisory_lock(c), engine.connect() as ours:
             ours.execute(text(f"SET lock_timeout = {int(LOCK_WAIT * 1000)}"))
             ours.commit()
+            require_own_schema(c)
             for step in _list_missing(c, migrations):
                 _require_no_older_code(c, step)
                 _apply(c, ours, step, migrations)
@@ -105,8 +106,8 @@ def _require_no_older_code(c: Connection, step: Script) -> None:
     older = rows(
         c,
         """SELECT application_name AS name, count(*) AS n FROM pg_stat_activity
-           WHERE datname = current_database() AND application_name ~ '^slipway(/[0-9]+)?$'
-             AND coalesce(substring(application_name FROM '/([0-9]+)'), '') < :minimum
+           WHERE datname = current_database() AND application_name ~ '^slipway(/s?[0-9]+)?$'
+             AND coalesce(substring(application_name FROM '/(.+)'), '') < :minimum
            GROUP BY application_name ORDER BY application_name""",
         minimum=read_minimum_code(step),
     )

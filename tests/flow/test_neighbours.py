@@ -60,7 +60,6 @@ class Attacker:
             caption=text,
             media={"type": "video", "url": url},
             account_ids=[self.account],
-            body={"caption": text},
             fingerprint=FORM + text.encode(),
         )
         return accept(self._context, self._caller, request).id

@@ -89,7 +89,7 @@ class CoreFixture:
         body = json.loads(json.dumps(told, default=str, sort_keys=True))
         fingerprint = FORM + hashlib.sha256(json.dumps(body).encode()).digest()
         sent = {k: v for k, v in asked.items() if v is not None}
-        return PostRequest(**with_options(sent), body=body, fingerprint=fingerprint)
+        return PostRequest(**with_options(sent), fingerprint=fingerprint)
 
     def accept(self, request: PostRequest | None = None, **given: Any) -> AcceptedPost:
         return accept(self.context, self.caller, request or self.request(**given))

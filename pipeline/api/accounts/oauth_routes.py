@@ -162,8 +162,7 @@ async def _confirm(request: Request, platform: Platform) -> CompletedConnection:
     form = dict(pairs)
     try:
         session = UUID(form.get("grant", ""))
-        # "pick": on pages of the version before, which ignores "account" and so never takes "Do not connect" for a yes
-        indexes = {int(value) for name, value in pairs if name in {"account", "pick"}}
+        indexes = {int(value) for name, value in pairs if name == "account"}
     except ValueError:
         raise Refusal(400, "invalid_choice", "The form is invalid. Start the connection again.") from None
     starter = await _find_starter(request)

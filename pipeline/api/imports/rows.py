@@ -102,8 +102,8 @@ def _show_source(row: RowRecord) -> Any:
 
 
 def _list_cells(row: RowRecord) -> Cells:
-    """Return the cells of a row; one that a release before 0.1 stored has them by name."""
-    return list(row.source.items()) if isinstance(row.source, Mapping) else row.source or ()
+    """Return the cells of a row."""
+    return row.source or ()
 
 
 def describe_issues(row: RowRecord) -> str | None:

@@ -120,6 +120,6 @@ def _build_requests() -> Mapping[str, SampleRequest]:
         "connectAccount": SampleRequest(path=platform, body={}),
         "connectCallback": SampleRequest(path=platform, query="state=STATE&code=CODE"),
         "connectChoice": SampleRequest(
-            path=platform, form={"grant": "GRANT", "ticket": "TICKET", "pick": "0"}
+            path=platform, form={"grant": "GRANT", "ticket": "TICKET", "account": "0"}
         ),
     }

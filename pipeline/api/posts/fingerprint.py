@@ -1,9 +1,8 @@
 """Fingerprints of the body of POST /posts: equal requests have equal ones.
 
-Form 1 hashes the body as it was sent (``PostRequest.body_sha256``). Form 2 hashes the canonical body: the parsed
-request without values that equal their default, null as absent, times in UTC, ids in lower case, accounts as a set. A
-field that a later version adds is absent from older requests, so it changes no stored fingerprint; a change of the
-rules needs a new form. Servers of the release before compare form 1 only, so it is stored too where they may serve.
+The canonical body is hashed: the parsed request without values that equal their default, null as absent, times in UTC,
+ids in lower case, accounts as a set. A field that a later version adds is absent from older requests, so it changes no
+stored fingerprint; a change of the rules needs a new form.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def hash_canonical(  # noqa: PLR0913  one keyword per field
     expires_at: datetime | None,
     on_late: str,
 ) -> bytes:
-    """Return the fingerprint of the parsed fields: form 2. ``media`` and ``options`` hold no nulls."""
+    """Return the fingerprint of the parsed fields. ``media`` and ``options`` hold no nulls."""
     body: dict[str, Any] = {
         "caption": caption,
         "media": _sort(media),

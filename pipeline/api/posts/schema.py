@@ -184,7 +184,7 @@ def read_post(
     if found := [*find_conflicts(post, options, post.media), *_check_expiry(post)]:
         raise build_invalid_payload(found)
     external_id = post.external_id if post.external_id is not None else parse_key_header(idempotency_key)
-    return _build_request(post, body, options, external_id, request_id)
+    return _build_request(post, options, external_id, request_id)
 
 
 def build_invalid_payload(issues: Sequence[Mapping[str, Any]]) -> Refusal:
@@ -267,7 +267,6 @@ def parse_key_header(value: str | None) -> str | None:
 
 def _build_request(
     post: PostFields,
-    body: Mapping[str, Any],
     options: SentOptions,
     external_id: str | None,
     request_id: str | None,
@@ -286,7 +285,6 @@ def _build_request(
     return PostRequest(
         **fields,
         external_id=external_id,
-        body=body,
         fingerprint=hash_canonical(post.models_by_platform, **fields),
         request_id=request_id,
     )

@@ -167,7 +167,7 @@ def decide_check(
 ) -> bool:
     """Decide a check; False when it is decided already. The caller then moves the posts that wait for it.
 
-    ``sha256`` of the facts has a column of its own: processes of the release before know no such fact.
+    ``sha256`` of the facts has a column of its own.
     """
     kept = None if facts is None else {name: value for name, value in facts.items() if name != "sha256"}
     free_slot(c, check)

@@ -80,7 +80,7 @@ WITH RECURSIVE w AS (
         WHERE host <> ALL(closed.hosts)
         ORDER BY is_full, due_at LIMIT {CANDIDATES}
     ) x
-    WHERE w.workspace_id IS NOT NULL AND (r.n IS NULL OR NOT :only_new)
+    WHERE r.n IS NULL OR NOT :only_new
 ), picked AS (
     SELECT k.id, k.workspace_id, c.host, c.host <> ALL(CAST(:free_hosts AS text[])) AS needs_slot
     FROM candidates c JOIN checks k ON k.id = c.id

@@ -67,7 +67,7 @@ _WHY = """CASE WHEN d.id = ANY(CAST(:forward AS uuid[])) THEN 'brought forward s
                WHEN d.armed_at IS NOT NULL THEN 'sent before the backup, outcome open'
                ELSE 'due in the time in doubt' END"""
 _NEVER_SENT = """d.state = 'blocked' AND d.reason = 'person_needed' AND d.armed_at IS NULL
-    AND (SELECT resumes_recorded_since FROM mark) <= CAST(:since AS timestamptz)"""
+    AND CAST(:since AS timestamptz) IS NOT NULL"""
 """Condition: a dead letter that was not armed before the backup, and not resumed since: that would be recorded."""
 _IN_DOUBT = f"""d.state <> 'published' AND (d.id = ANY(CAST(:forward AS uuid[])) OR (
     d.state NOT IN ('failed', 'cancelled') AND ({_NEVER_SENT}) IS NOT TRUE AND (

@@ -16,7 +16,7 @@ added AS (
     ON CONFLICT (workspace_id, status) DO UPDATE SET n = post_counts.n + excluded.n)
 SELECT count(*) AS n FROM taken
 """
-"""A trigger adds what is deleted here to the time buckets (migration 0011)."""
+"""A trigger adds what is deleted here to the time buckets (``schema.sql``)."""
 
 
 def compact(c: Connection) -> int:

@@ -2,7 +2,7 @@
 
 ``post_spans`` holds totals by the minute, hour, day and 30 days. A span is put together from these buckets, added and
 subtracted, and rows are counted only for half a minute at either end. Compaction adds what changes append to
-``post_deltas`` (migration 0011), so buckets and deltas together are exact at any moment (``totals_by_status.py``).
+``post_deltas`` (``schema.sql``), so buckets and deltas together are exact at any moment (``totals_by_status.py``).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from pipeline.actions.edit_values import Change
 from pipeline.bulk import steering
 from pipeline.bulk.steer_step import run_steering_step
 from pipeline.bulk.steering import stop
-from pipeline.domain.steering import WORKING, Verb
+from pipeline.domain.steering import Verb
 from pipeline.maintenance.redispatch_jobs import redispatch_steering
 from pipeline.queues import IMPORTS
 from pipeline.stages.post_request import Refusal
@@ -308,12 +308,3 @@ def test_a_filter_that_selects_too_many_is_refused(core: CoreFixture, monkeypatc
     assert (refused.value.status, refused.value.code) == (400, "validation_failed")
     with core.context.database.begin() as c:
         assert rows(c, "SELECT token FROM steering_counts") == []
-
-
-def test_a_job_that_an_older_version_left_unselected_fails(core: CoreFixture) -> None:
-    post = accept(core)
-    job = confirm(core, Verb.CANCEL, of(core))
-    execute(core, "UPDATE steering_jobs SET state = 'selecting' WHERE id = :id", id=job.id)
-    failed = step(core, job)
-    assert (failed.state, failed.error and failed.error["code"]) == ("failed", "plan_changed")
-    assert (state(core, post), failed.state in WORKING) == (["scheduled"], False)

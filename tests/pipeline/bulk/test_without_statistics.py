@@ -114,8 +114,6 @@ def count_steering(core: CoreFixture, identity: UUID, reads: list[int]) -> list[
     asked = Steering(verb=Verb.PAUSE, filter=chosen, arguments=Arguments(why="a test"))
     job = steer(core.context, core.caller, asked, confirm=True).job
     assert job is not None
-    while read_state(core, job.id) is SteeringState.SELECTING:
-        run_steering_step(core.context, job.id)
     found: list[int] = []
     for _ in range(2):
         reads.clear()

@@ -179,5 +179,10 @@ def test_tables_that_are_too_old_and_a_queue_without_a_worker_are_said(
     assert "No worker has taken a message from publish.tiktok since " in silent["says"]
     assert silent["command"] == "slipway worker publish --queues publish.tiktok"
     with ledger.database.begin() as c:
-        row(c, "UPDATE alembic_version SET version_num = '0001' RETURNING version_num")
+        row(c, "UPDATE alembic_version SET version_num = 's0000' RETURNING version_num")
     assert examine(terminal, 1)["tables"][0]["command"] == "slipway migrate"
+    with ledger.database.begin() as c:
+        row(c, "UPDATE alembic_version SET version_num = '0045' RETURNING version_num")
+    [other] = examine(terminal, 1)["tables"]
+    assert (other["result"], other["command"]) == ("fail", None)
+    assert "run `slipway post export` with the code that made it" in other["says"]

@@ -302,7 +302,7 @@ def test_mass_work_has_a_line_of_its_own_and_others_pass_it(server: Server) -> N
 
     with ThreadPoolExecutor(17) as clients, server.context.database.engine.connect() as holder:
         holder.execute(
-            text("INSERT INTO replays (workspace_id, token, body_sha256, post_id) VALUES (:w, :t, '', :p)"),
+            text("INSERT INTO replays (workspace_id, token, fingerprint, post_id) VALUES (:w, :t, '', :p)"),
             {"w": tenant.workspace, "t": f"id:{external}", "p": uuid4()},
         )
         sent = [clients.submit(send, n) for n in range(17)]

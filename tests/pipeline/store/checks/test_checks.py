@@ -210,8 +210,6 @@ def accept(ledger: Ledger, account: UUID, checks: list[UUID]) -> Post:
             on_late="publish",
             external_id=None,
             replay_token=None,
-            former_token=None,
-            body_sha256=b"",
             fingerprint=b"",
             checks=dict(enumerate(checks)),
             deliveries=[delivery],
