@@ -93,7 +93,13 @@ class Accounts:
         return connection if isinstance(connection, str) else connection(account["options"])
 
     def issue_tokens(
-        self, account: Record, *, replaces: str | None = None, age: float = 0.0, source: Record | None = None
+        self,
+        account: Record,
+        *,
+        replaces: str | None = None,
+        age: float = 0.0,
+        source: Record | None = None,
+        with_refresh_token: bool = True,
     ) -> Record:
         """Issue an access token, and a refresh token where the account gets one.
 
@@ -110,7 +116,7 @@ class Accounts:
         issued: Record = {"access_token": access}
         if kind.access_life is not None:
             issued["expires_in"] = int(kind.access_life - age)
-        if kind.refresh_prefix is not None and kind.has_refresh_token(account):
+        if with_refresh_token and kind.refresh_prefix is not None and kind.has_refresh_token(account):
             issued["refresh_token"] = self.create_token(
                 account, "refresh", kind.refresh_prefix, kind.refresh_life, age, more
             )

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.control_body import Body, error_response, parse_fault
-from adapters.sandbox.grants import register_app
 from adapters.sandbox.media_host import NAME
+from adapters.sandbox.oauth import register_app
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
 

@@ -7,7 +7,7 @@ import json
 import socket
 import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiohttp import web
 
@@ -15,7 +15,7 @@ from adapters.sandbox.faults import AFTER
 from adapters.sandbox.responses import Refused, proxy_response
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from adapters.sandbox.context import SandboxContext
     from adapters.sandbox.store import Record
@@ -208,6 +208,81 @@ class Call:
         if late := self.take_visibility_delay():
             fields["late"] = late
         return fields
+
+
+class Route(NamedTuple):
+    """One row of a platform's table of endpoints; the fields are those of `Endpoint`."""
+
+    method: str
+    """Several methods are separated by spaces."""
+    path: str
+    step: str | Callable[[Call], str]
+    handle: Callable[[Call], Awaitable[web.Response]]
+    quota_exhausted: Callable[[Call], web.Response] | None = None
+    owner: Callable[[Call], Record | None] | None = None
+    dialect: Dialect | None = None
+    """None: that of the table."""
+    is_streamed: bool = False
+    also_faults_of: tuple[str, ...] = ()
+
+    def make_endpoint(self, platform: str, dialect: Dialect) -> Endpoint:
+        """Return the endpoint of this row."""
+        more = self._asdict()
+        more["dialect"] = self.dialect or dialect
+        del more["method"], more["path"]
+        return Endpoint(platform=platform, **more)
+
+
+def mount_routes(
+    app: web.Application, context: SandboxContext, platform: str, dialect: Dialect, routes: Iterable[Route]
+) -> None:
+    """Serve a platform's table of endpoints."""
+    for route in routes:
+        for method in route.method.split():
+            mount(app, context, method, route.path, route.make_endpoint(platform, dialect))
+
+
+def make_dialect(
+    render: Callable[..., web.Response],
+    rows: Mapping[str, tuple[Any, ...]],
+    read_token: Callable[[Call], str | None] | None = None,
+) -> Dialect:
+    """Return the dialect whose errors are rows of a table: the arguments of `render`, a last dict by keyword.
+
+    `{scope}` in a row is the missing scope. `render` takes the seconds to wait as `wait`. Without rows of their own,
+    expired and revoked tokens get the row `unknown_token`.
+    """
+
+    def answer(name: str, scope: str = "", **more: Any) -> web.Response:
+        row = rows.get(name) or rows["unknown_token"]
+        if isinstance(row[-1], dict):
+            row, more = row[:-1], more | row[-1]
+        return render(
+            *(part.replace("{scope}", scope) if isinstance(part, str) else part for part in row), **more
+        )
+
+    return Dialect(
+        read_token=read_token or read_bearer_token,
+        unknown_token=lambda: answer("unknown_token"),
+        expired=lambda: answer("expired"),
+        revoked=lambda: answer("revoked"),
+        missing_scope=lambda scope: answer("missing_scope", scope),
+        rate_limited=lambda wait: answer("rate_limited", wait=wait),
+        server_error=lambda: answer("server_error"),
+        malformed=lambda: answer("malformed"),
+        spam_blocked=(lambda: answer("spam_blocked")) if "spam_blocked" in rows else None,
+    )
+
+
+def read_bearer_token(call: Call) -> str | None:
+    """Return the Bearer token of the request, or None."""
+    scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
+    return text if scheme == "Bearer" and text else None
+
+
+def get_no_owner(_: Call) -> Record | None:
+    """Return None: the request belongs to no account."""
+    return None
 
 
 def mount(app: web.Application, context: SandboxContext, method: str, path: str, endpoint: Endpoint) -> None:

@@ -1,8 +1,9 @@
-"""Write an upload to disk as it arrives, and keep what arrived if the client disconnects."""
+"""Resumable uploads: the range that a request announces, and its bytes on disk, kept if the client disconnects."""
 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,43 @@ class ReceivedBytes:
     """The client disconnected; no response will be read."""
     is_too_large: bool = False
     """The body exceeds the limit; the bytes up to the limit are kept."""
+
+
+_RANGE = re.compile(r"bytes (?:(\d{1,12})-(\d{1,12})|\*)/(\d{1,12}|\*)\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """The bytes that a Content-Range announces; a status request (`bytes */N`) announces none."""
+
+    first: int | None
+    last: int | None
+    total: int | None
+
+    @property
+    def length(self) -> int:
+        """Number of bytes."""
+        return 0 if self.first is None or self.last is None else self.last - self.first + 1
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it names bytes within a file of known size."""
+        first, last, total = self.first, self.last, self.total
+        return first is not None and last is not None and total is not None and first <= last < total
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the range ends with the last byte of the file."""
+        return self.last is not None and self.last + 1 == self.total
+
+
+def parse_content_range(request: web.Request) -> Span | None:
+    """Return the range of the Content-Range header, or None if it is missing or malformed."""
+    match = _RANGE.match(request.headers.get("Content-Range", ""))
+    if match is None:
+        return None
+    first, last, total = (None if part in (None, "*") else int(part) for part in match.groups())
+    return Span(first=first, last=last, total=total)
 
 
 async def receive_body(request: web.Request, path: Path, offset: int, max_bytes: int) -> ReceivedBytes:

@@ -1,26 +1,42 @@
 """Responses of the Facebook sandbox: usage headers, field selection, paging; and authentication as a Page."""
 
-from dataclasses import replace
+from collections.abc import Callable
 
 from aiohttp import web
 
-from adapters.sandbox import graph_dialect, graph_node
-from adapters.sandbox.endpoint import Call
-from adapters.sandbox.graph_dialect import error_response, read_parameters, read_token, refuse
+from adapters.sandbox import graph_dialect
+from adapters.sandbox.endpoint import Call, make_dialect
+from adapters.sandbox.graph_dialect import (
+    error_response,
+    get_node_id,
+    is_true,
+    read_parameters,
+    read_token,
+    refuse,
+    unknown_node,
+)
 from adapters.sandbox.responses import Refused, encode, json_response
 from adapters.sandbox.store import Record
+from adapters.sandbox.url_fetcher import FetchedMedia, FetchFailed
 
 PLATFORM = "facebook"
 USER = "user"
 """The role of a user access token. It lists Pages, but most edges of a Page require a Page access token."""
 PUBLISH_SCOPE = "pages_manage_posts"
+_MAX_FETCHED_BYTES = 256 << 20
 TASKS = ("ADVERTISE", "ANALYZE", "CREATE_CONTENT", "MESSAGING", "MODERATE", "MANAGE")
 
-DIALECT = replace(
-    graph_dialect.DIALECT,
-    spam_blocked=lambda: error_response(
-        368, 1390008, "The action attempted has been deemed abusive or is disallowed."
-    ),
+DIALECT = make_dialect(
+    error_response,
+    {
+        **graph_dialect.DIALECT_ROWS,
+        "spam_blocked": (
+            368,
+            1390008,
+            "The action attempted has been deemed abusive or is disallowed.",
+        ),
+    },
+    read_token,
 )
 
 
@@ -56,9 +72,9 @@ def authenticate_page(call: Call, *scopes: str) -> Record:
 def authenticate_node_page(call: Call, *scopes: str) -> Record:
     """Return the Page of the token. Raises Refused unless the path names it, or `me`."""
     account = authenticate_page(call, *scopes)
-    node = graph_node.get_node_id(call.request)
+    node = get_node_id(call.request)
     if node not in ("me", account["remote_id"]):
-        raise graph_node.unknown_node(node)
+        raise unknown_node(node)
     return account
 
 
@@ -78,12 +94,6 @@ def _check_may_write(account: Record) -> Record:
             error_response(200, None, "Permissions error: the task CREATE_CONTENT is missing.", status=403)
         )
     return account
-
-
-def is_true(given: Record, name: str, *, default: bool) -> bool:
-    """Return a boolean parameter, given as JSON or text; `default` if it is absent."""
-    value = given.get(name)
-    return default if value in (None, "") else str(value).lower() in ("true", "1")
 
 
 def select_fields(call: Call, known: Record, default: str) -> Record:
@@ -140,3 +150,25 @@ def parse_int(given: Record, name: str) -> int | None:
     if not str(value).isdecimal():
         raise refuse(100, None, f"(#100) Param {name} must be an integer")
     return int(value)
+
+
+def make_step(name: str, *, default: bool) -> Callable[[Call], str]:
+    """Return the step of requests that are the visible call if the parameter `name` is true."""
+    return lambda call: "finalize" if is_true(read_parameters(call), name, default=default) else "prepare"
+
+
+def get_own(call: Call, account: Record, kind: str) -> Record:
+    """Return the record that the path names. Raises Refused unless it belongs to the account."""
+    node = get_node_id(call.request)
+    record = call.context.store.get(kind, node)
+    if record is None or record["account"] != account["remote_id"]:
+        raise unknown_node(node)
+    return record
+
+
+async def fetch_video(call: Call, url: str) -> FetchedMedia | None:
+    """Return the video at a URL, or None if it cannot be fetched."""
+    try:
+        return await call.context.fetcher.fetch_video(PLATFORM, url, _MAX_FETCHED_BYTES)
+    except FetchFailed:
+        return None

@@ -1,23 +1,21 @@
 """The feed of a Page: creating posts, published or not, and listing live posts, reels and videos."""
 
 import json
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.facebook import photo, post, video_object
+from adapters.sandbox.endpoint import Call
+from adapters.sandbox.facebook import post, video_object
 from adapters.sandbox.facebook.dialect import (
-    DIALECT,
     PLATFORM,
     authenticate_node_page,
     authenticate_node_writer,
-    is_true,
     ok,
     paginate,
     parse_int,
-    quota_response,
 )
-from adapters.sandbox.graph_dialect import read_parameters, refuse
+from adapters.sandbox.graph_dialect import is_true, read_parameters, refuse
 from adapters.sandbox.store import Record
 
 _SCHEDULING = ("scheduled_publish_time",)
@@ -33,13 +31,13 @@ async def create(call: Call) -> web.Response:
             100, None, "(#100) This sandbox does not schedule posts: scheduled_publish_time is not supported."
         )
     message, link = str(given.get("message") or ""), given.get("link")
-    photos = [photo.get_attachable(call, account, key) for key in _list_attached_photos(given)]
+    photos = [post.get_attachable(call, account, key) for key in _list_attached_photos(given)]
     if not message and not link and not photos:
         raise refuse(100, None, "(#100) One of message, link or attached_media is required.")
     _check_not_duplicate(call, account, message)
     record = post.create(call, account, message, photos, link)
     for shown in photos:
-        call.context.store.put(photo.KIND, shown["key"], shown | {"post": record["key"]})
+        call.context.store.put(post.PHOTO_KIND, shown["key"], shown | {"post": record["key"]})
     if is_true(given, "published", default=True):
         post.publish(call.context, account, record)
     return ok({"id": record["key"]}, account)
@@ -83,25 +81,18 @@ def _check_not_duplicate(call: Call, account: Record, message: str) -> None:
 
 async def list_posts(call: Call) -> web.Response:
     """GET /{page}/published_posts: newest first."""
-    return ok(
-        _paginate_live(call, account := authenticate_node_page(call, "pages_read_engagement"), None, _FIELDS),
-        account,
-    )
-
-
-async def list_reels(call: Call) -> web.Response:
-    """GET /{page}/video_reels: newest first."""
-    return _list_kind(call, "reel")
-
-
-async def list_videos(call: Call) -> web.Response:
-    """GET /{page}/videos: newest first."""
-    return _list_kind(call, "video")
-
-
-def _list_kind(call: Call, kind: str) -> web.Response:
     account = authenticate_node_page(call, "pages_read_engagement")
-    return ok(_paginate_live(call, account, kind, "updated_time,description,id"), account)
+    return ok(_paginate_live(call, account, None, _FIELDS), account)
+
+
+def make_list(kind: str) -> Callable[[Call], Awaitable[web.Response]]:
+    """Return the handler of GET /{page}/video_reels or /{page}/videos: newest first."""
+
+    async def list_kind(call: Call) -> web.Response:
+        account = authenticate_node_page(call, "pages_read_engagement")
+        return ok(_paginate_live(call, account, kind, "updated_time,description,id"), account)
+
+    return list_kind
 
 
 def _paginate_live(call: Call, account: Record, kind: str | None, fields: str) -> Record:
@@ -127,15 +118,3 @@ def _video_to_dict(call: Call, record: Record) -> Record:
     row["length"] = ((video or {}).get("facts") or {}).get("duration")
     row |= {"id": record["video"], "description": row["message"], "updated_time": created}
     return row | {"post_id": record["key"], "published": True}
-
-
-def _get_step(call: Call) -> str:
-    return "finalize" if is_true(read_parameters(call), "published", default=True) else "prepare"
-
-
-CREATE = Endpoint(
-    platform=PLATFORM, step=_get_step, handle=create, dialect=DIALECT, quota_exhausted=quota_response
-)
-LIST = Endpoint(platform=PLATFORM, step="look", handle=list_posts, dialect=DIALECT)
-REELS = Endpoint(platform=PLATFORM, step="look", handle=list_reels, dialect=DIALECT)
-VIDEOS = Endpoint(platform=PLATFORM, step="look", handle=list_videos, dialect=DIALECT)

@@ -5,17 +5,17 @@ import json
 from aiohttp import web
 
 from adapters.sandbox.accounts import random_digits
-from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.graph_dialect import DIALECT, error_response, ok, read_enum, read_parameters, refuse
+from adapters.sandbox.endpoint import Call
+from adapters.sandbox.graph_dialect import error_response, is_true, ok, read_enum, read_parameters, refuse
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import KIND, PLATFORM
-from adapters.sandbox.instagram.node import authenticate_account
+from adapters.sandbox.instagram.read import authenticate_account
 from adapters.sandbox.rate_windows import DAY
-from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-from adapters.sandbox.url_fetcher import FetchFailed
+from adapters.sandbox.url_fetcher import FetchedMedia, FetchFailed
 
 _CONTAINERS_A_DAY = 400
+_TOO_MANY = "Application request limit reached: too many containers today."
 _MAX_CAPTION = 2200
 _MAX_HASHTAGS = 30
 _MAX_MENTIONS = 20
@@ -44,9 +44,7 @@ async def create(call: Call) -> web.Response:
     given = read_parameters(call)
     window = f"instagram.containers:{account['remote_id']}"
     if call.context.rate_windows.is_full(window, _CONTAINERS_A_DAY, DAY):
-        raise Refused(
-            error_response(4, None, "Application request limit reached: too many containers today.")
-        )
+        raise refuse(4, None, _TOO_MANY)
     record = _make_record(call, account, given)
     await _set_source(call, account, given, record)
     call.context.rate_windows.add(window, DAY)
@@ -60,7 +58,7 @@ async def create(call: Call) -> web.Response:
 
 
 def _make_record(call: Call, account: Record, given: Record) -> Record:
-    is_child = _is_true(given.get("is_carousel_item"))
+    is_child = is_true(given, "is_carousel_item", default=False)
     caption = str(given.get("caption") or "")
     _check_texts(given, caption)
     if is_child and any(name in given for name in _NOT_FOR_CHILDREN):
@@ -73,10 +71,6 @@ def _make_record(call: Call, account: Record, given: Record) -> Record:
     record |= {"created": call.context.clock.now(), "caption": caption, "child": is_child, "media": []}
     record["extra"] = {name: given[name] for name in _KEPT if name in given}
     return record | call.take_processing_faults()
-
-
-def _is_true(value: object) -> bool:
-    return value is True or str(value).lower() in ("true", "1")
 
 
 def _check_texts(given: Record, caption: str) -> None:
@@ -126,11 +120,15 @@ async def _set_source(call: Call, account: Record, given: Record, record: Record
         raise refuse(100, None, f"The parameter {needed} is required.")
 
 
-async def _check_image(call: Call, record: Record) -> None:
+async def _fetch_image(call: Call, url: str, name: str) -> FetchedMedia:
     try:
-        fetched = await call.context.fetcher.fetch_image(PLATFORM, record["url"], container.IMAGE_BYTES)
+        return await call.context.fetcher.fetch_image(PLATFORM, url, container.IMAGE_BYTES)
     except FetchFailed:
-        raise refuse(*container.UNFETCHABLE, "The media could not be fetched from this URI.") from None
+        raise refuse(*container.UNFETCHABLE, f"The {name} could not be fetched from this URI.") from None
+
+
+async def _check_image(call: Call, record: Record) -> None:
+    fetched = await _fetch_image(call, record["url"], "media")
     if (fault := container.find_image_error(fetched)) is not None:
         raise refuse(*fault, "The image cannot be used: size, format or aspect ratio.")
     record["media"] = [fetched.to_ledger_media(record["url"])]
@@ -140,12 +138,7 @@ async def _check_cover(call: Call, given: Record) -> None:
     """Fetch a reel's cover: a JPEG of at most 8 MB (Reel cover photo specifications of the same page)."""
     if not given.get("cover_url"):
         return
-    try:
-        fetched = await call.context.fetcher.fetch_image(
-            PLATFORM, str(given["cover_url"]), container.IMAGE_BYTES
-        )
-    except FetchFailed:
-        raise refuse(*container.UNFETCHABLE, "The cover could not be fetched from this URI.") from None
+    fetched = await _fetch_image(call, str(given["cover_url"]), "cover")
     if fetched.image is None or fetched.image.format != "JPEG":
         raise refuse(*container.IMAGE_FORMAT, "The cover is no JPEG.")
 
@@ -169,12 +162,6 @@ def _set_children(call: Call, account: Record, given: Record, record: Record) ->
     record["children"] = children
 
 
-CREATE = Endpoint(
-    platform=PLATFORM,
-    step="prepare",
-    handle=create,
-    dialect=DIALECT,
-    quota_exhausted=lambda _: error_response(
-        4, None, "Application request limit reached: too many containers today."
-    ),
-)
+def refuse_quota(_: Call) -> web.Response:
+    """Return the error of an account that has created too many containers."""
+    return error_response(4, None, _TOO_MANY)

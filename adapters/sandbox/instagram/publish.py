@@ -3,11 +3,11 @@
 from aiohttp import web
 
 from adapters.sandbox.accounts import random_digits
-from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.graph_dialect import DIALECT, error_response, ok, read_parameters, refuse
+from adapters.sandbox.endpoint import Call
+from adapters.sandbox.graph_dialect import error_response, ok, read_parameters, refuse
 from adapters.sandbox.instagram import container
-from adapters.sandbox.instagram.container import KIND, PLATFORM
-from adapters.sandbox.instagram.node import authenticate_account
+from adapters.sandbox.instagram.container import KIND
+from adapters.sandbox.instagram.read import authenticate_account
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
@@ -25,7 +25,8 @@ def _get_window_key(account: Record) -> str:
     return f"instagram.posts:{account['remote_id']}"
 
 
-def _quota_response() -> web.Response:
+def refuse_quota(_: Call) -> web.Response:
+    """Return the error of an account that has reached its daily limit."""
     return error_response(9, 2207042, "The account has reached its daily publishing limit.")
 
 
@@ -34,7 +35,7 @@ async def publish(call: Call) -> web.Response:
     account = authenticate_account(call, "instagram_business_content_publish", "instagram_content_publish")
     record = _get_ready(call, account, str(read_parameters(call).get("creation_id") or ""))
     if not call.context.rate_windows.take(_get_window_key(account), _get_quota_total(account), DAY):
-        raise Refused(_quota_response())
+        raise Refused(refuse_quota(call))
     media_id = random_digits(17, "179")
     call.context.publish(
         account,
@@ -92,13 +93,3 @@ async def read_limit(call: Call) -> web.Response:
         "config": {"quota_total": total, "quota_duration": int(DAY)},
     }
     return ok({"data": [{name: known[name] for name in fields if name in known}]})
-
-
-PUBLISH = Endpoint(
-    platform=PLATFORM,
-    step="finalize",
-    handle=publish,
-    dialect=DIALECT,
-    quota_exhausted=lambda _: _quota_response(),
-)
-LIMIT = Endpoint(platform=PLATFORM, step="quota", handle=read_limit, dialect=DIALECT)

@@ -2,12 +2,10 @@
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.graph_dialect import DIALECT, ok, refuse
-from adapters.sandbox.graph_node import get_node_id, unknown_node
+from adapters.sandbox.endpoint import Call
+from adapters.sandbox.graph_dialect import get_node_id, ok, refuse, unknown_node
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import KIND, PLATFORM
-from adapters.sandbox.instagram.node import authenticate_account
 from adapters.sandbox.ledger import LivePost
 from adapters.sandbox.store import Record
 
@@ -15,6 +13,21 @@ _PAGE = 25
 _MAX_PAGE = 100
 _MEDIA_TYPES = {"reel": "VIDEO", "carousel": "CAROUSEL_ALBUM"}
 _PRODUCT_TYPES = {"reel": "REELS", "story": "STORY"}
+
+
+def authenticate_account(call: Call, *scopes: str) -> Record:
+    """Return the account of the token.
+
+    Raises:
+        Refused: the path names neither the account nor `me`, or the account is restricted.
+    """
+    account = call.authenticate(*scopes)
+    node = get_node_id(call.request)
+    if node not in ("me", account["remote_id"]):
+        raise unknown_node(node)
+    if account["options"].get("restricted"):
+        raise refuse(25, 2207050, "The Instagram account is restricted.")
+    return account
 
 
 def _select_fields(call: Call, known: Record, default: str) -> Record:
@@ -138,10 +151,3 @@ async def read_account(call: Call) -> web.Response:
         "profile_picture_url": f"https://scontent.cdninstagram.example/{mine['remote_id']}.jpg",
     }
     return ok(_select_fields(call, known, "id"))
-
-
-CONTAINER = Endpoint(platform=PLATFORM, step="look", handle=read_container, dialect=DIALECT)
-MEDIA = Endpoint(platform=PLATFORM, step="read", handle=read_media, dialect=DIALECT)
-LIST = Endpoint(platform=PLATFORM, step="read", handle=list_media, dialect=DIALECT)
-STORIES = Endpoint(platform=PLATFORM, step="read", handle=list_stories, dialect=DIALECT)
-ACCOUNT = Endpoint(platform=PLATFORM, step="read", handle=read_account, dialect=DIALECT)

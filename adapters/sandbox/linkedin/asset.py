@@ -6,33 +6,30 @@ States: WAITING_UPLOAD -> PROCESSING -> AVAILABLE or PROCESSING_FAILED.
 import asyncio
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from adapters.sandbox import probe
-from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.endpoint import Call
 from adapters.sandbox.linkedin.dialect import (
-    DIALECT,
+    ORGANIZATION,
     PLATFORM,
     READ_ORGANIZATION,
     WRITE,
+    acts_for,
     authenticate,
     authorize_author,
     deny,
+    find_token_owner,
     get_path_urn,
-    get_token,
     has_scope,
     ok,
-    quota_response,
     refuse,
 )
-from adapters.sandbox.processing import Processor
+from adapters.sandbox.processing import Task
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
-
-if TYPE_CHECKING:
-    from adapters.sandbox.context import SandboxContext
 
 KIND = "linkedin.asset"
 PART = 4_194_304
@@ -112,7 +109,7 @@ def _build_upload_url(call: Call, record: Record, number: int | str) -> str:
     return f"http://{call.request.host}/linkedin/dms-uploads/{record['place']}/{number}?ca=vector&cn=uploads"
 
 
-def upload_path(context: "SandboxContext", record: Record) -> Path:
+def upload_path(context: SandboxContext, record: Record) -> Path:
     """Return the file that holds the bytes until they are examined."""
     return context.uploads / f"linkedin-{record['place']}"
 
@@ -142,20 +139,11 @@ async def process(call: Call, record: Record) -> None:
     await call.context.processing.start(KIND, record)
 
 
-def make_processor(context: "SandboxContext") -> Processor:
-    """Return the processor of images and videos."""
-
-    async def examine(record: Record) -> Record | None:
-        place = upload_path(context, record)
-        if "fail_reason" in record or not await asyncio.to_thread(place.exists):
-            return None
-        return await asyncio.to_thread(_check_media, record, place)
-
-    return Processor(
-        is_pending=lambda record: record["state"] == "PROCESSING",
-        examine=examine,
-        conclude=lambda record, media: _conclude(context, record, media),
-    )
+async def _examine(context: SandboxContext, record: Record) -> Record | None:
+    place = upload_path(context, record)
+    if not await asyncio.to_thread(place.exists):
+        return None
+    return await asyncio.to_thread(_check_media, record, place)
 
 
 def _check_media(record: Record, place: Path) -> Record | None:
@@ -171,10 +159,18 @@ def _check_media(record: Record, place: Path) -> Record | None:
     return {"sha256": video.sha256, "bytes": video.bytes}
 
 
-def _conclude(context: "SandboxContext", record: Record, media: Record | None) -> None:
-    upload_path(context, record).unlink(missing_ok=True)
+def _conclude(_: SandboxContext, record: Record, media: Record | None) -> None:
     record |= {"state": "PROCESSING_FAILED" if media is None else "AVAILABLE", "media": media}
-    context.store.put(KIND, record["key"], record)
+
+
+TASK = Task(
+    kind=KIND,
+    states=("PROCESSING",),
+    examine=_examine,
+    fail=lambda _: None,
+    conclude=_conclude,
+    file=upload_path,
+)
 
 
 async def read(call: Call) -> web.Response:
@@ -184,12 +180,9 @@ async def read(call: Call) -> web.Response:
     record = call.context.store.get(KIND, urn)
     if record is None:
         raise refuse("RESOURCE_NOT_FOUND", f"Could not find entity {urn}", 404)
-    if record["kind"] == "image" and not has_scope(
-        call, account, READ_ORGANIZATION, WRITE["urn:li:organization:"]
-    ):
+    if record["kind"] == "image" and not has_scope(call, account, READ_ORGANIZATION, WRITE[ORGANIZATION]):
         raise deny()  # w_member_social alone permits writing images, not reading them
-    mine = (f"{PLATFORM}:{account['remote_id']}", *get_token(call).get("acts_for", ()))
-    if f"{PLATFORM}:{record['account']}" not in mine:
+    if not acts_for(call, account, record["account"]):
         raise deny()
     body: Record = {"id": urn, "owner": record["account"], "status": record["state"]}
     if record["state"] == "PROCESSING_FAILED" and record["kind"] == "video":
@@ -197,7 +190,7 @@ async def read(call: Call) -> web.Response:
     return ok(body)
 
 
-def _find_owner(call: Call) -> Record | None:
+def find_owner(call: Call) -> Record | None:
     """Return the account that the request names as owner, else the account of the token."""
     body = call.json()
     given = body.get("initializeUploadRequest") or body.get("finalizeUploadRequest")
@@ -207,32 +200,3 @@ def _find_owner(call: Call) -> Record | None:
         urn = None if record is None else record["account"]
     found = call.context.accounts.find(PLATFORM, urn) if isinstance(urn, str) else None
     return found or find_token_owner(call)
-
-
-def find_token_owner(call: Call) -> Record | None:
-    """Return the account of the token, or None."""
-    found = call.context.accounts.find_token(PLATFORM, DIALECT.read_token(call) or "")
-    return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
-
-
-def _quota_exhausted(_: Call) -> web.Response:
-    return quota_response(int(DAY))
-
-
-IMAGES = Endpoint(
-    platform=PLATFORM,
-    step="prepare",
-    handle=create_image,
-    dialect=DIALECT,
-    owner=_find_owner,
-    quota_exhausted=_quota_exhausted,
-)
-VIDEOS = Endpoint(
-    platform=PLATFORM,
-    step="prepare",
-    handle=handle_video,
-    dialect=DIALECT,
-    owner=_find_owner,
-    quota_exhausted=_quota_exhausted,
-)
-READ = Endpoint(platform=PLATFORM, step="look", handle=read, dialect=DIALECT)

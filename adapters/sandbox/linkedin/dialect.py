@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Dialect
+from adapters.sandbox.endpoint import Call, make_dialect, read_bearer_token
+from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
 
@@ -32,7 +33,7 @@ def ok(body: object) -> web.Response:
 
 
 def error_response(
-    status: int, code: str, message: str, *, service: int = 100, wait: int | None = None
+    status: int, code: str, message: str, service: int = 100, *, wait: int | None = None
 ) -> web.Response:
     """Return an error response; `wait` is the Retry-After in seconds."""
     headers = None if wait is None else {"Retry-After": str(wait)}
@@ -45,42 +46,41 @@ def refuse(code: str, message: str, status: int = 400) -> Refused:
     return Refused(error_response(status, code, message))
 
 
-def deny(message: str = "Not enough permissions to access this resource.") -> Refused:
+_DENIED = (403, "ACCESS_DENIED", "Not enough permissions to access this resource.")
+_THROTTLED = (
+    429,
+    "TOO_MANY_REQUESTS",
+    "Resource level throttle limit for calls to this resource is reached.",
+    101,
+)
+
+
+def deny(message: str = _DENIED[2]) -> Refused:
     """Return the exception that responds with 403 ACCESS_DENIED."""
-    return Refused(error_response(403, "ACCESS_DENIED", message))
+    return Refused(error_response(*_DENIED[:2], message))
 
 
 def quota_response(wait: int) -> web.Response:
     """Return the error for an exhausted rate limit; `wait` in seconds."""
-    return error_response(
-        429,
-        "TOO_MANY_REQUESTS",
-        "Resource level throttle limit for calls to this resource is reached.",
-        service=101,
-        wait=wait,
-    )
+    return error_response(*_THROTTLED, wait=wait)
 
 
-def _read_token(call: Call) -> str | None:
-    scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
-    return text if scheme == "Bearer" and text else None
+def refuse_day(_: Call) -> web.Response:
+    """Return the error for an exhausted daily limit."""
+    return quota_response(int(DAY))
 
 
-DIALECT = Dialect(
-    read_token=_read_token,
-    unknown_token=lambda: error_response(401, "INVALID_ACCESS_TOKEN", "Invalid access token", service=65600),
-    expired=lambda: error_response(
-        401, "EXPIRED_ACCESS_TOKEN", "The token used in the request has expired", service=65602
-    ),
-    revoked=lambda: error_response(
-        401, "REVOKED_ACCESS_TOKEN", "The token used in the request has been revoked", service=65601
-    ),
-    missing_scope=lambda _: error_response(
-        403, "ACCESS_DENIED", "Not enough permissions to access this resource."
-    ),
-    rate_limited=quota_response,
-    server_error=lambda: error_response(500, "INTERNAL_SERVER_ERROR", "Internal Server Error", service=0),
-    malformed=lambda: error_response(400, "INVALID_REQUEST_BODY", "The request body is not a JSON object."),
+DIALECT = make_dialect(
+    error_response,
+    {
+        "unknown_token": (401, "INVALID_ACCESS_TOKEN", "Invalid access token", 65600),
+        "expired": (401, "EXPIRED_ACCESS_TOKEN", "The token used in the request has expired", 65602),
+        "revoked": (401, "REVOKED_ACCESS_TOKEN", "The token used in the request has been revoked", 65601),
+        "missing_scope": _DENIED,
+        "rate_limited": _THROTTLED,
+        "server_error": (500, "INTERNAL_SERVER_ERROR", "Internal Server Error", 0),
+        "malformed": (400, "INVALID_REQUEST_BODY", "The request body is not a JSON object."),
+    },
 )
 
 
@@ -100,14 +100,14 @@ def check_headers(call: Call) -> None:
 def authenticate(call: Call) -> Record:
     """Return the account of the token after checking the versioned API's headers; raises Refused."""
     if not call.request.headers.get("Authorization"):
-        raise Refused(error_response(401, "EMPTY_ACCESS_TOKEN", "Empty oauth2 access token", service=65604))
+        raise Refused(error_response(401, "EMPTY_ACCESS_TOKEN", "Empty oauth2 access token", 65604))
     check_headers(call)
     return call.authenticate()
 
 
 def get_token(call: Call) -> Record:
     """Return the record of the request's token; raises Refused."""
-    found = call.context.accounts.find_token(PLATFORM, _read_token(call) or "")
+    found = call.context.accounts.find_token(PLATFORM, read_bearer_token(call) or "")
     if found is None:
         raise Refused(DIALECT.unknown_token())
     return found
@@ -157,3 +157,15 @@ def _parse_int(text: str | None, default: int) -> int:
     if not text.isdecimal():
         raise refuse("ILLEGAL_ARGUMENT", "start and count must be numbers")
     return int(text)
+
+
+def find_token_owner(call: Call) -> Record | None:
+    """Return the account of the token, or None."""
+    found = call.context.accounts.find_token(PLATFORM, read_bearer_token(call) or "")
+    return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
+
+
+def acts_for(call: Call, account: Record, urn: str) -> bool:
+    """Return True if the token is the account's own and `urn` names it, or one that it may act for."""
+    mine = (f"{PLATFORM}:{account['remote_id']}", *get_token(call).get("acts_for", ()))
+    return f"{PLATFORM}:{urn}" in mine

@@ -6,38 +6,32 @@ Role", read 2026-11-24.
 
 import hashlib
 import re
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.endpoint import Call
 from adapters.sandbox.linkedin.dialect import (
     BASIC,
-    DIALECT,
     LIST_ORGANIZATIONS,
     ORGANIZATION,
     PERSON,
     PLATFORM,
     authenticate,
     deny,
-    error_response,
     get_token,
     has_scope,
     ok,
     paginate,
     refuse,
 )
-from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-
-if TYPE_CHECKING:
-    from adapters.sandbox.context import SandboxContext
 
 ROLES = ("ADMINISTRATOR", "CONTENT_ADMIN", "DIRECT_SPONSORED_CONTENT_POSTER")
 _IDS = re.compile(r"List\(([\d,]*)\)\Z")
 
 
-def list_administered(context: "SandboxContext", person: Record) -> list[Record]:
+def list_administered(context: SandboxContext, person: Record) -> list[Record]:
     """Return the organizations a person may post for: those in option `administers` (usernames), else all."""
     named = person["options"].get("administers")
     return [
@@ -123,7 +117,7 @@ async def read_organization(call: Call) -> web.Response:
     number = call.request.match_info["id"]
     body = _organization_to_dict(call, number)
     if body is None:
-        raise Refused(error_response(404, "RESOURCE_NOT_FOUND", f"Could not find entity {number}"))
+        raise refuse("RESOURCE_NOT_FOUND", f"Could not find entity {number}", 404)
     if body["$URN"] not in _list_organizations(call, account):
         raise deny()
     return ok(body)
@@ -139,10 +133,3 @@ async def list_organizations(call: Call) -> web.Response:
     found = {number: _organization_to_dict(call, number) for number in match[1].split(",") if number}
     results = {number: body for number, body in found.items() if body is not None and body["$URN"] in mine}
     return ok({"results": results, "statuses": {}, "errors": {}})
-
-
-USERINFO = Endpoint(platform=PLATFORM, step="oauth", handle=read_userinfo, dialect=DIALECT)
-ME = Endpoint(platform=PLATFORM, step="oauth", handle=read_me, dialect=DIALECT)
-ACLS = Endpoint(platform=PLATFORM, step="oauth", handle=list_acls, dialect=DIALECT)
-ORGANIZATION_NODE = Endpoint(platform=PLATFORM, step="oauth", handle=read_organization, dialect=DIALECT)
-ORGANIZATIONS = Endpoint(platform=PLATFORM, step="oauth", handle=list_organizations, dialect=DIALECT)

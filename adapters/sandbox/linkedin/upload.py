@@ -6,9 +6,9 @@ from pathlib import Path
 from aiohttp import web
 
 from adapters.sandbox import probe
-from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.endpoint import Call
 from adapters.sandbox.linkedin import asset
-from adapters.sandbox.linkedin.dialect import DIALECT, PLATFORM, refuse
+from adapters.sandbox.linkedin.dialect import PLATFORM, refuse
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
@@ -25,7 +25,8 @@ def _find_asset(call: Call) -> Record | None:
     return None if place is None else call.context.store.get(asset.KIND, place["asset"])
 
 
-def _find_owner(call: Call) -> Record | None:
+def find_owner(call: Call) -> Record | None:
+    """Return the account of an upload, whose requests carry no token."""
     record = _find_asset(call)
     return None if record is None else call.context.accounts.find(PLATFORM, record["account"])
 
@@ -103,8 +104,3 @@ def _hash_part(path: Path, first: int, length: int) -> str:
             digest.update(part)
             length -= len(part)
     return f"/ambry-video/signedId/{digest.hexdigest()}"
-
-
-PUT = Endpoint(
-    platform=PLATFORM, step="upload", handle=put, dialect=DIALECT, owner=_find_owner, is_streamed=True
-)

@@ -1,15 +1,12 @@
 """Pinterest boards, and the user account they belong to."""
 
-from typing import TYPE_CHECKING
-
 from aiohttp import web
 
 from adapters.sandbox.accounts import random_digits
-from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.endpoint import Call
 from adapters.sandbox.ledger import to_iso
 from adapters.sandbox.pinterest.dialect import (
-    DIALECT,
-    PLATFORM,
     authenticate_reader,
     authenticate_writer,
     error_response,
@@ -20,14 +17,11 @@ from adapters.sandbox.pinterest.dialect import (
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 
-if TYPE_CHECKING:
-    from adapters.sandbox.context import SandboxContext
-
 KIND = "pinterest.board"
 _MAX_NAME = 50
 
 
-def provision(context: "SandboxContext", account: Record) -> Record:
+def provision(context: SandboxContext, account: Record) -> Record:
     """Return the default board of an account with option `default_board` (a name, or true); create it once."""
     wanted = account["options"].get("default_board")
     if not wanted:
@@ -39,7 +33,7 @@ def provision(context: "SandboxContext", account: Record) -> Record:
     return {"default_board": _create(context, account, name, "", "PUBLIC")["key"]}
 
 
-def _create(context: "SandboxContext", account: Record, name: str, description: str, privacy: str) -> Record:
+def _create(context: SandboxContext, account: Record, name: str, description: str, privacy: str) -> Record:
     board: Record = {"key": random_digits(18, "549"), "account": account["remote_id"], "name": name}
     board |= {"description": description, "privacy": privacy, "created": context.clock.now()}
     context.store.put(KIND, board["key"], board)
@@ -122,9 +116,3 @@ async def read_user(call: Call) -> web.Response:
         },
         account,
     )
-
-
-CREATE = Endpoint(platform=PLATFORM, step="prepare", handle=create, dialect=DIALECT)
-LIST = Endpoint(platform=PLATFORM, step="read", handle=list_boards, dialect=DIALECT)
-READ = Endpoint(platform=PLATFORM, step="read", handle=read, dialect=DIALECT)
-USER = Endpoint(platform=PLATFORM, step="read", handle=read_user, dialect=DIALECT)

@@ -1,28 +1,22 @@
 """Pins: created live in one call, listed, read and deleted."""
 
-from typing import TYPE_CHECKING
-
 from aiohttp import web
 
 from adapters.sandbox.accounts import random_digits
-from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.endpoint import Call
 from adapters.sandbox.ledger import LivePost
 from adapters.sandbox.pinterest import board, pin_body
 from adapters.sandbox.pinterest.dialect import (
-    DIALECT,
     PLATFORM,
     authenticate_reader,
     authenticate_writer,
     error_response,
     ok,
     paginate,
-    rate_limit_response,
 )
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-
-if TYPE_CHECKING:
-    from adapters.sandbox.context import SandboxContext
 
 _DELETED = "pinterest.deleted"
 _MEDIA_TYPES = {"image": "image", "carousel": "multiple_images", "video": "video"}
@@ -92,7 +86,7 @@ def _media_to_dict(entry: Record) -> Record:
     return media
 
 
-def _is_shown(context: "SandboxContext", live: LivePost) -> bool:
+def _is_shown(context: SandboxContext, live: LivePost) -> bool:
     return (
         live.visible_at <= context.clock.now()
         and context.store.get(_DELETED, live.entry["remote_id"]) is None
@@ -142,16 +136,3 @@ async def delete(call: Call) -> web.Response:
     live = _get_own(call, account)
     call.context.store.put(_DELETED, live.entry["remote_id"], {"key": live.entry["remote_id"]})
     return web.Response(status=204)
-
-
-CREATE = Endpoint(
-    platform=PLATFORM,
-    step="finalize",
-    handle=create,
-    dialect=DIALECT,
-    quota_exhausted=lambda _: rate_limit_response(86_400),
-)
-ON_BOARD = Endpoint(platform=PLATFORM, step="look", handle=list_on_board, dialect=DIALECT)
-LIST = Endpoint(platform=PLATFORM, step="look", handle=list_pins, dialect=DIALECT)
-READ = Endpoint(platform=PLATFORM, step="look", handle=read, dialect=DIALECT)
-DELETE = Endpoint(platform=PLATFORM, step="cancel", handle=delete, dialect=DIALECT)

@@ -6,7 +6,7 @@ import time
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Dialect
+from adapters.sandbox.endpoint import Call, make_dialect
 from adapters.sandbox.rate_windows import MINUTE
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
@@ -45,9 +45,9 @@ def ok(data: Record | None = None) -> web.Response:
     return _respond(0, "OK", data or {})
 
 
-def error_response(code: int, message: str) -> web.Response:
-    """Return an error response, with HTTP 200."""
-    return _respond(code, message, {})
+def error_response(code: int, message: str, status: int = 200, wait: int | None = None) -> web.Response:
+    """Return an error response; `wait`: seconds for Retry-After."""
+    return _respond(code, message, {}, status, wait)
 
 
 def refuse(message: str, code: int = BAD_PARAMETER) -> Refused:
@@ -55,22 +55,18 @@ def refuse(message: str, code: int = BAD_PARAMETER) -> Refused:
     return Refused(error_response(code, message))
 
 
-def _read_access_token(call: Call) -> str | None:
-    return call.request.headers.get("Access-Token") or None
-
-
-DIALECT = Dialect(
-    read_token=_read_access_token,
-    unknown_token=lambda: error_response(TOKEN_WRONG, "Access token is incorrect or has been revoked."),
-    expired=lambda: error_response(TOKEN_EXPIRED, "Access token has expired."),
-    revoked=lambda: error_response(TOKEN_WRONG, "Access token is incorrect or has been revoked."),
-    missing_scope=lambda scope: error_response(
-        NO_PERMISSION, f"No permission to operate: scope {scope} is missing."
-    ),
-    # The platform itself sends this code with HTTP 200; HTTP 429 comes from the gateway in front of it.
-    rate_limited=lambda wait: _respond(RATE_LIMIT, "Too many requests. Please retry later.", {}, 429, wait),
-    server_error=lambda: _respond(SYSTEM_ERROR, "System error.", {}, 500),
-    malformed=lambda: error_response(40000, "The body is not a JSON object."),
+DIALECT = make_dialect(
+    error_response,
+    {
+        "unknown_token": (TOKEN_WRONG, "Access token is incorrect or has been revoked."),
+        "expired": (TOKEN_EXPIRED, "Access token has expired."),
+        "missing_scope": (NO_PERMISSION, "No permission to operate: scope {scope} is missing."),
+        # The platform itself sends this code with HTTP 200; HTTP 429 comes from the gateway in front of it.
+        "rate_limited": (RATE_LIMIT, "Too many requests. Please retry later.", 429),
+        "server_error": (SYSTEM_ERROR, "System error.", 500),
+        "malformed": (40000, "The body is not a JSON object."),
+    },
+    lambda call: call.request.headers.get("Access-Token") or None,
 )
 
 

@@ -2,16 +2,13 @@
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.endpoint import Call
 from adapters.sandbox.rate_windows import DAY, MINUTE
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok_account import list_privacy_levels
 from adapters.sandbox.tiktok_business import share
-from adapters.sandbox.tiktok_business.charts import is_attachable
 from adapters.sandbox.tiktok_business.dialect import (
-    DIALECT,
-    PLATFORM,
+    BAD_PARAMETER,
     RATE_LIMIT,
     SOMETHING_WRONG,
     authenticate_owner,
@@ -19,8 +16,9 @@ from adapters.sandbox.tiktok_business.dialect import (
     ok,
     refuse,
 )
+from adapters.sandbox.tiktok_business.music import is_attachable
 from adapters.sandbox.tiktok_business.property import is_verified
-from adapters.sandbox.tiktok_media import count_utf16_units
+from adapters.sandbox.tiktok_shared import count_utf16_units, list_privacy_levels
 
 _POSTS_PER_MINUTE = 6
 _POSTS_PER_DAY = 15
@@ -180,21 +178,6 @@ def _count_post(call: Call, account: Record) -> None:
     windows.add(name, DAY)
 
 
-def _quota_exhausted(_: Call) -> web.Response:
-    return error_response(40002, _TOO_MANY)
-
-
-VIDEO = Endpoint(
-    platform=PLATFORM,
-    step="finalize",
-    handle=publish_video,
-    dialect=DIALECT,
-    quota_exhausted=_quota_exhausted,
-)
-PHOTO = Endpoint(
-    platform=PLATFORM,
-    step="finalize",
-    handle=publish_photo,
-    dialect=DIALECT,
-    quota_exhausted=_quota_exhausted,
-)
+def refuse_quota(_: Call) -> web.Response:
+    """Return the error of an exhausted daily limit."""
+    return error_response(BAD_PARAMETER, _TOO_MANY)

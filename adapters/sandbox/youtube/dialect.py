@@ -1,10 +1,16 @@
-"""Responses of the YouTube sandbox: Google's error envelope."""
+"""Responses of the YouTube sandbox: Google's error envelope, and the daily quota of a project.
+
+The day ends at midnight Pacific time. developers.google.com/youtube/v3/determine_quota_cost, read 2026-11-24: 100
+videos.insert calls, 10 000 units of all other calls. The page does not say whether the start or the end of an upload is
+charged; the sandbox charges the start.
+"""
 
 import hashlib
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Dialect
+from adapters.sandbox.daily_quota import DailyQuota
+from adapters.sandbox.endpoint import Call, make_dialect, read_bearer_token
 from adapters.sandbox.responses import Refused, encode, json_response
 from adapters.sandbox.store import Record
 
@@ -15,12 +21,16 @@ FULL_ACCESS = ("https://www.googleapis.com/auth/youtube", "https://www.googleapi
 MAY_UPLOAD = (UPLOAD, *FULL_ACCESS)
 MAY_READ = (READONLY, *FULL_ACCESS)
 
+_ZONE = "America/Los_Angeles"
+INSERTS = ("youtube.inserts", 100)
+UNITS = ("youtube.units", 10_000)
 _DOMAINS = {
     "quotaExceeded": "youtube.quota",
     "rateLimitExceeded": "usageLimits",
     "authError": "global",
     "backendError": "global",
     "insufficientPermissions": "global",
+    "parseError": "global",
 }
 
 
@@ -29,17 +39,11 @@ def ok(body: Record) -> web.Response:
     return json_response(body)
 
 
-def error_response(
-    status: int,
-    reason: str,
-    message: str,
-    *,
-    domain: str | None = None,
-    headers: dict[str, str] | None = None,
-) -> web.Response:
-    """Return an error response."""
+def error_response(status: int, reason: str, message: str, *, wait: int | None = None) -> web.Response:
+    """Return an error response; `wait`: seconds for Retry-After."""
+    headers = {} if wait is None else {"Retry-After": str(wait)}
     detail: Record = {
-        "domain": domain or _DOMAINS.get(reason, "youtube.video"),
+        "domain": _DOMAINS.get(reason, "youtube.video"),
         "reason": reason,
         "message": message,
     }
@@ -47,6 +51,9 @@ def error_response(
     if status == 401:  # noqa: PLR2004 - HTTP's own number
         detail |= {"location": "Authorization", "locationType": "header"}
         error["status"] = "UNAUTHENTICATED"
+    if reason == "authError":
+        realm = 'Bearer realm="https://accounts.google.com/", error="invalid_token"'
+        headers["WWW-Authenticate"] = realm
     return json_response({"error": error}, status, headers)
 
 
@@ -67,30 +74,37 @@ def quota_response() -> web.Response:
     )
 
 
+def refuse_quota(_: Call) -> web.Response:
+    """Return the error for the project's exhausted daily quota."""
+    return quota_response()
+
+
+def spend(call: Call, quota: tuple[str, int] = UNITS) -> None:
+    """Charge one call to a quota of the project's day; raises Refused."""
+    if not DailyQuota(call.context, _ZONE).take(*quota):
+        raise Refused(quota_response())
+
+
 def _read_token(call: Call) -> str | None:
-    scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
-    return text if scheme == "Bearer" and text else call.request.query.get("access_token")
+    return read_bearer_token(call) or call.request.query.get("access_token")
 
 
-def _unauthorized() -> web.Response:
-    headers = {"WWW-Authenticate": 'Bearer realm="https://accounts.google.com/", error="invalid_token"'}
-    return error_response(401, "authError", "Invalid Credentials", headers=headers)
-
-
-DIALECT = Dialect(
-    read_token=_read_token,
-    unknown_token=_unauthorized,
-    expired=_unauthorized,
-    revoked=_unauthorized,
-    missing_scope=lambda _: error_response(
-        403, "insufficientPermissions", "Request had insufficient authentication scopes."
-    ),
-    rate_limited=lambda wait: error_response(
-        429,
-        "uploadRateLimitExceeded",
-        "The channel has uploaded too many videos recently. Please try again later.",
-        headers={"Retry-After": str(wait)},
-    ),
-    server_error=lambda: error_response(503, "backendError", "Backend Error"),
-    malformed=lambda: error_response(400, "parseError", "Parse Error", domain="global"),
+DIALECT = make_dialect(
+    error_response,
+    {
+        "unknown_token": (401, "authError", "Invalid Credentials"),
+        "missing_scope": (
+            403,
+            "insufficientPermissions",
+            "Request had insufficient authentication scopes.",
+        ),
+        "rate_limited": (
+            429,
+            "uploadRateLimitExceeded",
+            "The channel has uploaded too many videos recently. Please try again later.",
+        ),
+        "server_error": (503, "backendError", "Backend Error"),
+        "malformed": (400, "parseError", "Parse Error"),
+    },
+    _read_token,
 )

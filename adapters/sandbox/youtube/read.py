@@ -2,20 +2,17 @@
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.endpoint import Call
 from adapters.sandbox.ledger import to_iso
 from adapters.sandbox.store import Record
 from adapters.sandbox.youtube import video
 from adapters.sandbox.youtube.dialect import (
-    DIALECT,
     MAY_READ,
-    PLATFORM,
     make_etag,
     ok,
-    quota_response,
     refuse,
+    spend,
 )
-from adapters.sandbox.youtube.quota import spend_unit
 
 _MAX_IDS = 50
 _PAGE, _MAX_PAGE = 5, 50
@@ -47,7 +44,7 @@ async def list_videos(call: Call) -> web.Response:
     ids = [key for key in call.request.query.get("id", "").split(",") if key]
     if not 0 < len(ids) <= _MAX_IDS:
         raise refuse("missingRequiredParameter", "No filter selected: one to fifty ids are expected.")
-    spend_unit(call)
+    spend(call)
     is_late = call.take_fault("late-visibility") is not None
     items = []
     for key in ids:
@@ -64,7 +61,7 @@ async def list_channels(call: Call) -> web.Response:
     parts = _parse_parts(
         call, ("id", "snippet", "contentDetails", "status", "statistics", "brandingSettings")
     )
-    spend_unit(call)
+    spend(call)
     wanted = call.request.query.get("id")
     if call.request.query.get("mine") != "true" and wanted is None:
         raise refuse("missingRequiredParameter", "No filter selected.")
@@ -99,7 +96,7 @@ async def list_playlist_items(call: Call) -> web.Response:
     account = call.authenticate(*MAY_READ)
     query = call.request.query
     parts = _parse_parts(call, ("id", "snippet", "contentDetails", "status"))
-    spend_unit(call)
+    spend(call)
     if query.get("playlistId") != _get_uploads_playlist(account):
         raise refuse("playlistNotFound", "The playlist identified with the playlistId cannot be found.", 404)
     size, start = _parse_int(query.get("maxResults"), _PAGE), _parse_int(query.get("pageToken"), 0)
@@ -145,26 +142,3 @@ def _item_to_dict(account: Record, record: Record, place: int, parts: tuple[str,
         "id": f"{_get_uploads_playlist(account)}.{record['key']}",
     }
     return item | {name: known[name] for name in parts if name in known}
-
-
-VIDEOS = Endpoint(
-    platform=PLATFORM,
-    step="look",
-    handle=list_videos,
-    dialect=DIALECT,
-    quota_exhausted=lambda _: quota_response(),
-)
-CHANNELS = Endpoint(
-    platform=PLATFORM,
-    step="read",
-    handle=list_channels,
-    dialect=DIALECT,
-    quota_exhausted=lambda _: quota_response(),
-)
-PLAYLIST_ITEMS = Endpoint(
-    platform=PLATFORM,
-    step="look",
-    handle=list_playlist_items,
-    dialect=DIALECT,
-    quota_exhausted=lambda _: quota_response(),
-)

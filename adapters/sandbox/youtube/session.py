@@ -5,56 +5,31 @@ the vendor documents no lifetime.
 """
 
 import asyncio
-import re
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 
 from adapters.sandbox import probe
-from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.endpoint import Call
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
-from adapters.sandbox.upload_body import receive_body
+from adapters.sandbox.upload_body import Span, parse_content_range, receive_body
 from adapters.sandbox.youtube import video
 from adapters.sandbox.youtube.dialect import (
-    DIALECT,
+    INSERTS,
     MAY_UPLOAD,
-    PLATFORM,
     error_response,
     quota_response,
     refuse,
+    spend,
 )
 from adapters.sandbox.youtube.metadata import check_metadata
-from adapters.sandbox.youtube.quota import spend_insert
 
 KIND = "youtube.session"
 GRANULE = 256 << 10
 _MAX_BYTES = 274_877_906_944
 _LIFE_S = 7 * DAY
-_RANGE = re.compile(r"bytes (?:(\d{1,12})-(\d{1,12})|\*)/(\d{1,12}|\*)\Z")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ByteRange:
-    """The range of bytes a PUT announces; a probe announces none."""
-
-    first: int | None
-    last: int | None
-    total: int | None
-
-    @property
-    def is_probe(self) -> bool:
-        return self.first is None
-
-    @property
-    def length(self) -> int:
-        return 0 if self.first is None or self.last is None else self.last - self.first + 1
-
-    @property
-    def is_last(self) -> bool:
-        return self.last is not None and self.last + 1 == self.total
 
 
 async def start(call: Call) -> web.Response:
@@ -66,7 +41,7 @@ async def start(call: Call) -> web.Response:
         raise refuse("youtubeSignupRequired", "The user has no YouTube channel.", 401)
     snippet, status = check_metadata(call, call.json())
     total = _parse_announced_size(call)
-    spend_insert(call)
+    spend(call, INSERTS)
     record: Record = {"key": secrets.token_urlsafe(24), "account": account["remote_id"], "total": total}
     record |= {"received": 0, "created": call.context.clock.now(), "video": None, "status": status}
     record |= {
@@ -99,16 +74,12 @@ def _build_location(call: Call, record: Record) -> str:
     return str(url)
 
 
-def _parse_range(call: Call) -> _ByteRange | None:
+def _parse_range(call: Call) -> Span | None:
     header = call.request.headers.get("Content-Range")
     length = call.request.content_length
     if header is None:
-        return None if length is None else _ByteRange(first=0, last=length - 1, total=length)
-    match = _RANGE.match(header)
-    if match is None:
-        return None
-    first, last, total = (None if part in (None, "*") else int(part) for part in match.groups())
-    return _ByteRange(first=first, last=last, total=total)
+        return None if length is None else Span(first=0, last=length - 1, total=length)
+    return parse_content_range(call.request)
 
 
 def _find_session(call: Call) -> Record | None:
@@ -126,16 +97,16 @@ async def put(call: Call) -> web.Response:
     if record["video"] is not None:  # the final response can be repeated
         return video.created_response(call, record["video"])
     _check_range(call, record, span)
-    if span is None or span.is_probe or span.first != record["received"]:
+    if span is None or span.first is None or span.first != record["received"]:
         return _incomplete_response(call, record)  # overlap or gap: store nothing
     return await _store(call, record, span)
 
 
-def _check_range(call: Call, record: Record, span: _ByteRange | None) -> None:
+def _check_range(call: Call, record: Record, span: Span | None) -> None:
     length = call.request.content_length
     if span is None or (span.total is not None and record["total"] not in (None, span.total)):
         raise refuse("invalidContentRange", "Content-Range is missing, or does not fit the announced length.")
-    if span.is_probe:
+    if span.first is None:
         return
     is_backwards = span.length <= 0 or (
         span.total is not None and span.last is not None and span.last >= span.total
@@ -146,7 +117,7 @@ def _check_range(call: Call, record: Record, span: _ByteRange | None) -> None:
         raise refuse("invalidChunkSize", "A chunk that is not the last must be a multiple of 256 KiB.")
 
 
-async def _store(call: Call, record: Record, span: _ByteRange) -> web.Response:
+async def _store(call: Call, record: Record, span: Span) -> web.Response:
     context = call.context
     at = record["received"]
     most = span.length if call.take_fault("short-store") is None else _shorten(span.length)
@@ -196,23 +167,19 @@ def _incomplete_response(call: Call, record: Record) -> web.Response:
     return web.Response(status=308, reason="Resume Incomplete", headers=headers)
 
 
-def _get_step(call: Call) -> str:
+def get_step(call: Call) -> str:
+    """Return the step of a PUT: the last bytes are the visible call, a status request looks."""
     span = _parse_range(call)
-    if span is None or span.is_probe:
+    if span is None or span.first is None:
         return "look"
     return "finalize" if span.is_last else "upload"
 
 
-def _quota_exhausted(call: Call) -> web.Response:
+def refuse_quota(call: Call) -> web.Response:
+    """Return the error of the project's quota, or of the channel's (reason `uploadLimitExceeded`)."""
     ordered = next(fault for fault in call.faults if fault["fault"] == "quota-exhausted")
     if ordered["reason"] == "uploadLimitExceeded":
         return error_response(
             400, "uploadLimitExceeded", "The user has exceeded the number of videos they may upload."
         )
     return quota_response()
-
-
-START = Endpoint(
-    platform=PLATFORM, step="prepare", handle=start, dialect=DIALECT, quota_exhausted=_quota_exhausted
-)
-PUT = Endpoint(platform=PLATFORM, step=_get_step, handle=put, dialect=DIALECT, is_streamed=True)
