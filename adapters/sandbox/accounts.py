@@ -28,7 +28,7 @@ class AccountKind:
     connection: str | Callable[[Record], str]
     """Product of the platform that the tokens belong to; a function of the account's options where those decide."""
     access_prefix: str
-    access_life: float | None
+    access_life: float | None = None
     """Seconds; None: does not expire."""
     refresh_prefix: str | None = None
     """None: the platform has no refresh tokens."""

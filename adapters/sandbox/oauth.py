@@ -16,7 +16,7 @@ from adapters.sandbox.endpoint import Dialect, Route
 from adapters.sandbox.responses import Refused, json_response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from aiohttp import web
 
@@ -201,11 +201,16 @@ class TokenEndpoint:
     owner_fields: tuple[str, ...] = ("refresh_token", "code", "token")
     """Parameters whose token names the account, to match faults of one account."""
 
-    def route(self, path: str, method: str = "POST", step: str | None = None) -> Route:
-        """Return the endpoint at `path`."""
-        return Route(
-            method, path, step or self.get_step, self.serve, owner=self.find_owner, dialect=self.dialect
-        )
+    def route(
+        self,
+        path: str,
+        method: str = "POST",
+        step: str | None = None,
+        handle: Callable[[Call], Awaitable[web.Response]] | None = None,
+    ) -> Route:
+        """Return the endpoint at `path`, or that of another handler (step `oauth`) with the same parameters."""
+        step_of = step or (self.get_step if handle is None else "oauth")
+        return Route(method, path, step_of, handle or self.serve, owner=self.find_owner, dialect=self.dialect)
 
     async def serve(self, call: Call) -> web.Response:
         """Exchange a code or a refresh token for tokens."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from adapters.sandbox.endpoint import make_dialect
+from adapters.sandbox.endpoint import Route, make_dialect
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.upload_body import receive_body
+from adapters.sandbox.vendor_table import load_table
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,15 +38,7 @@ def refuse(kind: str, message: str, *, status: int = 400, retriable: bool = Fals
 
 DIALECT = make_dialect(
     error_response,
-    {
-        "unknown_token": ("NotAuthorizedError", "Invalid access token", {"status": 401}),
-        "expired": ("NotAuthorizedError", "Access token has expired", {"status": 401}),
-        "revoked": ("NotAuthorizedError", "Access token was revoked", {"status": 401}),
-        "missing_scope": ("NotAuthorizedError", "Permission {scope} is missing", {"status": 403}),
-        "rate_limited": ("RateLimitedError", "Too many requests", {"status": 429, "retriable": True}),
-        "server_error": ("ServerError", "Internal error", {"status": 500, "retriable": True}),
-        "malformed": ("ProcessingFailedError", "Request processing failed"),
-    },
+    load_table("facebook")["upload_errors"],
     lambda call: call.request.headers.get("Authorization", "").partition("OAuth ")[2] or None,
 )
 
@@ -70,6 +63,10 @@ class ResumableUpload:
     keeps_partial: bool
     """The bytes of an interrupted request count."""
     answer: Record
+
+    def route(self, path: str) -> Route:
+        """Return the endpoint at `path`."""
+        return Route("POST", path, "upload", self.receive, dialect=DIALECT, is_streamed=True)
 
     async def receive(self, call: Call) -> web.Response:
         """POST bytes from `offset` on, or the header `file_url`."""

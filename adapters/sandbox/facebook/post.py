@@ -6,20 +6,11 @@ can be attached to a post within a day.
 
 from aiohttp import web
 
-from adapters.sandbox import probe
+from adapters.sandbox import graph, probe
 from adapters.sandbox.accounts import random_digits
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call
-from adapters.sandbox.facebook.dialect import (
-    PLATFORM,
-    authenticate_node_writer,
-    authenticate_page,
-    authenticate_writer,
-    get_own,
-    ok,
-    select_fields,
-)
-from adapters.sandbox.graph_dialect import is_true, read_parameters, refuse, unknown_node
+from adapters.sandbox.facebook import api
 from adapters.sandbox.ledger import to_iso
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
@@ -129,49 +120,49 @@ def is_readable(call: Call, record: Record) -> bool:
 
 
 def _get_own_post(call: Call, account: Record) -> Record:
-    record = get_own(call, account, KIND)
+    record = api.get_own(call, account, KIND)
     if record["is_deleted"]:
-        raise unknown_node(record["key"])
+        raise graph.unknown_node(record["key"])
     return record
 
 
 async def read(call: Call) -> web.Response:
     """GET /{post}."""
-    account = authenticate_page(call)
+    account = api.authenticate_page(call)
     record = _get_own_post(call, account)
     if not is_readable(call, record) or call.take_fault("late-visibility") is not None:
-        raise unknown_node(record["key"])
-    return ok(select_fields(call, to_dict(record), "created_time,message,id"), account)
+        raise graph.unknown_node(record["key"])
+    return api.ok(api.select_fields(call, to_dict(record), "created_time,message,id"), account)
 
 
 async def update(call: Call) -> web.Response:
     """POST /{post} with `is_published=true`: publish it; a repetition does nothing."""
-    account = authenticate_writer(call)
+    account = api.authenticate_writer(call)
     record = _get_own_post(call, account)
-    given = read_parameters(call)
+    given = graph.read_parameters(call)
     if "is_published" not in given:
-        raise refuse(100, None, "(#100) Only is_published can be changed here.")
-    wanted = is_true(given, "is_published", default=False)
+        raise graph.refuse(100, None, "(#100) Only is_published can be changed here.")
+    wanted = graph.is_true(given, "is_published", default=False)
     if record["is_published"] and not wanted:
-        raise refuse(100, None, "(#100) A published post cannot be unpublished.")
+        raise graph.refuse(100, None, "(#100) A published post cannot be unpublished.")
     if wanted and not record["is_published"]:
         publish(call.context, account, record, call.take_visibility_delay())
-    return ok({"success": True}, account)
+    return api.ok({"success": True}, account)
 
 
 async def delete(call: Call) -> web.Response:
     """DELETE /{post}."""
-    account = authenticate_writer(call)
+    account = api.authenticate_writer(call)
     record = _get_own_post(call, account)
     call.context.store.put(KIND, record["key"], record | {"is_deleted": True})
-    return ok({"success": True}, account)
+    return api.ok({"success": True}, account)
 
 
 async def create_photo(call: Call) -> web.Response:
     """POST /{page}/photos with `url` or a file `source`."""
-    account = authenticate_node_writer(call)
-    given = read_parameters(call)
-    is_published = is_true(given, "published", default=True)
+    account = api.authenticate_node_writer(call)
+    given = graph.read_parameters(call)
+    is_published = graph.is_true(given, "published", default=True)
     record: Record = {"key": random_digits(15, "12"), "account": account["remote_id"], "post": None}
     record |= {"created": call.context.clock.now(), "alt_text": str(given.get("alt_text_custom") or "")}
     record["media"] = await _check_image(call, given)
@@ -183,7 +174,7 @@ async def create_photo(call: Call) -> web.Response:
         record["post"] = made["key"]
         body["post_id"] = made["key"]
     call.context.store.put(PHOTO_KIND, record["key"], record)
-    return ok(body, account)
+    return api.ok(body, account)
 
 
 async def _check_image(call: Call, given: Record) -> Record:
@@ -193,14 +184,16 @@ async def _check_image(call: Call, given: Record) -> Record:
         media: Record = {"sha256": None if facts is None else facts.sha256, "bytes": size}
     elif isinstance(url, str) and url:
         try:
-            fetched = await call.context.fetcher.fetch_image(PLATFORM, url, _MAX_BYTES)
+            fetched = await call.context.fetcher.fetch_image(api.PLATFORM, url, _MAX_BYTES)
         except FetchFailed:
-            raise refuse(100, None, "(#100) The image could not be fetched from the given URL.") from None
+            raise graph.refuse(
+                100, None, "(#100) The image could not be fetched from the given URL."
+            ) from None
         facts, size, media = fetched.image, fetched.bytes, fetched.to_ledger_media(url)
     else:
-        raise refuse(100, None, "(#100) One of the parameters url or source is required.")
+        raise graph.refuse(100, None, "(#100) One of the parameters url or source is required.")
     if facts is None or facts.format not in _FORMATS or size > _MAX_BYTES:
-        raise refuse(
+        raise graph.refuse(
             1366046,
             None,
             "Your photos couldn't be uploaded. Photos should be less than 10 MB and saved as JPG, PNG, GIF, BMP or "
@@ -213,21 +206,21 @@ def get_attachable(call: Call, account: Record, key: str) -> Record:
     """Return the unpublished photo `key` for a post. Raises Refused if it is unknown, published or expired."""
     record = call.context.store.get(PHOTO_KIND, key)
     if record is None or record["account"] != account["remote_id"]:
-        raise refuse(100, None, f"(#100) The photo {key} does not exist, or belongs to another Page.")
+        raise graph.refuse(100, None, f"(#100) The photo {key} does not exist, or belongs to another Page.")
     if record["post"] is not None:
         held = call.context.store.get(KIND, record["post"])
         if held is not None and held["is_published"]:
-            raise refuse(1366051, None, "These photos were already posted.")
+            raise graph.refuse(1366051, None, "These photos were already posted.")
     elif call.context.clock.now() >= record["created"] + DAY:
-        raise refuse(100, None, f"(#100) The photo {key} has expired.")
+        raise graph.refuse(100, None, f"(#100) The photo {key} has expired.")
     return record
 
 
 async def delete_photo(call: Call) -> web.Response:
     """DELETE /{photo}: refused once a post uses it."""
-    account = authenticate_writer(call)
-    record = get_own(call, account, PHOTO_KIND)
+    account = api.authenticate_writer(call)
+    record = api.get_own(call, account, PHOTO_KIND)
     if record["post"] is not None:
-        raise unknown_node(record["key"])
+        raise graph.unknown_node(record["key"])
     call.context.store.drop(PHOTO_KIND, record["key"])
-    return ok({"success": True}, account)
+    return api.ok({"success": True}, account)

@@ -4,15 +4,13 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from adapters.sandbox import rupload
 from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Route, mount_routes
-from adapters.sandbox.graph_dialect import DIALECT, read_url_token
+from adapters.sandbox.graph import DIALECT, read_url_token
 from adapters.sandbox.graph_router import match_name
 from adapters.sandbox.instagram import container, create, oauth, publish, read
 from adapters.sandbox.instagram.container import KIND, PLATFORM
-from adapters.sandbox.rate_windows import DAY
 
 _ACCOUNT_EDGES = (
     Route("POST", "media", "prepare", create.create, create.refuse_quota),
@@ -29,27 +27,14 @@ _LOGIN = (
     (match_name("oauth"), oauth.TOKENS.route("access_token", step="oauth")),
 )
 """Instagram Login, on Instagram's own host only."""
-_UPLOAD = Route(
-    "POST",
-    "/rupload/ig-api-upload/{version}/{container}",
-    "upload",
-    container.UPLOAD.receive,
-    is_streamed=True,
-)
+_UPLOAD = container.UPLOAD.route("/rupload/ig-api-upload/{version}/{container}")
 
 
 def register(app: web.Application, context: SandboxContext) -> None:
     """Serve Instagram on `app`."""
     context.accounts.define(
         PLATFORM,
-        AccountKind(
-            new_id=lambda _: random_digits(17, "1784"),
-            scopes=("instagram_business_basic", "instagram_business_content_publish"),
-            connection="instagram_login",
-            access_prefix="IGAA",
-            access_life=oauth.LIFE_S,
-            initial_age=2 * DAY,  # old enough to be refreshed at once
-        ),
+        AccountKind(new_id=lambda _: random_digits(17, "1784"), **container.TABLE["account"]),
     )
     context.processing.define_task(container.TASK)
     for host in ("instagram", "facebook"):
@@ -70,7 +55,7 @@ def register(app: web.Application, context: SandboxContext) -> None:
         context.graph.add_routes(host, PLATFORM, DIALECT, rows)
         context.graph.mount(app, host)
     context.graph.add_routes("instagram", PLATFORM, DIALECT, _LOGIN)
-    mount_routes(app, context, PLATFORM, rupload.DIALECT, (_UPLOAD,))
+    mount_routes(app, context, PLATFORM, DIALECT, (_UPLOAD,))
 
 
 def _make_account_test(context: SandboxContext, host: str) -> Callable[[str, web.Request], bool]:

@@ -14,6 +14,7 @@ from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.rupload import ResumableUpload
 from adapters.sandbox.store import Record
 from adapters.sandbox.url_fetcher import FetchedMedia, FetchFailed
+from adapters.sandbox.vendor_table import load_table
 
 PLATFORM = "instagram"
 KIND = "instagram.container"
@@ -36,12 +37,7 @@ IMAGE_RATIO = (36003, 2207009)
 VIDEO_FORMAT = (352, 2207026)
 THUMB_OFFSET = (1, 2207057)
 
-_TEXTS = {
-    "FINISHED": "Finished: Media has been uploaded and it is ready to be published.",
-    "IN_PROGRESS": "In Progress: Media is still being processed.",
-    "PUBLISHED": "Published: Media has already been published.",
-    "EXPIRED": "Expired: Media container has expired. Please create a new media container and try again.",
-}
+TABLE = load_table(PLATFORM)
 
 
 def get_state(context: SandboxContext, record: Record) -> str:
@@ -56,7 +52,7 @@ def describe_status(context: SandboxContext, record: Record) -> str:
     code = get_state(context, record)
     if code == "ERROR":
         return f"Error: Media upload has failed with error code {record['subcode']}"
-    return _TEXTS[code]
+    return str(TABLE["texts"][code])
 
 
 def find_image_error(fetched: FetchedMedia) -> tuple[int, int] | None:

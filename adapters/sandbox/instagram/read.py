@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
+from adapters.sandbox import graph
 from adapters.sandbox.endpoint import Call
-from adapters.sandbox.graph_dialect import get_node_id, ok, refuse, unknown_node
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import KIND, PLATFORM
 from adapters.sandbox.ledger import LivePost
@@ -22,11 +22,11 @@ def authenticate_account(call: Call, *scopes: str) -> Record:
         Refused: the path names neither the account nor `me`, or the account is restricted.
     """
     account = call.authenticate(*scopes)
-    node = get_node_id(call.request)
+    node = graph.get_node_id(call.request)
     if node not in ("me", account["remote_id"]):
-        raise unknown_node(node)
+        raise graph.unknown_node(node)
     if account["options"].get("restricted"):
-        raise refuse(25, 2207050, "The Instagram account is restricted.")
+        raise graph.refuse(25, 2207050, "The Instagram account is restricted.")
     return account
 
 
@@ -35,20 +35,20 @@ def _select_fields(call: Call, known: Record, default: str) -> Record:
     fields = [name.partition("{")[0] for name in asked if name]
     for name in fields:
         if name not in known:
-            raise refuse(100, None, f"Tried accessing nonexisting field ({name})")
+            raise graph.refuse(100, None, f"Tried accessing nonexisting field ({name})")
     return {name: known[name] for name in fields if known[name] is not None} | {"id": known["id"]}
 
 
 async def read_container(call: Call) -> web.Response:
     """GET /{container}?fields=status_code,status."""
     account = call.authenticate()
-    key = get_node_id(call.request)
+    key = graph.get_node_id(call.request)
     record = call.context.store.get(KIND, key)
     if record is None or record["account"] != account["remote_id"]:
-        raise unknown_node(key)
+        raise graph.unknown_node(key)
     code = container.get_state(call.context, record)
     known = {"id": key, "status_code": code, "status": container.describe_status(call.context, record)}
-    return ok(_select_fields(call, known, "id"))
+    return graph.ok(_select_fields(call, known, "id"))
 
 
 def _media_to_dict(live: LivePost) -> Record:
@@ -80,7 +80,7 @@ def _children_to_dict(entry: Record) -> Record | None:
 async def read_media(call: Call) -> web.Response:
     """GET /{media}?fields=id,permalink,timestamp,media_type,media_product_type,caption."""
     account = call.authenticate()
-    key = get_node_id(call.request)
+    key = graph.get_node_id(call.request)
     live = call.context.ledger.find(PLATFORM, key)
     is_hidden = (
         live is None
@@ -88,8 +88,8 @@ async def read_media(call: Call) -> web.Response:
         or call.take_fault("late-visibility") is not None
     )
     if live is None or is_hidden or live.entry["account"] != account["remote_id"]:
-        raise unknown_node(key)
-    return ok(_select_fields(call, _media_to_dict(live), "id"))
+        raise graph.unknown_node(key)
+    return graph.ok(_select_fields(call, _media_to_dict(live), "id"))
 
 
 async def list_media(call: Call) -> web.Response:
@@ -128,14 +128,14 @@ def _list(call: Call, *, stories: bool) -> web.Response:
         body["paging"] = {"cursors": cursors}
         if has_more:
             body["paging"]["next"] = str(call.request.url.update_query(after=cursors["after"]))
-    return ok(body)
+    return graph.ok(body)
 
 
 def _parse_int(text: str | None) -> int | None:
     if text is None:
         return None
     if not text.isdecimal():
-        raise refuse(100, None, "Param since, until and limit must be numbers.")
+        raise graph.refuse(100, None, "Param since, until and limit must be numbers.")
     return int(text)
 
 
@@ -150,4 +150,4 @@ async def read_account(call: Call) -> web.Response:
         "account_type": "BUSINESS",
         "profile_picture_url": f"https://scontent.cdninstagram.example/{mine['remote_id']}.jpg",
     }
-    return ok(_select_fields(call, known, "id"))
+    return graph.ok(_select_fields(call, known, "id"))

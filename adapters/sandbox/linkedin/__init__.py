@@ -7,24 +7,14 @@ from aiohttp import web
 from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Route, mount_routes
-from adapters.sandbox.linkedin import asset, members, oauth, post, upload
-from adapters.sandbox.linkedin.dialect import (
-    DIALECT,
-    ORGANIZATION,
-    PERSON,
-    PLATFORM,
-    SCOPES,
-    WRITE,
-    refuse_day,
-)
-from adapters.sandbox.rate_windows import DAY
+from adapters.sandbox.linkedin import api, asset, members, oauth, post, upload
 from adapters.sandbox.store import Record
 
 _REST = "/linkedin/rest"
 _ROUTES = (
-    Route("POST", f"{_REST}/images", "prepare", asset.create_image, refuse_day, asset.find_owner),
+    Route("POST", f"{_REST}/images", "prepare", asset.create_image, api.refuse_day, asset.find_owner),
     Route("GET", f"{_REST}/images/{{urn}}", "look", asset.read),
-    Route("POST", f"{_REST}/videos", "prepare", asset.handle_video, refuse_day, asset.find_owner),
+    Route("POST", f"{_REST}/videos", "prepare", asset.handle_video, api.refuse_day, asset.find_owner),
     Route("GET", f"{_REST}/videos/{{urn}}", "look", asset.read),
     Route(
         "PUT",
@@ -34,7 +24,7 @@ _ROUTES = (
         owner=upload.find_owner,
         is_streamed=True,
     ),
-    Route("POST", f"{_REST}/posts", "finalize", post.create, refuse_day, post.find_owner),
+    Route("POST", f"{_REST}/posts", "finalize", post.create, api.refuse_day, post.find_owner),
     Route("GET", f"{_REST}/posts", "look", post.list_posts, owner=post.find_owner),
     Route("GET", f"{_REST}/posts/{{urn}}", "look", post.read),
     Route("DELETE", f"{_REST}/posts/{{urn}}", "cancel", post.delete),
@@ -54,30 +44,27 @@ def _is_organization(options: Record) -> bool:
 
 def _list_scopes(options: Record) -> tuple[str, ...]:
     if _is_organization(options):
-        return tuple(scope for scope in SCOPES if scope != WRITE[PERSON])
-    return ("openid", "profile", WRITE[PERSON])
+        return tuple(scope for scope in api.SCOPES if scope != api.WRITE[api.PERSON])
+    return ("openid", "profile", api.WRITE[api.PERSON])
 
 
 def _make_urn(options: Record) -> str:
     if _is_organization(options):
-        return ORGANIZATION + random_digits(8, "5")
-    return PERSON + secrets.token_urlsafe(8)[:10].replace("-", "x").replace("_", "y")
+        return api.ORGANIZATION + random_digits(8, "5")
+    return api.PERSON + secrets.token_urlsafe(8)[:10].replace("-", "x").replace("_", "y")
 
 
 def register(app: web.Application, context: SandboxContext) -> None:
     """Serve LinkedIn on `app`."""
     context.accounts.define(
-        PLATFORM,
+        api.PLATFORM,
         AccountKind(
             new_id=_make_urn,
             scopes=_list_scopes,
             connection=lambda options: "organization" if _is_organization(options) else "person",
-            access_prefix="AQX",
-            access_life=60 * DAY,
-            refresh_prefix="AQY",
-            refresh_life=365 * DAY,
             has_refresh_token=lambda account: bool(account["options"].get("partner")),
+            **api.TABLE["account"],
         ),
     )
     context.processing.define_task(asset.TASK)
-    mount_routes(app, context, PLATFORM, DIALECT, _ROUTES)
+    mount_routes(app, context, api.PLATFORM, api.DIALECT, _ROUTES)

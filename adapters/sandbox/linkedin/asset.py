@@ -12,21 +12,7 @@ from aiohttp import web
 from adapters.sandbox import probe
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call
-from adapters.sandbox.linkedin.dialect import (
-    ORGANIZATION,
-    PLATFORM,
-    READ_ORGANIZATION,
-    WRITE,
-    acts_for,
-    authenticate,
-    authorize_author,
-    deny,
-    find_token_owner,
-    get_path_urn,
-    has_scope,
-    ok,
-    refuse,
-)
+from adapters.sandbox.linkedin import api
 from adapters.sandbox.processing import Task
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
@@ -43,14 +29,14 @@ _MAX_PIXELS = 36_152_320
 async def create_image(call: Call) -> web.Response:
     """POST /rest/images?action=initializeUpload."""
     given = _parse_request(call, "initializeUpload", "initializeUploadRequest")
-    owner = authorize_author(call, given.get("owner"), "owner")
+    owner = api.authorize_author(call, given.get("owner"), "owner")
     record = _create(call, owner, f"urn:li:image:C4E10AQ{secrets.token_urlsafe(12)}", "image")
     value = {
         "uploadUrlExpiresAt": _get_expiry_ms(record),
         "uploadUrl": _build_upload_url(call, record, 0),
         "image": record["key"],
     }
-    return ok({"value": value})
+    return api.ok({"value": value})
 
 
 async def handle_video(call: Call) -> web.Response:
@@ -58,10 +44,10 @@ async def handle_video(call: Call) -> web.Response:
     if call.request.query.get("action") == "finalizeUpload":
         return await _finalize(call)
     given = _parse_request(call, "initializeUpload", "initializeUploadRequest")
-    owner = authorize_author(call, given.get("owner"), "owner")
+    owner = api.authorize_author(call, given.get("owner"), "owner")
     size = given.get("fileSizeBytes")
     if not isinstance(size, int) or not _VIDEO_BYTES[0] <= size <= _VIDEO_BYTES[1]:
-        raise refuse("INVALID_VALUE_FOR_FIELD", "fileSizeBytes must be from 75 KB to 500 MB")
+        raise api.refuse("INVALID_VALUE_FOR_FIELD", "fileSizeBytes must be from 75 KB to 500 MB")
     record = _create(call, owner, f"urn:li:video:C5F10AQ{secrets.token_urlsafe(12)}", "video")
     record |= {"size": size, "etags": {}, "token": ""}
     parts = [
@@ -79,16 +65,16 @@ async def handle_video(call: Call) -> web.Response:
         "video": record["key"],
         "uploadInstructions": parts,
     }
-    return ok({"value": value | thumbnail | {"uploadToken": record["token"]}})
+    return api.ok({"value": value | thumbnail | {"uploadToken": record["token"]}})
 
 
 def _parse_request(call: Call, action: str, name: str) -> Record:
-    authenticate(call)
+    api.authenticate(call)
     if call.request.query.get("action") != action:
-        raise refuse("ILLEGAL_ARGUMENT", f"The parameter action must be {action}")
+        raise api.refuse("ILLEGAL_ARGUMENT", f"The parameter action must be {action}")
     given = call.json().get(name)
     if not isinstance(given, dict):
-        raise refuse("MISSING_FIELD", f"Field {name} is required")
+        raise api.refuse("MISSING_FIELD", f"Field {name} is required")
     return given
 
 
@@ -118,15 +104,15 @@ async def _finalize(call: Call) -> web.Response:
     given = _parse_request(call, "finalizeUpload", "finalizeUploadRequest")
     record = call.context.store.get(KIND, str(given.get("video")))
     if record is None or record["kind"] != "video":
-        raise refuse("INVALID_URN_ID", "Field video: there is no such video")
-    authorize_author(call, record["account"], "video")
+        raise api.refuse("INVALID_URN_ID", "Field video: there is no such video")
+    api.authorize_author(call, record["account"], "video")
     expected = [record["etags"].get(str(number)) for number in range(-(-record["size"] // PART))]
     sent = given.get("uploadedPartIds")
     ids = [str(part).strip('"') for part in sent] if isinstance(sent, list) else None
     if None in expected or ids != expected:
-        raise refuse("INVALID_VALUE_FOR_FIELD", "uploadedPartIds must name every part, in its order")
+        raise api.refuse("INVALID_VALUE_FOR_FIELD", "uploadedPartIds must name every part, in its order")
     if given.get("uploadToken") != record["token"]:
-        raise refuse("INVALID_VALUE_FOR_FIELD", "uploadToken is not the one that was given out")
+        raise api.refuse("INVALID_VALUE_FOR_FIELD", "uploadToken is not the one that was given out")
     if record["state"] == "WAITING_UPLOAD":
         await process(call, record)
     return web.Response(status=200)
@@ -175,19 +161,21 @@ TASK = Task(
 
 async def read(call: Call) -> web.Response:
     """GET /rest/images/{urn} and /rest/videos/{urn}."""
-    account = authenticate(call)
-    urn = get_path_urn(call, "urn")
+    account = api.authenticate(call)
+    urn = api.get_path_urn(call, "urn")
     record = call.context.store.get(KIND, urn)
     if record is None:
-        raise refuse("RESOURCE_NOT_FOUND", f"Could not find entity {urn}", 404)
-    if record["kind"] == "image" and not has_scope(call, account, READ_ORGANIZATION, WRITE[ORGANIZATION]):
-        raise deny()  # w_member_social alone permits writing images, not reading them
-    if not acts_for(call, account, record["account"]):
-        raise deny()
+        raise api.refuse("RESOURCE_NOT_FOUND", f"Could not find entity {urn}", 404)
+    if record["kind"] == "image" and not api.has_scope(
+        call, account, api.READ_ORGANIZATION, api.WRITE[api.ORGANIZATION]
+    ):
+        raise api.deny()  # w_member_social alone permits writing images, not reading them
+    if not api.acts_for(call, account, record["account"]):
+        raise api.deny()
     body: Record = {"id": urn, "owner": record["account"], "status": record["state"]}
     if record["state"] == "PROCESSING_FAILED" and record["kind"] == "video":
         body["processingFailureReason"] = record.get("fail_reason") or "Video could not be transcoded"
-    return ok(body)
+    return api.ok(body)
 
 
 def find_owner(call: Call) -> Record | None:
@@ -198,5 +186,5 @@ def find_owner(call: Call) -> Record | None:
     if isinstance(given, dict) and "video" in given:
         record = call.context.store.get(KIND, str(given["video"]))
         urn = None if record is None else record["account"]
-    found = call.context.accounts.find(PLATFORM, urn) if isinstance(urn, str) else None
-    return found or find_token_owner(call)
+    found = call.context.accounts.find(api.PLATFORM, urn) if isinstance(urn, str) else None
+    return found or api.find_token_owner(call)

@@ -11,20 +11,7 @@ from aiohttp import web
 
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call
-from adapters.sandbox.linkedin.dialect import (
-    BASIC,
-    LIST_ORGANIZATIONS,
-    ORGANIZATION,
-    PERSON,
-    PLATFORM,
-    authenticate,
-    deny,
-    get_token,
-    has_scope,
-    ok,
-    paginate,
-    refuse,
-)
+from adapters.sandbox.linkedin import api
 from adapters.sandbox.store import Record
 
 ROLES = ("ADMINISTRATOR", "CONTENT_ADMIN", "DIRECT_SPONSORED_CONTENT_POSTER")
@@ -37,24 +24,24 @@ def list_administered(context: SandboxContext, person: Record) -> list[Record]:
     return [
         account
         for account in context.store.get_all("account").values()
-        if account["platform"] == PLATFORM
-        and account["remote_id"].startswith(ORGANIZATION)
+        if account["platform"] == api.PLATFORM
+        and account["remote_id"].startswith(api.ORGANIZATION)
         and (named is None or account["username"] in named)
     ]
 
 
 def get_person_id(account: Record) -> str:
     """Return the member id of an account; an organization has a derived administrator's id."""
-    if account["remote_id"].startswith(PERSON):
-        return str(account["remote_id"].removeprefix(PERSON))
+    if account["remote_id"].startswith(api.PERSON):
+        return str(account["remote_id"].removeprefix(api.PERSON))
     return hashlib.sha256(account["remote_id"].encode()).hexdigest()[:10]
 
 
 async def read_me(call: Call) -> web.Response:
     """GET /v2/me, for a token with the scope r_basicprofile."""
-    account = call.authenticate(BASIC)
+    account = call.authenticate(api.BASIC)
     first, _, last = account["display_name"].partition(" ")
-    return ok({"id": get_person_id(account), "localizedFirstName": first, "localizedLastName": last})
+    return api.ok({"id": get_person_id(account), "localizedFirstName": first, "localizedLastName": last})
 
 
 async def read_userinfo(call: Call) -> web.Response:
@@ -67,40 +54,40 @@ async def read_userinfo(call: Call) -> web.Response:
         "picture": "https://media.licdn.example/picture.jpg",
         "locale": {"country": "US", "language": "en"},
     }
-    return ok(body)
+    return api.ok(body)
 
 
 def _list_organizations(call: Call, account: Record) -> list[str]:
-    prefix = f"{PLATFORM}:"
-    mine = [urn.removeprefix(prefix) for urn in get_token(call).get("acts_for", ())]
-    own = [account["remote_id"]] if account["remote_id"].startswith(ORGANIZATION) else []
-    return own + [urn for urn in mine if urn.startswith(ORGANIZATION)]
+    prefix = f"{api.PLATFORM}:"
+    mine = [urn.removeprefix(prefix) for urn in api.get_token(call).get("acts_for", ())]
+    own = [account["remote_id"]] if account["remote_id"].startswith(api.ORGANIZATION) else []
+    return own + [urn for urn in mine if urn.startswith(api.ORGANIZATION)]
 
 
 async def list_acls(call: Call) -> web.Response:
     """GET /rest/organizationAcls?q=roleAssignee, paged by `start` and `count`."""
-    account = authenticate(call)
-    if not has_scope(call, account, LIST_ORGANIZATIONS):
-        raise deny()
+    account = api.authenticate(call)
+    if not api.has_scope(call, account, api.LIST_ORGANIZATIONS):
+        raise api.deny()
     query = call.request.query
     if query.get("q") != "roleAssignee":
-        raise refuse("ILLEGAL_ARGUMENT", "The parameter q must be roleAssignee")
+        raise api.refuse("ILLEGAL_ARGUMENT", "The parameter q must be roleAssignee")
     role, state = query.get("role", ROLES[0]), query.get("state", "APPROVED")
     rows = [
         {
             "role": ROLES[0],
             "state": "APPROVED",
             "organization": urn,
-            "roleAssignee": PERSON + get_person_id(account),
+            "roleAssignee": api.PERSON + get_person_id(account),
         }
         for urn in _list_organizations(call, account)
         if (role, state) == (ROLES[0], "APPROVED")
     ]
-    return ok(paginate(query, rows))
+    return api.ok(api.paginate(query, rows))
 
 
 def _organization_to_dict(call: Call, number: str) -> Record | None:
-    found = call.context.accounts.find(PLATFORM, ORGANIZATION + number)
+    found = call.context.accounts.find(api.PLATFORM, api.ORGANIZATION + number)
     if found is None:
         return None
     body: Record = {
@@ -113,23 +100,23 @@ def _organization_to_dict(call: Call, number: str) -> Record | None:
 
 async def read_organization(call: Call) -> web.Response:
     """GET /rest/organizations/{id}."""
-    account = authenticate(call)
+    account = api.authenticate(call)
     number = call.request.match_info["id"]
     body = _organization_to_dict(call, number)
     if body is None:
-        raise refuse("RESOURCE_NOT_FOUND", f"Could not find entity {number}", 404)
+        raise api.refuse("RESOURCE_NOT_FOUND", f"Could not find entity {number}", 404)
     if body["$URN"] not in _list_organizations(call, account):
-        raise deny()
-    return ok(body)
+        raise api.deny()
+    return api.ok(body)
 
 
 async def list_organizations(call: Call) -> web.Response:
     """GET /rest/organizations?ids=List(1,2)."""
-    account = authenticate(call)
+    account = api.authenticate(call)
     match = _IDS.match(call.request.query.get("ids", ""))
     if match is None:
-        raise refuse("ILLEGAL_ARGUMENT", "The parameter ids must be List(…)")
+        raise api.refuse("ILLEGAL_ARGUMENT", "The parameter ids must be List(…)")
     mine = _list_organizations(call, account)
     found = {number: _organization_to_dict(call, number) for number in match[1].split(",") if number}
     results = {number: body for number, body in found.items() if body is not None and body["$URN"] in mine}
-    return ok({"results": results, "statuses": {}, "errors": {}})
+    return api.ok({"results": results, "statuses": {}, "errors": {}})

@@ -10,23 +10,7 @@ from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.daily_quota import DailyQuota
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.ledger import LivePost
-from adapters.sandbox.linkedin import asset
-from adapters.sandbox.linkedin.dialect import (
-    ORGANIZATION,
-    PLATFORM,
-    READ_ORGANIZATION,
-    acts_for,
-    authenticate,
-    authorize_author,
-    deny,
-    find_token_owner,
-    get_path_urn,
-    has_scope,
-    ok,
-    paginate,
-    quota_response,
-    refuse,
-)
+from adapters.sandbox.linkedin import api, asset
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused, encode, json_response
 from adapters.sandbox.store import Record
@@ -53,15 +37,15 @@ _PART = re.compile(
 
 async def create(call: Call) -> web.Response:
     """POST /rest/posts: 201 with an empty body, the URN in a header."""
-    authenticate(call)
+    api.authenticate(call)
     body = call.json()
-    owner = authorize_author(call, body.get("author"), "author")
+    owner = api.authorize_author(call, body.get("author"), "author")
     _check_fields(body)
     kind, assets = _resolve_content(call, owner, body.get("content"))
     duplicate_key = _hash_post(body, assets)
     _check_not_duplicate(call, body, duplicate_key)
     if not DailyQuota(call.context, "UTC").take(f"linkedin.posts:{owner['remote_id']}", _POSTS_A_DAY):
-        raise Refused(quota_response(int(DAY)))
+        raise Refused(api.quota_response(int(DAY)))
     urn = f"urn:li:{'ugcPost' if kind == 'video' else 'share'}:{random_digits(19, '7')}"
     call.context.publish(
         owner,
@@ -124,45 +108,45 @@ def _post_to_dict(live: LivePost) -> Record:
 
 def _check_readable(call: Call, account: Record, author: str) -> None:
     """Raise Refused unless `author` is an organization of the token; a member's own posts are not readable."""
-    is_organization = author.startswith(ORGANIZATION) and acts_for(call, account, author)
-    if not is_organization or not has_scope(call, account, READ_ORGANIZATION):
-        raise deny()
+    is_organization = author.startswith(api.ORGANIZATION) and api.acts_for(call, account, author)
+    if not is_organization or not api.has_scope(call, account, api.READ_ORGANIZATION):
+        raise api.deny()
 
 
 async def list_posts(call: Call) -> web.Response:
     """GET /rest/posts?q=author&author=…: newest first."""
-    account = authenticate(call)
+    account = api.authenticate(call)
     query = call.request.query
     if query.get("q") != "author" or not query.get("author"):
-        raise refuse("ILLEGAL_ARGUMENT", "The parameters q=author and author are required")
+        raise api.refuse("ILLEGAL_ARGUMENT", "The parameters q=author and author are required")
     _check_readable(call, account, query["author"])
     rows = [
         _post_to_dict(live)
-        for live in reversed(call.context.ledger.list_for(PLATFORM, query["author"]))
+        for live in reversed(call.context.ledger.list_for(api.PLATFORM, query["author"]))
         if _is_shown(call.context, live)
     ]
-    return ok(paginate(query, rows))
+    return api.ok(api.paginate(query, rows))
 
 
 async def read(call: Call) -> web.Response:
     """GET /rest/posts/{urn}."""
-    account = authenticate(call)
-    urn = get_path_urn(call, "urn")
-    live = call.context.ledger.find(PLATFORM, urn)
+    account = api.authenticate(call)
+    urn = api.get_path_urn(call, "urn")
+    live = call.context.ledger.find(api.PLATFORM, urn)
     if live is not None:
         _check_readable(call, account, live.entry["account"])
     if live is None or not _is_shown(call.context, live) or call.take_fault("late-visibility") is not None:
-        raise refuse("RESOURCE_NOT_FOUND", f"Could not find entity {urn}", 404)
-    return ok(_post_to_dict(live))
+        raise api.refuse("RESOURCE_NOT_FOUND", f"Could not find entity {urn}", 404)
+    return api.ok(_post_to_dict(live))
 
 
 async def delete(call: Call) -> web.Response:
     """DELETE /rest/posts/{urn}: 204, also when repeated."""
-    authenticate(call)
-    urn = get_path_urn(call, "urn")
-    live = call.context.ledger.find(PLATFORM, urn)
+    api.authenticate(call)
+    urn = api.get_path_urn(call, "urn")
+    live = call.context.ledger.find(api.PLATFORM, urn)
     if live is not None:
-        authorize_author(call, live.entry["account"], "author")
+        api.authorize_author(call, live.entry["account"], "author")
         call.context.store.put(_DELETED, urn, {"key": urn})
     return web.Response(status=204)
 
@@ -170,28 +154,30 @@ async def delete(call: Call) -> web.Response:
 def find_owner(call: Call) -> Record | None:
     """Return the author that the request names, else the account of the token."""
     urn = call.request.query.get("author") or (call.json().get("author") if call.body else None)
-    found = call.context.accounts.find(PLATFORM, urn) if isinstance(urn, str) else None
-    return found or find_token_owner(call)
+    found = call.context.accounts.find(api.PLATFORM, urn) if isinstance(urn, str) else None
+    return found or api.find_token_owner(call)
 
 
 def _check_fields(body: Record) -> None:
     """Raise Refused if a field other than the content is missing or invalid."""
     for name in _REQUIRED:
         if body.get(name) is None:
-            raise refuse("MISSING_FIELD", f"Field {name} is required")
+            raise api.refuse("MISSING_FIELD", f"Field {name} is required")
     if not isinstance(body["commentary"], str):
-        raise refuse("INVALID_VALUE_FOR_FIELD", "Field commentary must be a string")
+        raise api.refuse("INVALID_VALUE_FOR_FIELD", "Field commentary must be a string")
     if len(body["commentary"]) > _MAX_COMMENTARY:
-        raise refuse("FIELD_LENGTH_TOO_LONG", f"Field commentary: at most {_MAX_COMMENTARY} characters")
+        raise api.refuse("FIELD_LENGTH_TOO_LONG", f"Field commentary: at most {_MAX_COMMENTARY} characters")
     if body["visibility"] not in _VISIBILITY:
-        raise refuse("INVALID_VALUE_FOR_FIELD", "Field visibility must be PUBLIC, CONNECTIONS or LOGGED_IN")
+        raise api.refuse(
+            "INVALID_VALUE_FOR_FIELD", "Field visibility must be PUBLIC, CONNECTIONS or LOGGED_IN"
+        )
     distribution = body["distribution"]
     if not isinstance(distribution, dict) or distribution.get("feedDistribution") not in _FEEDS:
-        raise refuse(
+        raise api.refuse(
             "INVALID_VALUE_FOR_FIELD", "Field distribution.feedDistribution must be MAIN_FEED or NONE"
         )
     if body["lifecycleState"] != "PUBLISHED":
-        raise refuse("INVALID_VALUE_FOR_FIELD", "Field lifecycleState must be PUBLISHED")
+        raise api.refuse("INVALID_VALUE_FOR_FIELD", "Field lifecycleState must be PUBLISHED")
 
 
 def _resolve_content(call: Call, owner: Record, given: object) -> tuple[str, list[Record]]:
@@ -200,44 +186,46 @@ def _resolve_content(call: Call, owner: Record, given: object) -> tuple[str, lis
         return "text", []
     types = [kind for kind in _CONTENT_TYPES if isinstance(given, dict) and kind in given]
     if not isinstance(given, dict) or len(types) != 1 or not isinstance(given[types[0]], dict):
-        raise refuse("INVALID_VALUE_FOR_FIELD", "Field content must have one of media, multiImage, article")
+        raise api.refuse(
+            "INVALID_VALUE_FOR_FIELD", "Field content must have one of media, multiImage, article"
+        )
     inner = given[types[0]]
     if types == ["article"]:
         if not inner.get("source"):
-            raise refuse("MISSING_FIELD", "Field content.article.source is required")
+            raise api.refuse("MISSING_FIELD", "Field content.article.source is required")
         return "article", []
     if types == ["media"]:
         record = _get_available(call, owner, inner)
         return record["kind"], [record]
     images = inner.get("images")
     if not isinstance(images, list) or not _IMAGES[0] <= len(images) <= _IMAGES[1]:
-        raise refuse(
+        raise api.refuse(
             "INVALID_VALUE_FOR_FIELD", "Field content.multiImage.images must have from 2 to 20 images"
         )
     assets = [_get_available(call, owner, image if isinstance(image, dict) else {}) for image in images]
     if any(record["kind"] != "image" for record in assets):
-        raise refuse("INVALID_URN_TYPE", "Field content.multiImage.images takes images only")
+        raise api.refuse("INVALID_URN_TYPE", "Field content.multiImage.images takes images only")
     return "photos", assets
 
 
 def _get_available(call: Call, owner: Record, given: Record) -> Record:
     urn = given.get("id")
     if len(str(given.get("altText") or "")) > _MAX_ALT_TEXT:
-        raise refuse("FIELD_LENGTH_TOO_LONG", f"Field altText: at most {_MAX_ALT_TEXT} characters")
+        raise api.refuse("FIELD_LENGTH_TOO_LONG", f"Field altText: at most {_MAX_ALT_TEXT} characters")
     if not isinstance(urn, str) or not urn.startswith(("urn:li:image:", "urn:li:video:")):
-        raise refuse("INVALID_URN_TYPE", f"Field id: {urn} is neither an image nor a video")
+        raise api.refuse("INVALID_URN_TYPE", f"Field id: {urn} is neither an image nor a video")
     record = call.context.store.get(asset.KIND, urn)
     if record is None:
-        raise refuse("INVALID_URN_ID", f"Field id: {urn} does not exist")
+        raise api.refuse("INVALID_URN_ID", f"Field id: {urn} does not exist")
     if record["account"] != owner["remote_id"]:
-        raise refuse("INVALID_CONTENT_OWNERSHIP", "Content(s) you provided must be owned by post author")
+        raise api.refuse("INVALID_CONTENT_OWNERSHIP", "Content(s) you provided must be owned by post author")
     match record["state"]:
         case "AVAILABLE":
             return record
         case "PROCESSING_FAILED":
-            raise refuse("MEDIA_ASSET_PROCESSING_FAILED", f"Media asset {urn} could not be processed")
+            raise api.refuse("MEDIA_ASSET_PROCESSING_FAILED", f"Media asset {urn} could not be processed")
         case _:
-            raise refuse("MEDIA_ASSET_WAITING_UPLOAD", f"Media asset {urn} is not ready yet")
+            raise api.refuse("MEDIA_ASSET_WAITING_UPLOAD", f"Media asset {urn} is not ready yet")
 
 
 def render(commentary: str) -> str:

@@ -8,7 +8,7 @@ from aiohttp import web
 from adapters.sandbox import probe
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.linkedin import asset
-from adapters.sandbox.linkedin.dialect import PLATFORM, refuse
+from adapters.sandbox.linkedin.api import PLATFORM, refuse
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record

@@ -5,9 +5,7 @@ from aiohttp import web
 from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Route, mount_routes
-from adapters.sandbox.pinterest import board, media, oauth, pin
-from adapters.sandbox.pinterest.dialect import DIALECT, PLATFORM, refuse_day
-from adapters.sandbox.rate_windows import DAY
+from adapters.sandbox.pinterest import api, board, media, oauth, pin
 
 _ROOT = "/pinterest/v5"
 _ROUTES = (
@@ -17,7 +15,7 @@ _ROUTES = (
     Route("GET", f"{_ROOT}/boards", "read", board.list_boards),
     Route("GET", f"{_ROOT}/boards/{{board}}", "read", board.read),
     Route("GET", f"{_ROOT}/boards/{{board}}/pins", "look", pin.list_on_board),
-    Route("POST", f"{_ROOT}/media", "prepare", media.register, refuse_day),
+    Route("POST", f"{_ROOT}/media", "prepare", media.register, api.refuse_day),
     Route("GET", f"{_ROOT}/media", "read", media.list_media),
     Route("GET", f"{_ROOT}/media/{{media}}", "look", media.read),
     Route(
@@ -29,7 +27,7 @@ _ROUTES = (
         dialect=media.STORAGE_DIALECT,
         is_streamed=True,
     ),
-    Route("POST", f"{_ROOT}/pins", "finalize", pin.create, refuse_day),
+    Route("POST", f"{_ROOT}/pins", "finalize", pin.create, api.refuse_day),
     Route("GET", f"{_ROOT}/pins", "look", pin.list_pins),
     Route("GET", f"{_ROOT}/pins/{{pin}}", "look", pin.read),
     Route("DELETE", f"{_ROOT}/pins/{{pin}}", "cancel", pin.delete),
@@ -40,17 +38,12 @@ _ROUTES = (
 def register(app: web.Application, context: SandboxContext) -> None:
     """Serve Pinterest on `app`."""
     context.accounts.define(
-        PLATFORM,
+        api.PLATFORM,
         AccountKind(
             new_id=lambda _: random_digits(18, "5497"),
-            scopes=("boards:read", "boards:write", "pins:read", "pins:write", "user_accounts:read"),
-            connection="user",
-            access_prefix="pina_",
-            access_life=30 * DAY,
-            refresh_prefix="pinr.",
-            refresh_life=60 * DAY,
             provision=lambda account: board.provision(context, account),
+            **api.TABLE["account"],
         ),
     )
     context.processing.define_task(media.TASK)
-    mount_routes(app, context, PLATFORM, DIALECT, _ROUTES)
+    mount_routes(app, context, api.PLATFORM, api.DIALECT, _ROUTES)

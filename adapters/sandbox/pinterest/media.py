@@ -16,15 +16,7 @@ from adapters.sandbox.accounts import random_digits
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call, make_dialect
 from adapters.sandbox.ledger import to_iso
-from adapters.sandbox.pinterest.dialect import (
-    PLATFORM,
-    authenticate_reader,
-    authenticate_writer,
-    error_response,
-    invalid,
-    ok,
-    paginate,
-)
+from adapters.sandbox.pinterest import api
 from adapters.sandbox.processing import Task
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
@@ -38,9 +30,9 @@ _LIMITS = (("duration", 4 - 0.05, 900 + 0.05, "failed"), ("ratio", 0.5, 1.91, "f
 
 async def register(call: Call) -> web.Response:
     """POST /v5/media."""
-    account = authenticate_writer(call, "pins:write")
+    account = api.authenticate_writer(call, "pins:write")
     if call.json().get("media_type") != "video":
-        raise invalid("Invalid request: media_type must be video.")
+        raise api.invalid("Invalid request: media_type must be video.")
     now = call.context.clock.now()
     stamp = to_iso(now)[:19].replace("-", "").replace(":", "") + "Z"
     parameters = {
@@ -67,13 +59,13 @@ async def register(call: Call) -> web.Response:
         "upload_url": f"http://{call.request.host}/pinterest-media/{record['key']}/",
         "upload_parameters": parameters,
     }
-    return ok(body, account, 201)
+    return api.ok(body, account, 201)
 
 
 def _get_own(call: Call, account: Record) -> Record:
     record = call.context.store.get(KIND, call.request.match_info["media"])
     if record is None or record["account"] != account["remote_id"]:
-        raise Refused(error_response(404, 50, "Media not found."))
+        raise Refused(api.error_response(404, 50, "Media not found."))
     return record
 
 
@@ -83,19 +75,19 @@ def _media_to_dict(record: Record) -> Record:
 
 async def read(call: Call) -> web.Response:
     """GET /v5/media/{media}."""
-    account = authenticate_reader(call, "pins:read")
-    return ok(_media_to_dict(_get_own(call, account)), account)
+    account = api.authenticate_reader(call, "pins:read")
+    return api.ok(_media_to_dict(_get_own(call, account)), account)
 
 
 async def list_media(call: Call) -> web.Response:
     """GET /v5/media."""
-    account = authenticate_reader(call, "pins:read")
+    account = api.authenticate_reader(call, "pins:read")
     mine = [
         record
         for record in call.context.store.get_all(KIND).values()
         if record["account"] == account["remote_id"]
     ]
-    return ok(paginate(call, [_media_to_dict(record) for record in reversed(mine)]), account)
+    return api.ok(api.paginate(call, [_media_to_dict(record) for record in reversed(mine)]), account)
 
 
 def _xml_response(status: int, code: str, message: str, wait: int | None = None) -> web.Response:
@@ -104,20 +96,8 @@ def _xml_response(status: int, code: str, message: str, wait: int | None = None)
     return web.Response(text=text, status=status, content_type="application/xml", headers=headers)
 
 
-_EXPIRED = (403, "AccessDenied", "Invalid according to Policy: Policy expired.")
-_MALFORMED = (400, "MalformedPOSTRequest", "The body of your POST request is not well-formed.")
-STORAGE_DIALECT = make_dialect(
-    _xml_response,
-    {
-        "unknown_token": (403, "AccessDenied", "Access Denied"),
-        "expired": _EXPIRED,
-        "missing_scope": (403, "AccessDenied", "Access Denied"),
-        "rate_limited": (503, "SlowDown", "Please reduce your request rate."),
-        "server_error": (500, "InternalError", "We encountered an internal error. Please try again."),
-        "malformed": _MALFORMED,
-    },
-    lambda _: None,
-)
+_ERRORS = api.TABLE["storage_errors"]
+STORAGE_DIALECT = make_dialect(_xml_response, _ERRORS, lambda _: None)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,7 +121,7 @@ async def receive(call: Call) -> web.Response:
     if call.request.content_length is None:
         raise _refuse_xml(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
     if call.context.clock.now() >= record["created"] + _POLICY_S:
-        raise _refuse_xml(*_EXPIRED)
+        raise _refuse_xml(*_ERRORS["expired"])
     part = _upload_path(call.context, record).with_suffix(f".{secrets.token_hex(4)}")
     try:
         form = await _read_form(call, record, part)
@@ -171,7 +151,7 @@ async def _read_form(call: Call, record: Record, place: Path) -> _Form:
             else:
                 form.fields[part.name or ""] = (await part.read()).decode("utf-8", "replace")
     except (ValueError, AssertionError, aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError):
-        raise _refuse_xml(*_MALFORMED) from None
+        raise _refuse_xml(*_ERRORS["malformed"]) from None
     return form
 
 
@@ -228,4 +208,4 @@ TASK = Task(
 def find_owner(call: Call) -> Record | None:
     """Return the account of an upload, whose requests carry no token."""
     record = call.context.store.get(KIND, call.request.match_info["media"])
-    return None if record is None else call.context.accounts.find(PLATFORM, record["account"])
+    return None if record is None else call.context.accounts.find(api.PLATFORM, record["account"])

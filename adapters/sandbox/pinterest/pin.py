@@ -6,15 +6,7 @@ from adapters.sandbox.accounts import random_digits
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.ledger import LivePost
-from adapters.sandbox.pinterest import board, pin_body
-from adapters.sandbox.pinterest.dialect import (
-    PLATFORM,
-    authenticate_reader,
-    authenticate_writer,
-    error_response,
-    ok,
-    paginate,
-)
+from adapters.sandbox.pinterest import api, board, pin_body
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 
@@ -25,9 +17,9 @@ _CREATIVE_TYPES = {"image": "REGULAR", "carousel": "CAROUSEL", "video": "VIDEO"}
 
 async def create(call: Call) -> web.Response:
     """POST /v5/pins: create a live pin; there is no duplicate detection."""
-    account = authenticate_writer(call, "pins:write")
+    account = api.authenticate_writer(call, "pins:write")
     if account["options"].get("trial"):
-        raise Refused(error_response(403, 29, "Apps with Trial access may not create Pins in production"))
+        raise Refused(api.error_response(403, 29, "Apps with Trial access may not create Pins in production"))
     body = call.json()
     own_board = board.get_own(call, account, body.get("board_id"))
     texts = pin_body.check_texts(body)
@@ -49,7 +41,7 @@ async def create(call: Call) -> web.Response:
             **texts,
         },
     )
-    return ok(_pin_to_dict(account, live), account, 201)
+    return api.ok(_pin_to_dict(account, live), account, 201)
 
 
 def _pin_to_dict(account: Record, live: LivePost) -> Record:
@@ -96,43 +88,43 @@ def _is_shown(context: SandboxContext, live: LivePost) -> bool:
 def _list_own(call: Call, account: Record, board_id: str | None) -> list[Record]:
     return [
         _pin_to_dict(account, live)
-        for live in reversed(call.context.ledger.list_for(PLATFORM, account["remote_id"]))
+        for live in reversed(call.context.ledger.list_for(api.PLATFORM, account["remote_id"]))
         if _is_shown(call.context, live) and board_id in (None, live.entry["extra"]["board_id"])
     ]
 
 
 async def list_on_board(call: Call) -> web.Response:
     """GET /v5/boards/{board}/pins: newest first."""
-    account = authenticate_reader(call, "pins:read")
+    account = api.authenticate_reader(call, "pins:read")
     own_board = board.get_own(call, account, call.request.match_info["board"])
-    return ok(paginate(call, _list_own(call, account, own_board["key"])), account)
+    return api.ok(api.paginate(call, _list_own(call, account, own_board["key"])), account)
 
 
 async def list_pins(call: Call) -> web.Response:
     """GET /v5/pins: newest first."""
-    account = authenticate_reader(call, "pins:read")
-    return ok(paginate(call, _list_own(call, account, None)), account)
+    account = api.authenticate_reader(call, "pins:read")
+    return api.ok(api.paginate(call, _list_own(call, account, None)), account)
 
 
 def _get_own(call: Call, account: Record) -> LivePost:
-    live = call.context.ledger.find(PLATFORM, call.request.match_info["pin"])
+    live = call.context.ledger.find(api.PLATFORM, call.request.match_info["pin"])
     is_mine = (
         live is not None and live.entry["account"] == account["remote_id"] and _is_shown(call.context, live)
     )
     if live is None or not is_mine or call.take_fault("late-visibility") is not None:
-        raise Refused(error_response(404, 50, "Pin not found."))
+        raise Refused(api.error_response(404, 50, "Pin not found."))
     return live
 
 
 async def read(call: Call) -> web.Response:
     """GET /v5/pins/{pin}."""
-    account = authenticate_reader(call, "pins:read")
-    return ok(_pin_to_dict(account, _get_own(call, account)), account)
+    account = api.authenticate_reader(call, "pins:read")
+    return api.ok(_pin_to_dict(account, _get_own(call, account)), account)
 
 
 async def delete(call: Call) -> web.Response:
     """DELETE /v5/pins/{pin}."""
-    account = authenticate_writer(call, "pins:write")
+    account = api.authenticate_writer(call, "pins:write")
     live = _get_own(call, account)
     call.context.store.put(_DELETED, live.entry["remote_id"], {"key": live.entry["remote_id"]})
     return web.Response(status=204)

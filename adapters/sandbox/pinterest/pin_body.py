@@ -6,7 +6,7 @@ import binascii
 from adapters.sandbox import probe
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.pinterest import media
-from adapters.sandbox.pinterest.dialect import PLATFORM, invalid
+from adapters.sandbox.pinterest.api import PLATFORM, invalid
 from adapters.sandbox.store import Record
 from adapters.sandbox.url_fetcher import FetchFailed
 

@@ -10,20 +10,11 @@ from aiohttp import web
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok import task
-from adapters.sandbox.tiktok.dialect import check_rate, error_response, ok, refuse, refuse_code
+from adapters.sandbox.tiktok import api, task
 from adapters.sandbox.tiktok_shared import count_utf16_units, list_privacy_levels
 
 _INITS_PER_MINUTE = 6
 _VIDEO_TITLE_UNITS = 2200
-_VIDEO_FLAGS = (
-    "disable_duet",
-    "disable_comment",
-    "disable_stitch",
-    "brand_content_toggle",
-    "brand_organic_toggle",
-    "is_aigc",
-)
 _MB = 1_000_000
 _MIB = 1 << 20
 # The guide does not say whether "MB" is 10^6 or 2^20; a size that either reading forbids is refused.
@@ -34,7 +25,6 @@ _MAX_CHUNKS = 1000
 _PHOTO_TITLE_UNITS = 90
 _DESCRIPTION_UNITS = 4000
 _MAX_PHOTOS = 35
-_PHOTO_FLAGS = ("disable_comment", "auto_add_music", "brand_content_toggle", "brand_organic_toggle")
 _REQUIRED_FLAGS = ("brand_content_toggle", "brand_organic_toggle")
 _SCOPES = {"DIRECT_POST": "video.publish", "MEDIA_UPLOAD": "video.upload"}
 
@@ -43,7 +33,7 @@ def _read_object(body: Record, name: str) -> Record:
     """Return an object of the body; {} if absent."""
     value = body.get(name, {})
     if not isinstance(value, dict):
-        raise refuse(f"{name} must be an object.")
+        raise api.refuse(f"{name} must be an object.")
     return value
 
 
@@ -51,7 +41,7 @@ def _read_text(info: Record, name: str, max_units: int) -> str:
     """Return a text of at most `max_units` UTF-16 units; empty if absent."""
     value = info.get(name, "")
     if not isinstance(value, str) or count_utf16_units(value) > max_units:
-        raise refuse(f"{name} must be a text of at most {max_units} UTF-16 units.")
+        raise api.refuse(f"{name} must be a text of at most {max_units} UTF-16 units.")
     return value
 
 
@@ -64,7 +54,7 @@ def read_whole(info: Record, name: str, low: int = 0, high: int | None = None) -
         or value < low
         or (high is not None and value > high)
     ):
-        raise refuse(f"{name} must be a whole number of at least {low}.")
+        raise api.refuse(f"{name} must be a whole number of at least {low}.")
     return value
 
 
@@ -72,11 +62,11 @@ def _read_flags(info: Record, names: tuple[str, ...], required: tuple[str, ...])
     """Return the boolean fields in `names` that are present; those in `required` must be."""
     for name in required:
         if name not in info:
-            raise refuse(f"{name} is required.")
+            raise api.refuse(f"{name} is required.")
     sent = {name: info[name] for name in names if name in info}
     for name, value in sent.items():
         if not isinstance(value, bool):
-            raise refuse(f"{name} must be true or false.")
+            raise api.refuse(f"{name} must be true or false.")
     return sent
 
 
@@ -84,29 +74,29 @@ def _read_privacy(account: Record, info: Record) -> str:
     """Return the privacy level; raise Refused if the account may not use it."""
     level = info.get("privacy_level")
     if not isinstance(level, str) or not level:
-        raise refuse("privacy_level is required.")
+        raise api.refuse("privacy_level is required.")
     if level not in list_privacy_levels(account):
-        raise refuse_code("privacy_level_option_mismatch")
+        raise api.refuse_code("privacy_level_option_mismatch")
     if account["options"].get("unaudited") and (level != "SELF_ONLY" or not account["private"]):
-        raise refuse_code("unaudited_client_can_only_post_to_private_accounts")
+        raise api.refuse_code("unaudited_client_can_only_post_to_private_accounts")
     if info.get("brand_content_toggle") is True and level == "SELF_ONLY":
-        raise refuse("Branded content cannot be SELF_ONLY.")
+        raise api.refuse("Branded content cannot be SELF_ONLY.")
     return level
 
 
 def _check_url(call: Call, url: object) -> str:
     """Return a URL that TikTok may fetch; only the sandbox's media host counts as verified."""
     if not isinstance(url, str) or not url:
-        raise refuse("The URL is missing.")
+        raise api.refuse("The URL is missing.")
     if not call.context.fetcher.is_reachable(url):
-        raise refuse_code("url_ownership_unverified")
+        raise api.refuse_code("url_ownership_unverified")
     return url
 
 
 async def init_direct(call: Call) -> web.Response:
     """POST /v2/post/publish/video/init/."""
     account = call.authenticate("video.publish")
-    check_rate(call, "video", _INITS_PER_MINUTE)
+    api.check_rate(call, "video", _INITS_PER_MINUTE)
     body = call.json()
     info = _read_object(body, "post_info")
     facts = {
@@ -114,7 +104,7 @@ async def init_direct(call: Call) -> web.Response:
         "title": _read_text(info, "title", _VIDEO_TITLE_UNITS),
         "privacy": _read_privacy(account, info),
     }
-    extra = _read_flags(info, _VIDEO_FLAGS, ("brand_content_toggle",))
+    extra = _read_flags(info, api.TABLE["flags"]["video"], ("brand_content_toggle",))
     if "video_cover_timestamp_ms" in info:
         extra["video_cover_timestamp_ms"] = read_whole(info, "video_cover_timestamp_ms")
     return await _init_video(call, account, body, facts | {"caption": facts["title"], "extra": extra})
@@ -123,7 +113,7 @@ async def init_direct(call: Call) -> web.Response:
 async def init_inbox(call: Call) -> web.Response:
     """POST /v2/post/publish/inbox/video/init/."""
     account = call.authenticate("video.upload")
-    check_rate(call, "inbox", _INITS_PER_MINUTE)
+    api.check_rate(call, "inbox", _INITS_PER_MINUTE)
     facts: Record = {"direct": False, "title": "", "caption": "", "privacy": None, "extra": {}}
     return await _init_video(call, account, call.json(), facts)
 
@@ -138,15 +128,15 @@ async def _init_video(call: Call, account: Record, body: Record, facts: Record) 
             secret = secrets.token_urlsafe(24)
             facts |= {"origin": "upload", "state": "PROCESSING_UPLOAD", "upload_token": secret, **sizes}
             record = task.create(call, account, f"v_{target}_file~v2-1", facts)
-            return ok({"publish_id": record["key"], "upload_url": _create_upload_url(call, record)})
+            return api.ok({"publish_id": record["key"], "upload_url": _create_upload_url(call, record)})
         case "PULL_FROM_URL":
             url = _check_url(call, source.get("video_url"))
             facts |= {"origin": "pull", "state": "PROCESSING_DOWNLOAD", "urls": [url]}
             record = task.create(call, account, f"v_{target}_url~v2-1", facts)
             await task.start(call.context, record)
-            return ok({"publish_id": record["key"]})
+            return api.ok({"publish_id": record["key"]})
         case _:
-            raise refuse("source must be FILE_UPLOAD or PULL_FROM_URL.")
+            raise api.refuse("source must be FILE_UPLOAD or PULL_FROM_URL.")
 
 
 def _create_upload_url(call: Call, record: Record) -> str:
@@ -163,15 +153,17 @@ def _read_sizes(source: Record) -> Record:
     if count == 1 and chunk == size and size <= _MAX_CHUNK:
         return {"size": size, "chunk": chunk, "chunks": 1}
     if size < _MIN_CHUNK:
-        raise refuse("A video below 5 MB is one chunk with chunk_size equal to video_size.")
+        raise api.refuse("A video below 5 MB is one chunk with chunk_size equal to video_size.")
     if not _MIN_CHUNK <= chunk <= _MAX_CHUNK:
-        raise refuse("chunk_size must be from 5 MB to 64 MB.")
+        raise api.refuse("chunk_size must be from 5 MB to 64 MB.")
     if count != size // chunk:
-        raise refuse("The total chunk count is invalid: it must be video_size / chunk_size, rounded down.")
+        raise api.refuse(
+            "The total chunk count is invalid: it must be video_size / chunk_size, rounded down."
+        )
     if size > _MAX_CHUNK and count == 1:
-        raise refuse("A video above 64 MB needs more than one chunk.")
+        raise api.refuse("A video above 64 MB needs more than one chunk.")
     if size - (count - 1) * chunk > _MAX_LAST_CHUNK:
-        raise refuse("The last chunk must be at most 128 MB.")
+        raise api.refuse("The last chunk must be at most 128 MB.")
     return {"size": size, "chunk": chunk, "chunks": count}
 
 
@@ -189,16 +181,16 @@ async def init_photos(call: Call) -> web.Response:
     body = call.json()
     mode = body.get("post_mode")
     account = call.authenticate(*([_SCOPES[mode]] if mode in _SCOPES else _SCOPES.values()))
-    check_rate(call, "content", _INITS_PER_MINUTE)
+    api.check_rate(call, "content", _INITS_PER_MINUTE)
     if mode not in _SCOPES:
-        raise refuse("post_mode must be DIRECT_POST or MEDIA_UPLOAD.")
+        raise api.refuse("post_mode must be DIRECT_POST or MEDIA_UPLOAD.")
     if body.get("media_type") != "PHOTO":
-        raise refuse("media_type must be PHOTO.")
+        raise api.refuse("media_type must be PHOTO.")
     facts = _read_photo_post(call, account, body, is_direct=mode == "DIRECT_POST")
     task.check_quota(call, account, direct=facts["direct"])
     record = task.create(call, account, "p_pub_url~v2", facts)
     await task.start(call.context, record)
-    return ok({"publish_id": record["key"]})
+    return api.ok({"publish_id": record["key"]})
 
 
 def _read_photo_post(call: Call, account: Record, body: Record, *, is_direct: bool) -> Record:
@@ -209,8 +201,8 @@ def _read_photo_post(call: Call, account: Record, body: Record, *, is_direct: bo
     )
     level = _read_privacy(account, info) if is_direct else None
     if not is_direct and account["options"].get("old_app"):
-        raise refuse_code("app_version_check_failed")
-    extra = _read_flags(info, _PHOTO_FLAGS, _REQUIRED_FLAGS) if is_direct else {}
+        raise api.refuse_code("app_version_check_failed")
+    extra = _read_flags(info, api.TABLE["flags"]["photo"], _REQUIRED_FLAGS) if is_direct else {}
     urls = _read_urls(call, source)
     if is_direct or "photo_cover_index" in source:
         extra["photo_cover_index"] = read_whole(source, "photo_cover_index", 0, len(urls) - 1)
@@ -228,14 +220,14 @@ def _read_photo_post(call: Call, account: Record, body: Record, *, is_direct: bo
 
 def _read_urls(call: Call, source: Record) -> list[str]:
     if source.get("source") != "PULL_FROM_URL":
-        raise refuse("Photos can only be sent by PULL_FROM_URL.")
+        raise api.refuse("Photos can only be sent by PULL_FROM_URL.")
     urls = source.get("photo_images")
     if not isinstance(urls, list) or not 1 <= len(urls) <= _MAX_PHOTOS:
-        raise refuse(f"photo_images must be a list of 1 to {_MAX_PHOTOS} URLs.")
+        raise api.refuse(f"photo_images must be a list of 1 to {_MAX_PHOTOS} URLs.")
     return [_check_url(call, url) for url in urls]
 
 
 def refuse_photo_quota(call: Call) -> web.Response:
     """Return the error of an exhausted daily limit of posts, or of drafts."""
     is_draft = b"MEDIA_UPLOAD" in call.body
-    return error_response("spam_risk_too_many_pending_share" if is_draft else "spam_risk_too_many_posts")
+    return api.error_response("spam_risk_too_many_pending_share" if is_draft else "spam_risk_too_many_posts")

@@ -7,8 +7,7 @@ from aiohttp import web
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.ledger import LivePost
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok import task
-from adapters.sandbox.tiktok.dialect import PLATFORM, check_rate, ok, refuse, refuse_code
+from adapters.sandbox.tiktok import api, task
 from adapters.sandbox.tiktok.publish import read_whole
 from adapters.sandbox.tiktok_shared import find_public_id, get_post_states, list_public
 
@@ -21,13 +20,13 @@ _MAX_TITLE = 150
 async def read_creator_info(call: Call) -> web.Response:
     """POST /v2/post/publish/creator_info/query/."""
     account = call.authenticate("video.publish")
-    check_rate(call, "creator_info", _CREATOR_PER_MINUTE)
+    api.check_rate(call, "creator_info", _CREATOR_PER_MINUTE)
     identity = {
         "creator_avatar_url": f"https://p16-sign.tiktokcdn.example/{account['remote_id']}.jpeg",
         "creator_username": account["username"],
         "creator_nickname": account["display_name"],
     }
-    return ok(identity | get_post_states(account))
+    return api.ok(identity | get_post_states(account))
 
 
 async def read_user_info(call: Call) -> web.Response:
@@ -41,25 +40,27 @@ async def read_user_info(call: Call) -> web.Response:
         "avatar_url": f"https://p16-sign.tiktokcdn.example/{account['remote_id']}.jpeg",
     }
     fields = call.request.query.get("fields", "").split(",")
-    return ok({"user": {name: known[name] for name in fields if name in known}})
+    return api.ok({"user": {name: known[name] for name in fields if name in known}})
 
 
 def _find_task(call: Call, *scopes: str) -> Record:
     account = call.authenticate(*scopes)
-    check_rate(call, call.endpoint.step if isinstance(call.endpoint.step, str) else "", _STATUS_PER_MINUTE)
+    api.check_rate(
+        call, call.endpoint.step if isinstance(call.endpoint.step, str) else "", _STATUS_PER_MINUTE
+    )
     publish_id = call.json().get("publish_id")
     record = call.context.store.get(task.KIND, publish_id) if isinstance(publish_id, str) else None
     if record is None:
-        raise refuse_code("invalid_publish_id")
+        raise api.refuse_code("invalid_publish_id")
     if record["account"] != account["remote_id"]:
-        raise refuse_code("token_not_authorized_for_specified_publish_id")
+        raise api.refuse_code("token_not_authorized_for_specified_publish_id")
     return record
 
 
 async def read_status(call: Call) -> web.Response:
     """POST /v2/post/publish/status/fetch/."""
     record = _find_task(call, "video.upload", "video.publish")
-    public_id = find_public_id(call, PLATFORM, task.KIND, record)
+    public_id = find_public_id(call, api.PLATFORM, task.KIND, record)
     data = {
         "status": record["state"],
         "fail_reason": record["reason"],
@@ -68,17 +69,17 @@ async def read_status(call: Call) -> web.Response:
     }
     if record["state"] != "FAILED":  # absent in the vendor's example of a failure
         data["downloaded_bytes"] = record["downloaded"]
-    return ok(data)
+    return api.ok(data)
 
 
 async def cancel(call: Call) -> web.Response:
     """POST /v2/post/publish/cancel/: possible only during the download."""
     record = _find_task(call, "video.upload", "video.publish")
     if record["state"] != "PROCESSING_DOWNLOAD":
-        raise refuse_code("publish_not_cancellable")
+        raise api.refuse_code("publish_not_cancellable")
     record |= {"state": "FAILED", "reason": "publish_cancelled"}
     call.context.store.put(task.KIND, record["key"], record)
-    return ok()
+    return api.ok()
 
 
 async def list_videos(call: Call) -> web.Response:
@@ -88,12 +89,12 @@ async def list_videos(call: Call) -> web.Response:
         name for part in parse_qs(call.request.query_string).get("fields", []) for name in part.split(",")
     ]
     if not fields:
-        raise refuse("fields is required.")
+        raise api.refuse("fields is required.")
     body = call.json()
     max_count = read_whole(body, "max_count", 1, _MAX_PAGE) if "max_count" in body else 10
     before = read_whole(body, "cursor") / 1000 if body.get("cursor") else None
-    shown, more = list_public(call, PLATFORM, account, max_count, before)
-    return ok({"videos": [_to_video(live, fields) for live in shown], **more})
+    shown, more = list_public(call, api.PLATFORM, account, max_count, before)
+    return api.ok({"videos": [_to_video(live, fields) for live in shown], **more})
 
 
 def _to_video(live: LivePost, fields: list[str]) -> Record:

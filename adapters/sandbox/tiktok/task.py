@@ -16,7 +16,7 @@ from adapters.sandbox.processing import Outcome, Task
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok.dialect import PLATFORM, refuse_code
+from adapters.sandbox.tiktok.api import PLATFORM, TABLE, refuse_code
 from adapters.sandbox.upload_body import Span, parse_content_range, receive_body
 
 KIND = "tiktok.task"
@@ -193,14 +193,4 @@ async def put_chunk(call: Call) -> web.Response:
     return _respond(201, _make_progress_headers(record))
 
 
-UPLOAD_DIALECT = make_dialect(
-    _respond,
-    {
-        "unknown_token": (403,),
-        "missing_scope": (403,),
-        "rate_limited": (429,),
-        "server_error": (500,),
-        "malformed": (400,),
-    },
-    lambda _: None,
-)
+UPLOAD_DIALECT = make_dialect(_respond, TABLE["upload_errors"], lambda _: None)

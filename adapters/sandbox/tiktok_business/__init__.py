@@ -7,25 +7,23 @@ from aiohttp import web
 from adapters.sandbox.accounts import AccountKind
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Route, mount_routes
-from adapters.sandbox.rate_windows import DAY
-from adapters.sandbox.tiktok_business import music, oauth, publish, read, share
+from adapters.sandbox.tiktok_business import api, music, oauth, publish, read, share
 from adapters.sandbox.tiktok_business import property as url_property
-from adapters.sandbox.tiktok_business.dialect import BAD_PARAMETER, DIALECT, PLATFORM, error_response
 
 _ROOT = "/tiktok-business/open_api/v1.3"
 _USER, _BUSINESS = f"{_ROOT}/tt_user", f"{_ROOT}/business"
 _ROUTES = (
     oauth.TOKEN.route(f"{_USER}/oauth2/token/", step="oauth"),
     oauth.REFRESH.route(f"{_USER}/oauth2/refresh_token/", step="refresh"),
-    Route("POST", f"{_USER}/oauth2/revoke/", "oauth", oauth.revoke, owner=oauth.TOKEN.find_owner),
-    Route("POST", f"{_USER}/token_info/get/", "oauth", oauth.read_token_info, owner=oauth.TOKEN.find_owner),
+    oauth.TOKEN.route(f"{_USER}/oauth2/revoke/", handle=oauth.revoke),
+    oauth.TOKEN.route(f"{_USER}/token_info/get/", handle=oauth.read_token_info),
     Route("GET", f"{_BUSINESS}/get/", "read", read.read_profile),
     Route(
         "GET",
         f"{_BUSINESS}/video/settings/",
         "creator_info",
         read.read_settings,
-        lambda _: error_response(BAD_PARAMETER, "spam_risk_too_many_posts"),
+        lambda _: api.error_response(api.BAD_PARAMETER, "spam_risk_too_many_posts"),
     ),
     Route("POST", f"{_BUSINESS}/video/publish/", "finalize", publish.publish_video, publish.refuse_quota),
     Route("POST", f"{_BUSINESS}/photo/publish/", "finalize", publish.publish_photo, publish.refuse_quota),
@@ -45,32 +43,16 @@ _OEMBED = Route(
     "resolve_music",
     music.read_oembed,
     dialect=music.OEMBED_DIALECT,
-    also_faults_of=(PLATFORM,),
+    also_faults_of=(api.PLATFORM,),
 )
 
 
 def register(app: web.Application, context: SandboxContext) -> None:
     """Serve TikTok for Business and oEmbed on `app`."""
     context.accounts.define(
-        PLATFORM,
-        AccountKind(
-            new_id=lambda _: f"-000{secrets.token_urlsafe(24)}",
-            scopes=(
-                "user.info.basic",
-                "user.info.username",
-                "video.list",
-                "video.publish",
-                "video.upload",
-                "user.account.type",
-                "video.insights",
-            ),
-            connection="business",
-            access_prefix="act.",
-            access_life=DAY,
-            refresh_prefix="rft.",
-            refresh_life=365 * DAY,
-        ),
+        api.PLATFORM,
+        AccountKind(new_id=lambda _: f"-000{secrets.token_urlsafe(24)}", **api.TABLE["account"]),
     )
     context.processing.define_task(share.TASK)
-    mount_routes(app, context, PLATFORM, DIALECT, _ROUTES)
+    mount_routes(app, context, api.PLATFORM, api.DIALECT, _ROUTES)
     mount_routes(app, context, "tiktok", music.OEMBED_DIALECT, (_OEMBED,))

@@ -14,7 +14,7 @@ from aiohttp import web
 from adapters.sandbox.endpoint import Call, make_dialect
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok_business.dialect import authenticate_owner, ok, refuse
+from adapters.sandbox.tiktok_business import api
 
 _FULL_HOSTS = ("tiktok.com", "www.tiktok.com", "m.tiktok.com")
 _SHORT_HOSTS = ("vm.tiktok.com", "vt.tiktok.com")
@@ -42,31 +42,7 @@ class Track:
     genre: str = "POP"
 
 
-TRACKS = (
-    Track(commercial_id="7110000000000000001", name="Track", artist="Artist", trending=CHARTED_CLIP),
-    Track(
-        commercial_id="7110000000000000002",
-        name="Two Clips",
-        artist="Both - Sides",
-        trending="7221171716369631240",
-        full="7221171716369631241",
-    ),
-    Track(commercial_id="7110000000000000003", name="No Clip", artist="Nobody"),
-    Track(
-        commercial_id="7110000000000000004",
-        name="Long Ago",
-        artist="Quarter",
-        trending="7221171716369631250",
-        windows=("90DAY",),
-    ),
-    Track(
-        commercial_id="7110000000000000005",
-        name="Nur Hier",
-        artist="Kapelle",
-        trending="7221171716369631260",
-        countries=("DE",),
-    ),
-)
+TRACKS = tuple(Track(**row) for row in api.TABLE["tracks"])
 
 
 def is_attachable(sound_id: object) -> bool:
@@ -110,10 +86,10 @@ def _track_to_dict(rank: int, track: Track) -> Record:
 async def list_trending(call: Call) -> web.Response:
     """GET /discovery/cml/trending_list/."""
     query = call.request.query
-    authenticate_owner(call, query.get("business_id"))
+    api.authenticate_owner(call, query.get("business_id"))
     window, country = query.get("date_range", "7DAY"), query.get("country_code", "US")
     if window not in WINDOWS:
-        raise refuse(f"date_range: must be one of {', '.join(WINDOWS)}.")
+        raise api.refuse(f"date_range: must be one of {', '.join(WINDOWS)}.")
     genre = query.get("genre", "ALL")
     charted = [
         track
@@ -122,15 +98,15 @@ async def list_trending(call: Call) -> web.Response:
         and (track.countries is None or country in track.countries)
         and genre in ("ALL", track.genre)
     ]
-    return ok({"list": [_track_to_dict(rank, track) for rank, track in enumerate(charted, 1)] or None})
+    return api.ok({"list": [_track_to_dict(rank, track) for rank, track in enumerate(charted, 1)] or None})
 
 
 async def list_videos(call: Call) -> web.Response:
     """GET /discovery/cml/video_list/: list posts that use a track."""
     query = call.request.query
-    authenticate_owner(call, query.get("business_id"))
+    api.authenticate_owner(call, query.get("business_id"))
     if query.get("commercial_music_id") not in {track.commercial_id for track in TRACKS}:
-        raise refuse("commercial_music_id: unknown.")
+        raise api.refuse("commercial_music_id: unknown.")
     top = [f"72123456789012345{tail}7" for tail in range(10, 12)]
     rows = [
         {
@@ -140,7 +116,7 @@ async def list_videos(call: Call) -> web.Response:
         }
         for video in top
     ]
-    return ok({"top_video_list": rows})
+    return api.ok({"top_video_list": rows})
 
 
 def _oembed_error(
@@ -219,14 +195,4 @@ def _render_anchor(post_id: str) -> str:
     return f'<a target="_blank" title="{shown}" href="{href}">{shown}</a>'
 
 
-OEMBED_DIALECT = make_dialect(
-    _oembed_error,
-    {
-        "unknown_token": (400,),
-        "missing_scope": (400,),
-        "rate_limited": (429, "Too many"),
-        "server_error": (500,),
-        "malformed": (400,),
-    },
-    lambda _: None,
-)
+OEMBED_DIALECT = make_dialect(_oembed_error, api.TABLE["oembed_errors"], lambda _: None)

@@ -11,7 +11,7 @@ from aiohttp import web
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok_business.dialect import ok, refuse
+from adapters.sandbox.tiktok_business.api import ok, refuse
 
 _KIND = "tiktok_business.property"
 _DOMAIN, _PREFIX = 1, 2

@@ -8,7 +8,7 @@ from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.processing import Outcome, Task
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok_business.dialect import PLATFORM
+from adapters.sandbox.tiktok_business.api import PLATFORM
 
 KIND = "tiktok_business.share"
 _MAX_BYTES = 1 << 30

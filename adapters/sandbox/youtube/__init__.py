@@ -7,8 +7,7 @@ from aiohttp import web
 from adapters.sandbox.accounts import AccountKind
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Route, mount_routes
-from adapters.sandbox.youtube import oauth, read, session, video
-from adapters.sandbox.youtube.dialect import DIALECT, PLATFORM, READONLY, UPLOAD, refuse_quota
+from adapters.sandbox.youtube import api, oauth, read, session, video
 
 _UPLOADS = ("/youtube/upload/youtube/v3/videos", "/youtube/resumable/upload/youtube/v3/videos")
 _API = "/youtube/youtube/v3"
@@ -16,20 +15,17 @@ _ROUTES = (
     *(Route("POST", path, "prepare", session.start, session.refuse_quota) for path in _UPLOADS),
     *(Route("PUT", path, session.get_step, session.put, is_streamed=True) for path in _UPLOADS),
     Route(
-        "POST", "/youtube/upload/youtube/v3/thumbnails/set", "thumbnail", video.set_thumbnail, refuse_quota
-    ),
-    Route("GET", f"{_API}/videos", "look", read.list_videos, refuse_quota),
-    Route("GET", f"{_API}/channels", "read", read.list_channels, refuse_quota),
-    Route("GET", f"{_API}/playlistItems", "look", read.list_playlist_items, refuse_quota),
-    oauth.TOKENS.route("/google-oauth/token"),
-    Route(
         "POST",
-        "/google-oauth/revoke",
-        "oauth",
-        oauth.revoke,
-        owner=oauth.TOKENS.find_owner,
-        dialect=oauth.TOKENS.dialect,
+        "/youtube/upload/youtube/v3/thumbnails/set",
+        "thumbnail",
+        video.set_thumbnail,
+        api.refuse_quota,
     ),
+    Route("GET", f"{_API}/videos", "look", read.list_videos, api.refuse_quota),
+    Route("GET", f"{_API}/channels", "read", read.list_channels, api.refuse_quota),
+    Route("GET", f"{_API}/playlistItems", "look", read.list_playlist_items, api.refuse_quota),
+    oauth.TOKENS.route("/google-oauth/token"),
+    oauth.TOKENS.route("/google-oauth/revoke", handle=oauth.revoke),
     oauth.CONSENT.route("/google-accounts/o/oauth2/v2/auth"),
 )
 
@@ -37,15 +33,8 @@ _ROUTES = (
 def register(app: web.Application, context: SandboxContext) -> None:
     """Serve YouTube on `app`."""
     context.accounts.define(
-        PLATFORM,
-        AccountKind(
-            new_id=lambda _: f"UC{secrets.token_urlsafe(16)}",
-            scopes=(UPLOAD, READONLY),
-            connection="channel",
-            access_prefix="ya29.",
-            access_life=oauth.ACCESS_S,
-            refresh_prefix="1//",
-        ),
+        api.PLATFORM,
+        AccountKind(new_id=lambda _: f"UC{secrets.token_urlsafe(16)}", **api.TABLE["account"]),
     )
     context.processing.define_task(video.TASK)
-    mount_routes(app, context, PLATFORM, DIALECT, _ROUTES)
+    mount_routes(app, context, api.PLATFORM, api.DIALECT, _ROUTES)

@@ -8,7 +8,7 @@ from typing import Final
 
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.store import Record
-from adapters.sandbox.youtube.dialect import refuse
+from adapters.sandbox.youtube.api import refuse
 
 _MAX_TITLE = 100
 _DESCRIPTION_BYTES = 5000

@@ -13,9 +13,8 @@ from adapters.sandbox.oauth import GrantRefused, TokenEndpoint, read_form
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
-from adapters.sandbox.youtube.dialect import DIALECT, PLATFORM
+from adapters.sandbox.youtube.api import DIALECT, PLATFORM, TABLE
 
-ACCESS_S = 3599.0
 _TESTING_S = 7 * DAY
 _AGREED = "youtube.agreed"
 
@@ -31,11 +30,9 @@ def _get_code_fields(_: SandboxContext, given: Record, __: list[Record]) -> Reco
 
 
 CONSENT = ConsentScreen(
-    vendor="Google",
-    platform=PLATFORM,
-    code_life=600.0,
     allow_parameters=lambda given: {"scope": str(given.get("scope", ""))},
     code_fields=_get_code_fields,
+    **TABLE["consent"],
 )
 
 
@@ -58,34 +55,12 @@ def _check_age(call: Call, account: Record, found: Record) -> None:
 
 TOKENS = TokenEndpoint(
     platform=PLATFORM,
-    dialect=make_dialect(
-        _error_response,
-        {
-            "unknown_token": ("invalid_grant", "Bad Request"),
-            "expired": ("invalid_grant", "Token has been expired or revoked."),
-            "revoked": ("invalid_grant", "Token has been expired or revoked."),
-            "missing_scope": ("invalid_scope", "Bad Request"),
-            "rate_limited": ("rate_limit_exceeded", "Too many requests.", 429),
-            "server_error": ("internal_failure", "Backend Error", 503),
-            "malformed": ("invalid_request", "Bad Request"),
-        },
-        DIALECT.read_token,
-    ),
+    dialect=make_dialect(_error_response, TABLE["oauth_errors"], DIALECT.read_token),
     render=_error_response,
-    errors={
-        "client": ("invalid_client", "The OAuth client was not found.", 401),
-        "code": ("invalid_grant", "Malformed auth code."),
-        "redirect": ("redirect_uri_mismatch", "Bad Request"),
-        "verifier": ("invalid_grant", "Invalid code verifier."),
-        "grant_type": ("unsupported_grant_type", "Invalid grant_type: {message}"),
-        "refresh.unknown": ("invalid_grant", "Bad Request"),
-        "refresh": ("invalid_grant", "Token has been expired or revoked."),
-    },
     read=lambda call: read_form(call) | dict(call.request.query),
-    is_rotating=False,
     has_refresh_token=_has_refresh_token,
     check_refresh=_check_age,
-    fields=("access_token", "expires_in", "scope", "token_type", "refresh_token"),
+    **TABLE["tokens"],
 )
 
 

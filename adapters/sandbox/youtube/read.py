@@ -5,14 +5,7 @@ from aiohttp import web
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.ledger import to_iso
 from adapters.sandbox.store import Record
-from adapters.sandbox.youtube import video
-from adapters.sandbox.youtube.dialect import (
-    MAY_READ,
-    make_etag,
-    ok,
-    refuse,
-    spend,
-)
+from adapters.sandbox.youtube import api, video
 
 _MAX_IDS = 50
 _PAGE, _MAX_PAGE = 5, 50
@@ -21,16 +14,16 @@ _PAGE, _MAX_PAGE = 5, 50
 def _parse_parts(call: Call, known: tuple[str, ...]) -> tuple[str, ...]:
     parts = tuple(name for name in call.request.query.get("part", "").split(",") if name)
     if not parts:
-        raise refuse("missingRequiredParameter", "Required parameter: part")
+        raise api.refuse("missingRequiredParameter", "Required parameter: part")
     for name in parts:
         if name not in known:
-            raise refuse("unknownPart", f"'{name}'")
+            raise api.refuse("unknownPart", f"'{name}'")
     return parts
 
 
 def _list_response(kind: str, items: list[Record], total: int, more: Record | None = None) -> web.Response:
-    body: Record = {"kind": kind, "etag": make_etag({"items": items}), **(more or {}), "items": items}
-    return ok(body | {"pageInfo": {"totalResults": total, "resultsPerPage": len(items)}})
+    body: Record = {"kind": kind, "etag": api.make_etag({"items": items}), **(more or {}), "items": items}
+    return api.ok(body | {"pageInfo": {"totalResults": total, "resultsPerPage": len(items)}})
 
 
 def _is_hidden(call: Call, record: Record) -> bool:
@@ -39,12 +32,12 @@ def _is_hidden(call: Call, record: Record) -> bool:
 
 async def list_videos(call: Call) -> web.Response:
     """GET /youtube/v3/videos?part=…&id=…: unknown ids are left out."""
-    account = call.authenticate(*MAY_READ)
+    account = call.authenticate(*api.MAY_READ)
     parts = _parse_parts(call, (*video.PARTS, "statistics", "player"))
     ids = [key for key in call.request.query.get("id", "").split(",") if key]
     if not 0 < len(ids) <= _MAX_IDS:
-        raise refuse("missingRequiredParameter", "No filter selected: one to fifty ids are expected.")
-    spend(call)
+        raise api.refuse("missingRequiredParameter", "No filter selected: one to fifty ids are expected.")
+    api.spend(call)
     is_late = call.take_fault("late-visibility") is not None
     items = []
     for key in ids:
@@ -57,14 +50,14 @@ async def list_videos(call: Call) -> web.Response:
 
 async def list_channels(call: Call) -> web.Response:
     """GET /youtube/v3/channels?mine=true."""
-    account = call.authenticate(*MAY_READ)
+    account = call.authenticate(*api.MAY_READ)
     parts = _parse_parts(
         call, ("id", "snippet", "contentDetails", "status", "statistics", "brandingSettings")
     )
-    spend(call)
+    api.spend(call)
     wanted = call.request.query.get("id")
     if call.request.query.get("mine") != "true" and wanted is None:
-        raise refuse("missingRequiredParameter", "No filter selected.")
+        raise api.refuse("missingRequiredParameter", "No filter selected.")
     if account["options"].get("no_channel") or wanted not in (None, account["remote_id"]):
         return _list_response("youtube#channelListResponse", [], 0)
     known = {
@@ -81,7 +74,7 @@ async def list_channels(call: Call) -> web.Response:
             "longUploadsStatus": "disallowed" if account["options"].get("unverified") else "allowed",
         },
     }
-    item = {"kind": "youtube#channel", "etag": make_etag(account), "id": account["remote_id"]}
+    item = {"kind": "youtube#channel", "etag": api.make_etag(account), "id": account["remote_id"]}
     item |= {name: known[name] for name in parts if name in known}
     return _list_response("youtube#channelListResponse", [item], 1)
 
@@ -93,12 +86,14 @@ def _get_uploads_playlist(account: Record) -> str:
 
 async def list_playlist_items(call: Call) -> web.Response:
     """GET /youtube/v3/playlistItems?playlistId=UU…: the channel's uploads, newest first."""
-    account = call.authenticate(*MAY_READ)
+    account = call.authenticate(*api.MAY_READ)
     query = call.request.query
     parts = _parse_parts(call, ("id", "snippet", "contentDetails", "status"))
-    spend(call)
+    api.spend(call)
     if query.get("playlistId") != _get_uploads_playlist(account):
-        raise refuse("playlistNotFound", "The playlist identified with the playlistId cannot be found.", 404)
+        raise api.refuse(
+            "playlistNotFound", "The playlist identified with the playlistId cannot be found.", 404
+        )
     size, start = _parse_int(query.get("maxResults"), _PAGE), _parse_int(query.get("pageToken"), 0)
     mine = [
         record
@@ -117,7 +112,7 @@ def _parse_int(text: str | None, default: int) -> int:
     if text is None:
         return default
     if not text.isdecimal():
-        raise refuse("invalidPageToken", "The request specifies an invalid page token or page size.")
+        raise api.refuse("invalidPageToken", "The request specifies an invalid page token or page size.")
     return int(text)
 
 
@@ -138,7 +133,7 @@ def _item_to_dict(account: Record, record: Record, place: int, parts: tuple[str,
     }
     item: Record = {
         "kind": "youtube#playlistItem",
-        "etag": make_etag(record),
+        "etag": api.make_etag(record),
         "id": f"{_get_uploads_playlist(account)}.{record['key']}",
     }
     return item | {name: known[name] for name in parts if name in known}

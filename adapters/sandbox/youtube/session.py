@@ -15,15 +15,7 @@ from adapters.sandbox.endpoint import Call
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
 from adapters.sandbox.upload_body import Span, parse_content_range, receive_body
-from adapters.sandbox.youtube import video
-from adapters.sandbox.youtube.dialect import (
-    INSERTS,
-    MAY_UPLOAD,
-    error_response,
-    quota_response,
-    refuse,
-    spend,
-)
+from adapters.sandbox.youtube import api, video
 from adapters.sandbox.youtube.metadata import check_metadata
 
 KIND = "youtube.session"
@@ -34,14 +26,14 @@ _LIFE_S = 7 * DAY
 
 async def start(call: Call) -> web.Response:
     """POST /upload/youtube/v3/videos?uploadType=resumable."""
-    account = call.authenticate(*MAY_UPLOAD)
+    account = call.authenticate(*api.MAY_UPLOAD)
     if call.request.query.get("uploadType") != "resumable":
-        raise refuse("mediaBodyRequired", "This sandbox takes videos by uploadType=resumable only.")
+        raise api.refuse("mediaBodyRequired", "This sandbox takes videos by uploadType=resumable only.")
     if account["options"].get("no_channel"):
-        raise refuse("youtubeSignupRequired", "The user has no YouTube channel.", 401)
+        raise api.refuse("youtubeSignupRequired", "The user has no YouTube channel.", 401)
     snippet, status = check_metadata(call, call.json())
     total = _parse_announced_size(call)
-    spend(call, INSERTS)
+    api.spend(call, api.INSERTS)
     record: Record = {"key": secrets.token_urlsafe(24), "account": account["remote_id"], "total": total}
     record |= {"received": 0, "created": call.context.clock.now(), "video": None, "status": status}
     record |= {
@@ -58,14 +50,14 @@ def _parse_announced_size(call: Call) -> int | None:
     headers = call.request.headers
     kind = headers.get("X-Upload-Content-Type", "video/*")
     if not kind.startswith("video/") and kind != "application/octet-stream":
-        raise refuse(
+        raise api.refuse(
             "invalidMediaType", f"Media type '{kind}' is not supported. Valid media types: [video/*]"
         )
     length = headers.get("X-Upload-Content-Length")
     if length is None:
         return None
     if not length.isdecimal() or not 0 < int(length) <= _MAX_BYTES:
-        raise refuse("invalidContentLength", "X-Upload-Content-Length must be from 1 to 274877906944.")
+        raise api.refuse("invalidContentLength", "X-Upload-Content-Length must be from 1 to 274877906944.")
     return int(length)
 
 
@@ -88,11 +80,11 @@ def _find_session(call: Call) -> Record | None:
 
 async def put(call: Call) -> web.Response:
     """PUT bytes, or ask how many were received."""
-    account = call.authenticate(*MAY_UPLOAD)
+    account = call.authenticate(*api.MAY_UPLOAD)
     record = _find_session(call)
     is_gone = record is None or call.context.clock.now() >= record["created"] + _LIFE_S
     if record is None or is_gone or record["account"] != account["remote_id"]:
-        raise refuse("notFound", "The upload session was not found, or has expired.", 404)
+        raise api.refuse("notFound", "The upload session was not found, or has expired.", 404)
     span = _parse_range(call)
     if record["video"] is not None:  # the final response can be repeated
         return video.created_response(call, record["video"])
@@ -105,16 +97,18 @@ async def put(call: Call) -> web.Response:
 def _check_range(call: Call, record: Record, span: Span | None) -> None:
     length = call.request.content_length
     if span is None or (span.total is not None and record["total"] not in (None, span.total)):
-        raise refuse("invalidContentRange", "Content-Range is missing, or does not fit the announced length.")
+        raise api.refuse(
+            "invalidContentRange", "Content-Range is missing, or does not fit the announced length."
+        )
     if span.first is None:
         return
     is_backwards = span.length <= 0 or (
         span.total is not None and span.last is not None and span.last >= span.total
     )
     if is_backwards or length != span.length:
-        raise refuse("invalidContentRange", "Content-Range does not fit Content-Length.")
+        raise api.refuse("invalidContentRange", "Content-Range does not fit Content-Length.")
     if not span.is_last and span.length % GRANULE:
-        raise refuse("invalidChunkSize", "A chunk that is not the last must be a multiple of 256 KiB.")
+        raise api.refuse("invalidChunkSize", "A chunk that is not the last must be a multiple of 256 KiB.")
 
 
 async def _store(call: Call, record: Record, span: Span) -> web.Response:
@@ -179,7 +173,7 @@ def refuse_quota(call: Call) -> web.Response:
     """Return the error of the project's quota, or of the channel's (reason `uploadLimitExceeded`)."""
     ordered = next(fault for fault in call.faults if fault["fault"] == "quota-exhausted")
     if ordered["reason"] == "uploadLimitExceeded":
-        return error_response(
+        return api.error_response(
             400, "uploadLimitExceeded", "The user has exceeded the number of videos they may upload."
         )
-    return quota_response()
+    return api.quota_response()

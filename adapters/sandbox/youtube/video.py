@@ -16,7 +16,7 @@ from adapters.sandbox.ledger import to_iso
 from adapters.sandbox.processing import Task
 from adapters.sandbox.responses import json_response
 from adapters.sandbox.store import Record
-from adapters.sandbox.youtube.dialect import MAY_UPLOAD, PLATFORM, make_etag, ok, refuse
+from adapters.sandbox.youtube import api
 
 KIND = "youtube.video"
 PARTS = ("id", "snippet", "status", "contentDetails", "processingDetails", "fileDetails")
@@ -25,18 +25,6 @@ _THUMBNAIL_FORMATS = ("JPEG", "PNG")
 _SHORT_S = 180.0
 _UNVERIFIED_S = 900.0
 _LONGEST_S = 12 * 3600.0
-_REJECTIONS = (
-    "copyright",
-    "inappropriate",
-    "duplicate",
-    "termsOfUse",
-    "uploaderAccountSuspended",
-    "length",
-    "claim",
-    "uploaderAccountClosed",
-    "trademark",
-    "legal",
-)
 _PROCESSING_STATUS = {
     "processing": "processing",
     "processed": "succeeded",
@@ -47,7 +35,7 @@ _PROCESSING_STATUS = {
 
 def create(context: SandboxContext, session: Record, facts: probe.VideoFacts | None) -> str:
     """Create the video of a complete upload, live unless it will fail or be rejected; return its id."""
-    account = context.accounts.find(PLATFORM, session["account"])
+    account = context.accounts.find(api.PLATFORM, session["account"])
     key = secrets.token_urlsafe(8)
     record: Record = {"key": key, "account": session["account"], "published": context.clock.now()}
     record |= {"snippet": session["snippet"], "status": session["status"], "name": session["name"]}
@@ -114,7 +102,7 @@ async def _examine(_: SandboxContext, record: Record) -> str | None:
 
 
 def _conclude(_: SandboxContext, record: Record, reason: str | None) -> None:
-    state = "processed" if reason is None else "rejected" if reason in _REJECTIONS else "failed"
+    state = "processed" if reason is None else "rejected" if reason in api.TABLE["rejections"] else "failed"
     record |= {"state": state, "reason": reason}
 
 
@@ -145,7 +133,7 @@ def to_resource(record: Record, parts: tuple[str, ...]) -> Record:
         "processingDetails": _processing_to_dict(record),
         "fileDetails": {"fileName": record["name"], "fileSize": str(record["size"]), "fileType": "video"},
     }
-    body: Record = {"kind": "youtube#video", "etag": make_etag(record), "id": record["key"]}
+    body: Record = {"kind": "youtube#video", "etag": api.make_etag(record), "id": record["key"]}
     return body | {name: known[name] for name in parts if name in known}
 
 
@@ -180,19 +168,19 @@ def _processing_to_dict(record: Record) -> Record:
 
 async def set_thumbnail(call: Call) -> web.Response:
     """POST /upload/youtube/v3/thumbnails/set?videoId=…: the image is the body; a repetition replaces it."""
-    account = call.authenticate(*MAY_UPLOAD)
+    account = call.authenticate(*api.MAY_UPLOAD)
     key = call.request.query.get("videoId", "")
     record = call.context.store.get(KIND, key)
     if record is None or record["account"] != account["remote_id"]:
-        raise refuse("videoNotFound", "The video cannot be found.", 404)
+        raise api.refuse("videoNotFound", "The video cannot be found.", 404)
     if account["options"].get("no_thumbnails"):
-        raise refuse("forbidden", "The thumbnail can't be set for the specified video.", 403)
+        raise api.refuse("forbidden", "The thumbnail can't be set for the specified video.", 403)
     facts = probe.read_image(call.body)
     if not call.body:
-        raise refuse("mediaBodyRequired", "The request does not include the image content.")
+        raise api.refuse("mediaBodyRequired", "The request does not include the image content.")
     if facts is None or facts.format not in _THUMBNAIL_FORMATS or len(call.body) > _THUMBNAIL_BYTES:
-        raise refuse("invalidImage", "The provided image content is invalid.")
+        raise api.refuse("invalidImage", "The provided image content is invalid.")
     times = record.get("thumbnails_set", 0) + 1
     call.context.store.put(KIND, key, record | {"thumbnail": facts.sha256, "thumbnails_set": times})
     item = {"default": {"url": build_thumbnail_url(key, facts.sha256), "width": 120, "height": 90}}
-    return ok({"kind": "youtube#thumbnailSetResponse", "etag": facts.sha256[:27], "items": [item]})
+    return api.ok({"kind": "youtube#thumbnailSetResponse", "etag": facts.sha256[:27], "items": [item]})

@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import itertools
-from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -13,6 +12,7 @@ from adapters.sandbox.endpoint import Call, make_dialect
 from adapters.sandbox.oauth import list_apps
 from adapters.sandbox.responses import Refused, encode, json_response
 from adapters.sandbox.store import Record
+from adapters.sandbox.vendor_table import load_table
 
 USAGE = {"X-App-Usage": '{"call_count":1,"total_time":1,"total_cputime":1}'}
 """Header of every response."""
@@ -38,7 +38,7 @@ def error_response(
 ) -> web.Response:
     """Return an error response; `data` is its `error_data`, `wait` the seconds until the limit is lifted."""
     error: Record = {"message": message, "type": kind, "code": code}
-    if subcode is not None:
+    if subcode:
         error["error_subcode"] = subcode
     if data is not None:
         error["error_data"] = data
@@ -132,18 +132,5 @@ def is_true(given: Record, name: str, *, default: bool) -> bool:
     return default if value in (None, "") else str(value).lower() in ("true", "1")
 
 
-DIALECT_ROWS: dict[str, tuple[Any, ...]] = {
-    "unknown_token": (190, None, "Invalid OAuth access token - Cannot parse access token"),
-    "expired": (190, 463, "Error validating access token: Session has expired."),
-    "revoked": (190, 458, "Error validating access token: The user has not authorized application."),
-    "missing_scope": (10, None, "Application does not have permission {scope}.", {"status": 403}),
-    "rate_limited": (4, None, "Application request limit reached", {"status": 429, "transient": True}),
-    "server_error": (
-        2,
-        None,
-        "An unexpected error has occurred. Please retry your request later.",
-        {"status": 500, "transient": True},
-    ),
-    "malformed": (100, None, "The body is not a JSON object."),
-}
-DIALECT = make_dialect(error_response, DIALECT_ROWS, read_token)
+TABLE = load_table("facebook")
+DIALECT = make_dialect(error_response, TABLE["errors"], read_token)

@@ -11,12 +11,13 @@ from adapters.sandbox.endpoint import Call, make_dialect
 from adapters.sandbox.rate_windows import DAY, MINUTE
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
+from adapters.sandbox.vendor_table import load_table
 
 PLATFORM = "pinterest"
+TABLE = load_table(PLATFORM)
 _WRITES_A_MINUTE = 100
 _READS_A_MINUTE = 1000
 _TRIAL_WRITES_A_DAY = 300
-_RATE_LIMIT = (429, 8, "You have exceeded your rate limit. Try again later.")
 
 
 def ok(body: object, account: Record | None = None, status: int = 200) -> web.Response:
@@ -51,7 +52,7 @@ def invalid(message: str) -> Refused:
 
 def rate_limit_response(wait: int) -> web.Response:
     """Return the error for an exceeded rate limit; `wait` in seconds."""
-    return error_response(*_RATE_LIMIT, wait=wait)
+    return error_response(*TABLE["errors"]["rate_limited"], wait=wait)
 
 
 def refuse_day(_: Call) -> web.Response:
@@ -59,22 +60,7 @@ def refuse_day(_: Call) -> web.Response:
     return rate_limit_response(int(DAY))
 
 
-DIALECT = make_dialect(
-    error_response,
-    {
-        "unknown_token": (401, 2, "Authentication failed."),
-        "missing_scope": (403, 29, "You are not permitted to access that resource."),
-        "rate_limited": _RATE_LIMIT,
-        "server_error": (500, 12, "Something went wrong on our end. Sorry about that."),
-        "malformed": (400, 1, "Invalid request: the body is not a JSON object."),
-        "spam_blocked": (
-            429,
-            _RATE_LIMIT[1],
-            "This action was blocked.",
-            {"more": {"message_detail": "Your account has been blocked from this action because of spam."}},
-        ),
-    },
-)
+DIALECT = make_dialect(error_response, TABLE["errors"])
 
 
 def authenticate_writer(call: Call, *scopes: str) -> Record:

@@ -12,8 +12,10 @@ from adapters.sandbox.endpoint import Call, make_dialect, read_bearer_token
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
+from adapters.sandbox.vendor_table import load_table
 
 PLATFORM = "linkedin"
+TABLE = load_table(PLATFORM)
 PERSON, ORGANIZATION = "urn:li:person:", "urn:li:organization:"
 WRITE = {PERSON: "w_member_social", ORGANIZATION: "w_organization_social"}
 READ_ORGANIZATION, LIST_ORGANIZATIONS = "r_organization_social", "rw_organization_admin"
@@ -21,8 +23,6 @@ BASIC = "r_basicprofile"
 SCOPES = ("openid", "profile", BASIC, *WRITE.values(), READ_ORGANIZATION, LIST_ORGANIZATIONS)
 """Every scope that an app can be granted."""
 
-_VERSIONS = ("202601", "202602", "202603", "202604", "202605", "202606", "202607", "202608", "202609")
-"""Versions that are served (integrations/migrations, read 2026-11-27); there was no 202512, and 202511 was retired."""
 _MAX_PAGE = 100
 _ENCODED = re.compile(r"urn(%3A|%3a)li(%3A|%3a)")
 
@@ -46,23 +46,14 @@ def refuse(code: str, message: str, status: int = 400) -> Refused:
     return Refused(error_response(status, code, message))
 
 
-_DENIED = (403, "ACCESS_DENIED", "Not enough permissions to access this resource.")
-_THROTTLED = (
-    429,
-    "TOO_MANY_REQUESTS",
-    "Resource level throttle limit for calls to this resource is reached.",
-    101,
-)
-
-
-def deny(message: str = _DENIED[2]) -> Refused:
+def deny(message: str = TABLE["errors"]["missing_scope"][2]) -> Refused:
     """Return the exception that responds with 403 ACCESS_DENIED."""
-    return Refused(error_response(*_DENIED[:2], message))
+    return Refused(error_response(403, "ACCESS_DENIED", message))
 
 
 def quota_response(wait: int) -> web.Response:
     """Return the error for an exhausted rate limit; `wait` in seconds."""
-    return error_response(*_THROTTLED, wait=wait)
+    return error_response(*TABLE["errors"]["rate_limited"], wait=wait)
 
 
 def refuse_day(_: Call) -> web.Response:
@@ -70,18 +61,7 @@ def refuse_day(_: Call) -> web.Response:
     return quota_response(int(DAY))
 
 
-DIALECT = make_dialect(
-    error_response,
-    {
-        "unknown_token": (401, "INVALID_ACCESS_TOKEN", "Invalid access token", 65600),
-        "expired": (401, "EXPIRED_ACCESS_TOKEN", "The token used in the request has expired", 65602),
-        "revoked": (401, "REVOKED_ACCESS_TOKEN", "The token used in the request has been revoked", 65601),
-        "missing_scope": _DENIED,
-        "rate_limited": _THROTTLED,
-        "server_error": (500, "INTERNAL_SERVER_ERROR", "Internal Server Error", 0),
-        "malformed": (400, "INVALID_REQUEST_BODY", "The request body is not a JSON object."),
-    },
-)
+DIALECT = make_dialect(error_response, TABLE["errors"])
 
 
 def check_headers(call: Call) -> None:
@@ -90,7 +70,7 @@ def check_headers(call: Call) -> None:
     version = headers.get("LinkedIn-Version")
     if version is None:
         raise refuse("VERSION_MISSING", "A version must be present. Please specify a version in the header.")
-    if version not in _VERSIONS:
+    if version not in TABLE["versions"]:
         message = f"Requested version {version} is not active"
         raise Refused(json_response({"status": 426, "code": "NONEXISTENT_VERSION", "message": message}, 426))
     if headers.get("X-Restli-Protocol-Version") != "2.0.0":

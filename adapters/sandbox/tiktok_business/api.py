@@ -10,8 +10,10 @@ from adapters.sandbox.endpoint import Call, make_dialect
 from adapters.sandbox.rate_windows import MINUTE
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
+from adapters.sandbox.vendor_table import load_table
 
 PLATFORM = "tiktok_business"
+TABLE = load_table(PLATFORM)
 
 BAD_PARAMETER = 40002
 NO_PERMISSION = 40001
@@ -56,17 +58,7 @@ def refuse(message: str, code: int = BAD_PARAMETER) -> Refused:
 
 
 DIALECT = make_dialect(
-    error_response,
-    {
-        "unknown_token": (TOKEN_WRONG, "Access token is incorrect or has been revoked."),
-        "expired": (TOKEN_EXPIRED, "Access token has expired."),
-        "missing_scope": (NO_PERMISSION, "No permission to operate: scope {scope} is missing."),
-        # The platform itself sends this code with HTTP 200; HTTP 429 comes from the gateway in front of it.
-        "rate_limited": (RATE_LIMIT, "Too many requests. Please retry later.", 429),
-        "server_error": (SYSTEM_ERROR, "System error.", 500),
-        "malformed": (40000, "The body is not a JSON object."),
-    },
-    lambda call: call.request.headers.get("Access-Token") or None,
+    error_response, TABLE["errors"], lambda call: call.request.headers.get("Access-Token") or None
 )
 
 

@@ -13,8 +13,10 @@ from adapters.sandbox.daily_quota import DailyQuota
 from adapters.sandbox.endpoint import Call, make_dialect, read_bearer_token
 from adapters.sandbox.responses import Refused, encode, json_response
 from adapters.sandbox.store import Record
+from adapters.sandbox.vendor_table import load_table
 
 PLATFORM = "youtube"
+TABLE = load_table(PLATFORM)
 UPLOAD = "https://www.googleapis.com/auth/youtube.upload"
 READONLY = "https://www.googleapis.com/auth/youtube.readonly"
 FULL_ACCESS = ("https://www.googleapis.com/auth/youtube", "https://www.googleapis.com/auth/youtube.force-ssl")
@@ -24,14 +26,6 @@ MAY_READ = (READONLY, *FULL_ACCESS)
 _ZONE = "America/Los_Angeles"
 INSERTS = ("youtube.inserts", 100)
 UNITS = ("youtube.units", 10_000)
-_DOMAINS = {
-    "quotaExceeded": "youtube.quota",
-    "rateLimitExceeded": "usageLimits",
-    "authError": "global",
-    "backendError": "global",
-    "insufficientPermissions": "global",
-    "parseError": "global",
-}
 
 
 def ok(body: Record) -> web.Response:
@@ -43,7 +37,7 @@ def error_response(status: int, reason: str, message: str, *, wait: int | None =
     """Return an error response; `wait`: seconds for Retry-After."""
     headers = {} if wait is None else {"Retry-After": str(wait)}
     detail: Record = {
-        "domain": _DOMAINS.get(reason, "youtube.video"),
+        "domain": TABLE["domains"].get(reason, "youtube.video"),
         "reason": reason,
         "message": message,
     }
@@ -89,22 +83,4 @@ def _read_token(call: Call) -> str | None:
     return read_bearer_token(call) or call.request.query.get("access_token")
 
 
-DIALECT = make_dialect(
-    error_response,
-    {
-        "unknown_token": (401, "authError", "Invalid Credentials"),
-        "missing_scope": (
-            403,
-            "insufficientPermissions",
-            "Request had insufficient authentication scopes.",
-        ),
-        "rate_limited": (
-            429,
-            "uploadRateLimitExceeded",
-            "The channel has uploaded too many videos recently. Please try again later.",
-        ),
-        "server_error": (503, "backendError", "Backend Error"),
-        "malformed": (400, "parseError", "Parse Error"),
-    },
-    _read_token,
-)
+DIALECT = make_dialect(error_response, TABLE["errors"], _read_token)
