@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from adapters.sandbox.context import SandboxContext
+    from adapters.sandbox.ledger import LivePost
     from adapters.sandbox.store import Record
 
 _RETRY_AFTER_S = 60
@@ -182,6 +183,30 @@ class Call:
         if not isinstance(body, dict):
             raise Refused(self.endpoint.dialect.malformed())
         return body
+
+    def find_own(self, kind: str, key: str, account: Record) -> Record | None:
+        """Return the record of that kind and key if it belongs to `account`, else None."""
+        record = self.context.store.get(kind, key)
+        return record if record is not None and record["account"] == account["remote_id"] else None
+
+    def list_own(self, kind: str, account: Record) -> list[Record]:
+        """Return the account's records of a kind, oldest first."""
+        records = self.context.store.get_all(kind).values()
+        return [record for record in records if record["account"] == account["remote_id"]]
+
+    def find_record_owner(self, record: Record | None) -> Record | None:
+        """Return the account of a record, to match the faults of a request without a token."""
+        accounts = self.context.accounts
+        return None if record is None else accounts.find(self.endpoint.platform, record["account"])
+
+    def is_visible(self, live: LivePost) -> bool:
+        """Return whether listings and reads show the post now."""
+        return live.visible_at <= self.context.clock.now()
+
+    def list_live(self, account_id: str) -> list[LivePost]:
+        """Return the posts of an account that listings show now, newest first."""
+        posts = self.context.ledger.list_for(self.endpoint.platform, account_id)
+        return [live for live in reversed(posts) if self.is_visible(live)]
 
     def take_fault(self, fault: str) -> Record | None:
         """Spend one use of a matching fault of the `WITHIN` kind and return it; None if there is none."""

@@ -25,9 +25,8 @@ def error_response(
     kind: str, message: str, *, status: int = 400, retriable: bool = False, wait: int | None = None
 ) -> web.Response:
     """Return an error response; `wait`: seconds for Retry-After."""
-    headers = None if wait is None else {"Retry-After": str(wait)}
     return json_response(
-        {"debug_info": {"retriable": retriable, "type": kind, "message": message}}, status, headers
+        {"debug_info": {"retriable": retriable, "type": kind, "message": message}}, status, wait=wait
     )
 
 

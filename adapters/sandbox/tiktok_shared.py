@@ -11,7 +11,7 @@ from adapters.sandbox.ledger import LivePost
 from adapters.sandbox.probe import VideoFacts, find_flaw
 from adapters.sandbox.processing import Outcome
 from adapters.sandbox.store import Record
-from adapters.sandbox.url_fetcher import FetchedMedia, FetchFailed
+from adapters.sandbox.url_fetcher import FetchedMedia
 
 _DEFAULT_MAX_SECONDS = 600
 
@@ -57,9 +57,8 @@ async def check_video(
     context: SandboxContext, platform: str, url: str, *, max_bytes: int, max_seconds: float
 ) -> Outcome:
     """Fetch and check a video."""
-    try:
-        fetched = await context.fetcher.fetch_video(platform, url, max_bytes)
-    except FetchFailed:
+    fetched = await context.fetcher.fetch_video(platform, url, max_bytes)
+    if fetched is None:
         return Outcome(error="video_pull_failed")
     reason = (
         "file_format_check_failed"
@@ -75,9 +74,8 @@ async def check_images(
     """Fetch and check the images of a post; the first bad one decides."""
     media, size = [], 0
     for url in urls:
-        try:
-            fetched = await context.fetcher.fetch_image(platform, url, _IMAGE_BYTES)
-        except FetchFailed:
+        fetched = await context.fetcher.fetch_image(platform, url, _IMAGE_BYTES)
+        if fetched is None:
             return Outcome(error="photo_pull_failed", bytes=size)
         size += fetched.bytes
         if reason := _find_image_fail_reason(fetched, formats):
@@ -123,16 +121,13 @@ def find_public_id(call: Call, platform: str, kind: str, record: Record) -> str 
 
 
 def list_public(
-    call: Call, platform: str, account: Record, max_count: int, before: float | None
+    call: Call, account: Record, max_count: int, before: float | None
 ) -> tuple[list[LivePost], Record]:
     """Return a page of public posts, newest first, older than `before` (Unix seconds); and its cursor fields."""
-    now = call.context.clock.now()
     shown = [
         live
-        for live in reversed(call.context.ledger.list_for(platform, account["remote_id"]))
-        if live.entry["extra"]["public"]
-        and live.visible_at <= now
-        and (before is None or live.created_at < before)
+        for live in call.list_live(account["remote_id"])
+        if live.entry["extra"]["public"] and (before is None or live.created_at < before)
     ]
     page = shown[:max_count]
     cursor = int(page[-1].created_at * 1000) if page else 0

@@ -8,7 +8,7 @@ from adapters.sandbox import graph
 from adapters.sandbox.endpoint import Call, make_dialect
 from adapters.sandbox.responses import Refused, encode, json_response
 from adapters.sandbox.store import Record
-from adapters.sandbox.url_fetcher import FetchedMedia, FetchFailed
+from adapters.sandbox.url_fetcher import FetchedMedia
 
 PLATFORM = "facebook"
 USER = "user"
@@ -148,15 +148,12 @@ def make_step(name: str, *, default: bool) -> Callable[[Call], str]:
 def get_own(call: Call, account: Record, kind: str) -> Record:
     """Return the record that the path names. Raises Refused unless it belongs to the account."""
     node = graph.get_node_id(call.request)
-    record = call.context.store.get(kind, node)
-    if record is None or record["account"] != account["remote_id"]:
+    record = call.find_own(kind, node, account)
+    if record is None:
         raise graph.unknown_node(node)
     return record
 
 
 async def fetch_video(call: Call, url: str) -> FetchedMedia | None:
     """Return the video at a URL, or None if it cannot be fetched."""
-    try:
-        return await call.context.fetcher.fetch_video(PLATFORM, url, _MAX_FETCHED_BYTES)
-    except FetchFailed:
-        return None
+    return await call.context.fetcher.fetch_video(PLATFORM, url, _MAX_FETCHED_BYTES)

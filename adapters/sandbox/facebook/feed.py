@@ -92,13 +92,10 @@ def make_list(kind: str) -> Callable[[Call], Awaitable[web.Response]]:
 def _paginate_live(call: Call, account: Record, kind: str | None, fields: str) -> Record:
     given = graph.read_parameters(call)
     since, until = api.parse_int(given, "since"), api.parse_int(given, "until")
-    now = call.context.clock.now()
     rows = []
-    for live in reversed(call.context.ledger.list_for(api.PLATFORM, account["remote_id"])):
+    for live in call.list_live(account["remote_id"]):
         record = call.context.store.get(post.KIND, live.entry["extra"]["post_id"])
-        if record is None or record["is_deleted"] or live.visible_at > now:
-            continue
-        if kind not in (None, record["kind"]):
+        if record is None or record["is_deleted"] or kind not in (None, record["kind"]):
             continue
         if (since is None or live.created_at >= since) and (until is None or live.created_at <= until):
             rows.append(post.to_dict(record) if kind is None else _video_to_dict(call, record))

@@ -14,7 +14,6 @@ from adapters.sandbox.facebook import api
 from adapters.sandbox.ledger import to_iso
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
-from adapters.sandbox.url_fetcher import FetchFailed
 
 KIND, PHOTO_KIND = "facebook.post", "facebook.photo"
 _MAX_BYTES = 10_000_000
@@ -183,12 +182,9 @@ async def _check_image(call: Call, given: Record) -> Record:
         facts, size = probe.read_image(source), len(source)
         media: Record = {"sha256": None if facts is None else facts.sha256, "bytes": size}
     elif isinstance(url, str) and url:
-        try:
-            fetched = await call.context.fetcher.fetch_image(api.PLATFORM, url, _MAX_BYTES)
-        except FetchFailed:
-            raise graph.refuse(
-                100, None, "(#100) The image could not be fetched from the given URL."
-            ) from None
+        fetched = await call.context.fetcher.fetch_image(api.PLATFORM, url, _MAX_BYTES)
+        if fetched is None:
+            raise graph.refuse(100, None, "(#100) The image could not be fetched from the given URL.")
         facts, size, media = fetched.image, fetched.bytes, fetched.to_ledger_media(url)
     else:
         raise graph.refuse(100, None, "(#100) One of the parameters url or source is required.")
@@ -204,8 +200,8 @@ async def _check_image(call: Call, given: Record) -> Record:
 
 def get_attachable(call: Call, account: Record, key: str) -> Record:
     """Return the unpublished photo `key` for a post. Raises Refused if it is unknown, published or expired."""
-    record = call.context.store.get(PHOTO_KIND, key)
-    if record is None or record["account"] != account["remote_id"]:
+    record = call.find_own(PHOTO_KIND, key, account)
+    if record is None:
         raise graph.refuse(100, None, f"(#100) The photo {key} does not exist, or belongs to another Page.")
     if record["post"] is not None:
         held = call.context.store.get(KIND, record["post"])

@@ -82,8 +82,8 @@ def _get_offsets(record: Record) -> Record:
 
 def _get_upload(call: Call, account: Record, given: Record) -> Record:
     session = call.context.store.get(_SESSION, str(given.get("upload_session_id") or ""))
-    record = None if session is None else call.context.store.get(video_object.KIND, session["video"])
-    if record is None or record["account"] != account["remote_id"]:
+    record = None if session is None else call.find_own(video_object.KIND, session["video"], account)
+    if record is None:
         raise graph.refuse(100, None, "(#100) The parameter upload_session_id is required and must be known.")
     return record
 
@@ -209,8 +209,8 @@ def _start_reel(call: Call, account: Record) -> web.Response:
 
 
 async def _finish_reel(call: Call, account: Record, given: Record) -> web.Response:
-    record = call.context.store.get(video_object.KIND, str(given.get("video_id") or ""))
-    if record is None or record["account"] != account["remote_id"] or record["kind"] != "reel":
+    record = call.find_own(video_object.KIND, str(given.get("video_id") or ""), account)
+    if record is None or record["kind"] != "reel":
         raise graph.refuse(
             100, None, "(#100) The parameter video_id is required and must name a reel of this Page."
         )

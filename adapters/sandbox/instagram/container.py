@@ -13,7 +13,7 @@ from adapters.sandbox.processing import Outcome, Task
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.rupload import ResumableUpload
 from adapters.sandbox.store import Record
-from adapters.sandbox.url_fetcher import FetchedMedia, FetchFailed
+from adapters.sandbox.url_fetcher import FetchedMedia
 from adapters.sandbox.vendor_table import load_table
 
 PLATFORM = "instagram"
@@ -97,9 +97,8 @@ async def _examine(context: SandboxContext, record: Record) -> Outcome:
         facts = await asyncio.to_thread(probe.read_video, upload_path(context, record))
         media: Record = {"sha256": None if facts is None else facts.sha256, "bytes": record["file_size"]}
     else:
-        try:
-            fetched = await context.fetcher.fetch_video(PLATFORM, record["url"], VIDEO_BYTES)
-        except FetchFailed:
+        fetched = await context.fetcher.fetch_video(PLATFORM, record["url"], VIDEO_BYTES)
+        if fetched is None:
             return Outcome(error=UNFETCHABLE[1])
         facts, media = fetched.video, fetched.to_ledger_media(record["url"])
     fault = find_video_error(facts, record)

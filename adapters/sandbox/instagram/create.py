@@ -12,7 +12,7 @@ from adapters.sandbox.instagram.container import KIND, PLATFORM
 from adapters.sandbox.instagram.read import authenticate_account
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
-from adapters.sandbox.url_fetcher import FetchedMedia, FetchFailed
+from adapters.sandbox.url_fetcher import FetchedMedia
 
 _CONTAINERS_A_DAY = 400
 _TOO_MANY = "Application request limit reached: too many containers today."
@@ -109,12 +109,11 @@ async def _set_source(call: Call, account: Record, given: Record, record: Record
 
 
 async def _fetch_image(call: Call, url: str, name: str) -> FetchedMedia:
-    try:
-        return await call.context.fetcher.fetch_image(PLATFORM, url, container.IMAGE_BYTES)
-    except FetchFailed:
-        raise graph.refuse(
-            *container.UNFETCHABLE, f"The {name} could not be fetched from this URI."
-        ) from None
+    fetched = await call.context.fetcher.fetch_image(PLATFORM, url, container.IMAGE_BYTES)
+    if fetched is None:
+        message = f"The {name} could not be fetched from this URI."
+        raise graph.refuse(*container.UNFETCHABLE, message)
+    return fetched
 
 
 async def _check_image(call: Call, record: Record) -> None:
@@ -138,8 +137,8 @@ def _set_children(call: Call, account: Record, given: Record, record: Record) ->
     if not _CHILDREN[0] <= len(children) <= _CHILDREN[1]:
         raise graph.refuse(100, 2207028, "A carousel needs from 2 to 10 items.")
     for key in children:
-        child = call.context.store.get(KIND, key)
-        if child is None or child["account"] != account["remote_id"] or not child["child"]:
+        child = call.find_own(KIND, key, account)
+        if child is None or not child["child"]:
             raise graph.refuse(24, 2207006, f"The media with id {key} cannot be found.")
         match container.get_state(call.context, child):
             case "FINISHED":

@@ -43,8 +43,8 @@ async def read_container(call: Call) -> web.Response:
     """GET /{container}?fields=status_code,status."""
     account = call.authenticate()
     key = graph.get_node_id(call.request)
-    record = call.context.store.get(KIND, key)
-    if record is None or record["account"] != account["remote_id"]:
+    record = call.find_own(KIND, key, account)
+    if record is None:
         raise graph.unknown_node(key)
     code = container.get_state(call.context, record)
     known = {"id": key, "status_code": code, "status": container.describe_status(call.context, record)}
@@ -82,11 +82,7 @@ async def read_media(call: Call) -> web.Response:
     account = call.authenticate()
     key = graph.get_node_id(call.request)
     live = call.context.ledger.find(PLATFORM, key)
-    is_hidden = (
-        live is None
-        or live.visible_at > call.context.clock.now()
-        or call.take_fault("late-visibility") is not None
-    )
+    is_hidden = live is None or not call.is_visible(live) or call.take_fault("late-visibility") is not None
     if live is None or is_hidden or live.entry["account"] != account["remote_id"]:
         raise graph.unknown_node(key)
     return graph.ok(_select_fields(call, _media_to_dict(live), "id"))
@@ -108,25 +104,24 @@ def _list(call: Call, *, stories: bool) -> web.Response:
     limit = min(_parse_int(query.get("limit")) or _PAGE, _MAX_PAGE)
     since, until = _parse_int(query.get("since")), _parse_int(query.get("until"))
     after = query.get("after")
-    now = call.context.clock.now()
-    shown: list[LivePost] = []
-    has_more, is_reached = False, after is None
-    for live in reversed(call.context.ledger.list_for(PLATFORM, account["remote_id"])):
-        is_shown = live.visible_at <= now and (live.entry["kind"] == "story") == stories
-        is_within = (since is None or int(live.created_at) >= since) and (
-            until is None or live.created_at <= until
-        )
-        if is_reached and is_shown and is_within:
-            if len(shown) == limit:
-                has_more = True
-                break
-            shown.append(live)
-        is_reached = is_reached or live.entry["remote_id"] == after
+    posts = call.context.ledger.list_for(PLATFORM, account["remote_id"])[::-1]
+    if after is not None:
+        ids = [live.entry["remote_id"] for live in posts]
+        posts = posts[ids.index(after) + 1 :] if after in ids else []
+    found = [
+        live
+        for live in posts
+        if call.is_visible(live)
+        and (live.entry["kind"] == "story") == stories
+        and (since is None or int(live.created_at) >= since)
+        and (until is None or live.created_at <= until)
+    ]
+    shown = found[:limit]
     body: Record = {"data": [_select_fields(call, _media_to_dict(live), "id") for live in shown]}
     if shown:
         cursors = {"before": shown[0].entry["remote_id"], "after": shown[-1].entry["remote_id"]}
         body["paging"] = {"cursors": cursors}
-        if has_more:
+        if len(found) > limit:
             body["paging"]["next"] = str(call.request.url.update_query(after=cursors["after"]))
     return graph.ok(body)
 

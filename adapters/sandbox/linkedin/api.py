@@ -36,9 +36,8 @@ def error_response(
     status: int, code: str, message: str, service: int = 100, *, wait: int | None = None
 ) -> web.Response:
     """Return an error response; `wait` is the Retry-After in seconds."""
-    headers = None if wait is None else {"Retry-After": str(wait)}
     body = {"status": status, "code": code, "message": message, "serviceErrorCode": service}
-    return json_response(body, status, headers)
+    return json_response(body, status, wait=wait)
 
 
 def refuse(code: str, message: str, status: int = 400) -> Refused:

@@ -15,8 +15,7 @@ from adapters.sandbox.store import Record
 
 
 def _error_response(error: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:
-    headers = None if wait is None else {"Retry-After": str(wait)}
-    return json_response({"error": error, "error_description": description}, status, headers)
+    return json_response({"error": error, "error_description": description}, status, wait=wait)
 
 
 def _get_code_fields(context: SandboxContext, given: Record, chosen: list[Record]) -> Record:

@@ -2,11 +2,11 @@
 
 import hashlib
 import re
+from typing import Any
 
 from aiohttp import web
 
 from adapters.sandbox.accounts import random_digits
-from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.daily_quota import DailyQuota
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.ledger import LivePost
@@ -14,17 +14,14 @@ from adapters.sandbox.linkedin import api, asset
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused, encode, json_response
 from adapters.sandbox.store import Record
+from adapters.sandbox.vendor_table import KINDS, check_fields
 
 _DELETED = "linkedin.deleted"
 _DUPLICATE = "linkedin.twin"
 _DUPLICATE_S = 600.0
 _POSTS_A_DAY = 150
-_MAX_COMMENTARY = 3000
 _MAX_ALT_TEXT = 4086
 _IMAGES = (2, 20)
-_VISIBILITY = ("PUBLIC", "CONNECTIONS", "LOGGED_IN", "CONTAINER")
-_FEEDS = ("MAIN_FEED", "NONE")
-_REQUIRED = ("author", "commentary", "visibility", "distribution", "lifecycleState")
 _CONTENT_TYPES = ("media", "multiImage", "article")
 _PART = re.compile(
     r"\\(?P<plain>[|{}@\[\]()<>#\\*_~])"
@@ -91,11 +88,9 @@ def _check_not_duplicate(call: Call, body: Record, duplicate_key: str) -> None:
     raise Refused(json_response(error, 422))
 
 
-def _is_shown(context: SandboxContext, live: LivePost) -> bool:
-    return (
-        live.visible_at <= context.clock.now()
-        and context.store.get(_DELETED, live.entry["remote_id"]) is None
-    )
+def _is_shown(call: Call, live: LivePost) -> bool:
+    is_deleted = call.context.store.get(_DELETED, live.entry["remote_id"]) is not None
+    return call.is_visible(live) and not is_deleted
 
 
 def _post_to_dict(live: LivePost) -> Record:
@@ -120,11 +115,7 @@ async def list_posts(call: Call) -> web.Response:
     if query.get("q") != "author" or not query.get("author"):
         raise api.refuse("ILLEGAL_ARGUMENT", "The parameters q=author and author are required")
     _check_readable(call, account, query["author"])
-    rows = [
-        _post_to_dict(live)
-        for live in reversed(call.context.ledger.list_for(api.PLATFORM, query["author"]))
-        if _is_shown(call.context, live)
-    ]
+    rows = [_post_to_dict(live) for live in call.list_live(query["author"]) if _is_shown(call, live)]
     return api.ok(api.paginate(query, rows))
 
 
@@ -135,7 +126,7 @@ async def read(call: Call) -> web.Response:
     live = call.context.ledger.find(api.PLATFORM, urn)
     if live is not None:
         _check_readable(call, account, live.entry["account"])
-    if live is None or not _is_shown(call.context, live) or call.take_fault("late-visibility") is not None:
+    if live is None or not _is_shown(call, live) or call.take_fault("late-visibility") is not None:
         raise api.refuse("RESOURCE_NOT_FOUND", f"Could not find entity {urn}", 404)
     return api.ok(_post_to_dict(live))
 
@@ -158,26 +149,16 @@ def find_owner(call: Call) -> Record | None:
     return found or api.find_token_owner(call)
 
 
+def _is_feed(value: Any, allowed: Any) -> bool:
+    return isinstance(value, dict) and value.get("feedDistribution") in allowed
+
+
 def _check_fields(body: Record) -> None:
     """Raise Refused if a field other than the content is missing or invalid."""
-    for name in _REQUIRED:
+    for name in api.TABLE["required"]:
         if body.get(name) is None:
             raise api.refuse("MISSING_FIELD", f"Field {name} is required")
-    if not isinstance(body["commentary"], str):
-        raise api.refuse("INVALID_VALUE_FOR_FIELD", "Field commentary must be a string")
-    if len(body["commentary"]) > _MAX_COMMENTARY:
-        raise api.refuse("FIELD_LENGTH_TOO_LONG", f"Field commentary: at most {_MAX_COMMENTARY} characters")
-    if body["visibility"] not in _VISIBILITY:
-        raise api.refuse(
-            "INVALID_VALUE_FOR_FIELD", "Field visibility must be PUBLIC, CONNECTIONS or LOGGED_IN"
-        )
-    distribution = body["distribution"]
-    if not isinstance(distribution, dict) or distribution.get("feedDistribution") not in _FEEDS:
-        raise api.refuse(
-            "INVALID_VALUE_FOR_FIELD", "Field distribution.feedDistribution must be MAIN_FEED or NONE"
-        )
-    if body["lifecycleState"] != "PUBLISHED":
-        raise api.refuse("INVALID_VALUE_FOR_FIELD", "Field lifecycleState must be PUBLISHED")
+    check_fields(body, api.TABLE["post"], api.refuse, {**KINDS, "feed": _is_feed})
 
 
 def _resolve_content(call: Call, owner: Record, given: object) -> tuple[str, list[Record]]:

@@ -8,7 +8,7 @@ from aiohttp import web
 from adapters.sandbox import probe
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.linkedin import asset
-from adapters.sandbox.linkedin.api import PLATFORM, refuse
+from adapters.sandbox.linkedin.api import refuse
 from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
@@ -27,8 +27,7 @@ def _find_asset(call: Call) -> Record | None:
 
 def find_owner(call: Call) -> Record | None:
     """Return the account of an upload, whose requests carry no token."""
-    record = _find_asset(call)
-    return None if record is None else call.context.accounts.find(PLATFORM, record["account"])
+    return call.find_record_owner(_find_asset(call))
 
 
 async def put(call: Call) -> web.Response:

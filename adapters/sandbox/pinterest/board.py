@@ -76,12 +76,10 @@ async def create(call: Call) -> web.Response:
 async def list_boards(call: Call) -> web.Response:
     """GET /v5/boards."""
     account = api.authenticate_reader(call, "boards:read")
-    mine = [
-        board
-        for board in call.context.store.get_all(KIND).values()
-        if board["account"] == account["remote_id"]
-    ]
-    return api.ok(api.paginate(call, [_board_to_dict(account, board) for board in mine]), account)
+    return api.ok(
+        api.paginate(call, [_board_to_dict(account, board) for board in call.list_own(KIND, account)]),
+        account,
+    )
 
 
 async def read(call: Call) -> web.Response:

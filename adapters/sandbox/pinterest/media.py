@@ -63,8 +63,8 @@ async def register(call: Call) -> web.Response:
 
 
 def _get_own(call: Call, account: Record) -> Record:
-    record = call.context.store.get(KIND, call.request.match_info["media"])
-    if record is None or record["account"] != account["remote_id"]:
+    record = call.find_own(KIND, call.request.match_info["media"], account)
+    if record is None:
         raise Refused(api.error_response(404, 50, "Media not found."))
     return record
 
@@ -82,12 +82,10 @@ async def read(call: Call) -> web.Response:
 async def list_media(call: Call) -> web.Response:
     """GET /v5/media."""
     account = api.authenticate_reader(call, "pins:read")
-    mine = [
-        record
-        for record in call.context.store.get_all(KIND).values()
-        if record["account"] == account["remote_id"]
-    ]
-    return api.ok(api.paginate(call, [_media_to_dict(record) for record in reversed(mine)]), account)
+    return api.ok(
+        api.paginate(call, [_media_to_dict(record) for record in reversed(call.list_own(KIND, account))]),
+        account,
+    )
 
 
 def _xml_response(status: int, code: str, message: str, wait: int | None = None) -> web.Response:
@@ -208,4 +206,4 @@ TASK = Task(
 def find_owner(call: Call) -> Record | None:
     """Return the account of an upload, whose requests carry no token."""
     record = call.context.store.get(KIND, call.request.match_info["media"])
-    return None if record is None else call.context.accounts.find(api.PLATFORM, record["account"])
+    return call.find_record_owner(record)

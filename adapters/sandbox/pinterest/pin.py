@@ -3,7 +3,6 @@
 from aiohttp import web
 
 from adapters.sandbox.accounts import random_digits
-from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.ledger import LivePost
 from adapters.sandbox.pinterest import api, board, pin_body
@@ -78,18 +77,16 @@ def _media_to_dict(entry: Record) -> Record:
     return media
 
 
-def _is_shown(context: SandboxContext, live: LivePost) -> bool:
-    return (
-        live.visible_at <= context.clock.now()
-        and context.store.get(_DELETED, live.entry["remote_id"]) is None
-    )
+def _is_shown(call: Call, live: LivePost) -> bool:
+    is_deleted = call.context.store.get(_DELETED, live.entry["remote_id"]) is not None
+    return call.is_visible(live) and not is_deleted
 
 
 def _list_own(call: Call, account: Record, board_id: str | None) -> list[Record]:
     return [
         _pin_to_dict(account, live)
-        for live in reversed(call.context.ledger.list_for(api.PLATFORM, account["remote_id"]))
-        if _is_shown(call.context, live) and board_id in (None, live.entry["extra"]["board_id"])
+        for live in call.list_live(account["remote_id"])
+        if _is_shown(call, live) and board_id in (None, live.entry["extra"]["board_id"])
     ]
 
 
@@ -108,9 +105,7 @@ async def list_pins(call: Call) -> web.Response:
 
 def _get_own(call: Call, account: Record) -> LivePost:
     live = call.context.ledger.find(api.PLATFORM, call.request.match_info["pin"])
-    is_mine = (
-        live is not None and live.entry["account"] == account["remote_id"] and _is_shown(call.context, live)
-    )
+    is_mine = live is not None and live.entry["account"] == account["remote_id"] and _is_shown(call, live)
     if live is None or not is_mine or call.take_fault("late-visibility") is not None:
         raise Refused(api.error_response(404, 50, "Pin not found."))
     return live

@@ -6,11 +6,10 @@ import binascii
 from adapters.sandbox import probe
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.pinterest import media
-from adapters.sandbox.pinterest.api import PLATFORM, invalid
+from adapters.sandbox.pinterest.api import PLATFORM, TABLE, invalid
 from adapters.sandbox.store import Record
-from adapters.sandbox.url_fetcher import FetchFailed
+from adapters.sandbox.vendor_table import check_fields
 
-_MAX_LENGTHS = {"title": 100, "description": 800, "link": 2048, "alt_text": 500, "note": 500}
 _ITEMS = (2, 5)
 _IMAGE_BYTES = 20 << 20
 _FORMATS = ("JPEG", "PNG")
@@ -21,19 +20,8 @@ _UNREACHABLE = "Unable to reach the URL. Please check the URL is correct and try
 
 def check_texts(body: Record) -> Record:
     """Return the pin's texts; raises Refused."""
-    found: Record = {}
-    for name, most in _MAX_LENGTHS.items():
-        value = body.get(name)
-        if value is not None and (not isinstance(value, str) or len(value) > most):
-            raise invalid(f"Invalid request: {name} must be a string of at most {most} characters.")
-        found[name] = value
-    for name in ("board_section_id", "parent_pin_id"):
-        value = body.get(name)
-        if value is not None and (not isinstance(value, str) or not value.isdecimal()):
-            raise invalid(f"Invalid request: {name} must match ^\\d+$.")
-        found[name] = value
-    found["dominant_color"] = body.get("dominant_color")
-    return found
+    check_fields(body, TABLE["pin"], invalid)
+    return {name: body.get(name) for name in (*(row[0] for row in TABLE["pin"]), "dominant_color")}
 
 
 async def resolve_source(call: Call, account: Record, given: object) -> tuple[str, list[Record]]:
@@ -80,10 +68,9 @@ async def _check_image(call: Call, given: Record, source_type: str) -> tuple[Rec
 async def _fetch_image(call: Call, url: object) -> tuple[probe.ImageFacts | None, Record]:
     if not isinstance(url, str) or not url:
         raise invalid("Invalid request: url is required.")
-    try:
-        fetched = await call.context.fetcher.fetch_image(PLATFORM, url, _IMAGE_BYTES)
-    except FetchFailed:
-        raise invalid(_UNREACHABLE) from None
+    fetched = await call.context.fetcher.fetch_image(PLATFORM, url, _IMAGE_BYTES)
+    if fetched is None:
+        raise invalid(_UNREACHABLE)
     return fetched.image, fetched.to_ledger_media(url)
 
 
@@ -105,8 +92,8 @@ async def _get_video(call: Call, account: Record, given: Record) -> Record:
     key = given.get("media_id")
     if not isinstance(key, str) or not key.isdecimal():
         raise invalid("Invalid request: media_source.media_id must match ^\\d+$.")
-    record = call.context.store.get(media.KIND, key)
-    if record is None or record["account"] != account["remote_id"]:
+    record = call.find_own(media.KIND, key, account)
+    if record is None:
         raise invalid("Invalid request: there is no such media_id.")
     if record["state"] != "succeeded":
         raise invalid(f"Invalid request: the media is not ready, its status is {record['state']}.")

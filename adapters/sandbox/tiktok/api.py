@@ -37,9 +37,8 @@ def error_response(
     code: str, message: str = "", *, status: int | None = None, wait: int | None = None
 ) -> web.Response:
     """Return an error response with the HTTP status of its code; `wait`: seconds for Retry-After."""
-    headers = None if wait is None else {"Retry-After": str(wait)}
     error = {"code": code, "message": message or f"{code.replace('_', ' ')}.", "log_id": new_log_id()}
-    return json_response({"data": {}, "error": error}, status or TABLE["status"].get(code, 400), headers)
+    return json_response({"data": {}, "error": error}, status or TABLE["status"].get(code, 400), wait=wait)
 
 
 def refuse(message: str) -> Refused:
@@ -68,9 +67,8 @@ DIALECT = make_dialect(error_response, TABLE["errors"])
 
 
 def _oauth_error(code: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:
-    headers = None if wait is None else {"Retry-After": str(wait)}
     body = {"error": code, "error_description": description, "log_id": new_log_id()}
-    return json_response(body, status, headers)
+    return json_response(body, status, wait=wait)
 
 
 def _check_form(call: Call, form: Record) -> None:

@@ -93,7 +93,7 @@ async def list_videos(call: Call) -> web.Response:
     body = call.json()
     max_count = read_whole(body, "max_count", 1, _MAX_PAGE) if "max_count" in body else 10
     before = read_whole(body, "cursor") / 1000 if body.get("cursor") else None
-    shown, more = list_public(call, api.PLATFORM, account, max_count, before)
+    shown, more = list_public(call, account, max_count, before)
     return api.ok({"videos": [_to_video(live, fields) for live in shown], **more})
 
 

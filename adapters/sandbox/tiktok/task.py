@@ -132,8 +132,7 @@ def _find_task(call: Call) -> Record | None:
 
 def find_upload_owner(call: Call) -> Record | None:
     """Return the account of an upload, whose requests carry no token."""
-    record = _find_task(call)
-    return None if record is None else call.context.accounts.find(PLATFORM, record["account"])
+    return call.find_record_owner(_find_task(call))
 
 
 def get_chunk_step(call: Call) -> str:

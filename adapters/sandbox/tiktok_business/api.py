@@ -35,11 +35,8 @@ def _respond(
     code: int, message: str, data: Record, status: int = 200, wait: int | None = None
 ) -> web.Response:
     request_id = f"{time.strftime('%Y%m%d%H%M%S', time.gmtime())}{next(_numbers):020X}"
-    headers = {"X-Tt-Logid": request_id}
-    if wait is not None:
-        headers["Retry-After"] = str(wait)
     body = {"code": code, "message": message, "request_id": request_id, "data": data}
-    return json_response(body, status, headers)
+    return json_response(body, status, {"X-Tt-Logid": request_id}, wait=wait)
 
 
 def ok(data: Record | None = None) -> web.Response:

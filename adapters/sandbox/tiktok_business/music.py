@@ -122,8 +122,7 @@ async def list_videos(call: Call) -> web.Response:
 def _oembed_error(
     status: int, message: str = "Something went wrong", wait: int | None = None
 ) -> web.Response:
-    headers = None if wait is None else {"Retry-After": str(wait)}
-    return json_response({"code": status, "message": message}, status, headers)
+    return json_response({"code": status, "message": message}, status, wait=wait)
 
 
 def _parse_link(link: str) -> tuple[str, str, str] | None:

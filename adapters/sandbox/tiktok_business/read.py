@@ -38,8 +38,8 @@ async def read_status(call: Call) -> web.Response:
     """GET /business/publish/status/."""
     query = call.request.query
     account = api.authenticate_owner(call, query.get("business_id"), "video.publish", "video.upload")
-    record = call.context.store.get(share.KIND, query.get("publish_id", ""))
-    if record is None or record["account"] != account["remote_id"]:
+    record = call.find_own(share.KIND, query.get("publish_id", ""), account)
+    if record is None:
         raise api.refuse("publish_id: invalid_publish_id.")
     data: Record = {"status": record["state"]}
     if record["state"] == "FAILED":
@@ -60,7 +60,7 @@ async def list_videos(call: Call) -> web.Response:
     before = _read_number(call, "cursor", 0) / 1000
     if not 1 <= max_count <= _MAX_PAGE:
         raise api.refuse(f"max_count: must be from 1 to {_MAX_PAGE}.")
-    shown, more = list_public(call, api.PLATFORM, account, max_count, before or None)
+    shown, more = list_public(call, account, max_count, before or None)
     return api.ok({"videos": [_to_video(live, fields) for live in shown], **more})
 
 

@@ -60,7 +60,8 @@ async def _check_offset(context: SandboxContext, record: Record, check: Outcome)
     offset = record["info"].get("thumbnail_offset")
     if check.error or offset is None:
         return check
-    video = (await context.fetcher.fetch_video(PLATFORM, record["urls"][0], _MAX_BYTES)).video
+    fetched = await context.fetcher.fetch_video(PLATFORM, record["urls"][0], _MAX_BYTES)
+    video = None if fetched is None else fetched.video
     is_beyond = video is None or offset > video.duration * 1000
     return Outcome(error="picture_size_check_failed") if is_beyond else check
 

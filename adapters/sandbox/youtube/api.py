@@ -35,7 +35,7 @@ def ok(body: Record) -> web.Response:
 
 def error_response(status: int, reason: str, message: str, *, wait: int | None = None) -> web.Response:
     """Return an error response; `wait`: seconds for Retry-After."""
-    headers = {} if wait is None else {"Retry-After": str(wait)}
+    headers = {}
     detail: Record = {
         "domain": TABLE["domains"].get(reason, "youtube.video"),
         "reason": reason,
@@ -48,7 +48,7 @@ def error_response(status: int, reason: str, message: str, *, wait: int | None =
     if reason == "authError":
         realm = 'Bearer realm="https://accounts.google.com/", error="invalid_token"'
         headers["WWW-Authenticate"] = realm
-    return json_response({"error": error}, status, headers)
+    return json_response({"error": error}, status, headers, wait=wait)
 
 
 def refuse(reason: str, message: str, status: int = 400) -> Refused:

@@ -20,8 +20,7 @@ _AGREED = "youtube.agreed"
 
 
 def _error_response(error: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:
-    headers = None if wait is None else {"Retry-After": str(wait)}
-    return json_response({"error": error, "error_description": description}, status, headers)
+    return json_response({"error": error, "error_description": description}, status, wait=wait)
 
 
 def _get_code_fields(_: SandboxContext, given: Record, __: list[Record]) -> Record:

@@ -41,10 +41,9 @@ async def list_videos(call: Call) -> web.Response:
     is_late = call.take_fault("late-visibility") is not None
     items = []
     for key in ids:
-        record = call.context.store.get(video.KIND, key)
-        if record is None or record["account"] != account["remote_id"] or is_late or _is_hidden(call, record):
-            continue
-        items.append(video.to_resource(record, parts))
+        record = call.find_own(video.KIND, key, account)
+        if record is not None and not is_late and not _is_hidden(call, record):
+            items.append(video.to_resource(record, parts))
     return _list_response("youtube#videoListResponse", items, len(items))
 
 
@@ -95,11 +94,7 @@ async def list_playlist_items(call: Call) -> web.Response:
             "playlistNotFound", "The playlist identified with the playlistId cannot be found.", 404
         )
     size, start = _parse_int(query.get("maxResults"), _PAGE), _parse_int(query.get("pageToken"), 0)
-    mine = [
-        record
-        for record in reversed(list(call.context.store.get_all(video.KIND).values()))
-        if record["account"] == account["remote_id"] and not _is_hidden(call, record)
-    ]
+    mine = [record for record in call.list_own(video.KIND, account)[::-1] if not _is_hidden(call, record)]
     size = min(size, _MAX_PAGE)
     items = [_item_to_dict(account, record, place, parts) for place, record in enumerate(mine)][
         start : start + size

@@ -170,8 +170,8 @@ async def set_thumbnail(call: Call) -> web.Response:
     """POST /upload/youtube/v3/thumbnails/set?videoId=…: the image is the body; a repetition replaces it."""
     account = call.authenticate(*api.MAY_UPLOAD)
     key = call.request.query.get("videoId", "")
-    record = call.context.store.get(KIND, key)
-    if record is None or record["account"] != account["remote_id"]:
+    record = call.find_own(KIND, key, account)
+    if record is None:
         raise api.refuse("videoNotFound", "The video cannot be found.", 404)
     if account["options"].get("no_thumbnails"):
         raise api.refuse("forbidden", "The thumbnail can't be set for the specified video.", 403)
