@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from adapters.sandbox.clock import Clock
-    from adapters.sandbox.store import Record, Store
+from adapters.sandbox.clock import Clock
+from adapters.sandbox.store import Record, Store
 
 _ACCOUNT = "account"
 _TOKEN = "token"  # noqa: S105 - the kind of a record

@@ -7,11 +7,11 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from adapters.sandbox import multipart
 from adapters.sandbox.endpoint import Call, make_dialect
 from adapters.sandbox.oauth import list_apps
 from adapters.sandbox.responses import Refused, encode, json_response
 from adapters.sandbox.store import Record
+from adapters.sandbox.upload_body import parse_fields
 from adapters.sandbox.vendor_table import load_table
 
 USAGE = {"X-App-Usage": '{"call_count":1,"total_time":1,"total_cputime":1}'}
@@ -79,7 +79,7 @@ def _parse_body(call: Call) -> Record:
         case "application/json":
             return call.json()
         case "multipart/form-data":
-            return multipart.parse_fields(call.request.headers["Content-Type"], call.body)
+            return parse_fields(call.request.headers["Content-Type"], call.body)
         case _:
             return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
 

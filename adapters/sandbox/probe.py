@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import av
 from PIL import Image, UnidentifiedImageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 _CONTAINERS = ("mov", "matroska")  # MP4 and MOV; WebM
 _HASH_CHUNK_BYTES = 1 << 20

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from aiohttp import web
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 

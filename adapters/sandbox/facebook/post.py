@@ -8,11 +8,11 @@ from aiohttp import web
 
 from adapters.sandbox import graph, probe
 from adapters.sandbox.accounts import random_digits
+from adapters.sandbox.clock import DAY
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.facebook import api
 from adapters.sandbox.ledger import to_iso
-from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
 
 KIND, PHOTO_KIND = "facebook.post", "facebook.photo"

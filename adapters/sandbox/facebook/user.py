@@ -3,12 +3,12 @@
 from aiohttp import web
 
 from adapters.sandbox import graph
+from adapters.sandbox.clock import DAY
 from adapters.sandbox.consent import ConsentScreen, parse_scopes
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.facebook import api
 from adapters.sandbox.oauth import GrantRefused, TokenEndpoint, check_client
-from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
 
 USER_ID = "10158000000000001"

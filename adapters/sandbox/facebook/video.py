@@ -9,10 +9,10 @@ from aiohttp import web
 
 from adapters.sandbox import graph, probe
 from adapters.sandbox.accounts import random_digits
+from adapters.sandbox.clock import DAY
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.facebook import api, post, video_object
 from adapters.sandbox.ledger import to_iso
-from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from adapters.sandbox import probe, rupload
 from adapters.sandbox.accounts import random_digits
+from adapters.sandbox.clock import DAY
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.facebook import post
 from adapters.sandbox.facebook.api import PLATFORM, fetch_video
 from adapters.sandbox.processing import Task
-from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
 from adapters.sandbox.url_fetcher import FetchedMedia
 

@@ -7,10 +7,10 @@ import asyncio
 from pathlib import Path
 
 from adapters.sandbox import probe
+from adapters.sandbox.clock import DAY
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.processing import Outcome, Task
-from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.rupload import ResumableUpload
 from adapters.sandbox.store import Record
 from adapters.sandbox.url_fetcher import FetchedMedia

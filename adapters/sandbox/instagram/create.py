@@ -6,11 +6,11 @@ from aiohttp import web
 
 from adapters.sandbox import graph
 from adapters.sandbox.accounts import random_digits
+from adapters.sandbox.clock import DAY
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import KIND, PLATFORM
 from adapters.sandbox.instagram.read import authenticate_account
-from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
 from adapters.sandbox.url_fetcher import FetchedMedia
 

@@ -3,11 +3,11 @@
 from aiohttp import web
 
 from adapters.sandbox import graph
+from adapters.sandbox.clock import DAY
 from adapters.sandbox.consent import ConsentScreen
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.instagram.container import PLATFORM, TABLE
 from adapters.sandbox.oauth import TokenEndpoint
-from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import json_response
 from adapters.sandbox.store import Record
 

@@ -7,7 +7,7 @@ from aiohttp import web
 from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Route, mount_routes
-from adapters.sandbox.linkedin import api, asset, members, oauth, post, upload
+from adapters.sandbox.linkedin import api, asset, members, post, upload
 from adapters.sandbox.store import Record
 
 _REST = "/linkedin/rest"
@@ -33,8 +33,8 @@ _ROUTES = (
     Route("GET", f"{_REST}/organizations/{{id:\\d+}}", "oauth", members.read_organization),
     Route("GET", "/linkedin/v2/userinfo", "oauth", members.read_userinfo),
     Route("GET", "/linkedin/v2/me", "oauth", members.read_me),
-    oauth.CONSENT.route("/linkedin-www/oauth/v2/authorization"),
-    oauth.TOKENS.route("/linkedin-www/oauth/v2/accessToken"),
+    members.CONSENT.route("/linkedin-www/oauth/v2/authorization"),
+    members.TOKENS.route("/linkedin-www/oauth/v2/accessToken"),
 )
 
 

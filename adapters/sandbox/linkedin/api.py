@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
+from adapters.sandbox.clock import DAY
 from adapters.sandbox.endpoint import Call, make_dialect, read_bearer_token
-from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
 from adapters.sandbox.vendor_table import load_table

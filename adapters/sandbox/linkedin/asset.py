@@ -10,11 +10,11 @@ from pathlib import Path
 from aiohttp import web
 
 from adapters.sandbox import probe
+from adapters.sandbox.clock import DAY
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.linkedin import api
 from adapters.sandbox.processing import Task
-from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
 
 KIND = "linkedin.asset"

@@ -1,4 +1,7 @@
-"""LinkedIn members and organizations: the profile of a token's member, and the organizations it administers.
+"""LinkedIn members, organizations and OAuth: a token's member, the organizations it administers, the token endpoint.
+
+A refresh token, for approved partners only (option `partner`), is valid for 365 days from the first consent and does
+not rotate.
 
 learn.microsoft.com: "Sign In with LinkedIn using OpenID Connect", "Profile API" and "Organization Access Control by
 Role", read 2026-11-24.
@@ -9,9 +12,12 @@ import re
 
 from aiohttp import web
 
+from adapters.sandbox.consent import ConsentScreen, parse_scopes
 from adapters.sandbox.context import SandboxContext
-from adapters.sandbox.endpoint import Call
+from adapters.sandbox.endpoint import Call, make_dialect
 from adapters.sandbox.linkedin import api
+from adapters.sandbox.oauth import TokenEndpoint
+from adapters.sandbox.responses import json_response
 from adapters.sandbox.store import Record
 
 ROLES = ("ADMINISTRATOR", "CONTENT_ADMIN", "DIRECT_SPONSORED_CONTENT_POSTER")
@@ -120,3 +126,28 @@ async def list_organizations(call: Call) -> web.Response:
     found = {number: _organization_to_dict(call, number) for number in match[1].split(",") if number}
     results = {number: body for number, body in found.items() if body is not None and body["$URN"] in mine}
     return api.ok({"results": results, "statuses": {}, "errors": {}})
+
+
+def _error_response(error: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:
+    return json_response({"error": error, "error_description": description}, status, wait=wait)
+
+
+def _get_code_fields(context: SandboxContext, given: Record, chosen: list[Record]) -> Record:
+    """Return the fields of an authorization code: granted scopes, and the organizations the person administers."""
+    person = chosen[0]
+    possible = person["options"].get("scopes", api.SCOPES)
+    more: Record = {"scopes": [scope for scope in parse_scopes(given) if scope in possible]}
+    if person["remote_id"].startswith(api.PERSON):
+        more["acts_for"] = [
+            f"{api.PLATFORM}:{one['remote_id']}" for one in list_administered(context, person)
+        ]
+    return more
+
+
+CONSENT = ConsentScreen(code_fields=_get_code_fields, **api.TABLE["consent"])
+TOKENS = TokenEndpoint(
+    platform=api.PLATFORM,
+    dialect=make_dialect(_error_response, api.TABLE["oauth_errors"]),
+    render=_error_response,
+    **api.TABLE["tokens"],
+)

@@ -7,11 +7,10 @@ from typing import Any
 from aiohttp import web
 
 from adapters.sandbox.accounts import random_digits
-from adapters.sandbox.daily_quota import DailyQuota
+from adapters.sandbox.clock import DAY, DailyQuota
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.ledger import LivePost
 from adapters.sandbox.linkedin import api, asset
-from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused, encode, json_response
 from adapters.sandbox.store import Record
 from adapters.sandbox.vendor_table import KINDS, check_fields

@@ -6,10 +6,10 @@ from pathlib import Path
 from aiohttp import web
 
 from adapters.sandbox import probe
+from adapters.sandbox.clock import DAY
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.linkedin import asset
 from adapters.sandbox.linkedin.api import refuse
-from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 from adapters.sandbox.upload_body import receive_body

@@ -5,11 +5,11 @@ from aiohttp import web
 from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Route, mount_routes
-from adapters.sandbox.pinterest import api, board, media, oauth, pin
+from adapters.sandbox.pinterest import api, board, media, pin
 
 _ROOT = "/pinterest/v5"
 _ROUTES = (
-    oauth.TOKENS.route(f"{_ROOT}/oauth/token"),
+    api.TOKENS.route(f"{_ROOT}/oauth/token"),
     Route("GET", f"{_ROOT}/user_account", "read", board.read_user),
     Route("POST", f"{_ROOT}/boards", "prepare", board.create),
     Route("GET", f"{_ROOT}/boards", "read", board.list_boards),
@@ -31,7 +31,7 @@ _ROUTES = (
     Route("GET", f"{_ROOT}/pins", "look", pin.list_pins),
     Route("GET", f"{_ROOT}/pins/{{pin}}", "look", pin.read),
     Route("DELETE", f"{_ROOT}/pins/{{pin}}", "cancel", pin.delete),
-    oauth.CONSENT.route("/pinterest-www/oauth/"),
+    api.CONSENT.route("/pinterest-www/oauth/"),
 )
 
 

@@ -1,14 +1,19 @@
-"""Responses and rate limits of the Pinterest sandbox.
+"""Responses, rate limits and OAuth of the Pinterest sandbox; its refresh tokens rotate and last 60 days.
 
 Limits: developers.pinterest.com/docs/reference/rate-limits, read 2026-11-24: per user and app 100 writes and 1000
 reads a minute; an app with Trial access (option `trial`) 300 writes a day, and
 no pins (gitroomhq/postiz-app#1084, read 2026-11-27). The codes of 429 and 5xx are guesses.
 """
 
+import base64
+import binascii
+
 from aiohttp import web
 
+from adapters.sandbox.clock import DAY, MINUTE
+from adapters.sandbox.consent import ConsentScreen
 from adapters.sandbox.endpoint import Call, make_dialect
-from adapters.sandbox.rate_windows import DAY, MINUTE
+from adapters.sandbox.oauth import FORM, TokenEndpoint
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
 from adapters.sandbox.vendor_table import load_table
@@ -94,3 +99,32 @@ def paginate(call: Call, rows: list[Record]) -> Record:
         raise invalid("Invalid request: page_size must be from 1 to 250, bookmark one that was given out.")
     end = int(start) + int(size)
     return {"items": rows[int(start) : end], "bookmark": str(end) if end < len(rows) else None}
+
+
+CONSENT = ConsentScreen(**TABLE["consent"])
+
+
+def _parse_client(call: Call) -> tuple[str | None, str | None]:
+    """Return the client id and secret of HTTP Basic authentication."""
+    scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
+    try:
+        decoded = base64.b64decode(text, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        decoded = ""
+    client, _, secret = decoded.partition(":")
+    return (client, secret) if scheme == "Basic" else (None, None)
+
+
+def _check_form(call: Call, _: Record) -> None:
+    if call.request.content_type != FORM:
+        raise invalid(f"Invalid request: the body must be {FORM}.")
+
+
+TOKENS = TokenEndpoint(
+    platform=PLATFORM,
+    render=error_response,
+    respond=ok,
+    check=_check_form,
+    read_client=_parse_client,
+    **TABLE["tokens"],
+)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from adapters.sandbox.clock import MINUTE
 from adapters.sandbox.consent import ConsentScreen, parse_scopes
 from adapters.sandbox.endpoint import Call, make_dialect
 from adapters.sandbox.oauth import FORM, GrantRefused, TokenEndpoint, check_client, read_form
-from adapters.sandbox.rate_windows import MINUTE
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
 from adapters.sandbox.vendor_table import load_table

@@ -10,10 +10,10 @@ from pathlib import Path
 from aiohttp import web
 
 from adapters.sandbox import probe, tiktok_shared
+from adapters.sandbox.clock import DAY
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call, make_dialect
 from adapters.sandbox.processing import Outcome, Task
-from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok.api import PLATFORM, TABLE, refuse_code

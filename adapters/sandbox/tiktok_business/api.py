@@ -6,8 +6,8 @@ import time
 
 from aiohttp import web
 
+from adapters.sandbox.clock import MINUTE
 from adapters.sandbox.endpoint import Call, make_dialect
-from adapters.sandbox.rate_windows import MINUTE
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
 from adapters.sandbox.vendor_table import load_table

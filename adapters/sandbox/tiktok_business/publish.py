@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
+from adapters.sandbox.clock import DAY, MINUTE
 from adapters.sandbox.endpoint import Call
-from adapters.sandbox.rate_windows import DAY, MINUTE
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 from adapters.sandbox.tiktok_business import api, share

@@ -9,7 +9,7 @@ import hashlib
 
 from aiohttp import web
 
-from adapters.sandbox.daily_quota import DailyQuota
+from adapters.sandbox.clock import DailyQuota
 from adapters.sandbox.endpoint import Call, make_dialect, read_bearer_token
 from adapters.sandbox.responses import Refused, encode, json_response
 from adapters.sandbox.store import Record

@@ -6,11 +6,11 @@ developers.google.com/identity/protocols/oauth2/web-server, read 2026-11-24.
 
 from aiohttp import web
 
+from adapters.sandbox.clock import DAY
 from adapters.sandbox.consent import ConsentScreen
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call, make_dialect
 from adapters.sandbox.oauth import GrantRefused, TokenEndpoint, read_form
-from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
 from adapters.sandbox.youtube.api import DIALECT, PLATFORM, TABLE

@@ -11,8 +11,8 @@ from pathlib import Path
 from aiohttp import web
 
 from adapters.sandbox import probe
+from adapters.sandbox.clock import DAY
 from adapters.sandbox.endpoint import Call
-from adapters.sandbox.rate_windows import DAY
 from adapters.sandbox.store import Record
 from adapters.sandbox.upload_body import Span, parse_content_range, receive_body
 from adapters.sandbox.youtube import api, video
