@@ -7,7 +7,7 @@ from aiohttp import web
 from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Route, mount_routes
-from adapters.sandbox.linkedin import api, asset, members, post, upload
+from adapters.sandbox.linkedin import api, asset, members, post
 from adapters.sandbox.store import Record
 
 _REST = "/linkedin/rest"
@@ -20,8 +20,8 @@ _ROUTES = (
         "PUT",
         "/linkedin/dms-uploads/{place}/{number:\\d{1,6}|thumbnail}",
         "upload",
-        upload.put,
-        owner=upload.find_owner,
+        asset.put_bytes,
+        owner=asset.find_upload_owner,
         is_streamed=True,
     ),
     Route("POST", f"{_REST}/posts", "finalize", post.create, api.refuse_day, post.find_owner),

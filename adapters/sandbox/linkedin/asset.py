@@ -1,9 +1,11 @@
-"""LinkedIn images and videos: upload URLs, processing and status.
+"""LinkedIn images and videos: upload URLs, the uploads themselves, processing and status.
 
+www.linkedin.com/dms-uploads receives images whole (with a token) and videos in parts (without one).
 States: WAITING_UPLOAD -> PROCESSING -> AVAILABLE or PROCESSING_FAILED.
 """
 
 import asyncio
+import hashlib
 import secrets
 from pathlib import Path
 
@@ -15,7 +17,9 @@ from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.linkedin import api
 from adapters.sandbox.processing import Task
+from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
+from adapters.sandbox.upload_body import receive_body
 
 KIND = "linkedin.asset"
 PART = 4_194_304
@@ -24,6 +28,10 @@ _VIDEO_S = (3.0, 1800.0)
 _EDGE_S = 0.05
 _IMAGE_FORMATS = ("JPEG", "PNG", "GIF")
 _MAX_PIXELS = 36_152_320
+_IMAGE_BYTES = 100 << 20
+_THUMBNAIL_BYTES = 10_000_000 - 1
+_THUMBNAIL_FORMATS = ("JPEG", "PNG")
+_STEP = 1 << 20
 
 
 async def create_image(call: Call) -> web.Response:
@@ -188,3 +196,90 @@ def find_owner(call: Call) -> Record | None:
         urn = None if record is None else record["account"]
     found = call.context.accounts.find(api.PLATFORM, urn) if isinstance(urn, str) else None
     return found or api.find_token_owner(call)
+
+
+def _find_asset(call: Call) -> Record | None:
+    place = call.context.store.get("linkedin.place", call.request.match_info["place"])
+    return None if place is None else call.context.store.get(KIND, place["asset"])
+
+
+def find_upload_owner(call: Call) -> Record | None:
+    """Return the account of an upload, whose requests carry no token."""
+    return call.find_record_owner(_find_asset(call))
+
+
+async def put_bytes(call: Call) -> web.Response:
+    """PUT of an image, or of one part of a video."""
+    record = _find_asset(call)
+    if record is None:
+        raise api.refuse("RESOURCE_NOT_FOUND", "Could not find the upload", 404)
+    if call.context.clock.now() >= record["created"] + DAY:
+        raise api.refuse("EXPIRED_UPLOAD_URL", "The upload URL has expired")
+    if record["kind"] == "image":
+        return await _receive_image(call, record)
+    if call.request.match_info["number"] == "thumbnail":
+        return await _receive_thumbnail(call, record)
+    return await _receive_part(call, record)
+
+
+async def _receive_thumbnail(call: Call, record: Record) -> web.Response:
+    headers = call.request.headers
+    if "Authorization" in headers or headers.get("media-type-family") != "STILLIMAGE":
+        raise api.refuse(
+            "ILLEGAL_ARGUMENT", "A thumbnail is sent with media-type-family, without Authorization"
+        )
+    if record["state"] != "WAITING_UPLOAD":
+        raise api.refuse("INVALID_VALUE_FOR_FIELD", "A thumbnail is sent before finalizeUpload")
+    place = upload_path(call.context, record).with_suffix(".thumbnail")
+    place.unlink(missing_ok=True)
+    await _store(call, place, 0, _THUMBNAIL_BYTES)
+    image = probe.read_image(place.read_bytes())
+    place.unlink()
+    if image is None or image.format not in _THUMBNAIL_FORMATS:
+        raise api.refuse("INVALID_VALUE_FOR_FIELD", "A thumbnail is a PNG or JPG")
+    call.context.store.put(KIND, record["key"], record | {"thumbnail": image.sha256})
+    return web.Response(status=201)
+
+
+async def _receive_image(call: Call, record: Record) -> web.Response:
+    call.authenticate()
+    if record["state"] != "WAITING_UPLOAD":
+        raise api.refuse("INVALID_VALUE_FOR_FIELD", "The image was uploaded before")
+    await _store(call, upload_path(call.context, record), 0, _IMAGE_BYTES)
+    if record["state"] == "WAITING_UPLOAD":
+        await process(call, record)
+    return web.Response(status=201)
+
+
+async def _receive_part(call: Call, record: Record) -> web.Response:
+    headers = call.request.headers
+    number = int(call.request.match_info["number"])
+    first = number * PART
+    length = min(PART, record["size"] - first)
+    if "Authorization" in headers:
+        raise api.refuse("ILLEGAL_ARGUMENT", "The parts of a video are sent without Authorization")
+    if call.request.content_type != "application/octet-stream":
+        raise api.refuse("ILLEGAL_ARGUMENT", "Content-Type must be application/octet-stream")
+    if length <= 0 or call.request.content_length != length or record["state"] != "WAITING_UPLOAD":
+        raise api.refuse("INVALID_VALUE_FOR_FIELD", f"This part has {max(length, 0)} bytes")
+    await _store(call, upload_path(call.context, record), first, length)
+    etag = _hash_part(upload_path(call.context, record), first, length)
+    record["etags"][str(number)] = etag
+    call.context.store.put(KIND, record["key"], record)
+    return web.Response(status=200, headers={"ETag": etag})
+
+
+async def _store(call: Call, place: Path, at: int, most: int) -> None:
+    taken = await receive_body(call.request, place, at, most)
+    if taken.is_aborted or taken.is_too_large:
+        raise Refused(web.Response(status=400))
+
+
+def _hash_part(path: Path, first: int, length: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(first)
+        while length and (part := file.read(min(_STEP, length))):
+            digest.update(part)
+            length -= len(part)
+    return f"/ambry-video/signedId/{digest.hexdigest()}"

@@ -7,7 +7,7 @@ from aiohttp import web
 from adapters.sandbox.accounts import AccountKind
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Route, mount_routes
-from adapters.sandbox.tiktok_business import api, music, oauth, publish, read, share
+from adapters.sandbox.tiktok_business import api, music, oauth, publish, read
 from adapters.sandbox.tiktok_business import property as url_property
 
 _ROOT = "/tiktok-business/open_api/v1.3"
@@ -53,6 +53,6 @@ def register(app: web.Application, context: SandboxContext) -> None:
         api.PLATFORM,
         AccountKind(new_id=lambda _: f"-000{secrets.token_urlsafe(24)}", **api.TABLE["account"]),
     )
-    context.processing.define_task(share.TASK)
+    context.processing.define_task(publish.TASK)
     mount_routes(app, context, api.PLATFORM, api.DIALECT, _ROUTES)
     mount_routes(app, context, "tiktok", music.OEMBED_DIALECT, (_OEMBED,))

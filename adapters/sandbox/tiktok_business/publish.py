@@ -1,12 +1,18 @@
-"""The publish calls of TikTok Business; each is the visible step."""
+"""The publish calls of TikTok Business, each the visible step, and the task behind a share_id.
+
+States: PROCESSING_DOWNLOAD -> PUBLISH_COMPLETE, SEND_TO_USER_INBOX or FAILED.
+"""
 
 from aiohttp import web
 
+from adapters.sandbox import tiktok_shared
 from adapters.sandbox.clock import DAY, MINUTE
+from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call
+from adapters.sandbox.processing import Outcome, Task
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok_business import api, share
+from adapters.sandbox.tiktok_business import api
 from adapters.sandbox.tiktok_business.music import is_attachable
 from adapters.sandbox.tiktok_business.property import is_verified
 from adapters.sandbox.tiktok_shared import count_utf16_units, list_privacy_levels
@@ -26,6 +32,8 @@ _SETTINGS = {
     "disable_duet": "duet_disabled",
     "disable_stitch": "stitch_disabled",
 }
+KIND = "tiktok_business.share"
+_MAX_BYTES = 1 << 30
 
 
 async def publish_video(call: Call) -> web.Response:
@@ -54,7 +62,7 @@ async def publish_video(call: Call) -> web.Response:
         "silent": silent,
     }
     request |= {"draft": is_draft, "privacy": None if is_draft else list_privacy_levels(account)[0]}
-    return api.ok({"share_id": (await share.start(call, account, request))["key"]})
+    return api.ok({"share_id": (await _start(call, account, request))["key"]})
 
 
 async def publish_photo(call: Call) -> web.Response:
@@ -81,7 +89,7 @@ async def publish_photo(call: Call) -> web.Response:
     _count_post(call, account)
     request: Record = {"sort": "photos", "urls": urls, "info": fields, "draft": is_draft, "privacy": privacy}
     request |= {"thumbnail_url": None, "silent": False}
-    return api.ok({"share_id": (await share.start(call, account, request))["key"]})
+    return api.ok({"share_id": (await _start(call, account, request))["key"]})
 
 
 def _read_post_info(body: Record) -> Record:
@@ -162,3 +170,82 @@ def _count_post(call: Call, account: Record) -> None:
 def refuse_quota(_: Call) -> web.Response:
     """Return the error of an exhausted daily limit."""
     return api.error_response(api.BAD_PARAMETER, _TOO_MANY)
+
+
+async def _start(call: Call, account: Record, fields: Record) -> Record:
+    """Create the share and start processing: the visible step."""
+    context = call.context
+    prefix = "p_pub_url~v1" if fields["sort"] == "photos" else "v_pub_url~v1"
+    record: Record = {
+        "key": f"{prefix}.{context.new_id()}",
+        "account": account["remote_id"],
+        "reason": "",
+        "polls": 0,
+    }
+    record |= {
+        "state": "PROCESSING_DOWNLOAD",
+        "created": context.clock.now(),
+        **fields,
+        **call.take_processing_faults(),
+    }
+    context.store.put(KIND, record["key"], record)
+    await context.processing.start(KIND, record)
+    return record
+
+
+async def _examine(context: SandboxContext, record: Record) -> Outcome:
+    account = context.accounts.find(api.PLATFORM, record["account"])
+    if account is None:
+        return Outcome(error="auth_removed")
+    if record["sort"] == "photos":
+        return await tiktok_shared.check_images(context, api.PLATFORM, record["urls"])
+    check = await tiktok_shared.check_video(
+        context,
+        api.PLATFORM,
+        record["urls"][0],
+        max_bytes=_MAX_BYTES,
+        max_seconds=tiktok_shared.get_max_seconds(account),
+    )
+    if not check.error and record["thumbnail_url"] is not None:
+        thumbnail = await tiktok_shared.check_images(
+            context, api.PLATFORM, [record["thumbnail_url"]], tiktok_shared.THUMBNAIL_FORMATS
+        )
+        return check if not thumbnail.error else thumbnail
+    return await _check_offset(context, record, check)
+
+
+async def _check_offset(context: SandboxContext, record: Record, check: Outcome) -> Outcome:
+    offset = record["info"].get("thumbnail_offset")
+    if check.error or offset is None:
+        return check
+    fetched = await context.fetcher.fetch_video(api.PLATFORM, record["urls"][0], _MAX_BYTES)
+    video = None if fetched is None else fetched.video
+    is_beyond = video is None or offset > video.duration * 1000
+    return Outcome(error="picture_size_check_failed") if is_beyond else check
+
+
+def _conclude(context: SandboxContext, record: Record, outcome: Outcome) -> None:
+    info = record["info"]
+    tiktok_shared.finish_task(
+        context,
+        record,
+        context.accounts.find(api.PLATFORM, record["account"]),
+        outcome,
+        is_draft=record["draft"],
+        is_photos=record["sort"] == "photos",
+        caption=info.get("caption", ""),
+        extra={
+            "silent": record["silent"],
+            "thumbnail_url": record["thumbnail_url"],
+            **{name: value for name, value in info.items() if name != "caption"},
+        },
+    )
+
+
+TASK = Task(
+    kind=KIND,
+    states=("PROCESSING_DOWNLOAD",),
+    examine=_examine,
+    fail=lambda reason: Outcome(error=reason or "internal"),
+    conclude=_conclude,
+)

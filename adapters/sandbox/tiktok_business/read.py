@@ -5,7 +5,7 @@ from aiohttp import web
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.ledger import LivePost
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok_business import api, share
+from adapters.sandbox.tiktok_business import api, publish
 from adapters.sandbox.tiktok_shared import find_public_id, get_post_states, list_public
 
 _MAX_PAGE = 20
@@ -38,13 +38,13 @@ async def read_status(call: Call) -> web.Response:
     """GET /business/publish/status/."""
     query = call.request.query
     account = api.authenticate_owner(call, query.get("business_id"), "video.publish", "video.upload")
-    record = call.find_own(share.KIND, query.get("publish_id", ""), account)
+    record = call.find_own(publish.KIND, query.get("publish_id", ""), account)
     if record is None:
         raise api.refuse("publish_id: invalid_publish_id.")
     data: Record = {"status": record["state"]}
     if record["state"] == "FAILED":
         data["reason"] = record["reason"]
-    if (public_id := find_public_id(call, api.PLATFORM, share.KIND, record)) is not None:
+    if (public_id := find_public_id(call, api.PLATFORM, publish.KIND, record)) is not None:
         data["post_ids"] = [public_id]
     return api.ok(data)
 
