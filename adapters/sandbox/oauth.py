@@ -171,7 +171,7 @@ class TokenEndpoint:
     `{message}` is the refusal's.
     """
     fields: tuple[str, ...] = ()
-    """Fields of the answer, in order: those of `_describe`."""
+    """Fields of the answer, in order: those of `_respond`."""
     dialect: Dialect | None = None
     read: Callable[[Call], Record] = read_form
     """Return the parameters of a request."""
@@ -217,31 +217,33 @@ class TokenEndpoint:
         form = self.read(call)
         try:
             self.check(call, form)
-            grant = form.get("grant_type")
-            if self.grants is not None and grant not in self.grants:
-                raise GrantRefused("grant_type", str(grant))
-            client, secret = (form.get(self.client), form.get("client_secret"))
-            if self.read_client is not None:
-                client, secret = self.read_client(call)
-            check_client(call.context, self.platform, client, secret)
-            if self.grants is not None and grant == "refresh_token":
-                return self._refresh(call, form.get("refresh_token", ""))
-            account, code = redeem_code(
-                call.context,
-                self.platform,
-                form.get(self.code),
-                form.get("redirect_uri"),
-                client,
-                form.get("code_verifier"),
-            )
+            return self._grant(call, form)
         except GrantRefused as refusal:
             self.refuse(refusal)
-        if self.issue is not None:
-            return self.respond(self.issue(call, account, code))
-        issued = call.context.accounts.issue_tokens(
-            account, source=code, with_refresh_token=self.has_refresh_token(call, account, code)
+
+    def _grant(self, call: Call, form: Record) -> web.Response:
+        grant = form.get("grant_type")
+        if self.grants is not None and grant not in self.grants:
+            raise GrantRefused("grant_type", str(grant))
+        client, secret = form.get(self.client), form.get("client_secret")
+        if self.read_client is not None:
+            client, secret = self.read_client(call)
+        check_client(call.context, self.platform, client, secret)
+        if self.grants is not None and grant == "refresh_token":
+            return self._refresh(call, form.get("refresh_token", ""))
+        return self._exchange(call, form, client)
+
+    def _exchange(self, call: Call, form: Record, client: str | None) -> web.Response:
+        code, redirect_uri, verifier = (
+            form.get(name) for name in (self.code, "redirect_uri", "code_verifier")
         )
-        return self._respond(call, account, code, issued, "authorization_code")
+        account, found = redeem_code(call.context, self.platform, code, redirect_uri, client, verifier)
+        if self.issue is not None:
+            return self.respond(self.issue(call, account, found))
+        issued = call.context.accounts.issue_tokens(
+            account, source=found, with_refresh_token=self.has_refresh_token(call, account, found)
+        )
+        return self._respond(call, account, found, issued, "authorization_code")
 
     def _refresh(self, call: Call, text: str) -> web.Response:
         account, found = redeem_refresh_token(call.context, self.platform, text)
