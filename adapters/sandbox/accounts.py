@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from adapters.sandbox.clock import Clock
-    from adapters.sandbox.store import Record, Store
+from adapters.sandbox.clock import Clock
+from adapters.sandbox.store import Record, Store
 
 _ACCOUNT = "account"
 _TOKEN = "token"  # noqa: S105 - the kind of a record
@@ -28,7 +25,7 @@ class AccountKind:
     connection: str | Callable[[Record], str]
     """Product of the platform that the tokens belong to; a function of the account's options where those decide."""
     access_prefix: str
-    access_life: float | None
+    access_life: float | None = None
     """Seconds; None: does not expire."""
     refresh_prefix: str | None = None
     """None: the platform has no refresh tokens."""
@@ -93,7 +90,13 @@ class Accounts:
         return connection if isinstance(connection, str) else connection(account["options"])
 
     def issue_tokens(
-        self, account: Record, *, replaces: str | None = None, age: float = 0.0, source: Record | None = None
+        self,
+        account: Record,
+        *,
+        replaces: str | None = None,
+        age: float = 0.0,
+        source: Record | None = None,
+        with_refresh_token: bool = True,
     ) -> Record:
         """Issue an access token, and a refresh token where the account gets one.
 
@@ -110,7 +113,7 @@ class Accounts:
         issued: Record = {"access_token": access}
         if kind.access_life is not None:
             issued["expires_in"] = int(kind.access_life - age)
-        if kind.refresh_prefix is not None and kind.has_refresh_token(account):
+        if with_refresh_token and kind.refresh_prefix is not None and kind.has_refresh_token(account):
             issued["refresh_token"] = self.create_token(
                 account, "refresh", kind.refresh_prefix, kind.refresh_life, age, more
             )

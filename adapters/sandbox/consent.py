@@ -13,8 +13,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Endpoint
-from adapters.sandbox.grants import GrantRefused, check_redirect
+from adapters.sandbox.endpoint import Route, get_no_owner
+from adapters.sandbox.oauth import GrantRefused, check_redirect
 from adapters.sandbox.responses import Refused
 
 if TYPE_CHECKING:
@@ -76,15 +76,13 @@ class ConsentScreen:
     fragment: str = ""
     """Appended to the redirect, with its `#`."""
 
-    def endpoint(self, platform: str, dialect: Dialect) -> Endpoint:
-        """Return the endpoint for GET and the form's POST; faults address it by `platform`."""
+    def route(self, path: str, dialect: Dialect | None = None) -> Route:
+        """Return the endpoint for GET and the form's POST at `path`."""
+        return Route("GET POST", path, "consent", self.serve, owner=get_no_owner, dialect=dialect)
 
-        async def answer(call: Call) -> web.Response:
-            return _serve(self, call)
-
-        return Endpoint(
-            platform=platform, step="consent", handle=answer, dialect=dialect, owner=lambda _: None
-        )
+    async def serve(self, call: Call) -> web.Response:
+        """Show the page, or redirect to the app."""
+        return _serve(self, call)
 
 
 def _serve(screen: ConsentScreen, call: Call) -> web.Response:

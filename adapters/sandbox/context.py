@@ -1,26 +1,48 @@
-"""The state shared by all fake platforms: clock, accounts, faults, limits, ledger, media fetcher."""
+"""Settings of a sandbox, and the state shared by all fake platforms: clock, accounts, faults, limits, ledger, media."""
 
 from __future__ import annotations
 
 import itertools
 import secrets
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 from adapters.sandbox.accounts import Accounts
-from adapters.sandbox.clock import Clock
+from adapters.sandbox.clock import Clock, RateWindows
 from adapters.sandbox.faults import Faults
 from adapters.sandbox.graph_router import GraphRouter
 from adapters.sandbox.group_fsync import GroupCommit
 from adapters.sandbox.ledger import Ledger, LivePost, to_iso
 from adapters.sandbox.processing import Processing
-from adapters.sandbox.rate_windows import RateWindows
 from adapters.sandbox.store import Record, Store
 from adapters.sandbox.url_fetcher import UrlFetcher
 
-if TYPE_CHECKING:
-    from adapters.sandbox.settings import SandboxSettings
-
 _SETTING = "setting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSettings:
+    """Addresses, folder, limits and pace of a sandbox."""
+
+    port: int
+    """Port of the platforms and the control API."""
+    media_port: int
+    """Port of the media host."""
+    folder: Path
+    """Ledger, journal, media and partial uploads; one sandbox per folder."""
+    control_token: str = field(repr=False)
+    host: str = "127.0.0.1"
+    uploads: str = ""
+    """URL prefix of the application's uploaded files, which platforms may fetch besides the media host."""
+    quotas: bool = True
+    """Enforce rate limits and daily caps."""
+    pace: Literal["real", "instant"] = "real"
+    """`instant`: processing ends before the request that starts it is answered."""
+    processing_s: float = 1.0
+    """Processing time of a post at real pace."""
+    moderation_s: float = 0.5
+    """Time from processing to the public id at real pace."""
 
 
 class SandboxContext:

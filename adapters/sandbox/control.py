@@ -10,8 +10,8 @@ from aiohttp import web
 
 from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.control_body import Body, error_response, parse_fault
-from adapters.sandbox.grants import register_app
 from adapters.sandbox.media_host import NAME
+from adapters.sandbox.oauth import register_app
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
 
@@ -35,14 +35,9 @@ class Control:
         """POST /control/accounts."""
         body = await Body.read(request)
         platform = body.get_one_of("platform", tuple(self._context.accounts.kinds))
-        username = body.get_text("username")
-        changes: Record = {}
-        if body.has("display_name"):
-            changes["display_name"] = body.get_text("display_name")
-        if body.has("private"):
-            changes["private"] = body.get_flag("private")
-        if body.has("options"):
-            changes["options"] = body.get_object("options")
+        username = body.get("username")
+        kinds = {"display_name": "text", "private": "flag", "options": "object"}
+        changes = {name: body.get(name, kind) for name, kind in kinds.items() if body.has(name)}
         account = self._context.accounts.ensure(platform, username, changes)
         answer = self._issue_tokens(account)
         if (provision := self._context.accounts.kinds[platform].provision) is not None:
@@ -71,7 +66,7 @@ class Control:
     async def reset(self, request: web.Request) -> web.Response:
         """POST /control/reset."""
         body = await Body.read(request)
-        await self._context.reset(erase_ledger=body.has("ledger") and body.get_flag("ledger"))
+        await self._context.reset(erase_ledger=body.get_or("ledger", "flag", default=False))
         return json_response({"ok": True})
 
     async def add_fault(self, request: web.Request) -> web.Response:
@@ -107,7 +102,7 @@ class Control:
 
     def _find_account(self, body: Body) -> Record:
         platform = body.get_one_of("platform", tuple(self._context.accounts.kinds))
-        account = self._context.accounts.find(platform, body.get_text("remote_id"))
+        account = self._context.accounts.find(platform, body.get("remote_id"))
         if account is None:
             raise Refused(error_response(404, f"There is no {platform} account with that remote_id."))
         return account
@@ -129,14 +124,14 @@ class Control:
         """POST /control/apps: register an app; the platform then refuses apps that are not registered."""
         body = await Body.read(request)
         platform = body.get_one_of("platform", tuple(self._context.accounts.kinds))
-        redirects = body.get_texts("redirect_uris") if body.has("redirect_uris") else []
+        redirects = body.get_or("redirect_uris", "texts", [])
         register_app(
             self._context,
             platform,
-            body.get_text("client_id"),
-            body.get_text("client_secret"),
+            body.get("client_id"),
+            body.get("client_secret"),
             redirects,
-            requires_proof=body.has("requires_proof") and body.get_flag("requires_proof"),
+            requires_proof=body.get_or("requires_proof", "flag", default=False),
         )
         return json_response({"ok": True}, 201)
 
@@ -144,14 +139,14 @@ class Control:
         """POST /control/pace."""
         body = await Body.read(request)
         pace = body.get_one_of("pace", ("real", "instant"))
-        quotas = body.get_flag("quotas") if body.has("quotas") else not self._context.rate_windows.is_lifted
+        quotas = body.get_or("quotas", "flag", not self._context.rate_windows.is_lifted)
         self._context.set_pace(instant=pace == "instant", quotas=quotas)
         return json_response({"pace": pace, "quotas": quotas})
 
     async def clock(self, request: web.Request) -> web.Response:
         """POST /control/clock: advance the sandbox's clock."""
         body = await Body.read(request)
-        self._context.advance_clock(float(body.get_whole("advance_s")))
+        self._context.advance_clock(float(body.get("advance_s", "whole")))
         return json_response({"ahead_s": self._context.clock.ahead})
 
     async def put_media(self, request: web.Request) -> web.Response:

@@ -1,6 +1,7 @@
 """Parse request bodies of the control API; each error names what is allowed."""
 
 import json
+from typing import Any
 
 from aiohttp import web
 
@@ -17,8 +18,22 @@ def error_response(status: int, message: str) -> web.Response:
     return json_response({"error": message}, status)
 
 
+_KINDS: Record = {
+    "text": (lambda value: isinstance(value, str) and value, "a non-empty string"),
+    "string": (lambda value: isinstance(value, str), "a string"),
+    "texts": (
+        lambda value: isinstance(value, list) and all(isinstance(text, str) and text for text in value),
+        "a list of non-empty strings",
+    ),
+    "flag": (lambda value: isinstance(value, bool), "true or false"),
+    "whole": (lambda value: type(value) is int and value >= 0, "a whole number of at least 0"),
+    "object": (lambda value: isinstance(value, dict), "an object"),
+}
+"""Kinds of fields: what holds for a value, and what the error says that it must be."""
+
+
 class Body:
-    """A JSON object with a checked getter per type; each raises Refused (422) for a bad value."""
+    """A JSON object whose fields are checked when they are read; each raises Refused (422) for a bad value."""
 
     def __init__(self, fields: Record) -> None:
         """Wrap the parsed fields."""
@@ -39,26 +54,17 @@ class Body:
         """Return whether the field is present and not null."""
         return self._fields.get(name) is not None
 
-    def get_text(self, name: str) -> str:
-        """Return a non-empty string."""
+    def get(self, name: str, kind: str = "text") -> Any:
+        """Return a field of one of the kinds."""
+        is_good, words = _KINDS[kind]
         value = self._fields.get(name)
-        if not isinstance(value, str) or not value:
-            raise Refused(error_response(422, f"{name} must be a non-empty string."))
+        if not is_good(value):
+            raise Refused(error_response(422, f"{name} must be {words}."))
         return value
 
-    def get_string(self, name: str) -> str:
-        """Return a string that may be empty."""
-        value = self._fields.get(name)
-        if not isinstance(value, str):
-            raise Refused(error_response(422, f"{name} must be a string."))
-        return value
-
-    def get_texts(self, name: str) -> list[str]:
-        """Return a list of non-empty strings."""
-        value = self._fields.get(name)
-        if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
-            raise Refused(error_response(422, f"{name} must be a list of non-empty strings."))
-        return value
+    def get_or(self, name: str, kind: str, default: Any) -> Any:
+        """Return a field of one of the kinds; `default` if it is absent or null."""
+        return self.get(name, kind) if self.has(name) else default
 
     def get_one_of(self, name: str, allowed: tuple[str, ...]) -> str:
         """Return one of the allowed values."""
@@ -66,27 +72,6 @@ class Body:
         if value not in allowed:
             raise Refused(error_response(422, f"{name} must be one of: {', '.join(allowed)}; got {value!r}."))
         return str(value)
-
-    def get_flag(self, name: str) -> bool:
-        """Return a boolean."""
-        value = self._fields.get(name)
-        if not isinstance(value, bool):
-            raise Refused(error_response(422, f"{name} must be true or false."))
-        return value
-
-    def get_whole(self, name: str) -> int:
-        """Return an integer of at least 0."""
-        value = self._fields.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise Refused(error_response(422, f"{name} must be a whole number of at least 0."))
-        return value
-
-    def get_object(self, name: str) -> Record:
-        """Return a JSON object."""
-        value = self._fields.get(name)
-        if not isinstance(value, dict):
-            raise Refused(error_response(422, f"{name} must be an object."))
-        return value
 
 
 def parse_fault(body: Body, platforms: tuple[str, ...]) -> Record:
@@ -96,13 +81,13 @@ def parse_fault(body: Body, platforms: tuple[str, ...]) -> Record:
         "platform": body.get_one_of("platform", platforms),
         "step": body.get_one_of("step", STEPS),
         "fault": fault,
-        "times": body.get_whole("times") if body.has("times") else None,
-        "account": body.get_text("account") if body.has("account") else None,
-        "delay_ms": body.get_whole("delay_ms") if body.has("delay_ms") else _DEFAULT_DELAY_MS,
-        "retry_after": body.get_whole("retry_after") if body.has("retry_after") else None,
-        "reason": body.get_text("reason") if body.has("reason") else None,
+        "times": body.get_or("times", "whole", None),
+        "account": body.get_or("account", "text", None),
+        "delay_ms": body.get_or("delay_ms", "whole", _DEFAULT_DELAY_MS),
+        "retry_after": body.get_or("retry_after", "whole", None),
+        "reason": body.get_or("reason", "text", None),
         "status": _parse_status(body) if fault in WITH_STATUS else None,
-        "body": body.get_string("body") if body.has("body") else "",
+        "body": body.get_or("body", "string", ""),
     }
 
 
@@ -110,7 +95,7 @@ def _parse_status(body: Body) -> int:
     """Return the status that a fault responds with."""
     if not body.has("status"):
         raise Refused(error_response(422, f"The faults {' and '.join(WITH_STATUS)} need a status."))
-    status = body.get_whole("status")
+    status: int = body.get("status", "whole")
     if not _STATUSES[0] <= status <= _STATUSES[1]:
         raise Refused(error_response(422, f"status must be from {_STATUSES[0]} to {_STATUSES[1]}."))
     return status

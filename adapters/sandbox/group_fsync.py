@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from adapters.sandbox.ledger import Ledger
-    from adapters.sandbox.store import Store
+from adapters.sandbox.ledger import Ledger
+from adapters.sandbox.store import Store
 
 
 class GroupCommit:

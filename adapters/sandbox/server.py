@@ -10,12 +10,11 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
-from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.context import SandboxContext, SandboxSettings
 from adapters.sandbox.control import mount_control
 from adapters.sandbox.media_host import make_media_app
 from adapters.sandbox.platforms import PLATFORMS
 from adapters.sandbox.samples import make_samples
-from adapters.sandbox.settings import SandboxSettings
 
 __all__ = ["SandboxSettings", "run"]
 

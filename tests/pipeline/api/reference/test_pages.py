@@ -24,8 +24,8 @@ from tests.pipeline.api.running_server import ABSENT, ROOT, Server, Tenant, vide
 
 VOID = {"meta", "br", "link", "input"}
 PAGES = ("/", "/docs", "/reference", "/runbooks")
-OF_PAGES = {"code_refused"}
-"""A code of the OAuth pages, which no program reads."""
+OF_PAGES = {"code_refused", "login_failed", "login_locked"}
+"""Codes of the OAuth pages, and of lines in the log about logins, which no program reads."""
 
 
 class Page(HTMLParser):

@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Dialect
+from adapters.sandbox.clock import DAY
+from adapters.sandbox.endpoint import Call, make_dialect, read_bearer_token
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
+from adapters.sandbox.vendor_table import load_table
 
 PLATFORM = "linkedin"
+TABLE = load_table(PLATFORM)
 PERSON, ORGANIZATION = "urn:li:person:", "urn:li:organization:"
 WRITE = {PERSON: "w_member_social", ORGANIZATION: "w_organization_social"}
 READ_ORGANIZATION, LIST_ORGANIZATIONS = "r_organization_social", "rw_organization_admin"
@@ -20,8 +23,6 @@ BASIC = "r_basicprofile"
 SCOPES = ("openid", "profile", BASIC, *WRITE.values(), READ_ORGANIZATION, LIST_ORGANIZATIONS)
 """Every scope that an app can be granted."""
 
-_VERSIONS = ("202601", "202602", "202603", "202604", "202605", "202606", "202607", "202608", "202609")
-"""Versions that are served (integrations/migrations, read 2026-11-27); there was no 202512, and 202511 was retired."""
 _MAX_PAGE = 100
 _ENCODED = re.compile(r"urn(%3A|%3a)li(%3A|%3a)")
 
@@ -32,12 +33,11 @@ def ok(body: object) -> web.Response:
 
 
 def error_response(
-    status: int, code: str, message: str, *, service: int = 100, wait: int | None = None
+    status: int, code: str, message: str, service: int = 100, *, wait: int | None = None
 ) -> web.Response:
     """Return an error response; `wait` is the Retry-After in seconds."""
-    headers = None if wait is None else {"Retry-After": str(wait)}
     body = {"status": status, "code": code, "message": message, "serviceErrorCode": service}
-    return json_response(body, status, headers)
+    return json_response(body, status, wait=wait)
 
 
 def refuse(code: str, message: str, status: int = 400) -> Refused:
@@ -45,43 +45,22 @@ def refuse(code: str, message: str, status: int = 400) -> Refused:
     return Refused(error_response(status, code, message))
 
 
-def deny(message: str = "Not enough permissions to access this resource.") -> Refused:
+def deny(message: str = TABLE["errors"]["missing_scope"][2]) -> Refused:
     """Return the exception that responds with 403 ACCESS_DENIED."""
     return Refused(error_response(403, "ACCESS_DENIED", message))
 
 
 def quota_response(wait: int) -> web.Response:
     """Return the error for an exhausted rate limit; `wait` in seconds."""
-    return error_response(
-        429,
-        "TOO_MANY_REQUESTS",
-        "Resource level throttle limit for calls to this resource is reached.",
-        service=101,
-        wait=wait,
-    )
+    return error_response(*TABLE["errors"]["rate_limited"], wait=wait)
 
 
-def _read_token(call: Call) -> str | None:
-    scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
-    return text if scheme == "Bearer" and text else None
+def refuse_day(_: Call) -> web.Response:
+    """Return the error for an exhausted daily limit."""
+    return quota_response(int(DAY))
 
 
-DIALECT = Dialect(
-    read_token=_read_token,
-    unknown_token=lambda: error_response(401, "INVALID_ACCESS_TOKEN", "Invalid access token", service=65600),
-    expired=lambda: error_response(
-        401, "EXPIRED_ACCESS_TOKEN", "The token used in the request has expired", service=65602
-    ),
-    revoked=lambda: error_response(
-        401, "REVOKED_ACCESS_TOKEN", "The token used in the request has been revoked", service=65601
-    ),
-    missing_scope=lambda _: error_response(
-        403, "ACCESS_DENIED", "Not enough permissions to access this resource."
-    ),
-    rate_limited=quota_response,
-    server_error=lambda: error_response(500, "INTERNAL_SERVER_ERROR", "Internal Server Error", service=0),
-    malformed=lambda: error_response(400, "INVALID_REQUEST_BODY", "The request body is not a JSON object."),
-)
+DIALECT = make_dialect(error_response, TABLE["errors"])
 
 
 def check_headers(call: Call) -> None:
@@ -90,7 +69,7 @@ def check_headers(call: Call) -> None:
     version = headers.get("LinkedIn-Version")
     if version is None:
         raise refuse("VERSION_MISSING", "A version must be present. Please specify a version in the header.")
-    if version not in _VERSIONS:
+    if version not in TABLE["versions"]:
         message = f"Requested version {version} is not active"
         raise Refused(json_response({"status": 426, "code": "NONEXISTENT_VERSION", "message": message}, 426))
     if headers.get("X-Restli-Protocol-Version") != "2.0.0":
@@ -100,14 +79,14 @@ def check_headers(call: Call) -> None:
 def authenticate(call: Call) -> Record:
     """Return the account of the token after checking the versioned API's headers; raises Refused."""
     if not call.request.headers.get("Authorization"):
-        raise Refused(error_response(401, "EMPTY_ACCESS_TOKEN", "Empty oauth2 access token", service=65604))
+        raise Refused(error_response(401, "EMPTY_ACCESS_TOKEN", "Empty oauth2 access token", 65604))
     check_headers(call)
     return call.authenticate()
 
 
 def get_token(call: Call) -> Record:
     """Return the record of the request's token; raises Refused."""
-    found = call.context.accounts.find_token(PLATFORM, _read_token(call) or "")
+    found = call.context.accounts.find_token(PLATFORM, read_bearer_token(call) or "")
     if found is None:
         raise Refused(DIALECT.unknown_token())
     return found
@@ -157,3 +136,15 @@ def _parse_int(text: str | None, default: int) -> int:
     if not text.isdecimal():
         raise refuse("ILLEGAL_ARGUMENT", "start and count must be numbers")
     return int(text)
+
+
+def find_token_owner(call: Call) -> Record | None:
+    """Return the account of the token, or None."""
+    found = call.context.accounts.find_token(PLATFORM, read_bearer_token(call) or "")
+    return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
+
+
+def acts_for(call: Call, account: Record, urn: str) -> bool:
+    """Return True if the token is the account's own and `urn` names it, or one that it may act for."""
+    mine = (f"{PLATFORM}:{account['remote_id']}", *get_token(call).get("acts_for", ()))
+    return f"{PLATFORM}:{urn}" in mine

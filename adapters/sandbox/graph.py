@@ -7,11 +7,12 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from adapters.sandbox import multipart
-from adapters.sandbox.endpoint import Call, Dialect
-from adapters.sandbox.grants import list_apps
+from adapters.sandbox.endpoint import Call, make_dialect
+from adapters.sandbox.oauth import list_apps
 from adapters.sandbox.responses import Refused, encode, json_response
 from adapters.sandbox.store import Record
+from adapters.sandbox.upload_body import parse_fields
+from adapters.sandbox.vendor_table import load_table
 
 USAGE = {"X-App-Usage": '{"call_count":1,"total_time":1,"total_cputime":1}'}
 """Header of every response."""
@@ -32,18 +33,25 @@ def error_response(
     status: int = 400,
     kind: str = "OAuthException",
     transient: bool = False,
-    headers: dict[str, str] | None = None,
+    wait: int | None = None,
     data: Record | None = None,
 ) -> web.Response:
-    """Return an error response; `data` is its `error_data`."""
+    """Return an error response; `data` is its `error_data`, `wait` the seconds until the limit is lifted."""
     error: Record = {"message": message, "type": kind, "code": code}
-    if subcode is not None:
+    if subcode:
         error["error_subcode"] = subcode
     if data is not None:
         error["error_data"] = data
     error |= {"is_transient": transient, "error_user_title": "Request refused", "error_user_msg": message}
     error["fbtrace_id"] = f"A{next(_numbers):022d}"
-    return json_response({"error": error}, status, USAGE | (headers or {}))
+    headers = {} if wait is None else _make_limit_headers(wait)
+    return json_response({"error": error}, status, USAGE | headers)
+
+
+def _make_limit_headers(wait: int) -> dict[str, str]:
+    minutes = max(1, -(-wait // 60))
+    usage = encode({"1": [{"type": "pages", "call_count": 100, "estimated_time_to_regain_access": minutes}]})
+    return {"Retry-After": str(wait), "X-Business-Use-Case-Usage": usage}
 
 
 def refuse(code: int, subcode: int | None, message: str) -> Refused:
@@ -71,7 +79,7 @@ def _parse_body(call: Call) -> Record:
         case "application/json":
             return call.json()
         case "multipart/form-data":
-            return multipart.parse_fields(call.request.headers["Content-Type"], call.body)
+            return parse_fields(call.request.headers["Content-Type"], call.body)
         case _:
             return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
 
@@ -102,32 +110,27 @@ def _check_proof(call: Call, token: str) -> None:
         raise refuse(100, None, "API calls from the server require an appsecret_proof argument")
 
 
-def _rate_limited(wait: int) -> web.Response:
-    minutes = max(1, -(-wait // 60))
-    usage = encode({"1": [{"type": "pages", "call_count": 100, "estimated_time_to_regain_access": minutes}]})
-    headers = {"Retry-After": str(wait), "X-Business-Use-Case-Usage": usage}
-    return error_response(
-        4, None, "Application request limit reached", status=429, transient=True, headers=headers
+def get_node_id(request: web.Request) -> str:
+    """Return the first path segment after the version."""
+    parts = request.path.split("/")
+    return parts[3] if len(parts) > 3 and parts[2].startswith("v") else parts[2]  # noqa: PLR2004
+
+
+def unknown_node(node: str) -> Refused:
+    """Return the exception for a node that does not exist or that the token may not see."""
+    return refuse(
+        100,
+        33,
+        f"Unsupported request. Object with ID '{node}' does not exist, cannot be loaded due to missing permissions, "
+        "or does not support this operation.",
     )
 
 
-DIALECT = Dialect(
-    read_token=read_token,
-    unknown_token=lambda: error_response(190, None, "Invalid OAuth access token - Cannot parse access token"),
-    expired=lambda: error_response(190, 463, "Error validating access token: Session has expired."),
-    revoked=lambda: error_response(
-        190, 458, "Error validating access token: The user has not authorized application."
-    ),
-    missing_scope=lambda scope: error_response(
-        10, None, f"Application does not have permission {scope}.", status=403
-    ),
-    rate_limited=_rate_limited,
-    server_error=lambda: error_response(
-        2,
-        None,
-        "An unexpected error has occurred. Please retry your request later.",
-        status=500,
-        transient=True,
-    ),
-    malformed=lambda: error_response(100, None, "The body is not a JSON object."),
-)
+def is_true(given: Record, name: str, *, default: bool) -> bool:
+    """Return a boolean parameter, given as JSON or text; `default` if it is absent."""
+    value = given.get(name)
+    return default if value in (None, "") else str(value).lower() in ("true", "1")
+
+
+TABLE = load_table("facebook")
+DIALECT = make_dialect(error_response, TABLE["errors"], read_token)

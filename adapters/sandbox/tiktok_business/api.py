@@ -6,12 +6,14 @@ import time
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Dialect
-from adapters.sandbox.rate_windows import MINUTE
+from adapters.sandbox.clock import MINUTE
+from adapters.sandbox.endpoint import Call, make_dialect
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
+from adapters.sandbox.vendor_table import load_table
 
 PLATFORM = "tiktok_business"
+TABLE = load_table(PLATFORM)
 
 BAD_PARAMETER = 40002
 NO_PERMISSION = 40001
@@ -33,11 +35,8 @@ def _respond(
     code: int, message: str, data: Record, status: int = 200, wait: int | None = None
 ) -> web.Response:
     request_id = f"{time.strftime('%Y%m%d%H%M%S', time.gmtime())}{next(_numbers):020X}"
-    headers = {"X-Tt-Logid": request_id}
-    if wait is not None:
-        headers["Retry-After"] = str(wait)
     body = {"code": code, "message": message, "request_id": request_id, "data": data}
-    return json_response(body, status, headers)
+    return json_response(body, status, {"X-Tt-Logid": request_id}, wait=wait)
 
 
 def ok(data: Record | None = None) -> web.Response:
@@ -45,9 +44,9 @@ def ok(data: Record | None = None) -> web.Response:
     return _respond(0, "OK", data or {})
 
 
-def error_response(code: int, message: str) -> web.Response:
-    """Return an error response, with HTTP 200."""
-    return _respond(code, message, {})
+def error_response(code: int, message: str, status: int = 200, wait: int | None = None) -> web.Response:
+    """Return an error response; `wait`: seconds for Retry-After."""
+    return _respond(code, message, {}, status, wait)
 
 
 def refuse(message: str, code: int = BAD_PARAMETER) -> Refused:
@@ -55,22 +54,8 @@ def refuse(message: str, code: int = BAD_PARAMETER) -> Refused:
     return Refused(error_response(code, message))
 
 
-def _read_access_token(call: Call) -> str | None:
-    return call.request.headers.get("Access-Token") or None
-
-
-DIALECT = Dialect(
-    read_token=_read_access_token,
-    unknown_token=lambda: error_response(TOKEN_WRONG, "Access token is incorrect or has been revoked."),
-    expired=lambda: error_response(TOKEN_EXPIRED, "Access token has expired."),
-    revoked=lambda: error_response(TOKEN_WRONG, "Access token is incorrect or has been revoked."),
-    missing_scope=lambda scope: error_response(
-        NO_PERMISSION, f"No permission to operate: scope {scope} is missing."
-    ),
-    # The platform itself sends this code with HTTP 200; HTTP 429 comes from the gateway in front of it.
-    rate_limited=lambda wait: _respond(RATE_LIMIT, "Too many requests. Please retry later.", {}, 429, wait),
-    server_error=lambda: _respond(SYSTEM_ERROR, "System error.", {}, 500),
-    malformed=lambda: error_response(40000, "The body is not a JSON object."),
+DIALECT = make_dialect(
+    error_response, TABLE["errors"], lambda call: call.request.headers.get("Access-Token") or None
 )
 
 

@@ -1,22 +1,28 @@
-"""Responses and rate limits of the Pinterest sandbox.
+"""Responses, rate limits and OAuth of the Pinterest sandbox; its refresh tokens rotate and last 60 days.
 
 Limits: developers.pinterest.com/docs/reference/rate-limits, read 2026-11-24: per user and app 100 writes and 1000
 reads a minute; an app with Trial access (option `trial`) 300 writes a day, and
 no pins (gitroomhq/postiz-app#1084, read 2026-11-27). The codes of 429 and 5xx are guesses.
 """
 
+import base64
+import binascii
+
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Dialect
-from adapters.sandbox.rate_windows import DAY, MINUTE
+from adapters.sandbox.clock import DAY, MINUTE
+from adapters.sandbox.consent import ConsentScreen
+from adapters.sandbox.endpoint import Call, make_dialect
+from adapters.sandbox.oauth import FORM, TokenEndpoint
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
+from adapters.sandbox.vendor_table import load_table
 
 PLATFORM = "pinterest"
+TABLE = load_table(PLATFORM)
 _WRITES_A_MINUTE = 100
 _READS_A_MINUTE = 1000
 _TRIAL_WRITES_A_DAY = 300
-_RATE_LIMIT = 8
 
 
 def ok(body: object, account: Record | None = None, status: int = 200) -> web.Response:
@@ -34,9 +40,13 @@ def _make_rate_headers(account: Record) -> dict[str, str]:
 
 
 def error_response(
-    status: int, code: int, message: str, *, headers: dict[str, str] | None = None, more: Record | None = None
+    status: int, code: int, message: str, *, wait: int | None = None, more: Record | None = None
 ) -> web.Response:
-    """Return an error response; `more` adds fields to its body."""
+    """Return an error response; `wait`: seconds until the limit is lifted; `more` adds fields to its body."""
+    headers: dict[str, str] = {}
+    if wait is not None:
+        headers |= {"Retry-After": str(wait), "x-ratelimit-limit": "100", "x-ratelimit-remaining": "0"}
+        headers["x-ratelimit-reset"] = str(wait)
     return json_response({"code": code, "message": message, **(more or {})}, status, headers)
 
 
@@ -47,35 +57,15 @@ def invalid(message: str) -> Refused:
 
 def rate_limit_response(wait: int) -> web.Response:
     """Return the error for an exceeded rate limit; `wait` in seconds."""
-    headers = {"Retry-After": str(wait), "x-ratelimit-limit": "100", "x-ratelimit-remaining": "0"}
-    headers["x-ratelimit-reset"] = str(wait)
-    return error_response(
-        429, _RATE_LIMIT, "You have exceeded your rate limit. Try again later.", headers=headers
-    )
+    return error_response(*TABLE["errors"]["rate_limited"], wait=wait)
 
 
-def _spam_response() -> web.Response:
-    detail = {"message_detail": "Your account has been blocked from this action because of spam."}
-    return error_response(429, _RATE_LIMIT, "This action was blocked.", more=detail)
+def refuse_day(_: Call) -> web.Response:
+    """Return the error for an exhausted daily limit."""
+    return rate_limit_response(int(DAY))
 
 
-def read_token(call: Call) -> str | None:
-    """Return the Bearer token of the request, or None."""
-    scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
-    return text if scheme == "Bearer" and text else None
-
-
-DIALECT = Dialect(
-    read_token=read_token,
-    unknown_token=lambda: error_response(401, 2, "Authentication failed."),
-    expired=lambda: error_response(401, 2, "Authentication failed."),
-    revoked=lambda: error_response(401, 2, "Authentication failed."),
-    missing_scope=lambda _: error_response(403, 29, "You are not permitted to access that resource."),
-    rate_limited=rate_limit_response,
-    server_error=lambda: error_response(500, 12, "Something went wrong on our end. Sorry about that."),
-    malformed=lambda: error_response(400, 1, "Invalid request: the body is not a JSON object."),
-    spam_blocked=_spam_response,
-)
+DIALECT = make_dialect(error_response, TABLE["errors"])
 
 
 def authenticate_writer(call: Call, *scopes: str) -> Record:
@@ -109,3 +99,32 @@ def paginate(call: Call, rows: list[Record]) -> Record:
         raise invalid("Invalid request: page_size must be from 1 to 250, bookmark one that was given out.")
     end = int(start) + int(size)
     return {"items": rows[int(start) : end], "bookmark": str(end) if end < len(rows) else None}
+
+
+CONSENT = ConsentScreen(**TABLE["consent"])
+
+
+def _parse_client(call: Call) -> tuple[str | None, str | None]:
+    """Return the client id and secret of HTTP Basic authentication."""
+    scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
+    try:
+        decoded = base64.b64decode(text, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        decoded = ""
+    client, _, secret = decoded.partition(":")
+    return (client, secret) if scheme == "Basic" else (None, None)
+
+
+def _check_form(call: Call, _: Record) -> None:
+    if call.request.content_type != FORM:
+        raise invalid(f"Invalid request: the body must be {FORM}.")
+
+
+TOKENS = TokenEndpoint(
+    platform=PLATFORM,
+    render=error_response,
+    respond=ok,
+    check=_check_form,
+    read_client=_parse_client,
+    **TABLE["tokens"],
+)
