@@ -26,6 +26,13 @@ from pipeline.embedded.process_identity import read_start_id
 from tests.pipeline.embedded.stack import Place, Running, command, place_in, up
 
 
+@pytest.fixture
+def other() -> Iterator[Place]:
+    """A place where nothing was started."""
+    with place_in() as made:
+        yield made
+
+
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
     with place_in() as made:
@@ -164,23 +171,23 @@ def test_kill_9_of_the_supervisor_and_of_everything_is_survived_and_yesterday_is
     assert left(place, second) == []
 
 
-def test_a_busy_port_is_said_with_who_holds_it_and_doing_what_it_says_starts_the_stack(place: Place) -> None:
+def test_a_busy_port_is_said_with_who_holds_it_and_doing_what_it_says_starts_the_stack(other: Place) -> None:
     """All four are taken; two of them are set in the environment, and two in the folder's file."""
     moved = ("SLIPWAY_FLOWER__PORT", "SLIPWAY_SANDBOX__MEDIA_URL")
-    data = Path(place.environment["SLIPWAY_FOLDER"])
+    data = Path(other.environment["SLIPWAY_FOLDER"])
     data.mkdir(mode=0o700)
     file = data / "settings.env"
-    file.write_text("".join(f"{name}={place.environment[name]}\n" for name in moved))
-    environment = {name: value for name, value in place.environment.items() if name not in moved}
-    here = replace(place, environment=environment)
+    file.write_text("".join(f"{name}={other.environment[name]}\n" for name in moved))
+    environment = {name: value for name, value in other.environment.items() if name not in moved}
+    here = replace(other, environment=environment)
     with ExitStack() as held:
-        for port in place.ports:
+        for port in other.ports:
             holder = held.enter_context(socket.socket())
             holder.bind(("127.0.0.1", port))
             holder.listen()
         out, stderr_text = command(here, "up").communicate(timeout=60)
         names = ("the API", "Flower", "the sandbox", "the sandbox's media host")
-        for port, name in zip(place.ports, names, strict=True):
+        for port, name in zip(other.ports, names, strict=True):
             assert f"Port {port} ({name}) is taken by process {os.getpid()}" in stderr_text
         assert "Traceback" not in stderr_text
         assert out == ""
@@ -192,5 +199,5 @@ def test_a_busy_port_is_said_with_who_holds_it_and_doing_what_it_says_starts_the
                 here.environment[name] = value
         with up(here) as running:
             for url in (running.summary["api"], running.summary["flower"], running.summary["sandbox"]):
-                assert urlsplit(url).port not in place.ports
+                assert urlsplit(url).port not in other.ports
                 assert status(url + "/") is not None
