@@ -21,9 +21,9 @@ import pytest
 import requests
 
 from config.settings import PREFIX
-from pipeline.embedded.process import wait_until
 from pipeline.embedded.process_identity import read_start_id
 from tests.pipeline.embedded.stack import Place, Running, command, place_in, up
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_the_first_start_serves_asks_for_passwords_mends_itself_and_stops_withou
             assert stat.S_IMODE((Path(summary["folder"]) / private).stat().st_mode) == 0o600, private
 
         second = command(place, "up")
-        _, stderr_text = second.communicate(timeout=30)
+        _, stderr_text = second.communicate(timeout=120)
         assert second.returncode == 1
         assert f"already runs on {summary['folder']} (process {running.process.pid})" in stderr_text
 
@@ -113,8 +113,8 @@ def test_the_first_start_serves_asks_for_passwords_mends_itself_and_stops_withou
             killed = running.pid_of(name)
             os.kill(killed, signal.SIGKILL)
             is_restarted = partial(is_another, running, name, killed)
-            assert wait_until(is_restarted, 30), name
-        assert wait_until(lambda: status(f"{summary['api']}/healthz") == 200, 30)
+            until(is_restarted, 30, lambda name=name: name)  # type: ignore[misc]
+        until(lambda: status(f"{summary['api']}/healthz") == 200, 30)
 
         processes = {
             c.pid: read_start_id(c.pid) for c in psutil.Process(running.process.pid).children(recursive=True)
@@ -132,9 +132,9 @@ def test_a_command_in_another_terminal_orders_a_fault_as_the_readme_writes_it(pl
         }
         told = Place(folder=place.folder, environment=elsewhere, ports=place.ports)
         words = ["sandbox", "fault", "tiktok", "finalize", "effect-then-drop", "--times", "1"]
-        out, stderr_text = command(told, *words).communicate(timeout=30)
+        out, stderr_text = command(told, *words).communicate(timeout=120)
         assert "is on" in out, stderr_text
-        out, _ = command(told, "sandbox", "faults", "--json").communicate(timeout=30)
+        out, _ = command(told, "sandbox", "faults", "--json").communicate(timeout=120)
         assert [(f["platform"], f["step"], f["fault"], f["left"]) for f in json.loads(out)] == [
             ("tiktok", "finalize", "effect-then-drop", 1)
         ]
@@ -163,7 +163,7 @@ def test_kill_9_of_the_supervisor_and_of_everything_is_survived_and_yesterday_is
             second.process.wait()
         with up(place) as third:
             assert third.summary["accounts"] == first.summary["accounts"]
-            assert wait_until(lambda: may_send(third), 30), "a kill is no restore"
+            until(lambda: may_send(third), 30, lambda: "a kill is no restore")
             third.process.send_signal(signal.SIGTERM)
             assert third.process.wait(60) == 0
             assert left(place, third) == []
@@ -185,7 +185,7 @@ def test_a_busy_port_is_said_with_who_holds_it_and_doing_what_it_says_starts_the
             holder = held.enter_context(socket.socket())
             holder.bind(("127.0.0.1", port))
             holder.listen()
-        out, stderr_text = command(here, "up").communicate(timeout=60)
+        out, stderr_text = command(here, "up").communicate(timeout=120)
         names = ("the API", "Flower", "the sandbox", "the sandbox's media host")
         for port, name in zip(other.ports, names, strict=True):
             assert f"Port {port} ({name}) is taken by process {os.getpid()}" in stderr_text
