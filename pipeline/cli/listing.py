@@ -57,7 +57,7 @@ _LATE = (
         help="Only what should be sent since then and is not, without the time of a limit: ..-1m.",
     ),
 )
-"""Of lists only: a steering job may be run by older code, which would ignore them."""
+"""Of reads only: a steering job may be run by older code, which would ignore them."""
 _PAGING = (
     click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True),
     click.option("--after", metavar="ID", help="The next page: what comes after the row with this id."),
@@ -68,6 +68,11 @@ _PAGING = (
 def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose posts or deliveries."""
     return _add(command, _FILTERS)
+
+
+def read_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose posts or deliveries to read."""
+    return _add(command, (*_FILTERS, *_LATE))
 
 
 def list_options(command: Callable[..., Any]) -> Callable[..., Any]:

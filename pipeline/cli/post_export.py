@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli import EXAMPLES
-from pipeline.cli.listing import filter_options, read_filter
+from pipeline.cli.listing import read_filter, read_options
 from pipeline.cli.output import json_option
 from pipeline.cli.runtime import open_database
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     epilog=f"{EXAMPLES}slipway post export --workspace Acme --format csv > posts.csv\n"
     "  slipway post export --workspace Acme --status scheduled --due now..30d > month.ndjson"
 )
-@filter_options
+@read_options
 @click.option(
     "--format",
     "form",
