@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 from cryptography.fernet import Fernet
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config.groups import Log
@@ -121,6 +121,7 @@ def test_a_value_cannot_be_read_as_another_field_or_line(caplog: pytest.LogCaptu
 @pytest.mark.parametrize(
     ("may_match", "pattern", "_"), PATTERNS, ids=lambda value: getattr(value, "pattern", "")
 )
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(data=st.data())
 def test_no_line_is_passed_over_that_a_pattern_changes(
     may_match: Callable[[str], bool], pattern: re.Pattern[str], _: str, data: st.DataObject
