@@ -56,14 +56,14 @@ def require_pause_ends_with_it(folder: str, out: Path, database: Database) -> No
         [(_, why)] = until(lambda: read_pauses(database) or None, 60, out.with_suffix(".err").read_text)
         assert why == WHY
         running.send_signal(number)
-        assert running.wait(60) != 0
+        assert until(running.poll, 60) != 0
         assert read_pauses(database) == []
     running = demo(folder, out, "--ahead", "600")
     [(account, _)] = until(lambda: read_pauses(database) or None, 60)
     with database.begin() as c:
         pause(c, "account", account, "mine")
     running.send_signal(signal.SIGINT)
-    assert running.wait(60) != 0
+    assert until(running.poll, 60) != 0
     assert read_pauses(database) == [(account, "mine")]
 
 
@@ -84,9 +84,9 @@ def test_of_two_demos_on_one_stack_the_one_whose_post_fails_ends_with_1_and_noth
         control = Control(own.summary.sandbox, own.summary.sandbox_token)
         control.call("POST", "faults", json={**fault, "reason": "file_format_check_failed"})
         running = [demo(own.summary.folder, tmp_path / name, "--ahead", "0") for name in "ab"]
-        ended = {one.wait(90): tmp_path / name for one, name in zip(running, "ab", strict=True)}
+        ended = {until(one.poll, 90): tmp_path / name for one, name in zip(running, "ab", strict=True)}
         lost = tmp_path / "lost"
-        assert demo(own.summary.folder, lost, "--lose-answer").wait(90) == 0, lost.with_suffix(
+        assert demo(own.summary.folder, lost, "--lose-answer").wait(300) == 0, lost.with_suffix(
             ".err"
         ).read_text()
         live = control.call("GET", "ledger", params={"platform": "linkedin"})
@@ -149,5 +149,5 @@ def test_a_bulk_demo_publishes_the_first_day_of_its_file_once_and_takes_the_othe
 
 
 def test_a_lost_answer_needs_a_running_stack_where_its_delivery_can_stay(tmp_path: Path) -> None:
-    assert demo(str(tmp_path / "data"), tmp_path / "lost", "--lose-answer").wait(60) == 1
+    assert demo(str(tmp_path / "data"), tmp_path / "lost", "--lose-answer").wait(300) == 1
     assert "start `slipway up` in another terminal first" in (tmp_path / "lost.err").read_text()
