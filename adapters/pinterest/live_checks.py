@@ -42,7 +42,7 @@ LIVE_CHECKS = (
         only_live_post=(
             "whether `link` comes back with its query",
             "the order and the lag of `/boards/{id}/pins` and `/pins`",
-            "whether a carousel's pin takes a link beside its cards' links",
+            "whether a carousel's pin takes a link in addition to its cards' links",
             "whether the app has Trial or Standard access",
         ),
     ),

@@ -180,7 +180,7 @@ async def put_chunk(call: Call) -> web.Response:
     taken = await receive_body(call.request, upload_path(call.context, record), received, span.length)
     if taken.is_aborted:
         raise Refused(_respond(400))
-    if record["uploaded"] != received:  # another request stored the same chunk meanwhile
+    if record["uploaded"] != received:  # another request has stored the same chunk
         raise Refused(_respond(416, _make_progress_headers(record)))
     record["uploaded"] += span.length
     if record["uploaded"] == record["size"]:

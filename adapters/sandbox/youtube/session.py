@@ -257,7 +257,7 @@ def _check_status(call: Call, given: Record) -> Record:
 
 def _is_future(call: Call, text: object) -> bool:
     try:
-        moment = datetime.fromisoformat(str(text))
+        at = datetime.fromisoformat(str(text))
     except ValueError:
         return False
-    return moment.tzinfo is not None and moment.timestamp() > call.context.clock.now()
+    return at.tzinfo is not None and at.timestamp() > call.context.clock.now()
