@@ -79,7 +79,8 @@ def command(ahead: int, *, bulk: bool, lose_answer: bool, as_json: bool) -> None
         with report_errors():
             publish_and_lose_answer(open_running_stack(), as_json=as_json)
         return
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT too: a shell script starts what it puts in the background with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     began = time.monotonic()
     console = Console(stderr=as_json)

@@ -9,13 +9,13 @@ from uuid import uuid4
 from tests.pipeline.api.running_server import BASE, Server, Tenant, until, video
 
 
-def read_lines(server: Server, request: str) -> list[dict[str, str]]:
-    """Return the fields of the lines of a request, once there is one. A line is written after its answer was sent."""
+def read_lines(server: Server, request: str, count: int = 1) -> list[dict[str, str]]:
+    """Return the fields of the lines of a request, once they are *count*: they are written after its answer."""
 
     def find() -> list[str]:
         return [x for x in server.log.read_text().splitlines() if f"request_id={request}" in x]
 
-    until(lambda: bool(find()), "the line of the request")
+    until(lambda: len(find()) >= count, "the lines of the request")
     return [dict(re.findall(r"(\w+)=(\S+)", line)) for line in find()]
 
 
@@ -52,7 +52,7 @@ def test_a_batch_and_an_action_are_a_line_for_each_post(server: Server, tenant: 
         **{"Content-Type": "application/json", "X-Request-Id": request},
     )
     made = [r["data"]["id"] for r in answer.json()["data"]["results"] if r["ok"]]
-    lines = read_lines(server, request)
+    lines = read_lines(server, request, 2)
     assert [(line["post"], line["refused"]) for line in lines] == [(post, "1") for post in made]
     request = uuid4().hex
     server.send(
@@ -62,7 +62,7 @@ def test_a_batch_and_an_action_are_a_line_for_each_post(server: Server, tenant: 
         json.dumps({"post_ids": made}).encode(),
         **{"Content-Type": "application/json", "X-Request-Id": request},
     )
-    assert [line["post"] for line in read_lines(server, request)] == made
+    assert [line["post"] for line in read_lines(server, request, 2)] == made
 
 
 def test_each_refusal_is_one_line_with_its_code(server: Server, tenant: Tenant) -> None:

@@ -25,13 +25,16 @@ from pipeline.store.deliveries.listing import ListFilter, list_deliveries
 from pipeline.store.deliveries.pauses import list_pauses, pause
 from tests.waiting import until
 
+IN_BACKGROUND = ("/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+"""What a shell script does to a command that ends in `&`."""
+
 
 def demo(folder: str, out: Path, *options: str) -> subprocess.Popen[str]:
-    """`slipway demo` in another terminal, on a data folder."""
+    """`slipway demo` on a data folder, put in the background by a shell script: it starts with SIGINT ignored."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     with out.with_suffix(".out").open("w") as stdout, out.with_suffix(".err").open("w") as stderr:
         return subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", "demo", *options, "--json"],
+            [*IN_BACKGROUND, sys.executable, "-m", "pipeline.cli", "demo", *options, "--json"],
             stdout=stdout,
             stderr=stderr,
             text=True,
