@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up demo demo-bulk test check check-python format bench live-check chaos proof readme mutation fuzz sabotage audit licences sbom assets lock clean
+.PHONY: help up demo demo-bulk test check check-python format bench live-check chaos proof readme mutation fuzz sabotage size audit licences sbom assets lock clean
 
 # Dozens of processes are started: each would compile all of its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -72,6 +72,9 @@ fuzz: $(STAMP) ## feed every reader of user bytes changed files, not in CI (ARGS
 
 sabotage: $(STAMP) ## break the code in each known way, and see every lane fail (ARGS="no-fence --lane chaos")
 	@exec nice $(BIN)/python -m tests.sabotage $(ARGS)
+
+size: $(STAMP) ## count code lines, files and Markdown words of every folder, and hold them to their ceilings
+	@exec $(BIN)/python -m tests.size $(ARGS)
 
 live-check: $(STAMP) ## would a post go out? asks the platforms, reading only; what only a live post can tell (PLATFORM=tiktok)
 	@exec $(BIN)/slipway live-check $(PLATFORM) $(ARGS)
