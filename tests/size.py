@@ -14,6 +14,7 @@ import sys
 import tokenize
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 from rich.console import Console
@@ -25,7 +26,7 @@ CEILINGS: Mapping[str, int] = {
     "code lines of the product": 63_430,
     "Python files of the product": 763,
     "Markdown words": 28_000,
-    "lines of tests": 97_630,
+    "lines of tests": 97_640,
 }
 """Each change that makes something smaller lowers its ceiling; none is raised without a reason in the commit."""
 _NO_CODE = frozenset(
@@ -112,13 +113,19 @@ def _list_folders(path: Path) -> tuple[str, ...]:
     return (first, f"{first}/{rest[0]}") if first in PRODUCT and len(rest) > 1 else (first,)
 
 
+@cache
+def _count_in_file(path: Path) -> int:
+    """Count once: a file is part of its folder, and of the one that holds it."""
+    return count_code_lines(path.read_bytes())
+
+
 def _measure_folder(root: Path, folder: str, paths: Iterable[Path]) -> Size:
-    sources = [(root / path).read_bytes() for path in paths if path.suffix == ".py"]
+    sources = [root / path for path in paths if path.suffix == ".py"]
     return Size(
         folder=folder,
         files=len(sources),
-        code=sum(map(count_code_lines, sources)),
-        lines=sum(source.count(b"\n") for source in sources),
+        code=sum(map(_count_in_file, sources)),
+        lines=sum(path.read_bytes().count(b"\n") for path in sources),
         words=sum(len((root / path).read_text().split()) for path in paths if path.suffix == ".md"),
     )
 
