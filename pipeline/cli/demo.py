@@ -9,12 +9,12 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.cli import EXAMPLES
-from pipeline.cli.demo_client import call_api, create_post, list_ours, list_theirs
+from pipeline.cli.demo_client import INTERRUPT, call_api, create_post, list_ours, list_theirs
 from pipeline.cli.output import json_option
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def command(ahead: int, *, bulk: bool, lose_answer: bool, as_json: bool) -> None
         return
     # SIGINT too: a shell script starts what it puts in the background with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _stop)
+        signal.signal(number, INTERRUPT.handle)
     began = time.monotonic()
     console = Console(stderr=as_json)
 
@@ -177,8 +177,3 @@ def _print_text(compared: Sequence[Comparison], differences: Sequence[str]) -> N
         if differences
         else f"\nAll {len(compared)} are live, each exactly once.\n"
     )
-
-
-def _stop(*_: object) -> NoReturn:
-    """End as on Ctrl-C, so that the temporary stack is stopped and the pause lifted."""
-    raise KeyboardInterrupt

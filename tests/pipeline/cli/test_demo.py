@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,13 +29,31 @@ from tests.waiting import until
 IN_BACKGROUND = ("/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh")
 """What a shell script does to a command that ends in `&`."""
 
+LOSE_INTERRUPT = """
+import os, runpy, signal, sys, requests
+real, calls = requests.request, []
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)  # what a handler raises in here is discarded
+def request(*args, **more):
+    calls.append(args)
+    if len(calls) == 6:
+        Finalized()
+    return real(*args, **more)
+requests.request = request
+sys.argv[0] = "slipway"
+runpy.run_module("pipeline.cli", run_name="__main__")
+"""
 
-def demo(folder: str, out: Path, *options: str) -> subprocess.Popen[str]:
+
+def demo(
+    folder: str, out: Path, *options: str, start: Sequence[str] = ("-m", "pipeline.cli")
+) -> subprocess.Popen[str]:
     """`slipway demo` on a data folder, put in the background by a shell script: it starts with SIGINT ignored."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     with out.with_suffix(".out").open("w") as stdout, out.with_suffix(".err").open("w") as stderr:
         return subprocess.Popen(
-            [*IN_BACKGROUND, sys.executable, "-m", "pipeline.cli", "demo", *options, "--json"],
+            [*IN_BACKGROUND, sys.executable, *start, "demo", *options, "--json"],
             stdout=stdout,
             stderr=stderr,
             text=True,
@@ -61,6 +80,10 @@ def require_pause_ends_with_it(folder: str, out: Path, database: Database) -> No
         running.send_signal(number)
         assert until(running.poll, 60) != 0
         assert read_pauses(database) == []
+    running = demo(folder, out, "--ahead", "600", start=("-c", LOSE_INTERRUPT))
+    assert until(running.poll, 60, out.with_suffix(".err").read_text) != 0
+    assert "Finalized.__del__" in out.with_suffix(".err").read_text()
+    assert read_pauses(database) == []
     running = demo(folder, out, "--ahead", "600")
     [(account, _)] = until(lambda: read_pauses(database) or None, 60)
     with database.begin() as c:
