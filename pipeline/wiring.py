@@ -16,24 +16,24 @@ from adapters.post_options import PostOptions
 from adapters.registry import ADAPTERS
 from config.consistency import SETTLE_TIME
 from config.settings import Settings, settings
-from pipeline.background_dispatch import BackgroundDispatcher
-from pipeline.celery_app import create_celery_app
-from pipeline.circuit_breaker import REQUEST_PAUSE
-from pipeline.context import Context
-from pipeline.dispatch import Dispatcher
+from pipeline.broker.background_dispatch import BackgroundDispatcher
+from pipeline.broker.celery_app import create_celery_app
+from pipeline.broker.dispatch import Dispatcher
+from pipeline.broker.queue_liveness import QueueLiveness
+from pipeline.limits.circuit_breaker import REQUEST_PAUSE
+from pipeline.limits.platform_health import PlatformHealth
+from pipeline.limits.rate_buckets import RateBuckets, create_redis_client
+from pipeline.limits.shared_slots import SharedSlots
 from pipeline.media.fetch import Fetcher, FetchPolicy
 from pipeline.media.files.storage_bucket import BucketStorage
 from pipeline.media.files.storage_folder import FolderStorage, Storage
 from pipeline.media.files.upload_urls import UploadUrls, derive_upload_keys
 from pipeline.media.files.uploads import Files
 from pipeline.media.transfers import Transfers
-from pipeline.platform_health import PlatformHealth
-from pipeline.queue_liveness import QueueLiveness
-from pipeline.rate_buckets import RateBuckets, create_redis_client
-from pipeline.recovery.epoch_file import EpochFile
-from pipeline.recovery.send_guard import SendGuard
-from pipeline.shared_slots import SharedSlots
-from pipeline.shutdown import ShutdownSignal
+from pipeline.runtime.context import Context
+from pipeline.runtime.epoch_file import EpochFile
+from pipeline.runtime.send_guard import SendGuard
+from pipeline.runtime.shutdown import ShutdownSignal
 from pipeline.store.database import Database
 from pipeline.store.vault import Vault
 

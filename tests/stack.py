@@ -23,8 +23,8 @@ from pydantic import SecretStr
 
 from adapters.contract import Credentials, Platform
 from config.settings import load
-from pipeline.context import Context
-from pipeline.queues import WORKER_GROUPS
+from pipeline.broker.queues import WORKER_GROUPS
+from pipeline.runtime.context import Context
 from pipeline.store.accounts.accounts import add_account, store_credentials
 from pipeline.store.auth.keys import create_key
 from pipeline.store.auth.workspaces import create_workspace

@@ -151,7 +151,7 @@ def test_every_service_that_production_needs_is_there_and_the_sandbox_is_not() -
 
 
 def test_every_worker_group_has_its_service() -> None:
-    from pipeline.queues import WORKER_GROUPS
+    from pipeline.broker.queues import WORKER_GROUPS
 
     assert {SERVICES[name]["command"][1] for name in OURS if name.startswith("worker-")} == {*WORKER_GROUPS}
 

@@ -24,9 +24,9 @@ from pipeline.accounts.connected_account import (
     store_accounts,
     to_refusal,
 )
-from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.actor import Actor
+from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts import oauth_candidates as store
 from pipeline.store.accounts.accounts import AccountRow, find_accounts

@@ -35,10 +35,10 @@ from pipeline.accounts.oauth_flow import (
     build_redirect_uri,
     create_flow_secrets,
 )
-from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.actor import Actor
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts import oauth_sessions as store
 from pipeline.store.accounts.accounts import AccountRow, find_accounts

@@ -11,8 +11,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import Platform, RemoteAccount
-from pipeline.context import Context
 from pipeline.domain.actor import Actor
+from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts.accounts import AccountRow, add_account, find_account_of
 from pipeline.store.accounts.oauth_origin import SessionOrigin

@@ -19,10 +19,10 @@ from uuid import UUID
 from adapters.contract import Account, Credentials
 from adapters.errors import AdapterError, AppRefused, CredentialsRevoked, Retryable, Unavailable
 from adapters.http import HttpClient, NoResponse, Response
-from pipeline.context import Context
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.verdict import Outcome, Verdict
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store.accounts import accounts as store
 from pipeline.store.accounts.token_expiry import RefreshHistory, read_refresh_history
 from pipeline.store.database import Unreachable

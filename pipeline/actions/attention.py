@@ -9,8 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.broker.queues import ALL_QUEUES, WORKER_GROUPS
 from pipeline.domain.attention import Kind, Matter, build_command
-from pipeline.queues import ALL_QUEUES, WORKER_GROUPS
 from pipeline.store.attention import read_matters
 
 GROUPS = {queue: group for group, queues in WORKER_GROUPS.items() for queue in queues}

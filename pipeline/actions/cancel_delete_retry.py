@@ -16,11 +16,11 @@ from pipeline.actions import retried_delivery
 from pipeline.actions.edit import refuse_in_flight
 from pipeline.actions.post_changes import record_states
 from pipeline.actions.retried_delivery import LIVE
-from pipeline.context import Context
 from pipeline.domain.delivery import SETTLED, Mover, State, may_retry
 from pipeline.domain.post import PostStatus
-from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import refuse_in_doubt
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import compute_account_status, compute_status

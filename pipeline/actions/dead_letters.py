@@ -19,12 +19,12 @@ from pipeline.actions import retried_delivery
 from pipeline.actions.cancel_delete_retry import cancel_deliveries
 from pipeline.actions.post_changes import record_move, record_states
 from pipeline.actions.retried_delivery import LIVE
-from pipeline.context import Context
 from pipeline.domain.actor import Actor
 from pipeline.domain.delivery import State
 from pipeline.domain.steering import Verb
-from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import explain_doubt
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.reachability import advance_post

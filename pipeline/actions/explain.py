@@ -11,12 +11,12 @@ from sqlalchemy import Connection
 from adapters.contract import DailyPer, Platform
 from adapters.limit import Rate
 from pipeline.accounts.authorize import can_authorize
-from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, Reason, State
 from pipeline.domain.explanation import Explanation, Situation, explain
 from pipeline.domain.hold import Hold
 from pipeline.domain.public_error import describe_last_look, is_beyond_looks
+from pipeline.runtime.context import Context
 from pipeline.stages.daily_limit import find_post_quota
 from pipeline.stages.post_state import may_be_rescheduled
 from pipeline.store.counters.counters import STORAGE_FAULT

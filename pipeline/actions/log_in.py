@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from pipeline.context import Context
 from pipeline.domain.actor import Actor
 from pipeline.domain.user import MAX_PASSWORD
+from pipeline.runtime.context import Context
 from pipeline.store.audit import record_change
 from pipeline.store.auth.login_tries import (
     count_try,

@@ -8,10 +8,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.context import Context
 from pipeline.domain.actor import Actor
 from pipeline.domain.pause import BREAKER, LiftedScope, Scope
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store.accounts.connections import find_account
 from pipeline.store.audit import record_change
 from pipeline.store.deliveries import pauses as store

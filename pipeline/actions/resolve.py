@@ -13,11 +13,11 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.actions.post_changes import record_move
-from pipeline.context import Context
 from pipeline.domain.actor import Actor
 from pipeline.domain.delivery import Mover, State, get_resume_state
-from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import explain_doubt
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.retry_inputs import may_appear_until
 from pipeline.store.deliveries.attempts import close_attempt_as_decided
 from pipeline.store.deliveries.move import move

@@ -10,10 +10,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.policy_errors import MEDIA_FAULTS
 from pipeline.domain.schedule import next_at
+from pipeline.runtime.context import Context
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.store.checks.checks import Check

@@ -22,10 +22,10 @@ from pipeline.api.openapi.error_responses import REQUEST_ID_HEADER, error_respon
 from pipeline.api.openapi.introduction import SERVER
 from pipeline.api.openapi.operation import Operation
 from pipeline.api.state import AppState, get_app_state
-from pipeline.queue_liveness import BEAT, BEAT_TTL, QueueLiveness
-from pipeline.queues import ALL_QUEUES, DELAY, REACHABILITY
+from pipeline.broker.queue_liveness import BEAT, BEAT_TTL, QueueLiveness
+from pipeline.broker.queues import ALL_QUEUES, DELAY, REACHABILITY
 from pipeline.recovery.restore import IN_DOUBT
-from pipeline.recovery.send_guard import NEXT_STEP
+from pipeline.runtime.send_guard import NEXT_STEP
 from pipeline.store.recovery import epoch
 
 _NO_DISK = "A disk does not answer."

@@ -13,11 +13,10 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.domain.histogram import LATENESS_BOUNDS
-from pipeline.signals.count_moves import LATENESS
 from pipeline.store.canaries import read_silences
 from pipeline.store.checks.checks import count_faults
 from pipeline.store.counters import gauges
-from pipeline.store.counters.counters import Counter, read_counters
+from pipeline.store.counters.counters import LATENESS, Counter, read_counters
 from pipeline.store.database import Database, Unreachable
 from pipeline.store.deliveries.dead_letters import count_some
 from pipeline.store.health import ping, read_within

@@ -10,6 +10,7 @@ from typing import cast
 import redis
 from starlette.requests import Request
 
+from pipeline.actions.api_versions import list_retirements
 from pipeline.api.files.limits import FileTransfers, build_file_transfers
 from pipeline.api.http.auth import Authenticator
 from pipeline.api.http.batcher import Batcher
@@ -21,11 +22,10 @@ from pipeline.api.http.rate_limit import RATE_HEADERS, RateLimit
 from pipeline.api.ledger_health import LedgerHealth, read_health
 from pipeline.api.metrics import ANSWER_SECONDS, Metrics
 from pipeline.api.posts.field_types import Rules, build_rules
-from pipeline.api_versions import list_retirements
-from pipeline.context import Context
 from pipeline.domain.key_limits import KeyLimits
+from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.media.disk import list_disk_faults
-from pipeline.rate_buckets import create_redis_client
+from pipeline.runtime.context import Context
 from pipeline.stages.ingest import MAX_BATCH, BatchIngest, Outcome
 from pipeline.stages.new_post import Submission
 from pipeline.store.auth.keys import Caller

@@ -15,7 +15,7 @@ from pipeline.cli.connect import connect
 from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.runtime import call_sandbox, load_vault, open_context, open_transaction
 from pipeline.cli.workspace_option import choose_workspace, workspace_option
-from pipeline.failpoint import failpoint
+from pipeline.runtime.failpoint import failpoint
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from adapters.contract import Credentials, Platform
-    from pipeline.context import Context
+    from pipeline.runtime.context import Context
     from pipeline.store.accounts.accounts import AccountRow
     from pipeline.store.auth.workspaces import Workspace
 

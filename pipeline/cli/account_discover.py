@@ -14,7 +14,7 @@ from pipeline.cli.runtime import open_context
 
 if TYPE_CHECKING:
     from adapters.contract import Credentials, Platform, RemoteAccount
-    from pipeline.context import Context
+    from pipeline.runtime.context import Context
 
 
 @click.command(

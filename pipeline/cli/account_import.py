@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from adapters.contract import Platform, RemoteAccount
     from pipeline.cli.account_file import AccountLine, Problem
-    from pipeline.context import Context
+    from pipeline.runtime.context import Context
     from pipeline.store.accounts.accounts import AccountRow
     from pipeline.store.auth.workspaces import Workspace
 

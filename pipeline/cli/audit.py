@@ -132,7 +132,7 @@ def _to_lines(page: Sequence[AuditRow]) -> bytes:
 
 
 def _to_csv(page: Sequence[AuditRow]) -> bytes:
-    from pipeline.bulk.cells import defuse
+    from pipeline.imports.cells import defuse
 
     return _write_cells([[defuse(_to_cell(value)) for value in _to_dict(one).values()] for one in page])
 

@@ -14,7 +14,7 @@ from pipeline.cli.runtime import open_context
 
 if TYPE_CHECKING:
     from pipeline.accounts.authorize import AuthorizationStart
-    from pipeline.context import Context
+    from pipeline.runtime.context import Context
     from pipeline.store.accounts.oauth_sessions import SessionStatus
 
 POLL_SECONDS = 0.5

@@ -16,7 +16,7 @@ from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.runtime import open_context, open_transaction, parse_id
 
 if TYPE_CHECKING:
-    from pipeline.context import Context
+    from pipeline.runtime.context import Context
     from pipeline.store.deliveries.attempts import AttemptFacts
     from pipeline.store.deliveries.evidence import Evidence
     from pipeline.store.deliveries.inspection import DeliveryFacts, MoveFacts

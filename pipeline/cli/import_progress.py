@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from pipeline.context import Context
+    from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
     from pipeline.store.imports.imports import Import
 
@@ -42,8 +42,8 @@ def follow_import(context: Context, caller: Caller, job: Import, *, is_quiet: bo
 
 
 def _poll(context: Context, caller: Caller, job: Import, draw: Callable[[Import], None]) -> Import:
+    from pipeline.broker.queues import IMPORTS
     from pipeline.domain.bulk_import import WORKING
-    from pipeline.queues import IMPORTS
     from pipeline.store.canaries import read_silences
     from pipeline.store.imports.imports import find_import
 

@@ -21,7 +21,7 @@ from pipeline.cli.workspace_option import choose_workspace, workspace_option
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.context import Context
+    from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
     from pipeline.store.imports.imports import Import
 
@@ -56,9 +56,9 @@ def template(
     """Write a file with all columns and example rows to standard output. The accounts take turns."""
     from config.settings import settings
     from pipeline.api.posts.schema import PostBody
-    from pipeline.bulk.columns import build_columns
-    from pipeline.bulk.formats import Format
-    from pipeline.bulk.templates import EXAMPLE_URL, write_template
+    from pipeline.imports.columns import build_columns
+    from pipeline.imports.formats import Format
+    from pipeline.imports.templates import EXAMPLE_URL, write_template
 
     sandbox = settings().sandbox.media_url
     media = f"{sandbox}/media/sample.mp4" if sandbox else EXAMPLE_URL
@@ -100,8 +100,8 @@ def plan(
     as_json: bool,
 ) -> None:
     """Upload FILE (- is standard input) and show what applying it would do. No post is made."""
-    from pipeline.bulk.formats import Format
-    from pipeline.bulk.upload import ImportOptions, store_file
+    from pipeline.imports.formats import Format
+    from pipeline.imports.upload import ImportOptions, store_file
 
     name = None if file.name == "<stdin>" else str(file.name).rpartition("/")[2]
     options = ImportOptions(name=name, strict=strict, updates=update, time_zone=_check_zone(time_zone))
@@ -127,7 +127,7 @@ def plan(
 @json_option
 def apply(import_id: str, plan_hash: str, *, no_wait: bool, as_json: bool) -> None:
     """Make the posts of a plan. If it would be another plan by now, nothing is done and the changes are listed."""
-    from pipeline.bulk import control
+    from pipeline.imports import control
 
     with report_refusals(), _open_import(import_id) as (context, caller, job):
         _require_plan(caller)
@@ -169,7 +169,7 @@ def show(import_id: str, *, as_json: bool) -> None:
 def forecast(import_id: str, *, as_json: bool) -> None:
     """Show what the plan of IMPORT adds to each account and day, what fits, and conflicts with quotas and grants."""
     from pipeline.api.imports.forecast import ImportForecast
-    from pipeline.bulk.forecast import forecast as compute_forecast
+    from pipeline.imports.forecast import forecast as compute_forecast
 
     with _open_import(import_id) as (context, _, job):
         with context.database.begin() as c:
@@ -217,7 +217,7 @@ def _add_action(name: str, sentence: str, *, waits: bool) -> None:
     @import_argument
     @json_option
     def act(import_id: str, *, as_json: bool) -> None:
-        from pipeline.bulk import control
+        from pipeline.imports import control
 
         action: Callable[..., Import] = getattr(control, name)
         with report_refusals(), _open_import(import_id) as (context, caller, job):
@@ -294,7 +294,7 @@ def _check_zone(name: str | None) -> str | None:
 
 def _say(job: Import, *, as_json: bool) -> None:
     """Report on standard error what an action left the import as: one that was repeated names what was done before."""
-    from pipeline.bulk.control import describe
+    from pipeline.imports.control import describe
 
     if not as_json:
         click.echo(f"The import is {describe(job)}.", err=True)

@@ -10,7 +10,7 @@ import click
 from pipeline.cli.output import print_fields, print_rows
 
 if TYPE_CHECKING:
-    from pipeline.context import Context
+    from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
 
 

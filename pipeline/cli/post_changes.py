@@ -15,7 +15,7 @@ from pipeline.cli.post_body import body_options, build_body, build_caller, repor
 from pipeline.cli.runtime import open_context, parse_id
 
 if TYPE_CHECKING:
-    from pipeline.context import Context
+    from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"

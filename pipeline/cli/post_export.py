@@ -38,8 +38,8 @@ def export(form: str, *, as_json: bool, **options: Any) -> None:
     Each has its post_id, by which an import recognises it: exported and imported again, it is a duplicate.
     """
     from pipeline.api.posts.schema import PostBody
-    from pipeline.bulk.columns import build_columns
-    from pipeline.bulk.export import ExportFormat, ExportWriter
+    from pipeline.imports.columns import build_columns
+    from pipeline.imports.export import ExportFormat, ExportWriter
     from pipeline.store.accounts.accounts import find_accounts
 
     if as_json and form != "ndjson":
@@ -61,7 +61,7 @@ def export(form: str, *, as_json: bool, **options: Any) -> None:
 
 
 def _read_pages(database: Database, chosen: ListFilter) -> Iterator[Sequence[PostView]]:
-    from pipeline.bulk.export import PAGE
+    from pipeline.imports.export import PAGE
     from pipeline.store.deliveries.listing import list_posts
 
     after, page = None, list[Any]()

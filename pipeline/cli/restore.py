@@ -20,7 +20,7 @@ from pipeline.domain.public_error import describe_last_look
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.recovery.epoch_file import EpochFile
+    from pipeline.runtime.epoch_file import EpochFile
     from pipeline.store.recovery.epoch import Doubt
     from pipeline.store.recovery.restores import Doubtful, Span
 
@@ -228,7 +228,7 @@ def _require_span(span: Span | None) -> Span:
 def _open_epoch_file() -> Iterator[EpochFile]:
     """The epoch file's folder. Raises ClickException when it cannot be read or is not kept here."""
     from config.settings import settings
-    from pipeline.recovery.epoch_file import EpochFile
+    from pipeline.runtime.epoch_file import EpochFile
 
     s = settings()
     if not s.mark.keep:

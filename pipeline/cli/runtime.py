@@ -16,7 +16,7 @@ import click
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.context import Context
+    from pipeline.runtime.context import Context
     from pipeline.store.database import Database
     from pipeline.store.vault import Vault
 
@@ -78,7 +78,7 @@ def _warn_if_sending_stopped(c: Connection) -> None:
 
     if read(c).doubt is not None:
         from pipeline.recovery.restore import IN_DOUBT
-        from pipeline.recovery.send_guard import NEXT_STEP
+        from pipeline.runtime.send_guard import NEXT_STEP
 
         click.echo(f"Note: {IN_DOUBT}: {NEXT_STEP}.", err=True)
 

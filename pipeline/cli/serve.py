@@ -51,7 +51,7 @@ def api(*, as_json: bool) -> None:
 def worker(group: str, queues: str | None, slots: int | None, name: str | None, *, as_json: bool) -> None:
     """Run a Celery worker for the queues of GROUP: publish, reachability or upkeep."""
     from config.settings import load
-    from pipeline.queues import WITHOUT_VAULT, WORKER_GROUPS
+    from pipeline.broker.queues import WITHOUT_VAULT, WORKER_GROUPS
 
     chosen = _queues(group, queues, WORKER_GROUPS)
     s = load(needed=() if group in WITHOUT_VAULT else VAULT)
@@ -167,8 +167,8 @@ def exec_python(*arguments: str, environment: Mapping[str, str] | None = None) -
 def _require_beat(*, as_json: bool) -> None:
     """Raise ClickException unless a beat of this host, or container, has sent ticks lately."""
     from config.settings import settings
-    from pipeline.queue_liveness import BEAT_TTL, QueueLiveness, beat_on
-    from pipeline.rate_buckets import create_redis_client
+    from pipeline.broker.queue_liveness import BEAT_TTL, QueueLiveness, beat_on
+    from pipeline.limits.rate_buckets import create_redis_client
 
     s, host = settings().broker, socket.gethostname()
     client = create_redis_client(s.url.get_secret_value(), s.sentinel_master)

@@ -18,9 +18,9 @@ from pipeline.cli.runtime import open_context, open_transaction, parse_id
 from pipeline.cli.workspace_option import choose_workspace, workspace_option
 
 if TYPE_CHECKING:
-    from pipeline.bulk.steering import Counted
-    from pipeline.context import Context
+    from pipeline.actions.steering import Counted
     from pipeline.domain.steering import Arguments
+    from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
     from pipeline.store.steering.jobs import SteeringJob
 
@@ -37,8 +37,8 @@ def _steer(name: str, arguments: Arguments, options: dict[str, Any]) -> None:
     """Count, and with --yes start the job. Raises ClickException."""
     from dataclasses import replace
 
+    from pipeline.actions.steering import Steering, steer
     from pipeline.api.http.auth import require_plan
-    from pipeline.bulk.steering import Steering, steer
     from pipeline.domain.steering import PUBLISHES, Verb
 
     with report_refusals(), open_context() as context:
@@ -147,7 +147,7 @@ _LISTED = ("id", "created_at", "verb", "state", "selected", "done", "skipped", "
 @json_option
 def stop(job_id: str, *, as_json: bool) -> None:
     """Stop JOB after the post in progress. What it did stays; a job that has ended stays as it is."""
-    from pipeline.bulk import steering
+    from pipeline.actions import steering
 
     with report_refusals(), _open_job(job_id) as (context, caller, job):
         _print_job(steering.stop(context, caller, job.id), as_json=as_json)

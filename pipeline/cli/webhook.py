@@ -18,7 +18,7 @@ from pipeline.cli.runtime import open_context, open_transaction, parse_id
 from pipeline.cli.workspace_option import choose_workspace, workspace_option
 
 if TYPE_CHECKING:
-    from pipeline.context import Context
+    from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
     from pipeline.store.webhooks.webhooks import Webhook
 
@@ -51,7 +51,7 @@ def create(
     url: str, workspace: str | None, types: tuple[str, ...], description: str | None, *, as_json: bool
 ) -> None:
     """Send events to URL from now on. The secret that signs them is shown once."""
-    from pipeline.signals import webhooks
+    from pipeline.webhooks import webhooks
 
     with report_refusals(), open_context() as context:
         with context.database.begin() as c:
@@ -123,7 +123,7 @@ def update(
     as_json: bool,
 ) -> None:
     """Change WEBHOOK, pause it, or resume it."""
-    from pipeline.signals import webhooks
+    from pipeline.webhooks import webhooks
 
     changes: dict[str, Any] = {"url": url, "types": _check_types(types), "description": description}
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -142,7 +142,7 @@ def update(
 @json_option
 def rotate(webhook_id: str, *, as_json: bool) -> None:
     """Give WEBHOOK a new secret. For a day both sign; a second rotation ends the oldest."""
-    from pipeline.signals import webhooks
+    from pipeline.webhooks import webhooks
 
     with _open_webhook(webhook_id) as (context, caller, found):
         _print(*webhooks.rotate(context, caller, found.id), as_json=as_json)
@@ -153,7 +153,7 @@ def rotate(webhook_id: str, *, as_json: bool) -> None:
 @json_option
 def test(webhook_id: str, *, as_json: bool) -> None:
     """Send a test event to WEBHOOK, and wait up to 20 seconds for what becomes of it. Exit 1 unless it arrived."""
-    from pipeline.signals import webhooks
+    from pipeline.webhooks import webhooks
 
     with _open_webhook(webhook_id) as (context, caller, found):
         event = webhooks.test(context, caller, found.id, None)
@@ -208,8 +208,8 @@ def replay(
 ) -> None:
     """Send events of WEBHOOK again under the same ids: some, or all of a span. In order in each post."""
     from pipeline.domain.webhook import EventState
-    from pipeline.signals import webhooks
     from pipeline.store.webhooks.events import Replay
+    from pipeline.webhooks import webhooks
 
     if bool(ids) == (since is not None) or (ids and (until or state)):
         raise click.ClickException("Give --id, or --since with --until and --state; not both.")
@@ -234,7 +234,7 @@ def replay(
 @json_option
 def delete(webhook_id: str, *, as_json: bool) -> None:
     """Delete WEBHOOK and its events."""
-    from pipeline.signals import webhooks
+    from pipeline.webhooks import webhooks
 
     with _open_webhook(webhook_id) as (context, caller, found):
         webhooks.delete(context, caller, found.id)

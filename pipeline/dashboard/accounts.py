@@ -16,7 +16,6 @@ from starlette.routing import Route
 
 from adapters.contract import Platform
 from pipeline.accounts.authorize import AuthorizationStart, start_authorization
-from pipeline.context import Context
 from pipeline.dashboard.fields import parse_choice, parse_id
 from pipeline.dashboard.ledger import act, read
 from pipeline.dashboard.page import page
@@ -24,6 +23,7 @@ from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.role import Role
+from pipeline.runtime.context import Context
 from pipeline.store.accounts.oauth_sessions import UserStarter
 from pipeline.store.dashboard.accounts import (
     CAP,

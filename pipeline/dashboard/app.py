@@ -14,7 +14,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.context import Context
 from pipeline.dashboard import (
     accounts,
     attention,
@@ -36,6 +35,7 @@ from pipeline.dashboard.errors import render_error
 from pipeline.dashboard.ledger import build_dashboard_state
 from pipeline.dashboard.navigation import Entry
 from pipeline.domain.role import Role
+from pipeline.runtime.context import Context
 
 PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
     (Entry(title="Attention", path="/dashboard/", role=Role.VIEWER), attention.ROUTES),

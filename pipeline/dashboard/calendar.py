@@ -20,7 +20,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from pipeline.bulk.local_time import list_zones
 from pipeline.dashboard import queue
 from pipeline.dashboard.actions import ACTIONS
 from pipeline.dashboard.ledger import read
@@ -37,6 +36,7 @@ from pipeline.dashboard.zones import (
     split_hours,
 )
 from pipeline.domain.role import Role
+from pipeline.imports.local_time import list_zones
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import compute_version, derive_status, may_be_rescheduled
 from pipeline.store.accounts.accounts import AccountRow, find_accounts

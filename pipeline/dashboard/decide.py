@@ -13,7 +13,6 @@ from starlette.routing import Route
 
 from pipeline.actions import resolve
 from pipeline.actions.resolve import CannotResolve
-from pipeline.context import Context
 from pipeline.dashboard.account_page import read_account_page
 from pipeline.dashboard.actions import DECIDE
 from pipeline.dashboard.ledger import act, read
@@ -22,6 +21,7 @@ from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.actor import Actor
 from pipeline.domain.role import Role
+from pipeline.runtime.context import Context
 from pipeline.store.dashboard.queue import QueuedDelivery, list_queue
 from pipeline.store.deliveries.inspection import DeliveryFacts
 from pipeline.store.deliveries.listing import ListFilter

@@ -12,8 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from pipeline.bulk.steering import stop
-from pipeline.context import Context
+from pipeline.actions.steering import stop
 from pipeline.dashboard.actions import ACTIONS
 from pipeline.dashboard.ledger import act, read
 from pipeline.dashboard.page import page
@@ -22,6 +21,7 @@ from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.actor import Actor
 from pipeline.domain.role import Role
 from pipeline.domain.steering import WORKING
+from pipeline.runtime.context import Context
 from pipeline.store.auth.keys import read_caller
 from pipeline.store.steering.jobs import SteeringJob, dump_filter, list_jobs
 from pipeline.store.steering.receipts import Receipt, list_receipts

@@ -14,7 +14,6 @@ from starlette.routing import Route
 
 from adapters.contract import Platform
 from pipeline.actions.pauses import lift_and_release, pause
-from pipeline.context import Context
 from pipeline.dashboard.fields import parse_choice, parse_id
 from pipeline.dashboard.ledger import act, read
 from pipeline.dashboard.page import page
@@ -23,6 +22,7 @@ from pipeline.dashboard.visitor import Forbidden, Visitor
 from pipeline.domain.actor import Actor
 from pipeline.domain.pause import BREAKER, EVERYWHERE, SCOPES, LiftedScope, Scope
 from pipeline.domain.role import Role
+from pipeline.runtime.context import Context
 from pipeline.store.dashboard.accounts import AccountHealth, find_workspace_of, list_health
 from pipeline.store.deliveries.pauses import Pause, list_pauses
 from pipeline.store.deliveries.platform_health import list_open_breakers

@@ -21,11 +21,9 @@ from pipeline.actions import cancel_delete_retry
 from pipeline.actions.edit import edit
 from pipeline.actions.edit_values import Change, EditResult
 from pipeline.actions.resolve import CannotResolve
+from pipeline.actions.steer_step import run_whole_job
+from pipeline.actions.steering import Steering, steer
 from pipeline.api.http.auth import require_plan
-from pipeline.bulk.local_time import AmbiguousTime, InvalidCell, read_time
-from pipeline.bulk.steer_step import run_whole_job
-from pipeline.bulk.steering import Steering, steer
-from pipeline.context import Context
 from pipeline.dashboard.actions import ACTIONS
 from pipeline.dashboard.decide import DECISIONS
 from pipeline.dashboard.ledger import act
@@ -36,6 +34,8 @@ from pipeline.dashboard.steer import MAX_WHY
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.actor import Actor
 from pipeline.domain.steering import Arguments, Verb
+from pipeline.imports.local_time import AmbiguousTime, InvalidCell, read_time
+from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller, read_caller
 from pipeline.store.deliveries.inspection import find_delivery

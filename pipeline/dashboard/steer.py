@@ -15,9 +15,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from pipeline.actions.dead_letters import DeadLetterCount, count_steered
+from pipeline.actions.steering import Counted, Steering, steer
 from pipeline.api.http.auth import require_plan
-from pipeline.bulk.steering import Counted, Steering, steer
-from pipeline.context import Context
 from pipeline.dashboard import jobs
 from pipeline.dashboard.actions import ACTIONS, Action
 from pipeline.dashboard.cross_site import SAFE_METHODS
@@ -37,6 +36,7 @@ from pipeline.dashboard.visitor import Forbidden, Visitor
 from pipeline.domain.actor import Actor
 from pipeline.domain.role import Role
 from pipeline.domain.steering import OF_DEAD_LETTERS, PUBLISHES, Arguments, Verb
+from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller, read_caller
 from pipeline.store.deliveries.listing import ListFilter

@@ -12,12 +12,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from pipeline.api.http.middleware import REQUEST_ID
-from pipeline.context import Context
 from pipeline.dashboard import session_cookie
 from pipeline.dashboard.ledger import find_client_address, get_state
 from pipeline.dashboard.live_cursor import seal_position
 from pipeline.domain.actor import Actor
 from pipeline.domain.role import Role
+from pipeline.runtime.context import Context
 from pipeline.store.auth.sessions import OpenSession, find_session, touch_session
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.bulk.local_time import InvalidCell, find_zone
+from pipeline.imports.local_time import InvalidCell, find_zone
 from pipeline.stages.post_request import Refusal
 from pipeline.store.dashboard.calendar import Span
 

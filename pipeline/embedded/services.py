@@ -10,10 +10,10 @@ from functools import partial
 import requests
 
 from config.settings import FILE_VARIABLE, Settings
+from pipeline.broker.queues import WORKER_GROUPS
 from pipeline.embedded import sandbox
 from pipeline.embedded.ports import ListenAddress
 from pipeline.embedded.process import Program
-from pipeline.queues import WORKER_GROUPS
 
 UNAUTHORIZED = 401
 STOP_TIMEOUT = 10.0

@@ -34,9 +34,9 @@ from pipeline.embedded.services import (
 from pipeline.embedded.summary import Summary, build_summary
 from pipeline.embedded.valkey import Valkey
 from pipeline.embedded.worker_readiness import WorkerReadiness
-from pipeline.recovery.epoch_file import EpochFile
 from pipeline.recovery.restore import IN_DOUBT
-from pipeline.recovery.send_guard import NEXT_STEP, SendGuard
+from pipeline.runtime.epoch_file import EpochFile
+from pipeline.runtime.send_guard import NEXT_STEP, SendGuard
 from pipeline.store.database import Database
 
 POLL_SECONDS = 0.25

@@ -8,13 +8,13 @@ from contextlib import suppress
 import redis
 
 from config.settings import Settings
-from pipeline.celery_app import create_celery_app
-from pipeline.dispatch import Dispatcher
-from pipeline.queue_liveness import QueueLiveness
-from pipeline.queues import REACHABILITY, WORKER_GROUPS
+from pipeline.broker.celery_app import create_celery_app
+from pipeline.broker.dispatch import Dispatcher
+from pipeline.broker.queue_liveness import QueueLiveness
+from pipeline.broker.queues import REACHABILITY, WORKER_GROUPS
+from pipeline.broker.ticks import list_ticks
 from pipeline.store.canaries import read_silences
 from pipeline.store.database import Database, Unreachable
-from pipeline.ticks import list_ticks
 
 
 class WorkerReadiness:

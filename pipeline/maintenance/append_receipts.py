@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store.receipts.append import add_receipts
 
 BATCH, BATCHES = 500, 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.context import Context
+from pipeline.runtime.context import Context
 from pipeline.store.rollups.compact import compact
 
 

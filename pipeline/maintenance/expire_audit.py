@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from pipeline.context import Context
+from pipeline.runtime.context import Context
 from pipeline.store import idempotency_keys
 from pipeline.store.audit import delete_expired
 

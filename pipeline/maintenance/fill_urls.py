@@ -6,8 +6,8 @@ import logging
 
 from adapters.contract import Published
 from adapters.errors import AdapterError
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.drafts import build_draft
 from pipeline.store.deliveries import missing_urls as store
 from pipeline.store.deliveries.claimed import ClaimedDelivery

@@ -13,9 +13,9 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
-from pipeline.queues import PUBLISH
+from pipeline.broker.queues import PUBLISH
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.sweep import sweep
 from pipeline.store.checks import checks as checks_store
 from pipeline.store.deliveries.message import Message

@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 
 from adapters.errors import StorageFault
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
 from pipeline.media.probe.probe import probe
 from pipeline.media.refusal import FetchFailed
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store.checks import recheck as store
 
 log = logging.getLogger("slipway.upkeep")

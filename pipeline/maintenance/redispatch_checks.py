@@ -5,9 +5,9 @@ Frees the slots of hosts that dead workers hold, first.
 
 from __future__ import annotations
 
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
-from pipeline.queues import REACHABILITY
+from pipeline.broker.queues import REACHABILITY
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.reachability import advance_post
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.host_slots import free_expired_slots

@@ -17,11 +17,11 @@ from redis.exceptions import RedisError
 
 from adapters.contract import Platform
 from adapters.errors import AdapterError, OutcomeUnknown
-from pipeline.context import Context
+from pipeline.broker.queues import PUBLISH, STATUS
 from pipeline.domain.delivery import Reason, State
-from pipeline.failpoint import failpoint
 from pipeline.maintenance.rebuild_broker import BrokerUnreachable, rebuild_broker
-from pipeline.queues import PUBLISH, STATUS
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.retry_inputs import look_first
 from pipeline.store.deliveries import rescue as store
 from pipeline.store.deliveries.message import Message

@@ -9,8 +9,8 @@ import logging
 
 from adapters.errors import AdapterError, NeedsPerson, OutcomeUnknown, Permanent, StorageFault
 from adapters.post_wide import SetsCover
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.drafts import build_media
 from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
 from pipeline.store.deliveries import covers as store

@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from adapters.errors import OutcomeUnknown
-from pipeline.context import Context
 from pipeline.domain.actor import Actor
 from pipeline.domain.epoch import Epoch, EpochMatch
 from pipeline.domain.policy_errors import RESTORED
-from pipeline.failpoint import failpoint
-from pipeline.recovery.epoch_file import EpochFile
-from pipeline.recovery.send_guard import NEXT_STEP, SendGuard
+from pipeline.runtime.context import Context
+from pipeline.runtime.epoch_file import EpochFile
+from pipeline.runtime.failpoint import failpoint
+from pipeline.runtime.send_guard import NEXT_STEP, SendGuard
 from pipeline.stages.post_request import Refusal
 from pipeline.store.audit import record_change
 from pipeline.store.deliveries.error_fields import error_to_dict

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapters.contract import Adapter, Platform
-from pipeline.context import Context
+from pipeline.runtime.context import Context
 from pipeline.store.deliveries.daily_quota import DailyQuota, DraftOptions
 from pipeline.store.posts.options import Options
 

@@ -16,10 +16,10 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.errors import Permanent
-from pipeline.context import Context
 from pipeline.domain.delivery import ALWAYS_ARMED, Mover, Reason, State
 from pipeline.domain.schedule import slot_end
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store.database import FROZEN, jsonb
 from pipeline.store.deliveries import paced_rates
 from pipeline.store.deliveries import release as store

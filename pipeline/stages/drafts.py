@@ -10,9 +10,9 @@ from typing import Any
 from uuid import UUID
 
 from adapters.contract import Capabilities, Draft, Media, MediaFacts, Ready, Track
-from pipeline.context import Context
 from pipeline.media.relay import relay
 from pipeline.media.spool import SentRange
+from pipeline.runtime.context import Context
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 
 

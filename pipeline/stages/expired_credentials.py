@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from adapters.errors import Unavailable
 from pipeline.accounts import refresh
-from pipeline.context import Context
 from pipeline.domain.retry_policy import judge_refresh_error
 from pipeline.domain.verdict import Verdict
+from pipeline.runtime.context import Context
 from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from adapters.contract import MediaFacts, Platform, Problem
 from adapters.image_rule import ImageRule
-from pipeline.context import Context
 from pipeline.domain.image_conversion import Conversion, Fit, explain_refusal, plan_conversion
+from pipeline.runtime.context import Context
 
 Facts = Mapping[int, MediaFacts | None]
 """The facts of a post's media, by position."""

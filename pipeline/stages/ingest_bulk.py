@@ -16,8 +16,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages.idempotency import Replayed
 from pipeline.stages.ingest import (

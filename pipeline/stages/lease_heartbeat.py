@@ -17,8 +17,8 @@ from datetime import timedelta
 
 from adapters.contract import Draft, Media
 from adapters.errors import Unavailable
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store.database import Unreachable
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.lease import extend_lease

@@ -14,10 +14,10 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import MediaFacts, Track
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
+from pipeline.broker.queues import REACHABILITY
 from pipeline.media.files.uploads import NO_FILE
-from pipeline.queues import REACHABILITY
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.drafts import get_cover_url, list_urls
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from adapters.contract import Platform, ResolvesMusic
-from pipeline.context import Context
+from pipeline.runtime.context import Context
 
 
 def find_music_platform(context: Context) -> Platform | None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.domain.post import PostStatus
 from pipeline.domain.schedule import is_immediate, next_at, slot_end
+from pipeline.runtime.context import Context
+from pipeline.runtime.tracing import trace_post
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.media_checks import Link
@@ -21,7 +22,6 @@ from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import new_id
 from pipeline.store.posts.insert_batch import NewDelivery, NewPost
-from pipeline.tracing import trace_post
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

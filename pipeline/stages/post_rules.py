@@ -12,10 +12,10 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.schedule import is_immediate
 from pipeline.domain.validation_issue import build_issue
+from pipeline.runtime.context import Context
 from pipeline.stages.media_checks import get_track, list_media_facts
 from pipeline.stages.music import build_music_resolver, find_music_platform
 from pipeline.stages.platform_validation import AccountProblem, find_problems

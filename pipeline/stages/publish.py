@@ -17,15 +17,15 @@ from sqlalchemy import Connection
 
 from adapters.contract import Adapter, CheckpointData, Draft, FinalizeResult, Pending, Published, Ready
 from adapters.errors import AdapterError, OutcomeUnknown, RateLimited, Rejected
-from pipeline import tracing
-from pipeline.context import Context
 from pipeline.domain import retry_policy
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Mover, Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.verdict import Verdict, hold
-from pipeline.failpoint import failpoint
 from pipeline.media.probe.conversion import NoRoom
+from pipeline.runtime import tracing
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import settle as settlement
 from pipeline.stages.covers import record_cover
 from pipeline.stages.daily_limit import find_daily_quota, is_inbox_draft

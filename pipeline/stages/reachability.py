@@ -21,15 +21,15 @@ from sqlalchemy import Connection
 
 from adapters.errors import AdapterError, Permanent, StorageFault
 from config.logging import log_event
-from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.schedule import backoff
 from pipeline.domain.shares import Shares
-from pipeline.failpoint import failpoint
 from pipeline.media.opener import Opener
 from pipeline.media.probe.probe import probe
 from pipeline.media.probe.range_source import ProbeLimits
 from pipeline.media.refusal import Refused, Unanswered
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages.image_fitting import is_converted_for_any
 from pipeline.stages.music import build_music_resolver
@@ -64,7 +64,7 @@ def run_due_checks(context: Context) -> int:
     """Try the URLs that are due, one after another, and return how many were tried.
 
     A message starts this on one slot, whichever check it names: which check runs is decided by due time and by the
-    shares of workspaces and hosts (``pipeline/shared_slots.py``). It ends when no check may be claimed, or after the
+    shares of workspaces and hosts (``limits/shared_slots.py``). It ends when no check may be claimed, or after the
     time of a slice; then another message continues it. Nothing is tried while a restore is not accepted, as a verdict
     could fail posts that are live; maintenance sends messages for what is due.
     """

@@ -12,8 +12,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.context import Context
 from pipeline.domain.post import OPEN, PostStatus, apply_due_time
+from pipeline.runtime.context import Context
 from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostContent, PostRequest, Refusal
 from pipeline.stages.warnings import find_warnings

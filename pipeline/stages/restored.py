@@ -12,8 +12,8 @@ from datetime import datetime
 from adapters.contract import Adapter, Draft, LookResult, Pending, Published
 from adapters.errors import Permanent, PermissionMissing
 from adapters.listing import Asked, Listing
-from pipeline.context import Context
 from pipeline.domain.restored_post import judge_listing
+from pipeline.runtime.context import Context
 from pipeline.stages.retry_inputs import may_appear_until
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.recovery.restores import find_doubt

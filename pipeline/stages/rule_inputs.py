@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from importlib.metadata import version
 
-from pipeline.context import Context
+from pipeline.runtime.context import Context
 from pipeline.stages.ingest_caches import BatchFacts
 from pipeline.stages.new_post import Submission
 from pipeline.store.auth.keys import Caller

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from adapters.contract import Published
-from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.retry_policy import judge_conflict
 from pipeline.domain.unavailability import STORAGE
 from pipeline.domain.verdict import Verdict
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.log_verdict import log_verdict
 from pipeline.store.accounts.accounts import require_reconnect
 from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm

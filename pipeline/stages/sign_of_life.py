@@ -11,8 +11,8 @@ import logging
 from adapters.contract import Adapter
 from adapters.errors import AdapterError, AppRefused, OutcomeUnknown, Unavailable
 from adapters.http import HttpClient
-from pipeline.context import Context
 from pipeline.domain.unavailability import PLATFORM, find_party
+from pipeline.runtime.context import Context
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.platform_health import has_sign_of_life
 

@@ -15,14 +15,14 @@ from uuid import UUID
 
 from adapters.contract import Absent, Adapter, LookResult, Ready
 from adapters.errors import AdapterError
-from pipeline import tracing
-from pipeline.context import Context
 from pipeline.domain import retry_policy
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.retry_state import RetryState
 from pipeline.domain.verdict import Verdict, hold
-from pipeline.failpoint import failpoint
+from pipeline.runtime import tracing
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import settle as settlement
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.delay import dispatch_at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from pipeline.context import Context
+from pipeline.runtime.context import Context
 from pipeline.stages.delay import release_due
 from pipeline.store.deliveries.release import list_due_slots
 

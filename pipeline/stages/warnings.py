@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.context import Context
+from pipeline.runtime.context import Context
 from pipeline.stages.daily_limit import find_post_quota, list_draft_options, name_counted
 from pipeline.stages.media_checks import get_track, list_media_facts, name_field
 from pipeline.stages.platform_validation import AccountProblem, find_problems

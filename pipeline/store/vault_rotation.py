@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.actor import Actor
-from pipeline.failpoint import failpoint
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store.audit import record_change
 from pipeline.store.database import Database, row, rows
 from pipeline.store.vault import Vault, VaultError

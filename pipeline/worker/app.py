@@ -1,4 +1,4 @@
-"""The Celery app that `celery -A pipeline.worker.app` runs: ``pipeline.celery_app`` with Slipway's logging."""
+"""The Celery app that `celery -A pipeline.worker.app` runs: ``pipeline.broker.celery_app`` with Slipway's logging."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from celery.signals import setup_logging, worker_ready
 
 from config.logging import list_secrets, set_up_logging
 from config.settings import settings
-from pipeline.celery_app import create_celery_app
-from pipeline.garbage_collection import freeze_modules, limit_arenas
+from pipeline.broker.celery_app import create_celery_app
+from pipeline.runtime.garbage_collection import freeze_modules, limit_arenas
 
 limit_arenas()
 app = create_celery_app(settings())

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 from config.settings import Settings
-from pipeline.recovery.epoch_file import EpochFile
+from pipeline.runtime.epoch_file import EpochFile
 from pipeline.store.canaries import record_host
 from pipeline.store.database import Database, Unreachable
 from pipeline.wiring import build_storage

@@ -9,8 +9,8 @@ from typing import Any
 from celery.signals import worker_shutdown, worker_shutting_down
 
 from config.settings import settings
+from pipeline.runtime.tracing import stop_tracing
 from pipeline.store.database import Unreachable
-from pipeline.tracing import stop_tracing
 from pipeline.wiring import SHUTDOWN
 from pipeline.worker.thread_pool import BoundedThreadPool
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 from functools import cache
 from uuid import UUID
 
+from pipeline.actions.steer_step import run_steering_step
 from pipeline.api.imports.post_format import build_post_format
-from pipeline.bulk.judge import PostFormat
-from pipeline.bulk.steer_step import run_steering_step
-from pipeline.bulk.step import SLICE, run_step
+from pipeline.broker.queues import REACHABILITY
+from pipeline.imports.judge import PostFormat
+from pipeline.imports.step import SLICE, run_step
 from pipeline.maintenance import JOBS
 from pipeline.maintenance.record_canary import record_canary
-from pipeline.queues import REACHABILITY
-from pipeline.signals.send_webhooks import send_webhooks
 from pipeline.stages import delay, publish, reachability, status
 from pipeline.stages.sweep import sweep
+from pipeline.webhooks.send_webhooks import send_webhooks
 from pipeline.wiring import get_context
 from pipeline.worker.app import app
 from pipeline.worker.coalesce import Coalescer

@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from config.settings import Settings
-from pipeline.celery_app import create_celery_app
-from pipeline.dispatch import Dispatcher
-from pipeline.failpoint import failpoint
+from pipeline.broker.celery_app import create_celery_app
+from pipeline.broker.dispatch import Dispatcher
+from pipeline.broker.ticks import Tick
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store import ticks as store
 from pipeline.store.database import Database, Unreachable
-from pipeline.ticks import Tick
 
 log = logging.getLogger("slipway.ticker")
 

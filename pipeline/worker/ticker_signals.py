@@ -9,10 +9,10 @@ from celery.signals import task_received, worker_ready, worker_shutting_down
 from celery.worker import state
 
 from config.settings import settings
+from pipeline.broker.ticks import list_group_ticks
 from pipeline.domain.level import lower_level
 from pipeline.store.canaries import record_consumed
 from pipeline.store.database import Database
-from pipeline.ticks import list_group_ticks
 from pipeline.worker.consumption import Consumption
 from pipeline.worker.host_report import HostReport
 from pipeline.worker.ticker import TickerThread, create_ticker

@@ -9,9 +9,9 @@ from celery.signals import task_received, worker_ready, worker_shutting_down
 from celery.worker import state
 
 from config.settings import settings
-from pipeline.failpoint import failpoint
-from pipeline.queue_liveness import QueueLiveness
-from pipeline.rate_buckets import create_redis_client
+from pipeline.broker.queue_liveness import QueueLiveness
+from pipeline.limits.rate_buckets import create_redis_client
+from pipeline.runtime.failpoint import failpoint
 from pipeline.worker.watchdog import Watchdog
 
 _watchdogs: list[Watchdog] = []

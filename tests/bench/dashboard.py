@@ -10,7 +10,7 @@ from uuid import UUID
 
 import requests
 
-from pipeline.bulk.steering import Steering, steer
+from pipeline.actions.steering import Steering, steer
 from pipeline.dashboard.app import PAGES
 from pipeline.domain.delivery import State
 from pipeline.domain.hold import Hold

@@ -125,7 +125,7 @@ class SystemUnderTest:
     disk: Disk | None
     """File system of the database; None: it cannot be mounted here."""
     held: Path
-    """Folder in which ``pipeline.failpoint`` looks for the points that its publish workers wait at."""
+    """Folder in which ``pipeline.runtime.failpoint`` looks for the points that its publish workers wait at."""
     owners: dict[str, list[Owner]] = field(default_factory=dict)
 
     def start(self, name: str, crash_point: str | None = None) -> Path | None:

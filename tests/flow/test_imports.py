@@ -9,7 +9,7 @@ from uuid import UUID
 import psutil
 import requests
 
-from pipeline.queues import IMPORTS, UPKEEP, WEBHOOKS
+from pipeline.broker.queues import IMPORTS, UPKEEP, WEBHOOKS
 from pipeline.store.database import row, rows
 from tests.flow.ledger import caption, slideshow
 from tests.pipeline.api.imports.importing import LATER, write_lines

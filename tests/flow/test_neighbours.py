@@ -14,8 +14,8 @@ import pytest
 
 from adapters.contract import Platform
 from pipeline.api.posts.fingerprint import FORM
-from pipeline.context import Context
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
+from pipeline.runtime.context import Context
 from pipeline.stages.ingest import accept
 from pipeline.stages.post_request import PostRequest
 from pipeline.store.auth.keys import find_caller

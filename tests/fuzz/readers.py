@@ -49,11 +49,6 @@ from pipeline.api.posts.steer_schema import read_steering
 from pipeline.api.posts.unsafe_text import is_safe_text
 from pipeline.api.server.http_protocol import HttpProtocol
 from pipeline.api.webhooks.schema import WebhookBody, WebhookChanges
-from pipeline.bulk.columns import build_columns
-from pipeline.bulk.convert import convert_file
-from pipeline.bulk.formats import FileProblem, Format, ReadLimits, detect_format
-from pipeline.bulk.inflate import read_head
-from pipeline.bulk.read import open_rows
 from pipeline.cli.account_file import read_accounts
 from pipeline.dashboard import queue_filter
 from pipeline.dashboard.visitor import Visitor
@@ -61,6 +56,11 @@ from pipeline.domain.image_conversion import Conversion
 from pipeline.domain.receipt import issue
 from pipeline.domain.receipt_chain import BrokenChain, verify
 from pipeline.domain.webhook import parse_retry_after
+from pipeline.imports.columns import build_columns
+from pipeline.imports.convert import convert_file
+from pipeline.imports.formats import FileProblem, Format, ReadLimits, detect_format
+from pipeline.imports.inflate import read_head
+from pipeline.imports.read import open_rows
 from pipeline.media.fetch import Fetcher, FetchPolicy
 from pipeline.media.files.upload_urls import UploadUrls
 from pipeline.media.probe import conversion, probe_client, probe_worker, sheet_client
@@ -69,9 +69,9 @@ from pipeline.media.probe.sheet_client import SheetJob
 from pipeline.media.probe.sniff import HEAD_BYTES, Container, sniff
 from pipeline.media.refusal import FetchFailed, Refused
 from pipeline.media.url_policy import parse_target, require_allowed, resolve_redirect
+from pipeline.runtime.zstd import zstd
 from pipeline.stages.post_request import Refusal
-from pipeline.zstd import zstd
-from tests.pipeline.bulk.spreadsheets import build_ods, build_xlsx
+from tests.pipeline.imports.spreadsheets import build_ods, build_xlsx
 from tests.pipeline.media import hostile_files, samples
 
 Read = Callable[[bytes], object]

@@ -21,9 +21,9 @@ _CHECKS = (
     "tests/pipeline/maintenance/test_jobs.py",
 )
 _EPOCH = ("tests/pipeline/store/recovery", "tests/pipeline/recovery")
-_WEBHOOKS = ("tests/pipeline/store/webhooks", "tests/pipeline/signals")
-_BULK = ("tests/pipeline/bulk", "tests/pipeline/api/imports")
-_STEERING = ("tests/pipeline/store/steering", "tests/pipeline/bulk/test_steering.py")
+_WEBHOOKS = ("tests/pipeline/store/webhooks", "tests/pipeline/webhooks")
+_BULK = ("tests/pipeline/imports", "tests/pipeline/api/imports")
+_STEERING = ("tests/pipeline/store/steering", "tests/pipeline/actions/test_steering.py")
 _ACTIONS = ("tests/pipeline/store/posts", "tests/pipeline/actions", "tests/pipeline/stages/test_replay.py")
 _REFRESH = ("tests/pipeline/store/accounts", "tests/pipeline/accounts")
 _TICKS = ("tests/pipeline/store/test_ticks.py",)

@@ -14,8 +14,8 @@ import redis
 
 from adapters.contract import Platform
 from pipeline.api.posts.fingerprint import FORM
-from pipeline.context import Context
-from pipeline.rate_buckets import create_redis_client
+from pipeline.limits.rate_buckets import create_redis_client
+from pipeline.runtime.context import Context
 from pipeline.stages.ingest import accept
 from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
 from pipeline.store.auth.keys import Caller, create_key, find_caller

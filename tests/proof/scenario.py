@@ -10,8 +10,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from pipeline.actions.resolve import confirm_live, publish_again
+from pipeline.broker.queues import DELAY, UPKEEP
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
-from pipeline.queues import DELAY, UPKEEP
 from pipeline.store.database import rows
 from tests.actors import TESTER
 from tests.crash_table import arm_failpoints

@@ -26,13 +26,13 @@ from pipeline.api.openapi.error_responses import error_responses
 from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import PARTNER_API, Operation, path_parameter, query_parameter
 from pipeline.api.state import AppState, get_app_state
-from pipeline.context import Context
 from pipeline.domain.actor import Actor
-from pipeline.failpoint import failpoint
 from pipeline.media.files.storage_folder import StorageUnavailable
 from pipeline.media.files.upload_intake import TooLarge, TypeMismatch, UploadIntake
 from pipeline.media.files.uploads import create_object_key
 from pipeline.media.probe.sniff import HEAD_BYTES
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.media_checks import await_checks, open_checks
 from pipeline.stages.post_request import Refusal
 from pipeline.store.audit import record_change

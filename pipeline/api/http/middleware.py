@@ -23,7 +23,7 @@ from pipeline.api.http.query import IGNORED_HEADER, name_ignored
 from pipeline.api.http.rate_limit import RATE_HEADERS
 from pipeline.api.http.request_headers import index_headers
 from pipeline.api.http.request_metrics import CLIENT_LEFT, find_route, record_request
-from pipeline.tracing import start_request
+from pipeline.runtime.tracing import start_request
 
 log = logging.getLogger("slipway.api")
 

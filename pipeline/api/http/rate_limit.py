@@ -22,8 +22,8 @@ from uuid import UUID
 import redis
 
 from pipeline.api.http.envelope import HttpRefusal
-from pipeline.circuit_breaker import REQUEST_PAUSE, CircuitBreaker
 from pipeline.domain.key_limits import KeyLimits
+from pipeline.limits.circuit_breaker import REQUEST_PAUSE, CircuitBreaker
 from pipeline.store.auth.daily_count import count_posts
 from pipeline.store.database import Database
 

@@ -20,7 +20,7 @@ from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_E
 from pipeline.api.openapi.introduction import IMPORTS
 from pipeline.api.openapi.operation import Operation
 from pipeline.api.state import get_app_state
-from pipeline.bulk import control
+from pipeline.imports import control
 from pipeline.store.auth.keys import Caller
 from pipeline.store.imports.imports import Import
 

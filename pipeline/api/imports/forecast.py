@@ -20,7 +20,7 @@ from pipeline.api.openapi.introduction import IMPORTS
 from pipeline.api.openapi.operation import Operation
 from pipeline.api.posts.response_models import DeliveredAs
 from pipeline.api.state import AppState, get_app_state
-from pipeline.bulk.forecast import Forecast, forecast
+from pipeline.imports.forecast import Forecast, forecast
 from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.imports.imports import Import
 

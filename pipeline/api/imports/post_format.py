@@ -8,8 +8,8 @@ from config.settings import Settings
 from pipeline.api.posts.field_types import build_rules
 from pipeline.api.posts.schema import PostBody, read_post
 from pipeline.api.posts.unsafe_text import is_safe_text
-from pipeline.bulk.columns import build_columns
-from pipeline.bulk.judge import PostFormat
+from pipeline.imports.columns import build_columns
+from pipeline.imports.judge import PostFormat
 
 
 def build_post_format(settings: Settings) -> PostFormat:

@@ -19,11 +19,11 @@ from pipeline.api.openapi.error_responses import KEY_ERRORS, error_responses
 from pipeline.api.openapi.introduction import IMPORTS
 from pipeline.api.openapi.operation import Operation, query_parameter
 from pipeline.api.state import AppState, get_app_state
-from pipeline.bulk.cells import defuse
-from pipeline.bulk.columns import ERROR, fold_name
-from pipeline.bulk.formats import Cells, Format
 from pipeline.domain.bulk_import import RowVerdict
 from pipeline.domain.delivery import to_public
+from pipeline.imports.cells import defuse
+from pipeline.imports.columns import ERROR, fold_name
+from pipeline.imports.formats import Cells, Format
 from pipeline.store.imports.imports import Import
 from pipeline.store.imports.rows import RowRecord, list_rows
 

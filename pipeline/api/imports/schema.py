@@ -16,8 +16,8 @@ from pipeline.api.http.json_body import validate_body
 from pipeline.api.http.query import refuse_near_misses
 from pipeline.api.posts.pagination import Position, parse_cursor
 from pipeline.api.posts.schema import Body
-from pipeline.bulk.formats import Format
 from pipeline.domain.bulk_import import RowVerdict
+from pipeline.imports.formats import Format
 
 MAX_NAME = 255
 MAX_LIMIT, DEFAULT_LIMIT = 100, 50

@@ -18,8 +18,8 @@ from pipeline.api.openapi.error_responses import CLAIM_ERRORS, KEY_ERRORS, PLAN_
 from pipeline.api.openapi.introduction import IMPORTS
 from pipeline.api.openapi.operation import PARTNER_API, Operation, query_parameter
 from pipeline.api.state import AppState, get_app_state
-from pipeline.bulk import upload as bulk
-from pipeline.bulk.upload import ImportOptions, Upload
+from pipeline.imports import upload as bulk
+from pipeline.imports.upload import ImportOptions, Upload
 from pipeline.media.files.storage_folder import StorageUnavailable
 from pipeline.media.files.upload_intake import TooLarge
 from pipeline.stages.idempotency import Replayed

@@ -35,7 +35,7 @@ from pipeline.api.operator.response_models import (
 )
 from pipeline.api.operator.scope import Principal, authenticate
 from pipeline.api.state import AppState, get_app_state
-from pipeline.context import Context
+from pipeline.runtime.context import Context
 from pipeline.store.deliveries import dead_letters as store
 from pipeline.store.deliveries.attempts import list_attempts
 from pipeline.store.deliveries.dead_letters import DeadLetterFilter

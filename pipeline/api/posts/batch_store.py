@@ -15,8 +15,8 @@ from pipeline.api.posts.batch_schema import Batch, BatchResult, RefusedPost, Sto
 from pipeline.api.posts.field_types import Rules
 from pipeline.api.posts.response_models import CreatedPost
 from pipeline.api.posts.routes import describe_accepted
-from pipeline.context import Context
 from pipeline.domain.validation_issue import build_issue
+from pipeline.runtime.context import Context
 from pipeline.stages.idempotency import Replayed, claim_key
 from pipeline.stages.ingest_bulk import BatchRefused, Entry, Result, ingest_bulk
 from pipeline.stages.new_post import Submission

@@ -17,8 +17,8 @@ from pipeline.api.posts.pagination import ExportQuery, Position, read_export_que
 from pipeline.api.posts.routes import FILTERS
 from pipeline.api.posts.schema import PostBody
 from pipeline.api.state import AppState, get_app_state
-from pipeline.bulk.columns import Columns, build_columns
-from pipeline.bulk.export import PAGE, ExportFormat, ExportWriter
+from pipeline.imports.columns import Columns, build_columns
+from pipeline.imports.export import PAGE, ExportFormat, ExportWriter
 from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.auth.keys import Caller
 from pipeline.store.posts import pages

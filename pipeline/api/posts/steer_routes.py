@@ -9,6 +9,7 @@ from functools import partial
 
 from starlette.requests import Request
 
+from pipeline.actions.steering import find_started, steer, stop
 from pipeline.api.http.auth import require_plan
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.idempotency import read_idempotency_key, replayed, require_kept
@@ -25,7 +26,6 @@ from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import PARTNER_API, Operation, path_parameter, query_parameter
 from pipeline.api.posts import steer_schema as schema
 from pipeline.api.state import AppState, get_app_state
-from pipeline.bulk.steering import find_started, steer, stop
 from pipeline.domain.steering import OF_PARTNERS, PUBLISHES
 from pipeline.stages.idempotency import Replayed
 from pipeline.store.auth.keys import Caller

@@ -20,14 +20,14 @@ from pipeline.api.posts.schema import Body, build_invalid_payload
 from pipeline.api.state import AppState, get_app_state
 from pipeline.api.webhooks import response_models as models
 from pipeline.api.webhooks import schema
-from pipeline.context import Context
 from pipeline.domain.validation_issue import build_issue
 from pipeline.domain.webhook import EventState, EventType
-from pipeline.signals import webhooks
+from pipeline.runtime.context import Context
 from pipeline.stages.idempotency import Replayed
 from pipeline.store.auth.keys import Caller
 from pipeline.store.webhooks import webhooks as store
 from pipeline.store.webhooks.events import StoredEvent, list_events
+from pipeline.webhooks import webhooks
 
 BodyT = TypeVar("BodyT", bound=Body)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Protocol
 from uuid import uuid4
 
-from pipeline.failpoint import failpoint
+from pipeline.runtime.failpoint import failpoint
 
 
 class StorageUnavailable(Exception):

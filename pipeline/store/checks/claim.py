@@ -1,6 +1,6 @@
 """Claims of checks: the next due one, shared fairly between workspaces and hosts.
 
-What a workspace or host may have under way is counted by the process that claims (``pipeline/shared_slots.py``), for
+What a workspace or host may have under way is counted by the process that claims (``limits/shared_slots.py``), for
 its own slots only: a quarter of the slots of each process is a quarter of them all. How many files a host is asked for
 at once is counted over all workers (``host_slots.py``).
 """

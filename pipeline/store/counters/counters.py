@@ -11,6 +11,8 @@ from sqlalchemy import Connection
 from pipeline.store.database import jsonb, row, rows
 
 ALARMS = "slipway_alarms_total"
+LATENESS = "slipway_delivery_lateness_seconds"
+DELIVERIES = "slipway_deliveries"
 Labels = tuple[tuple[str, str], ...]
 """Names and values, in the order of the names."""
 

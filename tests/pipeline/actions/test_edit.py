@@ -14,8 +14,8 @@ import pytest
 from adapters.contract import Account, Draft, Pending, Platform
 from pipeline.actions.edit import edit
 from pipeline.actions.edit_values import Change, EditResult
+from pipeline.broker.queues import REACHABILITY
 from pipeline.domain.delivery import Reason, State
-from pipeline.queues import REACHABILITY
 from pipeline.stages import reachability
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import compute_version

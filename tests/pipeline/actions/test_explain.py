@@ -10,10 +10,10 @@ from adapters.contract import Platform
 from adapters.errors import Rejected
 from adapters.limit import Rate
 from pipeline.actions.explain import ExplainedDelivery, explain_post
-from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.domain.explanation_rules import Turn
 from pipeline.domain.hold import Hold
+from pipeline.runtime.context import Context
 from pipeline.stages.publish import publish
 from pipeline.store.checks.checks import postpone_check
 from tests.pipeline.core_fixture import CoreFixture

@@ -17,7 +17,7 @@ from pipeline.actions.edit_values import Change
 from pipeline.actions.retried_delivery import LIVE
 from pipeline.domain.delivery import Reason, State
 from pipeline.maintenance.redispatch_checks import redispatch_checks
-from pipeline.recovery.send_guard import SendGuard
+from pipeline.runtime.send_guard import SendGuard
 from pipeline.stages import reachability
 from pipeline.store.checks import checks
 from pipeline.store.database import jsonb, row

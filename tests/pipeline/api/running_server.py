@@ -19,9 +19,9 @@ from pydantic import SecretStr
 
 from adapters.contract import Credentials, Platform
 from config.settings import load
-from pipeline.context import Context
+from pipeline.broker.queues import REACHABILITY
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
-from pipeline.queues import REACHABILITY
+from pipeline.runtime.context import Context
 from pipeline.store.accounts.accounts import add_account
 from pipeline.store.auth.keys import create_key
 from pipeline.store.auth.workspaces import create_workspace, set_plan

@@ -14,9 +14,9 @@ import pytest
 import requests
 
 from pipeline.api.app import OPERATIONS
-from pipeline.signals.webhooks import MAX_WEBHOOKS
 from pipeline.store.auth.keys import create_key
 from pipeline.store.database import rows
+from pipeline.webhooks.webhooks import MAX_WEBHOOKS
 from tests.pipeline.api.imports.importing import write_lines
 from tests.pipeline.api.running_server import BASE, Server, Tenant, video
 

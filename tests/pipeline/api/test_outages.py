@@ -17,9 +17,9 @@ from sqlalchemy import text
 from config.settings import load
 from pipeline.api.health import NotReady, Readiness
 from pipeline.api.http.response_models import Success
-from pipeline.queue_liveness import BEAT
-from pipeline.queues import ALL_QUEUES
-from pipeline.rate_buckets import create_redis_client
+from pipeline.broker.queue_liveness import BEAT
+from pipeline.broker.queues import ALL_QUEUES
+from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.stages.sweep import sweep
 from pipeline.store.canaries import record_canary, record_consumed
 from pipeline.store.recovery import epoch as marks

@@ -18,8 +18,8 @@ import pytest
 
 from adapters.contract import Platform
 from pipeline.domain.delivery import State
-from pipeline.recovery.epoch_file import EpochFile
-from pipeline.recovery.send_guard import SendGuard
+from pipeline.runtime.epoch_file import EpochFile
+from pipeline.runtime.send_guard import SendGuard
 from pipeline.store.database import new_id, rows
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.cli.test_account_discover import sign_in, to_json

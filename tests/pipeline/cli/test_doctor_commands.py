@@ -14,12 +14,12 @@ import pytest
 
 from config.settings import Settings, load
 from pipeline.actions.diagnose import Finding, diagnose
-from pipeline.context import Context
+from pipeline.broker.queues import WORKER_GROUPS
 from pipeline.domain.delivery import State
 from pipeline.domain.level import LEVEL
-from pipeline.queues import WORKER_GROUPS
-from pipeline.recovery.epoch_file import EpochFile
-from pipeline.recovery.send_guard import SendGuard
+from pipeline.runtime.context import Context
+from pipeline.runtime.epoch_file import EpochFile
+from pipeline.runtime.send_guard import SendGuard
 from pipeline.store.canaries import list_hosts, record_consumed
 from pipeline.store.database import Database, row
 from pipeline.store.vault import Vault

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import pytest
 
+from pipeline.broker.queues import IMPORTS
 from pipeline.cli import import_progress
 from pipeline.domain.bulk_import import ImportState
-from pipeline.queues import IMPORTS
 from pipeline.store.canaries import record_consumed
 from pipeline.store.database import row
 from tests.pipeline.core_fixture import CoreFixture

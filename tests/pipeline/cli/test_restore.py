@@ -10,8 +10,8 @@ import pytest
 from adapters.listing import ListedPost
 from pipeline.domain.delivery import State
 from pipeline.domain.policy_errors import make_restored
-from pipeline.recovery.epoch_file import EpochFile
-from pipeline.recovery.send_guard import SendGuard
+from pipeline.runtime.epoch_file import EpochFile
+from pipeline.runtime.send_guard import SendGuard
 from pipeline.store.database import Database, jsonb
 from pipeline.store.deliveries.error_fields import error_to_dict
 from tests.backups import back_up_rows, restore_rows

@@ -9,8 +9,8 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from pipeline.context import Context
 from pipeline.domain.role import Role
+from pipeline.runtime.context import Context
 from tests.pipeline.api.running_server import serving
 from tests.pipeline.dashboard.site import Site
 

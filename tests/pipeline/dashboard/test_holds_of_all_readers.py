@@ -14,10 +14,10 @@ from uuid import UUID
 import pytest
 import requests
 
+from pipeline.broker.queues import ALL_QUEUES
 from pipeline.domain.attention import Kind
 from pipeline.domain.delivery import State
 from pipeline.domain.hold import WANTED, Hold
-from pipeline.queues import ALL_QUEUES
 from pipeline.store.attention import read_matters
 from pipeline.store.canaries import record_consumed
 from pipeline.store.counters.gauges import RETRY, list_overdue

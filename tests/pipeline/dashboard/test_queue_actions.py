@@ -12,11 +12,11 @@ from uuid import UUID
 import pytest
 import requests
 
-from pipeline.bulk.steer_step import run_steering_step
-from pipeline.context import Context
+from pipeline.actions.steer_step import run_steering_step
 from pipeline.dashboard import steer
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.role import Role
+from pipeline.runtime.context import Context
 from pipeline.store.database import new_id, row
 from tests.pipeline.dashboard.site import Site
 from tests.pipeline.store.ledger import HOUR, Ledger

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 from playwright.sync_api import Page, expect
 
-from pipeline.bulk.steer_step import run_steering_step
-from pipeline.context import Context
+from pipeline.actions.steer_step import run_steering_step
 from pipeline.domain.delivery import State
+from pipeline.runtime.context import Context
 from pipeline.store.database import new_id, row
 from tests.pipeline.dashboard.accessibility import check_accessibility
 from tests.pipeline.dashboard.site import HOME

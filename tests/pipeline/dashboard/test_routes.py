@@ -10,7 +10,7 @@ import pytest
 import requests
 from starlette.routing import Route
 
-from pipeline.bulk.steering import Steering, steer
+from pipeline.actions.steering import Steering, steer
 from pipeline.dashboard.app import PAGES, create_dashboard
 from pipeline.dashboard.decide import DECISIONS
 from pipeline.dashboard.page import REQUIRED_ROLES

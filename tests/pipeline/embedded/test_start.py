@@ -23,13 +23,13 @@ import requests
 from cryptography.fernet import Fernet
 
 from config.settings import Settings, load
-from pipeline.celery_app import create_celery_app
-from pipeline.dispatch import Dispatcher
+from pipeline.broker.celery_app import create_celery_app
+from pipeline.broker.dispatch import Dispatcher
+from pipeline.broker.queues import DELAY, REACHABILITY, UPKEEP
+from pipeline.broker.ticks import list_ticks
 from pipeline.embedded.restart import LONGEST_PAUSE
 from pipeline.embedded.supervisor import MAX_ENDS
 from pipeline.embedded.valkey import Valkey
-from pipeline.queues import DELAY, REACHABILITY, UPKEEP
-from pipeline.ticks import list_ticks
 from tests.pipeline.embedded.stack import Place, Running, command, place_in, read_pid, up
 from tests.waiting import until
 

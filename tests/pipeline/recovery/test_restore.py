@@ -28,8 +28,8 @@ from pipeline.actions.edit_values import Change
 from pipeline.domain.delivery import SETTLED, UNSETTLED, Reason, State
 from pipeline.maintenance.redispatch_checks import redispatch_checks
 from pipeline.recovery import restore
-from pipeline.recovery.epoch_file import EpochFile
 from pipeline.recovery.restore import Acceptance, CannotAccept
+from pipeline.runtime.epoch_file import EpochFile
 from pipeline.stages import delay, reachability
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.publish import publish, publish_batch

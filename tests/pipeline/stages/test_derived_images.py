@@ -16,13 +16,13 @@ from PIL import Image
 from adapters.contract import Draft, Platform
 from adapters.errors import Rejected, StorageFault, Unavailable
 from config.settings import load
-from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.maintenance.expire_files import expire_files
 from pipeline.media.files.storage_folder import FolderStorage
 from pipeline.media.probe.conversion import NoRoom
 from pipeline.media.probe.probe_memory import get_probe_memory
 from pipeline.media.probe.probe_worker import CONVERSION_MEMORY
+from pipeline.runtime.context import Context
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.derived_images import TimeIsUp, derive_images
 from pipeline.stages.drafts import build_draft

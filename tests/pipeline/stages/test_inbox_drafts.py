@@ -12,8 +12,8 @@ import pytest
 from adapters.contract import Platform
 from adapters.tiktok.limits import CAPABILITIES as TIKTOK
 from adapters.tiktok.options import TikTokOptions
-from pipeline.context import Context
 from pipeline.domain.delivery import State
+from pipeline.runtime.context import Context
 from pipeline.stages.ingest import BatchIngest, accept
 from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import AcceptedPost, PostRequest

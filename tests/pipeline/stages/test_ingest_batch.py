@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.context import Context
+from pipeline.broker.queues import DELAY
 from pipeline.domain.account import AccountStatus
-from pipeline.queues import DELAY
+from pipeline.runtime.context import Context
 from pipeline.stages import ingest_caches
 from pipeline.stages.ingest import BatchIngest, finish
 from pipeline.stages.ingest_caches import AccountCache, CheckCache

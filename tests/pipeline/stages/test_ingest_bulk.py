@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.queues import REACHABILITY_BULK
+from pipeline.broker.queues import REACHABILITY_BULK
 from pipeline.stages.ingest_bulk import BatchRefused, Result, ingest_bulk
 from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal

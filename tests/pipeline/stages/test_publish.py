@@ -33,12 +33,12 @@ from adapters.errors import (
 )
 from adapters.http import DeadlinePassed
 from adapters.limit import Rate
-from pipeline.context import Context
+from pipeline.broker.queues import PUBLISH
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.media.transfers import Transfers
-from pipeline.queues import PUBLISH
+from pipeline.runtime.context import Context
 from pipeline.stages.publish import publish, publish_batch
 from pipeline.store.accounts import accounts
 from pipeline.store.deliveries.daily_quota import DailyQuota, count_sent, lock_daily_quota

@@ -16,13 +16,13 @@ from adapters.contract import Account, Draft, FinalizeResult, MediaFacts, Platfo
 from adapters.errors import StorageFault
 from config.settings import load
 from pipeline.actions.explain import explain_post
-from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.domain.explanation import Explanation
 from pipeline.domain.explanation_rules import Turn
 from pipeline.domain.hold import Hold
 from pipeline.domain.unavailability import PLATFORM, STORAGE
 from pipeline.maintenance.set_covers import set_covers
+from pipeline.runtime.context import Context
 from pipeline.stages.media_checks import find_unreachable
 from pipeline.stages.publish import publish
 from pipeline.store.checks import checks

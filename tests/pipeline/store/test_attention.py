@@ -13,11 +13,11 @@ from uuid import UUID
 import pytest
 
 from adapters.contract import Platform
+from pipeline.broker.queues import ALL_QUEUES, WORKER_GROUPS
 from pipeline.domain.attention import ENDING, HELD, OVERDUE, Kind, Matter, build_command
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import LIMITS, Hold
 from pipeline.domain.webhook import PauseReason
-from pipeline.queues import ALL_QUEUES, WORKER_GROUPS
 from pipeline.store import attention
 from pipeline.store.auth.keys import read_caller
 from pipeline.store.canaries import record_canary, record_consumed

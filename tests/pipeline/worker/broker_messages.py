@@ -15,12 +15,12 @@ import redis
 
 from adapters.contract import Platform
 from config.settings import Settings, load
-from pipeline.celery_app import create_celery_app
-from pipeline.dispatch import LOOKS_BEFORE_BATCHES, MESSAGES_BEFORE_BATCHES, Dispatcher
-from pipeline.queues import ALL_QUEUES
-from pipeline.rate_buckets import create_redis_client
+from pipeline.broker.celery_app import create_celery_app
+from pipeline.broker.dispatch import LOOKS_BEFORE_BATCHES, MESSAGES_BEFORE_BATCHES, Dispatcher
+from pipeline.broker.queues import ALL_QUEUES
+from pipeline.broker.ticks import list_ticks
+from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.store.deliveries.message import Message
-from pipeline.ticks import list_ticks
 
 BrokerMessage = dict[str, Any]
 """``queue`` and the message in it, its body as JSON."""

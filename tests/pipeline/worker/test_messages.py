@@ -15,10 +15,10 @@ import pytest
 import redis
 
 from config.settings import load
+from pipeline.broker.queues import ALL_QUEUES, REACHABILITY, UPKEEP
 from pipeline.domain.delivery import State
+from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
-from pipeline.queues import ALL_QUEUES, REACHABILITY, UPKEEP
-from pipeline.rate_buckets import create_redis_client
 from pipeline.store.canaries import read_silences
 from pipeline.store.checks import checks
 from pipeline.store.database import rows
@@ -113,7 +113,7 @@ def test_only_the_doorbell_rings() -> None:
         for path in (ROOT / "pipeline").rglob("*.py")
         if any(call in path.read_text() for call in calls)
     }
-    assert found == {"pipeline/dispatch.py"}
+    assert found == {"pipeline/broker/dispatch.py"}
 
 
 def test_everything_that_is_sent_is_understood(worker: Worker, messages: list[BrokerMessage]) -> None:

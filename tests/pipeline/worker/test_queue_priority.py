@@ -9,8 +9,8 @@ from kombu.entity import Queue
 from kombu.message import Message
 
 from config.settings import load
-from pipeline.celery_app import broker_options
-from pipeline.queues import DELAY, PUBLISH, STATUS, WORKER_GROUPS
+from pipeline.broker.celery_app import broker_options
+from pipeline.broker.queues import DELAY, PUBLISH, STATUS, WORKER_GROUPS
 
 EACH = 24
 BEGINNING = tuple(PUBLISH.values())

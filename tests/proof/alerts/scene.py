@@ -14,8 +14,8 @@ from typing import Any
 import requests
 
 from config.settings import load
-from pipeline.celery_app import create_celery_app
-from pipeline.queues import WORKER_GROUPS
+from pipeline.broker.celery_app import create_celery_app
+from pipeline.broker.queues import WORKER_GROUPS
 from tests import broker_outages, database_outages
 from tests.conftest import Engines
 from tests.proof.alerts.prometheus import Prometheus

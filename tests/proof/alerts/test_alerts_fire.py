@@ -16,7 +16,7 @@ from itertools import count
 import pytest
 import requests
 
-from pipeline.queues import ALL_QUEUES, WORKER_GROUPS
+from pipeline.broker.queues import ALL_QUEUES, WORKER_GROUPS
 from tests import broker_outages, database_outages
 from tests.proof.alerts.prometheus import FACTOR, Alert
 from tests.proof.alerts.scene import (

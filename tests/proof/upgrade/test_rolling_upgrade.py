@@ -24,8 +24,8 @@ import psutil
 import pytest
 
 from adapters.contract import Platform
+from pipeline.broker.queues import WORKER_GROUPS
 from pipeline.domain.level import LEVEL
-from pipeline.queues import WORKER_GROUPS
 from pipeline.store.database import row, rows
 from pipeline.store.migrate import upgrade
 from tests.conftest import free_ports

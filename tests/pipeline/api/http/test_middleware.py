@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.api.health import Liveness, Readiness
 from pipeline.api.http.response_models import Success
-from pipeline.queues import ALL_QUEUES
+from pipeline.broker.queues import ALL_QUEUES
 from tests.pipeline.api.running_server import BASE, Server, Tenant, video
 
 

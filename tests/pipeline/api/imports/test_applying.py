@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from pipeline.bulk.import_slice import CHUNK
+from pipeline.imports.import_slice import CHUNK
 from pipeline.maintenance.expire_imports import expire_imports
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.database import rows

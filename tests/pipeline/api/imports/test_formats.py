@@ -12,10 +12,10 @@ from uuid import UUID
 import pytest
 
 from pipeline.api.posts.schema import PostBody
-from pipeline.bulk.columns import build_columns
-from pipeline.bulk.formats import Format
-from pipeline.bulk.templates import write_template
-from pipeline.zstd import zstd
+from pipeline.imports.columns import build_columns
+from pipeline.imports.formats import Format
+from pipeline.imports.templates import write_template
+from pipeline.runtime.zstd import zstd
 from tests.pipeline.api.imports.importing import Importer, write_lines
 from tests.pipeline.api.imports.test_applying import apply
 from tests.pipeline.api.imports.test_rows import fetch

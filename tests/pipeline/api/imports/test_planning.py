@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from pipeline.bulk.import_slice import CHUNK
-from pipeline.bulk.plan import extend_digest
 from pipeline.domain.bulk_import import RowVerdict
+from pipeline.imports.import_slice import CHUNK
+from pipeline.imports.plan import extend_digest
 from pipeline.store.auth.keys import Terms, create_key, revoke_key
 from pipeline.store.imports.imports import claim_step
 from pipeline.store.imports.rows import RowRecord

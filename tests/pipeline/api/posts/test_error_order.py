@@ -15,7 +15,7 @@ from adapters.contract import Platform
 from pipeline.api.http.rate_limit import RateLimit
 from pipeline.domain.account import Plan, Subscription
 from pipeline.domain.key_limits import KeyLimits
-from pipeline.rate_buckets import create_redis_client
+from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.store.auth.keys import revoke_key
 from pipeline.store.database import row
 from tests.pipeline.api.running_server import BASE, Server, Tenant, post_refused_media, serving, until, video

@@ -12,10 +12,10 @@ from uuid import UUID
 import pytest
 import requests
 
-from pipeline.bulk.export import PAGE
+from pipeline.imports.export import PAGE
+from pipeline.runtime.zstd import zstd
 from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.database import row, rows
-from pipeline.zstd import zstd
 from tests.pipeline.api.posts.test_batch import LATER, results, send
 from tests.pipeline.api.running_server import BASE, Server, Tenant, until, video
 

@@ -15,9 +15,9 @@ from pipeline.api.accounts.response_models import AccountList, KeySubscription
 from pipeline.api.http.response_models import Success
 from pipeline.api.posts.explanation_models import PostExplanation
 from pipeline.api.posts.response_models import CreatedPost, Post, PostPage
+from pipeline.broker.queues import REACHABILITY
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
 from pipeline.domain.post import PostStatus
-from pipeline.queues import REACHABILITY
 from pipeline.store.database import row
 from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, until, video
 

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 import requests
 
-from pipeline.bulk.steer_step import run_steering_step
-from pipeline.bulk.steering import Steering
-from pipeline.bulk.steering import steer as start
+from pipeline.actions.steer_step import run_steering_step
+from pipeline.actions.steering import Steering
+from pipeline.actions.steering import steer as start
 from pipeline.domain.account import Plan, Subscription
 from pipeline.domain.steering import Arguments, Verb
 from pipeline.store.auth.keys import Terms, create_key, read_caller

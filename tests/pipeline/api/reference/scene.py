@@ -15,9 +15,9 @@ from uuid import UUID
 from sqlalchemy import text
 
 from adapters.contract import Platform
+from pipeline.actions.steer_step import run_steering_step
 from pipeline.api.openapi.recorded import read_recorded
-from pipeline.bulk.steer_step import run_steering_step
-from pipeline.queues import DELAY
+from pipeline.broker.queues import DELAY
 from pipeline.store.canaries import record_canary
 from tests.pipeline.api.imports.importing import do_step, write_lines
 from tests.pipeline.api.running_server import Server, Tenant, serving, video

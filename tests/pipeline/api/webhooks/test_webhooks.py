@@ -11,7 +11,7 @@ import requests
 from standardwebhooks import Webhook as Verifier
 
 from pipeline.maintenance.export_moves import export_moves
-from pipeline.signals.send_webhooks import send_webhooks
+from pipeline.webhooks.send_webhooks import send_webhooks
 from tests.pipeline.api.http.test_key_restrictions import LATER, ask, code, created, key
 from tests.pipeline.api.running_server import ABSENT, Server, Tenant, serving
 from tests.pipeline.media.servers import Site, status

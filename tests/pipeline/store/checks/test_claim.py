@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from pipeline.domain.shares import Shares
-from pipeline.shared_slots import SharedSlots
+from pipeline.limits.shared_slots import SharedSlots
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check
 from pipeline.store.checks.claim import ClaimedCheck, HostLimit, claim_next_check

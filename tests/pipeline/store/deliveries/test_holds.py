@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
+from pipeline.broker.queues import ALL_QUEUES
 from pipeline.domain.delivery import LOOKED_AT, State
 from pipeline.domain.hold import STORED, Hold
-from pipeline.queues import ALL_QUEUES
 from pipeline.store.canaries import LEVEL_AGE, WORKER_LEVEL, record_consumed
 from pipeline.store.database import row
 from pipeline.store.deliveries.inspection import DeliveryFacts, find_delivery

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
+from pipeline.broker.queues import ALL_QUEUES
 from pipeline.domain.delivery import LOOKED_AT, State
-from pipeline.queues import ALL_QUEUES
 from pipeline.store.canaries import record_consumed
 from pipeline.store.deliveries import release as store
 from pipeline.store.deliveries.arm import arm
