@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 from pydantic import SecretStr
 
 from adapters.errors import AdapterError
-from adapters.image_rule import ImageRule
-from adapters.limit import Limit, Rate
+from adapters.limit import ImageRule, Limit, Rate
 from adapters.listing import ListedPost, ListsPosts
 
 if TYPE_CHECKING:  # requests is slow to import, and most readers of these values make no call

@@ -19,7 +19,7 @@ from pipeline.actions.steer_step import run_steering_step
 from pipeline.actions.steering import Steering
 from pipeline.actions.steering import steer as start_steering
 from pipeline.api.imports.post_format import build_post_format
-from pipeline.api.posts.fingerprint import FORM
+from pipeline.api.posts.schema import FORM
 from pipeline.domain.steering import Arguments, Verb
 from pipeline.imports import control
 from pipeline.imports.formats import Format

@@ -31,7 +31,7 @@ PRELOADED = (
     "pipeline.stages.publish",
     "pipeline.stages.reachability",
     "pipeline.stages.status",
-    "pipeline.stages.sweep",
+    "pipeline.stages.delay",
     "adapters.sandbox.server",
 )
 """What reads settings while it is imported cannot be among them: ``pipeline.worker.app`` and the tasks."""

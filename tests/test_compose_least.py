@@ -204,7 +204,7 @@ def test_every_image_has_an_exact_version_and_ours_is_the_project_s() -> None:
 
 def test_production_runs_the_engines_that_the_tests_run_on() -> None:
     from pipeline.embedded import valkey
-    from pipeline.embedded.server_programs import find_binary
+    from pipeline.embedded.postgres import find_binary
 
     def find_version(program: Path) -> str:
         said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout

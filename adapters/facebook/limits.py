@@ -13,8 +13,7 @@ from datetime import timedelta
 
 from adapters.contract import Capabilities, PostForm
 from adapters.graph_versions import RETIREMENTS
-from adapters.image_rule import ImageRule
-from adapters.limit import Limit
+from adapters.limit import ImageRule, Limit
 
 PHOTO = ImageRule(
     types=("image/jpeg", "image/png", "image/gif", "image/bmp", "image/tiff"),  # PHOTOS

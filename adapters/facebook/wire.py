@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import AliasChoices, Field
 
 from adapters.graph_api import GraphModel
-from adapters.graph_paging import Paging
+from adapters.graph_oauth import Paging
 
 
 class Created(GraphModel):

@@ -5,14 +5,23 @@ https://www.linkedin.com); bytes go to the addresses in the responses. ``version
 YYYYMM. options: ``connection`` (``person`` or ``organization``: what is being connected) and, without it, ``ask_for``
 (the same values, or ``either``, the default: the person chooses among the accounts found). Accounts: ``connection`` is
 one of the two and ``remote_id`` the URN that posts. Never tried against live LinkedIn: README.md.
+
+The LinkedIn section of a post request.
+
+Source: learn.microsoft.com/linkedin/marketing/community-management/shares/posts-api, read 2026-11-24.
+
+Read-only checks of a connected LinkedIn member or organization.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+from typing_extensions import TypeAliasType
 
 from adapters.contract import (
     Account,
@@ -37,7 +46,6 @@ from adapters.linkedin import limits
 from adapters.linkedin.checkpoint import Checkpoint, FileUpload, Step, choose_next_step, compute_poll_delay
 from adapters.linkedin.client import Client
 from adapters.linkedin.errors import RESOURCE_FORBIDDEN, STALE_UPLOAD
-from adapters.linkedin.live_checks import LIVE_CHECKS
 from adapters.linkedin.lookup import (
     NO_LISTING,
     find_post,
@@ -47,13 +55,60 @@ from adapters.linkedin.lookup import (
     restart_file,
 )
 from adapters.linkedin.oauth import OAuth
-from adapters.linkedin.options import LinkedInOptions
 from adapters.linkedin.payload import build_post
 from adapters.linkedin.problems import find_problems
 from adapters.listing import Asked, Listing
-from adapters.live_check import ConnectionChecks
+from adapters.live_check import POST_NOT_FOUND_AGAIN, ConnectionChecks, Finding, LiveCheck, quota_not_readable
 from adapters.oauth_mixin import OAuthMixin
 from adapters.post_options import PostOptions
+
+
+def _check_quota(_http: HttpClient, _settings: PlatformSettings, _account: Account) -> Iterator[Finding]:
+    yield quota_not_readable(f"{limits.CAPABILITIES.daily_posts} posts a day per member")
+
+
+_QUOTA = LiveCheck(name="quota", run=_check_quota)
+_ONLY_LIVE_POST = (
+    "the duplicate rule of `/rest/posts`: what counts as equal, for how long",
+    "whether 3,000 counts escaped or plain text",
+    "whether the app may post for members and organizations that do not administer it (access tier)",
+)
+
+LIVE_CHECKS = (
+    ConnectionChecks(
+        connection="person",
+        required_scopes=("w_member_social",),
+        checks=(_QUOTA,),
+        only_live_post=_ONLY_LIVE_POST,
+    ),
+    ConnectionChecks(
+        connection="organization",
+        required_scopes=("w_organization_social",),
+        optional_scopes={"r_organization_social": POST_NOT_FOUND_AGAIN},
+        checks=(_QUOTA,),
+        only_live_post=(
+            *_ONLY_LIVE_POST,
+            "whether a listing shows `content.media.id` as it was sent, and how late",
+        ),
+    ),
+)
+
+
+Visibility = TypeAliasType("Visibility", Literal["PUBLIC", "CONNECTIONS", "LOGGED_IN"])
+
+
+class LinkedInOptions(PostOptions):
+    """Options of a LinkedIn post; when at least one account is LinkedIn."""
+
+    platform: ClassVar[Platform] = Platform.LINKEDIN
+
+    defaults: ClassVar[Mapping[str, Any]] = {"visibility": "PUBLIC"}
+
+    visibility: Visibility | None = Field(
+        None, description="Default PUBLIC. CONNECTIONS is for members: organizations have none."
+    )
+    # ours: LinkedIn's page names no longest title
+    title: str | None = Field(None, min_length=1, max_length=400, description="Of a video or a single image.")
 
 
 class LinkedIn(OAuthMixin):

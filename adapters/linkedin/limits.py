@@ -15,8 +15,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from adapters.contract import Capabilities, PostForm
-from adapters.image_rule import ImageRule
-from adapters.limit import Limit
+from adapters.limit import ImageRule, Limit
 
 COMMENTARY = 3000
 """POST; counted in UTF-16 units of the escaped text, as LinkedIn does not say whether it counts escapes."""

@@ -11,8 +11,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from adapters.contract import Capabilities, PostForm
-from adapters.image_rule import ImageRule
-from adapters.limit import Limit, Rate
+from adapters.limit import ImageRule, Limit, Rate
 
 MB = 1024 * 1024
 

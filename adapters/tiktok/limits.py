@@ -20,8 +20,7 @@ from datetime import timedelta
 from functools import partial
 
 from adapters.contract import Capabilities, PostForm
-from adapters.image_rule import ImageRule
-from adapters.limit import Limit, Rate
+from adapters.limit import ImageRule, Limit, Rate
 
 MB = 1024 * 1024
 """[media] calls 4 194 304 bytes "4 MB", so a megabyte is 2**20; a smaller reading would refuse valid files."""

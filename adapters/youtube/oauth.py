@@ -20,9 +20,8 @@ from adapters.errors import PermissionMissing
 from adapters.http import HttpClient
 from adapters.oauth import TokenResponse, build_code_form, build_credentials, build_refresh_form
 from adapters.transport import Request
-from adapters.youtube.client import Client
+from adapters.youtube.client import Client, send
 from adapters.youtube.errors import build_unclear_error, translate_oauth_error
-from adapters.youtube.transport import send
 from adapters.youtube.wire import Channel
 
 UPLOAD_SCOPE = "https://www.googleapis.com/auth/youtube.upload"

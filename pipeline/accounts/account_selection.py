@@ -30,7 +30,6 @@ from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts import oauth_candidates as store
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
-from pipeline.store.accounts.oauth_origin import read_origin
 from pipeline.store.accounts.oauth_sessions import (
     ALL,
     CLI,
@@ -38,6 +37,7 @@ from pipeline.store.accounts.oauth_sessions import (
     SessionRefused,
     Starter,
     end_session,
+    read_origin,
 )
 from pipeline.store.audit import find_actor, record_change
 from pipeline.store.vault import VaultError

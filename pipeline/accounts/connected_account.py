@@ -15,8 +15,13 @@ from pipeline.domain.actor import Actor
 from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts.accounts import AccountRow, add_account, find_account_of
-from pipeline.store.accounts.oauth_origin import SessionOrigin
-from pipeline.store.accounts.oauth_sessions import OAuthSession, RefusalReason, SessionRefused, end_session
+from pipeline.store.accounts.oauth_sessions import (
+    OAuthSession,
+    RefusalReason,
+    SessionOrigin,
+    SessionRefused,
+    end_session,
+)
 from pipeline.store.audit import record_change
 from pipeline.store.vault import Vault
 

@@ -28,9 +28,15 @@ from pipeline.store.auth.login_tries import (
     remember,
     take_back_try,
 )
-from pipeline.store.auth.passwords import hash_password, is_outdated, verify_password
 from pipeline.store.auth.sessions import delete_ended, start_session
-from pipeline.store.auth.users import StoredPassword, read_password, upgrade_hash
+from pipeline.store.auth.users import (
+    StoredPassword,
+    hash_password,
+    is_outdated,
+    read_password,
+    upgrade_hash,
+    verify_password,
+)
 
 
 class MustWait(Exception):

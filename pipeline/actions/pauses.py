@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.actor import Actor
-from pipeline.domain.pause import BREAKER, LiftedScope, Scope
+from pipeline.domain.hold import BREAKER, LiftedScope, Scope
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.store.accounts.connections import find_account

@@ -31,8 +31,7 @@ from pipeline.store.posts import actions as posts
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
 from pipeline.store.steering import receipts as store
 from pipeline.store.steering.jobs import SteeringJob
-from pipeline.store.steering.paused import pause_deliveries, resume_deliveries
-from pipeline.store.steering.receipts import Receipt
+from pipeline.store.steering.receipts import Receipt, pause_deliveries, resume_deliveries
 
 GONE = "not_found: The post was deleted since it was counted."
 CHANGED = "changed: It was edited, canceled, retried, or moved on since it was counted."

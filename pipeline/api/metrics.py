@@ -17,8 +17,7 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from adapters.contract import Platform
-from pipeline.api.http.bulkhead import Bulkhead
-from pipeline.api.http.deadline_reading import DeadlineReading
+from pipeline.api.http.bulkhead import Bulkhead, DeadlineReading
 from pipeline.api.http.request_metrics import collect_requests
 from pipeline.api.ledger_metrics import read_ledger
 from pipeline.broker.queue_liveness import BEAT, BEAT_TTL, beat_key

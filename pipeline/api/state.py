@@ -15,9 +15,7 @@ from pipeline.api.files.limits import FileTransfers, build_file_transfers
 from pipeline.api.http.auth import Authenticator
 from pipeline.api.http.batcher import Batcher
 from pipeline.api.http.body_budget import BodyBudget
-from pipeline.api.http.bulkhead import Bulkhead
-from pipeline.api.http.concurrency_limit import ConcurrencyLimit
-from pipeline.api.http.deadline_reading import DeadlineReading
+from pipeline.api.http.bulkhead import Bulkhead, ConcurrencyLimit, DeadlineReading
 from pipeline.api.http.rate_limit import RATE_HEADERS, RateLimit
 from pipeline.api.ledger_health import LedgerHealth, read_health
 from pipeline.api.metrics import ANSWER_SECONDS, Metrics

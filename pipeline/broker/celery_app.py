@@ -16,7 +16,7 @@ from pipeline.broker.queues import ALL_QUEUES, UPKEEP
 
 TASK_MODULES = (
     "pipeline.worker.tasks",
-    "pipeline.worker.watchdog_signals",
+    "pipeline.worker.watchdog",
     "pipeline.worker.ticker_signals",
     "pipeline.worker.tracing_signals",
     "pipeline.worker.shutdown",
@@ -68,7 +68,7 @@ def create_celery_app(s: Settings, *, retry_broker: bool = True, socket_timeout:
         task_acks_late=True,
         task_reject_on_worker_lost=True,  # crashes are counted in the ledger, so a poison message cannot loop for ever
         worker_prefetch_multiplier=1,
-        worker_pool="pipeline.worker.thread_pool:BoundedThreadPool",  # threads; a stop ends in time
+        worker_pool="pipeline.worker.shutdown:BoundedThreadPool",  # threads; a stop ends in time
         task_send_sent_event=False,  # measured elsewhere: sent events cost two fifths of the throughput
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,

@@ -8,13 +8,18 @@ import click
 
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
-from pipeline.cli.account_discover import discover
 from pipeline.cli.account_import import import_
 from pipeline.cli.actor import find_actor
-from pipeline.cli.connect import connect
+from pipeline.cli.connect import connect, discover
 from pipeline.cli.output import json_option, print_fields, print_rows
-from pipeline.cli.runtime import call_sandbox, load_vault, open_context, open_transaction
-from pipeline.cli.workspace_option import choose_workspace, workspace_option
+from pipeline.cli.runtime import (
+    call_sandbox,
+    choose_workspace,
+    load_vault,
+    open_context,
+    open_transaction,
+    workspace_option,
+)
 from pipeline.runtime.failpoint import failpoint
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.durations import FUTURE
 from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.post_body import build_caller, open_for, report_refusals
-from pipeline.cli.runtime import open_context, open_transaction
-from pipeline.cli.workspace_option import choose_workspace, workspace_option
+from pipeline.cli.runtime import choose_workspace, open_context, open_transaction, workspace_option
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -11,12 +11,12 @@ from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.runtime import open_context, open_transaction
-from pipeline.domain.pause import BREAKER, SCOPES
+from pipeline.domain.hold import BREAKER, SCOPES
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.domain.pause import LiftedScope, Scope
+    from pipeline.domain.hold import LiftedScope, Scope
 
 why_option = click.option("--why", required=True, help="The reason, shown in `slipway pause list`.")
 

@@ -14,8 +14,7 @@ from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.durations import PAST
 from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.post_body import build_caller, open_for, report_refusals
-from pipeline.cli.runtime import open_context, open_transaction, parse_id
-from pipeline.cli.workspace_option import choose_workspace, workspace_option
+from pipeline.cli.runtime import choose_workspace, open_context, open_transaction, parse_id, workspace_option
 
 if TYPE_CHECKING:
     from pipeline.runtime.context import Context

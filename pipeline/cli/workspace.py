@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from pipeline.store.posts.late_policy import LatePolicy
+    from pipeline.store.auth.workspaces import LatePolicy
 
 
 @click.group()
@@ -53,8 +53,7 @@ def create(name: str, kind: str, plan: str, time_zone: str, *, as_json: bool) ->
 @json_option
 def list_(*, as_json: bool) -> None:
     """List all workspaces, oldest first."""
-    from pipeline.store.auth.workspaces import list_workspaces
-    from pipeline.store.posts.late_policy import list_policies
+    from pipeline.store.auth.workspaces import list_policies, list_workspaces
 
     with open_transaction() as c:
         late = list_policies(c)
@@ -95,8 +94,7 @@ def set_late(workspace: str, on_late: str, after: timedelta | None, *, as_json: 
 
     It takes effect at once, for posts already accepted too.
     """
-    from pipeline.store.auth.workspaces import find_workspace
-    from pipeline.store.posts.late_policy import LatePolicy, list_policies, set_policy
+    from pipeline.store.auth.workspaces import LatePolicy, find_workspace, list_policies, set_policy
 
     if (after is None) != (on_late == "publish") or after == timedelta(0):
         raise click.ClickException("skip and hold need a duration (--after 2h); publish takes none.")

@@ -22,7 +22,7 @@ from pipeline.dashboard.page import page
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import AccountStatus
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.runtime.context import Context
 from pipeline.store.accounts.oauth_sessions import UserStarter
 from pipeline.store.dashboard.accounts import (

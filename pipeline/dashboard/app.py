@@ -1,9 +1,13 @@
 """The dashboard's application: its pages, their security headers, and pages for errors.
 
 It is mounted at ``/dashboard`` by the API's application, which serves it in the same processes.
+
+Entries of the navigation.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -33,9 +37,18 @@ from pipeline.dashboard import (
 from pipeline.dashboard.assets import send_asset
 from pipeline.dashboard.errors import render_error
 from pipeline.dashboard.ledger import build_dashboard_state
-from pipeline.dashboard.navigation import Entry
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.runtime.context import Context
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A page that the navigation leads to, for visitors with its role somewhere."""
+
+    title: str
+    path: str
+    role: Role
+
 
 PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
     (Entry(title="Attention", path="/dashboard/", role=Role.VIEWER), attention.ROUTES),

@@ -1,8 +1,12 @@
-"""The page on which a person says what became of a delivery, or lets a blocked one go on."""
+"""The page on which a person says what became of a delivery, or lets a blocked one go on.
+
+The public page of an account on its platform, where a user looks whether a post is live.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from urllib.parse import quote
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -11,21 +15,49 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from adapters.contract import Platform
 from pipeline.actions import resolve
 from pipeline.actions.resolve import CannotResolve
-from pipeline.dashboard.account_page import read_account_page
 from pipeline.dashboard.actions import DECIDE
 from pipeline.dashboard.ledger import act, read
 from pipeline.dashboard.page import page
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.actor import Actor
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.runtime.context import Context
+from pipeline.store.dashboard.accounts import find_identity
 from pipeline.store.dashboard.queue import QueuedDelivery, list_queue
 from pipeline.store.deliveries.inspection import DeliveryFacts
 from pipeline.store.deliveries.listing import ListFilter
 from pipeline.store.posts.views import DeliveryView
+
+_ORGANIZATION = "urn:li:organization:"
+PAGES: Mapping[Platform, str] = {
+    Platform.TIKTOK: "https://www.tiktok.com/@{username}",
+    Platform.INSTAGRAM: "https://www.instagram.com/{username}/",
+    Platform.YOUTUBE: "https://www.youtube.com/channel/{remote_id}",
+    Platform.PINTEREST: "https://www.pinterest.com/{username}/",
+    Platform.LINKEDIN: "https://www.linkedin.com/company/{remote_id}/",
+    Platform.FACEBOOK: "https://www.facebook.com/{remote_id}",
+}
+MEMBER = "https://www.linkedin.com/in/me/recent-activity/all/"
+"""LinkedIn members have no page by their id: this is the posts of the member who is logged in there."""
+
+
+def build_account_page(platform: Platform, username: str, remote_id: str) -> str:
+    """Return the URL of the account's page."""
+    if platform is Platform.LINKEDIN and not remote_id.startswith(_ORGANIZATION):
+        return MEMBER
+    names = {"username": username.removeprefix("@"), "remote_id": remote_id.removeprefix(_ORGANIZATION)}
+    return PAGES[platform].format(**{name: quote(value, safe="") for name, value in names.items()})
+
+
+def read_account_page(c: Connection, account: UUID) -> str:
+    """Return the URL of the page of a stored account."""
+    platform, username, remote_id = find_identity(c, account)
+    return build_account_page(Platform(platform), username, remote_id)
+
 
 DECISIONS: Mapping[str, Callable[[Context, Actor, UUID, str], None]] = {
     "live": resolve.confirm_live,

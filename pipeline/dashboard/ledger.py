@@ -10,9 +10,8 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from pipeline.api.http.bulkhead import Bulkhead
-from pipeline.api.http.client_address import find_address
-from pipeline.api.http.concurrency_limit import ConcurrencyLimit
+from pipeline.api.http.bulkhead import Bulkhead, ConcurrencyLimit
+from pipeline.api.http.request_headers import find_address
 from pipeline.dashboard.live_feed import LiveFeed
 from pipeline.runtime.context import Context
 from pipeline.store.moves.live import Reading, Watermark, read_live

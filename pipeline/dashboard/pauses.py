@@ -20,8 +20,8 @@ from pipeline.dashboard.page import page
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Forbidden, Visitor
 from pipeline.domain.actor import Actor
-from pipeline.domain.pause import BREAKER, EVERYWHERE, SCOPES, LiftedScope, Scope
-from pipeline.domain.role import Role
+from pipeline.domain.hold import BREAKER, EVERYWHERE, SCOPES, LiftedScope, Scope
+from pipeline.domain.user import Role
 from pipeline.runtime.context import Context
 from pipeline.store.dashboard.accounts import AccountHealth, find_workspace_of, list_health
 from pipeline.store.deliveries.pauses import Pause, list_pauses

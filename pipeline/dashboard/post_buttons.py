@@ -10,7 +10,7 @@ from pipeline.dashboard.actions import ACTIONS, DECIDE
 from pipeline.domain.delivery import SETTLED, Reason, State, may_be_changed
 from pipeline.domain.explanation_rules import Action
 from pipeline.domain.hold import Hold
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.store.posts.views import DeliveryView
 
 

@@ -22,7 +22,7 @@ from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.explanation import Explanation, explain
 from pipeline.domain.hold import Hold
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.store.dashboard.queue import Place, QueuedDelivery, QueuePage, list_queue
 from pipeline.store.dashboard.walks import choose_walk, is_place
 from pipeline.store.deliveries.evidence import Evidence

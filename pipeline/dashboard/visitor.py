@@ -16,7 +16,7 @@ from pipeline.dashboard import session_cookie
 from pipeline.dashboard.ledger import find_client_address, get_state
 from pipeline.dashboard.live_cursor import seal_position
 from pipeline.domain.actor import Actor
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.runtime.context import Context
 from pipeline.store.auth.sessions import OpenSession, find_session, touch_session
 
@@ -42,7 +42,7 @@ class Visitor:
     address: str
     request_id: str
     cursor: str
-    """Where live events begin: what the page reads has every move up to there (`live_cursor.py`)."""
+    """Where live events begin: what the page reads has every move up to there (`live_feed.py`)."""
 
     @property
     def actor(self) -> Actor:

@@ -3,6 +3,8 @@
 A hold that is decided on a claimed delivery is stored with it. The others touch no row: they are facts about a pause,
 the level of the workers, a circuit breaker, the epoch or the checks. ``store/deliveries/holds.py`` derives them when a
 delivery is read, and decides which of several is shown.
+
+Pauses: what can be paused.
 """
 
 from __future__ import annotations
@@ -11,7 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final, Literal
 from uuid import UUID
+
+Scope = Literal["all", "platform", "workspace", "account"]
+SCOPES: Final[tuple[Scope, ...]] = ("all", "platform", "workspace", "account")
+BREAKER: Final = "breaker"
+"""The scope of a platform's open circuit breaker; the system opens it, and a person can only close it."""
+LiftedScope = Scope | Literal["breaker"]
+EVERYWHERE: Final = frozenset({"all", "platform", BREAKER})
+"""Scopes that concern every workspace."""
 
 
 class Hold(StrEnum):

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from adapters.contract import MediaFacts
-from adapters.image_rule import ImageRule
+from adapters.limit import ImageRule
 
 Fit = Literal["pad", "crop"]
 """How width : height is changed: by white borders, or by cutting edges off."""

@@ -1,8 +1,30 @@
-"""What a user's login and password have to be like."""
+"""What a user's login and password have to be like.
+
+Roles: what a user of the dashboard may do in a workspace.
+"""
 
 from __future__ import annotations
 
 import re
+from enum import Enum
+from functools import total_ordering
+
+
+@total_ordering
+class Role(Enum):
+    """A role includes every smaller one: ``Role.VIEWER < Role.ADMIN``."""
+
+    VIEWER = "viewer"  #: sees everything of the workspace
+    AUTHOR = "author"  #: also edits, reschedules, cancels, and retries posts
+    OPERATOR = "operator"  #: also pauses, decides, steers, connects accounts
+    ADMIN = "admin"  #: also ends the sessions of other users
+
+    def __lt__(self, other: Role) -> bool:
+        return _RANK[self] < _RANK[other]
+
+
+_RANK = {role: rank for rank, role in enumerate(Role)}
+
 
 MIN_PASSWORD, MAX_PASSWORD = 12, 200
 """Characters. NIST SP 800-63B-4 (August 2025), section 3.1.1.2, asks for 15, or 8 beside a second factor; tries are

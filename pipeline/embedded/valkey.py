@@ -12,8 +12,8 @@ from urllib.parse import quote
 import redis
 
 from pipeline.embedded.data_folder import ensure_private, socket_folder
-from pipeline.embedded.engine import EngineError
 from pipeline.embedded.process import Child, Program, wait_until
+from pipeline.embedded.server_user import EngineError
 
 SETTINGS = {
     "port": "0",

@@ -17,12 +17,11 @@ from pipeline.domain.key_limits import KeyLimits
 from pipeline.imports.judge import PostFormat
 from pipeline.runtime.context import Context
 from pipeline.store import jobs
-from pipeline.store.auth.daily_count import count_posts
-from pipeline.store.auth.keys import Caller
+from pipeline.store.auth.keys import Caller, count_posts
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
 from pipeline.store.jobs import LEASE
-from pipeline.store.posts.recent import has_requests
+from pipeline.store.posts.idempotency import has_requests
 
 T = TypeVar("T")
 STEP = 2.0

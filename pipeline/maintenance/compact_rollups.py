@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.runtime.context import Context
-from pipeline.store.rollups.compact import compact
+from pipeline.store.rollups.settled_counts import compact
 
 
 def compact_rollups(context: Context) -> int:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from pipeline.broker.queues import PUBLISH
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
-from pipeline.stages.sweep import sweep
+from pipeline.stages.delay import sweep
 from pipeline.store.checks import checks as checks_store
 from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.redispatch import redispatch_lost, redispatch_lost_looks

@@ -3,6 +3,8 @@
 Takes scheduled and retrying deliveries whose ``next_at`` has passed by the database's clock; leaves them queued, with a
 message on their platform's queue. Due looks are dispatched here too. Several processes may run it at once: rows are
 claimed with SKIP LOCKED.
+
+The sweep: release what is due whatever messages were lost, and send the messages of the slots of time to come.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.move import move
 from pipeline.store.deliveries.platform_health import list_open_platforms, set_probe, take_probe
 from pipeline.store.deliveries.redispatch import dispatch_looks
+from pipeline.store.deliveries.release import list_due_slots
 from pipeline.store.health import limit_idle
 
 
@@ -173,3 +176,18 @@ class TooLate(Permanent):
     """The post's ``expires_at``, or its workspace's limit, passed before it could be published."""
 
     code = "expired"
+
+
+def sweep(context: Context) -> int:
+    """Release what is due and dispatch the slots within the horizon. Return how many deliveries were dispatched."""
+    sent = release_due(context)
+    delay = context.settings.delay
+    with context.database.begin() as c:
+        ends = list_due_slots(
+            c,
+            timedelta(seconds=min(delay.horizon, 2 * delay.sweep)),
+            timedelta(seconds=delay.slot),
+            timedelta(seconds=delay.look_slot),
+        )
+    context.dispatcher.send_slots(ends)
+    return sent

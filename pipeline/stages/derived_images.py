@@ -18,12 +18,12 @@ from typing import BinaryIO
 
 from adapters.contract import Draft, Media, MediaFacts
 from adapters.errors import Unavailable
-from adapters.image_rule import ImageRule
+from adapters.limit import ImageRule
 from pipeline.domain.image_conversion import JPEG, Conversion, name_derived
 from pipeline.media.files.storage_folder import ObjectMissing, StorageUnavailable
 from pipeline.media.files.uploads import build_fault, compute_etag, create_object_key
 from pipeline.media.probe.conversion import convert
-from pipeline.media.probe.probe_memory import get_probe_memory
+from pipeline.media.probe.probe_client import get_probe_memory
 from pipeline.media.relay import build_media_changed, relay
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint

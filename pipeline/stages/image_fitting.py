@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from adapters.contract import MediaFacts, Platform, Problem
-from adapters.image_rule import ImageRule
+from adapters.limit import ImageRule
 from pipeline.domain.image_conversion import Conversion, Fit, explain_refusal, plan_conversion
 from pipeline.runtime.context import Context
 

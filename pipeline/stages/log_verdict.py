@@ -1,6 +1,6 @@
 """Log what a worker did with a delivery: a try that ended in an error, and a hold of more than a minute.
 
-The line is written after the commit, by the process that worked. ``webhooks/log_moves.py`` logs how a delivery ended.
+The line is written after the commit, by the process that worked. ``webhooks/count_moves.py`` logs how a delivery ended.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ from pipeline.domain.schedule import is_immediate
 from pipeline.domain.validation_issue import build_issue
 from pipeline.runtime.context import Context
 from pipeline.stages.media_checks import get_track, list_media_facts
-from pipeline.stages.music import build_music_resolver, find_music_platform
 from pipeline.stages.platform_validation import AccountProblem, find_problems
 from pipeline.stages.post_request import PostContent, Refusal
+from pipeline.stages.reachability import build_music_resolver, find_music_platform
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check

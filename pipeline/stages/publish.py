@@ -33,16 +33,14 @@ from pipeline.stages.deadline import Deadline
 from pipeline.stages.delay import dispatch_at
 from pipeline.stages.derived_images import TimeIsUp, derive_images
 from pipeline.stages.drafts import build_draft, copy_sent_range, open_sent_range, require_stored
-from pipeline.stages.expired_credentials import refresh_expired
 from pipeline.stages.lease_heartbeat import beat_while_reading, build_heartbeat
 from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state, look_first
+from pipeline.stages.settle import refresh_expired
 from pipeline.stages.sign_of_life import pause_if_app_refused, record_result, require_sign_of_life
-from pipeline.store.deliveries.arm import arm
-from pipeline.store.deliveries.checkpoint import save_checkpoint
+from pipeline.store.deliveries.arm import arm, disarm, save_checkpoint
 from pipeline.store.deliveries.claim import claim_batch
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.daily_quota import DailyQuota, compute_quota_wait, lock_daily_quota
-from pipeline.store.deliveries.disarm import disarm
 from pipeline.store.deliveries.lease import requeue_claimed
 from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.ownership import RemoteIdsOfOthers

@@ -4,6 +4,8 @@ Takes undecided checks in the order of their due times, fairly between workspace
 of all waiting deliveries are one transaction. Each waiting post is locked before its checks are read again, so that of
 two verdicts stored at the same time the second sees the first. A crash leaves the check undecided: its lease expires
 and it is dispatched again.
+
+Which platform resolves music links: the one whose adapter can, because only it can attach the sound.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from adapters.contract import Platform, ResolvesMusic
 from adapters.errors import AdapterError, Permanent, StorageFault
 from config.logging import log_event
 from pipeline.domain.delivery import Mover, State
@@ -32,7 +35,6 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages.image_fitting import is_converted_for_any
-from pipeline.stages.music import build_music_resolver
 from pipeline.stages.platform_validation import find_problems
 from pipeline.stages.post_request import PostContent
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
@@ -45,6 +47,18 @@ from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.move import move
 from pipeline.store.files import files
 from pipeline.store.posts import awaiting_checks as waiting
+
+
+def find_music_platform(context: Context) -> Platform | None:
+    """Return the platform whose post links ``music_url`` accepts."""
+    return next((p for p, adapter in context.adapters.items() if issubclass(adapter, ResolvesMusic)), None)
+
+
+def build_music_resolver(context: Context) -> ResolvesMusic | None:
+    """Return that platform's adapter for one piece of work, or None if no platform resolves music."""
+    platform = find_music_platform(context)
+    return None if platform is None else cast("ResolvesMusic", context.adapter(platform, context.client()))
+
 
 log = logging.getLogger("slipway.reachability")
 

@@ -1,6 +1,8 @@
 """Settle a delivery: store a verdict, or keep it as a late result if the claim was lost.
 
 No result is thrown away: a late one is stored with its attempt, and proof that the post is live settles the delivery.
+
+Refresh the credentials of a claimed delivery after its platform reported an expired token.
 """
 
 from __future__ import annotations
@@ -10,13 +12,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from adapters.contract import Published
+from adapters.errors import Unavailable
+from pipeline.accounts import refresh
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.retry_policy import judge_conflict
+from pipeline.domain.retry_policy import judge_conflict, judge_refresh_error
 from pipeline.domain.unavailability import STORAGE
 from pipeline.domain.verdict import Verdict
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.log_verdict import log_verdict
+from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state
 from pipeline.store.accounts.accounts import require_reconnect
 from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
 from pipeline.store.deliveries import late_results as late
@@ -25,6 +30,18 @@ from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.ownership import RemoteIdTaken
 from pipeline.store.deliveries.settle import Settlement
+
+
+def refresh_expired(context: Context, claimed: ClaimedDelivery, verdict: Verdict) -> Verdict:
+    """Refresh, and return the verdict: continue, wait, or block for a person."""
+    can = context.adapters[claimed.account.platform].capabilities
+
+    def judge_outage(error: Unavailable) -> Verdict:
+        state = build_retry_state(claimed, context.settings, can)
+        return judge_refresh_error(verdict, error, state, build_retry_policy(context.settings, can))
+
+    return refresh.refresh_expired(context, claimed, verdict, judge_outage)
+
 
 log = logging.getLogger("slipway.settling")
 

@@ -3,21 +3,26 @@
 Takes preparing, processing and unknown deliveries; leaves them published, queued (prepared), unchanged, unknown,
 retrying (absence proven), blocked or failed. A look changes nothing at the platform. A crash at any point leaves the
 delivery unchanged: its lease expires and the look is dispatched again.
+
+For a delivery that a restore left in doubt the platform is really asked, by handle and by its lists: after the backup
+it may have been sent, again or for the first time, under a handle that the database does not know.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from adapters.contract import Absent, Adapter, LookResult, Ready
-from adapters.errors import AdapterError
+from adapters.contract import Absent, Adapter, Draft, LookResult, Pending, Published, Ready
+from adapters.errors import AdapterError, Permanent, PermissionMissing
+from adapters.listing import Asked, Listing
 from pipeline.domain import retry_policy
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.hold import Hold
+from pipeline.domain.restored_post import judge_listing
 from pipeline.domain.retry_state import RetryState
 from pipeline.domain.verdict import Verdict, hold
 from pipeline.runtime import tracing
@@ -27,9 +32,8 @@ from pipeline.stages import settle as settlement
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.delay import dispatch_at
 from pipeline.stages.drafts import build_draft
-from pipeline.stages.expired_credentials import refresh_expired
-from pipeline.stages.restored import look_in_doubt
-from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state
+from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state, may_appear_until
+from pipeline.stages.settle import refresh_expired
 from pipeline.stages.sign_of_life import pause_if_app_refused, record_result
 from pipeline.store.deliveries.claim import claim_look, claim_looks
 from pipeline.store.deliveries.claimed import ClaimedDelivery
@@ -37,6 +41,51 @@ from pipeline.store.deliveries.lease import requeue_looks
 from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.ownership import RemoteIdsOfOthers, RemoteIdTaken
 from pipeline.store.deliveries.settle import Settlement
+from pipeline.store.recovery.restores import find_doubt
+
+
+def look_in_doubt(
+    context: Context,
+    claimed: ClaimedDelivery,
+    adapter: Adapter,
+    draft: Draft,
+    taken: Container[str],
+    *,
+    is_past_limit: bool,
+) -> LookResult:
+    """Ask by the handle of the backup, where there is one, then list the account's posts since the span in doubt.
+
+    ``is_past_limit``: what the platform still works on by then is looked for in the list too.
+    """
+    until = may_appear_until(claimed.armed_deadline, context.settings, adapter.capabilities)
+    if claimed.armed_at is None or until is None:
+        raise LookupError(f"Delivery {claimed.id} is in doubt and not armed: a bug.")
+    if claimed.checkpoint:
+        seen = adapter.look(draft, claimed.account, claimed.checkpoint, claimed.armed_at, taken)
+        is_proof = isinstance(seen, Published) and not seen.is_searched
+        if is_proof or (isinstance(seen, Pending) and not is_past_limit):
+            return seen
+    with context.database.once() as c:
+        doubt = find_doubt(c, claimed.id)
+    since = min(claimed.armed_at, doubt.since or claimed.armed_at)
+    return judge_listing(
+        _list_posts(adapter, draft, claimed, since),
+        adapter.capabilities.display_name,
+        since=since,
+        due=claimed.armed_at,
+        until=until,
+        taken=taken,
+        is_twin=doubt.is_twin,
+    )
+
+
+def _list_posts(adapter: Adapter, draft: Draft, claimed: ClaimedDelivery, since: datetime) -> Listing:
+    """List the account's posts. What no later look could read was not asked; other errors are raised."""
+    try:
+        return adapter.list_posts(draft, claimed.account, since)
+    except (PermissionMissing, Permanent) as error:
+        return Listing(asked=Asked.NOT, reason=error.message.rstrip("."))
+
 
 log = logging.getLogger("slipway.status")
 

@@ -2,6 +2,8 @@
 
 Several processes may migrate at once: one waits for the other. A step that does not get its lock soon gives up, since
 all other statements would queue behind it, and is tried again.
+
+Operations for migrations beside Alembic's own.
 """
 
 from __future__ import annotations
@@ -12,16 +14,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alembic import command
+from alembic import command, op
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from pipeline.store.database import rows
-from pipeline.store.migration_helpers import LOCK_WAIT
 from pipeline.store.revision import MIGRATIONS
 from pipeline.store.schema_version import read_table_revision, require_own_schema
+
+LOCK_WAIT = 3.0
+"""Seconds a step waits for a lock on a table: while it waits, other statements on the table queue behind it."""
+
+
+def index_concurrently(name: str, definition: str) -> None:
+    """Create an index without blocking writes. ``definition``: what follows its name, ``ON moves (id) WHERE …``.
+
+    It runs outside a transaction, so it is alone in its migration, and first drops what an interrupted try left. It
+    waits without a limit, as no statement queues behind it (PostgreSQL 18 manual, CREATE INDEX, read 2026-11-25).
+    """
+    with op.get_context().autocommit_block():
+        op.execute("SET lock_timeout = 0")
+        op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+        op.execute(f"CREATE INDEX CONCURRENTLY {name} {definition}")
+        op.execute(f"SET lock_timeout = {int(LOCK_WAIT * 1000)}")
+
 
 log = logging.getLogger("slipway.migrate")
 

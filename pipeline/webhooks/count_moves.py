@@ -1,14 +1,20 @@
-"""Count moves: posts, settled deliveries, attempts, lateness, expired leases, and the deliveries in each state."""
+"""Count moves: posts, settled deliveries, attempts, lateness, expired leases, and the deliveries in each state.
+
+Log one line for each delivery that is settled, blocked or unknown: what became of it, and of which request.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from config.logging import log_event
 from pipeline.domain.delivery import SETTLED, Mover, Reason, State
 from pipeline.domain.histogram import label_bucket
 from pipeline.store.counters.counted_deliveries import (
@@ -20,6 +26,49 @@ from pipeline.store.counters.counted_deliveries import (
 )
 from pipeline.store.counters.counters import DELIVERIES, LATENESS, Increments, add_increments
 from pipeline.store.moves.read import MoveFacts
+
+log = logging.getLogger("slipway.deliveries")
+
+LEVELS = {
+    State.PUBLISHED: logging.INFO,
+    State.CANCELLED: logging.INFO,
+    State.FAILED: logging.WARNING,
+    State.BLOCKED: logging.WARNING,
+    State.UNKNOWN: logging.WARNING,
+}
+"""The states that are logged. Of others, the history of a delivery tells (`slipway delivery show`)."""
+LONGEST_AGO = timedelta(hours=1)
+"""Older moves are not logged: an upgrade counts all moves there ever were."""
+
+
+def log_moves(_: Connection, moves: Sequence[MoveFacts]) -> None:
+    """Log the moves of a batch, with ids and classes only: no text of a customer or of a platform, and no URL.
+
+    Moves that are exported once more, because the process died before it stored its position, are logged once more.
+    """
+    for m in moves:
+        level = LEVELS.get(State(m.target))
+        if level is None or not m.changes_state or m.read_at - m.at > LONGEST_AGO:
+            continue
+        log_event(log, level, "delivery", _to_fields(m))
+
+
+def _to_fields(m: MoveFacts) -> dict[str, str | int | float | None]:
+    return {
+        "outcome": m.target,
+        "platform": m.platform,
+        "reason": m.reason,
+        "class": m.error_class or None,
+        "code": None if m.error is None else m.error.get("code"),
+        "lateness": None if m.lateness is None else round(m.lateness, 3),
+        "delivery": str(m.delivery_id),
+        "post": str(m.post_id),
+        "account": str(m.account_id),
+        "workspace": str(m.workspace_id),
+        "request_id": m.request_id,
+        "move": m.id,
+    }
+
 
 _WITH_ATTEMPT = frozenset({State.PUBLISHING, State.PREPARING, State.PROCESSING, State.UNKNOWN, State.BLOCKED})
 """States that a delivery may leave with an attempt that was closed in them."""

@@ -21,7 +21,7 @@ from cryptography.fernet import Fernet
 
 from adapters.contract import Platform
 from adapters.registry import ADAPTERS
-from adapters.sandbox.platforms import PLATFORMS
+from adapters.sandbox.server import PLATFORMS
 from pipeline.embedded.postgres import Postgres
 from pipeline.embedded.process import wait_until
 from pipeline.embedded.valkey import Valkey

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from adapters.contract import Platform
-from pipeline.api.posts.fingerprint import FORM
+from pipeline.api.posts.schema import FORM
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.runtime.context import Context
 from pipeline.stages.ingest import accept

@@ -33,13 +33,13 @@ from pipeline.api.files.schema import FileBody, read_file_query
 from pipeline.api.files.upload import get_declared_size
 from pipeline.api.http import body as http_body
 from pipeline.api.http import middleware
-from pipeline.api.http.client_address import choose_address
 from pipeline.api.http.envelope import JsonResponse
 from pipeline.api.http.json_body import parse_id, parse_json, validate_body
 from pipeline.api.http.query import name_ignored
 from pipeline.api.http.representation import choose_encoding, matches, strip_encodings
+from pipeline.api.http.request_headers import choose_address
 from pipeline.api.imports.schema import ApplyBody, RowQuery, UploadQuery, read_query
-from pipeline.api.operator import schema as operator_schema
+from pipeline.api.operator import response_models as operator_schema
 from pipeline.api.posts import pagination
 from pipeline.api.posts.action_schema import read_cancel, read_change, read_delete, read_retry
 from pipeline.api.posts.batch_schema import read_batch, read_each
@@ -57,14 +57,13 @@ from pipeline.domain.receipt import issue
 from pipeline.domain.receipt_chain import BrokenChain, verify
 from pipeline.domain.webhook import parse_retry_after
 from pipeline.imports.columns import build_columns
-from pipeline.imports.convert import convert_file
+from pipeline.imports.convert import convert_file, read_head
 from pipeline.imports.formats import FileProblem, Format, ReadLimits, detect_format
-from pipeline.imports.inflate import read_head
 from pipeline.imports.read import open_rows
 from pipeline.media.fetch import Fetcher, FetchPolicy
 from pipeline.media.files.upload_urls import UploadUrls
 from pipeline.media.probe import conversion, probe_client, probe_worker, sheet_client
-from pipeline.media.probe.probe_memory import ProbeMemory
+from pipeline.media.probe.probe_client import ProbeMemory
 from pipeline.media.probe.sheet_client import SheetJob
 from pipeline.media.probe.sniff import HEAD_BYTES, Container, sniff
 from pipeline.media.refusal import FetchFailed, Refused

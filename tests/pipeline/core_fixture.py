@@ -13,7 +13,7 @@ from uuid import UUID
 import redis
 
 from adapters.contract import Platform
-from pipeline.api.posts.fingerprint import FORM
+from pipeline.api.posts.schema import FORM
 from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.runtime.context import Context
 from pipeline.stages.ingest import accept

@@ -14,10 +14,9 @@ from uuid import UUID
 from starlette.requests import Request
 
 from pipeline.api.http.bulkhead import Bulkhead
-from pipeline.api.http.client_address import find_address
 from pipeline.api.http.envelope import HttpRefusal
 from pipeline.api.http.middleware import REQUEST_ID
-from pipeline.api.http.request_headers import get_header
+from pipeline.api.http.request_headers import find_address, get_header
 from pipeline.domain.account import LIVE_SUBSCRIPTIONS, PUBLISHING_PLANS, Plan
 from pipeline.domain.actor import Actor
 from pipeline.domain.explanation_rules import Right

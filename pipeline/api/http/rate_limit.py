@@ -24,7 +24,7 @@ import redis
 from pipeline.api.http.envelope import HttpRefusal
 from pipeline.domain.key_limits import KeyLimits
 from pipeline.limits.circuit_breaker import REQUEST_PAUSE, CircuitBreaker
-from pipeline.store.auth.daily_count import count_posts
+from pipeline.store.auth.keys import count_posts
 from pipeline.store.database import Database
 
 MINUTE, DAY = 60, 86_400

@@ -19,7 +19,7 @@ from pipeline.api.http.json_body import parse_id, parse_json_or_empty, read_json
 from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
 from pipeline.api.openapi.introduction import DEAD_LETTERS
 from pipeline.api.openapi.operation import OPERATOR_API, Operation, Parameter, path_parameter, query_parameter
-from pipeline.api.operator import schema
+from pipeline.api.operator import response_models as schema
 from pipeline.api.operator.response_models import (
     DeadLetter,
     DeadLetterCause,

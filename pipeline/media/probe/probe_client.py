@@ -2,6 +2,8 @@
 
 What a probe process sends is a request for a range of the file, or its answer: JSON of at most `MAX_ANSWER` bytes,
 parsed by a strict model. Nothing it sends is ever unpickled, since the file may have taken the process over.
+
+Shares out the memory that the probes of this process may have together. A probe waits for its part.
 """
 
 from __future__ import annotations
@@ -11,12 +13,12 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from threading import Event, Timer
+from functools import lru_cache
+from threading import BoundedSemaphore, Event, Timer
 from typing import IO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.media.probe.probe_memory import ProbeMemory
 from pipeline.media.probe.probe_pool import (
     START_SECONDS,
     Ending,
@@ -27,6 +29,7 @@ from pipeline.media.probe.probe_pool import (
 )
 from pipeline.media.probe.probe_worker import (
     ANSWER,
+    CONVERSION_MEMORY,
     CPU_SECONDS,
     LENGTH,
     MAX_READ,
@@ -40,6 +43,38 @@ from pipeline.media.probe.probe_worker import (
 )
 from pipeline.media.probe.sniff import Container
 from pipeline.media.refusal import Refused, Unanswered
+
+
+class ProbeMemory:
+    """Parts of three sizes out of ``total`` bytes: a quarter for large ones, a quarter for conversions (at least one).
+
+    Each size has its own parts: files that need much memory never keep the others waiting.
+    """
+
+    def __init__(self, total: int) -> None:
+        large = max(1, total // 4 // MEMORY)
+        conversions = max(1, total // 4 // CONVERSION_MEMORY)
+        rest = total - large * MEMORY - conversions * CONVERSION_MEMORY
+        small = max(1, rest // SMALL_MEMORY)
+        self.parts = {CONVERSION_MEMORY: conversions, MEMORY: large, SMALL_MEMORY: small}
+        self._free = {size: BoundedSemaphore(n) for size, n in self.parts.items()}
+
+    @contextmanager
+    def reserve(self, size: int, seconds: float) -> Iterator[None]:
+        """Hold a part of one of the three sizes. Raises Unanswered when none is free within ``seconds``."""
+        if not self._free[size].acquire(timeout=max(0.0, seconds)):
+            raise Unanswered(f"could not be read within {seconds:.0f} s: too many files are being checked")
+        try:
+            yield
+        finally:
+            self._free[size].release()
+
+
+@lru_cache
+def get_probe_memory(total: int) -> ProbeMemory:
+    """Return what all probes of this process share, for the total that the settings name."""
+    return ProbeMemory(total)
+
 
 MAX_ANSWER = 8192
 MAX_PIECE = 64 * 1024**2

@@ -17,7 +17,6 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform, RemoteAccount
 from pipeline.store.accounts.accounts import credentials_from_dict, credentials_to_dict
-from pipeline.store.accounts.oauth_origin import read_origin
 from pipeline.store.accounts.oauth_sessions import (
     IS_REVOKED,
     LIFETIME,
@@ -26,6 +25,7 @@ from pipeline.store.accounts.oauth_sessions import (
     RefusalReason,
     SessionRefused,
     Starter,
+    read_origin,
     to_starter,
 )
 from pipeline.store.database import jsonb, row

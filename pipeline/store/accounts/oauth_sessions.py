@@ -2,6 +2,8 @@
 
 A session is used once, by its ``state``. Only a hash of the state is stored, so a stolen database completes no session;
 the PKCE verifier is sealed. (The table is called ``grants``.)
+
+Origins of OAuth sessions: who began one, for the page that asks for confirmation, and what became of a link.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 from uuid import UUID
@@ -18,9 +20,38 @@ from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.store.accounts.oauth_origin import SessionOrigin, read_origin
 from pipeline.store.database import jsonb, new_id, row
 from pipeline.store.vault import Vault
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SessionOrigin:
+    """The workspace of a session, and what started it."""
+
+    workspace: str
+    """Name."""
+    key: str | None
+    """The API key by its name and public half; None: the command line, or a user."""
+    user: str | None
+    """The login of the dashboard's user; None: not one of them."""
+    started_at: datetime
+
+
+def read_origin(c: Connection, session: UUID) -> SessionOrigin:
+    """Return the origin of a session. Raises LookupError."""
+    found = row(
+        c,
+        """SELECT w.name AS workspace, k.name AS key, k.public_id, u.login AS user, g.created_at
+           FROM grants g JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN keys k ON k.id = g.key_id
+           LEFT JOIN users u ON u.id = g.user_id
+           WHERE g.id = :id""",
+        id=session,
+    )
+    if found is None:
+        raise LookupError(f"There is no OAuth session {session}.")
+    key = f"“{found.key}” ({found.public_id})" if found.key else found.public_id
+    return SessionOrigin(workspace=found.workspace, key=key, user=found.user, started_at=found.created_at)
+
 
 LIFETIME = timedelta(minutes=10)
 """How long a state is valid; RFC 6749 section 4.1.2 gives a code ten minutes at most."""

@@ -1,4 +1,9 @@
-"""Arm a claimed delivery: the point of no return, committed before the visible call."""
+"""Arm a claimed delivery: the point of no return, committed before the visible call.
+
+Checkpoints: how far the invisible preparation of a delivery got.
+
+Disarm a delivery: the platform refused the visible call before acting on it, which proves nothing is live.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +13,54 @@ from sqlalchemy import Connection
 
 from adapters.contract import CheckpointData
 from pipeline.domain.level import LEVEL
-from pipeline.store.database import row
+from pipeline.store.database import jsonb, row
 from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.platform_health import SIGN_OF_LIFE
 from pipeline.store.recovery.epoch import BROUGHT_FORWARD_RECORDED, EPOCH_IS_OPEN
 from pipeline.store.vault import Vault
+
+
+def disarm(c: Connection, claimed: ClaimedDelivery, error: Exception | None) -> None:
+    """Close the attempt as refused; the claim stays. Does nothing when the claim is lost."""
+    row(
+        c,
+        """WITH d AS (
+               UPDATE deliveries SET armed_at = NULL, armed_deadline = NULL, working_since = NULL, updated_at = now()
+               WHERE id = :id AND state = 'publishing' AND generation = :generation AND fence = :fence
+               RETURNING id
+           )
+           UPDATE attempts SET closed_at = now(), outcome = 'refused', error = CAST(:error AS jsonb)
+           FROM d WHERE delivery_id = d.id AND closed_at IS NULL RETURNING d.id""",
+        id=claimed.id,
+        generation=claimed.generation,
+        fence=claimed.fence,
+        error=jsonb(error_to_dict(error)),
+    )
+
+
+def save_checkpoint(
+    c: Connection, vault: Vault, claimed: ClaimedDelivery, checkpoint: CheckpointData, *, scratch: bool
+) -> bool:
+    """Store a checkpoint; False when the claim is lost. ``scratch``: this prepare began without an earlier one."""
+    return (
+        row(
+            c,
+            """UPDATE deliveries SET checkpoint = :checkpoint, updated_at = now(),
+                      prepares = CASE WHEN NOT :scratch THEN prepares
+                                      WHEN prepares_on = CURRENT_DATE THEN prepares + 1 ELSE 1 END,
+                      prepares_on = CASE WHEN :scratch THEN CURRENT_DATE ELSE prepares_on END
+               WHERE id = :id AND state = :state AND generation = :generation AND fence = :fence RETURNING id""",
+            id=claimed.id,
+            state=claimed.state,
+            generation=claimed.generation,
+            fence=claimed.fence,
+            checkpoint=vault.seal(checkpoint, claimed.id),
+            scratch=scratch,
+        )
+        is not None
+    )
+
 
 _ARM = f"""
 WITH d AS (

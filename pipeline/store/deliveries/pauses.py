@@ -13,8 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.domain.hold import Hold
-from pipeline.domain.pause import Scope
+from pipeline.domain.hold import Hold, Scope
 from pipeline.store.counters.counters import count_alarm
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.holds import HELD_FOR

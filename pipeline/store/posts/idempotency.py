@@ -1,4 +1,7 @@
-"""Idempotency tokens: which post an earlier request with the same ``external_id``, or an equal body, has made."""
+"""Idempotency tokens: which post an earlier request with the same ``external_id``, or an equal body, has made.
+
+Whether requests make posts now, beside imports.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,27 @@ from pipeline.domain.delivery import SETTLED
 from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
 from pipeline.store.array_literals import write_ids, write_texts
 from pipeline.store.checks.checks import Check
-from pipeline.store.database import rows
+from pipeline.store.database import row, rows
 from pipeline.store.posts.options import COLUMNS, Options, gather_options
 from pipeline.store.posts.pins import to_check
+
+MOST = 5_000
+"""Posts that are looked at."""
+
+
+def has_requests(c: Connection, since: datetime) -> bool:
+    """Return whether one of the newest posts, made after *since*, is of no import.
+
+    It walks along the ids, which begin with the time (`new_id`); the order keeps the planner from scanning the table.
+    """
+    found = row(
+        c,
+        """SELECT import_id FROM (SELECT import_id FROM posts WHERE id > :since ORDER BY id DESC LIMIT :most) newest
+           WHERE import_id IS NULL LIMIT 1""",
+        since=UUID(int=int(since.timestamp() * 1000) << 80),
+        most=MOST,
+    )
+    return found is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -62,7 +62,7 @@ SELECT {POST_COLUMNS} FROM posts WHERE {{where}} AND status = 'scheduled'
 AND due_at BETWEEN (SELECT CAST('-infinity' AS timestamptz)) AND (SELECT now())
 ORDER BY created_at + interval '0' DESC, id DESC LIMIT :n
 """
-"""Overdue posts, by ``posts_waiting_by_due``; ``totals_by_status.py`` says why the bounds are written like this."""
+"""Overdue posts, by ``posts_waiting_by_due``; ``rollups/time_buckets.py`` says why the bounds are written like this."""
 _STATUS_IS_RARER = f"""
 SELECT p.n < (SELECT count(*) FROM (
     SELECT FROM unnest({WITHIN}) AS one (account), LATERAL (

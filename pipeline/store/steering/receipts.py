@@ -1,8 +1,11 @@
-"""What a filter selects for a verb, and the receipt of each delivery: what became of it, and why not."""
+"""What a filter selects for a verb, and the receipt of each delivery: what became of it, and why not.
+
+Paused deliveries: release and arm pass over them until they are resumed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -15,6 +18,38 @@ from pipeline.store.database import plan_and_read, row, rows, run_many
 from pipeline.store.deliveries.dead_letters import IS_DEAD, Cause, count_from
 from pipeline.store.deliveries.listing import ListFilter, build_conditions
 from pipeline.store.steering.jobs import SteeringJob
+
+
+def pause_deliveries(c: Connection, ids: Sequence[UUID], job: UUID, why: str) -> None:
+    """Pause deliveries, whose rows the caller has locked."""
+    rows(
+        c,
+        """INSERT INTO paused_deliveries (delivery_id, job_id, why)
+           SELECT id, :job, :why FROM unnest(CAST(:ids AS uuid[])) AS id
+           ON CONFLICT DO NOTHING RETURNING delivery_id""",
+        ids=list(ids),
+        job=job,
+        why=why,
+    )
+
+
+def resume_deliveries(c: Connection, ids: Sequence[UUID]) -> None:
+    """Resume deliveries: what the pause held is not taken for late, and their streaks of unavailability end."""
+    rows(
+        c,
+        """WITH lifted AS (
+               DELETE FROM paused_deliveries WHERE delivery_id = ANY (CAST(:ids AS uuid[])) RETURNING delivery_id, since
+           ), streaks AS (
+               UPDATE deliveries d SET unavailable_since = NULL FROM lifted
+               WHERE d.id = lifted.delivery_id AND d.state IN ('scheduled', 'retrying')
+                 AND d.unavailable_since IS NOT NULL
+           )
+           INSERT INTO seen_pauses (scope, target, since, seen_at)
+           SELECT 'delivery', delivery_id::text, since, clock_timestamp() FROM lifted
+           ON CONFLICT (scope, target, since) DO UPDATE SET seen_at = excluded.seen_at RETURNING target""",
+        ids=list(ids),
+    )
+
 
 _UNSETTLED = "d.state NOT IN ('published', 'failed', 'cancelled')"
 _PAUSED = "EXISTS (SELECT FROM paused_deliveries h WHERE h.delivery_id = d.id)"

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.contract import Platform, Problem
 from adapters.http import HttpClient
-from adapters.image_rule import ImageRule
+from adapters.limit import ImageRule
 from adapters.registry import ADAPTERS
 from config.settings import Settings
 from pipeline.wiring import build_platform_settings

@@ -14,7 +14,7 @@ from adapters.contract import Pending, PlatformSettings, Ready
 from adapters.errors import Rejected
 from adapters.http import HttpClient
 from adapters.tiktok import TikTok
-from adapters.tiktok.chunk_plans import REFUSED_FORMS, RefusedForms, choose_plan
+from adapters.tiktok.creator import REFUSED_FORMS, RefusedForms, choose_plan
 from adapters.tiktok.upload import UploadPlan
 from tests.adapters.files import content
 from tests.adapters.scripted_server import ReceivedRequest, Reply, ScriptedServer

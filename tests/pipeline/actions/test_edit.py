@@ -23,8 +23,7 @@ from pipeline.stages.publish import publish
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id, row, rows
-from pipeline.store.deliveries.arm import arm
-from pipeline.store.deliveries.checkpoint import save_checkpoint
+from pipeline.store.deliveries.arm import arm, save_checkpoint
 from pipeline.store.posts import actions as steering
 from pipeline.store.posts import awaiting_checks as waiting
 from pipeline.store.posts.pins import pin_checks

@@ -20,7 +20,7 @@ from pipeline.api.http.response_models import Success
 from pipeline.broker.queue_liveness import BEAT
 from pipeline.broker.queues import ALL_QUEUES
 from pipeline.limits.rate_buckets import create_redis_client
-from pipeline.stages.sweep import sweep
+from pipeline.stages.delay import sweep
 from pipeline.store.canaries import record_canary, record_consumed
 from pipeline.store.recovery import epoch as marks
 from pipeline.wiring import build_context

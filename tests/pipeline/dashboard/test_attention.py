@@ -12,10 +12,10 @@ import pytest
 import requests
 
 from pipeline.actions.attention import list_attention
-from pipeline.dashboard.attention_links import build_query, list_links
+from pipeline.dashboard.attention import build_query, list_links
 from pipeline.domain.attention import Kind
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.runtime.context import Context
 from pipeline.store.canaries import record_canary
 from pipeline.store.database import row

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from pipeline.dashboard.app import create_dashboard
 from pipeline.domain.delivery import State
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.store.database import rows
 from tests.pipeline.api.running_server import serving
 from tests.pipeline.dashboard.site import HOME, PASSWORD, Site, Someone

@@ -24,7 +24,7 @@ from pipeline.store.counters.gauges import RETRY, list_overdue
 from pipeline.store.database import new_id, row
 from pipeline.store.deliveries.pauses import pause
 from pipeline.store.recovery import epoch
-from pipeline.store.steering.paused import pause_deliveries
+from pipeline.store.steering.receipts import pause_deliveries
 from tests.fork_server_client import ForkServer
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.dashboard.site import Site

@@ -16,11 +16,17 @@ from playwright.sync_api import Browser, expect
 
 from pipeline.actions.log_in import LoginTry, MustWait, WrongPassword, log_in
 from pipeline.dashboard.login import choose_next
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.store.auth.login_tries import MAX_TRIES, forget_tries, name_address, name_login
-from pipeline.store.auth.passwords import is_outdated
 from pipeline.store.auth.sessions import find_session, start_session
-from pipeline.store.auth.users import StoredPassword, create_user, read_password, set_disabled, set_password
+from pipeline.store.auth.users import (
+    StoredPassword,
+    create_user,
+    is_outdated,
+    read_password,
+    set_disabled,
+    set_password,
+)
 from pipeline.store.database import row
 from tests.pipeline.api.running_server import serving, until
 from tests.pipeline.dashboard.site import HOME, LOGIN, PASSWORD, Site, Someone, find_token

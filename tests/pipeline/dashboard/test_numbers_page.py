@@ -11,8 +11,8 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect
 
-from pipeline.dashboard.numbers_view import compute_numbers, format_lateness
-from pipeline.domain.role import Role
+from pipeline.dashboard.numbers import compute_numbers, format_lateness
+from pipeline.domain.user import Role
 from pipeline.store.deliveries.pauses import pause
 from pipeline.store.rollups.settled_counts import HOUR, LATENESS, SettledCount
 from tests.pipeline.dashboard.accessibility import check_accessibility

@@ -13,7 +13,7 @@ import requests
 
 from pipeline.domain.account import Plan, Subscription
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.stages.post_state import compute_version
 from pipeline.store.audit import AuditFilter, list_changes
 from pipeline.store.auth.workspaces import set_plan

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from pipeline.domain.delivery import State
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.store.database import row
 from pipeline.store.posts.actions import hide_post
 from pipeline.store.receipts.append import add_receipts

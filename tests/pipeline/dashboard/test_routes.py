@@ -15,8 +15,8 @@ from pipeline.dashboard.app import PAGES, create_dashboard
 from pipeline.dashboard.decide import DECISIONS
 from pipeline.dashboard.page import REQUIRED_ROLES
 from pipeline.domain.delivery import State
-from pipeline.domain.role import Role
 from pipeline.domain.steering import Arguments, Verb
+from pipeline.domain.user import Role
 from pipeline.store.auth.keys import read_caller
 from pipeline.store.auth.sessions import list_sessions
 from pipeline.store.database import new_id, row

@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from pipeline.api.http.concurrency_limit import ConcurrencyLimit
+from pipeline.api.http.bulkhead import ConcurrencyLimit
 from pipeline.api.server.http_protocol import HttpProtocol
 from pipeline.dashboard import events
 from pipeline.dashboard.live_feed import LiveFeed, Subscriber

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from adapters.contract import MediaFacts, Platform
-from adapters.image_rule import ImageRule
+from adapters.limit import ImageRule
 from adapters.registry import ADAPTERS
 from pipeline.domain.image_conversion import (
     MAX_BYTES,

@@ -18,7 +18,7 @@ from typing import IO, Any
 import psutil
 
 from config.settings import PREFIX
-from pipeline.embedded.process_identity import read_start_id
+from pipeline.embedded.process import read_start_id
 from tests.conftest import free_ports
 
 MODULE = (sys.executable, "-m", "pipeline.cli")

@@ -21,7 +21,7 @@ import pytest
 import requests
 
 from config.settings import PREFIX
-from pipeline.embedded.process_identity import read_start_id
+from pipeline.embedded.process import read_start_id
 from tests.pipeline.embedded.stack import Place, Running, command, place_in, up
 from tests.waiting import until
 

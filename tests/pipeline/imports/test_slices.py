@@ -26,14 +26,13 @@ from pipeline.runtime.failpoint import failpoint
 from pipeline.runtime.shutdown import ShutdownSignal
 from pipeline.stages.platform_validation import find_problems
 from pipeline.store import jobs
-from pipeline.store.auth.daily_count import count_posts
-from pipeline.store.auth.keys import Terms, create_key, find_caller
+from pipeline.store.auth.keys import Terms, count_posts, create_key, find_caller
 from pipeline.store.database import Database, row, rows
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
 from pipeline.store.imports.rows import list_to_apply
 from pipeline.store.jobs import begin_step, list_unclaimed
-from pipeline.store.posts.recent import has_requests
+from pipeline.store.posts.idempotency import has_requests
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.imports.row_imports import find_import, upload_rows
 from tests.waiting import until

@@ -20,7 +20,7 @@ from pipeline.domain.delivery import State
 from pipeline.maintenance.expire_files import expire_files
 from pipeline.media.files.storage_folder import FolderStorage
 from pipeline.media.probe.conversion import NoRoom
-from pipeline.media.probe.probe_memory import get_probe_memory
+from pipeline.media.probe.probe_client import get_probe_memory
 from pipeline.media.probe.probe_worker import CONVERSION_MEMORY
 from pipeline.runtime.context import Context
 from pipeline.stages.deadline import Deadline

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from adapters.contract import Platform
+from adapters.tiktok.adapter import TikTokOptions
 from adapters.tiktok.limits import CAPABILITIES as TIKTOK
-from adapters.tiktok.options import TikTokOptions
 from pipeline.domain.delivery import State
 from pipeline.runtime.context import Context
 from pipeline.stages.ingest import BatchIngest, accept

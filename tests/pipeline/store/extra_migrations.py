@@ -21,7 +21,7 @@ def more(tmp_path: Path, *bodies: str, minimum_code: str = "") -> Path:
         last = f"minimum_code = {minimum_code!r}" if minimum_code and n == len(bodies) else ""
         (folder / "versions" / f"{number(n)[1:]}_more.py").write_text(
             f"""from alembic import op
-from pipeline.store.migration_helpers import index_concurrently
+from pipeline.store.migrate import index_concurrently
 
 revision, down_revision = {number(n)!r}, {number(n - 1)!r}
 {last}

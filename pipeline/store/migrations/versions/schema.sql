@@ -856,7 +856,7 @@ INSERT INTO receipt_progress DEFAULT VALUES;
 
 -- Counters and totals -------------------------------------------------------------------------------------------------
 
--- one row: how far moves are exported; with receipt_progress, the two readers of moves (store/moves/watermark.py)
+-- one row: how far moves are exported; with receipt_progress, the two readers of moves (store/moves/read.py)
 CREATE TABLE move_progress (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     done bigint NOT NULL DEFAULT 0,  -- every move up to here is exported

@@ -10,8 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from pipeline.api.http.bulkhead import Bulkhead
-from pipeline.api.http.concurrency_limit import ConcurrencyLimit
+from pipeline.api.http.bulkhead import Bulkhead, ConcurrencyLimit
 from pipeline.stages.post_request import Refusal
 
 

@@ -21,7 +21,7 @@ from sqlalchemy import text
 
 from config.settings import load
 from pipeline.api.http.body_budget import BodyBudget
-from pipeline.api.http.concurrency_limit import ConcurrencyLimit
+from pipeline.api.http.bulkhead import ConcurrencyLimit
 from pipeline.api.http.envelope import HttpRefusal
 from pipeline.api.http.rate_limit import RateLimit
 from pipeline.api.state import build_app_state

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from adapters.contract import Platform
 from pipeline.actions.steer_step import run_steering_step
-from pipeline.api.openapi.recorded import read_recorded
+from pipeline.api.openapi.sample_requests import read_recorded
 from pipeline.broker.queues import DELAY
 from pipeline.store.canaries import record_canary
 from tests.pipeline.api.imports.importing import do_step, write_lines

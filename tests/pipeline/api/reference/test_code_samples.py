@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.api.app import create_app
-from pipeline.api.openapi.recorded import read_recorded
+from pipeline.api.openapi.sample_requests import read_recorded
 from pipeline.api.reference.code_samples import write_samples
 from tests.pipeline.api.reference.scene import (
     ORDER,

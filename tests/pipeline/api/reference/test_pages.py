@@ -12,7 +12,7 @@ import requests
 from adapters.contract import Platform
 from pipeline.api.app import create_app
 from pipeline.api.openapi.error_codes import CODES
-from pipeline.api.reference.account_error_advice import ACCOUNT_ERRORS
+from pipeline.api.reference.codes import ACCOUNT_ERRORS
 from pipeline.api.reference.error_advice import ERRORS
 from pipeline.api.reference.markup import to_html
 from pipeline.api.reference.warning_advice import WARNINGS

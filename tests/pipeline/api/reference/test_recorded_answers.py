@@ -12,8 +12,7 @@ import requests
 
 from config.settings import settings
 from pipeline.api.app import create_app
-from pipeline.api.openapi.recorded import FILE, read_recorded
-from pipeline.api.openapi.sample_requests import SampleRequest, find_sample_request
+from pipeline.api.openapi.sample_requests import FILE, SampleRequest, find_sample_request, read_recorded
 from tests.pipeline.api.reference.error_requests import REQUESTS, build_others
 from tests.pipeline.api.reference.scene import (
     ORDER,

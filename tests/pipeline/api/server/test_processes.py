@@ -15,7 +15,7 @@ import psutil
 import pytest
 import requests
 
-from pipeline.api.server.supervisor import Supervisor
+from pipeline.api.server.serve import Supervisor
 from tests.pipeline.api.running_server import ROOT, until
 
 CLIENTS = 40

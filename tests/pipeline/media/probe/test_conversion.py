@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 from adapters.errors import Rejected
 from pipeline.domain.image_conversion import Conversion
 from pipeline.media.probe.conversion import NoRoom, convert
-from pipeline.media.probe.probe_memory import ProbeMemory
+from pipeline.media.probe.probe_client import ProbeMemory
 from pipeline.media.probe.probe_worker import CONVERSION_MEMORY
 from tests.pipeline.media import samples
 

@@ -11,7 +11,7 @@ import pytest
 
 from config.settings import Settings
 from pipeline.media.probe import probe_client
-from pipeline.media.probe.probe_memory import ProbeMemory, get_probe_memory
+from pipeline.media.probe.probe_client import ProbeMemory, get_probe_memory
 from pipeline.media.probe.probe_pool import Ending
 from pipeline.media.probe.probe_worker import CONVERSION_MEMORY, CPU_SECONDS, MEMORY, SMALL_MEMORY
 from pipeline.media.probe.sniff import Container, sniff

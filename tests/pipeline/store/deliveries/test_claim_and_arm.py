@@ -8,18 +8,18 @@ import pytest
 
 from adapters.contract import Platform
 from pipeline.domain.delivery import LOOKED_AT, Mover, State
-from pipeline.domain.pause import Scope
+from pipeline.domain.hold import Scope
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.database import new_id
 from pipeline.store.deliveries.arm import arm as store_arm
-from pipeline.store.deliveries.checkpoint import save_checkpoint
+from pipeline.store.deliveries.arm import save_checkpoint
 from pipeline.store.deliveries.claim import claim as store_claim
 from pipeline.store.deliveries.claim import claim_batch, claim_look, claim_looks
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.pauses import lift, pause
 from pipeline.store.deliveries.platform_health import record_answer
 from pipeline.store.deliveries.settle import settle
-from pipeline.store.steering.paused import pause_deliveries, resume_deliveries
+from pipeline.store.steering.receipts import pause_deliveries, resume_deliveries
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
 
 MINUTE = timedelta(minutes=1)

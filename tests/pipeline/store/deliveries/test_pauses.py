@@ -13,7 +13,7 @@ from pipeline.store.database import new_id, row
 from pipeline.store.deliveries import pauses
 from pipeline.store.deliveries.pauses import Pause, list_pauses, pause, pause_platform
 from pipeline.store.deliveries.platform_health import list_open_breakers
-from pipeline.store.steering.paused import pause_deliveries
+from pipeline.store.steering.receipts import pause_deliveries
 from tests.pipeline.store.ledger import HOUR, Ledger
 from tests.pipeline.store.plans import count_read
 

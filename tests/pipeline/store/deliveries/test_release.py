@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.domain.delivery import LOOKED_AT, WAITING, State
-from pipeline.domain.pause import Scope
+from pipeline.domain.hold import Scope
 from pipeline.domain.schedule import slot_end
 from pipeline.store.database import rows
 from pipeline.store.deliveries import release as store

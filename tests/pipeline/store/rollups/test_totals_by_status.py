@@ -7,9 +7,9 @@ import threading
 from pipeline.domain.delivery import State
 from pipeline.maintenance.compact_rollups import compact_rollups
 from pipeline.store.database import Database, rows
-from pipeline.store.rollups import compact as compaction
 from pipeline.store.rollups import count as totals
-from pipeline.store.rollups import totals_by_status as counts
+from pipeline.store.rollups import settled_counts as compaction
+from pipeline.store.rollups import time_buckets as counts
 from tests.pipeline.store.ledger import HOUR, Ledger, together
 
 _BY_ROWS = """SELECT workspace_id, status, count(*) AS n FROM posts WHERE deleted_at IS NULL GROUP BY 1, 2"""

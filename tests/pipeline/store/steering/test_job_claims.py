@@ -13,8 +13,7 @@ from pipeline.domain.delivery import State
 from pipeline.store import jobs
 from pipeline.store.database import new_id, rows
 from pipeline.store.steering.jobs import JOBS, claim_job, lock_job
-from pipeline.store.steering.paused import pause_deliveries, resume_deliveries
-from pipeline.store.steering.receipts import settle
+from pipeline.store.steering.receipts import pause_deliveries, resume_deliveries, settle
 from tests.pipeline.store.ledger import LEASE, Ledger, together
 
 OVER = "lease_until = now() - interval '1 second'"
