@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 PRODUCT = ("pipeline", "adapters", "config")
 CEILINGS: Mapping[str, int] = {
     "code lines of the product": 63_000,
-    "Python files of the product": 676,
+    "Python files of the product": 677,
     "Markdown words": 28_000,
     "lines of tests": 97_680,
 }
