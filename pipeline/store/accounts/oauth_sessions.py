@@ -204,7 +204,7 @@ def use_session(
                  AND NOT {IS_REVOKED}
                FOR UPDATE)
            UPDATE grants g SET used_at = now(), verifier = NULL FROM taken
-           WHERE g.id = taken.id AND g.used_at IS NULL
+           WHERE g.id = taken.id
            RETURNING g.id, g.workspace_id, g.connection, g.key_id, g.user_id, g.account_id, g.chosen, g.redirect_uri,
                      taken.verifier AS sealed""",
         state=_hash(state),
