@@ -177,9 +177,10 @@ def test_usual_files_need_the_small_part_only(data: bytes) -> None:
 def test_a_process_that_allocates_past_its_part_ends_and_not_its_neighbours() -> None:
     """What reaches the library all the same meets the limit of the process."""
     data = hostile_files.jpeg_with_segments(900)
-    result, ending = _run(data, SMALL_MEMORY)
-    assert result.error == "too_much_memory"
-    assert ending.memory < 2 * SMALL_MEMORY
+    for _ in range(20):  # it may end before, or after, the bytes that it asked for were sent
+        result, ending = _run(data, SMALL_MEMORY)
+        assert result.error == "too_much_memory"
+        assert ending.memory < 2 * SMALL_MEMORY
 
 
 # --- processor time ---------------------------------------------------------------------------------------------------
