@@ -9,6 +9,7 @@ import pytest
 
 from adapters.contract import Platform
 from pipeline.domain.delivery import State
+from pipeline.domain.hold import Scope
 from pipeline.store.database import new_id, row
 from pipeline.store.deliveries import pauses
 from pipeline.store.deliveries.pauses import Pause, list_pauses, pause, pause_platform
@@ -113,3 +114,39 @@ def test_no_more_is_read_than_is_counted_however_much_waits(ledger: Ledger, is_r
     values = {"platforms": list(Platform), "mine": [workspace] if is_restricted else None, "cap": 50}
     # each counted delivery is looked up among the pauses
     assert count_read(ledger, pauses._PAUSES, **values) < 4 * 50 * 6 + 160
+
+
+STREAK = "unavailable_since = '{}'"
+
+
+@pytest.mark.parametrize("scope", ["all", "platform", "workspace", "account"])
+def test_lifting_a_pause_ends_the_streaks_of_what_it_held_and_no_others(ledger: Ledger, scope: Scope) -> None:
+    """Beside what it held stand: deliveries of another owner, one that is claimed, and one that is due far ahead."""
+    workspace, theirs = ledger.workspace(), ledger.workspace()
+    mine = ledger.account(workspace)
+    held = [ledger.post([mine], state).deliveries[0] for state in (State.SCHEDULED, State.RETRYING)]
+    left = [
+        ledger.post([mine], State.PUBLISHING).deliveries[0],
+        ledger.post([mine]).deliveries[0],
+        ledger.post([mine]).deliveries[0],
+        ledger.post([ledger.account(theirs, Platform.YOUTUBE)], platform=Platform.YOUTUBE).deliveries[0],
+    ]
+    for delivery in (*held, *left):
+        ledger.change(delivery, f"next_at = now(), {STREAK}")
+    ledger.change(left[1], "next_at = now() + interval '1 hour'")
+    ledger.change(left[2], "unavailable_since = NULL")
+    target = {"all": "", "platform": Platform.TIKTOK, "workspace": str(workspace), "account": str(mine)}[
+        scope
+    ]
+    with ledger.database.begin() as c:
+        pause(c, scope, target, "stop")
+        pause(c, "workspace", str(theirs), "theirs stays")
+        pause(c, "platform", Platform.LINKEDIN, "so does this")
+        assert not pauses.lift(c, scope, target, only="another reason")
+        assert pauses.lift(c, scope, target, only="stop")
+        assert {(one.scope, one.target) for one in list_pauses(c)} == {
+            ("workspace", str(theirs)),
+            ("platform", Platform.LINKEDIN),
+        }
+    in_streak = {d for d in (*held, *left) if ledger.delivery(d).unavailable_since is not None}
+    assert in_streak == {left[0], left[1], *(() if scope == "all" else (left[3],))}
