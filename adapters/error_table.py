@@ -34,7 +34,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ErrorRow:
-    """What one code means: a refusal given *before* acting, unless it is ``ambiguous``."""
+    """The meaning of one code: a refusal given *before* acting, unless it is ``ambiguous``."""
 
     error: type[AdapterError]
     code: str

@@ -10,7 +10,7 @@
   + Permanent            another try would fail again
     - Rejected           the platform refused this content, these media or these settings
     - Unsupported        the platform has no such kind of post
-  + NeedsPerson          a person has to act before anything can go out
+  + NeedsPerson          a user or an operator has to act before anything can go out
     - CredentialsRevoked the account has to be connected again
     - PermissionMissing  the account or app lacks a permission
   + OutcomeUnknown       the visible call may or may not have taken effect: look, never send again
@@ -97,7 +97,7 @@ class Unavailable(Retryable):
 class StorageFault(Unavailable):
     """The storage of this installation cannot be read or written.
 
-    Before arm it costs neither a try nor patience, and raises an alarm. After arm it is an unknown outcome.
+    Before arm it uses up neither a try nor the time limit, and raises an alarm. After arm it is an unknown outcome.
     """
 
     code = "storage_unavailable"
@@ -141,7 +141,7 @@ class Unsupported(Permanent):
 
 
 class NeedsPerson(AdapterError):
-    """A person has to act before anything can go out."""
+    """A user or an operator has to act before anything can go out."""
 
 
 class CredentialsRevoked(NeedsPerson):
@@ -161,6 +161,6 @@ class OutcomeUnknown(AdapterError):
 
     code = "outcome_unknown"
     candidates: Sequence[ListedPost] = ()
-    """Live posts that could be it, for a person to compare."""
+    """Live posts that could be it, for an operator to compare."""
     refusal: Permanent | None = None
-    """What the answer means once absence is proven: the post is not sent again. None: it may be sent again."""
+    """The meaning of the answer once absence is proven: the post is not sent again. None: it may be sent again."""

@@ -1,6 +1,6 @@
 """Limits as data: how often a platform may be called, and what it takes, for people.
 
-What a platform takes as one image, as data: ``problems.py`` checks by it, and the pipeline converts by it.
+The limits of one image, as data: ``problems.py`` checks by them, and the pipeline converts by them.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Limit:
 
     of: Literal["text", "image", "video", "post"]
     rule: str
-    """What is limited, for example ``duration``."""
+    """The limited property, for example ``duration``."""
     least: float | None = None
     most: float | None = None
     unit: str = ""
-    """Of *least* and *most*: ``bytes``, ``seconds``, ``pixels``, or a noun; empty for a ratio."""
+    """The unit of *least* and *most*: ``bytes``, ``seconds``, ``pixels``, or a noun; empty for a ratio."""
     values: tuple[str, ...] = ()
     """The allowed values, where they are words."""
     connection: str = ""

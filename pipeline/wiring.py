@@ -62,7 +62,7 @@ SANDBOX_HOSTS = {
     Platform.LINKEDIN: {"api": "/linkedin", "www": "/linkedin-www"},
 }
 
-#: Seconds that the dispatch thread of an API process gives the broker. Meanwhile, messages queue up behind it.
+#: Seconds that the dispatch thread of an API process gives the broker. While it waits, messages queue up behind it.
 DISPATCH_TIMEOUT = 2
 
 #: The sandbox knows one app; the operator's own ids and secrets are never sent to it.

@@ -63,7 +63,7 @@ class VideoPhase(GraphModel):
 
     @property
     def is_done(self) -> bool:
-        """Whether the phase is over: ``complete`` in the guide's samples, ``completed`` in its table."""
+        """True if the phase is over: ``complete`` in the guide's samples, ``completed`` in its table."""
         return self.status in {"complete", "completed"}
 
 

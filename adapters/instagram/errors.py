@@ -3,7 +3,7 @@
 Source, unless a row says otherwise:
 developers.facebook.com/docs/instagram-platform/instagram-api/reference/error-codes,
 updated 2026-06-02, read 2026-11-24. POSTIZ: github.com/gitroomhq/postiz-app, instagram.provider.ts, read 2026-11-29.
-Only rows with ``before_acting`` (those made by ``_reject`` have it) count as given before acting, whatever the call.
+Only rows with ``before_acting`` (rows made by ``_reject`` have it) count as given before acting, whatever the call.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a container's status means for the publish, and which post a PUBLISHED container became."""
+"""Interpret a container's status for the publish, and find the post that a PUBLISHED container became."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def find_published_post(
     """Return the post of a PUBLISHED container: the only one with its caption since arming that is not taken.
 
     A container does not name its post. When no post or several match, the list is read a few times more, since it
-    lags and a twin may be settled meanwhile; then the container's id stands for the post, which is proven live.
+    lags and a twin may be settled in that time; then the container's id stands for the post, which is proven live.
     """
     found = [
         node

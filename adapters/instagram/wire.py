@@ -76,7 +76,7 @@ class Quota(GraphModel):
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether the window holds its maximum of posts."""
+        """True if the window holds its maximum of posts."""
         return self.config.quota_total is not None and self.quota_usage >= self.config.quota_total
 
 

@@ -3,7 +3,7 @@
 PlatformSettings.hosts: ``api`` (https://api.linkedin.com), ``www`` (consent, tokens and posts' addresses,
 https://www.linkedin.com); bytes go to the addresses in the responses. ``version``: the ``LinkedIn-Version`` header,
 YYYYMM. options: ``connection`` (``person`` or ``organization``: what is being connected) and, without it, ``ask_for``
-(the same values, or ``either``, the default: the person chooses among the accounts found). Accounts: ``connection`` is
+(the same values, or ``either``, the default: the user chooses among the accounts found). Accounts: ``connection`` is
 one of the two and ``remote_id`` the URN that posts. Never tried against live LinkedIn: README.md.
 
 The LinkedIn section of a post request.

@@ -42,7 +42,7 @@ class FileUpload(BaseCheckpoint):
     sent: bool = False
     closed: bool = False
     doubtful: bool = False
-    """Whether closing was refused: an earlier call whose response was lost may have closed it."""
+    """True if closing was refused: an earlier call whose response was lost may have closed it."""
     available: bool = False
 
     def is_stale(self, now: datetime) -> bool:
@@ -55,9 +55,9 @@ class Checkpoint(BaseCheckpoint):
 
     media: tuple[FileUpload, ...] = ()
     unreadable: bool = False
-    """Whether the token may not read the status of media: the post is then created at once."""
+    """True if the token may not read the status of media: the post is then created at once."""
     armed_before: bool = False
-    """An earlier attempt of this delivery was armed, and a person decided to publish again with the same files."""
+    """An earlier attempt of this delivery was armed, and an operator decided to publish again with the same files."""
     duplicate: str = ""
     """The URN of the live post that LinkedIn says this one duplicates."""
     polls: int = 0

@@ -48,7 +48,7 @@ class ErrorBody(Wire):
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The outer code and those of the inputs, or the service's code where there are none."""
+        """The outer code and the inputs' codes, or the service's code where there are none."""
         inner = (error.code for error in self.errorDetails.inputErrors)
         named = tuple(code for code in (self.code, *inner) if code)
         if self.status == HTTPStatus.FORBIDDEN and "resource is forbidden" in self.message.casefold():
@@ -174,7 +174,7 @@ class Paging(Wire):
 
 
 class Role(Wire):
-    """A person's role in one organization."""
+    """A member's role in one organization."""
 
     organization: str
     role: str = ""
@@ -182,7 +182,7 @@ class Role(Wire):
 
 
 class Roles(Wire):
-    """One page of a person's roles."""
+    """One page of a member's roles."""
 
     elements: tuple[Role, ...]
     paging: Paging = Paging()

@@ -65,7 +65,7 @@ class OAuth:
         return self._request_token(form, account.credentials)
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
-        """Return the one account of a grant, with its boards, from which a person can choose a default."""
+        """Return the one account of a grant, with its boards, from which a user can choose a default."""
         client = Client(self._http, self._settings.hosts["api"], credentials.access_token)
         user = client.read_user()
         return (

@@ -21,9 +21,9 @@ class AccountKind:
     new_id: Callable[[Record], str]
     """Return a new remote id, given the account's options."""
     scopes: tuple[str, ...] | Callable[[Record], tuple[str, ...]]
-    """Scopes of tokens issued by the control API; a function of the account's options where those decide."""
+    """Scopes of tokens issued by the control API; a function of the account's options where they decide."""
     connection: str | Callable[[Record], str]
-    """Product of the platform that the tokens belong to; a function of the account's options where those decide."""
+    """Product of the platform that the tokens belong to; a function of the account's options where they decide."""
     access_prefix: str
     access_life: float | None = None
     """Seconds; None: does not expire."""
@@ -34,7 +34,7 @@ class AccountKind:
     has_refresh_token: Callable[[Record], bool] = lambda _: True
     """Return whether the account gets a refresh token, if the platform has them."""
     initial_age: float = 0.0
-    """Age in seconds of a token at the moment the control API issues it."""
+    """Age in seconds of a token when the control API issues it."""
     provision: Callable[[Record], Record] | None = None
     """Create what an account of the control API needs; return the settings to store with it."""
 
@@ -81,7 +81,7 @@ class Accounts:
         return list(account["options"].get("scopes", default))
 
     def list_granted_scopes(self, token: Record, account: Record) -> list[str]:
-        """Return the scopes of one token: those granted on a consent page, else all of the account."""
+        """Return the scopes of one token: the ones granted on a consent page, else all of the account."""
         return list(token["scopes"]) if "scopes" in token else self.list_scopes(account)
 
     def get_connection(self, account: Record) -> str:

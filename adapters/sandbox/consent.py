@@ -1,6 +1,6 @@
 """OAuth consent pages, one per vendor, at the vendor's own path.
 
-A person selects an account and presses Allow or Deny. A test adds `auto=allow&username=ann` (or `auto=deny`) to the URL
+A user selects an account and presses Allow or Deny. A test adds `auto=allow&username=ann` (or `auto=deny`) to the URL
 and is redirected at once. Request and response: RFC 6749 sections 4.1.1 and 4.1.2, RFC 7636, and the vendors' pages.
 """
 
@@ -58,7 +58,7 @@ class ConsentScreen:
     vendor: str
     """Name shown on the page."""
     platform: str | Callable[[Record], str]
-    """Platform of the listed accounts; a function of the app's parameters where those decide."""
+    """Platform of the listed accounts; a function of the app's parameters where they decide."""
     code_life: float
     """Seconds."""
     client: str = "client_id"
@@ -68,9 +68,9 @@ class ConsentScreen:
     allows_several: bool = False
     """Several accounts can be selected."""
     deny_parameters: Record = field(default_factory=lambda: {"error": "access_denied"})
-    """Parameters of the redirect after Deny, beside `state`."""
+    """Parameters of the redirect after Deny, in addition to `state`."""
     allow_parameters: Callable[[Record], Record] = _none
-    """Return parameters of the redirect after Allow, beside `code` and `state`, given the app's parameters."""
+    """Return parameters of the redirect after Allow, next to `code` and `state`, given the app's parameters."""
     code_fields: Callable[[SandboxContext, Record, list[Record]], Record] = _none
     """Return further fields of the code's record, given the app's parameters and the selected accounts."""
     fragment: str = ""

@@ -75,7 +75,7 @@ class GroupCommit:
 
 def _resolve(waiting: list[asyncio.Future[None]], error: Exception | None) -> None:
     for done in waiting:
-        if done.done():  # its request was cancelled meanwhile
+        if done.done():  # its request was cancelled while it waited
             continue
         if error is None:
             done.set_result(None)

@@ -236,7 +236,7 @@ class Call:
 
 
 class Route(NamedTuple):
-    """One row of a platform's table of endpoints; the fields are those of `Endpoint`."""
+    """One row of a platform's table of endpoints, with the fields of `Endpoint`."""
 
     method: str
     """Several methods are separated by spaces."""

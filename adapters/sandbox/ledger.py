@@ -1,4 +1,4 @@
-"""The ledger of live posts: append-only and flushed before the response. Chaos tests judge by it."""
+"""The ledger of live posts: append-only and flushed before the response. Chaos tests check against it."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def list_apps(context: SandboxContext, platform: str) -> list[Record]:
 
 
 def check_client(context: SandboxContext, platform: str, client_id: str | None, secret: str | None) -> None:
-    """Raise GrantRefused unless id and secret are those of an app of that platform."""
+    """Raise GrantRefused unless id and secret belong to an app of that platform."""
     if not client_id or not secret:
         raise GrantRefused("client", "The client id or the client secret is missing.")
     app = _find_app(context, platform, client_id)

@@ -47,7 +47,7 @@ class Store:
 
     @property
     def has_changes(self) -> bool:
-        """Whether there are unwritten changes."""
+        """True if there are unwritten changes."""
         return bool(self._changed)
 
     def get_all(self, kind: str) -> dict[str, Record]:

@@ -1,4 +1,4 @@
-"""What TikTok's two products share: options of an account, and the checks of received media.
+"""The common part of TikTok's two products: options of an account, and the checks of received media.
 
 Limits: Content Posting API media transfer guide and the Business "publish" pages, read 2026-11-24.
 """

@@ -46,13 +46,13 @@ class Span:
 
     @property
     def is_exact(self) -> bool:
-        """Whether it names bytes within a file of known size."""
+        """True if it names bytes within a file of known size."""
         first, last, total = self.first, self.last, self.total
         return first is not None and last is not None and total is not None and first <= last < total
 
     @property
     def is_last(self) -> bool:
-        """Whether the range ends with the last byte of the file."""
+        """True if the range ends with the last byte of the file."""
         return self.last is not None and self.last + 1 == self.total
 
 

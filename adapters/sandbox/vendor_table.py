@@ -11,7 +11,7 @@ from typing import Any, Final
 from adapters.sandbox.store import Record
 
 Kind = Callable[[Any, Any], bool]
-"""What holds for a value, given the row's limit."""
+"""A check of a value, given the row's limit."""
 
 KINDS: Final[Mapping[str, Kind]] = {
     "string": lambda value, _: isinstance(value, str),

@@ -4,7 +4,7 @@ Keys of ``PlatformSettings.hosts``: ``api`` (https://open.tiktokapis.com), ``bus
 (https://business-api.tiktok.com/open_api/v1.3), ``www`` (https://www.tiktok.com). Uploads go where ``video/init`` says.
 Keys of ``options``: ``audited`` (default True: TikTok has audited our app for Direct Post), ``unproven_music``
 (``refuse``, the default, or ``try``), ``business_app_id`` and ``business_app_secret``, and ``connection``: which of the
-two a person is connecting (default ``creator``).
+two a user is connecting (default ``creator``).
 Nothing here was ever tried against TikTok itself; README.md lists what is least certain.
 
 The TikTok section of a post request.

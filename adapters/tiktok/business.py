@@ -70,7 +70,7 @@ class Chart:
 
 
 def parse_clips(page: ChartPage) -> tuple[Clip, ...]:
-    """Return the tracks of a chart that can be attached: those with at least one clip."""
+    """Return the tracks of a chart that can be attached: tracks with at least one clip."""
     clips = (
         Clip(
             title=track.commercial_music_name or "",

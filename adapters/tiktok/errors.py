@@ -54,7 +54,7 @@ AUDIT = (
     "submit the app for TikTok's Direct Post audit (developers.tiktok.com, Manage apps), and set "
     "SLIPWAY_TIKTOK__AUDITED=false until it has passed."
 )
-"""What an operator does about an app that is not audited (developers.tiktok.com/doc/content-sharing-guidelines)."""
+"""The operator's action for an app that is not audited (developers.tiktok.com/doc/content-sharing-guidelines)."""
 
 _EXPIRED = ErrorRow(
     error=CredentialsExpired, code="credentials_expired", message="TikTok no longer accepts the token."

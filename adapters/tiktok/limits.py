@@ -176,7 +176,7 @@ CAPABILITIES = Capabilities(
         Rate(step="finalize", count=6, per=timedelta(minutes=1)),  # [photo][bv]
         Rate(step="look", count=30, per=timedelta(minutes=1)),  # [status] 30; [bl] 40
     ),
-    daily_drafts=5,  # [inbox] at most 5 pending shares in 24 h; what the person finishes meanwhile cannot be seen
+    daily_drafts=5,  # [inbox] at most 5 pending shares in 24 h; shares the user finishes in that time cannot be seen
     daily_posts=15,  # [share] about 15 a creator and day over all apps; [bv] 15 a day
     music_link_example="https://www.tiktok.com/@name/video/1234567890",
     limits=LIMITS,

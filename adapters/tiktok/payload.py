@@ -47,7 +47,7 @@ def get_flag(draft: Draft, name: str) -> bool:
 
 
 def is_draft(draft: Draft) -> bool:
-    """Return True if the post goes to the account's inbox, where a person finishes it in the app."""
+    """Return True if the post goes to the account's inbox, where a user finishes it in the app."""
     return draft.options.get("post_mode") == "MEDIA_UPLOAD"
 
 

@@ -70,7 +70,7 @@ class Checkpoint(BaseCheckpoint):
 
     @property
     def is_last_chunk(self) -> bool:
-        """Whether the missing bytes fit into one chunk."""
+        """True if the missing bytes fit into one chunk."""
         return 0 < self.size - self.offset <= CHUNK
 
 

@@ -150,7 +150,7 @@ class Client:
     # --- reads -------------------------------------------------------------------------------------------------------
 
     def list_own_channels(self, part: str) -> Sequence[Channel]:
-        """List the token's channels: the one that the person chose on the consent page."""
+        """List the token's channels: the one that the user chose on the consent page."""
         return self._get("channels", ChannelListResponse, part=part, mine="true").items
 
     def list_uploads(self, playlist: str, page: str | None) -> PlaylistItemListResponse:
@@ -166,7 +166,7 @@ class Client:
         )
 
     def list_videos(self, ids: Sequence[str], part: str) -> Sequence[Video]:
-        """List those of the videos that exist."""
+        """List the videos of *ids* that exist."""
         return self._get("videos", VideoListResponse, part=part, id=",".join(ids)).items
 
     def _get(self, collection: str, model: type[WireT], **params: str) -> WireT:

@@ -53,7 +53,7 @@ class OAuth:
         return f"{self.settings.hosts['accounts']}/o/oauth2/v2/auth?{urlencode(params)}"
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
-        """Exchange a code for credentials. Raise PermissionMissing if the person unticked a required permission."""
+        """Exchange a code for credentials. Raise PermissionMissing if the user unticked a required permission."""
         credentials = self._request_token(build_code_form(code, redirect_uri, code_verifier), None)
         missing = [
             scope.rpartition("/")[2]
@@ -75,7 +75,7 @@ class OAuth:
         return self._request_token(form, account.credentials)
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
-        """List the channel that the person chose on the consent page; empty for an account without a channel."""
+        """List the channel that the user chose on the consent page; empty for an account without a channel."""
         token = credentials.access_token.get_secret_value()
         client = Client(http=self.http, api=self.settings.hosts["api"], token=token)
         channels = client.list_own_channels("snippet,contentDetails,status")

@@ -1,6 +1,6 @@
-"""Account selection: which of the accounts that a sign-in gives access to are stored, once the person confirms.
+"""Account selection: which of the accounts that a sign-in gives access to are stored, once the user confirms.
 
-``filter_candidates`` applies what was asked for at the start. The person then confirms (``offer_candidates``, then
+``filter_candidates`` applies what was asked for at the start. The user then confirms (``offer_candidates``, then
 ``confirm_accounts`` or ``decline_accounts``). If several candidates remain and the start named none, they also select:
 as which member, organization or page to publish.
 """
@@ -76,14 +76,14 @@ def filter_candidates(
 
 
 def needs_selection(session: OAuthSession, found: Sequence[RemoteAccount]) -> bool:
-    """Return True if the person has to select: several were found, and the start named no account."""
+    """Return True if the user has to select: several were found, and the start named no account."""
     return session.chosen is None and session.account_id is None and len(found) > 1
 
 
 def offer_candidates(
     c: Connection, context: Context, session: OAuthSession, found: Sequence[RemoteAccount]
 ) -> PendingConfirmation:
-    """Keep the candidates, sealed, until the person confirms; no account is stored or changed."""
+    """Keep the candidates, sealed, until the user confirms; no account is stored or changed."""
     pending = PendingConfirmation(
         session=session.id,
         ticket=str(generate_token(TICKET_LENGTH)),
@@ -175,7 +175,7 @@ def account_key(account: AccountRow | RemoteAccount) -> tuple[str, str]:
 
 
 def format_account_name(account: AccountRow | RemoteAccount) -> str:
-    """Return the name by which a person knows the account."""
+    """Return the name by which a user knows the account."""
     return account.username or account.display_name or account.remote_id
 
 

@@ -1,8 +1,8 @@
-"""Connect accounts: send a person to a platform's consent page, and store, sealed, what they authorize there.
+"""Connect accounts: send a user to a platform's consent page, and store, sealed, what they authorize there.
 
 ``start_authorization`` and ``finish_authorization`` may run in different processes. They share an OAuth session, a row
 that is used once. No database connection is held during a call to the platform. A crash in ``finish_authorization``
-leaves a used session and nothing stored: the person starts again. No account is stored before the person has
+leaves a used session and nothing stored: the user starts again. No account is stored before the user has
 confirmed, on our own page, which accounts of which workspace (``account_selection``).
 """
 
@@ -52,7 +52,7 @@ log = logging.getLogger("slipway.connect")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuthorizationStart:
-    """Where to send the person, and the state they bring back; valid for ``lifetime``."""
+    """Where to send the user, and the state they bring back; valid for ``lifetime``."""
 
     url: str = field(repr=False)
     state: str = field(repr=False)
@@ -75,7 +75,7 @@ def start_authorization(
     """Open an OAuth session, valid for ten minutes and one use.
 
     *reconnect*: an account of the workspace. *chosen*: the remote ids that may be stored, ``*`` for all; None: the
-    person selects if there are several. *within*: the accounts that the API key is restricted to.
+    user selects if there are several. *within*: the accounts that the API key is restricted to.
 
     Raises Refusal: 400 for an invalid request, 404 if there is no such account, 409 if it was taken out of use, 500
     ``not_configured`` with the setting's name.
@@ -112,7 +112,7 @@ def start_authorization(
 def finish_authorization(
     context: Context, platform: Platform, state: str, code: str, starter: Starter | None = None
 ) -> PendingConfirmation:
-    """Use the session, exchange the code, and find the accounts it gives access to, for the person to confirm.
+    """Use the session, exchange the code, and find the accounts it gives access to, for the user to confirm.
 
     *starter* None: a browser, identified by the state alone. Raises Refusal, with nothing stored: 400, 403 or 409 for a
     state that cannot be used, 409 ``wrong_account`` for another account than the one to reconnect, 400
@@ -131,7 +131,7 @@ def finish_authorization(
 def decline_authorization(
     context: Context, platform: Platform, state: str, error: str, starter: Starter | None = None
 ) -> Refusal:
-    """Use the session that a person or platform declined; return the refusal. Raises as ``finish_authorization``."""
+    """Use the session that a user or platform declined; return the refusal. Raises as ``finish_authorization``."""
     session = _use_session(context, platform, state, starter)
     name = platform.value
     if error in DENIED:
@@ -172,7 +172,7 @@ def _build_adapter(context: Context, platform: Platform, connection: str | None)
 
 
 def can_authorize(context: Context, platform: Platform) -> bool:
-    """Return True if this server is set up to send people to the platform's consent page."""
+    """Return True if this server is set up to send users to the platform's consent page."""
     try:
         _build_authorization(context, platform, None)
     except Refusal:

@@ -111,9 +111,9 @@ def refresh_expired(
     verdict: Verdict,
     judge_outage: Callable[[Unavailable], Verdict],
 ) -> Verdict:
-    """Refresh after a platform reported an expired token; return the verdict: continue, wait, or block for a person.
+    """Refresh after a platform reported an expired token; return the verdict: continue, wait, or block for an operator.
 
-    *judge_outage* judges a refresh that the platform did not answer, for a delivery that is not armed.
+    *judge_outage* evaluates a refresh that the platform did not answer, for a delivery that is not armed.
     During a shutdown the refresh is left to another process: its result must be stored, or the account is locked out.
     """
     if not context.may_begin():

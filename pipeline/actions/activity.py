@@ -40,7 +40,7 @@ class PlatformActivity:
     blocked: int = 0
     overdue: Mapping[str, int] = field(default_factory=dict)
     oldest_overdue: float = 0
-    """Seconds; pauses and limits, whose delay is wanted, left out."""
+    """Seconds; pauses and limits, whose delay is intended, left out."""
     settled: Mapping[str, int] = field(default_factory=dict)
     """In the last minute."""
     lateness: Buckets = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Attention: the one list of everything that needs a person, each with the command that deals with it."""
+"""Attention: the one list of everything that needs an operator, each with the command that deals with it."""
 
 from __future__ import annotations
 

@@ -214,7 +214,7 @@ def _retry(
 def retry_within(
     context: Context, c: Connection, caller: Caller, post_id: UUID, account_ids: Sequence[UUID] | None
 ) -> RetriedPost | None:
-    """Retry one post in the caller's transaction; None if its media changed meanwhile. Raises Refusal."""
+    """Retry one post in the caller's transaction; None if its media changed concurrently. Raises Refusal."""
     seen = store.read(c, caller.workspace_id, post_id, lock=False, accounts=caller.accounts)
     if seen is None:
         raise Refusal(404, "not_found", "There is no such post.")

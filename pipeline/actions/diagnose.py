@@ -38,12 +38,12 @@ MIN_FREE = 2 << 30
 MAX_CHECK = 3 * CHECK_SECONDS
 """Seconds after which a check is left whose disk or engine hangs. Statements end sooner; a loaded machine is slow."""
 MAX_GRANTS = 20
-"""Accounts that are named, those first whose grant has ended."""
+"""Maximum number of accounts that are named; accounts whose grant has ended come first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What was found about one part. ``fail``: posts do not go out, or soon will not.
+    """The finding about one part. ``fail``: posts do not go out, or soon will not.
 
     ``command`` removes it; where none does, ``says`` names what to change.
     """

@@ -45,7 +45,7 @@ TRIES = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Plan:
-    """What an edit makes of the present post."""
+    """The version that an edit makes of the present post."""
 
     post: LockedPost
     content: PostContent
@@ -229,7 +229,7 @@ def _open_checks(context: Context, c: Connection, plan: _Plan) -> dict[int, Chec
 
 
 def _can_publish(plan: _Plan) -> bool:
-    """Whether a delivery of the post can be published after this edit."""
+    """Return True if a delivery of the post can be published after this edit."""
     return plan.timed or compute_status(plan.post) is not PostStatus.FAILED
 
 
@@ -243,7 +243,7 @@ def _apply(
     before: _Plan,
     checks: Mapping[int, Check],
 ) -> tuple[EditResult, Sequence[datetime]] | None:
-    """Apply the edit; None when the post changed meanwhile and needs other checks."""
+    """Apply the edit; None when the post changed concurrently and needs other checks."""
     # lock order: checks, then the post, as a verdict does
     checks = media_checks.lock_checks(c, caller.workspace_id, checks)
     media_checks.refuse_unreachable({n: check for n, check in checks.items() if n in before.renewed})

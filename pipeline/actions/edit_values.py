@@ -1,4 +1,4 @@
-"""What an edit is asked for, and what it answers."""
+"""The request and the answer of an edit."""
 
 from __future__ import annotations
 

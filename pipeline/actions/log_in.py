@@ -49,7 +49,7 @@ class WrongPassword(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoginTry:
-    """What a person typed, and where it came from."""
+    """The input of a user, and where it came from."""
 
     login: str
     password: str
@@ -82,7 +82,7 @@ class LoginTry:
 
 
 def recognize(c: Connection, given: LoginTry) -> LoginTry:
-    """Return the try with those of its origins that have logged in before."""
+    """Return the try with its origins that have logged in before."""
     return replace(given, known=list_known(c, given.origins))
 
 

@@ -1,4 +1,4 @@
-"""Pause, lift a pause, or close a circuit breaker, at a person's word; each with its audit row, in one transaction."""
+"""Pause, lift a pause, or close a circuit breaker for an operator; each with its audit row, in one transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resolve deliveries by a person's decision: it is live, or publish it again; and resume a blocked one.
+"""Resolve deliveries by an operator's decision: it is live, or publish it again; and resume a blocked one.
 
 For deliveries whose outcome no look can prove. Each decision moves one delivery and closes its open attempt in one
 transaction.
@@ -27,7 +27,7 @@ from pipeline.store.health import database_now
 
 
 class CannotResolve(Exception):
-    """The delivery does not exist, or is not in a state that a person may resolve; the message says which."""
+    """The delivery does not exist, or is not in a state that an operator may resolve; the message says which."""
 
 
 RESOLVABLE = frozenset({State.UNKNOWN, State.BLOCKED})
@@ -35,7 +35,7 @@ MAX_URL = 2000
 
 
 def confirm_live(context: Context, actor: Actor, delivery: UUID, url: str) -> None:
-    """Settle the delivery as published, with the URL at which a person saw it. Raises CannotResolve.
+    """Settle the delivery as published, with the URL at which an operator saw it. Raises CannotResolve.
 
     The URL starts with http:// or https:// and has at most 2000 characters, else it is refused, too. The link of a
     candidate names its post, which then belongs to this delivery: no other one can be settled with it.
@@ -100,7 +100,7 @@ def _get_remote_id(found: ResolvableDelivery, url: str) -> dict[str, str]:
 
 
 def publish_again(context: Context, actor: Actor, delivery: UUID) -> None:
-    """Retry the delivery from scratch, after a person saw that it is not live. Raises CannotResolve.
+    """Retry the delivery from scratch, after an operator saw that it is not live. Raises CannotResolve.
 
     It is refused while the post of the first call may still appear: the post would be live twice.
     """

@@ -1,4 +1,4 @@
-"""What a retry and a replay share: both check the media again, then accept a failed delivery.
+"""The part that a retry and a replay share: both check the media again, then accept a failed delivery.
 
 Deliveries of the same post that wait are not touched: they keep the checks they had.
 """

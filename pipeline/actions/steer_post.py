@@ -200,7 +200,7 @@ def _discard(turn: Turn) -> None:
 
 
 def _deal(turn: Turn, work: Callable[[Scope, UUID, Actor], None]) -> None:
-    """Deal with the one letter of a turn as it was selected, or leave it, in the name of who confirmed the job."""
+    """Deal with the one dead letter of a turn as it was selected, or leave it, in the name of who confirmed the job."""
     [receipt] = turn.receipts
     actor = turn.caller.actor or Actor(kind="system", name=f"steering job {turn.job.id}")
     scope = Scope(

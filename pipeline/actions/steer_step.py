@@ -66,7 +66,7 @@ _REVOKED = {"code": "invalid_token", "message": "The key that made this job was 
 
 
 def _read_caller(c: Connection, job: SteeringJob) -> Caller | None:
-    """Return whom the job acts for. What is done to a dead letter has its own record of who did it."""
+    """Return whom the job acts for. An action on a dead letter has its own record of who did it."""
     caller = read_caller(c, job.workspace_id, job.key_id)
     if caller is None or job.verb not in OF_DEAD_LETTERS:
         return caller
@@ -94,7 +94,7 @@ def _steer_post(context: Context, claimed: SteeringJob, caller: Caller, post: UU
         job = store.lock_job(c, claimed)
         found = [] if job is None else receipts.list_open(c, claimed.id, post)
         if claimed.verb in OF_DEAD_LETTERS:
-            found = found[:1]  # checks are locked before the post: the next step has the post's next letter
+            found = found[:1]  # locks checks before the post: the next step has the post's next dead letter
         if job is None or not found:
             return  # another worker was faster
         turn = take(Turn(context=context, c=c, caller=caller, job=job, post_id=post, receipts=found))

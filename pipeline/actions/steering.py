@@ -36,7 +36,7 @@ COUNTS = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Steering:
-    """What a person asks for."""
+    """The request of a caller."""
 
     verb: Verb
     filter: ListFilter

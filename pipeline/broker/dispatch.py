@@ -146,7 +146,7 @@ class Dispatcher:
         return self._send(BrokerMessage("delay.slot", DELAY, [], end) for end in new)
 
     def send_slot_now(self) -> bool:
-        """Send a message for what is due at once."""
+        """Send a message for deliveries that are due at once."""
         return self._send([BrokerMessage("delay.slot", DELAY, [])])
 
     def send_checks(self, ids: Sequence[UUID], *, bulk: bool = False) -> bool:
@@ -157,7 +157,7 @@ class Dispatcher:
     def send_new_checks(self, tries: Mapping[UUID, int], *, bulk: bool = False) -> bool:
         """Send the checks that requests wait for, unless this process sent them at the same number of tries.
 
-        Many requests may wait for one URL. A message that is lost meanwhile is dispatched again by maintenance.
+        Many requests may wait for one URL. A message that is lost while they wait is dispatched again by maintenance.
         """
         new = [
             (check, count, bulk) for check, count in tries.items() if self._checks.add((check, count, bulk))

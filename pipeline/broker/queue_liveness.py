@@ -78,7 +78,7 @@ class QueueLiveness:
         self._client.set(MARKER, 1)
 
     def list_empty(self, queues: Sequence[str]) -> frozenset[str]:
-        """Return those of the queues in which no message waits; none if Redis is unreachable."""
+        """Return the queues in which no message waits; none if Redis is unreachable."""
         try:
             return frozenset(q for q in queues if not self._client.llen(q))
         except (RedisError, OSError):

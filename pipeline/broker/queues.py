@@ -15,7 +15,7 @@ WORKER_GROUPS: Mapping[str, tuple[str, ...]] = {
     "reachability": (REACHABILITY, REACHABILITY_BULK),
     "upkeep": (UPKEEP, IMPORTS, WEBHOOKS),
 }
-"""What `slipway worker GROUP` consumes. Scale by starting more of any group, or single queues with `--queues`."""
+"""The queues of `slipway worker GROUP`. Scale by starting more of any group, or single queues with `--queues`."""
 
 WITHOUT_VAULT = frozenset({"reachability"})
 """Groups whose workers run without a vault key and the secrets of our apps: they read media of others."""

@@ -34,7 +34,7 @@ class Message(virtual.Message):
 
 
 class _LostConnection:
-    """Of a channel: it says that its connection is lost where kombu reads parameters that are gone."""
+    """The part of a channel that says that its connection is lost where kombu reads parameters that are gone."""
 
     Message = Message
     connection: Any

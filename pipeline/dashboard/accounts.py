@@ -43,7 +43,7 @@ _POSITION = re.compile(
 
 @page(Role.VIEWER)
 async def show_accounts(request: Request, visitor: Visitor) -> Response:
-    """List the accounts of the visitor's workspaces, those that need a person first."""
+    """List the accounts of the visitor's workspaces, the ones that need an operator first."""
     query = request.query_params
     chosen = parse_id(query.get("workspace"), "workspace")
     if chosen is not None:

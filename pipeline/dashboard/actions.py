@@ -1,4 +1,4 @@
-"""What visitors can do to deliveries, and the role that each needs in their workspace. The one table of both."""
+"""The actions of visitors on deliveries, and the role that each needs in their workspace. The one table of both."""
 
 from __future__ import annotations
 
@@ -49,4 +49,4 @@ ACTIONS: Mapping[str, Action] = {
     )
 }
 DECIDE = Role.OPERATOR
-"""What a visitor needs to decide whether a delivery is live, and to resume a blocked one."""
+"""The role that a visitor needs to decide whether a delivery is live, and to resume a blocked one."""

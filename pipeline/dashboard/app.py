@@ -78,7 +78,7 @@ SECURITY_HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cache-Control": "no-store",
 }
-"""Of each response, unless it has its own value. Images in ``data:`` are Pico's icons."""
+"""The headers of each response, unless it has its own value. Images in ``data:`` are Pico's icons."""
 
 
 class SecurityHeaders:

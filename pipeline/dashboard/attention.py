@@ -1,6 +1,6 @@
-"""The first page: everything that needs a person, the same list as ``slipway attention``, with what deals with each.
+"""The first page: everything that needs an operator, the same list as ``slipway attention``, with what deals with each.
 
-What deals with each matter of the attention list: a page, a form, or a command for the person at the server.
+Each matter of the attention list is dealt with by a page, a form, or a command for the operator at the server.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ TITLES: Mapping[Kind, str] = {
 AT_THE_SERVER = frozenset(
     {Kind.UNREAD, Kind.RESTORE, Kind.SILENT_QUEUE, Kind.NEWER_WORKER, Kind.WEBHOOK_PAUSED}
 )
-"""What only the person at the server can deal with: the list shows the command."""
+"""Matters that only the operator at the server can deal with: the list shows the command."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +98,7 @@ def build_query(matter: Matter, now: datetime) -> dict[str, str]:
 
 
 def _build_replay(matter: Matter, now: datetime) -> Link | None:
-    """Return the button that sends dead letters again: failed ones, and those blocked for a person."""
+    """Return the button that sends dead letters again: failed ones, and ones blocked for an operator."""
     is_dead = matter.kind is Kind.DEAD_LETTERS or (
         matter.kind is Kind.BLOCKED and matter.reason == Reason.PERSON_NEEDED
     )
@@ -122,7 +122,7 @@ def _read(c: Connection, silent: timedelta, within: Within) -> tuple[datetime, S
 
 @page(Role.VIEWER)
 async def show_attention(request: Request, visitor: Visitor) -> Response:
-    """List what needs a person in the visitor's workspaces."""
+    """List what needs an operator in the visitor's workspaces."""
     silent = timedelta(seconds=get_state(request).context.settings.worker.silent)
     now, items = await read(request, _read, silent, get_within(visitor, Role.VIEWER))
     return render(

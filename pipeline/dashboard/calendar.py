@@ -44,11 +44,11 @@ from pipeline.store.dashboard.calendar import DuePost, FilledSpan, Span, list_du
 from pipeline.store.posts.views import PostView, read_posts
 
 MOST_DAYS = 42
-"""Of one calendar: six weeks show any month."""
+"""Maximum days of one calendar: six weeks show any month."""
 WORDS = 80
 """Characters of a caption on a card."""
 LENGTH = timedelta(minutes=30)
-"""Of a card in the week's grid; a post has none."""
+"""The length of a card in the week's grid; a post has none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +65,7 @@ VIEWS: Mapping[str, _View] = {
     "dayGridMonth": _View(title="Month", unit="day", shown=5),
     "listWeek": _View(title="List", unit="day", shown=40),
 }
-"""By their names in the calendar's library."""
+"""The views, by their names in the calendar's library."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""The page on which a person says what became of a delivery, or lets a blocked one go on.
+"""The page on which an operator says what became of a delivery, or lets a blocked one go on.
 
 The public page of an account on its platform, where a user looks whether a post is live.
 """
@@ -64,7 +64,7 @@ DECISIONS: Mapping[str, Callable[[Context, Actor, UUID, str], None]] = {
     "again": lambda context, actor, delivery, _: resolve.publish_again(context, actor, delivery),
     "resume": lambda context, actor, delivery, _: resolve.resume(context, actor, delivery),
 }
-"""By name. The last argument is the address at which a person saw the post."""
+"""By name. The last argument is the address at which the operator saw the post."""
 
 
 @page(DECIDE)

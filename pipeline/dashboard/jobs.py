@@ -1,4 +1,4 @@
-"""Pages of steering jobs: those of the visitor's workspaces, and one with its progress and receipts."""
+"""Pages of steering jobs: the jobs of the visitor's workspaces, and one job with its progress and receipts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OUTCOMES = ("done", "skipped")
 
 @page(Role.VIEWER)
 async def show_jobs(request: Request, visitor: Visitor) -> Response:
-    """List the newest jobs, or those that the address names."""
+    """List the newest jobs, or the ones that the address names."""
     named = request.query_params.getlist("id")
     ids = [_parse_id(text) for text in named[:SHOWN]] if named else None
     found = await read(request, _list, visitor.workspaces(Role.VIEWER), ids)

@@ -26,7 +26,7 @@ READ_SECONDS = 10.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DashboardState:
-    """What the dashboard of one server process works with."""
+    """The state that the dashboard of one server process works with."""
 
     context: Context
     reads: Bulkhead

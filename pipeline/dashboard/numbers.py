@@ -1,6 +1,6 @@
 """The page of numbers: lateness, throughput and failures of the last day and of the last month, from rollups.
 
-What the page of numbers shows, computed from counts: a line a platform, failures by class, and a line a span.
+The content of the page of numbers, computed from counts: a line a platform, failures by class, and a line a span.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def compute_numbers(
 
 
 def format_lateness(seconds: float | None) -> str:
-    """Return seconds as a person reads them; a dash for None."""
+    """Return seconds as a user reads them; a dash for None."""
     if seconds is None:
         return "\N{EN DASH}"
     if isinf(seconds):

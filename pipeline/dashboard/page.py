@@ -1,4 +1,4 @@
-"""What every page passes before its handler runs: session, role, origin, token, form; and errors as pages."""
+"""The checks that each page passes before its handler runs: session, role, origin, token, form; and errors as pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people do to a post on its page and in the calendar, each by the function that the API and the command line use.
+"""Users' actions on a post on its page and in the calendar, each by the function that API and command line use.
 
 After a form the page is shown again with what was done, or with the refusal. The calendar's script sends
 ``Accept: application/json`` and gets the same as JSON.
@@ -116,7 +116,7 @@ def _show_again(post: UUID, verb: str) -> Response:
 
 
 def _read_time(form: FormData) -> datetime:
-    """Return the time of a form: a moment, or what clocks of a zone show. Raises Refusal 400."""
+    """Return the time of a form: an instant, or what clocks of a zone show. Raises Refusal 400."""
     cells = {name: str(form.get(name, "")) for name in ("scheduled_at", "local_time", "time_zone")}
     if cells["scheduled_at"]:
         cells = {"scheduled_at": cells["scheduled_at"]}

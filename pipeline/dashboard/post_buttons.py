@@ -16,18 +16,18 @@ from pipeline.store.posts.views import DeliveryView
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Button:
-    """A button. ``confirm``: the sentence that a person has to agree with before."""
+    """A button. ``confirm``: the sentence that a user has to agree with before."""
 
     verb: str
     label: str
     role: Role
     fits: Callable[[DeliveryView, bool], bool]
-    """Whether it does something for a delivery in its state; the second argument says whether it is paused."""
+    """Returns True if it does something for a delivery in its state; the second argument says whether it is paused."""
     confirm: str = ""
 
 
 def _is_open(delivery: DeliveryView) -> bool:
-    """Whether it is not settled, and neither is nor may be live."""
+    """Return True if it is not settled, and neither is nor may be live."""
     state = State(delivery.state)
     return state not in SETTLED and may_be_changed(state, armed=delivery.armed_at is not None)
 
@@ -94,13 +94,13 @@ def list_buttons(delivery: DeliveryView, *, is_paused: bool, role: Role) -> list
 
 
 def find_next(action: Action | None, verbs: Collection[str]) -> str | None:
-    """Return the verb, of those that there are buttons of, or the page that is the explanation's next action."""
+    """Return the verb that has a button, or the page, that is the explanation's next action."""
     if action is None:
         return None
     return next((step for step in action.steps if step in verbs or step.startswith("/")), None)
 
 
 def is_paused(explained: ExplainedDelivery) -> bool:
-    """Return True if a person paused this delivery, and not only its account, platform or workspace."""
+    """Return True if a user paused this delivery, and not only its account, platform or workspace."""
     standing = explained.evidence.standing
     return any(one.hold is Hold.PAUSED and one.scope == "delivery" for one in standing)

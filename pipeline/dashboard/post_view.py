@@ -1,4 +1,4 @@
-"""What the page of a post shows: its media, and a column for each account.
+"""The content of the page of a post: its media, and a column for each account.
 
 The timeline of a delivery: its moves and attempts, as sentences, newest first.
 """
@@ -38,12 +38,12 @@ class Entry:
 
 
 def build_timeline(history: History) -> list[Entry]:
-    """Return the events of a delivery, newest first; of the same moment, the later one first."""
+    """Return the events of a delivery, newest first; with the same timestamp, the later one first."""
     entries = [
         *map(_describe_move, history.moves),
         *(entry for attempt in history.attempts for entry in _describe_attempt(attempt)),
     ]
-    entries.reverse()  # the sort keeps the order of entries of one moment
+    entries.reverse()  # the sort keeps the order of entries with one timestamp
     return sorted(entries, key=lambda entry: entry.at, reverse=True)
 
 
@@ -109,10 +109,10 @@ class Column:
     explained: ExplainedDelivery
     status: PostStatus
     link: str | None
-    """Of the live post, if it is one that a browser may follow."""
+    """The URL of the live post, if it is one that a browser may follow."""
     lateness: timedelta | None
     is_edited_since: bool
-    """What is live is not what the post says now."""
+    """The live content is not what the post says now."""
     error: tuple[str, ...]
     candidates: Sequence[Mapping[str, Any]]
     unlikely_candidates: Sequence[Mapping[str, Any]]
@@ -127,7 +127,7 @@ class Column:
 
 
 def build_columns(found: ExplainedPost, histories: Mapping[UUID, History], role: Role) -> list[Column]:
-    """Return the columns of a post for a visitor with this role in its workspace, those of removed accounts last."""
+    """Return the columns of a post for a visitor with this role in its workspace, columns of removed accounts last."""
     ordered = sorted(found.deliveries, key=lambda one: one.view.removed)
     return [_build_column(found.post, one, histories.get(one.view.id, NOTHING), role) for one in ordered]
 

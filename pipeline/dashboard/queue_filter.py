@@ -31,7 +31,7 @@ class InvalidFilter(ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """What an address asks for. ``given``: its fields, without empty ones; ``problems``: those that cannot be used."""
+    """The request of an address. ``given``: its fields, without empty ones; ``problems``: the unusable fields."""
 
     given: Mapping[str, str]
     problems: Mapping[str, str]

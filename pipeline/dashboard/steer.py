@@ -43,7 +43,7 @@ from pipeline.store.deliveries.listing import ListFilter
 from pipeline.store.steering.receipts import count_by_workspace
 
 MOST = jobs.SHOWN
-"""Workspaces in which one confirmation starts a job: those with the most of what was chosen."""
+"""Workspaces in which one confirmation starts a job: the ones with the most of what was chosen."""
 LONGEST = timedelta(days=366)
 MAX_WHY = 500
 SPREAD = "spread"
@@ -54,7 +54,7 @@ Form = ImmutableMultiDict[str, UploadFile | str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What a form asks for. ``repeated``: its fields, for the form that confirms it."""
+    """The request of a form. ``repeated``: its fields, for the form that confirms it."""
 
     action: Action
     asked: Asked
@@ -69,14 +69,14 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What an order selects."""
+    """The selection of an order."""
 
     counted: Mapping[UUID, Counted]
     """By workspace, with the token that confirms it."""
     others: int
     """Further workspaces with some of it."""
     letters: DeadLetterCount | None
-    """Of the verbs of dead letters: the same by cause, and what will be skipped."""
+    """For the verbs of dead letters: the same by cause, and what will be skipped."""
 
     @property
     def total(self) -> int:

@@ -35,7 +35,7 @@ class Visitor:
     roles: Mapping[UUID, Role]
     """By workspace; a role in all workspaces stands for each."""
     names: Mapping[UUID, str]
-    """Of these workspaces."""
+    """The names of these workspaces."""
     everywhere: Role | None
     """The role in all workspaces, for what belongs to none."""
     csrf: str = field(repr=False)

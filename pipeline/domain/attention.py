@@ -1,4 +1,4 @@
-"""Attention: the kinds of things that need a person, and the command that deals with each."""
+"""Attention: the kinds of things that need an operator, and the command that deals with each."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ OVERDUE = timedelta(minutes=1)
 HELD = timedelta(days=1)
 """The same for one that is held."""
 ENDING = timedelta(days=3)
-"""How long before its end a grant is listed. What can be renewed is renewed earlier (``list_due_refreshes``)."""
+"""How long before its end a grant is listed. Renewable grants are renewed earlier (``list_due_refreshes``)."""
 
 
 class Kind(StrEnum):
-    """What needs a person, the most urgent first."""
+    """The kinds of things that need an operator, the most urgent first."""
 
     UNREAD = "unread"  #: a kind that took too long to read: a table is locked, or the database overloaded
-    RESTORE = "restore"  #: nothing is sent until a person has accepted a restore
+    RESTORE = "restore"  #: nothing is sent until an operator has accepted a restore
     SILENT_QUEUE = "silent_queue"  #: no worker takes messages from a queue
     NEWER_WORKER = "newer_worker"  #: deliveries that no running worker understands whole
     ALARM = "alarm"  #: something happened within a day that must not
     UNKNOWN = "unknown"  #: deliveries whose outcome is not known yet
-    BLOCKED = "blocked"  #: deliveries that wait for a person
+    BLOCKED = "blocked"  #: deliveries that wait for an operator
     RECONNECT = "reconnect"  #: accounts that have to be connected again
     PAUSED = "paused"  #: pauses, an automatic one of a platform included
     HELD = "held"  #: deliveries that should be sent since a day and are not
@@ -40,16 +40,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Matter:
-    """Things of one kind and cause that need a person."""
+    """Things of one kind and cause that need an operator."""
 
     kind: Kind
     platform: str | None = None
     state: str | None = None
     reason: str | None = None
-    """Of blocked deliveries the reason, of late ones the hold; of a queue its name, of pauses their scope; of alarms
-    their kind; of what could not be read its kind.
+    """The reason of blocked deliveries, the hold of late ones; the name of a queue, the scope of pauses; the kind of
+    alarms, and of what could not be read.
 
-    Of webhooks why they are paused.
+    For webhooks, why they are paused.
     """
     error_class: str | None = None
     code: str | None = None

@@ -1,4 +1,4 @@
-"""The states of an import, which people may move it between, and the verdicts on its rows."""
+"""The states of an import, the moves between them that users may make, and the verdicts on its rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class ImportState(StrEnum):
     UPLOADED = "uploaded"
     """The file is stored; no worker has taken it yet."""
     READING = "reading"
-    """Rows are read and judged; nothing else is changed."""
+    """Rows are read and checked; nothing else is changed."""
     PLANNED = "planned"
     """Every row has a verdict, and nothing happens before ``apply``."""
     APPLYING = "applying"
@@ -36,7 +36,7 @@ WORDS: Mapping[ImportState, str] = {
     ImportState.ROLLING_BACK: "being rolled back",
     ImportState.ROLLED_BACK: "rolled back",
 }
-"""What an import is in each state, in a sentence."""
+"""A sentence that says what an import is in each state."""
 WORKING = frozenset(
     {ImportState.UPLOADED, ImportState.READING, ImportState.APPLYING, ImportState.ROLLING_BACK}
 )
@@ -59,7 +59,7 @@ ALLOWED: Mapping[Action, frozenset[ImportState]] = {
     ),
     Action.rollback: frozenset({ImportState.APPLIED, ImportState.CANCELLED, ImportState.FAILED}),
 }
-"""From which states a person may do what."""
+"""The states from which a user may take each action."""
 
 REPEATED: Mapping[Action, frozenset[ImportState]] = {
     Action.apply: frozenset({ImportState.APPLYING, ImportState.APPLIED}),
@@ -76,11 +76,11 @@ INSTEAD: Mapping[tuple[Action, ImportState], str] = {
     (Action.apply, ImportState.FAILED): "Send the file again for a new plan.",
     (Action.apply, ImportState.ROLLED_BACK): "Send the file again for a new plan.",
 }
-"""What to do where a state does not allow an action."""
+"""Advice where a state does not allow an action."""
 
 
 class RowVerdict(StrEnum):
-    """What becomes of a row. ``accepted`` makes or edits a post; ``duplicate`` has its post already."""
+    """The verdict on a row. ``accepted`` makes or edits a post; ``duplicate`` has its post already."""
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"

@@ -1,4 +1,4 @@
-"""Explanations: where a delivery stands, whose turn it is, what happens next, and the one action for a person.
+"""Explanations: where a delivery stands, whose turn it is, what happens next, and the one action for a user.
 
 ``RULES`` of ``explanation_rules`` decides; here the rule of a delivery is found and its sentences are filled in.
 """
@@ -27,7 +27,7 @@ _SENT = frozenset({State.PROCESSING, State.UNKNOWN})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Situation:
-    """What is known of a delivery."""
+    """The known facts of a delivery."""
 
     delivery: UUID
     post: UUID
@@ -51,13 +51,13 @@ class Situation:
     moved_at: datetime
     """When it came into its state."""
     standing: Sequence[StandingHold]
-    """What holds deliveries of its scopes now."""
+    """The derived holds on deliveries of its scopes now."""
     last_look: str
     """A sentence about its last look, if that failed."""
     can_be_looked_at: bool
     """A look can show what became of it."""
     media_seen: str | None
-    """What the checks that it waits for saw at their last try."""
+    """The finding of the checks that it waits for, at their last try."""
     url: str | None
 
 
@@ -69,7 +69,7 @@ class Explanation:
     summary: str
     since: datetime
     next_step: str | None
-    """What happens next."""
+    """A sentence about what happens next."""
     next_at: datetime | None
     action: Action | None
 
@@ -110,7 +110,7 @@ def _fill(part: Any, words: Mapping[str, str]) -> Any:
 
 
 def find_detail(found: Situation) -> Detail:
-    """Return what tells the rules of a state apart: reason, hold, what was seen, or fault."""
+    """Return the detail that tells the rules of a state apart: reason, hold, what was seen, or fault."""
     if found.state is State.ACCEPTED:
         checking = Hold.STORAGE if found.hold is Hold.STORAGE else Hold.CHECKING
         return rules.SEEN if found.media_seen else checking
@@ -142,7 +142,7 @@ def _find_failure(found: Situation) -> Detail:
 
 
 def _find_holding(found: Situation) -> StandingHold | None:
-    """Return what holds it now."""
+    """Return the derived hold on it now."""
     return next((one for one in found.standing if one.hold is found.hold), None)
 
 

@@ -24,7 +24,7 @@ class Turn(StrEnum):
 
 
 class Right(StrEnum):
-    """What a key has to be allowed to."""
+    """The right that a key needs."""
 
     READ = "read"
     WRITE = "write"
@@ -139,7 +139,7 @@ LIFT_OWN = Action(
     steps=("unpause",),
     call=Call("POST", f"{_API}/posts/steer", {"verb": "resume", "filter": {"account_id": "{account}"}}),
 )
-"""Of a pause of single deliveries, instead of ``LIFT``."""
+"""The action for a pause of single deliveries, instead of ``LIFT``."""
 _ATTENTION = Action(says="Look at what needs attention.", command="slipway attention", steps=("/dashboard/",))
 
 _HELD: Mapping[Hold, Rule] = {

@@ -19,7 +19,7 @@ from uuid import UUID
 Scope = Literal["all", "platform", "workspace", "account"]
 SCOPES: Final[tuple[Scope, ...]] = ("all", "platform", "workspace", "account")
 BREAKER: Final = "breaker"
-"""The scope of a platform's open circuit breaker; the system opens it, and a person can only close it."""
+"""The scope of a platform's open circuit breaker; the system opens it, and an operator can only close it."""
 LiftedScope = Scope | Literal["breaker"]
 EVERYWHERE: Final = frozenset({"all", "platform", BREAKER})
 """Scopes that concern every workspace."""
@@ -60,7 +60,7 @@ STORED = frozenset(
 LIMITS = frozenset({Hold.RATE, Hold.DAILY_QUOTA, Hold.MIN_GAP})
 """Limits of a platform. They end by themselves."""
 WANTED = LIMITS | {Hold.PAUSED}
-"""Holds whose delay is wanted, by an operator or by the limits of a platform. It is no lateness of ours."""
+"""Holds whose delay is intended, by an operator or by the limits of a platform. It is no lateness of ours."""
 STANDING = frozenset({Hold.PAUSED, Hold.NEWER_WORKER, Hold.EPOCH, Hold.BREAKER})
 """Holds without a time at which they end."""
 

@@ -1,6 +1,6 @@
 """Plan how an image is made to fit what a platform takes: type, size, and, if asked for, width : height. Pure.
 
-The result is always a JPEG. What fits is never converted.
+The result is always a JPEG. An image that fits is never converted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Size = tuple[int, int]
 
 JPEG = "image/jpeg"
 TYPES = frozenset({JPEG, "image/png", "image/webp", "image/gif", "image/avif"})
-"""What can be converted."""
+"""The types that can be converted."""
 CMYK = "cmyk"
 """The codec of a JPEG in the colours of print, as its check finds it. No platform names them among what it takes."""
 HEIC = frozenset({"image/heic", "image/heif"})
@@ -47,7 +47,7 @@ class Conversion:
     crop: Size
     """The part of the source that is kept, from its middle."""
     scaled: Size
-    """What it is scaled to; never larger than ``crop``."""
+    """The size it is scaled to; never larger than ``crop``."""
     canvas: Size
     """The result: ``scaled`` in the middle of white."""
     max_bytes: int | None
@@ -141,7 +141,7 @@ def _find_max_pixels(facts: MediaFacts) -> int:
 
 
 def _refit(source: Size, rule: ImageRule, fit: Fit | None) -> tuple[Size, Size]:
-    """Return what is cropped to, and the canvas, before scaling."""
+    """Return the size that is cropped to, and the canvas, before scaling."""
     if fit is None or rule.ratio is None:
         return source, source
     width, height = source
@@ -159,7 +159,7 @@ def _refit(source: Size, rule: ImageRule, fit: Fit | None) -> tuple[Size, Size]:
 
 
 def _find_factor(size: Size, rule: ImageRule) -> float:
-    """Return what both sides are multiplied by to be within the rule; 1 if they are."""
+    """Return the factor that brings both sides within the rule; 1 if they are."""
     short, long = sorted(size)
     factor = 1.0
     if rule.long_side is not None:
@@ -172,7 +172,7 @@ def _find_factor(size: Size, rule: ImageRule) -> float:
 
 
 def _find_own_factors(canvas: Size, rule: ImageRule, facts: MediaFacts) -> list[float]:
-    """Return what an image that is converted anyway is scaled by besides."""
+    """Return the further factors by which an image that is converted anyway is scaled."""
     width = 1.0 if rule.converted_width is None else rule.converted_width / canvas[0]
     is_huge = (facts.width or 0) * (facts.height or 0) > MAX_PIXELS
     return [width, math.sqrt(MAX_RESULT_PIXELS / (canvas[0] * canvas[1])), 0.5 if is_huge else 1.0]

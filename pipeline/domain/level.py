@@ -49,7 +49,7 @@ def find_level(
     ai_generated: bool = False,
     holds: Iterable[str] = (),
 ) -> int:
-    """Return the lowest level that understands a post and its *holds*. What has no row needs this code."""
+    """Return the lowest level that understands a post and its *holds*. A name without a row needs this code."""
     names = [f"media.{name}" for name in media]
     names += [f"{section}.{name}" for section, sent in options.items() for name in sent]
     names += [f"hold.{hold}" for hold in holds]

@@ -10,7 +10,7 @@ from adapters.listing import ListedPost
 from pipeline.domain.unavailability import MEDIA, PLATFORM
 
 PLATFORM_OUTAGE, MEDIA_OUTAGE = "platform_outage", "media_outage"
-"""Codes of deliveries that failed because an outage outlasted the patience: dead letters of their own cause."""
+"""Codes of deliveries that failed because an outage outlasted the time limit: dead letters of their own cause."""
 MEDIA_FAULTS = frozenset({"media_changed", "media_unreachable", MEDIA_OUTAGE})
 """Codes after which the checks of a post's media no longer hold."""
 EXPIRED = "expired"
@@ -62,7 +62,7 @@ def make_preparing_timed_out() -> AdapterError:
 
 
 def make_outlasted(error: Unavailable, party: str) -> Unavailable:
-    """Return the error of an outage of *party* that outlasted the patience."""
+    """Return the error of an outage of *party* that outlasted the time limit."""
     if party == PLATFORM:
         return Unavailable(
             f"The platform stayed unavailable for too long. Its last error: {error.message}",

@@ -1,4 +1,4 @@
-"""The error of a delivery as all readers show it: what may be live never reads as unsent, nor as worth a retry."""
+"""The error of a delivery as all readers show it: one that may be live never reads as unsent, nor as worth a retry."""
 
 from __future__ import annotations
 

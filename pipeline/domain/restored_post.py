@@ -1,4 +1,4 @@
-"""What a listing of an account's posts proves about a delivery that a restore left in doubt. Pure."""
+"""The proof that a listing of an account's posts gives about a delivery that a restore left in doubt. Pure."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _list_parts(post: ListedPost) -> tuple[bool | None, ...]:
 
 
 def _describe(listing: Listing, platform: str, candidates: Sequence[ListedPost], since: datetime) -> str:
-    """Return the sentence for a person: whether the platform was asked, and what it lists."""
+    """Return the sentence for an operator: whether the platform was asked, and what it lists."""
     if listing.asked is Asked.NEVER:
         return f"{platform} cannot be asked: {listing.reason}."
     if listing.asked is Asked.NOT:

@@ -1,6 +1,6 @@
 """The retry policy: what becomes of a delivery after each result or error. Celery's own retries are off.
 
-Every function is pure and returns a ``Verdict``. ``wait`` counts from the moment the verdict is stored.
+Every function is pure and returns a ``Verdict``. ``wait`` counts from the time the verdict is stored.
 """
 
 from __future__ import annotations
@@ -52,21 +52,21 @@ from pipeline.domain.verdict import Outcome, Verdict
 
 
 def judge_prepare(result: PrepareResult) -> Verdict | None:
-    """Judge what ``prepare`` returned. None: go on in this slice (ready, or one more step)."""
+    """Evaluate what ``prepare`` returned. None: go on in this slice (ready, or one more step)."""
     if isinstance(result, Pending) and result.wait > timedelta(0):
         return Verdict(state=State.PREPARING, wait=result.wait, checkpoint=result.checkpoint)
     return None
 
 
 def judge_finalize(result: FinalizeResult) -> Verdict:
-    """Judge what ``finalize`` returned."""
+    """Evaluate what ``finalize`` returned."""
     if isinstance(result, Published):
         return Verdict(state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=result)
     return Verdict(state=State.PROCESSING, wait=_clamp_to_zero(result.wait), checkpoint=result.checkpoint)
 
 
 def judge_conflict(published: Published) -> Verdict:
-    """Judge a live post that already belongs to another delivery: a person decides which of the two it is."""
+    """Evaluate a live post that already belongs to another delivery: an operator decides which of the two it is."""
     return Verdict(
         state=State.BLOCKED,
         reason=Reason.IS_IT_LIVE,
@@ -79,7 +79,7 @@ def judge_conflict(published: Published) -> Verdict:
 
 
 def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Verdict:
-    """Judge what ``prepare`` or ``finalize`` raised.
+    """Evaluate what ``prepare`` or ``finalize`` raised.
 
     After arm, only a refusal given before the platform acted proves that nothing was published.
     """
@@ -131,14 +131,14 @@ def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Ver
 def judge_refresh_error(
     verdict: Verdict, error: Unavailable, retry: RetryState, policy: RetryPolicy
 ) -> Verdict:
-    """Judge a refresh that the platform did not answer, after the *verdict* on an expired token."""
+    """Evaluate a refresh that the platform did not answer, after the *verdict* on an expired token."""
     outage = _judge_outage(error, PLATFORM, replace(retry, armed_for=None), policy)
     closes = verdict.closes if outage.state is State.RETRYING else outage.closes
     return replace(outage, disarm=verdict.disarm, closes=closes)
 
 
 def judge_look(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
-    """Judge what ``look`` returned. ``armed_for`` says whether the visible call was made."""
+    """Evaluate what ``look`` returned. ``armed_for`` says whether the visible call was made."""
     if isinstance(seen, Published):
         return Verdict(state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=seen)
     if retry.in_doubt:
@@ -157,7 +157,7 @@ def judge_look(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verd
 
 
 def judge_look_error(error: Exception, retry: RetryState, policy: RetryPolicy, state: State) -> Verdict:
-    """Judge a look that failed. An armed delivery stays in *state*, and the wait does not count towards the limit."""
+    """Evaluate a failed look. An armed delivery stays in *state*, and the wait does not count towards the limit."""
     if retry.armed_for is None:
         return judge_error(error, retry, policy)
     wait = look_pause(retry.looks, policy.look_first, policy.look_longest)
@@ -176,7 +176,7 @@ def judge_look_error(error: Exception, retry: RetryState, policy: RetryPolicy, s
 
 
 def _judge_look_in_doubt(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
-    """Judge a look after a restore: only presence can be proven; what two late looks do not find, a person decides."""
+    """Evaluate a look after a restore: it can prove presence only. An operator decides if two late looks find none."""
     if isinstance(seen, Pending):
         return _keep_waiting(State.PROCESSING, None, seen.wait, retry, policy)
     if isinstance(seen, CannotTell):
@@ -190,7 +190,7 @@ def _judge_look_in_doubt(seen: LookResult, retry: RetryState, policy: RetryPolic
 
 
 def _await_operator(seen: CannotTell, retry: RetryState) -> Verdict:
-    """Judge a post that no look can show: an operator decides, as soon as nothing can appear any more."""
+    """Evaluate a post that no look can show: an operator decides, as soon as nothing can appear any more."""
     error = make_cannot_be_asked(seen.reason)
     if retry.may_appear_for > timedelta(0):
         return Verdict(state=State.UNKNOWN, wait=retry.may_appear_for, uncounted=True, error=error)
@@ -239,7 +239,7 @@ def _keep_waiting(
 
 
 def _judge_ended(seen: Ended, retry: RetryState, policy: RetryPolicy) -> Verdict:
-    """Judge a platform's final answer that nothing is live: one look suffices, and the old handle is dropped."""
+    """Evaluate a platform's final answer that nothing is live: one look suffices, and the old handle is dropped."""
     armed = retry.armed_for is not None
     if isinstance(seen.error, Permanent):
         return Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed, error=seen.error)
@@ -287,7 +287,7 @@ def _retry_or_fail(
 def _judge_rate_limit(
     error: RateLimited, retry: RetryState, policy: RetryPolicy, *, closes: Outcome | None
 ) -> Verdict:
-    """Wait as long as the platform asks to, without spending a try; after the patience a person has to look."""
+    """Wait as long as the platform asks to, without spending a try; after the time limit an operator has to look."""
     armed = retry.armed_for is not None
     verdict = Verdict(
         state=State.RETRYING,
@@ -312,7 +312,7 @@ def _judge_rate_limit(
 
 
 def _judge_outage(error: Unavailable, party: str, retry: RetryState, policy: RetryPolicy) -> Verdict:
-    """Wait for an outage to end, without spending a try; fail once it has outlasted the patience, if there is one."""
+    """Wait for an outage to end, without spending a try; fail once it has outlasted the time limit, if any."""
     armed = retry.armed_for is not None
     age = retry.unavailable_for.get(party, timedelta(0))
     patience = {PLATFORM: policy.patience, STORAGE: timedelta.max}.get(party, policy.media_patience)

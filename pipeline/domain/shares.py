@@ -21,15 +21,15 @@ class Claimed(Protocol):
 
     @property
     def slow(self) -> bool:
-        """Whether it needs one of the few slots of slow work."""
+        """True if it needs one of the few slots of slow work."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shares:
-    """What the claiming process has under way, and what it may claim."""
+    """The work that the claiming process has under way, and the work that it may claim."""
 
     running: Mapping[UUID, int]
-    """Work under way by workspace, those with none left out."""
+    """Work under way by workspace; workspaces with none are left out."""
     full_hosts: Sequence[str]
     """Hosts that have their share, of several workspaces' work."""
     share: int

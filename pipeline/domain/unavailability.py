@@ -1,8 +1,8 @@
 """Streaks of unavailability: who did not respond, and since when.
 
 An outage costs time and no tries. Each delivery keeps, for each party that it waits for, the first failure of the
-current streak; a streak that outlasts its patience fails the delivery. Time in which the delivery was held (rate limit,
-quota, pause, open circuit breaker) moves the first failure forward, so that it does not count.
+current streak; a streak that outlasts its time limit fails the delivery. Time in which the delivery was held (rate
+limit, quota, pause, open circuit breaker) moves the first failure forward, so that it does not count.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RATE_LIMIT = "rate_limit"
 MEDIA = "media"
 """The party of a failure of a media host whose name is not known."""
 STORAGE = "storage"
-"""The party of a fault of our own storage: it has no patience, and its time counts to no other party's."""
+"""The party of a fault of our own storage: it has no time limit, and its time counts to no other party's."""
 Streaks = Mapping[str, datetime]
 """Party -> first failure of the current streak."""
 
@@ -68,7 +68,7 @@ def find_party(error: Exception, *, armed: bool) -> str | None:
 
 
 def extend_streaks(streaks: Streaks, party: str, now: datetime) -> Streaks:
-    """Return the streaks after a failure of *party*; those of the others go on, unless the platform answered."""
+    """Return the streaks after a failure of *party*; the others' streaks go on, unless the platform answered."""
     if party == RATE_LIMIT:
         return {party: streaks.get(party, now)}
     return {party: now, **streaks}

@@ -1,4 +1,4 @@
-"""What a user's login and password have to be like.
+"""The rules for a user's login and password.
 
 Roles: what a user of the dashboard may do in a workspace.
 """
@@ -27,7 +27,7 @@ _RANK = {role: rank for rank, role in enumerate(Role)}
 
 
 MIN_PASSWORD, MAX_PASSWORD = 12, 200
-"""Characters. NIST SP 800-63B-4 (August 2025), section 3.1.1.2, asks for 15, or 8 beside a second factor; tries are
+"""Characters. NIST SP 800-63B-4 (August 2025), section 3.1.1.2, asks for 15, or 8 alongside a second factor; tries are
 limited here."""
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}", re.ASCII)
 

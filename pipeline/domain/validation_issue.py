@@ -41,7 +41,7 @@ _EXPECTED = {
     "dict_type": "an object",
     "int_from_float": "a whole number",
 }
-"""What pydantic's error type expects."""
+"""The value that each error type of pydantic expects."""
 _OF_PYDANTIC = frozenset({"error", "expected", "max_length"})
 """Keys of the context by which an error of pydantic is distinguished from a custom one of the same type."""
 _ALIASES = {"enum": "literal_error"}

@@ -19,12 +19,12 @@ class Outcome(StrEnum):
     REFUSED = "refused"  #: proven not to have acted, before or after arm
     FAILED = "failed"  #: the platform says that it was not published and never will be
     ABSENT = "absent"  #: armed, and proven not to be live
-    DECIDED = "decided"  #: a person decided
+    DECIDED = "decided"  #: an operator decided
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """What becomes of the delivery. ``spent``: a try is used up. ``closes``: how the open attempt ends, if it does."""
+    """The decision on the delivery. ``spent``: a try is used up. ``closes``: how the open attempt ends, if it does."""
 
     state: State
     wait: timedelta = timedelta(0)
@@ -38,11 +38,11 @@ class Verdict:
     reconnect: bool = False
     refresh: bool = False
     unexpected: bool = False
-    """An unexpected error before arm: ``RetryPolicy.crashes`` of these block the delivery for a person."""
+    """An unexpected error before arm: ``RetryPolicy.crashes`` of these block the delivery for an operator."""
     unavailable: str | None = None
     """The party whose outage this try met: its streak begins or goes on."""
     held: bool = False
-    """Nothing was tried: streaks of unavailability go on, and the wait does not count towards the patience."""
+    """Nothing was tried: streaks of unavailability go on, and the wait does not count towards the time limit."""
     held_for: Hold | None = None
     """Why nothing was tried, where that is decided on the claimed delivery."""
     uncounted: bool = False

@@ -14,7 +14,7 @@ from pipeline.domain.post import OPEN, PostStatus
 
 
 class EventType(StrEnum):
-    """What an event says. All but the last two can be chosen; those every webhook gets."""
+    """The types of events. All but the last two can be chosen; every webhook gets those two."""
 
     POST_SCHEDULED = (
         "post.scheduled"  #: it was accepted, edited or retried, and will be published at its time
@@ -25,7 +25,7 @@ class EventType(StrEnum):
     POST_CANCELED = "post.canceled"
     DELIVERY_PUBLISHED = "delivery.published"
     DELIVERY_FAILED = "delivery.failed"
-    DELIVERY_BLOCKED = "delivery.blocked"  #: it waits for a person
+    DELIVERY_BLOCKED = "delivery.blocked"  #: it waits for an operator
     DELIVERY_UNKNOWN = "delivery.unknown"  #: it may be live: it is looked at, never sent again
     DELIVERY_HELD = "delivery.held"  #: a worker has put it back: a limit, a quota, slow media
     ACCOUNT_RECONNECT = "account.reconnect"  #: it has to be connected again
@@ -51,7 +51,7 @@ class PauseReason(StrEnum):
 
 
 class AttemptOutcome(StrEnum):
-    """What became of one try."""
+    """The outcome of one try."""
 
     DELIVERED = "delivered"  #: 2xx
     HTTP_ERROR = "http_error"  #: any other status, redirects included
@@ -98,7 +98,7 @@ class Tried:
 
     @property
     def holds_webhook(self) -> bool:
-        """Whether the server asks to wait with every event: 429 or 503 with Retry-After."""
+        """True if the server asks to wait with every event: 429 or 503 with Retry-After."""
         return self.status in (_TOO_MANY, _UNAVAILABLE) and self.retry_after is not None
 
 
@@ -121,7 +121,7 @@ def parse_retry_after(text: str, now: datetime) -> timedelta | None:
 def is_deferred(tried: Tried, deferred: int) -> bool:
     """Return True if the server's Retry-After takes the place of the schedule: this try does not count.
 
-    A long one does not, nor one after many: an event's tries end before it expires. *deferred*: those that did so far.
+    A long one does not, nor one after many: an event's tries end before it expires. *deferred*: tries that did so far.
     """
     return (
         tried.retry_after is not None
@@ -171,7 +171,7 @@ SILENT_HOLDS = frozenset({Hold.PREPARED_EARLY, Hold.SHUTDOWN})
 def find_delivery_event(target: State, held_for: str | None, held_before: str | None) -> EventType | None:
     """Return the event of a delivery's move to *target*; None: none.
 
-    *held_for*: why a worker has put it back, and *held_before* why one had the time before: a hold is told once.
+    *held_for*: why a worker has put it back, and *held_before* why one had the time before: a hold is reported once.
     """
     if held_for is not None:
         is_news = held_for != held_before and held_for not in SILENT_HOLDS

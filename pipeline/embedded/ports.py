@@ -43,7 +43,7 @@ class ListenAddress:
 LOOPBACK = "127.0.0.1"
 WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 _PORT_ERRORS = frozenset({errno.EADDRINUSE, errno.EACCES})
-"""What another port mends; anything else is the host's."""
+"""Errors that another port mends; any other error is the host's."""
 
 
 def find_conflicts(addresses: list[ListenAddress], find_place: Callable[[str], str]) -> list[str]:

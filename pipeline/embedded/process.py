@@ -1,6 +1,6 @@
 """A child process that ends with the supervisor, is recorded in a file, and is stopped with its whole session.
 
-Log files of the services: rotated by size, and followed for lines that a person should see.
+Log files of the services: rotated by size, and followed for lines that a user should see.
 
 Identifies processes: the kernel reuses process ids, but not together with their start time.
 """
@@ -119,7 +119,7 @@ POLL_SECONDS = 0.02
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Program:
-    """What to run. `stop` is the signal for an orderly stop, which the process also gets when the supervisor dies."""
+    """A program to run. `stop` is the signal for an orderly stop; the process also gets it when the supervisor dies."""
 
     name: str
     argv: Sequence[str]

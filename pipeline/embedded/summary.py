@@ -3,8 +3,8 @@
 Creates the stack's own user of the dashboard, an admin of all workspaces, and keeps its password.
 
 A file has the login and the password, readable by its owner only. It is written before the user is created, so that an
-interruption leaves no user without a known password. At a start after a person has changed the password (``slipway user
-reset``), or disabled the user, the one in the file is emptied.
+interruption leaves no user without a known password. At a start after an operator has changed the password (``slipway
+user reset``), or disabled the user, the one in the file is emptied.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Summary:
     dashboard: str
     dashboard_login: str
     dashboard_password: str = field(repr=False)
-    """Empty: a person has changed it."""
+    """Empty: an operator has changed it."""
     flower: str
     flower_user: str
     flower_password: str = field(repr=False)

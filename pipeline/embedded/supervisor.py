@@ -89,7 +89,7 @@ class WorkerReadiness:
 
 
 POLL_SECONDS = 0.25
-"""Between two polls of the services."""
+"""Seconds between two polls of the services."""
 ENGINE_STOP_TIMEOUT = 20.0
 LEFTOVERS_STOP_TIMEOUT = 5.0
 """Seconds for processes of a killed supervisor; short, since their engines are gone and they can finish nothing."""

@@ -28,7 +28,7 @@ class Kind(Enum):
     SPARSE_LIST = auto()
     """The same, where a blank text is null."""
     JSON = auto()
-    """Any other value, as JSON; what is not JSON is text."""
+    """Any other value, as JSON; a cell that is not JSON is text."""
 
 
 @dataclass(frozen=True, slots=True)

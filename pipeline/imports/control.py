@@ -1,4 +1,4 @@
-"""What people do to an import: apply, pause, resume, cancel, roll back. Each is one move, under the lock of its row.
+"""Actions of users on an import: apply, pause, resume, cancel, roll back. Each is one move, under the lock of its row.
 
 A chunk of rows holds the same lock, so an answer is sent only after the chunk in progress, and no later one begins.
 Repeating an action that has been taken changes nothing.
@@ -33,7 +33,7 @@ _WHY: Mapping[str, str] = {
 
 
 def apply(context: Context, caller: Caller, identity: UUID, plan_hash: str) -> Import:
-    """Begin to apply a plan. Raises Refusal 409 plan_changed, with the rows that would be judged otherwise now.
+    """Begin to apply a plan. Raises Refusal 409 plan_changed, with the rows whose verdict would differ now.
 
     Then nothing is applied, and the file is planned again.
     """
@@ -144,7 +144,7 @@ def _require_state(job: Import, action: Action) -> None:
 
 
 def describe(job: Import) -> str:
-    """Return what an import is, with what was done: ``applied (2 created)``."""
+    """Return the state of an import, with what was done: ``applied (2 created)``."""
     done = ", ".join(f"{count:,} {word}" for word, count in job.result.items())
     return f"{WORDS[job.state]} ({done})" if done else WORDS[job.state]
 

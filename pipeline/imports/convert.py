@@ -5,7 +5,7 @@ every cell as text, made in a probe process: the archive is hostile until it is 
 
 Finds out how the text of a file is encoded: UTF-8, UTF-16 by its mark, otherwise a guess.
 
-Inflates a file that was sent with a Content-Encoding, in bounded pieces, and judges its ratio meanwhile.
+Inflates a file that was sent with a Content-Encoding, in bounded pieces, and checks its ratio while it does.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PIECE = 64 * 1024
 SMALL = 1024 * 1024
 """Inflated bytes that need no ratio: little text may be all alike."""
 READ_AHEAD = 8 * 1024
-"""Compressed bytes that are read at once: so much may be inflated before its ratio is judged."""
+"""Compressed bytes that are read at once: so much may be inflated before its ratio is checked."""
 _WINDOW: Mapping[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
 """8 MiB, the most that this content coding may use (RFC 9659, section 3)."""
 
@@ -110,11 +110,11 @@ _PIECE = 64 * 1024
 _USUAL = "cp1252"
 _CANDIDATES = [f"cp{n}" for n in (1252, 1250, 1251, 1253, 1254, 1255, 1256, 1257, 932, 949)]
 _CANDIDATES += ["big5", "gb18030", "euc_jp", "mac_roman"]
-"""What spreadsheets write when they do not write Unicode: the Windows code pages, and those of the Mac and Unix."""
+"""The encodings of spreadsheets that are not in Unicode: the Windows code pages, and those of the Mac and Unix."""
 
 
 class EncodingSurvey:
-    """Judges the encoding of a file from all of its bytes, piece by piece."""
+    """Determines the encoding of a file from all of its bytes, piece by piece."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")()

@@ -1,6 +1,6 @@
 """The forecast of a plan: what its rows add to each account and day, how much of it fits, and what is in conflict.
 
-A conflict rejects no row: the posts go out later than planned, or need a person in time.
+A conflict rejects no row: the posts go out later than planned, or need an operator in time.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class DayForecast:
     posts: int
     before: int
     fits: int
-    """Of ``posts``, within the daily quota of the platform."""
+    """The number of ``posts`` within the daily quota of the platform."""
     last_at: datetime
     """When the last of them goes out, at the earliest."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conflict:
-    """What stands between an account's posts and their times. ``posts``: how many of the import it concerns."""
+    """An obstacle between an account's posts and their times. ``posts``: how many of the import it concerns."""
 
     kind: str
     """quota · pace · grant · content."""

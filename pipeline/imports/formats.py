@@ -32,10 +32,10 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadLimits:
-    """What a file may have at most."""
+    """The limits of a file."""
 
     max_bytes: int = 2 * 1024**3
-    """Of the file as it arrives, and of its text once it is inflated."""
+    """Maximum bytes of the file as it arrives, and of its text once it is inflated."""
     max_rows: int = 1_000_000
     max_sheet_rows: int = 200_000
     """Rows of a spreadsheet."""

@@ -1,4 +1,4 @@
-"""Judge rows of an import by the rules of POST /posts: accepted, duplicate or rejected, with the issues.
+"""Validate rows of an import by the rules of POST /posts: accepted, duplicate or rejected, with the issues.
 
 Nothing but the clock, accounts, known checks and earlier posts is read, and nothing is changed.
 """
@@ -34,7 +34,7 @@ class PostFormat:
     read: Callable[..., PostRequest]
     """Parses the body of a new post. Raises Refusal 422 with its issues. ``is_safe``: as ``is_safe_text`` says."""
     is_safe_text: Callable[[bytes], bool]
-    """Whether a JSON text shows that none of its texts is one that no field may hold."""
+    """Returns True if a JSON text shows that none of its texts is one that no field may hold."""
     columns: Columns
 
 
@@ -65,7 +65,7 @@ class ParsedRow:
 
     @property
     def token(self) -> str:
-        """What a repeat of the row is recognised by, in whatever file."""
+        """The token by which a repeat of the row is recognised, in whatever file."""
         return f"{self.identity}:{self.occurrence}" if self.occurrence else self.identity
 
 
@@ -141,12 +141,12 @@ def describe_refusal(error: Exception) -> list[Issue]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KnownPosts:
-    """What earlier rows and earlier imports have made of the same identities."""
+    """The results of earlier rows and earlier imports with the same identities."""
 
     earlier: Mapping[str, EarlierRow]
     replays: Mapping[tuple[UUID, str], Replay]
     current: Mapping[UUID, bytes]
-    """Fingerprints of posts as they are now: those that rows name by id, or by the external_id of another body."""
+    """Fingerprints of posts as they are now: the posts that rows name by id, or by the external_id of another body."""
     inputs: RuleInputs
     find_edit_problem: Callable[[ParsedRow, UUID], Exception | None]
     """Returns why an edit that makes the post what the row says is refused now."""
@@ -188,7 +188,7 @@ def _judge(
 def _judge_changes(
     job: Import, row: ParsedRow, outcome: Outcome, post_id: UUID, known: KnownPosts
 ) -> RowRecord:
-    """Judge a row whose post is known and was made of another body, or is named by its id."""
+    """Validate a row whose post is known and was made of another body, or is named by its id."""
     if known.current.get(post_id) == row.request.fingerprint:
         return _record(row, RowVerdict.DUPLICATE, post_id=post_id)
     if not job.updates:

@@ -1,4 +1,4 @@
-"""Reads the time of a row: a moment with an offset, the word ``now``, or a local time that is exactly one moment."""
+"""Reads the time of a row: a time with an offset, the word ``now``, or a local time that is exactly one instant."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def read_time(cells: Mapping[str, str], time_zone: str | None) -> str | None:
 
 
 def _parse_local_time(text: str, zone_name: str) -> datetime:
-    """Return the moment in UTC. Raises InvalidCell, also for a time that its zone skips or has twice."""
+    """Return the instant in UTC. Raises InvalidCell, also for a time that its zone skips or has twice."""
     zone = find_zone(zone_name)
     try:
         local = _parse(text)

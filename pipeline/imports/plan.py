@@ -1,4 +1,4 @@
-"""Planning: read a chunk of rows, judge it, and store rows, counts and position in one transaction.
+"""Planning: read a chunk of rows, validate it, and store rows, counts and position in one transaction.
 
 Nothing else is changed. The plan's hash is a chain over all rows, and begins with the workspace and the import: it is
 that of one import alone, and the same whatever chunks the file was read in.
@@ -249,7 +249,7 @@ def _find_edit_problem(work: ImportSlice, c: Connection, row: ParsedRow, post_id
 def _read_current(
     c: Connection, form: PostFormat, parsed: Sequence[ParsedRow], replays: Mapping[tuple[UUID, str], Replay]
 ) -> dict[UUID, bytes]:
-    """Return the fingerprints of posts as they are now, of those that are to be compared so."""
+    """Return the present fingerprints of the posts that are to be compared as they are now."""
     wanted = {row.post_id for row in parsed if row.post_id is not None}
     for row in parsed:
         replay = replays.get((row.submission.workspace, row.token))

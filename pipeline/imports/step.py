@@ -105,7 +105,7 @@ STEPS: Mapping[ImportState, Callable[[ImportSlice], None]] = {
     ImportState.APPLYING: apply_rows,
     ImportState.ROLLING_BACK: roll_back_posts,
 }
-"""What the next step of an import does, by its state."""
+"""The work of the next step of an import, by its state."""
 SLICE = 5.0
 """Seconds in which a worker begins chunks of one import, before others of the queue have their work."""
 _running: set[UUID] = set()

@@ -30,7 +30,7 @@ from pipeline.store.imports.imports import Import
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportOptions:
-    """What a client says of a file."""
+    """The options of a file, as its client sets them."""
 
     name: str | None = None
     encoding: str | None = None
@@ -40,7 +40,7 @@ class ImportOptions:
     updates: bool = False
     """Edit the posts of rows whose external_id has another body."""
     time_zone: str | None = None
-    """Of local times in rows that name none."""
+    """The time zone of local times in rows that name none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

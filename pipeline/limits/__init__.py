@@ -1,1 +1,1 @@
-"""What may be done how fast, by whom: rate buckets, shared slots, circuit breakers, health of the platforms."""
+"""Limits of what may be done how fast, by whom: rate buckets, shared slots, circuit breakers, platform health."""

@@ -1,4 +1,4 @@
-"""Append a receipt for every final move of a delivery: published, failed, cancelled, or resolved by a person."""
+"""Append a receipt for every final move of a delivery: published, failed, cancelled, or resolved by an operator."""
 
 from __future__ import annotations
 

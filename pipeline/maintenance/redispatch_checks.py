@@ -15,7 +15,7 @@ from pipeline.store.posts.awaiting_checks import list_stranded
 
 BATCH = 500
 MESSAGES = 32
-"""Messages sent at once: each has a worker slot run what is due, one check after another, whatever there is."""
+"""Messages sent at once: each has a worker slot run the due checks, one after another, whatever there is."""
 
 
 def redispatch_checks(context: Context) -> int:

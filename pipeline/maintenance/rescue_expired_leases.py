@@ -2,8 +2,8 @@
 
 - Queued and never claimed: dispatched again when its lease expires, or within seconds if its queue is empty or the
   broker has lost all of its data.
-- Publishing and not armed: nothing was sent. Queued again, and the crash is counted; after too many it is blocked for a
-  person, with its evidence.
+- Publishing and not armed: nothing was sent. Queued again, and the crash is counted; after too many it is blocked for
+  an operator, with its evidence.
 - Publishing and armed: unknown, looked at.
 """
 

@@ -1,4 +1,4 @@
-"""Resume blocked deliveries whose account a person has connected again."""
+"""Resume blocked deliveries whose account a user has connected again."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What every process needs beside its work: context, shutdown, tracing, failpoints, the epoch file and its guard."""
+"""Every process needs this alongside its work: context, shutdown, tracing, failpoints, the epoch file and its guard."""

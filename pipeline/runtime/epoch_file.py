@@ -1,7 +1,7 @@
 """The epoch file: the epoch's copy outside the database, in a folder that no backup holds and no restore puts back.
 
 ``mark.json`` holds the epoch; it is replaced as a whole and flushed to disk. ``forward-YYYY-MM.txt`` lists the
-deliveries that a person brought forward: gave an earlier due time, or sent again or resumed as dead letters. Any number
+deliveries that a user brought forward: gave an earlier due time, or sent again or resumed as dead letters. Any number
 of processes may share the folder. Every error is an OSError; while there is one, nothing is sent.
 """
 

@@ -30,4 +30,4 @@ def limit_arenas() -> None:
 
 
 _M_ARENA_MAX = -8
-"""Of mallopt(3), `malloc.h`."""
+"""An option of mallopt(3), `malloc.h`."""

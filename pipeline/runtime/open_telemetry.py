@@ -93,7 +93,7 @@ class OpenTelemetry:
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("slipway")
         self._requests: dict[str, Span] = {}
-        """Those in progress, by the request's id; of several with one id, the newest."""
+        """The spans of requests in progress, by the request's id; of several with one id, the newest."""
 
     def close(self) -> None:
         """Send what was not sent yet, for ``SEND_SECONDS`` at most."""

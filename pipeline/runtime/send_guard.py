@@ -8,7 +8,7 @@ nothing per post, only a small file and two commits every third of a lease, by w
 3. it commits in the database that the file was written, and until when posts may be sent.
 
 A process that dies after 1 or 2 leaves a number that the database knows, so there is no alarm. A restored database does
-not know the number in the file: from then on nothing is released, claimed or armed until a person has accepted the
+not know the number in the file: from then on nothing is released, claimed or armed until an operator has accepted the
 restore (``recovery/restore.py``).
 """
 
@@ -79,7 +79,7 @@ class SendGuard:
         return was_closed and self._renew()
 
     def find_doubt(self) -> Doubt | None:
-        """Return what a person has to accept before anything is sent; None if nothing is. Raises Unreachable."""
+        """Return what an operator has to accept before anything is sent; None if nothing is. Raises Unreachable."""
         if self.epoch_file is not None and self.may_send():
             return None
         with self._database.once() as c:
@@ -138,7 +138,7 @@ class SendGuard:
         return store.intend(c, state.stored.id or uuid4(), self.lease)
 
     def _hold(self, c: Connection, state: EpochState, match: EpochMatch, in_file: Epoch | None) -> None:
-        """Store the mismatch, so that no process sends anything until a person accepts it."""
+        """Store the mismatch, so that no process sends anything until an operator accepts it."""
         if match is EpochMatch.LOST and state.is_open:
             self._log_once(
                 log.error,

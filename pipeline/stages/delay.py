@@ -1,10 +1,10 @@
-"""The delay stage: release due deliveries to their queues; the sweep beside it finds what lost messages left.
+"""The delay stage: release due deliveries to their queues; the sweep next to it finds what lost messages left.
 
 Takes scheduled and retrying deliveries whose ``next_at`` has passed by the database's clock; leaves them queued, with a
 message on their platform's queue. Due looks are dispatched here too. Several processes may run it at once: rows are
 claimed with SKIP LOCKED.
 
-The sweep: release what is due whatever messages were lost, and send the messages of the slots of time to come.
+The sweep: release due deliveries whatever messages were lost, and send the messages of the slots of time to come.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def dispatch_at(context: Context, when: datetime, state: State = State.SCHEDULED
 
 
 def release_due(context: Context) -> int:
-    """Queue what is due. Return how many deliveries were dispatched.
+    """Queue due deliveries and looks. Return how many deliveries were dispatched.
 
     Nothing is released while the send guard is closed: it could not be armed.
     """
@@ -108,7 +108,7 @@ def _begin(context: Context) -> Iterator[Connection]:
 
 
 def _release_batch(context: Context, c: Connection, platform: str, batch: int) -> list[Message]:
-    """Release one batch: what is due now, and the backlog that an outage or a pause has left, at a rate of its own.
+    """Release one batch: deliveries due now, and the backlog that an outage or a pause has left, at a rate of its own.
 
     The backlog takes at most half of the batch, the oldest of each workspace first, so that new posts do not wait for
     it.
@@ -179,7 +179,7 @@ class TooLate(Permanent):
 
 
 def sweep(context: Context) -> int:
-    """Release what is due and dispatch the slots within the horizon. Return how many deliveries were dispatched."""
+    """Release due deliveries and dispatch the slots within the horizon. Return how many deliveries were dispatched."""
     sent = release_due(context)
     delay = context.settings.delay
     with context.database.begin() as c:

@@ -167,7 +167,7 @@ class _Derivation:
 
     def _to_media(self, file: File) -> Media:
         """Return the file as media; of its plan it may have fewer pixels, where the bytes were too many."""
-        if file.size is None or file.sha256 is None:  # given up by maintenance meanwhile
+        if file.size is None or file.sha256 is None:  # given up by maintenance concurrently
             raise Unavailable("The converted image is not stored yet.", code="media_not_ready")
         facts = replace(self.plan.predict(self._facts), bytes=file.size, etag=compute_etag(file.sha256))
         files = self.context.files.open_workspace(self.claimed.workspace_id)

@@ -1,4 +1,4 @@
-"""Which images of a post are converted for a platform, what is said about it, and what to do where that fails. Pure."""
+"""Which images of a post are converted for a platform, what is reported about it, and what to do if it fails. Pure."""
 
 from __future__ import annotations
 

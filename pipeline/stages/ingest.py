@@ -132,7 +132,7 @@ def plan_submission(
 ) -> Outcome:
     """Apply every rule that the known facts decide, in the order of the contract.
 
-    ``inputs``: of this batch; then the platforms' rules are left out for a post that was judged by the same ones.
+    ``inputs``: of this batch; then the platforms' rules are left out for a post that was validated by the same ones.
     """
     request = submission.request
     links = media_checks.list_links(request.media, None)

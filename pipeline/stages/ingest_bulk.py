@@ -130,7 +130,7 @@ def plan_batch(
 ) -> PlannedBatch:
     """Apply the rules that the known facts decide; nothing is changed.
 
-    ``caller``: of all the posts, where rows of an import that were judged by the same facts are not judged again.
+    ``caller``: of all the posts, where rows of an import that were validated by the same facts are not validated again.
     """
     posts = {n: entry for n, entry in enumerate(batch) if isinstance(entry, Submission)}
     facts = caches.read(c, list(posts.values()))
@@ -151,7 +151,7 @@ def store_batch(
     Return a result for each entry, in order, and the plans to dispatch after the commit. ``warn``: as ``store_plans``.
     """
     outcomes, tokens = dict(planned.outcomes), planned.tokens
-    # what can be stored at once is looked for only if its token turns out to be taken
+    # a post that can be stored at once is looked for only if its token turns out to be taken
     is_ready = {n for n, outcome in outcomes.items() if isinstance(outcome, PostPlan) and outcome.is_ready}
     outcomes |= find_replays(context, c, {n: some for n, some in tokens.items() if n not in is_ready})
     plans = drop_repeats({n: plan for n, plan in sorted(outcomes.items()) if isinstance(plan, PostPlan)})

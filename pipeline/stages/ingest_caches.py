@@ -1,4 +1,4 @@
-"""What ingest knows from earlier batches: account rows and good checks, and whether they still hold. For one thread."""
+"""Facts from earlier batches for ingest: account rows and good checks, and whether they still hold. For one thread."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CAPACITY = 10_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchFacts:
-    """What the database says about a whole batch."""
+    """The facts in the database about a whole batch."""
 
     now: datetime
     accounts: Mapping[UUID, AccountRow]
@@ -39,7 +39,7 @@ class BatchFacts:
         return {i: a for i, a in found.items() if a is not None and a.workspace_id == caller.workspace_id}
 
     def checks_of(self, workspace: UUID, links: Iterable[MediaLink]) -> dict[int, Check]:
-        """The good checks of these media of a workspace, by position; those that are not known are missing."""
+        """The good checks of these media of a workspace, by position; unknown ones are missing."""
         found = {position: self.checks.get((workspace, purpose, url)) for position, purpose, url in links}
         return {position: check for position, check in found.items() if check is not None}
 

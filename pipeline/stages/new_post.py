@@ -33,7 +33,7 @@ class Submission:
     import_id: UUID | None = None
     """The import whose row it is."""
     row_token: str | None = None
-    """What a repeat of this row, or post of a batch, is recognised by, in place of what a request would be."""
+    """The token by which a repeat of this row, or post of a batch, is recognised, in place of that of a request."""
     judged: bytes | None = None
     """The digest of what the rules went by when they found this row good (`rule_inputs.py`)."""
 
@@ -52,18 +52,18 @@ class PostPlan:
     due_at: datetime
     immediate: bool
     token: str | None
-    """What a repeat of the request is recognised by; None: never taken for one."""
+    """The token by which a repeat of the request is recognised; None: never taken for one."""
     links: Sequence[Link]
     """Everything that needs a check."""
     checks: Mapping[int, Check] = field(default_factory=dict)
     problems: Sequence[AccountProblem] = ()
-    """What the platforms accept with a warning, judged by the facts in ``checks``."""
+    """Problems that the platforms accept with a warning, found by the facts in ``checks``."""
     post: NewPost | None = None
     """Its rows, where they were built before it is stored."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether every link has a good check: then the post can be stored without waiting."""
+        """Return True if every link has a good check: then the post can be stored without waiting."""
         return len(self.checks) == len(self.links) and media_checks.are_all_good(self.checks)
 
     def judge(self, context: Context, checks: Mapping[int, Check]) -> None:

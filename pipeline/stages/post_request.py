@@ -41,7 +41,7 @@ class PostRequest(PostContent):
     on_late: str = "publish"
     external_id: str | None = None
     fingerprint: bytes
-    """Of the canonical body; equal requests have the same."""
+    """The fingerprint of the canonical body; equal requests have the same."""
     request_id: str | None = None
     """The id of the HTTP request, which its response and the log have too."""
 
@@ -66,7 +66,7 @@ class AcceptedPost:
     duplicate: bool = False
     deleted: bool = False
     deliveries: Sequence[UUID] = field(default=(), compare=False)
-    """Of a post that this request has stored, for the log."""
+    """The deliveries of a post that this request has stored, for the log."""
 
 
 @dataclass

@@ -80,7 +80,7 @@ def run_due_checks(context: Context) -> int:
     A message starts this on one slot, whichever check it names: which check runs is decided by due time and by the
     shares of workspaces and hosts (``limits/shared_slots.py``). It ends when no check may be claimed, or after the
     time of a slice; then another message continues it. Nothing is tried while a restore is not accepted, as a verdict
-    could fail posts that are live; maintenance sends messages for what is due.
+    could fail posts that are live; maintenance sends messages for due checks.
     """
     if context.send_guard.find_doubt() is not None:
         return 0

@@ -33,7 +33,7 @@ from pipeline.store.deliveries.settle import Settlement
 
 
 def refresh_expired(context: Context, claimed: ClaimedDelivery, verdict: Verdict) -> Verdict:
-    """Refresh, and return the verdict: continue, wait, or block for a person."""
+    """Refresh, and return the verdict: continue, wait, or block for an operator."""
     can = context.adapters[claimed.account.platform].capabilities
 
     def judge_outage(error: Unavailable) -> Verdict:
@@ -79,7 +79,7 @@ def settle(
 ) -> tuple[Verdict, datetime | None]:
     """Store a verdict. Return the verdict that was stored and the delivery's ``next_at``, None if the claim was lost.
 
-    If the live post already belongs to another delivery, the delivery is blocked: a person decides which one it is.
+    If the live post already belongs to another delivery, the delivery is blocked: an operator decides which one it is.
     """
     queued_lease = timedelta(seconds=context.settings.delay.queued_lease)
     try:

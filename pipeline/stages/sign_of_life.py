@@ -1,7 +1,7 @@
 """Signs of life: what a call says about its platform, and one cheap read where nothing is known.
 
 A delivery is armed only after an answer of its platform within the last minute. So an outage leaves deliveries un-armed
-and safe to send again, instead of in doubt.
+and safe to send again, instead of with an unknown outcome.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def look_in_doubt(
 ) -> LookResult:
     """Ask by the handle of the backup, where there is one, then list the account's posts since the span in doubt.
 
-    ``is_past_limit``: what the platform still works on by then is looked for in the list too.
+    ``is_past_limit``: a post that the platform still works on by then is looked for in the list too.
     """
     until = may_appear_until(claimed.armed_deadline, context.settings, adapter.capabilities)
     if claimed.armed_at is None or until is None:

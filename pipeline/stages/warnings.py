@@ -85,7 +85,7 @@ def warn_of_account(
 
 
 def get_grant_end(account: AccountRow) -> datetime | None:
-    """Return when a person has to connect the account again; None: never, as far as the platform says."""
+    """Return when a user has to connect the account again; None: never, as far as the platform says."""
     return account.refresh_expires_at if account.renewable else account.expires_at
 
 

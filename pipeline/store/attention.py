@@ -1,7 +1,7 @@
-"""What needs a person, in all workspaces or in some: each statement reads an index, and a bounded number of its rows.
+"""Matters that need an operator, in all workspaces or in some.
 
-Some workspaces have no index of their own here. Theirs are looked for among more rows, so that what others left does
-not hide them.
+Each statement reads an index, and a bounded number of its rows. Some workspaces have no index of their own here. Theirs
+are looked for among more rows, so that rows that others left do not hide them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pipeline.store.health import CHECK_SECONDS, read_within
 CAP = 10_000
 """Rows that one statement reads; beyond it a count says that there may be more."""
 WIDE = 30_000
-"""The same if only those of some workspaces count."""
+"""The same if only rows of some workspaces count."""
 
 _FULL = "(SELECT count(*) FROM sample) = :cap"
 _CAPPED = f"{_FULL} AS is_capped"
@@ -81,7 +81,7 @@ _LATE_COLUMNS = f"""d.platform, d.workspace_id, d.account_id, d.state, d.held_fo
 _DUE = f"""d.due_at <= now() - CAST(:overdue AS interval) AND d.armed_at IS NULL
     AND (d.due_at > now() - CAST(:held AS interval) AND d.next_at > now() AND d.held_for IN ({quote(LIMITS)}))
         IS NOT TRUE"""
-"""Without what a limit holds for less than a day, which is not listed and may be more than the sample."""
+"""Without deliveries that a limit holds for less than a day: they are not listed and may be more than the sample."""
 _LATE = f"""
 WITH sample AS MATERIALIZED (
     (SELECT late.* FROM accounts a CROSS JOIN LATERAL (
@@ -106,9 +106,9 @@ SELECT CASE WHEN is_held THEN '{Kind.HELD}' ELSE '{Kind.OVERDUE}' END AS kind, p
 FROM held WHERE reason IS NULL OR reason NOT IN ({quote(LIMITS)}) AND (is_held OR reason NOT IN ({quote(WANTED)}))
 GROUP BY is_held, 2, 3, 4 ORDER BY is_held DESC, 2, 3, 4
 """
-"""Late as ``slipway_oldest_overdue_seconds`` counts it: since the time of a limit ended, and without what is wanted.
+"""Late as ``slipway_oldest_overdue_seconds`` counts it: since the time of a limit ended, and without intended delays.
 
-Grouped before what holds them is derived, which is the same for all of a group.
+Grouped before their holds are derived, which are the same for all of a group.
 """
 _NEWER_WORKER = f"""
 WITH sample AS MATERIALIZED (
@@ -120,7 +120,7 @@ WITH sample AS MATERIALIZED (
 SELECT platform, count(*) AS count, min(created_at) AS oldest, {_CAPPED}
 FROM sample d WHERE {HELD_FOR} = '{Hold.NEWER_WORKER}' AND {_OWN} GROUP BY 1 ORDER BY 2 DESC, 1
 """
-"""Those that are due the soonest, and only where workers are older than this code."""
+"""Deliveries that are due the soonest, and only where workers are older than this code."""
 _GRANTS = f"""
 WITH sample AS MATERIALIZED (
     SELECT workspace_id, platform, {GRANT_ENDS_AT} AS ends_at FROM accounts
@@ -140,7 +140,7 @@ UNION ALL
 SELECT 'delivery', count(*), min(h.since) FROM paused_deliveries h JOIN deliveries d ON d.id = h.delivery_id
 WHERE d.state NOT IN ('published', 'cancelled') AND {_OWN} HAVING count(*) > 0 ORDER BY 1
 """
-"""Those of everything and of a platform hold posts of every workspace."""
+"""Pauses of everything and of a platform hold posts of every workspace."""
 _WEBHOOKS = f"""
 WITH sample AS MATERIALIZED (
     SELECT workspace_id, paused_why, paused_at FROM webhooks
@@ -165,7 +165,7 @@ def read_matters(
     within: Collection[UUID] | None = None,
     kinds: Collection[Kind] = tuple(Kind),
 ) -> Iterator[Matter]:
-    """Yield everything that needs a person as it is read, the most urgent kind first; inside a transaction.
+    """Yield every matter that needs an operator as it is read, the most urgent kind first; inside a transaction.
 
     *silent*: how long nothing may have been taken from one of the *queues*. *within*: only what concerns these
     workspaces, which a restore, a silent queue, an alarm and a pause of everything or of a platform always do. A kind

@@ -82,7 +82,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a connection that reads: each statement sees what is committed when it starts. Raises Unreachable.
+        """Open a connection that reads: each statement sees the data committed when it starts. Raises Unreachable.
 
         Without BEGIN and COMMIT a page of posts takes two exchanges with the server less. Each statement has one
         generic plan, as it takes longer to plan than to execute.

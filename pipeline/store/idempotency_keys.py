@@ -24,16 +24,16 @@ class IdempotencyKey:
     """The key of a request, within its caller and operation."""
 
     key_id: UUID
-    """Of the caller's API key."""
+    """The id of the caller's API key."""
     operation: str
     value: str
     request_sha256: bytes
-    """Of what the request asks for."""
+    """The hash of the content that the request asks for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claimed:
-    """What an earlier request claimed a key for."""
+    """The claim of a key by an earlier request."""
 
     request_sha256: bytes
     resource: UUID

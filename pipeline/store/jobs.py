@@ -33,7 +33,7 @@ class JobTable:
 
     name: str
     columns: str
-    """Those that are returned."""
+    """The columns that are returned."""
     working: str
     """SQL for whether a job has a next step."""
     begin: str = "state"

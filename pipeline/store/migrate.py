@@ -3,7 +3,7 @@
 Several processes may migrate at once: one waits for the other. A step that does not get its lock soon gives up, since
 all other statements would queue behind it, and is tried again.
 
-Operations for migrations beside Alembic's own.
+Operations for migrations in addition to Alembic's own.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ _FIRST = UUID(int=0)
 
 @dataclass(kw_only=True, slots=True)
 class RotationProgress:
-    """What became of the values of one column."""
+    """The results for the values of one column."""
 
     what: str
     sealed_again: int = 0

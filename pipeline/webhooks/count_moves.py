@@ -73,7 +73,7 @@ def _to_fields(m: MoveFacts) -> dict[str, str | int | float | None]:
 _WITH_ATTEMPT = frozenset({State.PUBLISHING, State.PREPARING, State.PROCESSING, State.UNKNOWN, State.BLOCKED})
 """States that a delivery may leave with an attempt that was closed in them."""
 _KEPT = frozenset({State.ACCEPTED, State.RETRYING, State.BLOCKED, State.UNKNOWN})
-"""States in which it waits for a check, its platform or a person."""
+"""States in which it waits for a check, its platform or an operator."""
 
 
 def count_moves(c: Connection, moves: Sequence[MoveFacts]) -> None:

@@ -1,8 +1,8 @@
 """Send events to webhooks: claim a webhook, arm a round of events, send them, store what became of them.
 
-Nothing leaves before its try is committed, and no database connection is held meanwhile. The events of a round are of
-different posts, and the next round begins when this one is stored, so each post's events arrive in order. An event is
-sent at least once, always with the same ``webhook-id``.
+Nothing leaves before its try is committed, and no database connection is held while it runs. The events of a round are
+of different posts, and the next round begins when this one is stored, so each post's events arrive in order. An event
+is sent at least once, always with the same ``webhook-id``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ SHOWN = 1_000
 ROUND = 8
 """Events that are sent to one webhook at once."""
 LEASE = timedelta(seconds=60)
-"""Of a claim, extended by each round; after half of it nothing is sent any more."""
+"""The lease of a claim, extended by each round; after half of it nothing is sent any more."""
 SLICE, TURN = 15.0, 5.0
 """Seconds after which a sender ends, and after which it leaves a webhook to the next claim."""
 MOST = 4

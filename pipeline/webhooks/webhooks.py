@@ -1,4 +1,4 @@
-"""What people do with webhooks: create, change, pause, rotate, test, replay, delete. Senders pause them too."""
+"""Actions of users on webhooks: create, change, pause, rotate, test, replay, delete. Senders pause them too."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from pipeline.store.webhooks.webhooks import Webhook
 log = logging.getLogger("slipway.webhooks")
 
 MAX_WEBHOOKS = 20
-"""Of one workspace."""
+"""Maximum number of webhooks of one workspace."""
 MAX_REPLAY = 10_000
 """Events that one request makes pending again."""
 
@@ -88,7 +88,7 @@ def change(
 
 
 def delete(context: Context, caller: Caller, identity: UUID) -> None:
-    """Delete a webhook: what is being sent now is the last. Raises Refusal 404."""
+    """Delete a webhook: the events being sent now are the last. Raises Refusal 404."""
     with context.database.begin() as c:
         found = _lock(c, caller, identity)
         store.delete_webhook(c, found.id)

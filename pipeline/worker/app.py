@@ -29,5 +29,5 @@ def configure_logging(**_: Any) -> None:
 
 @worker_ready.connect
 def freeze_loaded_modules(**_: Any) -> None:
-    """Freeze what is loaded once the worker is about to take messages."""
+    """Freeze the loaded modules once the worker is about to take messages."""
     freeze_modules()

@@ -39,7 +39,7 @@ class TickScheduler(Scheduler):
         """Do nothing: the schedule is ``pipeline/broker/ticks.py`` and the table ``ticks``."""
 
     def tick(self, *_: Any, **__: Any) -> float:
-        """Send what is due. Return the seconds until the next call."""
+        """Send the due ticks. Return the seconds until the next call."""
         return self._ticker.run_once()
 
     def _record(self) -> None:

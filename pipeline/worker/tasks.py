@@ -2,8 +2,8 @@
 
 Ticks, canaries, imports and maintenance jobs send no events, so that the tasks that Flower keeps are those of posts.
 
-Repeated calls are coalesced: one run serves every caller that asked before it began. The results are for a person who
-watches Flower; the ledger has the truth.
+Repeated calls are coalesced: one run serves every caller that asked before it began. The results are for an operator
+who watches Flower; the ledger has the truth.
 """
 
 from __future__ import annotations
@@ -105,13 +105,13 @@ _sweep = Coalescer(lambda: sweep(get_context()))
 
 @app.task(name="delay.slot", send_events=False)
 def delay_slot() -> None:
-    """Release what is due at the end of a slot of time."""
+    """Release due deliveries at the end of a slot of time."""
     _slot()
 
 
 @app.task(name="delay.sweep", send_events=False)
 def delay_sweep() -> None:
-    """Release what is due and send the next slots' messages; every second, whatever messages were lost."""
+    """Release due deliveries and send the next slots' messages; every second, whatever messages were lost."""
     _sweep()
 
 

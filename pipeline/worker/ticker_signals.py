@@ -1,6 +1,6 @@
 """Start the ticker and the report of the host when a worker is ready, and stop them when it begins to shut down.
 
-What a worker's consumer takes: proof that its queues are consumed, however long a canary waits behind a backlog.
+Messages a worker's consumer takes: proof that its queues are consumed, however long a canary waits behind a backlog.
 
 Report what this worker's host sees of what all hosts share: the store of uploaded files, and the epoch file.
 """
@@ -94,7 +94,7 @@ class Consumption:
 
 
 RECORD_EVERY = 1.0
-"""Seconds between two records of what is consumed."""
+"""Seconds between two records of the consumed queues."""
 
 _threads: list[TickerThread | HostReport] = []
 _consumptions: list[Consumption] = []

@@ -83,7 +83,7 @@ def _check_may_write(account: Record) -> Record:
 
 
 def select_fields(call: Call, known: Record, default: str) -> Record:
-    """Return the fields that the parameter `fields` names, or those in `default`; `id` always.
+    """Return the fields that the parameter `fields` names, or else the fields in `default`; `id` always.
 
     Raises:
         Refused: a field is not in `known`.

@@ -25,7 +25,7 @@ _IDS = re.compile(r"List\(([\d,]*)\)\Z")
 
 
 def list_administered(context: SandboxContext, person: Record) -> list[Record]:
-    """Return the organizations a person may post for: those in option `administers` (usernames), else all."""
+    """Return the organizations a member may post for: by option `administers` (usernames), else all."""
     named = person["options"].get("administers")
     return [
         account
@@ -133,7 +133,7 @@ def _error_response(error: str, description: str, status: int = 400, wait: int |
 
 
 def _get_code_fields(context: SandboxContext, given: Record, chosen: list[Record]) -> Record:
-    """Return the fields of an authorization code: granted scopes, and the organizations the person administers."""
+    """Return the fields of an authorization code: granted scopes, and the organizations the member administers."""
     person = chosen[0]
     possible = person["options"].get("scopes", api.SCOPES)
     more: Record = {"scopes": [scope for scope in parse_scopes(given) if scope in possible]}

@@ -59,7 +59,7 @@ def read_whole(info: Record, name: str, low: int = 0, high: int | None = None) -
 
 
 def _read_flags(info: Record, names: tuple[str, ...], required: tuple[str, ...]) -> Record:
-    """Return the boolean fields in `names` that are present; those in `required` must be."""
+    """Return the boolean fields in `names` that are present; fields in `required` must be."""
     for name in required:
         if name not in info:
             raise api.refuse(f"{name} is required.")

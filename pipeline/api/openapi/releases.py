@@ -218,7 +218,7 @@ PARTNER_RELEASES: Sequence[Release] = (
 OPERATOR_RELEASES: Sequence[Release] = (
     Release(
         version="1.6.0",
-        sha256="91b1353bb50eb088dd2bfceeb74d5a263d2e1f2e0d97b02bceb91ec872bc6050",
+        sha256="be90b2332c075617ecff227acfbc51099d419f3f6dc2441fd29c9252c736d800",
         changes=(
             "`GET /api/operator/v1/attention` has the kind `unread`: another kind, its `reason`, took longer than 2 s "
             "to read. `overdue` begins a minute after the due time or the end of a limit, and leaves out what a "

@@ -20,7 +20,7 @@ from pipeline.store.files.files import File
 
 _NOT_FOUND, _UNSATISFIABLE = 404, 416
 NO_FILE = f"HTTP {_NOT_FOUND}"
-"""What is seen at a URL without a file."""
+"""The finding at a URL without a file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,7 +30,7 @@ _MAX_EXIF = 64 * 1024
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WebPHeader:
-    """What the chunks of a WebP say. ``exif``: the data of its EXIF chunk, empty without one."""
+    """The facts in the chunks of a WebP. ``exif``: the data of its EXIF chunk, empty without one."""
 
     width: int
     height: int

@@ -34,7 +34,7 @@ DAMAGED = (
     ArithmeticError,
     zlib.error,
 )
-"""What Pillow raises about a damaged image, next to OSError: RuntimeError for AVIF, IndexError for a short GIF."""
+"""The errors of Pillow about a damaged image, next to OSError: RuntimeError for AVIF, IndexError for a short GIF."""
 
 
 class SeekableFile(Protocol):

@@ -1,6 +1,6 @@
 """Has a probe process inspect a hostile file, and checks everything that the process answers.
 
-What a probe process sends is a request for a range of the file, or its answer: JSON of at most `MAX_ANSWER` bytes,
+A probe process sends a request for a range of the file, or its answer: JSON of at most `MAX_ANSWER` bytes,
 parsed by a strict model. Nothing it sends is ever unpickled, since the file may have taken the process over.
 
 Shares out the memory that the probes of this process may have together. A probe waits for its part.
@@ -72,7 +72,7 @@ class ProbeMemory:
 
 @lru_cache
 def get_probe_memory(total: int) -> ProbeMemory:
-    """Return what all probes of this process share, for the total that the settings name."""
+    """Return the memory that all probes of this process share, for the total that the settings name."""
     return ProbeMemory(total)
 
 

@@ -31,14 +31,14 @@ from pipeline.media.probe.sheet_reader import load_calamine, read_sheet
 from pipeline.media.probe.video_index import OverLimit, check_limit, estimate_memory
 
 REQUEST = struct.Struct(">cQI")
-"""What the process sends: a kind, an offset and a length. The JSON of an answer, or output, follows its length."""
+"""A message of the process: a kind, an offset and a length. The JSON of an answer, or output, follows its length."""
 READY, READ, ANSWER, OUTPUT = b"R", b"G", b"A", b"O"
 LENGTH = struct.Struct(">I")
 """Precedes everything that the process receives: its length in bytes."""
 MAX_READ = 1024 * 1024
 """Bytes of one read request, at most."""
 MEMORY = 256 * 1024**2
-"""Bytes that a process may allocate beside the loaded libraries, at most."""
+"""Bytes that a process may allocate in addition to the loaded libraries, at most."""
 SMALL_MEMORY = 32 * 1024**2
 """Bytes that suffice for nearly every file: 4K video, or an hour of it at 60 frames a second without sound."""
 CPU_SECONDS = 3
@@ -158,7 +158,7 @@ class Pipe:
 def _set_limits(memory: int, cpu_seconds: int) -> None:
     """Set the limits that loading the job still works under: memory, processor time, no files written, no core.
 
-    ``memory``: bytes beside those that the fork server has taken for the libraries.
+    ``memory``: bytes in addition to the memory that the fork server has taken for the libraries.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":  # macOS has the name, and refuses to set it

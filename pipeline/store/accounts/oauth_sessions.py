@@ -1,4 +1,4 @@
-"""OAuth sessions: from sending a person to a platform's consent page to the outcome of their return.
+"""OAuth sessions: from sending a user to a platform's consent page to the outcome of their return.
 
 A session is used once, by its ``state``. Only a hash of the state is stored, so a stolen database completes no session;
 the PKCE verifier is sealed. (The table is called ``grants``.)
@@ -75,7 +75,7 @@ class UserStarter:
 
 
 Starter = UUID | UserStarter | Literal["cli"]
-"""What started a session: an API key, by its id, a user of the dashboard, or the command line."""
+"""The starter of a session: an API key, by its id, a user of the dashboard, or the command line."""
 IS_REVOKED = """(g.key_id IS NOT NULL AND NOT EXISTS (
                          SELECT FROM keys k WHERE k.id = g.key_id AND k.revoked_at IS NULL
                          AND (k.expires_at IS NULL OR k.expires_at > now()))
@@ -98,7 +98,7 @@ class RefusalReason(StrEnum):
 class SessionRefused(Exception):
     """The state cannot be used, for ``reason``. Nothing was changed.
 
-    ``origin`` and ``outcome`` are those of the session; None: there is none.
+    ``origin`` and ``outcome``: of the session; None: there is none.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class OAuthSession:
     starter: Starter
     account_id: UUID | None
     chosen: tuple[str, ...] | None
-    """Remote ids that may be stored, ``("*",)`` for all; None: the person selects if there are several candidates."""
+    """Remote ids that may be stored, ``("*",)`` for all; None: the user selects if there are several candidates."""
     redirect_uri: str
     verifier: SecretStr = SecretStr("")
 
@@ -151,7 +151,7 @@ def open_session(  # noqa: PLR0913  one keyword per column
     state: str,
     verifier: str,
 ) -> UUID:
-    """Store a session whose person is being sent to the platform with this state; return its id."""
+    """Store a session whose user is being sent to the platform with this state; return its id."""
     expire_sessions(c)
     identity = new_id()
     row(
@@ -178,7 +178,7 @@ def open_session(  # noqa: PLR0913  one keyword per column
 
 
 def expire_sessions(c: Connection) -> None:
-    """Delete old sessions, and the candidates, which hold tokens, of those that were not confirmed in time."""
+    """Delete old sessions, and the candidates, which hold tokens, of sessions that were not confirmed in time."""
     row(c, "DELETE FROM grants WHERE created_at < now() - :kept RETURNING id", kept=RETENTION)
     row(
         c,

@@ -20,19 +20,19 @@ The expression of the index ``accounts_grant_end``."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RefreshHistory:
-    """What is known of an account's earlier refreshes."""
+    """The known facts of an account's earlier refreshes."""
 
     unanswered: int
     """Consecutive refreshes that were sent and got no answer, or whose worker died."""
     rotates: bool | None
-    """Whether a refresh returns a new refresh token; None: not observed yet."""
+    """True if a refresh returns a new refresh token; None: not observed yet."""
     is_alive: bool
     """The access token has not expired by its own expiry time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EndangeredAccount:
-    """An account that a person has to reconnect, now or before ``ends_at``."""
+    """An account that a user has to reconnect, now or before ``ends_at``."""
 
     account: AccountRow
     ends_at: datetime | None
@@ -85,7 +85,7 @@ def list_endangered(
 ) -> list[EndangeredAccount]:
     """Return the accounts whose grant has ended or will end, earliest first; of one workspace, or all.
 
-    *within*: only those that end within this time.
+    *within*: only grants that end within this time.
 
     A grant with a refresh token ends with that, one without with its access token (which Instagram renews and LinkedIn
     does not).

@@ -1,7 +1,7 @@
 """API keys. Only a hash of the secret is stored, so a stolen database authenticates no request.
 
 A key is written ``<public_id>.<secret>``: the public half finds the row, the secret half is 256 random bits. SHA-256
-without a salt is enough for those, as no dictionary holds 256-bit numbers.
+without a salt is enough for them, as no dictionary holds 256-bit numbers.
 
 A key acts for its workspace, within its terms: read-only, some accounts, an expiry. Terms never change, so that the
 holder of a key can rely on them; its limits (rate, daily count, music) can. Rotation changes the secret, nothing else.
@@ -98,7 +98,7 @@ class Caller:
 
     @property
     def stored_key(self) -> UUID | None:
-        """What rows refer to; None for the command line."""
+        """Return the key id that rows refer to; None for the command line."""
         return None if self.key_id == COMMAND_LINE else self.key_id
 
     @property
@@ -111,7 +111,7 @@ class Caller:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
-    """What a new key may do; by default everything, without an expiry."""
+    """The permissions of a new key; by default everything, without an expiry."""
 
     read_only: bool = False
     accounts: Sequence[UUID] | None = None

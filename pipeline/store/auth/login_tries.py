@@ -1,7 +1,7 @@
 """Tries to log in, counted for all processes: ten, then a wait. And which addresses and browsers have logged in before.
 
 A browser is known for a login by the token of its form, of which only a hash is stored, as of all subjects. A row of a
-known one has no tries; those of a browser have a row of their own.
+known one has no tries; the tries of a browser have a row of their own.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class User:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredPassword:
-    """What a login is checked against."""
+    """The stored password that a login is checked against."""
 
     user_id: UUID
     password_hash: str
@@ -173,9 +173,9 @@ def set_password(c: Connection, user: UUID, password_hash: str) -> None:
 
 
 def upgrade_hash(c: Connection, stored: StoredPassword, password_hash: str) -> StoredPassword:
-    """Replace the hash of the same password, unless the password was changed meanwhile.
+    """Replace the hash of the same password, unless the password was changed concurrently.
 
-    Return what is stored then; a session does not start with it if the password was changed.
+    Return the password stored then; a session does not start with it if the password was changed.
     """
     row(
         c,

@@ -40,11 +40,11 @@ class Check:
     seen: str | None
     tries: int = 0
     slow: bool = False
-    """Whether a try took longer than the usual slots allow: it is tried on one of a few slots, for longer."""
+    """True if a try took longer than the usual slots allow: it is tried on one of a few slots, for longer."""
 
     @cached_property
     def media_facts(self) -> MediaFacts | None:
-        """What the probe measured, if the check is decided good."""
+        """Return the measurements of the probe, if the check is decided good."""
         return MediaFacts(**self.facts) if self.facts and self.purpose != "music" else None
 
     @property
@@ -222,7 +222,7 @@ SELECT count(fault) AS n FROM (SELECT fault FROM checks WHERE verdict IS NULL OR
 def count_faults(c: Connection, limit: int = 1000) -> int:
     """Count the checks whose last try failed by a fault of this installation, among *limit* that are undecided.
 
-    Those are postponed, so that they are found before checks that were never tried, however many of these there are.
+    Such checks are postponed, so they are found before checks that were never tried, however many of these there are.
     """
     found = row(c, _FAULTS, n=limit)
     return int(found.n) if found else 0
@@ -246,7 +246,7 @@ def requeue_check(c: Connection, check: UUID) -> None:
 
 
 def list_due_checks(c: Connection, limit: int) -> list[UUID]:
-    """Return undecided checks that are due and not leased: those whose message was lost."""
+    """Return undecided checks that are due and not leased: their message was lost."""
     found = rows(
         c,
         """SELECT id FROM checks WHERE verdict IS NULL AND next_at <= now()

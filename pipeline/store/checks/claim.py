@@ -24,8 +24,8 @@ CANDIDATES = 8
 """Checks that are considered, so that several processes that claim at once find one each."""
 
 DEPTH, DEEP = 200, 5_000
-"""Due checks of a workspace that are read to find one whose host is not full; DEEP: behind those of hosts that have all
-their slots taken."""
+"""Due checks of a workspace that are read to find one whose host is not full; DEEP: behind checks of hosts that have
+all their slots taken."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +38,7 @@ class ClaimedCheck:
 
     @property
     def slow(self) -> bool:
-        """Whether it needs more time than a first try gets."""
+        """Return whether it needs more time than a first try gets."""
         return self.check.slow
 
 
@@ -110,8 +110,8 @@ def claim_next_check(
 ) -> ClaimedCheck | None:
     """Claim the undecided check that is due next, or return None if there is none for these shares.
 
-    First come workspaces with nothing under way, then those below their share, last those that have their share, with
-    the fewest under way first. Among equals, those with the fewest slots of the host over all workers come first: a
+    Workspaces with nothing under way come first, then workspaces below their share, last workspaces that have it, with
+    the fewest under way first. Among equals, the one with the fewest slots of the host over all workers comes first: a
     backlog of one workspace keeps no other from a host that both use. Then the order is that of due times. Checks of
     hosts without a free slot, or where the workspace has its share, are passed over. Claims at the same time take the
     same slot, the lowest free one, so that only one of them counts what there was before it.

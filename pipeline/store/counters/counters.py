@@ -28,7 +28,7 @@ class Counter:
 
 @dataclass(slots=True)
 class Increments:
-    """What is to be added to counters."""
+    """The amounts to add to counters."""
 
     by_counter: dict[tuple[str, Labels], float] = field(default_factory=dict)
 

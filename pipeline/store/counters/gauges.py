@@ -1,6 +1,6 @@
 """Gauges for /metrics that are read when they are asked for: few rows each, found by an index, however many there are.
 
-``LIMIT`` bounds what is read during an outage: the counts stop there, the oldest is found all the same.
+``LIMIT`` bounds the rows read during an outage: the counts stop there, the oldest is found all the same.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SETTLED_LIMIT = 10_000
 DEAD_LIMIT = 1000
 """Failed and blocked deliveries among which dead letters are counted."""
 RETRY = "retry"
-"""What a delivery waits for whose last try failed; no hold."""
+"""The wait of a delivery whose last try failed; no hold."""
 GRANT_SPANS = {"1d": 1, "7d": 7, "30d": 30}
 """Label -> days."""
 
@@ -43,7 +43,7 @@ class Overdue:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Oldest:
-    """The longest time for which a delivery of a platform has been in a state that needs an answer or a person."""
+    """The longest time for which a delivery of a platform has been in a state that needs an answer or an operator."""
 
     platform: str
     state: str
@@ -99,13 +99,13 @@ GROUP BY 1, 2
 
 
 def list_overdue(c: Connection) -> list[Overdue]:
-    """Return the deliveries that were due ``OVERDUE_AFTER`` ago and are not armed, by platform and what holds them."""
+    """Return the deliveries that were due ``OVERDUE_AFTER`` ago and are not armed, by platform and hold."""
     found = rows(c, _OVERDUE, platforms=list(Platform), n=LIMIT, after=OVERDUE_AFTER)
     return [Overdue(**r._mapping) for r in found]
 
 
 def find_oldest_overdue(found: Iterable[Overdue]) -> dict[str, float]:
-    """Return the seconds of each platform's oldest overdue delivery whose delay is not wanted; 0: there is none."""
+    """Return the seconds of each platform's oldest overdue delivery whose delay is not intended; 0: there is none."""
     oldest = dict.fromkeys(map(str, Platform), 0.0)
     for one in found:
         if one.held_for not in WANTED:
@@ -125,7 +125,7 @@ def list_oldest(c: Connection) -> list[Oldest]:
 
 
 def count_grants_ending(c: Connection) -> dict[tuple[str, str], int]:
-    """Count active accounts whose grant ends, by platform and span (``1d``: within a day, ``7d`` includes those)."""
+    """Count active accounts whose grant ends, by platform and span (``1d``: within a day, ``7d`` includes ``1d``)."""
     counts = {(p.value, span): 0 for p in Platform for span in GRANT_SPANS}
     for r in rows(c, _GRANTS_ENDING, days=max(GRANT_SPANS.values())):
         for span, days in GRANT_SPANS.items():

@@ -1,4 +1,4 @@
-"""Accounts as their page lists them: what needs a person first, with the deliveries that wait for that person."""
+"""Accounts as their page lists them: accounts that need a user first, with the deliveries that wait for the user."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def list_health(
 ) -> list[AccountHealth]:
     """Return a page of the accounts of these workspaces: to reconnect, then active ones by the end of their grant.
 
-    *needs_person*: only those to reconnect or whose grant ends soon. *after*: the position of the page before.
+    *needs_person*: only accounts to reconnect or whose grant ends soon. *after*: the position of the page before.
     """
     rank, place, last = after or (None, None, None)
     found = rows(

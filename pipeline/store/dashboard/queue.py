@@ -48,7 +48,7 @@ class QueuedDelivery:
     source: str
     updated_at: datetime
     standing: Sequence[StandingHold]
-    """What holds deliveries of its scopes now."""
+    """The holds on deliveries of its scopes now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -97,7 +97,7 @@ def arm(
     inbox_draft: bool = False,
     level: int = LEVEL,
 ) -> datetime | None:
-    """Arm a delivery and return the moment. The caller commits before it makes the visible call.
+    """Arm a delivery and return the time. The caller commits before it makes the visible call.
 
     None: it is not due, paused, above ``level`` (that of this process), expired or edited, its platform shows no sign
     of life, the epoch is not confirmed, or the claim is lost. ``left``: the rest of the slice, after which the claim's

@@ -1,6 +1,6 @@
 """Attempts: one row per try to publish. A claim opens it, arm and settle write to it; here it is read and decided.
 
-The rows of a delivery that a person resolves: lock it, with what the decision depends on.
+The rows of a delivery that an operator resolves: lock it, with the data that the decision depends on.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def claim(
 def claim_batch(
     c: Connection, vault: Vault, items: Sequence[tuple[UUID, int]], lease: timedelta, level: int = LEVEL
 ) -> list[ClaimedDelivery]:
-    """Claim those of a batch that are queued and not above *level*, in one statement.
+    """Claim the deliveries of a batch that are queued and not above *level*, in one statement.
 
     A delivery that has crashed a worker is claimed only as a batch of one, so that its next crash counts for no other.
     A batch of one waits for a locked row instead of skipping it: no other message asks for the delivery.
@@ -98,7 +98,7 @@ def claim_look(
 def claim_looks(
     c: Connection, vault: Vault, items: Sequence[tuple[UUID, int, int]], lease: timedelta, level: int = LEVEL
 ) -> list[ClaimedDelivery]:
-    """Claim those of a batch whose look is still to be done and that are not above *level*, in one statement."""
+    """Claim deliveries of a batch whose look is still to be done and that are not above *level*, in one statement."""
     ids, generations, fences = (list(column) for column in zip(*items, strict=True))
     found = rows(c, _CLAIM_LOOK, ids=ids, generations=generations, fences=fences, lease=lease, level=level)
     if len(found) < len(items):

@@ -1,7 +1,7 @@
 """The daily quota: posts that an account, or our app, sent in the last 24 hours, counted from the attempts.
 
-The platform's capabilities (``daily_per``) say what is counted: mostly one account; on some platforms our app, which is
-all accounts connected through it, of every workspace.
+The platform's capabilities (``daily_per``) set the scope of the count: mostly one account; on some platforms our app,
+which is all accounts connected through it, of every workspace.
 
 Inbox drafts are counted apart from posts: a delivery is one if the options of its post say so (``IS_INBOX_DRAFT``), an
 attempt if its delivery was one when it was armed.
@@ -37,11 +37,11 @@ class DailyQuota:
     allowed: int
     per: DailyPer = "account"
     drafts: bool = False
-    """Of inbox drafts; else of posts."""
+    """True if the quota is of inbox drafts; else of posts."""
 
 
 SENT_WITHIN_A_DAY = "armed_at > now() - interval '1 day' AND outcome IS DISTINCT FROM 'refused'"
-"""Whether an attempt counts: it may have been sent in the last 24 hours."""
+"""Condition: an attempt counts, as it may have been sent in the last 24 hours."""
 
 _ACCOUNTS = {
     "account": "account_id = :a",
@@ -56,7 +56,7 @@ def build_is_inbox_draft(section: str, platform: str) -> str:
 
 
 IS_INBOX_DRAFT = build_is_inbox_draft(SECTION, "d.platform")
-"""Whether a delivery ``d`` of a post ``p`` leaves an inbox draft."""
+"""Condition: a delivery ``d`` of a post ``p`` leaves an inbox draft."""
 
 
 def build_planned(accounts: str, due: str, drafts: str) -> str:

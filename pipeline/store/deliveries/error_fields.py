@@ -48,7 +48,7 @@ _ANSWER = ("platform_code", "platform_message", "refusal")
 
 
 def find_answer(stored: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return what the platform answered to a visible call whose outcome is not known.
+    """Return the platform's answer to a visible call whose outcome is not known.
 
     Its code, its sentence, and the refusal that it is once absence is proven. Empty if it answered nothing.
     """
@@ -63,7 +63,7 @@ def look_error_to_dict(error: Exception | None, stored: Mapping[str, Any] | None
 
 
 def _candidate_to_dict(post: ListedPost) -> dict[str, Any]:
-    """Return a live post for a person to compare: true agrees, false differs, null is not shown by the platform."""
+    """Return a live post for a user to compare: true agrees, false differs, null is not shown by the platform."""
     return {
         "remote_id": post.remote_id,
         "url": post.url,

@@ -1,4 +1,4 @@
-"""Evidence of an explanation: what the ledger holds about each delivery of a post beside its own row."""
+"""Evidence of an explanation: the ledger's data about each delivery of a post in addition to its own row."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ HELD_FOR = f"""CASE
     WHEN EXISTS (SELECT FROM platform_health f WHERE f.platform = d.platform AND f.opened_at IS NOT NULL)
         THEN '{Hold.BREAKER}'
     WHEN d.next_at <= now() - interval '{IMMEDIATE.total_seconds()} seconds' THEN '{Hold.BACKLOG}' END"""
-"""What holds a delivery ``d`` now; NULL: nothing. Pauses and the workers' level hold it before its time too."""
+"""The hold of a delivery ``d`` now; NULL: none. Pauses and the workers' level hold it before its time too."""
 LATE_SINCE = """CASE WHEN d.next_at <= now() AND coalesce(d.error ->> 'class', 'RateLimited') = 'RateLimited'
     THEN greatest(d.due_at, d.next_at) ELSE d.due_at END"""
 """Since when a delivery ``d`` is late: the time of a limit and of the platform's processing is over at ``next_at``.
@@ -52,7 +52,7 @@ The wait after a failed try is lateness, so it counts from the due time.
 """
 HOLD_COLUMNS = f"""d.id, d.state, d.platform, d.account_id, d.due_at, {HELD_FOR} AS held_for,
        CASE WHEN d.state IN ({quote(WAITING | LOOKED_AT)}) AND d.next_at > now() THEN d.next_at END AS next_at"""
-"""What ``read_holds`` needs of a delivery ``d``."""
+"""The columns that ``read_holds`` needs of a delivery ``d``."""
 
 _STANDING = f"""
 SELECT 'paused' AS hold, p.scope, p.target, p.why, p.since, CAST(NULL AS timestamptz) AS next_at
@@ -74,7 +74,7 @@ FROM mark WHERE NOT {EPOCH_IS_OPEN}
 
 
 def list_standing_holds(c: Connection, found: Sequence[Any]) -> list[StandingHold]:
-    """Return what holds deliveries of these rows' scopes now, whether they are due or not."""
+    """Return the holds on deliveries of these rows' scopes now, whether the deliveries are due or not."""
     asked = sorted({pair for r in found for pair in _list_scopes(r).items()})
     held = rows(
         c,

@@ -26,7 +26,7 @@ from pipeline.store.vault import Vault
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProofResult:
-    """What a late proof that a post is live changed. ``alarm``: why a person has to look."""
+    """The changes of a late proof that a post is live. ``alarm``: why an operator has to look."""
 
     settled: bool
     alarm: str | None = None
@@ -37,7 +37,7 @@ SELECT CASE WHEN :publishing THEN (SELECT min(n) FROM attempts WHERE delivery_id
             ELSE (SELECT max(n) FROM attempts WHERE delivery_id = :id AND fence <= :fence) END AS n
 """
 # An attempt has its claim's fence until a later claim resumes the attempt and raises it; a look's fence is between
-# those of the attempt it looks for and of the next one.
+# the fences of the attempt it looks for and of the next one.
 
 
 def save_late_result(c: Connection, claimed: ClaimedDelivery, late: Mapping[str, Any]) -> int | None:
@@ -161,7 +161,7 @@ def _publish(
 
 
 def _block(c: Connection, claimed: ClaimedDelivery, found: Any, live: Published) -> bool:
-    """Block the delivery until a person resolves it; it counts as armed, so that nothing sends it again."""
+    """Block the delivery until an operator resolves it; it counts as armed, so that nothing sends it again."""
     verdict: Verdict = judge_conflict(live)
     return move(
         c,

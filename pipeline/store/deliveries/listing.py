@@ -25,21 +25,21 @@ class ListFilter:
     account: UUID | None = None
     import_id: UUID | None = None
     status: str | None = None
-    """Of the post, as the API names it."""
+    """The status of the post, as the API names it."""
     state: str | None = None
-    """Of the delivery."""
+    """The state of the delivery."""
     reason: str | None = None
     held_for: str | None = None
     """Why it waits, as readers see it; ``NO_HOLD``: nothing holds it."""
     error_class: str | None = None
-    """Of the last error; ``NO_ERROR``: it has none."""
+    """The class of the last error; ``NO_ERROR``: it has none."""
     code: str | None = None
     """The same of the error's code."""
     discarded: bool | None = None
-    """Whether a person gave its present failure up."""
+    """True if an operator gave its present failure up."""
     deliveries: tuple[UUID, ...] | None = None
     text: str | None = None
-    """Of the post: its id or external id, or a part of its caption in either case; or the delivery's id."""
+    """The post's id or external id, or a part of its caption in either case; or the delivery's id."""
     due_from: datetime | None = None
     due_until: datetime | None = None
     late_from: datetime | None = None

@@ -43,7 +43,7 @@ class OpenBreaker:
     probe_at: datetime
     why: str
     holds: int
-    """Deliveries that wait for it; those whose next try is further ahead than an outage puts it are not counted."""
+    """Deliveries that wait for it; one whose next try is further ahead than an outage puts it is not counted."""
 
 
 def record_answer(c: Connection, platform: Platform) -> bool:

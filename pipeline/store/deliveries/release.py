@@ -123,7 +123,7 @@ def release(
 ) -> list[Message]:
     """Queue up to ``limit`` due deliveries of a platform; return their messages, to be sent after the commit.
 
-    ``level``: of this process. What is above it, or above that of the platform's workers, stays where it is.
+    ``level``: of this process. A delivery above it, or above that of the platform's workers, stays where it is.
     ``older``, ``younger``: only deliveries that became due at least, and less than, this long ago.
     """
     found = rows(c, _CANDIDATES, platform=platform, n=limit, older=older, younger=younger, level=level)
@@ -166,8 +166,8 @@ A plain join makes the planner read everything that is due, once that is much, t
 def list_late(c: Connection, limit: int) -> list[tuple[UUID, UUID, str, int, str]]:
     """Return due deliveries that are too late by their post's or workspace's policy.
 
-    Each is (delivery, post, state, generation, ``on_late``). Those that were blocked as expired before, and that a
-    person resumed, are left out.
+    Each is (delivery, post, state, generation, ``on_late``). Deliveries that were blocked as expired before, and
+    that an operator resumed, are left out.
     """
     found = rows(c, _LATE, n=limit, platforms=list(Platform))
     return [(r.id, r.post_id, r.state, r.generation, r.on_late) for r in found]

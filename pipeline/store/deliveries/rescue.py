@@ -31,7 +31,7 @@ class ExpiredLease:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rescue:
-    """What becomes of a delivery whose lease expired."""
+    """The result for a delivery whose lease expired."""
 
     target: State
     why: str
@@ -120,7 +120,7 @@ def resume_blocked(
 ) -> bool:
     """Resume a blocked delivery: an armed one as unknown, another as retrying with its open attempt.
 
-    ``at``: not before that moment; None: now. A dead letter, which a restore does not put in doubt, is recorded beside
+    ``at``: not before that time; None: now. A dead letter, which a restore does not put in doubt, is recorded next to
     the epoch file before it is armed: a backup of now says that it was never sent.
     """
     now = at or database_now(c)

@@ -150,7 +150,7 @@ def settle_batch(
 def _to_values(
     vault: Vault, claimed: ClaimedDelivery, verdict: Verdict, not_before: datetime | None
 ) -> dict[str, Any]:
-    """Return those values of the statement that the verdict gives."""
+    """Return the values of the statement that the verdict gives."""
     live = verdict.published
     return {
         "id": claimed.id,

@@ -182,7 +182,7 @@ def find_own(c: Connection, workspace: UUID, name: str) -> File | None:
 
 
 def list_names_of_others(c: Connection, caller: Caller, names: Collection[str]) -> set[str]:
-    """Return those of these names that are files of the caller's workspace which it may not use."""
+    """Return the ones of these names that are files of the caller's workspace which it may not use."""
     within, bound = restrict_files(caller.accounts, caller.key_id)
     found = rows(
         c,

@@ -1,4 +1,4 @@
-"""What the accepted rows of an import add to each account and day, beside what is there already."""
+"""The posts that the accepted rows of an import add to each account and day, and the posts there already."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class AccountDay:
     day: date
     drafts: bool
     posts: int
-    """That the import adds."""
+    """The number that the import adds."""
     before: int
-    """That are planned or sent already."""
+    """The number that is planned or sent already."""
     last_due: datetime
 
 

@@ -51,7 +51,7 @@ class Import:
     plan: Mapping[str, Any] | None
     done: int
     result: Mapping[str, int]
-    """What applying and rolling back did, counted by word."""
+    """The results of applying and rolling back, counted by word."""
     notes: Sequence[str]
     error: Mapping[str, Any] | None
     held: Mapping[str, Any] | None
@@ -173,7 +173,7 @@ def finish_step(
 
 
 def fail(c: Connection, claimed: Import, error: Mapping[str, Any]) -> None:
-    """End an import that cannot go on, unless it has moved meanwhile."""
+    """End an import that cannot go on, unless it has moved concurrently."""
     if lock_step(c, claimed):
         finish_step(c, claimed, state=ImportState.FAILED, error=dict(error))
 
@@ -224,5 +224,5 @@ def _to_import(found: Any) -> Import:
 def change_state(
     c: Connection, known: Import, state: ImportState, paused_from: ImportState | None = None, **changes: Any
 ) -> None:
-    """Move a locked import at a person's word."""
+    """Move a locked import on a user's request."""
     finish_step(c, known, state=state, paused_from=paused_from, **changes)

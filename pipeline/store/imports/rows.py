@@ -45,13 +45,13 @@ class RowRecord:
     issues: Sequence[Mapping[str, Any]] | None = None
     post_id: UUID | None = None
     rollback: str | None = None
-    """What a rollback did with its post: cancelled · edited · live · settled."""
+    """The result of a rollback for its post: cancelled · edited · live · settled."""
     judged: bytes | None = None
-    """The digest of what the rules went by; None: it is judged again when it is applied."""
+    """The digest of the data that the rules went by; None: it is validated again when it is applied."""
 
     @property
     def token(self) -> str | None:
-        """What a repeat of the row is recognised by, in whatever file."""
+        """Return the token that a repeat of the row is recognised by, in whatever file."""
         return f"{self.identity}:{self.occurrence}" if self.identity and self.occurrence else self.identity
 
 
@@ -80,7 +80,7 @@ _PLACE = """LATERAL (SELECT ctid AS place, identity FROM import_rows
 
 
 def store_rows(c: Connection, identity: UUID, found: Sequence[RowRecord]) -> None:
-    """Store rows; those that an earlier reading of the file stored are replaced."""
+    """Store rows; rows that an earlier reading of the file stored are replaced."""
     names = ", ".join(_STORED)
     rows(
         c,
@@ -155,7 +155,7 @@ def list_rows(
 
 
 def settle_rows(c: Connection, identity: UUID, found: Sequence[RowRecord]) -> None:
-    """Store what applying did with rows: verdict, action, issues and post."""
+    """Store the results of applying rows: verdict, action, issues and post."""
     rows(
         c,
         f"""UPDATE import_rows r SET verdict = x.verdict, action = x.action, issues = x.issues, post_id = x.post
@@ -217,7 +217,7 @@ def list_stale(c: Connection, workspace: UUID, identity: UUID, limit: int) -> li
 
 
 def settle_rollback(c: Connection, identity: UUID, found: Mapping[int, str]) -> None:
-    """Store what a rollback did with the posts of rows, by number."""
+    """Store the results of a rollback for the posts of rows, by number."""
     rows(
         c,
         f"""UPDATE import_rows r SET rollback = x.word

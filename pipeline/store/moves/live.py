@@ -52,7 +52,7 @@ class LiveMove:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """What is visible beyond the watermark that the reading began with."""
+    """The data visible beyond the watermark that the reading began with."""
 
     watermark: Watermark
     last: int

@@ -1,4 +1,4 @@
-"""Read batches of moves in the order of their ids, each with what is known of its delivery, and keep the position.
+"""Read batches of moves in the order of their ids, each with the known facts of its delivery, and keep the position.
 
 One transaction reads a batch, hands it to its consumers and stores the position. If it dies, all of that is undone: the
 next one reads the same batch. Rows are joined as they are when they are read, a second or two after the move.
@@ -51,7 +51,7 @@ def compute_watermark(c: Connection, before: Any) -> Mapping[str, Any]:
 
 
 _PEOPLE = "('edit', 'retry', 'decide', 'resume', 'restore')"
-"""Movers that make a delivery go on after its time because a person did something."""
+"""Movers that make a delivery go on after its time because a user did something."""
 
 _PROGRESS = "SELECT done, proven, seen, writers FROM move_progress FOR UPDATE SKIP LOCKED"
 
@@ -133,18 +133,18 @@ class MoveFacts:
     platform: str
     source: str
     request_id: str | None
-    """Of the request that made the post."""
+    """The id of the request that made the post."""
     due_at: datetime
     reason: str | None
     held_for: str | None
-    """What made a worker put it back."""
+    """The reason why a worker put it back."""
     error: Mapping[str, Any] | None
     is_post: bool
-    """Whether it stands for the acceptance of its post: true for one of the moves of a new post."""
+    """True if it stands for the acceptance of its post, as one of the moves of a new post does."""
     lateness: float | None
     """Seconds from the due time to the first arm, less the platform's processing, on results; None: not armed."""
     counts_lateness: bool
-    """Whether it is the first move after that arm, and the delay was not wanted."""
+    """True if it is the first move after that arm, and the delay was not intended."""
     read_at: datetime
     """The database's time when the move was read."""
 

@@ -39,9 +39,9 @@ class AcceptedDelivery:
     account_id: UUID
     generation: int
     request_id: str | None
-    """Of the request that made the post."""
+    """The id of the request that made the post."""
     checks: Mapping[int, Check]
-    """What it waits for, by position."""
+    """The checks that it waits for, by position."""
 
 
 _WAITING = f"""

@@ -1,6 +1,6 @@
 """Idempotency tokens: which post an earlier request with the same ``external_id``, or an equal body, has made.
 
-Whether requests make posts now, beside imports.
+Also reads whether requests other than imports make posts now.
 """
 
 from __future__ import annotations

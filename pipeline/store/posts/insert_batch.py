@@ -48,13 +48,13 @@ class NewPost:
     on_late: str
     external_id: str | None
     replay_token: str | None
-    """What a repeat is recognised by; None = never taken for one."""
+    """The token that a repeat is recognised by; None = never taken for one."""
     fingerprint: bytes
     checks: Mapping[int, UUID]
     """Pinned checks by media position; -1 is the music."""
     deliveries: Sequence[NewDelivery]
     request_id: str | None = None
-    """Of the request that makes it, for the log of what becomes of it."""
+    """The id of the request that makes it, for the log of what becomes of it."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -144,7 +144,7 @@ def store_posts(
     days: Sequence[tuple[UUID, datetime, bool]] = (),
     draft_options: DraftOptions = MappingProxyType({}),
 ) -> tuple[set[UUID], list[int]]:
-    """Store posts with their replay tokens, deliveries and pins in one statement; return the ids of those stored.
+    """Store posts with their replay tokens, deliveries and pins in one statement; return the ids of the stored posts.
 
     A post is left out when an equal request has its token already; one that is being stored is waited for. No two of
     the posts may share a token. Tokens are taken in their own order, so that two batches never wait for each other.

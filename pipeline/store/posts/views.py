@@ -100,7 +100,7 @@ def read_post(c: Connection, workspace: UUID, post: UUID, accounts: Accounts = N
 def read_posts(
     c: Connection, workspace: UUID, posts: Collection[UUID], accounts: Accounts = None
 ) -> list[PostView]:
-    """Return those of these posts that a key restricted to ``accounts`` may see, in no order."""
+    """Return the ones of these posts that a key restricted to ``accounts`` may see, in no order."""
     within, bound = restrict_posts(accounts)
     found = rows(
         c,

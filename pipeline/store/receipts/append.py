@@ -81,7 +81,7 @@ class _Chain:
 
     head: Head | None
     issued_at: datetime
-    """Of the receipts added now: never earlier than the head, even if the clock was set back."""
+    """The time of the receipts added now: never earlier than the head, even if the clock was set back."""
 
 
 def add_receipts(c: Connection, limit: int) -> int:

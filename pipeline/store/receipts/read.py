@@ -58,7 +58,7 @@ def list_lines(c: Connection, workspace: UUID, first: int, last: int) -> list[st
 
 
 def find_first_since(c: Connection, workspace: UUID, head: Head, moment: datetime) -> int:
-    """Return the sequence of the first receipt issued at this moment or later; the head's plus one when there is none.
+    """Return the sequence of the first receipt issued at this time or later; the head's plus one when there is none.
 
     By bisection: sequence numbers have no gaps, and times never decrease.
     """

@@ -47,12 +47,12 @@ class Doubtful:
     reason: str | None
     url: str | None
     error: Mapping[str, Any] | None
-    """What its platform said, with the candidates that it shows."""
+    """The error that its platform returned, with the candidates that it shows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Restore:
-    """A restore that a person accepted."""
+    """A restore that an operator accepted."""
 
     epoch: UUID
     accepted_at: datetime
@@ -202,7 +202,7 @@ def _record_doubted(c: Connection, epoch: UUID, some: Sequence[Doubtful]) -> Non
 
 
 def record_restore(c: Connection, epoch: UUID, why: str, span: Span | None, note: str | None) -> None:
-    """Record that a person accepted a restore. ``span`` None: they declared that nothing was sent."""
+    """Record that an operator accepted a restore. ``span`` None: they declared that nothing was sent."""
     row(
         c,
         """INSERT INTO restores (epoch, why, since, until, note) VALUES (:epoch, :why, :since, :until, :note)
@@ -227,7 +227,7 @@ def find_last(c: Connection) -> Restore | None:
 def list_accepted(
     c: Connection, epoch: UUID, limit: int | None = None, *, waiting: bool = False
 ) -> list[Doubtful]:
-    """Return the deliveries of an accepted restore. ``waiting``: only those that still wait for proof or a person."""
+    """Return the deliveries of an accepted restore. ``waiting``: only ones that wait for proof or an operator."""
     found = rows(
         c,
         f"""SELECT x.why, x.origin, {_FACTS} JOIN doubted x ON x.delivery_id = d.id
@@ -242,7 +242,7 @@ def list_accepted(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryDoubt:
-    """What the restores of a delivery put in doubt. ``since`` None: everything from the beginning."""
+    """The time that the restores of a delivery put in doubt. ``since`` None: everything from the beginning."""
 
     since: datetime | None
     is_twin: bool

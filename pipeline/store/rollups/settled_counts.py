@@ -27,7 +27,7 @@ added AS (
     ON CONFLICT (workspace_id, status) DO UPDATE SET n = post_counts.n + excluded.n)
 SELECT count(*) AS n FROM taken
 """
-"""A trigger adds what is deleted here to the time buckets (``schema.sql``)."""
+"""A trigger adds the rows deleted here to the time buckets (``schema.sql``)."""
 
 
 def compact(c: Connection) -> int:
@@ -47,7 +47,7 @@ LATENESS = "lateness"
 
 
 class Span(NamedTuple):
-    """What one row counts. ``label``: of failed ones the class of the error, of lateness the bucket's upper bound."""
+    """The key of one count. ``label``: of failed ones the class of the error, of lateness the bucket's upper bound."""
 
     workspace_id: UUID
     minutes: int

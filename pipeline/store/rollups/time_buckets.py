@@ -1,4 +1,4 @@
-"""How many posts of each status a workspace has: all of them, or those that were created within a span of time.
+"""How many posts of each status a workspace has: all of them, or posts created within a span of time.
 
 Totals are the compacted ones plus the deltas since, and count no rows. Triggers on ``posts`` append a row to
 ``post_deltas`` per change (one for a whole batch of new posts), and maintenance compacts them (``settled_counts.py``):
@@ -6,7 +6,7 @@ a counter that each transaction updates would be a lock that all posts of a work
 
 ``post_spans`` holds totals by the minute, hour, day and 30 days. A span is put together from these buckets, added and
 subtracted, and rows are counted only for half a minute at either end. Compaction adds what changes append to
-``post_deltas`` (``schema.sql``), so buckets and deltas together are exact at any moment.
+``post_deltas`` (``schema.sql``), so buckets and deltas together are exact at any time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ most posts are, and starts parallel workers (8 ms) to find a few.
 OVERDUE_BETWEEN = (
     f"""{_OVERDUE} AND created_at + interval '0' >= :first AND created_at + interval '0' < :end"""
 )
-"""Those created within a span of time; the sums keep the planner from reading every scheduled post created in it."""
+"""Posts created within a span of time; the sums keep the planner from reading every scheduled post created in it."""
 
 
 def count_all(c: Connection, workspace: UUID) -> dict[str, int]:

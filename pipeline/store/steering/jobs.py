@@ -140,7 +140,7 @@ def list_jobs(
 ) -> list[SteeringJob]:
     """Return a page of the jobs of these workspaces, newest first. Ended ones are kept for a while only.
 
-    *ids*: only these; *caller*: only those it may see; *after*: the last one of the page before.
+    *ids*: only these; *caller*: only jobs it may see; *after*: the last one of the page before.
     """
     mine, bound = ("true", {}) if caller is None else restrict_files(caller.accounts, caller.key_id)
     found = rows(

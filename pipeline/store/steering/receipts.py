@@ -1,4 +1,4 @@
-"""What a filter selects for a verb, and the receipt of each delivery: what became of it, and why not.
+"""The deliveries that a filter selects for a verb, and the receipt of each: what became of it, and why not.
 
 Paused deliveries: release and arm pass over them until they are resumed.
 """
@@ -62,7 +62,7 @@ _ACTS_ON: Mapping[Verb, str] = {
     Verb.REPLAY: IS_DEAD,
     Verb.DISCARD: IS_DEAD,
 }
-"""The deliveries that a verb can act on at all; of the unsettled ones, those in flight are skipped later."""
+"""The deliveries that a verb can act on at all; unsettled ones in flight are skipped later."""
 
 
 def _build_pending(*verbs: Verb) -> str:
@@ -85,7 +85,7 @@ _SELECTS: Mapping[Verb, str] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """What became of a delivery; ``outcome`` None: it has not had its turn."""
+    """The outcome of a delivery; ``outcome`` None: it has not had its turn."""
 
     delivery_id: UUID
     post_id: UUID
@@ -132,7 +132,7 @@ _KEEP = """, kept AS (
 def count_by_workspace(
     c: Connection, verb: Verb, chosen: ListFilter, within: Collection[UUID]
 ) -> dict[UUID, Count]:
-    """Count the same in each of these workspaces, the one with the most first; those without any are left out."""
+    """Count the same in each of these workspaces, the one with the most first; workspaces without any are left out."""
     found = _count(c, "d.workspace_id", *_build_from_several(_SELECTS[verb], chosen, within))
     return dict(sorted(found.items(), key=lambda one: -one[1].deliveries))
 

@@ -45,7 +45,7 @@ class ClaimedWebhook:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArmedEvent:
-    """An event whose next try is committed. ``n``: the number of that try of all; ``tries``: of those that count.
+    """An event whose next try is committed. ``n``: the number of that try of all; ``tries``: of all that count.
 
     ``at``: the database's time, which is signed: a machine whose clock is wrong sends what verifies.
     """

@@ -19,7 +19,7 @@ from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.vault import Vault
 
 SECRET_BYTES = 32
-"""Of entropy; the specification asks for 24 to 64."""
+"""Bytes of entropy; the specification asks for 24 to 64."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +32,7 @@ class Webhook:
     accounts: Sequence[UUID] | None
     url: str
     types: Sequence[str] | None
-    """Of the events that it chose; None: all."""
+    """The types of the events that it chose; None: all."""
     description: str | None
     created_at: datetime
     earlier_until: datetime | None
