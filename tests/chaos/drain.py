@@ -34,7 +34,7 @@ class Drain:
 
     def is_over(self, reported: States, now: float) -> bool:
         """Return whether nothing is left to wait for."""
-        moved = [key for key, state in reported.items() if state != self._last.get(key, state)]
+        moved = [key for key, state in reported.items() if not _is_same(state, self._last.get(key, state))]
         self._changes.update(moved)
         if not self._last or any(self._changes[key] < RESTLESS for key in moved):
             self.changed = now
@@ -49,3 +49,8 @@ class Drain:
         """Return the number of unsettled deliveries of each state."""
         states = Counter(state.state for state in self._last.values() if state.state not in SETTLED)
         return ", ".join(f"{times} {state}" for state, times in sorted(states.items()))
+
+
+def _is_same(state: ReportedState, before: ReportedState) -> bool:
+    """Compare without the sentence, which names the time of the next look."""
+    return (state.state, state.reason) == (before.state, before.reason)

@@ -27,6 +27,14 @@ def test_what_waits_for_a_person_is_left_once_nothing_changes(waits: str) -> Non
     assert drain.is_over(states(waits), QUIET_FOR * 2 + 1)
 
 
+def test_a_look_that_only_names_the_time_of_the_next_one_changes_nothing() -> None:
+    drain = Drain(0, 120)
+    for n in range(4):
+        unknown = ReportedState(state="unknown", error=f"It is looked at again at 10:00:0{n} UTC.")
+        over = drain.is_over({A: unknown}, 1 + n * QUIET_FOR / 2)
+    assert over
+
+
 def test_what_stands_still_has_its_time() -> None:
     drain = Drain(0, 120)
     assert not drain.is_over(states("queued"), 0)
