@@ -15,8 +15,9 @@ LONGEST = 420.0
 """Seconds that a delivery has to settle after the last fault: more than the 300 of a queued lease."""
 SHARE = 0.5
 """The same as a share of the run's time, where that is more: a long run has a backlog."""
-QUIET_FOR = 15.0
-"""Seconds without any change of state after which deliveries that wait for a person stay as they are."""
+QUIET_FOR = 45.0
+"""Seconds without any change of state after which deliveries that wait for an operator stay as they are: more than
+between two looks that may settle one."""
 RESTLESS = 40
 """Changes of state without settling, after the last fault, after which a delivery is not waited for."""
 
