@@ -29,10 +29,11 @@ def test_what_waits_for_a_person_is_left_once_nothing_changes(waits: str) -> Non
 
 def test_a_look_that_only_names_the_time_of_the_next_one_changes_nothing() -> None:
     drain = Drain(0, 120)
-    for n in range(4):
-        unknown = ReportedState(state="unknown", error=f"It is looked at again at 10:00:0{n} UTC.")
-        over = drain.is_over({A: unknown}, 1 + n * QUIET_FOR / 2)
-    assert over
+    looks = [
+        ReportedState(state="unknown", error=f"It is looked at again at 10:00:0{n} UTC.") for n in range(4)
+    ]
+    over = [drain.is_over({A: look}, 1 + n * QUIET_FOR / 2) for n, look in enumerate(looks)]
+    assert over == [False, False, False, True]
 
 
 def test_what_stands_still_has_its_time() -> None:

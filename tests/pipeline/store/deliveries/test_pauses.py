@@ -143,7 +143,7 @@ def test_lifting_a_pause_ends_the_streaks_of_what_it_held_and_no_others(ledger: 
         pause(c, "workspace", str(theirs), "theirs stays")
         pause(c, "platform", Platform.LINKEDIN, "so does this")
         assert not pauses.lift(c, scope, target, only="another reason")
-        assert pauses.lift(c, scope, target, only="stop")
+        assert pauses.lift(c, scope, target)
         assert {(one.scope, one.target) for one in list_pauses(c)} == {
             ("workspace", str(theirs)),
             ("platform", Platform.LINKEDIN),
