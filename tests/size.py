@@ -26,7 +26,7 @@ CEILINGS: Mapping[str, int] = {
     "code lines of the product": 63_000,
     "Python files of the product": 677,
     "Markdown words": 28_000,
-    "lines of tests": 98_250,
+    "lines of tests": 98_270,
 }
 """Each change that makes something smaller lowers its ceiling; none is raised without a reason in the commit."""
 _NO_CODE = frozenset(

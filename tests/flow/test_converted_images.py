@@ -48,6 +48,13 @@ def post_image(stack: Stack, kind: str, data: bytes, **media: Any) -> tuple[str,
     }
     later = stack.post(caption=caption(), scheduled_at="2040-01-01T00:00:00Z", **body).json()["data"]["id"]
     until(lambda: all(stack.state(later, platform)["state"] == "scheduled" for platform in IMAGES), 100)
+    canceled = requests.post(
+        f"{stack.api}/api/partner/v1/posts/cancel",
+        json={"post_ids": [later]},
+        headers={"Authorization": f"Bearer {stack.key}"},
+        timeout=30,
+    )
+    assert canceled.json()["data"]["canceled"] == 1, canceled.text
     answer = stack.post(caption=text, **body)
     assert answer.status_code == 201, answer.text
     posted: Mapping[str, Any] = answer.json()["data"]
