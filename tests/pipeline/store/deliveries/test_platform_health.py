@@ -103,6 +103,9 @@ def test_a_sign_of_life_is_an_answer_of_the_last_minute_without_a_failure_since(
             return health.has_sign_of_life(c, P)
 
     assert not is_alive(), "nothing is known"
+    with ledger.database.begin() as c:
+        health.record_answer(c, Platform.YOUTUBE)
+    assert not is_alive(), "another platform answered"
     answer(ledger)
     assert is_alive()
     fail(ledger, *accounts[0])
