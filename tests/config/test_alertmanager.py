@@ -83,7 +83,7 @@ def alertmanager(folder: Path, webhook: str, changes: Mapping[str, str] | None =
 
 def is_ready(url: str) -> bool:
     try:
-        return requests.get(f"{url}/-/ready", timeout=5).status_code == 200
+        return requests.get(f"{url}/-/ready", timeout=60).status_code == 200
     except requests.ConnectionError:
         return False
 
@@ -93,7 +93,7 @@ def test_an_alert_reaches_the_receiver(tmp_path: Path) -> None:
     labels = {"alertname": "SlipwayOverdue", "severity": "page", "platform": "tiktok"}
     alert = {"labels": labels, "annotations": {"summary": "late"}}
     with receiving() as (webhook, got), alertmanager(tmp_path, webhook) as url:
-        assert requests.post(f"{url}/api/v2/alerts", json=[alert], timeout=10).status_code == 200
+        assert requests.post(f"{url}/api/v2/alerts", json=[alert], timeout=60).status_code == 200
         sent = got.get(timeout=60)
     assert [one["labels"] for one in sent["alerts"]] == [labels]
     assert sent["status"] == "firing"
@@ -130,10 +130,10 @@ HUNG_BROKER = {
 def test_a_hung_broker_and_lost_canaries_page_once(tmp_path: Path, cause: str, follows: set[str]) -> None:
     alerts = [{"labels": {"alertname": name, **HUNG_BROKER[name]}} for name in (cause, *sorted(follows))]
     with receiving() as (webhook, _), alertmanager(tmp_path, webhook) as url:
-        assert requests.post(f"{url}/api/v2/alerts", json=alerts, timeout=10).status_code == 200
+        assert requests.post(f"{url}/api/v2/alerts", json=alerts, timeout=60).status_code == 200
 
         def list_by_state(state: str) -> set[str]:
-            found = requests.get(f"{url}/api/v2/alerts", timeout=10).json()
+            found = requests.get(f"{url}/api/v2/alerts", timeout=60).json()
             return {a["labels"]["alertname"] for a in found if a["status"]["state"] == state}
 
         until(lambda: list_by_state("suppressed") == follows, 30)

@@ -151,7 +151,7 @@ def until(met: Callable[[], bool], what: str, seconds: float = 20) -> None:
 def _answers(server: Server, process: ForkedProgram) -> bool:
     assert process.poll() is None, server.log.read_text()
     try:
-        return server.http.get(server.url + "/healthz", timeout=5).status_code == 200
+        return server.http.get(server.url + "/healthz", timeout=60).status_code == 200
     except requests.ConnectionError:
         return False
 

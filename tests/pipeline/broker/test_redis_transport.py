@@ -21,7 +21,7 @@ def test_a_message_that_is_done_while_its_broker_is_away_is_passed_over_in_one_l
     connection: Any = Connection(broker_url)  # type: ignore[no-untyped-call]
     queue = connection.SimpleQueue("asked")
     queue.put("a body")
-    message = queue.get(timeout=10)
+    message = queue.get(timeout=60)
     with dead(engines.valkey):
         message.ack_log_error(logging.getLogger("celery"), connection.connection_errors)
     [line] = caplog.records

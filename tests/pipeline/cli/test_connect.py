@@ -130,9 +130,9 @@ def test_all_is_taken_with_one_confirmation(home: OAuthWorkspace) -> None:
 def test_a_person_who_does_not_confirm_ends_the_command(home: OAuthWorkspace) -> None:
     page = home.add_person("facebook")
     with connecting(home, "facebook") as (process, url):
-        asked = requests.get(grant_consent(url, page), timeout=20)
+        asked = requests.get(grant_consent(url, page), timeout=60)
         assert press_decline(asked).status_code == 403
-        printed, stderr = process.communicate(timeout=20)
+        printed, stderr = process.communicate(timeout=60)
     assert (process.returncode, printed, home.accounts()) == (1, "", [])
     assert "Error: The facebook sign-in was not confirmed; nothing was changed." in stderr
 

@@ -102,7 +102,11 @@ def test_a_card_in_hand_is_not_replaced_by_what_was_read_before(browser: Page, c
     open_calendar(browser, core, before)
     card = find_card(browser)
     asked: list[Route] = []
-    browser.route("**/dashboard/calendar/posts*", lambda route: asked.append(route))
+
+    def hold(route: Route) -> None:
+        asked.append(route)
+
+    browser.route("**/dashboard/calendar/posts*", hold)
     with browser.expect_request("**/dashboard/calendar/posts*"):
         browser.evaluate("document.body.dispatchEvent(new Event('slipway:posts'))")
     x, y = press(browser, card)

@@ -50,7 +50,7 @@ def test_calls_are_spaced_by_period_over_count(rate_buckets: RateBuckets) -> Non
 def test_after_the_wait_the_next_one_may_go(rate_buckets: RateBuckets) -> None:
     account, rates = str(new_id()), (rate(10, 1),)
     went: list[tuple[float, float]] = []
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while len(went) < 4 and (asked := time.monotonic()) < end:
         if rate_buckets.take(account, "finalize", rates) == ZERO:
             went.append((asked, time.monotonic()))

@@ -80,6 +80,6 @@ def bucket_of(settings: dict[str, str]) -> BucketStorage:
 def objects_in(settings: dict[str, str]) -> list[str]:
     """Return every key in the bucket, from the server itself."""
     answer = requests.get(
-        f"{settings['SLIPWAY_FILES__ENDPOINT']}/{NAME}", params={"list-type": "2"}, timeout=10
+        f"{settings['SLIPWAY_FILES__ENDPOINT']}/{NAME}", params={"list-type": "2"}, timeout=60
     )
     return [part.partition("</Key>")[0] for part in answer.text.split("<Key>")[1:]]

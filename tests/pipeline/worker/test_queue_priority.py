@@ -35,7 +35,7 @@ def consume(broker_url: str, number: int, *filled: str) -> list[str]:
         mine = [Queue(name) for name in WORKER_GROUPS["publish"]]  # type: ignore[no-untyped-call]
         with connection.Consumer(mine, channel=channel, on_message=record):
             while len(found) < number:
-                connection.drain_events(timeout=10)
+                connection.drain_events(timeout=60)
     return found
 
 

@@ -59,7 +59,7 @@ class Prometheus:
 
     def list_firing(self) -> set[Alert]:
         """Return the alerts that fire now."""
-        found = requests.get(f"{self.url}/api/v1/alerts", timeout=10).json()["data"]["alerts"]
+        found = requests.get(f"{self.url}/api/v1/alerts", timeout=60).json()["data"]["alerts"]
         return {
             (
                 labels["alertname"].removeprefix("Slipway"),

@@ -66,7 +66,7 @@ class Scene:
     def has_data(self) -> bool:
         """Return True if Prometheus has scraped what the rules read."""
         query = {"query": "slipway:queue_silence_seconds and on () slipway_beat_running == 1"}
-        found = requests.get(f"{self.prometheus.url}/api/v1/query", params=query, timeout=10).json()
+        found = requests.get(f"{self.prometheus.url}/api/v1/query", params=query, timeout=60).json()
         return bool(found["data"]["result"])
 
     def list_received(self) -> list[tuple[str, str, str]]:

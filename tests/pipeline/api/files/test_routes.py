@@ -313,7 +313,7 @@ def test_an_upload_that_breaks_off_leaves_nothing_and_can_be_sent_again(
 ) -> None:
     found, before = opened(server, tenant), left(server)
     parts = urlsplit(found["uploadUrl"])
-    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     connection.putrequest("PUT", f"{parts.path}?{parts.query}")
     connection.putheader("Content-Type", "image/png")
     connection.putheader("Content-Length", "100000")

@@ -15,7 +15,7 @@ from pipeline.stages.post_request import Refusal
 
 
 def waiting(release: threading.Event) -> Callable[[], bool]:
-    return lambda: release.wait(10)
+    return lambda: release.wait(60)
 
 
 async def refusal_of(bulkhead: Bulkhead, key: UUID | None = None) -> Refusal:
@@ -65,10 +65,10 @@ def test_a_caller_who_gives_up_does_not_free_a_thread_that_still_works() -> None
 
         def work() -> bool:
             began.set()
-            return release.wait(10)
+            return release.wait(60)
 
         inside = asyncio.create_task(bulkhead.run(work))
-        await asyncio.to_thread(began.wait, 10)
+        await asyncio.to_thread(began.wait, 60)
         inside.cancel()
         with pytest.raises(asyncio.CancelledError):
             await inside
