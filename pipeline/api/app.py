@@ -102,7 +102,7 @@ def create_app() -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         context = wiring.build_api_context(settings())
-        set_up_logging(context.settings.log, list_secrets(context.settings))
+        set_up_logging(context.settings.log, list_secrets(context.settings), in_batches=True)
         start_tracing(context.settings.tracing, "api")
         app.state.slipway = build_app_state(context)
         open_dashboard(dashboard, context)

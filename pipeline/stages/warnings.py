@@ -108,8 +108,8 @@ def warn_of_full_day(account: AccountRow, quota: DailyQuota, planned: int) -> It
         yield AcceptanceWarning(
             field="accounts",
             code="DAILY_QUOTA_EXCEEDED",
-            message=f"{describe_account(account)}: {planned} {counted} fall into the day before this one is due; "
-            f"the platform takes {quota.allowed}. It will be published later.",
+            message=f"{describe_account(account)}: more than {quota.allowed} {counted} fall into the day before this "
+            "one is due, and the platform takes no more. It will be published later.",
         )
 
 
@@ -135,9 +135,9 @@ class DailyCounts:
         ]
 
     @property
-    def by_account(self) -> list[tuple[UUID, datetime, bool]]:
-        """Accounts, due times and kinds for ``store_posts`` to count, in its own statement."""
-        return [(account.id, due_at, quota.drafts) for _, account, due_at, quota in self._own]
+    def by_account(self) -> list[tuple[UUID, datetime, DailyQuota]]:
+        """Accounts, due times and quotas for ``store_posts`` to count, in its own statement."""
+        return [(account.id, due_at, quota) for _, account, due_at, quota in self._own]
 
     def warn(self, planned: Sequence[int]) -> Mapping[int, list[AcceptanceWarning]]:
         """Return the warnings by post; ``planned``: the counts of ``by_account``, these posts left out.

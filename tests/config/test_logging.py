@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from cryptography.fernet import Fernet
@@ -15,8 +15,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config.groups import Log
-from config.logging import PATTERNS, Json, Redactor, Text, list_secrets, log_event, set_up_logging
+from config.logging import (
+    PATTERNS,
+    BatchHandler,
+    Json,
+    Redactor,
+    Text,
+    list_secrets,
+    log_event,
+    set_up_logging,
+)
 from config.settings import load
+from tests.waiting import until
 
 KEY = Fernet.generate_key().decode()
 SECRET_LINES = [
@@ -107,6 +117,58 @@ def test_set_up_takes_level_and_format_from_the_settings(monkeypatch: pytest.Mon
         root.setLevel(level)
         logging.captureWarnings(capture=False)
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["shown …"]
+
+
+@pytest.fixture
+def batched() -> Iterator[tuple[logging.Logger, io.StringIO]]:
+    """A logger that writes in batches, to a text."""
+    stream, log = io.StringIO(), logging.getLogger("tests.batched")
+    handler = BatchHandler(stream)
+    handler.setFormatter(Text(["a-known-secret"]))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    yield log, stream
+    log.removeHandler(handler)
+    handler.close()
+
+
+def test_lines_are_written_in_their_order_and_as_they_were_logged(
+    batched: tuple[logging.Logger, io.StringIO],
+) -> None:
+    log, stream = batched
+    changed = ["a-known-secret"]
+    log.info("first %s", changed)
+    changed.append("later")
+    log_event(log, logging.INFO, "second", {"n": 1})
+    log.info("third")
+    until(lambda: "third" in stream.getvalue(), 20)
+    lines = [line.partition("tests.batched  ")[2] for line in stream.getvalue().splitlines()]
+    assert lines == ["first ['…']", "second n=1", "third"]
+    log.info("fourth")
+    until(lambda: "fourth" in stream.getvalue(), 20)
+
+
+def test_a_warning_is_written_at_once_with_the_lines_before_it(
+    batched: tuple[logging.Logger, io.StringIO],
+) -> None:
+    log, stream = batched
+    log.info("first")
+    log.warning("second")
+    assert [line[-6:] for line in stream.getvalue().splitlines()] == [" first", "second"]
+
+
+def test_a_line_that_cannot_be_formatted_does_not_keep_the_others_back(
+    batched: tuple[logging.Logger, io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def __str__(self) -> str:
+            raise IndexError
+
+    log, stream = batched
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    log_event(log, logging.INFO, "request", {"broken": Broken()})
+    log.warning("second")
+    assert stream.getvalue().endswith("second\n")
 
 
 def test_a_value_cannot_be_read_as_another_field_or_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -144,11 +144,17 @@ def _log_request(scope: Scope, route: str, exchange: _Exchange) -> None:
         **scope.get(NOTES, {}),
         "request_id": exchange.id,
     }
+    for post, deliveries in (scope.get(POSTS) or _name_post(scope)).items():
+        ids: dict[str, object] = {} if post is None else {"post": post}
+        if deliveries:
+            ids["delivery"] = ",".join(map(str, deliveries))
+        log_event(log, logging.INFO, "request", fields | ids)
+
+
+def _name_post(scope: Scope) -> Mapping[UUID | None, Sequence[UUID]]:
+    """Return the post that the path names, with its delivery."""
     named = scope.get("path_params", {})
-    posts = scope.get(POSTS) or {named.get("post_id"): [named[k] for k in ("delivery_id",) if k in named]}
-    for post, deliveries in posts.items():
-        ids = {"post": post, "delivery": ",".join(map(str, deliveries)) or None}
-        log_event(log, logging.INFO, "request", fields | {k: v for k, v in ids.items() if v is not None})
+    return {named.get("post_id"): [named[k] for k in ("delivery_id",) if k in named]}
 
 
 class _Exchange:
@@ -184,8 +190,8 @@ class _Exchange:
 
     async def _start(self, message: Message) -> None:
         headers = [*message["headers"], (_HEADER, self.id.encode()), *self._cors]
-        if message["status"] != 429:  # noqa: PLR2004  which has the headers of the limit that refused
-            rate = self._scope.get(RATE_HEADERS, {})
+        rate = self._scope.get(RATE_HEADERS)
+        if rate and message["status"] != 429:  # noqa: PLR2004  which has the headers of the limit that refused
             headers.extend((name.lower().encode(), value.encode()) for name, value in rate.items())
         if self._scope["query_string"] and (ignored := self._name_ignored()):
             headers.append((IGNORED_HEADER, ignored))

@@ -17,6 +17,8 @@ UNKNOWN = "unknown"
 def find_address(request: Request, proxies: Collection[IPv4Network | IPv6Network]) -> str:
     """Return the address that the request came from. X-Forwarded-For counts only as far as named proxies wrote it."""
     peer = request.client.host if request.client else UNKNOWN
+    if not proxies:
+        return peer
     return choose_address(peer, ",".join(request.headers.getlist("x-forwarded-for")), proxies)
 
 

@@ -59,15 +59,16 @@ IS_INBOX_DRAFT = build_is_inbox_draft(SECTION, "d.platform")
 """Condition: a delivery ``d`` of a post ``p`` leaves an inbox draft."""
 
 
-def build_planned(accounts: str, due: str, drafts: str) -> str:
-    """Return the SQL expression that counts the inbox drafts, or posts, of ``count_planned``."""
-    return f"""(SELECT count(*) FROM deliveries d
+def build_planned(accounts: str, due: str, drafts: str, most: str) -> str:
+    """Return the SQL expression that counts the inbox drafts, or posts, of ``count_planned``, each part to ``most``."""
+    return f"""(SELECT count(*) FROM (SELECT FROM deliveries d
              WHERE {accounts} AND state IN ('accepted', 'scheduled', 'retrying')
                AND due_at > {due} - interval '1 day' AND due_at <= {due}
                AND CASE WHEN jsonb_exists(CAST(:draft_options AS jsonb), d.platform)
-                   THEN (SELECT {IS_INBOX_DRAFT} FROM posts p WHERE p.id = d.post_id) ELSE false END = {drafts})
-          + (SELECT count(*) FROM attempts WHERE {accounts} AND outcome IS DISTINCT FROM 'refused'
-             AND armed_at > {due} - interval '1 day' AND inbox_draft = {drafts})"""
+                   THEN (SELECT {IS_INBOX_DRAFT} FROM posts p WHERE p.id = d.post_id) ELSE false END = {drafts}
+             LIMIT {most}) AS planned)
+          + (SELECT count(*) FROM (SELECT FROM attempts WHERE {accounts} AND outcome IS DISTINCT FROM 'refused'
+             AND armed_at > {due} - interval '1 day' AND inbox_draft = {drafts} LIMIT {most}) AS sent)"""
 
 
 def lock_daily_quota(c: Connection, account: UUID, per: DailyPer = "account") -> None:
@@ -112,11 +113,15 @@ def count_sent(c: Connection, account: UUID, quota: DailyQuota) -> int:
 def count_planned(
     c: Connection, account: UUID, due_at: datetime, quota: DailyQuota, draft_options: DraftOptions
 ) -> int:
-    """Count what the account, or our app, has sent or is still to send in the 24 hours up to ``due_at``."""
+    """Count what the account, or our app, has sent or is still to send in the 24 hours up to ``due_at``.
+
+    A count over the quota need not be exact: it ends soon after, so that a flood of posts does not slow each new one.
+    """
     found = row(
         c,
-        f"SELECT {build_planned(_ACCOUNTS[quota.per], 'CAST(:due AS timestamptz)', ':drafts')} AS n",
+        f"SELECT {build_planned(_ACCOUNTS[quota.per], 'CAST(:due AS timestamptz)', ':drafts', ':most')} AS n",
         a=account,
+        most=quota.allowed + 1,
         due=due_at,
         drafts=quota.drafts,
         draft_options=jsonb(draft_options),

@@ -24,7 +24,7 @@ from pipeline.store.array_literals import (
     write_words,
 )
 from pipeline.store.database import jsonb, rows
-from pipeline.store.deliveries.daily_quota import DraftOptions, build_planned
+from pipeline.store.deliveries.daily_quota import DailyQuota, DraftOptions, build_planned
 from pipeline.store.posts.idempotency import select_repeat
 from pipeline.store.posts.options import COLUMNS, PLATFORMS, Options
 
@@ -128,8 +128,9 @@ pinned AS (
     JOIN post ON post.id = (:id::uuid[])[x.p])
 SELECT id, NULL::bigint AS planned, NULL::bigint AS i FROM post
 UNION ALL
-SELECT NULL, {build_planned("account_id = x.a", "x.due", "x.drafts")}, i
-FROM unnest(:a_id::uuid[], :a_due::timestamptz[], :a_drafts::boolean[]) WITH ORDINALITY AS x (a, due, drafts, i)
+SELECT NULL, {build_planned("account_id = x.a", "x.due", "x.drafts", "x.most")}, i
+FROM unnest(:a_id::uuid[], :a_due::timestamptz[], :a_drafts::boolean[], :a_most::integer[]) WITH ORDINALITY
+     AS x (a, due, drafts, most, i)
 """
     return " ".join(statement.split())
 
@@ -141,7 +142,7 @@ def store_posts(
     c: Connection,
     posts: Sequence[NewPost],
     window: timedelta,
-    days: Sequence[tuple[UUID, datetime, bool]] = (),
+    days: Sequence[tuple[UUID, datetime, DailyQuota]] = (),
     draft_options: DraftOptions = MappingProxyType({}),
 ) -> tuple[set[UUID], list[int]]:
     """Store posts with their replay tokens, deliveries and pins in one statement; return the ids of the stored posts.
@@ -149,9 +150,9 @@ def store_posts(
     A post is left out when an equal request has its token already; one that is being stored is waited for. No two of
     the posts may share a token. Tokens are taken in their own order, so that two batches never wait for each other.
 
-    ``days``: accounts, due times, and whether an inbox draft is to be due. For each, the second result counts what the
-    account has sent or is still to send of it in the 24 hours before; the new posts are not counted (every part of a
-    statement sees the tables as before it).
+    ``days``: accounts, due times and quotas. For each, the second result counts as ``count_planned`` what the account
+    has sent or is still to send in the 24 hours before; the new posts are not counted (every part of a statement sees
+    the tables as before it).
     """
     found = rows(
         c,
@@ -161,7 +162,8 @@ def store_posts(
         **_part_columns(posts),
         a_id=write_ids(a for a, _, _ in days),
         a_due=write_times(due for _, due, _ in days),
-        a_drafts=write_words(drafts for _, _, drafts in days),
+        a_drafts=write_words(quota.drafts for _, _, quota in days),
+        a_most=write_words(quota.allowed + 1 for _, _, quota in days),
         draft_options=jsonb(dict(draft_options)),
     )
     stored = {r.id for r in found if r.id is not None}

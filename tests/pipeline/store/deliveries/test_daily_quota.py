@@ -25,7 +25,7 @@ from pipeline.store.deliveries.settle import settle
 from tests.pipeline.store.ledger import HOUR, Ledger, together
 
 DAY = timedelta(days=1)
-ONE, APP = DailyQuota(1), DailyQuota(1, "app")
+ONE, MANY, APP = DailyQuota(1), DailyQuota(100), DailyQuota(100, "app")
 
 
 def test_room_is_what_a_rolling_day_leaves(shared: Ledger) -> None:
@@ -72,8 +72,8 @@ def test_what_is_planned_is_counted_with_what_was_sent(shared: Ledger) -> None:
     shared.armed(shared.post([account]))
     with shared.database.begin() as c:
         now = c.exec_driver_sql("SELECT now() AS now").one().now
-        assert count_planned(c, account, now + HOUR + timedelta(minutes=1), ONE, {}) == 3
-        assert count_planned(c, account, now + 3 * DAY + HOUR, ONE, {}) == 1
+        assert count_planned(c, account, now + HOUR + timedelta(minutes=1), MANY, {}) == 3
+        assert count_planned(c, account, now + 3 * DAY + HOUR, MANY, {}) == 1
 
 
 def test_what_is_planned_is_what_waits_for_its_time_and_what_may_have_been_sent(shared: Ledger) -> None:
@@ -83,7 +83,7 @@ def test_what_is_planned_is_what_waits_for_its_time_and_what_may_have_been_sent(
     def planned(ahead: timedelta) -> int:
         with shared.database.begin() as c:
             now = c.exec_driver_sql("SELECT now() AS now").one().now
-            return count_planned(c, account, now + ahead, ONE, {})
+            return count_planned(c, account, now + ahead, MANY, {})
 
     soon = HOUR + timedelta(minutes=1)
     waits = [State.ACCEPTED, State.SCHEDULED, State.RETRYING]
@@ -98,6 +98,17 @@ def test_what_is_planned_is_what_waits_for_its_time_and_what_may_have_been_sent(
             {"id": made[State.UNKNOWN].deliveries[0]},
         )
     assert planned(soon) == len(waits) + 1
+
+
+def test_a_count_over_the_quota_ends_soon_after(shared: Ledger) -> None:
+    account = shared.account(shared.workspace())
+    shared.posts(5, [account], due=HOUR)
+    for _ in range(5):
+        shared.armed(shared.post([account]))
+    with shared.database.begin() as c:
+        now = c.exec_driver_sql("SELECT now() AS now").one().now
+        assert count_planned(c, account, now + HOUR * 2, MANY, {}) == 10
+        assert count_planned(c, account, now + HOUR * 2, ONE, {}) == 4, "two of each part"
 
 
 def test_an_app_shares_one_day_over_all_its_accounts(shared: Ledger) -> None:
@@ -118,7 +129,7 @@ def test_an_app_shares_one_day_over_all_its_accounts(shared: Ledger) -> None:
         assert compute_quota_wait(c, two, DailyQuota(2)) == timedelta(0)
         soon = now + HOUR + timedelta(minutes=1)
         assert count_planned(c, one, soon, APP, {}) - count_planned(c, one, now, APP, {}) >= 1
-        assert count_planned(c, two, soon, ONE, {}) == 2
+        assert count_planned(c, two, soon, MANY, {}) == 2
 
 
 def test_counted_and_armed_under_one_lock_no_worker_overshoots(shared: Ledger) -> None:
@@ -182,5 +193,5 @@ def test_planned_drafts_and_planned_posts_are_counted_apart(shared: Ledger) -> N
         now = c.exec_driver_sql("SELECT now() AS now").one().now
         soon, options = now + HOUR + timedelta(minutes=1), {Platform.TIKTOK: {"post_mode": "x"}}
         assert count_planned(c, account, soon, DailyQuota(1, drafts=True), options) == 2
-        assert count_planned(c, account, soon, ONE, options) == 3
-        assert count_planned(c, account, soon, ONE, {}) == 5
+        assert count_planned(c, account, soon, MANY, options) == 3
+        assert count_planned(c, account, soon, MANY, {}) == 5
