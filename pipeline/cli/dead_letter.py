@@ -14,7 +14,7 @@ import click
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.durations import DURATION
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_context, open_transaction, parse_id
 
 if TYPE_CHECKING:
@@ -271,24 +271,13 @@ def _shorten(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _causes_to_rows(found: Sequence[Any]) -> list[dict[str, Any]]:
-    return [
-        {"platform": x.platform, "class": x.error_class, "code": x.code, "letters": x.letters} for x in found
-    ]
+    return [pick(cause, "platform class=error_class code letters") for cause in found]
 
 
 def _to_row(x: DeadLetter) -> dict[str, Any]:
     error = x.error or {}
     return {
-        "id": str(x.id),
-        "post": str(x.post_id),
-        "workspace": x.workspace,
-        "platform": x.platform,
-        "username": x.username,
-        "state": x.state,
-        "reason": x.reason,
-        "died_at": format_timestamp(x.died_at),
-        "due_at": format_timestamp(x.due_at),
-        "crashes": x.crashes,
+        **pick(x, "id post=post_id workspace platform username state reason died_at due_at crashes"),
         "class": error.get("class"),
         "code": error.get("code"),
         "message": error.get("message"),

@@ -16,7 +16,7 @@ from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.account import require_account_of
 from pipeline.cli.durations import DURATION, FUTURE, Parsed
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_transaction
 from pipeline.domain.key_limits import MAX_POSTS_PER_DAY, MAX_POSTS_PER_MINUTE
 
@@ -263,23 +263,15 @@ def _record(
 def _to_row(key: Key, workspace: str, *, as_json: bool) -> dict[str, Any]:
     """Return the key's columns: every fact for JSON, a summary of the permissions for people."""
     named = {"public_id": key.public_id, "workspace": workspace, "name": key.name}
-    times = {
-        "created_at": format_timestamp(key.created_at),
-        "last_used_at": format_timestamp(key.last_used_at),
-        "expires_at": format_timestamp(key.expires_at),
-        "revoked_at": format_timestamp(key.revoked_at),
-    }
+    times = pick(key, "created_at last_used_at expires_at revoked_at")
     if not as_json:
         return {**named, "may": _summarize_permissions(key), **summarize_limits(key.limits), **times}
     return {
         **named,
-        "read_only": key.read_only,
-        "accounts": key.accounts,
-        "bulk": key.bulk,
+        **pick(key, "read_only accounts bulk"),
         **asdict(key.limits),
         **times,
-        "rotated_at": format_timestamp(key.rotated_at),
-        "old_works_until": format_timestamp(key.earlier_until),
+        **pick(key, "rotated_at old_works_until=earlier_until"),
     }
 
 

@@ -5,15 +5,25 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import zip_longest
 from textwrap import indent
 from typing import Any
 
 import click
 
+from pipeline.api.http.timestamp import format_timestamp
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 UNBROKEN = ("id", "delivery", "account", "post", "workspace")
 """Columns that are never wrapped: their values are copied into other commands."""
+
+
+def pick(fact: Any, names: str) -> dict[str, Any]:
+    """Return fields to print: names separated by blanks, ``NAME=FIELD`` for a field that is shown by another name."""
+    pairs = [name.partition("=") for name in names.split()]
+    found = {name: getattr(fact, field or name) for name, _, field in pairs}
+    return {name: format_timestamp(v) if isinstance(v, datetime) else v for name, v in found.items()}
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str = "Nothing.") -> None:

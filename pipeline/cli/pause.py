@@ -9,7 +9,7 @@ import click
 
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_context, open_transaction
 from pipeline.domain.hold import BREAKER, SCOPES
 
@@ -49,24 +49,10 @@ def list_(*, as_json: bool) -> None:
     from pipeline.store.deliveries.platform_health import list_open_breakers
 
     with open_transaction() as c:
-        rows = [
-            {
-                "scope": p.scope,
-                "target": p.target,
-                "name": p.name,
-                "since": format_timestamp(p.since),
-                "holds": p.holds,
-                "who": p.who,
-                "why": p.why,
-            }
-            for p in list_pauses(c)
-        ] + [
+        rows = [pick(p, "scope target name since holds who why") for p in list_pauses(c)] + [
             {
                 "scope": BREAKER,
-                "target": b.platform,
-                "name": b.platform,
-                "since": format_timestamp(b.opened_at),
-                "holds": b.holds,
+                **pick(b, "target=platform name=platform since=opened_at holds"),
                 "who": "system",
                 "why": f"{b.why}; the next probe is at {format_timestamp(b.probe_at)}",
             }

@@ -13,7 +13,7 @@ import click
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.listing import list_options, print_page, read_filter, read_options, read_page
-from pipeline.cli.output import json_option, print_fields
+from pipeline.cli.output import json_option, pick, print_fields
 from pipeline.cli.post_changes import cancel, create, delete, edit, retry, validate
 from pipeline.cli.runtime import open_database, open_transaction, parse_id
 
@@ -156,18 +156,10 @@ def _post_to_dict(p: PostView) -> dict[str, Any]:
 
     return {
         "status": derive_status(p).value,
-        "caption": p.caption,
-        "media": p.media,
-        "music_url": p.music_url,
+        **pick(p, "caption media music_url"),
         **{platform.value: p.options.get(platform) for platform in Platform},
         "ai_generated": p.ai_generated or None,
-        "due_at": format_timestamp(p.due_at),
-        "expires_at": format_timestamp(p.expires_at),
-        "on_late": p.on_late,
-        "source": p.source,
-        "external_id": p.external_id,
-        "created_at": format_timestamp(p.created_at),
-        "updated_at": format_timestamp(p.updated_at),
+        **pick(p, "due_at expires_at on_late source external_id created_at updated_at"),
     }
 
 
@@ -175,16 +167,12 @@ def _delivery_to_dict(d: DeliveryView, now: datetime) -> dict[str, Any]:
     from pipeline.stages.post_state import derive_delivery_status
 
     return {
-        "delivery": str(d.id),
-        "platform": d.platform,
-        "username": d.username,
+        **pick(d, "delivery=id platform username"),
         "status": derive_delivery_status(d, now).value,
         "state": d.state if d.reason is None else f"{d.state} ({d.reason})",
-        "held_for": d.held_for,
-        "next_at": format_timestamp(d.next_at),
+        **pick(d, "held_for next_at"),
         "removed": d.removed or None,
-        "published_at": format_timestamp(d.published_at),
-        "url": d.url,
+        **pick(d, "published_at url"),
         "url_pending": d.url_pending or None,
         "cover_error": d.cover_error,
         "error": None if d.error is None else d.error["message"],

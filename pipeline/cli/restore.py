@@ -13,7 +13,7 @@ from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.candidates import list_candidates, print_candidates
 from pipeline.cli.durations import PAST_OR_NOW
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_context, open_transaction
 from pipeline.domain.public_error import describe_last_look
 
@@ -201,17 +201,9 @@ def _describe(
 
 def _to_row(one: Doubtful) -> dict[str, Any]:
     return {
-        "id": str(one.id),
-        "post": str(one.post_id),
-        "workspace": one.workspace,
-        "platform": one.platform,
-        "username": one.username,
-        "due_at": format_timestamp(one.due_at),
-        "why": one.why,
-        "in_backup": one.origin,
-        "state": one.state,
-        "reason": one.reason,
-        "url": one.url,
+        **pick(
+            one, "id post=post_id workspace platform username due_at why in_backup=origin state reason url"
+        ),
         "found": one.error and " ".join([one.error["message"], *describe_last_look(one.error)]),
     }
 

@@ -13,9 +13,8 @@ from uuid import UUID
 
 import click
 
-from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_transaction
 from pipeline.domain.user import Role
 
@@ -191,17 +190,7 @@ def sessions(login: str | None, *, ends: bool, as_json: bool) -> None:
             print_fields({"login": login, "ended": ended}, as_json=as_json)
             return
         found = list_sessions(c, user)
-    rows = [
-        {
-            "id": one.id,
-            "login": one.login,
-            "created_at": format_timestamp(one.created_at),
-            "seen_at": format_timestamp(one.seen_at),
-            "address": one.address,
-            "browser": one.agent,
-        }
-        for one in found
-    ]
+    rows = [pick(one, "id login created_at seen_at address browser=agent") for one in found]
     print_rows(rows, as_json=as_json, empty="No open sessions.")
 
 
@@ -272,9 +261,7 @@ def _to_row(user: User, names: dict[UUID | None, str], *, as_json: bool) -> dict
         "id": user.id,
         "login": user.login,
         "roles": roles if as_json else ", ".join(f"{role} in {where}" for where, role in roles.items()),
-        "created_at": format_timestamp(user.created_at),
-        "last_login_at": format_timestamp(user.last_login_at),
-        "disabled_at": format_timestamp(user.disabled_at),
+        **pick(user, "created_at last_login_at disabled_at"),
     }
 
 

@@ -12,7 +12,7 @@ import click
 
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.durations import PAST
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.post_body import build_caller, open_for, report_refusals
 from pipeline.cli.runtime import choose_workspace, open_context, open_transaction, parse_id, workspace_option
 
@@ -76,13 +76,9 @@ def list_(workspace: str | None, *, paused: bool, as_json: bool) -> None:
         found = list_all_paused(c, 1000) if chosen is None else list_webhooks(c, chosen)
     rows = [
         {
-            "id": w.id,
-            "workspace": w.workspace_id,
-            "url": w.url,
+            **pick(w, "id workspace=workspace_id url"),
             "events": "all" if w.types is None else " ".join(w.types),
-            "paused": w.paused_why,
-            "since": w.paused_at,
-            "failing_since": w.failing_since,
+            **pick(w, "paused=paused_why since=paused_at failing_since"),
         }
         for w in found
     ]

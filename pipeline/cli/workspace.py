@@ -10,7 +10,7 @@ import click
 
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.durations import DURATION
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_transaction
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
 
@@ -124,8 +124,7 @@ def _describe(policy: LatePolicy | None) -> str:
 
 
 def _to_dict(workspace: Any) -> dict[str, Any]:
-    names = ("id", "name", "kind", "owner_user_id", "plan", "subscription", "time_zone")
-    return {name: getattr(workspace, name) for name in names}
+    return pick(workspace, "id name kind owner_user_id plan subscription time_zone")
 
 
 def _require_zone(name: str) -> None:
