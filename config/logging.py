@@ -129,24 +129,17 @@ def list_secrets(settings: Settings) -> list[str]:
 
 
 def log_event(log: logging.Logger, level: int, event: str, fields: Mapping[str, object]) -> None:
-    """Log one line, ``EVENT name=value …``; in JSON the fields are the record's. A value may be what a client sent.
-
-    The fields belong to the log from then on: they are written out when the line is.
-    """
+    """Log one line, ``EVENT name=value …``; in JSON the fields are the record's. A value may be what a client sent."""
     if log.isEnabledFor(level):
-        log.log(level, "%s %s", event, _Words(fields), extra={FIELDS: fields})
+        words = _Words(fields)
+        log.log(level, "%s %s", event, words, extra={FIELDS: words})
 
 
-class _Words:
+class _Words(dict[str, object]):
     """Fields as text, made when it is asked for."""
 
-    __slots__ = ("_fields",)
-
-    def __init__(self, fields: Mapping[str, object]) -> None:
-        self._fields = fields
-
     def __str__(self) -> str:
-        return " ".join([f"{name}={_quote(value)}" for name, value in self._fields.items()])
+        return " ".join([f"{name}={_quote(value)}" for name, value in self.items()])
 
 
 def _quote(value: object) -> str:
@@ -243,12 +236,8 @@ class Text(logging.Formatter):
         return self._redact(super().format(record))
 
 
-class Json(logging.Formatter):
+class Json(Text):
     """One JSON object per record: at, level, logger, message, the fields of `extra`, and error with its traceback."""
-
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        super().__init__()
-        self._redact = Redactor(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         """Format the record as JSON. Each text is redacted by itself, so that the result stays JSON."""

@@ -23,7 +23,7 @@ from rich.table import Table
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("pipeline", "adapters", "config")
 CEILINGS: Mapping[str, int] = {
-    "code lines of the product": 62_950,
+    "code lines of the product": 62_955,
     "Python files of the product": 677,
     "Markdown words": 28_000,
     "lines of tests": 98_270,

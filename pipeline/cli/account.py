@@ -11,7 +11,7 @@ from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.account_import import import_
 from pipeline.cli.actor import find_actor
 from pipeline.cli.connect import connect, discover
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import (
     call_sandbox,
     choose_workspace,
@@ -187,10 +187,7 @@ def list_(workspace: str | None, *, as_json: bool) -> None:
         found = list_grant_statuses(c, load_vault(), only)
     rows = [
         {
-            "platform": s.account.platform.value,
-            "username": s.account.username,
-            "id": str(s.account.id),
-            "connection": s.account.connection,
+            **pick(s.account, "platform username id connection"),
             "status": s.account.status.value if s.opens else "sealed by another key",
             "grant_ends_at": format_timestamp(s.ends_at),
             "endangered_posts": s.endangered,

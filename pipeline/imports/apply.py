@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
+from config.logging import log_event
 from pipeline.actions.edit import edit
 from pipeline.actions.edit_values import Change
 from pipeline.domain.bulk_import import ImportState, RowVerdict
@@ -132,7 +133,16 @@ def _apply_chunk(
         after = _store_progress(work, c, rows, settled)
     failpoint("imports.applied", job.id)
     dispatch_bulk(context, stored)
+    _log_posts(job, results)
     return after
+
+
+def _log_posts(job: Import, results: Sequence[Result]) -> None:
+    """Log each post that the import made, as a request logs its own."""
+    for made in results:
+        if isinstance(made, AcceptedPost) and not made.duplicate:
+            ids = {"post": made.id, "delivery": ",".join(map(str, made.deliveries)), "import": job.id}
+            log_event(log, logging.INFO, "post", ids | {"workspace": job.workspace_id})
 
 
 def _settle(row: RowRecord, result: Result) -> RowRecord:

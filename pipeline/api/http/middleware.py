@@ -14,6 +14,7 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -73,8 +74,9 @@ REQUEST_ID = "slipway.request_id"
 """The key of the request id in a request's scope."""
 ENDLESS = "slipway.endless"
 """A key of the scope, set for a response that ends when its reader leaves: its duration is the time to its start."""
-NOTES, POSTS = "slipway.notes", "slipway.posts"
-"""Keys of the scope: further fields of the request's line in the log; its posts, each with deliveries that it made."""
+NOTES, POSTS, REFUSED = "slipway.notes", "slipway.posts", "slipway.refused"
+"""Keys of the scope: further fields of the request's line in the log; its posts, each with deliveries that it made, and
+what it refused of them."""
 DRAIN_BYTES = 16 * 1024**2
 """Bytes of an unread body that are read and discarded before an early response. Without it a client that is still
 sending would see its connection reset instead of the response. The connection of a longer body is closed."""
@@ -129,9 +131,15 @@ def note(scope: Scope, **fields: object) -> None:
     scope.setdefault(NOTES, {}).update(fields)
 
 
-def note_posts(scope: Scope, posts: Mapping[UUID, Sequence[UUID]]) -> None:
-    """Name the posts of this request in the log, a line each, with the deliveries that were made."""
+def note_posts(
+    scope: Scope, posts: Mapping[UUID, Sequence[UUID]], refused: Mapping[int, str] = MappingProxyType({})
+) -> None:
+    """Name the posts of this request in the log, a line each, with the deliveries that were made.
+
+    *refused*: the codes of the posts of a batch that were refused, by position.
+    """
     scope.setdefault(POSTS, {}).update(posts)
+    scope[REFUSED] = refused
 
 
 def _log_request(scope: Scope, route: str, exchange: _Exchange) -> None:
@@ -149,6 +157,8 @@ def _log_request(scope: Scope, route: str, exchange: _Exchange) -> None:
         if deliveries:
             ids["delivery"] = ",".join(map(str, deliveries))
         log_event(log, logging.INFO, "request", fields | ids)
+    for position, code in scope.get(REFUSED, {}).items():
+        log_event(log, logging.INFO, "refusal", fields | {"position": position, "code": code})
 
 
 def _name_post(scope: Scope) -> Mapping[UUID | None, Sequence[UUID]]:

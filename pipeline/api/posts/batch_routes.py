@@ -20,7 +20,15 @@ from pipeline.api.openapi.error_responses import (
 )
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import PARTNER_API, Operation
-from pipeline.api.posts.batch_schema import MAX_PARTS, Batch, BatchBody, BatchResult, StoredPost, read_batch
+from pipeline.api.posts.batch_schema import (
+    MAX_PARTS,
+    Batch,
+    BatchBody,
+    BatchResult,
+    RefusedPost,
+    StoredPost,
+    read_batch,
+)
 from pipeline.api.posts.batch_store import store_batch
 from pipeline.api.state import get_app_state
 from pipeline.domain.key_limits import KeyLimits
@@ -43,7 +51,10 @@ async def create_posts(request: Request) -> SuccessResponse[BatchResult]:
         partial(store_batch, app_state.context, caller, batch, app_state.rules), caller.key_id
     )
     note(request.scope, refused=result.refused)
-    note_posts(request.scope, {one.data.id: () for one in result.results if isinstance(one, StoredPost)})
+    results = result.results
+    stored = {one.data.id: () for one in results if isinstance(one, StoredPost)}
+    refused = {n: one.error_code for n, one in enumerate(results) if isinstance(one, RefusedPost)}
+    note_posts(request.scope, stored, refused)
     return success(result.describe(), result, headers=REPLAYED if is_replay else {})
 
 

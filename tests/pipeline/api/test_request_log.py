@@ -52,8 +52,10 @@ def test_a_batch_and_an_action_are_a_line_for_each_post(server: Server, tenant: 
         **{"Content-Type": "application/json", "X-Request-Id": request},
     )
     made = [r["data"]["id"] for r in answer.json()["data"]["results"] if r["ok"]]
-    lines = read_lines(server, request, 2)
+    *lines, refusal = read_lines(server, request, 3)
     assert [(line["post"], line["refused"]) for line in lines] == [(post, "1") for post in made]
+    assert (refusal["position"], refusal["code"]) == ("2", "invalid_payload")
+    assert "post" not in refusal
     request = uuid4().hex
     server.send(
         "POST",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +35,26 @@ def test_each_accepted_row_is_a_post_and_names_it(importer: Importer) -> None:
     assert [p.caption for p in posts] == ["Row 1", "Row 3"]
     assert [p.id for p in posts] == [r.post_id for r in importer.records(done["id"]) if r.post_id]
     assert {p.import_id for p in posts} == {UUID(done["id"])}
+
+
+def test_each_post_that_is_made_is_a_line_of_the_log_and_a_repeat_is_none(
+    importer: Importer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "slipway.imports")
+    bodies = [importer.body(1), importer.body(2)]
+    done = apply(importer, importer.plan(*bodies))
+    apply(importer, importer.plan(*bodies))
+    lines = [one.getMessage() for one in caplog.records if one.name == "slipway.imports"]
+    with importer.server.context.database.begin() as c:
+        made = rows(
+            c,
+            """SELECT post_id, string_agg(CAST(id AS text), ',') AS ids, min(CAST(workspace_id AS text)) AS w
+               FROM deliveries WHERE post_id = ANY(:posts) GROUP BY post_id""",
+            posts=[p.id for p in importer.posts()],
+        )
+    expected = {f"post post={m.post_id} delivery={m.ids} import={done['id']} workspace={m.w}" for m in made}
+    assert len(expected) == len(lines) == 2
+    assert set(lines) == expected
 
 
 def test_the_same_file_twice_makes_nothing_new(importer: Importer) -> None:
