@@ -184,8 +184,11 @@ class BatchHandler(logging.StreamHandler[TextIO]):
             self._wake_writer()
 
     def flush(self) -> None:
-        """Write the lines. Not under the handler's lock: requests go on while lines are formatted."""
-        with self._writing:
+        """Write the lines. Not under the handler's lock: requests go on while lines are formatted.
+
+        A full disk or a closed stream fails no request: there is nowhere left to say it, and later lines are tried.
+        """
+        with self._writing, suppress(OSError, ValueError):
             self.stream.writelines(self._take_lines())
             self.stream.flush()
 
@@ -199,9 +202,7 @@ class BatchHandler(logging.StreamHandler[TextIO]):
                     self.handleError(record)
 
     def _wake_writer(self) -> None:
-        if (
-            self._writer is None or not self._writer.is_alive()
-        ):  # a forked process has the handler, not the thread
+        if self._writer is None or not self._writer.is_alive():  # of a process that forked, it is not alive
             self._writer = Thread(target=self._write_batches, name="log", daemon=True)
             self._writer.start()
         self._has_records.set()

@@ -8,6 +8,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterator
+from errno import ENOSPC
 
 import pytest
 from cryptography.fernet import Fernet
@@ -155,6 +156,21 @@ def test_a_warning_is_written_at_once_with_the_lines_before_it(
     log.info("first")
     log.warning("second")
     assert [line[-6:] for line in stream.getvalue().splitlines()] == [" first", "second"]
+
+
+def test_a_full_disk_raises_nothing_and_later_lines_are_written(
+    batched: tuple[logging.Logger, io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    log, stream = batched
+    monkeypatch.setattr(stream, "flush", fail)
+    log.warning("first")
+    log.info("second")
+    monkeypatch.undo()
+    log.info("third")
+    until(lambda: "third" in stream.getvalue(), 20)
 
 
 def test_a_line_that_cannot_be_formatted_does_not_keep_the_others_back(
