@@ -91,6 +91,13 @@ class Server:
             )
         return answer
 
+    def read_log(self) -> str:
+        """Return the log, with the lines of every request that was answered before: they are written in batches."""
+        last = os.urandom(16).hex()
+        self.send("GET", f"{BASE}/posts", None, None, **{"X-Request-Id": last})
+        until(lambda: last in self.log.read_text(), "the line of the last request")
+        return self.log.read_text()
+
     def tenant(
         self,
         plan: Plan = Plan.BUSINESS,

@@ -431,6 +431,6 @@ def test_the_specification_names_every_status_of_files(server: Server) -> None:
 def test_no_secret_of_an_upload_stands_in_the_log(server: Server, tenant: Tenant) -> None:
     found = opened(server, tenant, filename=f"{uuid4().hex}.png")
     put(server, found["uploadUrl"], os.urandom(10))
-    log = server.log.read_text()
+    log = server.read_log()
     assert urlsplit(found["uploadUrl"]).query.rpartition("=")[2] not in log
     assert found["url"].rpartition("/")[2] not in log
