@@ -7,7 +7,7 @@ const views = ["timeGridWeek", "dayGridMonth", "listWeek"];
 const [asked, date] = location.hash.slice(1).split("/"); // where the visitor was, on the way back from a post
 const firstView = views.includes(asked) ? asked : views[matchMedia("(max-width: 700px)").matches ? 2 : 0];
 
-// While a card is held, and until the server has answered its drop, cards are not replaced: what was read meanwhile is old.
+// Cards are not replaced while one is dragged, nor until the server has answered its drop: answers from before are out of date.
 let released = Promise.resolve();
 place.addEventListener("pointerdown", () => {
   released = new Promise((resolve) => {
