@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
 
-from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.durations import DURATION
 from pipeline.cli.output import json_option, pick, print_fields, print_rows
@@ -104,9 +102,9 @@ def show_letter(letter: str, *, as_json: bool) -> None:
             )
         facts = {**_to_row(found), "crashes": count_crashes(c, wanted), "spent": found.spent}
         evidence = {
-            "moves": [_to_dict(m) for m in list_moves(c, wanted)],
-            "attempts": [_to_dict(a) for a in list_attempts(c, wanted)],
-            "discards": [_to_dict(d) for d in list_discards(c, wanted)],
+            "moves": [pick(m) for m in list_moves(c, wanted)],
+            "attempts": [pick(a) for a in list_attempts(c, wanted)],
+            "discards": [pick(d) for d in list_discards(c, wanted)],
         }
     if as_json:
         print_fields({**facts, "error": found.error, **evidence}, as_json=True)
@@ -259,10 +257,6 @@ def _print_result(dealt: Sequence[DeadLetterResult], done: str, *, as_json: bool
     click.echo(f"{len(ids)} {done}, {len(skipped)} skipped.")
     for delivery, why in skipped.items():
         click.echo(f"  {delivery}  {why}")
-
-
-def _to_dict(fact: Any) -> dict[str, Any]:
-    return {k: format_timestamp(v) if isinstance(v, datetime) else v for k, v in asdict(fact).items()}
 
 
 def _shorten(row: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from itertools import zip_longest
 from textwrap import indent
@@ -19,9 +20,12 @@ UNBROKEN = ("id", "delivery", "account", "post", "workspace")
 """Columns that are never wrapped: their values are copied into other commands."""
 
 
-def pick(fact: Any, names: str) -> dict[str, Any]:
-    """Return fields to print: names separated by blanks, ``NAME=FIELD`` for a field that is shown by another name."""
-    pairs = [name.partition("=") for name in names.split()]
+def pick(fact: Any, names: str = "") -> dict[str, Any]:
+    """Return fields to print: names separated by blanks, ``NAME=FIELD`` for a field that is shown by another name.
+
+    Without names, all fields of a dataclass.
+    """
+    pairs = [name.partition("=") for name in names.split() or [field.name for field in fields(fact)]]
     found = {name: getattr(fact, field or name) for name, _, field in pairs}
     return {name: format_timestamp(v) if isinstance(v, datetime) else v for name, v in found.items()}
 

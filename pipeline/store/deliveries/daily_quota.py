@@ -39,6 +39,11 @@ class DailyQuota:
     drafts: bool = False
     """True if the quota is of inbox drafts; else of posts."""
 
+    @property
+    def too_many(self) -> int:
+        """What a count of posts need not go beyond: it is one more than may be sent."""
+        return self.allowed + 1
+
 
 SENT_WITHIN_A_DAY = "armed_at > now() - interval '1 day' AND outcome IS DISTINCT FROM 'refused'"
 """Condition: an attempt counts, as it may have been sent in the last 24 hours."""
@@ -121,7 +126,7 @@ def count_planned(
         c,
         f"SELECT {build_planned(_ACCOUNTS[quota.per], 'CAST(:due AS timestamptz)', ':drafts', ':most')} AS n",
         a=account,
-        most=quota.allowed + 1,
+        most=quota.too_many,
         due=due_at,
         drafts=quota.drafts,
         draft_options=jsonb(draft_options),

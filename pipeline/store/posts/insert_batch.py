@@ -163,7 +163,7 @@ def store_posts(
         a_id=write_ids(a for a, _, _ in days),
         a_due=write_times(due for _, due, _ in days),
         a_drafts=write_words(quota.drafts for _, _, quota in days),
-        a_most=write_words(quota.allowed + 1 for _, _, quota in days),
+        a_most=write_words(quota.too_many for _, _, quota in days),
         draft_options=jsonb(dict(draft_options)),
     )
     stored = {r.id for r in found if r.id is not None}
