@@ -122,7 +122,10 @@ def list_secrets(settings: Settings) -> list[str]:
 
 
 def log_event(log: logging.Logger, level: int, event: str, fields: Mapping[str, object]) -> None:
-    """Log one line, ``EVENT name=value …``; in JSON the fields are the record's. A value may be what a client sent."""
+    """Log one line, ``EVENT name=value …``; in JSON the fields are the record's.
+
+    A value may be what a client sent; a list or tuple is one of ids, which are joined by commas.
+    """
     if log.isEnabledFor(level):
         words = _Words(fields)
         log.log(level, "%s %s", event, words, extra=words)
@@ -139,8 +142,12 @@ def _quote(value: object) -> str:
     """Return the value as one word, or as a JSON string where it could be read as several fields or lines."""
     if value is None:
         return "-"
-    text = str(value)
+    text = _join(value)
     return text if isinstance(value, (UUID, int)) or _WORD.fullmatch(text) else json.dumps(text)
+
+
+def _join(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 class Redactor:
@@ -244,7 +251,7 @@ class Json(Text):
         for name, value in record.__dict__.items():
             if name not in _STANDARD_ATTRIBUTES:
                 plain = isinstance(value, bool | int | float) or value is None
-                fields[name] = value if plain else self._redact(f"{name}={value}").partition("=")[2]
+                fields[name] = value if plain else self._redact(f"{name}={_join(value)}").partition("=")[2]
         if record.exc_info:
             fields["error"] = self._redact("".join(traceback.format_exception(*record.exc_info)))
         return json.dumps(fields, ensure_ascii=False)

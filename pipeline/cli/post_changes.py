@@ -29,10 +29,11 @@ def is_batch(body: Any) -> bool:
 def create_batch(context: Context, caller: Caller, body: Mapping[str, Any], *, as_json: bool) -> None:
     """Store the posts and print a result for each, in order. Raises Refusal for all of them, and Exit(1) for some."""
     from pipeline.api.posts.batch_schema import read_batch
-    from pipeline.api.posts.batch_store import store_batch
+    from pipeline.api.posts.batch_store import build_result, store_batch
     from pipeline.api.posts.field_types import build_rules
 
-    result, _ = store_batch(context, caller, read_batch(body), build_rules(context.settings))
+    results, _ = store_batch(context, caller, read_batch(body), build_rules(context.settings))
+    result = build_result(results)
     if as_json:
         print_fields(result.model_dump(mode="json"), as_json=True)
     else:

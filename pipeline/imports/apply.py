@@ -141,7 +141,7 @@ def _log_posts(job: Import, results: Sequence[Result]) -> None:
     """Log each post that the import made, as a request logs its own."""
     for made in results:
         if isinstance(made, AcceptedPost) and not made.duplicate:
-            ids = {"post": made.id, "delivery": ",".join(map(str, made.deliveries)), "import": job.id}
+            ids = {"post": made.id, "delivery": made.deliveries, "import": job.id}
             log_event(log, logging.INFO, "post", ids | {"workspace": job.workspace_id})
 
 

@@ -14,7 +14,6 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Collection, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -132,11 +131,11 @@ def note(scope: Scope, **fields: object) -> None:
 
 
 def note_posts(
-    scope: Scope, posts: Mapping[UUID, Sequence[UUID]], refused: Mapping[int, str] = MappingProxyType({})
+    scope: Scope, posts: Mapping[UUID, Sequence[UUID]], refused: Sequence[Mapping[str, object]] = ()
 ) -> None:
     """Name the posts of this request in the log, a line each, with the deliveries that were made.
 
-    *refused*: the codes of the posts of a batch that were refused, by position.
+    *refused*: the position, code and status of each post of a batch that was refused.
     """
     scope.setdefault(POSTS, {}).update(posts)
     scope[REFUSED] = refused
@@ -155,10 +154,10 @@ def _log_request(scope: Scope, route: str, exchange: _Exchange) -> None:
     for post, deliveries in (scope.get(POSTS) or _name_post(scope)).items():
         ids: dict[str, object] = {} if post is None else {"post": post}
         if deliveries:
-            ids["delivery"] = ",".join(map(str, deliveries))
+            ids["delivery"] = deliveries
         log_event(log, logging.INFO, "request", fields | ids)
-    for position, code in scope.get(REFUSED, {}).items():
-        log_event(log, logging.INFO, "refusal", fields | {"position": position, "code": code})
+    for refusal in scope.get(REFUSED, ()):
+        log_event(log, logging.INFO, "refusal", {**fields, **refusal})
 
 
 def _name_post(scope: Scope) -> Mapping[UUID | None, Sequence[UUID]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 from starlette.requests import Request
+from starlette.types import Scope
 
 from pipeline.api.http.envelope import SuccessResponse, success
 from pipeline.api.http.idempotency import REPLAYED, read_idempotency_key
@@ -26,14 +28,14 @@ from pipeline.api.posts.batch_schema import (
     BatchBody,
     BatchResult,
     RefusedPost,
-    StoredPost,
     read_batch,
 )
-from pipeline.api.posts.batch_store import store_batch
-from pipeline.api.state import get_app_state
+from pipeline.api.posts.batch_store import build_result, store_batch
+from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.key_limits import KeyLimits
 from pipeline.domain.validation_issue import build_issue
-from pipeline.stages.post_request import Refusal
+from pipeline.stages.ingest_bulk import Result
+from pipeline.stages.post_request import AcceptedPost, Refusal
 from pipeline.store.auth.keys import Caller
 
 
@@ -47,14 +49,8 @@ async def create_posts(request: Request) -> SuccessResponse[BatchResult]:
     batch = await bulkhead.run(partial(_parse, raw, request, caller), caller.key_id)
     _refuse_over_limit(len(batch.posts), caller.limits.over(app_state.default_limits))
     await app_state.charge_rate_limit(request, caller, len(batch.posts))
-    result, is_replay = await bulkhead.run(
-        partial(store_batch, app_state.context, caller, batch, app_state.rules), caller.key_id
-    )
-    note(request.scope, refused=result.refused)
-    results = result.results
-    stored = {one.data.id: () for one in results if isinstance(one, StoredPost)}
-    refused = {n: one.error_code for n, one in enumerate(results) if isinstance(one, RefusedPost)}
-    note_posts(request.scope, stored, refused)
+    results, result, is_replay = await bulkhead.run(partial(_store, app_state, caller, batch), caller.key_id)
+    _note_results(request.scope, results, result)
     return success(result.describe(), result, headers=REPLAYED if is_replay else {})
 
 
@@ -62,6 +58,21 @@ def _parse(raw: bytes, request: Request, caller: Caller) -> Batch:
     body = parse_json(raw, MAX_PARTS)
     key = read_idempotency_key(request, caller, body)
     return replace(read_batch(body), request_id=request.scope[REQUEST_ID], key=key)
+
+
+def _store(app_state: AppState, caller: Caller, batch: Batch) -> tuple[Sequence[Result], BatchResult, bool]:
+    results, is_replay = store_batch(app_state.context, caller, batch, app_state.rules)
+    return results, build_result(results), is_replay
+
+
+def _note_results(scope: Scope, results: Sequence[Result], result: BatchResult) -> None:
+    note(scope, refused=result.refused)
+    refused = [
+        {"position": n, "code": one.error_code, "status": one.code}
+        for n, one in enumerate(result.results)
+        if isinstance(one, RefusedPost)
+    ]
+    note_posts(scope, {one.id: one.deliveries for one in results if isinstance(one, AcceptedPost)}, refused)
 
 
 def _refuse_over_limit(posts: int, limits: KeyLimits) -> None:

@@ -28,8 +28,10 @@ from pipeline.store.idempotency_keys import IdempotencyKey
 log = logging.getLogger("slipway.api")
 
 
-def store_batch(context: Context, caller: Caller, batch: Batch, rules: Rules) -> tuple[BatchResult, bool]:
-    """Read and store the posts; return also whether an equal batch with its Idempotency-Key came before.
+def store_batch(
+    context: Context, caller: Caller, batch: Batch, rules: Rules
+) -> tuple[Sequence[Result], bool]:
+    """Read and store the posts; return what became of each, and whether the batch with this key came before.
 
     A replay finds the posts that were stored and takes up the others: a post that was refused may be good by now.
     Raises Refusal 400 when one of an atomic batch is refused, 409 as ``claim_key``, and Unreachable.
@@ -41,10 +43,10 @@ def store_batch(context: Context, caller: Caller, batch: Batch, rules: Rules) ->
         results = ingest_bulk(
             context, entries, atomic=batch.atomic, claim=partial(_claim, key=batch.key, identity=identity)
         )
-        return _build_result(results), False
+        return results, False
     except Replayed as earlier:
         entries = _build_entries(caller, requests, earlier.resource)
-        return _build_result(ingest_bulk(context, entries, atomic=batch.atomic)), True
+        return ingest_bulk(context, entries, atomic=batch.atomic), True
     except BatchRefused as error:
         raise _refuse_batch(error, len(requests)) from None
 
@@ -76,7 +78,7 @@ def _claim(c: Connection, key: IdempotencyKey | None, identity: UUID) -> None:
             raise
 
 
-def _build_result(results: Sequence[Result]) -> BatchResult:
+def build_result(results: Sequence[Result]) -> BatchResult:
     """Return the results of a batch as they are answered."""
     accepted = [result for result in results if isinstance(result, AcceptedPost)]
     duplicates = sum(result.duplicate for result in accepted)

@@ -19,6 +19,13 @@ def read_lines(server: Server, request: str, count: int = 1) -> list[dict[str, s
     return [dict(re.findall(r"(\w+)=(\S+)", line)) for line in find()]
 
 
+def find_deliveries(server: Server, post: str) -> str:
+    """Return the ids of a post's deliveries as a line names them."""
+    with server.context.database.begin() as c:
+        found = c.exec_driver_sql("SELECT id FROM deliveries WHERE post_id = %s ORDER BY id", (post,))
+        return ",".join(map(str, found.scalars()))
+
+
 def test_a_post_is_one_line_with_its_ids_and_nothing_of_its_content(server: Server, tenant: Tenant) -> None:
     body = video(tenant, scheduled_at="2040-01-01T00:00:00Z")
     answer = server.post(body, tenant.key, **{"X-Request-Id": (request := uuid4().hex)})
@@ -26,9 +33,7 @@ def test_a_post_is_one_line_with_its_ids_and_nothing_of_its_content(server: Serv
     [line] = read_lines(server, request)
     assert (line["method"], line["route"], line["status"]) == ("POST", f"{BASE}/posts", "201")
     assert (line["post"], line["address"]) == (post, "127.0.0.1")
-    with server.context.database.begin() as c:
-        found = c.exec_driver_sql("SELECT id FROM deliveries WHERE post_id = %s", (post,)).scalars().all()
-    assert line["delivery"] == ",".join(map(str, found))
+    assert line["delivery"] == find_deliveries(server, post)
     for private in (body["caption"], body["media"]["url"], tenant.key):
         assert private not in server.read_log()
 
@@ -54,7 +59,8 @@ def test_a_batch_and_an_action_are_a_line_for_each_post(server: Server, tenant: 
     made = [r["data"]["id"] for r in answer.json()["data"]["results"] if r["ok"]]
     *lines, refusal = read_lines(server, request, 3)
     assert [(line["post"], line["refused"]) for line in lines] == [(post, "1") for post in made]
-    assert (refusal["position"], refusal["code"]) == ("2", "invalid_payload")
+    assert [line["delivery"] for line in lines] == [find_deliveries(server, post) for post in made]
+    assert (refusal["position"], refusal["code"], refusal["status"]) == ("2", "invalid_payload", "422")
     assert "post" not in refusal
     request = uuid4().hex
     server.send(
