@@ -23,7 +23,7 @@ import psutil
 import psycopg
 
 from pipeline.embedded.data_folder import ensure_private, socket_folder
-from pipeline.embedded.process import Child, Program, kill_all, read_start_id, send_signal, wait_until
+from pipeline.embedded.process import EngineChild, Program, kill_all, read_start_id, send_signal, wait_until
 from pipeline.embedded.server_user import (
     BASE,
     READABLE,
@@ -161,7 +161,7 @@ PLACE_LINK = "server"
 """In the data folder: a link to the folder of data and sockets, if the server's user cannot enter the data folder."""
 
 
-class Postgres:
+class Postgres(EngineChild):
     """The server of one data folder. Its files are in ``postgres/``, its log in ``logs/``.
 
     As root, the server runs as a user without rights (``server_user.py``). It keeps CAP_DAC_OVERRIDE (``spawn.py``) and
@@ -169,14 +169,13 @@ class Postgres:
     folder of their own, to which the link ``server`` in the data folder leads.
     """
 
-    name = "postgres"
+    name, title, stop_timeout = "postgres", "PostgreSQL", STOP_TIMEOUT
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
         self._user = find_server_user()
         self._link = self._folder / PLACE_LINK
         self._programs = Path()  # found by start()
-        self.child: Child | None = None
         self._use_place()
 
     @property
@@ -204,32 +203,15 @@ class Postgres:
         _stop_other_servers(self._data)
         for lock in (self._data / "postmaster.pid", self.sockets / ".s.PGSQL.5432.lock"):
             lock.unlink(missing_ok=True)
-        self.child = Child(self._program(), self._folder)
-        if not wait_until(self._is_ready, wait):
-            self.stop()
-            raise EngineError(
-                f"PostgreSQL did not answer within {wait:g} s. Its log: {self._folder}/logs/postgres.log"
-            )
+        self._run(self._program(), self._folder, wait)
         self._ensure_database()
         return self
-
-    def stop(self, wait: float = STOP_TIMEOUT) -> None:
-        """Stop it: sessions are closed, data are written out."""
-        if self.child:
-            self.child.stop(wait)
-            self.child = None
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def _program(self) -> Program:
         settings = {**SETTINGS, "slipway.folder": str(self._folder)}  # store/schema_version.py reads it
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return Program(
-            name="postgres",
+            name=self.name,
             argv=[str(self._programs / "postgres"), "-D", str(self._data), "-k", str(self.sockets), *options],
             environment={"LC_ALL": "C", "PATH": os.defpath},
             stop=signal.SIGINT,  # "fast": does not wait for clients to leave
@@ -260,9 +242,8 @@ class Postgres:
         self._link.symlink_to(create_place(self._user))
         self._use_place()
 
-    def _is_ready(self) -> bool:
-        if self.child and self.child.exit_status() is not None:
-            raise EngineError(f"PostgreSQL ended while it started:\n{self.child.read_log_tail()}")
+    def is_answering(self) -> bool:
+        """Return whether it takes connections: recovery is over."""
         with suppress(psycopg.OperationalError), self.connect():
             return True
         return False

@@ -21,11 +21,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import ClassVar, Self
 
 import psutil
 
 from pipeline.embedded.data_folder import ensure_private
-from pipeline.embedded.server_user import SAME_USER, build_spawn_command
+from pipeline.embedded.server_user import SAME_USER, EngineError, build_spawn_command
 
 ON_LINUX = platform.system() == "Linux"
 
@@ -174,6 +175,49 @@ class Child:
     def read_log_tail(self) -> str:
         """Return the last lines of its log."""
         return read_tail(self.log)
+
+
+class EngineChild:
+    """A database or broker of one data folder, in a child process; in a ``with`` block it runs until its end."""
+
+    title: ClassVar[str]
+    """Its name, for people."""
+    stop_timeout: ClassVar[float]
+    """Seconds it may take to stop in an orderly way."""
+    child: Child | None = None
+
+    def start(self) -> Self:
+        """Start it, and wait until it answers. Raises EngineError."""
+        raise NotImplementedError
+
+    def is_answering(self) -> bool:
+        """Return whether it takes connections."""
+        raise NotImplementedError
+
+    def stop(self, wait: float | None = None) -> None:
+        """Stop it in an orderly way: sessions are closed, data are written out."""
+        if self.child:
+            self.child.stop(self.stop_timeout if wait is None else wait)
+            self.child = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _run(self, program: Program, folder: Path, wait: float) -> None:
+        self.child = Child(program, folder)
+        if not wait_until(self._is_ready, wait):
+            self.stop()
+            raise EngineError(
+                f"{self.title} did not answer within {wait:g} s. Its log: {folder}/logs/{program.name}.log"
+            )
+
+    def _is_ready(self) -> bool:
+        if self.child and self.child.exit_status() is not None:
+            raise EngineError(f"{self.title} ended while it started:\n{self.child.read_log_tail()}")
+        return self.is_answering()
 
 
 def stop_leftovers(folder: Path, wait: float) -> list[str]:
