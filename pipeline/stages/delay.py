@@ -156,8 +156,6 @@ def _settle_late(context: Context) -> None:
 def _skip_or_hold(
     c: Connection, delivery: UUID, post: UUID, state: State, generation: int, on_late: str
 ) -> None:
-    message = "It was not published in time: past its expires_at, or later than its workspace allows."
-    error = jsonb(error_to_dict(TooLate(message)))
     move(
         c,
         delivery=delivery,
@@ -167,7 +165,7 @@ def _skip_or_hold(
         generation=generation,
         target=State.FAILED if on_late == "skip" else State.BLOCKED,
         reason=None if on_late == "skip" else Reason.PERSON_NEEDED,
-        changes={"error": error},
+        changes={"error": jsonb(error_to_dict(TooLate()))},
         why=f"too late, on_late is {on_late}",
     )
 
@@ -176,6 +174,11 @@ class TooLate(Permanent):
     """The post's ``expires_at``, or its workspace's limit, passed before it could be published."""
 
     code = "expired"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "It was not published in time: past its expires_at, or later than its workspace allows."
+        )
 
 
 def sweep(context: Context) -> int:

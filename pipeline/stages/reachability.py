@@ -34,6 +34,7 @@ from pipeline.media.refusal import Refused, Unanswered
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
+from pipeline.stages.delay import TooLate
 from pipeline.stages.image_fitting import is_converted_for_any
 from pipeline.stages.platform_validation import find_problems
 from pipeline.stages.post_request import PostContent
@@ -67,7 +68,7 @@ PAUSES = (timedelta(seconds=5), timedelta(minutes=5))
 HOLD_MARGIN = timedelta(seconds=10)
 """How much longer than its time a try may hold the slot of its host, to end and to store what it found."""
 ENDLESS = timedelta(days=36_500)
-"""Grace of a check that a fault of our own storage holds up: no post fails of that."""
+"""Grace of a check that a fault of our own storage holds up: no post fails of that, unless it expires."""
 NAMED_POSTS = 20
 """Posts that the line of an alarm names."""
 NOT_CHECKED = "it could not be checked in time"
@@ -256,7 +257,8 @@ def _postpone(c: Connection, check: Check, seen: str, grace: timedelta, fault: s
         if post.id in {p.id for p in waiting.list_past_grace(c, check.id, grace)}:
             for d in waiting.list_accepted_deliveries(c, post.id):
                 if check.id in {one.id for one in d.checks.values()}:
-                    _fail(c, post.id, d, check, seen)
+                    error = TooLate() if post.is_expired else _build_unusable(check, seen)
+                    _move(c, post.id, d, State.FAILED, error)
 
 
 def advance_post(context: Context, c: Connection, post_id: UUID) -> None:
@@ -272,7 +274,7 @@ def advance_post(context: Context, c: Connection, post_id: UUID) -> None:
     for d in deliveries:
         bad = next((one for one in d.checks.values() if one.verdict in ("refused", "unanswered")), None)
         if bad is not None:
-            _fail(c, post.id, d, bad, bad.seen or "")
+            _move(c, post.id, d, State.FAILED, _build_unusable(bad, bad.seen or ""))
         elif all(one.verdict is not None for one in d.checks.values()):
             _schedule_or_fail(context, c, post, d, accounts[d.account_id])
 
@@ -301,10 +303,10 @@ def _schedule_or_fail(
         _move(c, post.id, d, State.SCHEDULED, None)
 
 
-def _fail(c: Connection, post: UUID, d: waiting.AcceptedDelivery, bad: Check, seen: str) -> None:
-    """Fail an accepted delivery with the code the request would have got. The caller holds the post's lock."""
+def _build_unusable(bad: Check, seen: str) -> Permanent:
+    """Return the error of what waits for a bad check, with the code the request would have got."""
     code = "invalid_music_url" if bad.purpose == "music" else "media_unreachable"
-    _move(c, post, d, State.FAILED, Invalid(f"{bad.url} cannot be used: {seen}.", code=code))
+    return Invalid(f"{bad.url} cannot be used: {seen}.", code=code)
 
 
 def _move(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -205,6 +206,33 @@ def test_a_check_waits_for_storage_however_late_its_post_is(core: CoreFixture, s
     assert core.ledger.states(late) == [State.ACCEPTED]
     require_explained(core, late)
     assert count_alarms(core.context) == before + 1
+    assert run_check(core.context, check) == "good"
+
+
+def test_only_its_expiry_ends_a_post_whose_check_waits_for_storage(
+    core: CoreFixture, storage: Storage
+) -> None:
+    """Its author has said so: `on_late` skip. One that was retried after that is wanted late."""
+    url, account = uploaded(core, samples.video()), core.account("one")
+    with core.context.database.begin() as c:
+        check = checks.open_check(c, core.workspace, "video", url).id
+
+    def make(due: timedelta, on_late: str) -> Post:
+        times = {"due": due, "expires": due + HOUR}
+        return core.ledger.post([account], State.ACCEPTED, checks={0: check}, on_late=on_late, **times)
+
+    expired, retried = make(-3 * HOUR, "skip"), make(-3 * HOUR, "skip")
+    core.ledger.change(retried.deliveries[0], """error = '{"code": "expired"}'""")
+    others = [make(-3 * HOUR, "hold"), make(-3 * HOUR, "publish"), make(HOUR, "skip")]
+    storage.take_away()
+    try:
+        assert run_check(core.context, check) == "postponed"
+    finally:
+        storage.bring_back()
+    [delivery] = core.deliveries(expired.id)
+    assert (delivery.state, delivery.error["code"]) == (State.FAILED, "expired")
+    for post in (retried, *others):
+        assert core.ledger.states(post) == [State.ACCEPTED]
     assert run_check(core.context, check) == "good"
 
 
