@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.account_import import import_
 from pipeline.cli.actor import find_actor
@@ -189,8 +188,7 @@ def list_(workspace: str | None, *, as_json: bool) -> None:
         {
             **pick(s.account, "platform username id connection"),
             "status": s.account.status.value if s.opens else "sealed by another key",
-            "grant_ends_at": format_timestamp(s.ends_at),
-            "endangered_posts": s.endangered,
+            **pick(s, "grant_ends_at=ends_at endangered_posts=endangered"),
         }
         for s in found
     ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from pipeline.cli import EXAMPLE
-from pipeline.cli.output import json_option, print_rows
+from pipeline.cli.output import json_option, pick, print_rows
 from pipeline.cli.runtime import open_context
 
 if TYPE_CHECKING:
@@ -211,9 +211,7 @@ def store_account(
         "id": identity and str(identity),
         "workspace": workspace.name,
         "platform": platform.value,
-        "connection": one.connection,
-        "remote_id": one.remote_id,
-        "username": one.username,
+        **pick(one, "connection remote_id username"),
         "was": _describe_known(known),
     }
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE
-from pipeline.cli.output import json_option, stream_rows
+from pipeline.cli.output import json_option, pick, stream_rows
 from pipeline.cli.runtime import open_transaction
 
 if TYPE_CHECKING:
@@ -37,14 +36,7 @@ def _to_row(item: AttentionItem) -> dict[str, Any]:
     matter = item.matter
     return {
         "kind": matter.kind.value,
-        "platform": matter.platform,
-        "state": matter.state,
-        "reason": matter.reason,
-        "error_class": matter.error_class,
-        "code": matter.code,
-        "count": matter.count,
-        "count_capped": matter.is_capped,
-        "oldest": format_timestamp(matter.oldest),
+        **pick(matter, "platform state reason error_class code count count_capped=is_capped oldest"),
         "command": item.command,
     }
 

@@ -13,7 +13,7 @@ import click
 
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.durations import FUTURE
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.post_body import build_caller, open_for, report_refusals
 from pipeline.cli.runtime import choose_workspace, open_context, open_transaction, workspace_option
 
@@ -145,11 +145,7 @@ def list_(workspace: str | None, limit: int, *, as_json: bool) -> None:
 
     with open_transaction() as c:
         found = list_imports(c, build_caller(choose_workspace(c, workspace)), limit=limit)
-    rows = [
-        {"id": j.id, "name": j.name, "state": j.state, "rows": j.rows, "accepted": j.accepted}
-        | {"duplicate": j.duplicate, "rejected": j.rejected, "done": j.done}
-        for j in found
-    ]
+    rows = [pick(job, "id name state rows accepted duplicate rejected done") for job in found]
     print_rows(rows, as_json=as_json, empty="No imports.")
 
 

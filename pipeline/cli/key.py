@@ -144,10 +144,7 @@ def create(
             "public_id": key.partition(".")[0],
             "workspace_id": found.id,
             "name": name,
-            "read_only": read_only,
-            "accounts": accounts,
-            "expires_at": format_timestamp(expires),
-            "bulk": bulk,
+            **pick(terms, "read_only accounts expires_at bulk"),
             **asdict(own),
         }
         _record(c, "create", key, after=facts)

@@ -154,9 +154,7 @@ def _print_verified(found: VerifiedChain, kept: Head | None, after: Head | None,
     if as_json:
         facts = {
             "holds": True,
-            "workspace": found.workspace,
-            "first": found.first,
-            "receipts": found.receipts,
+            **pick(found, "workspace first receipts"),
             "head": str(found.head),
             "compared_with": None if kept is None else str(kept),
             "after": None if after is None else str(after),

@@ -258,8 +258,7 @@ def _to_row(user: User, names: dict[UUID | None, str], *, as_json: bool) -> dict
         for workspace, role in user.roles.items()
     }
     return {
-        "id": user.id,
-        "login": user.login,
+        **pick(user, "id login"),
         "roles": roles if as_json else ", ".join(f"{role} in {where}" for where, role in roles.items()),
         **pick(user, "created_at last_login_at disabled_at"),
     }

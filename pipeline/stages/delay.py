@@ -9,7 +9,7 @@ The sweep: release due deliveries whatever messages were lost, and send the mess
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -126,16 +126,28 @@ def _release_batch(context: Context, c: Connection, platform: str, batch: int) -
 
 
 def _dispatch_looks(context: Context) -> int:
-    lease = timedelta(seconds=context.settings.delay.queued_lease)
-    sent = 0
-    while True:
+    batch, lease = context.settings.delay.batch, timedelta(seconds=context.settings.delay.queued_lease)
+
+    def take() -> list[Message]:
         with _begin(context) as c:
-            messages = dispatch_looks(c, context.settings.delay.batch, lease)
+            messages = dispatch_looks(c, batch, lease)
         if messages:
             failpoint("delay.looks-rung", *(message.delivery for message in messages))
-        context.dispatcher.send_looks(messages)
+        return messages
+
+    return dispatch_all(take, context.dispatcher.send_looks, batch)
+
+
+def dispatch_all(
+    take: Callable[[], list[Message]], send: Callable[[list[Message]], object], batch: int
+) -> int:
+    """Send what *take* has committed, up to *batch* each time, until there is no more. Return how many were sent."""
+    sent = 0
+    while True:
+        messages = take()
+        send(messages)
         sent += len(messages)
-        if len(messages) < context.settings.delay.batch:
+        if len(messages) < batch:
             return sent
 
 

@@ -152,10 +152,8 @@ def _log_request(scope: Scope, route: str, exchange: _Exchange) -> None:
         "request_id": exchange.id,
     }
     for post, deliveries in (scope.get(POSTS) or _name_post(scope)).items():
-        ids: dict[str, object] = {} if post is None else {"post": post}
-        if deliveries:
-            ids["delivery"] = deliveries
-        log_event(log, logging.INFO, "request", fields | ids)
+        ids = {name: value for name, value in (("post", post), ("delivery", deliveries)) if value}
+        log_event(log, logging.INFO, "request", {**fields, **ids})
     for refusal in scope.get(REFUSED, ()):
         log_event(log, logging.INFO, "refusal", {**fields, **refusal})
 

@@ -279,17 +279,19 @@ def test_each_result_is_one_line_with_ids_and_no_text_of_anybody(
     publish(core, Script(finalize=raising(CredentialsRevoked("hello"))), post, 3)
     export_all(core)
     mine = [r for r in caplog.records if r.name == "slipway.deliveries"]
-    found = {str(r.__dict__["outcome"]): r for r in mine}
+    fields = [r.__dict__["fields"] for r in mine]
+    found = {one["outcome"]: one for one in fields}
     assert set(found) == {"published", "failed", "unknown", "blocked"}
     assert len(mine) == 4, "one each"
-    assert [found[x].levelno for x in ("published", "failed")] == [logging.INFO, logging.WARNING]
-    failed = found["failed"].__dict__
+    levels = {one["outcome"]: r.levelno for one, r in zip(fields, mine, strict=True)}
+    assert (levels["published"], levels["failed"]) == (logging.INFO, logging.WARNING)
+    failed = found["failed"]
     assert (failed["class"], failed["code"], failed["platform"]) == ("Rejected", "too_rude", "tiktok")
     assert failed["delivery"] == str(post.deliveries[1])
     assert (failed["post"], failed["workspace"]) == (str(post.id), str(core.workspace))
     assert 0 <= failed["lateness"] < 600
-    assert found["blocked"].__dict__["reason"] == "reconnect"
-    assert {r.__dict__["request_id"] for r in mine} == {"my-request"}
+    assert found["blocked"]["reason"] == "reconnect"
+    assert {one["request_id"] for one in fields} == {"my-request"}
     text = " ".join(r.getMessage() for r in mine)
     assert "outcome=failed platform=tiktok reason=- class=Rejected code=too_rude" in text
     assert not [word for word in ("hello", "https:", "sesame") if word in text]
