@@ -239,7 +239,7 @@ class Publish(Group):
         gt=0,
         description="Seconds between two deliveries that probe a platform while its circuit breaker is open.",
     )
-    crashes: int = Field(default=3, ge=1, description="Crashes after which a delivery waits for a person.")
+    crashes: int = Field(default=3, ge=1, description="Crashes after which a delivery waits for an operator.")
     replays: float = Field(
         default=60, gt=0, description="Dead letters replayed per minute and platform, over all replays."
     )

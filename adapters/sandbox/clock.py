@@ -36,10 +36,10 @@ class Clock:
         for sleeper in list(self._sleepers):
             _wake(sleeper)
 
-    async def sleep_until(self, moment: float) -> None:
-        """Sleep until `moment` (Unix seconds)."""
+    async def sleep_until(self, instant: float) -> None:
+        """Sleep until `instant` (Unix seconds)."""
         loop = asyncio.get_running_loop()
-        while (remaining := moment - self.now()) > 0:
+        while (remaining := instant - self.now()) > 0:
             sleeper = loop.create_future()
             self._sleepers.add(sleeper)
             timer = loop.call_later(remaining, _wake, sleeper)

@@ -118,9 +118,9 @@ class Ledger:
         return live
 
 
-def to_iso(moment: float) -> str:
+def to_iso(instant: float) -> str:
     """Return Unix seconds as ISO 8601 in UTC with microseconds."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")
+    return datetime.fromtimestamp(instant, UTC).isoformat(timespec="microseconds")
 
 
 def _key_of(entry: Record) -> tuple[str, str, str]:

@@ -268,7 +268,7 @@ BUSINESS: Mapping[int, ErrorRow] = {
     **dict.fromkeys((40016, 40100, 40133), _QUOTA),
     40050: replace(_SYSTEM, code="duplicate_request", message="TikTok calls this a duplicated request."),
     40202: ErrorRow(
-        error=Unavailable, code="conflict", message="TikTok was changing the same thing at that moment."
+        error=Unavailable, code="conflict", message="TikTok was changing the same thing at that time."
     ),
     **dict.fromkeys((40902, 40903, 40913), _PULL),
     **dict.fromkeys((40905, 40906, 40907, 40908, 40910, 40914, 40915), _FILE),

@@ -75,7 +75,7 @@ def _settle_as_live(c: Connection, actor: Actor, delivery: UUID, url: str) -> No
         target=State.PUBLISHED,
         mover=Mover.DECIDE,
         generation=found.generation,
-        why=f"a person says it is live: {url}",
+        why=f"an operator says it is live: {url}",
         changes={
             "published_at": database_now(c),
             "url": url,
@@ -116,7 +116,7 @@ def publish_again(context: Context, actor: Actor, delivery: UUID) -> None:
             target=State.RETRYING,
             mover=Mover.DECIDE,
             generation=found.generation,
-            why="a person says: publish it again",
+            why="an operator says: publish it again",
             changes={
                 "next_at": database_now(c),
                 "armed_at": None,
@@ -169,7 +169,7 @@ def resume(context: Context, actor: Actor, delivery: UUID) -> None:
             raise CannotResolve(f"Delivery {delivery} is {found.state}, not blocked.")
         armed = found.armed_at is not None
         if not resume_blocked(
-            c, delivery, found.post_id, found.generation, armed=armed, why="a person let it go on"
+            c, delivery, found.post_id, found.generation, armed=armed, why="an operator let it go on"
         ):
             raise CannotResolve(f"Delivery {delivery} changed meanwhile. Look at it again.")
         states = {"origin": found.state, "target": get_resume_state(armed=armed)}

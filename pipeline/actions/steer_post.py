@@ -37,7 +37,7 @@ GONE = "not_found: The post was deleted since it was counted."
 CHANGED = "changed: It was edited, canceled, retried, or moved on since it was counted."
 FAILED = "failed: It has failed, so nothing of it is sent; no earlier job retries it."
 IN_FLIGHT = "post_in_flight: It is being sent, or may be live already."
-CLAIMED = "post_in_flight: A worker has it at this moment. Repeat the pause."
+CLAIMED = "post_in_flight: A worker has it now. Repeat the pause."
 PARTS = (
     "partial: The post also goes to accounts that the filter does not select, or that failed, and it has one time. "
     "Edit the post."

@@ -150,7 +150,7 @@ GAUGES: Sequence[Reading] = (
         families=[
             Family(
                 name="slipway_webhooks_paused",
-                text="Webhooks that are paused, by a person or because their server does not take events.",
+                text="Webhooks that are paused, by a user or because their server does not take events.",
                 labels=["why"],
             )
         ],
@@ -178,7 +178,7 @@ GAUGES: Sequence[Reading] = (
         families=[
             Family(
                 name="slipway_dead_letters",
-                text="Deliveries that failed or wait for a person, and are not dealt with yet, among at most "
+                text="Deliveries that failed or wait for an operator, and are not dealt with yet, among at most "
                 f"{gauges.DEAD_LIMIT:,} that failed or are blocked.",
                 labels=["platform", "class"],
             )
@@ -225,7 +225,7 @@ COUNTERS: Sequence[Family] = (
     Family(name="slipway_checks_total", text="Checks of media and music decided.", labels=["verdict"]),
     Family(
         name="slipway_dead_letters_added_total",
-        text="Deliveries that became a dead letter: failed for good, or blocked until a person decides.",
+        text="Deliveries that became a dead letter: failed for good, or blocked until an operator decides.",
         labels=["platform", "class"],
     ),
     Family(

@@ -35,7 +35,7 @@ INTERVAL_FACTOR = 20
 
 @dataclass(frozen=True, slots=True, eq=False)  # a registry keeps its collectors by identity
 class Snapshot(Collector):
-    """The metrics of one moment."""
+    """The metrics at one time."""
 
     metrics: Sequence[Metric]
 

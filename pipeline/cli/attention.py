@@ -1,4 +1,4 @@
-"""`slipway attention`: everything that needs a person, with the command that deals with it."""
+"""`slipway attention`: everything that needs an operator, with the command that deals with it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WIDTHS = (14, 44, 6, 24)
 @click.command(epilog=EXAMPLE + "slipway attention --json")
 @json_option
 def command(*, as_json: bool) -> None:
-    """List everything that needs a person: how much of it, since when, and the command that deals with it."""
+    """List everything that needs an operator: how much of it, since when, and the command that deals with it."""
     from datetime import timedelta
 
     from config.settings import settings
@@ -29,7 +29,7 @@ def command(*, as_json: bool) -> None:
     with open_transaction(warn=False) as c:  # a restore is in the list
         rows = map(_to_row, read_attention(c, timedelta(seconds=settings().worker.silent)))
         shown = rows if as_json else map(_shorten, rows)
-        stream_rows(shown, _WIDTHS, as_json=as_json, empty="Nothing needs a person.")
+        stream_rows(shown, _WIDTHS, as_json=as_json, empty="Nothing needs an operator.")
 
 
 def _to_row(item: AttentionItem) -> dict[str, Any]:

@@ -38,7 +38,7 @@ _FILTERS = (
 
 @click.group()
 def command() -> None:
-    """The audit: every change by a person, a key or the command line. A new post is its own record."""
+    """The audit: every change by a user, a key or the command line. A new post is its own record."""
 
 
 def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Print the live posts that could be a delivery which a restore left in doubt, with links, for a person to compare."""
+"""Print the live posts that could be a delivery which a restore left in doubt, with links, to be compared by eye."""
 
 from __future__ import annotations
 

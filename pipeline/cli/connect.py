@@ -96,7 +96,7 @@ def _discover(
 POLL_SECONDS = 0.5
 """Between two reads of the OAuth session."""
 ANSWER_TIMEOUT = timedelta(minutes=2)
-"""For the platform's answers, from the moment the browser is back."""
+"""For the platform's answers, from the return of the browser."""
 
 
 @click.command(epilog=EXAMPLE + "slipway account connect linkedin --workspace Acme")

@@ -1,4 +1,4 @@
-"""`slipway dead-letter`: deliveries that failed or wait for a person; list, replay or discard them."""
+"""`slipway dead-letter`: deliveries that failed or wait for an operator; list, replay or discard them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group()
 def command() -> None:
-    """Dead letters: deliveries that failed or wait for a person, neither replayed nor discarded yet."""
+    """Dead letters: deliveries that failed or wait for an operator, neither replayed nor discarded yet."""
 
 
 @command.command("list", epilog=EXAMPLE + "slipway dead-letter list --error-class Unavailable --younger 1d")

@@ -1,4 +1,4 @@
-"""`slipway delivery`: inspect deliveries, and resolve those that need a person's decision."""
+"""`slipway delivery`: inspect deliveries, and resolve those that need an operator's decision."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
 
 @click.group()
 def command() -> None:
-    """Deliveries (a post to one account): their state and history, and decisions where a person is needed."""
+    """Deliveries (a post to one account): their state and history, and decisions where an operator is needed."""
 
 
 @command.command(

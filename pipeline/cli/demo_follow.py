@@ -101,8 +101,8 @@ def _format_lateness(due: datetime, published_at: str | None, *, done: bool) -> 
     """Return the time left until the due time, or how long after it the delivery was found live, or is now."""
     if published_at is None and done:
         return ""
-    moment = datetime.fromisoformat(published_at) if published_at else datetime.now(UTC)
-    seconds = (moment - due).total_seconds()
+    instant = datetime.fromisoformat(published_at) if published_at else datetime.now(UTC)
+    seconds = (instant - due).total_seconds()
     return f"in {-seconds:.0f} s" if seconds < 0 else f"+{seconds:.1f} s"
 
 

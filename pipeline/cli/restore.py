@@ -75,7 +75,7 @@ def status(until: datetime | None, *, as_json: bool) -> None:
 @command.command("list", epilog=EXAMPLE + "slipway restore list --waiting --json")
 @until_option
 @click.option(
-    "--waiting", is_flag=True, help="Only deliveries that wait for a look or a person. After `accept`."
+    "--waiting", is_flag=True, help="Only deliveries that wait for a look or an operator. After `accept`."
 )
 @click.option("--limit", type=click.IntRange(1), help="Default all.")
 @json_option
@@ -133,7 +133,7 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool, 
     click.echo(f"{len(found)} deliveries are unknown now and are looked up; everything else resumes.")
     if found:
         click.echo(
-            "`slipway restore list --waiting` shows those that wait for a person. Decide each with\n"
+            "`slipway restore list --waiting` shows those that wait for an operator. Decide each with\n"
             "  slipway delivery decide ID --live URL    or    --again"
         )
 

@@ -90,7 +90,7 @@ def set_plan(workspace: str, plan: str, subscription: str | None, *, as_json: bo
 @click.option("--after", type=DURATION, help="How late counts as late: 30m, 2h, 1d. Not with publish.")
 @json_option
 def set_late(workspace: str, on_late: str, after: timedelta | None, *, as_json: bool) -> None:
-    """Set what happens to late posts of WORKSPACE without expires_at: publish, skip (fail) or hold for a person.
+    """Set what happens to late posts of WORKSPACE without expires_at: publish, skip (fail) or hold for an operator.
 
     It takes effect at once, for posts already accepted too.
     """

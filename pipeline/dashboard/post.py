@@ -98,7 +98,7 @@ async def render_post(
         local_time=format_wall_time(view.due_at, zone)[:16],
         done=done,
         refused=refused,
-        moments=[moment.isoformat() for moment in ambiguous.moments] if ambiguous else (),
+        instants=[instant.isoformat() for instant in ambiguous.instants] if ambiguous else (),
     )
     keep_zone(request, response, zone)
     return response

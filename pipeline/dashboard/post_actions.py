@@ -121,15 +121,15 @@ def _read_time(form: FormData) -> datetime:
     if cells["scheduled_at"]:
         cells = {"scheduled_at": cells["scheduled_at"]}
     try:
-        moment = datetime.fromisoformat(read_time(cells, None) or "")
-        if moment.tzinfo is None:
+        instant = datetime.fromisoformat(read_time(cells, None) or "")
+        if instant.tzinfo is None:
             raise ValueError("no offset")
     except InvalidCell as error:
         raise Refusal(400, "validation_failed", f"New time: {error}") from error
     except ValueError:
         message = "New time: give a date and a time, such as 2026-12-01 09:00, and a time zone."
         raise Refusal(400, "validation_failed", message) from None
-    return moment
+    return instant
 
 
 def _reschedule(

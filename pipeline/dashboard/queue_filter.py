@@ -140,9 +140,9 @@ def parse_time(text: str) -> datetime:
             raise InvalidFilter(str(problem)) from None
 
 
-def format_time(moment: datetime) -> str:
+def format_time(instant: datetime) -> str:
     """Return a time as a field of a form holds it, in UTC."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _parse_id_or_none(text: str) -> UUID | None:

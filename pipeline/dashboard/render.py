@@ -39,12 +39,12 @@ def render(
     return HTMLResponse(found.render(values).encode("utf-8", "replace"), status, {"Vary": "HX-Request"})
 
 
-def format_instant(moment: datetime | None, zone: str = "UTC", *, to_second: bool = False) -> Markup:
+def format_instant(instant: datetime | None, zone: str = "UTC", *, to_second: bool = False) -> Markup:
     """Return a ``<time>`` with the zone shown, to the minute or second; a dash for None."""
-    if moment is None:
+    if instant is None:
         return Markup("&ndash;")
-    exact = moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    local = moment.astimezone(ZoneInfo(zone))
+    exact = instant.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    local = instant.astimezone(ZoneInfo(zone))
     return Markup('<time datetime="{}" title="{}">{} {}</time>').format(
         exact,
         exact,

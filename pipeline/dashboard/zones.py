@@ -52,14 +52,14 @@ def split_hours(spans: Sequence[Span]) -> list[Span]:
     ]
 
 
-def format_offset(moment: datetime, zone: ZoneInfo) -> str:
+def format_offset(instant: datetime, zone: ZoneInfo) -> str:
     """Return the offset of a zone at an instant, such as ``+05:30``."""
-    return moment.astimezone(zone).isoformat()[-6:]
+    return instant.astimezone(zone).isoformat()[-6:]
 
 
-def format_wall_time(moment: datetime, zone: ZoneInfo) -> str:
+def format_wall_time(instant: datetime, zone: ZoneInfo) -> str:
     """Return what clocks of the zone show at an instant, to the second, such as ``2026-11-27T09:00:00``."""
-    return moment.astimezone(zone).replace(tzinfo=None).isoformat(timespec="seconds")
+    return instant.astimezone(zone).replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def _find_midnight(day: date, zone: ZoneInfo) -> datetime:

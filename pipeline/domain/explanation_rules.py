@@ -281,7 +281,7 @@ _RETRYING = {
     for fault, turn, why in (
         ("customer", Turn.US, "the last try was refused"),
         ("platform", Turn.PLATFORM, "the platform or a media host did not take the last try"),
-        ("us", Turn.US, "the last try met a fault of this installation, or a person sent it again"),
+        ("us", Turn.US, "the last try met a fault of this installation, or a user sent it again"),
     )
 }
 _BLOCKED: Mapping[Reason, Rule] = {
@@ -294,13 +294,13 @@ _BLOCKED: Mapping[Reason, Rule] = {
     Reason.IS_IT_LIVE: Rule(
         turn=Turn.OPERATOR,
         summary="Whether it is live at {name} cannot be found out by asking the platform.",
-        next_step="A person looks at the account and says so, or that it is not (--again). Nothing is sent before.",
+        next_step="An operator looks at the account and says so, or that it is not (--again). Nothing is sent before.",
         action=_DECIDE,
     ),
     Reason.PERSON_NEEDED: Rule(
         turn=Turn.OPERATOR,
         summary="It was tried as often or as long as is sensible.",
-        next_step="It goes on when a person has dealt with the cause and resumes it.",
+        next_step="It goes on when an operator has dealt with the cause and resumes it.",
         action=_RESUME,
     ),
 }

@@ -108,6 +108,6 @@ def _write_rows(rows: Iterable[Sequence[str]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _format_time(moment: datetime | None) -> str | None:
+def _format_time(instant: datetime | None) -> str | None:
     """Return a time in UTC to the microsecond, as stored: a time that is rounded would be another one."""
-    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return None if instant is None else instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

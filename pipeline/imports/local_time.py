@@ -37,11 +37,11 @@ class InvalidCell(ValueError):
 
 
 class AmbiguousTime(InvalidCell):
-    """A local time that its zone has twice. ``moments``: both, earlier first, with the offsets of the zone."""
+    """A local time that its zone has twice. ``instants``: both, earlier first, with the offsets of the zone."""
 
-    def __init__(self, message: str, text: str, moments: Sequence[datetime]) -> None:
+    def __init__(self, message: str, text: str, instants: Sequence[datetime]) -> None:
         super().__init__(message, "datetime_parsing", text, LOCAL_TIME)
-        self.moments = moments
+        self.instants = instants
 
 
 def read_time(cells: Mapping[str, str], time_zone: str | None) -> str | None:
@@ -49,19 +49,19 @@ def read_time(cells: Mapping[str, str], time_zone: str | None) -> str | None:
 
     ``time_zone``: of a local time in a row without one.
     """
-    moment, local, zone = (cells.get(name, "").strip() for name in (SCHEDULED_AT, LOCAL_TIME, TIME_ZONE))
-    if moment and local:
+    instant, local, zone = (cells.get(name, "").strip() for name in (SCHEDULED_AT, LOCAL_TIME, TIME_ZONE))
+    if instant and local:
         raise InvalidCell("Fill scheduled_at or local_time, not both.", "exclusive", local, LOCAL_TIME)
-    if not moment and not local:
+    if not instant and not local:
         raise InvalidCell(NO_TIME, "missing")
-    if (moment or local).casefold() == NOW:
+    if (instant or local).casefold() == NOW:
         return None
     if local:
         return _parse_local_time(local, zone or time_zone or "").isoformat().replace("+00:00", "Z")
-    if not _OFFSET.search(moment):
+    if not _OFFSET.search(instant):
         message = "The time has no offset. End it with Z or an offset such as +02:00, or fill local_time."
-        raise InvalidCell(message, "datetime_parsing", moment)
-    return moment
+        raise InvalidCell(message, "datetime_parsing", instant)
+    return instant
 
 
 def _parse_local_time(text: str, zone_name: str) -> datetime:
@@ -69,17 +69,17 @@ def _parse_local_time(text: str, zone_name: str) -> datetime:
     zone = find_zone(zone_name)
     try:
         local = _parse(text)
-        moments = {local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
-        moments = {one for one in moments if one.astimezone(zone).replace(tzinfo=None, fold=0) == local}
+        instants = {local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
+        instants = {one for one in instants if one.astimezone(zone).replace(tzinfo=None, fold=0) == local}
     except (ValueError, OverflowError) as error:
         message = str(error) if isinstance(error, _NotATime) else "There is no such date or time."
         raise InvalidCell(message, "datetime_parsing", text, LOCAL_TIME) from None
-    if len(moments) == 1:
-        return moments.pop()
-    if not moments:
+    if len(instants) == 1:
+        return instants.pop()
+    if not instants:
         message = f"{local:%Y-%m-%d %H:%M} does not exist in {zone.key}: clocks skip it."
         raise InvalidCell(message, "datetime_parsing", text, LOCAL_TIME)
-    both = [one.astimezone(zone) for one in sorted(moments)]
+    both = [one.astimezone(zone) for one in sorted(instants)]
     choices = " or ".join(one.isoformat() for one in both)
     message = (
         f"{local:%Y-%m-%d %H:%M} exists twice in {zone.key}: clocks go back. Fill scheduled_at: {choices}."

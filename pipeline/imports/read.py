@@ -207,12 +207,12 @@ def _take_extras(body: dict[str, Any], issues: list[dict[str, Any]]) -> str | No
     """Take the keys that only files have out of a body, and return the id of the post that it was exported from."""
     for name in (STATUS, ERROR):
         body.pop(name, None)
-    moment = body.get(SCHEDULED_AT)
-    if moment is None or moment == "":
+    instant = body.get(SCHEDULED_AT)
+    if instant is None or instant == "":
         issues.append(
             build_issue((SCHEDULED_AT,), NO_TIME.replace(", or local_time and time_zone", ""), "missing")
         )
-    elif isinstance(moment, str) and moment.strip().casefold() == NOW:
+    elif isinstance(instant, str) and instant.strip().casefold() == NOW:
         del body[SCHEDULED_AT]
     try:
         return parse_post_id(body.pop(POST_ID, None))

@@ -35,7 +35,7 @@ IN_DOUBT = (
 _MAY_BE_LIVE = OutcomeUnknown(
     f"{RESTORED} The platform was not asked yet.",
     code="restored",
-    next_action="Slipway asks the platform. What it cannot prove, a person decides.",
+    next_action="Slipway asks the platform. What it cannot prove, an operator decides.",
 )
 
 
@@ -67,7 +67,7 @@ def explain_doubt(context: Context) -> str | None:
 
 def find_span(doubt: Doubt, epoch_file: EpochFile, acceptance: Acceptance) -> Span | None:
     """Return the time in doubt, and what was brought forward in it; None if its end is not known. Raises OSError."""
-    until = max((moment for moment in (doubt.until, acceptance.until) if moment is not None), default=None)
+    until = max((instant for instant in (doubt.until, acceptance.until) if instant is not None), default=None)
     if until is None:
         return None
     return Span(

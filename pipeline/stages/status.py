@@ -205,12 +205,12 @@ def _settle_batch(context: Context, seen: Sequence[Settlement]) -> list[Verdict 
     stored: list[Verdict | None] = []
     if len(together) > 1:
         try:
-            moments = settlement.settle_batch(context, together)
+            instants = settlement.settle_batch(context, together)
         except RemoteIdTaken:
             each = seen
         else:
             stored += [
-                _finish(context, one, one.verdict, when) for one, when in zip(together, moments, strict=True)
+                _finish(context, one, one.verdict, when) for one, when in zip(together, instants, strict=True)
             ]
     for one in each:
         try:

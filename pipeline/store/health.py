@@ -26,8 +26,8 @@ def database_now(c: Connection) -> datetime:
     found = row(c, "SELECT now() AS now")
     if found is None:
         raise LookupError("The database returned no time.")
-    moment: datetime = found.now
-    return moment
+    instant: datetime = found.now
+    return instant
 
 
 def set_statement_timeout(c: Connection, longest: timedelta) -> None:

@@ -166,9 +166,9 @@ def _post(context: Context, url: str, secrets: Sequence[str], event: ArmedEvent)
 
 def sign(secrets: Sequence[str], identity: str, at: datetime, body: str) -> dict[str, str]:
     """Return the headers of Standard Webhooks: a signature by each secret, so that either verifies."""
-    moment = at.astimezone(UTC)  # the library takes every time for UTC
+    instant = at.astimezone(UTC)  # the library takes every time for UTC
     return {
         "webhook-id": identity,
-        "webhook-timestamp": str(int(moment.timestamp())),
-        "webhook-signature": " ".join(Signer(secret).sign(identity, moment, body) for secret in secrets),
+        "webhook-timestamp": str(int(instant.timestamp())),
+        "webhook-signature": " ".join(Signer(secret).sign(identity, instant, body) for secret in secrets),
     }

@@ -49,7 +49,7 @@ def test_what_keeps_moving_without_settling_ends_the_run() -> None:
         assert not drain.is_over(states(("retrying", "publishing")[n % 2], "unknown"), n)
     late = RESTLESS + QUIET_FOR
     over = [drain.is_over(states(("retrying", "publishing")[n % 2], "unknown"), late + n) for n in range(20)]
-    assert over[-1], "also while another delivery waits for a person"
+    assert over[-1], "also while another delivery waits for an operator"
 
 
 def test_a_long_run_has_longer() -> None:

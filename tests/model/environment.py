@@ -143,7 +143,7 @@ class MachineBase(RuleBasedStateMachine):
         redispatch_checks(self.context)
 
     def _resolve_all(self) -> None:
-        """Resolve open deliveries by what is live, as a person does; "publish again" may be refused as too early."""
+        """Resolve open deliveries by what is live, as a user does; "publish again" may be refused as too early."""
         for d in self._all():
             if d.state not in decide.RESOLVABLE:
                 continue

@@ -288,7 +288,7 @@ class CrashScenario:
             )
 
     def resolve_by_ledger(self, targets: Collection[str]) -> None:
-        """Resolve these deliveries by the ledger, as a person does."""
+        """Resolve these deliveries by the ledger, as a user does."""
         for target in targets:
             delivery = self.deliveries[target]
             if self.find_live(target):

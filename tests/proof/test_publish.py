@@ -35,7 +35,7 @@ def test_uploads(scenario: CrashScenario) -> None:
 
 
 def test_armed(scenario: CrashScenario) -> None:
-    """Nothing was sent. Where the platform cannot prove that, a person decides, and the command crashes too."""
+    """Nothing was sent. Where the platform cannot prove that, an operator decides, and the command crashes too."""
     scenario.post()
     scenario.crash_workers("publish.armed")
     assert scenario.finish(among=CANNOT_PROVE_ABSENCE) == CANNOT_PROVE_ABSENCE

@@ -129,7 +129,7 @@ def follow(person: Person) -> dict[str, str]:
         said[up] = printed
         paste = printed.partition("(copy and paste):")[2].strip()
         said["curl"], said["curl again"] = person.run(paste), person.run(f"sleep 1; {paste}")
-        # A fault meets the next call of any post: as a person does, look first that these two are out.
+        # A fault meets the next call of any post: as a user does, look first that these two are out.
         assert wait_until(lambda: person.run(LEDGER).count("Hello from Slipway") == 2, ONE_COMMAND)
         for line in others:
             said[line] = person.run(_fill_in(line, list(said.values())))

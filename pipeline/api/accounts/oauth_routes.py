@@ -133,7 +133,7 @@ async def _answer_with_page(
         page = pages.render_not_connected(refusal.status, platform.value, refusal.message, refusal.code)
         return _with_headers_of(render_refusal(refusal), page)
     except Unreachable:
-        message = "The database is unreachable at the moment; nothing was connected."
+        message = "The database is unreachable now; nothing was connected."
         return _with_headers_of(
             render_unreachable(), pages.render_not_connected(503, platform.value, message)
         )

@@ -274,7 +274,7 @@ def _gone() -> Refusal:
 def _unavailable(error: Exception) -> HttpRefusal:
     log.warning("storing a file failed: %s (%s)", error, str(error.__cause__).partition("\n")[0][:300])
     return HttpRefusal(
-        503, "unavailable", f"The file could not be stored: {error}. Send it again in a moment."
+        503, "unavailable", f"The file could not be stored: {error}. Send it again in a few seconds."
     )
 
 

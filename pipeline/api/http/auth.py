@@ -34,7 +34,7 @@ _MOST_CACHED = 10_000
 
 
 class Authenticator:
-    """Looks up keys and caches them for a moment. Simultaneous requests with one key share one look-up."""
+    """Looks up keys and caches them for less than a second. Simultaneous requests with one key share one look-up."""
 
     def __init__(self, context: Context, bulkhead: Bulkhead) -> None:
         self._context, self._bulkhead = context, bulkhead

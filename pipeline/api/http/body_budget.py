@@ -1,6 +1,6 @@
 """Bound the bytes of JSON bodies that a server process holds, in all and per key.
 
-A body counts from the moment it is announced until its request is answered. Uploaded files and imports do not count:
+A body counts from its announcement until its request is answered. Uploaded files and imports do not count:
 they are streams, and never lie in memory as a whole.
 """
 
@@ -35,7 +35,9 @@ class BodyBudget:
         """Take *size* bytes more. Raises Refusal 503 when they are not left, 429 when the key's share is used up."""
         if self._reserved + size > self._total:
             raise HttpRefusal(
-                503, "unavailable", "Too many large requests are in progress. Repeat the request in a moment."
+                503,
+                "unavailable",
+                "Too many large requests are in progress. Repeat the request in a few seconds.",
             )
         taken = self._by_key.get(key, 0) + size
         if key is not None and taken > self._per_key:

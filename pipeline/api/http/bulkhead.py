@@ -62,7 +62,7 @@ class ConcurrencyLimit:
                 raise HttpRefusal(
                     503,
                     "unavailable",
-                    f"Too many {self._operations} are in progress. Repeat the request in a moment.",
+                    f"Too many {self._operations} are in progress. Repeat the request in a few seconds.",
                 )
             running = self._running.get(owner, 0)
             free = self._total - self._count if self._leaves_room else self._total

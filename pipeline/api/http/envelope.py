@@ -124,12 +124,12 @@ def render_refusal(refusal: Refusal) -> Response:
 
 def render_unreachable() -> Response:
     """Return 503 for an unreachable database."""
-    return failure(503, "unavailable", "The database cannot be reached. Repeat the request in a moment.")
+    return failure(503, "unavailable", "The database cannot be reached. Repeat the request in a few seconds.")
 
 
 def render_stopping() -> Response:
     """Return 503 for a request cut off by a shutdown. If its post was stored already, the repeat returns that post."""
-    return failure(503, "unavailable", "The server is being stopped. Repeat the request in a moment.")
+    return failure(503, "unavailable", "The server is being stopped. Repeat the request in a few seconds.")
 
 
 def render_internal_error(method: str, path: str) -> Response:

@@ -32,7 +32,7 @@ Timestamp = Annotated[
     PlainSerializer(format_timestamp, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-"""A moment, written in UTC with milliseconds and Z."""
+"""A time, written in UTC with milliseconds and Z."""
 
 
 @dataclass(frozen=True, slots=True)

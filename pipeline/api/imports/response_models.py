@@ -15,7 +15,7 @@ from pipeline.store.imports.imports import Import
 
 
 class ImportCounts(ResponseModel):
-    """Rows read so far by verdict: accepted + duplicate + rejected = rows, at any moment."""
+    """Rows read so far by verdict: accepted + duplicate + rejected = rows, at any time."""
 
     rows: int
     accepted: int = Field(description="Applying them makes or edits a post, or has.")

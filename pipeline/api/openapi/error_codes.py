@@ -157,6 +157,6 @@ CODES: Mapping[str, ErrorCode] = {
     "unavailable": ErrorCode(
         (503,),
         "the database is unreachable, or the server is overloaded",
-        "The database cannot be reached. Repeat the request in a moment.",
+        "The database cannot be reached. Repeat the request in a few seconds.",
     ),
 }

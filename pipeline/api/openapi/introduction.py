@@ -84,7 +84,7 @@ TAGS = [
     {"name": SERVER, "description": "Health and metrics. They need no key: keep them behind your proxy."},
 ]
 
-OPERATOR_INTRODUCTION = """What needs a person, and dead letters: deliveries that failed or wait for a person.
+OPERATOR_INTRODUCTION = """What needs an operator, and dead letters: deliveries that failed or wait for an operator.
 
 **Tokens.** Send `Authorization: Bearer <token>`: the operator token reaches all workspaces, the key of a workspace its
 own dead letters and nothing else. A key restricted to accounts reaches those of posts that go to none but its accounts.
@@ -95,6 +95,6 @@ What is outside the scope is answered exactly like what does not exist.
 
 ATTENTION, DEAD_LETTERS = "Attention", "Dead letters"
 OPERATOR_TAGS = [
-    {"name": ATTENTION, "description": "What needs a person, in all workspaces."},
+    {"name": ATTENTION, "description": "What needs an operator, in all workspaces."},
     {"name": DEAD_LETTERS, "description": "List, inspect, replay and discard."},
 ]

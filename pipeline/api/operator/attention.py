@@ -1,4 +1,4 @@
-"""GET /api/operator/v1/attention: everything that needs a person, of all workspaces; for the operator token alone."""
+"""GET /api/operator/v1/attention: everything that needs an operator, in all workspaces; for the operator token only."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ class AttentionItem(ResponseModel):
 
 
 class AttentionList(ResponseModel):
-    """What needs a person, the most urgent kind first. Empty: nothing does."""
+    """What needs an operator, the most urgent kind first. Empty: nothing does."""
 
     items: list[AttentionItem]
 
 
 async def list_attention(request: Request) -> SuccessResponse[AttentionList]:
-    """List what needs a person: how much of it, since when, and the command that deals with it."""
+    """List what needs an operator: how much of it, since when, and the command that deals with it."""
     app_state, principal = get_app_state(request), await authenticate(request)
     if principal.caller is not None:
         raise HttpRefusal(
             403, "insufficient_scope", "This list is about all workspaces: send the operator token."
         )
     items = await app_state.read_bulkhead.run(lambda: _read(app_state))
-    return success("What needs a person", AttentionList(items=items))
+    return success("What needs an operator", AttentionList(items=items))
 
 
 def _read(app_state: AppState) -> list[AttentionItem]:
@@ -80,7 +80,7 @@ OPERATIONS = (
         path=f"{OPERATOR_API}/attention",
         handler=list_attention,
         tag=ATTENTION,
-        returns="What needs a person.",
+        returns="What needs an operator.",
         errors=error_responses(*KEY_ERRORS, "insufficient_scope", "internal_error"),
     ),
 )

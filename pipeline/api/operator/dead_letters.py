@@ -1,4 +1,4 @@
-"""/api/operator/v1/dead-letters: list, show, replay and discard deliveries that failed or wait for a person.
+"""/api/operator/v1/dead-letters: list, show, replay and discard deliveries that failed or wait for an operator.
 
 A workspace's key reaches the letters of its workspace, or of its accounts if it is restricted to some; the operator
 token reaches all. A letter outside the scope is answered like one that does not exist.

@@ -42,10 +42,10 @@ _Seconds = Annotated[float, Field(ge=0, le=1e9)]
 def _parse_cursor(value: Any) -> Position:
     died, _, identity = str(value).partition("/")
     try:
-        moment = datetime.fromisoformat(died)
-        if moment.tzinfo is None:
+        instant = datetime.fromisoformat(died)
+        if instant.tzinfo is None:
             raise ValueError
-        return moment, UUID(identity)
+        return instant, UUID(identity)
     except ValueError:
         raise PydanticCustomError(
             "cursor", "Not a cursor: send next_cursor of the previous page unchanged."
@@ -159,7 +159,7 @@ def _to_timedelta(seconds: float | None) -> timedelta | None:
 
 
 class DeadLetter(ResponseModel):
-    """A delivery that failed or waits for a person."""
+    """A delivery that failed or waits for an operator."""
 
     id: UUID
     post_id: UUID

@@ -21,11 +21,11 @@ from pipeline.store.auth.keys import Caller
 LocalTimestamp = Annotated[
     datetime,
     PlainSerializer(
-        lambda moment: moment.isoformat(timespec="milliseconds"), return_type=str, when_used="json"
+        lambda instant: instant.isoformat(timespec="milliseconds"), return_type=str, when_used="json"
     ),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-"""A moment, written in its own time zone with milliseconds."""
+"""A time, written in its own time zone with milliseconds."""
 
 
 class UpdatedPost(ResponseModel):
@@ -175,7 +175,7 @@ class ValidationReport(ResponseModel):
     status: PostStatus
     scheduled_at: Timestamp | None = Field(description="UTC.")
     scheduled_at_local: LocalTimestamp | None = Field(
-        description="The same moment in the workspace's time zone."
+        description="The same time in the workspace's time zone."
     )
     time_zone: str
     accounts: list[ValidatedAccount]

@@ -136,7 +136,7 @@ class AccountState(ResponseModel):
         "before its time too. null: nothing holds it."
     )
     next_at: Timestamp | None = Field(
-        description="When it is touched next: prepared, sent, sent again or looked at. null: at once, when a person "
+        description="When it is touched next: prepared, sent, sent again or looked at. null: at once, when an operator "
         "has acted, or when what holds it ends."
     )
     published_at: Timestamp | None

@@ -65,7 +65,7 @@ def describe_accepted(post: AcceptedPost) -> str:
 _NOW = {status: status.value for status in PostStatus} | {
     PostStatus.PENDING: "being published",
     PostStatus.PARTIAL: "posted at some of its accounts and failed at others",
-    PostStatus.RETRY: "being retried, or waits for a person at an account",
+    PostStatus.RETRY: "being retried, or waits for an operator at an account",
 }
 
 

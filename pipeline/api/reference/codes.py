@@ -63,7 +63,7 @@ ACCOUNT_ERRORS: Mapping[str, Advice] = {
     ),
     "conversion_timed_out": Advice("An image took too long to be made to fit the platform.", _SERVER),
     "claim_lost": Advice("Another process of this server took over in the middle of a step.", _SERVER),
-    "conflict": Advice("The platform was changing the same thing at that moment.", _SERVER),
+    "conflict": Advice("The platform was changing the same thing at that time.", _SERVER),
     "container_expired": Advice("Instagram's prepared post has expired; a new one is made.", _SERVER),
     "container_failed": Advice(
         "Instagram could not process the media; it is prepared again.",
@@ -173,7 +173,7 @@ ACCOUNT_ERRORS: Mapping[str, Advice] = {
     "outcome_unknown": Advice(
         "The platform's answer to the publishing call was lost or unclear. It is looked up, and never sent again "
         "blindly.",
-        "Wait. If no proof is found, the account's state becomes blocked, and a person decides.",
+        "Wait. If no proof is found, the account's state becomes blocked, and an operator decides.",
     ),
     "permission_missing": Advice("The account's grant or this server's app lacks a permission.", _RECONNECT),
     "platform_error": Advice(

@@ -65,7 +65,7 @@ _LINKS = (
 _BODY = """<main>
 <h1>Slipway</h1>
 <p>This server takes one post over HTTP (a caption, a video or a slideshow, a list of accounts, a time) and publishes it
-to TikTok, Instagram, YouTube, Pinterest, LinkedIn and Facebook: once each, on time. It can say at any moment where each
+to TikTok, Instagram, YouTube, Pinterest, LinkedIn and Facebook: once each, on time. It can say at any time where each
 stands.</p>
 <h2>Documents</h2>
 <ul>

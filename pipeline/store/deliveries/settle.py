@@ -143,8 +143,8 @@ def settle_batch(
         found = run_many(
             c, _SETTLE, [some[n].values(vault, some[n].claimed.state, queued_lease) for n in order]
         )
-    moments = {n: None if r is None else r.next_at for n, r in zip(order, found, strict=True)}
-    return [moments[n] for n in range(len(some))]
+    instants = {n: None if r is None else r.next_at for n, r in zip(order, found, strict=True)}
+    return [instants[n] for n in range(len(some))]
 
 
 def _to_values(

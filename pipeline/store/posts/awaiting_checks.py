@@ -49,7 +49,7 @@ class AcceptedDelivery:
 _EXPIRED = """(p.on_late = 'skip' AND p.expires_at <= now() AND NOT EXISTS (
     SELECT FROM deliveries d
     WHERE d.post_id = p.id AND d.state = 'accepted' AND d.error ->> 'code' = 'expired')) IS TRUE"""
-"""Condition: its author skips what is late, and it is; one that has failed of that before was retried by a person."""
+"""Condition: its author skips what is late, and it is; one that has failed of that before was retried by a user."""
 
 _POSTS = f"""
 SELECT p.id, p.workspace_id, p.caption, p.media, p.music_url, {COLUMNS}, p.due_at, {_EXPIRED} AS is_expired

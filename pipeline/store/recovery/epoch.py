@@ -173,8 +173,8 @@ def begin_epoch(c: Connection, epoch: UUID) -> datetime:
     )
     if found is None:
         raise LookupError("The table mark has no row.")
-    moment: datetime = found.now
-    return moment
+    instant: datetime = found.now
+    return instant
 
 
 def _to_epoch_state(found: Any) -> EpochState:

@@ -1,4 +1,4 @@
-"""`slipway attention`: what needs a person, and commands that deal with it."""
+"""`slipway attention`: what needs an operator, and commands that deal with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_the_list_is_empty_until_something_needs_a_person_and_its_command_finds_
     terminal: Terminal, ledger: Ledger
 ) -> None:
     assert terminal.json("attention") == []
-    assert "Nothing needs a person." in terminal.text("attention")
+    assert "Nothing needs an operator." in terminal.text("attention")
     post = ledger.fresh()
     ledger.put(post, State.BLOCKED, reason=Reason.IS_IT_LIVE)
     [found] = terminal.json("attention")

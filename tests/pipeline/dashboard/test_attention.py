@@ -114,7 +114,7 @@ def test_accounts_lead_to_those_that_need_a_person(site: Site, ledger: Ledger) -
 def test_a_visitor_sees_what_concerns_their_workspaces(site: Site, ledger: Ledger, workspace: UUID) -> None:
     other = ledger.workspace()
     with site.log_in(site.add_user({other: Role.ADMIN})) as http:
-        assert "Nothing needs a person." in http.get(site.url + HOME, timeout=30).text
+        assert "Nothing needs an operator." in http.get(site.url + HOME, timeout=30).text
     with ledger.database.begin() as c:
         record_canary(c, "delay")
         row(c, "UPDATE canaries SET taken_at = now() - interval '1 hour' RETURNING queue")

@@ -252,7 +252,7 @@ def test_a_pause_holds_one_delivery_until_it_ends(
     assert list_paused(core, post) == [(post.deliveries[0], "<b>wait</b>")]
     page = http.get(f"{site.url}/dashboard/posts/{post.id}").text
     assert "&lt;b&gt;wait&lt;/b&gt;" in page
-    assert "paused by a person" in page
+    assert "paused by a user" in page
     assert press(site, http, post, "pause", {"why": "x" * 501}).status_code == 400
     again = press(site, http, post, "pause")
     assert (again.status_code, "It changed meanwhile" in again.text) == (409, True)

@@ -1,4 +1,4 @@
-"""Starts `slipway up` as a person does: a command in a folder of its own, on free ports, with its output in a file."""
+"""Starts `slipway up` as a user does: a command in a folder of its own, on free ports, with its output in a file."""
 
 from __future__ import annotations
 

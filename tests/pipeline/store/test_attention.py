@@ -1,4 +1,4 @@
-"""Everything that needs a person is in one list, and however much is stored, few rows are read for it."""
+"""Everything that needs an operator is in one list, and however much is stored, few rows are read for it."""
 
 from __future__ import annotations
 

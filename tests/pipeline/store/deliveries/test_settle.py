@@ -383,7 +383,7 @@ def test_a_look_that_changes_nothing_leaves_no_line_in_the_history(shared: Ledge
 
 
 def test_what_goes_on_outranks_what_waits_to_be_tried_again(shared: Ledger) -> None:
-    """A post with one account that waits for a person and one that the platform is working on is pending."""
+    """A post with one account that waits for an operator and one that the platform is working on is pending."""
     post = shared.fresh(accounts=2)
     blocked = Verdict(state=State.BLOCKED, reason=Reason.RECONNECT, closes=Outcome.REFUSED)
     assert settle(shared, shared.claimed(post, 0), blocked)
