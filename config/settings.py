@@ -56,7 +56,7 @@ class Webhooks(Group):
     )
     trial_origin: str = Field(
         default="",
-        description="Exact http://host:port of one receiver on this machine, for trials; only beside the sandbox.",
+        description="Exact http://host:port of one receiver on this machine, for trials; only with the sandbox.",
     )
 
     @field_validator("trial_origin")
@@ -125,7 +125,7 @@ class Settings(Group):
 
     @property
     def receiver_origins(self) -> frozenset[str]:
-        """Exact origins that webhooks may have beside public https addresses: that of a trial, if there is one."""
+        """Exact origins that webhooks may have besides public https addresses: that of a trial, if there is one."""
         return frozenset({self.webhooks.trial_origin} if self.webhooks.trial_origin else ())
 
     @property
@@ -192,7 +192,7 @@ def load(environment: Mapping[str, str] | None = None, needed: tuple[str, ...] =
 
 
 def examine(environment: Mapping[str, str], needed: tuple[str, ...] = ()) -> tuple[Settings, list[str]]:
-    """Return the settings, with defaults for those that are invalid, and a sentence for every error.
+    """Return the settings, with defaults for invalid ones, and a sentence for every error.
 
     Raises SettingsError if the settings file cannot be read.
     """
@@ -231,7 +231,7 @@ def read_settings_file(file: Path) -> dict[str, str]:
 
 
 def _validate(known: Mapping[str, str]) -> tuple[Settings, list[str]]:
-    """Return the settings, and each broken rule: of one setting, then of several of those that are valid."""
+    """Return the settings, and each broken rule: of one setting, then of several valid ones."""
     invalid: dict[str, str] = {}
     try:
         found = Settings.model_validate(_nest(known))

@@ -169,7 +169,7 @@ def _lock_letter(
     if post is None:
         raise Skipped("Its post was deleted.")
     if checks_before and (post.media, post.music_url) != (checks_before.media, checks_before.music_url):
-        raise Skipped("Its post was edited meanwhile. Replay it again.")
+        raise Skipped("Its post was edited in the meantime. Replay it again.")
     return letter, post, next(part for part in post.deliveries if part.id == delivery)
 
 
@@ -220,7 +220,7 @@ def _resume(c: Connection, letter: DeadLetter, scope: Scope, gap: timedelta, act
     turn = reserve_turn(c, "replay", letter.platform, gap)
     why = f"replayed by {actor.label}"
     if not resume_blocked(c, letter.id, letter.post_id, letter.generation, armed=False, why=why, at=turn):
-        raise Skipped("It changed meanwhile.")
+        raise Skipped("It changed in the meantime.")
     record_move(c, actor, "replay", letter.id, letter.post_id, origin=letter.state, target=State.RETRYING)
 
 

@@ -171,7 +171,7 @@ def resume(context: Context, actor: Actor, delivery: UUID) -> None:
         if not resume_blocked(
             c, delivery, found.post_id, found.generation, armed=armed, why="an operator let it go on"
         ):
-            raise CannotResolve(f"Delivery {delivery} changed meanwhile. Look at it again.")
+            raise CannotResolve(f"Delivery {delivery} changed in the meantime. Look at it again.")
         states = {"origin": found.state, "target": get_resume_state(armed=armed)}
         record_move(c, actor, "resume", delivery, found.post_id, **states)
     failpoint("decide.resumed", delivery)
@@ -197,5 +197,5 @@ def _lock(c: Connection, delivery: UUID) -> ResolvableDelivery:
 def _close_attempt(c: Connection, delivery: UUID, *, is_moved: bool) -> None:
     """Close the open attempt as decided, in the transaction of the move."""
     if not is_moved:
-        raise CannotResolve(f"Delivery {delivery} changed meanwhile. Look at it again.")
+        raise CannotResolve(f"Delivery {delivery} changed in the meantime. Look at it again.")
     close_attempt_as_decided(c, delivery)

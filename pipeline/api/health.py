@@ -39,7 +39,7 @@ class Liveness(ResponseModel):
 
 
 class Parts(ResponseModel):
-    """Whether each part answers."""
+    """The parts, and whether each answers."""
 
     database: bool
     disk: bool = Field(

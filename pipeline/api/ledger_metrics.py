@@ -1,4 +1,4 @@
-"""What /metrics shows of the database: a table of gauges, each read by a statement of its own, and the counters."""
+"""The database in /metrics: a table of gauges, each read by a statement of its own, and the counters."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class BackgroundDispatcher(Dispatcher):
         return not self._breaker.is_open() and (since is None or time.monotonic() - since < STALL)
 
     def close(self) -> None:
-        """Refuse new messages, and send those that wait for up to ``DRAIN`` seconds."""
+        """Refuse new messages, and send the waiting ones for up to ``DRAIN`` seconds."""
         with self._changed:
             self._is_closed = True
             self._changed.notify()
@@ -114,4 +114,4 @@ class BackgroundDispatcher(Dispatcher):
         with self._changed:
             dropped, self._dropped = self._dropped, 0
         if dropped:
-            log.warning("the broker takes messages again; %s were left to the sweep meanwhile", dropped)
+            log.warning("the broker takes messages again; %s were left to the sweep until then", dropped)

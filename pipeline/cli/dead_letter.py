@@ -36,9 +36,11 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
             "--error-class",
             "--class",
             "error_class",
-            help="Only those that failed with this class of error: Unavailable.",
+            help="Only deliveries that failed with this class of error: Unavailable.",
         ),
-        click.option("--code", help="Only those that failed with this code: platform_outage, media_changed."),
+        click.option(
+            "--code", help="Only deliveries that failed with this code: platform_outage, media_changed."
+        ),
         click.option("--older", type=DURATION, help="Only those dead for at least this long: 2h."),
         click.option("--younger", type=DURATION, help="Only those dead for at most this long: 90m, 1d."),
     ]
@@ -183,7 +185,7 @@ def _process(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Process named letters at once; letters that options select only with --yes, else print their counts."""
+    """Process named dead letters at once; dead letters that options select only with --yes, else print their counts."""
     if letters and any(value is not None for value in chosen.values()):
         raise click.ClickException("Give ids or options that select dead letters, not both.")
     if letters:

@@ -1,4 +1,4 @@
-"""`slipway delivery`: inspect deliveries, and resolve those that need an operator's decision."""
+"""`slipway delivery`: inspect deliveries, and resolve deliveries that need an operator's decision."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Interrupt:
-    """Whether the demo was asked to end.
+    """A flag that the demo was asked to end.
 
     A KeyboardInterrupt is lost if it is raised in a finalizer or in a callback of a library, so calls look here too.
     """

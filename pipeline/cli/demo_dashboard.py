@@ -1,4 +1,4 @@
-"""What the demo makes on a running stack, so that each page of the dashboard has something to see."""
+"""The objects that the demo makes on a running stack, so that each page of the dashboard has something to see."""
 
 from __future__ import annotations
 

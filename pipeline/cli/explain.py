@@ -66,7 +66,7 @@ def _find(c: Connection, identity: UUID) -> tuple[UUID, UUID, UUID | None]:
 
 
 def _to_lines(one: dict[str, Any]) -> dict[str, Any]:
-    """Return the lines of an account, without those that have nothing to say."""
+    """Return the lines of an account, without empty ones."""
     action, error = one["action"] or {}, one["evidence"]["error"] or {}
     detail = one["blocked_reason"] or one["held_for"]
     lines = {

@@ -54,7 +54,7 @@ def _poll(context: Context, caller: Caller, job: Import, draw: Callable[[Import]
         with context.database.begin() as c:
             now, silence = find_import(c, caller, job.id), read_silences(c).get(IMPORTS)
         if now is None:
-            raise click.ClickException(f"The import {job.id} was removed meanwhile.")
+            raise click.ClickException(f"The import {job.id} was removed in the meantime.")
         if (now.state, now.rows, now.done) != (job.state, job.rows, job.done):
             moved_at, warned = time.monotonic(), False
         elif time.monotonic() - moved_at > PATIENCE_SECONDS and not warned:

@@ -159,7 +159,7 @@ def create(
     default="24h",
     show_default=True,
     metavar="DURATION",
-    help="How long the old secret works beside the new one; 0s: not at all.",
+    help="How long the old secret works in addition to the new one; 0s: not at all.",
 )
 @json_option
 def rotate(public_id: str, overlap: timedelta, *, as_json: bool) -> None:

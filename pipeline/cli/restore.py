@@ -133,7 +133,7 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool, 
     click.echo(f"{len(found)} deliveries are unknown now and are looked up; everything else resumes.")
     if found:
         click.echo(
-            "`slipway restore list --waiting` shows those that wait for an operator. Decide each with\n"
+            "`slipway restore list --waiting` shows the deliveries that wait for an operator. Decide each with\n"
             "  slipway delivery decide ID --live URL    or    --again"
         )
 

@@ -1,4 +1,4 @@
-"""What a command works with: the database, the context, the vault, the sandbox; and its errors as sentences.
+"""The parts that a command works with: the database, the context, the vault, the sandbox; and its errors as sentences.
 
 Everything is imported inside the functions, so that a command pays only for what it opens: `open_transaction` imports
 no Celery, `open_context` does (``tests/pipeline/cli/test_imports.py``).

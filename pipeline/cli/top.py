@@ -25,7 +25,7 @@ INTERVAL_SECONDS = 1.0
 POLL_SECONDS = 0.1
 """From one look for a new reading to the next."""
 SPAN_SECONDS = 60.0
-"""What the lateness of a refreshed table is about."""
+"""The scope of the lateness of a refreshed table."""
 PIPE_WIDTH = 140
 
 

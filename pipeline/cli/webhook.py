@@ -65,7 +65,7 @@ def create(
     "list", epilog=f"{EXAMPLES}slipway webhook list --workspace Acme\n  slipway webhook list --paused"
 )
 @workspace_option
-@click.option("--paused", is_flag=True, help="Those that are paused, in all workspaces.")
+@click.option("--paused", is_flag=True, help="Only paused webhooks, in all workspaces.")
 @json_option
 def list_(workspace: str | None, *, paused: bool, as_json: bool) -> None:
     """List webhooks, oldest first."""

@@ -20,7 +20,7 @@ _TITLES: Mapping[int, str] = {
     400: "The request cannot be read",
     403: "Not allowed",
     404: "Not found",
-    409: "Changed meanwhile",
+    409: "Changed in the meantime",
     429: "Too many requests",
     500: "Something went wrong",
     503: "Not available now",

@@ -243,7 +243,7 @@ def _steer(target: _Target, verb: Verb, arguments: Arguments) -> None:
     with target.context.database.begin() as c:
         receipts = list_receipts(c, job.id, limit=1)
     if not receipts:
-        raise Refusal(409, "post_in_flight", "It changed meanwhile: look at it again.")
+        raise Refusal(409, "post_in_flight", "It changed in the meantime: look at it again.")
     if receipts[0].outcome is None:
         raise Refusal(
             409, "post_in_flight", f"Job {job.id} does it after an earlier one of the same deliveries."

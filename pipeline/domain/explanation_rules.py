@@ -208,7 +208,7 @@ _HELD: Mapping[Hold, Rule] = {
     ),
     Hold.EPOCH: Rule(
         turn=Turn.OPERATOR,
-        summary="Nothing may be sent: the database and the file beside it do not confirm each other ({why}).",
+        summary="Nothing may be sent: the database and the epoch file do not confirm each other ({why}).",
         next_step="It is released when they do, or when a restore is accepted.",
         action=Action(
             says="Look at what was restored.",

@@ -44,7 +44,7 @@ class TimeIsUp(Exception):
 
 
 def derive_images(context: Context, claimed: ClaimedDelivery, draft: Draft, deadline: Deadline) -> Draft:
-    """Return the draft with the images that its platform gets instead of those that do not fit, made if they are not.
+    """Return the draft with converted images in place of images that its platform refuses; missing ones are made.
 
     Raises TimeIsUp, NoRoom, Rejected (``media_changed``, ``media_not_convertible``), Unavailable and StorageFault.
     """

@@ -20,7 +20,7 @@ app = create_celery_app(settings())
 def configure_logging(**_: Any) -> None:
     """Configure logging instead of Celery: secrets are hidden, and neither tasks nor beat log lines of their own.
 
-    Moves say more than tasks do, and ``log_moves`` logs those that matter.
+    Moves say more than tasks do, and ``log_moves`` logs the moves that matter.
     """
     set_up_logging(settings().log, list_secrets(settings()))
     for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):

@@ -59,7 +59,7 @@ MAX_FORM = 20_000
 
 
 class ConnectBody(Body):
-    """What to connect. Every field is optional, and so is the body."""
+    """The accounts to connect. Every field is optional, and so is the body."""
 
     connection: str | None = Field(
         None,

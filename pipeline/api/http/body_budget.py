@@ -56,7 +56,7 @@ class BodyBudget:
 
 
 class Reservation:
-    """What one request holds of the budget."""
+    """The share of the budget that one request holds."""
 
     def __init__(self, budget: BodyBudget, key: UUID | None) -> None:
         self._budget, self._key = budget, key

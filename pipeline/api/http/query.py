@@ -1,4 +1,4 @@
-"""Unknown query parameters: those that resemble a known one are refused, the others are ignored and named."""
+"""Unknown query parameters: one that resembles a known parameter is refused, the others are ignored and named."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from pipeline.runtime.zstd import zstd
 MIN_COMPRESSED = 1024
 """Bytes up to which a body is sent as it is."""
 _MIN_THREAD = 32 * 1024
-"""Bytes from which a body is compressed on a thread, so that the event loop goes on meanwhile."""
+"""Bytes from which a body is compressed on a thread, so that the event loop is not blocked."""
 _LEVEL = 1
 """Of gzip and zstd: the fastest. Level 6 of gzip takes three times as long for a tenth less of a page of posts."""
 _READS = ("GET", "HEAD")

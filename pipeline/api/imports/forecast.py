@@ -55,7 +55,7 @@ class ImportConflict(ResponseModel):
 
 
 class ImportForecast(ResponseModel):
-    """What the rows of a plan that are not applied yet will do."""
+    """The changes that the rows of a plan make that are not applied yet."""
 
     days: list[ImportDay]
     conflicts: list[ImportConflict]

@@ -1,4 +1,4 @@
-"""What workers know of the body of POST /posts: how it is read, and the columns that a file of posts may have."""
+"""The body of POST /posts as workers know it: how it is read, and the columns that a file of posts may have."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class ImportCounts(ResponseModel):
 
 
 class ImportPlan(ResponseModel):
-    """What applying the import does. Nothing is changed before."""
+    """The changes that applying the import makes. Nothing is changed before."""
 
     hash: str = Field(
         description="Of this import and all of its rows: bodies, accounts, verdicts. For apply."

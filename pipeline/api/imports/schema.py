@@ -50,7 +50,7 @@ RowVerdictName = TypeAliasType("RowVerdictName", Literal["accepted", "duplicate"
 
 
 class UploadQuery(Query):
-    """What a client says of a file."""
+    """A file as its client describes it."""
 
     name: str | None = Field(None, min_length=1, max_length=MAX_NAME, description="Of the file, for people.")
     format: Format | None = Field(None, description="Default: by Content-Type, name and first bytes.")

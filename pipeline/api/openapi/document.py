@@ -158,7 +158,7 @@ def _json(part: Mapping[str, Any]) -> dict[str, Any] | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Document:
-    """What one OpenAPI document says beyond its operations."""
+    """The parts of an OpenAPI document beyond its operations."""
 
     title: str
     url: str

@@ -51,12 +51,12 @@ class Operation:
     headers: Mapping[str, Any] = field(default_factory=dict)
     """Of the successful response."""
     is_rate_limited: bool = False
-    """Whether it counts against the key's rate, and answers with the RateLimit headers, refused later or not."""
+    """True if it counts against the key's rate, and answers with the RateLimit headers, refused later or not."""
     needs_key: bool = True
     repeated: str = ""
     """Description of the 200 that a repeated request gets, with the same data."""
     takes_key: bool = False
-    """Whether it takes an Idempotency-Key."""
+    """True if it takes an Idempotency-Key."""
     links: Mapping[str, Any] = field(default_factory=dict)
     """OpenAPI links of the successful response."""
     request_body: Mapping[str, Any] | None = None
@@ -68,10 +68,10 @@ class Operation:
     """Further responses."""
     response_class: type[Response] = JSONResponse
     is_stream: bool = False
-    """Whether its answer is written while it is sent, so that it has no tag."""
+    """True if its answer is written while it is sent, so that it has no tag."""
 
     def add_to(self, app: FastAPI) -> None:
-        """Add the route to *app*, for GET with a HEAD beside it, which the server answers without the body."""
+        """Add the route to *app*, for GET with a HEAD, which the server answers without the body."""
         head = f"{self.id}Head"
         if self.is_documented:  # the parameters of others are not declared
             app.state.query_names |= dict.fromkeys((self.id, head), self.query_names)
@@ -103,7 +103,7 @@ class Operation:
 
     @property
     def is_conditional(self) -> bool:
-        """Whether it is a read that a key makes, which answers 304 to the tag of what it would return."""
+        """Return True if it is a read that a key makes, which answers 304 to the tag of what it would return."""
         return self.method == "GET" and self.needs_key and not self.is_stream
 
     @property

@@ -21,7 +21,7 @@ FILE = Path(__file__).with_name("recorded.json")
 
 
 class Recorded(BaseModel):
-    """What was recorded in one run, so that the ids in it belong together."""
+    """The answers that were recorded in one run, so that the ids in it belong together."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,7 +1,7 @@
 """/api/operator/v1/dead-letters: list, show, replay and discard deliveries that failed or wait for an operator.
 
 A workspace's key reaches the letters of its workspace, or of its accounts if it is restricted to some; the operator
-token reaches all. A letter outside the scope is answered like one that does not exist.
+token reaches all. A dead letter outside the scope is answered like one that does not exist.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ async def get_dead_letter(request: Request) -> SuccessResponse[DeadLetterEvidenc
 
 
 async def replay_dead_letters(request: Request) -> SuccessResponse[ReplayOutcome]:
-    """Queue letters again, at most so many per minute and platform. What may be live is never sent again."""
+    """Queue dead letters again, at most so many per minute and platform. What may be live is never sent again."""
     app_state, principal = get_app_state(request), await authenticate(request)
     principal.require_publisher()
     body = schema.read(schema.ReplayBody, await _read_body(request, principal))
@@ -81,7 +81,7 @@ async def replay_dead_letters(request: Request) -> SuccessResponse[ReplayOutcome
 
 
 async def discard_dead_letters(request: Request) -> SuccessResponse[DiscardOutcome]:
-    """Give letters up; their evidence stays."""
+    """Give dead letters up; their evidence stays."""
     app_state, principal = get_app_state(request), await authenticate(request)
     principal.require_writer()
     body = schema.read(schema.DiscardBody, await _read_body(request, principal))
@@ -103,10 +103,10 @@ async def _apply(
     count: Callable[[Context, DeadLetterFilter], actions.DeadLetterCount],
     models: tuple[type[ResultT], type[ResultT]],
 ) -> ResultT | DryRun:
-    """Apply *action* to the letters of the request, and return the result.
+    """Apply *action* to the dead letters of the request, and return the result.
 
-    A filter selects one request's share of letters; its cursor passes over those skipped. Each letter counts as a post.
-    *models*: the answers for letters named by id, and for those that a filter selects.
+    A filter selects one request's share of dead letters; its cursor passes over skipped ones. Each counts as a post.
+    *models*: the answers for dead letters named by id, and for those that a filter selects.
     """
     app_state = get_app_state(request)
     run, key_id = app_state.action_bulkhead.run, principal.key_id
@@ -207,7 +207,7 @@ OPERATIONS = (
         path=f"{BASE}/replay",
         handler=replay_dead_letters,
         tag=DEAD_LETTERS,
-        returns="What became of each letter; with a filter and dry_run, what it selects.",
+        returns="What became of each dead letter; with a filter and dry_run, what it selects.",
         is_rate_limited=True,
         body=schema.ReplayBody,
         errors=error_responses(*_ACTION, *PLAN_ERRORS),
@@ -219,7 +219,7 @@ OPERATIONS = (
         path=f"{BASE}/discard",
         handler=discard_dead_letters,
         tag=DEAD_LETTERS,
-        returns="What became of each letter; with a filter and dry_run, what it selects.",
+        returns="What became of each dead letter; with a filter and dry_run, what it selects.",
         is_rate_limited=True,
         body=schema.DiscardBody,
         errors=error_responses(*_ACTION),

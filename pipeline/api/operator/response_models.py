@@ -32,7 +32,7 @@ from pipeline.store.deliveries.dead_letters import DeadLetter as StoredDeadLette
 from pipeline.store.deliveries.inspection import MoveFacts
 
 MAX_LETTERS = 500
-"""Letters of one request; the cursor continues."""
+"""Dead letters of one request; the cursor continues."""
 B = TypeVar("B", bound=Body)
 _NUMBERS = frozenset({"older_than", "newer_than", "limit"})
 _Word = Annotated[str, Field(min_length=1, max_length=100)]
@@ -68,9 +68,9 @@ class Filter(Body):
 
 
 class ListBody(Filter):
-    """Query of a page of letters."""
+    """Query of a page of dead letters."""
 
-    limit: int = Field(50, ge=1, le=MAX_LETTERS, description="Number of letters on the page.")
+    limit: int = Field(50, ge=1, le=MAX_LETTERS, description="Number of dead letters on the page.")
     cursor: Cursor | None = Field(None, description="next_cursor of the previous page.")
 
 
@@ -86,13 +86,15 @@ class _ActionBody(Body):
 
 
 class ReplayBody(_ActionBody):
-    """Letters to queue again, by id or by a filter."""
+    """Dead letters to queue again, by id or by a filter."""
 
-    per_minute: float | None = Field(None, ge=0.1, le=6000, description="Letters per minute and platform.")
+    per_minute: float | None = Field(
+        None, ge=0.1, le=6000, description="Dead letters per minute and platform."
+    )
 
 
 class DiscardBody(_ActionBody):
-    """Letters to give up, by id or by a filter."""
+    """Dead letters to give up, by id or by a filter."""
 
     why: str = Field(min_length=1, max_length=500, description="Kept with the evidence.")
 
@@ -238,7 +240,7 @@ class DeadLetterEvidence(DeadLetter):
         attempts: Sequence[AttemptFacts],
         discards: Sequence[Discard],
     ) -> Self:
-        """Return the letter with its evidence, oldest first."""
+        """Return the dead letter with its evidence, oldest first."""
         return cls.from_letter(
             letter,
             crashes=crashes,
@@ -271,18 +273,18 @@ class DeadLetterPage(ResponseModel):
 
 
 class SkippedLetters(ResponseModel):
-    """Letters that would be left unchanged for the same reason."""
+    """Dead letters that would be left unchanged for the same reason."""
 
     why: str
     letters: int
 
 
 class DryRun(ResponseModel):
-    """What would become of the letters that a filter selects; nothing was changed."""
+    """The result that an action on the dead letters of a filter would have; nothing was changed."""
 
     dry_run: Literal[True] = True
     letters: int = Field(description="Number of letters that would be replayed or discarded.")
-    causes: list[DeadLetterCause] = Field(description="Of these letters.")
+    causes: list[DeadLetterCause] = Field(description="Of these dead letters.")
     skipped: list[SkippedLetters] = Field(description="The other letters, by the reason.")
 
     @classmethod
@@ -293,7 +295,7 @@ class DryRun(ResponseModel):
 
 
 class SkippedLetter(ResponseModel):
-    """A letter that was left unchanged."""
+    """A dead letter that was left unchanged."""
 
     id: UUID
     why: str
@@ -304,7 +306,7 @@ def _skipped(result: DeadLetterResult) -> list[SkippedLetter]:
 
 
 class ReplayResult(ResponseModel):
-    """Which letters are queued again."""
+    """Which dead letters are queued again."""
 
     replayed: int
     ids: list[UUID]
@@ -317,13 +319,13 @@ class ReplayResult(ResponseModel):
 
 
 class ReplayPage(ReplayResult):
-    """Which of the selected letters are queued again, and where to go on."""
+    """Which of the selected dead letters are queued again, and where to go on."""
 
     next_cursor: str | None
 
 
 class DiscardResult(ResponseModel):
-    """Which letters are discarded."""
+    """Which dead letters are discarded."""
 
     discarded: int
     ids: list[UUID]
@@ -336,7 +338,7 @@ class DiscardResult(ResponseModel):
 
 
 class DiscardPage(DiscardResult):
-    """Which of the selected letters are discarded, and where to go on."""
+    """Which of the selected dead letters are discarded, and where to go on."""
 
     next_cursor: str | None
 

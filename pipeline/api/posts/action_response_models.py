@@ -122,7 +122,7 @@ class DeleteResult(ResponseModel):
 
 
 class ValidatedAccount(ResponseModel):
-    """What the post becomes at one account."""
+    """The result of the post at one account."""
 
     id: UUID
     platform: Platform

@@ -76,7 +76,7 @@ async def cancel_posts(request: Request) -> SuccessResponse[CancelResult]:
 
 
 async def delete_posts(request: Request) -> SuccessResponse[DeleteResult]:
-    """Cancel and hide posts. Those that are posted, canceled or being sent stay."""
+    """Cancel and hide posts. Posts that are posted, canceled or being sent stay."""
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_writer(request)
     chosen = schema.read_delete(parse_json_or_empty(await read_json_body(request, caller.key_id)))

@@ -67,7 +67,7 @@ class _Closing(OptionsBody):
 
 
 class PatchFields(_Closing, _Opening):
-    """What to change, at least one field. null clears music_url or a platform's options; scheduled_at null: now."""
+    """The fields to change, at least one. null clears music_url or a platform's options; scheduled_at null: now."""
 
 
 PatchBody = add_options(PatchFields, "PatchBody", list_post_options())

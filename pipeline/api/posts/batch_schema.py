@@ -96,7 +96,7 @@ PostResult = TypeAliasType("PostResult", StoredPost | RefusedPost)
 
 
 class BatchResult(ResponseModel):
-    """What became of each post of a batch, in the order sent."""
+    """The result for each post of a batch, in the order sent."""
 
     accepted: int = Field(description="Posts that this request stored.")
     duplicates: int = Field(description="Posts that an equal request had stored before.")

@@ -44,7 +44,7 @@ class NextAction(ResponseModel):
 
 
 class StandingHold(ResponseModel):
-    """What holds all deliveries of a scope: a pause, a breaker, an epoch, or the want of a newer worker."""
+    """A hold of all deliveries of a scope: a pause, a breaker, an epoch, or the want of a newer worker."""
 
     hold: StandingKind
     scope: str = Field(description="all, platform, workspace, account or delivery.")

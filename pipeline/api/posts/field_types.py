@@ -26,7 +26,7 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rules:
-    """What the operator's settings change about fields; passed to pydantic as the validation context."""
+    """The rules about fields that the operator's settings change; passed to pydantic as the validation context."""
 
     caption: int = FLAT_CAPTION
     """Maximum length of a caption, in code points."""
@@ -110,4 +110,4 @@ MediaUrl = Annotated[
     AfterValidator(_check_media_url),
 ]
 OnLate = TypeAliasType("OnLate", Literal["publish", "skip", "hold"])
-"""What becomes of a post that is too late."""
+"""The action on a post that is too late."""

@@ -189,7 +189,7 @@ class AccountState(ResponseModel):
 
 
 class PostAccounts(ResponseModel):
-    """The accounts of a post, those that an edit removed included."""
+    """The accounts of a post, also accounts that an edit removed."""
 
     total: int
     states: list[AccountState]

@@ -70,7 +70,7 @@ _NOW = {status: status.value for status in PostStatus} | {
 
 
 async def _store(app_state: AppState, caller: Caller, post: PostRequest) -> AcceptedPost:
-    """Store the post with those that arrive beside it, or alone: bulk work, and a post that waits for its checks."""
+    """Store the post with others of the same time, or alone: bulk work, and a post that waits for its checks."""
     bulkhead = app_state.choose_bulkhead(caller)
     if not caller.bulk:
         bulkhead.acquire(caller.key_id)

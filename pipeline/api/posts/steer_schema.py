@@ -46,7 +46,7 @@ _Outcomes = Annotated[str, check_one_of(OUTCOMES), one_of(OUTCOMES)]
 
 
 class SteeringFilter(Body):
-    """Which deliveries: those that meet every condition. At least one; the verb leaves out what it cannot act on."""
+    """The deliveries that meet every condition. At least one; the verb leaves out what it cannot act on."""
 
     import_id: EntityId | None = Field(None, description="Of posts that this import created.")
     account_id: EntityId | None = None
@@ -67,7 +67,7 @@ class SteeringWindow(Body):
 
 
 class SteerBody(Body):
-    """What to do to every delivery of a filter. Without confirm and token it is only counted."""
+    """An action on every delivery of a filter. Without confirm and token it is only counted."""
 
     verb: _Verbs
     filter: SteeringFilter
@@ -163,7 +163,7 @@ class JobsQuery(Query):
 
 
 class SteeringCount(ResponseModel):
-    """What the filter selects now, for this verb."""
+    """The deliveries that the filter selects now, for this verb."""
 
     deliveries: int
     posts: int
@@ -241,7 +241,7 @@ class SteeringAnswer(ResponseModel):
 
 
 class SteeringReceipt(ResponseModel):
-    """What became of one delivery."""
+    """The result for one delivery."""
 
     delivery_id: UUID
     post_id: UUID

@@ -79,7 +79,7 @@ def _list_facts(found: Capabilities) -> Iterator[str]:
         whose = "account" if found.daily_per == "account" else "app of this server, over all accounts"
         yield f"at most {found.daily_posts:,} posts in 24 hours per {whose}; more are published later"
     if found.daily_drafts is not None:
-        yield f"at most {found.daily_drafts:,} inbox drafts in 24 hours per account, beside the posts"
+        yield f"at most {found.daily_drafts:,} inbox drafts in 24 hours per account, in addition to the posts"
     if found.pulls_media:
         yield "the platform fetches some media itself: their URLs must be reachable from the internet"
 

@@ -41,7 +41,7 @@ class DailyQuota:
 
     @property
     def too_many(self) -> int:
-        """What a count of posts need not go beyond: it is one more than may be sent."""
+        """The bound of a count of posts: one more than may be sent."""
         return self.allowed + 1
 
 

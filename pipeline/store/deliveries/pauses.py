@@ -172,7 +172,7 @@ checked row by row."""
 def list_pauses(
     c: Connection, workspaces: Collection[UUID] | None = None, cap: int | None = None
 ) -> list[Pause]:
-    """Return all pauses, or those that concern these workspaces and the deliveries they hold of theirs, oldest first.
+    """Return all pauses, or the pauses of these workspaces and the deliveries of theirs that they hold, oldest first.
 
     *cap*: count no further.
     """
