@@ -109,11 +109,11 @@ def refresh_expired(
     context: Context,
     claimed: ClaimedDelivery,
     verdict: Verdict,
-    judge_outage: Callable[[Unavailable], Verdict],
+    evaluate_outage: Callable[[Unavailable], Verdict],
 ) -> Verdict:
     """Refresh after a platform reported an expired token; return the verdict: continue, wait, or block for an operator.
 
-    *judge_outage* evaluates a refresh that the platform did not answer, for a delivery that is not armed.
+    *evaluate_outage* evaluates a refresh that the platform did not answer, for a delivery that is not armed.
     During a shutdown the refresh is left to another process: its result must be stored, or the account is locked out.
     """
     if not context.may_begin():
@@ -133,7 +133,7 @@ def refresh_expired(
             closes=Outcome.REFUSED,
         )
     if isinstance(error, Unavailable) and error.code != IN_PROGRESS and verdict.state is State.RETRYING:
-        return judge_outage(error)
+        return evaluate_outage(error)
     # a misconfigured app retries seldom, and recovers by itself once an operator has corrected it
     s = context.settings.publish
     usual = timedelta(seconds=s.backoff if isinstance(error, Retryable) else s.backoff_cap)

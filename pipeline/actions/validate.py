@@ -77,7 +77,7 @@ def validate(context: Context, caller: Caller, request: PostRequest) -> Validati
         _from_refusal(r, media_checks.name_field(request.media, n))
         for n, r in (*foreign.items(), *media_checks.find_unreachable(checks))
     ]
-    _judge(context, caller, request, result, checks)
+    _evaluate(context, caller, request, result, checks)
     with context.database.begin() as c:
         _warn(context, c, request, result, checks)
     return result
@@ -108,7 +108,7 @@ def _apply_rules(
     ]
 
 
-def _judge(
+def _evaluate(
     context: Context,
     caller: Caller,
     request: PostRequest,

@@ -12,7 +12,7 @@ from adapters.listing import Asked, ListedPost, Listing
 _POINTS = {True: 1, None: 0, False: -1}
 
 
-def judge_listing(
+def evaluate_listing(
     listing: Listing,
     platform: str,
     *,

@@ -51,21 +51,21 @@ from pipeline.domain.unavailability import PLATFORM, RATE_LIMIT, STORAGE, find_p
 from pipeline.domain.verdict import Outcome, Verdict
 
 
-def judge_prepare(result: PrepareResult) -> Verdict | None:
+def evaluate_prepare(result: PrepareResult) -> Verdict | None:
     """Evaluate what ``prepare`` returned. None: go on in this slice (ready, or one more step)."""
     if isinstance(result, Pending) and result.wait > timedelta(0):
         return Verdict(state=State.PREPARING, wait=result.wait, checkpoint=result.checkpoint)
     return None
 
 
-def judge_finalize(result: FinalizeResult) -> Verdict:
+def evaluate_finalize(result: FinalizeResult) -> Verdict:
     """Evaluate what ``finalize`` returned."""
     if isinstance(result, Published):
         return Verdict(state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=result)
     return Verdict(state=State.PROCESSING, wait=_clamp_to_zero(result.wait), checkpoint=result.checkpoint)
 
 
-def judge_conflict(published: Published) -> Verdict:
+def evaluate_conflict(published: Published) -> Verdict:
     """Evaluate a live post that already belongs to another delivery: an operator decides which of the two it is."""
     return Verdict(
         state=State.BLOCKED,
@@ -78,14 +78,14 @@ def judge_conflict(published: Published) -> Verdict:
     )
 
 
-def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Verdict:
+def evaluate_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Verdict:
     """Evaluate what ``prepare`` or ``finalize`` raised.
 
     After arm, only a refusal given before the platform acted proves that nothing was published.
     """
     armed = retry.armed_for is not None
     if isinstance(error, CredentialsExpired):
-        return _judge_expired_credentials(error, retry, policy)
+        return _evaluate_expired_credentials(error, retry, policy)
     if isinstance(error, AppRefused):  # its platform is paused, so the wait only says how soon it goes on
         return Verdict(
             state=State.RETRYING,
@@ -95,9 +95,9 @@ def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Ver
             error=error,
         )
     if isinstance(error, RateLimited):
-        return _judge_rate_limit(error, retry, policy, closes=_close_as_refused(armed))
+        return _evaluate_rate_limit(error, retry, policy, closes=_close_as_refused(armed))
     if isinstance(error, Unavailable) and (party := find_party(error, armed=armed)):
-        return _judge_outage(error, party, retry, policy)
+        return _evaluate_outage(error, party, retry, policy)
     if isinstance(error, Retryable) and not isinstance(error, StorageFault):
         return _retry_or_fail(error, retry, policy, closes=Outcome.REFUSED, disarm=armed)
     if isinstance(error, Permanent):
@@ -128,27 +128,27 @@ def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Ver
     return replace(verdict, unexpected=True)
 
 
-def judge_refresh_error(
+def evaluate_refresh_error(
     verdict: Verdict, error: Unavailable, retry: RetryState, policy: RetryPolicy
 ) -> Verdict:
     """Evaluate a refresh that the platform did not answer, after the *verdict* on an expired token."""
-    outage = _judge_outage(error, PLATFORM, replace(retry, armed_for=None), policy)
+    outage = _evaluate_outage(error, PLATFORM, replace(retry, armed_for=None), policy)
     closes = verdict.closes if outage.state is State.RETRYING else outage.closes
     return replace(outage, disarm=verdict.disarm, closes=closes)
 
 
-def judge_look(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
+def evaluate_look(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
     """Evaluate what ``look`` returned. ``armed_for`` says whether the visible call was made."""
     if isinstance(seen, Published):
         return Verdict(state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=seen)
     if retry.in_doubt:
-        return _judge_look_in_doubt(seen, retry, policy)
+        return _evaluate_look_in_doubt(seen, retry, policy)
     if isinstance(seen, Ended):
-        return _judge_ended(seen, retry, policy)
+        return _evaluate_ended(seen, retry, policy)
     if retry.armed_for is None:
-        return _judge_look_unarmed(seen, retry, policy)
+        return _evaluate_look_unarmed(seen, retry, policy)
     if isinstance(seen, Ready | Absent):
-        return _judge_absence(seen, retry, policy)
+        return _evaluate_absence(seen, retry, policy)
     if isinstance(seen, Pending):
         return _keep_waiting(State.PROCESSING, seen.checkpoint, seen.wait, retry, policy)
     if seen.is_final:
@@ -156,10 +156,10 @@ def judge_look(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verd
     return _keep_waiting(State.UNKNOWN, None, timedelta(0), retry, policy)
 
 
-def judge_look_error(error: Exception, retry: RetryState, policy: RetryPolicy, state: State) -> Verdict:
+def evaluate_look_error(error: Exception, retry: RetryState, policy: RetryPolicy, state: State) -> Verdict:
     """Evaluate a failed look. An armed delivery stays in *state*, and the wait does not count towards the limit."""
     if retry.armed_for is None:
-        return judge_error(error, retry, policy)
+        return evaluate_error(error, retry, policy)
     wait = look_pause(retry.looks, policy.look_first, policy.look_longest)
     if isinstance(error, Retryable) and error.retry_after:
         wait = max(wait, error.retry_after)
@@ -175,7 +175,7 @@ def judge_look_error(error: Exception, retry: RetryState, policy: RetryPolicy, s
     )
 
 
-def _judge_look_in_doubt(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
+def _evaluate_look_in_doubt(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
     """Evaluate a look after a restore: it can prove presence only. An operator decides if two late looks find none."""
     if isinstance(seen, Pending):
         return _keep_waiting(State.PROCESSING, None, seen.wait, retry, policy)
@@ -198,7 +198,7 @@ def _await_operator(seen: CannotTell, retry: RetryState) -> Verdict:
     return Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=error)
 
 
-def _judge_look_unarmed(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
+def _evaluate_look_unarmed(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
     if isinstance(seen, Ready):
         return Verdict(state=State.QUEUED, checkpoint=seen.checkpoint)
     if isinstance(seen, Absent):
@@ -214,8 +214,8 @@ def _judge_look_unarmed(seen: LookResult, retry: RetryState, policy: RetryPolicy
     return Verdict(state=State.PREPARING, wait=wait, checkpoint=kept)
 
 
-def _judge_absence(seen: Ready | Absent, retry: RetryState, policy: RetryPolicy) -> Verdict:
-    """Judge a look that found nothing: absence counts after two looks, the first when nothing can appear any more."""
+def _evaluate_absence(seen: Ready | Absent, retry: RetryState, policy: RetryPolicy) -> Verdict:
+    """Evaluate a look that found nothing: absence counts after two looks, the first when nothing can appear now."""
     if retry.absent_before and retry.late_enough:
         return _retry_or_fail(
             make_proven_absent(retry.platform_code, retry.platform_message, retry.refusal),
@@ -238,7 +238,7 @@ def _keep_waiting(
     return Verdict(state=state, wait=_choose_look_wait(wait, retry, policy), checkpoint=checkpoint)
 
 
-def _judge_ended(seen: Ended, retry: RetryState, policy: RetryPolicy) -> Verdict:
+def _evaluate_ended(seen: Ended, retry: RetryState, policy: RetryPolicy) -> Verdict:
     """Evaluate a platform's final answer that nothing is live: one look suffices, and the old handle is dropped."""
     armed = retry.armed_for is not None
     if isinstance(seen.error, Permanent):
@@ -255,7 +255,7 @@ def _judge_ended(seen: Ended, retry: RetryState, policy: RetryPolicy) -> Verdict
             error=seen.error,
         )
     if isinstance(seen.error, RateLimited):
-        verdict = _judge_rate_limit(seen.error, retry, policy, closes=Outcome.FAILED)
+        verdict = _evaluate_rate_limit(seen.error, retry, policy, closes=Outcome.FAILED)
         return replace(verdict, checkpoint={})
     return _retry_or_fail(seen.error, retry, policy, closes=Outcome.FAILED, disarm=armed, checkpoint={})
 
@@ -284,7 +284,7 @@ def _retry_or_fail(
     )
 
 
-def _judge_rate_limit(
+def _evaluate_rate_limit(
     error: RateLimited, retry: RetryState, policy: RetryPolicy, *, closes: Outcome | None
 ) -> Verdict:
     """Wait as long as the platform asks to, without spending a try; after the time limit an operator has to look."""
@@ -311,7 +311,7 @@ def _judge_rate_limit(
     )
 
 
-def _judge_outage(error: Unavailable, party: str, retry: RetryState, policy: RetryPolicy) -> Verdict:
+def _evaluate_outage(error: Unavailable, party: str, retry: RetryState, policy: RetryPolicy) -> Verdict:
     """Wait for an outage to end, without spending a try; fail once it has outlasted the time limit, if any."""
     armed = retry.armed_for is not None
     age = retry.unavailable_for.get(party, timedelta(0))
@@ -339,7 +339,9 @@ def _judge_outage(error: Unavailable, party: str, retry: RetryState, policy: Ret
     )
 
 
-def _judge_expired_credentials(error: CredentialsExpired, retry: RetryState, policy: RetryPolicy) -> Verdict:
+def _evaluate_expired_credentials(
+    error: CredentialsExpired, retry: RetryState, policy: RetryPolicy
+) -> Verdict:
     """Refresh and try again at once. If the refreshed token has expired too, it costs a try, so this ends."""
     armed = retry.armed_for is not None
     if retry.stale_before:

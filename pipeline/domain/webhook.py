@@ -102,7 +102,7 @@ class Tried:
         return self.status in (_TOO_MANY, _UNAVAILABLE) and self.retry_after is not None
 
 
-def judge_status(status: int) -> AttemptOutcome:
+def evaluate_status(status: int) -> AttemptOutcome:
     """Return what an HTTP status means: only 2xx is a success."""
     if status // 100 == 2:  # noqa: PLR2004  the class of successes
         return AttemptOutcome.DELIVERED

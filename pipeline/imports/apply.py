@@ -20,7 +20,7 @@ from config.logging import log_event
 from pipeline.actions.edit import edit
 from pipeline.actions.edit_values import Change
 from pipeline.domain.bulk_import import ImportState, RowVerdict
-from pipeline.imports import judge
+from pipeline.imports import validate
 from pipeline.imports.import_slice import CHUNK, CHUNK_BESIDE_REQUESTS, DayFull, ImportSlice
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
@@ -155,7 +155,7 @@ def _settle(row: RowRecord, result: Result) -> RowRecord:
 
 
 def _refuse(row: RowRecord, error: Exception) -> RowRecord:
-    return replace(row, verdict=RowVerdict.REJECTED, action=None, issues=judge.describe_refusal(error))
+    return replace(row, verdict=RowVerdict.REJECTED, action=None, issues=validate.describe_refusal(error))
 
 
 def _store_progress(

@@ -167,5 +167,5 @@ def _refuse_changed(changes: Sequence[StaleRow]) -> Refusal:
         for row in changes
     ]
     rows = f"{len(changes)} rows" if len(changes) < MAX_CHANGES else f"At least {MAX_CHANGES} rows"
-    message = f"{rows} would be judged otherwise now; nothing was applied. The file is planned again: read the import."
+    message = f"{rows} would be planned otherwise now; nothing was applied. The file is planned again: read the import."
     return Refusal(409, "plan_changed", message, issues)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.bulk_import import WORKING
 from pipeline.domain.key_limits import KeyLimits
-from pipeline.imports.judge import PostFormat
+from pipeline.imports.validate import PostFormat
 from pipeline.runtime.context import Context
 from pipeline.store import jobs
 from pipeline.store.auth.keys import Caller, count_posts

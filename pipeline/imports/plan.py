@@ -28,14 +28,14 @@ from sqlalchemy import Connection
 
 from pipeline.actions.edit import check_edit
 from pipeline.domain.bulk_import import ImportState, RowVerdict
-from pipeline.imports import judge
+from pipeline.imports import validate
 from pipeline.imports.apply import build_change
 from pipeline.imports.convert import convert_file
 from pipeline.imports.export import build_body
 from pipeline.imports.formats import Format, ImportRow, ReadLimits
 from pipeline.imports.import_slice import ImportSlice
-from pipeline.imports.judge import AccountNames, KnownPosts, ParsedRow, PostFormat
 from pipeline.imports.read import open_rows
+from pipeline.imports.validate import AccountNames, KnownPosts, ParsedRow, PostFormat
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.ingest import build_caches, plan_submission
@@ -154,7 +154,7 @@ def _read_rows(work: ImportSlice, lines: Iterator[ImportRow]) -> Iterator[ReadRo
     row = next(lines, None)
     while row is not None:
         try:
-            parsed: tuple[Mapping[str, Any], Submission] | Refusal = judge.parse_row(
+            parsed: tuple[Mapping[str, Any], Submission] | Refusal = validate.parse_row(
                 caller, names, work.form, row
             )
         except Refusal as refusal:
@@ -179,13 +179,13 @@ def _plan_chunk(
     with jobs.begin_step(work.context.database) as c:
         if not store.lock_step(c, work.job):
             return None
-        records = judge_chunk(work, c, caches, found)
+        records = evaluate_chunk(work, c, caches, found)
         row_store.store_rows(c, work.job.id, records)
         failpoint("imports.rows-stored", work.job.id)
         return _store_progress(work, c, found, records, notes)
 
 
-def judge_chunk(
+def evaluate_chunk(
     work: ImportSlice, c: Connection, caches: IngestCaches, found: Sequence[ReadRow]
 ) -> list[RowRecord]:
     """Return the records of rows that follow those of the import, in order."""
@@ -197,7 +197,7 @@ def judge_chunk(
             refused[number] = _refuse_unread(number, row, parsed_row)
         else:
             bodies[number] = (row, *parsed_row)
-    identities = {n: judge.identify(context, submission) for n, (_, _, submission) in bodies.items()}
+    identities = {n: validate.identify(context, submission) for n, (_, _, submission) in bodies.items()}
     earlier = row_store.find_earlier(c, job.id, job.rows, set(identities.values()))
     seen: Counter[str] = Counter({name: row.occurrence for name, row in earlier.items()})
     parsed = []
@@ -210,11 +210,13 @@ def judge_chunk(
                 row=row, number=number, body=body, submission=submission, identity=name, occurrence=occurrence
             )
         )
-    judged = refused | {record.number: record for record in _judge_parsed(work, c, caches, parsed, earlier)}
-    return [judged[number] for number in sorted(judged)]
+    planned = refused | {
+        record.number: record for record in _evaluate_parsed(work, c, caches, parsed, earlier)
+    }
+    return [planned[number] for number in sorted(judged)]
 
 
-def _judge_parsed(
+def _evaluate_parsed(
     work: ImportSlice,
     c: Connection,
     caches: IngestCaches,
@@ -235,7 +237,7 @@ def _judge_parsed(
         inputs=inputs,
         find_edit_problem=partial(_find_edit_problem, work, c),
     )
-    return list(judge.judge_rows(work.job, parsed, outcomes, known))
+    return list(validate.evaluate_rows(work.job, parsed, outcomes, known))
 
 
 def _find_edit_problem(work: ImportSlice, c: Connection, row: ParsedRow, post_id: UUID) -> Exception | None:
@@ -272,7 +274,7 @@ def _refuse_unread(number: int, row: ImportRow, refusal: Refusal) -> RowRecord:
         number=number,
         line=row.line,
         verdict=RowVerdict.REJECTED,
-        issues=judge.describe_refusal(refusal),
+        issues=validate.describe_refusal(refusal),
         source=make_storable(row.source),
     )
 

@@ -25,8 +25,8 @@ from pipeline.domain.delivery import SETTLED, State
 from pipeline.imports.apply import apply_rows
 from pipeline.imports.formats import FileProblem
 from pipeline.imports.import_slice import ImportSlice
-from pipeline.imports.judge import PostFormat
 from pipeline.imports.plan import plan_rows
+from pipeline.imports.validate import PostFormat
 from pipeline.media.files.storage_folder import StorageUnavailable
 from pipeline.media.probe.probe_pool import ProbeUnavailable
 from pipeline.media.refusal import Unanswered

@@ -151,7 +151,7 @@ def plan_submission(
         if known and inputs is not None and submission.judged == inputs.digest(submission, checks):
             plan.checks = checks
         else:
-            plan.judge(context, checks if known else {})
+            plan.validate(context, checks if known else {})
         if request.music_url is not None:  # a bad link comes after the problems that no media fact decides
             plan.links = media_checks.list_links(
                 request.media, rules.parse_music_link(context, request.music_url)
@@ -221,16 +221,16 @@ def _store_checked(context: Context, plan: PostPlan) -> AcceptedPost:
         checks: Mapping[int, Check] = media_checks.open_checks(
             context, c, workspace, plan.links, due_at=plan.due_at, bulk=plan.submission.caller.bulk
         )
-    plan.judge(context, checks)
+    plan.validate(context, checks)
     if media_checks.list_undecided(checks):
         checks = media_checks.await_checks(context, checks, bulk=plan.submission.caller.bulk)
         media_checks.refuse_unreachable(checks)
-        plan.judge(context, checks)
+        plan.validate(context, checks)
     with context.database.begin() as c:
         # from here to the commit no verdict lands, or the post would wait for one that has been given already
         checks = media_checks.lock_checks(c, workspace, checks)
         media_checks.refuse_unreachable(checks)
-        plan.judge(context, checks)
+        plan.validate(context, checks)
         [accepted] = store_plans(context, c, [plan])
     if accepted is None:
         return find_winner(context, plan.submission)

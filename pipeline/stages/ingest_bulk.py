@@ -179,7 +179,7 @@ def _open_checks(context: Context, c: Connection, plans: Mapping[int, PostPlan])
     refused: dict[int, Exception] = {}
     for n, plan in waiting.items():
         try:
-            plan.judge(context, {k: checks[plan.submission.workspace, p, url] for k, p, url in plan.links})
+            plan.validate(context, {k: checks[plan.submission.workspace, p, url] for k, p, url in plan.links})
         except Exception as error:  # noqa: BLE001  a refusal, or a bug in a platform's rules: other posts go on
             refused[n] = error
     return refused

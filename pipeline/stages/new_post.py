@@ -66,7 +66,7 @@ class PostPlan:
         """Return True if every link has a good check: then the post can be stored without waiting."""
         return len(self.checks) == len(self.links) and media_checks.are_all_good(self.checks)
 
-    def judge(self, context: Context, checks: Mapping[int, Check]) -> None:
+    def validate(self, context: Context, checks: Mapping[int, Check]) -> None:
         """Use these checks from now on. Raises Refusal when a platform does not take the media they describe."""
         self.checks = checks
         caller, request = self.submission.caller, self.submission.request

@@ -162,7 +162,7 @@ class PublishSlice:
                         self.claimed.id,
                         self.claimed.trail,
                     )
-                caught, verdict = error, self._judge_error(error)
+                caught, verdict = error, self._evaluate_error(error)
             pause_if_app_refused(self.context, self.claimed, caught)
             stored = record_verdict(self._settle(verdict))
             # a crash before this loses a sign of life, which the next call gives again
@@ -232,7 +232,7 @@ class PublishSlice:
                 if not copy_sent_range(self.context, self.claimed, draft, result):
                     return result
                 result = Pending(checkpoint=result.checkpoint)  # the copy took its time: ask again
-            waits = retry_policy.judge_prepare(result)
+            waits = retry_policy.evaluate_prepare(result)
             if waits is not None and not scratch:
                 return waits
             checkpoint = result.checkpoint
@@ -273,7 +273,7 @@ class PublishSlice:
         failpoint("publish.armed", self.claimed.id)
         result = self.adapter.finalize(draft, self.claimed.account, checkpoint)
         failpoint("publish.answered", self.claimed.id)
-        return self._judge_finalize(draft, result)
+        return self._evaluate_finalize(draft, result)
 
     @property
     def _quota(self) -> DailyQuota | None:
@@ -319,12 +319,12 @@ class PublishSlice:
             level=self.context.level,
         )
 
-    def _judge_finalize(self, draft: Draft, result: FinalizeResult) -> Verdict:
+    def _evaluate_finalize(self, draft: Draft, result: FinalizeResult) -> Verdict:
         if isinstance(result, Pending) and result.wait <= timedelta(0):
             return self._look_immediately(draft, result)
         if isinstance(result, Pending) and self.context.settings.publish.look_first:
             result = replace(result, wait=min(result.wait, self._get_first_look()))
-        return retry_policy.judge_finalize(result)
+        return retry_policy.evaluate_finalize(result)
 
     def _look_immediately(self, draft: Draft, result: Pending) -> Verdict:
         """Look at once if the platform's handle can be asked right away: this saves a message and a claim."""
@@ -333,7 +333,7 @@ class PublishSlice:
         waits = Pending(checkpoint=result.checkpoint, wait=self.adapter.capabilities.look_every[0])
         # if the claim is lost, settling keeps the handle with its attempt; during a shutdown, another process looks
         if not stored or not self.context.may_begin():
-            return retry_policy.judge_finalize(waits)
+            return retry_policy.evaluate_finalize(waits)
         failpoint("publish.handle-stored", self.claimed.id)
         try:
             seen = self.adapter.look(
@@ -346,13 +346,13 @@ class PublishSlice:
                 ),
             )
         except AdapterError:
-            return retry_policy.judge_finalize(waits)
-        return retry_policy.judge_finalize(seen if isinstance(seen, Published) else waits)
+            return retry_policy.evaluate_finalize(waits)
+        return retry_policy.evaluate_finalize(seen if isinstance(seen, Published) else waits)
 
     def _get_first_look(self) -> timedelta:
         return look_first(self.context.settings, self.adapter.capabilities)
 
-    def _judge_error(self, error: Exception) -> Verdict:
+    def _evaluate_error(self, error: Exception) -> Verdict:
         if isinstance(error, ClaimLost):
             return Verdict(state=State.RETRYING, error=OutcomeUnknown("the claim was lost"))
         can = self.adapter.capabilities
@@ -360,7 +360,7 @@ class PublishSlice:
         if self.armed_at is not None:
             failpoint("publish.raised", self.claimed.id)
             state = replace(state, armed_for=timedelta(0))
-        return retry_policy.judge_error(error, state, build_retry_policy(self.context.settings, can))
+        return retry_policy.evaluate_error(error, state, build_retry_policy(self.context.settings, can))
 
     def _settle(self, verdict: Verdict) -> Verdict | None:
         """Store the verdict and return it as stored. If the claim was lost, keep the result as late proof instead."""

@@ -15,7 +15,7 @@ from adapters.contract import Published
 from adapters.errors import Unavailable
 from pipeline.accounts import refresh
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.retry_policy import judge_conflict, judge_refresh_error
+from pipeline.domain.retry_policy import evaluate_conflict, evaluate_refresh_error
 from pipeline.domain.unavailability import STORAGE
 from pipeline.domain.verdict import Verdict
 from pipeline.runtime.context import Context
@@ -36,11 +36,11 @@ def refresh_expired(context: Context, claimed: ClaimedDelivery, verdict: Verdict
     """Refresh, and return the verdict: continue, wait, or block for an operator."""
     can = context.adapters[claimed.account.platform].capabilities
 
-    def judge_outage(error: Unavailable) -> Verdict:
+    def evaluate_outage(error: Unavailable) -> Verdict:
         state = build_retry_state(claimed, context.settings, can)
-        return judge_refresh_error(verdict, error, state, build_retry_policy(context.settings, can))
+        return evaluate_refresh_error(verdict, error, state, build_retry_policy(context.settings, can))
 
-    return refresh.refresh_expired(context, claimed, verdict, judge_outage)
+    return refresh.refresh_expired(context, claimed, verdict, evaluate_outage)
 
 
 log = logging.getLogger("slipway.settling")
@@ -118,7 +118,7 @@ def settle(
     except RemoteIdTaken:
         if verdict.published is None:
             raise
-        conflict = judge_conflict(verdict.published)
+        conflict = evaluate_conflict(verdict.published)
     log.error("ALARM delivery %s: %s; %s", claimed.id, conflict.error, claimed.trail)
     with context.database.begin() as c:
         count_alarm(c, "remote_id_taken")

@@ -22,7 +22,7 @@ from adapters.listing import Asked, Listing
 from pipeline.domain import retry_policy
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.hold import Hold
-from pipeline.domain.restored_post import judge_listing
+from pipeline.domain.restored_post import evaluate_listing
 from pipeline.domain.retry_state import RetryState
 from pipeline.domain.verdict import Verdict, hold
 from pipeline.runtime import tracing
@@ -68,7 +68,7 @@ def look_in_doubt(
     with context.database.once() as c:
         doubt = find_doubt(c, claimed.id)
     since = min(claimed.armed_at, doubt.since or claimed.armed_at)
-    return judge_listing(
+    return evaluate_listing(
         _list_posts(adapter, draft, claimed, since),
         adapter.capabilities.display_name,
         since=since,
@@ -156,7 +156,7 @@ def look(context: Context, delivery: UUID, generation: int, fence: int) -> State
 def _look(context: Context, claimed: ClaimedDelivery) -> Settlement:
     can = context.adapters[claimed.account.platform].capabilities
     with tracing.trace_work("status", claimed) as record_verdict:
-        verdict, absent = _judge(context, claimed, build_retry_state(claimed, context.settings, can))
+        verdict, absent = _evaluate(context, claimed, build_retry_state(claimed, context.settings, can))
         record_verdict(verdict)
     failpoint("status.looked", claimed.id)
     # live although not armed (the answer to an earlier claim was lost): proof settles from any state
@@ -164,7 +164,7 @@ def _look(context: Context, claimed: ClaimedDelivery) -> Settlement:
     return Settlement(claimed=claimed, verdict=verdict, mover=mover, looked=True, absent=absent)
 
 
-def _judge(context: Context, claimed: ClaimedDelivery, state: RetryState) -> tuple[Verdict, bool]:
+def _evaluate(context: Context, claimed: ClaimedDelivery, state: RetryState) -> tuple[Verdict, bool]:
     """Look, and return the verdict and whether the look counts as one that found nothing."""
     client = context.client()
     adapter = context.adapter(claimed.account.platform, client)
@@ -179,11 +179,11 @@ def _judge(context: Context, claimed: ClaimedDelivery, state: RetryState) -> tup
             log.exception("unexpected error while looking at delivery %s; %s", claimed.id, claimed.trail)
         pause_if_app_refused(context, claimed, error)
         record_result(context, claimed, client, error)
-        return retry_policy.judge_look_error(
+        return retry_policy.evaluate_look_error(
             error, state, policy, claimed.state
         ), claimed.absent_at is not None
     record_result(context, claimed, client, None)
-    verdict = retry_policy.judge_look(seen, state, policy)
+    verdict = retry_policy.evaluate_look(seen, state, policy)
     found_nothing = verdict.state is State.UNKNOWN if claimed.in_doubt else isinstance(seen, Absent | Ready)
     return verdict, found_nothing and state.armed_for is not None and state.late_enough
 

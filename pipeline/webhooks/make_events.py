@@ -67,7 +67,7 @@ def _tell_moves(c: Connection, webhooks: Webhooks, moves: Sequence[MoveFacts]) -
             kind := find_delivery_event(State(m.target), m.held_for, held.get(m.id))
         ):
             yield from _spread(listeners, kind, post.id, m.at, _describe_delivery(m, post))
-        if (turn := turns.get(m.id)) and (found := _judge_turn(turn, post, m)):
+        if (turn := turns.get(m.id)) and (found := _evaluate_turn(turn, post, m)):
             yield from _spread(listeners, found[0], post.id, m.at, _describe_post(m, post, turn, found[1]))
 
 
@@ -81,7 +81,7 @@ def _spread(
             yield NewEvent(webhook_id=webhook.id, id=identity, lane=lane, type=kind, at=at, data=data)
 
 
-def _judge_turn(turn: Turn, post: EventPost, m: MoveFacts) -> tuple[EventType, PostStatus] | None:
+def _evaluate_turn(turn: Turn, post: EventPost, m: MoveFacts) -> tuple[EventType, PostStatus] | None:
     """Return the event of a post, and the status that it then has; None: no event."""
     before = _list_statuses(turn.before, post, m)
     after = derive_post_status(_list_statuses(turn.after, post, m).values())

@@ -24,8 +24,8 @@ from pipeline.domain.webhook import (
     PauseReason,
     Tried,
     compute_wait,
+    evaluate_status,
     is_deferred,
-    judge_status,
     parse_retry_after,
 )
 from pipeline.limits.shared_slots import SharedSlots
@@ -152,7 +152,7 @@ def _post(context: Context, url: str, secrets: Sequence[str], event: ArmedEvent)
         return Tried(outcome=AttemptOutcome.REFUSED, error=refused.reason)
     except Unanswered as unanswered:
         return Tried(outcome=AttemptOutcome.UNANSWERED, error=unanswered.reason)
-    outcome = judge_status(answer.status)
+    outcome = evaluate_status(answer.status)
     if outcome is AttemptOutcome.DELIVERED:
         return Tried(outcome=outcome, status=answer.status)
     return Tried(

@@ -19,8 +19,8 @@ from pipeline.actions.steer_step import run_steering_step
 from pipeline.api.imports.post_format import build_post_format
 from pipeline.broker.queues import REACHABILITY
 from pipeline.domain.verdict import Verdict
-from pipeline.imports.judge import PostFormat
 from pipeline.imports.step import SLICE, run_step
+from pipeline.imports.validate import PostFormat
 from pipeline.maintenance import JOBS
 from pipeline.maintenance.record_canary import record_canary
 from pipeline.stages import delay, publish, reachability, status

@@ -9,7 +9,7 @@ from pipeline.api.posts.field_types import build_rules
 from pipeline.api.posts.schema import PostBody, read_post
 from pipeline.api.posts.unsafe_text import is_safe_text
 from pipeline.imports.columns import build_columns
-from pipeline.imports.judge import PostFormat
+from pipeline.imports.validate import PostFormat
 
 
 def build_post_format(settings: Settings) -> PostFormat:

@@ -63,7 +63,7 @@ class ImportJob(ResponseModel):
     time_zone: str | None
     created_at: Timestamp
     counts: ImportCounts
-    plan: ImportPlan | None = Field(description="null until every row is judged.")
+    plan: ImportPlan | None = Field(description="null until every row is validated.")
     done: int = Field(description="Number of the last row that is applied, or rolled back.")
     result: dict[str, int] = Field(description="What applying and rolling back did so far.")
     notes: list[str] = Field(description="What was guessed about the file, such as its encoding.")

@@ -111,7 +111,7 @@ CODES: Mapping[str, ErrorCode] = {
     "plan_changed": ErrorCode(
         (409,),
         "the plan of the import is another one by now; nothing was applied",
-        "2 rows would be judged otherwise now; nothing was applied. The file is planned again: read the import.",
+        "2 rows would be planned otherwise now; nothing was applied. The file is planned again: read the import.",
     ),
     "file_immutable": ErrorCode(
         (409,),

@@ -121,7 +121,7 @@ ERRORS: Mapping[str, Advice] = {
         "URL.",
     ),
     "plan_changed": Advice(
-        "The hash is not that of the import's plan, or rows would be judged otherwise now: `issues` lists them. "
+        "The hash is not that of the import's plan, or rows would be planned otherwise now: `issues` lists them. "
         "Nothing was applied.",
         "Read the import until it is planned, check the plan, and apply it with its new hash.",
     ),

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from adapters.contract import CheckpointData, Published
 from pipeline.domain.delivery import SETTLED, Mover, State
-from pipeline.domain.retry_policy import judge_conflict
+from pipeline.domain.retry_policy import evaluate_conflict
 from pipeline.domain.verdict import Verdict
 from pipeline.store.database import jsonb, row
 from pipeline.store.deliveries.claimed import ClaimedDelivery
@@ -105,7 +105,7 @@ def settle_by_proof(c: Connection, claimed: ClaimedDelivery, live: Published) ->
     except IntegrityError as error:
         if not is_remote_id_taken(error):
             raise
-    return ProofResult(settled=_block(c, claimed, found, live), alarm=str(judge_conflict(live).error))
+    return ProofResult(settled=_block(c, claimed, found, live), alarm=str(evaluate_conflict(live).error))
 
 
 def _find_contradiction(found: Any, live: Published) -> str | None:
@@ -162,7 +162,7 @@ def _publish(
 
 def _block(c: Connection, claimed: ClaimedDelivery, found: Any, live: Published) -> bool:
     """Block the delivery until an operator resolves it; it counts as armed, so that nothing sends it again."""
-    verdict: Verdict = judge_conflict(live)
+    verdict: Verdict = evaluate_conflict(live)
     return move(
         c,
         delivery=claimed.id,

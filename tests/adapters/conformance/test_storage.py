@@ -61,4 +61,4 @@ def test_storage_taken_away_at_arm_lets_the_visible_call_out_whole(
 
 def _send(simulation: DeliverySimulation) -> None:
     simulation.arm()
-    simulation.apply(retry_policy.judge_finalize(simulation.finalize()))
+    simulation.apply(retry_policy.evaluate_finalize(simulation.finalize()))

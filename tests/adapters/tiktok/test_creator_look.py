@@ -23,7 +23,7 @@ from adapters.errors import (
 from adapters.http import HttpClient
 from adapters.tiktok import TikTok
 from adapters.tiktok.errors import FAIL_REASONS
-from pipeline.domain.restored_post import judge_listing
+from pipeline.domain.restored_post import evaluate_listing
 from tests.adapters.drafts import ARMED, through_json
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 from tests.adapters.tiktok import examples
@@ -327,7 +327,7 @@ def test_after_a_restore_the_candidate_with_the_text_as_tiktok_cuts_it_comes_fir
     client = HttpClient()
     listing = tiktok(client).list_posts(draft, account(), ARMED)
     until = ARMED + timedelta(hours=1)
-    found = judge_listing(
+    found = evaluate_listing(
         listing, "TikTok", since=ARMED, due=ARMED, until=until, taken=frozenset(), is_twin=False
     )
     assert isinstance(found, CannotTell)

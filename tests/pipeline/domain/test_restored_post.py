@@ -12,7 +12,7 @@ from adapters.contract import CannotTell, Published
 from adapters.listing import Asked, ListedPost, Listing, compare_lengths, read_pages
 from pipeline.domain.candidates import split_candidates
 from pipeline.domain.policy_errors import make_restored
-from pipeline.domain.restored_post import judge_listing
+from pipeline.domain.restored_post import evaluate_listing
 from pipeline.store.deliveries.error_fields import error_to_dict
 from tests.adapters.conformance.post_cases import make_facts
 
@@ -33,7 +33,7 @@ ASKED = "Instagram was asked for the account's posts since 2027-02-01 03:00:00 U
 
 def judge(*posts: ListedPost, is_twin: bool = False, **more: Any) -> Published | CannotTell:
     listing = Listing(posts=posts, **more)
-    return judge_listing(
+    return evaluate_listing(
         listing, "Instagram", since=SINCE, due=DUE, until=UNTIL, taken={"taken"}, is_twin=is_twin
     )
 

@@ -20,10 +20,10 @@ from pipeline.domain.webhook import (
     Tried,
     compute_hold,
     compute_wait,
+    evaluate_status,
     find_delivery_event,
     find_post_event,
     is_deferred,
-    judge_status,
     parse_retry_after,
 )
 
@@ -45,7 +45,7 @@ P, E = PostStatus, EventType
     ],
 )
 def test_only_2xx_is_a_success(status: int, outcome: str) -> None:
-    assert judge_status(status) == outcome
+    assert evaluate_status(status) == outcome
 
 
 @pytest.mark.parametrize(

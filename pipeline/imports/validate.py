@@ -132,7 +132,7 @@ def describe_refusal(error: Exception) -> list[Issue]:
             {
                 "code": "create_failed",
                 "path": "",
-                "message": "It could not be judged: a fault of this server.",
+                "message": "It could not be validated: a fault of this server.",
             }
         ]
     plain = {"path": "", "message": error.message}
@@ -152,13 +152,13 @@ class KnownPosts:
     """Returns why an edit that makes the post what the row says is refused now."""
 
 
-def judge_rows(
+def evaluate_rows(
     job: Import, parsed: Sequence[ParsedRow], outcomes: Sequence[Outcome], known: KnownPosts
 ) -> Iterator[RowRecord]:
     """Give every row its verdict, in the order of the file. *outcomes*: what the rules say of each."""
     first: dict[str, EarlierRow] = dict(known.earlier)
     for row, outcome in zip(parsed, outcomes, strict=True):
-        record = _judge(job, row, outcome, first, known)
+        record = _evaluate(job, row, outcome, first, known)
         if record.identity is not None and row.identity not in first:
             first[row.identity] = EarlierRow(
                 number=row.number, fingerprint=row.request.fingerprint, post_id=record.post_id, occurrence=1
@@ -166,11 +166,11 @@ def judge_rows(
         yield record
 
 
-def _judge(
+def _evaluate(
     job: Import, row: ParsedRow, outcome: Outcome, first: Mapping[str, EarlierRow], known: KnownPosts
 ) -> RowRecord:
     if row.post_id is not None and row.post_id in known.current:
-        return replace(_judge_changes(job, row, outcome, row.post_id, known), identity=None)
+        return replace(_evaluate_changes(job, row, outcome, row.post_id, known), identity=None)
     earlier = None if row.occurrence else first.get(row.identity)
     if earlier is not None:
         return _compare_with_row(row, earlier)
@@ -178,14 +178,14 @@ def _judge(
     if replay is not None and is_equal(row.request, replay):
         return _record(row, RowVerdict.DUPLICATE, post_id=replay.post_id)
     if replay is not None:
-        return _judge_changes(job, row, outcome, replay.post_id, known)
+        return _evaluate_changes(job, row, outcome, replay.post_id, known)
     if isinstance(outcome, PostPlan):
         judged = known.inputs.digest(row.submission, outcome.checks) if outcome.is_ready else None
         return _record(row, RowVerdict.ACCEPTED, action="create", judged=judged)
     return reject(row, outcome if isinstance(outcome, Exception) else LookupError("no plan"))
 
 
-def _judge_changes(
+def _evaluate_changes(
     job: Import, row: ParsedRow, outcome: Outcome, post_id: UUID, known: KnownPosts
 ) -> RowRecord:
     """Validate a row whose post is known and was made of another body, or is named by its id."""
