@@ -126,12 +126,12 @@ def list_posts(client: Client, draft: Draft, since: datetime) -> Listing:
 
 def _compare(node: MediaNode, draft: Draft) -> ListedPost:
     types = ["VIDEO" if media.kind == "video" else "IMAGE" for media in draft.media]
-    wanted = "CAROUSEL_ALBUM" if len(types) > 1 else types[0]
-    same_type = None if node.media_type is None else node.media_type == wanted
+    expected = "CAROUSEL_ALBUM" if len(types) > 1 else types[0]
+    same_type = None if node.media_type is None else node.media_type == expected
     same_kind, same_media = same_type, same_type
-    if same_type and wanted == "VIDEO":
+    if same_type and expected == "VIDEO":
         same_kind = None if node.media_product_type is None else node.media_product_type == "REELS"
-    if same_type and wanted == "CAROUSEL_ALBUM":
+    if same_type and expected == "CAROUSEL_ALBUM":
         parts = node.children.data if node.children else ()
         same_media = [part.media_type for part in parts] == types if parts else None
     return ListedPost(

@@ -188,13 +188,13 @@ def list_posts(client: Client, author: str, draft: Draft, since: datetime, www: 
 def _compare(post: Post, draft: Draft, www: str) -> ListedPost:
     """Compare a listed post by the types of its media's URNs and their number."""
     urns = _get_urns(post)
-    wanted = "urn:li:video:" if draft.kind == "video" else "urn:li:image:"
+    expected = "urn:li:video:" if draft.kind == "video" else "urn:li:image:"
     return ListedPost(
         remote_id=post.id,
         url=build_url(post.id, www),
         created_at=_to_time(post.createdAt),
         same_caption=_has_same_text(post, draft),
-        same_kind=bool(urns) and all(urn.startswith(wanted) for urn in urns),
+        same_kind=bool(urns) and all(urn.startswith(expected) for urn in urns),
         same_media=len(urns) == len(draft.media),
     )
 

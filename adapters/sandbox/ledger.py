@@ -88,12 +88,12 @@ class Ledger:
 
     def read_json(self, platform: str | None, account: str | None) -> bytes:
         """Return the file as one JSON array, filtered. Blocks: call it in a thread."""
-        wanted = [
+        expected = [
             line.rstrip(b"\n")
             for line in self._path.read_bytes().splitlines(keepends=True)
             if line.endswith(b"\n") and _matches(line, platform, account)
         ]
-        return b"[" + b",\n".join(wanted) + b"]"
+        return b"[" + b",\n".join(expected) + b"]"
 
     def close(self) -> None:
         """Close the file."""

@@ -97,9 +97,9 @@ def find_charted_sound(track: Track, clips: Iterable[Clip]) -> str | None:
 
 def find_namesake(track: Track, clips: Iterable[Clip]) -> Clip | None:
     """Return a charted track of the same title and artist under another id: a suggestion, never a replacement."""
-    wanted = (track.title.casefold(), track.artist.casefold())
+    expected = (track.title.casefold(), track.artist.casefold())
     return next(
-        (c for c in clips if (c.title.casefold(), c.artist.casefold()) == wanted and all(wanted)), None
+        (c for c in clips if (c.title.casefold(), c.artist.casefold()) == expected and all(expected)), None
     )
 
 

@@ -218,10 +218,10 @@ def retry_within(
     seen = store.read(c, caller.workspace_id, post_id, lock=False, accounts=caller.accounts)
     if seen is None:
         raise Refusal(404, "not_found", "There is no such post.")
-    wanted, _ = _find_failed(seen, account_ids)
+    requested, _ = _find_failed(seen, account_ids)
     # lock order: checks, then the post, as a verdict does
     checks = media_checks.lock_checks(
-        c, caller.workspace_id, retried_delivery.open_checks(context, c, seen, wanted)
+        c, caller.workspace_id, retried_delivery.open_checks(context, c, seen, requested)
     )
     post = _lock_post(c, caller, post_id)
     if (post.media, post.music_url) != (seen.media, seen.music_url):

@@ -199,8 +199,8 @@ def replay_within(
     if seen is None:
         raise Skipped("Its post was deleted.")
     # lock order: checks, then the post, as a verdict does
-    wanted = [p for p in seen.deliveries if p.id == delivery]
-    opened = retried_delivery.open_checks(context, c, seen, wanted, bulk=True)
+    requested = [p for p in seen.deliveries if p.id == delivery]
+    opened = retried_delivery.open_checks(context, c, seen, requested, bulk=True)
     checks = media_checks.lock_checks(c, letter.workspace_id, opened)
     _, post, part = _lock_letter(c, delivery, scope, checks_before=seen)
     _refuse_live(part)

@@ -194,9 +194,9 @@ def _plan(context: Context, c: Connection, caller: Caller, post: LockedPost, cha
     out = {p.account_id for p in post.deliveries if p.state is State.PUBLISHED}
     going = {a.id: a for a in accounts if a.id not in out}
     rules.refuse_problems(context, caller, content, list(going.values()), {})
-    wanted = media_checks.list_links(content.media, rules.parse_music_link(context, content.music_url))
-    renewed = {n for n, *_ in wanted if ("music_url" if n == media_checks.MUSIC else "media") in given}
-    sent = [link for link in wanted if link[0] in renewed]
+    requested = media_checks.list_links(content.media, rules.parse_music_link(context, content.music_url))
+    renewed = {n for n, *_ in requested if ("music_url" if n == media_checks.MUSIC else "media") in given}
+    sent = [link for link in requested if link[0] in renewed]
     media_checks.refuse_files_of_others(context, c, caller, sent)
     return _Plan(
         post=post,
@@ -204,7 +204,7 @@ def _plan(context: Context, c: Connection, caller: Caller, post: LockedPost, cha
         due_at=due_at,
         timed=timed,
         accounts=going,
-        links=wanted,
+        links=requested,
         renewed=frozenset(renewed),
     )
 

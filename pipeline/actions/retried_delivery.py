@@ -29,10 +29,10 @@ def open_checks(
 ) -> Mapping[int, Check]:
     """Open fresh checks; a delivery that failed because of its media makes their old checks stale. Raises Refusal."""
     rules.refuse_newer(context, post.level)
-    wanted = media_checks.list_links(post.media, rules.parse_music_link(context, post.music_url))
+    requested = media_checks.list_links(post.media, rules.parse_music_link(context, post.music_url))
     codes = {(part.error or {}).get("code") for part in failed}
-    stale = {url for n, _, url in wanted if n != media_checks.MUSIC} if codes & MEDIA_FAULTS else set()
-    return media_checks.open_checks(context, c, post.workspace_id, wanted, stale, bulk=bulk)
+    stale = {url for n, _, url in requested if n != media_checks.MUSIC} if codes & MEDIA_FAULTS else set()
+    return media_checks.open_checks(context, c, post.workspace_id, requested, stale, bulk=bulk)
 
 
 def pin_checks(c: Connection, post: LockedPost, checks: Mapping[int, Check]) -> None:

@@ -137,8 +137,8 @@ def _choose(
 
 def _retry(turn: Turn) -> None:
     def work(post: LockedPost, same: Sequence[LockedDelivery]) -> bool:
-        wanted = [p.account_id for p in same]
-        done = retry_within(turn.context, turn.c, turn.caller, turn.post_id, wanted)
+        requested = [p.account_id for p in same]
+        done = retry_within(turn.context, turn.c, turn.caller, turn.post_id, requested)
         if done is None:
             return False
         left = {p.id: done.left[p.account_id] for p in same if p.account_id in done.left}

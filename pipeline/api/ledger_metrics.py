@@ -242,7 +242,7 @@ COUNTERS: Sequence[Family] = (
 )
 LATENESS_TEXT = (
     "Seconds from the due time to the first time at which a delivery was armed, less the platform's processing before "
-    "that. Left out are delays that are wanted: pauses, limits and quotas, edits, retries and resumptions after the "
+    "that. Left out are delays that are intended: pauses, limits and quotas, edits, retries and resumptions after the "
     "due time."
 )
 

@@ -95,18 +95,18 @@ def show_letter(letter: str, *, as_json: bool) -> None:
     )
     from pipeline.store.deliveries.inspection import list_moves
 
-    wanted = parse_id(letter, "dead-letter")
+    requested = parse_id(letter, "dead-letter")
     with open_transaction() as c:
-        found = find_dead_letter(c, wanted, OPERATOR)
+        found = find_dead_letter(c, requested, OPERATOR)
         if found is None:
             raise click.ClickException(
-                f"{wanted} is not a dead letter: `slipway delivery show {wanted}` shows its state."
+                f"{requested} is not a dead letter: `slipway delivery show {requested}` shows its state."
             )
-        facts = {**_to_row(found), "crashes": count_crashes(c, wanted), "spent": found.spent}
+        facts = {**_to_row(found), "crashes": count_crashes(c, requested), "spent": found.spent}
         evidence = {
-            "moves": [pick(m) for m in list_moves(c, wanted)],
-            "attempts": [pick(a) for a in list_attempts(c, wanted)],
-            "discards": [pick(d) for d in list_discards(c, wanted)],
+            "moves": [pick(m) for m in list_moves(c, requested)],
+            "attempts": [pick(a) for a in list_attempts(c, requested)],
+            "discards": [pick(d) for d in list_discards(c, requested)],
         }
     if as_json:
         print_fields({**facts, "error": found.error, **evidence}, as_json=True)
@@ -115,7 +115,7 @@ def show_letter(letter: str, *, as_json: bool) -> None:
     for name, rows in evidence.items():
         click.echo(f"\n{name.capitalize()}")
         print_rows([_shorten(r) for r in rows], as_json=False, empty="None yet.")
-    click.echo(f"\nOnce the cause is fixed: slipway dead-letter replay {wanted}")
+    click.echo(f"\nOnce the cause is fixed: slipway dead-letter replay {requested}")
 
 
 @command.command(

@@ -196,11 +196,11 @@ def rows(import_id: str, verdict: str | None, *, as_json: bool) -> None:
 
     with _open_import(import_id) as (context, _, job):
         write = write_receipts if as_json or job.format == "ndjson" else build_table_writer()
-        wanted = None if verdict is None else RowVerdict(verdict)
+        requested = None if verdict is None else RowVerdict(verdict)
         after, has_more = 0, True
         while has_more:
             with context.database.begin() as c:
-                page = list_rows(c, job.id, wanted, after, PAGE)
+                page = list_rows(c, job.id, requested, after, PAGE)
             has_more = len(page) == PAGE
             if page:
                 after = page[-1].number

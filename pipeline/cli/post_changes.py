@@ -124,13 +124,13 @@ def edit(post: str, *, as_json: bool, **options: Any) -> None:
     from pipeline.api.posts.action_schema import read_change
     from pipeline.api.posts.field_types import build_rules
 
-    wanted = parse_id(post, "post")
+    requested = parse_id(post, "post")
     with report_refusals(), open_context() as context:
-        [(caller, _)] = _group_by_workspace(context, [wanted], require_all=True)
+        [(caller, _)] = _group_by_workspace(context, [requested], require_all=True)
         _require_plan(caller)
         with context.database.begin() as c:
             body = build_body(c, caller.workspace_id, options)
-        edited = edit_post(context, caller, wanted, read_change(body, build_rules(context.settings)))
+        edited = edit_post(context, caller, requested, read_change(body, build_rules(context.settings)))
     _print_post(UpdatedPost.model_validate(edited).model_dump(mode="json"), as_json=as_json)
 
 
@@ -195,18 +195,18 @@ def _change_posts(
     """Apply an action to the posts, workspace by workspace; exit 1 if one of them stays as it is."""
     from pipeline.cli.account import require_account
 
-    wanted = [parse_id(post, "post") for post in posts]
+    requested = [parse_id(post, "post") for post in posts]
     changed: list[UUID] = []
     errors: dict[UUID, str] = {}
     with report_refusals(), open_context() as context:
         with context.database.begin() as c:
             at = [require_account(c, name).id for name in accounts] or None
-        groups = _group_by_workspace(context, wanted)
+        groups = _group_by_workspace(context, requested)
         for caller, ids in groups:
             ids_done, failed = act(context, caller, ids, at)
             changed += ids_done
             errors |= failed
-    errors |= dict.fromkeys(set(wanted) - set(changed) - set(errors), NO_POST)
+    errors |= dict.fromkeys(set(requested) - set(changed) - set(errors), NO_POST)
     if as_json:
         print_fields(
             {done: list(map(str, changed)), "errors": {str(k): v for k, v in errors.items()}}, as_json=True

@@ -176,8 +176,8 @@ def events(webhook_id: str, state: str | None, kind: str | None, limit: int, *, 
     from pipeline.store.webhooks.events import list_events
 
     with _open_webhook(webhook_id) as (context, _, found), context.database.begin() as c:
-        wanted = None if state is None else EventState(state)
-        page = list_events(c, found.id, limit=limit, state=wanted, kind=kind)
+        requested = None if state is None else EventState(state)
+        page = list_events(c, found.id, limit=limit, state=requested, kind=kind)
     rows = [WebhookEvent.from_event(event).model_dump(mode="json") for event in page]
     print_rows(rows if as_json else [*map(_summarize, rows)], as_json=as_json, empty="No events.")
 

@@ -59,7 +59,7 @@ STORED = frozenset(
 """Holds that are decided on a claimed delivery and kept in its ``held_for``."""
 LIMITS = frozenset({Hold.RATE, Hold.DAILY_QUOTA, Hold.MIN_GAP})
 """Limits of a platform. They end by themselves."""
-WANTED = LIMITS | {Hold.PAUSED}
+INTENDED = LIMITS | {Hold.PAUSED}
 """Holds whose delay is intended, by an operator or by the limits of a platform. It is no lateness of ours."""
 STANDING = frozenset({Hold.PAUSED, Hold.NEWER_WORKER, Hold.EPOCH, Hold.BREAKER})
 """Holds without a time at which they end."""

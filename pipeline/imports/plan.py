@@ -213,7 +213,7 @@ def evaluate_chunk(
     planned = refused | {
         record.number: record for record in _evaluate_parsed(work, c, caches, parsed, earlier)
     }
-    return [planned[number] for number in sorted(judged)]
+    return [planned[number] for number in sorted(planned)]
 
 
 def _evaluate_parsed(
@@ -252,16 +252,16 @@ def _read_current(
     c: Connection, form: PostFormat, parsed: Sequence[ParsedRow], replays: Mapping[tuple[UUID, str], Replay]
 ) -> dict[UUID, bytes]:
     """Return the present fingerprints of the posts that are to be compared as they are now."""
-    wanted = {row.post_id for row in parsed if row.post_id is not None}
+    requested = {row.post_id for row in parsed if row.post_id is not None}
     for row in parsed:
         replay = replays.get((row.submission.workspace, row.token))
         if replay is not None and not is_equal(row.request, replay):
-            wanted.add(replay.post_id)
-    if not wanted:
+            requested.add(replay.post_id)
+    if not requested:
         return {}
     caller = parsed[0].submission.caller
     current = {}
-    for post in read_posts(c, caller.workspace_id, wanted, caller.accounts):
+    for post in read_posts(c, caller.workspace_id, requested, caller.accounts):
         try:
             current[post.id] = form.read(build_body(post)).fingerprint
         except Refusal:  # accepted under other rules, such as a longer caption: it equals no row

@@ -170,12 +170,12 @@ def store_batch(
 def _open_checks(context: Context, c: Connection, plans: Mapping[int, PostPlan]) -> dict[int, Exception]:
     """Give every plan a check of each link, and return why plans do not fit what is known of their media now."""
     waiting = {n: plan for n, plan in plans.items() if not plan.is_ready}
-    wanted: dict[Link, datetime | None] = {}
+    requested: dict[Link, datetime | None] = {}
     for plan in waiting.values():
         for _, purpose, url in plan.links:
             link = (plan.submission.workspace, purpose, url)
-            wanted[link] = min(plan.due_at, wanted.get(link) or plan.due_at)
-    checks = media_checks.open_distinct_checks(context, c, wanted, bulk=True)
+            requested[link] = min(plan.due_at, requested.get(link) or plan.due_at)
+    checks = media_checks.open_distinct_checks(context, c, requested, bulk=True)
     refused: dict[int, Exception] = {}
     for n, plan in waiting.items():
         try:

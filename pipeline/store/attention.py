@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.domain.attention import ENDING, HELD, OVERDUE, Kind, Matter
-from pipeline.domain.hold import LIMITS, WANTED, Hold
+from pipeline.domain.hold import INTENDED, LIMITS, Hold
 from pipeline.domain.level import LEVEL
 from pipeline.domain.schedule import IMMEDIATE
 from pipeline.store.accounts.token_expiry import GRANT_ENDS_AT
@@ -103,7 +103,7 @@ WITH sample AS MATERIALIZED (
 )
 SELECT CASE WHEN is_held THEN '{Kind.HELD}' ELSE '{Kind.OVERDUE}' END AS kind, platform, state, reason,
        sum(count)::bigint AS count, min(since) AS oldest, (SELECT count(*) FROM sample) >= :cap AS is_capped
-FROM held WHERE reason IS NULL OR reason NOT IN ({quote(LIMITS)}) AND (is_held OR reason NOT IN ({quote(WANTED)}))
+FROM held WHERE reason IS NULL OR reason NOT IN ({quote(LIMITS)}) AND (is_held OR reason NOT IN ({quote(INTENDED)}))
 GROUP BY is_held, 2, 3, 4 ORDER BY is_held DESC, 2, 3, 4
 """
 """Late as ``slipway_oldest_overdue_seconds`` counts it: since the time of a limit ended, and without intended delays.

@@ -157,11 +157,11 @@ def build_query(
     """Return the statement of ``list_changes`` and its values."""
     order, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
     given = {name: value for name in _CONDITIONS if (value := getattr(chosen, name)) is not None}
-    wanted = [_CONDITIONS[name] for name in given]
+    requested = [_CONDITIONS[name] for name in given]
     if after is not None:
-        wanted.append(f"(at, id) {beyond} (:last_at, :last_id)")
+        requested.append(f"(at, id) {beyond} (:last_at, :last_id)")
         given |= {"last_at": after[0], "last_id": after[1]}
-    where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
+    where = f"WHERE {' AND '.join(requested)}" if requested else ""
     sql = f"SELECT {_COLUMNS} FROM audit {where} ORDER BY at {order}, id {order} LIMIT :n"
     return sql, {**given, "n": limit}
 

@@ -141,10 +141,10 @@ async def update(call: Call) -> web.Response:
     given = graph.read_parameters(call)
     if "is_published" not in given:
         raise graph.refuse(100, None, "(#100) Only is_published can be changed here.")
-    wanted = graph.is_true(given, "is_published", default=False)
-    if record["is_published"] and not wanted:
+    expected = graph.is_true(given, "is_published", default=False)
+    if record["is_published"] and not expected:
         raise graph.refuse(100, None, "(#100) A published post cannot be unpublished.")
-    if wanted and not record["is_published"]:
+    if expected and not record["is_published"]:
         publish(call.context, account, record, call.take_visibility_delay())
     return api.ok({"success": True}, account)
 

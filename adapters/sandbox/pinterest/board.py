@@ -16,10 +16,10 @@ _MAX_NAME = 50
 
 def provision(context: SandboxContext, account: Record) -> Record:
     """Return the default board of an account with option `default_board` (a name, or true); create it once."""
-    wanted = account["options"].get("default_board")
-    if not wanted:
+    expected = account["options"].get("default_board")
+    if not expected:
         return {}
-    name = wanted if isinstance(wanted, str) else "Slipway"
+    name = expected if isinstance(expected, str) else "Slipway"
     for board in context.store.get_all(KIND).values():
         if board["account"] == account["remote_id"] and board["name"] == name:
             return {"default_board": board["key"]}

@@ -129,12 +129,12 @@ class _BucketReader:
         return bytes(out)
 
     def _fill(self) -> None:
-        wanted = min(self._window, self._end - self._position)
+        expected = min(self._window, self._end - self._position)
         with _translate_errors():
-            found = bytes(obstore.get_range(self._store, self._key, start=self._position, length=wanted))
-        if len(found) != wanted:
-            raise StorageUnavailable(f"the bucket answered {len(found)} bytes instead of {wanted}")
-        self._buffer, self._position = memoryview(found), self._position + wanted
+            found = bytes(obstore.get_range(self._store, self._key, start=self._position, length=expected))
+        if len(found) != expected:
+            raise StorageUnavailable(f"the bucket answered {len(found)} bytes instead of {expected}")
+        self._buffer, self._position = memoryview(found), self._position + expected
         self._window = min(2 * self._window, MAX_WINDOW)
 
     def close(self) -> None:

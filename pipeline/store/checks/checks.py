@@ -102,14 +102,14 @@ def find_good(
     }
 
 
-def open_checks(c: Connection, wanted: Mapping[Link, datetime | None]) -> dict[Link, Check]:
+def open_checks(c: Connection, requested: Mapping[Link, datetime | None]) -> dict[Link, Check]:
     """Return the undecided check of each link: a new one, or the one already open (which its dispatch retries).
 
     The values: when the post is due that waits for it, None for now. The earliest post's time counts. The checks stay
     locked until the transaction ends, so none is decided before. They are locked in URL order: two requests with the
     same new URLs in different orders would deadlock.
     """
-    links = list(wanted)
+    links = list(requested)
     if not links:
         return {}
     found = rows(
@@ -124,7 +124,7 @@ def open_checks(c: Connection, wanted: Mapping[Link, datetime | None]) -> dict[L
             RETURNING {_COLUMNS}, workspace_id""",
         id=write_ids(new_id() for _ in links),
         url=write_texts(url for _, _, url in links),
-        due=write_times(wanted.values()),
+        due=write_times(requested.values()),
         **_write_links(links),
     )
     opened = {}

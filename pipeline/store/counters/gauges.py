@@ -12,7 +12,7 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.domain.hold import WANTED
+from pipeline.domain.hold import INTENDED
 from pipeline.store.accounts.token_expiry import GRANT_ENDS_AT
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.holds import HELD_FOR, LATE_SINCE
@@ -108,7 +108,7 @@ def find_oldest_overdue(found: Iterable[Overdue]) -> dict[str, float]:
     """Return the seconds of each platform's oldest overdue delivery whose delay is not intended; 0: there is none."""
     oldest = dict.fromkeys(map(str, Platform), 0.0)
     for one in found:
-        if one.held_for not in WANTED:
+        if one.held_for not in INTENDED:
             oldest[one.platform] = max(oldest[one.platform], one.seconds)
     return oldest
 

@@ -201,10 +201,10 @@ def list_files(
     """Return a page of the stored files a key may see, newest first, and their number. ``kind``: image or video."""
     within, bound = restrict_files(caller.accounts, caller.key_id)
     of_kind = "(CAST(:kind AS text) IS NULL OR content_type LIKE :kind || '/%')"
-    wanted = f"workspace_id = :w AND {within} AND {_STORED} AND source_sha256 IS NULL AND {of_kind}"
+    requested = f"workspace_id = :w AND {within} AND {_STORED} AND source_sha256 IS NULL AND {of_kind}"
     found = rows(
         c,
-        f"""SELECT {COLUMNS} FROM files WHERE {wanted} ORDER BY created_at DESC, id DESC
+        f"""SELECT {COLUMNS} FROM files WHERE {requested} ORDER BY created_at DESC, id DESC
             LIMIT :limit OFFSET :offset""",
         w=caller.workspace_id,
         kind=kind,
@@ -213,7 +213,7 @@ def list_files(
         **bound,
     )
     counted = row(
-        c, f"SELECT count(*) AS n FROM files WHERE {wanted}", w=caller.workspace_id, kind=kind, **bound
+        c, f"SELECT count(*) AS n FROM files WHERE {requested}", w=caller.workspace_id, kind=kind, **bound
     )
     return [File(**r._mapping) for r in found], int(counted.n) if counted else 0
 

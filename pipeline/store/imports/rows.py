@@ -135,8 +135,8 @@ def find_earlier(
 
 def list_to_apply(c: Connection, identity: UUID, after: int, limit: int) -> list[RowRecord]:
     """Return the next accepted rows after a number, and repeats of one whose post was not known, in order."""
-    wanted = "(verdict = 'accepted' OR verdict = 'duplicate' AND post_id IS NULL)"
-    return _list(c, wanted, identity, after, limit)
+    requested = "(verdict = 'accepted' OR verdict = 'duplicate' AND post_id IS NULL)"
+    return _list(c, requested, identity, after, limit)
 
 
 def list_created(c: Connection, identity: UUID, after: int, limit: int) -> list[RowRecord]:
@@ -150,8 +150,8 @@ def list_rows(
     c: Connection, identity: UUID, verdict: RowVerdict | None, after: int, limit: int
 ) -> list[RowRecord]:
     """Return the next rows of a verdict, or all, in order."""
-    wanted = "true" if verdict is None else f"verdict = '{RowVerdict(verdict)}'"
-    return _list(c, wanted, identity, after, limit)
+    requested = "true" if verdict is None else f"verdict = '{RowVerdict(verdict)}'"
+    return _list(c, requested, identity, after, limit)
 
 
 def settle_rows(c: Connection, identity: UUID, found: Sequence[RowRecord]) -> None:
@@ -252,10 +252,10 @@ def delete_rows(c: Connection, identity: UUID, limit: int) -> int:
     return len(found)
 
 
-def _list(c: Connection, wanted: str, identity: UUID, after: int, limit: int) -> list[RowRecord]:
+def _list(c: Connection, requested: str, identity: UUID, after: int, limit: int) -> list[RowRecord]:
     found = rows(
         c,
-        f"""SELECT {_ROW} FROM import_rows WHERE import_id = :id AND number > :after AND {wanted}
+        f"""SELECT {_ROW} FROM import_rows WHERE import_id = :id AND number > :after AND {requested}
             ORDER BY number LIMIT :n""",
         id=identity,
         after=after,

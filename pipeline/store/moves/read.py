@@ -22,7 +22,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.errors import RateLimited
-from pipeline.domain.hold import WANTED
+from pipeline.domain.hold import INTENDED
 from pipeline.store.database import row, rows
 
 _SEEN = "SELECT coalesce(pg_sequence_last_value(CAST(pg_get_serial_sequence('moves', 'id') AS regclass)), 0) AS id"
@@ -55,7 +55,7 @@ _PEOPLE = "('edit', 'retry', 'decide', 'resume', 'restore')"
 
 _PROGRESS = "SELECT done, proven, seen, writers FROM move_progress FOR UPDATE SKIP LOCKED"
 
-_WANTED = [f"held: {hold}" for hold in sorted(WANTED)]
+_INTENDED = [f"held: {hold}" for hold in sorted(INTENDED)]
 # LATERAL with LIMIT: each part is one index lookup, in whatever order the planner joins them
 _MOVES = f"""
 WITH picked AS MATERIALIZED (SELECT * FROM moves m WHERE m.id + 0 > :done AND m.id + 0 <= :until)
@@ -86,12 +86,12 @@ LEFT JOIN LATERAL (  -- how long the platform processed it between the due time 
     FROM moves e WHERE e.delivery_id = m.delivery_id AND e.id < m.id AND e.at <= tried.armed_at
       AND (e.origin = 'preparing') <> (e.target = 'preparing')) processed ON true
 LEFT JOIN LATERAL (
-    -- the first move since then; the delay was not wanted: no earlier one, no limit past the due time, no person, no
+    -- the first move since then; the delay was not intended: no earlier one, no limit past the due time, no person, no
     -- pause that outlived it
     SELECT tried.armed_at <= m.at AND NOT EXISTS (
         SELECT FROM moves e WHERE e.delivery_id = m.delivery_id AND e.id < m.id AND (
             e.origin = 'publishing' AND e.at >= tried.armed_at
-            OR e.origin = 'publishing' AND e.target = 'scheduled' AND e.at > due.at AND e.why = ANY (:wanted)
+            OR e.origin = 'publishing' AND e.target = 'scheduled' AND e.at > due.at AND e.why = ANY (:intended)
             OR e.target = 'retrying' AND e.at > due.at AND e.why LIKE '{RateLimited.__name__}:%'
             OR e.mover IN {_PEOPLE} AND e.at > due.at))
     AND NOT EXISTS (
@@ -183,7 +183,7 @@ def read_batch(c: Connection, limit: int) -> Batch | None:
     watermark = compute_watermark(c, progress)
     # a later snapshot than that of the locks: it sees the moves of all transactions that had ended by then
     done = min(watermark["proven"], progress.done + limit)
-    found = rows(c, _MOVES, done=progress.done, until=done, wanted=_WANTED)
+    found = rows(c, _MOVES, done=progress.done, until=done, intended=_INTENDED)
     moves = [MoveFacts(**r._mapping) for r in found if r.workspace_id is not None]
     return Batch(moves=moves, done=done, left=watermark["proven"] - done, watermark=watermark)
 

@@ -17,7 +17,7 @@ import requests
 from pipeline.broker.queues import ALL_QUEUES
 from pipeline.domain.attention import Kind
 from pipeline.domain.delivery import State
-from pipeline.domain.hold import WANTED, Hold
+from pipeline.domain.hold import INTENDED, Hold
 from pipeline.store.attention import read_matters
 from pipeline.store.canaries import record_consumed
 from pipeline.store.counters.gauges import RETRY, list_overdue
@@ -228,7 +228,7 @@ def test_gauges_and_attention_count_what_is_late_by_the_same_hold(scene: Scene, 
     late = [HOLDS[what][name] for name in (DUE, RETRYING)]
     assert gauges == {hold or RETRY: late.count(hold) for hold in late}
     overdue = [m for m in matters if m.kind is Kind.OVERDUE]
-    unwanted = [hold for hold in late if hold not in WANTED]
+    unwanted = [hold for hold in late if hold not in INTENDED]
     assert sorted((m.reason or "", m.count) for m in overdue) == sorted((h or "", 1) for h in unwanted)
     newer = [(m.platform, m.count) for m in matters if m.kind is Kind.NEWER_WORKER]
     assert newer == ([("tiktok", 3)] if what == "newer_worker" else [])
