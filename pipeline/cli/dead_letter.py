@@ -36,11 +36,9 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
             "--error-class",
             "--class",
             "error_class",
-            help="Only deliveries that failed with this class of error: Unavailable.",
+            help="Only dead letters with this class of error: Unavailable.",
         ),
-        click.option(
-            "--code", help="Only deliveries that failed with this code: platform_outage, media_changed."
-        ),
+        click.option("--code", help="Only dead letters with this code: platform_outage, media_changed."),
         click.option("--older", type=DURATION, help="Only those dead for at least this long: 2h."),
         click.option("--younger", type=DURATION, help="Only those dead for at most this long: 90m, 1d."),
     ]
@@ -95,18 +93,18 @@ def show_letter(letter: str, *, as_json: bool) -> None:
     )
     from pipeline.store.deliveries.inspection import list_moves
 
-    requested = parse_id(letter, "dead-letter")
+    identity = parse_id(letter, "dead-letter")
     with open_transaction() as c:
-        found = find_dead_letter(c, requested, OPERATOR)
+        found = find_dead_letter(c, identity, OPERATOR)
         if found is None:
             raise click.ClickException(
-                f"{requested} is not a dead letter: `slipway delivery show {requested}` shows its state."
+                f"{identity} is not a dead letter: `slipway delivery show {identity}` shows its state."
             )
-        facts = {**_to_row(found), "crashes": count_crashes(c, requested), "spent": found.spent}
+        facts = {**_to_row(found), "crashes": count_crashes(c, identity), "spent": found.spent}
         evidence = {
-            "moves": [pick(m) for m in list_moves(c, requested)],
-            "attempts": [pick(a) for a in list_attempts(c, requested)],
-            "discards": [pick(d) for d in list_discards(c, requested)],
+            "moves": [pick(m) for m in list_moves(c, identity)],
+            "attempts": [pick(a) for a in list_attempts(c, identity)],
+            "discards": [pick(d) for d in list_discards(c, identity)],
         }
     if as_json:
         print_fields({**facts, "error": found.error, **evidence}, as_json=True)
@@ -115,7 +113,7 @@ def show_letter(letter: str, *, as_json: bool) -> None:
     for name, rows in evidence.items():
         click.echo(f"\n{name.capitalize()}")
         print_rows([_shorten(r) for r in rows], as_json=False, empty="None yet.")
-    click.echo(f"\nOnce the cause is fixed: slipway dead-letter replay {requested}")
+    click.echo(f"\nOnce the cause is fixed: slipway dead-letter replay {identity}")
 
 
 @command.command(

@@ -58,18 +58,12 @@ def show_delivery(delivery: str, *, as_json: bool) -> None:
     from pipeline.store.deliveries.evidence import read_evidence
     from pipeline.store.deliveries.inspection import find_delivery, list_moves
 
-    requested = parse_id(delivery, "delivery")
+    target = parse_id(delivery, "delivery")
     with open_transaction() as c:
-        found, moves, attempts = (
-            find_delivery(c, requested),
-            list_moves(c, requested),
-            list_attempts(c, requested),
-        )
+        found, moves, attempts = find_delivery(c, target), list_moves(c, target), list_attempts(c, target)
         if found is None:
-            raise click.ClickException(
-                f"There is no delivery {requested}: `slipway delivery list` shows them."
-            )
-        evidence = read_evidence(c, found.post_id)[requested]
+            raise click.ClickException(f"There is no delivery {target}: `slipway delivery list` shows them.")
+        evidence = read_evidence(c, found.post_id)[target]
     facts = pick(found, _DELIVERY)
     move_rows, attempt_rows = [pick(m, _MOVE) for m in moves], [pick(a, _ATTEMPT) for a in attempts]
     if as_json:
@@ -109,12 +103,12 @@ def decide(delivery: str, live: str | None, *, again: bool, as_json: bool) -> No
 
     if (live is not None) == again:
         raise click.ClickException("Give exactly one: --live URL if it is live, or --again if it is not.")
-    requested = parse_id(delivery, "delivery")
+    target = parse_id(delivery, "delivery")
     with _open_for_decision() as context:
         if live is not None:
-            confirm_live(context, find_actor(), requested, live)
+            confirm_live(context, find_actor(), target, live)
         else:
-            publish_again(context, find_actor(), requested)
+            publish_again(context, find_actor(), target)
         _print_state(context, delivery, as_json=as_json)
 
 
@@ -126,9 +120,9 @@ def resume(delivery: str, *, as_json: bool) -> None:
     from pipeline.actions.resolve import resume as resume_delivery
     from pipeline.cli.actor import find_actor
 
-    requested = parse_id(delivery, "delivery")
+    target = parse_id(delivery, "delivery")
     with _open_for_decision() as context:
-        resume_delivery(context, find_actor(), requested)
+        resume_delivery(context, find_actor(), target)
         _print_state(context, delivery, as_json=as_json)
 
 

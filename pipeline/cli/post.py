@@ -133,12 +133,12 @@ def show_post(post: str, *, as_json: bool) -> None:
     from pipeline.store.deliveries.inspection import find_workspace_of_post
     from pipeline.store.posts.views import read_post
 
-    requested = parse_id(post, "post")
+    identity = parse_id(post, "post")
     with open_transaction() as c:
-        workspace = find_workspace_of_post(c, requested)
-        found = read_post(c, workspace, requested) if workspace else None
+        workspace = find_workspace_of_post(c, identity)
+        found = read_post(c, workspace, identity) if workspace else None
     if found is None or workspace is None:
-        raise click.ClickException(f"There is no post {requested}: `slipway post list` shows them.")
+        raise click.ClickException(f"There is no post {identity}: `slipway post list` shows them.")
     facts = {"id": str(found.id), "workspace_id": str(workspace), **_post_to_dict(found)}
     deliveries = [_delivery_to_dict(d, found.now) for d in found.deliveries]
     if as_json:

@@ -85,7 +85,7 @@ def evaluate_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> 
     """
     armed = retry.armed_for is not None
     if isinstance(error, CredentialsExpired):
-        return _evaluate_expired_credentials(error, retry, policy)
+        return _evaluate_expiry(error, retry, policy)
     if isinstance(error, AppRefused):  # its platform is paused, so the wait only says how soon it goes on
         return Verdict(
             state=State.RETRYING,
@@ -339,9 +339,7 @@ def _evaluate_outage(error: Unavailable, party: str, retry: RetryState, policy: 
     )
 
 
-def _evaluate_expired_credentials(
-    error: CredentialsExpired, retry: RetryState, policy: RetryPolicy
-) -> Verdict:
+def _evaluate_expiry(error: CredentialsExpired, retry: RetryState, policy: RetryPolicy) -> Verdict:
     """Refresh and try again at once. If the refreshed token has expired too, it costs a try, so this ends."""
     armed = retry.armed_for is not None
     if retry.stale_before:

@@ -210,9 +210,7 @@ def evaluate_chunk(
                 row=row, number=number, body=body, submission=submission, identity=name, occurrence=occurrence
             )
         )
-    planned = refused | {
-        record.number: record for record in _evaluate_parsed(work, c, caches, parsed, earlier)
-    }
+    planned = refused | {one.number: one for one in _evaluate_parsed(work, c, caches, parsed, earlier)}
     return [planned[number] for number in sorted(planned)]
 
 

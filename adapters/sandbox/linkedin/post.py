@@ -93,13 +93,9 @@ def _is_shown(call: Call, live: LivePost) -> bool:
 
 
 def _post_to_dict(live: LivePost) -> Record:
-    body, instant = live.entry["extra"]["body"], int(live.created_at * 1000)
-    post = {"id": live.entry["remote_id"], "lifecycleState": "PUBLISHED", "publishedAt": instant}
-    post |= {
-        "createdAt": instant,
-        "lastModifiedAt": instant,
-        "lifecycleStateInfo": {"isEditedByAuthor": False},
-    }
+    body, at = live.entry["extra"]["body"], int(live.created_at * 1000)
+    post = {"id": live.entry["remote_id"], "lifecycleState": "PUBLISHED", "publishedAt": at}
+    post |= {"createdAt": at, "lastModifiedAt": at, "lifecycleStateInfo": {"isEditedByAuthor": False}}
     kept = ("author", "commentary", "visibility", "distribution", "content", "isReshareDisabledByAuthor")
     return post | {name: body[name] for name in kept if name in body}
 

@@ -35,9 +35,7 @@ class BodyBudget:
         """Take *size* bytes more. Raises Refusal 503 when they are not left, 429 when the key's share is used up."""
         if self._reserved + size > self._total:
             raise HttpRefusal(
-                503,
-                "unavailable",
-                "Too many large requests are in progress. Repeat the request in a few seconds.",
+                503, "unavailable", "Too many large requests are open. Repeat the request in a few seconds."
             )
         taken = self._by_key.get(key, 0) + size
         if key is not None and taken > self._per_key:

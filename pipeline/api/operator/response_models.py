@@ -88,9 +88,7 @@ class _ActionBody(Body):
 class ReplayBody(_ActionBody):
     """Dead letters to queue again, by id or by a filter."""
 
-    per_minute: float | None = Field(
-        None, ge=0.1, le=6000, description="Dead letters per minute and platform."
-    )
+    per_minute: float | None = Field(None, ge=0.1, le=6000, description="Replays per minute and platform.")
 
 
 class DiscardBody(_ActionBody):
