@@ -25,7 +25,7 @@ class Release:
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
         version="1.17.0",
-        sha256="564469f93f738f88e43e359d19064bc4b79998470b01829342c8980b06011400",
+        sha256="9df73cc26c00b6d7333d6ba3b7d615f4f9c5d50d0ac7377eb0daf61cf631e890",
         changes=(
             "`GET /readyz` has `parts.disk`, and is 503 while the disk of uploaded files or of the epoch file takes no "
             "writes.",
@@ -218,7 +218,7 @@ PARTNER_RELEASES: Sequence[Release] = (
 OPERATOR_RELEASES: Sequence[Release] = (
     Release(
         version="1.6.0",
-        sha256="be90b2332c075617ecff227acfbc51099d419f3f6dc2441fd29c9252c736d800",
+        sha256="5884b7d8d13e39dc22f7041bfeaf90f6b8f323c0006740a6a21305ce278a239d",
         changes=(
             "`GET /api/operator/v1/attention` has the kind `unread`: another kind, its `reason`, took longer than 2 s "
             "to read. `overdue` begins a minute after the due time or the end of a limit, and leaves out what a "
