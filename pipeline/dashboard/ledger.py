@@ -92,7 +92,7 @@ async def act(request: Request, function: Callable[..., T], *args: Any) -> T:
 
 def find_client_address(request: Request) -> str:
     """Return the network address of the browser."""
-    return find_address(request, get_state(request).context.settings.api.proxy_networks)
+    return find_address(request.scope, get_state(request).context.settings.api.proxy_networks)
 
 
 def _read(context: Context, function: Callable[..., T], *args: Any) -> T:

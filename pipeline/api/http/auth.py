@@ -68,7 +68,7 @@ class Authenticator:
 
     def locate(self, actor: Actor, request: Request) -> Actor:
         """Return the actor with the address and the id of the request."""
-        address = find_address(request, self._context.settings.api.proxy_networks)
+        address = find_address(request.scope, self._context.settings.api.proxy_networks)
         return replace(actor, address=address, request_id=request.scope[REQUEST_ID])
 
     def _name_request(self, caller: Caller, request: Request) -> Caller:

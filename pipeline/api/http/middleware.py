@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.logging import log_event
@@ -147,7 +146,7 @@ def _log_request(scope: Scope, route: str, exchange: _Exchange) -> None:
         "method": scope["method"],
         "route": route,
         "status": exchange.status,
-        "address": find_address(Request(scope), settings().api.proxy_networks),
+        "address": find_address(scope, settings().api.proxy_networks),
         **scope.get(NOTES, {}),
         "request_id": exchange.id,
     }

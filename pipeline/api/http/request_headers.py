@@ -8,18 +8,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Scope
 
 UNKNOWN = "unknown"
 
 
-def find_address(request: Request, proxies: Collection[IPv4Network | IPv6Network]) -> str:
+def find_address(scope: Scope, proxies: Collection[IPv4Network | IPv6Network]) -> str:
     """Return the address that the request came from. X-Forwarded-For counts only as far as named proxies wrote it."""
-    peer = request.client.host if request.client else UNKNOWN
+    peer: str = scope["client"][0] if scope.get("client") else UNKNOWN
     if not proxies:
         return peer
-    return choose_address(peer, ",".join(request.headers.getlist("x-forwarded-for")), proxies)
+    return choose_address(peer, ",".join(Headers(scope=scope).getlist("x-forwarded-for")), proxies)
 
 
 def choose_address(peer: str, forwarded: str, proxies: Collection[IPv4Network | IPv6Network]) -> str:
