@@ -255,7 +255,7 @@ def test_a_pause_holds_one_delivery_until_it_ends(
     assert "paused by a user" in page
     assert press(site, http, post, "pause", {"why": "x" * 501}).status_code == 400
     again = press(site, http, post, "pause")
-    assert (again.status_code, "It changed meanwhile" in again.text) == (409, True)
+    assert (again.status_code, "It changed in the meantime" in again.text) == (409, True)
     done(press(site, http, post, "unpause"), post, "unpause")
     assert list_paused(core, post) == []
 
