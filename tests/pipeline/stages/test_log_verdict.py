@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 from adapters.contract import Pending
 from adapters.errors import CredentialsRevoked, OutcomeUnknown, Rejected, Unavailable
 from adapters.limit import Rate
+from config.logging import Json
 from pipeline.domain.delivery import State
 from pipeline.stages.status import look, look_batch
 from tests.pipeline.core_fixture import CoreFixture
@@ -43,9 +45,10 @@ def require_line(log: pytest.LogCaptureFixture, core: CoreFixture, post: Post, *
     """Require that the worker wrote one line, with the ids and these fields; return its message."""
     [record] = [r for r in log.records if r.name == "slipway.work"]
     ids = {"post": post.id, "delivery": post.deliveries[0], "request_id": "my-request", **fields}
+    as_json = json.loads(Json().format(record))
     for name, value in ids.items():
         assert f" {name}={value} " in f"{record.getMessage()} "
-        assert str(record.__dict__[name]) == str(value), "in JSON too"
+        assert str(as_json[name]) == str(value)
     assert not [word for word in PRIVATE.split() if word in record.getMessage()]
     assert str(core.workspace) in record.getMessage()
     return record.getMessage()
