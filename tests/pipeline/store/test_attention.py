@@ -368,7 +368,8 @@ def test_few_rows_are_read_however_much_is_stored(ledger: Ledger) -> None:
     failed = ledger.post([account], State.FAILED)
     with ledger.database.once() as c:
         c.exec_driver_sql("VACUUM ANALYZE deliveries, posts, accounts")
-    values: dict[str, Any] = {"overdue": OVERDUE, "held": HELD, "ending": ENDING}
+    # an hour: on a busy machine, what is due when it is stored is overdue by a minute when it is read
+    values: dict[str, Any] = {"overdue": HOUR, "held": HELD, "ending": ENDING}
     names = ("_BLOCKED", "_DEAD_LETTERS", "_UNKNOWN", "_RECONNECT", "_LATE", "_GRANTS")
     for name, within in product(names, (None, [ledger.workspace()], [failed.workspace])):
         sql = getattr(attention, name)
