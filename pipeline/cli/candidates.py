@@ -1,4 +1,4 @@
-"""Print the live posts that could be a delivery which a restore left in doubt, with links, to be compared by eye."""
+"""Print live posts that could be a delivery whose outcome is unknown since a restore, with links to compare."""
 
 from __future__ import annotations
 

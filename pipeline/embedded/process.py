@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -177,7 +178,7 @@ class Child:
         return read_tail(self.log)
 
 
-class EngineChild:
+class EngineChild(ABC):
     """A database or broker of one data folder, in a child process; in a ``with`` block it runs until its end."""
 
     title: ClassVar[str]
@@ -186,13 +187,13 @@ class EngineChild:
     """Seconds it may take to stop in an orderly way."""
     child: Child | None = None
 
+    @abstractmethod
     def start(self) -> Self:
         """Start it, and wait until it answers. Raises EngineError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_answering(self) -> bool:
         """Return whether it takes connections."""
-        raise NotImplementedError
 
     def stop(self, wait: float | None = None) -> None:
         """Stop it in an orderly way: sessions are closed, data are written out."""

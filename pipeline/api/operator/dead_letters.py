@@ -106,7 +106,7 @@ async def _apply(
     """Apply *action* to the dead letters of the request, and return the result.
 
     A filter selects one request's share of dead letters; its cursor passes over skipped ones. Each counts as a post.
-    *models*: the answers for dead letters named by id, and for those that a filter selects.
+    *models*: the answers for dead letters named by id, and for dead letters that a filter selects.
     """
     app_state = get_app_state(request)
     run, key_id = app_state.action_bulkhead.run, principal.key_id
