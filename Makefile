@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up demo demo-bulk test check check-python format bench live-check chaos proof readme mutation sabotage audit licences sbom assets lock clean
+.PHONY: help up demo demo-bulk test check check-python format bench live-check chaos proof readme mutation fuzz sabotage size audit licences sbom assets lock clean
 
 # Dozens of processes are started: each would compile all of its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -66,8 +66,15 @@ readme: $(STAMP) ## follow the README in a fresh checkout: spaces in its path, n
 mutation: $(STAMP) ## break the code in every small way, and see a test notice (ARGS="'pipeline.domain.retry_policy.*'": only those)
 	@exec nice $(BIN)/python -m tests.mutation $(ARGS)
 
+fuzz: $(STAMP) ## feed every reader of user bytes changed files, not in CI (ARGS="--minutes 10 --reader image json")
+	@$(SYNC) --group fuzz
+	@exec nice $(BIN)/python -m tests.fuzz $(ARGS)
+
 sabotage: $(STAMP) ## break the code in each known way, and see every lane fail (ARGS="no-fence --lane chaos")
 	@exec nice $(BIN)/python -m tests.sabotage $(ARGS)
+
+size: $(STAMP) ## count code lines, files and Markdown words of every folder, and hold them to their ceilings
+	@exec $(BIN)/python -m tests.size $(ARGS)
 
 live-check: $(STAMP) ## would a post go out? asks the platforms, reading only; what only a live post can tell (PLATFORM=tiktok)
 	@exec $(BIN)/slipway live-check $(PLATFORM) $(ARGS)

@@ -1,4 +1,4 @@
-"""What the checkpoints of all platforms have in common; ``<platform>/checkpoint.py`` adds the fields."""
+"""The common part of all platforms' checkpoints; ``<platform>/checkpoint.py`` adds the fields."""
 
 from __future__ import annotations
 

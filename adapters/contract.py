@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 from pydantic import SecretStr
 
 from adapters.errors import AdapterError
-from adapters.image_rule import ImageRule
-from adapters.limit import Limit, Rate
+from adapters.limit import ImageRule, Limit, Rate
 from adapters.listing import ListedPost, ListsPosts
 
 if TYPE_CHECKING:  # requests is slow to import, and most readers of these values make no call
@@ -52,7 +51,7 @@ class Platform(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MediaFacts:
-    """What a probe found out about one media file. Sizes in bytes and pixels, duration in seconds; None: unknown."""
+    """Facts that a probe found about one media file. Sizes in bytes and pixels, duration in seconds; None: unknown."""
 
     content_type: str
     bytes: int
@@ -63,7 +62,7 @@ class MediaFacts:
     fps: float | None = None
     etag: str | None = None
     sha256: str | None = None
-    """Of all bytes, in hexadecimal: known of images that some platform takes only converted."""
+    """The hash of all bytes, in hexadecimal: known of images that some platform takes only converted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,8 +77,6 @@ class Media:
     kind: Literal["image", "video"]
     facts: MediaFacts | None = None
     stream: Callable[[int, int], Iterator[bytes]] | None = field(default=None, repr=False, compare=False)
-    spool: Callable[[int, int], bool] | None = field(default=None, repr=False, compare=False)
-    """``spool(first, length)`` copies a range to disk, from where ``stream`` then reads it; False: it was there."""
     alt_text: str | None = None  # what the file shows, for people who cannot see it
 
 
@@ -120,7 +117,7 @@ class Credentials:
     refresh_expires_at: datetime | None = None
     scopes: tuple[str, ...] = ()
     app_id: str = ""
-    """Our app, if it obtained the tokens itself; empty for tokens that a person pasted."""
+    """Our app, if it obtained the tokens itself; empty for tokens that a user pasted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,6 +173,8 @@ class Ready:
     """Every invisible step is done: the next call is ``finalize``."""
 
     checkpoint: CheckpointData = field(repr=False)
+    sends: tuple[int, int] | None = None
+    """First byte and length of what ``finalize`` sends of the first medium: it is copied and open before arm."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,7 +203,7 @@ class Absent:
     """The post is not live, and the old handle cannot make it live: it is dead, or it is the one used again."""
 
     checkpoint: CheckpointData = field(default_factory=dict, repr=False)
-    """What to continue from. Empty: prepare from scratch; with a handle: finalize exactly that one again."""
+    """The checkpoint to continue from. Empty: prepare from scratch; with a handle: finalize exactly that one again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -220,7 +219,9 @@ class CannotTell:
 
     reason: str
     candidates: Sequence[ListedPost] = ()
-    """Live posts that could be it, for a person to compare."""
+    """Live posts that could be it, for an operator to compare."""
+    is_final: bool = False
+    """No later look can tell either: the platform has no call that could show this post."""
 
 
 PrepareResult = Ready | Pending
@@ -232,7 +233,7 @@ LookResult = Published | Pending | Ready | Absent | Ended | CannotTell
 
 
 DailyPer = Literal["account", "app"]
-"""Whose posts count towards one daily limit: those of one account, or of every account connected through our app."""
+"""The posts that count towards one daily limit: of one account, or of every account connected through our app."""
 
 
 class PostForm(StrEnum):
@@ -245,12 +246,12 @@ class PostForm(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capabilities:
-    """What a platform does and how fast, as data for the pipeline; each platform's ``limits.py`` fills it in."""
+    """The abilities and the pace of a platform, as data for the pipeline; each platform's ``limits.py`` fills it in."""
 
     display_name: str
     """The platform's name as it spells it, for sentences."""
     post_kinds: Mapping[PostForm, str]
-    """What a post of each form becomes there, in a word for answers; a form that is missing cannot be published."""
+    """The post that each form becomes there, in a word for answers; a form that is missing cannot be published."""
     pulls_media: bool
     """The platform fetches some media itself, so their URLs must be reachable from the internet."""
     prepare_lead: timedelta
@@ -263,7 +264,7 @@ class Capabilities:
     """How long after arming (or after ``prepare`` began) the pipeline waits for an unfinished publish."""
     rates: tuple[Rate, ...] = ()
     keeps: tuple[str, ...] = ()
-    """Checkpoint keys that survive a person's "publish again", so that the platform recognises a repetition."""
+    """Checkpoint keys that survive an operator's "publish again", so that the platform recognises a repetition."""
     daily_posts: int | None = None
     """Posts that the platform allows per rolling 24 h; None: no known limit."""
     daily_drafts: int | None = None
@@ -271,7 +272,7 @@ class Capabilities:
     daily_per: DailyPer = "account"  # whose posts ``daily_posts`` counts
     limits: tuple[Limit, ...] = ()  # what the platform takes, for the reference
     image_rule: ImageRule | None = None
-    """What it takes as one image, to which others are converted; None: it takes no images."""
+    """The limits of one image, to which others are converted; None: the platform takes no images."""
     retirements: Mapping[str, date] = field(default_factory=dict)
     """API version -> the day on which the vendor retires it, at the earliest; empty without versions."""
     music_link_example: str = ""
@@ -307,7 +308,7 @@ class Adapter(ListsPosts, Protocol):
     post_options: ClassVar[type[PostOptions] | None]
     """The model of the platform's section of a request; None: it has none."""
     live_checks: ClassVar[tuple[ConnectionChecks, ...]]
-    """What can be read about a connected account without publishing, by connection."""
+    """The checks of a connected account that need no publishing, by connection."""
 
     def __init__(self, client: HttpClient, settings: PlatformSettings) -> None: ...
 
@@ -339,7 +340,7 @@ class Adapter(ListsPosts, Protocol):
         ...
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:
-        """Return the URL of the consent page for a person who connects an account."""
+        """Return the URL of the consent page for a user who connects an account."""
         ...
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:

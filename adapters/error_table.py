@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
 
-from adapters.errors import AdapterError, OutcomeUnknown, Retryable, Unavailable
+from adapters.errors import AdapterError, OutcomeUnknown, Permanent, Rejected, Retryable, Unavailable
 from adapters.http import Response
 from adapters.platform_message import clean_message
 
@@ -34,7 +34,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ErrorRow:
-    """What one code means: a refusal given *before* acting, unless it is ``ambiguous``."""
+    """The meaning of one code: a refusal given *before* acting, unless it is ``ambiguous``."""
 
     error: type[AdapterError]
     code: str
@@ -44,6 +44,8 @@ class ErrorRow:
     """How long to wait; a function computes it from now (aware UTC). None: the pipeline's backoff decides."""
     ambiguous: bool = False
     """After the visible call, the code does not prove that nothing was published."""
+    is_final: bool = False
+    """Once absence is proven, the post is not sent again; so it is after each Permanent error, too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,11 +72,27 @@ def build_refusal_error(service: str, phase: Phase, refusal: Refusal) -> Adapter
     | none | OutcomeUnknown | Unavailable |
     | listed | the row's error; OutcomeUnknown if the row is ambiguous or the status 5xx | the row's error |
     | unlisted | OutcomeUnknown | AdapterError, for a 5xx Unavailable |
+
+    An OutcomeUnknown of a row that is final has the ``refusal`` that ends the delivery once absence is proven.
     """
     error = _build_refusal_error(service, phase, refusal)
     if refusal.platform_code is not None:
         error.platform_message = clean_message(refusal.message, refusal.secrets)
+    if isinstance(error, OutcomeUnknown) and refusal.row is not None and _is_final(refusal):
+        error.refusal = Rejected(
+            refusal.row.message,
+            code=refusal.row.code,
+            platform_code=refusal.platform_code,
+            next_action=refusal.row.next_action,
+            platform_message=error.platform_message,
+        )
     return error
+
+
+def _is_final(refusal: Refusal) -> bool:
+    """Return True if the code, but for its ambiguity, is a refusal for good; a 5xx is one by an explicit row only."""
+    row, is_server_error = refusal.row, refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return row is not None and (row.is_final or (issubclass(row.error, Permanent) and not is_server_error))
 
 
 def _build_refusal_error(service: str, phase: Phase, refusal: Refusal) -> AdapterError:

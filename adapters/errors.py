@@ -3,13 +3,14 @@
 * AdapterError
   + Retryable            nothing became visible; the same call may be tried again
     - Unavailable        the platform could not be reached, or failed for a temporary reason
+      . StorageFault     our own storage of files cannot be used: neither the platform nor the customer is at fault
     - RateLimited        the platform asked us to wait; costs no attempt
     - CredentialsExpired the access token has expired; the pipeline refreshes it and tries again
     - AppRefused         the platform refuses our app as a whole; the pipeline pauses the platform for an operator
   + Permanent            another try would fail again
     - Rejected           the platform refused this content, these media or these settings
     - Unsupported        the platform has no such kind of post
-  + NeedsPerson          a person has to act before anything can go out
+  + NeedsPerson          a user or an operator has to act before anything can go out
     - CredentialsRevoked the account has to be connected again
     - PermissionMissing  the account or app lacks a permission
   + OutcomeUnknown       the visible call may or may not have taken effect: look, never send again
@@ -93,6 +94,15 @@ class Unavailable(Retryable):
     """The host that did not respond, if it is not the platform's own."""
 
 
+class StorageFault(Unavailable):
+    """The storage of this installation cannot be read or written.
+
+    Before arm it uses up neither a try nor the time limit, and raises an alarm. After arm it is an unknown outcome.
+    """
+
+    code = "storage_unavailable"
+
+
 class RateLimited(Retryable):
     """The platform asked us to wait. ``retry_after`` is its own value, or the adapter's table where it gives none."""
 
@@ -131,7 +141,7 @@ class Unsupported(Permanent):
 
 
 class NeedsPerson(AdapterError):
-    """A person has to act before anything can go out."""
+    """A user or an operator has to act before anything can go out."""
 
 
 class CredentialsRevoked(NeedsPerson):
@@ -151,4 +161,6 @@ class OutcomeUnknown(AdapterError):
 
     code = "outcome_unknown"
     candidates: Sequence[ListedPost] = ()
-    """Live posts that could be it, for a person to compare."""
+    """Live posts that could be it, for an operator to compare."""
+    refusal: Permanent | None = None
+    """The meaning of the answer once absence is proven: the post is not sent again. None: it may be sent again."""

@@ -93,6 +93,8 @@ class GraphErrorRow:
     """The row holds for every subcode of this code, unlisted ones included."""
     is_policy: bool = False
     """Meta refused by its policies: the row holds even if Meta calls the error transient."""
+    is_final: bool = False
+    """After the visible call, the post is not sent again even once its absence is proven."""
     wait: timedelta | None = None
     next_action: str | None = None
     code: str | None = None
@@ -291,6 +293,7 @@ def _to_row(row: GraphErrorRow, service: str) -> ErrorRow:
         message=f"{service}: {row.message}",
         next_action=row.next_action,
         ambiguous=not row.before_acting,
+        is_final=row.is_final or row.is_policy,
     )
 
 
@@ -351,11 +354,12 @@ class GraphClient:
         """Send a POST that makes nothing visible; ``call`` goes to ``HttpClient.call`` (``json_body``, ``body``, …)."""
         return self._call(model, "POST", path, token, visible=False, **call)
 
-    def publish(
-        self, model: type[Known], path: str, token: str, fields: Mapping[str, Any]
-    ) -> GraphReply[Known]:
-        """Send the visible POST. Raise OutcomeUnknown for all but a success and a listed refusal."""
-        return self._call(model, "POST", path, token, visible=True, json_body=dict(fields))
+    def publish(self, model: type[Known], path: str, token: str, **call: Any) -> GraphReply[Known]:
+        """Send the visible POST, with *call* as in ``change``.
+
+        Raise OutcomeUnknown for all but a success and a listed refusal.
+        """
+        return self._call(model, "POST", path, token, visible=True, **call)
 
     def _call(
         self, model: type[Known], method: str, path: str, token: str, *, visible: bool, **call: Any

@@ -5,6 +5,8 @@ own tokens.
 Sources: developers.facebook.com/docs/facebook-login/guides/access-tokens/get-long-lived and
 .../docs/pages-api/getting-started, read 2026-11-24. ``debug_token`` for an empty list: a third party's probe of Graph
 v25.0, 2026-09-05.
+
+How the pages of a Graph API list follow each other.
 """
 
 from __future__ import annotations
@@ -19,7 +21,24 @@ from pydantic import SecretStr
 from adapters.contract import Credentials, PlatformSettings
 from adapters.errors import CredentialsExpired, CredentialsRevoked, Rejected
 from adapters.graph_api import RECONNECT, GraphClient, GraphModel
-from adapters.graph_paging import Paging
+
+
+class Cursors(GraphModel):
+    """Where a page of a list begins and ends."""
+
+    after: str | None = None
+
+
+class Paging(GraphModel):
+    """The links of a page; ``next`` is missing on the last one."""
+
+    cursors: Cursors = Cursors()
+    next: str | None = None
+
+    @property
+    def after(self) -> str | None:
+        """The cursor of the next page, or None."""
+        return self.cursors.after if self.next else None
 
 
 class GraphTokenResponse(GraphModel):

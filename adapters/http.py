@@ -152,7 +152,7 @@ class _DeadlineMixin:
     """Notify the current call before the first byte, and reconnect for a call that wants a fresh connection."""
 
     is_used = False
-    """Whether the connection has carried a request since it was made."""
+    """True if the connection has carried a request since it was made."""
 
     def connect(self) -> None:
         self.is_used = False

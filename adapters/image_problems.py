@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from adapters.contract import MediaFacts, Problem
-from adapters.image_rule import ImageRule, Ratio
+from adapters.limit import ImageRule, Ratio
 
 
 def find_image_problems(platform: str, rule: ImageRule, facts: MediaFacts, field: str) -> Iterator[Problem]:

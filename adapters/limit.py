@@ -1,4 +1,7 @@
-"""Limits as data: how often a platform may be called, and what it takes, for people."""
+"""Limits as data: how often a platform may be called, and what it takes, for people.
+
+The limits of one image, as data: ``problems.py`` checks by them, and the pipeline converts by them.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,45 @@ class Limit:
 
     of: Literal["text", "image", "video", "post"]
     rule: str
-    """What is limited, for example ``duration``."""
+    """The limited property, for example ``duration``."""
     least: float | None = None
     most: float | None = None
     unit: str = ""
-    """Of *least* and *most*: ``bytes``, ``seconds``, ``pixels``, or a noun; empty for a ratio."""
+    """The unit of *least* and *most*: ``bytes``, ``seconds``, ``pixels``, or a noun; empty for a ratio."""
     values: tuple[str, ...] = ()
     """The allowed values, where they are words."""
     connection: str = ""
     """The connection it holds for; empty: all."""
     is_enforced: bool = True
     """False: what exceeds it is published all the same, shortened, in another form, or with a warning."""
+
+
+Ratio = tuple[float, float]
+"""The least and the most width : height."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageRule:
+    """The limits of one image; ``limits.py`` names the source of each. None: no known limit."""
+
+    types: tuple[str, ...]
+    bytes: int | None = None
+    long_side: int | None = None
+    """Pixels, as are the next two."""
+    short_side: int | None = None
+    area: int | None = None
+    ratio: Ratio | None = None
+    """As documented; images are padded or cropped to it."""
+    reported_ratio: Ratio | None = None
+    """A wider range that third parties report the platform to take: with a warning."""
+    slack: float = 0.0
+    """How far a ratio may be outside: rounding to whole pixels is no reason to refuse."""
+    converted_width: int | None = None
+    """The width that the platform itself scales to: an image that is converted gets no more. Wider ones still fit."""
+    is_pulled: bool = False
+    """The platform fetches images from their URLs."""
+
+    def takes_ratio(self, found: float, *, documented: bool = False) -> bool:
+        """Return True if an image of this width : height is taken; ``documented``: by the vendor's own page."""
+        allowed = self.ratio if documented else self.reported_ratio or self.ratio
+        return allowed is None or allowed[0] - self.slack <= found <= allowed[1] + self.slack

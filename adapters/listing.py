@@ -24,7 +24,7 @@ Cursor = TypeVar("Cursor")
 
 
 class Asked(StrEnum):
-    """Whether a platform was asked for the account's posts."""
+    """The part of the account's posts that a platform was asked for, if any."""
 
     ALL = "all"  #: every post since the time was read
     PART = "part"  #: there are more posts than were read
@@ -47,10 +47,12 @@ class ListedPost:
     same_media: bool | None
     is_marked: bool | None = None
     """True: it carries this delivery's mark, False: another delivery's; None: it carries none."""
+    same_time: bool | None = None
+    """True if it was made when the delivery may have gone out; the pipeline compares that."""
 
     @property
     def agrees(self) -> bool:
-        """Whether caption, kind and media all agree."""
+        """True if caption, kind and media all agree."""
         return all((self.same_caption, self.same_kind, self.same_media))
 
 

@@ -17,7 +17,7 @@ from adapters.errors import AdapterError, CredentialsExpired, CredentialsRevoked
 from adapters.http import HttpClient, Response
 
 POST_NOT_FOUND_AGAIN = "a post whose response was lost cannot be looked for"
-"""What is missing without the scope that lists an account's posts."""
+"""The consequence of lacking the scope that lists an account's posts."""
 EXPIRES_SOON = timedelta(days=7)
 RETIRES_SOON = timedelta(days=92)
 """How long before its retirement an API version is warned of: three months."""
@@ -43,7 +43,7 @@ class LiveCheck:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConnectionChecks:
-    """What an account of one connection needs, and what can be read about it without publishing."""
+    """The needs of an account of one connection, and the checks of it that need no publishing."""
 
     connection: str
     required_scopes: tuple[str, ...]
@@ -51,7 +51,7 @@ class ConnectionChecks:
     optional_scopes: Mapping[str, str] = field(default_factory=dict)
     """Scope -> what is missing without it; posts go out nevertheless."""
     can_discover: bool = True
-    """Whether the adapter's ``discover`` can list the owner of an account's access token."""
+    """True if the adapter's ``discover`` can list the owner of an account's access token."""
     read_posts: tuple[str, ...] = ()
     """Ends of the paths that the vendor serves to POST only although they read."""
     checks: tuple[LiveCheck, ...] = ()

@@ -1,6 +1,6 @@
-"""The platform's own sentence about a refusal, made fit to be stored and shown to a person.
+"""The platform's own sentence about a refusal, made fit to be stored and shown to a user.
 
-A platform may quote the request in it, so secrets are redacted: those that were sent with the call (``find_secrets``),
+A platform may quote the request in it, so secrets are redacted: the ones sent with the call (``find_secrets``),
 whatever their form, and whatever looks like a token or a signed URL. Pure.
 """
 

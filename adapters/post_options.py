@@ -33,11 +33,16 @@ class PostOptions(BaseModel):
     """How many of a request's accounts have to be the platform's: all of them, or at least one."""
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Values that mean the same as an absent field: requests with either are equal."""
+    inbox_draft: ClassVar[Mapping[str, Any]] = {}
+    """The options that leave a draft for the account's owner to publish; none where the platform has no drafts.
+
+    Plain values: the ledger's statements compare them too, by jsonb containment.
+    """
 
     @classmethod
-    def is_inbox_draft(cls, options: Mapping[str, Any]) -> bool:  # noqa: ARG003  for platforms that have drafts
+    def is_inbox_draft(cls, options: Mapping[str, Any]) -> bool:
         """Return True if these options leave a draft for the account's owner to publish."""
-        return False
+        return bool(cls.inbox_draft) and cls.inbox_draft.items() <= options.items()
 
     @classmethod
     def find_media_conflicts(cls, options: Mapping[str, Any], media_type: str) -> Iterator[MediaConflict]:  # noqa: ARG003

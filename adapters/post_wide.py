@@ -61,7 +61,7 @@ def get_cover_url(draft: Draft) -> str | None:
 
 
 def get_cover_ms(draft: Draft) -> int | None:
-    """Return the moment of the video that becomes the cover, in milliseconds, if it is one."""
+    """Return the time in the video that becomes the cover, in milliseconds, if it is one."""
     return None if draft.cover is None or isinstance(draft.cover, Media) else round(draft.cover * 1000)
 
 
@@ -72,7 +72,7 @@ def warn_of_cover(draft: Draft, message: str) -> Iterator[Problem]:
 
 
 def check_cover(draft: Draft, name: str, types: tuple[str, ...], most: int | None) -> Iterator[Problem]:
-    """Refuse a moment after the video's end, and an image of another type or of more than *most* bytes."""
+    """Refuse a time after the video's end, and an image of another type or of more than *most* bytes."""
     if isinstance(draft.cover, Media):
         facts = draft.cover.facts
         if facts is not None and facts.content_type not in types:

@@ -54,7 +54,7 @@ def send(client: HttpClient, service: str, request: Request, phase: Phase) -> Re
         )
     except DeadlinePassed:
         raise Unavailable(
-            "The deadline to send had passed before the first byte; nothing was sent.", code="deadline_passed"
+            "The deadline to send had passed before the first byte.", code="deadline_passed"
         ) from None
     except NotSent:
         raise build_unreachable_error(service) from None
@@ -94,7 +94,7 @@ def is_web_page(response: Response) -> bool:
 
 def build_unreachable_error(service: str) -> Unavailable:
     """Return the error of a connection that was never made: nothing was done, whatever the phase."""
-    return Unavailable(f"{service} could not be reached; nothing was sent.", code="platform_unreachable")
+    return Unavailable(f"{service} could not be reached.", code="platform_unreachable")
 
 
 def bearer_header(token: str) -> dict[str, str]:

@@ -50,6 +50,13 @@ class Broker(Group):
     sentinel_master: str = Field(
         default="", description="Name of the Sentinel master, if the URL is sentinel://."
     )
+    request_timeout: float = Field(
+        default=0.02,
+        gt=0,
+        le=1,
+        description="Seconds that an API request waits for the broker, to count a key's posts per minute; then it goes "
+        "on uncounted, and for five seconds no request asks. More for a broker that is far away.",
+    )
 
 
 class Ingest(Group):
@@ -84,7 +91,10 @@ class Reachability(Group):
         "the whole slice on one of few slots.",
     )
     per_host: int = Field(
-        default=4, ge=1, le=1000, description="Checks that read from one host at once, over all workers."
+        default=8,
+        ge=1,
+        le=1000,
+        description="Checks that read from one host at once, over all workers; a workspace has half of them at most.",
     )
     probe_memory: int = Field(
         default=1_400_000_000,
@@ -229,7 +239,7 @@ class Publish(Group):
         gt=0,
         description="Seconds between two deliveries that probe a platform while its circuit breaker is open.",
     )
-    crashes: int = Field(default=3, ge=1, description="Crashes after which a delivery waits for a person.")
+    crashes: int = Field(default=3, ge=1, description="Crashes after which a delivery waits for an operator.")
     replays: float = Field(
         default=60, gt=0, description="Dead letters replayed per minute and platform, over all replays."
     )
@@ -277,9 +287,10 @@ class Worker(Group):
         default=5, gt=0, description="Seconds between two canary messages through every queue."
     )
     silent: float = Field(
-        default=120,
+        default=45,
         gt=0,
-        description="Seconds without a message taken from a queue after which /readyz answers 503 for it.",
+        description="Seconds without a message taken from a queue after which /readyz answers 503 for it, and "
+        "`slipway attention` and `doctor` name it.",
     )
     deaf: float = Field(
         default=60,

@@ -54,7 +54,7 @@ class Instagram(App):
     facebook_www: str = Field(
         default="https://www.facebook.com", description="Consent page of Facebook Login."
     )
-    version: str = Field(default="v26.0", description="Graph API version.")
+    version: str = Field(default="v27.0", description="Graph API version.")
     byte_upload: bool = Field(
         default=False, description="Send reels as bytes (Facebook Login) instead of by URL."
     )
@@ -67,7 +67,7 @@ class Facebook(App):
     graph_video: str = Field(default="https://graph-video.facebook.com", description="Graph host for video.")
     rupload: str = Field(default="https://rupload.facebook.com", description="Host for uploads.")
     www: str = Field(default="https://www.facebook.com", description="Consent page.")
-    version: str = Field(default="v26.0", description="Graph API version.")
+    version: str = Field(default="v27.0", description="Graph API version.")
     feed_mode: Literal["two_phase", "direct"] = Field(
         default="two_phase",
         description="two_phase = create feed posts unpublished, then publish; direct = one call.",

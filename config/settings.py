@@ -3,11 +3,16 @@
 A setting is read from the environment as ``SLIPWAY_<GROUP>__<NAME>`` (``SLIPWAY_API__PORT=8000``), or from the file
 that ``SLIPWAY_SETTINGS_FILE`` names (the same lines; the environment wins). An unknown name is refused with the most
 similar known one, and inconsistent values with the rule they break (``consistency.py``).
+
+The group of settings for the audit.
+
+The group of settings for webhooks.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -15,10 +20,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from config.api import Api
-from config.audit import Audit
 from config.consistency import find_inconsistencies
 from config.groups import (
     Broker,
@@ -40,7 +44,36 @@ from config.groups import (
 from config.platforms import Facebook, Instagram, LinkedIn, Pinterest, TikTok, YouTube
 from config.safety import find_placeholders, find_unsafe, find_unusable
 from config.tracing import Tracing
-from config.webhooks import Webhooks
+
+
+class Webhooks(Group):
+    """Events that are sent to customers' servers."""
+
+    keep_days: float = Field(
+        default=30,
+        ge=4,
+        description="Days that an event is kept, delivered or not. Tries to send it take three.",
+    )
+    trial_origin: str = Field(
+        default="",
+        description="Exact http://host:port of one receiver on this machine, for trials; only with the sandbox.",
+    )
+
+    @field_validator("trial_origin")
+    @classmethod
+    def _check_origin(cls, value: str) -> str:
+        if value and not re.fullmatch(r"http://[^/@?#\s:]+:[0-9]+/?", value):
+            raise ValueError("must be like http://127.0.0.1:9000")
+        return value.rstrip("/")
+
+
+class Audit(Group):
+    """The record of who changed what."""
+
+    keep_days: float = Field(
+        default=0, ge=0, description="Days that audit rows are kept; 0 = for ever. Older ones are deleted."
+    )
+
 
 PREFIX = "SLIPWAY_"
 FILE_VARIABLE = "SLIPWAY_SETTINGS_FILE"
@@ -54,6 +87,11 @@ class Settings(Group):
     """All settings."""
 
     folder: Path = Field(default=Path(".slipway"), description="Data folder of the embedded engines (0700).")
+    level: int = Field(
+        default=0,
+        ge=0,
+        description="Lower the level of this process to that of older code, to rehearse an upgrade; 0 = not lowered.",
+    )
     store: Store = Store()
     broker: Broker = Broker()
     api: Api = Api()
@@ -87,7 +125,7 @@ class Settings(Group):
 
     @property
     def receiver_origins(self) -> frozenset[str]:
-        """Exact origins that webhooks may have beside public https addresses: that of a trial, if there is one."""
+        """Exact origins that webhooks may have besides public https addresses: that of a trial, if there is one."""
         return frozenset({self.webhooks.trial_origin} if self.webhooks.trial_origin else ())
 
     @property
@@ -154,7 +192,7 @@ def load(environment: Mapping[str, str] | None = None, needed: tuple[str, ...] =
 
 
 def examine(environment: Mapping[str, str], needed: tuple[str, ...] = ()) -> tuple[Settings, list[str]]:
-    """Return the settings, with defaults for those that are invalid, and a sentence for every error.
+    """Return the settings, with defaults for invalid ones, and a sentence for every error.
 
     Raises SettingsError if the settings file cannot be read.
     """
@@ -193,7 +231,7 @@ def read_settings_file(file: Path) -> dict[str, str]:
 
 
 def _validate(known: Mapping[str, str]) -> tuple[Settings, list[str]]:
-    """Return the settings, and each broken rule: of one setting, then of several of those that are valid."""
+    """Return the settings, and each broken rule: of one setting, then of several valid ones."""
     invalid: dict[str, str] = {}
     try:
         found = Settings.model_validate(_nest(known))

@@ -16,23 +16,24 @@ from adapters.post_options import PostOptions
 from adapters.registry import ADAPTERS
 from config.consistency import SETTLE_TIME
 from config.settings import Settings, settings
-from pipeline.background_dispatch import BackgroundDispatcher
-from pipeline.celery_app import create_celery_app
-from pipeline.check_slots import CheckSlots
-from pipeline.context import Context
-from pipeline.dispatch import Dispatcher
+from pipeline.broker.background_dispatch import BackgroundDispatcher
+from pipeline.broker.celery_app import create_celery_app
+from pipeline.broker.dispatch import Dispatcher
+from pipeline.broker.queue_liveness import QueueLiveness
+from pipeline.limits.circuit_breaker import REQUEST_PAUSE
+from pipeline.limits.platform_health import PlatformHealth
+from pipeline.limits.rate_buckets import RateBuckets, create_redis_client
+from pipeline.limits.shared_slots import SharedSlots
 from pipeline.media.fetch import Fetcher, FetchPolicy
 from pipeline.media.files.storage_bucket import BucketStorage
 from pipeline.media.files.storage_folder import FolderStorage, Storage
 from pipeline.media.files.upload_urls import UploadUrls, derive_upload_keys
 from pipeline.media.files.uploads import Files
 from pipeline.media.transfers import Transfers
-from pipeline.platform_health import PlatformHealth
-from pipeline.queue_liveness import QueueLiveness
-from pipeline.rate_buckets import REQUEST_TIMEOUT, RateBuckets, create_redis_client
-from pipeline.recovery.epoch_file import EpochFile
-from pipeline.recovery.send_guard import SendGuard
-from pipeline.shutdown import ShutdownSignal
+from pipeline.runtime.context import Context
+from pipeline.runtime.epoch_file import EpochFile
+from pipeline.runtime.send_guard import SendGuard
+from pipeline.runtime.shutdown import ShutdownSignal
 from pipeline.store.database import Database
 from pipeline.store.vault import Vault
 
@@ -61,7 +62,7 @@ SANDBOX_HOSTS = {
     Platform.LINKEDIN: {"api": "/linkedin", "www": "/linkedin-www"},
 }
 
-#: Seconds that the dispatch thread of an API process gives the broker. Meanwhile, messages queue up behind it.
+#: Seconds that the dispatch thread of an API process gives the broker. While it waits, messages queue up behind it.
 DISPATCH_TIMEOUT = 2
 
 #: The sandbox knows one app; the operator's own ids and secrets are never sent to it.
@@ -117,8 +118,10 @@ def build_storage(s: Settings) -> Storage:
     )
 
 
-def build_context(s: Settings, *, keeps_epoch_file: bool = True) -> Context:
+def build_context(s: Settings, *, keeps_epoch_file: bool = True, needs_vault: bool = True) -> Context:
     """Return a Context for these settings. Raises VaultError if there is no usable vault key.
+
+    ``needs_vault``: False accepts that there is no key; the use of the vault raises VaultError then.
 
     ``keeps_epoch_file``: whether its send guard advances the epoch file, where the settings say so. A command that ends
     soon does not.
@@ -134,7 +137,7 @@ def build_context(s: Settings, *, keeps_epoch_file: bool = True) -> Context:
             EpochFile(s.mark_folder) if keeps_epoch_file and s.mark.keep else None,
             timedelta(seconds=s.mark.lease),
         ),
-        vault=Vault(s.vault.keys.get_secret_value()),
+        vault=Vault(s.vault.keys.get_secret_value(), may_be_empty=not needs_vault),
         dispatcher=Dispatcher(create_celery_app(s, retry_broker=False)),
         rate_buckets=RateBuckets(client, enabled=not s.sandbox.lifted),
         liveness=QueueLiveness(client),
@@ -150,7 +153,7 @@ def build_context(s: Settings, *, keeps_epoch_file: bool = True) -> Context:
         ),
         adapters=ADAPTERS,
         health=PlatformHealth(database, timedelta(seconds=s.publish.probe)),
-        check_slots=CheckSlots(s.worker.slots, frozenset({urlsplit(s.files_url).netloc.lower()})),
+        check_slots=SharedSlots(s.worker.slots, frozenset({urlsplit(s.files_url).netloc.lower()})),
         transfers=Transfers(s.worker.slots),
         platform_settings={platform: build_platform_settings(s, platform) for platform in ADAPTERS},
         shutdown=SHUTDOWN,
@@ -160,10 +163,12 @@ def build_context(s: Settings, *, keeps_epoch_file: bool = True) -> Context:
 def build_api_context(s: Settings) -> Context:
     """Return the Context of a process whose clients wait: it gives up early on a broker that hangs."""
     client = create_redis_client(
-        s.broker.url.get_secret_value(), s.broker.sentinel_master, timeout=REQUEST_TIMEOUT
+        s.broker.url.get_secret_value(), s.broker.sentinel_master, timeout=s.broker.request_timeout
     )
     app = create_celery_app(s, retry_broker=False, socket_timeout=DISPATCH_TIMEOUT)
-    return replace(build_context(s), dispatcher=BackgroundDispatcher(app), liveness=QueueLiveness(client))
+    return replace(
+        build_context(s), dispatcher=BackgroundDispatcher(app), liveness=QueueLiveness(client, REQUEST_PAUSE)
+    )
 
 
 _context_lock = Lock()
@@ -181,4 +186,5 @@ def get_context() -> Context:
 
 @lru_cache(maxsize=1)
 def _build_own_context() -> Context:
-    return build_context(settings())
+    # `slipway worker` refuses to start a group that needs the key without one
+    return build_context(settings(), needs_vault=False)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, make_url
 
-from pipeline.embedded.postgres import ROLE
-from pipeline.embedded.server_programs import find_binary
+from pipeline.embedded.postgres import ROLE, find_binary
 from pipeline.store.database import Database, rows
 from tests.conftest import Engines
 

@@ -109,7 +109,7 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
     "test_a_person_whose_command_dies_before_its_commit_accepts_it_again_and_the_span_is_the_same": (
         "restore.begun",
     ),
-    f"{_PIPELINE}/recovery/test_send_guard.py::test_who_dies_between_the_two_halves_raises_no_alarm": (
+    f"{_PIPELINE}/runtime/test_send_guard.py::test_who_dies_between_the_two_halves_raises_no_alarm": (
         "mark.intended",
         "mark.advanced",
     ),
@@ -187,7 +187,7 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
     f"{_PIPELINE}/test_crashes.py::test_secrets_that_were_not_sealed_anew_are_sealed_by_the_next": (
         "rotation.sealed",
     ),
-    f"{_PIPELINE}/bulk/test_import_crashes.py::test_an_import_whose_worker_dies_goes_on_and_makes_each_post_once": (
+    f"{_PIPELINE}/imports/test_import_crashes.py::test_an_import_whose_worker_dies_goes_on_and_makes_each_post_once": (
         "imports.claimed",
         "imports.read",
         "imports.rows-stored",
@@ -198,30 +198,34 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
         "imports.rolling-back",
         "imports.rolled-back",
     ),
-    f"{_PIPELINE}/bulk/test_import_crashes.py::test_an_upload_that_dies_is_removed_or_is_an_import": (
+    f"{_PIPELINE}/imports/test_import_crashes.py::test_an_upload_that_dies_is_removed_or_is_an_import": (
         "imports.begun",
         "imports.stored",
         "imports.visible",
     ),
-    f"{_PIPELINE}/bulk/test_import_crashes.py::test_what_a_person_asked_is_done_though_the_process_died": (
+    f"{_PIPELINE}/imports/test_import_crashes.py::test_what_a_person_asked_is_done_though_the_process_died": (
         "imports.moved",
     ),
-    f"{_PIPELINE}/bulk/test_import_crashes.py::test_an_import_expires_though_the_job_died": (
+    f"{_PIPELINE}/imports/test_import_crashes.py::test_an_import_expires_though_the_job_died": (
         "imports.file-removed",
         "imports.rows-removed",
     ),
-    f"{_PIPELINE}/bulk/test_steering.py::test_a_job_whose_worker_dies_goes_on_and_acts_once": (
+    f"{_PIPELINE}/actions/test_steering.py::test_a_job_whose_worker_dies_goes_on_and_acts_once": (
         "steering.claimed",
-        "steering.selecting",
-        "steering.selected",
         "steering.working",
         "steering.worked",
     ),
-    f"{_PIPELINE}/bulk/test_letter_jobs.py::test_a_worker_that_dies_at_a_letter_deals_with_each_once": (
+    f"{_PIPELINE}/actions/test_steering_order.py::test_the_order_holds_though_the_worker_dies": (
         "steering.working",
         "steering.worked",
     ),
-    f"{_PIPELINE}/signals/test_webhook_crashes.py::"
+    f"{_PIPELINE}/actions/test_steering_order.py::"
+    "test_what_waited_goes_on_though_the_worker_died_before_it_dispatched_it": ("steering.ended",),
+    f"{_PIPELINE}/actions/test_letter_jobs.py::test_a_worker_that_dies_at_a_letter_deals_with_each_once": (
+        "steering.working",
+        "steering.worked",
+    ),
+    f"{_PIPELINE}/webhooks/test_webhook_crashes.py::"
     "test_a_sender_that_dies_anywhere_loses_no_event_and_repeats_ids_only": (
         "webhooks.claimed",
         "webhooks.armed",
@@ -229,15 +233,15 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
         "webhooks.settling",
         "webhooks.settled",
     ),
-    f"{_PIPELINE}/signals/test_webhook_crashes.py::test_an_export_that_dies_anywhere_loses_no_event": (
+    f"{_PIPELINE}/webhooks/test_webhook_crashes.py::test_an_export_that_dies_anywhere_loses_no_event": (
         "export.consumed",
         "export.positioned",
         "export.committed",
     ),
-    f"{_PIPELINE}/signals/test_webhook_crashes.py::test_events_expire_though_the_job_died": (
+    f"{_PIPELINE}/webhooks/test_webhook_crashes.py::test_events_expire_though_the_job_died": (
         "webhooks.expired",
     ),
-    f"{_PIPELINE}/bulk/test_steering.py::test_a_confirmed_job_is_done_though_the_process_died": (
+    f"{_PIPELINE}/actions/test_steering.py::test_a_confirmed_job_is_done_though_the_process_died": (
         "steering.stored",
     ),
 }
@@ -279,7 +283,7 @@ class Crashes:
 
 
 def arm_failpoints(files: Mapping[str, Path], does: str = "kill") -> dict[str, str]:
-    """Return the environment variable that ``pipeline.failpoint`` reads. *files*: failpoint -> its marker file."""
+    """Return the environment variable that ``runtime.failpoint`` reads. *files*: failpoint -> its marker file."""
     unknown = {point.partition("[")[0] for point in files} - known.failpoints().keys()
     assert not unknown, f"there is no failpoint {unknown}"
     return {"FAILPOINTS": ",".join(f"{point}={does}@{file}" for point, file in files.items())}

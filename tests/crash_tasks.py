@@ -15,21 +15,20 @@ from pipeline.accounts import authorize as connect
 from pipeline.accounts import refresh as credentials
 from pipeline.actions import cancel_delete_retry as steer
 from pipeline.actions import dead_letters
+from pipeline.actions.steer_step import run_steering_step
+from pipeline.actions.steering import Steering
+from pipeline.actions.steering import steer as start_steering
 from pipeline.api.imports.post_format import build_post_format
-from pipeline.api.posts.fingerprint import FORM
-from pipeline.bulk import control
-from pipeline.bulk.formats import Format
-from pipeline.bulk.steer_step import run_steering_step
-from pipeline.bulk.steering import Steering
-from pipeline.bulk.steering import steer as start_steering
-from pipeline.bulk.step import run_step
-from pipeline.bulk.upload import ImportOptions, store_file
+from pipeline.api.posts.schema import FORM
 from pipeline.domain.steering import Arguments, Verb
+from pipeline.imports import control
+from pipeline.imports.formats import Format
+from pipeline.imports.step import run_step
+from pipeline.imports.upload import ImportOptions, store_file
 from pipeline.maintenance import JOBS
 from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.maintenance.rebuild_broker import rebuild_broker
 from pipeline.maintenance.set_covers import set_covers
-from pipeline.signals.send_webhooks import send_webhooks
 from pipeline.stages import publish as publishing
 from pipeline.stages.ingest import accept
 from pipeline.stages.post_request import PostRequest
@@ -39,6 +38,7 @@ from pipeline.store.database import row
 from pipeline.store.deliveries.dead_letters import Scope
 from pipeline.store.deliveries.listing import ListFilter
 from pipeline.store.vault_rotation import rotate
+from pipeline.webhooks.send_webhooks import send_webhooks
 from pipeline.wiring import get_context
 from tests.actors import TESTER
 from tests.pipeline.scripted_adapter import Script, raising, with_script
@@ -95,8 +95,7 @@ def ingest(key: str, request: Mapping[str, object]) -> None:
     """Accept one post as the API does."""
     caller = _find_caller(key)
     given = {**request, "account_ids": [UUID(str(a)) for a in request["account_ids"]]}  # type: ignore[attr-defined]
-    same = {"body": {"caption": "the same body"}, "fingerprint": FORM + b"the same body"}
-    accept(get_context(), caller, PostRequest(**given, **same))  # type: ignore[arg-type]
+    accept(get_context(), caller, PostRequest(**given, fingerprint=FORM + b"the same body"))  # type: ignore[arg-type]
 
 
 def cancel(key: str, posts: list[str]) -> None:

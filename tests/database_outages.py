@@ -8,9 +8,10 @@ from contextlib import AbstractContextManager, contextmanager
 import psutil
 
 from pipeline.embedded.postgres import Postgres
+from pipeline.store.database import Database
 from tests.broker_outages import dead
 
-__all__ = ["Outage", "dead", "hung", "read_only"]
+__all__ = ["Outage", "dead", "hung", "locked", "read_only"]
 
 Outage = Callable[[Postgres], AbstractContextManager[None]]
 
@@ -42,3 +43,12 @@ def read_only(postgres: Postgres) -> Iterator[None]:
             connection.execute("SET default_transaction_read_only = off")
             connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
             connection.execute("SELECT pg_reload_conf()")
+
+
+@contextmanager
+def locked(database: Database, *tables: str) -> Iterator[None]:
+    """Another connection holds these tables locked, for as long as the block takes."""
+    with database.begin() as c:
+        c.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+        c.exec_driver_sql(f"LOCK TABLE {', '.join(tables)}")
+        yield

@@ -6,14 +6,30 @@ An order is a line of JSON on stdin; the answer is the child's exit status.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import pkgutil
 import sys
 import traceback
+from importlib import import_module
 from typing import Any, NoReturn
 
+import pipeline
 import tests.crash_tasks
 from pipeline.cli import main
+
+PROGRAMS = ("pipeline.cli.__main__", "pipeline.worker", "pipeline.api.app", "pipeline.store.migrations")
+"""Modules that do more than define names when they are imported."""
+
+
+def import_all() -> None:
+    """Import what commands import when they run: the dialect, and their own modules."""
+    for module in pkgutil.walk_packages(pipeline.__path__, "pipeline."):
+        if not module.name.startswith(PROGRAMS):
+            import_module(module.name)
+    import_module("sqlalchemy.dialects.postgresql.psycopg")
+    gc.freeze()  # a collection in a child would copy every page
 
 
 def become(order: dict[str, Any]) -> NoReturn:
@@ -45,6 +61,7 @@ def become(order: dict[str, Any]) -> NoReturn:
 
 
 if __name__ == "__main__":
+    import_all()
     for line in sys.stdin:
         if (child := os.fork()) == 0:
             become(json.loads(line))

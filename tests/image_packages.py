@@ -60,9 +60,8 @@ LIBRARIES: Mapping[str, str] = {
 HEAD = """\
 # What the image holds
 
-`make licences` writes this page from the lock file and the packages' own metadata, and a test compares it. The image
-has the same list as a CycloneDX document, with versions, hashes and who depends on whom: `/app/sbom.cdx.json`
-(`docker run --rm --entrypoint cat slipway:{version} /app/sbom.cdx.json`; without an image: `make sbom`).
+`make licences` writes this page. The image has the same list as a CycloneDX document, with hashes and dependencies:
+`docker run --rm --entrypoint cat slipway:{version} /app/sbom.cdx.json`; without an image: `make sbom`.
 
 **The image contains GPL code.** PyAV's wheel brings FFmpeg {ffmpeg}, linked with libx264 and libx265, which are
 {gpl}. FFmpeg says of itself "{lgpl}"; linked with them it is under the GPL as a whole.
@@ -72,8 +71,8 @@ these libraries too. Without them: build PyAV against an FFmpeg of your own, con
 `--enable-libx265` (`uv sync --no-binary-package av`, with that FFmpeg's headers).
 
 psycopg is LGPL-3.0-only, psycopg-binary LGPL-3.0-only, certifi MPL-2.0: used unchanged, as packages that can be
-replaced. The base, `{base}`, is Debian with CPython (PSF-2.0). Debian's packages have their licences in
-`/usr/share/doc/*/copyright` and are not listed here.
+replaced. The base, `{base}`, is Debian with CPython (PSF-2.0); its packages have their licences in
+`/usr/share/doc/*/copyright`.
 
 """
 
@@ -146,22 +145,33 @@ def build_page() -> str:
         lgpl=av._core.library_meta["libavcodec"]["license"],
         base=re.findall(r"^FROM (\S+)", DOCKERFILE.read_text(), re.MULTILINE)[-1],
     )
-    rows = [f"| {name} | {version} | {licence} |\n" for name, version, licence in packages]
+    by_licence: dict[str, list[str]] = {}
+    for name, version, licence in packages:
+        by_licence.setdefault(licence, []).append(f"{name} {version}")
+    rows = [f"| {licence} | {', '.join(held)} |\n" for licence, held in sorted(by_licence.items())]
     libraries = list_libraries([name for name, _, _ in packages])
     inside = [
-        f"| {package} | {library} | {find_library_licence(library)} |\n"
+        f"| {package} | {licence} | {', '.join(held)} |\n"
         for package, names in libraries.items()
-        for library in names
+        for licence, held in _group_by_licence(names).items()
     ]
     return "".join(
         [
             head,
-            "## Packages\n\n| package | version | licence |\n|---|---|---|\n",
+            "## Packages\n\n| licence | packages |\n|---|---|\n",
             *rows,
-            "\n## Libraries inside wheels (x86-64)\n\n| package | library | licence |\n|---|---|---|\n",
+            "\n## Libraries inside wheels (x86-64)\n\n| package | licence | libraries |\n|---|---|---|\n",
             *inside,
         ]
     )
+
+
+def _group_by_licence(libraries: Sequence[str]) -> dict[str, list[str]]:
+    """Return licence -> the names of the libraries under it."""
+    found: dict[str, list[str]] = {}
+    for name in libraries:
+        found.setdefault(find_library_licence(name), []).append(name)
+    return dict(sorted(found.items()))
 
 
 def _describe_image() -> dict[str, str]:

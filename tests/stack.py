@@ -23,8 +23,8 @@ from pydantic import SecretStr
 
 from adapters.contract import Credentials, Platform
 from config.settings import load
-from pipeline.context import Context
-from pipeline.queues import WORKER_GROUPS
+from pipeline.broker.queues import WORKER_GROUPS
+from pipeline.runtime.context import Context
 from pipeline.store.accounts.accounts import add_account, store_credentials
 from pipeline.store.auth.keys import create_key
 from pipeline.store.auth.workspaces import create_workspace
@@ -65,12 +65,8 @@ class Stack:
     remote: dict[str, str] = field(default_factory=dict)
     owner: str = "tester"
     """Username of the current sandbox accounts."""
-    tree: Path = Path(__file__).parent.parent
-    """Source tree that the parts run."""
-    python: str = sys.executable
-    """Interpreter that the parts run on."""
     forks: bool = False
-    """Fork the parts instead: they are up sooner, and run this tree on this interpreter."""
+    """Fork the parts instead: they are up sooner."""
 
     def __post_init__(self) -> None:
         self.environment |= {
@@ -95,12 +91,12 @@ class Stack:
             return
         with log.open("ab") as output:
             self.parts[name] = subprocess.Popen(
-                [self.python, "-m", *command],
+                [sys.executable, "-m", *command],
                 env=environment,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                cwd=self.tree,
+                cwd=Path(__file__).parent.parent,
             )
 
     def start_sandbox(self, *flags: str) -> None:

@@ -151,7 +151,7 @@ def test_every_service_that_production_needs_is_there_and_the_sandbox_is_not() -
 
 
 def test_every_worker_group_has_its_service() -> None:
-    from pipeline.queues import WORKER_GROUPS
+    from pipeline.broker.queues import WORKER_GROUPS
 
     assert {SERVICES[name]["command"][1] for name in OURS if name.startswith("worker-")} == {*WORKER_GROUPS}
 
@@ -206,14 +206,16 @@ def test_flower_asks_for_the_password(
 ) -> None:
     origin = f"http://127.0.0.1:{ports['5555']}/"
 
-    def status(password: str) -> int:
+    def status(password: str, page: str = "") -> int:
         try:
-            return requests.get(origin, auth=("operator", password), timeout=60).status_code
+            return requests.get(origin + page, auth=("operator", password), timeout=60).status_code
         except requests.ConnectionError:
             return 0
 
     assert wait_until(lambda: status("wrong") == 401, STARTS_WITHIN), running["flower"].read_text()[-4000:]
-    assert status(production["SLIPWAY_FLOWER__PASSWORD"]) == 200
+    for page in ("", "metrics"):
+        assert status(production["SLIPWAY_FLOWER__PASSWORD"], page) == 200
+        assert status("wrong", page) == requests.get(origin + page, timeout=60).status_code == 401
 
 
 def test_beat_rings_and_the_reachability_worker_hears(

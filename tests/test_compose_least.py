@@ -28,15 +28,16 @@ SECRETS = {
 } | {*COMPOSE_SECRETS}
 SENDING = SECRETS - {*COMPOSE_SECRETS, "SLIPWAY_FLOWER__PASSWORD"}
 """What the API may have; the workers do without the operator's token."""
+PLATFORM_SECRETS = {"SLIPWAY_VAULT__KEYS", *(name for name in SECRETS if name.endswith("APP_SECRET"))}
+"""What opens accounts on the platforms: the worker that reads media of others has none of it."""
 ALLOWED = {
     "check-settings": SECRETS,
     "migrate": {"SLIPWAY_STORE__URL"},
     "beat": URLS,
     "flower": {"SLIPWAY_BROKER__URL", "SLIPWAY_FLOWER__PASSWORD"},
     "api": SENDING,
-    **dict.fromkeys(
-        ("worker-publish", "worker-reachability", "worker-upkeep"), SENDING - {"SLIPWAY_API__OPERATOR_TOKEN"}
-    ),
+    **dict.fromkeys(("worker-publish", "worker-upkeep"), SENDING - {"SLIPWAY_API__OPERATOR_TOKEN"}),
+    "worker-reachability": SENDING - {"SLIPWAY_API__OPERATOR_TOKEN"} - PLATFORM_SECRETS,
 }
 """Service -> the secrets it may have."""
 WRITING = {"api", "worker-publish", "worker-reachability", "worker-upkeep"}
@@ -203,7 +204,7 @@ def test_every_image_has_an_exact_version_and_ours_is_the_project_s() -> None:
 
 def test_production_runs_the_engines_that_the_tests_run_on() -> None:
     from pipeline.embedded import valkey
-    from pipeline.embedded.server_programs import find_binary
+    from pipeline.embedded.postgres import find_binary
 
     def find_version(program: Path) -> str:
         said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout

@@ -19,20 +19,20 @@ def test_what_is_imported_before_exists(name: str) -> None:
     assert find_spec(name), name
 
 
-def test_a_program_has_a_session_an_environment_a_log_and_an_exit_status(tmp_path: Path) -> None:
+def test_a_program_has_an_environment_a_log_and_an_exit_status(tmp_path: Path) -> None:
     log = tmp_path / "log"
     program = start_program("json.tool", "--help", environment={"COLUMNS": "80"}, log=log)
-    assert os.getpgid(program.pid) == program.pid != os.getpgid(0)
     assert program.wait(60) == 0
     assert "usage: " in log.read_text()
     assert program.poll() == 0
 
 
-def test_a_program_that_is_killed_says_so(tmp_path: Path) -> None:
+def test_a_program_has_a_session_and_says_that_it_is_killed(tmp_path: Path) -> None:
     site = ("http.server", "--bind", "127.0.0.1", "0")
     program = start_program(*site, environment={}, log=tmp_path / "log")
     with pytest.raises(subprocess.TimeoutExpired):
         program.wait(0.01)
     assert program.poll() is None
+    assert os.getpgid(program.pid) == program.pid != os.getpgid(0)
     program.send_signal(signal.SIGKILL)
     assert program.wait(60) == -signal.SIGKILL

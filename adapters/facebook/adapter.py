@@ -4,13 +4,19 @@ PlatformSettings.hosts: ``graph`` (https://graph.facebook.com), ``graph_video`` 
 ``rupload`` (https://rupload.facebook.com), ``www`` (https://www.facebook.com). options: ``feed_mode`` (``two_phase``,
 the default, or ``direct``: one call creates and shows the post), ``byte_upload`` (true: reels go up as bytes; else
 Facebook pulls them; other videos always go up as bytes). Never tried against live Facebook: README.md.
+
+The Facebook section of a post request.
+
+Read-only checks of a connected Facebook Page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
+
+from pydantic import Field
 
 from adapters.contract import (
     Account,
@@ -34,17 +40,53 @@ from adapters.facebook import limits, lookup
 from adapters.facebook.checkpoint import Checkpoint, PostKind, Step, choose_next_step, get_post_kind
 from adapters.facebook.client import Client
 from adapters.facebook.errors import DUPLICATE
-from adapters.facebook.live_checks import LIVE_CHECKS
 from adapters.facebook.oauth import OAuth
-from adapters.facebook.options import FacebookOptions
 from adapters.facebook.problems import find_problems
 from adapters.graph_api import GONE, GraphReply, Known, Usage
+from adapters.graph_live_check import check_usage
 from adapters.graph_upload import INTERRUPTED
 from adapters.http import HttpClient
 from adapters.listing import Listing
-from adapters.live_check import ConnectionChecks
+from adapters.live_check import ConnectionChecks, Finding, LiveCheck, fail, ok, quota_not_readable
 from adapters.oauth_mixin import OAuthMixin
 from adapters.post_options import PostOptions
+
+
+def _check_page(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:
+    reply = Client(http, settings, account).read_page()
+    if reply.data.id == account.remote_id:
+        yield ok("account", f"the token reads the Page {reply.data.name}")
+    else:
+        says = f"the token is for {reply.data.id}, not for {account.remote_id}"
+        yield fail("account", says)
+        return
+    yield from check_usage(reply.usage)
+    yield quota_not_readable("30 reels a day per Page")
+
+
+LIVE_CHECKS = (
+    ConnectionChecks(
+        connection="page",
+        required_scopes=("pages_manage_posts",),
+        can_discover=False,  # a Page's token lists no Pages: the check reads the Page instead
+        checks=(LiveCheck(name="account", run=_check_page),),
+        only_live_post=(
+            "whether a feed post made unpublished can be published by `is_published` (undocumented)",
+            "whether finishing the same `video_id` twice shows one video only",
+            "whether `/videos` lists reels too, and what lists show as `attachments`",
+            "whether the app may post for people without a role in it (App Review)",
+        ),
+    ),
+)
+
+
+class FacebookOptions(PostOptions):
+    """Options of a post on a Facebook Page; when at least one account is Facebook."""
+
+    platform: ClassVar[Platform] = Platform.FACEBOOK
+
+    # ours: the vendor's pages name no longest title
+    title: str | None = Field(None, min_length=1, max_length=255, description="Of a video or reel.")
 
 
 class Facebook(OAuthMixin):
@@ -136,7 +178,7 @@ class Facebook(OAuthMixin):
         if state.post is not None:
             return lookup.interpret_armed_post(state, _read_or_none(client.read_post, state.post)[0])
         if self._is_two_phase:
-            return CannotTell(reason="No unpublished post is known that could have been shown")
+            return CannotTell(reason="no unpublished post is known that could have been shown", is_final=True)
         since = int((armed_at - limits.CLOCK_SKEW).timestamp())
         return lookup.find_direct_post(draft, state, client.list_posts(since).data, armed_at, taken)
 

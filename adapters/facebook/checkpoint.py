@@ -11,7 +11,7 @@ from adapters.facebook import limits
 
 
 class PostKind(StrEnum):
-    """What a draft becomes on a Page."""
+    """The kind of post that a draft becomes on a Page."""
 
     FEED = "feed"
     REEL = "reel"

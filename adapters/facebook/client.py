@@ -136,22 +136,26 @@ class Client:
 
     def show_post(self, post: str) -> None:
         """Make an unpublished post visible; repeating the call shows no second post."""
-        self._graph.publish(Success, post, self._token, {"is_published": True})
+        self._graph.publish(Success, post, self._token, json_body={"is_published": True})
 
     def create_visible_post(self, draft: Draft, photos: Sequence[str]) -> str:
         """Create a post that is visible at once (``feed_mode: direct``) and return its id."""
         body = payload.build_post(draft, photos)
-        return self._graph.publish(Created, f"{self._id}/feed", self._token, body).data.id
+        return self._graph.publish(Created, f"{self._id}/feed", self._token, json_body=body).data.id
 
     def finish_reel(self, draft: Draft, video_id: str) -> None:
         """Publish an uploaded reel; it appears when Facebook has processed it."""
         body = payload.build_reel_finish(draft, video_id)
-        self._graph.publish(Success, f"{self._id}/video_reels", self._token, body)
+        self._graph.publish(Success, f"{self._id}/video_reels", self._token, json_body=body)
 
     def finish_video(self, draft: Draft, session: str) -> None:
-        """Publish an uploaded video; it appears when Facebook has processed it."""
-        body = payload.build_video_finish(draft, session)
-        self._video_graph.publish(Success, f"{self._id}/videos", self._token, body)
+        """Publish an uploaded video, with its cover if it is an image; it appears when Facebook has processed it."""
+        fields = payload.build_video_finish(draft, session)
+        call: dict[str, Any] = {"json_body": fields}
+        if isinstance(draft.cover, Media):
+            content_type, form = payload.build_cover_form(fields, draft.cover)
+            call = {"body": form, "headers": {"Content-Type": content_type}}
+        self._video_graph.publish(Success, f"{self._id}/videos", self._token, **call)
 
     # --- reads -------------------------------------------------------------------------------------------------------
 

@@ -2,8 +2,9 @@
 
 Sources, read 2026-11-24: developers.facebook.com/docs/graph-api/guides/error-handling (general codes),
 .../docs/video-api/guides/reels-publishing, 2026-09-11 (136xxxx of reels), .../docs/graph-api/reference/page/videos,
-2026-09-11 (videos); github.com/gitroomhq/postiz-app, read 2026-11-27 (subcodes of 100, 324, 368, 6000: what its users
-were refused with). Facebook sends the 136xxxx numbers as code or as subcode: the table lists them by the number alone.
+2026-09-11 (videos); POSTIZ: github.com/gitroomhq/postiz-app, read 2026-11-27 and 2026-11-29 (subcodes of 100, 324, 368,
+6000, and numbers by themselves: what its users were refused with). Facebook sends the 136xxxx numbers as code or as
+subcode: the table lists them by the number alone.
 """
 
 from __future__ import annotations
@@ -37,6 +38,12 @@ def _reject_any(message: str, next_action: str | None = None) -> GraphErrorRow:
 
 def _retry(message: str, code: str | None = None) -> GraphErrorRow:
     return GraphErrorRow(error=Unavailable, message=message, code=code)
+
+
+def _refuse_for_now(message: str) -> GraphErrorRow:
+    """Return a row that is retried before the visible call; after it, proven absence ends the delivery."""
+    next_action = "Look at the Page, then retry the post."
+    return replace(_retry(message, code="refused_for_now"), is_final=True, next_action=next_action)
 
 
 def _block(message: str, next_action: str) -> GraphErrorRow:
@@ -86,4 +93,10 @@ TABLE: GraphErrorTable = {
     (None, 1366046): _reject("the photo is too large or of a wrong type", _PHOTO),
     (None, 1366051): _reject(_POSTED, None, DUPLICATE),
     (None, 1609005): _reject("a link in the text could not be read"),
+    # POSTIZ stops at these three; no page says whether they are given before acting.
+    (None, 1349125): GraphErrorRow(
+        error=Rejected, message="the format of the content is not valid", next_action="Change the content."
+    ),
+    (None, 1363047): _refuse_for_now("the service refused the post as temporarily unavailable"),
+    (None, 1609010): _refuse_for_now("the service refused the post as temporarily unavailable"),
 }

@@ -3,6 +3,7 @@
 Pages (under developers.facebook.com/docs/, read 2026-11-24):
 * PHOTOS: graph-api/reference/page/photos
 * REELS: video-api/guides/reels-publishing, 2026-09-11
+* THUMBNAILS: graph-api/reference/video/thumbnails, read 2026-11-29: the limits of a video's thumbnail
 * THIRD: ayrshare's documentation of Facebook videos; no vendor page names these numbers
 """
 
@@ -12,14 +13,16 @@ from datetime import timedelta
 
 from adapters.contract import Capabilities, PostForm
 from adapters.graph_versions import RETIREMENTS
-from adapters.image_rule import ImageRule
-from adapters.limit import Limit
+from adapters.limit import ImageRule, Limit
 
 PHOTO = ImageRule(
     types=("image/jpeg", "image/png", "image/gif", "image/bmp", "image/tiff"),  # PHOTOS
     bytes=10 * 1024 * 1024,  # PHOTOS: under 10 MB; older pages and error 1366046 say 4 MB
     is_pulled=True,  # PHOTOS: url
 )
+
+COVER_TYPES = ("image/jpeg", "image/png")  # ours: the page names no types, its sample is a JPEG
+COVER_BYTES = 10 * 1024 * 1024  # THUMBNAILS: 10 MB
 
 REEL_TYPES = ("video/mp4",)  # REELS
 REEL_CODECS = ("h264", "hevc", "vp9", "av1")  # REELS
@@ -55,6 +58,8 @@ LIMITS = (
     Limit(of="image", rule="size", most=PHOTO.bytes, unit="bytes"),
     Limit(of="video", rule="size", most=VIDEO_BYTES, unit="bytes"),
     Limit(of="video", rule="duration", most=VIDEO_SECONDS, unit="seconds"),
+    Limit(of="image", rule="type of a video's cover", values=COVER_TYPES),
+    Limit(of="image", rule="size of a video's cover", most=COVER_BYTES, unit="bytes"),
     Limit(of="video", rule="type of a reel", values=REEL_TYPES, is_enforced=False),
     Limit(of="video", rule="codec of a reel", values=REEL_CODECS, is_enforced=False),
     Limit(

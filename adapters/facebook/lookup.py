@@ -1,4 +1,4 @@
-"""What the status of a post or video means for the publish, before and after arming; and the Page's listed posts."""
+"""Interpret the status of a post or video for the publish, before and after arming; and list the Page's posts."""
 
 from __future__ import annotations
 

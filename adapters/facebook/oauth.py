@@ -30,7 +30,7 @@ TASK = "CREATE_CONTENT"
 
 
 class OAuth:
-    """The OAuth flow that connects a person's Pages."""
+    """The OAuth flow that connects a user's Pages."""
 
     def __init__(self, http: HttpClient, settings: PlatformSettings) -> None:
         self._http = http
@@ -52,11 +52,11 @@ class OAuth:
         return build_dialog_url(self._settings.hosts["www"], self._settings, SCOPES, redirect_uri, state)
 
     def exchange(self, code: str, redirect_uri: str) -> Credentials:
-        """Exchange the code for the person's long-lived token; ``discover`` turns it into Page tokens."""
+        """Exchange the code for the user's long-lived token; ``discover`` turns it into Page tokens."""
         return exchange_code(self._graph, self._settings, code, redirect_uri, SCOPES)
 
     def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
-        """Return the Pages on which the person may create content."""
+        """Return the Pages on which the user may create content."""
         graph = self._build_graph_client(credentials)
         found = list_pages(graph, self._settings, credentials.access_token, "id,name,access_token,tasks")
         return [account for page in found for account in _to_remote_accounts(page, credentials)]

@@ -1,7 +1,9 @@
 """Build the request bodies of Facebook's endpoints. Pure, except that a chunk's form streams its source.
 
 Sources: developers.facebook.com/docs/pages-api/posts and .../docs/video-api/guides/reels-publishing, both 2026-09-11;
-.../docs/graph-api/reference/page/{photos,videos}, read 2026-11-24.
+.../docs/graph-api/reference/page/{photos,videos}, read 2026-11-24. ``is_ai_generated`` of reels and videos, and
+``thumb`` of videos only: facebook-business 26.0.3 (PyPI, 2026-11-04), adobjects/page.py, ``create_video_reel`` and
+``create_video``; the phase of ``thumb``: npm's facebook-api-video-upload, which sends it with ``finish``.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 
 from adapters.contract import Draft, Media
 from adapters.http import SizedBody
+from adapters.upload_source import get_size, open_range
 
 
 def build_photo(media: Media) -> dict[str, Any]:
@@ -39,28 +42,46 @@ def build_reel_finish(draft: Draft, video_id: str) -> dict[str, Any]:
         "video_id": video_id,
         "video_state": "PUBLISHED",
         "description": draft.caption,
-        **_build_title(draft),
+        **_build_options(draft),
     }
 
 
 def build_video_finish(draft: Draft, session: str) -> dict[str, Any]:
     """Return the body that publishes an uploaded video."""
     body = {"upload_phase": "finish", "upload_session_id": session, "description": draft.caption}
-    return {**body, **_build_title(draft)}
+    return {**body, **_build_options(draft)}
 
 
-def _build_title(draft: Draft) -> dict[str, str]:
-    title = draft.options.get("title")
-    return {"title": str(title)} if title else {}
+def _build_options(draft: Draft) -> dict[str, Any]:
+    title = {"title": str(draft.options["title"])} if draft.options.get("title") else {}
+    return {**title, **({"is_ai_generated": True} if draft.ai_generated else {})}
+
+
+def build_cover_form(fields: Mapping[str, Any], cover: Media) -> tuple[str, SizedBody]:
+    """Return content type and body of the form that finishes a video with an image as its thumbnail.
+
+    The image is read before the call is made: a source that breaks off must not leave the outcome unknown.
+    """
+    image = b"".join(open_range(cover, 0, get_size(cover)))
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in fields.items()}
+    content_type = cover.facts.content_type if cover.facts else "application/octet-stream"
+    return _build_form(texts, "thumb", content_type, iter([image]), len(image))
 
 
 def build_chunk_form(session: str, start: int, chunk: Iterator[bytes], length: int) -> tuple[str, SizedBody]:
     """Return content type and streamed body of the form that transfers one chunk of *length* bytes."""
     fields = {"upload_phase": "transfer", "upload_session_id": session, "start_offset": str(start)}
+    return _build_form(fields, "video_file_chunk", "application/octet-stream", chunk, length)
+
+
+def _build_form(
+    fields: Mapping[str, str], name: str, content_type: str, content: Iterator[bytes], length: int
+) -> tuple[str, SizedBody]:
+    """Return content type and streamed body of a form with a file *name* of *length* bytes as its last part."""
     boundary = secrets.token_hex(16)
-    head = _build_fields(boundary, fields) + _build_file_header(boundary)
+    head = _build_fields(boundary, fields) + _build_file_header(boundary, name, content_type)
     tail = f"\r\n--{boundary}--\r\n".encode()
-    body = SizedBody(chain([head], chunk, [tail]), len(head) + length + len(tail))
+    body = SizedBody(chain([head], content, [tail]), len(head) + length + len(tail))
     return f"multipart/form-data; boundary={boundary}", body
 
 
@@ -72,7 +93,7 @@ def _build_fields(boundary: str, fields: Mapping[str, str]) -> bytes:
     return "".join(parts).encode()
 
 
-def _build_file_header(boundary: str) -> bytes:
-    disposition = 'form-data; name="video_file_chunk"; filename="chunk"'
-    header = f"Content-Disposition: {disposition}\r\nContent-Type: application/octet-stream"
+def _build_file_header(boundary: str, name: str, content_type: str) -> bytes:
+    disposition = f'form-data; name="{name}"; filename="{name}"'
+    header = f"Content-Disposition: {disposition}\r\nContent-Type: {content_type}"
     return f"--{boundary}\r\n{header}\r\n\r\n".encode()

@@ -6,16 +6,19 @@ from collections.abc import Iterator
 
 from adapters.contract import Draft, Media, MediaFacts, Problem
 from adapters.facebook import limits
+from adapters.facebook.checkpoint import PostKind, get_post_kind
 from adapters.image_problems import find_image_problems
-from adapters.post_wide import warn_of_ai_label, warn_of_alt_texts, warn_of_cover
+from adapters.post_wide import check_cover, warn_of_ai_label, warn_of_alt_texts, warn_of_cover
 
 
 def find_problems(draft: Draft) -> list[Problem]:
     """Return all problems at once; an unknown media fact counts as within its limit."""
-    found: list[Problem] = [*_warn_of_unused_options(draft), *warn_of_ai_label(draft, "Facebook")]
-    if draft.kind == "video":
-        found += warn_of_alt_texts(draft, "A Facebook video")
-    found += warn_of_cover(draft, "A cover is not sent to Facebook; it chooses a frame of the video.")
+    found: list[Problem] = [*_warn_of_unused_options(draft), *_check_cover(draft)]
+    found += (
+        warn_of_alt_texts(draft, "A Facebook video")
+        if draft.kind == "video"
+        else warn_of_ai_label(draft, "A Facebook post of photos")
+    )
     for index, media in enumerate(draft.media):
         field = "media.url" if draft.kind == "video" else f"media.urls[{index}]"
         found += _check_is_image(media, field) if draft.kind == "slideshow" else []
@@ -38,6 +41,18 @@ def _warn_of_unused_options(draft: Draft) -> Iterator[Problem]:
     if draft.kind != "video" and draft.options.get("title"):
         message = "Only videos have a title on Facebook; photos have the caption alone."
         yield Problem(severity="warn", code="SETTING_HAS_NO_EFFECT", field="facebook.title", message=message)
+
+
+def _check_cover(draft: Draft) -> Iterator[Problem]:
+    if not isinstance(draft.cover, Media):
+        message = (
+            "A Facebook video takes an image as its cover, not a second; Facebook chooses a frame of it."
+        )
+        yield from warn_of_cover(draft, message)
+    elif get_post_kind(draft) is PostKind.REEL:
+        yield from warn_of_cover(draft, "A reel's cover is not sent to Facebook; it chooses a frame of it.")
+    else:
+        yield from check_cover(draft, "Facebook", limits.COVER_TYPES, limits.COVER_BYTES)
 
 
 def _check_is_image(media: Media, field: str) -> Iterator[Problem]:

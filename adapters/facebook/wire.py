@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import AliasChoices, Field
 
 from adapters.graph_api import GraphModel
-from adapters.graph_paging import Paging
+from adapters.graph_oauth import Paging
 
 
 class Created(GraphModel):
@@ -63,7 +63,7 @@ class VideoPhase(GraphModel):
 
     @property
     def is_done(self) -> bool:
-        """Whether the phase is over: ``complete`` in the guide's samples, ``completed`` in its table."""
+        """True if the phase is over: ``complete`` in the guide's samples, ``completed`` in its table."""
         return self.status in {"complete", "completed"}
 
 

@@ -6,13 +6,20 @@ PlatformSettings.hosts: ``graph`` (https://graph.instagram.com), ``facebook_grap
 Facebook Login. options: ``connection`` (``instagram_login``, the default, or ``facebook_login``: the login of a new
 account), ``byte_upload`` (true: reels of facebook_login accounts go up as bytes). Never tried against live Instagram:
 README.md.
+
+The Instagram section of a post request.
+
+Limits: developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference/ig-user/media, v25.0 text of
+2026-09-11, read 2026-11-24.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
 
 from adapters.contract import (
     Account,
@@ -31,6 +38,7 @@ from adapters.contract import (
     Ready,
 )
 from adapters.errors import AdapterError, RateLimited, Rejected, Unavailable
+from adapters.field_types import at_most
 from adapters.graph_upload import INTERRUPTED
 from adapters.http import HttpClient
 from adapters.instagram import limits
@@ -46,13 +54,40 @@ from adapters.instagram.lookup import (
     restart_if_ended,
 )
 from adapters.instagram.oauth import OAuth
-from adapters.instagram.options import InstagramOptions
 from adapters.instagram.problems import find_problems
 from adapters.instagram.wire import Created
 from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks
 from adapters.oauth_mixin import OAuthMixin
 from adapters.post_options import PostOptions
+
+MAX_COLLABORATORS = 3
+
+
+class InstagramOptions(PostOptions):
+    """Options of an Instagram post; when at least one account is Instagram."""
+
+    platform: ClassVar[Platform] = Platform.INSTAGRAM
+
+    defaults: ClassVar[Mapping[str, Any]] = {"collaborators": []}
+
+    collaborators: (
+        Annotated[
+            list[Annotated[str, Field(pattern=r"^[A-Za-z0-9._]{1,30}$")]],
+            Field(
+                max_length=MAX_COLLABORATORS, description="Usernames, without @, of those who are invited."
+            ),
+            at_most(MAX_COLLABORATORS),
+        ]
+        | None
+    ) = None
+    share_to_feed: bool | None = Field(
+        None,
+        description="Of a reel: whether it also appears in the profile's feed. Default: Instagram's own.",
+    )
+    location_id: str | None = Field(
+        None, pattern=r"^\d{1,32}$", description="Id of the Facebook Page of a place."
+    )
 
 
 class Instagram(OAuthMixin):
@@ -115,7 +150,7 @@ class Instagram(OAuthMixin):
         if armed_at is None and choose_next_step(draft, state) is not Step.POLL:
             return Ready(checkpoint=state.to_dict())
         if armed_at is not None and state.container is None:
-            return CannotTell(reason="No container is known that could have been published")
+            return CannotTell(reason="no container is known that could have been published", is_final=True)
         status = client.read_status(get_awaited_container(state))
         if status is not None and status.status_code == "PUBLISHED" and state.container is not None:
             return find_published_post(draft, state, client, armed_at, taken)

@@ -86,7 +86,7 @@ class Client:
     def publish(self, container: str) -> str:
         """Publish a container, the one visible call, and return the media id."""
         path = f"{self._account.remote_id}/media_publish"
-        return self._graph.publish(Created, path, self._token, {"creation_id": container}).data.id
+        return self._graph.publish(Created, path, self._token, json_body={"creation_id": container}).data.id
 
     def read_media(self, media_id: str) -> MediaNode:
         """Read a published post."""

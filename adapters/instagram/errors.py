@@ -2,8 +2,8 @@
 
 Source, unless a row says otherwise:
 developers.facebook.com/docs/instagram-platform/instagram-api/reference/error-codes,
-updated 2026-06-02, read 2026-11-24.
-Only rows with ``before_acting`` (those made by ``_reject`` have it) count as given before acting, whatever the call.
+updated 2026-06-02, read 2026-11-24. POSTIZ: github.com/gitroomhq/postiz-app, instagram.provider.ts, read 2026-11-29.
+Only rows with ``before_acting`` (rows made by ``_reject`` have it) count as given before acting, whatever the call.
 """
 
 from __future__ import annotations
@@ -25,6 +25,18 @@ def _reject(message: str, next_action: str | None = None) -> GraphErrorRow:
     return GraphErrorRow(error=Rejected, message=message, before_acting=True, next_action=next_action)
 
 
+def _block(message: str) -> GraphErrorRow:
+    """Return a row of a block by policy, which may have acted, and is never sent again once absence is proven."""
+    return GraphErrorRow(
+        error=Rejected,
+        message=message,
+        any_subcode=True,
+        is_policy=True,
+        code="blocked_by_policy",
+        next_action="Check the account in the Instagram app before trying again.",
+    )
+
+
 def _retry(message: str, code: str | None = None) -> GraphErrorRow:
     return GraphErrorRow(error=Unavailable, message=message, code=code)
 
@@ -39,11 +51,7 @@ _ROWS: GraphErrorTable = {
     (-2, 2207020): _retry("the uploaded media expired"),
     (1, 2207057): _reject("the thumbnail's offset lies outside the video"),
     # Posts were live despite this refusal (postiz-app PR #1681, read 2026-11-24): no proof after media_publish.
-    (4, 2207051): GraphErrorRow(
-        error=Rejected,
-        message="the action was blocked as suspected spam",
-        next_action="Check the account in the Instagram app before trying again.",
-    ),
+    (4, 2207051): _block("the action was blocked as suspected spam"),
     # The window rolls: each post frees its place after 24 hours, so an hourly retry loses at most an hour.
     (9, 2207042): GraphErrorRow(
         error=RateLimited,
@@ -64,6 +72,14 @@ _ROWS: GraphErrorTable = {
     (100, 2207036): _reject("a photo needs a position for each product tag"),
     (100, 2207037): _reject("a product tag is invalid"),
     (100, 2207040): _reject("too many user tags"),
+    (None, 2207081): GraphErrorRow(  # POSTIZ
+        error=Rejected,
+        message="the account does not support trial reels",
+        next_action="Publish the reel without a trial.",
+    ),
+    (368, None): _block(
+        "the account was blocked from posting for policy reasons"
+    ),  # POSTIZ, guides/error-handling
     (352, 2207026): _reject("the video format is not supported", "Send MP4 or MOV with H.264 or HEVC."),
     # The vendor calls it permanent; postiz-app PR #1900 and mixpost #197 saw a later attempt succeed.
     (9004, 2207052): _retry("the media URL could not be fetched"),
@@ -72,7 +88,7 @@ _ROWS: GraphErrorTable = {
     ),
     (36000, 2207004): _reject("the image is too large", "Send a JPEG of at most 8 MB."),
     (36001, 2207005): _reject("the image format is not supported", "Send a JPEG."),
-    (36003, 2207009): _reject("the aspect ratio is not supported", "Use a ratio between 4:5 and 1.91:1."),
+    (36003, 2207009): _reject("the aspect ratio is not supported", "Use a ratio between 3:4 and 1.91:1."),
     (36004, 2207010): _reject("the caption is too long", "Use at most 2200 characters."),
 }
 
@@ -97,11 +113,12 @@ def build_status_error(text: str) -> AdapterError:
             "Instagram could not process the media", code=FAILED, platform_code=named, platform_message=words
         )
     code, row = listed
+    name = found.group() if code is None else f"{code}/{found.group()}"
     kind = row.error if issubclass(row.error, Rejected) else Unavailable
     return kind(
         f"Instagram: {row.message}",
-        code=None if kind is Rejected else FAILED,
-        platform_code=f"{code}/{found.group()}",
+        code=row.code if kind is Rejected else FAILED,
+        platform_code=name,
         next_action=row.next_action,
         platform_message=words,
     )

@@ -11,8 +11,7 @@ from datetime import timedelta
 
 from adapters.contract import Capabilities, PostForm
 from adapters.graph_versions import RETIREMENTS
-from adapters.image_rule import ImageRule
-from adapters.limit import Limit
+from adapters.limit import ImageRule, Limit
 
 CAPTION_CHARACTERS = 2200  # MEDIA
 HASHTAGS = 30  # MEDIA

@@ -1,4 +1,4 @@
-"""What a container's status means for the publish, and which post a PUBLISHED container became."""
+"""Interpret a container's status for the publish, and find the post that a PUBLISHED container became."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def find_published_post(
     """Return the post of a PUBLISHED container: the only one with its caption since arming that is not taken.
 
     A container does not name its post. When no post or several match, the list is read a few times more, since it
-    lags and a twin may be settled meanwhile; then the container's id stands for the post, which is proven live.
+    lags and a twin may be settled in that time; then the container's id stands for the post, which is proven live.
     """
     found = [
         node
@@ -126,12 +126,12 @@ def list_posts(client: Client, draft: Draft, since: datetime) -> Listing:
 
 def _compare(node: MediaNode, draft: Draft) -> ListedPost:
     types = ["VIDEO" if media.kind == "video" else "IMAGE" for media in draft.media]
-    wanted = "CAROUSEL_ALBUM" if len(types) > 1 else types[0]
-    same_type = None if node.media_type is None else node.media_type == wanted
+    expected = "CAROUSEL_ALBUM" if len(types) > 1 else types[0]
+    same_type = None if node.media_type is None else node.media_type == expected
     same_kind, same_media = same_type, same_type
-    if same_type and wanted == "VIDEO":
+    if same_type and expected == "VIDEO":
         same_kind = None if node.media_product_type is None else node.media_product_type == "REELS"
-    if same_type and wanted == "CAROUSEL_ALBUM":
+    if same_type and expected == "CAROUSEL_ALBUM":
         parts = node.children.data if node.children else ()
         same_media = [part.media_type for part in parts] == types if parts else None
     return ListedPost(

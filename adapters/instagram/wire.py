@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import SecretStr, model_validator
 
 from adapters.graph_api import GraphModel
-from adapters.graph_paging import Paging
+from adapters.graph_oauth import Paging
 
 Status = Literal["IN_PROGRESS", "FINISHED", "PUBLISHED", "ERROR", "EXPIRED"]
 
@@ -76,7 +76,7 @@ class Quota(GraphModel):
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether the window holds its maximum of posts."""
+        """True if the window holds its maximum of posts."""
         return self.config.quota_total is not None and self.quota_usage >= self.config.quota_total
 
 

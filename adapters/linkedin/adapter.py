@@ -3,16 +3,25 @@
 PlatformSettings.hosts: ``api`` (https://api.linkedin.com), ``www`` (consent, tokens and posts' addresses,
 https://www.linkedin.com); bytes go to the addresses in the responses. ``version``: the ``LinkedIn-Version`` header,
 YYYYMM. options: ``connection`` (``person`` or ``organization``: what is being connected) and, without it, ``ask_for``
-(the same values, or ``either``, the default: the person chooses among the accounts found). Accounts: ``connection`` is
+(the same values, or ``either``, the default: the user chooses among the accounts found). Accounts: ``connection`` is
 one of the two and ``remote_id`` the URN that posts. Never tried against live LinkedIn: README.md.
+
+The LinkedIn section of a post request.
+
+Source: learn.microsoft.com/linkedin/marketing/community-management/shares/posts-api, read 2026-11-24.
+
+Read-only checks of a connected LinkedIn member or organization.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+from typing_extensions import TypeAliasType
 
 from adapters.contract import (
     Account,
@@ -23,6 +32,7 @@ from adapters.contract import (
     Ended,
     FinalizeResult,
     LookResult,
+    Media,
     Pending,
     Platform,
     PlatformSettings,
@@ -35,8 +45,7 @@ from adapters.http import HttpClient
 from adapters.linkedin import limits
 from adapters.linkedin.checkpoint import Checkpoint, FileUpload, Step, choose_next_step, compute_poll_delay
 from adapters.linkedin.client import Client
-from adapters.linkedin.errors import STALE_UPLOAD
-from adapters.linkedin.live_checks import LIVE_CHECKS
+from adapters.linkedin.errors import RESOURCE_FORBIDDEN, STALE_UPLOAD
 from adapters.linkedin.lookup import (
     NO_LISTING,
     find_post,
@@ -46,13 +55,60 @@ from adapters.linkedin.lookup import (
     restart_file,
 )
 from adapters.linkedin.oauth import OAuth
-from adapters.linkedin.options import LinkedInOptions
 from adapters.linkedin.payload import build_post
 from adapters.linkedin.problems import find_problems
 from adapters.listing import Asked, Listing
-from adapters.live_check import ConnectionChecks
+from adapters.live_check import POST_NOT_FOUND_AGAIN, ConnectionChecks, Finding, LiveCheck, quota_not_readable
 from adapters.oauth_mixin import OAuthMixin
 from adapters.post_options import PostOptions
+
+
+def _check_quota(_http: HttpClient, _settings: PlatformSettings, _account: Account) -> Iterator[Finding]:
+    yield quota_not_readable(f"{limits.CAPABILITIES.daily_posts} posts a day per member")
+
+
+_QUOTA = LiveCheck(name="quota", run=_check_quota)
+_ONLY_LIVE_POST = (
+    "the duplicate rule of `/rest/posts`: what counts as equal, for how long",
+    "whether 3,000 counts escaped or plain text",
+    "whether the app may post for members and organizations that do not administer it (access tier)",
+)
+
+LIVE_CHECKS = (
+    ConnectionChecks(
+        connection="person",
+        required_scopes=("w_member_social",),
+        checks=(_QUOTA,),
+        only_live_post=_ONLY_LIVE_POST,
+    ),
+    ConnectionChecks(
+        connection="organization",
+        required_scopes=("w_organization_social",),
+        optional_scopes={"r_organization_social": POST_NOT_FOUND_AGAIN},
+        checks=(_QUOTA,),
+        only_live_post=(
+            *_ONLY_LIVE_POST,
+            "whether a listing shows `content.media.id` as it was sent, and how late",
+        ),
+    ),
+)
+
+
+Visibility = TypeAliasType("Visibility", Literal["PUBLIC", "CONNECTIONS", "LOGGED_IN"])
+
+
+class LinkedInOptions(PostOptions):
+    """Options of a LinkedIn post; when at least one account is LinkedIn."""
+
+    platform: ClassVar[Platform] = Platform.LINKEDIN
+
+    defaults: ClassVar[Mapping[str, Any]] = {"visibility": "PUBLIC"}
+
+    visibility: Visibility | None = Field(
+        None, description="Default PUBLIC. CONNECTIONS is for members: organizations have none."
+    )
+    # ours: LinkedIn's page names no longest title
+    title: str | None = Field(None, min_length=1, max_length=400, description="Of a video or a single image.")
 
 
 class LinkedIn(OAuthMixin):
@@ -82,7 +138,7 @@ class LinkedIn(OAuthMixin):
             case Step.START:
                 file = _start(draft, account, client, index)
                 return Pending(checkpoint=state.replace_file(index, file).to_dict())
-            case Step.SEND:
+            case Step.SEND | Step.COVER:
                 return _send(draft, state, client, index)
             case Step.CLOSE:
                 return _close(draft, state, client, index)
@@ -120,7 +176,7 @@ class LinkedIn(OAuthMixin):
                 return read_status(client, draft, state, index)
             return Ready(checkpoint=state.to_dict())
         if account.connection != "organization":
-            return CannotTell(reason=NO_LISTING)
+            return CannotTell(reason=NO_LISTING, is_final=True)
         return find_post(client, account.remote_id, draft, state, taken, self._settings.hosts["www"])
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
@@ -142,10 +198,12 @@ class LinkedIn(OAuthMixin):
 
 def _start(draft: Draft, account: Account, client: Client, index: int) -> FileUpload:
     if draft.kind == "video":
-        video = client.start_video(account.remote_id, draft.media[index])
+        has_cover = isinstance(draft.cover, Media)
+        video = client.start_video(account.remote_id, draft.media[index], has_cover=has_cover)
         return FileUpload(
             urn=video.video,
             parts=video.uploadInstructions,
+            cover_url=video.thumbnailUploadUrl if has_cover else "",
             token=video.uploadToken,
             ends=_validate_expiry(video.uploadUrlsExpireAt),
         )
@@ -173,17 +231,20 @@ def _send(draft: Draft, state: Checkpoint, client: Client, index: int) -> Prepar
 
 
 def _send_next(draft: Draft, client: Client, index: int, file: FileUpload) -> FileUpload:
-    """Send the image, or the next part of the video, and return the file's new state."""
+    """Send the image, or the next part of the video or its thumbnail, and return the file's new state."""
     if draft.kind != "video":
         client.send_image(draft.media[index], file.url)
         return file.replace(sent=True, url="", ends=None)
+    if file.sent and isinstance(draft.cover, Media):
+        client.send_cover(draft.cover, file.cover_url)
+        return file.replace(cover_url="", ends=None)
     part, *remaining = file.parts
     part_id = client.send_part(draft.media[index], part)
     return file.replace(
         parts=tuple(remaining),
         part_ids=(*file.part_ids, part_id),
         sent=not remaining,
-        ends=file.ends if remaining else None,
+        ends=file.ends if remaining or file.cover_url else None,
     )
 
 
@@ -206,5 +267,6 @@ def _close(draft: Draft, state: Checkpoint, client: Client, index: int) -> Prepa
 
 def _is_refusal(error: AdapterError) -> bool:
     has_other_meaning = isinstance(error, (CredentialsExpired, RateLimited, NeedsPerson))
+    has_other_meaning |= error.code == RESOURCE_FORBIDDEN
     status = error.http_status or 0
     return not has_other_meaning and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR

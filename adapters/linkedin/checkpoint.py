@@ -18,6 +18,7 @@ class Step(StrEnum):
 
     START = "request an upload address"
     SEND = "send an image, or one part of a video"
+    COVER = "send a video's thumbnail"
     CLOSE = "complete a video's upload"
     POLL = "read a file's status"
     DONE = "nothing is left to prepare"
@@ -31,6 +32,8 @@ class FileUpload(BaseCheckpoint):
     url: str = Field(default="", repr=False)
     parts: tuple[Part, ...] = ()
     """The remaining parts of a video."""
+    cover_url: str = Field(default="", repr=False)
+    """The upload address of a video's thumbnail, until it is sent."""
     part_ids: tuple[str, ...] = ()
     """The ETags of the parts that were sent, in order."""
     token: str = Field(default="", repr=False)
@@ -39,7 +42,7 @@ class FileUpload(BaseCheckpoint):
     sent: bool = False
     closed: bool = False
     doubtful: bool = False
-    """Whether closing was refused: an earlier call whose response was lost may have closed it."""
+    """True if closing was refused: an earlier call whose response was lost may have closed it."""
     available: bool = False
 
     def is_stale(self, now: datetime) -> bool:
@@ -52,9 +55,9 @@ class Checkpoint(BaseCheckpoint):
 
     media: tuple[FileUpload, ...] = ()
     unreadable: bool = False
-    """Whether the token may not read the status of media: the post is then created at once."""
+    """True if the token may not read the status of media: the post is then created at once."""
     armed_before: bool = False
-    """An earlier attempt of this delivery was armed, and a person decided to publish again with the same files."""
+    """An earlier attempt of this delivery was armed, and an operator decided to publish again with the same files."""
     duplicate: str = ""
     """The URN of the live post that LinkedIn says this one duplicates."""
     polls: int = 0
@@ -84,6 +87,8 @@ def choose_next_step(draft: Draft, state: Checkpoint) -> tuple[Step, int]:
             return Step.START, index
         if not file.sent:
             return Step.SEND, index
+        if file.cover_url:
+            return Step.COVER, index
         if draft.kind == "video" and not file.closed:
             return Step.CLOSE, index
     awaited = next((index for index, file in enumerate(state.media) if not file.available), None)

@@ -42,7 +42,7 @@ from adapters.linkedin.wire import (
     StartedVideo,
     VideoUpload,
 )
-from adapters.transport import Model, Request, bearer_header, parse_response, send
+from adapters.transport import Model, Request, bearer_header, is_web_page, parse_response, send
 from adapters.upload_source import get_size, open_body
 
 _ROLES, _MAX_ROLE_PAGES = 100, 50
@@ -63,10 +63,13 @@ class Client:
         body = payload.build_image_start(owner)
         return self._request("POST", "images?action=initializeUpload", StartedImage, json=body).value
 
-    def start_video(self, owner: str, media: Media) -> VideoUpload:
-        """Request upload addresses for a video's parts; invisible and safe to repeat."""
-        body = payload.build_video_start(owner, get_size(media))
-        return self._request("POST", "videos?action=initializeUpload", StartedVideo, json=body).value
+    def start_video(self, owner: str, media: Media, *, has_cover: bool) -> VideoUpload:
+        """Request upload addresses for a video's parts and its thumbnail; invisible and safe to repeat."""
+        body = payload.build_video_start(owner, get_size(media), has_cover=has_cover)
+        video = self._request("POST", "videos?action=initializeUpload", StartedVideo, json=body).value
+        if has_cover and not video.thumbnailUploadUrl:
+            raise build_unclear_error(Phase.PREPARE, platform_code="no_thumbnail_address")
+        return video
 
     def send_image(self, media: Media, url: str) -> None:
         """Send the whole image; its address requires the token."""
@@ -86,6 +89,13 @@ class Client:
         if not etag:
             raise build_unclear_error(Phase.PREPARE, platform_code="no_etag", status=response.status)
         return etag
+
+    def send_cover(self, cover: Media, url: str) -> None:
+        """Send a video's thumbnail, before its upload is completed. Its address takes no token."""
+        headers = {"Content-Type": "application/octet-stream", "media-type-family": "STILLIMAGE"}
+        response = self._put(url, headers, open_body(cover, 0, get_size(cover)))
+        if is_web_page(response):  # a proxy's
+            raise build_unclear_error(Phase.PREPARE, platform_code="web_page", status=response.status)
 
     def close_video(self, video: str, token: str, part_ids: Sequence[str]) -> None:
         """Complete a video's upload with the ids of all parts, in their order."""

@@ -40,7 +40,7 @@ from adapters.errors import (
 )
 from adapters.http import Response
 from adapters.linkedin import limits
-from adapters.linkedin.wire import SCHEMA_ERROR, ErrorBody, OAuthErrorBody
+from adapters.linkedin.wire import FORBIDDEN, SCHEMA_ERROR, ErrorBody, OAuthErrorBody
 from adapters.transport import is_web_page
 
 SERVICE = "LinkedIn"
@@ -48,6 +48,7 @@ build_unclear_error = partial(error_table.build_unclear_error, SERVICE)
 
 GONE = "not_found"
 DENIED = "permission_missing"
+RESOURCE_FORBIDDEN = "resource_forbidden"
 STALE_UPLOAD = "upload_expired"
 DUPLICATE = "DUPLICATE_POST"
 _POST_URN = re.compile(r"urn:li:(?:share|ugcPost):\d+")
@@ -132,6 +133,14 @@ TABLE: Mapping[tuple[int, str | None], ErrorRow] = {
     (401, "65601"): _REVOKED,
     (401, "65602"): _EXPIRED,
     (401, None): replace(_EXPIRED, ambiguous=True),
+    # retried by other publishers too (postiz-app), since it was seen to pass; no proof after the post
+    (403, FORBIDDEN): ErrorRow(
+        error=Unavailable,
+        code=RESOURCE_FORBIDDEN,
+        message="LinkedIn says that access to the resource is forbidden.",
+        next_action="Check the person's role for the organization, then retry the post.",
+        ambiguous=True,
+    ),
     (403, "ACCESS_DENIED"): _DENIED,
     (403, None): replace(_DENIED, ambiguous=True),
     (404, "RESOURCE_NOT_FOUND"): ErrorRow(error=Rejected, code=GONE, message="LinkedIn does not find it."),

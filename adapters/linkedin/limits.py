@@ -15,8 +15,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from adapters.contract import Capabilities, PostForm
-from adapters.image_rule import ImageRule
-from adapters.limit import Limit
+from adapters.limit import ImageRule, Limit
 
 COMMENTARY = 3000
 """POST; counted in UTF-16 units of the escaped text, as LinkedIn does not say whether it counts escapes."""
@@ -26,6 +25,8 @@ IMAGE = ImageRule(
     types=("image/jpeg", "image/png", "image/gif"),  # IMAGE
     area=36_152_320 - 1,  # IMAGE: fewer than 36 152 320 pixels
 )
+COVER_TYPES = ("image/jpeg", "image/png")  # VIDEO, as of li-lms-2026-05
+COVER_BYTES = 10_000_000 - 1  # the same: under 10 MB, read strictly
 VIDEO_TYPES = ("video/mp4",)  # VIDEO
 VIDEO_BYTES = (75 * 1024, 500 * 1024 * 1024)  # VIDEO: 75 KB to 500 MB; its schema mentions 5 GB
 VIDEO_SECONDS = (3.0, 30 * 60.0)  # VIDEO
@@ -70,6 +71,8 @@ LIMITS = (
     Limit(of="text", rule="alternative text", most=ALT_TEXT, unit="characters"),
     Limit(of="image", rule="type", values=IMAGE.types),
     Limit(of="image", rule="area", most=IMAGE.area, unit="pixels"),
+    Limit(of="image", rule="type of a video's cover", values=COVER_TYPES),
+    Limit(of="image", rule="size of a video's cover", most=COVER_BYTES, unit="bytes"),
     Limit(of="video", rule="type", values=VIDEO_TYPES),
     Limit(of="video", rule="size", least=VIDEO_BYTES[0], most=VIDEO_BYTES[1], unit="bytes"),
     Limit(of="video", rule="duration", least=VIDEO_SECONDS[0], most=VIDEO_SECONDS[1], unit="seconds"),

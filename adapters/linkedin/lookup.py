@@ -19,6 +19,7 @@ from adapters.linkedin.errors import (
     DENIED,
     DUPLICATE,
     GONE,
+    RESOURCE_FORBIDDEN,
     STALE_UPLOAD,
     build_unclear_error,
     find_duplicate,
@@ -39,8 +40,8 @@ def read_status(client: Client, draft: Draft, state: Checkpoint, index: int) -> 
     """Read the status of one file and return what it means; a token may lack the right to read it."""
     try:
         status = client.read_status(state.get_file(index).urn)
-    except NeedsPerson as error:
-        if error.code != DENIED:
+    except AdapterError as error:
+        if error.code not in (DENIED, RESOURCE_FORBIDDEN):
             raise
         return skip_status_read(draft, state, index)
     return interpret_status(draft, state, index, status)
@@ -156,7 +157,8 @@ def find_post(
         if named is not None:
             return named
     if not any(state.urns):
-        return CannotTell(reason="No media are known by which the post could be recognised")
+        reason = "no media are known by which the post could be recognised"
+        return CannotTell(reason=reason, is_final=not state.duplicate)
     try:
         posts = client.list_posts(author)
     except (Permanent, NeedsPerson) as error:
@@ -186,13 +188,13 @@ def list_posts(client: Client, author: str, draft: Draft, since: datetime, www: 
 def _compare(post: Post, draft: Draft, www: str) -> ListedPost:
     """Compare a listed post by the types of its media's URNs and their number."""
     urns = _get_urns(post)
-    wanted = "urn:li:video:" if draft.kind == "video" else "urn:li:image:"
+    expected = "urn:li:video:" if draft.kind == "video" else "urn:li:image:"
     return ListedPost(
         remote_id=post.id,
         url=build_url(post.id, www),
         created_at=_to_time(post.createdAt),
         same_caption=_has_same_text(post, draft),
-        same_kind=bool(urns) and all(urn.startswith(wanted) for urn in urns),
+        same_kind=bool(urns) and all(urn.startswith(expected) for urn in urns),
         same_media=len(urns) == len(draft.media),
     )
 

@@ -91,7 +91,7 @@ class OAuth:
             token=credentials.access_token,
         )
         kinds = [kind for kind, scope in _POSTS_AS.items() if scope in credentials.scopes]
-        if not credentials.scopes:  # LinkedIn named no scopes: the grant has those that were requested
+        if not credentials.scopes:  # LinkedIn named no scopes: the grant has the scopes that were requested
             kinds = [kind for kind in CONNECTIONS if self._get_requested_connection() in (kind, EITHER)]
         found: list[RemoteAccount] = []
         if "person" in kinds:

@@ -18,13 +18,13 @@ def build_image_start(owner: str) -> dict[str, Any]:
     return {"initializeUploadRequest": {"owner": owner}}
 
 
-def build_video_start(owner: str, size: int) -> dict[str, Any]:
-    """Return the body that requests the upload addresses for a video of *size* bytes."""
+def build_video_start(owner: str, size: int, *, has_cover: bool) -> dict[str, Any]:
+    """Return the body that requests the upload addresses for a video of *size* bytes, and for its thumbnail."""
     request = {
         "owner": owner,
         "fileSizeBytes": size,
         "uploadCaptions": False,
-        "uploadThumbnail": False,
+        "uploadThumbnail": has_cover,
     }
     return {"initializeUploadRequest": request}
 

@@ -8,7 +8,7 @@ from adapters.contract import Account, Draft, Media, MediaFacts, Problem
 from adapters.image_problems import find_image_problems
 from adapters.linkedin import limits
 from adapters.linkedin.text import escape_little_text
-from adapters.post_wide import check_alt_texts, warn_of_ai_label, warn_of_cover
+from adapters.post_wide import check_alt_texts, check_cover, warn_of_ai_label, warn_of_cover
 from adapters.text import count_utf16_units
 
 Found = str | int | float | None
@@ -21,7 +21,11 @@ def find_problems(draft: Draft, account: Account) -> list[Problem]:
     found = [*_check_author(account), *_check_caption(draft), *_check_count(draft)]
     found += [*_check_options(draft, account), *warn_of_ai_label(draft, "LinkedIn")]
     found += check_alt_texts(draft, "LinkedIn", limits.ALT_TEXT)
-    found += warn_of_cover(draft, "A cover is not sent to LinkedIn; it chooses a frame of the video.")
+    found += (
+        check_cover(draft, "LinkedIn", limits.COVER_TYPES, limits.COVER_BYTES)
+        if isinstance(draft.cover, Media)
+        else warn_of_cover(draft, "LinkedIn takes an image as cover, not a second; it chooses a frame.")
+    )
     for index, media in enumerate(draft.media):
         found += _check_media(draft, media, "media.url" if draft.kind == "video" else f"media.urls[{index}]")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,6 +28,11 @@ class ErrorDetails(Wire):
     inputErrors: tuple[InputError, ...] = ()  # noqa: N815 their name
 
 
+FORBIDDEN = "RESOURCE_FORBIDDEN"
+"""Our code for "Accessing this … resource is forbidden", which comes with a vendor's code or without.
+
+Source: the videos API's page (learn.microsoft.com, li-lms-2026-05), read 2026-11-29.
+"""
 SCHEMA_ERROR = "ERROR"
 """Our code for violations of the schema, which have none: each is a line ``ERROR :: /field :: rule`` of the message."""
 
@@ -42,9 +48,11 @@ class ErrorBody(Wire):
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The outer code and those of the inputs, or the service's code where there are none."""
+        """The outer code and the inputs' codes, or the service's code where there are none."""
         inner = (error.code for error in self.errorDetails.inputErrors)
         named = tuple(code for code in (self.code, *inner) if code)
+        if self.status == HTTPStatus.FORBIDDEN and "resource is forbidden" in self.message.casefold():
+            return (FORBIDDEN, *named)
         if not named and self.message.startswith(f"{SCHEMA_ERROR} ::"):
             return (SCHEMA_ERROR,)
         return named or (() if self.serviceErrorCode is None else (str(self.serviceErrorCode),))
@@ -79,6 +87,7 @@ class VideoUpload(Wire):
     video: str
     uploadInstructions: tuple[Part, ...] = Field(min_length=1)  # noqa: N815 their name
     uploadToken: str = Field(default="", repr=False)  # noqa: N815 their name
+    thumbnailUploadUrl: str = Field(default="", repr=False)  # noqa: N815 their name
 
 
 class StartedVideo(Wire):
@@ -165,7 +174,7 @@ class Paging(Wire):
 
 
 class Role(Wire):
-    """A person's role in one organization."""
+    """A member's role in one organization."""
 
     organization: str
     role: str = ""
@@ -173,7 +182,7 @@ class Role(Wire):
 
 
 class Roles(Wire):
-    """One page of a person's roles."""
+    """One page of a member's roles."""
 
     elements: tuple[Role, ...]
     paging: Paging = Paging()

@@ -3,13 +3,20 @@
 PlatformSettings.hosts: ``api`` (https://api.pinterest.com/v5), ``www`` (consent page and pins' addresses,
 https://www.pinterest.com). A video's bytes go where ``POST /media`` says. No options. Accounts: ``connection`` is
 ``user``; ``settings`` may hold ``default_board`` and holds ``boards``. Never tried against live Pinterest: README.md.
+
+The Pinterest section of a post request.
+
+Read-only checks of a connected Pinterest account.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import ClassVar
+from http import HTTPStatus
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
 
 from adapters.contract import (
     Account,
@@ -27,16 +34,17 @@ from adapters.contract import (
     Published,
     Ready,
 )
+from adapters.error_table import Phase
 from adapters.errors import Rejected, Unavailable
+from adapters.field_types import WebUrl, at_most
 from adapters.http import HttpClient
 from adapters.listing import Listing
-from adapters.live_check import ConnectionChecks
+from adapters.live_check import POST_NOT_FOUND_AGAIN, ConnectionChecks, Finding, LiveCheck, ok, warn
 from adapters.oauth_mixin import OAuthMixin
 from adapters.pinterest import limits, payload
 from adapters.pinterest.checkpoint import Checkpoint, Step, choose_next_step
 from adapters.pinterest.client import Client
-from adapters.pinterest.errors import INTERRUPTED
-from adapters.pinterest.live_checks import LIVE_CHECKS
+from adapters.pinterest.errors import INTERRUPTED, SERVICE, translate_error
 from adapters.pinterest.lookup import (
     build_url,
     find_pin,
@@ -46,9 +54,68 @@ from adapters.pinterest.lookup import (
     restart_if_ended,
 )
 from adapters.pinterest.oauth import OAuth
-from adapters.pinterest.options import PinterestOptions
 from adapters.pinterest.problems import build_no_board_message, find_problems
+from adapters.pinterest.wire import Board
 from adapters.post_options import PostOptions
+from adapters.transport import Request, bearer_header, parse_response, send
+
+
+def _check_board(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:
+    board = account.settings.get("default_board")
+    request = Request(
+        method="GET",
+        url=f"{settings.hosts['api']}/boards" + (f"/{board}" if board else ""),
+        headers=bearer_header(account.credentials.access_token.get_secret_value()),
+    )
+    response = send(http, SERVICE, request, Phase.PREPARE)
+    if board:
+        name = parse_response(response, Board, SERVICE, Phase.PREPARE, translate_error).name
+        yield ok("limits", f"the default board is {name}")
+    elif response.status == HTTPStatus.OK:
+        yield warn("limits", "no default board: each post has to name one")
+    else:
+        raise translate_error(response, Phase.PREPARE)
+    left = response.headers.get("x-ratelimit-remaining")
+    yield ok("quota", f"{left} more reads this minute" if left else "Pinterest reports no numbers here")
+
+
+LIVE_CHECKS = (
+    ConnectionChecks(
+        connection="user",
+        required_scopes=("pins:write", "boards:read"),
+        optional_scopes={"pins:read": POST_NOT_FOUND_AGAIN},
+        checks=(LiveCheck(name="limits", run=_check_board),),
+        only_live_post=(
+            "whether `link` comes back with its query",
+            "the order and the lag of `/boards/{id}/pins` and `/pins`",
+            "whether a carousel's pin takes a link in addition to its cards' links",
+            "whether the app has Trial or Standard access",
+        ),
+    ),
+)
+
+
+MAX_TAGS = 30
+
+
+class PinterestOptions(PostOptions):
+    """Options of a pin; when at least one account is Pinterest."""
+
+    platform: ClassVar[Platform] = Platform.PINTEREST
+
+    defaults: ClassVar[Mapping[str, Any]] = {"tags": []}
+
+    board_id: str | None = Field(None, min_length=1, max_length=128)
+    title: str | None = Field(None, max_length=100)
+    link: WebUrl | None = None
+    tags: (
+        Annotated[
+            list[Annotated[str, Field(min_length=1, max_length=100)]],
+            Field(max_length=MAX_TAGS),
+            at_most(MAX_TAGS),
+        ]
+        | None
+    ) = None
 
 
 class Pinterest(OAuthMixin):
@@ -112,7 +179,7 @@ class Pinterest(OAuthMixin):
             return interpret_status(state, client.read_status(state.media_id or ""))
         board = state.board_id or payload.choose_board(draft, account)
         if board is None:
-            return CannotTell(reason="No board is known that the pin could be on")
+            return CannotTell(reason="no board is known that the pin could be on", is_final=True)
         return find_pin(client, draft, board, armed_at, taken, self._settings.hosts["www"])
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:

@@ -1,6 +1,11 @@
 """Pinterest's endpoints, one method per request.
 
 Source: Pinterest's OpenAPI description of API v5, 5.23.0 (github.com/pinterest/api-description), read 2026-11-24.
+
+The multipart form that uploads a video to Pinterest's bucket, as a stream of known length.
+
+The bucket's policy requires every parameter as a field, and ``file`` as the last one: the bucket ignores the rest.
+Source: Pinterest's OpenAPI description 5.23.0 (media/create) and Amazon S3's POST object page, read 2026-11-24.
 """
 
 from __future__ import annotations
@@ -8,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
+from itertools import chain
+from secrets import token_hex
 from typing import Any
 
 from pydantic import SecretStr
@@ -15,10 +22,9 @@ from pydantic import SecretStr
 from adapters.contract import Media
 from adapters.error_table import Phase, build_unclear_error
 from adapters.errors import AdapterError, Unavailable
-from adapters.http import HttpClient, NoResponse, NotSent
+from adapters.http import HttpClient, NoResponse, NotSent, SizedBody
 from adapters.pinterest import limits
 from adapters.pinterest.errors import GONE, INTERRUPTED, SERVICE, translate_error
-from adapters.pinterest.multipart import build_form
 from adapters.pinterest.wire import BoardPage, MediaStatus, Pin, PinPage, UploadTarget, UserAccount
 from adapters.transport import (
     Model,
@@ -29,6 +35,37 @@ from adapters.transport import (
     parse_response,
     send,
 )
+from adapters.upload_source import get_size, open_range
+
+
+def build_form(media: Media, parameters: Mapping[str, str]) -> tuple[str, SizedBody]:
+    """Return content type and body, with the source already open.
+
+    Raises Unavailable when the source does not respond, and Rejected when the file has changed.
+    """
+    boundary, size = f"slipway-{token_hex(16)}", get_size(media)
+    head = b"".join(_build_field(boundary, name, value) for name, value in parameters.items())
+    head += _build_file_header(boundary, media.facts.content_type if media.facts else "video/mp4")
+    tail = f"\r\n--{boundary}--\r\n".encode()
+    chunks = chain((head,), open_range(media, 0, size), (tail,))
+    return f"multipart/form-data; boundary={boundary}", SizedBody(chunks, len(head) + size + len(tail))
+
+
+def _build_field(boundary: str, name: str, value: str) -> bytes:
+    return (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{_quote(name)}"\r\n\r\n{value}\r\n'.encode()
+    )
+
+
+def _build_file_header(boundary: str, content_type: str) -> bytes:
+    return (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="video"\r\n'
+        f"Content-Type: {content_type}\r\n\r\n"
+    ).encode()
+
+
+def _quote(name: str) -> str:
+    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
 class Client:

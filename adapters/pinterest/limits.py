@@ -11,8 +11,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from adapters.contract import Capabilities, PostForm
-from adapters.image_rule import ImageRule
-from adapters.limit import Limit, Rate
+from adapters.limit import ImageRule, Limit, Rate
 
 MB = 1024 * 1024
 
@@ -49,8 +48,10 @@ UPLOAD_FLOOR = MB
 
 PAGE = 100
 """Items per page that are requested; SPEC allows 250, which could exceed the body size we read."""
+BOARD_PAGES = 100
+"""Most pages of boards that are read when an account is connected."""
 PAGES = 5
-"""Pages that one listing reads. A board's order (newest first in practice) is not documented."""
+"""Pages that one listing of pins reads. A board's order (newest first in practice) is not documented."""
 CLOCK_SKEW = timedelta(seconds=60)
 """The allowed lag of Pinterest's ``created_at`` behind our arming time."""
 BUSY = timedelta(minutes=1)  # RATE: the buckets are by minute and by second

@@ -1,4 +1,4 @@
-"""What the status of a video and the pins of a board mean for the publish.
+"""Interpret the status of a video and the pins of a board for the publish.
 
 A pin is recognised by the marker in its link, or by its texts where the link has none. A pin that is not found proves
 nothing: neither the order nor the lag of a board's list is documented.

@@ -65,7 +65,7 @@ class OAuth:
         return self._request_token(form, account.credentials)
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
-        """Return the one account of a grant, with its boards, from which a person can choose a default."""
+        """Return the one account of a grant, with its boards, from which a user can choose a default."""
         client = Client(self._http, self._settings.hosts["api"], credentials.access_token)
         user = client.read_user()
         return (
@@ -75,7 +75,7 @@ class OAuth:
                 display_name=user.business_name or user.username,
                 connection="user",
                 credentials=credentials,
-                settings={"boards": _list_boards(client)},
+                settings=_list_boards(client),
             ),
         )
 
@@ -97,13 +97,15 @@ class OAuth:
         return b64encode(f"{self._settings.app_id}:{secret}".encode()).decode()
 
 
-def _list_boards(client: Client) -> list[dict[str, Any]]:
+def _list_boards(client: Client) -> dict[str, Any]:
+    """Return the boards on all pages, and whether the account has more than are read."""
     found: list[Board] = []
     bookmark = None
-    for _ in range(limits.PAGES):
+    for _ in range(limits.BOARD_PAGES):
         page = client.list_boards(bookmark)
         found += page.items
         bookmark = page.bookmark
         if not bookmark:
             break
-    return [{"id": board.id, "name": board.name, "privacy": board.privacy} for board in found]
+    boards = [{"id": board.id, "name": board.name, "privacy": board.privacy} for board in found]
+    return {"boards": boards, "has_more_boards": bool(bookmark)}

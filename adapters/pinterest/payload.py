@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from adapters.contract import Account, Draft
+from adapters.contract import Account, Draft, Media
 from adapters.pinterest import limits
 from adapters.post_wide import get_cover_url
 
@@ -106,7 +106,12 @@ def _build_source(draft: Draft, media_id: str | None, link: str | None) -> dict[
 def _build_cover(draft: Draft) -> dict[str, Any]:
     if url := get_cover_url(draft):
         return {"cover_image_url": url}
-    return {"cover_image_key_frame_time": limits.COVER_SECOND if draft.cover is None else draft.cover}
+    return {"cover_image_key_frame_time": get_cover_second(draft)}
+
+
+def get_cover_second(draft: Draft) -> int:
+    """Return the whole second of the video that becomes its cover: rounded down, never after the video's end."""
+    return limits.COVER_SECOND if draft.cover is None or isinstance(draft.cover, Media) else int(draft.cover)
 
 
 def _build_items(urls: Iterable[str], link: str | None) -> Iterable[dict[str, str]]:

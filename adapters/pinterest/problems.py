@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from adapters.contract import Account, Draft, Media, MediaFacts, Problem
 from adapters.image_problems import find_image_problems
 from adapters.pinterest import limits, payload
-from adapters.post_wide import check_alt_texts, check_cover, warn_of_ai_label, warn_of_alt_texts
+from adapters.post_wide import COVER, check_alt_texts, check_cover, warn_of_ai_label, warn_of_alt_texts
 
 Found = str | int | float | None
 
@@ -19,6 +19,7 @@ def find_problems(draft: Draft, account: Account) -> list[Problem]:
     found = [*_check_board(draft, account), *_check_texts(draft), *_check_link(draft), *_check_count(draft)]
     found += [*warn_of_ai_label(draft, "Pinterest"), *_check_alt_texts(draft)]
     found += check_cover(draft, "Pinterest", limits.IMAGE.types, limits.IMAGE.bytes)
+    found += _warn_of_cover_fraction(draft)
     for index, media in enumerate(draft.media):
         found += _check_media(draft, media, _name_field(draft, index))
     return [*found, *_check_carousel_sizes(draft)]
@@ -109,6 +110,13 @@ def _check_count(draft: Draft) -> Iterator[Problem]:
         low, high = limits.CAROUSEL
         message = f"Pinterest takes 1 image, or a carousel of {low} to {high}; this post has {count}."
         yield _refuse("media", message, most, count)
+
+
+def _warn_of_cover_fraction(draft: Draft) -> Iterator[Problem]:
+    """Warn of a cover between two seconds: the spec's cover_image_key_frame_time is an integer."""
+    if isinstance(draft.cover, float) and draft.cover != payload.get_cover_second(draft):
+        message = f"Pinterest takes a whole second as cover; of {draft.cover:g}, it gets {int(draft.cover)}."
+        yield Problem(severity="warn", code="COVER_ROUNDED", field=COVER, message=message, found=draft.cover)
 
 
 def _check_media(draft: Draft, media: Media, field: str) -> Iterator[Problem]:

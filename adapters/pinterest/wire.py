@@ -10,11 +10,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 RemoteId = Annotated[str, Field(pattern=r"^\d+$")]
 
 
-def _assume_utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # SPEC's own example carries no offset
+def _assume_utc(instant: datetime) -> datetime:
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)  # SPEC's own example carries no offset
 
 
-Moment = Annotated[datetime, AfterValidator(_assume_utc)]
+Instant = Annotated[datetime, AfterValidator(_assume_utc)]
 
 
 class Wire(BaseModel):
@@ -58,7 +58,7 @@ class Pin(Wire):
     """A pin, from a list or from the response to its creation."""
 
     id: RemoteId
-    created_at: Moment | None = None
+    created_at: Instant | None = None
     link: str | None = None
     title: str | None = None
     description: str | None = None

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from adapters.sandbox.clock import Clock
-    from adapters.sandbox.store import Record, Store
+from adapters.sandbox.clock import Clock
+from adapters.sandbox.store import Record, Store
 
 _ACCOUNT = "account"
 _TOKEN = "token"  # noqa: S105 - the kind of a record
@@ -24,11 +21,11 @@ class AccountKind:
     new_id: Callable[[Record], str]
     """Return a new remote id, given the account's options."""
     scopes: tuple[str, ...] | Callable[[Record], tuple[str, ...]]
-    """Scopes of tokens issued by the control API; a function of the account's options where those decide."""
+    """Scopes of tokens issued by the control API; a function of the account's options where they decide."""
     connection: str | Callable[[Record], str]
-    """Product of the platform that the tokens belong to; a function of the account's options where those decide."""
+    """Product of the platform that the tokens belong to; a function of the account's options where they decide."""
     access_prefix: str
-    access_life: float | None
+    access_life: float | None = None
     """Seconds; None: does not expire."""
     refresh_prefix: str | None = None
     """None: the platform has no refresh tokens."""
@@ -37,7 +34,7 @@ class AccountKind:
     has_refresh_token: Callable[[Record], bool] = lambda _: True
     """Return whether the account gets a refresh token, if the platform has them."""
     initial_age: float = 0.0
-    """Age in seconds of a token at the moment the control API issues it."""
+    """Age in seconds of a token when the control API issues it."""
     provision: Callable[[Record], Record] | None = None
     """Create what an account of the control API needs; return the settings to store with it."""
 
@@ -84,7 +81,7 @@ class Accounts:
         return list(account["options"].get("scopes", default))
 
     def list_granted_scopes(self, token: Record, account: Record) -> list[str]:
-        """Return the scopes of one token: those granted on a consent page, else all of the account."""
+        """Return the scopes of one token: the ones granted on a consent page, else all of the account."""
         return list(token["scopes"]) if "scopes" in token else self.list_scopes(account)
 
     def get_connection(self, account: Record) -> str:
@@ -93,7 +90,13 @@ class Accounts:
         return connection if isinstance(connection, str) else connection(account["options"])
 
     def issue_tokens(
-        self, account: Record, *, replaces: str | None = None, age: float = 0.0, source: Record | None = None
+        self,
+        account: Record,
+        *,
+        replaces: str | None = None,
+        age: float = 0.0,
+        source: Record | None = None,
+        with_refresh_token: bool = True,
     ) -> Record:
         """Issue an access token, and a refresh token where the account gets one.
 
@@ -110,7 +113,7 @@ class Accounts:
         issued: Record = {"access_token": access}
         if kind.access_life is not None:
             issued["expires_in"] = int(kind.access_life - age)
-        if kind.refresh_prefix is not None and kind.has_refresh_token(account):
+        if with_refresh_token and kind.refresh_prefix is not None and kind.has_refresh_token(account):
             issued["refresh_token"] = self.create_token(
                 account, "refresh", kind.refresh_prefix, kind.refresh_life, age, more
             )

@@ -1,6 +1,6 @@
 """OAuth consent pages, one per vendor, at the vendor's own path.
 
-A person selects an account and presses Allow or Deny. A test adds `auto=allow&username=ann` (or `auto=deny`) to the URL
+A user selects an account and presses Allow or Deny. A test adds `auto=allow&username=ann` (or `auto=deny`) to the URL
 and is redirected at once. Request and response: RFC 6749 sections 4.1.1 and 4.1.2, RFC 7636, and the vendors' pages.
 """
 
@@ -13,8 +13,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Endpoint
-from adapters.sandbox.grants import GrantRefused, check_redirect
+from adapters.sandbox.endpoint import Route, get_no_owner
+from adapters.sandbox.oauth import GrantRefused, check_redirect
 from adapters.sandbox.responses import Refused
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ConsentScreen:
     vendor: str
     """Name shown on the page."""
     platform: str | Callable[[Record], str]
-    """Platform of the listed accounts; a function of the app's parameters where those decide."""
+    """Platform of the listed accounts; a function of the app's parameters where they decide."""
     code_life: float
     """Seconds."""
     client: str = "client_id"
@@ -68,23 +68,21 @@ class ConsentScreen:
     allows_several: bool = False
     """Several accounts can be selected."""
     deny_parameters: Record = field(default_factory=lambda: {"error": "access_denied"})
-    """Parameters of the redirect after Deny, beside `state`."""
+    """Parameters of the redirect after Deny, in addition to `state`."""
     allow_parameters: Callable[[Record], Record] = _none
-    """Return parameters of the redirect after Allow, beside `code` and `state`, given the app's parameters."""
+    """Return parameters of the redirect after Allow, next to `code` and `state`, given the app's parameters."""
     code_fields: Callable[[SandboxContext, Record, list[Record]], Record] = _none
     """Return further fields of the code's record, given the app's parameters and the selected accounts."""
     fragment: str = ""
     """Appended to the redirect, with its `#`."""
 
-    def endpoint(self, platform: str, dialect: Dialect) -> Endpoint:
-        """Return the endpoint for GET and the form's POST; faults address it by `platform`."""
+    def route(self, path: str, dialect: Dialect | None = None) -> Route:
+        """Return the endpoint for GET and the form's POST at `path`."""
+        return Route("GET POST", path, "consent", self.serve, owner=get_no_owner, dialect=dialect)
 
-        async def answer(call: Call) -> web.Response:
-            return _serve(self, call)
-
-        return Endpoint(
-            platform=platform, step="consent", handle=answer, dialect=dialect, owner=lambda _: None
-        )
+    async def serve(self, call: Call) -> web.Response:
+        """Show the page, or redirect to the app."""
+        return _serve(self, call)
 
 
 def _serve(screen: ConsentScreen, call: Call) -> web.Response:

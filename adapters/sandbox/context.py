@@ -1,26 +1,113 @@
-"""The state shared by all fake platforms: clock, accounts, faults, limits, ledger, media fetcher."""
+"""Settings of a sandbox, and the state shared by all fake platforms: clock, accounts, faults, limits, ledger, media.
+
+Group commit: the requests of one event loop iteration share one write and one fsync before their responses.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import secrets
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 from adapters.sandbox.accounts import Accounts
-from adapters.sandbox.clock import Clock
+from adapters.sandbox.clock import Clock, RateWindows
 from adapters.sandbox.faults import Faults
 from adapters.sandbox.graph_router import GraphRouter
-from adapters.sandbox.group_fsync import GroupCommit
 from adapters.sandbox.ledger import Ledger, LivePost, to_iso
 from adapters.sandbox.processing import Processing
-from adapters.sandbox.rate_windows import RateWindows
 from adapters.sandbox.store import Record, Store
 from adapters.sandbox.url_fetcher import UrlFetcher
 
-if TYPE_CHECKING:
-    from adapters.sandbox.settings import SandboxSettings
+
+class GroupCommit:
+    """Await `commit()` before a response is sent; it returns at once if nothing changed."""
+
+    def __init__(self, store: Store, ledger: Ledger) -> None:
+        """Commit the changes of `store` and `ledger`."""
+        self._store = store
+        self._ledger = ledger
+        self._waiting: list[asyncio.Future[None]] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-fsync")
+
+    async def __call__(self) -> None:
+        """Return once all changes so far are written and the ledger is flushed to disk.
+
+        Raises OSError if writing fails.
+        """
+        if not self._store.has_changes and not self._ledger.buffered:
+            return
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        self._waiting.append(done)
+        if self._writer is None:
+            self._writer = loop.create_task(self._write())
+        await done
+
+    async def _write(self) -> None:
+        # The task starts in the next loop iteration, so all commits of this one share the write; commits during the
+        # fsync share the next.
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            try:
+                await self._write_once()
+            except Exception as error:  # noqa: BLE001 - raised in every waiting commit
+                _resolve(waiting, error)
+            else:
+                _resolve(waiting, None)
+        self._writer = None
+
+    async def _write_once(self) -> None:
+        entries = self._ledger.take_buffered()
+        self._store.write(entries)
+        if entries:
+            self._ledger.write(entries)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._ledger.sync)
+
+    def close(self) -> None:
+        """Stop the fsync thread."""
+        self._thread.shutdown()
+
+
+def _resolve(waiting: list[asyncio.Future[None]], error: Exception | None) -> None:
+    for done in waiting:
+        if done.done():  # its request was cancelled while it waited
+            continue
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
 
 _SETTING = "setting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSettings:
+    """Addresses, folder, limits and pace of a sandbox."""
+
+    port: int
+    """Port of the platforms and the control API."""
+    media_port: int
+    """Port of the media host."""
+    folder: Path
+    """Ledger, journal, media and partial uploads; one sandbox per folder."""
+    control_token: str = field(repr=False)
+    host: str = "127.0.0.1"
+    uploads: str = ""
+    """URL prefix of the application's uploaded files, which platforms may fetch besides the media host."""
+    quotas: bool = True
+    """Enforce rate limits and daily caps."""
+    pace: Literal["real", "instant"] = "real"
+    """`instant`: processing ends before the request that starts it is answered."""
+    processing_s: float = 1.0
+    """Processing time of a post at real pace."""
+    moderation_s: float = 0.5
+    """Time from processing to the public id at real pace."""
 
 
 class SandboxContext:

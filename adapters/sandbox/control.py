@@ -1,19 +1,116 @@
-"""The control API: accounts, faults, tokens, pace, media and the ledger, for tests and demos."""
+"""The control API: accounts, faults, tokens, pace, media and the ledger, for tests and demos.
+
+Parse request bodies of the control API; each error names what is allowed.
+"""
 
 import asyncio
 import hmac
+import json
 import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
 from adapters.sandbox.context import SandboxContext
-from adapters.sandbox.control_body import Body, error_response, parse_fault
-from adapters.sandbox.grants import register_app
+from adapters.sandbox.faults import FAULTS, STEPS, WITH_STATUS
 from adapters.sandbox.media_host import NAME
+from adapters.sandbox.oauth import register_app
 from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
+
+_DEFAULT_DELAY_MS = 1000
+_STATUSES = (200, 599)
+
+
+def error_response(status: int, message: str) -> web.Response:
+    """Return an error response of the control API."""
+    return json_response({"error": message}, status)
+
+
+_KINDS: Record = {
+    "text": (lambda value: isinstance(value, str) and value, "a non-empty string"),
+    "string": (lambda value: isinstance(value, str), "a string"),
+    "texts": (
+        lambda value: isinstance(value, list) and all(isinstance(text, str) and text for text in value),
+        "a list of non-empty strings",
+    ),
+    "flag": (lambda value: isinstance(value, bool), "true or false"),
+    "whole": (lambda value: type(value) is int and value >= 0, "a whole number of at least 0"),
+    "object": (lambda value: isinstance(value, dict), "an object"),
+}
+"""Kinds of fields: what holds for a value, and what the error says that it must be."""
+
+
+class Body:
+    """A JSON object whose fields are checked when they are read; each raises Refused (422) for a bad value."""
+
+    def __init__(self, fields: Record) -> None:
+        """Wrap the parsed fields."""
+        self._fields = fields
+
+    @classmethod
+    async def read(cls, request: web.Request) -> "Body":
+        """Parse the body of a request; an empty body is {}."""
+        try:
+            fields = json.loads(await request.read() or b"{}")
+        except ValueError:
+            fields = None
+        if not isinstance(fields, dict):
+            raise Refused(error_response(422, "The body must be a JSON object."))
+        return cls(fields)
+
+    def has(self, name: str) -> bool:
+        """Return whether the field is present and not null."""
+        return self._fields.get(name) is not None
+
+    def get(self, name: str, kind: str = "text") -> Any:
+        """Return a field of one of the kinds."""
+        is_good, words = _KINDS[kind]
+        value = self._fields.get(name)
+        if not is_good(value):
+            raise Refused(error_response(422, f"{name} must be {words}."))
+        return value
+
+    def get_or(self, name: str, kind: str, default: Any) -> Any:
+        """Return a field of one of the kinds; `default` if it is absent or null."""
+        return self.get(name, kind) if self.has(name) else default
+
+    def get_one_of(self, name: str, allowed: tuple[str, ...]) -> str:
+        """Return one of the allowed values."""
+        value = self._fields.get(name)
+        if value not in allowed:
+            raise Refused(error_response(422, f"{name} must be one of: {', '.join(allowed)}; got {value!r}."))
+        return str(value)
+
+
+def parse_fault(body: Body, platforms: tuple[str, ...]) -> Record:
+    """Return the fault in the body; without `times` it lasts until it is cleared."""
+    fault = body.get_one_of("fault", FAULTS)
+    return {
+        "platform": body.get_one_of("platform", platforms),
+        "step": body.get_one_of("step", STEPS),
+        "fault": fault,
+        "times": body.get_or("times", "whole", None),
+        "account": body.get_or("account", "text", None),
+        "delay_ms": body.get_or("delay_ms", "whole", _DEFAULT_DELAY_MS),
+        "retry_after": body.get_or("retry_after", "whole", None),
+        "reason": body.get_or("reason", "text", None),
+        "status": _parse_status(body) if fault in WITH_STATUS else None,
+        "body": body.get_or("body", "string", ""),
+    }
+
+
+def _parse_status(body: Body) -> int:
+    """Return the status that a fault responds with."""
+    if not body.has("status"):
+        raise Refused(error_response(422, f"The faults {' and '.join(WITH_STATUS)} need a status."))
+    status: int = body.get("status", "whole")
+    if not _STATUSES[0] <= status <= _STATUSES[1]:
+        raise Refused(error_response(422, f"status must be from {_STATUSES[0]} to {_STATUSES[1]}."))
+    return status
+
 
 _MEDIA_BYTES = 256 << 20
 _CODE_LIFE_S = 600.0
@@ -35,14 +132,9 @@ class Control:
         """POST /control/accounts."""
         body = await Body.read(request)
         platform = body.get_one_of("platform", tuple(self._context.accounts.kinds))
-        username = body.get_text("username")
-        changes: Record = {}
-        if body.has("display_name"):
-            changes["display_name"] = body.get_text("display_name")
-        if body.has("private"):
-            changes["private"] = body.get_flag("private")
-        if body.has("options"):
-            changes["options"] = body.get_object("options")
+        username = body.get("username")
+        kinds = {"display_name": "text", "private": "flag", "options": "object"}
+        changes = {name: body.get(name, kind) for name, kind in kinds.items() if body.has(name)}
         account = self._context.accounts.ensure(platform, username, changes)
         answer = self._issue_tokens(account)
         if (provision := self._context.accounts.kinds[platform].provision) is not None:
@@ -71,7 +163,7 @@ class Control:
     async def reset(self, request: web.Request) -> web.Response:
         """POST /control/reset."""
         body = await Body.read(request)
-        await self._context.reset(erase_ledger=body.has("ledger") and body.get_flag("ledger"))
+        await self._context.reset(erase_ledger=body.get_or("ledger", "flag", default=False))
         return json_response({"ok": True})
 
     async def add_fault(self, request: web.Request) -> web.Response:
@@ -107,7 +199,7 @@ class Control:
 
     def _find_account(self, body: Body) -> Record:
         platform = body.get_one_of("platform", tuple(self._context.accounts.kinds))
-        account = self._context.accounts.find(platform, body.get_text("remote_id"))
+        account = self._context.accounts.find(platform, body.get("remote_id"))
         if account is None:
             raise Refused(error_response(404, f"There is no {platform} account with that remote_id."))
         return account
@@ -129,14 +221,14 @@ class Control:
         """POST /control/apps: register an app; the platform then refuses apps that are not registered."""
         body = await Body.read(request)
         platform = body.get_one_of("platform", tuple(self._context.accounts.kinds))
-        redirects = body.get_texts("redirect_uris") if body.has("redirect_uris") else []
+        redirects = body.get_or("redirect_uris", "texts", [])
         register_app(
             self._context,
             platform,
-            body.get_text("client_id"),
-            body.get_text("client_secret"),
+            body.get("client_id"),
+            body.get("client_secret"),
             redirects,
-            requires_proof=body.has("requires_proof") and body.get_flag("requires_proof"),
+            requires_proof=body.get_or("requires_proof", "flag", default=False),
         )
         return json_response({"ok": True}, 201)
 
@@ -144,14 +236,14 @@ class Control:
         """POST /control/pace."""
         body = await Body.read(request)
         pace = body.get_one_of("pace", ("real", "instant"))
-        quotas = body.get_flag("quotas") if body.has("quotas") else not self._context.rate_windows.is_lifted
+        quotas = body.get_or("quotas", "flag", not self._context.rate_windows.is_lifted)
         self._context.set_pace(instant=pace == "instant", quotas=quotas)
         return json_response({"pace": pace, "quotas": quotas})
 
     async def clock(self, request: web.Request) -> web.Response:
         """POST /control/clock: advance the sandbox's clock."""
         body = await Body.read(request)
-        self._context.advance_clock(float(body.get_whole("advance_s")))
+        self._context.advance_clock(float(body.get("advance_s", "whole")))
         return json_response({"ahead_s": self._context.clock.ahead})
 
     async def put_media(self, request: web.Request) -> web.Response:

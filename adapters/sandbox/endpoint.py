@@ -7,7 +7,7 @@ import json
 import socket
 import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiohttp import web
 
@@ -15,9 +15,10 @@ from adapters.sandbox.faults import AFTER
 from adapters.sandbox.responses import Refused, proxy_response
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from adapters.sandbox.context import SandboxContext
+    from adapters.sandbox.ledger import LivePost
     from adapters.sandbox.store import Record
 
 _RETRY_AFTER_S = 60
@@ -183,6 +184,30 @@ class Call:
             raise Refused(self.endpoint.dialect.malformed())
         return body
 
+    def find_own(self, kind: str, key: str, account: Record) -> Record | None:
+        """Return the record of that kind and key if it belongs to `account`, else None."""
+        record = self.context.store.get(kind, key)
+        return record if record is not None and record["account"] == account["remote_id"] else None
+
+    def list_own(self, kind: str, account: Record) -> list[Record]:
+        """Return the account's records of a kind, oldest first."""
+        records = self.context.store.get_all(kind).values()
+        return [record for record in records if record["account"] == account["remote_id"]]
+
+    def find_record_owner(self, record: Record | None) -> Record | None:
+        """Return the account of a record, to match the faults of a request without a token."""
+        accounts = self.context.accounts
+        return None if record is None else accounts.find(self.endpoint.platform, record["account"])
+
+    def is_visible(self, live: LivePost) -> bool:
+        """Return whether listings and reads show the post now."""
+        return live.visible_at <= self.context.clock.now()
+
+    def list_live(self, account_id: str) -> list[LivePost]:
+        """Return the posts of an account that listings show now, newest first."""
+        posts = self.context.ledger.list_for(self.endpoint.platform, account_id)
+        return [live for live in reversed(posts) if self.is_visible(live)]
+
     def take_fault(self, fault: str) -> Record | None:
         """Spend one use of a matching fault of the `WITHIN` kind and return it; None if there is none."""
         for record in self.faults:
@@ -208,6 +233,81 @@ class Call:
         if late := self.take_visibility_delay():
             fields["late"] = late
         return fields
+
+
+class Route(NamedTuple):
+    """One row of a platform's table of endpoints, with the fields of `Endpoint`."""
+
+    method: str
+    """Several methods are separated by spaces."""
+    path: str
+    step: str | Callable[[Call], str]
+    handle: Callable[[Call], Awaitable[web.Response]]
+    quota_exhausted: Callable[[Call], web.Response] | None = None
+    owner: Callable[[Call], Record | None] | None = None
+    dialect: Dialect | None = None
+    """None: that of the table."""
+    is_streamed: bool = False
+    also_faults_of: tuple[str, ...] = ()
+
+    def make_endpoint(self, platform: str, dialect: Dialect) -> Endpoint:
+        """Return the endpoint of this row."""
+        more = self._asdict()
+        more["dialect"] = self.dialect or dialect
+        del more["method"], more["path"]
+        return Endpoint(platform=platform, **more)
+
+
+def mount_routes(
+    app: web.Application, context: SandboxContext, platform: str, dialect: Dialect, routes: Iterable[Route]
+) -> None:
+    """Serve a platform's table of endpoints."""
+    for route in routes:
+        for method in route.method.split():
+            mount(app, context, method, route.path, route.make_endpoint(platform, dialect))
+
+
+def make_dialect(
+    render: Callable[..., web.Response],
+    rows: Mapping[str, tuple[Any, ...]],
+    read_token: Callable[[Call], str | None] | None = None,
+) -> Dialect:
+    """Return the dialect whose errors are rows of a table: the arguments of `render`, a last dict by keyword.
+
+    `{scope}` in a row is the missing scope. `render` takes the seconds to wait as `wait`. Without rows of their own,
+    expired and revoked tokens get the row `unknown_token`.
+    """
+
+    def answer(name: str, scope: str = "", **more: Any) -> web.Response:
+        row = rows.get(name) or rows["unknown_token"]
+        if isinstance(row[-1], dict):
+            row, more = row[:-1], more | row[-1]
+        return render(
+            *(part.replace("{scope}", scope) if isinstance(part, str) else part for part in row), **more
+        )
+
+    return Dialect(
+        read_token=read_token or read_bearer_token,
+        unknown_token=lambda: answer("unknown_token"),
+        expired=lambda: answer("expired"),
+        revoked=lambda: answer("revoked"),
+        missing_scope=lambda scope: answer("missing_scope", scope),
+        rate_limited=lambda wait: answer("rate_limited", wait=wait),
+        server_error=lambda: answer("server_error"),
+        malformed=lambda: answer("malformed"),
+        spam_blocked=(lambda: answer("spam_blocked")) if "spam_blocked" in rows else None,
+    )
+
+
+def read_bearer_token(call: Call) -> str | None:
+    """Return the Bearer token of the request, or None."""
+    scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
+    return text if scheme == "Bearer" and text else None
+
+
+def get_no_owner(_: Call) -> Record | None:
+    """Return None: the request belongs to no account."""
+    return None
 
 
 def mount(app: web.Application, context: SandboxContext, method: str, path: str, endpoint: Endpoint) -> None:

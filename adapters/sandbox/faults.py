@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Final
+from collections.abc import Container
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Container
-
-    from adapters.sandbox.store import Record, Store
+from adapters.sandbox.store import Record, Store
 
 STEPS: Final = (
     "creator_info",

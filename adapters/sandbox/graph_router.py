@@ -9,22 +9,27 @@ from typing import TYPE_CHECKING
 from adapters.sandbox.responses import json_response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from aiohttp import web
 
     from adapters.sandbox.context import SandboxContext
-    from adapters.sandbox.endpoint import Endpoint
+    from adapters.sandbox.endpoint import Dialect, Endpoint, Route
 
 _VERSION = re.compile(r"v\d+\.\d+\Z")
-_SERVED = tuple(f"v{number}.0" for number in range(21, 27))
-"""Versions of developers.facebook.com/docs/graph-api/changelog, read 2026-11-27; others are refused."""
+_SERVED = tuple(f"v{number}.0" for number in range(21, 28))
+"""Versions of developers.facebook.com/docs/graph-api/changelog, read 2026-11-27, and v27.0 of 2026-11-04; no others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Route:
     owns: Callable[[str, web.Request], bool]
     endpoint: Endpoint
+
+
+def match_name(name: str) -> Callable[[str, web.Request], bool]:
+    """Return the owner test of a path that is no node but a name, such as /debug_token."""
+    return lambda node, _: node == name
 
 
 class GraphRouter:
@@ -55,6 +60,18 @@ class GraphRouter:
         `owns` takes the node ("me", an id, or the first segment of paths like /refresh_access_token) and the request.
         """
         self._routes.setdefault((host, method, edge), []).append(_Route(owns=owns, endpoint=endpoint))
+
+    def add_routes(
+        self,
+        host: str,
+        platform: str,
+        dialect: Dialect,
+        rows: Iterable[tuple[Callable[[str, web.Request], bool], Route]],
+    ) -> None:
+        """Serve a table: who owns the node, and the endpoint, whose path is the edge."""
+        for owns, route in rows:
+            for method in route.method.split():
+                self.add_route(host, method, route.path, route.make_endpoint(platform, dialect), owns)
 
     async def _answer(self, host: str, request: web.Request) -> web.StreamResponse:
         parts = request.match_info["path"].strip("/").split("/")

@@ -1,18 +1,15 @@
-"""The ledger of live posts: append-only and flushed before the response. Chaos tests judge by it."""
+"""The ledger of live posts: append-only and flushed before the response. Chaos tests check against it."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from adapters.sandbox.store import Record, write_all
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 _encode = json.JSONEncoder(check_circular=False).encode
 
@@ -91,12 +88,12 @@ class Ledger:
 
     def read_json(self, platform: str | None, account: str | None) -> bytes:
         """Return the file as one JSON array, filtered. Blocks: call it in a thread."""
-        wanted = [
+        expected = [
             line.rstrip(b"\n")
             for line in self._path.read_bytes().splitlines(keepends=True)
             if line.endswith(b"\n") and _matches(line, platform, account)
         ]
-        return b"[" + b",\n".join(wanted) + b"]"
+        return b"[" + b",\n".join(expected) + b"]"
 
     def close(self) -> None:
         """Close the file."""
@@ -121,9 +118,9 @@ class Ledger:
         return live
 
 
-def to_iso(moment: float) -> str:
+def to_iso(instant: float) -> str:
     """Return Unix seconds as ISO 8601 in UTC with microseconds."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")
+    return datetime.fromtimestamp(instant, UTC).isoformat(timespec="microseconds")
 
 
 def _key_of(entry: Record) -> tuple[str, str, str]:

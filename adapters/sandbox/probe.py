@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import av
 from PIL import Image, UnidentifiedImageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _CONTAINERS = ("mov", "matroska")  # MP4 and MOV; WebM
 _HASH_CHUNK_BYTES = 1 << 20
@@ -41,6 +40,27 @@ class VideoFacts:
     """Seconds."""
     sha256: str
     bytes: int
+
+    @property
+    def ratio(self) -> float:
+        """Width by height."""
+        return self.width / self.height
+
+
+Limit: TypeAlias = "tuple[str, float, float, Any]"
+"""An attribute of `VideoFacts`, its least and its greatest value, and the error outside of them."""
+
+
+def find_flaw(
+    facts: VideoFacts | None, codecs: tuple[str, ...], bad_file: Any, limits: Iterable[Limit]
+) -> Any:
+    """Return the error of the first limit that a video breaks; `bad_file` if it is none of these codecs; else None."""
+    if facts is None or facts.codec not in codecs:
+        return bad_file
+    for name, least, most, error in limits:
+        if not least <= getattr(facts, name) <= most:
+            return error
+    return None
 
 
 def read_image(data: bytes) -> ImageFacts | None:

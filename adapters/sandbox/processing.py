@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from adapters.sandbox.context import SandboxContext
     from adapters.sandbox.store import Record
@@ -28,6 +29,53 @@ class Processor:
     """Store the final state, given the result of `examine`. Must not await."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The result of examining a post's media."""
+
+    error: Any = None
+    """The platform's name of what is wrong; false if the media is good."""
+    media: tuple[Record, ...] = ()
+    """The media as ledger entries name it."""
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A platform's asynchronous task: its states, and what examines and concludes it."""
+
+    kind: str
+    """Kind of its records."""
+    states: tuple[str, ...]
+    """States of a record in processing."""
+    examine: Callable[[SandboxContext, Record], Awaitable[Any]]
+    """Fetch and check the media. A restart repeats it."""
+    fail: Callable[[str | None], Any]
+    """Return the result of `examine` under the fault `fail-processing` with a reason."""
+    conclude: Callable[[SandboxContext, Record, Any], None]
+    """Change the record to its final state, given the result of `examine`. It is stored after that."""
+    file: Callable[[SandboxContext, Record], Path] | None = None
+    """Return the uploaded file, which is deleted after the examination."""
+
+    def make_processor(self, context: SandboxContext) -> Processor:
+        """Return the processor of these records in `context`."""
+
+        async def examine(record: Record) -> Any:
+            if "fail_reason" in record:
+                return self.fail(record["fail_reason"])
+            return await self.examine(context, record)
+
+        def conclude(record: Record, result: Any) -> None:
+            if self.file is not None:
+                self.file(context, record).unlink(missing_ok=True)
+            self.conclude(context, record, result)
+            context.store.put(self.kind, record["key"], record)
+
+        return Processor(
+            is_pending=lambda record: record["state"] in self.states, examine=examine, conclude=conclude
+        )
+
+
 class Processing:
     """Run the processors of all platforms and resume them after a restart."""
 
@@ -40,6 +88,10 @@ class Processing:
     def define(self, kind: str, processor: Processor) -> None:
         """Register the processor of `kind`."""
         self._processors[kind] = processor
+
+    def define_task(self, task: Task) -> None:
+        """Register a platform's task."""
+        self.define(task.kind, task.make_processor(self._context))
 
     async def start(self, kind: str, record: Record) -> None:
         """Start processing a record; at instant pace return when it is done."""

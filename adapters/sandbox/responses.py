@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from aiohttp import web
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -29,8 +26,12 @@ def proxy_response(status: int, body: str) -> web.Response:
     return web.Response(text=body, status=status, content_type=kind)
 
 
-def json_response(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return `body` as a JSON response."""
+def json_response(
+    body: object, status: int = 200, headers: Mapping[str, str] | None = None, *, wait: int | None = None
+) -> web.Response:
+    """Return `body` as a JSON response; `wait`: seconds for Retry-After."""
+    if wait is not None:
+        headers = {**(headers or {}), "Retry-After": str(wait)}
     return web.Response(
         body=encode(body).encode(),
         status=status,

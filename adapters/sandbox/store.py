@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
 
 Record: TypeAlias = dict[str, Any]
 """A JSON object."""
@@ -49,7 +47,7 @@ class Store:
 
     @property
     def has_changes(self) -> bool:
-        """Whether there are unwritten changes."""
+        """True if there are unwritten changes."""
         return bool(self._changed)
 
     def get_all(self, kind: str) -> dict[str, Record]:

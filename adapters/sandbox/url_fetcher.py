@@ -28,7 +28,7 @@ _TIMEOUT_S = 60.0
 _CRAWLER = {"User-Agent": "facebookexternalhit/1.1 (Slipway sandbox)"}
 
 
-class FetchFailed(Exception):
+class _FetchFailed(Exception):
     """The URL cannot be fetched."""
 
 
@@ -76,13 +76,13 @@ class UrlFetcher:
             and parts.path.startswith("/media/")
         )
 
-    async def fetch_image(self, platform: str, url: str, max_bytes: int) -> FetchedMedia:
-        """Fetch an image of at most `max_bytes`; `image` is None if it is none. Raises FetchFailed."""
-        return await self._fetch_media(platform, url, max_bytes, video=False)
+    async def fetch_image(self, platform: str, url: str, max_bytes: int) -> FetchedMedia | None:
+        """Fetch an image of at most `max_bytes`; `image` is None if it is none. Return None if the URL fails."""
+        return await self._try_fetch(platform, url, max_bytes, video=False)
 
-    async def fetch_video(self, platform: str, url: str, max_bytes: int) -> FetchedMedia:
-        """Fetch a video of at most `max_bytes`; `video` is None if it is none. Raises FetchFailed."""
-        return await self._fetch_media(platform, url, max_bytes, video=True)
+    async def fetch_video(self, platform: str, url: str, max_bytes: int) -> FetchedMedia | None:
+        """Fetch a video of at most `max_bytes`; `video` is None if it is none. Return None if the URL fails."""
+        return await self._try_fetch(platform, url, max_bytes, video=True)
 
     def clear_cache(self) -> None:
         """Clear the cache of instant pace, so that every URL is fetched again."""
@@ -93,9 +93,17 @@ class UrlFetcher:
         if self._session is not None:
             await self._session.close()
 
+    async def _try_fetch(
+        self, platform: str, url: str, max_bytes: int, *, video: bool
+    ) -> FetchedMedia | None:
+        try:
+            return await self._fetch_media(platform, url, max_bytes, video=video)
+        except _FetchFailed:
+            return None
+
     async def _fetch_media(self, platform: str, url: str, max_bytes: int, *, video: bool) -> FetchedMedia:
         if not self.is_reachable(url):
-            raise FetchFailed(url)
+            raise _FetchFailed(url)
         if self._context.faults.is_active:
             await self._apply_faults(platform, url)
         media = self._cache.get(url) if self._context.is_instant else None
@@ -109,7 +117,7 @@ class UrlFetcher:
         for fault in self._context.faults.find_matching((platform,), "media", None):
             self._context.faults.spend(fault)
             if fault["fault"] != "latency":
-                raise FetchFailed(url)
+                raise _FetchFailed(url)
             await asyncio.sleep(fault["delay_ms"] / 1000)
 
     async def _fetch_image(self, url: str, max_bytes: int) -> FetchedMedia:
@@ -136,12 +144,12 @@ class UrlFetcher:
         try:
             async with self._session.get(url, allow_redirects=False) as response:
                 if response.status != _OK:
-                    raise FetchFailed(url)
+                    raise _FetchFailed(url)
                 async for part in response.content.iter_chunked(1 << 18):
                     size += len(part)
                     if size > max_bytes:
                         break
                     sink(part)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise FetchFailed(url) from error
+            raise _FetchFailed(url) from error
         return size

@@ -4,15 +4,22 @@ Keys of ``PlatformSettings.hosts``: ``api`` (https://open.tiktokapis.com), ``bus
 (https://business-api.tiktok.com/open_api/v1.3), ``www`` (https://www.tiktok.com). Uploads go where ``video/init`` says.
 Keys of ``options``: ``audited`` (default True: TikTok has audited our app for Direct Post), ``unproven_music``
 (``refuse``, the default, or ``try``), ``business_app_id`` and ``business_app_secret``, and ``connection``: which of the
-two a person is connecting (default ``creator``).
+two a user is connecting (default ``creator``).
 Nothing here was ever tried against TikTok itself; README.md lists what is least certain.
+
+The TikTok section of a post request.
+
+Read-only checks of a connected TikTok account.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+from typing_extensions import TypeAliasType
 
 from adapters.contract import (
     Account,
@@ -32,16 +39,124 @@ from adapters.contract import (
 from adapters.errors import Rejected
 from adapters.http import HttpClient
 from adapters.listing import Listing
-from adapters.live_check import ConnectionChecks
-from adapters.post_options import PostOptions
+from adapters.live_check import (
+    POST_NOT_FOUND_AGAIN,
+    ConnectionChecks,
+    Finding,
+    LiveCheck,
+    ok,
+    quota_not_readable,
+)
+from adapters.post_options import MediaConflict, PostOptions
 from adapters.tiktok import music
 from adapters.tiktok.business import BusinessAdapter
+from adapters.tiktok.client import BusinessClient, CreatorClient
 from adapters.tiktok.creator import CreatorAdapter
 from adapters.tiktok.limits import CAPABILITIES, TEXT
-from adapters.tiktok.live_checks import LIVE_CHECKS
 from adapters.tiktok.oauth import BusinessOAuth, CreatorOAuth, build_oauth
-from adapters.tiktok.options import TikTokOptions
 from adapters.tiktok.problems import find_problems, is_audited
+
+
+def _check_creator_info(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:
+    token = account.credentials.access_token.get_secret_value()
+    info = CreatorClient(http=http, api=settings.hosts["api"], token=token).query_creator_info()
+    levels = ", ".join(info.privacy_level_options)
+    yield ok("quota", "creator_info lets this account post now")
+    yield ok("limits", f"privacy: {levels}; videos of at most {info.max_video_post_duration_sec} s")
+
+
+def _check_video_settings(
+    http: HttpClient, settings: PlatformSettings, account: Account
+) -> Iterator[Finding]:
+    token = account.credentials.access_token.get_secret_value()
+    client = BusinessClient(http=http, api=settings.hosts["business"], token=token)
+    limits = client.get_settings(account.remote_id)
+    yield ok("limits", f"videos of at most {limits.max_video_post_duration_sec} s")
+    yield quota_not_readable("15 posts a day through the Accounts API")
+
+
+LIVE_CHECKS = (
+    ConnectionChecks(
+        connection="creator",
+        required_scopes=("user.info.basic", "video.publish"),
+        optional_scopes={"video.list": POST_NOT_FOUND_AGAIN, "video.upload": "no drafts"},
+        read_posts=("/v2/post/publish/creator_info/query/",),
+        checks=(LiveCheck(name="quota", run=_check_creator_info),),
+        only_live_post=(
+            "what `video/list` shows of photo posts (title, description, where it cuts) and as `duration`",
+            "how a complete upload responds to its last chunk sent again",
+            'whether "too many posts" counts by calendar day or by 24 hours',
+            "whether the app is audited: one that is not posts as SELF_ONLY, to private accounts",
+        ),
+    ),
+    ConnectionChecks(
+        connection="business",
+        required_scopes=("video.publish",),
+        optional_scopes={"video.list": POST_NOT_FOUND_AGAIN},
+        read_posts=("/tt_user/token_info/get/",),
+        checks=(LiveCheck(name="limits", run=_check_video_settings),),
+        only_live_post=(
+            "whether a sound id from a link is the `song_clip_id` a post takes",
+            "where `is_draft` stands in `photo/publish`",
+            "the code for an unverified URL property and for the daily limit in the Business product",
+        ),
+    ),
+)
+
+
+PostMode = TypeAliasType("PostMode", Literal["DIRECT_POST", "MEDIA_UPLOAD"])
+PrivacyLevel = TypeAliasType(
+    "PrivacyLevel",
+    Literal["PUBLIC_TO_EVERYONE", "MUTUAL_FOLLOW_FRIENDS", "FOLLOWER_OF_CREATOR", "SELF_ONLY"],
+)
+
+
+class TikTokOptions(PostOptions):
+    """Options of a TikTok post; only when all accounts are TikTok."""
+
+    platform: ClassVar[Platform] = Platform.TIKTOK
+    accounts: ClassVar[Literal["all", "any"]] = "all"
+
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "post_mode": "DIRECT_POST",
+        "privacy_level": "PUBLIC_TO_EVERYONE",
+        "disable_comment": False,
+        "disable_duet": False,
+        "disable_stitch": False,
+        "auto_add_music": False,
+        "is_commercial": False,
+        "is_branded_content": False,
+        "user_consent": False,
+        "is_your_brand": False,
+    }
+    inbox_draft: ClassVar[Mapping[str, Any]] = {"post_mode": "MEDIA_UPLOAD"}
+
+    title: str | None = Field(None, max_length=150)
+    description: str | None = Field(None, max_length=2200)
+    post_mode: PostMode | None = Field(
+        None,
+        description="Default DIRECT_POST; MEDIA_UPLOAD leaves a draft in the account's inbox, of a slideshow only.",
+    )
+    privacy_level: PrivacyLevel | None = Field(None, description="Default PUBLIC_TO_EVERYONE.")
+    disable_comment: bool | None = None
+    disable_duet: bool | None = None
+    disable_stitch: bool | None = None
+    auto_add_music: bool | None = None
+    is_commercial: bool | None = None
+    is_branded_content: bool | None = None
+    user_consent: bool | None = None
+    is_your_brand: bool | None = None
+
+    @classmethod
+    def find_media_conflicts(cls, options: Mapping[str, Any], media_type: str) -> Iterator[MediaConflict]:
+        """Refuse an inbox draft of a video: TikTok has none."""
+        if media_type == "video" and cls.is_inbox_draft(options):
+            yield MediaConflict(
+                field="post_mode",
+                message="MEDIA_UPLOAD takes a slideshow only, and media is a video.",
+                value="MEDIA_UPLOAD",
+            )
+
 
 HOSTS = {
     "api": "https://open.tiktokapis.com",

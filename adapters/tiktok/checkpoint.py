@@ -16,7 +16,7 @@ MAX_DETOURS = 20
 
 
 class Step(StrEnum):
-    """What ``prepare`` does next: one request, or none (WAIT, READY)."""
+    """The next action of ``prepare``: one request, or none (WAIT, READY)."""
 
     WAIT = "wait until the upload URL is surely dead"
     STATUS = "read how far the upload is"

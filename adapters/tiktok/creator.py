@@ -3,12 +3,18 @@
 Videos are uploaded (FILE_UPLOAD): the last byte is the visible step, and the ``publish_id`` is known before it.
 Photos are fetched by TikTok: ``content/init`` is the visible step, and only its response has the ``publish_id``.
 Never tried against TikTok itself: README.md.
+
+Which chunk plan to request for a file, and which forms of plans TikTok has refused to our app.
+
+A refusal at init costs nothing, as nothing is visible yet: the next prepare requests the next plan. Refused forms are
+tried last for a day, in this process; losing that memory costs one refused request.
 """
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Container
+from collections.abc import Collection, Container
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -19,7 +25,6 @@ from adapters.contract import (
     Draft,
     FinalizeResult,
     LookResult,
-    Media,
     Pending,
     PlatformSettings,
     PrepareResult,
@@ -31,15 +36,67 @@ from adapters.http import HttpClient
 from adapters.listing import Listing
 from adapters.tiktok import payload
 from adapters.tiktok.checkpoint import Checkpoint, Step, choose_creator_step
-from adapters.tiktok.chunk_plans import REFUSED_FORMS, choose_plan
 from adapters.tiktok.client import CHUNK_TIME, CreatorClient
 from adapters.tiktok.creator_info import AllowedSettings
 from adapters.tiktok.errors import CHUNKS_REFUSED, translate_upload_error
-from adapters.tiktok.limits import CAPABILITIES, CHUNK_SMALL
+from adapters.tiktok.limits import CAPABILITIES, CHUNK_MOST, CHUNK_SMALL
 from adapters.tiktok.lookup import list_creator_posts, look_creator
 from adapters.tiktok.problems import is_audited
-from adapters.tiktok.upload import Upload
+from adapters.tiktok.upload import Upload, UploadPlan
 from adapters.transport import is_web_page
+
+REFUSAL_LIFE = 24 * 3600.0
+"""Seconds that the refusal of a form is remembered."""
+
+
+_OPERATOR = "Ask the operator of this server:"
+
+
+class RefusedForms:
+    """The forms of plans that TikTok refused to an app, by host and app id."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until: dict[tuple[str, str, str], float] = {}
+
+    def add(self, host: str, app: str, form: str) -> None:
+        """Remember a refusal that was just given."""
+        with self._lock:
+            now = time.monotonic()
+            self._until = {key: until for key, until in self._until.items() if until > now}
+            self._until[host, app, form] = now + REFUSAL_LIFE
+
+    def contains(self, host: str, app: str, form: str) -> bool:
+        """Return True if the form was refused within a day."""
+        with self._lock:
+            return time.monotonic() < self._until.get((host, app, form), 0.0)
+
+
+REFUSED_FORMS = RefusedForms()
+
+
+def choose_plan(size: int, limit: timedelta, host: str, app: str, refused: Collection[str]) -> UploadPlan:
+    """Return the plan to request next. *refused*: forms that were refused for this very file.
+
+    *limit* is the longest time that a visible call may take. Raise Rejected if no plan is left.
+    """
+    left = [plan for plan in UploadPlan.list_legal(size) if plan.form not in refused]
+    fitting = [plan for plan in left if plan.fits_call(limit)]
+    if fitting:
+        return min(fitting, key=lambda plan: REFUSED_FORMS.contains(host, app, plan.form))
+    if left:
+        seconds = min(plan.call_time for plan in left).total_seconds()
+        raise Rejected(
+            "TikTok takes this video only in parts too large for the time that a visible call may take.",
+            code="chunks_too_large",
+            next_action=f"{_OPERATOR} SLIPWAY_WORKER__SHUTDOWN has to be at least {seconds + 3:.0f}.",
+        )
+    raise Rejected(
+        "TikTok refused every chunk size that its rules allow for this video.",
+        code="chunks_refused",
+        next_action="Send a video of at most 64,000,000 bytes." if size > CHUNK_MOST else None,
+    )
+
 
 _STORED = (HTTPStatus.CREATED, HTTPStatus.PARTIAL_CONTENT)
 
@@ -62,7 +119,7 @@ class CreatorAdapter:
         if step is Step.WAIT and upload is not None:
             return Pending(checkpoint=checkpoint, wait=upload.time_until_dead(now))
         if step is Step.STATUS and upload is not None:
-            return _read_progress(client, draft, upload, state)
+            return _read_progress(client, upload, state)
         if step is Step.SETTINGS:
             allowed = AllowedSettings.from_wire(client.query_creator_info(), time.time())
             state = state.replace(allowed=allowed)
@@ -72,10 +129,10 @@ class CreatorAdapter:
         if draft.kind != "video":
             return Ready(checkpoint=state.to_dict())
         if step is Step.START and allowed is not None:
-            return _continue(draft, self._start_upload(client, draft, allowed, state))
+            return _continue(self._start_upload(client, draft, allowed, state))
         if step is Step.SEND and upload is not None:
             return _send_chunk(client, draft, upload, state)
-        return _continue(draft, state)
+        return _continue(state)
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """Make the visible call: the last chunk of a video, or ``content/init`` for photos."""
@@ -130,25 +187,13 @@ class CreatorAdapter:
         return CreatorClient(http=self.http, api=self.api, token=token)
 
 
-def _continue(draft: Draft, state: Checkpoint) -> PrepareResult:
-    """Return Ready if only the last chunk is missing, on disk if it is large, and the settings are fresh."""
-    is_ready = (
-        state.upload is not None
-        and state.upload.is_last_chunk
-        and state.allowed is not None
-        and state.allowed.is_fresh(time.time())
-    )
-    if not is_ready or (state.upload is not None and _spool_last_chunk(draft.media[0], state.upload)):
+def _continue(state: Checkpoint) -> PrepareResult:
+    """Return Ready if only the last chunk is missing, and the settings are fresh."""
+    is_fresh = state.allowed is not None and state.allowed.is_fresh(time.time())
+    if state.upload is None or not state.upload.is_last_chunk or not is_fresh:
         return Pending(checkpoint=state.to_dict())
-    return Ready(checkpoint=state.to_dict())
-
-
-def _spool_last_chunk(media: Media, upload: Upload) -> bool:
-    """Copy a large last chunk to disk; return True if that was done now, False if nothing was to be done."""
-    first, end = upload.get_next_range()
-    if media.spool is None or end - first <= CHUNK_SMALL:
-        return False
-    return media.spool(first, end - first)
+    first, end = state.upload.get_next_range()
+    return Ready(checkpoint=state.to_dict(), sends=(first, end - first))
 
 
 def _send_chunk(client: CreatorClient, draft: Draft, upload: Upload, state: Checkpoint) -> PrepareResult:
@@ -157,18 +202,18 @@ def _send_chunk(client: CreatorClient, draft: Draft, upload: Upload, state: Chec
         raise translate_upload_error(response.status, Phase.PREPARE, parse_retry_after(response))
     if response.status in _STORED:
         _, end = upload.get_next_range()
-        return _continue(draft, state.replace(upload=upload.replace(offset=end)))
+        return _continue(state.replace(upload=upload.replace(offset=end)))
     if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        return _continue(draft, state.count_detour().replace(upload=upload.replace(recheck=True)))
+        return _continue(state.count_detour().replace(upload=upload.replace(recheck=True)))
     if response.status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
         state = state.count_detour()
         if upload.was_armed:
-            return _continue(draft, state.replace(upload=upload.replace(recheck=True)))
+            return _continue(state.replace(upload=upload.replace(recheck=True)))
         return Pending(checkpoint=state.replace(upload=None).to_dict())
     raise translate_upload_error(response.status, Phase.PREPARE, parse_retry_after(response))
 
 
-def _read_progress(client: CreatorClient, draft: Draft, upload: Upload, state: Checkpoint) -> PrepareResult:
+def _read_progress(client: CreatorClient, upload: Upload, state: Checkpoint) -> PrepareResult:
     """Read from TikTok how far the upload is, and continue from there."""
     state = state.count_detour()
     try:
@@ -185,7 +230,7 @@ def _read_progress(client: CreatorClient, draft: Draft, upload: Upload, state: C
             upload.plan.size
         )  # the upload is complete: finalize is refused as such, and look finds the post
     offset = min(stored, upload.plan.size)
-    return _continue(draft, state.replace(upload=upload.replace(offset=offset, recheck=False)))
+    return _continue(state.replace(upload=upload.replace(offset=offset, recheck=False)))
 
 
 def _send_last_chunk(

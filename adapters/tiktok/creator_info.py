@@ -1,4 +1,4 @@
-"""What an account currently allows a post to do; read shortly before each post and stored in the checkpoint.
+"""The current settings of an account that limit a post; read shortly before each post and stored in the checkpoint.
 
 TikTok requires reading it "immediately before" a post, since the account's owner can change it at any time
 (developers.tiktok.com/doc/content-posting-api-reference-query-creator-info, read 2026-11-24).
@@ -47,7 +47,7 @@ class AllowedSettings(BaseCheckpoint):
     def check(self, draft: Draft, privacy: str, *, audited: bool = True) -> None:
         """Raise Rejected if the account does not allow the draft.
 
-        An app that is not audited may post to private accounts only; those have no PUBLIC_TO_EVERYONE.
+        An app that is not audited may post to private accounts only, which have no PUBLIC_TO_EVERYONE.
         """
         if not audited and "PUBLIC_TO_EVERYONE" in self.privacy:
             raise Rejected(

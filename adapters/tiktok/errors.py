@@ -54,7 +54,7 @@ AUDIT = (
     "submit the app for TikTok's Direct Post audit (developers.tiktok.com, Manage apps), and set "
     "SLIPWAY_TIKTOK__AUDITED=false until it has passed."
 )
-"""What an operator does about an app that is not audited (developers.tiktok.com/doc/content-sharing-guidelines)."""
+"""The operator's action for an app that is not audited (developers.tiktok.com/doc/content-sharing-guidelines)."""
 
 _EXPIRED = ErrorRow(
     error=CredentialsExpired, code="credentials_expired", message="TikTok no longer accepts the token."
@@ -268,7 +268,7 @@ BUSINESS: Mapping[int, ErrorRow] = {
     **dict.fromkeys((40016, 40100, 40133), _QUOTA),
     40050: replace(_SYSTEM, code="duplicate_request", message="TikTok calls this a duplicated request."),
     40202: ErrorRow(
-        error=Unavailable, code="conflict", message="TikTok was changing the same thing at that moment."
+        error=Unavailable, code="conflict", message="TikTok was changing the same thing at that time."
     ),
     **dict.fromkeys((40902, 40903, 40913), _PULL),
     **dict.fromkeys((40905, 40906, 40907, 40908, 40910, 40914, 40915), _FILE),

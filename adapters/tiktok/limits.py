@@ -20,8 +20,7 @@ from datetime import timedelta
 from functools import partial
 
 from adapters.contract import Capabilities, PostForm
-from adapters.image_rule import ImageRule
-from adapters.limit import Limit, Rate
+from adapters.limit import ImageRule, Limit, Rate
 
 MB = 1024 * 1024
 """[media] calls 4 194 304 bytes "4 MB", so a megabyte is 2**20; a smaller reading would refuse valid files."""
@@ -127,7 +126,7 @@ CHUNK_WANTED = (
 # of up to 64,000,000 bytes went through (DayMoonDevelopment/post-for-me#327).
 CHUNK_SIZES = (0, 10_000_000, 20_000_000, 50_000_000, 60_000_000)
 CHUNK_SMALL = 16_000_000
-"""Ours: a larger last chunk is copied to disk beforehand, and its call has to fit the time a visible call may take."""
+"""Ours: the call of a larger last chunk has to fit the time a visible call may take."""
 UPLOAD_FLOOR = 4_000_000
 """Ours: bytes per second that a last chunk is expected to need at worst."""
 UPLOAD_URL_LIFE = timedelta(hours=1)  # [video]
@@ -177,7 +176,7 @@ CAPABILITIES = Capabilities(
         Rate(step="finalize", count=6, per=timedelta(minutes=1)),  # [photo][bv]
         Rate(step="look", count=30, per=timedelta(minutes=1)),  # [status] 30; [bl] 40
     ),
-    daily_drafts=5,  # [inbox] at most 5 pending shares in 24 h; what the person finishes meanwhile cannot be seen
+    daily_drafts=5,  # [inbox] at most 5 pending shares in 24 h; shares the user finishes in that time cannot be seen
     daily_posts=15,  # [share] about 15 a creator and day over all apps; [bv] 15 a day
     music_link_example="https://www.tiktok.com/@name/video/1234567890",
     limits=LIMITS,

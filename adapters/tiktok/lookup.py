@@ -27,6 +27,7 @@ CLOCK_SKEW = timedelta(seconds=60)
 """The allowed lag of TikTok's ``create_time`` behind our own clock."""
 CUT_AT = 140
 """``video/list`` cuts texts "to about 150" characters: of a text this long the end may be missing."""
+ID_LOST = "the upload's id is lost, and TikTok offers no other way to find it"
 NOT_LISTED = "only public posts are listed, and this one is not public"
 
 
@@ -116,9 +117,9 @@ def _search_creator(
     client: CreatorClient, draft: Draft, account: Account, armed_at: datetime, taken: Container[str]
 ) -> LookResult:
     if draft.kind == "video":
-        return CannotTell(reason="the upload's id is lost, and TikTok offers no other way to find it")
+        return CannotTell(reason=ID_LOST, is_final=True)
     if not payload.is_public(draft):
-        return CannotTell(reason=NOT_LISTED)
+        return CannotTell(reason=NOT_LISTED, is_final=True)
     try:
         items, listing = _read_creator(client, armed_at - CLOCK_SKEW)
     except PermissionMissing:
@@ -231,7 +232,7 @@ def _search_business(
     client: BusinessClient, draft: Draft, account: Account, armed_at: datetime, taken: Container[str]
 ) -> LookResult:
     if not payload.is_public(draft):
-        return CannotTell(reason=NOT_LISTED)
+        return CannotTell(reason=NOT_LISTED, is_final=True)
     try:
         items, listing = _read_business(client, account, armed_at - CLOCK_SKEW)
     except (PermissionMissing, Rejected):

@@ -71,7 +71,7 @@ def _normalize_long_link(host: str, path: str) -> str | None:
 
 
 def build_sound_link(sound_id: str) -> str:
-    """Return the URL of a sound's page, where a person can choose it."""
+    """Return the URL of a sound's page, where a user can choose it."""
     return f"https://www.tiktok.com/music/x-{sound_id}"
 
 

@@ -2,6 +2,8 @@
 
 Bodies follow developers.tiktok.com/doc/content-posting-api-reference-{direct-post, photo-post} and the video/publish
 and photo/publish pages of business-api.tiktok.com/portal/docs, read 2026-11-24.
+
+Cut text as TikTok counts it, in UTF-16 code units.
 """
 
 from __future__ import annotations
@@ -10,10 +12,29 @@ from typing import Any
 
 from adapters.contract import Draft
 from adapters.post_wide import get_cover_ms, get_cover_url
+from adapters.text import count_utf16_units
 from adapters.tiktok.creator_info import AllowedSettings
 from adapters.tiktok.limits import TEXT
-from adapters.tiktok.text import cut_text
 from adapters.tiktok.upload import UploadPlan
+
+
+def cut_text(text: str, limit: int) -> str:
+    """Return at most *limit* units of the text, cut after a whole word if there is one, never inside a character."""
+    head = _take_units(text, limit)
+    if len(head) < len(text) and not text[len(head)].isspace():
+        before = next((head[:end] for end in range(len(head) - 1, 0, -1) if head[end].isspace()), "")
+        head = before if before.strip() else head
+    return head.rstrip() if len(head) < len(text) else head
+
+
+def _take_units(text: str, limit: int) -> str:
+    length = 0
+    for index, character in enumerate(text):
+        length += count_utf16_units(character)
+        if length > limit:
+            return text[:index]
+    return text
+
 
 DEFAULT_PRIVACY = "PUBLIC_TO_EVERYONE"
 VOLUME = 50
@@ -26,7 +47,7 @@ def get_flag(draft: Draft, name: str) -> bool:
 
 
 def is_draft(draft: Draft) -> bool:
-    """Return True if the post goes to the account's inbox, where a person finishes it in the app."""
+    """Return True if the post goes to the account's inbox, where a user finishes it in the app."""
     return draft.options.get("post_mode") == "MEDIA_UPLOAD"
 
 

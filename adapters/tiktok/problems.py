@@ -83,18 +83,18 @@ def _check_minimum(field: str, rule: str, unit: str, limit: Number, value: Numbe
 
 def _check_shape(draft: Draft, _connection: str) -> Iterator[Problem]:
     is_video, count = draft.kind == "video", len(draft.media)
-    wanted = "video" if is_video else "image"
+    expected = "video" if is_video else "image"
     if is_video and count != 1:
         yield _refuse("media", f"A TikTok video post has exactly 1 file; this has {count}.", 1, count)
     if not is_video and not 1 <= count <= limits.IMAGES:
         message = f"A TikTok photo post has 1 to {limits.IMAGES} images; this has {count}."
         yield _refuse("media.urls", message, limits.IMAGES, count)
     for index, media in enumerate(draft.media):
-        if media.kind != wanted:
+        if media.kind != expected:
             yield _refuse(
                 _name_field(draft, index),
-                f"TikTok takes one {wanted} here; this is one {media.kind}.",
-                wanted,
+                f"TikTok takes one {expected} here; this is one {media.kind}.",
+                expected,
                 media.kind,
             )
     if is_video and payload.is_draft(draft):
@@ -278,10 +278,10 @@ def _check_video(field: str, facts: MediaFacts, limit: limits.VideoLimits) -> It
             )
 
 
-def _check_allowed(field: str, rule: str, wanted: tuple[str, ...], value: str) -> Iterator[Problem]:
-    if value not in wanted:
+def _check_allowed(field: str, rule: str, expected: tuple[str, ...], value: str) -> Iterator[Problem]:
+    if value not in expected:
         yield _refuse(
-            field, f"TikTok takes {rule} {', '.join(wanted)}; this is {value}.", ", ".join(wanted), value
+            field, f"TikTok takes {rule} {', '.join(expected)}; this is {value}.", ", ".join(expected), value
         )
 
 

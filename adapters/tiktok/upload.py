@@ -47,7 +47,7 @@ class UploadPlan:
 
     @classmethod
     def list_legal(cls, size: int) -> tuple[UploadPlan, ...]:
-        """Return every plan to try for a file, the preferred one first: even chunks, then those of CHUNK_SIZES."""
+        """Return every plan to try for a file, the preferred one first: even chunks, then the sizes of CHUNK_SIZES."""
         plans = [cls.for_size(size)]
         for chunk_size in CHUNK_SIZES:
             chunks = max(size // chunk_size, 1) if chunk_size else 1
@@ -58,7 +58,7 @@ class UploadPlan:
 
     @property
     def is_legal(self) -> bool:
-        """Whether the plan keeps TikTok's rules; one chunk holds at most CHUNK_MOST bytes."""
+        """True if the plan keeps TikTok's rules; one chunk holds at most CHUNK_MOST bytes."""
         if self.chunks == 1:
             return self.size <= CHUNK_MOST
         return (
@@ -83,7 +83,7 @@ class UploadPlan:
 
     @property
     def form(self) -> str:
-        """What the refusal of a plan is remembered by, for files of any size."""
+        """The key by which the refusal of a plan is remembered, for files of any size."""
         if self == UploadPlan.for_size(self.size) and self.chunks > 1:
             return "even"
         return "one" if self.chunks == 1 else str(self.chunk_size)
@@ -94,7 +94,7 @@ class UploadPlan:
 
 
 class UrlState(Enum):
-    """Whether the upload URL still accepts bytes."""
+    """The state of the upload URL: whether it still accepts bytes."""
 
     ALIVE = "alive"
     EXPIRING = "expiring"
@@ -147,7 +147,7 @@ class Upload(BaseCheckpoint):
 
     @property
     def is_last_chunk(self) -> bool:
-        """Whether, as far as known, TikTok has every chunk but the last."""
+        """True if, as far as known, TikTok has every chunk but the last."""
         return self.offset >= self.last_chunk_start and not self.recheck
 
     def get_next_range(self) -> tuple[int, int]:

@@ -51,14 +51,14 @@ class ErrorPart(Wire):
 
 
 class Envelope(Wire):
-    """Every v2 response but those of uploads and OAuth."""
+    """Every v2 response, except of uploads and OAuth."""
 
     error: ErrorPart
     data: Any = None
 
 
 class PostingSettings(Wire):
-    """What an account currently allows: ``creator_info/query`` and ``business/video/settings`` have the same shape."""
+    """An account's current settings: ``creator_info/query`` and ``business/video/settings`` have the same shape."""
 
     privacy_level_options: Annotated[tuple[str, ...], BeforeValidator(_list)] = ()
     comment_disabled: Flag = False

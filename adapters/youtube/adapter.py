@@ -7,14 +7,23 @@ README.md lists what is least certain.
 
 A session can make one video only, however often its last chunk is sent: it repeats its first response. So a publish
 continues the same session for as long as it lives, and never has two live sessions.
+
+The YouTube section of a post request.
+
+Limits: developers.google.com/youtube/v3/docs/videos (properties title, tags, categoryId, status), read 2026-11-24.
+
+Read-only checks of a connected YouTube channel.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+from typing_extensions import TypeAliasType
 
 from adapters.contract import (
     Account,
@@ -35,20 +44,79 @@ from adapters.contract import (
 )
 from adapters.error_table import Phase
 from adapters.errors import Unavailable, Unsupported
+from adapters.field_types import at_most
 from adapters.http import HttpClient
 from adapters.listing import Listing
-from adapters.live_check import ConnectionChecks
+from adapters.live_check import (
+    POST_NOT_FOUND_AGAIN,
+    ConnectionChecks,
+    Finding,
+    LiveCheck,
+    ok,
+    quota_not_readable,
+)
 from adapters.post_options import PostOptions
 from adapters.youtube import limits, payload
 from adapters.youtube.checkpoint import Checkpoint, Step, choose_next_step
 from adapters.youtube.client import Client
 from adapters.youtube.errors import build_unclear_error, translate_error
-from adapters.youtube.live_checks import LIVE_CHECKS
 from adapters.youtube.lookup import find_upload, list_posts, probe_session, read_video
-from adapters.youtube.oauth import OAuth
-from adapters.youtube.options import YouTubeOptions
+from adapters.youtube.oauth import CONNECTION, READ_SCOPE, UPLOAD_SCOPE, OAuth
 from adapters.youtube.problems import find_problems
 from adapters.youtube.upload import Complete, Gone, Incomplete, Refused, Unreadable, advance
+
+
+def _check_channel(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:
+    token = account.credentials.access_token.get_secret_value()
+    channels = Client(http=http, api=settings.hosts["api"], token=token).list_own_channels("status")
+    long_uploads = channels[0].status.long_uploads_status if channels else None
+    longest = "12 hours" if long_uploads == "allowed" else f"15 minutes (long uploads: {long_uploads})"
+    yield ok("quota", "the project's quota of reads is not spent")
+    yield ok("limits", f"videos of {longest}")
+    yield quota_not_readable("100 uploads a day per project")
+
+
+LIVE_CHECKS = (
+    ConnectionChecks(
+        connection=CONNECTION,
+        required_scopes=(UPLOAD_SCOPE,),
+        optional_scopes={READ_SCOPE: POST_NOT_FOUND_AGAIN},
+        checks=(LiveCheck(name="quota", run=_check_channel),),
+        only_live_post=(
+            "whether `fileDetails.fileName` is the `Slug` that was sent",
+            "how long a session lives, and what it returns after a spent quota",
+            "the limit of uploads a channel has per day (`uploadLimitExceeded`)",
+            "whether the project may publish: videos of a project that is not audited stay private",
+        ),
+    ),
+)
+
+
+MAX_TAGS = 250
+"""The most that 500 characters with commas between them hold; ``problems.py`` counts the characters."""
+
+YouTubePrivacy = TypeAliasType("YouTubePrivacy", Literal["public", "unlisted", "private"])
+
+
+class YouTubeOptions(PostOptions):
+    """Options of a YouTube video; when at least one account is YouTube."""
+
+    platform: ClassVar[Platform] = Platform.YOUTUBE
+
+    title: str | None = Field(None, max_length=100, description="Default: the caption's first line.")
+    tags: (
+        Annotated[
+            list[Annotated[str, Field(min_length=1, max_length=100)]],
+            Field(max_length=MAX_TAGS, description="Default: the caption's hashtags. 500 characters in all."),
+            at_most(MAX_TAGS),
+        ]
+        | None
+    ) = None
+    privacy: YouTubePrivacy | None = Field(None, description="Default: as the server's operator has set.")
+    made_for_kids: bool | None = Field(None, description="Whether the video is made for children (COPPA).")
+    category: str | None = Field(
+        None, pattern=r"^\d{1,3}$", description="YouTube's category id. Default: as the operator has set."
+    )
 
 
 class YouTube:
@@ -77,7 +145,7 @@ class YouTube:
         state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
         match choose_next_step(state, time.time()):
             case Step.READY:
-                return Ready(checkpoint=state.to_dict())
+                return state.to_ready()
             case Step.START:
                 body = payload.build_video(draft, self._settings.options)
                 return Pending(checkpoint=client.start_upload(draft, state, body).to_dict())

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from adapters.checkpoint import BaseCheckpoint
+from adapters.contract import Ready
 from adapters.youtube.limits import CHUNK, FRESH
 
 
@@ -62,9 +63,14 @@ class Checkpoint(BaseCheckpoint):
         cuts = 0 if offset > self.offset else self.cuts
         return self.replace(session=session, offset=offset, said_at=now, unsure=False, cuts=cuts)
 
+    def to_ready(self) -> Ready:
+        """Return the result of a finished ``prepare``; the last chunk is left to send, unless a video exists."""
+        left = None if self.video_id is not None else (self.offset, self.size - self.offset)
+        return Ready(checkpoint=self.to_dict(), sends=left)
+
     @property
     def is_last_chunk(self) -> bool:
-        """Whether the missing bytes fit into one chunk."""
+        """True if the missing bytes fit into one chunk."""
         return 0 < self.size - self.offset <= CHUNK
 
 

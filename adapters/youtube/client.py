@@ -3,6 +3,8 @@
 A probe is a PUT without bytes (``Content-Length: 0``, ``Content-Range: bytes */N``): it asks how many bytes the session
 has and changes nothing, so ``look`` may send it. Sources: the guide named in ``upload.py``, and the discovery document
 youtube.v3, revision 20261104, against which the tests check every request. A read costs 1 quota unit.
+
+Send a request to Google, and parse the response of a read.
 """
 
 from __future__ import annotations
@@ -13,17 +15,17 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+from adapters import transport
 from adapters.contract import Draft, Media
 from adapters.error_table import Phase
 from adapters.errors import PermissionMissing, Rejected, Unavailable
-from adapters.http import HttpClient
-from adapters.transport import Request, bearer_header
+from adapters.http import HttpClient, Response
+from adapters.transport import Model, Request, bearer_header
 from adapters.upload_source import get_size, open_body
 from adapters.youtube import payload
 from adapters.youtube.checkpoint import Checkpoint
-from adapters.youtube.errors import build_unclear_error, translate_error
+from adapters.youtube.errors import SERVICE, build_unclear_error, translate_error
 from adapters.youtube.limits import CHUNK, CHUNK_TIME, PAGE
-from adapters.youtube.transport import read, send
 from adapters.youtube.upload import UploadResponse, parse_upload_response, trust_location
 from adapters.youtube.wire import (
     Channel,
@@ -34,6 +36,17 @@ from adapters.youtube.wire import (
     VideoListResponse,
     Wire,
 )
+
+
+def send(http: HttpClient, request: Request, phase: Phase) -> Response:
+    """Return the response, whatever its status; raise as ``adapters.transport.send``."""
+    return transport.send(http, SERVICE, request, phase)
+
+
+def read(http: HttpClient, request: Request, model: type[Model], phase: Phase) -> Model:
+    """Return the response parsed as *model*. Raise Unavailable if it is unreadable, else the table's error."""
+    return transport.parse_response(send(http, request, phase), model, SERVICE, phase, translate_error)
+
 
 WireT = TypeVar("WireT", bound=Wire)
 
@@ -137,7 +150,7 @@ class Client:
     # --- reads -------------------------------------------------------------------------------------------------------
 
     def list_own_channels(self, part: str) -> Sequence[Channel]:
-        """List the token's channels: the one that the person chose on the consent page."""
+        """List the token's channels: the one that the user chose on the consent page."""
         return self._get("channels", ChannelListResponse, part=part, mine="true").items
 
     def list_uploads(self, playlist: str, page: str | None) -> PlaylistItemListResponse:
@@ -153,7 +166,7 @@ class Client:
         )
 
     def list_videos(self, ids: Sequence[str], part: str) -> Sequence[Video]:
-        """List those of the videos that exist."""
+        """List the videos of *ids* that exist."""
         return self._get("videos", VideoListResponse, part=part, id=",".join(ids)).items
 
     def _get(self, collection: str, model: type[WireT], **params: str) -> WireT:

@@ -159,12 +159,12 @@ def _compare(video: Video, draft: Draft) -> ListedPost:
     snippet, file, facts = video.snippet, video.file_details, draft.media[0].facts
     name, sizes = _get_stem(file.file_name or ""), (file.file_size, facts.bytes if facts else None)
     shown = (snippet.title, snippet.description)
-    wanted = (payload.build_title(draft), text.build_description(draft.caption))
+    expected = (payload.build_title(draft), text.build_description(draft.caption))
     return ListedPost(
         remote_id=video.id,
         url=payload.build_link(draft, video.id),
         created_at=snippet.published_at,
-        same_caption=[split_words(one) for one in shown] == [split_words(one) for one in wanted],
+        same_caption=[split_words(one) for one in shown] == [split_words(one) for one in expected],
         same_kind=True,
         same_media=None if None in sizes else sizes[0] == sizes[1],
         is_marked=name == _get_stem(payload.build_file_name(draft))

@@ -20,9 +20,8 @@ from adapters.errors import PermissionMissing
 from adapters.http import HttpClient
 from adapters.oauth import TokenResponse, build_code_form, build_credentials, build_refresh_form
 from adapters.transport import Request
-from adapters.youtube.client import Client
+from adapters.youtube.client import Client, send
 from adapters.youtube.errors import build_unclear_error, translate_oauth_error
-from adapters.youtube.transport import send
 from adapters.youtube.wire import Channel
 
 UPLOAD_SCOPE = "https://www.googleapis.com/auth/youtube.upload"
@@ -54,7 +53,7 @@ class OAuth:
         return f"{self.settings.hosts['accounts']}/o/oauth2/v2/auth?{urlencode(params)}"
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
-        """Exchange a code for credentials. Raise PermissionMissing if the person unticked a required permission."""
+        """Exchange a code for credentials. Raise PermissionMissing if the user unticked a required permission."""
         credentials = self._request_token(build_code_form(code, redirect_uri, code_verifier), None)
         missing = [
             scope.rpartition("/")[2]
@@ -76,7 +75,7 @@ class OAuth:
         return self._request_token(form, account.credentials)
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
-        """List the channel that the person chose on the consent page; empty for an account without a channel."""
+        """List the channel that the user chose on the consent page; empty for an account without a channel."""
         token = credentials.access_token.get_secret_value()
         client = Client(http=self.http, api=self.settings.hosts["api"], token=token)
         channels = client.list_own_channels("snippet,contentDetails,status")

@@ -49,7 +49,7 @@ def build_tags(caption: str) -> tuple[str, ...]:
 
 
 def count_tag_characters(tags: Sequence[str]) -> int:
-    """Return the length of tags as YouTube counts it: with commas between them and quotes around those with spaces."""
+    """Return the length of tags as YouTube counts it: with commas between them and quotes around tags with spaces."""
     quotes = sum(2 for tag in tags if " " in tag)
     return sum(map(count_utf16_units, tags)) + quotes + max(0, len(tags) - 1)
 

@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 
 from pydantic import ValidationError
 
-from adapters.contract import Pending, PrepareResult, Ready
+from adapters.contract import Pending, PrepareResult
 from adapters.error_table import Phase, parse_retry_after
 from adapters.errors import AdapterError, Retryable, Unavailable
 from adapters.http import Response
@@ -131,7 +131,7 @@ def advance(state: Checkpoint, request: Callable[[], UploadResponse], *, probing
         case Incomplete():
             return _continue(state, result, probing=probing)
         case Complete(video=video):  # finalize sends nothing, and look reads what became of the video
-            return Ready(checkpoint=state.replace(video_id=video.id).to_dict())
+            return state.replace(video_id=video.id).to_ready()
         case Gone():
             expired = Unavailable("YouTube no longer knows the upload session.", code="upload_expired")
             return _restart(state, expired)
@@ -167,8 +167,7 @@ def _continue(state: Checkpoint, result: Incomplete, *, probing: bool) -> Prepar
         return _probe_later(new, error)
     if result.wait is not None:
         return Pending(checkpoint=new.to_dict(), wait=result.wait)
-    checkpoint = new.to_dict()
-    return Ready(checkpoint=checkpoint) if new.is_last_chunk else Pending(checkpoint=checkpoint)
+    return new.to_ready() if new.is_last_chunk else Pending(checkpoint=new.to_dict())
 
 
 def _handle_refusal(state: Checkpoint, response: Response, *, probing: bool) -> PrepareResult:

@@ -1,6 +1,6 @@
-"""Account selection: which of the accounts that a sign-in gives access to are stored, once the person confirms.
+"""Account selection: which of the accounts that a sign-in gives access to are stored, once the user confirms.
 
-``filter_candidates`` applies what was asked for at the start. The person then confirms (``offer_candidates``, then
+``filter_candidates`` applies what was asked for at the start. The user then confirms (``offer_candidates``, then
 ``confirm_accounts`` or ``decline_accounts``). If several candidates remain and the start named none, they also select:
 as which member, organization or page to publish.
 """
@@ -24,13 +24,12 @@ from pipeline.accounts.connected_account import (
     store_accounts,
     to_refusal,
 )
-from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.actor import Actor
+from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts import oauth_candidates as store
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
-from pipeline.store.accounts.oauth_origin import read_origin
 from pipeline.store.accounts.oauth_sessions import (
     ALL,
     CLI,
@@ -38,6 +37,7 @@ from pipeline.store.accounts.oauth_sessions import (
     SessionRefused,
     Starter,
     end_session,
+    read_origin,
 )
 from pipeline.store.audit import find_actor, record_change
 from pipeline.store.vault import VaultError
@@ -76,14 +76,14 @@ def filter_candidates(
 
 
 def needs_selection(session: OAuthSession, found: Sequence[RemoteAccount]) -> bool:
-    """Return True if the person has to select: several were found, and the start named no account."""
+    """Return True if the user has to select: several were found, and the start named no account."""
     return session.chosen is None and session.account_id is None and len(found) > 1
 
 
 def offer_candidates(
     c: Connection, context: Context, session: OAuthSession, found: Sequence[RemoteAccount]
 ) -> PendingConfirmation:
-    """Keep the candidates, sealed, until the person confirms; no account is stored or changed."""
+    """Keep the candidates, sealed, until the user confirms; no account is stored or changed."""
     pending = PendingConfirmation(
         session=session.id,
         ticket=str(generate_token(TICKET_LENGTH)),
@@ -148,7 +148,7 @@ def decline_accounts(
 def _name_actor(c: Connection, browser: Actor, session: OAuthSession) -> Actor:
     """Return the actor who began the sign-in, with the browser's address: the link stands for that actor.
 
-    The browser itself, if a server of the release before began it.
+    The browser itself, if there is no record of who began it.
     """
     begun = find_actor(c, "begin", "sign-in", session.id) or browser
     return replace(begun, address=browser.address, request_id=browser.request_id)
@@ -175,7 +175,7 @@ def account_key(account: AccountRow | RemoteAccount) -> tuple[str, str]:
 
 
 def format_account_name(account: AccountRow | RemoteAccount) -> str:
-    """Return the name by which a person knows the account."""
+    """Return the name by which a user knows the account."""
     return account.username or account.display_name or account.remote_id
 
 

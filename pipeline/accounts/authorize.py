@@ -1,8 +1,8 @@
-"""Connect accounts: send a person to a platform's consent page, and store, sealed, what they authorize there.
+"""Connect accounts: send a user to a platform's consent page, and store, sealed, what they authorize there.
 
 ``start_authorization`` and ``finish_authorization`` may run in different processes. They share an OAuth session, a row
 that is used once. No database connection is held during a call to the platform. A crash in ``finish_authorization``
-leaves a used session and nothing stored: the person starts again. No account is stored before the person has
+leaves a used session and nothing stored: the user starts again. No account is stored before the user has
 confirmed, on our own page, which accounts of which workspace (``account_selection``).
 """
 
@@ -28,11 +28,17 @@ from pipeline.accounts.connected_account import (
     PendingConfirmation,
     to_refusal,
 )
-from pipeline.accounts.oauth_flow import DENIED, NOT_GRANTED, build_redirect_uri, create_flow_secrets
-from pipeline.context import Context
+from pipeline.accounts.oauth_flow import (
+    DENIED,
+    NOT_GRANTED,
+    FlowSecrets,
+    build_redirect_uri,
+    create_flow_secrets,
+)
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.actor import Actor
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts import oauth_sessions as store
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
@@ -46,7 +52,7 @@ log = logging.getLogger("slipway.connect")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuthorizationStart:
-    """Where to send the person, and the state they bring back; valid for ``lifetime``."""
+    """Where to send the user, and the state they bring back; valid for ``lifetime``."""
 
     url: str = field(repr=False)
     state: str = field(repr=False)
@@ -69,7 +75,7 @@ def start_authorization(
     """Open an OAuth session, valid for ten minutes and one use.
 
     *reconnect*: an account of the workspace. *chosen*: the remote ids that may be stored, ``*`` for all; None: the
-    person selects if there are several. *within*: the accounts that the API key is restricted to.
+    user selects if there are several. *within*: the accounts that the API key is restricted to.
 
     Raises Refusal: 400 for an invalid request, 404 if there is no such account, 409 if it was taken out of use, 500
     ``not_configured`` with the setting's name.
@@ -83,14 +89,7 @@ def start_authorization(
         else None
     )
     connection = known.connection if known else connection
-    callback, secrets = build_redirect_uri(context.settings, platform), create_flow_secrets()
-    try:
-        url = _build_adapter(context, platform, connection).authorize_url(
-            callback, secrets.state, secrets.challenge
-        )
-    except AdapterError as error:
-        raise Refusal(400, "validation_failed", error.message) from None
-    _require_app(platform, url)
+    url, callback, secrets = _build_authorization(context, platform, connection)
     with context.database.begin() as c:
         session = store.open_session(
             c,
@@ -113,7 +112,7 @@ def start_authorization(
 def finish_authorization(
     context: Context, platform: Platform, state: str, code: str, starter: Starter | None = None
 ) -> PendingConfirmation:
-    """Use the session, exchange the code, and find the accounts it gives access to, for the person to confirm.
+    """Use the session, exchange the code, and find the accounts it gives access to, for the user to confirm.
 
     *starter* None: a browser, identified by the state alone. Raises Refusal, with nothing stored: 400, 403 or 409 for a
     state that cannot be used, 409 ``wrong_account`` for another account than the one to reconnect, 400
@@ -132,7 +131,7 @@ def finish_authorization(
 def decline_authorization(
     context: Context, platform: Platform, state: str, error: str, starter: Starter | None = None
 ) -> Refusal:
-    """Use the session that a person or platform declined; return the refusal. Raises as ``finish_authorization``."""
+    """Use the session that a user or platform declined; return the refusal. Raises as ``finish_authorization``."""
     session = _use_session(context, platform, state, starter)
     name = platform.value
     if error in DENIED:
@@ -170,6 +169,30 @@ def _build_adapter(context: Context, platform: Platform, connection: str | None)
     if connection is not None:
         settings = replace(settings, options={**settings.options, "connection": connection})
     return context.adapters[platform](context.client(), settings)
+
+
+def can_authorize(context: Context, platform: Platform) -> bool:
+    """Return True if this server is set up to send users to the platform's consent page."""
+    try:
+        _build_authorization(context, platform, None)
+    except Refusal:
+        return False
+    return True
+
+
+def _build_authorization(
+    context: Context, platform: Platform, connection: str | None
+) -> tuple[str, str, FlowSecrets]:
+    """Return the address of the consent page, the callback and the secrets of the flow. Raises Refusal."""
+    callback, secrets = build_redirect_uri(context.settings, platform), create_flow_secrets()
+    try:
+        url = _build_adapter(context, platform, connection).authorize_url(
+            callback, secrets.state, secrets.challenge
+        )
+    except AdapterError as error:
+        raise Refusal(400, "validation_failed", error.message) from None
+    _require_app(platform, url)
+    return url, callback, secrets
 
 
 def _require_app(platform: Platform, url: str) -> None:

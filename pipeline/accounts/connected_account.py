@@ -11,12 +11,17 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import Platform, RemoteAccount
-from pipeline.context import Context
 from pipeline.domain.actor import Actor
+from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts.accounts import AccountRow, add_account, find_account_of
-from pipeline.store.accounts.oauth_origin import SessionOrigin
-from pipeline.store.accounts.oauth_sessions import OAuthSession, RefusalReason, SessionRefused, end_session
+from pipeline.store.accounts.oauth_sessions import (
+    OAuthSession,
+    RefusalReason,
+    SessionOrigin,
+    SessionRefused,
+    end_session,
+)
 from pipeline.store.audit import record_change
 from pipeline.store.vault import Vault
 
@@ -52,20 +57,20 @@ class ConnectedAccount:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PendingConfirmation:
-    """Accounts were found: within ten minutes, the person confirms with the ticket which of them to store."""
+    """Accounts were found: within ten minutes, the user confirms with the ticket which of them to store."""
 
     session: UUID
     ticket: str = field(repr=False)
     accounts: Sequence[RemoteAccount] = field(repr=False)
     """The candidates; a confirmation names them by their index here."""
     is_choice: bool
-    """Whether the person selects among them; otherwise they were named at the start, or there is only one."""
+    """True if the user selects among them; otherwise they were named at the start, or there is only one."""
     origin: SessionOrigin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompletedConnection:
-    """What a confirmation stored."""
+    """The accounts that a confirmation stored."""
 
     accounts: Sequence[ConnectedAccount]
     origin: SessionOrigin
@@ -117,7 +122,7 @@ def _describe(account: AccountRow | None) -> Mapping[str, Any]:
 
 
 def to_refusal(error: SessionRefused, platform: Platform) -> Refusal:
-    """Return the refusal that tells a person why a link, or a ticket, is not accepted, and what to do."""
+    """Return the refusal that tells a user why a link, or a ticket, is not accepted, and what to do."""
     status, reason = _REFUSALS[error.reason]
     parts = [reason]
     is_done = False

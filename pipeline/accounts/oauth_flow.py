@@ -31,7 +31,7 @@ MAX_QUERY = 8192
 PATH = "/api/partner/v1/connect/{platform}/callback"
 
 DENIED = frozenset({"access_denied", "user_cancelled_login", "user_cancelled_authorize"})
-"""The errors platforms return when the person declines; the last two are LinkedIn's."""
+"""The errors platforms return when the user declines; the last two are LinkedIn's."""
 _NOT_PERMITTED = (
     "The app there lacks a permission: choose another connection, or ask the operator to check the app."
 )

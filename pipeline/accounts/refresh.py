@@ -19,10 +19,10 @@ from uuid import UUID
 from adapters.contract import Account, Credentials
 from adapters.errors import AdapterError, AppRefused, CredentialsRevoked, Retryable, Unavailable
 from adapters.http import HttpClient, NoResponse, Response
-from pipeline.context import Context
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.retry_policy import Outcome, Verdict
-from pipeline.failpoint import failpoint
+from pipeline.domain.verdict import Outcome, Verdict
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store.accounts import accounts as store
 from pipeline.store.accounts.token_expiry import RefreshHistory, read_refresh_history
 from pipeline.store.database import Unreachable
@@ -109,11 +109,11 @@ def refresh_expired(
     context: Context,
     claimed: ClaimedDelivery,
     verdict: Verdict,
-    judge_outage: Callable[[Unavailable], Verdict],
+    evaluate_outage: Callable[[Unavailable], Verdict],
 ) -> Verdict:
-    """Refresh after a platform reported an expired token; return the verdict: continue, wait, or block for a person.
+    """Refresh after a platform reported an expired token; return the verdict: continue, wait, or block for an operator.
 
-    *judge_outage* judges a refresh that the platform did not answer, for a delivery that is not armed.
+    *evaluate_outage* evaluates a refresh that the platform did not answer, for a delivery that is not armed.
     During a shutdown the refresh is left to another process: its result must be stored, or the account is locked out.
     """
     if not context.may_begin():
@@ -133,7 +133,7 @@ def refresh_expired(
             closes=Outcome.REFUSED,
         )
     if isinstance(error, Unavailable) and error.code != IN_PROGRESS and verdict.state is State.RETRYING:
-        return judge_outage(error)
+        return evaluate_outage(error)
     # a misconfigured app retries seldom, and recovers by itself once an operator has corrected it
     s = context.settings.publish
     usual = timedelta(seconds=s.backoff if isinstance(error, Retryable) else s.backoff_cap)

@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
+from pipeline.broker.queues import ALL_QUEUES
 from pipeline.domain.delivery import State
 from pipeline.domain.histogram import LATENESS_BOUNDS
 from pipeline.domain.hold import Hold
-from pipeline.queues import ALL_QUEUES
-from pipeline.signals.count_moves import DELIVERIES, LATENESS
 from pipeline.store.canaries import read_silences
 from pipeline.store.counters import gauges
-from pipeline.store.counters.counters import Counter, read_counters
+from pipeline.store.counters.counters import DELIVERIES, LATENESS, Counter, read_counters
 
 BOUNDS = (*map(str, LATENESS_BOUNDS), "+Inf")
 LATE_SHARE = 0.95
@@ -41,7 +40,7 @@ class PlatformActivity:
     blocked: int = 0
     overdue: Mapping[str, int] = field(default_factory=dict)
     oldest_overdue: float = 0
-    """Seconds; pauses and limits, whose delay is wanted, left out."""
+    """Seconds; pauses and limits, whose delay is intended, left out."""
     settled: Mapping[str, int] = field(default_factory=dict)
     """In the last minute."""
     lateness: Buckets = field(default_factory=dict)

@@ -16,11 +16,11 @@ from pipeline.actions import retried_delivery
 from pipeline.actions.edit import refuse_in_flight
 from pipeline.actions.post_changes import record_states
 from pipeline.actions.retried_delivery import LIVE
-from pipeline.context import Context
-from pipeline.domain.delivery import SETTLED, Mover, State
+from pipeline.domain.delivery import SETTLED, Mover, State, may_retry
 from pipeline.domain.post import PostStatus
-from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import refuse_in_doubt
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import compute_account_status, compute_status
@@ -214,14 +214,14 @@ def _retry(
 def retry_within(
     context: Context, c: Connection, caller: Caller, post_id: UUID, account_ids: Sequence[UUID] | None
 ) -> RetriedPost | None:
-    """Retry one post in the caller's transaction; None if its media changed meanwhile. Raises Refusal."""
+    """Retry one post in the caller's transaction; None if its media changed concurrently. Raises Refusal."""
     seen = store.read(c, caller.workspace_id, post_id, lock=False, accounts=caller.accounts)
     if seen is None:
         raise Refusal(404, "not_found", "There is no such post.")
-    wanted, _ = _find_failed(seen, account_ids)
+    requested, _ = _find_failed(seen, account_ids)
     # lock order: checks, then the post, as a verdict does
     checks = media_checks.lock_checks(
-        c, caller.workspace_id, retried_delivery.open_checks(context, c, seen, wanted)
+        c, caller.workspace_id, retried_delivery.open_checks(context, c, seen, requested)
     )
     post = _lock_post(c, caller, post_id)
     if (post.media, post.music_url) != (seen.media, seen.music_url):
@@ -248,7 +248,7 @@ def _find_failed(
             f"The post is {compute_status(post)} and has not failed at {where}: only failed ones are retried."
         )
         raise Refusal(400, "validation_failed", message)
-    sendable = [p for p in failed if not p.is_proven_live]
+    sendable = [p for p in chosen if may_retry(p.state, is_proven_live=p.is_proven_live)]
     if not sendable:
         raise Refusal(409, "post_in_flight", LIVE)
     left = failed if account_ids is None else chosen

@@ -1,4 +1,4 @@
-"""Replay or discard dead letters, on a person's request.
+"""Replay or discard dead letters, on request of a user or an operator.
 
 Each dead letter is a transaction of its own, or has its part in that of a steering job: a crash in the middle leaves
 some done, and a repeated call does only the others. A delivery that may be live is never sent again: one that is armed,
@@ -19,12 +19,12 @@ from pipeline.actions import retried_delivery
 from pipeline.actions.cancel_delete_retry import cancel_deliveries
 from pipeline.actions.post_changes import record_move, record_states
 from pipeline.actions.retried_delivery import LIVE
-from pipeline.context import Context
 from pipeline.domain.actor import Actor
 from pipeline.domain.delivery import State
 from pipeline.domain.steering import Verb
-from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import explain_doubt
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.reachability import advance_post
@@ -43,7 +43,7 @@ OBSTACLES: Mapping[Verb, Mapping[str, str]] = {
     Verb.REPLAY: {"armed": MAY_BE_LIVE, "live": LIVE},
     Verb.DISCARD: {"armed": MAY_BE_LIVE},
 }
-"""Why a letter is skipped, by its obstacle."""
+"""Why a dead letter is skipped, by its obstacle."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -57,16 +57,16 @@ class DeadLetterResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeadLetterCount:
-    """What an action on the letters of a filter would do."""
+    """The result that an action on the dead letters of a filter would have."""
 
     causes: Sequence[Cause]
-    """Of the letters that it would change."""
+    """The causes of the dead letters that it would change."""
     skipped: Mapping[str, int]
     """The others, by the reason."""
 
     @property
     def letters(self) -> int:
-        """How many letters it would change."""
+        """The number of dead letters it would change."""
         return sum(cause.letters for cause in self.causes)
 
 
@@ -89,7 +89,7 @@ def count_discardable(context: Context, chosen: DeadLetterFilter) -> DeadLetterC
 def count_steered(
     context: Context, verb: Verb, chosen: ListFilter, within: Collection[UUID]
 ) -> DeadLetterCount:
-    """Count what a steering job in each of these workspaces would do to the letters of its filter."""
+    """Count what a steering job in each of these workspaces would do to the dead letters of its filter."""
     with context.database.begin() as c:
         return _sum_up(context, count_causes(c, verb, chosen, within), verb)
 
@@ -112,7 +112,7 @@ def replay(
 ) -> DeadLetterResult:
     """Send dead letters again, at most ``per_minute`` per platform over all replays. Their due time stays.
 
-    Media whose checks are too old are checked again. Letters outside ``scope`` are skipped as unknown.
+    Media whose checks are too old are checked again. Dead letters outside ``scope`` are skipped as unknown.
     """
     checks: list[UUID] = []
     result = _run_each(
@@ -162,14 +162,14 @@ def _read_letter(c: Connection, delivery: UUID, scope: Scope) -> DeadLetter:
 def _lock_letter(
     c: Connection, delivery: UUID, scope: Scope, *, checks_before: LockedPost | None = None
 ) -> tuple[DeadLetter, LockedPost, LockedDelivery]:
-    """Lock the post of a dead letter and its deliveries, and read the letter again under the lock."""
+    """Lock the post of a dead letter and its deliveries, and read the dead letter again under the lock."""
     found = _read_letter(c, delivery, scope)
     post = steering.read(c, found.workspace_id, found.post_id, lock=True)
     letter = _read_letter(c, delivery, scope)
     if post is None:
         raise Skipped("Its post was deleted.")
     if checks_before and (post.media, post.music_url) != (checks_before.media, checks_before.music_url):
-        raise Skipped("Its post was edited meanwhile. Replay it again.")
+        raise Skipped("Its post was edited in the meantime. Replay it again.")
     return letter, post, next(part for part in post.deliveries if part.id == delivery)
 
 
@@ -188,7 +188,7 @@ def replay_within(
     """Accept the delivery again and return the checks to dispatch.
 
     Raises Skipped and Refusal, after which the caller rolls back. It locks checks before the post: the caller has
-    locked no post, so one transaction replays one letter.
+    locked no post, so one transaction replays one dead letter.
     """
     gap = timedelta(minutes=1) / (per_minute or context.settings.publish.replays)
     letter = _read_letter(c, delivery, scope)
@@ -199,8 +199,8 @@ def replay_within(
     if seen is None:
         raise Skipped("Its post was deleted.")
     # lock order: checks, then the post, as a verdict does
-    wanted = [p for p in seen.deliveries if p.id == delivery]
-    opened = retried_delivery.open_checks(context, c, seen, wanted, bulk=True)
+    requested = [p for p in seen.deliveries if p.id == delivery]
+    opened = retried_delivery.open_checks(context, c, seen, requested, bulk=True)
     checks = media_checks.lock_checks(c, letter.workspace_id, opened)
     _, post, part = _lock_letter(c, delivery, scope, checks_before=seen)
     _refuse_live(part)
@@ -220,7 +220,7 @@ def _resume(c: Connection, letter: DeadLetter, scope: Scope, gap: timedelta, act
     turn = reserve_turn(c, "replay", letter.platform, gap)
     why = f"replayed by {actor.label}"
     if not resume_blocked(c, letter.id, letter.post_id, letter.generation, armed=False, why=why, at=turn):
-        raise Skipped("It changed meanwhile.")
+        raise Skipped("It changed in the meantime.")
     record_move(c, actor, "replay", letter.id, letter.post_id, origin=letter.state, target=State.RETRYING)
 
 

@@ -3,37 +3,50 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from shlex import quote
+from threading import Thread
 from typing import Literal
 
 from redis.exceptions import RedisError
 
 from config.safety import find_unsafe
-from pipeline.actions.attention import list_attention
-from pipeline.api_versions import check_versions
-from pipeline.context import Context
-from pipeline.domain.attention import Kind
+from config.settings import Settings
+from pipeline.actions.api_versions import check_versions
+from pipeline.actions.attention import GROUPS, AttentionItem, read_attention
+from pipeline.domain.attention import ENDING, Kind
+from pipeline.domain.epoch import EpochMatch
+from pipeline.media.disk import find_existing, list_disk_faults
+from pipeline.runtime.context import Context
 from pipeline.store.accounts.accounts import list_sealed_samples
-from pipeline.store.database import Unreachable
-from pipeline.store.health import database_now, ping
+from pipeline.store.accounts.token_expiry import list_endangered
+from pipeline.store.canaries import HOST_KEPT, Host, list_hosts
+from pipeline.store.database import TimedOut, Unreachable
+from pipeline.store.health import CHECK_SECONDS, database_now
 from pipeline.store.recovery import epoch
-from pipeline.store.schema_version import IncompatibleSchema, require_compatible
+from pipeline.store.schema_version import IncompatibleSchema, OutdatedTables, require_compatible
 from pipeline.store.vault import VaultError
 
 MAX_SKEW = timedelta(seconds=2)
 """Difference between two clocks from which due times and signatures go wrong."""
 MIN_FREE = 2 << 30
 """Bytes that should be free on the disk of a folder: the largest upload, twice."""
-_INSTALLATION = (Kind.SILENT_QUEUE, Kind.RECONNECT, Kind.GRANT_ENDING)
-"""What of the attention list is about the installation; the rest is about posts."""
+MAX_CHECK = 3 * CHECK_SECONDS
+"""Seconds after which a check is left whose disk or engine hangs. Statements end sooner; a loaded machine is slow."""
+MAX_GRANTS = 20
+"""Maximum number of accounts that are named; accounts whose grant has ended come first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What was found about one part. ``fail``: posts do not go out, or soon will not. ``command`` mends it."""
+    """The finding about one part. ``fail``: posts do not go out, or soon will not.
+
+    ``command`` removes it; where none does, ``says`` names what to change.
+    """
 
     part: str
     result: Literal["ok", "warn", "fail"]
@@ -41,55 +54,68 @@ class Finding:
     command: str | None = None
 
 
+Check = Callable[[Context], Iterator[Finding]]
+
+
 def diagnose(context: Context) -> Iterator[Finding]:
-    """Yield a finding or more for each part. After a part that all others need, these are left out."""
-    yield from _check_settings(context)
-    yield from _check_disk(context)
-    yield from _check_versions(context)
-    yield from _check_broker(context)
-    database = list(_check_database(context))
-    yield from database
-    if any(finding.result == "fail" for finding in database):
-        return
-    for check in _ON_DATABASE:
-        yield from check(context)
+    """Yield a finding or more for each part, as they come. After a part that all others need, these are left out."""
+    try:
+        for part, check in _CHECKS.items():
+            try:
+                yield from _check_within(check, context)
+            except (TimeoutError, TimedOut) as error:
+                says = f"This check took longer than {CHECK_SECONDS:.0f} s: a lock, a disk or an engine holds it up."
+                yield Finding(part=part, result="fail", says=says)
+                if part == "database" and isinstance(error, TimeoutError):
+                    return
+    except Unreachable as error:
+        says = "The database does not answer: nothing is accepted, and nothing goes out"
+        mend = f"({error}). Start it, or correct SLIPWAY_STORE__URL."
+        yield Finding(part="database", result="fail", says=f"{says} {mend}")
+    except IncompatibleSchema as error:
+        command = "slipway migrate" if isinstance(error, OutdatedTables) else None
+        yield Finding(part="tables", result="fail", says=str(error), command=command)
+
+
+def _check_within(check: Check, context: Context) -> Sequence[Finding]:
+    """Return the findings of a check. Raises TimeoutError: it goes on in its thread, which no exit waits for."""
+    done: Future[Sequence[Finding]] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(list(check(context)))
+        except Exception as error:  # noqa: BLE001  raised again where the result is read
+            done.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return done.result(MAX_CHECK)
 
 
 def _check_settings(context: Context) -> Iterator[Finding]:
     unsafe = find_unsafe(context.settings)
     for says in unsafe:
-        yield Finding(
-            part="settings", result="warn", says=says, command="slipway settings check --production"
-        )
+        yield Finding(part="settings", result="warn", says=f"{says}.")
     if not unsafe:
         yield Finding(part="settings", result="ok", says="No setting is unsafe.")
 
 
 def _check_disk(context: Context) -> Iterator[Finding]:
     s = context.settings
+    for fault in list_disk_faults(s):
+        yield Finding(part="disk", result="fail", says=fault)
     for folder in (s.files_folder, s.spool_folder, s.mark_folder):
-        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        free = shutil.disk_usage(there).free
+        free = shutil.disk_usage(find_existing(folder)).free
         says = f"{free / (1 << 30):.1f} GiB are free for {folder}"
         low = free < MIN_FREE
-        yield Finding(
-            part="disk",
-            result="fail" if low else "ok",
-            says=f"{says}: {MIN_FREE >> 30} GiB are needed." if low else f"{says}.",
-            command=f"df -h {_quote(folder)}" if low else None,
-        )
-
-
-def _quote(folder: Path) -> str:
-    return f"'{folder}'"
+        needed = f": {MIN_FREE >> 30} GiB are needed. Free some, or move the folder to another disk"
+        yield Finding(part="disk", result="fail" if low else "ok", says=f"{says}{needed if low else ''}.")
 
 
 def _check_versions(context: Context) -> Iterator[Finding]:
     for platform, found in check_versions(context, datetime.now(UTC).date()).items():
         result: Literal["ok", "warn", "fail"] = "warn" if found.result == "unknown" else found.result
-        setting = f"SLIPWAY_{platform.upper()}__VERSION"
-        command = None if result == "ok" else f"slipway settings list | grep {setting}"
-        yield Finding(part="api version", result=result, says=f"{platform}: {found.says}", command=command)
+        where = "" if result == "ok" else f" (SLIPWAY_{platform.upper()}__VERSION)"
+        yield Finding(part="api version", result=result, says=f"{platform}: {found.says}{where}")
 
 
 def _check_broker(context: Context) -> Iterator[Finding]:
@@ -97,27 +123,24 @@ def _check_broker(context: Context) -> Iterator[Finding]:
         now = context.liveness.probe_broker()
     except (RedisError, OSError) as error:
         says = f"The broker does not answer: posts are accepted, and go out when it is back ({error})."
-        yield Finding(part="broker", result="fail", says=says, command="slipway settings list | grep BROKER")
+        mend = "Start it, or correct SLIPWAY_BROKER__URL."
+        yield Finding(part="broker", result="fail", says=f"{says} {mend}")
         return
     yield Finding(part="broker", result="ok", says="It takes messages.")
     yield _compare_clocks("the broker", now)
 
 
 def _check_database(context: Context) -> Iterator[Finding]:
-    try:
-        with context.database.once() as c:
-            ping(c)
-            require_compatible(c)
-            now = database_now(c)
-    except Unreachable as error:
-        says = f"The database does not answer: nothing is accepted, and nothing goes out ({error})."
-        yield Finding(part="database", result="fail", says=says, command="slipway settings list | grep STORE")
-        return
-    except IncompatibleSchema as error:
-        yield Finding(part="tables", result="fail", says=str(error), command="slipway migrate")
-        return
-    yield Finding(part="database", result="ok", says="It answers, and its tables fit this code.")
+    with context.database.begin_read(CHECK_SECONDS) as c:
+        now = database_now(c)
+    yield Finding(part="database", result="ok", says="It answers.")
     yield _compare_clocks("the database", now)
+
+
+def _check_tables(context: Context) -> Iterator[Finding]:
+    with context.database.begin_read(CHECK_SECONDS) as c:
+        require_compatible(c)
+    yield Finding(part="tables", result="ok", says="They fit this code.")
 
 
 def _compare_clocks(what: str, now: datetime) -> Finding:
@@ -125,16 +148,17 @@ def _compare_clocks(what: str, now: datetime) -> Finding:
     says = f"This machine's clock and that of {what} differ by {skew.total_seconds():.1f} s"
     if skew <= MAX_SKEW:
         return Finding(part="clocks", result="ok", says=f"{says}.")
-    limit = f"{says}: more than {MAX_SKEW.total_seconds():.0f} s makes posts late or early."
-    return Finding(part="clocks", result="fail", says=limit, command="timedatectl status")
+    limit = f"{says}: more than {MAX_SKEW.total_seconds():.0f} s makes posts late or early. Synchronise both (NTP)."
+    return Finding(part="clocks", result="fail", says=limit)
 
 
 def _check_epoch(context: Context) -> Iterator[Finding]:
-    with context.database.once() as c:
+    with context.database.begin_read(CHECK_SECONDS) as c:
         state = epoch.read(c)
     if state.doubt is not None:
-        says = "A restore is not accepted yet: nothing is sent."
-        yield Finding(part="epoch", result="fail", says=says, command="slipway restore status")
+        says = "A restore is not accepted yet: nothing is sent. `slipway restore status` shows what may have been sent."
+        command = None if state.doubt.why == EpochMatch.LOST else "slipway restore accept"
+        yield Finding(part="epoch", result="fail", says=says, command=command)
     elif state.stored.id is None:
         says = "No worker has begun an epoch yet: nothing is sent."
         yield Finding(part="epoch", result="warn", says=says, command="slipway worker publish")
@@ -146,7 +170,7 @@ def _check_epoch(context: Context) -> Iterator[Finding]:
 
 
 def _check_vault(context: Context) -> Iterator[Finding]:
-    with context.database.once() as c:
+    with context.database.begin_read(CHECK_SECONDS) as c:
         samples = list_sealed_samples(c)
     closed = 0
     for account, sealed in samples:
@@ -155,32 +179,104 @@ def _check_vault(context: Context) -> Iterator[Finding]:
         except VaultError:
             closed += 1
     if closed:
-        says = f"The credentials of {closed} of {len(samples)} accounts that were tried do not open with these keys."
-        yield Finding(part="vault", result="fail", says=says, command="slipway settings list | grep VAULT")
+        says = f"The credentials of {closed} of {len(samples)} accounts that were tried do not open with these keys"
+        mend = ": add the key that they were sealed with to SLIPWAY_VAULT__KEYS."
+        yield Finding(part="vault", result="fail", says=says + mend)
     else:
         yield Finding(part="vault", result="ok", says=f"{len(samples)} accounts' credentials were opened.")
 
 
-def _check_attention(context: Context) -> Iterator[Finding]:
-    with context.database.once() as c:
-        items = list_attention(c, timedelta(seconds=context.settings.worker.silent))
+def _check_queues(context: Context) -> Iterator[Finding]:
+    items = _list_attention(context, Kind.SILENT_QUEUE)
     for item in items:
-        one = item.matter
-        if one.kind in _INSTALLATION:
-            about = " ".join(filter(None, (one.platform, one.reason)))
-            says = f"{one.kind.replace('_', ' ')}: {one.count} {about}".rstrip()
-            result: Literal["warn", "fail"] = "fail" if one.kind is Kind.SILENT_QUEUE else "warn"
-            yield Finding(part=_PARTS[one.kind], result=result, says=says, command=item.command)
-    found = {item.matter.kind for item in items}
-    if Kind.SILENT_QUEUE not in found:
+        since = f"{item.matter.oldest:%Y-%m-%d %H:%M:%S} UTC"
+        says = f"No worker has taken a message from {item.matter.reason} since {since}."
+        yield Finding(part="queues", result="fail", says=says, command=item.command)
+    if not items:
         yield Finding(part="queues", result="ok", says="Each queue that ever had a worker has one.")
-    if not found & {Kind.RECONNECT, Kind.GRANT_ENDING}:
+
+
+def _check_levels(context: Context) -> Iterator[Finding]:
+    for item in _list_attention(context, Kind.NEWER_WORKER):
+        says = f"{item.matter.count} posts of {item.matter.platform} wait for a worker of this version."
+        yield Finding(part="workers", result="fail", says=says, command=item.command)
+
+
+def _list_attention(context: Context, kind: Kind) -> Sequence[AttentionItem]:
+    silent = timedelta(seconds=context.settings.worker.silent)
+    with context.database.begin_read(CHECK_SECONDS) as c:
+        items = [*read_attention(c, silent, kinds=[kind])]
+    if any(item.matter.kind is Kind.UNREAD for item in items):
+        raise TimedOut(kind)
+    return items
+
+
+def _check_hosts(context: Context) -> Iterator[Finding]:
+    with context.database.begin_read(CHECK_SECONDS) as c:
+        hosts = [host for host in list_hosts(c) if host.queue in GROUPS]
+        stored = epoch.read(c).stored.id
+    workers = {(host.name, GROUPS[host.queue]): host for host in sorted(hosts, key=lambda host: -host.age)}
+    most = Counter(host.facts["files"] for host in hosts if host.facts["files"]).most_common(1)
+    files = context.files.storage.identify() or (most[0][0] if most else None)
+    expected = {"files": files, **({"epoch": str(stored)} if stored else {})}
+    found = [*_list_host_faults(context.settings, workers, expected)]
+    yield from found
+    if not found:
+        says = f"{len(workers)} workers report, and see the same files and epoch."
+        yield Finding(part="hosts", result="ok", says=says)
+
+
+def _list_host_faults(
+    s: Settings, workers: Mapping[tuple[str, str], Host], expected: Mapping[str, str | None]
+) -> Iterator[Finding]:
+    """Yield a finding for each worker that stopped, or sees other uploaded files or another epoch than expected."""
+    shared = {
+        "files": ("store of uploaded files", "SLIPWAY_FILES", s.files_folder),
+        "epoch": ("epoch file", "SLIPWAY_MARK", s.mark_folder),
+    }
+    for (name, group), host in workers.items():
+        worker, command = f"The worker {group} on {name}", f"slipway worker {group}"
+        if host.age > timedelta(seconds=s.worker.silent):
+            says = f"{worker} has given no sign of life for {host.age.total_seconds():.0f} s. Start it there, or wait: "
+            forgotten = (
+                f"a host that is gone is forgotten after {HOST_KEPT.total_seconds() / 60:.0f} minutes."
+            )
+            yield Finding(part="hosts", result="warn", says=says + forgotten, command=command)
+            continue
+        for fact in (fact for fact in expected if host.facts.get(fact, expected[fact]) != expected[fact]):
+            what, setting, folder = shared[fact]
+            says = f"{worker} sees another {what}, or none. Restart it there with the same {setting}__FOLDER."
+            mend = f"{setting}__FOLDER={quote(str(folder.absolute()))} {command}"
+            yield Finding(part="hosts", result="fail", says=says, command=mend)
+
+
+def _check_grants(context: Context) -> Iterator[Finding]:
+    with context.database.begin_read(CHECK_SECONDS) as c:
+        found, now = list_endangered(c, within=ENDING, limit=MAX_GRANTS), database_now(c)
+    for one in found:
+        account, has_ended = one.account, one.ends_at is None or one.ends_at <= now
+        ends = "has ended" if has_ended else f"ends at {one.ends_at:%Y-%m-%d %H:%M} UTC"
+        says = f"The grant of {account.platform} {account.username} {ends}; {one.posts} posts need it."
+        command = (
+            f"slipway account connect {account.platform} --workspace {account.workspace_id} "
+            f"--reconnect {account.id}"
+        )
+        yield Finding(part="grants", result="fail" if has_ended else "warn", says=says, command=command)
+    if not found:
         yield Finding(part="grants", result="ok", says="No account has to be connected again soon.")
 
 
-_PARTS = {Kind.SILENT_QUEUE: "queues", Kind.RECONNECT: "grants", Kind.GRANT_ENDING: "grants"}
-_ON_DATABASE: Sequence[Callable[[Context], Iterator[Finding]]] = (
-    _check_epoch,
-    _check_vault,
-    _check_attention,
-)
+_CHECKS: Mapping[str, Check] = {
+    "settings": _check_settings,
+    "disk": _check_disk,
+    "api version": _check_versions,
+    "broker": _check_broker,
+    "database": _check_database,
+    "tables": _check_tables,
+    "epoch": _check_epoch,
+    "vault": _check_vault,
+    "queues": _check_queues,
+    "workers": _check_levels,
+    "hosts": _check_hosts,
+    "grants": _check_grants,
+}

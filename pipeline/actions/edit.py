@@ -1,30 +1,28 @@
 """Edit a post: all changes or none, and nothing of the old version is published once the edit is answered.
 
 The checks of new media are opened and awaited without a lock. Then one transaction locks the open checks, the post and
-its deliveries in id order, applies every rule to the post as it is by then, and raises all generations: its commit
-invalidates the messages, claims and uploads of the old version. A crash before the commit leaves the old version; after
-it the new one, which the sweep dispatches.
+its deliveries in id order, applies every rule to the post as it is by then, and raises all generations: its commit ends
+the messages, claims and uploads of the old version. A crash leaves the old version, or the new one, which is swept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from adapters.contract import Platform
+from pipeline.actions.edit_values import Change, EditResult
 from pipeline.actions.post_changes import record_edit
-from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.policy_errors import NotSentYet
 from pipeline.domain.post import EDITABLE, PostStatus
 from pipeline.domain.schedule import next_at
-from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import refuse_in_doubt
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.delay import dispatch_at
@@ -46,34 +44,8 @@ TRIES = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
-    """The changes a client asks for: the values of the fields named in ``given``, with valid shape and types."""
-
-    given: frozenset[str]
-    caption: str = ""
-    media: Mapping[str, Any] | None = None
-    account_ids: Sequence[UUID] = ()
-    scheduled_at: datetime | None = None
-    music_url: str | None = None
-    options: Mapping[Platform, Mapping[str, Any] | None] = field(default_factory=dict)
-    """The platforms' sections that were sent; None removes a section."""
-    ai_generated: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EditResult:
-    """A committed edit."""
-
-    id: UUID
-    status: str
-    scheduled_at: datetime
-    version: str
-    warnings: Sequence[AcceptanceWarning] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _Plan:
-    """What an edit makes of the present post."""
+    """The version that an edit makes of the present post."""
 
     post: LockedPost
     content: PostContent
@@ -102,8 +74,8 @@ def edit(
 ) -> EditResult:
     """Edit a post. Raises Refusal (nothing is changed) and Unreachable.
 
-    Refusals: 404 not_found · 409 external_id_immutable, post_in_flight · 412 precondition_failed · 400 as for a new
-    post · 503 unavailable while a restore of the database is not accepted.
+    Refusals: 404 not_found · 409 external_id_immutable, post_in_flight, newer_version · 412 precondition_failed ·
+    400 as for a new post · 503 unavailable while a restore of the database is not accepted.
     """
     refuse_in_doubt(context)
     for _ in range(TRIES):
@@ -128,6 +100,12 @@ def edit(
     raise Refusal(
         409, "post_in_flight", "The post changed several times during the request. Read it and repeat."
     )
+
+
+def check_edit(context: Context, c: Connection, caller: Caller, post_id: UUID, change: Change) -> None:
+    """Raise the Refusal that ``edit`` would raise now, but for media that are not checked yet. Nothing is changed."""
+    refuse_in_doubt(context)
+    _plan(context, c, caller, _read_editable(c, caller, post_id, change, None, lock=False), change)
 
 
 def edit_within(
@@ -157,7 +135,9 @@ def _read_editable(
     post = store.read(c, caller.workspace_id, post_id, lock=lock, accounts=caller.accounts)
     if post is None:
         raise Refusal(404, "not_found", "There is no such post.")
-    if "external_id" in change.given:
+    if "external_id" in change.given and (
+        change.external_id is None or change.external_id != post.external_id
+    ):
         raise Refusal(
             409, "external_id_immutable", "external_id cannot be changed: it identifies repeated requests."
         )
@@ -201,6 +181,7 @@ def _plan(context: Context, c: Connection, caller: Caller, post: LockedPost, cha
         },
         ai_generated=change.ai_generated if "ai_generated" in given else post.ai_generated,
     )
+    rules.refuse_newer(context, max(post.level, content.level))
     timed = "scheduled_at" in given
     due_at = rules.resolve_due_at(change.scheduled_at, post.now) if timed else post.due_at
     if timed and post.expires_at is not None and post.expires_at <= due_at:
@@ -213,9 +194,9 @@ def _plan(context: Context, c: Connection, caller: Caller, post: LockedPost, cha
     out = {p.account_id for p in post.deliveries if p.state is State.PUBLISHED}
     going = {a.id: a for a in accounts if a.id not in out}
     rules.refuse_problems(context, caller, content, list(going.values()), {})
-    wanted = media_checks.list_links(content.media, rules.parse_music_link(context, content.music_url))
-    renewed = {n for n, *_ in wanted if ("music_url" if n == media_checks.MUSIC else "media") in given}
-    sent = [link for link in wanted if link[0] in renewed]
+    requested = media_checks.list_links(content.media, rules.parse_music_link(context, content.music_url))
+    renewed = {n for n, *_ in requested if ("music_url" if n == media_checks.MUSIC else "media") in given}
+    sent = [link for link in requested if link[0] in renewed]
     media_checks.refuse_files_of_others(context, c, caller, sent)
     return _Plan(
         post=post,
@@ -223,7 +204,7 @@ def _plan(context: Context, c: Connection, caller: Caller, post: LockedPost, cha
         due_at=due_at,
         timed=timed,
         accounts=going,
-        links=wanted,
+        links=requested,
         renewed=frozenset(renewed),
     )
 
@@ -248,7 +229,7 @@ def _open_checks(context: Context, c: Connection, plan: _Plan) -> dict[int, Chec
 
 
 def _can_publish(plan: _Plan) -> bool:
-    """Whether a delivery of the post can be published after this edit."""
+    """Return True if a delivery of the post can be published after this edit."""
     return plan.timed or compute_status(plan.post) is not PostStatus.FAILED
 
 
@@ -262,7 +243,7 @@ def _apply(
     before: _Plan,
     checks: Mapping[int, Check],
 ) -> tuple[EditResult, Sequence[datetime]] | None:
-    """Apply the edit; None when the post changed meanwhile and needs other checks."""
+    """Apply the edit; None when the post changed concurrently and needs other checks."""
     # lock order: checks, then the post, as a verdict does
     checks = media_checks.lock_checks(c, caller.workspace_id, checks)
     media_checks.refuse_unreachable({n: check for n, check in checks.items() if n in before.renewed})
@@ -270,8 +251,7 @@ def _apply(
     overtaken = list(plan.links) != list(before.links) or media_checks.map_check_ids(
         plan.kept
     ) != media_checks.map_check_ids(before.kept)
-    verdicts = {check.verdict for check in checks.values()}
-    turned_bad = _can_publish(plan) and not verdicts.isdisjoint(("refused", "unanswered"))
+    turned_bad = any(check.verdict not in (None, "good") for check in checks.values()) and _can_publish(plan)
     if overtaken or turned_bad or _can_publish(plan) != _can_publish(before):
         return None
     rules.refuse_problems(context, caller, plan.content, list(plan.accounts.values()), checks)
@@ -290,6 +270,7 @@ def _write(context: Context, c: Connection, plan: _Plan, checks: Mapping[int, Ch
         music_url=says.music_url,
         options=says.options,
         ai_generated=says.ai_generated,
+        level=says.level,
         due_at=plan.due_at,
     )
     pin_checks(c, post.id, media_checks.map_check_ids(checks))

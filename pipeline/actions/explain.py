@@ -8,11 +8,18 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from adapters.contract import Capabilities, DailyPer, Platform
+from adapters.contract import DailyPer, Platform
 from adapters.limit import Rate
-from pipeline.context import Context
+from pipeline.accounts.authorize import can_authorize
+from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, Reason, State
 from pipeline.domain.explanation import Explanation, Situation, explain
+from pipeline.domain.hold import Hold
+from pipeline.domain.public_error import describe_last_look, is_beyond_looks
+from pipeline.runtime.context import Context
+from pipeline.stages.daily_limit import find_post_quota
+from pipeline.stages.post_state import may_be_rescheduled
+from pipeline.store.counters.counters import STORAGE_FAULT
 from pipeline.store.deliveries.daily_quota import count_sent
 from pipeline.store.deliveries.evidence import Evidence, read_evidence
 from pipeline.store.deliveries.inspection import DeliveryFacts
@@ -70,21 +77,29 @@ def explain_post(
 def _explain(
     context: Context, c: Connection, post: PostView, view: DeliveryView, evidence: Evidence
 ) -> ExplainedDelivery:
-    can, state = context.adapters[Platform(view.platform)].capabilities, State(view.state)
+    platform, state = Platform(view.platform), State(view.state)
+    can = context.adapters[platform].capabilities
+    can_connect = evidence.account_status == AccountStatus.ACTIVE or can_authorize(context, platform)
     limited = not context.settings.sandbox.lifted and state not in SETTLED
     return ExplainedDelivery(
         view=view,
-        explanation=explain(build_situation(view, evidence)),
+        explanation=explain(build_situation(view, evidence, post, can_authorize=can_connect)),
         evidence=evidence,
-        day=_count_day(context, c, post, view, can) if limited else None,
+        day=_count_day(context, c, post, view) if limited else None,
         rates=[rate for rate in can.rates if rate.step in _STEPS.get(state, ())] if limited else (),
     )
 
 
-def build_situation(view: DeliveryView | DeliveryFacts, evidence: Evidence) -> Situation:
-    """Return what the rules of an explanation go by."""
+def build_situation(
+    view: DeliveryView | DeliveryFacts,
+    evidence: Evidence,
+    post: PostView | None = None,
+    *,
+    can_authorize: bool = True,
+) -> Situation:
+    """Return what the rules of an explanation go by; without the *post*, it counts as one that may be edited."""
     error = view.error or {}
-    code = error.get("code")
+    awaits_storage = any(check.fault == STORAGE_FAULT for check in evidence.checks)
     return Situation(
         delivery=view.id,
         post=view.post_id,
@@ -93,26 +108,26 @@ def build_situation(view: DeliveryView | DeliveryFacts, evidence: Evidence) -> S
         username=view.username,
         state=State(view.state),
         reason=Reason(view.reason) if view.reason else None,
-        hold=view.held_for,
+        hold=Hold.STORAGE if awaits_storage else view.held_for,
         fault=error.get("fault"),
-        error_link=f"/reference#error-{code}" if code else None,
+        error_code=error.get("code"),
+        is_proven_live=evidence.is_proven_live,
+        account_status=evidence.account_status,
+        can_authorize=can_authorize,
+        may_be_edited=post is None or may_be_rescheduled(post),
         next_at=view.next_at,
         moved_at=evidence.moved_at,
         standing=evidence.standing,
+        last_look=" ".join(describe_last_look(error)),
+        can_be_looked_at=not is_beyond_looks(error),
         media_seen=next((check.seen for check in evidence.checks if check.seen), None),
         url=view.url,
     )
 
 
-def _count_day(
-    context: Context, c: Connection, post: PostView, view: DeliveryView, can: Capabilities
-) -> DailyLimit | None:
+def _count_day(context: Context, c: Connection, post: PostView, view: DeliveryView) -> DailyLimit | None:
     """Count the day of the account, or of our app: its inbox drafts for one, else its posts."""
-    options = context.adapters[Platform(view.platform)].post_options
-    section = post.options.get(Platform(view.platform)) or {}
-    is_draft = options is not None and options.is_inbox_draft(section)
-    limit = can.daily_drafts if is_draft else can.daily_posts
-    if limit is None:
+    quota = find_post_quota(context, Platform(view.platform), post.options)
+    if quota is None:
         return None
-    used = count_sent(c, view.account_id, can.daily_per, drafts=is_draft)
-    return DailyLimit(used=used, limit=limit, per=can.daily_per)
+    return DailyLimit(used=count_sent(c, view.account_id, quota), limit=quota.allowed, per=quota.per)

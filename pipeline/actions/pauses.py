@@ -1,26 +1,51 @@
-"""Pause, lift a pause, or close a circuit breaker, at a person's word; each with its audit row, in one transaction."""
+"""Pause, lift a pause, or close a circuit breaker for an operator; each with its audit row, in one transaction."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.context import Context
 from pipeline.domain.actor import Actor
-from pipeline.domain.pause import BREAKER, LiftedScope, Scope
-from pipeline.failpoint import failpoint
+from pipeline.domain.hold import BREAKER, LiftedScope, Scope
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store.accounts.connections import find_account
 from pipeline.store.audit import record_change
 from pipeline.store.deliveries import pauses as store
 from pipeline.store.deliveries.platform_health import close_breaker, list_open_breakers
 
 
-def pause(c: Connection, actor: Actor, scope: Scope, target: str, why: str) -> None:
-    """Pause a target; pausing it again changes only the reason."""
+def pause(
+    c: Connection, actor: Actor, scope: Scope, target: str, why: str, *, only_new: bool = False
+) -> None:
+    """Pause a target; pausing it again changes only the reason, or with *only_new* nothing."""
     before = store.find_reason(c, scope, target)
-    store.pause(c, scope, target, why, f"{actor.kind} {actor.name}")
-    _record(c, actor, "pause", scope, target, before, why)
+    if store.pause(c, scope, target, why, f"{actor.kind} {actor.name}", only_new=only_new):
+        _record(c, actor, "pause", scope, target, before, why)
+
+
+@contextmanager
+def pause_during(
+    begin: Callable[[], AbstractContextManager[Connection]],
+    actor: Actor,
+    scope: Scope,
+    target: str,
+    why: str,
+) -> Iterator[None]:
+    """Pause a target while the block runs. A pause with another reason stays, made before or in that time.
+
+    *begin*: opens a transaction. *why*: a reason that only the caller gives.
+    """
+    try:
+        with begin() as c:
+            pause(c, actor, scope, target, why, only_new=True)
+        yield
+    finally:
+        with begin() as c:
+            lift(c, actor, scope, target, only=why)
 
 
 def lift_and_release(context: Context, actor: Actor, scope: LiftedScope, target: str) -> bool:
@@ -33,12 +58,15 @@ def lift_and_release(context: Context, actor: Actor, scope: LiftedScope, target:
     return is_lifted
 
 
-def lift(c: Connection, actor: Actor, scope: LiftedScope, target: str) -> bool:
-    """Lift a pause, or close a breaker; False when there is none. Others that hold the same deliveries stay."""
+def lift(c: Connection, actor: Actor, scope: LiftedScope, target: str, *, only: str | None = None) -> bool:
+    """Lift a pause, or close a breaker; False when there is none. Others that hold the same deliveries stay.
+
+    *only*: the reason that the pause must have.
+    """
     if scope == BREAKER:
         return _close_breaker(c, actor, target)
     before = store.find_reason(c, scope, target)
-    is_lifted = store.lift(c, scope, target)
+    is_lifted = store.lift(c, scope, target, only)
     if is_lifted:
         _record(c, actor, "lift", scope, target, before, None)
     return is_lifted

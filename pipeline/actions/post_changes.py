@@ -1,4 +1,4 @@
-"""Audit rows of posts: what a person's change makes of a post and its deliveries."""
+"""Audit rows of posts: what a user's change makes of a post and its deliveries."""
 
 from __future__ import annotations
 

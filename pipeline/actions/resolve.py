@@ -1,4 +1,4 @@
-"""Resolve deliveries by a person's decision: it is live, or publish it again; and resume a blocked one.
+"""Resolve deliveries by an operator's decision: it is live, or publish it again; and resume a blocked one.
 
 For deliveries whose outcome no look can prove. Each decision moves one delivery and closes its open attempt in one
 transaction.
@@ -13,22 +13,21 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.actions.post_changes import record_move
-from pipeline.context import Context
 from pipeline.domain.actor import Actor
 from pipeline.domain.delivery import Mover, State, get_resume_state
-from pipeline.failpoint import failpoint
 from pipeline.recovery.restore import explain_doubt
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.retry_inputs import may_appear_until
-from pipeline.store.deliveries.attempts import close_attempt_as_decided
+from pipeline.store.deliveries.attempts import ResolvableDelivery, close_attempt_as_decided, lock_to_resolve
 from pipeline.store.deliveries.move import move
 from pipeline.store.deliveries.ownership import RemoteIdTaken, translate_taken_remote_id
 from pipeline.store.deliveries.rescue import resume_blocked
-from pipeline.store.deliveries.resolve import ResolvableDelivery, lock_to_resolve
 from pipeline.store.health import database_now
 
 
 class CannotResolve(Exception):
-    """The delivery does not exist, or is not in a state that a person may resolve; the message says which."""
+    """The delivery does not exist, or is not in a state that an operator may resolve; the message says which."""
 
 
 RESOLVABLE = frozenset({State.UNKNOWN, State.BLOCKED})
@@ -36,7 +35,7 @@ MAX_URL = 2000
 
 
 def confirm_live(context: Context, actor: Actor, delivery: UUID, url: str) -> None:
-    """Settle the delivery as published, with the URL at which a person saw it. Raises CannotResolve.
+    """Settle the delivery as published, with the URL at which an operator saw it. Raises CannotResolve.
 
     The URL starts with http:// or https:// and has at most 2000 characters, else it is refused, too. The link of a
     candidate names its post, which then belongs to this delivery: no other one can be settled with it.
@@ -76,7 +75,7 @@ def _settle_as_live(c: Connection, actor: Actor, delivery: UUID, url: str) -> No
         target=State.PUBLISHED,
         mover=Mover.DECIDE,
         generation=found.generation,
-        why=f"a person says it is live: {url}",
+        why=f"an operator says it is live: {url}",
         changes={
             "published_at": database_now(c),
             "url": url,
@@ -101,7 +100,7 @@ def _get_remote_id(found: ResolvableDelivery, url: str) -> dict[str, str]:
 
 
 def publish_again(context: Context, actor: Actor, delivery: UUID) -> None:
-    """Retry the delivery from scratch, after a person saw that it is not live. Raises CannotResolve.
+    """Retry the delivery from scratch, after an operator saw that it is not live. Raises CannotResolve.
 
     It is refused while the post of the first call may still appear: the post would be live twice.
     """
@@ -117,7 +116,7 @@ def publish_again(context: Context, actor: Actor, delivery: UUID) -> None:
             target=State.RETRYING,
             mover=Mover.DECIDE,
             generation=found.generation,
-            why="a person says: publish it again",
+            why="an operator says: publish it again",
             changes={
                 "next_at": database_now(c),
                 "armed_at": None,
@@ -170,9 +169,9 @@ def resume(context: Context, actor: Actor, delivery: UUID) -> None:
             raise CannotResolve(f"Delivery {delivery} is {found.state}, not blocked.")
         armed = found.armed_at is not None
         if not resume_blocked(
-            c, delivery, found.post_id, found.generation, armed=armed, why="a person let it go on"
+            c, delivery, found.post_id, found.generation, armed=armed, why="an operator let it go on"
         ):
-            raise CannotResolve(f"Delivery {delivery} changed meanwhile. Look at it again.")
+            raise CannotResolve(f"Delivery {delivery} changed in the meantime. Look at it again.")
         states = {"origin": found.state, "target": get_resume_state(armed=armed)}
         record_move(c, actor, "resume", delivery, found.post_id, **states)
     failpoint("decide.resumed", delivery)
@@ -198,5 +197,5 @@ def _lock(c: Connection, delivery: UUID) -> ResolvableDelivery:
 def _close_attempt(c: Connection, delivery: UUID, *, is_moved: bool) -> None:
     """Close the open attempt as decided, in the transaction of the move."""
     if not is_moved:
-        raise CannotResolve(f"Delivery {delivery} changed meanwhile. Look at it again.")
+        raise CannotResolve(f"Delivery {delivery} changed in the meantime. Look at it again.")
     close_attempt_as_decided(c, delivery)

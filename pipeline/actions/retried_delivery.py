@@ -1,4 +1,4 @@
-"""What a retry and a replay share: both check the media again, then accept a failed delivery.
+"""The part that a retry and a replay share: both check the media again, then accept a failed delivery.
 
 Deliveries of the same post that wait are not touched: they keep the checks they had.
 """
@@ -10,10 +10,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from pipeline.context import Context
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.policy_errors import MEDIA_OUTAGE
+from pipeline.domain.policy_errors import MEDIA_FAULTS
 from pipeline.domain.schedule import next_at
+from pipeline.runtime.context import Context
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.store.checks.checks import Check
@@ -21,8 +21,6 @@ from pipeline.store.posts import actions as store
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
 from pipeline.store.posts.pins import pin_checks_for_retry
 
-MEDIA_FAULTS = frozenset({"media_changed", "media_unreachable", MEDIA_OUTAGE})
-"""Error codes after which the checks of a post's media no longer hold."""
 LIVE = "The platform shows the failed post live: look at the account. It is not sent again."
 
 
@@ -30,10 +28,11 @@ def open_checks(
     context: Context, c: Connection, post: LockedPost, failed: Iterable[LockedDelivery], *, bulk: bool = False
 ) -> Mapping[int, Check]:
     """Open fresh checks; a delivery that failed because of its media makes their old checks stale. Raises Refusal."""
-    wanted = media_checks.list_links(post.media, rules.parse_music_link(context, post.music_url))
+    rules.refuse_newer(context, post.level)
+    requested = media_checks.list_links(post.media, rules.parse_music_link(context, post.music_url))
     codes = {(part.error or {}).get("code") for part in failed}
-    stale = {url for n, _, url in wanted if n != media_checks.MUSIC} if codes & MEDIA_FAULTS else set()
-    return media_checks.open_checks(context, c, post.workspace_id, wanted, stale, bulk=bulk)
+    stale = {url for n, _, url in requested if n != media_checks.MUSIC} if codes & MEDIA_FAULTS else set()
+    return media_checks.open_checks(context, c, post.workspace_id, requested, stale, bulk=bulk)
 
 
 def pin_checks(c: Connection, post: LockedPost, checks: Mapping[int, Check]) -> None:

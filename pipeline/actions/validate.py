@@ -12,12 +12,13 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.post_kind import find_form, find_kind
 from pipeline.domain.schedule import is_immediate
+from pipeline.runtime.context import Context
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
+from pipeline.stages.daily_limit import is_inbox_draft
 from pipeline.stages.drafts import list_urls
 from pipeline.stages.new_post import Submission
 from pipeline.stages.platform_validation import AccountProblem, find_problems
@@ -76,7 +77,7 @@ def validate(context: Context, caller: Caller, request: PostRequest) -> Validati
         _from_refusal(r, media_checks.name_field(request.media, n))
         for n, r in (*foreign.items(), *media_checks.find_unreachable(checks))
     ]
-    _judge(context, caller, request, result, checks)
+    _evaluate(context, caller, request, result, checks)
     with context.database.begin() as c:
         _warn(context, c, request, result, checks)
     return result
@@ -107,7 +108,7 @@ def _apply_rules(
     ]
 
 
-def _judge(
+def _evaluate(
     context: Context,
     caller: Caller,
     request: PostRequest,
@@ -137,7 +138,7 @@ def _warn(
         if result.due_at is not None and account.platform in context.adapters:
             result.warnings += [
                 RequestFinding(code=w.code, message=w.message, field=w.field, account=account)
-                for w in warn_of_account(context, c, account, result.due_at, unstored=1)
+                for w in warn_of_account(context, c, account, result.due_at, request.options, unstored=1)
             ]
 
 
@@ -171,7 +172,6 @@ def _find_kind(context: Context, request: PostRequest, account: AccountRow) -> s
     adapter = context.adapters.get(account.platform)
     if adapter is None:
         return None
-    options = request.options.get(account.platform)
-    is_draft = bool(options and adapter.post_options and adapter.post_options.is_inbox_draft(options))
+    is_draft = is_inbox_draft(adapter, request.options.get(account.platform))
     form = find_form(request.media["type"], len(list_urls(request.media)))
     return find_kind(adapter.capabilities, form, is_inbox_draft=is_draft)

@@ -24,7 +24,7 @@ from pipeline.api.accounts import routes as accounts
 from pipeline.api.files import download, upload
 from pipeline.api.files import routes as files
 from pipeline.api.http.envelope import render_http_error, render_refusal, render_unreachable
-from pipeline.api.http.middleware import RequestMiddleware
+from pipeline.api.http.middleware import RequestMiddleware, note
 from pipeline.api.imports import actions as import_actions
 from pipeline.api.imports import forecast as import_forecast
 from pipeline.api.imports import routes as imports
@@ -41,10 +41,11 @@ from pipeline.api.server.fast_path import FastPathApp
 from pipeline.api.state import build_app_state
 from pipeline.api.webhooks import routes as webhooks
 from pipeline.dashboard.app import close_dashboard, create_dashboard, open_dashboard
-from pipeline.garbage_collection import freeze_modules
+from pipeline.dashboard.assets import load_asset
+from pipeline.runtime.garbage_collection import freeze_modules
+from pipeline.runtime.tracing import start_tracing, stop_tracing
 from pipeline.stages.post_request import Refusal
 from pipeline.store.database import Unreachable
-from pipeline.tracing import start_tracing, stop_tracing
 
 OPERATIONS = (
     *posts.OPERATIONS,
@@ -101,7 +102,7 @@ def create_app() -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         context = wiring.build_api_context(settings())
-        set_up_logging(context.settings.log, list_secrets(context.settings))
+        set_up_logging(context.settings.log, list_secrets(context.settings), in_batches=True)
         start_tracing(context.settings.tracing, "api")
         app.state.slipway = build_app_state(context)
         open_dashboard(dashboard, context)
@@ -133,6 +134,7 @@ def create_app() -> FastAPI:
 
     app.openapi = partial(describe_once, PARTNER)  # type: ignore[method-assign]
     add_pages(app, describe_once)
+    app.add_route("/favicon.ico", show_icon, include_in_schema=False)
     app.add_route("/dashboard", redirect_to_dashboard, include_in_schema=False)
     app.mount("/dashboard", dashboard)
     app.add_fast_path("POST", f"{PARTNER_API}/posts", posts.create_post)
@@ -143,13 +145,22 @@ def create_app() -> FastAPI:
     return app
 
 
+async def show_icon(_request: Request) -> Response:
+    """Return the icon that browsers ask for by this name; its type says that it is SVG."""
+    icon = load_asset("icon.svg")
+    headers = {"Cache-Control": "public, max-age=86400"}
+    return Response(icon.content, headers=headers, media_type=icon.media_type)
+
+
 async def redirect_to_dashboard(_request: Request) -> Response:
     """Lead to the first page of the dashboard."""
     return RedirectResponse("/dashboard/", 307)
 
 
-async def _respond_to_refusal(_request: Request, error: Exception) -> Response:
-    return render_refusal(cast("Refusal", error))
+async def _respond_to_refusal(request: Request, error: Exception) -> Response:
+    refusal = cast("Refusal", error)
+    note(request.scope, code=refusal.code)
+    return render_refusal(refusal)
 
 
 async def _respond_to_unreachable(_request: Request, _error: Exception) -> Response:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from asyncio import gather
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -21,12 +22,13 @@ from pipeline.api.openapi.error_responses import REQUEST_ID_HEADER, error_respon
 from pipeline.api.openapi.introduction import SERVER
 from pipeline.api.openapi.operation import Operation
 from pipeline.api.state import AppState, get_app_state
-from pipeline.queue_liveness import BEAT, BEAT_TTL
-from pipeline.queues import ALL_QUEUES, DELAY, REACHABILITY
+from pipeline.broker.queue_liveness import BEAT, BEAT_TTL, QueueLiveness
+from pipeline.broker.queues import ALL_QUEUES, DELAY, REACHABILITY
 from pipeline.recovery.restore import IN_DOUBT
-from pipeline.recovery.send_guard import NEXT_STEP
+from pipeline.runtime.send_guard import NEXT_STEP
 from pipeline.store.recovery import epoch
 
+_NO_DISK = "A disk does not answer."
 _NO_DATABASE = "The database cannot be reached."
 _NO_BROKER = "The broker takes no messages: posts are accepted, and sent when it is back."
 _PROBE_KEY = "pulse:readyz"
@@ -37,9 +39,12 @@ class Liveness(ResponseModel):
 
 
 class Parts(ResponseModel):
-    """Whether each part answers."""
+    """The parts, and whether each answers."""
 
     database: bool
+    disk: bool = Field(
+        description="Whether the disks of uploaded files and of the epoch file take this server's writes."
+    )
     broker: bool = Field(description="Whether it takes messages.")
     workers: bool
     mark: bool = Field(
@@ -58,7 +63,7 @@ class Readiness(ResponseModel):
 
 
 class NotReady(Failure):
-    """The database or the broker is unreachable, nothing may be sent, or a queue is not consumed."""
+    """The database or the broker is unreachable, a disk takes no writes, nothing may be sent, or a queue is silent."""
 
     parts: Parts
     queues: dict[str, float | None] | None = None
@@ -80,16 +85,18 @@ async def healthz(_request: Request) -> SuccessResponse[Liveness]:
 async def readyz(request: Request) -> SuccessResponse[Readiness] | Response:
     """Report the state of each part, and the seconds since a worker last took a message from each queue.
 
-    503, with a message that names the part at fault: when the database or the broker is unreachable; when nothing is
-    sent, because a restored database is not accepted yet or the epoch file is not renewed; and when a queue that was
-    consumed before no longer is. Posts are still accepted unless it is the database, so a load balancer should ask
-    ``healthz``.
+    503, with a message that names the part at fault: when the database or the broker is unreachable; when the disk of
+    uploaded files or of the epoch file takes no writes; when nothing is sent, because a restored database is not
+    accepted yet or the epoch file is not renewed; and when a queue that was consumed before no longer is. Posts are
+    still accepted unless it is the database, so a load balancer should ask ``healthz``.
     """
     app_state = get_app_state(request)
-    ledger = await app_state.ledger_health.read()
-    health = await app_state.health_bulkhead.run(partial(_check, app_state, ledger))
+    ledger, disk = await gather(app_state.ledger_health.read(), app_state.disk_faults.read())
+    disk_faults = [_NO_DISK] if disk is None else disk
+    health = await app_state.health_bulkhead.run(partial(_check, app_state, ledger, disk_faults))
     queues = None if ledger is None else _to_ages(ledger.silences)
-    faults = _list_faults(health, timedelta(seconds=app_state.context.settings.worker.silent))
+    silent = timedelta(seconds=app_state.context.settings.worker.silent)
+    faults = [*_list_faults(health, silent), *disk_faults]
     if queues is None or faults:
         more = {"parts": health.parts} | ({} if queues is None else {"queues": queues})
         return failure(503, "unavailable", " ".join(faults), more=more)
@@ -102,12 +109,13 @@ async def metrics(request: Request) -> Response:
     return NegotiatedResponse(await get_app_state(request).metrics.render(), media_type=CONTENT_TYPE)
 
 
-def _check(app_state: AppState, ledger: LedgerHealth | None) -> _Health:
+def _check(app_state: AppState, ledger: LedgerHealth | None, disk_faults: Sequence[str]) -> _Health:
     silences = None if ledger is None else ledger.silences
     has_broker = _is_broker_writable(app_state)
-    liveness = app_state.context.liveness
+    liveness = QueueLiveness(app_state.broker)
     parts = {
         "database": ledger is not None,
+        "disk": not disk_faults,
         "broker": has_broker,
         # without workers posts are still accepted, with a warning, and go out when a worker is back
         "workers": has_broker and (_is_recent(silences, REACHABILITY) or liveness.is_alive(REACHABILITY)),
@@ -168,8 +176,8 @@ def _to_ages(silences: Mapping[str, timedelta]) -> dict[str, float | None]:
 
 _NOT_READY = error_responses(
     "internal_error",
-    unavailable="the database or the broker is unreachable, nothing is sent, or a queue is not consumed; the message "
-    "names the part at fault",
+    unavailable="the database or the broker is unreachable, a disk takes no writes, nothing is sent, or a queue is not "
+    "consumed; the message names the part at fault",
 )
 _NOT_READY[503]["model"] = NotReady
 

@@ -1,4 +1,4 @@
-"""What /readyz reads of the database."""
+"""The checks of the database that /readyz makes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What /metrics shows of the database: a table of gauges, each read by a statement of its own, and the counters."""
+"""The database in /metrics: a table of gauges, each read by a statement of its own, and the counters."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from sqlalchemy import Connection
 
+from adapters.contract import Platform
 from pipeline.domain.histogram import LATENESS_BOUNDS
-from pipeline.signals.count_moves import LATENESS
 from pipeline.store.canaries import read_silences
 from pipeline.store.checks.checks import count_faults
 from pipeline.store.counters import gauges
-from pipeline.store.counters.counters import Counter, read_counters
+from pipeline.store.counters.counters import LATENESS, Counter, read_counters
 from pipeline.store.database import Database, Unreachable
 from pipeline.store.deliveries.dead_letters import count_some
 from pipeline.store.health import ping, read_within
@@ -114,8 +114,8 @@ GAUGES: Sequence[Reading] = (
         families=[
             Family(
                 name="slipway_oldest_overdue_seconds",
-                text="Seconds since the oldest overdue delivery was due, those that are paused or held by a limit left "
-                "out; 0: none is overdue.",
+                text="Seconds since the oldest overdue delivery was due, or since a limit or the platform's processing "
+                "ended after that; what is paused or held by a limit left out; 0: none is overdue.",
                 labels=["platform"],
             ),
             Family(name="slipway_overdue_deliveries", text=_OVERDUE_TEXT, labels=["platform", "held_for"]),
@@ -150,7 +150,7 @@ GAUGES: Sequence[Reading] = (
         families=[
             Family(
                 name="slipway_webhooks_paused",
-                text="Webhooks that are paused, by a person or because their server does not take events.",
+                text="Webhooks that are paused, by a user or because their server does not take events.",
                 labels=["why"],
             )
         ],
@@ -178,7 +178,7 @@ GAUGES: Sequence[Reading] = (
         families=[
             Family(
                 name="slipway_dead_letters",
-                text="Deliveries that failed or wait for a person, and are not dealt with yet, among at most "
+                text="Deliveries that failed or wait for an operator, and are not dealt with yet, among at most "
                 f"{gauges.DEAD_LIMIT:,} that failed or are blocked.",
                 labels=["platform", "class"],
             )
@@ -225,7 +225,7 @@ COUNTERS: Sequence[Family] = (
     Family(name="slipway_checks_total", text="Checks of media and music decided.", labels=["verdict"]),
     Family(
         name="slipway_dead_letters_added_total",
-        text="Deliveries that became a dead letter: failed for good, or blocked until a person decides.",
+        text="Deliveries that became a dead letter: failed for good, or blocked until an operator decides.",
         labels=["platform", "class"],
     ),
     Family(
@@ -241,8 +241,9 @@ COUNTERS: Sequence[Family] = (
     ),
 )
 LATENESS_TEXT = (
-    "Seconds from the due time to the first moment in which a delivery was armed. Left out are delays that are "
-    "wanted: pauses, limits and quotas, edits, retries and resumptions after the due time."
+    "Seconds from the due time to the first time at which a delivery was armed, less the platform's processing before "
+    "that. Left out are delays that are intended: pauses, limits and quotas, edits, retries and resumptions after the "
+    "due time."
 )
 
 
@@ -308,9 +309,10 @@ def _build_lateness(buckets: Iterable[Counter], sums: Iterable[Counter]) -> Metr
     by_platform: dict[str, dict[str, float]] = defaultdict(dict)
     for one in buckets:
         by_platform[one.labels["platform"]][one.labels["le"]] = one.value
-    for one in sums:
-        platform = one.labels["platform"]
-        histogram.add_metric([platform], [*_cumulate(by_platform[platform])], one.value)
+    # from 0 for every platform: the first ones counted are an increase too
+    totals = dict.fromkeys(map(str, Platform), 0.0) | {one.labels["platform"]: one.value for one in sums}
+    for platform, total in totals.items():
+        histogram.add_metric([platform], [*_cumulate(by_platform[platform])], total)
     return histogram
 
 

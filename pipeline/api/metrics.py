@@ -17,12 +17,11 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from adapters.contract import Platform
-from pipeline.api.http.bulkhead import Bulkhead
-from pipeline.api.http.deadline_reading import DeadlineReading
+from pipeline.api.http.bulkhead import Bulkhead, DeadlineReading
 from pipeline.api.http.request_metrics import collect_requests
 from pipeline.api.ledger_metrics import read_ledger
-from pipeline.queue_liveness import BEAT, BEAT_TTL, beat_key
-from pipeline.queues import ALL_QUEUES
+from pipeline.broker.queue_liveness import BEAT, BEAT_TTL, beat_key
+from pipeline.broker.queues import ALL_QUEUES
 from pipeline.store.database import Database
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -36,7 +35,7 @@ INTERVAL_FACTOR = 20
 
 @dataclass(frozen=True, slots=True, eq=False)  # a registry keeps its collectors by identity
 class Snapshot(Collector):
-    """The metrics of one moment."""
+    """The metrics at one time."""
 
     metrics: Sequence[Metric]
 

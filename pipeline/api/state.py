@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -10,21 +10,20 @@ from typing import cast
 import redis
 from starlette.requests import Request
 
+from pipeline.actions.api_versions import list_retirements
 from pipeline.api.files.limits import FileTransfers, build_file_transfers
 from pipeline.api.http.auth import Authenticator
 from pipeline.api.http.batcher import Batcher
 from pipeline.api.http.body_budget import BodyBudget
-from pipeline.api.http.bulkhead import Bulkhead
-from pipeline.api.http.concurrency_limit import ConcurrencyLimit
-from pipeline.api.http.deadline_reading import DeadlineReading
-from pipeline.api.http.rate_limit import RateLimit
+from pipeline.api.http.bulkhead import Bulkhead, ConcurrencyLimit, DeadlineReading
+from pipeline.api.http.rate_limit import RATE_HEADERS, RateLimit
 from pipeline.api.ledger_health import LedgerHealth, read_health
 from pipeline.api.metrics import ANSWER_SECONDS, Metrics
 from pipeline.api.posts.field_types import Rules, build_rules
-from pipeline.api_versions import list_retirements
-from pipeline.context import Context
 from pipeline.domain.key_limits import KeyLimits
-from pipeline.rate_buckets import REQUEST_TIMEOUT, create_redis_client
+from pipeline.limits.rate_buckets import create_redis_client
+from pipeline.media.disk import list_disk_faults
+from pipeline.runtime.context import Context
 from pipeline.stages.ingest import MAX_BATCH, BatchIngest, Outcome
 from pipeline.stages.new_post import Submission
 from pipeline.store.auth.keys import Caller
@@ -59,6 +58,7 @@ class AppState:
     """The limits of keys that have none of their own."""
     metrics: Metrics
     ledger_health: DeadlineReading[LedgerHealth | None]
+    disk_faults: DeadlineReading[Sequence[str]]
     broker: redis.Redis
     rules: Rules
 
@@ -66,12 +66,12 @@ class AppState:
         """Return the bulkhead that takes this key's posts."""
         return self.bulk_bulkhead if caller.bulk else self.post_bulkhead
 
-    async def charge_rate_limit(self, caller: Caller, posts: int = 1) -> Mapping[str, str]:
-        """Count *posts* against the key's limits and return the headers for the response. Raises Refusal 429."""
+    async def charge_rate_limit(self, request: Request, caller: Caller, posts: int = 1) -> None:
+        """Count *posts* against the key's limits; the response gets the headers. Raises Refusal 429."""
         limits = caller.limits.over(self.default_limits)
-        if not (posts and (limits.posts_per_minute or limits.posts_per_day)):
-            return {}
-        return await self.lookup_bulkhead.run(partial(self.rate_limit.take, caller.key_id, limits, posts))
+        if posts and (limits.posts_per_minute or limits.posts_per_day):
+            take = partial(self.rate_limit.take, caller.key_id, limits, posts)
+            request.scope[RATE_HEADERS] = await self.lookup_bulkhead.run(take)
 
     def close(self) -> None:
         """Finish the work in progress, dispatch what it left, and close the connections to the broker."""
@@ -95,14 +95,14 @@ class AppState:
 def build_app_state(context: Context) -> AppState:
     """Build the state of a server process. Call it inside the event loop that will use it."""
     lookups = Bulkhead("lookups", threads=4, limit=512)
-    # A database that hangs keeps a thread for metrics and one for health; the others answer without it.
+    # A database that hangs keeps a thread for metrics and one for health, a disk another; the last answers without.
     health = Bulkhead("health", threads=4, limit=64)
     s = context.settings
     broker = create_redis_client(
         s.broker.url.get_secret_value(), s.broker.sentinel_master, timeout=HEALTH_TIMEOUT
     )
     fast_broker = create_redis_client(
-        s.broker.url.get_secret_value(), s.broker.sentinel_master, timeout=REQUEST_TIMEOUT
+        s.broker.url.get_secret_value(), s.broker.sentinel_master, timeout=s.broker.request_timeout
     )
     return AppState(
         context=context,
@@ -128,6 +128,7 @@ def build_app_state(context: Context) -> AppState:
         default_limits=KeyLimits(posts_per_minute=s.api.posts_per_minute, posts_per_day=s.api.posts_per_day),
         metrics=Metrics(context.database, broker, health, list_retirements(context)),
         ledger_health=DeadlineReading(health, partial(read_health, context.database), ANSWER_SECONDS),
+        disk_faults=DeadlineReading(health, partial(list_disk_faults, s), ANSWER_SECONDS),
         broker=broker,
         rules=build_rules(s),
     )

@@ -54,8 +54,6 @@ COMMANDS: Mapping[str, str] = {
     "workspace": "workspace:command",
 }
 """Name of a command -> module of this package and attribute. A table, so that a command imports its own module only."""
-ALIASES: Mapping[str, str] = {"vault-rotate": "vault:rotate"}
-"""Names of earlier releases; they work and are not listed."""
 
 
 class Commands(click.Group):
@@ -67,7 +65,7 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         """The command; imports its module and no other."""
-        where = COMMANDS.get(cmd_name) or ALIASES.get(cmd_name)
+        where = COMMANDS.get(cmd_name)
         if where is None:
             return None
         module, _, attribute = where.partition(":")

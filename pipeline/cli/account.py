@@ -6,16 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
-from pipeline.cli.account_discover import discover
 from pipeline.cli.account_import import import_
 from pipeline.cli.actor import find_actor
-from pipeline.cli.connect import connect
-from pipeline.cli.output import json_option, print_fields, print_rows
-from pipeline.cli.runtime import call_sandbox, load_vault, open_context, open_transaction
-from pipeline.cli.workspace_option import choose_workspace, workspace_option
-from pipeline.failpoint import failpoint
+from pipeline.cli.connect import connect, discover
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
+from pipeline.cli.runtime import (
+    call_sandbox,
+    choose_workspace,
+    load_vault,
+    open_context,
+    open_transaction,
+    workspace_option,
+)
+from pipeline.runtime.failpoint import failpoint
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from adapters.contract import Credentials, Platform
-    from pipeline.context import Context
+    from pipeline.runtime.context import Context
     from pipeline.store.accounts.accounts import AccountRow
     from pipeline.store.auth.workspaces import Workspace
 
@@ -182,13 +186,9 @@ def list_(workspace: str | None, *, as_json: bool) -> None:
         found = list_grant_statuses(c, load_vault(), only)
     rows = [
         {
-            "platform": s.account.platform.value,
-            "username": s.account.username,
-            "id": str(s.account.id),
-            "connection": s.account.connection,
+            **pick(s.account, "platform username id connection"),
             "status": s.account.status.value if s.opens else "sealed by another key",
-            "grant_ends_at": format_timestamp(s.ends_at),
-            "endangered_posts": s.endangered,
+            **pick(s, "grant_ends_at=ends_at endangered_posts=endangered"),
         }
         for s in found
     ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from pipeline.cli import EXAMPLE
-from pipeline.cli.output import json_option, print_rows
+from pipeline.cli.output import json_option, pick, print_rows
 from pipeline.cli.runtime import open_context
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from adapters.contract import Platform, RemoteAccount
     from pipeline.cli.account_file import AccountLine, Problem
-    from pipeline.context import Context
+    from pipeline.runtime.context import Context
     from pipeline.store.accounts.accounts import AccountRow
     from pipeline.store.auth.workspaces import Workspace
 
@@ -211,9 +211,7 @@ def store_account(
         "id": identity and str(identity),
         "workspace": workspace.name,
         "platform": platform.value,
-        "connection": one.connection,
-        "remote_id": one.remote_id,
-        "username": one.username,
+        **pick(one, "connection remote_id username"),
         "was": _describe_known(known),
     }
 

@@ -6,15 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLES
 from pipeline.cli.durations import PAST, PAST_OR_NOW
-from pipeline.cli.output import json_option, print_rows
+from pipeline.cli.output import json_option, pick, print_rows
 from pipeline.cli.runtime import open_database, open_transaction
 
 if TYPE_CHECKING:
@@ -40,7 +38,7 @@ _FILTERS = (
 
 @click.group()
 def command() -> None:
-    """The audit: every change by a person, a key or the command line. A new post is its own record."""
+    """The audit: every change by a user, a key or the command line. A new post is its own record."""
 
 
 def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,7 +62,7 @@ def list_(limit: int, *, as_json: bool, **options: Any) -> None:
 
     with open_transaction() as c:
         found = list_changes(c, _read_filter(c, options), limit=limit, newest_first=True)
-    rows = [_to_dict(one) if as_json else _summarize(one) for one in found]
+    rows = [pick(one) if as_json else _summarize(one) for one in found]
     print_rows(rows, as_json=as_json, empty="No changes.")
     if len(found) == limit:
         click.echo("There may be more: give another --until, --since or --limit, or export them.", err=True)
@@ -122,19 +120,15 @@ def _list_columns() -> list[str]:
     return [*AuditRow.__dataclass_fields__]
 
 
-def _to_dict(one: AuditRow) -> dict[str, Any]:
-    return {**asdict(one), "at": format_timestamp(one.at)}
-
-
 def _to_lines(page: Sequence[AuditRow]) -> bytes:
-    lines = (json.dumps(_to_dict(one), default=str, ensure_ascii=False) for one in page)
+    lines = (json.dumps(pick(one), default=str, ensure_ascii=False) for one in page)
     return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _to_csv(page: Sequence[AuditRow]) -> bytes:
-    from pipeline.bulk.cells import defuse
+    from pipeline.imports.cells import defuse
 
-    return _write_cells([[defuse(_to_cell(value)) for value in _to_dict(one).values()] for one in page])
+    return _write_cells([[defuse(_to_cell(value)) for value in pick(one).values()] for one in page])
 
 
 def _to_cell(value: Any) -> str:
@@ -154,9 +148,7 @@ def _summarize(one: AuditRow) -> dict[str, Any]:
     names = dict.fromkeys([*one.before, *one.after])
     change = "; ".join(f"{name}: {_show(one.before, name)} → {_show(one.after, name)}" for name in names)
     return {
-        "at": format_timestamp(one.at),
-        "who": one.actor_name,
-        "from": one.address,
+        **pick(one, "at who=actor_name from=address"),
         "did": f"{one.verb} {one.kind}",
         "subject": one.subject,
         "change": change if len(change) <= SHOWN else f"{change[:SHOWN]}…",

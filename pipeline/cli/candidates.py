@@ -1,4 +1,4 @@
-"""Print the live posts that could be a delivery which a restore left in doubt, with links, for a person to compare."""
+"""Print live posts that could be a delivery whose outcome is unknown since a restore, with links to compare."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 from pipeline.cli.output import print_rows
-
-_WORDS = {False: "differs", None: "not shown"}
+from pipeline.domain.candidates import describe_candidate, split_candidates
 
 
 def list_candidates(error: Mapping[str, Any] | None) -> Sequence[Mapping[str, Any]]:
@@ -19,19 +18,23 @@ def list_candidates(error: Mapping[str, Any] | None) -> Sequence[Mapping[str, An
 
 
 def print_candidates(errors: Mapping[str, Mapping[str, Any] | None]) -> None:
-    """Print a table of the candidates of these errors, by delivery; nothing where there are none."""
-    rows = [_to_row(delivery, one) for delivery, error in errors.items() for one in list_candidates(error)]
+    """Print a table of the likely candidates of these errors, by delivery, and how many others there are."""
+    split = {delivery: split_candidates(error) for delivery, error in errors.items()}
+    rows = [_to_row(delivery, one) for delivery, (likely, _) in split.items() for one in likely]
     if rows:
         click.echo("\nLive posts that could be it")
         print_rows(rows, as_json=False)
+    for delivery, (_, unlikely) in split.items():
+        if unlikely:
+            click.echo(
+                f"\n{delivery}: {len(unlikely)} more live posts of the account differ from it; --json lists them."
+            )
 
 
 def _to_row(delivery: str, one: Mapping[str, Any]) -> dict[str, Any]:
-    parts = {name: one[f"same_{name}"] for name in ("caption", "kind", "media")}
-    differences = [f"{name} {_WORDS[same]}" for name, same in parts.items() if same is not True]
     return {
         "delivery": delivery,
         "url": one["url"] or f"(no link; id {one['remote_id']})",
         "created_at": one["created_at"],
-        "compared": ", ".join(differences) or "all agrees",
+        "compared": describe_candidate(one),
     }

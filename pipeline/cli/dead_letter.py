@@ -1,20 +1,18 @@
-"""`slipway dead-letter`: deliveries that failed or wait for a person; list, replay or discard them."""
+"""`slipway dead-letter`: deliveries that failed or wait for an operator; list, replay or discard them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
 
-from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.durations import DURATION
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_context, open_transaction, parse_id
 
 if TYPE_CHECKING:
@@ -38,9 +36,9 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
             "--error-class",
             "--class",
             "error_class",
-            help="Only those that failed with this class of error: Unavailable.",
+            help="Only dead letters with this class of error: Unavailable.",
         ),
-        click.option("--code", help="Only those that failed with this code: platform_outage, media_changed."),
+        click.option("--code", help="Only dead letters with this code: platform_outage, media_changed."),
         click.option("--older", type=DURATION, help="Only those dead for at least this long: 2h."),
         click.option("--younger", type=DURATION, help="Only those dead for at most this long: 90m, 1d."),
     ]
@@ -51,7 +49,7 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group()
 def command() -> None:
-    """Dead letters: deliveries that failed or wait for a person, neither replayed nor discarded yet."""
+    """Dead letters: deliveries that failed or wait for an operator, neither replayed nor discarded yet."""
 
 
 @command.command("list", epilog=EXAMPLE + "slipway dead-letter list --error-class Unavailable --younger 1d")
@@ -95,18 +93,18 @@ def show_letter(letter: str, *, as_json: bool) -> None:
     )
     from pipeline.store.deliveries.inspection import list_moves
 
-    wanted = parse_id(letter, "dead-letter")
+    identity = parse_id(letter, "dead-letter")
     with open_transaction() as c:
-        found = find_dead_letter(c, wanted, OPERATOR)
+        found = find_dead_letter(c, identity, OPERATOR)
         if found is None:
             raise click.ClickException(
-                f"{wanted} is not a dead letter: `slipway delivery show {wanted}` shows its state."
+                f"{identity} is not a dead letter: `slipway delivery show {identity}` shows its state."
             )
-        facts = {**_to_row(found), "crashes": count_crashes(c, wanted), "spent": found.spent}
+        facts = {**_to_row(found), "crashes": count_crashes(c, identity), "spent": found.spent}
         evidence = {
-            "moves": [_to_dict(m) for m in list_moves(c, wanted)],
-            "attempts": [_to_dict(a) for a in list_attempts(c, wanted)],
-            "discards": [_to_dict(d) for d in list_discards(c, wanted)],
+            "moves": [pick(m) for m in list_moves(c, identity)],
+            "attempts": [pick(a) for a in list_attempts(c, identity)],
+            "discards": [pick(d) for d in list_discards(c, identity)],
         }
     if as_json:
         print_fields({**facts, "error": found.error, **evidence}, as_json=True)
@@ -115,7 +113,7 @@ def show_letter(letter: str, *, as_json: bool) -> None:
     for name, rows in evidence.items():
         click.echo(f"\n{name.capitalize()}")
         print_rows([_shorten(r) for r in rows], as_json=False, empty="None yet.")
-    click.echo(f"\nOnce the cause is fixed: slipway dead-letter replay {wanted}")
+    click.echo(f"\nOnce the cause is fixed: slipway dead-letter replay {identity}")
 
 
 @command.command(
@@ -185,7 +183,7 @@ def _process(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Process named letters at once; letters that options select only with --yes, else print their counts."""
+    """Process named dead letters at once; dead letters that options select only with --yes, else print their counts."""
     if letters and any(value is not None for value in chosen.values()):
         raise click.ClickException("Give ids or options that select dead letters, not both.")
     if letters:
@@ -261,34 +259,19 @@ def _print_result(dealt: Sequence[DeadLetterResult], done: str, *, as_json: bool
         click.echo(f"  {delivery}  {why}")
 
 
-def _to_dict(fact: Any) -> dict[str, Any]:
-    return {k: format_timestamp(v) if isinstance(v, datetime) else v for k, v in asdict(fact).items()}
-
-
 def _shorten(row: dict[str, Any]) -> dict[str, Any]:
     """Drop columns for programs, so that the table fits a terminal."""
     return {k: v for k, v in row.items() if k not in {"generation", "fence", "error", "late"}}
 
 
 def _causes_to_rows(found: Sequence[Any]) -> list[dict[str, Any]]:
-    return [
-        {"platform": x.platform, "class": x.error_class, "code": x.code, "letters": x.letters} for x in found
-    ]
+    return [pick(cause, "platform class=error_class code letters") for cause in found]
 
 
 def _to_row(x: DeadLetter) -> dict[str, Any]:
     error = x.error or {}
     return {
-        "id": str(x.id),
-        "post": str(x.post_id),
-        "workspace": x.workspace,
-        "platform": x.platform,
-        "username": x.username,
-        "state": x.state,
-        "reason": x.reason,
-        "died_at": format_timestamp(x.died_at),
-        "due_at": format_timestamp(x.due_at),
-        "crashes": x.crashes,
+        **pick(x, "id post=post_id workspace platform username state reason died_at due_at crashes"),
         "class": error.get("class"),
         "code": error.get("code"),
         "message": error.get("message"),

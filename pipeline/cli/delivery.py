@@ -1,4 +1,4 @@
-"""`slipway delivery`: inspect deliveries, and resolve those that need a person's decision."""
+"""`slipway delivery`: inspect deliveries, and resolve deliveries that need an operator's decision."""
 
 from __future__ import annotations
 
@@ -8,25 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.candidates import print_candidates
 from pipeline.cli.listing import list_options, print_page, read_filter, read_page
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_context, open_transaction, parse_id
 
 if TYPE_CHECKING:
-    from pipeline.context import Context
-    from pipeline.store.deliveries.attempts import AttemptFacts
+    from pipeline.runtime.context import Context
     from pipeline.store.deliveries.evidence import Evidence
-    from pipeline.store.deliveries.inspection import DeliveryFacts, MoveFacts
+    from pipeline.store.deliveries.inspection import DeliveryFacts
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
 
 
 @click.group()
 def command() -> None:
-    """Deliveries (a post to one account): their state and history, and decisions where a person is needed."""
+    """Deliveries (a post to one account): their state and history, and decisions where an operator is needed."""
 
 
 @command.command(
@@ -43,16 +41,7 @@ def list_(*, as_json: bool, **options: Any) -> None:
         found = list_deliveries(c, read_filter(c, options), **read_page(options, "delivery"))
     rows = [
         {
-            "id": str(d.id),
-            "post": str(d.post_id),
-            "workspace": d.workspace,
-            "platform": d.platform,
-            "username": d.username,
-            "state": d.state,
-            "reason": d.reason,
-            "held_for": d.held_for,
-            "due_at": format_timestamp(d.due_at),
-            "next_at": format_timestamp(d.next_at),
+            **pick(d, "id post=post_id workspace platform username state reason held_for due_at next_at"),
             "error": _format_error(d.error),
         }
         for d in found
@@ -69,14 +58,14 @@ def show_delivery(delivery: str, *, as_json: bool) -> None:
     from pipeline.store.deliveries.evidence import read_evidence
     from pipeline.store.deliveries.inspection import find_delivery, list_moves
 
-    wanted = parse_id(delivery, "delivery")
+    target = parse_id(delivery, "delivery")
     with open_transaction() as c:
-        found, moves, attempts = find_delivery(c, wanted), list_moves(c, wanted), list_attempts(c, wanted)
+        found, moves, attempts = find_delivery(c, target), list_moves(c, target), list_attempts(c, target)
         if found is None:
-            raise click.ClickException(f"There is no delivery {wanted}: `slipway delivery list` shows them.")
-        evidence = read_evidence(c, found.post_id)[wanted]
-    facts = _delivery_to_dict(found)
-    move_rows, attempt_rows = [_move_to_dict(m) for m in moves], [_attempt_to_dict(a) for a in attempts]
+            raise click.ClickException(f"There is no delivery {target}: `slipway delivery list` shows them.")
+        evidence = read_evidence(c, found.post_id)[target]
+    facts = pick(found, _DELIVERY)
+    move_rows, attempt_rows = [pick(m, _MOVE) for m in moves], [pick(a, _ATTEMPT) for a in attempts]
     if as_json:
         print_fields({**facts, "moves": move_rows, "attempts": attempt_rows}, as_json=True)
         return
@@ -114,12 +103,12 @@ def decide(delivery: str, live: str | None, *, again: bool, as_json: bool) -> No
 
     if (live is not None) == again:
         raise click.ClickException("Give exactly one: --live URL if it is live, or --again if it is not.")
-    wanted = parse_id(delivery, "delivery")
+    target = parse_id(delivery, "delivery")
     with _open_for_decision() as context:
         if live is not None:
-            confirm_live(context, find_actor(), wanted, live)
+            confirm_live(context, find_actor(), target, live)
         else:
-            publish_again(context, find_actor(), wanted)
+            publish_again(context, find_actor(), target)
         _print_state(context, delivery, as_json=as_json)
 
 
@@ -131,9 +120,9 @@ def resume(delivery: str, *, as_json: bool) -> None:
     from pipeline.actions.resolve import resume as resume_delivery
     from pipeline.cli.actor import find_actor
 
-    wanted = parse_id(delivery, "delivery")
+    target = parse_id(delivery, "delivery")
     with _open_for_decision() as context:
-        resume_delivery(context, find_actor(), wanted)
+        resume_delivery(context, find_actor(), target)
         _print_state(context, delivery, as_json=as_json)
 
 
@@ -146,59 +135,12 @@ def _print_state(context: Context, delivery: str, *, as_json: bool) -> None:
         print_fields({"id": str(found.id), "state": found.state, "url": found.url}, as_json=as_json)
 
 
-def _delivery_to_dict(d: DeliveryFacts) -> dict[str, Any]:
-    return {
-        "id": str(d.id),
-        "post": str(d.post_id),
-        "workspace": d.workspace,
-        "account": str(d.account_id),
-        "platform": d.platform,
-        "username": d.username,
-        "state": d.state,
-        "reason": d.reason,
-        "held_for": d.held_for,
-        "due_at": format_timestamp(d.due_at),
-        "next_at": format_timestamp(d.next_at),
-        "lease_until": format_timestamp(d.lease_until),
-        "armed_at": format_timestamp(d.armed_at),
-        "published_at": format_timestamp(d.published_at),
-        "remote_id": d.remote_id,
-        "url": d.url,
-        "delivered_as": d.delivered_as,
-        "generation": d.generation,
-        "fence": d.fence,
-        "spent": d.spent,
-        "crashes": d.crashes,
-        "looks": d.looks,
-        "error": d.error,
-    }
-
-
-def _move_to_dict(m: MoveFacts) -> dict[str, Any]:
-    return {
-        "at": format_timestamp(m.at),
-        "mover": m.mover,
-        "from": m.origin,
-        "to": m.target,
-        "why": m.why,
-        "generation": m.generation,
-        "fence": m.fence,
-    }
-
-
-def _attempt_to_dict(a: AttemptFacts) -> dict[str, Any]:
-    return {
-        "n": a.n,
-        "opened_at": format_timestamp(a.opened_at),
-        "armed_at": format_timestamp(a.armed_at),
-        "closed_at": format_timestamp(a.closed_at),
-        "outcome": a.outcome,
-        "remote_id": a.remote_id,
-        "error": a.error,
-        "late_proof": a.late,
-        "generation": a.generation,
-        "fence": a.fence,
-    }
+_DELIVERY = (
+    "id post=post_id workspace account=account_id platform username state reason held_for due_at next_at lease_until "
+    "armed_at published_at remote_id url delivered_as generation fence spent crashes looks error"
+)
+_MOVE = "at mover from=origin to=target why generation fence"
+_ATTEMPT = "n opened_at armed_at closed_at outcome remote_id error late_proof=late generation fence"
 
 
 def _shorten(row: Mapping[str, Any]) -> dict[str, Any]:

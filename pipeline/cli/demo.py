@@ -9,12 +9,12 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.cli import EXAMPLES
-from pipeline.cli.demo_client import call_api, create_post, list_ours, list_theirs
+from pipeline.cli.demo_client import INTERRUPT, call_api, create_post, list_ours, list_theirs
 from pipeline.cli.output import json_option
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ TIMEOUT = 120.0
 """Seconds after the last due time."""
 IMAGES = 3
 LEFT = (
-    "For the dashboard it leaves a paused account with a post that waits, a post that its platform refuses, and posts\n"
-    "for the next days: {}\n"
+    "For the dashboard it leaves a post that waited while its account was paused, a post that its platform refuses,\n"
+    "and posts for the next days: {}\n"
 )
 
 
@@ -59,7 +59,7 @@ def command(ahead: int, *, bulk: bool, lose_answer: bool, as_json: bool) -> None
     """Publish a video now and a slideshow later to the sandbox's TikTok and Instagram, and check both.
 
     Uses the `slipway up` of this folder, or starts a temporary one. Exit status 1 unless each is live exactly once.
-    A `slipway up` that stays gets more posts, and a paused account, to be seen in the dashboard.
+    A `slipway up` that stays gets more posts, to be seen in the dashboard; an account is paused until the demo ends.
 
     With --bulk it goes the way of an import: accounts, template, plan, forecast, apply, some lost answers, rollback.
 
@@ -79,7 +79,9 @@ def command(ahead: int, *, bulk: bool, lose_answer: bool, as_json: bool) -> None
         with report_errors():
             publish_and_lose_answer(open_running_stack(), as_json=as_json)
         return
-    signal.signal(signal.SIGTERM, _stop)
+    # SIGINT too: a shell script starts what it puts in the background with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, INTERRUPT.handle)
     began = time.monotonic()
     console = Console(stderr=as_json)
 
@@ -108,15 +110,17 @@ def command(ahead: int, *, bulk: bool, lose_answer: bool, as_json: bool) -> None
 def _run(stack: Stack, ahead: int, console: Console) -> tuple[list[Comparison], list[str], Mapping[str, Any]]:
     """Publish, follow, compare; on a stack that stays, leave more posts for the dashboard."""
     from pipeline.cli.demo_compare import compare
-    from pipeline.cli.demo_dashboard import leave_for_dashboard
+    from pipeline.cli.demo_dashboard import leave_for_dashboard, pause_account
     from pipeline.cli.demo_follow import follow
 
     accounts, marker = _list_accounts(stack), f"demo-{secrets.token_hex(4)}"
     bodies = _build_bodies(stack.summary.media, accounts, ahead, marker)
-    posts = {name: create_post(stack, body) for name, body in bodies.items()}
-    follow(lambda post: call_api(stack, "GET", f"posts/{post}"), posts, ahead + TIMEOUT, console)
-    compared, differences = compare(list_ours(stack, posts), list_theirs(stack), marker)
-    return compared, differences, {} if stack.is_temporary else leave_for_dashboard(stack, marker)
+    with pause_account(stack, marker) as waiting:
+        posts = {name: create_post(stack, body) for name, body in bodies.items()}
+        follow(lambda post: call_api(stack, "GET", f"posts/{post}"), posts, ahead + TIMEOUT, console)
+        compared, differences = compare(list_ours(stack, posts), list_theirs(stack), marker)
+    left = {} if stack.is_temporary else leave_for_dashboard(stack, marker)
+    return compared, differences, {**left, "posts": [*waiting, *left["posts"]]} if left else {}
 
 
 def _list_accounts(stack: Stack) -> list[str]:
@@ -173,8 +177,3 @@ def _print_text(compared: Sequence[Comparison], differences: Sequence[str]) -> N
         if differences
         else f"\nAll {len(compared)} are live, each exactly once.\n"
     )
-
-
-def _stop(*_: object) -> NoReturn:
-    """On SIGTERM, end as on Ctrl-C, so that the temporary stack is stopped too."""
-    raise KeyboardInterrupt

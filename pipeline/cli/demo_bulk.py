@@ -108,7 +108,7 @@ def _write_file(stack: Stack, accounts: Sequence[str], ahead: int, marker: str) 
 
 
 def _run_slipway(stack: Stack, *words: str) -> bytes:
-    """Run a command on the stack, as a person does, and return what it prints. Raises ClickException."""
+    """Run a command on the stack, as a user does, and return what it prints. Raises ClickException."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     ended = subprocess.run(  # noqa: S603  our own command
         [*slipway_command(), *words],
@@ -222,7 +222,7 @@ def _compare(
     ledger = [e for e in list_theirs(stack) if marker in e["caption"]]
     _, differences = compare(ours, ledger, marker)
     published = sum(one.state == "published" for one in ours)
-    cancelled = result.get("cancelled", 0)
+    cancelled = result.get("canceled", 0)
     if counts["accepted"] != ROWS:
         differences.append(f"Of {ROWS} rows {_describe(counts)}.")
     if len(ours) != ACCOUNTS:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
 import click
@@ -18,6 +19,29 @@ if TYPE_CHECKING:
     from pipeline.cli.demo_stack import Stack
 
 
+@dataclass
+class Interrupt:
+    """A flag that the demo was asked to end.
+
+    A KeyboardInterrupt is lost if it is raised in a finalizer or in a callback of a library, so calls look here too.
+    """
+
+    came: bool = False
+
+    def handle(self, *_: object) -> NoReturn:
+        """End as on Ctrl-C, so that the temporary stack is stopped and the pause lifted."""
+        self.came = True
+        raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if one came."""
+        if self.came:
+            raise KeyboardInterrupt
+
+
+INTERRUPT = Interrupt()
+
+
 def create_post(stack: Stack, body: Mapping[str, Any]) -> str:
     """Create a post and return its id. Raises ClickException."""
     identity: str = call_api(stack, "POST", "posts", json=body)["id"]
@@ -28,6 +52,7 @@ def call_api(stack: Stack, method: str, path: str, **sent: Any) -> dict[str, Any
     """Send one request to the API, as any client does, and return its data. Raises ClickException."""
     import requests
 
+    INTERRUPT.check()
     try:
         answer = requests.request(
             method,

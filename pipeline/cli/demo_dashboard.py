@@ -1,9 +1,11 @@
-"""What the demo leaves on a running stack, so that each page of the dashboard has something to see."""
+"""The objects that the demo makes on a running stack, so that each page of the dashboard has something to see."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cli.demo_client import control_sandbox, create_post, open_tables
@@ -13,7 +15,8 @@ if TYPE_CHECKING:
 
 PAUSED, REFUSING = "pinterest", "facebook"
 """Platforms of the sandbox accounts that the demo itself does not publish to."""
-WHY = "left by the demo: lift it, and what waits goes out"
+WHY = "by `slipway demo`, which lifts it when it ends"
+"""A reason that marks the demo's own pause: an operator's stays."""
 DAYS = (1, 2, 5)
 """From today, of the posts that are scheduled for all accounts."""
 HOUR = 10
@@ -21,20 +24,30 @@ HOUR = 10
 REASON = "The video file is corrupt"
 
 
+@contextmanager
+def pause_account(stack: Stack, marker: str) -> Iterator[Sequence[str]]:
+    """Pause an account while the block runs, on a stack that stays; yield the posts that are due and wait for it."""
+    from pipeline.actions.pauses import pause_during
+    from pipeline.cli.actor import find_actor
+
+    if stack.is_temporary or (account := stack.summary.accounts.get(PAUSED)) is None:
+        yield ()
+        return
+    with pause_during(partial(open_tables, stack), find_actor(), "account", account, WHY):
+        yield [_post(stack, f"Slipway {marker}: waits for its account", [account])]
+
+
 def leave_for_dashboard(stack: Stack, marker: str) -> Mapping[str, Any]:
-    """Pause an account with a post that is due, schedule posts, and let a post fail. Return what was left.
+    """Schedule posts, and let a post fail. Return what was left.
 
     The failure is ordered for the one account that it is about, so that it meets no other post.
     """
     accounts = stack.summary.accounts
     posts = [_schedule(stack, marker, timedelta(days=days), accounts) for days in DAYS]
-    if (paused := accounts.get(PAUSED)) is not None:
-        _pause(stack, paused)
-        posts.append(_post(stack, f"Slipway {marker}: waits for its account", [paused]))
     if (refusing := accounts.get(REFUSING)) is not None:
         _order_failure(stack, refusing)
         posts.append(_post(stack, f"Slipway {marker}: refused by the platform", [refusing]))
-    return {"posts": posts, "paused_account": paused}
+    return {"posts": posts}
 
 
 def _schedule(stack: Stack, marker: str, ahead: timedelta, accounts: Mapping[str, str]) -> str:
@@ -47,14 +60,6 @@ def _post(stack: Stack, caption: str, accounts: list[str], **more: str) -> str:
     media = {"type": "video", "url": f"{stack.summary.media}/media/sample.mp4"}
     body = {"caption": caption, "media": media, "accounts": [{"id": account} for account in accounts], **more}
     return create_post(stack, body)
-
-
-def _pause(stack: Stack, account: str) -> None:
-    from pipeline.actions.pauses import pause
-    from pipeline.cli.actor import find_actor
-
-    with open_tables(stack) as c:
-        pause(c, find_actor(), "account", account, WHY)
 
 
 def _order_failure(stack: Stack, account: str) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.25
 URL_TIMEOUT = 30.0
 """Seconds to wait for missing URLs once all are live: a platform may return them a little later."""
-FINAL_STATES = frozenset({"published", "failed", "cancelled", "blocked"})
+FINAL_STATES = frozenset({"published", "failed", "canceled", "blocked"})
 """States that no stage advances."""
 
 WIDTHS = {"post": 9, "platform": 9, "account": 17, "state": 10, "lateness": 8, "url": None}
@@ -101,8 +101,8 @@ def _format_lateness(due: datetime, published_at: str | None, *, done: bool) -> 
     """Return the time left until the due time, or how long after it the delivery was found live, or is now."""
     if published_at is None and done:
         return ""
-    moment = datetime.fromisoformat(published_at) if published_at else datetime.now(UTC)
-    seconds = (moment - due).total_seconds()
+    instant = datetime.fromisoformat(published_at) if published_at else datetime.now(UTC)
+    seconds = (instant - due).total_seconds()
     return f"in {-seconds:.0f} s" if seconds < 0 else f"+{seconds:.1f} s"
 
 

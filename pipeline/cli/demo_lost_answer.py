@@ -84,7 +84,7 @@ def _format(found: Mapping[str, str]) -> str:
     slipway = shlex.quote(name)
     return (
         "LinkedIn has published the post, and its answer was lost. No look can tell whether a member's post is live\n"
-        "there, so the delivery stays unknown, later blocked, and is never sent again until a person decides.\n\n"
+        "there, so the delivery stays unknown, later blocked, and is never sent again until an operator decides.\n\n"
         f"  {slipway} delivery list --state unknown\n"
         f"  {slipway} delivery show {found['delivery']}\n"
         f"  {slipway} sandbox ledger --platform {PLATFORM}\n"

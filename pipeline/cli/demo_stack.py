@@ -63,7 +63,7 @@ def open_running_stack() -> Stack:
 
 
 def _is_locked(folder: Path) -> bool:
-    """Whether a supervisor holds the folder's lock, which the kernel releases when it ends."""
+    """Return True if a supervisor holds the folder's lock, which the kernel releases when it ends."""
     try:
         with (folder / "lock").open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

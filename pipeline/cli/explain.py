@@ -35,7 +35,10 @@ def command(identity: str, *, as_json: bool) -> None:
         found = explain_post(context, workspace, post)
     if found is None:
         raise click.ClickException(f"The post {post} is deleted.")
-    shown = PostExplanation.from_explained(found).model_dump(mode="json")
+    shown = PostExplanation.from_explained(found, ()).model_dump(mode="json")
+    for one, account in zip(found.deliveries, shown["accounts"], strict=True):
+        action = one.explanation.action
+        account["action"] = action and {"text": action.says, "command": action.command}
     shown["accounts"] = [
         one for one in shown["accounts"] if delivery is None or one["delivery_id"] == str(delivery)
     ]
@@ -63,7 +66,7 @@ def _find(c: Connection, identity: UUID) -> tuple[UUID, UUID, UUID | None]:
 
 
 def _to_lines(one: dict[str, Any]) -> dict[str, Any]:
-    """Return the lines of an account, without those that have nothing to say."""
+    """Return the lines of an account, without empty ones."""
     action, error = one["action"] or {}, one["evidence"]["error"] or {}
     detail = one["blocked_reason"] or one["held_for"]
     lines = {
@@ -78,8 +81,9 @@ def _to_lines(one: dict[str, Any]) -> dict[str, Any]:
         "turn": one["turn"],
         "next": one["next_step"],
         "next_at": one["next_at"],
-        "to do": action.get("command"),
-        "see": action.get("link"),
+        "to do": action.get("text"),
+        "command": action.get("command"),
+        "see": error.get("help"),
     }
     return {name: value for name, value in lines.items() if value}
 

@@ -13,15 +13,14 @@ import click
 
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.durations import FUTURE
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.post_body import build_caller, open_for, report_refusals
-from pipeline.cli.runtime import open_context, open_transaction
-from pipeline.cli.workspace_option import choose_workspace, workspace_option
+from pipeline.cli.runtime import choose_workspace, open_context, open_transaction, workspace_option
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.context import Context
+    from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
     from pipeline.store.imports.imports import Import
 
@@ -56,9 +55,9 @@ def template(
     """Write a file with all columns and example rows to standard output. The accounts take turns."""
     from config.settings import settings
     from pipeline.api.posts.schema import PostBody
-    from pipeline.bulk.columns import build_columns
-    from pipeline.bulk.formats import Format
-    from pipeline.bulk.templates import EXAMPLE_URL, write_template
+    from pipeline.imports.columns import build_columns
+    from pipeline.imports.formats import Format
+    from pipeline.imports.templates import EXAMPLE_URL, write_template
 
     sandbox = settings().sandbox.media_url
     media = f"{sandbox}/media/sample.mp4" if sandbox else EXAMPLE_URL
@@ -100,8 +99,8 @@ def plan(
     as_json: bool,
 ) -> None:
     """Upload FILE (- is standard input) and show what applying it would do. No post is made."""
-    from pipeline.bulk.formats import Format
-    from pipeline.bulk.upload import ImportOptions, store_file
+    from pipeline.imports.formats import Format
+    from pipeline.imports.upload import ImportOptions, store_file
 
     name = None if file.name == "<stdin>" else str(file.name).rpartition("/")[2]
     options = ImportOptions(name=name, strict=strict, updates=update, time_zone=_check_zone(time_zone))
@@ -110,8 +109,8 @@ def plan(
             caller = build_caller(choose_workspace(c, workspace))
         _require_plan(caller)
         pieces = iter(lambda: file.read(PIECE), b"")
-        stored = store_file(context, caller, options, pieces, None if form is None else Format(form))
-        _show(context, caller, stored.job, as_json=as_json, wait=not no_wait)
+        job = store_file(context, caller, options, pieces, None if form is None else Format(form))
+        _show(context, caller, job, as_json=as_json, wait=not no_wait)
 
 
 @command.command(epilog=EXAMPLE + f"slipway import apply {EXAMPLE_ID} --plan $HASH")
@@ -127,11 +126,12 @@ def plan(
 @json_option
 def apply(import_id: str, plan_hash: str, *, no_wait: bool, as_json: bool) -> None:
     """Make the posts of a plan. If it would be another plan by now, nothing is done and the changes are listed."""
-    from pipeline.bulk import control
+    from pipeline.imports import control
 
     with report_refusals(), _open_import(import_id) as (context, caller, job):
         _require_plan(caller)
         moved = control.apply(context, caller, job.id, plan_hash)
+        _say(moved, as_json=as_json)
         _show(context, caller, moved, as_json=as_json, wait=not no_wait)
 
 
@@ -145,11 +145,7 @@ def list_(workspace: str | None, limit: int, *, as_json: bool) -> None:
 
     with open_transaction() as c:
         found = list_imports(c, build_caller(choose_workspace(c, workspace)), limit=limit)
-    rows = [
-        {"id": j.id, "name": j.name, "state": j.state, "rows": j.rows, "accepted": j.accepted}
-        | {"duplicate": j.duplicate, "rejected": j.rejected, "done": j.done}
-        for j in found
-    ]
+    rows = [pick(job, "id name state rows accepted duplicate rejected done") for job in found]
     print_rows(rows, as_json=as_json, empty="No imports.")
 
 
@@ -168,7 +164,7 @@ def show(import_id: str, *, as_json: bool) -> None:
 def forecast(import_id: str, *, as_json: bool) -> None:
     """Show what the plan of IMPORT adds to each account and day, what fits, and conflicts with quotas and grants."""
     from pipeline.api.imports.forecast import ImportForecast
-    from pipeline.bulk.forecast import forecast as compute_forecast
+    from pipeline.imports.forecast import forecast as compute_forecast
 
     with _open_import(import_id) as (context, _, job):
         with context.database.begin() as c:
@@ -200,11 +196,11 @@ def rows(import_id: str, verdict: str | None, *, as_json: bool) -> None:
 
     with _open_import(import_id) as (context, _, job):
         write = write_receipts if as_json or job.format == "ndjson" else build_table_writer()
-        wanted = None if verdict is None else RowVerdict(verdict)
+        requested = None if verdict is None else RowVerdict(verdict)
         after, has_more = 0, True
         while has_more:
             with context.database.begin() as c:
-                page = list_rows(c, job.id, wanted, after, PAGE)
+                page = list_rows(c, job.id, requested, after, PAGE)
             has_more = len(page) == PAGE
             if page:
                 after = page[-1].number
@@ -216,11 +212,12 @@ def _add_action(name: str, sentence: str, *, waits: bool) -> None:
     @import_argument
     @json_option
     def act(import_id: str, *, as_json: bool) -> None:
-        from pipeline.bulk import control
+        from pipeline.imports import control
 
         action: Callable[..., Import] = getattr(control, name)
         with report_refusals(), _open_import(import_id) as (context, caller, job):
             moved = action(context, caller, job.id)
+            _say(moved, as_json=as_json)
             _show(context, caller, moved, as_json=as_json, wait=waits)
 
 
@@ -288,6 +285,14 @@ def _check_zone(name: str | None) -> str | None:
         return None if name is None else ZoneInfo(name).key
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise click.ClickException(f"{name!r} is not a time zone such as Europe/Berlin.") from None
+
+
+def _say(job: Import, *, as_json: bool) -> None:
+    """Report on standard error what an action left the import as: one that was repeated names what was done before."""
+    from pipeline.imports.control import describe
+
+    if not as_json:
+        click.echo(f"The import is {describe(job)}.", err=True)
 
 
 def _show(context: Context, caller: Caller, job: Import, *, as_json: bool, wait: bool) -> None:

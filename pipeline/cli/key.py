@@ -1,8 +1,11 @@
-"""`slipway key`: API keys."""
+"""`slipway key`: API keys.
+
+Options of `slipway key` for a key's limits, and how they are printed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,15 +15,68 @@ import click
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.account import require_account_of
-from pipeline.cli.durations import DURATION, FUTURE
-from pipeline.cli.key_limits import limit_options, read_limits, summarize_limits
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.durations import DURATION, FUTURE, Parsed
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_transaction
+from pipeline.domain.key_limits import MAX_POSTS_PER_DAY, MAX_POSTS_PER_MINUTE
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from pipeline.domain.key_limits import KeyLimits
     from pipeline.store.auth.keys import Key
+
+DEFAULT = "default"
+"""The value of an option that gives the limit back to the server's setting."""
+_WORDS = {"yes": True, "no": False}
+_MUSIC = {None: "as the server", True: "required", False: "optional"}
+
+
+def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for a key's limits."""
+    options = (
+        ("--posts-per-minute", _parse_number(MAX_POSTS_PER_MINUTE), "N", "Posts per minute; 0: no limit."),
+        ("--posts-per-day", _parse_number(MAX_POSTS_PER_DAY), "N", "Posts per day (UTC); 0: no limit."),
+        ("--music-required", _parse_word, "yes|no", "Refuse posts whose music cannot be attached."),
+    )
+    for name, parse, values, meaning in reversed(options):
+        command = click.option(
+            name,
+            type=Parsed(values, parse),
+            metavar=f"{values}|{DEFAULT}",
+            help=f"{meaning} {DEFAULT}: the server's setting.",
+        )(command)
+    return command
+
+
+def read_limits(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the limits that the options give; None is the server's default."""
+    return {name: None if value == DEFAULT else value for name, value in options.items() if value is not None}
+
+
+def summarize_limits(limits: KeyLimits) -> dict[str, str]:
+    """Return the limits as columns for people."""
+    rates = ((limits.posts_per_minute, "minute"), (limits.posts_per_day, "day"))
+    posts = [f"{rate or 'no limit'} a {unit}" for rate, unit in rates if rate is not None]
+    return {"posts": ", ".join(posts) or "as the server", "music": _MUSIC[limits.music_required]}
+
+
+def _parse_number(most: int) -> Callable[[str], object]:
+    def parse(text: str) -> object:
+        if text == DEFAULT:
+            return text
+        if not (text.isascii() and text.isdigit()) or len(text) > len(str(most)) or int(text) > most:
+            raise click.BadParameter(f"{text!r} is not a number from 0 to {most}, or `{DEFAULT}`.")
+        return int(text)
+
+    return parse
+
+
+def _parse_word(text: str) -> object:
+    if text != DEFAULT and text not in _WORDS:
+        raise click.BadParameter(f"{text!r} is not yes, no or `{DEFAULT}`.")
+    return _WORDS.get(text, text)
+
 
 SHOWN_ONCE = "This key is shown only once: store it now. Send it as `Authorization: Bearer <key>`."
 
@@ -88,10 +144,7 @@ def create(
             "public_id": key.partition(".")[0],
             "workspace_id": found.id,
             "name": name,
-            "read_only": read_only,
-            "accounts": accounts,
-            "expires_at": format_timestamp(expires),
-            "bulk": bulk,
+            **pick(terms, "read_only accounts expires_at bulk"),
             **asdict(own),
         }
         _record(c, "create", key, after=facts)
@@ -106,7 +159,7 @@ def create(
     default="24h",
     show_default=True,
     metavar="DURATION",
-    help="How long the old secret works beside the new one; 0s: not at all.",
+    help="How long the old secret works in addition to the new one; 0s: not at all.",
 )
 @json_option
 def rotate(public_id: str, overlap: timedelta, *, as_json: bool) -> None:
@@ -207,23 +260,15 @@ def _record(
 def _to_row(key: Key, workspace: str, *, as_json: bool) -> dict[str, Any]:
     """Return the key's columns: every fact for JSON, a summary of the permissions for people."""
     named = {"public_id": key.public_id, "workspace": workspace, "name": key.name}
-    times = {
-        "created_at": format_timestamp(key.created_at),
-        "last_used_at": format_timestamp(key.last_used_at),
-        "expires_at": format_timestamp(key.expires_at),
-        "revoked_at": format_timestamp(key.revoked_at),
-    }
+    times = pick(key, "created_at last_used_at expires_at revoked_at")
     if not as_json:
         return {**named, "may": _summarize_permissions(key), **summarize_limits(key.limits), **times}
     return {
         **named,
-        "read_only": key.read_only,
-        "accounts": key.accounts,
-        "bulk": key.bulk,
+        **pick(key, "read_only accounts bulk"),
         **asdict(key.limits),
         **times,
-        "rotated_at": format_timestamp(key.rotated_at),
-        "old_works_until": format_timestamp(key.earlier_until),
+        **pick(key, "rotated_at old_works_until=earlier_until"),
     }
 
 

@@ -11,6 +11,7 @@ from pipeline.cli.durations import SPAN
 from pipeline.cli.output import json_option, print_rows
 from pipeline.cli.runtime import parse_id
 from pipeline.domain.delivery import Reason, State
+from pipeline.domain.hold import Hold
 from pipeline.domain.post import PostStatus
 
 if TYPE_CHECKING:
@@ -43,6 +44,20 @@ _FILTERS = (
         "with either end open: -2h..now, ..now, now..7d.",
     ),
 )
+_LATE = (
+    click.option(
+        "--held-for",
+        type=click.Choice([*map(str, Hold), "none"]),
+        help="Only deliveries that this holds; none: nothing holds them.",
+    ),
+    click.option(
+        "--late",
+        type=SPAN,
+        metavar="FROM..TO",
+        help="Only what should be sent since then and is not, without the time of a limit: ..-1m.",
+    ),
+)
+"""Of reads only: a steering job may be run by older code, which would ignore them."""
 _PAGING = (
     click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True),
     click.option("--after", metavar="ID", help="The next page: what comes after the row with this id."),
@@ -55,9 +70,14 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return _add(command, _FILTERS)
 
 
+def read_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose posts or deliveries to read."""
+    return _add(command, (*_FILTERS, *_LATE))
+
+
 def list_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a list."""
-    return _add(command, (*_FILTERS, *_PAGING))
+    return _add(command, (*_FILTERS, *_LATE, *_PAGING))
 
 
 def _add(command: Callable[..., Any], options: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
@@ -79,6 +99,7 @@ def read_filter(c: Connection, options: dict[str, Any]) -> ListFilter:
         account = known.id
     given = options["import_id"]
     due_from, due_until = options["due"] or (None, None)
+    late_from, late_until = options.get("late") or (None, None)
     return ListFilter(
         workspace=within,
         platform=parse_platform(options["platform"]).value if options["platform"] else None,
@@ -86,7 +107,9 @@ def read_filter(c: Connection, options: dict[str, Any]) -> ListFilter:
         import_id=parse_id(given, "import") if given else None,
         due_from=due_from,
         due_until=due_until,
-        **{name: options[name] for name in ("status", "state", "reason", "error_class")},
+        late_from=late_from,
+        late_until=late_until,
+        **{name: options.get(name) for name in ("status", "state", "reason", "held_for", "error_class")},
     )
 
 

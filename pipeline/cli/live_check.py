@@ -20,7 +20,7 @@ from pipeline.cli.runtime import open_context
 if TYPE_CHECKING:
     from adapters.contract import Platform
     from adapters.live_check import Finding
-    from pipeline.context import Context
+    from pipeline.runtime.context import Context
     from pipeline.store.accounts.accounts import AccountRow
 
 

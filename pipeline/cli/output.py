@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from itertools import zip_longest
+from textwrap import indent
 from typing import Any
 
 import click
 
+from pipeline.api.http.timestamp import format_timestamp
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 UNBROKEN = ("id", "delivery", "account", "post", "workspace")
 """Columns that are never wrapped: their values are copied into other commands."""
+
+
+def pick(fact: Any, names: str = "") -> dict[str, Any]:
+    """Return fields to print: names separated by blanks, ``NAME=FIELD`` for a field that is shown by another name.
+
+    Without names, all fields of a dataclass.
+    """
+    pairs = [name.partition("=") for name in names.split() or [field.name for field in fields(fact)]]
+    found = {name: getattr(fact, field or name) for name, _, field in pairs}
+    return {name: format_timestamp(v) if isinstance(v, datetime) else v for name, v in found.items()}
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str = "Nothing.") -> None:
@@ -31,6 +47,25 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str =
             table.add_row(*("" if value is None else str(value) for value in row.values()))
         # A pipe has no width: ids and URLs stay whole for the program that reads them.
         Console(width=None if sys.stdout.isatty() else 1000, markup=False, emoji=False).print(table)
+
+
+def stream_rows(
+    rows: Iterable[Mapping[str, Any]], widths: Sequence[int], *, as_json: bool, empty: str = "Nothing."
+) -> None:
+    """Print each row as it comes, as `print_rows` would; *widths*: of all columns but the last."""
+    n = 0
+    for n, row in enumerate(rows, 1):
+        if as_json:
+            text = indent(json.dumps(row, default=str, indent=2, ensure_ascii=False), "  ")
+            click.echo(f"{'[' if n == 1 else ','}\n{text}", nl=False)
+            continue
+        for cells in (row, row.values()) if n == 1 else (row.values(),):
+            padded = zip_longest(("" if cell is None else str(cell) for cell in cells), widths, fillvalue=0)
+            click.echo("  ".join(f"{cell:<{width}}" for cell, width in padded).rstrip())
+    if as_json:
+        click.echo("\n]" if n else "[]")
+    elif not n:
+        click.echo(empty)
 
 
 def print_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:

@@ -9,14 +9,14 @@ import click
 
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_context, open_transaction
-from pipeline.domain.pause import BREAKER, SCOPES
+from pipeline.domain.hold import BREAKER, SCOPES
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.domain.pause import LiftedScope, Scope
+    from pipeline.domain.hold import LiftedScope, Scope
 
 why_option = click.option("--why", required=True, help="The reason, shown in `slipway pause list`.")
 
@@ -41,49 +41,18 @@ def add(scope: Scope, target: str | None, why: str, *, as_json: bool) -> None:
     _pause(scope, target or "", why, as_json=as_json)
 
 
-def _add_earlier_name(scope: Scope) -> None:
-    """Accept `pause SCOPE` as in earlier releases, without listing it."""
-
-    @command.command(scope, hidden=True, epilog=f"{EXAMPLE}slipway pause add {scope} --why 'checking'")
-    @click.argument("target", required=False)
-    @why_option
-    @json_option
-    def pause_scope(target: str | None, why: str, *, as_json: bool) -> None:
-        """Do what `pause add` does."""
-        _require_target("add", scope, target)
-        _pause(scope, target or "", why, as_json=as_json)
-
-
-for _scope in SCOPES:
-    _add_earlier_name(_scope)
-
-
 @command.command("list", epilog=EXAMPLE + "slipway pause list --json")
 @json_option
 def list_(*, as_json: bool) -> None:
-    """List pauses and open circuit breakers: scope, since when, who, why, and how many due deliveries each holds."""
+    """List pauses and open circuit breakers: scope, since when, who, why, and how many deliveries each holds."""
     from pipeline.store.deliveries.pauses import list_pauses
     from pipeline.store.deliveries.platform_health import list_open_breakers
 
     with open_transaction() as c:
-        rows = [
-            {
-                "scope": p.scope,
-                "target": p.target,
-                "name": p.name,
-                "since": format_timestamp(p.since),
-                "holds": p.holds,
-                "who": p.who,
-                "why": p.why,
-            }
-            for p in list_pauses(c)
-        ] + [
+        rows = [pick(p, "scope target name since holds who why") for p in list_pauses(c)] + [
             {
                 "scope": BREAKER,
-                "target": b.platform,
-                "name": b.platform,
-                "since": format_timestamp(b.opened_at),
-                "holds": b.holds,
+                **pick(b, "target=platform name=platform since=opened_at holds"),
                 "who": "system",
                 "why": f"{b.why}; the next probe is at {format_timestamp(b.probe_at)}",
             }

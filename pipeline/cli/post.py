@@ -1,23 +1,85 @@
-"""`slipway post`: posts of a workspace, with the statuses of the API and the ids of their deliveries."""
+"""`slipway post`: posts of a workspace, with the statuses of the API and the ids of their deliveries.
+
+`slipway post export`: posts as a file that an import takes, page by page to standard output.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
-from pipeline.cli.listing import list_options, print_page, read_filter, read_page
-from pipeline.cli.output import json_option, print_fields
+from pipeline.cli.listing import list_options, print_page, read_filter, read_options, read_page
+from pipeline.cli.output import json_option, pick, print_fields
 from pipeline.cli.post_changes import cancel, create, delete, edit, retry, validate
-from pipeline.cli.post_export import export
-from pipeline.cli.runtime import open_transaction, parse_id
+from pipeline.cli.runtime import open_database, open_transaction, parse_id
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from pipeline.store.database import Database
+    from pipeline.store.deliveries.listing import ListFilter
     from pipeline.store.posts.views import DeliveryView, PostView
+
+
+@click.command(
+    epilog=f"{EXAMPLES}slipway post export --workspace Acme --format csv > posts.csv\n"
+    "  slipway post export --workspace Acme --status scheduled --due now..30d > month.ndjson"
+)
+@read_options
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["ndjson", "csv"]),
+    default="ndjson",
+    show_default=True,
+    help="NDJSON has the body of a POST /posts on each line, CSV the columns of an import.",
+)
+@json_option
+def export(form: str, *, as_json: bool, **options: Any) -> None:
+    """Write the posts of a workspace that have a delivery as the options say, newest first, as an import takes them.
+
+    Each has its post_id, by which an import recognises it: exported and imported again, it is a duplicate.
+    """
+    from pipeline.api.posts.schema import PostBody
+    from pipeline.imports.columns import build_columns
+    from pipeline.imports.export import ExportFormat, ExportWriter
+    from pipeline.store.accounts.accounts import find_accounts
+
+    if as_json and form != "ndjson":
+        raise click.UsageError(f"--json and --format {form} exclude each other: give one of them.")
+    if not options["workspace"]:
+        raise click.UsageError("--workspace is missing: a file of posts is of one workspace.")
+    count, output = 0, click.open_file("-", "wb")
+    with open_database() as database:
+        with database.begin() as c:
+            chosen = read_filter(c, options)
+            accounts = find_accounts(c, chosen.workspace) if chosen.workspace else []
+        writer = ExportWriter(ExportFormat(form), build_columns(PostBody), accounts)
+        output.write(writer.begin())
+        for page in _read_pages(database, chosen):
+            output.write(writer.write(page))
+            count += len(page)
+    output.flush()
+    click.echo(f"{count} posts", err=True)
+
+
+def _read_pages(database: Database, chosen: ListFilter) -> Iterator[Sequence[PostView]]:
+    from pipeline.imports.export import PAGE
+    from pipeline.store.deliveries.listing import list_posts
+
+    after, page = None, list[Any]()
+    while after is None or len(page) == PAGE:
+        with database.begin() as c:  # a transaction a page: a slow reader holds none open
+            page = list_posts(c, chosen, limit=PAGE, after=after)
+        if not page:
+            return
+        yield page
+        after = page[-1].id
+
 
 CAPTION_WIDTH = 40
 """Characters of a caption in a list."""
@@ -71,12 +133,12 @@ def show_post(post: str, *, as_json: bool) -> None:
     from pipeline.store.deliveries.inspection import find_workspace_of_post
     from pipeline.store.posts.views import read_post
 
-    wanted = parse_id(post, "post")
+    identity = parse_id(post, "post")
     with open_transaction() as c:
-        workspace = find_workspace_of_post(c, wanted)
-        found = read_post(c, workspace, wanted) if workspace else None
+        workspace = find_workspace_of_post(c, identity)
+        found = read_post(c, workspace, identity) if workspace else None
     if found is None or workspace is None:
-        raise click.ClickException(f"There is no post {wanted}: `slipway post list` shows them.")
+        raise click.ClickException(f"There is no post {identity}: `slipway post list` shows them.")
     facts = {"id": str(found.id), "workspace_id": str(workspace), **_post_to_dict(found)}
     deliveries = [_delivery_to_dict(d, found.now) for d in found.deliveries]
     if as_json:
@@ -94,18 +156,10 @@ def _post_to_dict(p: PostView) -> dict[str, Any]:
 
     return {
         "status": derive_status(p).value,
-        "caption": p.caption,
-        "media": p.media,
-        "music_url": p.music_url,
+        **pick(p, "caption media music_url"),
         **{platform.value: p.options.get(platform) for platform in Platform},
         "ai_generated": p.ai_generated or None,
-        "due_at": format_timestamp(p.due_at),
-        "expires_at": format_timestamp(p.expires_at),
-        "on_late": p.on_late,
-        "source": p.source,
-        "external_id": p.external_id,
-        "created_at": format_timestamp(p.created_at),
-        "updated_at": format_timestamp(p.updated_at),
+        **pick(p, "due_at expires_at on_late source external_id created_at updated_at"),
     }
 
 
@@ -113,16 +167,12 @@ def _delivery_to_dict(d: DeliveryView, now: datetime) -> dict[str, Any]:
     from pipeline.stages.post_state import derive_delivery_status
 
     return {
-        "delivery": str(d.id),
-        "platform": d.platform,
-        "username": d.username,
+        **pick(d, "delivery=id platform username"),
         "status": derive_delivery_status(d, now).value,
         "state": d.state if d.reason is None else f"{d.state} ({d.reason})",
-        "held_for": d.held_for,
-        "next_at": format_timestamp(d.next_at),
+        **pick(d, "held_for next_at"),
         "removed": d.removed or None,
-        "published_at": format_timestamp(d.published_at),
-        "url": d.url,
+        **pick(d, "published_at url"),
         "url_pending": d.url_pending or None,
         "cover_error": d.cover_error,
         "error": None if d.error is None else d.error["message"],

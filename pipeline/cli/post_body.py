@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from pipeline.context import Context
+    from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
     from pipeline.store.auth.workspaces import Workspace
 

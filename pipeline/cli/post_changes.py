@@ -1,4 +1,7 @@
-"""`slipway post create|validate|edit|cancel|retry|delete`: what the API does to posts, by the operator."""
+"""`slipway post create|validate|edit|cancel|retry|delete`: what the API does to posts, by the operator.
+
+`slipway post create --body FILE` with ``posts`` in the file: many posts at once, as POST /posts/batch takes them.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,40 @@ import click
 
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.output import json_option, print_fields, print_rows
-from pipeline.cli.post_batch import create_batch, is_batch
 from pipeline.cli.post_body import body_options, build_body, build_caller, report_refusals
 from pipeline.cli.runtime import open_context, parse_id
 
 if TYPE_CHECKING:
-    from pipeline.context import Context
+    from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
+
+
+def is_batch(body: Any) -> bool:
+    """Return True for the body of many posts."""
+    return isinstance(body, dict) and "posts" in body
+
+
+def create_batch(context: Context, caller: Caller, body: Mapping[str, Any], *, as_json: bool) -> None:
+    """Store the posts and print a result for each, in order. Raises Refusal for all of them, and Exit(1) for some."""
+    from pipeline.api.posts.batch_schema import read_batch
+    from pipeline.api.posts.batch_store import build_result, store_batch
+    from pipeline.api.posts.field_types import build_rules
+
+    results, _ = store_batch(context, caller, read_batch(body), build_rules(context.settings))
+    result = build_result(results)
+    if as_json:
+        print_fields(result.model_dump(mode="json"), as_json=True)
+    else:
+        print_rows([_to_row(n, one) for n, one in enumerate(result.results)], as_json=False)
+        click.echo(result.describe())
+    if result.refused:
+        raise click.exceptions.Exit(1)
+
+
+def _to_row(number: int, result: Any) -> dict[str, Any]:
+    post = result.data.id if result.ok else None
+    return {"number": number, "post": post, "code": result.code, "message": result.message}
+
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
 Done = tuple[Sequence[UUID], Mapping[UUID, str]]
@@ -94,13 +124,13 @@ def edit(post: str, *, as_json: bool, **options: Any) -> None:
     from pipeline.api.posts.action_schema import read_change
     from pipeline.api.posts.field_types import build_rules
 
-    wanted = parse_id(post, "post")
+    requested = parse_id(post, "post")
     with report_refusals(), open_context() as context:
-        [(caller, _)] = _group_by_workspace(context, [wanted], require_all=True)
+        [(caller, _)] = _group_by_workspace(context, [requested], require_all=True)
         _require_plan(caller)
         with context.database.begin() as c:
             body = build_body(c, caller.workspace_id, options)
-        edited = edit_post(context, caller, wanted, read_change(body, build_rules(context.settings)))
+        edited = edit_post(context, caller, requested, read_change(body, build_rules(context.settings)))
     _print_post(UpdatedPost.model_validate(edited).model_dump(mode="json"), as_json=as_json)
 
 
@@ -165,18 +195,18 @@ def _change_posts(
     """Apply an action to the posts, workspace by workspace; exit 1 if one of them stays as it is."""
     from pipeline.cli.account import require_account
 
-    wanted = [parse_id(post, "post") for post in posts]
+    requested = [parse_id(post, "post") for post in posts]
     changed: list[UUID] = []
     errors: dict[UUID, str] = {}
     with report_refusals(), open_context() as context:
         with context.database.begin() as c:
             at = [require_account(c, name).id for name in accounts] or None
-        groups = _group_by_workspace(context, wanted)
+        groups = _group_by_workspace(context, requested)
         for caller, ids in groups:
             ids_done, failed = act(context, caller, ids, at)
             changed += ids_done
             errors |= failed
-    errors |= dict.fromkeys(set(wanted) - set(changed) - set(errors), NO_POST)
+    errors |= dict.fromkeys(set(requested) - set(changed) - set(errors), NO_POST)
     if as_json:
         print_fields(
             {done: list(map(str, changed)), "errors": {str(k): v for k, v in errors.items()}}, as_json=True

@@ -9,10 +9,9 @@ from uuid import UUID
 
 import click
 
-from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.durations import PAST
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_database, open_transaction
 
 if TYPE_CHECKING:
@@ -122,12 +121,7 @@ def verify(file: BinaryIO, kept: Head | None, after: Head | None, *, as_json: bo
 
 
 def _to_row(h: WorkspaceHead) -> dict[str, Any]:
-    return {
-        "workspace": h.workspace,
-        "id": h.workspace_id,
-        "head": str(h.head),
-        "issued_at": format_timestamp(h.issued_at),
-    }
+    return {**pick(h, "workspace id=workspace_id"), "head": str(h.head), **pick(h, "issued_at")}
 
 
 def _read_pages(opened: Database, workspace: UUID, first: int, last: int) -> Iterator[list[str]]:
@@ -160,9 +154,7 @@ def _print_verified(found: VerifiedChain, kept: Head | None, after: Head | None,
     if as_json:
         facts = {
             "holds": True,
-            "workspace": found.workspace,
-            "first": found.first,
-            "receipts": found.receipts,
+            **pick(found, "workspace first receipts"),
             "head": str(found.head),
             "compared_with": None if kept is None else str(kept),
             "after": None if after is None else str(after),

@@ -13,13 +13,14 @@ from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.candidates import list_candidates, print_candidates
 from pipeline.cli.durations import PAST_OR_NOW
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_context, open_transaction
+from pipeline.domain.public_error import describe_last_look
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.recovery.epoch_file import EpochFile
+    from pipeline.runtime.epoch_file import EpochFile
     from pipeline.store.recovery.epoch import Doubt
     from pipeline.store.recovery.restores import Doubtful, Span
 
@@ -74,7 +75,7 @@ def status(until: datetime | None, *, as_json: bool) -> None:
 @command.command("list", epilog=EXAMPLE + "slipway restore list --waiting --json")
 @until_option
 @click.option(
-    "--waiting", is_flag=True, help="Only deliveries that wait for a look or a person. After `accept`."
+    "--waiting", is_flag=True, help="Only deliveries that wait for a look or an operator. After `accept`."
 )
 @click.option("--limit", type=click.IntRange(1), help="Default all.")
 @json_option
@@ -132,7 +133,7 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool, 
     click.echo(f"{len(found)} deliveries are unknown now and are looked up; everything else resumes.")
     if found:
         click.echo(
-            "`slipway restore list --waiting` shows those that wait for a person. Decide each with\n"
+            "`slipway restore list --waiting` shows the deliveries that wait for an operator. Decide each with\n"
             "  slipway delivery decide ID --live URL    or    --again"
         )
 
@@ -200,18 +201,10 @@ def _describe(
 
 def _to_row(one: Doubtful) -> dict[str, Any]:
     return {
-        "id": str(one.id),
-        "post": str(one.post_id),
-        "workspace": one.workspace,
-        "platform": one.platform,
-        "username": one.username,
-        "due_at": format_timestamp(one.due_at),
-        "why": one.why,
-        "in_backup": one.origin,
-        "state": one.state,
-        "reason": one.reason,
-        "url": one.url,
-        "found": (one.error or {}).get("message"),
+        **pick(
+            one, "id post=post_id workspace platform username due_at why in_backup=origin state reason url"
+        ),
+        "found": one.error and " ".join([one.error["message"], *describe_last_look(one.error)]),
     }
 
 
@@ -227,7 +220,7 @@ def _require_span(span: Span | None) -> Span:
 def _open_epoch_file() -> Iterator[EpochFile]:
     """The epoch file's folder. Raises ClickException when it cannot be read or is not kept here."""
     from config.settings import settings
-    from pipeline.recovery.epoch_file import EpochFile
+    from pipeline.runtime.epoch_file import EpochFile
 
     s = settings()
     if not s.mark.keep:

@@ -1,7 +1,9 @@
-"""What a command works with: the database, the context, the vault, the sandbox; and its errors as sentences.
+"""The parts that a command works with: the database, the context, the vault, the sandbox; and its errors as sentences.
 
 Everything is imported inside the functions, so that a command pays only for what it opens: `open_transaction` imports
 no Celery, `open_context` does (``tests/pipeline/cli/test_imports.py``).
+
+The option --workspace of commands that work without it where there is only one workspace.
 """
 
 from __future__ import annotations
@@ -16,9 +18,25 @@ import click
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.context import Context
+    from pipeline.runtime.context import Context
+    from pipeline.store.auth.workspaces import Workspace
     from pipeline.store.database import Database
     from pipeline.store.vault import Vault
+
+workspace_option = click.option("--workspace", help="Name or id; may be left out if there is only one.")
+
+
+def choose_workspace(c: Connection, given: str | None) -> Workspace:
+    """Return the workspace of this name or id, or the only one there is. Raises ClickException, NoSuchWorkspace."""
+    from pipeline.store.auth.workspaces import find_workspace, list_workspaces
+
+    if given is not None:
+        return find_workspace(c, given)
+    found = list_workspaces(c)
+    if len(found) != 1:
+        names = ", ".join(w.name for w in found[:10]) or "none yet"
+        raise click.ClickException(f"Give --workspace: there are {len(found)} workspaces ({names}).")
+    return found[0]
 
 
 @contextmanager
@@ -38,12 +56,13 @@ def open_database() -> Iterator[Database]:
     """The database, for commands of several transactions. Raises ClickException when it cannot be opened."""
     from config.settings import settings
     from pipeline.store.database import Database
+    from pipeline.store.health import CHECK_SECONDS
     from pipeline.store.schema_version import require_compatible
 
     with report_errors():
         database = Database(settings().store.url.get_secret_value(), pool=1)
         try:
-            with database.once() as c:
+            with database.begin_read(CHECK_SECONDS) as c:
                 require_compatible(c)
             yield database
         finally:
@@ -77,7 +96,7 @@ def _warn_if_sending_stopped(c: Connection) -> None:
 
     if read(c).doubt is not None:
         from pipeline.recovery.restore import IN_DOUBT
-        from pipeline.recovery.send_guard import NEXT_STEP
+        from pipeline.runtime.send_guard import NEXT_STEP
 
         click.echo(f"Note: {IN_DOUBT}: {NEXT_STEP}.", err=True)
 
@@ -120,11 +139,15 @@ def report_errors() -> Iterator[None]:
 def _explain(error: Exception) -> str | None:
     """The error as a sentence with the next step; None for a bug."""
     from pipeline.store.auth.workspaces import NoSuchWorkspace
-    from pipeline.store.database import Unreachable
+    from pipeline.store.database import TimedOut, Unreachable
     from pipeline.store.schema_version import IncompatibleSchema
     from pipeline.store.vault import VaultError
 
     match error:
+        case TimedOut():
+            return (
+                "The database took too long: a table is locked, or it is overloaded. Run the command again."
+            )
         case Unreachable():
             return (
                 "The database does not answer: run this in the folder of a running `slipway up`, "

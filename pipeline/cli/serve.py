@@ -20,6 +20,8 @@ log_option = click.option(
 CELERY = ("-m", "celery", "--app", "pipeline.worker.app", "--quiet")
 FLOWER_OFFLINE = 600
 """Seconds after which Flower forgets a worker that is gone."""
+FLOWER_SAVES_MS = 4000
+"""Milliseconds between two saves of its tasks; with the time of a save, a kill loses those of the last five seconds."""
 FLOWER = ("-m", "celery", "--app", "pipeline.worker.flower_app", "--quiet")
 
 
@@ -49,13 +51,13 @@ def api(*, as_json: bool) -> None:
 def worker(group: str, queues: str | None, slots: int | None, name: str | None, *, as_json: bool) -> None:
     """Run a Celery worker for the queues of GROUP: publish, reachability or upkeep."""
     from config.settings import load
-    from pipeline.queues import WORKER_GROUPS
+    from pipeline.broker.queues import WITHOUT_VAULT, WORKER_GROUPS
 
     chosen = _queues(group, queues, WORKER_GROUPS)
-    s = load(needed=VAULT)
+    s = load(needed=() if group in WITHOUT_VAULT else VAULT)
     require_fit()
     slots = slots or s.worker.slots
-    # SIGTERM is Celery's warm shutdown; worker/thread_pool.py and worker/shutdown.py limit its time.
+    # SIGTERM is Celery's warm shutdown; worker/shutdown.py limits its time.
     # Celery's soft shutdown always sleeps its whole timeout (celery 5.7.0, worker/worker.py, wait_for_soft_shutdown).
     exec_python(
         *CELERY,
@@ -107,7 +109,8 @@ def flower(*, as_json: bool) -> None:
         f"--port={s.port}",
         "--max_tasks=10000",
         "--persistent=True",
-        f"--db={folder / 'tasks'}",
+        f"--db={folder / 'tasks.pickle'}",
+        f"--state_save_interval={FLOWER_SAVES_MS}",
         f"--purge_offline_workers={FLOWER_OFFLINE}",
         "--read_only=True",  # what changes anything is a command of ours, which writes who did it
         "--tasks_columns=name,args,state,result,received,runtime,worker",
@@ -125,10 +128,11 @@ def migrate(*, as_json: bool) -> None:
     """Upgrade the database's tables while older processes keep running. Safe to run twice or concurrently."""
     from config.settings import settings
     from pipeline.store.migrate import MigrationBlocked, upgrade
+    from pipeline.store.schema_version import OtherSchema
 
     try:
         at = upgrade(settings().store.url.get_secret_value())
-    except MigrationBlocked as error:
+    except (MigrationBlocked, OtherSchema) as error:
         raise click.ClickException(str(error)) from None
     if as_json:
         print_fields({"revision": at}, as_json=True)
@@ -163,8 +167,8 @@ def exec_python(*arguments: str, environment: Mapping[str, str] | None = None) -
 def _require_beat(*, as_json: bool) -> None:
     """Raise ClickException unless a beat of this host, or container, has sent ticks lately."""
     from config.settings import settings
-    from pipeline.queue_liveness import BEAT_TTL, QueueLiveness, beat_on
-    from pipeline.rate_buckets import create_redis_client
+    from pipeline.broker.queue_liveness import BEAT_TTL, QueueLiveness, beat_on
+    from pipeline.limits.rate_buckets import create_redis_client
 
     s, host = settings().broker, socket.gethostname()
     client = create_redis_client(s.url.get_secret_value(), s.sentinel_master)

@@ -11,7 +11,7 @@ from pipeline.cli import EXAMPLE
 from pipeline.cli.output import json_option, print_fields, print_rows
 
 HEADER = """\
-# Every setting of Slipway, with its meaning and default. Copy this file to .env beside docker-compose.yml (or name the
+# Every setting of Slipway, with its meaning and default. Copy this file to .env next to docker-compose.yml (or name the
 # copy in SLIPWAY_SETTINGS_FILE), make it private (chmod 600), and remove the # from the lines you change.
 
 # Required in production. Make a vault key with: slipway vault new-key

@@ -14,14 +14,13 @@ from pipeline.cli.durations import DURATION, SPAN
 from pipeline.cli.listing import filter_options, read_filter
 from pipeline.cli.output import json_option, print_fields, print_rows
 from pipeline.cli.post_body import build_caller, report_refusals
-from pipeline.cli.runtime import open_context, open_transaction, parse_id
-from pipeline.cli.workspace_option import choose_workspace
+from pipeline.cli.runtime import choose_workspace, open_context, open_transaction, parse_id, workspace_option
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from pipeline.bulk.steering import Counted
+    from pipeline.actions.steering import Counted
     from pipeline.domain.steering import Arguments
+    from pipeline.runtime.context import Context
+    from pipeline.store.auth.keys import Caller
     from pipeline.store.steering.jobs import SteeringJob
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
@@ -37,8 +36,8 @@ def _steer(name: str, arguments: Arguments, options: dict[str, Any]) -> None:
     """Count, and with --yes start the job. Raises ClickException."""
     from dataclasses import replace
 
+    from pipeline.actions.steering import Steering, steer
     from pipeline.api.http.auth import require_plan
-    from pipeline.bulk.steering import Steering, steer
     from pipeline.domain.steering import PUBLISHES, Verb
 
     with report_refusals(), open_context() as context:
@@ -114,9 +113,43 @@ _add_verb("resume", "Go on with paused deliveries.", "--account acme --yes")
 @job_argument
 @json_option
 def show(job_id: str, *, as_json: bool) -> None:
-    """Show JOB: its verb, its filter, and how much is done."""
-    with _open_job(job_id) as (_, job):
+    """Show JOB: its verb, its filter, how much is done, and the earlier jobs that it waits for."""
+    with _open_job(job_id) as (_, _, job):
         _print_job(job, as_json=as_json)
+
+
+@command.command("list", epilog=EXAMPLE + "slipway steer list --workspace Acme")
+@workspace_option
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--after", metavar="ID", help="The next page: what comes after this job.")
+@json_option
+def list_(workspace: str | None, limit: int, after: str | None, *, as_json: bool) -> None:
+    """List jobs, newest first: what each does, how much is done, and what it waits for."""
+    from pipeline.api.posts.steer_schema import SteeringJobModel
+    from pipeline.store.steering.jobs import list_jobs
+
+    last = parse_id(after, "steering job") if after else None
+    with open_transaction() as c:
+        found = list_jobs(c, [choose_workspace(c, workspace).id], after=last, limit=limit)
+    rows = [SteeringJobModel.from_job(job).model_dump(mode="json") for job in found]
+    shown = rows if as_json else [{name: row[name] for name in _LISTED} for row in rows]
+    print_rows(shown, as_json=as_json, empty="No steering jobs.")
+    if len(rows) == limit:
+        click.echo(f"There may be more: repeat with --after {rows[-1]['id']}", err=True)
+
+
+_LISTED = ("id", "created_at", "verb", "state", "selected", "done", "skipped", "waits_for")
+
+
+@command.command(epilog=EXAMPLE + f"slipway steer stop {EXAMPLE_ID}")
+@job_argument
+@json_option
+def stop(job_id: str, *, as_json: bool) -> None:
+    """Stop JOB after the post in progress. What it did stays; a job that has ended stays as it is."""
+    from pipeline.actions import steering
+
+    with report_refusals(), _open_job(job_id) as (context, caller, job):
+        _print_job(steering.stop(context, caller, job.id), as_json=as_json)
 
 
 @command.command(epilog=EXAMPLE + f"slipway steer receipts {EXAMPLE_ID} --outcome skipped")
@@ -131,7 +164,7 @@ def receipts(job_id: str, outcome: str | None, limit: int, after: str | None, *,
     from pipeline.store.steering.receipts import list_receipts
 
     last = parse_id(after, "delivery") if after else None
-    with _open_job(job_id) as (c, job):
+    with _open_job(job_id) as (context, _, job), context.database.begin() as c:
         found = list_receipts(c, job.id, outcome=outcome, after=last, limit=limit)
     rows = [SteeringReceipt.from_receipt(one).model_dump(mode="json") for one in found]
     print_rows(rows, as_json=as_json, empty="No such receipt.")
@@ -140,20 +173,23 @@ def receipts(job_id: str, outcome: str | None, limit: int, after: str | None, *,
 
 
 @contextmanager
-def _open_job(job_id: str) -> Iterator[tuple[Connection, SteeringJob]]:
-    """Open a transaction and the job. Raises ClickException."""
+def _open_job(job_id: str) -> Iterator[tuple[Context, Caller, SteeringJob]]:
+    """Open the context, the operator as a caller of the job's workspace, and the job. Raises ClickException."""
     from pipeline.store.auth.workspaces import find_workspace
     from pipeline.store.jobs import find_workspace_of_job
     from pipeline.store.steering.jobs import JOBS, find_job
 
     identity = parse_id(job_id, "steering job")
-    with open_transaction() as c:
-        workspace = find_workspace_of_job(c, JOBS, identity)
-        caller = None if workspace is None else build_caller(find_workspace(c, str(workspace)))
-        job = None if caller is None else find_job(c, caller, identity)
-        if job is None:
-            raise click.ClickException(f"There is no steering job {identity}.")
-        yield c, job
+    with open_context() as context:
+        with context.database.begin() as c:
+            workspace = find_workspace_of_job(c, JOBS, identity)
+            caller = None if workspace is None else build_caller(find_workspace(c, str(workspace)))
+            job = None if caller is None else find_job(c, caller, identity)
+        if caller is None or job is None:
+            raise click.ClickException(
+                f"There is no steering job {identity}: `slipway steer list` shows them."
+            )
+        yield context, caller, job
 
 
 def _print_counted(found: Counted, *, as_json: bool) -> None:
@@ -180,6 +216,7 @@ def _print_job(job: SteeringJob, *, as_json: bool) -> None:
     if not as_json:
         for name in ("filter", "arguments"):
             found[name] = ", ".join(f"{key} {value}" for key, value in found[name].items())
+        found["waits_for"] = ", ".join(found["waits_for"])
         found["error"] = (found["error"] or {}).get("message")
         found = {name: value for name, value in found.items() if value not in (None, "")}
     print_fields(found, as_json=as_json)

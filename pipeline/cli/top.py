@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
     from pipeline.store.database import Database
 
 INTERVAL_SECONDS = 1.0
+POLL_SECONDS = 0.1
+"""From one look for a new reading to the next."""
 SPAN_SECONDS = 60.0
-"""What the lateness of a refreshed table is about."""
+"""The scope of the lateness of a refreshed table."""
 PIPE_WIDTH = 140
 
 
@@ -64,21 +68,39 @@ def _refresh(database: Database) -> None:
 
     from pipeline.cli.top_table import render
 
-    readings = deque[tuple[float, "Activity"]]()
-    with _read_keys() as wait_for_quit, Live(auto_refresh=False, screen=True) as live:
-        is_over = False
-        while not is_over:
+    readings, errors = deque[tuple[float, "Activity"]](), list[Exception]()
+    with watch_keys() as wait_for_quit, Live(auto_refresh=False, screen=True) as live:
+        # a thread, so that a database that does not answer keeps no key waiting
+        threading.Thread(target=_read_on, args=(database, readings, errors), daemon=True).start()
+        shown_at = 0.0
+        while not wait_for_quit(POLL_SECONDS):
+            if errors:
+                raise errors[0]
+            if readings and readings[-1][0] > shown_at:
+                shown_at, activity = readings[-1]
+                while readings[0][0] < shown_at - SPAN_SECONDS:
+                    readings.popleft()
+                live.update(render(activity, readings[0][1]), refresh=True)
+
+
+def _read_on(database: Database, readings: deque[tuple[float, Activity]], errors: list[Exception]) -> None:
+    """Append a reading each second, and the error that ends it."""
+    try:
+        while True:
             now = time.monotonic()
             readings.append((now, _read(database)))
-            while readings[0][0] < now - SPAN_SECONDS:
-                readings.popleft()
-            live.update(render(readings[-1][1], readings[0][1]), refresh=True)
-            is_over = wait_for_quit(INTERVAL_SECONDS)
+            time.sleep(INTERVAL_SECONDS)
+    except Exception as error:  # noqa: BLE001 - raised where the table is shown
+        errors.append(error)
 
 
 @contextmanager
-def _read_keys() -> Iterator[Callable[[float], bool]]:
-    """Yield a function that waits for some seconds and returns True as soon as q is typed. Ctrl-C ends the block."""
+def watch_keys() -> Iterator[Callable[[float], bool]]:
+    """Yield a function that waits for some seconds and returns True as soon as q or Ctrl-C has been typed.
+
+    The signal writes to a pipe and raises nothing: a KeyboardInterrupt is lost if it is raised in a finalizer or in a
+    callback of a library, and one that comes just before a blocking call waits for its end.
+    """
     import os
     import select
     import termios
@@ -86,20 +108,25 @@ def _read_keys() -> Iterator[Callable[[float], bool]]:
 
     keyboard = sys.stdin.fileno()
     before = termios.tcgetattr(keyboard) if os.isatty(keyboard) else None
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    sources = [reader] if before is None else [reader, keyboard]
 
     def wait_for_quit(seconds: float) -> bool:
-        if before is None:
-            time.sleep(seconds)
-            return False
-        typed, _, _ = select.select([keyboard], [], [], seconds)
-        return bool(typed) and os.read(keyboard, 1024) in {b"q", b"Q", b""}
+        ready, _, _ = select.select(sources, [], [], seconds)
+        # the byte stays in the pipe: once asked to end, it always ends
+        return reader in ready or (keyboard in ready and os.read(keyboard, 1024) in {b"q", b"Q", b""})
 
+    handler = signal.signal(signal.SIGINT, lambda *_: None)
+    wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     try:
         if before is not None:
             tty.setcbreak(keyboard)
         yield wait_for_quit
-    except KeyboardInterrupt:
-        pass
     finally:
         if before is not None:
             termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+        signal.set_wakeup_fd(wakeup)
+        signal.signal(signal.SIGINT, handler)
+        os.close(reader)
+        os.close(writer)

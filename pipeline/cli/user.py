@@ -1,7 +1,11 @@
-"""`slipway user`: users of the dashboard, their roles and sessions."""
+"""`slipway user`: users of the dashboard, their roles and sessions.
+
+Asks for a new password at a terminal, or generates one. Never from the command line: other users can read it.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -9,17 +13,35 @@ from uuid import UUID
 
 import click
 
-from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import EXAMPLE, EXAMPLES
-from pipeline.cli.output import json_option, print_fields, print_rows
-from pipeline.cli.password_input import SHOWN_ONCE, ask_password
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_transaction
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from pipeline.store.auth.users import User
+
+SHOWN_ONCE = "This password is shown only once: pass it on now. It is stored as a hash."
+
+
+def ask_password(login: str, *, generate: bool) -> tuple[str, bool]:
+    """Return a new password, and whether it was generated: if *generate*, or without a terminal.
+
+    Raises ClickException for one that breaks a rule.
+    """
+    from pipeline.domain.user import UnusablePassword, require_password
+    from pipeline.store.auth.users import generate_password
+
+    if generate or not sys.stdin.isatty():
+        return generate_password(), True
+    given: str = click.prompt("Password", hide_input=True, confirmation_prompt="Again", err=True)
+    try:
+        return require_password(given, login), False
+    except UnusablePassword as error:
+        raise click.ClickException(str(error)) from None
+
 
 ALL = "all"
 """Stands for all workspaces, later ones included."""
@@ -57,8 +79,7 @@ def workspace_option(help_text: str) -> Callable[[Any], Any]:
 def create(login: str, role: str | None, workspace: str | None, *, generate: bool, as_json: bool) -> None:
     """Create user LOGIN. The password is asked for at a terminal; otherwise it is generated, and shown only now."""
     from pipeline.domain.user import require_login
-    from pipeline.store.auth.passwords import hash_password
-    from pipeline.store.auth.users import create_user
+    from pipeline.store.auth.users import create_user, hash_password
 
     if (role is None) != (workspace is None):
         raise click.UsageError("Give --role and --workspace together: a role is for a workspace, or for all.")
@@ -113,8 +134,7 @@ def reset(login: str, *, generate: bool, as_json: bool) -> None:
     """Give user LOGIN a new password, end their sessions, and let them try again at once."""
     from pipeline.domain.user import normalize_login
     from pipeline.store.auth.login_tries import forget_tries, name_login
-    from pipeline.store.auth.passwords import hash_password
-    from pipeline.store.auth.users import find_user, set_password
+    from pipeline.store.auth.users import find_user, hash_password, set_password
 
     login = normalize_login(login)
     with _report_errors():
@@ -170,17 +190,7 @@ def sessions(login: str | None, *, ends: bool, as_json: bool) -> None:
             print_fields({"login": login, "ended": ended}, as_json=as_json)
             return
         found = list_sessions(c, user)
-    rows = [
-        {
-            "id": one.id,
-            "login": one.login,
-            "created_at": format_timestamp(one.created_at),
-            "seen_at": format_timestamp(one.seen_at),
-            "address": one.address,
-            "browser": one.agent,
-        }
-        for one in found
-    ]
+    rows = [pick(one, "id login created_at seen_at address browser=agent") for one in found]
     print_rows(rows, as_json=as_json, empty="No open sessions.")
 
 
@@ -248,12 +258,9 @@ def _to_row(user: User, names: dict[UUID | None, str], *, as_json: bool) -> dict
         for workspace, role in user.roles.items()
     }
     return {
-        "id": user.id,
-        "login": user.login,
+        **pick(user, "id login"),
         "roles": roles if as_json else ", ".join(f"{role} in {where}" for where, role in roles.items()),
-        "created_at": format_timestamp(user.created_at),
-        "last_login_at": format_timestamp(user.last_login_at),
-        "disabled_at": format_timestamp(user.disabled_at),
+        **pick(user, "created_at last_login_at disabled_at"),
     }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli import EXAMPLE
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import report_errors
 
 if TYPE_CHECKING:
@@ -55,15 +55,8 @@ def rotate(*, as_json: bool) -> None:
             counts = rotate_secrets(database, find_actor(), keys, print_progress)
         finally:
             database.close()
-    rows = [
-        {
-            "what": count.what,
-            "sealed_again": count.sealed_again,
-            "newest_already": count.newest_already,
-            "unopened": len(count.unopened),
-        }
-        for count in counts
-    ]
+    names = "what sealed_again newest_already"
+    rows = [{**pick(count, names), "unopened": len(count.unopened)} for count in counts]
     print_rows(rows, as_json=as_json)
     if unopened := [str(owner) for count in counts for owner in count.unopened]:
         raise click.ClickException(

@@ -12,13 +12,12 @@ import click
 
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.durations import PAST
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.post_body import build_caller, open_for, report_refusals
-from pipeline.cli.runtime import open_context, open_transaction, parse_id
-from pipeline.cli.workspace_option import choose_workspace, workspace_option
+from pipeline.cli.runtime import choose_workspace, open_context, open_transaction, parse_id, workspace_option
 
 if TYPE_CHECKING:
-    from pipeline.context import Context
+    from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
     from pipeline.store.webhooks.webhooks import Webhook
 
@@ -51,7 +50,7 @@ def create(
     url: str, workspace: str | None, types: tuple[str, ...], description: str | None, *, as_json: bool
 ) -> None:
     """Send events to URL from now on. The secret that signs them is shown once."""
-    from pipeline.signals import webhooks
+    from pipeline.webhooks import webhooks
 
     with report_refusals(), open_context() as context:
         with context.database.begin() as c:
@@ -66,7 +65,7 @@ def create(
     "list", epilog=f"{EXAMPLES}slipway webhook list --workspace Acme\n  slipway webhook list --paused"
 )
 @workspace_option
-@click.option("--paused", is_flag=True, help="Those that are paused, in all workspaces.")
+@click.option("--paused", is_flag=True, help="Only paused webhooks, in all workspaces.")
 @json_option
 def list_(workspace: str | None, *, paused: bool, as_json: bool) -> None:
     """List webhooks, oldest first."""
@@ -77,13 +76,9 @@ def list_(workspace: str | None, *, paused: bool, as_json: bool) -> None:
         found = list_all_paused(c, 1000) if chosen is None else list_webhooks(c, chosen)
     rows = [
         {
-            "id": w.id,
-            "workspace": w.workspace_id,
-            "url": w.url,
+            **pick(w, "id workspace=workspace_id url"),
             "events": "all" if w.types is None else " ".join(w.types),
-            "paused": w.paused_why,
-            "since": w.paused_at,
-            "failing_since": w.failing_since,
+            **pick(w, "paused=paused_why since=paused_at failing_since"),
         }
         for w in found
     ]
@@ -123,7 +118,7 @@ def update(
     as_json: bool,
 ) -> None:
     """Change WEBHOOK, pause it, or resume it."""
-    from pipeline.signals import webhooks
+    from pipeline.webhooks import webhooks
 
     changes: dict[str, Any] = {"url": url, "types": _check_types(types), "description": description}
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -142,7 +137,7 @@ def update(
 @json_option
 def rotate(webhook_id: str, *, as_json: bool) -> None:
     """Give WEBHOOK a new secret. For a day both sign; a second rotation ends the oldest."""
-    from pipeline.signals import webhooks
+    from pipeline.webhooks import webhooks
 
     with _open_webhook(webhook_id) as (context, caller, found):
         _print(*webhooks.rotate(context, caller, found.id), as_json=as_json)
@@ -153,10 +148,10 @@ def rotate(webhook_id: str, *, as_json: bool) -> None:
 @json_option
 def test(webhook_id: str, *, as_json: bool) -> None:
     """Send a test event to WEBHOOK, and wait up to 20 seconds for what becomes of it. Exit 1 unless it arrived."""
-    from pipeline.signals import webhooks
+    from pipeline.webhooks import webhooks
 
     with _open_webhook(webhook_id) as (context, caller, found):
-        event = webhooks.test(context, caller, found.id)
+        event = webhooks.test(context, caller, found.id, None)
         ended = _wait(context, found.id, event.id)
     _print_event(ended, as_json=as_json)
     if found.paused_at is not None:
@@ -181,8 +176,8 @@ def events(webhook_id: str, state: str | None, kind: str | None, limit: int, *, 
     from pipeline.store.webhooks.events import list_events
 
     with _open_webhook(webhook_id) as (context, _, found), context.database.begin() as c:
-        wanted = None if state is None else EventState(state)
-        page = list_events(c, found.id, limit=limit, state=wanted, kind=kind)
+        requested = None if state is None else EventState(state)
+        page = list_events(c, found.id, limit=limit, state=requested, kind=kind)
     rows = [WebhookEvent.from_event(event).model_dump(mode="json") for event in page]
     print_rows(rows if as_json else [*map(_summarize, rows)], as_json=as_json, empty="No events.")
 
@@ -208,8 +203,8 @@ def replay(
 ) -> None:
     """Send events of WEBHOOK again under the same ids: some, or all of a span. In order in each post."""
     from pipeline.domain.webhook import EventState
-    from pipeline.signals import webhooks
     from pipeline.store.webhooks.events import Replay
+    from pipeline.webhooks import webhooks
 
     if bool(ids) == (since is not None) or (ids and (until or state)):
         raise click.ClickException("Give --id, or --since with --until and --state; not both.")
@@ -234,7 +229,7 @@ def replay(
 @json_option
 def delete(webhook_id: str, *, as_json: bool) -> None:
     """Delete WEBHOOK and its events."""
-    from pipeline.signals import webhooks
+    from pipeline.webhooks import webhooks
 
     with _open_webhook(webhook_id) as (context, caller, found):
         webhooks.delete(context, caller, found.id)

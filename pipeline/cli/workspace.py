@@ -10,7 +10,7 @@ import click
 
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.durations import DURATION
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_transaction
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from pipeline.store.posts.late_policy import LatePolicy
+    from pipeline.store.auth.workspaces import LatePolicy
 
 
 @click.group()
@@ -53,8 +53,7 @@ def create(name: str, kind: str, plan: str, time_zone: str, *, as_json: bool) ->
 @json_option
 def list_(*, as_json: bool) -> None:
     """List all workspaces, oldest first."""
-    from pipeline.store.auth.workspaces import list_workspaces
-    from pipeline.store.posts.late_policy import list_policies
+    from pipeline.store.auth.workspaces import list_policies, list_workspaces
 
     with open_transaction() as c:
         late = list_policies(c)
@@ -91,12 +90,11 @@ def set_plan(workspace: str, plan: str, subscription: str | None, *, as_json: bo
 @click.option("--after", type=DURATION, help="How late counts as late: 30m, 2h, 1d. Not with publish.")
 @json_option
 def set_late(workspace: str, on_late: str, after: timedelta | None, *, as_json: bool) -> None:
-    """Set what happens to late posts of WORKSPACE without expires_at: publish, skip (fail) or hold for a person.
+    """Set what happens to late posts of WORKSPACE without expires_at: publish, skip (fail) or hold for an operator.
 
     It takes effect at once, for posts already accepted too.
     """
-    from pipeline.store.auth.workspaces import find_workspace
-    from pipeline.store.posts.late_policy import LatePolicy, list_policies, set_policy
+    from pipeline.store.auth.workspaces import LatePolicy, find_workspace, list_policies, set_policy
 
     if (after is None) != (on_late == "publish") or after == timedelta(0):
         raise click.ClickException("skip and hold need a duration (--after 2h); publish takes none.")
@@ -126,8 +124,7 @@ def _describe(policy: LatePolicy | None) -> str:
 
 
 def _to_dict(workspace: Any) -> dict[str, Any]:
-    names = ("id", "name", "kind", "owner_user_id", "plan", "subscription", "time_zone")
-    return {name: getattr(workspace, name) for name in names}
+    return pick(workspace, "id name kind owner_user_id plan subscription time_zone")
 
 
 def _require_zone(name: str) -> None:

@@ -1,1 +1,1 @@
-"""The dashboard: web pages for the people at an agency, rendered on the server, under ``/dashboard``."""
+"""The dashboard: web pages for the users at an agency, rendered on the server, under ``/dashboard``."""

@@ -16,14 +16,14 @@ from starlette.routing import Route
 
 from adapters.contract import Platform
 from pipeline.accounts.authorize import AuthorizationStart, start_authorization
-from pipeline.context import Context
 from pipeline.dashboard.fields import parse_choice, parse_id
 from pipeline.dashboard.ledger import act, read
 from pipeline.dashboard.page import page
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import AccountStatus
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
+from pipeline.runtime.context import Context
 from pipeline.store.accounts.oauth_sessions import UserStarter
 from pipeline.store.dashboard.accounts import (
     CAP,
@@ -43,7 +43,7 @@ _POSITION = re.compile(
 
 @page(Role.VIEWER)
 async def show_accounts(request: Request, visitor: Visitor) -> Response:
-    """List the accounts of the visitor's workspaces, those that need a person first."""
+    """List the accounts of the visitor's workspaces, the ones that need an operator first."""
     query = request.query_params
     chosen = parse_id(query.get("workspace"), "workspace")
     if chosen is not None:

@@ -1,12 +1,12 @@
-"""What visitors can do to deliveries, and the role that each needs in their workspace. The one table of both."""
+"""The actions of visitors on deliveries, and the role that each needs in their workspace. The one table of both."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.domain.role import Role
 from pipeline.domain.steering import Verb
+from pipeline.domain.user import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +49,4 @@ ACTIONS: Mapping[str, Action] = {
     )
 }
 DECIDE = Role.OPERATOR
-"""What a visitor needs to decide whether a delivery is live, and to resume a blocked one."""
+"""The role that a visitor needs to decide whether a delivery is live, and to resume a blocked one."""

@@ -1,9 +1,13 @@
 """The dashboard's application: its pages, their security headers, and pages for errors.
 
 It is mounted at ``/dashboard`` by the API's application, which serves it in the same processes.
+
+Entries of the navigation.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -14,7 +18,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.context import Context
 from pipeline.dashboard import (
     accounts,
     attention,
@@ -34,8 +37,18 @@ from pipeline.dashboard import (
 from pipeline.dashboard.assets import send_asset
 from pipeline.dashboard.errors import render_error
 from pipeline.dashboard.ledger import build_dashboard_state
-from pipeline.dashboard.navigation import Entry
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
+from pipeline.runtime.context import Context
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A page that the navigation leads to, for visitors with its role somewhere."""
+
+    title: str
+    path: str
+    role: Role
+
 
 PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
     (Entry(title="Attention", path="/dashboard/", role=Role.VIEWER), attention.ROUTES),
@@ -65,7 +78,7 @@ SECURITY_HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cache-Control": "no-store",
 }
-"""Of each response, unless it has its own value. Images in ``data:`` are Pico's icons."""
+"""The headers of each response, unless it has its own value. Images in ``data:`` are Pico's icons."""
 
 
 class SecurityHeaders:

@@ -20,7 +20,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from pipeline.bulk.local_time import list_zones
 from pipeline.dashboard import queue
 from pipeline.dashboard.actions import ACTIONS
 from pipeline.dashboard.ledger import read
@@ -36,7 +35,8 @@ from pipeline.dashboard.zones import (
     split_days,
     split_hours,
 )
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
+from pipeline.imports.local_time import list_zones
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import compute_version, derive_status, may_be_rescheduled
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
@@ -44,11 +44,11 @@ from pipeline.store.dashboard.calendar import DuePost, FilledSpan, Span, list_du
 from pipeline.store.posts.views import PostView, read_posts
 
 MOST_DAYS = 42
-"""Of one calendar: six weeks show any month."""
+"""Maximum days of one calendar: six weeks show any month."""
 WORDS = 80
 """Characters of a caption on a card."""
 LENGTH = timedelta(minutes=30)
-"""Of a card in the week's grid; a post has none."""
+"""The length of a card in the week's grid; a post has none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +65,7 @@ VIEWS: Mapping[str, _View] = {
     "dayGridMonth": _View(title="Month", unit="day", shown=5),
     "listWeek": _View(title="List", unit="day", shown=40),
 }
-"""By their names in the calendar's library."""
+"""The views, by their names in the calendar's library."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,8 +1,12 @@
-"""The page on which a person says what became of a delivery, or lets a blocked one go on."""
+"""The page on which an operator says what became of a delivery, or lets a blocked one go on.
+
+The public page of an account on its platform, where a user looks whether a post is live.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from urllib.parse import quote
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -11,32 +15,62 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from adapters.contract import Platform
 from pipeline.actions import resolve
 from pipeline.actions.resolve import CannotResolve
-from pipeline.context import Context
 from pipeline.dashboard.actions import DECIDE
 from pipeline.dashboard.ledger import act, read
 from pipeline.dashboard.page import page
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.actor import Actor
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
+from pipeline.runtime.context import Context
+from pipeline.store.dashboard.accounts import find_identity
 from pipeline.store.dashboard.queue import QueuedDelivery, list_queue
+from pipeline.store.deliveries.inspection import DeliveryFacts
 from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.posts.views import DeliveryView
+
+_ORGANIZATION = "urn:li:organization:"
+PAGES: Mapping[Platform, str] = {
+    Platform.TIKTOK: "https://www.tiktok.com/@{username}",
+    Platform.INSTAGRAM: "https://www.instagram.com/{username}/",
+    Platform.YOUTUBE: "https://www.youtube.com/channel/{remote_id}",
+    Platform.PINTEREST: "https://www.pinterest.com/{username}/",
+    Platform.LINKEDIN: "https://www.linkedin.com/company/{remote_id}/",
+    Platform.FACEBOOK: "https://www.facebook.com/{remote_id}",
+}
+MEMBER = "https://www.linkedin.com/in/me/recent-activity/all/"
+"""LinkedIn members have no page by their id: this is the posts of the member who is logged in there."""
+
+
+def build_account_page(platform: Platform, username: str, remote_id: str) -> str:
+    """Return the URL of the account's page."""
+    if platform is Platform.LINKEDIN and not remote_id.startswith(_ORGANIZATION):
+        return MEMBER
+    names = {"username": username.removeprefix("@"), "remote_id": remote_id.removeprefix(_ORGANIZATION)}
+    return PAGES[platform].format(**{name: quote(value, safe="") for name, value in names.items()})
+
+
+def read_account_page(c: Connection, account: UUID) -> str:
+    """Return the URL of the page of a stored account."""
+    platform, username, remote_id = find_identity(c, account)
+    return build_account_page(Platform(platform), username, remote_id)
+
 
 DECISIONS: Mapping[str, Callable[[Context, Actor, UUID, str], None]] = {
     "live": resolve.confirm_live,
     "again": lambda context, actor, delivery, _: resolve.publish_again(context, actor, delivery),
     "resume": lambda context, actor, delivery, _: resolve.resume(context, actor, delivery),
 }
-"""By name. The last argument is the address at which a person saw the post."""
+"""By name. The last argument is the address at which the operator saw the post."""
 
 
 @page(DECIDE)
 async def show(request: Request, visitor: Visitor) -> Response:
     """Show the delivery, what is known of it, and the decisions."""
-    found = await _find(request, visitor)
-    return render(request, visitor, "decide.html", found=found, problem="", url="")
+    return await _render(request, visitor, await _find(request, visitor))
 
 
 @page(DECIDE)
@@ -48,11 +82,37 @@ async def decide(request: Request, visitor: Visitor) -> Response:
     work = DECISIONS.get(str(form.get("decision", "")))
     if work is None:
         raise HTTPException(400, "There is no such decision.")
+    if form["decision"] == "again" and form.get("confirm") != "yes":
+        problem = f"Agree first: {explain_again(found.facts)}"
+        return await _render(request, visitor, found, 400, problem=problem)
     try:
         await act(request, work, visitor.actor, found.facts.id, url)
     except CannotResolve as reason:
-        return render(request, visitor, "decide.html", 409, found=found, problem=str(reason), url=url)
+        return await _render(request, visitor, found, 409, problem=str(reason), url=url)
     return RedirectResponse(request.url.path, 303)
+
+
+def explain_again(delivery: DeliveryFacts | DeliveryView) -> str:
+    """Return what a user agrees to before a delivery is published again."""
+    return (
+        f"I looked at the account {delivery.username} on {delivery.platform}, and the post is not there. "
+        "If it is, it will be there twice."
+    )
+
+
+async def _render(
+    request: Request,
+    visitor: Visitor,
+    found: QueuedDelivery,
+    status: int = 200,
+    *,
+    problem: str = "",
+    url: str = "",
+) -> Response:
+    account_page = await read(request, read_account_page, found.facts.account_id)
+    agreement = explain_again(found.facts)
+    shown = {"found": found, "problem": problem, "url": url, "page": account_page, "agreement": agreement}
+    return render(request, visitor, "decide.html", status, **shown)
 
 
 async def _find(request: Request, visitor: Visitor) -> QueuedDelivery:

@@ -20,7 +20,7 @@ _TITLES: Mapping[int, str] = {
     400: "The request cannot be read",
     403: "Not allowed",
     404: "Not found",
-    409: "Changed meanwhile",
+    409: "Changed in the meantime",
     429: "Too many requests",
     500: "Something went wrong",
     503: "Not available now",
@@ -50,7 +50,7 @@ def _describe(error: Exception) -> tuple[int, str, Mapping[str, str]]:
             always = {"Retry-After": str(RETRY_AFTER)} if error.status == 503 else {}  # noqa: PLR2004  an HTTP status
             return error.status, error.message, {**always, **getattr(error, "headers", {})}
         case Unreachable():
-            sentence = "The database cannot be reached. Repeat the request in a moment."
+            sentence = "The database cannot be reached. Repeat the request in a few seconds."
             return 503, sentence, {"Retry-After": str(RETRY_AFTER)}
         case HTTPException():
             is_own = error.detail != HTTPStatus(error.status_code).phrase

@@ -11,6 +11,7 @@ import asyncio
 import json
 import re
 from collections.abc import Collection
+from contextlib import ExitStack
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,14 +19,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from pipeline.api.http.concurrency_limit import ConcurrencyLimit
 from pipeline.api.http.middleware import ENDLESS
 from pipeline.api.server.http_protocol import find_connection
 from pipeline.dashboard.ledger import get_state
+from pipeline.dashboard.live_cursor import open_position, seal_position
 from pipeline.dashboard.live_feed import LiveFeed, Subscriber
 from pipeline.dashboard.page import page
 from pipeline.dashboard.visitor import Visitor
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
+from pipeline.store.vault import Vault
 
 MAX_TOPICS = 50
 HEARTBEAT_SECONDS = 15.0
@@ -38,7 +40,6 @@ HEADERS = {
     "X-Accel-Buffering": "no",  # nginx, ngx_http_proxy_module, proxy_buffering (read 2026-11-27)
 }
 _TOPIC = re.compile(r"[a-z]+(:[0-9a-f-]{36})?", re.ASCII)
-_POSITION = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 @page(Role.VIEWER)
@@ -51,20 +52,24 @@ async def stream_events(request: Request, visitor: Visitor) -> Response:
         raise HTTPException(400, f"topics has to name 1 to {MAX_TOPICS} topics, such as posts or post:ID.")
     state = get_state(request)
     after = request.headers.get("last-event-id") or request.query_params.get("after", "")
-    subscriber = Subscriber(
-        visitor.session_id, frozenset(topics), int(after) if _POSITION.fullmatch(after) else None
-    )
-    state.streams.acquire(visitor.session_id)
-    return _EventStream(subscriber, state.feed, state.streams)
+    vault = state.context.vault
+    position = open_position(vault, visitor.session_id, after)
+    subscriber = Subscriber(visitor.session_id, frozenset(topics), position)
+    # of several workspaces, the one with the fewest: no other user of these is in the way
+    workspace = min(visitor.roles, key=state.workspace_streams.count, default=None)
+    with ExitStack() as places:
+        places.enter_context(state.streams.slot(visitor.user_id))
+        places.enter_context(state.workspace_streams.slot(workspace))
+        return _EventStream(subscriber, state.feed, vault, places.pop_all())
 
 
 class _EventStream(Response):
-    """The stream of one page; gives its place back however it ends."""
+    """The stream of one page; gives its places back however it ends."""
 
-    def __init__(self, subscriber: Subscriber, feed: LiveFeed, streams: ConcurrencyLimit) -> None:
+    def __init__(self, subscriber: Subscriber, feed: LiveFeed, vault: Vault, places: ExitStack) -> None:
         super().__init__(headers=HEADERS)
         del self.headers["content-length"]
-        self._subscriber, self._feed, self._streams = subscriber, feed, streams
+        self._subscriber, self._feed, self._vault, self._places = subscriber, feed, vault, places
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[ENDLESS] = True
@@ -77,7 +82,8 @@ class _EventStream(Response):
             await _send_in_time(send, b"retry: 1000\n\n")
             while not subscriber.is_over:
                 position, topics = await subscriber.next(HEARTBEAT_SECONDS)
-                await _send_in_time(send, format_event(position, topics))
+                cursor = seal_position(self._vault, subscriber.session, position)
+                await _send_in_time(send, format_event(cursor, topics))
             farewell = b"" if subscriber.has_session else b"event: end\ndata: \n\n"
             await _send_in_time(send, farewell, is_last=True)
         except TimeoutError:
@@ -85,15 +91,15 @@ class _EventStream(Response):
             await watcher
         finally:
             self._feed.leave(subscriber)
-            self._streams.release(subscriber.session)
+            self._places.close()
             connection.on_stop = None
             watcher.cancel()
 
 
-def format_event(position: int, topics: Collection[str]) -> bytes:
-    """Return an event; without topics a comment, and the position that the page has reached."""
+def format_event(cursor: str, topics: Collection[str]) -> bytes:
+    """Return an event; without topics a comment, and the cursor that the page has reached."""
     body = f"event: changed\ndata: {json.dumps(sorted(topics))}\n" if topics else ": still here\n"
-    return f"{body}id: {position}\n\n".encode()
+    return f"{body}id: {cursor}\n\n".encode()
 
 
 async def _send_in_time(send: Send, body: bytes, *, is_last: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -10,36 +10,40 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from pipeline.api.http.bulkhead import Bulkhead
-from pipeline.api.http.client_address import find_address
-from pipeline.api.http.concurrency_limit import ConcurrencyLimit
-from pipeline.context import Context
+from pipeline.api.http.bulkhead import Bulkhead, ConcurrencyLimit
+from pipeline.api.http.request_headers import find_address
 from pipeline.dashboard.live_feed import LiveFeed
+from pipeline.runtime.context import Context
 from pipeline.store.moves.live import Reading, Watermark, read_live
 
 T = TypeVar("T")
-MAX_STREAMS = 200
-"""Streams of live events in one server process."""
+MAX_STREAMS, USER_STREAMS = 200, 20
+"""Streams of live events in one server process, and of one user."""
+_LOGINS: Mapping[str, Any] = {"limit": 64, "per_key": 8, "owner": "address", "operations": "logins"}
 READ_SECONDS = 10.0
 """How long one statement of a page may take."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DashboardState:
-    """What the dashboard of one server process works with."""
+    """The state that the dashboard of one server process works with."""
 
     context: Context
     reads: Bulkhead
     actions: Bulkhead
     logins: Bulkhead
+    known_logins: Bulkhead
+    """Logins from an address, or in a browser, that logged in before."""
     polls: Bulkhead
     feed: LiveFeed
     streams: ConcurrencyLimit
-    """Open streams of live events."""
+    """Open streams of live events, by user."""
+    workspace_streams: ConcurrencyLimit
+    """The same, by workspace."""
 
     def close(self) -> None:
         """Finish the work in progress."""
-        for bulkhead in (self.reads, self.actions, self.logins, self.polls):
+        for bulkhead in (self.reads, self.actions, self.logins, self.known_logins, self.polls):
             bulkhead.close()
 
 
@@ -55,10 +59,14 @@ def build_dashboard_state(context: Context) -> DashboardState:
         reads=Bulkhead("dashboard-reads", threads=4, limit=128, per_key=32),
         actions=Bulkhead("dashboard-actions", threads=2, limit=64, per_key=16),
         # each holds 64 MiB while it hashes a password
-        logins=Bulkhead("dashboard-logins", threads=2, limit=32),
+        logins=Bulkhead("dashboard-logins", threads=2, **_LOGINS),
+        known_logins=Bulkhead("dashboard-known-logins", threads=1, **_LOGINS),
         polls=polls,
         feed=LiveFeed(poll),
-        streams=ConcurrencyLimit(MAX_STREAMS, per_owner=20, owner="session", operations="live pages"),
+        streams=ConcurrencyLimit(MAX_STREAMS, per_owner=USER_STREAMS, owner="user", operations="live pages"),
+        workspace_streams=ConcurrencyLimit(
+            MAX_STREAMS, leaves_room=True, owner="workspace", operations="live pages"
+        ),
     )
 
 
@@ -84,7 +92,7 @@ async def act(request: Request, function: Callable[..., T], *args: Any) -> T:
 
 def find_client_address(request: Request) -> str:
     """Return the network address of the browser."""
-    return find_address(request, get_state(request).context.settings.api.proxy_networks)
+    return find_address(request.scope, get_state(request).context.settings.api.proxy_networks)
 
 
 def _read(context: Context, function: Callable[..., T], *args: Any) -> T:

@@ -136,7 +136,7 @@ class LiveFeed:
             await asyncio.sleep(max(POLL_SECONDS / 3, POLL_SECONDS - (time.monotonic() - began)))
 
     def take(self, reading: Reading, sessions: Collection[UUID]) -> None:
-        """Hand out what a poll has read. *sessions*: those that it asked about."""
+        """Hand out what a poll has read. *sessions*: the sessions that it asked about."""
         # at the first poll, catching up is enough
         is_first = self._watermark is None
         new = [] if is_first else [move for move in reading.moves if move.id not in self._told]
@@ -147,7 +147,7 @@ class LiveFeed:
         now = time.monotonic()
         for one in [*self._subscribers]:
             if one.session not in sessions:
-                continue  # it joined meanwhile
+                continue  # it joined while the poll ran
             if one.session not in reading.audiences:
                 one.end(has_session=False)
                 continue

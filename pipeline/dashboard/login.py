@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from pipeline.actions.log_in import LoginTry, MustWait, WrongPassword, log_in
-from pipeline.api.http.middleware import REQUEST_ID
+from pipeline.actions.log_in import LoginTry, MustWait, WrongPassword, log_in, recognize
+from pipeline.api.http.middleware import REQUEST_ID, note
 from pipeline.dashboard import session_cookie
 from pipeline.dashboard.cross_site import TOKEN_FIELD, CrossSite, require_own_origin
-from pipeline.dashboard.ledger import act, find_client_address, get_state
+from pipeline.dashboard.ledger import act, find_client_address, get_state, read
 from pipeline.dashboard.page import HOME, LOGIN, answer_errors, page, read_form
 from pipeline.dashboard.render import render
 from pipeline.dashboard.sessions import end_recorded
@@ -80,17 +80,26 @@ async def _submit(request: Request) -> Response:
         address=find_client_address(request),
         agent=request.headers.get("user-agent", ""),
         request_id=request.scope[REQUEST_ID],
+        browser=session_cookie.read_login_token(request),
     )
-    state = get_state(request)
     try:
-        token = await state.logins.run(lambda: log_in(state.context, given))
+        token = await _hash_in_turn(request, await read(request, recognize, given))
     except WrongPassword:
+        note(request.scope, code="login_failed")
         return _render_form(request, place, WRONG, 401, login)
-    except MustWait:
+    except MustWait as error:
+        note(request.scope, code="login_locked", by=error)
         return _render_form(request, place, WAITING, 429, login)
     response = RedirectResponse(place, 303)
     session_cookie.set_token(request, response, token)
     return response
+
+
+async def _hash_in_turn(request: Request, given: LoginTry) -> str:
+    """Log in once a thread is free: an address or browser that logged in before waits for no unknown one."""
+    state = get_state(request)
+    logins = state.known_logins if given.known else state.logins
+    return await logins.run(lambda: log_in(state.context, given), given.origin)
 
 
 def _repeats_token(request: Request, given: str) -> bool:

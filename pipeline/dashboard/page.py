@@ -1,4 +1,4 @@
-"""What every page passes before its handler runs: session, role, origin, token, form; and errors as pages."""
+"""The checks that each page passes before its handler runs: session, role, origin, token, form; and errors as pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.api.http.body import read_body
 from pipeline.dashboard.cross_site import SAFE_METHODS, require_own_origin, require_token
 from pipeline.dashboard.errors import render_error
 from pipeline.dashboard.visitor import Forbidden, Visitor, find_visitor
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 
 log = logging.getLogger("slipway.dashboard")
 

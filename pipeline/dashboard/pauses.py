@@ -14,15 +14,15 @@ from starlette.routing import Route
 
 from adapters.contract import Platform
 from pipeline.actions.pauses import lift_and_release, pause
-from pipeline.context import Context
 from pipeline.dashboard.fields import parse_choice, parse_id
 from pipeline.dashboard.ledger import act, read
 from pipeline.dashboard.page import page
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Forbidden, Visitor
 from pipeline.domain.actor import Actor
-from pipeline.domain.pause import BREAKER, EVERYWHERE, SCOPES, LiftedScope, Scope
-from pipeline.domain.role import Role
+from pipeline.domain.hold import BREAKER, EVERYWHERE, SCOPES, LiftedScope, Scope
+from pipeline.domain.user import Role
+from pipeline.runtime.context import Context
 from pipeline.store.dashboard.accounts import AccountHealth, find_workspace_of, list_health
 from pipeline.store.deliveries.pauses import Pause, list_pauses
 from pipeline.store.deliveries.platform_health import list_open_breakers
@@ -147,6 +147,8 @@ async def _read_target(
             workspace = await read(request, find_workspace_of, found)
     if (scope == "all") != (target == ""):
         raise HTTPException(400, f"The scope {scope} needs {'no' if scope == 'all' else 'a'} target.")
+    if scope not in EVERYWHERE and workspace not in visitor.roles:
+        raise HTTPException(404)
     if not _may_change(visitor, scope, workspace):
         raise Forbidden("This needs the role operator, in all workspaces for what concerns all of them.")
     return cast("LiftedScope", scope), target

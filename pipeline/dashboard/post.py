@@ -13,7 +13,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pipeline.actions.explain import explain_post
-from pipeline.bulk.local_time import AmbiguousTime, list_zones
 from pipeline.dashboard.actions import ACTIONS
 from pipeline.dashboard.ledger import act, get_state, read
 from pipeline.dashboard.page import page
@@ -21,7 +20,8 @@ from pipeline.dashboard.post_view import MediaItem, build_columns
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.dashboard.zones import find_page_zone, format_wall_time, keep_zone
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
+from pipeline.imports.local_time import AmbiguousTime, list_zones
 from pipeline.media.files.upload_urls import PATH, UploadUrls
 from pipeline.stages.post_state import compute_version, derive_status, may_be_rescheduled
 from pipeline.store.dashboard.post_history import History, read_history
@@ -98,7 +98,7 @@ async def render_post(
         local_time=format_wall_time(view.due_at, zone)[:16],
         done=done,
         refused=refused,
-        moments=[moment.isoformat() for moment in ambiguous.moments] if ambiguous else (),
+        instants=[instant.isoformat() for instant in ambiguous.instants] if ambiguous else (),
     )
     keep_zone(request, response, zone)
     return response

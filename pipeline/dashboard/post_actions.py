@@ -1,4 +1,4 @@
-"""What people do to a post on its page and in the calendar, each by the function that the API and the command line use.
+"""Users' actions on a post on its page and in the calendar, each by the function that API and command line use.
 
 After a form the page is shown again with what was done, or with the refusal. The calendar's script sends
 ``Accept: application/json`` and gets the same as JSON.
@@ -18,13 +18,12 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from pipeline.actions import cancel_delete_retry
-from pipeline.actions.edit import Change, EditResult, edit
+from pipeline.actions.edit import edit
+from pipeline.actions.edit_values import Change, EditResult
 from pipeline.actions.resolve import CannotResolve
+from pipeline.actions.steer_step import run_whole_job
+from pipeline.actions.steering import Steering, steer
 from pipeline.api.http.auth import require_plan
-from pipeline.bulk.local_time import AmbiguousTime, InvalidCell, read_time
-from pipeline.bulk.steer_step import run_whole_job
-from pipeline.bulk.steering import Steering, steer
-from pipeline.context import Context
 from pipeline.dashboard.actions import ACTIONS
 from pipeline.dashboard.decide import DECISIONS
 from pipeline.dashboard.ledger import act
@@ -35,6 +34,8 @@ from pipeline.dashboard.steer import MAX_WHY
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.actor import Actor
 from pipeline.domain.steering import Arguments, Verb
+from pipeline.imports.local_time import AmbiguousTime, InvalidCell, read_time
+from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller, read_caller
 from pipeline.store.deliveries.inspection import find_delivery
@@ -115,20 +116,20 @@ def _show_again(post: UUID, verb: str) -> Response:
 
 
 def _read_time(form: FormData) -> datetime:
-    """Return the time of a form: a moment, or what clocks of a zone show. Raises Refusal 400."""
+    """Return the time of a form: an instant, or what clocks of a zone show. Raises Refusal 400."""
     cells = {name: str(form.get(name, "")) for name in ("scheduled_at", "local_time", "time_zone")}
     if cells["scheduled_at"]:
         cells = {"scheduled_at": cells["scheduled_at"]}
     try:
-        moment = datetime.fromisoformat(read_time(cells, None) or "")
-        if moment.tzinfo is None:
+        instant = datetime.fromisoformat(read_time(cells, None) or "")
+        if instant.tzinfo is None:
             raise ValueError("no offset")
     except InvalidCell as error:
         raise Refusal(400, "validation_failed", f"New time: {error}") from error
     except ValueError:
         message = "New time: give a date and a time, such as 2026-12-01 09:00, and a time zone."
         raise Refusal(400, "validation_failed", message) from None
-    return moment
+    return instant
 
 
 def _reschedule(
@@ -242,7 +243,11 @@ def _steer(target: _Target, verb: Verb, arguments: Arguments) -> None:
     with target.context.database.begin() as c:
         receipts = list_receipts(c, job.id, limit=1)
     if not receipts:
-        raise Refusal(409, "post_in_flight", "It changed meanwhile: look at it again.")
+        raise Refusal(409, "post_in_flight", "It changed in the meantime: look at it again.")
+    if receipts[0].outcome is None:
+        raise Refusal(
+            409, "post_in_flight", f"Job {job.id} does it after an earlier one of the same deliveries."
+        )
     if receipts[0].why:
         _refuse_undone({target.post: receipts[0].why}, target.post)
 

@@ -8,26 +8,26 @@ from dataclasses import dataclass
 from pipeline.actions.explain import ExplainedDelivery
 from pipeline.dashboard.actions import ACTIONS, DECIDE
 from pipeline.domain.delivery import SETTLED, Reason, State, may_be_changed
-from pipeline.domain.explanation import Action
+from pipeline.domain.explanation_rules import Action
 from pipeline.domain.hold import Hold
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.store.posts.views import DeliveryView
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Button:
-    """A button. ``confirm``: the sentence that a person has to agree with before."""
+    """A button. ``confirm``: the sentence that a user has to agree with before."""
 
     verb: str
     label: str
     role: Role
     fits: Callable[[DeliveryView, bool], bool]
-    """Whether it does something for a delivery in its state; the second argument says whether it is paused."""
+    """Returns True if it does something for a delivery in its state; the second argument says whether it is paused."""
     confirm: str = ""
 
 
 def _is_open(delivery: DeliveryView) -> bool:
-    """Whether it is not settled, and neither is nor may be live."""
+    """Return True if it is not settled, and neither is nor may be live."""
     state = State(delivery.state)
     return state not in SETTLED and may_be_changed(state, armed=delivery.armed_at is not None)
 
@@ -87,21 +87,6 @@ BUTTONS = (
 )
 BY_VERB: Mapping[str, Button] = {button.verb: button for button in BUTTONS}
 
-NEXT: Mapping[str, tuple[str, ...]] = {
-    "slipway post retry": ("retry",),
-    "slipway dead-letter show": ("retry", "resume"),
-    "slipway delivery decide": ("live",),
-    "slipway delivery resume": ("resume",),
-    "slipway pause lift": ("unpause", "/dashboard/pauses"),
-    "slipway pause list": ("/dashboard/pauses",),
-    "slipway restore status": ("/dashboard/",),
-    "slipway attention": ("/dashboard/",),
-    "slipway account reconnect": ("/dashboard/accounts",),
-    "slipway post show": (),
-}
-"""What stands for a command of an explanation, by how it begins: the first of these verbs that the delivery has as a
-button, else a page. Nothing: the page that shows it is the answer."""
-
 
 def list_buttons(delivery: DeliveryView, *, is_paused: bool, role: Role) -> list[Button]:
     """Return the buttons of a delivery for a visitor with this role in its workspace."""
@@ -109,14 +94,13 @@ def list_buttons(delivery: DeliveryView, *, is_paused: bool, role: Role) -> list
 
 
 def find_next(action: Action | None, verbs: Collection[str]) -> str | None:
-    """Return the verb, of those that there are buttons of, or the page that is the explanation's next action."""
+    """Return the verb that has a button, or the page, that is the explanation's next action."""
     if action is None:
         return None
-    steps = next(found for start, found in NEXT.items() if action.command.startswith(start))
-    return next((step for step in steps if step in verbs or step.startswith("/")), None)
+    return next((step for step in action.steps if step in verbs or step.startswith("/")), None)
 
 
 def is_paused(explained: ExplainedDelivery) -> bool:
-    """Return True if a person paused this delivery, and not only its account, platform or workspace."""
+    """Return True if a user paused this delivery, and not only its account, platform or workspace."""
     standing = explained.evidence.standing
     return any(one.hold is Hold.PAUSED and one.scope == "delivery" for one in standing)

@@ -22,7 +22,7 @@ from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.explanation import Explanation, explain
 from pipeline.domain.hold import Hold
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.store.dashboard.queue import Place, QueuedDelivery, QueuePage, list_queue
 from pipeline.store.dashboard.walks import choose_walk, is_place
 from pipeline.store.deliveries.evidence import Evidence
@@ -42,7 +42,7 @@ class QueueRow:
     queued: QueuedDelivery
     explanation: Explanation
     may_decide: bool
-    """Whether this visitor can say what became of it."""
+    """True if this visitor can say what became of it."""
 
 
 @page(Role.VIEWER)
@@ -100,7 +100,7 @@ def _explain(found: QueuePage, visitor: Visitor) -> Sequence[QueueRow]:
 
 
 def _gather_evidence(one: QueuedDelivery) -> Evidence:
-    """Return what the list knows of a delivery beside its row; the page of its post knows more."""
+    """Return what the list knows of a delivery in addition to its row; the page of its post knows more."""
     return Evidence(
         delivery_id=one.facts.id,
         account_id=one.facts.account_id,

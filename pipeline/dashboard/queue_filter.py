@@ -16,7 +16,7 @@ from pipeline.api.http.timestamp import InvalidTimestamp, parse
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.store.dashboard.queue import find_accounts_named, find_named
 from pipeline.store.dashboard.walks import Within
 from pipeline.store.deliveries.listing import NO_HOLD, ListFilter
@@ -31,7 +31,7 @@ class InvalidFilter(ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """What an address asks for. ``given``: its fields, without empty ones; ``problems``: those that cannot be used."""
+    """The request of an address. ``given``: its fields, without empty ones; ``problems``: the unusable fields."""
 
     given: Mapping[str, str]
     problems: Mapping[str, str]
@@ -140,9 +140,9 @@ def parse_time(text: str) -> datetime:
             raise InvalidFilter(str(problem)) from None
 
 
-def format_time(moment: datetime) -> str:
+def format_time(instant: datetime) -> str:
     """Return a time as a field of a form holds it, in UTC."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _parse_id_or_none(text: str) -> UUID | None:
@@ -162,6 +162,8 @@ FIELDS: Mapping[str, Callable[[str], dict[str, Any]]] = {
     "code": _read_text("code"),
     "due_from": lambda text: {"due_from": parse_time(text)},
     "due_to": lambda text: {"due_until": parse_time(text)},
+    "late_from": lambda text: {"late_from": parse_time(text)},
+    "late_to": lambda text: {"late_until": parse_time(text)},
     "text": _read_text("text"),
     "import": _read_id("import_id"),
     "discarded": lambda text: {

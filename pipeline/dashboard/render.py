@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse
 
 from pipeline.dashboard.assets import static
 from pipeline.dashboard.visitor import Visitor
+from pipeline.domain.candidates import describe_candidate, split_candidates
 
 
 def render(
@@ -38,12 +39,12 @@ def render(
     return HTMLResponse(found.render(values).encode("utf-8", "replace"), status, {"Vary": "HX-Request"})
 
 
-def format_instant(moment: datetime | None, zone: str = "UTC", *, to_second: bool = False) -> Markup:
+def format_instant(instant: datetime | None, zone: str = "UTC", *, to_second: bool = False) -> Markup:
     """Return a ``<time>`` with the zone shown, to the minute or second; a dash for None."""
-    if moment is None:
+    if instant is None:
         return Markup("&ndash;")
-    exact = moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    local = moment.astimezone(ZoneInfo(zone))
+    exact = instant.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    local = instant.astimezone(ZoneInfo(zone))
     return Markup('<time datetime="{}" title="{}">{} {}</time>').format(
         exact,
         exact,
@@ -99,6 +100,8 @@ def _environment() -> Environment:
         duration=format_duration,
         state_badge=show_state,
         workspace_name=name_workspace,
+        split_candidates=split_candidates,
+        describe_candidate=describe_candidate,
     )
     environment.globals.update(static=static, name_product=name_product)
     return environment

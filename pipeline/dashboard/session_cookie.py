@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pipeline.store.auth.login_tries import KNOWN_FOR
+
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SESSION, _LOGIN, _HOST = "slipway", "slipway-login", "__Host-"
 
@@ -46,8 +48,8 @@ def read_login_token(request: Request) -> str:
 
 
 def set_login_token(request: Request, response: Response, token: str) -> None:
-    """Let the browser keep the token of the form for logging in."""
-    _set(request, response, _LOGIN, token)
+    """Let the browser keep the token of the form for logging in, by which it is known later."""
+    _set(request, response, _LOGIN, token, max_age=int(KNOWN_FOR.total_seconds()))
 
 
 def _read(request: Request, name: str) -> str:

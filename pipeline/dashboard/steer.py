@@ -15,9 +15,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from pipeline.actions.dead_letters import DeadLetterCount, count_steered
+from pipeline.actions.steering import Counted, Steering, steer
 from pipeline.api.http.auth import require_plan
-from pipeline.bulk.steering import Counted, Steering, offer, steer
-from pipeline.context import Context
 from pipeline.dashboard import jobs
 from pipeline.dashboard.actions import ACTIONS, Action
 from pipeline.dashboard.cross_site import SAFE_METHODS
@@ -35,15 +34,16 @@ from pipeline.dashboard.queue_filter import (
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Forbidden, Visitor
 from pipeline.domain.actor import Actor
-from pipeline.domain.role import Role
 from pipeline.domain.steering import OF_DEAD_LETTERS, PUBLISHES, Arguments, Verb
+from pipeline.domain.user import Role
+from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller, read_caller
 from pipeline.store.deliveries.listing import ListFilter
 from pipeline.store.steering.receipts import count_by_workspace
 
 MOST = jobs.SHOWN
-"""Workspaces in which one confirmation starts a job: those with the most of what was chosen."""
+"""Workspaces in which one confirmation starts a job: the ones with the most of what was chosen."""
 LONGEST = timedelta(days=366)
 MAX_WHY = 500
 SPREAD = "spread"
@@ -54,7 +54,7 @@ Form = ImmutableMultiDict[str, UploadFile | str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What a form asks for. ``repeated``: its fields, for the form that confirms it."""
+    """The request of a form. ``repeated``: its fields, for the form that confirms it."""
 
     action: Action
     asked: Asked
@@ -69,14 +69,14 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What an order selects."""
+    """The selection of an order."""
 
     counted: Mapping[UUID, Counted]
     """By workspace, with the token that confirms it."""
     others: int
     """Further workspaces with some of it."""
     letters: DeadLetterCount | None
-    """Of the verbs of dead letters: the same by cause, and what will be skipped."""
+    """For the verbs of dead letters: the same by cause, and what will be skipped."""
 
     @property
     def total(self) -> int:
@@ -196,7 +196,7 @@ def _count(context: Context, order: Order) -> Found:
         found = count_by_workspace(c, verb, chosen, order.spaces)
     most = [*found][:MOST]
     return Found(
-        counted={space: offer(context, *_ask(context, order, chosen, space), found[space]) for space in most},
+        counted={space: steer(context, *_ask(context, order, chosen, space)) for space in most},
         others=len(found) - len(most),
         letters=count_steered(context, verb, chosen, most) if verb in OF_DEAD_LETTERS else None,
     )

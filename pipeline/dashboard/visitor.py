@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from pipeline.api.http.middleware import REQUEST_ID
-from pipeline.context import Context
 from pipeline.dashboard import session_cookie
 from pipeline.dashboard.ledger import find_client_address, get_state
+from pipeline.dashboard.live_cursor import seal_position
 from pipeline.domain.actor import Actor
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
+from pipeline.runtime.context import Context
 from pipeline.store.auth.sessions import OpenSession, find_session, touch_session
 
 
@@ -33,14 +35,14 @@ class Visitor:
     roles: Mapping[UUID, Role]
     """By workspace; a role in all workspaces stands for each."""
     names: Mapping[UUID, str]
-    """Of these workspaces."""
+    """The names of these workspaces."""
     everywhere: Role | None
     """The role in all workspaces, for what belongs to none."""
     csrf: str = field(repr=False)
     address: str
     request_id: str
-    position: int
-    """Every move up to this id is visible to what the page reads: live events begin after it."""
+    cursor: str
+    """Where live events begin: what the page reads has every move up to there (`live_feed.py`)."""
 
     @property
     def actor(self) -> Actor:
@@ -66,9 +68,11 @@ class Visitor:
         return tuple(workspace for workspace, own in self.roles.items() if own >= role)
 
     def require(self, workspace: UUID, role: Role) -> None:
-        """Raise Forbidden unless the visitor has at least this role in the workspace."""
+        """Raise Forbidden for a smaller role in the workspace; HTTPException 404 for none, as for an unknown one."""
         own = self.roles.get(workspace)
-        if own is None or own < role:
+        if own is None:
+            raise HTTPException(404)
+        if own < role:
             raise Forbidden(f"This needs the role {role.value} in the workspace.")
 
 
@@ -82,7 +86,11 @@ async def find_visitor(request: Request, *, counts_as_use: bool = True) -> Visit
         return None
     state = get_state(request)
     session = await state.reads.run(lambda: _open(state.context, token, counts_as_use=counts_as_use))
-    return None if session is None else _to_visitor(session, token, request)
+    if session is None:
+        return None
+    return _to_visitor(
+        session, token, request, seal_position(state.context.vault, session.id, session.position)
+    )
 
 
 def _open(context: Context, token: str, *, counts_as_use: bool) -> OpenSession | None:
@@ -98,7 +106,7 @@ def derive_csrf(token: str) -> str:
     return hmac.new(token.encode(), b"csrf", hashlib.sha256).hexdigest()
 
 
-def _to_visitor(session: OpenSession, token: str, request: Request) -> Visitor:
+def _to_visitor(session: OpenSession, token: str, request: Request, cursor: str) -> Visitor:
     return Visitor(
         user_id=session.user_id,
         login=session.login,
@@ -109,5 +117,5 @@ def _to_visitor(session: OpenSession, token: str, request: Request) -> Visitor:
         csrf=derive_csrf(token),
         address=find_client_address(request),
         request_id=request.scope[REQUEST_ID],
-        position=session.position,
+        cursor=cursor,
     )

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.bulk.local_time import InvalidCell, find_zone
+from pipeline.imports.local_time import InvalidCell, find_zone
 from pipeline.stages.post_request import Refusal
 from pipeline.store.dashboard.calendar import Span
 
@@ -52,14 +52,14 @@ def split_hours(spans: Sequence[Span]) -> list[Span]:
     ]
 
 
-def format_offset(moment: datetime, zone: ZoneInfo) -> str:
-    """Return the offset of a zone at a moment, such as ``+05:30``."""
-    return moment.astimezone(zone).isoformat()[-6:]
+def format_offset(instant: datetime, zone: ZoneInfo) -> str:
+    """Return the offset of a zone at an instant, such as ``+05:30``."""
+    return instant.astimezone(zone).isoformat()[-6:]
 
 
-def format_wall_time(moment: datetime, zone: ZoneInfo) -> str:
-    """Return what clocks of the zone show at a moment, to the second, such as ``2026-11-27T09:00:00``."""
-    return moment.astimezone(zone).replace(tzinfo=None).isoformat(timespec="seconds")
+def format_wall_time(instant: datetime, zone: ZoneInfo) -> str:
+    """Return what clocks of the zone show at an instant, to the second, such as ``2026-11-27T09:00:00``."""
+    return instant.astimezone(zone).replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def _find_midnight(day: date, zone: ZoneInfo) -> datetime:

@@ -17,7 +17,7 @@ class Actor:
     name: str
     """A user's login, a key's public id, the account of the machine at the command line."""
     id: UUID | None = None
-    """Of the user or the key."""
+    """The id of the user or the key."""
     address: str | None = None
     """The client's address as the API sees it; at the command line ``account@machine``."""
     request_id: str | None = None

@@ -1,36 +1,38 @@
-"""Attention: the kinds of things that need a person, and the command that deals with each."""
+"""Attention: the kinds of things that need an operator, and the command that deals with each."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pipeline.domain.delivery import Reason
 from pipeline.domain.hold import Hold
 
-OVERDUE = timedelta(minutes=5)
-"""How long after its due time a delivery that is not sent yet is overdue."""
+OVERDUE = timedelta(minutes=1)
+"""How late a delivery that is not sent yet is overdue, here and for the alert ``SlipwayOverdue``."""
 HELD = timedelta(days=1)
 """The same for one that is held."""
 ENDING = timedelta(days=3)
-"""How long before its end a grant is listed. What can be renewed is renewed earlier (``list_due_refreshes``)."""
+"""How long before its end a grant is listed. Renewable grants are renewed earlier (``list_due_refreshes``)."""
 
 
 class Kind(StrEnum):
-    """What needs a person, the most urgent first."""
+    """The kinds of things that need an operator, the most urgent first."""
 
-    RESTORE = "restore"  #: nothing is sent until a person has accepted a restore
+    UNREAD = "unread"  #: a kind that took too long to read: a table is locked, or the database overloaded
+    RESTORE = "restore"  #: nothing is sent until an operator has accepted a restore
     SILENT_QUEUE = "silent_queue"  #: no worker takes messages from a queue
+    NEWER_WORKER = "newer_worker"  #: deliveries that no running worker understands whole
     ALARM = "alarm"  #: something happened within a day that must not
     UNKNOWN = "unknown"  #: deliveries whose outcome is not known yet
-    BLOCKED = "blocked"  #: deliveries that wait for a person
+    BLOCKED = "blocked"  #: deliveries that wait for an operator
     RECONNECT = "reconnect"  #: accounts that have to be connected again
     PAUSED = "paused"  #: pauses, an automatic one of a platform included
-    HELD = "held"  #: deliveries that are due since a day and not sent
-    OVERDUE = "overdue"  #: deliveries that are due since minutes and not sent
+    HELD = "held"  #: deliveries that should be sent since a day and are not
+    OVERDUE = "overdue"  #: deliveries that should be sent since a minute and are not
     DEAD_LETTERS = "dead_letters"  #: deliveries that failed, neither replayed nor discarded
     GRANT_ENDING = "grant_ending"  #: accounts whose grant ends soon
     WEBHOOK_PAUSED = "webhook_paused"  #: webhooks whose server does not take events, or whose key was revoked
@@ -38,16 +40,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Matter:
-    """Things of one kind and cause that need a person."""
+    """Things of one kind and cause that need an operator."""
 
     kind: Kind
     platform: str | None = None
     state: str | None = None
     reason: str | None = None
-    """Of blocked deliveries the reason, of late ones the hold; of a queue its name, of pauses their scope; of alarms
-    their kind.
+    """The reason of blocked deliveries, the hold of late ones; the name of a queue, the scope of pauses; the kind of
+    alarms, and of what could not be read.
 
-    Of webhooks why they are paused.
+    For webhooks, why they are paused.
     """
     error_class: str | None = None
     code: str | None = None
@@ -57,8 +59,14 @@ class Matter:
     oldest: datetime | None = None
 
 
+_LATE_OPTIONS = ("state", "held_for", "platform")
 _COMMANDS: Mapping[tuple[Kind, str | None], tuple[str, Sequence[str]]] = {
+    (Kind.UNREAD, None): ("slipway attention", ()),
     (Kind.RESTORE, None): ("slipway restore status", ()),
+    **dict.fromkeys(
+        [(Kind.NEWER_WORKER, None), (Kind.HELD, Hold.NEWER_WORKER), (Kind.OVERDUE, Hold.NEWER_WORKER)],
+        ("slipway worker publish", ()),
+    ),
     (Kind.ALARM, None): ("slipway doctor", ()),
     (Kind.ALARM, "app_refused"): ("slipway pause list", ()),
     **dict.fromkeys(
@@ -70,10 +78,8 @@ _COMMANDS: Mapping[tuple[Kind, str | None], tuple[str, Sequence[str]]] = {
     (Kind.BLOCKED, Reason.PERSON_NEEDED): ("slipway dead-letter list", ("platform", "error_class", "code")),
     (Kind.RECONNECT, None): ("slipway account list", ()),
     (Kind.PAUSED, None): ("slipway pause list", ()),
-    **dict.fromkeys(
-        [(Kind.HELD, None), (Kind.OVERDUE, None)],
-        ("slipway delivery list --due ..now", ("state", "platform")),
-    ),
+    (Kind.HELD, None): ("slipway delivery list --late ..-1d", _LATE_OPTIONS),
+    (Kind.OVERDUE, None): ("slipway delivery list --late -1d..-1m", _LATE_OPTIONS),
     **dict.fromkeys(
         [(kind, hold) for kind in (Kind.HELD, Kind.OVERDUE) for hold in (Hold.PAUSED, Hold.BREAKER)],
         ("slipway pause list", ()),
@@ -91,5 +97,6 @@ def build_command(matter: Matter, groups: Mapping[str, str]) -> str:
     if matter.kind is Kind.SILENT_QUEUE:
         return f"slipway worker {groups[matter.reason or '']} --queues {matter.reason}"
     command, names = _COMMANDS.get((matter.kind, matter.reason)) or _COMMANDS[matter.kind, None]
-    given = ((name.replace("_", "-"), getattr(matter, name)) for name in names)
+    values = {**asdict(matter), "held_for": matter.reason or "none"}
+    given = ((name.replace("_", "-"), values[name]) for name in names)
     return " ".join([command, *(f"--{name} {shlex.quote(value)}" for name, value in given if value)])

@@ -1,4 +1,4 @@
-"""The states of an import, which people may move it between, and the verdicts on its rows."""
+"""The states of an import, the moves between them that users may make, and the verdicts on its rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class ImportState(StrEnum):
     UPLOADED = "uploaded"
     """The file is stored; no worker has taken it yet."""
     READING = "reading"
-    """Rows are read and judged; nothing else is changed."""
+    """Rows are read and checked; nothing else is changed."""
     PLANNED = "planned"
     """Every row has a verdict, and nothing happens before ``apply``."""
     APPLYING = "applying"
@@ -28,6 +28,15 @@ class ImportState(StrEnum):
     ROLLED_BACK = "rolled_back"
 
 
+WORDS: Mapping[ImportState, str] = {
+    **{state: str(state) for state in ImportState},
+    ImportState.READING: "being read",
+    ImportState.APPLYING: "being applied",
+    ImportState.CANCELLED: "canceled",
+    ImportState.ROLLING_BACK: "being rolled back",
+    ImportState.ROLLED_BACK: "rolled back",
+}
+"""A sentence that says what an import is in each state."""
 WORKING = frozenset(
     {ImportState.UPLOADED, ImportState.READING, ImportState.APPLYING, ImportState.ROLLING_BACK}
 )
@@ -50,7 +59,7 @@ ALLOWED: Mapping[Action, frozenset[ImportState]] = {
     ),
     Action.rollback: frozenset({ImportState.APPLIED, ImportState.CANCELLED, ImportState.FAILED}),
 }
-"""From which states a person may do what."""
+"""The states from which a user may take each action."""
 
 REPEATED: Mapping[Action, frozenset[ImportState]] = {
     Action.apply: frozenset({ImportState.APPLYING, ImportState.APPLIED}),
@@ -61,9 +70,17 @@ REPEATED: Mapping[Action, frozenset[ImportState]] = {
 }
 """States that an action leads to: repeated there, it changes nothing and is no error."""
 
+INSTEAD: Mapping[tuple[Action, ImportState], str] = {
+    (Action.cancel, ImportState.APPLIED): "Roll it back to cancel its posts.",
+    (Action.apply, ImportState.CANCELLED): "Send the file again for a new plan.",
+    (Action.apply, ImportState.FAILED): "Send the file again for a new plan.",
+    (Action.apply, ImportState.ROLLED_BACK): "Send the file again for a new plan.",
+}
+"""Advice where a state does not allow an action."""
+
 
 class RowVerdict(StrEnum):
-    """What becomes of a row. ``accepted`` makes or edits a post; ``duplicate`` has its post already."""
+    """The verdict on a row. ``accepted`` makes or edits a post; ``duplicate`` has its post already."""
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"

@@ -14,7 +14,7 @@ KEPT_TEXT = 200
 MAX_ITEMS = 50
 """Items of a list that are kept."""
 MAX_BYTES = 16_384
-"""Of one side of a change."""
+"""Maximum bytes of one side of a change."""
 _DIGITS = 12
 """Hexadecimal digits that stand for the query of a URL: enough to tell two apart."""
 Side = Mapping[str, Any]

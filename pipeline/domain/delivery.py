@@ -1,7 +1,7 @@
 """The states of a delivery and every move between them; ``pipeline/states.md`` shows them as a diagram.
 
 A delivery is one post on its way to one account. Exactly one stage advances each unsettled state, except blocked, which
-waits for a person. The other movers in ``MOVES`` are people and maintenance. ``require_move`` refuses every move that
+waits for an operator. The other movers in ``MOVES`` are users and maintenance. ``require_move`` refuses every move that
 is not in the table, and CHECK constraints in the database refuse contradictory rows.
 """
 
@@ -26,10 +26,15 @@ class State(StrEnum):
     PROCESSING = "processing"  #: the platform works on it after the visible call (status)
     UNKNOWN = "unknown"  #: armed, outcome not known: looked at, never sent again (status)
     RETRYING = "retrying"  #: proven not to be live; waits in SQL for its next try (delay)
-    BLOCKED = "blocked"  #: waits for a person; ``reason`` says why
+    BLOCKED = "blocked"  #: waits for an operator; ``reason`` says why
     PUBLISHED = "published"  #: live; final
     FAILED = "failed"  #: not live; the error says why
-    CANCELLED = "cancelled"  #: cancelled by a person before anything was sent
+    CANCELLED = "cancelled"  #: cancelled by a user before anything was sent
+
+
+def to_public(word: str) -> str:
+    """Return a status or state as the API spells it: the ledger's `cancelled` is `canceled`."""
+    return "canceled" if word == "cancelled" else str(word)
 
 
 SETTLED = frozenset({State.PUBLISHED, State.FAILED, State.CANCELLED})
@@ -43,7 +48,7 @@ ALWAYS_ARMED = frozenset({State.PROCESSING, State.UNKNOWN})
 
 
 class Mover(StrEnum):
-    """Who moves a delivery: the stages, then people and maintenance."""
+    """Who moves a delivery: the stages, then users and maintenance."""
 
     REACHABILITY = "reachability"
     DELAY = "delay"
@@ -63,7 +68,7 @@ class Reason(StrEnum):
     """Why a delivery is blocked."""
 
     RECONNECT = "reconnect"  #: the account must be connected again
-    IS_IT_LIVE = "is_it_live"  #: only a person can find out whether the post is live
+    IS_IT_LIVE = "is_it_live"  #: only an operator can find out whether the post is live
     PERSON_NEEDED = "person_needed"  #: too many unexpected errors, or it crashed its workers too often
 
 
@@ -172,6 +177,11 @@ def require_move(origin: State, mover: Mover, target: State) -> None:
 def may_be_changed(state: State, *, armed: bool) -> bool:
     """Return True if an edit or a cancel may still change it; an armed delivery may be live already."""
     return not armed and Mover.CANCEL in MOVES[state]
+
+
+def may_retry(state: State, *, is_proven_live: bool) -> bool:
+    """Return True if a retry may send it: a failed one, unless the platform has shown it live since."""
+    return state is State.FAILED and not is_proven_live
 
 
 def get_resume_state(*, armed: bool) -> State:

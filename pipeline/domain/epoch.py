@@ -16,7 +16,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Epoch:
-    """What the epoch file holds. ``until``: nothing was sent at or after this moment, by the database's clock."""
+    """The content of the epoch file. ``until``: nothing was sent at or after this time, by the database's clock."""
 
     id: UUID
     number: int
@@ -25,7 +25,7 @@ class Epoch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredEpoch:
-    """What the database holds."""
+    """The epoch that the database holds."""
 
     id: UUID | None
     number: int

@@ -1,6 +1,6 @@
 """The table of explanations: for each state, and what tells its deliveries apart, whose turn it is and what follows.
 
-Sentences have the fields of ``explanation.explain``. A rule without a command asks for nothing.
+Sentences have the fields of ``explanation.explain``. A rule without an action asks for nothing.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
@@ -22,32 +23,124 @@ class Turn(StrEnum):
     US = "us"
 
 
+class Right(StrEnum):
+    """The right that a key needs."""
+
+    READ = "read"
+    WRITE = "write"
+    PUBLISH = "publish"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request of the HTTP API. ``body`` None: there is none, or its content is for the caller to say."""
+
+    method: str
+    path: str
+    body: Mapping[str, Any] | None = None
+    right: Right = Right.PUBLISH
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Action:
+    """The one thing to do, as each caller can do it.
+
+    The command line has ``command``. A page has the first of ``steps`` that is a button of the delivery (by its verb)
+    or a page (by its path). A key has ``call``; if there is none for keys, ``ask`` says whom to ask, or is empty where
+    a key has nothing to do.
+    """
+
+    says: str
+    command: str
+    steps: tuple[str, ...] = ()
+    call: Call | None = None
+    ask: str = ""
+
+
 Detail = Reason | Hold | str | None
 """A reason, a hold, a fault, ``SEEN``, or None."""
-AHEAD = "ahead"
-"""The detail of a delivery that is not due yet and paused already."""
+LOOK_FAILED = "look_failed"
+"""The detail of a sent delivery whose last look failed."""
+NO_LOOK = "no_look"
+"""The detail of a sent delivery that no look can show."""
+OUT_ELSEWHERE, BAD_MEDIA, UNSENT, OUT_OF_USE, SHOWN_LIVE = "out", "media", "unsent", "inactive", "live"
+"""Details of failed deliveries: their post cannot be changed any more; their media failed; nothing was tried; their
+account was taken out of use; the platform shows them live."""
 SEEN = "seen"
 """The detail of media whose check has met a problem, which it tries again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """An explanation with fields to be filled in. ``link``: a page, relative to the server."""
+    """An explanation with fields to be filled in."""
 
     turn: Turn | None
     summary: str
     next_step: str = ""
-    command: str = ""
-    link: str = "/reference#explainPost"
+    action: Action | None = None
 
 
-_RETRY = "slipway post retry {post} --account {account}"
-_RETRY_LINK = "/reference#retryPosts"
-_ERROR = "{error}"
-"""The reference's entry of the last error."""
-_DECIDE = "slipway delivery decide {delivery} --live URL"
-_ATTENTION = "/api/operator/v1/attention"
-_LETTER = "/api/operator/v1/dead-letters/{delivery}"
+_API = "/api/partner/v1"
+_RETRY = Action(
+    says="Retry it.",
+    command="slipway post retry {post} --account {account}",
+    steps=("retry",),
+    call=Call("POST", f"{_API}/posts/retry", {"post_ids": ["{post}"], "account_ids": ["{account}"]}),
+)
+_CHANGE = Action(
+    says="Change what was refused and give it a time; scheduled_at null publishes it at once.",
+    command="slipway post edit {post} --body - < change.json",
+    call=Call("PATCH", f"{_API}/posts/{{post}}"),
+)
+_SEND_NEW = Action(
+    says="The post is out elsewhere and can no longer be changed: send a corrected one to this account.",
+    command="slipway post create --workspace NAME --body - < post.json",
+    call=Call("POST", f"{_API}/posts"),
+)
+_SHOW = Action(
+    says="Read the post.",
+    command="slipway post show {post}",
+    call=Call("GET", f"{_API}/posts/{{post}}", right=Right.READ),
+)
+_DECIDE_EARLY = Action(
+    says="If you see it live, say so with its URL.",
+    command="slipway delivery decide {delivery} --live URL",
+    steps=("live",),
+)
+_DECIDE = replace(_DECIDE_EARLY, ask="Ask the operator of this server to look at the account and to decide.")
+_RESUME = Action(
+    says="Deal with the cause, then resume it.",
+    command="slipway delivery resume {delivery}",
+    steps=("resume",),
+    call=Call("POST", "/api/operator/v1/dead-letters/replay", {"ids": ["{delivery}"]}),
+)
+RECONNECT = Action(
+    says="Connect the account again.",
+    command="slipway account reconnect {account} < tokens.json",
+    steps=("/dashboard/accounts",),
+    call=Call("POST", f"{_API}/connect/{{platform}}", {"reconnect": "{account}"}, Right.WRITE),
+    ask="Ask the operator of this server to connect the account again.",
+)
+_ACTIVATE = Action(
+    says="Take the account into use again.",
+    command="slipway account activate {account}",
+    steps=("/dashboard/accounts",),
+    ask="Ask the operator of this server to take the account into use again.",
+)
+LIFT = Action(
+    says="Lift the pause.",
+    command="slipway pause lift {scope}",
+    steps=("/dashboard/pauses",),
+    ask="Ask the operator of this server to lift the pause.",
+)
+LIFT_OWN = Action(
+    says="Resume it; the answer counts what that goes on with, and has the token that confirms it.",
+    command="slipway steer resume --account {account}",
+    steps=("unpause",),
+    call=Call("POST", f"{_API}/posts/steer", {"verb": "resume", "filter": {"account_id": "{account}"}}),
+)
+"""The action for a pause of single deliveries, instead of ``LIFT``."""
+_ATTENTION = Action(says="Look at what needs attention.", command="slipway attention", steps=("/dashboard/",))
 
 _HELD: Mapping[Hold, Rule] = {
     Hold.PREPARED_EARLY: Rule(
@@ -75,13 +168,23 @@ _HELD: Mapping[Hold, Rule] = {
         turn=Turn.CUSTOMER,
         summary="Too many media files of the workspace are read too slowly from their hosts.",
         next_step="It goes on when one of them is done.",
-        command="slipway post show {post}",
-        link="/reference#createFile",
+        action=_SHOW,
     ),
     Hold.CONVERTING: Rule(
         turn=Turn.US,
         summary="Its images have to be made to fit the platform, and the memory for that is in use.",
         next_step="It goes on when other images are done.",
+    ),
+    Hold.STORAGE: Rule(
+        turn=Turn.OPERATOR,
+        summary="This installation's storage of files cannot be used now; nothing was sent, and no try is spent.",
+        next_step="It is tried again until the storage works, or until the post's expires_at.",
+        action=Action(
+            says="Find out why the storage cannot be used.",
+            command="slipway doctor",
+            steps=("/dashboard/",),
+            ask="Ask the operator of this server to look after its storage.",
+        ),
     ),
     Hold.SHUTDOWN: Rule(
         turn=Turn.US, summary="Its worker had to end; nothing was sent.", next_step="Another worker takes it."
@@ -89,52 +192,88 @@ _HELD: Mapping[Hold, Rule] = {
     Hold.PAUSED: Rule(
         turn=Turn.OPERATOR,
         summary="A pause holds it ({scope}): {why}",
-        next_step="It is released when the pause is lifted.",
-        command="slipway pause lift {scope}",
-        link=_ATTENTION,
+        next_step="It goes on when the pause is lifted, and not before its time.",
+        action=LIFT,
+    ),
+    Hold.NEWER_WORKER: Rule(
+        turn=Turn.OPERATOR,
+        summary="No running worker understands all of its post: {why}.",
+        next_step="It goes on when workers of this version run: upgrade or start them.",
+        action=Action(
+            says="Upgrade the workers, or start newer ones.",
+            command="slipway worker publish",
+            steps=("/dashboard/",),
+            ask="Ask the operator of this server to upgrade its workers.",
+        ),
     ),
     Hold.EPOCH: Rule(
         turn=Turn.OPERATOR,
-        summary="Nothing may be sent: the database and the file beside it do not confirm each other ({why}).",
+        summary="Nothing may be sent: the database and the epoch file do not confirm each other ({why}).",
         next_step="It is released when they do, or when a restore is accepted.",
-        command="slipway restore status",
-        link=_ATTENTION,
+        action=Action(
+            says="Look at what was restored.",
+            command="slipway restore status",
+            steps=("/dashboard/",),
+            ask="Ask the operator of this server: only they can accept a restore.",
+        ),
     ),
     Hold.BREAKER: Rule(
         turn=Turn.PLATFORM,
         summary="{platform} does not answer: {why}.",
         next_step="One delivery probes the platform; its answer releases the others.",
-        command="slipway pause list",
-        link=_ATTENTION,
+        action=Action(
+            says="Look at what is paused.", command="slipway pause list", steps=("/dashboard/pauses",)
+        ),
     ),
     Hold.BACKLOG: Rule(
         turn=Turn.US,
         summary="It is due, and waits for its turn or for a worker.",
         next_step="A worker sends it.",
-        command="slipway attention",
-        link=_ATTENTION,
+        action=_ATTENTION,
     ),
 }
 """Deliveries that could go on, by what holds them."""
 
+_REFUSED = "Failed: it was refused, and another try without a change would be refused again."
 _FAILED: Mapping[str, Rule] = {
     "customer": Rule(
         turn=Turn.CUSTOMER,
-        summary="Failed: it was refused, and another try without a change would be refused again.",
-        command=_RETRY,
-        link=_ERROR,
+        summary=_REFUSED,
+        action=_CHANGE,
+    ),
+    OUT_ELSEWHERE: Rule(turn=Turn.CUSTOMER, summary=_REFUSED, action=_SEND_NEW),
+    BAD_MEDIA: Rule(
+        turn=Turn.CUSTOMER,
+        summary="Failed: its media could not be read, or have changed.",
+        action=replace(_RETRY, says="Make the media reachable at their URLs, then retry it."),
+    ),
+    UNSENT: Rule(turn=Turn.CUSTOMER, summary="Failed before anything was sent.", action=_RETRY),
+    OUT_OF_USE: Rule(
+        turn=Turn.OPERATOR, summary="Failed, and {name} was taken out of use since.", action=_ACTIVATE
+    ),
+    Reason.RECONNECT: Rule(
+        turn=Turn.CUSTOMER, summary="Failed, and {name} has to be connected again.", action=RECONNECT
+    ),
+    SHOWN_LIVE: Rule(
+        turn=Turn.OPERATOR,
+        summary="Failed, but the platform shows it live: it is not sent again.",
+        action=Action(
+            says="Look at the account and at what arrived.",
+            command="slipway delivery show {delivery}",
+            ask="Ask the operator of this server to look at the account.",
+        ),
     ),
     "platform": Rule(
         turn=Turn.CUSTOMER,
         summary="Failed: the platform or a media host had its tries, and none came through.",
-        command=_RETRY,
-        link=_RETRY_LINK,
+        action=_RETRY,
     ),
     "us": Rule(
         turn=Turn.OPERATOR,
         summary="Failed by a fault of this installation.",
-        command="slipway dead-letter show {delivery}",
-        link=_LETTER,
+        action=replace(
+            _RETRY, command="slipway dead-letter show {delivery}", says="Look at what failed, then retry it."
+        ),
     ),
 }
 _RETRYING = {
@@ -142,7 +281,7 @@ _RETRYING = {
     for fault, turn, why in (
         ("customer", Turn.US, "the last try was refused"),
         ("platform", Turn.PLATFORM, "the platform or a media host did not take the last try"),
-        ("us", Turn.US, "the last try met a fault of this installation, or a person sent it again"),
+        ("us", Turn.US, "the last try met a fault of this installation, or a user sent it again"),
     )
 }
 _BLOCKED: Mapping[Reason, Rule] = {
@@ -150,25 +289,26 @@ _BLOCKED: Mapping[Reason, Rule] = {
         turn=Turn.CUSTOMER,
         summary="{name} has to be connected again.",
         next_step="It goes on when the account is connected.",
-        command="slipway account reconnect {account} < tokens.json",
-        link="/reference#connectAccount",
+        action=RECONNECT,
     ),
     Reason.IS_IT_LIVE: Rule(
         turn=Turn.OPERATOR,
         summary="Whether it is live at {name} cannot be found out by asking the platform.",
-        next_step="A person looks at the account and says so, or that it is not (--again). Nothing is sent before.",
-        command=_DECIDE,
-        link=_ERROR,
+        next_step="An operator looks at the account and says so, or that it is not (--again). Nothing is sent before.",
+        action=_DECIDE,
     ),
     Reason.PERSON_NEEDED: Rule(
         turn=Turn.OPERATOR,
         summary="It was tried as often or as long as is sensible.",
-        next_step="It goes on when a person has dealt with the cause and resumes it.",
-        command="slipway delivery resume {delivery}",
-        link=_LETTER,
+        next_step="It goes on when an operator has dealt with the cause and resumes it.",
+        action=_RESUME,
     ),
 }
 
+_LOST = (
+    "Sent; the platform's answer was lost or unclear: it may be live. It is never sent again unless it is proven not "
+    "live."
+)
 _LOOKED_AT: Mapping[State, Rule] = {
     State.PREPARING: Rule(
         turn=Turn.PLATFORM,
@@ -177,15 +317,14 @@ _LOOKED_AT: Mapping[State, Rule] = {
     ),
     State.PROCESSING: Rule(
         turn=Turn.PLATFORM,
-        summary="Sent; the platform works on it.",
+        summary="Sent; the platform works on it: it may be live.",
         next_step="The platform is asked whether it is live.",
     ),
     State.UNKNOWN: Rule(
         turn=Turn.US,
-        summary="Sent; the platform's answer was lost or unclear. It is never sent again unless it is proven not live.",
-        next_step="The platform is asked whether it is live.",
-        command=_DECIDE,
-        link=_ERROR,
+        summary=_LOST,
+        next_step="The platform is asked whether it is live, if it can be; else an operator decides.",
+        action=_DECIDE_EARLY,
     ),
 }
 
@@ -199,18 +338,10 @@ RULES: Mapping[tuple[State, Detail], Rule] = {
         turn=Turn.CUSTOMER,
         summary="Its media could not be checked: {seen}",
         next_step="They are tried again; it fails if they stay so past its due time.",
-        command="slipway post show {post}",
-        link="/reference#error-media_unreachable",
+        action=_SHOW,
     ),
     (State.SCHEDULED, None): Rule(
         turn=Turn.US, summary="Scheduled.", next_step="It is prepared, and sent when it is due."
-    ),
-    (State.SCHEDULED, AHEAD): Rule(
-        turn=Turn.OPERATOR,
-        summary="Scheduled; a pause ({scope}) will hold it when its time comes: {why}",
-        next_step="It is sent when it is due, if the pause is lifted before, or else when it is lifted.",
-        command="slipway pause lift {scope}",
-        link=_ATTENTION,
     ),
     (State.QUEUED, None): Rule(
         turn=Turn.US, summary="On its way to a worker.", next_step="A worker sends it."
@@ -220,6 +351,8 @@ RULES: Mapping[tuple[State, Detail], Rule] = {
         for state in (State.SCHEDULED, State.RETRYING, State.QUEUED)
         for hold, rule in _HELD.items()
     },
+    **{(state, Hold.NEWER_WORKER): _HELD[Hold.NEWER_WORKER] for state in _LOOKED_AT},
+    (State.ACCEPTED, Hold.STORAGE): _HELD[Hold.STORAGE],
     **{(State.RETRYING, fault): rule for fault, rule in _RETRYING.items()},
     (State.PUBLISHING, None): Rule(
         turn=Turn.US, summary="A worker sends it now.", next_step="The platform's answer settles it."
@@ -231,7 +364,24 @@ RULES: Mapping[tuple[State, Detail], Rule] = {
         )
         for state, rule in _LOOKED_AT.items()
     },
+    **{
+        (state, LOOK_FAILED): replace(_LOOKED_AT[state], summary=f"{_LOOKED_AT[state].summary} {{look}}")
+        for state in (State.PROCESSING, State.UNKNOWN)
+    },
+    (State.UNKNOWN, NO_LOOK): replace(
+        _LOOKED_AT[State.UNKNOWN],
+        turn=Turn.OPERATOR,
+        summary=f"{_LOST} {{look}}",
+        action=_DECIDE,
+        next_step="An operator is asked when it can no longer appear; until then, it cannot be published again.",
+    ),
     **{(State.BLOCKED, reason): rule for reason, rule in _BLOCKED.items()},
+    (State.BLOCKED, OUT_OF_USE): Rule(
+        turn=Turn.OPERATOR,
+        summary="{name} was taken out of use.",
+        next_step="It goes on when the account is connected and in use again.",
+        action=_ACTIVATE,
+    ),
     **{(State.FAILED, fault): rule for fault, rule in _FAILED.items()},
     (State.PUBLISHED, None): Rule(turn=None, summary="Live: {url}"),
     (State.CANCELLED, None): Rule(turn=None, summary="Canceled before anything was sent."),

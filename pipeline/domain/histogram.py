@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from math import inf
 
 LATENESS_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
-"""Seconds; the upper bounds of the buckets of lateness, beside infinity."""
+"""Seconds; the upper bounds of the buckets of lateness, in addition to infinity."""
 
 
 def label_bucket(value: float, bounds: Sequence[float] = LATENESS_BOUNDS) -> str:

@@ -1,6 +1,6 @@
 """Plan how an image is made to fit what a platform takes: type, size, and, if asked for, width : height. Pure.
 
-The result is always a JPEG. What fits is never converted.
+The result is always a JPEG. An image that fits is never converted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from adapters.contract import MediaFacts
-from adapters.image_rule import ImageRule
+from adapters.limit import ImageRule
 
 Fit = Literal["pad", "crop"]
 """How width : height is changed: by white borders, or by cutting edges off."""
@@ -21,7 +21,9 @@ Size = tuple[int, int]
 
 JPEG = "image/jpeg"
 TYPES = frozenset({JPEG, "image/png", "image/webp", "image/gif", "image/avif"})
-"""What can be converted."""
+"""The types that can be converted."""
+CMYK = "cmyk"
+"""The codec of a JPEG in the colours of print, as its check finds it. No platform names them among what it takes."""
 HEIC = frozenset({"image/heic", "image/heif"})
 MAX_BYTES = 40 * 1024**2
 """Bytes of a file that is converted, at most: its check reads all of them."""
@@ -33,7 +35,7 @@ MAX_RESULT_PIXELS = 16_000_000
 """Pixels of the result, at most: platforms show far fewer, and more would not fit the memory of a conversion."""
 _DECODED_WHOLE = frozenset({"image/webp", "image/avif"})
 _QUALITY = 92
-_VERSION = 1
+_VERSION = 2
 """Part of a derived file's name: raise it when the same conversion makes another picture."""
 
 
@@ -45,7 +47,7 @@ class Conversion:
     crop: Size
     """The part of the source that is kept, from its middle."""
     scaled: Size
-    """What it is scaled to; never larger than ``crop``."""
+    """The size it is scaled to; never larger than ``crop``."""
     canvas: Size
     """The result: ``scaled`` in the middle of white."""
     max_bytes: int | None
@@ -61,8 +63,9 @@ class Conversion:
         """Return from what to what, in words."""
         how = {"pad": ", with white borders", "crop": ", with its edges cut off"}
         is_refitted = self.crop != self.source or self.canvas != self.scaled
+        colours = " in CMYK" if facts.codec == CMYK else ""
         return (
-            f"from {facts.content_type} of {facts.width} x {facts.height} and {facts.bytes:,} bytes "
+            f"from {facts.content_type}{colours} of {facts.width} x {facts.height} and {facts.bytes:,} bytes "
             f"to {JPEG} of {self.canvas[0]} x {self.canvas[1]}{how[fit] if fit and is_refitted else ''}"
         )
 
@@ -77,6 +80,7 @@ def plan_conversion(facts: MediaFacts, rule: ImageRule, fit: Fit | None = None) 
     source = (facts.width, facts.height)
     crop, canvas = _refit(source, rule, fit)
     is_taken = facts.content_type in rule.types and (rule.bytes is None or facts.bytes <= rule.bytes)
+    is_taken = is_taken and facts.codec != CMYK
     factor = _find_factor(canvas, rule)
     if is_taken and crop == canvas == source and factor == 1:
         return None
@@ -107,15 +111,16 @@ def explain_refusal(facts: MediaFacts, rule: ImageRule, fit: Fit | None = None) 
             f"{facts.bytes:,} bytes and {facts.width * facts.height:,} pixels. Send a smaller one."
         )
     if fit is None and not rule.takes_ratio(round(facts.width / facts.height, 3)):
-        (crop, _), (_, pad) = (
-            _refit((facts.width, facts.height), rule, "crop"),
-            _refit((facts.width, facts.height), rule, "pad"),
-        )
         return (
-            f'Send media.fit "pad" (white borders, {pad[0]} x {pad[1]}) or "crop" (edges cut off, '
-            f"{crop[0]} x {crop[1]}), or an image of that shape."
+            f'Send media.fit "pad" (white borders, {_name_result(facts, rule, "pad")}) or "crop" (edges cut off, '
+            f"{_name_result(facts, rule, 'crop')}), or an image of that shape."
         )
     return None
+
+
+def _name_result(facts: MediaFacts, rule: ImageRule, fit: Fit) -> str:
+    plan = plan_conversion(facts, rule, fit)
+    return f"{plan.canvas[0]} x {plan.canvas[1]}" if plan else f"{facts.width} x {facts.height}"
 
 
 def name_derived(scope: str, source_sha256: str, rule: ImageRule, fit: Fit | None) -> str:
@@ -136,7 +141,7 @@ def _find_max_pixels(facts: MediaFacts) -> int:
 
 
 def _refit(source: Size, rule: ImageRule, fit: Fit | None) -> tuple[Size, Size]:
-    """Return what is cropped to, and the canvas, before scaling."""
+    """Return the size that is cropped to, and the canvas, before scaling."""
     if fit is None or rule.ratio is None:
         return source, source
     width, height = source
@@ -154,7 +159,7 @@ def _refit(source: Size, rule: ImageRule, fit: Fit | None) -> tuple[Size, Size]:
 
 
 def _find_factor(size: Size, rule: ImageRule) -> float:
-    """Return what both sides are multiplied by to be within the rule; 1 if they are."""
+    """Return the factor that brings both sides within the rule; 1 if they are."""
     short, long = sorted(size)
     factor = 1.0
     if rule.long_side is not None:
@@ -167,7 +172,7 @@ def _find_factor(size: Size, rule: ImageRule) -> float:
 
 
 def _find_own_factors(canvas: Size, rule: ImageRule, facts: MediaFacts) -> list[float]:
-    """Return what an image that is converted anyway is scaled by besides."""
+    """Return the further factors by which an image that is converted anyway is scaled."""
     width = 1.0 if rule.converted_width is None else rule.converted_width / canvas[0]
     is_huge = (facts.width or 0) * (facts.height or 0) > MAX_PIXELS
     return [width, math.sqrt(MAX_RESULT_PIXELS / (canvas[0] * canvas[1])), 0.5 if is_huge else 1.0]

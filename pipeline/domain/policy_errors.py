@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from copy import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from adapters.errors import AdapterError, OutcomeUnknown, Permanent, RateLimited, Unavailable
+from adapters.errors import AdapterError, OutcomeUnknown, Permanent, RateLimited, Rejected, Unavailable
 from adapters.listing import ListedPost
 from pipeline.domain.unavailability import MEDIA, PLATFORM
 
 PLATFORM_OUTAGE, MEDIA_OUTAGE = "platform_outage", "media_outage"
-"""Codes of deliveries that failed because an outage outlasted the patience: dead letters of their own cause."""
+"""Codes of deliveries that failed because an outage outlasted the time limit: dead letters of their own cause."""
+MEDIA_FAULTS = frozenset({"media_changed", "media_unreachable", MEDIA_OUTAGE})
+"""Codes after which the checks of a post's media no longer hold."""
+EXPIRED = "expired"
+NOT_TRIED = frozenset({EXPIRED, "not_sent_yet"})
+"""Codes of deliveries that failed without a try."""
 
 
 def to_outcome_unknown(error: Exception) -> AdapterError:
@@ -29,8 +34,18 @@ def to_adapter_error(error: Exception) -> AdapterError:
     return AdapterError(f"An unexpected error happened in Slipway ({kind}).", code="internal_error")
 
 
-def make_proven_absent(platform_code: str | None = None, platform_message: str | None = None) -> AdapterError:
-    """Return the error of a try whose absence is proven, with what the platform answered to it."""
+def make_proven_absent(
+    platform_code: str | None = None,
+    platform_message: str | None = None,
+    refusal: Mapping[str, Any] | None = None,
+) -> AdapterError:
+    """Return the error of a try whose absence is proven, with what the platform answered to it.
+
+    *refusal* has the error fields of an answer that refused for good: then the error is Rejected, which is final.
+    """
+    if refusal is not None:
+        names = ("code", "platform_code", "next_action", "platform_message")
+        return Rejected(refusal["message"], **{name: refusal.get(name) for name in names})
     return AdapterError(
         "The platform proves that the earlier try was not published.",
         code="proven_absent",
@@ -47,7 +62,7 @@ def make_preparing_timed_out() -> AdapterError:
 
 
 def make_outlasted(error: Unavailable, party: str) -> Unavailable:
-    """Return the error of an outage of *party* that outlasted the patience."""
+    """Return the error of an outage of *party* that outlasted the time limit."""
     if party == PLATFORM:
         return Unavailable(
             f"The platform stayed unavailable for too long. Its last error: {error.message}",
@@ -78,6 +93,8 @@ def make_asked_too_long(error: RateLimited, days: int) -> RateLimited:
     )
 
 
+RESTORED_CODE = "restored"
+"""The code of the error of a delivery that a restore left in doubt; its message says itself that it may be live."""
 RESTORED = "It may have been published before the database was restored."
 
 
@@ -86,28 +103,31 @@ def make_restored(finding: str, candidates: Sequence[ListedPost] = ()) -> Outcom
     compare = "Compare the candidates with the post" if candidates else "Look at the account"
     error = OutcomeUnknown(
         f"{RESTORED} {finding}",
-        code="restored",
+        code=RESTORED_CODE,
         next_action=f"{compare}: say it is live with its URL, or publish it again.",
     )
     error.candidates = tuple(candidates)
     return error
 
 
-def explain_restored(error: AdapterError) -> AdapterError:
-    """Return the error of a look that failed at a delivery in doubt, with the sentence that the platform was not asked.
-
-    Its class, its codes and its next step stay.
-    """
-    explained = copy(error)
-    explained.message = f"{RESTORED} The platform was not asked yet: {error.message}"
-    explained.args = (explained.message,)
-    return explained
+CANNOT_BE_ASKED = "cannot_be_asked"
+"""Code of the look at a post that its platform has no call to show."""
+NO_PROOF = "The platform gives no proof whether the post is live."
 
 
-def make_cannot_tell(platform_code: str | None = None, platform_message: str | None = None) -> OutcomeUnknown:
+def make_cannot_be_asked(reason: str) -> OutcomeUnknown:
+    """Return the error of a look that cannot be made, now or later."""
+    return OutcomeUnknown(
+        f"The platform cannot be asked whether the post is live: {reason}.", code=CANNOT_BE_ASKED
+    )
+
+
+def make_cannot_tell(
+    platform_code: str | None = None, platform_message: str | None = None, *, finding: str = NO_PROOF
+) -> OutcomeUnknown:
     """Return the error of a delivery whose platform gives no proof, with what it answered to the visible call."""
     return OutcomeUnknown(
-        "The platform gives no proof whether the post is live.",
+        finding,
         platform_code=platform_code,
         platform_message=platform_message,
         next_action="Look at the account: say it is live with its URL, or publish it again.",

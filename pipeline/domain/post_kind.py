@@ -1,4 +1,4 @@
-"""What a post becomes at a platform: the word by which an answer says how a request was understood."""
+"""The kind of a post at a platform: the word by which an answer says how a request was understood."""
 
 from __future__ import annotations
 

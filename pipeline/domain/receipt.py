@@ -16,7 +16,7 @@ from uuid import UUID
 
 VERSION = 1
 MAX_LINE_BYTES = 65_536
-"""Longest line that is read; those written have less than 6,000 bytes."""
+"""The longest line that is read; written lines have less than 6,000 bytes."""
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 """RFC 8785 encoding for strings, integers and nulls under ASCII names, which is all that a receipt holds.
 
@@ -26,7 +26,7 @@ _HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 class InvalidHead(ValueError):
-    """The text is not a head; the message is for the person who typed it."""
+    """The text is not a head; the message is for the user who typed it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

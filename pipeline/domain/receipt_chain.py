@@ -10,7 +10,7 @@ from pipeline.domain.receipt import MAX_LINE_BYTES, Head, InvalidReceipt, Receip
 
 
 class Flaw(StrEnum):
-    """What is wrong with the first broken line."""
+    """The flaw of the first broken line."""
 
     ALTERED = "altered"  #: this line, or the one before it, was changed after it was written
     MISSING = "missing"  #: receipts were removed, here or at the end

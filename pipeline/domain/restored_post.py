@@ -1,18 +1,18 @@
-"""What a listing of an account's posts proves about a delivery that a restore left in doubt. Pure."""
+"""The proof that a listing of an account's posts gives about a delivery that a restore left in doubt. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from adapters.contract import CannotTell, Published
 from adapters.listing import Asked, ListedPost, Listing
 
-CANDIDATES = 10
-"""Live posts that are shown to a person, those that agree most first."""
+_POINTS = {True: 1, None: 0, False: -1}
 
 
-def judge_listing(
+def evaluate_listing(
     listing: Listing,
     platform: str,
     *,
@@ -29,43 +29,52 @@ def judge_listing(
     same text and account) is known by its mark only, and so is a post in a list that was not read to its end. A post
     that is not listed proves nothing.
     """
-    free = [post for post in listing.posts if post.is_marked is not False and post.remote_id not in taken]
     earliest, latest = due.replace(microsecond=0) - listing.clock_skew, until + listing.clock_skew
+    free = [
+        replace(post, same_time=None if post.created_at is None else earliest <= post.created_at <= latest)
+        for post in listing.posts
+        if post.is_marked is not False and post.remote_id not in taken
+    ]
     ours = [post for post in free if post.is_marked]
     if not ours and not is_twin and listing.asked is Asked.ALL:
-        ours = [
-            post
-            for post in free
-            if post.agrees and post.created_at is not None and earliest <= post.created_at <= latest
-        ]
+        ours = [post for post in free if post.agrees and post.same_time]
     if len(ours) == 1:
         return Published(remote_id=ours[0].remote_id, url=ours[0].url)
-    candidates = sorted(free, key=_rank, reverse=True)[:CANDIDATES]
-    reason = _describe(listing, platform, len(free), since)
+    candidates = sorted(free, key=lambda post: score(post, due), reverse=True)
+    reason = _describe(listing, platform, candidates, since)
     if is_twin:
         reason += " Another post with this text may have gone out on this account too."
     return CannotTell(reason=reason, candidates=candidates)
 
 
-def _rank(post: ListedPost) -> tuple[bool, int, datetime]:
-    """Rank by mark, then by how much agrees, then by age."""
-    parts = (post.same_caption, post.same_kind, post.same_media)
-    score = sum(1 if part else -1 if part is False else 0 for part in parts)
-    return bool(post.is_marked), score, post.created_at or datetime.min.replace(tzinfo=UTC)
+def is_likely(post: ListedPost) -> bool:
+    """Return True if a candidate carries the delivery's mark, or if nothing that the platform shows of it differs."""
+    return bool(post.is_marked) or False not in _list_parts(post)
 
 
-def _describe(listing: Listing, platform: str, free: int, since: datetime) -> str:
-    """Return the sentence for a person: whether the platform was asked, and what it lists."""
+def score(post: ListedPost, due: datetime) -> tuple[bool, bool, int, int, float]:
+    """Return how well a candidate matches: the mark, nothing that differs, the caption, the other parts, the time."""
+    distance = abs((post.created_at - due).total_seconds()) if post.created_at else float("inf")
+    points = sum(_POINTS[part] for part in _list_parts(post))
+    return bool(post.is_marked), is_likely(post), _POINTS[post.same_caption], points, -distance
+
+
+def _list_parts(post: ListedPost) -> tuple[bool | None, ...]:
+    return post.same_caption, post.same_kind, post.same_media, post.same_time
+
+
+def _describe(listing: Listing, platform: str, candidates: Sequence[ListedPost], since: datetime) -> str:
+    """Return the sentence for an operator: whether the platform was asked, and what it lists."""
     if listing.asked is Asked.NEVER:
         return f"{platform} cannot be asked: {listing.reason}."
     if listing.asked is Asked.NOT:
         return f"{platform} was not asked: {listing.reason}."
     start = since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     part = "" if listing.asked is Asked.ALL else f", but not to the end ({listing.reason})"
-    if not free:
+    likely = sum(is_likely(post) for post in candidates)
+    found = f"{likely} that could be this one; nothing proves it"
+    if not likely:
         found = "none that could be this one, which proves nothing"
-    else:
-        shown = "" if free <= CANDIDATES else f", of which {CANDIDATES} are shown"
-        posts = "1 that could be this one" if free == 1 else f"{free} that could be this one"
-        found = f"{posts}{shown}; nothing proves it"
+    if unlikely := len(candidates) - likely:
+        found += f"; {unlikely} more {'differs' if unlikely == 1 else 'differ'} in text, kind, media or time"
     return f"{platform} was asked for the account's posts since {start}{part}. It lists {found}."

@@ -1,13 +1,12 @@
 """The retry policy: what becomes of a delivery after each result or error. Celery's own retries are off.
 
-Every function is pure and returns a ``Verdict``. ``wait`` counts from the moment the verdict is stored.
+Every function is pure and returns a ``Verdict``. ``wait`` counts from the time the verdict is stored.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
-from enum import StrEnum
 
 from adapters.contract import (
     Absent,
@@ -30,13 +29,14 @@ from adapters.errors import (
     Permanent,
     RateLimited,
     Retryable,
+    StorageFault,
     Unavailable,
 )
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.policy_errors import (
-    explain_restored,
     make_asked_too_long,
+    make_cannot_be_asked,
     make_cannot_tell,
     make_outlasted,
     make_preparing_timed_out,
@@ -47,75 +47,26 @@ from pipeline.domain.policy_errors import (
 )
 from pipeline.domain.retry_state import RetryPolicy, RetryState
 from pipeline.domain.schedule import backoff, look_pause, outage_pause
-from pipeline.domain.unavailability import PLATFORM, RATE_LIMIT, find_party
+from pipeline.domain.unavailability import PLATFORM, RATE_LIMIT, STORAGE, find_party
+from pipeline.domain.verdict import Outcome, Verdict
 
 
-class Outcome(StrEnum):
-    """How an attempt ended; an open attempt has none."""
-
-    PUBLISHED = "published"
-    REFUSED = "refused"  #: proven not to have acted, before or after arm
-    FAILED = "failed"  #: the platform says that it was not published and never will be
-    ABSENT = "absent"  #: armed, and proven not to be live
-    DECIDED = "decided"  #: a person decided
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
-    """What becomes of the delivery. ``spent``: a try is used up. ``closes``: how the open attempt ends, if it does."""
-
-    state: State
-    wait: timedelta = timedelta(0)
-    spent: bool = False
-    closes: Outcome | None = None
-    disarm: bool = False
-    """The attempt is proven not to have acted: the delivery is no longer armed."""
-    checkpoint: CheckpointData | None = None
-    """None keeps the stored one; an empty one starts from scratch."""
-    reason: Reason | None = None
-    reconnect: bool = False
-    refresh: bool = False
-    unexpected: bool = False
-    """An unexpected error before arm: ``RetryPolicy.crashes`` of these block the delivery for a person."""
-    unavailable: str | None = None
-    """The party whose outage this try met: its streak begins or goes on."""
-    held: bool = False
-    """Nothing was tried: streaks of unavailability go on, and the wait does not count towards the patience."""
-    held_for: Hold | None = None
-    """Why nothing was tried, where that is decided on the claimed delivery."""
-    uncounted: bool = False
-    """The platform could not be asked: this wait does not count towards ``look_limit``."""
-    published: Published | None = None
-    error: AdapterError | None = field(default=None, compare=False)
-
-
-def hold(
-    why: Hold,
-    wait: timedelta = timedelta(0),
-    *,
-    state: State = State.SCHEDULED,
-    checkpoint: CheckpointData | None = None,
-) -> Verdict:
-    """Return the verdict that puts a claimed delivery back unsent; no try is spent."""
-    return Verdict(state=state, wait=wait, held=True, held_for=why, checkpoint=checkpoint)
-
-
-def judge_prepare(result: PrepareResult) -> Verdict | None:
-    """Judge what ``prepare`` returned. None: go on in this slice (ready, or one more step)."""
+def evaluate_prepare(result: PrepareResult) -> Verdict | None:
+    """Evaluate what ``prepare`` returned. None: go on in this slice (ready, or one more step)."""
     if isinstance(result, Pending) and result.wait > timedelta(0):
         return Verdict(state=State.PREPARING, wait=result.wait, checkpoint=result.checkpoint)
     return None
 
 
-def judge_finalize(result: FinalizeResult) -> Verdict:
-    """Judge what ``finalize`` returned."""
+def evaluate_finalize(result: FinalizeResult) -> Verdict:
+    """Evaluate what ``finalize`` returned."""
     if isinstance(result, Published):
         return Verdict(state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=result)
     return Verdict(state=State.PROCESSING, wait=_clamp_to_zero(result.wait), checkpoint=result.checkpoint)
 
 
-def judge_conflict(published: Published) -> Verdict:
-    """Judge a live post that already belongs to another delivery: a person decides which of the two it is."""
+def evaluate_conflict(published: Published) -> Verdict:
+    """Evaluate a live post that already belongs to another delivery: an operator decides which of the two it is."""
     return Verdict(
         state=State.BLOCKED,
         reason=Reason.IS_IT_LIVE,
@@ -127,14 +78,14 @@ def judge_conflict(published: Published) -> Verdict:
     )
 
 
-def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Verdict:
-    """Judge what ``prepare`` or ``finalize`` raised.
+def evaluate_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Verdict:
+    """Evaluate what ``prepare`` or ``finalize`` raised.
 
     After arm, only a refusal given before the platform acted proves that nothing was published.
     """
     armed = retry.armed_for is not None
     if isinstance(error, CredentialsExpired):
-        return _judge_expired_credentials(error, retry, policy)
+        return _evaluate_expiry(error, retry, policy)
     if isinstance(error, AppRefused):  # its platform is paused, so the wait only says how soon it goes on
         return Verdict(
             state=State.RETRYING,
@@ -144,10 +95,10 @@ def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Ver
             error=error,
         )
     if isinstance(error, RateLimited):
-        return _judge_rate_limit(error, retry, policy, closes=_close_as_refused(armed))
+        return _evaluate_rate_limit(error, retry, policy, closes=_close_as_refused(armed))
     if isinstance(error, Unavailable) and (party := find_party(error, armed=armed)):
-        return _judge_outage(error, party, retry, policy)
-    if isinstance(error, Retryable):
+        return _evaluate_outage(error, party, retry, policy)
+    if isinstance(error, Retryable) and not isinstance(error, StorageFault):
         return _retry_or_fail(error, retry, policy, closes=Outcome.REFUSED, disarm=armed)
     if isinstance(error, Permanent):
         return Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed, error=error)
@@ -173,43 +124,42 @@ def judge_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> Ver
             unexpected=True,
             error=to_adapter_error(error),
         )
-    return replace(
-        _retry_or_fail(to_adapter_error(error), retry, policy, closes=Outcome.REFUSED, disarm=False),
-        unexpected=True,
-    )
+    verdict = _retry_or_fail(to_adapter_error(error), retry, policy, closes=Outcome.REFUSED, disarm=False)
+    return replace(verdict, unexpected=True)
 
 
-def judge_refresh_error(
+def evaluate_refresh_error(
     verdict: Verdict, error: Unavailable, retry: RetryState, policy: RetryPolicy
 ) -> Verdict:
-    """Judge a refresh that the platform did not answer, after the *verdict* on an expired token."""
-    outage = _judge_outage(error, PLATFORM, replace(retry, armed_for=None), policy)
+    """Evaluate a refresh that the platform did not answer, after the *verdict* on an expired token."""
+    outage = _evaluate_outage(error, PLATFORM, replace(retry, armed_for=None), policy)
     closes = verdict.closes if outage.state is State.RETRYING else outage.closes
     return replace(outage, disarm=verdict.disarm, closes=closes)
 
 
-def judge_look(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
-    """Judge what ``look`` returned. ``armed_for`` says whether the visible call was made."""
+def evaluate_look(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
+    """Evaluate what ``look`` returned. ``armed_for`` says whether the visible call was made."""
     if isinstance(seen, Published):
         return Verdict(state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=seen)
     if retry.in_doubt:
-        return _judge_look_in_doubt(seen, retry, policy)
+        return _evaluate_look_in_doubt(seen, retry, policy)
     if isinstance(seen, Ended):
-        return _judge_ended(seen, retry, policy)
+        return _evaluate_ended(seen, retry, policy)
     if retry.armed_for is None:
-        return _judge_look_unarmed(seen, retry, policy)
+        return _evaluate_look_unarmed(seen, retry, policy)
     if isinstance(seen, Ready | Absent):
-        return _judge_absence(seen, retry, policy)
+        return _evaluate_absence(seen, retry, policy)
     if isinstance(seen, Pending):
         return _keep_waiting(State.PROCESSING, seen.checkpoint, seen.wait, retry, policy)
+    if seen.is_final:
+        return _await_operator(seen, retry)
     return _keep_waiting(State.UNKNOWN, None, timedelta(0), retry, policy)
 
 
-def judge_look_error(error: Exception, retry: RetryState, policy: RetryPolicy, state: State) -> Verdict:
-    """Judge a look that failed. An armed delivery stays in *state*, and the wait does not count towards the limit."""
+def evaluate_look_error(error: Exception, retry: RetryState, policy: RetryPolicy, state: State) -> Verdict:
+    """Evaluate a failed look. An armed delivery stays in *state*, and the wait does not count towards the limit."""
     if retry.armed_for is None:
-        return judge_error(error, retry, policy)
-    classified = to_adapter_error(error)
+        return evaluate_error(error, retry, policy)
     wait = look_pause(retry.looks, policy.look_first, policy.look_longest)
     if isinstance(error, Retryable) and error.retry_after:
         wait = max(wait, error.retry_after)
@@ -221,12 +171,12 @@ def judge_look_error(error: Exception, retry: RetryState, policy: RetryPolicy, s
         refresh=isinstance(error, CredentialsExpired),
         uncounted=True,
         reconnect=isinstance(error, NeedsPerson),
-        error=explain_restored(classified) if retry.in_doubt else classified,
+        error=to_adapter_error(error),
     )
 
 
-def _judge_look_in_doubt(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
-    """Judge a look after a restore: only presence can be proven; what two late looks do not find, a person decides."""
+def _evaluate_look_in_doubt(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
+    """Evaluate a look after a restore: it can prove presence only. An operator decides if two late looks find none."""
     if isinstance(seen, Pending):
         return _keep_waiting(State.PROCESSING, None, seen.wait, retry, policy)
     if isinstance(seen, CannotTell):
@@ -239,7 +189,16 @@ def _judge_look_in_doubt(seen: LookResult, retry: RetryState, policy: RetryPolic
     return Verdict(state=State.UNKNOWN, wait=wait, error=error)
 
 
-def _judge_look_unarmed(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
+def _await_operator(seen: CannotTell, retry: RetryState) -> Verdict:
+    """Evaluate a post that no look can show: an operator decides, as soon as nothing can appear any more."""
+    error = make_cannot_be_asked(seen.reason)
+    if retry.may_appear_for > timedelta(0):
+        return Verdict(state=State.UNKNOWN, wait=retry.may_appear_for, uncounted=True, error=error)
+    error = make_cannot_tell(retry.platform_code, retry.platform_message, finding=error.message)
+    return Verdict(state=State.BLOCKED, reason=Reason.IS_IT_LIVE, error=error)
+
+
+def _evaluate_look_unarmed(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
     if isinstance(seen, Ready):
         return Verdict(state=State.QUEUED, checkpoint=seen.checkpoint)
     if isinstance(seen, Absent):
@@ -255,11 +214,11 @@ def _judge_look_unarmed(seen: LookResult, retry: RetryState, policy: RetryPolicy
     return Verdict(state=State.PREPARING, wait=wait, checkpoint=kept)
 
 
-def _judge_absence(seen: Ready | Absent, retry: RetryState, policy: RetryPolicy) -> Verdict:
-    """Judge a look that found nothing: absence counts after two looks, the first when nothing can appear any more."""
+def _evaluate_absence(seen: Ready | Absent, retry: RetryState, policy: RetryPolicy) -> Verdict:
+    """Evaluate a look that found nothing: absence counts after two looks, the first when nothing can appear now."""
     if retry.absent_before and retry.late_enough:
         return _retry_or_fail(
-            make_proven_absent(retry.platform_code, retry.platform_message),
+            make_proven_absent(retry.platform_code, retry.platform_message, retry.refusal),
             retry,
             policy,
             closes=Outcome.ABSENT,
@@ -279,8 +238,8 @@ def _keep_waiting(
     return Verdict(state=state, wait=_choose_look_wait(wait, retry, policy), checkpoint=checkpoint)
 
 
-def _judge_ended(seen: Ended, retry: RetryState, policy: RetryPolicy) -> Verdict:
-    """Judge a platform's final answer that nothing is live: one look suffices, and the old handle is dropped."""
+def _evaluate_ended(seen: Ended, retry: RetryState, policy: RetryPolicy) -> Verdict:
+    """Evaluate a platform's final answer that nothing is live: one look suffices, and the old handle is dropped."""
     armed = retry.armed_for is not None
     if isinstance(seen.error, Permanent):
         return Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed, error=seen.error)
@@ -296,7 +255,7 @@ def _judge_ended(seen: Ended, retry: RetryState, policy: RetryPolicy) -> Verdict
             error=seen.error,
         )
     if isinstance(seen.error, RateLimited):
-        verdict = _judge_rate_limit(seen.error, retry, policy, closes=Outcome.FAILED)
+        verdict = _evaluate_rate_limit(seen.error, retry, policy, closes=Outcome.FAILED)
         return replace(verdict, checkpoint={})
     return _retry_or_fail(seen.error, retry, policy, closes=Outcome.FAILED, disarm=armed, checkpoint={})
 
@@ -310,7 +269,7 @@ def _retry_or_fail(
     disarm: bool,
     checkpoint: CheckpointData | None = None,
 ) -> Verdict:
-    if retry.spent + 1 >= policy.tries:
+    if isinstance(error, Permanent) or retry.spent + 1 >= policy.tries:
         return Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=disarm, error=error)
     asked = error.retry_after if isinstance(error, Retryable) else None
     wait = asked or backoff(retry.spent, base=policy.backoff, cap=policy.cap, chance=policy.chance)
@@ -325,10 +284,10 @@ def _retry_or_fail(
     )
 
 
-def _judge_rate_limit(
+def _evaluate_rate_limit(
     error: RateLimited, retry: RetryState, policy: RetryPolicy, *, closes: Outcome | None
 ) -> Verdict:
-    """Wait as long as the platform asks to, without spending a try; after the patience a person has to look."""
+    """Wait as long as the platform asks to, without spending a try; after the time limit an operator has to look."""
     armed = retry.armed_for is not None
     verdict = Verdict(
         state=State.RETRYING,
@@ -336,19 +295,27 @@ def _judge_rate_limit(
         disarm=armed,
         closes=closes,
         unavailable=RATE_LIMIT,
+        held_for=Hold.RATE,
         error=error,
     )
     if retry.unavailable_for.get(RATE_LIMIT, timedelta(0)) < policy.rate_patience:
         return verdict
     asked = make_asked_too_long(error, policy.rate_patience.days)
-    return replace(verdict, state=State.BLOCKED, reason=Reason.PERSON_NEEDED, wait=timedelta(0), error=asked)
+    return replace(
+        verdict,
+        state=State.BLOCKED,
+        reason=Reason.PERSON_NEEDED,
+        wait=timedelta(0),
+        held_for=None,
+        error=asked,
+    )
 
 
-def _judge_outage(error: Unavailable, party: str, retry: RetryState, policy: RetryPolicy) -> Verdict:
-    """Wait for an outage to end, without spending a try; fail once it has outlasted the patience."""
+def _evaluate_outage(error: Unavailable, party: str, retry: RetryState, policy: RetryPolicy) -> Verdict:
+    """Wait for an outage to end, without spending a try; fail once it has outlasted the time limit, if any."""
     armed = retry.armed_for is not None
     age = retry.unavailable_for.get(party, timedelta(0))
-    patience = policy.patience if party == PLATFORM else policy.media_patience
+    patience = {PLATFORM: policy.patience, STORAGE: timedelta.max}.get(party, policy.media_patience)
     if party in retry.unavailable_for and age >= patience:
         return Verdict(
             state=State.FAILED,
@@ -367,11 +334,12 @@ def _judge_outage(error: Unavailable, party: str, retry: RetryState, policy: Ret
         disarm=armed,
         closes=_close_as_refused(armed),
         unavailable=party,
+        held_for=Hold.STORAGE if party == STORAGE else None,
         error=error,
     )
 
 
-def _judge_expired_credentials(error: CredentialsExpired, retry: RetryState, policy: RetryPolicy) -> Verdict:
+def _evaluate_expiry(error: CredentialsExpired, retry: RetryState, policy: RetryPolicy) -> Verdict:
     """Refresh and try again at once. If the refreshed token has expired too, it costs a try, so this ends."""
     armed = retry.armed_for is not None
     if retry.stale_before:

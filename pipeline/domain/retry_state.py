@@ -1,10 +1,11 @@
-"""What the retry policy judges by: its numbers, and what is known of a delivery."""
+"""The input of the retry policy: its numbers, and the known facts of a delivery."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +28,7 @@ class RetryPolicy:
     media_patience: timedelta = timedelta(hours=6)
     """The same for the host of a media file."""
     rate_patience: timedelta = timedelta(days=3)
-    """How long a platform may ask to wait before a person is asked; it never fails a delivery."""
+    """How long a platform may ask to wait before an operator is asked; it never fails a delivery."""
     outage_cap: timedelta = timedelta(minutes=5)
     """Longest pause between two tries in an outage."""
     asked_cap: timedelta | None = None
@@ -36,7 +37,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryState:
-    """What is known of the delivery when a result or an error arrives."""
+    """The known facts of the delivery when a result or an error arrives."""
 
     spent: int = 0
     looks: int = 0
@@ -52,11 +53,15 @@ class RetryState:
     """An earlier look that was late enough found nothing."""
     late_enough: bool = False
     """Now is later than the attempt's deadline + one call + the settle window: nothing can appear any more."""
+    may_appear_for: timedelta = timedelta(0)
+    """How long the call may still make a post appear; zero: no longer, or it is not known."""
     unavailable_for: Mapping[str, timedelta] = field(default_factory=dict)
     """Party -> age of its current streak of unavailability, less the time in which the delivery was held."""
     platform_code: str | None = None
-    """What the platform answered to the visible call whose outcome is not known, if it did: its code."""
+    """The code of the platform's answer to the visible call whose outcome is not known, if it answered."""
     platform_message: str | None = None
-    """The same: its sentence."""
+    """The sentence of the same answer."""
+    refusal: Mapping[str, Any] | None = None
+    """The same answer as error fields: the error that the delivery ends with once absence is proven."""
     in_doubt: bool = False
     """The database was restored and may lack a later attempt: its own handle proves no absence."""

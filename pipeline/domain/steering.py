@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Verb(StrEnum):
-    """What is done to each delivery."""
+    """The action on each delivery."""
 
     CANCEL = "cancel"
     RETRY = "retry"
@@ -27,29 +27,38 @@ OF_PARTNERS = tuple(verb for verb in Verb if verb not in OF_DEAD_LETTERS)
 """Verbs of the partner API."""
 PUBLISHES = frozenset({Verb.RETRY, Verb.RESCHEDULE, Verb.RESUME})
 """Verbs that need a plan that publishes; the others stop things."""
+AT_ONCE = frozenset({Verb.CANCEL, Verb.PAUSE})
+"""Verbs that wait for no earlier job, because they protect: the verbs of ``YIELDS`` leave their deliveries to them."""
+YIELDS = PUBLISHES | {Verb.REPLAY}
 
 
 class SteeringState(StrEnum):
     """Where a steering job stands."""
 
     SELECTING = "selecting"
-    """The deliveries that the filter selects get their receipts; nothing else is changed."""
+    """The state of no job; the API documents list it."""
     WORKING = "working"
-    """Post by post, each in a transaction with its receipts."""
+    """Post by post, each in a transaction with its receipts; or it waits for earlier jobs."""
     DONE = "done"
     FAILED = "failed"
     """The key that made it is not valid any more; what was done stays."""
+    STOPPED = "stopped"
+    """By a user; what was done stays, and the rest is left as it is."""
+
+
+WORKING = frozenset({SteeringState.SELECTING, SteeringState.WORKING})
+"""States of a job that has not ended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arguments:
-    """What a verb takes. Reschedule: a shift, or a window over which the posts are spread."""
+    """The arguments of a verb. Reschedule: a shift, or a window over which the posts are spread."""
 
     shift: timedelta | None = None
     start: datetime | None = None
     end: datetime | None = None
     why: str | None = None
-    """Of a pause, shown with what it holds; of a discard, kept with each letter."""
+    """The reason of a pause, shown with what it holds; of a discard, kept with each dead letter."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arguments as they are stored."""

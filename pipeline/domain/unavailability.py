@@ -1,8 +1,8 @@
 """Streaks of unavailability: who did not respond, and since when.
 
 An outage costs time and no tries. Each delivery keeps, for each party that it waits for, the first failure of the
-current streak; a streak that outlasts its patience fails the delivery. Time in which the delivery was held (rate limit,
-quota, pause, open circuit breaker) moves the first failure forward, so that it does not count.
+current streak; a streak that outlasts its time limit fails the delivery. Time in which the delivery was held (rate
+limit, quota, pause, open circuit breaker) moves the first failure forward, so that it does not count.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from adapters.errors import Unavailable
+from adapters.errors import StorageFault, Unavailable
 
 PLATFORM = "platform"
 """The party of a failure of the platform's own hosts; the others are media hosts, by name."""
@@ -18,6 +18,8 @@ RATE_LIMIT = "rate_limit"
 """The party of a platform that asks to wait: it answers, so no streak of another party goes on."""
 MEDIA = "media"
 """The party of a failure of a media host whose name is not known."""
+STORAGE = "storage"
+"""The party of a fault of our own storage: it has no time limit, and its time counts to no other party's."""
 Streaks = Mapping[str, datetime]
 """Party -> first failure of the current streak."""
 
@@ -41,7 +43,8 @@ OWN_STATES = frozenset(
         "not_found",
         "not_prepared",
         "processing_failed",
-        "spool_failed",
+        "refused_for_now",
+        "resource_forbidden",
         "upload_expired",
         "upload_failed",
         "upload_stuck",
@@ -57,13 +60,15 @@ def find_party(error: Exception, *, armed: bool) -> str | None:
     """
     if not isinstance(error, Unavailable) or error.code in OWN_STATES:
         return None
+    if isinstance(error, StorageFault):
+        return None if armed else STORAGE
     if armed:
         return PLATFORM if error.code == UNREACHABLE else None
     return error.host or MEDIA if error.code == MEDIA_UNAVAILABLE else PLATFORM
 
 
 def extend_streaks(streaks: Streaks, party: str, now: datetime) -> Streaks:
-    """Return the streaks after a failure of *party*; those of the others go on, unless the platform answered."""
+    """Return the streaks after a failure of *party*; the others' streaks go on, unless the platform answered."""
     if party == RATE_LIMIT:
         return {party: streaks.get(party, now)}
     return {party: now, **streaks}

@@ -1,11 +1,33 @@
-"""What a user's login and password have to be like."""
+"""The rules for a user's login and password.
+
+Roles: what a user of the dashboard may do in a workspace.
+"""
 
 from __future__ import annotations
 
 import re
+from enum import Enum
+from functools import total_ordering
+
+
+@total_ordering
+class Role(Enum):
+    """A role includes every smaller one: ``Role.VIEWER < Role.ADMIN``."""
+
+    VIEWER = "viewer"  #: sees everything of the workspace
+    AUTHOR = "author"  #: also edits, reschedules, cancels, and retries posts
+    OPERATOR = "operator"  #: also pauses, decides, steers, connects accounts
+    ADMIN = "admin"  #: also ends the sessions of other users
+
+    def __lt__(self, other: Role) -> bool:
+        return _RANK[self] < _RANK[other]
+
+
+_RANK = {role: rank for rank, role in enumerate(Role)}
+
 
 MIN_PASSWORD, MAX_PASSWORD = 12, 200
-"""Characters. NIST SP 800-63B-4 (August 2025), section 3.1.1.2, asks for 15, or 8 beside a second factor; tries are
+"""Characters. NIST SP 800-63B-4 (August 2025), section 3.1.1.2, asks for 15, or 8 alongside a second factor; tries are
 limited here."""
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}", re.ASCII)
 

@@ -41,7 +41,17 @@ _EXPECTED = {
     "dict_type": "an object",
     "int_from_float": "a whole number",
 }
-"""What pydantic's error type expects."""
+"""The value that each error type of pydantic expects."""
+_OF_PYDANTIC = frozenset({"error", "expected", "max_length"})
+"""Keys of the context by which an error of pydantic is distinguished from a custom one of the same type."""
+_ALIASES = {"enum": "literal_error"}
+"""The type of an issue for an error type of pydantic that means the same."""
+_CUSTOM = frozenset(
+    {"blank", "cursor", "datetime_parsing", "datetime_type", "literal_error", "time_zone", "too_long"}
+    | {"url_parsing", "uuid_parsing", "value_error"}
+)
+"""Types of errors that our validators raise, with a sentence of their own unless pydantic gives a context."""
+_UUID = "Must be a UUID such as 0f4f54d4-8cce-4fb7-8c7b-befbcb8af812."
 _MESSAGES: Mapping[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "missing": lambda _value, _context: "It is required.",
     "literal_error": lambda _value, context: f"Must be {context['expected']}.",
@@ -50,8 +60,30 @@ _MESSAGES: Mapping[str, Callable[[Any, Mapping[str, Any]], str]] = {
     ),
     "string_too_short": lambda _value, _context: "It must not be empty.",
     "too_short": lambda _value, _context: "It must not be empty.",
+    "too_long": lambda _value, context: (
+        f"{context['max_length']} at most; there are {context['actual_length']}."
+    ),
+    "greater_than": lambda _value, context: f"Must be more than {context['gt']}.",
+    "greater_than_equal": lambda _value, context: f"Must be {context['ge']} or more.",
+    "less_than": lambda _value, context: f"Must be less than {context['lt']}.",
+    "less_than_equal": lambda _value, context: f"Must be {context['le']} or less.",
+    "string_pattern_mismatch": lambda _value, context: f"Must have the form {context['pattern']}.",
+    "string_unicode": lambda _value, _context: "It holds a lone surrogate, which is not a character.",
+    "bool_parsing": lambda _value, _context: "Must be true or false.",
+    "int_parsing": lambda _value, _context: "Must be a whole number.",
+    "int_parsing_size": lambda _value, _context: "The number is out of range.",
+    "float_parsing": lambda _value, _context: "Must be a number.",
+    "finite_number": lambda _value, _context: "Must be a finite number.",
+    "uuid_type": lambda _value, _context: _UUID,
+    "uuid_parsing": lambda _value, _context: _UUID,
 }
 """Messages by pydantic's error type, from the value and the error's context."""
+ISSUE_TYPES = (
+    *sorted({*_EXPECTED, *_MESSAGES, *_CUSTOM}),
+    *("null", "extra_forbidden", "exclusive", "rule"),
+    *("invalid_json", "csv", "quote", "row_width", "equal_columns", "rounded", "account"),
+)
+"""Every type of an issue, which says what is wrong; the code of a refusal is never one."""
 
 
 def build_issue(path: Sequence[str | int], message: str, kind: str, value: Any = ...) -> dict[str, Any]:
@@ -80,17 +112,23 @@ def issues_from_pydantic(
 
 
 def _to_issue(error: ErrorDetails, path: Sequence[str | int], known: Known) -> dict[str, Any]:
-    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    value, context = error["input"], error.get("ctx", {})
+    kind = _ALIASES.get(error["type"], error["type"])
     if kind in ("union_tag_not_found", "union_tag_invalid"):
         return _tag_issue(path, value, context.get("expected_tags"))
     if kind == "extra_forbidden":
         message = _describe_unknown(str(path[-1]), known(error["loc"][:-1]))
     elif expected := _EXPECTED.get(kind):
         message = _describe_type(expected, value)
+    elif kind in _CUSTOM and not context.keys() & _OF_PYDANTIC:
+        message = error["msg"]
     elif kind in _MESSAGES:
         message = _MESSAGES[kind](value, context)
     else:
-        message = error["msg"].replace("Input should be", "Must be").rstrip(".") + "."
+        kind, message = (
+            "value_error",
+            "The field does not take this value: the reference describes what it takes.",
+        )
     return build_issue(path, message, kind, *(() if kind in ("missing", "too_short") else (value,)))
 
 

@@ -14,7 +14,7 @@ from pipeline.domain.post import OPEN, PostStatus
 
 
 class EventType(StrEnum):
-    """What an event says. All but the last two can be chosen; those every webhook gets."""
+    """The types of events. All but the last two can be chosen; every webhook gets those two."""
 
     POST_SCHEDULED = (
         "post.scheduled"  #: it was accepted, edited or retried, and will be published at its time
@@ -25,7 +25,7 @@ class EventType(StrEnum):
     POST_CANCELED = "post.canceled"
     DELIVERY_PUBLISHED = "delivery.published"
     DELIVERY_FAILED = "delivery.failed"
-    DELIVERY_BLOCKED = "delivery.blocked"  #: it waits for a person
+    DELIVERY_BLOCKED = "delivery.blocked"  #: it waits for an operator
     DELIVERY_UNKNOWN = "delivery.unknown"  #: it may be live: it is looked at, never sent again
     DELIVERY_HELD = "delivery.held"  #: a worker has put it back: a limit, a quota, slow media
     ACCOUNT_RECONNECT = "account.reconnect"  #: it has to be connected again
@@ -51,7 +51,7 @@ class PauseReason(StrEnum):
 
 
 class AttemptOutcome(StrEnum):
-    """What became of one try."""
+    """The outcome of one try."""
 
     DELIVERED = "delivered"  #: 2xx
     HTTP_ERROR = "http_error"  #: any other status, redirects included
@@ -79,6 +79,8 @@ OVERLAP = timedelta(days=1)
 LONGEST_WAIT = timedelta(days=1)
 """A longer Retry-After counts as this."""
 LONGEST_HOLD = timedelta(minutes=5)
+MAX_DEFERRED = 100
+"""Tries of one event that Retry-After may defer without using up one of the ten: eight hours more in all at most."""
 _GONE, _TOO_MANY, _UNAVAILABLE = 410, 429, 503
 _JITTER = 0.1
 """Part of a pause that chance adds, so that events which failed together do not come together again."""
@@ -96,11 +98,11 @@ class Tried:
 
     @property
     def holds_webhook(self) -> bool:
-        """Whether the server asks to wait with every event: 429 or 503 with Retry-After."""
+        """True if the server asks to wait with every event: 429 or 503 with Retry-After."""
         return self.status in (_TOO_MANY, _UNAVAILABLE) and self.retry_after is not None
 
 
-def judge_status(status: int) -> AttemptOutcome:
+def evaluate_status(status: int) -> AttemptOutcome:
     """Return what an HTTP status means: only 2xx is a success."""
     if status // 100 == 2:  # noqa: PLR2004  the class of successes
         return AttemptOutcome.DELIVERED
@@ -116,6 +118,19 @@ def parse_retry_after(text: str, now: datetime) -> timedelta | None:
     return min(max(wait, timedelta(0)), LONGEST_WAIT)
 
 
+def is_deferred(tried: Tried, deferred: int) -> bool:
+    """Return True if the server's Retry-After takes the place of the schedule: this try does not count.
+
+    A long one does not, nor one after many: an event's tries end before it expires. *deferred*: tries that did so far.
+    """
+    return (
+        tried.retry_after is not None
+        and tried.holds_webhook
+        and tried.retry_after <= LONGEST_HOLD
+        and deferred < MAX_DEFERRED
+    )
+
+
 def compute_wait(tries: int, retry_after: timedelta | None, chance: float) -> timedelta | None:
     """Return the pause after a failed try; None after the last one. *tries*: made so far. *chance*: 0 to 1."""
     if tries >= TRIES:
@@ -123,9 +138,14 @@ def compute_wait(tries: int, retry_after: timedelta | None, chance: float) -> ti
     return max(DELAYS[tries - 1] * (1 + _JITTER * chance), retry_after or timedelta(0))
 
 
-def compute_hold(failures: int) -> timedelta:
-    """Return for how long nothing is sent to a webhook after so many rounds in a row without a success."""
-    return min(timedelta(seconds=2 ** min(failures, 10)), LONGEST_HOLD)
+def compute_hold(failures: int, asked: Collection[timedelta] = ()) -> timedelta:
+    """Return for how long nothing is sent to a webhook after so many rounds in a row without a success.
+
+    *asked*: the times that its server names by Retry-After; they count instead, but not below the shortest pause.
+    """
+    if asked:
+        return max(DELAYS[0], *asked)
+    return min(timedelta(seconds=2 ** min(failures, 10)), LONGEST_HOLD) if failures else timedelta(0)
 
 
 # --- which events a move makes ---------------------------------------------------------------------------------------
@@ -151,7 +171,7 @@ SILENT_HOLDS = frozenset({Hold.PREPARED_EARLY, Hold.SHUTDOWN})
 def find_delivery_event(target: State, held_for: str | None, held_before: str | None) -> EventType | None:
     """Return the event of a delivery's move to *target*; None: none.
 
-    *held_for*: why a worker has put it back, and *held_before* why one had the time before: a hold is told once.
+    *held_for*: why a worker has put it back, and *held_before* why one had the time before: a hold is reported once.
     """
     if held_for is not None:
         is_news = held_for != held_before and held_for not in SILENT_HOLDS

@@ -51,6 +51,14 @@ def build_settings(folder: Path, environment: Mapping[str, str]) -> dict[str, st
     return defaults | settings | {"SLIPWAY_FOLDER": str(folder)}
 
 
+def find_place(folder: Path, environment: Mapping[str, str], name: str) -> str:
+    """Return where a setting has its value from, or the folder's file, where it can be added."""
+    file = environment.get(FILE_VARIABLE)
+    if name in environment:
+        return "the environment"
+    return file if file and name in read_settings_file(Path(file)) else str(folder / "settings.env")
+
+
 def write_settings_file(file: Path, values: Mapping[str, str], head: str = "") -> None:
     """Write a settings file that only its owner can read, atomically."""
     write_private(file, head + "".join(f"{name}={_quote(value)}\n" for name, value in values.items()))

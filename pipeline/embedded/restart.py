@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.embedded.log_files import LogReader, read_tail, rotate
-from pipeline.embedded.process import Child
+from pipeline.embedded.process import Child, LogReader, read_tail, rotate
 from pipeline.embedded.services import Service
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0

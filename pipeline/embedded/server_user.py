@@ -20,7 +20,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.embedded.data_folder import ensure_private
-from pipeline.embedded.engine import EngineError
 
 SAME_USER = "-"
 """The server's user when Slipway does not run as root."""
@@ -36,6 +35,10 @@ os.setgid(int(sys.argv[2]))
 os.setuid(int(sys.argv[1]))
 sys.exit(not all(os.access(program, os.X_OK) for program in sys.argv[3:]))
 """
+
+
+class EngineError(Exception):
+    """An engine could not be started. The message says why, with the end of its log."""
 
 
 def find_server_user() -> str:

@@ -10,10 +10,10 @@ from functools import partial
 import requests
 
 from config.settings import FILE_VARIABLE, Settings
+from pipeline.broker.queues import WORKER_GROUPS
 from pipeline.embedded import sandbox
 from pipeline.embedded.ports import ListenAddress
 from pipeline.embedded.process import Program
-from pipeline.queues import WORKER_GROUPS
 
 UNAUTHORIZED = 401
 STOP_TIMEOUT = 10.0
@@ -132,12 +132,14 @@ def list_addresses(s: Settings) -> list[ListenAddress]:
         ListenAddress(what="Flower", host=s.flower.host, port=s.flower.port, setting="SLIPWAY_FLOWER__PORT"),
     ]
     if s.sandbox.url:
+        host = None
         for what, setting, url in (
             ("the sandbox", "SLIPWAY_SANDBOX__URL", s.sandbox.url),
             ("the sandbox's media host", "SLIPWAY_SANDBOX__MEDIA_URL", s.sandbox.media_url),
         ):
-            host, port = sandbox.parse_address(setting, url)
-            ports.append(ListenAddress(what=what, host=host, port=port, setting=setting))
+            own, port = sandbox.parse_address(setting, url)
+            host = host or own  # both listen on the first one's
+            ports.append(ListenAddress(what=what, host=host, port=port, setting=setting, url=url))
     return ports
 
 

@@ -1,16 +1,90 @@
-"""The summary that `slipway up` prints: addresses, credentials and a command to try."""
+"""The summary that `slipway up` prints: addresses, credentials and a command to try.
+
+Creates the stack's own user of the dashboard, an admin of all workspaces, and keeps its password.
+
+A file has the login and the password, readable by its owner only. It is written before the user is created, so that an
+interruption leaves no user without a known password. At a start after an operator has changed the password (``slipway
+user reset``), or disabled the user, the one in the file is emptied.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from config.settings import Settings
-from pipeline.embedded.dashboard_login import LOGIN_FILE, read_login
+from pipeline.domain.actor import Actor
+from pipeline.domain.user import Role
+from pipeline.embedded.data_folder import write_private
 from pipeline.embedded.services import local_url
+from pipeline.store.audit import record_change
+from pipeline.store.auth.users import (
+    NoSuchUser,
+    create_user,
+    find_user,
+    generate_password,
+    hash_password,
+    read_password,
+    set_role,
+    verify_password,
+)
+from pipeline.store.database import Database
+
+LOGIN, LOGIN_FILE = "operator", "dashboard.json"
+NO_LOGIN: Mapping[str, str] = {"login": "", "password": ""}
+ACTOR = Actor(kind="system", name="slipway up")
+
+
+def read_login(file: Path) -> Mapping[str, str]:
+    """Return login and password; both empty without a file."""
+    found: Mapping[str, str] = json.loads(file.read_text()) if file.is_file() else NO_LOGIN
+    return found
+
+
+def ensure_login(s: Settings, file: Path) -> None:
+    """Create the user if it is missing, or see whether its password is still the one in the file."""
+    kept = read_login(file)
+    password = kept["password"] or generate_password()
+    database = Database(s.store.url.get_secret_value(), pool=1)
+    try:
+        with database.begin() as c:
+            is_known = _is_known(c)
+            if not is_known:
+                _write(file, password)
+                _create(c, hash_password(password))
+            elif not _opens(c, kept["password"]):
+                _write(file, "")
+    finally:
+        database.close()
+
+
+def _is_known(c: Connection) -> bool:
+    try:
+        find_user(c, LOGIN)
+    except NoSuchUser:
+        return False
+    return True
+
+
+def _create(c: Connection, password_hash: str) -> None:
+    identity = create_user(c, LOGIN, password_hash)
+    set_role(c, identity, None, Role.ADMIN)
+    record_change(c, ACTOR, "create", "user", identity, after={"login": LOGIN, "role": Role.ADMIN.value})
+
+
+def _opens(c: Connection, password: str) -> bool:
+    stored = read_password(c, LOGIN)
+    return verify_password(stored.password_hash if stored else None, password)
+
+
+def _write(file: Path, password: str) -> None:
+    write_private(file, json.dumps({"login": LOGIN, "password": password}, indent=2))
+
 
 CURRENT_TIME = "'$(date +%T)'"
 """For a shell, inside a word in single quotes: the time of day."""
@@ -26,7 +100,7 @@ class Summary:
     dashboard: str
     dashboard_login: str
     dashboard_password: str = field(repr=False)
-    """Empty: a person has changed it."""
+    """Empty: an operator has changed it."""
     flower: str
     flower_user: str
     flower_password: str = field(repr=False)

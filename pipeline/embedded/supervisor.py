@@ -1,4 +1,7 @@
-"""`slipway up`: starts engines, migrations, sandbox, sample workspace and services; supervises and stops them."""
+"""`slipway up`: starts engines, migrations, sandbox, sample workspace and services; supervises and stops them.
+
+Which worker groups have consumed since the start: a canary or, with a backlog before it, any other message.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,29 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
+import redis
+
 from config.settings import FILE_VARIABLE, PREFIX, Settings, load
-from pipeline.embedded.dashboard_login import LOGIN_FILE, ensure_login
+from pipeline.broker.celery_app import create_celery_app
+from pipeline.broker.dispatch import Dispatcher
+from pipeline.broker.queue_liveness import QueueLiveness
+from pipeline.broker.queues import REACHABILITY, WORKER_GROUPS
+from pipeline.broker.ticks import list_ticks
 from pipeline.embedded.data_folder import explain_errors
-from pipeline.embedded.engine import EngineError
-from pipeline.embedded.generated_settings import build_settings, write_settings_file
-from pipeline.embedded.log_files import rotate
+from pipeline.embedded.generated_settings import build_settings, find_place, write_settings_file
 from pipeline.embedded.ports import find_conflicts
 from pipeline.embedded.postgres import Postgres
-from pipeline.embedded.process import stop_leftovers, wait_until
+from pipeline.embedded.process import rotate, stop_leftovers, wait_until
 from pipeline.embedded.restart import PrintLine, SupervisedService
+from pipeline.embedded.server_user import EngineError
 from pipeline.embedded.services import (
     Service,
     list_addresses,
@@ -30,16 +40,56 @@ from pipeline.embedded.services import (
     sandbox_service,
     slipway_command,
 )
-from pipeline.embedded.summary import Summary, build_summary
+from pipeline.embedded.summary import LOGIN_FILE, Summary, build_summary, ensure_login
 from pipeline.embedded.valkey import Valkey
-from pipeline.embedded.worker_readiness import WorkerReadiness
-from pipeline.recovery.epoch_file import EpochFile
 from pipeline.recovery.restore import IN_DOUBT
-from pipeline.recovery.send_guard import NEXT_STEP, SendGuard
-from pipeline.store.database import Database
+from pipeline.runtime.epoch_file import EpochFile
+from pipeline.runtime.send_guard import NEXT_STEP, SendGuard
+from pipeline.store.canaries import read_silences
+from pipeline.store.database import Database, Unreachable
+
+
+class WorkerReadiness:
+    """Sends a canary to every queue, then answers which groups have consumed since.
+
+    A worker with a backlog takes its canary late, but records in the same table what else it takes.
+    """
+
+    def __init__(self, s: Settings, broker: redis.Redis) -> None:
+        self._started_at = time.monotonic()
+        self._database = Database(s.store.url.get_secret_value(), pool=1)
+        self._broker = broker
+        app = create_celery_app(s, retry_broker=False)
+        Dispatcher(app).send_ticks([tick for tick in list_ticks(s) if tick.task == "canary"])
+        app.close()
+
+    def is_served(self, group: str) -> bool:
+        """Return True if a worker of the group has consumed since the start; False if the database is unreachable."""
+        elapsed = time.monotonic() - self._started_at  # before the read: an older record must look older
+        try:
+            with self._database.once() as c:
+                silences = read_silences(c)
+        except Unreachable:
+            return False
+        ages = [silences[queue].total_seconds() for queue in WORKER_GROUPS[group] if queue in silences]
+        is_served = any(age < elapsed for age in ages)
+        if is_served and REACHABILITY in WORKER_GROUPS[group]:
+            self._record_reachability()
+        return is_served
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._database.close()
+        self._broker.close()
+
+    def _record_reachability(self) -> None:
+        """Let requests wait for checks at once: the tick that records this may wait behind a backlog."""
+        with suppress(redis.RedisError):
+            QueueLiveness(self._broker).record_beat(REACHABILITY)
+
 
 POLL_SECONDS = 0.25
-"""Between two polls of the services."""
+"""Seconds between two polls of the services."""
 ENGINE_STOP_TIMEOUT = 20.0
 LEFTOVERS_STOP_TIMEOUT = 5.0
 """Seconds for processes of a killed supervisor; short, since their engines are gone and they can finish nothing."""
@@ -84,7 +134,7 @@ class Supervisor:
         if left := stop_leftovers(self._folder, LEFTOVERS_STOP_TIMEOUT):
             self._print_line("up", f"stopped what an earlier start had left running: {', '.join(left)}.")
         s = load(given)
-        if taken := find_conflicts(list_addresses(s)):
+        if taken := find_conflicts(list_addresses(s), partial(find_place, self._folder, os.environ)):
             raise StartError("\n".join(taken))
         self._postgres.start()
         self._valkey.start()

@@ -12,8 +12,8 @@ from urllib.parse import quote
 import redis
 
 from pipeline.embedded.data_folder import ensure_private, socket_folder
-from pipeline.embedded.engine import EngineError
-from pipeline.embedded.process import Child, Program, wait_until
+from pipeline.embedded.process import EngineChild, Program
+from pipeline.embedded.server_user import EngineError
 
 SETTINGS = {
     "port": "0",
@@ -26,18 +26,16 @@ SETTINGS = {
     "daemonize": "no",
     "locale-collate": "C",
 }
-STOP_TIMEOUT = 10.0
 
 
-class Valkey:
+class Valkey(EngineChild):
     """The server of one data folder. Its files are in ``valkey/``, its log in ``logs/``."""
 
-    name = "valkey"
+    name, title, stop_timeout = "valkey", "Valkey", 10.0
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
         self.socket = socket_folder(self._folder) / "valkey.sock"
-        self.child: Child | None = None
 
     @property
     def url(self) -> str:
@@ -58,29 +56,11 @@ class Valkey:
         data = ensure_private(self._folder / "valkey")
         argv = [str(find_binary()), "--dir", str(data), "--unixsocket", str(self.socket), *options]
         environment = {"LC_ALL": "C", "PATH": os.defpath}
-        self.child = Child(Program(name="valkey", argv=argv, environment=environment), self._folder)
-        if not wait_until(self._is_ready, wait):
-            self.stop()
-            raise EngineError(
-                f"Valkey did not answer within {wait:g} s. Its log: {self._folder}/logs/valkey.log"
-            )
+        self._run(Program(name=self.name, argv=argv, environment=environment), self._folder, wait)
         return self
 
-    def stop(self, wait: float = STOP_TIMEOUT) -> None:
-        """Stop it in an orderly way."""
-        if self.child:
-            self.child.stop(wait)
-            self.child = None
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def _is_ready(self) -> bool:
-        if self.child and self.child.exit_status() is not None:
-            raise EngineError(f"Valkey ended while it started:\n{self.child.read_log_tail()}")
+    def is_answering(self) -> bool:
+        """Return whether it takes commands: its file is loaded."""
         client = self.client()
         with suppress(redis.ConnectionError, redis.BusyLoadingError):
             return bool(client.ping())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pipeline.context import Context
 from pipeline.maintenance.append_receipts import append_receipts
 from pipeline.maintenance.compact_rollups import compact_rollups
 from pipeline.maintenance.expire_audit import expire_audit
@@ -20,6 +19,7 @@ from pipeline.maintenance.refresh_credentials import refresh_credentials
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.maintenance.resume_blocked import resume_blocked
 from pipeline.maintenance.set_covers import set_covers
+from pipeline.runtime.context import Context
 
 JOBS: Mapping[str, Callable[[Context], int]] = {
     "rescue": rescue_expired_leases,

@@ -1,9 +1,9 @@
-"""Append a receipt for every final move of a delivery: published, failed, cancelled, or resolved by a person."""
+"""Append a receipt for every final move of a delivery: published, failed, cancelled, or resolved by an operator."""
 
 from __future__ import annotations
 
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store.receipts.append import add_receipts
 
 BATCH, BATCHES = 500, 20

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.context import Context
-from pipeline.store.rollups.compact import compact
+from pipeline.runtime.context import Context
+from pipeline.store.rollups.settled_counts import compact
 
 
 def compact_rollups(context: Context) -> int:

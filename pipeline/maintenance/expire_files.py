@@ -8,9 +8,9 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
 from pipeline.media.files.storage_folder import StorageUnavailable
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store.files import expiry
 from pipeline.store.files import files as store
 

@@ -9,10 +9,10 @@ import logging
 from datetime import timedelta
 from uuid import UUID
 
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
 from pipeline.maintenance.expire_files import ABANDONED
 from pipeline.media.files.storage_folder import StorageUnavailable
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.rows import delete_rows
 

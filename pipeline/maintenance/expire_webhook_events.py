@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store.webhooks import events
 
 log = logging.getLogger("slipway.upkeep")

@@ -1,14 +1,14 @@
-"""Export moves: hand every move once, in order, to the consumers of ``pipeline/signals``, and fold what they count."""
+"""Export moves: hand every move once, in order, to the consumers of ``pipeline/webhooks``, and fold what they count."""
 
 from __future__ import annotations
 
 import time
 
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
-from pipeline.signals import CONSUMERS
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store.counters.counters import compact_deltas
 from pipeline.store.moves.read import Batch, read_batch, record_pauses, save_position
+from pipeline.webhooks import CONSUMERS
 
 BATCH, MOST = 500, 20_000
 """Ids of moves per transaction, and per run: other jobs wait in the same queue. Batches of 100 cost 70 µs of CPU a move

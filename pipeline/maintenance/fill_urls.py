@@ -6,8 +6,8 @@ import logging
 
 from adapters.contract import Published
 from adapters.errors import AdapterError
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.drafts import build_draft
 from pipeline.store.deliveries import missing_urls as store
 from pipeline.store.deliveries.claimed import ClaimedDelivery
@@ -34,8 +34,10 @@ def _fill(context: Context, claimed: ClaimedDelivery) -> bool:
         )
     except Exception as error:  # a delivery whose look fails must not stop the others
         if not isinstance(error, AdapterError):
-            log.exception("unexpected error while looking for the URL of delivery %s", claimed.id)
-        log.info("no URL for delivery %s yet: %s", claimed.id, error)
+            log.exception(
+                "unexpected error while looking for the URL of delivery %s; %s", claimed.id, claimed.trail
+            )
+        log.info("no URL for delivery %s yet: %s; %s", claimed.id, error, claimed.trail)
         seen = None
     failpoint("urls.looked", claimed.id)
     found = False

@@ -13,10 +13,10 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
-from pipeline.queues import PUBLISH
-from pipeline.stages.sweep import sweep
+from pipeline.broker.queues import PUBLISH
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
+from pipeline.stages.delay import sweep
 from pipeline.store.checks import checks as checks_store
 from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.redispatch import redispatch_lost, redispatch_lost_looks
@@ -27,7 +27,7 @@ BATCH = 200
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dispatched:
-    """How much has been dispatched so far. ``released``: deliveries that became due meanwhile."""
+    """How much has been dispatched so far. ``released``: deliveries that became due during the run."""
 
     deliveries: int = 0
     looks: int = 0
@@ -42,7 +42,7 @@ class BrokerUnreachable(Exception):
 def rebuild_broker(
     context: Context, *, per_second: float, on_progress: Callable[[Dispatched], None]
 ) -> Dispatched:
-    """Dispatch queued deliveries, lost looks, undecided checks and what is due, at most *per_second*.
+    """Dispatch queued deliveries, lost looks, undecided checks and due deliveries, at most *per_second*.
 
     Calls *on_progress* after every batch. Raises BrokerUnreachable.
     """

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
+from adapters.errors import StorageFault
 from pipeline.media.probe.probe import probe
 from pipeline.media.refusal import FetchFailed
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store.checks import recheck as store
 
 log = logging.getLogger("slipway.upkeep")
@@ -40,6 +41,8 @@ def _recheck(context: Context, one: store.MediaToRecheck) -> str | None:
             one.url,
             "video" if one.purpose == "video" else "image",
         )
+    except StorageFault:  # ours, and no problem of the file: publishing waits for the storage
+        return None
     except FetchFailed as error:
         return error.reason
     changed = one.etag is not None and facts.etag is not None and facts.etag != one.etag

@@ -5,9 +5,9 @@ Frees the slots of hosts that dead workers hold, first.
 
 from __future__ import annotations
 
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
-from pipeline.queues import REACHABILITY
+from pipeline.broker.queues import REACHABILITY
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.reachability import advance_post
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.host_slots import free_expired_slots
@@ -15,7 +15,7 @@ from pipeline.store.posts.awaiting_checks import list_stranded
 
 BATCH = 500
 MESSAGES = 32
-"""Messages sent at once: each has a worker slot run what is due, one check after another, whatever there is."""
+"""Messages sent at once: each has a worker slot run the due checks, one after another, whatever there is."""
 
 
 def redispatch_checks(context: Context) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from pipeline.context import Context
+from pipeline.runtime.context import Context
 from pipeline.store.imports import imports
 from pipeline.store.jobs import list_unclaimed
 from pipeline.store.steering import jobs as steering

@@ -9,7 +9,7 @@ import time
 from uuid import UUID
 
 from pipeline.accounts.refresh import refresh
-from pipeline.context import Context
+from pipeline.runtime.context import Context
 from pipeline.store.accounts import token_expiry as store
 from pipeline.store.accounts.oauth_sessions import expire_sessions
 

@@ -2,8 +2,8 @@
 
 - Queued and never claimed: dispatched again when its lease expires, or within seconds if its queue is empty or the
   broker has lost all of its data.
-- Publishing and not armed: nothing was sent. Queued again, and the crash is counted; after too many it is blocked for a
-  person, with its evidence.
+- Publishing and not armed: nothing was sent. Queued again, and the crash is counted; after too many it is blocked for
+  an operator, with its evidence.
 - Publishing and armed: unknown, looked at.
 """
 
@@ -17,11 +17,12 @@ from redis.exceptions import RedisError
 
 from adapters.contract import Platform
 from adapters.errors import AdapterError, OutcomeUnknown
-from pipeline.context import Context
+from pipeline.broker.queues import PUBLISH, STATUS
 from pipeline.domain.delivery import Reason, State
-from pipeline.failpoint import failpoint
 from pipeline.maintenance.rebuild_broker import BrokerUnreachable, rebuild_broker
-from pipeline.queues import PUBLISH, STATUS
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
+from pipeline.stages.delay import dispatch_all
 from pipeline.stages.retry_inputs import look_first
 from pipeline.store.deliveries import rescue as store
 from pipeline.store.deliveries.message import Message
@@ -75,30 +76,28 @@ def _refill_broker(context: Context) -> int:
 
 def _redispatch_deliveries(context: Context, lease: timedelta, empty: Sequence[str]) -> int:
     """Dispatch all lost deliveries. *empty*: the platforms whose queue was empty before this run."""
-    dispatched = 0
-    while True:
+
+    def take() -> list[Message]:
         with context.database.begin() as c:
             lost = redispatch_lost(c, BATCH, lease, empty=empty)
         if lost:
             failpoint("rescue.found", *(message.delivery for message in lost))
-        context.dispatcher.send_deliveries(lost)
-        dispatched += len(lost)
-        if len(lost) < BATCH:
-            return dispatched
+        return lost
+
+    return dispatch_all(take, context.dispatcher.send_deliveries, BATCH)
 
 
 def _redispatch_looks(context: Context, lease: timedelta) -> int:
     held = timedelta(seconds=context.settings.publish.lease)
-    dispatched = 0
-    while True:
+
+    def take() -> list[Message]:
         with context.database.begin() as c:
             looks = redispatch_lost_looks(c, BATCH, lease, claim_lease=held)
         if looks:
             failpoint("rescue.looks-found", *(message.delivery for message in looks))
-        context.dispatcher.send_looks(looks)
-        dispatched += len(looks)
-        if len(looks) < BATCH:
-            return dispatched
+        return looks
+
+    return dispatch_all(take, context.dispatcher.send_looks, BATCH)
 
 
 def _rescue(context: Context, one: ExpiredLease, lease: timedelta) -> None:
@@ -108,7 +107,10 @@ def _rescue(context: Context, one: ExpiredLease, lease: timedelta) -> None:
     if fence is None:
         return
     failpoint("rescue.moved", one.id)
-    log.warning("delivery %s: %s; now %s", one.id, outcome.why, outcome.target)
+    log.warning(
+        "delivery %s: %s; now %s; post=%s request_id=%s",
+        *(one.id, outcome.why, outcome.target, one.post_id, one.request_id or "-"),
+    )
     if outcome.target is State.QUEUED:
         context.dispatcher.send_deliveries(
             [Message(delivery=one.id, platform=one.platform, generation=one.generation, fence=fence)]

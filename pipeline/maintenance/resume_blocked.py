@@ -1,9 +1,9 @@
-"""Resume blocked deliveries whose account a person has connected again."""
+"""Resume blocked deliveries whose account a user has connected again."""
 
 from __future__ import annotations
 
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store.deliveries.rescue import resume_reconnected
 
 BATCH = 200

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 
-from adapters.errors import AdapterError, NeedsPerson, OutcomeUnknown, Permanent
+from adapters.errors import AdapterError, NeedsPerson, OutcomeUnknown, Permanent, StorageFault
 from adapters.post_wide import SetsCover
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.drafts import build_media
+from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
 from pipeline.store.deliveries import covers as store
 
 log = logging.getLogger("slipway.upkeep")
@@ -35,13 +36,18 @@ def _set(context: Context, cover: store.DueCover) -> bool:
         _call(context, cover)
     except AdapterError as caught:
         error = caught
-        log.warning("the cover of delivery %s is not set: %s", claimed.id, error)
+        log.warning("the cover of delivery %s is not set: %s; %s", claimed.id, error, claimed.trail)
     except Exception:  # a cover that fails must not stop the others
         error = OutcomeUnknown("An error of this server stopped it.")
-        log.exception("unexpected error while setting the cover of delivery %s", claimed.id)
+        log.exception(
+            "unexpected error while setting the cover of delivery %s; %s", claimed.id, claimed.trail
+        )
     failpoint("covers.sent", claimed.id)
-    is_final = cover.is_last or isinstance(error, Permanent | NeedsPerson)
+    is_fault = isinstance(error, StorageFault)
+    is_final = (cover.is_last and not is_fault) or isinstance(error, Permanent | NeedsPerson)
     with context.database.begin() as c:
+        if is_fault:
+            count_alarm(c, STORAGE_FAULT)
         store.settle_cover(c, claimed.id, None if error is None else str(error)[:500], is_final=is_final)
     return error is None
 

@@ -40,7 +40,7 @@ _OK, _PARTIAL, _UNSATISFIABLE, _CLIENT_ERROR, _SERVER_ERROR = 200, 206, 416, 400
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FetchPolicy:
-    """What may be fetched, within which limits. Seconds and bytes."""
+    """The rules for what may be fetched, and the limits. Seconds and bytes."""
 
     allowed_origins: frozenset[str] = frozenset()
     """Exact ``http://host:port`` of the sandbox's media host: the only exception to https and public addresses."""
@@ -73,7 +73,7 @@ class RangeResponse:
     """A strong ETag or None: a weak one does not identify bytes."""
     last_modified: str | None
     ranged: bool
-    """Whether the server answered the range (206)."""
+    """True if the server answered the range (206)."""
     _answer: HTTPResponse = field(repr=False)
     _socket: socket = field(repr=False)
     _budget: TimeBudget = field(repr=False)
@@ -81,7 +81,7 @@ class RangeResponse:
     _max_skip: int
     _left: int
     _sized: bool
-    """Whether the number of bytes is known, so that an early end is an error."""
+    """True if the number of bytes is known, so that an early end is an error."""
 
     def read(self, length: int) -> bytes:
         """Return the next ``length`` bytes, fewer only at the end of the range.
@@ -125,12 +125,12 @@ class RangeResponse:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PostResponse:
-    """What a server answered to a post."""
+    """The answer of a server to a post."""
 
     status: int
     retry_after: str | None
     start: bytes
-    """Of the body: as much as was asked for and came in time."""
+    """The start of the body: as much as was asked for and came in time."""
 
 
 @lru_cache(maxsize=1)

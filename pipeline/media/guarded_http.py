@@ -34,8 +34,8 @@ _LOOKUPS = threading.BoundedSemaphore(64)  # a look-up cannot be stopped, only a
 class TimeBudget:
     """The seconds that the other side may take. Only time inside ``count_time`` counts, not the consumer's own.
 
-    ``watch`` is called before each read and at least every ``WATCH_INTERVAL`` seconds while one waits. What it raises
-    ends the read.
+    ``watch`` is called before each read and at least every ``WATCH_INTERVAL`` seconds while one waits. An exception
+    from it ends the read.
     """
 
     def __init__(self, seconds: float, watch: Callable[[], None] | None = None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from adapters.contract import MediaFacts
-from adapters.errors import Rejected, Unavailable
+from adapters.errors import Rejected, StorageFault, Unavailable
 from pipeline.media.fetch import CHUNK
 from pipeline.media.opener import Opener, OpenRange
 from pipeline.media.refusal import Refused, Unanswered
@@ -26,7 +26,8 @@ def relay(
     """Return ``Media.stream`` of the adapters' contract for a file whose check found ``facts``.
 
     ``stream(first, length)`` yields exactly ``length`` bytes. It raises Unavailable when the source does not answer or
-    is too slow (``open_transfer`` begins the measurement, and may raise it too), Rejected (``media_changed``) when ETag
+    is too slow (``open_transfer`` begins the measurement, and may raise it too), StorageFault when an uploaded file
+    cannot be read now, Rejected (``media_changed``) when ETag
     or size differ from the check, Rejected (``media_unreachable``) when the source now refuses, and ValueError for a
     range outside the file.
     """
@@ -91,6 +92,8 @@ def _name_host(url: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the chunks; name the host in the error of a source that does not respond."""
     try:
         yield from chunks
+    except StorageFault:
+        raise
     except Unavailable as error:
         error.host = urlsplit(url).hostname
         raise

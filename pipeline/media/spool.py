@@ -1,8 +1,8 @@
-"""Spool: copies of parts of media files on local disk, read by the visible call that sends them.
+"""Spool: copies of what visible calls send, made before arm, so that nothing after arm needs the source.
 
-A visible call that reads from a customer's server breaks when that server does, and its outcome is unknown. So an
-adapter copies a large last part beforehand (``Media.spool``). A copy that is lost, or was made by another machine,
-costs a second copy: prepare runs before every visible call.
+A visible call that reads from a customer's server or from our storage breaks when that does, and its outcome is
+unknown. So what it sends (``Ready.sends``) is in memory, or on local disk and open, before the delivery is armed. A
+copy that is lost, or was made by another machine, costs a second copy: prepare runs before every visible call.
 """
 
 from __future__ import annotations
@@ -10,48 +10,84 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 from adapters.contract import Media
-from adapters.errors import Unavailable
+from adapters.errors import StorageFault, Unavailable
 from pipeline.media.fetch import CHUNK
 
+IN_MEMORY = 1024 * 1024
+"""Bytes up to which a range is read into memory right before arm, and not copied to disk."""
 KEPT_S = 2 * 3600.0
 """Age in seconds after which a copy is removed: an upload that needs it later starts again anyway."""
 MOST_BYTES = 4 * 1024**3
 """Bytes of all copies; the oldest are removed first."""
 
 
-def add_spool(media: Media, folder: Path, name: str) -> Media:
-    """Return the media with ``spool``. *name* identifies the content: another content needs another name."""
-    source = media.stream
-    if source is None:
-        return media
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SentRange:
+    """The range of a file that a visible call sends. *name* identifies the content: another one has another name."""
 
-    def locate(first: int, length: int) -> Path:
-        return folder / f"{name}-{first}-{length}"
+    media: Media
+    first: int
+    length: int
+    folder: Path
+    name: str
 
-    def spool(first: int, length: int) -> bool:
-        if _has_size(locate(first, length), length):
+    def copy(self) -> bool:
+        """Copy a large range to disk. Return False if it is small, or was there."""
+        if self.length <= IN_MEMORY or _has_size(self._path, self.length):
             return False
-        try:
-            _make_room(folder, length)
-            _copy(source(first, length), locate(first, length), length)
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise Unavailable(
-                f"The media file could not be copied to disk: {reason}.", code="spool_failed"
-            ) from None
+        with _translate_errors():
+            _make_room(self.folder, self.length)
+            _copy(self._read_source(), self._path, self.length)
         return True
 
-    def stream(first: int, length: int) -> Iterator[bytes]:
-        path = locate(first, length)
-        return _read(path) if _has_size(path, length) else source(first, length)
+    @contextmanager
+    def open(self) -> Iterator[Media]:
+        """Yield the media with a stream of this range only, which is in memory or open; then remove the copy."""
+        with self._open_copy() as file:
 
-    return replace(media, stream=stream, spool=spool)
+            def stream(first: int, length: int) -> Iterator[bytes]:
+                if (first, length) != (self.first, self.length):
+                    raise ValueError(f"{length} bytes from {first} were not opened before arm")
+                file.seek(0)
+                return iter(lambda: file.read(CHUNK), b"")
+
+            yield replace(self.media, stream=stream)
+        with suppress(OSError):  # what was sent is sent
+            self._path.unlink(missing_ok=True)
+
+    def _open_copy(self) -> BinaryIO:
+        if self.length <= IN_MEMORY:
+            return BytesIO(b"".join(self._read_source()))
+        with _translate_errors():
+            return self._path.open("rb")
+
+    def _read_source(self) -> Iterator[bytes]:
+        if self.media.stream is None:
+            raise Unavailable("The media file has no source to read from.", code="media_unavailable")
+        return self.media.stream(self.first, self.length)
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / f"{self.name}-{self.first}-{self.length}"
+
+
+@contextmanager
+def _translate_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise StorageFault(
+            f"The media file could not be copied to disk: {reason}.", code="spool_failed"
+        ) from None
 
 
 def _has_size(path: Path, length: int) -> bool:
@@ -72,17 +108,6 @@ def _copy(pieces: Iterator[bytes], path: Path, length: int) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _read(path: Path) -> Iterator[bytes]:
-    file = path.open("rb")  # opened here, so that a later removal does not matter
-
-    def pieces() -> Iterator[bytes]:
-        with file:
-            while piece := file.read(CHUNK):
-                yield piece
-
-    return pieces()
 
 
 def _make_room(folder: Path, length: int) -> None:

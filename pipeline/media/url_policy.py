@@ -61,7 +61,7 @@ class Target:
     port: int
     path: str
     trusted: bool = False
-    """Whether it is one of the allowed origins, which may use plain http and private addresses."""
+    """True if it is one of the allowed origins, which may use plain http and private addresses."""
 
     @property
     def origin(self) -> str:

@@ -1,8 +1,8 @@
 """Accept a restore: after a database was restored from a backup, decide what may have been sent since and go on.
 
-Until a person accepts the restore, nothing is released, claimed, armed or looked at, and no post from before it may be
-changed; posts can be read and created. Accepting is one transaction: the deliveries in doubt become unknown, and a new
-epoch begins in the database and in the epoch file. A crash before its commit changes nothing: accept it again.
+Until an operator accepts the restore, nothing is released, claimed, armed or looked at, and no post from before it may
+be changed; posts can be read and created. Accepting is one transaction: the deliveries in doubt become unknown, and a
+new epoch begins in the database and in the epoch file. A crash before its commit changes nothing: accept it again.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from adapters.errors import OutcomeUnknown
-from pipeline.context import Context
 from pipeline.domain.actor import Actor
 from pipeline.domain.epoch import Epoch, EpochMatch
 from pipeline.domain.policy_errors import RESTORED
-from pipeline.failpoint import failpoint
-from pipeline.recovery.epoch_file import EpochFile
-from pipeline.recovery.send_guard import NEXT_STEP, SendGuard
+from pipeline.runtime.context import Context
+from pipeline.runtime.epoch_file import EpochFile
+from pipeline.runtime.failpoint import failpoint
+from pipeline.runtime.send_guard import NEXT_STEP, SendGuard
 from pipeline.stages.post_request import Refusal
 from pipeline.store.audit import record_change
 from pipeline.store.deliveries.error_fields import error_to_dict
@@ -35,7 +35,7 @@ IN_DOUBT = (
 _MAY_BE_LIVE = OutcomeUnknown(
     f"{RESTORED} The platform was not asked yet.",
     code="restored",
-    next_action="Slipway asks the platform. What it cannot prove, a person decides.",
+    next_action="Slipway asks the platform. What it cannot prove, an operator decides.",
 )
 
 
@@ -45,13 +45,13 @@ class CannotAccept(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acceptance:
-    """What a person states when they accept. ``until`` is needed if the epoch file was lost."""
+    """The statements of an operator who accepts. ``until`` is needed if the epoch file was lost."""
 
     until: datetime | None = None
     nothing_sent: str | None = None
     """How they know that nothing was sent since the backup; None if they do not know that."""
     taken_since: bool = True
-    """Whether due posts that were created since the restore count as in doubt too: they may repeat lost ones."""
+    """True if due posts that were created since the restore count as in doubt too: they may repeat lost ones."""
 
 
 def refuse_in_doubt(context: Context) -> None:
@@ -67,7 +67,7 @@ def explain_doubt(context: Context) -> str | None:
 
 def find_span(doubt: Doubt, epoch_file: EpochFile, acceptance: Acceptance) -> Span | None:
     """Return the time in doubt, and what was brought forward in it; None if its end is not known. Raises OSError."""
-    until = max((moment for moment in (doubt.until, acceptance.until) if moment is not None), default=None)
+    until = max((instant for instant in (doubt.until, acceptance.until) if instant is not None), default=None)
     if until is None:
         return None
     return Span(
@@ -81,7 +81,7 @@ def find_span(doubt: Doubt, epoch_file: EpochFile, acceptance: Acceptance) -> Sp
 def declare(
     context: Context, actor: Actor, epoch_file: EpochFile, *, since: datetime, until: datetime | None
 ) -> Doubt:
-    """Put the time from *since* in doubt: a person says that the database was restored, and the epoch file with it.
+    """Put the time from *since* in doubt: an operator says that the database was restored, and the epoch file with it.
 
     *until* None: until the epoch file's time, else now. Raises OSError.
     """

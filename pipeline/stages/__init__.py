@@ -10,6 +10,6 @@
 | status       | status                | preparing, processing, | published, queued, processing, unknown, retrying,    |
 |              |                       | unknown                | blocked, failed                                      |
 
-What people and API keys do to a post (edit, cancel, delete, retry, resolve, validate) is in ``pipeline.actions``. A new
-post and an edit share ``post_rules``, ``media_checks`` and ``platform_validation``.
+Actions of users and API keys on a post (edit, cancel, delete, retry, resolve, validate) are in ``pipeline.actions``. A
+new post and an edit share ``post_rules``, ``media_checks`` and ``platform_validation``.
 """

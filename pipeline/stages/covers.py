@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapters.contract import Adapter, Draft, Media
 from adapters.post_wide import SetsCover
-from pipeline.context import Context
+from pipeline.runtime.context import Context
 from pipeline.stages.post_request import AcceptanceWarning
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.covers import record_cover as store_cover

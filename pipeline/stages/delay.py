@@ -1,24 +1,27 @@
-"""The delay stage: release due deliveries to their queues; the sweep beside it finds what lost messages left.
+"""The delay stage: release due deliveries to their queues; the sweep next to it finds what lost messages left.
 
 Takes scheduled and retrying deliveries whose ``next_at`` has passed by the database's clock; leaves them queued, with a
 message on their platform's queue. Due looks are dispatched here too. Several processes may run it at once: rows are
 claimed with SKIP LOCKED.
+
+The sweep: release due deliveries whatever messages were lost, and send the messages of the slots of time to come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from adapters.errors import Permanent
-from pipeline.context import Context
 from pipeline.domain.delivery import ALWAYS_ARMED, Mover, Reason, State
 from pipeline.domain.schedule import slot_end
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store.database import FROZEN, jsonb
 from pipeline.store.deliveries import paced_rates
 from pipeline.store.deliveries import release as store
@@ -27,6 +30,7 @@ from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.move import move
 from pipeline.store.deliveries.platform_health import list_open_platforms, set_probe, take_probe
 from pipeline.store.deliveries.redispatch import dispatch_looks
+from pipeline.store.deliveries.release import list_due_slots
 from pipeline.store.health import limit_idle
 
 
@@ -42,7 +46,7 @@ def dispatch_at(context: Context, when: datetime, state: State = State.SCHEDULED
 
 
 def release_due(context: Context) -> int:
-    """Queue what is due. Return how many deliveries were dispatched.
+    """Queue due deliveries and looks. Return how many deliveries were dispatched.
 
     Nothing is released while the send guard is closed: it could not be armed.
     """
@@ -82,7 +86,11 @@ def _release_probe(context: Context, platform: str) -> int:
     every = timedelta(seconds=context.settings.publish.probe)
     lease = timedelta(seconds=context.settings.delay.queued_lease)
     with _begin(context) as c:
-        messages = store.release(c, platform, 1, lease) if take_probe(c, platform, every) else []
+        messages = (
+            store.release(c, platform, 1, lease, level=context.level)
+            if take_probe(c, platform, every)
+            else []
+        )
         for message in messages:
             set_probe(c, platform, message.delivery)
     if messages:
@@ -100,33 +108,46 @@ def _begin(context: Context) -> Iterator[Connection]:
 
 
 def _release_batch(context: Context, c: Connection, platform: str, batch: int) -> list[Message]:
-    """Release one batch: what is due now, and the backlog that an outage or a pause has left, at a rate of its own.
+    """Release one batch: deliveries due now, and the backlog that an outage or a pause has left, at a rate of its own.
 
     The backlog takes at most half of the batch, the oldest of each workspace first, so that new posts do not wait for
     it.
     """
     lease = timedelta(seconds=context.settings.delay.queued_lease)
+    release = partial(store.release, c, platform, lease=lease, level=context.level)
     rate, age = context.settings.delay.backlog_rate, timedelta(seconds=context.settings.delay.backlog_age)
     if not rate or not store.has_backlog(c, platform, age):
-        return store.release(c, platform, batch, lease)
+        return release(batch)
     room = min(max(1, batch // 2), paced_rates.count_allowed(c, "backlog", platform, rate))
-    old = store.release(c, platform, room, lease, older=age) if room else []
+    old = release(room, older=age) if room else []
     if old:
         paced_rates.record_sent(c, "backlog", platform, len(old), rate)
-    return [*store.release(c, platform, batch - len(old), lease, younger=age), *old]
+    return [*release(batch - len(old), younger=age), *old]
 
 
 def _dispatch_looks(context: Context) -> int:
-    lease = timedelta(seconds=context.settings.delay.queued_lease)
-    sent = 0
-    while True:
+    batch, lease = context.settings.delay.batch, timedelta(seconds=context.settings.delay.queued_lease)
+
+    def take() -> list[Message]:
         with _begin(context) as c:
-            messages = dispatch_looks(c, context.settings.delay.batch, lease)
+            messages = dispatch_looks(c, batch, lease)
         if messages:
             failpoint("delay.looks-rung", *(message.delivery for message in messages))
-        context.dispatcher.send_looks(messages)
+        return messages
+
+    return dispatch_all(take, context.dispatcher.send_looks, batch)
+
+
+def dispatch_all(
+    take: Callable[[], list[Message]], send: Callable[[list[Message]], object], batch: int
+) -> int:
+    """Send what *take* has committed, up to *batch* each time, until there is no more. Return how many were sent."""
+    sent = 0
+    while True:
+        messages = take()
+        send(messages)
         sent += len(messages)
-        if len(messages) < context.settings.delay.batch:
+        if len(messages) < batch:
             return sent
 
 
@@ -147,8 +168,6 @@ def _settle_late(context: Context) -> None:
 def _skip_or_hold(
     c: Connection, delivery: UUID, post: UUID, state: State, generation: int, on_late: str
 ) -> None:
-    message = "It was not published in time: past its expires_at, or later than its workspace allows."
-    error = jsonb(error_to_dict(TooLate(message)))
     move(
         c,
         delivery=delivery,
@@ -158,7 +177,7 @@ def _skip_or_hold(
         generation=generation,
         target=State.FAILED if on_late == "skip" else State.BLOCKED,
         reason=None if on_late == "skip" else Reason.PERSON_NEEDED,
-        changes={"error": error},
+        changes={"error": jsonb(error_to_dict(TooLate()))},
         why=f"too late, on_late is {on_late}",
     )
 
@@ -167,3 +186,23 @@ class TooLate(Permanent):
     """The post's ``expires_at``, or its workspace's limit, passed before it could be published."""
 
     code = "expired"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "It was not published in time: past its expires_at, or later than its workspace allows."
+        )
+
+
+def sweep(context: Context) -> int:
+    """Release due deliveries and dispatch the slots within the horizon. Return how many deliveries were dispatched."""
+    sent = release_due(context)
+    delay = context.settings.delay
+    with context.database.begin() as c:
+        ends = list_due_slots(
+            c,
+            timedelta(seconds=min(delay.horizon, 2 * delay.sweep)),
+            timedelta(seconds=delay.slot),
+            timedelta(seconds=delay.look_slot),
+        )
+    context.dispatcher.send_slots(ends)
+    return sent

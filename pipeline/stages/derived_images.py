@@ -18,15 +18,15 @@ from typing import BinaryIO
 
 from adapters.contract import Draft, Media, MediaFacts
 from adapters.errors import Unavailable
-from adapters.image_rule import ImageRule
-from pipeline.context import Context
+from adapters.limit import ImageRule
 from pipeline.domain.image_conversion import JPEG, Conversion, name_derived
-from pipeline.failpoint import failpoint
 from pipeline.media.files.storage_folder import ObjectMissing, StorageUnavailable
-from pipeline.media.files.uploads import compute_etag, create_object_key
+from pipeline.media.files.uploads import build_fault, compute_etag, create_object_key
 from pipeline.media.probe.conversion import convert
-from pipeline.media.probe.probe_memory import get_probe_memory
+from pipeline.media.probe.probe_client import get_probe_memory
 from pipeline.media.relay import build_media_changed, relay
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.image_fitting import find_rule, get_fit, plan_images
 from pipeline.store.deliveries.claimed import ClaimedDelivery
@@ -44,9 +44,9 @@ class TimeIsUp(Exception):
 
 
 def derive_images(context: Context, claimed: ClaimedDelivery, draft: Draft, deadline: Deadline) -> Draft:
-    """Return the draft with the images that its platform gets instead of those that do not fit, made if they are not.
+    """Return the draft with converted images in place of images that its platform refuses; missing ones are made.
 
-    Raises TimeIsUp, NoRoom, Rejected (``media_changed``, ``media_not_convertible``) and Unavailable.
+    Raises TimeIsUp, NoRoom, Rejected (``media_changed``, ``media_not_convertible``), Unavailable and StorageFault.
     """
     rule = find_rule(context, claimed.account.platform, claimed.media)
     if rule is None:
@@ -78,15 +78,13 @@ class _Derivation:
         """Return the derived file as media."""
         try:
             file = self._find_or_make()
-        except StorageUnavailable as error:
-            raise Unavailable(
-                f"The file storage is unavailable: {error}.", code="media_unavailable"
-            ) from None
+        except (StorageUnavailable, OSError) as error:
+            raise build_fault(error) from error
         return self._to_media(file)
 
     def _find_or_make(self) -> File:
         sha256 = self._facts.sha256
-        if sha256 is None:  # checked by a process of the release before
+        if sha256 is None:  # its check did not need the hash
             with self._read_source() as (source, found):
                 return self._make_once(found, source)
         return self._make_once(sha256, None)
@@ -169,9 +167,9 @@ class _Derivation:
 
     def _to_media(self, file: File) -> Media:
         """Return the file as media; of its plan it may have fewer pixels, where the bytes were too many."""
-        if file.size is None or file.sha256 is None:  # given up by maintenance meanwhile
+        if file.size is None or file.sha256 is None:  # given up by maintenance concurrently
             raise Unavailable("The converted image is not stored yet.", code="media_not_ready")
         facts = replace(self.plan.predict(self._facts), bytes=file.size, etag=compute_etag(file.sha256))
         files = self.context.files.open_workspace(self.claimed.workspace_id)
         stream = relay(files, file.url, facts)
-        return replace(self.source, url=file.url, facts=facts, stream=stream, spool=None)
+        return replace(self.source, url=file.url, facts=facts, stream=stream)

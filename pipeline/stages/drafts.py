@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from adapters.contract import Draft, Media, MediaFacts, Track
-from pipeline.context import Context
+from adapters.contract import Capabilities, Draft, Media, MediaFacts, Ready, Track
 from pipeline.media.relay import relay
-from pipeline.media.spool import add_spool
+from pipeline.media.spool import SentRange
+from pipeline.runtime.context import Context
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 
 
@@ -41,11 +42,44 @@ def build_draft(
     )
 
 
-def spool_draft(context: Context, claimed: ClaimedDelivery, draft: Draft) -> Draft:
-    """Return the draft with media that can be copied to local disk, for as long as the post is not edited."""
-    folder, name = context.settings.spool_folder, f"{claimed.id}-{claimed.generation}"
-    media = (add_spool(media, folder, f"{name}-{n}") for n, media in enumerate(draft.media))
-    return replace(draft, media=tuple(media))
+def _find_sent_range(
+    context: Context, claimed: ClaimedDelivery, draft: Draft, ready: Ready
+) -> SentRange | None:
+    """Return what the visible call sends of the draft's first medium, None if it sends no bytes of media."""
+    if ready.sends is None:
+        return None
+    first, length = ready.sends
+    name = f"{claimed.id}-{claimed.generation}-0"
+    return SentRange(
+        media=draft.media[0], first=first, length=length, folder=context.settings.spool_folder, name=name
+    )
+
+
+def copy_sent_range(context: Context, claimed: ClaimedDelivery, draft: Draft, ready: Ready) -> bool:
+    """Copy what the visible call sends to disk, if it is large. Return False if there is nothing to copy."""
+    sent = _find_sent_range(context, claimed, draft, ready)
+    return sent is not None and sent.copy()
+
+
+@contextmanager
+def open_sent_range(
+    context: Context, claimed: ClaimedDelivery, draft: Draft, ready: Ready
+) -> Iterator[Draft]:
+    """Yield the draft with what the visible call sends open or in memory: after this, nothing needs the source."""
+    sent = _find_sent_range(context, claimed, draft, ready)
+    if sent is None:
+        yield draft
+        return
+    with sent.open() as media:
+        yield replace(draft, media=(media, *draft.media[1:]))
+
+
+def require_stored(context: Context, draft: Draft, can: Capabilities) -> None:
+    """Read a byte of each uploaded file that the platform may fetch from us. Raises StorageFault and Rejected."""
+    parse = context.files.addresses.parse_name
+    for media in (*draft.media, draft.cover) if can.pulls_media else ():
+        if isinstance(media, Media) and media.stream is not None and parse(media.url) is not None:
+            b"".join(media.stream(0, 1))
 
 
 def list_urls(media: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which images of a post are converted for a platform, what is said about it, and what to do where that fails. Pure."""
+"""Which images of a post are converted for a platform, what is reported about it, and what to do if it fails. Pure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from adapters.contract import MediaFacts, Platform, Problem
-from adapters.image_rule import ImageRule
-from pipeline.context import Context
+from adapters.limit import ImageRule
 from pipeline.domain.image_conversion import Conversion, Fit, explain_refusal, plan_conversion
+from pipeline.runtime.context import Context
 
 Facts = Mapping[int, MediaFacts | None]
 """The facts of a post's media, by position."""

@@ -22,8 +22,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.ingest_caches import BatchFacts, IngestCaches
@@ -36,22 +36,21 @@ from pipeline.stages.new_post import (
     plan_post,
 )
 from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostRequest, Refusal
-from pipeline.stages.replay import build_tokens, find_replay, find_replays
+from pipeline.stages.replay import build_token, find_replay, find_replays
 from pipeline.stages.rule_inputs import RuleInputs
 from pipeline.stages.warnings import DailyCounts, warn_of_checks, warn_of_expiring_grant, warn_of_problems
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import Unreachable
 from pipeline.store.posts import insert_batch as store
-from pipeline.store.posts.idempotency import Overtaken, translate_overtaken
 
 log = logging.getLogger("slipway.ingest")
 
 MAX_BATCH = 64
 """Posts in one transaction: more would only make the first of them wait for the last."""
 
-_STATEMENT_ERRORS = ("40", "55", "57014")
-"""SQLSTATE classes of what ends a statement while the server is there: a deadlock, a lock, a time limit."""
+_STATEMENT_ERRORS = ("25P03", "40", "55", "57014")
+"""SQLSTATEs of what ends a transaction while the server is there: our slowness, a deadlock, a lock, a time limit."""
 
 Outcome = AcceptedPost | PostPlan | Exception
 """Stored or found · awaiting its checks: ``finish`` it · refused, or failed for a reason of its own."""
@@ -85,27 +84,21 @@ class BatchIngest:
 def accept(context: Context, caller: Caller, request: PostRequest) -> AcceptedPost:
     """Store one post, or find the one an equal request made. Raises Refusal (nothing is stored) and Unreachable."""
     submission = Submission(caller=caller, request=request)
-    try:
-        [outcome] = _ingest(context, build_caches(context), [submission])
-    except Overtaken:
-        return find_winner(context, submission)
+    [outcome] = _ingest(context, build_caches(context), [submission])
     return finish(context, outcome)
 
 
 def finish(context: Context, outcome: Outcome) -> AcceptedPost:
     """Return the accepted post, after waiting for its checks where it needs to. Raises what the outcome holds."""
     if isinstance(outcome, PostPlan):
-        try:
-            return _store_checked(context, outcome)
-        except Overtaken:
-            return find_winner(context, outcome.submission)
+        return _store_checked(context, outcome)
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
 
 
 def _ingest(context: Context, caches: IngestCaches, batch: Sequence[Submission]) -> list[Outcome]:
-    with translate_overtaken(), context.database.once() as c:
+    with context.database.once() as c:
         outcomes, stored = _store_batch(context, c, caches.read(c, batch), batch)
     failpoint("ingest.committed", *(o.id for o in outcomes if isinstance(o, AcceptedPost)))
     dispatch_stored(context, stored)
@@ -116,15 +109,14 @@ def _store_batch(
     context: Context, c: Connection, facts: BatchFacts, batch: Sequence[Submission]
 ) -> tuple[list[Outcome], list[PostPlan]]:
     """Apply the rules, store the plans that are ready, and look for the posts of repeats."""
-    former = facts.has_former_servers
-    tokens = [build_tokens(context, submission, has_former_servers=former) for submission in batch]
+    tokens = [build_token(context, submission) for submission in batch]
     outcomes: list[Outcome] = [
         plan_submission(context, c, facts, s, t) for s, t in zip(batch, tokens, strict=True)
     ]
     ready = _pick_ready(outcomes)
     accepted = dict(zip(ready, store_plans(context, c, list(ready.values())), strict=True))
     stored = {n: answer for n, answer in accepted.items() if answer is not None}
-    repeats = {n: (batch[n], t) for n, t in enumerate(tokens) if t and n not in stored}
+    repeats = {n: (batch[n], t) for n, t in enumerate(tokens) if n not in stored}
     for n, answer in (stored | find_replays(context, c, repeats)).items():
         outcomes[n] = answer
     return outcomes, [ready[n] for n in stored]
@@ -135,12 +127,12 @@ def plan_submission(
     c: Connection,
     facts: BatchFacts,
     submission: Submission,
-    tokens: Sequence[str],
+    token: str | None,
     inputs: RuleInputs | None = None,
 ) -> Outcome:
     """Apply every rule that the known facts decide, in the order of the contract.
 
-    ``inputs``: of this batch; then the platforms' rules are left out for a post that was judged by the same ones.
+    ``inputs``: of this batch; then the platforms' rules are left out for a post that was validated by the same ones.
     """
     request = submission.request
     links = media_checks.list_links(request.media, None)
@@ -150,17 +142,16 @@ def plan_submission(
         plan = plan_post(
             context,
             submission,
-            tokens=tokens,
+            token=token,
             accounts=accounts,
             links=links,
             now=facts.now,
-            has_former_servers=facts.has_former_servers,
         )
         known = len(checks) == len(links) and request.music_url is None
         if known and inputs is not None and submission.judged == inputs.digest(submission, checks):
             plan.checks = checks
         else:
-            plan.judge(context, checks if known else {})
+            plan.validate(context, checks if known else {})
         if request.music_url is not None:  # a bad link comes after the problems that no media fact decides
             plan.links = media_checks.list_links(
                 request.media, rules.parse_music_link(context, request.music_url)
@@ -180,13 +171,12 @@ def _pick_ready(outcomes: Sequence[Outcome]) -> dict[int, PostPlan]:
 def drop_repeats(plans: Mapping[int, PostPlan]) -> dict[int, PostPlan]:
     """Return the plans without those whose request equals an earlier one: they then find its post."""
     first: dict[int, PostPlan] = {}
-    seen: set[tuple[UUID, str]] = set()
+    seen: set[tuple[UUID, str | None]] = set()
     for n, plan in plans.items():
-        tokens = {(plan.submission.workspace, token) for token in plan.tokens}
-        if tokens & seen:
-            continue
-        seen |= tokens
-        first[n] = plan
+        name = (plan.submission.workspace, plan.token)
+        if plan.token is None or name not in seen:
+            first[n] = plan
+        seen.add(name)
     return first
 
 
@@ -206,9 +196,11 @@ def store_plans(
             accept_stored(plan, post, ()) if post.id in stored else None
             for plan, post in zip(plans, posts, strict=True)
         ]
-    days = DailyCounts(context, c, [(plan.due_at, plan.accounts) for plan in plans])
-    stored, planned = store.store_posts(c, posts, _window(context), days.by_account)
-    too_full = days.warn(context, planned)
+    days = DailyCounts(
+        context, c, [(plan.due_at, plan.accounts, plan.submission.request.options) for plan in plans]
+    )
+    stored, planned = store.store_posts(c, posts, _window(context), days.by_account, days.draft_options)
+    too_full = days.warn(planned)
     return [
         accept_stored(plan, post, [*_warn(plan), *too_full[n]]) if post.id in stored else None
         for n, (plan, post) in enumerate(zip(plans, posts, strict=True))
@@ -229,16 +221,16 @@ def _store_checked(context: Context, plan: PostPlan) -> AcceptedPost:
         checks: Mapping[int, Check] = media_checks.open_checks(
             context, c, workspace, plan.links, due_at=plan.due_at, bulk=plan.submission.caller.bulk
         )
-    plan.judge(context, checks)
+    plan.validate(context, checks)
     if media_checks.list_undecided(checks):
         checks = media_checks.await_checks(context, checks, bulk=plan.submission.caller.bulk)
         media_checks.refuse_unreachable(checks)
-        plan.judge(context, checks)
-    with translate_overtaken(), context.database.begin() as c:
+        plan.validate(context, checks)
+    with context.database.begin() as c:
         # from here to the commit no verdict lands, or the post would wait for one that has been given already
         checks = media_checks.lock_checks(c, workspace, checks)
         media_checks.refuse_unreachable(checks)
-        plan.judge(context, checks)
+        plan.validate(context, checks)
         [accepted] = store_plans(context, c, [plan])
     if accepted is None:
         return find_winner(context, plan.submission)
@@ -257,7 +249,8 @@ def find_winner(context: Context, submission: Submission) -> AcceptedPost:
 
 def build_caches(context: Context) -> IngestCaches:
     """Return empty caches."""
-    return IngestCaches(timedelta(seconds=context.settings.reachability.fresh))
+    fresh = timedelta(seconds=context.settings.reachability.fresh)
+    return IngestCaches(fresh, context.files.addresses.public_url(""))
 
 
 def _window(context: Context) -> timedelta:

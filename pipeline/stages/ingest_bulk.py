@@ -10,20 +10,20 @@ the sweep the posts; the client's repeat finds every post by its token.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
+from pipeline.stages.idempotency import Replayed
 from pipeline.stages.ingest import (
     Outcome,
     build_caches,
     drop_repeats,
-    find_winner,
     is_statement_error,
     plan_submission,
     store_plans,
@@ -31,17 +31,18 @@ from pipeline.stages.ingest import (
 from pipeline.stages.ingest_caches import IngestCaches
 from pipeline.stages.new_post import PostPlan, Submission, dispatch_stored
 from pipeline.stages.post_request import AcceptedPost, Refusal
-from pipeline.stages.replay import build_tokens, find_replays
+from pipeline.stages.replay import build_token, find_replays
 from pipeline.stages.rule_inputs import RuleInputs
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Link
 from pipeline.store.database import Unreachable
-from pipeline.store.posts.idempotency import Overtaken, translate_overtaken
 
 log = logging.getLogger("slipway.ingest")
 
 Entry = Submission | Refusal
 """A post of a batch, or why it could not be read."""
+Claim = Callable[[Connection], None]
+"""Claims an Idempotency-Key for the batch."""
 Result = AcceptedPost | Exception
 """A post that was stored or found, or why it was not."""
 
@@ -53,42 +54,48 @@ class BatchRefused(Exception):
     failures: Mapping[int, Exception]
 
 
-def ingest_bulk(context: Context, batch: Sequence[Entry], *, atomic: bool = False) -> Sequence[Result]:
+def claim_nothing(_c: Connection) -> None:
+    """Claim no Idempotency-Key."""
+
+
+def ingest_bulk(
+    context: Context, batch: Sequence[Entry], *, atomic: bool = False, claim: Claim = claim_nothing
+) -> Sequence[Result]:
     """Store the posts of a batch that break no rule, and return a result for each entry, in order.
 
     ``atomic``: all or none; a post that was accepted before counts as good. Raises BatchRefused then, and Unreachable
     when nothing was stored. A batch whose statement fails is tried once more: atomic as a whole, otherwise post by
-    post, so that whichever is at fault harms no other.
+    post, so that whichever is at fault harms no other. ``claim`` comes first in each transaction; what it raises is
+    raised.
     """
     try:
-        return _ingest(context, batch, atomic=atomic)
-    except BatchRefused:
+        return _ingest(context, batch, atomic=atomic, claim=claim)
+    except (BatchRefused, Replayed, Refusal):
         raise
     except Unreachable as error:
         if not is_statement_error(error):
             raise
         log.warning("a batch of %s posts failed and is tried again: %s", len(batch), error)
-    except Overtaken:
-        log.info("a batch of %s posts has one that an older server stored meanwhile", len(batch))
     except Exception:
         log.exception("a batch of %s posts failed and is tried again", len(batch))
-    return (
-        _ingest(context, batch, atomic=True) if atomic else [_ingest_alone(context, entry) for entry in batch]
-    )
+    if atomic:
+        return _ingest(context, batch, atomic=True, claim=claim)
+    return [_ingest_alone(context, entry, claim) for entry in batch]
 
 
-def _ingest_alone(context: Context, entry: Entry) -> Result:
+def _ingest_alone(context: Context, entry: Entry, claim: Claim) -> Result:
     try:
-        [result] = _ingest(context, [entry], atomic=False)
-    except Overtaken:
-        return find_winner(context, entry) if isinstance(entry, Submission) else entry
+        [result] = _ingest(context, [entry], atomic=False, claim=claim)
+    except Replayed:
+        raise
     except Exception as error:  # noqa: BLE001  it is this post's result; the others go on
         return error
     return result
 
 
-def _ingest(context: Context, batch: Sequence[Entry], *, atomic: bool) -> list[Result]:
-    with translate_overtaken(), context.database.begin() as c:
+def _ingest(context: Context, batch: Sequence[Entry], *, atomic: bool, claim: Claim) -> list[Result]:
+    with context.database.begin() as c:
+        claim(c)
         results, stored = store_batch(context, c, plan_batch(context, c, batch, build_caches(context)))
         failures = {n: result for n, result in enumerate(results) if isinstance(result, Exception)}
         if atomic and failures:
@@ -110,7 +117,7 @@ class PlannedBatch:
     """A batch that the rules were applied to, by position."""
 
     outcomes: Mapping[int, Outcome]
-    tokens: Mapping[int, tuple[Submission, Sequence[str]]]
+    tokens: Mapping[int, tuple[Submission, str | None]]
     """The posts that could be read, each with what a repeat of it is recognised by."""
 
 
@@ -123,16 +130,15 @@ def plan_batch(
 ) -> PlannedBatch:
     """Apply the rules that the known facts decide; nothing is changed.
 
-    ``caller``: of all the posts, where rows of an import that were judged by the same facts are not judged again.
+    ``caller``: of all the posts, where rows of an import that were validated by the same facts are not validated again.
     """
     posts = {n: entry for n, entry in enumerate(batch) if isinstance(entry, Submission)}
     facts = caches.read(c, list(posts.values()))
     inputs = None if caller is None else RuleInputs(context, caller, facts)
-    former = facts.has_former_servers
-    tokens = {n: (post, build_tokens(context, post, has_former_servers=former)) for n, post in posts.items()}
+    tokens = {n: (post, build_token(context, post)) for n, post in posts.items()}
     outcomes: dict[int, Outcome] = {n: entry for n, entry in enumerate(batch) if isinstance(entry, Refusal)}
     outcomes |= {
-        n: plan_submission(context, c, facts, post, some, inputs) for n, (post, some) in tokens.items()
+        n: plan_submission(context, c, facts, post, token, inputs) for n, (post, token) in tokens.items()
     }
     return PlannedBatch(outcomes=outcomes, tokens=tokens)
 
@@ -145,7 +151,7 @@ def store_batch(
     Return a result for each entry, in order, and the plans to dispatch after the commit. ``warn``: as ``store_plans``.
     """
     outcomes, tokens = dict(planned.outcomes), planned.tokens
-    # what can be stored at once is looked for only if its token turns out to be taken
+    # a post that can be stored at once is looked for only if its token turns out to be taken
     is_ready = {n for n, outcome in outcomes.items() if isinstance(outcome, PostPlan) and outcome.is_ready}
     outcomes |= find_replays(context, c, {n: some for n, some in tokens.items() if n not in is_ready})
     plans = drop_repeats({n: plan for n, plan in sorted(outcomes.items()) if isinstance(plan, PostPlan)})
@@ -164,16 +170,16 @@ def store_batch(
 def _open_checks(context: Context, c: Connection, plans: Mapping[int, PostPlan]) -> dict[int, Exception]:
     """Give every plan a check of each link, and return why plans do not fit what is known of their media now."""
     waiting = {n: plan for n, plan in plans.items() if not plan.is_ready}
-    wanted: dict[Link, datetime | None] = {}
+    requested: dict[Link, datetime | None] = {}
     for plan in waiting.values():
         for _, purpose, url in plan.links:
             link = (plan.submission.workspace, purpose, url)
-            wanted[link] = min(plan.due_at, wanted.get(link) or plan.due_at)
-    checks = media_checks.open_distinct_checks(context, c, wanted, bulk=True)
+            requested[link] = min(plan.due_at, requested.get(link) or plan.due_at)
+    checks = media_checks.open_distinct_checks(context, c, requested, bulk=True)
     refused: dict[int, Exception] = {}
     for n, plan in waiting.items():
         try:
-            plan.judge(context, {k: checks[plan.submission.workspace, p, url] for k, p, url in plan.links})
+            plan.validate(context, {k: checks[plan.submission.workspace, p, url] for k, p, url in plan.links})
         except Exception as error:  # noqa: BLE001  a refusal, or a bug in a platform's rules: other posts go on
             refused[n] = error
     return refused

@@ -1,4 +1,4 @@
-"""What ingest knows from earlier batches: account rows and good checks, and whether they still hold. For one thread."""
+"""Facts from earlier batches for ingest: account rows and good checks, and whether they still hold. For one thread."""
 
 from __future__ import annotations
 
@@ -23,11 +23,9 @@ CAPACITY = 10_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchFacts:
-    """What the database says about a whole batch."""
+    """The facts in the database about a whole batch."""
 
     now: datetime
-    has_former_servers: bool
-    """A server of the release before may serve this database."""
     accounts: Mapping[UUID, AccountRow]
     versions: Mapping[UUID, str]
     """The row versions of the accounts: a change of an account gives it another one."""
@@ -41,7 +39,7 @@ class BatchFacts:
         return {i: a for i, a in found.items() if a is not None and a.workspace_id == caller.workspace_id}
 
     def checks_of(self, workspace: UUID, links: Iterable[MediaLink]) -> dict[int, Check]:
-        """The good checks of these media of a workspace, by position; those that are not known are missing."""
+        """The good checks of these media of a workspace, by position; unknown ones are missing."""
         found = {position: self.checks.get((workspace, purpose, url)) for position, purpose, url in links}
         return {position: check for position, check in found.items() if check is not None}
 
@@ -49,10 +47,10 @@ class BatchFacts:
 class IngestCaches:
     """The accounts and checks of earlier batches."""
 
-    def __init__(self, fresh: timedelta) -> None:
-        """``fresh``: how old a good check may be."""
+    def __init__(self, fresh: timedelta, own: str) -> None:
+        """``fresh``: how old a good check may be. ``own``: how URLs of uploaded files begin."""
         self._accounts = AccountCache()
-        self._checks = CheckCache(fresh)
+        self._checks = CheckCache(fresh, own)
 
     def read(self, c: Connection, batch: Sequence[Submission]) -> BatchFacts:
         """Read the clock and the accounts in one query, and in others only what is not cached."""
@@ -62,11 +60,9 @@ class IngestCaches:
             for _, purpose, url in list_links(submission.request.media, None)
         }
         ids = {i for s in batch for i in s.request.account_ids}
-        now, has_former, accounts, versions = self._accounts.find(c, ids)
+        now, accounts, versions = self._accounts.find(c, ids)
         checks = self._checks.find(c, links, now)
-        return BatchFacts(
-            now=now, has_former_servers=has_former, accounts=accounts, versions=versions, checks=checks
-        )
+        return BatchFacts(now=now, accounts=accounts, versions=versions, checks=checks)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -82,16 +78,16 @@ class AccountCache:
 
     def find(
         self, c: Connection, ids: Collection[UUID]
-    ) -> tuple[datetime, bool, dict[UUID, AccountRow], dict[UUID, str]]:
+    ) -> tuple[datetime, dict[UUID, AccountRow], dict[UUID, str]]:
         """Return what `find_versions` does, with the accounts, of whatever workspace: the caller has to filter them."""
-        now, has_former, versions = store.find_versions(c, ids)
+        now, versions = store.find_versions(c, ids)
         changed = [i for i, version in versions.items() if self._known.get(i, ("",))[0] != version]
         if changed:
             if len(self._known) + len(changed) > CAPACITY:
                 changed = list(versions)
                 self.clear()
             self._known |= store.find_accounts(c, changed)
-        return now, has_former, {i: self._known[i][1] for i in versions}, versions
+        return now, {i: self._known[i][1] for i in versions}, versions
 
     def clear(self) -> None:
         """Forget every account."""
@@ -101,9 +97,9 @@ class AccountCache:
 class CheckCache:
     """Good checks by link, until they are too old. A decided check is never changed or deleted."""
 
-    def __init__(self, fresh: timedelta) -> None:
-        """``fresh``: how old a check may be."""
-        self._fresh = fresh
+    def __init__(self, fresh: timedelta, own: str) -> None:
+        """``fresh``: how old a check may be. ``own``: how URLs of uploaded files begin."""
+        self._fresh, self._own = fresh, own
         self._known: dict[Link, tuple[Check, datetime]] = {}
 
     def find(self, c: Connection, links: Collection[Link], now: datetime) -> dict[Link, Check]:
@@ -117,7 +113,7 @@ class CheckCache:
                 unknown.append(link)
         if not unknown:
             return found
-        read = find_good(c, unknown, self._fresh)
+        read = find_good(c, unknown, self._fresh, self._own)
         if len(self._known) + len(read) > CAPACITY:
             self.clear()
         self._known |= read

@@ -17,8 +17,8 @@ from datetime import timedelta
 
 from adapters.contract import Draft, Media
 from adapters.errors import Unavailable
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store.database import Unreachable
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.lease import extend_lease
@@ -33,7 +33,7 @@ BEATS_PER_LEASE = 6
 class Heartbeat:
     """Calls ``extend`` at most once in ``every`` seconds, and only from ``beat_if_due``."""
 
-    extend: Callable[[], None]
+    extend: Callable[[], object]
     every: float
     _last: float = field(default_factory=time.monotonic)
 
@@ -76,7 +76,11 @@ def _extend_lease(context: Context, claimed: ClaimedDelivery, lease: timedelta) 
         with context.database.once() as c:
             is_ours = extend_lease(c, claimed, lease)
     except Unreachable:  # several beats may fail, and storing the result checks the claim
-        log.warning("the lease of delivery %s could not be extended: the database is unreachable", claimed.id)
+        log.warning(
+            "the lease of delivery %s could not be extended: the database is unreachable; %s",
+            claimed.id,
+            claimed.trail,
+        )
         return
     failpoint("publish.beat", claimed.id)
     if not is_ours:

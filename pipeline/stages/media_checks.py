@@ -14,10 +14,10 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import MediaFacts, Track
-from pipeline.context import Context
-from pipeline.failpoint import failpoint
+from pipeline.broker.queues import REACHABILITY
 from pipeline.media.files.uploads import NO_FILE
-from pipeline.queues import REACHABILITY
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.drafts import get_cover_url, list_urls
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller
@@ -75,7 +75,7 @@ def open_checks(
 def open_distinct_checks(
     context: Context,
     c: Connection,
-    wanted: Mapping[store.Link, datetime | None],
+    requested: Mapping[store.Link, datetime | None],
     stale: Iterable[str] = (),
     *,
     bulk: bool = False,
@@ -87,12 +87,13 @@ def open_distinct_checks(
     """
     if bulk:
         soonest = datetime.now(UTC) + BULK_WAIT
-        wanted = {link: max(due_at or soonest, soonest) for link, due_at in wanted.items()}
+        requested = {link: max(due_at or soonest, soonest) for link, due_at in requested.items()}
     changed = frozenset(stale)
     fresh = timedelta(seconds=context.settings.reachability.fresh)
-    good = store.find_good(c, [link for link in wanted if link[2] not in changed], fresh)
+    own = context.files.addresses.public_url("")
+    good = store.find_good(c, [link for link in requested if link[2] not in changed], fresh, own)
     found = {link: check for link, (check, _) in good.items()}
-    return found | store.open_checks(c, {link: due for link, due in wanted.items() if link not in found})
+    return found | store.open_checks(c, {link: due for link, due in requested.items() if link not in found})
 
 
 def await_checks(context: Context, checks: Mapping[int, Check], *, bulk: bool = False) -> Mapping[int, Check]:

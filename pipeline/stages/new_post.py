@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.domain.post import PostStatus
 from pipeline.domain.schedule import is_immediate, next_at, slot_end
+from pipeline.runtime.context import Context
+from pipeline.runtime.tracing import trace_post
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.media_checks import Link
@@ -32,7 +33,7 @@ class Submission:
     import_id: UUID | None = None
     """The import whose row it is."""
     row_token: str | None = None
-    """What a repeat of this row is recognised by, in place of what a request would be."""
+    """The token by which a repeat of this row, or post of a batch, is recognised, in place of that of a request."""
     judged: bytes | None = None
     """The digest of what the rules went by when they found this row good (`rule_inputs.py`)."""
 
@@ -50,24 +51,22 @@ class PostPlan:
     accounts: Sequence[AccountRow]
     due_at: datetime
     immediate: bool
-    tokens: Sequence[str]
-    """What a repeat of the request is recognised by."""
-    has_former_servers: bool
-    """A server of the release before may serve the database."""
+    token: str | None
+    """The token by which a repeat of the request is recognised; None: never taken for one."""
     links: Sequence[Link]
     """Everything that needs a check."""
     checks: Mapping[int, Check] = field(default_factory=dict)
     problems: Sequence[AccountProblem] = ()
-    """What the platforms accept with a warning, judged by the facts in ``checks``."""
+    """Problems that the platforms accept with a warning, found by the facts in ``checks``."""
     post: NewPost | None = None
     """Its rows, where they were built before it is stored."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether every link has a good check: then the post can be stored without waiting."""
+        """Return True if every link has a good check: then the post can be stored without waiting."""
         return len(self.checks) == len(self.links) and media_checks.are_all_good(self.checks)
 
-    def judge(self, context: Context, checks: Mapping[int, Check]) -> None:
+    def validate(self, context: Context, checks: Mapping[int, Check]) -> None:
         """Use these checks from now on. Raises Refusal when a platform does not take the media they describe."""
         self.checks = checks
         caller, request = self.submission.caller, self.submission.request
@@ -78,11 +77,10 @@ def plan_post(
     context: Context,
     submission: Submission,
     *,
-    tokens: Sequence[str],
+    token: str | None,
     accounts: Sequence[AccountRow],
     links: Sequence[Link],
     now: datetime,
-    has_former_servers: bool,
 ) -> PostPlan:
     """Apply the rules about times, then those about options and accounts: the order of the contract. Raises Refusal.
 
@@ -97,8 +95,7 @@ def plan_post(
         accounts=accounts,
         due_at=due_at,
         immediate=is_immediate(request.scheduled_at, now),
-        tokens=tokens,
-        has_former_servers=has_former_servers,
+        token=token,
         links=links,
     )
 
@@ -117,13 +114,12 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
         music_url=request.music_url,
         options=request.options,
         ai_generated=request.ai_generated,
+        level=request.level,
         due_at=plan.due_at,
         expires_at=request.expires_at,
         on_late=request.on_late,
         external_id=request.external_id,
-        replay_token=plan.tokens[0] if plan.tokens else None,
-        former_token=plan.tokens[1] if len(plan.tokens) > 1 else None,
-        body_sha256=request.body_sha256 if plan.has_former_servers else b"",
+        replay_token=plan.token,
         fingerprint=request.fingerprint,
         request_id=request.request_id,
         checks=media_checks.map_check_ids(plan.checks),
@@ -141,9 +137,16 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
 
 
 def accept_stored(plan: PostPlan, post: NewPost, warnings: Sequence[AcceptanceWarning]) -> AcceptedPost:
-    """Return the answer to a post that was stored."""
+    """Return the answer to a post that was stored, and record its span."""
+    trace_post(post.id, post.request_id)
     status = PostStatus.PENDING if plan.immediate else PostStatus.SCHEDULED
-    return AcceptedPost(id=post.id, status=status, scheduled_at=post.due_at, warnings=warnings)
+    return AcceptedPost(
+        id=post.id,
+        status=status,
+        scheduled_at=post.due_at,
+        warnings=warnings,
+        deliveries=[one.id for one in post.deliveries],
+    )
 
 
 def dispatch_stored(context: Context, plans: Iterable[PostPlan]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,8 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from adapters.contract import Platform
-
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
+from pipeline.domain.level import find_level
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +24,11 @@ class PostContent:
     """The platforms' own sections of the request, as sent; one that was not sent is missing."""
     ai_generated: bool = False
 
+    @property
+    def level(self) -> int:
+        """The lowest level that understands all of it."""
+        return find_level(self.media, self.options, ai_generated=self.ai_generated)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PostRequest(PostContent):
@@ -38,18 +40,10 @@ class PostRequest(PostContent):
     expires_at: datetime | None = None
     on_late: str = "publish"
     external_id: str | None = None
-    body: Mapping[str, Any]
-    """As sent."""
     fingerprint: bytes
-    """Form and SHA-256 of the canonical body; equal requests have the same."""
+    """The fingerprint of the canonical body; equal requests have the same."""
     request_id: str | None = None
     """The id of the HTTP request, which its response and the log have too."""
-
-    @property
-    def body_sha256(self) -> bytes:
-        """The SHA-256 of the body as sent, without ``external_id``, which servers of the release before compare."""
-        rest = {name: value for name, value in self.body.items() if name != "external_id"}
-        return hashlib.sha256(_encode(rest).encode()).digest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +65,8 @@ class AcceptedPost:
     warnings: Sequence[AcceptanceWarning] = ()
     duplicate: bool = False
     deleted: bool = False
+    deliveries: Sequence[UUID] = field(default=(), compare=False)
+    """The deliveries of a post that this request has stored, for the log."""
 
 
 @dataclass

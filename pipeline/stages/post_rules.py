@@ -12,18 +12,29 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.context import Context
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.schedule import is_immediate
 from pipeline.domain.validation_issue import build_issue
+from pipeline.runtime.context import Context
 from pipeline.stages.media_checks import get_track, list_media_facts
-from pipeline.stages.music import build_music_resolver, find_music_platform
 from pipeline.stages.platform_validation import AccountProblem, find_problems
 from pipeline.stages.post_request import PostContent, Refusal
+from pipeline.stages.reachability import build_music_resolver, find_music_platform
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
 from pipeline.store.deliveries.ownership import restrict_accounts
+
+
+def refuse_newer(context: Context, level: int) -> None:
+    """Raise Refusal 409 for a post of a level above this process's: what it does not know would be lost."""
+    if level > context.level:
+        raise Refusal(
+            409,
+            "newer_version",
+            f"The post has options of a newer version (level {level}; this server has level {context.level}). Nothing "
+            "was changed: repeat the request when the server is upgraded.",
+        )
 
 
 def select_accounts(c: Connection, caller: Caller, ids: Sequence[UUID]) -> Sequence[AccountRow]:

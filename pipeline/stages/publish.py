@@ -17,31 +17,30 @@ from sqlalchemy import Connection
 
 from adapters.contract import Adapter, CheckpointData, Draft, FinalizeResult, Pending, Published, Ready
 from adapters.errors import AdapterError, OutcomeUnknown, RateLimited, Rejected
-from pipeline import tracing
-from pipeline.context import Context
 from pipeline.domain import retry_policy
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Mover, Reason, State
 from pipeline.domain.hold import Hold
-from pipeline.domain.retry_policy import Verdict, hold
-from pipeline.failpoint import failpoint
+from pipeline.domain.verdict import Verdict, hold
 from pipeline.media.probe.conversion import NoRoom
+from pipeline.runtime import tracing
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import settle as settlement
 from pipeline.stages.covers import record_cover
+from pipeline.stages.daily_limit import find_daily_quota, is_inbox_draft
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.delay import dispatch_at
 from pipeline.stages.derived_images import TimeIsUp, derive_images
-from pipeline.stages.drafts import build_draft, spool_draft
-from pipeline.stages.expired_credentials import refresh_expired
+from pipeline.stages.drafts import build_draft, copy_sent_range, open_sent_range, require_stored
 from pipeline.stages.lease_heartbeat import beat_while_reading, build_heartbeat
 from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state, look_first
+from pipeline.stages.settle import refresh_expired
 from pipeline.stages.sign_of_life import pause_if_app_refused, record_result, require_sign_of_life
-from pipeline.store.deliveries.arm import arm
-from pipeline.store.deliveries.checkpoint import save_checkpoint
+from pipeline.store.deliveries.arm import arm, disarm, save_checkpoint
 from pipeline.store.deliveries.claim import claim_batch
 from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.daily_quota import compute_quota_wait, lock_daily_quota
-from pipeline.store.deliveries.disarm import disarm
+from pipeline.store.deliveries.daily_quota import DailyQuota, compute_quota_wait, lock_daily_quota
 from pipeline.store.deliveries.lease import requeue_claimed
 from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.ownership import RemoteIdsOfOthers
@@ -108,7 +107,8 @@ def _claim(context: Context, items: Sequence[tuple[UUID, int]]) -> Sequence[Clai
 
 def _try_claim(context: Context, items: Sequence[tuple[UUID, int]]) -> Sequence[ClaimedDelivery]:
     with context.database.once() as c:
-        return claim_batch(c, context.vault, items, timedelta(seconds=context.settings.publish.lease))
+        lease = timedelta(seconds=context.settings.publish.lease)
+        return claim_batch(c, context.vault, items, lease, context.level)
 
 
 def requeue(context: Context, batch: Sequence[ClaimedDelivery]) -> None:
@@ -128,7 +128,7 @@ def _run_or_requeue(context: Context, claimed: ClaimedDelivery, deadline: Deadli
         return work.run()
     except Exception:
         # its lease expires and it is rescued; the other deliveries of the message go on
-        log.exception("a slice of work on delivery %s failed", claimed.id)
+        log.exception("a slice of work on delivery %s failed; %s", claimed.id, claimed.trail)
         return None
 
 
@@ -143,6 +143,7 @@ class PublishSlice:
         self.adapter: Adapter = context.adapter(claimed.account.platform, self.client)
         self.armed_at: datetime | None = None
         self._is_alive = False  # whether the platform answered in this slice
+        self._heartbeat = build_heartbeat(context, claimed)
 
     def requeue(self) -> Verdict | None:
         """Queue the delivery again untouched, with a message of its own."""
@@ -156,8 +157,12 @@ class PublishSlice:
                 verdict = self._prepare_and_finalize()
             except Exception as error:
                 if not isinstance(error, AdapterError):
-                    log.exception("unexpected error while publishing delivery %s", self.claimed.id)
-                caught, verdict = error, self._judge_error(error)
+                    log.exception(
+                        "unexpected error while publishing delivery %s; %s",
+                        self.claimed.id,
+                        self.claimed.trail,
+                    )
+                caught, verdict = error, self._evaluate_error(error)
             pause_if_app_refused(self.context, self.claimed, caught)
             stored = record_verdict(self._settle(verdict))
             # a crash before this loses a sign of life, which the next call gives again
@@ -174,19 +179,19 @@ class PublishSlice:
         except NoRoom:
             return hold(Hold.CONVERTING, NO_ROOM_PAUSE)
         self._raise_on_problems(draft)
+        require_stored(self.context, draft, self.adapter.capabilities)
         prepared = self._prepare(draft)
         if isinstance(prepared, Verdict):
             return prepared
         self._is_alive = bool(self.client.calls)
-        return self._finalize(draft, prepared.checkpoint)
+        return self._finalize(draft, prepared)
 
     def _build_draft(self) -> Draft:
-        """Build the draft; the lease is extended while its sources are read, and while copies of them are."""
-        heartbeat = build_heartbeat(self.context, self.claimed)
-        draft = build_draft(self.context, self.claimed, while_waiting=heartbeat.beat_if_due)
-        draft = beat_while_reading(heartbeat, draft)
+        """Build the draft; the lease is extended while its sources are read."""
+        draft = build_draft(self.context, self.claimed, while_waiting=self._heartbeat.beat_if_due)
+        draft = beat_while_reading(self._heartbeat, draft)
         draft = derive_images(self.context, self.claimed, draft, self.deadline)
-        return beat_while_reading(heartbeat, spool_draft(self.context, self.claimed, draft))
+        return beat_while_reading(self._heartbeat, draft)
 
     def _find_hold(self) -> Verdict | None:
         """Return the verdict that puts the delivery back, or blocks it, before any call."""
@@ -199,9 +204,9 @@ class PublishSlice:
         if self.claimed.breaker == "open":  # not released before it is closed
             return hold(Hold.BREAKER)
         can = self.adapter.capabilities
-        if self._daily_limit is not None:
+        if self._quota is not None:
             with self.context.database.once() as c:
-                wait = self._compute_quota_wait(c, self._daily_limit)
+                wait = compute_quota_wait(c, self.claimed.account_id, self._quota)
             if wait:
                 return hold(Hold.DAILY_QUOTA, wait)
         if self.claimed.checkpoint:
@@ -224,8 +229,10 @@ class PublishSlice:
             result = self.adapter.prepare(draft, self.claimed.account, checkpoint)
             failpoint("publish.prepared", self.claimed.id)
             if isinstance(result, Ready):
-                return result
-            waits = retry_policy.judge_prepare(result)
+                if not copy_sent_range(self.context, self.claimed, draft, result):
+                    return result
+                result = Pending(checkpoint=result.checkpoint)  # the copy took its time: ask again
+            waits = retry_policy.evaluate_prepare(result)
             if waits is not None and not scratch:
                 return waits
             checkpoint = result.checkpoint
@@ -241,7 +248,8 @@ class PublishSlice:
             if late or ends:  # end of the slice: dispatched again, resumes from here
                 return Verdict(state=State.QUEUED, held_for=Hold.SHUTDOWN if ends else None)
 
-    def _finalize(self, draft: Draft, checkpoint: CheckpointData) -> Verdict:
+    def _finalize(self, draft: Draft, prepared: Ready) -> Verdict:
+        checkpoint = prepared.checkpoint
         if self.claimed.due_at > self.claimed.now:
             # prepared ahead of time: held until due_at (_get_earliest_due)
             return hold(Hold.PREPARED_EARLY, checkpoint=checkpoint)
@@ -253,6 +261,10 @@ class PublishSlice:
         ):
             return hold(Hold.MIN_GAP, wait, checkpoint=checkpoint)
         record_cover(self.context, self.claimed, self.adapter, draft)
+        with open_sent_range(self.context, self.claimed, draft, prepared) as opened:
+            return self._arm_and_send(beat_while_reading(self._heartbeat, opened), checkpoint)
+
+    def _arm_and_send(self, draft: Draft, checkpoint: CheckpointData) -> Verdict:
         if wait := self._arm(checkpoint):
             return hold(Hold.DAILY_QUOTA, wait, checkpoint=checkpoint)
         if self.armed_at is None:  # paused, edited, or the claim is lost: nothing was sent
@@ -261,27 +273,15 @@ class PublishSlice:
         failpoint("publish.armed", self.claimed.id)
         result = self.adapter.finalize(draft, self.claimed.account, checkpoint)
         failpoint("publish.answered", self.claimed.id)
-        return self._judge_finalize(draft, result)
+        return self._evaluate_finalize(draft, result)
 
     @property
-    def _daily_limit(self) -> int | None:
-        can = self.adapter.capabilities
-        return (
-            None
-            if self.context.settings.sandbox.lifted
-            else can.daily_drafts
-            if self._is_draft
-            else can.daily_posts
-        )
+    def _quota(self) -> DailyQuota | None:
+        return find_daily_quota(self.context, self.adapter.platform, drafts=self._is_draft)
 
     @property
     def _is_draft(self) -> bool:
-        options = self.adapter.post_options
-        return options is not None and options.is_inbox_draft(self.claimed.options)
-
-    def _compute_quota_wait(self, c: Connection, limit: int) -> timedelta:
-        per = self.adapter.capabilities.daily_per
-        return compute_quota_wait(c, self.claimed.account_id, limit, per, drafts=self._is_draft)
+        return is_inbox_draft(self.adapter, self.claimed.options)
 
     def _arm(self, checkpoint: CheckpointData) -> timedelta:
         """Arm, or return how long the daily quota stays used up; try again if only the epoch was in the way."""
@@ -297,35 +297,34 @@ class PublishSlice:
 
     def _try_arm(self, checkpoint: CheckpointData) -> timedelta:
         """Arm, under a lock of the day's count where there is a quota: no two deliveries take its last place."""
-        if self._daily_limit is None:
+        if self._quota is None:
             with self.context.database.once() as c:
                 self.armed_at = self._arm_in(c, checkpoint)
             return timedelta(0)
-        account, per = self.claimed.account_id, self.adapter.capabilities.daily_per
         with self.context.database.begin() as c:
-            lock_daily_quota(c, account, per)
-            if not (wait := self._compute_quota_wait(c, self._daily_limit)):
+            lock_daily_quota(c, self.claimed.account_id, self._quota.per)
+            if not (wait := compute_quota_wait(c, self.claimed.account_id, self._quota)):
                 self.armed_at = self._arm_in(c, checkpoint)
         return wait
 
     def _arm_in(self, c: Connection, checkpoint: CheckpointData) -> datetime | None:
-        left = self.deadline.time_left()
         return arm(
             c,
             self.context.vault,
             self.claimed,
             checkpoint,
-            left,
+            self.deadline.time_left(),
             is_alive=self._is_alive,
             inbox_draft=self._is_draft,
+            level=self.context.level,
         )
 
-    def _judge_finalize(self, draft: Draft, result: FinalizeResult) -> Verdict:
+    def _evaluate_finalize(self, draft: Draft, result: FinalizeResult) -> Verdict:
         if isinstance(result, Pending) and result.wait <= timedelta(0):
             return self._look_immediately(draft, result)
         if isinstance(result, Pending) and self.context.settings.publish.look_first:
             result = replace(result, wait=min(result.wait, self._get_first_look()))
-        return retry_policy.judge_finalize(result)
+        return retry_policy.evaluate_finalize(result)
 
     def _look_immediately(self, draft: Draft, result: Pending) -> Verdict:
         """Look at once if the platform's handle can be asked right away: this saves a message and a claim."""
@@ -334,7 +333,7 @@ class PublishSlice:
         waits = Pending(checkpoint=result.checkpoint, wait=self.adapter.capabilities.look_every[0])
         # if the claim is lost, settling keeps the handle with its attempt; during a shutdown, another process looks
         if not stored or not self.context.may_begin():
-            return retry_policy.judge_finalize(waits)
+            return retry_policy.evaluate_finalize(waits)
         failpoint("publish.handle-stored", self.claimed.id)
         try:
             seen = self.adapter.look(
@@ -347,13 +346,13 @@ class PublishSlice:
                 ),
             )
         except AdapterError:
-            return retry_policy.judge_finalize(waits)
-        return retry_policy.judge_finalize(seen if isinstance(seen, Published) else waits)
+            return retry_policy.evaluate_finalize(waits)
+        return retry_policy.evaluate_finalize(seen if isinstance(seen, Published) else waits)
 
     def _get_first_look(self) -> timedelta:
         return look_first(self.context.settings, self.adapter.capabilities)
 
-    def _judge_error(self, error: Exception) -> Verdict:
+    def _evaluate_error(self, error: Exception) -> Verdict:
         if isinstance(error, ClaimLost):
             return Verdict(state=State.RETRYING, error=OutcomeUnknown("the claim was lost"))
         can = self.adapter.capabilities
@@ -361,7 +360,7 @@ class PublishSlice:
         if self.armed_at is not None:
             failpoint("publish.raised", self.claimed.id)
             state = replace(state, armed_for=timedelta(0))
-        return retry_policy.judge_error(error, state, build_retry_policy(self.context.settings, can))
+        return retry_policy.evaluate_error(error, state, build_retry_policy(self.context.settings, can))
 
     def _settle(self, verdict: Verdict) -> Verdict | None:
         """Store the verdict and return it as stored. If the claim was lost, keep the result as late proof instead."""

@@ -4,43 +4,62 @@ Takes undecided checks in the order of their due times, fairly between workspace
 of all waiting deliveries are one transaction. Each waiting post is locked before its checks are read again, so that of
 two verdicts stored at the same time the second sees the first. A crash leaves the check undecided: its lease expires
 and it is dispatched again.
+
+Which platform resolves music links: the one whose adapter can, because only it can attach the sound.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from adapters.errors import AdapterError, Permanent
-from pipeline.context import Context
+from adapters.contract import Platform, ResolvesMusic
+from adapters.errors import AdapterError, Permanent, StorageFault
+from config.logging import log_event
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.schedule import backoff
-from pipeline.failpoint import failpoint
+from pipeline.domain.shares import Shares
 from pipeline.media.opener import Opener
 from pipeline.media.probe.probe import probe
 from pipeline.media.probe.range_source import ProbeLimits
 from pipeline.media.refusal import Refused, Unanswered
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
+from pipeline.stages.delay import TooLate
 from pipeline.stages.image_fitting import is_converted_for_any
-from pipeline.stages.music import build_music_resolver
 from pipeline.stages.platform_validation import find_problems
 from pipeline.stages.post_request import PostContent
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check
-from pipeline.store.checks.claim import ClaimedCheck, HostLimit, Shares, claim_next_check
-from pipeline.store.database import jsonb
+from pipeline.store.checks.claim import ClaimedCheck, HostLimit, claim_next_check
+from pipeline.store.counters.counters import STORAGE_FAULT
+from pipeline.store.database import Unreachable, jsonb
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.move import move
 from pipeline.store.files import files
 from pipeline.store.posts import awaiting_checks as waiting
+
+
+def find_music_platform(context: Context) -> Platform | None:
+    """Return the platform whose post links ``music_url`` accepts."""
+    return next((p for p, adapter in context.adapters.items() if issubclass(adapter, ResolvesMusic)), None)
+
+
+def build_music_resolver(context: Context) -> ResolvesMusic | None:
+    """Return that platform's adapter for one piece of work, or None if no platform resolves music."""
+    platform = find_music_platform(context)
+    return None if platform is None else cast("ResolvesMusic", context.adapter(platform, context.client()))
+
 
 log = logging.getLogger("slipway.reachability")
 
@@ -48,6 +67,10 @@ PAUSES = (timedelta(seconds=5), timedelta(minutes=5))
 """First and longest pause between two tries of a URL that does not answer."""
 HOLD_MARGIN = timedelta(seconds=10)
 """How much longer than its time a try may hold the slot of its host, to end and to store what it found."""
+ENDLESS = timedelta(days=36_500)
+"""Grace of a check that a fault of our own storage holds up: no post fails of that, unless it expires."""
+NAMED_POSTS = 20
+"""Posts that the line of an alarm names."""
 NOT_CHECKED = "it could not be checked in time"
 """The reason of a post that fails because a fault of this installation lasted longer than its time allows."""
 
@@ -56,9 +79,9 @@ def run_due_checks(context: Context) -> int:
     """Try the URLs that are due, one after another, and return how many were tried.
 
     A message starts this on one slot, whichever check it names: which check runs is decided by due time and by the
-    shares of workspaces and hosts (``pipeline/check_slots.py``). It ends when no check may be claimed, or after the
+    shares of workspaces and hosts (``limits/shared_slots.py``). It ends when no check may be claimed, or after the
     time of a slice; then another message continues it. Nothing is tried while a restore is not accepted, as a verdict
-    could fail posts that are live; maintenance sends messages for what is due.
+    could fail posts that are live; maintenance sends messages for due checks.
     """
     if context.send_guard.find_doubt() is not None:
         return 0
@@ -107,13 +130,31 @@ def _try_check(context: Context, check: Check) -> str:
         facts = _read_facts(context, check, seconds)
     except (Refused, Permanent) as error:
         return _store_verdict(context, check, "refused", None, _describe_error(error))
+    except StorageFault as error:
+        posts = _name_posts(context, check)
+        log.error("ALARM check %s waits for the file storage: %s; %s", check.id, error, posts)  # noqa: TRY400  no bug of ours
+        return _postpone_or_give_up(context, check, NOT_CHECKED, fault=STORAGE_FAULT, grace=ENDLESS)
     except (Unanswered, AdapterError) as error:
         needs_time = not check.slow and time.monotonic() >= until
         return _postpone_or_give_up(context, check, _describe_error(error), needs_time=needs_time)
     except Exception as error:  # a fault of ours, which no customer is to read as one of the file
-        log.exception("ALARM check %s failed by a fault of this installation and is tried again", check.id)
+        posts = _name_posts(context, check)
+        log.exception(
+            "ALARM check %s failed by a fault of this installation and is tried again; %s", check.id, posts
+        )
         return _postpone_or_give_up(context, check, NOT_CHECKED, fault=type(error).__name__)
     return _store_verdict(context, check, "good", facts, "ok")
+
+
+def _name_posts(context: Context, check: Check) -> str:
+    """Return the first posts that wait for a check, with their deliveries and requests, for the log."""
+    with suppress(Unreachable), context.database.begin() as c:
+        return "; ".join(
+            f"post={post.id} delivery={d.id} request_id={d.request_id or '-'}"
+            for post in waiting.list_waiting(c, check.id)[:NAMED_POSTS]
+            for d in waiting.list_accepted_deliveries(c, post.id)
+        )
+    return ""
 
 
 def _get_time(context: Context, *, slow: bool) -> float:
@@ -170,17 +211,23 @@ def _decide_check(
 
 
 def _postpone_or_give_up(
-    context: Context, check: Check, seen: str, *, needs_time: bool = False, fault: str | None = None
+    context: Context,
+    check: Check,
+    seen: str,
+    *,
+    needs_time: bool = False,
+    fault: str | None = None,
+    grace: timedelta | None = None,
 ) -> str:
     """Postpone the check while a stored post may wait for it (its due time plus a grace); otherwise decide it.
 
     The check is locked first: a post that pins it at the same time is either seen here or sees the verdict.
     ``needs_time``: the URL may answer if it gets more time, so it is tried again at once on one of the few slow slots.
     ``fault``: what failed here. Then the check waits without a post too, so that a request in progress is accepted and
-    not refused; ``seen`` is for posts whose time is over.
+    not refused; ``seen`` is for posts whose time is over. ``grace``: by default that of the settings.
     """
     failpoint("reachability.seen", check.id)
-    grace = timedelta(seconds=context.settings.reachability.grace)
+    grace = grace or timedelta(seconds=context.settings.reachability.grace)
     with context.database.begin() as c:
         if not store.lock_undecided(c, check.id):
             return "unanswered"
@@ -210,7 +257,8 @@ def _postpone(c: Connection, check: Check, seen: str, grace: timedelta, fault: s
         if post.id in {p.id for p in waiting.list_past_grace(c, check.id, grace)}:
             for d in waiting.list_accepted_deliveries(c, post.id):
                 if check.id in {one.id for one in d.checks.values()}:
-                    _fail(c, post.id, d, check, seen)
+                    error = TooLate() if post.is_expired else _build_unusable(check, seen)
+                    _move(c, post.id, d, State.FAILED, error)
 
 
 def advance_post(context: Context, c: Connection, post_id: UUID) -> None:
@@ -226,7 +274,7 @@ def advance_post(context: Context, c: Connection, post_id: UUID) -> None:
     for d in deliveries:
         bad = next((one for one in d.checks.values() if one.verdict in ("refused", "unanswered")), None)
         if bad is not None:
-            _fail(c, post.id, d, bad, bad.seen or "")
+            _move(c, post.id, d, State.FAILED, _build_unusable(bad, bad.seen or ""))
         elif all(one.verdict is not None for one in d.checks.values()):
             _schedule_or_fail(context, c, post, d, accounts[d.account_id])
 
@@ -255,10 +303,10 @@ def _schedule_or_fail(
         _move(c, post.id, d, State.SCHEDULED, None)
 
 
-def _fail(c: Connection, post: UUID, d: waiting.AcceptedDelivery, bad: Check, seen: str) -> None:
-    """Fail an accepted delivery with the code the request would have got. The caller holds the post's lock."""
+def _build_unusable(bad: Check, seen: str) -> Permanent:
+    """Return the error of what waits for a bad check, with the code the request would have got."""
     code = "invalid_music_url" if bad.purpose == "music" else "media_unreachable"
-    _move(c, post, d, State.FAILED, Invalid(f"{bad.url} cannot be used: {seen}.", code=code))
+    return Invalid(f"{bad.url} cannot be used: {seen}.", code=code)
 
 
 def _move(
@@ -268,7 +316,13 @@ def _move(
     target: State,
     error: Exception | None,
 ) -> None:
-    """Move one delivery. Without *error* the stored one stays: it lets the retry of an expired post be late."""
+    """Move one delivery. Without *error* the stored one stays: it lets the retry of an expired post be late.
+
+    A failed one is logged; again if the transaction dies and is repeated.
+    """
+    if error is not None:
+        fields = {"state": target, "code": getattr(error, "code", None), "delivery": d.id, "post": post}
+        log_event(log, logging.INFO, "refusal", {**fields, "request_id": d.request_id})
     move(
         c,
         delivery=d.id,

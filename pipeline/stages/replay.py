@@ -12,8 +12,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.context import Context
 from pipeline.domain.post import OPEN, PostStatus, apply_due_time
+from pipeline.runtime.context import Context
 from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostContent, PostRequest, Refusal
 from pipeline.stages.warnings import find_warnings
@@ -21,49 +21,37 @@ from pipeline.store.posts import idempotency as store
 from pipeline.store.posts.idempotency import OpenPost, Replay
 
 
-def build_tokens(
-    context: Context, submission: Submission, *, has_former_servers: bool = True
-) -> Sequence[str]:
-    """Return what a repeat of this request is recognised by; nothing when it is never taken for a repeat.
+def build_token(context: Context, submission: Submission) -> str | None:
+    """Return what a repeat of this request is recognised by; None when it is never taken for a repeat.
 
-    An equal body has a token for each form of its fingerprint: the canonical one first, then the one of the release
-    before, if the database may have its servers. A key that is bound to accounts has tokens of its own realm, so that
-    no key learns which ids others use.
+    A key that is bound to accounts has tokens of its own realm, so that no key learns which ids others use.
     """
     request, realm = submission.request, submission.caller.realm
     if submission.row_token is not None:
-        return (submission.row_token,)
+        return submission.row_token
     if request.external_id is not None:
-        return (f"bound:{realm}:{request.external_id}" if realm else f"id:{request.external_id}",)
-    if not context.settings.ingest.dedupe_window:
-        return ()
-    token = f"body:{realm}{request.fingerprint.hex()}"
-    return (token, f"body:{realm}{request.body_sha256.hex()}") if has_former_servers else (token,)
+        return f"bound:{realm}:{request.external_id}" if realm else f"id:{request.external_id}"
+    return f"body:{realm}{request.fingerprint.hex()}" if context.settings.ingest.dedupe_window else None
 
 
 def find_replay(context: Context, c: Connection, submission: Submission) -> AcceptedPost | None:
     """Return the post an equal request made before. Raises Refusal when its external_id was used for another body."""
-    found = find_replays(context, c, {0: (submission, build_tokens(context, submission))}).get(0)
+    found = find_replays(context, c, {0: (submission, build_token(context, submission))}).get(0)
     if isinstance(found, Refusal):
         raise found
     return found
 
 
 def find_replays(
-    context: Context, c: Connection, repeats: Mapping[int, tuple[Submission, Sequence[str]]]
+    context: Context, c: Connection, repeats: Mapping[int, tuple[Submission, str | None]]
 ) -> dict[int, AcceptedPost | Refusal]:
     """Find the posts that equal requests made; a replay is answered even if its request breaks a rule by now."""
-    names = {n: [(s.workspace, token) for token in tokens] for n, (s, tokens) in repeats.items()}
-    wanted = list(dict.fromkeys(name for some in names.values() for name in some))
-    if not wanted:
+    names = {n: (s.workspace, token) for n, (s, token) in repeats.items() if token is not None}
+    if not names:
         return {}
     window = timedelta(seconds=context.settings.ingest.dedupe_window)
-    known = store.find_replays(c, wanted, window)
-    found = {
-        n: next(known[name] for name in some if name in known)
-        for n, some in names.items()
-        if not known.keys().isdisjoint(some)
-    }
+    known = store.find_replays(c, list(dict.fromkeys(names.values())), window)
+    found = {n: known[name] for n, name in names.items() if name in known}
     equal = {n: replay for n, replay in found.items() if is_equal(repeats[n][0].request, replay)}
     warnings = _find_warnings(context, c, equal.values())
     return {
@@ -75,10 +63,8 @@ def find_replays(
 
 
 def is_equal(request: PostRequest, replay: Replay) -> bool:
-    """Return True if the request's body equals the stored one, in the form of the stored fingerprint."""
-    if replay.fingerprint[:1] == request.fingerprint[:1]:
-        return replay.fingerprint == request.fingerprint
-    return replay.body_sha256 == request.body_sha256
+    """Return True if the request's body equals the stored one."""
+    return replay.fingerprint == request.fingerprint
 
 
 def _accept(replay: Replay, warnings: Sequence[AcceptanceWarning]) -> AcceptedPost:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from adapters.contract import Capabilities
 from adapters.errors import CredentialsExpired
 from config.settings import Settings
+from pipeline.domain.public_error import LAST_LOOK
 from pipeline.domain.retry_state import RetryPolicy, RetryState
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import find_answer
@@ -58,17 +59,21 @@ def build_retry_state(claimed: ClaimedDelivery, s: Settings, can: Capabilities) 
     appears_until = may_appear_until(claimed.armed_deadline, s, can)
     late = appears_until is not None and claimed.now > appears_until
     answer = find_answer(claimed.error)
+    left = timedelta(0) if appears_until is None else appears_until - claimed.now
+    last = (claimed.error or {}).get(LAST_LOOK, claimed.error) or {}
     return RetryState(
         spent=claimed.spent,
         looks=claimed.looks,
         unexpected_errors=claimed.surprises,
-        stale_before=claimed.error is not None and claimed.error["class"] == CredentialsExpired.__name__,
+        stale_before=last.get("class") == CredentialsExpired.__name__,
         armed_for=None if claimed.armed_at is None else claimed.now - claimed.armed_at,
         waited=timedelta(0) if claimed.working_since is None else claimed.now - claimed.working_since,
         absent_before=claimed.absent_at is not None,
         late_enough=late,
+        may_appear_for=max(left, timedelta(0)),
         unavailable_for={party: claimed.now - since for party, since in claimed.streaks.items()},
         platform_code=answer.get("platform_code"),
         platform_message=answer.get("platform_message"),
+        refusal=answer.get("refusal"),
         in_doubt=claimed.in_doubt,
     )

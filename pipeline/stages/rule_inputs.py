@@ -1,7 +1,7 @@
-"""What the rules of a post go by besides the request and the clock, as a digest: the same one gives the same verdict.
+"""The inputs of the rules of a post other than request and clock, as a digest: the same one gives the same verdict.
 
-A row of an import is judged when its file is planned, and again when it is applied only if the digest differs by then:
-an account was changed, a check is another one, a setting, the key's limits or the release.
+A row of an import is validated when its file is planned, and again when it is applied only if the digest differs by
+then: an account was changed, a check is another one, a setting, the key's limits or the release.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from importlib.metadata import version
 
-from pipeline.context import Context
+from pipeline.runtime.context import Context
 from pipeline.stages.ingest_caches import BatchFacts
 from pipeline.stages.new_post import Submission
 from pipeline.store.auth.keys import Caller

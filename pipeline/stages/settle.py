@@ -1,6 +1,8 @@
 """Settle a delivery: store a verdict, or keep it as a late result if the claim was lost.
 
 No result is thrown away: a late one is stored with its attempt, and proof that the post is live settles the delivery.
+
+Refresh the credentials of a claimed delivery after its platform reported an expired token.
 """
 
 from __future__ import annotations
@@ -10,18 +12,36 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from adapters.contract import Published
-from pipeline.context import Context
+from adapters.errors import Unavailable
+from pipeline.accounts import refresh
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.retry_policy import Verdict, judge_conflict
-from pipeline.failpoint import failpoint
+from pipeline.domain.retry_policy import evaluate_conflict, evaluate_refresh_error
+from pipeline.domain.unavailability import STORAGE
+from pipeline.domain.verdict import Verdict
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
+from pipeline.stages.log_verdict import log_verdict
+from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state
 from pipeline.store.accounts.accounts import require_reconnect
-from pipeline.store.counters.counters import count_alarm
+from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
 from pipeline.store.deliveries import late_results as late
 from pipeline.store.deliveries import settle as store
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.ownership import RemoteIdTaken
 from pipeline.store.deliveries.settle import Settlement
+
+
+def refresh_expired(context: Context, claimed: ClaimedDelivery, verdict: Verdict) -> Verdict:
+    """Refresh, and return the verdict: continue, wait, or block for an operator."""
+    can = context.adapters[claimed.account.platform].capabilities
+
+    def evaluate_outage(error: Unavailable) -> Verdict:
+        state = build_retry_state(claimed, context.settings, can)
+        return evaluate_refresh_error(verdict, error, state, build_retry_policy(context.settings, can))
+
+    return refresh.refresh_expired(context, claimed, verdict, evaluate_outage)
+
 
 log = logging.getLogger("slipway.settling")
 
@@ -41,7 +61,10 @@ def settle_batch(context: Context, seen: Sequence[Settlement]) -> list[datetime 
     """
     lease = timedelta(seconds=context.settings.delay.queued_lease)
     with context.database.begin() as c:
-        return store.settle_batch(c, context.vault, seen, queued_lease=lease)
+        stored = store.settle_batch(c, context.vault, seen, queued_lease=lease)
+    for one, when in zip(seen, stored, strict=True):
+        log_verdict(one.claimed, one.verdict, when)
+    return stored
 
 
 def settle(
@@ -56,11 +79,14 @@ def settle(
 ) -> tuple[Verdict, datetime | None]:
     """Store a verdict. Return the verdict that was stored and the delivery's ``next_at``, None if the claim was lost.
 
-    If the live post already belongs to another delivery, the delivery is blocked: a person decides which one it is.
+    If the live post already belongs to another delivery, the delivery is blocked: an operator decides which one it is.
     """
     queued_lease = timedelta(seconds=context.settings.delay.queued_lease)
     try:
-        needs_transaction = verdict.reconnect or store.needs_post_lock(claimed, verdict, claimed.state)
+        is_fault = verdict.unavailable == STORAGE
+        needs_transaction = (
+            is_fault or verdict.reconnect or store.needs_post_lock(claimed, verdict, claimed.state)
+        )
         with context.database.begin() if needs_transaction else context.database.once() as c:
             when = store.settle(
                 c,
@@ -77,12 +103,23 @@ def settle(
             if verdict.reconnect:
                 fields = error_to_dict(verdict.error) or {}
                 require_reconnect(c, claimed.account_id, fields, claimed.credentials_version)
-            return verdict, when
+            if is_fault:
+                count_alarm(c, STORAGE_FAULT)
+        if is_fault:
+            log.error(
+                "ALARM delivery %s waits for the file storage: %s; %s",
+                claimed.id,
+                verdict.error,
+                claimed.trail,
+            )
+        else:
+            log_verdict(claimed, verdict, when)
+        return verdict, when
     except RemoteIdTaken:
         if verdict.published is None:
             raise
-        conflict = judge_conflict(verdict.published)
-    log.error("ALARM delivery %s: %s", claimed.id, conflict.error)
+        conflict = evaluate_conflict(verdict.published)
+    log.error("ALARM delivery %s: %s; %s", claimed.id, conflict.error, claimed.trail)
     with context.database.begin() as c:
         count_alarm(c, "remote_id_taken")
     return settle(context, claimed, conflict, mover)
@@ -99,7 +136,9 @@ def keep_late_result(context: Context, claimed: ClaimedDelivery, verdict: Verdic
     elif verdict.error is not None:
         with context.database.begin() as c:
             late.save_late_result(c, claimed, {"error": error_to_dict(verdict.error)})
-    log.warning("the claim on %s was lost before %s could be stored", claimed.id, verdict.state)
+    log.warning(
+        "the claim on %s was lost before %s could be stored; %s", claimed.id, verdict.state, claimed.trail
+    )
 
 
 def _settle_by_proof(context: Context, claimed: ClaimedDelivery, live: Published) -> None:
@@ -108,6 +147,8 @@ def _settle_by_proof(context: Context, claimed: ClaimedDelivery, live: Published
         if proven.alarm:
             count_alarm(c, "late_proof")
     if proven.alarm:
-        log.error("ALARM delivery %s: %s", claimed.id, proven.alarm)
+        log.error("ALARM delivery %s: %s; %s", claimed.id, proven.alarm, claimed.trail)
     elif proven.settled:
-        log.warning("delivery %s: late proof settled it as %s", claimed.id, State.PUBLISHED)
+        log.warning(
+            "delivery %s: late proof settled it as %s; %s", claimed.id, State.PUBLISHED, claimed.trail
+        )

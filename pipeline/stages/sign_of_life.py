@@ -1,7 +1,7 @@
 """Signs of life: what a call says about its platform, and one cheap read where nothing is known.
 
 A delivery is armed only after an answer of its platform within the last minute. So an outage leaves deliveries un-armed
-and safe to send again, instead of in doubt.
+and safe to send again, instead of with an unknown outcome.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import logging
 from adapters.contract import Adapter
 from adapters.errors import AdapterError, AppRefused, OutcomeUnknown, Unavailable
 from adapters.http import HttpClient
-from pipeline.context import Context
 from pipeline.domain.unavailability import PLATFORM, find_party
+from pipeline.runtime.context import Context
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.platform_health import has_sign_of_life
 

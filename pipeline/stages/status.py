@@ -3,33 +3,37 @@
 Takes preparing, processing and unknown deliveries; leaves them published, queued (prepared), unchanged, unknown,
 retrying (absence proven), blocked or failed. A look changes nothing at the platform. A crash at any point leaves the
 delivery unchanged: its lease expires and the look is dispatched again.
+
+For a delivery that a restore left in doubt the platform is really asked, by handle and by its lists: after the backup
+it may have been sent, again or for the first time, under a handle that the database does not know.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from adapters.contract import Absent, Adapter, LookResult, Ready
-from adapters.errors import AdapterError
-from pipeline import tracing
-from pipeline.context import Context
+from adapters.contract import Absent, Adapter, Draft, LookResult, Pending, Published, Ready
+from adapters.errors import AdapterError, Permanent, PermissionMissing
+from adapters.listing import Asked, Listing
 from pipeline.domain import retry_policy
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.hold import Hold
-from pipeline.domain.retry_policy import Verdict, hold
+from pipeline.domain.restored_post import evaluate_listing
 from pipeline.domain.retry_state import RetryState
-from pipeline.failpoint import failpoint
+from pipeline.domain.verdict import Verdict, hold
+from pipeline.runtime import tracing
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import settle as settlement
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.delay import dispatch_at
 from pipeline.stages.drafts import build_draft
-from pipeline.stages.expired_credentials import refresh_expired
-from pipeline.stages.restored import look_in_doubt
-from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state
+from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state, may_appear_until
+from pipeline.stages.settle import refresh_expired
 from pipeline.stages.sign_of_life import pause_if_app_refused, record_result
 from pipeline.store.deliveries.claim import claim_look, claim_looks
 from pipeline.store.deliveries.claimed import ClaimedDelivery
@@ -37,6 +41,51 @@ from pipeline.store.deliveries.lease import requeue_looks
 from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.ownership import RemoteIdsOfOthers, RemoteIdTaken
 from pipeline.store.deliveries.settle import Settlement
+from pipeline.store.recovery.restores import find_doubt
+
+
+def look_in_doubt(
+    context: Context,
+    claimed: ClaimedDelivery,
+    adapter: Adapter,
+    draft: Draft,
+    taken: Container[str],
+    *,
+    is_past_limit: bool,
+) -> LookResult:
+    """Ask by the handle of the backup, where there is one, then list the account's posts since the span in doubt.
+
+    ``is_past_limit``: a post that the platform still works on by then is looked for in the list too.
+    """
+    until = may_appear_until(claimed.armed_deadline, context.settings, adapter.capabilities)
+    if claimed.armed_at is None or until is None:
+        raise LookupError(f"Delivery {claimed.id} is in doubt and not armed: a bug.")
+    if claimed.checkpoint:
+        seen = adapter.look(draft, claimed.account, claimed.checkpoint, claimed.armed_at, taken)
+        is_proof = isinstance(seen, Published) and not seen.is_searched
+        if is_proof or (isinstance(seen, Pending) and not is_past_limit):
+            return seen
+    with context.database.once() as c:
+        doubt = find_doubt(c, claimed.id)
+    since = min(claimed.armed_at, doubt.since or claimed.armed_at)
+    return evaluate_listing(
+        _list_posts(adapter, draft, claimed, since),
+        adapter.capabilities.display_name,
+        since=since,
+        due=claimed.armed_at,
+        until=until,
+        taken=taken,
+        is_twin=doubt.is_twin,
+    )
+
+
+def _list_posts(adapter: Adapter, draft: Draft, claimed: ClaimedDelivery, since: datetime) -> Listing:
+    """List the account's posts. What no later look could read was not asked; other errors are raised."""
+    try:
+        return adapter.list_posts(draft, claimed.account, since)
+    except (PermissionMissing, Permanent) as error:
+        return Listing(asked=Asked.NOT, reason=error.message.rstrip("."))
+
 
 log = logging.getLogger("slipway.status")
 
@@ -55,7 +104,7 @@ def look_batch(context: Context, items: Sequence[tuple[UUID, int, int]]) -> Sequ
     lease = timedelta(seconds=context.settings.publish.lease)
     half, soon = Deadline(lease / 2), Deadline(MAX_UNSTORED)
     with context.database.once() as c:
-        batch = claim_looks(c, context.vault, items, lease)
+        batch = claim_looks(c, context.vault, items, lease, context.level)
     with context.shutdown.requeue_on_timeout(partial(_requeue_looks, context, batch)):
         failpoint("status.claimed", *(claimed.id for claimed in batch))
         stored = _look_at_batch(context, batch, half, soon)
@@ -77,7 +126,7 @@ def _look_at_batch(
             seen.append(_look(context, claimed))
         except Exception:
             # dispatched again when its lease expires; the other looks of the message go on
-            log.exception("a look at delivery %s failed", claimed.id)
+            log.exception("a look at delivery %s failed; %s", claimed.id, claimed.trail)
         if not soon.may_send():
             stored += _settle_batch(context, seen)
             seen, soon = [], Deadline(MAX_UNSTORED)
@@ -96,7 +145,7 @@ def look(context: Context, delivery: UUID, generation: int, fence: int) -> State
         return None
     lease = timedelta(seconds=context.settings.publish.lease)
     with context.database.once() as c:
-        claimed = claim_look(c, context.vault, delivery, generation, fence, lease)
+        claimed = claim_look(c, context.vault, delivery, generation, fence, lease, context.level)
     if claimed is None:
         return None
     failpoint("status.claimed", claimed.id)
@@ -107,7 +156,7 @@ def look(context: Context, delivery: UUID, generation: int, fence: int) -> State
 def _look(context: Context, claimed: ClaimedDelivery) -> Settlement:
     can = context.adapters[claimed.account.platform].capabilities
     with tracing.trace_work("status", claimed) as record_verdict:
-        verdict, absent = _judge(context, claimed, build_retry_state(claimed, context.settings, can))
+        verdict, absent = _evaluate(context, claimed, build_retry_state(claimed, context.settings, can))
         record_verdict(verdict)
     failpoint("status.looked", claimed.id)
     # live although not armed (the answer to an earlier claim was lost): proof settles from any state
@@ -115,7 +164,7 @@ def _look(context: Context, claimed: ClaimedDelivery) -> Settlement:
     return Settlement(claimed=claimed, verdict=verdict, mover=mover, looked=True, absent=absent)
 
 
-def _judge(context: Context, claimed: ClaimedDelivery, state: RetryState) -> tuple[Verdict, bool]:
+def _evaluate(context: Context, claimed: ClaimedDelivery, state: RetryState) -> tuple[Verdict, bool]:
     """Look, and return the verdict and whether the look counts as one that found nothing."""
     client = context.client()
     adapter = context.adapter(claimed.account.platform, client)
@@ -127,14 +176,14 @@ def _judge(context: Context, claimed: ClaimedDelivery, state: RetryState) -> tup
         seen = _look_at_platform(context, claimed, adapter, is_past_limit=is_past_limit)
     except Exception as error:
         if not isinstance(error, AdapterError):
-            log.exception("unexpected error while looking at delivery %s", claimed.id)
+            log.exception("unexpected error while looking at delivery %s; %s", claimed.id, claimed.trail)
         pause_if_app_refused(context, claimed, error)
         record_result(context, claimed, client, error)
-        return retry_policy.judge_look_error(
+        return retry_policy.evaluate_look_error(
             error, state, policy, claimed.state
         ), claimed.absent_at is not None
     record_result(context, claimed, client, None)
-    verdict = retry_policy.judge_look(seen, state, policy)
+    verdict = retry_policy.evaluate_look(seen, state, policy)
     found_nothing = verdict.state is State.UNKNOWN if claimed.in_doubt else isinstance(seen, Absent | Ready)
     return verdict, found_nothing and state.armed_for is not None and state.late_enough
 
@@ -156,18 +205,22 @@ def _settle_batch(context: Context, seen: Sequence[Settlement]) -> list[Verdict 
     stored: list[Verdict | None] = []
     if len(together) > 1:
         try:
-            moments = settlement.settle_batch(context, together)
+            instants = settlement.settle_batch(context, together)
         except RemoteIdTaken:
             each = seen
         else:
             stored += [
-                _finish(context, one, one.verdict, when) for one, when in zip(together, moments, strict=True)
+                _finish(context, one, one.verdict, when) for one, when in zip(together, instants, strict=True)
             ]
     for one in each:
         try:
             stored.append(_settle(context, one))
         except Exception:
-            log.exception("the result of a look at delivery %s could not be stored", one.claimed.id)
+            log.exception(
+                "the result of a look at delivery %s could not be stored; %s",
+                one.claimed.id,
+                one.claimed.trail,
+            )
     return stored
 
 

@@ -9,15 +9,17 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from adapters.contract import DailyPer, Platform
-from pipeline.context import Context
+from adapters.contract import Platform
+from pipeline.runtime.context import Context
+from pipeline.stages.daily_limit import find_post_quota, list_draft_options, name_counted
 from pipeline.stages.media_checks import get_track, list_media_facts, name_field
 from pipeline.stages.platform_validation import AccountProblem, find_problems
 from pipeline.stages.post_request import AcceptanceWarning, PostContent
 from pipeline.stages.post_rules import describe_account
 from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.checks.checks import Check
-from pipeline.store.deliveries.daily_quota import count_planned
+from pipeline.store.deliveries.daily_quota import DailyQuota, DraftOptions, count_planned
+from pipeline.store.posts.options import Options
 
 _DAY = timedelta(days=1)
 
@@ -36,7 +38,9 @@ def find_warnings(
         *warn_of_checks(content, checks),
         *warn_of_problems(find_problems(context, content, accounts, facts, track)),
     ]
-    return found + [w for account in accounts for w in warn_of_account(context, c, account, due_at)]
+    return found + [
+        w for account in accounts for w in warn_of_account(context, c, account, due_at, content.options)
+    ]
 
 
 def warn_of_problems(found: Iterable[AccountProblem]) -> Iterator[AcceptanceWarning]:
@@ -66,17 +70,22 @@ def warn_of_checks(content: PostContent, checks: Mapping[int, Check]) -> Iterato
 
 
 def warn_of_account(
-    context: Context, c: Connection, account: AccountRow, due_at: datetime, unstored: int = 0
+    context: Context,
+    c: Connection,
+    account: AccountRow,
+    due_at: datetime,
+    options: Options,
+    unstored: int = 0,
 ) -> Iterator[AcceptanceWarning]:
     """Warn of an expiring grant and of a full day. ``unstored``: posts to count that are not in the database."""
     yield from warn_of_expiring_grant(account, due_at)
-    if get_daily_limit(context, account) is not None:
-        per = context.adapters[account.platform].capabilities.daily_per
-        yield from warn_of_full_day(context, account, count_planned(c, account.id, due_at, per) + unstored)
+    if quota := find_post_quota(context, account.platform, options):
+        planned = count_planned(c, account.id, due_at, quota, list_draft_options(context))
+        yield from warn_of_full_day(account, quota, planned + unstored)
 
 
 def get_grant_end(account: AccountRow) -> datetime | None:
-    """Return when a person has to connect the account again; None: never, as far as the platform says."""
+    """Return when a user has to connect the account again; None: never, as far as the platform says."""
     return account.refresh_expires_at if account.renewable else account.expires_at
 
 
@@ -92,24 +101,15 @@ def warn_of_expiring_grant(account: AccountRow, due_at: datetime) -> Iterator[Ac
         )
 
 
-def get_daily_limit(context: Context, account: AccountRow) -> int | None:
-    """Return how many posts per rolling day the platform allows; None: there is no limit, or it is lifted."""
-    return (
-        None
-        if context.settings.sandbox.lifted
-        else context.adapters[account.platform].capabilities.daily_posts
-    )
-
-
-def warn_of_full_day(context: Context, account: AccountRow, planned: int) -> Iterator[AcceptanceWarning]:
-    """Warn of a day over the limit. ``planned``: posts in the 24 hours up to the due time, this one included."""
-    allowed = get_daily_limit(context, account)
-    if allowed is not None and planned > allowed:
+def warn_of_full_day(account: AccountRow, quota: DailyQuota, planned: int) -> Iterator[AcceptanceWarning]:
+    """Warn of a day over its quota. ``planned``: what counts in the 24 hours up to the due time, this one included."""
+    if planned > quota.allowed:
+        counted = name_counted(drafts=quota.drafts)
         yield AcceptanceWarning(
             field="accounts",
             code="DAILY_QUOTA_EXCEEDED",
-            message=f"{describe_account(account)}: {planned} posts fall into the day before this one is due; "
-            f"the platform takes {allowed}. It will be published later.",
+            message=f"{describe_account(account)}: more than {quota.allowed} {counted} fall into the day before this "
+            "one is due, and the platform takes no more. It will be published later.",
         )
 
 
@@ -117,39 +117,39 @@ class DailyCounts:
     """The daily quotas of posts that are about to be stored together."""
 
     def __init__(
-        self, context: Context, c: Connection, posts: Sequence[tuple[datetime, Sequence[AccountRow]]]
+        self, context: Context, c: Connection, posts: Sequence[tuple[datetime, Sequence[AccountRow], Options]]
     ) -> None:
-        """``posts``: due time and accounts of each. Reads at once what is counted over all accounts of our app."""
+        """``posts``: due time, accounts and options of each. Counts at once what all accounts of our app share."""
         days = [
-            (n, account, due_at)
-            for n, (due_at, accounts) in enumerate(posts)
+            (n, account, due_at, quota)
+            for n, (due_at, accounts, options) in enumerate(posts)
             for account in accounts
-            if get_daily_limit(context, account) is not None
+            if (quota := find_post_quota(context, account.platform, options))
         ]
-        self._own = [day for day in days if _per(context, day[1]) == "account"]
-        self._shared = [day for day in days if _per(context, day[1]) == "app"]
-        self._planned_by_app = [count_planned(c, account.id, due, "app") for _, account, due in self._shared]
+        self.draft_options: DraftOptions = list_draft_options(context)
+        self._own = [day for day in days if day[3].per == "account"]
+        self._shared = [day for day in days if day[3].per == "app"]
+        self._planned_by_app = [
+            count_planned(c, account.id, due_at, quota, self.draft_options)
+            for _, account, due_at, quota in self._shared
+        ]
 
     @property
-    def by_account(self) -> list[tuple[UUID, datetime]]:
-        """Accounts and due times for ``store_posts`` to count, in its own statement."""
-        return [(account.id, due_at) for _, account, due_at in self._own]
+    def by_account(self) -> list[tuple[UUID, datetime, DailyQuota]]:
+        """Accounts, due times and quotas for ``store_posts`` to count, in its own statement."""
+        return [(account.id, due_at, quota) for _, account, due_at, quota in self._own]
 
-    def warn(self, context: Context, planned: Sequence[int]) -> Mapping[int, list[AcceptanceWarning]]:
+    def warn(self, planned: Sequence[int]) -> Mapping[int, list[AcceptanceWarning]]:
         """Return the warnings by post; ``planned``: the counts of ``by_account``, these posts left out.
 
         Each post counts itself and those before it in the list, as if they had been stored one after the other.
         """
         found: dict[int, list[AcceptanceWarning]] = defaultdict(list)
-        before: dict[UUID | Platform, list[datetime]] = defaultdict(list)
+        before: dict[tuple[UUID | Platform, bool], list[datetime]] = defaultdict(list)
         days = zip([*self._own, *self._shared], [*planned, *self._planned_by_app], strict=True)
-        for (n, account, due_at), stored in days:
-            mine = before[account.id if _per(context, account) == "account" else account.platform]
+        for (n, account, due_at, quota), stored in days:
+            mine = before[account.id if quota.per == "account" else account.platform, quota.drafts]
             mine.append(due_at)
             count = stored + sum(due_at - _DAY < other <= due_at for other in mine)
-            found[n].extend(warn_of_full_day(context, account, count))
+            found[n].extend(warn_of_full_day(account, quota, count))
         return found
-
-
-def _per(context: Context, account: AccountRow) -> DailyPer:
-    return context.adapters[account.platform].capabilities.daily_per

@@ -1,30 +1,33 @@
-"""What needs a person, in all workspaces or in some: each statement reads an index, and a bounded number of its rows.
+"""Matters that need an operator, in all workspaces or in some.
 
-Some workspaces have no index of their own here. Theirs are looked for among more rows, so that what others left does
-not hide them.
+Each statement reads an index, and a bounded number of its rows. Some workspaces have no index of their own here. Theirs
+are looked for among more rows, so that rows that others left do not hide them.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from adapters.contract import Platform
 from pipeline.domain.attention import ENDING, HELD, OVERDUE, Kind, Matter
-from pipeline.domain.hold import Hold
+from pipeline.domain.hold import INTENDED, LIMITS, Hold
+from pipeline.domain.level import LEVEL
+from pipeline.domain.schedule import IMMEDIATE
 from pipeline.store.accounts.token_expiry import GRANT_ENDS_AT
+from pipeline.store.canaries import WORKER_LEVEL
 from pipeline.store.database import rows
-from pipeline.store.deliveries.holds import derive_holds
+from pipeline.store.deliveries.holds import HELD_FOR, LATE_SINCE, quote
+from pipeline.store.health import CHECK_SECONDS, read_within
 
 CAP = 10_000
 """Rows that one statement reads; beyond it a count says that there may be more."""
 WIDE = 30_000
-"""The same if only those of some workspaces count."""
+"""The same if only rows of some workspaces count."""
 
 _FULL = "(SELECT count(*) FROM sample) = :cap"
 _CAPPED = f"{_FULL} AS is_capped"
@@ -71,26 +74,53 @@ FROM sample a LEFT JOIN LATERAL (
         SELECT updated_at FROM deliveries WHERE account_id = a.id AND state = 'blocked' LIMIT 100) d) w ON true
 GROUP BY 1 ORDER BY 2 DESC, 1
 """
-_LATE_COLUMNS = """d.platform, d.workspace_id, d.account_id, d.state, d.held_for, d.due_at, d.next_at,
+_LATE_COLUMNS = f"""d.platform, d.workspace_id, d.account_id, d.state, d.held_for, d.level, d.due_at, d.next_at,
+    {LATE_SINCE} AS since,
     (SELECT h.delivery_id FROM paused_deliveries h WHERE h.delivery_id = d.id) AS delivery_id"""
 """The id only of a delivery that is paused by itself: the others of an account are counted together."""
+_DUE = f"""d.due_at <= now() - CAST(:overdue AS interval) AND d.armed_at IS NULL
+    AND (d.due_at > now() - CAST(:held AS interval) AND d.next_at > now() AND d.held_for IN ({quote(LIMITS)}))
+        IS NOT TRUE"""
+"""Without deliveries that a limit holds for less than a day: they are not listed and may be more than the sample."""
 _LATE = f"""
 WITH sample AS MATERIALIZED (
     (SELECT late.* FROM accounts a CROSS JOIN LATERAL (
          SELECT {_LATE_COLUMNS} FROM deliveries d
-         WHERE d.account_id = a.id AND d.state IN ('accepted', 'scheduled', 'retrying')
-           AND d.due_at <= now() - CAST(:overdue AS interval)
+         WHERE d.account_id = a.id AND d.state IN ('accepted', 'scheduled', 'retrying') AND {_DUE}
          ORDER BY d.due_at LIMIT :cap) late
      WHERE {_OF_ACCOUNT} LIMIT :cap)
     UNION ALL
-    (SELECT {_LATE_COLUMNS} FROM deliveries d
-     WHERE d.state IN ('queued', 'publishing') AND d.due_at <= now() - CAST(:overdue AS interval) LIMIT :cap)
+    (SELECT {_LATE_COLUMNS} FROM deliveries d WHERE d.state IN ('queued', 'publishing') AND {_DUE} LIMIT :cap)
+), held AS (
+    SELECT d.*, {HELD_FOR} AS reason FROM (
+        SELECT platform, workspace_id, account_id, state, held_for, level,
+               since <= now() - CAST(:held AS interval) AS is_held, delivery_id AS id, min(due_at) AS due_at,
+               min(next_at) AS next_at, min(since) AS since, count(*) AS count
+        FROM sample d WHERE {_OWN} AND since <= now() - CAST(:overdue AS interval)
+        GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, next_at > now(),
+                 next_at <= now() - interval '{IMMEDIATE.total_seconds()} seconds'
+    ) d
 )
-SELECT platform, workspace_id, account_id, state, CASE WHEN next_at > now() THEN held_for END AS held_for,
-       due_at <= now() - CAST(:held AS interval) AS is_held, delivery_id AS id, min(due_at) AS due_at,
-       min(next_at) AS next_at, now() AS now, count(*) AS count, (SELECT count(*) FROM sample) >= :cap AS is_capped
-FROM sample d WHERE {_OWN} GROUP BY 1, 2, 3, 4, 5, 6, 7, next_at > now()
+SELECT CASE WHEN is_held THEN '{Kind.HELD}' ELSE '{Kind.OVERDUE}' END AS kind, platform, state, reason,
+       sum(count)::bigint AS count, min(since) AS oldest, (SELECT count(*) FROM sample) >= :cap AS is_capped
+FROM held WHERE reason IS NULL OR reason NOT IN ({quote(LIMITS)}) AND (is_held OR reason NOT IN ({quote(INTENDED)}))
+GROUP BY is_held, 2, 3, 4 ORDER BY is_held DESC, 2, 3, 4
 """
+"""Late as ``slipway_oldest_overdue_seconds`` counts it: since the time of a limit ended, and without intended delays.
+
+Grouped before their holds are derived, which are the same for all of a group.
+"""
+_NEWER_WORKER = f"""
+WITH sample AS MATERIALIZED (
+    SELECT d.* FROM unnest(CAST(:platforms AS text[])) AS p (platform), LATERAL (
+        SELECT * FROM deliveries WHERE platform = p.platform AND state IN ('scheduled', 'retrying')
+        ORDER BY next_at LIMIT :cap) d
+    WHERE {WORKER_LEVEL.format(of="p")} < :level
+)
+SELECT platform, count(*) AS count, min(created_at) AS oldest, {_CAPPED}
+FROM sample d WHERE {HELD_FOR} = '{Hold.NEWER_WORKER}' AND {_OWN} GROUP BY 1 ORDER BY 2 DESC, 1
+"""
+"""Deliveries that are due the soonest, and only where workers are older than this code."""
 _GRANTS = f"""
 WITH sample AS MATERIALIZED (
     SELECT workspace_id, platform, {GRANT_ENDS_AT} AS ends_at FROM accounts
@@ -110,7 +140,7 @@ UNION ALL
 SELECT 'delivery', count(*), min(h.since) FROM paused_deliveries h JOIN deliveries d ON d.id = h.delivery_id
 WHERE d.state NOT IN ('published', 'cancelled') AND {_OWN} HAVING count(*) > 0 ORDER BY 1
 """
-"""Those of everything and of a platform hold posts of every workspace."""
+"""Pauses of everything and of a platform hold posts of every workspace."""
 _WEBHOOKS = f"""
 WITH sample AS MATERIALIZED (
     SELECT workspace_id, paused_why, paused_at FROM webhooks
@@ -127,63 +157,44 @@ _SILENT_QUEUES = """SELECT queue AS reason, taken_at AS oldest FROM canaries
                     ORDER BY taken_at"""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Late:
-    """Late deliveries of one account, state and stored hold."""
-
-    platform: str
-    state: str
-    held_for: Hold | None
-    due_at: datetime
-    is_held: bool
-    count: int
-    is_capped: bool
-
-
-def list_matters(
-    c: Connection, *, queues: Collection[str], silent: timedelta, within: Collection[UUID] | None = None
-) -> list[Matter]:
-    """Return everything that needs a person, the most urgent kind first.
+def read_matters(
+    c: Connection,
+    *,
+    queues: Collection[str],
+    silent: timedelta,
+    within: Collection[UUID] | None = None,
+    kinds: Collection[Kind] = tuple(Kind),
+) -> Iterator[Matter]:
+    """Yield every matter that needs an operator as it is read, the most urgent kind first; inside a transaction.
 
     *silent*: how long nothing may have been taken from one of the *queues*. *within*: only what concerns these
-    workspaces, which a restore, a silent queue, an alarm and a pause of everything or of a platform always do.
+    workspaces, which a restore, a silent queue, an alarm and a pause of everything or of a platform always do. A kind
+    that takes longer than ``CHECK_SECONDS`` is named in a matter of its own.
     """
     ours: dict[str, Any] = {"within": None if within is None else list(within)}
     wide = {**ours, "cap": CAP if within is None else WIDE}
-    found = [
-        *_read(c, Kind.RESTORE, _RESTORE),
-        *_read(c, Kind.SILENT_QUEUE, _SILENT_QUEUES, queues=list(queues), silent=silent),
-        *_read(c, Kind.ALARM, _ALARMS),
-        *_read(c, Kind.UNKNOWN, _UNKNOWN, **wide),
-        *_read(c, Kind.BLOCKED, _BLOCKED, **wide),
-        *_read(c, Kind.RECONNECT, _RECONNECT, **ours, cap=CAP),
-        *_read(c, Kind.PAUSED, _PAUSES, **ours),
-        *_list_late(c, ours),
-        *_read(c, Kind.DEAD_LETTERS, _DEAD_LETTERS, **ours, cap=CAP, walk=wide["cap"]),
-        *_read(c, Kind.GRANT_ENDING, _GRANTS, **wide, ending=ENDING),
-        *_read(c, Kind.WEBHOOK_PAUSED, _WEBHOOKS, **wide),
-    ]
-    order = list(Kind)
-    return sorted(found, key=lambda matter: order.index(matter.kind))
+    reads: Mapping[Kind, tuple[str, Mapping[str, Any]]] = {
+        Kind.RESTORE: (_RESTORE, {}),
+        Kind.SILENT_QUEUE: (_SILENT_QUEUES, {"queues": list(queues), "silent": silent}),
+        Kind.NEWER_WORKER: (_NEWER_WORKER, {**wide, "platforms": list(Platform), "level": LEVEL}),
+        Kind.ALARM: (_ALARMS, {}),
+        Kind.UNKNOWN: (_UNKNOWN, wide),
+        Kind.BLOCKED: (_BLOCKED, wide),
+        Kind.RECONNECT: (_RECONNECT, {**ours, "cap": CAP}),
+        Kind.PAUSED: (_PAUSES, ours),
+        Kind.OVERDUE: (_LATE, {**ours, "overdue": OVERDUE, "held": HELD, "cap": CAP}),  # and HELD
+        Kind.DEAD_LETTERS: (_DEAD_LETTERS, {**ours, "cap": CAP, "walk": wide["cap"]}),
+        Kind.GRANT_ENDING: (_GRANTS, {**wide, "ending": ENDING}),
+        Kind.WEBHOOK_PAUSED: (_WEBHOOKS, wide),
+    }
+    for kind in (kind for kind in reads if kind in kinds):
+        yield from _read(c, kind, *reads[kind])
 
 
-def _read(c: Connection, kind: Kind, sql: str, **values: Any) -> Iterator[Matter]:
-    return (Matter(kind=kind, **r._mapping) for r in rows(c, sql, **values))
-
-
-def _list_late(c: Connection, ours: Mapping[str, Any]) -> Iterator[Matter]:
-    """Yield what is due and not sent, by platform, state and hold."""
-    found = derive_holds(c, _Late, rows(c, _LATE, overdue=OVERDUE, held=HELD, cap=CAP, **ours))
-    groups: dict[tuple[bool, str, str, Hold | None], list[_Late]] = defaultdict(list)
-    for one in found:
-        groups[one.is_held, one.platform, one.state, one.held_for].append(one)
-    for (is_held, platform, state, hold), some in sorted(groups.items(), key=lambda g: str(g[0])):
-        yield Matter(
-            kind=Kind.HELD if is_held else Kind.OVERDUE,
-            platform=platform,
-            state=state,
-            reason=hold,
-            count=sum(one.count for one in some),
-            is_capped=some[0].is_capped,
-            oldest=min(one.due_at for one in some),
-        )
+def _read(c: Connection, kind: Kind, sql: str, values: Mapping[str, Any]) -> Iterator[Matter]:
+    found = read_within(c, lambda c: rows(c, sql, **values), timedelta(seconds=CHECK_SECONDS))
+    if found is None:
+        yield Matter(kind=Kind.UNREAD, reason=kind)
+    for r in found or ():
+        fields = {"kind": kind, **r._mapping}
+        yield Matter(**{**fields, "kind": Kind(fields["kind"])})

@@ -1,7 +1,7 @@
-"""The audit: a row for every change by a person, a key or the command line, written in the change's own transaction.
+"""The audit: a row for every change by a user, a key or the command line, written in the change's own transaction.
 
-A new post needs none: it is its own record. What workers do because of a change (the steps of an import or of a
-steering job) is not recorded again, but for what is done to dead letters; their receipts say what became of each post.
+A new post needs none: it is its own record. The work of workers because of a change (the steps of an import or of
+a steering job) is not recorded again, except actions on dead letters; their receipts say what became of each post.
 Rows are only ever added: the database refuses UPDATE and TRUNCATE, and DELETE outside ``delete_expired``.
 
 The actor is an argument, or a field of the ``Caller`` that actions get anyway: a change shows who makes it where it is
@@ -41,7 +41,7 @@ Kind = Literal[
     "webhook",
     "workspace",
 ]
-"""What is changed."""
+"""The kind of thing that is changed."""
 Position = tuple[datetime, int]
 """The place of a row: its time and id."""
 
@@ -99,7 +99,7 @@ def record_change(
 ) -> None:
     """Add the row of a change, in the change's own transaction.
 
-    *before* and *after*: the fields that may differ; only those that do are kept, long values shortened. They hold no
+    *before* and *after*: the fields that may differ; only fields that do are kept, long values shortened. They hold no
     secret. *actor* None: a worker, which carries out what was recorded when it was asked for; nothing is added.
     """
     if actor is None:
@@ -157,11 +157,11 @@ def build_query(
     """Return the statement of ``list_changes`` and its values."""
     order, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
     given = {name: value for name in _CONDITIONS if (value := getattr(chosen, name)) is not None}
-    wanted = [_CONDITIONS[name] for name in given]
+    requested = [_CONDITIONS[name] for name in given]
     if after is not None:
-        wanted.append(f"(at, id) {beyond} (:last_at, :last_id)")
+        requested.append(f"(at, id) {beyond} (:last_at, :last_id)")
         given |= {"last_at": after[0], "last_id": after[1]}
-    where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
+    where = f"WHERE {' AND '.join(requested)}" if requested else ""
     sql = f"SELECT {_COLUMNS} FROM audit {where} ORDER BY at {order}, id {order} LIMIT :n"
     return sql, {**given, "n": limit}
 

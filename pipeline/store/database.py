@@ -35,12 +35,18 @@ up: two hours (Linux, tcp_keepalive_time).
 FROZEN = timedelta(seconds=1.5)
 """The same for transactions whose locks hold up the schedule: with the next sweep, rows follow within three seconds."""
 
+QUERY_CANCELED = "57014"
+"""query_canceled: a statement took longer than its time limit."""
 _READ_ONLY = "25006"
 """read_only_sql_transaction: a replica, or a primary that was demoted (PostgreSQL 18, appendix A)."""
 
 
 class Unreachable(Exception):
     """The database is away or takes no writes. Nothing was committed, unless the connection broke during the commit."""
+
+
+class TimedOut(Unreachable):
+    """A statement took longer than its time limit: a table is locked, or the database is overloaded."""
 
 
 class Database:
@@ -76,7 +82,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a connection that reads: each statement sees what is committed when it starts. Raises Unreachable.
+        """Open a connection that reads: each statement sees the data committed when it starts. Raises Unreachable.
 
         Without BEGIN and COMMIT a page of posts takes two exchanges with the server less. Each statement has one
         generic plan, as it takes longer to plan than to execute.
@@ -129,7 +135,8 @@ def _unreachable() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise Unreachable(type(error).__name__) from error
+        sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
+        raise (TimedOut if sqlstate == QUERY_CANCELED else Unreachable)(type(error).__name__) from error
     except DBAPIError as error:
         if error.connection_invalidated or getattr(error.orig, "sqlstate", None) == _READ_ONLY:
             raise Unreachable(type(error).__name__) from error
@@ -139,6 +146,11 @@ def _unreachable() -> Iterator[None]:
 def rows(connection: Connection, sql: str, /, **values: Any) -> list[Any]:
     """Execute one statement and return all rows."""
     return _execute(connection, sql, values).fetchall()
+
+
+def plan_and_read(connection: Connection, sql: str, /, **values: Any) -> list[Any]:
+    """Execute one statement by a plan of its own: one that the connection keeps may be of a time of small tables."""
+    return _execute(connection, sql, values, prepare=False).fetchall()
 
 
 def is_violation(error: IntegrityError, constraint: str) -> bool:
@@ -165,10 +177,12 @@ def run_many(connection: Connection, sql: str, /, values: Sequence[Mapping[str, 
         return found
 
 
-def _execute(connection: Connection, sql: str, values: Mapping[str, Any]) -> Cursor[Any]:
+def _execute(
+    connection: Connection, sql: str, values: Mapping[str, Any], *, prepare: bool | None = None
+) -> Cursor[Any]:
     """Execute on the driver's cursor: SQLAlchemy describes forty columns again for each result (measured)."""
     with _translate_errors(connection, sql):
-        return _cursor(connection).execute(_to_driver_sql(sql), values)
+        return _cursor(connection).execute(_to_driver_sql(sql), values, prepare=prepare)
 
 
 def _cursor(connection: Connection) -> Cursor[Any]:

@@ -9,10 +9,11 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from pipeline.store.database import row
+from pipeline.store.database import QUERY_CANCELED, row
 
 T = TypeVar("T")
-_QUERY_CANCELED = "57014"
+CHECK_SECONDS = 2.0
+"""Seconds that one check of `slipway doctor`, or one read of the attention list, may take."""
 
 
 def ping(c: Connection) -> bool:
@@ -25,8 +26,8 @@ def database_now(c: Connection) -> datetime:
     found = row(c, "SELECT now() AS now")
     if found is None:
         raise LookupError("The database returned no time.")
-    moment: datetime = found.now
-    return moment
+    instant: datetime = found.now
+    return instant
 
 
 def set_statement_timeout(c: Connection, longest: timedelta) -> None:
@@ -50,6 +51,6 @@ def read_within(c: Connection, read: Callable[[Connection], T], longest: timedel
             set_statement_timeout(c, longest)
             return read(c)
     except OperationalError as error:
-        if getattr(error.orig, "sqlstate", None) != _QUERY_CANCELED:
+        if getattr(error.orig, "sqlstate", None) != QUERY_CANCELED:
             raise
         return None

@@ -5,6 +5,8 @@ A claim is a lease in the job's row. A job that no worker has had for a while is
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,7 +14,17 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import jsonb, row, rows
+from pipeline.store.database import Database, jsonb, row, rows
+
+LEASE = timedelta(seconds=7)
+"""After which another worker may take the job of one that died; each step extends it."""
+STATEMENT = timedelta(seconds=5)
+"""The longest statement of a step, so that a live step ends before the lease."""
+_STEP = f"""
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+       set_config('statement_timeout', '{STATEMENT.seconds}s', true),
+       set_config('idle_in_transaction_session_timeout', '{LEASE.seconds}s', true)
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,11 +33,23 @@ class JobTable:
 
     name: str
     columns: str
-    """Those that are returned."""
+    """The columns that are returned."""
     working: str
     """SQL for whether a job has a next step."""
     begin: str = "state"
     """SQL for the state after a claim."""
+
+
+@contextmanager
+def begin_step(database: Database) -> Iterator[Connection]:
+    """Open the transaction of a step, whose statements walk along indexes and end in time. Raises Unreachable.
+
+    Tables grow by thousands of rows before they are counted again. Until then a plan that reads one whole, or collects
+    all rows of a job before it sorts them, takes time with the square of the rows.
+    """
+    with database.begin() as c:
+        row(c, _STEP)
+        yield c
 
 
 def find_workspace_of_job(c: Connection, table: JobTable, identity: UUID) -> UUID | None:
@@ -40,7 +64,8 @@ def claim(c: Connection, table: JobTable, identity: UUID, lease: timedelta) -> A
     return row(
         c,
         f"""UPDATE {table.name} SET lease_until = now() + :lease, touched_at = now(), state = {table.begin}
-            WHERE id = :id AND {table.working} AND (lease_until IS NULL OR lease_until < now())
+            WHERE id = (SELECT id FROM {table.name} WHERE id = :id AND {table.working}
+                          AND (lease_until IS NULL OR lease_until < now()) FOR UPDATE SKIP LOCKED)
             RETURNING {table.columns}""",
         id=identity,
         lease=lease,
@@ -67,11 +92,16 @@ def change(
 
 
 def list_unclaimed(c: Connection, table: JobTable, idle: timedelta, limit: int) -> list[UUID]:
-    """Return jobs with a next step that no worker has had for so long: their message was lost."""
+    """Return jobs with a next step that no worker has had for so long: their message was lost.
+
+    Each is returned again after as long: the next message may wait in a long queue.
+    """
     found = rows(
         c,
-        f"""SELECT id FROM {table.name} WHERE {table.working} AND touched_at < now() - :idle
-              AND (lease_until IS NULL OR lease_until < now()) ORDER BY touched_at LIMIT :n""",
+        f"""UPDATE {table.name} SET touched_at = now() WHERE id = ANY(ARRAY(
+                SELECT id FROM {table.name} WHERE {table.working} AND touched_at < now() - :idle
+                  AND (lease_until IS NULL OR lease_until < now())
+                ORDER BY touched_at LIMIT :n FOR UPDATE SKIP LOCKED)) RETURNING id""",
         idle=idle,
         n=limit,
     )

@@ -2,6 +2,8 @@
 
 Several processes may migrate at once: one waits for the other. A step that does not get its lock soon gives up, since
 all other statements would queue behind it, and is tried again.
+
+Operations for migrations in addition to Alembic's own.
 """
 
 from __future__ import annotations
@@ -12,16 +14,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alembic import command
+from alembic import command, op
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from pipeline.store.database import rows
-from pipeline.store.migration_helpers import LOCK_WAIT
 from pipeline.store.revision import MIGRATIONS
-from pipeline.store.schema_version import read_table_revision
+from pipeline.store.schema_version import read_table_revision, require_own_schema
+
+LOCK_WAIT = 3.0
+"""Seconds a step waits for a lock on a table: while it waits, other statements on the table queue behind it."""
+
+
+def index_concurrently(name: str, definition: str) -> None:
+    """Create an index without blocking writes. ``definition``: what follows its name, ``ON moves (id) WHERE …``.
+
+    It runs outside a transaction, so it is alone in its migration, and first drops what an interrupted try left. It
+    waits without a limit, as no statement queues behind it (PostgreSQL 18 manual, CREATE INDEX, read 2026-11-25).
+    """
+    with op.get_context().autocommit_block():
+        op.execute("SET lock_timeout = 0")
+        op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+        op.execute(f"CREATE INDEX CONCURRENTLY {name} {definition}")
+        op.execute(f"SET lock_timeout = {int(LOCK_WAIT * 1000)}")
+
 
 log = logging.getLogger("slipway.migrate")
 
@@ -46,7 +64,7 @@ def find_head(migrations: Path = MIGRATIONS) -> str:
 def upgrade(url: str, migrations: Path = MIGRATIONS) -> str:
     """Apply the missing migrations and return the database's revision; a newer database is left unchanged.
 
-    Raises MigrationBlocked, and SQLAlchemy's errors unchanged.
+    Raises OtherSchema, MigrationBlocked, and SQLAlchemy's errors unchanged.
     """
     engine = create_engine(url, connect_args={"application_name": "slipway migrate"})
     try:
@@ -54,6 +72,7 @@ def upgrade(url: str, migrations: Path = MIGRATIONS) -> str:
         with _connect_to_read(engine) as c, _advisory_lock(c), engine.connect() as ours:
             ours.execute(text(f"SET lock_timeout = {int(LOCK_WAIT * 1000)}"))
             ours.commit()
+            require_own_schema(c)
             for step in _list_missing(c, migrations):
                 _require_no_older_code(c, step)
                 _apply(c, ours, step, migrations)
@@ -105,8 +124,8 @@ def _require_no_older_code(c: Connection, step: Script) -> None:
     older = rows(
         c,
         """SELECT application_name AS name, count(*) AS n FROM pg_stat_activity
-           WHERE datname = current_database() AND application_name ~ '^slipway(/[0-9]+)?$'
-             AND coalesce(substring(application_name FROM '/([0-9]+)'), '') < :minimum
+           WHERE datname = current_database() AND application_name ~ '^slipway(/s?[0-9]+)?$'
+             AND coalesce(substring(application_name FROM '/(.+)'), '') < :minimum
            GROUP BY application_name ORDER BY application_name""",
         minimum=read_minimum_code(step),
     )

@@ -50,7 +50,7 @@ class Claim:
 
 
 def claim_due(c: Connection, names: Sequence[str], lease: timedelta) -> Claim:
-    """Lease those of the named ticks that are due and not leased. Insert missing rows, which are due at once."""
+    """Lease the named ticks that are due and not leased. Insert missing rows, which are due at once."""
     found = rows(c, _CLAIM, names=sorted(names), lease=lease)
     return Claim(
         names=sorted(r.name for r in found if r.is_mine),

@@ -20,13 +20,16 @@ class VaultError(Exception):
 class Vault:
     """Seals and opens JSON values with MultiFernet (cryptography.io, "Key rotation")."""
 
-    def __init__(self, keys: str) -> None:
-        """``keys``: Fernet keys, newest first, separated by commas. Raises VaultError when there is none."""
+    def __init__(self, keys: str, *, may_be_empty: bool = False) -> None:
+        """``keys``: Fernet keys, newest first, separated by commas. Raises VaultError when there is none.
+
+        ``may_be_empty``: then only the use of the vault raises it.
+        """
         parts = [key.strip() for key in keys.split(",") if key.strip()]
-        if not parts:
+        if not parts and not may_be_empty:
             raise VaultError("SLIPWAY_VAULT__KEYS is empty. Make a key with `slipway vault new-key`.")
         try:
-            self._fernet = MultiFernet([Fernet(key) for key in parts])
+            self._keys = MultiFernet([Fernet(key) for key in parts]) if parts else None
         except ValueError:
             raise VaultError(
                 "SLIPWAY_VAULT__KEYS contains an invalid Fernet key. Make a key with `slipway vault new-key`."
@@ -34,6 +37,15 @@ class Vault:
 
     def __repr__(self) -> str:
         return "Vault(…)"
+
+    @property
+    def _fernet(self) -> MultiFernet:
+        if self._keys is None:
+            raise VaultError(
+                "This process works without SLIPWAY_VAULT__KEYS and cannot read or store a credential. "
+                "Run this work in a process that has the key."
+            )
+        return self._keys
 
     def seal(self, value: Mapping[str, Any], owner: UUID) -> bytes:
         """Encrypt a value for this owner."""

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.actor import Actor
-from pipeline.failpoint import failpoint
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store.audit import record_change
 from pipeline.store.database import Database, row, rows
 from pipeline.store.vault import Vault, VaultError
@@ -55,7 +55,7 @@ _FIRST = UUID(int=0)
 
 @dataclass(kw_only=True, slots=True)
 class RotationProgress:
-    """What became of the values of one column."""
+    """The results for the values of one column."""
 
     what: str
     sealed_again: int = 0

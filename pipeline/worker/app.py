@@ -1,4 +1,4 @@
-"""The Celery app that `celery -A pipeline.worker.app` runs: ``pipeline.celery_app`` with Slipway's logging."""
+"""The Celery app that `celery -A pipeline.worker.app` runs: ``pipeline.broker.celery_app`` with Slipway's logging."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from celery.signals import setup_logging, worker_ready
 
 from config.logging import list_secrets, set_up_logging
 from config.settings import settings
-from pipeline.celery_app import create_celery_app
-from pipeline.garbage_collection import freeze_modules
+from pipeline.broker.celery_app import create_celery_app
+from pipeline.runtime.garbage_collection import freeze_modules, limit_arenas
 
+limit_arenas()
 app = create_celery_app(settings())
 
 
@@ -19,7 +20,7 @@ app = create_celery_app(settings())
 def configure_logging(**_: Any) -> None:
     """Configure logging instead of Celery: secrets are hidden, and neither tasks nor beat log lines of their own.
 
-    Moves say more than tasks do, and ``log_moves`` logs those that matter.
+    Moves say more than tasks do, and ``log_moves`` logs the moves that matter.
     """
     set_up_logging(settings().log, list_secrets(settings()))
     for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
@@ -28,5 +29,5 @@ def configure_logging(**_: Any) -> None:
 
 @worker_ready.connect
 def freeze_loaded_modules(**_: Any) -> None:
-    """Freeze what is loaded once the worker is about to take messages."""
+    """Freeze the loaded modules once the worker is about to take messages."""
     freeze_modules()

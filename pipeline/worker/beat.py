@@ -12,10 +12,10 @@ from celery.beat import Scheduler
 from redis.exceptions import RedisError
 
 from config.settings import settings
-from pipeline.queue_liveness import BEAT, BEAT_EVERY, QueueLiveness, beat_on
-from pipeline.rate_buckets import create_redis_client
+from pipeline.broker.queue_liveness import BEAT, BEAT_EVERY, QueueLiveness, beat_on
+from pipeline.broker.ticks import list_ticks
+from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.store.database import Database
-from pipeline.ticks import list_ticks
 from pipeline.worker.ticker import create_ticker
 
 
@@ -36,10 +36,10 @@ class TickScheduler(Scheduler):
         self._record_at = float("-inf")
 
     def setup_schedule(self) -> None:
-        """Do nothing: the schedule is ``pipeline/ticks.py`` and the table ``ticks``."""
+        """Do nothing: the schedule is ``pipeline/broker/ticks.py`` and the table ``ticks``."""
 
     def tick(self, *_: Any, **__: Any) -> float:
-        """Send what is due. Return the seconds until the next call."""
+        """Send the due ticks. Return the seconds until the next call."""
         return self._ticker.run_once()
 
     def _record(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kombu.utils.scheduling import round_robin_cycle
 
-from pipeline.queues import DELAY, STATUS
+from pipeline.broker.queues import DELAY, STATUS
 
 PRIORITY = (STATUS, DELAY)
 

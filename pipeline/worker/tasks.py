@@ -1,27 +1,88 @@
 """Celery tasks, a line or two each. Arguments are ids and generations; all content is in the ledger.
 
 Ticks, canaries, imports and maintenance jobs send no events, so that the tasks that Flower keeps are those of posts.
+
+Repeated calls are coalesced: one run serves every caller that asked before it began. The results are for an operator
+who watches Flower; the ledger has the truth.
 """
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
 from functools import cache
+from threading import Lock
 from uuid import UUID
 
+from pipeline.actions.steer_step import run_steering_step
 from pipeline.api.imports.post_format import build_post_format
-from pipeline.bulk.judge import PostFormat
-from pipeline.bulk.steer_step import run_steering_step
-from pipeline.bulk.step import SLICE, run_step
+from pipeline.broker.queues import REACHABILITY
+from pipeline.domain.verdict import Verdict
+from pipeline.imports.step import SLICE, run_step
+from pipeline.imports.validate import PostFormat
 from pipeline.maintenance import JOBS
 from pipeline.maintenance.record_canary import record_canary
-from pipeline.queues import REACHABILITY
-from pipeline.signals.send_webhooks import send_webhooks
 from pipeline.stages import delay, publish, reachability, status
-from pipeline.stages.sweep import sweep
+from pipeline.stages.delay import sweep
+from pipeline.webhooks.send_webhooks import send_webhooks
 from pipeline.wiring import get_context
 from pipeline.worker.app import app
-from pipeline.worker.coalesce import Coalescer
-from pipeline.worker.task_result import summarize
+
+NOTHING = "nothing stored"
+"""Another worker has the delivery, the message is stale, or nothing may be sent now."""
+
+
+def summarize(verdicts: Iterable[Verdict | None]) -> str:
+    """Return how many deliveries are in which state, with the error's class: ``published 2, failed 1 Rejected``."""
+    counts = Counter(_describe(verdict) for verdict in verdicts)
+    return ", ".join(f"{state} {n} {error}".rstrip() for (state, error), n in counts.items())
+
+
+def _describe(verdict: Verdict | None) -> tuple[str, str]:
+    if verdict is None:
+        return NOTHING, ""
+    return verdict.state, type(verdict.error).__name__ if verdict.error else ""
+
+
+MAX_SHARE = 4
+"""A run is followed by a pause of three times its length: runs take at most a quarter of one thread's time."""
+MAX_PAUSE = 1.0
+"""Seconds; the sweep runs as often, however long a run takes."""
+
+
+class Coalescer:
+    """Runs one call at a time in this process, and drops calls that arrive while another one waits for its turn.
+
+    Slot messages are such calls. Under more load than the workers can take they pile up, and each of them would look
+    for due deliveries again and take time from the work itself. The call that waits begins after all the dropped ones
+    arrived, so it sees what they were about. If this process dies, the next sweep does the work.
+    """
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
+        self._waiting = Lock()
+        self._running = Lock()
+        self._free_at = 0.0
+
+    def __call__(self) -> bool:
+        """Run the work and return True, or return False if a waiting call does it. Raises what the work raises."""
+        if not self._waiting.acquire(blocking=False):
+            return False
+        try:
+            self._running.acquire()
+            # the pause limits the rate; the lock above is the synchronisation
+            time.sleep(max(0.0, self._free_at - time.monotonic()))
+        finally:
+            self._waiting.release()  # before the work begins: a later call may be about something it does not see
+        try:
+            began = time.monotonic()
+            self._work()
+        finally:
+            took = time.monotonic() - began
+            self._free_at = time.monotonic() + min(took * (MAX_SHARE - 1), MAX_PAUSE)
+            self._running.release()
+        return True
 
 
 @app.task(name="publish.step")
@@ -44,13 +105,13 @@ _sweep = Coalescer(lambda: sweep(get_context()))
 
 @app.task(name="delay.slot", send_events=False)
 def delay_slot() -> None:
-    """Release what is due at the end of a slot of time."""
+    """Release due deliveries at the end of a slot of time."""
     _slot()
 
 
 @app.task(name="delay.sweep", send_events=False)
 def delay_sweep() -> None:
-    """Release what is due and send the next slots' messages; every second, whatever messages were lost."""
+    """Release due deliveries and send the next slots' messages; every second, whatever messages were lost."""
     _sweep()
 
 

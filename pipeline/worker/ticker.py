@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from config.settings import Settings
-from pipeline.celery_app import create_celery_app
-from pipeline.dispatch import Dispatcher
-from pipeline.failpoint import failpoint
+from pipeline.broker.celery_app import create_celery_app
+from pipeline.broker.dispatch import Dispatcher
+from pipeline.broker.ticks import Tick
+from pipeline.runtime.failpoint import failpoint
 from pipeline.store import ticks as store
 from pipeline.store.database import Database, Unreachable
-from pipeline.ticks import Tick
 
 log = logging.getLogger("slipway.ticker")
 
@@ -32,14 +32,14 @@ SEND_TIMEOUT = 2
 
 
 class Ticker:
-    """Sends those of its ticks that no other process has sent in this interval. Used by one thread."""
+    """Sends its ticks that no other process has sent in this interval. Used by one thread."""
 
     def __init__(self, database: Database, dispatcher: Dispatcher, ticks: Sequence[Tick]) -> None:
         self._database, self._dispatcher = database, dispatcher
         self._ticks = {tick.name: tick for tick in ticks}
 
     def run_once(self) -> float:
-        """Claim what is due, send it, and record that. Return the seconds until the next run. Raises Unreachable.
+        """Claim the due ticks, send them, and record that. Return the seconds until the next run. Raises Unreachable.
 
         No connection is held while sending. What was not sent is claimed again, by any process, after ``LEASE``.
         """

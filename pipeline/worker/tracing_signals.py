@@ -7,7 +7,7 @@ from typing import Any
 from celery.signals import worker_ready
 
 from config.settings import settings
-from pipeline.tracing import start_tracing
+from pipeline.runtime.tracing import start_tracing
 
 
 @worker_ready.connect

@@ -144,7 +144,6 @@ def test_ai_generated_is_the_label_of_each_platform_that_has_one() -> None:
 @pytest.mark.parametrize(
     ("draft", "account"),
     [
-        (fb.reel(), fb.account()),
         (fb.photos(), fb.account()),
         (li.build_draft(), li.account()),
         (pin.post(), pin.account()),
@@ -161,6 +160,8 @@ def test_an_account_without_a_label_warns(draft: Draft, account: Account) -> Non
 @pytest.mark.parametrize(
     ("draft", "account"),
     [
+        (fb.reel(), fb.account()),
+        (fb.landscape(), fb.account()),
         (ig.reel(), ig.account()),
         (yt.video(), yt.account()),
         (tt.video(), tt.account()),
@@ -259,7 +260,7 @@ def test_a_cover_is_a_moment_or_an_image_as_each_platform_takes_it() -> None:
             pinned.get("cover_image_key_frame_time"),
         ]
 
-    assert build(2.5) == [2500, None, 2500, None, 2500, None, 2.5]
+    assert build(2.5) == [2500, None, 2500, None, 2500, None, 2]
     assert build(0) == [0, None, 0, None, 0, None, 0]
     assert build(PICTURE) == [None, PICTURE.url, None, PICTURE.url, None, PICTURE.url, None]
 
@@ -270,7 +271,8 @@ FILMS = {
     "creator": (tt.video(), tt.account()),
     "business": (tt.video(), tt.account("business")),
     "youtube": (yt.video(), yt.account()),
-    "facebook": (fb.reel(), fb.account()),
+    "reel": (fb.reel(), fb.account()),
+    "facebook": (fb.landscape(), fb.account()),
     "linkedin": (li.build_draft(li.video()), li.account()),
 }
 UNUSED, REFUSED = (
@@ -287,8 +289,11 @@ def find_with_cover(name: str, with_: float | Media) -> list[tuple[str, str, str
 
 @pytest.mark.parametrize("name", FILMS)
 def test_an_account_that_cannot_use_a_cover_warns(name: str) -> None:
-    assert find_with_cover(name, 2.5) == ([UNUSED] if name in ("youtube", "facebook", "linkedin") else [])
-    assert find_with_cover(name, PICTURE) == ([UNUSED] if name in ("creator", "facebook", "linkedin") else [])
+    rounded = [("warn", "COVER_ROUNDED", "media.cover")] if name == "pinterest" else []
+    takes_none = name in ("youtube", "reel", "facebook", "linkedin")
+    assert find_with_cover(name, 2.5) == ([UNUSED] if takes_none else rounded)
+    assert find_with_cover(name, 2.0) == ([UNUSED] if takes_none else [])
+    assert find_with_cover(name, PICTURE) == ([UNUSED] if name in ("creator", "reel") else [])
 
 
 @pytest.mark.parametrize("name", ["instagram", "pinterest", "creator", "business"])
@@ -296,7 +301,7 @@ def test_a_moment_after_the_end_is_refused(name: str) -> None:
     assert find_with_cover(name, 90.0) == [REFUSED]
 
 
-@pytest.mark.parametrize("name", ["instagram", "pinterest", "business", "youtube"])
+@pytest.mark.parametrize("name", ["instagram", "pinterest", "business", "youtube", "facebook", "linkedin"])
 def test_an_image_that_is_no_cover_is_refused(name: str) -> None:
     assert PICTURE.facts is not None
     for change in ({"content_type": "image/gif"}, {"bytes": 60_000_000}):

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from celery import Celery
 from redis import Redis
 
-from pipeline.celery_app import create_celery_app
-from pipeline.rate_buckets import create_redis_client
+from pipeline.broker.celery_app import create_celery_app
+from pipeline.limits.rate_buckets import create_redis_client
 from tests.bench.environment import BenchEnvironment, await_workers
 from tests.bench.figures import InvalidMeasurement
 from tests.bench.noop import LATE

@@ -10,13 +10,12 @@ from uuid import UUID
 
 import requests
 
-from pipeline.bulk.steer_step import run_steering_step
-from pipeline.bulk.steering import Steering, steer
+from pipeline.actions.steering import Steering, steer
 from pipeline.dashboard.app import PAGES
 from pipeline.domain.delivery import State
 from pipeline.domain.hold import Hold
-from pipeline.domain.role import Role
 from pipeline.domain.steering import Arguments, Verb
+from pipeline.domain.user import Role
 from pipeline.store.auth.keys import read_caller
 from pipeline.store.auth.workspaces import create_workspace
 from pipeline.store.database import rows
@@ -169,7 +168,7 @@ def _find_examples(stack: Stack) -> dict[str, Sequence[str]]:
 
 
 def _select_for_job(stack: Stack) -> UUID:
-    """Return a steering job that has selected 3,000 of the failed deliveries, and done nothing."""
+    """Return a steering job that has selected failed deliveries, and done nothing."""
     with stack.context.database.begin() as c:
         caller = read_caller(c, stack.workspace, None)
     if caller is None:
@@ -178,8 +177,6 @@ def _select_for_job(stack: Stack) -> UUID:
     job = steer(stack.context, caller, asked, confirm=True).job
     if job is None:
         raise InvalidMeasurement("There is no job.")
-    for _ in range(3):
-        run_steering_step(stack.context, job.id)
     return job.id
 
 

@@ -65,7 +65,7 @@ def _publish(environment: BenchEnvironment, stack: Stack) -> Throughput:
     number = environment.scale.deliveries
     await_published(stack, WORD, number, LONGEST)
     spent = first.spent(CpuReading.of(parts))
-    _judge(stack, number)
+    _evaluate(stack, number)
     with stack.context.database.once() as c:
         published = [
             r.published_at.timestamp()
@@ -80,7 +80,7 @@ def _publish(environment: BenchEnvironment, stack: Stack) -> Throughput:
     return found
 
 
-def _judge(stack: Stack, number: int) -> None:
+def _evaluate(stack: Stack, number: int) -> None:
     """Raise InvalidMeasurement unless the sandbox's ledger has every post once."""
     live = Counter(str(line["caption"]) for line in stack.ledger() if line["caption"] != f"{WARM_UP} 0")
     expected = Counter(f"{WORD} {n}" for n in range(number))

@@ -14,7 +14,7 @@ import psutil
 from celery import Celery
 from cryptography.fernet import Fernet
 
-from pipeline.celery_app import create_celery_app
+from pipeline.broker.celery_app import create_celery_app
 from pipeline.store.database import row
 from tests.bench.figures import InvalidMeasurement
 from tests.bench.scale import Scale

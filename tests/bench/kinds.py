@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters.contract import Platform
 from adapters.registry import ADAPTERS
-from adapters.sandbox.platforms import PLATFORMS
+from adapters.sandbox.server import PLATFORMS
 from pipeline.store.checks.checks import Purpose
 from tests.stack import Stack
 

@@ -12,8 +12,9 @@ from contextlib import ExitStack
 from urllib.parse import urlencode
 from uuid import UUID
 
-from pipeline.domain.role import Role
-from pipeline.store.auth.sessions import start_session
+from pipeline.dashboard.live_cursor import seal_position
+from pipeline.domain.user import Role
+from pipeline.store.auth.sessions import find_session, start_session
 from pipeline.store.auth.users import StoredPassword, create_user, set_role
 from tests.bench.environment import READY, BenchEnvironment
 from tests.bench.figures import Figure, InvalidMeasurement, percentile
@@ -54,6 +55,10 @@ class Visitor(Client):
             user = create_user(c, f"bench-{random.getrandbits(40):x}", "x")
             set_role(c, user, None, Role.ADMIN)
             token = start_session(c, StoredPassword(user_id=user, password_hash="x"), "127.0.0.1", "bench")
+            session = find_session(c, token or "")
+        if session is None:
+            raise InvalidMeasurement("A new session is not there.")
+        self._after_all = seal_position(stack.context.vault, session.id, 10**15)
         self.port = stack.ports[2]
         self._headers = {"Cookie": f"slipway={token}", "Host": f"127.0.0.1:{self.port}"}
 
@@ -66,10 +71,10 @@ class Visitor(Client):
         if answer.status != 200:
             raise InvalidMeasurement(f"{RELOADED} answered {answer.status}.")
 
-    def listen(self, after: int) -> http.client.HTTPResponse:
-        """Open a stream of events."""
+    def listen(self) -> http.client.HTTPResponse:
+        """Open a stream of events, of a page that knows everything so far."""
         line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        query = urlencode({"topics": "posts", "after": after})
+        query = urlencode({"topics": "posts", "after": self._after_all})
         line.request("GET", f"/dashboard/events?{query}", headers=self._headers)
         return line.getresponse()
 
@@ -105,7 +110,7 @@ def _measure_cost(
     """Return what the open pages cost: the CPU of API and database, less that of the same work without them."""
     alone, _ = _run(work, [], visitors, parts, seconds)
     with ExitStack() as opened:
-        streams = [visitors[n % SESSIONS].listen(10**15) for n in range(PAGES)]
+        streams = [visitors[n % SESSIONS].listen() for n in range(PAGES)]
         for one in streams:
             opened.enter_context(one)
         with_pages, reloads = _run(work, streams, visitors, parts, seconds)
@@ -150,7 +155,7 @@ def _run(
 def _measure_delay(visitor: Visitor, work: Posting, number: int) -> Figure:
     """Return the time from the answer to a post to the page's answer with it, of one open page."""
     found: list[float] = []
-    with visitor.listen(10**15) as stream:
+    with visitor.listen() as stream:
         for _ in range(number):
             time.sleep(random.uniform(1, 2))  # the next poll is anywhere
             answered = work.post()

@@ -54,7 +54,7 @@ def measure(environment: BenchEnvironment) -> Iterator[Figure]:
         victim.run(1, video)  # the first post loads what later ones reuse
         yield from _figures("nothing", *victim.run(number, video))
         with attacker.attack([slow.create_slow_url() for _ in range(ATTACKS)]):
-            until(lambda: slow.requests >= SENDERS or None, 30)
+            until(lambda: slow.requests > 0 or None, 30)
             yield from _figures("slow checks", *victim.run(number, video))
         environment.log(f"  the slow host got {slow.requests} requests; checks: {_read_checks(stack)}")
         slow.is_slow = False

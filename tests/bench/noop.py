@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from config.settings import settings
-from pipeline.celery_app import create_celery_app
-from pipeline.rate_buckets import create_redis_client
+from pipeline.broker.celery_app import create_celery_app
+from pipeline.limits.rate_buckets import create_redis_client
 
 LATE = "bench:late"
 """The broker's list to which `record_lateness` appends."""

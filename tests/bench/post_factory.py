@@ -103,8 +103,6 @@ def _post(
         on_late="publish",
         external_id=None,
         replay_token=None,
-        former_token=None,
-        body_sha256=b"",
         fingerprint=b"",
         checks=pins,
         deliveries=[delivery],

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from importlib import import_module
 from typing import Any
 from uuid import UUID
 
@@ -57,8 +56,11 @@ FROM (SELECT *, hashtext(id::text) & 65535 AS chance, hashtext(reverse(id::text)
 _COUNTS = """
 INSERT INTO post_counts SELECT workspace_id, status, count(*) FROM posts WHERE workspace_id = %(w)s GROUP BY 1, 2
 """
-_FILLING = "0012_spans_filled"
-"""The migration that fills the time buckets from existing posts."""
+_SPANS = """
+INSERT INTO post_spans (workspace_id, minutes, starts_at, status, n)
+SELECT workspace_id, m, date_bin(make_interval(mins => m), created_at, timestamptz 'epoch'), status, count(*)
+FROM posts, unnest(ARRAY[1, 60, 1440, 43200]) AS m WHERE workspace_id = %(w)s AND deleted_at IS NULL GROUP BY 1, 2, 3, 4
+"""
 _SECONDARY = """
 SELECT i.indexrelid::regclass::text AS name, pg_get_indexdef(i.indexrelid) AS made
 FROM pg_index i LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid
@@ -176,9 +178,8 @@ def generate_posts(stack: Stack, many: int) -> Sequence[UUID]:
         )  # no triggers and no foreign key checks: the rows are consistent
         c.execute("SET maintenance_work_mem = '512MB'")
         with _without_indexes(c):
-            for statement in (_POSTS, _DELIVERIES, _COUNTS):
+            for statement in (_POSTS, _DELIVERIES, _COUNTS, _SPANS):
                 c.execute(statement, values)
-        c.execute(import_module(f"pipeline.store.migrations.versions.{_FILLING}").FILL)
         c.execute("VACUUM (ANALYZE) posts, deliveries, post_spans")
         c.execute("CHECKPOINT")  # reads must not wait for dirty pages of the inserts
     return mine

@@ -129,7 +129,7 @@ class AimedPause:
         (self.system.held / f"{point}[{delivery}]").touch()
 
     def _list_waiting(self, point: str) -> list[Waiting]:
-        """Return the threads that wait at this failpoint, in parts that run; ``pipeline.failpoint`` names the files."""
+        """Return the threads that wait at this failpoint, in parts that run; ``runtime.failpoint`` names the files."""
         parts = {p.pid: name for name, p in self.system.stack.parts.items() if p.poll() is None}
         found = []
         for file in sorted(self.system.held.glob("*@*")):

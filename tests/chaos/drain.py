@@ -10,13 +10,14 @@ from collections.abc import Mapping
 
 from tests.chaos.judge import WAITING, ReportedState
 
-SETTLED = frozenset({"published", "failed", "cancelled"})
+SETTLED = frozenset({"published", "failed", "canceled"})
 LONGEST = 420.0
 """Seconds that a delivery has to settle after the last fault: more than the 300 of a queued lease."""
 SHARE = 0.5
 """The same as a share of the run's time, where that is more: a long run has a backlog."""
-QUIET_FOR = 15.0
-"""Seconds without any change of state after which deliveries that wait for a person stay as they are."""
+QUIET_FOR = 45.0
+"""Seconds without any change of state after which deliveries that wait for an operator stay as they are: more than
+between two looks that may settle one."""
 RESTLESS = 40
 """Changes of state without settling, after the last fault, after which a delivery is not waited for."""
 
@@ -34,7 +35,7 @@ class Drain:
 
     def is_over(self, reported: States, now: float) -> bool:
         """Return whether nothing is left to wait for."""
-        moved = [key for key, state in reported.items() if state != self._last.get(key, state)]
+        moved = [key for key, state in reported.items() if not _is_same(state, self._last.get(key, state))]
         self._changes.update(moved)
         if not self._last or any(self._changes[key] < RESTLESS for key in moved):
             self.changed = now
@@ -49,3 +50,8 @@ class Drain:
         """Return the number of unsettled deliveries of each state."""
         states = Counter(state.state for state in self._last.values() if state.state not in SETTLED)
         return ", ".join(f"{times} {state}" for state, times in sorted(states.items()))
+
+
+def _is_same(state: ReportedState, before: ReportedState) -> bool:
+    """Compare without the sentence, which names the time of the next look."""
+    return (state.state, state.reason) == (before.state, before.reason)

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import requests
 
+from pipeline.domain.schedule import IMMEDIATE
 from tests.chaos.client import PATIENCE, POLL, SentPost
 from tests.chaos.judge import Violation
 
@@ -23,7 +24,7 @@ ROWS = 1_010
 """Rows of the file: three chunks. Most repeat an earlier row, so that many rows make few posts."""
 FORGED = 3
 """Rows that name an account that does not exist."""
-ENDED = frozenset({"applied", "failed", "cancelled"})
+ENDED = frozenset({"applied", "failed", "canceled"})
 LONGEST = 150.0
 """Seconds that the import has after the last fault: two leases of a worker that died."""
 
@@ -105,7 +106,9 @@ class Importer:
         now = datetime.now(UTC)
         for one in self.posts:
             ahead = None if one.planned.due is None else one.planned.due - one.planned.at
-            one.due = one.promised_due = None if ahead is None else now + timedelta(seconds=ahead)
+            one.due = None if ahead is None else now + timedelta(seconds=ahead)
+            # the contract takes a time so close to the row's own, when it is applied at last, for "now"
+            one.promised_due = None if one.due is None else one.due - IMMEDIATE
         return build_file(self._first_rows, self._build_body)
 
     def _build_body(self, one: SentPost) -> dict[str, Any]:

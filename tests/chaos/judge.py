@@ -234,9 +234,9 @@ def _compare(
                 "stuck",
                 f"{'live, and ' if live else ''}{_describe(reported)}; the platform can prove absence",
             )
-    elif state == "cancelled" and expected.history.may_be_cancelled and not live:
+    elif state == "canceled" and expected.history.may_be_cancelled and not live:
         verdict.cancelled += 1
-    elif state in ("failed", "cancelled"):
+    elif state in ("failed", "canceled"):
         add("misreported" if live else "lost", f"we say {_describe(reported)}")
     elif state == "missing":
         add("misreported" if live else "lost", "the API does not know it")

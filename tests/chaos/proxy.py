@@ -168,7 +168,7 @@ class ProxyServer:
     def add(self, at: Address, behind: Address) -> Proxy:
         """Start a proxy from *at* to *behind*. Raises OSError."""
         proxy = Proxy(at=at, behind=behind, chance=self._chance, loop=self._loop)
-        asyncio.run_coroutine_threadsafe(proxy.open(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(proxy.open(), self._loop).result(60)
         self._doors.append(proxy)
         return proxy
 
@@ -180,7 +180,7 @@ class ProxyServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for proxy in self._doors:
-            asyncio.run_coroutine_threadsafe(proxy.close(), self._loop).result(10)
+            asyncio.run_coroutine_threadsafe(proxy.close(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()

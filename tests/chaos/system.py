@@ -21,7 +21,7 @@ from cryptography.fernet import Fernet
 
 from adapters.contract import Platform
 from adapters.registry import ADAPTERS
-from adapters.sandbox.platforms import PLATFORMS
+from adapters.sandbox.server import PLATFORMS
 from pipeline.embedded.postgres import Postgres
 from pipeline.embedded.process import wait_until
 from pipeline.embedded.valkey import Valkey
@@ -125,7 +125,7 @@ class SystemUnderTest:
     disk: Disk | None
     """File system of the database; None: it cannot be mounted here."""
     held: Path
-    """Folder in which ``pipeline.failpoint`` looks for the points that its publish workers wait at."""
+    """Folder in which ``pipeline.runtime.failpoint`` looks for the points that its publish workers wait at."""
     owners: dict[str, list[Owner]] = field(default_factory=dict)
 
     def start(self, name: str, crash_point: str | None = None) -> Path | None:

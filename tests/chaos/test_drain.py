@@ -27,6 +27,15 @@ def test_what_waits_for_a_person_is_left_once_nothing_changes(waits: str) -> Non
     assert drain.is_over(states(waits), QUIET_FOR * 2 + 1)
 
 
+def test_a_look_that_only_names_the_time_of_the_next_one_changes_nothing() -> None:
+    drain = Drain(0, 120)
+    looks = [
+        ReportedState(state="unknown", error=f"It is looked at again at 10:00:0{n} UTC.") for n in range(4)
+    ]
+    over = [drain.is_over({A: look}, 1 + n * QUIET_FOR / 2) for n, look in enumerate(looks)]
+    assert over == [False, False, False, True]
+
+
 def test_what_stands_still_has_its_time() -> None:
     drain = Drain(0, 120)
     assert not drain.is_over(states("queued"), 0)
@@ -40,7 +49,7 @@ def test_what_keeps_moving_without_settling_ends_the_run() -> None:
         assert not drain.is_over(states(("retrying", "publishing")[n % 2], "unknown"), n)
     late = RESTLESS + QUIET_FOR
     over = [drain.is_over(states(("retrying", "publishing")[n % 2], "unknown"), late + n) for n in range(20)]
-    assert over[-1], "also while another delivery waits for a person"
+    assert over[-1], "also while another delivery waits for an operator"
 
 
 def test_a_long_run_has_longer() -> None:

@@ -110,13 +110,13 @@ EDITED = History(revisions=[Revision(number=1, done_at=at(0.2)), Revision(number
 @pytest.mark.parametrize(
     ("what", "verdict"),
     [
-        ([], judged([], "cancelled", history=CANCELLED)),
-        ([], judged([], "cancelled", history=History(may_be_cancelled=True))),
+        ([], judged([], "canceled", history=CANCELLED)),
+        ([], judged([], "canceled", history=History(may_be_cancelled=True))),
         ([], judged([line()], history=History(may_be_cancelled=True))),
         ([], judged([line(0.4)], history=CANCELLED)),  # at another account it was cancelled later
-        (["lost"], judged([], "cancelled")),
+        (["lost"], judged([], "canceled")),
         (["unasked"], judged([line(0.6)], history=CANCELLED)),
-        (["misreported"], judged([line(0.4)], "cancelled", history=CANCELLED)),
+        (["misreported"], judged([line(0.4)], "canceled", history=CANCELLED)),
         ([], judged([line(0.1)], history=EDITED)),
         ([], judged([line(1, caption=f"{WORD} revision 1")], history=EDITED)),
         ([], judged([line(1, caption=f"{WORD} revision 2")], history=EDITED)),

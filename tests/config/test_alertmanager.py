@@ -83,7 +83,7 @@ def alertmanager(folder: Path, webhook: str, changes: Mapping[str, str] | None =
 
 def is_ready(url: str) -> bool:
     try:
-        return requests.get(f"{url}/-/ready", timeout=5).status_code == 200
+        return requests.get(f"{url}/-/ready", timeout=60).status_code == 200
     except requests.ConnectionError:
         return False
 
@@ -93,8 +93,48 @@ def test_an_alert_reaches_the_receiver(tmp_path: Path) -> None:
     labels = {"alertname": "SlipwayOverdue", "severity": "page", "platform": "tiktok"}
     alert = {"labels": labels, "annotations": {"summary": "late"}}
     with receiving() as (webhook, got), alertmanager(tmp_path, webhook) as url:
-        assert requests.post(f"{url}/api/v2/alerts", json=[alert], timeout=10).status_code == 200
+        assert requests.post(f"{url}/api/v2/alerts", json=[alert], timeout=60).status_code == 200
         sent = got.get(timeout=60)
     assert [one["labels"] for one in sent["alerts"]] == [labels]
     assert sent["status"] == "firing"
     assert (tmp_path / "webhook-url").stat().st_mode & 0o077 == 0, "it may hold a token"
+
+
+HUNG_BROKER = {
+    "SlipwayPartDown": {"part": "broker", "severity": "page"},
+    "SlipwayCanariesLost": {"severity": "page"},
+    "SlipwayQueueSilent": {"queue": "delay", "severity": "page"},
+    "SlipwaySendGuardClosed": {"severity": "page"},
+    "SlipwayOverdue": {"platform": "tiktok", "severity": "page"},
+    "SlipwayBacklogStuck": {"platform": "tiktok", "severity": "page"},
+    "SlipwayLatenessFastBurn": {"severity": "page"},
+    "SlipwayLatenessSlowBurn": {"severity": "ticket"},
+    "SlipwayCountsStale": {"severity": "ticket"},
+    "SlipwayBeatStopped": {"severity": "ticket"},
+    "SlipwayMonitorDown": {"job": "flower", "severity": "ticket"},
+}
+"""Everything that fires while the broker hangs -> its labels."""
+
+
+@needs_tool
+@pytest.mark.parametrize(
+    ("cause", "follows"),
+    [
+        ("SlipwayPartDown", {*HUNG_BROKER} - {"SlipwayPartDown"}),
+        (
+            "SlipwayCanariesLost",
+            {*HUNG_BROKER} - {"SlipwayPartDown", "SlipwayCanariesLost", "SlipwayMonitorDown"},
+        ),
+    ],
+)
+def test_a_hung_broker_and_lost_canaries_page_once(tmp_path: Path, cause: str, follows: set[str]) -> None:
+    alerts = [{"labels": {"alertname": name, **HUNG_BROKER[name]}} for name in (cause, *sorted(follows))]
+    with receiving() as (webhook, _), alertmanager(tmp_path, webhook) as url:
+        assert requests.post(f"{url}/api/v2/alerts", json=alerts, timeout=60).status_code == 200
+
+        def list_by_state(state: str) -> set[str]:
+            found = requests.get(f"{url}/api/v2/alerts", timeout=60).json()
+            return {a["labels"]["alertname"] for a in found if a["status"]["state"] == state}
+
+        until(lambda: list_by_state("suppressed") == follows, 30)
+        assert list_by_state("active") == {cause}

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,35 @@ CALLED_FOR = (
     "Overdue QueueSilent CanariesLost FailureShare OutcomeUnknown DeadLettersGrow LatenessFastBurn LatenessSlowBurn "
     "GrantsEnding SendGuardClosed Alarm BacklogStuck WebhooksPaused"
 )
+
+
+HEALTHY = {
+    'up{job="api", instance="api:8000"}': "1x260",
+    'up{job="flower", instance="flower:5555"}': "1x260",
+    'slipway_up{part="database"}': "1x260",
+    'slipway_up{part="broker"}': "1x260",
+    "slipway_may_send": "1x260",
+    "slipway_beat_running": "1x260",
+    "slipway_check_faults": "0x260",
+    "slipway_count_age_seconds": "2x260",
+    "slipway_lease_expiries_total": "0x100 1x160",
+    'slipway_metric_left_out{metric="slipway_posts"}': "0x260",
+    'slipway_queue_silence_seconds{queue="delay"}': "4x260",
+    'slipway_queue_silence_seconds{queue="publish.tiktok"}': "1x100 25x2 3x160",
+    # a burst a worker needs 50 s for, and one delivery after another that leaves its limit or processing
+    'slipway_oldest_overdue_seconds{platform="tiktok"}': "0x40 12+15x2 0x60 12x160",
+    'slipway_oldest_overdue_seconds{platform="instagram"}': "15x260",
+    'slipway_oldest_waiting_seconds{platform="youtube", state="unknown", reason=""}': "_x50 0+15x100 _x110",
+    'slipway_deliveries_settled_total{platform="tiktok", outcome="published", class=""}': "_x40 400x100 800x120",
+    'slipway_deliveries_settled_total{platform="tiktok", outcome="failed", class="Rejected"}': "_x41 4x218",
+    'slipway_deliveries_settled_total{platform="youtube", outcome="published", class=""}': "20x260",
+    'slipway_dead_letters_added_total{platform="tiktok", class="Rejected"}': "_x41 4x218",
+    'slipway_delivery_lateness_seconds_bucket{platform="tiktok", le="10.0"}': "0x39 398x100 796x120",
+    'slipway_delivery_lateness_seconds_count{platform="tiktok"}': "0x39 400x100 800x120",
+    'slipway_delivery_lateness_seconds_bucket{platform="instagram", le="10.0"}': "0x260",
+    'slipway_delivery_lateness_seconds_count{platform="instagram"}': "0x260",
+}
+"""What an hour of a healthy system shows, in which bursts come, quotas are used up and platforms process videos."""
 
 
 def run_tool(name: str, *words: str) -> None:
@@ -59,8 +89,75 @@ def test_the_cases_pass() -> None:
     run_tool("promtool", "test", "rules", "prometheus/rules_test.yml")
 
 
+def run_cases(folder: Path, tests: list[Any]) -> None:
+    file = {**CASES, "rule_files": [str(CONFIG / "prometheus" / "rules.yml")], "tests": tests}
+    (folder / "cases.yml").write_text(yaml.safe_dump(file))
+    run_tool("promtool", "test", "rules", str(folder / "cases.yml"))
+
+
+def expand(values: str) -> Iterator[str]:
+    """Yield the single samples of promtool's notation for a series."""
+    for word in values.split():
+        found = re.fullmatch(r"(_|-?[\d.]+)([+-][\d.]+)?x(\d+)", word)
+        assert found, word
+        first, step, times = found.groups()
+        if first == "_":
+            yield from ["_"] * int(times)
+        else:
+            yield from (str(float(first) + n * float(step or 0)) for n in range(int(times) + 1))
+
+
+def drop_each_second(series: Mapping[str, str]) -> Mapping[str, str]:
+    """Let each second scrape fail, as Prometheus stores it; it stores `up` all the same."""
+    if series["series"].startswith("up{"):
+        return series
+    values = [value if n % 2 == 0 else "stale" for n, value in enumerate(expand(series["values"]))]
+    return {**series, "values": " ".join(values)}
+
+
+def test_the_cases_pass_though_each_second_scrape_fails(tmp_path: Path) -> None:
+    run_cases(
+        tmp_path,
+        [
+            {**test, "input_series": [drop_each_second(one) for one in test["input_series"]]}
+            for test in CASES["tests"]
+        ],
+    )
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["each scrape succeeds", "each second scrape fails"])
+def test_a_healthy_system_with_bursts_quotas_and_processing_fires_nothing_in_an_hour(
+    tmp_path: Path, fails: bool
+) -> None:
+    series = [{"series": name, "values": values} for name, values in HEALTHY.items()]
+    case = {
+        "interval": "15s",
+        "input_series": [drop_each_second(one) for one in series] if fails else series,
+        "alert_rule_test": [
+            {"eval_time": f"{minute}m", "alertname": name, "exp_alerts": []}
+            for name in ALERTS
+            for minute in range(1, 61)
+        ],
+    }
+    run_cases(tmp_path, [case])
+
+
+def test_an_alert_outlasts_failed_scrapes_and_ends() -> None:
+    assert [name for name, alert in ALERTS.items() if alert["keep_firing_for"] != "2m"] == []
+
+
 def test_prometheus_takes_its_files() -> None:
     run_tool("promtool", "check", "config", "prometheus/prometheus.yml")
+
+
+def test_prometheus_reads_the_login_of_flower_from_the_files_that_compose_writes() -> None:
+    file = yaml.safe_load((CONFIG / "prometheus" / "prometheus.yml").read_text())
+    [flower] = [job for job in file["scrape_configs"] if job["job_name"] == "flower"]
+    service = SERVICES["prometheus"]
+    for key, setting in (("username_file", "USER"), ("password_file", "PASSWORD")):
+        [command] = service["command"]
+        assert f'printf %s "$$SLIPWAY_FLOWER__{setting}" > {flower["basic_auth"][key]}' in command
+        assert service["environment"][f"SLIPWAY_FLOWER__{setting}"]
 
 
 def test_the_links_lead_to_a_page_of_the_api() -> None:
@@ -69,7 +166,7 @@ def test_the_links_lead_to_a_page_of_the_api() -> None:
     assert file["global"]["external_labels"] == {"runbooks": "${SLIPWAY_API__PUBLIC_URL}/runbooks"}
     assert file["alerting"]["alert_relabel_configs"] == [{"action": "labeldrop", "regex": "runbooks"}]
     given = SERVICES["prometheus"]["environment"]
-    assert given == {"SLIPWAY_API__PUBLIC_URL": "${SLIPWAY_API__PUBLIC_URL:?set it in .env}"}
+    assert given["SLIPWAY_API__PUBLIC_URL"] == "${SLIPWAY_API__PUBLIC_URL:?set it in .env}"
 
 
 def test_alertmanager_takes_its_file() -> None:

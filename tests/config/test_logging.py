@@ -5,14 +5,29 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import sys
+from collections.abc import Callable, Iterator
+from errno import ENOSPC
 
 import pytest
 from cryptography.fernet import Fernet
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from config.groups import Log
-from config.logging import Json, Redactor, Text, list_secrets, set_up_logging
+from config.logging import (
+    PATTERNS,
+    BatchHandler,
+    Json,
+    Redactor,
+    Text,
+    list_secrets,
+    log_event,
+    set_up_logging,
+)
 from config.settings import load
+from tests.waiting import until
 
 KEY = Fernet.generate_key().decode()
 SECRET_LINES = [
@@ -103,3 +118,90 @@ def test_set_up_takes_level_and_format_from_the_settings(monkeypatch: pytest.Mon
         root.setLevel(level)
         logging.captureWarnings(capture=False)
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["shown …"]
+
+
+@pytest.fixture
+def batched() -> Iterator[tuple[logging.Logger, io.StringIO]]:
+    """A logger that writes in batches, to a text."""
+    stream, log = io.StringIO(), logging.getLogger("tests.batched")
+    handler = BatchHandler(stream, Text(["a-known-secret"]))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    yield log, stream
+    log.removeHandler(handler)
+    handler.close()
+
+
+def test_lines_are_written_in_their_order_and_as_they_were_logged(
+    batched: tuple[logging.Logger, io.StringIO],
+) -> None:
+    log, stream = batched
+    changed = ["a-known-secret"]
+    log.info("first %s", changed)
+    changed.append("later")
+    log_event(log, logging.INFO, "second", {"n": 1})
+    log.info("third")
+    until(lambda: "third" in stream.getvalue(), 20)
+    lines = [line.partition("tests.batched  ")[2] for line in stream.getvalue().splitlines()]
+    assert lines == ["first ['…']", "second n=1", "third"]
+    log.info("fourth")
+    until(lambda: "fourth" in stream.getvalue(), 20)
+
+
+def test_a_warning_is_written_at_once_with_the_lines_before_it(
+    batched: tuple[logging.Logger, io.StringIO],
+) -> None:
+    log, stream = batched
+    log.info("first")
+    log.warning("second")
+    assert [line[-6:] for line in stream.getvalue().splitlines()] == [" first", "second"]
+
+
+def test_a_full_disk_raises_nothing_and_later_lines_are_written(
+    batched: tuple[logging.Logger, io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    log, stream = batched
+    monkeypatch.setattr(stream, "flush", fail)
+    log.warning("first")
+    log.info("second")
+    monkeypatch.undo()
+    log.info("third")
+    until(lambda: "third" in stream.getvalue(), 20)
+
+
+def test_a_line_that_cannot_be_formatted_does_not_keep_the_others_back(
+    batched: tuple[logging.Logger, io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def __str__(self) -> str:
+            raise IndexError
+
+    log, stream = batched
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    log_event(log, logging.INFO, "request", {"broken": Broken()})
+    log.warning("second")
+    assert stream.getvalue().endswith("second\n")
+
+
+def test_a_value_cannot_be_read_as_another_field_or_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    fields = {"code": "a\nb c", "post": None, "n": 3, "said": "é\u2028", "request_id": "x-1"}
+    log_event(logging.getLogger("tests"), logging.INFO, "request", fields)
+    [record] = caplog.records
+    assert record.getMessage() == r'request code="a\nb c" post=- n=3 said="\u00e9\u2028" request_id=x-1'
+    assert json.loads(Json().format(record))["code"] == "a\nb c"
+
+
+@pytest.mark.parametrize(
+    ("may_match", "pattern", "_"), PATTERNS, ids=lambda value: getattr(value, "pattern", "")
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(data=st.data())
+def test_no_line_is_passed_over_that_a_pattern_changes(
+    may_match: Callable[[str, str], bool], pattern: re.Pattern[str], _: str, data: st.DataObject
+) -> None:
+    found = data.draw(st.from_regex(pattern))
+    assert may_match(found, found.casefold())

@@ -122,7 +122,7 @@ def test_every_process_of_an_unsafe_installation_refuses_to_start_with_all_reaso
         assert part in said
 
 
-@pytest.mark.parametrize("command", [["api"], ["worker", "publish"]], ids=" ".join)
+@pytest.mark.parametrize("command", [["api"], ["worker", "publish"], ["worker", "upkeep"]], ids=" ".join)
 @pytest.mark.parametrize(
     ("keys", "wrong"),
     [("", "is empty"), (f"{KEYS},x", "contains an invalid key")],

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from adapters.contract import Platform
+from config.settings import PREFIX
 from tests.conftest import Engines, environment_of, free_ports
 from tests.stack import FAST, Stack, run_stack, until
+from tests.test_compose import SERVICES
+
+
+def without_platform_secrets() -> dict[str, Any]:
+    """Return what docker-compose.yml empties for the worker that reads media of others: vault key, app secrets."""
+    given = SERVICES["worker-reachability"]["environment"]
+    return {name: value for name, value in given.items() if name.startswith(PREFIX) and not value}
 
 
 @pytest.fixture(scope="package")
@@ -23,8 +32,9 @@ def stack(
     with run_stack(environment, folder, free_ports(3), forks=True) as stack:
         stack.start_sandbox()
         stack.start_beat()
-        for group in ("publish", "reachability", "upkeep"):
+        for group in ("publish", "upkeep"):
             stack.start_worker(group)
+        stack.start_worker("reachability", **without_platform_secrets())
         stack.start_api()
         stack.seed()
         until(lambda: stack.context.liveness.is_alive("reachability"), 60)

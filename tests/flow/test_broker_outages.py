@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from pipeline.queues import WORKER_GROUPS
+from pipeline.broker.queues import WORKER_GROUPS
 from tests.broker_outages import OUTAGES, Outage, count_messages, dead, full
 from tests.conftest import Engines
 from tests.flow.ledger import caption

@@ -177,7 +177,6 @@ class PostEditor:
             assert published == len(self.accounts), "a delivery is lost"
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("seed", [2026])
 def test_nothing_old_goes_live_nothing_twice_and_nothing_that_was_taken_back(stack: Stack, seed: int) -> None:
     chance = random.Random(seed)

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import pytest
 import requests
 
 from adapters.contract import Platform
@@ -54,7 +53,6 @@ def test_a_worker_that_dies_over_a_check_leaves_one_post(stack: Stack, crashes: 
     assert len(stack.live(text)) == 1
 
 
-@pytest.mark.timeout(300)
 def test_an_api_that_dies_after_each_commit_keeps_its_word(stack: Stack, crashes: Crashes) -> None:
     stack.environment |= crashes.arm()
     try:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.queues import PUBLISH
+from pipeline.broker.queues import PUBLISH
 from pipeline.store.database import row
 from tests.crash_table import Crashes, get_points
 from tests.flow.ledger import caption, slideshow

@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from adapters.contract import Platform
-from pipeline.queues import DELAY, PUBLISH, STATUS
+from pipeline.broker.queues import DELAY, PUBLISH, STATUS
 from pipeline.store.database import rows
 from tests.crash_table import Crashes, arm_failpoints, merge_armed
 from tests.flow.ledger import caption, states_of

@@ -13,9 +13,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from adapters.contract import Platform
-from pipeline.api.posts.fingerprint import FORM
-from pipeline.context import Context
+from pipeline.api.posts.schema import FORM
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
+from pipeline.runtime.context import Context
 from pipeline.stages.ingest import accept
 from pipeline.stages.post_request import PostRequest
 from pipeline.store.auth.keys import find_caller
@@ -29,6 +29,7 @@ SLOTS, KEPT = 8, 1
 """Of a worker, and those of them that one workspace leaves to others."""
 ATTACKS = 24
 PER_HOST = 4
+"""Of one workspace; a host has twice as many."""
 LONG = {"SLIPWAY_REACHABILITY__FIRST_SLICE": "60"}
 ANY_NUMBER = {**LONG, "SLIPWAY_REACHABILITY__PER_HOST": "1000"}
 """A host may have every slot: then only the shares of workspaces leave one."""
@@ -59,7 +60,6 @@ class Attacker:
             caption=text,
             media={"type": "video", "url": url},
             account_ids=[self.account],
-            body={"caption": text},
             fingerprint=FORM + text.encode(),
         )
         return accept(self._context, self._caller, request).id
@@ -142,6 +142,23 @@ def test_two_workers_together_read_four_files_of_a_host_at_once(
     stack.await_status(post_upload(stack), "posted")
     assert slow.requests == PER_HOST, "no slow check ended before, and no other began"
     stack.kill("another")
+    assert attacker.read_checks()["undecided"] == ATTACKS
+
+
+@pytest.mark.parametrize("media_host", [LONG], indirect=True)
+@pytest.mark.usefixtures("media_host")
+def test_checks_that_drip_leave_places_of_their_host_to_another_workspace(
+    stack: Stack, attacker: Attacker, slow: SlowMedia
+) -> None:
+    neighbour, quick = Attacker(stack), slow.create_quick_url(sample(stack, "sample.mp4"))
+    for _ in range(ATTACKS):
+        attacker.post(slow.create_slow_url())
+    until(lambda: slow.requests == PER_HOST or None, 40, lambda: f"{slow.requests} are read")
+    neighbour.post(quick)
+    until(lambda: neighbour.read_states() == ["published"] or None, 40, lambda: str(neighbour.read_states()))
+    assert slow.count_requests(quick) == slow.requests - PER_HOST, (
+        "no slow check ended before: each has a minute"
+    )
     assert attacker.read_checks()["undecided"] == ATTACKS
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 import requests
 
-from pipeline.queues import WORKER_GROUPS
+from pipeline.broker.queues import WORKER_GROUPS
 from pipeline.store.deliveries.pauses import lift, pause
 from tests.backups import Backups
 from tests.conftest import Engines

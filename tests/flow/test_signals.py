@@ -50,6 +50,32 @@ def test_what_goes_live_is_counted_and_logged_with_the_request_that_made_it(stac
     assert text not in read_log()
 
 
+def test_one_post_is_followed_by_grep_in_the_logs_of_the_processes_that_handled_it(stack: Stack) -> None:
+    stack.fault("tiktok", "any", "5xx")
+    answer = stack.post(
+        caption=(text := caption()),
+        media={"type": "video", "url": stack.media("sample.mp4")},
+        accounts=[{"id": str(stack.accounts["tiktok"])}],
+    )
+    post, request = answer.json()["data"]["id"], answer.headers["X-Request-Id"]
+    stack.await_status(post, "posted", 60)
+    with stack.context.database.begin() as c:
+        delivery = c.exec_driver_sql("SELECT id FROM deliveries WHERE post_id = %s", (post,)).scalar_one()
+
+    def grep(name: str) -> list[str]:
+        ids = (f"post={post}", f"delivery={delivery}", f"request_id={request}")
+        lines = (stack.folder / f"{name}.log").read_text().splitlines()
+        return [line for line in lines if all(one in line for one in ids)]
+
+    [accepted] = until(lambda: grep("api") or None, 60)
+    assert "request method=POST" in accepted
+    [retried] = until(lambda: grep("publish") or None, 60)
+    assert "retry state=retrying" in retried
+    [published] = until(lambda: grep("upkeep") or None, 60)
+    assert "outcome=published" in published
+    assert not [log for log in stack.folder.glob("*.log") if text in log.read_text()]
+
+
 def test_a_frozen_worker_is_silent_and_its_counters_get_old(stack: Stack) -> None:
     """The alerts SlipwayQueueSilent and SlipwayCountsStale read these two."""
     until(lambda: read_metric(stack, "slipway_queue_silence_seconds", queue="upkeep") < 5, 60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import signal
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -134,6 +135,51 @@ def test_the_spans_of_a_post_are_one_trace_from_its_request_to_the_platforms(
     assert {read(call)["server.address"] for call in calls} == {"127.0.0.1"}
     assert {read(call)["http.response.status_code"] for call in calls} <= {200, 201}
     assert read(served)["http.response.status_code"] == 201
+    [made] = until(lambda: find("post") or None, 60)
+    assert read(made)["slipway.post"] == post
+    assert (served.parent_span_id, made.parent_span_id) == (b"", served.span_id)
+    assert {span.parent_span_id for _, span in spans if span.span_id in ids} == {made.span_id}
+    assert len({span.span_id for _, span in collector.spans(request)}) == len(collector.spans(request))
+
+
+def test_the_posts_of_a_batch_are_spans_of_its_request_and_the_parents_of_their_work(
+    stack: Stack, collector: Collector
+) -> None:
+    media = {"type": "video", "url": stack.media("sample.mp4")}
+    accounts = [{"id": str(stack.accounts["tiktok"])}]
+    posts = [{"caption": caption(), "media": media, "accounts": accounts} for _ in range(2)]
+    answer = requests.post(
+        f"{stack.api}/api/partner/v1/posts/batch",
+        json={"posts": posts},
+        headers={"Authorization": f"Bearer {stack.key}"},
+        timeout=30,
+    )
+    made = {one["data"]["id"] for one in answer.json()["data"]["results"]}
+
+    def find(start: str) -> list[Any]:
+        found = collector.spans(answer.headers["X-Request-Id"])
+        return [span for _, span in found if span.name.startswith(start)]
+
+    until(lambda: {read(w)["slipway.post"] for w in find("publish ")} == made, 60)
+    [served] = until(lambda: find("POST /api") or None, 60)
+    parents = {read(span)["slipway.post"]: span for span in find("post")}
+    assert parents.keys() == made
+    assert {span.parent_span_id for span in parents.values()} == {served.span_id}
+    for work in find("publish "):
+        assert work.parent_span_id == parents[read(work)["slipway.post"]].span_id
+
+
+def test_each_span_names_its_host(stack: Stack, collector: Collector) -> None:
+    publish(stack, ["tiktok"])
+    until(lambda: len({service for service, _ in collector.spans()}) == 2, 60)
+    hosts = {
+        a.value.string_value
+        for _, _, request in collector.requests
+        for r in request.resource_spans
+        for a in r.resource.attributes
+        if a.key == "host.name"
+    }
+    assert hosts == {socket.gethostname()}
 
 
 def test_the_collector_gets_its_token_and_nothing_private(stack: Stack, collector: Collector) -> None:
@@ -150,5 +196,5 @@ def test_a_clients_trace_is_continued_by_the_work_of_its_post(stack: Stack, coll
     _, request, _ = publish(stack, ["pinterest"], traceparent=f"00-{TRACE}-{SPAN}-01")
     assert request == TRACE
     until(lambda: len({service for service, _ in collector.spans(TRACE)}) == 2, 60)
-    [served] = [span for service, span in collector.spans(TRACE) if service == "slipway-api"]
+    [served] = [span for _, span in collector.spans(TRACE) if span.name.startswith("POST /api")]
     assert served.parent_span_id.hex() == SPAN

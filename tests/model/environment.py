@@ -12,12 +12,12 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from adapters.contract import Platform
 from pipeline.actions import resolve as decide
-from pipeline.context import Context
 from pipeline.domain.delivery import SETTLED, Reason, State
+from pipeline.limits.platform_health import PlatformHealth
 from pipeline.maintenance.redispatch_checks import redispatch_checks
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.maintenance.resume_blocked import resume_blocked
-from pipeline.platform_health import PlatformHealth
+from pipeline.runtime.context import Context
 from pipeline.stages import delay, publish, status
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts.accounts import store_credentials
@@ -143,7 +143,7 @@ class MachineBase(RuleBasedStateMachine):
         redispatch_checks(self.context)
 
     def _resolve_all(self) -> None:
-        """Resolve open deliveries by what is live, as a person does; "publish again" may be refused as too early."""
+        """Resolve open deliveries by what is live, as a user does; "publish again" may be refused as too early."""
         for d in self._all():
             if d.state not in decide.RESOLVABLE:
                 continue

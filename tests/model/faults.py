@@ -15,8 +15,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection
 
-from pipeline import failpoint as points
-from pipeline.dispatch import BrokerMessage, Dispatcher
+from pipeline.broker.dispatch import BrokerMessage, Dispatcher
+from pipeline.runtime import failpoint as points
 from pipeline.stages import deadline
 from pipeline.store.database import Database, Unreachable
 

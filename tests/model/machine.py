@@ -13,10 +13,11 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from pipeline.actions import resolve as decide
 from pipeline.actions.cancel_delete_retry import cancel, retry
-from pipeline.actions.edit import Change, edit
+from pipeline.actions.edit import edit
+from pipeline.actions.edit_values import Change
 from pipeline.domain.delivery import ALWAYS_ARMED, Reason, State
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
-from pipeline.stages.sweep import sweep
+from pipeline.stages.delay import sweep
 from tests.model.environment import LEASE_AND_MORE, SETTLE_AND_MORE, MachineBase, is_finished
 from tests.model.fake_platform import FINALIZE, LOOK, PREPARE, REFRESH
 from tests.model.faults import KILL, NO_FAULT, FaultPlan

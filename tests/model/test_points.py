@@ -14,7 +14,7 @@ import pytest
 
 from adapters.contract import Platform
 from adapters.registry import ADAPTERS
-from adapters.sandbox.platforms import PLATFORMS
+from adapters.sandbox.server import PLATFORMS
 from tests.chaos.plan import CRASH_POINTS
 from tests.crash_table import CRASHES, ROOT, arm_failpoints
 from tests.model.points import failpoints

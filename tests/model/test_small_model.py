@@ -15,7 +15,7 @@ BROKEN = {
     "absence before the settle window is over": (Rules(settle_window=False), "live twice"),
     "arm does not ask for the time": (Rules(due_at_arm=False), "before its time"),
     "an armed delivery may be edited and cancelled": (Rules(armed_is_untouchable=False), "live twice"),
-    "a person says again while it may still appear": (Rules(patient_decide=False), "live twice"),
+    "an operator says again while it may still appear": (Rules(patient_decide=False), "live twice"),
 }
 
 

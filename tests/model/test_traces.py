@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.actions.edit import Change, edit
+from pipeline.actions.edit import edit
+from pipeline.actions.edit_values import Change
 from pipeline.domain.delivery import State
-from pipeline.stages.sweep import sweep
+from pipeline.stages.delay import sweep
 from tests.model.environment import LEASE_AND_MORE, SETTLE_AND_MORE, ModelEnvironment
 from tests.model.faults import KILL, NO_FAULT, Died, FaultPlan, Worker
 from tests.model.machine import Deliveries

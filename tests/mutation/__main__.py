@@ -1,8 +1,10 @@
-"""`python -m tests.mutation [NAME …] [--alive] [--left]`: mutate the code, one change at a time, and run its tests.
+"""`python -m tests.mutation [NAME …]`: mutate the code, one change at a time, and run its tests.
 
-Without arguments all mutants run again. With names (as `mutmut results` prints them, or patterns) or ``--alive`` only
-those run, with the test map of an earlier run. ``--left`` continues an interrupted run: of the named mutants, or of
-all, those without a result. Exit status: 0, or 1 if a mutant survives that ``tests/MUTANTS.md`` does not list.
+Without arguments all mutants run again: mutmut's, then those of the guarded SQL statements. With names (as `mutmut
+results` prints them, or patterns) or ``--alive`` only those run, with the test map of an earlier run. ``--sql``: only
+mutants of SQL, whose names are as in ``'*.rounds._LOCK__*'``. ``--left`` continues an interrupted run: of the named
+mutants, or of all, those without a result. Exit status: 0, or 1 if a mutant survives that ``tests/MUTANTS.md`` does not
+list.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tests.conftest import share_postgres
+from tests.mutation import sql_mutants
 from tests.mutation.survivors import (
     UNTRIED,
     Listed,
@@ -34,13 +37,41 @@ FOLDER = Path("mutants")
 def main() -> int:
     """Run the mutants on one PostgreSQL server and report."""
     arguments = _parse()
+    if arguments.sql:
+        return run_sql(arguments)
     some = bool(arguments.names) or arguments.alive or arguments.left
     if not some:
         shutil.rmtree(FOLDER, ignore_errors=True)
     if names := _choose(arguments) if some else ["*"]:
         with share_postgres("slipway-mutation-"):
             _run_mutmut(names, arguments.at_once)
-    return report(list_mutants(), list_entries(), whole=not arguments.names)
+    if arguments.names:
+        return report(list_mutants(), list_entries(), whole=False)
+    return max(report(list_mutants(), list_python_entries(), whole=True), run_sql(arguments))
+
+
+def run_sql(arguments: argparse.Namespace) -> int:
+    """Run the mutants of SQL and report."""
+    results = sql_mutants.list_results(arguments.names)
+    wanted = {m.name for m in results}
+    if arguments.left:
+        wanted = {m.name for m in results if m.status == UNTRIED}
+    elif arguments.alive:
+        wanted = {m.name for m in unexplained(results, list_sql_entries())}
+    mutants = [m for m in sql_mutants.list_sql_mutants() if m.name in wanted]
+    with share_postgres("slipway-mutation-"):
+        sql_mutants.run(mutants, arguments.at_once)
+    return report(sql_mutants.list_results(arguments.names), list_sql_entries(), whole=not arguments.names)
+
+
+def list_sql_entries() -> list[Listed]:
+    """Return the entries of MUTANTS.md that describe mutants of SQL."""
+    return [one for one in list_entries() if one.change.endswith(" → TRUE")]
+
+
+def list_python_entries() -> list[Listed]:
+    """Return the other entries."""
+    return [one for one in list_entries() if not one.change.endswith(" → TRUE")]
 
 
 def _choose(arguments: argparse.Namespace) -> list[str]:
@@ -91,6 +122,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--alive", action="store_true", help="survivors that are not listed, and mutants without a result"
     )
+    parser.add_argument("--sql", action="store_true", help="only mutants of guarded SQL statements")
     parser.add_argument("--left", action="store_true", help="only mutants without a result")
     parser.add_argument("--at-once", type=int, default=2, metavar="N", help="mutants at a time (default: 2)")
     found = parser.parse_args()

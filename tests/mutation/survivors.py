@@ -21,7 +21,7 @@ _LITERAL = re.compile(r'"[^"]*"')
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mutant:
-    """One change of one function. `where`: ``domain.retry_policy.judge_error``; old, new: the differing lines."""
+    """One change of one function. `where`: ``domain.retry_policy.evaluate_error``; old, new: the differing lines."""
 
     name: str
     where: str

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from config.settings import load
-from pipeline.context import Context
+from pipeline.runtime.context import Context
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
 from tests.pipeline.core_fixture import CoreFixture, make_core

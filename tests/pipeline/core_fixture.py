@@ -13,9 +13,9 @@ from uuid import UUID
 import redis
 
 from adapters.contract import Platform
-from pipeline.api.posts.fingerprint import FORM
-from pipeline.context import Context
-from pipeline.rate_buckets import create_redis_client
+from pipeline.api.posts.schema import FORM
+from pipeline.limits.rate_buckets import create_redis_client
+from pipeline.runtime.context import Context
 from pipeline.stages.ingest import accept
 from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
 from pipeline.store.auth.keys import Caller, create_key, find_caller
@@ -89,7 +89,7 @@ class CoreFixture:
         body = json.loads(json.dumps(told, default=str, sort_keys=True))
         fingerprint = FORM + hashlib.sha256(json.dumps(body).encode()).digest()
         sent = {k: v for k, v in asked.items() if v is not None}
-        return PostRequest(**with_options(sent), body=body, fingerprint=fingerprint)
+        return PostRequest(**with_options(sent), fingerprint=fingerprint)
 
     def accept(self, request: PostRequest | None = None, **given: Any) -> AcceptedPost:
         return accept(self.context, self.caller, request or self.request(**given))

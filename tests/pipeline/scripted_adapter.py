@@ -30,7 +30,7 @@ from adapters.http import HttpClient
 from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks
 from adapters.post_options import PostOptions
-from pipeline.context import Context
+from pipeline.runtime.context import Context
 from tests.pipeline.store.ledger import credentials
 
 CAPABILITIES = Capabilities(

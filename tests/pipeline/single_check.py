@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.context import Context
+from pipeline.runtime.context import Context
 from pipeline.stages.reachability import run_claimed
 from pipeline.store.checks.checks import Check, read_checks
 from pipeline.store.database import row

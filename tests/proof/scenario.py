@@ -10,8 +10,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from pipeline.actions.resolve import confirm_live, publish_again
+from pipeline.broker.queues import DELAY, UPKEEP
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
-from pipeline.queues import DELAY, UPKEEP
 from pipeline.store.database import rows
 from tests.actors import TESTER
 from tests.crash_table import arm_failpoints
@@ -288,7 +288,7 @@ class CrashScenario:
             )
 
     def resolve_by_ledger(self, targets: Collection[str]) -> None:
-        """Resolve these deliveries by the ledger, as a person does."""
+        """Resolve these deliveries by the ledger, as a user does."""
         for target in targets:
             delivery = self.deliveries[target]
             if self.find_live(target):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from pipeline.queues import DELAY
+from pipeline.broker.queues import DELAY
 from pipeline.store.database import rows
 from tests.proof.points import PROVEN
 from tests.proof.scenario import CrashScenario

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+from pipeline.broker.queues import DELAY, PUBLISH
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
-from pipeline.queues import DELAY, PUBLISH
 from tests.proof.points import CANNOT_PROVE_ABSENCE, CANNOT_SHOW_POSTS
 from tests.proof.scenario import CrashScenario
 from tests.proof.targets import TARGETS
@@ -35,7 +35,7 @@ def test_uploads(scenario: CrashScenario) -> None:
 
 
 def test_armed(scenario: CrashScenario) -> None:
-    """Nothing was sent. Where the platform cannot prove that, a person decides, and the command crashes too."""
+    """Nothing was sent. Where the platform cannot prove that, an operator decides, and the command crashes too."""
     scenario.post()
     scenario.crash_workers("publish.armed")
     assert scenario.finish(among=CANNOT_PROVE_ABSENCE) == CANNOT_PROVE_ABSENCE

@@ -1,4 +1,5 @@
-"""Follows the README's "Try it" in a fresh checkout, as a person does: its commands, in its order, and no others."""
+"""Follows the README's "Try it" in a fresh checkout, as a user does: its commands, in its order, and after some of them
+further commands of the command line that show what these did."""
 
 from __future__ import annotations
 
@@ -20,9 +21,27 @@ ROOT = Path(__file__).parents[2]
 FIRST_START = 900.0
 """Seconds for `make up` to install everything and to start on a busy machine."""
 ONE_COMMAND = 300.0
-LEDGER = ".venv/bin/slipway sandbox ledger"
+SLIPWAY = ".venv/bin/slipway "
+LEDGER = f"{SLIPWAY}sandbox ledger"
 RUN_BY_CI = ("make test",)
 """Commands that `.ci/run` runs itself."""
+FURTHER: Mapping[str, tuple[str, ...]] = {
+    "make up": ("account list", "post list --due now..7d"),
+    "delivery list --state unknown": ("attention", "top", "doctor"),
+    "explain ID": ("delivery show ID", "sandbox ledger --platform linkedin"),
+    "delivery decide ID --live URL": (
+        "receipts export --workspace Sandbox > receipts.jsonl",
+        "receipts verify receipts.jsonl",
+        "audit list",
+        "account add-sandbox --count 200",
+        "import template --rows 5000 --accounts all > month.csv",
+        "import plan month.csv",
+        "import apply ID --plan HASH",
+        "import rollback ID",
+        "demo --bulk",
+    ),
+}
+"""A command of the page -> those that are run after it."""
 
 
 def list_commands(page: str) -> list[str]:
@@ -104,17 +123,23 @@ def follow(person: Person) -> dict[str, str]:
     """Follow the README. Return each line -> what it printed."""
     up, *others = (line for line in list_commands((ROOT / "README.md").read_text()) if line not in RUN_BY_CI)
     assert up == "make up"
+    others = [line for shown in ("make up", *others) for line in _extend(shown) if line != "make up"]
     said: dict[str, str] = {}
     with running_up(person, up) as printed:
         said[up] = printed
         paste = printed.partition("(copy and paste):")[2].strip()
         said["curl"], said["curl again"] = person.run(paste), person.run(f"sleep 1; {paste}")
-        # A fault meets the next call of any post: as a person does, look first that these two are out.
+        # A fault meets the next call of any post: as a user does, look first that these two are out.
         assert wait_until(lambda: person.run(LEDGER).count("Hello from Slipway") == 2, ONE_COMMAND)
         for line in others:
             said[line] = person.run(_fill_in(line, list(said.values())))
         said["make demo"] = person.run("make demo")
     return said
+
+
+def _extend(shown: str) -> list[str]:
+    """Return a line of the page and the further ones to run after it."""
+    return [shown, *(SLIPWAY + command for command in FURTHER.get(shown.removeprefix(SLIPWAY), ()))]
 
 
 def _fill_in(line: str, said: Sequence[str]) -> str:

@@ -88,7 +88,7 @@ def _run_tests(lane: str, tests: Sequence[str], tree: Path) -> tuple[bool, str]:
         "--timeout=0",
         *tests,
     ]
-    status, output = _run(command, tree)
+    status, output = run_module(command, tree)
     if status == 0:
         return False, f"all {_count(report)} tests pass"
     failed = _list_failed(report) if status == 1 else []
@@ -99,7 +99,7 @@ def _run_tests(lane: str, tests: Sequence[str], tree: Path) -> tuple[bool, str]:
 
 def _run_chaos(_: str, arguments: Sequence[str], tree: Path) -> tuple[bool, str]:
     scorecard = tree / "chaos.json"
-    status, output = _run(["tests.chaos", *arguments, "--until-broken", "--json", str(scorecard)], tree)
+    status, output = run_module(["tests.chaos", *arguments, "--until-broken", "--json", str(scorecard)], tree)
     found = json.loads(scorecard.read_text()) if scorecard.exists() else {"verdict": "none"}
     match status, found["verdict"]:
         case 0, "kept":
@@ -109,9 +109,14 @@ def _run_chaos(_: str, arguments: Sequence[str], tree: Path) -> tuple[bool, str]
     raise NoVerdict(f"the chaos run ended with {status}, verdict {found['verdict']}:\n{output[-2000:]}")
 
 
-def _run(command: Sequence[str], tree: Path) -> tuple[int, str]:
-    """Run a module in *tree*, in a session of its own, and return its status and output."""
-    environment: Mapping[str, str] = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": ""}
+def run_module(
+    command: Sequence[str], tree: Path, limit: float = LIMIT, variables: Mapping[str, str] | None = None
+) -> tuple[int, str]:
+    """Run a module in *tree*, in a session of its own, and return its status and output.
+
+    *variables*: of its environment. Raise ``NoVerdict`` after *limit* seconds.
+    """
+    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "", **(variables or {})}
     log = tree / "output.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -124,10 +129,10 @@ def _run(command: Sequence[str], tree: Path) -> tuple[int, str]:
         )
 
     def describe() -> str:
-        return f"no verdict after {LIMIT:.0f} s:\n{log.read_text(errors='replace')[-2000:]}"
+        return f"no verdict after {limit:.0f} s:\n{log.read_text(errors='replace')[-2000:]}"
 
     try:
-        until(lambda: process.poll() is not None, LIMIT, describe)
+        until(lambda: process.poll() is not None, limit, describe)
     except AssertionError as error:
         raise NoVerdict(str(error)) from None
     finally:

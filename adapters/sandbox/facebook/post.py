@@ -1,30 +1,23 @@
-"""Posts of a Page: created unpublished, published at most once, read and deleted."""
+"""Posts and photos of a Page.
 
-from typing import TYPE_CHECKING
+A post is created unpublished, published at most once, read and deleted. A published photo is a post; an unpublished one
+can be attached to a post within a day.
+"""
 
 from aiohttp import web
 
-from adapters.sandbox import graph_node
+from adapters.sandbox import graph, probe
 from adapters.sandbox.accounts import random_digits
-from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.facebook.dialect import (
-    DIALECT,
-    PLATFORM,
-    authenticate_page,
-    authenticate_writer,
-    is_true,
-    ok,
-    quota_response,
-    select_fields,
-)
-from adapters.sandbox.graph_dialect import read_parameters, refuse
+from adapters.sandbox.clock import DAY
+from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.endpoint import Call
+from adapters.sandbox.facebook import api
 from adapters.sandbox.ledger import to_iso
 from adapters.sandbox.store import Record
 
-if TYPE_CHECKING:
-    from adapters.sandbox.context import SandboxContext
-
-KIND = "facebook.post"
+KIND, PHOTO_KIND = "facebook.post", "facebook.photo"
+_MAX_BYTES = 10_000_000
+_FORMATS = ("JPEG", "BMP", "PNG", "GIF", "TIFF")
 FEED_KINDS = ("text", "image", "photos")
 
 
@@ -41,7 +34,7 @@ def create(
     return record
 
 
-def make_blank(context: "SandboxContext", account: Record, kind: str, message: str) -> Record:
+def make_blank(context: SandboxContext, account: Record, kind: str, message: str) -> Record:
     """Return a post record without media; it is not stored."""
     record: Record = {
         "key": f"{account['remote_id']}_{random_digits(15, '12')}",
@@ -56,7 +49,7 @@ def make_blank(context: "SandboxContext", account: Record, kind: str, message: s
     }
 
 
-def publish(context: "SandboxContext", account: Record, record: Record, late: float = 0.0) -> None:
+def publish(context: SandboxContext, account: Record, record: Record, late: float = 0.0) -> None:
     """Make a post live and store it; photos, reels and videos become visible through this too.
 
     `late`: seconds until reads and lists show it.
@@ -78,6 +71,8 @@ def publish(context: "SandboxContext", account: Record, record: Record, late: fl
             "link": record["link"],
             "title": record.get("title"),
             "alt_texts": record.get("alt_texts"),
+            "is_ai_generated": record.get("is_ai_generated"),
+            "thumb": record.get("thumb"),
         },
     )
     record |= {"is_published": True, "created": now, "hidden_until": now + late}
@@ -123,52 +118,105 @@ def is_readable(call: Call, record: Record) -> bool:
     return not record["is_deleted"] and record["hidden_until"] <= call.context.clock.now()
 
 
-def _get_own(call: Call, account: Record) -> Record:
-    node = graph_node.get_node_id(call.request)
-    record = call.context.store.get(KIND, node)
-    if record is None or record["account"] != account["remote_id"] or record["is_deleted"]:
-        raise graph_node.unknown_node(node)
+def _get_own_post(call: Call, account: Record) -> Record:
+    record = api.get_own(call, account, KIND)
+    if record["is_deleted"]:
+        raise graph.unknown_node(record["key"])
     return record
 
 
 async def read(call: Call) -> web.Response:
     """GET /{post}."""
-    account = authenticate_page(call)
-    record = _get_own(call, account)
+    account = api.authenticate_page(call)
+    record = _get_own_post(call, account)
     if not is_readable(call, record) or call.take_fault("late-visibility") is not None:
-        raise graph_node.unknown_node(record["key"])
-    return ok(select_fields(call, to_dict(record), "created_time,message,id"), account)
+        raise graph.unknown_node(record["key"])
+    return api.ok(api.select_fields(call, to_dict(record), "created_time,message,id"), account)
 
 
 async def update(call: Call) -> web.Response:
     """POST /{post} with `is_published=true`: publish it; a repetition does nothing."""
-    account = authenticate_writer(call)
-    record = _get_own(call, account)
-    given = read_parameters(call)
+    account = api.authenticate_writer(call)
+    record = _get_own_post(call, account)
+    given = graph.read_parameters(call)
     if "is_published" not in given:
-        raise refuse(100, None, "(#100) Only is_published can be changed here.")
-    wanted = is_true(given, "is_published", default=False)
-    if record["is_published"] and not wanted:
-        raise refuse(100, None, "(#100) A published post cannot be unpublished.")
-    if wanted and not record["is_published"]:
+        raise graph.refuse(100, None, "(#100) Only is_published can be changed here.")
+    expected = graph.is_true(given, "is_published", default=False)
+    if record["is_published"] and not expected:
+        raise graph.refuse(100, None, "(#100) A published post cannot be unpublished.")
+    if expected and not record["is_published"]:
         publish(call.context, account, record, call.take_visibility_delay())
-    return ok({"success": True}, account)
+    return api.ok({"success": True}, account)
 
 
 async def delete(call: Call) -> web.Response:
     """DELETE /{post}."""
-    account = authenticate_writer(call)
-    record = _get_own(call, account)
+    account = api.authenticate_writer(call)
+    record = _get_own_post(call, account)
     call.context.store.put(KIND, record["key"], record | {"is_deleted": True})
-    return ok({"success": True}, account)
+    return api.ok({"success": True}, account)
 
 
-def _get_step(call: Call) -> str:
-    return "finalize" if is_true(read_parameters(call), "is_published", default=False) else "prepare"
+async def create_photo(call: Call) -> web.Response:
+    """POST /{page}/photos with `url` or a file `source`."""
+    account = api.authenticate_node_writer(call)
+    given = graph.read_parameters(call)
+    is_published = graph.is_true(given, "published", default=True)
+    record: Record = {"key": random_digits(15, "12"), "account": account["remote_id"], "post": None}
+    record |= {"created": call.context.clock.now(), "alt_text": str(given.get("alt_text_custom") or "")}
+    record["media"] = await _check_image(call, given)
+    body = {"id": record["key"]}
+    if is_published:
+        message = str(given.get("message") or given.get("caption") or "")
+        made = create(call, account, message, [record])
+        publish(call.context, account, made)
+        record["post"] = made["key"]
+        body["post_id"] = made["key"]
+    call.context.store.put(PHOTO_KIND, record["key"], record)
+    return api.ok(body, account)
 
 
-READ = Endpoint(platform=PLATFORM, step="look", handle=read, dialect=DIALECT)
-UPDATE = Endpoint(
-    platform=PLATFORM, step=_get_step, handle=update, dialect=DIALECT, quota_exhausted=quota_response
-)
-DELETE = Endpoint(platform=PLATFORM, step="cancel", handle=delete, dialect=DIALECT)
+async def _check_image(call: Call, given: Record) -> Record:
+    source, url = given.get("source"), given.get("url")
+    if isinstance(source, bytes):
+        facts, size = probe.read_image(source), len(source)
+        media: Record = {"sha256": None if facts is None else facts.sha256, "bytes": size}
+    elif isinstance(url, str) and url:
+        fetched = await call.context.fetcher.fetch_image(api.PLATFORM, url, _MAX_BYTES)
+        if fetched is None:
+            raise graph.refuse(100, None, "(#100) The image could not be fetched from the given URL.")
+        facts, size, media = fetched.image, fetched.bytes, fetched.to_ledger_media(url)
+    else:
+        raise graph.refuse(100, None, "(#100) One of the parameters url or source is required.")
+    if facts is None or facts.format not in _FORMATS or size > _MAX_BYTES:
+        raise graph.refuse(
+            1366046,
+            None,
+            "Your photos couldn't be uploaded. Photos should be less than 10 MB and saved as JPG, PNG, GIF, BMP or "
+            "TIFF files.",
+        )
+    return media
+
+
+def get_attachable(call: Call, account: Record, key: str) -> Record:
+    """Return the unpublished photo `key` for a post. Raises Refused if it is unknown, published or expired."""
+    record = call.find_own(PHOTO_KIND, key, account)
+    if record is None:
+        raise graph.refuse(100, None, f"(#100) The photo {key} does not exist, or belongs to another Page.")
+    if record["post"] is not None:
+        held = call.context.store.get(KIND, record["post"])
+        if held is not None and held["is_published"]:
+            raise graph.refuse(1366051, None, "These photos were already posted.")
+    elif call.context.clock.now() >= record["created"] + DAY:
+        raise graph.refuse(100, None, f"(#100) The photo {key} has expired.")
+    return record
+
+
+async def delete_photo(call: Call) -> web.Response:
+    """DELETE /{photo}: refused once a post uses it."""
+    account = api.authenticate_writer(call)
+    record = api.get_own(call, account, PHOTO_KIND)
+    if record["post"] is not None:
+        raise graph.unknown_node(record["key"])
+    call.context.store.drop(PHOTO_KIND, record["key"])
+    return api.ok({"success": True}, account)

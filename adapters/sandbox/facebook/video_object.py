@@ -4,43 +4,38 @@ States: uploading -> uploaded -> processing -> ready, or error; expired if not f
 """
 
 import asyncio
-from dataclasses import dataclass
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from adapters.sandbox import probe
+from adapters.sandbox import probe, rupload
 from adapters.sandbox.accounts import random_digits
+from adapters.sandbox.clock import DAY
+from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.facebook import post
-from adapters.sandbox.facebook.dialect import PLATFORM
-from adapters.sandbox.processing import Processor
-from adapters.sandbox.rate_windows import DAY
+from adapters.sandbox.facebook.api import PLATFORM, fetch_video
+from adapters.sandbox.processing import Task
 from adapters.sandbox.store import Record
 from adapters.sandbox.url_fetcher import FetchedMedia
-
-if TYPE_CHECKING:
-    from adapters.sandbox.context import SandboxContext
 
 KIND = "facebook.video"
 MAX_BYTES = 10_000_000_000
 _CODECS = ("h264", "hevc", "vp9", "av1")
-_SHORTEST_SIDE = 540
-_REEL_S = (3.0, 90.0)
-_REEL_RATE = (23.9, 60.0)
-_PORTRAIT = (9 / 16, 0.01)
 _EDGE_S = 0.05
+_BAD_FILE = (6000, "There was a problem with your video file.")
+_REEL_LIMITS = (
+    ("ratio", 9 / 16 - 0.01, 9 / 16 + 0.01, (1363040, "The aspect ratio must be 9:16.")),
+    (
+        "width",
+        540,
+        math.inf,
+        (1363127, "Resolution too low. A reel must have at least 540x960 pixels."),
+    ),
+    ("duration", 3 - _EDGE_S, 90 + _EDGE_S, (1363128, "A reel must last from 3 to 90 seconds.")),
+    ("fps", 23.9, 60.0, (1363129, "The frame rate must be from 24 to 60 per second.")),
+)
+_FACTS = ("codec", "width", "height", "fps", "duration")
 _VIDEO_STATUS = {"uploaded": "upload_complete"}
-
-RATIO, RESOLUTION, LENGTH, RATE = 1363040, 1363127, 1363128, 1363129
-BAD_FILE = 6000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flaw:
-    """Why a video is refused: error code and message."""
-
-    code: int
-    message: str
 
 
 def create(call: Call, account: Record, kind: str, size: int | None = None) -> Record:
@@ -56,23 +51,23 @@ def create(call: Call, account: Record, kind: str, size: int | None = None) -> R
     return save(call.context, record | call.take_processing_faults())
 
 
-def save(context: "SandboxContext", record: Record) -> Record:
+def save(context: SandboxContext, record: Record) -> Record:
     """Store the record and return it."""
     context.store.put(KIND, record["key"], record)
     return record
 
 
-def upload_path(context: "SandboxContext", record: Record) -> Path:
+def upload_path(context: SandboxContext, record: Record) -> Path:
     """Return the file that holds the bytes until they are examined."""
     return context.uploads / f"facebook-{record['key']}"
 
 
-def is_expired(context: "SandboxContext", record: Record) -> bool:
+def is_expired(context: SandboxContext, record: Record) -> bool:
     """Return True if the upload was not finished within a day."""
     return record["state"] in ("uploading", "uploaded") and context.clock.now() >= record["created"] + DAY
 
 
-async def complete_upload(context: "SandboxContext", record: Record) -> None:
+async def complete_upload(context: SandboxContext, record: Record) -> None:
     """Examine the uploaded file, delete it, and set the record's facts."""
     place = upload_path(context, record)
     facts = await asyncio.to_thread(probe.read_video, place)
@@ -90,69 +85,76 @@ def set_facts(record: Record, facts: probe.VideoFacts | None, media: Record) -> 
     """Set the state to uploaded, the facts, and `media`, the ledger's description of the file."""
     record |= {"state": "uploaded", "media": media, "facts": None}
     if facts is not None:
-        record["facts"] = {
-            "codec": facts.codec,
-            "width": facts.width,
-            "height": facts.height,
-            "fps": facts.fps,
-            "duration": facts.duration,
-        }
+        record["facts"] = {name: getattr(facts, name) for name in _FACTS}
 
 
-def find_flaw(record: Record) -> Flaw | None:
-    """Return why the video cannot be used, or None."""
-    facts = record["facts"]
-    if facts is None or facts["codec"] not in _CODECS:
-        return Flaw(code=BAD_FILE, message="There was a problem with your video file.")
-    return _find_reel_flaw(facts) if record["kind"] == "reel" else None
+def find_flaw(record: Record) -> tuple[int, str] | None:
+    """Return error code and message of a video that cannot be used, or None."""
+    facts = record["facts"] and probe.VideoFacts(**record["facts"], sha256="", bytes=0)
+    limits = _REEL_LIMITS if record["kind"] == "reel" else ()
+    flaw: tuple[int, str] | None = probe.find_flaw(facts, _CODECS, _BAD_FILE, limits)
+    return flaw
 
 
-def _find_reel_flaw(facts: Record) -> Flaw | None:
-    if abs(facts["width"] / facts["height"] - _PORTRAIT[0]) > _PORTRAIT[1]:
-        return Flaw(code=RATIO, message="The aspect ratio must be 9:16.")
-    if facts["width"] < _SHORTEST_SIDE:
-        return Flaw(code=RESOLUTION, message="Resolution too low. A reel must have at least 540x960 pixels.")
-    if not _REEL_S[0] - _EDGE_S <= facts["duration"] <= _REEL_S[1] + _EDGE_S:
-        return Flaw(code=LENGTH, message="A reel must last from 3 to 90 seconds.")
-    if not _REEL_RATE[0] <= facts["fps"] <= _REEL_RATE[1]:
-        return Flaw(code=RATE, message="The frame rate must be from 24 to 60 per second.")
+async def _examine(_: SandboxContext, __: Record) -> None:
     return None
 
 
-def make_processor(context: "SandboxContext") -> Processor:
-    """Return the processor of videos and reels."""
-
-    async def examine(record: Record) -> str | None:
-        if "fail_reason" in record:
-            return record["fail_reason"] or "The video could not be processed."
-        return None
-
-    return Processor(
-        is_pending=lambda record: record["state"] == "processing",
-        examine=examine,
-        conclude=lambda record, error: _conclude(context, record, error),
-    )
-
-
-def _conclude(context: "SandboxContext", record: Record, error: str | None) -> None:
+def _conclude(context: SandboxContext, record: Record, error: str | None) -> None:
     record |= {"state": "ready" if error is None else "error", "error": error}
     if error is None and record["wanted"] == "published":
         go_live(context, record)
-    save(context, record)
 
 
-def go_live(context: "SandboxContext", record: Record, late: float = 0.0) -> None:
+TASK = Task(
+    kind=KIND,
+    states=("processing",),
+    examine=_examine,
+    fail=lambda reason: reason or "The video could not be processed.",
+    conclude=_conclude,
+)
+
+
+async def _complete(call: Call, record: Record) -> None:
+    await complete_upload(call.context, record)
+    save(call.context, record)
+
+
+async def _use_url(call: Call, record: Record, url: str) -> None:
+    found = await fetch_video(call, url)
+    if found is None:
+        raise rupload.refuse("ProcessingFailedError", "The file could not be fetched from file_url")
+    complete_fetch(record, found, url)
+    save(call.context, record)
+
+
+UPLOAD = rupload.ResumableUpload(
+    find=lambda call: call.context.store.get(KIND, call.request.match_info["video"]),
+    is_open=lambda context, record: record["state"] == "uploading" and not is_expired(context, record),
+    size="size",
+    max_bytes=MAX_BYTES,
+    path=upload_path,
+    save=save,
+    use_url=_use_url,
+    complete=_complete,
+    keeps_partial=True,
+    answer={"success": True},
+)
+
+
+def go_live(context: SandboxContext, record: Record, late: float = 0.0) -> None:
     """Publish a video that is ready; the caller stores the record."""
     account = context.accounts.find(PLATFORM, record["account"])
     if account is None or record["post"] is not None:
         return
     shown = post.make_blank(context, account, record["kind"], record["description"])
     shown |= {"video": record["key"], "media": [record["media"]], "title": record["title"]}
+    shown |= {"is_ai_generated": record["is_ai_generated"], "thumb": record.get("thumb")}
     post.publish(context, account, shown, max(late, record.get("late", 0.0)))
     record |= {"post": shown["key"], "published_at": int(context.clock.now())}
 
 
-def status_to_dict(context: "SandboxContext", record: Record) -> Record:
+def status_to_dict(context: SandboxContext, record: Record) -> Record:
     """Return the status object of a video."""
     state = "expired" if is_expired(context, record) else record["state"]
     return {

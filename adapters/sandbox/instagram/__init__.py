@@ -1,73 +1,69 @@
 """Instagram's Content Publishing API v25, on both of its hosts, as documented on 2026-11-24."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind, random_digits
-from adapters.sandbox.endpoint import mount
-from adapters.sandbox.graph_dialect import read_url_token
-from adapters.sandbox.instagram import container, create, oauth, publish, read, upload
+from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.endpoint import Route, mount_routes
+from adapters.sandbox.graph import DIALECT, read_url_token
+from adapters.sandbox.graph_router import match_name
+from adapters.sandbox.instagram import container, create, oauth, publish, read
 from adapters.sandbox.instagram.container import KIND, PLATFORM
-from adapters.sandbox.rate_windows import DAY
 
-if TYPE_CHECKING:
-    from adapters.sandbox.context import SandboxContext
-
-_HOSTS = ("instagram", "facebook")
 _ACCOUNT_EDGES = (
-    ("POST", "media", create.CREATE),
-    ("GET", "media", read.LIST),
-    ("GET", "stories", read.STORIES),
-    ("POST", "media_publish", publish.PUBLISH),
-    ("GET", "content_publishing_limit", publish.LIMIT),
-    ("GET", "", read.ACCOUNT),
+    Route("POST", "media", "prepare", create.create, create.refuse_quota),
+    Route("GET", "media", "read", read.list_media),
+    Route("GET", "stories", "read", read.list_stories),
+    Route("POST", "media_publish", "finalize", publish.publish, publish.refuse_quota),
+    Route("GET", "content_publishing_limit", "quota", publish.read_limit),
+    Route("GET", "", "read", read.read_account),
 )
+_LOGIN = (
+    (match_name("refresh_access_token"), Route("GET", "", "refresh", oauth.refresh)),
+    (match_name("access_token"), Route("GET", "", "oauth", oauth.exchange)),
+    (match_name("oauth"), oauth.CONSENT.route("authorize")),
+    (match_name("oauth"), oauth.TOKENS.route("access_token", step="oauth")),
+)
+"""Instagram Login, on Instagram's own host only."""
+_UPLOAD = container.UPLOAD.route("/rupload/ig-api-upload/{version}/{container}")
 
 
-def register(app: web.Application, context: "SandboxContext") -> None:
+def register(app: web.Application, context: SandboxContext) -> None:
     """Serve Instagram on `app`."""
     context.accounts.define(
         PLATFORM,
-        AccountKind(
-            new_id=lambda _: random_digits(17, "1784"),
-            scopes=("instagram_business_basic", "instagram_business_content_publish"),
-            connection="instagram_login",
-            access_prefix="IGAA",
-            access_life=oauth.LIFE_S,
-            initial_age=2 * DAY,  # old enough to be refreshed at once
-        ),
+        AccountKind(new_id=lambda _: random_digits(17, "1784"), **container.TABLE["account"]),
     )
-    context.processing.define(KIND, container.make_processor(context))
-    for host in _HOSTS:
-        _add_routes(context, host)
+    context.processing.define_task(container.TASK)
+    for host in ("instagram", "facebook"):
+        owns = _make_account_test(context, host)
+        rows = [(owns, route) for route in _ACCOUNT_EDGES]
+        rows.append(
+            (
+                lambda node, _: context.store.get(KIND, node) is not None,
+                Route("GET", "", "look", read.read_container),
+            )
+        )
+        rows.append(
+            (
+                lambda node, _: context.ledger.find(PLATFORM, node) is not None,
+                Route("GET", "", "read", read.read_media),
+            )
+        )
+        context.graph.add_routes(host, PLATFORM, DIALECT, rows)
         context.graph.mount(app, host)
-    mount(app, context, "POST", "/rupload/ig-api-upload/{version}/{container}", upload.RECEIVE)
+    context.graph.add_routes("instagram", PLATFORM, DIALECT, _LOGIN)
+    mount_routes(app, context, PLATFORM, DIALECT, (_UPLOAD,))
 
 
-def _add_routes(context: "SandboxContext", host: str) -> None:
+def _make_account_test(context: SandboxContext, host: str) -> Callable[[str, web.Request], bool]:
     def is_account(node: str, request: web.Request) -> bool:
         if node != "me":
             return context.accounts.find(PLATFORM, node) is not None
-        return host == "instagram" or _is_instagram_token(context, request)
+        if host == "instagram":
+            return True
+        return context.accounts.find_token(PLATFORM, read_url_token(request)) is not None
 
-    for method, edge, endpoint in _ACCOUNT_EDGES:
-        context.graph.add_route(host, method, edge, endpoint, is_account)
-    context.graph.add_route(
-        host, "GET", "", read.CONTAINER, lambda node, _: context.store.get(KIND, node) is not None
-    )
-    context.graph.add_route(
-        host, "GET", "", read.MEDIA, lambda node, _: context.ledger.find(PLATFORM, node) is not None
-    )
-    if host == "instagram":
-        context.graph.add_route(
-            host, "GET", "", oauth.REFRESH, lambda node, _: node == "refresh_access_token"
-        )
-        context.graph.add_route(host, "GET", "", oauth.EXCHANGE, lambda node, _: node == "access_token")
-        context.graph.add_route(host, "GET", "authorize", oauth.CONSENT, lambda node, _: node == "oauth")
-        context.graph.add_route(host, "POST", "authorize", oauth.CONSENT, lambda node, _: node == "oauth")
-        context.graph.add_route(host, "POST", "access_token", oauth.TOKEN, lambda node, _: node == "oauth")
-
-
-def _is_instagram_token(context: "SandboxContext", request: web.Request) -> bool:
-    return context.accounts.find_token(PLATFORM, read_url_token(request)) is not None
+    return is_account

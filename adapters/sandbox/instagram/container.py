@@ -1,21 +1,20 @@
-"""Instagram media containers: states, media checks and processing.
+"""Instagram media containers: states, uploads, media checks and processing.
 
 States: IN_PROGRESS -> FINISHED -> PUBLISHED; ERROR; EXPIRED if not published within a day.
 """
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from adapters.sandbox import probe
-from adapters.sandbox.processing import Processor
-from adapters.sandbox.rate_windows import DAY
+from adapters.sandbox.clock import DAY
+from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.endpoint import Call
+from adapters.sandbox.processing import Outcome, Task
+from adapters.sandbox.rupload import ResumableUpload
 from adapters.sandbox.store import Record
-from adapters.sandbox.url_fetcher import FetchedMedia, FetchFailed
-
-if TYPE_CHECKING:
-    from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.url_fetcher import FetchedMedia
+from adapters.sandbox.vendor_table import load_table
 
 PLATFORM = "instagram"
 KIND = "instagram.container"
@@ -38,36 +37,22 @@ IMAGE_RATIO = (36003, 2207009)
 VIDEO_FORMAT = (352, 2207026)
 THUMB_OFFSET = (1, 2207057)
 
-_TEXTS = {
-    "FINISHED": "Finished: Media has been uploaded and it is ready to be published.",
-    "IN_PROGRESS": "In Progress: Media is still being processed.",
-    "PUBLISHED": "Published: Media has already been published.",
-    "EXPIRED": "Expired: Media container has expired. Please create a new media container and try again.",
-}
+TABLE = load_table(PLATFORM)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MediaCheck:
-    """The result of checking a container's media."""
-
-    subcode: int | None = None
-    """The error subcode; None if the media is good."""
-    media: tuple[Record, ...] = ()
-
-
-def get_state(context: "SandboxContext", record: Record) -> str:
+def get_state(context: SandboxContext, record: Record) -> str:
     """Return the container's current status_code."""
     if record["state"] != "PUBLISHED" and context.clock.now() >= record["created"] + DAY:
         return "EXPIRED"
     return str(record["state"])
 
 
-def describe_status(context: "SandboxContext", record: Record) -> str:
+def describe_status(context: SandboxContext, record: Record) -> str:
     """Return the container's `status`: a sentence, with the subcode if it failed."""
     code = get_state(context, record)
     if code == "ERROR":
         return f"Error: Media upload has failed with error code {record['subcode']}"
-    return _TEXTS[code]
+    return str(TABLE["texts"][code])
 
 
 def find_image_error(fetched: FetchedMedia) -> tuple[int, int] | None:
@@ -83,61 +68,86 @@ def find_image_error(fetched: FetchedMedia) -> tuple[int, int] | None:
 def find_video_error(facts: probe.VideoFacts | None, record: Record) -> tuple[int, int] | None:
     """Return the error code and subcode of an unusable video, or None."""
     least, most = _STORY_S if record["kind"] == "story" else _REEL_S
-    if facts is None or facts.codec not in _CODECS:
-        return VIDEO_FORMAT
-    if not _FRAME_RATE[0] <= facts.fps <= _FRAME_RATE[1] or facts.width > _MAX_WIDTH:
-        return VIDEO_FORMAT
-    if not least - _EDGE_S <= facts.duration <= most + _EDGE_S or facts.bytes > VIDEO_BYTES:
-        return VIDEO_FORMAT
+    limits = (
+        ("fps", *_FRAME_RATE, VIDEO_FORMAT),
+        ("width", 0, _MAX_WIDTH, VIDEO_FORMAT),
+        ("duration", least - _EDGE_S, most + _EDGE_S, VIDEO_FORMAT),
+        ("bytes", 0, VIDEO_BYTES, VIDEO_FORMAT),
+    )
+    flaw: tuple[int, int] | None = probe.find_flaw(facts, _CODECS, VIDEO_FORMAT, limits)
+    if flaw is not None or facts is None:
+        return flaw
     offset = record["extra"].get("thumb_offset")
     return THUMB_OFFSET if offset is not None and int(offset) > facts.duration * 1000 else None
 
 
-def upload_path(context: "SandboxContext", record: Record) -> Path:
+def upload_path(context: SandboxContext, record: Record) -> Path:
     """Return the file that holds a resumable upload until it is examined."""
     return context.uploads / f"instagram-{record['key']}"
-
-
-def make_processor(context: "SandboxContext") -> Processor:
-    """Return the processor of containers."""
-
-    async def examine(record: Record) -> MediaCheck:
-        if "fail_reason" in record:
-            return MediaCheck(subcode=_parse_subcode(record["fail_reason"]))
-        return await _examine(context, record)
-
-    return Processor(
-        is_pending=lambda record: record["state"] == "IN_PROGRESS",
-        examine=examine,
-        conclude=lambda record, check: _conclude(context, record, check),
-    )
 
 
 def _parse_subcode(reason: str | None) -> int:
     return int(reason) if reason is not None and reason.isdecimal() else VIDEO_FORMAT[1]
 
 
-async def _examine(context: "SandboxContext", record: Record) -> MediaCheck:
+async def _examine(context: SandboxContext, record: Record) -> Outcome:
     if record["source"] in ("image", "children"):  # checked when the container was created
-        return MediaCheck(media=tuple(record["media"]))
+        return Outcome(media=tuple(record["media"]))
     if record["source"] == "upload":
         facts = await asyncio.to_thread(probe.read_video, upload_path(context, record))
         media: Record = {"sha256": None if facts is None else facts.sha256, "bytes": record["file_size"]}
     else:
-        try:
-            fetched = await context.fetcher.fetch_video(PLATFORM, record["url"], VIDEO_BYTES)
-        except FetchFailed:
-            return MediaCheck(subcode=UNFETCHABLE[1])
+        fetched = await context.fetcher.fetch_video(PLATFORM, record["url"], VIDEO_BYTES)
+        if fetched is None:
+            return Outcome(error=UNFETCHABLE[1])
         facts, media = fetched.video, fetched.to_ledger_media(record["url"])
     fault = find_video_error(facts, record)
-    return MediaCheck(subcode=None if fault is None else fault[1], media=(media,))
+    return Outcome(error=None if fault is None else fault[1], media=(media,))
 
 
-def _conclude(context: "SandboxContext", record: Record, check: MediaCheck) -> None:
-    if record["source"] == "upload":
-        upload_path(context, record).unlink(missing_ok=True)
-    if check.subcode is None:
-        record |= {"state": "FINISHED", "media": list(check.media)}
+def _conclude(_: SandboxContext, record: Record, outcome: Outcome) -> None:
+    if outcome.error is None:
+        record |= {"state": "FINISHED", "media": list(outcome.media)}
     else:
-        record |= {"state": "ERROR", "subcode": check.subcode}
-    context.store.put(KIND, record["key"], record)
+        record |= {"state": "ERROR", "subcode": outcome.error}
+
+
+TASK = Task(
+    kind=KIND,
+    states=("IN_PROGRESS",),
+    examine=_examine,
+    fail=lambda reason: Outcome(error=_parse_subcode(reason)),
+    conclude=_conclude,
+    file=upload_path,
+)
+
+
+async def _use_url(call: Call, record: Record, url: str) -> None:
+    record |= {"source": "video", "url": url, "file_size": None}
+    await _start(call, record)
+
+
+async def _start(call: Call, record: Record) -> None:
+    call.context.store.put(KIND, record["key"], record)
+    await call.context.processing.start(KIND, record)
+
+
+def _find_upload(call: Call) -> Record | None:
+    record = call.context.store.get(KIND, call.request.match_info["container"])
+    return None if record is None or record["source"] != "upload" else record
+
+
+UPLOAD = ResumableUpload(
+    find=_find_upload,
+    is_open=lambda context, record: (
+        get_state(context, record) == "IN_PROGRESS" and record["received"] != record["file_size"]
+    ),
+    size="file_size",
+    max_bytes=VIDEO_BYTES,
+    path=upload_path,
+    save=lambda context, record: context.store.put(KIND, record["key"], record),
+    use_url=_use_url,
+    complete=_start,
+    keeps_partial=False,
+    answer={"success": True, "message": "Upload successful."},
+)

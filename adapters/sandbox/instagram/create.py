@@ -4,18 +4,18 @@ import json
 
 from aiohttp import web
 
+from adapters.sandbox import graph
 from adapters.sandbox.accounts import random_digits
-from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.graph_dialect import DIALECT, error_response, ok, read_enum, read_parameters, refuse
+from adapters.sandbox.clock import DAY
+from adapters.sandbox.endpoint import Call
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import KIND, PLATFORM
-from adapters.sandbox.instagram.node import authenticate_account
-from adapters.sandbox.rate_windows import DAY
-from adapters.sandbox.responses import Refused
+from adapters.sandbox.instagram.read import authenticate_account
 from adapters.sandbox.store import Record
-from adapters.sandbox.url_fetcher import FetchFailed
+from adapters.sandbox.url_fetcher import FetchedMedia
 
 _CONTAINERS_A_DAY = 400
+_TOO_MANY = "Application request limit reached: too many containers today."
 _MAX_CAPTION = 2200
 _MAX_HASHTAGS = 30
 _MAX_MENTIONS = 20
@@ -24,29 +24,15 @@ _MAX_COLLABORATORS = 3
 _CHILDREN = (2, 10)
 _KINDS = {"REELS": "reel", "STORIES": "story", "CAROUSEL": "carousel"}
 _NOT_FOR_CHILDREN = ("caption", "location_id", "is_ai_generated")
-_KEPT = (
-    "alt_text",
-    "share_to_feed",
-    "cover_url",
-    "thumb_offset",
-    "audio_name",
-    "collaborators",
-    "user_tags",
-    "location_id",
-    "trial_params",
-    "is_ai_generated",
-)
 
 
 async def create(call: Call) -> web.Response:
     """POST /{ig}/media."""
     account = authenticate_account(call, "instagram_business_content_publish", "instagram_content_publish")
-    given = read_parameters(call)
+    given = graph.read_parameters(call)
     window = f"instagram.containers:{account['remote_id']}"
     if call.context.rate_windows.is_full(window, _CONTAINERS_A_DAY, DAY):
-        raise Refused(
-            error_response(4, None, "Application request limit reached: too many containers today.")
-        )
+        raise graph.refuse(4, None, _TOO_MANY)
     record = _make_record(call, account, given)
     await _set_source(call, account, given, record)
     call.context.rate_windows.add(window, DAY)
@@ -54,39 +40,35 @@ async def create(call: Call) -> web.Response:
     if record["source"] == "upload":
         version = call.request.path.split("/")[2]
         address = f"http://{call.request.host}/rupload/ig-api-upload/{version}/{record['key']}"
-        return ok({"id": record["key"], "uri": address})
+        return graph.ok({"id": record["key"], "uri": address})
     await call.context.processing.start(KIND, record)
-    return ok({"id": record["key"]})
+    return graph.ok({"id": record["key"]})
 
 
 def _make_record(call: Call, account: Record, given: Record) -> Record:
-    is_child = _is_true(given.get("is_carousel_item"))
+    is_child = graph.is_true(given, "is_carousel_item", default=False)
     caption = str(given.get("caption") or "")
     _check_texts(given, caption)
     if is_child and any(name in given for name in _NOT_FOR_CHILDREN):
-        raise refuse(100, None, "A carousel item takes no caption, location or AI label.")
+        raise graph.refuse(100, None, "A carousel item takes no caption, location or AI label.")
     record: Record = {
         "key": random_digits(17, "178"),
         "account": account["remote_id"],
         "state": "IN_PROGRESS",
     }
     record |= {"created": call.context.clock.now(), "caption": caption, "child": is_child, "media": []}
-    record["extra"] = {name: given[name] for name in _KEPT if name in given}
+    record["extra"] = {name: given[name] for name in container.TABLE["kept"] if name in given}
     return record | call.take_processing_faults()
-
-
-def _is_true(value: object) -> bool:
-    return value is True or str(value).lower() in ("true", "1")
 
 
 def _check_texts(given: Record, caption: str) -> None:
     too_many = caption.count("#") > _MAX_HASHTAGS or caption.count("@") > _MAX_MENTIONS
     if len(caption) > _MAX_CAPTION or too_many:
-        raise refuse(36004, 2207010, "The caption is too long, or has too many hashtags or mentions.")
+        raise graph.refuse(36004, 2207010, "The caption is too long, or has too many hashtags or mentions.")
     if len(str(given.get("alt_text") or "")) > _MAX_ALT_TEXT:
-        raise refuse(100, None, f"Param alt_text must be at most {_MAX_ALT_TEXT} characters.")
+        raise graph.refuse(100, None, f"Param alt_text must be at most {_MAX_ALT_TEXT} characters.")
     if len(_parse_list(given.get("collaborators"))) > _MAX_COLLABORATORS:
-        raise refuse(100, None, f"Param collaborators must have at most {_MAX_COLLABORATORS} names.")
+        raise graph.refuse(100, None, f"Param collaborators must have at most {_MAX_COLLABORATORS} names.")
 
 
 def _parse_list(value: object) -> list[str]:
@@ -95,7 +77,7 @@ def _parse_list(value: object) -> list[str]:
         try:
             value = json.loads(value)
         except ValueError:
-            raise refuse(100, None, "A list is not valid JSON.") from None
+            raise graph.refuse(100, None, "A list is not valid JSON.") from None
     if isinstance(value, list):
         return [str(item) for item in value]
     return [item for item in str(value or "").split(",") if item]
@@ -103,7 +85,7 @@ def _parse_list(value: object) -> list[str]:
 
 async def _set_source(call: Call, account: Record, given: Record, record: Record) -> None:
     """Set `kind`, `source`, and `url` or `children`, as the media type requires."""
-    media_type = read_enum(given, "media_type") or "IMAGE"
+    media_type = graph.read_enum(given, "media_type") or "IMAGE"
     if media_type == "CAROUSEL" and not record["child"]:
         record |= {"kind": "carousel", "source": "children"}
         _set_children(call, account, given, record)
@@ -111,9 +93,9 @@ async def _set_source(call: Call, account: Record, given: Record, record: Record
     allowed = ("IMAGE", "VIDEO") if record["child"] else ("IMAGE", "REELS", "STORIES")
     if media_type not in allowed:
         # Meta retired VIDEO outside a carousel and does not allow REELS inside one.
-        raise refuse(100, 2207023, f"The media type {media_type} is unknown here.")
+        raise graph.refuse(100, 2207023, f"The media type {media_type} is unknown here.")
     record["kind"] = "video" if media_type == "VIDEO" else _KINDS.get(media_type, "image")
-    if media_type != "IMAGE" and read_enum(given, "upload_type") == "RESUMABLE":
+    if media_type != "IMAGE" and graph.read_enum(given, "upload_type") == "RESUMABLE":
         record |= {"source": "upload", "received": 0, "file_size": None}
     elif media_type != "IMAGE" and given.get("video_url"):
         record |= {"source": "video", "url": str(given["video_url"])}
@@ -123,16 +105,21 @@ async def _set_source(call: Call, account: Record, given: Record, record: Record
         await _check_image(call, record)
     else:
         needed = "image_url" if media_type == "IMAGE" else "video_url"
-        raise refuse(100, None, f"The parameter {needed} is required.")
+        raise graph.refuse(100, None, f"The parameter {needed} is required.")
+
+
+async def _fetch_image(call: Call, url: str, name: str) -> FetchedMedia:
+    fetched = await call.context.fetcher.fetch_image(PLATFORM, url, container.IMAGE_BYTES)
+    if fetched is None:
+        message = f"The {name} could not be fetched from this URI."
+        raise graph.refuse(*container.UNFETCHABLE, message)
+    return fetched
 
 
 async def _check_image(call: Call, record: Record) -> None:
-    try:
-        fetched = await call.context.fetcher.fetch_image(PLATFORM, record["url"], container.IMAGE_BYTES)
-    except FetchFailed:
-        raise refuse(*container.UNFETCHABLE, "The media could not be fetched from this URI.") from None
+    fetched = await _fetch_image(call, record["url"], "media")
     if (fault := container.find_image_error(fetched)) is not None:
-        raise refuse(*fault, "The image cannot be used: size, format or aspect ratio.")
+        raise graph.refuse(*fault, "The image cannot be used: size, format or aspect ratio.")
     record["media"] = [fetched.to_ledger_media(record["url"])]
 
 
@@ -140,41 +127,30 @@ async def _check_cover(call: Call, given: Record) -> None:
     """Fetch a reel's cover: a JPEG of at most 8 MB (Reel cover photo specifications of the same page)."""
     if not given.get("cover_url"):
         return
-    try:
-        fetched = await call.context.fetcher.fetch_image(
-            PLATFORM, str(given["cover_url"]), container.IMAGE_BYTES
-        )
-    except FetchFailed:
-        raise refuse(*container.UNFETCHABLE, "The cover could not be fetched from this URI.") from None
+    fetched = await _fetch_image(call, str(given["cover_url"]), "cover")
     if fetched.image is None or fetched.image.format != "JPEG":
-        raise refuse(*container.IMAGE_FORMAT, "The cover is no JPEG.")
+        raise graph.refuse(*container.IMAGE_FORMAT, "The cover is no JPEG.")
 
 
 def _set_children(call: Call, account: Record, given: Record, record: Record) -> None:
     children = _parse_list(given.get("children"))
     if not _CHILDREN[0] <= len(children) <= _CHILDREN[1]:
-        raise refuse(100, 2207028, "A carousel needs from 2 to 10 items.")
+        raise graph.refuse(100, 2207028, "A carousel needs from 2 to 10 items.")
     for key in children:
-        child = call.context.store.get(KIND, key)
-        if child is None or child["account"] != account["remote_id"] or not child["child"]:
-            raise refuse(24, 2207006, f"The media with id {key} cannot be found.")
+        child = call.find_own(KIND, key, account)
+        if child is None or not child["child"]:
+            raise graph.refuse(24, 2207006, f"The media with id {key} cannot be found.")
         match container.get_state(call.context, child):
             case "FINISHED":
                 record["media"] = record["media"] + child["media"]
                 record["extra"].setdefault("alt_texts", []).append(child["extra"].get("alt_text"))
             case "EXPIRED":
-                raise refuse(24, 2207008, f"The container {key} has expired.")
+                raise graph.refuse(24, 2207008, f"The container {key} has expired.")
             case _:
-                raise refuse(9007, 2207027, f"The media {key} is not ready, please wait a moment.")
+                raise graph.refuse(9007, 2207027, f"The media {key} is not ready, please wait a moment.")
     record["children"] = children
 
 
-CREATE = Endpoint(
-    platform=PLATFORM,
-    step="prepare",
-    handle=create,
-    dialect=DIALECT,
-    quota_exhausted=lambda _: error_response(
-        4, None, "Application request limit reached: too many containers today."
-    ),
-)
+def refuse_quota(_: Call) -> web.Response:
+    """Return the error of an account that has created too many containers."""
+    return graph.error_response(4, None, _TOO_MANY)

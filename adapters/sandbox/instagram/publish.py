@@ -2,13 +2,13 @@
 
 from aiohttp import web
 
+from adapters.sandbox import graph
 from adapters.sandbox.accounts import random_digits
-from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.graph_dialect import DIALECT, error_response, ok, read_parameters, refuse
+from adapters.sandbox.clock import DAY
+from adapters.sandbox.endpoint import Call
 from adapters.sandbox.instagram import container
-from adapters.sandbox.instagram.container import KIND, PLATFORM
-from adapters.sandbox.instagram.node import authenticate_account
-from adapters.sandbox.rate_windows import DAY
+from adapters.sandbox.instagram.container import KIND
+from adapters.sandbox.instagram.read import authenticate_account
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
 
@@ -25,16 +25,17 @@ def _get_window_key(account: Record) -> str:
     return f"instagram.posts:{account['remote_id']}"
 
 
-def _quota_response() -> web.Response:
-    return error_response(9, 2207042, "The account has reached its daily publishing limit.")
+def refuse_quota(_: Call) -> web.Response:
+    """Return the error of an account that has reached its daily limit."""
+    return graph.error_response(9, 2207042, "The account has reached its daily publishing limit.")
 
 
 async def publish(call: Call) -> web.Response:
     """POST /{ig}/media_publish: publish a container, once; a repetition is refused."""
     account = authenticate_account(call, "instagram_business_content_publish", "instagram_content_publish")
-    record = _get_ready(call, account, str(read_parameters(call).get("creation_id") or ""))
+    record = _get_ready(call, account, str(graph.read_parameters(call).get("creation_id") or ""))
     if not call.context.rate_windows.take(_get_window_key(account), _get_quota_total(account), DAY):
-        raise Refused(_quota_response())
+        raise Refused(refuse_quota(call))
     media_id = random_digits(17, "179")
     call.context.publish(
         account,
@@ -49,24 +50,26 @@ async def publish(call: Call) -> web.Response:
     )
     record |= {"state": "PUBLISHED", "media_id": media_id}
     call.context.store.put(KIND, record["key"], record)
-    return ok({"id": media_id})
+    return graph.ok({"id": media_id})
 
 
 def _get_ready(call: Call, account: Record, key: str) -> Record:
     if not key:
-        raise refuse(100, None, "The parameter creation_id is required.")
+        raise graph.refuse(100, None, "The parameter creation_id is required.")
     record = call.context.store.get(KIND, key)
     if record is None:
-        raise refuse(24, 2207008, "The media container does not exist or has expired.")
+        raise graph.refuse(24, 2207008, "The media container does not exist or has expired.")
     if record["account"] != account["remote_id"] or record["child"]:
-        raise refuse(24, 2207006, "The requested media cannot be found.")
+        raise graph.refuse(24, 2207006, "The requested media cannot be found.")
     match container.get_state(call.context, record):
         case "FINISHED":
             return record
         case "EXPIRED":
-            raise refuse(24, 2207008, "The media container has expired.")
+            raise graph.refuse(24, 2207008, "The media container has expired.")
         case _:
-            raise refuse(9007, 2207027, "The media is not ready for publishing, please wait for a moment.")
+            raise graph.refuse(
+                9007, 2207027, "The media is not ready for publishing, please wait for a moment."
+            )
 
 
 def _build_permalink(account: Record, record: Record, media_id: str) -> str:
@@ -91,14 +94,4 @@ async def read_limit(call: Call) -> web.Response:
         else call.context.rate_windows.count_used(_get_window_key(account), DAY),
         "config": {"quota_total": total, "quota_duration": int(DAY)},
     }
-    return ok({"data": [{name: known[name] for name in fields if name in known}]})
-
-
-PUBLISH = Endpoint(
-    platform=PLATFORM,
-    step="finalize",
-    handle=publish,
-    dialect=DIALECT,
-    quota_exhausted=lambda _: _quota_response(),
-)
-LIMIT = Endpoint(platform=PLATFORM, step="quota", handle=read_limit, dialect=DIALECT)
+    return graph.ok({"data": [{name: known[name] for name in fields if name in known}]})

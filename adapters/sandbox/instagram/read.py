@@ -2,12 +2,10 @@
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.graph_dialect import DIALECT, ok, refuse
-from adapters.sandbox.graph_node import get_node_id, unknown_node
+from adapters.sandbox import graph
+from adapters.sandbox.endpoint import Call
 from adapters.sandbox.instagram import container
 from adapters.sandbox.instagram.container import KIND, PLATFORM
-from adapters.sandbox.instagram.node import authenticate_account
 from adapters.sandbox.ledger import LivePost
 from adapters.sandbox.store import Record
 
@@ -17,25 +15,40 @@ _MEDIA_TYPES = {"reel": "VIDEO", "carousel": "CAROUSEL_ALBUM"}
 _PRODUCT_TYPES = {"reel": "REELS", "story": "STORY"}
 
 
+def authenticate_account(call: Call, *scopes: str) -> Record:
+    """Return the account of the token.
+
+    Raises:
+        Refused: the path names neither the account nor `me`, or the account is restricted.
+    """
+    account = call.authenticate(*scopes)
+    node = graph.get_node_id(call.request)
+    if node not in ("me", account["remote_id"]):
+        raise graph.unknown_node(node)
+    if account["options"].get("restricted"):
+        raise graph.refuse(25, 2207050, "The Instagram account is restricted.")
+    return account
+
+
 def _select_fields(call: Call, known: Record, default: str) -> Record:
     asked = call.request.query.get("fields", default).split(",")
     fields = [name.partition("{")[0] for name in asked if name]
     for name in fields:
         if name not in known:
-            raise refuse(100, None, f"Tried accessing nonexisting field ({name})")
+            raise graph.refuse(100, None, f"Tried accessing nonexisting field ({name})")
     return {name: known[name] for name in fields if known[name] is not None} | {"id": known["id"]}
 
 
 async def read_container(call: Call) -> web.Response:
     """GET /{container}?fields=status_code,status."""
     account = call.authenticate()
-    key = get_node_id(call.request)
-    record = call.context.store.get(KIND, key)
-    if record is None or record["account"] != account["remote_id"]:
-        raise unknown_node(key)
+    key = graph.get_node_id(call.request)
+    record = call.find_own(KIND, key, account)
+    if record is None:
+        raise graph.unknown_node(key)
     code = container.get_state(call.context, record)
     known = {"id": key, "status_code": code, "status": container.describe_status(call.context, record)}
-    return ok(_select_fields(call, known, "id"))
+    return graph.ok(_select_fields(call, known, "id"))
 
 
 def _media_to_dict(live: LivePost) -> Record:
@@ -67,16 +80,12 @@ def _children_to_dict(entry: Record) -> Record | None:
 async def read_media(call: Call) -> web.Response:
     """GET /{media}?fields=id,permalink,timestamp,media_type,media_product_type,caption."""
     account = call.authenticate()
-    key = get_node_id(call.request)
+    key = graph.get_node_id(call.request)
     live = call.context.ledger.find(PLATFORM, key)
-    is_hidden = (
-        live is None
-        or live.visible_at > call.context.clock.now()
-        or call.take_fault("late-visibility") is not None
-    )
+    is_hidden = live is None or not call.is_visible(live) or call.take_fault("late-visibility") is not None
     if live is None or is_hidden or live.entry["account"] != account["remote_id"]:
-        raise unknown_node(key)
-    return ok(_select_fields(call, _media_to_dict(live), "id"))
+        raise graph.unknown_node(key)
+    return graph.ok(_select_fields(call, _media_to_dict(live), "id"))
 
 
 async def list_media(call: Call) -> web.Response:
@@ -95,34 +104,33 @@ def _list(call: Call, *, stories: bool) -> web.Response:
     limit = min(_parse_int(query.get("limit")) or _PAGE, _MAX_PAGE)
     since, until = _parse_int(query.get("since")), _parse_int(query.get("until"))
     after = query.get("after")
-    now = call.context.clock.now()
-    shown: list[LivePost] = []
-    has_more, is_reached = False, after is None
-    for live in reversed(call.context.ledger.list_for(PLATFORM, account["remote_id"])):
-        is_shown = live.visible_at <= now and (live.entry["kind"] == "story") == stories
-        is_within = (since is None or int(live.created_at) >= since) and (
-            until is None or live.created_at <= until
-        )
-        if is_reached and is_shown and is_within:
-            if len(shown) == limit:
-                has_more = True
-                break
-            shown.append(live)
-        is_reached = is_reached or live.entry["remote_id"] == after
+    posts = call.context.ledger.list_for(PLATFORM, account["remote_id"])[::-1]
+    if after is not None:
+        ids = [live.entry["remote_id"] for live in posts]
+        posts = posts[ids.index(after) + 1 :] if after in ids else []
+    found = [
+        live
+        for live in posts
+        if call.is_visible(live)
+        and (live.entry["kind"] == "story") == stories
+        and (since is None or int(live.created_at) >= since)
+        and (until is None or live.created_at <= until)
+    ]
+    shown = found[:limit]
     body: Record = {"data": [_select_fields(call, _media_to_dict(live), "id") for live in shown]}
     if shown:
         cursors = {"before": shown[0].entry["remote_id"], "after": shown[-1].entry["remote_id"]}
         body["paging"] = {"cursors": cursors}
-        if has_more:
+        if len(found) > limit:
             body["paging"]["next"] = str(call.request.url.update_query(after=cursors["after"]))
-    return ok(body)
+    return graph.ok(body)
 
 
 def _parse_int(text: str | None) -> int | None:
     if text is None:
         return None
     if not text.isdecimal():
-        raise refuse(100, None, "Param since, until and limit must be numbers.")
+        raise graph.refuse(100, None, "Param since, until and limit must be numbers.")
     return int(text)
 
 
@@ -137,11 +145,4 @@ async def read_account(call: Call) -> web.Response:
         "account_type": "BUSINESS",
         "profile_picture_url": f"https://scontent.cdninstagram.example/{mine['remote_id']}.jpg",
     }
-    return ok(_select_fields(call, known, "id"))
-
-
-CONTAINER = Endpoint(platform=PLATFORM, step="look", handle=read_container, dialect=DIALECT)
-MEDIA = Endpoint(platform=PLATFORM, step="read", handle=read_media, dialect=DIALECT)
-LIST = Endpoint(platform=PLATFORM, step="read", handle=list_media, dialect=DIALECT)
-STORIES = Endpoint(platform=PLATFORM, step="read", handle=list_stories, dialect=DIALECT)
-ACCOUNT = Endpoint(platform=PLATFORM, step="read", handle=read_account, dialect=DIALECT)
+    return graph.ok(_select_fields(call, known, "id"))

@@ -1,4 +1,7 @@
-"""LinkedIn members and organizations: the profile of a token's member, and the organizations it administers.
+"""LinkedIn members, organizations and OAuth: a token's member, the organizations it administers, the token endpoint.
+
+A refresh token, for approved partners only (option `partner`), is valid for 365 days from the first consent and does
+not rotate.
 
 learn.microsoft.com: "Sign In with LinkedIn using OpenID Connect", "Profile API" and "Organization Access Control by
 Role", read 2026-11-24.
@@ -6,61 +9,45 @@ Role", read 2026-11-24.
 
 import hashlib
 import re
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.linkedin.dialect import (
-    BASIC,
-    DIALECT,
-    LIST_ORGANIZATIONS,
-    ORGANIZATION,
-    PERSON,
-    PLATFORM,
-    authenticate,
-    deny,
-    error_response,
-    get_token,
-    has_scope,
-    ok,
-    paginate,
-    refuse,
-)
-from adapters.sandbox.responses import Refused
+from adapters.sandbox.consent import ConsentScreen, parse_scopes
+from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.endpoint import Call, make_dialect
+from adapters.sandbox.linkedin import api
+from adapters.sandbox.oauth import TokenEndpoint
+from adapters.sandbox.responses import json_response
 from adapters.sandbox.store import Record
-
-if TYPE_CHECKING:
-    from adapters.sandbox.context import SandboxContext
 
 ROLES = ("ADMINISTRATOR", "CONTENT_ADMIN", "DIRECT_SPONSORED_CONTENT_POSTER")
 _IDS = re.compile(r"List\(([\d,]*)\)\Z")
 
 
-def list_administered(context: "SandboxContext", person: Record) -> list[Record]:
-    """Return the organizations a person may post for: those in option `administers` (usernames), else all."""
+def list_administered(context: SandboxContext, person: Record) -> list[Record]:
+    """Return the organizations a member may post for: by option `administers` (usernames), else all."""
     named = person["options"].get("administers")
     return [
         account
         for account in context.store.get_all("account").values()
-        if account["platform"] == PLATFORM
-        and account["remote_id"].startswith(ORGANIZATION)
+        if account["platform"] == api.PLATFORM
+        and account["remote_id"].startswith(api.ORGANIZATION)
         and (named is None or account["username"] in named)
     ]
 
 
 def get_person_id(account: Record) -> str:
     """Return the member id of an account; an organization has a derived administrator's id."""
-    if account["remote_id"].startswith(PERSON):
-        return str(account["remote_id"].removeprefix(PERSON))
+    if account["remote_id"].startswith(api.PERSON):
+        return str(account["remote_id"].removeprefix(api.PERSON))
     return hashlib.sha256(account["remote_id"].encode()).hexdigest()[:10]
 
 
 async def read_me(call: Call) -> web.Response:
     """GET /v2/me, for a token with the scope r_basicprofile."""
-    account = call.authenticate(BASIC)
+    account = call.authenticate(api.BASIC)
     first, _, last = account["display_name"].partition(" ")
-    return ok({"id": get_person_id(account), "localizedFirstName": first, "localizedLastName": last})
+    return api.ok({"id": get_person_id(account), "localizedFirstName": first, "localizedLastName": last})
 
 
 async def read_userinfo(call: Call) -> web.Response:
@@ -73,40 +60,40 @@ async def read_userinfo(call: Call) -> web.Response:
         "picture": "https://media.licdn.example/picture.jpg",
         "locale": {"country": "US", "language": "en"},
     }
-    return ok(body)
+    return api.ok(body)
 
 
 def _list_organizations(call: Call, account: Record) -> list[str]:
-    prefix = f"{PLATFORM}:"
-    mine = [urn.removeprefix(prefix) for urn in get_token(call).get("acts_for", ())]
-    own = [account["remote_id"]] if account["remote_id"].startswith(ORGANIZATION) else []
-    return own + [urn for urn in mine if urn.startswith(ORGANIZATION)]
+    prefix = f"{api.PLATFORM}:"
+    mine = [urn.removeprefix(prefix) for urn in api.get_token(call).get("acts_for", ())]
+    own = [account["remote_id"]] if account["remote_id"].startswith(api.ORGANIZATION) else []
+    return own + [urn for urn in mine if urn.startswith(api.ORGANIZATION)]
 
 
 async def list_acls(call: Call) -> web.Response:
     """GET /rest/organizationAcls?q=roleAssignee, paged by `start` and `count`."""
-    account = authenticate(call)
-    if not has_scope(call, account, LIST_ORGANIZATIONS):
-        raise deny()
+    account = api.authenticate(call)
+    if not api.has_scope(call, account, api.LIST_ORGANIZATIONS):
+        raise api.deny()
     query = call.request.query
     if query.get("q") != "roleAssignee":
-        raise refuse("ILLEGAL_ARGUMENT", "The parameter q must be roleAssignee")
+        raise api.refuse("ILLEGAL_ARGUMENT", "The parameter q must be roleAssignee")
     role, state = query.get("role", ROLES[0]), query.get("state", "APPROVED")
     rows = [
         {
             "role": ROLES[0],
             "state": "APPROVED",
             "organization": urn,
-            "roleAssignee": PERSON + get_person_id(account),
+            "roleAssignee": api.PERSON + get_person_id(account),
         }
         for urn in _list_organizations(call, account)
         if (role, state) == (ROLES[0], "APPROVED")
     ]
-    return ok(paginate(query, rows))
+    return api.ok(api.paginate(query, rows))
 
 
 def _organization_to_dict(call: Call, number: str) -> Record | None:
-    found = call.context.accounts.find(PLATFORM, ORGANIZATION + number)
+    found = call.context.accounts.find(api.PLATFORM, api.ORGANIZATION + number)
     if found is None:
         return None
     body: Record = {
@@ -119,30 +106,48 @@ def _organization_to_dict(call: Call, number: str) -> Record | None:
 
 async def read_organization(call: Call) -> web.Response:
     """GET /rest/organizations/{id}."""
-    account = authenticate(call)
+    account = api.authenticate(call)
     number = call.request.match_info["id"]
     body = _organization_to_dict(call, number)
     if body is None:
-        raise Refused(error_response(404, "RESOURCE_NOT_FOUND", f"Could not find entity {number}"))
+        raise api.refuse("RESOURCE_NOT_FOUND", f"Could not find entity {number}", 404)
     if body["$URN"] not in _list_organizations(call, account):
-        raise deny()
-    return ok(body)
+        raise api.deny()
+    return api.ok(body)
 
 
 async def list_organizations(call: Call) -> web.Response:
     """GET /rest/organizations?ids=List(1,2)."""
-    account = authenticate(call)
+    account = api.authenticate(call)
     match = _IDS.match(call.request.query.get("ids", ""))
     if match is None:
-        raise refuse("ILLEGAL_ARGUMENT", "The parameter ids must be List(…)")
+        raise api.refuse("ILLEGAL_ARGUMENT", "The parameter ids must be List(…)")
     mine = _list_organizations(call, account)
     found = {number: _organization_to_dict(call, number) for number in match[1].split(",") if number}
     results = {number: body for number, body in found.items() if body is not None and body["$URN"] in mine}
-    return ok({"results": results, "statuses": {}, "errors": {}})
+    return api.ok({"results": results, "statuses": {}, "errors": {}})
 
 
-USERINFO = Endpoint(platform=PLATFORM, step="oauth", handle=read_userinfo, dialect=DIALECT)
-ME = Endpoint(platform=PLATFORM, step="oauth", handle=read_me, dialect=DIALECT)
-ACLS = Endpoint(platform=PLATFORM, step="oauth", handle=list_acls, dialect=DIALECT)
-ORGANIZATION_NODE = Endpoint(platform=PLATFORM, step="oauth", handle=read_organization, dialect=DIALECT)
-ORGANIZATIONS = Endpoint(platform=PLATFORM, step="oauth", handle=list_organizations, dialect=DIALECT)
+def _error_response(error: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:
+    return json_response({"error": error, "error_description": description}, status, wait=wait)
+
+
+def _get_code_fields(context: SandboxContext, given: Record, chosen: list[Record]) -> Record:
+    """Return the fields of an authorization code: granted scopes, and the organizations the member administers."""
+    person = chosen[0]
+    possible = person["options"].get("scopes", api.SCOPES)
+    more: Record = {"scopes": [scope for scope in parse_scopes(given) if scope in possible]}
+    if person["remote_id"].startswith(api.PERSON):
+        more["acts_for"] = [
+            f"{api.PLATFORM}:{one['remote_id']}" for one in list_administered(context, person)
+        ]
+    return more
+
+
+CONSENT = ConsentScreen(code_fields=_get_code_fields, **api.TABLE["consent"])
+TOKENS = TokenEndpoint(
+    platform=api.PLATFORM,
+    dialect=make_dialect(_error_response, api.TABLE["oauth_errors"]),
+    render=_error_response,
+    **api.TABLE["tokens"],
+)

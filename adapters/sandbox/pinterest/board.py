@@ -1,45 +1,32 @@
 """Pinterest boards, and the user account they belong to."""
 
-from typing import TYPE_CHECKING
-
 from aiohttp import web
 
 from adapters.sandbox.accounts import random_digits
-from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.endpoint import Call
 from adapters.sandbox.ledger import to_iso
-from adapters.sandbox.pinterest.dialect import (
-    DIALECT,
-    PLATFORM,
-    authenticate_reader,
-    authenticate_writer,
-    error_response,
-    invalid,
-    ok,
-    paginate,
-)
+from adapters.sandbox.pinterest import api
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-
-if TYPE_CHECKING:
-    from adapters.sandbox.context import SandboxContext
 
 KIND = "pinterest.board"
 _MAX_NAME = 50
 
 
-def provision(context: "SandboxContext", account: Record) -> Record:
+def provision(context: SandboxContext, account: Record) -> Record:
     """Return the default board of an account with option `default_board` (a name, or true); create it once."""
-    wanted = account["options"].get("default_board")
-    if not wanted:
+    expected = account["options"].get("default_board")
+    if not expected:
         return {}
-    name = wanted if isinstance(wanted, str) else "Slipway"
+    name = expected if isinstance(expected, str) else "Slipway"
     for board in context.store.get_all(KIND).values():
         if board["account"] == account["remote_id"] and board["name"] == name:
             return {"default_board": board["key"]}
     return {"default_board": _create(context, account, name, "", "PUBLIC")["key"]}
 
 
-def _create(context: "SandboxContext", account: Record, name: str, description: str, privacy: str) -> Record:
+def _create(context: SandboxContext, account: Record, name: str, description: str, privacy: str) -> Record:
     board: Record = {"key": random_digits(18, "549"), "account": account["remote_id"], "name": name}
     board |= {"description": description, "privacy": privacy, "created": context.clock.now()}
     context.store.put(KIND, board["key"], board)
@@ -49,12 +36,12 @@ def _create(context: "SandboxContext", account: Record, name: str, description: 
 def get_own(call: Call, account: Record, key: object) -> Record:
     """Return a board of the account. Raises Refused if it is unknown or belongs to another account."""
     if not isinstance(key, str) or not key.isdecimal():
-        raise invalid("Invalid request: board_id must match ^\\d+$.")
+        raise api.invalid("Invalid request: board_id must match ^\\d+$.")
     board = call.context.store.get(KIND, key)
     if board is None:
-        raise Refused(error_response(404, 40, "Board not found."))
+        raise Refused(api.error_response(404, 40, "Board not found."))
     if board["account"] != account["remote_id"]:
-        raise Refused(error_response(403, 29, "You are not permitted to access that resource."))
+        raise Refused(api.error_response(403, 29, "You are not permitted to access that resource."))
     return board
 
 
@@ -76,37 +63,35 @@ def _board_to_dict(account: Record, board: Record) -> Record:
 
 async def create(call: Call) -> web.Response:
     """POST /v5/boards."""
-    account = authenticate_writer(call, "boards:write")
+    account = api.authenticate_writer(call, "boards:write")
     body = call.json()
     name = body.get("name")
     if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME:
-        raise invalid(f"Invalid request: name must have from 1 to {_MAX_NAME} characters.")
+        raise api.invalid(f"Invalid request: name must have from 1 to {_MAX_NAME} characters.")
     privacy = str(body.get("privacy") or "PUBLIC")
     board = _create(call.context, account, name, str(body.get("description") or ""), privacy)
-    return ok(_board_to_dict(account, board), account, 201)
+    return api.ok(_board_to_dict(account, board), account, 201)
 
 
 async def list_boards(call: Call) -> web.Response:
     """GET /v5/boards."""
-    account = authenticate_reader(call, "boards:read")
-    mine = [
-        board
-        for board in call.context.store.get_all(KIND).values()
-        if board["account"] == account["remote_id"]
-    ]
-    return ok(paginate(call, [_board_to_dict(account, board) for board in mine]), account)
+    account = api.authenticate_reader(call, "boards:read")
+    return api.ok(
+        api.paginate(call, [_board_to_dict(account, board) for board in call.list_own(KIND, account)]),
+        account,
+    )
 
 
 async def read(call: Call) -> web.Response:
     """GET /v5/boards/{board}."""
-    account = authenticate_reader(call, "boards:read")
-    return ok(_board_to_dict(account, get_own(call, account, call.request.match_info["board"])), account)
+    account = api.authenticate_reader(call, "boards:read")
+    return api.ok(_board_to_dict(account, get_own(call, account, call.request.match_info["board"])), account)
 
 
 async def read_user(call: Call) -> web.Response:
     """GET /v5/user_account."""
-    account = authenticate_reader(call, "user_accounts:read")
-    return ok(
+    account = api.authenticate_reader(call, "user_accounts:read")
+    return api.ok(
         {
             "account_type": "BUSINESS",
             "id": account["remote_id"],
@@ -122,9 +107,3 @@ async def read_user(call: Call) -> web.Response:
         },
         account,
     )
-
-
-CREATE = Endpoint(platform=PLATFORM, step="prepare", handle=create, dialect=DIALECT)
-LIST = Endpoint(platform=PLATFORM, step="read", handle=list_boards, dialect=DIALECT)
-READ = Endpoint(platform=PLATFORM, step="read", handle=read, dialect=DIALECT)
-USER = Endpoint(platform=PLATFORM, step="read", handle=read_user, dialect=DIALECT)

@@ -7,47 +7,32 @@ import asyncio
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp import web
 
 from adapters.sandbox import probe
 from adapters.sandbox.accounts import random_digits
-from adapters.sandbox.endpoint import Call, Dialect, Endpoint
+from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.endpoint import Call, make_dialect
 from adapters.sandbox.ledger import to_iso
-from adapters.sandbox.pinterest.dialect import (
-    DIALECT,
-    PLATFORM,
-    authenticate_reader,
-    authenticate_writer,
-    error_response,
-    invalid,
-    ok,
-    paginate,
-    rate_limit_response,
-)
-from adapters.sandbox.processing import Processor
+from adapters.sandbox.pinterest import api
+from adapters.sandbox.processing import Task
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-
-if TYPE_CHECKING:
-    from adapters.sandbox.context import SandboxContext
 
 KIND = "pinterest.media"
 MAX_BYTES = 2_000_000_000
 _POLICY_S = 3600.0
 _CODECS = ("h264", "hevc")
-_SECONDS = (4.0, 900.0)
-_EDGE_S = 0.05
-_RATIO = (0.5, 1.91)
+_LIMITS = (("duration", 4 - 0.05, 900 + 0.05, "failed"), ("ratio", 0.5, 1.91, "failed"))
 
 
 async def register(call: Call) -> web.Response:
     """POST /v5/media."""
-    account = authenticate_writer(call, "pins:write")
+    account = api.authenticate_writer(call, "pins:write")
     if call.json().get("media_type") != "video":
-        raise invalid("Invalid request: media_type must be video.")
+        raise api.invalid("Invalid request: media_type must be video.")
     now = call.context.clock.now()
     stamp = to_iso(now)[:19].replace("-", "").replace(":", "") + "Z"
     parameters = {
@@ -74,13 +59,13 @@ async def register(call: Call) -> web.Response:
         "upload_url": f"http://{call.request.host}/pinterest-media/{record['key']}/",
         "upload_parameters": parameters,
     }
-    return ok(body, account, 201)
+    return api.ok(body, account, 201)
 
 
 def _get_own(call: Call, account: Record) -> Record:
-    record = call.context.store.get(KIND, call.request.match_info["media"])
-    if record is None or record["account"] != account["remote_id"]:
-        raise Refused(error_response(404, 50, "Media not found."))
+    record = call.find_own(KIND, call.request.match_info["media"], account)
+    if record is None:
+        raise Refused(api.error_response(404, 50, "Media not found."))
     return record
 
 
@@ -90,44 +75,27 @@ def _media_to_dict(record: Record) -> Record:
 
 async def read(call: Call) -> web.Response:
     """GET /v5/media/{media}."""
-    account = authenticate_reader(call, "pins:read")
-    return ok(_media_to_dict(_get_own(call, account)), account)
+    account = api.authenticate_reader(call, "pins:read")
+    return api.ok(_media_to_dict(_get_own(call, account)), account)
 
 
 async def list_media(call: Call) -> web.Response:
     """GET /v5/media."""
-    account = authenticate_reader(call, "pins:read")
-    mine = [
-        record
-        for record in call.context.store.get_all(KIND).values()
-        if record["account"] == account["remote_id"]
-    ]
-    return ok(paginate(call, [_media_to_dict(record) for record in reversed(mine)]), account)
+    account = api.authenticate_reader(call, "pins:read")
+    return api.ok(
+        api.paginate(call, [_media_to_dict(record) for record in reversed(call.list_own(KIND, account))]),
+        account,
+    )
 
 
-def _xml_response(
-    status: int, code: str, message: str, headers: dict[str, str] | None = None
-) -> web.Response:
+def _xml_response(status: int, code: str, message: str, wait: int | None = None) -> web.Response:
     text = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'
+    headers = None if wait is None else {"Retry-After": str(wait)}
     return web.Response(text=text, status=status, content_type="application/xml", headers=headers)
 
 
-_STORAGE_DIALECT = Dialect(
-    read_token=lambda _: None,
-    unknown_token=lambda: _xml_response(403, "AccessDenied", "Access Denied"),
-    expired=lambda: _xml_response(403, "AccessDenied", "Invalid according to Policy: Policy expired."),
-    revoked=lambda: _xml_response(403, "AccessDenied", "Access Denied"),
-    missing_scope=lambda _: _xml_response(403, "AccessDenied", "Access Denied"),
-    rate_limited=lambda wait: _xml_response(
-        503, "SlowDown", "Please reduce your request rate.", {"Retry-After": str(wait)}
-    ),
-    server_error=lambda: _xml_response(
-        500, "InternalError", "We encountered an internal error. Please try again."
-    ),
-    malformed=lambda: _xml_response(
-        400, "MalformedPOSTRequest", "The body of your POST request is not well-formed."
-    ),
-)
+_ERRORS = api.TABLE["storage_errors"]
+STORAGE_DIALECT = make_dialect(_xml_response, _ERRORS, lambda _: None)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -151,7 +119,7 @@ async def receive(call: Call) -> web.Response:
     if call.request.content_length is None:
         raise _refuse_xml(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
     if call.context.clock.now() >= record["created"] + _POLICY_S:
-        raise _refuse_xml(403, "AccessDenied", "Invalid according to Policy: Policy expired.")
+        raise _refuse_xml(*_ERRORS["expired"])
     part = _upload_path(call.context, record).with_suffix(f".{secrets.token_hex(4)}")
     try:
         form = await _read_form(call, record, part)
@@ -170,8 +138,8 @@ async def receive(call: Call) -> web.Response:
 async def _read_form(call: Call, record: Record, place: Path) -> _Form:
     form = _Form(fields={})
     try:
-        authenticate_reader = await call.request.multipart()
-        while (part := await authenticate_reader.next()) is not None:
+        reader = await call.request.multipart()
+        while (part := await reader.next()) is not None:
             if form.has_file or not isinstance(part, aiohttp.BodyPartReader):
                 raise _refuse_xml(400, "InvalidArgument", "The file must be the last field of the form.")
             if part.name == "file":
@@ -181,7 +149,7 @@ async def _read_form(call: Call, record: Record, place: Path) -> _Form:
             else:
                 form.fields[part.name or ""] = (await part.read()).decode("utf-8", "replace")
     except (ValueError, AssertionError, aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError):
-        raise Refused(_STORAGE_DIALECT.malformed()) from None
+        raise _refuse_xml(*_ERRORS["malformed"]) from None
     return form
 
 
@@ -208,64 +176,34 @@ def _check_form(record: Record, form: _Form, *, is_whole: bool = True) -> None:
         raise _refuse_xml(400, "InvalidArgument", "POST requires exactly one file upload per request.")
 
 
-def _upload_path(context: "SandboxContext", record: Record) -> Path:
+def _upload_path(context: SandboxContext, record: Record) -> Path:
     return context.uploads / f"pinterest-{record['key']}"
 
 
-def make_processor(context: "SandboxContext") -> Processor:
-    """Return the processor of videos."""
-
-    async def examine(record: Record) -> probe.VideoFacts | None:
-        if "fail_reason" in record or not await asyncio.to_thread(_upload_path(context, record).exists):
-            return None
-        return await asyncio.to_thread(probe.read_video, _upload_path(context, record))
-
-    return Processor(
-        is_pending=lambda record: record["state"] == "processing",
-        examine=examine,
-        conclude=lambda record, facts: _conclude(context, record, facts),
-    )
+async def _examine(context: SandboxContext, record: Record) -> probe.VideoFacts | None:
+    place = _upload_path(context, record)
+    return await asyncio.to_thread(probe.read_video, place) if place.exists() else None
 
 
-def _conclude(context: "SandboxContext", record: Record, facts: probe.VideoFacts | None) -> None:
-    _upload_path(context, record).unlink(missing_ok=True)
-    if facts is None or not _is_good(facts):
+def _conclude(_: SandboxContext, record: Record, facts: probe.VideoFacts | None) -> None:
+    if facts is None or probe.find_flaw(facts, _CODECS, "failed", _LIMITS) is not None:
         record["state"] = "failed"
-    else:
-        record |= {
-            "state": "succeeded",
-            "media": {"sha256": facts.sha256, "bytes": facts.bytes, "duration": facts.duration},
-        }
-    context.store.put(KIND, record["key"], record)
+        return
+    media = {"sha256": facts.sha256, "bytes": facts.bytes, "duration": facts.duration}
+    record |= {"state": "succeeded", "media": media}
 
 
-def _is_good(facts: probe.VideoFacts) -> bool:
-    return (
-        facts.codec in _CODECS
-        and _SECONDS[0] - _EDGE_S <= facts.duration <= _SECONDS[1] + _EDGE_S
-        and _RATIO[0] <= facts.width / facts.height <= _RATIO[1]
-    )
+TASK = Task(
+    kind=KIND,
+    states=("processing",),
+    examine=_examine,
+    fail=lambda _: None,
+    conclude=_conclude,
+    file=_upload_path,
+)
 
 
-def _find_owner(call: Call) -> Record | None:
+def find_owner(call: Call) -> Record | None:
+    """Return the account of an upload, whose requests carry no token."""
     record = call.context.store.get(KIND, call.request.match_info["media"])
-    return None if record is None else call.context.accounts.find(PLATFORM, record["account"])
-
-
-REGISTER = Endpoint(
-    platform=PLATFORM,
-    step="prepare",
-    handle=register,
-    dialect=DIALECT,
-    quota_exhausted=lambda _: rate_limit_response(86_400),
-)
-READ = Endpoint(platform=PLATFORM, step="look", handle=read, dialect=DIALECT)
-LIST = Endpoint(platform=PLATFORM, step="read", handle=list_media, dialect=DIALECT)
-RECEIVE = Endpoint(
-    platform=PLATFORM,
-    step="upload",
-    handle=receive,
-    dialect=_STORAGE_DIALECT,
-    owner=_find_owner,
-    is_streamed=True,
-)
+    return call.find_record_owner(record)

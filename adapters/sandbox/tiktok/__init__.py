@@ -1,50 +1,53 @@
 """Fake of TikTok's Content Posting API v2, as documented on 2026-11-24."""
 
 import secrets
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind
-from adapters.sandbox.endpoint import mount
-from adapters.sandbox.tiktok import oauth, photo, read, task, upload, video
-from adapters.sandbox.tiktok.dialect import PLATFORM
+from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.endpoint import Route, mount_routes
+from adapters.sandbox.tiktok import api, publish, read, task
 
-if TYPE_CHECKING:
-    from adapters.sandbox.context import SandboxContext
-
-_DAY_S = 86_400.0
-_PATHS = (
-    ("POST", "/tiktok/v2/oauth/token/", oauth.TOKEN),
-    ("POST", "/tiktok/v2/oauth/revoke/", oauth.REVOKE),
-    ("POST", "/tiktok/v2/post/publish/creator_info/query/", read.CREATOR_INFO),
-    ("POST", "/tiktok/v2/post/publish/video/init/", video.DIRECT),
-    ("POST", "/tiktok/v2/post/publish/inbox/video/init/", video.INBOX),
-    ("POST", "/tiktok/v2/post/publish/content/init/", photo.INIT),
-    ("POST", "/tiktok/v2/post/publish/status/fetch/", read.STATUS),
-    ("POST", "/tiktok/v2/post/publish/cancel/", read.CANCEL),
-    ("POST", "/tiktok/v2/video/list/", read.VIDEO_LIST),
-    ("GET", "/tiktok/v2/user/info/", read.USER_INFO),
-    ("PUT", "/tiktok-upload/video/", upload.PUT),
-    ("GET", "/tiktok-www/v2/auth/authorize/", oauth.CONSENT),
-    ("POST", "/tiktok-www/v2/auth/authorize/", oauth.CONSENT),
+_POST = "/tiktok/v2/post/publish"
+_TOO_MANY_POSTS = api.exhaust("spam_risk_too_many_posts")
+_TOO_MANY_DRAFTS = api.exhaust("spam_risk_too_many_pending_share")
+_ROUTES = (
+    api.TOKENS.route("/tiktok/v2/oauth/token/"),
+    api.TOKENS.route("/tiktok/v2/oauth/revoke/", handle=api.revoke),
+    api.CONSENT.route("/tiktok-www/v2/auth/authorize/"),
+    Route(
+        "POST",
+        f"{_POST}/creator_info/query/",
+        "creator_info",
+        read.read_creator_info,
+        # Spam risk comes with HTTP 200 here, "intentionally" (creator info reference, 2026-11-24).
+        api.exhaust("spam_risk_too_many_posts", status=200),
+    ),
+    Route("POST", f"{_POST}/video/init/", publish.get_init_step, publish.init_direct, _TOO_MANY_POSTS),
+    Route("POST", f"{_POST}/inbox/video/init/", publish.get_init_step, publish.init_inbox, _TOO_MANY_DRAFTS),
+    Route("POST", f"{_POST}/content/init/", "finalize", publish.init_photos, publish.refuse_photo_quota),
+    Route("POST", f"{_POST}/status/fetch/", "look", read.read_status),
+    Route("POST", f"{_POST}/cancel/", "cancel", read.cancel),
+    Route("POST", "/tiktok/v2/video/list/", "read", read.list_videos),
+    Route("GET", "/tiktok/v2/user/info/", "read", read.read_user_info),
+    Route(
+        "PUT",
+        "/tiktok-upload/video/",
+        task.get_chunk_step,
+        task.put_chunk,
+        owner=task.find_upload_owner,
+        dialect=task.UPLOAD_DIALECT,
+        is_streamed=True,
+    ),
 )
 
 
-def register(app: web.Application, context: "SandboxContext") -> None:
+def register(app: web.Application, context: SandboxContext) -> None:
     """Serve TikTok on `app`."""
     context.accounts.define(
-        PLATFORM,
-        AccountKind(
-            new_id=lambda _: f"_000{secrets.token_urlsafe(24)}",
-            scopes=("user.info.basic", "video.publish", "video.upload", "video.list"),
-            connection="creator",
-            access_prefix="act.",
-            access_life=_DAY_S,
-            refresh_prefix="rft.",
-            refresh_life=365 * _DAY_S,
-        ),
+        api.PLATFORM,
+        AccountKind(new_id=lambda _: f"_000{secrets.token_urlsafe(24)}", **api.TABLE["account"]),
     )
-    context.processing.define(task.KIND, task.make_processor(context))
-    for method, path, endpoint in _PATHS:
-        mount(app, context, method, path, endpoint)
+    context.processing.define_task(task.TASK)
+    mount_routes(app, context, api.PLATFORM, api.DIALECT, _ROUTES)

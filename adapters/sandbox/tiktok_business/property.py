@@ -4,24 +4,21 @@ The sandbox's media host counts as verified. Other https prefixes can be added a
 """
 
 import hashlib
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.endpoint import Call
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok_business.dialect import DIALECT, PLATFORM, ok, refuse
-
-if TYPE_CHECKING:
-    from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.tiktok_business.api import ok, refuse
 
 _KIND = "tiktok_business.property"
 _DOMAIN, _PREFIX = 1, 2
 _VERIFIED, _UNVERIFIED = 1, 2
 
 
-def is_verified(context: "SandboxContext", url: str) -> bool:
+def is_verified(context: SandboxContext, url: str) -> bool:
     """Return whether the URL is in a verified property."""
     if context.fetcher.is_reachable(url):
         return True
@@ -94,9 +91,3 @@ async def list_properties(call: Call) -> web.Response:
         record for key, record in call.context.store.get_all(_KIND).items() if key.startswith(f"{app_id}:")
     ]
     return ok({"url_property_info_list": properties})
-
-
-ADD = Endpoint(platform=PLATFORM, step="oauth", handle=add, dialect=DIALECT)
-VERIFY = Endpoint(platform=PLATFORM, step="oauth", handle=verify, dialect=DIALECT)
-DELETE = Endpoint(platform=PLATFORM, step="oauth", handle=delete, dialect=DIALECT)
-LIST = Endpoint(platform=PLATFORM, step="oauth", handle=list_properties, dialect=DIALECT)

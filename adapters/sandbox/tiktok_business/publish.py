@@ -1,26 +1,21 @@
-"""The publish calls of TikTok Business; each is the visible step."""
+"""The publish calls of TikTok Business, each the visible step, and the task behind a share_id.
+
+States: PROCESSING_DOWNLOAD -> PUBLISH_COMPLETE, SEND_TO_USER_INBOX or FAILED.
+"""
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.rate_windows import DAY, MINUTE
+from adapters.sandbox import tiktok_shared
+from adapters.sandbox.clock import DAY, MINUTE
+from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.endpoint import Call
+from adapters.sandbox.processing import Outcome, Task
 from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok_account import list_privacy_levels
-from adapters.sandbox.tiktok_business import share
-from adapters.sandbox.tiktok_business.charts import is_attachable
-from adapters.sandbox.tiktok_business.dialect import (
-    DIALECT,
-    PLATFORM,
-    RATE_LIMIT,
-    SOMETHING_WRONG,
-    authenticate_owner,
-    error_response,
-    ok,
-    refuse,
-)
+from adapters.sandbox.tiktok_business import api
+from adapters.sandbox.tiktok_business.music import is_attachable
 from adapters.sandbox.tiktok_business.property import is_verified
-from adapters.sandbox.tiktok_media import count_utf16_units
+from adapters.sandbox.tiktok_shared import count_utf16_units, list_privacy_levels
 
 _POSTS_PER_MINUTE = 6
 _POSTS_PER_DAY = 15
@@ -32,23 +27,13 @@ _MAX_MENTIONS = 30
 _MAX_PHOTOS = 35
 _MAX_VOLUME = 100
 _VOLUMES = ("music_sound_volume", "video_original_sound_volume")
-_FLAGS = (
-    "is_brand_organic",
-    "is_branded_content",
-    "disable_comment",
-    "disable_duet",
-    "disable_stitch",
-    "is_ai_generated",
-    "is_ads_only",
-    "auto_add_music",
-    "upload_to_draft",
-    "is_draft",
-)
 _SETTINGS = {
     "disable_comment": "comment_disabled",
     "disable_duet": "duet_disabled",
     "disable_stitch": "stitch_disabled",
 }
+KIND = "tiktok_business.share"
+_MAX_BYTES = 1 << 30
 
 
 async def publish_video(call: Call) -> web.Response:
@@ -56,7 +41,7 @@ async def publish_video(call: Call) -> web.Response:
     body = call.json()
     info = _read_post_info(body)
     is_draft = info.get("upload_to_draft") is True
-    account = authenticate_owner(
+    account = api.authenticate_owner(
         call, body.get("business_id"), "video.upload" if is_draft else "video.publish"
     )
     url = _check_url(call, "video_url", body.get("video_url"))
@@ -66,7 +51,7 @@ async def publish_video(call: Call) -> web.Response:
     # A video draft drops every field, the caption included.
     fields = {} if is_draft else _check_post_info(account, info, _VIDEO_CAPTION_UNITS)
     if "privacy_level" in info:
-        raise refuse("post_info.privacy_level: Unknown field.")
+        raise api.refuse("post_info.privacy_level: Unknown field.")
     silent = _check_music(fields, with_volumes=True)
     _count_post(call, account)
     request: Record = {
@@ -77,7 +62,7 @@ async def publish_video(call: Call) -> web.Response:
         "silent": silent,
     }
     request |= {"draft": is_draft, "privacy": None if is_draft else list_privacy_levels(account)[0]}
-    return ok({"share_id": (await share.start(call, account, request))["key"]})
+    return api.ok({"share_id": (await _start(call, account, request))["key"]})
 
 
 async def publish_photo(call: Call) -> web.Response:
@@ -85,16 +70,16 @@ async def publish_photo(call: Call) -> web.Response:
     body = call.json()
     info = _read_post_info(body)
     is_draft = info.get("is_draft") is True
-    account = authenticate_owner(
+    account = api.authenticate_owner(
         call, body.get("business_id"), "video.upload" if is_draft else "video.publish"
     )
     images = body.get("photo_images")
     if not isinstance(images, list) or not 1 <= len(images) <= _MAX_PHOTOS:
-        raise refuse(f"photo_images: must be a list of 1 to {_MAX_PHOTOS} URLs.")
+        raise api.refuse(f"photo_images: must be a list of 1 to {_MAX_PHOTOS} URLs.")
     urls = [_check_url(call, "photo_images", url) for url in images]
     cover = body.get("photo_cover_index", 0)
     if not isinstance(cover, int) or not 0 <= cover < len(urls):
-        raise refuse("photo_cover_index: out of range.")
+        raise api.refuse("photo_cover_index: out of range.")
     _check_text(info, "title", _TITLE_UNITS)
     fields = _check_post_info(account, info, _PHOTO_CAPTION_UNITS)
     privacy = None if is_draft else _read_privacy(account, info)
@@ -104,50 +89,52 @@ async def publish_photo(call: Call) -> web.Response:
     _count_post(call, account)
     request: Record = {"sort": "photos", "urls": urls, "info": fields, "draft": is_draft, "privacy": privacy}
     request |= {"thumbnail_url": None, "silent": False}
-    return ok({"share_id": (await share.start(call, account, request))["key"]})
+    return api.ok({"share_id": (await _start(call, account, request))["key"]})
 
 
 def _read_post_info(body: Record) -> Record:
     info = body.get("post_info")
     if not isinstance(info, dict):
-        raise refuse("post_info: Missing data for required field.")
+        raise api.refuse("post_info: Missing data for required field.")
     return info
 
 
 def _check_url(call: Call, name: str, url: object) -> str:
     if not isinstance(url, str) or not url:
-        raise refuse(f"{name}: Missing data for required field.")
+        raise api.refuse(f"{name}: Missing data for required field.")
     if not is_verified(call.context, url):
-        raise refuse(f"{name}: url_ownership_unverified, the URL is not under a verified URL property.")
+        raise api.refuse(f"{name}: url_ownership_unverified, the URL is not under a verified URL property.")
     return url
 
 
 def _check_text(info: Record, name: str, max_units: int) -> None:
     value = info.get(name, "")
     if not isinstance(value, str) or count_utf16_units(value) > max_units:
-        raise refuse(f"post_info.{name}: must be a text of at most {max_units} UTF-16 units.")
+        raise api.refuse(f"post_info.{name}: must be a text of at most {max_units} UTF-16 units.")
 
 
 def _check_post_info(account: Record, info: Record, caption_units: int) -> Record:
     _check_text(info, "caption", caption_units)
     if info.get("caption", "").count("@") > _MAX_MENTIONS:
-        raise refuse(f"post_info.caption: more than {_MAX_MENTIONS} mentions.")
-    for name in _FLAGS:
+        raise api.refuse(f"post_info.caption: more than {_MAX_MENTIONS} mentions.")
+    for name in api.TABLE["flags"]:
         if name in info and not isinstance(info[name], bool):
-            raise refuse(f"post_info.{name}: Not a valid boolean.")
+            raise api.refuse(f"post_info.{name}: Not a valid boolean.")
     for name, setting in _SETTINGS.items():
         if account["options"].get(setting) and info.get(name) is False:
-            raise refuse(f"post_info.{name}: the account has {setting}, only true may be sent.")
+            raise api.refuse(f"post_info.{name}: the account has {setting}, only true may be sent.")
     offset = info.get("thumbnail_offset", 0)
     if not isinstance(offset, int) or offset < 0:
-        raise refuse("post_info.thumbnail_offset: Not a valid integer.")
+        raise api.refuse("post_info.thumbnail_offset: Not a valid integer.")
     return dict(info)
 
 
 def _read_privacy(account: Record, info: Record) -> str:
     level = info.get("privacy_level")
     if level not in list_privacy_levels(account):
-        raise refuse(f"post_info.privacy_level: must be one of {', '.join(list_privacy_levels(account))}.")
+        raise api.refuse(
+            f"post_info.privacy_level: must be one of {', '.join(list_privacy_levels(account))}."
+        )
     return str(level)
 
 
@@ -157,16 +144,16 @@ def _check_music(info: Record, *, with_volumes: bool) -> bool:
     if music is None:
         return False
     if not isinstance(music, dict):
-        raise refuse("post_info.music_sound_info: Not an object.")
+        raise api.refuse("post_info.music_sound_info: Not an object.")
     if not is_attachable(music.get("music_sound_id")):
-        raise Refused(error_response(SOMETHING_WRONG, "Something is wrong"))
+        raise Refused(api.error_response(api.SOMETHING_WRONG, "Something is wrong"))
     if not with_volumes:
         info["music_sound_info"] = {"music_sound_id": music["music_sound_id"]}
         return False
     volumes = {name: music.get(name, 0) for name in _VOLUMES}  # the API's default is 0: no sound
     for name, value in volumes.items():
         if not isinstance(value, int) or not 0 <= value <= _MAX_VOLUME:
-            raise refuse(f"post_info.music_sound_info.{name}: must be from 0 to {_MAX_VOLUME}.")
+            raise api.refuse(f"post_info.music_sound_info.{name}: must be from 0 to {_MAX_VOLUME}.")
     info["music_sound_info"] = music | volumes
     return not any(volumes.values())
 
@@ -174,27 +161,91 @@ def _check_music(info: Record, *, with_volumes: bool) -> bool:
 def _count_post(call: Call, account: Record) -> None:
     windows, name = call.context.rate_windows, f"business.posts:{account['remote_id']}"
     if windows.is_full(name, _POSTS_PER_DAY, DAY):
-        raise refuse(_TOO_MANY)
+        raise api.refuse(_TOO_MANY)
     if not windows.take(f"{name}:minute", _POSTS_PER_MINUTE, MINUTE):
-        raise refuse("Too many requests. Please retry later.", RATE_LIMIT)
+        raise api.refuse("Too many requests. Please retry later.", api.RATE_LIMIT)
     windows.add(name, DAY)
 
 
-def _quota_exhausted(_: Call) -> web.Response:
-    return error_response(40002, _TOO_MANY)
+def refuse_quota(_: Call) -> web.Response:
+    """Return the error of an exhausted daily limit."""
+    return api.error_response(api.BAD_PARAMETER, _TOO_MANY)
 
 
-VIDEO = Endpoint(
-    platform=PLATFORM,
-    step="finalize",
-    handle=publish_video,
-    dialect=DIALECT,
-    quota_exhausted=_quota_exhausted,
-)
-PHOTO = Endpoint(
-    platform=PLATFORM,
-    step="finalize",
-    handle=publish_photo,
-    dialect=DIALECT,
-    quota_exhausted=_quota_exhausted,
+async def _start(call: Call, account: Record, fields: Record) -> Record:
+    """Create the share and start processing: the visible step."""
+    context = call.context
+    prefix = "p_pub_url~v1" if fields["sort"] == "photos" else "v_pub_url~v1"
+    record: Record = {
+        "key": f"{prefix}.{context.new_id()}",
+        "account": account["remote_id"],
+        "reason": "",
+        "polls": 0,
+    }
+    record |= {
+        "state": "PROCESSING_DOWNLOAD",
+        "created": context.clock.now(),
+        **fields,
+        **call.take_processing_faults(),
+    }
+    context.store.put(KIND, record["key"], record)
+    await context.processing.start(KIND, record)
+    return record
+
+
+async def _examine(context: SandboxContext, record: Record) -> Outcome:
+    account = context.accounts.find(api.PLATFORM, record["account"])
+    if account is None:
+        return Outcome(error="auth_removed")
+    if record["sort"] == "photos":
+        return await tiktok_shared.check_images(context, api.PLATFORM, record["urls"])
+    check = await tiktok_shared.check_video(
+        context,
+        api.PLATFORM,
+        record["urls"][0],
+        max_bytes=_MAX_BYTES,
+        max_seconds=tiktok_shared.get_max_seconds(account),
+    )
+    if not check.error and record["thumbnail_url"] is not None:
+        thumbnail = await tiktok_shared.check_images(
+            context, api.PLATFORM, [record["thumbnail_url"]], tiktok_shared.THUMBNAIL_FORMATS
+        )
+        return check if not thumbnail.error else thumbnail
+    return await _check_offset(context, record, check)
+
+
+async def _check_offset(context: SandboxContext, record: Record, check: Outcome) -> Outcome:
+    offset = record["info"].get("thumbnail_offset")
+    if check.error or offset is None:
+        return check
+    fetched = await context.fetcher.fetch_video(api.PLATFORM, record["urls"][0], _MAX_BYTES)
+    video = None if fetched is None else fetched.video
+    is_beyond = video is None or offset > video.duration * 1000
+    return Outcome(error="picture_size_check_failed") if is_beyond else check
+
+
+def _conclude(context: SandboxContext, record: Record, outcome: Outcome) -> None:
+    info = record["info"]
+    tiktok_shared.finish_task(
+        context,
+        record,
+        context.accounts.find(api.PLATFORM, record["account"]),
+        outcome,
+        is_draft=record["draft"],
+        is_photos=record["sort"] == "photos",
+        caption=info.get("caption", ""),
+        extra={
+            "silent": record["silent"],
+            "thumbnail_url": record["thumbnail_url"],
+            **{name: value for name, value in info.items() if name != "caption"},
+        },
+    )
+
+
+TASK = Task(
+    kind=KIND,
+    states=("PROCESSING_DOWNLOAD",),
+    examine=_examine,
+    fail=lambda reason: Outcome(error=reason or "internal"),
+    conclude=_conclude,
 )

@@ -1,47 +1,40 @@
 """YouTube's Data API v3 with resumable uploads, and Google's OAuth, as documented on 2026-11-24."""
 
 import secrets
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind
-from adapters.sandbox.endpoint import mount
-from adapters.sandbox.youtube import oauth, read, session, thumbnail, video
-from adapters.sandbox.youtube.dialect import PLATFORM, READONLY, UPLOAD
+from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.endpoint import Route, mount_routes
+from adapters.sandbox.youtube import api, oauth, read, session, video
 
-if TYPE_CHECKING:
-    from adapters.sandbox.context import SandboxContext
-
-_PATHS = (
-    ("POST", "/youtube/upload/youtube/v3/videos", session.START),
-    ("PUT", "/youtube/upload/youtube/v3/videos", session.PUT),
-    ("POST", "/youtube/resumable/upload/youtube/v3/videos", session.START),
-    ("PUT", "/youtube/resumable/upload/youtube/v3/videos", session.PUT),
-    ("POST", "/youtube/upload/youtube/v3/thumbnails/set", thumbnail.SET),
-    ("GET", "/youtube/youtube/v3/videos", read.VIDEOS),
-    ("GET", "/youtube/youtube/v3/channels", read.CHANNELS),
-    ("GET", "/youtube/youtube/v3/playlistItems", read.PLAYLIST_ITEMS),
-    ("POST", "/google-oauth/token", oauth.TOKEN),
-    ("POST", "/google-oauth/revoke", oauth.REVOKE),
-    ("GET", "/google-accounts/o/oauth2/v2/auth", oauth.CONSENT),
-    ("POST", "/google-accounts/o/oauth2/v2/auth", oauth.CONSENT),
+_UPLOADS = ("/youtube/upload/youtube/v3/videos", "/youtube/resumable/upload/youtube/v3/videos")
+_API = "/youtube/youtube/v3"
+_ROUTES = (
+    *(Route("POST", path, "prepare", session.start, session.refuse_quota) for path in _UPLOADS),
+    *(Route("PUT", path, session.get_step, session.put, is_streamed=True) for path in _UPLOADS),
+    Route(
+        "POST",
+        "/youtube/upload/youtube/v3/thumbnails/set",
+        "thumbnail",
+        video.set_thumbnail,
+        api.refuse_quota,
+    ),
+    Route("GET", f"{_API}/videos", "look", read.list_videos, api.refuse_quota),
+    Route("GET", f"{_API}/channels", "read", read.list_channels, api.refuse_quota),
+    Route("GET", f"{_API}/playlistItems", "look", read.list_playlist_items, api.refuse_quota),
+    oauth.TOKENS.route("/google-oauth/token"),
+    oauth.TOKENS.route("/google-oauth/revoke", handle=oauth.revoke),
+    oauth.CONSENT.route("/google-accounts/o/oauth2/v2/auth"),
 )
 
 
-def register(app: web.Application, context: "SandboxContext") -> None:
+def register(app: web.Application, context: SandboxContext) -> None:
     """Serve YouTube on `app`."""
     context.accounts.define(
-        PLATFORM,
-        AccountKind(
-            new_id=lambda _: f"UC{secrets.token_urlsafe(16)}",
-            scopes=(UPLOAD, READONLY),
-            connection="channel",
-            access_prefix="ya29.",
-            access_life=oauth.ACCESS_S,
-            refresh_prefix="1//",
-        ),
+        api.PLATFORM,
+        AccountKind(new_id=lambda _: f"UC{secrets.token_urlsafe(16)}", **api.TABLE["account"]),
     )
-    context.processing.define(video.KIND, video.make_processor(context))
-    for method, path, endpoint in _PATHS:
-        mount(app, context, method, path, endpoint)
+    context.processing.define_task(video.TASK)
+    mount_routes(app, context, api.PLATFORM, api.DIALECT, _ROUTES)

@@ -2,20 +2,10 @@
 
 from aiohttp import web
 
-from adapters.sandbox.endpoint import Call, Endpoint
+from adapters.sandbox.endpoint import Call
 from adapters.sandbox.ledger import to_iso
 from adapters.sandbox.store import Record
-from adapters.sandbox.youtube import video
-from adapters.sandbox.youtube.dialect import (
-    DIALECT,
-    MAY_READ,
-    PLATFORM,
-    make_etag,
-    ok,
-    quota_response,
-    refuse,
-)
-from adapters.sandbox.youtube.quota import spend_unit
+from adapters.sandbox.youtube import api, video
 
 _MAX_IDS = 50
 _PAGE, _MAX_PAGE = 5, 50
@@ -24,16 +14,16 @@ _PAGE, _MAX_PAGE = 5, 50
 def _parse_parts(call: Call, known: tuple[str, ...]) -> tuple[str, ...]:
     parts = tuple(name for name in call.request.query.get("part", "").split(",") if name)
     if not parts:
-        raise refuse("missingRequiredParameter", "Required parameter: part")
+        raise api.refuse("missingRequiredParameter", "Required parameter: part")
     for name in parts:
         if name not in known:
-            raise refuse("unknownPart", f"'{name}'")
+            raise api.refuse("unknownPart", f"'{name}'")
     return parts
 
 
 def _list_response(kind: str, items: list[Record], total: int, more: Record | None = None) -> web.Response:
-    body: Record = {"kind": kind, "etag": make_etag({"items": items}), **(more or {}), "items": items}
-    return ok(body | {"pageInfo": {"totalResults": total, "resultsPerPage": len(items)}})
+    body: Record = {"kind": kind, "etag": api.make_etag({"items": items}), **(more or {}), "items": items}
+    return api.ok(body | {"pageInfo": {"totalResults": total, "resultsPerPage": len(items)}})
 
 
 def _is_hidden(call: Call, record: Record) -> bool:
@@ -42,32 +32,31 @@ def _is_hidden(call: Call, record: Record) -> bool:
 
 async def list_videos(call: Call) -> web.Response:
     """GET /youtube/v3/videos?part=…&id=…: unknown ids are left out."""
-    account = call.authenticate(*MAY_READ)
+    account = call.authenticate(*api.MAY_READ)
     parts = _parse_parts(call, (*video.PARTS, "statistics", "player"))
     ids = [key for key in call.request.query.get("id", "").split(",") if key]
     if not 0 < len(ids) <= _MAX_IDS:
-        raise refuse("missingRequiredParameter", "No filter selected: one to fifty ids are expected.")
-    spend_unit(call)
+        raise api.refuse("missingRequiredParameter", "No filter selected: one to fifty ids are expected.")
+    api.spend(call)
     is_late = call.take_fault("late-visibility") is not None
     items = []
     for key in ids:
-        record = call.context.store.get(video.KIND, key)
-        if record is None or record["account"] != account["remote_id"] or is_late or _is_hidden(call, record):
-            continue
-        items.append(video.to_resource(record, parts))
+        record = call.find_own(video.KIND, key, account)
+        if record is not None and not is_late and not _is_hidden(call, record):
+            items.append(video.to_resource(record, parts))
     return _list_response("youtube#videoListResponse", items, len(items))
 
 
 async def list_channels(call: Call) -> web.Response:
     """GET /youtube/v3/channels?mine=true."""
-    account = call.authenticate(*MAY_READ)
+    account = call.authenticate(*api.MAY_READ)
     parts = _parse_parts(
         call, ("id", "snippet", "contentDetails", "status", "statistics", "brandingSettings")
     )
-    spend_unit(call)
+    api.spend(call)
     wanted = call.request.query.get("id")
     if call.request.query.get("mine") != "true" and wanted is None:
-        raise refuse("missingRequiredParameter", "No filter selected.")
+        raise api.refuse("missingRequiredParameter", "No filter selected.")
     if account["options"].get("no_channel") or wanted not in (None, account["remote_id"]):
         return _list_response("youtube#channelListResponse", [], 0)
     known = {
@@ -84,7 +73,7 @@ async def list_channels(call: Call) -> web.Response:
             "longUploadsStatus": "disallowed" if account["options"].get("unverified") else "allowed",
         },
     }
-    item = {"kind": "youtube#channel", "etag": make_etag(account), "id": account["remote_id"]}
+    item = {"kind": "youtube#channel", "etag": api.make_etag(account), "id": account["remote_id"]}
     item |= {name: known[name] for name in parts if name in known}
     return _list_response("youtube#channelListResponse", [item], 1)
 
@@ -96,18 +85,16 @@ def _get_uploads_playlist(account: Record) -> str:
 
 async def list_playlist_items(call: Call) -> web.Response:
     """GET /youtube/v3/playlistItems?playlistId=UU…: the channel's uploads, newest first."""
-    account = call.authenticate(*MAY_READ)
+    account = call.authenticate(*api.MAY_READ)
     query = call.request.query
     parts = _parse_parts(call, ("id", "snippet", "contentDetails", "status"))
-    spend_unit(call)
+    api.spend(call)
     if query.get("playlistId") != _get_uploads_playlist(account):
-        raise refuse("playlistNotFound", "The playlist identified with the playlistId cannot be found.", 404)
+        raise api.refuse(
+            "playlistNotFound", "The playlist identified with the playlistId cannot be found.", 404
+        )
     size, start = _parse_int(query.get("maxResults"), _PAGE), _parse_int(query.get("pageToken"), 0)
-    mine = [
-        record
-        for record in reversed(list(call.context.store.get_all(video.KIND).values()))
-        if record["account"] == account["remote_id"] and not _is_hidden(call, record)
-    ]
+    mine = [record for record in call.list_own(video.KIND, account)[::-1] if not _is_hidden(call, record)]
     size = min(size, _MAX_PAGE)
     items = [_item_to_dict(account, record, place, parts) for place, record in enumerate(mine)][
         start : start + size
@@ -120,7 +107,7 @@ def _parse_int(text: str | None, default: int) -> int:
     if text is None:
         return default
     if not text.isdecimal():
-        raise refuse("invalidPageToken", "The request specifies an invalid page token or page size.")
+        raise api.refuse("invalidPageToken", "The request specifies an invalid page token or page size.")
     return int(text)
 
 
@@ -141,30 +128,7 @@ def _item_to_dict(account: Record, record: Record, place: int, parts: tuple[str,
     }
     item: Record = {
         "kind": "youtube#playlistItem",
-        "etag": make_etag(record),
+        "etag": api.make_etag(record),
         "id": f"{_get_uploads_playlist(account)}.{record['key']}",
     }
     return item | {name: known[name] for name in parts if name in known}
-
-
-VIDEOS = Endpoint(
-    platform=PLATFORM,
-    step="look",
-    handle=list_videos,
-    dialect=DIALECT,
-    quota_exhausted=lambda _: quota_response(),
-)
-CHANNELS = Endpoint(
-    platform=PLATFORM,
-    step="read",
-    handle=list_channels,
-    dialect=DIALECT,
-    quota_exhausted=lambda _: quota_response(),
-)
-PLAYLIST_ITEMS = Endpoint(
-    platform=PLATFORM,
-    step="look",
-    handle=list_playlist_items,
-    dialect=DIALECT,
-    quota_exhausted=lambda _: quota_response(),
-)

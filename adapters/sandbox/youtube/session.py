@@ -1,72 +1,40 @@
-"""YouTube upload sessions, by Google's resumable upload protocol.
+"""YouTube upload sessions, by Google's resumable upload protocol, and the metadata that opens one.
 
-developers.google.com/youtube/v3/guides/using_resumable_upload_protocol, read 2026-11-24. A session lives a week;
-the vendor documents no lifetime.
+developers.google.com/youtube/v3/guides/using_resumable_upload_protocol and /youtube/v3/docs/videos, read 2026-11-24. A
+session lives a week; the vendor documents no lifetime.
 """
 
 import asyncio
-import re
 import secrets
-from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from aiohttp import web
 
 from adapters.sandbox import probe
-from adapters.sandbox.endpoint import Call, Endpoint
-from adapters.sandbox.rate_windows import DAY
+from adapters.sandbox.clock import DAY
+from adapters.sandbox.endpoint import Call
 from adapters.sandbox.store import Record
-from adapters.sandbox.upload_body import receive_body
-from adapters.sandbox.youtube import video
-from adapters.sandbox.youtube.dialect import (
-    DIALECT,
-    MAY_UPLOAD,
-    PLATFORM,
-    error_response,
-    quota_response,
-    refuse,
-)
-from adapters.sandbox.youtube.metadata import check_metadata
-from adapters.sandbox.youtube.quota import spend_insert
+from adapters.sandbox.upload_body import Span, parse_content_range, receive_body
+from adapters.sandbox.vendor_table import KINDS, check_fields
+from adapters.sandbox.youtube import api, video
 
 KIND = "youtube.session"
 GRANULE = 256 << 10
 _MAX_BYTES = 274_877_906_944
 _LIFE_S = 7 * DAY
-_RANGE = re.compile(r"bytes (?:(\d{1,12})-(\d{1,12})|\*)/(\d{1,12}|\*)\Z")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ByteRange:
-    """The range of bytes a PUT announces; a probe announces none."""
-
-    first: int | None
-    last: int | None
-    total: int | None
-
-    @property
-    def is_probe(self) -> bool:
-        return self.first is None
-
-    @property
-    def length(self) -> int:
-        return 0 if self.first is None or self.last is None else self.last - self.first + 1
-
-    @property
-    def is_last(self) -> bool:
-        return self.last is not None and self.last + 1 == self.total
 
 
 async def start(call: Call) -> web.Response:
     """POST /upload/youtube/v3/videos?uploadType=resumable."""
-    account = call.authenticate(*MAY_UPLOAD)
+    account = call.authenticate(*api.MAY_UPLOAD)
     if call.request.query.get("uploadType") != "resumable":
-        raise refuse("mediaBodyRequired", "This sandbox takes videos by uploadType=resumable only.")
+        raise api.refuse("mediaBodyRequired", "This sandbox takes videos by uploadType=resumable only.")
     if account["options"].get("no_channel"):
-        raise refuse("youtubeSignupRequired", "The user has no YouTube channel.", 401)
-    snippet, status = check_metadata(call, call.json())
+        raise api.refuse("youtubeSignupRequired", "The user has no YouTube channel.", 401)
+    snippet, status = _check_metadata(call, call.json())
     total = _parse_announced_size(call)
-    spend_insert(call)
+    api.spend(call, api.INSERTS)
     record: Record = {"key": secrets.token_urlsafe(24), "account": account["remote_id"], "total": total}
     record |= {"received": 0, "created": call.context.clock.now(), "video": None, "status": status}
     record |= {
@@ -83,14 +51,14 @@ def _parse_announced_size(call: Call) -> int | None:
     headers = call.request.headers
     kind = headers.get("X-Upload-Content-Type", "video/*")
     if not kind.startswith("video/") and kind != "application/octet-stream":
-        raise refuse(
+        raise api.refuse(
             "invalidMediaType", f"Media type '{kind}' is not supported. Valid media types: [video/*]"
         )
     length = headers.get("X-Upload-Content-Length")
     if length is None:
         return None
     if not length.isdecimal() or not 0 < int(length) <= _MAX_BYTES:
-        raise refuse("invalidContentLength", "X-Upload-Content-Length must be from 1 to 274877906944.")
+        raise api.refuse("invalidContentLength", "X-Upload-Content-Length must be from 1 to 274877906944.")
     return int(length)
 
 
@@ -99,16 +67,12 @@ def _build_location(call: Call, record: Record) -> str:
     return str(url)
 
 
-def _parse_range(call: Call) -> _ByteRange | None:
+def _parse_range(call: Call) -> Span | None:
     header = call.request.headers.get("Content-Range")
     length = call.request.content_length
     if header is None:
-        return None if length is None else _ByteRange(first=0, last=length - 1, total=length)
-    match = _RANGE.match(header)
-    if match is None:
-        return None
-    first, last, total = (None if part in (None, "*") else int(part) for part in match.groups())
-    return _ByteRange(first=first, last=last, total=total)
+        return None if length is None else Span(first=0, last=length - 1, total=length)
+    return parse_content_range(call.request)
 
 
 def _find_session(call: Call) -> Record | None:
@@ -117,36 +81,38 @@ def _find_session(call: Call) -> Record | None:
 
 async def put(call: Call) -> web.Response:
     """PUT bytes, or ask how many were received."""
-    account = call.authenticate(*MAY_UPLOAD)
+    account = call.authenticate(*api.MAY_UPLOAD)
     record = _find_session(call)
     is_gone = record is None or call.context.clock.now() >= record["created"] + _LIFE_S
     if record is None or is_gone or record["account"] != account["remote_id"]:
-        raise refuse("notFound", "The upload session was not found, or has expired.", 404)
+        raise api.refuse("notFound", "The upload session was not found, or has expired.", 404)
     span = _parse_range(call)
     if record["video"] is not None:  # the final response can be repeated
         return video.created_response(call, record["video"])
     _check_range(call, record, span)
-    if span is None or span.is_probe or span.first != record["received"]:
+    if span is None or span.first is None or span.first != record["received"]:
         return _incomplete_response(call, record)  # overlap or gap: store nothing
     return await _store(call, record, span)
 
 
-def _check_range(call: Call, record: Record, span: _ByteRange | None) -> None:
+def _check_range(call: Call, record: Record, span: Span | None) -> None:
     length = call.request.content_length
     if span is None or (span.total is not None and record["total"] not in (None, span.total)):
-        raise refuse("invalidContentRange", "Content-Range is missing, or does not fit the announced length.")
-    if span.is_probe:
+        raise api.refuse(
+            "invalidContentRange", "Content-Range is missing, or does not fit the announced length."
+        )
+    if span.first is None:
         return
     is_backwards = span.length <= 0 or (
         span.total is not None and span.last is not None and span.last >= span.total
     )
     if is_backwards or length != span.length:
-        raise refuse("invalidContentRange", "Content-Range does not fit Content-Length.")
+        raise api.refuse("invalidContentRange", "Content-Range does not fit Content-Length.")
     if not span.is_last and span.length % GRANULE:
-        raise refuse("invalidChunkSize", "A chunk that is not the last must be a multiple of 256 KiB.")
+        raise api.refuse("invalidChunkSize", "A chunk that is not the last must be a multiple of 256 KiB.")
 
 
-async def _store(call: Call, record: Record, span: _ByteRange) -> web.Response:
+async def _store(call: Call, record: Record, span: Span) -> web.Response:
     context = call.context
     at = record["received"]
     most = span.length if call.take_fault("short-store") is None else _shorten(span.length)
@@ -196,23 +162,102 @@ def _incomplete_response(call: Call, record: Record) -> web.Response:
     return web.Response(status=308, reason="Resume Incomplete", headers=headers)
 
 
-def _get_step(call: Call) -> str:
+def get_step(call: Call) -> str:
+    """Return the step of a PUT: the last bytes are the visible call, a status request looks."""
     span = _parse_range(call)
-    if span is None or span.is_probe:
+    if span is None or span.first is None:
         return "look"
     return "finalize" if span.is_last else "upload"
 
 
-def _quota_exhausted(call: Call) -> web.Response:
+def refuse_quota(call: Call) -> web.Response:
+    """Return the error of the project's quota, or of the channel's (reason `uploadLimitExceeded`)."""
     ordered = next(fault for fault in call.faults if fault["fault"] == "quota-exhausted")
     if ordered["reason"] == "uploadLimitExceeded":
-        return error_response(
+        return api.error_response(
             400, "uploadLimitExceeded", "The user has exceeded the number of videos they may upload."
         )
-    return quota_response()
+    return api.quota_response()
 
 
-START = Endpoint(
-    platform=PLATFORM, step="prepare", handle=start, dialect=DIALECT, quota_exhausted=_quota_exhausted
-)
-PUT = Endpoint(platform=PLATFORM, step=_get_step, handle=put, dialect=DIALECT, is_streamed=True)
+def _check_metadata(call: Call, body: Record) -> tuple[Record, Record]:
+    """Return the normalized `snippet` and `status`; raises Refused."""
+    parts = call.request.query.get("part", "").split(",")
+    if parts == [""]:
+        raise api.refuse("missingRequiredParameter", "Required parameter: part")
+    for name in body:
+        if name in api.TABLE["writable_parts"] and name not in parts:
+            raise api.refuse(
+                "unexpectedPart", f"The request body holds {name}, which the parameter part does not name."
+            )
+    for name in parts:
+        if name not in (*api.TABLE["writable_parts"], *api.TABLE["other_parts"]):
+            raise api.refuse("unknownPart", f"'{name}'")
+    return _check_snippet(_get_object(body, "snippet")), _check_status(call, _get_object(body, "status"))
+
+
+def _get_object(body: Record, name: str) -> Record:
+    value = body.get(name, {})
+    if not isinstance(value, dict):
+        raise api.refuse("invalidVideoMetadata", "The request metadata is invalid.")
+    return value
+
+
+def _check_snippet(given: Record) -> Record:
+    snippet: Record = {"title": None, "description": "", "tags": [], "categoryId": "22"}
+    snippet |= {name: given[name] for name in snippet if name in given}
+    check_fields(snippet, api.TABLE["snippet"], api.refuse, _KINDS)
+    return snippet
+
+
+def _has_angles(text: str) -> bool:
+    return "<" in text or ">" in text
+
+
+def _count_tag_characters(tags: list[str]) -> int:
+    """Return the length of the tags, including commas between them and quotes around tags with spaces."""
+    return sum(len(tag) + (2 if " " in tag else 0) for tag in tags) + max(0, len(tags) - 1)
+
+
+_KINDS = {
+    **KINDS,
+    "title": lambda value, most: (
+        isinstance(value, str) and value.strip() != "" and len(value) <= most and not _has_angles(value)
+    ),
+    "description": lambda value, most: (
+        isinstance(value, str) and not _has_angles(value) and len(value.encode()) <= most
+    ),
+    "tags": lambda value, most: (
+        isinstance(value, list)
+        and all(isinstance(tag, str) for tag in value)
+        and _count_tag_characters(value) <= most
+    ),
+}
+
+
+def _check_status(call: Call, given: Record) -> Record:
+    known = {"privacyStatus": "public", "license": "youtube"} | given
+    check_fields(known, api.TABLE["status"], api.refuse)
+    privacy = known["privacyStatus"]
+    status: Record = {"uploadStatus": "uploaded", "privacyStatus": privacy}
+    if "publishAt" in given:
+        if privacy != "private" or not _is_future(call, given["publishAt"]):
+            raise api.refuse(
+                "invalidPublishAt", "The request metadata specifies an invalid scheduled publishing time."
+            )
+        status["publishAt"] = given["publishAt"]
+    status["license"] = known["license"]
+    status["embeddable"] = bool(given.get("embeddable", True))
+    status["publicStatsViewable"] = bool(given.get("publicStatsViewable", True))
+    for name in ("selfDeclaredMadeForKids", "containsSyntheticMedia"):
+        if name in given:
+            status[name] = bool(given[name])
+    return status | {"madeForKids": bool(given.get("selfDeclaredMadeForKids", False))}
+
+
+def _is_future(call: Call, text: object) -> bool:
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        return False
+    return at.tzinfo is not None and at.timestamp() > call.context.clock.now()

@@ -1,41 +1,30 @@
 """A YouTube video: creation at its last byte, processing to processed, failed or rejected, and its resource.
 
 A video is live from its last byte on. One that will fail or be rejected never is, and gets no line in the ledger.
+Thumbnails: developers.google.com/youtube/v3/docs/thumbnails/set. The account option `no_thumbnails` is a channel
+without a verified phone number, which may not set any.
 """
 
 import secrets
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from adapters.sandbox import probe
+from adapters.sandbox.context import SandboxContext
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.ledger import to_iso
-from adapters.sandbox.processing import Processor
+from adapters.sandbox.processing import Task
 from adapters.sandbox.responses import json_response
 from adapters.sandbox.store import Record
-from adapters.sandbox.youtube.dialect import PLATFORM, make_etag
-
-if TYPE_CHECKING:
-    from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.youtube import api
 
 KIND = "youtube.video"
 PARTS = ("id", "snippet", "status", "contentDetails", "processingDetails", "fileDetails")
+_THUMBNAIL_BYTES = 52_428_800
+_THUMBNAIL_FORMATS = ("JPEG", "PNG")
 _SHORT_S = 180.0
 _UNVERIFIED_S = 900.0
 _LONGEST_S = 12 * 3600.0
-_REJECTIONS = (
-    "copyright",
-    "inappropriate",
-    "duplicate",
-    "termsOfUse",
-    "uploaderAccountSuspended",
-    "length",
-    "claim",
-    "uploaderAccountClosed",
-    "trademark",
-    "legal",
-)
 _PROCESSING_STATUS = {
     "processing": "processing",
     "processed": "succeeded",
@@ -44,9 +33,9 @@ _PROCESSING_STATUS = {
 }
 
 
-def create(context: "SandboxContext", session: Record, facts: probe.VideoFacts | None) -> str:
+def create(context: SandboxContext, session: Record, facts: probe.VideoFacts | None) -> str:
     """Create the video of a complete upload, live unless it will fail or be rejected; return its id."""
-    account = context.accounts.find(PLATFORM, session["account"])
+    account = context.accounts.find(api.PLATFORM, session["account"])
     key = secrets.token_urlsafe(8)
     record: Record = {"key": key, "account": session["account"], "published": context.clock.now()}
     record |= {"snippet": session["snippet"], "status": session["status"], "name": session["name"]}
@@ -71,7 +60,7 @@ def _find_flaw(account: Record | None, facts: probe.VideoFacts | None) -> str | 
 
 
 def _publish(
-    context: "SandboxContext", account: Record, record: Record, session: Record, facts: probe.VideoFacts
+    context: SandboxContext, account: Record, record: Record, session: Record, facts: probe.VideoFacts
 ) -> None:
     status, snippet = record["status"], record["snippet"]
     context.publish(
@@ -101,30 +90,25 @@ def build_url(key: str) -> str:
     return f"https://www.youtube.com/watch?v={key}"
 
 
-async def start_processing(context: "SandboxContext", key: str) -> None:
+async def start_processing(context: SandboxContext, key: str) -> None:
     """Start processing the video `key`."""
     record = context.store.get_all(KIND)[key]
     await context.processing.start(KIND, record)
 
 
-def make_processor(context: "SandboxContext") -> Processor:
-    """Return the processor of videos."""
-
-    async def examine(record: Record) -> str | None:
-        reason: str | None = record["fail_reason"]
-        return reason
-
-    return Processor(
-        is_pending=lambda record: record["state"] == "processing",
-        examine=examine,
-        conclude=lambda record, reason: _conclude(context, record, reason),
-    )
+async def _examine(_: SandboxContext, record: Record) -> str | None:
+    reason: str | None = record["fail_reason"]
+    return reason
 
 
-def _conclude(context: "SandboxContext", record: Record, reason: str | None) -> None:
-    state = "processed" if reason is None else "rejected" if reason in _REJECTIONS else "failed"
+def _conclude(_: SandboxContext, record: Record, reason: str | None) -> None:
+    state = "processed" if reason is None else "rejected" if reason in api.TABLE["rejections"] else "failed"
     record |= {"state": state, "reason": reason}
-    context.store.put(KIND, record["key"], record)
+
+
+TASK = Task(
+    kind=KIND, states=("processing",), examine=_examine, fail=lambda reason: reason, conclude=_conclude
+)
 
 
 def created_response(call: Call, key: str) -> web.Response:
@@ -149,7 +133,7 @@ def to_resource(record: Record, parts: tuple[str, ...]) -> Record:
         "processingDetails": _processing_to_dict(record),
         "fileDetails": {"fileName": record["name"], "fileSize": str(record["size"]), "fileType": "video"},
     }
-    body: Record = {"kind": "youtube#video", "etag": make_etag(record), "id": record["key"]}
+    body: Record = {"kind": "youtube#video", "etag": api.make_etag(record), "id": record["key"]}
     return body | {name: known[name] for name in parts if name in known}
 
 
@@ -180,3 +164,23 @@ def _processing_to_dict(record: Record) -> Record:
     if record["state"] == "failed":
         details["processingFailureReason"] = "transcodeFailed"
     return details
+
+
+async def set_thumbnail(call: Call) -> web.Response:
+    """POST /upload/youtube/v3/thumbnails/set?videoId=…: the image is the body; a repetition replaces it."""
+    account = call.authenticate(*api.MAY_UPLOAD)
+    key = call.request.query.get("videoId", "")
+    record = call.find_own(KIND, key, account)
+    if record is None:
+        raise api.refuse("videoNotFound", "The video cannot be found.", 404)
+    if account["options"].get("no_thumbnails"):
+        raise api.refuse("forbidden", "The thumbnail can't be set for the specified video.", 403)
+    facts = probe.read_image(call.body)
+    if not call.body:
+        raise api.refuse("mediaBodyRequired", "The request does not include the image content.")
+    if facts is None or facts.format not in _THUMBNAIL_FORMATS or len(call.body) > _THUMBNAIL_BYTES:
+        raise api.refuse("invalidImage", "The provided image content is invalid.")
+    times = record.get("thumbnails_set", 0) + 1
+    call.context.store.put(KIND, key, record | {"thumbnail": facts.sha256, "thumbnails_set": times})
+    item = {"default": {"url": build_thumbnail_url(key, facts.sha256), "width": 120, "height": 90}}
+    return api.ok({"kind": "youtube#thumbnailSetResponse", "etag": facts.sha256[:27], "items": [item]})

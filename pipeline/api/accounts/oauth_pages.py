@@ -14,7 +14,7 @@ from adapters.contract import RemoteAccount
 from pipeline.accounts.connected_account import CompletedConnection, ConnectedAccount, PendingConfirmation
 from pipeline.api.html_page import build_csp, render_page
 from pipeline.api.http.timestamp import format_timestamp
-from pipeline.store.accounts.oauth_origin import SessionOrigin
+from pipeline.store.accounts.oauth_sessions import SessionOrigin
 
 NAMES = {
     "tiktok": "TikTok",

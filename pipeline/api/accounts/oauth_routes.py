@@ -59,7 +59,7 @@ MAX_FORM = 20_000
 
 
 class ConnectBody(Body):
-    """What to connect. Every field is optional, and so is the body."""
+    """The accounts to connect. Every field is optional, and so is the body."""
 
     connection: str | None = Field(
         None,
@@ -133,7 +133,7 @@ async def _answer_with_page(
         page = pages.render_not_connected(refusal.status, platform.value, refusal.message, refusal.code)
         return _with_headers_of(render_refusal(refusal), page)
     except Unreachable:
-        message = "The database is unreachable at the moment; nothing was connected."
+        message = "The database is unreachable now; nothing was connected."
         return _with_headers_of(
             render_unreachable(), pages.render_not_connected(503, platform.value, message)
         )
@@ -162,8 +162,7 @@ async def _confirm(request: Request, platform: Platform) -> CompletedConnection:
     form = dict(pairs)
     try:
         session = UUID(form.get("grant", ""))
-        # "pick": on pages of the version before, which ignores "account" and so never takes "Do not connect" for a yes
-        indexes = {int(value) for name, value in pairs if name in {"account", "pick"}}
+        indexes = {int(value) for name, value in pairs if name == "account"}
     except ValueError:
         raise Refusal(400, "invalid_choice", "The form is invalid. Start the connection again.") from None
     starter = await _find_starter(request)

@@ -7,6 +7,7 @@ from functools import partial
 from starlette.requests import Request
 
 from pipeline.api.accounts.response_models import AccountList, KeySubscription
+from pipeline.api.http.auth import find_plan_refusal
 from pipeline.api.http.envelope import SuccessResponse, success
 from pipeline.api.openapi.error_responses import KEY_ERRORS, error_responses
 from pipeline.api.openapi.introduction import SCOPE
@@ -25,9 +26,11 @@ async def list_accounts(request: Request) -> SuccessResponse[AccountList]:
 
 
 async def get_subscription(request: Request) -> SuccessResponse[KeySubscription]:
-    """Return the plan. It needs no active plan, so that a client can see why it may not publish."""
+    """Return the plan. It needs no active plan, and the message says why a plan does not publish."""
     caller = await get_app_state(request).authenticator.authenticate(request)
-    return success("Subscription retrieved", KeySubscription.from_caller(caller))
+    refusal = find_plan_refusal(caller)
+    message = "Subscription retrieved" if refusal is None else refusal.message
+    return success(message, KeySubscription.from_caller(caller))
 
 
 def _read(app_state: AppState, caller: Caller) -> AccountList:

@@ -99,7 +99,7 @@ async def _stream(
         if isinstance(error, StorageUnavailable):
             log.warning("reading file %s from storage failed: %s", file.id, error)
             raise HttpRefusal(
-                503, "unavailable", "The file storage is unavailable. Repeat the request in a moment."
+                503, "unavailable", "The file storage is unavailable. Repeat the request in a few seconds."
             ) from error
         raise
     return _Stream(transfers, file, part, start, status, headers)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.api.http.bulkhead import Bulkhead
-from pipeline.api.http.concurrency_limit import ConcurrencyLimit
+from pipeline.api.http.bulkhead import Bulkhead, ConcurrencyLimit
 
 MAX_UPLOADS, MAX_DOWNLOADS = 32, 256
 

@@ -20,17 +20,27 @@ from pipeline.api.files.schema import (
     FileQuery,
     read_file_query,
 )
-from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.envelope import SuccessResponse, refuse_too_many, success
+from pipeline.api.http.idempotency import read_idempotency_key, replayed, require_kept
 from pipeline.api.http.json_body import parse_json, read_json_body, validate_body
-from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
+from pipeline.api.openapi.error_responses import (
+    BODY_ERRORS,
+    CLAIM_ERRORS,
+    KEY_ERRORS,
+    PLAN_ERRORS,
+    error_responses,
+)
 from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import PARTNER_API, Operation, query_parameter
 from pipeline.api.state import AppState, get_app_state
+from pipeline.stages.idempotency import Replayed, claim_key
 from pipeline.stages.post_request import Refusal
 from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
+from pipeline.store.database import new_id
 from pipeline.store.files import files as store
 from pipeline.store.files.files import File
+from pipeline.store.idempotency_keys import IdempotencyKey
 
 URL_LIFETIME = 600
 """Seconds within which an upload has to begin."""
@@ -43,21 +53,28 @@ async def create_file(request: Request) -> SuccessResponse[Upload]:
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_publisher(request)
     file = validate_body(FileBody, parse_json(await read_json_body(request, caller.key_id)))
-    file_id, url = await app_state.file_transfers.bulkhead.run(
-        partial(_open, app_state, caller, file), caller.key_id
-    )
+    key, bulkhead = read_idempotency_key(request, caller, file), app_state.file_transfers.bulkhead
+    try:
+        file_id, url = await bulkhead.run(partial(_open, app_state, caller, file, key), caller.key_id)
+    except Replayed as earlier:
+        known = require_kept(await bulkhead.run(partial(_find, app_state, earlier.resource), caller.key_id))
+        return replayed("Upload URL was generated before", _build_upload(request, file, known.id, known.url))
+    return success("Upload URL generated", _build_upload(request, file, file_id, url), code=201)
+
+
+def _build_upload(request: Request, file: FileBody, file_id: UUID, url: str) -> Upload:
+    app_state = get_app_state(request)
     path = request.app.url_path_for("putFile", file_id=str(file_id))
     query = app_state.context.files.addresses.sign_query(
         file_id, file.contentType, int(time.time()) + URL_LIFETIME
     )
-    upload = Upload(
+    return Upload(
         uploadUrl=f"{app_state.context.settings.own_url}{path}?{query}",
         parameters=UploadParameters.model_validate({"file_id": file_id, **dict(parse_qsl(query))}),
         url=url,
         contentType=file.contentType,
         expiresIn=URL_LIFETIME,
     )
-    return success("Upload URL generated", upload, code=201)
 
 
 async def list_files(request: Request) -> SuccessResponse[FilePage]:
@@ -69,18 +86,22 @@ async def list_files(request: Request) -> SuccessResponse[FilePage]:
     return success("Files retrieved", page)
 
 
-def _open(app_state: AppState, caller: Caller, file: FileBody) -> tuple[UUID, str]:
-    addresses, settings = app_state.context.files.addresses, app_state.context.settings.files
-    name = addresses.create_name(file.contentType)
+def _find(app_state: AppState, file_id: UUID) -> File | None:
     with app_state.context.database.begin() as c:
+        return store.find_upload(c, file_id)
+
+
+def _open(
+    app_state: AppState, caller: Caller, file: FileBody, key: IdempotencyKey | None
+) -> tuple[UUID, str]:
+    addresses, settings = app_state.context.files.addresses, app_state.context.settings.files
+    name, file_id = addresses.create_name(file.contentType), new_id()
+    with app_state.context.database.begin() as c:
+        claim_key(c, key, file_id)
         opened = store.count_waiting_uploads(c, caller.workspace_id, timedelta(seconds=URL_LIFETIME))
         if opened >= MAX_OPEN_UPLOADS:
-            raise HttpRefusal(
-                429,
-                "rate_limited",
-                f"{MAX_OPEN_UPLOADS:,} upload URLs are open and unused: use those first.",
-                headers={"Retry-After": str(URL_LIFETIME)},
-            )
+            message = f"{MAX_OPEN_UPLOADS:,} upload URLs are open and unused: use those first."
+            raise refuse_too_many(MAX_OPEN_UPLOADS, message, URL_LIFETIME)
         used = store.sum_bytes(c, caller.workspace_id)
         if settings.quota and used >= settings.quota:
             raise Refusal(
@@ -89,7 +110,7 @@ def _open(app_state: AppState, caller: Caller, file: FileBody) -> tuple[UUID, st
                 f"The workspace stores {used:,} bytes of files and its quota is {settings.quota:,}: upload again when "
                 f"older files are removed, {settings.keep_days:g} days after their last use.",
             )
-        file_id = store.open_file(
+        store.open_file(
             c,
             workspace=caller.workspace_id,
             key=caller.key_id,
@@ -97,6 +118,7 @@ def _open(app_state: AppState, caller: Caller, file: FileBody) -> tuple[UUID, st
             url=addresses.public_url(name),
             content_type=file.contentType,
             filename=file.filename,
+            identity=file_id,
         )
         facts = {"content_type": file.contentType, "filename": file.filename}
         record_change(c, caller.actor, "open", "file", file_id, caller.workspace_id, after=facts)
@@ -138,10 +160,13 @@ OPERATIONS = (
             }
         },
         body=FileBody,
+        repeated="The upload was opened before, with this Idempotency-Key; its URL is good for as long again.",
+        takes_key=True,
         errors=error_responses(
             *KEY_ERRORS,
             *BODY_ERRORS,
             *PLAN_ERRORS,
+            *CLAIM_ERRORS,
             "internal_error",
             validation_failed="the workspace has used its quota",
             rate_limited="too many upload URLs are open and unused",

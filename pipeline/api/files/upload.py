@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
+from sqlalchemy import Connection
 from starlette.requests import ClientDisconnect, Request
 
 from pipeline.api.files.response_models import StoredFile
@@ -25,13 +27,16 @@ from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import PARTNER_API, Operation, path_parameter, query_parameter
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.actor import Actor
-from pipeline.failpoint import failpoint
 from pipeline.media.files.storage_folder import StorageUnavailable
 from pipeline.media.files.upload_intake import TooLarge, TypeMismatch, UploadIntake
 from pipeline.media.files.uploads import create_object_key
 from pipeline.media.probe.sniff import HEAD_BYTES
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
+from pipeline.stages.media_checks import await_checks, open_checks
 from pipeline.stages.post_request import Refusal
 from pipeline.store.audit import record_change
+from pipeline.store.checks.checks import Check, Purpose
 from pipeline.store.files import files as store
 from pipeline.store.files.files import Content, File
 
@@ -194,7 +199,9 @@ def _finish(transfer: _Transfer, content: Content) -> File:
         if ending == "stored":
             facts = {"bytes": content.size, "sha256": content.sha256.hex()}
             record_change(c, transfer.actor, "store", "file", file.id, file.workspace_id, after=facts)
+        checks = _open_check(context, c, file) if ending == "stored" else {}
     failpoint("files.committed")
+    await_checks(context, checks, bulk=True)
     if ending != "stored":
         _abandon(transfer)
     if ending == "full":
@@ -204,6 +211,12 @@ def _finish(transfer: _Transfer, content: Content) -> File:
     if ending == "gone":
         raise _gone()
     return replace(file, object=content.object, size=content.size, sha256=content.sha256)
+
+
+def _open_check(context: Context, c: Connection, file: File) -> Mapping[int, Check]:
+    """Open the check of a stored file: once it has the facts, posts with the file need no storage to be accepted."""
+    purpose: Purpose = "video" if file.content_type.startswith("video/") else "image"
+    return open_checks(context, c, file.workspace_id, [(0, purpose, file.url)], bulk=True)
 
 
 def _abandon(transfer: _Transfer) -> None:
@@ -261,7 +274,7 @@ def _gone() -> Refusal:
 def _unavailable(error: Exception) -> HttpRefusal:
     log.warning("storing a file failed: %s (%s)", error, str(error.__cause__).partition("\n")[0][:300])
     return HttpRefusal(
-        503, "unavailable", f"The file could not be stored: {error}. Send it again in a moment."
+        503, "unavailable", f"The file could not be stored: {error}. Send it again in a few seconds."
     )
 
 

@@ -1,1 +1,1 @@
-"""What every request passes on its way to a handler: authentication, limits, bodies, the response envelope."""
+"""The layers between every request and its handler: authentication, limits, bodies, the response envelope."""

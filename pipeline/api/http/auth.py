@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from uuid import UUID
@@ -13,13 +14,13 @@ from uuid import UUID
 from starlette.requests import Request
 
 from pipeline.api.http.bulkhead import Bulkhead
-from pipeline.api.http.client_address import find_address
 from pipeline.api.http.envelope import HttpRefusal
 from pipeline.api.http.middleware import REQUEST_ID
-from pipeline.api.http.request_headers import get_header
-from pipeline.context import Context
+from pipeline.api.http.request_headers import find_address, get_header
 from pipeline.domain.account import LIVE_SUBSCRIPTIONS, PUBLISHING_PLANS, Plan
 from pipeline.domain.actor import Actor
+from pipeline.domain.explanation_rules import Right
+from pipeline.runtime.context import Context
 from pipeline.store.auth.keys import Caller, find_caller, touch_key
 from pipeline.store.database import Unreachable
 
@@ -33,7 +34,7 @@ _MOST_CACHED = 10_000
 
 
 class Authenticator:
-    """Looks up keys and caches them for a moment. Simultaneous requests with one key share one look-up."""
+    """Looks up keys and caches them for less than a second. Simultaneous requests with one key share one look-up."""
 
     def __init__(self, context: Context, bulkhead: Bulkhead) -> None:
         self._context, self._bulkhead = context, bulkhead
@@ -67,7 +68,7 @@ class Authenticator:
 
     def locate(self, actor: Actor, request: Request) -> Actor:
         """Return the actor with the address and the id of the request."""
-        address = find_address(request, self._context.settings.api.proxy_networks)
+        address = find_address(request.scope, self._context.settings.api.proxy_networks)
         return replace(actor, address=address, request_id=request.scope[REQUEST_ID])
 
     def _name_request(self, caller: Caller, request: Request) -> Caller:
@@ -132,6 +133,17 @@ def require_writing(caller: Caller) -> None:
         raise insufficient_scope("This key may only read: make one without --read-only.")
 
 
+def list_rights(caller: Caller) -> Collection[Right]:
+    """Return what a key may do now."""
+    if caller.read_only:
+        return {Right.READ}
+    try:
+        require_plan(caller)
+    except HttpRefusal:
+        return {Right.READ, Right.WRITE}
+    return set(Right)
+
+
 def insufficient_scope(message: str) -> HttpRefusal:
     """Build the refusal of a valid key that lacks the right: ``insufficient_scope`` of RFC 6750, section 3.1."""
     challenge = 'Bearer error="insufficient_scope"'
@@ -140,18 +152,25 @@ def insufficient_scope(message: str) -> HttpRefusal:
 
 def require_plan(caller: Caller) -> None:
     """Raise Refusal 402 without a live publishing plan, 403 for the Scheduler tier, which has no API."""
+    if refusal := find_plan_refusal(caller):
+        raise refusal
+
+
+def find_plan_refusal(caller: Caller) -> HttpRefusal | None:
+    """Return why the plan does not publish, or None if it does."""
     if caller.subscription not in LIVE_SUBSCRIPTIONS:
-        raise HttpRefusal(
+        return HttpRefusal(
             402, "subscription_required", f"The subscription is {caller.subscription}: renew it to publish."
         )
     if caller.plan is Plan.SCHEDULER:
-        raise HttpRefusal(403, "tier_not_allowed", "The Scheduler tier does not publish through the API.")
+        return HttpRefusal(403, "tier_not_allowed", "The Scheduler tier does not publish through the API.")
     if caller.plan not in PUBLISHING_PLANS:
-        raise HttpRefusal(
+        return HttpRefusal(
             402,
             "subscription_required",
             "Publishing needs a Creator, Professional or Business plan, and this workspace has none.",
         )
+    return None
 
 
 def _parse_token(request: Request) -> str:

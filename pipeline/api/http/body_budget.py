@@ -1,6 +1,6 @@
 """Bound the bytes of JSON bodies that a server process holds, in all and per key.
 
-A body counts from the moment it is announced until its request is answered. Uploaded files and imports do not count:
+A body counts from its announcement until its request is answered. Uploaded files and imports do not count:
 they are streams, and never lie in memory as a whole.
 """
 
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from starlette.types import Scope
 
-from pipeline.api.http.envelope import RETRY_AFTER, HttpRefusal
+from pipeline.api.http.envelope import HttpRefusal, refuse_too_many
 
 SHARES = 4
 """A key may have one in so many bytes of the budget."""
@@ -35,16 +35,12 @@ class BodyBudget:
         """Take *size* bytes more. Raises Refusal 503 when they are not left, 429 when the key's share is used up."""
         if self._reserved + size > self._total:
             raise HttpRefusal(
-                503, "unavailable", "Too many large requests are in progress. Repeat the request in a moment."
+                503, "unavailable", "Too many large requests are open. Repeat the request in a few seconds."
             )
         taken = self._by_key.get(key, 0) + size
         if key is not None and taken > self._per_key:
-            raise HttpRefusal(
-                429,
-                "rate_limited",
-                f"This key has requests with {self._per_key:,} bytes in progress already.",
-                headers={"Retry-After": str(RETRY_AFTER)},
-            )
+            message = f"This key has requests with {self._per_key:,} bytes in progress already."
+            raise refuse_too_many(self._per_key, message)
         self._reserved += size
         self._by_key[key] = taken
 
@@ -58,7 +54,7 @@ class BodyBudget:
 
 
 class Reservation:
-    """What one request holds of the budget."""
+    """The share of the budget that one request holds."""
 
     def __init__(self, budget: BodyBudget, key: UUID | None) -> None:
         self._budget, self._key = budget, key

@@ -12,6 +12,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
+from config.settings import settings
 from pipeline.api.http.representation import VARY, NegotiatedResponse
 from pipeline.api.http.response_models import DataT
 from pipeline.stages.post_request import Refusal
@@ -26,8 +27,13 @@ _ALWAYS: Mapping[int, Mapping[str, str]] = {
 
 
 def build_error_link(code: str) -> str:
-    """Return where the reference explains an error code, relative to the server."""
-    return f"/reference#error-{code}"
+    """Return the URL at which the reference explains an error code."""
+    return build_link(f"/reference#error-{code}")
+
+
+def build_link(path: str) -> str:
+    """Return the URL of a path of this server, as clients reach it."""
+    return f"{settings().own_url}{path}"
 
 
 @dataclass
@@ -35,6 +41,12 @@ class HttpRefusal(Refusal):
     """A refusal with response headers."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def refuse_too_many(limit: int, message: str, wait: int = RETRY_AFTER) -> HttpRefusal:
+    """Build the 429 of a limit that is used up: *limit* of what *message* names, free again in *wait* seconds."""
+    left = {"RateLimit-Limit": str(limit), "RateLimit-Remaining": "0", "RateLimit-Reset": str(wait)}
+    return HttpRefusal(429, "rate_limited", message, headers={**left, "Retry-After": str(wait)})
 
 
 _ON_EACH = [
@@ -112,12 +124,12 @@ def render_refusal(refusal: Refusal) -> Response:
 
 def render_unreachable() -> Response:
     """Return 503 for an unreachable database."""
-    return failure(503, "unavailable", "The database cannot be reached. Repeat the request in a moment.")
+    return failure(503, "unavailable", "The database cannot be reached. Repeat the request in a few seconds.")
 
 
 def render_stopping() -> Response:
     """Return 503 for a request cut off by a shutdown. If its post was stored already, the repeat returns that post."""
-    return failure(503, "unavailable", "The server is being stopped. Repeat the request in a moment.")
+    return failure(503, "unavailable", "The server is being stopped. Repeat the request in a few seconds.")
 
 
 def render_internal_error(method: str, path: str) -> Response:

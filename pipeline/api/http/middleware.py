@@ -1,4 +1,10 @@
-"""The outermost middleware: request ids, CORS, responses to exceptions, the end of each body and its reservation."""
+"""The outermost middleware: request ids, CORS, responses to exceptions, the end of each body and its reservation.
+
+Cross-origin requests of browsers (CORS): refused, except from the origins that a setting names.
+
+Fetch standard, section 3.2 (fetch.spec.whatwg.org, read 2026-11-27). A key is sent in a header that scripts set, not by
+the browser itself, so credentials mode is never allowed.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +13,57 @@ import logging
 import os
 import re
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection, Mapping, Sequence
+from typing import Any
+from uuid import UUID
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from config.logging import log_event
+from config.settings import settings
 from pipeline.api.http.body_budget import release_reservation
-from pipeline.api.http.cors import is_preflight, list_cors_headers, respond_to_preflight
-from pipeline.api.http.envelope import render_internal_error, render_stopping
+from pipeline.api.http.envelope import JsonResponse, render_internal_error, render_stopping
 from pipeline.api.http.query import IGNORED_HEADER, name_ignored
-from pipeline.api.http.request_headers import index_headers
+from pipeline.api.http.rate_limit import RATE_HEADERS
+from pipeline.api.http.request_headers import find_address, index_headers
 from pipeline.api.http.request_metrics import CLIENT_LEFT, find_route, record_request
-from pipeline.tracing import start_request
+from pipeline.runtime.tracing import start_request
+
+_PATHS = ("/api/partner/", "/openapi.json")
+_EXPOSED = (
+    b"ETag, Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Ignored-Parameters, "
+    b"X-Request-Id"
+)
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PATCH, PUT, DELETE",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, "
+    "X-Request-Id",
+    "Access-Control-Max-Age": "600",
+}
+
+
+def list_cors_headers(scope: Scope, origin: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the headers that let a page of *origin* read the response; none for other origins and paths."""
+    if not scope["path"].startswith(_PATHS) or origin.decode("latin-1") not in _list_origins(scope["app"]):
+        return []
+    return [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", _EXPOSED)]
+
+
+def is_preflight(scope: Scope, headers: Collection[bytes]) -> bool:
+    """Return True if a browser asks whether it may send a request."""
+    return scope["method"] == "OPTIONS" and b"access-control-request-method" in headers
+
+
+def respond_to_preflight() -> JsonResponse:
+    """Allow the request. The body is not empty, because some clients take an empty one for a failure."""
+    body = {"ok": True, "code": 200, "message": "Allowed", "data": {}}
+    return JsonResponse(body, 200, _PREFLIGHT)
+
+
+def _list_origins(app: Any) -> Collection[str]:
+    origins: Collection[str] = app.state.slipway.context.settings.api.origins
+    return origins
+
 
 log = logging.getLogger("slipway.api")
 
@@ -26,11 +72,16 @@ REQUEST_ID = "slipway.request_id"
 """The key of the request id in a request's scope."""
 ENDLESS = "slipway.endless"
 """A key of the scope, set for a response that ends when its reader leaves: its duration is the time to its start."""
+NOTES, POSTS, REFUSED = "slipway.notes", "slipway.posts", "slipway.refused"
+"""Keys of the scope: further fields of the request's line in the log; its posts, each with deliveries that it made, and
+what it refused of them."""
 DRAIN_BYTES = 16 * 1024**2
 """Bytes of an unread body that are read and discarded before an early response. Without it a client that is still
 sending would see its connection reset instead of the response. The connection of a longer body is closed."""
 DRAIN_SECONDS = 5.0
 """How long the rest of an unread body may take."""
+
+BAD_REQUEST = 400
 
 _TRACE_PARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 """W3C Trace Context, "traceparent" (2021-11-23)."""
@@ -69,6 +120,47 @@ class RequestMiddleware:
             method, route = scope["method"], find_route(scope)
             record_request(method, route, exchange.status, end - start)
             end_trace(method, route, exchange.status)
+            if method == "POST" or CLIENT_LEFT != exchange.status >= BAD_REQUEST:
+                _log_request(scope, route, exchange)
+
+
+def note(scope: Scope, **fields: object) -> None:
+    """Add fields to the line that the log gets of this request: ids, names and codes, nothing that is private."""
+    scope.setdefault(NOTES, {}).update(fields)
+
+
+def note_posts(
+    scope: Scope, posts: Mapping[UUID, Sequence[UUID]], refused: Sequence[Mapping[str, object]] = ()
+) -> None:
+    """Name the posts of this request in the log, a line each, with the deliveries that were made.
+
+    *refused*: the position, code and status of each post of a batch that was refused.
+    """
+    scope.setdefault(POSTS, {}).update(posts)
+    scope[REFUSED] = refused
+
+
+def _log_request(scope: Scope, route: str, exchange: _Exchange) -> None:
+    """Log a POST or a refusal: one line, or one for each of its posts. The path and the query are left out."""
+    fields: dict[str, object] = {
+        "method": scope["method"],
+        "route": route,
+        "status": exchange.status,
+        "address": find_address(scope, settings().api.proxy_networks),
+        **scope.get(NOTES, {}),
+        "request_id": exchange.id,
+    }
+    for post, deliveries in (scope.get(POSTS) or _name_post(scope)).items():
+        ids = {name: value for name, value in (("post", post), ("delivery", deliveries)) if value}
+        log_event(log, logging.INFO, "request", {**fields, **ids})
+    for refusal in scope.get(REFUSED, ()):
+        log_event(log, logging.INFO, "refusal", {**fields, **refusal})
+
+
+def _name_post(scope: Scope) -> Mapping[UUID | None, Sequence[UUID]]:
+    """Return the post that the path names, with its delivery."""
+    named = scope.get("path_params", {})
+    return {named.get("post_id"): [named[k] for k in ("delivery_id",) if k in named]}
 
 
 class _Exchange:
@@ -104,6 +196,9 @@ class _Exchange:
 
     async def _start(self, message: Message) -> None:
         headers = [*message["headers"], (_HEADER, self.id.encode()), *self._cors]
+        rate = self._scope.get(RATE_HEADERS)
+        if rate and message["status"] != 429:  # noqa: PLR2004  which has the headers of the limit that refused
+            headers.extend((name.lower().encode(), value.encode()) for name, value in rate.items())
         if self._scope["query_string"] and (ignored := self._name_ignored()):
             headers.append((IGNORED_HEADER, ignored))
         if self._has_unread_body and not await self._drain() and self._is_http_1:

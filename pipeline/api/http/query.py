@@ -1,4 +1,4 @@
-"""Unknown query parameters: those that resemble a known one are refused, the others are ignored and named."""
+"""Unknown query parameters: one that resembles a known parameter is refused, the others are ignored and named."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ from pipeline.domain.validation_issue import build_issue, find_near
 
 IGNORED_HEADER = b"x-ignored-parameters"
 """Response header with the names of the query parameters that had no effect."""
+_OF_OFFSETS = frozenset({"page", "offset"})
+"""Parameters that would return the first page for ever where pages have cursors."""
 _MAX_NAME, _MAX_NAMES = 64, 20
 """Characters of a name, and names, in the header."""
 
 
 def refuse_near_misses(query: bytes, known: Collection[str]) -> None:
-    """Raise Refusal 422 for every unknown parameter that resembles one of *known*."""
+    """Raise Refusal 422 for every unknown parameter that resembles one of *known*, or pages where cursors do."""
     issues = []
     for name in _list_unknown(query, known):
-        if near := find_near(name, known):
+        if name in _OF_OFFSETS and "cursor" in known:
+            message = "Pages have no number: send next_cursor of the previous answer as `cursor`."
+            issues.append(build_issue((name,), message, "extra_forbidden"))
+        elif near := find_near(name, known):
             message = f"There is no such query parameter; did you mean `{near}`?"
             issues.append(build_issue((name,), message, "extra_forbidden"))
     if issues:

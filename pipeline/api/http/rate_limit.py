@@ -5,15 +5,14 @@ a retry costs one per post it names, and a replay or discard one per dead letter
 free, so that a post can always be stopped. A request counts whatever its answer.
 
 **Minute**: GCRA (generic cell rate algorithm, ITU-T I.371) in one bucket per key in Redis, on the broker's clock; a
-minute's worth may come at once. It fails open: without Redis, requests pass, and after one call that failed the next
-ones are not made for a moment, so that no request waits for a Redis that hangs.
+minute's worth may come at once. It fails open: without Redis, requests pass, and after a call that failed none is
+made for ``REQUEST_PAUSE`` seconds, so that one request waits for a Redis that hangs, and not the next ones.
 
 **Day**: a count per calendar day in UTC, in the key's row of the database.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,18 +20,17 @@ from typing import cast
 from uuid import UUID
 
 import redis
-from redis.exceptions import RedisError
 
 from pipeline.api.http.envelope import HttpRefusal
-from pipeline.circuit_breaker import CircuitBreaker
 from pipeline.domain.key_limits import KeyLimits
-from pipeline.store.auth.daily_count import count_posts
+from pipeline.limits.circuit_breaker import REQUEST_PAUSE, CircuitBreaker
+from pipeline.store.auth.keys import count_posts
 from pipeline.store.database import Database
-
-log = logging.getLogger("slipway.api")
 
 MINUTE, DAY = 60, 86_400
 """Seconds."""
+RATE_HEADERS = "slipway.rate_headers"
+"""The key of the rate limit's headers in a request's scope: its response carries them, whatever its status."""
 _NAMES = {MINUTE: "a minute", DAY: "a day (UTC)"}
 
 _TAKE = """
@@ -67,7 +65,7 @@ class RateLimit:
     def __init__(self, client: redis.Redis, database: Database) -> None:
         self._script = client.register_script(_TAKE)
         self._database = database
-        self._breaker = CircuitBreaker()
+        self._breaker = CircuitBreaker(REQUEST_PAUSE)
 
     def take(self, key: UUID, limits: KeyLimits, posts: int = 1) -> Mapping[str, str]:
         """Count *posts* against the key's limits, all or none, and return the headers for the response.
@@ -88,16 +86,11 @@ class RateLimit:
 
     def _take_from_minute(self, key: UUID, posts: int, limit: int) -> Window | None:
         """Return the minute after this request; None without Redis."""
-        if not self._breaker.may_call():
-            return None
         numbers = [1000 * MINUTE / limit * posts, 1000 * MINUTE]
-        try:
-            allowed, wait, full_in = cast("list[int]", self._script(keys=[f"posts:{key}"], args=numbers))
-        except (RedisError, OSError) as error:
-            log.warning("rate limit not applied: broker unreachable (%s)", type(error).__name__)
-            self._breaker.record_failure()
+        answer = self._breaker.call(lambda: self._script(keys=[f"posts:{key}"], args=numbers))
+        if answer is None:
             return None
-        self._breaker.record_success()
+        allowed, wait, full_in = cast("list[int]", answer)
         return Window(
             limit=limit,
             seconds=MINUTE,

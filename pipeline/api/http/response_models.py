@@ -9,6 +9,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
@@ -22,13 +23,16 @@ from typing_extensions import TypeAliasType
 
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.api.openapi.error_codes import CODES
+from pipeline.domain.delivery import State as LedgerState
+from pipeline.domain.delivery import to_public
+from pipeline.domain.validation_issue import ISSUE_TYPES
 
 Timestamp = Annotated[
     datetime,
     PlainSerializer(format_timestamp, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-"""A moment, written in UTC with milliseconds and Z."""
+"""A time, written in UTC with milliseconds and Z."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,14 @@ def one_of(names: Sequence[str]) -> WithJsonSchema:
 
 ErrorCode = TypeAliasType("ErrorCode", Annotated[str, one_of([*CODES])])
 """An error code. A named alias becomes a component of the document, and a named type in generated clients."""
+
+
+PUBLIC_STATES = tuple(map(to_public, LedgerState))
+State = TypeAliasType("State", Annotated[str, BeforeValidator(to_public), one_of(PUBLIC_STATES)])
+"""The state of a delivery, as the API spells it."""
+
+
+IssueType = TypeAliasType("IssueType", Annotated[str, one_of(ISSUE_TYPES)])
 
 
 def is_empty(value: Any) -> bool:
@@ -81,7 +93,7 @@ class Issue(ResponseModel):
 
     path: str = Field(description="Position in the body, for example media.urls.3.")
     message: str
-    type: str
+    type: IssueType
     value: str | int | float | bool | None = Field(None, description="The value found, shortened.")
 
 
@@ -92,7 +104,7 @@ class Failure(ResponseModel):
     code: int = Field(description="The HTTP status.")
     message: str = Field(description="For people; it may change.")
     error_code: ErrorCode = Field(description="For programs.")
-    help: str = Field(description="Where the reference explains the code, relative to the server.")
+    help: str = Field(description="Where the reference explains the code: an absolute URL.")
 
 
 class BadRequest(Failure):

@@ -27,19 +27,19 @@ def parse(text: str) -> datetime:
     if shape["offset"] is None:
         raise InvalidTimestamp("The time has no offset. End it with Z or an offset such as +02:00.")
     try:
-        moment = datetime.fromisoformat(text.upper().replace(",", ".")).astimezone(UTC)
+        instant = datetime.fromisoformat(text.upper().replace(",", ".")).astimezone(UTC)
     except (ValueError, OverflowError):
         raise InvalidTimestamp("There is no such date or time.") from None
-    if not FIRST_YEAR <= moment.year < LAST_YEAR:
+    if not FIRST_YEAR <= instant.year < LAST_YEAR:
         raise InvalidTimestamp(f"The year must be {FIRST_YEAR} to {LAST_YEAR - 1}.")
-    return moment
+    return instant
 
 
-def format_timestamp(moment: datetime | None) -> str | None:
+def format_timestamp(instant: datetime | None) -> str | None:
     """Format a time as in every response: UTC, milliseconds, Z."""
-    if moment is None:
+    if instant is None:
         return None
-    m = moment.astimezone(UTC)
+    m = instant.astimezone(UTC)
     return _FORMAT % (m.year, m.month, m.day, m.hour, m.minute, m.second, m.microsecond // 1000)
 
 

@@ -20,7 +20,7 @@ from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_E
 from pipeline.api.openapi.introduction import IMPORTS
 from pipeline.api.openapi.operation import Operation
 from pipeline.api.state import get_app_state
-from pipeline.bulk import control
+from pipeline.imports import control
 from pipeline.store.auth.keys import Caller
 from pipeline.store.imports.imports import Import
 
@@ -31,7 +31,7 @@ async def apply_import(request: Request) -> SuccessResponse[ImportJob]:
     raw = await read_json_body(request, caller.key_id)
     body = validate_body(ApplyBody, parse_json_or_empty(raw))
     job = await _run(request, caller, control.apply, plan_hash=body.plan)
-    return success("Import is being applied", ImportJob.from_import(job), code=202)
+    return success(f"Import is {control.describe(job)}", ImportJob.from_import(job), code=202)
 
 
 async def pause_import(request: Request) -> SuccessResponse[ImportJob]:
@@ -49,14 +49,15 @@ async def resume_import(request: Request) -> SuccessResponse[ImportJob]:
 async def cancel_import(request: Request) -> SuccessResponse[ImportJob]:
     """End an import. The posts that it made stay, until they are rolled back."""
     caller = await get_app_state(request).authenticator.require_writer(request)
-    return success("Import canceled", ImportJob.from_import(await _run(request, caller, control.cancel)))
+    job = await _run(request, caller, control.cancel)
+    return success(f"Import is {control.describe(job)}", ImportJob.from_import(job))
 
 
 async def roll_back_import(request: Request) -> SuccessResponse[ImportJob]:
     """Cancel the posts that an import made, where nothing was sent or edited since."""
     caller = await get_app_state(request).authenticator.require_writer(request)
     job = await _run(request, caller, control.rollback)
-    return success("Import is being rolled back", ImportJob.from_import(job), code=202)
+    return success(f"Import is {control.describe(job)}", ImportJob.from_import(job), code=202)
 
 
 async def _run(request: Request, caller: Caller, action: Callable[..., Import], **more: Any) -> Import:

@@ -18,8 +18,9 @@ from pipeline.api.imports.routes import IMPORT_ID, IMPORT_PATH, find_import
 from pipeline.api.openapi.error_responses import KEY_ERRORS, error_responses
 from pipeline.api.openapi.introduction import IMPORTS
 from pipeline.api.openapi.operation import Operation
+from pipeline.api.posts.response_models import DeliveredAs
 from pipeline.api.state import AppState, get_app_state
-from pipeline.bulk.forecast import Forecast, forecast
+from pipeline.imports.forecast import Forecast, forecast
 from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.imports.imports import Import
 
@@ -27,14 +28,15 @@ ConflictKind = TypeAliasType("ConflictKind", Literal["quota", "pace", "grant", "
 
 
 class ImportDay(ResponseModel):
-    """One account on one day, in UTC."""
+    """The posts, or the inbox drafts, of one account on one day, in UTC."""
 
     account_id: UUID
     platform: Platform
     username: str
     day: date
+    delivered_as: DeliveredAs = Field(description="Inbox drafts have a daily quota of their own.")
     posts: int = Field(description="That the import adds.")
-    before: int = Field(description="That are planned already.")
+    before: int = Field(description="That are planned or sent already.")
     fits: int = Field(description="Of posts, within the platform's daily quota.")
     last_at: Timestamp = Field(description="When the last of them goes out, at the earliest.")
 
@@ -53,7 +55,7 @@ class ImportConflict(ResponseModel):
 
 
 class ImportForecast(ResponseModel):
-    """What the rows of a plan that are not applied yet will do."""
+    """The changes that the rows of a plan make that are not applied yet."""
 
     days: list[ImportDay]
     conflicts: list[ImportConflict]
@@ -67,6 +69,7 @@ class ImportForecast(ResponseModel):
                 ImportDay(
                     **_name(day.account),
                     day=day.day,
+                    delivered_as="inbox_draft" if day.drafts else "post",
                     posts=day.posts,
                     before=day.before,
                     fits=day.fits,

@@ -1,4 +1,4 @@
-"""What workers know of the body of POST /posts: how it is read, and the columns that a file of posts may have."""
+"""The body of POST /posts as workers know it: how it is read, and the columns that a file of posts may have."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from config.settings import Settings
 from pipeline.api.posts.field_types import build_rules
 from pipeline.api.posts.schema import PostBody, read_post
 from pipeline.api.posts.unsafe_text import is_safe_text
-from pipeline.bulk.columns import build_columns
-from pipeline.bulk.judge import PostFormat
+from pipeline.imports.columns import build_columns
+from pipeline.imports.validate import PostFormat
 
 
 def build_post_format(settings: Settings) -> PostFormat:

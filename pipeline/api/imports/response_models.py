@@ -10,11 +10,12 @@ from pydantic import Field
 from pipeline.api.http.response_models import ResponseModel, Timestamp, is_empty, one_of
 from pipeline.api.imports.schema import ImportFormat
 from pipeline.domain.bulk_import import ImportState
+from pipeline.domain.delivery import to_public
 from pipeline.store.imports.imports import Import
 
 
 class ImportCounts(ResponseModel):
-    """Rows read so far by verdict: accepted + duplicate + rejected = rows, at any moment."""
+    """Rows read so far by verdict: accepted + duplicate + rejected = rows, at any time."""
 
     rows: int
     accepted: int = Field(description="Applying them makes or edits a post, or has.")
@@ -23,9 +24,11 @@ class ImportCounts(ResponseModel):
 
 
 class ImportPlan(ResponseModel):
-    """What applying the import does. Nothing is changed before."""
+    """The changes that applying the import makes. Nothing is changed before."""
 
-    hash: str = Field(description="Of all rows with their verdicts, for apply.")
+    hash: str = Field(
+        description="Of this import and all of its rows: bodies, accounts, verdicts. For apply."
+    )
     new: int = Field(description="Posts to create.")
     changed: int = Field(description="Posts to edit: their external_id was used with another body.")
     duplicate: int
@@ -51,7 +54,7 @@ class ImportJob(ResponseModel):
     """One import."""
 
     id: UUID
-    state: Annotated[str, one_of([*ImportState])]
+    state: Annotated[str, one_of([*map(to_public, ImportState)])]
     name: str | None
     format: ImportFormat
     size: int = Field(description="Bytes of the file as it was sent.")
@@ -60,7 +63,7 @@ class ImportJob(ResponseModel):
     time_zone: str | None
     created_at: Timestamp
     counts: ImportCounts
-    plan: ImportPlan | None = Field(description="null until every row is judged.")
+    plan: ImportPlan | None = Field(description="null until every row is validated.")
     done: int = Field(description="Number of the last row that is applied, or rolled back.")
     result: dict[str, int] = Field(description="What applying and rolling back did so far.")
     notes: list[str] = Field(description="What was guessed about the file, such as its encoding.")
@@ -96,16 +99,15 @@ class ImportJob(ResponseModel):
             )
         }
         counts = {name: getattr(job, name) for name in ImportCounts.model_fields}
-        has_plan = job.plan is not None and job.plan_hash is not None
-        plan = {**(job.plan or {}), "hash": (job.plan_hash or b"").hex()} if has_plan else None
+        plan = {**(job.plan or {}), "hash": (job.plan_hash or b"").hex()} if job.has_plan else None
         return cls.model_validate(
             {
                 **fields,
-                "state": str(job.state),
+                "state": to_public(job.state),
                 "update": job.updates,
                 "counts": counts,
                 "plan": plan,
-                "result": dict(job.result),
+                "result": {to_public(name): count for name, count in job.result.items()},
                 "notes": list(job.notes),
                 "expired": job.removed_at is not None,
                 "duplicate": is_repeat,

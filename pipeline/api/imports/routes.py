@@ -46,7 +46,7 @@ async def find_import(app_state: AppState, caller: Caller, request: Request) -> 
     identity = parse_id(request.path_params["import_id"])
     job = None
     if identity is not None:
-        read = partial(_read, app_state, caller, identity)
+        read = partial(read_import, app_state, caller, identity)
         job = await app_state.read_bulkhead.run(read, caller.key_id)
     if job is None:
         raise no_such_import()
@@ -58,7 +58,8 @@ def no_such_import() -> HttpRefusal:
     return HttpRefusal(404, "not_found", "There is no such import.")
 
 
-def _read(app_state: AppState, caller: Caller, identity: UUID) -> Import | None:
+def read_import(app_state: AppState, caller: Caller, identity: UUID) -> Import | None:
+    """Return an import that the caller may see."""
     with app_state.context.database.begin() as c:
         return store.find_import(c, caller, identity)
 

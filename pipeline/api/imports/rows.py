@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,9 +19,11 @@ from pipeline.api.openapi.error_responses import KEY_ERRORS, error_responses
 from pipeline.api.openapi.introduction import IMPORTS
 from pipeline.api.openapi.operation import Operation, query_parameter
 from pipeline.api.state import AppState, get_app_state
-from pipeline.bulk.cells import defuse
-from pipeline.bulk.formats import Format
 from pipeline.domain.bulk_import import RowVerdict
+from pipeline.domain.delivery import to_public
+from pipeline.imports.cells import defuse
+from pipeline.imports.columns import ERROR, fold_name
+from pipeline.imports.formats import Cells, Format
 from pipeline.store.imports.imports import Import
 from pipeline.store.imports.rows import RowRecord, list_rows
 
@@ -85,11 +87,23 @@ def _to_receipt(row: RowRecord) -> Mapping[str, Any]:
         "verdict": row.verdict,
         "action": row.action,
         "post_id": row.post_id,
-        "rollback": row.rollback,
+        "rollback": row.rollback and to_public(row.rollback),
         "issues": row.issues or [],
         "error": describe_issues(row),
-        "source": row.body if row.source is None else row.source,
+        "source": row.body if row.source is None else _show_source(row),
     }
+
+
+def _show_source(row: RowRecord) -> Any:
+    """Return the line of a row, or its cells by column; one beyond the header by its number."""
+    if isinstance(row.source, str):
+        return row.source
+    return {name or f"column {n}": cell for n, (name, cell) in enumerate(_list_cells(row), 1)}
+
+
+def _list_cells(row: RowRecord) -> Cells:
+    """Return the cells of a row."""
+    return row.source or ()
 
 
 def describe_issues(row: RowRecord) -> str | None:
@@ -103,24 +117,34 @@ def describe_issues(row: RowRecord) -> str | None:
 
 
 def build_table_writer() -> Writer:
-    """Return a writer of CSV: the columns of the file, and `error`. The header stands before the first rows."""
-    columns: list[str] = []
+    """Return a writer of CSV: the file's own header and cells, and `error`. The header stands before the first rows."""
+    header: list[str] = []
 
     def write(rows: Sequence[RowRecord]) -> bytes:
         text = io.StringIO()
         lines = csv.writer(text)
-        if not columns:
-            known = next((row.source for row in rows if isinstance(row.source, Mapping) and row.source), {})
-            columns.extend(name for name in known if name != "error")
-            lines.writerow([*map(defuse, columns), "error"])
-        for row in rows:
-            cells = row.source if isinstance(row.source, Mapping) else {}
-            lines.writerow(
-                [*(defuse(str(cells.get(name, ""))) for name in columns), defuse(describe_issues(row) or "")]
-            )
+        if not header:
+            header.extend(_find_header(rows))
+            lines.writerow(map(defuse, header))
+        lines.writerows(_to_line(header, row) for row in rows)
         return text.getvalue().encode()
 
     return write
+
+
+def _find_header(rows: Sequence[RowRecord]) -> Sequence[str]:
+    cells = next((found for row in rows if (found := _list_cells(row))), ())
+    header = [name for name, _ in cells if name]
+    return header if ERROR in map(fold_name, header) else [*header, ERROR]
+
+
+def _to_line(header: Sequence[str], row: RowRecord) -> Iterable[str]:
+    """Return the cells of a row, those beyond the header last, which are refused again until they are mended."""
+    cells = _list_cells(row)
+    named = {name: cell for name, cell in cells if name}
+    error = describe_issues(row) or ""
+    line = [error if fold_name(name) == ERROR else named.get(name, "") for name in header]
+    return map(defuse, [*line, *(cell for name, cell in cells if not name)])
 
 
 _CONTENT = {

@@ -16,8 +16,8 @@ from pipeline.api.http.json_body import validate_body
 from pipeline.api.http.query import refuse_near_misses
 from pipeline.api.posts.pagination import Position, parse_cursor
 from pipeline.api.posts.schema import Body
-from pipeline.bulk.formats import Format
 from pipeline.domain.bulk_import import RowVerdict
+from pipeline.imports.formats import Format
 
 MAX_NAME = 255
 MAX_LIMIT, DEFAULT_LIMIT = 100, 50
@@ -50,7 +50,7 @@ RowVerdictName = TypeAliasType("RowVerdictName", Literal["accepted", "duplicate"
 
 
 class UploadQuery(Query):
-    """What a client says of a file."""
+    """A file as its client describes it."""
 
     name: str | None = Field(None, min_length=1, max_length=MAX_NAME, description="Of the file, for people.")
     format: Format | None = Field(None, description="Default: by Content-Type, name and first bytes.")

@@ -16,9 +16,9 @@ from pipeline.api.openapi.introduction import IMPORTS
 from pipeline.api.openapi.operation import PARTNER_API, Operation
 from pipeline.api.posts.schema import PostBody
 from pipeline.api.state import get_app_state
-from pipeline.bulk.columns import build_columns
-from pipeline.bulk.formats import Format
-from pipeline.bulk.templates import write_template
+from pipeline.imports.columns import build_columns
+from pipeline.imports.formats import Format
+from pipeline.imports.templates import write_template
 
 _TYPES = {
     Format.CSV: "text/csv; charset=utf-8",

@@ -10,19 +10,22 @@ from starlette.requests import Request
 from pipeline.api.files.schema import BYTES
 from pipeline.api.files.upload import copy_body, get_declared_size, translate_transfer_error
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.http.idempotency import read_idempotency_key, replayed, require_kept
 from pipeline.api.imports.response_models import ImportJob
+from pipeline.api.imports.routes import read_import
 from pipeline.api.imports.schema import UploadQuery, read_query
-from pipeline.api.openapi.error_responses import KEY_ERRORS, PLAN_ERRORS, error_responses
+from pipeline.api.openapi.error_responses import CLAIM_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
 from pipeline.api.openapi.introduction import IMPORTS
-from pipeline.api.openapi.operation import PARTNER_API, Operation, header_parameter, query_parameter
-from pipeline.api.posts.schema import MAX_EXTERNAL_ID, parse_key_header
+from pipeline.api.openapi.operation import PARTNER_API, Operation, query_parameter
 from pipeline.api.state import AppState, get_app_state
-from pipeline.bulk import upload as bulk
-from pipeline.bulk.upload import ImportOptions, StoredUpload, Upload
+from pipeline.imports import upload as bulk
+from pipeline.imports.upload import ImportOptions, Upload
 from pipeline.media.files.storage_folder import StorageUnavailable
 from pipeline.media.files.upload_intake import TooLarge
+from pipeline.stages.idempotency import Replayed
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller
+from pipeline.store.imports.imports import Import
 
 ENCODINGS = ("gzip", "zstd")
 
@@ -32,7 +35,7 @@ async def create_import(request: Request) -> SuccessResponse[ImportJob]:
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_publisher(request)
     query = read_query(UploadQuery, request.scope["query_string"])
-    key = parse_key_header(request.headers.get("idempotency-key"))
+    read_idempotency_key(request, caller)  # a wrong one is refused before the file is read
     options = ImportOptions(
         name=query.name,
         encoding=_read_encoding(request),
@@ -41,10 +44,14 @@ async def create_import(request: Request) -> SuccessResponse[ImportJob]:
         time_zone=query.time_zone,
     )
     with app_state.file_transfers.uploads.slot(caller.workspace_id):
-        stored = await _receive(request, app_state, caller, options, query, key)
-    data = ImportJob.from_import(stored.job, is_repeat=stored.is_repeat)
-    message = "This file was uploaded before" if stored.is_repeat else "Import uploaded"
-    return success(message, data, code=202)
+        try:
+            job = await _receive(request, app_state, caller, options, query)
+        except Replayed as earlier:
+            find = partial(read_import, app_state, caller, earlier.resource)
+            known = require_kept(await app_state.read_bulkhead.run(find, caller.key_id))
+            data = ImportJob.from_import(known, is_repeat=True)
+            return replayed("This file was uploaded before", data)
+    return success("Import uploaded", ImportJob.from_import(job), code=202)
 
 
 async def _receive(
@@ -53,8 +60,7 @@ async def _receive(
     caller: Caller,
     options: ImportOptions,
     query: UploadQuery,
-    key: str | None,
-) -> StoredUpload:
+) -> Import:
     context, bulkhead = app_state.context, app_state.file_transfers.bulkhead
     upload = await bulkhead.run(
         partial(_begin, app_state, caller, options, get_declared_size(request)), caller.key_id
@@ -70,9 +76,11 @@ async def _receive(
             digest=digest,
             content_type=content_type,
             format_=query.format,
-            idempotency_key=key,
+            key=read_idempotency_key(
+                request, caller, digest.hex(), options.strict, options.updates, options.time_zone
+            ),
         )
-        stored: StoredUpload = await asyncio.shield(bulkhead.run(finish))
+        job: Import = await asyncio.shield(bulkhead.run(finish))
     except BaseException as error:
         await asyncio.shield(bulkhead.run(partial(_abandon, app_state, upload)))
         if isinstance(error, TooLarge):
@@ -80,9 +88,7 @@ async def _receive(
         if (refusal := translate_transfer_error(error)) is None:
             raise
         raise refusal from error
-    if stored.is_repeat:
-        await bulkhead.run(partial(_abandon, app_state, upload))
-    return stored
+    return job
 
 
 def _begin(app_state: AppState, caller: Caller, options: ImportOptions, declared: int) -> Upload:
@@ -122,7 +128,9 @@ OPERATIONS = (
         handler=create_import,
         tag=IMPORTS,
         status=202,
-        returns="The file is stored, and will be planned; or it was before, under this Idempotency-Key.",
+        returns="The file is stored, and will be planned.",
+        repeated="The file was stored before, with this Idempotency-Key.",
+        takes_key=True,
         request_body={
             "required": True,
             "description": "The file: NDJSON (a body of POST /posts on each line), CSV, XLSX or ODS. "
@@ -145,19 +153,14 @@ OPERATIONS = (
             query_parameter(
                 "time_zone", {"type": "string", "maxLength": 64}, "Of local times in rows that name none."
             ),
-            header_parameter(
-                "Idempotency-Key",
-                {"type": "string", "minLength": 1, "maxLength": MAX_EXTERNAL_ID},
-                "The same file and key again: the first import.",
-            ),
         ],
         errors=error_responses(
             *KEY_ERRORS,
             *PLAN_ERRORS,
+            *CLAIM_ERRORS,
             "request_timeout",
             "internal_error",
             invalid_payload="a value of the query, or the file is none of the formats",
-            create_failed="409: the Idempotency-Key was used for another file; 500: an internal error, safe to repeat",
             not_found="the upload took too long and was given up",
             validation_failed="the file is empty or incomplete",
             payload_too_large="the file exceeds the size limit or what is left of the quota",

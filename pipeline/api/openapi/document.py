@@ -1,4 +1,9 @@
-"""The OpenAPI documents: FastAPI generates them from the routes; bodies, introduction and examples are added."""
+"""The OpenAPI documents: FastAPI generates them from the routes; bodies, introduction and examples are added.
+
+Examples for the OpenAPI document: recorded answers, and values generated from the schemas where there are none.
+
+Common field names have a realistic value; other fields get the simplest value that their schema accepts.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +19,146 @@ from starlette.routing import Route
 from pipeline.api.openapi import introduction
 from pipeline.api.openapi.operation import OPERATOR_API, PARTNER_API, Operation, bodies_of
 from pipeline.api.openapi.releases import OPERATOR_RELEASES, PARTNER_RELEASES, Release
-from pipeline.api.openapi.samples import add_samples
+from pipeline.api.openapi.sample_requests import find_sample_request, read_recorded
+
+ID = "0f4f54d4-8cce-4fb7-8c7b-befbcb8af812"
+TIME = "2027-02-01T15:00:00.000Z"
+MAX_DEPTH = 12
+"""Levels of nesting; a deeper schema refers to itself."""
+
+TYPICAL: Mapping[str, Any] = {
+    "caption": "Our new mug, in three colours",
+    "url": "https://cdn.example.com/mug.mp4",
+    "urls": ["https://cdn.example.com/mug-1.jpg", "https://cdn.example.com/mug-2.jpg"],
+    "username": "acme",
+    "display_name": "Acme",
+    "external_id": "order-1",
+    "filename": "mug.mp4",
+    "time_zone": "Europe/Berlin",
+    "kind": "video",
+    "source": "partner_api",
+    "state": "scheduled",
+    "uploadUrl": "https://api.example.com/api/partner/v1/files/…",
+    "size": 1048576,
+    "connection": "business",
+    "message": "Done",
+    "media": {"type": "video", "url": "https://cdn.example.com/mug.mp4"},
+    "tier": "business",
+    "status": "scheduled",
+    "total_capped": False,
+}
+OMITTED = frozenset(
+    {
+        "music_url",
+        "tiktok",
+        "pinterest",
+        "expires_at",
+        "on_late",
+        "issues",
+        "warnings",
+        "errors",
+        "error",
+        "duplicate",
+        "deleted",
+        "removed",
+        "skipped",
+        "duration_sec",
+        "bytes",
+        "width",
+        "height",
+        "mime_type",
+        "reconnect",
+        "remote_ids",
+        "account_ids",
+        "error_message",
+        "blocked_reason",
+        "delivered_as",
+        "published_at",
+        "published_url",
+        "published_url_pending",
+        "last_attempted_at",
+        "context",
+        "filter",
+        "cursor",
+        "per_minute",
+    }
+)
+"""Optional fields without which an example is clearer."""
+_SIMPLE: Mapping[str, Any] = {"string": "text", "integer": 1, "number": 1.0, "boolean": True, "null": None}
+_FORMATS = {"uuid": ID, "date-time": TIME}
+
+
+def add_samples(spec: Mapping[str, Any]) -> None:
+    """Add an example to every JSON body and response; examples of errors get the keys they lack."""
+    schemas = spec["components"]["schemas"]
+    for operation in (operation for item in spec["paths"].values() for operation in item.values()):
+        name = operation["operationId"]
+        if body := _json(operation.get("requestBody", {})):
+            body["example"] = find_sample_request(name, sample(body["schema"], schemas)).body
+        for status, response in operation["responses"].items():
+            if content := _json(response):
+                _add_answers(content, name, status, response["description"], schemas)
+
+
+def _add_answers(
+    content: dict[str, Any], name: str, status: str, description: str, schemas: Mapping[str, Any]
+) -> None:
+    """Add the recorded answers of one status, and generated ones where none was recorded."""
+    value = sample(content["schema"], schemas)
+    answer, errors = read_recorded().answers.get(name, {}).get(status), read_recorded().errors
+    for code, example in content.get("examples", {}).items():
+        example["value"] = answer or errors.get(f"{status} {code}", {**value, **example["value"]})
+    if "examples" not in content:
+        content["example"] = answer or {**value, "code": int(status), "message": description}
+
+
+def sample(schema: Mapping[str, Any], schemas: Mapping[str, Any], name: str = "", depth: int = 0) -> Any:
+    """Return a value that the schema accepts. *name* is the field it is for."""
+    if "$ref" in schema:
+        return sample(schemas[schema["$ref"].rpartition("/")[2]], schemas, name, depth)
+    if "examples" in schema:
+        return schema["examples"][0]
+    for several in ("oneOf", "anyOf", "allOf"):
+        if several in schema:
+            return TYPICAL[name] if name in TYPICAL else sample(schema[several][0], schemas, name, depth)
+    if "const" in schema or "enum" in schema:
+        choices = schema.get("enum") or [schema["const"]]
+        return TYPICAL[name] if TYPICAL.get(name) in choices else choices[0]
+    if name in TYPICAL:
+        return TYPICAL[name]
+    return _simplest(schema, schemas, depth)
+
+
+def _simplest(schema: Mapping[str, Any], schemas: Mapping[str, Any], depth: int) -> Any:
+    kind = schema.get("type", "object")
+    if kind == "object":
+        return _simplest_object(schema, schemas, depth) if depth < MAX_DEPTH else {}
+    if kind == "array":
+        return [sample(schema.get("items", {}), schemas, "", depth + 1)]
+    return _FORMATS.get(schema.get("format", ""), _SIMPLE[kind])
+
+
+def _simplest_object(schema: Mapping[str, Any], schemas: Mapping[str, Any], depth: int) -> dict[str, Any]:
+    required = set(schema.get("required", ()))
+    return {
+        name: None if _is_omitted(name, part) else sample(part, schemas, name, depth + 1)
+        for name, part in schema.get("properties", {}).items()
+        if name in required or name not in OMITTED
+    }
+
+
+def _is_omitted(name: str, part: Mapping[str, Any]) -> bool:
+    return name in OMITTED and {"type": "null"} in part.get("anyOf", ())
+
+
+def _json(part: Mapping[str, Any]) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = part.get("content", {}).get("application/json")
+    return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Document:
-    """What one OpenAPI document says beyond its operations."""
+    """The parts of an OpenAPI document beyond its operations."""
 
     title: str
     url: str

@@ -88,18 +88,30 @@ CODES: Mapping[str, ErrorCode] = {
         "The part for tiktok account 0f4f54d4-8cce-4fb7-8c7b-befbcb8af812 is being sent, or may be live already; "
         "nothing was changed.",
     ),
+    "newer_version": ErrorCode(
+        (409,),
+        "the post has options that this server is too old for; nothing was changed",
+        "The post has options of a newer version (level 3; this server has level 2). Nothing was changed: repeat the "
+        "request when the server is upgraded.",
+    ),
     "external_id_immutable": ErrorCode(
         (409,), "external_id cannot be changed", "external_id cannot be changed: repeats are known by it."
+    ),
+    "idempotency_key_reused": ErrorCode(
+        (409,),
+        "the Idempotency-Key was used for another request within the last day; nothing was done",
+        "Idempotency-Key 'order-1' was used for another request within the last day; nothing was done. Use a new key "
+        "for a new request, or repeat the earlier one exactly.",
     ),
     "import_state": ErrorCode(
         (409,),
         "the import is in another state, or its file and rows have expired",
-        "The import is reading: apply needs one that is planned.",
+        "The import is being read: apply needs one that is planned.",
     ),
     "plan_changed": ErrorCode(
         (409,),
         "the plan of the import is another one by now; nothing was applied",
-        "2 rows would be judged otherwise now; nothing was applied. The file is planned again: read the import.",
+        "2 rows would be planned otherwise now; nothing was applied. The file is planned again: read the import.",
     ),
     "file_immutable": ErrorCode(
         (409,),
@@ -145,6 +157,6 @@ CODES: Mapping[str, ErrorCode] = {
     "unavailable": ErrorCode(
         (503,),
         "the database is unreachable, or the server is overloaded",
-        "The database cannot be reached. Repeat the request in a moment.",
+        "The database cannot be reached. Repeat the request in a few seconds.",
     ),
 }

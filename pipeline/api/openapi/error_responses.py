@@ -23,6 +23,8 @@ BODY_ERRORS = (
     "rate_limited",
 )
 """Of every request with a JSON body."""
+CLAIM_ERRORS = ("idempotency_key_reused", "not_found", "invalid_payload")
+"""Of every request that takes an Idempotency-Key; not_found: what it made was removed."""
 PLAN_ERRORS = ("subscription_required", "tier_not_allowed", "insufficient_scope", "rate_limited")
 """Of every request that needs a plan that publishes."""
 
@@ -30,7 +32,30 @@ _REQUEST_ID = {"schema": {"type": "string"}, "description": "The client's own id
 REQUEST_ID_HEADER: Mapping[str, Any] = {"X-Request-Id": _REQUEST_ID}
 _RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
 _ALLOW = {"Allow": {"schema": {"type": "string"}, "description": "The methods that the address takes."}}
-_HEADERS: Mapping[int, Mapping[str, Any]] = {405: _ALLOW, 429: _RETRY_AFTER, 503: _RETRY_AFTER}
+RATE_HEADERS: Mapping[str, Any] = {
+    f"RateLimit-{name}": {"schema": {"type": kind}, "description": description}
+    for name, kind, description in (
+        (
+            "Limit",
+            "integer",
+            "Posts that the key may send per minute, or per day if fewer of those are left. All RateLimit headers are "
+            "absent if the key has no limit. Of a 429 for requests in progress, bytes or uploads: of that limit.",
+        ),
+        ("Remaining", "integer", "Posts of that limit that the key may still send."),
+        (
+            "Reset",
+            "integer",
+            "Seconds until the full limit is available, or after a refusal until the request may be repeated.",
+        ),
+        ("Policy", "string", "Each limit of the key with its length in seconds: 6000;w=60, 100000;w=86400."),
+    )
+}
+"""Of each answer to a counted request, and of each 429."""
+_HEADERS: Mapping[int, Mapping[str, Any]] = {
+    405: _ALLOW,
+    429: {**_RETRY_AFTER, **RATE_HEADERS},
+    503: _RETRY_AFTER,
+}
 _MODELS: Mapping[int, type[Failure]] = {400: BadRequest, 422: InvalidRequest}
 
 

@@ -25,6 +25,11 @@ of accounts, the offset of a time and the case of an id do not matter. Without a
 moved, canceled (at one account too) or deleted, or that failed, is not found again: the request makes a new one. Repeat
 after 408, 429, 500 and 503, not before `Retry-After` if that is present.
 
+**Idempotency keys.** Webhooks, files, imports, steering jobs and batches take an `Idempotency-Key` too. It is known for
+a day, to the API key and the operation that used it. An equal request makes nothing: its answer is 200 with
+`Idempotency-Replayed: true` and what the first one made, without its secret. Another request with that key is 409
+`idempotency_key_reused`. A request that was refused leaves its key free.
+
 **Rate limit.** A key has a limit of posts per minute (6,000 if the operator set none), and may have one per day (in
 UTC); the `RateLimit` headers name them. They count posts, not requests: a new post, an edit and a validation count as
 one each, a retry and a batch as one per post. Reading, canceling and deleting are not counted. A bulk key has no limit
@@ -34,9 +39,10 @@ by default, a bulkhead of its own, and does not wait for media checks: its respo
 **Batches.** `POST /posts/batch` takes up to 500 posts in one request, and answers 200 with a result for each, in order:
 exactly what `POST /posts` would have answered. A post that is refused keeps no other from being stored. With
 `atomic: true` all are stored or none: one refused post is 400 `batch_refused`, whose issues name it; a post that was
-accepted before counts as good. Each post has an `external_id` of its own; the header `Idempotency-Key` is not used. No
-media check is waited for: a post whose media were not checked in the last minutes is stored, with the warning
-`REACHABILITY_PENDING`, and fails later if they cannot be used.
+accepted before counts as good. With an `Idempotency-Key`, the posts that a repeated batch stored before are found, also
+those without an `external_id`, and the refused ones are taken up again. No media check is waited for: a post whose
+media were not checked in the last minutes is stored, with the warning `REACHABILITY_PENDING`, and fails later if they
+cannot be used.
 
 **Exports.** `GET /posts/export` writes all posts, or those of the filters, newest first: as NDJSON, with the body of a
 `POST /posts` on each line, or as CSV, with the columns of an import; both have `post_id` and `status`. A CSV cell that
@@ -78,7 +84,7 @@ TAGS = [
     {"name": SERVER, "description": "Health and metrics. They need no key: keep them behind your proxy."},
 ]
 
-OPERATOR_INTRODUCTION = """What needs a person, and dead letters: deliveries that failed or wait for a person.
+OPERATOR_INTRODUCTION = """What needs an operator, and dead letters: deliveries that failed or wait for an operator.
 
 **Tokens.** Send `Authorization: Bearer <token>`: the operator token reaches all workspaces, the key of a workspace its
 own dead letters and nothing else. A key restricted to accounts reaches those of posts that go to none but its accounts.
@@ -89,6 +95,6 @@ What is outside the scope is answered exactly like what does not exist.
 
 ATTENTION, DEAD_LETTERS = "Attention", "Dead letters"
 OPERATOR_TAGS = [
-    {"name": ATTENTION, "description": "What needs a person, in all workspaces."},
+    {"name": ATTENTION, "description": "What needs an operator, in all workspaces."},
     {"name": DEAD_LETTERS, "description": "List, inspect, replay and discard."},
 ]

@@ -19,30 +19,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pipeline.api.http.envelope import SuccessResponse
+from pipeline.api.http.idempotency import HEADER, MAX_LENGTH, REPLAYED
 from pipeline.api.http.response_models import Success
-from pipeline.api.openapi.error_responses import REQUEST_ID_HEADER, Responses
+from pipeline.api.openapi.error_responses import RATE_HEADERS, REQUEST_ID_HEADER, Responses
 
 PARTNER_API, OPERATOR_API = "/api/partner/v1", "/api/operator/v1"
 """Base paths of the APIs."""
 Parameter = Mapping[str, Any]
-_RATE_HEADERS: Mapping[str, Any] = {
-    f"RateLimit-{name}": {"schema": {"type": kind}, "description": description}
-    for name, kind, description in (
-        (
-            "Limit",
-            "integer",
-            "Posts that the key may send per minute, or per day if fewer of those are left. All RateLimit headers are "
-            "absent if the key has no limit.",
-        ),
-        ("Remaining", "integer", "Posts of that limit that the key may still send."),
-        (
-            "Reset",
-            "integer",
-            "Seconds until the full limit is available, or after a refusal until the request may be repeated.",
-        ),
-        ("Policy", "string", "Each limit of the key with its length in seconds: 6000;w=60, 100000;w=86400."),
-    )
-}
 ETAG_HEADER: Mapping[str, Any] = {
     "ETag": {"schema": {"type": "string"}, "description": "Version of the post, for If-Match."}
 }
@@ -68,10 +51,12 @@ class Operation:
     headers: Mapping[str, Any] = field(default_factory=dict)
     """Of the successful response."""
     is_rate_limited: bool = False
-    """Whether it counts against the key's rate, and answers with the RateLimit headers."""
+    """True if it counts against the key's rate, and answers with the RateLimit headers, refused later or not."""
     needs_key: bool = True
     repeated: str = ""
     """Description of the 200 that a repeated request gets, with the same data."""
+    takes_key: bool = False
+    """True if it takes an Idempotency-Key."""
     links: Mapping[str, Any] = field(default_factory=dict)
     """OpenAPI links of the successful response."""
     request_body: Mapping[str, Any] | None = None
@@ -83,10 +68,10 @@ class Operation:
     """Further responses."""
     response_class: type[Response] = JSONResponse
     is_stream: bool = False
-    """Whether its answer is written while it is sent, so that it has no tag."""
+    """True if its answer is written while it is sent, so that it has no tag."""
 
     def add_to(self, app: FastAPI) -> None:
-        """Add the route to *app*, for GET with a HEAD beside it, which the server answers without the body."""
+        """Add the route to *app*, for GET with a HEAD, which the server answers without the body."""
         head = f"{self.id}Head"
         if self.is_documented:  # the parameters of others are not declared
             app.state.query_names |= dict.fromkeys((self.id, head), self.query_names)
@@ -118,7 +103,7 @@ class Operation:
 
     @property
     def is_conditional(self) -> bool:
-        """Whether it is a read that a key makes, which answers 304 to the tag of what it would return."""
+        """Return True if it is a read that a key makes, which answers 304 to the tag of what it would return."""
         return self.method == "GET" and self.needs_key and not self.is_stream
 
     @property
@@ -127,26 +112,26 @@ class Operation:
         return frozenset(p["name"] for p in self.parameters if p["in"] == "query")
 
     def _responses(self) -> Responses:
-        rate_headers = _RATE_HEADERS if self.is_rate_limited else {}
+        rate_headers = RATE_HEADERS if self.is_rate_limited else {}
         success: dict[str, Any] = {"headers": {**REQUEST_ID_HEADER, **self.headers, **rate_headers}}
+        if self.takes_key:
+            success["headers"] |= _REPLAYED_HEADER
         if self.links:
             success["links"] = self.links
         responses: Responses = {self.status: success}
         if self.repeated:
             model = success_model(self.handler)
             responses[200] = {"model": model, "description": self.repeated, **success}
-        errors = dict(self.errors)
-        if self.is_rate_limited:
-            errors[429] = {**errors[429], "headers": {**errors[429]["headers"], **rate_headers}}
         if self.is_conditional:
             success["headers"] = {**_ANY_ETAG, **success["headers"]}
             responses[304] = {"description": "The client has this answer already (If-None-Match)."}
-        return {**responses, **errors, **self.responses}
+        return {**responses, **self.errors, **self.responses}
 
     def _extra(self) -> dict[str, Any]:
         extra: dict[str, Any] = {"security": [{"key": []}] if self.needs_key else []}
-        if self.parameters or self.is_conditional:
-            extra["parameters"] = [*self.parameters, *([_IF_NONE_MATCH] if self.is_conditional else [])]
+        headers = [_IF_NONE_MATCH] * self.is_conditional + [_IDEMPOTENCY_KEY] * self.takes_key
+        if self.parameters or headers:
+            extra["parameters"] = [*self.parameters, *headers]
         if self.request_body is not None:
             extra["requestBody"] = self.request_body
         if self.body is not None:
@@ -201,3 +186,15 @@ _ANY_ETAG: Mapping[str, Any] = {
     "ETag": {"schema": {"type": "string"}, "description": "Tag of the answer, for If-None-Match."}
 }
 _IF_NONE_MATCH = header_parameter("If-None-Match", {"type": "string"}, "ETag of an earlier answer.")
+_IDEMPOTENCY_KEY = header_parameter(
+    HEADER,
+    {"type": "string", "minLength": 1, "maxLength": MAX_LENGTH, "pattern": "^[ -~]+$"},
+    "The same key and request within a day: what the first request made. Printable ASCII.",
+)
+_REPLAYED_HEADER: Mapping[str, Any] = {
+    name: {
+        "schema": {"type": "string", "enum": [value]},
+        "description": "Present if an equal request came before.",
+    }
+    for name, value in REPLAYED.items()
+}

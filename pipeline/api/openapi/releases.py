@@ -24,6 +24,57 @@ class Release:
 
 PARTNER_RELEASES: Sequence[Release] = (
     Release(
+        version="1.17.0",
+        sha256="9df73cc26c00b6d7333d6ba3b7d615f4f9c5d50d0ac7377eb0daf61cf631e890",
+        changes=(
+            "`GET /readyz` has `parts.disk`, and is 503 while the disk of uploaded files or of the epoch file takes no "
+            "writes.",
+            "`DAILY_QUOTA_EXCEEDED` and the forecast of an import count inbox drafts and posts apart, each against a "
+            "limit of its own: `delivered_as` of a day of the forecast says which; a day with both is listed twice.",
+            "`before` of a day of the forecast also counts what was sent on that day.",
+            "`held_for` may be `newer_worker`: no running worker understands all of the post. A pause is shown there "
+            "before the post's time too.",
+            "An edit of a post with options that this server is too old for is refused with 409 `newer_version`.",
+            "`held_for` may be `storage`: this installation's storage of files cannot be used now, which costs no try.",
+            "`GET /posts/steer` lists steering jobs, and `POST /posts/steer/{id}/stop` stops one, whose state is then "
+            "`stopped`.",
+            "The token of `POST /posts/steer` acts on the deliveries that were counted, less what changed since, "
+            "for an hour; a count that is another one by now is no `plan_changed` any more. A job selects at most "
+            "200,000 deliveries, when it is confirmed: `selecting` is no state of new jobs.",
+            "Jobs of the same deliveries run in the order they were confirmed: `waits_for`. Cancel and pause wait for "
+            "none, and earlier jobs skip what these select, with the reason `taken`.",
+            "`action` of `GET /posts/{id}/explain` is a call that this key may make (`text`, `method`, `path` and "
+            "`body`), or says whom to ask, instead of a `command` of the server and a `link`.",
+            "`plan.hash` of an import covers the import itself and the body, accounts and verdict of each row: the "
+            "hash of another import is refused with 409 `plan_changed`.",
+            "Rows of an import come back with the header of their file as it is spelled and ordered there, and with "
+            "the cells beyond it; `source` of a receipt has these names.",
+            "The messages of applying, canceling and rolling back an import name its state and what was done.",
+            "A row that edits its post (`update=true`) is rejected by the plan if the edit would be refused, as the "
+            "edit says it.",
+            "`candidates` of an error has all live posts of the account since the backup, the best match first; "
+            "`same_time` and `likely` of each, and `unlikely_candidates`, the number that differ.",
+            "`POST /webhooks`, `…/rotate`, `…/test`, `POST /files`, `POST /imports`, `POST /posts/steer` and "
+            "`POST /posts/batch` take an `Idempotency-Key` of up to 255 characters, known for a day to its API key and "
+            "operation: an equal request is answered 200 with `Idempotency-Replayed: true`, another one 409 "
+            "`idempotency_key_reused` (of imports 202 and `create_failed` before).",
+            "`failed` of `POST /posts/retry` lists the ids of posts that are not retried; more than 20 ids are 422, "
+            "and the message says so if none is retried.",
+            "The message of `GET /subscription` says why a plan does not publish.",
+            "`GET /posts/export` is compressed with gzip or zstd for clients that accept it.",
+            "`help` of an error is an absolute URL.",
+            "Each answer to a counted request has the RateLimit headers, a refusal too, and so has each 429.",
+            "`page` and `offset` are refused with 422 where pages have cursors.",
+            "`type` of an issue is one of the listed words, which say what is wrong. An issue of `batch_refused` "
+            "begins its message with the post's error code.",
+            "`canceled` has one spelling: in `state` of an account, an import and a filter too. A filter still takes "
+            "`cancelled`.",
+            "`ai_generated` labels Facebook's videos and reels, and `media.cover` is sent to LinkedIn and with a "
+            "Facebook video that is no reel; the warning `COVER_ROUNDED`, and the errors `blocked_by_policy`, "
+            "`refused_for_now` and `resource_forbidden` of a post at an account.",
+        ),
+    ),
+    Release(
         version="1.16.0",
         sha256="0e4c8baa6148cc9186194477e9c7fc8dd79c5a73e5efd8df6d984a3c024195a8",
         changes=(
@@ -165,6 +216,20 @@ PARTNER_RELEASES: Sequence[Release] = (
     ),
 )
 OPERATOR_RELEASES: Sequence[Release] = (
+    Release(
+        version="1.6.0",
+        sha256="5884b7d8d13e39dc22f7041bfeaf90f6b8f323c0006740a6a21305ce278a239d",
+        changes=(
+            "`GET /api/operator/v1/attention` has the kind `unread`: another kind, its `reason`, took longer than 2 s "
+            "to read. `overdue` begins a minute after the due time or the end of a limit, and leaves out what a "
+            "limit or a pause holds.",
+            "`GET /api/operator/v1/attention` lists posts that no running worker understands, by platform. `ErrorCode` "
+            "has `newer_version` and `idempotency_key_reused`, which only the Partner API answers.",
+            "`help` of an error is an absolute URL.",
+            "Each answer to a counted request has the RateLimit headers, a refusal too, and so has each 429.",
+            "`type` of an issue is one of the listed words.",
+        ),
+    ),
     Release(
         version="1.5.0",
         sha256="b33860f222e552032edbd3500e5f43f62fd90c7ad34ca5a0a0397bf49cac15c8",

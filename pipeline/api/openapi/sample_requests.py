@@ -1,12 +1,43 @@
-"""A typical request for each operation. The reference shows them as samples, and the tests send them."""
+"""A typical request for each operation. The reference shows them as samples, and the tests send them.
+
+Answers of a real server, recorded by a test: the examples of the OpenAPI document and of the reference.
+
+``tests/pipeline/api/reference/test_recorded_answers.py`` compares them with what the server answers now, and writes
+``recorded.json`` again with ``SLIPWAY_RECORD=1``.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from pipeline.api.openapi.recorded import read_recorded
+from pydantic import BaseModel, ConfigDict
+
+FILE = Path(__file__).with_name("recorded.json")
+
+
+class Recorded(BaseModel):
+    """The answers that were recorded in one run, so that the ids in it belong together."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    names: Mapping[str, str]
+    """Ids and times of the requests, by the names that ``sample_requests.py`` uses."""
+    answers: Mapping[str, Mapping[str, Any]]
+    """Bodies of successful responses, and of refusals that only one operation gives, by operation id and status."""
+    errors: Mapping[str, Any]
+    """Bodies of refusals, by status and error code: ``400 invalid_json``."""
+
+
+@cache
+def read_recorded() -> Recorded:
+    """Return what was recorded."""
+    return Recorded.model_validate(json.loads(FILE.read_text()))
+
 
 KEY, URL = "SLIPWAY_KEY", "SLIPWAY_URL"
 """Environment variables of the samples."""
@@ -78,7 +109,9 @@ def _build_requests() -> Mapping[str, SampleRequest]:
                 "confirm": True,
             }
         ),
+        "listSteeringJobs": SampleRequest(query="limit=10"),
         "getSteeringJob": SampleRequest(path={"job_id": names["steering_job"]}),
+        "stopSteeringJob": SampleRequest(path={"job_id": names["steering_job"]}),
         "listSteeringReceipts": SampleRequest(
             path={"job_id": names["steering_job"]}, query="outcome=skipped"
         ),
@@ -118,6 +151,6 @@ def _build_requests() -> Mapping[str, SampleRequest]:
         "connectAccount": SampleRequest(path=platform, body={}),
         "connectCallback": SampleRequest(path=platform, query="state=STATE&code=CODE"),
         "connectChoice": SampleRequest(
-            path=platform, form={"grant": "GRANT", "ticket": "TICKET", "pick": "0"}
+            path=platform, form={"grant": "GRANT", "ticket": "TICKET", "account": "0"}
         ),
     }

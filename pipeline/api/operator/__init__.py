@@ -1,1 +1,1 @@
-"""The operator API: what needs a person, and dead letters."""
+"""The operator API: what needs an operator, and dead letters."""

@@ -1,4 +1,4 @@
-"""GET /api/operator/v1/attention: everything that needs a person, of all workspaces; for the operator token alone."""
+"""GET /api/operator/v1/attention: everything that needs an operator, in all workspaces; for the operator token only."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ class AttentionItem(ResponseModel):
     state: State | None = Field(description="Of deliveries that are late.")
     reason: str | None = Field(
         description="Why deliveries are blocked or held; the name of a queue; the scope of pauses; "
-        "why webhooks are paused."
+        "why webhooks are paused; the kind that could not be read in time."
     )
     error_class: str | None
     code: str | None
     count: int
     count_capped: bool = Field(description="10,000 rows were read, and there may be more.")
     oldest: Timestamp | None = Field(
-        description="Since when the oldest is so; of deliveries that are late their due time, of grants their end."
+        description="Since when the oldest is so; of deliveries that are late since when they are, which is their due "
+        "time or the end of a limit; of grants their end."
     )
     command: str = Field(description="For the person who runs the server.")
 
@@ -49,20 +50,20 @@ class AttentionItem(ResponseModel):
 
 
 class AttentionList(ResponseModel):
-    """What needs a person, the most urgent kind first. Empty: nothing does."""
+    """What needs an operator, the most urgent kind first. Empty: nothing does."""
 
     items: list[AttentionItem]
 
 
 async def list_attention(request: Request) -> SuccessResponse[AttentionList]:
-    """List what needs a person: how much of it, since when, and the command that deals with it."""
+    """List what needs an operator: how much of it, since when, and the command that deals with it."""
     app_state, principal = get_app_state(request), await authenticate(request)
     if principal.caller is not None:
         raise HttpRefusal(
             403, "insufficient_scope", "This list is about all workspaces: send the operator token."
         )
     items = await app_state.read_bulkhead.run(lambda: _read(app_state))
-    return success("What needs a person", AttentionList(items=items))
+    return success("What needs an operator", AttentionList(items=items))
 
 
 def _read(app_state: AppState) -> list[AttentionItem]:
@@ -79,7 +80,7 @@ OPERATIONS = (
         path=f"{OPERATOR_API}/attention",
         handler=list_attention,
         tag=ATTENTION,
-        returns="What needs a person.",
+        returns="What needs an operator.",
         errors=error_responses(*KEY_ERRORS, "insufficient_scope", "internal_error"),
     ),
 )

@@ -1,7 +1,7 @@
-"""/api/operator/v1/dead-letters: list, show, replay and discard deliveries that failed or wait for a person.
+"""/api/operator/v1/dead-letters: list, show, replay and discard deliveries that failed or wait for an operator.
 
 A workspace's key reaches the letters of its workspace, or of its accounts if it is restricted to some; the operator
-token reaches all. A letter outside the scope is answered like one that does not exist.
+token reaches all. A dead letter outside the scope is answered like one that does not exist.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipeline.api.http.json_body import parse_id, parse_json_or_empty, read_json
 from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
 from pipeline.api.openapi.introduction import DEAD_LETTERS
 from pipeline.api.openapi.operation import OPERATOR_API, Operation, Parameter, path_parameter, query_parameter
-from pipeline.api.operator import schema
+from pipeline.api.operator import response_models as schema
 from pipeline.api.operator.response_models import (
     DeadLetter,
     DeadLetterCause,
@@ -35,7 +35,7 @@ from pipeline.api.operator.response_models import (
 )
 from pipeline.api.operator.scope import Principal, authenticate
 from pipeline.api.state import AppState, get_app_state
-from pipeline.context import Context
+from pipeline.runtime.context import Context
 from pipeline.store.deliveries import dead_letters as store
 from pipeline.store.deliveries.attempts import list_attempts
 from pipeline.store.deliveries.dead_letters import DeadLetterFilter
@@ -68,7 +68,7 @@ async def get_dead_letter(request: Request) -> SuccessResponse[DeadLetterEvidenc
 
 
 async def replay_dead_letters(request: Request) -> SuccessResponse[ReplayOutcome]:
-    """Queue letters again, at most so many per minute and platform. What may be live is never sent again."""
+    """Queue dead letters again, at most so many per minute and platform. What may be live is never sent again."""
     app_state, principal = get_app_state(request), await authenticate(request)
     principal.require_publisher()
     body = schema.read(schema.ReplayBody, await _read_body(request, principal))
@@ -76,19 +76,19 @@ async def replay_dead_letters(request: Request) -> SuccessResponse[ReplayOutcome
         actions.replay, app_state.context, principal.scope, actor=principal.actor, per_minute=body.per_minute
     )
     models = (ReplayResult, ReplayPage)
-    result, headers = await _apply(app_state, principal, body, action, actions.count_replayable, models)
-    return success("Dead letters replayed", result, headers=headers)
+    result = await _apply(request, principal, body, action, actions.count_replayable, models)
+    return success("Dead letters replayed", result)
 
 
 async def discard_dead_letters(request: Request) -> SuccessResponse[DiscardOutcome]:
-    """Give letters up; their evidence stays."""
+    """Give dead letters up; their evidence stays."""
     app_state, principal = get_app_state(request), await authenticate(request)
     principal.require_writer()
     body = schema.read(schema.DiscardBody, await _read_body(request, principal))
     action = partial(actions.discard, app_state.context, principal.scope, why=body.why, actor=principal.actor)
     models = (DiscardResult, DiscardPage)
-    result, headers = await _apply(app_state, principal, body, action, actions.count_discardable, models)
-    return success("Dead letters discarded", result, headers=headers)
+    result = await _apply(request, principal, body, action, actions.count_discardable, models)
+    return success("Dead letters discarded", result)
 
 
 async def _read_body(request: Request, principal: Principal) -> Any:
@@ -96,30 +96,31 @@ async def _read_body(request: Request, principal: Principal) -> Any:
 
 
 async def _apply(
-    app_state: AppState,
+    request: Request,
     principal: Principal,
     body: schema.ReplayBody | schema.DiscardBody,
     action: Action,
     count: Callable[[Context, DeadLetterFilter], actions.DeadLetterCount],
     models: tuple[type[ResultT], type[ResultT]],
-) -> tuple[ResultT | DryRun, Mapping[str, str]]:
-    """Apply *action* to the letters of the request, and return the result with the rate limit's headers.
+) -> ResultT | DryRun:
+    """Apply *action* to the dead letters of the request, and return the result.
 
-    A filter selects one request's share of letters; its cursor passes over those skipped. Each letter counts as a post.
-    *models*: the answers for letters named by id, and for those that a filter selects.
+    A filter selects one request's share of dead letters; its cursor passes over skipped ones. Each counts as a post.
+    *models*: the answers for dead letters named by id, and for dead letters that a filter selects.
     """
+    app_state = get_app_state(request)
     run, key_id = app_state.action_bulkhead.run, principal.key_id
     if body.ids is not None:
         letters: Sequence[UUID] = list(dict.fromkeys(body.ids))
-        headers = await principal.charge(app_state, len(letters))
-        return models[0].from_result(await run(partial(action, letters), key_id)), headers
+        await principal.charge(request, len(letters))
+        return models[0].from_result(await run(partial(action, letters), key_id))
     chosen = schema.select_letters(principal.scope, body.filter or schema.Filter())
     if body.dry_run:
-        return await run(partial(_count, app_state, chosen, count), key_id), {}
+        return await run(partial(_count, app_state, chosen, count), key_id)
     page = await run(partial(_list_page, app_state, chosen, body.cursor), key_id)
-    headers = await principal.charge(app_state, len(page))
+    await principal.charge(request, len(page))
     result = await run(partial(action, [letter.id for letter in page]), key_id)
-    return models[1].from_result(result, next_cursor=_next_cursor(page, schema.MAX_LETTERS)), headers
+    return models[1].from_result(result, next_cursor=_next_cursor(page, schema.MAX_LETTERS))
 
 
 def _count(
@@ -206,7 +207,7 @@ OPERATIONS = (
         path=f"{BASE}/replay",
         handler=replay_dead_letters,
         tag=DEAD_LETTERS,
-        returns="What became of each letter; with a filter and dry_run, what it selects.",
+        returns="What became of each dead letter; with a filter and dry_run, what it selects.",
         is_rate_limited=True,
         body=schema.ReplayBody,
         errors=error_responses(*_ACTION, *PLAN_ERRORS),
@@ -218,7 +219,7 @@ OPERATIONS = (
         path=f"{BASE}/discard",
         handler=discard_dead_letters,
         tag=DEAD_LETTERS,
-        returns="What became of each letter; with a filter and dry_run, what it selects.",
+        returns="What became of each dead letter; with a filter and dry_run, what it selects.",
         is_rate_limited=True,
         body=schema.DiscardBody,
         errors=error_responses(*_ACTION),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 from starlette.requests import Request
 
 from pipeline.api.http.auth import require_plan, require_writing
-from pipeline.api.state import AppState, get_app_state
+from pipeline.api.state import get_app_state
 from pipeline.domain.actor import OPERATOR_TOKEN, Actor
 from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries.dead_letters import OPERATOR, Scope
@@ -29,9 +28,10 @@ class Principal:
         """The key; None: the operator."""
         return None if self.caller is None else self.caller.key_id
 
-    async def charge(self, app_state: AppState, letters: int) -> Mapping[str, str]:
-        """Count *letters* against the key's limits and return the headers. Raises Refusal 429; never the operator."""
-        return {} if self.caller is None else await app_state.charge_rate_limit(self.caller, letters)
+    async def charge(self, request: Request, letters: int) -> None:
+        """Count *letters* against the key's limits. Raises Refusal 429; never the operator."""
+        if self.caller is not None:
+            await get_app_state(request).charge_rate_limit(request, self.caller, letters)
 
     def require_writer(self) -> None:
         """Raise Refusal 403 for a read-only key."""

@@ -21,11 +21,11 @@ from pipeline.store.auth.keys import Caller
 LocalTimestamp = Annotated[
     datetime,
     PlainSerializer(
-        lambda moment: moment.isoformat(timespec="milliseconds"), return_type=str, when_used="json"
+        lambda instant: instant.isoformat(timespec="milliseconds"), return_type=str, when_used="json"
     ),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-"""A moment, written in its own time zone with milliseconds."""
+"""A time, written in its own time zone with milliseconds."""
 
 
 class UpdatedPost(ResponseModel):
@@ -50,7 +50,7 @@ class RetryResult(ResponseModel):
 
     retried: int
     ids: list[UUID]
-    failed: int = Field(description="Number of posts of which nothing is sent again.")
+    failed: list[UUID] = Field(description="Posts of which nothing is sent again.")
     errors: dict[UUID, str] = Field(default={}, exclude_if=is_empty, description="Reason by post id.")
     skipped: list[SkippedAccount] = Field(
         default=[],
@@ -64,7 +64,7 @@ class RetryResult(ResponseModel):
         return cls(
             retried=len(result.ids),
             ids=list(result.ids),
-            failed=len(result.errors),
+            failed=list(result.errors),
             errors=dict(result.errors),
             skipped=[
                 SkippedAccount(post_id=post, account_id=account, reason=reason)
@@ -72,6 +72,12 @@ class RetryResult(ResponseModel):
                 for account, reason in accounts.items()
             ],
         )
+
+    def describe(self) -> str:
+        """Return what was done as a sentence."""
+        if self.ids:
+            return "Posts queued for retry"
+        return "No post is queued for retry: `errors` has the reason for each."
 
 
 class CancelResult(ResponseModel):
@@ -116,7 +122,7 @@ class DeleteResult(ResponseModel):
 
 
 class ValidatedAccount(ResponseModel):
-    """What the post becomes at one account."""
+    """The result of the post at one account."""
 
     id: UUID
     platform: Platform
@@ -169,7 +175,7 @@ class ValidationReport(ResponseModel):
     status: PostStatus
     scheduled_at: Timestamp | None = Field(description="UTC.")
     scheduled_at_local: LocalTimestamp | None = Field(
-        description="The same moment in the workspace's time zone."
+        description="The same time in the workspace's time zone."
     )
     time_zone: str
     accounts: list[ValidatedAccount]

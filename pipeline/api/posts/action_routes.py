@@ -15,6 +15,7 @@ from pipeline.actions import edit
 from pipeline.actions.validate import validate
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.json_body import parse_id, parse_json_or_empty, read_json_body
+from pipeline.api.http.middleware import note_posts
 from pipeline.api.http.representation import strip_encodings
 from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
 from pipeline.api.openapi.introduction import POSTS
@@ -37,7 +38,7 @@ async def update_post(request: Request) -> SuccessResponse[UpdatedPost]:
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_publisher(request)
     raw = await read_json_body(request, caller.key_id)
-    rate_headers = await app_state.charge_rate_limit(caller)
+    await app_state.charge_rate_limit(request, caller)
     change = schema.read_change(parse_json_or_empty(raw), app_state.rules)
     post_id = parse_id(request.path_params["post_id"])
     if post_id is None:
@@ -45,7 +46,7 @@ async def update_post(request: Request) -> SuccessResponse[UpdatedPost]:
     if_match = strip_encodings(request.headers.get("if-match"))
     work = partial(edit.edit, app_state.context, caller, post_id, change, if_match)
     edited = await app_state.choose_bulkhead(caller).run(work, caller.key_id)
-    headers = {**rate_headers, "ETag": f'"{edited.version}"'}
+    headers = {"ETag": f'"{edited.version}"'}
     return success("Post updated", UpdatedPost.model_validate(edited), headers=headers)
 
 
@@ -54,11 +55,13 @@ async def retry_posts(request: Request) -> SuccessResponse[RetryResult]:
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_publisher(request)
     chosen = schema.read_retry(parse_json_or_empty(await read_json_body(request, caller.key_id)))
-    rate_headers = await app_state.charge_rate_limit(caller, len(chosen.post_ids))
+    await app_state.charge_rate_limit(request, caller, len(chosen.post_ids))
+    note_posts(request.scope, dict.fromkeys(chosen.post_ids, ()))
     work = partial(actions.retry, app_state.context, caller, chosen.post_ids, chosen.account_ids)
     bulkhead = app_state.bulk_bulkhead if caller.bulk else app_state.action_bulkhead
     done = await bulkhead.run(work, caller.key_id)
-    return success("Posts queued for retry", RetryResult.from_result(done), headers=rate_headers)
+    result = RetryResult.from_result(done)
+    return success(result.describe(), result)
 
 
 async def cancel_posts(request: Request) -> SuccessResponse[CancelResult]:
@@ -66,16 +69,18 @@ async def cancel_posts(request: Request) -> SuccessResponse[CancelResult]:
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_writer(request)
     chosen = schema.read_cancel(parse_json_or_empty(await read_json_body(request, caller.key_id)))
+    note_posts(request.scope, dict.fromkeys(chosen.post_ids, ()))
     work = partial(actions.cancel, app_state.context, caller, chosen.post_ids, chosen.account_ids)
     done = await app_state.action_bulkhead.run(work, caller.key_id)
     return success("Posts canceled", CancelResult.from_result(done))
 
 
 async def delete_posts(request: Request) -> SuccessResponse[DeleteResult]:
-    """Cancel and hide posts. Those that are posted, canceled or being sent stay."""
+    """Cancel and hide posts. Posts that are posted, canceled or being sent stay."""
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_writer(request)
     chosen = schema.read_delete(parse_json_or_empty(await read_json_body(request, caller.key_id)))
+    note_posts(request.scope, dict.fromkeys(chosen.post_ids, ()))
     work = partial(actions.delete, app_state.context, caller, chosen.post_ids)
     deleted = await app_state.action_bulkhead.run(work, caller.key_id)
     return success("Posts deleted", DeleteResult.from_result(deleted))
@@ -86,12 +91,12 @@ async def validate_post(request: Request) -> SuccessResponse[ValidationReport]:
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_publisher(request)
     raw = await read_json_body(request, caller.key_id)
-    rate_headers = await app_state.charge_rate_limit(caller)
+    await app_state.charge_rate_limit(request, caller)
     post = read_post(parse_json_or_empty(raw), app_state.rules, request.headers.get("idempotency-key"))
     work = partial(validate, app_state.context, caller, post)
     validated = await app_state.choose_bulkhead(caller).run(work, caller.key_id)
     report = ValidationReport.from_result(validated, post, caller)
-    return success("Post validated", report, headers=rate_headers)
+    return success("Post validated", report)
 
 
 _COMMON = (*KEY_ERRORS, *BODY_ERRORS, "insufficient_scope", "rate_limited", "internal_error")
@@ -120,6 +125,7 @@ OPERATIONS = (
             "media_unreachable",
             "not_found",
             "post_in_flight",
+            "newer_version",
             "external_id_immutable",
             "precondition_failed",
             validation_failed="a rule is broken, or the post is settled",
@@ -134,7 +140,7 @@ OPERATIONS = (
         returns="The result for each post.",
         is_rate_limited=True,
         body=schema.RetryBody,
-        errors=error_responses(*_COMMON, *PLAN_ERRORS, "too_many_post_ids"),
+        errors=error_responses(*_COMMON, *PLAN_ERRORS),
     ),
     Operation(
         id="cancelPosts",

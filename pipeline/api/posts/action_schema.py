@@ -12,7 +12,7 @@ from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
 from adapters.field_types import MAX_URL, at_most
-from pipeline.actions.edit import Change
+from pipeline.actions.edit_values import Change
 from pipeline.api.posts.field_types import Caption, DateTime, EntityId, Rules
 from pipeline.api.posts.schema import (
     MAX_ACCOUNTS,
@@ -67,7 +67,7 @@ class _Closing(OptionsBody):
 
 
 class PatchFields(_Closing, _Opening):
-    """What to change, at least one field. null clears music_url or a platform's options; scheduled_at null: now."""
+    """The fields to change, at least one. null clears music_url or a platform's options; scheduled_at null: now."""
 
 
 PatchBody = add_options(PatchFields, "PatchBody", list_post_options())
@@ -90,7 +90,9 @@ _CHANGEABLE = [name for name in PatchBody.model_fields if name != "external_id"]
 class RetryBody(Body):
     """Posts that failed at an account, to retry at all of their failed accounts or only at some."""
 
-    post_ids: Annotated[list[EntityId], Field(min_length=1, max_length=MAX_RETRY_POSTS)]
+    post_ids: Annotated[
+        list[EntityId], Field(min_length=1, max_length=MAX_RETRY_POSTS), at_most(MAX_RETRY_POSTS)
+    ]
     account_ids: (
         Annotated[list[EntityId], Field(min_length=1, max_length=MAX_ACCOUNTS), at_most(MAX_ACCOUNTS)] | None
     ) = None
@@ -160,12 +162,12 @@ def read_change(body: Any, rules: Rules) -> Change:
 
 def read_retry(body: Any) -> PostSelection:
     """Parse the body of a retry. Raises Refusal."""
-    return _parse_selection(RetryBody, body, "post_ids", MAX_RETRY_POSTS)
+    return _parse_selection(RetryBody, body, "post_ids")
 
 
 def read_cancel(body: Any) -> PostSelection:
     """Parse the body of a cancellation. Raises Refusal."""
-    return _parse_selection(CancelBody, body, "post_ids", MAX_ACTION_POSTS)
+    return _parse_selection(CancelBody, body, "post_ids")
 
 
 def read_delete(body: Any) -> PostSelection:
@@ -175,18 +177,18 @@ def read_delete(body: Any) -> PostSelection:
         message = "postIds and post_ids are two names of one field: send one of them."
         raise build_invalid_payload([build_issue(("post_ids",), message, "exclusive")])
     if names == ["post_ids"]:
-        return _parse_selection(_AliasedDeleteBody, body, "post_ids", MAX_ACTION_POSTS)
-    return _parse_selection(DeleteBody, body, "postIds", MAX_ACTION_POSTS)
+        return _parse_selection(_AliasedDeleteBody, body, "post_ids")
+    return _parse_selection(DeleteBody, body, "postIds")
 
 
 def _parse_selection(
-    model: type[RetryBody | CancelBody | DeleteBody | _AliasedDeleteBody], body: Any, name: str, most: int
+    model: type[RetryBody | CancelBody | DeleteBody | _AliasedDeleteBody], body: Any, name: str
 ) -> PostSelection:
     listed = body.get(name) if isinstance(body, dict) else None
-    if isinstance(listed, list) and len(listed) > most:
-        raise Refusal(
-            400, "too_many_post_ids", f"{most} posts at most in one request; there are {len(listed)}."
-        )
+    # a retry of too many is 422, as the contract publishes it
+    if model is not RetryBody and isinstance(listed, list) and len(listed) > MAX_ACTION_POSTS:
+        message = f"{MAX_ACTION_POSTS} posts at most in one request; there are {len(listed)}."
+        raise Refusal(400, "too_many_post_ids", message)
     found = _parse(model, body, Rules())
     accounts = found.account_ids if isinstance(found, RetryBody | CancelBody) else None
     return PostSelection(

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 from starlette.requests import Request
+from starlette.types import Scope
 
 from pipeline.api.http.envelope import SuccessResponse, success
+from pipeline.api.http.idempotency import REPLAYED, read_idempotency_key
 from pipeline.api.http.json_body import parse_json, read_json_body
-from pipeline.api.http.middleware import REQUEST_ID
-from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
+from pipeline.api.http.middleware import REQUEST_ID, note, note_posts
+from pipeline.api.openapi.error_responses import (
+    BODY_ERRORS,
+    CLAIM_ERRORS,
+    KEY_ERRORS,
+    PLAN_ERRORS,
+    error_responses,
+)
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import PARTNER_API, Operation
-from pipeline.api.posts.batch_schema import MAX_PARTS, Batch, BatchBody, BatchResult, read_batch
-from pipeline.api.posts.batch_store import store_batch
-from pipeline.api.state import get_app_state
+from pipeline.api.posts.batch_schema import (
+    MAX_PARTS,
+    Batch,
+    BatchBody,
+    BatchResult,
+    RefusedPost,
+    read_batch,
+)
+from pipeline.api.posts.batch_store import build_result, store_batch
+from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.key_limits import KeyLimits
 from pipeline.domain.validation_issue import build_issue
-from pipeline.stages.post_request import Refusal
+from pipeline.stages.ingest_bulk import Result
+from pipeline.stages.post_request import AcceptedPost, Refusal
+from pipeline.store.auth.keys import Caller
 
 
 async def create_posts(request: Request) -> SuccessResponse[BatchResult]:
@@ -28,17 +46,33 @@ async def create_posts(request: Request) -> SuccessResponse[BatchResult]:
     raw = await read_json_body(request, caller.key_id, app_state.context.settings.api.max_batch_body)
     # on a thread of bulk work: reading 16 MB would stop the event loop, and with it every other request
     bulkhead = app_state.bulk_bulkhead
-    batch = await bulkhead.run(partial(_parse, raw, request.scope[REQUEST_ID]), caller.key_id)
+    batch = await bulkhead.run(partial(_parse, raw, request, caller), caller.key_id)
     _refuse_over_limit(len(batch.posts), caller.limits.over(app_state.default_limits))
-    rate_headers = await app_state.charge_rate_limit(caller, len(batch.posts))
-    result = await bulkhead.run(
-        partial(store_batch, app_state.context, caller, batch, app_state.rules), caller.key_id
-    )
-    return success(result.describe(), result, headers=rate_headers)
+    await app_state.charge_rate_limit(request, caller, len(batch.posts))
+    results, result, is_replay = await bulkhead.run(partial(_store, app_state, caller, batch), caller.key_id)
+    _note_results(request.scope, results, result)
+    return success(result.describe(), result, headers=REPLAYED if is_replay else {})
 
 
-def _parse(raw: bytes, request_id: str) -> Batch:
-    return replace(read_batch(parse_json(raw, MAX_PARTS)), request_id=request_id)
+def _parse(raw: bytes, request: Request, caller: Caller) -> Batch:
+    body = parse_json(raw, MAX_PARTS)
+    key = read_idempotency_key(request, caller, body)
+    return replace(read_batch(body), request_id=request.scope[REQUEST_ID], key=key)
+
+
+def _store(app_state: AppState, caller: Caller, batch: Batch) -> tuple[Sequence[Result], BatchResult, bool]:
+    results, is_replay = store_batch(app_state.context, caller, batch, app_state.rules)
+    return results, build_result(results), is_replay
+
+
+def _note_results(scope: Scope, results: Sequence[Result], result: BatchResult) -> None:
+    note(scope, refused=result.refused)
+    refused = [
+        {"position": n, "code": one.error_code, "status": one.code}
+        for n, one in enumerate(result.results)
+        if isinstance(one, RefusedPost)
+    ]
+    note_posts(scope, {one.id: one.deliveries for one in results if isinstance(one, AcceptedPost)}, refused)
 
 
 def _refuse_over_limit(posts: int, limits: KeyLimits) -> None:
@@ -62,10 +96,12 @@ OPERATIONS = (
         returns="The result for each post; 200 also if some of them, or all, are refused.",
         is_rate_limited=True,
         body=BatchBody,
+        takes_key=True,
         errors=error_responses(
             *KEY_ERRORS,
             *BODY_ERRORS,
             *PLAN_ERRORS,
+            CLAIM_ERRORS[0],
             "batch_refused",
             "create_failed",
             validation_failed="more posts than the key may send in a minute or a day",

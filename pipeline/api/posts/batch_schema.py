@@ -17,6 +17,7 @@ from pipeline.api.posts.schema import Body, PostBody, build_invalid_payload, rea
 from pipeline.api.posts.unsafe_text import find_unsafe_text
 from pipeline.domain.validation_issue import build_issue, issues_from_pydantic
 from pipeline.stages.post_request import PostRequest, Refusal
+from pipeline.store.idempotency_keys import IdempotencyKey
 
 MAX_BATCH_POSTS = 500
 MAX_PARTS = 400 * MAX_BATCH_POSTS
@@ -46,6 +47,7 @@ class Batch:
     atomic: bool
     request_id: str | None = None
     """Of the request, which every post of it keeps."""
+    key: IdempotencyKey | None = None
 
 
 def read_batch(body: Any) -> Batch:
@@ -94,7 +96,7 @@ PostResult = TypeAliasType("PostResult", StoredPost | RefusedPost)
 
 
 class BatchResult(ResponseModel):
-    """What became of each post of a batch, in the order sent."""
+    """The result for each post of a batch, in the order sent."""
 
     accepted: int = Field(description="Posts that this request stored.")
     duplicates: int = Field(description="Posts that an equal request had stored before.")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
+from uuid import UUID
+
+from sqlalchemy import Connection
 
 from pipeline.api.http.envelope import build_error_link
 from pipeline.api.openapi.error_codes import CODES
@@ -11,31 +15,70 @@ from pipeline.api.posts.batch_schema import Batch, BatchResult, RefusedPost, Sto
 from pipeline.api.posts.field_types import Rules
 from pipeline.api.posts.response_models import CreatedPost
 from pipeline.api.posts.routes import describe_accepted
-from pipeline.context import Context
 from pipeline.domain.validation_issue import build_issue
-from pipeline.stages.ingest_bulk import BatchRefused, Result, ingest_bulk
+from pipeline.runtime.context import Context
+from pipeline.stages.idempotency import Replayed, claim_key
+from pipeline.stages.ingest_bulk import BatchRefused, Entry, Result, ingest_bulk
 from pipeline.stages.new_post import Submission
-from pipeline.stages.post_request import AcceptedPost, Refusal
+from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import Unreachable
+from pipeline.store.database import Unreachable, new_id
+from pipeline.store.idempotency_keys import IdempotencyKey
 
 log = logging.getLogger("slipway.api")
 
 
-def store_batch(context: Context, caller: Caller, batch: Batch, rules: Rules) -> BatchResult:
-    """Read and store the posts. Raises Refusal 400 when one of an atomic batch is refused, and Unreachable."""
-    entries = [
-        read if isinstance(read, Refusal) else Submission(caller=caller, request=read)
-        for read in read_each(batch.posts, rules, batch.request_id)
-    ]
+def store_batch(
+    context: Context, caller: Caller, batch: Batch, rules: Rules
+) -> tuple[Sequence[Result], bool]:
+    """Read and store the posts; return what became of each, and whether the batch with this key came before.
+
+    A replay finds the posts that were stored and takes up the others: a post that was refused may be good by now.
+    Raises Refusal 400 when one of an atomic batch is refused, 409 as ``claim_key``, and Unreachable.
+    """
+    requests = read_each(batch.posts, rules, batch.request_id)
+    identity = new_id()
     try:
-        results = ingest_bulk(context, entries, atomic=batch.atomic)
+        entries = _build_entries(caller, requests, None if batch.key is None else identity)
+        results = ingest_bulk(
+            context, entries, atomic=batch.atomic, claim=partial(_claim, key=batch.key, identity=identity)
+        )
+        return results, False
+    except Replayed as earlier:
+        entries = _build_entries(caller, requests, earlier.resource)
+        return ingest_bulk(context, entries, atomic=batch.atomic), True
     except BatchRefused as error:
-        raise _refuse_batch(error, len(entries)) from None
-    return _build_result(results)
+        raise _refuse_batch(error, len(requests)) from None
 
 
-def _build_result(results: Sequence[Result]) -> BatchResult:
+def _build_entries(
+    caller: Caller, requests: Sequence[PostRequest | Refusal], batch: UUID | None
+) -> list[Entry]:
+    """Return the posts to store. Those of a *batch* with an Idempotency-Key are recognized by it for good."""
+    return [
+        read
+        if isinstance(read, Refusal)
+        else Submission(
+            caller=caller,
+            request=read,
+            row_token=None
+            if batch is None or read.external_id is not None
+            else f"key:{batch}:{read.fingerprint.hex()}",
+        )
+        for read in requests
+    ]
+
+
+def _claim(c: Connection, key: IdempotencyKey | None, identity: UUID) -> None:
+    """Claim the key for this batch, in each of its transactions."""
+    try:
+        claim_key(c, key, identity)
+    except Replayed as earlier:
+        if earlier.resource != identity:
+            raise
+
+
+def build_result(results: Sequence[Result]) -> BatchResult:
     """Return the results of a batch as they are answered."""
     accepted = [result for result in results if isinstance(result, AcceptedPost)]
     duplicates = sum(result.duplicate for result in accepted)
@@ -77,14 +120,15 @@ def _to_refusal(error: Exception) -> Refusal:
 
 
 def _refuse_batch(refused: BatchRefused, posts: int) -> Refusal:
-    """Return the refusal of an atomic batch; each refused post is an issue whose type is the post's error code."""
+    """Return the refusal of an atomic batch; each refused post is an issue, which begins with its error code."""
     issues = []
     for n, error in refused.failures.items():
         refusal = _to_refusal(error)
         place = refusal.issues[0]["path"] if refusal.issues else ""
         path = ("posts", n, place) if place else ("posts", n)
-        issues.append(build_issue(path, refusal.message, refusal.code))
-    first = next(iter(refused.failures))
+        kind = refusal.issues[0]["type"] if refusal.issues else "rule"
+        issues.append(build_issue(path, f"{refusal.code}: {refusal.message}", kind))
+    first, error = next(iter(refused.failures.items()))
     count = f"{len(issues)} of {posts} posts {'is' if len(issues) == 1 else 'are'} refused"
-    message = f"{count}, so nothing was stored. Post {first}: {issues[0]['message']}"
+    message = f"{count}, so nothing was stored. Post {first}: {_to_refusal(error).message}"
     return Refusal(400, "batch_refused", message, issues)

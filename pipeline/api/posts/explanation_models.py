@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Collection
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from pydantic import Field
@@ -11,29 +12,45 @@ from typing_extensions import TypeAliasType
 from adapters.contract import Platform
 from pipeline.actions.explain import ExplainedDelivery, ExplainedPost
 from pipeline.api.http.response_models import ResponseModel, Timestamp
+from pipeline.api.http.response_models import State as DeliveryState
 from pipeline.api.posts.response_models import AccountState, DeliveryError, Post
 from pipeline.domain.account import AccountStatus
-from pipeline.domain.delivery import Reason, State
-from pipeline.domain.explanation_rules import Turn
+from pipeline.domain.delivery import Reason
+from pipeline.domain.explanation_rules import Action, Right, Turn
 from pipeline.domain.hold import Hold
 from pipeline.domain.post import PostStatus
 
-StandingKind = TypeAliasType("StandingKind", Literal["paused", "breaker", "epoch"])
+StandingKind = TypeAliasType("StandingKind", Literal["paused", "newer_worker", "breaker", "epoch"])
 
 
 class NextAction(ResponseModel):
-    """The one thing that a person can do."""
+    """The one thing to do. Without a method it takes the operator, or a key that may do more: ``text`` says whom."""
 
-    command: str = Field(description="For the person who runs the server.")
-    link: str = Field(description="Relative to the server.")
+    text: str
+    method: str | None
+    path: str | None = Field(description="Relative to the server; this key may call it.")
+    body: dict[str, Any] | None = Field(description="null: none, or its content is yours to say.")
+
+    @classmethod
+    def for_key(cls, action: Action | None, rights: Collection[Right]) -> Self | None:
+        """Return the action for a key with these rights; None where it has nothing to do."""
+        call = action.call if action else None
+        if action is None or not (call or action.ask):
+            return None
+        if call is None or call.right not in rights:
+            text = action.ask or f"{action.says} That takes a key that may {call.right if call else ''}."
+            return cls(text=text, method=None, path=None, body=None)
+        return cls(text=action.says, method=call.method, path=call.path, body=call.body)
 
 
 class StandingHold(ResponseModel):
-    """What holds all deliveries of a scope: a pause, an open circuit breaker, or an epoch that is not confirmed."""
+    """A hold of all deliveries of a scope: a pause, a breaker, an epoch, or the want of a newer worker."""
 
     hold: StandingKind
-    scope: str = Field(description="all, platform, workspace or account.")
-    target: str = Field(description="The platform, or the id of the workspace or account; empty for all.")
+    scope: str = Field(description="all, platform, workspace, account or delivery.")
+    target: str = Field(
+        description="The platform, or the id of the workspace, account or delivery; empty for all."
+    )
     why: str
     since: Timestamp | None
     next_at: Timestamp | None = Field(description="When the next probe of a breaker is due.")
@@ -129,7 +146,7 @@ class AccountExplanation(ResponseModel):
     platform: Platform
     username: str
     status: PostStatus
-    state: State
+    state: DeliveryState
     blocked_reason: Reason | None
     held_for: Hold | None
     turn: Turn | None = Field(description="Whose turn it is; us: the server's own. null: it is over.")
@@ -137,12 +154,12 @@ class AccountExplanation(ResponseModel):
     since: Timestamp
     next_step: str | None
     next_at: Timestamp | None
-    action: NextAction | None = Field(description="null: nothing needs to be done.")
+    action: NextAction | None = Field(description="null: nothing needs to be done with a key.")
     evidence: ExplanationEvidence
 
     @classmethod
-    def from_explained(cls, one: ExplainedDelivery, state: AccountState) -> Self:
-        """Return the explanation; *state* is the account's state in the post."""
+    def from_explained(cls, one: ExplainedDelivery, state: AccountState, rights: Collection[Right]) -> Self:
+        """Return the explanation for a key with *rights*; *state* is the account's state in the post."""
         words = one.explanation
         shared = {
             name: getattr(state, name) for name in AccountState.model_fields if name in cls.model_fields
@@ -156,7 +173,7 @@ class AccountExplanation(ResponseModel):
                 "since": words.since,
                 "next_step": words.next_step,
                 "next_at": words.next_at,
-                "action": words.action,
+                "action": NextAction.for_key(words.action, rights),
                 "evidence": ExplanationEvidence.from_explained(one),
             }
         )
@@ -171,13 +188,13 @@ class PostExplanation(ResponseModel):
     accounts: list[AccountExplanation]
 
     @classmethod
-    def from_explained(cls, found: ExplainedPost) -> Self:
-        """Return the explanation of a post."""
+    def from_explained(cls, found: ExplainedPost, rights: Collection[Right]) -> Self:
+        """Return the explanation of a post for a key with these rights."""
         post = Post.from_view(found.post)
         pairs = zip(found.deliveries, post.accounts.states, strict=True)
         return cls(
             id=post.id,
             status=post.status,
             scheduled_at=post.scheduled_at,
-            accounts=[AccountExplanation.from_explained(one, state) for one, state in pairs],
+            accounts=[AccountExplanation.from_explained(one, state, rights) for one, state in pairs],
         )

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from pipeline.api.http.representation import VARY
+from pipeline.api.http.representation import VARY, choose_encoding, create_compressor
 from pipeline.api.openapi.error_responses import KEY_ERRORS, REQUEST_ID_HEADER, error_responses
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import PARTNER_API, Operation, query_parameter
@@ -17,8 +17,8 @@ from pipeline.api.posts.pagination import ExportQuery, Position, read_export_que
 from pipeline.api.posts.routes import FILTERS
 from pipeline.api.posts.schema import PostBody
 from pipeline.api.state import AppState, get_app_state
-from pipeline.bulk.columns import Columns, build_columns
-from pipeline.bulk.export import PAGE, ExportFormat, ExportWriter
+from pipeline.imports.columns import Columns, build_columns
+from pipeline.imports.export import PAGE, ExportFormat, ExportWriter
 from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.auth.keys import Caller
 from pipeline.store.posts import pages
@@ -38,9 +38,12 @@ async def export_posts(request: Request) -> Response:
         "Vary": VARY,
         "X-Content-Type-Options": "nosniff",
     }
+    encoding = choose_encoding(request.headers.get("accept-encoding", ""))
+    if encoding is not None:
+        headers["Content-Encoding"] = encoding
     if request.method == "HEAD":
         return Response(headers=headers)
-    export = _Export(app_state, caller, query)
+    export = _Export(app_state, caller, query, encoding)
     app_state.exports.acquire(caller.key_id)
     try:
         start = await export.begin()
@@ -53,8 +56,9 @@ async def export_posts(request: Request) -> Response:
 class _Export:
     """The pages of one export. Each is read in a transaction of its own: a slow client holds none open."""
 
-    def __init__(self, app_state: AppState, caller: Caller, query: ExportQuery) -> None:
+    def __init__(self, app_state: AppState, caller: Caller, query: ExportQuery, encoding: str | None) -> None:
         self._app_state, self._caller, self._query = app_state, caller, query
+        self._compressor = None if encoding is None else create_compressor(encoding)
         self._before: Position | None = None
         self._has_more = True
         self._writer: ExportWriter | None = None
@@ -92,7 +96,13 @@ class _Export:
         self._has_more = len(posts) == PAGE
         if posts:
             self._before = posts[-1].created_at, posts[-1].id
-        return head + self._writer.write(posts)
+        return self._compress(head + self._writer.write(posts))
+
+    def _compress(self, page: bytes) -> bytes:
+        """Compress a page if the client asked for that; the last one ends the compressed body."""
+        if self._compressor is None:
+            return page
+        return self._compressor.compress(page) + (b"" if self._has_more else self._compressor.flush())
 
 
 class _Stream(StreamingResponse):

@@ -26,7 +26,7 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rules:
-    """What the operator's settings change about fields; passed to pydantic as the validation context."""
+    """The rules about fields that the operator's settings change; passed to pydantic as the validation context."""
 
     caption: int = FLAT_CAPTION
     """Maximum length of a caption, in code points."""
@@ -85,7 +85,7 @@ def check_one_of(names: Sequence[str]) -> AfterValidator:
 
     def check(value: str) -> str:
         if value not in names:
-            raise PydanticCustomError("value_error", "Must be one of {names}.", {"names": ", ".join(names)})
+            raise PydanticCustomError("literal_error", "Must be one of {names}.", {"names": ", ".join(names)})
         return value
 
     return AfterValidator(check)
@@ -110,4 +110,4 @@ MediaUrl = Annotated[
     AfterValidator(_check_media_url),
 ]
 OnLate = TypeAliasType("OnLate", Literal["publish", "skip", "hold"])
-"""What becomes of a post that is too late."""
+"""The action on a post that is too late."""

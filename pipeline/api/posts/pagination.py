@@ -16,9 +16,9 @@ from uuid import UUID
 from pipeline.api.http import timestamp
 from pipeline.api.http.query import refuse_near_misses
 from pipeline.api.posts.schema import build_invalid_payload
-from pipeline.bulk.export import ExportFormat
 from pipeline.domain.post import PostStatus
 from pipeline.domain.validation_issue import build_issue
+from pipeline.imports.export import ExportFormat
 
 MAX_LIMIT, DEFAULT_LIMIT = 100, 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

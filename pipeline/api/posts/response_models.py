@@ -12,10 +12,18 @@ from typing_extensions import TypeAliasType
 
 from adapters.contract import Platform
 from pipeline.api.http.envelope import build_error_link
-from pipeline.api.http.response_models import DocumentedAs, ResponseModel, Timestamp, is_empty, one_of
+from pipeline.api.http.response_models import (
+    DocumentedAs,
+    ResponseModel,
+    Timestamp,
+    is_empty,
+    one_of,
+)
+from pipeline.api.http.response_models import State as DeliveryState
 from pipeline.api.posts.field_types import OnLate
 from pipeline.api.posts.schema import Media
 from pipeline.api.reference.warning_advice import WARNINGS
+from pipeline.domain.candidates import split_candidates
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.post import OPEN, PostStatus, derive_post_status
@@ -68,6 +76,11 @@ class Candidate(ResponseModel):
     same_caption: bool | None
     same_kind: bool | None
     same_media: bool | None
+    same_time: bool | None = None
+    likely: bool = Field(
+        default=True,
+        description="False if what the platform shows of it, or its time, differs from the post.",
+    )
 
 
 class DeliveryError(ResponseModel):
@@ -83,11 +96,15 @@ class DeliveryError(ResponseModel):
     platform_message: str | None = Field(
         description="The platform's own sentence, at most 300 characters; tokens and signed URLs are redacted."
     )
-    help: str | None = Field(description="Where the reference explains the code, relative to the server.")
+    help: str | None = Field(description="Where the reference explains the code: an absolute URL.")
     candidates: list[Candidate] | None = Field(
         default=None,
         exclude_if=is_empty,
-        description="After a restore of the server's database: live posts that could be this one, to compare.",
+        description="After a restore of the server's database: live posts of the account to compare, the best match "
+        "first. None is left out; `likely` is false for posts that differ.",
+    )
+    unlikely_candidates: int = Field(
+        default=0, exclude_if=is_empty, description="How many of the candidates differ from the post."
     )
 
     @classmethod
@@ -97,7 +114,8 @@ class DeliveryError(ResponseModel):
             return None
         code = view.error.get("code")
         link = build_error_link(code) if code else None
-        return cls.model_validate({**{name: view.error.get(name) for name in _ERROR_KEYS}, "help": link})
+        computed = {"help": link, "unlikely_candidates": len(split_candidates(view.error)[1])}
+        return cls.model_validate({**{name: view.error.get(name) for name in _ERROR_KEYS}, **computed})
 
 
 _NO_OPTIONS = dict.fromkeys(_OPTIONS)
@@ -111,13 +129,14 @@ class AccountState(ResponseModel):
     platform: Platform
     username: str
     status: PostStatus
-    state: State = Field(description="The delivery's own state, finer than status.")
+    state: DeliveryState = Field(description="The delivery's own state, finer than status.")
     blocked_reason: Reason | None
     held_for: Hold | None = Field(
-        description="Why it waits although its time has come or it is prepared. null: nothing holds it."
+        description="Why it waits although its time has come or it is prepared. paused and newer_worker are shown "
+        "before its time too. null: nothing holds it."
     )
     next_at: Timestamp | None = Field(
-        description="When it is touched next: prepared, sent, sent again or looked at. null: at once, when a person "
+        description="When it is touched next: prepared, sent, sent again or looked at. null: at once, when an operator "
         "has acted, or when what holds it ends."
     )
     published_at: Timestamp | None
@@ -170,7 +189,7 @@ class AccountState(ResponseModel):
 
 
 class PostAccounts(ResponseModel):
-    """The accounts of a post, those that an edit removed included."""
+    """The accounts of a post, also accounts that an edit removed."""
 
     total: int
     states: list[AccountState]

@@ -8,9 +8,10 @@ from uuid import UUID
 from starlette.requests import Request
 
 from pipeline.actions import explain
+from pipeline.api.http.auth import list_rights
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.json_body import parse_id, parse_json, read_json_body
-from pipeline.api.http.middleware import REQUEST_ID
+from pipeline.api.http.middleware import REQUEST_ID, note_posts
 from pipeline.api.http.request_headers import get_header
 from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
 from pipeline.api.openapi.introduction import POSTS
@@ -43,15 +44,14 @@ async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
     app_state = get_app_state(request)
     caller = await app_state.authenticator.require_publisher(request, is_audited=False)
     raw = await read_json_body(request, caller.key_id)
-    rate_headers = await app_state.charge_rate_limit(caller)
+    await app_state.charge_rate_limit(request, caller)
     key = get_header(request, b"idempotency-key")
     request_id = request.scope[REQUEST_ID]
     post = read_post(parse_json(raw), app_state.rules, key, is_safe=is_safe_text(raw), request_id=request_id)
     accepted = await _store(app_state, caller, post)
+    note_posts(request.scope, {accepted.id: accepted.deliveries})
     data = CreatedPost.model_validate(accepted)
-    return success(
-        describe_accepted(accepted), data, code=200 if accepted.duplicate else 201, headers=rate_headers
-    )
+    return success(describe_accepted(accepted), data, code=200 if accepted.duplicate else 201)
 
 
 def describe_accepted(post: AcceptedPost) -> str:
@@ -65,12 +65,12 @@ def describe_accepted(post: AcceptedPost) -> str:
 _NOW = {status: status.value for status in PostStatus} | {
     PostStatus.PENDING: "being published",
     PostStatus.PARTIAL: "posted at some of its accounts and failed at others",
-    PostStatus.RETRY: "being retried, or waits for a person at an account",
+    PostStatus.RETRY: "being retried, or waits for an operator at an account",
 }
 
 
 async def _store(app_state: AppState, caller: Caller, post: PostRequest) -> AcceptedPost:
-    """Store the post with those that arrive beside it, or alone: bulk work, and a post that waits for its checks."""
+    """Store the post with others of the same time, or alone: bulk work, and a post that waits for its checks."""
     bulkhead = app_state.choose_bulkhead(caller)
     if not caller.bulk:
         bulkhead.acquire(caller.key_id)
@@ -118,7 +118,7 @@ async def explain_post(request: Request) -> SuccessResponse[PostExplanation]:
         found = await app_state.read_bulkhead.run(work, caller.key_id)
     if found is None:
         raise HttpRefusal(404, "not_found", "There is no such post.")
-    return success("Post explained", PostExplanation.from_explained(found))
+    return success("Post explained", PostExplanation.from_explained(found, list_rights(caller)))
 
 
 def _read_page(app_state: AppState, caller: Caller, query: PostQuery) -> PostPage:

@@ -1,22 +1,80 @@
-"""The body of POST /posts: its model, and how it becomes a PostRequest."""
+"""The body of POST /posts: its model, and how it becomes a PostRequest.
+
+Fingerprints of the body of POST /posts: equal requests have equal ones.
+
+The canonical body is hashed: the parsed request without values that equal their default, null as absent, times in UTC,
+ids in lower case, accounts as a set. A field that a later version adds is absent from older requests, so it changes no
+stored fingerprint; a change of the rules needs a new form.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, create_model
+from pydantic_core import to_json
 
 from adapters.contract import Platform
 from adapters.field_types import MAX_URL, at_most
 from adapters.post_options import PostOptions
 from pipeline.api.posts.field_types import Caption, DateTime, EntityId, MediaUrl, OnLate, Rules
-from pipeline.api.posts.fingerprint import hash_canonical
 from pipeline.api.posts.unsafe_text import find_unsafe_text
 from pipeline.domain.validation_issue import MAX_ISSUES, build_issue, issues_from_pydantic
 from pipeline.stages.drafts import list_urls
 from pipeline.stages.post_request import PostRequest, Refusal
 from pipeline.wiring import list_post_options
+
+FORM = b"\x02"
+"""The first byte of a fingerprint names its form."""
+
+
+def hash_canonical(  # noqa: PLR0913  one keyword per field
+    models: Mapping[Platform, type[PostOptions]],
+    *,
+    caption: str,
+    media: Mapping[str, Any],
+    account_ids: Collection[UUID],
+    scheduled_at: datetime | None,
+    music_url: str | None,
+    options: Mapping[Platform, Mapping[str, Any]],
+    ai_generated: bool,
+    expires_at: datetime | None,
+    on_late: str,
+) -> bytes:
+    """Return the fingerprint of the parsed fields. ``media`` and ``options`` hold no nulls."""
+    body: dict[str, Any] = {
+        "caption": caption,
+        "media": _sort(media),
+        "accounts": sorted([account.hex for account in account_ids]),
+    }
+    if scheduled_at is not None:
+        body["scheduled_at"] = scheduled_at.astimezone(UTC).isoformat()
+    if music_url is not None:
+        body["music_url"] = music_url
+    if expires_at is not None:
+        body["expires_at"] = expires_at.astimezone(UTC).isoformat()
+    if on_late != "publish":
+        body["on_late"] = on_late
+    if ai_generated:
+        body["ai_generated"] = True
+    for platform in sorted(options):
+        if said := _drop_defaults(models[platform], options[platform]):
+            body[platform] = _sort(said)
+    return FORM + hashlib.sha256(to_json(body)).digest()
+
+
+def _sort(section: Mapping[str, Any]) -> Mapping[str, Any]:
+    return dict(sorted(section.items()))
+
+
+def _drop_defaults(model: type[PostOptions], sent: Mapping[str, Any]) -> Mapping[str, Any]:
+    defaults = model.defaults
+    return {name: value for name, value in sent.items() if name not in defaults or value != defaults[name]}
+
 
 MAX_ACCOUNTS, MAX_URLS = 10, 35
 MAX_EXTERNAL_ID = 128
@@ -184,7 +242,7 @@ def read_post(
     if found := [*find_conflicts(post, options, post.media), *_check_expiry(post)]:
         raise build_invalid_payload(found)
     external_id = post.external_id if post.external_id is not None else parse_key_header(idempotency_key)
-    return _build_request(post, body, options, external_id, request_id)
+    return _build_request(post, options, external_id, request_id)
 
 
 def build_invalid_payload(issues: Sequence[Mapping[str, Any]]) -> Refusal:
@@ -267,7 +325,6 @@ def parse_key_header(value: str | None) -> str | None:
 
 def _build_request(
     post: PostFields,
-    body: Mapping[str, Any],
     options: SentOptions,
     external_id: str | None,
     request_id: str | None,
@@ -286,7 +343,6 @@ def _build_request(
     return PostRequest(
         **fields,
         external_id=external_id,
-        body=body,
         fingerprint=hash_canonical(post.models_by_platform, **fields),
         request_id=request_id,
     )

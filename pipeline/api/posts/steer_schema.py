@@ -7,17 +7,17 @@ from datetime import timedelta
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from adapters.contract import Platform
+from pipeline.actions.steering import Counted, Steering
 from pipeline.api.http.json_body import parse_json_or_empty
-from pipeline.api.http.response_models import ResponseModel, Timestamp, one_of
-from pipeline.api.imports.schema import Query
+from pipeline.api.http.response_models import PUBLIC_STATES, ResponseModel, Timestamp, one_of
+from pipeline.api.imports.schema import DEFAULT_LIMIT, MAX_LIMIT, Query
 from pipeline.api.posts.field_types import DateTime, EntityId, check_one_of
 from pipeline.api.posts.schema import Body, build_invalid_payload
 from pipeline.api.posts.unsafe_text import find_unsafe_text
-from pipeline.bulk.steering import Counted, Steering
-from pipeline.domain.delivery import State
+from pipeline.domain.delivery import State, to_public
 from pipeline.domain.steering import OF_PARTNERS, Arguments, SteeringState, Verb
 from pipeline.domain.validation_issue import build_issue, issues_from_pydantic
 from pipeline.store.deliveries.listing import ListFilter
@@ -28,14 +28,25 @@ MAX_SHIFT = int(timedelta(days=366).total_seconds())
 OUTCOMES = ("done", "skipped")
 
 
-_States = Annotated[str, check_one_of([*State]), one_of([*State])]
+def _to_ledger(state: str) -> State:
+    return next(one for one in State if to_public(one) == state)
+
+
+# the spelling before 1.17.0, `cancelled`, is still taken
+_States = Annotated[
+    str,
+    AfterValidator(to_public),
+    check_one_of(PUBLIC_STATES),
+    AfterValidator(_to_ledger),
+    one_of(PUBLIC_STATES),
+]
 _Platforms = Annotated[str, check_one_of([*Platform]), one_of([*Platform])]
 _Verbs = Annotated[str, check_one_of(OF_PARTNERS), one_of(OF_PARTNERS)]
 _Outcomes = Annotated[str, check_one_of(OUTCOMES), one_of(OUTCOMES)]
 
 
 class SteeringFilter(Body):
-    """Which deliveries: those that meet every condition. At least one; the verb leaves out what it cannot act on."""
+    """The deliveries that meet every condition. At least one; the verb leaves out what it cannot act on."""
 
     import_id: EntityId | None = Field(None, description="Of posts that this import created.")
     account_id: EntityId | None = None
@@ -56,7 +67,7 @@ class SteeringWindow(Body):
 
 
 class SteerBody(Body):
-    """What to do to every delivery of a filter. Without confirm and token it is only counted."""
+    """An action on every delivery of a filter. Without confirm and token it is only counted."""
 
     verb: _Verbs
     filter: SteeringFilter
@@ -70,7 +81,8 @@ class SteerBody(Body):
     token: str | None = Field(
         None,
         pattern="^[0-9a-f]{64}$",
-        description="Of a count: start the job if the count is still the same. Sent again, it returns the same job.",
+        description="Of a count, for an hour: start the job on the deliveries that were counted, less what "
+        "has changed since, and on no others. Sent again, it returns the same job.",
     )
     confirm: bool | None = Field(None, description="true: start the job, whatever the count is.")
 
@@ -143,8 +155,15 @@ class ReceiptQuery(Query):
     cursor: UUID | None = None
 
 
+class JobsQuery(Query):
+    """A page of jobs."""
+
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    cursor: UUID | None = None
+
+
 class SteeringCount(ResponseModel):
-    """What the filter selects now, for this verb."""
+    """The deliveries that the filter selects now, for this verb."""
 
     deliveries: int
     posts: int
@@ -159,7 +178,7 @@ class SteeringError(ResponseModel):
 
 
 class SteeringJobModel(ResponseModel):
-    """A job. done + skipped = selected, once its state is done."""
+    """A job. done + skipped = selected, once its state is done. Jobs of the same deliveries run in their order."""
 
     id: UUID
     verb: Annotated[str, one_of(OF_PARTNERS)]
@@ -172,17 +191,30 @@ class SteeringJobModel(ResponseModel):
     skipped: int = Field(description="Left as they are; their receipts say why.")
     error: SteeringError | None
     created_at: Timestamp
+    waits_for: list[UUID] = Field(
+        description="Earlier jobs of the same deliveries that have not ended: it goes on after them. Cancel and pause "
+        "wait for none; earlier jobs skip what these select."
+    )
 
     @classmethod
     def from_job(cls, job: SteeringJob) -> Self:
         """Return the job as the API shows it."""
-        names = ("id", "counted", "selected", "done", "skipped", "error", "created_at")
+        names = ("id", "counted", "selected", "done", "skipped", "error", "created_at", "waits_for")
         chosen = {_SHOWN.get(name, name): value for name, value in dump_filter(job.filter).items()}
+        if "state" in chosen:
+            chosen["state"] = to_public(chosen["state"])
         return cls.model_validate(
             {name: getattr(job, name) for name in names}
             | {"verb": str(job.verb), "state": str(job.state)}
             | {"filter": chosen, "arguments": job.arguments.to_dict()}
         )
+
+
+class SteeringJobs(ResponseModel):
+    """A page of jobs."""
+
+    jobs: list[SteeringJobModel]
+    next_cursor: UUID | None
 
 
 class SteeringAnswer(ResponseModel):
@@ -196,15 +228,20 @@ class SteeringAnswer(ResponseModel):
     def from_counted(cls, found: Counted) -> Self:
         """Return the answer as the API shows it."""
         count = found.count
+        states = {to_public(state): n for state, n in count.states.items()}
         return cls(
-            count=SteeringCount(deliveries=count.deliveries, posts=count.posts, states=dict(count.states)),
+            count=SteeringCount(
+                deliveries=count.deliveries,
+                posts=count.posts,
+                states=states,
+            ),
             token=found.token,
             job=None if found.job is None else SteeringJobModel.from_job(found.job),
         )
 
 
 class SteeringReceipt(ResponseModel):
-    """What became of one delivery."""
+    """The result for one delivery."""
 
     delivery_id: UUID
     post_id: UUID

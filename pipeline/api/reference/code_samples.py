@@ -32,7 +32,7 @@ class _Call:
 
     @property
     def saves(self) -> bool:
-        """Whether the answer is a file."""
+        """Return True if the answer is a file."""
         return bool(self.request.file) and self.method == "GET"
 
 

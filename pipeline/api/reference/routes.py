@@ -1,24 +1,99 @@
-"""The pages for people: ``/``, ``/docs``, ``/reference``, ``/runbooks``; and the OpenAPI documents for programs."""
+"""The pages for people: ``/``, ``/docs``, ``/reference``, ``/runbooks``; and the OpenAPI documents for programs.
+
+The page at ``/``: what this server is, and where to go from here.
+
+The page at ``/runbooks``: config/runbooks.md, where the links of the alerts lead.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from html import escape
+from itertools import pairwise
+from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from fastapi import FastAPI
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.api.html_page import build_csp
+import config
+from pipeline.api.html_page import build_csp, render_page
 from pipeline.api.http.representation import NegotiatedResponse
 from pipeline.api.openapi.document import DOCUMENTS, Document
-from pipeline.api.reference.home import render_home, render_moved
+from pipeline.api.openapi.operation import PARTNER_API
+from pipeline.api.reference.markup import STYLE, make_anchor, render_block
 from pipeline.api.reference.page import render_reference
-from pipeline.api.reference.runbooks import render_runbooks
-from pipeline.api.reference.style import STYLE
 from pipeline.api.state import get_app_state
+
+FILE = Path(config.__file__).with_name("runbooks.md")
+
+
+def render_runbooks() -> bytes:
+    """Return the page. Each alert's section has its name, in lower case, as its id."""
+    markdown = MarkdownIt("commonmark", {"html": False})
+    markdown.add_render_rule("fence", _render_commands)
+    tokens = markdown.parse(FILE.read_text("utf-8"))
+    alerts = [(a, b.content) for a, b in pairwise(tokens) if (a.type, a.tag) == ("heading_open", "h2")]
+    for opening, name in alerts:
+        opening.attrSet("id", make_anchor(name))
+    links = "\n".join(f'<li><a href="#{make_anchor(name)}">{escape(name)}</a></li>' for _, name in alerts)
+    contents = f'<nav aria-label="Contents"><ul>\n{links}\n</ul></nav>'
+    html = markdown.renderer.render(tokens, markdown.options, {})
+    return render_page("Runbooks", STYLE, f"<main>\n{html.replace('</h1>', f'</h1>{contents}', 1)}</main>")
+
+
+def _render_commands(_: Any, tokens: Sequence[Token], n: int, *__: Any) -> str:
+    return render_block(tokens[n].content, "Commands")
+
+
+_LINKS = (
+    ("/dashboard/", "Dashboard", "for people: what needs attention, every post and why it waits"),
+    ("/reference", "Reference", "every operation with samples, error codes, and the limits of the platforms"),
+    ("/openapi.json", "openapi.json", "the same for programs and generators of clients"),
+    ("/reference#error-codes", "Error codes", "what each means, and what to do"),
+    ("/reference#platforms", "Platforms", "what each takes: types, sizes, lengths, options"),
+    ("/runbooks", "Runbooks", "for the operator: what each alert means, and what to type"),
+    ("/healthz", "Health", "whether this process is up"),
+    ("/readyz", "Readiness", "whether posts are accepted and sent, part by part"),
+)
+_BODY = """<main>
+<h1>Slipway</h1>
+<p>This server takes one post over HTTP (a caption, a video or a slideshow, a list of accounts, a time) and publishes it
+to TikTok, Instagram, YouTube, Pinterest, LinkedIn and Facebook: once each, on time. It can say at any time where each
+stands.</p>
+<h2>Documents</h2>
+<ul>
+{links}
+</ul>
+<h2>First request</h2>
+<p>With a key of this server (<code>slipway key create</code>), this lists the accounts it may publish to:</p>
+{sample}
+</main>"""
+_MOVED = (
+    '<main>\n<h1>Reference</h1>\n<p>The reference is at <a href="/reference">/reference</a>.</p>\n</main>'
+)
+
+
+def render_home(url: str) -> bytes:
+    """Return the page. *url* is where clients reach the server."""
+    links = "\n".join(
+        f'<li><a href="{address}">{escape(name)}</a>: {escape(about)}</li>' for address, name, about in _LINKS
+    )
+    curl = f"export SLIPWAY_KEY='<public id>.<secret>'\ncurl -sS {quote(url)}{PARTNER_API}/accounts \\\n"
+    sample = render_block(curl + '  -H "Authorization: Bearer $SLIPWAY_KEY"', "First request")
+    return render_page("Slipway", STYLE, _BODY.format(links=links, sample=sample))
+
+
+def render_moved() -> bytes:
+    """Return the page for those who do not follow a redirect."""
+    return render_page("Reference", STYLE, _MOVED)
+
 
 _HEADERS = {
     "Content-Security-Policy": build_csp(STYLE),

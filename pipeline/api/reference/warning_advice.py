@@ -8,8 +8,8 @@ from pipeline.api.reference.error_advice import Advice
 
 WARNINGS: Mapping[str, Advice] = {
     "AI_LABEL_NOT_SUPPORTED": Advice(
-        "`ai_generated` is set, and the platform's API has no label for it: Facebook, LinkedIn, Pinterest, and "
-        "photo posts on TikTok.",
+        "`ai_generated` is set, and the platform's API has no label for it: LinkedIn, Pinterest, and photo posts on "
+        "Facebook and TikTok.",
         "Say it in the caption or in the platform's app, where the law asks for it.",
     ),
     "ALT_TEXT_NOT_SUPPORTED": Advice(
@@ -33,19 +33,25 @@ WARNINGS: Mapping[str, Advice] = {
         "The post is branded content, and `tiktok.user_consent` does not state the person's consent.",
         "Ask the person to agree to TikTok's Branded Content Policy, then send `user_consent: true`.",
     ),
+    "COVER_ROUNDED": Advice(
+        "`media.cover` lies between two seconds of the video; Pinterest takes whole seconds and gets the earlier one.",
+        "Nothing, or send a whole second or an image.",
+    ),
     "COVER_NOT_SET": Advice(
         "The post is live; the image of `media.cover`, which YouTube takes only afterwards, could not be set (yet).",
         "Nothing: it is tried again for a day. After that, set the thumbnail in YouTube Studio; the channel needs a "
         "verified phone number for that.",
     ),
     "COVER_NOT_SUPPORTED": Advice(
-        "`media.cover` is set, and the platform's API takes none, or not this form: Facebook and LinkedIn take none, "
-        "YouTube an image only, TikTok an image of accounts connected through TikTok for Business only.",
+        "`media.cover` is set, and the platform's API takes none, or not this form: Facebook takes none for a reel; "
+        "for other videos Facebook, and YouTube and LinkedIn, an image only; TikTok an image of accounts connected "
+        "through TikTok for Business only.",
         "Send the other form, or choose the cover in the platform's app.",
     ),
     "DAILY_QUOTA_EXCEEDED": Advice(
-        "The account has more posts on that day than its platform allows; the excess is published later.",
-        "Move some posts to another day.",
+        "The account has more posts, or inbox drafts, on that day than its platform allows; the excess is published "
+        "later.",
+        "Move some to another day.",
     ),
     "DRAFT_IGNORES_SETTING": Advice(
         "A TikTok draft carries texts only; this setting is chosen by the person who finishes it.",

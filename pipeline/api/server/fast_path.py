@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline.api.http.envelope import render_refusal, render_unreachable
-from pipeline.api.http.middleware import RequestMiddleware
+from pipeline.api.http.middleware import RequestMiddleware, note
 from pipeline.api.http.request_metrics import FAST_PATH
 from pipeline.stages.post_request import Refusal
 from pipeline.store.database import Unreachable
@@ -52,6 +52,7 @@ def _to_asgi(handler: Handler) -> ASGIApp:
         try:
             response = await handler(Request(scope, receive))
         except Refusal as error:
+            note(scope, code=error.code)
             response = render_refusal(error)
         except Unreachable:
             response = render_unreachable()

@@ -31,7 +31,7 @@ CONTINUE = b"HTTP/1.1 100 "
 
 
 class Connection:
-    """What a response without an end needs to know of its connection, and do to it."""
+    """The connection of a response without an end: its state, and what may be done to it."""
 
     def __init__(self, abort: Callable[[], None]) -> None:
         """*abort* closes the connection without sending what waits."""

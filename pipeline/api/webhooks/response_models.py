@@ -74,7 +74,7 @@ class WebhookList(ResponseModel):
 
 
 class DeletedWebhook(ResponseModel):
-    """What was deleted."""
+    """The resource that was deleted."""
 
     id: UUID
     deleted: bool

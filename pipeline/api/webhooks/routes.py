@@ -10,9 +10,10 @@ from uuid import UUID
 from starlette.requests import Request
 
 from pipeline.api.http.envelope import SuccessResponse, success
+from pipeline.api.http.idempotency import read_idempotency_key, replayed, require_kept
 from pipeline.api.http.json_body import parse_id, parse_json_or_empty, read_json_body, validate_body
 from pipeline.api.imports.schema import read_query
-from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, error_responses
+from pipeline.api.openapi.error_responses import BODY_ERRORS, CLAIM_ERRORS, KEY_ERRORS, error_responses
 from pipeline.api.openapi.introduction import WEBHOOKS
 from pipeline.api.openapi.operation import PARTNER_API, Operation, path_parameter, query_parameter
 from pipeline.api.posts.schema import Body, build_invalid_payload
@@ -21,10 +22,12 @@ from pipeline.api.webhooks import response_models as models
 from pipeline.api.webhooks import schema
 from pipeline.domain.validation_issue import build_issue
 from pipeline.domain.webhook import EventState, EventType
-from pipeline.signals import webhooks
+from pipeline.runtime.context import Context
+from pipeline.stages.idempotency import Replayed
 from pipeline.store.auth.keys import Caller
 from pipeline.store.webhooks import webhooks as store
-from pipeline.store.webhooks.events import list_events
+from pipeline.store.webhooks.events import StoredEvent, list_events
+from pipeline.webhooks import webhooks
 
 BodyT = TypeVar("BodyT", bound=Body)
 
@@ -32,8 +35,12 @@ BodyT = TypeVar("BodyT", bound=Body)
 async def create_webhook(request: Request) -> SuccessResponse[models.WebhookModel]:
     """Create a webhook: from now on, events are sent to its URL."""
     body, caller = await _read_body(request, schema.WebhookBody)
-    values = {"url": body.url, "types": body.events, "description": body.description}
-    found, secret = await _act(request, caller, webhooks.create, **values)
+    key = read_idempotency_key(request, caller, body)
+    values = {"url": body.url, "types": body.events, "description": body.description, "key": key}
+    try:
+        found, secret = await _act(request, caller, webhooks.create, **values)
+    except Replayed as earlier:
+        return await _replay(request, caller, earlier, "Webhook was created before")
     return success("Webhook created", models.WebhookModel.from_webhook(found, secret), code=201)
 
 
@@ -78,14 +85,23 @@ async def delete_webhook(request: Request) -> SuccessResponse[models.DeletedWebh
 async def rotate_webhook_secret(request: Request) -> SuccessResponse[models.WebhookModel]:
     """Give a webhook a new secret; the one before signs too for a day."""
     caller = await get_app_state(request).authenticator.require_writer(request)
-    found, secret = await _act(request, caller, webhooks.rotate, _parse_id(request))
+    key = read_idempotency_key(request, caller)
+    try:
+        found, secret = await _act(request, caller, webhooks.rotate, _parse_id(request), key)
+    except Replayed as earlier:
+        return await _replay(request, caller, earlier, "Secret was rotated before")
     return success("Secret rotated", models.WebhookModel.from_webhook(found, secret))
 
 
 async def test_webhook(request: Request) -> SuccessResponse[models.WebhookEvent]:
     """Send a test event; its tries are shown with the events."""
     caller = await get_app_state(request).authenticator.require_writer(request)
-    event = await _act(request, caller, webhooks.test, _parse_id(request))
+    webhook, key = _parse_id(request), read_idempotency_key(request, caller)
+    try:
+        event = await _act(request, caller, webhooks.test, webhook, key)
+    except Replayed as earlier:
+        event = require_kept(await _act(request, caller, _find_event, webhook, earlier.resource))
+        return replayed("Test event was made before", models.WebhookEvent.from_event(event))
     return success("Test event made", models.WebhookEvent.from_event(event), code=202)
 
 
@@ -117,6 +133,23 @@ async def _act(
     app_state = get_app_state(request)
     work = partial(action, app_state.context, caller, *arguments, **more)
     return await app_state.action_bulkhead.run(work, caller.key_id)
+
+
+async def _replay(
+    request: Request, caller: Caller, earlier: Replayed, message: str
+) -> SuccessResponse[models.WebhookModel]:
+    """Answer a replay: the webhook of now. Its secret is only in the first answer."""
+    app_state = get_app_state(request)
+    read = partial(_read, app_state, caller, earlier.resource)
+    found = await app_state.read_bulkhead.run(read, caller.key_id)
+    webhook = require_kept(next(iter(found), None))
+    return replayed(f"{message}; its secret is shown once", models.WebhookModel.from_webhook(webhook))
+
+
+def _find_event(context: Context, caller: Caller, webhook: UUID, event: UUID) -> StoredEvent | None:
+    with context.database.begin() as c:
+        is_seen = store.list_webhooks(c, caller, webhook)
+        return next(iter(list_events(c, webhook, limit=1, identity=event)), None) if is_seen else None
 
 
 async def _find(request: Request) -> tuple[AppState, Caller, store.Webhook]:
@@ -193,7 +226,11 @@ OPERATIONS = (
         status=201,
         returns="The webhook, with its secret.",
         body=schema.WebhookBody,
-        errors=error_responses(*_WRITES, *BODY_ERRORS, validation_failed="there are 20 webhooks already"),
+        repeated="It was created before, with this Idempotency-Key; the secret is not shown again.",
+        takes_key=True,
+        errors=error_responses(
+            *_WRITES, *BODY_ERRORS, *CLAIM_ERRORS, validation_failed="there are 20 webhooks already"
+        ),
     ),
     Operation(
         id="listWebhooks",
@@ -217,9 +254,25 @@ OPERATIONS = (
         errors=error_responses(*_WRITES, *BODY_ERRORS, "not_found"),
     ),
     _operation(
-        "rotateWebhookSecret", "POST", "/rotate", rotate_webhook_secret, "The webhook, with its secret."
+        "rotateWebhookSecret",
+        "POST",
+        "/rotate",
+        rotate_webhook_secret,
+        "The webhook, with its secret; without it if it was rotated before, with this Idempotency-Key.",
+        takes_key=True,
+        errors=error_responses(*_WRITES, *CLAIM_ERRORS),
     ),
-    _operation("testWebhook", "POST", "/test", test_webhook, "The event.", status=202),
+    _operation(
+        "testWebhook",
+        "POST",
+        "/test",
+        test_webhook,
+        "The event.",
+        status=202,
+        repeated="It was made before, with this Idempotency-Key.",
+        takes_key=True,
+        errors=error_responses(*_WRITES, *CLAIM_ERRORS),
+    ),
     _operation(
         "listWebhookEvents",
         "GET",

@@ -39,7 +39,7 @@ class WebhookBody(Body):
 
 
 class WebhookChanges(Body):
-    """What to change. At least one."""
+    """The fields to change. At least one."""
 
     url: Url = Field("", description="What waits is sent there too.")
     events: Types | None = Field(None, description="For events from now on; null: all.")

@@ -7,7 +7,24 @@ const views = ["timeGridWeek", "dayGridMonth", "listWeek"];
 const [asked, date] = location.hash.slice(1).split("/"); // where the visitor was, on the way back from a post
 const firstView = views.includes(asked) ? asked : views[matchMedia("(max-width: 700px)").matches ? 2 : 0];
 
-async function listCards({ startStr: start, endStr: end }) {
+// Cards are not replaced while one is dragged, nor until the server has answered its drop: answers from before are out of date.
+let released = Promise.resolve();
+place.addEventListener("pointerdown", () => {
+  released = new Promise((resolve) => {
+    for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(resolve), { once: true });
+  });
+}, { capture: true });
+
+async function listCards(range) {
+  for (;;) {
+    const before = released;
+    await before;
+    const cards = await readCards(range);
+    if (before === released) return cards;
+  }
+}
+
+async function readCards({ startStr: start, endStr: end }) {
   const { workspace, account, zone } = place.dataset;
   const view = calendar ? calendar.getView().type : firstView;
   const answer = await fetch(`/dashboard/calendar/posts?${new URLSearchParams({ workspace, account, zone, view, start, end })}`);
@@ -63,7 +80,6 @@ function removeRoles() {
 }
 
 let calendar = null;
-let isDragging = false;
 calendar = EventCalendar.create(place, {
   view: firstView,
   ...(/^\d{4}-\d\d-\d\d$/.test(date ?? "") && { date }),
@@ -77,9 +93,7 @@ calendar = EventCalendar.create(place, {
   slotLabelFormat: { hour: "2-digit", minute: "2-digit", hour12: false },
   eventSources: [{ events: listCards }],
   eventContent: showCard,
-  eventDragStart: () => (isDragging = true),
-  eventDragStop: () => (isDragging = false),
-  eventDrop: reschedule,
+  eventDrop: (drop) => (released = reschedule(drop)),
   eventAllUpdated: removeRoles,
   datesSet: ({ view }) => history.replaceState(null, "", `#${view.type}/${view.currentStart.toLocaleDateString("sv")}`),
 });
@@ -89,6 +103,6 @@ let [readAt, timer] = [0, null];
 document.body.addEventListener("slipway:posts", () => {
   timer ??= setTimeout(() => {
     [readAt, timer] = [Date.now(), null];
-    if (!isDragging) calendar.refetchEvents();
+    calendar.refetchEvents();
   }, Math.max(0, readAt + 1000 - Date.now()));
 });

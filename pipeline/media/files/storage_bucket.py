@@ -47,6 +47,7 @@ class BucketStorage:
         secret_key: SecretStr,
         path_style: bool,
     ) -> None:
+        self._identity = f"{endpoint or region} {bucket}"
         config: S3Config = {"region": region, "virtual_hosted_style_request": not path_style}
         if endpoint:
             config["endpoint"] = endpoint
@@ -74,6 +75,10 @@ class BucketStorage:
     def open(self, key: str, first: int, length: int) -> StorageReader:
         """Open a range, which is requested in windows as it is read."""
         return _BucketReader(self._store, _PREFIX + key, first, length)
+
+    def identify(self) -> str | None:
+        """Return where the bucket is, and its name."""
+        return self._identity
 
     def remove(self, key: str) -> None:
         """Delete the object."""
@@ -124,12 +129,12 @@ class _BucketReader:
         return bytes(out)
 
     def _fill(self) -> None:
-        wanted = min(self._window, self._end - self._position)
+        expected = min(self._window, self._end - self._position)
         with _translate_errors():
-            found = bytes(obstore.get_range(self._store, self._key, start=self._position, length=wanted))
-        if len(found) != wanted:
-            raise StorageUnavailable(f"the bucket answered {len(found)} bytes instead of {wanted}")
-        self._buffer, self._position = memoryview(found), self._position + wanted
+            found = bytes(obstore.get_range(self._store, self._key, start=self._position, length=expected))
+        if len(found) != expected:
+            raise StorageUnavailable(f"the bucket answered {len(found)} bytes instead of {expected}")
+        self._buffer, self._position = memoryview(found), self._position + expected
         self._window = min(2 * self._window, MAX_WINDOW)
 
     def close(self) -> None:

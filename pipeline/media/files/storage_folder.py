@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol
+from uuid import uuid4
 
-from pipeline.failpoint import failpoint
+from pipeline.runtime.failpoint import failpoint
 
 
 class StorageUnavailable(Exception):
@@ -51,6 +52,9 @@ class Storage(Protocol):
     def open(self, key: str, first: int, length: int) -> StorageReader:
         """Open a range within the object. Raises StorageUnavailable; ObjectMissing where the storage can tell."""
 
+    def identify(self) -> str | None:
+        """Return what tells this storage from others, on every host; None where there is none."""
+
     def remove(self, key: str) -> None:
         """Delete the object, if it exists, and what an unfinished upload left of it.
 
@@ -63,12 +67,16 @@ class FolderStorage:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._was_there = root.is_dir()
 
     def begin(self, key: str) -> StorageWriter:
         """Begin a file. It gets its final name when all of it is on the disk."""
         path = self._path(key)
+        if self._was_there:
+            self._require_root()
         with _translate_errors():
             _make_folder(path.parent)
+            self._was_there = True
             return _FileWriter(path)
 
     def open(self, key: str, first: int, length: int) -> StorageReader:
@@ -76,16 +84,30 @@ class FolderStorage:
         with _translate_errors():
             file = self._path(key).open("rb")
             file.seek(first)
+            self._was_there = True
             return _FileReader(file, length)
+
+    def identify(self) -> str | None:
+        """Return the folder's identity, a symbolic link: one of several processes makes it, with its text, at once."""
+        link = self._root / ".identity"
+        with suppress(OSError):
+            link.symlink_to(uuid4().hex)
+        with suppress(OSError):
+            return str(link.readlink())
+        return None
 
     def remove(self, key: str) -> None:
         """Delete the file under its final and its unfinished name."""
         path = self._path(key)
-        if not self._root.is_dir():
-            raise StorageUnavailable("the folder of uploaded files does not exist")
+        self._require_root()
         with _translate_errors():
             path.unlink(missing_ok=True)
             _unfinished_path(path).unlink(missing_ok=True)
+
+    def _require_root(self) -> None:
+        """Raise StorageUnavailable if the folder is away: another in its place would hide, or lose, what is stored."""
+        if not self._root.is_dir():
+            raise StorageUnavailable("the folder of uploaded files does not exist")
 
     def _path(self, key: str) -> Path:
         return self._root / key

@@ -8,18 +8,19 @@ from dataclasses import dataclass, field
 from typing import Self
 from uuid import UUID
 
+from adapters.errors import StorageFault
 from pipeline.media.fetch import CHUNK, Fetcher, FetchPolicy
 from pipeline.media.files.storage_folder import Storage, StorageReader, StorageUnavailable
 from pipeline.media.files.upload_urls import UploadUrls
 from pipeline.media.opener import OpenRange
-from pipeline.media.refusal import Refused, Unanswered
+from pipeline.media.refusal import Refused
 from pipeline.store.database import Database, Unreachable
 from pipeline.store.files import files as store
 from pipeline.store.files.files import File
 
 _NOT_FOUND, _UNSATISFIABLE = 404, 416
 NO_FILE = f"HTTP {_NOT_FOUND}"
-"""What is seen at a URL without a file."""
+"""The finding at a URL without a file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +60,10 @@ class WorkspaceReader:
         seconds: float | None = None,
         watch: Callable[[], None] | None = None,
     ) -> OpenRange:
-        """As ``Fetcher.open_range``. A file of another workspace is refused like one that does not exist."""
+        """As ``Fetcher.open_range``. A file of another workspace is refused like one that does not exist.
+
+        Raises StorageFault if an uploaded file cannot be read now.
+        """
         name = self.files.addresses.parse_name(url)
         if name is None:
             return self.files.fetcher.open_range(url, first, length, etag=etag, seconds=seconds, watch=watch)
@@ -67,8 +71,8 @@ class WorkspaceReader:
             raise ValueError(f"no such range: {length} bytes from {first}")
         try:
             return self._open_stored(self._find(url, name), first, length)
-        except (StorageUnavailable, Unreachable):  # the database has the file: it may be readable later
-            raise Unanswered("HTTP 503") from None
+        except (StorageUnavailable, Unreachable) as error:  # the database has the file, or cannot tell
+            raise build_fault(error) from error
 
     def _find(self, url: str, name: str) -> File:
         if url not in self._known:
@@ -104,11 +108,11 @@ class StoredRange:
     ranged: bool = True
 
     def read(self, length: int) -> bytes:
-        """Return the next ``length`` bytes, fewer only at the end of the range. Raises Refused and Unanswered."""
+        """Return the next ``length`` bytes, fewer only at the end of the range. Raises StorageFault."""
         try:
             return self._reader.read(length)
-        except StorageUnavailable:
-            raise Unanswered("the answer broke off") from None
+        except StorageUnavailable as error:
+            raise build_fault(error) from error
 
     @property
     def chunks(self) -> Iterator[bytes]:
@@ -134,6 +138,11 @@ def create_object_key(file: UUID) -> str:
 def compute_etag(sha256: bytes) -> str:
     """Return the strong ETag of a stored file."""
     return f'"{bytes(sha256).hex()}"'
+
+
+def build_fault(error: Exception) -> StorageFault:
+    """Build the error of a file that our own storage, or the database, does not give now."""
+    return StorageFault(f"The file storage of this installation cannot be used now: {error}.")
 
 
 def _not_found() -> Refused:

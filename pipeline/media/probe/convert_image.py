@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import io
 import math
-import struct
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 from PIL import Image, ImageCms
 
-from pipeline.media.probe.iso_media import Malformed
+from pipeline.media.probe.image_header import SIDEWAYS, read_orientation
+from pipeline.media.probe.iso_media import DAMAGED, Malformed
 
 _STRIP_PIXELS = 2_000_000
 _TRIES = 8
-_ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -28,10 +27,10 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SIDEWAYS = frozenset({5, 6, 7, 8})
 _WHITE = (255, 255, 255)
 _COLOURED = frozenset({"L", "RGB", "CMYK"})
 """Modes whose pixels a colour profile describes."""
+_GREYS = 1 << 16
 Size = tuple[int, int]
 
 
@@ -43,7 +42,7 @@ def convert(job: Mapping[str, Any], file: IO[bytes]) -> bytes:
     try:
         with Image.open(file, formats=[job["format"]]) as opened:
             picture = _read(opened, tuple(job["crop"]), tuple(job["scaled"]))
-    except (SyntaxError, ValueError, EOFError, RuntimeError, struct.error) as error:
+    except DAMAGED as error:
         raise Malformed(str(error)) from None
     except OSError as error:
         if error.errno is not None:  # from a system call, not from Pillow
@@ -54,8 +53,8 @@ def convert(job: Mapping[str, Any], file: IO[bytes]) -> bytes:
 
 def _read(opened: Image.Image, crop: Size, scaled: Size) -> Image.Image:
     """Return the part of the picture that is kept, scaled and turned, in sRGB."""
-    turn = _read_orientation(opened)
-    if turn in _SIDEWAYS:
+    turn = read_orientation(opened)
+    if turn in SIDEWAYS:
         crop, scaled = crop[::-1], scaled[::-1]
     stored = opened.size
     factor = max(scaled[0] / crop[0], scaled[1] / crop[1])
@@ -91,10 +90,10 @@ def _reduce(
 
 def _flatten(strip: Image.Image, to_srgb: Callable[[Image.Image], Image.Image]) -> Image.Image:
     """Return a strip as sRGB on white."""
-    if strip.mode.startswith("I"):  # 16 bits
-        strip = strip.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     alpha = None
-    if strip.mode == "LA":
+    if strip.mode.startswith("I"):  # 16 bits
+        strip, alpha = _reduce_depth(strip)
+    elif strip.mode == "LA":
         strip, alpha = strip.getchannel("L"), strip.getchannel("A")
     elif strip.has_transparency_data:
         strip = strip.convert("RGBA")
@@ -107,6 +106,15 @@ def _flatten(strip: Image.Image, to_srgb: Callable[[Image.Image], Image.Image]) 
     white = Image.new("RGB", coloured.size, _WHITE)
     white.paste(coloured, mask=alpha)
     return white
+
+
+def _reduce_depth(strip: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Return a grey strip of 16 bits with 8, and its mask where one grey is transparent."""
+    transparent, deep = strip.info.get("transparency"), strip.convert("I")
+    grey = deep.point([value >> 8 for value in range(_GREYS)], "L")
+    if transparent is None:
+        return grey, None
+    return grey, deep.point([0 if value == transparent else 255 for value in range(_GREYS)], "L")
 
 
 def _build_transform(profile: bytes | None) -> Callable[[Image.Image], Image.Image]:
@@ -133,15 +141,6 @@ def _open_transform(profile: bytes | None, mode: str) -> Any:
         return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None  # not of these colours, or damaged
-
-
-def _read_orientation(opened: Image.Image) -> int:
-    try:
-        return int(opened.getexif().get(_ORIENTATION) or 1)
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001  broken EXIF raises many errors; such an image is shown unrotated, as in its check
-        return 1
 
 
 def _put_on_canvas(picture: Image.Image, canvas: Size) -> Image.Image:

@@ -6,6 +6,7 @@ Parses box headers (ISO/IEC 14496-12 and 23008-12). Runs in the probe process, a
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,6 +22,19 @@ _QUARTER_TURNS = frozenset({1, 3})
 
 class Malformed(Exception):
     """The file breaks its format's rules, so it cannot be read."""
+
+
+DAMAGED = (
+    SyntaxError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    struct.error,
+    LookupError,
+    ArithmeticError,
+    zlib.error,
+)
+"""The errors of Pillow about a damaged image, next to OSError: RuntimeError for AVIF, IndexError for a short GIF."""
 
 
 class SeekableFile(Protocol):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from adapters.contract import MediaFacts
 from pipeline.media.opener import Opener
 from pipeline.media.probe import probe_client
-from pipeline.media.probe.probe_memory import get_probe_memory
+from pipeline.media.probe.probe_client import get_probe_memory
 from pipeline.media.probe.range_source import ProbeLimits, RangeSource
 from pipeline.media.probe.sniff import HEAD_BYTES, Container, Kind, sniff
 from pipeline.media.refusal import Refused

@@ -1,7 +1,9 @@
 """Has a probe process inspect a hostile file, and checks everything that the process answers.
 
-What a probe process sends is a request for a range of the file, or its answer: JSON of at most `MAX_ANSWER` bytes,
+A probe process sends a request for a range of the file, or its answer: JSON of at most `MAX_ANSWER` bytes,
 parsed by a strict model. Nothing it sends is ever unpickled, since the file may have taken the process over.
+
+Shares out the memory that the probes of this process may have together. A probe waits for its part.
 """
 
 from __future__ import annotations
@@ -10,13 +12,13 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from threading import Event, Timer
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from threading import BoundedSemaphore, Event, Timer
 from typing import IO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.media.probe.probe_memory import ProbeMemory
 from pipeline.media.probe.probe_pool import (
     START_SECONDS,
     Ending,
@@ -27,6 +29,7 @@ from pipeline.media.probe.probe_pool import (
 )
 from pipeline.media.probe.probe_worker import (
     ANSWER,
+    CONVERSION_MEMORY,
     CPU_SECONDS,
     LENGTH,
     MAX_READ,
@@ -41,6 +44,38 @@ from pipeline.media.probe.probe_worker import (
 from pipeline.media.probe.sniff import Container
 from pipeline.media.refusal import Refused, Unanswered
 
+
+class ProbeMemory:
+    """Parts of three sizes out of ``total`` bytes: a quarter for large ones, a quarter for conversions (at least one).
+
+    Each size has its own parts: files that need much memory never keep the others waiting.
+    """
+
+    def __init__(self, total: int) -> None:
+        large = max(1, total // 4 // MEMORY)
+        conversions = max(1, total // 4 // CONVERSION_MEMORY)
+        rest = total - large * MEMORY - conversions * CONVERSION_MEMORY
+        small = max(1, rest // SMALL_MEMORY)
+        self.parts = {CONVERSION_MEMORY: conversions, MEMORY: large, SMALL_MEMORY: small}
+        self._free = {size: BoundedSemaphore(n) for size, n in self.parts.items()}
+
+    @contextmanager
+    def reserve(self, size: int, seconds: float) -> Iterator[None]:
+        """Hold a part of one of the three sizes. Raises Unanswered when none is free within ``seconds``."""
+        if not self._free[size].acquire(timeout=max(0.0, seconds)):
+            raise Unanswered(f"could not be read within {seconds:.0f} s: too many files are being checked")
+        try:
+            yield
+        finally:
+            self._free[size].release()
+
+
+@lru_cache
+def get_probe_memory(total: int) -> ProbeMemory:
+    """Return the memory that all probes of this process share, for the total that the settings name."""
+    return ProbeMemory(total)
+
+
 MAX_ANSWER = 8192
 MAX_PIECE = 64 * 1024**2
 """Bytes of output that a process sends at once, at most."""
@@ -52,6 +87,7 @@ _REASONS = {
     "too_many_samples": "its index lists {found:,} samples, and at most {limit:,} are accepted",
     "too_many_entries": "a table of its index has {found:,} entries, and at most {limit:,} are accepted",
     "too_many_boxes": "its index consists of {found:,} parts or more, and at most {limit:,} are accepted",
+    "nested_too_deep": "its index is nested {found:,} levels deep or more, and at most {limit:,} are accepted",
     "index_too_large": "its index has {found:,} bytes, and at most {limit:,} are accepted",
     "attachments_too_large": "its attachments have {found:,} bytes, and at most {limit:,} are accepted",
     "compressed_index": "its index is compressed: save it as an MP4 without a compressed header",
@@ -207,7 +243,9 @@ def _serve_reads(
     while True:
         kind, offset, length = REQUEST.unpack(_receive(probe.from_probe, REQUEST.size))
         if kind == READ and offset < size and 0 < length <= MAX_READ:
-            _send(probe.to_probe, read(offset, length))
+            data = read(offset, length)
+            with suppress(BrokenPipeError):  # one that had no memory for it has given its answer, and ended
+                _send(probe.to_probe, data)
         elif kind == OUTPUT and write is not None and length <= MAX_PIECE:
             write(_receive(probe.from_probe, length))
         elif kind == ANSWER and length <= MAX_ANSWER:

@@ -18,19 +18,27 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, NoReturn, cast
 
-from pipeline.media.probe.iso_media import Malformed, is_cut_short, list_sideways_tracks, read_heif_size
+from pipeline.domain.image_conversion import CMYK
+from pipeline.media.probe.image_header import SIDEWAYS, read_orientation, read_webp, to_orientation
+from pipeline.media.probe.iso_media import (
+    DAMAGED,
+    Malformed,
+    is_cut_short,
+    list_sideways_tracks,
+    read_heif_size,
+)
 from pipeline.media.probe.sheet_reader import load_calamine, read_sheet
 from pipeline.media.probe.video_index import OverLimit, check_limit, estimate_memory
 
 REQUEST = struct.Struct(">cQI")
-"""What the process sends: a kind, an offset and a length. The JSON of an answer, or output, follows its length."""
+"""A message of the process: a kind, an offset and a length. The JSON of an answer, or output, follows its length."""
 READY, READ, ANSWER, OUTPUT = b"R", b"G", b"A", b"O"
 LENGTH = struct.Struct(">I")
 """Precedes everything that the process receives: its length in bytes."""
 MAX_READ = 1024 * 1024
 """Bytes of one read request, at most."""
 MEMORY = 256 * 1024**2
-"""Bytes that a process may allocate beside the loaded libraries, at most."""
+"""Bytes that a process may allocate in addition to the loaded libraries, at most."""
 SMALL_MEMORY = 32 * 1024**2
 """Bytes that suffice for nearly every file: 4K video, or an hour of it at 60 frames a second without sound."""
 CPU_SECONDS = 3
@@ -50,10 +58,8 @@ MAX_STREAMS = "64"
 _NOBODY = 65534
 # FFmpeg's full names of the only demuxers that are allowed (an HLS playlist would open others).
 _DEMUXERS = {"mov": "mov,mp4,m4a,3gp,3g2,mj2", "matroska": "matroska,webm", "avi": "avi"}
-_SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
-_ORIENTATION = 0x0112
-_MAY_MOVE = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
-"""Formats of animations; a JPEG of several pictures (MPO) is none."""
+_MAY_MOVE = frozenset({"GIF", "PNG", "AVIF"})
+"""Formats of animations that Pillow opens; a JPEG of several pictures (MPO) is none."""
 
 
 class RangeFile:
@@ -152,7 +158,7 @@ class Pipe:
 def _set_limits(memory: int, cpu_seconds: int) -> None:
     """Set the limits that loading the job still works under: memory, processor time, no files written, no core.
 
-    ``memory``: bytes beside those that the fork server has taken for the libraries.
+    ``memory``: bytes in addition to the memory that the fork server has taken for the libraries.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":  # macOS has the name, and refuses to set it
@@ -243,54 +249,41 @@ def _describe_video(container: Any, stream: Any, *, is_sideways: bool) -> dict[s
 
 
 def _inspect_image(job: Mapping[str, Any], file: RangeFile, image: Any) -> dict[str, Any]:
-    """Inspect an image with Pillow from its header. No pixel is decoded."""
-    _require_memory(job, _estimate_image(job["format"], file, job["size"]))
+    """Inspect an image from its header. No pixel is decoded."""
+    if job["format"] == "WEBP":
+        return _inspect_webp(file, job["size"], image)
+    if job["format"] == "AVIF":  # Pillow reads it whole
+        _require_memory(job, 3 * job["size"])
     try:
         with image.open(file, formats=[job["format"]]) as opened:
             if opened.format in _MAY_MOVE and getattr(opened, "is_animated", False):
                 return {"error": "animated"}
-            width, height = opened.size
-            is_sideways = _read_orientation(opened) in _SIDEWAYS
-    except (SyntaxError, ValueError, EOFError, RuntimeError, struct.error) as error:  # RuntimeError: AVIF
+            found = _describe_image(*opened.size, is_sideways=read_orientation(opened) in SIDEWAYS)
+            return found | {"codec": CMYK} if opened.mode == "CMYK" else found
+    except DAMAGED as error:
         raise Malformed(str(error)) from None
     except OSError as error:
         if error.errno is not None:  # from a system call, not from Pillow
             raise
         raise Malformed(str(error)) from None
-    return _describe_image(width, height, is_sideways=is_sideways)
+
+
+def _inspect_webp(file: RangeFile, size: int, image: Any) -> dict[str, Any]:
+    header = read_webp(file, size)
+    if header.is_animated:
+        return {"error": "animated"}
+
+    def read_exif() -> Any:
+        exif = image.Exif()
+        exif.load(header.exif)
+        return exif
+
+    return _describe_image(header.width, header.height, is_sideways=to_orientation(read_exif) in SIDEWAYS)
 
 
 def _describe_image(width: int, height: int, *, is_sideways: bool = False) -> dict[str, Any]:
     check_limit("too_many_pixels", width * height, MAX_PIXELS)
     return {"width": height, "height": width} if is_sideways else {"width": width, "height": height}
-
-
-def _estimate_image(form: str, file: RangeFile, size: int) -> int:
-    """Return the bytes that Pillow allocates to open an image. It reads WebP and AVIF whole, other formats' headers."""
-    if form not in ("WEBP", "AVIF"):
-        return 0
-    canvas = 0
-    if form == "WEBP":  # its decoder allocates two canvases of four bytes a pixel
-        head = file.read(30)
-        file.seek(0)
-        if head[12:16] == b"VP8X":
-            width, height = (1 + int.from_bytes(head[at : at + 3], "little") for at in (24, 27))
-            canvas = width * height
-        check_limit("too_many_pixels", canvas, MAX_PIXELS)
-    return 3 * size + 8 * canvas
-
-
-def _read_orientation(opened: Any) -> int | None:
-    if (
-        opened.format == "PNG" and "exif" not in opened.info
-    ):  # else Pillow decodes the whole image to look for EXIF after it
-        return None
-    try:
-        return opened.getexif().get(_ORIENTATION)  # type: ignore[no-any-return]
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001  broken EXIF raises many errors; such an image is shown unrotated
-        return None
 
 
 def _inspect_heif(job: Mapping[str, Any], file: RangeFile) -> dict[str, Any]:

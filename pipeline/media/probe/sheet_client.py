@@ -36,7 +36,7 @@ _UNREADABLE = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SheetJob:
-    """What a process is told: the format (calamine recognizes it again), the size of the file, and the limits."""
+    """The job of a process: the format (calamine recognizes it again), the size of the file, and the limits."""
 
     format: str
     size: int

@@ -18,6 +18,8 @@ MAX_SAMPLES = 3_500_000
 """Samples (frames of picture and sound) of all tracks: 12 hours at 30 frames a second, with sound at 48 kHz."""
 MAX_INDEX_BOXES = 10_000
 """Boxes, elements or chunks that are read. Real files have hundreds."""
+MAX_DEPTH = 12
+"""Boxes inside each other. FFmpeg refuses more than 10 ("Atoms too deeply nested"); a usual index has 6."""
 MAX_INDEX_BYTES = 8 * 1024**2
 """Bytes of what Matroska lists before its clusters, tracks and cues: FFmpeg allocates up to 16 times as much."""
 MAX_ATTACHED_BYTES = 32 * 1024**2
@@ -78,13 +80,16 @@ class _IsoIndex:
 
     def __init__(self, file: SeekableFile, size: int) -> None:
         self._file, self._size = file, size
-        self._boxes = self.samples = 0
+        self._boxes = self._depth = self.samples = 0
         self.entries: dict[bytes, int] = dict.fromkeys(_ENTRIES, 0)
 
     def add_children(self, parent: Box) -> None:
         """Add what the boxes inside a box claim."""
+        self._depth += 1
+        check_limit("nested_too_deep", self._depth, MAX_DEPTH)
         for box in iter_boxes(self._file, parent.start, min(parent.end, self._size), MAX_INDEX_BOXES + 1):
             self.add(box)
+        self._depth -= 1
 
     def add(self, box: Box) -> None:
         """Add what a box claims, and the boxes inside it."""

@@ -124,8 +124,8 @@ def store_credentials(
 ) -> bool:
     """Replace an account's credentials and raise their version, which waiting workers compare.
 
-    ``version``: replace only this version; return False when a person has reconnected the account since.
-    ``rotated``: whether a refresh returned another refresh token than it was given; None when unknown.
+    ``version``: replace only this version; return False when a user has reconnected the account since.
+    ``rotated``: True if a refresh returned another refresh token than it was given; None when unknown.
     """
     return (
         row(
@@ -149,7 +149,7 @@ def store_credentials(
 
 
 def find_accounts(c: Connection, workspace: UUID, ids: Sequence[UUID] | None = None) -> list[AccountRow]:
-    """Return a workspace's accounts, all or those with these ids; ids of other workspaces are left out."""
+    """Return a workspace's accounts, all or only the ones with these ids; ids of other workspaces are left out."""
     found = rows(
         c,
         f"""SELECT {ACCOUNT_FIELDS} FROM accounts
@@ -283,7 +283,7 @@ def end_refresh(
 
 
 def require_reconnect(c: Connection, account: UUID, error: Mapping[str, Any], version: int) -> None:
-    """Set an account to ``reconnect``: its grant was refused, and its posts wait until a person reconnects it.
+    """Set an account to ``reconnect``: its grant was refused, and its posts wait until a user reconnects it.
 
     ``version``: of the refused credentials; with newer ones nothing changes.
     """

@@ -1,4 +1,4 @@
-"""OAuth candidates: accounts a consent gave access to, sealed for ten minutes until the person confirms them.
+"""OAuth candidates: accounts a consent gave access to, sealed for ten minutes until the user confirms them.
 
 They are kept as the ``outcome`` of the OAuth session until the confirmation or a refusal replaces it. The ticket that
 authorizes the confirmation is shown on one page; only its hash is stored.
@@ -17,7 +17,6 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform, RemoteAccount
 from pipeline.store.accounts.accounts import credentials_from_dict, credentials_to_dict
-from pipeline.store.accounts.oauth_origin import read_origin
 from pipeline.store.accounts.oauth_sessions import (
     IS_REVOKED,
     LIFETIME,
@@ -26,6 +25,7 @@ from pipeline.store.accounts.oauth_sessions import (
     RefusalReason,
     SessionRefused,
     Starter,
+    read_origin,
     to_starter,
 )
 from pipeline.store.database import jsonb, row
@@ -59,7 +59,7 @@ def lock_candidates(
     if found is None:
         raise SessionRefused(RefusalReason.UNKNOWN)
     if reason := _find_refusal(found, platform, ticket, starter):
-        # nothing is said about the session of a ticket that is wrong, or that can no longer be compared
+        # nothing is returned about the session of a ticket that is wrong, or that can no longer be compared
         is_verified = "offered" in (found.outcome or ()) and reason is not RefusalReason.UNKNOWN
         raise SessionRefused(reason, read_origin(c, session) if is_verified else None)
     inside = vault.open(b64decode(found.outcome["offered"]), session)

@@ -1,7 +1,9 @@
-"""OAuth sessions: from sending a person to a platform's consent page to the outcome of their return.
+"""OAuth sessions: from sending a user to a platform's consent page to the outcome of their return.
 
 A session is used once, by its ``state``. Only a hash of the state is stored, so a stolen database completes no session;
 the PKCE verifier is sealed. (The table is called ``grants``.)
+
+Origins of OAuth sessions: who began one, for the page that asks for confirmation, and what became of a link.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 from uuid import UUID
@@ -18,9 +20,38 @@ from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.store.accounts.oauth_origin import SessionOrigin, read_origin
 from pipeline.store.database import jsonb, new_id, row
 from pipeline.store.vault import Vault
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SessionOrigin:
+    """The workspace of a session, and what started it."""
+
+    workspace: str
+    """Name."""
+    key: str | None
+    """The API key by its name and public half; None: the command line, or a user."""
+    user: str | None
+    """The login of the dashboard's user; None: not one of them."""
+    started_at: datetime
+
+
+def read_origin(c: Connection, session: UUID) -> SessionOrigin:
+    """Return the origin of a session. Raises LookupError."""
+    found = row(
+        c,
+        """SELECT w.name AS workspace, k.name AS key, k.public_id, u.login AS user, g.created_at
+           FROM grants g JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN keys k ON k.id = g.key_id
+           LEFT JOIN users u ON u.id = g.user_id
+           WHERE g.id = :id""",
+        id=session,
+    )
+    if found is None:
+        raise LookupError(f"There is no OAuth session {session}.")
+    key = f"“{found.key}” ({found.public_id})" if found.key else found.public_id
+    return SessionOrigin(workspace=found.workspace, key=key, user=found.user, started_at=found.created_at)
+
 
 LIFETIME = timedelta(minutes=10)
 """How long a state is valid; RFC 6749 section 4.1.2 gives a code ten minutes at most."""
@@ -44,7 +75,7 @@ class UserStarter:
 
 
 Starter = UUID | UserStarter | Literal["cli"]
-"""What started a session: an API key, by its id, a user of the dashboard, or the command line."""
+"""The starter of a session: an API key, by its id, a user of the dashboard, or the command line."""
 IS_REVOKED = """(g.key_id IS NOT NULL AND NOT EXISTS (
                          SELECT FROM keys k WHERE k.id = g.key_id AND k.revoked_at IS NULL
                          AND (k.expires_at IS NULL OR k.expires_at > now()))
@@ -67,7 +98,7 @@ class RefusalReason(StrEnum):
 class SessionRefused(Exception):
     """The state cannot be used, for ``reason``. Nothing was changed.
 
-    ``origin`` and ``outcome`` are those of the session; None: there is none.
+    ``origin`` and ``outcome``: of the session; None: there is none.
     """
 
     def __init__(
@@ -91,7 +122,7 @@ class OAuthSession:
     starter: Starter
     account_id: UUID | None
     chosen: tuple[str, ...] | None
-    """Remote ids that may be stored, ``("*",)`` for all; None: the person selects if there are several candidates."""
+    """Remote ids that may be stored, ``("*",)`` for all; None: the user selects if there are several candidates."""
     redirect_uri: str
     verifier: SecretStr = SecretStr("")
 
@@ -120,7 +151,7 @@ def open_session(  # noqa: PLR0913  one keyword per column
     state: str,
     verifier: str,
 ) -> UUID:
-    """Store a session whose person is being sent to the platform with this state; return its id."""
+    """Store a session whose user is being sent to the platform with this state; return its id."""
     expire_sessions(c)
     identity = new_id()
     row(
@@ -147,7 +178,7 @@ def open_session(  # noqa: PLR0913  one keyword per column
 
 
 def expire_sessions(c: Connection) -> None:
-    """Delete old sessions, and the candidates, which hold tokens, of those that were not confirmed in time."""
+    """Delete old sessions, and the candidates, which hold tokens, of sessions that were not confirmed in time."""
     row(c, "DELETE FROM grants WHERE created_at < now() - :kept RETURNING id", kept=RETENTION)
     row(
         c,
@@ -173,7 +204,7 @@ def use_session(
                  AND NOT {IS_REVOKED}
                FOR UPDATE)
            UPDATE grants g SET used_at = now(), verifier = NULL FROM taken
-           WHERE g.id = taken.id AND g.used_at IS NULL
+           WHERE g.id = taken.id
            RETURNING g.id, g.workspace_id, g.connection, g.key_id, g.user_id, g.account_id, g.chosen, g.redirect_uri,
                      taken.verifier AS sealed""",
         state=_hash(state),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -20,19 +20,19 @@ The expression of the index ``accounts_grant_end``."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RefreshHistory:
-    """What is known of an account's earlier refreshes."""
+    """The known facts of an account's earlier refreshes."""
 
     unanswered: int
     """Consecutive refreshes that were sent and got no answer, or whose worker died."""
     rotates: bool | None
-    """Whether a refresh returns a new refresh token; None: not observed yet."""
+    """True if a refresh returns a new refresh token; None: not observed yet."""
     is_alive: bool
     """The access token has not expired by its own expiry time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EndangeredAccount:
-    """An account that a person has to reconnect, now or before ``ends_at``."""
+    """An account that a user has to reconnect, now or before ``ends_at``."""
 
     account: AccountRow
     ends_at: datetime | None
@@ -80,8 +80,12 @@ def read_refresh_history(c: Connection, account: UUID) -> RefreshHistory:
     return RefreshHistory(**found._mapping)
 
 
-def list_endangered(c: Connection, workspace: UUID | None = None) -> list[EndangeredAccount]:
+def list_endangered(
+    c: Connection, workspace: UUID | None = None, *, within: timedelta | None = None, limit: int | None = None
+) -> list[EndangeredAccount]:
     """Return the accounts whose grant has ended or will end, earliest first; of one workspace, or all.
+
+    *within*: only grants that end within this time.
 
     A grant with a refresh token ends with that, one without with its access token (which Instagram renews and LinkedIn
     does not).
@@ -95,8 +99,10 @@ def list_endangered(c: Connection, workspace: UUID | None = None) -> list[Endang
             FROM (SELECT {ACCOUNT_FIELDS},
                          CASE WHEN status <> 'active' THEN NULL ELSE {GRANT_ENDS_AT} END AS ends_at
                   FROM accounts WHERE CAST(:w AS uuid) IS NULL OR workspace_id = :w) x
-            WHERE x.status = 'reconnect' OR x.ends_at IS NOT NULL
-            ORDER BY x.ends_at NULLS FIRST, x.id""",
+            WHERE x.status = 'reconnect' OR x.ends_at <= coalesce(now() + CAST(:within AS interval), 'infinity')
+            ORDER BY x.ends_at NULLS FIRST, x.id LIMIT :n""",
         w=workspace,
+        within=within,
+        n=limit,
     )
     return [EndangeredAccount(account=to_account_row(r), ends_at=r.ends_at, posts=r.posts) for r in found]

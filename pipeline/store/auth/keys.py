@@ -1,10 +1,12 @@
 """API keys. Only a hash of the secret is stored, so a stolen database authenticates no request.
 
 A key is written ``<public_id>.<secret>``: the public half finds the row, the secret half is 256 random bits. SHA-256
-without a salt is enough for those, as no dictionary holds 256-bit numbers.
+without a salt is enough for them, as no dictionary holds 256-bit numbers.
 
 A key acts for its workspace, within its terms: read-only, some accounts, an expiry. Terms never change, so that the
 holder of a key can rely on them; its limits (rate, daily count, music) can. Rotation changes the secret, nothing else.
+
+The posts a key has sent today, counted in its row: a flushed broker does not reset the count.
 """
 
 from __future__ import annotations
@@ -24,6 +26,41 @@ from pipeline.domain.account import Plan, Subscription, WorkspaceKind
 from pipeline.domain.actor import Actor
 from pipeline.domain.key_limits import SERVER_DEFAULT, KeyLimits
 from pipeline.store.database import new_id, row, rows
+
+_TODAY = "(now() AT TIME ZONE 'UTC')::date"
+_COUNTED = f"CASE WHEN counted_on = {_TODAY} THEN counted_posts ELSE 0 END"
+_LEFT = "86400 - floor(extract(epoch FROM (now() AT TIME ZONE 'UTC')::time))"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DailyCount:
+    """The count after a request. ``is_allowed`` False: nothing was counted."""
+
+    is_allowed: bool
+    posts: int
+    """Posts of today (UTC)."""
+    reset: int
+    """Seconds until the next day begins."""
+
+
+def count_posts(c: Connection, key: UUID, posts: int, limit: int) -> DailyCount:
+    """Count *posts* for today, all or none: none if the day would have more than *limit*."""
+    counted = row(
+        c,
+        f"""UPDATE keys SET counted_posts = {_COUNTED} + :posts, counted_on = {_TODAY}
+            WHERE id = :key AND {_COUNTED} + :posts <= :limit
+            RETURNING counted_posts AS posts, {_LEFT} AS reset""",
+        key=key,
+        posts=posts,
+        limit=limit,
+    )
+    found = counted or row(
+        c, f"SELECT {_COUNTED} AS posts, {_LEFT} AS reset FROM keys WHERE id = :key", key=key
+    )
+    if found is None:
+        raise LookupError(f"There is no key {key}.")
+    return DailyCount(is_allowed=counted is not None, posts=found.posts, reset=int(found.reset))
+
 
 PREFIX = "slw_live_"
 COMMAND_LINE = UUID(int=0)
@@ -61,7 +98,7 @@ class Caller:
 
     @property
     def stored_key(self) -> UUID | None:
-        """What rows refer to; None for the command line."""
+        """Return the key id that rows refer to; None for the command line."""
         return None if self.key_id == COMMAND_LINE else self.key_id
 
     @property
@@ -74,7 +111,7 @@ class Caller:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
-    """What a new key may do; by default everything, without an expiry."""
+    """The permissions of a new key; by default everything, without an expiry."""
 
     read_only: bool = False
     accounts: Sequence[UUID] | None = None

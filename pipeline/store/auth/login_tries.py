@@ -1,8 +1,13 @@
-"""Tries to log in, counted for all processes: ten, then a wait."""
+"""Tries to log in, counted for all processes: ten, then a wait. And which addresses and browsers have logged in before.
+
+A browser is known for a login by the token of its form, of which only a hash is stored, as of all subjects. A row of a
+known one has no tries; the tries of a browser have a row of their own.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
 
@@ -13,6 +18,10 @@ from pipeline.store.database import row, rows
 MAX_TRIES = 10
 WAIT = timedelta(minutes=15)
 """After the last try that was counted, all are forgotten."""
+
+
+KNOWN_FOR = timedelta(days=30)
+"""After the last login."""
 
 
 def name_login(login: str) -> str:
@@ -28,6 +37,34 @@ def name_address(address: str) -> str:
         return f"address {address}"
     network = ip_network((parsed, 32 if parsed.version == 4 else 64), strict=False)  # noqa: PLR2004  IPv4
     return f"address {network}"
+
+
+def name_browser(token: str, login: str) -> str:
+    """Return the subject of the tries for a login in one browser."""
+    return f"browser {token} {login}"
+
+
+def list_known(c: Connection, subjects: Collection[str]) -> frozenset[str]:
+    """Return the subjects, from `name_address` and `name_browser`, that have logged in before."""
+    hashes = {_hash(_name_known(subject)): subject for subject in subjects}
+    found = rows(
+        c,
+        "SELECT subject_sha256 FROM login_tries WHERE subject_sha256 = ANY(:subjects) AND until > now()",
+        subjects=list(hashes),
+    )
+    return frozenset(hashes[bytes(r.subject_sha256)] for r in found)
+
+
+def remember(c: Connection, subjects: Collection[str]) -> None:
+    """Store that these subjects have logged in."""
+    for subject in subjects:
+        row(
+            c,
+            """INSERT INTO login_tries AS t (subject_sha256, tries, until) VALUES (:subject, 0, now() + :known)
+               ON CONFLICT (subject_sha256) DO UPDATE SET until = excluded.until RETURNING tries""",
+            subject=_hash(_name_known(subject)),
+            known=KNOWN_FOR,
+        )
 
 
 def count_try(c: Connection, subject: str) -> bool:
@@ -60,6 +97,10 @@ def take_back_try(c: Connection, subject: str) -> None:
         "UPDATE login_tries SET tries = greatest(tries - 1, 0) WHERE subject_sha256 = :subject RETURNING tries",
         subject=_hash(subject),
     )
+
+
+def _name_known(subject: str) -> str:
+    return f"known {subject}"
 
 
 def _hash(subject: str) -> bytes:

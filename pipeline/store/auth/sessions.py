@@ -15,7 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.store.auth.users import StoredPassword
 from pipeline.store.database import new_id, row, rows
 
@@ -38,7 +38,7 @@ class OpenSession:
     """The role in all workspaces."""
     roles: Mapping[UUID, Role]
     names: Mapping[UUID, str]
-    """Of the workspaces in *roles*."""
+    """Names of the workspaces in *roles*."""
     position: int
     """Every move up to this id is visible to what is read afterwards."""
 
@@ -57,7 +57,7 @@ class ListedSession:
 
 
 def start_session(c: Connection, user: StoredPassword, address: str, agent: str) -> str | None:
-    """Start a session and return its token; None if the user was disabled or has another password meanwhile."""
+    """Start a session and return its token; None if the user was disabled or has another password by then."""
     token = secrets.token_urlsafe(32)
     started = row(
         c,
@@ -91,7 +91,7 @@ def find_session(c: Connection, token: str) -> OpenSession | None:
 
 
 def list_audiences(c: Connection, sessions: Collection[UUID]) -> dict[UUID, frozenset[UUID] | None]:
-    """Return, of these sessions, those that are valid, with the workspaces of their users; None: all workspaces."""
+    """Return the valid ones of these sessions, with the workspaces of their users; None: all workspaces."""
     found = rows(
         c,
         f"""SELECT s.id, coalesce(bool_or(m.role IS NOT NULL AND m.workspace_id IS NULL), false) AS is_everywhere,

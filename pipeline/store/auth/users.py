@@ -1,19 +1,64 @@
-"""Users of the dashboard, and their roles in workspaces. A user is never deleted: what they did keeps their name."""
+"""Users of the dashboard, and their roles in workspaces. A user is never deleted: what they did keeps their name.
+
+Passwords of users: Argon2id hashes, which carry their parameters and salt.
+"""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
+from unicodedata import normalize
 from uuid import UUID
 
+from argon2 import PasswordHasher
+from argon2.exceptions import VerificationError
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from pipeline.domain.role import Role
-from pipeline.domain.user import normalize_login
+from pipeline.domain.user import Role, normalize_login
 from pipeline.store.database import is_violation, new_id, row, rows
+
+_HASHER = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=4)
+"""The second recommended option of RFC 9106 (September 2021), section 4: 64 MiB for the length of one call."""
+
+
+def hash_password(password: str) -> str:
+    """Return the hash of a password with today's parameters."""
+    return _HASHER.hash(_normalize(password))
+
+
+def verify_password(stored: str | None, password: str) -> bool:
+    """Return True if *password* is the one that was hashed. Without a hash it takes as long, and is False."""
+    decoy = _make_decoy()
+    try:
+        _HASHER.verify(stored or decoy, _normalize(password))
+    except VerificationError:
+        return False
+    return stored is not None
+
+
+def is_outdated(stored: str) -> bool:
+    """Return True if a hash has other parameters than today's."""
+    return _HASHER.check_needs_rehash(stored)
+
+
+def generate_password() -> str:
+    """Return a random password of 24 characters: 144 bits."""
+    return secrets.token_urlsafe(18)
+
+
+def _normalize(password: str) -> str:
+    """Return the form that all keyboards agree on: an accented letter may arrive as one character or as two."""
+    return normalize("NFC", password)
+
+
+@cache
+def _make_decoy() -> str:
+    return hash_password(secrets.token_urlsafe())
 
 
 class LoginTaken(Exception):
@@ -39,7 +84,7 @@ class User:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredPassword:
-    """What a login is checked against."""
+    """The stored password that a login is checked against."""
 
     user_id: UUID
     password_hash: str
@@ -128,9 +173,9 @@ def set_password(c: Connection, user: UUID, password_hash: str) -> None:
 
 
 def upgrade_hash(c: Connection, stored: StoredPassword, password_hash: str) -> StoredPassword:
-    """Replace the hash of the same password, unless the password was changed meanwhile.
+    """Replace the hash of the same password, unless the password was changed concurrently.
 
-    Return what is stored then; a session does not start with it if the password was changed.
+    Return the password stored then; a session does not start with it if the password was changed.
     """
     row(
         c,

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from adapters.contract import MediaFacts, Track
 from pipeline.store.array_literals import write_bytes, write_ids, write_texts, write_times, write_words
 from pipeline.store.checks.host_slots import free_slot
-from pipeline.store.counters.counters import count_alarm
+from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
 from pipeline.store.database import jsonb, new_id, row, rows
 
 Purpose = Literal["image", "video", "music"]
@@ -40,11 +40,11 @@ class Check:
     seen: str | None
     tries: int = 0
     slow: bool = False
-    """Whether a try took longer than the usual slots allow: it is tried on one of a few slots, for longer."""
+    """True if a try took longer than the usual slots allow: it is tried on one of a few slots, for longer."""
 
     @cached_property
     def media_facts(self) -> MediaFacts | None:
-        """What the probe measured, if the check is decided good."""
+        """Return the measurements of the probe, if the check is decided good."""
         return MediaFacts(**self.facts) if self.facts and self.purpose != "music" else None
 
     @property
@@ -67,20 +67,30 @@ def hash_url(url: str) -> bytes:
     return hashlib.sha256(url.encode()).digest()
 
 
-def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[Link, tuple[Check, datetime]]:
+def find_good(
+    c: Connection, links: Sequence[Link], within: timedelta, own: str = ""
+) -> dict[Link, tuple[Check, datetime]]:
     """Return the newest good check of each link that has one younger than ``within``, and when it was decided.
 
-    Bad checks are never reused.
+    Bad checks are never reused. ``own``: how URLs of uploaded files begin. These never change, so that their good
+    checks hold for as long as they are stored.
     """
     if not links:
         return {}
     found = rows(
         c,
         """SELECT k.id, k.purpose, k.url, k.facts, k.seen, k.workspace_id, k.decided_at
-           FROM unnest(:w::uuid[], :sha::bytea[], :p::text[]) AS x (w, sha, p), LATERAL (
+           FROM unnest(:w::uuid[], :sha::bytea[], :p::text[], :url::text[]) AS x (w, sha, p, url), LATERAL (
                SELECT * FROM checks WHERE workspace_id = x.w AND url_sha256 = x.sha AND purpose = x.p
-                 AND verdict = 'good' AND decided_at > now() - :within ORDER BY decided_at DESC LIMIT 1) k""",
+                 AND verdict = 'good' AND decided_at > CASE
+                     WHEN starts_with(x.url, :own) AND EXISTS (
+                         SELECT FROM files f WHERE f.name = substr(x.url, length(:own) + 1) AND f.url = x.url
+                           AND f.workspace_id = x.w AND f.object IS NOT NULL AND f.removed_at IS NULL)
+                     THEN '-infinity' ELSE now() - CAST(:within AS interval) END
+               ORDER BY decided_at DESC LIMIT 1) k""",
         within=within,
+        own=own,
+        url=write_texts(url for _, _, url in links),
         **_write_links(links),
     )
     return {
@@ -92,14 +102,14 @@ def find_good(c: Connection, links: Sequence[Link], within: timedelta) -> dict[L
     }
 
 
-def open_checks(c: Connection, wanted: Mapping[Link, datetime | None]) -> dict[Link, Check]:
+def open_checks(c: Connection, requested: Mapping[Link, datetime | None]) -> dict[Link, Check]:
     """Return the undecided check of each link: a new one, or the one already open (which its dispatch retries).
 
     The values: when the post is due that waits for it, None for now. The earliest post's time counts. The checks stay
     locked until the transaction ends, so none is decided before. They are locked in URL order: two requests with the
     same new URLs in different orders would deadlock.
     """
-    links = list(wanted)
+    links = list(requested)
     if not links:
         return {}
     found = rows(
@@ -114,7 +124,7 @@ def open_checks(c: Connection, wanted: Mapping[Link, datetime | None]) -> dict[L
             RETURNING {_COLUMNS}, workspace_id""",
         id=write_ids(new_id() for _ in links),
         url=write_texts(url for _, _, url in links),
-        due=write_times(wanted.values()),
+        due=write_times(requested.values()),
         **_write_links(links),
     )
     opened = {}
@@ -157,7 +167,7 @@ def decide_check(
 ) -> bool:
     """Decide a check; False when it is decided already. The caller then moves the posts that wait for it.
 
-    ``sha256`` of the facts has a column of its own: processes of the release before know no such fact.
+    ``sha256`` of the facts has a column of its own.
     """
     kept = None if facts is None else {name: value for name, value in facts.items() if name != "sha256"}
     free_slot(c, check)
@@ -195,7 +205,7 @@ def postpone_check(
         fault=fault,
     )
     if fault is not None:
-        count_alarm(c, "check_fault")
+        count_alarm(c, fault if fault == STORAGE_FAULT else "check_fault")
 
 
 def is_within_grace(c: Connection, check: UUID, grace: timedelta) -> bool:
@@ -212,7 +222,7 @@ SELECT count(fault) AS n FROM (SELECT fault FROM checks WHERE verdict IS NULL OR
 def count_faults(c: Connection, limit: int = 1000) -> int:
     """Count the checks whose last try failed by a fault of this installation, among *limit* that are undecided.
 
-    Those are postponed, so that they are found before checks that were never tried, however many of these there are.
+    Such checks are postponed, so they are found before checks that were never tried, however many of these there are.
     """
     found = row(c, _FAULTS, n=limit)
     return int(found.n) if found else 0
@@ -236,7 +246,7 @@ def requeue_check(c: Connection, check: UUID) -> None:
 
 
 def list_due_checks(c: Connection, limit: int) -> list[UUID]:
-    """Return undecided checks that are due and not leased: those whose message was lost."""
+    """Return undecided checks that are due and not leased: their message was lost."""
     found = rows(
         c,
         """SELECT id FROM checks WHERE verdict IS NULL AND next_at <= now()

@@ -1,13 +1,13 @@
 """Claims of checks: the next due one, shared fairly between workspaces and hosts.
 
-What a workspace or host may have under way is counted by the process that claims (``pipeline/check_slots.py``), for its
-own slots only: a quarter of the slots of each process is a quarter of them all. How many files a host is asked for at
-once is counted over all workers (``host_slots.py``).
+What a workspace or host may have under way is counted by the process that claims (``limits/shared_slots.py``), for
+its own slots only: a quarter of the slots of each process is a quarter of them all. How many files a host is asked for
+at once is counted over all workers (``host_slots.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.domain.shares import Shares
 from pipeline.store.checks.checks import COLUMNS, Check
 from pipeline.store.checks.host_slots import list_full_hosts
 from pipeline.store.database import row
@@ -23,8 +24,8 @@ CANDIDATES = 8
 """Checks that are considered, so that several processes that claim at once find one each."""
 
 DEPTH, DEEP = 200, 5_000
-"""Due checks of a workspace that are read to find one whose host is not full; DEEP: behind those of hosts that have all
-their slots taken."""
+"""Due checks of a workspace that are read to find one whose host is not full; DEEP: behind checks of hosts that have
+all their slots taken."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,21 +36,10 @@ class ClaimedCheck:
     workspace_id: UUID
     host: str
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shares:
-    """What the claiming process has under way, and what it may claim."""
-
-    running: Mapping[UUID, int]
-    """Checks under way by workspace, those with none left out."""
-    full_hosts: Sequence[str]
-    """Hosts that have their share."""
-    share: int
-    """Checks that a workspace may have under way while another one waits."""
-    only_new: bool
-    """Claim only for a workspace with none under way, from a host that is not full: the last slots are for these."""
-    free_hosts: Sequence[str] = ("",)
-    """Hosts without slots: our own, and that of music links."""
+    @property
+    def slow(self) -> bool:
+        """Return whether it needs more time than a first try gets."""
+        return self.check.slow
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,13 +69,18 @@ WITH RECURSIVE w AS (
     LEFT JOIN unnest(CAST(:workspaces AS uuid[]), CAST(:counts AS int[])) AS r (workspace_id, n)
       ON r.workspace_id = w.workspace_id
     CROSS JOIN LATERAL (
+        SELECT coalesce(array_agg(host), '{{}}') AS hosts
+        FROM unnest(CAST(:closed_hosts AS text[]), CAST(:closed_workspaces AS uuid[])) AS f (host, workspace_id)
+        WHERE f.workspace_id IS NULL OR f.workspace_id = w.workspace_id
+    ) closed
+    CROSS JOIN LATERAL (
         SELECT id, due_at, host, host = ANY(CAST(:full_hosts AS text[])) AS is_full
         FROM (SELECT id, due_at, {_HOST} AS host FROM checks
               WHERE workspace_id = w.workspace_id AND slow = :slow AND {_IS_DUE} ORDER BY due_at LIMIT :depth) first
-        WHERE host <> ALL(CAST(:closed_hosts AS text[]))
+        WHERE host <> ALL(closed.hosts)
         ORDER BY is_full, due_at LIMIT {CANDIDATES}
     ) x
-    WHERE w.workspace_id IS NOT NULL AND (r.n IS NULL OR NOT :only_new)
+    WHERE r.n IS NULL OR NOT :only_new
 ), picked AS (
     SELECT k.id, k.workspace_id, c.host, c.host <> ALL(CAST(:free_hosts AS text[])) AS needs_slot
     FROM candidates c JOIN checks k ON k.id = c.id
@@ -97,8 +92,10 @@ WITH RECURSIVE w AS (
     SELECT host, n, workspace_id, id, now() + :hold FROM picked, LATERAL (
         SELECT n FROM generate_series(1, :host_slots) n
         WHERE NOT EXISTS (SELECT FROM host_slots h WHERE h.host = picked.host AND h.slot = n)
-        ORDER BY random() LIMIT 1) free
-    WHERE needs_slot ON CONFLICT DO NOTHING RETURNING check_id
+        ORDER BY n LIMIT 1) free
+    WHERE needs_slot AND (SELECT count(*) FILTER (WHERE h.workspace_id = picked.workspace_id) + count(*)
+                          FROM host_slots h WHERE h.host = picked.host) < :host_slots
+    ON CONFLICT DO NOTHING RETURNING check_id
 ), claimed AS (
     UPDATE checks k SET lease_until = now() + :lease, tries = tries + 1 FROM picked
     WHERE k.id = picked.id AND (NOT needs_slot OR EXISTS (SELECT FROM taken))
@@ -113,13 +110,14 @@ def claim_next_check(
 ) -> ClaimedCheck | None:
     """Claim the undecided check that is due next, or return None if there is none for these shares.
 
-    First come workspaces with nothing under way, then those below their share, last those that have their share, with
-    the fewest under way first. Among equals, those with the fewest slots of the host over all workers come first: a
+    Workspaces with nothing under way come first, then workspaces below their share, last workspaces that have it, with
+    the fewest under way first. Among equals, the one with the fewest slots of the host over all workers comes first: a
     backlog of one workspace keeps no other from a host that both use. Then the order is that of due times. Checks of
-    hosts without a free slot are passed over.
+    hosts without a free slot, or where the workspace has its share, are passed over. Claims at the same time take the
+    same slot, the lowest free one, so that only one of them counts what there was before it.
     """
     while True:
-        closed = [host for host in list_full_hosts(c, hosts.slots) if host not in shares.free_hosts]
+        closed = list_full_hosts(c, hosts.slots)
         found = _claim(c, lease, shares, hosts, closed, DEPTH, slow=slow)
         if found is None and closed:
             found = _claim(c, lease, shares, hosts, closed, DEEP, slow=slow)
@@ -127,7 +125,7 @@ def claim_next_check(
             return None
         values = dict(found._mapping)
         workspace, host = values.pop("workspace_id"), values.pop("host")
-        if workspace is not None:  # else another claim took the host's slot meanwhile
+        if workspace is not None:  # else another claim took the slot, or the share of the workspace
             return ClaimedCheck(check=Check(**values), workspace_id=workspace, host=host or "")
 
 
@@ -136,7 +134,7 @@ def _claim(
     lease: timedelta,
     shares: Shares,
     hosts: HostLimit,
-    closed: Sequence[str],
+    closed: Sequence[tuple[str, UUID | None]],
     depth: int,
     *,
     slow: bool,
@@ -150,7 +148,8 @@ def _claim(
         workspaces=list(shares.running),
         counts=list(shares.running.values()),
         full_hosts=list(shares.full_hosts),
-        closed_hosts=list(closed),
+        closed_hosts=[host for host, _ in closed],
+        closed_workspaces=[workspace for _, workspace in closed],
         free_hosts=list(shares.free_hosts),
         share=shares.share,
         only_new=shares.only_new,

@@ -1,4 +1,4 @@
-"""What the counters remember of deliveries, so that each reason and attempt is counted once."""
+"""The counters' record of deliveries, so that each reason and attempt is counted once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.store.database import rows
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What is counted of one delivery: its state since when, the reason, and its attempts up to a number."""
+    """The counted facts of one delivery: its state since when, the reason, and its attempts up to a number."""
 
     platform: str
     state: str
@@ -34,7 +34,7 @@ class ClosedAttempt:
 
 
 def read_counted(c: Connection, deliveries: Collection[UUID]) -> dict[UUID, Counted]:
-    """Return what is counted of these deliveries; those without a row are left out."""
+    """Return the counted facts of these deliveries; deliveries without a row are left out."""
     found = rows(
         c,
         """SELECT delivery_id, platform, state, reason, since, due_at, attempts FROM counted_deliveries
@@ -56,7 +56,7 @@ def list_closed_attempts(c: Connection, deliveries: Collection[UUID]) -> list[Cl
 
 
 def save_counted(c: Connection, changed: Mapping[UUID, Counted | None]) -> None:
-    """Store what is counted of these deliveries; None: nothing has to be known of it any more."""
+    """Store the counted facts of these deliveries; None: nothing has to be known of it any more."""
     gone = [delivery for delivery, one in changed.items() if one is None]
     if gone:
         rows(

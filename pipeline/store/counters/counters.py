@@ -11,6 +11,8 @@ from sqlalchemy import Connection
 from pipeline.store.database import jsonb, row, rows
 
 ALARMS = "slipway_alarms_total"
+LATENESS = "slipway_delivery_lateness_seconds"
+DELIVERIES = "slipway_deliveries"
 Labels = tuple[tuple[str, str], ...]
 """Names and values, in the order of the names."""
 
@@ -26,7 +28,7 @@ class Counter:
 
 @dataclass(slots=True)
 class Increments:
-    """What is to be added to counters."""
+    """The amounts to add to counters."""
 
     by_counter: dict[tuple[str, Labels], float] = field(default_factory=dict)
 
@@ -65,6 +67,10 @@ def append_deltas(c: Connection, name: str, counts: Iterable[tuple[Mapping[str, 
             labels=[jsonb(labels) for labels, _ in found],
             counts=[n for _, n in found],
         )
+
+
+STORAGE_FAULT = "storage_fault"
+"""Kind of alarm: the file storage of this installation cannot be used."""
 
 
 def count_alarm(c: Connection, kind: str) -> None:

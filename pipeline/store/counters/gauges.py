@@ -1,11 +1,10 @@
 """Gauges for /metrics that are read when they are asked for: few rows each, found by an index, however many there are.
 
-``LIMIT`` bounds what is read during an outage: the counts stop there, the oldest is found all the same.
+``LIMIT`` bounds the rows read during an outage: the counts stop there, the oldest is found all the same.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,11 +12,10 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.domain.delivery import State
-from pipeline.domain.hold import WANTED, Hold
+from pipeline.domain.hold import INTENDED
 from pipeline.store.accounts.token_expiry import GRANT_ENDS_AT
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.holds import HOLD_COLUMNS, derive_holds
+from pipeline.store.deliveries.holds import HELD_FOR, LATE_SINCE
 from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
 
 LIMIT = 200
@@ -28,14 +26,14 @@ SETTLED_LIMIT = 10_000
 DEAD_LIMIT = 1000
 """Failed and blocked deliveries among which dead letters are counted."""
 RETRY = "retry"
-"""What a delivery waits for whose last try failed; no hold."""
+"""The wait of a delivery whose last try failed; no hold."""
 GRANT_SPANS = {"1d": 1, "7d": 7, "30d": 30}
 """Label -> days."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overdue:
-    """Deliveries of a platform that are due and not sent, for one reason. ``seconds``: of the oldest."""
+    """Deliveries of a platform that are due and not sent, for one reason. ``seconds``: for which the oldest is late."""
 
     platform: str
     held_for: str
@@ -44,18 +42,8 @@ class Overdue:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Late:
-    """An overdue delivery, with what holds it now."""
-
-    platform: str
-    state: str
-    held_for: Hold | None
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Oldest:
-    """The longest time for which a delivery of a platform has been in a state that needs an answer or a person."""
+    """The longest time for which a delivery of a platform has been in a state that needs an answer or an operator."""
 
     platform: str
     state: str
@@ -64,7 +52,10 @@ class Oldest:
 
 
 _OVERDUE = f"""
-SELECT {HOLD_COLUMNS}, extract(epoch FROM now() - d.due_at)::float AS seconds
+SELECT platform, coalesce(held_for, CASE state WHEN 'retrying' THEN '{RETRY}' ELSE '' END) AS held_for,
+       count(*) AS number, max(seconds) AS seconds
+FROM (
+SELECT d.platform, d.state, {HELD_FOR} AS held_for, extract(epoch FROM now() - {LATE_SINCE})::float AS seconds
 FROM unnest(CAST(:platforms AS text[])) AS p (platform), LATERAL (
     (SELECT id FROM deliveries
      WHERE platform = p.platform AND state IN ('scheduled', 'retrying') AND next_at <= now() ORDER BY next_at LIMIT :n)
@@ -78,6 +69,7 @@ FROM unnest(CAST(:platforms AS text[])) AS p (platform), LATERAL (
 ) x, LATERAL (SELECT * FROM deliveries WHERE id = x.id LIMIT 1) d
 WHERE d.due_at <= now() - CAST(:after AS interval) AND d.armed_at IS NULL
   AND d.state IN ('accepted', 'scheduled', 'retrying', 'queued', 'publishing')
+) late GROUP BY 1, 2
 """
 
 _OLDEST = """
@@ -107,23 +99,16 @@ GROUP BY 1, 2
 
 
 def list_overdue(c: Connection) -> list[Overdue]:
-    """Return the deliveries that were due ``OVERDUE_AFTER`` ago and are not armed, by platform and what holds them."""
-    found = derive_holds(c, _Late, rows(c, _OVERDUE, platforms=list(Platform), n=LIMIT, after=OVERDUE_AFTER))
-    groups: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for one in found:
-        retries = one.state == State.RETRYING and one.held_for is None
-        groups[one.platform, RETRY if retries else one.held_for or ""].append(one.seconds)
-    return [
-        Overdue(platform=platform, held_for=held_for, number=len(some), seconds=max(some))
-        for (platform, held_for), some in groups.items()
-    ]
+    """Return the deliveries that were due ``OVERDUE_AFTER`` ago and are not armed, by platform and hold."""
+    found = rows(c, _OVERDUE, platforms=list(Platform), n=LIMIT, after=OVERDUE_AFTER)
+    return [Overdue(**r._mapping) for r in found]
 
 
 def find_oldest_overdue(found: Iterable[Overdue]) -> dict[str, float]:
-    """Return the seconds of each platform's oldest overdue delivery whose delay is not wanted; 0: there is none."""
+    """Return the seconds of each platform's oldest overdue delivery whose delay is not intended; 0: there is none."""
     oldest = dict.fromkeys(map(str, Platform), 0.0)
     for one in found:
-        if one.held_for not in WANTED:
+        if one.held_for not in INTENDED:
             oldest[one.platform] = max(oldest[one.platform], one.seconds)
     return oldest
 
@@ -140,7 +125,7 @@ def list_oldest(c: Connection) -> list[Oldest]:
 
 
 def count_grants_ending(c: Connection) -> dict[tuple[str, str], int]:
-    """Count active accounts whose grant ends, by platform and span (``1d``: within a day, ``7d`` includes those)."""
+    """Count active accounts whose grant ends, by platform and span (``1d``: within a day, ``7d`` includes ``1d``)."""
     counts = {(p.value, span): 0 for p in Platform for span in GRANT_SPANS}
     for r in rows(c, _GRANTS_ENDING, days=max(GRANT_SPANS.values())):
         for span, days in GRANT_SPANS.items():

@@ -1,1 +1,1 @@
-"""What the pages of the dashboard read."""
+"""Reads for the pages of the dashboard."""

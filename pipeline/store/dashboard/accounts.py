@@ -1,4 +1,4 @@
-"""Accounts as their page lists them: what needs a person first, with the deliveries that wait for that person."""
+"""Accounts as their page lists them: accounts that need a user first, with the deliveries that wait for the user."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def list_health(
 ) -> list[AccountHealth]:
     """Return a page of the accounts of these workspaces: to reconnect, then active ones by the end of their grant.
 
-    *needs_person*: only those to reconnect or whose grant ends soon. *after*: the position of the page before.
+    *needs_person*: only accounts to reconnect or whose grant ends soon. *after*: the position of the page before.
     """
     rank, place, last = after or (None, None, None)
     found = rows(
@@ -121,6 +121,14 @@ def find_workspace_of(c: Connection, account: UUID) -> UUID | None:
     """Return the workspace of an account; None if there is no such account."""
     found = row(c, "SELECT workspace_id FROM accounts WHERE id = :id", id=account)
     return None if found is None else found.workspace_id
+
+
+def find_identity(c: Connection, account: UUID) -> tuple[str, str, str]:
+    """Return an account's platform, username and remote id. Raises LookupError."""
+    found = row(c, "SELECT platform, username, remote_id FROM accounts WHERE id = :id", id=account)
+    if found is None:
+        raise LookupError(f"There is no account {account}.")
+    return found.platform, found.username, found.remote_id
 
 
 def _to_health(r: Any) -> AccountHealth:

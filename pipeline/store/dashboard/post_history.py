@@ -1,4 +1,4 @@
-"""What happened to the deliveries of a post: their moves, attempts and receipts, the newest of each."""
+"""The history of the deliveries of a post: their moves, attempts and receipts, the newest of each."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ WHERE d.post_id = :post ORDER BY m.id
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class History:
-    """Of one delivery, each oldest first. ``receipts``: their lines."""
+    """The history of one delivery, each list oldest first. ``receipts``: their lines."""
 
     moves: Sequence[MoveFacts]
     attempts: Sequence[AttemptFacts]
@@ -48,7 +48,7 @@ class History:
 
 
 def read_history(c: Connection, post: UUID) -> Mapping[UUID, History]:
-    """Return what happened to each delivery of a post that anything happened to, by its id."""
+    """Return the history of each delivery of a post that has one, by its id."""
     moves, attempts = _read(c, _MOVES, post, MoveFacts), _read(c, _ATTEMPTS, post, AttemptFacts)
     lines: dict[UUID, list[str]] = {}
     for r in rows(c, _RECEIPTS, post=post, n=SHOWN):

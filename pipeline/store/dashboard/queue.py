@@ -19,7 +19,7 @@ from pipeline.domain.delivery import SETTLED
 from pipeline.domain.hold import StandingHold, list_scopes
 from pipeline.store.dashboard.walks import CAP, Walk, Within, choose_walk
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.holds import derive_holds, list_standing_holds
+from pipeline.store.deliveries.holds import list_standing_holds, read_holds
 from pipeline.store.deliveries.inspection import FACTS_COLUMNS, DeliveryFacts
 from pipeline.store.deliveries.listing import ListFilter, build_conditions
 
@@ -48,7 +48,7 @@ class QueuedDelivery:
     source: str
     updated_at: datetime
     standing: Sequence[StandingHold]
-    """What holds deliveries of its scopes now."""
+    """The holds on deliveries of its scopes now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +91,8 @@ def build_page(
         values["within"] = list(within)
     where = " AND ".join(["o.deleted_at IS NULL", *clauses])
     sql = f"""
-        SELECT {FACTS_COLUMNS}, d.updated_at, o.source, left(o.caption, 300) AS caption, {", ".join(walk.places)}
+        SELECT {FACTS_COLUMNS}, d.workspace_id, d.updated_at, o.source, left(o.caption, 300) AS caption,
+               {", ".join(walk.places)}
         FROM ({walk.build(from_place=after is not None)}) d JOIN posts o ON o.id = d.post_id
         JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.id = d.workspace_id
         WHERE {where} ORDER BY {walk.order} LIMIT :n"""
@@ -166,7 +167,7 @@ def _to_deliveries(c: Connection, found: Sequence[Any]) -> list[QueuedDelivery]:
             updated_at=r.updated_at,
             standing=[one for one in standing if one.covers(_list_scopes(r))],
         )
-        for facts, r in zip(derive_holds(c, DeliveryFacts, found), found, strict=True)
+        for facts, r in zip(read_holds(DeliveryFacts, found), found, strict=True)
     ]
 
 

@@ -16,7 +16,7 @@ from pipeline.store.deliveries.listing import ListFilter
 CAP = 5_000
 """Rows that one page of the queue reads at most."""
 FEW = 5
-"""Workspaces whose deliveries are merged from one branch each; more are looked for among those of all."""
+"""Workspaces whose deliveries are merged from one branch each; more are looked for among the deliveries of all."""
 Within = Collection[UUID] | None
 """The workspaces whose deliveries are listed; None: all."""
 
@@ -26,9 +26,9 @@ class Walk:
     """Deliveries ``d`` of one or more branches, each read along an index, merged in the order of the key."""
 
     branches: Sequence[str]
-    """What follows FROM, with a condition at the end."""
+    """The SQL after FROM, with a condition at the end."""
     key: Mapping[str, str]
-    """Column -> its type: what a place consists of."""
+    """Column -> its type: the parts of a place."""
     forward: bool = False
     begin: str = "true"
     """The part of "beyond the place" that an index finds where the key's columns are of two tables."""

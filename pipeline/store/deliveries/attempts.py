@@ -1,4 +1,7 @@
-"""Attempts: one row per try to publish. A claim opens it, arm and settle write to it; here it is read and decided."""
+"""Attempts: one row per try to publish. A claim opens it, arm and settle write to it; here it is read and decided.
+
+The rows of a delivery that an operator resolves: lock it, with the data that the decision depends on.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,49 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from adapters.contract import Platform
+from pipeline.domain.delivery import State
 from pipeline.store.database import row, rows
+from pipeline.store.deliveries.move import lock_post
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResolvableDelivery:
+    """A delivery under its lock."""
+
+    post_id: UUID
+    platform: Platform
+    state: State
+    generation: int
+    fence: int
+    armed_at: datetime | None
+    armed_deadline: datetime | None
+    checkpoint: bytes | None
+    """Sealed for the delivery."""
+    error: Mapping[str, Any] | None
+    now: datetime
+    """The database's clock."""
+
+
+def lock_to_resolve(c: Connection, delivery: UUID) -> ResolvableDelivery | None:
+    """Lock a delivery's post, then the delivery, and return it; None when there is none."""
+    first = row(c, "SELECT post_id FROM deliveries WHERE id = :id", id=delivery)
+    if first is None:
+        return None
+    lock_post(c, first.post_id)
+    found = row(
+        c,
+        """SELECT post_id, platform, state, generation, fence, armed_at, armed_deadline, checkpoint, error,
+                  now() AS now
+           FROM deliveries WHERE id = :id FOR UPDATE""",
+        id=delivery,
+    )
+    if found is None:
+        return None
+    values = dict(found._mapping)
+    return ResolvableDelivery(
+        **{**values, "platform": Platform(values["platform"]), "state": State(values["state"])}
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

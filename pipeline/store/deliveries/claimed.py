@@ -48,7 +48,7 @@ class ClaimedDelivery:
     working_since: datetime | None
     absent_at: datetime | None
     in_doubt: bool
-    """Armed by a restore: only proof that it is live, or a person, moves it."""
+    """Armed by a restore: only proof that it is live, or an operator, moves it."""
     remote_id: str | None
     url: str | None
     checkpoint: CheckpointData
@@ -65,13 +65,18 @@ class ClaimedDelivery:
     streaks: Streaks
     """Streaks of unavailability. The time between ``next_at`` and the claim was a hold and is left out already."""
     facts: Mapping[str, Any]
-    """What the checks it goes by found, by the media's position as text; "-1" is the music, "-2" the cover."""
+    """The findings of the checks it goes by, by the media's position as text; "-1" is the music, "-2" the cover."""
     breaker: Literal["open", "probe"] | None
     """The state of its platform's circuit breaker: closed (None), open, or open with this delivery as the probe."""
     request_id: str | None
-    """Of the request that made the post."""
+    """The id of the request that made the post."""
     alone: bool
     """The post has no other delivery, so its status follows from this one's state."""
+
+    @property
+    def trail(self) -> str:
+        """Return the fields that a log line names in addition to the delivery, so that its post can be followed."""
+        return f"post={self.post_id} request_id={self.request_id or '-'}"
 
 
 _OWN = """id post_id workspace_id account_id state generation fence due_at lease_until spent surprises looks armed_at

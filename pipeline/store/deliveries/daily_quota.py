@@ -1,7 +1,10 @@
 """The daily quota: posts that an account, or our app, sent in the last 24 hours, counted from the attempts.
 
-The platform's capabilities (``daily_per``) say what is counted: mostly one account; on some platforms our app, which is
-all accounts connected through it, of every workspace.
+The platform's capabilities (``daily_per``) set the scope of the count: mostly one account; on some platforms our app,
+which is all accounts connected through it, of every workspace.
+
+Inbox drafts are counted apart from posts: a delivery is one if the options of its post say so (``IS_INBOX_DRAFT``), an
+attempt if its delivery was one when it was armed.
 
 Counting and arming are two statements. Where they must not exceed the quota, ``lock_daily_quota``, the count and the
 arming share one transaction: the lock lasts until it ends, so a count sees what the previous holder armed.
@@ -9,21 +12,68 @@ arming share one transaction: the lock lasts until it ends, so a count sees what
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from adapters.contract import DailyPer
-from pipeline.store.database import row
+from adapters.contract import DailyPer, Platform
+from pipeline.store.database import jsonb, row
+from pipeline.store.posts.options import SECTION
 
 DAY = timedelta(days=1)
+
+DraftOptions = Mapping[Platform, Mapping[str, Any]]
+"""By platform, the options that make a post an inbox draft; a platform without drafts is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class DailyQuota:
+    """How many posts, or inbox drafts, an account or our app may send in 24 hours."""
+
+    allowed: int
+    per: DailyPer = "account"
+    drafts: bool = False
+    """True if the quota is of inbox drafts; else of posts."""
+
+    @property
+    def too_many(self) -> int:
+        """The bound of a count of posts: one more than may be sent."""
+        return self.allowed + 1
+
+
+SENT_WITHIN_A_DAY = "armed_at > now() - interval '1 day' AND outcome IS DISTINCT FROM 'refused'"
+"""Condition: an attempt counts, as it may have been sent in the last 24 hours."""
 
 _ACCOUNTS = {
     "account": "account_id = :a",
     "app": """account_id IN (SELECT x.id FROM accounts x
                              JOIN accounts me ON me.platform = x.platform WHERE me.id = :a)""",
 }
+
+
+def build_is_inbox_draft(section: str, platform: str) -> str:
+    """Return the SQL condition under which a section of options is that of an inbox draft, by ``:draft_options``."""
+    return f"coalesce({section} @> (CAST(:draft_options AS jsonb) -> {platform}), false)"
+
+
+IS_INBOX_DRAFT = build_is_inbox_draft(SECTION, "d.platform")
+"""Condition: a delivery ``d`` of a post ``p`` leaves an inbox draft."""
+
+
+def build_planned(accounts: str, due: str, drafts: str, most: str) -> str:
+    """Return the SQL expression that counts the inbox drafts, or posts, of ``count_planned``, each part to ``most``."""
+    return f"""(SELECT count(*) FROM (SELECT FROM deliveries d
+             WHERE {accounts} AND state IN ('accepted', 'scheduled', 'retrying')
+               AND due_at > {due} - interval '1 day' AND due_at <= {due}
+               AND CASE WHEN jsonb_exists(CAST(:draft_options AS jsonb), d.platform)
+                   THEN (SELECT {IS_INBOX_DRAFT} FROM posts p WHERE p.id = d.post_id) ELSE false END = {drafts}
+             LIMIT {most}) AS planned)
+          + (SELECT count(*) FROM (SELECT FROM attempts WHERE {accounts} AND outcome IS DISTINCT FROM 'refused'
+             AND armed_at > {due} - interval '1 day' AND inbox_draft = {drafts} LIMIT {most}) AS sent)"""
 
 
 def lock_daily_quota(c: Connection, account: UUID, per: DailyPer = "account") -> None:
@@ -38,51 +88,47 @@ def lock_daily_quota(c: Connection, account: UUID, per: DailyPer = "account") ->
     )
 
 
-def compute_quota_wait(
-    c: Connection, account: UUID, allowed: int, per: DailyPer = "account", *, drafts: bool = False
-) -> timedelta:
-    """Return zero if one more may be sent, else the time until the oldest of the last ``allowed`` is a day old.
-
-    ``drafts``: count the inbox drafts instead of the posts.
-    """
+def compute_quota_wait(c: Connection, account: UUID, quota: DailyQuota) -> timedelta:
+    """Return zero if one more may be sent, else the time until the oldest of the last ``allowed`` is a day old."""
     found = row(
         c,
         f"""SELECT armed_at + interval '1 day' - now() AS wait FROM attempts
-            WHERE {_ACCOUNTS[per]} AND armed_at > now() - interval '1 day' AND outcome IS DISTINCT FROM 'refused'
-              AND inbox_draft = :drafts
+            WHERE {_ACCOUNTS[quota.per]} AND {SENT_WITHIN_A_DAY} AND inbox_draft = :drafts
             ORDER BY armed_at DESC OFFSET :n LIMIT 1""",
         a=account,
-        n=allowed - 1,
-        drafts=drafts,
+        n=quota.allowed - 1,
+        drafts=quota.drafts,
     )
     wait: timedelta = timedelta(0) if found is None else max(found.wait, timedelta(seconds=1))
     return wait
 
 
-def count_sent(c: Connection, account: UUID, per: DailyPer = "account", *, drafts: bool | None = None) -> int:
-    """Count what the account, or our app, sent in the last 24 hours. ``drafts``: only inbox drafts, or only posts."""
+def count_sent(c: Connection, account: UUID, quota: DailyQuota) -> int:
+    """Count what the account, or our app, sent in the last 24 hours."""
     found = row(
         c,
         f"""SELECT count(*) AS n FROM attempts
-            WHERE {_ACCOUNTS[per]} AND armed_at > now() - interval '1 day' AND outcome IS DISTINCT FROM 'refused'
-              AND (CAST(:drafts AS boolean) IS NULL OR inbox_draft = :drafts)""",
+            WHERE {_ACCOUNTS[quota.per]} AND {SENT_WITHIN_A_DAY} AND inbox_draft = :drafts""",
         a=account,
-        drafts=drafts,
+        drafts=quota.drafts,
     )
     return int(found.n) if found else 0
 
 
-def count_planned(c: Connection, account: UUID, due_at: datetime, per: DailyPer = "account") -> int:
-    """Count the posts of the account, or our app, sent or still to send, in the 24 hours up to ``due_at``."""
-    accounts = _ACCOUNTS[per]
+def count_planned(
+    c: Connection, account: UUID, due_at: datetime, quota: DailyQuota, draft_options: DraftOptions
+) -> int:
+    """Count what the account, or our app, has sent or is still to send in the 24 hours up to ``due_at``.
+
+    A count over the quota need not be exact: it ends soon after, so that a flood of posts does not slow each new one.
+    """
     found = row(
         c,
-        f"""SELECT (SELECT count(*) FROM deliveries
-                    WHERE {accounts} AND state IN ('accepted', 'scheduled', 'retrying')
-                    AND due_at > CAST(:due AS timestamptz) - interval '1 day' AND due_at <= :due)
-                 + (SELECT count(*) FROM attempts WHERE {accounts} AND outcome IS DISTINCT FROM 'refused'
-                    AND armed_at > CAST(:due AS timestamptz) - interval '1 day') AS n""",
+        f"SELECT {build_planned(_ACCOUNTS[quota.per], 'CAST(:due AS timestamptz)', ':drafts', ':most')} AS n",
         a=account,
+        most=quota.too_many,
         due=due_at,
+        drafts=quota.drafts,
+        draft_options=jsonb(draft_options),
     )
     return int(found.n) if found else 0

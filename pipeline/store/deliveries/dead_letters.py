@@ -1,4 +1,4 @@
-"""Dead letters: deliveries that failed, or are blocked until a person acts, and are not discarded.
+"""Dead letters: deliveries that failed, or are blocked until an operator acts, and are not discarded.
 
 A dead letter is not moved to another table: it is a delivery that is `failed`, or `blocked` as `person_needed`, without
 a discard of its generation. A replayed delivery is no dead letter until it fails again.
@@ -29,9 +29,9 @@ class Scope:
 
     workspace: UUID | None = None
     within: Collection[UUID] | None = None
-    """Only those of these workspaces."""
+    """Only dead letters of these workspaces."""
     accounts: Accounts = None
-    """Only those of posts that go to no other accounts than these."""
+    """Only dead letters of posts that go to no other accounts than these."""
     generation: int | None = None
     """Only one of this generation."""
 
@@ -86,12 +86,12 @@ class Cause:
     code: str | None
     letters: int
     obstacle: Obstacle | None = None
-    """What ``count_by_obstacle`` tells apart: why they are not sent again."""
+    """The reason why they are not sent again, which ``count_by_obstacle`` tells apart."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Discard:
-    """The record of a person who gave a delivery up."""
+    """The record of an operator who gave a delivery up."""
 
     generation: int
     why: str
@@ -186,7 +186,7 @@ def count_from(
 
 
 def discard(c: Connection, letter: DeadLetter, *, why: str, who: str) -> None:
-    """Record that a person gave a dead letter up. Repeating it changes nothing."""
+    """Record that an operator gave a dead letter up. Repeating it changes nothing."""
     row(
         c,
         """INSERT INTO discards (delivery_id, generation, why, who) VALUES (:id, :generation, :why, :who)

@@ -7,6 +7,18 @@ from typing import Any
 
 from adapters.errors import OutcomeUnknown
 from adapters.listing import ListedPost
+from pipeline.domain.public_error import LAST_LOOK, get_own_error
+from pipeline.domain.restored_post import is_likely
+
+_FAULTS = {
+    "AppRefused": "us",
+    "StorageFault": "us",
+    "Permanent": "customer",
+    "NeedsPerson": "customer",
+    "Retryable": "platform",
+    "OutcomeUnknown": "platform",
+}
+"""Class of errors -> whose fault they are; the first that fits counts."""
 
 
 def error_to_dict(error: Exception | None) -> dict[str, Any] | None:
@@ -15,11 +27,9 @@ def error_to_dict(error: Exception | None) -> dict[str, Any] | None:
         return None
     kind = type(error)
     names = {k.__name__ for k in kind.__mro__}
-    fault = (
-        "customer" if names & {"Permanent", "NeedsPerson"} else "platform" if "Retryable" in names else "us"
-    )
-    fault = {"OutcomeUnknown": "platform", "AppRefused": "us"}.get(kind.__name__, fault)
+    fault = next((fault for name, fault in _FAULTS.items() if name in names), "us")
     candidates = [_candidate_to_dict(post) for post in getattr(error, "candidates", ())]
+    refusal = error_to_dict(getattr(error, "refusal", None))
     return {
         "code": getattr(error, "code", "internal_error"),
         "class": kind.__name__,
@@ -30,31 +40,30 @@ def error_to_dict(error: Exception | None) -> dict[str, Any] | None:
         "platform_code": getattr(error, "platform_code", None),
         "platform_message": getattr(error, "platform_message", None),
         **({"candidates": candidates} if candidates else {}),
+        **({"refusal": refusal} if refusal else {}),
     }
 
 
-_ANSWER = ("platform_code", "platform_message")
+_ANSWER = ("platform_code", "platform_message", "refusal")
 
 
 def find_answer(stored: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return what the platform answered to the visible call whose outcome is not known: its code and sentence.
+    """Return the platform's answer to a visible call whose outcome is not known.
 
-    It is the stored error itself, or was kept with the error of a later look. Empty if it answered nothing.
+    Its code, its sentence, and the refusal that it is once absence is proven. Empty if it answered nothing.
     """
-    if stored is None:
+    if stored is None or stored["class"] != OutcomeUnknown.__name__:
         return {}
-    answer = stored if stored["class"] == OutcomeUnknown.__name__ else stored.get("visible_call", {})
-    return {name: answer[name] for name in _ANSWER if answer.get(name)}
+    return {name: stored[name] for name in _ANSWER if stored.get(name)}
 
 
-def look_error_to_dict(error: Exception | None, stored: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return the error of a look as JSON fields, with the answer to the visible call that the stored one has."""
-    fields, answer = error_to_dict(error), find_answer(stored)
-    return {**fields, "visible_call": answer} if fields and answer else fields
+def look_error_to_dict(error: Exception | None, stored: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the error of the visible call as JSON fields, with that of a look at it that failed."""
+    return {**get_own_error(stored), LAST_LOOK: error_to_dict(error)}
 
 
 def _candidate_to_dict(post: ListedPost) -> dict[str, Any]:
-    """Return a live post for a person to compare: true agrees, false differs, null is not shown by the platform."""
+    """Return a live post for a user to compare: true agrees, false differs, null is not shown by the platform."""
     return {
         "remote_id": post.remote_id,
         "url": post.url,
@@ -62,4 +71,6 @@ def _candidate_to_dict(post: ListedPost) -> dict[str, Any]:
         "same_caption": post.same_caption,
         "same_kind": post.same_kind,
         "same_media": post.same_media,
+        "same_time": post.same_time,
+        "likely": is_likely(post),
     }

@@ -1,4 +1,4 @@
-"""Evidence of an explanation: what the ledger holds about each delivery of a post beside its own row."""
+"""Evidence of an explanation: the ledger's data about each delivery of a post in addition to its own row."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from pipeline.store.posts.pins import PINS
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenCheck:
-    """A check that a delivery waits for. ``seen``: what its last try saw."""
+    """A check that a delivery waits for. ``seen``: what its last try saw; ``fault``: what failed here instead."""
 
     purpose: str
     url: str
     tries: int
     seen: str | None
+    fault: str | None
     next_at: datetime
 
 
@@ -42,14 +43,20 @@ class Evidence:
     attempt_outcome: str | None
     account_status: str
     grant_ends_at: datetime | None
+    is_proven_live: bool = False
     standing: Sequence[StandingHold] = field(default=())
     checks: Sequence[OpenCheck] = field(default=())
 
 
+IS_PROVEN_LIVE = """EXISTS (SELECT FROM attempts a WHERE a.delivery_id = d.id
+               AND jsonb_path_exists(a.late, '$[*].remote_id'))"""
+"""Condition on a delivery ``d``: a late result has shown it live."""
+
 _EVIDENCE = f"""
 SELECT d.id, d.account_id, d.workspace_id, d.platform, coalesce(m.at, d.created_at) AS moved_at, m.why,
        t.n AS attempt, t.opened_at AS attempt_opened_at, t.armed_at AS attempt_armed_at, t.outcome AS attempt_outcome,
-       a.status AS account_status, {GRANT_ENDS_AT} AS grant_ends_at
+       a.status AS account_status, {GRANT_ENDS_AT} AS grant_ends_at,
+       {IS_PROVEN_LIVE} AS is_proven_live
 FROM deliveries d JOIN accounts a ON a.id = d.account_id
 LEFT JOIN LATERAL (SELECT at, why FROM moves WHERE delivery_id = d.id ORDER BY id DESC LIMIT 1) m ON true
 LEFT JOIN LATERAL (SELECT n, opened_at, armed_at, outcome FROM attempts WHERE delivery_id = d.id
@@ -57,7 +64,7 @@ LEFT JOIN LATERAL (SELECT n, opened_at, armed_at, outcome FROM attempts WHERE de
 WHERE d.post_id = :post
 """
 _OPEN_CHECKS = f"""
-SELECT pin.delivery_id, k.purpose, k.url, k.tries, k.seen, k.next_at
+SELECT pin.delivery_id, k.purpose, k.url, k.tries, k.seen, k.fault, k.next_at
 FROM {PINS} pin JOIN checks k ON k.id = pin.check_id WHERE pin.post_id = :post AND k.verdict IS NULL
 ORDER BY pin.position
 """

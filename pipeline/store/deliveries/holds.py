@@ -1,4 +1,4 @@
-"""Holds of deliveries as readers see them: those stored with a delivery, and those derived from what stands now."""
+"""Holds of deliveries as readers see them: ``HELD_FOR`` says what holds one, wherever it is read."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection
 
-from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, State
-from pipeline.domain.hold import STORED, Hold, StandingHold, Waiting, find_hold, find_next_at, list_scopes
+from pipeline.domain.delivery import LOOKED_AT, WAITING, State
+from pipeline.domain.hold import STANDING, STORED, Hold, StandingHold, list_scopes
+from pipeline.domain.public_error import present_error
 from pipeline.domain.schedule import IMMEDIATE
+from pipeline.store.canaries import TOO_NEW, WORKER_LEVEL
 from pipeline.store.database import rows
 from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
 
@@ -18,36 +20,39 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 T = TypeVar("T", bound="DataclassInstance")
-_WAITS = frozenset({*WAITING, State.QUEUED})
 
 
-def _quote(names: Iterable[str]) -> str:
+def quote(names: Iterable[str]) -> str:
+    """Return the names as a list of SQL strings."""
     return ", ".join(f"'{name}'" for name in sorted(names))
 
 
-_OWN = "d.id, d.state, d.held_for, d.due_at, d.next_at, d.platform, d.account_id"
-_UNSETTLED = f"d.state NOT IN ({_quote(SETTLED)})"
-HOLD_COLUMNS = f"{_OWN}, d.workspace_id, now() AS now"
-"""What ``derive_holds`` needs of a delivery ``d``."""
-LEAN_HOLD_COLUMNS = f"""{_OWN}, CASE WHEN {_UNSETTLED} THEN d.workspace_id END AS workspace_id,
-                        CASE WHEN {_UNSETTLED} THEN now() END AS now"""
-"""The same for pages of posts, most of them settled: of those the driver reads no workspace and no time."""
-_DERIVED = frozenset({"held_for", "next_at"})
-_NOT_HELD: Mapping[str, None] = dict.fromkeys(_DERIVED)
+_TO_SEND = quote(WAITING | {State.QUEUED})
+_LOOKED_AT = quote(LOOKED_AT)
 HELD_FOR = f"""CASE
     WHEN d.state = '{State.ACCEPTED}' THEN '{Hold.CHECKING}'
-    WHEN d.state IN ({_quote(LOOKED_AT)}) THEN d.held_for
-    WHEN d.state NOT IN ({_quote(_WAITS)}) THEN NULL
-    WHEN d.held_for IN ({_quote(STORED)}) AND (d.next_at > now() OR d.state = '{State.QUEUED}') THEN d.held_for
+    WHEN d.state NOT IN ({_TO_SEND}, {_LOOKED_AT}) THEN NULL
+    WHEN d.state IN ({_TO_SEND}) AND (EXISTS (SELECT FROM paused_deliveries h WHERE h.delivery_id = d.id) OR EXISTS (
+        SELECT FROM pauses u WHERE (u.scope, u.target) IN (('all', ''), ('platform', d.platform),
+            ('workspace', d.workspace_id::text), ('account', d.account_id::text)))) THEN '{Hold.PAUSED}'
+    WHEN {TOO_NEW} THEN '{Hold.NEWER_WORKER}'
+    WHEN d.state IN ({_LOOKED_AT}) THEN d.held_for
+    WHEN d.held_for IN ({quote(STORED)}) AND (d.next_at > now() OR d.state = '{State.QUEUED}') THEN d.held_for
     WHEN least(d.due_at, d.next_at) > now() THEN NULL
     WHEN NOT {EPOCH_IS_OPEN} THEN '{Hold.EPOCH}'
-    WHEN EXISTS (SELECT FROM paused_deliveries h WHERE h.delivery_id = d.id) OR EXISTS (
-        SELECT FROM pauses u WHERE (u.scope, u.target) IN (('all', ''), ('platform', d.platform),
-            ('workspace', d.workspace_id::text), ('account', d.account_id::text))) THEN '{Hold.PAUSED}'
     WHEN EXISTS (SELECT FROM platform_health f WHERE f.platform = d.platform AND f.opened_at IS NOT NULL)
         THEN '{Hold.BREAKER}'
     WHEN d.next_at <= now() - interval '{IMMEDIATE.total_seconds()} seconds' THEN '{Hold.BACKLOG}' END"""
-"""What ``derive_holds`` says of a delivery ``d``, for conditions of a filter; a test holds them equal."""
+"""The hold of a delivery ``d`` now; NULL: none. Pauses and the workers' level hold it before its time too."""
+LATE_SINCE = """CASE WHEN d.next_at <= now() AND coalesce(d.error ->> 'class', 'RateLimited') = 'RateLimited'
+    THEN greatest(d.due_at, d.next_at) ELSE d.due_at END"""
+"""Since when a delivery ``d`` is late: the time of a limit and of the platform's processing is over at ``next_at``.
+
+The wait after a failed try is lateness, so it counts from the due time.
+"""
+HOLD_COLUMNS = f"""d.id, d.state, d.platform, d.account_id, d.due_at, {HELD_FOR} AS held_for,
+       CASE WHEN d.state IN ({quote(WAITING | LOOKED_AT)}) AND d.next_at > now() THEN d.next_at END AS next_at"""
+"""The columns that ``read_holds`` needs of a delivery ``d``."""
 
 _STANDING = f"""
 SELECT 'paused' AS hold, p.scope, p.target, p.why, p.since, CAST(NULL AS timestamptz) AS next_at
@@ -55,8 +60,11 @@ FROM pauses p JOIN unnest(CAST(:scopes AS text[]), CAST(:targets AS text[])) AS 
   ON p.scope = asked.scope AND p.target = asked.target
 UNION ALL
 SELECT 'paused', 'delivery', h.delivery_id::text, h.why, h.since, NULL
-FROM paused_deliveries h JOIN unnest(CAST(:scopes AS text[]), CAST(:targets AS text[])) AS asked (scope, target)
-  ON asked.scope = 'delivery' AND h.delivery_id::text = asked.target
+FROM paused_deliveries h WHERE h.delivery_id = ANY (CAST(:ids AS uuid[]))
+UNION ALL
+SELECT 'newer_worker', 'delivery', d.id::text, format('it needs level %s, and the workers of %s have level %s',
+       d.level, d.platform, {WORKER_LEVEL.format(of="d")}), NULL, NULL
+FROM deliveries d WHERE d.id = ANY (CAST(:ids AS uuid[])) AND {HELD_FOR} = '{Hold.NEWER_WORKER}'
 UNION ALL
 SELECT 'breaker', 'platform', platform, why, opened_at, probe_at FROM platform_health WHERE opened_at IS NOT NULL
 UNION ALL
@@ -66,49 +74,38 @@ FROM mark WHERE NOT {EPOCH_IS_OPEN}
 
 
 def list_standing_holds(c: Connection, found: Sequence[Any]) -> list[StandingHold]:
-    """Return what holds deliveries of these rows' scopes now, whether they are due or not."""
+    """Return the holds on deliveries of these rows' scopes now, whether the deliveries are due or not."""
     asked = sorted({pair for r in found for pair in _list_scopes(r).items()})
-    held = rows(c, _STANDING, scopes=[scope for scope, _ in asked], targets=[target for _, target in asked])
+    held = rows(
+        c,
+        _STANDING,
+        scopes=[scope for scope, _ in asked],
+        targets=[target for _, target in asked],
+        ids=[r.id for r in found],
+    )
     return [StandingHold(**{**r._mapping, "hold": Hold(r.hold)}) for r in held]
 
 
-def derive_holds(c: Connection, model: type[T], found: Sequence[Any]) -> list[T]:
-    """Return each row with ``HOLD_COLUMNS`` as a *model*, its ``held_for`` and ``next_at`` as readers see them.
+def read_holds(model: type[T], found: Sequence[Any]) -> list[T]:
+    """Return each row with ``HOLD_COLUMNS`` as a *model*, its error as readers see it.
 
-    What stands now is read only if a row's time has come: most rows of a page are settled or scheduled.
+    What has a hold without an end has no ``next_at``.
     """
-    waits = [None if State(r.state) in SETTLED else to_waiting(r) for r in found]
-    asked = [r for r, one in zip(found, waits, strict=True) if one is not None and one.may_be_held_by_others]
-    standing = list_standing_holds(c, asked) if asked else []
     names = {field.name for field in fields(model)}
     surplus = [name for name in found[0]._fields if name not in names] if found else []
-    derived = names & _DERIVED
-    models = []
-    for r, one in zip(found, waits, strict=True):
-        values, held = r._mapping, _NOT_HELD if one is None else _derive(r, one, standing)
-        for name in surplus:
-            del values[name]
-        for name in derived:
-            values[name] = held[name]
-        models.append(model(**values))
-    return models
+    return [model(**_read(r._mapping, surplus)) for r in found]
 
 
-def to_waiting(r: Any) -> Waiting:
-    """Return the columns of a row that say whether its delivery waits."""
-    return Waiting(
-        state=State(r.state),
-        held_for=Hold(r.held_for) if r.held_for in STORED else None,
-        due_at=r.due_at,
-        next_at=r.next_at,
-        now=r.now,
-    )
-
-
-def _derive(r: Any, waits: Waiting, standing: Sequence[StandingHold]) -> Mapping[str, Any]:
-    scopes = _list_scopes(r) if standing else {}
-    hold = find_hold(waits, [one.hold for one in standing if one.covers(scopes)])
-    return {"held_for": hold, "next_at": find_next_at(waits, hold)}
+def _read(values: dict[str, Any], surplus: Sequence[str]) -> Mapping[str, Any]:
+    if values["held_for"] is not None:
+        values["held_for"] = hold = Hold(values["held_for"])
+        values["next_at"] = None if hold in STANDING else values["next_at"]
+    if "error" in values:
+        state, armed_at, next_at = State(values["state"]), values["armed_at"], values["next_at"]
+        values["error"] = present_error(values["error"], state, armed_at, next_at)
+    for name in surplus:
+        del values[name]
+    return values
 
 
 def _list_scopes(r: Any) -> Mapping[str, str]:

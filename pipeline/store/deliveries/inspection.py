@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.hold import Hold
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.holds import HOLD_COLUMNS, derive_holds
+from pipeline.store.deliveries.holds import HOLD_COLUMNS, read_holds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +72,7 @@ _ONE = FACTS + "WHERE d.id = :id"
 def find_delivery(c: Connection, delivery: UUID) -> DeliveryFacts | None:
     """Return a delivery of any workspace, or None."""
     found = row(c, _ONE, id=delivery)
-    return None if found is None else derive_holds(c, DeliveryFacts, [found])[0]
+    return None if found is None else read_holds(DeliveryFacts, [found])[0]
 
 
 def list_moves(c: Connection, delivery: UUID) -> list[MoveFacts]:

@@ -14,7 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 from adapters.contract import CheckpointData, Published
 from pipeline.domain.delivery import SETTLED, Mover, State
-from pipeline.domain.retry_policy import Verdict, judge_conflict
+from pipeline.domain.retry_policy import evaluate_conflict
+from pipeline.domain.verdict import Verdict
 from pipeline.store.database import jsonb, row
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import error_to_dict
@@ -25,7 +26,7 @@ from pipeline.store.vault import Vault
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProofResult:
-    """What a late proof that a post is live changed. ``alarm``: why a person has to look."""
+    """The changes of a late proof that a post is live. ``alarm``: why an operator has to look."""
 
     settled: bool
     alarm: str | None = None
@@ -36,7 +37,7 @@ SELECT CASE WHEN :publishing THEN (SELECT min(n) FROM attempts WHERE delivery_id
             ELSE (SELECT max(n) FROM attempts WHERE delivery_id = :id AND fence <= :fence) END AS n
 """
 # An attempt has its claim's fence until a later claim resumes the attempt and raises it; a look's fence is between
-# those of the attempt it looks for and of the next one.
+# the fences of the attempt it looks for and of the next one.
 
 
 def save_late_result(c: Connection, claimed: ClaimedDelivery, late: Mapping[str, Any]) -> int | None:
@@ -104,7 +105,7 @@ def settle_by_proof(c: Connection, claimed: ClaimedDelivery, live: Published) ->
     except IntegrityError as error:
         if not is_remote_id_taken(error):
             raise
-    return ProofResult(settled=_block(c, claimed, found, live), alarm=str(judge_conflict(live).error))
+    return ProofResult(settled=_block(c, claimed, found, live), alarm=str(evaluate_conflict(live).error))
 
 
 def _find_contradiction(found: Any, live: Published) -> str | None:
@@ -160,8 +161,8 @@ def _publish(
 
 
 def _block(c: Connection, claimed: ClaimedDelivery, found: Any, live: Published) -> bool:
-    """Block the delivery until a person resolves it; it counts as armed, so that nothing sends it again."""
-    verdict: Verdict = judge_conflict(live)
+    """Block the delivery until an operator resolves it; it counts as armed, so that nothing sends it again."""
+    verdict: Verdict = evaluate_conflict(live)
     return move(
         c,
         delivery=claimed.id,

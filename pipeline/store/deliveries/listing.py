@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.store.database import rows
-from pipeline.store.deliveries.holds import HELD_FOR, derive_holds
+from pipeline.store.deliveries.holds import HELD_FOR, LATE_SINCE, read_holds
 from pipeline.store.deliveries.inspection import FACTS, DeliveryFacts
 from pipeline.store.posts.views import POST_COLUMNS, PostView, attach_deliveries
 
@@ -25,23 +25,26 @@ class ListFilter:
     account: UUID | None = None
     import_id: UUID | None = None
     status: str | None = None
-    """Of the post, as the API names it."""
+    """The status of the post, as the API names it."""
     state: str | None = None
-    """Of the delivery."""
+    """The state of the delivery."""
     reason: str | None = None
     held_for: str | None = None
     """Why it waits, as readers see it; ``NO_HOLD``: nothing holds it."""
     error_class: str | None = None
-    """Of the last error; ``NO_ERROR``: it has none."""
+    """The class of the last error; ``NO_ERROR``: it has none."""
     code: str | None = None
     """The same of the error's code."""
     discarded: bool | None = None
-    """Whether a person gave its present failure up."""
+    """True if an operator gave its present failure up."""
     deliveries: tuple[UUID, ...] | None = None
     text: str | None = None
-    """Of the post: its id or external id, or a part of its caption in either case; or the delivery's id."""
+    """The post's id or external id, or a part of its caption in either case; or the delivery's id."""
     due_from: datetime | None = None
     due_until: datetime | None = None
+    late_from: datetime | None = None
+    """Since when it is late, if it is not sent."""
+    late_until: datetime | None = None
 
 
 NO_ERROR = NO_HOLD = "none"
@@ -64,6 +67,8 @@ _CONDITIONS: Mapping[str, str] = {
         FROM posts o WHERE o.id = d.post_id))""",
     "due_from": "d.due_at >= :due_from",
     "due_until": "d.due_at < :due_until",
+    "late_from": f"d.armed_at IS NULL AND {LATE_SINCE} >= :late_from",
+    "late_until": f"d.armed_at IS NULL AND {LATE_SINCE} < :late_until",
 }
 """On the delivery ``d``, by the filter's field."""
 _STATUS = """CASE WHEN {post}.status = 'scheduled' AND {post}.due_at <= now() THEN 'pending' ELSE {post}.status END
@@ -77,7 +82,7 @@ def list_deliveries(
     """Return deliveries, newest first. *after*: the last one of the page before."""
     clauses, values = build_conditions(chosen)
     found = _read_page(c, FACTS, "d.id", clauses, {**values, "after": after, "n": limit})
-    return derive_holds(c, DeliveryFacts, found)
+    return read_holds(DeliveryFacts, found)
 
 
 def build_conditions(chosen: ListFilter) -> tuple[list[str], dict[str, Any]]:

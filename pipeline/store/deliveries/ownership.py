@@ -38,7 +38,7 @@ def restrict_files(accounts: Accounts, key: UUID) -> tuple[str, Mapping[str, Any
 
 
 def restrict_accounts(ids: Sequence[UUID] | None, accounts: Accounts) -> Sequence[UUID] | None:
-    """Return those of these account ids (None: all) that a key may name; it must not learn that the others exist."""
+    """Return the ones of these account ids (None: all) that a key may name; it must not learn that others exist."""
     if ids is None or accounts is None:
         return accounts if ids is None else ids
     return [i for i in ids if i in accounts]

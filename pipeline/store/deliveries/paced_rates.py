@@ -15,7 +15,7 @@ Kind = Literal["replay", "backlog"]
 
 
 def reserve_turn(c: Connection, kind: Kind, platform: str, gap: timedelta) -> datetime:
-    """Reserve the next turn: now, or ``gap`` after the turn before it. No two turns of a platform are at one moment."""
+    """Reserve the next turn: now, or ``gap`` after the turn before it. No two turns of a platform are at one time."""
     found = row(
         c,
         """INSERT INTO paces AS x (kind, platform, free_at) VALUES (:kind, :platform, now() + :gap)

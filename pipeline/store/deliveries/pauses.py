@@ -13,9 +13,10 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.domain.pause import Scope
+from pipeline.domain.hold import Hold, Scope
 from pipeline.store.counters.counters import count_alarm
 from pipeline.store.database import row, rows
+from pipeline.store.deliveries.holds import HELD_FOR
 
 SOON = timedelta(minutes=10)
 """How far ahead ``next_at`` is of deliveries that an outage holds: more than their longest pause."""
@@ -35,20 +36,25 @@ class Pause:
     """Who paused it, or gave it its present reason; None: not known."""
     since: datetime
     holds: int
-    """Due deliveries that wait for it."""
+    """Deliveries that it holds, due or not."""
 
 
-def pause(c: Connection, scope: Scope, target: str, why: str, who: str | None = None) -> None:
-    """Pause a target; pausing it again changes only the reason and who gave it."""
-    row(
+def pause(
+    c: Connection, scope: Scope, target: str, why: str, who: str | None = None, *, only_new: bool = False
+) -> bool:
+    """Pause a target; pausing it again changes only the reason and who gave it, or with *only_new* nothing: False."""
+    found = row(
         c,
         """INSERT INTO pauses (scope, target, why, who) VALUES (:scope, :target, :why, :who)
-           ON CONFLICT (scope, target) DO UPDATE SET why = excluded.why, who = excluded.who RETURNING scope""",
+           ON CONFLICT (scope, target) DO UPDATE SET why = excluded.why, who = excluded.who WHERE NOT :only_new
+           RETURNING scope""",
         scope=scope,
         target=target,
         why=why,
         who=who,
+        only_new=only_new,
     )
+    return found is not None
 
 
 def find_reason(c: Connection, scope: Scope, target: str) -> str | None:
@@ -73,13 +79,14 @@ def pause_platform(c: Connection, platform: Platform, why: str) -> bool:
     return found is not None
 
 
-def lift(c: Connection, scope: Scope, target: str) -> bool:
-    """Remove a pause; False when there was none. Other pauses of the same deliveries stay.
+def lift(c: Connection, scope: Scope, target: str, only: str | None = None) -> bool:
+    """Remove a pause; False when there was none, or it has another reason than *only*. Other pauses stay.
 
     The streaks of unavailability of what it held start from zero. The caller holds a transaction.
     """
-    sql = "DELETE FROM pauses WHERE scope = :scope AND target = :target RETURNING scope"
-    if row(c, sql, scope=scope, target=target) is None:
+    sql = """DELETE FROM pauses WHERE scope = :scope AND target = :target
+             AND (CAST(:only AS text) IS NULL OR why = :only) RETURNING scope"""
+    if row(c, sql, scope=scope, target=target, only=only) is None:
         return False
     restart_streaks(c, scope, target)
     return True
@@ -105,7 +112,7 @@ def restart_streaks(c: Connection, scope: Scope, target: str) -> None:
     )
 
 
-_PAUSES = """
+_PAUSES = f"""
 WITH RECURSIVE jobs AS (
     (SELECT job_id AS id FROM paused_deliveries ORDER BY job_id LIMIT 1)
     UNION ALL
@@ -121,32 +128,36 @@ WITH RECURSIVE jobs AS (
        OR coalesce(w.id, a.workspace_id) = ANY(CAST(:mine AS uuid[]))
 )
 SELECT s.scope, s.target, s.name, s.workspace_id, s.why, s.who, s.since, held.n AS holds
-FROM shown s, LATERAL (SELECT count(*) AS n FROM (
-    (SELECT d.id FROM unnest(CAST(:platforms AS text[])) AS k (platform), LATERAL (
-         SELECT id FROM deliveries
-         WHERE platform = CASE WHEN s.scope = 'all' OR (s.scope, s.target) = ('platform', k.platform)
-                          THEN k.platform END
-           AND state IN ('scheduled', 'retrying') AND next_at <= now() + interval '1 minute' AND due_at <= now()
-           AND (CAST(:mine AS uuid[]) IS NULL OR workspace_id = ANY(CAST(:mine AS uuid[])))) d LIMIT :cap)
+FROM shown s, LATERAL (SELECT count(*) AS n FROM (SELECT d.id FROM (
+    SELECT w.* FROM unnest(CAST(:platforms AS text[])) AS k (platform), LATERAL (
+        SELECT * FROM deliveries
+        WHERE platform = CASE WHEN CAST(:mine AS uuid[]) IS NULL AND (s.scope, s.target) IN
+                  (('all', ''), ('platform', k.platform)) THEN k.platform END
+          AND state IN ('scheduled', 'retrying')) w
     UNION ALL
-    (SELECT d.id FROM unnest(CAST(:platforms AS text[])) AS k (platform), LATERAL (
-         SELECT id FROM deliveries
-         WHERE platform = CASE s.scope WHEN 'workspace' THEN k.platform END AND workspace_id = s.workspace_id
-           AND state IN ('scheduled', 'retrying') AND next_at <= now() + interval '1 minute' AND due_at <= now()) d
-     LIMIT :cap)
+    SELECT w.* FROM unnest(CAST(:platforms AS text[])) AS k (platform), LATERAL (
+        SELECT * FROM deliveries
+        WHERE platform = CASE WHEN s.scope IN ('all', 'workspace') OR s.target = k.platform THEN k.platform END
+          AND workspace_id = ANY(CASE s.scope WHEN 'workspace' THEN ARRAY[s.workspace_id]
+                                 ELSE CAST(:mine AS uuid[]) END)
+          AND state IN ('scheduled', 'retrying')) w
     UNION ALL
-    (SELECT id FROM deliveries
-     WHERE account_id = CAST(CASE s.scope WHEN 'account' THEN s.target END AS uuid)
-       AND state IN ('scheduled', 'retrying') AND next_at <= now() + interval '1 minute' AND due_at <= now()
-     LIMIT :cap)) x) held
+    SELECT * FROM deliveries
+    WHERE account_id = CAST(CASE s.scope WHEN 'account' THEN s.target END AS uuid)
+      AND state IN ('scheduled', 'retrying')
+    UNION ALL
+    SELECT * FROM deliveries q WHERE state = 'queued' AND (s.scope, s.target) IN (('all', ''),
+        ('platform', q.platform), ('workspace', q.workspace_id::text), ('account', q.account_id::text))
+) d WHERE (CAST(:mine AS uuid[]) IS NULL OR d.workspace_id = ANY(CAST(:mine AS uuid[])))
+      AND {HELD_FOR} = '{Hold.PAUSED}' LIMIT :cap) x) held
 UNION ALL
 SELECT 'delivery', j.id::text, count(*) || ' deliveries', h.workspace_id, h.why,
        (SELECT a.actor_kind || ' ' || a.actor_name FROM audit a
         WHERE a.subject = j.id::text AND a.kind = 'steering job' ORDER BY a.at, a.id LIMIT 1), min(h.since),
-       count(*) FILTER (WHERE h.due_at <= now())
+       count(*) FILTER (WHERE h.held_for = '{Hold.PAUSED}')
 FROM jobs j
 CROSS JOIN LATERAL (
-    SELECT p.why, p.since, d.workspace_id, d.due_at
+    SELECT p.why, p.since, d.workspace_id, {HELD_FOR} AS held_for
     FROM paused_deliveries p CROSS JOIN LATERAL (SELECT * FROM deliveries WHERE id = p.delivery_id LIMIT 1) d
     WHERE p.job_id = j.id AND d.state NOT IN ('published', 'failed', 'cancelled')
       AND (CAST(:mine AS uuid[]) IS NULL OR d.workspace_id = ANY(CAST(:mine AS uuid[])))
@@ -154,16 +165,14 @@ CROSS JOIN LATERAL (
 GROUP BY j.id, h.workspace_id, h.why
 ORDER BY since, scope, target
 """
-"""The bound on next_at makes the indexes usable: a delivery that only waits for a pause is retried soon.
-
-Where a part does not concern a pause's scope, CASE compares the index with NULL: a condition on the scope alone is
+"""Where a part does not concern a pause's scope, CASE compares the index with NULL: a condition on the scope alone is
 checked row by row."""
 
 
 def list_pauses(
     c: Connection, workspaces: Collection[UUID] | None = None, cap: int | None = None
 ) -> list[Pause]:
-    """Return all pauses, or those that concern these workspaces and what they hold of theirs, oldest first.
+    """Return all pauses, or the pauses of these workspaces and the deliveries of theirs that they hold, oldest first.
 
     *cap*: count no further.
     """

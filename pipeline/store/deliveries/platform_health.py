@@ -14,7 +14,9 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
+from pipeline.domain.hold import Hold
 from pipeline.store.database import row, rows
+from pipeline.store.deliveries.holds import HELD_FOR
 
 SIGN_AGE = timedelta(minutes=1)
 """How long an answer counts as a sign of life."""
@@ -41,7 +43,7 @@ class OpenBreaker:
     probe_at: datetime
     why: str
     holds: int
-    """Due deliveries that wait for it."""
+    """Deliveries that wait for it; one whose next try is further ahead than an outage puts it is not counted."""
 
 
 def record_answer(c: Connection, platform: Platform) -> bool:
@@ -173,10 +175,10 @@ def list_open_breakers(
     """Return the open breakers, oldest first, and what they hold, in all or these workspaces; count up to *cap*."""
     found = rows(
         c,
-        """SELECT h.platform, h.opened_at, h.probe_at, h.why, (SELECT count(*) FROM (
+        f"""SELECT h.platform, h.opened_at, h.probe_at, h.why, (SELECT count(*) FROM (
                       SELECT FROM deliveries d
                       WHERE d.state IN ('scheduled', 'retrying') AND d.platform = h.platform
-                        AND d.next_at <= now() + interval '1 minute' AND d.due_at <= now()
+                        AND d.next_at <= now() + interval '10 minutes' AND {HELD_FOR} = '{Hold.BREAKER}'
                         AND (CAST(:mine AS uuid[]) IS NULL OR d.workspace_id = ANY(CAST(:mine AS uuid[])))
                       LIMIT :cap) x) AS holds
            FROM platform_health h WHERE h.opened_at IS NOT NULL ORDER BY h.opened_at, h.platform""",

@@ -1,4 +1,7 @@
-"""Dispatch looks that are due, and deliveries and looks whose message was lost."""
+"""Dispatch looks that are due, and deliveries and looks whose message was lost.
+
+What no running worker understands gets no message before one that does has taken a message.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,15 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
+from pipeline.store.canaries import TOO_NEW
 from pipeline.store.database import rows
 from pipeline.store.deliveries.message import Message
 
-_DISPATCH_LOOKS = """
+_DISPATCH_LOOKS = f"""
 WITH due AS (
-    SELECT id FROM deliveries
+    SELECT id FROM deliveries d
     WHERE state IN ('preparing', 'processing', 'unknown') AND greatest(next_at, lease_until) <= now()
+      AND NOT {TOO_NEW}
     ORDER BY greatest(next_at, lease_until) LIMIT :n FOR UPDATE SKIP LOCKED)
 UPDATE deliveries x SET fence = fence + 1, lease_until = now() + :lease, updated_at = now()
 FROM due WHERE x.id = due.id RETURNING x.id, x.platform, x.generation, x.fence
@@ -39,8 +44,8 @@ def redispatch_lost(
     """
     found = rows(
         c,
-        """WITH lost AS (
-               SELECT id FROM deliveries WHERE state = 'queued' AND (lease_until < now() OR (
+        f"""WITH lost AS (
+               SELECT id FROM deliveries d WHERE state = 'queued' AND NOT {TOO_NEW} AND (lease_until < now() OR (
                    platform = ANY(CAST(:empty AS text[])) AND updated_at < now() - CAST(:quiet AS interval)))
                ORDER BY lease_until LIMIT :n FOR UPDATE SKIP LOCKED)
            UPDATE deliveries x SET lease_until = now() + :lease, updated_at = now()
@@ -67,9 +72,9 @@ def redispatch_lost_looks(
     """
     found = rows(
         c,
-        """WITH lost AS (
-               SELECT id FROM deliveries
-               WHERE state IN ('preparing', 'processing', 'unknown') AND next_at <= now()
+        f"""WITH lost AS (
+               SELECT id FROM deliveries d
+               WHERE state IN ('preparing', 'processing', 'unknown') AND next_at <= now() AND NOT {TOO_NEW}
                  AND lease_until > now() + CAST(:claim_lease AS interval)
                  AND updated_at < now() - CAST(:quiet AS interval)
                ORDER BY next_at LIMIT :n FOR UPDATE SKIP LOCKED)

@@ -12,6 +12,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
+from pipeline.domain.level import LEVEL
+from pipeline.store.canaries import TOO_NEW
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.move import recompute_post_status
@@ -20,7 +22,7 @@ from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
 NOW, EVER = timedelta(0), timedelta(days=36_500)
 
 
-_CANDIDATES = """
+_CANDIDATES = f"""
 WITH RECURSIVE w AS (
     (SELECT workspace_id FROM deliveries
      WHERE platform = :platform AND state IN ('scheduled', 'retrying') ORDER BY workspace_id LIMIT 1)
@@ -38,6 +40,7 @@ SELECT x.id FROM w CROSS JOIN LATERAL (
           AND NOT EXISTS (
               SELECT FROM pauses WHERE scope = 'account' AND target = d.account_id::text)
           AND NOT EXISTS (SELECT FROM paused_deliveries h WHERE h.delivery_id = d.id)
+          AND level <= :level AND NOT {TOO_NEW}
         ORDER BY next_at LIMIT :n
     ) due
 ) x
@@ -57,7 +60,7 @@ _RELEASE = f"""
 WITH due AS (
     SELECT id, state FROM deliveries
     WHERE id = ANY(CAST(:ids AS uuid[])) AND state IN ('scheduled', 'retrying') AND next_at <= now()
-      AND (state = 'scheduled' OR post_id = ANY(CAST(:posts AS uuid[]))) AND {EPOCH_IS_OPEN}
+      AND level <= :level AND (state = 'scheduled' OR post_id = ANY(CAST(:posts AS uuid[]))) AND {EPOCH_IS_OPEN}
     ORDER BY id FOR UPDATE SKIP LOCKED
 ), d AS (
     UPDATE deliveries x SET state = 'queued', held_for = NULL, lease_until = now() + :lease, updated_at = now()
@@ -96,9 +99,14 @@ def has_backlog(c: Connection, platform: str, older: timedelta) -> bool:
 
 
 def count_queued(c: Connection, platform: str) -> int:
-    """Count the queued deliveries of a platform; the index holds no others, and the setting ``ahead`` bounds them."""
+    """Count the queued deliveries of a platform that its workers can take.
+
+    The index holds no others, and the setting ``ahead`` bounds them.
+    """
     found = row(
-        c, "SELECT count(*) AS n FROM deliveries WHERE platform = :p AND state = 'queued'", p=platform
+        c,
+        f"SELECT count(*) AS n FROM deliveries d WHERE platform = :p AND state = 'queued' AND NOT {TOO_NEW}",
+        p=platform,
     )
     return int(found.n) if found else 0
 
@@ -109,20 +117,23 @@ def release(
     limit: int,
     lease: timedelta,
     *,
+    level: int = LEVEL,
     older: timedelta = NOW,
     younger: timedelta = EVER,
 ) -> list[Message]:
     """Queue up to ``limit`` due deliveries of a platform; return their messages, to be sent after the commit.
 
+    ``level``: of this process. A delivery above it, or above that of the platform's workers, stays where it is.
     ``older``, ``younger``: only deliveries that became due at least, and less than, this long ago.
     """
-    ids = [r.id for r in rows(c, _CANDIDATES, platform=platform, n=limit, older=older, younger=younger)]
+    found = rows(c, _CANDIDATES, platform=platform, n=limit, older=older, younger=younger, level=level)
+    ids = [r.id for r in found]
     if not ids:
         return []
     order = {identity: n for n, identity in enumerate(ids)}
     # a retried delivery's public status changes, so its post is locked first (the lock order) and recomputed
     posts = [r.id for r in rows(c, _RETRIED_POSTS, ids=ids)]
-    found = rows(c, _RELEASE, ids=ids, posts=posts, lease=lease)
+    found = rows(c, _RELEASE, ids=ids, posts=posts, lease=lease, level=level)
     for post in posts:
         recompute_post_status(c, post)
     return [Message.from_row(r) for r in sorted(found, key=lambda r: order[r.id])]
@@ -155,8 +166,8 @@ A plain join makes the planner read everything that is due, once that is much, t
 def list_late(c: Connection, limit: int) -> list[tuple[UUID, UUID, str, int, str]]:
     """Return due deliveries that are too late by their post's or workspace's policy.
 
-    Each is (delivery, post, state, generation, ``on_late``). Those that were blocked as expired before, and that a
-    person resumed, are left out.
+    Each is (delivery, post, state, generation, ``on_late``). Deliveries that were blocked as expired before, and
+    that an operator resumed, are left out.
     """
     found = rows(c, _LATE, n=limit, platforms=list(Platform))
     return [(r.id, r.post_id, r.state, r.generation, r.on_late) for r in found]

@@ -26,11 +26,12 @@ class ExpiredLease:
     fence: int
     crashes: int
     armed_at: datetime | None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rescue:
-    """What becomes of a delivery whose lease expired."""
+    """The result for a delivery whose lease expired."""
 
     target: State
     why: str
@@ -43,8 +44,9 @@ def list_expired_leases(c: Connection, limit: int) -> list[ExpiredLease]:
     """Return publishing deliveries whose lease expired, oldest first: their worker died or hangs."""
     found = rows(
         c,
-        """SELECT id, post_id, platform, generation, fence, crashes, armed_at FROM deliveries
-           WHERE state = 'publishing' AND lease_until < now() ORDER BY lease_until LIMIT :n""",
+        """SELECT id, post_id, platform, generation, fence, crashes, armed_at,
+                  (SELECT request_id FROM posts p WHERE p.id = post_id) AS request_id
+           FROM deliveries WHERE state = 'publishing' AND lease_until < now() ORDER BY lease_until LIMIT :n""",
         n=limit,
     )
     return [ExpiredLease(**r._mapping) for r in found]
@@ -118,7 +120,7 @@ def resume_blocked(
 ) -> bool:
     """Resume a blocked delivery: an armed one as unknown, another as retrying with its open attempt.
 
-    ``at``: not before that moment; None: now. A dead letter, which a restore does not put in doubt, is recorded beside
+    ``at``: not before that time; None: now. A dead letter, which a restore does not put in doubt, is recorded next to
     the epoch file before it is armed: a backup of now says that it was never sent.
     """
     now = at or database_now(c)

@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from pipeline.domain.delivery import Mover, State, require_move
 from pipeline.domain.hold import STORED
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status
-from pipeline.domain.retry_policy import Verdict
-from pipeline.domain.unavailability import extend_streaks, shift_streaks
+from pipeline.domain.unavailability import STORAGE, extend_streaks, shift_streaks
+from pipeline.domain.verdict import Verdict
 from pipeline.store.database import jsonb, row, run_many
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import error_to_dict, look_error_to_dict
@@ -45,8 +45,8 @@ WITH p AS MATERIALIZED (  -- the post first: the lock order
         delivered_as = coalesce(CAST(:delivered_as AS text), delivered_as),
         notes = CAST(:notes AS jsonb),
         published_at = CASE WHEN :target = 'published' THEN now() END,
-        error = CASE WHEN :target IN ('published', 'processing') THEN NULL
-                     ELSE coalesce(CAST(:error AS jsonb), error) END,
+        error = CASE WHEN :target = 'published' OR (:target = 'processing' AND NOT :uncounted) THEN NULL
+                     ELSE coalesce(CAST(:error AS jsonb), error - 'last_look') END,
         updated_at = now()
     WHERE id = :id AND state || '' = :origin AND generation = :generation AND fence = :fence
       AND (CAST(:status AS text) IS NULL OR EXISTS (SELECT FROM p))
@@ -143,14 +143,14 @@ def settle_batch(
         found = run_many(
             c, _SETTLE, [some[n].values(vault, some[n].claimed.state, queued_lease) for n in order]
         )
-    moments = {n: None if r is None else r.next_at for n, r in zip(order, found, strict=True)}
-    return [moments[n] for n in range(len(some))]
+    instants = {n: None if r is None else r.next_at for n, r in zip(order, found, strict=True)}
+    return [instants[n] for n in range(len(some))]
 
 
 def _to_values(
     vault: Vault, claimed: ClaimedDelivery, verdict: Verdict, not_before: datetime | None
 ) -> dict[str, Any]:
-    """Return those values of the statement that the verdict gives."""
+    """Return the values of the statement that the verdict gives."""
     live = verdict.published
     return {
         "id": claimed.id,
@@ -186,11 +186,14 @@ def _streaks_to_dict(
     claimed: ClaimedDelivery, verdict: Verdict, not_before: datetime | None
 ) -> dict[str, str] | None:
     """Return the streaks of unavailability after a verdict; any answer of the platform ends them."""
-    if verdict.unavailable is not None:
-        streaks = extend_streaks(claimed.streaks, verdict.unavailable, claimed.now)
-    elif verdict.held:
+    party = verdict.unavailable
+    if verdict.held or party == STORAGE:
         held = verdict.wait if not_before is None else max(verdict.wait, not_before - claimed.now)
         streaks = shift_streaks(claimed.streaks, held)
+        if party is not None:  # its own streak goes on, by which its pauses grow
+            streaks = {**streaks, party: claimed.streaks.get(party, claimed.now)}
+    elif party is not None:
+        streaks = extend_streaks(claimed.streaks, party, claimed.now)
     else:
         streaks = {}
     return {party: since.isoformat() for party, since in streaks.items()} or None

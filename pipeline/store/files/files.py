@@ -66,9 +66,10 @@ def open_file(
     url: str,
     content_type: str,
     filename: str | None,
+    identity: UUID | None = None,
 ) -> UUID:
     """Create a file whose content is still to be uploaded, and return its id."""
-    identity = new_id()
+    identity = identity or new_id()
     row(
         c,
         """INSERT INTO files (id, workspace_id, key_id, name, url, content_type, filename)
@@ -181,7 +182,7 @@ def find_own(c: Connection, workspace: UUID, name: str) -> File | None:
 
 
 def list_names_of_others(c: Connection, caller: Caller, names: Collection[str]) -> set[str]:
-    """Return those of these names that are files of the caller's workspace which it may not use."""
+    """Return the ones of these names that are files of the caller's workspace which it may not use."""
     within, bound = restrict_files(caller.accounts, caller.key_id)
     found = rows(
         c,
@@ -200,10 +201,10 @@ def list_files(
     """Return a page of the stored files a key may see, newest first, and their number. ``kind``: image or video."""
     within, bound = restrict_files(caller.accounts, caller.key_id)
     of_kind = "(CAST(:kind AS text) IS NULL OR content_type LIKE :kind || '/%')"
-    wanted = f"workspace_id = :w AND {within} AND {_STORED} AND source_sha256 IS NULL AND {of_kind}"
+    requested = f"workspace_id = :w AND {within} AND {_STORED} AND source_sha256 IS NULL AND {of_kind}"
     found = rows(
         c,
-        f"""SELECT {COLUMNS} FROM files WHERE {wanted} ORDER BY created_at DESC, id DESC
+        f"""SELECT {COLUMNS} FROM files WHERE {requested} ORDER BY created_at DESC, id DESC
             LIMIT :limit OFFSET :offset""",
         w=caller.workspace_id,
         kind=kind,
@@ -212,7 +213,7 @@ def list_files(
         **bound,
     )
     counted = row(
-        c, f"SELECT count(*) AS n FROM files WHERE {wanted}", w=caller.workspace_id, kind=kind, **bound
+        c, f"SELECT count(*) AS n FROM files WHERE {requested}", w=caller.workspace_id, kind=kind, **bound
     )
     return [File(**r._mapping) for r in found], int(counted.n) if counted else 0
 

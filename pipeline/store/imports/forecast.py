@@ -1,4 +1,4 @@
-"""What the accepted rows of an import add to each account and day, beside what is there already."""
+"""The posts that the accepted rows of an import add to each account and day, and the posts there already."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.store.array_literals import write_ids, write_times, write_words
-from pipeline.store.database import rows
+from pipeline.store.database import jsonb, rows
+from pipeline.store.deliveries.daily_quota import (
+    IS_INBOX_DRAFT,
+    SENT_WITHIN_A_DAY,
+    DraftOptions,
+    build_is_inbox_draft,
+)
 
 _ADDED = """
 added AS (
@@ -19,36 +25,45 @@ added AS (
     FROM import_rows r, unnest(r.accounts) a
     WHERE r.import_id = :id AND r.verdict = 'accepted' AND r.action = 'create' AND r.post_id IS NULL),
 there AS (
-    SELECT d.account_id AS account, d.due_at AS due, d.post_id AS post FROM deliveries d
+    SELECT d.account_id AS account, d.due_at AS due, d.post_id AS post, d.platform FROM deliveries d
     WHERE d.account_id IN (SELECT DISTINCT account FROM added) AND d.state IN ('accepted', 'scheduled', 'retrying'))
 """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AccountDay:
-    """One account on one day, in UTC."""
+    """The posts, or the inbox drafts, of one account on one day, in UTC."""
 
     account: UUID
     day: date
+    drafts: bool
     posts: int
-    """That the import adds."""
+    """The number that the import adds."""
     before: int
-    """That are planned already."""
+    """The number that is planned or sent already."""
     last_due: datetime
 
 
-def list_days(c: Connection, identity: UUID, limit: int) -> list[AccountDay]:
-    """Return the first days on which the import adds posts, by day and account."""
+def list_days(c: Connection, identity: UUID, draft_options: DraftOptions, limit: int) -> list[AccountDay]:
+    """Return the first days on which the import adds posts, by day, account and kind."""
     found = rows(
         c,
-        f"""WITH {_ADDED}
+        f"""WITH {_ADDED}, taken AS (
+                SELECT account, due, {IS_INBOX_DRAFT} AS drafts FROM there d JOIN posts p ON p.id = d.post
+                UNION ALL
+                SELECT account_id, armed_at, inbox_draft FROM attempts
+                WHERE account_id IN (SELECT account FROM added) AND {SENT_WITHIN_A_DAY})
             SELECT a.*, coalesce(b.posts, 0) AS before
-            FROM (SELECT account, (due AT TIME ZONE 'UTC')::date AS day, count(*) AS posts, max(due) AS last_due
-                  FROM added GROUP BY 1, 2 ORDER BY 2, 1 LIMIT :n) a
-                 LEFT JOIN (SELECT account, (due AT TIME ZONE 'UTC')::date AS day, count(*) AS posts
-                            FROM there GROUP BY 1, 2) b USING (account, day)
-            ORDER BY day, account""",
+            FROM (SELECT account, (due AT TIME ZONE 'UTC')::date AS day, count(*) AS posts, max(due) AS last_due,
+                         {build_is_inbox_draft("r.body -> x.platform", "x.platform")} AS drafts
+                  FROM added JOIN import_rows r ON r.import_id = :id AND r.number = added.number
+                       JOIN accounts x ON x.id = account
+                  GROUP BY account, day, drafts ORDER BY day, account, drafts LIMIT :n) a
+                 LEFT JOIN (SELECT account, (due AT TIME ZONE 'UTC')::date AS day, drafts, count(*) AS posts
+                            FROM taken GROUP BY account, day, drafts) b USING (account, day, drafts)
+            ORDER BY day, account, drafts""",
         id=identity,
+        draft_options=jsonb(draft_options),
         n=limit,
     )
     return [AccountDay(**r._mapping) for r in found]

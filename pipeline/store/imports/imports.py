@@ -6,20 +6,18 @@ the same step, the second changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from pipeline.domain.bulk_import import WORKING, ImportState
 from pipeline.store import jobs
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import is_violation, row, rows
+from pipeline.store.database import row, rows
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.jobs import JobTable
 
@@ -53,12 +51,17 @@ class Import:
     plan: Mapping[str, Any] | None
     done: int
     result: Mapping[str, int]
-    """What applying and rolling back did, counted by word."""
+    """The results of applying and rolling back, counted by word."""
     notes: Sequence[str]
     error: Mapping[str, Any] | None
     held: Mapping[str, Any] | None
     """Why no chunk is done for a while: code, message, and ``until``."""
     created_at: datetime
+
+    @property
+    def has_plan(self) -> bool:
+        """Return True if the whole file is planned; until then ``plan`` counts changed rows alone."""
+        return self.plan_hash is not None and "new" in (self.plan or {})
 
 
 _COLUMNS = ", ".join(Import.__dataclass_fields__)
@@ -69,21 +72,6 @@ JOBS = JobTable(
     working=f"state IN ({_WORKING}) AND size IS NOT NULL",
     begin="CASE WHEN state = 'uploaded' THEN 'reading' ELSE state END",
 )
-
-
-class IdempotencyKeyTaken(Exception):
-    """Another upload of the workspace was stored under the same Idempotency-Key."""
-
-
-@contextmanager
-def translate_taken_key() -> Iterator[None]:
-    """Raise IdempotencyKeyTaken for the violation of the unique key."""
-    try:
-        yield
-    except IntegrityError as error:
-        if is_violation(error, "imports_idempotency"):
-            raise IdempotencyKeyTaken from error
-        raise
 
 
 def begin_upload(c: Connection, caller: Caller, identity: UUID, key: str, **options: Any) -> None:
@@ -103,41 +91,23 @@ def begin_upload(c: Connection, caller: Caller, identity: UUID, key: str, **opti
     )
 
 
-def finish_upload(
-    c: Connection, identity: UUID, *, size: int, sha256: bytes, format_: str, idempotency_key: str | None
-) -> bool:
-    """Finish an upload: a worker takes it from now on. Return False if it was given up. Raises IdempotencyKeyTaken."""
-    with translate_taken_key():
-        return (
-            row(
-                c,
-                """UPDATE imports SET size = :size, sha256 = :sha, format = :format, idempotency_key = :key,
-                          touched_at = now()
-                   WHERE id = :id AND size IS NULL RETURNING id""",
-                id=identity,
-                size=size,
-                sha=sha256,
-                format=format_,
-                key=idempotency_key,
-            )
-            is not None
-        )
+def finish_upload(c: Connection, identity: UUID, *, size: int, sha256: bytes, format_: str) -> bool:
+    """Finish an upload: a worker takes it from now on. Return False if it was given up."""
+    found = row(
+        c,
+        """UPDATE imports SET size = :size, sha256 = :sha, format = :format, touched_at = now()
+           WHERE id = :id AND size IS NULL RETURNING id""",
+        id=identity,
+        size=size,
+        sha=sha256,
+        format=format_,
+    )
+    return found is not None
 
 
 def forget_upload(c: Connection, identity: UUID) -> None:
     """Delete the record of an upload whose object is not in storage."""
     row(c, "DELETE FROM imports WHERE id = :id AND size IS NULL RETURNING id", id=identity)
-
-
-def find_by_idempotency_key(c: Connection, workspace: UUID, key: str) -> Import | None:
-    """Return the import that was stored under this Idempotency-Key."""
-    found = row(
-        c,
-        f"SELECT {_COLUMNS} FROM imports WHERE workspace_id = :w AND idempotency_key = :key",
-        w=workspace,
-        key=key,
-    )
-    return None if found is None else _to_import(found)
 
 
 def find_import(c: Connection, caller: Caller, identity: UUID, *, lock: bool = False) -> Import | None:
@@ -184,9 +154,12 @@ def claim_step(c: Connection, identity: UUID, lease: timedelta) -> Import | None
 
 
 def lock_step(c: Connection, claimed: Import) -> bool:
-    """Lock the import. Return False if it is not where it was when the step was claimed: paused, or done by another."""
+    """Lock the import. Return False if it is not where it was when the step was claimed: paused, or done by another.
+
+    It waits for no lock: another worker that has it is doing the step.
+    """
     sql = """SELECT id FROM imports WHERE id = :id AND state = :state AND position = :position AND done = :done
-             FOR UPDATE"""
+             FOR UPDATE SKIP LOCKED"""
     found = row(c, sql, id=claimed.id, state=claimed.state, position=claimed.position, done=claimed.done)
     return found is not None
 
@@ -200,7 +173,7 @@ def finish_step(
 
 
 def fail(c: Connection, claimed: Import, error: Mapping[str, Any]) -> None:
-    """End an import that cannot go on, unless it has moved meanwhile."""
+    """End an import that cannot go on, unless it has moved concurrently."""
     if lock_step(c, claimed):
         finish_step(c, claimed, state=ImportState.FAILED, error=dict(error))
 
@@ -251,14 +224,5 @@ def _to_import(found: Any) -> Import:
 def change_state(
     c: Connection, known: Import, state: ImportState, paused_from: ImportState | None = None, **changes: Any
 ) -> None:
-    """Move a locked import at a person's word."""
+    """Move a locked import on a user's request."""
     finish_step(c, known, state=state, paused_from=paused_from, **changes)
-
-
-def avoid_table_scans(c: Connection) -> None:
-    """Have the statements of this transaction walk along indexes, however small the tables were last counted.
-
-    Tables grow by thousands of rows before they are counted again. Until then a plan that reads one whole, or collects
-    all rows of an import before it sorts them, takes time with the square of the import's rows.
-    """
-    row(c, "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)")

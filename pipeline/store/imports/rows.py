@@ -45,32 +45,42 @@ class RowRecord:
     issues: Sequence[Mapping[str, Any]] | None = None
     post_id: UUID | None = None
     rollback: str | None = None
-    """What a rollback did with its post: cancelled · edited · live · settled."""
+    """The result of a rollback for its post: cancelled · edited · live · settled."""
     judged: bytes | None = None
-    """The digest of what the rules went by; None: it is judged again when it is applied."""
+    """The digest of the data that the rules went by; None: it is validated again when it is applied."""
 
     @property
     def token(self) -> str | None:
-        """What a repeat of the row is recognised by, in whatever file."""
+        """Return the token that a repeat of the row is recognised by, in whatever file."""
         return f"{self.identity}:{self.occurrence}" if self.identity and self.occurrence else self.identity
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EarlierRow:
-    """The first row of a file that has an identity, and how many have it."""
+    """The first row of a file that has an identity. ``occurrence``: of the last row that has it."""
 
     number: int
     fingerprint: bytes | None
     post_id: UUID | None
-    count: int
+    occurrence: int
 
 
 _ROW = ", ".join(RowRecord.__dataclass_fields__)
 _STORED = [name for name in RowRecord.__dataclass_fields__ if name != "rollback"]
+# Comparing rows and ordering by the whole key leaves one index to walk along, however the planner counts the tables.
+_FIRST = """LATERAL (SELECT import_id, identity, number, fingerprint, post_id FROM import_rows
+        WHERE identity IS NOT NULL AND (import_id, identity) >= (CAST(:id AS uuid), x.identity)
+        ORDER BY import_id, identity, number LIMIT 1) f"""
+_LAST = """LATERAL (SELECT import_id, identity, occurrence FROM import_rows
+        WHERE identity IS NOT NULL AND (import_id, identity, number) <= (CAST(:id AS uuid), x.identity, :before)
+        ORDER BY import_id DESC, identity DESC, number DESC LIMIT 1) l"""
+# A join by number could read all rows of the import; one by place cannot.
+_PLACE = """LATERAL (SELECT ctid AS place, identity FROM import_rows
+        WHERE import_id = :id AND number = x.number LIMIT 1) p"""
 
 
 def store_rows(c: Connection, identity: UUID, found: Sequence[RowRecord]) -> None:
-    """Store rows; those that an earlier reading of the file stored are replaced."""
+    """Store rows; rows that an earlier reading of the file stored are replaced."""
     names = ", ".join(_STORED)
     rows(
         c,
@@ -104,29 +114,29 @@ def store_rows(c: Connection, identity: UUID, found: Sequence[RowRecord]) -> Non
 def find_earlier(
     c: Connection, identity: UUID, before: int, identities: Collection[str]
 ) -> dict[str, EarlierRow]:
-    """Return the first row of each identity among the rows up to number *before*, and how many have it."""
+    """Return the first row of each identity among the rows up to number *before*."""
     found = rows(
         c,
-        """SELECT x.identity, r.number, r.fingerprint, r.post_id, e.count
-           FROM unnest(:identities::text[]) AS x (identity),
-                LATERAL (SELECT min(number) AS number, count(*) AS count FROM import_rows
-                         WHERE import_id = :id AND identity = x.identity AND number <= :before) e
-                JOIN import_rows r ON r.import_id = :id AND r.number = e.number""",
+        f"""SELECT x.identity, f.number, f.fingerprint, f.post_id, x.occurrence
+            FROM unnest(:identities::text[]) AS n (identity),
+                 LATERAL (SELECT n.identity, l.occurrence FROM (SELECT n.identity) AS x, {_LAST}
+                          WHERE l.import_id = :id AND l.identity = x.identity OFFSET 0) AS x, {_FIRST}""",
         id=identity,
         identities=write_texts(identities),
         before=before,
     )
     return {
         r.identity: EarlierRow(
-            number=r.number, fingerprint=bytes(r.fingerprint), post_id=r.post_id, count=r.count
+            number=r.number, fingerprint=bytes(r.fingerprint), post_id=r.post_id, occurrence=r.occurrence
         )
         for r in found
     }
 
 
 def list_to_apply(c: Connection, identity: UUID, after: int, limit: int) -> list[RowRecord]:
-    """Return the next accepted rows after a number, in order."""
-    return _list(c, "verdict = 'accepted'", identity, after, limit)
+    """Return the next accepted rows after a number, and repeats of one whose post was not known, in order."""
+    requested = "(verdict = 'accepted' OR verdict = 'duplicate' AND post_id IS NULL)"
+    return _list(c, requested, identity, after, limit)
 
 
 def list_created(c: Connection, identity: UUID, after: int, limit: int) -> list[RowRecord]:
@@ -140,28 +150,18 @@ def list_rows(
     c: Connection, identity: UUID, verdict: RowVerdict | None, after: int, limit: int
 ) -> list[RowRecord]:
     """Return the next rows of a verdict, or all, in order."""
-    wanted = "true" if verdict is None else f"verdict = '{RowVerdict(verdict)}'"
-    return _list(c, wanted, identity, after, limit)
-
-
-def count_rows(c: Connection, identity: UUID) -> dict[tuple[str, str | None], int]:
-    """Count the rows of an import by verdict and action."""
-    found = rows(
-        c,
-        "SELECT verdict, action, count(*) AS n FROM import_rows WHERE import_id = :id GROUP BY verdict, action",
-        id=identity,
-    )
-    return {(r.verdict, r.action): r.n for r in found}
+    requested = "true" if verdict is None else f"verdict = '{RowVerdict(verdict)}'"
+    return _list(c, requested, identity, after, limit)
 
 
 def settle_rows(c: Connection, identity: UUID, found: Sequence[RowRecord]) -> None:
-    """Store what applying did with rows: verdict, action, issues and post."""
+    """Store the results of applying rows: verdict, action, issues and post."""
     rows(
         c,
-        """UPDATE import_rows r SET verdict = x.verdict, action = x.action, issues = x.issues, post_id = x.post
-           FROM unnest(:number::bigint[], :verdict::text[], :action::text[], :issues::jsonb[], :post::uuid[])
-                AS x (number, verdict, action, issues, post)
-           WHERE r.import_id = :id AND r.number = x.number RETURNING r.number""",
+        f"""UPDATE import_rows r SET verdict = x.verdict, action = x.action, issues = x.issues, post_id = x.post
+            FROM unnest(:number::bigint[], :verdict::text[], :action::text[], :issues::jsonb[], :post::uuid[])
+                 AS x (number, verdict, action, issues, post), {_PLACE}
+            WHERE r.ctid = p.place RETURNING r.number""",
         id=identity,
         number=write_words(r.number for r in found),
         verdict=write_words(r.verdict for r in found),
@@ -171,15 +171,16 @@ def settle_rows(c: Connection, identity: UUID, found: Sequence[RowRecord]) -> No
     )
 
 
-def link_repeats(c: Connection, identity: UUID) -> None:
-    """Give rows that repeat an earlier row of their file the post of that row."""
+def link_repeats(c: Connection, identity: UUID, numbers: Collection[int]) -> None:
+    """Give these rows, each of which repeats an earlier row of its file, the post of that row."""
     rows(
         c,
-        """UPDATE import_rows r SET post_id = o.post_id FROM import_rows o
-           WHERE r.import_id = :id AND r.verdict = 'duplicate' AND r.post_id IS NULL
-             AND o.import_id = :id AND o.identity = r.identity AND o.verdict = 'accepted' AND o.post_id IS NOT NULL
-           RETURNING r.number""",
+        f"""UPDATE import_rows r SET post_id = f.post_id
+            FROM unnest(:numbers::bigint[]) AS n (number),
+                 LATERAL (SELECT p.* FROM (SELECT n.number) AS x (number), {_PLACE}) AS x, {_FIRST}
+            WHERE r.ctid = x.place AND f.import_id = :id AND f.identity = x.identity RETURNING r.number""",
         id=identity,
+        numbers=write_words(numbers),
     )
 
 
@@ -194,9 +195,10 @@ class StaleRow:
 
 
 _STALE = """
-FROM import_rows r LEFT JOIN replays p ON p.workspace_id = :w
-     AND p.token = r.identity || CASE WHEN r.occurrence > 0 THEN ':' || r.occurrence ELSE '' END
-     AND (r.occurrence = 0 OR (SELECT deleted_at IS NULL FROM posts WHERE id = p.post_id)),
+FROM import_rows r LEFT JOIN LATERAL (
+         SELECT post_id FROM replays WHERE workspace_id = :w
+         AND token = r.identity || CASE WHEN r.occurrence > 0 THEN ':' || r.occurrence ELSE '' END
+         AND (r.occurrence = 0 OR (SELECT deleted_at IS NULL FROM posts WHERE id = post_id)) LIMIT 1) p ON true,
      LATERAL (SELECT CASE
          WHEN r.action = 'create' AND p.post_id IS NOT NULL THEN 'taken'
          WHEN r.post_id IS NOT NULL AND p.post_id IS DISTINCT FROM r.post_id THEN 'gone'
@@ -215,11 +217,12 @@ def list_stale(c: Connection, workspace: UUID, identity: UUID, limit: int) -> li
 
 
 def settle_rollback(c: Connection, identity: UUID, found: Mapping[int, str]) -> None:
-    """Store what a rollback did with the posts of rows, by number."""
+    """Store the results of a rollback for the posts of rows, by number."""
     rows(
         c,
-        """UPDATE import_rows r SET rollback = x.word FROM unnest(:number::bigint[], :word::text[]) AS x (number, word)
-           WHERE r.import_id = :id AND r.number = x.number RETURNING r.number""",
+        f"""UPDATE import_rows r SET rollback = x.word
+            FROM unnest(:number::bigint[], :word::text[]) AS x (number, word), {_PLACE}
+            WHERE r.ctid = p.place RETURNING r.number""",
         id=identity,
         number=write_words(found),
         word=write_words(found.values()),
@@ -249,10 +252,10 @@ def delete_rows(c: Connection, identity: UUID, limit: int) -> int:
     return len(found)
 
 
-def _list(c: Connection, wanted: str, identity: UUID, after: int, limit: int) -> list[RowRecord]:
+def _list(c: Connection, requested: str, identity: UUID, after: int, limit: int) -> list[RowRecord]:
     found = rows(
         c,
-        f"""SELECT {_ROW} FROM import_rows WHERE import_id = :id AND number > :after AND {wanted}
+        f"""SELECT {_ROW} FROM import_rows WHERE import_id = :id AND number > :after AND {requested}
             ORDER BY number LIMIT :n""",
         id=identity,
         after=after,

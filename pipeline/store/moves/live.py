@@ -1,6 +1,6 @@
 """Read moves for pages that are open: each as soon as it is visible, without gaps, from a position in memory.
 
-A move is read again until its id is proven (``watermark.py``), because one with a smaller id may turn up until then.
+A move is read again until its id is proven (``read.py``), because one with a smaller id may turn up until then.
 Nothing is stored: a process that starts takes the position of the export of moves, which is a second or two old.
 """
 
@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from pipeline.store.auth.sessions import list_audiences
 from pipeline.store.database import row, rows
-from pipeline.store.moves.watermark import compute_watermark
+from pipeline.store.moves.read import compute_watermark
 
 LIMIT = 2000
 """Moves that are read at once; of more, a page learns only that there are some."""
@@ -52,7 +52,7 @@ class LiveMove:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """What is visible beyond the watermark that the reading began with."""
+    """The data visible beyond the watermark that the reading began with."""
 
     watermark: Watermark
     last: int

@@ -1,7 +1,14 @@
-"""Read batches of moves in the order of their ids, each with what is known of its delivery, and keep the position.
+"""Read batches of moves in the order of their ids, each with the known facts of its delivery, and keep the position.
 
 One transaction reads a batch, hands it to its consumers and stores the position. If it dies, all of that is undone: the
 next one reads the same batch. Rows are joined as they are when they are read, a second or two after the move.
+
+The id up to which no move can turn up any more. Receipts and exports read moves up to it, or account for the rest.
+
+A move gets its id before its transaction commits, so a visible id does not prove that all smaller ones are visible. A
+transaction locks ``moves`` for writing before it takes an id, and keeps the lock to its end. So once all transactions
+that held the lock when an id had been given have ended, every smaller id is visible: that id is *proven*. Nothing is
+waited for and nothing is skipped. (This needs a sequence of ids that sessions do not cache, which is the default.)
 """
 
 from __future__ import annotations
@@ -14,16 +21,41 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.domain.hold import WANTED
+from adapters.errors import RateLimited
+from pipeline.domain.hold import INTENDED
 from pipeline.store.database import row, rows
-from pipeline.store.moves.watermark import compute_watermark
+
+_SEEN = "SELECT coalesce(pg_sequence_last_value(CAST(pg_get_serial_sequence('moves', 'id') AS regclass)), 0) AS id"
+_WRITERS = """
+SELECT DISTINCT virtualtransaction AS id FROM pg_locks
+WHERE locktype = 'relation' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND relation = CAST('moves' AS regclass) AND mode = 'RowExclusiveLock' AND granted
+"""
+
+
+def compute_watermark(c: Connection, before: Any) -> Mapping[str, Any]:
+    """Return the proven id, and the writers that must end to prove the highest id given.
+
+    ``before``: the row of the reader's progress, with the columns ``proven``, ``seen`` and ``writers`` that the result
+    has, too. A later statement of the transaction sees all moves up to the proven id (READ COMMITTED).
+    """
+    # in this order: a transaction with a smaller id than the one seen holds its lock already
+    seen = row(c, _SEEN)
+    writers = [r.id for r in rows(c, _WRITERS)]
+    highest: int = 0 if seen is None else seen.id
+    if not writers:
+        return {"proven": highest, "seen": highest, "writers": []}
+    if set(before.writers).isdisjoint(writers):
+        return {"proven": before.seen, "seen": highest, "writers": writers}
+    return {"proven": before.proven, "seen": before.seen, "writers": before.writers}
+
 
 _PEOPLE = "('edit', 'retry', 'decide', 'resume', 'restore')"
-"""Movers that make a delivery go on after its time because a person did something."""
+"""Movers that make a delivery go on after its time because a user did something."""
 
 _PROGRESS = "SELECT done, proven, seen, writers FROM move_progress FOR UPDATE SKIP LOCKED"
 
-_WANTED = [f"held: {hold}" for hold in sorted(WANTED)]
+_INTENDED = [f"held: {hold}" for hold in sorted(INTENDED)]
 # LATERAL with LIMIT: each part is one index lookup, in whatever order the planner joins them
 _MOVES = f"""
 WITH picked AS MATERIALIZED (SELECT * FROM moves m WHERE m.id + 0 > :done AND m.id + 0 <= :until)
@@ -34,7 +66,7 @@ SELECT m.id, m.at, m.mover, m.origin, m.target, m.generation, m.fence, m.why, m.
        m.mover = 'ingest' AND NOT EXISTS (
            SELECT FROM deliveries o WHERE o.post_id = d.post_id AND o.id < d.id AND o.created_at = p.created_at
        ) AS is_post,
-       greatest(0, extract(epoch FROM tried.armed_at - due.at))::float AS lateness,
+       greatest(0, extract(epoch FROM tried.armed_at - due.at) - processed.seconds)::float AS lateness,
        coalesce(counts_lateness, false) AS counts_lateness, now() AS read_at
 FROM picked m
 LEFT JOIN LATERAL (SELECT * FROM deliveries WHERE id = m.delivery_id LIMIT 1) d ON true
@@ -48,13 +80,19 @@ LEFT JOIN LATERAL (  -- the first armed attempt; the error is that of the last o
 LEFT JOIN LATERAL (
     SELECT coalesce((SELECT w.due_at FROM rewrites w WHERE w.post_id = d.post_id AND w.until > tried.armed_at
                      ORDER BY w.until LIMIT 1), d.due_at) AS at WHERE tried.armed_at IS NOT NULL) due ON true
+LEFT JOIN LATERAL (  -- how long the platform processed it between the due time and the visible call
+    SELECT coalesce(sum(extract(epoch FROM greatest(e.at, due.at))
+                        * (CASE WHEN e.origin = 'preparing' THEN 1 ELSE -1 END)), 0) AS seconds
+    FROM moves e WHERE e.delivery_id = m.delivery_id AND e.id < m.id AND e.at <= tried.armed_at
+      AND (e.origin = 'preparing') <> (e.target = 'preparing')) processed ON true
 LEFT JOIN LATERAL (
-    -- the first move since then; the delay was not wanted: no earlier one, no limit past the due time, no person, no
+    -- the first move since then; the delay was not intended: no earlier one, no limit past the due time, no person, no
     -- pause that outlived it
     SELECT tried.armed_at <= m.at AND NOT EXISTS (
         SELECT FROM moves e WHERE e.delivery_id = m.delivery_id AND e.id < m.id AND (
             e.origin = 'publishing' AND e.at >= tried.armed_at
-            OR e.origin = 'publishing' AND e.target = 'scheduled' AND e.at > due.at AND e.why = ANY (:wanted)
+            OR e.origin = 'publishing' AND e.target = 'scheduled' AND e.at > due.at AND e.why = ANY (:intended)
+            OR e.target = 'retrying' AND e.at > due.at AND e.why LIKE '{RateLimited.__name__}:%'
             OR e.mover IN {_PEOPLE} AND e.at > due.at))
     AND NOT EXISTS (
         SELECT FROM seen_pauses s WHERE s.seen_at > due.at AND s.since < tried.armed_at AND (s.scope, s.target) IN
@@ -95,18 +133,18 @@ class MoveFacts:
     platform: str
     source: str
     request_id: str | None
-    """Of the request that made the post."""
+    """The id of the request that made the post."""
     due_at: datetime
     reason: str | None
     held_for: str | None
-    """What made a worker put it back."""
+    """The reason why a worker put it back."""
     error: Mapping[str, Any] | None
     is_post: bool
-    """Whether it stands for the acceptance of its post: true for one of the moves of a new post."""
+    """True if it stands for the acceptance of its post, as one of the moves of a new post does."""
     lateness: float | None
-    """Seconds from the due time to the first arm, on results; None if it was not armed."""
+    """Seconds from the due time to the first arm, less the platform's processing, on results; None: not armed."""
     counts_lateness: bool
-    """Whether it is the first move after that arm, and the delay was not wanted."""
+    """True if it is the first move after that arm, and the delay was not intended."""
     read_at: datetime
     """The database's time when the move was read."""
 
@@ -145,7 +183,7 @@ def read_batch(c: Connection, limit: int) -> Batch | None:
     watermark = compute_watermark(c, progress)
     # a later snapshot than that of the locks: it sees the moves of all transactions that had ended by then
     done = min(watermark["proven"], progress.done + limit)
-    found = rows(c, _MOVES, done=progress.done, until=done, wanted=_WANTED)
+    found = rows(c, _MOVES, done=progress.done, until=done, intended=_INTENDED)
     moves = [MoveFacts(**r._mapping) for r in found if r.workspace_id is not None]
     return Batch(moves=moves, done=done, left=watermark["proven"] - done, watermark=watermark)
 

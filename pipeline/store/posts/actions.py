@@ -20,6 +20,7 @@ from pipeline.domain.delivery import SETTLED, Mover, Reason, State, require_move
 from pipeline.domain.receipt import content_sha256
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import jsonb, new_id, row, rows
+from pipeline.store.deliveries.evidence import IS_PROVEN_LIVE
 from pipeline.store.deliveries.move import REMOVED
 from pipeline.store.deliveries.ownership import Accounts
 from pipeline.store.posts.options import ASSIGNMENTS, COLUMNS, Options, gather_options, to_columns
@@ -72,6 +73,9 @@ class LockedPost:
     music_url: str | None
     options: Options
     ai_generated: bool
+    level: int
+    """The highest of its deliveries."""
+    external_id: str | None
     due_at: datetime
     expires_at: datetime | None
     now: datetime
@@ -81,7 +85,8 @@ class LockedPost:
 
 
 _POST = f"""
-SELECT id, workspace_id, caption, media, music_url, {COLUMNS}, due_at, expires_at, now() AS now
+SELECT id, workspace_id, caption, media, music_url, {COLUMNS}, due_at, expires_at, external_id, now() AS now,
+       (SELECT coalesce(max(level), 1) FROM deliveries WHERE post_id = :id) AS level
 FROM posts WHERE id = :id AND workspace_id = :w AND deleted_at IS NULL
 """
 
@@ -89,8 +94,7 @@ _DELIVERIES = f"""
 SELECT d.id, d.account_id, d.platform, d.state, d.reason, d.generation, d.due_at, d.armed_at IS NOT NULL AS armed,
        d.checkpoint, d.error, {REMOVED} AS removed, coalesce(tried.open_end, false) AS resumes,
        coalesce(tried.open_end AND tried.absent_at > now() - CAST(:may_be_live AS interval), false) AS may_be_live,
-       EXISTS (SELECT FROM attempts a WHERE a.delivery_id = d.id
-               AND jsonb_path_exists(a.late, '$[*].remote_id')) AS is_proven_live
+       {IS_PROVEN_LIVE} AS is_proven_live
 FROM deliveries d LEFT JOIN LATERAL (
     SELECT max(closed_at) FILTER (WHERE outcome = 'absent') AS absent_at,
            bool_or(outcome = 'absent') AND (array_agg(outcome ORDER BY n DESC))[1] <> 'failed'
@@ -147,9 +151,10 @@ def rewrite(
     music_url: str | None,
     options: Options,
     ai_generated: bool,
+    level: int,
     due_at: datetime,
 ) -> None:
-    """Replace a post's content and due time, and schedule its rechecks again.
+    """Replace a post's content, its deliveries' level and due time, and schedule its rechecks again.
 
     A hash of the old content is stored: receipts are written later and refer to what an account got.
     """
@@ -162,13 +167,15 @@ def rewrite(
     )
     row(
         c,
-        f"""UPDATE posts SET caption = :caption, media = :media, music_url = :music, {ASSIGNMENTS},
+        f"""WITH d AS (UPDATE deliveries SET level = :level WHERE post_id = :id AND level <> :level)
+            UPDATE posts SET caption = :caption, media = :media, music_url = :music, {ASSIGNMENTS},
                    due_at = :due, rechecked_at = NULL, updated_at = clock_timestamp()
             WHERE id = :id RETURNING id""",
         id=post.id,
         caption=caption,
         media=jsonb(dict(media)),
         music=music_url,
+        level=level,
         due=due_at,
         **to_columns(options, ai_generated=ai_generated),
     )
@@ -288,8 +295,10 @@ def add_delivery(
     row(
         c,
         """WITH d AS (
-               INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at, error)
-               VALUES (:id, :post, :w, :account, :platform, :state, :due, :next, CAST(:error AS jsonb))
+               INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, level, due_at, next_at,
+                                       error)
+               VALUES (:id, :post, :w, :account, :platform, :state,
+                       (SELECT max(level) FROM deliveries WHERE post_id = :post), :due, :next, CAST(:error AS jsonb))
                RETURNING id, state
            )
            INSERT INTO moves (delivery_id, mover, target, generation, fence, why)

@@ -29,6 +29,8 @@ class WaitingPost:
     options: Options
     ai_generated: bool
     due_at: datetime
+    is_expired: bool
+    """True if it is not wanted any more: past its ``expires_at``, with ``on_late`` skip."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,20 +40,29 @@ class AcceptedDelivery:
     id: UUID
     account_id: UUID
     generation: int
+    request_id: str | None
+    """The id of the request that made the post."""
     checks: Mapping[int, Check]
-    """What it waits for, by position."""
+    """The checks that it waits for, by position."""
 
 
-_WAITING = f"""
-SELECT p.id, p.workspace_id, p.caption, p.media, p.music_url, {COLUMNS}, p.due_at FROM posts p
+_EXPIRED = """(p.on_late = 'skip' AND p.expires_at <= now() AND NOT EXISTS (
+    SELECT FROM deliveries d
+    WHERE d.post_id = p.id AND d.state = 'accepted' AND d.error ->> 'code' = 'expired')) IS TRUE"""
+"""Condition: its author skips what is late, and it is; one that has failed of that before was retried by a user."""
+
+_POSTS = f"""
+SELECT p.id, p.workspace_id, p.caption, p.media, p.music_url, {COLUMNS}, p.due_at, {_EXPIRED} AS is_expired
+FROM posts p"""
+
+_WAITING = f"""{_POSTS}
 WHERE p.id IN ({select_pinning_posts(":check")})
   AND EXISTS (SELECT FROM {PINS} pin
               WHERE pin.post_id = p.id AND pin.state = 'accepted' AND pin.check_id = :check)
 """
 
 
-_THIS = f"""
-SELECT p.id, p.workspace_id, p.caption, p.media, p.music_url, {COLUMNS}, p.due_at FROM posts p
+_THIS = f"""{_POSTS}
 WHERE p.id = :id AND EXISTS (SELECT FROM deliveries d WHERE d.post_id = p.id AND d.state = 'accepted')
 """
 
@@ -65,28 +76,30 @@ def lock_waiting_post(c: Connection, post: UUID) -> WaitingPost | None:
 
 def list_waiting(c: Connection, check: UUID) -> list[WaitingPost]:
     """Return the posts that wait for a check, in id order: the lock order."""
-    return [
-        WaitingPost(**gather_options(r._mapping)) for r in rows(c, _WAITING + " ORDER BY p.id", check=check)
-    ]
+    return _list(c, f"{_WAITING} ORDER BY p.id", check=check)
 
 
 def list_within_grace(c: Connection, check: UUID, grace: timedelta) -> list[WaitingPost]:
-    """Return the posts that wait for a check and are not yet past their due time plus grace."""
-    sql = _WAITING + " AND p.due_at + CAST(:grace AS interval) > now() ORDER BY p.id"
-    return [WaitingPost(**gather_options(r._mapping)) for r in rows(c, sql, check=check, grace=grace)]
+    """Return the posts that wait for a check and are not yet past their time: due time plus grace, or expiry."""
+    sql = f"{_WAITING} AND p.due_at + CAST(:grace AS interval) > now() AND NOT {_EXPIRED} ORDER BY p.id"
+    return _list(c, sql, check=check, grace=grace)
 
 
 def list_past_grace(c: Connection, check: UUID, grace: timedelta) -> list[WaitingPost]:
-    """Return the posts that wait for a check and are past their due time plus grace."""
-    sql = _WAITING + " AND p.due_at + CAST(:grace AS interval) <= now() ORDER BY p.id"
-    return [WaitingPost(**gather_options(r._mapping)) for r in rows(c, sql, check=check, grace=grace)]
+    """Return the posts that wait for a check and are past their time: due time plus grace, or expiry."""
+    sql = f"{_WAITING} AND (p.due_at + CAST(:grace AS interval) <= now() OR {_EXPIRED}) ORDER BY p.id"
+    return _list(c, sql, check=check, grace=grace)
+
+
+def _list(c: Connection, sql: str, **values: object) -> list[WaitingPost]:
+    return [WaitingPost(**gather_options(r._mapping)) for r in rows(c, sql, **values)]
 
 
 def list_stranded(c: Connection, limit: int) -> list[WaitingPost]:
     """Return posts with a delivery that waits although all its checks are decided: a worker died between the two."""
-    found = rows(
+    return _list(
         c,
-        f"""SELECT p.id, p.workspace_id, p.caption, p.media, p.music_url, {COLUMNS}, p.due_at FROM posts p
+        f"""{_POSTS}
            WHERE p.id IN (SELECT post_id FROM deliveries w
                           WHERE state = 'accepted' AND updated_at < now() - interval '10 seconds'
                             AND NOT EXISTS (SELECT FROM {PINS} pin JOIN checks k ON k.id = pin.check_id
@@ -94,7 +107,6 @@ def list_stranded(c: Connection, limit: int) -> list[WaitingPost]:
            ORDER BY p.id LIMIT :n""",
         n=limit,
     )
-    return [WaitingPost(**gather_options(r._mapping)) for r in found]
 
 
 def list_accepted_deliveries(c: Connection, post: UUID) -> list[AcceptedDelivery]:
@@ -102,7 +114,8 @@ def list_accepted_deliveries(c: Connection, post: UUID) -> list[AcceptedDelivery
     pins = read_pins(c, post)
     found = rows(
         c,
-        "SELECT id, account_id, generation FROM deliveries WHERE post_id = :id AND state = 'accepted' ORDER BY id",
+        """SELECT id, account_id, generation, (SELECT request_id FROM posts WHERE id = :id) AS request_id
+           FROM deliveries WHERE post_id = :id AND state = 'accepted' ORDER BY id""",
         id=post,
     )
     return [AcceptedDelivery(**r._mapping, checks=pins.get(r.id, {})) for r in found]

@@ -1,24 +1,43 @@
-"""Idempotency tokens: which post an earlier request with the same ``external_id``, or an equal body, has made."""
+"""Idempotency tokens: which post an earlier request with the same ``external_id``, or an equal body, has made.
+
+Also reads whether requests other than imports make posts now.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from pipeline.domain.delivery import SETTLED
 from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
 from pipeline.store.array_literals import write_ids, write_texts
 from pipeline.store.checks.checks import Check
-from pipeline.store.database import is_violation, rows
+from pipeline.store.database import row, rows
 from pipeline.store.posts.options import COLUMNS, Options, gather_options
 from pipeline.store.posts.pins import to_check
+
+MOST = 5_000
+"""Posts that are looked at."""
+
+
+def has_requests(c: Connection, since: datetime) -> bool:
+    """Return whether one of the newest posts, made after *since*, is of no import.
+
+    It walks along the ids, which begin with the time (`new_id`); the order keeps the planner from scanning the table.
+    """
+    found = row(
+        c,
+        """SELECT import_id FROM (SELECT import_id FROM posts WHERE id > :since ORDER BY id DESC LIMIT :most) newest
+           WHERE import_id IS NULL LIMIT 1""",
+        since=UUID(int=int(since.timestamp() * 1000) << 80),
+        most=MOST,
+    )
+    return found is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,9 +45,7 @@ class Replay:
     """The post that an earlier request with the same token made."""
 
     post_id: UUID
-    body_sha256: bytes
     fingerprint: bytes
-    """Empty: stored by a server of the release before."""
     status: str
     due_at: datetime
     deleted: bool
@@ -73,21 +90,6 @@ def select_repeat(replay: str) -> str:
                      WHEN {replay}.token LIKE 'row:%' THEN {kept} IS NOT FALSE ELSE true END)"""
 
 
-class Overtaken(Exception):
-    """An older server stored an equal request while this one was being stored: nothing is stored, it is a repeat."""
-
-
-@contextmanager
-def translate_overtaken() -> Iterator[None]:
-    """Raise Overtaken for what PostgreSQL says of it, at the end of the statement or of the transaction."""
-    try:
-        yield
-    except IntegrityError as error:
-        if is_violation(error, "replays_post_id_fkey"):
-            raise Overtaken from error
-        raise
-
-
 def find_replays(
     c: Connection, tokens: Sequence[tuple[UUID, str]], window: timedelta
 ) -> dict[tuple[UUID, str], Replay]:
@@ -99,8 +101,8 @@ def find_replays(
     found = rows(
         c,
         # LATERAL and LIMIT: a plan made while the tables were small would read them whole when they have grown
-        f"""SELECT r.workspace_id, r.token, r.post_id, r.body_sha256, coalesce(r.fingerprint, '') AS fingerprint,
-                   p.status, p.due_at, p.deleted_at IS NOT NULL AS deleted, now() AS now
+        f"""SELECT r.workspace_id, r.token, r.post_id, r.fingerprint, p.status, p.due_at,
+                   p.deleted_at IS NOT NULL AS deleted, now() AS now
             FROM unnest(:w::uuid[], :t::text[]) AS x (w, t),
                  LATERAL (SELECT * FROM replays WHERE workspace_id = x.w AND token = x.t LIMIT 1) r,
                  LATERAL (SELECT * FROM posts WHERE id = r.post_id LIMIT 1) p
@@ -112,7 +114,6 @@ def find_replays(
     return {
         (r.workspace_id, r.token): Replay(
             post_id=r.post_id,
-            body_sha256=bytes(r.body_sha256),
             fingerprint=bytes(r.fingerprint),
             status=r.status,
             due_at=r.due_at,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -22,8 +23,9 @@ from pipeline.store.array_literals import (
     write_times,
     write_words,
 )
-from pipeline.store.database import rows
-from pipeline.store.posts.idempotency import select_current, select_repeat
+from pipeline.store.database import jsonb, rows
+from pipeline.store.deliveries.daily_quota import DailyQuota, DraftOptions, build_planned
+from pipeline.store.posts.idempotency import select_repeat
 from pipeline.store.posts.options import COLUMNS, PLATFORMS, Options
 
 
@@ -40,22 +42,19 @@ class NewPost:
     music_url: str | None
     options: Options
     ai_generated: bool = False
+    level: int = 1
     due_at: datetime
     expires_at: datetime | None
     on_late: str
     external_id: str | None
     replay_token: str | None
-    """What a repeat is recognised by; None = never taken for one."""
-    former_token: str | None
-    """The same in the form that servers of the release before use; None where the database has none."""
-    body_sha256: bytes
-    """Empty where the database has no server of the release before."""
+    """The token that a repeat is recognised by; None = never taken for one."""
     fingerprint: bytes
     checks: Mapping[int, UUID]
     """Pinned checks by media position; -1 is the music."""
     deliveries: Sequence[NewDelivery]
     request_id: str | None = None
-    """Of the request that makes it, for the log of what becomes of it."""
+    """The id of the request that makes it, for the log of what becomes of it."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -69,19 +68,16 @@ class NewDelivery:
     next_at: datetime
 
 
-def find_versions(c: Connection, ids: Iterable[UUID]) -> tuple[datetime, bool, dict[UUID, str]]:
-    """Return the database's clock, whether it may have servers of the release before, and accounts' row versions.
-
-    The row version of an account is its ``xmin``.
-    """
+def find_versions(c: Connection, ids: Iterable[UUID]) -> tuple[datetime, dict[UUID, str]]:
+    """Return the database's clock and the row versions of accounts, which are their ``xmin``."""
     found = rows(
         c,
-        """SELECT now() AS now, m.has_former_servers, a.* FROM mark m LEFT JOIN (
+        """SELECT now() AS now, a.* FROM (VALUES (1)) AS one LEFT JOIN (
                SELECT id, xmin::text AS version FROM accounts WHERE id = ANY(:ids::uuid[])) a ON true""",
         ids=write_ids(ids),
     )
     versions = {r.id: r.version for r in found if r.id is not None}
-    return found[0].now, found[0].has_former_servers, versions
+    return found[0].now, versions
 
 
 def find_accounts(c: Connection, ids: Iterable[UUID]) -> dict[UUID, tuple[str, AccountRow]]:
@@ -92,42 +88,21 @@ def find_accounts(c: Connection, ids: Iterable[UUID]) -> dict[UUID, tuple[str, A
 
 _ARRAYS = ", ".join(f":{platform}::jsonb[]" for platform in PLATFORMS) + ", :ai_generated::boolean[]"
 
-_TAKE = f"""ON CONFLICT (workspace_id, token) DO UPDATE
-        SET post_id = excluded.post_id, created_at = now(), body_sha256 = excluded.body_sha256,
-            fingerprint = excluded.fingerprint
+_TAKEN = f"""
+    INSERT INTO replays (workspace_id, token, fingerprint, post_id)
+    SELECT w, token, print, id
+    FROM unnest(:id::uuid[], :workspace::uuid[], :token::text[], :print::bytea[]) AS x (id, w, token, print)
+    WHERE token IS NOT NULL ORDER BY w, token
+    ON CONFLICT (workspace_id, token) DO UPDATE
+        SET post_id = excluded.post_id, created_at = now(), fingerprint = excluded.fingerprint
         WHERE NOT {select_repeat("replays")}
     RETURNING *"""
-_TAKEN = f"""
-    INSERT INTO replays (workspace_id, token, body_sha256, fingerprint, post_id)
-    SELECT w, token, sha, print, id
-    FROM unnest(:id::uuid[], :workspace::uuid[], :token::text[], :sha::bytea[], :print::bytea[])
-         AS x (id, w, token, sha, print)
-    WHERE token IS NOT NULL ORDER BY w, token
-    {_TAKE}"""
-_TAKEN_BESIDE_FORMER = f"""
-    INSERT INTO replays (workspace_id, token, body_sha256, fingerprint, post_id)
-    SELECT w, token, sha, print, id
-    FROM unnest(:id::uuid[], :workspace::uuid[], :token::text[], :former::text[], :sha::bytea[], :print::bytea[])
-         AS x (id, w, token, former, sha, print)
-    WHERE token IS NOT NULL AND (  /* what an older server stored; one that stores it now fails this statement */
-        SELECT {select_current("r")} FROM replays r WHERE workspace_id = w AND r.token = former) IS NOT TRUE
-    ORDER BY w, token
-    {_TAKE}),
-former AS (
-    INSERT INTO replays (workspace_id, token, body_sha256, fingerprint, post_id)
-    SELECT workspace_id, former, body_sha256, fingerprint, post_id
-    FROM taken JOIN unnest(:id::uuid[], :former::text[]) AS x (id, former) ON id = post_id
-    WHERE former IS NOT NULL ORDER BY workspace_id, former
-    {_TAKE}"""
-_HAS_FORMER = """AND (id NOT IN (SELECT y.id FROM unnest(:id::uuid[], :former::text[]) AS y (id, former)
-                                 WHERE former IS NOT NULL)
-                      OR id IN (SELECT post_id FROM former))"""
 
 
-def _build_store(taken: str, condition: str) -> str:
+def _build_store() -> str:
     """Return the statement that stores posts, on one line: the driver caches no statement over 4,096 characters."""
     statement = f"""
-WITH taken AS ({taken}),
+WITH taken AS ({_TAKEN}),
 post AS (
     INSERT INTO posts (id, workspace_id, key_id, caption, media, music_url, {COLUMNS}, due_at, expires_at,
                        on_late, status, external_id, request_id, import_id)
@@ -136,13 +111,13 @@ post AS (
                 :music::text[], {_ARRAYS}, :due::timestamptz[], :expires::timestamptz[], :late::text[],
                 :external::text[], :request::text[], :import::uuid[])
          AS x (id, w, k, token, caption, media, music, {COLUMNS}, due, expires, late, external, request, import)
-    WHERE (token IS NULL OR id IN (SELECT post_id FROM taken)) {condition}
+    WHERE (token IS NULL OR id IN (SELECT post_id FROM taken))
     RETURNING id, workspace_id, due_at),
 delivery AS (
-    INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at)
-    SELECT x.id, post.id, post.workspace_id, account, platform, state, post.due_at, next
+    INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at, level)
+    SELECT x.id, post.id, post.workspace_id, account, platform, state, post.due_at, next, level
     FROM unnest(:d_id::uuid[], :d_post::integer[], :d_account::uuid[], :d_platform::text[], :d_state::text[],
-                :d_next::timestamptz[]) AS x (id, p, account, platform, state, next)
+                :d_next::timestamptz[], :d_level::smallint[]) AS x (id, p, account, platform, state, next, level)
     JOIN post ON post.id = (:id::uuid[])[x.p]
     RETURNING id, state),
 moved AS (
@@ -153,43 +128,43 @@ pinned AS (
     JOIN post ON post.id = (:id::uuid[])[x.p])
 SELECT id, NULL::bigint AS planned, NULL::bigint AS i FROM post
 UNION ALL
-SELECT NULL, (SELECT count(*) FROM deliveries
-              WHERE account_id = x.a AND state IN ('accepted', 'scheduled', 'retrying')
-              AND due_at > x.due - interval '1 day' AND due_at <= x.due)
-           + (SELECT count(*) FROM attempts WHERE account_id = x.a AND outcome IS DISTINCT FROM 'refused'
-              AND armed_at > x.due - interval '1 day'), i
-FROM unnest(:a_id::uuid[], :a_due::timestamptz[]) WITH ORDINALITY AS x (a, due, i)
+SELECT NULL, {build_planned("account_id = x.a", "x.due", "x.drafts", "x.most")}, i
+FROM unnest(:a_id::uuid[], :a_due::timestamptz[], :a_drafts::boolean[], :a_most::integer[]) WITH ORDINALITY
+     AS x (a, due, drafts, most, i)
 """
     return " ".join(statement.split())
 
 
-_STORE = _build_store(_TAKEN, "")
-_STORE_BESIDE_FORMER = _build_store(_TAKEN_BESIDE_FORMER, _HAS_FORMER)
+_STORE = _build_store()
 
 
 def store_posts(
-    c: Connection, posts: Sequence[NewPost], window: timedelta, days: Sequence[tuple[UUID, datetime]] = ()
+    c: Connection,
+    posts: Sequence[NewPost],
+    window: timedelta,
+    days: Sequence[tuple[UUID, datetime, DailyQuota]] = (),
+    draft_options: DraftOptions = MappingProxyType({}),
 ) -> tuple[set[UUID], list[int]]:
-    """Store posts with their replay tokens, deliveries and pins in one statement; return the ids of those stored.
+    """Store posts with their replay tokens, deliveries and pins in one statement; return the ids of the stored posts.
 
     A post is left out when an equal request has its token already; one that is being stored is waited for. No two of
     the posts may share a token. Tokens are taken in their own order, so that two batches never wait for each other.
-    Within ``translate_overtaken``: raises Overtaken when an older server stores an equal request at the same time.
 
-    ``days``: accounts and due times. For each, the second result counts the account's posts, sent or still to send, in
-    the 24 hours before it; the new ones are not counted (every part of a statement sees the tables as before it).
+    ``days``: accounts, due times and quotas. For each, the second result counts as ``count_planned`` what the account
+    has sent or is still to send in the 24 hours before; the new posts are not counted (every part of a statement sees
+    the tables as before it).
     """
-    former = [p.former_token for p in posts]
-    beside = {"former": write_texts(former)} if any(former) else {}
     found = rows(
         c,
-        _STORE_BESIDE_FORMER if beside else _STORE,
+        _STORE,
         window=window,
-        **beside,
         **_post_columns(posts),
         **_part_columns(posts),
-        a_id=write_ids(a for a, _ in days),
-        a_due=write_times(due for _, due in days),
+        a_id=write_ids(a for a, _, _ in days),
+        a_due=write_times(due for _, due, _ in days),
+        a_drafts=write_words(quota.drafts for _, _, quota in days),
+        a_most=write_words(quota.too_many for _, _, quota in days),
+        draft_options=jsonb(dict(draft_options)),
     )
     stored = {r.id for r in found if r.id is not None}
     planned = {r.i: r.planned for r in found if r.id is None}
@@ -202,7 +177,6 @@ def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
         "workspace": write_ids([p.workspace_id for p in posts]),
         "key": write_ids([p.key_id for p in posts]),
         "token": write_texts([p.replay_token for p in posts]),
-        "sha": write_bytes([p.body_sha256 for p in posts]),
         "print": write_bytes([p.fingerprint for p in posts]),
         "caption": write_texts([p.caption for p in posts]),
         "media": write_jsons([p.media for p in posts]),
@@ -220,15 +194,16 @@ def _post_columns(posts: Sequence[NewPost]) -> dict[str, str]:
 
 def _part_columns(posts: Sequence[NewPost]) -> dict[str, str]:
     """Deliveries and pins; each refers to its post by the position in the list."""
-    parts = [(i, d) for i, p in enumerate(posts, 1) for d in p.deliveries]
+    parts = [(i, p.level, d) for i, p in enumerate(posts, 1) for d in p.deliveries]
     pins = [(i, n, check) for i, p in enumerate(posts, 1) for n, check in p.checks.items()]
     return {
-        "d_id": write_ids([d.id for _, d in parts]),
-        "d_post": write_words([i for i, _ in parts]),
-        "d_account": write_ids([d.account_id for _, d in parts]),
-        "d_platform": write_words([d.platform for _, d in parts]),
-        "d_state": write_words([d.state for _, d in parts]),
-        "d_next": write_times([d.next_at for _, d in parts]),
+        "d_id": write_ids([d.id for *_, d in parts]),
+        "d_post": write_words([i for i, *_ in parts]),
+        "d_account": write_ids([d.account_id for *_, d in parts]),
+        "d_platform": write_words([d.platform for *_, d in parts]),
+        "d_state": write_words([d.state for *_, d in parts]),
+        "d_next": write_times([d.next_at for *_, d in parts]),
+        "d_level": write_words([level for _, level, _ in parts]),
         "c_post": write_words([i for i, _, _ in pins]),
         "c_position": write_words([n for _, n, _ in pins]),
         "c_check": write_ids([check for _, _, check in pins]),

@@ -27,6 +27,8 @@ PLATFORMS = (
 """The platforms that have a column."""
 _NAMES = (*PLATFORMS, "ai_generated")
 COLUMNS = ", ".join(_NAMES)
+SECTION = "CASE d.platform " + " ".join(f"WHEN '{name}' THEN p.{name}" for name in PLATFORMS) + " END"
+"""The options that a post ``p`` stores for the platform of its delivery ``d``."""
 ASSIGNMENTS = ", ".join(f"{name} = :{name}" for name in _NAMES)
 """For an UPDATE; ``to_columns`` has the values."""
 

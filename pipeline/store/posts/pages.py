@@ -68,4 +68,4 @@ _LISTS = {
                        (SELECT * FROM posts WHERE {{where}} AND status = 'pending' {_NEWEST})
                        UNION ALL SELECT * FROM due) posts {_NEWEST}""",
 }
-"""Statements by status. ``totals_by_status.py`` says why the bounds of overdue posts are written like this."""
+"""Statements by status. ``rollups/time_buckets.py`` says why the bounds of overdue posts are written like this."""

@@ -1,6 +1,6 @@
 """Pins: which checks a post's deliveries go by.
 
-A post pins one check per link. Where a retry pins newer ones, the deliveries that wait keep those they had, in
+A post pins one check per link. Where a retry pins newer ones, the deliveries that wait keep the checks they had, in
 ``delivery_checks``: they hold for one generation of the delivery, and go before the post's.
 """
 

@@ -1,4 +1,4 @@
-"""Pages and totals of the posts a restricted key may see: those that go to no other accounts than the key's.
+"""Pages and totals of the posts a restricted key may see: posts that go to no other accounts than the key's.
 
 Such posts are found by walking candidates from the newest to the oldest, in stretches of growing length, and checking
 each one. Candidates come from whichever index holds fewer: deliveries by account, or posts by status.
@@ -62,7 +62,7 @@ SELECT {POST_COLUMNS} FROM posts WHERE {{where}} AND status = 'scheduled'
 AND due_at BETWEEN (SELECT CAST('-infinity' AS timestamptz)) AND (SELECT now())
 ORDER BY created_at + interval '0' DESC, id DESC LIMIT :n
 """
-"""Overdue posts, by ``posts_waiting_by_due``; ``totals_by_status.py`` says why the bounds are written like this."""
+"""Overdue posts, by ``posts_waiting_by_due``; ``rollups/time_buckets.py`` says why the bounds are written like this."""
 _STATUS_IS_RARER = f"""
 SELECT p.n < (SELECT count(*) FROM (
     SELECT FROM unnest({WITHIN}) AS one (account), LATERAL (
@@ -70,7 +70,7 @@ SELECT p.n < (SELECT count(*) FROM (
     LIMIT least(p.n + 1, :most)) d) AS rarer
 FROM (SELECT coalesce(sum(n), 0) AS n FROM post_counts WHERE workspace_id = :w AND status = :status) p
 """
-"""Whether the workspace has fewer posts of the status than the accounts have deliveries."""
+"""True if the workspace has fewer posts of the status than the accounts have deliveries."""
 
 
 def list_restricted(

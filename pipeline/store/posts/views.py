@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.hold import Hold
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.holds import LEAN_HOLD_COLUMNS, derive_holds
+from pipeline.store.deliveries.holds import HOLD_COLUMNS, read_holds
 from pipeline.store.deliveries.missing_urls import URL_PENDING
 from pipeline.store.deliveries.move import REMOVED
 from pipeline.store.deliveries.ownership import Accounts, restrict_posts
@@ -100,7 +100,7 @@ def read_post(c: Connection, workspace: UUID, post: UUID, accounts: Accounts = N
 def read_posts(
     c: Connection, workspace: UUID, posts: Collection[UUID], accounts: Accounts = None
 ) -> list[PostView]:
-    """Return those of these posts that a key restricted to ``accounts`` may see, in no order."""
+    """Return the ones of these posts that a key restricted to ``accounts`` may see, in no order."""
     within, bound = restrict_posts(accounts)
     found = rows(
         c,
@@ -120,7 +120,7 @@ def attach_deliveries(c: Connection, found: Sequence[Any]) -> list[PostView]:
     by_post: dict[UUID, list[DeliveryView]] = {r.id: [] for r in found}
     deliveries = rows(
         c,
-        f"""SELECT {LEAN_HOLD_COLUMNS}, d.post_id, a.username, d.reason, d.armed_at, d.published_at, d.remote_id,
+        f"""SELECT {HOLD_COLUMNS}, d.post_id, a.username, d.reason, d.armed_at, d.published_at, d.remote_id,
                   d.url, d.delivered_as, d.error, d.last_attempted_at, d.generation,
                   {REMOVED} AS removed, {URL_PENDING} IS TRUE AS url_pending,
                   (SELECT error FROM covers v WHERE v.delivery_id = d.id AND d.state = 'published') AS cover_error
@@ -128,6 +128,6 @@ def attach_deliveries(c: Connection, found: Sequence[Any]) -> list[PostView]:
            WHERE d.post_id = ANY(CAST(:ids AS uuid[])) ORDER BY d.id""",
         ids=list(by_post),
     )
-    for delivery in derive_holds(c, DeliveryView, deliveries):
+    for delivery in read_holds(DeliveryView, deliveries):
         by_post[delivery.post_id].append(delivery)
     return [PostView(**gather_options(r._mapping), deliveries=tuple(by_post[r.id])) for r in found]

@@ -1,6 +1,6 @@
 """Receipts: find moves without one and append them to their workspaces' chains, apart from publishing transactions.
 
-A receipt is appended as soon as its move is visible; ``store/moves/watermark.py`` says up to which id all moves are.
+A receipt is appended as soon as its move is visible; ``store/moves/read.py`` says up to which id all moves are.
 Everything above that id is read again until then: nothing is waited for and nothing is skipped.
 """
 
@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.receipt import Head, content_sha256, issue
 from pipeline.store.database import row, rows
-from pipeline.store.moves.watermark import compute_watermark
+from pipeline.store.moves.read import compute_watermark
 
 _NEEDS_RECEIPT = "(m.target IN ('published', 'failed', 'cancelled') OR m.mover = 'decide')"
 """The moves ``m`` that may need a receipt: the condition of the index ``moves_last_word``."""
@@ -81,7 +81,7 @@ class _Chain:
 
     head: Head | None
     issued_at: datetime
-    """Of the receipts added now: never earlier than the head, even if the clock was set back."""
+    """The time of the receipts added now: never earlier than the head, even if the clock was set back."""
 
 
 def add_receipts(c: Connection, limit: int) -> int:

@@ -57,8 +57,8 @@ def list_lines(c: Connection, workspace: UUID, first: int, last: int) -> list[st
     return [r.line for r in found]
 
 
-def find_first_since(c: Connection, workspace: UUID, head: Head, moment: datetime) -> int:
-    """Return the sequence of the first receipt issued at this moment or later; the head's plus one when there is none.
+def find_first_since(c: Connection, workspace: UUID, head: Head, instant: datetime) -> int:
+    """Return the sequence of the first receipt issued at this time or later; the head's plus one when there is none.
 
     By bisection: sequence numbers have no gaps, and times never decrease.
     """
@@ -72,4 +72,4 @@ def find_first_since(c: Connection, workspace: UUID, head: Head, moment: datetim
         )
         return datetime.max.replace(tzinfo=UTC) if found is None else found.issued_at
 
-    return 1 + bisect_left(range(1, head.sequence + 1), moment, key=issued_at)
+    return 1 + bisect_left(range(1, head.sequence + 1), instant, key=issued_at)

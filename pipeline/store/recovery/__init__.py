@@ -1,1 +1,1 @@
-"""The database's record of the epoch, and the restores a person accepted."""
+"""The database's record of the epoch, and the restores an operator accepted."""

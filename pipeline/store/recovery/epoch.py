@@ -1,4 +1,4 @@
-"""The epoch in the database, the one row of table ``mark``: whether anything may be sent, and what is in doubt."""
+"""The epoch in the database, the one row of table ``mark``: whether anything may be sent, and the doubt, if any."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FROM mark
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Doubt:
-    """A mismatch that no person has accepted. ``since`` None: from the beginning; ``until`` None: a person sets it."""
+    """A mismatch that no operator accepted. ``since`` None: from the beginning; ``until`` None: an operator sets it."""
 
     why: str
     found_at: datetime
@@ -163,7 +163,7 @@ def clear_hold(c: Connection) -> None:
 
 
 def begin_epoch(c: Connection, epoch: UUID) -> datetime:
-    """Begin a new epoch after a person accepted the doubt; the send guard confirms it. Return the database's time."""
+    """Begin a new epoch after an operator accepts the doubt; the send guard confirms it. Return the database's time."""
     clear_hold(c)
     found = row(
         c,
@@ -173,8 +173,8 @@ def begin_epoch(c: Connection, epoch: UUID) -> datetime:
     )
     if found is None:
         raise LookupError("The table mark has no row.")
-    moment: datetime = found.now
-    return moment
+    instant: datetime = found.now
+    return instant
 
 
 def _to_epoch_state(found: Any) -> EpochState:

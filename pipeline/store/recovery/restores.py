@@ -47,12 +47,12 @@ class Doubtful:
     reason: str | None
     url: str | None
     error: Mapping[str, Any] | None
-    """What its platform said, with the candidates that it shows."""
+    """The error that its platform returned, with the candidates that it shows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Restore:
-    """A restore that a person accepted."""
+    """A restore that an operator accepted."""
 
     epoch: UUID
     accepted_at: datetime
@@ -67,7 +67,7 @@ _WHY = """CASE WHEN d.id = ANY(CAST(:forward AS uuid[])) THEN 'brought forward s
                WHEN d.armed_at IS NOT NULL THEN 'sent before the backup, outcome open'
                ELSE 'due in the time in doubt' END"""
 _NEVER_SENT = """d.state = 'blocked' AND d.reason = 'person_needed' AND d.armed_at IS NULL
-    AND (SELECT resumes_recorded_since FROM mark) <= CAST(:since AS timestamptz)"""
+    AND CAST(:since AS timestamptz) IS NOT NULL"""
 """Condition: a dead letter that was not armed before the backup, and not resumed since: that would be recorded."""
 _IN_DOUBT = f"""d.state <> 'published' AND (d.id = ANY(CAST(:forward AS uuid[])) OR (
     d.state NOT IN ('failed', 'cancelled') AND ({_NEVER_SENT}) IS NOT TRUE AND (
@@ -202,7 +202,7 @@ def _record_doubted(c: Connection, epoch: UUID, some: Sequence[Doubtful]) -> Non
 
 
 def record_restore(c: Connection, epoch: UUID, why: str, span: Span | None, note: str | None) -> None:
-    """Record that a person accepted a restore. ``span`` None: they declared that nothing was sent."""
+    """Record that an operator accepted a restore. ``span`` None: they declared that nothing was sent."""
     row(
         c,
         """INSERT INTO restores (epoch, why, since, until, note) VALUES (:epoch, :why, :since, :until, :note)
@@ -227,7 +227,7 @@ def find_last(c: Connection) -> Restore | None:
 def list_accepted(
     c: Connection, epoch: UUID, limit: int | None = None, *, waiting: bool = False
 ) -> list[Doubtful]:
-    """Return the deliveries of an accepted restore. ``waiting``: only those that still wait for proof or a person."""
+    """Return the deliveries of an accepted restore. ``waiting``: only ones that wait for proof or an operator."""
     found = rows(
         c,
         f"""SELECT x.why, x.origin, {_FACTS} JOIN doubted x ON x.delivery_id = d.id
@@ -242,7 +242,7 @@ def list_accepted(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryDoubt:
-    """What the restores of a delivery put in doubt. ``since`` None: everything from the beginning."""
+    """The time that the restores of a delivery put in doubt. ``since`` None: everything from the beginning."""
 
     since: datetime | None
     is_twin: bool

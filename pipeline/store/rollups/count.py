@@ -11,8 +11,7 @@ from sqlalchemy import Connection
 
 from pipeline.store.deliveries.ownership import Accounts
 from pipeline.store.posts.restricted_pages import count_restricted
-from pipeline.store.rollups.time_buckets import count_between
-from pipeline.store.rollups.totals_by_status import count_all
+from pipeline.store.rollups.time_buckets import count_all, count_between
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ A job is locked while a post has its turn, so two workers that have the same job
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,20 +35,28 @@ class SteeringJob:
     verb: Verb
     arguments: Arguments
     filter: ListFilter
+    token: str
     state: SteeringState
     counted: int
     selected: int
     posts: int
     done: int
     skipped: int
-    position: UUID | None
     turn: int
     error: Mapping[str, Any] | None
     created_at: datetime
+    waits_for: Sequence[UUID]
+    """Earlier jobs of the same deliveries that have not ended."""
 
 
-_COLUMNS = ", ".join(SteeringJob.__dataclass_fields__)
-JOBS = JobTable(name="steering_jobs", columns=_COLUMNS, working="state IN ('selecting', 'working')")
+_EARLIER = """SELECT e.id FROM steering_jobs e WHERE e.id = ANY (steering_jobs.waits_for) AND e.state = 'working'
+              AND steering_jobs.state = 'working'"""
+_COLUMNS = ", ".join(SteeringJob.__dataclass_fields__).replace("waits_for", f"ARRAY({_EARLIER}) AS waits_for")
+JOBS = JobTable(
+    name="steering_jobs",
+    columns=_COLUMNS,
+    working=f"state IN ('selecting', 'working') AND NOT EXISTS ({_EARLIER})",
+)
 
 
 def dump_filter(chosen: ListFilter) -> dict[str, Any]:
@@ -59,6 +67,17 @@ def dump_filter(chosen: ListFilter) -> dict[str, Any]:
     return found
 
 
+def lock_jobs(c: Connection, workspace: UUID) -> None:
+    """Lock the jobs of a workspace until the transaction ends: none acts, and no other is confirmed, until then."""
+    row(c, "SELECT pg_advisory_xact_lock(hashtextextended(:w, 4))", w=f"steering {workspace}")
+    rows(
+        c,
+        """SELECT id FROM steering_jobs WHERE workspace_id = :w AND state IN ('selecting', 'working')
+           ORDER BY id FOR UPDATE""",
+        w=workspace,
+    )
+
+
 def create_job(
     c: Connection,
     caller: Caller,
@@ -67,34 +86,40 @@ def create_job(
     arguments: Arguments,
     chosen: ListFilter,
     token: str,
-    counted: int,
+    identity: UUID | None = None,
 ) -> UUID | None:
-    """Store a job and return its id; None if there is one of this token by now."""
+    """Store a job of what was counted under this token, and return its id; None if no such count is kept."""
     found = row(
         c,
-        """INSERT INTO steering_jobs (id, workspace_id, key_id, verb, arguments, filter, token, counted)
-           VALUES (:id, :w, :key, :verb, :arguments, :filter, :token, :counted) ON CONFLICT DO NOTHING RETURNING id""",
-        id=new_id(),
+        """INSERT INTO steering_jobs (id, workspace_id, key_id, verb, arguments, filter, token, state, counted)
+           SELECT :id, :w, :key, :verb, :arguments, :filter, :token, 'working', cardinality(deliveries)
+           FROM steering_counts WHERE workspace_id = :w AND token = :token RETURNING id""",
+        id=identity or new_id(),
         w=caller.workspace_id,
         key=caller.stored_key,
         verb=verb,
         arguments=jsonb(arguments.to_dict()),
         filter=jsonb(dump_filter(chosen)),
         token=token,
-        counted=counted,
     )
-    identity: UUID | None = None if found is None else found.id
-    return identity
+    made: UUID | None = None if found is None else found.id
+    return made
 
 
 def find_job(
-    c: Connection, caller: Caller, identity: UUID | None = None, *, token: str | None = None
+    c: Connection,
+    caller: Caller,
+    identity: UUID | None = None,
+    *,
+    token: str | None = None,
+    lock: bool = False,
 ) -> SteeringJob | None:
     """Return a job by its id or token; a key that is restricted to accounts sees its own."""
     within, bound = restrict_files(caller.accounts, caller.key_id)
     found = row(
         c,
-        f"SELECT {_COLUMNS} FROM steering_jobs WHERE workspace_id = :w AND (id = :id OR token = :token) AND {within}",
+        f"""SELECT {_COLUMNS} FROM steering_jobs WHERE workspace_id = :w AND (id = :id OR token = :token)
+              AND {within} {"FOR UPDATE" if lock else ""}""",
         id=identity,
         token=token,
         w=caller.workspace_id,
@@ -104,18 +129,40 @@ def find_job(
 
 
 def list_jobs(
-    c: Connection, within: Collection[UUID], *, ids: Collection[UUID] | None = None, limit: int
+    c: Connection,
+    within: Collection[UUID],
+    *,
+    ids: Collection[UUID] | None = None,
+    caller: Caller | None = None,
+    verbs: Collection[Verb] = tuple(Verb),
+    after: UUID | None = None,
+    limit: int,
 ) -> list[SteeringJob]:
-    """Return the jobs of these workspaces, newest first; *ids*: only these. Ended ones are kept for a while only."""
+    """Return a page of the jobs of these workspaces, newest first. Ended ones are kept for a while only.
+
+    *ids*: only these; *caller*: only jobs it may see; *after*: the last one of the page before.
+    """
+    mine, bound = ("true", {}) if caller is None else restrict_files(caller.accounts, caller.key_id)
     found = rows(
         c,
         f"""SELECT {_COLUMNS} FROM steering_jobs WHERE workspace_id = ANY (CAST(:within AS uuid[]))
-              AND (CAST(:ids AS uuid[]) IS NULL OR id = ANY (CAST(:ids AS uuid[]))) ORDER BY id DESC LIMIT :n""",
+              AND (CAST(:ids AS uuid[]) IS NULL OR id = ANY (CAST(:ids AS uuid[])))
+              AND (CAST(:after AS uuid) IS NULL OR id < :after)
+              AND verb = ANY (CAST(:verbs AS text[])) AND {mine} ORDER BY id DESC LIMIT :n""",
         within=list(within),
         ids=None if ids is None else list(ids),
+        after=after,
+        verbs=list(verbs),
         n=limit,
+        **bound,
     )
     return [*map(_to_job, found)]
+
+
+def list_waiting(c: Connection, identity: UUID) -> list[UUID]:
+    """Return the jobs that wait, or waited, for a job."""
+    sql = "SELECT id FROM steering_jobs WHERE state IN ('selecting', 'working') AND :id = ANY (waits_for)"
+    return [r.id for r in rows(c, sql, id=identity)]
 
 
 def claim_job(c: Connection, identity: UUID, lease: timedelta) -> SteeringJob | None:
@@ -131,11 +178,22 @@ def lock_job(c: Connection, claimed: SteeringJob) -> SteeringJob | None:
     return None if found is None else _to_job(found)
 
 
+def change(c: Connection, identity: UUID, lease: timedelta | None = None, **changes: Any) -> SteeringJob:
+    """Store where a locked job stands, and return it."""
+    return _to_job(jobs.change(c, JOBS, identity, lease, **changes))
+
+
+KEEP_COUNTS = timedelta(hours=1)
+"""For so long the token of a count starts its job."""
+
+
 def delete_expired(c: Connection, keep: timedelta, limit: int) -> None:
-    """Delete some receipts of ended jobs older than *keep*, then the jobs without a receipt."""
+    """Delete old counts, some receipts of ended jobs older than *keep*, then the jobs without a receipt."""
+    rows(c, "DELETE FROM steering_counts WHERE made_at < now() - :keep RETURNING token", keep=KEEP_COUNTS)
     rows(
         c,
-        """WITH old AS (SELECT id FROM steering_jobs WHERE state IN ('done', 'failed') AND created_at < now() - :keep
+        """WITH old AS (SELECT id FROM steering_jobs
+                        WHERE state NOT IN ('selecting', 'working') AND created_at < now() - :keep
                         ORDER BY created_at LIMIT 10),
              gone AS (SELECT job_id, delivery_id FROM steering_receipts WHERE job_id IN (SELECT id FROM old) LIMIT :n)
            DELETE FROM steering_receipts r USING gone
@@ -145,7 +203,7 @@ def delete_expired(c: Connection, keep: timedelta, limit: int) -> None:
     )
     rows(
         c,
-        """DELETE FROM steering_jobs j WHERE state IN ('done', 'failed') AND created_at < now() - :keep
+        """DELETE FROM steering_jobs j WHERE state NOT IN ('selecting', 'working') AND created_at < now() - :keep
              AND NOT EXISTS (SELECT FROM steering_receipts r WHERE r.job_id = j.id) RETURNING id""",
         keep=keep,
     )

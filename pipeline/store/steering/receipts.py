@@ -1,4 +1,7 @@
-"""What a filter selects for a verb, and the receipt of each delivery: what became of it, and why not."""
+"""The deliveries that a filter selects for a verb, and the receipt of each: what became of it, and why not.
+
+Paused deliveries: release and arm pass over them until they are resumed.
+"""
 
 from __future__ import annotations
 
@@ -11,28 +14,78 @@ from sqlalchemy import Connection
 
 from pipeline.domain.steering import Verb
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import row, rows, run_many
+from pipeline.store.database import plan_and_read, row, rows, run_many
 from pipeline.store.deliveries.dead_letters import IS_DEAD, Cause, count_from
 from pipeline.store.deliveries.listing import ListFilter, build_conditions
 from pipeline.store.steering.jobs import SteeringJob
 
+
+def pause_deliveries(c: Connection, ids: Sequence[UUID], job: UUID, why: str) -> None:
+    """Pause deliveries, whose rows the caller has locked."""
+    rows(
+        c,
+        """INSERT INTO paused_deliveries (delivery_id, job_id, why)
+           SELECT id, :job, :why FROM unnest(CAST(:ids AS uuid[])) AS id
+           ON CONFLICT DO NOTHING RETURNING delivery_id""",
+        ids=list(ids),
+        job=job,
+        why=why,
+    )
+
+
+def resume_deliveries(c: Connection, ids: Sequence[UUID]) -> None:
+    """Resume deliveries: what the pause held is not taken for late, and their streaks of unavailability end."""
+    rows(
+        c,
+        """WITH lifted AS (
+               DELETE FROM paused_deliveries WHERE delivery_id = ANY (CAST(:ids AS uuid[])) RETURNING delivery_id, since
+           ), streaks AS (
+               UPDATE deliveries d SET unavailable_since = NULL FROM lifted
+               WHERE d.id = lifted.delivery_id AND d.state IN ('scheduled', 'retrying')
+                 AND d.unavailable_since IS NOT NULL
+           )
+           INSERT INTO seen_pauses (scope, target, since, seen_at)
+           SELECT 'delivery', delivery_id::text, since, clock_timestamp() FROM lifted
+           ON CONFLICT (scope, target, since) DO UPDATE SET seen_at = excluded.seen_at RETURNING target""",
+        ids=list(ids),
+    )
+
+
 _UNSETTLED = "d.state NOT IN ('published', 'failed', 'cancelled')"
 _PAUSED = "EXISTS (SELECT FROM paused_deliveries h WHERE h.delivery_id = d.id)"
-_FOR_VERB: Mapping[Verb, str] = {
+_ACTS_ON: Mapping[Verb, str] = {
     Verb.CANCEL: _UNSETTLED,
     Verb.RETRY: "d.state = 'failed'",
     Verb.RESCHEDULE: _UNSETTLED,
-    Verb.PAUSE: f"{_UNSETTLED} AND NOT {_PAUSED}",
+    Verb.PAUSE: _UNSETTLED,
     Verb.RESUME: _PAUSED,
     Verb.REPLAY: IS_DEAD,
     Verb.DISCARD: IS_DEAD,
 }
-"""The deliveries that a verb can act on at all; of the unsettled ones, those in flight are skipped later."""
+"""The deliveries that a verb can act on at all; unsettled ones in flight are skipped later."""
+
+
+def _build_pending(*verbs: Verb) -> str:
+    """Return a query of the deliveries that jobs with these verbs have yet to act on."""
+    return f"""SELECT r.delivery_id FROM steering_jobs j JOIN steering_receipts r ON r.job_id = j.id
+               WHERE j.workspace_id = ANY (CAST(:spaces AS uuid[])) AND j.state = 'working'
+                 AND j.verb IN ({", ".join(f"'{verb}'" for verb in verbs)}) AND r.outcome IS NULL"""
+
+
+_RETRIED = f"d.id IN ({_build_pending(Verb.RETRY, Verb.REPLAY)})"
+_SELECTS: Mapping[Verb, str] = {
+    **_ACTS_ON,
+    Verb.CANCEL: f"({_UNSETTLED} OR {_RETRIED})",
+    Verb.RESCHEDULE: f"({_UNSETTLED} OR {_RETRIED})",
+    Verb.PAUSE: f"({_UNSETTLED} AND NOT {_PAUSED} OR {_RETRIED} OR d.id IN ({_build_pending(Verb.RESUME)}))",
+    Verb.RESUME: f"d.id IN (SELECT delivery_id FROM paused_deliveries UNION ALL {_build_pending(Verb.PAUSE)})",
+}
+"""The deliveries that a verb selects: it can act on them, or will when the jobs before it have acted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """What became of a delivery; ``outcome`` None: it has not had its turn."""
+    """The outcome of a delivery; ``outcome`` None: it has not had its turn."""
 
     delivery_id: UUID
     post_id: UUID
@@ -50,39 +103,47 @@ class Count:
     states: Mapping[str, int]
 
 
-def _build_from(caller: Caller, verb: Verb, chosen: ListFilter) -> tuple[str, dict[str, Any]]:
-    clauses, values = build_conditions(replace(chosen, workspace=caller.workspace_id))
+def _build_from(caller: Caller, condition: str, chosen: ListFilter) -> tuple[str, dict[str, Any]]:
+    sql, values = _build_from_several(condition, chosen, [caller.workspace_id])
     accounts = None if caller.accounts is None else list(caller.accounts)
-    sql = f"""
-        FROM deliveries d JOIN posts p ON p.id = d.post_id
-        WHERE p.deleted_at IS NULL AND {_FOR_VERB[verb]} AND {" AND ".join(clauses)}
+    sql += """
           AND (CAST(:within AS uuid[]) IS NULL OR NOT EXISTS (
               SELECT FROM deliveries o WHERE o.post_id = d.post_id AND o.account_id <> ALL (CAST(:within AS uuid[]))))
     """
     return sql, {**values, "within": accounts}
 
 
-def count(c: Connection, caller: Caller, verb: Verb, chosen: ListFilter) -> Count:
-    """Count what a filter selects for a verb."""
-    sql, values = _build_from(caller, verb, chosen)
-    found = _count(c, "CAST(NULL AS uuid)", sql, values)
+def count(
+    c: Connection, caller: Caller, verb: Verb, chosen: ListFilter, *, token: str | None = None
+) -> Count:
+    """Count what a filter selects for a verb; with *token* also keep which deliveries it is, in the same statement."""
+    sql, values = _build_from(caller, _SELECTS[verb], chosen)
+    kept = {"token": token, "w": caller.workspace_id, "key": caller.stored_key}
+    found = _count(c, "CAST(NULL AS uuid)", sql, {**values, **kept}, "" if token is None else _KEEP)
     return found.get(None) or Count(deliveries=0, posts=0, states={})
+
+
+_KEEP = """, kept AS (
+    INSERT INTO steering_counts (workspace_id, token, key_id, deliveries, generations)
+    SELECT :w, :token, :key,
+        coalesce(array_agg(id ORDER BY id), '{}'), coalesce(array_agg(generation ORDER BY id), '{}') FROM found)"""
 
 
 def count_by_workspace(
     c: Connection, verb: Verb, chosen: ListFilter, within: Collection[UUID]
 ) -> dict[UUID, Count]:
-    """Count the same in each of these workspaces, the one with the most first; those without any are left out."""
-    found = _count(c, "d.workspace_id", *_build_from_several(verb, chosen, within))
+    """Count the same in each of these workspaces, the one with the most first; workspaces without any are left out."""
+    found = _count(c, "d.workspace_id", *_build_from_several(_SELECTS[verb], chosen, within))
     return dict(sorted(found.items(), key=lambda one: -one[1].deliveries))
 
 
-def _count(c: Connection, key: str, sql: str, values: Mapping[str, Any]) -> dict[Any, Count]:
+def _count(c: Connection, key: str, sql: str, values: Mapping[str, Any], keep: str = "") -> dict[Any, Count]:
     """Count by a key and state, and the posts of each key, in one scan."""
     found = rows(
         c,
-        f"""SELECT space, state, count(*) AS n, count(DISTINCT post_id) AS posts
-            FROM (SELECT {key} AS space, d.state, d.post_id {sql}) AS found
+        f"""WITH found AS MATERIALIZED (
+                SELECT {key} AS space, d.id, d.generation, d.state, d.post_id {sql}) {keep}
+            SELECT space, state, count(*) AS n, count(DISTINCT post_id) AS posts FROM found
             GROUP BY GROUPING SETS ((space, state), (space)) ORDER BY space, state NULLS LAST""",
         **values,
     )
@@ -99,47 +160,114 @@ def _count(c: Connection, key: str, sql: str, values: Mapping[str, Any]) -> dict
 
 def count_causes(c: Connection, verb: Verb, chosen: ListFilter, within: Collection[UUID]) -> list[Cause]:
     """Count the dead letters that a filter selects in these workspaces, by platform, error and obstacle."""
-    return count_from(c, *_build_from_several(verb, chosen, within))
+    return count_from(c, *_build_from_several(_SELECTS[verb], chosen, within))
 
 
 def _build_from_several(
-    verb: Verb, chosen: ListFilter, within: Collection[UUID]
+    condition: str, chosen: ListFilter, within: Collection[UUID]
 ) -> tuple[str, dict[str, Any]]:
-    clauses, values = build_conditions(chosen)
+    clauses, values = build_conditions(replace(chosen, workspace=None))
     sql = f"""FROM deliveries d JOIN posts p ON p.id = d.post_id
-              WHERE p.deleted_at IS NULL AND {" AND ".join([_FOR_VERB[verb], *clauses])}
+              WHERE p.deleted_at IS NULL AND {" AND ".join([condition, *clauses])}
                 AND d.workspace_id = ANY (CAST(:spaces AS uuid[]))"""
     return sql, {**values, "spaces": list(within)}
 
 
-def select(c: Connection, caller: Caller, job: SteeringJob, limit: int) -> Sequence[UUID]:
-    """Give the next deliveries that the filter selects a receipt, in the order of their ids, and return those."""
-    sql, values = _build_from(caller, job.verb, job.filter)
-    found = rows(
+def drop_old_counts(c: Connection, caller: Caller, most: int) -> None:
+    """Keep only the newest counts of a caller: each holds what it selected."""
+    rows(
         c,
-        f"""INSERT INTO steering_receipts (job_id, delivery_id, post_id, due_at, generation)
-            SELECT :job, d.id, d.post_id, p.due_at, d.generation {sql}
-              AND (CAST(:position AS uuid) IS NULL OR d.id > :position) AND d.created_at <= :created
-            ORDER BY d.id LIMIT :n RETURNING delivery_id""",
-        **values,
-        job=job.id,
-        position=job.position,
-        created=job.created_at,
-        n=limit,
+        """DELETE FROM steering_counts WHERE (workspace_id, token) IN (
+               SELECT workspace_id, token FROM steering_counts
+               WHERE workspace_id = :w AND key_id IS NOT DISTINCT FROM :key
+               ORDER BY made_at DESC OFFSET :n FOR UPDATE SKIP LOCKED) RETURNING token""",
+        w=caller.workspace_id,
+        key=caller.stored_key,
+        n=most,
     )
-    return sorted(r.delivery_id for r in found)
 
 
-def count_posts(c: Connection, job: UUID) -> int:
-    """Count the posts of the selected deliveries."""
-    found = row(c, "SELECT count(DISTINCT post_id) AS n FROM steering_receipts WHERE job_id = :id", id=job)
-    return int(found.n) if found else 0
+def select(c: Connection, job: UUID) -> None:
+    """Give each delivery of the count that a new job confirms a receipt, as it was counted, and drop the count.
+
+    Receipts are there when the job is, so what it selects never changes.
+    """
+    row(
+        c,
+        """WITH counted AS (
+               DELETE FROM steering_counts k USING steering_jobs j
+               WHERE j.id = :job AND k.workspace_id = j.workspace_id AND k.token = j.token
+               RETURNING k.deliveries, k.generations
+           ), made AS (
+               INSERT INTO steering_receipts (job_id, delivery_id, post_id, due_at, generation)
+               SELECT :job, d.id, d.post_id, p.due_at, s.generation
+               FROM counted, unnest(counted.deliveries, counted.generations) AS s (id, generation)
+               JOIN deliveries d ON d.id = s.id JOIN posts p ON p.id = d.post_id
+               RETURNING post_id
+           )
+           UPDATE steering_jobs SET (selected, posts) = (SELECT count(*), count(DISTINCT post_id) FROM made)
+           WHERE id = :job RETURNING id""",
+        job=job,
+    )
+
+
+def take(c: Connection, job: UUID, verbs: Collection[Verb]) -> None:
+    """Have earlier jobs with these verbs skip what a new job selects. The caller has locked them."""
+    rows(
+        c,
+        """WITH taken AS (
+               UPDATE steering_receipts r SET outcome = 'skipped', why = :why
+               FROM steering_jobs new, steering_jobs e, steering_receipts mine
+               WHERE new.id = :job AND e.workspace_id = new.workspace_id AND e.state = 'working'
+                 AND e.verb = ANY (CAST(:verbs AS text[])) AND mine.job_id = new.id
+                 AND r.job_id = e.id AND r.delivery_id = mine.delivery_id AND r.outcome IS NULL
+               RETURNING r.job_id)
+           UPDATE steering_jobs j SET skipped = skipped + t.n
+           FROM (SELECT job_id, count(*) AS n FROM taken GROUP BY job_id) AS t WHERE j.id = t.job_id RETURNING j.id""",
+        job=job,
+        verbs=list(verbs),
+        why=f"taken: The later job {job} has it.",
+    )
+
+
+def wait(c: Connection, job: UUID) -> None:
+    """Have a new job wait for the earlier ones that have yet to act on a delivery that it selects.
+
+    A job waits only for jobs that were there before it, so none waits for itself, however long the chain.
+    """
+    rows(
+        c,
+        """UPDATE steering_jobs new SET waits_for = ARRAY(
+               SELECT e.id FROM steering_jobs e
+               WHERE e.workspace_id = new.workspace_id AND e.state = 'working' AND e.id <> new.id AND EXISTS (
+                   SELECT FROM steering_receipts r
+                   JOIN steering_receipts mine ON mine.job_id = :job AND mine.delivery_id = r.delivery_id
+                   WHERE r.job_id = e.id AND r.outcome IS NULL))
+           WHERE new.id = :job RETURNING id""",
+        job=job,
+    )
+
+
+def carry(c: Connection, job: UUID, done: Collection[UUID]) -> None:
+    """Let jobs that wait for a job know deliveries as it left them: what it did is no change to them."""
+    rows(
+        c,
+        """UPDATE steering_receipts r SET generation = d.generation
+           FROM steering_jobs later, steering_receipts mine JOIN deliveries d ON d.id = mine.delivery_id
+           WHERE mine.job_id = :job AND mine.delivery_id = ANY (CAST(:done AS uuid[]))
+             AND later.state = 'working' AND :job = ANY (later.waits_for) AND r.job_id = later.id
+             AND r.delivery_id = mine.delivery_id AND r.outcome IS NULL
+             AND r.generation = mine.generation AND d.generation <> mine.generation RETURNING r.delivery_id""",
+        job=job,
+        done=list(done),
+    )
 
 
 def list_matching(c: Connection, caller: Caller, job: SteeringJob, post: UUID) -> frozenset[UUID]:
     """Return the deliveries of a post that the filter selects now."""
-    sql, values = _build_from(caller, job.verb, job.filter)
-    return frozenset(r.id for r in rows(c, f"SELECT d.id {sql} AND d.post_id = :post", **values, post=post))
+    sql, values = _build_from(caller, _ACTS_ON[job.verb], job.filter)
+    found = plan_and_read(c, f"SELECT d.id {sql} AND d.post_id = :post", **values, post=post)
+    return frozenset(r.id for r in found)
 
 
 def list_open_posts(c: Connection, job: UUID, limit: int) -> list[UUID]:
@@ -158,8 +286,11 @@ def list_open(c: Connection, job: UUID, post: UUID) -> list[Receipt]:
     """Return the receipts of a post that have no outcome, in the order of the deliveries."""
     found = rows(
         c,
-        """SELECT delivery_id, post_id, generation, outcome, why FROM steering_receipts
-           WHERE job_id = :id AND post_id = :post AND outcome IS NULL ORDER BY delivery_id""",
+        # by the keys of the deliveries: a walk along the job's receipts takes longer the more there are
+        """SELECT r.* FROM (SELECT id FROM deliveries WHERE post_id = :post OFFSET 0) d, LATERAL (
+               SELECT delivery_id, post_id, generation, outcome, why FROM steering_receipts
+               WHERE job_id = :id AND delivery_id = d.id LIMIT 1) r
+           WHERE r.outcome IS NULL ORDER BY r.delivery_id""",
         id=job,
         post=post,
     )
@@ -171,7 +302,7 @@ def settle(c: Connection, job: UUID, why: Mapping[UUID, str | None]) -> None:
     run_many(
         c,
         """UPDATE steering_receipts SET outcome = :outcome, why = :why
-           WHERE job_id = :job AND delivery_id = :id AND outcome IS NULL RETURNING delivery_id""",
+           WHERE job_id = :job AND delivery_id = :id AND coalesce(outcome, '') = '' RETURNING delivery_id""",
         [
             {"job": job, "id": identity, "outcome": "done" if reason is None else "skipped", "why": reason}
             for identity, reason in why.items()

@@ -62,7 +62,7 @@ class StoredEvent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Replay:
-    """Which events to send again: these, or those of a span that are not pending. ``after``: number of an event."""
+    """The events to send again: these, or the events of a span that are not pending. ``after``: number of an event."""
 
     ids: list[UUID] | None = None
     since: datetime | None = None
@@ -72,7 +72,7 @@ class Replay:
 
 
 def list_listeners(c: Connection, workspaces: Collection[UUID], *, lock: bool) -> list[Webhook]:
-    """Return the webhooks of these workspaces; with *lock*, no sender takes an event out of a lane meanwhile."""
+    """Return the webhooks of these workspaces; with *lock*, no sender takes an event out of a lane concurrently."""
     found = rows(
         c,
         f"""SELECT * FROM webhooks WHERE workspace_id = ANY(CAST(:ids AS uuid[])) AND deleted_at IS NULL
@@ -165,7 +165,7 @@ def list_events(
 
 
 def replay_events(c: Connection, webhook: UUID, chosen: Replay, limit: int) -> tuple[int, int | None]:
-    """Make events of a locked webhook pending again, with all their tries; of a span, those that are not pending.
+    """Make events of a locked webhook pending again, with all their tries; of a span, the ones that are not pending.
 
     Return how many, and the number of the last one if there may be more. Each lane begins with its oldest event again.
     """

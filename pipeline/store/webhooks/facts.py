@@ -1,4 +1,4 @@
-"""What events are made of: a post's deliveries around a move, and what happened to accounts and imports."""
+"""The data of events: a post's deliveries around a move, and occurrences of accounts and imports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.store.moves.read import MoveFacts
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventDelivery:
-    """What an event says of one delivery, beside its state."""
+    """The data of one delivery in an event, in addition to its state."""
 
     id: UUID
     account_id: UUID
@@ -35,7 +35,7 @@ class EventDelivery:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventPost:
-    """What an event says of a post, and all of its deliveries."""
+    """The data of a post in an event, and all of its deliveries."""
 
     id: UUID
     external_id: str | None
@@ -59,7 +59,7 @@ class Turn:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Occurrence:
-    """What happened to an account or an import. ``details``: of its row."""
+    """An occurrence of an account or an import. ``details``: of its row."""
 
     kind: str
     workspace_id: UUID
@@ -185,7 +185,7 @@ def read_earlier_holds(c: Connection, moves: Sequence[MoveFacts]) -> dict[int, s
 
 
 def take_occurrences(c: Connection, limit: int) -> list[Occurrence]:
-    """Delete and return what happened to accounts and imports, the oldest first."""
+    """Delete and return occurrences of accounts and imports, the oldest first."""
     found = rows(
         c,
         """WITH taken AS (

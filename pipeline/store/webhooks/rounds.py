@@ -2,7 +2,7 @@
 
 One sender at a time has a webhook. Its tries are committed before a request leaves, so one that dies leaves them open:
 the next sender closes them as ``unknown``, and sends the events again under the same ids. A sender that lost its claim
-changes no event.
+changes no event. A round lasts from ``served_at`` to ``hold_until``.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.domain.shares import Shares
 from pipeline.domain.webhook import AttemptOutcome, PauseReason, Tried, compute_hold
 from pipeline.store.counters.counters import append_deltas
 from pipeline.store.database import jsonb, row, rows
@@ -22,12 +23,16 @@ from pipeline.store.webhooks.events import promote
 
 PROBES_AFTER = 3
 """Rounds in a row without a success after which a round is one event."""
+SLOW_AFTER = timedelta(seconds=2)
+"""A webhook is slow while its last round took longer, with the hold after one without a success."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimedWebhook:
-    """A webhook that this process may send to until its lease ends."""
+    """A webhook that this process may send to until its lease ends. Slow ones have slots of their own."""
 
+    host: ClassVar = ""
+    slow: ClassVar = False
     id: UUID
     workspace_id: UUID
     key_id: UUID | None
@@ -40,7 +45,7 @@ class ClaimedWebhook:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArmedEvent:
-    """An event whose next try is committed. ``n``: the number of that try of all; ``tries``: of those that count.
+    """An event whose next try is committed. ``n``: the number of that try of all; ``tries``: of all that count.
 
     ``at``: the database's time, which is signed: a machine whose clock is wrong sends what verifies.
     """
@@ -61,6 +66,8 @@ class Settled:
     event: ArmedEvent
     tried: Tried
     wait: timedelta | None
+    deferred: bool = False
+    """The try does not count: its server named the time of the next one."""
 
 
 _CLAIM = """
@@ -68,6 +75,7 @@ UPDATE webhooks w SET lease_until = now() + :lease, fence = fence + 1, served_at
 WHERE id = (
     SELECT id FROM webhooks o WHERE deleted_at IS NULL AND paused_at IS NULL AND hold_until <= now()
       AND (lease_until IS NULL OR lease_until < now())
+      AND (hold_until - served_at > :slow_after) = :is_slow AND workspace_id <> ALL(CAST(:busy AS uuid[]))
       AND EXISTS (SELECT FROM webhook_events e WHERE e.webhook_id = o.id AND e.next_at <= now())
     ORDER BY served_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
 RETURNING id, workspace_id, key_id, url, secrets, coalesce(earlier_until > now(), false) AS has_earlier, fence, failures
@@ -89,9 +97,15 @@ SELECT id, lane, type, body, n, tries, now() AS at FROM armed
 """
 
 
-def claim_webhook(c: Connection, lease: timedelta) -> ClaimedWebhook | None:
-    """Claim the webhook with a due event that was served the longest ago; None if there is none."""
-    found = row(c, _CLAIM, lease=lease)
+def claim_webhook(c: Connection, lease: timedelta, shares: Shares, *, is_slow: bool) -> ClaimedWebhook | None:
+    """Claim the webhook with a due event that was served the longest ago; None if there is none for these shares.
+
+    First come workspaces with no webhook under way.
+    """
+    bound = {"lease": lease, "is_slow": is_slow, "slow_after": SLOW_AFTER}
+    found = row(c, _CLAIM, **bound, busy=list(shares.running))
+    if found is None and shares.running and not shares.only_new:
+        found = row(c, _CLAIM, **bound, busy=[])
     return None if found is None else ClaimedWebhook(**found._mapping)
 
 
@@ -121,7 +135,7 @@ def arm_round(c: Connection, claimed: ClaimedWebhook, lease: timedelta, limit: i
     append_deltas(c, COUNTER, [({"outcome": AttemptOutcome.UNKNOWN}, len(died))])
     row(
         c,
-        "UPDATE webhooks SET lease_until = now() + :lease WHERE id = :w RETURNING id",
+        "UPDATE webhooks SET lease_until = now() + :lease, served_at = clock_timestamp() WHERE id = :w RETURNING id",
         w=claimed.id,
         lease=lease,
     )
@@ -138,9 +152,9 @@ WHERE a.webhook_id = :w AND a.event_id = r.id AND a.n = r.n AND a.outcome IS NUL
 """
 _SETTLE = """
 UPDATE webhook_events e SET
-    state = r.state,
+    state = r.state, tries = greatest(e.tries - r.deferred, 0),
     next_at = CASE WHEN r.state = 'pending' AND e.next_at IS NOT NULL THEN now() + make_interval(secs => r.wait) END
-FROM jsonb_to_recordset(:results) AS r (id uuid, n int, state text, wait float)
+FROM jsonb_to_recordset(:results) AS r (id uuid, n int, state text, wait float, deferred int)
 WHERE e.webhook_id = :w AND e.id = r.id AND e.attempts = r.n AND e.state = 'pending'
 RETURNING e.lane
 """
@@ -191,7 +205,7 @@ def _compute_hold(results: Sequence[Settled], failures: int) -> timedelta:
     asked = [
         r.tried.retry_after for r in results if r.tried.holds_webhook and r.tried.retry_after is not None
     ]
-    return max([compute_hold(failures) if failures else timedelta(0), *asked])
+    return compute_hold(failures, asked)
 
 
 def _find_pause(results: Sequence[Settled], *, is_dead: bool) -> PauseReason | None:
@@ -206,7 +220,13 @@ def _describe_state(settled: Settled, *, is_pausing: bool) -> Mapping[str, Any]:
         state = "delivered"
     elif settled.wait is None and not is_pausing:
         state = "failed"
-    return {"id": str(settled.event.id), "n": settled.event.n, "state": state, "wait": wait.total_seconds()}
+    return {
+        "id": str(settled.event.id),
+        "n": settled.event.n,
+        "state": state,
+        "wait": wait.total_seconds(),
+        "deferred": int(settled.deferred),
+    }
 
 
 def _describe_try(settled: Settled) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.vault import Vault
 
 SECRET_BYTES = 32
-"""Of entropy; the specification asks for 24 to 64."""
+"""Bytes of entropy; the specification asks for 24 to 64."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +32,7 @@ class Webhook:
     accounts: Sequence[UUID] | None
     url: str
     types: Sequence[str] | None
-    """Of the events that it chose; None: all."""
+    """The types of the events that it chose; None: all."""
     description: str | None
     created_at: datetime
     earlier_until: datetime | None
@@ -60,9 +60,10 @@ def create_webhook(
     url: str,
     types: Sequence[str] | None,
     description: str | None,
+    identity: UUID | None = None,
 ) -> tuple[Webhook, str]:
     """Store a webhook; return it, and its secret, which is not shown again."""
-    identity, secret = new_id(), _new_secret()
+    identity, secret = identity or new_id(), _new_secret()
     found = row(
         c,
         f"""INSERT INTO webhooks (id, workspace_id, key_id, accounts, url, types, description, secrets)
@@ -77,6 +78,11 @@ def create_webhook(
         secrets=vault.seal({"current": secret}, identity),
     )
     return to_webhook(found), secret
+
+
+def lock_creation(c: Connection, workspace: UUID) -> None:
+    """Let no other transaction create a webhook of this workspace until this one ends."""
+    row(c, "SELECT pg_advisory_xact_lock(hashtextextended(:w, 4))", w=f"webhooks {workspace}")
 
 
 def list_webhooks(
@@ -129,7 +135,7 @@ def resume_webhook(c: Connection, identity: UUID) -> None:
     row(
         c,
         """UPDATE webhooks SET paused_at = NULL, paused_why = NULL, failing_since = NULL, failures = 0,
-                  hold_until = now() WHERE id = :id RETURNING id""",
+                  hold_until = served_at WHERE id = :id RETURNING id""",
         id=identity,
     )
     rows(

@@ -260,7 +260,11 @@ def _list_instagram() -> list[LimitCase]:
 
 def _list_facebook() -> list[LimitCase]:
     f, of = facebook, Platform.FACEBOOK
+    wide = {"width": 1920, "height": 1080}  # no reel, whose cover is not sent
+    png, webp = ({**wide, "cover_content_type": name} for name in ("image/png", "image/webp"))
+    most, over = ({**wide, "cover_bytes": size} for size in (f.COVER_BYTES, f.COVER_BYTES + 1))
     return [
+        *_make_cover_cases(of, "", ("COVER_TYPES", png, webp), ("COVER_BYTES", most, over)),
         *_make_cases(
             of,
             "slideshow",
@@ -361,6 +365,12 @@ def _list_pinterest() -> list[LimitCase]:
 def _list_linkedin() -> list[LimitCase]:
     n, of = linkedin, Platform.LINKEDIN
     return [
+        *_make_cover_cases(
+            of,
+            "organization",
+            _make_fact_row("COVER_TYPES", "cover_content_type", "image/png", "image/gif"),
+            _make_fact_row("COVER_BYTES", "cover_bytes", n.COVER_BYTES, n.COVER_BYTES + 1),
+        ),
         *_make_alt_text_case(of, "ALT_TEXT", n.ALT_TEXT),
         *_make_cases(of, "slideshow", "caption", _make_length_row("COMMENTARY", n.COMMENTARY)),
         *_make_cases(

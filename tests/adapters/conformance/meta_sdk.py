@@ -18,7 +18,7 @@ VERSION = "v25.0"
 @contextmanager
 def open_sdk(environment: Environment, account: Account) -> Iterator[Any]:
     """Open the SDK's API object with an account's token."""
-    session = FacebookSession(access_token=account.credentials.access_token.get_secret_value(), timeout=20)
+    session = FacebookSession(access_token=account.credentials.access_token.get_secret_value(), timeout=60)
     session.GRAPH = f"{environment.base}/facebook"
     yield FacebookAdsApi(session, api_version=VERSION)
     session.requests.close()

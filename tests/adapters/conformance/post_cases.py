@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from adapters.contract import Adapter, MediaFacts, Platform, Track
 from adapters.registry import ADAPTERS
-from adapters.sandbox.platforms import PLATFORMS
+from adapters.sandbox.server import PLATFORMS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,7 +157,7 @@ def list_runnable_cases(adapters: Mapping[Platform, type[Adapter]] = ADAPTERS) -
 
 
 def make_facts(name: str, size: int, *, hides_dimensions: bool = False) -> MediaFacts:
-    """Return the facts of the sandbox's samples, which adapters/sandbox/samples.py creates."""
+    """Return the facts of the sandbox's samples, which adapters/sandbox/server.py creates."""
     if not name.endswith(".mp4"):
         return MediaFacts(content_type="image/jpeg", bytes=size, width=1080, height=1350)
     return MediaFacts(

@@ -33,8 +33,8 @@ from adapters.errors import AdapterError, CredentialsExpired
 from adapters.http import HttpClient, Response
 from pipeline.domain import retry_policy
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.retry_policy import Verdict
 from pipeline.domain.retry_state import RetryPolicy, RetryState
+from pipeline.domain.verdict import Verdict
 from tests.adapters.conformance.environment import Environment
 from tests.adapters.conformance.post_cases import PostCase
 
@@ -213,7 +213,7 @@ class DeliverySimulation:
             verdict = self.prepare_all()
             self.apply(verdict if verdict is not None else self._arm_and_finalize())
         except Exception as error:  # noqa: BLE001 - as in the pipeline, every error becomes a verdict
-            self._apply_error(error, retry_policy.judge_error(error, self.retry_state, POLICY))
+            self._apply_error(error, retry_policy.evaluate_error(error, self.retry_state, POLICY))
 
     def prepare_all(self) -> Verdict | None:
         """Prepare until Ready and return None, or return the verdict of a wait."""
@@ -223,7 +223,7 @@ class DeliverySimulation:
             if isinstance(result, Ready):
                 self.ready_checkpoint = self.stored_checkpoint
                 return None
-            if (verdict := retry_policy.judge_prepare(result)) is not None:
+            if (verdict := retry_policy.evaluate_prepare(result)) is not None:
                 return verdict
 
     def run_until_ready(self) -> None:
@@ -237,7 +237,7 @@ class DeliverySimulation:
 
     def _arm_and_finalize(self) -> Verdict:
         self.arm()
-        return retry_policy.judge_finalize(self.finalize())
+        return retry_policy.evaluate_finalize(self.finalize())
 
     def arm(self) -> None:
         """Arm the delivery: from now on it is sent again only if its absence is proven."""
@@ -252,7 +252,7 @@ class DeliverySimulation:
             result = self.look()
         except Exception as error:  # noqa: BLE001 - as above
             self._apply_error(
-                error, retry_policy.judge_look_error(error, self.retry_state, POLICY, self.state)
+                error, retry_policy.evaluate_look_error(error, self.retry_state, POLICY, self.state)
             )
             return
         retry_state = self.retry_state
@@ -261,7 +261,7 @@ class DeliverySimulation:
             if self.absences == 1:
                 self.environment.advance_clock(self.make_worker()[0].capabilities.settle_window)
         self.is_stale = False
-        self.apply(retry_policy.judge_look(result, retry_state, POLICY))
+        self.apply(retry_policy.evaluate_look(result, retry_state, POLICY))
         if isinstance(result, Pending) and self.looks > CLEAR_FAULTS_AFTER:
             time.sleep(POLL_INTERVAL)  # the sandbox processes media in real time
 

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.contract import Platform, Problem
 from adapters.http import HttpClient
-from adapters.image_rule import ImageRule
+from adapters.limit import ImageRule
 from adapters.registry import ADAPTERS
 from config.settings import Settings
 from pipeline.wiring import build_platform_settings
@@ -82,6 +82,7 @@ NOT_POST_LIMITS: Mapping[Platform, frozenset[str]] = {
             "RESTART_PAUSE",
             "UPLOAD_FLOOR",
             "PAGE",
+            "BOARD_PAGES",
             "PAGES",
             "CLOCK_SKEW",
             "BUSY",

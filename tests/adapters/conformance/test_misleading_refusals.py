@@ -7,7 +7,7 @@ import json
 import pytest
 
 from adapters.errors import OutcomeUnknown
-from adapters.tiktok.chunk_plans import REFUSED_FORMS
+from adapters.tiktok.creator import REFUSED_FORMS
 from pipeline.domain.delivery import Reason, State
 from tests.adapters.conformance.conftest import CASES
 from tests.adapters.conformance.environment import Environment

@@ -22,7 +22,7 @@ from adapters.contract import (
 from adapters.http import HttpClient
 from adapters.pinterest import Pinterest
 from adapters.registry import ADAPTERS
-from adapters.sandbox.platforms import PLATFORMS
+from adapters.sandbox.server import PLATFORMS
 from pipeline.domain.delivery import State
 from tests.adapters.conformance.conftest import CASES
 from tests.adapters.conformance.environment import Environment

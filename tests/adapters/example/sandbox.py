@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.sandbox import platforms
+from adapters.sandbox import server as platforms
 from adapters.sandbox.__main__ import main
 from tests.adapters.example.stand_in import PLATFORM, register
 

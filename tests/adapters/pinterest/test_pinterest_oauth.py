@@ -10,7 +10,7 @@ import pytest
 from adapters.contract import Adapter
 from adapters.errors import AdapterError, CredentialsRevoked, RateLimited, Rejected, Unavailable
 from adapters.oauth import TokenResponse
-from adapters.pinterest import Pinterest
+from adapters.pinterest import Pinterest, limits
 from adapters.pinterest.checkpoint import Checkpoint
 from adapters.pinterest.wire import UploadTarget
 from tests.adapters.pinterest import drafts as m
@@ -126,10 +126,26 @@ def test_discover_finds_the_user_and_its_boards(server: ScriptedServer, pinteres
         "boards": [
             {"id": "1", "name": "Tiles", "privacy": "PUBLIC"},
             {"id": "2", "name": "Secret", "privacy": "SECRET"},
-        ]
+        ],
+        "has_more_boards": False,
     }
     assert server.calls == ["GET /v5/user_account", "GET /v5/boards", "GET /v5/boards"]
     assert server.requests[2].query["bookmark"] == "more"
+
+
+def test_discover_reads_every_page_of_boards_or_says_that_there_are_more(
+    server: ScriptedServer, pinterest: Pinterest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = '{"id":"1","username":"casa"}'
+    pages = [f'{{"items":[{{"id":"{n}","name":"B"}}],"bookmark":"{n}"}}' for n in range(1, 8)]
+    server.enqueue(user, *pages, '{"items":[{"id":"8","name":"B"}],"bookmark":null}')
+    (found,) = pinterest.discover(m.account().credentials)
+    assert [board["id"] for board in found.settings["boards"]] == [str(n) for n in range(1, 9)]
+    assert found.settings["has_more_boards"] is False
+    monkeypatch.setattr(limits, "BOARD_PAGES", 2)
+    server.enqueue(user, *pages[:2])
+    (found,) = pinterest.discover(m.account().credentials)
+    assert (len(found.settings["boards"]), found.settings["has_more_boards"]) == (2, True)
 
 
 # --- secrets ---------------------------------------------------------------------------------------------------------

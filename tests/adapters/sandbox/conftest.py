@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.sandbox.samples import make_samples
+from adapters.sandbox.server import make_samples
 from tests.adapters.sandbox.clients import Business, Instagram, TikTok
 from tests.adapters.sandbox.process import Sandbox
 

@@ -1,6 +1,7 @@
 """Facebook Pages on the sandbox: photos, feed posts, reels, videos, limits and faults."""
 
 import json
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -218,6 +219,30 @@ def test_a_video_is_transferred_in_chunks_and_published_once(page: Facebook) -> 
         "video",
         made["video_id"],
         len(video_bytes),
+    )
+
+
+def test_a_videos_thumbnail_is_an_image_of_at_most_10_mb(page: Facebook, video_bytes: bytes) -> None:
+    made = upload_in_chunks(page, video_bytes)
+    picture = (page.sandbox.folder / "media" / "sample-1.jpg").read_bytes()
+    url = f"{page.sandbox.base}/facebook/v27.0/{page.account.remote_id}/videos"
+    form = {"upload_phase": "finish", "upload_session_id": made["upload_session_id"]}
+    form |= {"access_token": page.account.access_token, "is_ai_generated": "true"}
+
+    def finish(picture: bytes | None, **more: str) -> requests.Response:
+        files = None if picture is None else {"thumb": ("thumb", picture, "image/jpeg")}
+        return requests.post(url, data=form | more, files=files, timeout=30)
+
+    assert graph_error(finish(b"no picture")) == (100, None)
+    assert graph_error(finish(picture + bytes(10 << 20))) == (100, None)
+    assert graph_error(finish(None, thumb="https://example.com/1.jpg")) == (100, None)
+    assert graph_error(finish(None, is_ai_generated="perhaps")) == (100, None)
+    assert finish(picture).json() == {"success": True}
+    page.wait_until_live(made["video_id"])
+    (entry,) = page.sandbox.ledger()
+    assert (entry["extra"]["thumb"], entry["extra"]["is_ai_generated"]) == (
+        sha256(picture).hexdigest(),
+        True,
     )
 
 

@@ -18,13 +18,13 @@ def read_me(sandbox: Sandbox, version: str) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize(
-    ("version", "code"), [("v20.0", 2635), ("v3.3", 2635), ("v27.0", 2500), ("v25.5", 2500)]
+    ("version", "code"), [("v20.0", 2635), ("v3.3", 2635), ("v28.0", 2500), ("v25.5", 2500)]
 )
 def test_versions_that_are_not_served_are_refused(sandbox: Sandbox, version: str, code: int) -> None:
     assert read_me(sandbox, version) == (400, code)
 
 
-@pytest.mark.parametrize("version", ["v21.0", "v25.0", "v26.0"])
+@pytest.mark.parametrize("version", ["v21.0", "v25.0", "v26.0", "v27.0"])
 def test_versions_that_are_served_reach_the_node(sandbox: Sandbox, version: str) -> None:
     assert read_me(sandbox, version) == (400, 100), "nothing is read without a token"
 

@@ -1,12 +1,13 @@
 """LinkedIn on the sandbox: headers, authors, images, videos in parts, posts and duplicates."""
 
+from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 import requests
 
-from adapters.sandbox.linkedin.little_text import render
+from adapters.sandbox.linkedin.post import render
 from tests.adapters.sandbox.clients import LinkedIn
 from tests.adapters.sandbox.process import Sandbox, wait_until
 
@@ -111,6 +112,31 @@ def test_a_part_has_its_exact_length_its_type_and_no_token(company: LinkedIn, la
     assert put(body, {"Content-Type": "video/mp4"}) == (400, "ILLEGAL_ARGUMENT")
     assert put(body, octets | token) == (400, "ILLEGAL_ARGUMENT")
     assert company.put_part(part, large).status_code == 200
+
+
+def test_a_thumbnail_is_a_still_image_under_10_mb_without_a_token_before_the_finish(
+    company: LinkedIn, video_bytes: bytes
+) -> None:
+    assert "thumbnailUploadUrl" not in company.start_video(len(video_bytes))
+    value = company.start_video(len(video_bytes), uploadThumbnail=True)
+    picture = (company.sandbox.folder / "media" / "sample-1.jpg").read_bytes()
+    family = {"media-type-family": "STILLIMAGE"}
+    token = {"Authorization": f"Bearer {company.account.access_token}"}
+
+    def put(data: bytes, headers: dict[str, str]) -> requests.Response:
+        return requests.put(value["thumbnailUploadUrl"], data=data, headers=headers, timeout=30)
+
+    assert parse_error(put(picture, {})) == (400, "ILLEGAL_ARGUMENT")
+    assert parse_error(put(picture, {"media-type-family": "VIDEO"})) == (400, "ILLEGAL_ARGUMENT")
+    assert parse_error(put(picture, family | token)) == (400, "ILLEGAL_ARGUMENT")
+    assert parse_error(put(b"no picture", family)) == (400, "INVALID_VALUE_FOR_FIELD")
+    assert put(picture + bytes(10_000_000 - len(picture)), family).status_code == 400
+    assert put(picture, family).status_code == 201
+    etags = [company.put_part(part, video_bytes).headers["ETag"] for part in value["uploadInstructions"]]
+    assert company.finish_video(value, etags).ok
+    assert parse_error(put(picture, family)) == (400, "INVALID_VALUE_FOR_FIELD")
+    assert company.post("x", media(value["video"])).status_code == 201
+    assert company.sandbox.ledger()[0]["extra"]["thumbnail"] == sha256(picture).hexdigest()
 
 
 def test_an_image_is_sent_with_the_token_and_once(company: LinkedIn) -> None:

@@ -95,6 +95,7 @@ def test_a_video_pin_needs_a_video_that_has_succeeded_and_one_cover(
     assert pinner.status(made["media_id"]) == "succeeded"
     assert parse_error(pinner.pin(source)) == (400, 1)
     assert pinner.pin(source | cover).json()["media"]["media_type"] == "video"
+    assert parse_error(pinner.pin(source | {"cover_image_key_frame_time": 1.5})) == (400, 1)
     assert pinner.pin(source | {"cover_image_key_frame_time": 1}).status_code == 201
     assert [entry["media"][0]["bytes"] for entry in pinner.sandbox.ledger()] == [len(video_bytes)] * 2
     assert pinner.call("GET", "media").json()["items"][0]["media_id"] == made["media_id"]

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.contract import Draft, Pending, PlatformSettings, Ready
+from adapters.contract import Pending, PlatformSettings, Ready
 from adapters.errors import Rejected
 from adapters.http import HttpClient
 from adapters.tiktok import TikTok
-from adapters.tiktok.chunk_plans import REFUSED_FORMS, RefusedForms, choose_plan
+from adapters.tiktok.creator import REFUSED_FORMS, RefusedForms, choose_plan
 from adapters.tiktok.upload import UploadPlan
-from pipeline.media.spool import add_spool
-from tests.adapters.files import content, stream
+from tests.adapters.files import content
 from tests.adapters.scripted_server import ReceivedRequest, Reply, ScriptedServer
 from tests.adapters.tiktok import examples
 from tests.adapters.tiktok.drafts import account, prepare_until_ready, video
@@ -90,34 +88,19 @@ def test_a_larger_file_tries_the_other_legal_plans(scripted: ScriptedServer, tik
     )
 
 
-@pytest.fixture
-def spooling(tmp_path: Path) -> tuple[Draft, list[int]]:
-    """A draft whose media can be spooled, and the bytes read from its source so far."""
-    read: list[int] = []
-
-    def source(first: int, length: int) -> Iterator[bytes]:
-        for piece in stream(first, length):
-            read.append(len(piece))
-            yield piece
-
-    draft = video(bytes=BIG, source=source)
-    return replace(draft, media=(add_spool(draft.media[0], tmp_path / "spool", "d-1"),)), read
-
-
-def test_the_one_chunk_is_on_disk_before_the_visible_call(
-    scripted: ScriptedServer, tiktok: Make, spooling: tuple[Draft, list[int]]
+def test_prepare_says_that_the_visible_call_sends_the_one_chunk(
+    scripted: ScriptedServer, tiktok: Make
 ) -> None:
-    draft, read = spooling
-    ready = prepare_until_ready(tiktok, draft, account())
-    assert sum(read) == BIG
-    assert isinstance(tiktok().prepare(draft, account(), ready.checkpoint), Ready)
+    draft = video(bytes=BIG)
+    ready = tiktok().prepare(draft, account(), prepare_until_ready(tiktok, draft, account()).checkpoint)
+    assert isinstance(ready, Ready)
+    assert ready.sends == (0, BIG)
     tiktok().finalize(draft, account(), ready.checkpoint)
-    assert sum(read) == BIG, "the source is not asked again"
     assert scripted.requests[-1].body == content(0, BIG)
 
 
-def test_small_last_chunks_are_not_copied(
-    server: ScriptedServer, scripted: ScriptedServer, tiktok: Make, spooling: tuple[Draft, list[int]]
+def test_prepare_says_that_the_visible_call_sends_the_last_chunk(
+    server: ScriptedServer, scripted: ScriptedServer, tiktok: Make
 ) -> None:
     accepted = (
         '{"data":{"publish_id":"v_pub_file~v2-1.1",'
@@ -125,9 +108,10 @@ def test_small_last_chunks_are_not_copied(
     )
     scripted.on("POST", INIT, accepted)
     scripted.on("PUT", PUT, Reply(status=206))
-    draft, read = spooling
-    prepare_until_ready(tiktok, draft, account())
-    assert sum(read) == 12_500_000, "the first chunk only"
+    draft = video(bytes=BIG)
+    ready = tiktok().prepare(draft, account(), prepare_until_ready(tiktok, draft, account()).checkpoint)
+    assert isinstance(ready, Ready)
+    assert ready.sends == (12_500_000, BIG - 12_500_000)
 
 
 def test_one_chunk_has_to_fit_the_time_of_a_visible_call(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Container
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from adapters.errors import (
 from adapters.http import HttpClient
 from adapters.tiktok import TikTok
 from adapters.tiktok.errors import FAIL_REASONS
+from pipeline.domain.restored_post import evaluate_listing
 from tests.adapters.drafts import ARMED, through_json
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 from tests.adapters.tiktok import examples
@@ -305,6 +307,37 @@ def test_a_long_text_is_known_by_what_tiktok_shows_of_it(server: ScriptedServer,
     assert isinstance(look(tiktok, draft, {}), CannotTell)
 
 
+def test_after_a_restore_the_candidate_with_the_text_as_tiktok_cuts_it_comes_first(
+    server: ScriptedServer, tiktok: Make
+) -> None:
+    caption = "long words " * 30
+    draft = replace(video(), caption=caption)
+    length = 600  # of no listed video: none is proven, each is a candidate
+    others = [listed(n, title="Other", video_description=f"Other {n}", duration=length) for n in range(2, 61)]
+    cut = listed(1, title="", video_description=caption[:150], duration=0)
+    listing_pages = [[*others[:20]], [*others[20:40]], [*others[40:], cut]]
+    server.on(
+        "POST",
+        LIST,
+        *(
+            page(*items, cursor=n, has_more=n < len(listing_pages))
+            for n, items in enumerate(listing_pages, 1)
+        ),
+    )
+    client = HttpClient()
+    listing = tiktok(client).list_posts(draft, account(), ARMED)
+    until = ARMED + timedelta(hours=1)
+    found = evaluate_listing(
+        listing, "TikTok", since=ARMED, due=ARMED, until=until, taken=frozenset(), is_twin=False
+    )
+    assert isinstance(found, CannotTell)
+    assert found.reason.endswith(
+        "It lists 1 that could be this one; nothing proves it; 59 more differ in text, kind, media or time."
+    )
+    assert len(found.candidates) == 60
+    assert (found.candidates[0].url, found.candidates[0].same_caption) == (cut["share_url"], True)
+
+
 def test_pages_are_read_until_they_are_older_than_the_attempt(server: ScriptedServer, tiktok: Make) -> None:
     newer = [listed(n, title="x", video_description="x") for n in range(10, 30)]
     older = listed(2, after=-3600)
@@ -325,7 +358,9 @@ def test_a_list_without_end_proves_nothing(server: ScriptedServer, tiktok: Make)
     "draft", [photos(privacy_level="SELF_ONLY"), photos(post_mode="MEDIA_UPLOAD"), video()]
 )
 def test_what_is_not_listed_is_not_looked_for(server: ScriptedServer, tiktok: Make, draft: Draft) -> None:
-    assert isinstance(look(tiktok, draft, {}), CannotTell)
+    seen = look(tiktok, draft, {})
+    assert isinstance(seen, CannotTell)
+    assert seen.is_final, "no later look can tell"
     assert server.requests == []
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from adapters.contract import Draft
 from adapters.tiktok import payload
+from adapters.tiktok.adapter import TikTokOptions
 from adapters.tiktok.creator_info import AllowedSettings
-from adapters.tiktok.options import TikTokOptions
 from adapters.tiktok.problems import find_problems
 from adapters.tiktok.upload import UploadPlan
 from tests.adapters.tiktok.drafts import photos, video

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from adapters.text import count_utf16_units
 from adapters.tiktok.checkpoint import Checkpoint
-from adapters.tiktok.text import cut_text
+from adapters.tiktok.payload import cut_text
 from adapters.tiktok.upload import Upload, UploadPlan, UrlState
 from tests.adapters.drafts import through_json
 

@@ -64,7 +64,7 @@ def visit(url: str, answers: dict[str, str]) -> str:
 def confirm_all(
     stack: Stack, platform: Platform, pending: PendingConfirmation, starter: Starter | None = None
 ) -> list[ConnectedAccount]:
-    """Confirm everything on the page, as a person does to whom nothing is left to select."""
+    """Confirm everything on the page, as a user does to whom nothing is left to select."""
     assert not pending.is_choice, "several were found, and none was chosen"
     every = range(len(pending.accounts))
     confirmed = confirm_accounts(stack.context, platform, pending.session, pending.ticket, every, starter)

@@ -39,7 +39,6 @@ def stack(database_url: str, broker_url: str, vault_key: str, tmp_path: Path) ->
         yield stack
 
 
-@pytest.mark.timeout(300)
 def test_quota_buckets_and_refreshes_hold_with_a_thousand_accounts(stack: Stack, tmp_path: Path) -> None:
     import_accounts(stack, tmp_path / "accounts.csv")
     check_buckets(stack)

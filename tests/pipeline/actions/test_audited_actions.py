@@ -11,9 +11,10 @@ from sqlalchemy.exc import DBAPIError
 
 from pipeline.actions import dead_letters, pauses, resolve
 from pipeline.actions.cancel_delete_retry import cancel, delete, retry
-from pipeline.actions.edit import Change, edit
-from pipeline.bulk.steer_step import run_steering_step
-from pipeline.bulk.steering import Steering, steer
+from pipeline.actions.edit import edit
+from pipeline.actions.edit_values import Change
+from pipeline.actions.steer_step import run_steering_step
+from pipeline.actions.steering import Steering, steer
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.steering import Arguments, Verb
 from pipeline.store.audit import AuditFilter, AuditRow, list_changes

@@ -12,9 +12,10 @@ from uuid import UUID
 import pytest
 
 from adapters.contract import Account, Draft, Pending, Platform
-from pipeline.actions.edit import Change, EditResult, edit
+from pipeline.actions.edit import edit
+from pipeline.actions.edit_values import Change, EditResult
+from pipeline.broker.queues import REACHABILITY
 from pipeline.domain.delivery import Reason, State
-from pipeline.queues import REACHABILITY
 from pipeline.stages import reachability
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import compute_version
@@ -22,8 +23,7 @@ from pipeline.stages.publish import publish
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id, row, rows
-from pipeline.store.deliveries.arm import arm
-from pipeline.store.deliveries.checkpoint import save_checkpoint
+from pipeline.store.deliveries.arm import arm, save_checkpoint
 from pipeline.store.posts import actions as steering
 from pipeline.store.posts import awaiting_checks as waiting
 from pipeline.store.posts.pins import pin_checks

@@ -10,10 +10,10 @@ from adapters.contract import Platform
 from adapters.errors import Rejected
 from adapters.limit import Rate
 from pipeline.actions.explain import ExplainedDelivery, explain_post
-from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.domain.explanation_rules import Turn
 from pipeline.domain.hold import Hold
+from pipeline.runtime.context import Context
 from pipeline.stages.publish import publish
 from pipeline.store.checks.checks import postpone_check
 from tests.pipeline.core_fixture import CoreFixture
@@ -60,7 +60,7 @@ def test_a_refusal_shows_the_attempt_and_asks_the_customer(core: CoreFixture) ->
     assert (found.evidence.attempt, found.evidence.attempt_outcome) == (1, "failed")
     assert found.evidence.why == "Rejected: Too long."
     assert found.explanation.action is not None
-    assert found.explanation.action.link == "/reference#error-caption_too_long"
+    assert found.explanation.action.command.startswith("slipway post edit ")
     assert found.explanation.since == found.evidence.moved_at
 
 

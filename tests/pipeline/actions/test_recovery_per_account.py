@@ -12,11 +12,12 @@ import pytest
 
 from pipeline.actions import dead_letters
 from pipeline.actions.cancel_delete_retry import retry
-from pipeline.actions.edit import Change, edit
+from pipeline.actions.edit import edit
+from pipeline.actions.edit_values import Change
 from pipeline.actions.retried_delivery import LIVE
 from pipeline.domain.delivery import Reason, State
 from pipeline.maintenance.redispatch_checks import redispatch_checks
-from pipeline.recovery.send_guard import SendGuard
+from pipeline.runtime.send_guard import SendGuard
 from pipeline.stages import reachability
 from pipeline.store.checks import checks
 from pipeline.store.database import jsonb, row

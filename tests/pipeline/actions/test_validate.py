@@ -63,7 +63,7 @@ def test_everything_that_is_wrong_is_told_at_once_and_for_each_account(core: Cor
 
 def test_media_that_cannot_be_used_are_named(core: CoreFixture) -> None:
     core.account("one")
-    from pipeline.queues import REACHABILITY
+    from pipeline.broker.queues import REACHABILITY
 
     core.context.liveness.record_beat(REACHABILITY)
     core = core.with_settings(reachability={"wait": 0.1})

@@ -16,3 +16,13 @@ def server(module_environment: dict[str, str], tmp_path_factory: pytest.TempPath
 @pytest.fixture(scope="module")
 def tenant(server: Server) -> Tenant:
     return server.tenant()
+
+
+@pytest.fixture(scope="module")
+def two(
+    module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[Server]]:
+    """Two servers on one database, like two processes of one server."""
+    folders = [tmp_path_factory.mktemp(name) for name in ("one", "two")]
+    with serving(module_environment, folders[0]) as one, serving(module_environment, folders[1]) as other:
+        yield [one, other]

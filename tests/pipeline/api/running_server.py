@@ -19,9 +19,9 @@ from pydantic import SecretStr
 
 from adapters.contract import Credentials, Platform
 from config.settings import load
-from pipeline.context import Context
+from pipeline.broker.queues import REACHABILITY
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
-from pipeline.queues import REACHABILITY
+from pipeline.runtime.context import Context
 from pipeline.store.accounts.accounts import add_account
 from pipeline.store.auth.keys import create_key
 from pipeline.store.auth.workspaces import create_workspace, set_plan
@@ -91,6 +91,13 @@ class Server:
             )
         return answer
 
+    def read_log(self) -> str:
+        """Return the log, with the lines of every request that was answered before: they are written in batches."""
+        last = os.urandom(16).hex()
+        self.send("GET", f"{BASE}/posts", None, None, **{"X-Request-Id": last})
+        until(lambda: last in self.log.read_text(), "the line of the last request")
+        return self.log.read_text()
+
     def tenant(
         self,
         plan: Plan = Plan.BUSINESS,
@@ -151,7 +158,7 @@ def until(met: Callable[[], bool], what: str, seconds: float = 20) -> None:
 def _answers(server: Server, process: ForkedProgram) -> bool:
     assert process.poll() is None, server.log.read_text()
     try:
-        return server.http.get(server.url + "/healthz", timeout=5).status_code == 200
+        return server.http.get(server.url + "/healthz", timeout=60).status_code == 200
     except requests.ConnectionError:
         return False
 

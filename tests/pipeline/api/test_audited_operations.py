@@ -24,7 +24,7 @@ from tests.pipeline.api.accounts.test_connect import start_url, visit
 from tests.pipeline.api.operator.test_dead_letters import TOKEN, URL, dead
 from tests.pipeline.api.reference.scene import ORDER, SETTINGS, arrange
 from tests.pipeline.api.reference.test_recorded_answers import operations, send
-from tests.pipeline.api.running_server import Server, serving
+from tests.pipeline.api.running_server import BASE, Server, serving, video
 from tests.stack import Stack
 
 CHANGES_NOTHING = {
@@ -33,7 +33,7 @@ CHANGES_NOTHING = {
     "validatePost": "stores nothing",
 }
 """Operations that are no GET and write no row, with the reason."""
-ELSEWHERE = {"connectChoice", "replayDeadLetters", "discardDeadLetters"}
+ELSEWHERE = {"connectChoice", "replayDeadLetters", "discardDeadLetters", "stopSteeringJob"}
 """Operations that the samples do not get to change anything: tests of their own below."""
 
 
@@ -115,3 +115,21 @@ def test_a_sign_in_that_is_declined_is_recorded(stack: Stack) -> None:
     page = visit(grant_consent(start_url(home, "tiktok"), home.add_person("tiktok")))
     [found] = list_of(stack.context.database, press_decline(page))
     assert (found.verb, found.kind, found.actor_id) == ("decline", "sign-in", home.key_id)
+
+
+def test_a_stopped_steering_job_is_recorded(server: Server) -> None:
+    tenant = server.tenant()
+    server.post(video(tenant, scheduled_at="2090-01-01T00:00:00Z"), tenant.key)
+    counted: dict[str, Any] = {}
+    for _ in range(2):  # the count, then the job by its token
+        token = {"token": counted["token"]} if counted else {}
+        body = {"verb": "pause", "filter": {"account_id": tenant.accounts["tiktok"]}, **token}
+        json_type = {"Content-Type": "application/json"}
+        answer = server.send(
+            "POST", f"{BASE}/posts/steer", tenant.key, json.dumps(body).encode(), **json_type
+        )
+        counted = answer.json()["data"]
+    answer = server.send("POST", f"{BASE}/posts/steer/{counted['job']['id']}/stop", tenant.key)
+    assert answer.json()["data"]["state"] == "stopped"
+    [one] = list_of(server.context.database, answer)
+    assert (one.actor_kind, one.workspace_id) == ("key", tenant.workspace)

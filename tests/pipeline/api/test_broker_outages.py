@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from adapters.contract import Platform
+from pipeline.broker.queues import DELAY, PUBLISH, REACHABILITY
 from pipeline.embedded.valkey import Valkey
 from pipeline.maintenance.redispatch_checks import redispatch_checks
-from pipeline.queues import DELAY, PUBLISH, REACHABILITY
-from pipeline.stages.sweep import sweep
+from pipeline.stages.delay import sweep
 from pipeline.store.checks import checks
 from tests.broker_outages import OUTAGES, Outage, count_messages, hung
 from tests.pipeline.api.running_server import BASE, Server, Tenant, serving, until, video

@@ -11,8 +11,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
+from pipeline.actions.api_versions import list_retirements
 from pipeline.api.http import request_metrics
-from pipeline.api_versions import list_retirements
 from pipeline.maintenance.export_moves import export_moves
 from pipeline.store.moves.read import read_batch
 from tests.pipeline.api.running_server import BASE, ROOT, Server, serving, until, video

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
+import pytest
 from sqlalchemy import text
 
 from config.settings import load
 from pipeline.api.health import NotReady, Readiness
 from pipeline.api.http.response_models import Success
-from pipeline.queue_liveness import BEAT
-from pipeline.queues import ALL_QUEUES
-from pipeline.rate_buckets import create_redis_client
-from pipeline.stages.sweep import sweep
+from pipeline.broker.queue_liveness import BEAT
+from pipeline.broker.queues import ALL_QUEUES
+from pipeline.limits.rate_buckets import create_redis_client
+from pipeline.stages.delay import sweep
 from pipeline.store.canaries import record_canary, record_consumed
 from pipeline.store.recovery import epoch as marks
 from pipeline.wiring import build_context
@@ -25,6 +29,7 @@ from tests.database_outages import hung, read_only
 from tests.pipeline.api.running_server import BASE, Server, Tenant, serving, until, video
 
 _EPOCH_UNTIL = "UPDATE mark SET until = {}, writer = pg_current_xact_id()::xid"
+MOUNT = ("/usr/bin/mount", "-t", "tmpfs", "-o")
 JSON = {"Content-Type": "application/json"}
 UNREACHABLE_BROKER = "redis+socket:///tmp/no-broker-here?virtual_host=0"
 
@@ -40,7 +45,11 @@ def test_broker_away_a_post_is_taken_and_the_message_is_sent_when_it_is_back(
         NotReady.model_validate_json(ready.content)
         assert ready.status_code == 503
         assert ready.json()["message"].startswith("The broker")
-        assert {name for name, is_up in ready.json()["parts"].items() if is_up} == {"database", "mark"}
+        assert {name for name, is_up in ready.json()["parts"].items() if is_up} == {
+            "database",
+            "disk",
+            "mark",
+        }
     back = build_context(load(environment))
     with back.database.begin() as c:
         c.execute(text("UPDATE deliveries SET state = 'scheduled'"))  # its media were found good meanwhile
@@ -135,6 +144,54 @@ def test_readyz_tells_how_long_each_queue_has_been_silent(server: Server, tenant
     with server.context.database.begin() as c:
         record_consumed(c, ["status"])  # not its canary, which may wait behind a backlog
     assert server.send("GET", "/readyz").status_code == 200
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one MiB, which a test may fill or make read-only."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = [*MOUNT, "size=1m", "tmpfs", str(folder)]
+    if not Path(MOUNT[0]).exists() or subprocess.run(mount, check=False).returncode:
+        pytest.skip("NOT TESTED: a disk that takes no writes. Mounting one needs root and /usr/bin/mount.")
+    yield folder
+    subprocess.run(["/usr/bin/umount", "--lazy", folder], check=True)
+
+
+def remount(folder: Path, option: str) -> None:
+    subprocess.run([*MOUNT, f"remount,{option}", folder], check=True)
+
+
+def fill(folder: Path, option: str) -> None:
+    """Fill the disk (``ro``), or empty it again."""
+    with (folder / "full").open("wb", buffering=0) as file, suppress(OSError):
+        while option == "ro":
+            file.write(bytes(4096))
+
+
+@pytest.mark.parametrize("setting", ["SLIPWAY_FILES__FOLDER", "SLIPWAY_MARK__FOLDER"])
+@pytest.mark.parametrize("harm", [remount, fill])
+def test_readyz_is_503_while_a_disk_takes_no_writes(
+    environment: dict[str, str], tmp_path: Path, disk: Path, setting: str, harm: Callable[[Path, str], None]
+) -> None:
+    with serving({**environment, setting: str(disk)}, tmp_path) as server:
+        assert server.send("GET", "/readyz").status_code == 200
+        harm(disk, "ro")
+        bad = server.send("GET", "/readyz")
+        NotReady.model_validate_json(bad.content)
+        assert (bad.status_code, bad.json()["parts"]["disk"]) == (503, False)
+        assert bad.json()["message"].startswith(f"The disk of {setting} takes no writes: ")
+        assert server.send("GET", "/healthz").status_code == 200
+        harm(disk, "rw")
+        assert server.send("GET", "/readyz").status_code == 200
+        assert [path.name for path in disk.iterdir() if path.name != "full"] == [], "a probe leaves nothing"
+
+
+def test_readyz_names_a_folder_that_can_never_be_written(environment: dict[str, str], tmp_path: Path) -> None:
+    with serving({**environment, "SLIPWAY_FILES__FOLDER": "/proc/no"}, tmp_path) as server:
+        bad = server.send("GET", "/readyz")
+    assert bad.status_code == 503
+    assert "The disk of SLIPWAY_FILES__FOLDER takes no writes: " in bad.json()["message"]
 
 
 def test_readyz_tells_whether_beat_runs_and_is_ready_without_it(server: Server) -> None:

@@ -18,8 +18,8 @@ import pytest
 
 from adapters.contract import Platform
 from pipeline.domain.delivery import State
-from pipeline.recovery.epoch_file import EpochFile
-from pipeline.recovery.send_guard import SendGuard
+from pipeline.runtime.epoch_file import EpochFile
+from pipeline.runtime.send_guard import SendGuard
 from pipeline.store.database import new_id, rows
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.cli.test_account_discover import sign_in, to_json
@@ -74,6 +74,7 @@ CHANGES_NOTHING = {
     "settings check": "",
     "settings example": "",
     "settings list": "",
+    "steer list": "",
     "steer receipts": "",
     "steer show": "",
     "top": "",
@@ -162,6 +163,18 @@ class Scene:
         account = str(self.ledger.delivery(post.deliveries[0]).account_id)
         return "steer", verb, "--workspace", self.workspace, "--account", account, *more, "--yes"
 
+    def steered(self) -> str:
+        """Return a job that has not ended, and that a worker seems to have."""
+        identity = json.loads(self.terminal.text(*self.steer("cancel"), "--json"))["job"]["id"]
+        with self.ledger.database.begin() as c:
+            rows(
+                c,
+                """UPDATE steering_jobs SET state = 'working', lease_until = now() + interval '1 hour'
+                   WHERE id = :id RETURNING id""",
+                id=identity,
+            )
+        return str(identity)
+
     def accept(self) -> Command:
         self.terminal.text("restore", "declare", "--since", "1m")
         return "restore", "accept", "--nothing-sent", "a test"
@@ -222,6 +235,7 @@ CHANGES: dict[str, Callable[[Scene], Command]] = {
     "steer reschedule": lambda s: s.steer("reschedule", "--later", "2h"),
     "steer resume": lambda s: s.steer("resume"),
     "steer retry": lambda s: s.steer("retry"),
+    "steer stop": lambda s: ("steer", "stop", s.steered()),
     "user create": lambda _: (
         "user",
         "create",

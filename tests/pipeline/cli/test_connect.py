@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from pipeline.actions.diagnose import Finding, diagnose
 from pipeline.store.audit import AuditFilter, AuditRow, list_changes
+from pipeline.store.database import row
 from tests.conftest import Engines
 from tests.pipeline.accounts.consent_page import (
     OAuthWorkspace,
@@ -128,11 +130,43 @@ def test_all_is_taken_with_one_confirmation(home: OAuthWorkspace) -> None:
 def test_a_person_who_does_not_confirm_ends_the_command(home: OAuthWorkspace) -> None:
     page = home.add_person("facebook")
     with connecting(home, "facebook") as (process, url):
-        asked = requests.get(grant_consent(url, page), timeout=20)
+        asked = requests.get(grant_consent(url, page), timeout=60)
         assert press_decline(asked).status_code == 403
-        printed, stderr = process.communicate(timeout=20)
+        printed, stderr = process.communicate(timeout=60)
     assert (process.returncode, printed, home.accounts()) == (1, "", [])
     assert "Error: The facebook sign-in was not confirmed; nothing was changed." in stderr
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        "UPDATE accounts SET status = 'reconnect' WHERE id = :id RETURNING id",
+        """UPDATE accounts SET expires_at = now() - interval '1 minute', refresh_expires_at = NULL, renewable = false
+           WHERE id = :id RETURNING id""",
+    ],
+)
+def test_a_grant_that_has_ended_fails_the_doctor_until_its_command_has_run(
+    home: OAuthWorkspace, ended: str
+) -> None:
+    person = home.add_person("tiktok")
+    account = home.connect_tiktok(person).id
+    with home.stack.context.database.begin() as c:
+        row(c, ended, id=account)
+    [found] = list_ended_grants(home)
+    assert found.says == f"The grant of tiktok {person} has ended; 0 posts need it."
+    assert found.command is not None
+    command = f"slipway account connect tiktok --workspace {home.workspace} --reconnect {account}"
+    assert found.command == command
+    with connecting(home, "tiktok", "--reconnect", str(account)) as (process, url):
+        assert confirm(requests.get(grant_consent(url, person), timeout=60)).status_code == 200
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert list_ended_grants(home) == []
+
+
+def list_ended_grants(home: OAuthWorkspace) -> list[Finding]:
+    found = [one for one in diagnose(home.stack.context) if one.part == "grants"]
+    return [one for one in found if one.result == "fail"]
 
 
 def test_the_old_name_is_gone() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,22 +16,44 @@ from urllib.parse import urlsplit
 import pytest
 
 from config.settings import PREFIX
-from pipeline.cli.demo_dashboard import DAYS
+from pipeline.cli.demo_dashboard import DAYS, WHY
 from pipeline.cli.demo_stack import open_stack
 from pipeline.domain.delivery import State
 from pipeline.embedded.control import Control
 from pipeline.store.database import Database
 from pipeline.store.deliveries.inspection import DeliveryFacts
 from pipeline.store.deliveries.listing import ListFilter, list_deliveries
+from pipeline.store.deliveries.pauses import list_pauses, pause
 from tests.waiting import until
 
+IN_BACKGROUND = ("/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+"""What a shell script does to a command that ends in `&`."""
 
-def demo(folder: str, out: Path, *options: str) -> subprocess.Popen[str]:
-    """`slipway demo` in another terminal, on a data folder."""
+LOSE_INTERRUPT = """
+import os, runpy, signal, sys, requests
+real, calls = requests.request, []
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)  # what a handler raises in here is discarded
+def request(*args, **more):
+    calls.append(args)
+    if len(calls) == 6:
+        Finalized()
+    return real(*args, **more)
+requests.request = request
+sys.argv[0] = "slipway"
+runpy.run_module("pipeline.cli", run_name="__main__")
+"""
+
+
+def demo(
+    folder: str, out: Path, *options: str, start: Sequence[str] = ("-m", "pipeline.cli")
+) -> subprocess.Popen[str]:
+    """`slipway demo` on a data folder, put in the background by a shell script: it starts with SIGINT ignored."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     with out.with_suffix(".out").open("w") as stdout, out.with_suffix(".err").open("w") as stderr:
         return subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", "demo", *options, "--json"],
+            [*IN_BACKGROUND, sys.executable, *start, "demo", *options, "--json"],
             stdout=stdout,
             stderr=stderr,
             text=True,
@@ -40,6 +64,33 @@ def demo(folder: str, out: Path, *options: str) -> subprocess.Popen[str]:
 def list_found(database: Database, chosen: ListFilter) -> list[DeliveryFacts]:
     with database.begin() as c:
         return list(list_deliveries(c, chosen, limit=100))
+
+
+def read_pauses(database: Database) -> list[tuple[str, str]]:
+    with database.begin() as c:
+        return [(one.target, one.why) for one in list_pauses(c)]
+
+
+def require_pause_ends_with_it(folder: str, out: Path, database: Database) -> None:
+    """Stop a demo while its account is paused; the next one leaves the pause that an operator makes in that time."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        running = demo(folder, out, "--ahead", "600")
+        [(_, why)] = until(lambda: read_pauses(database) or None, 60, out.with_suffix(".err").read_text)
+        assert why == WHY
+        running.send_signal(number)
+        assert until(running.poll, 60) != 0
+        assert read_pauses(database) == []
+    running = demo(folder, out, "--ahead", "600", start=("-c", LOSE_INTERRUPT))
+    assert until(running.poll, 60, out.with_suffix(".err").read_text) != 0
+    assert "Finalized.__del__" in out.with_suffix(".err").read_text()
+    assert read_pauses(database) == []
+    running = demo(folder, out, "--ahead", "600")
+    [(account, _)] = until(lambda: read_pauses(database) or None, 60)
+    with database.begin() as c:
+        pause(c, "account", account, "mine")
+    running.send_signal(signal.SIGINT)
+    assert until(running.poll, 60) != 0
+    assert read_pauses(database) == [(account, "mine")]
 
 
 def listens(url: str) -> bool:
@@ -59,9 +110,9 @@ def test_of_two_demos_on_one_stack_the_one_whose_post_fails_ends_with_1_and_noth
         control = Control(own.summary.sandbox, own.summary.sandbox_token)
         control.call("POST", "faults", json={**fault, "reason": "file_format_check_failed"})
         running = [demo(own.summary.folder, tmp_path / name, "--ahead", "0") for name in "ab"]
-        ended = {one.wait(90): tmp_path / name for one, name in zip(running, "ab", strict=True)}
+        ended = {until(one.poll, 90): tmp_path / name for one, name in zip(running, "ab", strict=True)}
         lost = tmp_path / "lost"
-        assert demo(own.summary.folder, lost, "--lose-answer").wait(90) == 0, lost.with_suffix(
+        assert demo(own.summary.folder, lost, "--lose-answer").wait(300) == 0, lost.with_suffix(
             ".err"
         ).read_text()
         live = control.call("GET", "ledger", params={"platform": "linkedin"})
@@ -70,7 +121,10 @@ def test_of_two_demos_on_one_stack_the_one_whose_post_fails_ends_with_1_and_noth
             refused = ListFilter(state=State.FAILED, platform="facebook")
             until(lambda: len(list_found(database, refused)) == len(ended), 60)
             unknown = list_found(database, ListFilter(state=State.UNKNOWN))
-            held = list_found(database, ListFilter(platform="pinterest", held_for="paused"))
+            waited = ListFilter(state=State.PUBLISHED, platform="pinterest")
+            until(lambda: len(list_found(database, waited)) == len(ended), 60)
+            assert read_pauses(database) == []
+            require_pause_ends_with_it(own.summary.folder, tmp_path / "stopped", database)
             scheduled = list_found(database, ListFilter(state=State.SCHEDULED, platform="youtube"))
     assert set(ended) == {0, 1}
 
@@ -85,7 +139,6 @@ def test_of_two_demos_on_one_stack_the_one_whose_post_fails_ends_with_1_and_noth
     told = ended[0].with_suffix(".err").read_text()
     assert "the demo publishes through it" in told
     assert len(well["left"]["posts"]) == 5
-    assert {str(one.account_id) for one in held} == {well["left"]["paused_account"]}
     assert len(scheduled) == 2 * len(DAYS)
     assert "instagram sandbox_instagram" in told
 
@@ -113,7 +166,7 @@ def test_a_bulk_demo_publishes_the_first_day_of_its_file_once_and_takes_the_othe
     assert (found["agrees"], found["differences"]) == (True, [])
     assert found["rows"] == {"rows": 300, "accepted": 300, "duplicate": 0, "rejected": 0}
     assert (found["published"], found["ledger"]) == (60, 60)
-    assert found["rolled_back"] == {"created": 300, "live": 60, "cancelled": 240}
+    assert found["rolled_back"] == {"created": 300, "live": 60, "canceled": 240}
     assert found["lost_answers"] == 5
     assert sum(day["posts"] for day in found["forecast"]["days"]) == 300
     told = out.with_suffix(".err").read_text()
@@ -122,5 +175,5 @@ def test_a_bulk_demo_publishes_the_first_day_of_its_file_once_and_takes_the_othe
 
 
 def test_a_lost_answer_needs_a_running_stack_where_its_delivery_can_stay(tmp_path: Path) -> None:
-    assert demo(str(tmp_path / "data"), tmp_path / "lost", "--lose-answer").wait(60) == 1
+    assert demo(str(tmp_path / "data"), tmp_path / "lost", "--lose-answer").wait(300) == 1
     assert "start `slipway up` in another terminal first" in (tmp_path / "lost.err").read_text()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from threading import Event
 from typing import Any
 
 import pytest
@@ -11,8 +13,14 @@ from cryptography.fernet import Fernet
 
 from adapters.graph_versions import RETIREMENTS
 from adapters.live_check import check_version
+from config.settings import load
+from pipeline.actions import diagnose as diagnosing
+from pipeline.actions.diagnose import diagnose
+from pipeline.cli.output import stream_rows
 from pipeline.store.canaries import record_canary
 from pipeline.store.database import row
+from pipeline.wiring import build_context
+from tests.database_outages import locked
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
 
@@ -23,19 +31,21 @@ PARTS = {
     "broker",
     "clocks",
     "database",
+    "tables",
     "epoch",
     "vault",
     "queues",
+    "hosts",
     "grants",
 }
 
 
 def examine(terminal: Terminal, status: int, **environment: str) -> dict[str, list[dict[str, Any]]]:
-    """Return the findings by part; assert the exit status, and a command wherever something is wrong."""
+    """Return the findings by part; assert the exit status, and that no command only lists settings."""
     ended = terminal.run("doctor", "--json", **environment)
     assert ended.status == status, ended
     found = json.loads(ended.stdout)
-    assert all(one["command"] or one["result"] == "ok" for one in found)
+    assert not [one for one in found if "settings list" in (one["command"] or "")]
     return {one["part"]: [x for x in found if x["part"] == one["part"]] for one in found}
 
 
@@ -58,6 +68,7 @@ def test_every_part_of_a_new_installation_is_named_and_only_the_epoch_is_not_beg
     [
         ("SLIPWAY_STORE__URL", "postgresql+psycopg://nobody@127.0.0.1:1/none", "database"),
         ("SLIPWAY_BROKER__URL", "redis://127.0.0.1:1/0", "broker"),
+        ("SLIPWAY_FILES__FOLDER", "/proc", "disk"),
     ],
 )
 def test_what_is_wrong_with_settings_and_engines_is_said(
@@ -65,6 +76,7 @@ def test_what_is_wrong_with_settings_and_engines_is_said(
 ) -> None:
     found = examine(terminal, 1, **{variable: value})
     assert "fail" in {one["result"] for one in found[part]}
+    assert any(variable in one["says"] for one in found[part]), "which setting it is"
 
 
 def test_an_api_version_that_soon_retires_is_a_warning(terminal: Terminal) -> None:
@@ -73,13 +85,87 @@ def test_an_api_version_that_soon_retires_is_a_warning(terminal: Terminal) -> No
     status = int(expected.result == "fail")
     found = examine(terminal, status, SLIPWAY_INSTAGRAM__VERSION="v21.0")["api version"]
     [warned] = [one for one in found if one["result"] != "ok"]
-    assert (warned["result"], warned["says"]) == (expected.result, f"instagram: {expected.says}")
-    assert warned["command"] == "slipway settings list | grep SLIPWAY_INSTAGRAM__VERSION"
+    assert (warned["result"], warned["says"]) == (
+        expected.result,
+        f"instagram: {expected.says} (SLIPWAY_INSTAGRAM__VERSION)",
+    )
 
 
 def test_a_vault_key_that_was_lost_is_said(terminal: Terminal) -> None:
     found = examine(terminal, 1, SLIPWAY_VAULT__KEYS=Fernet.generate_key().decode())
     assert found["vault"][0]["result"] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("table", "slow"),
+    [
+        ("alembic_version", {"tables"}),
+        ("mark", {"epoch", "workers", "hosts"}),
+        ("accounts", {"vault", "grants"}),
+        ("canaries", {"queues", "workers", "hosts"}),
+    ],
+)
+def test_a_check_that_meets_a_locked_table_says_so_after_2_s_and_all_others_report(
+    terminal: Terminal, ledger: Ledger, table: str, slow: set[str]
+) -> None:
+    with locked(ledger.database, table):
+        found = examine(terminal, 1)
+    assert found.keys() >= PARTS
+    named = {part for part, of in found.items() if "took longer than 2 s" in of[0]["says"]}
+    assert named == slow
+    assert all(one["result"] == "ok" for part in ("settings", "broker", "database") for one in found[part])
+
+
+def test_attention_names_what_a_locked_table_keeps_it_from_reading(
+    terminal: Terminal, ledger: Ledger
+) -> None:
+    with locked(ledger.database, "webhooks"):
+        shown = terminal.text("attention")
+    with locked(ledger.database, "alembic_version"):
+        assert "a table is locked" in terminal.refusal("attention")
+    assert "webhook_paused took longer than 2 s" in shown
+
+
+def test_rows_are_printed_as_they_come(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = []
+
+    def iterate() -> Iterator[dict[str, str | None]]:
+        yield {"part": "disk", "says": "first"}
+        printed.append(capsys.readouterr().out)
+        yield {"part": "database", "says": None}
+
+    stream_rows(iterate(), [8], as_json=False)
+    assert printed == ["part      says\ndisk      first\n"]
+    assert capsys.readouterr().out == "database\n"
+    stream_rows(iterate(), [8], as_json=True)
+    assert json.loads(printed[1] + capsys.readouterr().out)[0] == {"part": "disk", "says": "first"}
+    stream_rows([], [8], as_json=True)
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_findings_come_before_the_later_checks_run(terminal: Terminal, ledger: Ledger) -> None:
+    context = build_context(load(terminal.environment), keeps_epoch_file=False)
+    findings = diagnose(context)
+    with locked(ledger.database, "mark", "accounts", "canaries"):
+        for finding in findings:
+            assert finding.result == "ok", finding
+            if finding.part == "tables":
+                break
+    assert {finding.part for finding in findings} >= {"epoch", "vault", "queues", "hosts", "grants"}
+    context.database.close()
+
+
+def test_a_check_that_does_not_end_is_left_behind(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = Event()
+    monkeypatch.setitem(diagnosing._CHECKS, "disk", lambda _context: goes_on.wait() and [])
+    context = build_context(load(terminal.environment), keeps_epoch_file=False)
+    found = {one.part: one.says for one in diagnose(context)}
+    goes_on.set()
+    assert found["disk"] == "This check took longer than 2 s: a lock, a disk or an engine holds it up."
+    assert found.keys() >= PARTS
+    context.database.close()
 
 
 def test_tables_that_are_too_old_and_a_queue_without_a_worker_are_said(
@@ -90,7 +176,13 @@ def test_tables_that_are_too_old_and_a_queue_without_a_worker_are_said(
         row(c, "UPDATE canaries SET taken_at = now() - interval '1 day' RETURNING queue")
     found = examine(terminal, 1)
     [silent] = found["queues"]
+    assert "No worker has taken a message from publish.tiktok since " in silent["says"]
     assert silent["command"] == "slipway worker publish --queues publish.tiktok"
     with ledger.database.begin() as c:
-        row(c, "UPDATE alembic_version SET version_num = '0001' RETURNING version_num")
+        row(c, "UPDATE alembic_version SET version_num = 's0000' RETURNING version_num")
     assert examine(terminal, 1)["tables"][0]["command"] == "slipway migrate"
+    with ledger.database.begin() as c:
+        row(c, "UPDATE alembic_version SET version_num = '0045' RETURNING version_num")
+    [other] = examine(terminal, 1)["tables"]
+    assert (other["result"], other["command"]) == ("fail", None)
+    assert "run `slipway post export` with the code that made it" in other["says"]

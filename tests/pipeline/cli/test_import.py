@@ -59,14 +59,35 @@ def test_a_month_is_planned_applied_and_rolled_back(terminal: Terminal, ledger: 
     assert f"{ROWS} created" in applied
     assert len(posts(ledger)) == ROWS
 
+    second = terminal.run(*command.split()[1:])
+    assert (second.status, second.stderr) == (0, f"The import is applied ({ROWS} created).\n")
+    assert "Roll it back" in terminal.refusal("import", "cancel", facts["import"])
+    assert len(posts(ledger)) == ROWS
+
     again = terminal.json("import", "plan", str(month))
     assert again["counts"] == {"rows": ROWS, "accepted": 0, "duplicate": ROWS, "rejected": 0}
 
     rolled = terminal.json("import", "rollback", facts["import"])
-    assert (rolled["state"], rolled["result"]) == ("rolled_back", {"created": ROWS, "cancelled": ROWS})
+    assert (rolled["state"], rolled["result"]) == ("rolled_back", {"created": ROWS, "canceled": ROWS})
     assert set(posts(ledger)) == {"canceled"}
+    second = terminal.run("import", "rollback", facts["import"])
+    done = f"rolled back ({ROWS} created, {ROWS} cancelled)"
+    assert (second.status, second.stderr) == (0, f"The import is {done}.\n")
+    assert done in terminal.refusal(*command.split()[1:])
+    table = list(csv.DictReader(month.read_text("utf-8-sig").splitlines()))
+    changed = month.with_name("changed.csv")
+    with changed.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.DictWriter(out, table[0])
+        writer.writeheader()
+        writer.writerows({**row, "caption": "Better"} for row in table)
+    update = terminal.json("import", "plan", str(changed), "--update")
+    assert (update["plan"]["changed"], update["counts"]["rejected"]) == (0, ROWS)
+    refused = terminal.text("import", "rows", update["id"], "--verdict", "rejected")
+    assert refused.count("The post is canceled: it can no longer be changed.") == ROWS
+    other = terminal.refusal("import", "apply", again["id"], "--plan", facts["plan hash"])
+    assert again["plan"]["hash"] in other, "the hash of another import"
     listed = terminal.json("import", "list")
-    assert [one["state"] for one in listed] == ["planned", "rolled_back"]
+    assert [one["state"] for one in listed] == ["planned", "planned", "rolled_back"]
 
 
 def test_rejected_rows_are_written_with_their_error(terminal: Terminal, month: Path, tmp_path: Path) -> None:
@@ -87,8 +108,8 @@ def test_rejected_rows_are_written_with_their_error(terminal: Terminal, month: P
     ]
     assert [r["verdict"] for r in receipts] == ["accepted", "rejected", "rejected", "accepted"]
     cancelled: dict[str, Any] = terminal.json("import", "cancel", found["id"])
-    assert cancelled["state"] == "cancelled"
-    assert "cancelled" in terminal.text("import", "show", found["id"])
+    assert cancelled["state"] == "canceled"
+    assert "canceled" in terminal.text("import", "show", found["id"])
 
 
 def test_standard_input_is_a_file_too(terminal: Terminal, month: Path) -> None:

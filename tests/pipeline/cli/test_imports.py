@@ -9,7 +9,7 @@ import sys
 import click
 import pytest
 
-from pipeline.cli import ALIASES, COMMANDS, cli
+from pipeline.cli import COMMANDS, cli
 
 RUN_AND_LIST_MODULES = """
 import json, sys
@@ -49,7 +49,7 @@ def modules_after(commands: list[list[str]], environment: dict[str, str]) -> set
 
 
 def test_help_of_every_command_imports_no_slow_library(environment: dict[str, str]) -> None:
-    commands = [["--help"], *([name, "--help"] for name in (*COMMANDS, *ALIASES))]
+    commands = [["--help"], *([name, "--help"] for name in COMMANDS)]
     assert modules_after(commands, environment) & HEAVY == set()
 
 
@@ -59,6 +59,6 @@ def test_commands_that_need_only_the_database_import_no_broker_and_no_web_framew
     assert modules_after(DATABASE_COMMANDS, module_environment) & BROKER_AND_WEB == set()
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, *ALIASES])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_each_name_of_the_table_is_a_command(name: str) -> None:
     assert cli.get_command(click.Context(cli), name) is not None

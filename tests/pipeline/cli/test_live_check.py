@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 from adapters.contract import Platform
 from adapters.live_check import ReadOnlyClient
 from adapters.registry import ADAPTERS
-from adapters.sandbox.platforms import PLATFORMS
+from adapters.sandbox.server import PLATFORMS
 from pipeline.store.accounts.accounts import add_account, store_credentials
 from pipeline.store.auth.workspaces import create_workspace
 from tests.conftest import free_ports

@@ -81,17 +81,6 @@ def test_a_wrong_target_is_said(terminal: Terminal) -> None:
         assert "takes no target" in terminal.refusal("pause", verb, "all", "acme", *words)
 
 
-@pytest.mark.parametrize("scope", ["all", "platform", "workspace", "account"])
-def test_the_names_of_earlier_releases_work_and_are_not_listed(
-    terminal: Terminal, ledger: Ledger, scope: str
-) -> None:
-    words = target(ledger, ledger.fresh(), scope)
-    assert terminal.json("pause", scope, *words, "--why", "as before")["scope"] == scope
-    assert [p["scope"] for p in terminal.json("pause", "list")] == [scope]
-    terminal.text("pause", "lift", scope, *words)
-    assert f"\n  {scope} " not in terminal.text("pause", "--help")
-
-
 def test_an_open_breaker_is_listed_and_lifted(terminal: Terminal, ledger: Ledger) -> None:
     post = ledger.fresh(due=-timedelta(seconds=2))
     ledger.change(post.deliveries[0], 'unavailable_since = \'{"platform": "2026-01-01T00:00:00+00:00"}\'')

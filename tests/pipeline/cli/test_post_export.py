@@ -8,9 +8,9 @@ import json
 
 import click
 
-from pipeline.bulk.export import PAGE
 from pipeline.cli import cli
 from pipeline.domain.delivery import State
+from pipeline.imports.export import PAGE
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import HOUR, Ledger
 

@@ -10,8 +10,8 @@ import pytest
 from adapters.listing import ListedPost
 from pipeline.domain.delivery import State
 from pipeline.domain.policy_errors import make_restored
-from pipeline.recovery.epoch_file import EpochFile
-from pipeline.recovery.send_guard import SendGuard
+from pipeline.runtime.epoch_file import EpochFile
+from pipeline.runtime.send_guard import SendGuard
 from pipeline.store.database import Database, jsonb
 from pipeline.store.deliveries.error_fields import error_to_dict
 from tests.backups import back_up_rows, restore_rows
@@ -102,8 +102,12 @@ def test_a_person_reads_what_the_platform_said_and_compares_the_candidates(
         same_caption=True,
         same_kind=True,
         same_media=True,
+        same_time=True,
     )
-    candidates = [first, replace(first, remote_id="2", url=None, same_media=None)]
+    others = [
+        replace(first, remote_id=f"{n}", url=f"https://t.example/{n}", same_caption=False) for n in (3, 4)
+    ]
+    candidates = [first, replace(first, remote_id="2", url=None, same_media=None), *others]
     found = "TikTok was asked. It lists 2 that could be this one; nothing proves it."
     error = error_to_dict(make_restored(found, candidates))
     ledger.change(delivery, "error = CAST(:error AS jsonb)", error=jsonb(error))
@@ -116,8 +120,14 @@ def test_a_person_reads_what_the_platform_said_and_compares_the_candidates(
         assert link.rstrip().endswith("all agrees")
         [unlinked] = [line for line in text.splitlines() if "(no link; id 2)" in line]
         assert unlinked.rstrip().endswith("media not shown")
+        assert f"{delivery}: 2 more live posts of the account differ from it; --json lists them." in text
+        assert "https://t.example/3" not in text.partition("Live posts that could be it")[2]
     [waits] = terminal.json("restore", "list", "--waiting")
-    assert [one["url"] for one in waits["candidates"]] == ["https://t.example/1", None]
+    urls = ["https://t.example/1", None, "https://t.example/3", "https://t.example/4"]
+    assert [one["url"] for one in waits["candidates"]] == urls
+    assert [
+        one["url"] for one in terminal.json("delivery", "show", str(delivery))["error"]["candidates"]
+    ] == urls
     terminal.text("delivery", "decide", str(delivery), "--live", "https://t.example/1")
     assert ledger.delivery(delivery).remote_id == "1", "it owns the candidate that the link names"
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from pipeline.store.database import Database
 from pipeline.store.schema_version import build_oldest_code_comment
@@ -20,28 +23,63 @@ COMMANDS = (("api",), ("worker", "upkeep"), ("workspace", "list"), ("delivery", 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ("UPDATE alembic_version SET version_num = '0001'", "run `slipway migrate`"),
-        (build_oldest_code_comment("9999"), "need code of 9999 or later: start the newer version"),
+        ("UPDATE alembic_version SET version_num = 's0000'", "run `slipway migrate`"),
+        (build_oldest_code_comment("s9999"), "need code of s9999 or later: start the newer version"),
         ("DROP TABLE alembic_version", "has no tables yet: run `slipway migrate`"),
     ],
 )
 def test_what_does_not_fit_does_not_start(
     terminal: Terminal, database_url: str, change: str, sentence: str
 ) -> None:
-    database = Database(database_url)
-    with database.begin() as c:
+    with execute(database_url) as c:
         c.exec_driver_sql(change)
-    database.close()
     for command in COMMANDS:
         assert sentence in terminal.refusal(*command, SLIPWAY_STORE__URL=database_url), command
 
 
-def test_newer_tables_that_still_serve_this_code_are_fine(terminal: Terminal, database_url: str) -> None:
-    database = Database(database_url)
+OTHER = (
+    "UPDATE alembic_version SET version_num = '0045'",
+    "COMMENT ON COLUMN alembic_version.version_num IS NULL",
+    f"COMMENT ON COLUMN alembic_version.version_num IS 'schema {'0' * 64}'",
+)
+
+
+@pytest.mark.parametrize("change", OTHER)
+def test_a_database_of_another_schema_is_refused_by_every_start(
+    terminal: Terminal, database_url: str, change: str
+) -> None:
+    with execute(database_url) as c:
+        c.exec_driver_sql(change)
+        folder = c.exec_driver_sql("SELECT current_setting('slipway.folder')").scalar()
+    for command in (*COMMANDS, ("migrate",)):
+        refusal = terminal.refusal(*command, SLIPWAY_STORE__URL=database_url)
+        assert "made by another commit of Slipway, with other tables" in refusal, command
+        assert "run `slipway post export` with the code that made it" in refusal, command
+        assert f"remove the data folder {folder} (move settings.env out first" in refusal, command
+
+
+def test_of_an_external_server_the_database_is_to_be_dropped(terminal: Terminal, database_url: str) -> None:
+    with execute(database_url) as c:
+        c.exec_driver_sql(OTHER[0])
+        name = c.exec_driver_sql("SELECT current_database()").scalar()
+        c.exec_driver_sql(f"ALTER DATABASE {name} SET slipway.folder = ''")
+    refusal = terminal.refusal("migrate", SLIPWAY_STORE__URL=database_url)
+    assert f"drop the database '{name}' and create it again, empty" in refusal
+    assert "folder" not in refusal
+
+
+@contextmanager
+def execute(url: str) -> Iterator[sa.Connection]:
+    database = Database(url)
     with database.begin() as c:
-        c.exec_driver_sql(build_oldest_code_comment("0001"))
-        c.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        yield c
     database.close()
+
+
+def test_newer_tables_that_still_serve_this_code_are_fine(terminal: Terminal, database_url: str) -> None:
+    with execute(database_url) as c:
+        c.exec_driver_sql(build_oldest_code_comment("s0001"))
+        c.exec_driver_sql("UPDATE alembic_version SET version_num = 's9999'")
     assert terminal.json("workspace", "list", SLIPWAY_STORE__URL=database_url) == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -73,6 +74,25 @@ def test_it_counts_first_and_acts_with_yes(terminal: Terminal, ledger: Ledger, w
     assert (receipt["delivery_id"], receipt["outcome"]) == (str(post.deliveries[0]), "done")
     shown_text = terminal.text("steer", "show", identity)
     assert f"account_id {account}" in shown_text
+
+
+def test_a_resume_right_after_a_pause_resumes_all_and_both_are_listed(
+    terminal: Terminal, ledger: Ledger, worker: Stack
+) -> None:
+    assert worker is not None
+    account, post, other = make(ledger)
+    posts = [post, *ledger.posts(20, [UUID(account)], due=DAY)]
+    where = ("--account", account, "--yes", "--workspace", str(post.workspace))
+    pause, resume = (terminal.json("steer", verb, *where) for verb in ("pause", "resume"))
+    assert [finish(terminal, job)["done"] for job in (resume, pause)] == [len(posts)] * 2
+    assert terminal.json("pause", "list") == []
+    listed = ("steer", "list", "--workspace", str(post.workspace))
+    pages = [terminal.json(*listed, "--limit", "1")]
+    pages.append(terminal.json(*listed, "--limit", "1", "--after", pages[0][0]["id"]))
+    assert [[job["id"] for job in page] for page in pages] == [[resume["job"]["id"]], [pause["job"]["id"]]]
+    assert "resume" in terminal.text(*listed)
+    assert terminal.json("steer", "stop", pause["job"]["id"])["state"] == "done", "it has ended"
+    assert ledger.states(other) == [State.SCHEDULED]
 
 
 def test_what_was_skipped_is_said(terminal: Terminal, ledger: Ledger, worker: Stack) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from adapters.errors import OutcomeUnknown, Rejected
 from pipeline.actions.activity import find_lateness
+from pipeline.cli.top import watch_keys
 from pipeline.domain.delivery import State
 from pipeline.store.canaries import record_canary
 from tests.pipeline.cli.terminal import Terminal
@@ -93,12 +97,12 @@ def test_no_database_is_one_sentence(terminal: Terminal) -> None:
 
 
 @contextmanager
-def in_terminal(terminal: Terminal) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def in_terminal(terminal: Terminal, patch: str = "") -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Run `slipway top` in a pseudoterminal; yield it and the terminal's other end."""
     screen, inside = pty.openpty()
     termios.tcsetwinsize(inside, (40, 140))
     process = subprocess.Popen(
-        [sys.executable, "-c", START],
+        [sys.executable, "-c", patch + START],
         env={**terminal.environment, "TERM": "xterm"},
         stdin=inside,
         stdout=inside,
@@ -144,6 +148,64 @@ def test_a_terminal_is_refreshed_until_a_key_ends_it_and_left_as_it_was(
         assert process.wait(60) == 0
         assert b"Traceback" not in shown
         assert termios.tcgetattr(screen) == before
+
+
+LOSE_INTERRUPT = """
+import os, signal
+from rich.live import Live
+real = Live.update
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)  # what a handler raises in here is discarded
+def update(self, *args, **more):
+    real(self, *args, **more)
+    Finalized()
+Live.update = update
+"""
+
+
+def test_a_ctrl_c_that_arrives_in_a_finalizer_ends_it(terminal: Terminal) -> None:
+    with in_terminal(terminal, LOSE_INTERRUPT) as (process, screen):
+        shown = bytearray()
+
+        def ends() -> bool:
+            shown.extend(read(screen))
+            return b"\x1b[?1049l" in shown
+
+        until(ends, 60, shown.decode)
+        assert process.wait(60) == 0
+
+
+def test_ctrl_c_ends_it_while_the_database_does_not_answer(terminal: Terminal, core: CoreFixture) -> None:
+    with core.context.database.begin() as c, in_terminal(terminal) as (process, screen):
+        c.exec_driver_sql("LOCK TABLE canaries, deliveries IN ACCESS EXCLUSIVE MODE")
+        shown = bytearray()
+
+        def shows(text: bytes) -> bool:
+            shown.extend(read(screen))
+            return text in shown
+
+        until(lambda: shows(b"\x1b[?1049h"), 60, shown.decode)
+        os.write(screen, INTERRUPT)
+        until(lambda: shows(b"\x1b[?1049l"), 60, shown.decode)
+        assert process.wait(60) == 0
+
+
+def interrupt_after(turns: int) -> None:
+    for _ in range(turns):
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_signal_at_any_time_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    no_keys = os.open(os.devnull, os.O_RDONLY)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(fileno=lambda: no_keys))
+    for turn in range(300):
+        with watch_keys() as wait_for_quit:
+            sender = Thread(target=interrupt_after, args=(turn * 20,))
+            sender.start()
+            assert wait_for_quit(60)
+            sender.join()
 
 
 # --- lateness --------------------------------------------------------------------------------------------------------

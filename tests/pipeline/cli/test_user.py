@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.store.audit import AuditFilter, list_changes
-from pipeline.store.auth.passwords import verify_password
 from pipeline.store.auth.sessions import find_session, start_session
-from pipeline.store.auth.users import read_password
+from pipeline.store.auth.users import read_password, verify_password
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
 from tests.waiting import until

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from pipeline.context import Context
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
+from pipeline.runtime.context import Context
 from tests.pipeline.api.running_server import serving
 from tests.pipeline.dashboard.site import Site
 
 CHROMIUM = Path("/usr/bin/chromium")
+expect.set_options(timeout=60_000)  # milliseconds; a busy machine needs more than the library's five seconds
 MISSING = "the dashboard in a browser: chromium is not here (apt install chromium)."
 
 
@@ -54,7 +55,7 @@ def browser(chromium: Browser, site: Site) -> Iterator[Page]:
     """A fresh page of the browser, logged in as an admin of all workspaces. A refused resource fails the test."""
     user = site.add_user({None: Role.ADMIN})
     with chromium.new_context(base_url=site.url, viewport={"width": 1400, "height": 900}) as context:
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         refused: list[str] = []
         page = context.new_page()
         page.on(

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from adapters.contract import Credentials, Platform
-from pipeline.context import Context
+from pipeline.runtime.context import Context
 from pipeline.store.accounts.accounts import add_account, require_reconnect
 from pipeline.store.database import row
 from pipeline.store.rollups.settled_counts import (

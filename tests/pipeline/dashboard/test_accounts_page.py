@@ -13,7 +13,7 @@ import requests
 from playwright.sync_api import Page, expect
 
 from adapters.contract import Platform
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.store.database import row
 from tests.pipeline.api.running_server import ABSENT, Tenant, serving
 from tests.pipeline.dashboard.numbers_scene import HOSTILE, add_named, end_grant
@@ -102,7 +102,7 @@ def test_others_see_their_workspaces_only_and_connect_only_as_operators(site: Si
     author = site.add_user({tenant.workspace: Role.AUTHOR})
     with site.log_in(viewer) as client:
         assert len(list_names(show(site, client))) == 2
-        assert client.get(site.url + PATH, params={"workspace": str(tenant.workspace)}).status_code == 403
+        assert client.get(site.url + PATH, params={"workspace": str(tenant.workspace)}).status_code == 404
         assert connect(site, client, account=tenant.accounts["lost"], platform="linkedin").status_code == 403
     with site.log_in(author) as client:
         assert "Connect again" not in show(site, client)

@@ -12,11 +12,11 @@ import pytest
 import requests
 
 from pipeline.actions.attention import list_attention
-from pipeline.context import Context
-from pipeline.dashboard.attention_links import build_query, list_links
+from pipeline.dashboard.attention import build_query, list_links
 from pipeline.domain.attention import Kind
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
+from pipeline.runtime.context import Context
 from pipeline.store.canaries import record_canary
 from pipeline.store.database import row
 from pipeline.store.deliveries.pauses import pause
@@ -49,6 +49,11 @@ def workspace(ledger: Ledger) -> UUID:
     ledger.change(limited.deliveries[0], "held_for = 'rate', next_at = now() + interval '1 hour'")
     with ledger.database.begin() as c:
         pause(c, "account", str(account), "under review")
+    free = ledger.account(space)
+    ledger.post([free], due=-HOUR)
+    for due, hold, next_at in ((-HOUR, "daily_quota", HOUR), (-DAY - HOUR, "rate", -2 * HOUR)):
+        limited = ledger.post([free], due=due)
+        ledger.change(limited.deliveries[0], f"held_for = '{hold}', next_at = now() + interval '{next_at}'")
     return space
 
 
@@ -70,7 +75,11 @@ def test_each_line_shows_exactly_what_it_counts(site: Site, context: Context, wo
             assert len(rows) == matter.count, (matter, build_query(matter, now))
             found.add(matter.kind)
     assert found == {Kind.UNKNOWN, Kind.BLOCKED, Kind.HELD, Kind.OVERDUE, Kind.DEAD_LETTERS}
-    assert len(items) == 13
+    overdue = {
+        (i.matter.state, i.matter.reason): i.matter.count for i in items if i.matter.kind is Kind.OVERDUE
+    }
+    assert overdue == {("scheduled", "backlog"): 2, ("accepted", "checking"): 1, ("publishing", None): 1}
+    assert len(items) == 11
 
 
 def test_the_lines_say_how_many_since_when_and_what_to_do(site: Site, workspace: UUID) -> None:
@@ -105,7 +114,7 @@ def test_accounts_lead_to_those_that_need_a_person(site: Site, ledger: Ledger) -
 def test_a_visitor_sees_what_concerns_their_workspaces(site: Site, ledger: Ledger, workspace: UUID) -> None:
     other = ledger.workspace()
     with site.log_in(site.add_user({other: Role.ADMIN})) as http:
-        assert "Nothing needs a person." in http.get(site.url + HOME, timeout=30).text
+        assert "Nothing needs an operator." in http.get(site.url + HOME, timeout=30).text
     with ledger.database.begin() as c:
         record_canary(c, "delay")
         row(c, "UPDATE canaries SET taken_at = now() - interval '1 hour' RETURNING queue")

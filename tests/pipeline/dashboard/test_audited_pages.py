@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from pipeline.dashboard.app import create_dashboard
 from pipeline.domain.delivery import State
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.store.database import rows
 from tests.pipeline.api.running_server import serving
 from tests.pipeline.dashboard.site import HOME, PASSWORD, Site, Someone
@@ -42,6 +42,11 @@ class Scene:
     def steer(self) -> None:
         post = self.ledger.fresh(due=HOUR)
         start(self.site, self.client, action="cancel", scope="some", delivery=post.deliveries)
+
+    def stop(self) -> None:
+        post = self.ledger.fresh(due=HOUR)
+        [job] = start(self.site, self.client, action="cancel", scope="some", delivery=post.deliveries)
+        self.send(f"/dashboard/jobs/{job}/stop", {}, 303)
 
     def reschedule(self) -> None:
         post, form = self.ledger.fresh(due=HOUR), {"scheduled_at": "2031-03-01T10:00:00Z", "version": "*"}
@@ -92,6 +97,7 @@ CHANGES: dict[str, tuple[str, Callable[[Scene], object]]] = {
     "/posts/{post_id}/deliveries/{delivery_id}/{verb}": ("cancel post", Scene.cancel),
     "/posts/{post_id}/reschedule": ("edit post", Scene.reschedule),
     "/queue/start": ("cancel steering job", Scene.steer),
+    "/jobs/{job_id}/stop": ("stop steering job", Scene.stop),
 }
 """Path of a route that changes something -> what is recorded, and how a user gets there."""
 

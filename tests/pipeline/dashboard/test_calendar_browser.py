@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
+from playwright.sync_api import Browser, FloatRect, Locator, Page, Route, expect
 
 from pipeline.domain.delivery import State
 from tests.pipeline.core_fixture import CoreFixture
@@ -50,12 +50,27 @@ def find_place(page: Page) -> FloatRect:
     return until(lambda: find_card(page).bounding_box(), 20, lambda: "the card has no place")
 
 
-def drag(page: Page, card: Locator, *, right: float = 0, down: float = 0) -> None:
-    """Drag a card by its left edge."""
-    box = until(card.bounding_box, 20, lambda: "the card has no place")
-    x, y = box["x"] + 20, box["y"] + 8
+def find_grip(page: Page, card: Locator) -> tuple[float, float] | None:
+    """Return a point at the card's left edge where the page shows the card and nothing above it."""
+    box = card.bounding_box()
+    if box is None:
+        return None
+    point = box["x"] + 20, box["y"] + 8
+    is_shown = page.evaluate("([x, y]) => !!document.elementFromPoint(x, y)?.closest('.ec-event')", point)
+    return point if is_shown else None
+
+
+def press(page: Page, card: Locator) -> tuple[float, float]:
+    """Hold a card by its left edge, and return where that is."""
+    x, y = until(lambda: find_grip(page, card), 20, lambda: "the card has no place where it is seen")
     page.mouse.move(x, y)
     page.mouse.down()
+    return x, y
+
+
+def drag(page: Page, card: Locator, *, right: float = 0, down: float = 0) -> None:
+    """Drag a card by its left edge."""
+    x, y = press(page, card)
     page.mouse.move(x + 10, y + 10, steps=4)
     page.mouse.move(x + right, y + down, steps=8)
     page.mouse.up()
@@ -79,6 +94,33 @@ def test_a_card_that_is_dragged_is_rescheduled(browser: Page, core: CoreFixture)
     assert "/dashboard/calendar" in browser.url
     browser.get_by_role("link", name="Open the post").click()
     expect(browser.get_by_role("heading", name="Post", exact=False).first).to_be_visible()
+
+
+def test_a_card_in_hand_is_not_replaced_by_what_was_read_before(browser: Page, core: CoreFixture) -> None:
+    post = plan(core)
+    before = due(core, post)
+    open_calendar(browser, core, before)
+    card = find_card(browser)
+    asked: list[Route] = []
+
+    def hold(route: Route) -> None:
+        asked.append(route)
+
+    browser.route("**/dashboard/calendar/posts*", hold)
+    with browser.expect_request("**/dashboard/calendar/posts*"):
+        browser.evaluate("document.body.dispatchEvent(new Event('slipway:posts'))")
+    x, y = press(browser, card)
+    held = card.element_handle()
+    with browser.expect_response("**/dashboard/calendar/posts*") as answer:
+        asked[0].continue_()
+    answer.value.finished()
+    browser.unroute("**/dashboard/calendar/posts*")
+    browser.mouse.move(x, y + HOUR_HEIGHT, steps=8)
+    assert held.evaluate("card => card.isConnected")
+    browser.mouse.up()
+    expect(browser.get_by_text("Rescheduled to")).to_be_visible()
+    assert due(core, post) == before + timedelta(hours=1)
+    expect(find_card(browser)).to_contain_text("13:00")
 
 
 def test_in_the_month_a_card_keeps_its_time_of_day(browser: Page, core: CoreFixture) -> None:

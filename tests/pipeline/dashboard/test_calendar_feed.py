@@ -11,7 +11,7 @@ import requests
 
 from pipeline.dashboard.zones import ZONE_COOKIE
 from pipeline.domain.delivery import State
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.dashboard.site import Site
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,10 +11,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from pipeline.dashboard.ledger import MAX_STREAMS
-from pipeline.domain.role import Role
-from pipeline.store.auth.sessions import list_audiences, list_sessions
-from pipeline.store.database import row
+from pipeline.dashboard.ledger import MAX_STREAMS, USER_STREAMS
+from pipeline.dashboard.live_cursor import open_position, seal_position
+from pipeline.domain.user import Role
+from pipeline.store.auth.sessions import find_session, list_audiences, list_sessions
+from pipeline.store.database import new_id, row
 from tests.pipeline.api.running_server import BASE, Tenant, serving, video
 from tests.pipeline.dashboard.event_stream import listening
 from tests.pipeline.dashboard.site import Site
@@ -28,16 +30,18 @@ def make_post(site: Site, tenant: Tenant) -> str:
     return identity
 
 
-def find_position(site: Site) -> int:
-    """Return a position after everything that there is."""
+def find_position(site: Site, client: requests.Session, more: int = 0) -> str:
+    """Return the cursor of a client's session after everything that there is, and *more*."""
+    token = client.cookies["slipway"]
     with site.server.context.database.begin() as c:
-        found = row(c, "SELECT coalesce(max(id), 0) AS id FROM moves")
+        found, session = row(c, "SELECT coalesce(max(id), 0) AS id FROM moves"), find_session(c, token)
     assert found
-    return int(found.id)
+    assert session
+    return seal_position(site.server.context.vault, session.id, int(found.id) + more)
 
 
 def test_a_page_hears_of_a_post_that_the_api_has_answered(site: Site, http: requests.Session) -> None:
-    with listening(http, site.url, "posts attention", find_position(site)) as stream:
+    with listening(http, site.url, "posts attention", find_position(site, http)) as stream:
         assert stream.answer.headers["Content-Type"] == "text/event-stream"
         assert stream.answer.headers["X-Accel-Buffering"] == "no"
         assert "no-transform" in stream.answer.headers["Cache-Control"]
@@ -46,18 +50,35 @@ def test_a_page_hears_of_a_post_that_the_api_has_answered(site: Site, http: requ
         event = stream.read()
     assert event is not None
     assert (event.name, event.topics) == ("changed", ["posts"])
-    assert int(event.position) >= 0
+    with site.server.context.database.begin() as c:
+        session = find_session(c, http.cookies["slipway"])
+    assert session
+    vault = site.server.context.vault
+    assert open_position(vault, session.id, event.position) is not None
+    assert open_position(vault, new_id(), event.position) is None, "another session's cursor"
+
+
+def test_no_page_and_no_event_shows_how_many_moves_there_are(site: Site, http: requests.Session) -> None:
+    make_post(site, site.tenant)
+    shown = re.search(r'data-position="([^"]*)"', http.get(site.url + "/dashboard/", timeout=30).text)
+    assert shown
+    with listening(http, site.url, "posts", "0") as stream:
+        event = stream.read()
+    assert event is not None, "a bare number is no cursor: the page reads itself again"
+    for cursor in (shown[1], event.position):
+        assert len(cursor) > 100
+        assert not cursor.isdigit()
 
 
 def test_a_page_that_was_read_before_a_post_hears_of_it_at_once(site: Site, http: requests.Session) -> None:
-    before = find_position(site)
+    before = find_position(site, http)
     make_post(site, site.tenant)
     with listening(http, site.url, "posts numbers", before) as stream:
         event = stream.read()
     assert event is not None
     assert event.topics == ["numbers", "posts"], "everything it shows may have changed"
-    again = {"Last-Event-ID": str(before)}
-    with listening(http, site.url, "posts", find_position(site), **again) as stream:
+    again = {"Last-Event-ID": before}
+    with listening(http, site.url, "posts", find_position(site, http), **again) as stream:
         assert stream.read() is not None, "the header of a reconnecting browser wins over the page's address"
 
 
@@ -65,11 +86,11 @@ def test_a_visitor_hears_of_their_workspaces_only(site: Site, http: requests.Ses
     other = site.server.tenant()
     user = site.add_user({other.workspace: Role.VIEWER})
     with site.log_in(user) as stranger, ExitStack() as streams:
-        at = find_position(site)
+        at, before = find_position(site, http), find_position(site, stranger)
         theirs = make_post(site, site.tenant)
         topics = f"posts post:{theirs}"
         mine = streams.enter_context(listening(http, site.url, topics, at))
-        foreign = streams.enter_context(listening(stranger, site.url, topics, at))
+        foreign = streams.enter_context(listening(stranger, site.url, topics, before))
         for stream in (mine, foreign):
             assert stream.read() is not None, "something has happened since it was loaded, wherever"
         body = json.dumps({"post_ids": [theirs]}).encode()
@@ -86,7 +107,10 @@ def test_a_visitor_hears_of_their_workspaces_only(site: Site, http: requests.Ses
 
 def test_a_stream_ends_with_its_session(site: Site) -> None:
     user = site.add_user({None: Role.VIEWER})
-    with site.log_in(user) as client, listening(client, site.url, "posts", 10**15) as stream:
+    with (
+        site.log_in(user) as client,
+        listening(client, site.url, "posts", find_position(site, client, 10**15)) as stream,
+    ):
         assert client.post(site.url + "/dashboard/logout", allow_redirects=False).status_code == 303
         event = stream.read()
         assert event is not None
@@ -127,31 +151,45 @@ def alone(environment: dict[str, str], tmp_path: Path) -> Iterator[Site]:
         yield Site(server=server, tenant=server.tenant())
 
 
-def test_streams_have_a_limit_of_their_own_and_pages_and_the_api_go_on(alone: Site) -> None:
-    user = alone.add_user({None: Role.VIEWER})
+def test_one_workspace_leaves_live_pages_to_others_and_pages_and_the_api_go_on(alone: Site) -> None:
+    workspace = alone.tenant.workspace
     with ExitStack() as streams:
-        clients = [streams.enter_context(alone.log_in(user)) for _ in range(MAX_STREAMS // 20)]
-        for client in clients:
-            for _ in range(20):
+        clients = [
+            streams.enter_context(alone.log_in(alone.add_user({workspace: Role.VIEWER})))
+            for _ in range(MAX_STREAMS // 2 // USER_STREAMS + 1)
+        ]
+        *full, last = clients
+        for client in full:
+            for _ in range(USER_STREAMS):
                 opened = streams.enter_context(listening(client, alone.url, "posts"))
                 assert opened.answer.status == 200
-        own = streams.enter_context(listening(clients[0], alone.url, "posts"))
-        last = streams.enter_context(alone.log_in(user))
         refused = streams.enter_context(listening(last, alone.url, "posts"))
-        assert (own.answer.status, refused.answer.status) == (503, 503)
+        assert refused.answer.status == 429
         assert refused.answer.headers["Retry-After"]
-        assert "Too many live pages" in refused.answer.read().decode()
+        assert f"This workspace has {MAX_STREAMS // 2} live pages" in refused.answer.read().decode()
         assert last.get(alone.url + "/dashboard/").status_code == 200
         make_post(alone, alone.tenant)
-    with listening(clients[0], alone.url, "posts") as stream:
+        both = alone.add_user({workspace: Role.VIEWER, alone.server.tenant().workspace: Role.VIEWER})
+        for user in (both, alone.add_user({None: Role.VIEWER})):
+            client = streams.enter_context(alone.log_in(user))
+            opened = streams.enter_context(listening(client, alone.url, "posts"))
+            assert opened.answer.status == 200, "there is room in another workspace"
+    with listening(last, alone.url, "posts") as stream:
         assert stream.answer.status == 200, "the places are free again"
 
 
-def test_a_session_has_its_share_of_the_streams(alone: Site) -> None:
+def test_a_user_has_a_share_of_the_live_pages_over_all_sessions(alone: Site) -> None:
     user = alone.add_user({None: Role.VIEWER})
-    with alone.log_in(user) as client, ExitStack() as streams:
-        opened = [streams.enter_context(listening(client, alone.url, "posts")) for _ in range(21)]
-        assert [one.answer.status for one in opened] == [200] * 20 + [429]
+    with ExitStack() as streams:
+        clients = [streams.enter_context(alone.log_in(user)) for _ in range(3)]
+        opened = [
+            streams.enter_context(listening(client, alone.url, "posts")).answer.status
+            for client in clients
+            for _ in range(USER_STREAMS // 2)
+        ]
+        assert opened == [200] * USER_STREAMS + [429] * (USER_STREAMS // 2)
+        other = streams.enter_context(alone.log_in(alone.add_user({None: Role.VIEWER})))
+        assert streams.enter_context(listening(other, alone.url, "posts")).answer.status == 200
 
 
 def test_a_server_that_stops_ends_its_streams(environment: dict[str, str], tmp_path: Path) -> None:
@@ -159,6 +197,11 @@ def test_a_server_that_stops_ends_its_streams(environment: dict[str, str], tmp_p
         with serving(environment, tmp_path) as server:
             site = Site(server=server, tenant=server.tenant())
             client = streams.enter_context(site.log_in(site.add_user({None: Role.VIEWER})))
-            opened = [streams.enter_context(listening(client, site.url, "posts", 10**15)) for _ in range(3)]
+            opened = [
+                streams.enter_context(
+                    listening(client, site.url, "posts", find_position(site, client, 10**15))
+                )
+                for _ in range(3)
+            ]
         assert [one.read() for one in opened] == [None] * 3, "to their ends, not cut off"
     assert "Cancel" not in (tmp_path / "api.log").read_text()

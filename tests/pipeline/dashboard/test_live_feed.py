@@ -217,5 +217,5 @@ def test_the_feed_polls_only_while_a_page_is_open_and_goes_on_after_an_outage(
         ([], ": still here\nid: 7\n\n"),
     ],
 )
-def test_an_event_is_lines_with_the_position(topics: list[str], expected: str) -> None:
-    assert format_event(7, topics).decode() == expected
+def test_an_event_is_lines_with_the_cursor(topics: list[str], expected: str) -> None:
+    assert format_event("7", topics).decode() == expected

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import requests
@@ -11,13 +16,20 @@ from playwright.sync_api import Browser, expect
 
 from pipeline.actions.log_in import LoginTry, MustWait, WrongPassword, log_in
 from pipeline.dashboard.login import choose_next
-from pipeline.domain.role import Role
-from pipeline.store.auth.login_tries import MAX_TRIES
-from pipeline.store.auth.passwords import is_outdated
+from pipeline.domain.user import Role
+from pipeline.store.auth.login_tries import MAX_TRIES, forget_tries, name_address, name_login
 from pipeline.store.auth.sessions import find_session, start_session
-from pipeline.store.auth.users import StoredPassword, create_user, read_password, set_disabled, set_password
+from pipeline.store.auth.users import (
+    StoredPassword,
+    create_user,
+    is_outdated,
+    read_password,
+    set_disabled,
+    set_password,
+)
 from pipeline.store.database import row
-from tests.pipeline.dashboard.site import HOME, LOGIN, PASSWORD, Site
+from tests.pipeline.api.running_server import serving, until
+from tests.pipeline.dashboard.site import HOME, LOGIN, PASSWORD, Site, Someone, find_token
 
 WRONG = "not the password"
 
@@ -39,6 +51,23 @@ def test_a_page_without_a_session_leads_to_the_login_and_back(site: Site) -> Non
     assert (answer.status_code, answer.headers["Location"]) == (303, "/dashboard/sessions?a=1")
     again = client.get(site.url + LOGIN + place, allow_redirects=False)
     assert (again.status_code, again.headers["Location"]) == (303, "/dashboard/sessions?a=1")
+
+
+def test_failed_logins_and_locks_are_logged_with_their_address_and_without_what_was_typed(site: Site) -> None:
+    client, before = site.open(), len(site.server.log.read_text())
+    typed = "typed-by-mistake"
+    for _ in range(MAX_TRIES + 1):
+        site.try_login(client, typed, WRONG)
+
+    def read_codes() -> list[str]:
+        lines = site.server.log.read_text()[before:].splitlines()
+        mine = [line for line in lines if "route=/dashboard/login" in line]
+        assert all("address=127.0.0.1" in line and "request_id=" in line for line in mine)
+        return [word for line in mine for word in line.split() if word.startswith(("code=", "by="))]
+
+    expected = ["code=login_failed"] * MAX_TRIES + ["code=login_locked", "by=address"]
+    until(lambda: read_codes() == expected, f"{expected}")
+    assert not [word for word in (typed, WRONG) if word in site.server.log.read_text()]
 
 
 def test_a_logged_in_user_sees_the_first_page_and_logs_out(site: Site, http: requests.Session) -> None:
@@ -160,6 +189,100 @@ def test_after_ten_tries_from_one_address_other_logins_wait_there(site: Site) ->
     assert site.try_login(client, site.add_user().login, PASSWORD).status_code == 303
 
 
+def test_a_browser_that_logged_in_before_does_not_wait_for_its_address(site: Site) -> None:
+    user, other, known = site.add_user(), site.add_user(), site.open()
+    assert site.try_login(known, user.login, PASSWORD).status_code == 303
+    del known.cookies["slipway"]
+    client = site.open()
+    assert [site.try_login(client, f"guess-{n}", WRONG).status_code for n in range(MAX_TRIES)][-1] == 401
+    assert site.try_login(site.open(), user.login, PASSWORD).status_code == 429
+    assert site.try_login(known, other.login, PASSWORD).status_code == 429, "known for the login it had"
+    assert site.try_login(known, user.login, PASSWORD).status_code == 303
+    del known.cookies["slipway"]
+    assert [site.try_login(known, user.login, WRONG).status_code for _ in range(MAX_TRIES + 1)] == [
+        *[401] * MAX_TRIES,
+        429,
+    ]
+    with site.server.context.database.begin() as c:
+        forget_tries(c, name_login(user.login))
+    assert site.try_login(known, user.login, PASSWORD).status_code == 429, "ten tries of its own"
+
+
+@pytest.fixture
+def behind_proxy(environment: dict[str, str], tmp_path: Path) -> Iterator[Site]:
+    """A server of this test's own, which takes the clients' addresses from their requests."""
+    environment["SLIPWAY_API__PROXIES"] = "127.0.0.1/32"
+    with serving(environment, tmp_path) as server:
+        yield Site(server=server, tenant=server.tenant())
+
+
+def come_from(site: Site, address: str) -> requests.Session:
+    client = site.open()
+    client.headers["X-Forwarded-For"] = address
+    return client
+
+
+class Wave:
+    """Wrong logins that are sent at once, with right ones among them."""
+
+    WRONG = 48
+
+    def __init__(self, site: Site, find_address: Callable[[int], str]) -> None:
+        self._site = site
+        self._wrong = [(come_from(site, find_address(n)), f"guess-{n}", WRONG) for n in range(self.WRONG)]
+        self.statuses: Counter[int] = Counter()
+        """Of the answers to wrong logins."""
+
+    def send(self, user: Someone, clients: Sequence[requests.Session]) -> list[tuple[requests.Response, int]]:
+        """Return the answers of the user's clients, each with the passwords that were found wrong before it."""
+        tries = [(client, user.login, user.password) for client in clients] + self._wrong
+        together = threading.Barrier(len(tries))
+
+        def attempt(client: requests.Session, login: str, password: str) -> tuple[requests.Response, int]:
+            token = find_token(client.get(self._site.url + LOGIN, timeout=60))
+            form = {"csrf": token, "login": login, "password": password}
+            together.wait(60)
+            answer = client.post(self._site.url + LOGIN, form, allow_redirects=False, timeout=60)
+            before = self.statuses[401]
+            if password == WRONG:
+                self.statuses[answer.status_code] += 1
+            return answer, before
+
+        with ThreadPoolExecutor(len(tries)) as pool:
+            answers = [pool.submit(attempt, *one) for one in tries]
+        return [one.result() for one in answers[: len(clients)]]
+
+
+def test_wrong_logins_of_one_address_keep_no_right_ones_out(behind_proxy: Site) -> None:
+    site, user = behind_proxy, behind_proxy.add_user()
+    known = come_from(site, "203.0.113.7")
+    alone = site.try_login(known, user.login, PASSWORD)
+    assert alone.status_code == 303
+    del known.cookies["slipway"]
+    others = [come_from(site, f"198.51.100.{n}") for n in range(8)]
+    wave = Wave(site, lambda _: "203.0.113.7")
+    answers = [answer for answer, _ in wave.send(user, [known, *others])]
+    assert [answer.status_code for answer in answers] == [303] * 9
+    in_time = max(timedelta(seconds=3), 20 * alone.elapsed)  # for a machine that is busy: nine hash at once
+    assert max(answer.elapsed for answer in answers) < in_time
+    assert wave.statuses[401] <= MAX_TRIES
+    assert wave.statuses[401] + wave.statuses[429] == wave.WRONG, (
+        "its own excess is refused, with when to repeat"
+    )
+
+
+def test_wrong_logins_of_many_addresses_keep_no_known_browser_or_address_out(behind_proxy: Site) -> None:
+    site, user = behind_proxy, behind_proxy.add_user()
+    known = come_from(site, "198.51.100.1")
+    assert site.try_login(known, user.login, PASSWORD).status_code == 303
+    del known.cookies["slipway"]
+    known.headers["X-Forwarded-For"] = "198.51.100.2"
+    wave = Wave(site, lambda n: f"203.0.113.{n}")
+    answers = wave.send(user, [known, come_from(site, "198.51.100.1")])
+    assert [answer.status_code for answer, _ in answers] == [303] * 2
+    assert max(before for _, before in answers) < wave.WRONG // 2, "they go first"
+
+
 def test_right_passwords_use_up_no_tries(site: Site) -> None:
     client, user = site.open(), site.add_user()
     for _ in range(MAX_TRIES + 2):
@@ -243,7 +366,5 @@ def test_a_next_page_of_the_dashboard_is_kept(place: str) -> None:
 
 def _forget_address(site: Site) -> None:
     """Let this machine's address try again; what is counted for logins stays."""
-    from pipeline.store.auth.login_tries import forget_tries, name_address
-
     with site.server.context.database.begin() as c:
         forget_tries(c, name_address("127.0.0.1"))

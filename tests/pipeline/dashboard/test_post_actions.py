@@ -13,7 +13,7 @@ import requests
 
 from pipeline.domain.account import Plan, Subscription
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.stages.post_state import compute_version
 from pipeline.store.audit import AuditFilter, list_changes
 from pipeline.store.auth.workspaces import set_plan
@@ -204,12 +204,22 @@ def test_a_person_says_that_it_is_live(site: Site, http: requests.Session, core:
 def test_a_candidate_is_chosen_with_one_button(site: Site, http: requests.Session, core: CoreFixture) -> None:
     post = planned(core)
     core.ledger.put(post, State.BLOCKED, armed=True, reason=Reason.IS_IT_LIVE)
-    found = [{"remote_id": "77", "url": "https://a.example/77"}, {"remote_id": "78", "url": "javascript:1"}]
+    found = [
+        {"remote_id": "77", "url": "https://a.example/77"},
+        {"remote_id": "78", "url": "javascript:1"},
+        {"remote_id": "79", "url": "https://a.example/79", "same_caption": False, "likely": False},
+    ]
     error = {"class": "OutcomeUnknown", "code": "unclear", "message": "Unclear.", "candidates": found}
     core.ledger.change(post.deliveries[0], "error = CAST(:e AS jsonb)", e=json.dumps(error))
     page = http.get(f"{site.url}/dashboard/posts/{post.id}").text
     assert 'name="url" value="https://a.example/77"' in page
     assert 'value="javascript:1"' not in page
+    folded = page.partition("<summary>1 more that differ in text, kind, media or time")[2]
+    assert 'name="url" value="https://a.example/79"' in folded.partition("</details>")[0]
+    decide = http.get(f"{site.url}/dashboard/deliveries/{post.deliveries[0]}/decide").text
+    shown, _, folded = decide.partition("<summary>1 more live post of the account")
+    assert "<li>https://a.example/77: " in shown
+    assert "<li>https://a.example/79: caption differs" in folded.partition("</details>")[0]
     done(press(site, http, post, "live", {"url": "https://a.example/77"}), post, "live")
     assert core.ledger.delivery(post.deliveries[0]).remote_id == "77"
 
@@ -242,10 +252,10 @@ def test_a_pause_holds_one_delivery_until_it_ends(
     assert list_paused(core, post) == [(post.deliveries[0], "<b>wait</b>")]
     page = http.get(f"{site.url}/dashboard/posts/{post.id}").text
     assert "&lt;b&gt;wait&lt;/b&gt;" in page
-    assert "paused by a person" in page
+    assert "paused by a user" in page
     assert press(site, http, post, "pause", {"why": "x" * 501}).status_code == 400
     again = press(site, http, post, "pause")
-    assert (again.status_code, "It changed meanwhile" in again.text) == (409, True)
+    assert (again.status_code, "It changed in the meantime" in again.text) == (409, True)
     done(press(site, http, post, "unpause"), post, "unpause")
     assert list_paused(core, post) == []
 

@@ -8,11 +8,11 @@ from uuid import UUID
 
 import pytest
 
-from pipeline.dashboard.post_buttons import BY_VERB, NEXT, find_next, list_buttons
+from pipeline.dashboard.app import PAGES
+from pipeline.dashboard.post_buttons import BY_VERB, find_next, list_buttons
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.explanation import Action
-from pipeline.domain.explanation_rules import RULES
-from pipeline.domain.role import Role
+from pipeline.domain.explanation_rules import LIFT_OWN, RULES, Action
+from pipeline.domain.user import Role
 from pipeline.store.posts.views import DeliveryView
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -74,20 +74,22 @@ def test_an_author_cancels_and_retries_and_a_viewer_only_looks() -> None:
         assert verbs(view(state, reason=reason), Role.VIEWER) == set()
 
 
-def test_every_command_of_an_explanation_has_its_place() -> None:
-    commands = {rule.command for rule in RULES.values() if rule.command}
-    for command in commands:
-        assert [start for start in NEXT if command.startswith(start)], command
-    assert {verb for steps in NEXT.values() for verb in steps if not verb.startswith("/")} <= BY_VERB.keys()
+ACTIONS = (*(rule.action for rule in RULES.values() if rule.action), LIFT_OWN)
+
+
+def test_every_step_of_an_action_is_a_button_or_a_page() -> None:
+    steps = {step for action in ACTIONS for step in action.steps}
+    assert {step for step in steps if not step.startswith("/")} <= BY_VERB.keys()
+    paths = {entry.path for entry, _ in PAGES if entry is not None}
+    assert {step for step in steps if step.startswith("/")} <= paths
 
 
 def test_the_next_action_is_a_button_else_a_page() -> None:
-    def of(command: str, *there: str) -> str | None:
-        return find_next(Action(command=command, link="/reference"), there)
+    def of(steps: tuple[str, ...], *there: str) -> str | None:
+        return find_next(Action(says="Do it.", command="slipway", steps=steps), there)
 
-    assert of("slipway post retry 1 --account 2", "retry") == "retry"
-    assert of("slipway dead-letter show 1", "resume", "cancel") == "resume"
-    assert of("slipway pause lift delivery 1", "unpause") == "unpause"
-    assert of("slipway pause lift all", "pause") == "/dashboard/pauses"
-    assert of("slipway post retry 1 --account 2") is None
+    assert of(("retry",), "retry") == "retry"
+    assert of(("unpause", "/dashboard/pauses"), "unpause") == "unpause"
+    assert of(("unpause", "/dashboard/pauses"), "pause") == "/dashboard/pauses"
+    assert of(("retry",)) is None
     assert find_next(None, ["retry"]) is None

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from pipeline.domain.delivery import State
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
 from pipeline.store.database import row
 from pipeline.store.posts.actions import hide_post
 from pipeline.store.receipts.append import add_receipts
@@ -147,10 +147,32 @@ def test_the_next_action_is_a_button_and_others_are_folded(
 ) -> None:
     post = core.ledger.post([core.account("one")], State.FAILED)
     set_error(core, post.deliveries[0])
+    primary = '<button type="submit">Retry</button>'
     page = show(site, http, post.id)
     assert "Failed: it was refused" in page
+    assert "Change what was refused" in page, "a retry would be refused again"
     assert f"/deliveries/{post.deliveries[0]}/retry" in page
-    assert '<button type="submit">Retry</button>' in page
+    assert primary not in page
+    core.ledger.change(post.deliveries[0], "error = error || CAST(:e AS jsonb)", e='{"fault": "platform"}')
+    assert primary in show(site, http, post.id)
+
+
+def test_a_lost_answer_reads_as_what_may_be_live(
+    site: Site, http: requests.Session, core: CoreFixture
+) -> None:
+    post = core.ledger.post([core.account("one")], State.UNKNOWN)
+    look = {"class": "Unavailable", "code": "platform_unreachable", "message": "It could not be reached."}
+    error = {"class": "Unavailable", "code": "x", "message": "Nothing was sent.", "last_look": look}
+    core.ledger.change(post.deliveries[0], "error = CAST(:e AS jsonb)", e=json.dumps(error))
+    [delivery] = post.deliveries
+    for page in (
+        show(site, http, post.id),
+        http.get(f"{site.url}/dashboard/queue?state=unknown").text,
+        http.get(f"{site.url}/dashboard/deliveries/{delivery}/decide").text,
+    ):
+        assert "It may be live." in page
+        assert "It could not be reached." in page
+        assert "Nothing was sent" not in page
 
 
 def test_what_is_deleted_foreign_or_no_post_is_not_found(

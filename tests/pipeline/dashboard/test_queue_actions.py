@@ -12,11 +12,11 @@ from uuid import UUID
 import pytest
 import requests
 
-from pipeline.bulk.steer_step import run_steering_step
-from pipeline.context import Context
+from pipeline.actions.steer_step import run_steering_step
 from pipeline.dashboard import steer
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.role import Role
+from pipeline.domain.user import Role
+from pipeline.runtime.context import Context
 from pipeline.store.database import new_id, row
 from tests.pipeline.dashboard.site import Site
 from tests.pipeline.store.ledger import HOUR, Ledger
@@ -90,7 +90,6 @@ def test_some_are_retried_and_each_has_a_receipt(
     page = http.get(f"{site.url}/dashboard/jobs/{job}", timeout=30).text
     assert "every 1s" in page
     assert "(2 selected)" in page
-    run_steering_step(context, job)
     ledger.put(late, State.PUBLISHED)
     work(context, [job])
     assert ledger.state(post.deliveries[0]) is not State.FAILED
@@ -134,14 +133,40 @@ def test_a_pause_keeps_its_reason_and_is_resumed(
     assert "A pause holds it" not in http.get(f"{site.url}{URL}?{query}", timeout=30).text
 
 
-def test_a_count_that_changed_is_not_done(site: Site, http: requests.Session, ledger: Ledger) -> None:
+def test_only_what_was_counted_is_done(
+    site: Site, http: requests.Session, context: Context, ledger: Ledger
+) -> None:
     workspace = ledger.workspace()
     post = ledger.post([ledger.account(workspace)], due=HOUR)
     asked = {"action": "cancel", "scope": "all", "filter": f"workspace={workspace}&state=scheduled"}
     form = read_form(send(site, http, f"{URL}/count", asked).text, f"{URL}/start")
-    ledger.post([ledger.account(workspace)], due=HOUR)
-    assert "Count again" in send(site, http, f"{URL}/start", form, 409).text
-    assert ledger.states(post) == [State.SCHEDULED]
+    late = ledger.post([ledger.account(workspace)], due=HOUR)
+    job = UUID(send(site, http, f"{URL}/start", form, 303).headers["Location"].rpartition("/")[2])
+    work(context, [job])
+    assert (ledger.states(post), ledger.states(late)) == ([State.CANCELLED], [State.SCHEDULED])
+
+
+def test_a_job_waits_for_an_earlier_one_and_is_stopped(
+    site: Site, http: requests.Session, context: Context, ledger: Ledger
+) -> None:
+    post = ledger.fresh(due=HOUR)
+    [pause] = start(site, http, action="pause", scope="some", delivery=post.deliveries)
+    [resume] = start(site, http, action="resume", scope="some", delivery=post.deliveries)
+    path = f"{site.url}/dashboard/jobs/{resume}"
+    page = http.get(path, timeout=30).text
+    assert f'goes on after <a href="/dashboard/jobs/{pause}">' in page
+    send(site, http, f"/dashboard/jobs/{resume}/stop", {}, 303)
+    page = http.get(path, timeout=30).text
+    assert "stopped" in page
+    assert "left as it was" in page
+    assert f"{resume}/stop" not in page
+    work(context, [pause])
+    assert "post_in_flight" not in http.get(f"{site.url}/dashboard/jobs/{pause}", timeout=30).text
+    with ledger.database.begin() as c:
+        sql = "SELECT job_id FROM paused_deliveries WHERE delivery_id = :id"
+        found = row(c, sql, id=post.deliveries[0])
+    assert found is not None
+    assert found.job_id == pause
 
 
 @pytest.mark.parametrize(
@@ -308,7 +333,15 @@ def test_a_person_decides_what_became_of_it(site: Site, http: requests.Session, 
     unknown, blocked = ledger.fresh(State.UNKNOWN), ledger.fresh()
     ledger.put(blocked, State.BLOCKED, reason=Reason.PERSON_NEEDED)
     path = f"/dashboard/deliveries/{unknown.deliveries[0]}/decide"
-    assert "may still appear until" in send(site, http, path, {"decision": "again"}, 409).text
+    page = http.get(site.url + path, timeout=30).text
+    sentence = r"I looked at the account (\S+) on tiktok, and the post is not there. If it is, it will be there twice."
+    assert (name := re.search(rf'name="confirm" value="yes" required> {sentence}</label>', page))
+    assert f'href="https://www.tiktok.com/@{name[1]}" target="_blank"' in page
+    for unconfirmed in ({}, {"confirm": ""}, {"confirm": "no"}):
+        refused = send(site, http, path, {"decision": "again", **unconfirmed}, 400).text
+        assert re.search(f"Agree first: {sentence}", refused)
+    again = {"decision": "again", "confirm": "yes"}
+    assert "may still appear until" in send(site, http, path, again, 409).text
     assert (
         "is not the address of a post"
         in send(site, http, path, {"decision": "live", "url": "javascript:alert(1)"}, 409).text
@@ -318,7 +351,7 @@ def test_a_person_decides_what_became_of_it(site: Site, http: requests.Session, 
     send(site, http, path, {"decision": "live", "url": url}, 303)
     assert ledger.states(unknown) == [State.PUBLISHED]
     assert "There is nothing to decide any more." in http.get(site.url + path, timeout=30).text
-    send(site, http, path, {"decision": "again"}, 409)
+    send(site, http, path, again, 409)
     path = f"/dashboard/deliveries/{blocked.deliveries[0]}/decide"
     send(site, http, path, {"decision": "guess"}, 400)
     send(site, http, path, {"decision": "resume"}, 303)

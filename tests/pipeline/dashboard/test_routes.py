@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import requests
 from starlette.routing import Route
 
+from pipeline.actions.steering import Steering, steer
 from pipeline.dashboard.app import PAGES, create_dashboard
+from pipeline.dashboard.decide import DECISIONS
 from pipeline.dashboard.page import REQUIRED_ROLES
-from pipeline.domain.role import Role
+from pipeline.domain.delivery import State
+from pipeline.domain.steering import Arguments, Verb
+from pipeline.domain.user import Role
+from pipeline.store.auth.keys import read_caller
+from pipeline.store.auth.sessions import list_sessions
+from pipeline.store.database import new_id, row
+from pipeline.store.deliveries.listing import ListFilter
+from tests.actors import TESTER
 from tests.pipeline.api.running_server import ABSENT
 from tests.pipeline.dashboard.site import HOME, LOGIN, Site, Someone
+from tests.pipeline.store.ledger import HOUR, Ledger
 
 OPEN = {"/login", "/static/{digest}/{name:path}"}
 """Paths of the only routes that need no session."""
@@ -205,3 +217,109 @@ def test_an_unknown_path_and_method_are_pages(site: Site, logged_in: requests.Se
     ):
         answer = logged_in.request(method, site.url + HOME + path, allow_redirects=False, timeout=30)
         assert (answer.status_code, "<main" in answer.text) == (status, True)
+
+
+# --- ids of others ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ids(site: Site, ledger: Ledger) -> tuple[dict[str, str], dict[str, str]]:
+    """Ids of another workspace, and ids of nothing, by the name that routes and fields have for them."""
+    post = ledger.fresh(State.UNKNOWN)
+    later = ledger.post([ledger.account(post.workspace)], State.SCHEDULED, due=HOUR)
+    stranger, context = site.add_user({post.workspace: Role.ADMIN}), site.server.context
+    site.start_session(stranger)
+    with context.database.begin() as c:
+        caller = read_caller(c, post.workspace, None)
+    assert caller
+    asked = Steering(
+        verb=Verb.CANCEL, filter=ListFilter(deliveries=tuple(later.deliveries)), arguments=Arguments()
+    )
+    job = steer(context, replace(caller, actor=TESTER), asked, confirm=True, dispatch=False).job
+    assert job
+    with site.server.context.database.begin() as c:
+        [session] = [one.id for one in list_sessions(c, stranger.id)]
+        account = row(c, "SELECT account_id FROM deliveries WHERE id = :id", id=post.deliveries[0])
+    assert account
+    foreign = {
+        "post_id": post.id,
+        "delivery_id": post.deliveries[0],
+        "job_id": job.id,
+        "session_id": session,
+        "workspace": post.workspace,
+        "account": account.account_id,
+    }
+    return {k: str(v) for k, v in foreign.items()}, {k: str(new_id()) for k in foreign}
+
+
+VERBS = ("live", "again", "resume", "retry", "unpause", "pause", "cancel", "nothing")
+CALLS: list[tuple[str, str, dict[str, str], int]] = [
+    ("GET", "/jobs/{job_id}", {}, 404),
+    ("POST", "/jobs/{job_id}/stop", {}, 404),
+    ("GET", "/deliveries/{delivery_id}/decide", {}, 404),
+    *(("POST", "/deliveries/{delivery_id}/decide", {"decision": d}, 404) for d in (*DECISIONS, "nothing")),
+    ("GET", "/posts/{post_id}", {}, 404),
+    ("POST", "/posts/{post_id}/reschedule", {}, 404),
+    *(("POST", "/posts/{post_id}/deliveries/{delivery_id}/" + verb, {}, 404) for verb in VERBS),
+    # one that has ended is no error, and cannot be told from one that never was
+    ("POST", "/sessions/{session_id}/end", {}, 303),
+    ("GET", "/calendar?workspace={workspace}", {}, 404),
+    ("GET", "/calendar/posts?workspace={workspace}&start=2026-12-01&end=2026-12-08", {}, 404),
+    ("GET", "/accounts?workspace={workspace}", {}, 404),
+    ("GET", "/numbers?workspace={workspace}", {}, 404),
+    ("POST", "/accounts/connect", {"workspace": "{workspace}", "platform": "tiktok"}, 404),
+    ("POST", "/accounts/connect", {"account": "{account}", "platform": "tiktok"}, 404),
+    ("POST", "/pauses", {"what": "account:{account}", "why": "x"}, 404),
+    ("POST", "/pauses", {"what": "workspace:{workspace}", "why": "x"}, 404),
+    ("POST", "/pauses/end", {"scope": "account", "target": "{account}"}, 404),
+    ("POST", "/pauses/end", {"scope": "workspace", "target": "{workspace}"}, 404),
+    # lists in which nothing is found
+    ("GET", "/jobs?id={job_id}", {}, 200),
+    ("GET", "/pauses?account={account}", {}, 200),
+    ("GET", "/queue?account={account}", {}, 200),
+    ("GET", "/queue?workspace={workspace}", {}, 400),
+    ("GET", "/queue?q={post_id}", {}, 200),
+    ("POST", "/queue/count", {"action": "cancel", "delivery": "{delivery_id}"}, 200),
+    ("POST", "/queue/count", {"action": "cancel", "scope": "all", "filter": "workspace={workspace}"}, 400),
+    (
+        "POST",
+        "/queue/start",
+        {"action": "cancel", "delivery": "{delivery_id}", "token": "{workspace}:x"},
+        400,
+    ),
+]
+
+
+def test_every_route_with_an_id_is_called_with_ids_of_others() -> None:
+    called = {
+        (method, re.sub("/(" + "|".join(VERBS) + ")$", "/{verb}", path)) for method, path, _, _ in CALLS
+    }
+    assert {(m, r.path) for m, r in ROUTES if r.param_convertors and r.path not in OPEN} <= called
+
+
+@pytest.mark.parametrize(("method", "path", "fields", "status"), CALLS, ids=repr)
+def test_an_id_of_another_workspace_answers_as_one_of_nothing(
+    site: Site,
+    ids: tuple[dict[str, str], dict[str, str]],
+    method: str,
+    path: str,
+    fields: dict[str, str],
+    status: int,
+) -> None:
+    def call(names: dict[str, str]) -> tuple[int, str]:
+        def fill(text: str) -> str:
+            return re.sub(r"\{(\w+)\}", lambda found: names[found[1]], text)
+
+        form = {key: fill(value) for key, value in fields.items()}
+        answer = http.request(
+            method, f"{site.url}/dashboard{fill(path)}", data=form or None, timeout=30, allow_redirects=False
+        )
+        body = re.sub(r'data-position="[^"]*"', "", answer.text)
+        for name, value in names.items():
+            body = body.replace(value, name)
+        return answer.status_code, body
+
+    with site.log_in(site.add_user({site.tenant.workspace: Role.ADMIN})) as http:
+        answers = [call(names) for names in ids]
+    assert answers[0] == answers[1]
+    assert answers[0][0] == status

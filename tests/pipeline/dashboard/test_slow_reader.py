@@ -7,21 +7,24 @@ import logging
 import socket
 import threading
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from uuid import UUID
 
 import pytest
 import uvicorn
+from cryptography.fernet import Fernet
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from pipeline.api.http.concurrency_limit import ConcurrencyLimit
+from pipeline.api.http.bulkhead import ConcurrencyLimit
 from pipeline.api.server.http_protocol import HttpProtocol
 from pipeline.dashboard import events
 from pipeline.dashboard.live_feed import LiveFeed, Subscriber
 from pipeline.store.moves.live import Reading, Watermark
+from pipeline.store.vault import Vault
 from tests.pipeline.api.running_server import until
 
+VAULT = Vault(Fernet.generate_key().decode())
 SESSION = UUID(int=4)
 TOPICS = frozenset(f"post:{UUID(int=n)}" for n in range(events.MAX_TOPICS))
 
@@ -37,11 +40,12 @@ class Server:
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"
         subscriber = Subscriber(SESSION, TOPICS, None)
-        self.streams.acquire(SESSION)
+        places = ExitStack()
+        places.enter_context(self.streams.slot(SESSION))
         chatter = asyncio.create_task(self._tell(subscriber))
         self.open += 1
         try:
-            await events._EventStream(subscriber, LiveFeed(_poll), self.streams)(
+            await events._EventStream(subscriber, LiveFeed(_poll), VAULT, places)(
                 Request(scope).scope, receive, send
             )
         finally:

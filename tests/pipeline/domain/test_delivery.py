@@ -61,7 +61,7 @@ def test_the_table_has_a_row_for_every_state_and_only_known_movers_and_targets()
 @pytest.mark.parametrize("state", State)
 def test_exactly_one_stage_advances_what_is_not_settled(state: State) -> None:
     mine = [mover for mover in STAGES if mover in MOVES[state]]
-    if state in SETTLED or state is S.BLOCKED:  # a blocked one waits for a person, not for a stage
+    if state in SETTLED or state is S.BLOCKED:  # a blocked one waits for an operator, not for a stage
         assert mine == []
     else:
         mover, targets = ADVANCES[state]

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, Reason, State
 from pipeline.domain.explanation import Situation, explain, find_detail
 from pipeline.domain.explanation_rules import RULES, SEEN, Turn
@@ -31,7 +32,13 @@ def situation(state: State, **more: Any) -> Situation:
         "reason": None,
         "hold": None,
         "fault": None,
-        "error_link": None,
+        "error_code": None,
+        "is_proven_live": False,
+        "account_status": AccountStatus.ACTIVE,
+        "may_be_edited": True,
+        "can_authorize": True,
+        "last_look": "",
+        "can_be_looked_at": True,
         "next_at": None,
         "moved_at": NOW,
         "standing": (),
@@ -50,24 +57,40 @@ def pause(
     )
 
 
+FAILURES = (
+    situation(State.FAILED, fault="customer", may_be_edited=False),
+    situation(State.FAILED, fault="customer", error_code="media_unreachable"),
+    situation(State.FAILED, fault="customer", error_code="expired"),
+    situation(State.FAILED, account_status=AccountStatus.INACTIVE),
+    situation(State.FAILED, account_status=AccountStatus.RECONNECT),
+    situation(State.FAILED, is_proven_live=True),
+)
+
+
 def every_situation() -> Iterator[Situation]:
     """Yield each state with everything that it can be read with."""
     for state in State:
         if state is State.BLOCKED:
             yield from (situation(state, reason=reason) for reason in Reason)
+            yield situation(state, reason=Reason.RECONNECT, account_status=AccountStatus.INACTIVE)
             continue
         holds: list[Hold | None] = [None]
         holds += list(Hold) if state in {*WAITING, State.QUEUED} else []
-        holds += [Hold.RATE] if state in LOOKED_AT else []
+        holds += [Hold.RATE, Hold.NEWER_WORKER] if state in LOOKED_AT else []
         for hold in holds:
             if hold is not Hold.CHECKING:
                 yield from (
                     situation(state, hold=hold, fault=f) for f in (None, "customer", "platform", "us")
                 )
-        if state is State.SCHEDULED:
-            yield situation(state, standing=[replace(pause(), why="under review")])
+        if state in {State.PROCESSING, State.UNKNOWN}:
+            yield situation(state, last_look="The last look failed: it did not answer.")
+        if state is State.UNKNOWN:
+            yield situation(state, last_look="The platform cannot be asked.", can_be_looked_at=False)
+        if state is State.FAILED:
+            yield from FAILURES
         if state is State.ACCEPTED:
             yield situation(state, hold=Hold.CHECKING)
+            yield situation(state, hold=Hold.STORAGE)
             yield situation(state, hold=Hold.CHECKING, media_seen="it answered 404")
 
 
@@ -81,7 +104,8 @@ def test_every_state_with_every_reason_hold_and_fault_is_explained_and_no_rule_i
         assert (words.next_step is None) == (found.state in SETTLED)
         if words.action is not None:
             assert words.action.command.startswith("slipway ")
-            assert words.action.link.startswith(("/reference#", "/api/operator/v1/"))
+            assert "{" not in f"{words.action.command}{words.action.says}{words.action.ask}"
+            assert words.action.call is None or "{" not in words.action.call.path
     assert used == set(RULES)
 
 
@@ -91,7 +115,13 @@ def test_every_state_with_every_reason_hold_and_fault_is_explained_and_no_rule_i
         (situation(State.BLOCKED, reason=Reason.RECONNECT), Turn.CUSTOMER, f"account reconnect {ACCOUNT}"),
         (situation(State.BLOCKED, reason=Reason.IS_IT_LIVE), Turn.OPERATOR, f"delivery decide {DELIVERY}"),
         (situation(State.BLOCKED, reason=Reason.PERSON_NEEDED), Turn.OPERATOR, f"delivery resume {DELIVERY}"),
-        (situation(State.FAILED, fault="customer"), Turn.CUSTOMER, f"post retry {POST} --account {ACCOUNT}"),
+        (situation(State.FAILED, fault="customer"), Turn.CUSTOMER, f"post edit {POST} --body -"),
+        (FAILURES[0], Turn.CUSTOMER, "post create --workspace NAME --body -"),
+        (FAILURES[1], Turn.CUSTOMER, f"post retry {POST} --account {ACCOUNT}"),
+        (FAILURES[2], Turn.CUSTOMER, f"post retry {POST} --account {ACCOUNT}"),
+        (FAILURES[3], Turn.OPERATOR, f"account activate {ACCOUNT}"),
+        (FAILURES[4], Turn.CUSTOMER, f"account reconnect {ACCOUNT}"),
+        (FAILURES[5], Turn.OPERATOR, f"delivery show {DELIVERY}"),
         (situation(State.FAILED, fault="platform"), Turn.CUSTOMER, f"post retry {POST} --account {ACCOUNT}"),
         (situation(State.FAILED, fault="us"), Turn.OPERATOR, f"dead-letter show {DELIVERY}"),
         (situation(State.FAILED), Turn.OPERATOR, f"dead-letter show {DELIVERY}"),
@@ -118,6 +148,7 @@ def test_whose_turn_it_is_and_the_one_action(found: Situation, turn: Turn, comma
 @pytest.mark.parametrize(
     ("scope", "target", "command"),
     [
+        ("delivery", str(DELIVERY), f"slipway steer resume --account {ACCOUNT}"),
         ("all", "", "slipway pause lift all"),
         ("platform", "tiktok", "slipway pause lift platform tiktok"),
         ("account", str(ACCOUNT), f"slipway pause lift account {ACCOUNT}"),
@@ -139,14 +170,6 @@ def test_it_stands_so_since_the_later_of_its_move_and_what_holds_it() -> None:
     assert explain(replace(held, standing=[pause(since=None)])).since == NOW
 
 
-def test_a_pause_is_named_before_it_holds_and_a_breaker_that_may_close_is_not() -> None:
-    ahead = explain(situation(State.SCHEDULED, standing=[pause()], next_at=NOW + HOUR))
-    assert (ahead.turn, ahead.next_at) == (Turn.OPERATOR, NOW + HOUR)
-    assert "under review {x}" in ahead.summary
-    breaker = replace(pause("platform", "tiktok"), hold=Hold.BREAKER)
-    assert explain(situation(State.SCHEDULED, standing=[breaker])).summary == "Scheduled."
-
-
 def test_the_next_time_is_its_own_or_that_of_the_probe() -> None:
     breaker = StandingHold(
         hold=Hold.BREAKER, scope="platform", target="tiktok", why="w", since=NOW, next_at=NOW + HOUR
@@ -160,8 +183,17 @@ def test_the_next_time_is_its_own_or_that_of_the_probe() -> None:
     )
 
 
-def test_the_link_of_a_refusal_is_the_entry_of_its_error() -> None:
-    words = explain(situation(State.FAILED, fault="customer", error_link="/reference#error-rejected"))
-    assert words.action is not None
-    assert words.action.link == "/reference#error-rejected"
+def test_media_that_were_seen_and_failed_looks_have_rules_of_their_own() -> None:
     assert find_detail(situation(State.ACCEPTED, media_seen="x")) == SEEN
+    failed = explain(situation(State.UNKNOWN, last_look="The last look failed: it did not answer."))
+    assert failed.summary.endswith("The last look failed: it did not answer.")
+    assert "it may be live" in failed.summary
+    beyond = explain(situation(State.UNKNOWN, last_look="It cannot be asked.", can_be_looked_at=False))
+    assert (beyond.turn, "is asked whether" in str(beyond.next_step)) == (Turn.OPERATOR, False)
+
+
+def test_a_key_is_sent_to_no_sign_in_that_the_server_is_not_set_up_for() -> None:
+    for can, is_offered in ((True, True), (False, False)):
+        words = explain(situation(State.BLOCKED, reason=Reason.RECONNECT, can_authorize=can))
+        assert words.action is not None
+        assert (words.action.call is not None, bool(words.action.ask)) == (is_offered, True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from adapters.contract import MediaFacts, Platform
-from adapters.image_rule import ImageRule
+from adapters.limit import ImageRule
 from adapters.registry import ADAPTERS
 from pipeline.domain.image_conversion import (
     MAX_BYTES,
@@ -109,6 +109,26 @@ def test_a_refused_shape_stays_refused_until_fitting_is_asked_for_and_the_remedy
     assert remedy is not None
     assert all(part in remedy for part in ('media.fit "pad"', "1280 x 1600", '"crop"', "900 x 1125"))
     assert explain_refusal(found, rule("instagram"), "pad") is None
+
+
+@pytest.mark.parametrize("size", [(900, 1600), (3000, 1000), (2000, 9000), (2160, 3840), (1000, 300)])
+def test_the_remedy_names_the_sizes_that_padding_and_cropping_really_make(size: tuple[int, int]) -> None:
+    found = facts("jpeg", *size)
+    remedy = explain_refusal(found, rule("instagram"))
+    assert remedy is not None
+    for fit in ("pad", "crop"):
+        width, height = plan("instagram", found, fit).canvas
+        assert f"{width} x {height}" in remedy
+
+
+@pytest.mark.parametrize("platform", ["tiktok", "instagram", "facebook", "pinterest", "linkedin"])
+def test_the_colours_of_print_are_a_reason(platform: str) -> None:
+    found = replace(facts("jpeg", 1080, 1080), codec="cmyk")
+    made = plan(platform, found)
+    assert made.canvas == (1080, 1080)
+    assert "image/jpeg in CMYK of 1080 x 1080" in made.describe(found, None)
+    assert plan_conversion(made.predict(found), rule(platform)) is None
+    assert plan_conversion(replace(found, codec=None), rule(platform)) is None
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import pytest
 from adapters.contract import Ended
 from adapters.errors import RateLimited
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.retry_policy import Outcome, judge_error, judge_look
+from pipeline.domain.retry_policy import evaluate_error, evaluate_look
 from pipeline.domain.retry_state import RetryState
 from pipeline.domain.unavailability import RATE_LIMIT
+from pipeline.domain.verdict import Outcome
 from tests.pipeline.domain.test_retry_policy import AFTER, BEFORE, POLICY, seconds
 
 
@@ -20,9 +21,9 @@ from tests.pipeline.domain.test_retry_policy import AFTER, BEFORE, POLICY, secon
 def test_after_three_days_of_waiting_a_person_is_asked_and_the_post_does_not_fail(retry: RetryState) -> None:
     error = RateLimited("slow down", retry_after=seconds(33), platform_code="429", platform_message="Slow!")
     almost = replace(retry, spent=9, unavailable_for={RATE_LIMIT: timedelta(days=3) - seconds(1)})
-    assert judge_error(error, almost, POLICY).state is State.RETRYING
+    assert evaluate_error(error, almost, POLICY).state is State.RETRYING
     long = replace(retry, spent=9, unavailable_for={RATE_LIMIT: timedelta(days=3)})
-    verdict = judge_error(error, long, POLICY)
+    verdict = evaluate_error(error, long, POLICY)
     assert (verdict.state, verdict.reason) == (State.BLOCKED, Reason.PERSON_NEEDED)
     assert (verdict.spent, verdict.disarm) == (False, retry.armed_for is not None)
     asked = verdict.error
@@ -34,6 +35,6 @@ def test_after_three_days_of_waiting_a_person_is_asked_and_the_post_does_not_fai
 
 def test_a_publish_that_ended_by_a_rate_limit_costs_no_try_and_starts_anew() -> None:
     seen = Ended(error=RateLimited("too many posts", retry_after=seconds(33)))
-    verdict = judge_look(seen, replace(AFTER, spent=9), POLICY)
+    verdict = evaluate_look(seen, replace(AFTER, spent=9), POLICY)
     assert (verdict.state, verdict.wait, verdict.spent) == (State.RETRYING, seconds(33), False)
     assert (verdict.closes, verdict.disarm, verdict.checkpoint) == (Outcome.FAILED, True, {})

@@ -10,7 +10,10 @@ import pytest
 
 from adapters.contract import CannotTell, Published
 from adapters.listing import Asked, ListedPost, Listing, compare_lengths, read_pages
-from pipeline.domain.restored_post import CANDIDATES, judge_listing
+from pipeline.domain.candidates import split_candidates
+from pipeline.domain.policy_errors import make_restored
+from pipeline.domain.restored_post import evaluate_listing
+from pipeline.store.deliveries.error_fields import error_to_dict
 from tests.adapters.conformance.post_cases import make_facts
 
 SINCE = datetime(2027, 2, 1, 3, tzinfo=UTC)
@@ -24,12 +27,13 @@ SAME = ListedPost(
     same_kind=True,
     same_media=True,
 )
+NONE = "It lists none that could be this one, which proves nothing"
 ASKED = "Instagram was asked for the account's posts since 2027-02-01 03:00:00 UTC"
 
 
 def judge(*posts: ListedPost, is_twin: bool = False, **more: Any) -> Published | CannotTell:
     listing = Listing(posts=posts, **more)
-    return judge_listing(
+    return evaluate_listing(
         listing, "Instagram", since=SINCE, due=DUE, until=UNTIL, taken={"taken"}, is_twin=is_twin
     )
 
@@ -54,12 +58,20 @@ def test_made_between_the_due_time_and_the_restore_by_the_platforms_clock_it_is_
             judge(made(0, is_marked=False)),
             f"{ASKED}. It lists none that could be this one, which proves nothing.",
         ),
-        (judge(made(-5.8)), f"{ASKED}. It lists 1 that could be this one; nothing proves it."),
-        (judge(made(3606)), f"{ASKED}. It lists 1 that could be this one; nothing proves it."),
+        (judge(made(-5.8)), f"{ASKED}. {NONE}; 1 more differs in text, kind, media or time."),
+        (
+            judge(made(3606), made(0, "2", same_caption=False)),
+            f"{ASKED}. {NONE}; 2 more differ in text, kind, media or time.",
+        ),
+        (
+            judge(made(0, same_media=None), made(0, "2", same_caption=False)),
+            f"{ASKED}. It lists 1 that could be this one; nothing proves it; "
+            "1 more differs in text, kind, media or time.",
+        ),
         (judge(made(0), made(9, "2")), f"{ASKED}. It lists 2 that could be this one; nothing proves it."),
         (
             judge(*(made(n, str(n)) for n in range(12))),
-            f"{ASKED}. It lists 12 that could be this one, of which 10 are shown; nothing proves it.",
+            f"{ASKED}. It lists 12 that could be this one; nothing proves it.",
         ),
         (
             judge(made(0), asked=Asked.PART, reason="there are more"),
@@ -85,13 +97,36 @@ def test_the_sentence_says_whether_it_was_asked_and_what_it_lists(
     assert result.reason == sentence
 
 
-def test_those_that_agree_most_are_shown_first_and_then_the_latest() -> None:
-    less = [made(n, f"less {n}", same_caption=False) for n in range(CANDIDATES)]
-    unseen, best = made(0, "unseen", same_media=None), [made(0, "a"), made(5, "b")]
-    result = judge(*less, unseen, *best)
-    assert isinstance(result, CannotTell)
-    names = [post.remote_id for post in result.candidates]
-    assert names == ["b", "a", "unseen", *(f"less {n}" for n in range(9, 2, -1))]
+def test_all_candidates_are_shown_in_the_order_of_how_well_they_match() -> None:
+    posts = [
+        made(-9, "early"),
+        made(0, "another text", same_caption=False),
+        made(0, "nothing agrees", same_caption=False, same_kind=False, same_media=False),
+        made(60, "a minute later", same_media=None),
+        made(1, "a second later", same_media=None),
+        replace(SAME, remote_id="no time", same_media=None, created_at=None),
+        made(0, "text not shown", same_caption=None),
+        made(0, "marked", same_caption=False, is_marked=True),
+        made(0, "marked too", same_caption=False, is_marked=True),
+        *(made(n, f"another {n}", same_caption=False, same_media=False) for n in range(30)),
+    ]
+    for some in (posts, posts[::-1]):
+        result = judge(*some)
+        assert isinstance(result, CannotTell)
+        assert len(result.candidates) == len(posts), "none is hidden"
+        stored = error_to_dict(make_restored(result.reason, result.candidates))
+        likely, unlikely = ([one["remote_id"] for one in part] for part in split_candidates(stored))
+        assert sorted(likely[:2]) == ["marked", "marked too"]
+        assert likely[2:] == ["a second later", "a minute later", "no time", "text not shown"]
+        assert unlikely[:2] == ["early", "another text"]
+        assert unlikely[-1] == "nothing agrees"
+        assert [one["remote_id"] for one in (stored or {})["candidates"]] == likely + unlikely
+
+
+def test_candidates_that_an_earlier_version_stored_are_shown() -> None:
+    old = {"remote_id": "1", "same_caption": True}
+    assert split_candidates({"candidates": [old]}) == ([old], [])
+    assert split_candidates(None) == split_candidates({}) == ([], [])
 
 
 def test_pages_are_read_until_the_first_that_ends_before_the_time() -> None:

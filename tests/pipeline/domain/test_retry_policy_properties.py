@@ -13,13 +13,11 @@ from adapters import errors
 from adapters.contract import Absent, CannotTell, Ended, LookResult, Pending, Published, Ready
 from pipeline.domain.delivery import ALWAYS_ARMED, MOVES, Mover, Reason, State
 from pipeline.domain.retry_policy import (
-    Outcome,
-    Verdict,
-    judge_error,
-    judge_finalize,
-    judge_look,
-    judge_look_error,
-    judge_prepare,
+    evaluate_error,
+    evaluate_finalize,
+    evaluate_look,
+    evaluate_look_error,
+    evaluate_prepare,
 )
 from pipeline.domain.retry_state import RetryPolicy, RetryState
 from pipeline.domain.unavailability import (
@@ -32,6 +30,7 @@ from pipeline.domain.unavailability import (
     find_party,
     shift_streaks,
 )
+from pipeline.domain.verdict import Outcome, Verdict
 
 WAITS = st.timedeltas(timedelta(days=-2), timedelta(days=400))
 LONGS = st.timedeltas(timedelta(0), timedelta(days=3))
@@ -143,7 +142,7 @@ def never_wrong(verdict: Verdict, *, armed: bool) -> None:
 
 @given(ERRORS, ARMED, POLICIES)
 def test_an_error_after_arm(error: Exception, retry: RetryState, policy: RetryPolicy) -> None:
-    verdict = judge_error(error, retry, policy)
+    verdict = evaluate_error(error, retry, policy)
     never_wrong(verdict, armed=True)
     assert verdict.state in MOVES[State.PUBLISHING][Mover.PUBLISH]
     proof = (errors.Retryable, errors.Permanent, errors.NeedsPerson)
@@ -152,7 +151,7 @@ def test_an_error_after_arm(error: Exception, retry: RetryState, policy: RetryPo
 
 @given(ERRORS, UNARMED, POLICIES)
 def test_an_error_before_arm(error: Exception, retry: RetryState, policy: RetryPolicy) -> None:
-    verdict = judge_error(error, retry, policy)
+    verdict = evaluate_error(error, retry, policy)
     never_wrong(verdict, armed=False)
     assert verdict.state in (State.RETRYING, State.FAILED, State.BLOCKED)
     free = isinstance(error, errors.RateLimited | errors.AppRefused) or (
@@ -170,7 +169,7 @@ def test_only_patience_that_is_over_ends_an_outage(
 ) -> None:
     armed = retry.armed_for is not None
     party = find_party(error, armed=armed)
-    verdict = judge_error(error, retry, policy)
+    verdict = evaluate_error(error, retry, policy)
     if isinstance(error, errors.RateLimited):
         assert verdict.unavailable == RATE_LIMIT
         assert verdict.state is not State.FAILED
@@ -220,7 +219,7 @@ def test_held_time_does_not_age_a_streak(
 
 @given(SEEN, ARMED, POLICIES, st.sampled_from(sorted(ALWAYS_ARMED)))
 def test_a_look_after_arm(seen: LookResult, retry: RetryState, policy: RetryPolicy, state: State) -> None:
-    verdict = judge_look(seen, retry, policy)
+    verdict = evaluate_look(seen, retry, policy)
     never_wrong(verdict, armed=True)
     assert verdict.state in MOVES[state][Mover.STATUS]
     if verdict.state is State.RETRYING and isinstance(seen, Ready | Absent):
@@ -232,7 +231,7 @@ def test_a_look_after_arm(seen: LookResult, retry: RetryState, policy: RetryPoli
 def test_a_look_at_what_a_restore_left_in_doubt(
     seen: LookResult, retry: RetryState, policy: RetryPolicy, state: State
 ) -> None:
-    verdict = judge_look(seen, replace(retry, in_doubt=True), policy)
+    verdict = evaluate_look(seen, replace(retry, in_doubt=True), policy)
     never_wrong(verdict, armed=True)
     assert verdict.state in MOVES[state][Mover.STATUS]
     assert verdict.state in (State.PUBLISHED, State.PROCESSING, State.UNKNOWN, State.BLOCKED)
@@ -242,7 +241,7 @@ def test_a_look_at_what_a_restore_left_in_doubt(
 
 @given(SEEN, UNARMED, POLICIES)
 def test_a_look_before_arm(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> None:
-    verdict = judge_look(seen, retry, policy)
+    verdict = evaluate_look(seen, retry, policy)
     never_wrong(verdict, armed=False)
     mover = Mover.PROOF if verdict.state is State.PUBLISHED else Mover.STATUS
     assert verdict.state in MOVES[State.PREPARING][mover]
@@ -252,7 +251,7 @@ def test_a_look_before_arm(seen: LookResult, retry: RetryState, policy: RetryPol
 def test_a_look_that_failed_after_arm(
     error: Exception, retry: RetryState, policy: RetryPolicy, state: State
 ) -> None:
-    verdict = judge_look_error(error, retry, policy, state)
+    verdict = evaluate_look_error(error, retry, policy, state)
     never_wrong(verdict, armed=True)
     assert verdict.state is state
     assert verdict.uncounted
@@ -261,15 +260,15 @@ def test_a_look_that_failed_after_arm(
 
 @given(ERRORS, UNARMED, POLICIES)
 def test_a_look_that_failed_before_arm(error: Exception, retry: RetryState, policy: RetryPolicy) -> None:
-    verdict = judge_look_error(error, retry, policy, State.PREPARING)
+    verdict = evaluate_look_error(error, retry, policy, State.PREPARING)
     never_wrong(verdict, armed=False)
     assert verdict.state in MOVES[State.PREPARING][Mover.STATUS]
 
 
 @given(st.builds(Pending, checkpoint=CHECKPOINTS, wait=WAITS))
 def test_an_answer_that_says_wait(result: Pending) -> None:
-    never_wrong(judge_finalize(result), armed=True)
-    prepared = judge_prepare(result)
+    never_wrong(evaluate_finalize(result), armed=True)
+    prepared = evaluate_prepare(result)
     if prepared is not None:
         never_wrong(prepared, armed=False)
 
@@ -288,6 +287,6 @@ def test_tries_come_to_an_end(armed: timedelta | None, error: errors.AdapterErro
         look_limit=timedelta(0),
         crashes=99,
     )
-    verdict = judge_error(error, RetryState(spent=tries - 1, unexpected_errors=0, armed_for=armed), policy)
+    verdict = evaluate_error(error, RetryState(spent=tries - 1, unexpected_errors=0, armed_for=armed), policy)
     if verdict.spent:
         assert verdict.state in (State.FAILED, State.BLOCKED)

@@ -13,15 +13,17 @@ from pipeline.domain.webhook import (
     DELAYS,
     LONGEST_HOLD,
     LONGEST_WAIT,
+    MAX_DEFERRED,
     TRIES,
     AttemptOutcome,
     EventType,
     Tried,
     compute_hold,
     compute_wait,
+    evaluate_status,
     find_delivery_event,
     find_post_event,
-    judge_status,
+    is_deferred,
     parse_retry_after,
 )
 
@@ -43,7 +45,7 @@ P, E = PostStatus, EventType
     ],
 )
 def test_only_2xx_is_a_success(status: int, outcome: str) -> None:
-    assert judge_status(status) == outcome
+    assert evaluate_status(status) == outcome
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,38 @@ def test_a_webhook_without_a_success_rests_longer_each_time() -> None:
     assert holds[:3] == [2, 4, 8]
     assert holds == sorted(holds)
     assert compute_hold(10_000) == LONGEST_HOLD
+    assert compute_hold(0) == timedelta(0)
+
+
+@pytest.mark.parametrize(("asked", "held"), [(0, 5), (5, 5), (60, 60), (86400, 86400)])
+def test_a_webhook_rests_as_long_as_its_server_asks_and_never_less_than_the_shortest_pause(
+    asked: int, held: int
+) -> None:
+    assert compute_hold(10_000, [timedelta(seconds=asked)]) == timedelta(seconds=held)
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "before", "deferred"),
+    [
+        (429, timedelta(0), 0, True),
+        (503, LONGEST_HOLD, MAX_DEFERRED - 1, True),
+        (429, LONGEST_HOLD, MAX_DEFERRED, False),
+        (429, LONGEST_HOLD + timedelta(seconds=1), 0, False),
+        (429, None, 0, False),
+        (500, timedelta(0), 0, False),
+    ],
+)
+def test_a_short_retry_after_uses_up_no_try(
+    status: int, retry_after: timedelta | None, before: int, *, deferred: bool
+) -> None:
+    tried = Tried(outcome=AttemptOutcome.HTTP_ERROR, status=status, retry_after=retry_after)
+    assert is_deferred(tried, before) is deferred
+
+
+def test_the_tries_of_an_event_end_before_it_may_expire() -> None:
+    jitter = 1.1
+    longest = sum(DELAYS, MAX_DEFERRED * LONGEST_HOLD) * jitter
+    assert longest < timedelta(days=4), "the least that SLIPWAY_WEBHOOKS__KEEP_DAYS may be"
 
 
 @pytest.mark.parametrize(

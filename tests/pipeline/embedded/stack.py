@@ -1,4 +1,4 @@
-"""Starts `slipway up` as a person does: a command in a folder of its own, on free ports, with its output in a file."""
+"""Starts `slipway up` as a user does: a command in a folder of its own, on free ports, with its output in a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import IO, Any
 import psutil
 
 from config.settings import PREFIX
-from pipeline.embedded.process_identity import read_start_id
+from pipeline.embedded.process import read_start_id
 from tests.conftest import free_ports
 
 MODULE = (sys.executable, "-m", "pipeline.cli")

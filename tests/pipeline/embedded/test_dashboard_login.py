@@ -7,10 +7,16 @@ from pathlib import Path
 import pytest
 
 from config.settings import Settings
-from pipeline.domain.role import Role
-from pipeline.embedded.dashboard_login import LOGIN, LOGIN_FILE, ensure_login, read_login
-from pipeline.store.auth.passwords import hash_password, verify_password
-from pipeline.store.auth.users import find_user, list_users, read_password, set_password
+from pipeline.domain.user import Role
+from pipeline.embedded.summary import LOGIN, LOGIN_FILE, ensure_login, read_login
+from pipeline.store.auth.users import (
+    find_user,
+    hash_password,
+    list_users,
+    read_password,
+    set_password,
+    verify_password,
+)
 from pipeline.store.database import Database
 
 

@@ -23,15 +23,15 @@ import requests
 from cryptography.fernet import Fernet
 
 from config.settings import Settings, load
-from pipeline.celery_app import create_celery_app
-from pipeline.dispatch import Dispatcher
-from pipeline.embedded.process import wait_until
+from pipeline.broker.celery_app import create_celery_app
+from pipeline.broker.dispatch import Dispatcher
+from pipeline.broker.queues import DELAY, REACHABILITY, UPKEEP
+from pipeline.broker.ticks import list_ticks
 from pipeline.embedded.restart import LONGEST_PAUSE
 from pipeline.embedded.supervisor import MAX_ENDS
 from pipeline.embedded.valkey import Valkey
-from pipeline.queues import DELAY, REACHABILITY, UPKEEP
-from pipeline.ticks import list_ticks
 from tests.pipeline.embedded.stack import Place, Running, command, place_in, read_pid, up
+from tests.waiting import until
 
 BACKLOG = {
     DELAY: "delay.sweep",
@@ -60,7 +60,7 @@ def publish(running: Running) -> None:
     answer = requests.post(f"{summary['api']}/api/partner/v1/posts", json=body, headers=key, timeout=30)
     assert answer.ok, answer.text
     shown = f"{summary['api']}/api/partner/v1/posts/{answer.json()['data']['id']}"
-    assert wait_until(lambda: count_live(running) == 1, 60), requests.get(shown, headers=key, timeout=30).text
+    until(lambda: count_live(running) == 1, 60, lambda: requests.get(shown, headers=key, timeout=30).text)
 
 
 def count_live(running: Running) -> int:
@@ -133,17 +133,16 @@ def test_a_data_folder_may_have_any_name() -> None:
     with place_in("two words, Grüße, a,b'c\"d%e&f#g") as place, up(place) as running:
         assert running.summary["warnings"] == []
         publish(running)
-        out, stderr_text = command(place, "sandbox", "faults", "--json").communicate(timeout=30)
+        out, stderr_text = command(place, "sandbox", "faults", "--json").communicate(timeout=120)
         assert out.strip() == "[]", stderr_text
 
 
 def kill(data: Path, name: str, times: int) -> None:
     """Kill a service as often as given, each time as soon as it runs."""
     for _ in range(times):
-        assert wait_until(lambda: read_pid(data, name) != 0, 60)
-        pid = read_pid(data, name)
+        pid = until(lambda: read_pid(data, name) or None, 60)
         os.kill(pid, signal.SIGKILL)
-        assert wait_until(lambda pid=pid: read_pid(data, name) != pid, 60)  # type: ignore[misc]
+        until(lambda pid=pid: read_pid(data, name) != pid, 60)  # type: ignore[misc]
 
 
 def test_a_worker_that_dies_while_starting_is_restarted_and_the_stack_stays_up() -> None:
@@ -160,9 +159,7 @@ def test_a_worker_that_keeps_dying_does_not_hold_up_the_stack_and_is_named() -> 
         with up(place, partial(kill, data, "worker-upkeep", MAX_ENDS)) as running:
             assert running.summary["warnings"] == ["worker-upkeep is not ready yet."]
             publish(running)
-            assert wait_until(
-                lambda: "worker-upkeep      | is ready now." in place.log.read_text(), 2 * LONGEST_PAUSE
-            )
+            until(lambda: "worker-upkeep      | is ready now." in place.log.read_text(), 2 * LONGEST_PAUSE)
 
 
 def test_an_api_that_cannot_start_ends_the_stack_with_the_reason() -> None:
@@ -295,11 +292,11 @@ def test_a_data_folder_that_cannot_be_read_is_named_by_every_command_that_needs_
     data.chmod(0o700)
     for arguments in WITHOUT_SETTINGS:
         process = command(other_user, *arguments)
-        _, text = process.communicate(timeout=60)
+        _, text = process.communicate(timeout=120)
         assert (process.returncode, text) == (0, ""), arguments
     for arguments in WITH_SETTINGS:
         process = command(other_user, *arguments)
-        _, text = process.communicate(timeout=60)
+        _, text = process.communicate(timeout=120)
         assert process.returncode in {1, 2}, arguments
         assert f"{data}" in text, arguments
         assert "Permission denied" in text, arguments

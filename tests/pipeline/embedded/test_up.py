@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
 import requests
 
 from config.settings import PREFIX
-from pipeline.embedded.process import wait_until
-from pipeline.embedded.process_identity import read_start_id
+from pipeline.embedded.process import read_start_id
 from tests.pipeline.embedded.stack import Place, Running, command, place_in, up
+from tests.waiting import until
+
+
+@pytest.fixture
+def other() -> Iterator[Place]:
+    """A place where nothing was started."""
+    with place_in() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +105,7 @@ def test_the_first_start_serves_asks_for_passwords_mends_itself_and_stops_withou
             assert stat.S_IMODE((Path(summary["folder"]) / private).stat().st_mode) == 0o600, private
 
         second = command(place, "up")
-        _, stderr_text = second.communicate(timeout=30)
+        _, stderr_text = second.communicate(timeout=120)
         assert second.returncode == 1
         assert f"already runs on {summary['folder']} (process {running.process.pid})" in stderr_text
 
@@ -103,8 +113,8 @@ def test_the_first_start_serves_asks_for_passwords_mends_itself_and_stops_withou
             killed = running.pid_of(name)
             os.kill(killed, signal.SIGKILL)
             is_restarted = partial(is_another, running, name, killed)
-            assert wait_until(is_restarted, 30), name
-        assert wait_until(lambda: status(f"{summary['api']}/healthz") == 200, 30)
+            until(is_restarted, 30, lambda name=name: name)  # type: ignore[misc]
+        until(lambda: status(f"{summary['api']}/healthz") == 200, 30)
 
         processes = {
             c.pid: read_start_id(c.pid) for c in psutil.Process(running.process.pid).children(recursive=True)
@@ -122,9 +132,9 @@ def test_a_command_in_another_terminal_orders_a_fault_as_the_readme_writes_it(pl
         }
         told = Place(folder=place.folder, environment=elsewhere, ports=place.ports)
         words = ["sandbox", "fault", "tiktok", "finalize", "effect-then-drop", "--times", "1"]
-        out, stderr_text = command(told, *words).communicate(timeout=30)
+        out, stderr_text = command(told, *words).communicate(timeout=120)
         assert "is on" in out, stderr_text
-        out, _ = command(told, "sandbox", "faults", "--json").communicate(timeout=30)
+        out, _ = command(told, "sandbox", "faults", "--json").communicate(timeout=120)
         assert [(f["platform"], f["step"], f["fault"], f["left"]) for f in json.loads(out)] == [
             ("tiktok", "finalize", "effect-then-drop", 1)
         ]
@@ -153,7 +163,7 @@ def test_kill_9_of_the_supervisor_and_of_everything_is_survived_and_yesterday_is
             second.process.wait()
         with up(place) as third:
             assert third.summary["accounts"] == first.summary["accounts"]
-            assert wait_until(lambda: may_send(third), 30), "a kill is no restore"
+            until(lambda: may_send(third), 30, lambda: "a kill is no restore")
             third.process.send_signal(signal.SIGTERM)
             assert third.process.wait(60) == 0
             assert left(place, third) == []
@@ -161,12 +171,33 @@ def test_kill_9_of_the_supervisor_and_of_everything_is_survived_and_yesterday_is
     assert left(place, second) == []
 
 
-def test_a_busy_port_is_said_with_who_holds_it_and_which_setting_moves_it(place: Place) -> None:
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", place.ports[1]))
-        holder.listen()
-        out, stderr_text = command(place, "up").communicate(timeout=60)
-    assert f"Port {place.ports[1]} (Flower) is taken by process {os.getpid()}" in stderr_text
-    assert "SLIPWAY_FLOWER__PORT" in stderr_text
-    assert "Traceback" not in stderr_text
-    assert out == ""
+def test_a_busy_port_is_said_with_who_holds_it_and_doing_what_it_says_starts_the_stack(other: Place) -> None:
+    """All four are taken; two of them are set in the environment, and two in the folder's file."""
+    moved = ("SLIPWAY_FLOWER__PORT", "SLIPWAY_SANDBOX__MEDIA_URL")
+    data = Path(other.environment["SLIPWAY_FOLDER"])
+    data.mkdir(mode=0o700)
+    file = data / "settings.env"
+    file.write_text("".join(f"{name}={other.environment[name]}\n" for name in moved))
+    environment = {name: value for name, value in other.environment.items() if name not in moved}
+    here = replace(other, environment=environment)
+    with ExitStack() as held:
+        for port in other.ports:
+            holder = held.enter_context(socket.socket())
+            holder.bind(("127.0.0.1", port))
+            holder.listen()
+        out, stderr_text = command(here, "up").communicate(timeout=120)
+        names = ("the API", "Flower", "the sandbox", "the sandbox's media host")
+        for port, name in zip(other.ports, names, strict=True):
+            assert f"Port {port} ({name}) is taken by process {os.getpid()}" in stderr_text
+        assert "Traceback" not in stderr_text
+        assert out == ""
+        for name, value, where in re.findall(r"Set (\w+)=(\S+) in (.+)\.$", stderr_text, re.MULTILINE):
+            assert where == (str(file) if name in moved else "the environment")
+            if name in moved:
+                file.write_text(file.read_text() + f"{name}={value}\n")
+            else:
+                here.environment[name] = value
+        with up(here) as running:
+            for url in (running.summary["api"], running.summary["flower"], running.summary["sandbox"]):
+                assert urlsplit(url).port not in other.ports
+                assert status(url + "/") is not None

@@ -12,7 +12,7 @@ from adapters.contract import Published
 from adapters.errors import Rejected
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.receipt_chain import VerifiedChain, verify
-from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.settle import settle as store_settle

@@ -14,7 +14,7 @@ from pipeline.actions import cancel_delete_retry as steer
 from pipeline.actions import resolve as decide
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.receipt import content_sha256
-from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.maintenance.append_receipts import append_receipts
 from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.store.database import jsonb, row, rows

@@ -88,7 +88,7 @@ def test_the_search_reads_no_table_from_end_to_end(core: CoreFixture) -> None:
             c.exec_driver_sql(sql)
     values = {":done": "58000", ":until": "58500"}
     sql = moves._MOVES
-    values[":wanted"] = "ARRAY['held: rate']"
+    values[":intended"] = "ARRAY['held: rate']"
     for name, value in values.items():
         sql = sql.replace(name, value)
     for _ in ("never counted", "counted"):

@@ -12,7 +12,7 @@ from adapters.errors import CredentialsRevoked, OutcomeUnknown, RateLimited, Rej
 from pipeline.actions import cancel_delete_retry as steer
 from pipeline.actions import resolve
 from pipeline.domain.delivery import State
-from pipeline.domain.retry_policy import Verdict
+from pipeline.domain.verdict import Verdict
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.stages.delay import release_due
 from pipeline.stages.settle import keep_late_result
@@ -179,6 +179,13 @@ def wanted_by_rate(core: CoreFixture, post: Post) -> None:
         )
 
 
+def wanted_by_platform(core: CoreFixture, post: Post) -> None:
+    """Its platform asks to wait, past its time."""
+    busy = Script(prepare=raising(RateLimited("slow down", retry_after=timedelta(minutes=1))))
+    assert publish(core, busy, post) is State.RETRYING
+    assert core.ledger.delivery(post.deliveries[0]).held_for == "rate"
+
+
 def wanted_by_pause(core: CoreFixture, post: Post) -> None:
     with core.context.database.begin() as c:
         pause(c, "workspace", str(post.workspace), "because")
@@ -193,7 +200,7 @@ def wanted_by_person(core: CoreFixture, post: Post) -> None:
     assert steer.retry(core.context, core.caller, [post.id]).ids
 
 
-@pytest.mark.parametrize("want", [wanted_by_rate, wanted_by_pause, wanted_by_person])
+@pytest.mark.parametrize("want", [wanted_by_rate, wanted_by_platform, wanted_by_pause, wanted_by_person])
 def test_a_delay_that_somebody_wanted_is_no_lateness(core: CoreFixture, want: object) -> None:
     with counting(core) as changed:
         post = core.ledger.post([core.account("one")])
@@ -201,6 +208,27 @@ def test_a_delay_that_somebody_wanted_is_no_lateness(core: CoreFixture, want: ob
         want(core, post)  # type: ignore[operator]
         assert publish(core, Script(), post) is State.PUBLISHED
     assert not [k for k in changed if k[0].startswith("delivery_lateness")]
+
+
+def test_the_platforms_processing_before_the_visible_call_is_no_lateness(core: CoreFixture) -> None:
+    with counting(core) as changed:
+        post = core.ledger.post([core.account("one")])
+        delay(core, post, 1000)
+        core.ledger.change(post.deliveries[0], "state = 'queued', lease_until = now() + interval '5 minutes'")
+        with core.context.database.begin() as c:
+            c.exec_driver_sql(
+                """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, at)
+                   SELECT id, mover, origin, target, generation, fence, due_at + after
+                   FROM deliveries, (VALUES ('publish', 'publishing', 'preparing', interval '-10 s'),
+                                            ('status', 'preparing', 'queued', interval '300 s'),
+                                            ('publish', 'publishing', 'preparing', interval '310 s'),
+                                            ('status', 'preparing', 'queued', interval '900 s'))
+                                     AS processed (mover, origin, target, after) WHERE id = %s""",
+                (post.deliveries[0],),
+            )
+        assert publish(core, Script(), post) is State.PUBLISHED
+    assert sum(n for k, n in changed.items() if k[0] == "delivery_lateness_seconds_bucket") == 1
+    assert 110 <= changed["delivery_lateness_seconds_sum", "tiktok"] < 400
 
 
 # --- deliveries by state ---------------------------------------------------------------------------------------------
@@ -251,17 +279,19 @@ def test_each_result_is_one_line_with_ids_and_no_text_of_anybody(
     publish(core, Script(finalize=raising(CredentialsRevoked("hello"))), post, 3)
     export_all(core)
     mine = [r for r in caplog.records if r.name == "slipway.deliveries"]
-    found = {str(r.__dict__["outcome"]): r for r in mine}
+    fields = [r.__dict__["fields"] for r in mine]
+    found = {one["outcome"]: one for one in fields}
     assert set(found) == {"published", "failed", "unknown", "blocked"}
     assert len(mine) == 4, "one each"
-    assert [found[x].levelno for x in ("published", "failed")] == [logging.INFO, logging.WARNING]
-    failed = found["failed"].__dict__
+    levels = {one["outcome"]: r.levelno for one, r in zip(fields, mine, strict=True)}
+    assert (levels["published"], levels["failed"]) == (logging.INFO, logging.WARNING)
+    failed = found["failed"]
     assert (failed["class"], failed["code"], failed["platform"]) == ("Rejected", "too_rude", "tiktok")
     assert failed["delivery"] == str(post.deliveries[1])
     assert (failed["post"], failed["workspace"]) == (str(post.id), str(core.workspace))
     assert 0 <= failed["lateness"] < 600
-    assert found["blocked"].__dict__["reason"] == "reconnect"
-    assert {r.__dict__["request_id"] for r in mine} == {"my-request"}
+    assert found["blocked"]["reason"] == "reconnect"
+    assert {one["request_id"] for one in fields} == {"my-request"}
     text = " ".join(r.getMessage() for r in mine)
     assert "outcome=failed platform=tiktok reason=- class=Rejected code=too_rude" in text
     assert not [word for word in ("hello", "https:", "sesame") if word in text]

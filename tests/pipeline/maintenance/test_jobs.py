@@ -6,14 +6,14 @@ from dataclasses import replace
 
 from adapters.contract import CannotTell, LookResult, Platform, Published
 from adapters.errors import Unavailable
+from pipeline.broker.queues import ALL_QUEUES
+from pipeline.broker.ticks import list_ticks
 from pipeline.domain.delivery import Reason, State
 from pipeline.maintenance import JOBS
 from pipeline.maintenance.fill_urls import fill_urls
 from pipeline.maintenance.recheck_media import recheck_media
 from pipeline.maintenance.resume_blocked import resume_blocked
-from pipeline.queues import ALL_QUEUES
 from pipeline.store.database import row
-from pipeline.ticks import list_ticks
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.media.servers import Site, file, status
 from tests.pipeline.scripted_adapter import Script, ScriptedAdapter, with_script

@@ -8,10 +8,10 @@ import pytest
 
 from config.settings import load
 from pipeline.domain.delivery import State
+from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.maintenance.rebuild_broker import BrokerUnreachable, Dispatched, rebuild_broker
 from pipeline.maintenance.redispatch_checks import BATCH, redispatch_checks
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
-from pipeline.rate_buckets import create_redis_client
 from pipeline.stages import delay
 from pipeline.wiring import build_context
 from tests.pipeline.core_fixture import CoreFixture

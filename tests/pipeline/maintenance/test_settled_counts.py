@@ -8,7 +8,6 @@ from uuid import UUID
 
 from adapters.errors import Rejected
 from pipeline.actions import cancel_delete_retry as steer
-from pipeline.signals.count_settled import fold_settled
 from pipeline.store.database import row, rows
 from pipeline.store.moves.read import MoveFacts
 from pipeline.store.rollups import settled_counts
@@ -23,6 +22,7 @@ from pipeline.store.rollups.settled_counts import (
     list_settled,
     read_counting,
 )
+from pipeline.webhooks.count_settled import fold_settled
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.maintenance.counted import export_all
 from tests.pipeline.maintenance.test_export_moves import accept, delay, publish

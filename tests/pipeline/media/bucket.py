@@ -15,24 +15,52 @@ from pipeline.media.files.storage_bucket import BucketStorage
 NAME = "slipway-tests"
 
 
+class BucketServer:
+    """The server. It can be stopped and started again on its port; its objects stay."""
+
+    def __init__(self) -> None:
+        self._port = 0
+        self.start()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self._port, verbose=False)
+        self._server.start()
+        _, self._port = self._server.get_host_and_port()
+
+    def stop(self) -> None:
+        self._server.stop()
+
+
 @contextmanager
 def serving_bucket() -> Iterator[dict[str, str]]:
     """Start a server with an empty bucket; yield the settings that name it."""
+    with serving_stoppable_bucket() as (_, settings):
+        yield settings
+
+
+@contextmanager
+def serving_stoppable_bucket() -> Iterator[tuple[BucketServer, dict[str, str]]]:
+    """Start a server with an empty bucket; yield it and the settings that name it."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
+    server = BucketServer()
     try:
-        host, port = server.get_host_and_port()
-        endpoint = f"http://{host}:{port}"
+        endpoint = server.endpoint
         requests.post(f"{endpoint}/moto-api/reset", timeout=60).raise_for_status()
         requests.put(f"{endpoint}/{NAME}", timeout=60).raise_for_status()
-        yield {
-            "SLIPWAY_FILES__STORE": "s3",
-            "SLIPWAY_FILES__BUCKET": NAME,
-            "SLIPWAY_FILES__ENDPOINT": endpoint,
-            "SLIPWAY_FILES__ACCESS_KEY": "tester",
-            "SLIPWAY_FILES__SECRET_KEY": "a secret of the tests",
-        }
+        yield (
+            server,
+            {
+                "SLIPWAY_FILES__STORE": "s3",
+                "SLIPWAY_FILES__BUCKET": NAME,
+                "SLIPWAY_FILES__ENDPOINT": endpoint,
+                "SLIPWAY_FILES__ACCESS_KEY": "tester",
+                "SLIPWAY_FILES__SECRET_KEY": "a secret of the tests",
+            },
+        )
     finally:
         server.stop()
 
@@ -52,6 +80,6 @@ def bucket_of(settings: dict[str, str]) -> BucketStorage:
 def objects_in(settings: dict[str, str]) -> list[str]:
     """Return every key in the bucket, from the server itself."""
     answer = requests.get(
-        f"{settings['SLIPWAY_FILES__ENDPOINT']}/{NAME}", params={"list-type": "2"}, timeout=10
+        f"{settings['SLIPWAY_FILES__ENDPOINT']}/{NAME}", params={"list-type": "2"}, timeout=60
     )
     return [part.partition("</Key>")[0] for part in answer.text.split("<Key>")[1:]]

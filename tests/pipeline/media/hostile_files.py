@@ -69,6 +69,14 @@ def with_boxes_in_index(data: bytes, boxes: bytes) -> bytes:
     return data[:at] + box(b"moov", boxes, data[at + 8 :])
 
 
+def with_nested_boxes(depth: int) -> bytes:
+    """Return an MP4 of 8 bytes for each of ``depth`` boxes inside each other, in front of its ``moov``."""
+    heads = b"".join(struct.pack(">I4s", 8 * n, b"moof") for n in range(depth, 0, -1))
+    data = samples.video()
+    at = data.index(b"moov") - 4
+    return data[:at] + heads + data[at:]
+
+
 def with_fragment(count: int) -> bytes:
     """Return a fragmented MP4 with one fragment more, whose run claims ``count`` samples without a byte for any."""
     data = samples.video(movflags="frag_keyframe+empty_moov")
@@ -138,12 +146,18 @@ def matroska(cues: int) -> bytes:
     return data[:segment] + unknown + data[segment + 8 : at] + element + data[at:]
 
 
-def webp(width: int, height: int) -> bytes:
-    """Return a WebP that claims a canvas of this size."""
-    size = b"".join((n - 1).to_bytes(3, "little") for n in (width, height))
-    chunk = b"VP8X" + struct.pack("<I", 10) + bytes(4) + size
-    image = samples.image("WEBP")[12:]
-    return b"RIFF" + struct.pack("<I", 4 + len(chunk) + len(image)) + b"WEBP" + chunk + image
+def webp(width: int, height: int, picture: tuple[int, int] | None = None) -> bytes:
+    """Return a WebP of few bytes that claims a canvas of this size, and a picture of it or of another size."""
+    canvas = b"".join((n - 1).to_bytes(3, "little") for n in (width, height))
+    frame = b"\0\0\0\x9d\x01\x2a" + struct.pack("<HH", *(picture or (width, height)))
+    chunks = b"VP8X" + struct.pack("<I", 10) + bytes(4) + canvas + b"VP8 " + struct.pack("<I", 10) + frame
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
+
+
+def jpeg_with_segments(count: int) -> bytes:
+    """Return a JPEG with segments of 64 KiB that Pillow keeps."""
+    data = samples.image("JPEG")
+    return data[:2] + (b"\xff\xe5\xff\xff" + bytes(65_533)) * count + data[2:]
 
 
 def slow_jpeg() -> bytes:

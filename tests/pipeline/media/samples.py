@@ -68,6 +68,26 @@ def image(form: str, size: tuple[int, int] = (64, 32), orientation: int = 1) -> 
     return out.getvalue()
 
 
+def webp(size: tuple[int, int], **options: Any) -> bytes:
+    """Return a WebP of one colour: lossy, ``lossless``, or extended by metadata."""
+    out = io.BytesIO()
+    Image.new("RGB", size, (200, 30, 30)).save(out, "WEBP", **options)
+    return out.getvalue()
+
+
+def png_with_late_exif(size: tuple[int, int], orientation: int) -> bytes:
+    """Return a PNG, red in its first corner, whose eXIf chunk comes after its pixels."""
+    picture, out, exif = Image.new("RGB", size, "white"), io.BytesIO(), Image.Exif()
+    picture.paste((200, 30, 30), (0, 0, size[0] // 2, size[1] // 2))
+    exif[0x0112] = orientation
+    picture.save(out, "PNG", exif=exif)
+    data = out.getvalue()
+    at = data.index(b"eXIf") - 4
+    chunk = data[at : at + 12 + int.from_bytes(data[at : at + 4], "big")]
+    end = data.index(b"IEND") - 4
+    return data[:at] + data[at + len(chunk) : end] + chunk + data[end:]
+
+
 @cache
 def animation(form: str) -> bytes:
     """Return an image of two pictures, one after the other."""

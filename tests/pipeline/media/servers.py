@@ -61,6 +61,12 @@ class Handler(BaseHTTPRequestHandler):
         return int(first), min(int(last) + 1, size)
 
 
+class Server(ThreadingHTTPServer):
+    """Takes many connections at once: with the default of five, others wait for the kernel's next attempt."""
+
+    request_queue_size = 128
+
+
 class Site:
     """One server: its routes and the requests it has received."""
 
@@ -135,7 +141,7 @@ def drip(preamble: bytes) -> Answer:
 def serving(tls: ssl.SSLContext | None = None) -> Iterator[Site]:
     site = Site()
     handler = type("Bound", (Handler,), {"site": site})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = Server(("127.0.0.1", 0), handler)
     server.daemon_threads = False
     server.handle_error = lambda *_: None  # type: ignore[method-assign]  # refused handshakes are what some tests want
     if tls is not None:

@@ -1,20 +1,22 @@
-"""Copies of parts of media files: complete or absent, read instead of the source, and bounded."""
+"""What visible calls send: in memory or copied and open before arm, complete or absent, and bounded."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from adapters.contract import Media
-from adapters.errors import Unavailable
+from adapters.errors import StorageFault, Unavailable
 from pipeline.media import spool
-from pipeline.media.spool import add_spool
+from pipeline.media.spool import IN_MEMORY, SentRange
 
-BYTES = bytes(range(256)) * 1000
+BYTES = bytes(range(256)) * 10_000
+LARGE = IN_MEMORY + 1
+Make = Callable[..., SentRange]
 
 
 class Source:
@@ -37,9 +39,13 @@ def source() -> Source:
 
 
 @pytest.fixture
-def media(source: Source, tmp_path: Path) -> Media:
-    made = Media(url="https://cdn.example.com/v.mp4", kind="video", stream=source.stream)
-    return add_spool(made, tmp_path / "spool", "delivery-1-0")
+def sent(source: Source, tmp_path: Path) -> Make:
+    media = Media(url="https://cdn.example.com/v.mp4", kind="video", stream=source.stream)
+
+    def make(first: int, length: int, name: str = "delivery-1-0") -> SentRange:
+        return SentRange(media=media, first=first, length=length, folder=tmp_path / "spool", name=name)
+
+    return make
 
 
 def read(media: Media, first: int, length: int) -> bytes:
@@ -47,61 +53,67 @@ def read(media: Media, first: int, length: int) -> bytes:
     return b"".join(media.stream(first, length))
 
 
-def test_a_copied_range_is_read_from_disk(media: Media, source: Source, tmp_path: Path) -> None:
-    assert media.spool is not None
-    assert media.spool(500, 100_000)
-    assert not media.spool(500, 100_000), "it is there already"
+@pytest.mark.parametrize("length", [1, IN_MEMORY, LARGE])
+def test_what_is_open_needs_no_source(sent: Make, source: Source, tmp_path: Path, length: int) -> None:
+    part = sent(500, length)
+    assert part.copy() is (length == LARGE)
+    assert not part.copy(), "it is small, or there already"
+    with part.open() as media:
+        assert source.reads == 1
+        for path in (tmp_path / "spool").glob("*"):  # as another process removes old copies
+            path.unlink()
+        for _ in range(2):
+            assert read(media, 500, length) == BYTES[500 : 500 + length]
+        with pytest.raises(ValueError, match="not opened"):
+            read(media, 0, 500)
     assert source.reads == 1
-    assert read(media, 500, 100_000) == BYTES[500:100_500]
-    assert source.reads == 1
-    assert read(media, 0, 500) == BYTES[:500]
-    assert source.reads == 2
+
+
+def test_a_copy_is_private_and_removed_after_use(sent: Make, tmp_path: Path) -> None:
+    part = sent(0, LARGE)
+    part.copy()
     assert (tmp_path / "spool").stat().st_mode & 0o777 == 0o700
     assert [path.stat().st_mode & 0o777 for path in (tmp_path / "spool").iterdir()] == [0o600]
-
-
-def test_another_process_reads_the_copy(media: Media, source: Source, tmp_path: Path) -> None:
-    assert media.spool is not None
-    media.spool(0, 1000)
-    other = add_spool(
-        Media(url=media.url, kind="video", stream=source.stream), tmp_path / "spool", "delivery-1-0"
-    )
-    assert other.spool is not None
-    assert not other.spool(0, 1000)
-    edited = add_spool(
-        Media(url=media.url, kind="video", stream=source.stream), tmp_path / "spool", "delivery-2-0"
-    )
-    assert edited.spool is not None
-    assert edited.spool(0, 1000)
-
-
-def test_a_source_that_breaks_leaves_no_copy(media: Media, source: Source, tmp_path: Path) -> None:
-    source.breaks_at = 3000
-    assert media.spool is not None
-    with pytest.raises(Unavailable):
-        media.spool(0, 10_000)
+    with part.open():
+        pass
     assert list((tmp_path / "spool").iterdir()) == []
 
 
-def test_a_disk_that_cannot_be_written_is_unavailable(media: Media, tmp_path: Path) -> None:
+def test_another_process_reads_the_copy_and_an_edited_post_does_not(sent: Make) -> None:
+    sent(0, LARGE).copy()
+    assert not sent(0, LARGE).copy()
+    assert sent(0, LARGE, "delivery-2-0").copy()
+
+
+def test_a_copy_that_is_gone_is_a_fault_of_ours(sent: Make) -> None:
+    with pytest.raises(StorageFault), sent(0, LARGE).open():
+        pass
+
+
+def test_a_source_that_breaks_leaves_no_copy(sent: Make, source: Source, tmp_path: Path) -> None:
+    source.breaks_at = 3000
+    with pytest.raises(Unavailable):
+        sent(0, LARGE).copy()
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_a_disk_that_cannot_be_written_is_a_fault_of_ours(sent: Make, tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("a file, not a folder")
-    assert media.spool is not None
-    with pytest.raises(Unavailable) as error:
-        media.spool(0, 1000)
+    with pytest.raises(StorageFault) as error:
+        sent(0, LARGE).copy()
     assert error.value.code == "spool_failed"
 
 
 def test_old_and_excess_copies_are_removed(
-    media: Media, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sent: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert media.spool is not None
-    media.spool(0, 1000)
+    sent(0, LARGE).copy()
     old = tmp_path / "spool" / "old-0-1"
     old.write_bytes(b"x")
     hours_ago = time.time() - spool.KEPT_S - 60
     os.utime(old, (hours_ago, hours_ago))
-    media.spool(1000, 1000)
+    sent(1000, LARGE).copy()
     assert not old.exists()
-    monkeypatch.setattr(spool, "MOST_BYTES", 2500)
-    media.spool(2000, 1000)
+    monkeypatch.setattr(spool, "MOST_BYTES", 2 * LARGE + 500)
+    sent(2000, LARGE).copy()
     assert len(list((tmp_path / "spool").iterdir())) == 2

@@ -13,7 +13,7 @@ from adapters.contract import (
     Published,
 )
 from config.settings import load
-from pipeline.recovery.epoch_file import EpochFile
+from pipeline.runtime.epoch_file import EpochFile
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
 from tests.pipeline.core_fixture import make_core

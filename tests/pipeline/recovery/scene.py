@@ -8,11 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from adapters.contract import CannotTell, LookResult
-from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.recovery import restore
-from pipeline.recovery.epoch_file import EpochFile
 from pipeline.recovery.restore import Acceptance
+from pipeline.runtime.context import Context
+from pipeline.runtime.epoch_file import EpochFile
 from pipeline.stages import delay
 from pipeline.stages.publish import publish
 from pipeline.stages.status import look

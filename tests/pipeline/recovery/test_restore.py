@@ -23,12 +23,13 @@ from adapters.contract import (
 from pipeline.actions import cancel_delete_retry as steer
 from pipeline.actions import dead_letters
 from pipeline.actions import resolve as decide
-from pipeline.actions.edit import Change, edit
-from pipeline.domain.delivery import SETTLED, UNSETTLED, State
+from pipeline.actions.edit import edit
+from pipeline.actions.edit_values import Change
+from pipeline.domain.delivery import SETTLED, UNSETTLED, Reason, State
 from pipeline.maintenance.redispatch_checks import redispatch_checks
 from pipeline.recovery import restore
-from pipeline.recovery.epoch_file import EpochFile
 from pipeline.recovery.restore import Acceptance, CannotAccept
+from pipeline.runtime.epoch_file import EpochFile
 from pipeline.stages import delay, reachability
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.publish import publish, publish_batch
@@ -40,7 +41,7 @@ from pipeline.store.recovery import epoch as epochs
 from pipeline.store.recovery import restores
 from tests.actors import TESTER
 from tests.crash_table import Crashes
-from tests.pipeline.recovery.scene import LONG_AGO, Scene, forget
+from tests.pipeline.recovery.scene import LATE, LONG_AGO, Scene, forget
 from tests.pipeline.store.ledger import HOUR, Post
 
 # --- what went out is not sent again ---------------------------------------------------------------------------------
@@ -65,6 +66,46 @@ def test_what_went_out_since_the_backup_is_not_sent_again_and_what_is_due_later_
     scene.core.ledger.change(later.deliveries[0], "due_at = now(), next_at = now()")
     assert scene.goes_out(later) is State.PUBLISHED
     assert (scene.sent(out), scene.sent(later)) == (1, 1)
+
+
+def claim_it(scene: Scene, post: Post) -> None:
+    scene.core.ledger.claimed(post)
+
+
+def arm_it(scene: Scene, post: Post) -> None:
+    """The worker dies right after it armed, before or during the visible call."""
+    scene.core.ledger.armed(post)
+
+
+def publish_it(scene: Scene, post: Post) -> None:
+    assert scene.goes_out(post) is State.PUBLISHED
+
+
+@pytest.mark.parametrize("work", [claim_it, arm_it, publish_it], ids=["claimed", "armed", "published"])
+@pytest.mark.parametrize("state", [State.SCHEDULED, State.QUEUED, State.RETRYING])
+def test_what_the_backup_never_saw_claimed_is_unresolved_once_it_was_claimed_since(
+    scene: Scene, state: State, work: Callable[[Scene, Post], None]
+) -> None:
+    post = scene.post(state)
+    [delivery] = post.deliveries
+    fence = scene.core.ledger.delivery(delivery).fence
+    scene.back_up()
+    work(scene, post)
+    assert scene.core.ledger.delivery(delivery).fence > fence
+    sent = scene.sent(post)
+    scene.put_back()
+    old = scene.core.ledger.delivery(delivery)
+    assert (old.state, old.fence, old.armed_at) == (state, fence, None), "the backup knows of no claim"
+    assert scene.accept() == {delivery}
+    found = scene.core.ledger.delivery(delivery)
+    assert (found.state, found.in_doubt, found.armed_at is None) == (State.UNKNOWN, True, False)
+    assert scene.goes_out(post) is None
+    assert publish(scene.context, delivery, old.generation) is None, "the message that was under way"
+    scene.core.ledger.change(delivery, LATE)
+    assert [scene.seen(delivery), scene.seen(delivery)] == [State.UNKNOWN, State.BLOCKED]
+    assert scene.core.ledger.delivery(delivery).reason == Reason.IS_IT_LIVE
+    assert scene.goes_out(post) is None
+    assert scene.sent(post) == sent, "never again"
 
 
 def test_whatever_was_under_way_in_the_backup_becomes_unknown_and_reads_as_pending(scene: Scene) -> None:

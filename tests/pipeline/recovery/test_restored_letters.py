@@ -72,15 +72,6 @@ def test_a_dead_letter_that_was_never_sent_is_in_doubt_only_if_it_was_resumed_si
     assert scene.core.ledger.moves(delivery)[-1] == ("restore", "blocked", "unknown")
 
 
-def test_a_dead_letter_of_a_time_that_recorded_no_resuming_is_in_doubt(scene: Scene) -> None:
-    post = scene.post(State.BLOCKED, due=-HOUR)
-    scene.back_up()
-    with scene.context.database.begin() as c:
-        row(c, "UPDATE backup.mark SET resumes_recorded_since = now() + interval '1 day' RETURNING n")
-    scene.put_back()
-    assert scene.accept() == {*post.deliveries}
-
-
 def _good(scene: Scene, post: Post) -> None:
     """Its media are checked, and it waits for its time."""
     with scene.context.database.begin() as c:

@@ -62,6 +62,7 @@ def test_the_only_post_that_agrees_and_was_made_after_the_due_time_is_published(
     assert (found.url, found.remote_id, found.error) == (AT, "r", None)
 
 
+UNLIKELY = {"another text", "another kind", "other media", "made before it was due", "made after the restore"}
 LESS: dict[str, Callable[[Scene], Listing]] = {
     "two": lambda s: Listing(posts=[listed(s), listed(s, remote_id="r2")]),
     "another text": lambda s: Listing(posts=[listed(s, same_caption=False)]),
@@ -88,7 +89,10 @@ def test_anything_less_is_shown_to_a_person_with_links(scene: Scene, less: str) 
     assert [one["url"] for one in error["candidates"]] == [AT] * len(listing.posts)
     assert error["code"] == "restored"
     assert "TikTok was asked for the account's posts since " in error["message"]
-    assert "that could be this one; nothing proves it." in error["message"]
+    could = "none that could be this one, which proves nothing; 1 more differs in text, kind, media or time."
+    assert (could in error["message"]) is (less in UNLIKELY)
+    assert ("that could be this one; nothing proves it." in error["message"]) is (less not in UNLIKELY)
+    assert {one["likely"] for one in error["candidates"]} == {less not in UNLIKELY}
     assert error["next_action"].startswith(
         "Compare the candidates with the post: say it is live with its URL"
     )
@@ -235,8 +239,12 @@ def test_a_platform_that_does_not_answer_is_asked_again_and_says_so(scene: Scene
         assert scene.seen(post.deliveries[0]) is State.UNKNOWN
         scene.core.ledger.change(post.deliveries[0], LATE)
     stored = error_of(scene, post)
-    assert stored["message"].endswith(f"The platform was not asked yet: {error}")
-    assert stored["class"] == type(error).__name__
+    assert (stored["class"], stored["code"]) == ("OutcomeUnknown", "restored")
+    assert stored["message"].endswith("The platform was not asked yet.")
+    assert (stored["last_look"]["class"], stored["last_look"]["message"]) == (
+        type(error).__name__,
+        str(error),
+    )
     show(scene, listed(scene))
     assert scene.seen(post.deliveries[0]) is State.PUBLISHED
 

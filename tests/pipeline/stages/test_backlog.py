@@ -12,8 +12,8 @@ from adapters.contract import Platform
 from config.settings import Settings
 from pipeline.domain.delivery import State
 from pipeline.stages import delay
+from pipeline.store.auth.workspaces import LatePolicy, set_policy
 from pipeline.store.database import row, rows
-from pipeline.store.posts.late_policy import LatePolicy, set_policy
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
 from tests.pipeline.core_fixture import CoreFixture, make_core

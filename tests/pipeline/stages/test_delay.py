@@ -14,8 +14,8 @@ from pipeline.actions import resolve as decide
 from pipeline.domain.delivery import State
 from pipeline.domain.schedule import slot_end
 from pipeline.stages import delay
+from pipeline.stages.delay import sweep
 from pipeline.stages.publish import publish
-from pipeline.stages.sweep import sweep
 from pipeline.store.database import row
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context

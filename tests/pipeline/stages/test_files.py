@@ -14,11 +14,11 @@ import pytest
 from adapters.contract import Media
 from adapters.errors import Rejected, Unavailable
 from config.settings import load
-from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.maintenance.recheck_media import recheck_media
 from pipeline.media.files.storage_folder import FolderStorage
 from pipeline.media.files.upload_intake import UploadIntake
+from pipeline.runtime.context import Context
 from pipeline.stages.drafts import build_draft
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id

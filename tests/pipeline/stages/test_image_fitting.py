@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from adapters.contract import Platform
-from pipeline.actions.edit import Change, EditResult, edit
+from pipeline.actions.edit import edit
+from pipeline.actions.edit_values import Change, EditResult
 from pipeline.actions.validate import validate
 from pipeline.stages.post_request import Refusal
 from tests.pipeline.core_fixture import GOOD_VIDEO, CoreFixture

@@ -1,22 +1,27 @@
-"""Inbox drafts have a daily limit of their own: the sixth waits, and a post beside them does not."""
+"""Inbox drafts have a daily limit of their own: the sixth waits, and a post does not; forecasts count them so too."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from adapters.contract import Platform
+from adapters.tiktok.adapter import TikTokOptions
 from adapters.tiktok.limits import CAPABILITIES as TIKTOK
-from adapters.tiktok.options import TikTokOptions
-from pipeline.context import Context
 from pipeline.domain.delivery import State
+from pipeline.runtime.context import Context
+from pipeline.stages.ingest import BatchIngest, accept
+from pipeline.stages.new_post import Submission
+from pipeline.stages.post_request import AcceptedPost, PostRequest
 from pipeline.stages.publish import publish
 from pipeline.store.database import row
-from tests.pipeline.core_fixture import CoreFixture
+from tests.pipeline.core_fixture import GOOD_IMAGE, CoreFixture
 from tests.pipeline.scripted_adapter import CAPABILITIES, Script, with_script
-from tests.pipeline.store.ledger import Post
+from tests.pipeline.store.ledger import HOUR, Post
 
 DRAFT = '{"post_mode": "MEDIA_UPLOAD"}'
 
@@ -73,3 +78,50 @@ def test_drafts_and_posts_do_not_count_towards_each_others_limit(core: CoreFixtu
 
 def test_tiktok_allows_five_drafts_a_day() -> None:
     assert (TIKTOK.daily_drafts, TIKTOK.daily_posts) == (5, 15)
+
+
+def accept_each(core: CoreFixture, requests: Sequence[PostRequest]) -> list[Any]:
+    return [accept(core.context, core.caller, request) for request in requests]
+
+
+def accept_together(core: CoreFixture, requests: Sequence[PostRequest]) -> list[Any]:
+    batch = [Submission(caller=core.caller, request=request) for request in requests]
+    return list(BatchIngest(core.context).ingest(batch))
+
+
+def queue(core: CoreFixture, accepted: AcceptedPost) -> Post:
+    """Queue a stored post, due by now."""
+    [delivery] = core.deliveries(accepted.id)
+    post = Post(id=accepted.id, workspace=core.workspace, deliveries=[delivery.id])
+    core.ledger.change(delivery.id, "due_at = now()")
+    core.ledger.put(post, State.QUEUED)
+    return post
+
+
+@pytest.mark.parametrize("ingest", [accept_each, accept_together])
+def test_the_posts_that_are_warned_of_are_those_that_publish_holds(
+    core: CoreFixture, ingest: Callable[[CoreFixture, Sequence[PostRequest]], list[Any]]
+) -> None:
+    """25 of one account and day: nine drafts and sixteen posts, in turns."""
+    core.account("one")
+    core = replace(core, context=bind(core, daily_drafts=TIKTOK.daily_drafts, daily_posts=TIKTOK.daily_posts))
+    core.decided("https://media.example/1.jpg", "image", facts=GOOD_IMAGE)
+    media = {"type": "slideshow", "urls": ["https://media.example/1.jpg"]}
+    due, draft = core.now() + HOUR, {"post_mode": "MEDIA_UPLOAD"}
+    accepted = ingest(
+        core,
+        [
+            core.request(caption=str(n), media=media, scheduled_at=due, tiktok=None if n % 3 else draft)
+            for n in range(25)
+        ],
+    )
+    warned = {
+        n: [(w.code, "inbox drafts" in w.message) for w in a.warnings]
+        for n, a in enumerate(accepted)
+        if a.warnings
+    }
+    code = "DAILY_QUOTA_EXCEEDED"
+    assert warned == {**{n: [(code, True)] for n in (15, 18, 21, 24)}, 23: [(code, False)]}
+    states = [send(core, core.context, queue(core, a)) for a in accepted]
+    assert {n for n, state in enumerate(states) if state is State.SCHEDULED} == warned.keys()
+    assert {state for n, state in enumerate(states) if n not in warned} == {State.PUBLISHED}

@@ -12,9 +12,9 @@ from uuid import UUID
 import pytest
 
 from adapters.contract import Platform
-from pipeline.context import Context
+from pipeline.broker.queues import REACHABILITY
 from pipeline.domain.key_limits import KeyLimits
-from pipeline.queues import REACHABILITY
+from pipeline.runtime.context import Context
 from pipeline.stages.post_request import AcceptedPost
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.auth.keys import Terms, create_key, find_caller

@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.context import Context
+from pipeline.broker.queues import DELAY
 from pipeline.domain.account import AccountStatus
-from pipeline.queues import DELAY
+from pipeline.runtime.context import Context
 from pipeline.stages import ingest_caches
 from pipeline.stages.ingest import BatchIngest, finish
 from pipeline.stages.ingest_caches import AccountCache, CheckCache
@@ -232,13 +232,13 @@ def test_a_check_is_asked_for_once_until_it_is_too_old(
     asked = list[int]()
     find = checks.find_good
 
-    def counted(c: Connection, links: Sequence[Link], within: timedelta) -> Any:
+    def counted(c: Connection, links: Sequence[Link], within: timedelta, own: str) -> Any:
         asked.append(len(links))
-        return find(c, links, within)
+        return find(c, links, within, own)
 
     monkeypatch.setattr(ingest_caches, "find_good", counted)
     fresh = ready.context.settings.reachability.fresh
-    good, now = CheckCache(timedelta(seconds=fresh)), ready.now()
+    good, now = CheckCache(timedelta(seconds=fresh), ""), ready.now()
     known: Link = (ready.workspace, "video", ready.request().media["url"])
     never: Link = (ready.workspace, "video", NEW["url"])
     with ready.context.database.once() as c:
@@ -264,15 +264,15 @@ def test_an_account_is_read_once_until_its_row_changes(
     known = AccountCache()
     with ready.context.database.once() as c:
         for _ in range(2):
-            assert known.find(c, [one, two, unknown])[2].keys() == {one, two}
+            assert known.find(c, [one, two, unknown])[1].keys() == {one, two}
         assert read == [{one, two}]
         with ready.context.database.begin() as other:
             deactivate(other, two)
-        found = known.find(c, [one, two])[2]
+        found = known.find(c, [one, two])[1]
         assert (found[one].status, found[two].status) == (AccountStatus.ACTIVE, AccountStatus.INACTIVE)
         assert read == [{one, two}, {two}], "only the changed row is read again"
         known.clear()
-        assert known.find(c, [one])[2] == {one: found[one]}
+        assert known.find(c, [one])[1] == {one: found[one]}
     assert read == [{one, two}, {two}, {one}]
 
 
@@ -284,7 +284,7 @@ def test_more_accounts_than_are_remembered_are_all_found(
     known = AccountCache()
     with ready.context.database.once() as c:
         for ids in (mine[:2], mine[1:3], mine, mine[:1]):
-            assert known.find(c, ids)[2].keys() == set(ids)
+            assert known.find(c, ids)[1].keys() == set(ids)
 
 
 # --- two processes, and trouble --------------------------------------------------------------------------------------
@@ -316,11 +316,11 @@ def test_a_statement_that_is_given_up_is_no_outage(ready: CoreFixture) -> None:
     held = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%WITH taken%'"
     with ready.context.database.begin() as holder:
         holder.exec_driver_sql(
-            "INSERT INTO replays (workspace_id, token, body_sha256, post_id) VALUES (%(w)s, %(t)s, %(s)s, %(p)s)",
+            "INSERT INTO replays (workspace_id, token, fingerprint, post_id) VALUES (%(w)s, %(t)s, %(s)s, %(p)s)",
             {
                 "w": ready.workspace,
                 "t": f"body:{asked[1].fingerprint.hex()}",
-                "s": asked[1].body_sha256,
+                "s": asked[1].fingerprint,
                 "p": new_id(),
             },
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.queues import REACHABILITY_BULK
+from pipeline.broker.queues import REACHABILITY_BULK
 from pipeline.stages.ingest_bulk import BatchRefused, Result, ingest_bulk
 from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
@@ -141,8 +141,8 @@ def test_a_batch_whose_statement_is_given_up_is_tried_again(ready: CoreFixture) 
         asked, found = [ready.request(caption=f"{atomic} {n}") for n in range(3)], list[Any]()
         with ready.context.database.begin() as holder:
             holder.exec_driver_sql(
-                "INSERT INTO replays (workspace_id, token, body_sha256, post_id) VALUES (%s, %s, %s, %s)",
-                (ready.workspace, f"body:{asked[1].fingerprint.hex()}", asked[1].body_sha256, new_id()),
+                "INSERT INTO replays (workspace_id, token, fingerprint, post_id) VALUES (%s, %s, %s, %s)",
+                (ready.workspace, f"body:{asked[1].fingerprint.hex()}", asked[1].fingerprint, new_id()),
             )
             batch = Thread(
                 target=lambda a, f, x: f.extend(ingest(ready, *a, atomic=x)), args=(asked, found, atomic)

@@ -33,15 +33,15 @@ from adapters.errors import (
 )
 from adapters.http import DeadlinePassed
 from adapters.limit import Rate
-from pipeline.context import Context
+from pipeline.broker.queues import PUBLISH
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.media.transfers import Transfers
-from pipeline.queues import PUBLISH
+from pipeline.runtime.context import Context
 from pipeline.stages.publish import publish, publish_batch
 from pipeline.store.accounts import accounts
-from pipeline.store.deliveries.daily_quota import count_sent, lock_daily_quota
+from pipeline.store.deliveries.daily_quota import DailyQuota, count_sent, lock_daily_quota
 from pipeline.store.deliveries.pauses import lift, pause
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.media.servers import Site
@@ -355,7 +355,7 @@ def test_an_apps_day_that_is_full_keeps_from_preparing_for_any_of_its_accounts(
     other = core.ledger.post([core.account("two")], State.QUEUED)
     core.ledger.armed(other)
     with core.context.database.begin() as c:
-        sent = count_sent(c, core.accounts["two"], "app")
+        sent = count_sent(c, core.accounts["two"], DailyQuota(1, "app"))
     script = Script(can=replace(CAPABILITIES, daily_posts=sent, daily_per="app"))
     assert send(core, script, post) is State.SCHEDULED
     assert script.calls == []
@@ -365,7 +365,7 @@ def test_the_last_place_of_a_day_is_given_once(core: CoreFixture, post: Post) ->
     """Posts of the same app are counted under the lock that arming takes."""
     other = core.ledger.post([core.account("two")], State.QUEUED)
     with core.context.database.begin() as c:
-        allowed = count_sent(c, core.accounts["two"], "app") + 1
+        allowed = count_sent(c, core.accounts["two"], DailyQuota(1, "app")) + 1
     script = Script(can=replace(CAPABILITIES, daily_posts=allowed, daily_per="app"))
     with ThreadPoolExecutor(1) as pool:
         with core.context.database.begin() as c:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,9 +16,9 @@ from PIL import Image
 
 from adapters.contract import Platform, Track
 from adapters.errors import Rejected, Unavailable
-from pipeline.context import Context
 from pipeline.domain.delivery import State
 from pipeline.maintenance.redispatch_checks import redispatch_checks
+from pipeline.runtime.context import Context
 from pipeline.stages import reachability
 from pipeline.stages.media_checks import find_unreachable
 from pipeline.stages.post_request import AcceptedPost, Refusal
@@ -293,9 +294,16 @@ def test_a_bug_of_ours_is_told_to_no_customer_and_leaves_no_post_waiting_for_eve
     monkeypatch.setattr(reachability, "probe", broken)
     check = served.opened(served.url(file(picture())))
     patient, impatient = served.waits(check), served.waits(check, minutes=30)
+    caplog.set_level(logging.INFO, "slipway.reachability")
     assert run_check(context, check) == "postponed"
     assert served.core.ledger.states(patient) == [State.ACCEPTED]
     assert served.core.ledger.states(impatient) == [State.FAILED]
+    [alarm] = [r.getMessage() for r in caplog.records if "ALARM" in r.getMessage()]
+    for post in (patient, impatient):
+        assert f"post={post.id} delivery={post.deliveries[0]} request_id=-" in alarm
+    [refusal] = [r.getMessage() for r in caplog.records if r.getMessage().startswith("refusal ")]
+    assert f"code=media_unreachable delivery={impatient.deliveries[0]} post={impatient.id} " in refusal
+    assert "http" not in refusal
     assert served.error(impatient)["code"] == "media_unreachable"
     assert served.error(impatient)["message"].endswith("cannot be used: it could not be checked in time.")
     found = served.check(check)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from threading import Thread
 from typing import Any
 from uuid import UUID
 
@@ -13,15 +12,14 @@ import pytest
 
 from adapters.contract import Platform
 from pipeline.actions.cancel_delete_retry import cancel, delete
-from pipeline.actions.edit import Change, edit
+from pipeline.actions.edit import edit
+from pipeline.actions.edit_values import Change
 from pipeline.domain.delivery import State
-from pipeline.stages.post_request import PostRequest
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.checks.checks import decide_check
-from pipeline.store.database import new_id, row, rows
+from pipeline.store.database import new_id, row
 from tests.pipeline.core_fixture import GOOD_VIDEO, CoreFixture
 from tests.pipeline.store.ledger import HOUR, Post, together
-from tests.stack import until
 
 UNSEEN = {"type": "video", "url": "https://media.example/not-checked-yet.mp4"}
 
@@ -176,111 +174,7 @@ def test_equal_requests_at_once_make_one_post(ready: CoreFixture) -> None:
         assert len(ready.posts()) == before + 1
 
 
-# --- two forms of fingerprints, for one release ----------------------------------------------------------------------
-
-
-def spelled(core: CoreFixture, spelling: str, **more: Any) -> PostRequest:
-    """A request whose canonical body is always the same; only its bytes differ."""
-    return replace(core.request(**more), body={"caption": spelling})
-
-
-@pytest.mark.parametrize("known", [None, "spelled"])
-def test_other_spellings_at_once_make_one_post(ready: CoreFixture, known: str | None) -> None:
-    some = [spelled(ready, f"spelling {n}", external_id=known) for n in range(6)]
-    answers = together(*[partial(ready.accept, request) for request in some])
-    assert len({a.id for a in answers}) == 1
-    assert sum(not a.duplicate for a in answers) == 1
-
-
-def store_as_older(core: CoreFixture, post: UUID) -> None:
-    """Leave the row that a server of the release before would have written."""
-    with core.context.database.begin() as c:
-        row(c, "DELETE FROM replays WHERE post_id = :p AND token LIKE 'body:02%' RETURNING token", p=post)
-        row(c, "UPDATE replays SET fingerprint = NULL WHERE post_id = :p RETURNING token", p=post)
-
-
-@pytest.fixture
-def upgraded(ready: CoreFixture) -> Iterator[CoreFixture]:
-    """A database that servers of the release before may serve, too."""
-    change = """UPDATE mark SET has_former_servers = NOT has_former_servers, writer = pg_current_xact_id()::xid
-                RETURNING has_former_servers AS now"""
-    with ready.context.database.begin() as c:
-        assert [changed.now for changed in rows(c, change)] == [True]
-    yield ready
-    with ready.context.database.begin() as c:
-        rows(c, change)
-
-
-def count_tokens(core: CoreFixture, post: UUID) -> int:
-    with core.context.database.begin() as c:
-        return len(rows(c, "SELECT token FROM replays WHERE post_id = :p", p=post))
-
-
-def test_a_new_database_takes_no_token_for_older_servers(ready: CoreFixture) -> None:
-    assert count_tokens(ready, ready.accept(spelled(ready, "new", caption="new")).id) == 1
-
-
-@pytest.mark.parametrize("known", [None, "older"])
-def test_what_an_older_server_stored_is_compared_in_its_form(
-    upgraded: CoreFixture, known: str | None
-) -> None:
-    one = spelled(upgraded, "as the client spells it", external_id=known)
-    first = upgraded.accept(one)
-    store_as_older(upgraded, first.id)
-    again = upgraded.accept(one)
-    assert (again.id, again.duplicate) == (first.id, True)
-    other = spelled(upgraded, "spelled otherwise", external_id=known)
-    if known is None:
-        assert upgraded.accept(other).id != first.id, "only the bytes of the first are known"
-    else:
-        assert upgraded.refused(other).status == 409, "only the bytes of the first are known"
-
-
-@pytest.mark.parametrize("known", [None, "other"])
-def test_an_older_server_finds_what_this_one_stored(upgraded: CoreFixture, known: str | None) -> None:
-    request = spelled(upgraded, "as the client spells it", external_id=known)
-    post = upgraded.accept(request).id
-    with upgraded.context.database.begin() as c:
-        found = row(
-            c,
-            "SELECT post_id, body_sha256 FROM replays WHERE workspace_id = :w AND token = :t",
-            w=upgraded.workspace,
-            t=f"id:{known}" if known else f"body:{request.body_sha256.hex()}",
-        )
-    assert found is not None
-    assert (found.post_id, bytes(found.body_sha256)) == (post, request.body_sha256)
-
-
-@pytest.mark.parametrize("media", [None, UNSEEN])
-def test_of_two_versions_that_store_a_body_at_once_one_does(
-    upgraded: CoreFixture, media: dict[str, Any] | None
-) -> None:
-    """The older server's row becomes visible only while this one stores: its statement fails, and finds the post."""
-    given: dict[str, Any] = {} if media is None else {"media": media}
-    winner = upgraded.accept(caption="stored by the older server", **given)
-    request = upgraded.request(**given)
-    token = f"body:{request.body_sha256.hex()}"
-    found: list[Any] = []
-    with upgraded.context.database.begin() as older:
-        row(
-            older,
-            """INSERT INTO replays (workspace_id, token, body_sha256, post_id) VALUES (:w, :t, :s, :p)
-               RETURNING token""",
-            w=upgraded.workspace,
-            t=token,
-            s=request.body_sha256,
-            p=winner.id,
-        )
-        this = Thread(target=lambda: found.append(upgraded.accept(request)))
-        this.start()
-        with upgraded.context.database.once() as c:
-            waits = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%WITH taken%'"
-            until(lambda: row(c, waits), 30)
-    this.join(30)
-    assert [(a.id, a.duplicate) for a in found] == [(winner.id, True)]
-
-
-def test_another_body_under_a_known_id_is_refused_in_the_new_form_too(ready: CoreFixture) -> None:
-    first = spelled(ready, "same bytes", external_id="x")
+def test_another_body_under_a_known_id_is_refused_by_its_fingerprint(ready: CoreFixture) -> None:
+    first = ready.request(external_id="x")
     ready.accept(first)
     assert ready.refused(replace(first, fingerprint=first.fingerprint[:-1] + b"?")).status == 409

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from adapters.contract import Published
 from adapters.errors import CredentialsRevoked
 from pipeline.domain.delivery import Mover, Reason, State
-from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.stages.settle import settle
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.claimed import ClaimedDelivery
@@ -63,7 +63,7 @@ def test_a_post_of_several_accounts_stays_locked_until_its_word_is_stored(core: 
 def test_a_dead_grant_is_marked_in_the_commit_that_blocks_the_delivery(
     core: CoreFixture, accounts: list[str]
 ) -> None:
-    """If the process died between the two, the delivery would wait for a person who is never asked."""
+    """If the process died between the two, the delivery would wait for an operator who is never asked."""
     post = core.ledger.post([core.account(name) for name in accounts], State.QUEUED)
     held = core.ledger.claimed(post)
     with waiting_for(core, "accounts", held.account_id, held, DEAD):

@@ -12,14 +12,17 @@ import pytest
 from adapters.contract import Absent, CannotTell, Ended, LookResult, Pending, Published, Ready
 from adapters.errors import CredentialsExpired, CredentialsRevoked, RateLimited, Rejected, Unavailable
 from adapters.limit import Rate
+from pipeline.actions import resolve
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
 from pipeline.stages.publish import publish
+from pipeline.stages.retry_inputs import may_appear_until
 from pipeline.stages.status import look, look_batch
 from pipeline.store.accounts.accounts import read_account
 from pipeline.store.database import new_id, rows
+from tests.actors import TESTER
 from tests.pipeline.core_fixture import CoreFixture
-from tests.pipeline.scripted_adapter import Script, raising, with_script
+from tests.pipeline.scripted_adapter import CAPABILITIES, Script, raising, with_script
 from tests.pipeline.store.ledger import Post
 from tests.stack import until
 
@@ -394,3 +397,37 @@ def test_one_whose_claim_is_lost_meanwhile_keeps_its_proof_and_costs_the_others_
     look_at(core, posts, Script(look=overtaken))
     assert [core.ledger.delivery(p.deliveries[0]).state for p in posts] == ["published"] * 3
     assert core.ledger.moves(posts[0].deliveries[0])[-1] == ("proof", "unknown", "published")
+
+
+def test_what_no_look_can_show_waits_for_the_end_of_the_window_and_then_for_an_operator(
+    core: CoreFixture, unknown: Post
+) -> None:
+    [delivery], context = unknown.deliveries, with_script(core.context, Script())
+    final = CannotTell(reason="a member's posts cannot be listed", is_final=True)
+    assert see(core, unknown, final) is State.UNKNOWN
+    found, s = core.ledger.delivery(delivery), core.context.settings
+    until = may_appear_until(found.armed_deadline, s, CAPABILITIES)
+    assert until is not None
+    assert timedelta(0) <= found.next_at - until < timedelta(seconds=10), "the very end, not its look_limit"
+    assert found.error["last_look"]["code"] == "cannot_be_asked"
+    with pytest.raises(resolve.CannotResolve, match=f"until {until:%Y-%m-%d %H:%M:%S} UTC"):
+        resolve.publish_again(context, TESTER, delivery)
+    core.ledger.change(delivery, LATE)
+    assert see(core, unknown, final) is State.BLOCKED
+    found = core.ledger.delivery(delivery)
+    assert (found.reason, "cannot be asked" in found.error["message"]) == ("is_it_live", True)
+    resolve.publish_again(context, TESTER, delivery)
+    assert core.ledger.state(delivery) is State.RETRYING
+
+
+@pytest.mark.parametrize("fails", [CredentialsExpired("stale"), Unavailable("down")])
+def test_a_failed_look_at_a_processing_post_is_kept_until_the_next_one(
+    core: CoreFixture, fails: Exception
+) -> None:
+    post = core.ledger.post([core.account("one")], State.PROCESSING)
+    [delivery] = post.deliveries
+    assert see(core, post, Script(look=raising(fails))) is State.PROCESSING
+    stored = core.ledger.delivery(delivery).error
+    assert (stored["class"], stored["last_look"]["class"]) == ("OutcomeUnknown", type(fails).__name__)
+    assert see(core, post, Pending(checkpoint={})) is State.PROCESSING
+    assert core.ledger.delivery(delivery).error is None

@@ -10,7 +10,7 @@ from pipeline.store.revision import MIGRATIONS, find_code_revision
 
 def number(n: int) -> str:
     """Return the revision of a test's nth migration; the 0th is the code's newest."""
-    return f"{int(find_code_revision()) + n:04}"
+    return f"s{int(find_code_revision()[1:]) + n:04}"
 
 
 def more(tmp_path: Path, *bodies: str, minimum_code: str = "") -> Path:
@@ -19,9 +19,9 @@ def more(tmp_path: Path, *bodies: str, minimum_code: str = "") -> Path:
     shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
     for n, body in enumerate(bodies, 1):
         last = f"minimum_code = {minimum_code!r}" if minimum_code and n == len(bodies) else ""
-        (folder / "versions" / f"{number(n)}_more.py").write_text(
+        (folder / "versions" / f"{number(n)[1:]}_more.py").write_text(
             f"""from alembic import op
-from pipeline.store.migration_helpers import index_concurrently
+from pipeline.store.migrate import index_concurrently
 
 revision, down_revision = {number(n)!r}, {number(n - 1)!r}
 {last}

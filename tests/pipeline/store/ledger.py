@@ -141,8 +141,6 @@ class Ledger:
                     on_late=on_late,
                     external_id=None,
                     replay_token=None,
-                    former_token=None,
-                    body_sha256=b"",
                     fingerprint=b"",
                     checks=checks or {},
                     deliveries=[

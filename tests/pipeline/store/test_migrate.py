@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from pipeline.store import migrate
 from pipeline.store.database import Database
 from pipeline.store.migrate import MigrationBlocked, find_head, upgrade
-from pipeline.store.revision import find_code_revision
+from pipeline.store.revision import compute_schema_digest, find_code_revision
 from pipeline.store.schema_version import (
     IncompatibleSchema,
+    OtherSchema,
     build_oldest_code_comment,
     read_oldest_code,
     require_compatible,
@@ -116,7 +117,7 @@ def test_nobody_queues_for_long_behind_a_step_that_waits(
         assert migrating.result(60) == number(1)
 
 
-@pytest.mark.parametrize("name", ["slipway", "slipway/0001"])
+@pytest.mark.parametrize("name", ["slipway", "slipway/0045", "slipway/s0001"])
 def test_a_contract_step_waits_until_older_code_is_gone(database_url: str, tmp_path: Path, name: str) -> None:
     folder = more(tmp_path, ADDS, TAKES, minimum_code=number(1))
     with connected(database_url, name), connected(database_url, f"slipway/{number(1)}"):
@@ -150,15 +151,74 @@ def test_code_and_tables_that_do_not_fit_are_told_apart(database_url: str, tmp_p
             IncompatibleSchema, match=f"need code of {number(1)} or later: start the newer version"
         ):
             require_compatible(c)
-        c.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+        c.exec_driver_sql("UPDATE alembic_version SET version_num = 's0000'")
         with pytest.raises(
-            IncompatibleSchema, match=f"at 0001 and this code needs {number(0)}: run `slipway migrate`"
+            IncompatibleSchema, match=f"at s0000 and this code needs {number(0)}: run `slipway migrate`"
         ):
             require_compatible(c)
         c.exec_driver_sql("DROP TABLE alembic_version")
         with pytest.raises(IncompatibleSchema, match="has no tables yet: run `slipway migrate`"):
             require_compatible(c)
     database.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE alembic_version SET version_num = '0045'",
+        "UPDATE alembic_version SET version_num = '0001'",
+        "COMMENT ON COLUMN alembic_version.version_num IS NULL",
+    ],
+)
+def test_a_database_of_another_schema_is_left_as_it_is(
+    database_url: str, tmp_path: Path, change: str
+) -> None:
+    with connected(database_url) as c:
+        c.execute(change)
+    before = revisions(database_url), tables(database_url)
+    with pytest.raises(OtherSchema, match="Nothing in it was changed"):
+        upgrade(database_url, more(tmp_path, ADDS))
+    assert (revisions(database_url), tables(database_url)) == before
+    database = Database(database_url)
+    with database.begin() as c, pytest.raises(OtherSchema, match="slipway post export"):
+        require_compatible(c)
+    database.close()
+
+
+def test_a_start_while_another_process_migrates_finds_no_tables_or_all(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
+    refusals = set()
+
+    def start() -> None:
+        while True:
+            try:
+                with database.once() as c:
+                    require_compatible(c)
+            except IncompatibleSchema as error:
+                refusals.add(str(error))
+            else:
+                return
+
+    together(start, lambda: upgrade(empty_database_url), lambda: upgrade(empty_database_url), start)
+    database.close()
+    assert refusals <= {"The database has no tables yet: run `slipway migrate`."}
+
+
+def test_only_statements_count_in_the_digest(tmp_path: Path) -> None:
+    folder = more(tmp_path)
+    file = folder / "versions" / "schema.sql"
+    schema = file.read_text()
+    cut = [line for line in schema.splitlines() if line.partition("--")[0].count("'") % 2]
+    assert cut == [], "no text contains what begins a comment"
+    changes = {
+        "-- a note\n" + schema: True,
+        schema.replace("\n", "\n\n   "): True,
+        schema.replace("text", "int", 1): False,
+    }
+    for changed, is_same in changes.items():
+        file.write_text(changed)
+        compute_schema_digest.cache_clear()
+        assert (compute_schema_digest(folder) == compute_schema_digest()) is is_same
 
 
 def test_an_older_release_finds_nothing_to_do_in_newer_tables(database_url: str, tmp_path: Path) -> None:

@@ -36,6 +36,15 @@ OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))
 # --- vault -----------------------------------------------------------------------------------------------------------
 
 
+def test_a_vault_without_keys_is_refused_or_where_it_is_accepted_its_use_is() -> None:
+    with pytest.raises(VaultError, match="SLIPWAY_VAULT__KEYS is empty"):
+        Vault(" , ")
+    empty, sealed = Vault("", may_be_empty=True), Vault(NEW).seal(SECRET, ME)
+    for use in (lambda: empty.seal(SECRET, ME), lambda: empty.open(sealed, ME), lambda: empty.rotate(sealed)):
+        with pytest.raises(VaultError, match="works without SLIPWAY_VAULT__KEYS"):
+            use()
+
+
 def test_what_is_sealed_opens_for_its_owner_only() -> None:
     vault = Vault(NEW)
     sealed = vault.seal(SECRET, ME)

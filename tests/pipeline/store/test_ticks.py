@@ -112,3 +112,22 @@ def test_many_that_make_the_rows_and_finish_at_once_do_not_deadlock(database: Da
         list(threads.map(work, range(80)))
     with database.once() as c:
         assert len(rows(c, "SELECT name FROM ticks")) == len(names)
+
+
+def test_only_the_ticks_that_are_named_are_claimed_and_finished(database: Database) -> None:
+    claim(database)
+    before = stored(database)
+    assert claim(database, ["a"]).names == ["a"]
+    wait = claim(database, ["a"]).wait
+    assert wait is not None
+    assert wait > timedelta(0), "another one is due now"
+    with database.once() as c:
+        finish(c, {"a": MINUTE})
+    after = stored(database)
+    assert {name for name in NAMES if after[name] != before[name]} == {"a"}
+    assert claim(database, ["b"]).names == ["b"]
+
+
+def stored(database: Database) -> dict[str, Any]:
+    with database.once() as c:
+        return {r.name: (r.next_at, r.leased_until) for r in rows(c, "SELECT * FROM ticks")}

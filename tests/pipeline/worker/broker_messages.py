@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,23 +15,17 @@ import redis
 
 from adapters.contract import Platform
 from config.settings import Settings, load
-from pipeline.celery_app import create_celery_app
-from pipeline.dispatch import LOOKS_BEFORE_BATCHES, MESSAGES_BEFORE_BATCHES, Dispatcher
-from pipeline.queues import ALL_QUEUES
-from pipeline.rate_buckets import create_redis_client
+from pipeline.broker.celery_app import create_celery_app
+from pipeline.broker.dispatch import LOOKS_BEFORE_BATCHES, MESSAGES_BEFORE_BATCHES, Dispatcher
+from pipeline.broker.queues import ALL_QUEUES
+from pipeline.broker.ticks import list_ticks
+from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.store.deliveries.message import Message
-from pipeline.ticks import list_ticks
 
 BrokerMessage = dict[str, Any]
 """``queue`` and the message in it, its body as JSON."""
-FROZEN = Path(__file__).parent / "messages"
 SAMPLES = [UUID(int=0x01A2_0000_0000_7000_8000_0000_0000_0000 + n) for n in range(1, 8)]
-"""The ids in the frozen messages: three deliveries to send, three to look at, a check."""
-
-
-def frozen() -> list[BrokerMessage]:
-    """Return every message that any version has ever sent, one of each kind."""
-    return [m for file in sorted(FROZEN.glob("v*.json")) for m in json.loads(file.read_text())]
+"""The ids in the messages of `sent`: three deliveries to send, three to look at, a check."""
 
 
 def put(client: redis.Redis, message: Mapping[str, Any]) -> None:
@@ -57,7 +50,7 @@ def take(client: redis.Redis) -> list[BrokerMessage]:
 
 
 def sent(s: Settings) -> list[BrokerMessage]:
-    """Return every kind of message that this code sends, by the dispatcher's methods."""
+    """Return one message of each kind that this code sends, by the dispatcher's methods; no worker may run."""
     app = create_celery_app(s)
     dispatcher, client = Dispatcher(app), create_redis_client(s.broker.url.get_secret_value())
     assert SENDERS.keys() == {
@@ -65,9 +58,9 @@ def sent(s: Settings) -> list[BrokerMessage]:
     }
     for send in SENDERS.values():
         send(dispatcher)
-    found = take(client)
+    found = {shape(message) + str(len(str(message["body"]))): message for message in take(client)}
     client.close()
-    return found
+    return list(found.values())
 
 
 def shape(message: BrokerMessage) -> str:

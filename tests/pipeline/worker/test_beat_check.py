@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pipeline.broker.queue_liveness import BEAT_TTL
 from pipeline.embedded.process import wait_until
-from pipeline.queue_liveness import BEAT_TTL
 
 BEAT = [sys.executable, "-m", "pipeline.cli", "beat"]
 LONG_ENOUGH = 30.0

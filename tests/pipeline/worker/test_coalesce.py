@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pipeline.worker.coalesce import MAX_SHARE, Coalescer
+from pipeline.worker.tasks import MAX_SHARE, Coalescer
 from tests.stack import until
 
 WAIT = 30.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.worker.consumption import Consumption
+from pipeline.worker.ticker_signals import Consumption
 
 QUEUES = ["delay", "status"]
 LONG = 3600.0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,69 @@ def test_flower_shows_what_became_of_posts_keeps_it_and_changes_nothing(stack: S
     start_flower(stack)
     assert shown.keys() <= read_tasks(stack).keys()
     assert ask(stack, "POST", "api/worker/shutdown/publish@host").status_code == 403
+    until(lambda: publish_one(stack) and read_tasks(stack).keys() > shown.keys(), 120)
+    shown = read_tasks(stack)
+    # stored while it runs; the names of tasks are in the file as they are
+    until(lambda: all(name.encode() in stored(stack).read_bytes() for name in shown), 60)
+    stack.kill("flower", signal.SIGKILL)
+    start_flower(stack)
+    assert shown.keys() <= read_tasks(stack).keys()
+
+
+def stored(stack: Stack) -> Path:
+    return Path(stack.environment["SLIPWAY_FOLDER"]) / "flower" / "tasks.pickle"
+
+
+SAVE = """
+import os, signal, sys
+from types import SimpleNamespace
+
+from flower import options
+from flower.events import Events, EventsState
+
+from pipeline.worker import flower_app
+
+file, task, last = sys.argv[1], sys.argv[2], int(sys.argv[3])
+state = Events.load_state(SimpleNamespace(db=file)) or EventsState(max_tasks_in_memory=100)
+event = {"type": "task-received", "uuid": task, "hostname": "publish@host", "timestamp": 1.0, "local_received": 1.0}
+state.event({**event, "clock": 1, "pid": 1, "utcoffset": 0, "name": "publish.step"})
+print(*state.tasks, flush=True)
+steps = 0
+
+
+def die(name, arguments):
+    global steps
+    if name in ("open", "os.rename", "os.remove") and file in str(arguments[0]):
+        steps += 1
+        if steps == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+sys.addaudithook(die)
+Events.save_state(SimpleNamespace(db=file, state=state, state_save_timer=None, state_save_interval=1))
+"""
+"""Loads Flower's tasks, prints them, adds one and saves; dies at the given touch of a file, if there are as many."""
+
+
+def test_a_kill_in_the_middle_of_a_save_leaves_the_tasks_of_before_or_after(tmp_path: Path) -> None:
+    file = tmp_path / "tasks.pickle"
+    known: list[str] = []
+    for step in range(12):
+        done = subprocess.run(
+            [sys.executable, "-c", SAVE, file, f"task-{step}", str(step)],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        loaded = done.stdout.split()
+        assert loaded[: len(known)] == known, f"killed at touch {step - 1}: {done.stderr}"
+        known = loaded[:-1] if done.returncode else loaded
+        if step and not done.returncode:
+            break
+    else:
+        pytest.fail("it was killed at each touch")
+    assert step > 2, "at least one open and one rename were touched"
+    assert not list(tmp_path.glob("*.corrupt"))
 
 
 def publish_one(stack: Stack) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from config.settings import Settings
+from pipeline.broker.queues import PUBLISH, UPKEEP
 from pipeline.domain.delivery import State
-from pipeline.queues import PUBLISH, UPKEEP
 from pipeline.store.deliveries.message import Message
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context

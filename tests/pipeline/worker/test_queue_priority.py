@@ -9,8 +9,8 @@ from kombu.entity import Queue
 from kombu.message import Message
 
 from config.settings import load
-from pipeline.celery_app import broker_options
-from pipeline.queues import DELAY, PUBLISH, STATUS, WORKER_GROUPS
+from pipeline.broker.celery_app import broker_options
+from pipeline.broker.queues import DELAY, PUBLISH, STATUS, WORKER_GROUPS
 
 EACH = 24
 BEGINNING = tuple(PUBLISH.values())
@@ -35,7 +35,7 @@ def consume(broker_url: str, number: int, *filled: str) -> list[str]:
         mine = [Queue(name) for name in WORKER_GROUPS["publish"]]  # type: ignore[no-untyped-call]
         with connection.Consumer(mine, channel=channel, on_message=record):
             while len(found) < number:
-                connection.drain_events(timeout=10)
+                connection.drain_events(timeout=60)
     return found
 
 

@@ -18,14 +18,14 @@ import pytest
 from pydantic import SecretStr
 
 from config.settings import Settings
+from pipeline.broker.queues import ALL_QUEUES, DELAY, PUBLISH, STATUS, WORKER_GROUPS
+from pipeline.broker.ticks import list_group_ticks, list_ticks
 from pipeline.domain.delivery import State
-from pipeline.queues import ALL_QUEUES, DELAY, PUBLISH, STATUS, WORKER_GROUPS
-from pipeline.rate_buckets import create_redis_client
+from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.store.canaries import read_silences
 from pipeline.store.database import rows
 from pipeline.store.deliveries.message import Message
 from pipeline.store.vault import Vault
-from pipeline.ticks import list_group_ticks, list_ticks
 from pipeline.wiring import build_context
 from pipeline.worker.ticker import create_ticker
 from tests.crash_table import Crashes, get_points

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from config.settings import Settings
+from pipeline.broker.ticks import list_ticks
 from pipeline.store.database import Database, rows
-from pipeline.ticks import list_ticks
 
 
 def hold_ticks(database: Database, s: Settings) -> None:

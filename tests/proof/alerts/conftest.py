@@ -16,9 +16,10 @@ from tests.proof.alerts.prometheus import run_prometheus
 from tests.proof.alerts.scene import GROUPS, Scene
 from tests.stack import FAST, run_stack, until
 
+LOGIN = ("operator", "a password for the tests")
 SETTINGS = FAST | {
     "SLIPWAY_WORKER__CANARY": "0.5",
-    "SLIPWAY_FLOWER__PASSWORD": "a password for the tests",
+    "SLIPWAY_FLOWER__PASSWORD": LOGIN[1],
     # a platform's outage lasts as long as the test wants
     "SLIPWAY_PUBLISH__TRIES": "20",
     "SLIPWAY_PUBLISH__PROBE": "2",
@@ -64,6 +65,7 @@ def _start(folder: Path, vault_key: str, started: ExitStack) -> Scene:
             "flower:5555": f"127.0.0.1:{ports[3]}",
             "alertmanager:9093": manager.removeprefix("http://"),
         },
+        LOGIN,
     )
     scene.prometheus = started.enter_context(prometheus)
     until(scene.has_data, 60)

@@ -29,21 +29,23 @@ SUBJECT = ("job", "part", "queue", "platform", "metric")
 
 
 def shorten(text: str) -> str:
-    """Divide the durations in a rule's ``for`` or expression, and the seconds that it compares with."""
+    """Divide the durations in a rule's expression or waits, and the seconds that it compares with."""
     text = re.sub(
         r"(?<!\")\b(\d+)([smhd])\b", lambda m: f"{max(1, int(m[1]) * SECONDS[m[2]] // FACTOR)}s", text
     )
     return re.sub(r"(?<=> )(\d{2,})\b", lambda m: str(int(m[1]) / FACTOR), text)
 
 
-def write_files(folder: Path, addresses: Mapping[str, str]) -> None:
+def write_files(folder: Path, addresses: Mapping[str, str], login: tuple[str, str]) -> None:
     """Write Prometheus' files for a test. *addresses*: target in the file of production -> address here."""
+    for name, value in zip(("flower-user", "flower-password"), login, strict=True):
+        (folder / name).write_text(value)
     rules = yaml.safe_load((CONFIG / "rules.yml").read_text())
     for rule in rules["groups"][0]["rules"]:
-        rule |= {key: shorten(rule[key]) for key in ("expr", "for") if key in rule}
+        rule |= {key: shorten(rule[key]) for key in ("expr", "for", "keep_firing_for") if key in rule}
     (folder / "rules.yml").write_text(yaml.safe_dump(rules))
     text = (CONFIG / "prometheus.yml").read_text().replace("_interval: 15s", f"_interval: {EVERY}")
-    for target, address in addresses.items():
+    for target, address in {**addresses, "/tmp/flower-": f"{folder}/flower-"}.items():
         assert target in text
         text = text.replace(target, address)
     (folder / "prometheus.yml").write_text(text)
@@ -57,7 +59,7 @@ class Prometheus:
 
     def list_firing(self) -> set[Alert]:
         """Return the alerts that fire now."""
-        found = requests.get(f"{self.url}/api/v1/alerts", timeout=10).json()["data"]["alerts"]
+        found = requests.get(f"{self.url}/api/v1/alerts", timeout=60).json()["data"]["alerts"]
         return {
             (
                 labels["alertname"].removeprefix("Slipway"),
@@ -69,10 +71,12 @@ class Prometheus:
 
 
 @contextmanager
-def run_prometheus(folder: Path, public_url: str, addresses: Mapping[str, str]) -> Iterator[Prometheus]:
-    """Run it on a port of its own; its files and data are in *folder*."""
+def run_prometheus(
+    folder: Path, public_url: str, addresses: Mapping[str, str], login: tuple[str, str]
+) -> Iterator[Prometheus]:
+    """Run it on a port of its own; its files and data are in *folder*. *login*: user and password of Flower."""
     [port] = free_ports(1)
-    write_files(folder, {**addresses, "127.0.0.1:9090": f"127.0.0.1:{port}"})
+    write_files(folder, {**addresses, "127.0.0.1:9090": f"127.0.0.1:{port}"}, login)
     program = shutil.which("prometheus")
     assert program
     with (folder / "prometheus.log").open("wb") as log:

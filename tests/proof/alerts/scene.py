@@ -14,8 +14,8 @@ from typing import Any
 import requests
 
 from config.settings import load
-from pipeline.celery_app import create_celery_app
-from pipeline.queues import WORKER_GROUPS
+from pipeline.broker.celery_app import create_celery_app
+from pipeline.broker.queues import WORKER_GROUPS
 from tests import broker_outages, database_outages
 from tests.conftest import Engines
 from tests.proof.alerts.prometheus import Prometheus
@@ -43,7 +43,7 @@ class Scene:
             self.stack.start_beat()
         else:
             self.stack.start("flower", "pipeline.cli", "flower")
-            url = f"http://127.0.0.1:{self.stack.ports[3]}/metrics"
+            url = f"http://127.0.0.1:{self.stack.ports[3]}/healthcheck"
             until(lambda: is_answering(url), 60)
 
     def await_worker(self, name: str) -> None:
@@ -66,7 +66,7 @@ class Scene:
     def has_data(self) -> bool:
         """Return True if Prometheus has scraped what the rules read."""
         query = {"query": "slipway:queue_silence_seconds and on () slipway_beat_running == 1"}
-        found = requests.get(f"{self.prometheus.url}/api/v1/query", params=query, timeout=10).json()
+        found = requests.get(f"{self.prometheus.url}/api/v1/query", params=query, timeout=60).json()
         return bool(found["data"]["result"])
 
     def list_received(self) -> list[tuple[str, str, str]]:

@@ -6,16 +6,20 @@ Prometheus and Alertmanager are real, with the files of config/; only their time
 
 from __future__ import annotations
 
+import os
+import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import count
 
 import pytest
 import requests
 
-from pipeline.queues import ALL_QUEUES, WORKER_GROUPS
+from pipeline.broker.queues import ALL_QUEUES, WORKER_GROUPS
 from tests import broker_outages, database_outages
-from tests.proof.alerts.prometheus import Alert
+from tests.proof.alerts.prometheus import FACTOR, Alert
 from tests.proof.alerts.scene import (
     GROUPS,
     Fault,
@@ -34,6 +38,13 @@ from tests.stack import until
 WITHIN = 90
 """Seconds of an idle machine in which every alert of a round fires; those of the longest ``for`` need half of it."""
 POLL = 0.5
+HEALTHY_MINUTES = int(os.environ.get("SLIPWAY_HEALTHY_MINUTES", "12"))
+"""Minutes of the rules in which a healthy system fires nothing: a fifth of an hour, an hour when asked for."""
+BURST = 20
+TIKTOK_POSTS = 15
+"""What TikTok takes of an account in a day."""
+TIKTOK_WITHIN = 300
+"""Seconds of an idle machine in which it takes them, at six requests a minute, and the rest have been told of it."""
 AFTERWARDS = {"LatenessFastBurn", "LatenessSlowBurn", "BacklogStuck"}
 """What a post that is held up for long tells, and still tells when it has gone out late."""
 
@@ -129,6 +140,34 @@ ROUNDS = {
 }
 
 
+@pytest.mark.timeout(1200)
+def test_a_healthy_system_with_bursts_quotas_and_processing_videos_fires_nothing(scene: Scene) -> None:
+    """Each burst is more than TikTok takes in a day, and meets a busy platform; videos are processed for a while.
+
+    Bursts end once Facebook's calls of the hour are used up, if that is before the time is over.
+    """
+    stack, end = scene.stack, time.monotonic() + HEALTHY_MINUTES * 60 / FACTOR
+    until(lambda: not scene.prometheus.list_firing(), WITHIN, poll=POLL)
+    stack.accounts["bursts"] = stack.connect("tiktok", "bursts", name="bursts")
+    posts: list[str] = []
+    number = count()
+    while time.monotonic() < end and not count_held(scene, posts, "facebook", "rate"):
+        stack.fault("facebook", "prepare", "429", times=2)
+        posts += [stack.create_post(f"burst {next(number)}", "bursts", "facebook") for _ in range(BURST)]
+        for post in posts[-BURST:]:
+            await_settled(scene, post)
+            assert scene.prometheus.list_firing() == set()
+
+    def is_over() -> bool:
+        assert scene.prometheus.list_firing() == set()
+        held = count_held(scene, posts, "tiktok", "daily_quota")
+        return time.monotonic() >= end and held == len(posts) - TIKTOK_POSTS
+
+    left = max(0.0, end - time.monotonic())
+    until(is_over, left + TIKTOK_WITHIN, lambda: f"TikTok: {list_states(scene, posts)}", POLL)
+    assert [alert for status, alert, _ in scene.list_received() if status == "firing"] == []
+
+
 @pytest.mark.parametrize("name", ROUNDS)
 def test_the_alert_of_each_part_fires_and_ends(scene: Scene, name: str) -> None:
     wanted, may = set(ROUNDS[name].alerts), {*ROUNDS[name].alerts, *ROUNDS[name].others}
@@ -161,6 +200,27 @@ def test_the_alert_of_each_part_fires_and_ends(scene: Scene, name: str) -> None:
     for link in {link for *_, link in sent}:
         page, _, section = link.partition("#")
         assert f'id="{section}"' in requests.get(page, timeout=30).text
+
+
+def await_settled(scene: Scene, post: str) -> None:
+    """Wait until Facebook has published this post, or holds it until its hour is over."""
+
+    def is_settled() -> bool:
+        found = scene.stack.state(post, "facebook")
+        return any((found["state"] == "published", found["held_for"] == "rate"))
+
+    until(is_settled, WITHIN, lambda: f"Facebook: {scene.stack.state(post, 'facebook')}", POLL)
+
+
+def count_held(scene: Scene, posts: Iterable[str], platform: str, hold: str) -> int:
+    """Return how many of these posts wait for the platform for this reason."""
+    return [scene.stack.state(post, platform)["held_for"] for post in posts].count(hold)
+
+
+def list_states(scene: Scene, posts: Iterable[str]) -> Counter[tuple[str, str | None]]:
+    """Return how many of these posts are in which state at TikTok, and held for what."""
+    found = [scene.stack.state(post, "tiktok") for post in posts]
+    return Counter((state["state"], state["held_for"]) for state in found)
 
 
 def have_ended(scene: Scene, alerts: set[Alert]) -> bool:

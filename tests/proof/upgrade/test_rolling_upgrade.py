@@ -1,23 +1,22 @@
-"""Rolling upgrade: an older version and this one run side by side on one database and one broker.
+"""Rolling upgrade: processes of a lower level and current ones run side by side, and the tables change under load.
 
-The older tree comes from the git history and runs with today's dependencies on today's tables. Posts are created
-through both APIs while the older parts are stopped one by one. The sandbox's ledger must hold each post once.
+All of them are this commit's code, which knows the migration s0001 only. Posts are created through both APIs while
+migrations of this test are applied and while the older parts are stopped one by one. The sandbox's ledger must hold
+each post once.
 """
 
 from __future__ import annotations
 
-import shutil
 import signal
-import subprocess
-import sysconfig
-import tarfile
-import venv
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,84 +24,53 @@ import psutil
 import pytest
 
 from adapters.contract import Platform
-from pipeline.queues import WORKER_GROUPS
-from pipeline.store.database import rows
-from pipeline.store.schema_version import read_table_revision
+from pipeline.broker.queues import WORKER_GROUPS
+from pipeline.domain.level import LEVEL
+from pipeline.store.database import row, rows
+from pipeline.store.migrate import upgrade
 from tests.conftest import free_ports
+from tests.pipeline.store.extra_migrations import more, number
 from tests.stack import FAST, Stack, is_answering, until
 
-NEW_SETTINGS = ("SLIPWAY_MARK__", "SLIPWAY_PUBLISH__OUTAGE_CAP")
-"""Prefixes of settings that the older version does not know and is started without."""
-ROOT = Path(__file__).parents[3]
-OLD_COMMIT = "eb57548dd3bb7d473e893acd38d9463982cef151"
-"""The older version: before the first release, the last commit whose code knows the tables up to 0006 only; later the
-tag of the previous release."""
 PARTS = ("api", "beat", *(f"worker-{group}" for group in WORKER_GROUPS))
 STOP_LIMIT = 40
 """Seconds a part may take to stop: SLIPWAY_WORKER__SHUTDOWN (5 s here) on a busy machine."""
-
-
-Spell = Callable[[dict[str, Any]], dict[str, Any]]
-BODIES: dict[str, Spell] = {
-    "plain": lambda body: body,
-    "with an id": lambda body: {**body, "external_id": uuid4().hex},
-    "with nulls": lambda body: {**body, "tiktok": None, "pinterest": None, "music_url": None},
-    "with nulls and an id": lambda body: {**body, "tiktok": None, "external_id": uuid4().hex},
-    "with a default": lambda body: {**body, "on_late": "publish"},
-    "with an offset": lambda body: {
-        **body,
-        "scheduled_at": (datetime.now(UTC) + timedelta(seconds=60)).isoformat(),
-    },
-    "in upper case, in another order": lambda body: {
-        **body,
-        "accounts": [{"id": one["id"].upper()} for one in reversed(body["accounts"])],
-    },
-}
-"""Bodies that each version has to recognise when the other one stored them."""
-
-
-@pytest.fixture(scope="module")
-def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Source tree of the older version."""
-    git = shutil.which("git")
-    known = git and subprocess.run(
-        [git, "-C", str(ROOT), "cat-file", "-e", f"{OLD_COMMIT}^{{commit}}"], check=False, capture_output=True
-    )
-    if not git or not known or known.returncode:
-        pytest.skip(f"the git history here does not contain {OLD_COMMIT}, so the older version cannot be run")
-    folder = tmp_path_factory.mktemp("older")
-    archive = folder / "tree.tar"
-    subprocess.run([git, "-C", str(ROOT), "archive", f"--output={archive}", OLD_COMMIT], check=True)
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
-    return folder
-
-
-def create_environment(tree: Path) -> str:
-    """Return an interpreter that imports the older tree and today's libraries, but never today's code.
-
-    This environment installs the current tree in editable form; the older version's isolated children would find it.
-    A path in a ``.pth`` file adds a folder without reading the ``.pth`` files in it.
-    """
-    venv.create(tree / ".venv", with_pip=False, symlinks=True)
-    [packages] = (tree / ".venv" / "lib").glob("python3*/site-packages")
-    (packages / "older.pth").write_text(f"{tree}\n{sysconfig.get_path('purelib')}\n")
-    return str(tree / ".venv" / "bin" / "python")
+EXPAND = (
+    """op.execute('''
+        ALTER TABLE posts ADD COLUMN caption_length integer;
+        CREATE FUNCTION posts_are_measured() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN NEW.caption_length = length(NEW.caption); RETURN NEW; END $$;
+        CREATE TRIGGER posts_are_measured BEFORE INSERT OR UPDATE ON posts
+            FOR EACH ROW EXECUTE FUNCTION posts_are_measured()''')""",
+    "index_concurrently('posts_by_length', 'ON posts (workspace_id, caption_length)')",
+)
+"""A column, which a trigger fills for code that does not know it, and an index."""
+CONTRACT = (
+    """op.execute('''ALTER TABLE posts ADD CONSTRAINT posts_have_length
+                     CHECK (caption_length IS NOT NULL) NOT VALID''')""",
+    "op.execute('ALTER TABLE posts VALIDATE CONSTRAINT posts_have_length')",
+    """op.execute('''ALTER TABLE posts ALTER caption_length SET NOT NULL;
+                     ALTER TABLE posts DROP CONSTRAINT posts_have_length''')""",
+)
+"""The column becomes NOT NULL once the rows of before are filled."""
+FILL = """UPDATE posts SET caption_length = length(caption) WHERE id IN (
+              SELECT id FROM posts WHERE caption_length IS NULL ORDER BY id LIMIT 3 FOR NO KEY UPDATE SKIP LOCKED)
+          RETURNING id"""
 
 
 @dataclass(kw_only=True)
 class Deployment:
-    """The parts of one version. ``stack`` has its own API port; database and broker are shared."""
+    """The parts of one level. ``stack`` has its own API port; database and broker are shared."""
 
     stack: Stack
     name: str
 
-    def start(self) -> None:
-        for part in PARTS:
+    def start(self, *parts: str) -> None:
+        for part in parts:
             words = part.split("-")
             extra = ["--slots", "8", "--name", f"{self.name}-{part}@%h"] if words[0] == "worker" else []
             self.stack.start(f"{self.name}-{part}", "pipeline.cli", *words, *extra)
-        until(lambda: all(self._is_up(part) for part in PARTS), 90, self._read_logs)
+        until(lambda: all(self._is_up(part) for part in parts), 90, self._read_logs)
 
     def stop(self, part: str) -> None:
         """Send SIGTERM to the part's main process."""
@@ -111,8 +79,14 @@ class Deployment:
         process.send_signal(signal.SIGTERM)
         assert process.wait(STOP_LIMIT) == 0, self._read_log(part)
 
+    def restart(self, part: str) -> None:
+        """Stop a part and start it on the tables as they are now."""
+        self.stop(part)
+        (self.stack.folder / f"{self.name}-{part}.log").unlink()
+        self.start(part)
+
     def _is_up(self, part: str) -> bool:
-        if part == "api":  # the versions log different texts
+        if part == "api":
             return is_answering(f"{self.stack.api}/healthz")
         if part == "beat":  # which logs nothing while all is well: it is up once it talks to an engine
             return bool(psutil.Process(self.stack.parts[f"{self.name}-{part}"].pid).net_connections("all"))
@@ -133,28 +107,33 @@ class Client:
     posts: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def send(self, through: Stack, *platforms: str, due: timedelta | None = None) -> str:
+    def send(self, through: Stack, *platforms: str, due: timedelta | None = None, **options: Any) -> str:
         text = f"{self.word} {next(self._numbers)}."
         later = None if due is None else (datetime.now(UTC) + due).isoformat()
-        post = through.create_post(text, *platforms, scheduled_at=later)
+        post = through.create_post(text, *platforms, scheduled_at=later, **options)
         self.posts[post] = (text, platforms)
         return post
 
-    def repeat(self, first: Stack, then: Stack, spell: Spell) -> None:
-        """Send one body through one version and again through the other: it must be one post."""
-        text = f"{self.word} {next(self._numbers)}."
-        body = spell(
-            {
-                "caption": text,
-                "media": {"type": "video", "url": first.media("sample.mp4")},
-                "accounts": [{"id": str(first.accounts[p])} for p in ("linkedin", "facebook")],
-            }
-        )
-        made, again = first.post(**body), then.post(**body)
-        assert (made.status_code, again.status_code) == (201, 200), f"{made.text}\n{again.text}"
-        found = again.json()["data"]
-        assert (found["id"], found["duplicate"]) == (made.json()["data"]["id"], True)
-        self.posts[found["id"]] = (text, ("linkedin", "facebook"))
+    @contextmanager
+    def keep_sending(self, *through: Stack) -> Iterator[None]:
+        """Send one post after the other through each API, from before the block's start to its end."""
+        done, begun = Event(), [Event() for _ in through]
+
+        def send(stack: Stack, first: Event) -> None:
+            while not done.is_set():
+                post = self.send(stack, "linkedin", "facebook")
+                first.set()
+                stack.await_status(post, "posted", 150)
+
+        with ThreadPoolExecutor(len(through)) as pool:
+            running = [pool.submit(send, stack, first) for stack, first in zip(through, begun, strict=True)]
+            try:
+                until(lambda: all(first.is_set() for first in begun) or any(r.done() for r in running), 60)
+                yield
+            finally:
+                done.set()
+            for one in running:
+                one.result()
 
     def list_expected(self) -> Counter[tuple[str, str]]:
         return Counter((text, platform) for text, platforms in self.posts.values() for platform in platforms)
@@ -165,20 +144,15 @@ class Client:
 
 @pytest.fixture(scope="module")
 def deployments(
-    older: Path, module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Deployment, Deployment]]:
     """The older and the current deployment; only the sandbox is running."""
     folder = tmp_path_factory.mktemp("rolling")
     sandbox, media, old_api, new_api = free_ports(4)
     environment = module_environment | {"SLIPWAY_FOLDER": str(folder)} | FAST
     new = Stack(environment=dict(environment), folder=folder, ports=[sandbox, media, new_api])
-    known = {name: value for name, value in environment.items() if not name.startswith(NEW_SETTINGS)}
     old = Stack(
-        environment=known,
-        folder=folder,
-        ports=[sandbox, media, old_api],
-        tree=older,
-        python=create_environment(older),
+        environment=environment | {"SLIPWAY_LEVEL": "1"}, folder=folder, ports=[sandbox, media, old_api]
     )
     try:
         new.start_sandbox()
@@ -190,32 +164,54 @@ def deployments(
         new.stop()
 
 
+def migrate(stack: Stack, tmp_path: Path) -> None:
+    """Apply this test's migrations; between two of them the rows of before are filled in batches."""
+    database = stack.context.database
+    url = database.engine.url.render_as_string(hide_password=False)
+    assert upgrade(url, more(tmp_path / "expand", *EXPAND)) == number(2)
+    filled = True
+    while filled:
+        with database.begin() as c:
+            filled = bool(rows(c, FILL))
+    assert upgrade(url, more(tmp_path / "contract", *EXPAND, *CONTRACT)) == number(5)
+    with database.begin() as c:
+        found = row(
+            c,
+            """SELECT attnotnull AS required, indisvalid AS valid, count(*) AS n,
+                      count(*) FILTER (WHERE caption_length = length(caption)) AS measured
+               FROM posts, pg_attribute, pg_index WHERE attrelid = 'posts'::regclass AND attname = 'caption_length'
+                 AND indexrelid = 'posts_by_length'::regclass GROUP BY 1, 2""",
+        )
+    assert found is not None
+    assert (found.required, found.valid, found.measured) == (True, True, found.n)
+
+
 @pytest.mark.timeout(600)
-def test_posts_are_live_once_while_parts_of_two_versions_work_side_by_side(
-    deployments: tuple[Deployment, Deployment], older: Path
+def test_posts_are_live_once_while_two_levels_work_side_by_side_and_the_tables_change(
+    deployments: tuple[Deployment, Deployment], tmp_path: Path
 ) -> None:
     old, new = deployments
-    known = max(path.name[:4] for path in (older / "pipeline/store/migrations/versions").glob("0*.py"))
-    with new.stack.context.database.begin() as c:
-        assert known < read_table_revision(c), "the older version must meet tables that it does not know"
-        # as migration 0023 finds it where the older version has a key: here the tables came first
-        rows(c, "UPDATE mark SET has_former_servers = true RETURNING one")
+    assert LEVEL > 1, "there is a lower level"
     client = Client()
 
-    old.start()
+    old.start(*PARTS)
     first = [client.send(old.stack, *Platform), client.send(old.stack, "instagram", "linkedin")]
     for post in first:
         old.stack.await_status(post, "posted", 120)
 
-    new.start()
-    client.send(old.stack, "facebook", due=timedelta(seconds=60))  # due after the older version has stopped
+    new.start(*PARTS)
+    client.send(old.stack, "facebook", due=timedelta(seconds=60))  # due after the older parts have stopped
     for n in range(12):
         client.send(
             (old, new)[n % 2].stack, *(("instagram", "linkedin") if n % 3 else ("facebook", "youtube"))
         )
-    for spell in BODIES.values():
-        client.repeat(old.stack, new.stack, spell)
-        client.repeat(new.stack, old.stack, spell)
+    newer = [client.send(new.stack, "youtube", youtube={"privacy": "private"}) for _ in range(4)]
+
+    with client.keep_sending(old.stack, new.stack):
+        migrate(new.stack, tmp_path)
+    old.restart("worker-publish")
+    new.restart("api")
+
     for part in (*(f"worker-{group}" for group in WORKER_GROUPS), "beat", "api"):
         client.send(old.stack, "linkedin", "facebook")
         client.send(new.stack, "instagram", "tiktok")
@@ -225,6 +221,9 @@ def test_posts_are_live_once_while_parts_of_two_versions_work_side_by_side(
     for post in client.posts:
         new.stack.await_status(post, "posted", 150)
     assert client.list_live(new.stack) == client.list_expected()
+    texts = {client.posts[post][0] for post in newer}
+    sent = [line["extra"]["privacy"] for line in new.stack.live(client.word) if line["caption"] in texts]
+    assert sent == ["private"] * len(newer), "no process of the lower level sent one without its option"
     with new.stack.context.database.begin() as c:
         moved = rows(
             c,

@@ -110,7 +110,7 @@ class Mammoth:
             return Ready(checkpoint=checkpoint)
         sent = tuple(checkpoint.get("media", ()))
         if not sent:
-            return CannotTell(reason="No files are known to identify the status by.")
+            return CannotTell(reason="no files are known to identify the status by", is_final=True)
         listed = self._list(account)
         ours = [status for status in listed if status.media_ids == sent and status.id not in taken]
         return Published(remote_id=ours[0].id, url=ours[0].url) if ours else Absent(checkpoint=checkpoint)

@@ -44,8 +44,9 @@ class LinkedIn:
         assert self.put_image(value, data).status_code == 201
         return str(value["image"])
 
-    def start_video(self, size: int) -> dict[str, Any]:
+    def start_video(self, size: int, **more: Any) -> dict[str, Any]:
         given = {"owner": self.urn, "fileSizeBytes": size, "uploadCaptions": False, "uploadThumbnail": False}
+        given |= more
         answer = self.call("POST", "videos", {"initializeUploadRequest": given}, action="initializeUpload")
         assert answer.ok, answer.text
         value: dict[str, Any] = answer.json()["value"]

@@ -41,6 +41,6 @@ def test_bytes_without_their_type_are_taken_if_they_are_of_the_type_of_the_url(
     status, stored = put(PNG)
     assert (status, stored["data"]["contentType"]) == (200, "image/png")
     for accepted, served in ((BYTES, BYTES), ("image/*", "image/png"), (f"{BYTES}, */*", "image/png")):
-        back = server.http.get(upload["url"], headers={"Accept": accepted}, timeout=10)
+        back = server.http.get(upload["url"], headers={"Accept": accepted}, timeout=60)
         assert (back.content, back.headers["Content-Type"]) == (PNG, served)
         assert back.headers["Vary"] == "Accept"

@@ -15,8 +15,8 @@ import pytest
 import requests
 
 from config.settings import load
-from pipeline.context import Context
 from pipeline.maintenance.expire_files import expire_files
+from pipeline.runtime.context import Context
 from pipeline.store.auth.keys import create_key
 from pipeline.store.auth.workspaces import create_workspace
 from pipeline.store.database import rows
@@ -63,7 +63,6 @@ def context(environment: dict[str, str], store: dict[str, str]) -> Iterator[Cont
     built.database.close()
 
 
-@pytest.mark.timeout(300)
 def test_whenever_the_server_dies_the_client_repeats_and_gets_its_file(
     context: Context, environment: dict[str, str], store: dict[str, str], tmp_path: Path, crashes: Crashes
 ) -> None:

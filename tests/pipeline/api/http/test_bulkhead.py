@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from uuid import uuid4
+from functools import partial
+from uuid import UUID, uuid4
 
 import pytest
 
-from pipeline.api.http.bulkhead import Bulkhead
-from pipeline.api.http.concurrency_limit import ConcurrencyLimit
+from pipeline.api.http.bulkhead import Bulkhead, ConcurrencyLimit
 from pipeline.stages.post_request import Refusal
 
 
 def waiting(release: threading.Event) -> Callable[[], bool]:
-    return lambda: release.wait(10)
+    return lambda: release.wait(60)
 
 
-async def refusal_of(bulkhead: Bulkhead, key: object = None) -> Refusal:
+async def refusal_of(bulkhead: Bulkhead, key: UUID | None = None) -> Refusal:
     with pytest.raises(Refusal) as caught:
-        await bulkhead.run(lambda: True, key)  # type: ignore[arg-type]
+        await bulkhead.run(lambda: True, key)
     return caught.value
 
 
@@ -65,10 +65,10 @@ def test_a_caller_who_gives_up_does_not_free_a_thread_that_still_works() -> None
 
         def work() -> bool:
             began.set()
-            return release.wait(10)
+            return release.wait(60)
 
         inside = asyncio.create_task(bulkhead.run(work))
-        await asyncio.to_thread(began.wait, 10)
+        await asyncio.to_thread(began.wait, 60)
         inside.cancel()
         with pytest.raises(asyncio.CancelledError):
             await inside
@@ -77,6 +77,54 @@ def test_a_caller_who_gives_up_does_not_free_a_thread_that_still_works() -> None
         await asyncio.to_thread(bulkhead.close)
 
     asyncio.run(scene())
+
+
+def test_work_of_a_key_with_much_in_progress_starts_behind_that_of_others() -> None:
+    async def scene() -> None:
+        bulkhead, release, order = Bulkhead("test", threads=1, limit=9), threading.Event(), list[str]()
+        greedy, other = uuid4(), uuid4()
+        inside = asyncio.create_task(bulkhead.run(waiting(release), greedy))
+        later = [
+            asyncio.create_task(bulkhead.run(partial(order.append, name), key))
+            for name, key in [("first", greedy), ("second", greedy), ("other", other), ("no key", None)]
+        ]
+        await asyncio.sleep(0)
+        release.set()
+        await asyncio.gather(inside, *later)
+        assert order == ["other", "no key", "first", "second"]
+        bulkhead.close()
+
+    asyncio.run(scene())
+
+
+def test_a_bulkhead_that_closes_leaves_no_caller_waiting() -> None:
+    async def scene() -> None:
+        bulkhead, release = Bulkhead("test", threads=1, limit=2), threading.Event()
+        running = asyncio.create_task(bulkhead.run(waiting(release)))
+        dropped = asyncio.create_task(bulkhead.run(lambda: True))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(asyncio.to_thread(bulkhead.close))
+        await asyncio.sleep(0)
+        release.set()
+        assert await running is True
+        await closing
+        [ended] = await asyncio.gather(dropped, return_exceptions=True)
+        assert ended is True or isinstance(ended, asyncio.CancelledError), "it ran, or was dropped"
+
+    asyncio.run(scene())
+
+
+def test_an_owner_leaves_room_for_one_more() -> None:
+    limit, owners = ConcurrencyLimit(8, leaves_room=True, owner="workspace"), [uuid4() for _ in range(5)]
+
+    def fill(owner: UUID) -> int:
+        while True:
+            try:
+                limit.acquire(owner)
+            except Refusal:
+                return limit.count(owner)
+
+    assert [fill(owner) for owner in owners] == [4, 2, 1, 1, 0]
 
 
 def test_what_the_work_raises_is_raised() -> None:

@@ -35,6 +35,7 @@ READING = {
     "listImportRows",
     "listImports",
     "listPosts",
+    "listSteeringJobs",
     "listSteeringReceipts",
     "listWebhookEvents",
     "listWebhooks",

@@ -35,6 +35,14 @@ def test_a_near_miss_is_refused_with_the_known_name(
     assert near in answer.json()["message"]
 
 
+@pytest.mark.parametrize("path", ["/posts?page=2", "/posts?limit=5&offset=50", "/imports?page=2"])
+def test_a_page_number_is_refused_where_pages_have_cursors(server: Server, tenant: Tenant, path: str) -> None:
+    answer = server.get(path, tenant.key)
+    assert (answer.status_code, answer.json()["error_code"]) == (422, "invalid_payload")
+    assert "`cursor`" in answer.json()["issues"][0]["message"]
+    assert server.get("/files?offset=0", tenant.key).status_code == 200, "which has offsets"
+
+
 def test_the_operator_api_does_the_same(server: Server, tenant: Tenant) -> None:
     letters = "/api/operator/v1/dead-letters"
     near = server.send("GET", f"{letters}?plattform=tiktok", tenant.key)

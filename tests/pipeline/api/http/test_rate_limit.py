@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,15 +16,21 @@ from uuid import uuid4
 
 import pytest
 import requests
+from redis import Redis
 from sqlalchemy import text
 
-from pipeline import circuit_breaker
+from config.settings import load
+from pipeline.api.http.body_budget import BodyBudget
+from pipeline.api.http.bulkhead import ConcurrencyLimit
 from pipeline.api.http.envelope import HttpRefusal
 from pipeline.api.http.rate_limit import RateLimit
+from pipeline.api.state import build_app_state
+from pipeline.broker.queue_liveness import QueueLiveness
+from pipeline.broker.queues import REACHABILITY, REACHABILITY_BULK
 from pipeline.domain.key_limits import KeyLimits
-from pipeline.queues import REACHABILITY, REACHABILITY_BULK
-from pipeline.rate_buckets import create_redis_client
+from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.store.auth.keys import Terms, change_limits, create_key, find_caller
+from pipeline.wiring import build_api_context
 from tests.broker_outages import full
 from tests.conftest import Engines
 from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, serving, until, video
@@ -36,6 +45,7 @@ def metered(module_environment: dict[str, str], tmp_path_factory: pytest.TempPat
     environment = {
         **module_environment,
         "SLIPWAY_API__POSTS_PER_MINUTE": "3",
+        "SLIPWAY_BROKER__REQUEST_TIMEOUT": "1",  # each post is counted, however busy the machine
         "SLIPWAY_REACHABILITY__WAIT": str(CHECK_WAIT),
         "SLIPWAY_API__SHUTDOWN": str(CHECK_WAIT + 2),
     }
@@ -50,6 +60,16 @@ def ask(server: Server, key: str, method: str, path: str, body: object) -> reque
 
 def remaining(answer: requests.Response) -> str | None:
     return answer.headers.get("RateLimit-Remaining")
+
+
+def _fill_concurrency() -> None:
+    limit = ConcurrencyLimit(4, per_owner=1)
+    limit.acquire("key")
+    limit.acquire("key")
+
+
+def _fill_bodies() -> None:
+    BodyBudget(400).take(uuid4(), 101)
 
 
 # --- the bucket ------------------------------------------------------------------------------------------------------
@@ -69,6 +89,27 @@ def test_posts_edits_and_validations_take_from_one_bucket(metered: Server) -> No
         assert 1 <= int(refused.headers["Retry-After"]) <= 20
         assert (refused.headers["RateLimit-Limit"], remaining(refused)) == ("3", "0")
         assert int(refused.headers["RateLimit-Reset"]) <= int(refused.headers["Retry-After"])
+
+
+def test_what_is_refused_after_it_was_counted_shows_the_limit_too(metered: Server) -> None:
+    tenant = metered.tenant()
+    post = ask(metered, tenant.key, "POST", "/posts", {})
+    edit = ask(metered, tenant.key, "PATCH", f"/posts/{ABSENT}", {"caption": "new"})
+    late = ask(metered, tenant.key, "POST", "/posts", video(tenant, scheduled_at="2020-01-01T00:00:00Z"))
+    assert [a.status_code for a in (post, edit, late)] == [422, 404, 400]
+    assert [remaining(a) for a in (post, edit, late)] == ["2", "1", "0"]
+    for name in ("Limit", "Remaining", "Reset", "Policy"):
+        assert f"RateLimit-{name}" in late.headers
+
+
+@pytest.mark.parametrize("refuse", [_fill_concurrency, _fill_bodies])
+def test_each_other_limit_shows_itself(refuse: Callable[[], object]) -> None:
+    with pytest.raises(HttpRefusal) as refused:
+        refuse()
+    headers = refused.value.headers
+    assert (refused.value.status, headers["RateLimit-Remaining"]) == (429, "0")
+    assert headers["RateLimit-Reset"] == headers["Retry-After"]
+    assert int(headers["RateLimit-Limit"]) > 0
 
 
 def test_a_retry_takes_one_for_each_post(metered: Server) -> None:
@@ -103,11 +144,11 @@ def test_two_keys_of_a_workspace_have_a_bucket_each(metered: Server) -> None:
 
 
 def test_it_fails_open_and_asks_no_more_for_a_moment(
-    metered: Server, engines: Engines, broker_url: str, monkeypatch: pytest.MonkeyPatch
+    metered: Server, engines: Engines, broker_url: str
 ) -> None:
-    monkeypatch.setattr(circuit_breaker, "PAUSE", math.inf)
     client, key = create_redis_client(broker_url), uuid4()
     limit, one = RateLimit(client, metered.context.database), KeyLimits(posts_per_minute=1)
+    limit._breaker.pause = math.inf
     assert limit.take(key, one)
     with full(engines.valkey):
         assert limit.take(uuid4(), one) == {}
@@ -116,6 +157,48 @@ def test_it_fails_open_and_asks_no_more_for_a_moment(
     with pytest.raises(HttpRefusal):
         limit.take(key, one)
     client.close()
+
+
+def test_a_broker_that_hangs_is_asked_by_one_of_a_hundred_posts(metered: Server) -> None:
+    """It accepts connections and answers nothing: each that is made is an attempt, and costs a time-out."""
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as silent:
+        silent.settimeout(0)
+        settings = load({"SLIPWAY_BROKER__URL": f"redis://127.0.0.1:{silent.getsockname()[1]}"}).broker
+        client = create_redis_client(settings.url.get_secret_value(), timeout=settings.request_timeout)
+        limit = RateLimit(client, metered.context.database)
+        limit._breaker.pause = math.inf
+        assert [limit.take(uuid4(), KeyLimits(posts_per_minute=1)) for _ in range(100)] == [{}] * 100
+        assert _count_connections(silent) == 1
+        liveness = QueueLiveness(client, math.inf)
+        assert [liveness.is_alive(REACHABILITY) for _ in range(100)] == [False] * 100
+        assert _count_connections(silent) == 1
+        client.close()
+
+
+def _count_connections(server: socket.socket) -> int:
+    count = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            server.accept()[0].close()
+            count += 1
+    return count
+
+
+def test_a_request_waits_20_ms_for_the_broker_and_then_five_seconds_long_not_at_all(
+    module_environment: dict[str, str],
+) -> None:
+    async def check() -> None:
+        state = build_app_state(build_api_context(load(module_environment)))
+        meter, liveness = state.rate_limit, state.context.liveness
+        for client in (meter._script.registered_client, liveness._client):
+            assert isinstance(client, Redis)
+            waits = client.connection_pool.connection_kwargs
+            assert {seconds for name, seconds in waits.items() if name.endswith("timeout")} == {0.02}
+        assert (meter._breaker.pause, liveness._breaker.pause) == (5.0, 5.0)
+        await asyncio.to_thread(state.close)
+        state.context.database.close()
+
+    asyncio.run(check())
 
 
 # --- a key's own limits ----------------------------------------------------------------------------------------------
@@ -219,7 +302,7 @@ def test_mass_work_has_a_line_of_its_own_and_others_pass_it(server: Server) -> N
 
     with ThreadPoolExecutor(17) as clients, server.context.database.engine.connect() as holder:
         holder.execute(
-            text("INSERT INTO replays (workspace_id, token, body_sha256, post_id) VALUES (:w, :t, '', :p)"),
+            text("INSERT INTO replays (workspace_id, token, fingerprint, post_id) VALUES (:w, :t, '', :p)"),
             {"w": tenant.workspace, "t": f"id:{external}", "p": uuid4()},
         )
         sent = [clients.submit(send, n) for n in range(17)]

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.api.app import OPERATIONS
 from pipeline.api.http.representation import choose_encoding, matches, strip_encodings
-from pipeline.zstd import zstd
+from pipeline.runtime.zstd import zstd
 from tests.pipeline.api.running_server import BASE, Server, Tenant, video
 
 READS = ("/posts", "/posts/{post}", "/files", "/accounts", "/subscription")
@@ -87,7 +87,7 @@ def test_every_get_has_a_head(server: Server) -> None:
     for operation in OPERATIONS:
         if operation.method == "GET":
             path = operation.path.replace("{post_id:post}", "x").replace("{platform}", "tiktok")
-            found = server.http.options(server.url + path, timeout=10)
+            found = server.http.options(server.url + path, timeout=60)
             assert {"GET", "HEAD"} <= set(found.headers["Allow"].split(", ")), path
 
 

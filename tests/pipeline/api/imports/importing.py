@@ -11,8 +11,8 @@ from uuid import UUID
 import requests
 
 from pipeline.api.imports.post_format import build_post_format
-from pipeline.bulk.step import run_step
-from pipeline.context import Context
+from pipeline.imports.step import run_step
+from pipeline.runtime.context import Context
 from pipeline.store.database import rows
 from tests.pipeline.api.running_server import BASE, Server, Tenant, video
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
-from pipeline.bulk.import_slice import CHUNK
+from pipeline.imports.import_slice import CHUNK
 from pipeline.maintenance.expire_imports import expire_imports
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.database import rows
@@ -34,6 +35,26 @@ def test_each_accepted_row_is_a_post_and_names_it(importer: Importer) -> None:
     assert [p.caption for p in posts] == ["Row 1", "Row 3"]
     assert [p.id for p in posts] == [r.post_id for r in importer.records(done["id"]) if r.post_id]
     assert {p.import_id for p in posts} == {UUID(done["id"])}
+
+
+def test_each_post_that_is_made_is_a_line_of_the_log_and_a_repeat_is_none(
+    importer: Importer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "slipway.imports")
+    bodies = [importer.body(1), importer.body(2)]
+    done = apply(importer, importer.plan(*bodies))
+    apply(importer, importer.plan(*bodies))
+    lines = [one.getMessage() for one in caplog.records if one.name == "slipway.imports"]
+    with importer.server.context.database.begin() as c:
+        made = rows(
+            c,
+            """SELECT post_id, string_agg(CAST(id AS text), ',') AS ids, min(CAST(workspace_id AS text)) AS w
+               FROM deliveries WHERE post_id = ANY(:posts) GROUP BY post_id""",
+            posts=[p.id for p in importer.posts()],
+        )
+    expected = {f"post post={m.post_id} delivery={m.ids} import={done['id']} workspace={m.w}" for m in made}
+    assert len(expected) == len(lines) == 2
+    assert set(lines) == expected
 
 
 def test_the_same_file_twice_makes_nothing_new(importer: Importer) -> None:
@@ -188,7 +209,7 @@ def test_a_cancelled_import_keeps_its_posts_and_makes_no_more(importer: Importer
     do_step(importer.server.context, UUID(planned["id"]))
     made = len(importer.posts())
     assert 0 < made <= CHUNK
-    assert importer.act(planned["id"], "cancel").json()["data"]["state"] == "cancelled"
+    assert importer.act(planned["id"], "cancel").json()["data"]["state"] == "canceled"
     importer.work(UUID(planned["id"]))
     assert len(importer.posts()) == made
     assert importer.act(planned["id"], "resume").json()["error_code"] == "import_state"
@@ -208,7 +229,7 @@ def test_a_rollback_cancels_what_the_import_made_and_nothing_else(importer: Impo
     assert importer.act(done["id"], "rollback").status_code == 202
     found = importer.work(UUID(done["id"]))
     assert found["state"] == "rolled_back"
-    assert found["result"] == {"created": 3, "edited": 1, "live": 1, "cancelled": 1}
+    assert found["result"] == {"created": 3, "edited": 1, "live": 1, "canceled": 1}
     statuses = {str(p.id): p.status for p in importer.posts()}
     assert (statuses[own], statuses[first], statuses[third]) == ("scheduled", "scheduled", "canceled")
     assert statuses[second] == "posted"
@@ -254,6 +275,42 @@ def test_an_action_that_does_not_suit_the_state_says_which_it_needs(
         return
     assert (answer.status_code, answer.json()["error_code"]) == (409, "import_state")
     assert state in answer.json()["message"]
+
+
+def test_a_second_apply_rollback_or_cancel_says_what_is_and_what_was_done(importer: Importer) -> None:
+    """And an action that comes too late, what to do instead: never that the plan changed."""
+    planned = importer.plan(importer.body(1), importer.body(2))
+    identity, plan = planned["id"], {"plan": planned["plan"]["hash"]}
+
+    def say(verb: str) -> tuple[int, str]:
+        answer = importer.act(identity, verb, plan if verb == "apply" else None)
+        return answer.status_code, answer.json()["message"]
+
+    assert say("apply") == (202, "Import is being applied")
+    importer.work(UUID(identity))
+    assert say("apply") == (202, "Import is applied (2 created)")
+    status, message = say("cancel")
+    assert (status, message.partition(":")[0]) == (409, "The import is applied (2 created)")
+    assert message.endswith("Roll it back to cancel its posts.")
+    assert say("rollback") == (202, "Import is being rolled back (2 created)")
+    importer.work(UUID(identity))
+    assert say("rollback") == (202, "Import is rolled back (2 created, 2 cancelled)")
+    plan["plan"] = "0" * 64
+    assert say("apply") == (
+        409,
+        "The import is rolled back (2 created, 2 cancelled): apply needs one that is planned. "
+        "Send the file again for a new plan.",
+    )
+
+
+def test_a_second_cancel_says_what_was_made_before_the_first(importer: Importer) -> None:
+    planned = importer.plan(*[importer.body(n) for n in range(CHUNK + 3)])
+    importer.act(planned["id"], "apply", {"plan": planned["plan"]["hash"]})
+    do_step(importer.server.context, UUID(planned["id"]))
+    made = len(importer.posts())
+    for _ in range(2):
+        answer = importer.act(planned["id"], "cancel")
+        assert (answer.status_code, answer.json()["message"]) == (200, f"Import is canceled ({made} created)")
 
 
 def test_a_stranger_moves_nothing(importer: Importer) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
+from pipeline.store.deliveries.move import recompute_post_status
 from tests.pipeline.api.imports.importing import Importer, write_lines
 from tests.pipeline.api.imports.test_applying import apply
 from tests.pipeline.api.running_server import BASE
+
+ARMED = "state = 'processing', armed_at = now(), armed_deadline = now()"
 
 
 def export(importer: Importer, form: str) -> bytes:
@@ -49,6 +54,50 @@ def test_a_row_that_was_changed_in_an_export_edits_its_post(importer: Importer) 
     assert post.caption == "Better"
     again = importer.plan(changed, query="?update=true")
     assert again["plan"]["duplicate"] == 1, "the same file edits nothing twice"
+
+
+_ONE = "UPDATE deliveries SET {} WHERE post_id = :id"
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "code"),
+    [
+        (_ONE.format(ARMED), {}, "post_in_flight"),
+        (_ONE.format("state = 'published', published_at = now(), remote_id = 'x'"), {}, "validation_failed"),
+        (_ONE.format("state = 'cancelled'"), {}, "validation_failed"),
+        (_ONE.format("level = 99"), {}, "newer_version"),
+        ("UPDATE posts SET expires_at = due_at + interval '1 s' WHERE id = :id", {}, "validation_failed"),
+        ("SELECT :id", {"external_id": "other"}, "external_id_immutable"),
+    ],
+    ids=["armed", "published", "canceled", "newer", "expires", "external_id"],
+)
+def test_an_update_that_the_edit_refuses_is_never_accepted_and_says_what_the_edit_says(
+    importer: Importer, change: str, more: dict[str, str], code: str
+) -> None:
+    server, key = importer.server, importer.tenant.key
+    post = server.post(importer.body(1, external_id="x"), key).json()["data"]["id"]
+    row = json.loads(export(importer, "ndjson"))
+    with server.context.database.begin() as c:
+        c.execute(text(change), {"id": UUID(post)})
+        recompute_post_status(c, UUID(post))
+    changed = {"caption": "Better", "scheduled_at": "2031-06-01T10:00:00Z", **more}
+    by_external_id = {name: value for name, value in row.items() if name != "post_id"}
+    bodies = [row] if more else [row, by_external_id]
+    planned: dict[str, Any] = {}
+    for body in bodies:
+        planned = importer.plan({**body, **changed}, query="?update=true")
+        assert (planned["plan"]["changed"], planned["counts"]["rejected"]) == (0, 1)
+        data, json_type = json.dumps(changed).encode(), {"Content-Type": "application/json"}
+        answer = server.send("PATCH", f"{BASE}/posts/{post}", key, data, **json_type).json()
+        [issue] = importer.records(planned["id"])[0].issues
+        assert (issue["code"], issue["message"]) == (code, _message_of(answer))
+        assert answer["error_code"] == code
+    assert apply(importer, planned)["result"] == {}
+
+
+def _message_of(answer: dict[str, Any]) -> str:
+    issues = answer.get("issues")
+    return str(issues[0]["message"] if issues else answer["message"])
 
 
 def test_a_row_with_the_id_of_no_post_of_the_workspace_is_a_new_post(importer: Importer) -> None:

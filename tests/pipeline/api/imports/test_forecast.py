@@ -28,9 +28,10 @@ def test_each_account_and_day_says_how_many_posts_and_when_the_last_goes_out(imp
     days = ["2031-05-04", "2031-05-04", "2031-05-06"]
     bodies = [importer.body(n, scheduled_at=f"{day}T1{n}:00:00Z") for n, day in enumerate(days)]
     found = forecast(importer, importer.plan(*bodies))
-    assert [(d["day"], d["posts"], d["before"], d["fits"], d["last_at"]) for d in found["days"]] == [
-        ("2031-05-04", 2, 0, 2, "2031-05-04T11:00:00.000Z"),
-        ("2031-05-06", 1, 0, 1, "2031-05-06T12:00:00.000Z"),
+    fields = ("day", "delivered_as", "posts", "before", "fits", "last_at")
+    assert [tuple(d[name] for name in fields) for d in found["days"]] == [
+        ("2031-05-04", "post", 2, 0, 2, "2031-05-04T11:00:00.000Z"),
+        ("2031-05-06", "post", 1, 0, 1, "2031-05-06T12:00:00.000Z"),
     ]
     assert found["conflicts"] == []
     assert found["more_days"] is False
@@ -51,6 +52,48 @@ def test_posts_over_the_daily_quota_are_counted_with_those_that_are_there(import
     assert (day["posts"], day["before"], day["fits"]) == (limit - 5, 10, limit - 10)
     assert day["last_at"] == "2031-05-05T00:00:00.000Z"
     assert kinds(found) == [("quota", 5)]
+
+
+def test_inbox_drafts_have_a_quota_of_their_own_and_what_was_sent_that_day_counts(importer: Importer) -> None:
+    """Four drafts are planned and two were sent: three more are over, and as many posts are not."""
+    can = importer.server.context.adapters[Platform.TIKTOK].capabilities
+    assert (can.daily_drafts, can.daily_posts) == (5, 15)
+    media = {"type": "slideshow", "urls": ["https://cdn.example.com/1.jpg"]}
+
+    def write(first: int, last: int, mode: str) -> list[dict[str, Any]]:
+        tiktok = {"post_mode": mode}
+        return [
+            importer.body(n, media=media, tiktok=tiktok, scheduled_at=f"2031-05-04T10:{n:02d}:00Z")
+            for n in range(first, last)
+        ]
+
+    done = apply(importer, importer.plan(*write(0, 4, "MEDIA_UPLOAD"), *write(4, 9, "DIRECT_POST")))
+    send_on_the_day(importer, draft=True, outcomes=["published", "refused", None])
+    send_on_the_day(importer, draft=False, outcomes=["published"] * 3)
+    rows = [*write(10, 13, "MEDIA_UPLOAD"), *write(20, 23, "DIRECT_POST")]
+    found = forecast(importer, importer.plan(*rows))
+    assert [(d["delivered_as"], d["posts"], d["before"], d["fits"]) for d in found["days"]] == [
+        ("post", 3, 8, 3),
+        ("inbox_draft", 3, 6, 0),
+    ]
+    assert kinds(found) == [("quota", 3)]
+    assert "more inbox drafts than" in found["conflicts"][0]["message"]
+    [row] = [r for r in importer.records(done["id"]) if r.number == 1]
+    explained = importer.server.get(f"/posts/{row.post_id}/explain", importer.tenant.key).json()["data"]
+    assert explained["accounts"][0]["evidence"]["daily_limit"] == {"used": 2, "limit": 5, "per": "account"}
+
+
+def send_on_the_day(importer: Importer, *, draft: bool, outcomes: list[str | None]) -> None:
+    """Record attempts of the TikTok account, armed on the day of the tests, as a worker of that day would."""
+    sql = """INSERT INTO attempts (delivery_id, account_id, n, generation, fence, armed_at, closed_at, outcome,
+                                   inbox_draft)
+             SELECT d.id, d.account_id, 100 + CAST(:draft AS integer) * 10 + x.n, 0, 0, '2031-05-04 09:00Z',
+                    CASE WHEN x.outcome IS NOT NULL THEN now() END, x.outcome, :draft
+             FROM (SELECT * FROM deliveries WHERE account_id = :a ORDER BY id LIMIT 1) d,
+                  unnest(CAST(:outcomes AS text[])) WITH ORDINALITY AS x (outcome, n)"""
+    with importer.server.context.database.begin() as c:
+        account = UUID(importer.tenant.accounts["tiktok"])
+        c.execute(text(sql), {"a": account, "draft": draft, "outcomes": outcomes})
 
 
 def test_posts_that_follow_each_other_faster_than_the_platform_takes_them_are_counted(

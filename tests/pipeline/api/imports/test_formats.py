@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 
 from pipeline.api.posts.schema import PostBody
-from pipeline.bulk.columns import build_columns
-from pipeline.bulk.formats import Format
-from pipeline.bulk.templates import write_template
-from pipeline.zstd import zstd
+from pipeline.imports.columns import build_columns
+from pipeline.imports.formats import Format
+from pipeline.imports.templates import write_template
+from pipeline.runtime.zstd import zstd
 from tests.pipeline.api.imports.importing import Importer, write_lines
 from tests.pipeline.api.imports.test_applying import apply
 from tests.pipeline.api.imports.test_rows import fetch
@@ -46,12 +47,46 @@ def test_rejected_rows_are_fetched_corrected_and_sent_again(importer: Importer) 
     answer = fetch(importer, first["id"], "?verdict=rejected")
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     [row] = csv.DictReader(io.StringIO(answer.text, newline=""))
-    assert row["caption"] == "'=Bad", "no spreadsheet takes it for a formula"
+    assert row["Caption"] == "'=Bad", "no spreadsheet takes it for a formula"
     assert row["error"] == "line 3: accounts.0: The account tiktok:nobody is not yours or not active."
     corrected = answer.content.replace(b"tiktok:nobody", b"tiktok:tiktok_user")
     again = apply(importer, importer.work(importer.upload(corrected, query)))
     assert again["result"] == {"created": 1}
     assert [p.caption for p in importer.posts()] == ["Good", "=Bad"]
+
+
+def test_rejected_rows_have_the_header_the_order_and_the_cells_of_their_file(importer: Importer) -> None:
+    header = [" Status", "Accounts", "CAPTION", "media_urls", "Media_Type", "local_time "]
+    good = ["draft", "tiktok:tiktok_user", "Good", URL, "video", "2031-07-01 09:00"]
+    wrong = [
+        ["-x", "tiktok:nobody", "=Bad", URL, "video", "2031-07-01 09:00"],
+        [*good, "", "=beyond"],
+        good[:3],
+    ]
+    lines = [header, good, *wrong]
+    data = "".join(",".join(line) + "\n" for line in lines) + '"open,\n'
+    query = "?time_zone=Europe/Berlin&format=csv"
+    found = importer.work(importer.upload(data.encode(), query))
+    assert found["counts"] == {"rows": 5, "accepted": 1, "duplicate": 0, "rejected": 4}
+    answer = fetch(importer, found["id"], "?verdict=rejected")
+    table = list(csv.reader(io.StringIO(answer.text, newline="")))
+    assert table[0] == [*header, "error"]
+    errors = [row[6] for row in table[1:]]
+    assert [error.partition(":")[0] for error in errors] == ["line 3", "line 4", "line 5", "line 6"]
+    assert table[1] == ["'-x", "tiktok:nobody", "'=Bad", *wrong[0][3:], errors[0]]
+    assert table[2] == [*good, errors[1], "", "'=beyond"]
+    assert table[3] == [*good[:3], "", "", "", errors[2]]
+    assert table[4] == ["", "", "", "", "", "", errors[3]]
+    receipts = fetch(importer, found["id"], "?verdict=rejected&format=ndjson").text.splitlines()
+    source = dict(zip(header, good, strict=True))
+    assert json.loads(receipts[1])["source"] == {**source, "column 7": "", "column 8": "=beyond"}
+
+    again = importer.work(importer.upload(answer.content, query))
+    second = fetch(importer, again["id"], "?verdict=rejected").text
+    table_again = list(csv.reader(io.StringIO(second, newline="")))
+    assert table_again[0] == table[0], "the error of the file sent is replaced, in its place"
+    without_errors = [[*row[:6], *row[7:]] for row in table_again[1:]]
+    assert without_errors == [[*row[:6], *row[7:]] for row in table[1:]]
 
 
 def test_a_spreadsheet_is_imported(importer: Importer) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from pipeline.bulk.import_slice import CHUNK
+from pipeline.domain.bulk_import import RowVerdict
+from pipeline.imports.import_slice import CHUNK
+from pipeline.imports.plan import extend_digest
 from pipeline.store.auth.keys import Terms, create_key, revoke_key
 from pipeline.store.imports.imports import claim_step
+from pipeline.store.imports.rows import RowRecord
 from tests.pipeline.api.imports.importing import Importer, do_step, write_lines
 from tests.pipeline.api.running_server import ABSENT
 
@@ -131,24 +135,75 @@ def test_occurrences_and_external_ids_are_counted_over_chunks(importer: Importer
     assert [r.occurrence for r in importer.records(found["id"])[-2:]] == [2, 0]
 
 
-def test_the_hash_is_that_of_the_plan_and_not_of_the_import(importer: Importer) -> None:
-    one, two = (importer.plan(importer.body(1))["plan"]["hash"] for _ in range(2))
-    assert one == two
-    assert importer.plan(importer.body(2))["plan"]["hash"] != one
+def test_the_hash_is_that_of_one_import_whose_file_was_planned(importer: Importer) -> None:
+    first, second = (importer.plan(importer.body(1)) for _ in range(2))
+    assert first["plan"]["hash"] != second["plan"]["hash"]
+
+
+@pytest.mark.parametrize("number", [1, CHUNK + 1])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fingerprint": b"other"},
+        {"accounts": [UUID(ABSENT)]},
+        {"verdict": RowVerdict.DUPLICATE},
+        {"action": "update"},
+        {"number": 9},
+        {"post_id": UUID(ABSENT)},
+        {"fingerprint": None, "source": "{"},
+    ],
+    ids=str,
+)
+def test_the_hash_covers_each_row_by_all_that_applying_it_does(number: int, change: dict[str, Any]) -> None:
+    facts: dict[str, Any] = {"verdict": RowVerdict.ACCEPTED, "action": "create", "identity": "id:x"}
+    row = RowRecord(
+        number=number,
+        line=number,
+        fingerprint=b"body",
+        accounts=[UUID(int=1)],
+        body={"caption": "c"},
+        **facts,
+    )
+    after = RowRecord(number=CHUNK + 2, line=1, fingerprint=b"after", **facts)
+    digest = extend_digest(b"", [row, after])
+    assert extend_digest(b"", [replace(row, **change), after]) != digest
+    assert extend_digest(extend_digest(b"", [row]), [after]) == digest, "chunks do not count"
+
+
+def test_the_hash_of_another_import_applies_nothing(importer: Importer) -> None:
+    """Not of other captions and accounts under the same external ids, and not of another workspace."""
+    mine = importer.plan(importer.body(1, external_id="a"))
+    accounts = [{"id": importer.tenant.accounts["instagram"]}]
+    stranger = Importer(server=importer.server, tenant=importer.server.tenant())
+    others = [
+        importer.plan(importer.body(2, external_id="a")),
+        importer.plan(importer.body(1, external_id="a", accounts=accounts)),
+        importer.plan(importer.body(1, external_id="a")),
+        stranger.plan(stranger.body(1, external_id="a")),
+    ]
+    hashes = {one["plan"]["hash"] for one in (mine, *others)}
+    assert len(hashes) == 5
+    for other in hashes - {mine["plan"]["hash"]}:
+        answer = importer.act(mine["id"], "apply", {"plan": other})
+        assert (answer.status_code, answer.json()["error_code"]) == (409, "plan_changed")
+        assert mine["plan"]["hash"] in answer.json()["message"]
+    assert (importer.posts(), stranger.posts()) == ([], [])
+    assert importer.act(mine["id"], "apply", {"plan": mine["plan"]["hash"]}).status_code == 202
 
 
 def test_the_same_key_and_file_is_the_same_import(importer: Importer) -> None:
     data = write_lines(importer.body(1))
     first = importer.send(data, **{"Idempotency-Key": "march"})
     again = importer.send(data, **{"Idempotency-Key": "march"})
-    assert (first.status_code, again.status_code) == (202, 202)
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert again.headers["Idempotency-Replayed"] == "true"
     assert again.json()["data"]["duplicate"] is True
     assert again.json()["data"]["id"] == first.json()["data"]["id"]
     for other in (
         importer.send(data + data, **{"Idempotency-Key": "march"}),
         importer.send(data, "?strict=true", **{"Idempotency-Key": "march"}),
     ):
-        assert (other.status_code, other.json()["error_code"]) == (409, "create_failed")
+        assert (other.status_code, other.json()["error_code"]) == (409, "idempotency_key_reused")
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_a_table_has_the_original_columns_and_the_error_and_no_formula() -> None
             number=n,
             line=n + 1,
             verdict=RowVerdict.REJECTED,
-            source={"Caption": caption, "when": "-1"},
+            source=[["Caption", caption], ["when", "-1"]],
             issues=[issue],
         )
         for n, caption in ((1, "=HYPERLINK(1)"), (2, 'a "quoted",\ntext'))

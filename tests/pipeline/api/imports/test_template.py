@@ -9,7 +9,7 @@ import pytest
 from python_calamine import CalamineWorkbook
 
 from pipeline.api.posts.schema import PostBody
-from pipeline.bulk.columns import build_columns
+from pipeline.imports.columns import build_columns
 from tests.pipeline.api.running_server import Server, Tenant
 
 COLUMNS = list(build_columns(PostBody).names)

@@ -46,7 +46,7 @@ max-examples = {walks}
 """
 
 
-@pytest.mark.timeout(3600 if EXAMPLES else 300)
+@pytest.mark.timeout(3600 if EXAMPLES else 900)
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.title)
 def test_the_server_keeps_what_the_specification_promises(
     environment: dict[str, str], tmp_path: Path, document: Document

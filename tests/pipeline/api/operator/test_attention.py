@@ -1,4 +1,4 @@
-"""The list of what needs a person over HTTP: the operator's alone, and what three days of rate limits end in."""
+"""The list of what needs an operator over HTTP: the operator's alone, and what three days of rate limits end in."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ def test_each_letter_counts_against_the_keys_rate(
         ("replay", {"ids": [ABSENT], "filter": {}}, "either ids or a filter"),
         ("replay", {"ids": []}, "empty"),
         ("replay", {"ids": ["x"]}, "UUID"),
-        ("replay", {"ids": [ABSENT], "per_minute": 0}, "greater than"),
+        ("replay", {"ids": [ABSENT], "per_minute": 0}, "Must be 0.1 or more"),
         ("replay", {"filter": {"platform": "myspace"}}, "one of"),
         ("discard", {"ids": [ABSENT]}, "required"),
         ("discard", {"ids": [ABSENT], "why": " "}, "visible"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,20 +13,10 @@ import requests
 
 from pipeline.store.checks import checks
 from pipeline.store.posts.pages import list_posts
-from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, serving
+from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant
 
 URL = "https://cdn.example.com/seen.jpg"
 FACTS = {"content_type": "image/jpeg", "bytes": 90_000, "width": 1080, "height": 1080}
-
-
-@pytest.fixture(scope="module")
-def two(
-    module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[list[Server]]:
-    """Two servers on one database, like two processes of one server."""
-    folders = [tmp_path_factory.mktemp(name) for name in ("one", "two")]
-    with serving(module_environment, folders[0]) as one, serving(module_environment, folders[1]) as other:
-        yield [one, other]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 from typing import Any
@@ -11,7 +12,8 @@ from uuid import UUID
 import pytest
 import requests
 
-from pipeline.bulk.export import PAGE
+from pipeline.imports.export import PAGE
+from pipeline.runtime.zstd import zstd
 from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.database import row, rows
 from tests.pipeline.api.posts.test_batch import LATER, results, send
@@ -21,7 +23,7 @@ PATH = f"{BASE}/posts/export"
 
 
 def export(server: Server, key: str, query: str = "", **more: Any) -> requests.Response:
-    headers = {"Authorization": f"Bearer {key}"}
+    headers = {"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"}
     return requests.get(f"{server.url}{PATH}{query}", headers=headers, timeout=60, **more)
 
 
@@ -126,6 +128,25 @@ def large(server: Server, tenant: Tenant) -> Tenant:
     for _ in range(4):
         send(server, tenant.key, [video(tenant, media=media, scheduled_at=LATER) for _ in range(500)])
     return tenant
+
+
+@pytest.mark.parametrize(("accepted", "name"), [("gzip", "gzip"), ("gzip, zstd", "zstd"), ("identity", None)])
+def test_it_is_compressed_for_those_who_ask(
+    server: Server, large: Tenant, accepted: str, name: str | None
+) -> None:
+    headers = {**large.headers, "Accept-Encoding": accepted}
+    with requests.get(server.url + PATH, headers=headers, timeout=60, stream=True) as answer:
+        sent = answer.raw.read(decode_content=False)
+    assert (answer.status_code, answer.headers.get("Content-Encoding")) == (200, name)
+    assert "Accept-Encoding" in answer.headers["Vary"]
+    if name is None:
+        assert sent == export(server, large.key).content
+        return
+    plain = gzip.decompress(sent) if name == "gzip" else zstd.decompress(sent)
+    assert len(plain.splitlines()) == 2000, "four pages, to the end of the compressed body"
+    assert len(sent) < len(plain) / 10
+    head = requests.head(server.url + PATH, headers=headers, timeout=60)
+    assert head.headers["Content-Encoding"] == name
 
 
 def test_pages_are_read_as_the_client_reads(server: Server, large: Tenant) -> None:

@@ -11,8 +11,7 @@ import pytest
 from adapters.contract import Platform
 from adapters.post_options import PostOptions
 from pipeline.api.posts.field_types import Rules
-from pipeline.api.posts.fingerprint import FORM
-from pipeline.api.posts.schema import PostBody, PostFields, add_options, read_post
+from pipeline.api.posts.schema import FORM, PostBody, PostFields, add_options, read_post
 from pipeline.wiring import list_post_options
 
 ONE, TWO = "0f4f54d4-8cce-4fb7-8c7b-befbcb8af812", "1f4f54d4-8cce-4fb7-8c7b-befbcb8af812"

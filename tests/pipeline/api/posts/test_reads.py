@@ -15,9 +15,9 @@ from pipeline.api.accounts.response_models import AccountList, KeySubscription
 from pipeline.api.http.response_models import Success
 from pipeline.api.posts.explanation_models import PostExplanation
 from pipeline.api.posts.response_models import CreatedPost, Post, PostPage
+from pipeline.broker.queues import REACHABILITY
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
 from pipeline.domain.post import PostStatus
-from pipeline.queues import REACHABILITY
 from pipeline.store.database import row
 from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, until, video
 
@@ -188,6 +188,9 @@ def test_the_subscription_is_readable_without_a_live_one(server: Server) -> None
     answer = server.get("/subscription", tenant.key)
     Success[KeySubscription].model_validate_json(answer.content)
     assert answer.json()["data"]["subscription"] == {"tier": "scheduler", "status": "canceled"}
+    assert answer.json()["message"] == "The subscription is canceled: renew it to publish."
+    live = server.get("/subscription", server.tenant().key).json()
+    assert (live["message"], live["data"]["subscription"]["status"]) == ("Subscription retrieved", "active")
 
 
 def test_reads_are_answered_while_many_posts_wait_for_their_checks(server: Server) -> None:

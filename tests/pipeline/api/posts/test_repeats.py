@@ -133,7 +133,7 @@ def test_a_retry_names_the_accounts_it_leaves(server: Server, tenant: Tenant) ->
     post = send(server, tenant, video(tenant, scheduled_at=LATER, accounts=both)).json()["data"]["id"]
     fail_at_tiktok(server, post)
     data = steer(server, tenant, "retry", {"post_ids": [post]}).json()["data"]
-    assert (data["retried"], data["ids"], data["failed"], data.get("skipped")) == (1, [post], 0, None)
+    assert (data["retried"], data["ids"], data["failed"], data.get("skipped")) == (1, [post], [], None)
     fail_at_tiktok(server, post)
     chosen = {"post_ids": [post], "account_ids": [*tenant.accounts.values()][:10]}
     data = steer(server, tenant, "retry", chosen).json()["data"]

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 import requests
 
-from pipeline.bulk.steer_step import run_steering_step
-from pipeline.bulk.steering import Steering
-from pipeline.bulk.steering import steer as start
+from pipeline.actions.steer_step import run_steering_step
+from pipeline.actions.steering import Steering
+from pipeline.actions.steering import steer as start
 from pipeline.domain.account import Plan, Subscription
 from pipeline.domain.steering import Arguments, Verb
 from pipeline.store.auth.keys import Terms, create_key, read_caller
@@ -66,7 +66,7 @@ def test_what_an_import_made_is_counted_then_cancelled_with_receipts(server: Ser
     assert counted["job"] is None
     answer = steer(server, tenant.key, {**body, "token": counted["token"]})
     job = answer.json()["data"]["job"]
-    assert (answer.status_code, job["state"]) == (200, "selecting")
+    assert (answer.status_code, job["state"]) == (200, "working")
     again = steer(server, tenant.key, {**body, "token": counted["token"]}).json()["data"]
     assert again["job"]["id"] == job["id"]
     done = work(server, tenant, job["id"])
@@ -82,6 +82,33 @@ def test_what_an_import_made_is_counted_then_cancelled_with_receipts(server: Ser
     assert server.get(f"{path}?outcome=skipped", tenant.key).json()["data"]["receipts"] == []
     assert status(server, tenant, other) == "scheduled"
     assert {status(server, tenant, r["post_id"]) for r in receipts} == {"canceled"}
+
+
+def test_canceled_has_one_spelling_and_the_earlier_one_is_taken(server: Server, tenant: Tenant) -> None:
+    one = post(server, tenant)
+    server.send(
+        "POST",
+        f"{BASE}/posts/cancel",
+        tenant.key,
+        json.dumps({"post_ids": [one]}).encode(),
+        **{"Content-Type": "application/json"},
+    )
+    shown = server.get(f"/posts/{one}", tenant.key).json()["data"]["accounts"]["states"][0]
+    assert (shown["status"], shown["state"]) == ("canceled", "canceled")
+    explained = server.get(f"/posts/{one}/explain", tenant.key).json()["data"]["accounts"][0]
+    assert explained["state"] == "canceled"
+    for spelling in ("canceled", "cancelled"):
+        chosen = {"state": spelling, "account_id": tenant.accounts["tiktok"]}
+        counted = steer(server, tenant.key, {"verb": "pause", "filter": chosen}).json()["data"]
+        assert "cancelled" not in json.dumps(counted)
+        confirmed = steer(server, tenant.key, {"verb": "pause", "filter": chosen, "confirm": True}).json()[
+            "data"
+        ]
+        assert confirmed["job"]["filter"]["state"] == "canceled"
+
+
+def test_no_word_of_a_document_is_cancelled(server: Server) -> None:
+    assert "'cancelled'" not in str(server.send("GET", "/openapi.json").json()["components"])
 
 
 def test_reschedule_and_confirm(server: Server, tenant: Tenant) -> None:
@@ -140,11 +167,61 @@ def test_an_empty_filter_is_refused(server: Server, tenant: Tenant, chosen: Any)
     assert status(server, tenant, kept) == "scheduled"
 
 
-def test_a_token_whose_count_changed_is_refused(server: Server, tenant: Tenant) -> None:
+def test_a_token_acts_on_what_was_counted_and_on_no_other(server: Server, tenant: Tenant) -> None:
+    kept, edited = post(server, tenant), post(server, tenant)
+    counted = steer(server, tenant.key, CANCEL).json()["data"]
+    assert counted["count"]["deliveries"] == 2
+    late = post(server, tenant)
+    server.send(
+        "PATCH",
+        f"{BASE}/posts/{edited}",
+        tenant.key,
+        json.dumps({"caption": "another"}).encode(),
+        **{"Content-Type": "application/json"},
+    )
+    job = steer(server, tenant.key, {**CANCEL, "token": counted["token"]}).json()["data"]["job"]
+    done = work(server, tenant, job["id"])
+    assert (done["counted"], done["selected"], done["done"], done["skipped"]) == (2, 2, 1, 1)
+    receipts = server.get(f"/posts/steer/{job['id']}/receipts", tenant.key).json()["data"]["receipts"]
+    assert {r["post_id"]: r["why"] and r["why"].partition(":")[0] for r in receipts} == {
+        kept: None,
+        edited: "changed",
+    }
+    assert status(server, tenant, kept) == "canceled"
+    assert {status(server, tenant, one) for one in (edited, late)} == {"scheduled"}
+
+
+def test_a_token_of_another_request_is_refused(server: Server, tenant: Tenant) -> None:
     token = steer(server, tenant.key, CANCEL).json()["data"]["token"]
-    post(server, tenant)
-    answer = steer(server, tenant.key, {**CANCEL, "token": token})
+    answer = steer(server, tenant.key, {**CANCEL, "verb": "pause", "token": token})
     assert (answer.status_code, answer.json()["error_code"]) == (409, "plan_changed")
+
+
+def test_jobs_are_listed_page_by_page_and_stopped(server: Server, tenant: Tenant) -> None:
+    kept = post(server, tenant)
+    pause, resume, cancel = (
+        steer(server, tenant.key, {**CANCEL, "verb": verb, "confirm": True}).json()["data"]["job"]
+        for verb in ("pause", "resume", "cancel")
+    )
+    assert (pause["waits_for"], resume["waits_for"], cancel["waits_for"]) == ([], [pause["id"]], [])
+    page = server.get("/posts/steer?limit=2", tenant.key).json()["data"]
+    rest = server.get(f"/posts/steer?limit=2&cursor={page['next_cursor']}", tenant.key).json()["data"]
+    pages = [[job["id"] for job in one["jobs"]] for one in (page, rest)]
+    assert pages == [[cancel["id"], resume["id"]], [pause["id"]]]
+    assert rest["next_cursor"] is None
+    assert server.get("/posts/steer", server.tenant().key).json()["data"]["jobs"] == []
+    assert server.get("/posts/steer?limit=0", tenant.key).status_code == 422
+    for _ in range(2):
+        answer = server.send("POST", f"{BASE}/posts/steer/{cancel['id']}/stop", tenant.key, b"")
+        assert (answer.status_code, answer.json()["data"]["state"]) == (200, "stopped")
+    run_steering_step(server.context, UUID(cancel["id"]))
+    assert status(server, tenant, kept) == "scheduled"
+    assert work(server, tenant, pause["id"])["done"] == 1
+    answer = server.send("POST", f"{BASE}/posts/steer/{pause['id']}/stop", tenant.key, b"")
+    assert (answer.status_code, answer.json()["data"]["state"]) == (200, "done")
+    for absent, who in ((ABSENT, tenant.key), (resume["id"], server.tenant().key)):
+        assert server.send("POST", f"{BASE}/posts/steer/{absent}/stop", who, b"").status_code == 404
+    assert server.get(f"/posts/steer/{resume['id']}", tenant.key).json()["data"]["state"] == "working"
 
 
 def test_other_workspaces_are_neither_selected_nor_shown(server: Server, tenant: Tenant) -> None:

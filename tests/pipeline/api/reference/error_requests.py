@@ -14,6 +14,7 @@ from pipeline.api.http.body import BODY_SECONDS
 from pipeline.api.http.envelope import failure, render_internal_error, render_refusal, render_unreachable
 from pipeline.api.server.http_protocol import HEAD_BYTES
 from pipeline.domain.account import Plan, Subscription
+from pipeline.domain.level import LEVEL
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Terms, create_key
 from tests.pipeline.api.imports.importing import do_step
@@ -58,6 +59,12 @@ def _reuse_external_id(scene: Scene) -> requests.Response:
     return _post(scene, external_id="order-1042", caption="Another mug")
 
 
+def _reuse_idempotency_key(scene: Scene) -> requests.Response:
+    key = {"Idempotency-Key": "mug-video"}
+    _send(scene, "POST", "/files", {"contentType": "image/png"}, **key)
+    return _send(scene, "POST", "/files", {"contentType": "video/mp4"}, **key)
+
+
 def _apply_another_plan(scene: Scene) -> requests.Response:
     made = scene.server.send("POST", f"{BASE}/imports", scene.tenant.key, list_files(scene)["march.ndjson"])
     job = made.json()["data"]["id"]
@@ -71,6 +78,15 @@ def _edit_while_sending(scene: Scene) -> requests.Response:
         armed = "state = 'processing', armed_at = now(), armed_deadline = now()"
         c.execute(text(f"UPDATE deliveries SET {armed} WHERE post_id = :post"), {"post": post})  # noqa: S608  a constant
     return _send(scene, "PATCH", f"/posts/{post}", {"caption": "Too late"})
+
+
+def _edit_of_a_newer_server(scene: Scene) -> requests.Response:
+    post = _post(scene, caption="With an option of a newer version").json()["data"]["id"]
+    with scene.server.context.database.begin() as c:
+        c.execute(
+            text("UPDATE deliveries SET level = :n WHERE post_id = :post"), {"n": LEVEL + 1, "post": post}
+        )
+    return _send(scene, "PATCH", f"/posts/{post}", {"caption": "New"})
 
 
 def _reconnect_inactive(scene: Scene) -> requests.Response:
@@ -112,10 +128,12 @@ REQUESTS: Mapping[str, Callable[[Scene], requests.Response]] = {
     "405 method_not_allowed": lambda s: _send(s, "PUT", "/posts"),
     "409 create_failed": _reuse_external_id,
     "409 post_in_flight": _edit_while_sending,
+    "409 newer_version": _edit_of_a_newer_server,
     "409 external_id_immutable": lambda s: _edit(s, {"external_id": "order-1043"}),
     "409 import_state": lambda s: _send(s, "POST", f"/imports/{s.names['import']}/resume"),
     "409 plan_changed": _apply_another_plan,
     "409 file_immutable": lambda s: _use_upload_url(s, b"\x89PNG\r\n\x1a\nother bytes"),
+    "409 idempotency_key_reused": _reuse_idempotency_key,
     "409 account_inactive": _reconnect_inactive,
     "412 precondition_failed": lambda s: _edit(s, {"caption": "New"}, **{"If-Match": '"an-old-version"'}),
     "413 payload_too_large": lambda s: s.server.post(b" " * 1_000_001, s.tenant.key),

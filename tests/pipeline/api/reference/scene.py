@@ -15,9 +15,9 @@ from uuid import UUID
 from sqlalchemy import text
 
 from adapters.contract import Platform
-from pipeline.api.openapi.recorded import read_recorded
-from pipeline.bulk.steer_step import run_steering_step
-from pipeline.queues import DELAY
+from pipeline.actions.steer_step import run_steering_step
+from pipeline.api.openapi.sample_requests import read_recorded
+from pipeline.broker.queues import DELAY
 from pipeline.store.canaries import record_canary
 from tests.pipeline.api.imports.importing import do_step, write_lines
 from tests.pipeline.api.running_server import Server, Tenant, serving, video
@@ -41,7 +41,9 @@ ORDER = (
     "createPosts",
     "exportPosts",
     "steerPosts",
+    "listSteeringJobs",
     "getSteeringJob",
+    "stopSteeringJob",
     "listSteeringReceipts",
     "getImportTemplateCsv",
     "getImportTemplateXlsx",
@@ -78,6 +80,7 @@ SETTINGS = {
     "SLIPWAY_API__PUBLIC_URL": PUBLIC_URL,
     "SLIPWAY_TIKTOK__APP_ID": "an-app",
     "SLIPWAY_API__POSTS_PER_MINUTE": "60",
+    "SLIPWAY_BROKER__REQUEST_TIMEOUT": "1",  # each post is counted, however busy the machine
     # no worker renews the epoch that a retry begins: explanations would say so once it is over
     "SLIPWAY_MARK__LEASE": "600",
 }
@@ -108,8 +111,7 @@ class Scene:
             self.names["post"] = data["id"]
         if operation == "steerPosts":
             self.names["steering_job"] = data["job"]["id"]
-            for _ in range(2):  # it selects, then acts
-                run_steering_step(self.server.context, UUID(data["job"]["id"]))
+            run_steering_step(self.server.context, UUID(data["job"]["id"]))
         if operation == "createImport":
             identity = UUID(data["id"])
             do_step(self.server.context, identity)

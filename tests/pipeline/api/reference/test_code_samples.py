@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.api.app import create_app
-from pipeline.api.openapi.recorded import read_recorded
+from pipeline.api.openapi.sample_requests import read_recorded
 from pipeline.api.reference.code_samples import write_samples
 from tests.pipeline.api.reference.scene import (
     ORDER,
@@ -72,7 +72,6 @@ def run(language: str, sample: str, scene: Scene, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("language", COMMANDS)
 def test_every_sample_gets_the_answer_that_is_shown(server: Server, tmp_path: Path, language: str) -> None:
     if shutil.which(PROGRAMS[language]) is None:

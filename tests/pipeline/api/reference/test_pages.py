@@ -12,7 +12,8 @@ import requests
 from adapters.contract import Platform
 from pipeline.api.app import create_app
 from pipeline.api.openapi.error_codes import CODES
-from pipeline.api.reference.error_advice import ACCOUNT_ERRORS, ERRORS
+from pipeline.api.reference.codes import ACCOUNT_ERRORS
+from pipeline.api.reference.error_advice import ERRORS
 from pipeline.api.reference.markup import to_html
 from pipeline.api.reference.warning_advice import WARNINGS
 from pipeline.wiring import list_capabilities, list_post_options
@@ -23,8 +24,8 @@ from tests.pipeline.api.running_server import ABSENT, ROOT, Server, Tenant, vide
 
 VOID = {"meta", "br", "link", "input"}
 PAGES = ("/", "/docs", "/reference", "/runbooks")
-OF_PAGES = {"code_refused"}
-"""A code of the OAuth pages, which no program reads."""
+OF_PAGES = {"code_refused", "login_failed", "login_locked"}
+"""Codes of the OAuth pages, and of lines in the log about logins, which no program reads."""
 
 
 class Page(HTMLParser):
@@ -158,6 +159,14 @@ def test_advice_is_sentences(reference: Page) -> None:
         assert code in reference.text
 
 
+def test_the_icon_that_browsers_ask_for_is_there_and_kept(server: Server) -> None:
+    answer = server.http.get(f"{server.url}/favicon.ico", timeout=30)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/svg+xml")
+    assert answer.content.startswith(b"<svg")
+    assert answer.headers["Cache-Control"] == "public, max-age=86400"
+    assert server.send("HEAD", "/favicon.ico").status_code == 200
+
+
 def test_each_failure_carries_the_address_of_its_code(
     server: Server, tenant: Tenant, reference: Page
 ) -> None:
@@ -170,7 +179,7 @@ def test_each_failure_carries_the_address_of_its_code(
     ]
     for answer in answers:
         body = answer.json()
-        assert body["help"] == f"/reference#error-{body['error_code']}"
+        assert body["help"] == f"{server.url}/reference#error-{body['error_code']}"
         assert body["help"].partition("#")[2] in reference.ids
 
 
@@ -178,7 +187,9 @@ def test_so_does_the_error_of_an_account(server: Server, tenant: Tenant, referen
     post = server.post(video(tenant, scheduled_at="2090-01-01T00:00:00Z"), tenant.key).json()["data"]["id"]
     fail(server, post)
     error = server.get(f"/posts/{post}", tenant.key).json()["data"]["accounts"]["states"][0]["error"]
-    assert error["help"] == "/reference#error-rejected"
+    assert error["help"] == f"{server.url}/reference#error-rejected"
+    explained = server.get(f"/posts/{post}/explain", tenant.key).json()["data"]["accounts"][0]
+    assert explained["evidence"]["error"]["help"] == error["help"]
     assert "error-rejected" in reference.ids
 
 

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import requests
 
+from config.settings import settings
 from pipeline.api.app import create_app
-from pipeline.api.openapi.recorded import FILE, read_recorded
-from pipeline.api.openapi.sample_requests import SampleRequest, find_sample_request
+from pipeline.api.openapi.sample_requests import FILE, SampleRequest, find_sample_request, read_recorded
 from tests.pipeline.api.reference.error_requests import REQUESTS, build_others
 from tests.pipeline.api.reference.scene import (
     ORDER,
+    PUBLIC_URL,
     Scene,
     arrange,
     list_files,
@@ -25,9 +26,11 @@ from tests.pipeline.api.reference.scene import (
 )
 from tests.pipeline.api.running_server import Server
 
+RECORDS = os.environ.pop("SLIPWAY_RECORD", None)
+"""Taken out of the environment, where everything with this prefix is a setting."""
 HOW = "an answer has changed: record it anew with SLIPWAY_RECORD=1, as the first line of this file says"
-REPEATED = {"createPost"}
-"""Sent a second time, for the answer to a repeated request."""
+REPEATED = {"createPost", "createWebhook", "testWebhook", "createFile", "createImport"}
+"""Sent a second time with the same Idempotency-Key, for the answer to a repeated request."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,7 @@ def operations() -> dict[str, tuple[str, str, dict[str, Any]]]:
     }
 
 
-def send(scene: Scene, method: str, path: str, request: SampleRequest) -> requests.Response:
+def send(scene: Scene, method: str, path: str, request: SampleRequest, **more: str) -> requests.Response:
     filled = {name: scene.fill(value) for name, value in request.path.items()}
     url = scene.variables.get(request.url_variable) or scene.server.url + path.format(**filled)
     body = None if request.body is None else scene.fill(json.dumps(request.body)).encode()
@@ -54,6 +57,7 @@ def send(scene: Scene, method: str, path: str, request: SampleRequest) -> reques
         headers = {"Content-Type": "application/json"}
     if not request.url_variable:
         headers |= scene.tenant.headers
+    headers |= more
     content = body or list_files(scene).get(request.file) or request.form
     url += f"?{request.query}" if request.query else ""
     return requests.request(method, url, data=content, headers=headers, timeout=30)
@@ -67,7 +71,8 @@ def record(server: Server) -> dict[str, Any]:
     for name in ORDER:
         method, path, _ = known[name]
         for _ in range(2 if name in REPEATED else 1):
-            answer = send(scene, method, path, find_sample_request(name))
+            key = {"Idempotency-Key": f"{name}-1"} if name in REPEATED else {}
+            answer = send(scene, method, path, find_sample_request(name), **key)
             if answer.headers["Content-Type"] == "application/json":
                 assert answer.ok, answer.text
                 scene.learn(name, answer.json()["data"])
@@ -79,12 +84,16 @@ def record(server: Server) -> dict[str, Any]:
         refused = request(scene)
         assert f"{refused.status_code} {refused.json()['error_code']}" == name, refused.text
         errors[name] = refused.json()
-    return {"names": scene.names, "answers": answers, "errors": {**errors, **build_others()}}
+    others = {
+        name: {**body, "help": f"{PUBLIC_URL}{body['help'].removeprefix(settings().own_url)}"}
+        for name, body in build_others().items()
+    }
+    return {"names": scene.names, "answers": answers, "errors": {**errors, **others}}
 
 
 def test_the_examples_are_what_the_server_answers(server: Server) -> None:
     found = record(server)
-    if os.environ.get("SLIPWAY_RECORD"):
+    if RECORDS:
         FILE.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
         pytest.skip("recorded; run it again without SLIPWAY_RECORD to compare")
     recorded = read_recorded()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from pipeline.media.files.storage_bucket import MAX_WINDOW, PART_BYTES
+from pipeline.media.files.storage_bucket import MAX_WINDOW, PART_BYTES, BucketStorage
 from pipeline.media.files.storage_folder import FolderStorage, ObjectMissing, Storage, StorageUnavailable
 from tests.conftest import free_ports
 from tests.pipeline.media.bucket import bucket_of, serving_bucket
@@ -136,3 +138,31 @@ def test_a_bucket_that_is_not_there_is_away() -> None:
         sink.write(b"x")
         with pytest.raises(StorageUnavailable, match="bucket"):
             sink.finish()
+
+
+def test_all_processes_read_the_same_identity_of_a_folder_and_another_of_another(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    with ThreadPoolExecutor(8) as pool:
+        seen = set(pool.map(lambda _: FolderStorage(tmp_path / "one").identify(), range(32)))
+    assert len(seen) == 1
+    assert None not in seen
+    assert FolderStorage(tmp_path / "two").identify() not in seen
+    assert FolderStorage(tmp_path / "one").identify() in seen, "it stays"
+
+
+def test_a_folder_that_is_not_there_has_no_identity_and_is_not_made(tmp_path: Path) -> None:
+    assert FolderStorage(tmp_path / "files").identify() is None
+    assert not (tmp_path / "files").exists()
+
+
+def test_a_bucket_is_where_it_is_and_its_name() -> None:
+    def make(bucket: str, endpoint: str = "") -> str | None:
+        key = SecretStr("b")
+        storage = BucketStorage(
+            bucket=bucket, endpoint=endpoint, region="eu", access_key="a", secret_key=key, path_style=True
+        )
+        return storage.identify()
+
+    assert make("one") == make("one")
+    assert len({make("one"), make("two"), make("one", "https://s3.example")}) == 3

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 from adapters.errors import Rejected
 from pipeline.domain.image_conversion import Conversion
 from pipeline.media.probe.conversion import NoRoom, convert
-from pipeline.media.probe.probe_memory import ProbeMemory
+from pipeline.media.probe.probe_client import ProbeMemory
 from pipeline.media.probe.probe_worker import CONVERSION_MEMORY
 from tests.pipeline.media import samples
 
@@ -101,6 +101,21 @@ def test_a_palette_with_a_transparent_colour_and_half_transparency_are_laid_on_w
 )
 def test_grey_images_of_every_depth(image: Image.Image, wanted: tuple[int, ...]) -> None:
     assert is_near(run(write(image, "PNG"), plan((40, 40))).getpixel((5, 5)), wanted, 2)
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_does_not_count() -> None:
+    image = run(samples.png_with_late_exif((80, 40), 6), plan((80, 40)))
+    assert is_near(image.getpixel((5, 5)), RED, 40)
+    assert is_near(image.getpixel((75, 35)), WHITE, 40)
+    assert is_near(image.getpixel((5, 35)), WHITE, 40)
+
+
+def test_the_transparent_grey_of_a_deep_image_becomes_white_and_only_that_one() -> None:
+    picture = Image.new("I;16", (60, 60), 0x4000)
+    picture.paste(Image.new("I;16", (30, 60), 0x40FF), (30, 0))
+    image = run(write(picture, "PNG", transparency=0x4000), plan((60, 60)))
+    assert is_near(image.getpixel((10, 30)), WHITE, 3)
+    assert is_near(image.getpixel((50, 30)), (0x40, 0x40, 0x40), 3)
 
 
 def test_colours_become_srgb_by_the_images_own_profile() -> None:

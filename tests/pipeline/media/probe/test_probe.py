@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
+from typing import Any
 
 import pytest
+from PIL import Image
 
 from adapters.contract import MediaFacts
 from pipeline.media.fetch import Fetcher
@@ -62,6 +65,46 @@ def test_images(site: Site, fetcher: Fetcher, form: str, orientation: int) -> No
     shown = (32, 64) if turned else (64, 32)
     assert (facts.content_type, facts.bytes) == (f"image/{form.lower()}", len(data))
     assert (facts.width, facts.height, facts.duration, facts.etag) == (*shown, None, None)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"quality": 1}, {"lossless": True, "method": 0}, {"quality": 1, "exif": b"Exif\0\0"}],
+    ids=["lossy", "lossless", "extended"],
+)
+def test_a_webp_of_each_form_is_measured_up_to_the_bound_of_pixels(
+    site: Site, fetcher: Fetcher, options: dict[str, Any]
+) -> None:
+    for size in ((1, 1), (2600, 1700), (8192, 8192)):
+        facts = _probe(site, fetcher, file(samples.webp(size, **options)), "image")
+        assert (facts.content_type, facts.width, facts.height) == ("image/webp", *size)
+    with pytest.raises(Refused, match="pixels"):
+        _probe(site, fetcher, file(samples.webp((8193, 8192), **options)), "image")
+
+
+@pytest.mark.parametrize("options", [{"quality": 1}, {"lossless": True}, {"quality": 1, "exif": b"Exif\0\0"}])
+def test_a_webp_that_is_cut_short_or_has_no_picture_is_damaged(
+    site: Site, fetcher: Fetcher, options: dict[str, Any]
+) -> None:
+    data = samples.webp((300, 200), **options)
+    for length in (12, 19, 25, len(data) // 2, len(data) - 2):
+        with pytest.raises(Refused, match="it is damaged"):
+            _probe(site, fetcher, file(data[:length]), "image")
+    headless = data.replace(b"VP8 ", b"JUNK").replace(b"VP8L", b"JUNK")
+    with pytest.raises(Refused, match="it is damaged"):
+        _probe(site, fetcher, file(headless), "image")
+
+
+def test_a_jpeg_in_the_colours_of_print_is_known_as_one(site: Site, fetcher: Fetcher) -> None:
+    out = io.BytesIO()
+    Image.new("CMYK", (40, 20)).save(out, "JPEG")
+    assert _probe(site, fetcher, file(out.getvalue()), "image").codec == "cmyk"
+    assert _probe(site, fetcher, file(samples.image("JPEG")), "image").codec is None
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_does_not_count(site: Site, fetcher: Fetcher) -> None:
+    facts = _probe(site, fetcher, file(samples.png_with_late_exif((64, 32), 6)), "image")
+    assert (facts.width, facts.height) == (64, 32)
 
 
 @pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP", "AVIF"])
@@ -235,9 +278,11 @@ def test_no_more_than_patience_allows_is_read(site: Site, fetcher: Fetcher) -> N
     site.routes |= {"/f": file(samples.video(noisy=True, frames=300)), "/endless": endless}
     with pytest.raises(Refused, match="more than 1 reads"):
         probe(fetcher, f"{site.origin}/f", "video", limits=ProbeLimits(requests=1))
-    site.routes["/w"] = file(b"RIFF\0\0\0\0WEBPVP8 " + bytes(3_000_000))  # Pillow wants to read all of it
+    site.routes["/a"] = file(
+        b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf" + bytes(3_000_000)
+    )  # Pillow reads all of it
     with pytest.raises(Refused, match="more than 1 MiB"):
-        probe(fetcher, f"{site.origin}/w", "image", limits=ProbeLimits(bytes=1 << 20))
+        probe(fetcher, f"{site.origin}/a", "image", limits=ProbeLimits(bytes=1 << 20))
     with pytest.raises(Refused, match="does not send its size"):
         probe(fetcher, f"{site.origin}/endless", "video", limits=ProbeLimits(unranged_bytes=1 << 20))
 

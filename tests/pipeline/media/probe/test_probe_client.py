@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from pipeline.media.probe import probe_client, probe_pool
-from pipeline.media.probe.probe_memory import ProbeMemory
+from pipeline.media.probe.probe_client import ProbeMemory
 from pipeline.media.probe.probe_pool import ProbeUnavailable
 from pipeline.media.probe.sniff import Container, sniff
 from pipeline.media.refusal import Refused, Unanswered

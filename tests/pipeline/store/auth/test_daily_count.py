@@ -5,8 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
-from pipeline.store.auth.daily_count import DailyCount, count_posts
-from pipeline.store.auth.keys import create_key, find_caller
+from pipeline.store.auth.keys import DailyCount, count_posts, create_key, find_caller
 from tests.pipeline.store.ledger import Ledger
 
 

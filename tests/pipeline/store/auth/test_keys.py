@@ -65,8 +65,8 @@ def test_a_key_is_for_everything_unless_it_was_made_for_less(shared: Ledger) -> 
     assert (less.read_only, less.accounts, less.bulk) == (True, tuple(sorted(accounts)), True)
 
 
-def test_a_key_of_before_its_limits_follows_the_server(shared: Ledger) -> None:
-    """The statement is the one of the release before; such keys have no rate where the server sets none."""
+def test_a_key_without_limits_follows_the_server(shared: Ledger) -> None:
+    """A key without limits of its own has no rate where the server sets none."""
     token, workspace = f"slw_live_{new_id().hex}.secret", shared.workspace()
     with shared.database.begin() as c:
         c.exec_driver_sql(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from argon2 import PasswordHasher, extract_parameters
 
-from pipeline.store.auth.passwords import (
+from pipeline.store.auth.users import (
     _make_decoy,
     generate_password,
     hash_password,

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -14,7 +14,7 @@ from adapters.contract import MediaFacts, Track
 from pipeline.domain.delivery import State
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check
-from pipeline.store.database import new_id, row
+from pipeline.store.database import new_id, row, rows
 from pipeline.store.posts import awaiting_checks as waiting
 from tests.pipeline.single_check import claim_check
 from tests.pipeline.store.ledger import HOUR, Ledger, Post, together
@@ -92,6 +92,29 @@ def test_of_sixteen_verdicts_the_first_counts(shared: Ledger) -> None:
     for _ in range(10):
         check = opened(shared, workspace, url()).id
         assert sum(together(*[partial(decide, shared, check)] * 16)) == 1
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda c, check: store.postpone_check(c, check, HOUR, "no answer"),
+        store.move_to_slow_lane,
+        store.requeue_check,
+    ],
+    ids=["postponed", "needs more time", "given back"],
+)
+def test_a_holder_that_is_late_changes_neither_a_decided_check_nor_another(
+    shared: Ledger, end: Callable[[Connection, UUID], None]
+) -> None:
+    workspace = shared.workspace()
+    decided, other = (opened(shared, workspace, url()).id for _ in range(2))
+    decide(shared, decided)
+    with shared.database.begin() as c:
+        claim_check(c, other)
+        sql = "SELECT * FROM checks WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id"
+        before = rows(c, sql, ids=[decided, other])
+        end(c, decided)
+        assert rows(c, sql, ids=[decided, other]) == before
 
 
 @pytest.mark.parametrize(
@@ -187,8 +210,6 @@ def accept(ledger: Ledger, account: UUID, checks: list[UUID]) -> Post:
             on_late="publish",
             external_id=None,
             replay_token=None,
-            former_token=None,
-            body_sha256=b"",
             fingerprint=b"",
             checks=dict(enumerate(checks)),
             deliveries=[delivery],

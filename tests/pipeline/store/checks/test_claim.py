@@ -9,10 +9,11 @@ from uuid import UUID
 
 import pytest
 
-from pipeline.check_slots import CheckSlots
+from pipeline.domain.shares import Shares
+from pipeline.limits.shared_slots import SharedSlots
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check
-from pipeline.store.checks.claim import ClaimedCheck, HostLimit, Shares, claim_next_check
+from pipeline.store.checks.claim import ClaimedCheck, HostLimit, claim_next_check
 from pipeline.store.database import new_id
 from tests.pipeline.store.ledger import Ledger, together
 
@@ -34,7 +35,7 @@ class Process:
         host_slots: int = SLOTS,
     ) -> None:
         self._claim = partial(claim, ledger, host_slots)
-        self.slots = CheckSlots(slots, shared_hosts)
+        self.slots: SharedSlots[ClaimedCheck] = SharedSlots(slots, shared_hosts)
 
     def claim(self, *, slow_first: bool = False) -> ClaimedCheck | None:
         return self.slots.claim(self._claim, slow_first=slow_first)

@@ -105,6 +105,42 @@ def test_the_next_free_slot_of_a_host_goes_to_the_workspace_that_has_none(ledger
     assert claimed.check.id == waiting.id
 
 
+def test_workers_that_claim_at_once_leave_half_of_a_host_to_other_workspaces(ledger: Ledger) -> None:
+    for n in range(10):
+        workspace = ledger.workspace()
+        for _ in range(SLOTS):
+            opened(ledger, workspace, host=f"{n}.example")
+        claimed = [one for found in together(*[w.claim_all for w in workers(ledger, 6)]) for one in found]
+        assert len(claimed) == PER_HOST // 2
+        with ledger.database.begin() as c:
+            c.exec_driver_sql("UPDATE checks SET next_at = 'infinity' WHERE verdict IS NULL")
+
+
+def test_the_share_of_a_host_shrinks_as_workspaces_come(ledger: Ledger) -> None:
+    [worker] = workers(ledger, 1)
+    for taken in (2, 1, 1, 0):
+        workspace = ledger.workspace()
+        for _ in range(SLOTS):
+            opened(ledger, workspace, host="cdn.example", due=NOW - MINUTE)
+        claimed = worker.claim_all()
+        assert [one.workspace_id for one in claimed] == [workspace] * taken
+
+
+def test_the_last_slot_of_a_process_goes_to_a_host_that_one_workspace_holds(ledger: Ledger) -> None:
+    """The workspace fills its share of the host and every slot of the process but the one that is kept."""
+    worker, large, small = Process(ledger, slots=8, host_slots=8), ledger.workspace(), ledger.workspace()
+    for _ in range(8):
+        opened(ledger, large, host="cdn.example")
+    assert len(worker.claim_all()) == 4
+    for _ in range(8):
+        opened(ledger, large)
+    assert len(worker.claim_all()) == 3
+    one = opened(ledger, small, host="cdn.example")
+    claimed = worker.claim()
+    assert claimed is not None
+    assert claimed.check.id == one.id
+
+
 def test_uploads_and_music_need_no_slot(ledger: Ledger) -> None:
     [worker] = workers(ledger, 1)
     for _ in range(SLOTS):

@@ -37,6 +37,11 @@ def overdue(ledger: Ledger) -> dict[str, int]:
     return {one.held_for: one.number for one in found}
 
 
+def find_oldest(ledger: Ledger) -> float:
+    with ledger.database.begin() as c:
+        return gauges.find_oldest_overdue(gauges.list_overdue(c))["tiktok"]
+
+
 def remember(ledger: Ledger, post: Post, state: State, reason: str = "") -> None:
     """Store what the export of its moves would remember of a delivery."""
     with ledger.database.begin() as c:
@@ -106,6 +111,12 @@ def hold(ledger: Ledger, post: Post) -> None:
     remember(ledger, post, State.SCHEDULED)
 
 
+def limit_rate(ledger: Ledger, post: Post) -> None:
+    ledger.put(post, State.RETRYING)
+    ledger.change(post.deliveries[0], "next_at = now() + interval '5 minutes', held_for = 'rate'")
+    remember(ledger, post, State.RETRYING)
+
+
 @pytest.mark.parametrize(
     ("arrange", "held_for"),
     [
@@ -115,6 +126,7 @@ def hold(ledger: Ledger, post: Post) -> None:
         (wait_for_check, "checking"),
         (back_off, "retry"),
         (hold, "daily_quota"),
+        (limit_rate, "rate"),
     ],
 )
 def test_each_reason_is_told(
@@ -122,6 +134,49 @@ def test_each_reason_is_told(
 ) -> None:
     arrange(ledger, post)
     assert overdue(ledger) == {held_for: 1}
+
+
+@pytest.mark.parametrize("arrange", [hold, limit_rate, pause_workspace])
+def test_an_intended_hold_is_not_late(
+    ledger: Ledger, post: Post, arrange: Callable[[Ledger, Post], None]
+) -> None:
+    arrange(ledger, post)
+    assert find_oldest(ledger) == 0
+
+
+@pytest.mark.parametrize("state", [State.SCHEDULED, State.RETRYING, State.QUEUED, State.PUBLISHING])
+def test_a_delivery_is_late_from_the_end_of_its_hold_or_processing(
+    ledger: Ledger, post: Post, state: State
+) -> None:
+    ledger.put(post, state)
+    ended = "next_at = now() - interval '20 seconds', held_for = NULL"
+    ledger.change(post.deliveries[0], ended)
+    assert 20 <= find_oldest(ledger) < 300
+    ledger.change(post.deliveries[0], """error = '{"class": "RateLimited"}' """)
+    assert 20 <= find_oldest(ledger) < 300
+    ledger.change(post.deliveries[0], """error = '{"class": "Unavailable"}' """)
+    assert find_oldest(ledger) >= 3600, "the wait after a failed try is lateness"
+
+
+@pytest.mark.parametrize("state", [State.SCHEDULED, State.RETRYING, State.QUEUED])
+@pytest.mark.parametrize("next_at", ["-1 hour", "5 minutes"])
+@pytest.mark.parametrize("is_held", [False, True])
+def test_a_paused_delivery_stays_paused_when_the_epoch_closes(
+    ledger: Ledger, post: Post, state: State, next_at: str, is_held: bool
+) -> None:
+    pause_workspace(ledger, post)
+    ledger.put(post, state)
+    ledger.change(
+        post.deliveries[0],
+        "next_at = now() + CAST(:after AS interval), held_for = :held_for",
+        after=next_at,
+        held_for="slow_media" if is_held else None,
+    )
+    remember(ledger, post, state)
+    close_epoch(ledger, post)
+    open_breaker(ledger, post)
+    assert overdue(ledger) == {"paused": 1}
+    assert find_oldest(ledger) == 0
 
 
 # --- the rest --------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The list of accounts: what needs a person first, what hangs on each account, page by page, and few rows read."""
+"""The list of accounts: what needs an operator first, what hangs on each account, page by page, and few rows read."""
 
 from __future__ import annotations
 

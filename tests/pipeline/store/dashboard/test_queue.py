@@ -125,7 +125,7 @@ def test_text_is_an_id_or_an_external_id_or_a_part_of_the_caption(ledger: Ledger
         row(c, "UPDATE posts SET caption = 'Spring 100%_SALE' WHERE id = :id RETURNING id", id=one.id)
         row(
             c,
-            """INSERT INTO replays (workspace_id, token, body_sha256, post_id) VALUES (:w, 'id:sale', '', :id)
+            """INSERT INTO replays (workspace_id, token, fingerprint, post_id) VALUES (:w, 'id:sale', '', :id)
                RETURNING token""",
             w=other.workspace,
             id=other.id,

@@ -6,17 +6,20 @@ from uuid import UUID
 
 import pytest
 
+from adapters.contract import Platform
 from pipeline.domain.delivery import LOOKED_AT, Mover, State
-from pipeline.domain.pause import Scope
-from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.domain.hold import Scope
+from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.database import new_id
 from pipeline.store.deliveries.arm import arm as store_arm
-from pipeline.store.deliveries.checkpoint import save_checkpoint
+from pipeline.store.deliveries.arm import save_checkpoint
 from pipeline.store.deliveries.claim import claim as store_claim
 from pipeline.store.deliveries.claim import claim_batch, claim_look, claim_looks
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.pauses import lift, pause
+from pipeline.store.deliveries.platform_health import record_answer
 from pipeline.store.deliveries.settle import settle
+from pipeline.store.steering.receipts import pause_deliveries, resume_deliveries
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
 
 MINUTE = timedelta(minutes=1)
@@ -66,6 +69,16 @@ def test_a_claim_carries_all_a_worker_needs(shared: Ledger) -> None:
 @pytest.mark.parametrize("state", sorted(set(State) - {State.QUEUED}))
 def test_only_what_is_queued_can_be_claimed(shared: Ledger, state: State) -> None:
     assert claim(shared, shared.fresh(state)) is None
+
+
+def test_one_that_crashed_a_worker_is_claimed_alone(shared: Ledger) -> None:
+    sound, crashed = shared.posts(2, [shared.account(shared.workspace())], State.QUEUED)
+    shared.change(crashed.deliveries[0], "crashes = 1")
+    both = [(post.deliveries[0], 0) for post in (sound, crashed)]
+    with shared.database.once() as c:
+        assert [h.id for h in claim_batch(c, shared.vault, both, LEASE)] == sound.deliveries
+    with shared.database.once() as c:
+        assert [h.id for h in claim_batch(c, shared.vault, both[1:], LEASE)] == crashed.deliveries
 
 
 def test_a_message_of_an_older_generation_gets_nothing(shared: Ledger) -> None:
@@ -224,6 +237,16 @@ def test_of_sixteen_that_want_to_arm_one_claim_one_may(shared: Ledger) -> None:
         assert sum(together(*[partial(arm, shared, held)] * 16)) == 1
 
 
+def test_arming_marks_its_own_open_attempt_and_no_others(shared: Ledger) -> None:
+    post, other = shared.fresh(), shared.claimed(shared.fresh())
+    refused = Verdict(state=State.RETRYING, closes=Outcome.REFUSED)
+    with shared.database.once() as c:
+        settle(c, shared.vault, shared.claimed(post), refused, Mover.PUBLISH, origin=State.PUBLISHING)
+    assert arm(shared, held := shared.claimed(post))
+    assert [a.armed_at is not None for a in shared.attempts(held.id)] == [False, True]
+    assert [a.armed_at for a in shared.attempts(other.id)] == [None]
+
+
 REFUSED = {
     "not due": "due_at = now() + interval '0.5 seconds'",
     "edited": "generation = generation + 1",
@@ -243,6 +266,29 @@ def test_nothing_is_armed_that_must_not_be_sent(shared: Ledger, change: str) -> 
     assert not arm(shared, held)
     assert shared.delivery(held.id).armed_at == before
     assert [a.armed_at for a in shared.attempts(held.id)] == [None]
+
+
+def test_a_paused_delivery_is_not_armed_until_it_is_resumed(shared: Ledger) -> None:
+    held, other = shared.claimed(shared.fresh()), shared.claimed(shared.fresh())
+    with shared.database.begin() as c:
+        pause_deliveries(c, [held.id], new_id(), "why")
+    assert (arm(shared, held), arm(shared, other)) == (False, True)
+    with shared.database.begin() as c:
+        resume_deliveries(c, [held.id])
+    assert arm(shared, held)
+
+
+def test_who_has_not_seen_the_platform_answer_needs_a_sign_of_life(ledger: Ledger) -> None:
+    held = ledger.claimed(ledger.fresh())
+
+    def arms() -> bool:
+        with ledger.database.once() as c:
+            return store_arm(c, ledger.vault, held, {}, MINUTE, is_alive=False) is not None
+
+    assert not arms()
+    with ledger.database.begin() as c:
+        record_answer(c, Platform.TIKTOK)
+    assert arms()
 
 
 PAST, FUTURE = timedelta(seconds=-1), timedelta(hours=1)

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+import pytest
+from sqlalchemy import text
+
 from adapters.contract import Platform
+from adapters.registry import ADAPTERS
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.domain.verdict import Outcome, Verdict
+from pipeline.store.database import jsonb, rows
 from pipeline.store.deliveries.arm import arm as store_arm
 from pipeline.store.deliveries.daily_quota import (
+    IS_INBOX_DRAFT,
+    DailyQuota,
     compute_quota_wait,
     count_planned,
     count_sent,
@@ -16,6 +25,7 @@ from pipeline.store.deliveries.settle import settle
 from tests.pipeline.store.ledger import HOUR, Ledger, together
 
 DAY = timedelta(days=1)
+ONE, MANY, APP = DailyQuota(1), DailyQuota(100), DailyQuota(100, "app")
 
 
 def test_room_is_what_a_rolling_day_leaves(shared: Ledger) -> None:
@@ -27,18 +37,18 @@ def test_room_is_what_a_rolling_day_leaves(shared: Ledger) -> None:
                 "UPDATE attempts SET armed_at = now() - %(ago)s WHERE delivery_id = %(id)s",
                 {"ago": timedelta(hours=23 - n), "id": one.id},
             )
-        assert compute_quota_wait(c, account, 4) == timedelta(0)
-        wait = compute_quota_wait(c, account, 3)
+        assert compute_quota_wait(c, account, DailyQuota(4)) == timedelta(0)
+        wait = compute_quota_wait(c, account, DailyQuota(3))
         assert timedelta(minutes=59) < wait <= HOUR, "until the oldest of three is a day old"
-        assert compute_quota_wait(c, account, 2) > HOUR, "then two more have to go"
-        assert count_sent(c, account) == 3
+        assert compute_quota_wait(c, account, DailyQuota(2)) > HOUR, "then two more have to go"
+        assert count_sent(c, account, ONE) == 3
         c.exec_driver_sql(
             "UPDATE attempts SET armed_at = armed_at - interval '1 hour' WHERE account_id = %(a)s",
             {"a": account},
         )
-        assert compute_quota_wait(c, account, 3) == timedelta(0)
-        assert count_sent(c, account) == 2
-        assert compute_quota_wait(c, shared.account(shared.workspace()), 1) == timedelta(0)
+        assert compute_quota_wait(c, account, DailyQuota(3)) == timedelta(0)
+        assert count_sent(c, account, ONE) == 2
+        assert compute_quota_wait(c, shared.account(shared.workspace()), ONE) == timedelta(0)
 
 
 def test_a_refused_attempt_took_nothing_but_an_unknown_one_may_have(shared: Ledger) -> None:
@@ -49,9 +59,9 @@ def test_a_refused_attempt_took_nothing_but_an_unknown_one_may_have(shared: Ledg
     with shared.database.once() as c:
         settle(c, shared.vault, refused, verdict, Mover.PUBLISH, origin=State.PUBLISHING)
     with shared.database.begin() as c:
-        assert count_sent(c, account) == 1
-        assert compute_quota_wait(c, account, 2) == timedelta(0)
-        assert compute_quota_wait(c, account, 1) > timedelta(0)
+        assert count_sent(c, account, ONE) == 1
+        assert compute_quota_wait(c, account, DailyQuota(2)) == timedelta(0)
+        assert compute_quota_wait(c, account, DailyQuota(1)) > timedelta(0)
 
 
 def test_what_is_planned_is_counted_with_what_was_sent(shared: Ledger) -> None:
@@ -62,8 +72,8 @@ def test_what_is_planned_is_counted_with_what_was_sent(shared: Ledger) -> None:
     shared.armed(shared.post([account]))
     with shared.database.begin() as c:
         now = c.exec_driver_sql("SELECT now() AS now").one().now
-        assert count_planned(c, account, now + HOUR + timedelta(minutes=1)) == 3
-        assert count_planned(c, account, now + 3 * DAY + HOUR) == 1
+        assert count_planned(c, account, now + HOUR + timedelta(minutes=1), MANY, {}) == 3
+        assert count_planned(c, account, now + 3 * DAY + HOUR, MANY, {}) == 1
 
 
 def test_what_is_planned_is_what_waits_for_its_time_and_what_may_have_been_sent(shared: Ledger) -> None:
@@ -73,7 +83,7 @@ def test_what_is_planned_is_what_waits_for_its_time_and_what_may_have_been_sent(
     def planned(ahead: timedelta) -> int:
         with shared.database.begin() as c:
             now = c.exec_driver_sql("SELECT now() AS now").one().now
-            return count_planned(c, account, now + ahead)
+            return count_planned(c, account, now + ahead, MANY, {})
 
     soon = HOUR + timedelta(minutes=1)
     waits = [State.ACCEPTED, State.SCHEDULED, State.RETRYING]
@@ -90,25 +100,36 @@ def test_what_is_planned_is_what_waits_for_its_time_and_what_may_have_been_sent(
     assert planned(soon) == len(waits) + 1
 
 
+def test_a_count_over_the_quota_ends_soon_after(shared: Ledger) -> None:
+    account = shared.account(shared.workspace())
+    shared.posts(5, [account], due=HOUR)
+    for _ in range(5):
+        shared.armed(shared.post([account]))
+    with shared.database.begin() as c:
+        now = c.exec_driver_sql("SELECT now() AS now").one().now
+        assert count_planned(c, account, now + HOUR * 2, MANY, {}) == 10
+        assert count_planned(c, account, now + HOUR * 2, ONE, {}) == 4, "two of each part"
+
+
 def test_an_app_shares_one_day_over_all_its_accounts(shared: Ledger) -> None:
     one, two = (shared.account(shared.workspace(), Platform.YOUTUBE) for _ in range(2))
     other = shared.account(shared.workspace(), Platform.PINTEREST)
     shared.armed(shared.post([one]))
     with shared.database.begin() as c:
-        before = count_sent(c, two, "app")
+        before = count_sent(c, two, APP)
     for account in (one, two, other):
         shared.armed(shared.post([account]))
     shared.post([two], due=HOUR)
     with shared.database.begin() as c:
         now = c.exec_driver_sql("SELECT now() AS now").one().now
-        assert count_sent(c, one, "app") == count_sent(c, two, "app") == before + 2
-        assert (count_sent(c, one), count_sent(c, two)) == (2, 1)
-        assert compute_quota_wait(c, two, before + 3, "app") == timedelta(0)
-        assert compute_quota_wait(c, two, before + 2, "app") > timedelta(0)
-        assert compute_quota_wait(c, two, 2) == timedelta(0)
+        assert count_sent(c, one, APP) == count_sent(c, two, APP) == before + 2
+        assert (count_sent(c, one, ONE), count_sent(c, two, ONE)) == (2, 1)
+        assert compute_quota_wait(c, two, DailyQuota(before + 3, "app")) == timedelta(0)
+        assert compute_quota_wait(c, two, DailyQuota(before + 2, "app")) > timedelta(0)
+        assert compute_quota_wait(c, two, DailyQuota(2)) == timedelta(0)
         soon = now + HOUR + timedelta(minutes=1)
-        assert count_planned(c, one, soon, "app") - count_planned(c, one, now, "app") >= 1
-        assert count_planned(c, two, soon) == 2
+        assert count_planned(c, one, soon, APP, {}) - count_planned(c, one, now, APP, {}) >= 1
+        assert count_planned(c, two, soon, MANY, {}) == 2
 
 
 def test_counted_and_armed_under_one_lock_no_worker_overshoots(shared: Ledger) -> None:
@@ -118,11 +139,59 @@ def test_counted_and_armed_under_one_lock_no_worker_overshoots(shared: Ledger) -
     def arm(nth: int) -> datetime | None:
         with shared.database.begin() as c:
             lock_daily_quota(c, account)
-            if compute_quota_wait(c, account, 3):
+            if compute_quota_wait(c, account, DailyQuota(3)):
                 return None
             return store_arm(c, shared.vault, waiting[nth], {}, HOUR)
 
     armed = together(*(lambda n=n: arm(n) for n in range(len(waiting))))
     assert len([moment for moment in armed if moment is not None]) == 3
     with shared.database.begin() as c:
-        assert count_sent(c, account) == 3
+        assert count_sent(c, account, ONE) == 3
+
+
+@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize(
+    "section",
+    [
+        None,
+        {},
+        {"post_mode": "MEDIA_UPLOAD"},
+        {"post_mode": "MEDIA_UPLOAD", "title": "a"},
+        {"post_mode": "DIRECT_POST"},
+        {"title": "MEDIA_UPLOAD"},
+    ],
+)
+def test_statements_and_code_agree_on_what_an_inbox_draft_is(
+    shared: Ledger, platform: Platform, section: Mapping[str, str] | None
+) -> None:
+    models = {name: adapter.post_options for name, adapter in ADAPTERS.items()}
+    options = {name: model.inbox_draft for name, model in models.items() if model and model.inbox_draft}
+    model = models[platform]
+    assert model is not None
+    found = shared.post([shared.account(shared.workspace(), platform)], platform=platform)
+    with shared.database.begin() as c:
+        c.execute(
+            text(f"UPDATE posts SET {platform} = CAST(:s AS jsonb) WHERE id = :id"),  # noqa: S608
+            {"s": None if section is None else json.dumps(section), "id": found.id},
+        )
+        [stored] = rows(
+            c,
+            f"SELECT {IS_INBOX_DRAFT} AS found FROM posts p JOIN deliveries d ON post_id = p.id WHERE p.id = :id",  # noqa: S608
+            id=found.id,
+            draft_options=jsonb(options),
+        )
+    assert stored.found is model.is_inbox_draft(section or {})
+
+
+def test_planned_drafts_and_planned_posts_are_counted_apart(shared: Ledger) -> None:
+    account = shared.account(shared.workspace())
+    drafts = shared.posts(2, [account], due=HOUR)
+    shared.posts(3, [account], due=HOUR)
+    with shared.database.begin() as c:
+        for draft in drafts:
+            c.execute(text('UPDATE posts SET tiktok = \'{"post_mode": "x"}\' WHERE id = :i'), {"i": draft.id})
+        now = c.exec_driver_sql("SELECT now() AS now").one().now
+        soon, options = now + HOUR + timedelta(minutes=1), {Platform.TIKTOK: {"post_mode": "x"}}
+        assert count_planned(c, account, soon, DailyQuota(1, drafts=True), options) == 2
+        assert count_planned(c, account, soon, MANY, options) == 3
+        assert count_planned(c, account, soon, MANY, {}) == 5

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from adapters.errors import CredentialsExpired
+from pipeline.store.deliveries.arm import disarm
 from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.disarm import disarm
 from tests.pipeline.store.ledger import Ledger
 
 STALE = CredentialsExpired("stale")

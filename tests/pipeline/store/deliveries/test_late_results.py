@@ -10,7 +10,7 @@ import pytest
 
 from adapters.contract import Published
 from pipeline.domain.delivery import ALWAYS_ARMED, SETTLED, UNSETTLED, Mover, Reason, State
-from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.database import row
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.late_results import (

@@ -10,9 +10,10 @@ from sqlalchemy.exc import IntegrityError
 
 from adapters.contract import Published
 from pipeline.domain.delivery import ALWAYS_ARMED, MOVES, ForbiddenMove, Mover, Reason, State
-from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.domain.verdict import Outcome, Verdict
+from pipeline.store.database import rows
 from pipeline.store.deliveries.claim import claim
-from pipeline.store.deliveries.move import move
+from pipeline.store.deliveries.move import lock_post, move
 from pipeline.store.deliveries.rescue import ExpiredLease, Rescue, rescue
 from pipeline.store.deliveries.settle import settle
 from tests.pipeline.store.ledger import LEASE, Ledger
@@ -221,3 +222,11 @@ def test_next_at_is_never_before_the_time_of_a_post_that_was_prepared_early(shar
         )
     assert when == held.due_at
     assert shared.read_claimed(held.id).checkpoint == {"handle": "h"}
+
+
+def test_one_post_is_locked_and_no_other(shared: Ledger) -> None:
+    post, other = shared.fresh(), shared.fresh()
+    with shared.database.begin() as c, shared.database.begin() as second:
+        lock_post(c, post.id)
+        free = {r.id for r in rows(second, "SELECT id FROM posts FOR UPDATE SKIP LOCKED")}
+    assert (post.id in free, other.id in free) == (False, True)

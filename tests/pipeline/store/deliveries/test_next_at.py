@@ -10,10 +10,9 @@ import pytest
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.deliveries import lease, release
-from pipeline.store.deliveries.arm import arm
-from pipeline.store.deliveries.checkpoint import save_checkpoint
+from pipeline.store.deliveries.arm import arm, save_checkpoint
 from pipeline.store.deliveries.claim import claim, claim_look
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.move import move

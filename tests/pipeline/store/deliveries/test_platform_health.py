@@ -103,6 +103,9 @@ def test_a_sign_of_life_is_an_answer_of_the_last_minute_without_a_failure_since(
             return health.has_sign_of_life(c, P)
 
     assert not is_alive(), "nothing is known"
+    with ledger.database.begin() as c:
+        health.record_answer(c, Platform.YOUTUBE)
+    assert not is_alive(), "another platform answered"
     answer(ledger)
     assert is_alive()
     fail(ledger, *accounts[0])
@@ -117,3 +120,65 @@ def test_a_sign_of_life_is_an_answer_of_the_last_minute_without_a_failure_since(
             p=P,
         )
     assert not is_alive(), "too long ago"
+
+
+def read(ledger: Ledger, platform: Platform) -> tuple[list[object], list[object]]:
+    with ledger.database.once() as c:
+        health_rows = rows(c, "SELECT * FROM platform_health WHERE platform = :p", p=platform)
+        failures = rows(
+            c, "SELECT * FROM platform_failures WHERE platform = :p ORDER BY account_id", p=platform
+        )
+    return [tuple(r) for r in health_rows], [tuple(r) for r in failures]
+
+
+def test_what_becomes_of_a_platform_leaves_the_others(
+    ledger: Ledger, accounts: list[tuple[UUID, UUID]]
+) -> None:
+    other, workspace = Platform.YOUTUBE, accounts[0][1]
+    theirs = ledger.account(workspace, other)
+    with ledger.database.begin() as c:
+        health.record_answer(c, other)
+        assert not health.record_failure(c, other, theirs, workspace, probe=MINUTE)
+        assert not health.record_failure(c, other, theirs, workspace, probe=MINUTE)
+    before = read(ledger, other)
+    for account, of in accounts:
+        fail(ledger, account, of)
+    delivery = ledger.fresh().deliveries[0]
+    with ledger.database.begin() as c:
+        row(c, "UPDATE platform_health SET probe_at = now() WHERE platform = :p RETURNING platform", p=P)
+        assert health.take_probe(c, P, MINUTE)
+        health.set_probe(c, P, delivery)
+        assert health.close_breaker(c, P)
+        assert health.list_open_platforms(c) == frozenset()
+    assert answer(ledger) is False
+    assert read(ledger, other) == before
+    with ledger.database.begin() as c:
+        assert health.record_failure(c, other, theirs, workspace, probe=MINUTE), "three of its only account"
+        health.set_probe(c, P, delivery)
+        assert row(c, "SELECT probe_id FROM platform_health WHERE platform = :p", p=P) == (None,)
+        assert not health.close_breaker(c, P), "that of the other platform is open"
+        assert not health.take_probe(c, P, MINUTE)
+    with ledger.database.begin() as c:
+        assert health.record_answer(c, P) is False
+
+
+def test_failures_of_a_quarter_of_an_hour_ago_count_no_more(
+    ledger: Ledger, accounts: list[tuple[UUID, UUID]]
+) -> None:
+    for account, workspace in accounts[:2]:
+        fail(ledger, account, workspace, times=2)
+    with ledger.database.begin() as c:
+        rows(c, "UPDATE platform_failures SET failed_at = now() - interval '16 minutes' RETURNING platform")
+    assert fail(ledger, *accounts[2], times=2) == [False, False]
+    assert fail(ledger, *accounts[0]) == [False], "its own streak begins anew"
+    assert fail(ledger, *accounts[1]) == [True]
+
+
+def test_accounts_of_another_platform_and_ended_ones_could_not_have_failed(
+    ledger: Ledger, accounts: list[tuple[UUID, UUID]]
+) -> None:
+    for account, workspace in accounts[1:]:
+        ledger.account(workspace, Platform.YOUTUBE)
+        with ledger.database.begin() as c:
+            row(c, "UPDATE accounts SET status = 'reconnect' WHERE id = :id RETURNING id", id=account)
+    assert fail(ledger, *accounts[0], times=3) == [False, False, True]

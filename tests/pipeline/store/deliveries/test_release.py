@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.domain.delivery import LOOKED_AT, WAITING, State
-from pipeline.domain.pause import Scope
+from pipeline.domain.hold import Scope
 from pipeline.domain.schedule import slot_end
 from pipeline.store.database import rows
 from pipeline.store.deliveries import release as store
@@ -159,6 +159,21 @@ def test_a_retried_one_changes_what_its_post_says(ledger: Ledger) -> None:
     ledger.change(two.deliveries[1], "next_at = now() + interval '1 hour'")
     assert len(release(ledger)) == 1
     assert ledger.status(two) == "pending", "the other one still waits, but this one goes on"
+
+
+def test_only_the_posts_of_what_is_retried_are_locked(ledger: Ledger) -> None:
+    workspace = ledger.workspace()
+    account = ledger.account(workspace)
+    scheduled, retried, later = (
+        ledger.post([account], state) for state in (State.SCHEDULED, State.RETRYING, State.RETRYING)
+    )
+    ledger.change(later.deliveries[0], "next_at = now() + interval '1 hour'")
+    with ledger.database.begin() as c:
+        assert len(store.release(c, "tiktok", 10, LEASE)) == 2
+        with ledger.database.begin() as other:
+            free = rows(other, "SELECT id FROM posts FOR UPDATE SKIP LOCKED")
+    assert {r.id for r in free} == {scheduled.id, later.id}
+    assert ledger.states(retried) == [State.QUEUED]
 
 
 def test_a_retried_one_whose_post_is_being_edited_is_left_for_the_next_time(ledger: Ledger) -> None:

@@ -7,9 +7,10 @@ import pytest
 
 from adapters.errors import OutcomeUnknown
 from pipeline.domain.delivery import LOOKED_AT, Mover, Reason, State
-from pipeline.domain.retry_policy import Verdict
+from pipeline.domain.verdict import Verdict
 from pipeline.store.accounts.accounts import require_reconnect
 from pipeline.store.accounts.connections import activate
+from pipeline.store.database import rows
 from pipeline.store.deliveries.arm import arm
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.rescue import (
@@ -17,6 +18,7 @@ from pipeline.store.deliveries.rescue import (
     Rescue,
     list_expired_leases,
     rescue,
+    resume_blocked,
     resume_reconnected,
 )
 from pipeline.store.deliveries.settle import settle
@@ -181,3 +183,27 @@ def test_what_waited_for_its_account_goes_on_when_it_is_connected(ledger: Ledger
     looked = ledger.delivery(armed.deliveries[0])
     assert looked.armed_at is not None
     assert looked.now - looked.working_since < timedelta(seconds=10), "its time starts again"
+
+
+@pytest.mark.parametrize(
+    ("reason", "armed", "recorded"),
+    [
+        (Reason.PERSON_NEEDED, False, True),
+        (Reason.PERSON_NEEDED, True, False),
+        (Reason.RECONNECT, False, False),
+        (Reason.RECONNECT, True, False),
+    ],
+)
+def test_a_dead_letter_that_goes_on_is_recorded_for_the_epoch_file_and_no_other(
+    ledger: Ledger, reason: Reason, *, armed: bool, recorded: bool
+) -> None:
+    """After a restore, what is not recorded counts as never sent."""
+    post, other = ledger.fresh(), ledger.fresh()
+    ledger.put(post, State.BLOCKED, armed=armed, reason=reason)
+    ledger.put(other, State.BLOCKED, reason=Reason.PERSON_NEEDED)
+    [delivery] = post.deliveries
+    with ledger.database.begin() as c:
+        assert resume_blocked(c, delivery, post.id, 0, armed=armed, why="test")
+        found = rows(c, "SELECT delivery_id FROM brought_forward")
+    assert [r.delivery_id for r in found] == [delivery] * recorded
+    assert ledger.states(other) == [State.BLOCKED]

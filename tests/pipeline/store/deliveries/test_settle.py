@@ -17,7 +17,7 @@ import pytest
 from adapters.contract import Published
 from adapters.errors import AdapterError, CredentialsExpired, OutcomeUnknown, Rejected, Unavailable
 from pipeline.domain.delivery import Mover, Reason, State
-from pipeline.domain.retry_policy import Outcome, Verdict
+from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.claim import claim
 from pipeline.store.deliveries.claimed import ClaimedDelivery
@@ -112,6 +112,21 @@ def test_a_refusal_after_arm_disarms_and_closes_but_the_next_claim_opens_a_new_a
     first, second = shared.attempts(held.id)
     assert (first.outcome, first.armed_at, second.outcome) == ("refused", held_since, None)
     assert second.armed_at > held_since
+
+
+def test_a_settlement_changes_its_own_post_and_open_attempt_and_no_others(shared: Ledger) -> None:
+    other = shared.fresh(State.PROCESSING)
+    post = shared.fresh()
+    refused = Verdict(state=State.RETRYING, disarm=True, closes=Outcome.REFUSED, error=Unavailable("x"))
+    assert settle(shared, shared.armed(post), refused)
+    [first] = shared.attempts(post.deliveries[0])
+    before = shared.status(other), shared.attempts(other.deliveries[0])
+    assert settle(shared, shared.armed(post), published("own"))
+    one, two = shared.attempts(post.deliveries[0])
+    assert one == first, "what became of an earlier attempt stays"
+    assert (two.outcome, two.remote_id) == ("published", "own")
+    assert (shared.status(other), shared.attempts(other.deliveries[0])) == before
+    assert (before[0], shared.status(post)) == ("pending", "posted")
 
 
 def test_absence_is_remembered_until_something_else_is_seen(shared: Ledger) -> None:
@@ -368,7 +383,7 @@ def test_a_look_that_changes_nothing_leaves_no_line_in_the_history(shared: Ledge
 
 
 def test_what_goes_on_outranks_what_waits_to_be_tried_again(shared: Ledger) -> None:
-    """A post with one account that waits for a person and one that the platform is working on is pending."""
+    """A post with one account that waits for an operator and one that the platform is working on is pending."""
     post = shared.fresh(accounts=2)
     blocked = Verdict(state=State.BLOCKED, reason=Reason.RECONNECT, closes=Outcome.REFUSED)
     assert settle(shared, shared.claimed(post, 0), blocked)

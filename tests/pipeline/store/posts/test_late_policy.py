@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest
 
 from pipeline.domain.delivery import WAITING, State
+from pipeline.store.auth.workspaces import LatePolicy, set_policy
 from pipeline.store.deliveries import release as store
-from pipeline.store.posts.late_policy import LatePolicy, set_policy
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
 
 

@@ -42,8 +42,6 @@ def new(ledger: Ledger, account: UUID, token: str | None, *, body: bytes = b"b1"
         on_late="publish",
         external_id=token.removeprefix("id:") if token and token.startswith("id:") else None,
         replay_token=token,
-        former_token=None,
-        body_sha256=body,
         fingerprint=body,
         checks={},
         deliveries=[
@@ -105,7 +103,7 @@ def test_an_id_is_known_for_ever_and_tells_another_body(shared: Ledger) -> None:
         )
     found = find(shared, post)
     assert found is not None
-    assert (found.post_id, found.body_sha256) == (post.id, b"b1")
+    assert (found.post_id, found.fingerprint) == (post.id, b"b1")
     assert not keep(shared, new(shared, account, "id:order-7"))
 
 

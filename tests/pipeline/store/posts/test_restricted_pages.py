@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pipeline.store.database import row, rows
 from pipeline.store.posts import restricted_pages
 from pipeline.store.posts.pages import list_posts
-from pipeline.store.rollups.compact import compact
 from pipeline.store.rollups.count import Totals, count_by_status
+from pipeline.store.rollups.settled_counts import compact
 from tests.pipeline.store.ledger import Ledger
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

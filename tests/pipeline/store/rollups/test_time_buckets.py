@@ -13,12 +13,11 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.store.database import Database, row, rows
-from pipeline.store.rollups import compact as compaction
+from pipeline.store.database import rows
+from pipeline.store.rollups import settled_counts as compaction
 from pipeline.store.rollups.count import count_by_status
 from pipeline.store.rollups.time_buckets import END, EPOCH, MINUTES, build_span_values, split_span
 from tests.pipeline.store.ledger import Ledger, together
-from tests.pipeline.store.upgraded_database import Upgraded
 
 Step = tuple[Any, ...]
 """Something done to posts: its name, and what with (``take``)."""
@@ -50,11 +49,6 @@ _CHANGES = (
     f"DELETE FROM posts {_SOME}",
     *(f"UPDATE posts SET status = '{status}' {_SOME}" for status in STATUSES),
 )
-_COMPACT_AS_BEFORE = """
-WITH taken AS (DELETE FROM post_deltas RETURNING workspace_id, status, n)
-INSERT INTO post_counts (workspace_id, status, n)
-SELECT workspace_id, status, sum(n) FROM taken GROUP BY workspace_id, status
-ON CONFLICT (workspace_id, status) DO UPDATE SET n = post_counts.n + excluded.n"""
 
 _OFFSETS = st.one_of(
     st.sampled_from([timedelta(0), TICK, -TICK, MINUTE - TICK, MINUTE, DAY, -DAY, 30 * DAY]),
@@ -73,7 +67,7 @@ _STORED = st.tuples(
     st.sampled_from([-DAY, DAY]),
 )
 _CHANGED = st.tuples(st.just("change"), st.sampled_from(_CHANGES), st.integers(1, 5))
-_COMPACTED = st.tuples(st.sampled_from(["compact", "compact as before"]))
+_COMPACTED = st.tuples(st.just("compact"))
 _STEPS = st.lists(st.one_of(_STORED, _STORED, _CHANGED, _CHANGED, _COMPACTED), min_size=1, max_size=10)
 
 
@@ -147,10 +141,8 @@ def take(c: sa.Connection, workspace: UUID, step: Step) -> None:
             c.exec_driver_sql(_STORE, {"w": workspace, "times": times, "status": status, "due": due})
         case "change", sql, n:
             c.exec_driver_sql(sql, {"w": workspace, "n": n})
-        case ("compact",):
-            compaction.compact(c)
         case _:
-            c.exec_driver_sql(_COMPACT_AS_BEFORE)
+            compaction.compact(c)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -206,44 +198,3 @@ def test_a_reader_sees_one_moment_while_others_store_and_compact(shared: Ledger)
     together(stored, compact, compact, read)
     with shared.database.begin() as c:
         assert sum(count_by_status(c, workspace, NOON, minute + MINUTE).by_status.values()) == 80
-
-
-# --- posts that were there before ------------------------------------------------------------------------------------
-
-
-def test_posts_that_were_there_before_are_counted_once_whoever_wrote_when(empty_database_url: str) -> None:
-    upgraded = Upgraded(empty_database_url, "0010")
-
-    def steps(*taken: Step) -> None:
-        with upgraded.engine.begin() as c:
-            for step in taken:
-                take(c, upgraded.workspace, step)
-
-    times = [NOON + n * timedelta(seconds=40) for n in range(8)]
-    new: Step = ("store", times, "scheduled", DAY)
-    some: list[Step] = [("change", sql, 2 + n) for n, sql in enumerate(_CHANGES)]
-    steps(new, ("compact as before",), new, *some)  # compacted, and appended by functions that know no minute
-    upgraded.to("0011")
-    steps(*some, new)
-    steps(("compact as before",))  # between the two steps
-    steps(*some, new, new)  # appended, not compacted
-    with upgraded.engine.connect() as writer:  # who is in the middle of it while the rows are counted
-        for step in (new, *some):
-            take(writer, upgraded.workspace, step)
-        upgraded.to("0012")
-        writer.commit()
-    upgraded.to("head")
-    upgraded.engine.dispose()
-    database = Database(empty_database_url)
-    later: list[list[Step]] = [[], [("compact",)], [new], some, [("compact",)]]
-    for more in later:
-        with database.begin() as c:
-            for step in more:
-                take(c, upgraded.workspace, step)
-            for since, until in ((None, NOON + 3 * MINUTE), (times[1], times[-2]), (NOON - DAY, NOON + DAY)):
-                known = count_by_status(c, upgraded.workspace, since, until).by_status
-                assert known == by_rows(c, upgraded.workspace, since, until)
-    with database.begin() as c:
-        assert row(c, "SELECT FROM post_deltas") is None
-        assert {tuple(r) for r in rows(c, _SPANS)} == {tuple(r) for r in rows(c, _SPANS_BY_ROWS)}
-    database.close()

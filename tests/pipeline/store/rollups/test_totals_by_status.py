@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import threading
 
-import sqlalchemy as sa
-from alembic import command
-
 from pipeline.domain.delivery import State
 from pipeline.maintenance.compact_rollups import compact_rollups
-from pipeline.store import migrate
 from pipeline.store.database import Database, rows
-from pipeline.store.rollups import compact as compaction
 from pipeline.store.rollups import count as totals
-from pipeline.store.rollups import totals_by_status as counts
+from pipeline.store.rollups import settled_counts as compaction
+from pipeline.store.rollups import time_buckets as counts
 from tests.pipeline.store.ledger import HOUR, Ledger, together
 
 _BY_ROWS = """SELECT workspace_id, status, count(*) AS n FROM posts WHERE deleted_at IS NULL GROUP BY 1, 2"""
@@ -126,29 +122,6 @@ def test_of_two_compactions_at_once_one_has_nothing_to_do(shared: Ledger) -> Non
         assert compaction.compact(c) > 0
         assert compact(shared.database) == 0
     assert compact(shared.database) == 0
-
-
-def test_posts_that_were_there_before_are_counted(empty_database_url: str) -> None:
-    engine = sa.create_engine(empty_database_url)
-    config = migrate._build_config()
-    with engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0006")
-        connection.exec_driver_sql(
-            """INSERT INTO workspaces (id, name, kind, plan, subscription)
-               VALUES (gen_random_uuid(), 'w', 'workspace', 'business', 'active')"""
-        )
-        connection.exec_driver_sql(
-            """INSERT INTO posts (id, workspace_id, caption, media, due_at, status, deleted_at)
-               SELECT gen_random_uuid(), w.id, 'x', '{}', now(), (ARRAY['posted', 'failed', 'retry'])[1 + mod(n, 3)],
-                      CASE WHEN n = 1 THEN now() END FROM workspaces w, generate_series(1, 30) n"""
-        )
-        command.upgrade(config, "0007")
-        connection.commit()
-    engine.dispose()
-    database = Database(empty_database_url)
-    assert agrees(database)
-    database.close()
 
 
 def test_the_job_compacts(shared: Ledger) -> None:

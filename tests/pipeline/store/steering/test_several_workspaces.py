@@ -19,9 +19,8 @@ def create(ledger: Ledger, workspace: UUID, token: str) -> UUID:
     with ledger.database.begin() as c:
         caller = read_caller(c, workspace, None)
         assert caller is not None
-        made = create_job(
-            c, caller, verb=Verb.CANCEL, arguments=Arguments(), chosen=SCHEDULED, token=token, counted=1
-        )
+        count(c, caller, Verb.CANCEL, SCHEDULED, token=token)
+        made = create_job(c, caller, verb=Verb.CANCEL, arguments=Arguments(), chosen=SCHEDULED, token=token)
     assert made is not None
     return made
 
@@ -49,5 +48,6 @@ def test_jobs_of_some_workspaces_newest_first(ledger: Ledger) -> None:
     with ledger.database.begin() as c:
         assert [job.id for job in list_jobs(c, [one, other], limit=9)] == [second, first]
         assert [job.id for job in list_jobs(c, [one], limit=1)] == [second]
+        assert [job.id for job in list_jobs(c, [one], after=second, limit=9)] == [first]
         assert [job.id for job in list_jobs(c, [one], ids=[first], limit=9)] == [first]
         assert list_jobs(c, [other], ids=[first], limit=9) == []

@@ -1,0 +1,244 @@
+"""Turns the cells of a row into the body of a post, and a body into cells."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import zip_longest
+from typing import Any
+from uuid import UUID
+
+from pipeline.domain import strict_json
+from pipeline.domain.validation_issue import build_issue
+from pipeline.imports.columns import (
+    ACCOUNTS,
+    MEDIA_TYPE,
+    MEDIA_URLS,
+    OWN_COLUMNS,
+    POST_ID,
+    SCHEDULED_AT,
+    Column,
+    Columns,
+    Kind,
+    fold_name,
+)
+from pipeline.imports.formats import Cells
+from pipeline.imports.local_time import NOW, InvalidCell, read_time
+
+_BOOLEANS = {
+    **dict.fromkeys(("true", "yes", "1", "wahr", "ja"), True),
+    **dict.fromkeys(("false", "no", "0", "falsch", "nein"), False),
+}
+_UUID_LENGTH = 36
+_ROUNDED = re.compile(r"-?\d(?:[.,]\d+)?E\+\d{2,3}", re.IGNORECASE | re.ASCII)
+_FORMULA = re.compile(r"'*[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n]")
+"""The second four signs are the fullwidth forms of the first, which spreadsheets read as well."""
+
+ReadCells = tuple[Cells, dict[str, Any], str | None, list[dict[str, Any]]]
+"""The cells, the body, the id of the post that they were exported from, and the issues."""
+
+
+class RowReader:
+    """Reads the rows of one file, whose header is ``header``. ``comma``: decimals have one."""
+
+    def __init__(
+        self, columns: Columns, header: Sequence[str], time_zone: str | None, *, comma: bool = False
+    ) -> None:
+        self._header, self._zone = header, time_zone
+        self._names = names = [fold_name(cell) for cell in header]
+        known = [columns.by_name[name] for name in names if name in columns.by_name]
+        self._fields = [(one.name, one.path, partial(_parse, one, comma=comma)) for one in known]
+        self._is_ours = not OWN_COLUMNS.isdisjoint(names)
+
+    def read(self, texts: Sequence[str]) -> ReadCells:
+        """Return what a row holds, or as many of its issues as can be found."""
+        width = len(self._names)
+        texts = [restore(text) for text in texts] if self._is_ours else texts
+        if len(texts) < width or any(map(str.strip, texts[width:])):
+            message = f"The row has {len(texts)} cells, and the header {width}."
+            return self.name_cells(texts), {}, None, [build_issue((), message, "row_width")]
+        cells = dict(zip(self._names, texts, strict=False))
+        body: dict[str, Any] = {}
+        issues: list[dict[str, Any]] = []
+        for name, path, parse in self._fields:
+            if cell := cells[name]:
+                _set(body, path, _attempt(issues, name, parse, cell))
+        _attempt(issues, MEDIA_URLS, _choose_url, body.get("media"))
+        _set(body, (SCHEDULED_AT,), _attempt(issues, SCHEDULED_AT, read_time, cells, self._zone))
+        post_id = _attempt(issues, POST_ID, parse_post_id, cells.get(POST_ID))
+        return self.name_cells(texts[:width]), body, post_id, issues
+
+    def name_cells(self, texts: Sequence[str] = ()) -> Cells:
+        """Return cells with their columns: blank ones where there are fewer, "" as the name of those beyond."""
+        return list(zip_longest(self._header, texts, fillvalue=""))
+
+
+def _attempt(issues: list[dict[str, Any]], name: str, read: Callable[..., Any], *given: Any) -> Any:
+    """Return what ``read`` returns; None if it raises InvalidCell, which becomes an issue of the column ``name``."""
+    try:
+        return read(*given)
+    except InvalidCell as error:
+        issues.append(error.build_issue(name))
+        return None
+
+
+def _set(body: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    if value is not None:
+        for key in path[:-1]:
+            body = body.setdefault(key, {})
+        body[path[-1]] = value
+
+
+def _choose_url(media: dict[str, Any] | None) -> None:
+    """Give a video its one URL. Raises InvalidCell if there are more."""
+    if media and media.get("type") == "video" and (urls := media.pop("urls", None)):
+        if len(urls) > 1:
+            raise InvalidCell(f"A video has one URL; there are {len(urls)}.", "too_long")
+        media["url"] = urls[0]
+
+
+def parse_post_id(value: Any) -> str | None:
+    """Return the id of the post that a row was exported from. Raises InvalidCell."""
+    text = value.strip() if isinstance(value, str) else value
+    if text is None or text == "":
+        return None
+    if not isinstance(text, str) or not _is_uuid(text):
+        raise InvalidCell("Must be the id of a post.", "uuid_parsing", value)
+    return text
+
+
+def _parse(column: Column, cell: str, *, comma: bool) -> Any:
+    """Return the value of a cell, None for a blank one. Raises InvalidCell."""
+    if "\0" in cell:
+        raise InvalidCell("It holds a NUL character.", "string_unicode")
+    if column.name != "caption" and _ROUNDED.fullmatch(cell):
+        message = "A spreadsheet has rounded this number. Format the column as text."
+        raise InvalidCell(message, "rounded", cell)
+    if column.kind is Kind.TEXT:
+        return cell
+    cell = cell.strip()
+    if comma and column.kind is Kind.NUMBER:
+        cell = cell.replace(",", ".")
+    parse = _SPECIAL.get(column.name) or _PARSERS[column.kind]
+    return parse(cell) if cell else None
+
+
+def _parse_accounts(cell: str) -> list[dict[str, str]]:
+    accounts = []
+    for name in _split(cell):
+        platform, _, username = name.partition(":")
+        if not _is_uuid(name) and not (platform and username):
+            raise InvalidCell("Must be an account's id, or platform:username.", "account", name)
+        accounts.append({"id" if _is_uuid(name) else "account": name})
+    return accounts
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return len(text) == _UUID_LENGTH and bool(UUID(text))
+    except ValueError:
+        return False
+
+
+def _split(cell: str) -> list[str]:
+    return [item for item in _split_sparse(cell) if item is not None]
+
+
+def _split_sparse(cell: str) -> list[str | None]:
+    if cell.startswith("["):
+        try:
+            items = json.loads(cell)
+        except ValueError:
+            items = None
+        if isinstance(items, list) and all(item is None or isinstance(item, str) for item in items):
+            return items
+    return [part.strip() or None for part in re.split(r"[|\n]", cell)]
+
+
+def _parse_boolean(cell: str) -> bool:
+    if (value := _BOOLEANS.get(cell.casefold())) is None:
+        raise InvalidCell("Must be TRUE or FALSE (or yes or no, 1 or 0).", "bool_type", cell)
+    return value
+
+
+def _parse_integer(cell: str) -> int:
+    if not re.fullmatch(r"[+-]?\d{1,18}", cell, re.ASCII):
+        raise InvalidCell("Must be a whole number.", "int_type", cell)
+    return int(cell)
+
+
+def _parse_number(cell: str) -> float:
+    if not re.fullmatch(r"[+-]?\d{1,18}(?:\.\d{1,18})?(?:e-\d\d)?", cell, re.ASCII):
+        raise InvalidCell("Must be a number, such as 12.5.", "float_type", cell)
+    return float(cell)
+
+
+def _parse_any(cell: str) -> Any:
+    try:
+        return strict_json.parse(cell.encode(errors="replace"))
+    except strict_json.InvalidJson:
+        return cell
+
+
+_PARSERS: Mapping[Kind, Callable[[str], Any]] = {
+    Kind.WORD: str,
+    Kind.BOOLEAN: _parse_boolean,
+    Kind.INTEGER: _parse_integer,
+    Kind.NUMBER: _parse_number,
+    Kind.LIST: _split,
+    Kind.SPARSE_LIST: _split_sparse,
+    Kind.JSON: _parse_any,
+}
+_SPECIAL: Mapping[str, Callable[[str], Any]] = {MEDIA_TYPE: str.lower, ACCOUNTS: _parse_accounts}
+
+
+def defuse(cell: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula: with a quote before a sign, a tab or a line end."""
+    return "'" + cell if _FORMULA.match(cell) else cell
+
+
+def restore(cell: str) -> str:
+    """Return what ``defuse`` was given."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def format_row(
+    columns: Columns, names: Sequence[str], body: Mapping[str, Any], post_id: str = ""
+) -> list[str]:
+    """Return the cells of a body, as ``RowReader`` reads them. A body without a time has ``now``."""
+    media = body.get("media") or {}
+    urls = {"urls": [media["url"]]} if "url" in media else {}
+    shown = {**body, "media": {**media, **urls}}
+    if ACCOUNTS in body:
+        shown[ACCOUNTS] = [one.get("id") or one["account"] for one in body[ACCOUNTS]]
+    special = {SCHEDULED_AT: body.get(SCHEDULED_AT) or NOW, POST_ID: post_id}
+    by_name = columns.by_name
+    return [
+        _format_field(by_name[name], shown) if name in by_name else special.get(name, "") for name in names
+    ]
+
+
+def _format_field(column: Column, body: Any) -> str:
+    value = body
+    for key in column.path:
+        value = value.get(key) if isinstance(value, dict) else None
+    if value is None:
+        return ""
+    if isinstance(value, bool) and column.kind is not Kind.JSON:
+        return "TRUE" if value else "FALSE"
+    if column.kind in (Kind.LIST, Kind.SPARSE_LIST):
+        return _join(value)
+    if column.kind is Kind.JSON and not (
+        value and isinstance(value, str) and _parse_any(value.strip()) == value
+    ):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def _join(items: Sequence[str | None]) -> str:
+    """Return a list in one cell, as JSON where splitting it would give other items."""
+    plain = "|".join(item or "" for item in items)
+    is_same = plain.strip() and _split_sparse(plain.strip()) == list(items)
+    return plain if is_same else json.dumps(list(items), ensure_ascii=False)

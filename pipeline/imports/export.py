@@ -1,0 +1,113 @@
+"""Writes posts as a file that an import takes: NDJSON with the body of a POST /posts on each line, or CSV.
+
+Both carry ``post_id``, by which an import recognises a post first, and ``status``, which it ignores. NDJSON names
+accounts by id, as POST /posts does; CSV by ``platform:username`` where that is the name of one account only.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from pipeline.imports.cells import defuse, format_row
+from pipeline.imports.columns import LOCAL_TIME, POST_ID, STATUS, TIME_ZONE, Columns
+from pipeline.stages.post_state import derive_status
+from pipeline.store.accounts.accounts import AccountRow
+from pipeline.store.posts.views import PostView
+
+PAGE = 500
+"""Posts that are read and written at once."""
+
+
+class ExportFormat(StrEnum):
+    """The formats of exports."""
+
+    NDJSON = "ndjson"
+    CSV = "csv"
+
+
+class ExportWriter:
+    """Writes one file: ``begin``, then ``write`` for each page of posts.
+
+    ``accounts``: those of the workspace, whose names CSV shows.
+    """
+
+    def __init__(self, form: ExportFormat, columns: Columns, accounts: Iterable[AccountRow]) -> None:
+        self._columns, self._is_csv = columns, form is ExportFormat.CSV
+        self._cells = (
+            POST_ID,
+            STATUS,
+            *(name for name in columns.names if name not in (LOCAL_TIME, TIME_ZONE)),
+        )
+        self._names = name_accounts(accounts)
+
+    def begin(self) -> bytes:
+        """Return what stands before the first post: of CSV the header, after the mark by which Excel knows UTF-8."""
+        return b"\xef\xbb\xbf" + _write_rows([self._cells]) if self._is_csv else b""
+
+    def write(self, posts: Sequence[PostView]) -> bytes:
+        """Return the lines of these posts."""
+        if self._is_csv:
+            return _write_rows(map(self._to_cells, posts))
+        return b"".join(map(_to_line, posts))
+
+    def _to_cells(self, post: PostView) -> list[str]:
+        body = build_body(post)
+        body["accounts"] = [
+            self._names.get(d.account_id, {"id": str(d.account_id)}) for d in _list_kept(post)
+        ]
+        _, _, *cells = format_row(self._columns, self._cells, body)
+        return [str(post.id), derive_status(post).value, *map(defuse, cells)]
+
+
+def build_body(post: PostView) -> dict[str, Any]:
+    """Return the body of a POST /posts that asks for this post as it is now, without what equals a default."""
+    optional = {
+        "external_id": post.external_id,
+        "music_url": post.music_url,
+        **{platform.value: section for platform, section in post.options.items()},
+        "ai_generated": post.ai_generated or None,
+        "expires_at": _format_time(post.expires_at),
+        "on_late": None if post.on_late == "publish" else post.on_late,
+    }
+    return {
+        "caption": post.caption,
+        "media": dict(post.media),
+        "accounts": [{"id": str(delivery.account_id)} for delivery in _list_kept(post)],
+        "scheduled_at": _format_time(post.due_at),
+        **{name: value for name, value in optional.items() if value is not None},
+    }
+
+
+def name_accounts(accounts: Iterable[AccountRow]) -> Mapping[UUID, Mapping[str, str]]:
+    """Return ``{"account": "platform:username"}`` by account, for each name that one account has."""
+    names = {account.id: f"{account.platform}:{account.username}" for account in accounts}
+    count = Counter(name.casefold() for name in names.values())
+    return {i: {"account": name} for i, name in names.items() if count[name.casefold()] == 1}
+
+
+def _list_kept(post: PostView) -> list[Any]:
+    return [delivery for delivery in post.deliveries if not delivery.removed]
+
+
+def _to_line(post: PostView) -> bytes:
+    line = {POST_ID: str(post.id), STATUS: derive_status(post).value, **build_body(post)}
+    return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _write_rows(rows: Iterable[Sequence[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
+
+
+def _format_time(instant: datetime | None) -> str | None:
+    """Return a time in UTC to the microsecond, as stored: a time that is rounded would be another one."""
+    return None if instant is None else instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,144 @@
+"""A slice of an import: the chunks that one message does, one after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from pipeline.domain.bulk_import import WORKING
+from pipeline.domain.key_limits import KeyLimits
+from pipeline.imports.validate import PostFormat
+from pipeline.runtime.context import Context
+from pipeline.store import jobs
+from pipeline.store.auth.keys import Caller, count_posts
+from pipeline.store.imports import imports as store
+from pipeline.store.imports.imports import Import
+from pipeline.store.jobs import LEASE
+from pipeline.store.posts.idempotency import has_requests
+
+T = TypeVar("T")
+STEP = 2.0
+"""Seconds that a chunk may take: half of them for reading; the next chunk is as large as fits half of them."""
+CHUNK, CHUNK_BESIDE_REQUESTS = 500, 25
+"""Rows of one transaction; and posts of one while requests make posts as well."""
+REST = 4.0
+"""How many times as long as such a chunk took the import rests after it. The p99 of requests is then 1.6 times that
+without an import, and 10 times without small chunks and rests (`bulk` of tests/bench, on two cores)."""
+MAX_REST = 2.0
+"""Seconds."""
+REQUESTS_SECONDS, ASK_SECONDS = 10.0, 0.5
+"""How long a request's post is remembered, and how often the database is asked for one."""
+
+
+class DayFull(Exception):
+    """The key may send no more posts today."""
+
+
+@dataclass(kw_only=True, slots=True)
+class ImportSlice:
+    """One claim of an import. ``job``: as it stands after the last chunk that was committed."""
+
+    context: Context
+    job: Import
+    caller: Caller
+    form: PostFormat
+    until: float = 0.0
+    """By the monotonic clock: no chunk begins later, but for the first."""
+    size: int = CHUNK
+    """Rows of the next chunk."""
+    _asked_at: float = -ASK_SECONDS
+    _met_at: float = -REQUESTS_SECONDS
+
+    def may_go_on(self) -> bool:
+        """Return whether there is time for one more chunk: not once the worker shuts down."""
+        return time.monotonic() < self.until and self.context.shutdown.time_left() is None
+
+    def is_beside_requests(self) -> bool:
+        """Return whether requests have made posts within ``REQUESTS_SECONDS``. Asks once in ``ASK_SECONDS``."""
+        now = time.monotonic()
+        if now - self._asked_at >= ASK_SECONDS:
+            self._asked_at = now
+            with self.context.database.read() as c:
+                if has_requests(c, datetime.now(UTC) - timedelta(seconds=REQUESTS_SECONDS)):
+                    self._met_at = now
+        return now - self._met_at < REQUESTS_SECONDS
+
+    def take(self, items: Iterator[T]) -> Sequence[T]:
+        """Return the items of a chunk: fewer once half of its time is over."""
+        end, found = time.monotonic() + STEP / 2, []
+        for item in islice(items, self.size):
+            found.append(item)
+            if time.monotonic() > end:
+                break
+        return found
+
+    def extend(self) -> bool:
+        """Extend the lease; False if another worker has the import, or it was stopped."""
+        with jobs.begin_step(self.context.database) as c:
+            if is_ours := store.lock_step(c, self.job):
+                jobs.change(c, store.JOBS, self.job.id, LEASE)
+            return is_ours
+
+    def shrink(self) -> bool:
+        """Make chunks a quarter as large, as the database ended a statement; False if that cannot be tried now."""
+        is_smallest, self.size = self.size == 1, max(1, self.size // 4)
+        return not is_smallest and self.context.shutdown.time_left() is None and self.extend()
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Size the next chunk by the time of this one, and leave the processors to requests, if there are some."""
+        start = time.monotonic()
+        yield
+        fitting = int(self.size * STEP / 2 / (time.monotonic() - start + 0.001))
+        self.size = max(1, min(CHUNK, fitting, 4 * self.size))
+        if self.is_beside_requests() and self.may_go_on():
+            # the pace of the import, not a wait for something; short, as its lease and a shutdown go on
+            time.sleep(min(REST * (time.monotonic() - start), MAX_REST))
+
+    @property
+    def day_limit(self) -> int:
+        """Posts that the key may send in a day; 0: no limit."""
+        if self.caller.stored_key is None:
+            return 0
+        server = KeyLimits(posts_per_day=self.context.settings.api.posts_per_day)
+        return self.caller.limits.over(server).posts_per_day or 0
+
+    def count_room(self, c: Connection) -> int:
+        """Return how many posts the key may still send today. Only with a limit."""
+        return max(0, self.day_limit - count_posts(c, self.caller.key_id, 0, self.day_limit).posts)
+
+    def count_rows(self, c: Connection, rows: int) -> None:
+        """Count rows as posts that the key sends today. Raises DayFull if there is no room for all of them."""
+        if self.day_limit and not count_posts(c, self.caller.key_id, rows, self.day_limit).is_allowed:
+            raise DayFull
+
+    def hold(self) -> None:
+        """End the slice; without room for a post today, hold the import until tomorrow."""
+        with jobs.begin_step(self.context.database) as c:
+            if not store.lock_step(c, self.job):
+                return
+            count = count_posts(c, self.caller.key_id, 0, self.day_limit)
+            if count.posts < self.day_limit:
+                store.finish_step(c, self.job)
+                return
+            rest = timedelta(seconds=count.reset)
+            until = (datetime.now(UTC) + rest).replace(microsecond=0)
+            message = f"The key may send {self.day_limit:,} posts a day (UTC), and none are left today."
+            held = {"code": "rate_limited", "message": message, "until": until.isoformat()}
+            store.finish_step(c, self.job, rest, held=held)
+
+    def finish_chunk(self, c: Connection, **changes: Any) -> Import | None:
+        """Store where the import stands after a chunk; None: the claim is released, and the slice is over.
+
+        *changes*: as in ``finish_step``.
+        """
+        goes_on = changes.get("state", self.job.state) in WORKING and self.may_go_on()
+        after = store.finish_step(c, self.job, LEASE if goes_on else None, **changes)
+        return after if goes_on else None

@@ -1,0 +1,332 @@
+"""Planning: read a chunk of rows, validate it, and store rows, counts and position in one transaction.
+
+Nothing else is changed. The plan's hash is a chain over all rows, and begins with the workspace and the import: it is
+that of one import alone, and the same whatever chunks the file was read in.
+
+Local, plain copies of imported files: rows are read at any position, which storage and compression do not allow.
+
+A copy is made by the first step on a machine and used by the next ones. One that is lost is made again, byte for byte
+the same, so that positions stay valid.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+from pydantic_core import to_json
+from sqlalchemy import Connection
+
+from pipeline.actions.edit import check_edit
+from pipeline.domain.bulk_import import ImportState, RowVerdict
+from pipeline.imports import validate
+from pipeline.imports.apply import build_change
+from pipeline.imports.convert import convert_file
+from pipeline.imports.export import build_body
+from pipeline.imports.formats import Format, ImportRow, ReadLimits
+from pipeline.imports.import_slice import ImportSlice
+from pipeline.imports.read import open_rows
+from pipeline.imports.validate import AccountNames, KnownPosts, ParsedRow, PostFormat
+from pipeline.runtime.context import Context
+from pipeline.runtime.failpoint import failpoint
+from pipeline.stages.ingest import build_caches, plan_submission
+from pipeline.stages.ingest_caches import IngestCaches
+from pipeline.stages.lease_heartbeat import BEATS_PER_LEASE, Heartbeat
+from pipeline.stages.new_post import Submission
+from pipeline.stages.post_request import Refusal
+from pipeline.stages.replay import is_equal
+from pipeline.stages.rule_inputs import RuleInputs
+from pipeline.store import jobs
+from pipeline.store.accounts.accounts import AccountRow, find_accounts
+from pipeline.store.imports import imports as store
+from pipeline.store.imports import rows as row_store
+from pipeline.store.imports.imports import Import
+from pipeline.store.imports.rows import RowRecord
+from pipeline.store.posts.idempotency import Replay, find_replays
+from pipeline.store.posts.views import read_posts
+
+PIECE = 4 * 1024 * 1024
+KEPT_S = 24 * 3600.0
+"""Age in seconds after which a copy that no step has removed is removed."""
+
+
+def prepare_file(context: Context, job: Import, on_piece: Callable[[], None]) -> tuple[Path, Sequence[str]]:
+    """Return the plain form of a file, and what to tell its author if it was made now.
+
+    *on_piece*: called between two pieces of it. Raises FileProblem and StorageUnavailable, and for a spreadsheet
+    what ``convert_file`` does.
+    """
+    folder = context.settings.folder / "imports"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    plain = folder / f"{job.id}.plain"
+    if plain.exists():
+        return plain, ()
+    _remove_old(folder)
+    sent, made = folder / f"{job.id}.{uuid4().hex}", folder / f"{job.id}.{uuid4().hex}.made"
+    try:
+        _copy_from_storage(context, job, sent, on_piece)
+        limits, form = build_limits(context), Format(job.format)
+        notes = convert_file(sent, made, form, limits, content_encoding=job.encoding, on_piece=on_piece)
+        made.replace(plain)  # two steps may make it at once, each under a name of its own
+        return plain, notes
+    finally:
+        sent.unlink(missing_ok=True)
+        made.unlink(missing_ok=True)
+
+
+def build_limits(context: Context) -> ReadLimits:
+    """Return the limits that the settings give a file."""
+    return ReadLimits(**context.settings.imports.model_dump(exclude={"keep_days"}))
+
+
+def _copy_from_storage(context: Context, job: Import, target: Path, on_piece: Callable[[], None]) -> None:
+    reader = context.files.storage.open(job.object, 0, job.size)
+    try:
+        with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            while piece := reader.read(PIECE):
+                file.write(piece)
+                on_piece()
+    finally:
+        reader.close()
+
+
+def remove_copies(context: Context, job: Import) -> None:
+    """Remove what this machine has of an import's file."""
+    for path in (context.settings.folder / "imports").glob(f"{job.id}*"):
+        path.unlink(missing_ok=True)
+
+
+def _remove_old(folder: Path) -> None:
+    for path in folder.iterdir():
+        with suppress(OSError):  # another process may remove it first
+            if path.stat().st_mtime < time.time() - KEPT_S:
+                path.unlink(missing_ok=True)
+
+
+class ReadRow(NamedTuple):
+    """A row with its body and its post request, or why it has none."""
+
+    row: ImportRow
+    parsed: tuple[Mapping[str, Any], Submission] | Refusal
+    is_last: bool
+
+
+def plan_rows(work: ImportSlice) -> None:
+    """Plan chunks while the slice lasts. Raises FileProblem, StorageUnavailable, Unreachable."""
+    context, job = work.context, work.job
+    heartbeat = Heartbeat(extend=work.extend, every=jobs.LEASE.total_seconds() / BEATS_PER_LEASE)
+    path, notes = prepare_file(context, job, heartbeat.beat_if_due)
+    lines = open_rows(
+        path,
+        Format(job.format),
+        build_limits(context),
+        columns=work.form.columns,
+        time_zone=job.time_zone,
+        position=job.position,
+        number=job.rows,
+    )
+    caches, read = build_caches(context), _read_rows(work, lines)
+    while True:
+        with work.resting():
+            found = work.take(read)
+            failpoint("imports.read", job.id)
+            after = _plan_chunk(work, caches, found, notes)
+        failpoint("imports.planned", job.id)
+        if _is_end(found):
+            remove_copies(context, job)
+        if after is None:
+            return
+        work.job = after
+
+
+def _read_rows(work: ImportSlice, lines: Iterator[ImportRow]) -> Iterator[ReadRow]:
+    caller = work.caller
+    names = AccountNames(caller, lambda: _find_accounts(work))
+    row = next(lines, None)
+    while row is not None:
+        try:
+            parsed: tuple[Mapping[str, Any], Submission] | Refusal = validate.parse_row(
+                caller, names, work.form, row
+            )
+        except Refusal as refusal:
+            parsed = refusal
+        after = next(lines, None)
+        yield ReadRow(row, parsed, after is None)
+        row = after
+
+
+def _find_accounts(work: ImportSlice) -> list[AccountRow]:
+    with jobs.begin_step(work.context.database) as c:
+        return find_accounts(c, work.caller.workspace_id)
+
+
+def _is_end(found: Sequence[ReadRow]) -> bool:
+    return not found or found[-1].is_last
+
+
+def _plan_chunk(
+    work: ImportSlice, caches: IngestCaches, found: Sequence[ReadRow], notes: Sequence[str]
+) -> Import | None:
+    with jobs.begin_step(work.context.database) as c:
+        if not store.lock_step(c, work.job):
+            return None
+        records = evaluate_chunk(work, c, caches, found)
+        row_store.store_rows(c, work.job.id, records)
+        failpoint("imports.rows-stored", work.job.id)
+        return _store_progress(work, c, found, records, notes)
+
+
+def evaluate_chunk(
+    work: ImportSlice, c: Connection, caches: IngestCaches, found: Sequence[ReadRow]
+) -> list[RowRecord]:
+    """Return the records of rows that follow those of the import, in order."""
+    context, job = work.context, work.job
+    refused: dict[int, RowRecord] = {}
+    bodies: dict[int, tuple[ImportRow, Mapping[str, Any], Submission]] = {}
+    for number, (row, parsed_row, _) in enumerate(found, job.rows + 1):
+        if isinstance(parsed_row, Refusal):
+            refused[number] = _refuse_unread(number, row, parsed_row)
+        else:
+            bodies[number] = (row, *parsed_row)
+    identities = {n: validate.identify(context, submission) for n, (_, _, submission) in bodies.items()}
+    earlier = row_store.find_earlier(c, job.id, job.rows, set(identities.values()))
+    seen: Counter[str] = Counter({name: row.occurrence for name, row in earlier.items()})
+    parsed = []
+    for number, (row, body, submission) in bodies.items():
+        name = identities[number]
+        seen[name] += 1
+        occurrence = 0 if submission.request.external_id is not None else seen[name]
+        parsed.append(
+            ParsedRow(
+                row=row, number=number, body=body, submission=submission, identity=name, occurrence=occurrence
+            )
+        )
+    planned = refused | {one.number: one for one in _evaluate_parsed(work, c, caches, parsed, earlier)}
+    return [planned[number] for number in sorted(planned)]
+
+
+def _evaluate_parsed(
+    work: ImportSlice,
+    c: Connection,
+    caches: IngestCaches,
+    parsed: Sequence[ParsedRow],
+    earlier: Mapping[str, row_store.EarlierRow],
+) -> list[RowRecord]:
+    context = work.context
+    facts = caches.read(c, [row.submission for row in parsed])
+    outcomes = [plan_submission(context, c, facts, row.submission, row.token) for row in parsed]
+    window = timedelta(seconds=context.settings.ingest.dedupe_window)
+    replays = find_replays(c, [(row.submission.workspace, row.token) for row in parsed], window)
+    current = _read_current(c, work.form, parsed, replays)
+    inputs = RuleInputs(context, work.caller, facts)
+    known = KnownPosts(
+        earlier=earlier,
+        replays=replays,
+        current=current,
+        inputs=inputs,
+        find_edit_problem=partial(_find_edit_problem, work, c),
+    )
+    return list(validate.evaluate_rows(work.job, parsed, outcomes, known))
+
+
+def _find_edit_problem(work: ImportSlice, c: Connection, row: ParsedRow, post_id: UUID) -> Exception | None:
+    try:
+        check_edit(work.context, c, work.caller, post_id, build_change(work.context, row.request))
+    except Exception as error:  # noqa: BLE001  a refusal, or a bug in a platform's rules: other rows go on
+        return error
+    return None
+
+
+def _read_current(
+    c: Connection, form: PostFormat, parsed: Sequence[ParsedRow], replays: Mapping[tuple[UUID, str], Replay]
+) -> dict[UUID, bytes]:
+    """Return the present fingerprints of the posts that are to be compared as they are now."""
+    requested = {row.post_id for row in parsed if row.post_id is not None}
+    for row in parsed:
+        replay = replays.get((row.submission.workspace, row.token))
+        if replay is not None and not is_equal(row.request, replay):
+            requested.add(replay.post_id)
+    if not requested:
+        return {}
+    caller = parsed[0].submission.caller
+    current = {}
+    for post in read_posts(c, caller.workspace_id, requested, caller.accounts):
+        try:
+            current[post.id] = form.read(build_body(post)).fingerprint
+        except Refusal:  # accepted under other rules, such as a longer caption: it equals no row
+            current[post.id] = b""
+    return current
+
+
+def _refuse_unread(number: int, row: ImportRow, refusal: Refusal) -> RowRecord:
+    return RowRecord(
+        number=number,
+        line=row.line,
+        verdict=RowVerdict.REJECTED,
+        issues=validate.describe_refusal(refusal),
+        source=make_storable(row.source),
+    )
+
+
+def make_storable(value: Any) -> Any:
+    """Return a value of a file without what JSON in the database cannot hold: NUL and lone surrogates."""
+    if isinstance(value, list | tuple):
+        return [make_storable(one) for one in value]
+    if not isinstance(value, str):
+        return value
+    return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _store_progress(
+    work: ImportSlice,
+    c: Connection,
+    found: Sequence[ReadRow],
+    records: Sequence[RowRecord],
+    notes: Sequence[str],
+) -> Import | None:
+    job = work.job
+    counts = Counter(r.verdict for r in records)
+    changed = (job.plan or {}).get("changed", 0) + sum(r.action == "update" for r in records)
+    digest = extend_digest(job.plan_hash or job.workspace_id.bytes + job.id.bytes, records)
+    changes: dict[str, Any] = {
+        "rows": job.rows + len(records),
+        "accepted": job.accepted + counts[RowVerdict.ACCEPTED],
+        "duplicate": job.duplicate + counts[RowVerdict.DUPLICATE],
+        "rejected": job.rejected + counts[RowVerdict.REJECTED],
+        "position": found[-1].row.next_position if found else job.position,
+        "plan_hash": digest,
+        "notes": [*(notes or job.notes)],
+        "plan": {"changed": changed},
+    }
+    if _is_end(found):
+        changes |= {"state": ImportState.PLANNED, "plan": _summarize(changed, changes)}
+    return work.finish_chunk(c, **changes)
+
+
+def extend_digest(digest: bytes, records: Sequence[RowRecord]) -> bytes:
+    """Return the plan's hash so far with these rows."""
+    for r in records:
+        body = r.source if r.fingerprint is None else r.fingerprint.hex()
+        codes = [i.get("code") for i in r.issues or ()]
+        facts = (r.number, r.verdict, r.action, body, r.accounts, r.identity, r.occurrence, r.post_id, codes)
+        digest = hashlib.sha256(digest + to_json(facts)).digest()
+    return digest
+
+
+def _summarize(changed: int, counts: Mapping[str, int]) -> dict[str, int]:
+    """Return what the plan does, counted."""
+    return {
+        "new": counts["accepted"] - changed,
+        "changed": changed,
+        "duplicate": counts["duplicate"],
+        "rejected": counts["rejected"],
+    }

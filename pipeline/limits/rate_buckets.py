@@ -1,0 +1,89 @@
+"""Rate limit buckets in Redis: when the next call of a step may be made for an account.
+
+GCRA (the generic cell rate algorithm, ITU-T I.371): one number per bucket, checked and updated in one Lua script by the
+broker's clock. Fails closed: while Redis is unreachable a publish waits, because a platform bans what exceeds its
+limits. It waits as a row in the database, not on a thread: after one call that failed, the next ones are not made.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, cast
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from adapters.limit import Rate
+from pipeline.limits.circuit_breaker import CircuitBreaker
+
+_GCRA = """
+local now = redis.call('TIME')
+now = now[1] * 1000 + math.floor(now[2] / 1000)
+local wait, tats = 0, {}
+for i, key in ipairs(KEYS) do
+  tats[i] = math.max(tonumber(redis.call('GET', key) or 0), now)
+  wait = math.max(wait, tats[i] - now)
+end
+if wait > 0 then return math.ceil(wait) end
+for i, key in ipairs(KEYS) do
+  local tat = tats[i] + tonumber(ARGV[i])
+  redis.call('SET', key, tat, 'PX', math.ceil(tat - now) + 1000)
+end
+return 0
+"""
+# No burst: calls are spaced by per/count. GCRA would allow bursts; the platforms' fixed windows do not.
+
+REDIS_TIMEOUT = 2.0
+"""Seconds for one command, in a process whose work no client waits for."""
+UNREACHABLE_WAIT = timedelta(seconds=5)
+"""How long a publish waits before it asks again while Redis is unreachable."""
+
+
+class RateBuckets:
+    """The buckets of all accounts and steps. ``enabled`` False lets every call pass (sandbox without limits)."""
+
+    def __init__(self, client: redis.Redis, *, enabled: bool = True) -> None:
+        self._client = client
+        self._enabled = enabled
+        self._script = client.register_script(_GCRA)
+        self._breaker = CircuitBreaker()
+
+    def take(self, account_id: str, step: str, rates: tuple[Rate, ...]) -> timedelta:
+        """Take from every bucket of a step and return zero; or take nothing and return how long to wait."""
+        mine = [rate for rate in rates if rate.step == step]
+        if not mine or not self._enabled:
+            return timedelta(0)
+        keys = [f"pace:{account_id}:{step}:{n}" for n in range(len(mine))]
+        numbers = [int(rate.per.total_seconds() * 1000 / rate.count) for rate in mine]
+        wait = self._breaker.call(lambda: self._script(keys=keys, args=numbers))
+        return UNREACHABLE_WAIT if wait is None else timedelta(milliseconds=int(cast("int", wait)))
+
+
+def create_redis_client(
+    broker_url: str, sentinel_master: str = "", *, timeout: float = REDIS_TIMEOUT
+) -> redis.Redis:
+    """Return a client for the broker's Redis at kombu's form of its URL. *timeout*: seconds for one command.
+
+    Connecting, and each step of it, has the same limit, so a broker that hangs costs a caller one time-out.
+    A command is repeated once on a new connection if its own was closed, and not if it timed out: redis-py's own
+    retries cost seconds a call while Redis is away (measured).
+    """
+    patience: dict[str, Any] = {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": min(timeout, 1),
+        "retry": Retry(NoBackoff(), 1, (redis.ConnectionError,)),
+    }
+    if broker_url.startswith("redis+socket://"):
+        path, _, query = broker_url.removeprefix("redis+socket://").partition("?")
+        db = dict(part.split("=", 1) for part in query.split("&") if "=" in part).get("virtual_host", "0")
+        return redis.Redis(unix_socket_path=path, db=int(db), **patience)
+    if broker_url.startswith("sentinel://"):
+        hosts = [part.removeprefix("sentinel://").rstrip("/") for part in broker_url.split(";")]
+        pairs = [
+            (h.rpartition("@")[2].partition(":")[0], int(h.rpartition(":")[2].partition("/")[0]))
+            for h in hosts
+        ]
+        sentinel = redis.Sentinel(pairs, **patience)  # type: ignore[no-untyped-call]
+        return cast("redis.Redis", sentinel.master_for(sentinel_master))  # type: ignore[no-untyped-call]
+    return redis.Redis.from_url(broker_url, **patience)

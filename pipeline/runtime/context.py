@@ -1,0 +1,75 @@
+"""The context that every stage, action and maintenance job gets: settings, database, broker, adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from config.consistency import SETTLE_TIME
+from pipeline.domain.level import lower_level
+from pipeline.runtime import tracing
+from pipeline.runtime.shutdown import ShutdownSignal
+
+# for annotations only: commands that need the database alone import no Celery, requests or Redis
+if TYPE_CHECKING:
+    from adapters.contract import Adapter, Platform, PlatformSettings
+    from adapters.http import HttpClient
+    from config.settings import Settings
+    from pipeline.broker.dispatch import Dispatcher
+    from pipeline.broker.queue_liveness import QueueLiveness
+    from pipeline.limits.platform_health import PlatformHealth
+    from pipeline.limits.rate_buckets import RateBuckets
+    from pipeline.limits.shared_slots import SharedSlots
+    from pipeline.media.fetch import Fetcher
+    from pipeline.media.files.uploads import Files
+    from pipeline.media.transfers import Transfers
+    from pipeline.runtime.send_guard import SendGuard
+    from pipeline.store.checks.claim import ClaimedCheck
+    from pipeline.store.database import Database
+    from pipeline.store.vault import Vault
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """The open resources of one process, built by ``wiring``. Thread-safe; nothing in it belongs to one post."""
+
+    settings: Settings
+    database: Database
+    send_guard: SendGuard
+    vault: Vault
+    dispatcher: Dispatcher
+    rate_buckets: RateBuckets
+    liveness: QueueLiveness
+    fetcher: Fetcher
+    receivers: Fetcher
+    """Posts to webhooks."""
+    files: Files
+    adapters: Mapping[Platform, type[Adapter]]
+    platform_settings: Mapping[Platform, PlatformSettings]
+    check_slots: SharedSlots[ClaimedCheck]
+    transfers: Transfers
+    health: PlatformHealth
+    shutdown: ShutdownSignal = field(default_factory=ShutdownSignal)
+
+    @property
+    def level(self) -> int:
+        """The level of this process."""
+        return lower_level(self.settings.level)
+
+    def adapter(self, platform: Platform, client: HttpClient) -> Adapter:
+        """Return the platform's adapter on this client. Raises KeyError if it has none (ingest refuses those)."""
+        return self.adapters[platform](client, self.platform_settings[platform])
+
+    def may_begin(self) -> bool:
+        """Return True if one more call may begin: during a shutdown, only if its answer can still be stored in time."""
+        left = self.shutdown.time_left()
+        return left is None or left > timedelta(seconds=self.settings.publish.call) + SETTLE_TIME
+
+    def client(self, **more: Any) -> HttpClient:
+        """Return an HTTP client whose calls end within ``publish.call`` seconds; *more* goes to ``Client``."""
+        from adapters.http import HttpClient  # noqa: PLC0415 - as above
+
+        limit = timedelta(seconds=self.settings.publish.call)
+        return HttpClient(limit=limit, trace=tracing.trace_call, **more)

@@ -1,0 +1,125 @@
+"""The epoch file: the epoch's copy outside the database, in a folder that no backup holds and no restore puts back.
+
+``mark.json`` holds the epoch; it is replaced as a whole and flushed to disk. ``forward-YYYY-MM.txt`` lists the
+deliveries that a user brought forward: gave an earlier due time, or sent again or resumed as dead letters. Any number
+of processes may share the folder. Every error is an OSError; while there is one, nothing is sent.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from pipeline.domain.epoch import Epoch
+
+OWNER_ONLY = 0o700
+_UUID_LENGTH = len(str(UUID(int=0)))
+
+
+class UnreadableEpochFile(OSError):
+    """The file is there and holds no epoch; the message says which file, and what to do."""
+
+
+class EpochFile:
+    """The folder with the epoch file. It is created by the first write; a missing folder holds no epoch."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._file = folder / "mark.json"
+
+    def read(self) -> Epoch | None:
+        """Return the epoch, None if there is no file. Raises OSError."""
+        try:
+            text = self._file.read_text()
+        except FileNotFoundError:
+            return None
+        try:
+            fields = json.loads(text)
+            return Epoch(
+                id=UUID(fields["epoch"]),
+                number=int(fields["n"]),
+                until=datetime.fromisoformat(fields["until"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise UnreadableEpochFile(
+                f"{self._file} is no epoch file: put back the right one, or remove it and say until when posts were "
+                "sent (`slipway restore accept --until`)."
+            ) from error
+
+    def advance(self, epoch: Epoch) -> bool:
+        """Write the epoch; return False if the file holds another epoch's id. Raises OSError.
+
+        Number and time never decrease: where the file holds a greater one, that one stays.
+        """
+        with self._lock():
+            found = self.read()
+            if found is not None and found.id != epoch.id:
+                return False
+            if found is not None:
+                epoch = Epoch(
+                    id=epoch.id,
+                    number=max(found.number, epoch.number),
+                    until=max(found.until, epoch.until),
+                )
+            self._write(epoch)
+            return True
+
+    def begin(self, epoch: Epoch) -> None:
+        """Write the first number of a new epoch over the file's content, readable or not. Raises OSError."""
+        with self._lock():
+            self._write(epoch)
+
+    def record_brought_forward(self, deliveries: Sequence[UUID], at: datetime) -> None:
+        """Append deliveries that were brought forward; flushed to disk before this returns. Raises OSError."""
+        if not deliveries:
+            return
+        lines = "".join(f"{at.isoformat()} {delivery}\n" for delivery in deliveries)
+        with self._lock(), (self.folder / f"forward-{at:%Y-%m}.txt").open("a") as file:
+            file.write(lines)
+            file.flush()
+            os.fsync(file.fileno())
+            self._flush_folder()
+
+    def list_brought_forward(self, since: datetime | None) -> frozenset[UUID]:
+        """Return the deliveries brought forward since then, or ever. Raises OSError.
+
+        A truncated line is skipped: its delivery was not sent, for a line is flushed before its delivery may be armed.
+        """
+        found = set()
+        for file in sorted(self.folder.glob("forward-*.txt")):
+            for line in file.read_text().splitlines():
+                at, _, delivery = line.partition(" ")
+                if len(delivery) == _UUID_LENGTH and (since is None or datetime.fromisoformat(at) >= since):
+                    found.add(UUID(delivery))
+        return frozenset(found)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        self.folder.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
+        with (self.folder / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # released when the process ends, however it ends
+            yield
+
+    def _write(self, epoch: Epoch) -> None:
+        fresh = self._file.with_suffix(".new")
+        fields = {"epoch": str(epoch.id), "n": epoch.number, "until": epoch.until.isoformat()}
+        with fresh.open("w") as file:
+            file.write(json.dumps(fields) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._file)
+        self._flush_folder()
+
+    def _flush_folder(self) -> None:
+        """Flush the folder: only then is a new file's name on the disk (fsync(2))."""
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -1,0 +1,84 @@
+"""Idempotency keys: which resource an earlier request of a caller with the same ``Idempotency-Key`` has made.
+
+A key is claimed in the transaction that makes the resource, so that a crash leaves both or neither. An equal request
+that comes concurrently waits for that transaction's end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from pipeline.store.database import row, rows
+
+KEEP = timedelta(days=1)
+"""How long a key is known."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IdempotencyKey:
+    """The key of a request, within its caller and operation."""
+
+    key_id: UUID
+    """The id of the caller's API key."""
+    operation: str
+    value: str
+    request_sha256: bytes
+    """The hash of the content that the request asks for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claimed:
+    """The claim of a key by an earlier request."""
+
+    request_sha256: bytes
+    resource: UUID
+
+
+def claim(c: Connection, key: IdempotencyKey, resource: UUID) -> Claimed | None:
+    """Claim the key for a resource of this transaction; return the earlier claim if there is one of the last day."""
+    name = {
+        "caller": key.key_id,
+        "operation": key.operation,
+        "value": hashlib.sha256(key.value.encode()).digest(),
+    }
+    taken = row(
+        c,
+        """INSERT INTO idempotency_keys AS k (key_id, operation, value_sha256, request_sha256, resource)
+           VALUES (:caller, :operation, :value, :request, :resource)
+           ON CONFLICT (key_id, operation, value_sha256) DO UPDATE
+               SET request_sha256 = excluded.request_sha256, resource = excluded.resource, created_at = now()
+               WHERE k.created_at < now() - CAST(:keep AS interval)
+           RETURNING resource""",
+        **name,
+        request=key.request_sha256,
+        resource=resource,
+        keep=KEEP,
+    )
+    if taken is not None:
+        return None
+    [known] = rows(
+        c,
+        """SELECT request_sha256, resource FROM idempotency_keys
+           WHERE key_id = :caller AND operation = :operation AND value_sha256 = :value""",
+        **name,
+    )
+    return Claimed(request_sha256=bytes(known.request_sha256), resource=known.resource)
+
+
+def delete_expired(c: Connection, limit: int) -> int:
+    """Delete up to *limit* of the keys that are not known any more, the oldest first; return how many."""
+    found = rows(
+        c,
+        """DELETE FROM idempotency_keys WHERE (key_id, operation, value_sha256) IN (
+               SELECT key_id, operation, value_sha256 FROM idempotency_keys
+               WHERE created_at < now() - CAST(:keep AS interval)
+               ORDER BY created_at LIMIT :n FOR UPDATE SKIP LOCKED) RETURNING resource""",
+        keep=KEEP,
+        n=limit,
+    )
+    return len(found)

@@ -1,0 +1,174 @@
+"""Which statements are mutated, conjunct by conjunct, and which tests have to notice; the others with their reason.
+
+`test_sql_statements.py` fails for a statement that changes or locks rows by a condition and is in neither list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+_DELIVERIES = (
+    "tests/pipeline/store/deliveries",
+    "tests/pipeline/store/recovery",
+    "tests/pipeline/maintenance",
+    "tests/pipeline/stages",
+    "tests/pipeline/recovery",
+)
+_CHECKS = (
+    "tests/pipeline/store/checks",
+    "tests/pipeline/stages/test_reachability.py",
+    "tests/pipeline/maintenance/test_jobs.py",
+)
+_EPOCH = ("tests/pipeline/store/recovery", "tests/pipeline/recovery")
+_WEBHOOKS = ("tests/pipeline/store/webhooks", "tests/pipeline/webhooks")
+_BULK = ("tests/pipeline/imports", "tests/pipeline/api/imports")
+_STEERING = ("tests/pipeline/store/steering", "tests/pipeline/actions/test_steering.py")
+_ACTIONS = ("tests/pipeline/store/posts", "tests/pipeline/actions", "tests/pipeline/stages/test_replay.py")
+_REFRESH = ("tests/pipeline/store/accounts", "tests/pipeline/accounts")
+_TICKS = ("tests/pipeline/store/test_ticks.py",)
+_KEYS = ("tests/pipeline/api/test_idempotency_keys.py", "tests/pipeline/maintenance/test_expire_audit.py")
+
+GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
+    _DELIVERIES: (
+        "deliveries.arm._ARM",
+        "deliveries.attempts.close_attempt_as_decided",
+        "deliveries.arm.save_checkpoint",
+        "deliveries.claim._CLAIM",
+        "deliveries.claim._CLAIM_LOOK",
+        "deliveries.claim._return_newer",
+        "deliveries.covers.claim_covers",
+        "deliveries.covers.settle_cover",
+        "deliveries.arm.disarm",
+        "deliveries.late_results.save_late_result",
+        "deliveries.late_results.save_late_result#2",
+        "deliveries.late_results.save_late_handle",
+        "deliveries.late_results._publish",
+        "deliveries.lease.extend_lease",
+        "deliveries.lease._HELD",
+        "deliveries.lease._GIVE_BACK",
+        "deliveries.lease.requeue_looks",
+        "deliveries.missing_urls.save_url",
+        "deliveries.missing_urls.postpone_url_lookup",
+        "deliveries.move.move",
+        "deliveries.move.lock_post",
+        "deliveries.move.recompute_post_status#2",
+        "deliveries.pauses.lift",
+        "deliveries.pauses.restart_streaks",
+        "deliveries.platform_health.*",
+        "deliveries.platform_health.SIGN_OF_LIFE",
+        "deliveries.redispatch._DISPATCH_LOOKS",
+        "deliveries.redispatch.redispatch_lost",
+        "deliveries.redispatch.redispatch_lost_looks",
+        "deliveries.release._CANDIDATES",
+        "deliveries.release._RETRIED_POSTS",
+        "deliveries.release._RELEASE",
+        "deliveries.rescue.list_expired_leases",
+        "deliveries.rescue.rescue",
+        "deliveries.rescue.resume_blocked",
+        "deliveries.settle._SETTLE",
+    ),
+    _CHECKS: (
+        "checks.checks.*",
+        "checks.claim._CLAIM",
+        "checks.claim._IS_DUE",
+        "checks.host_slots.*",
+        "checks.recheck.*",
+    ),
+    _EPOCH: (
+        "recovery.epoch.EPOCH_IS_OPEN",
+        "recovery.epoch.BROUGHT_FORWARD_RECORDED",
+        "recovery.epoch.confirm",
+        "recovery.epoch.confirm#2",
+        "recovery.restores._NEVER_SENT",
+        "recovery.restores._MARK_UNKNOWN",
+        "recovery.restores._FIND_TWINS",
+        "recovery.restores.mark_unknown",
+        "recovery.restores.mark_unknown#2",
+        "recovery.restores.mark_unknown#3",
+    ),
+    _WEBHOOKS: (
+        "webhooks.events.insert_events",
+        "webhooks.events.promote",
+        "webhooks.events.replay_events",
+        "webhooks.events.replay_events#2",
+        "webhooks.facts.take_occurrences",
+        "webhooks.rounds.*",
+        "webhooks.rounds.has_lost_key",
+        "webhooks.webhooks.pause_webhook",
+        "webhooks.webhooks.resume_webhook",
+        "webhooks.webhooks.resume_webhook#2",
+    ),
+    _BULK: ("imports.imports.*", "imports.imports.JOBS", "imports.rows.*", "jobs.*", "jobs.list_unclaimed"),
+    _STEERING: (
+        "steering.jobs.create_job",
+        "steering.jobs.find_job",
+        "steering.jobs.lock_job",
+        "steering.jobs.lock_jobs",
+        "steering.receipts.*",
+        "steering.receipts.*",
+    ),
+    _ACTIONS: (
+        "deliveries.attempts.lock_to_resolve#2",
+        "posts.actions.read#2",
+        "posts.actions.rewrite#2",
+        "posts.actions._MOVE",
+        "posts.actions.add_delivery",
+        "posts.actions.hide_post",
+        "posts.insert_batch.*",
+        "posts.pins.*",
+    ),
+    _REFRESH: (
+        "accounts.accounts.store_credentials",
+        "accounts.accounts.claim_refresh",
+        "accounts.accounts.end_refresh",
+        "accounts.accounts.require_reconnect",
+        "accounts.oauth_candidates.*",
+        "accounts.oauth_sessions.use_session",
+        "accounts.oauth_sessions.end_session",
+    ),
+    _KEYS: ("idempotency_keys.claim",),
+    _TICKS: ("ticks._CLAIM", "ticks._FINISH"),
+}
+"""Statements by the tests that have to notice, the nearest first. A pattern means those that change or lock rows."""
+
+EXCUSED: Mapping[str, str] = {
+    "accounts.accounts.add_account#2": "an account that is connected again, by one user at a time",
+    "accounts.connections.*": "a switch that a user sets",
+    "accounts.oauth_sessions.expire_sessions*": "deletes what is over",
+    "audit.*": "deletes what is over",
+    "auth.*": "users, sessions and keys: no work is claimed, nothing is sent",
+    "canaries.*": "when each queue was consumed last, by which level, and what its hosts see",
+    "counters.*": "counts, made from the moves",
+    "deliveries.pauses.pause": "a switch that a user sets",
+    "deliveries.paced_rates.*": "the pace of a backlog; errs on the slow side",
+    "files.*": "uploads and their removal: nothing is sent by them",
+    "idempotency_keys.delete_expired": "deletes what is over",
+    "moves.*": "counts and positions of readers of the moves",
+    "auth.workspaces.set_policy": "a switch that a user sets",
+    "receipts.*": "lines made from the moves, by the holder of a lock on the chain",
+    "rollups.*": "counts, made from the moves",
+    "steering.jobs.delete_expired*": "deletes what is over",
+    "vault_rotation.*": "an operator's command that seals again what it reads",
+    "webhooks.events.delete_*": "deletes what is over",
+    "webhooks.events.list_listeners": "reads who is listening; its lock keeps a lane's order (events.py)",
+    "webhooks.webhooks.change_webhook": "a switch that a user sets",
+    "webhooks.webhooks.delete_webhook": "a switch that a user sets",
+    "webhooks.webhooks.list_webhooks": "a list for users; its lock orders two changes of one webhook",
+    "webhooks.webhooks.rotate_secret*": "a switch that a user sets",
+}
+"""Statements that claim, send and settle nothing, with the reason, by patterns of their names."""
+
+
+def find_tests(name: str, *, changes: bool = True) -> tuple[str, ...]:
+    """Return the tests that have to notice a mutant of a statement; none if it is not mutated."""
+    listed = [(tests, pattern) for tests, names in GUARDED.items() for pattern in names]
+    fitting = (
+        tests for tests, pattern in listed if pattern == name or (changes and fnmatchcase(name, pattern))
+    )
+    return next(fitting, ())
+
+
+def is_excused(name: str) -> bool:
+    """Return True if a statement is listed as one that guards nothing."""
+    return any(fnmatchcase(name, pattern) for pattern in EXCUSED)

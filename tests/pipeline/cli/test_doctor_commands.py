@@ -1,0 +1,188 @@
+"""Each command that `slipway doctor` suggests, typed into a shell, removes its finding."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from config.settings import Settings, load
+from pipeline.actions.diagnose import Finding, diagnose
+from pipeline.broker.queues import WORKER_GROUPS
+from pipeline.domain.delivery import State
+from pipeline.domain.level import LEVEL
+from pipeline.runtime.context import Context
+from pipeline.runtime.epoch_file import EpochFile
+from pipeline.runtime.send_guard import SendGuard
+from pipeline.store.canaries import list_hosts, record_consumed
+from pipeline.store.database import Database, row
+from pipeline.store.vault import Vault
+from pipeline.wiring import build_context
+from pipeline.worker.ticker_signals import REPORT_EVERY
+from tests.backups import back_up_rows, restore_rows
+from tests.pipeline.store.ledger import HOUR, Ledger
+from tests.stack import until
+
+Type = Callable[[str], subprocess.Popen[bytes]]
+AGE = """UPDATE canaries SET taken_at = now() - interval '1 minute', hosts = (
+             SELECT jsonb_object_agg(key, value || jsonb_build_object('at', now() - interval '1 minute'))
+             FROM jsonb_each(hosts)) RETURNING queue"""
+"""What a minute without a worker leaves."""
+
+
+@pytest.fixture
+def context(environment: dict[str, str], ledger: Ledger) -> Iterator[Context]:
+    """A context on a database of this test."""
+    made = build_context(load(environment), keeps_epoch_file=False)
+    yield made
+    made.database.close()
+
+
+@pytest.fixture
+def ledger(environment: dict[str, str], vault_key: str) -> Iterator[Ledger]:
+    """The same database."""
+    made = Ledger(environment["SLIPWAY_STORE__URL"], Vault(vault_key), pool=2)
+    yield made
+    made.database.close()
+
+
+@pytest.fixture
+def type_command(environment: dict[str, str], tmp_path: Path) -> Iterator[Type]:
+    """Type a command into a shell; what goes on is ended after the test."""
+    started: list[subprocess.Popen[bytes]] = []
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+    def typing(command: str) -> subprocess.Popen[bytes]:
+        with (tmp_path / "typed.log").open("ab") as log:
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", f"exec env {command}"],
+                env={**environment, "PATH": path},
+                stdout=log,
+                stderr=log,
+                cwd=tmp_path,
+            )
+        started.append(process)
+        return process
+
+    yield typing
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def list_wrong(context: Context, *parts: str) -> list[Finding]:
+    return [one for one in diagnose(context) if one.part in parts and one.result != "ok"]
+
+
+def require_command(found: list[Finding]) -> str:
+    """Return the command of the only finding."""
+    [one] = found
+    assert one.command is not None
+    return one.command
+
+
+def test_a_worker_that_was_killed_or_frozen_and_a_queue_without_one(
+    context: Context, type_command: Type
+) -> None:
+    stopped = type_command("slipway worker upkeep --queues imports")
+    with context.database.begin() as c:
+        record_consumed(c, ["imports"])
+    until(lambda: _list_hosts(context) != [], 60)
+    assert list_wrong(context, "queues", "hosts") == []
+    stopped.kill()
+    stopped.wait()
+    with context.database.begin() as c:
+        row(c, AGE)
+    queue, host = list_wrong(context, "queues", "hosts")
+    assert queue.says.startswith("No worker has taken a message from imports since ")
+    assert host.says.startswith(f"The worker upkeep on {os.uname().nodename} has given no sign of life for 6")
+    assert (queue.result, host.result) == ("fail", "warn")
+    assert queue.command == "slipway worker upkeep --queues imports"
+    again = type_command(queue.command)
+    until(lambda: list_wrong(context, "queues", "hosts") == [], 60)
+    again.send_signal(signal.SIGTERM)
+    again.wait(60)
+    assert _list_hosts(context) == [], "one that ends by itself says so"
+
+
+def test_a_stopped_worker_is_named_within_a_minute() -> None:
+    assert Settings().worker.silent + REPORT_EVERY < 60
+
+
+def _list_hosts(context: Context) -> list[str]:
+    with context.database.begin() as c:
+        return [host.queue for host in list_hosts(c)]
+
+
+def test_posts_that_wait_for_a_newer_worker_and_an_epoch_that_is_not_begun(
+    context: Context, ledger: Ledger, type_command: Type
+) -> None:
+    post = ledger.post([ledger.account(ledger.workspace())], State.SCHEDULED, due=HOUR)
+    ledger.change(post.deliveries[0], f"level = {LEVEL}")
+    with context.database.begin() as c:
+        record_consumed(c, WORKER_GROUPS["publish"], LEVEL - 1)
+    epoch, level = list_wrong(context, "epoch", "workers")
+    assert (epoch.command, level.command) == ("slipway worker publish", "slipway worker publish")
+    type_command(require_command([level]))
+    until(lambda: list_wrong(context, "epoch", "workers") == [], 60)
+
+
+def test_a_host_with_another_store_of_files_and_another_epoch_file(
+    context: Context, type_command: Type, tmp_path: Path
+) -> None:
+    s, here = context.settings, os.uname().nodename
+    s.files_folder.mkdir(parents=True)
+    assert SendGuard(context.database, EpochFile(s.mark_folder), HOUR).may_send()
+    with context.database.begin() as c:
+        record_consumed(c, WORKER_GROUPS["reachability"])
+    for wrong, folder, setting in (
+        ("sees another store of uploaded files", s.files_folder, "SLIPWAY_FILES__FOLDER"),
+        ("sees another epoch file, or none", s.mark_folder, "SLIPWAY_MARK__FOLDER"),
+    ):
+        other = tmp_path / setting
+        other.mkdir()
+        stranger = type_command(f"{setting}={shlex.quote(str(other))} slipway worker reachability")
+        until(lambda: list_wrong(context, "hosts") != [], 60)
+        [found] = list_wrong(context, "hosts")
+        assert found.result == "fail"
+        assert found.says.startswith(f"The worker reachability on {here} {wrong}")
+        stranger.terminate()
+        stranger.wait(60)
+        mend = f"{setting}={shlex.quote(str(folder.absolute()))} slipway worker reachability"
+        assert found.command == mend
+        mended = type_command(mend)
+        until(lambda: _list_hosts(context) != [], 60)
+        assert list_wrong(context, "hosts") == []
+        mended.terminate()
+        mended.wait(60)
+
+
+def test_a_restore_that_is_not_accepted(context: Context, type_command: Type) -> None:
+    database, guard = context.database, EpochFile(context.settings.mark_folder)
+    SendGuard(database, guard, HOUR).may_send()
+    back_up_rows(database)
+    restore_rows(database)
+    SendGuard(database, guard, HOUR).may_send()
+    command = require_command(list_wrong(context, "epoch"))
+    assert command == "slipway restore accept"
+    assert type_command(command).wait(60) == 0
+    assert list_wrong(context, "epoch") == []
+
+
+def test_a_database_without_tables(environment: dict[str, str], type_command: Type) -> None:
+    database = Database(environment["SLIPWAY_STORE__URL"], pool=1)
+    with database.begin() as c:
+        c.exec_driver_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    database.close()
+    context = build_context(load(environment), keeps_epoch_file=False)
+    command = require_command(list_wrong(context, "tables"))
+    assert command == "slipway migrate"
+    assert type_command(command).wait(120) == 0
+    assert list_wrong(context, "tables") == []
+    context.database.close()

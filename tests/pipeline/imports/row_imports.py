@@ -1,0 +1,31 @@
+"""Imports of rows that are alike but for their captions, stored as a client uploads them."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from pipeline.imports.formats import Format
+from pipeline.imports.upload import ImportOptions, store_file
+from pipeline.store.imports import imports as store
+from pipeline.store.imports.imports import Import
+from tests.pipeline.api.imports.importing import LATER, write_lines
+from tests.pipeline.core_fixture import VIDEO, CoreFixture
+
+
+def upload_rows(core: CoreFixture, count: int, caption: str = "Row {}") -> UUID:
+    """Store a file of *count* rows for the account ``one``; return the id of its import."""
+    body = {
+        "media": {"type": "video", "url": VIDEO},
+        "accounts": [{"id": str(core.accounts["one"])}],
+        "scheduled_at": LATER,
+    }
+    lines = write_lines(*({"caption": caption.format(n), **body} for n in range(count)))
+    return store_file(core.context, core.caller, ImportOptions(), [lines], Format.NDJSON).id
+
+
+def find_import(core: CoreFixture, identity: UUID) -> Import:
+    """Return an import as it stands."""
+    with core.context.database.begin() as c:
+        found = store.find_import(c, core.caller, identity)
+    assert found is not None
+    return found

@@ -1,0 +1,138 @@
+"""Jobs on a database that was never analyzed: what a chunk reads does not grow with the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Connection
+
+from config.settings import load
+from pipeline.actions.steer_step import run_steering_step
+from pipeline.actions.steering import Steering, steer
+from pipeline.api.imports.post_format import build_post_format
+from pipeline.domain.bulk_import import ImportState
+from pipeline.domain.steering import Arguments, SteeringState, Verb
+from pipeline.imports import control
+from pipeline.imports.step import run_step
+from pipeline.maintenance.export_moves import export_moves
+from pipeline.store.database import Database, row, rows
+from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.steering.jobs import find_job
+from pipeline.store.vault import Vault
+from pipeline.wiring import build_context
+from tests.pipeline.core_fixture import CoreFixture, make_core
+from tests.pipeline.imports.row_imports import find_import, upload_rows
+from tests.pipeline.store.ledger import Ledger
+
+SMALL, LARGE = 1_500, 20_000
+GROWTH = 1.2
+RANGES = 3
+"""The index of moves names ranges of pages, and a batch may lie in some of them."""
+TABLES = "FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind"
+READ = f"""SELECT sum(pg_stat_get_xact_tuples_returned(oid) + pg_stat_get_xact_tuples_fetched(oid)) AS n
+           {TABLES} IN ('r', 'i')"""
+
+
+@pytest.fixture
+def core(environment: dict[str, str], vault_key: str) -> Iterator[CoreFixture]:
+    """A workspace on a database of this test's own, whose tables nothing counts."""
+    context = build_context(load(environment))
+    ledger = Ledger(context.settings.store.url.get_secret_value(), Vault(vault_key))
+    made = make_core(context, ledger)
+    with context.database.begin() as c:
+        for table in rows(c, f"SELECT relname AS name {TABLES} = 'r'"):
+            c.exec_driver_sql(f"ALTER TABLE {table.name} SET (autovacuum_enabled = off)")
+    made.account("one")
+    made.decided()
+    yield made
+    with context.database.begin() as c:
+        assert rows(c, "SELECT tablename FROM pg_stats WHERE schemaname = 'public'") == []
+    ledger.database.close()
+    context.database.close()
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows and entries of indexes each transaction reads, from now on."""
+    found: list[int] = []
+    begin = Database.begin
+
+    @contextmanager
+    def begin_counted(self: Database) -> Iterator[Connection]:
+        with begin(self) as c:
+            before = row(c, READ)
+            yield c
+            after = row(c, READ)
+            assert before is not None
+            assert after is not None
+            found.append(int(after.n - before.n))
+
+    monkeypatch.setattr(Database, "begin", begin_counted)
+    return found
+
+
+def count_steps(core: CoreFixture, identity: UUID, reads: list[int], most: int = 1000) -> list[int]:
+    """Do steps of one chunk each while the import stays in its state; return what each read, but for the last."""
+    form, state = build_post_format(core.context.settings), find_import(core, identity).state
+    found: list[int] = []
+    while len(found) < most:
+        reads.clear()
+        run_step(core.context, identity, form)
+        found.append(sum(reads))
+        if find_import(core, identity).state is not (
+            ImportState.READING if state is ImportState.UPLOADED else state
+        ):
+            break
+    return found[:-1]
+
+
+def import_file(core: CoreFixture, count: int, reads: list[int]) -> dict[str, list[int]]:
+    """Import a file, pause and roll some of it back; return what the steps of each kind read."""
+    identity, found = upload_rows(core, count, f"Row {{}} of {count}"), {}
+    found["plan"] = count_steps(core, identity, reads)
+    control.apply(core.context, core.caller, identity, (find_import(core, identity).plan_hash or b"").hex())
+    found["apply"] = count_steps(core, identity, reads)
+    with (
+        core.context.database.begin() as c
+    ):  # as autovacuum would: it is no statistics, and the index has little else
+        rows(c, "SELECT brin_summarize_new_values('moves_by_id')")
+    reads.clear()
+    export_moves(core.context)
+    found["export"] = list(reads)
+    found["pause"] = count_steering(core, identity, reads)
+    control.rollback(core.context, core.caller, identity)
+    found["roll back"] = count_steps(core, identity, reads, 3)
+    return found
+
+
+def count_steering(core: CoreFixture, identity: UUID, reads: list[int]) -> list[int]:
+    """Begin to pause the posts of an import; return what the first steps that act on posts read."""
+    chosen = ListFilter(workspace=core.workspace, import_id=identity)
+    asked = Steering(verb=Verb.PAUSE, filter=chosen, arguments=Arguments(why="a test"))
+    job = steer(core.context, core.caller, asked, confirm=True).job
+    assert job is not None
+    found: list[int] = []
+    for _ in range(2):
+        reads.clear()
+        run_steering_step(core.context, job.id)
+        found.append(sum(reads))
+    return found
+
+
+def read_state(core: CoreFixture, identity: UUID) -> SteeringState:
+    with core.context.database.read() as c:
+        job = find_job(c, core.caller, identity)
+    assert job is not None
+    return job.state
+
+
+def test_what_a_chunk_reads_does_not_grow_with_the_tables(core: CoreFixture, reads: list[int]) -> None:
+    """Plans are made, and kept by the connection, while the tables have one row, then 500, then 20,000."""
+    import_file(core, 1, reads)
+    small, large = import_file(core, SMALL, reads), import_file(core, LARGE, reads)
+    assert max(large.pop("export")) <= RANGES * max(small.pop("export"))
+    for kind, found in large.items():
+        assert max(found) <= GROWTH * max(small[kind]), kind

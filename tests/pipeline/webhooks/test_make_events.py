@@ -1,0 +1,206 @@
+"""Which events moves, accounts and imports make, in which order, for which webhooks."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from adapters.contract import Published
+from adapters.errors import CredentialsRevoked, OutcomeUnknown, Rejected
+from pipeline.actions import cancel_delete_retry as steer
+from pipeline.domain.delivery import State
+from pipeline.store.accounts.accounts import require_reconnect
+from pipeline.store.auth.keys import Caller, Terms, create_key, find_caller
+from pipeline.store.database import new_id
+from pipeline.store.imports.imports import begin_upload
+from tests.pipeline.actions.test_edit import change
+from tests.pipeline.core_fixture import CoreFixture
+from tests.pipeline.maintenance.test_export_moves import accept, publish
+from tests.pipeline.scripted_adapter import Script, raising
+from tests.pipeline.store.ledger import HOUR
+from tests.pipeline.webhooks.receiver import Receiver
+
+LIVE = "https://t.example/1"
+
+
+def live(core: CoreFixture) -> Script:
+    return Script(finalize=lambda d, _: Published(remote_id=d.delivery_id, url=LIVE))
+
+
+def restricted(core: CoreFixture, *accounts: UUID) -> Caller:
+    with core.context.database.begin() as c:
+        found = find_caller(c, create_key(c, core.workspace, "less", Terms(accounts=accounts)))
+    assert found is not None
+    return found
+
+
+def upload(core: CoreFixture, state: str) -> None:
+    """Bring an import to a state."""
+    identity = new_id()
+    options = dict.fromkeys(("encoding", "time_zone")) | {
+        "name": "march.csv",
+        "strict": False,
+        "updates": False,
+    }
+    with core.context.database.begin() as c:
+        begin_upload(c, core.caller, identity, f"imports/{identity}", **options)
+        sql = (
+            "UPDATE imports SET state = %s, rows = 7, accepted = 7, plan_hash = '', plan = '{}' WHERE id = %s"
+        )
+        c.exec_driver_sql(sql, (state, identity))
+        c.exec_driver_sql("UPDATE imports SET done = 7 WHERE id = %s", (identity,))
+
+
+def test_a_post_tells_its_life_in_order(receiver: Receiver) -> None:
+    core = receiver.core
+    _, secret = receiver.subscribe()
+    post = accept(core, accounts=2)
+    publish(core, live(core), post, 0)
+    publish(core, Script(finalize=raising(Rejected("too rude", code="too_rude"))), post, 1)
+    receiver.send()
+    got = receiver.got(secret)
+    assert [e["type"] for e in got] == [
+        "post.scheduled",
+        "delivery.published",
+        "delivery.failed",
+        "post.partial",
+    ]
+    assert len({e["id"] for e in got}) == 4
+    assert {e["data"]["post_id"] for e in got} == {str(post.id)}
+    scheduled, published, failed, partial = (e["data"] for e in got)
+    assert scheduled["status"] == "pending"
+    assert [a["status"] for a in scheduled["accounts"]] == ["pending", "pending"]
+    assert (published["status"], published["state"], published["published_url"]) == (
+        "posted",
+        "published",
+        LIVE,
+    )
+    assert published["published_at"]
+    assert failed["error"]["code"] == "too_rude"
+    assert failed["published_url"] is None
+    assert partial["status"] == "partial"
+    assert {(a["status"], a["published_url"]) for a in partial["accounts"]} == {
+        ("posted", LIVE),
+        ("failed", None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("script", "types"),
+    [
+        (Script(), ["delivery.published", "post.posted"]),
+        (Script(finalize=raising(Rejected("no"))), ["delivery.failed", "post.failed"]),
+        (Script(finalize=raising(OutcomeUnknown("?"))), ["delivery.unknown"]),
+        (Script(finalize=raising(CredentialsRevoked("gone"))), ["delivery.blocked"]),
+    ],
+    ids=["posted", "failed", "unknown", "blocked"],
+)
+def test_each_end_has_its_events(receiver: Receiver, script: Script, types: list[str]) -> None:
+    post = accept(receiver.core)
+    webhook, _ = receiver.subscribe(*types)
+    publish(receiver.core, script, post)
+    receiver.send()
+    assert receiver.types() == types
+    assert [e.type for e in receiver.events(webhook.id)] == types, "what was not chosen is not stored"
+
+
+def test_edits_retries_and_cancels_are_told_once_each(receiver: Receiver) -> None:
+    core = receiver.core
+    receiver.subscribe("post.scheduled", "post.failed", "post.canceled", "post.posted")
+    post = accept(core, accounts=2)
+    receiver.send()
+    change(core, post.id, scheduled_at=core.now() + HOUR)
+    receiver.send()
+    assert receiver.types() == ["post.scheduled"] * 2
+    # one account for another, in one transaction: the post was at no moment without an account
+    change(core, post.id, account_ids=[core.account("other")])
+    receiver.send()
+    assert receiver.types() == ["post.scheduled"] * 3
+    assert len(receiver.got()[-1]["data"]["accounts"]) == 1
+    assert steer.cancel(core.context, core.caller, [post.id]).ids
+    failing = accept(core)
+    publish(core, Script(prepare=raising(Rejected("no"))), failing)
+    assert steer.retry(core.context, core.caller, [failing.id]).ids
+    publish(core, Script(), failing)
+    receiver.send()
+    told = [
+        [e["type"] for e in receiver.got() if e["data"]["post_id"] == str(p)] for p in (post.id, failing.id)
+    ]
+    assert told[0] == ["post.scheduled"] * 3 + ["post.canceled"]
+    assert told[1] == ["post.scheduled", "post.failed", "post.scheduled", "post.posted"]
+
+
+def test_a_hold_is_told_once_while_it_lasts_and_not_when_it_delays_nothing(receiver: Receiver) -> None:
+    core = receiver.core
+    receiver.subscribe("delivery.held")
+    post = accept(core)
+    with core.context.database.begin() as c:
+        for why in ("rate", "rate", "prepared_early", "daily_quota", "daily_quota", "rate"):
+            c.exec_driver_sql(
+                """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
+                   VALUES (%s, 'publish', 'publishing', 'scheduled', 0, 0, %s)""",
+                (post.deliveries[0], f"held: {why}"),
+            )
+    receiver.send()
+    assert [e["data"]["held_for"] for e in receiver.got()] == ["rate", "daily_quota", "rate"]
+
+
+def test_an_account_and_an_import_tell_what_became_of_them(receiver: Receiver) -> None:
+    core = receiver.core
+    account = core.account("one")
+    receiver.subscribe("account.reconnect", "import.finished")
+    with core.context.database.begin() as c:
+        error = {"code": "reconnect_required", "class": "CredentialsRevoked", "secret": "x"}
+        require_reconnect(c, account, error, 1)
+        require_reconnect(c, account, error, 1)
+    upload(core, "applied")
+    upload(core, "reading")
+    receiver.send()
+    by_type = {e["type"]: e["data"] for e in receiver.got()}
+    assert sorted(receiver.types()) == ["account.reconnect", "import.finished"]
+    reconnect, finished = by_type["account.reconnect"], by_type["import.finished"]
+    assert (reconnect["account_id"], reconnect["error"]["code"]) == (str(account), "reconnect_required")
+    assert "secret" not in reconnect["error"]
+    assert (finished["state"], finished["rows"]) == ("applied", 7)
+
+
+def test_a_bound_webhook_gets_what_its_key_may_see_and_nothing_else(receiver: Receiver) -> None:
+    core = receiver.core
+    mine = accept(core)
+    account = core.accounts["a0"]
+    bound, _ = receiver.subscribe(by=restricted(core, account))
+    core.account("theirs")
+    both = core.accept(account_ids=[account, core.accounts["theirs"]])
+    theirs = core.accept(account_ids=[core.accounts["theirs"]], caption="theirs")
+    publish(core, Script(), mine)
+    with core.context.database.begin() as c:
+        for name in ("a0", "theirs"):
+            require_reconnect(c, core.accounts[name], {"code": "reconnect_required"}, 1)
+    upload(core, "applied")
+    receiver.send()
+    got: list[dict[str, Any]] = receiver.got()
+    assert [e["type"] for e in got if "post_id" in e["data"]] == ["delivery.published", "post.posted"]
+    assert not {str(both.id), str(theirs.id)} & {e["data"].get("post_id") for e in got}
+    assert [e["data"]["account_id"] for e in got if e["type"] == "account.reconnect"] == [str(account)]
+    assert not [e for e in got if e["type"] == "import.finished"], "it was made by another key"
+    assert {e.state for e in receiver.events(bound.id)} == {"delivered"}
+
+
+def test_nothing_is_stored_where_nobody_listens(receiver: Receiver) -> None:
+    core = receiver.core
+    post = accept(core)
+    publish(core, Script(), post)
+    webhook, _ = receiver.subscribe()
+    with (
+        core.context.database.begin() as c
+    ):  # an upgrade, or a slow export: moves of before the webhook was made
+        c.exec_driver_sql(
+            """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, at)
+               VALUES (%s, 'publish', 'publishing', 'failed', 0, 0, now() - interval '1 hour')""",
+            (post.deliveries[0],),
+        )
+    receiver.send()
+    assert receiver.events(webhook.id) == []
+    assert core.ledger.state(post.deliveries[0]) is State.PUBLISHED
