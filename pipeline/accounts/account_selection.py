@@ -25,7 +25,7 @@ from pipeline.accounts.connected_account import (
     to_refusal,
 )
 from pipeline.domain.account import AccountStatus
-from pipeline.domain.actor import Actor
+from pipeline.domain.audit import Actor
 from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts import oauth_candidates as store

@@ -36,7 +36,7 @@ from pipeline.accounts.oauth_flow import (
     create_flow_secrets,
 )
 from pipeline.domain.account import AccountStatus
-from pipeline.domain.actor import Actor
+from pipeline.domain.audit import Actor
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.post_request import Refusal

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from adapters.contract import Platform, RemoteAccount
-from pipeline.domain.actor import Actor
+from pipeline.domain.audit import Actor
 from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts.accounts import AccountRow, add_account, find_account_of

@@ -19,7 +19,7 @@ from pipeline.actions import retried_delivery
 from pipeline.actions.cancel_delete_retry import cancel_deliveries
 from pipeline.actions.post_changes import record_move, record_states
 from pipeline.actions.retried_delivery import LIVE
-from pipeline.domain.actor import Actor
+from pipeline.domain.audit import Actor
 from pipeline.domain.delivery import State
 from pipeline.domain.steering import Verb
 from pipeline.recovery.restore import explain_doubt

@@ -17,9 +17,8 @@ from sqlalchemy import Connection
 from pipeline.actions.edit_values import Change, EditResult
 from pipeline.actions.post_changes import record_edit
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.policy_errors import NotSentYet
-from pipeline.domain.post import EDITABLE, PostStatus
-from pipeline.domain.schedule import next_at
+from pipeline.domain.delivery_error import NotSentYet
+from pipeline.domain.post import EDITABLE, PostStatus, next_at
 from pipeline.recovery.restore import refuse_in_doubt
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint

@@ -13,9 +13,9 @@ from adapters.limit import Rate
 from pipeline.accounts.authorize import can_authorize
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, Reason, State
+from pipeline.domain.delivery_error import describe_last_look, is_beyond_looks
 from pipeline.domain.explanation import Explanation, Situation, explain
 from pipeline.domain.hold import Hold
-from pipeline.domain.public_error import describe_last_look, is_beyond_looks
 from pipeline.runtime.context import Context
 from pipeline.stages.daily_limit import find_post_quota
 from pipeline.stages.post_state import may_be_rescheduled

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from pipeline.domain.actor import Actor
-from pipeline.domain.user import MAX_PASSWORD
+from pipeline.domain.account import MAX_PASSWORD
+from pipeline.domain.audit import Actor
 from pipeline.runtime.context import Context
 from pipeline.store.audit import record_change
 from pipeline.store.auth.login_tries import (

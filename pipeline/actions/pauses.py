@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.domain.actor import Actor
+from pipeline.domain.audit import Actor
 from pipeline.domain.hold import BREAKER, LiftedScope, Scope
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint

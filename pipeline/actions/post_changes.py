@@ -8,8 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.domain.actor import Actor
-from pipeline.domain.change import hide_queries
+from pipeline.domain.audit import Actor, hide_queries
 from pipeline.domain.delivery import State
 from pipeline.store.audit import record_change
 from pipeline.store.deliveries.inspection import find_workspace_of_post

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.actions.post_changes import record_move
-from pipeline.domain.actor import Actor
+from pipeline.domain.audit import Actor
 from pipeline.domain.delivery import Mover, State, get_resume_state
 from pipeline.recovery.restore import explain_doubt
 from pipeline.runtime.context import Context

@@ -11,8 +11,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.policy_errors import MEDIA_FAULTS
-from pipeline.domain.schedule import next_at
+from pipeline.domain.delivery_error import MEDIA_FAULTS
+from pipeline.domain.post import next_at
 from pipeline.runtime.context import Context
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules

@@ -19,7 +19,7 @@ from pipeline.actions import dead_letters, edit
 from pipeline.actions.cancel_delete_retry import TRIES, cancel_deliveries, retry_within
 from pipeline.actions.dead_letters import Skipped
 from pipeline.actions.edit_values import Change
-from pipeline.domain.actor import Actor
+from pipeline.domain.audit import Actor
 from pipeline.domain.delivery import State
 from pipeline.domain.steering import AT_ONCE, Verb
 from pipeline.runtime.context import Context

@@ -13,8 +13,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from pipeline.domain.account import AccountStatus
-from pipeline.domain.post_kind import find_form, find_kind
-from pipeline.domain.schedule import is_immediate
+from pipeline.domain.post import find_form, find_kind, is_immediate
 from pipeline.runtime.context import Context
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules

@@ -20,7 +20,7 @@ from pipeline.api.http.rate_limit import RATE_HEADERS, RateLimit
 from pipeline.api.ledger_health import LedgerHealth, read_health
 from pipeline.api.metrics import ANSWER_SECONDS, Metrics
 from pipeline.api.posts.field_types import Rules, build_rules
-from pipeline.domain.key_limits import KeyLimits
+from pipeline.domain.account import KeyLimits
 from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.media.disk import list_disk_faults
 from pipeline.runtime.context import Context

@@ -6,7 +6,7 @@ import os
 import pwd
 import socket
 
-from pipeline.domain.actor import Actor
+from pipeline.domain.audit import Actor
 
 
 def find_actor() -> Actor:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pipeline.cli.output import print_rows
-from pipeline.domain.candidates import describe_candidate, split_candidates
+from pipeline.domain.restored_post import describe_candidate, split_candidates
 
 
 def list_candidates(error: Mapping[str, Any] | None) -> Sequence[Mapping[str, Any]]:

@@ -18,12 +18,12 @@ from pipeline.cli.account import require_account_of
 from pipeline.cli.durations import DURATION, FUTURE, Parsed
 from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_transaction
-from pipeline.domain.key_limits import MAX_POSTS_PER_DAY, MAX_POSTS_PER_MINUTE
+from pipeline.domain.account import MAX_POSTS_PER_DAY, MAX_POSTS_PER_MINUTE
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.domain.key_limits import KeyLimits
+    from pipeline.domain.account import KeyLimits
     from pipeline.store.auth.keys import Key
 
 DEFAULT = "default"
@@ -127,7 +127,7 @@ def create(
     SLIPWAY_API__POSTS_PER_MINUTE says otherwise, or it is for bulk work.
     """
     from config.settings import settings
-    from pipeline.domain.key_limits import KeyLimits, choose_new_limits
+    from pipeline.domain.account import KeyLimits, choose_new_limits
     from pipeline.store.auth.keys import Terms, create_key
     from pipeline.store.auth.workspaces import find_workspace
 

@@ -15,8 +15,7 @@ from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_database, open_transaction
 
 if TYPE_CHECKING:
-    from pipeline.domain.receipt import Head
-    from pipeline.domain.receipt_chain import BrokenChain, VerifiedChain
+    from pipeline.domain.receipt import BrokenChain, Head, VerifiedChain
     from pipeline.store.database import Database
     from pipeline.store.receipts.read import WorkspaceHead
 
@@ -109,8 +108,8 @@ def verify(file: BinaryIO, kept: Head | None, after: Head | None, *, as_json: bo
 
     Reports the first line that was altered, is missing, is out of order or belongs to another workspace.
     """
-    from pipeline.domain.receipt_chain import BrokenChain
-    from pipeline.domain.receipt_chain import verify as verify_chain
+    from pipeline.domain.receipt import BrokenChain
+    from pipeline.domain.receipt import verify as verify_chain
 
     try:
         found = verify_chain(_read_lines(file), head=kept, after=after)

@@ -15,7 +15,7 @@ from pipeline.cli.candidates import list_candidates, print_candidates
 from pipeline.cli.durations import PAST_OR_NOW
 from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_context, open_transaction
-from pipeline.domain.public_error import describe_last_look
+from pipeline.domain.delivery_error import describe_last_look
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -16,7 +16,7 @@ import click
 from pipeline.cli import EXAMPLE, EXAMPLES
 from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_transaction
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -31,7 +31,7 @@ def ask_password(login: str, *, generate: bool) -> tuple[str, bool]:
 
     Raises ClickException for one that breaks a rule.
     """
-    from pipeline.domain.user import UnusablePassword, require_password
+    from pipeline.domain.account import UnusablePassword, require_password
     from pipeline.store.auth.users import generate_password
 
     if generate or not sys.stdin.isatty():
@@ -78,7 +78,7 @@ def workspace_option(help_text: str) -> Callable[[Any], Any]:
 @json_option
 def create(login: str, role: str | None, workspace: str | None, *, generate: bool, as_json: bool) -> None:
     """Create user LOGIN. The password is asked for at a terminal; otherwise it is generated, and shown only now."""
-    from pipeline.domain.user import require_login
+    from pipeline.domain.account import require_login
     from pipeline.store.auth.users import create_user, hash_password
 
     if (role is None) != (workspace is None):
@@ -132,7 +132,7 @@ def enable(login: str, *, as_json: bool) -> None:
 @json_option
 def reset(login: str, *, generate: bool, as_json: bool) -> None:
     """Give user LOGIN a new password, end their sessions, and let them try again at once."""
-    from pipeline.domain.user import normalize_login
+    from pipeline.domain.account import normalize_login
     from pipeline.store.auth.login_tries import forget_tries, name_login
     from pipeline.store.auth.users import find_user, hash_password, set_password
 
@@ -197,7 +197,7 @@ def sessions(login: str | None, *, ends: bool, as_json: bool) -> None:
 @contextmanager
 def _report_errors() -> Iterator[None]:
     """Turn errors that an operator can act on into ClickException."""
-    from pipeline.domain.user import UnusableLogin
+    from pipeline.domain.account import UnusableLogin
     from pipeline.store.auth.users import LoginTaken, NoSuchUser
 
     try:

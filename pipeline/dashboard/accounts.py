@@ -21,8 +21,7 @@ from pipeline.dashboard.ledger import act, read
 from pipeline.dashboard.page import page
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
-from pipeline.domain.account import AccountStatus
-from pipeline.domain.user import Role
+from pipeline.domain.account import AccountStatus, Role
 from pipeline.runtime.context import Context
 from pipeline.store.accounts.oauth_sessions import UserStarter
 from pipeline.store.dashboard.accounts import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pipeline.domain.account import Role
 from pipeline.domain.steering import Verb
-from pipeline.domain.user import Role
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ from pipeline.dashboard import (
 from pipeline.dashboard.assets import send_asset
 from pipeline.dashboard.errors import render_error
 from pipeline.dashboard.ledger import build_dashboard_state
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
 from pipeline.runtime.context import Context
 
 

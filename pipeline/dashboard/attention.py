@@ -22,10 +22,10 @@ from pipeline.dashboard.page import HOME, page
 from pipeline.dashboard.queue_filter import format_time, get_within
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
+from pipeline.domain.account import Role
 from pipeline.domain.attention import HELD, OVERDUE, Kind, Matter
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.steering import Verb
-from pipeline.domain.user import Role
 from pipeline.store.dashboard.walks import Within
 from pipeline.store.deliveries.listing import NO_ERROR, NO_HOLD
 from pipeline.store.health import database_now

@@ -35,7 +35,7 @@ from pipeline.dashboard.zones import (
     split_days,
     split_hours,
 )
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
 from pipeline.imports.local_time import list_zones
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import compute_version, derive_status, may_be_rescheduled

@@ -23,8 +23,8 @@ from pipeline.dashboard.ledger import act, read
 from pipeline.dashboard.page import page
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
-from pipeline.domain.actor import Actor
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
+from pipeline.domain.audit import Actor
 from pipeline.runtime.context import Context
 from pipeline.store.dashboard.accounts import find_identity
 from pipeline.store.dashboard.queue import QueuedDelivery, list_queue

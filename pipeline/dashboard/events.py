@@ -26,7 +26,7 @@ from pipeline.dashboard.live_cursor import open_position, seal_position
 from pipeline.dashboard.live_feed import LiveFeed, Subscriber
 from pipeline.dashboard.page import page
 from pipeline.dashboard.visitor import Visitor
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
 from pipeline.store.vault import Vault
 
 MAX_TOPICS = 50

@@ -18,9 +18,9 @@ from pipeline.dashboard.ledger import act, read
 from pipeline.dashboard.page import page
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
-from pipeline.domain.actor import Actor
+from pipeline.domain.account import Role
+from pipeline.domain.audit import Actor
 from pipeline.domain.steering import WORKING
-from pipeline.domain.user import Role
 from pipeline.runtime.context import Context
 from pipeline.store.auth.keys import read_caller
 from pipeline.store.steering.jobs import SteeringJob, dump_filter, list_jobs

@@ -20,7 +20,7 @@ from pipeline.dashboard.page import HOME, LOGIN, answer_errors, page, read_form
 from pipeline.dashboard.render import render
 from pipeline.dashboard.sessions import end_recorded
 from pipeline.dashboard.visitor import Visitor, find_visitor
-from pipeline.domain.user import normalize_login
+from pipeline.domain.account import normalize_login
 from pipeline.store.auth.login_tries import MAX_TRIES, WAIT
 
 _OWN_PAGE = re.compile(r"/dashboard/(?![/\\])(?:[A-Za-z0-9_\-.~/?=&+,:@!*]|%[0-9A-Fa-f]{2})*", re.ASCII)

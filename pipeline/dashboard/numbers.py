@@ -25,9 +25,9 @@ from pipeline.dashboard.ledger import read
 from pipeline.dashboard.page import page
 from pipeline.dashboard.render import format_duration, render
 from pipeline.dashboard.visitor import Visitor
+from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
 from pipeline.domain.histogram import LATENESS_BOUNDS, estimate_quantile
-from pipeline.domain.user import Role
 from pipeline.store.rollups.settled_counts import (
     DAY,
     HOUR,

@@ -16,7 +16,7 @@ from pipeline.api.http.body import read_body
 from pipeline.dashboard.cross_site import SAFE_METHODS, require_own_origin, require_token
 from pipeline.dashboard.errors import render_error
 from pipeline.dashboard.visitor import Forbidden, Visitor, find_visitor
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
 
 log = logging.getLogger("slipway.dashboard")
 

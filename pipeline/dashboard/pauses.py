@@ -19,9 +19,9 @@ from pipeline.dashboard.ledger import act, read
 from pipeline.dashboard.page import page
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Forbidden, Visitor
-from pipeline.domain.actor import Actor
+from pipeline.domain.account import Role
+from pipeline.domain.audit import Actor
 from pipeline.domain.hold import BREAKER, EVERYWHERE, SCOPES, LiftedScope, Scope
-from pipeline.domain.user import Role
 from pipeline.runtime.context import Context
 from pipeline.store.dashboard.accounts import AccountHealth, find_workspace_of, list_health
 from pipeline.store.deliveries.pauses import Pause, list_pauses

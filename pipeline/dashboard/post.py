@@ -20,7 +20,7 @@ from pipeline.dashboard.post_view import MediaItem, build_columns
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.dashboard.zones import find_page_zone, format_wall_time, keep_zone
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
 from pipeline.imports.local_time import AmbiguousTime, list_zones
 from pipeline.media.files.upload_urls import PATH, UploadUrls
 from pipeline.stages.post_state import compute_version, derive_status, may_be_rescheduled

@@ -32,7 +32,7 @@ from pipeline.dashboard.post import find_post, render_post
 from pipeline.dashboard.post_buttons import BY_VERB
 from pipeline.dashboard.steer import MAX_WHY
 from pipeline.dashboard.visitor import Visitor
-from pipeline.domain.actor import Actor
+from pipeline.domain.audit import Actor
 from pipeline.domain.steering import Arguments, Verb
 from pipeline.imports.local_time import AmbiguousTime, InvalidCell, read_time
 from pipeline.runtime.context import Context

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from pipeline.actions.explain import ExplainedDelivery
 from pipeline.dashboard.actions import ACTIONS, DECIDE
+from pipeline.domain.account import Role
 from pipeline.domain.delivery import SETTLED, Reason, State, may_be_changed
 from pipeline.domain.explanation_rules import Action
 from pipeline.domain.hold import Hold
-from pipeline.domain.user import Role
 from pipeline.store.posts.views import DeliveryView
 
 

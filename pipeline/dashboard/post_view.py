@@ -15,10 +15,10 @@ from uuid import UUID
 
 from pipeline.actions.explain import ExplainedDelivery, ExplainedPost
 from pipeline.dashboard.post_buttons import Button, find_next, is_paused, list_buttons
-from pipeline.domain.candidates import split_candidates
+from pipeline.domain.account import Role
 from pipeline.domain.post import PostStatus
 from pipeline.domain.receipt import content_sha256
-from pipeline.domain.user import Role
+from pipeline.domain.restored_post import split_candidates
 from pipeline.stages.post_state import derive_delivery_status
 from pipeline.store.dashboard.post_history import SHOWN, History
 from pipeline.store.deliveries.attempts import AttemptFacts

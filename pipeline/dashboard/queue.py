@@ -19,10 +19,10 @@ from pipeline.dashboard.page import page
 from pipeline.dashboard.queue_filter import Asked, InvalidFilter, read_filter, resolve_filter
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
+from pipeline.domain.account import Role
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.explanation import Explanation, explain
 from pipeline.domain.hold import Hold
-from pipeline.domain.user import Role
 from pipeline.store.dashboard.queue import Place, QueuedDelivery, QueuePage, list_queue
 from pipeline.store.dashboard.walks import choose_walk, is_place
 from pipeline.store.deliveries.evidence import Evidence

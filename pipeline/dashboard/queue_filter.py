@@ -14,9 +14,9 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from pipeline.api.http.timestamp import InvalidTimestamp, parse
 from pipeline.dashboard.visitor import Visitor
+from pipeline.domain.account import Role
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
-from pipeline.domain.user import Role
 from pipeline.store.dashboard.queue import find_accounts_named, find_named
 from pipeline.store.dashboard.walks import Within
 from pipeline.store.deliveries.listing import NO_HOLD, ListFilter

@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse
 
 from pipeline.dashboard.assets import static
 from pipeline.dashboard.visitor import Visitor
-from pipeline.domain.candidates import describe_candidate, split_candidates
+from pipeline.domain.restored_post import describe_candidate, split_candidates
 
 
 def render(

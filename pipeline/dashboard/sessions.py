@@ -13,8 +13,8 @@ from pipeline.dashboard.ledger import act, read
 from pipeline.dashboard.page import page
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
-from pipeline.domain.actor import Actor
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
+from pipeline.domain.audit import Actor
 from pipeline.runtime.context import Context
 from pipeline.store.audit import record_change
 from pipeline.store.auth.sessions import end_session, list_sessions

@@ -33,9 +33,9 @@ from pipeline.dashboard.queue_filter import (
 )
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Forbidden, Visitor
-from pipeline.domain.actor import Actor
+from pipeline.domain.account import Role
+from pipeline.domain.audit import Actor
 from pipeline.domain.steering import OF_DEAD_LETTERS, PUBLISHES, Arguments, Verb
-from pipeline.domain.user import Role
 from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller, read_caller

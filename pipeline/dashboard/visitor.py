@@ -15,8 +15,8 @@ from pipeline.api.http.middleware import REQUEST_ID
 from pipeline.dashboard import session_cookie
 from pipeline.dashboard.ledger import find_client_address, get_state
 from pipeline.dashboard.live_cursor import seal_position
-from pipeline.domain.actor import Actor
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
+from pipeline.domain.audit import Actor
 from pipeline.runtime.context import Context
 from pipeline.store.auth.sessions import OpenSession, find_session, touch_session
 

@@ -1,8 +1,11 @@
-"""Accounts, workspaces and plans: who may publish to what."""
+"""Accounts, workspaces and plans, the users of a workspace with their roles, and the limits of API keys."""
 
 from __future__ import annotations
 
-from enum import StrEnum
+import re
+from dataclasses import dataclass, fields, replace
+from enum import Enum, StrEnum
+from functools import total_ordering
 
 
 class AccountStatus(StrEnum):
@@ -43,3 +46,100 @@ class Subscription(StrEnum):
 
 
 LIVE_SUBSCRIPTIONS = frozenset({Subscription.ACTIVE, Subscription.TRIALING})
+
+
+@total_ordering
+class Role(Enum):
+    """A role includes every smaller one: ``Role.VIEWER < Role.ADMIN``."""
+
+    VIEWER = "viewer"  #: sees everything of the workspace
+    AUTHOR = "author"  #: also edits, reschedules, cancels, and retries posts
+    OPERATOR = "operator"  #: also pauses, decides, steers, connects accounts
+    ADMIN = "admin"  #: also ends the sessions of other users
+
+    def __lt__(self, other: Role) -> bool:
+        return _RANK[self] < _RANK[other]
+
+
+_RANK = {role: rank for rank, role in enumerate(Role)}
+
+
+MIN_PASSWORD, MAX_PASSWORD = 12, 200
+"""Characters. NIST SP 800-63B-4 (August 2025), section 3.1.1.2, asks for 15, or 8 alongside a second factor; tries are
+limited here."""
+_LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}", re.ASCII)
+
+
+class UnusableLogin(ValueError):
+    """The login breaks the rule; ``str()`` is a sentence for its author."""
+
+
+class UnusablePassword(ValueError):
+    """The password breaks the rule; ``str()`` is a sentence for its author, without the password."""
+
+
+def normalize_login(text: str) -> str:
+    """Return a login as it is compared: in lower case, without spaces around it."""
+    return text.strip().lower()
+
+
+def require_login(text: str) -> str:
+    """Return the login, normalized. Raises UnusableLogin."""
+    login = normalize_login(text)
+    if not _LOGIN.fullmatch(login):
+        raise UnusableLogin(
+            f"The login {text[:120]!r} cannot be used: 1 to 100 of the letters a to z, digits and . _ @ + -, "
+            "starting with a letter or digit."
+        )
+    return login
+
+
+def require_password(text: str, login: str) -> str:
+    """Return the password. Raises UnusablePassword."""
+    if not MIN_PASSWORD <= len(text) <= MAX_PASSWORD:
+        raise UnusablePassword(
+            f"The password has {len(text)} characters: it needs {MIN_PASSWORD} to {MAX_PASSWORD}."
+        )
+    if "\0" in text or len(set(text)) == 1 or login in text.lower():
+        raise UnusablePassword(
+            "The password repeats one character, or contains the login: choose another one."
+        )
+    return text
+
+
+NEW_KEY_POSTS_PER_MINUTE = 6_000
+"""The rate of a new key where neither its maker nor the server sets one."""
+MAX_POSTS_PER_MINUTE, MAX_POSTS_PER_DAY = 1_000_000, 1_000_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyLimits:
+    """The settings of a key. None: the server's default."""
+
+    music_required: bool | None = None
+    """Refuse a post whose music cannot be attached, instead of warning."""
+    posts_per_minute: int | None = None
+    """0: no limit."""
+    posts_per_day: int | None = None
+    """Per calendar day in UTC; 0: no limit."""
+
+    def over(self, defaults: KeyLimits) -> KeyLimits:
+        """Return these limits, with those of *defaults* where one is None."""
+        if self == SERVER_DEFAULT:
+            return defaults
+        missing = [f.name for f in fields(self) if getattr(self, f.name) is None]
+        return replace(self, **{name: getattr(defaults, name) for name in missing})
+
+
+SERVER_DEFAULT = KeyLimits()
+"""A key without limits of its own."""
+
+
+def choose_new_limits(given: KeyLimits, *, server_posts_per_minute: int, bulk: bool) -> KeyLimits:
+    """Return the limits of a new key: those given, and a rate where neither they nor the server set one.
+
+    A bulk key gets no rate.
+    """
+    if bulk or given.posts_per_minute is not None or server_posts_per_minute:
+        return given
+    return replace(given, posts_per_minute=NEW_KEY_POSTS_PER_MINUTE)

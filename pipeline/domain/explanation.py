@@ -14,9 +14,9 @@ from uuid import UUID
 from pipeline.domain import explanation_rules as rules
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Reason, State, may_retry
+from pipeline.domain.delivery_error import MEDIA_FAULTS, NOT_TRIED
 from pipeline.domain.explanation_rules import RULES, Action, Call, Detail, Rule, Turn
 from pipeline.domain.hold import Hold, StandingHold
-from pipeline.domain.policy_errors import MEDIA_FAULTS, NOT_TRIED
 
 _UNUSABLE: Mapping[str, Detail] = {
     AccountStatus.INACTIVE: rules.OUT_OF_USE,

@@ -1,12 +1,71 @@
-"""The status of a post as the HTTP contract names it, derived from the states of its deliveries."""
+"""The public status of a post, the kind a platform calls it, and the times at which its deliveries are touched."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from adapters.contract import Capabilities, PostForm
 from pipeline.domain.delivery import Reason, State
+
+IMMEDIATE = timedelta(seconds=30)
+"""A due time within this of now, before or after, counts as "now" (HTTP contract)."""
+
+
+def slot_end(at: datetime, width: timedelta) -> datetime:
+    """Return the end of the slot of time that holds *at*; one message is sent then for all that is due in the slot."""
+    seconds = width.total_seconds()
+    return datetime.fromtimestamp(math.ceil(at.timestamp() / seconds) * seconds, UTC)
+
+
+def next_at(due_at: datetime, lead: timedelta) -> datetime:
+    """Return when work on a delivery may start: its due time, less the platform's lead for preparation."""
+    return due_at - lead
+
+
+def backoff(spent: int, *, base: timedelta, cap: timedelta, chance: float) -> timedelta:
+    """Return a pause with full jitter: a random part (*chance*, 0 to 1) of an exponential, capped one, at least 1 s.
+
+    Source: AWS Architecture Blog, "Exponential Backoff And Jitter" (2015).
+    """
+    ceiling = min(cap, base * int(2 ** min(spent, 20)))
+    return max(timedelta(seconds=1), ceiling * chance)
+
+
+def outage_pause(age: timedelta, *, base: timedelta, cap: timedelta, chance: float) -> timedelta:
+    """Return a pause with full jitter in an outage that is *age* old, at least 1 s.
+
+    Its ceiling grows with the age, so it is exponential without a count of tries.
+    """
+    return max(timedelta(seconds=1), min(cap, base + max(age, timedelta(0))) * chance)
+
+
+def look_pause(looks: int, first: timedelta, longest: timedelta) -> timedelta:
+    """Return the pause before the next look at an unfinished publish; it doubles from *first* to *longest*."""
+    return min(longest, first * int(2 ** min(looks, 20)))
+
+
+def is_immediate(asked: datetime | None, now: datetime) -> bool:
+    """Return True if a requested time means "now". Ingest refuses times that are too far in the past."""
+    return asked is None or abs(asked - now) <= IMMEDIATE
+
+
+INBOX_DRAFT = "inbox_draft"
+"""The kind of a post that is left for the account's owner to publish."""
+
+
+def find_kind(capabilities: Capabilities, form: PostForm, *, is_inbox_draft: bool) -> str | None:
+    """Return the platform's kind of post, or None where it has none of this form."""
+    return INBOX_DRAFT if is_inbox_draft else capabilities.post_kinds.get(form)
+
+
+def find_form(media_type: str, count: int) -> PostForm:
+    """Return the form of a request's media: a video, one image or several."""
+    if media_type == "video":
+        return PostForm.VIDEO
+    return PostForm.IMAGE if count == 1 else PostForm.IMAGES
 
 
 class PostStatus(StrEnum):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from adapters.contract import CannotTell, Published
 from adapters.listing import Asked, ListedPost, Listing
@@ -78,3 +79,22 @@ def _describe(listing: Listing, platform: str, candidates: Sequence[ListedPost],
     if unlikely := len(candidates) - likely:
         found += f"; {unlikely} more {'differs' if unlikely == 1 else 'differ'} in text, kind, media or time"
     return f"{platform} was asked for the account's posts since {start}{part}. It lists {found}."
+
+
+Candidate = Mapping[str, Any]
+"""A candidate as it is stored with the error."""
+_WORDS = {False: "differs", None: "not shown"}
+
+
+def split_candidates(error: Mapping[str, Any] | None) -> tuple[list[Candidate], list[Candidate]]:
+    """Return the candidates of a stored error: posts that could be the delivery, and posts that differ from it."""
+    found: Sequence[Candidate] = (error or {}).get("candidates", ())
+    likely = [one for one in found if one.get("likely", True)]
+    return likely, [one for one in found if one not in likely]
+
+
+def describe_candidate(one: Candidate) -> str:
+    """Return how a candidate compares with the delivery, in a few words."""
+    parts = {name: one.get(f"same_{name}") for name in ("caption", "kind", "media", "time")}
+    differences = [f"{name} {_WORDS[same]}" for name, same in parts.items() if same is not True]
+    return ", ".join(differences) or "all agrees"

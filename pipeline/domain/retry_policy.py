@@ -33,8 +33,11 @@ from adapters.errors import (
     Unavailable,
 )
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.hold import Hold
-from pipeline.domain.policy_errors import (
+from pipeline.domain.delivery_error import (
+    PLATFORM,
+    RATE_LIMIT,
+    STORAGE,
+    find_party,
     make_asked_too_long,
     make_cannot_be_asked,
     make_cannot_tell,
@@ -45,10 +48,9 @@ from pipeline.domain.policy_errors import (
     to_adapter_error,
     to_outcome_unknown,
 )
-from pipeline.domain.retry_state import RetryPolicy, RetryState
-from pipeline.domain.schedule import backoff, look_pause, outage_pause
-from pipeline.domain.unavailability import PLATFORM, RATE_LIMIT, STORAGE, find_party
-from pipeline.domain.verdict import Outcome, Verdict
+from pipeline.domain.hold import Hold
+from pipeline.domain.post import backoff, look_pause, outage_pause
+from pipeline.domain.verdict import Outcome, RetryPolicy, RetryState, Verdict
 
 
 def evaluate_prepare(result: PrepareResult) -> Verdict | None:

@@ -23,7 +23,7 @@ from adapters.contract import Credentials, Platform, RemoteAccount
 from config.settings import Settings, settings
 from pipeline.accounts.connected_account import add_remote_account
 from pipeline.cli.actor import find_actor
-from pipeline.domain.key_limits import SERVER_DEFAULT, choose_new_limits
+from pipeline.domain.account import SERVER_DEFAULT, choose_new_limits
 from pipeline.embedded.control import Control
 from pipeline.embedded.data_folder import write_private
 from pipeline.store.audit import record_change

@@ -18,8 +18,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from config.settings import Settings
-from pipeline.domain.actor import Actor
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
+from pipeline.domain.audit import Actor
 from pipeline.embedded.data_folder import write_private
 from pipeline.embedded.services import local_url
 from pipeline.store.audit import record_change

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
+from pipeline.domain.account import KeyLimits
 from pipeline.domain.bulk_import import WORKING
-from pipeline.domain.key_limits import KeyLimits
 from pipeline.imports.validate import PostFormat
 from pipeline.runtime.context import Context
 from pipeline.store import jobs

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from adapters.errors import Permanent
 from pipeline.domain.delivery import ALWAYS_ARMED, Mover, Reason, State
-from pipeline.domain.schedule import slot_end
+from pipeline.domain.post import slot_end
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.store.database import FROZEN, jsonb

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from adapters.contract import Draft, Media, MediaFacts
 from adapters.errors import Unavailable
 from adapters.limit import ImageRule
-from pipeline.domain.image_conversion import JPEG, Conversion, name_derived
+from pipeline.domain.media_fitting import JPEG, Conversion, name_derived
 from pipeline.media.files.storage_folder import ObjectMissing, StorageUnavailable
 from pipeline.media.files.uploads import build_fault, compute_etag, create_object_key
 from pipeline.media.probe.conversion import convert

@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters.contract import MediaFacts, Platform, Problem
 from adapters.limit import ImageRule
-from pipeline.domain.image_conversion import Conversion, Fit, explain_refusal, plan_conversion
+from pipeline.domain.media_fitting import Conversion, Fit, explain_refusal, plan_conversion
 from pipeline.runtime.context import Context
 
 Facts = Mapping[int, MediaFacts | None]

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from pipeline.domain.delivery import State
-from pipeline.domain.post import PostStatus
-from pipeline.domain.schedule import is_immediate, next_at, slot_end
+from pipeline.domain.post import PostStatus, is_immediate, next_at, slot_end
 from pipeline.runtime.context import Context
 from pipeline.runtime.tracing import trace_post
 from pipeline.stages import media_checks

@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters.contract import Draft, Media, MediaFacts, Problem, Track
 from adapters.http import HttpClient
-from pipeline.domain.video_changes import describe_changes
+from pipeline.domain.media_fitting import describe_changes
 from pipeline.runtime.context import Context
 from pipeline.stages.drafts import get_alt_text, get_cover_url, list_urls
 from pipeline.stages.image_fitting import amend_problems, find_rule, plan_images, predict_facts

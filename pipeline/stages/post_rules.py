@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.domain.account import AccountStatus
-from pipeline.domain.schedule import is_immediate
+from pipeline.domain.post import is_immediate
 from pipeline.domain.validation_issue import build_issue
 from pipeline.runtime.context import Context
 from pipeline.stages.media_checks import get_track, list_media_facts

@@ -25,7 +25,7 @@ from adapters.contract import Platform, ResolvesMusic
 from adapters.errors import AdapterError, Permanent, StorageFault
 from config.logging import log_event
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.schedule import backoff
+from pipeline.domain.post import backoff
 from pipeline.domain.shares import Shares
 from pipeline.media.opener import Opener
 from pipeline.media.probe.probe import probe

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from adapters.contract import Capabilities
 from adapters.errors import CredentialsExpired
 from config.settings import Settings
-from pipeline.domain.public_error import LAST_LOOK
-from pipeline.domain.retry_state import RetryPolicy, RetryState
+from pipeline.domain.delivery_error import LAST_LOOK
+from pipeline.domain.verdict import RetryPolicy, RetryState
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import find_answer
 

@@ -15,8 +15,8 @@ from adapters.contract import Published
 from adapters.errors import Unavailable
 from pipeline.accounts import refresh
 from pipeline.domain.delivery import Mover, State
+from pipeline.domain.delivery_error import STORAGE
 from pipeline.domain.retry_policy import evaluate_conflict, evaluate_refresh_error
-from pipeline.domain.unavailability import STORAGE
 from pipeline.domain.verdict import Verdict
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint

@@ -11,7 +11,7 @@ import logging
 from adapters.contract import Adapter
 from adapters.errors import AdapterError, AppRefused, OutcomeUnknown, Unavailable
 from adapters.http import HttpClient
-from pipeline.domain.unavailability import PLATFORM, find_party
+from pipeline.domain.delivery_error import PLATFORM, find_party
 from pipeline.runtime.context import Context
 from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.platform_health import has_sign_of_life

@@ -23,8 +23,7 @@ from pipeline.domain import retry_policy
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.restored_post import evaluate_listing
-from pipeline.domain.retry_state import RetryState
-from pipeline.domain.verdict import Verdict, hold
+from pipeline.domain.verdict import RetryState, Verdict, hold
 from pipeline.runtime import tracing
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint

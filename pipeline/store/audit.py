@@ -19,8 +19,7 @@ from uuid import UUID
 from pydantic_core import to_jsonable_python
 from sqlalchemy import Connection
 
-from pipeline.domain.actor import Actor, ActorKind
-from pipeline.domain.change import bound_side, keep_changed
+from pipeline.domain.audit import Actor, ActorKind, bound_side, keep_changed
 from pipeline.store.database import jsonb, row, rows
 
 Kind = Literal[

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.domain.actor import Actor
+from pipeline.domain.audit import Actor
 from pipeline.runtime.failpoint import failpoint
 from pipeline.store.audit import record_change
 from pipeline.store.database import Database, row, rows

@@ -14,8 +14,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import Reason, State, to_public
+from pipeline.domain.delivery_error import present_error
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
-from pipeline.domain.public_error import present_error
 from pipeline.domain.webhook import EventType, find_delivery_event, find_post_event
 from pipeline.store.database import new_id
 from pipeline.store.moves.read import MoveFacts

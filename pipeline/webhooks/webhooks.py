@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.domain.change import hide_queries
+from pipeline.domain.audit import hide_queries
 from pipeline.domain.validation_issue import build_issue
 from pipeline.domain.webhook import OVERLAP, EventType, PauseReason
 from pipeline.media.refusal import Refused

@@ -12,10 +12,10 @@ import requests
 
 from pipeline.actions.steering import Steering, steer
 from pipeline.dashboard.app import PAGES
+from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
 from pipeline.domain.hold import Hold
 from pipeline.domain.steering import Arguments, Verb
-from pipeline.domain.user import Role
 from pipeline.store.auth.keys import read_caller
 from pipeline.store.auth.workspaces import create_workspace
 from pipeline.store.database import rows

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import requests
 
-from pipeline.domain.schedule import IMMEDIATE
+from pipeline.domain.post import IMMEDIATE
 from tests.chaos.client import PATIENCE, POLL, SentPost
 from tests.chaos.judge import Violation
 

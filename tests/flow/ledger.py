@@ -8,7 +8,7 @@ import sys
 from typing import Any
 from uuid import UUID, uuid4
 
-from pipeline.domain.receipt_chain import verify
+from pipeline.domain.receipt import verify
 from pipeline.store.database import row, rows
 from tests.stack import Stack
 

@@ -52,9 +52,8 @@ from pipeline.api.webhooks.schema import WebhookBody, WebhookChanges
 from pipeline.cli.account_file import read_accounts
 from pipeline.dashboard import queue_filter
 from pipeline.dashboard.visitor import Visitor
-from pipeline.domain.image_conversion import Conversion
-from pipeline.domain.receipt import issue
-from pipeline.domain.receipt_chain import BrokenChain, verify
+from pipeline.domain.media_fitting import Conversion
+from pipeline.domain.receipt import BrokenChain, issue, verify
 from pipeline.domain.webhook import parse_retry_after
 from pipeline.imports.columns import build_columns
 from pipeline.imports.convert import convert_file, read_head

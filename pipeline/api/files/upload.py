@@ -26,7 +26,7 @@ from pipeline.api.openapi.error_responses import error_responses
 from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import PARTNER_API, Operation, path_parameter, query_parameter
 from pipeline.api.state import AppState, get_app_state
-from pipeline.domain.actor import Actor
+from pipeline.domain.audit import Actor
 from pipeline.media.files.storage_folder import StorageUnavailable
 from pipeline.media.files.upload_intake import TooLarge, TypeMismatch, UploadIntake
 from pipeline.media.files.uploads import create_object_key

@@ -22,7 +22,7 @@ from uuid import UUID
 import redis
 
 from pipeline.api.http.envelope import HttpRefusal
-from pipeline.domain.key_limits import KeyLimits
+from pipeline.domain.account import KeyLimits
 from pipeline.limits.circuit_breaker import REQUEST_PAUSE, CircuitBreaker
 from pipeline.store.auth.keys import count_posts
 from pipeline.store.database import Database

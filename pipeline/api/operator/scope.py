@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from pipeline.api.http.auth import require_plan, require_writing
 from pipeline.api.state import get_app_state
-from pipeline.domain.actor import OPERATOR_TOKEN, Actor
+from pipeline.domain.audit import OPERATOR_TOKEN, Actor
 from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries.dead_letters import OPERATOR, Scope
 

@@ -23,10 +23,10 @@ from pipeline.api.http.response_models import State as DeliveryState
 from pipeline.api.posts.field_types import OnLate
 from pipeline.api.posts.schema import Media
 from pipeline.api.reference.warning_advice import WARNINGS
-from pipeline.domain.candidates import split_candidates
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.post import OPEN, PostStatus, derive_post_status
+from pipeline.domain.restored_post import split_candidates
 from pipeline.stages.covers import warn_of_cover_error
 from pipeline.stages.post_state import derive_delivery_status
 from pipeline.store.posts.views import DeliveryView, PostView

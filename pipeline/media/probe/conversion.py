@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import BinaryIO
 
 from adapters.errors import Rejected, Unavailable
-from pipeline.domain.image_conversion import JPEG, Conversion
+from pipeline.domain.media_fitting import JPEG, Conversion
 from pipeline.media.probe.probe_client import ProbeMemory, explain, inspect, run_job
 from pipeline.media.probe.probe_worker import CONVERSION_CPU_SECONDS, CONVERSION_MEMORY, MAX_OUTPUT
 from pipeline.media.probe.sniff import HEAD_BYTES, Container, sniff

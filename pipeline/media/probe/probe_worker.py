@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, NoReturn, cast
 
-from pipeline.domain.image_conversion import CMYK
+from pipeline.domain.media_fitting import CMYK
 from pipeline.media.probe.image_header import SIDEWAYS, read_orientation, read_webp, to_orientation
 from pipeline.media.probe.iso_media import (
     DAMAGED,

@@ -22,9 +22,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.domain.account import Plan, Subscription, WorkspaceKind
-from pipeline.domain.actor import Actor
-from pipeline.domain.key_limits import SERVER_DEFAULT, KeyLimits
+from pipeline.domain.account import SERVER_DEFAULT, KeyLimits, Plan, Subscription, WorkspaceKind
+from pipeline.domain.audit import Actor
 from pipeline.store.database import new_id, row, rows
 
 _TODAY = "(now() AT TIME ZONE 'UTC')::date"

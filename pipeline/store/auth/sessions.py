@@ -15,7 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
 from pipeline.store.auth.users import StoredPassword
 from pipeline.store.database import new_id, row, rows
 

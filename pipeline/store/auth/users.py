@@ -19,7 +19,7 @@ from argon2.exceptions import VerificationError
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from pipeline.domain.user import Role, normalize_login
+from pipeline.domain.account import Role, normalize_login
 from pipeline.store.database import is_violation, new_id, row, rows
 
 _HASHER = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=4)

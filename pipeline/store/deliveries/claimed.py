@@ -12,7 +12,7 @@ from uuid import UUID
 from adapters.contract import Account, CheckpointData
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
-from pipeline.domain.unavailability import Streaks, shift_streaks
+from pipeline.domain.delivery_error import Streaks, shift_streaks
 from pipeline.store.accounts.accounts import ACCOUNT_COLUMNS, open_account
 from pipeline.store.checks.checks import FACTS
 from pipeline.store.deliveries.platform_health import BREAKER

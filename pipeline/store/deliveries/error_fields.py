@@ -7,7 +7,7 @@ from typing import Any
 
 from adapters.errors import OutcomeUnknown
 from adapters.listing import ListedPost
-from pipeline.domain.public_error import LAST_LOOK, get_own_error
+from pipeline.domain.delivery_error import LAST_LOOK, get_own_error
 from pipeline.domain.restored_post import is_likely
 
 _FAULTS = {

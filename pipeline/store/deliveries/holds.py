@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import LOOKED_AT, WAITING, State
+from pipeline.domain.delivery_error import present_error
 from pipeline.domain.hold import STANDING, STORED, Hold, StandingHold, list_scopes
-from pipeline.domain.public_error import present_error
-from pipeline.domain.schedule import IMMEDIATE
+from pipeline.domain.post import IMMEDIATE
 from pipeline.store.canaries import TOO_NEW, WORKER_LEVEL
 from pipeline.store.database import rows
 from pipeline.store.recovery.epoch import EPOCH_IS_OPEN

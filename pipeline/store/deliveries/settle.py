@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import Mover, State, require_move
+from pipeline.domain.delivery_error import STORAGE, extend_streaks, shift_streaks
 from pipeline.domain.hold import STORED
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status
-from pipeline.domain.unavailability import STORAGE, extend_streaks, shift_streaks
 from pipeline.domain.verdict import Verdict
 from pipeline.store.database import jsonb, row, run_many
 from pipeline.store.deliveries.claimed import ClaimedDelivery

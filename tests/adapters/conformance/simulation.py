@@ -33,8 +33,7 @@ from adapters.errors import AdapterError, CredentialsExpired
 from adapters.http import HttpClient, Response
 from pipeline.domain import retry_policy
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.retry_state import RetryPolicy, RetryState
-from pipeline.domain.verdict import Verdict
+from pipeline.domain.verdict import RetryPolicy, RetryState, Verdict
 from tests.adapters.conformance.environment import Environment
 from tests.adapters.conformance.post_cases import PostCase
 

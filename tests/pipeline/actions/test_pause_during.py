@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.actions.pauses import lift, pause, pause_during
-from pipeline.domain.actor import Actor
+from pipeline.domain.audit import Actor
 from pipeline.store.deliveries.pauses import find_reason
 from tests.pipeline.core_fixture import CoreFixture
 

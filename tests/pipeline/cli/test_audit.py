@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from pipeline.cli.audit import PAGE
-from pipeline.domain.actor import Actor
+from pipeline.domain.audit import Actor
 from pipeline.store.audit import record_change
 from pipeline.store.auth.workspaces import create_workspace
 from pipeline.store.database import new_id, rows

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.listing import ListedPost
 from pipeline.domain.delivery import State
-from pipeline.domain.policy_errors import make_restored
+from pipeline.domain.delivery_error import make_restored
 from pipeline.runtime.epoch_file import EpochFile
 from pipeline.runtime.send_guard import SendGuard
 from pipeline.store.database import Database, jsonb

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
 from pipeline.store.audit import AuditFilter, list_changes
 from pipeline.store.auth.sessions import find_session, start_session
 from pipeline.store.auth.users import read_password, verify_password

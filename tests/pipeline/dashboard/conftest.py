@@ -9,7 +9,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
 from pipeline.runtime.context import Context
 from tests.pipeline.api.running_server import serving
 from tests.pipeline.dashboard.site import Site

@@ -11,7 +11,7 @@ from uuid import UUID
 import requests
 
 from pipeline.dashboard.visitor import derive_csrf
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
 from pipeline.store.auth.sessions import start_session
 from pipeline.store.auth.users import StoredPassword, create_user, hash_password, set_role
 from tests.pipeline.api.running_server import Server, Tenant

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
 from tests.pipeline.dashboard.accessibility import check_accessibility, press_tab_until
 from tests.pipeline.dashboard.site import Site
 

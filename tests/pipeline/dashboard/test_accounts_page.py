@@ -13,7 +13,7 @@ import requests
 from playwright.sync_api import Page, expect
 
 from adapters.contract import Platform
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
 from pipeline.store.database import row
 from tests.pipeline.api.running_server import ABSENT, Tenant, serving
 from tests.pipeline.dashboard.numbers_scene import HOSTILE, add_named, end_grant

@@ -13,9 +13,9 @@ import requests
 
 from pipeline.actions.attention import list_attention
 from pipeline.dashboard.attention import build_query, list_links
+from pipeline.domain.account import Role
 from pipeline.domain.attention import Kind
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.user import Role
 from pipeline.runtime.context import Context
 from pipeline.store.canaries import record_canary
 from pipeline.store.database import row

@@ -11,8 +11,8 @@ import requests
 from starlette.routing import Route
 
 from pipeline.dashboard.app import create_dashboard
+from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
-from pipeline.domain.user import Role
 from pipeline.store.database import rows
 from tests.pipeline.api.running_server import serving
 from tests.pipeline.dashboard.site import HOME, PASSWORD, Site, Someone

@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from pipeline.dashboard.zones import ZONE_COOKIE
+from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
-from pipeline.domain.user import Role
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.dashboard.site import Site
 

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, expect
 
 from pipeline.actions.log_in import LoginTry, MustWait, WrongPassword, log_in
 from pipeline.dashboard.login import choose_next
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
 from pipeline.store.auth.login_tries import MAX_TRIES, forget_tries, name_address, name_login
 from pipeline.store.auth.sessions import find_session, start_session
 from pipeline.store.auth.users import (

@@ -12,7 +12,7 @@ import requests
 from playwright.sync_api import Page, expect
 
 from pipeline.dashboard.numbers import compute_numbers, format_lateness
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
 from pipeline.store.deliveries.pauses import pause
 from pipeline.store.rollups.settled_counts import HOUR, LATENESS, SettledCount
 from tests.pipeline.dashboard.accessibility import check_accessibility

@@ -8,7 +8,7 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect
 
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.pauses import list_pauses
 from tests.pipeline.api.running_server import ABSENT, Tenant, video

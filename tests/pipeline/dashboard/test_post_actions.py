@@ -11,9 +11,8 @@ from uuid import UUID
 import pytest
 import requests
 
-from pipeline.domain.account import Plan, Subscription
+from pipeline.domain.account import Plan, Role, Subscription
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.user import Role
 from pipeline.stages.post_state import compute_version
 from pipeline.store.audit import AuditFilter, list_changes
 from pipeline.store.auth.workspaces import set_plan

@@ -10,9 +10,9 @@ import pytest
 
 from pipeline.dashboard.app import PAGES
 from pipeline.dashboard.post_buttons import BY_VERB, find_next, list_buttons
+from pipeline.domain.account import Role
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.explanation_rules import LIFT_OWN, RULES, Action
-from pipeline.domain.user import Role
 from pipeline.store.posts.views import DeliveryView
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)

@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest
 import requests
 
+from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
-from pipeline.domain.user import Role
 from pipeline.store.database import row
 from pipeline.store.posts.actions import hide_post
 from pipeline.store.receipts.append import add_receipts

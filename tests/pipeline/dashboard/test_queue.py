@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from pipeline.dashboard import queue
+from pipeline.domain.account import Role
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.user import Role
 from pipeline.store.database import new_id, row
 from tests.pipeline.dashboard.site import Site
 from tests.pipeline.store.ledger import HOUR, Ledger, Post

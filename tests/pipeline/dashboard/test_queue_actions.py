@@ -14,8 +14,8 @@ import requests
 
 from pipeline.actions.steer_step import run_steering_step
 from pipeline.dashboard import steer
+from pipeline.domain.account import Role
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.user import Role
 from pipeline.runtime.context import Context
 from pipeline.store.database import new_id, row
 from tests.pipeline.dashboard.site import Site

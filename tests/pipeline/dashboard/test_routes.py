@@ -14,9 +14,9 @@ from pipeline.actions.steering import Steering, steer
 from pipeline.dashboard.app import PAGES, create_dashboard
 from pipeline.dashboard.decide import DECISIONS
 from pipeline.dashboard.page import REQUIRED_ROLES
+from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
 from pipeline.domain.steering import Arguments, Verb
-from pipeline.domain.user import Role
 from pipeline.store.auth.keys import read_caller
 from pipeline.store.auth.sessions import list_sessions
 from pipeline.store.database import new_id, row

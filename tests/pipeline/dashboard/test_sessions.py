@@ -8,7 +8,7 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect
 
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
 from pipeline.store.audit import AuditFilter, list_changes
 from pipeline.store.auth.sessions import find_session
 from pipeline.store.auth.users import set_disabled, set_password, set_role

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from pipeline.domain.actor import OPERATOR_TOKEN, Actor
+from pipeline.domain.audit import OPERATOR_TOKEN, Actor
 
 ID = UUID(int=7)
 

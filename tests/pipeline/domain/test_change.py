@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.domain.change import (
+from pipeline.domain.audit import (
     KEPT_TEXT,
     MAX_BYTES,
     MAX_ITEMS,

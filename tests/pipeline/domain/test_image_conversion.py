@@ -9,7 +9,7 @@ import pytest
 from adapters.contract import MediaFacts, Platform
 from adapters.limit import ImageRule
 from adapters.registry import ADAPTERS
-from pipeline.domain.image_conversion import (
+from pipeline.domain.media_fitting import (
     MAX_BYTES,
     MAX_RESULT_PIXELS,
     Conversion,

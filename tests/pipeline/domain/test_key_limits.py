@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.domain.key_limits import NEW_KEY_POSTS_PER_MINUTE, SERVER_DEFAULT, KeyLimits, choose_new_limits
+from pipeline.domain.account import NEW_KEY_POSTS_PER_MINUTE, SERVER_DEFAULT, KeyLimits, choose_new_limits
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from adapters.contract import Platform, PostForm
 from adapters.registry import ADAPTERS
-from pipeline.domain.post_kind import find_form, find_kind
+from pipeline.domain.post import find_form, find_kind
 
 KINDS = {platform: adapter.capabilities.post_kinds for platform, adapter in ADAPTERS.items()}
 

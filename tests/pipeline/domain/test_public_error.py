@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.domain.delivery import SETTLED, State
-from pipeline.domain.public_error import describe_last_look, get_own_error, is_beyond_looks, present_error
+from pipeline.domain.delivery_error import describe_last_look, get_own_error, is_beyond_looks, present_error
 
 AT = datetime(2026, 11, 29, 9, 30, tzinfo=UTC)
 OWN: dict[str, Any] = {

@@ -10,10 +10,9 @@ import pytest
 from adapters.contract import Ended
 from adapters.errors import RateLimited
 from pipeline.domain.delivery import Reason, State
+from pipeline.domain.delivery_error import RATE_LIMIT
 from pipeline.domain.retry_policy import evaluate_error, evaluate_look
-from pipeline.domain.retry_state import RetryState
-from pipeline.domain.unavailability import RATE_LIMIT
-from pipeline.domain.verdict import Outcome
+from pipeline.domain.verdict import Outcome, RetryState
 from tests.pipeline.domain.test_retry_policy import AFTER, BEFORE, POLICY, seconds
 
 

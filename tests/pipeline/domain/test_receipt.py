@@ -17,14 +17,16 @@ from hypothesis import strategies as st
 
 from pipeline.domain.receipt import (
     MAX_LINE_BYTES,
+    BrokenChain,
+    Flaw,
     Head,
     InvalidHead,
     InvalidReceipt,
     content_sha256,
     issue,
     read,
+    verify,
 )
-from pipeline.domain.receipt_chain import BrokenChain, Flaw, verify
 
 ACME, OTHER = UUID(int=1), UUID(int=2)
 FACTS = {

@@ -22,6 +22,7 @@ from adapters.errors import (
     Unsupported,
 )
 from pipeline.domain.delivery import Reason, State
+from pipeline.domain.delivery_error import RATE_LIMIT, STORAGE
 from pipeline.domain.hold import Hold
 from pipeline.domain.retry_policy import (
     evaluate_conflict,
@@ -32,9 +33,7 @@ from pipeline.domain.retry_policy import (
     evaluate_prepare,
     evaluate_refresh_error,
 )
-from pipeline.domain.retry_state import RetryPolicy, RetryState
-from pipeline.domain.unavailability import RATE_LIMIT, STORAGE
-from pipeline.domain.verdict import Outcome, Verdict
+from pipeline.domain.verdict import Outcome, RetryPolicy, RetryState, Verdict
 
 
 def seconds(n: float) -> timedelta:

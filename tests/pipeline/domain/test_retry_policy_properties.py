@@ -12,15 +12,7 @@ from hypothesis import strategies as st
 from adapters import errors
 from adapters.contract import Absent, CannotTell, Ended, LookResult, Pending, Published, Ready
 from pipeline.domain.delivery import ALWAYS_ARMED, MOVES, Mover, Reason, State
-from pipeline.domain.retry_policy import (
-    evaluate_error,
-    evaluate_finalize,
-    evaluate_look,
-    evaluate_look_error,
-    evaluate_prepare,
-)
-from pipeline.domain.retry_state import RetryPolicy, RetryState
-from pipeline.domain.unavailability import (
+from pipeline.domain.delivery_error import (
     MEDIA_UNAVAILABLE,
     OWN_STATES,
     PLATFORM,
@@ -30,7 +22,14 @@ from pipeline.domain.unavailability import (
     find_party,
     shift_streaks,
 )
-from pipeline.domain.verdict import Outcome, Verdict
+from pipeline.domain.retry_policy import (
+    evaluate_error,
+    evaluate_finalize,
+    evaluate_look,
+    evaluate_look_error,
+    evaluate_prepare,
+)
+from pipeline.domain.verdict import Outcome, RetryPolicy, RetryState, Verdict
 
 WAITS = st.timedeltas(timedelta(days=-2), timedelta(days=400))
 LONGS = st.timedeltas(timedelta(0), timedelta(days=3))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
 
 
 def test_each_role_includes_the_smaller_ones() -> None:

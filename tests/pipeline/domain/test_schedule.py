@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.domain.schedule import backoff, is_immediate, look_pause, next_at, slot_end
+from pipeline.domain.post import backoff, is_immediate, look_pause, next_at, slot_end
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SLOT = timedelta(milliseconds=100)

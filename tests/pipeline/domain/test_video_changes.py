@@ -8,7 +8,7 @@ import pytest
 
 from adapters.contract import MediaFacts, Platform
 from adapters.registry import ADAPTERS
-from pipeline.domain.video_changes import describe_changes
+from pipeline.domain.media_fitting import describe_changes
 
 GOOD = MediaFacts(
     content_type="video/mp4", bytes=9_000_000, width=1080, height=1920, duration=30.0, codec="h264", fps=30.0

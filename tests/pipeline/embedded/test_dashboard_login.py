@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import Settings
-from pipeline.domain.user import Role
+from pipeline.domain.account import Role
 from pipeline.embedded.summary import LOGIN, LOGIN_FILE, ensure_login, read_login
 from pipeline.store.auth.users import (
     find_user,

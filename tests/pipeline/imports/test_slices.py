@@ -16,8 +16,8 @@ from sqlalchemy import Connection, text
 
 from pipeline.api.imports.post_format import build_post_format
 from pipeline.broker.ticks import list_ticks
+from pipeline.domain.account import KeyLimits
 from pipeline.domain.bulk_import import ImportState
-from pipeline.domain.key_limits import KeyLimits
 from pipeline.imports import control, import_slice
 from pipeline.imports.import_slice import CHUNK, CHUNK_BESIDE_REQUESTS
 from pipeline.imports.step import run_step

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from adapters.contract import Published
 from adapters.errors import Rejected
 from pipeline.domain.delivery import Mover, State
-from pipeline.domain.receipt_chain import VerifiedChain, verify
+from pipeline.domain.receipt import VerifiedChain, verify
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.claimed import ClaimedDelivery

@@ -12,7 +12,7 @@ from adapters.errors import RateLimited
 from config.settings import Settings
 from pipeline.actions import resolve as decide
 from pipeline.domain.delivery import State
-from pipeline.domain.schedule import slot_end
+from pipeline.domain.post import slot_end
 from pipeline.stages import delay
 from pipeline.stages.delay import sweep
 from pipeline.stages.publish import publish

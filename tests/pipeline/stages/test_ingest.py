@@ -13,7 +13,7 @@ import pytest
 
 from adapters.contract import Platform
 from pipeline.broker.queues import REACHABILITY
-from pipeline.domain.key_limits import KeyLimits
+from pipeline.domain.account import KeyLimits
 from pipeline.runtime.context import Context
 from pipeline.stages.post_request import AcceptedPost
 from pipeline.store.accounts.connections import deactivate

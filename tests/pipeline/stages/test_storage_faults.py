@@ -18,10 +18,10 @@ from adapters.errors import StorageFault
 from config.settings import load
 from pipeline.actions.explain import explain_post
 from pipeline.domain.delivery import State
+from pipeline.domain.delivery_error import PLATFORM, STORAGE
 from pipeline.domain.explanation import Explanation
 from pipeline.domain.explanation_rules import Turn
 from pipeline.domain.hold import Hold
-from pipeline.domain.unavailability import PLATFORM, STORAGE
 from pipeline.maintenance.set_covers import set_covers
 from pipeline.runtime.context import Context
 from pipeline.stages.media_checks import find_unreachable

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from pipeline.domain.actor import Actor
+from pipeline.domain.audit import Actor
 from pipeline.store.audit import (
     AuditFilter,
     AuditRow,

@@ -27,7 +27,7 @@ from pipeline.api.http.rate_limit import RateLimit
 from pipeline.api.state import build_app_state
 from pipeline.broker.queue_liveness import QueueLiveness
 from pipeline.broker.queues import REACHABILITY, REACHABILITY_BULK
-from pipeline.domain.key_limits import KeyLimits
+from pipeline.domain.account import KeyLimits
 from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.store.auth.keys import Terms, change_limits, create_key, find_caller
 from pipeline.wiring import build_api_context

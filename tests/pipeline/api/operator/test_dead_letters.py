@@ -12,8 +12,7 @@ import pytest
 import requests
 from sqlalchemy import text
 
-from pipeline.domain.account import Plan
-from pipeline.domain.key_limits import KeyLimits
+from pipeline.domain.account import KeyLimits, Plan
 from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.database import row
 from tests.pipeline.api.running_server import ABSENT, Server, Tenant, serving, video

@@ -14,7 +14,7 @@ import requests
 
 from pipeline.api.http.response_models import Success
 from pipeline.api.posts.batch_schema import BatchResult
-from pipeline.domain.key_limits import KeyLimits
+from pipeline.domain.account import KeyLimits
 from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.checks import checks
 from pipeline.store.database import rows

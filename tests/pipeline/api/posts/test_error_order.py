@@ -13,8 +13,7 @@ from sqlalchemy import text
 
 from adapters.contract import Platform
 from pipeline.api.http.rate_limit import RateLimit
-from pipeline.domain.account import Plan, Subscription
-from pipeline.domain.key_limits import KeyLimits
+from pipeline.domain.account import KeyLimits, Plan, Subscription
 from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.store.auth.keys import revoke_key
 from pipeline.store.database import row

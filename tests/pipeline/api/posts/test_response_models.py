@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from adapters.listing import ListedPost
 from pipeline.api.posts.response_models import Post, PostSummary
 from pipeline.domain.delivery import Reason, State
-from pipeline.domain.policy_errors import make_restored
+from pipeline.domain.delivery_error import make_restored
 from pipeline.domain.post import PostStatus
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.posts.views import DeliveryView, PostView

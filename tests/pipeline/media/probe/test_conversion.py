@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from adapters.errors import Rejected
-from pipeline.domain.image_conversion import Conversion
+from pipeline.domain.media_fitting import Conversion
 from pipeline.media.probe.conversion import NoRoom, convert
 from pipeline.media.probe.probe_client import ProbeMemory
 from pipeline.media.probe.probe_worker import CONVERSION_MEMORY

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from pipeline.domain.key_limits import SERVER_DEFAULT
+from pipeline.domain.account import SERVER_DEFAULT
 from pipeline.store.auth.keys import (
     Caller,
     OutsideWorkspace,

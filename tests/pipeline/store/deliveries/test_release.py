@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from pipeline.domain.delivery import LOOKED_AT, WAITING, State
 from pipeline.domain.hold import Scope
-from pipeline.domain.schedule import slot_end
+from pipeline.domain.post import slot_end
 from pipeline.store.database import rows
 from pipeline.store.deliveries import release as store
 from pipeline.store.deliveries.message import Message
