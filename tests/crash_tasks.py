@@ -26,9 +26,8 @@ from pipeline.imports.formats import Format
 from pipeline.imports.step import run_step
 from pipeline.imports.upload import ImportOptions, store_file
 from pipeline.maintenance import JOBS
-from pipeline.maintenance.fill_urls import fill_urls
+from pipeline.maintenance.finish_published import fill_urls, set_covers
 from pipeline.maintenance.rebuild_broker import rebuild_broker
-from pipeline.maintenance.set_covers import set_covers
 from pipeline.stages import publish as publishing
 from pipeline.stages.ingest import accept
 from pipeline.stages.post_request import PostRequest

@@ -204,7 +204,7 @@ def reconnect(account: str, *, unchecked: bool, as_json: bool) -> None:
     from adapters.contract import RemoteAccount
     from pipeline.accounts.connected_account import add_remote_account
     from pipeline.cli.token_input import read_credentials
-    from pipeline.maintenance.resume_blocked import resume_blocked
+    from pipeline.maintenance.rescue_expired_leases import resume_blocked
     from pipeline.store.accounts.connections import count_waiting
 
     credentials = read_credentials()
@@ -249,7 +249,7 @@ def deactivate(account: str, *, as_json: bool) -> None:
 @json_option
 def activate(account: str, *, as_json: bool) -> None:
     """Put ACCOUNT (id or username) back in use. Deliveries blocked on it resume."""
-    from pipeline.maintenance.resume_blocked import resume_blocked
+    from pipeline.maintenance.rescue_expired_leases import resume_blocked
     from pipeline.store.accounts.connections import activate as store_active
 
     with open_context() as context:

@@ -1,4 +1,4 @@
-"""Rescue deliveries whose lease has expired: their worker died, or their message was lost.
+"""Rescue what a worker that died has left, and dispatch again what lost its message: deliveries, checks, jobs.
 
 - Queued and never claimed: dispatched again when its lease expires, or within seconds if its queue is empty or the
   broker has lost all of its data.
@@ -17,21 +17,34 @@ from redis.exceptions import RedisError
 
 from adapters.contract import Platform
 from adapters.errors import AdapterError, OutcomeUnknown
-from pipeline.broker.queues import PUBLISH, STATUS
+from pipeline.broker.queues import PUBLISH, REACHABILITY, STATUS
 from pipeline.domain.delivery import Reason, State
 from pipeline.maintenance.rebuild_broker import BrokerUnreachable, rebuild_broker
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.delay import dispatch_all
+from pipeline.stages.reachability import advance_post
 from pipeline.stages.retry_inputs import look_first
-from pipeline.store.deliveries import rescue as store
+from pipeline.store.checks.checks import list_due_checks
+from pipeline.store.checks.host_slots import free_expired_slots
 from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.redispatch import redispatch_lost, redispatch_lost_looks
-from pipeline.store.deliveries.rescue import ExpiredLease, Rescue
+from pipeline.store.deliveries.rescue import (
+    ExpiredLease,
+    Rescue,
+    list_expired_leases,
+    rescue,
+    resume_reconnected,
+)
+from pipeline.store.imports import imports
+from pipeline.store.jobs import list_unclaimed
+from pipeline.store.posts.awaiting_checks import list_stranded
+from pipeline.store.steering import jobs as steering
 
 log = logging.getLogger("slipway.upkeep")
 
-BATCH = 500
+DELIVERIES, BLOCKED, POSTS, JOBS = 500, 200, 500, 100
+"""Of each that one transaction, or run, takes."""
 REFILL_RATE = 10_000.0
 """Messages per second into an empty broker: no limit in practice."""
 
@@ -47,7 +60,7 @@ def rescue_expired_leases(context: Context) -> int:
     if STATUS in empty:
         dispatched += _redispatch_looks(context, lease)
     with context.database.begin() as c:
-        expired = store.list_expired_leases(c, BATCH)
+        expired = list_expired_leases(c, DELIVERIES)
     for one in expired:
         _rescue(context, one, lease)
     return dispatched + len(expired)
@@ -79,12 +92,12 @@ def _redispatch_deliveries(context: Context, lease: timedelta, empty: Sequence[s
 
     def take() -> list[Message]:
         with context.database.begin() as c:
-            lost = redispatch_lost(c, BATCH, lease, empty=empty)
+            lost = redispatch_lost(c, DELIVERIES, lease, empty=empty)
         if lost:
             failpoint("rescue.found", *(message.delivery for message in lost))
         return lost
 
-    return dispatch_all(take, context.dispatcher.send_deliveries, BATCH)
+    return dispatch_all(take, context.dispatcher.send_deliveries, DELIVERIES)
 
 
 def _redispatch_looks(context: Context, lease: timedelta) -> int:
@@ -92,18 +105,18 @@ def _redispatch_looks(context: Context, lease: timedelta) -> int:
 
     def take() -> list[Message]:
         with context.database.begin() as c:
-            looks = redispatch_lost_looks(c, BATCH, lease, claim_lease=held)
+            looks = redispatch_lost_looks(c, DELIVERIES, lease, claim_lease=held)
         if looks:
             failpoint("rescue.looks-found", *(message.delivery for message in looks))
         return looks
 
-    return dispatch_all(take, context.dispatcher.send_looks, BATCH)
+    return dispatch_all(take, context.dispatcher.send_looks, DELIVERIES)
 
 
 def _rescue(context: Context, one: ExpiredLease, lease: timedelta) -> None:
     outcome = _choose_outcome(context, one)
     with context.database.begin() as c:
-        fence = store.rescue(c, one, outcome, lease)
+        fence = rescue(c, one, outcome, lease)
     if fence is None:
         return
     failpoint("rescue.moved", one.id)
@@ -140,3 +153,63 @@ def _choose_outcome(context: Context, one: ExpiredLease) -> Rescue:
             why="crashed its workers too often",
         )
     return Rescue(target=State.QUEUED, why="its lease expired before anything was sent")
+
+
+def resume_blocked(context: Context) -> int:
+    """Return how many deliveries were resumed whose account a user has connected again."""
+    with context.database.begin() as c:
+        resumed = resume_reconnected(c, BLOCKED)
+    if resumed:
+        failpoint("resume.committed", *resumed)
+        context.dispatcher.send_slot_now()
+    return len(resumed)
+
+
+MESSAGES = 32
+"""Messages sent at once: each has a worker slot run the due checks, one after another, whatever there is."""
+
+
+def redispatch_checks(context: Context) -> int:
+    """Return how many checks were dispatched and posts advanced; none while a restore is not accepted.
+
+    Frees the slots of hosts that dead workers hold, first.
+    """
+    if context.send_guard.find_doubt() is not None:
+        return 0
+    # a queue without a consumer is not filled without bound
+    room = max(0, MESSAGES - (context.liveness.count_messages(REACHABILITY) or 0))
+    with context.database.begin() as c:
+        free_expired_slots(c)
+    with context.database.begin() as c:
+        due = list_due_checks(c, room)
+        stranded = list_stranded(c, POSTS)
+    context.dispatcher.send_checks(due)
+    for post in stranded:
+        with context.database.begin() as c:
+            advance_post(context, c, post.id)
+        failpoint("checks.advanced", post.id)
+    return len(due) + len(stranded)
+
+
+IDLE = timedelta(seconds=5)
+"""For so long no worker has had the job: a message takes less, unless the queue is long."""
+RECEIPTS = 5_000
+"""Deleted in one transaction."""
+
+
+def redispatch_imports(context: Context) -> int:
+    """Return how many imports were dispatched."""
+    with context.database.begin() as c:
+        found = list_unclaimed(c, imports.JOBS, IDLE, JOBS)
+    context.dispatcher.send_imports(found)
+    return len(found)
+
+
+def redispatch_steering(context: Context) -> int:
+    """Return how many steering jobs were dispatched; delete ended ones, which are kept as long as rows of imports."""
+    with context.database.begin() as c:
+        found = list_unclaimed(c, steering.JOBS, IDLE, JOBS)
+    context.dispatcher.send_steering(found)
+    with context.database.begin() as c:
+        steering.delete_expired(c, timedelta(days=context.settings.imports.keep_days), RECEIPTS)
+    return len(found)

@@ -1,4 +1,4 @@
-"""Signals: the consumers of moves (``maintenance/export_moves.py``), and the sender of webhooks."""
+"""Signals: the consumers of moves (``maintenance/read_moves.py``), and the sender of webhooks."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ from pipeline.domain.verdict import Verdict
 from pipeline.imports.step import SLICE, run_step
 from pipeline.imports.validate import PostFormat
 from pipeline.maintenance import JOBS
-from pipeline.maintenance.record_canary import record_canary
 from pipeline.stages import delay, publish, reachability, status
 from pipeline.stages.delay import sweep
+from pipeline.store.canaries import record_canary
 from pipeline.webhooks.send_webhooks import send_webhooks
 from pipeline.wiring import get_context
 from pipeline.worker.app import app
@@ -152,8 +152,10 @@ def webhooks_send() -> None:
 
 @app.task(name="canary", send_events=False)
 def canary(queue: str) -> None:
-    """Record that the queue has a consumer, for `/readyz`."""
-    record_canary(get_context(), queue)
+    """Record that the queue has a consumer, for `/readyz`. A canary that an outage has delayed proves as much."""
+    context = get_context()
+    with context.database.once() as c:
+        record_canary(c, queue, context.level)
 
 
 def _register_job(name: str) -> None:

@@ -14,9 +14,11 @@ from adapters.contract import Platform
 from pipeline.actions import resolve as decide
 from pipeline.domain.delivery import SETTLED, Reason, State
 from pipeline.limits.platform_health import PlatformHealth
-from pipeline.maintenance.redispatch_checks import redispatch_checks
-from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
-from pipeline.maintenance.resume_blocked import resume_blocked
+from pipeline.maintenance.rescue_expired_leases import (
+    redispatch_checks,
+    rescue_expired_leases,
+    resume_blocked,
+)
 from pipeline.runtime.context import Context
 from pipeline.stages import delay, publish, status
 from pipeline.stages.post_request import Refusal

@@ -19,11 +19,10 @@ from pipeline.accounts import authorize as connect
 from pipeline.actions.cancel_delete_retry import cancel
 from pipeline.domain.delivery import State
 from pipeline.limits.rate_buckets import create_redis_client
-from pipeline.maintenance.fill_urls import fill_urls
+from pipeline.maintenance.finish_published import fill_urls
+from pipeline.maintenance.prepare_ahead import recheck_media
 from pipeline.maintenance.rebuild_broker import rebuild_broker
-from pipeline.maintenance.recheck_media import recheck_media
-from pipeline.maintenance.redispatch_checks import redispatch_checks
-from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
+from pipeline.maintenance.rescue_expired_leases import redispatch_checks, rescue_expired_leases
 from pipeline.stages import delay
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.publish import publish

@@ -14,7 +14,7 @@ from pipeline.accounts.account_selection import confirm_accounts, decline_accoun
 from pipeline.accounts.authorize import finish_authorization
 from pipeline.accounts.connected_account import PendingConfirmation
 from pipeline.accounts.oauth_flow import parse_callback
-from pipeline.maintenance.refresh_credentials import refresh_credentials
+from pipeline.maintenance.prepare_ahead import refresh_credentials
 from pipeline.stages.post_request import Refusal
 from pipeline.store.accounts.oauth_sessions import ALL, CLI, read_session_status
 from tests.pipeline.accounts.consent_page import OAuthWorkspace, confirm_all, grant_consent

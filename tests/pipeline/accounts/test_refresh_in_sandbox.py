@@ -16,7 +16,7 @@ from adapters.contract import Platform
 from adapters.errors import AdapterError, CredentialsRevoked, Unavailable
 from pipeline.accounts import refresh as credentials
 from pipeline.accounts.refresh import refresh
-from pipeline.maintenance.refresh_credentials import refresh_credentials
+from pipeline.maintenance.prepare_ahead import refresh_credentials
 from pipeline.store.accounts.accounts import store_credentials
 from pipeline.store.accounts.token_expiry import list_due_refreshes
 from tests.conftest import Engines, environment_of, free_ports

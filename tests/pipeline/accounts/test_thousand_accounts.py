@@ -17,7 +17,7 @@ import pytest
 
 from adapters.tiktok.limits import CAPABILITIES
 from adapters.youtube import limits
-from pipeline.maintenance.refresh_credentials import refresh_credentials
+from pipeline.maintenance.prepare_ahead import refresh_credentials
 from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.accounts.token_expiry import list_due_refreshes
 from pipeline.store.database import row, rows

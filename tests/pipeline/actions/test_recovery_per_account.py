@@ -16,7 +16,7 @@ from pipeline.actions.edit import edit
 from pipeline.actions.edit_values import Change
 from pipeline.actions.retried_delivery import LIVE
 from pipeline.domain.delivery import Reason, State
-from pipeline.maintenance.redispatch_checks import redispatch_checks
+from pipeline.maintenance.rescue_expired_leases import redispatch_checks
 from pipeline.runtime.send_guard import SendGuard
 from pipeline.stages import reachability
 from pipeline.store.checks import checks

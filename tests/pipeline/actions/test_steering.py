@@ -18,7 +18,7 @@ from pipeline.actions.steering import Counted, Steering, steer
 from pipeline.broker.queues import IMPORTS
 from pipeline.domain.delivery import State
 from pipeline.domain.steering import WORKING, Arguments, Verb
-from pipeline.maintenance.redispatch_jobs import redispatch_steering
+from pipeline.maintenance.rescue_expired_leases import redispatch_steering
 from pipeline.stages.post_request import Refusal
 from pipeline.store.attention import read_matters
 from pipeline.store.auth.keys import Terms, create_key, find_caller

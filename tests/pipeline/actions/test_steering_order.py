@@ -18,7 +18,7 @@ from pipeline.actions.steer_step import run_steering_step
 from pipeline.actions.steering import stop
 from pipeline.broker.queues import IMPORTS
 from pipeline.domain.steering import Verb
-from pipeline.maintenance.redispatch_jobs import redispatch_steering
+from pipeline.maintenance.rescue_expired_leases import redispatch_steering
 from pipeline.stages.post_request import Refusal
 from pipeline.store.database import rows
 from pipeline.store.deliveries.listing import ListFilter

@@ -14,7 +14,7 @@ import pytest
 from adapters.contract import Platform
 from pipeline.broker.queues import DELAY, PUBLISH, REACHABILITY
 from pipeline.embedded.valkey import Valkey
-from pipeline.maintenance.redispatch_checks import redispatch_checks
+from pipeline.maintenance.rescue_expired_leases import redispatch_checks
 from pipeline.stages.delay import sweep
 from pipeline.store.checks import checks
 from tests.broker_outages import OUTAGES, Outage, count_messages, hung

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from pipeline.actions.api_versions import list_retirements
 from pipeline.api.http import request_metrics
-from pipeline.maintenance.export_moves import export_moves
+from pipeline.maintenance.read_moves import export_moves
 from pipeline.store.moves.read import read_batch
 from tests.pipeline.api.running_server import BASE, ROOT, Server, serving, until, video
 

@@ -17,8 +17,8 @@ from pipeline.imports import control
 from pipeline.imports.formats import Format
 from pipeline.imports.step import run_step
 from pipeline.imports.upload import ImportOptions, store_file
-from pipeline.maintenance.expire_imports import expire_imports
-from pipeline.maintenance.redispatch_jobs import redispatch_imports
+from pipeline.maintenance.expire import expire_imports
+from pipeline.maintenance.rescue_expired_leases import redispatch_imports
 from pipeline.runtime.context import Context
 from pipeline.store.auth.keys import create_key
 from pipeline.store.database import rows

@@ -21,7 +21,7 @@ from pipeline.domain.bulk_import import ImportState
 from pipeline.imports import control, import_slice
 from pipeline.imports.import_slice import CHUNK, CHUNK_BESIDE_REQUESTS
 from pipeline.imports.step import run_step
-from pipeline.maintenance import redispatch_jobs
+from pipeline.maintenance.rescue_expired_leases import IDLE
 from pipeline.runtime.failpoint import failpoint
 from pipeline.runtime.shutdown import ShutdownSignal
 from pipeline.stages.platform_validation import find_problems
@@ -309,7 +309,7 @@ def test_a_killed_workers_import_goes_on_within_ten_seconds(ready: CoreFixture) 
     for name in ("upkeep.imports", "upkeep.steering"):
         assert jobs.LEASE.total_seconds() + every[name] <= 8
     assert jobs.STATEMENT < jobs.LEASE
-    assert redispatch_jobs.IDLE < jobs.LEASE
+    assert IDLE < jobs.LEASE
     identity = upload_rows(ready, 1)
     with ready.context.database.begin() as c:
         assert store.claim_step(c, identity, jobs.LEASE) is not None  # and its worker dies
@@ -321,8 +321,8 @@ def test_a_killed_workers_import_goes_on_within_ten_seconds(ready: CoreFixture) 
             ),
             {"id": identity},
         )
-        assert identity in list_unclaimed(c, store.JOBS, redispatch_jobs.IDLE, 1000)
-        assert identity not in list_unclaimed(c, store.JOBS, redispatch_jobs.IDLE, 1000), "not each second"
+        assert identity in list_unclaimed(c, store.JOBS, IDLE, 1000)
+        assert identity not in list_unclaimed(c, store.JOBS, IDLE, 1000), "not each second"
     assert work(ready, identity).state is ImportState.PLANNED
 
 

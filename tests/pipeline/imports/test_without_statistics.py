@@ -17,7 +17,7 @@ from pipeline.domain.bulk_import import ImportState
 from pipeline.domain.steering import Arguments, SteeringState, Verb
 from pipeline.imports import control
 from pipeline.imports.step import run_step
-from pipeline.maintenance.export_moves import export_moves
+from pipeline.maintenance.read_moves import export_moves
 from pipeline.store.database import Database, row, rows
 from pipeline.store.deliveries.listing import ListFilter
 from pipeline.store.steering.jobs import find_job

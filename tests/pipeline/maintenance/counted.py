@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pipeline.maintenance.export_moves import export_moves
+from pipeline.maintenance.read_moves import export_moves
 from pipeline.store.counters.counters import read_counters
 from pipeline.store.database import row, rows
 from tests.pipeline.core_fixture import CoreFixture

@@ -15,8 +15,8 @@ from pipeline.actions import resolve as decide
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.receipt import content_sha256
 from pipeline.domain.verdict import Outcome, Verdict
-from pipeline.maintenance.append_receipts import append_receipts
-from pipeline.maintenance.fill_urls import fill_urls
+from pipeline.maintenance.finish_published import fill_urls
+from pipeline.maintenance.read_moves import append_receipts
 from pipeline.store.database import jsonb, row, rows
 from pipeline.store.deliveries.move import move
 from tests.actors import TESTER

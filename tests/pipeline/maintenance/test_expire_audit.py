@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from pipeline.maintenance.expire_audit import ROWS, expire_audit
+from pipeline.maintenance.expire import ROWS, expire_audit
 from pipeline.store.audit import AuditFilter, list_changes
 from pipeline.store.database import new_id, rows
 from pipeline.store.idempotency_keys import Claimed, IdempotencyKey, claim

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from pipeline.domain.delivery import State
-from pipeline.maintenance.expire_files import expire_files
+from pipeline.maintenance.expire import expire_files
 from pipeline.media.files.storage_folder import FolderStorage, ObjectMissing
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id, row

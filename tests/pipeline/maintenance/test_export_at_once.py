@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.maintenance.export_moves import export_moves
+from pipeline.maintenance.read_moves import export_moves
 from pipeline.store.moves import read as moves
 from tests.crash_table import Crashes
 from tests.pipeline.core_fixture import CoreFixture

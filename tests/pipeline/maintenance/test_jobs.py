@@ -10,9 +10,9 @@ from pipeline.broker.queues import ALL_QUEUES
 from pipeline.broker.ticks import list_ticks
 from pipeline.domain.delivery import Reason, State
 from pipeline.maintenance import JOBS
-from pipeline.maintenance.fill_urls import fill_urls
-from pipeline.maintenance.recheck_media import recheck_media
-from pipeline.maintenance.resume_blocked import resume_blocked
+from pipeline.maintenance.finish_published import fill_urls
+from pipeline.maintenance.prepare_ahead import recheck_media
+from pipeline.maintenance.rescue_expired_leases import resume_blocked
 from pipeline.store.database import row
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.media.servers import Site, file, status

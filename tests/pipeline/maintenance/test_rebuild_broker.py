@@ -10,8 +10,7 @@ from config.settings import load
 from pipeline.domain.delivery import State
 from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.maintenance.rebuild_broker import BrokerUnreachable, Dispatched, rebuild_broker
-from pipeline.maintenance.redispatch_checks import BATCH, redispatch_checks
-from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
+from pipeline.maintenance.rescue_expired_leases import MESSAGES, redispatch_checks, rescue_expired_leases
 from pipeline.stages import delay
 from pipeline.wiring import build_context
 from tests.pipeline.core_fixture import CoreFixture
@@ -118,4 +117,4 @@ def test_checks_that_nobody_takes_do_not_fill_the_broker(core: CoreFixture) -> N
         core.ledger.check(core.workspace, f"https://media.example/{n}.mp4")
     for _ in range(40):
         redispatch_checks(core.context)
-    assert core.messages("reachability") <= BATCH
+    assert core.messages("reachability") <= MESSAGES

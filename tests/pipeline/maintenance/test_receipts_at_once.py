@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import State
-from pipeline.maintenance.append_receipts import append_receipts
+from pipeline.maintenance.read_moves import append_receipts
 from pipeline.store.database import row
 from pipeline.store.receipts import append as receipts
 from tests.crash_table import Crashes

@@ -11,7 +11,7 @@ import pytest
 from adapters.contract import MediaFacts
 from adapters.errors import PermissionMissing, Rejected, Unavailable
 from pipeline.domain.delivery import State
-from pipeline.maintenance.set_covers import set_covers
+from pipeline.maintenance.finish_published import set_covers
 from pipeline.store.database import row
 from pipeline.store.deliveries.covers import record_cover
 from pipeline.store.posts.views import read_post

@@ -26,7 +26,7 @@ from pipeline.actions import resolve as decide
 from pipeline.actions.edit import edit
 from pipeline.actions.edit_values import Change
 from pipeline.domain.delivery import SETTLED, UNSETTLED, Reason, State
-from pipeline.maintenance.redispatch_checks import redispatch_checks
+from pipeline.maintenance.rescue_expired_leases import redispatch_checks
 from pipeline.recovery import restore
 from pipeline.recovery.restore import Acceptance, CannotAccept
 from pipeline.runtime.epoch_file import EpochFile

@@ -22,7 +22,7 @@ from adapters.errors import CredentialsExpired
 from config.consistency import SETTLE_TIME
 from pipeline.broker.queues import PUBLISH, REACHABILITY
 from pipeline.domain.delivery import State
-from pipeline.maintenance.refresh_credentials import refresh_credentials
+from pipeline.maintenance.prepare_ahead import refresh_credentials
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
 from pipeline.runtime.context import Context
 from pipeline.runtime.shutdown import ShutdownSignal

@@ -17,7 +17,7 @@ from adapters.contract import Draft, Platform
 from adapters.errors import Rejected, StorageFault, Unavailable
 from config.settings import load
 from pipeline.domain.delivery import State
-from pipeline.maintenance.expire_files import expire_files
+from pipeline.maintenance.expire import expire_files
 from pipeline.media.files.storage_folder import FolderStorage
 from pipeline.media.probe.conversion import NoRoom
 from pipeline.media.probe.probe_client import get_probe_memory

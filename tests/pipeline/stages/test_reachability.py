@@ -17,7 +17,7 @@ from PIL import Image
 from adapters.contract import Platform, Track
 from adapters.errors import Rejected, Unavailable
 from pipeline.domain.delivery import State
-from pipeline.maintenance.redispatch_checks import redispatch_checks
+from pipeline.maintenance.rescue_expired_leases import redispatch_checks
 from pipeline.runtime.context import Context
 from pipeline.stages import reachability
 from pipeline.stages.media_checks import find_unreachable

@@ -22,7 +22,7 @@ from pipeline.domain.delivery_error import PLATFORM, STORAGE
 from pipeline.domain.explanation import Explanation
 from pipeline.domain.explanation_rules import Turn
 from pipeline.domain.hold import Hold
-from pipeline.maintenance.set_covers import set_covers
+from pipeline.maintenance.finish_published import set_covers
 from pipeline.runtime.context import Context
 from pipeline.stages.media_checks import find_unreachable
 from pipeline.stages.publish import publish

@@ -22,7 +22,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from pipeline.domain import webhook as domain
 from pipeline.domain.webhook import DELAYS, TRIES, EventState, PauseReason
-from pipeline.maintenance.expire_webhook_events import expire_webhook_events
+from pipeline.maintenance.expire import expire_webhook_events
 from pipeline.media.fetch import Fetcher, FetchPolicy
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Terms, create_key, find_caller, revoke_key

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from config.settings import load
-from pipeline.maintenance.expire_webhook_events import expire_webhook_events
+from pipeline.maintenance.expire import expire_webhook_events
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
 from tests.crash_table import Crashes, get_points

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from config.settings import load
-from pipeline.maintenance.expire_files import expire_files
+from pipeline.maintenance.expire import expire_files
 from pipeline.runtime.context import Context
 from pipeline.store.auth.keys import create_key
 from pipeline.store.auth.workspaces import create_workspace

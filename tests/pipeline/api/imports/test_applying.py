@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from pipeline.imports.import_slice import CHUNK
-from pipeline.maintenance.expire_imports import expire_imports
+from pipeline.maintenance.expire import expire_imports
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.database import rows
 from pipeline.store.deliveries.move import recompute_post_status

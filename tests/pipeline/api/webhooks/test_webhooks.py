@@ -10,7 +10,7 @@ import pytest
 import requests
 from standardwebhooks import Webhook as Verifier
 
-from pipeline.maintenance.export_moves import export_moves
+from pipeline.maintenance.read_moves import export_moves
 from pipeline.webhooks.send_webhooks import send_webhooks
 from tests.pipeline.api.http.test_key_restrictions import LATER, ask, code, created, key
 from tests.pipeline.api.running_server import ABSENT, Server, Tenant, serving

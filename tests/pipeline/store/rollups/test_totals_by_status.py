@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from pipeline.domain.delivery import State
-from pipeline.maintenance.compact_rollups import compact_rollups
+from pipeline.maintenance.read_moves import compact_rollups
 from pipeline.store.database import Database, rows
 from pipeline.store.rollups import count as totals
 from pipeline.store.rollups import settled_counts as compaction

@@ -1,4 +1,4 @@
-"""Export moves: hand every move once, in order, to the consumers of ``pipeline/webhooks``, and fold what they count."""
+"""Read the moves: append receipts, export moves to the consumers of ``pipeline/webhooks``, and compact rollups."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.store.counters.counters import compact_deltas
 from pipeline.store.moves.read import Batch, read_batch, record_pauses, save_position
+from pipeline.store.receipts.append import add_receipts
+from pipeline.store.rollups.settled_counts import compact
 from pipeline.webhooks import CONSUMERS
 
 BATCH, MOST = 500, 20_000
@@ -51,3 +53,27 @@ def _export_batch(context: Context, limit: int, *, is_first: bool) -> Batch | No
         save_position(c, found)
         failpoint("export.positioned")
     return found
+
+
+RECEIPTS, RECEIPT_BATCHES = 500, 20
+"""Receipts per transaction, and transactions per run: other jobs wait in the same queue."""
+
+
+def append_receipts(context: Context, *, batch: int = RECEIPTS, batches: int = RECEIPT_BATCHES) -> int:
+    """Append receipts and return how many. Concurrent runs are safe: each transaction finds what the others left."""
+    written = 0
+    for _ in range(batches):
+        with context.database.begin() as c:
+            added = add_receipts(c, batch)
+            failpoint("receipts.added")
+        failpoint("receipts.committed")
+        written += added
+        if added < batch:
+            break
+    return written
+
+
+def compact_rollups(context: Context) -> int:
+    """Return how many deltas were added."""
+    with context.database.begin() as c:
+        return compact(c)
