@@ -24,6 +24,7 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
+from pipeline.stages.daily_limit import is_inbox_draft
 from pipeline.stages.delay import dispatch_at
 from pipeline.stages.post_request import AcceptanceWarning, PostContent, Refusal
 from pipeline.stages.post_state import compute_status, compute_version, is_current, is_in_flight
@@ -31,10 +32,12 @@ from pipeline.stages.warnings import find_warnings
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
+from pipeline.store.database import new_id
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.move import recompute_post_status
 from pipeline.store.posts import actions as store
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
+from pipeline.store.posts.insert_batch import NewDelivery
 from pipeline.store.posts.pins import pin_checks
 from pipeline.store.posts.views import read_post
 
@@ -261,6 +264,7 @@ def _apply(
 def _write(context: Context, c: Connection, plan: _Plan, checks: Mapping[int, Check]) -> Sequence[datetime]:
     """Store the new version and return when work on each of its deliveries starts."""
     post, says = plan.post, plan.content
+    drafts = [p for p, section in says.options.items() if is_inbox_draft(context.adapters[p], section)]
     store.rewrite(
         c,
         post,
@@ -269,9 +273,9 @@ def _write(context: Context, c: Connection, plan: _Plan, checks: Mapping[int, Ch
         music_url=says.music_url,
         options=says.options,
         ai_generated=says.ai_generated,
-        level=says.level,
         due_at=plan.due_at,
     )
+    store.mark_deliveries(c, post, says.level, drafts)
     pin_checks(c, post.id, media_checks.map_check_ids(checks))
     goes_on = State.SCHEDULED if media_checks.are_all_good(checks) else State.ACCEPTED
     firsts: list[datetime] = []
@@ -287,11 +291,15 @@ def _write(context: Context, c: Connection, plan: _Plan, checks: Mapping[int, Ch
             store.add_delivery(
                 c,
                 post,
-                account.id,
-                account.platform,
-                State.FAILED if rests else goes_on,
+                NewDelivery(
+                    id=new_id(),
+                    account_id=account.id,
+                    platform=account.platform,
+                    state=State.FAILED if rests else goes_on,
+                    next_at=start,
+                    inbox_draft=account.platform in drafts,
+                ),
                 due_at=plan.due_at,
-                next_at=start,
                 why="an edit added the account",
                 error=error,
             )

@@ -7,7 +7,7 @@ from typing import Any
 
 from adapters.contract import Adapter, Platform
 from pipeline.runtime.context import Context
-from pipeline.store.deliveries.daily_quota import DailyQuota, DraftOptions
+from pipeline.store.deliveries.daily_quota import DailyQuota
 from pipeline.store.posts.options import Options
 
 
@@ -16,8 +16,8 @@ def is_inbox_draft(adapter: Adapter | type[Adapter], section: Mapping[str, Any] 
     return adapter.post_options is not None and adapter.post_options.is_inbox_draft(section or {})
 
 
-def list_draft_options(context: Context) -> DraftOptions:
-    """Return by platform the options that ``is_inbox_draft`` looks for: the ledger's statements do so too."""
+def list_draft_options(context: Context) -> Options:
+    """Return by platform the options that ``is_inbox_draft`` looks for; a platform without drafts is missing."""
     models = {platform: adapter.post_options for platform, adapter in context.adapters.items()}
     return {platform: model.inbox_draft for platform, model in models.items() if model and model.inbox_draft}
 

@@ -199,7 +199,7 @@ def store_plans(
     days = DailyCounts(
         context, c, [(plan.due_at, plan.accounts, plan.submission.request.options) for plan in plans]
     )
-    stored, planned = store.store_posts(c, posts, _window(context), days.by_account, days.draft_options)
+    stored, planned = store.store_posts(c, posts, _window(context), days.by_account)
     too_full = days.warn(planned)
     return [
         accept_stored(plan, post, [*_warn(plan), *too_full[n]]) if post.id in stored else None

@@ -13,6 +13,7 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.tracing import trace_post
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
+from pipeline.stages.daily_limit import is_inbox_draft
 from pipeline.stages.media_checks import Link
 from pipeline.stages.platform_validation import AccountProblem
 from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostRequest
@@ -128,9 +129,11 @@ def build_post(context: Context, plan: PostPlan) -> NewPost:
                 account_id=account.id,
                 platform=account.platform,
                 state=state,
-                next_at=next_at(plan.due_at, context.adapters[account.platform].capabilities.prepare_lead),
+                next_at=next_at(plan.due_at, adapter.capabilities.prepare_lead),
+                inbox_draft=is_inbox_draft(adapter, request.options.get(account.platform)),
             )
             for account in plan.accounts
+            for adapter in [context.adapters[account.platform]]
         ],
     )
 

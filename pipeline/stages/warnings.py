@@ -11,14 +11,14 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.runtime.context import Context
-from pipeline.stages.daily_limit import find_post_quota, list_draft_options, name_counted
+from pipeline.stages.daily_limit import find_post_quota, name_counted
 from pipeline.stages.media_checks import get_track, list_media_facts, name_field
 from pipeline.stages.platform_validation import AccountProblem, find_problems
 from pipeline.stages.post_request import AcceptanceWarning, PostContent
 from pipeline.stages.post_rules import describe_account
 from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.checks.checks import Check
-from pipeline.store.deliveries.daily_quota import DailyQuota, DraftOptions, count_planned
+from pipeline.store.deliveries.daily_quota import DailyQuota, count_planned
 from pipeline.store.posts.options import Options
 
 _DAY = timedelta(days=1)
@@ -80,7 +80,7 @@ def warn_of_account(
     """Warn of an expiring grant and of a full day. ``unstored``: posts to count that are not in the database."""
     yield from warn_of_expiring_grant(account, due_at)
     if quota := find_post_quota(context, account.platform, options):
-        planned = count_planned(c, account.id, due_at, quota, list_draft_options(context))
+        planned = count_planned(c, account.id, due_at, quota)
         yield from warn_of_full_day(account, quota, planned + unstored)
 
 
@@ -126,12 +126,10 @@ class DailyCounts:
             for account in accounts
             if (quota := find_post_quota(context, account.platform, options))
         ]
-        self.draft_options: DraftOptions = list_draft_options(context)
         self._own = [day for day in days if day[3].per == "account"]
         self._shared = [day for day in days if day[3].per == "app"]
         self._planned_by_app = [
-            count_planned(c, account.id, due_at, quota, self.draft_options)
-            for _, account, due_at, quota in self._shared
+            count_planned(c, account.id, due_at, quota) for _, account, due_at, quota in self._shared
         ]
 
     @property

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.api.app import create_app
-from pipeline.store.deliveries.daily_quota import DailyQuota, DraftOptions
+from pipeline.store.deliveries.daily_quota import DailyQuota
 from pipeline.store.posts import insert_batch as group
 from pipeline.store.posts.insert_batch import NewPost
 
@@ -25,11 +25,10 @@ def _rolled_back(
     posts: Sequence[NewPost],
     window: timedelta,
     days: Sequence[tuple[UUID, datetime, DailyQuota]],
-    draft_options: DraftOptions,
 ) -> tuple[set[UUID], list[int]]:
     c.exec_driver_sql("BEGIN")
     try:
-        return STORING(c, posts, window, days, draft_options)
+        return STORING(c, posts, window, days)
     finally:
         c.exec_driver_sql("ROLLBACK")
 

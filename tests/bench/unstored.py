@@ -20,7 +20,7 @@ STORING = group.store_posts  # fails at import if the name changes, so that the 
 
 
 def _unstored(
-    _c: Connection, posts: Sequence[NewPost], _window: object, days: Sequence[object], _draft_options: object
+    _c: Connection, posts: Sequence[NewPost], _window: object, days: Sequence[object]
 ) -> tuple[set[UUID], list[int]]:
     return {post.id for post in posts}, [0] * len(days)
 

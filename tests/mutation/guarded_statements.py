@@ -24,7 +24,12 @@ _EPOCH = ("tests/pipeline/store/recovery", "tests/pipeline/recovery")
 _WEBHOOKS = ("tests/pipeline/store/webhooks", "tests/pipeline/webhooks")
 _BULK = ("tests/pipeline/imports", "tests/pipeline/api/imports")
 _STEERING = ("tests/pipeline/store/steering", "tests/pipeline/actions/test_steering.py")
-_ACTIONS = ("tests/pipeline/store/posts", "tests/pipeline/actions", "tests/pipeline/stages/test_replay.py")
+_ACTIONS = (
+    "tests/pipeline/store/posts",
+    "tests/pipeline/actions",
+    "tests/pipeline/stages/test_replay.py",
+    "tests/pipeline/stages/test_inbox_drafts.py",
+)
 _REFRESH = ("tests/pipeline/store/accounts", "tests/pipeline/accounts")
 _TICKS = ("tests/pipeline/store/test_ticks.py",)
 _KEYS = ("tests/pipeline/api/test_idempotency_keys.py", "tests/pipeline/maintenance/test_expire_audit.py")
@@ -114,6 +119,7 @@ GUARDED: Mapping[tuple[str, ...], Sequence[str]] = {
         "posts.actions.rewrite#2",
         "posts.actions._MOVE",
         "posts.actions.add_delivery",
+        "posts.actions.mark_deliveries",
         "posts.actions.hide_post",
         "posts.insert_batch.*",
         "posts.pins.*",

@@ -3,8 +3,8 @@
 The platform's capabilities (``daily_per``) set the scope of the count: mostly one account; on some platforms our app,
 which is all accounts connected through it, of every workspace.
 
-Inbox drafts are counted apart from posts: a delivery is one if the options of its post say so (``IS_INBOX_DRAFT``), an
-attempt if its delivery was one when it was armed.
+Inbox drafts are counted apart from posts: a delivery is one if the options of its post say so, an attempt if its
+delivery was one when it was armed.
 
 Counting and arming are two statements. Where they must not exceed the quota, ``lock_daily_quota``, the count and the
 arming share one transaction: the lock lasts until it ends, so a count sees what the previous holder armed.
@@ -12,22 +12,16 @@ arming share one transaction: the lock lasts until it ends, so a count sees what
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from adapters.contract import DailyPer, Platform
-from pipeline.store.database import jsonb, row
-from pipeline.store.posts.options import SECTION
+from adapters.contract import DailyPer
+from pipeline.store.database import row
 
 DAY = timedelta(days=1)
-
-DraftOptions = Mapping[Platform, Mapping[str, Any]]
-"""By platform, the options that make a post an inbox draft; a platform without drafts is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +49,11 @@ _ACCOUNTS = {
 }
 
 
-def build_is_inbox_draft(section: str, platform: str) -> str:
-    """Return the SQL condition under which a section of options is that of an inbox draft, by ``:draft_options``."""
-    return f"coalesce({section} @> (CAST(:draft_options AS jsonb) -> {platform}), false)"
-
-
-IS_INBOX_DRAFT = build_is_inbox_draft(SECTION, "d.platform")
-"""Condition: a delivery ``d`` of a post ``p`` leaves an inbox draft."""
-
-
 def build_planned(accounts: str, due: str, drafts: str, most: str) -> str:
     """Return the SQL expression that counts the inbox drafts, or posts, of ``count_planned``, each part to ``most``."""
-    return f"""(SELECT count(*) FROM (SELECT FROM deliveries d
+    return f"""(SELECT count(*) FROM (SELECT FROM deliveries
              WHERE {accounts} AND state IN ('accepted', 'scheduled', 'retrying')
-               AND due_at > {due} - interval '1 day' AND due_at <= {due}
-               AND CASE WHEN jsonb_exists(CAST(:draft_options AS jsonb), d.platform)
-                   THEN (SELECT {IS_INBOX_DRAFT} FROM posts p WHERE p.id = d.post_id) ELSE false END = {drafts}
+               AND due_at > {due} - interval '1 day' AND due_at <= {due} AND inbox_draft = {drafts}
              LIMIT {most}) AS planned)
           + (SELECT count(*) FROM (SELECT FROM attempts WHERE {accounts} AND outcome IS DISTINCT FROM 'refused'
              AND armed_at > {due} - interval '1 day' AND inbox_draft = {drafts} LIMIT {most}) AS sent)"""
@@ -115,9 +98,7 @@ def count_sent(c: Connection, account: UUID, quota: DailyQuota) -> int:
     return int(found.n) if found else 0
 
 
-def count_planned(
-    c: Connection, account: UUID, due_at: datetime, quota: DailyQuota, draft_options: DraftOptions
-) -> int:
+def count_planned(c: Connection, account: UUID, due_at: datetime, quota: DailyQuota) -> int:
     """Count what the account, or our app, has sent or is still to send in the 24 hours up to ``due_at``.
 
     A count over the quota need not be exact: it ends soon after, so that a flood of posts does not slow each new one.
@@ -129,6 +110,5 @@ def count_planned(
         most=quota.too_many,
         due=due_at,
         drafts=quota.drafts,
-        draft_options=jsonb(draft_options),
     )
     return int(found.n) if found else 0

@@ -11,12 +11,8 @@ from sqlalchemy import Connection
 
 from pipeline.store.array_literals import write_ids, write_times, write_words
 from pipeline.store.database import jsonb, rows
-from pipeline.store.deliveries.daily_quota import (
-    IS_INBOX_DRAFT,
-    SENT_WITHIN_A_DAY,
-    DraftOptions,
-    build_is_inbox_draft,
-)
+from pipeline.store.deliveries.daily_quota import SENT_WITHIN_A_DAY
+from pipeline.store.posts.options import Options
 
 _ADDED = """
 added AS (
@@ -25,7 +21,7 @@ added AS (
     FROM import_rows r, unnest(r.accounts) a
     WHERE r.import_id = :id AND r.verdict = 'accepted' AND r.action = 'create' AND r.post_id IS NULL),
 there AS (
-    SELECT d.account_id AS account, d.due_at AS due, d.post_id AS post, d.platform FROM deliveries d
+    SELECT d.account_id AS account, d.due_at AS due, d.post_id AS post, d.inbox_draft FROM deliveries d
     WHERE d.account_id IN (SELECT DISTINCT account FROM added) AND d.state IN ('accepted', 'scheduled', 'retrying'))
 """
 
@@ -44,18 +40,22 @@ class AccountDay:
     last_due: datetime
 
 
-def list_days(c: Connection, identity: UUID, draft_options: DraftOptions, limit: int) -> list[AccountDay]:
-    """Return the first days on which the import adds posts, by day, account and kind."""
+def list_days(c: Connection, identity: UUID, draft_options: Options, limit: int) -> list[AccountDay]:
+    """Return the first days on which the import adds posts, by day, account and kind.
+
+    ``draft_options``: by platform, those that leave an inbox draft: a row that is not applied has no delivery yet.
+    """
     found = rows(
         c,
         f"""WITH {_ADDED}, taken AS (
-                SELECT account, due, {IS_INBOX_DRAFT} AS drafts FROM there d JOIN posts p ON p.id = d.post
+                SELECT account, due, inbox_draft AS drafts FROM there
                 UNION ALL
                 SELECT account_id, armed_at, inbox_draft FROM attempts
                 WHERE account_id IN (SELECT account FROM added) AND {SENT_WITHIN_A_DAY})
             SELECT a.*, coalesce(b.posts, 0) AS before
             FROM (SELECT account, (due AT TIME ZONE 'UTC')::date AS day, count(*) AS posts, max(due) AS last_due,
-                         {build_is_inbox_draft("r.body -> x.platform", "x.platform")} AS drafts
+                         coalesce(r.body -> x.platform @> (CAST(:draft_options AS jsonb) -> x.platform), false)
+                             AS drafts
                   FROM added JOIN import_rows r ON r.import_id = :id AND r.number = added.number
                        JOIN accounts x ON x.id = account
                   GROUP BY account, day, drafts ORDER BY day, account, drafts LIMIT :n) a

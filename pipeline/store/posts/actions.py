@@ -7,7 +7,7 @@ delivery's row: they run before, and their result is read here, or after, and fi
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from pipeline.store.database import jsonb, new_id, row, rows
 from pipeline.store.deliveries.evidence import IS_PROVEN_LIVE
 from pipeline.store.deliveries.move import REMOVED
 from pipeline.store.deliveries.ownership import Accounts
+from pipeline.store.posts.insert_batch import NewDelivery
 from pipeline.store.posts.options import ASSIGNMENTS, COLUMNS, Options, gather_options, to_columns
 from pipeline.store.posts.pins import to_check
 from pipeline.store.vault import Vault, VaultError
@@ -151,10 +152,9 @@ def rewrite(
     music_url: str | None,
     options: Options,
     ai_generated: bool,
-    level: int,
     due_at: datetime,
 ) -> None:
-    """Replace a post's content, its deliveries' level and due time, and schedule its rechecks again.
+    """Replace a post's content and due time, and schedule its rechecks again.
 
     A hash of the old content is stored: receipts are written later and refer to what an account got.
     """
@@ -167,17 +167,27 @@ def rewrite(
     )
     row(
         c,
-        f"""WITH d AS (UPDATE deliveries SET level = :level WHERE post_id = :id AND level <> :level)
-            UPDATE posts SET caption = :caption, media = :media, music_url = :music, {ASSIGNMENTS},
+        f"""UPDATE posts SET caption = :caption, media = :media, music_url = :music, {ASSIGNMENTS},
                    due_at = :due, rechecked_at = NULL, updated_at = clock_timestamp()
             WHERE id = :id RETURNING id""",
         id=post.id,
         caption=caption,
         media=jsonb(dict(media)),
         music=music_url,
-        level=level,
         due=due_at,
         **to_columns(options, ai_generated=ai_generated),
+    )
+
+
+def mark_deliveries(c: Connection, post: LockedPost, level: int, drafts: Collection[Platform]) -> None:
+    """Store with a post's deliveries the level of its content and, for these platforms, that it is an inbox draft."""
+    rows(
+        c,
+        """UPDATE deliveries SET level = :level, inbox_draft = (platform = ANY(:drafts))
+           WHERE post_id = :id RETURNING id""",
+        id=post.id,
+        level=level,
+        drafts=list(drafts),
     )
 
 
@@ -281,40 +291,37 @@ def was_rewritten(c: Connection, post: UUID) -> bool:
 def add_delivery(
     c: Connection,
     post: LockedPost,
-    account: UUID,
-    platform: Platform,
-    state: State,
+    new: NewDelivery,
     *,
     due_at: datetime,
-    next_at: datetime,
     why: str,
     error: Mapping[str, Any] | None = None,
-) -> UUID:
-    """Add a delivery to one more account; return its id."""
-    identity = new_id()
+) -> None:
+    """Add a delivery to one more account."""
     row(
         c,
         """WITH d AS (
-               INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, level, due_at, next_at,
-                                       error)
+               INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, level, inbox_draft,
+                                       due_at, next_at, error)
                VALUES (:id, :post, :w, :account, :platform, :state,
-                       (SELECT max(level) FROM deliveries WHERE post_id = :post), :due, :next, CAST(:error AS jsonb))
+                       (SELECT max(level) FROM deliveries WHERE post_id = :post), :inbox_draft,
+                       :due, :next, CAST(:error AS jsonb))
                RETURNING id, state
            )
            INSERT INTO moves (delivery_id, mover, target, generation, fence, why)
            SELECT id, 'edit', state, 0, 0, :why FROM d RETURNING id""",
-        id=identity,
+        id=new.id,
         post=post.id,
         w=post.workspace_id,
-        account=account,
-        platform=platform,
-        state=state,
+        account=new.account_id,
+        platform=new.platform,
+        state=new.state,
+        inbox_draft=new.inbox_draft,
         due=due_at,
-        next=next_at,
+        next=new.next_at,
         why=why,
         error=jsonb(None if error is None else dict(error)),
     )
-    return identity
 
 
 def hide_post(c: Connection, post: UUID) -> None:

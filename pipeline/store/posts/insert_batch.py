@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -23,8 +22,8 @@ from pipeline.store.array_literals import (
     write_times,
     write_words,
 )
-from pipeline.store.database import jsonb, rows
-from pipeline.store.deliveries.daily_quota import DailyQuota, DraftOptions, build_planned
+from pipeline.store.database import rows
+from pipeline.store.deliveries.daily_quota import DailyQuota, build_planned
 from pipeline.store.posts.idempotency import select_repeat
 from pipeline.store.posts.options import COLUMNS, PLATFORMS, Options
 
@@ -66,6 +65,7 @@ class NewDelivery:
     platform: str
     state: str
     next_at: datetime
+    inbox_draft: bool = False
 
 
 def find_versions(c: Connection, ids: Iterable[UUID]) -> tuple[datetime, dict[UUID, str]]:
@@ -114,10 +114,12 @@ post AS (
     WHERE (token IS NULL OR id IN (SELECT post_id FROM taken))
     RETURNING id, workspace_id, due_at),
 delivery AS (
-    INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at, level)
-    SELECT x.id, post.id, post.workspace_id, account, platform, state, post.due_at, next, level
+    INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at, level,
+                            inbox_draft)
+    SELECT x.id, post.id, post.workspace_id, account, platform, state, post.due_at, next, level, draft
     FROM unnest(:d_id::uuid[], :d_post::integer[], :d_account::uuid[], :d_platform::text[], :d_state::text[],
-                :d_next::timestamptz[], :d_level::smallint[]) AS x (id, p, account, platform, state, next, level)
+                :d_next::timestamptz[], :d_level::smallint[], :d_draft::boolean[])
+         AS x (id, p, account, platform, state, next, level, draft)
     JOIN post ON post.id = (:id::uuid[])[x.p]
     RETURNING id, state),
 moved AS (
@@ -143,7 +145,6 @@ def store_posts(
     posts: Sequence[NewPost],
     window: timedelta,
     days: Sequence[tuple[UUID, datetime, DailyQuota]] = (),
-    draft_options: DraftOptions = MappingProxyType({}),
 ) -> tuple[set[UUID], list[int]]:
     """Store posts with their replay tokens, deliveries and pins in one statement; return the ids of the stored posts.
 
@@ -164,7 +165,6 @@ def store_posts(
         a_due=write_times(due for _, due, _ in days),
         a_drafts=write_words(quota.drafts for _, _, quota in days),
         a_most=write_words(quota.too_many for _, _, quota in days),
-        draft_options=jsonb(dict(draft_options)),
     )
     stored = {r.id for r in found if r.id is not None}
     planned = {r.i: r.planned for r in found if r.id is None}
@@ -204,6 +204,7 @@ def _part_columns(posts: Sequence[NewPost]) -> dict[str, str]:
         "d_state": write_words([d.state for *_, d in parts]),
         "d_next": write_times([d.next_at for *_, d in parts]),
         "d_level": write_words([level for _, level, _ in parts]),
+        "d_draft": write_words([d.inbox_draft for *_, d in parts]),
         "c_post": write_words([i for i, _, _ in pins]),
         "c_position": write_words([n for _, n, _ in pins]),
         "c_check": write_ids([check for _, _, check in pins]),

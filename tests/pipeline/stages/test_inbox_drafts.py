@@ -12,6 +12,8 @@ import pytest
 from adapters.contract import Platform
 from adapters.tiktok.adapter import TikTokOptions
 from adapters.tiktok.limits import CAPABILITIES as TIKTOK
+from pipeline.actions.edit import edit
+from pipeline.actions.edit_values import Change
 from pipeline.domain.delivery import State
 from pipeline.runtime.context import Context
 from pipeline.stages.ingest import BatchIngest, accept
@@ -19,7 +21,8 @@ from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import AcceptedPost, PostRequest
 from pipeline.stages.publish import publish
 from pipeline.store.database import row
-from tests.pipeline.core_fixture import GOOD_IMAGE, CoreFixture
+from pipeline.store.deliveries.daily_quota import DailyQuota, count_planned
+from tests.pipeline.core_fixture import GOOD_IMAGE, CoreFixture, with_options
 from tests.pipeline.scripted_adapter import CAPABILITIES, Script, with_script
 from tests.pipeline.store.ledger import HOUR, Post
 
@@ -125,3 +128,35 @@ def test_the_posts_that_are_warned_of_are_those_that_publish_holds(
     states = [send(core, core.context, queue(core, a)) for a in accepted]
     assert {n for n, state in enumerate(states) if state is State.SCHEDULED} == warned.keys()
     assert {state for n, state in enumerate(states) if n not in warned} == {State.PUBLISHED}
+
+
+def test_an_edit_changes_what_a_post_and_its_new_accounts_count_towards(core: CoreFixture) -> None:
+    core.account("one")
+    core.account("two")
+    core.decided("https://media.example/1.jpg", "image", facts=GOOD_IMAGE)
+    media = {"type": "slideshow", "urls": ["https://media.example/1.jpg"]}
+    due = core.now() + HOUR
+    post = core.accept(core.request(media=media, account_ids=[core.accounts["one"]], scheduled_at=due))
+
+    def count() -> list[tuple[int, int]]:
+        """Return the planned posts and drafts of each account."""
+        with core.context.database.begin() as c:
+            return [
+                (
+                    count_planned(c, core.accounts[name], due, DailyQuota(9)),
+                    count_planned(c, core.accounts[name], due, DailyQuota(9, drafts=True)),
+                )
+                for name in ("one", "two")
+            ]
+
+    def change(**fields: Any) -> None:
+        given = frozenset(fields) - {"account_ids"} | ({"accounts"} if "account_ids" in fields else set())
+        edit(core.context, core.caller, post.id, Change(given=given, **with_options(fields)))
+
+    core.accept(core.request(caption="another", media=media, scheduled_at=due))
+    assert count() == [(2, 0), (0, 0)]
+    both = [core.accounts["one"], core.accounts["two"]]
+    change(tiktok={"post_mode": "MEDIA_UPLOAD"}, account_ids=both)
+    assert count() == [(1, 1), (0, 1)]
+    change(tiktok=None)
+    assert count() == [(2, 0), (1, 0)]

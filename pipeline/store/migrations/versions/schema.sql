@@ -298,6 +298,7 @@ CREATE TABLE deliveries (
     removed_generation integer,  -- in which an edit took the account off the post
     held_for text,
     level smallint NOT NULL DEFAULT 1,  -- the lowest level of code that understands all of its post
+    inbox_draft boolean NOT NULL DEFAULT false,  -- the options of its post leave a draft: a daily quota of its own
     UNIQUE (post_id, account_id),
     CONSTRAINT blocked_says_why CHECK ((state = 'blocked') = (reason IS NOT NULL)),
     CONSTRAINT published_has_time CHECK ((state = 'published') = (published_at IS NOT NULL)),

@@ -1,20 +1,14 @@
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-import pytest
 from sqlalchemy import text
 
 from adapters.contract import Platform
-from adapters.registry import ADAPTERS
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.verdict import Outcome, Verdict
-from pipeline.store.database import jsonb, rows
 from pipeline.store.deliveries.arm import arm as store_arm
 from pipeline.store.deliveries.daily_quota import (
-    IS_INBOX_DRAFT,
     DailyQuota,
     compute_quota_wait,
     count_planned,
@@ -72,8 +66,8 @@ def test_what_is_planned_is_counted_with_what_was_sent(shared: Ledger) -> None:
     shared.armed(shared.post([account]))
     with shared.database.begin() as c:
         now = c.exec_driver_sql("SELECT now() AS now").one().now
-        assert count_planned(c, account, now + HOUR + timedelta(minutes=1), MANY, {}) == 3
-        assert count_planned(c, account, now + 3 * DAY + HOUR, MANY, {}) == 1
+        assert count_planned(c, account, now + HOUR + timedelta(minutes=1), MANY) == 3
+        assert count_planned(c, account, now + 3 * DAY + HOUR, MANY) == 1
 
 
 def test_what_is_planned_is_what_waits_for_its_time_and_what_may_have_been_sent(shared: Ledger) -> None:
@@ -83,7 +77,7 @@ def test_what_is_planned_is_what_waits_for_its_time_and_what_may_have_been_sent(
     def planned(ahead: timedelta) -> int:
         with shared.database.begin() as c:
             now = c.exec_driver_sql("SELECT now() AS now").one().now
-            return count_planned(c, account, now + ahead, MANY, {})
+            return count_planned(c, account, now + ahead, MANY)
 
     soon = HOUR + timedelta(minutes=1)
     waits = [State.ACCEPTED, State.SCHEDULED, State.RETRYING]
@@ -107,8 +101,8 @@ def test_a_count_over_the_quota_ends_soon_after(shared: Ledger) -> None:
         shared.armed(shared.post([account]))
     with shared.database.begin() as c:
         now = c.exec_driver_sql("SELECT now() AS now").one().now
-        assert count_planned(c, account, now + HOUR * 2, MANY, {}) == 10
-        assert count_planned(c, account, now + HOUR * 2, ONE, {}) == 4, "two of each part"
+        assert count_planned(c, account, now + HOUR * 2, MANY) == 10
+        assert count_planned(c, account, now + HOUR * 2, ONE) == 4, "two of each part"
 
 
 def test_an_app_shares_one_day_over_all_its_accounts(shared: Ledger) -> None:
@@ -128,8 +122,8 @@ def test_an_app_shares_one_day_over_all_its_accounts(shared: Ledger) -> None:
         assert compute_quota_wait(c, two, DailyQuota(before + 2, "app")) > timedelta(0)
         assert compute_quota_wait(c, two, DailyQuota(2)) == timedelta(0)
         soon = now + HOUR + timedelta(minutes=1)
-        assert count_planned(c, one, soon, APP, {}) - count_planned(c, one, now, APP, {}) >= 1
-        assert count_planned(c, two, soon, MANY, {}) == 2
+        assert count_planned(c, one, soon, APP) - count_planned(c, one, now, APP) >= 1
+        assert count_planned(c, two, soon, MANY) == 2
 
 
 def test_counted_and_armed_under_one_lock_no_worker_overshoots(shared: Ledger) -> None:
@@ -149,49 +143,14 @@ def test_counted_and_armed_under_one_lock_no_worker_overshoots(shared: Ledger) -
         assert count_sent(c, account, ONE) == 3
 
 
-@pytest.mark.parametrize("platform", Platform)
-@pytest.mark.parametrize(
-    "section",
-    [
-        None,
-        {},
-        {"post_mode": "MEDIA_UPLOAD"},
-        {"post_mode": "MEDIA_UPLOAD", "title": "a"},
-        {"post_mode": "DIRECT_POST"},
-        {"title": "MEDIA_UPLOAD"},
-    ],
-)
-def test_statements_and_code_agree_on_what_an_inbox_draft_is(
-    shared: Ledger, platform: Platform, section: Mapping[str, str] | None
-) -> None:
-    models = {name: adapter.post_options for name, adapter in ADAPTERS.items()}
-    options = {name: model.inbox_draft for name, model in models.items() if model and model.inbox_draft}
-    model = models[platform]
-    assert model is not None
-    found = shared.post([shared.account(shared.workspace(), platform)], platform=platform)
-    with shared.database.begin() as c:
-        c.execute(
-            text(f"UPDATE posts SET {platform} = CAST(:s AS jsonb) WHERE id = :id"),  # noqa: S608
-            {"s": None if section is None else json.dumps(section), "id": found.id},
-        )
-        [stored] = rows(
-            c,
-            f"SELECT {IS_INBOX_DRAFT} AS found FROM posts p JOIN deliveries d ON post_id = p.id WHERE p.id = :id",  # noqa: S608
-            id=found.id,
-            draft_options=jsonb(options),
-        )
-    assert stored.found is model.is_inbox_draft(section or {})
-
-
 def test_planned_drafts_and_planned_posts_are_counted_apart(shared: Ledger) -> None:
     account = shared.account(shared.workspace())
     drafts = shared.posts(2, [account], due=HOUR)
     shared.posts(3, [account], due=HOUR)
     with shared.database.begin() as c:
         for draft in drafts:
-            c.execute(text('UPDATE posts SET tiktok = \'{"post_mode": "x"}\' WHERE id = :i'), {"i": draft.id})
+            c.execute(text("UPDATE deliveries SET inbox_draft = true WHERE post_id = :i"), {"i": draft.id})
         now = c.exec_driver_sql("SELECT now() AS now").one().now
-        soon, options = now + HOUR + timedelta(minutes=1), {Platform.TIKTOK: {"post_mode": "x"}}
-        assert count_planned(c, account, soon, DailyQuota(1, drafts=True), options) == 2
-        assert count_planned(c, account, soon, MANY, options) == 3
-        assert count_planned(c, account, soon, MANY, {}) == 5
+        soon = now + HOUR + timedelta(minutes=1)
+        assert count_planned(c, account, soon, DailyQuota(1, drafts=True)) == 2
+        assert count_planned(c, account, soon, MANY) == 3
