@@ -14,8 +14,8 @@ from pipeline.domain.steering import AT_ONCE, WORKING, YIELDS, Arguments, Steeri
 from pipeline.recovery.restore import refuse_in_doubt
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
-from pipeline.stages.idempotency import claim_key
 from pipeline.stages.post_request import Refusal
+from pipeline.stages.replay import claim_key
 from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import new_id

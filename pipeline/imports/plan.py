@@ -38,9 +38,9 @@ from pipeline.imports.read import open_rows
 from pipeline.imports.validate import AccountNames, KnownPosts, ParsedRow, PostFormat
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
+from pipeline.stages.deadline import BEATS_PER_LEASE, Heartbeat
 from pipeline.stages.ingest import build_caches, plan_submission
 from pipeline.stages.ingest_caches import IngestCaches
-from pipeline.stages.lease_heartbeat import BEATS_PER_LEASE, Heartbeat
 from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.replay import is_equal

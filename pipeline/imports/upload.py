@@ -17,8 +17,8 @@ from pipeline.imports.formats import FileProblem, Format, detect_format
 from pipeline.media.files.upload_intake import TooLarge, UploadIntake
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
-from pipeline.stages.idempotency import claim_key
 from pipeline.stages.post_request import Refusal
+from pipeline.stages.replay import claim_key
 from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import new_id

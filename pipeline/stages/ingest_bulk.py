@@ -19,7 +19,6 @@ from sqlalchemy import Connection
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
-from pipeline.stages.idempotency import Replayed
 from pipeline.stages.ingest import (
     Outcome,
     build_caches,
@@ -31,7 +30,7 @@ from pipeline.stages.ingest import (
 from pipeline.stages.ingest_caches import IngestCaches
 from pipeline.stages.new_post import PostPlan, Submission, dispatch_stored
 from pipeline.stages.post_request import AcceptedPost, Refusal
-from pipeline.stages.replay import build_token, find_replays
+from pipeline.stages.replay import Replayed, build_token, find_replays
 from pipeline.stages.rule_inputs import RuleInputs
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Link

@@ -10,8 +10,8 @@ from adapters.contract import Draft, Media, MediaFacts, Problem, Track
 from adapters.http import HttpClient
 from pipeline.domain.media_fitting import describe_changes
 from pipeline.runtime.context import Context
+from pipeline.stages.derived_images import amend_problems, find_rule, plan_images, predict_facts
 from pipeline.stages.drafts import get_alt_text, get_cover_url, list_urls
-from pipeline.stages.image_fitting import amend_problems, find_rule, plan_images, predict_facts
 from pipeline.stages.media_checks import COVER
 from pipeline.stages.post_request import PostContent
 from pipeline.store.accounts.accounts import AccountRow

@@ -35,7 +35,7 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages.delay import TooLate
-from pipeline.stages.image_fitting import is_converted_for_any
+from pipeline.stages.derived_images import is_converted_for_any
 from pipeline.stages.platform_validation import find_problems
 from pipeline.stages.post_request import PostContent
 from pipeline.store.accounts.accounts import AccountRow, find_accounts

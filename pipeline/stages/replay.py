@@ -7,6 +7,7 @@ equal bodies within the window are one, unless the post was changed, cancelled o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -17,8 +18,35 @@ from pipeline.runtime.context import Context
 from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostContent, PostRequest, Refusal
 from pipeline.stages.warnings import find_warnings
+from pipeline.store.idempotency_keys import IdempotencyKey, claim
 from pipeline.store.posts import idempotency as store
 from pipeline.store.posts.idempotency import OpenPost, Replay
+
+REUSED = "idempotency_key_reused"
+
+
+@dataclass
+class Replayed(Exception):
+    """An equal request with this key made the resource before; this one makes nothing."""
+
+    resource: UUID
+
+
+def claim_key(c: Connection, key: IdempotencyKey | None, resource: UUID) -> None:
+    """Claim the key, if there is one, for a resource of this transaction.
+
+    Raises Replayed for an equal request, and Refusal 409 if the key was used for another one.
+    """
+    earlier = None if key is None else claim(c, key, resource)
+    if key is None or earlier is None:
+        return
+    if earlier.request_sha256 != key.request_sha256:
+        message = (
+            f"Idempotency-Key {key.value!r} was used for another request within the last day; nothing was done. "
+            "Use a new key for a new request, or repeat the earlier one exactly."
+        )
+        raise Refusal(409, REUSED, message)
+    raise Replayed(earlier.resource)
 
 
 def build_token(context: Context, submission: Submission) -> str | None:

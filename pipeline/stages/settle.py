@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from adapters.contract import Published
 from adapters.errors import Unavailable
+from config.logging import log_event
 from pipeline.accounts import refresh
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.delivery_error import STORAGE
@@ -20,7 +21,6 @@ from pipeline.domain.retry_policy import evaluate_conflict, evaluate_refresh_err
 from pipeline.domain.verdict import Verdict
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
-from pipeline.stages.log_verdict import log_verdict
 from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state
 from pipeline.store.accounts.accounts import require_reconnect
 from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
@@ -30,6 +30,47 @@ from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.ownership import RemoteIdTaken
 from pipeline.store.deliveries.settle import Settlement
+
+log = logging.getLogger("slipway.settling")
+work_log = logging.getLogger("slipway.work")
+"""What a worker did with a delivery; ``webhooks/count_moves.py`` logs how a delivery ended."""
+
+LONG_HOLD = timedelta(minutes=1)
+"""A shorter hold is not logged: many are a second or two."""
+EVENTS = {State.FAILED: "refusal", State.BLOCKED: "refusal", State.UNKNOWN: "outcome unknown"}
+"""The first words of a line, by the state that an error leads to; those of others, which go on, are ``retry``."""
+
+
+def log_verdict(claimed: ClaimedDelivery, verdict: Verdict, when: datetime | None) -> None:
+    """Log a stored verdict, with ids and classes only. *when*: its ``next_at``; None: the claim was lost."""
+    if when is None:
+        return
+    if verdict.error is not None:
+        event = EVENTS.get(verdict.state, "retry")
+    elif verdict.held_for is not None and when - claimed.now > LONG_HOLD:
+        event = "hold"
+    else:
+        return
+    error = error_to_dict(verdict.error) or {}
+    is_final = verdict.state in EVENTS and verdict.state is not State.UNKNOWN
+    log_event(
+        work_log,
+        logging.INFO,
+        event,
+        {
+            "state": verdict.state,
+            "held_for": verdict.held_for,
+            "class": error.get("class"),
+            "code": error.get("code"),
+            "next_at": None if is_final else when.isoformat(timespec="seconds"),
+            "platform": claimed.account.platform,
+            "delivery": claimed.id,
+            "post": claimed.post_id,
+            "account": claimed.account_id,
+            "workspace": claimed.workspace_id,
+            "request_id": claimed.request_id,
+        },
+    )
 
 
 def refresh_expired(context: Context, claimed: ClaimedDelivery, verdict: Verdict) -> Verdict:
@@ -41,9 +82,6 @@ def refresh_expired(context: Context, claimed: ClaimedDelivery, verdict: Verdict
         return evaluate_refresh_error(verdict, error, state, build_retry_policy(context.settings, can))
 
     return refresh.refresh_expired(context, claimed, verdict, evaluate_outage)
-
-
-log = logging.getLogger("slipway.settling")
 
 
 def is_batchable(one: Settlement) -> bool:

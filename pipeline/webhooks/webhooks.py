@@ -16,8 +16,8 @@ from pipeline.domain.webhook import OVERLAP, EventType, PauseReason
 from pipeline.media.refusal import Refused
 from pipeline.media.url_policy import require_allowed
 from pipeline.runtime.context import Context
-from pipeline.stages.idempotency import claim_key
 from pipeline.stages.post_request import Refusal
+from pipeline.stages.replay import claim_key
 from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import new_id

@@ -33,8 +33,8 @@ from pipeline.api.openapi.error_responses import (
 from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import PARTNER_API, Operation, query_parameter
 from pipeline.api.state import AppState, get_app_state
-from pipeline.stages.idempotency import Replayed, claim_key
 from pipeline.stages.post_request import Refusal
+from pipeline.stages.replay import Replayed, claim_key
 from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import new_id

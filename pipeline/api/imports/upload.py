@@ -22,8 +22,8 @@ from pipeline.imports import upload as bulk
 from pipeline.imports.upload import ImportOptions, Upload
 from pipeline.media.files.storage_folder import StorageUnavailable
 from pipeline.media.files.upload_intake import TooLarge
-from pipeline.stages.idempotency import Replayed
 from pipeline.stages.post_request import Refusal
+from pipeline.stages.replay import Replayed
 from pipeline.store.auth.keys import Caller
 from pipeline.store.imports.imports import Import
 

@@ -17,10 +17,10 @@ from pipeline.api.posts.response_models import CreatedPost
 from pipeline.api.posts.routes import describe_accepted
 from pipeline.domain.validation_issue import build_issue
 from pipeline.runtime.context import Context
-from pipeline.stages.idempotency import Replayed, claim_key
 from pipeline.stages.ingest_bulk import BatchRefused, Entry, Result, ingest_bulk
 from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
+from pipeline.stages.replay import Replayed, claim_key
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import Unreachable, new_id
 from pipeline.store.idempotency_keys import IdempotencyKey

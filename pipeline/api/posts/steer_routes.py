@@ -27,7 +27,7 @@ from pipeline.api.openapi.operation import PARTNER_API, Operation, path_paramete
 from pipeline.api.posts import steer_schema as schema
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.steering import OF_PARTNERS, PUBLISHES
-from pipeline.stages.idempotency import Replayed
+from pipeline.stages.replay import Replayed
 from pipeline.store.auth.keys import Caller
 from pipeline.store.steering import jobs as store
 from pipeline.store.steering.jobs import SteeringJob

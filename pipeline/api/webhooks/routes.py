@@ -23,7 +23,7 @@ from pipeline.api.webhooks import schema
 from pipeline.domain.validation_issue import build_issue
 from pipeline.domain.webhook import EventState, EventType
 from pipeline.runtime.context import Context
-from pipeline.stages.idempotency import Replayed
+from pipeline.stages.replay import Replayed
 from pipeline.store.auth.keys import Caller
 from pipeline.store.webhooks import webhooks as store
 from pipeline.store.webhooks.events import StoredEvent, list_events

@@ -11,8 +11,8 @@ import pytest
 from adapters.contract import Draft, Media
 from adapters.errors import Unavailable
 from pipeline.media.fetch import Fetcher, FetchPolicy
+from pipeline.stages.deadline import Heartbeat, _wrap_stream, beat_while_reading, build_heartbeat
 from pipeline.stages.drafts import build_draft
-from pipeline.stages.lease_heartbeat import Heartbeat, _wrap_stream, beat_while_reading, build_heartbeat
 from pipeline.store.deliveries.lease import extend_lease
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.store.ledger import Ledger
@@ -36,7 +36,7 @@ def reading(media: Media) -> Iterator[bytes]:
 
 def beat_always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every moment is time for a beat."""
-    monkeypatch.setattr("pipeline.stages.lease_heartbeat.BEATS_PER_LEASE", 1e12)
+    monkeypatch.setattr("pipeline.stages.deadline.BEATS_PER_LEASE", 1e12)
 
 
 def test_a_heart_beats_when_it_is_asked_to_and_time_has_passed() -> None:
