@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from adapters.contract import RemoteAccount
 from pipeline.accounts.connected_account import CompletedConnection, ConnectedAccount, PendingConfirmation
-from pipeline.api.html_page import build_csp, render_page
 from pipeline.api.http.timestamp import format_timestamp
+from pipeline.api.reference.markup import build_csp, render_page
 from pipeline.store.accounts.oauth_sessions import SessionOrigin
 
 NAMES = {

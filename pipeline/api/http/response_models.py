@@ -22,7 +22,7 @@ from pydantic_core import CoreSchema
 from typing_extensions import TypeAliasType
 
 from pipeline.api.http.timestamp import format_timestamp
-from pipeline.api.openapi.error_codes import CODES
+from pipeline.api.openapi.codes import CODES
 from pipeline.domain.delivery import State as LedgerState
 from pipeline.domain.delivery import to_public
 from pipeline.domain.validation_issue import ISSUE_TYPES

@@ -3,12 +3,21 @@
 Examples for the OpenAPI document: recorded answers, and values generated from the schemas where there are none.
 
 Common field names have a realistic value; other fields get the simplest value that their schema accepts.
+
+The changelogs of the HTTP APIs, from ``releases.toml``: every version of a document, what changed, and its digest.
+
+Versions follow SemVer. Major: a client has to change. Minor: something was added, such as a field of a response, an
+optional field of a request, an operation, or a code of an error or a warning. Patch: the document says the same better.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -18,7 +27,6 @@ from starlette.routing import Route
 
 from pipeline.api.openapi import introduction
 from pipeline.api.openapi.operation import OPERATOR_API, PARTNER_API, Operation, bodies_of
-from pipeline.api.openapi.releases import OPERATOR_RELEASES, PARTNER_RELEASES, Release
 from pipeline.api.openapi.sample_requests import find_sample_request, read_recorded
 
 ID = "0f4f54d4-8cce-4fb7-8c7b-befbcb8af812"
@@ -156,6 +164,23 @@ def _json(part: Mapping[str, Any]) -> dict[str, Any] | None:
     return found
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """One version of a document. ``sha256``: its digest, by ``hash_document``."""
+
+    version: str
+    changes: Sequence[str]
+    sha256: str
+
+
+_RELEASES: Mapping[str, Any] = tomllib.loads(Path(__file__).with_name("releases.toml").read_text("utf-8"))
+
+
+def _list_releases(document: str) -> Sequence[Release]:
+    """Return the releases, newest first. One that was merged is never changed: a change is a new one."""
+    return [Release(**release) for release in _RELEASES[document]]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Document:
     """The parts of an OpenAPI document beyond its operations."""
@@ -179,7 +204,7 @@ PARTNER = Document(
     introduction=introduction.INTRODUCTION,
     tags=introduction.TAGS,
     key="<public id>.<secret>",
-    releases=PARTNER_RELEASES,
+    releases=_list_releases("partner"),
 )
 OPERATOR = Document(
     title="Slipway Operator API",
@@ -188,7 +213,7 @@ OPERATOR = Document(
     introduction=introduction.OPERATOR_INTRODUCTION,
     tags=introduction.OPERATOR_TAGS,
     key="The operator token, or a key: <public id>.<secret>",
-    releases=OPERATOR_RELEASES,
+    releases=_list_releases("operator"),
 )
 DOCUMENTS = (PARTNER, OPERATOR)
 
@@ -223,3 +248,22 @@ def _drop_defaults(schemas: Mapping[str, Any]) -> None:
     for schema in schemas.values():
         for part in schema.get("properties", {}).values():
             part.pop("default", None)
+
+
+def hash_document(spec: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of an OpenAPI document in hexadecimal.
+
+    Its version and changelog are left out, and the examples of bodies: recorded again, they have other ids.
+    """
+    info = {name: value for name, value in spec["info"].items() if name not in ("version", "x-changelog")}
+    kept = _without_examples({**spec, "info": info})
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _without_examples(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_without_examples(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    left_out = ("example", "examples") if "schema" in part else ()
+    return {name: _without_examples(value) for name, value in part.items() if name not in left_out}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.api.http.response_models import BadRequest, Conflict, Failure, InvalidRequest
-from pipeline.api.openapi.error_codes import CODES
+from pipeline.api.openapi.codes import CODES
 
 Responses = dict[int | str, dict[str, Any]]
 """Documented responses by status, as FastAPI takes them."""

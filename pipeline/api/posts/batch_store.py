@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.api.http.envelope import build_error_link
-from pipeline.api.openapi.error_codes import CODES
+from pipeline.api.openapi.codes import CODES
 from pipeline.api.posts.batch_schema import Batch, BatchResult, RefusedPost, StoredPost, read_each
 from pipeline.api.posts.field_types import Rules
 from pipeline.api.posts.response_models import CreatedPost

@@ -20,9 +20,9 @@ from pipeline.api.http.response_models import (
     one_of,
 )
 from pipeline.api.http.response_models import State as DeliveryState
+from pipeline.api.openapi.codes import WARNINGS
 from pipeline.api.posts.field_types import OnLate
 from pipeline.api.posts.schema import Media
-from pipeline.api.reference.warning_advice import WARNINGS
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.post import OPEN, PostStatus, derive_post_status

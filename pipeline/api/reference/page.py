@@ -4,6 +4,8 @@ It is rendered once, on the server, and loads and runs nothing: no script to ven
 folds with ``details`` elements, so that the keyboard and the browser's search work.
 
 HTML tables of what each platform takes, and of its options, made of the adapters' own data.
+
+HTML lists of the error and warning codes: cause, what to do, and an answer with the code; each has an address.
 """
 
 from __future__ import annotations
@@ -16,15 +18,17 @@ from typing import Any
 from adapters.contract import Capabilities, Platform, PostForm
 from adapters.limit import Limit
 from adapters.post_options import PostOptions
-from pipeline.api.html_page import render_page
+from pipeline.api.openapi.codes import ACCOUNT_ERRORS, CODES, WARNINGS, Advice
+from pipeline.api.openapi.sample_requests import read_recorded
 from pipeline.api.reference.code_samples import write_samples
-from pipeline.api.reference.codes import render_codes
-from pipeline.api.reference.fields import list_fields
 from pipeline.api.reference.markup import (
     STYLE,
+    list_fields,
     make_anchor,
+    mark_code,
     render_block,
     render_example,
+    render_page,
     render_table,
     to_html,
 )
@@ -119,6 +123,50 @@ def _format(number: float, unit: str) -> str:
             f"{number:g} s",
         )
     return f"{number:,.0f}" if number == int(number) else f"{number:.3g}"
+
+
+_ERRORS = (
+    "Errors of responses: <code>error_code</code>. "
+    "Each response carries the address of its code in <code>help</code>."
+)
+_ACCOUNT_ERRORS = (
+    "Errors of a post at one account: <code>accounts.states[].error.code</code>. They are not errors of a request. "
+    "A code that is not listed here is listed above."
+)
+_WARNINGS = "Warnings: <code>warnings[].code</code>. They never stop a post."
+
+
+def render_codes() -> Iterator[tuple[str, str]]:
+    """Yield heading and HTML of each list."""
+    yield "Error codes", _render_list(_ERRORS, "error", CODES)
+    yield "Account errors", _render_list(_ACCOUNT_ERRORS, "error", ACCOUNT_ERRORS)
+    yield "Warnings", _render_list(_WARNINGS, "warning", WARNINGS)
+
+
+def _render_list(about: str, kind: str, advice: Mapping[str, Advice]) -> str:
+    items = "\n".join(_render_code(kind, code, advice[code]) for code in sorted(advice))
+    return f"<p>{about}</p>\n<dl>\n{items}\n</dl>"
+
+
+def _render_code(kind: str, code: str, advice: Advice) -> str:
+    anchor = f"{kind}-{code.lower()}"
+    answers = list(_find_answers(code)) if kind == "error" else []
+    statuses = (
+        "".join(f" <small>{status}</small>" for status in CODES[code].statuses) if code in CODES else ""
+    )
+    examples = "".join(render_example(answer) for answer in answers)
+    shown = f"<details><summary>Answer</summary>{examples}</details>" if examples else ""
+    return (
+        f'<div id="{anchor}"><dt><a href="#{anchor}"><code>{escape(code)}</code></a>{statuses}</dt>\n'
+        f"<dd><p>{mark_code(advice.cause)}</p>\n<p><b>What to do:</b> {mark_code(advice.action)}</p>{shown}</dd></div>"
+    )
+
+
+def _find_answers(code: str) -> Iterator[Any]:
+    errors = read_recorded().errors
+    for name in sorted(errors):
+        if name.partition(" ")[2] == code:
+            yield errors[name]
 
 
 _BODY = """<a class="skip" href="#operations">To the operations</a>

@@ -23,11 +23,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import config
-from pipeline.api.html_page import build_csp, render_page
 from pipeline.api.http.representation import NegotiatedResponse
 from pipeline.api.openapi.document import DOCUMENTS, Document
 from pipeline.api.openapi.operation import PARTNER_API
-from pipeline.api.reference.markup import STYLE, make_anchor, render_block
+from pipeline.api.reference.markup import STYLE, build_csp, make_anchor, render_block, render_page
 from pipeline.api.reference.page import render_reference
 from pipeline.api.state import get_app_state
 

@@ -10,8 +10,8 @@ import jsonschema_rs
 import pytest
 
 from pipeline.api.app import OPERATIONS, create_app
+from pipeline.api.openapi.codes import CODES
 from pipeline.api.openapi.document import DOCUMENTS, PARTNER, describe
-from pipeline.api.openapi.error_codes import CODES
 from pipeline.api.posts.action_schema import read_change
 from pipeline.api.posts.field_types import Rules
 from pipeline.stages.post_request import Refusal

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from pipeline.api.app import OPERATIONS, create_app
-from pipeline.api.openapi.document import DOCUMENTS, Document, describe
-from pipeline.api.openapi.releases import hash_document
+from pipeline.api.openapi.document import DOCUMENTS, Document, describe, hash_document
 from tests.pipeline.api.running_server import ROOT
 
-TABLE = "pipeline/api/openapi/releases.py"
-ROW = re.compile(r'version="([\d.]+)",\s+sha256="([0-9a-f]{64})"')
+TABLE = "pipeline/api/openapi/releases.toml"
+EARLIER = "pipeline/api/openapi/releases.py"
+"""Where the table was in older commits."""
+ROW = re.compile(r'version ?= ?"([\d.]+)",?\s+sha256 ?= ?"([0-9a-f]{64})"')
 SPEC = {"info": {"title": "t", "version": "1"}, "paths": {"/a": {"get": {"summary": "s"}}}}
 
 
@@ -70,8 +71,12 @@ def test_no_release_that_was_merged_is_changed_or_removed() -> None:
     def ask(*command: str) -> str:
         return subprocess.run([git, *command], cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
-    commits = ask("log", "--first-parent", "--format=%H", "--", TABLE).split()
-    merged = {row for commit in commits for row in ROW.findall(ask("show", f"{commit}:{TABLE}"))}
+    merged = {
+        row
+        for table in (TABLE, EARLIER)
+        for commit in ask("log", "--first-parent", "--diff-filter=d", "--format=%H", "--", table).split()
+        for row in ROW.findall(ask("show", f"{commit}:{table}"))
+    }
     now = set(ROW.findall((ROOT / TABLE).read_text()))
     assert len(now) == sum(len(document.releases) for document in DOCUMENTS)
     assert merged <= now, f"Changed or removed: {merged - now}. Add a release with a new version instead."
