@@ -41,7 +41,7 @@ from pipeline.api.server.fast_path import FastPathApp
 from pipeline.api.state import build_app_state
 from pipeline.api.webhooks import routes as webhooks
 from pipeline.dashboard.app import close_dashboard, create_dashboard, open_dashboard
-from pipeline.dashboard.assets import load_asset
+from pipeline.dashboard.render import load_asset
 from pipeline.runtime.garbage_collection import freeze_modules
 from pipeline.runtime.tracing import start_tracing, stop_tracing
 from pipeline.stages.post_request import Refusal

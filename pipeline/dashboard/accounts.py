@@ -16,9 +16,8 @@ from starlette.routing import Route
 
 from adapters.contract import Platform
 from pipeline.accounts.authorize import AuthorizationStart, start_authorization
-from pipeline.dashboard.fields import parse_choice, parse_id
 from pipeline.dashboard.ledger import act, read
-from pipeline.dashboard.page import page
+from pipeline.dashboard.page import page, parse_choice, parse_id
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import AccountStatus, Role

@@ -24,19 +24,16 @@ from pipeline.dashboard import (
     calendar,
     decide,
     events,
-    jobs,
     login,
     numbers,
     pauses,
     post,
     post_actions,
     queue,
-    sessions,
     steer,
 )
-from pipeline.dashboard.assets import send_asset
-from pipeline.dashboard.errors import render_error
 from pipeline.dashboard.ledger import build_dashboard_state
+from pipeline.dashboard.render import render_error, send_asset
 from pipeline.domain.account import Role
 from pipeline.runtime.context import Context
 
@@ -53,15 +50,14 @@ class Entry:
 PAGES: tuple[tuple[Entry | None, tuple[Route, ...]], ...] = (
     (Entry(title="Attention", path="/dashboard/", role=Role.VIEWER), attention.ROUTES),
     (Entry(title="Queue", path=queue.PATH, role=Role.VIEWER), queue.ROUTES + steer.ROUTES),
-    (None, jobs.ROUTES + decide.ROUTES),
+    (None, decide.ROUTES),
     (Entry(title="Calendar", path="/dashboard/calendar", role=Role.VIEWER), calendar.ROUTES),
     (None, (*post.ROUTES, *post_actions.ROUTES)),
     (Entry(title="Accounts", path=accounts.PATH, role=Role.VIEWER), accounts.ROUTES),
     (Entry(title="Pauses", path=pauses.PATH, role=Role.VIEWER), pauses.ROUTES),
     (Entry(title="Numbers", path=numbers.PATH, role=Role.VIEWER), numbers.ROUTES),
-    (Entry(title="Sessions", path="/dashboard/sessions", role=Role.VIEWER), sessions.ROUTES),
+    (Entry(title="Sessions", path="/dashboard/sessions", role=Role.VIEWER), login.ROUTES),
     (None, events.ROUTES),
-    (None, login.ROUTES),
 )
 """The entry of each page in the navigation, in its order, and the page's routes."""
 

@@ -19,7 +19,7 @@ from pipeline.actions.attention import AttentionItem, list_attention
 from pipeline.dashboard.actions import ACTIONS
 from pipeline.dashboard.ledger import get_state, read
 from pipeline.dashboard.page import HOME, page
-from pipeline.dashboard.queue_filter import format_time, get_within
+from pipeline.dashboard.queue import format_time, get_within
 from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role

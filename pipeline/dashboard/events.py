@@ -22,8 +22,7 @@ from starlette.types import Receive, Scope, Send
 from pipeline.api.http.middleware import ENDLESS
 from pipeline.api.server.http_protocol import find_connection
 from pipeline.dashboard.ledger import get_state
-from pipeline.dashboard.live_cursor import open_position, seal_position
-from pipeline.dashboard.live_feed import LiveFeed, Subscriber
+from pipeline.dashboard.live_feed import LiveFeed, Subscriber, open_position, seal_position
 from pipeline.dashboard.page import page
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role

@@ -1,9 +1,4 @@
-"""The live feed of one server process: one poll of the ledger for all open pages, and none while no page is open.
-
-A page listens to topics: ``posts``, ``post:ID``, ``attention``, ``numbers``. A topic says only that something changed;
-the page then reads itself again. So what a page has not been sent yet is a set of topics, however slow it is, and two
-changes in a row cost one reload.
-"""
+"""The position of live events as a page holds it: sealed for its session, because moves count all tenants' work."""
 
 from __future__ import annotations
 
@@ -17,6 +12,22 @@ from uuid import UUID
 from pipeline.domain.delivery import SETTLED, State
 from pipeline.store.database import Unreachable
 from pipeline.store.moves.live import LiveMove, Reading, Watermark
+from pipeline.store.vault import Vault, VaultError
+
+
+def seal_position(vault: Vault, session: UUID, position: int) -> str:
+    """Return the position as a text that only the servers can read, and only for this session."""
+    return vault.seal({"position": position}, session).decode()
+
+
+def open_position(vault: Vault, session: UUID, cursor: str) -> int | None:
+    """Return the position in a cursor; None for any other text."""
+    try:
+        position: int = vault.open(cursor.encode(errors="replace"), session)["position"]
+    except VaultError:
+        return None
+    return position
+
 
 log = logging.getLogger("slipway.dashboard")
 

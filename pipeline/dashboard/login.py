@@ -1,27 +1,165 @@
-"""Log in and out."""
+"""Log in and out, and the page of sessions, each with a button that ends it.
+
+A try is counted before its password is checked, so that concurrent tries do not exceed the limit. Unknown logins take
+the same steps, as long. No database connection is held while a password is hashed.
+
+In a browser where this login was right before, its own tries count in place of the address's: wrong passwords of others
+behind the same address do not keep its user out.
+"""
 
 from __future__ import annotations
 
 import hmac
 import re
 import secrets
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from uuid import UUID
 
+from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from pipeline.actions.log_in import LoginTry, MustWait, WrongPassword, log_in, recognize
 from pipeline.api.http.middleware import REQUEST_ID, note
-from pipeline.dashboard import session_cookie
-from pipeline.dashboard.cross_site import TOKEN_FIELD, CrossSite, require_own_origin
 from pipeline.dashboard.ledger import act, find_client_address, get_state, read
 from pipeline.dashboard.page import HOME, LOGIN, answer_errors, page, read_form
 from pipeline.dashboard.render import render
-from pipeline.dashboard.sessions import end_recorded
-from pipeline.dashboard.visitor import Visitor, find_visitor
-from pipeline.domain.account import normalize_login
-from pipeline.store.auth.login_tries import MAX_TRIES, WAIT
+from pipeline.dashboard.visitor import (
+    TOKEN_FIELD,
+    CrossSite,
+    Visitor,
+    clear_token,
+    find_visitor,
+    is_loopback,
+    read_login_token,
+    require_own_origin,
+    set_login_token,
+    set_token,
+)
+from pipeline.domain.account import MAX_PASSWORD, Role, normalize_login
+from pipeline.domain.audit import Actor
+from pipeline.runtime.context import Context
+from pipeline.store.audit import record_change
+from pipeline.store.auth.login_tries import (
+    MAX_TRIES,
+    WAIT,
+    count_try,
+    forget_tries,
+    list_known,
+    name_address,
+    name_browser,
+    name_login,
+    remember,
+    take_back_try,
+)
+from pipeline.store.auth.sessions import delete_ended, end_session, list_sessions, start_session
+from pipeline.store.auth.users import (
+    StoredPassword,
+    hash_password,
+    is_outdated,
+    read_password,
+    upgrade_hash,
+    verify_password,
+)
+
+
+class MustWait(Exception):
+    """This login, or this address, has had its tries: the argument says which of them."""
+
+
+class WrongPassword(Exception):
+    """No user who may log in has this login and password."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoginTry:
+    """The input of a user, and where it came from."""
+
+    login: str
+    password: str
+    address: str
+    agent: str
+    request_id: str | None = None
+    browser: str = ""
+    """The token that the browser keeps for the form; empty without one."""
+    known: AbstractSet[str] = frozenset()
+    """Which of its origins have logged in before, from `recognize`."""
+
+    @property
+    def origins(self) -> list[str]:
+        """Where it comes from: the address, then the browser with this login."""
+        return [
+            name_address(self.address),
+            *([name_browser(self.browser, self.login)] if self.browser else []),
+        ]
+
+    @property
+    def origin(self) -> str:
+        """The origin that its tries are counted for: the browser if it is known, else the address."""
+        first, last = self.origins[0], self.origins[-1]
+        return last if last in self.known else first
+
+    @property
+    def subjects(self) -> tuple[str, str]:
+        """Whose tries are counted; in one order, so that no two tries wait for each other."""
+        return self.origin, name_login(self.login)
+
+
+def recognize(c: Connection, given: LoginTry) -> LoginTry:
+    """Return the try with its origins that have logged in before."""
+    return replace(given, known=list_known(c, given.origins))
+
+
+def log_in(context: Context, given: LoginTry) -> str:
+    """Return the token of a new session. Raises MustWait, WrongPassword."""
+    _count(context, given)
+    with context.database.once() as c:
+        stored = read_password(c, given.login)
+    is_right = verify_password(stored.password_hash if stored else None, given.password[: MAX_PASSWORD + 1])
+    if stored is None or not is_right:
+        raise WrongPassword
+    renewed = hash_password(given.password) if is_outdated(stored.password_hash) else None
+    return _start(context, given, stored, renewed)
+
+
+def _count(context: Context, given: LoginTry) -> None:
+    """Count a try at the address and at the login. Raises MustWait; then neither is counted."""
+    with context.database.begin() as c:
+        delete_ended(c)
+        for subject in given.subjects:
+            if not count_try(c, subject):
+                raise MustWait(subject.partition(" ")[0])
+
+
+def _start(context: Context, given: LoginTry, stored: StoredPassword, renewed: str | None) -> str:
+    """Start the session, if neither password nor user was changed since they were read. Raises WrongPassword.
+
+    *renewed*: the password's hash with today's parameters, if it has others.
+    """
+    origin, login = given.subjects
+    with context.database.begin() as c:
+        if renewed is not None:
+            stored = upgrade_hash(c, stored, renewed)
+        token = start_session(c, stored, given.address, given.agent)
+        if token is None:
+            raise WrongPassword
+        actor = Actor(
+            kind="user",
+            name=given.login,
+            id=stored.user_id,
+            address=given.address,
+            request_id=given.request_id,
+        )
+        record_change(
+            c, actor, "start", "session", None, after={"login": given.login, "browser": given.agent}
+        )
+        take_back_try(c, origin)
+        forget_tries(c, login)
+        remember(c, given.origins)
+    return token
+
 
 _OWN_PAGE = re.compile(r"/dashboard/(?![/\\])(?:[A-Za-z0-9_\-.~/?=&+,:@!*]|%[0-9A-Fa-f]{2})*", re.ASCII)
 WRONG = "This login and password do not belong together, or the user is disabled."
@@ -50,7 +188,7 @@ async def log_out(request: Request, visitor: Visitor) -> Response:
     """End the session."""
     await act(request, end_recorded, visitor.actor, visitor.session_id, visitor.user_id)
     response = RedirectResponse(LOGIN, 303)
-    session_cookie.clear_token(request, response)
+    clear_token(request, response)
     return response
 
 
@@ -71,7 +209,7 @@ async def _submit(request: Request) -> Response:
     form = await read_form(request)
     if not _repeats_token(request, str(form.get(TOKEN_FIELD, ""))):
         raise CrossSite("The page is out of date: reload it and try again. The browser has to keep cookies.")
-    if request.headers.get("origin", "").startswith("http://") and not session_cookie.is_loopback(request):
+    if request.headers.get("origin", "").startswith("http://") and not is_loopback(request):
         raise HTTPException(403, NOT_SECURE)
     place, login = choose_next(str(form.get("next", ""))), normalize_login(str(form.get("login", "")))
     given = LoginTry(
@@ -80,7 +218,7 @@ async def _submit(request: Request) -> Response:
         address=find_client_address(request),
         agent=request.headers.get("user-agent", ""),
         request_id=request.scope[REQUEST_ID],
-        browser=session_cookie.read_login_token(request),
+        browser=read_login_token(request),
     )
     try:
         token = await _hash_in_turn(request, await read(request, recognize, given))
@@ -91,7 +229,7 @@ async def _submit(request: Request) -> Response:
         note(request.scope, code="login_locked", by=error)
         return _render_form(request, place, WAITING, 429, login)
     response = RedirectResponse(place, 303)
-    session_cookie.set_token(request, response, token)
+    set_token(request, response, token)
     return response
 
 
@@ -103,21 +241,57 @@ async def _hash_in_turn(request: Request, given: LoginTry) -> str:
 
 
 def _repeats_token(request: Request, given: str) -> bool:
-    kept = session_cookie.read_login_token(request)
+    kept = read_login_token(request)
     return bool(kept) and hmac.compare_digest(kept.encode(), given.encode())
 
 
 def _render_form(request: Request, place: str, problem: str, status: int = 200, login: str = "") -> Response:
-    token = session_cookie.read_login_token(request) or secrets.token_urlsafe(32)
+    token = read_login_token(request) or secrets.token_urlsafe(32)
     response = render(
         request, None, "login.html", status, next=place, problem=problem, login=login, login_csrf=token
     )
-    session_cookie.set_login_token(request, response, token)
+    set_login_token(request, response, token)
     return response
+
+
+PATH = "/dashboard/sessions"
+
+
+@page(Role.VIEWER)
+async def show_sessions(request: Request, visitor: Visitor) -> Response:
+    """List the open sessions: the visitor's own, for admins of all workspaces everyone's."""
+    sessions = await read(request, list_sessions, _whose(visitor))
+    return render(request, visitor, "sessions.html", sessions=sessions)
+
+
+@page(Role.VIEWER)
+async def end(request: Request, visitor: Visitor) -> Response:
+    """End a session. One that has ended already is no error."""
+    try:
+        session = UUID(request.path_params["session_id"])
+    except ValueError:
+        raise HTTPException(404) from None
+    await act(request, end_recorded, visitor.actor, session, _whose(visitor))
+    return RedirectResponse(PATH, 303)
+
+
+def _whose(visitor: Visitor) -> UUID | None:
+    """Return whose sessions a visitor manages; None: everyone's."""
+    return None if visitor.has_everywhere(Role.ADMIN) else visitor.user_id
+
+
+def end_recorded(context: Context, actor: Actor, session: UUID, user: UUID | None) -> None:
+    """End a session, if it is *user*'s, None: of any user, with its audit row."""
+    with context.database.begin() as c:
+        login = end_session(c, session, user)
+        if login is not None:
+            record_change(c, actor, "end", "session", session, before={"login": login})
 
 
 ROUTES = (
     Route("/login", show_login),
     Route("/login", submit_login, methods=["POST"]),
     Route("/logout", log_out, methods=["POST"]),
+    Route("/sessions", show_sessions),
+    Route("/sessions/{session_id}/end", end, methods=["POST"]),
 )

@@ -20,9 +20,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from adapters.contract import Platform
-from pipeline.dashboard.fields import parse_choice, parse_id
 from pipeline.dashboard.ledger import read
-from pipeline.dashboard.page import page
+from pipeline.dashboard.page import page, parse_choice, parse_id
 from pipeline.dashboard.render import format_duration, render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from enum import StrEnum
 from functools import wraps
+from typing import TypeVar
 from urllib.parse import parse_qsl, quote
+from uuid import UUID
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -13,9 +16,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from pipeline.api.http.body import read_body
-from pipeline.dashboard.cross_site import SAFE_METHODS, require_own_origin, require_token
-from pipeline.dashboard.errors import render_error
-from pipeline.dashboard.visitor import Forbidden, Visitor, find_visitor
+from pipeline.dashboard.render import render_error
+from pipeline.dashboard.visitor import (
+    SAFE_METHODS,
+    Forbidden,
+    Visitor,
+    find_visitor,
+    require_own_origin,
+    require_token,
+)
 from pipeline.domain.account import Role
 
 log = logging.getLogger("slipway.dashboard")
@@ -109,3 +118,28 @@ def _refuse_nul(texts: Iterable[str]) -> None:
     """Raise HTTPException 400 for a NUL character, which PostgreSQL cannot store or compare."""
     if any("\0" in text for text in texts):
         raise HTTPException(400, "The request has a NUL character.")
+
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def parse_id(text: object, field: str) -> UUID | None:
+    """Return an id; None for an empty field. Raises HTTPException 400."""
+    if not text:
+        return None
+    try:
+        return UUID(str(text))
+    except ValueError:
+        raise HTTPException(400, f"{field} has to be an id: {str(text)[:100]!r} is none.") from None
+
+
+def parse_choice(kind: type[E], text: object, field: str) -> E | None:
+    """Return one of the values of an enumeration; None for an empty field. Raises HTTPException 400."""
+    if not text:
+        return None
+    try:
+        return kind(str(text))
+    except ValueError:
+        raise HTTPException(
+            400, f"{field} has to be one of {', '.join(kind)}: {str(text)[:100]!r} is not."
+        ) from None

@@ -24,12 +24,11 @@ from pipeline.actions.resolve import CannotResolve
 from pipeline.actions.steer_step import run_whole_job
 from pipeline.actions.steering import Steering, steer
 from pipeline.api.http.auth import require_plan
-from pipeline.dashboard.actions import ACTIONS
+from pipeline.dashboard.actions import ACTIONS, BY_VERB
 from pipeline.dashboard.decide import DECISIONS
 from pipeline.dashboard.ledger import act
 from pipeline.dashboard.page import page
 from pipeline.dashboard.post import find_post, render_post
-from pipeline.dashboard.post_buttons import BY_VERB
 from pipeline.dashboard.steer import MAX_WHY
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.audit import Actor

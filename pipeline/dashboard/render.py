@@ -1,12 +1,15 @@
-"""Render templates.
-
-Everything that is put into them is escaped: captions, file names and platforms' errors are hostile text.
-"""
+"""Pages as HTML: the static files they name, their templates, and the page of an error."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
+from http import HTTPStatus
+from importlib.resources import files
+from mimetypes import guess_type
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -14,12 +17,59 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
-from pipeline.dashboard.assets import static
-from pipeline.dashboard.visitor import Visitor
+from pipeline.api.http.envelope import RETRY_AFTER
+from pipeline.api.http.representation import NegotiatedResponse
+from pipeline.dashboard.visitor import CrossSite, Forbidden, Visitor
 from pipeline.domain.restored_post import describe_candidate, split_candidates
+from pipeline.stages.post_request import Refusal
+from pipeline.store.database import Unreachable
+
+FOLDER = files("pipeline.dashboard") / "static"
+_SERVED = frozenset({"text/css", "text/javascript", "image/svg+xml"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asset:
+    """One file."""
+
+    content: bytes
+    media_type: str
+    digest: str
+
+
+@lru_cache(maxsize=100)
+def load_asset(name: str) -> Asset:
+    """Return a file of the folder by its path in it. Raises KeyError for anything else."""
+    media_type = guess_type(name)[0] or ""
+    segments = name.split("/")
+    file = FOLDER.joinpath(*segments)
+    if media_type not in _SERVED or any(s in {"", ".", ".."} for s in segments) or not file.is_file():
+        raise KeyError(name)
+    content = file.read_bytes()
+    return Asset(content=content, media_type=media_type, digest=hashlib.sha256(content).hexdigest()[:16])
+
+
+def static(name: str) -> str:
+    """Return the address of a file. It changes with the content. Raises KeyError."""
+    return f"/dashboard/static/{load_asset(name).digest}/{name}"
+
+
+async def send_asset(request: Request) -> Response:
+    """Send a file; browsers keep it for ever. During an upgrade, pages of the other version get this version's."""
+    try:
+        asset = load_asset(request.path_params["name"])
+    except (KeyError, ValueError):  # ValueError: a NUL in the name
+        raise HTTPException(404) from None
+    is_current = request.path_params["digest"] == asset.digest
+    headers = {
+        "Cache-Control": "public, max-age=31536000, immutable" if is_current else "no-cache",
+        "Vary": "Accept-Encoding",
+    }
+    return NegotiatedResponse(asset.content, headers=headers, media_type=asset.media_type)
 
 
 def render(
@@ -105,3 +155,47 @@ def _environment() -> Environment:
     )
     environment.globals.update(static=static, name_product=name_product)
     return environment
+
+
+_TITLES: Mapping[int, str] = {
+    400: "The request cannot be read",
+    403: "Not allowed",
+    404: "Not found",
+    409: "Changed in the meantime",
+    429: "Too many requests",
+    500: "Something went wrong",
+    503: "Not available now",
+}
+_SENTENCES: Mapping[int, str] = {
+    404: "There is nothing at this address, or nothing that you may see.",
+    405: "This address does not take this kind of request.",
+    500: "It is in the server's log. What was asked for may or may not have been done: look before you repeat it.",
+}
+
+
+def render_error(request: Request, error: Exception) -> Response:
+    """Return the page for an exception; 500 for one that is a bug. Headers of the exception are kept."""
+    status, sentence, headers = _describe(error)
+    title = _TITLES.get(status) or HTTPStatus(status).phrase
+    visitor = getattr(request.state, "visitor", None)
+    response = render(request, visitor, "error.html", status, title=title, sentence=sentence, code=status)
+    response.headers.update(headers)
+    return response
+
+
+def _describe(error: Exception) -> tuple[int, str, Mapping[str, str]]:
+    match error:
+        case Forbidden() | CrossSite():
+            return 403, str(error), {}
+        case Refusal():
+            always = {"Retry-After": str(RETRY_AFTER)} if error.status == 503 else {}  # noqa: PLR2004  an HTTP status
+            return error.status, error.message, {**always, **getattr(error, "headers", {})}
+        case Unreachable():
+            sentence = "The database cannot be reached. Repeat the request in a few seconds."
+            return 503, sentence, {"Retry-After": str(RETRY_AFTER)}
+        case HTTPException():
+            is_own = error.detail != HTTPStatus(error.status_code).phrase
+            sentence = error.detail if is_own else _SENTENCES.get(error.status_code, error.detail)
+            return error.status_code, sentence, error.headers or {}
+        case _:
+            return 500, _SENTENCES[500], {}

@@ -1,4 +1,4 @@
-"""Act on selected deliveries, or on all that a filter selects: first the count, then one steering job a workspace."""
+"""Pages of steering jobs: count and start them from the queue, list them, and show one with its receipts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import timedelta
 from urllib.parse import urlencode
 from uuid import UUID
 
+from sqlalchemy import Connection
 from starlette.datastructures import ImmutableMultiDict, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,15 +16,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from pipeline.actions.dead_letters import DeadLetterCount, count_steered
-from pipeline.actions.steering import Counted, Steering, steer
+from pipeline.actions.steering import Counted, Steering, steer, stop
 from pipeline.api.http.auth import require_plan
-from pipeline.dashboard import jobs
 from pipeline.dashboard.actions import ACTIONS, Action
-from pipeline.dashboard.cross_site import SAFE_METHODS
-from pipeline.dashboard.ledger import act
+from pipeline.dashboard.ledger import act, read
 from pipeline.dashboard.page import page
-from pipeline.dashboard.queue import PATH
-from pipeline.dashboard.queue_filter import (
+from pipeline.dashboard.queue import PATH as QUEUE_PATH
+from pipeline.dashboard.queue import (
     Asked,
     InvalidFilter,
     parse_time,
@@ -32,17 +31,110 @@ from pipeline.dashboard.queue_filter import (
     resolve_filter,
 )
 from pipeline.dashboard.render import render
-from pipeline.dashboard.visitor import Forbidden, Visitor
+from pipeline.dashboard.visitor import SAFE_METHODS, Forbidden, Visitor
 from pipeline.domain.account import Role
 from pipeline.domain.audit import Actor
-from pipeline.domain.steering import OF_DEAD_LETTERS, PUBLISHES, Arguments, Verb
+from pipeline.domain.steering import OF_DEAD_LETTERS, PUBLISHES, WORKING, Arguments, Verb
 from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller, read_caller
 from pipeline.store.deliveries.listing import ListFilter
-from pipeline.store.steering.receipts import count_by_workspace
+from pipeline.store.steering.jobs import SteeringJob, dump_filter, list_jobs
+from pipeline.store.steering.receipts import Receipt, count_by_workspace, list_receipts
 
-MOST = jobs.SHOWN
+PATH = "/dashboard/jobs"
+SHOWN = 50
+OUTCOMES = ("done", "skipped")
+
+
+@page(Role.VIEWER)
+async def show_jobs(request: Request, visitor: Visitor) -> Response:
+    """List the newest jobs, or the ones that the address names."""
+    named = request.query_params.getlist("id")
+    ids = [_parse_id(text) for text in named[:SHOWN]] if named else None
+    found = await read(request, _list, visitor.workspaces(Role.VIEWER), ids)
+    return render(
+        request,
+        visitor,
+        "jobs.html",
+        jobs=found,
+        labels=ACTIONS,
+        is_working=any(job.state in WORKING for job in found),
+        here=str(request.url.path) + (f"?{request.url.query}" if request.url.query else ""),
+    )
+
+
+@page(Role.VIEWER)
+async def show_job(request: Request, visitor: Visitor) -> Response:
+    """Show one job: what it does, how much is done, and what became of each delivery."""
+    identity = _parse_id(request.path_params["job_id"])
+    after, outcome = request.query_params.get("after"), request.query_params.get("outcome") or None
+    if outcome not in (None, *OUTCOMES):
+        raise HTTPException(400, "The outcome is done or skipped.")
+    within = visitor.workspaces(Role.VIEWER)
+    found = await read(request, _read, within, identity, outcome, _parse_id(after) if after else None)
+    if found is None:
+        raise HTTPException(404)
+    job, receipts = found
+    return render(
+        request,
+        visitor,
+        "job.html",
+        job=job,
+        label=ACTIONS[job.verb].label,
+        chosen=dump_filter(job.filter),
+        arguments=job.arguments.to_dict(),
+        receipts=receipts[:SHOWN],
+        following=receipts[SHOWN - 1].delivery_id if len(receipts) > SHOWN else None,
+        outcome=outcome,
+        is_working=job.state in WORKING,
+        may_stop=job.state in WORKING and visitor.roles[job.workspace_id] >= ACTIONS[job.verb].role,
+        here=str(request.url.path) + (f"?{request.url.query}" if request.url.query else ""),
+        path_of_page=f"{PATH}/{job.id}",
+    )
+
+
+@page(Role.AUTHOR)
+async def stop_job(request: Request, visitor: Visitor) -> Response:
+    """Stop a job, and show it."""
+    identity = _parse_id(request.path_params["job_id"])
+    found = await read(request, _list, visitor.workspaces(Role.VIEWER), [identity])
+    if not found:
+        raise HTTPException(404)
+    visitor.require(found[0].workspace_id, ACTIONS[found[0].verb].role)
+    await act(request, _stop, visitor.actor, found[0])
+    return RedirectResponse(f"{PATH}/{identity}", 303)
+
+
+def _stop(context: Context, actor: Actor, job: SteeringJob) -> None:
+    with context.database.begin() as c:
+        caller = read_caller(c, job.workspace_id, None)
+    if caller is None:
+        raise HTTPException(404)
+    stop(context, replace(caller, actor=actor), job.id)
+
+
+def _list(c: Connection, within: Sequence[UUID], ids: Sequence[UUID] | None) -> Sequence[SteeringJob]:
+    return list_jobs(c, within, ids=ids, limit=SHOWN)
+
+
+def _read(
+    c: Connection, within: Sequence[UUID], identity: UUID, outcome: str | None, after: UUID | None
+) -> tuple[SteeringJob, Sequence[Receipt]] | None:
+    found = list_jobs(c, within, ids=[identity], limit=1)
+    if not found:
+        return None
+    return found[0], list_receipts(c, identity, outcome=outcome, after=after, limit=SHOWN + 1)
+
+
+def _parse_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise HTTPException(404) from None
+
+
+MOST = SHOWN
 """Workspaces in which one confirmation starts a job: the ones with the most of what was chosen."""
 LONGEST = timedelta(days=366)
 MAX_WHY = 500
@@ -93,7 +185,7 @@ async def count(request: Request, visitor: Visitor) -> Response:
         request.query_params if request.method in SAFE_METHODS else request.state.form, visitor
     )
     found = await act(request, _count, order)
-    back = order.asked.build_address(PATH)
+    back = order.asked.build_address(QUEUE_PATH)
     return render(request, visitor, "steer.html", order=order, found=found, back=back)
 
 
@@ -104,8 +196,8 @@ async def start(request: Request, visitor: Visitor) -> Response:
     order = read_order(form, visitor)
     started = await act(request, _start, order, _read_tokens(form))
     if len(started) == 1:
-        return RedirectResponse(f"{jobs.PATH}/{started[0]}", 303)
-    return RedirectResponse(f"{jobs.PATH}?{urlencode([('id', str(one)) for one in started])}", 303)
+        return RedirectResponse(f"{PATH}/{started[0]}", 303)
+    return RedirectResponse(f"{PATH}?{urlencode([('id', str(one)) for one in started])}", 303)
 
 
 def read_order(form: Form, visitor: Visitor) -> Order:
@@ -249,6 +341,9 @@ def _read_tokens(form: Form) -> Mapping[UUID, str]:
 
 
 ROUTES = (
+    Route("/jobs", show_jobs),
+    Route("/jobs/{job_id}", show_job),
+    Route("/jobs/{job_id}/stop", stop_job, methods=["POST"]),
     Route("/queue/count", count, methods=["GET", "POST"]),
     Route("/queue/start", start, methods=["POST"]),
 )

@@ -6,18 +6,21 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 from uuid import UUID
 
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 
 from pipeline.api.http.middleware import REQUEST_ID
-from pipeline.dashboard import session_cookie
 from pipeline.dashboard.ledger import find_client_address, get_state
-from pipeline.dashboard.live_cursor import seal_position
+from pipeline.dashboard.live_feed import seal_position
 from pipeline.domain.account import Role
 from pipeline.domain.audit import Actor
 from pipeline.runtime.context import Context
+from pipeline.store.auth.login_tries import KNOWN_FOR
 from pipeline.store.auth.sessions import OpenSession, find_session, touch_session
 
 
@@ -81,7 +84,7 @@ async def find_visitor(request: Request, *, counts_as_use: bool = True) -> Visit
 
     *counts_as_use*: whether the session's idle time starts again.
     """
-    token = session_cookie.read_token(request)
+    token = read_token(request)
     if token is None:
         return None
     state = get_state(request)
@@ -119,3 +122,110 @@ def _to_visitor(session: OpenSession, token: str, request: Request, cursor: str)
         request_id=request.scope[REQUEST_ID],
         cursor=cursor,
     )
+
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_SESSION, _LOGIN, _HOST = "slipway", "slipway-login", "__Host-"
+
+
+def is_loopback(request: Request) -> bool:
+    """Return True if the browser opened this server by a name of its own machine, over plain http.
+
+    A request that changes something says so in Origin. A proxy may replace the Host of others by its own loopback.
+    """
+    origin = request.headers.get("origin") or _build_origin(request)
+    return origin.startswith("http://") and _is_this_machine(origin)
+
+
+def read_token(request: Request) -> str | None:
+    """Return the token of the session."""
+    return _read(request, _SESSION) or None
+
+
+def set_token(request: Request, response: Response, token: str) -> None:
+    """Let the browser keep the token until it closes."""
+    _set(request, response, _SESSION, token)
+
+
+def clear_token(request: Request, response: Response) -> None:
+    """Let the browser forget the token."""
+    _set(request, response, _SESSION, "", max_age=0)
+
+
+def read_login_token(request: Request) -> str:
+    """Return the token that the form for logging in has to repeat; empty without one."""
+    return _read(request, _LOGIN)
+
+
+def set_login_token(request: Request, response: Response, token: str) -> None:
+    """Let the browser keep the token of the form for logging in, by which it is known later."""
+    _set(request, response, _LOGIN, token, max_age=int(KNOWN_FOR.total_seconds()))
+
+
+def _read(request: Request, name: str) -> str:
+    """Return a cookie; without ``__Host-``, which other hosts of the domain could set, only on this machine."""
+    plain = request.cookies.get(name, "") if _is_this_machine(_build_origin(request)) else ""
+    return request.cookies.get(_HOST + name) or plain
+
+
+def _build_origin(request: Request) -> str:
+    return f"http://{request.headers.get('host', '')}"
+
+
+def _is_this_machine(origin: str) -> bool:
+    try:
+        return urlsplit(origin).hostname in _LOOPBACK
+    except ValueError:  # a bracket that is not closed, for example
+        return False
+
+
+def _set(request: Request, response: Response, name: str, value: str, *, max_age: int | None = None) -> None:
+    is_plain = is_loopback(request)
+    response.set_cookie(
+        name if is_plain else _HOST + name,
+        value,
+        max_age=max_age,
+        path="/",
+        secure=not is_plain,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+TOKEN_FIELD, TOKEN_HEADER = "csrf", "x-csrf-token"
+
+
+class CrossSite(Exception):
+    """The request did not come from a page of the dashboard."""
+
+
+def require_own_origin(request: Request) -> None:
+    """Raise CrossSite unless the browser says that a page of this server sent the request.
+
+    Every browser since 2020 sends Origin with what is not GET (Fetch standard, section 3.2, read 2026-11-27).
+    Sec-Fetch-Site stands for it where something on the way has removed it.
+    """
+    origin = request.headers.get("origin")
+    if origin is None:
+        if request.headers.get("sec-fetch-site") == "same-origin":
+            return
+        raise CrossSite("The request does not say which page sent it.")
+    if origin not in _list_own_origins(request):
+        raise CrossSite("The request was sent by a page of another site.")
+
+
+def require_token(request: Request, form: FormData, expected: str) -> None:
+    """Raise CrossSite unless the request repeats the token of the session's pages, in a field or a header."""
+    given = request.headers.get(TOKEN_HEADER) or form.get(TOKEN_FIELD)
+    is_equal = isinstance(given, str) and hmac.compare_digest(given.encode(), expected.encode())
+    if not (expected and is_equal):
+        raise CrossSite("The page is out of date: reload it and try again.")
+
+
+def _list_own_origins(request: Request) -> set[str]:
+    """Return the origins of this server: a proxy in front may end TLS, so both schemes of its host count."""
+    host = request.headers.get("host", "")
+    own = {f"https://{host}", f"http://{host}"} if host else set()
+    public = urlsplit(get_state(request).context.settings.api.public_url)
+    return own | ({f"{public.scheme}://{public.netloc}"} if public.netloc else set())

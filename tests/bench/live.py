@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from urllib.parse import urlencode
 from uuid import UUID
 
-from pipeline.dashboard.live_cursor import seal_position
+from pipeline.dashboard.live_feed import seal_position
 from pipeline.domain.account import Role
 from pipeline.store.auth.sessions import find_session, start_session
 from pipeline.store.auth.users import StoredPassword, create_user, set_role

@@ -50,7 +50,7 @@ from pipeline.api.posts.unsafe_text import is_safe_text
 from pipeline.api.server.http_protocol import HttpProtocol
 from pipeline.api.webhooks.schema import WebhookBody, WebhookChanges
 from pipeline.cli.account_file import read_accounts
-from pipeline.dashboard import queue_filter
+from pipeline.dashboard import queue
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.media_fitting import Conversion
 from pipeline.domain.receipt import BrokenChain, issue, verify
@@ -277,8 +277,8 @@ def read_queries(data: bytes) -> None:
     ):
         with suppress(Refusal):
             cast("Read", read)(data)
-    with suppress(queue_filter.InvalidFilter):
-        asked = queue_filter.read_filter(queue_filter.read_query(data.decode("utf-8", "replace")), _VISITOR)
+    with suppress(queue.InvalidFilter):
+        asked = queue.read_filter(queue.read_query(data.decode("utf-8", "replace")), _VISITOR)
         asked.build_address("/queue")
 
 

@@ -14,7 +14,7 @@ import pytest
 import requests
 from playwright.sync_api import Page
 
-from pipeline.dashboard.assets import load_asset, static
+from pipeline.dashboard.render import load_asset, static
 from tests.assets import LOCK, PACKAGES, ROOT, compute_integrity, extract
 from tests.pipeline.dashboard.site import Site
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from pipeline.dashboard.zones import ZONE_COOKIE
+from pipeline.dashboard.calendar import ZONE_COOKIE
 from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
 from tests.pipeline.core_fixture import CoreFixture

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from pipeline.dashboard.ledger import MAX_STREAMS, USER_STREAMS
-from pipeline.dashboard.live_cursor import open_position, seal_position
+from pipeline.dashboard.live_feed import open_position, seal_position
 from pipeline.domain.account import Role
 from pipeline.store.auth.sessions import find_session, list_audiences, list_sessions
 from pipeline.store.database import new_id, row

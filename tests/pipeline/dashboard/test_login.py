@@ -14,8 +14,7 @@ import requests
 from argon2 import PasswordHasher
 from playwright.sync_api import Browser, expect
 
-from pipeline.actions.log_in import LoginTry, MustWait, WrongPassword, log_in
-from pipeline.dashboard.login import choose_next
+from pipeline.dashboard.login import LoginTry, MustWait, WrongPassword, choose_next, log_in
 from pipeline.domain.account import Role
 from pipeline.store.auth.login_tries import MAX_TRIES, forget_tries, name_address, name_login
 from pipeline.store.auth.sessions import find_session, start_session

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
+from pipeline.dashboard.actions import BY_VERB, find_next, list_buttons
 from pipeline.dashboard.app import PAGES
-from pipeline.dashboard.post_buttons import BY_VERB, find_next, list_buttons
 from pipeline.domain.account import Role
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.explanation_rules import LIFT_OWN, RULES, Action

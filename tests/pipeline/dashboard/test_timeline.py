@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pipeline.dashboard.post_view import build_timeline, describe_error
+from pipeline.dashboard.post import build_timeline, describe_error
 from pipeline.store.dashboard.post_history import History
 from pipeline.store.deliveries.attempts import AttemptFacts
 from pipeline.store.deliveries.inspection import MoveFacts
