@@ -25,11 +25,9 @@ from pipeline.limits.platform_health import PlatformHealth
 from pipeline.limits.rate_buckets import RateBuckets, create_redis_client
 from pipeline.limits.shared_slots import SharedSlots
 from pipeline.media.fetch import Fetcher, FetchPolicy
-from pipeline.media.files.storage_bucket import BucketStorage
-from pipeline.media.files.storage_folder import FolderStorage, Storage
-from pipeline.media.files.upload_urls import UploadUrls, derive_upload_keys
-from pipeline.media.files.uploads import Files
-from pipeline.media.transfers import Transfers
+from pipeline.media.files.storage import BucketStorage, FolderStorage, Storage
+from pipeline.media.files.uploads import Files, UploadUrls, derive_upload_keys
+from pipeline.media.relay import Transfers
 from pipeline.runtime.context import Context
 from pipeline.runtime.epoch_file import EpochFile
 from pipeline.runtime.send_guard import SendGuard

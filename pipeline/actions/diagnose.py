@@ -20,7 +20,7 @@ from pipeline.actions.api_versions import check_versions
 from pipeline.actions.attention import GROUPS, AttentionItem, read_attention
 from pipeline.domain.attention import ENDING, Kind
 from pipeline.domain.epoch import EpochMatch
-from pipeline.media.disk import find_existing, list_disk_faults
+from pipeline.media.spool import find_existing, list_disk_faults
 from pipeline.runtime.context import Context
 from pipeline.store.accounts.accounts import list_sealed_samples
 from pipeline.store.accounts.token_expiry import list_endangered

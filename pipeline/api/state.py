@@ -22,7 +22,7 @@ from pipeline.api.metrics import ANSWER_SECONDS, Metrics
 from pipeline.api.posts.field_types import Rules, build_rules
 from pipeline.domain.account import KeyLimits
 from pipeline.limits.rate_buckets import create_redis_client
-from pipeline.media.disk import list_disk_faults
+from pipeline.media.spool import list_disk_faults
 from pipeline.runtime.context import Context
 from pipeline.stages.ingest import MAX_BATCH, BatchIngest, Outcome
 from pipeline.stages.new_post import Submission

@@ -29,8 +29,8 @@ from pipeline.imports.formats import (
     build_too_large,
     build_unsupported,
 )
-from pipeline.media.probe.sheet_client import MAX_SHEET_BYTES, SheetJob, read_sheet
-from pipeline.media.refusal import Refused
+from pipeline.media.probe.probe import MAX_SHEET_BYTES, SheetJob, read_sheet
+from pipeline.media.url_policy import Refused
 from pipeline.runtime.zstd import zstd
 
 PIECE = 64 * 1024

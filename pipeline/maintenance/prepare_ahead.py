@@ -9,7 +9,7 @@ from uuid import UUID
 from adapters.errors import StorageFault
 from pipeline.accounts.refresh import refresh
 from pipeline.media.probe.probe import probe
-from pipeline.media.refusal import FetchFailed
+from pipeline.media.url_policy import FetchFailed
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.store.accounts import token_expiry

@@ -10,17 +10,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from socket import socket
-from typing import Self
+from typing import Protocol, Self
 
 from certifi import where as trusted_roots
 
 from pipeline.media import guarded_http
 from pipeline.media.guarded_http import Dial, TimeBudget
-from pipeline.media.refusal import Refused, Unanswered
 from pipeline.media.url_policy import (
     Network,
+    Refused,
     Resolver,
     Target,
+    Unanswered,
     parse_target,
     resolve_addresses,
     resolve_redirect,
@@ -331,3 +332,46 @@ def _parse_media_type(header: str) -> str:
 
 def _parse_strong_etag(header: str) -> str | None:
     return header if _STRONG.fullmatch(header) else None
+
+
+class OpenRange(Protocol):
+    """An open range of a file, with facts of the whole file. As ``fetch.RangeResponse``; close it after use."""
+
+    content_type: str
+    total_bytes: int | None
+    etag: str | None
+    ranged: bool
+
+    def read(self, length: int) -> bytes:
+        """Return the next bytes, fewer only at the end. Raises Refused and Unanswered."""
+
+    @property
+    def chunks(self) -> Iterator[bytes]:
+        """The rest of the range in pieces."""
+
+    def close(self) -> None:
+        """Close the connection or file."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class Opener(Protocol):
+    """Opens ranges of media URLs: the fetcher, or a workspace's reader."""
+
+    @property
+    def policy(self) -> FetchPolicy:
+        """The limits of time and size."""
+
+    def open_range(
+        self,
+        url: str,
+        first: int,
+        length: int,
+        *,
+        etag: str | None = None,
+        seconds: float | None = None,
+        watch: Callable[[], None] | None = None,
+    ) -> OpenRange:
+        """As ``Fetcher.open_range``. Raises Refused and Unanswered."""

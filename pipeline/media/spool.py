@@ -8,8 +8,9 @@ copy that is lost, or was made by another machine, costs a second copy: prepare 
 from __future__ import annotations
 
 import os
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -19,7 +20,39 @@ from uuid import uuid4
 
 from adapters.contract import Media
 from adapters.errors import StorageFault, Unavailable
+from config.settings import Settings
 from pipeline.media.fetch import CHUNK
+
+PROBE = bytes(4096)
+"""Written and flushed: a full disk may still take an empty file."""
+
+
+def list_disk_faults(s: Settings) -> Sequence[str]:
+    """Return a sentence for each folder whose disk takes no writes."""
+    folders = {
+        "SLIPWAY_FILES__FOLDER": s.files_folder if s.files.store == "folder" else None,
+        "SLIPWAY_MARK__FOLDER": s.mark_folder if s.mark.keep else None,
+    }
+    faults = ((name, _probe_writes(folder)) for name, folder in folders.items() if folder)
+    return [f"The disk of {name} takes no writes: {fault}." for name, fault in faults if fault]
+
+
+def find_existing(folder: Path) -> Path:
+    """Return the folder, or the one in which it would be created."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
+def _probe_writes(folder: Path) -> str | None:
+    """Write and flush a file without a name. Return the error, None if there is none."""
+    try:
+        with tempfile.TemporaryFile(dir=find_existing(folder)) as file:
+            file.write(PROBE)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return None
+
 
 IN_MEMORY = 1024 * 1024
 """Bytes up to which a range is read into memory right before arm, and not copied to disk."""

@@ -27,9 +27,9 @@ from pipeline.domain.media_fitting import (
     name_derived,
     plan_conversion,
 )
-from pipeline.media.files.storage_folder import ObjectMissing, StorageUnavailable
+from pipeline.media.files.storage import ObjectMissing, StorageUnavailable
 from pipeline.media.files.uploads import build_fault, compute_etag, create_object_key
-from pipeline.media.probe.conversion import convert
+from pipeline.media.probe.probe import convert
 from pipeline.media.probe.probe_client import get_probe_memory
 from pipeline.media.relay import build_media_changed, relay
 from pipeline.runtime.context import Context

@@ -22,7 +22,7 @@ from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Mover, Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.verdict import Verdict, hold
-from pipeline.media.probe.conversion import NoRoom
+from pipeline.media.probe.probe import NoRoom
 from pipeline.runtime import tracing
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint

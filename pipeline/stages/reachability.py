@@ -27,10 +27,10 @@ from config.logging import log_event
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.post import backoff
 from pipeline.domain.shares import Shares
-from pipeline.media.opener import Opener
+from pipeline.media.fetch import Opener
 from pipeline.media.probe.probe import probe
 from pipeline.media.probe.range_source import ProbeLimits
-from pipeline.media.refusal import Refused, Unanswered
+from pipeline.media.url_policy import Refused, Unanswered
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks

@@ -29,7 +29,7 @@ from pipeline.domain.webhook import (
     parse_retry_after,
 )
 from pipeline.limits.shared_slots import SharedSlots
-from pipeline.media.refusal import Refused, Unanswered
+from pipeline.media.url_policy import Refused, Unanswered
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.deadline import Deadline

@@ -13,8 +13,7 @@ from sqlalchemy import Connection
 from pipeline.domain.audit import hide_queries
 from pipeline.domain.validation_issue import build_issue
 from pipeline.domain.webhook import OVERLAP, EventType, PauseReason
-from pipeline.media.refusal import Refused
-from pipeline.media.url_policy import require_allowed
+from pipeline.media.url_policy import Refused, require_allowed
 from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.replay import claim_key

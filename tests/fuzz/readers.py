@@ -60,13 +60,12 @@ from pipeline.imports.convert import convert_file, read_head
 from pipeline.imports.formats import FileProblem, Format, ReadLimits, detect_format
 from pipeline.imports.read import open_rows
 from pipeline.media.fetch import Fetcher, FetchPolicy
-from pipeline.media.files.upload_urls import UploadUrls
-from pipeline.media.probe import conversion, probe_client, probe_worker, sheet_client
+from pipeline.media.files.uploads import UploadUrls
+from pipeline.media.probe import probe, probe_client, probe_worker
+from pipeline.media.probe.probe import SheetJob
 from pipeline.media.probe.probe_client import ProbeMemory
-from pipeline.media.probe.sheet_client import SheetJob
 from pipeline.media.probe.sniff import HEAD_BYTES, Container, sniff
-from pipeline.media.refusal import FetchFailed, Refused
-from pipeline.media.url_policy import parse_target, require_allowed, resolve_redirect
+from pipeline.media.url_policy import FetchFailed, Refused, parse_target, require_allowed, resolve_redirect
 from pipeline.runtime.zstd import zstd
 from pipeline.stages.post_request import Refusal
 from tests.pipeline.imports.spreadsheets import build_ods, build_xlsx
@@ -171,7 +170,7 @@ def read_conversion(data: bytes) -> None:
 def replay_conversion(data: bytes) -> None:
     if planned := _plan(data):
         with suppress(Rejected):
-            conversion.convert(io.BytesIO(data), planned[1], _PARTS, 60)
+            probe.convert(io.BytesIO(data), planned[1], _PARTS, 60)
 
 
 # --- imports ----------------------------------------------------------------------------------------------------------
@@ -193,7 +192,7 @@ def read_sheet(data: bytes) -> None:
 def replay_sheet(data: bytes) -> None:
     with suppress(FileProblem, Refused):
         output = bytearray()
-        sheet_client.read_sheet(_build_sheet_job(data), lambda o, n: data[o : o + n], output.extend)
+        probe.read_sheet(_build_sheet_job(data), lambda o, n: data[o : o + n], output.extend)
         _read_rows(bytes(output), Format.XLSX)
 
 

@@ -27,7 +27,7 @@ from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import PARTNER_API, Operation, path_parameter, query_parameter
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.audit import Actor
-from pipeline.media.files.storage_folder import StorageUnavailable
+from pipeline.media.files.storage import StorageUnavailable
 from pipeline.media.files.upload_intake import TooLarge, TypeMismatch, UploadIntake
 from pipeline.media.files.uploads import create_object_key
 from pipeline.media.probe.sniff import HEAD_BYTES

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from pipeline.media.files.storage_folder import StorageWriter
+from pipeline.media.files.storage import StorageWriter
 from pipeline.media.probe.sniff import HEAD_BYTES, sniff
 
 _INTERCHANGEABLE: Mapping[str, frozenset[str]] = {

@@ -1,17 +1,34 @@
-"""Probes a media URL once: whether it can be fetched, and its real type, size, dimensions, duration and codec."""
+"""What probe processes are used for: inspect media at a URL, convert an image, read a spreadsheet.
+
+Every file is hostile, and so is what a process makes of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from threading import BoundedSemaphore
+from typing import BinaryIO, Literal
 
 from adapters.contract import MediaFacts
-from pipeline.media.opener import Opener
+from adapters.errors import Rejected, Unavailable
+from pipeline.domain.media_fitting import JPEG, Conversion
+from pipeline.media.fetch import Opener
 from pipeline.media.probe import probe_client
-from pipeline.media.probe.probe_client import get_probe_memory
+from pipeline.media.probe.probe_client import (
+    ProbeMemory,
+    explain,
+    get_probe_memory,
+    inspect,
+    raise_fault,
+    run_job,
+)
+from pipeline.media.probe.probe_worker import CONVERSION_CPU_SECONDS, CONVERSION_MEMORY, MAX_OUTPUT
 from pipeline.media.probe.range_source import ProbeLimits, RangeSource
 from pipeline.media.probe.sniff import HEAD_BYTES, Container, Kind, sniff
-from pipeline.media.refusal import Refused
+from pipeline.media.url_policy import Refused, Unanswered
 
 _WEB_PAGES = frozenset(
     {"application/json", "application/xml", "application/xhtml+xml", "text/html", "text/xml"}
@@ -71,3 +88,172 @@ def _recognize(source: RangeSource, expected: Kind) -> Container:
 
 
 _WITH_ARTICLE: dict[Kind, str] = {"image": "an image", "video": "a video"}
+
+
+WAIT_SECONDS = 2.0
+"""How long a conversion waits for its part of the memory, before other work goes on."""
+
+
+class NoRoom(Exception):
+    """All memory for conversions is in use: try again in a few seconds."""
+
+
+def convert(source: BinaryIO, conversion: Conversion, memory: ProbeMemory, seconds: float) -> bytes:
+    """Convert the image in ``source`` to a JPEG, within ``seconds`` of wall clock besides the wait for memory.
+
+    Raises Rejected (``media_not_convertible``) for an image that cannot be decoded, NoRoom, Unavailable when the time
+    is over, and ProbeUnavailable when this installation is at fault.
+    """
+    size = source.seek(0, os.SEEK_END)
+    read = _build_reader(source)
+    container = sniff(read(0, HEAD_BYTES))
+    if container is None or container.reader != "pillow":
+        raise _not_convertible("its type is not one that is converted")
+    with _reserve_memory(memory):
+        try:
+            data = _run_conversion(container, size, read, conversion, seconds)
+            _check_output(data, memory, seconds)
+        except Unanswered:
+            message = f"An image could not be converted within {seconds:.0f} s."
+            raise Unavailable(message, code="conversion_timed_out") from None
+        except Refused as error:
+            raise _not_convertible(error.reason) from None
+    return data
+
+
+@contextmanager
+def _reserve_memory(memory: ProbeMemory) -> Iterator[None]:
+    with ExitStack() as reserved:
+        try:
+            reserved.enter_context(memory.reserve(CONVERSION_MEMORY, WAIT_SECONDS))
+        except Unanswered:
+            raise NoRoom from None
+        yield
+
+
+def _run_conversion(
+    container: Container,
+    size: int,
+    read: Callable[[int, int], bytes],
+    conversion: Conversion,
+    seconds: float,
+) -> bytes:
+    """Return the output of the probe process. Raises Refused for an image that it does not convert."""
+    most = min(conversion.max_bytes or MAX_OUTPUT, MAX_OUTPUT)
+    job = asdict(conversion) | {
+        "reader": "convert",
+        "format": container.format,
+        "size": size,
+        "memory": CONVERSION_MEMORY,
+        "cpu_seconds": CONVERSION_CPU_SECONDS,
+        "max_bytes": most,
+    }
+    output: list[bytes] = []
+
+    def take(piece: bytes) -> None:
+        if output or len(piece) > most:  # a process that the image has taken over could send on and on
+            raise Refused("its conversion made no JPEG")
+        output.append(piece)
+
+    result, _ = run_job(job, size, read, seconds, take)
+    if result.error in ("too_much_memory", "too_much_time", "crashed"):
+        raise Refused("its conversion would need too much memory or time")
+    explain(result, container)
+    return b"".join(output)
+
+
+def _check_output(data: bytes, memory: ProbeMemory, seconds: float) -> None:
+    """Raise Refused unless the output is a JPEG. The image may have taken over the process that made it."""
+    container = sniff(data[:HEAD_BYTES])
+    if container is None or container.content_type != JPEG:
+        raise Refused("its conversion made no JPEG")
+    inspect(container, len(data), lambda first, n: data[first : first + n], seconds, memory)
+
+
+def _build_reader(source: BinaryIO) -> Callable[[int, int], bytes]:
+    def read(first: int, length: int) -> bytes:
+        source.seek(first)
+        return source.read(length)
+
+    return read
+
+
+def _not_convertible(reason: str) -> Rejected:
+    return Rejected(
+        f"An image cannot be converted to what the platform takes: {reason}.",
+        code="media_not_convertible",
+        next_action="Send the image as a JPEG within the platform's limits.",
+    )
+
+
+SHEET_MEMORY = 512 * 1024**2
+"""Bytes that one process may allocate: 200,000 rows of nine cells take 200 MiB (measured, 2026-11)."""
+MAX_SHEET_BYTES = SHEET_MEMORY // 8
+"""Bytes of a file: the process holds it whole, and many times as many inflated."""
+_CPU_SECONDS = 90
+"""200,000 rows take 5 s."""
+_SHEET_SECONDS, _SHEET_WAIT = 600.0, 20.0
+_free_sheet = BoundedSemaphore(1)
+"""One spreadsheet at a time in a worker process: its memory is not among the parts that `ProbeMemory` shares out."""
+_OVER_LIMIT = {
+    "too_many_rows": "The sheet has more than {limit:,} rows, which is the maximum.",
+    "inflates_too_far": "The spreadsheet inflates to more than {limit:,} bytes, which is the maximum for its size.",
+    "too_many_members": "The spreadsheet consists of {found:,} files, and at most {limit:,} are read.",
+    "too_much_memory": f"The spreadsheet needs more than {SHEET_MEMORY >> 20} MiB of memory: save it as CSV.",
+    "crashed": f"The spreadsheet is damaged, or needs more than {SHEET_MEMORY >> 20} MiB of memory: save it as CSV.",
+    "too_much_time": f"The spreadsheet needs more than {_CPU_SECONDS} s of processor time: save it as CSV.",
+}
+_UNREADABLE = {
+    "encrypted": "The spreadsheet has a password. Save it without one.",
+    "no_visible_sheet": "The spreadsheet has no visible sheet.",
+    "unreadable": "The file is damaged, or not really a spreadsheet.",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SheetJob:
+    """The job of a process: the format (calamine recognizes it again), the size of the file, and the limits."""
+
+    format: str
+    size: int
+    max_rows: int
+    max_ratio: int
+    max_bytes: int
+    reader: Literal["calamine"] = "calamine"
+    memory: int = SHEET_MEMORY
+    cpu_seconds: int = _CPU_SECONDS
+
+
+def read_sheet(job: SheetJob, read: Callable[[int, int], bytes], write: Callable[[bytes], object]) -> None:
+    """Pass the rows of the first visible sheet to ``write``, as lines of JSON: ``[row, "cell", …]``.
+
+    ``read(offset, length)`` reads the file. Raises Refused with a sentence about the file (``status`` 413 over a
+    limit), Unanswered when time ran out or no place was free, ProbeUnavailable when this installation is at fault.
+    """
+    if not _free_sheet.acquire(timeout=_SHEET_WAIT):
+        raise Unanswered(f"could not be read within {_SHEET_WAIT:.0f} s: another spreadsheet is being read")
+    try:
+        result, _ = run_job(asdict(job), job.size, read, _SHEET_SECONDS, _limit_output(write, job.max_bytes))
+    finally:
+        _free_sheet.release()
+    raise_fault(result)
+    if result.error in _OVER_LIMIT:
+        raise Refused(_OVER_LIMIT[result.error].format(found=result.found, limit=result.limit), status=413)
+    if result.error is not None:
+        raise Refused(_UNREADABLE.get(result.error, _UNREADABLE["unreadable"]))
+
+
+def _limit_output(write: Callable[[bytes], object], most: int) -> Callable[[bytes], object]:
+    """Return ``write`` for at most so many bytes: a process that the file has taken over could send on and on."""
+    left = most
+
+    def write_some(lines: bytes) -> object:
+        nonlocal left
+        left -= len(lines)
+        if left < 0:
+            raise Refused(
+                f"The sheet has more than {most:,} bytes of text, which is the maximum.", status=413
+            )
+        return write(lines)
+
+    return write_some

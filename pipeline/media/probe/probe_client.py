@@ -42,7 +42,7 @@ from pipeline.media.probe.probe_worker import (
     SMALL_MEMORY,
 )
 from pipeline.media.probe.sniff import Container
-from pipeline.media.refusal import Refused, Unanswered
+from pipeline.media.url_policy import Refused, Unanswered
 
 
 class ProbeMemory:

@@ -7,9 +7,8 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from pipeline.media.fetch import CHUNK
-from pipeline.media.opener import Opener, OpenRange
-from pipeline.media.refusal import Refused, Unanswered
+from pipeline.media.fetch import CHUNK, Opener, OpenRange
+from pipeline.media.url_policy import Refused, Unanswered
 
 BLOCK_BYTES = 256 * 1024
 """Bytes of one read and one cache entry."""

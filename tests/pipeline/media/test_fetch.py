@@ -7,7 +7,7 @@ import time
 import pytest
 
 from pipeline.media.fetch import Fetcher, FetchPolicy
-from pipeline.media.refusal import NOT_PUBLIC, Refused, Unanswered
+from pipeline.media.url_policy import NOT_PUBLIC, Refused, Unanswered
 from tests.pipeline.media.conftest import PUBLIC, Internet
 from tests.pipeline.media.servers import Answer, Handler, Site, drip, endless, file, status
 

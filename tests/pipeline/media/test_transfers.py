@@ -13,10 +13,9 @@ import pytest
 
 from adapters.contract import MediaFacts
 from adapters.errors import Unavailable
-from pipeline.media import transfers as module
+from pipeline.media import relay as module
 from pipeline.media.fetch import Fetcher
-from pipeline.media.relay import Stream, relay
-from pipeline.media.transfers import Transfer, Transfers
+from pipeline.media.relay import Stream, Transfer, Transfers, relay
 from tests.pipeline.media.servers import Answer, Handler, Site, drip, file
 
 DATA = os.urandom(3_000_000)

@@ -6,8 +6,15 @@ import socket
 
 import pytest
 
-from pipeline.media.refusal import NOT_PUBLIC, Refused, Unanswered
-from pipeline.media.url_policy import is_public, parse_target, resolve_addresses, resolve_redirect
+from pipeline.media.url_policy import (
+    NOT_PUBLIC,
+    Refused,
+    Unanswered,
+    is_public,
+    parse_target,
+    resolve_addresses,
+    resolve_redirect,
+)
 
 SANDBOX = frozenset({"http://127.0.0.1:8099"})
 

@@ -18,8 +18,8 @@ from adapters.errors import Rejected, StorageFault, Unavailable
 from config.settings import load
 from pipeline.domain.delivery import State
 from pipeline.maintenance.expire import expire_files
-from pipeline.media.files.storage_folder import FolderStorage
-from pipeline.media.probe.conversion import NoRoom
+from pipeline.media.files.storage import FolderStorage
+from pipeline.media.probe.probe import NoRoom
 from pipeline.media.probe.probe_client import get_probe_memory
 from pipeline.media.probe.probe_worker import CONVERSION_MEMORY
 from pipeline.runtime.context import Context

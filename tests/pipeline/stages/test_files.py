@@ -16,7 +16,7 @@ from adapters.errors import Rejected, Unavailable
 from config.settings import load
 from pipeline.domain.delivery import State
 from pipeline.maintenance.prepare_ahead import recheck_media
-from pipeline.media.files.storage_folder import FolderStorage
+from pipeline.media.files.storage import FolderStorage
 from pipeline.media.files.upload_intake import UploadIntake
 from pipeline.runtime.context import Context
 from pipeline.stages.drafts import build_draft

@@ -14,7 +14,7 @@ from config.consistency import SETTLE_TIME
 from pipeline.actions.cancel_delete_retry import cancel
 from pipeline.domain.delivery import State
 from pipeline.domain.hold import Hold
-from pipeline.media.transfers import Transfers
+from pipeline.media.relay import Transfers
 from pipeline.runtime.shutdown import ShutdownSignal
 from pipeline.stages import delay
 from pipeline.stages.post_state import compute_version, is_current

@@ -77,8 +77,8 @@ def test_an_upload_keeps_its_claim_while_it_waits_for_a_slow_source(
 ) -> None:
     beat_always(monkeypatch)
     monkeypatch.setattr("pipeline.media.guarded_http.WATCH_INTERVAL", 0.02)
-    monkeypatch.setattr("pipeline.media.transfers.SUSPECT_AFTER", 0.05)
-    monkeypatch.setattr("pipeline.media.transfers.WINDOW", 0.5)
+    monkeypatch.setattr("pipeline.media.relay.SUSPECT_AFTER", 0.05)
+    monkeypatch.setattr("pipeline.media.relay.WINDOW", 0.5)
     claimed = ledger.claimed(ledger.post([core.account("one")]))
     ledger.change(claimed.id, "lease_until = now() + interval '20 s'")
     with serve_slow_media() as slow:

@@ -37,7 +37,7 @@ from pipeline.broker.queues import PUBLISH
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
-from pipeline.media.transfers import Transfers
+from pipeline.media.relay import Transfers
 from pipeline.runtime.context import Context
 from pipeline.stages.publish import publish, publish_batch
 from pipeline.store.accounts import accounts

@@ -10,8 +10,15 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from pipeline.media.files.storage_bucket import MAX_WINDOW, PART_BYTES, BucketStorage
-from pipeline.media.files.storage_folder import FolderStorage, ObjectMissing, Storage, StorageUnavailable
+from pipeline.media.files.storage import (
+    MAX_WINDOW,
+    PART_BYTES,
+    BucketStorage,
+    FolderStorage,
+    ObjectMissing,
+    Storage,
+    StorageUnavailable,
+)
 from tests.conftest import free_ports
 from tests.pipeline.media.bucket import bucket_of, serving_bucket
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.media.files.storage_folder import FolderStorage
+from pipeline.media.files.storage import FolderStorage
 from pipeline.media.files.upload_intake import TooLarge, TypeMismatch, UploadIntake
 from tests.pipeline.media import samples
 

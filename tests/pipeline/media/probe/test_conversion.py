@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 
 from adapters.errors import Rejected
 from pipeline.domain.media_fitting import Conversion
-from pipeline.media.probe.conversion import NoRoom, convert
+from pipeline.media.probe.probe import NoRoom, convert
 from pipeline.media.probe.probe_client import ProbeMemory
 from pipeline.media.probe.probe_worker import CONVERSION_MEMORY
 from tests.pipeline.media import samples

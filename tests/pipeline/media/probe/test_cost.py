@@ -16,7 +16,7 @@ from pipeline.media.probe.probe_pool import Ending
 from pipeline.media.probe.probe_worker import CONVERSION_MEMORY, CPU_SECONDS, MEMORY, SMALL_MEMORY
 from pipeline.media.probe.sniff import Container, sniff
 from pipeline.media.probe.video_index import MAX_DEPTH, MAX_INDEX_BOXES, MAX_SAMPLES
-from pipeline.media.refusal import Refused, Unanswered
+from pipeline.media.url_policy import Refused, Unanswered
 from tests.pipeline.media import hostile_files, samples
 
 SECONDS = 60

@@ -14,7 +14,7 @@ from pipeline.media.fetch import Fetcher
 from pipeline.media.probe.probe import probe
 from pipeline.media.probe.range_source import ProbeLimits
 from pipeline.media.probe.sniff import Kind, sniff
-from pipeline.media.refusal import Refused, Unanswered
+from pipeline.media.url_policy import Refused, Unanswered
 from tests.pipeline.media import samples
 from tests.pipeline.media.servers import Answer, Handler, Site, drip, endless, file
 
