@@ -2,33 +2,39 @@
 
 A crash in the middle leaves some posts done and the others untouched; repeating the call is safe: a cancelled post
 counts as cancelled, and a deleted one is skipped.
+
+A retry and a replay share a part: both check the media again, then accept a failed delivery. Deliveries of the same
+post that wait are not touched: they keep the checks they had.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.actions import retried_delivery
 from pipeline.actions.edit import refuse_in_flight
 from pipeline.actions.post_changes import record_states
-from pipeline.actions.retried_delivery import LIVE
 from pipeline.domain.delivery import SETTLED, Mover, State, may_retry
-from pipeline.domain.post import PostStatus
+from pipeline.domain.delivery_error import MEDIA_FAULTS
+from pipeline.domain.post import PostStatus, next_at
 from pipeline.recovery.restore import refuse_in_doubt
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
+from pipeline.stages import post_rules as rules
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import compute_account_status, compute_status
 from pipeline.stages.reachability import advance_post
 from pipeline.store.auth.keys import Caller
+from pipeline.store.checks.checks import Check
 from pipeline.store.deliveries.move import recompute_post_status
 from pipeline.store.posts import actions as store
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
+from pipeline.store.posts.pins import pin_checks_for_retry
 
 OVER = frozenset({PostStatus.POSTED, PostStatus.PARTIAL, PostStatus.CANCELED})
 """Statuses in which nothing is left to publish; such posts are not deleted."""
@@ -220,16 +226,14 @@ def retry_within(
         raise Refusal(404, "not_found", "There is no such post.")
     requested, _ = _find_failed(seen, account_ids)
     # lock order: checks, then the post, as a verdict does
-    checks = media_checks.lock_checks(
-        c, caller.workspace_id, retried_delivery.open_checks(context, c, seen, requested)
-    )
+    checks = media_checks.lock_checks(c, caller.workspace_id, open_checks(context, c, seen, requested))
     post = _lock_post(c, caller, post_id)
     if (post.media, post.music_url) != (seen.media, seen.music_url):
         return None
     failed, left = _find_failed(post, account_ids)
-    retried_delivery.pin_checks(c, post, checks)
+    pin_checks(c, post, checks)
     for part in failed:
-        retried_delivery.accept(context, c, post, part, why="retried")
+        accept_again(context, c, post, part, why="retried")
     recompute_post_status(c, post.id)
     advance_post(context, c, post.id)
     record_states(c, caller.actor, "retry", post, failed, State.ACCEPTED)
@@ -259,3 +263,52 @@ def _explain_left(post: LockedPost, part: LockedDelivery) -> str:
     if part.state is State.FAILED:
         return f"post_in_flight: {LIVE}"
     return f"validation_failed: It is {compute_account_status(post, part)}: only failed ones are retried."
+
+
+# --- the part that retry and replay share ----------------------------------------------------------------------------
+
+LIVE = "The platform shows the failed post live: look at the account. It is not sent again."
+
+
+def open_checks(
+    context: Context, c: Connection, post: LockedPost, failed: Iterable[LockedDelivery], *, bulk: bool = False
+) -> Mapping[int, Check]:
+    """Open fresh checks; a delivery that failed because of its media makes their old checks stale. Raises Refusal."""
+    rules.refuse_newer(context, post.level)
+    requested = media_checks.list_links(post.media, rules.parse_music_link(context, post.music_url))
+    codes = {(part.error or {}).get("code") for part in failed}
+    stale = {url for n, _, url in requested if n != media_checks.MUSIC} if codes & MEDIA_FAULTS else set()
+    return media_checks.open_checks(context, c, post.workspace_id, requested, stale, bulk=bulk)
+
+
+def pin_checks(c: Connection, post: LockedPost, checks: Mapping[int, Check]) -> None:
+    """Pin the checks for the deliveries to retry, before they are accepted."""
+    pins = media_checks.map_check_ids(checks)
+    if pins != media_checks.map_check_ids(post.checks):
+        pin_checks_for_retry(c, post.id, pins)
+
+
+def accept_again(
+    context: Context,
+    c: Connection,
+    post: LockedPost,
+    part: LockedDelivery,
+    *,
+    why: str,
+    not_before: datetime | None = None,
+) -> None:
+    """Move a delivery to accepted. A checkpoint that was proven absent is kept: finalize has to reuse its handle."""
+    expired = (part.error or {}).get("code") == "expired"
+    soonest = next_at(post.due_at, context.adapters[part.platform].capabilities.prepare_lead)
+    store.move_locked(
+        c,
+        context.vault,
+        part,
+        State.ACCEPTED,
+        Mover.RETRY,
+        due_at=post.due_at,
+        next_at=max(soonest, not_before or soonest),
+        why=why,
+        keep=part.resumes,
+        error=part.error if expired else None,
+    )

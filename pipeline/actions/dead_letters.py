@@ -15,10 +15,14 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.actions import retried_delivery
-from pipeline.actions.cancel_delete_retry import cancel_deliveries
+from pipeline.actions.cancel_delete_retry import (
+    LIVE,
+    accept_again,
+    cancel_deliveries,
+    open_checks,
+    pin_checks,
+)
 from pipeline.actions.post_changes import record_move, record_states
-from pipeline.actions.retried_delivery import LIVE
 from pipeline.domain.audit import Actor
 from pipeline.domain.delivery import State
 from pipeline.domain.steering import Verb
@@ -200,13 +204,13 @@ def replay_within(
         raise Skipped("Its post was deleted.")
     # lock order: checks, then the post, as a verdict does
     requested = [p for p in seen.deliveries if p.id == delivery]
-    opened = retried_delivery.open_checks(context, c, seen, requested, bulk=True)
+    opened = open_checks(context, c, seen, requested, bulk=True)
     checks = media_checks.lock_checks(c, letter.workspace_id, opened)
     _, post, part = _lock_letter(c, delivery, scope, checks_before=seen)
     _refuse_live(part)
-    retried_delivery.pin_checks(c, post, checks)
+    pin_checks(c, post, checks)
     turn = reserve_turn(c, "replay", part.platform, gap)
-    retried_delivery.accept(context, c, post, part, why=f"replayed by {actor.label}", not_before=turn)
+    accept_again(context, c, post, part, why=f"replayed by {actor.label}", not_before=turn)
     recompute_post_status(c, post.id)
     advance_post(context, c, post.id)
     record_states(c, actor, "replay", post, [part], State.ACCEPTED)

@@ -16,8 +16,7 @@ from redis.exceptions import RedisError
 
 from config.safety import find_unsafe
 from config.settings import Settings
-from pipeline.actions.api_versions import check_versions
-from pipeline.actions.attention import GROUPS, AttentionItem, read_attention
+from pipeline.actions.attention import GROUPS, AttentionItem, check_versions, read_attention
 from pipeline.domain.attention import ENDING, Kind
 from pipeline.domain.epoch import EpochMatch
 from pipeline.media.spool import find_existing, list_disk_faults

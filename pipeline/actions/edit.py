@@ -14,8 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.actions.edit_values import Change, EditResult
-from pipeline.actions.post_changes import record_edit
+from pipeline.actions.post_changes import Change, EditResult, record_edit
 from pipeline.domain.delivery import Mover, State
 from pipeline.domain.delivery_error import NotSentYet
 from pipeline.domain.post import EDITABLE, PostStatus, next_at

@@ -1,18 +1,50 @@
-"""Audit rows of posts: what a user's change makes of a post and its deliveries."""
+"""Changes of a post: the request and answer of an edit, and the audit rows of what changes make of deliveries."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from adapters.contract import Platform
 from pipeline.domain.audit import Actor, hide_queries
 from pipeline.domain.delivery import State
+from pipeline.stages.post_request import AcceptanceWarning
 from pipeline.store.audit import record_change
 from pipeline.store.deliveries.inspection import find_workspace_of_post
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """The changes a client asks for: the values of the fields named in ``given``, with valid shape and types."""
+
+    given: frozenset[str]
+    caption: str = ""
+    media: Mapping[str, Any] | None = None
+    account_ids: Sequence[UUID] = ()
+    scheduled_at: datetime | None = None
+    music_url: str | None = None
+    options: Mapping[Platform, Mapping[str, Any] | None] = field(default_factory=dict)
+    """The platforms' sections that were sent; None removes a section."""
+    ai_generated: bool = False
+    external_id: str | None = None
+    """The post's own, if it was sent along: another one is refused."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EditResult:
+    """A committed edit."""
+
+    id: UUID
+    status: str
+    scheduled_at: datetime
+    version: str
+    warnings: Sequence[AcceptanceWarning] = ()
 
 
 def record_edit(c: Connection, actor: Actor | None, before: LockedPost, after: LockedPost) -> None:

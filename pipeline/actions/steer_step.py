@@ -3,27 +3,237 @@
 Each post is one transaction with its receipts and the job's counts, under the lock of the job: if a worker dies
 anywhere, a post was acted on and has its receipts, or neither. Maintenance dispatches the next step when no worker has
 had the job for a while; a step that is dispatched twice is done once.
+
+The turn of a post acts on its selected deliveries, or says why not; a verb of dead letters acts on one delivery in each
+turn. Nothing that is or may be live is touched. A delivery that was edited, canceled, retried or settled since it was
+counted is skipped.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.actions import dead_letters, edit
+from pipeline.actions.cancel_delete_retry import TRIES, cancel_deliveries, retry_within
+from pipeline.actions.dead_letters import Skipped
 from pipeline.actions.edit import dispatch_first
-from pipeline.actions.steer_post import Turn, take
+from pipeline.actions.post_changes import Change
 from pipeline.actions.steering import dispatch_waiting
-from pipeline.domain.steering import OF_DEAD_LETTERS, SteeringState
+from pipeline.domain.audit import Actor
+from pipeline.domain.delivery import State
+from pipeline.domain.steering import AT_ONCE, OF_DEAD_LETTERS, SteeringState, Verb
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
+from pipeline.stages.post_request import Refusal
+from pipeline.stages.post_state import is_in_flight
 from pipeline.store import jobs
 from pipeline.store.audit import find_actor
 from pipeline.store.auth.keys import Caller, read_caller
+from pipeline.store.deliveries.dead_letters import Scope
+from pipeline.store.posts import actions as posts
+from pipeline.store.posts.actions import LockedDelivery, LockedPost
 from pipeline.store.steering import jobs as store
 from pipeline.store.steering import receipts
 from pipeline.store.steering.jobs import SteeringJob
+from pipeline.store.steering.receipts import Receipt, pause_deliveries, resume_deliveries
+
+GONE = "not_found: The post was deleted since it was counted."
+CHANGED = "changed: It was edited, canceled, retried, or moved on since it was counted."
+FAILED = "failed: It has failed, so nothing of it is sent; no earlier job retries it."
+IN_FLIGHT = "post_in_flight: It is being sent, or may be live already."
+CLAIMED = "post_in_flight: A worker has it now. Repeat the pause."
+PARTS = (
+    "partial: The post also goes to accounts that the filter does not select, or that failed, and it has one time. "
+    "Edit the post."
+)
+
+
+@dataclass(kw_only=True, slots=True)
+class Turn:
+    """One post of a job, and what came of it."""
+
+    context: Context
+    c: Connection
+    caller: Caller
+    job: SteeringJob
+    """As it is in this transaction: ``turn`` is the number of posts before this one."""
+    post_id: UUID
+    receipts: Sequence[Receipt]
+    why: dict[UUID, str | None] = field(default_factory=dict)
+    """By delivery: the reason it was skipped; None: it was done."""
+    firsts: Sequence[datetime] = ()
+    """When work on its deliveries starts."""
+    checks: Sequence[UUID] = ()
+    """To be sent after the commit."""
+
+
+def take(turn: Turn) -> Turn:
+    """Act on the post; afterwards each receipt has its word in ``why``."""
+    try:
+        _VERBS[turn.job.verb](turn)
+    except Refusal as refusal:  # the verb's savepoint is rolled back, so nothing of it is stored
+        _skip(turn, [r.delivery_id for r in turn.receipts], f"{refusal.code}: {refusal.message}")
+    return turn
+
+
+def _skip(turn: Turn, ids: Sequence[UUID], why: str) -> None:
+    for identity in ids:
+        turn.why.setdefault(identity, why)
+
+
+def _list_same(turn: Turn, post: LockedPost) -> list[LockedDelivery]:
+    """Return the selected deliveries that are as they were; the others are skipped."""
+    matching = receipts.list_matching(turn.c, turn.caller, turn.job, turn.post_id)
+    known = {r.delivery_id: r.generation for r in turn.receipts}
+    same = [p for p in post.deliveries if p.id in matching and known.get(p.id) == p.generation]
+    if turn.job.verb in AT_ONCE:
+        _skip(turn, [p.id for p in post.deliveries if p.id in known and p.state is State.FAILED], FAILED)
+    _skip(turn, [*known.keys() - {p.id for p in same}], CHANGED)
+    return same
+
+
+def _read(turn: Turn, *, lock: bool) -> LockedPost | None:
+    post = posts.read(
+        turn.c, turn.caller.workspace_id, turn.post_id, lock=lock, accounts=turn.caller.accounts
+    )
+    if post is None:
+        _skip(turn, [r.delivery_id for r in turn.receipts], GONE)
+    return post
+
+
+# --- verbs that act on each delivery ---------------------------------------------------------------------------------
+
+
+def _cancel(turn: Turn) -> None:
+    if (post := _read(turn, lock=True)) is not None:
+        chosen = _choose(turn, _list_same(turn, post), is_in_flight, IN_FLIGHT)
+        cancel_deliveries(turn.context, turn.c, post, chosen)
+
+
+def _pause(turn: Turn) -> None:
+    if (post := _read(turn, lock=True)) is not None:
+        waiting = _choose(turn, _list_same(turn, post), is_in_flight, IN_FLIGHT)
+        # its worker may have looked for pauses already: whether this one still holds it back is not known
+        chosen = _choose(turn, waiting, lambda part: part.state is State.PUBLISHING, CLAIMED)
+        why = turn.job.arguments.why or f"steering job {turn.job.id}"
+        pause_deliveries(turn.c, [p.id for p in chosen], turn.job.id, why)
+
+
+def _resume(turn: Turn) -> None:
+    if (post := _read(turn, lock=True)) is not None:
+        chosen = _choose(turn, _list_same(turn, post), lambda _: False, "")
+        resume_deliveries(turn.c, [p.id for p in chosen])
+        turn.firsts = [post.now]
+
+
+def _choose(
+    turn: Turn, parts: Sequence[LockedDelivery], is_obstacle: Callable[[LockedDelivery], bool], why: str
+) -> list[LockedDelivery]:
+    """Return the parts without the obstacle; they count as done unless a later word says otherwise."""
+    chosen = [p for p in parts if not is_obstacle(p)]
+    for part in parts:
+        turn.why[part.id] = why if is_obstacle(part) else None
+    return chosen
+
+
+# --- verbs that also lock the post's checks, which come before the post in the lock order ----------------------------
+
+
+def _retry(turn: Turn) -> None:
+    def work(post: LockedPost, same: Sequence[LockedDelivery]) -> bool:
+        requested = [p.account_id for p in same]
+        done = retry_within(turn.context, turn.c, turn.caller, turn.post_id, requested)
+        if done is None:
+            return False
+        left = {p.id: done.left[p.account_id] for p in same if p.account_id in done.left}
+        turn.why |= {p.id: left.get(p.id) for p in same}
+        turn.checks, turn.firsts = done.undecided, [post.now]
+        return True
+
+    _try(turn, work)
+
+
+def _reschedule(turn: Turn) -> None:
+    def work(post: LockedPost, same: Sequence[LockedDelivery]) -> bool:
+        moving = {p.id for p in post.deliveries if p.state not in {State.PUBLISHED, State.CANCELLED}}
+        if moving != {p.id for p in same}:
+            _skip(turn, [p.id for p in same], PARTS)
+            return True
+        due_at = turn.job.arguments.compute_due(post.due_at, turn.job.turn, turn.job.posts)
+        change = Change(given=frozenset({"scheduled_at"}), scheduled_at=due_at)
+        done = edit.edit_within(turn.context, turn.c, turn.caller, turn.post_id, change)
+        if done is None:
+            return False
+        turn.firsts, turn.checks = done
+        turn.why |= dict.fromkeys(moving)
+        return True
+
+    _try(turn, work)
+
+
+def _try(turn: Turn, work: Callable[[LockedPost, Sequence[LockedDelivery]], bool]) -> None:
+    """Read the post, do the work in a savepoint, and undo it if the post changed between the two."""
+    before = dict(turn.why)
+    for _ in range(TRIES):
+        turn.why = dict(before)
+        if (post := _read(turn, lock=False)) is None or not (same := _list_same(turn, post)):
+            return
+        with turn.c.begin_nested() as savepoint:
+            is_done = work(post, same)
+            raised = {p.id: p.generation + 1 for p in same if turn.why.get(p.id, "") is None}
+            if is_done and receipts.has_generation(turn.c, raised):
+                return
+            savepoint.rollback()
+    turn.why, turn.firsts, turn.checks = before, (), ()
+    _skip(turn, [r.delivery_id for r in turn.receipts], CHANGED)
+
+
+# --- verbs of dead letters -------------------------------------------------------------------------------------------
+
+
+def _replay(turn: Turn) -> None:
+    def work(scope: Scope, letter: UUID, actor: Actor) -> None:
+        turn.checks = dead_letters.replay_within(turn.context, turn.c, scope, letter, actor)
+
+    _deal(turn, work)
+
+
+def _discard(turn: Turn) -> None:
+    why = turn.job.arguments.why or f"steering job {turn.job.id}"
+    _deal(turn, lambda *letter: dead_letters.discard_within(turn.context, turn.c, *letter, why=why))
+
+
+def _deal(turn: Turn, work: Callable[[Scope, UUID, Actor], None]) -> None:
+    """Deal with the one dead letter of a turn as it was selected, or leave it, in the name of who confirmed the job."""
+    [receipt] = turn.receipts
+    actor = turn.caller.actor or Actor(kind="system", name=f"steering job {turn.job.id}")
+    scope = Scope(
+        workspace=turn.job.workspace_id, accounts=turn.caller.accounts, generation=receipt.generation
+    )
+    try:
+        with turn.c.begin_nested():
+            work(scope, receipt.delivery_id, actor)
+    except Skipped as reason:
+        _skip(turn, [receipt.delivery_id], str(reason))
+    else:
+        turn.why[receipt.delivery_id] = None
+
+
+_VERBS: Mapping[Verb, Callable[[Turn], None]] = {
+    Verb.CANCEL: _cancel,
+    Verb.RETRY: _retry,
+    Verb.RESCHEDULE: _reschedule,
+    Verb.PAUSE: _pause,
+    Verb.RESUME: _resume,
+    Verb.REPLAY: _replay,
+    Verb.DISCARD: _discard,
+}
+
 
 POSTS = 100
 """That have their turn in one step."""

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from pipeline.actions import cancel_delete_retry
 from pipeline.actions.edit import edit
-from pipeline.actions.edit_values import Change, EditResult
+from pipeline.actions.post_changes import Change, EditResult
 from pipeline.actions.resolve import CannotResolve
 from pipeline.actions.steer_step import run_whole_job
 from pipeline.actions.steering import Steering, steer

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from config.logging import log_event
 from pipeline.actions.edit import edit
-from pipeline.actions.edit_values import Change
+from pipeline.actions.post_changes import Change
 from pipeline.domain.bulk_import import ImportState, RowVerdict
 from pipeline.imports import validate
 from pipeline.imports.import_slice import CHUNK, CHUNK_BESIDE_REQUESTS, DayFull, ImportSlice

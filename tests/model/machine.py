@@ -14,7 +14,7 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 from pipeline.actions import resolve as decide
 from pipeline.actions.cancel_delete_retry import cancel, retry
 from pipeline.actions.edit import edit
-from pipeline.actions.edit_values import Change
+from pipeline.actions.post_changes import Change
 from pipeline.domain.delivery import ALWAYS_ARMED, Reason, State
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status, derive_post_status
 from pipeline.stages.delay import sweep

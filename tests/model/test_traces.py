@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.actions.edit import edit
-from pipeline.actions.edit_values import Change
+from pipeline.actions.post_changes import Change
 from pipeline.domain.delivery import State
 from pipeline.stages.delay import sweep
 from tests.model.environment import LEASE_AND_MORE, SETTLE_AND_MORE, ModelEnvironment

@@ -12,7 +12,7 @@ from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
 from adapters.field_types import MAX_URL, at_most
-from pipeline.actions.edit_values import Change
+from pipeline.actions.post_changes import Change
 from pipeline.api.posts.field_types import Caption, DateTime, EntityId, Rules
 from pipeline.api.posts.schema import (
     MAX_ACCOUNTS,

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from pipeline.actions import dead_letters, pauses, resolve
 from pipeline.actions.cancel_delete_retry import cancel, delete, retry
 from pipeline.actions.edit import edit
-from pipeline.actions.edit_values import Change
+from pipeline.actions.post_changes import Change
 from pipeline.actions.steer_step import run_steering_step
 from pipeline.actions.steering import Steering, steer
 from pipeline.domain.delivery import Reason, State

@@ -13,7 +13,7 @@ import pytest
 
 from adapters.contract import Account, Draft, Pending, Platform
 from pipeline.actions.edit import edit
-from pipeline.actions.edit_values import Change, EditResult
+from pipeline.actions.post_changes import Change, EditResult
 from pipeline.broker.queues import REACHABILITY
 from pipeline.domain.delivery import Reason, State
 from pipeline.stages import reachability

@@ -10,11 +10,10 @@ from uuid import UUID
 import pytest
 
 from pipeline.actions import dead_letters
-from pipeline.actions.cancel_delete_retry import retry
+from pipeline.actions.cancel_delete_retry import LIVE, retry
 from pipeline.actions.dead_letters import MAY_BE_LIVE
 from pipeline.actions.edit import edit
-from pipeline.actions.edit_values import Change
-from pipeline.actions.retried_delivery import LIVE
+from pipeline.actions.post_changes import Change
 from pipeline.actions.steer_step import run_steering_step
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.steering import SteeringState, Verb

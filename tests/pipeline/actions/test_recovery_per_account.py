@@ -11,10 +11,9 @@ from uuid import UUID
 import pytest
 
 from pipeline.actions import dead_letters
-from pipeline.actions.cancel_delete_retry import retry
+from pipeline.actions.cancel_delete_retry import LIVE, retry
 from pipeline.actions.edit import edit
-from pipeline.actions.edit_values import Change
-from pipeline.actions.retried_delivery import LIVE
+from pipeline.actions.post_changes import Change
 from pipeline.domain.delivery import Reason, State
 from pipeline.maintenance.rescue_expired_leases import redispatch_checks
 from pipeline.runtime.send_guard import SendGuard

@@ -12,7 +12,7 @@ import pytest
 from adapters.contract import Platform
 from config.settings import load
 from pipeline.actions.edit import edit
-from pipeline.actions.edit_values import Change
+from pipeline.actions.post_changes import Change
 from pipeline.actions.steer_step import run_steering_step
 from pipeline.actions.steering import Counted, Steering, steer
 from pipeline.broker.queues import IMPORTS

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.actions import steering
 from pipeline.actions.edit import edit
-from pipeline.actions.edit_values import Change
+from pipeline.actions.post_changes import Change
 from pipeline.actions.steer_step import run_steering_step
 from pipeline.actions.steering import stop
 from pipeline.broker.queues import IMPORTS

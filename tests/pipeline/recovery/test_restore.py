@@ -24,7 +24,7 @@ from pipeline.actions import cancel_delete_retry as steer
 from pipeline.actions import dead_letters
 from pipeline.actions import resolve as decide
 from pipeline.actions.edit import edit
-from pipeline.actions.edit_values import Change
+from pipeline.actions.post_changes import Change
 from pipeline.domain.delivery import SETTLED, UNSETTLED, Reason, State
 from pipeline.maintenance.rescue_expired_leases import redispatch_checks
 from pipeline.recovery import restore

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.contract import Platform
 from pipeline.actions.edit import edit
-from pipeline.actions.edit_values import Change, EditResult
+from pipeline.actions.post_changes import Change, EditResult
 from pipeline.actions.validate import validate
 from pipeline.stages.post_request import Refusal
 from tests.pipeline.core_fixture import GOOD_VIDEO, CoreFixture

@@ -13,7 +13,7 @@ from adapters.contract import Platform
 from adapters.tiktok.adapter import TikTokOptions
 from adapters.tiktok.limits import CAPABILITIES as TIKTOK
 from pipeline.actions.edit import edit
-from pipeline.actions.edit_values import Change
+from pipeline.actions.post_changes import Change
 from pipeline.domain.delivery import State
 from pipeline.runtime.context import Context
 from pipeline.stages.ingest import BatchIngest, accept

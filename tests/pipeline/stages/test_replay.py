@@ -13,7 +13,7 @@ import pytest
 from adapters.contract import Platform
 from pipeline.actions.cancel_delete_retry import cancel, delete
 from pipeline.actions.edit import edit
-from pipeline.actions.edit_values import Change
+from pipeline.actions.post_changes import Change
 from pipeline.domain.delivery import State
 from pipeline.store.accounts.connections import deactivate
 from pipeline.store.checks.checks import decide_check
