@@ -24,9 +24,9 @@ from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.store.accounts import accounts as store
-from pipeline.store.accounts.token_expiry import RefreshHistory, read_refresh_history
+from pipeline.store.accounts.grants import RefreshHistory, read_refresh_history
 from pipeline.store.database import Unreachable
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import error_to_dict
 
 log = logging.getLogger("slipway.credentials")

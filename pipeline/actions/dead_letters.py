@@ -34,10 +34,10 @@ from pipeline.stages.post_request import Refusal
 from pipeline.stages.reachability import advance_post
 from pipeline.store.deliveries import dead_letters as store
 from pipeline.store.deliveries.dead_letters import Cause, DeadLetter, DeadLetterFilter, Scope
+from pipeline.store.deliveries.lease import resume_blocked
 from pipeline.store.deliveries.listing import ListFilter
 from pipeline.store.deliveries.move import lock_post, recompute_post_status
 from pipeline.store.deliveries.paced_rates import reserve_turn
-from pipeline.store.deliveries.rescue import resume_blocked
 from pipeline.store.posts import actions as steering
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
 from pipeline.store.steering.receipts import count_causes

@@ -22,7 +22,7 @@ from pipeline.domain.epoch import EpochMatch
 from pipeline.media.spool import find_existing, list_disk_faults
 from pipeline.runtime.context import Context
 from pipeline.store.accounts.accounts import list_sealed_samples
-from pipeline.store.accounts.token_expiry import list_endangered
+from pipeline.store.accounts.grants import list_endangered
 from pipeline.store.canaries import HOST_KEPT, Host, list_hosts
 from pipeline.store.database import TimedOut, Unreachable
 from pipeline.store.health import CHECK_SECONDS, database_now

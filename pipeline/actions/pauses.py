@@ -12,7 +12,7 @@ from pipeline.domain.audit import Actor
 from pipeline.domain.hold import BREAKER, LiftedScope, Scope
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
-from pipeline.store.accounts.connections import find_account
+from pipeline.store.accounts.grants import find_account
 from pipeline.store.audit import record_change
 from pipeline.store.deliveries import pauses as store
 from pipeline.store.deliveries.platform_health import close_breaker, list_open_breakers

@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 from adapters.contract import Platform
 from pipeline.broker.queues import DELAY, IMPORTS, PUBLISH, REACHABILITY, REACHABILITY_BULK, STATUS
 from pipeline.broker.ticks import TICK_EXPIRES, Tick
-from pipeline.store.deliveries.message import Message
+from pipeline.store.deliveries.claim import Message
 
 log = logging.getLogger("slipway.dispatch")
 

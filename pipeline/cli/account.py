@@ -178,7 +178,7 @@ def list_platforms() -> list[Platform]:
 @json_option
 def list_(workspace: str | None, *, as_json: bool) -> None:
     """List accounts: status, when each grant ends, and how many posts are due after that end."""
-    from pipeline.store.accounts.connections import list_grant_statuses
+    from pipeline.store.accounts.grants import list_grant_statuses
     from pipeline.store.auth.workspaces import find_workspace
 
     with open_transaction() as c:
@@ -205,7 +205,7 @@ def reconnect(account: str, *, unchecked: bool, as_json: bool) -> None:
     from pipeline.accounts.connected_account import add_remote_account
     from pipeline.cli.token_input import read_credentials
     from pipeline.maintenance.rescue_expired_leases import resume_blocked
-    from pipeline.store.accounts.connections import count_waiting
+    from pipeline.store.accounts.grants import count_waiting
 
     credentials = read_credentials()
     with open_context() as context:
@@ -235,7 +235,7 @@ def reconnect(account: str, *, unchecked: bool, as_json: bool) -> None:
 @json_option
 def deactivate(account: str, *, as_json: bool) -> None:
     """Take ACCOUNT (id or username) out of use: new posts are refused, deliveries that become due are blocked."""
-    from pipeline.store.accounts.connections import deactivate as store_inactive
+    from pipeline.store.accounts.grants import deactivate as store_inactive
 
     with open_transaction() as c:
         known = require_account(c, account)
@@ -250,7 +250,7 @@ def deactivate(account: str, *, as_json: bool) -> None:
 def activate(account: str, *, as_json: bool) -> None:
     """Put ACCOUNT (id or username) back in use. Deliveries blocked on it resume."""
     from pipeline.maintenance.rescue_expired_leases import resume_blocked
-    from pipeline.store.accounts.connections import activate as store_active
+    from pipeline.store.accounts.grants import activate as store_active
 
     with open_context() as context:
         with context.database.begin() as c:
@@ -293,7 +293,7 @@ def _add(c: Connection, workspace: str, platform: Platform, **values: Any) -> di
 
 def require_account(c: Connection, account: str) -> AccountRow:
     """Return the account with this id or username. Raises ClickException."""
-    from pipeline.store.accounts.connections import NoSuchAccount, find_account
+    from pipeline.store.accounts.grants import NoSuchAccount, find_account
 
     try:
         return find_account(c, account)

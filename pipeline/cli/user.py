@@ -133,7 +133,7 @@ def enable(login: str, *, as_json: bool) -> None:
 def reset(login: str, *, generate: bool, as_json: bool) -> None:
     """Give user LOGIN a new password, end their sessions, and let them try again at once."""
     from pipeline.domain.account import normalize_login
-    from pipeline.store.auth.login_tries import forget_tries, name_login
+    from pipeline.store.auth.sessions import forget_tries, name_login
     from pipeline.store.auth.users import find_user, hash_password, set_password
 
     login = normalize_login(login)

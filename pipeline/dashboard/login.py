@@ -42,19 +42,22 @@ from pipeline.domain.account import MAX_PASSWORD, Role, normalize_login
 from pipeline.domain.audit import Actor
 from pipeline.runtime.context import Context
 from pipeline.store.audit import record_change
-from pipeline.store.auth.login_tries import (
+from pipeline.store.auth.sessions import (
     MAX_TRIES,
     WAIT,
     count_try,
+    delete_ended,
+    end_session,
     forget_tries,
     list_known,
+    list_sessions,
     name_address,
     name_browser,
     name_login,
     remember,
+    start_session,
     take_back_try,
 )
-from pipeline.store.auth.sessions import delete_ended, end_session, list_sessions, start_session
 from pipeline.store.auth.users import (
     StoredPassword,
     hash_password,

@@ -20,8 +20,7 @@ from pipeline.dashboard.live_feed import seal_position
 from pipeline.domain.account import Role
 from pipeline.domain.audit import Actor
 from pipeline.runtime.context import Context
-from pipeline.store.auth.login_tries import KNOWN_FOR
-from pipeline.store.auth.sessions import OpenSession, find_session, touch_session
+from pipeline.store.auth.sessions import KNOWN_FOR, OpenSession, find_session, touch_session
 
 
 class Forbidden(Exception):

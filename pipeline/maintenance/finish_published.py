@@ -14,8 +14,8 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.drafts import build_draft, build_media
 from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
-from pipeline.store.deliveries import covers, missing_urls
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries import published as store
+from pipeline.store.deliveries.claim import ClaimedDelivery
 from pipeline.store.deliveries.ownership import RemoteIdsOfOthers
 
 log = logging.getLogger("slipway.upkeep")
@@ -27,7 +27,7 @@ URLS, COVERS = 50, 10
 def fill_urls(context: Context) -> int:
     """Return how many URLs were found."""
     with context.database.begin() as c:
-        without_url = missing_urls.list_without_url(c, context.vault, URLS)
+        without_url = store.list_without_url(c, context.vault, URLS)
     return sum(_fill(context, claimed) for claimed in without_url)
 
 
@@ -49,9 +49,9 @@ def _fill(context: Context, claimed: ClaimedDelivery) -> bool:
     found = False
     with context.database.begin() as c:
         if isinstance(seen, Published) and seen.url:
-            found = missing_urls.save_url(c, claimed, seen.remote_id, seen.url)
+            found = store.save_url(c, claimed, seen.remote_id, seen.url)
         else:
-            missing_urls.postpone_url_lookup(c, claimed)
+            store.postpone_url_lookup(c, claimed)
     failpoint("urls.stored", claimed.id)
     return found
 
@@ -64,11 +64,11 @@ def set_covers(context: Context) -> int:
     if not context.send_guard.may_send():
         return 0
     with context.database.begin() as c:
-        due = covers.claim_covers(c, context.vault, COVERS)
+        due = store.claim_covers(c, context.vault, COVERS)
     return sum(_set(context, cover) for cover in due)
 
 
-def _set(context: Context, cover: covers.DueCover) -> bool:
+def _set(context: Context, cover: store.DueCover) -> bool:
     claimed = cover.claimed
     error: AdapterError | None = None
     try:
@@ -87,11 +87,11 @@ def _set(context: Context, cover: covers.DueCover) -> bool:
     with context.database.begin() as c:
         if is_fault:
             count_alarm(c, STORAGE_FAULT)
-        covers.settle_cover(c, claimed.id, None if error is None else str(error)[:500], is_final=is_final)
+        store.settle_cover(c, claimed.id, None if error is None else str(error)[:500], is_final=is_final)
     return error is None
 
 
-def _call(context: Context, cover: covers.DueCover) -> None:
+def _call(context: Context, cover: store.DueCover) -> None:
     claimed = cover.claimed
     adapter = context.adapter(claimed.account.platform, context.client())
     if isinstance(adapter, SetsCover):

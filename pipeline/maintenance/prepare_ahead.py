@@ -12,9 +12,9 @@ from pipeline.media.probe.probe import probe
 from pipeline.media.url_policy import FetchFailed
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
-from pipeline.store.accounts import token_expiry
+from pipeline.store.accounts.grants import list_due_refreshes
 from pipeline.store.accounts.oauth_sessions import expire_sessions
-from pipeline.store.checks import recheck
+from pipeline.store.checks.claim import MediaToRecheck, claim_rechecks, record_warning
 
 log = logging.getLogger("slipway.upkeep")
 
@@ -34,7 +34,7 @@ def refresh_credentials(context: Context) -> int:
     seen: set[UUID] = set()
     while time.monotonic() < end:
         with context.database.begin() as c:
-            soon = [one for one in token_expiry.list_due_refreshes(c, TOKENS) if one[0] not in seen]
+            soon = [one for one in list_due_refreshes(c, TOKENS) if one[0] not in seen]
         if not soon:
             break
         seen.update(account for account, _ in soon)
@@ -51,7 +51,7 @@ def recheck_media(context: Context) -> int:
     A bad result is logged and shown as a warning; only publishing decides whether the post fails.
     """
     with context.database.begin() as c:
-        due = recheck.claim_rechecks(c, MEDIA)
+        due = claim_rechecks(c, MEDIA)
     for one in due:
         failpoint("recheck.taken", one.post_id)
         problem = _recheck(context, one)
@@ -59,11 +59,11 @@ def recheck_media(context: Context) -> int:
             failpoint("recheck.looked", one.post_id)
             log.warning("media of post %s: %s %s", one.post_id, one.url, problem)
             with context.database.begin() as c:
-                recheck.record_warning(c, one.post_id, f"{one.url}: {problem}")
+                record_warning(c, one.post_id, f"{one.url}: {problem}")
     return len(due)
 
 
-def _recheck(context: Context, one: recheck.MediaToRecheck) -> str | None:
+def _recheck(context: Context, one: MediaToRecheck) -> str | None:
     try:
         facts = probe(
             context.files.open_workspace(one.workspace_id),

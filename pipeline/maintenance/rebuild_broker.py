@@ -18,8 +18,8 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.delay import sweep
 from pipeline.store.checks import checks as checks_store
-from pipeline.store.deliveries.message import Message
-from pipeline.store.deliveries.redispatch import redispatch_lost, redispatch_lost_looks
+from pipeline.store.deliveries.claim import Message
+from pipeline.store.deliveries.lease import redispatch_lost, redispatch_lost_looks
 from pipeline.store.health import database_now
 
 BATCH = 200

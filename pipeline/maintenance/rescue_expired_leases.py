@@ -25,14 +25,14 @@ from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.delay import dispatch_all
 from pipeline.stages.reachability import advance_post
 from pipeline.stages.retry_inputs import look_first
-from pipeline.store.checks.checks import list_due_checks
-from pipeline.store.checks.host_slots import free_expired_slots
-from pipeline.store.deliveries.message import Message
-from pipeline.store.deliveries.redispatch import redispatch_lost, redispatch_lost_looks
-from pipeline.store.deliveries.rescue import (
+from pipeline.store.checks.checks import free_expired_slots, list_due_checks
+from pipeline.store.deliveries.claim import Message
+from pipeline.store.deliveries.lease import (
     ExpiredLease,
     Rescue,
     list_expired_leases,
+    redispatch_lost,
+    redispatch_lost_looks,
     rescue,
     resume_reconnected,
 )

@@ -39,7 +39,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from config.tracing import Tracing
 from pipeline.domain.verdict import Verdict
 from pipeline.runtime.tracing import EndRequest, RecordStatus, RecordVerdict
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery
 
 SERVER_ERROR = 500
 CALL_ERROR = 400

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from config.tracing import Tracing
     from pipeline.domain.verdict import Verdict
     from pipeline.runtime.open_telemetry import OpenTelemetry
-    from pipeline.store.deliveries.claimed import ClaimedDelivery
+    from pipeline.store.deliveries.claim import ClaimedDelivery
 
 _active: list[OpenTelemetry] = []
 

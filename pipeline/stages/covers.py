@@ -6,8 +6,8 @@ from adapters.contract import Adapter, Draft, Media
 from adapters.post_wide import SetsCover
 from pipeline.runtime.context import Context
 from pipeline.stages.post_request import AcceptanceWarning
-from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.covers import record_cover as store_cover
+from pipeline.store.deliveries.claim import ClaimedDelivery
+from pipeline.store.deliveries.published import record_cover as store_cover
 
 
 def record_cover(context: Context, claimed: ClaimedDelivery, adapter: Adapter, draft: Draft) -> None:

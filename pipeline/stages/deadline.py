@@ -22,7 +22,7 @@ from adapters.errors import Unavailable
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.store.database import Unreachable
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery
 from pipeline.store.deliveries.lease import extend_lease
 
 log = logging.getLogger("slipway.publish")

@@ -25,11 +25,11 @@ from pipeline.runtime.failpoint import failpoint
 from pipeline.store.database import FROZEN, jsonb
 from pipeline.store.deliveries import paced_rates
 from pipeline.store.deliveries import release as store
+from pipeline.store.deliveries.claim import Message
 from pipeline.store.deliveries.error_fields import error_to_dict
-from pipeline.store.deliveries.message import Message
+from pipeline.store.deliveries.lease import dispatch_looks
 from pipeline.store.deliveries.move import move
 from pipeline.store.deliveries.platform_health import list_open_platforms, set_probe, take_probe
-from pipeline.store.deliveries.redispatch import dispatch_looks
 from pipeline.store.deliveries.release import list_due_slots
 from pipeline.store.health import limit_idle
 

@@ -35,8 +35,8 @@ from pipeline.media.relay import build_media_changed, relay
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.deadline import Deadline
-from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.files import derived as store
+from pipeline.store.deliveries.claim import ClaimedDelivery
+from pipeline.store.files import files as store
 from pipeline.store.files.files import Content, File, begin_put
 
 Facts = Mapping[int, MediaFacts | None]

@@ -13,7 +13,7 @@ from adapters.contract import Capabilities, Draft, Media, MediaFacts, Ready, Tra
 from pipeline.media.relay import relay
 from pipeline.media.spool import SentRange
 from pipeline.runtime.context import Context
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery
 
 
 def build_draft(

@@ -37,11 +37,9 @@ from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state, 
 from pipeline.stages.settle import refresh_expired
 from pipeline.stages.sign_of_life import pause_if_app_refused, record_result, require_sign_of_life
 from pipeline.store.deliveries.arm import arm, disarm, save_checkpoint
-from pipeline.store.deliveries.claim import claim_batch
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery, Message, claim_batch
 from pipeline.store.deliveries.daily_quota import DailyQuota, compute_quota_wait, lock_daily_quota
 from pipeline.store.deliveries.lease import requeue_claimed
-from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.ownership import RemoteIdsOfOthers
 
 log = logging.getLogger("slipway.publish")

@@ -10,7 +10,7 @@ from adapters.errors import CredentialsExpired
 from config.settings import Settings
 from pipeline.domain.delivery_error import LAST_LOOK
 from pipeline.domain.verdict import RetryPolicy, RetryState
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import find_answer
 
 

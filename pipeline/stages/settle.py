@@ -26,7 +26,7 @@ from pipeline.store.accounts.accounts import require_reconnect
 from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
 from pipeline.store.deliveries import late_results as late
 from pipeline.store.deliveries import settle as store
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.ownership import RemoteIdTaken
 from pipeline.store.deliveries.settle import Settlement

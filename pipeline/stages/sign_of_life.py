@@ -13,7 +13,7 @@ from adapters.errors import AdapterError, AppRefused, OutcomeUnknown, Unavailabl
 from adapters.http import HttpClient
 from pipeline.domain.delivery_error import PLATFORM, find_party
 from pipeline.runtime.context import Context
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery
 from pipeline.store.deliveries.platform_health import has_sign_of_life
 
 log = logging.getLogger("slipway.publish")

@@ -34,10 +34,8 @@ from pipeline.stages.drafts import build_draft
 from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state, may_appear_until
 from pipeline.stages.settle import refresh_expired
 from pipeline.stages.sign_of_life import pause_if_app_refused, record_result
-from pipeline.store.deliveries.claim import claim_look, claim_looks
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery, Message, claim_look, claim_looks
 from pipeline.store.deliveries.lease import requeue_looks
-from pipeline.store.deliveries.message import Message
 from pipeline.store.deliveries.ownership import RemoteIdsOfOthers, RemoteIdTaken
 from pipeline.store.deliveries.settle import Settlement
 from pipeline.store.recovery.restores import find_doubt

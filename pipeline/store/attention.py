@@ -18,7 +18,7 @@ from pipeline.domain.attention import ENDING, HELD, OVERDUE, Kind, Matter
 from pipeline.domain.hold import INTENDED, LIMITS, Hold
 from pipeline.domain.level import LEVEL
 from pipeline.domain.post import IMMEDIATE
-from pipeline.store.accounts.token_expiry import GRANT_ENDS_AT
+from pipeline.store.accounts.grants import GRANT_ENDS_AT
 from pipeline.store.canaries import WORKER_LEVEL
 from pipeline.store.database import rows
 from pipeline.store.deliveries.holds import HELD_FOR, LATE_SINCE, quote

@@ -17,14 +17,17 @@ from sqlalchemy import Connection
 from config.logging import log_event
 from pipeline.domain.delivery import SETTLED, Mover, Reason, State
 from pipeline.domain.histogram import label_bucket
-from pipeline.store.counters.counted_deliveries import (
+from pipeline.store.counters.counters import (
+    DELIVERIES,
+    LATENESS,
     ClosedAttempt,
     Counted,
+    Increments,
+    add_increments,
     list_closed_attempts,
     read_counted,
     save_counted,
 )
-from pipeline.store.counters.counters import DELIVERIES, LATENESS, Increments, add_increments
 from pipeline.store.moves.read import MoveFacts
 
 log = logging.getLogger("slipway.deliveries")

@@ -47,7 +47,7 @@ def test_only_the_letters_of_sentences_need_no_entry(old: str, new: str, *, word
         ("pipeline.store.deliveries.move.x__settled__mutmut_12", [1, 1, 2]),
         ("pipeline.stages.publish.xǁPublishSliceǁ_judge_error__mutmut_3", [2, 2, 0]),
         ("pipeline.store.deliveries.settle._SETTLE__sql_12", [0, 1, 2]),
-        ("pipeline.store.deliveries.redispatch.settle_lost#2__sql_1", [0, 1, 2]),
+        ("pipeline.store.deliveries.lease.settle_lost#2__sql_1", [0, 1, 2]),
         ("fail", [None, None, None]),
     ],
 )

@@ -2,6 +2,14 @@
 
 At most one check per workspace, URL and purpose is undecided (single flight). Checks belong to a workspace, so that no
 client can infer from its answers which URLs another one uses.
+
+Slots of hosts: how many checks read from one host at once, over all workers. A claim takes a slot of its check's host
+in the transaction that takes the check, and the end of the try frees it in the transaction that stores the result. The
+primary key keeps two claims from taking the same slot. A worker that dies leaves its slot until ``held_until``, which
+is later than the end of any try; then maintenance frees it.
+
+A workspace may take another slot of a host while it holds fewer than are free: alone it has half of them, and its share
+shrinks as others come, so that one that has none finds one.
 """
 
 from __future__ import annotations
@@ -18,7 +26,6 @@ from sqlalchemy import Connection
 
 from adapters.contract import MediaFacts, Track
 from pipeline.store.array_literals import write_bytes, write_ids, write_texts, write_times, write_words
-from pipeline.store.checks.host_slots import free_slot
 from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
 from pipeline.store.database import jsonb, new_id, row, rows
 
@@ -265,3 +272,26 @@ def read_tries(c: Connection, check: UUID) -> int:
     """Return how often a check has been tried."""
     found = row(c, "SELECT tries FROM checks WHERE id = :id", id=check)
     return int(found.tries) if found else 0
+
+
+def list_full_hosts(c: Connection, limit: int) -> Sequence[tuple[str, UUID | None]]:
+    """Return the hosts, of *limit* slots each, with the workspace that has its share there; None: none is free."""
+    found = rows(
+        c,
+        """SELECT DISTINCT host, CASE WHEN taken < :limit THEN workspace_id END AS workspace_id FROM (
+               SELECT host, workspace_id, count(*) AS held, sum(count(*)) OVER (PARTITION BY host) AS taken
+               FROM host_slots GROUP BY host, workspace_id) shares
+           WHERE held >= :limit - taken""",
+        limit=limit,
+    )
+    return [(r.host, r.workspace_id) for r in found]
+
+
+def free_slot(c: Connection, check: UUID) -> None:
+    """Free the slot that a check has, if it has one."""
+    row(c, "DELETE FROM host_slots WHERE check_id = :check RETURNING check_id", check=check)
+
+
+def free_expired_slots(c: Connection) -> int:
+    """Free the slots of workers that died, and return how many."""
+    return len(rows(c, "DELETE FROM host_slots WHERE held_until < now() RETURNING check_id"))

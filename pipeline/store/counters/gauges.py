@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.domain.hold import INTENDED
-from pipeline.store.accounts.token_expiry import GRANT_ENDS_AT
+from pipeline.store.accounts.grants import GRANT_ENDS_AT
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.holds import HELD_FOR, LATE_SINCE
 from pipeline.store.recovery.epoch import EPOCH_IS_OPEN

@@ -14,7 +14,7 @@ from adapters.contract import Platform
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.attention import ENDING
 from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
-from pipeline.store.accounts.token_expiry import GRANT_ENDS_AT
+from pipeline.store.accounts.grants import GRANT_ENDS_AT
 from pipeline.store.database import row, rows
 
 PAGE = 50

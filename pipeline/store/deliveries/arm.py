@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from adapters.contract import CheckpointData
 from pipeline.domain.level import LEVEL
 from pipeline.store.database import jsonb, row
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.platform_health import SIGN_OF_LIFE
 from pipeline.store.recovery.epoch import BROUGHT_FORWARD_RECORDED, EPOCH_IS_OPEN

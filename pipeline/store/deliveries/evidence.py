@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.hold import StandingHold, list_scopes
-from pipeline.store.accounts.token_expiry import GRANT_ENDS_AT
+from pipeline.store.accounts.grants import GRANT_ENDS_AT
 from pipeline.store.database import rows
 from pipeline.store.deliveries.holds import list_standing_holds
 from pipeline.store.posts.pins import PINS

@@ -17,7 +17,7 @@ from pipeline.domain.delivery import SETTLED, Mover, State
 from pipeline.domain.retry_policy import evaluate_conflict
 from pipeline.domain.verdict import Verdict
 from pipeline.store.database import jsonb, row
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.move import lock_post, move
 from pipeline.store.deliveries.ownership import is_remote_id_taken

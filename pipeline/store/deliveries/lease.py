@@ -1,15 +1,26 @@
-"""Leases of claims: extend one during a long step, and give claims back when their worker shuts down."""
+"""Leases of deliveries: extend them, give them back, and take back those that expired.
+
+Of a publishing delivery whose lease expired, the worker died or hangs: rescue fences it off. Of a queued one, and of a
+look, the message was lost: it is dispatched again. What no running worker understands gets no message before one that
+does has taken a message.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import row, rows
-from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.message import Message
+from pipeline.domain.delivery import Mover, Reason, State, get_resume_state, require_move
+from pipeline.store.canaries import TOO_NEW
+from pipeline.store.database import jsonb, row, rows
+from pipeline.store.deliveries.claim import ClaimedDelivery, Message
+from pipeline.store.deliveries.error_fields import error_to_dict
+from pipeline.store.deliveries.move import lock_post, move, recompute_post_status
+from pipeline.store.health import database_now
 
 
 def extend_lease(c: Connection, claimed: ClaimedDelivery, lease: timedelta) -> bool:
@@ -77,3 +88,211 @@ def _to_values(some: Sequence[ClaimedDelivery], *states: str) -> dict[str, list[
         "fences": [claimed.fence for claimed in some],
         "states": list(states),
     }
+
+
+_DISPATCH_LOOKS = f"""
+WITH due AS (
+    SELECT id FROM deliveries d
+    WHERE state IN ('preparing', 'processing', 'unknown') AND greatest(next_at, lease_until) <= now()
+      AND NOT {TOO_NEW}
+    ORDER BY greatest(next_at, lease_until) LIMIT :n FOR UPDATE SKIP LOCKED)
+UPDATE deliveries x SET fence = fence + 1, lease_until = now() + :lease, updated_at = now()
+FROM due WHERE x.id = due.id RETURNING x.id, x.platform, x.generation, x.fence
+"""
+
+
+def dispatch_looks(c: Connection, limit: int, lease: timedelta) -> list[Message]:
+    """Dispatch due looks without a lease; raising their fence makes earlier messages for the same look no-ops."""
+    return [Message.from_row(r) for r in rows(c, _DISPATCH_LOOKS, n=limit, lease=lease)]
+
+
+def redispatch_lost(
+    c: Connection,
+    limit: int,
+    lease: timedelta,
+    *,
+    empty: Sequence[str] = (),
+    quiet: timedelta = timedelta(seconds=10),
+) -> list[Message]:
+    """Dispatch queued deliveries again whose lease expired: their message was lost.
+
+    ``empty``: platforms whose queue holds no message, so that what has been queued for ``quiet`` was lost too.
+    """
+    found = rows(
+        c,
+        f"""WITH lost AS (
+               SELECT id FROM deliveries d WHERE state = 'queued' AND NOT {TOO_NEW} AND (lease_until < now() OR (
+                   platform = ANY(CAST(:empty AS text[])) AND updated_at < now() - CAST(:quiet AS interval)))
+               ORDER BY lease_until LIMIT :n FOR UPDATE SKIP LOCKED)
+           UPDATE deliveries x SET lease_until = now() + :lease, updated_at = now()
+           FROM lost WHERE x.id = lost.id RETURNING x.id, x.platform, x.generation, x.fence""",
+        n=limit,
+        lease=lease,
+        empty=list(empty),
+        quiet=quiet,
+    )
+    return [Message.from_row(r) for r in found]
+
+
+def redispatch_lost_looks(
+    c: Connection,
+    limit: int,
+    lease: timedelta,
+    *,
+    claim_lease: timedelta,
+    quiet: timedelta = timedelta(seconds=10),
+) -> list[Message]:
+    """Dispatch looks again that were dispatched ``quiet`` ago or earlier and not claimed, when their queue is empty.
+
+    ``claim_lease``: the lease of a claimed look. A longer one is the lease of a dispatched look.
+    """
+    found = rows(
+        c,
+        f"""WITH lost AS (
+               SELECT id FROM deliveries d
+               WHERE state IN ('preparing', 'processing', 'unknown') AND next_at <= now() AND NOT {TOO_NEW}
+                 AND lease_until > now() + CAST(:claim_lease AS interval)
+                 AND updated_at < now() - CAST(:quiet AS interval)
+               ORDER BY next_at LIMIT :n FOR UPDATE SKIP LOCKED)
+           UPDATE deliveries x SET fence = fence + 1, lease_until = now() + :lease, updated_at = now()
+           FROM lost WHERE x.id = lost.id RETURNING x.id, x.platform, x.generation, x.fence""",
+        n=limit,
+        lease=lease,
+        claim_lease=claim_lease,
+        quiet=quiet,
+    )
+    return [Message.from_row(r) for r in found]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExpiredLease:
+    """A publishing delivery whose lease expired."""
+
+    id: UUID
+    post_id: UUID
+    platform: str
+    generation: int
+    fence: int
+    crashes: int
+    armed_at: datetime | None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rescue:
+    """The result for a delivery whose lease expired."""
+
+    target: State
+    why: str
+    reason: Reason | None = None
+    wait: timedelta = timedelta(0)
+    error: Exception | None = None
+
+
+def list_expired_leases(c: Connection, limit: int) -> list[ExpiredLease]:
+    """Return publishing deliveries whose lease expired, oldest first: their worker died or hangs."""
+    found = rows(
+        c,
+        """SELECT id, post_id, platform, generation, fence, crashes, armed_at,
+                  (SELECT request_id FROM posts p WHERE p.id = post_id) AS request_id
+           FROM deliveries WHERE state = 'publishing' AND lease_until < now() ORDER BY lease_until LIMIT :n""",
+        n=limit,
+    )
+    return [ExpiredLease(**r._mapping) for r in found]
+
+
+def rescue(c: Connection, one: ExpiredLease, how: Rescue, lease: timedelta) -> int | None:
+    """Move a delivery and raise its fence, so that its old worker stores nothing more. Return the fence, or None."""
+    require_move(State.PUBLISHING, Mover.RESCUE, how.target)
+    lock_post(c, one.post_id)
+    found = row(
+        c,
+        """WITH d AS (
+               UPDATE deliveries SET state = :target, reason = :reason, fence = fence + 1, crashes = crashes + 1,
+                      lease_until = CASE WHEN :target = 'queued' THEN now() + :lease END,
+                      next_at = now() + :wait, error = coalesce(CAST(:error AS jsonb), error), updated_at = now()
+               WHERE id = :id AND state = 'publishing' AND fence = :fence AND generation = :generation
+                 AND lease_until < now() AND (armed_at IS NOT NULL) = :armed
+               RETURNING id, generation, fence
+           ), move AS (
+               INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
+               SELECT id, 'rescue', 'publishing', :target, generation, fence, :why FROM d
+           )
+           SELECT fence FROM d""",
+        id=one.id,
+        target=how.target,
+        reason=how.reason,
+        lease=lease,
+        wait=how.wait,
+        fence=one.fence,
+        generation=one.generation,
+        armed=one.armed_at is not None,
+        why=how.why,
+        error=jsonb(error_to_dict(how.error)),
+    )
+    if found is None:
+        return None
+    recompute_post_status(c, one.post_id)
+    fence: int = found.fence
+    return fence
+
+
+def resume_reconnected(c: Connection, limit: int) -> list[UUID]:
+    """Resume deliveries blocked on accounts that are reconnected: armed ones as unknown, the others as retrying.
+
+    Return the ids of the resumed ones.
+    """
+    found = rows(
+        c,
+        """SELECT d.id, d.post_id, d.generation, d.armed_at FROM deliveries d JOIN accounts a ON a.id = d.account_id
+           WHERE d.state = 'blocked' AND d.reason = 'reconnect' AND a.status = 'active'
+           ORDER BY d.post_id, d.id LIMIT :n""",
+        n=limit,
+    )
+    why = "the account is connected again"
+    return [
+        r.id
+        for r in found
+        if resume_blocked(c, r.id, r.post_id, r.generation, armed=r.armed_at is not None, why=why)
+    ]
+
+
+def resume_blocked(
+    c: Connection,
+    delivery: UUID,
+    post: UUID,
+    generation: int,
+    *,
+    armed: bool,
+    why: str,
+    at: datetime | None = None,
+) -> bool:
+    """Resume a blocked delivery: an armed one as unknown, another as retrying with its open attempt.
+
+    ``at``: not before that time; None: now. A dead letter, which a restore does not put in doubt, is recorded next to
+    the epoch file before it is armed: a backup of now says that it was never sent.
+    """
+    now = at or database_now(c)
+    row(
+        c,
+        """INSERT INTO brought_forward (delivery_id) SELECT id FROM deliveries WHERE id = :id AND state = 'blocked'
+           AND reason = 'person_needed' AND armed_at IS NULL ON CONFLICT DO NOTHING RETURNING delivery_id""",
+        id=delivery,
+    )
+    return move(
+        c,
+        delivery=delivery,
+        post=post,
+        origin=State.BLOCKED,
+        target=get_resume_state(armed=armed),
+        mover=Mover.RESUME,
+        generation=generation,
+        why=why,
+        changes={
+            "next_at": now,
+            "working_since": now if armed else None,
+            "crashes": 0,
+            "surprises": 0,
+            "unavailable_since": None,
+        },
+    )

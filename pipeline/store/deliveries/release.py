@@ -15,7 +15,7 @@ from adapters.contract import Platform
 from pipeline.domain.level import LEVEL
 from pipeline.store.canaries import TOO_NEW
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.message import Message
+from pipeline.store.deliveries.claim import Message
 from pipeline.store.deliveries.move import recompute_post_status
 from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
 

@@ -15,7 +15,7 @@ from pipeline.domain.hold import STORED
 from pipeline.domain.post import PostStatus, apply_due_time, derive_account_status
 from pipeline.domain.verdict import Verdict
 from pipeline.store.database import jsonb, row, run_many
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import error_to_dict, look_error_to_dict
 from pipeline.store.deliveries.move import lock_post, recompute_post_status
 from pipeline.store.deliveries.ownership import translate_taken_remote_id

@@ -1,19 +1,19 @@
-"""Read batches of moves in the order of their ids, each with the known facts of its delivery, and keep the position.
-
-One transaction reads a batch, hands it to its consumers and stores the position. If it dies, all of that is undone: the
-next one reads the same batch. Rows are joined as they are when they are read, a second or two after the move.
-
-The id up to which no move can turn up any more. Receipts and exports read moves up to it, or account for the rest.
+"""Read moves in the order of their ids, without gaps, apart from the transactions that write them.
 
 A move gets its id before its transaction commits, so a visible id does not prove that all smaller ones are visible. A
 transaction locks ``moves`` for writing before it takes an id, and keeps the lock to its end. So once all transactions
 that held the lock when an id had been given have ended, every smaller id is visible: that id is *proven*. Nothing is
 waited for and nothing is skipped. (This needs a sequence of ids that sessions do not cache, which is the default.)
+
+The export reads batches up to the proven id, each move with the known facts of its delivery. One transaction reads a
+batch, hands it to its consumers and stores the position; if it dies, the next one reads the same batch. Rows are joined
+as they are when they are read, a second or two after the move. Receipts read all that is visible, and account for what
+is not proven yet; so do pages that are open, from a position in memory that begins with the export's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,7 @@ from sqlalchemy import Connection
 
 from adapters.errors import RateLimited
 from pipeline.domain.hold import INTENDED
+from pipeline.store.auth.sessions import list_audiences
 from pipeline.store.database import row, rows
 
 _SEEN = "SELECT coalesce(pg_sequence_last_value(CAST(pg_get_serial_sequence('moves', 'id') AS regclass)), 0) AS id"
@@ -202,3 +203,78 @@ def record_pauses(c: Connection) -> None:
            ON CONFLICT (scope, target, since) DO UPDATE SET seen_at = excluded.seen_at RETURNING scope""",
     )
     rows(c, "DELETE FROM seen_pauses WHERE seen_at < now() - interval '30 days' RETURNING scope")
+
+
+LIMIT = 2000
+"""Moves that are read at once; of more, a page learns only that there are some."""
+
+_POSITION = "SELECT proven, seen, writers, done AS counted FROM move_progress"
+_LAST = "SELECT coalesce(pg_sequence_last_value(CAST(pg_get_serial_sequence('moves', 'id') AS regclass)), 0) AS id"
+# as in read.py: the sum leads to the index by blocks, LATERAL with LIMIT to one lookup each
+_LIVE_MOVES = """
+SELECT m.id, m.origin, m.target, d.workspace_id, d.post_id
+FROM (SELECT id, origin, target, delivery_id FROM moves WHERE id + 0 > :proven LIMIT :n) m
+LEFT JOIN LATERAL (SELECT workspace_id, post_id FROM deliveries WHERE id = m.delivery_id LIMIT 1) d ON true
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watermark:
+    """How far moves are proven; the fields are those of ``move_progress``."""
+
+    proven: int
+    seen: int
+    writers: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LiveMove:
+    """One move; no workspace and post where its delivery cannot be seen yet."""
+
+    id: int
+    origin: str | None
+    target: str
+    workspace_id: UUID | None
+    post_id: UUID | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """The data visible beyond the watermark that the reading began with."""
+
+    watermark: Watermark
+    last: int
+    """The highest id given so far, or more than any that is visible."""
+    moves: Sequence[LiveMove]
+    is_cut: bool
+    """There are more than ``LIMIT``."""
+    counted: int
+    """Moves up to this id are in the counters and rollups."""
+    audiences: Mapping[UUID, Collection[UUID] | None]
+    """The sessions that are still valid -> the workspaces of their users; None: all."""
+
+
+def read_live(c: Connection, before: Watermark | None, sessions: Collection[UUID]) -> Reading:
+    """Read the moves beyond a watermark, and which of these sessions are valid. *before* None: begin here.
+
+    The caller opens a transaction of READ COMMITTED: the moves are read by a later snapshot than the watermark.
+    """
+    progress = row(c, _POSITION)
+    if progress is None:
+        raise LookupError("The row of move_progress is missing.")
+    start: Any = before or progress
+    last = row(c, _LAST)
+    highest = start.proven if last is None else last.id
+    watermark, moves = Watermark(proven=start.proven, seen=start.seen, writers=start.writers), []
+    if highest > start.proven:
+        watermark = Watermark(**compute_watermark(c, start))
+        row(c, "SELECT set_config('enable_seqscan', 'off', true)")
+        moves = rows(c, _LIVE_MOVES, proven=start.proven, n=LIMIT + 1)
+    return Reading(
+        watermark=watermark,
+        last=highest,
+        moves=[LiveMove(**m._mapping) for m in moves[:LIMIT]],
+        is_cut=len(moves) > LIMIT,
+        counted=progress.counted,
+        audiences=list_audiences(c, sessions),
+    )

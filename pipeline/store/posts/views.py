@@ -13,9 +13,9 @@ from sqlalchemy import Connection
 from pipeline.domain.hold import Hold
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.holds import HOLD_COLUMNS, read_holds
-from pipeline.store.deliveries.missing_urls import URL_PENDING
 from pipeline.store.deliveries.move import REMOVED
 from pipeline.store.deliveries.ownership import Accounts, restrict_posts
+from pipeline.store.deliveries.published import URL_PENDING
 from pipeline.store.posts.options import COLUMNS, Options, gather_options
 
 

@@ -13,7 +13,7 @@ from config.settings import Settings
 from pipeline.accounts.authorize import finish_authorization
 from pipeline.accounts.oauth_flow import build_redirect_uri, parse_callback
 from pipeline.stages.post_request import Refusal
-from pipeline.store.accounts.connections import deactivate
+from pipeline.store.accounts.grants import deactivate
 from pipeline.store.accounts.oauth_sessions import ALL, CLI
 from pipeline.store.auth.keys import revoke_key
 from tests.pipeline.accounts.consent_page import (

@@ -18,7 +18,7 @@ from pipeline.accounts import refresh as credentials
 from pipeline.accounts.refresh import refresh
 from pipeline.maintenance.prepare_ahead import refresh_credentials
 from pipeline.store.accounts.accounts import store_credentials
-from pipeline.store.accounts.token_expiry import list_due_refreshes
+from pipeline.store.accounts.grants import list_due_refreshes
 from tests.conftest import Engines, environment_of, free_ports
 from tests.crash_table import Crashes, arm_failpoints, get_points
 from tests.pipeline.accounts.consent_page import OAuthWorkspace

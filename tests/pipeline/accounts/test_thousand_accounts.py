@@ -19,7 +19,7 @@ from adapters.tiktok.limits import CAPABILITIES
 from adapters.youtube import limits
 from pipeline.maintenance.prepare_ahead import refresh_credentials
 from pipeline.store.accounts.accounts import find_accounts
-from pipeline.store.accounts.token_expiry import list_due_refreshes
+from pipeline.store.accounts.grants import list_due_refreshes
 from pipeline.store.database import row, rows
 from tests.conftest import environment_of, free_ports
 from tests.flow.ledger import run_cli

@@ -20,7 +20,7 @@ from pipeline.stages import reachability
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import compute_version
 from pipeline.stages.publish import publish
-from pipeline.store.accounts.connections import deactivate
+from pipeline.store.accounts.grants import deactivate
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id, row, rows
 from pipeline.store.deliveries.arm import arm, save_checkpoint

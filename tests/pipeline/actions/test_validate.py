@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from adapters.contract import Platform
 from pipeline.actions.validate import ValidationResult, validate
-from pipeline.store.accounts.connections import deactivate
+from pipeline.store.accounts.grants import deactivate
 from pipeline.store.database import new_id
 from tests.pipeline.core_fixture import GOOD_VIDEO, CoreFixture
 from tests.pipeline.store.ledger import HOUR

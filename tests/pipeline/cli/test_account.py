@@ -13,7 +13,7 @@ import pytest
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import Reason, State
 from pipeline.store.accounts.accounts import read_account, require_reconnect
-from pipeline.store.deliveries.rescue import resume_reconnected
+from pipeline.store.deliveries.lease import resume_reconnected
 from tests.crash_table import Crashes
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger

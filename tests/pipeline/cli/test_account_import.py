@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from pipeline.store.accounts.accounts import AccountRow, find_accounts, read_account
-from pipeline.store.accounts.connections import deactivate
+from pipeline.store.accounts.grants import deactivate
 from tests.fork_server_client import Result
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger

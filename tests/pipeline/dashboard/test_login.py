@@ -16,8 +16,14 @@ from playwright.sync_api import Browser, expect
 
 from pipeline.dashboard.login import LoginTry, MustWait, WrongPassword, choose_next, log_in
 from pipeline.domain.account import Role
-from pipeline.store.auth.login_tries import MAX_TRIES, forget_tries, name_address, name_login
-from pipeline.store.auth.sessions import find_session, start_session
+from pipeline.store.auth.sessions import (
+    MAX_TRIES,
+    find_session,
+    forget_tries,
+    name_address,
+    name_login,
+    start_session,
+)
 from pipeline.store.auth.users import (
     StoredPassword,
     create_user,

@@ -14,7 +14,7 @@ from pipeline.domain.delivery import Mover, State
 from pipeline.domain.receipt import VerifiedChain, verify
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery
 from pipeline.store.deliveries.settle import settle as store_settle
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.store.ledger import Post

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.store.moves import live
-from pipeline.store.moves.live import Reading, Watermark, read_live
+from pipeline.store.moves import read
+from pipeline.store.moves.read import Reading, Watermark, read_live
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.maintenance.counted import export_all
 from tests.pipeline.maintenance.receipted import add_published_posts, published_verdict, settle
@@ -60,7 +60,7 @@ def test_of_more_than_the_limit_a_page_hears_only_that_there_are_some(
 ) -> None:
     export_all(core)
     start = poll(core)
-    monkeypatch.setattr(live, "LIMIT", 2)
+    monkeypatch.setattr(read, "LIMIT", 2)
     core.ledger.posts(3, [core.accounts["one"]])
     found = poll(core, start.watermark)
     assert (len(found.moves), found.is_cut) == (2, True)
@@ -70,7 +70,7 @@ def test_a_poll_reads_no_table_from_end_to_end(core: CoreFixture) -> None:
     with core.context.database.begin() as c:
         for sql in FILLED:
             c.exec_driver_sql(sql)
-    search = live._MOVES.replace(":proven", "58500").replace(":n", "2001")
+    search = read._LIVE_MOVES.replace(":proven", "58500").replace(":n", "2001")
     for _ in ("never counted", "counted"):
         with core.context.database.begin() as c:
             c.exec_driver_sql("SET LOCAL enable_seqscan = off")  # as `read_live` does

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.domain.delivery import State
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.store.ledger import together
 

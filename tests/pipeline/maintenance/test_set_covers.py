@@ -13,7 +13,7 @@ from adapters.errors import PermissionMissing, Rejected, Unavailable
 from pipeline.domain.delivery import State
 from pipeline.maintenance.finish_published import set_covers
 from pipeline.store.database import row
-from pipeline.store.deliveries.covers import record_cover
+from pipeline.store.deliveries.published import record_cover
 from pipeline.store.posts.views import read_post
 from tests.crash_table import Crashes
 from tests.pipeline.core_fixture import CoreFixture

@@ -31,8 +31,7 @@ from pipeline.stages.status import look_batch
 from pipeline.store.accounts.accounts import read_account
 from pipeline.store.checks import checks
 from pipeline.store.database import row
-from pipeline.store.deliveries.lease import requeue_claimed
-from pipeline.store.deliveries.redispatch import dispatch_looks
+from pipeline.store.deliveries.lease import dispatch_looks, requeue_claimed
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.media.servers import Site, file
 from tests.pipeline.scripted_adapter import Script, with_script

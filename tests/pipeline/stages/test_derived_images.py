@@ -29,8 +29,7 @@ from pipeline.stages.drafts import build_draft
 from pipeline.stages.publish import publish
 from pipeline.store.checks import checks
 from pipeline.store.database import jsonb, row, rows
-from pipeline.store.deliveries.claim import claim
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery, claim
 from pipeline.store.files import files as store
 from pipeline.wiring import build_context
 from tests.pipeline.core_fixture import CoreFixture

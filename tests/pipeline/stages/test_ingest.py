@@ -16,7 +16,7 @@ from pipeline.broker.queues import REACHABILITY
 from pipeline.domain.account import KeyLimits
 from pipeline.runtime.context import Context
 from pipeline.stages.post_request import AcceptedPost
-from pipeline.store.accounts.connections import deactivate
+from pipeline.store.accounts.grants import deactivate
 from pipeline.store.auth.keys import Terms, create_key, find_caller
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id

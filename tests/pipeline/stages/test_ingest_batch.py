@@ -22,7 +22,7 @@ from pipeline.stages.ingest import BatchIngest, finish
 from pipeline.stages.ingest_caches import AccountCache, CheckCache
 from pipeline.stages.new_post import PostPlan, Submission
 from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
-from pipeline.store.accounts.connections import deactivate
+from pipeline.store.accounts.grants import deactivate
 from pipeline.store.checks import checks
 from pipeline.store.checks.checks import Link
 from pipeline.store.database import Database, Unreachable, new_id, row, rows

@@ -15,7 +15,7 @@ from pipeline.actions.cancel_delete_retry import cancel, delete
 from pipeline.actions.edit import edit
 from pipeline.actions.post_changes import Change
 from pipeline.domain.delivery import State
-from pipeline.store.accounts.connections import deactivate
+from pipeline.store.accounts.grants import deactivate
 from pipeline.store.checks.checks import decide_check
 from pipeline.store.database import new_id, row
 from tests.pipeline.core_fixture import GOOD_VIDEO, CoreFixture

@@ -18,7 +18,7 @@ from pipeline.domain.delivery import Mover, Reason, State
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.stages.settle import settle
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery
 from tests.pipeline.core_fixture import CoreFixture
 from tests.stack import until
 

@@ -28,7 +28,7 @@ from pipeline.stages.media_checks import find_unreachable
 from pipeline.stages.publish import publish
 from pipeline.store.checks import checks
 from pipeline.store.counters.counters import STORAGE_FAULT, read_counters
-from pipeline.store.deliveries.covers import record_cover
+from pipeline.store.deliveries.published import record_cover
 from pipeline.wiring import build_context
 from tests.conftest import free_ports
 from tests.pipeline.core_fixture import CoreFixture

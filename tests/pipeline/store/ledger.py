@@ -21,8 +21,7 @@ from pipeline.store.auth.workspaces import create_workspace
 from pipeline.store.checks.checks import Purpose, open_check
 from pipeline.store.database import Database, new_id, row, rows
 from pipeline.store.deliveries.arm import arm
-from pipeline.store.deliveries.claim import claim
-from pipeline.store.deliveries.claimed import CLAIMED_COLUMNS, CLAIMED_JOIN, ClaimedDelivery, to_claimed
+from pipeline.store.deliveries.claim import CLAIMED_COLUMNS, CLAIMED_JOIN, ClaimedDelivery, claim, to_claimed
 from pipeline.store.deliveries.move import recompute_post_status
 from pipeline.store.posts.insert_batch import NewDelivery, NewPost, store_posts
 from pipeline.store.vault import Vault

@@ -20,7 +20,7 @@ from pipeline.broker.dispatch import LOOKS_BEFORE_BATCHES, MESSAGES_BEFORE_BATCH
 from pipeline.broker.queues import ALL_QUEUES
 from pipeline.broker.ticks import list_ticks
 from pipeline.limits.rate_buckets import create_redis_client
-from pipeline.store.deliveries.message import Message
+from pipeline.store.deliveries.claim import Message
 
 BrokerMessage = dict[str, Any]
 """``queue`` and the message in it, its body as JSON."""

@@ -13,7 +13,7 @@ import pytest
 from config.settings import Settings
 from pipeline.broker.queues import PUBLISH, UPKEEP
 from pipeline.domain.delivery import State
-from pipeline.store.deliveries.message import Message
+from pipeline.store.deliveries.claim import Message
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
 from pipeline.worker.watchdog import STALLED_EXIT_STATUS

@@ -24,7 +24,7 @@ from pipeline.domain.delivery import State
 from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.store.canaries import read_silences
 from pipeline.store.database import rows
-from pipeline.store.deliveries.message import Message
+from pipeline.store.deliveries.claim import Message
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context
 from pipeline.worker.ticker import create_ticker

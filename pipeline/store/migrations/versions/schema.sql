@@ -166,7 +166,7 @@ CREATE TABLE accounts (
     UNIQUE (workspace_id, platform, connection, remote_id)
 );
 CREATE INDEX accounts_ends ON accounts (least(expires_at, refresh_expires_at)) WHERE status = 'active';
--- the expression of store/accounts/token_expiry.py
+-- the expression of store/accounts/grants.py
 CREATE INDEX accounts_grant_end ON accounts (
     (CASE WHEN coalesce(renewable, refresh_expires_at IS NOT NULL) THEN refresh_expires_at ELSE expires_at END))
     WHERE status = 'active';

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from pipeline.imports.import_slice import CHUNK
 from pipeline.maintenance.expire import expire_imports
-from pipeline.store.accounts.connections import deactivate
+from pipeline.store.accounts.grants import deactivate
 from pipeline.store.database import rows
 from pipeline.store.deliveries.move import recompute_post_status
 from tests.pipeline.api.imports.importing import Importer, do_step, write_lines

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from adapters.contract import Credentials
 from pipeline.domain.delivery import State
 from pipeline.store.accounts.accounts import require_reconnect, store_credentials
-from pipeline.store.accounts.token_expiry import EndangeredAccount, list_endangered
+from pipeline.store.accounts.grants import EndangeredAccount, list_endangered
 from pipeline.store.database import row
 from tests.pipeline.store.ledger import HOUR, Ledger
 

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Connection
 
 from pipeline.store.checks import checks as store
+from pipeline.store.checks.checks import free_expired_slots
 from pipeline.store.checks.claim import DEPTH, ClaimedCheck
-from pipeline.store.checks.host_slots import free_expired_slots
 from tests.pipeline.store.checks.test_claim import MINUTE, NOW, SLOTS, Process, opened
 from tests.pipeline.store.ledger import Ledger, together
 

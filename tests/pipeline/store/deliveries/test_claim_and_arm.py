@@ -13,9 +13,8 @@ from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.database import new_id
 from pipeline.store.deliveries.arm import arm as store_arm
 from pipeline.store.deliveries.arm import save_checkpoint
+from pipeline.store.deliveries.claim import ClaimedDelivery, claim_batch, claim_look, claim_looks
 from pipeline.store.deliveries.claim import claim as store_claim
-from pipeline.store.deliveries.claim import claim_batch, claim_look, claim_looks
-from pipeline.store.deliveries.claimed import ClaimedDelivery
 from pipeline.store.deliveries.pauses import lift, pause
 from pipeline.store.deliveries.platform_health import record_answer
 from pipeline.store.deliveries.settle import settle

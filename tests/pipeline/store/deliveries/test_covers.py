@@ -9,7 +9,7 @@ import pytest
 from adapters.contract import MediaFacts
 from pipeline.domain.delivery import State
 from pipeline.store.database import row
-from pipeline.store.deliveries.covers import claim_covers, record_cover
+from pipeline.store.deliveries.published import claim_covers, record_cover
 from tests.pipeline.store.ledger import Ledger
 
 FACTS = MediaFacts(content_type="image/jpeg", bytes=10)

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.errors import CredentialsExpired
 from pipeline.store.deliveries.arm import disarm
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery
 from tests.pipeline.store.ledger import Ledger
 
 STALE = CredentialsExpired("stale")

@@ -6,7 +6,7 @@ import pytest
 
 from adapters.contract import Platform
 from pipeline.domain.delivery import State
-from pipeline.store.deliveries import redispatch, release
+from pipeline.store.deliveries import lease, release
 from tests.pipeline.store.ledger import LEASE, Ledger
 from tests.pipeline.store.plans import count_read
 
@@ -33,4 +33,4 @@ def test_nothing_is_late_and_nothing_that_is_due_is_read_for_it(busy: Ledger) ->
 
 
 def test_looks_that_are_rung_already_are_not_read_again(busy: Ledger) -> None:
-    assert count_read(busy, redispatch._DISPATCH_LOOKS, n=500, lease=LEASE) < 100
+    assert count_read(busy, lease._DISPATCH_LOOKS, n=500, lease=LEASE) < 100

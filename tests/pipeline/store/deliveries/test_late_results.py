@@ -12,14 +12,14 @@ from adapters.contract import Published
 from pipeline.domain.delivery import ALWAYS_ARMED, SETTLED, UNSETTLED, Mover, Reason, State
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.database import row
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery
 from pipeline.store.deliveries.late_results import (
     ProofResult,
     save_late_handle,
     save_late_result,
     settle_by_proof,
 )
-from pipeline.store.deliveries.rescue import ExpiredLease, Rescue, rescue
+from pipeline.store.deliveries.lease import ExpiredLease, Rescue, rescue
 from pipeline.store.deliveries.settle import settle
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
 from tests.stack import until

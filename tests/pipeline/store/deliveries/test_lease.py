@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from pipeline.domain.delivery import LOOKED_AT, State
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery, Message
 from pipeline.store.deliveries.lease import requeue_claimed, requeue_looks
-from pipeline.store.deliveries.message import Message
 from tests.pipeline.store.ledger import LEASE, Ledger
 
 AGO = "updated_at = now() - interval '1 hour', lease_until = now() + interval '3 minutes'"

@@ -13,9 +13,8 @@ from pipeline.domain.delivery import LOOKED_AT, State
 from pipeline.store.canaries import record_consumed
 from pipeline.store.deliveries import release as store
 from pipeline.store.deliveries.arm import arm
-from pipeline.store.deliveries.claim import claim_batch, claim_looks
-from pipeline.store.deliveries.message import Message
-from pipeline.store.deliveries.redispatch import dispatch_looks, redispatch_lost, redispatch_lost_looks
+from pipeline.store.deliveries.claim import Message, claim_batch, claim_looks
+from pipeline.store.deliveries.lease import dispatch_looks, redispatch_lost, redispatch_lost_looks
 from tests.pipeline.store.ledger import HOUR, LEASE, Ledger, Post
 
 OLD, NEW = 1, 2

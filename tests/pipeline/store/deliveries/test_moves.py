@@ -13,8 +13,8 @@ from pipeline.domain.delivery import ALWAYS_ARMED, MOVES, ForbiddenMove, Mover, 
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.database import rows
 from pipeline.store.deliveries.claim import claim
+from pipeline.store.deliveries.lease import ExpiredLease, Rescue, rescue
 from pipeline.store.deliveries.move import lock_post, move
-from pipeline.store.deliveries.rescue import ExpiredLease, Rescue, rescue
 from pipeline.store.deliveries.settle import settle
 from tests.pipeline.store.ledger import LEASE, Ledger
 

@@ -13,11 +13,16 @@ from pipeline.domain.delivery import Mover, State
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.deliveries import lease, release
 from pipeline.store.deliveries.arm import arm, save_checkpoint
-from pipeline.store.deliveries.claim import claim, claim_look
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery, claim, claim_look
+from pipeline.store.deliveries.lease import (
+    ExpiredLease,
+    Rescue,
+    dispatch_looks,
+    redispatch_lost,
+    redispatch_lost_looks,
+    rescue,
+)
 from pipeline.store.deliveries.move import move
-from pipeline.store.deliveries.redispatch import dispatch_looks, redispatch_lost, redispatch_lost_looks
-from pipeline.store.deliveries.rescue import ExpiredLease, Rescue, rescue
 from pipeline.store.deliveries.settle import settle
 from tests.pipeline.store.ledger import HOUR, LEASE, Ledger
 

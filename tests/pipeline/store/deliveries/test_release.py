@@ -16,9 +16,9 @@ from pipeline.domain.hold import Scope
 from pipeline.domain.post import slot_end
 from pipeline.store.database import rows
 from pipeline.store.deliveries import release as store
-from pipeline.store.deliveries.message import Message
+from pipeline.store.deliveries.claim import Message
+from pipeline.store.deliveries.lease import dispatch_looks, redispatch_lost, redispatch_lost_looks
 from pipeline.store.deliveries.pauses import lift, pause
-from pipeline.store.deliveries.redispatch import dispatch_looks, redispatch_lost, redispatch_lost_looks
 from tests.pipeline.store.ledger import HOUR, LEASE, Ledger, together
 
 NOW = timedelta(0)

@@ -9,11 +9,11 @@ from adapters.errors import OutcomeUnknown
 from pipeline.domain.delivery import LOOKED_AT, Mover, Reason, State
 from pipeline.domain.verdict import Verdict
 from pipeline.store.accounts.accounts import require_reconnect
-from pipeline.store.accounts.connections import activate
+from pipeline.store.accounts.grants import activate
 from pipeline.store.database import rows
 from pipeline.store.deliveries.arm import arm
-from pipeline.store.deliveries.claimed import ClaimedDelivery
-from pipeline.store.deliveries.rescue import (
+from pipeline.store.deliveries.claim import ClaimedDelivery
+from pipeline.store.deliveries.lease import (
     ExpiredLease,
     Rescue,
     list_expired_leases,

@@ -19,12 +19,11 @@ from adapters.errors import AdapterError, CredentialsExpired, OutcomeUnknown, Re
 from pipeline.domain.delivery import Mover, Reason, State
 from pipeline.domain.verdict import Outcome, Verdict
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.claim import claim
-from pipeline.store.deliveries.claimed import ClaimedDelivery
+from pipeline.store.deliveries.claim import ClaimedDelivery, claim
+from pipeline.store.deliveries.lease import Rescue, list_expired_leases, rescue
 from pipeline.store.deliveries.move import lock_post, recompute_post_status
 from pipeline.store.deliveries.ownership import RemoteIdsOfOthers, RemoteIdTaken
 from pipeline.store.deliveries.release import release
-from pipeline.store.deliveries.rescue import Rescue, list_expired_leases, rescue
 from pipeline.store.deliveries.settle import Settlement, needs_post_lock, settle_batch
 from pipeline.store.deliveries.settle import settle as store_settle
 from tests.pipeline.store.ledger import LEASE, Ledger, Post, together
