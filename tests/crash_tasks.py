@@ -22,7 +22,7 @@ from pipeline.api.imports.post_format import build_post_format
 from pipeline.api.posts.schema import FORM
 from pipeline.domain.steering import Arguments, Verb
 from pipeline.imports import control
-from pipeline.imports.formats import Format
+from pipeline.imports.columns import Format
 from pipeline.imports.step import run_step
 from pipeline.imports.upload import ImportOptions, store_file
 from pipeline.maintenance import JOBS

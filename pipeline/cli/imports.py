@@ -55,9 +55,8 @@ def template(
     """Write a file with all columns and example rows to standard output. The accounts take turns."""
     from config.settings import settings
     from pipeline.api.posts.schema import PostBody
-    from pipeline.imports.columns import build_columns
-    from pipeline.imports.formats import Format
-    from pipeline.imports.templates import EXAMPLE_URL, write_template
+    from pipeline.imports.columns import Format, build_columns
+    from pipeline.imports.export import EXAMPLE_URL, write_template
 
     sandbox = settings().sandbox.media_url
     media = f"{sandbox}/media/sample.mp4" if sandbox else EXAMPLE_URL
@@ -99,7 +98,7 @@ def plan(
     as_json: bool,
 ) -> None:
     """Upload FILE (- is standard input) and show what applying it would do. No post is made."""
-    from pipeline.imports.formats import Format
+    from pipeline.imports.columns import Format
     from pipeline.imports.upload import ImportOptions, store_file
 
     name = None if file.name == "<stdin>" else str(file.name).rpartition("/")[2]

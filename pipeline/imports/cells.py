@@ -19,12 +19,12 @@ from pipeline.imports.columns import (
     OWN_COLUMNS,
     POST_ID,
     SCHEDULED_AT,
+    Cells,
     Column,
     Columns,
     Kind,
     fold_name,
 )
-from pipeline.imports.formats import Cells
 from pipeline.imports.local_time import NOW, InvalidCell, read_time
 
 _BOOLEANS = {

@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from charset_normalizer import from_bytes
 
-from pipeline.imports.formats import (
+from pipeline.imports.columns import (
     HEAD_BYTES,
     FileProblem,
     Format,

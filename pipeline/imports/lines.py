@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from pipeline.domain.validation_issue import build_issue
-from pipeline.imports.formats import Cells, ImportRow, ReadLimits, build_too_large
+from pipeline.imports.columns import Cells, ImportRow, ReadLimits, build_too_large
 
 _LINE_BITS = 25
 _MAX_LINE = (1 << _LINE_BITS) - 1

@@ -30,9 +30,9 @@ from pipeline.actions.edit import check_edit
 from pipeline.domain.bulk_import import ImportState, RowVerdict
 from pipeline.imports import validate
 from pipeline.imports.apply import build_change
+from pipeline.imports.columns import Format, ImportRow, ReadLimits
 from pipeline.imports.convert import convert_file
 from pipeline.imports.export import build_body
-from pipeline.imports.formats import Format, ImportRow, ReadLimits
 from pipeline.imports.import_slice import ImportSlice
 from pipeline.imports.read import open_rows
 from pipeline.imports.validate import AccountNames, KnownPosts, ParsedRow, PostFormat

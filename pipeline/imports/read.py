@@ -18,8 +18,18 @@ from typing import Any, BinaryIO
 from pipeline.domain import strict_json
 from pipeline.domain.validation_issue import build_issue
 from pipeline.imports.cells import RowReader, parse_post_id
-from pipeline.imports.columns import ERROR, POST_ID, SCHEDULED_AT, STATUS, Columns
-from pipeline.imports.formats import FileProblem, Format, ImportRow, ReadLimits, build_too_large
+from pipeline.imports.columns import (
+    ERROR,
+    POST_ID,
+    SCHEDULED_AT,
+    STATUS,
+    Columns,
+    FileProblem,
+    Format,
+    ImportRow,
+    ReadLimits,
+    build_too_large,
+)
 from pipeline.imports.lines import Place, build_too_long, read_lines
 from pipeline.imports.local_time import NO_TIME, NOW, InvalidCell
 

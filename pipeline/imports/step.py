@@ -23,7 +23,7 @@ from pipeline.actions.cancel_delete_retry import cancel_deliveries
 from pipeline.domain.bulk_import import ImportState
 from pipeline.domain.delivery import SETTLED, State
 from pipeline.imports.apply import apply_rows
-from pipeline.imports.formats import FileProblem
+from pipeline.imports.columns import FileProblem
 from pipeline.imports.import_slice import ImportSlice
 from pipeline.imports.plan import plan_rows
 from pipeline.imports.validate import PostFormat

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.imports.formats import FileProblem, Format, detect_format
+from pipeline.imports.columns import FileProblem, Format, detect_format
 from pipeline.media.files.upload_intake import TooLarge, UploadIntake
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint

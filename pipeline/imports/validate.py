@@ -12,8 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from pipeline.domain.bulk_import import RowVerdict
-from pipeline.imports.columns import Columns
-from pipeline.imports.formats import ImportRow
+from pipeline.imports.columns import Columns, ImportRow
 from pipeline.runtime.context import Context
 from pipeline.stages.ingest import Outcome
 from pipeline.stages.new_post import PostPlan, Submission

@@ -55,9 +55,8 @@ from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.media_fitting import Conversion
 from pipeline.domain.receipt import BrokenChain, issue, verify
 from pipeline.domain.webhook import parse_retry_after
-from pipeline.imports.columns import build_columns
+from pipeline.imports.columns import FileProblem, Format, ReadLimits, build_columns, detect_format
 from pipeline.imports.convert import convert_file, read_head
-from pipeline.imports.formats import FileProblem, Format, ReadLimits, detect_format
 from pipeline.imports.read import open_rows
 from pipeline.media.fetch import Fetcher, FetchPolicy
 from pipeline.media.files.uploads import UploadUrls

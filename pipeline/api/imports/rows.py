@@ -22,8 +22,7 @@ from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.bulk_import import RowVerdict
 from pipeline.domain.delivery import to_public
 from pipeline.imports.cells import defuse
-from pipeline.imports.columns import ERROR, fold_name
-from pipeline.imports.formats import Cells, Format
+from pipeline.imports.columns import ERROR, Cells, Format, fold_name
 from pipeline.store.imports.imports import Import
 from pipeline.store.imports.rows import RowRecord, list_rows
 

@@ -17,7 +17,7 @@ from pipeline.api.http.query import refuse_near_misses
 from pipeline.api.posts.pagination import Position, parse_cursor
 from pipeline.api.posts.schema import Body
 from pipeline.domain.bulk_import import RowVerdict
-from pipeline.imports.formats import Format
+from pipeline.imports.columns import Format
 
 MAX_NAME = 255
 MAX_LIMIT, DEFAULT_LIMIT = 100, 50

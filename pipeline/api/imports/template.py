@@ -16,9 +16,8 @@ from pipeline.api.openapi.introduction import IMPORTS
 from pipeline.api.openapi.operation import PARTNER_API, Operation
 from pipeline.api.posts.schema import PostBody
 from pipeline.api.state import get_app_state
-from pipeline.imports.columns import build_columns
-from pipeline.imports.formats import Format
-from pipeline.imports.templates import write_template
+from pipeline.imports.columns import Format, build_columns
+from pipeline.imports.export import write_template
 
 _TYPES = {
     Format.CSV: "text/csv; charset=utf-8",

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from pipeline.api.posts.schema import PostBody
-from pipeline.imports.columns import build_columns
+from pipeline.imports.columns import Format, ImportRow, ReadLimits, build_columns
 from pipeline.imports.convert import convert_file
-from pipeline.imports.formats import Format, ImportRow, ReadLimits
 from pipeline.imports.read import open_rows
 
 COLUMNS = build_columns(PostBody)

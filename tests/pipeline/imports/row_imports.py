@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from pipeline.imports.formats import Format
+from pipeline.imports.columns import Format
 from pipeline.imports.upload import ImportOptions, store_file
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import

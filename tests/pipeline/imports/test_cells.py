@@ -19,9 +19,8 @@ from pydantic import BaseModel
 from pipeline.api.posts.field_types import Rules
 from pipeline.api.posts.schema import PostBody, read_post
 from pipeline.imports.cells import RowReader, defuse, format_row, restore
-from pipeline.imports.columns import POST_ID, Kind, build_columns
-from pipeline.imports.formats import FileProblem, Format
-from pipeline.imports.templates import write_csv, write_template
+from pipeline.imports.columns import POST_ID, FileProblem, Format, Kind, build_columns
+from pipeline.imports.export import write_csv, write_template
 from tests.pipeline.imports.conftest import COLUMNS, Files
 from tests.pipeline.imports.spreadsheets import build_xlsx
 

@@ -11,8 +11,8 @@ from threading import Barrier
 
 import pytest
 
+from pipeline.imports.columns import FileProblem, Format, ReadLimits, detect_format
 from pipeline.imports.convert import PIECE, convert_file, read_head, read_pieces
-from pipeline.imports.formats import FileProblem, Format, ReadLimits, detect_format
 from pipeline.runtime.zstd import zstd
 from tests.pipeline.imports.conftest import Files
 from tests.pipeline.imports.spreadsheets import build_ods, build_xlsx

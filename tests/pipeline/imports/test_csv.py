@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.imports.formats import FileProblem, Format, ReadLimits
+from pipeline.imports.columns import FileProblem, Format, ReadLimits
 from tests.pipeline.imports.conftest import Files
 
 HEADER = "caption,scheduled_at\n"

@@ -14,9 +14,8 @@ from adapters.contract import Platform
 from pipeline.api.posts.field_types import Rules
 from pipeline.api.posts.schema import PostBody, read_post
 from pipeline.imports.cells import restore
-from pipeline.imports.columns import build_columns
+from pipeline.imports.columns import Format, build_columns
 from pipeline.imports.export import ExportFormat, ExportWriter, build_body, name_accounts
-from pipeline.imports.formats import Format
 from pipeline.stages.ingest import accept
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.posts.views import PostView

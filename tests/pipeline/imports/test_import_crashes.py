@@ -14,7 +14,7 @@ from pipeline.api.imports.post_format import build_post_format
 from pipeline.broker.queues import IMPORTS
 from pipeline.domain.bulk_import import WORKING, ImportState
 from pipeline.imports import control
-from pipeline.imports.formats import Format
+from pipeline.imports.columns import Format
 from pipeline.imports.step import run_step
 from pipeline.imports.upload import ImportOptions, store_file
 from pipeline.maintenance.expire import expire_imports

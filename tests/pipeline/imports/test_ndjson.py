@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pipeline.imports.formats import FileProblem, Format, ReadLimits
+from pipeline.imports.columns import FileProblem, Format, ReadLimits
 from tests.pipeline.imports.conftest import Files
 
 ID = "0f4f54d4-8cce-4fb7-8c7b-befbcb8af812"

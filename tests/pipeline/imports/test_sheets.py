@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.imports.formats import FileProblem, Format, ReadLimits
+from pipeline.imports.columns import FileProblem, Format, ReadLimits
 from tests.pipeline.imports.conftest import Files
 from tests.pipeline.imports.spreadsheets import (
     build_bomb,
@@ -186,7 +186,7 @@ def test_the_library_is_never_loaded_by_the_process_that_imports(files: Files) -
     files.source.write_bytes(build_xlsx([HEADER, ["x", "now"]]))
     program = (
         "import sys; from pathlib import Path; from pipeline.imports.convert import convert_file;"
-        "from pipeline.imports.formats import Format, ReadLimits;"
+        "from pipeline.imports.columns import Format, ReadLimits;"
         "convert_file(Path(sys.argv[1]), Path(sys.argv[2]), Format.XLSX, ReadLimits());"
         "assert 'python_calamine' not in sys.modules"
     )

@@ -12,9 +12,8 @@ from uuid import UUID
 import pytest
 
 from pipeline.api.posts.schema import PostBody
-from pipeline.imports.columns import build_columns
-from pipeline.imports.formats import Format
-from pipeline.imports.templates import write_template
+from pipeline.imports.columns import Format, build_columns
+from pipeline.imports.export import write_template
 from pipeline.runtime.zstd import zstd
 from tests.pipeline.api.imports.importing import Importer, write_lines
 from tests.pipeline.api.imports.test_applying import apply
