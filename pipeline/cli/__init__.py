@@ -1,8 +1,8 @@
-"""The `slipway` command: one file per noun, imported when its command is called.
+"""The `slipway` command: the modules of its nouns, each imported when one of its commands is called.
 
-Command modules import what they work with inside their functions, so that ``--help`` and commands that only read the
-database stay fast (``tests/pipeline/cli/test_imports.py``). Lists take ``--json``. Settings that cannot be used end a
-command with exit status 2 and one sentence for each.
+Command modules import what they work with by `lazy_imports`, so that ``--help`` and commands that only read the
+database stay fast (``tests/pipeline/cli/test_imports.py``). Every command takes ``--json``. Settings that cannot be
+used end a command with exit status 2 and one sentence for each.
 """
 
 from __future__ import annotations
@@ -11,9 +11,14 @@ import atexit
 import gc
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
 from pathlib import Path
+from types import ModuleType
 
 import click
 
@@ -24,36 +29,63 @@ EXAMPLES = "Examples:\n\n\b\n  "
 COMMANDS: Mapping[str, str] = {
     "account": "account:command",
     "api": "serve:api",
-    "attention": "attention:command",
-    "audit": "audit:command",
+    "attention": "health:attention",
+    "audit": "audit:audit",
     "beat": "serve:beat",
-    "broker": "broker:command",
+    "broker": "settings:broker",
     "dead-letter": "dead_letter:command",
     "delivery": "delivery:command",
     "demo": "demo:command",
-    "doctor": "doctor:command",
-    "explain": "explain:command",
+    "doctor": "health:doctor",
+    "explain": "delivery:explain",
     "flower": "serve:flower",
     "import": "imports:command",
     "key": "key:command",
-    "live-check": "live_check:command",
+    "live-check": "health:live_check",
     "migrate": "serve:migrate",
-    "pause": "pause:command",
+    "pause": "steer:pause",
     "post": "post:command",
-    "receipts": "receipts:command",
+    "receipts": "audit:receipts",
     "restore": "restore:command",
-    "sandbox": "sandbox:command",
-    "settings": "settings:command",
-    "steer": "steer:command",
-    "top": "top:command",
-    "up": "up:command",
-    "user": "user:command",
-    "vault": "vault:command",
+    "sandbox": "serve:sandbox",
+    "settings": "settings:settings",
+    "steer": "steer:steer",
+    "top": "health:top",
+    "up": "serve:up",
+    "user": "workspace:user",
+    "vault": "settings:vault",
     "webhook": "webhook:command",
     "worker": "serve:worker",
-    "workspace": "workspace:command",
+    "workspace": "workspace:workspace",
 }
 """Name of a command -> module of this package and attribute. A table, so that a command imports its own module only."""
+OURS = frozenset({"adapters", "config", "pipeline"})
+
+
+class LazyFinder(MetaPathFinder):
+    """Finds our own modules as Python does; each is loaded when one of its names is first used, a package at once."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the module's spec, with a loader that waits."""
+        if fullname.partition(".")[0] not in OURS:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None and spec.submodule_search_locations is None:
+            spec.loader = LazyLoader(spec.loader)
+        return spec
+
+
+@contextmanager
+def lazy_imports() -> Iterator[None]:
+    """Import modules inside the block lazily. Two threads that first use a module at once may find it half loaded."""
+    finder = LazyFinder()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 class Commands(click.Group):

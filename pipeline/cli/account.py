@@ -6,30 +6,38 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli import EXAMPLE, EXAMPLES
-from pipeline.cli.account_import import import_
-from pipeline.cli.actor import find_actor
-from pipeline.cli.connect import connect, discover
+from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli.connect import connect, discover, import_
 from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import (
     call_sandbox,
     choose_workspace,
+    find_actor,
+    list_platforms,
     load_vault,
     open_context,
     open_transaction,
+    parse_platform,
+    require_account,
     workspace_option,
 )
 from pipeline.runtime.failpoint import failpoint
 
-if TYPE_CHECKING:
-    from uuid import UUID
+with lazy_imports():
+    from adapters import contract, errors
+    from pipeline.accounts import connected_account
+    from pipeline.cli import account_file
+    from pipeline.embedded import sample_workspace
+    from pipeline.store import audit as audit_store
+    from pipeline.store.accounts import accounts as account_store
+    from pipeline.store.accounts import grants
+    from pipeline.store.auth import workspaces as workspace_store
 
+
+if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from adapters.contract import Credentials, Platform
     from pipeline.runtime.context import Context
-    from pipeline.store.accounts.accounts import AccountRow
-    from pipeline.store.auth.workspaces import Workspace
 
 TOKENS = (
     'Tokens are read from standard input as JSON: {"access_token", "refresh_token"?, "expires_in"? or "expires_at"?,'
@@ -76,10 +84,8 @@ def add(
     **names: str | None,
 ) -> None:
     """Add an account with tokens from standard input. A known account gets the new tokens."""
-    from pipeline.cli.token_input import read_credentials
-
     kind, pairs = parse_platform(platform), dict(map(_parse_setting, settings))
-    credentials = read_credentials()
+    credentials = account_file.read_credentials()
     remote_id, connection = str(names["remote_id"]), str(names["connection"])
     with open_context() as context:
         if not unchecked:
@@ -144,13 +150,15 @@ def add_sandbox(
 
 
 def _add_sandbox(
-    workspace: Workspace, platform: str, username: str, settings: dict[str, Any]
+    workspace: workspace_store.Workspace, platform: str, username: str, settings: dict[str, Any]
 ) -> dict[str, Any]:
-    from pipeline.cli.token_input import credentials_of_sandbox
-    from pipeline.embedded.sample_workspace import OPTIONS
 
     kind = parse_platform(platform.partition("_")[0]) if platform in list_platforms() else None
-    asked = {"platform": platform, "username": username, "options": OPTIONS.get(kind, {}) if kind else {}}
+    asked = {
+        "platform": platform,
+        "username": username,
+        "options": sample_workspace.OPTIONS.get(kind, {}) if kind else {},
+    }
     created = call_sandbox("POST", "accounts", json=asked)
     with open_transaction() as c:
         return _add(
@@ -161,16 +169,9 @@ def _add_sandbox(
             remote_id=created["remote_id"],
             username=created["username"],
             display_name=created["username"],
-            credentials=credentials_of_sandbox(created),
+            credentials=account_file.credentials_of_sandbox(created),
             settings={**(created.get("settings") or {}), **settings},
         )
-
-
-def list_platforms() -> list[Platform]:
-    """Return all platforms."""
-    from adapters.contract import Platform
-
-    return list(Platform)
 
 
 @command.command("list", epilog=EXAMPLE + "slipway account list --workspace Acme --json")
@@ -178,12 +179,9 @@ def list_platforms() -> list[Platform]:
 @json_option
 def list_(workspace: str | None, *, as_json: bool) -> None:
     """List accounts: status, when each grant ends, and how many posts are due after that end."""
-    from pipeline.store.accounts.grants import list_grant_statuses
-    from pipeline.store.auth.workspaces import find_workspace
-
     with open_transaction() as c:
-        only = find_workspace(c, workspace).id if workspace else None
-        found = list_grant_statuses(c, load_vault(), only)
+        only = workspace_store.find_workspace(c, workspace).id if workspace else None
+        found = grants.list_grant_statuses(c, load_vault(), only)
     rows = [
         {
             **pick(s.account, "platform username id connection"),
@@ -201,21 +199,15 @@ def list_(workspace: str | None, *, as_json: bool) -> None:
 @json_option
 def reconnect(account: str, *, unchecked: bool, as_json: bool) -> None:
     """Give ACCOUNT (id or username) new tokens of the same remote account. Deliveries blocked on it resume."""
-    from adapters.contract import RemoteAccount
-    from pipeline.accounts.connected_account import add_remote_account
-    from pipeline.cli.token_input import read_credentials
-    from pipeline.maintenance.rescue_expired_leases import resume_blocked
-    from pipeline.store.accounts.grants import count_waiting
-
-    credentials = read_credentials()
+    credentials = account_file.read_credentials()
     with open_context() as context:
         with context.database.begin() as c:
             known = require_account(c, account)
         if not unchecked:
             _require_owner(context, known.platform, known.connection, known.remote_id, credentials)
         with context.database.begin() as c:
-            waited = count_waiting(c, known.id)
-            remote = RemoteAccount(
+            waited = grants.count_waiting(c, known.id)
+            remote = contract.RemoteAccount(
                 remote_id=known.remote_id,
                 username=known.username,
                 display_name=known.display_name,
@@ -224,9 +216,10 @@ def reconnect(account: str, *, unchecked: bool, as_json: bool) -> None:
                 settings={},
             )
             actor = find_actor()
-            add_remote_account(c, context.vault, actor, known.workspace_id, known.platform, remote)
-        failpoint("account.usable-again")
-        resume_blocked(context)
+            connected_account.add_remote_account(
+                c, context.vault, actor, known.workspace_id, known.platform, remote
+            )
+        _resume_blocked(context)
     print_fields({"id": str(known.id), "status": "active", "posts_that_go_on": waited}, as_json=as_json)
 
 
@@ -235,11 +228,9 @@ def reconnect(account: str, *, unchecked: bool, as_json: bool) -> None:
 @json_option
 def deactivate(account: str, *, as_json: bool) -> None:
     """Take ACCOUNT (id or username) out of use: new posts are refused, deliveries that become due are blocked."""
-    from pipeline.store.accounts.grants import deactivate as store_inactive
-
     with open_transaction() as c:
         known = require_account(c, account)
-        store_inactive(c, known.id)
+        grants.deactivate(c, known.id)
         _record_status(c, "deactivate", known, "inactive")
     print_fields({"id": str(known.id), "status": "inactive"}, as_json=as_json)
 
@@ -249,39 +240,37 @@ def deactivate(account: str, *, as_json: bool) -> None:
 @json_option
 def activate(account: str, *, as_json: bool) -> None:
     """Put ACCOUNT (id or username) back in use. Deliveries blocked on it resume."""
-    from pipeline.maintenance.rescue_expired_leases import resume_blocked
-    from pipeline.store.accounts.grants import activate as store_active
-
     with open_context() as context:
         with context.database.begin() as c:
             known = require_account(c, account)
-            status = store_active(c, known.id)
+            status = grants.activate(c, known.id)
             _record_status(c, "activate", known, status)
-        failpoint("account.usable-again")
-        resume_blocked(context)
+        _resume_blocked(context)
     print_fields({"id": str(known.id), "status": status.value}, as_json=as_json)
     if status == "reconnect":
         again = f"slipway account reconnect {known.id}"
         raise click.ClickException(f"Its grant is no longer valid: connect it again with `{again}`.")
 
 
-def _record_status(c: Connection, verb: str, known: AccountRow, status: str) -> None:
-    from pipeline.store.audit import record_change
+def _resume_blocked(context: Context) -> None:
+    from pipeline.maintenance.rescue_expired_leases import resume_blocked
+
+    failpoint("account.usable-again")
+    resume_blocked(context)
+
+
+def _record_status(c: Connection, verb: str, known: account_store.AccountRow, status: str) -> None:
 
     sides = {"status": known.status}, {"status": status}
-    record_change(c, find_actor(), verb, "account", known.id, known.workspace_id, *sides)
+    audit_store.record_change(c, find_actor(), verb, "account", known.id, known.workspace_id, *sides)
 
 
-def _add(c: Connection, workspace: str, platform: Platform, **values: Any) -> dict[str, Any]:
-    from adapters.contract import RemoteAccount
-    from pipeline.accounts.connected_account import add_remote_account
-    from pipeline.store.accounts.accounts import find_accounts
-    from pipeline.store.auth.workspaces import find_workspace
+def _add(c: Connection, workspace: str, platform: contract.Platform, **values: Any) -> dict[str, Any]:
 
-    found = find_workspace(c, workspace)
-    before = {a.id for a in find_accounts(c, found.id)}
-    remote = RemoteAccount(**values)
-    account = add_remote_account(c, load_vault(), find_actor(), found.id, platform, remote)
+    found = workspace_store.find_workspace(c, workspace)
+    before = {a.id for a in account_store.find_accounts(c, found.id)}
+    remote = contract.RemoteAccount(**values)
+    account = connected_account.add_remote_account(c, load_vault(), find_actor(), found.id, platform, remote)
     return {
         "id": str(account),
         "platform": platform.value,
@@ -291,33 +280,12 @@ def _add(c: Connection, workspace: str, platform: Platform, **values: Any) -> di
     }
 
 
-def require_account(c: Connection, account: str) -> AccountRow:
-    """Return the account with this id or username. Raises ClickException."""
-    from pipeline.store.accounts.grants import NoSuchAccount, find_account
-
-    try:
-        return find_account(c, account)
-    except NoSuchAccount as error:
-        raise click.ClickException(f"{error} `slipway account list` shows them.") from None
-
-
-def require_account_of(c: Connection, workspace: UUID, given: str) -> AccountRow:
-    """Return the account of a workspace with this id or username. Raises ClickException."""
-    from pipeline.store.accounts.accounts import find_accounts
-
-    found = [a for a in find_accounts(c, workspace) if given.lower() == str(a.id) or given == a.username]
-    if not found:
-        raise click.ClickException(
-            f"The workspace has no account {given!r}: `slipway account list` shows its accounts."
-        )
-    if len(found) > 1:
-        ids = ", ".join(f"{a.id} ({a.platform})" for a in found)
-        raise click.ClickException(f"Several accounts are called {given!r}; give the id of one: {ids}.")
-    return found[0]
-
-
 def _require_owner(
-    context: Context, platform: Platform, connection: str, remote_id: str, credentials: Credentials
+    context: Context,
+    platform: contract.Platform,
+    connection: str,
+    remote_id: str,
+    credentials: contract.Credentials,
 ) -> None:
     """Ask the platform which account the tokens belong to. Raises ClickException when it is another one.
 
@@ -325,15 +293,13 @@ def _require_owner(
     """
     from dataclasses import replace
 
-    from adapters.errors import AdapterError
-
     if platform not in context.adapters:
         return
     base = context.platform_settings[platform]
     settings = replace(base, options={**base.options, "connection": connection})
     try:
         found = context.adapters[platform](context.client(), settings).discover(credentials)
-    except AdapterError as error:
+    except errors.AdapterError as error:
         raise click.ClickException(
             f"{platform.value} did not say which account these tokens belong to ({error}); nothing was changed. "
             "Get new tokens, or pass --unchecked if you are sure."
@@ -344,19 +310,6 @@ def _require_owner(
             f"These tokens are for {owners}, not for {remote_id}; nothing was changed. "
             "Sign in at the platform as the right account and use its tokens."
         )
-
-
-def parse_platform(text: str) -> Platform:
-    """Return the platform of this name. Raises ClickException with the most similar name."""
-    from adapters.contract import Platform
-
-    if text not in set(Platform):
-        from difflib import get_close_matches
-
-        near = get_close_matches(text, [p.value for p in Platform], n=1)
-        hint = f"did you mean {near[0]}?" if near else f"it is one of {', '.join(Platform)}."
-        raise click.ClickException(f"There is no platform {text!r}: {hint}")
-    return Platform(text)
 
 
 def _parse_setting(text: str) -> tuple[str, Any]:

@@ -1,4 +1,4 @@
-"""`slipway audit`: who changed what, from where, before and after."""
+"""`slipway audit`: who changed what. `slipway receipts`: what was published, as a hash chain to verify offline."""
 
 from __future__ import annotations
 
@@ -6,19 +6,28 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
+from uuid import UUID
 
 import click
 
-from pipeline.cli import EXAMPLES
-from pipeline.cli.durations import PAST, PAST_OR_NOW
-from pipeline.cli.output import json_option, pick, print_rows
+from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli.options import PAST, PAST_OR_NOW
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_database, open_transaction
+
+with lazy_imports():
+    from pipeline.domain import receipt
+    from pipeline.imports import cells
+    from pipeline.store import audit as audit_store
+    from pipeline.store.auth import workspaces as workspace_store
+    from pipeline.store.receipts import read
+
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.store.audit import AuditFilter, AuditRow
     from pipeline.store.database import Database
 
 PAGE = 1000
@@ -37,7 +46,7 @@ _FILTERS = (
 
 
 @click.group()
-def command() -> None:
+def audit() -> None:
     """The audit: every change by a user, a key or the command line. A new post is its own record."""
 
 
@@ -48,7 +57,7 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@command.command(
+@audit.command(
     "list",
     epilog=f"{EXAMPLES}slipway audit list --workspace Acme --since 7d\n"
     "  slipway audit list --subject 0199c0de-0000-7000-8000-000000000000 --json",
@@ -58,25 +67,24 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @json_option
 def list_(limit: int, *, as_json: bool, **options: Any) -> None:
     """List changes, newest first. `slipway audit export` writes all of them."""
-    from pipeline.store.audit import list_changes
-
     with open_transaction() as c:
-        found = list_changes(c, _read_filter(c, options), limit=limit, newest_first=True)
+        found = audit_store.list_changes(c, _read_filter(c, options), limit=limit, newest_first=True)
     rows = [pick(one) if as_json else _summarize(one) for one in found]
     print_rows(rows, as_json=as_json, empty="No changes.")
     if len(found) == limit:
         click.echo("There may be more: give another --until, --since or --limit, or export them.", err=True)
 
 
-@command.command(
+@audit.command(
+    "export",
     epilog=f"{EXAMPLES}slipway audit export audit.ndjson --since 30d\n"
-    "  slipway audit export --format csv --workspace Acme --until 2027-01-01T00:00:00Z > acme.csv"
+    "  slipway audit export --format csv --workspace Acme --until 2027-01-01T00:00:00Z > acme.csv",
 )
 @click.argument("file", type=click.File("wb", lazy=True, atomic=True), default="-")
 @filter_options
 @click.option("--format", "form", type=click.Choice(["ndjson", "csv"]), default="ndjson", show_default=True)
 @json_option
-def export(file: BinaryIO, form: str, *, as_json: bool, **options: Any) -> None:
+def export_audit(file: BinaryIO, form: str, *, as_json: bool, **options: Any) -> None:
     """Write changes to FILE (- is standard output), oldest first: JSON lines, or CSV without formulas."""
     if as_json and form != "ndjson":
         raise click.UsageError(f"--json and --format {form} exclude each other: give one of them.")
@@ -85,29 +93,29 @@ def export(file: BinaryIO, form: str, *, as_json: bool, **options: Any) -> None:
         with database.begin() as c:
             chosen = _read_filter(c, options)
         file.write(b"" if form == "ndjson" else b"\xef\xbb\xbf" + _write_cells([_list_columns()]))
-        for page in _read_pages(database, chosen):
+        for page in _read_changes(database, chosen):
             file.write(write(page))
             count += len(page)
     file.flush()
     click.echo(f"{count} changes", err=True)
 
 
-def _read_filter(c: Connection, options: dict[str, Any]) -> AuditFilter:
-    from pipeline.store.audit import AuditFilter
-    from pipeline.store.auth.workspaces import find_workspace
+def _read_filter(c: Connection, options: dict[str, Any]) -> audit_store.AuditFilter:
 
     workspace = options.pop("workspace")
-    return AuditFilter(workspace=find_workspace(c, workspace).id if workspace else None, **options)
+    return audit_store.AuditFilter(
+        workspace=workspace_store.find_workspace(c, workspace).id if workspace else None, **options
+    )
 
 
-def _read_pages(database: Database, chosen: AuditFilter) -> Iterator[Sequence[AuditRow]]:
+def _read_changes(
+    database: Database, chosen: audit_store.AuditFilter
+) -> Iterator[Sequence[audit_store.AuditRow]]:
     """Yield pages, each read in its own transaction: a long export must not hold back vacuum."""
-    from pipeline.store.audit import list_changes
-
     after, page = None, list[Any]()
     while after is None or len(page) == PAGE:
         with database.begin() as c:
-            page = list_changes(c, chosen, limit=PAGE, after=after)
+            page = audit_store.list_changes(c, chosen, limit=PAGE, after=after)
         if not page:
             return
         yield page
@@ -115,20 +123,18 @@ def _read_pages(database: Database, chosen: AuditFilter) -> Iterator[Sequence[Au
 
 
 def _list_columns() -> list[str]:
-    from pipeline.store.audit import AuditRow
 
-    return [*AuditRow.__dataclass_fields__]
+    return [*audit_store.AuditRow.__dataclass_fields__]
 
 
-def _to_lines(page: Sequence[AuditRow]) -> bytes:
+def _to_lines(page: Sequence[audit_store.AuditRow]) -> bytes:
     lines = (json.dumps(pick(one), default=str, ensure_ascii=False) for one in page)
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _to_csv(page: Sequence[AuditRow]) -> bytes:
-    from pipeline.imports.cells import defuse
+def _to_csv(page: Sequence[audit_store.AuditRow]) -> bytes:
 
-    return _write_cells([[defuse(_to_cell(value)) for value in pick(one).values()] for one in page])
+    return _write_cells([[cells.defuse(_to_cell(value)) for value in pick(one).values()] for one in page])
 
 
 def _to_cell(value: Any) -> str:
@@ -143,7 +149,7 @@ def _write_cells(rows: Sequence[Sequence[str]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _summarize(one: AuditRow) -> dict[str, Any]:
+def _summarize(one: audit_store.AuditRow) -> dict[str, Any]:
     """Return a row for people. What customers wrote is shown as JSON, which has no control characters."""
     names = dict.fromkeys([*one.before, *one.after])
     change = "; ".join(f"{name}: {_show(one.before, name)} → {_show(one.after, name)}" for name in names)
@@ -157,3 +163,147 @@ def _summarize(one: AuditRow) -> dict[str, Any]:
 
 def _show(side: Any, name: str) -> str:
     return json.dumps(side[name], ensure_ascii=False) if name in side else "-"
+
+
+EXAMPLE_HEAD = "1841:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+
+def read_head(text: str) -> receipt.Head:
+    """Parse a head given as NUMBER:HASH. Raises BadParameter."""
+    try:
+        return receipt.Head.parse(text)
+    except receipt.InvalidHead as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.group()
+def receipts() -> None:
+    """Receipts of what was published and when. Each contains the hash of the one before, so changes are detected."""
+
+
+@receipts.command(epilog=EXAMPLE + "slipway receipts head --workspace Acme")
+@click.option("--workspace", help="Name or id; default all.")
+@json_option
+def head(workspace: str | None, *, as_json: bool) -> None:
+    """Print the head (last receipt) of each workspace as NUMBER:HASH. Keep it to verify later exports against."""
+    with open_transaction() as c:
+        found = read.list_heads(c, workspace_store.find_workspace(c, workspace).id if workspace else None)
+    if as_json:
+        print_rows([_to_row(h) for h in found], as_json=True)
+        return
+    for h in found:  # no table: it would wrap the hashes, which are to be copied
+        click.echo(f"{h.head}  {h.workspace}")
+    if not found:
+        click.echo("No receipts yet.")
+
+
+@receipts.command(
+    "export",
+    epilog=f"{EXAMPLES}slipway receipts export --workspace Acme > acme.jsonl\n"
+    "  slipway receipts export --workspace Acme --since 30d --json > november.jsonl",
+)
+@click.option("--workspace", required=True, help="Name or id.")
+@click.option("--since", type=PAST, help="Only receipts written since: 2027-01-31T00:00:00Z, or 30d (ago).")
+@json_option
+def export_receipts(workspace: str, since: datetime | None, *, as_json: bool) -> None:  # noqa: ARG001  JSON lines either way
+    """Write receipts to standard output, one JSON object per line, in order; the head to standard error."""
+    with open_database() as opened:
+        with opened.begin() as c:
+            found = workspace_store.find_workspace(c, workspace)
+            ends: list[read.WorkspaceHead] = read.list_heads(c, found.id)
+            if not ends:
+                raise click.ClickException(
+                    f"{found.name} has no receipts yet: one is written within seconds of a publish."
+                )
+            last = ends[0].head
+            first = read.find_first_since(c, found.id, last, since) if since else 1
+        for page in _read_pages(opened, found.id, first, last.sequence):
+            click.echo("\n".join(page))
+    click.echo(f"{last.sequence - first + 1} receipts; head {last}", err=True)
+
+
+@receipts.command(
+    epilog=f"{EXAMPLES}slipway receipts verify acme.jsonl\n"
+    f"  slipway receipts verify acme.jsonl --head {EXAMPLE_HEAD}"
+)
+@click.argument("file", type=click.File("rb"))
+@click.option(
+    "--head",
+    "kept",
+    type=read_head,
+    metavar="NUMBER:HASH",
+    help="A head you kept: FILE must contain it.",
+)
+@click.option(
+    "--after",
+    type=read_head,
+    metavar="NUMBER:HASH",
+    help="The head that FILE continues, if it does not begin at receipt 1.",
+)
+@json_option
+def verify(file: BinaryIO, kept: receipt.Head | None, after: receipt.Head | None, *, as_json: bool) -> None:
+    """Verify an exported FILE (- is standard input), without settings, database or network.
+
+    Reports the first line that was altered, is missing, is out of order or belongs to another workspace.
+    """
+    try:
+        found = receipt.verify(_read_lines(file), head=kept, after=after)
+    except receipt.BrokenChain as broken:
+        _print_broken(broken, as_json=as_json)
+        raise click.exceptions.Exit(1) from None
+    _print_verified(found, kept, after, as_json=as_json)
+
+
+def _to_row(h: read.WorkspaceHead) -> dict[str, Any]:
+    return {**pick(h, "workspace id=workspace_id"), "head": str(h.head), **pick(h, "issued_at")}
+
+
+def _read_pages(opened: Database, workspace: UUID, first: int, last: int) -> Iterator[list[str]]:
+    """Yield pages, each read in its own transaction: a long export must not hold back vacuum."""
+    for start in range(first, last + 1, PAGE):
+        with opened.begin() as c:
+            page = read.list_lines(c, workspace, start, min(start + PAGE - 1, last))
+        yield page
+
+
+def _read_lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yield lines, cut where they are longer than any receipt: a huge line must not fill memory."""
+    return iter(lambda: file.readline(receipt.MAX_LINE_BYTES + 1), b"")
+
+
+def _print_broken(broken: receipt.BrokenChain, *, as_json: bool) -> None:
+    if as_json:
+        print_fields(
+            {"holds": False, "line": broken.line, "flaw": broken.flaw, "why": broken.why}, as_json=True
+        )
+    else:
+        click.echo(f"Error: {broken}.", err=True)
+
+
+def _print_verified(
+    found: receipt.VerifiedChain,
+    kept: receipt.Head | None,
+    after: receipt.Head | None,
+    *,
+    as_json: bool,
+) -> None:
+    if as_json:
+        facts = {
+            "holds": True,
+            **pick(found, "workspace first receipts"),
+            "head": str(found.head),
+            "compared_with": None if kept is None else str(kept),
+            "after": None if after is None else str(after),
+        }
+        print_fields(facts, as_json=True)
+        return
+    click.echo(
+        f"The chain holds: receipts {found.first} to {found.head.sequence} of workspace {found.workspace}."
+    )
+    click.echo(f"Head  {found.head}")
+    if kept is None:
+        click.echo(
+            "Compare this head with one kept elsewhere (--head): a chain rebuilt from its start verifies too."
+        )
+    if found.first > 1 and after is None:
+        click.echo(f"It begins at {found.first}: --after checks the link to the receipt before.")

@@ -1,27 +1,237 @@
-"""`slipway account connect`: adds accounts by OAuth, in a browser on the platform's own page.
-
-`slipway account discover`: every account that the tokens of one login give access to.
-"""
+"""`slipway account connect|discover|import`: accounts by OAuth, of one login's tokens, or of a CSV file."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from pipeline.cli import EXAMPLE
-from pipeline.cli.account_import import print_outcome, store_account, yes_option
-from pipeline.cli.output import json_option, print_rows
-from pipeline.cli.runtime import open_context
+from pipeline.cli import EXAMPLE, lazy_imports
+from pipeline.cli.output import json_option, pick, print_rows
+from pipeline.cli.runtime import find_actor, open_context, parse_platform, require_account
+
+with lazy_imports():
+    from adapters import contract, errors
+    from pipeline.accounts import authorize, connected_account
+    from pipeline.cli import account_file
+    from pipeline.stages import post_request
+    from pipeline.store.accounts import accounts as account_store
+    from pipeline.store.accounts import oauth_sessions
+    from pipeline.store.auth import workspaces as workspace_store
+
 
 if TYPE_CHECKING:
-    from adapters.contract import Credentials, Platform, RemoteAccount
-    from pipeline.accounts.authorize import AuthorizationStart
+    from sqlalchemy import Connection
+
     from pipeline.runtime.context import Context
-    from pipeline.store.accounts.oauth_sessions import SessionStatus
+
+ASKED_AT_ONCE = 8
+"""Accounts that the platforms are asked about at the same time."""
+DRY_RUN = "Nothing was stored: this was a dry run. Run it again with --yes to store {count} account{s}."
+_OWNERSHIP = ("account", "token", "scopes")
+"""Findings of a live check that show whether the tokens are usable and of this account."""
+
+yes_option = click.option("--yes", is_flag=True, help="Store the accounts; default is a dry run.")
+
+
+@click.command(
+    "import",
+    epilog="FILE is CSV in UTF-8 (- is standard input); its first line names the columns: platform, connection, "
+    "remote_id, username, access_token, and optionally workspace, display_name, refresh_token, expires_in (seconds) or "
+    "expires_at, refresh_expires_in, scopes (separated by spaces), setting.NAME.\n\n"
+    + EXAMPLE
+    + "slipway account import accounts.csv --workspace Acme",
+)
+@click.argument("file", type=click.File("rb"))
+@click.option("--workspace", help="Name or id; for rows without a workspace of their own.")
+@click.option(
+    "--unchecked", is_flag=True, help="Do not ask the platforms which accounts the tokens belong to."
+)
+@yes_option
+@json_option
+def import_(file: BinaryIO, workspace: str | None, *, unchecked: bool, yes: bool, as_json: bool) -> None:
+    """Import accounts with their tokens from FILE: check every row, and store all with --yes, or none.
+
+    Each problem is printed with its line, column, rule and value. Tokens are encrypted before they are stored, and
+    never printed. A known account gets the new tokens.
+    """
+    content = file.read(account_file.LARGEST + 1)
+    if len(content) > account_file.LARGEST:
+        raise click.ClickException(
+            f"The file is larger than {account_file.LARGEST // 1_000_000} MB: split it."
+        )
+    accounts, problems = account_file.read_accounts(content, workspace)
+    if not accounts and not problems:
+        raise click.ClickException("The file has no account: write one on each line after the first.")
+    with open_context() as context:
+        workspaces, unknown = _find_workspaces(context, accounts)
+        problems += unknown
+        problems += account_file.find_repeated(accounts, {name: one.id for name, one in workspaces.items()})
+        problems += _check_connections(context, accounts)
+        if not problems and not unchecked:
+            problems = _ask_platforms(context, accounts)
+        if problems:
+            _refuse(problems, as_json=as_json)
+        rows = _store_lines(context, accounts, workspaces, store=yes)
+    print_rows(rows, as_json=as_json)
+    print_outcome(len(rows), stored=yes)
+
+
+def print_outcome(count: int, *, stored: bool) -> None:
+    """Print to standard error whether *count* accounts were stored."""
+    s = "" if count == 1 else "s"
+    if stored:
+        click.echo(f"Stored {count} account{s}. Delete every other copy of the tokens.", err=True)
+    else:
+        click.echo(DRY_RUN.format(count=count, s=s), err=True)
+
+
+def _refuse(problems: Sequence[account_file.Problem], *, as_json: bool) -> None:
+    ordered = sorted(problems, key=lambda one: (one.line, one.column))
+    print_rows([asdict(one) for one in ordered], as_json=as_json)
+    s = "" if len(problems) == 1 else "s"
+    raise click.ClickException(f"{len(problems)} problem{s} in the file; nothing was stored.")
+
+
+def _find_workspaces(
+    context: Context, accounts: Sequence[account_file.AccountLine]
+) -> tuple[dict[str, workspace_store.Workspace], list[account_file.Problem]]:
+
+    found: dict[str, workspace_store.Workspace] = {}
+    refused: dict[str, str] = {}
+    with context.database.begin() as c:
+        for name in {one.fields.workspace for one in accounts}:
+            try:
+                found[name] = workspace_store.find_workspace(c, name)
+            except workspace_store.NoSuchWorkspace:
+                refused[name] = "no workspace, or several, have this name or id: `slipway workspace list`"
+    problems = [
+        account_file.Problem(
+            line=one.line,
+            column="workspace",
+            rule=refused[one.fields.workspace],
+            value=account_file.show_value({"workspace": one.fields.workspace}, "workspace"),
+        )
+        for one in accounts
+        if one.fields.workspace in refused
+    ]
+    return found, problems
+
+
+def _check_connections(
+    context: Context, accounts: Sequence[account_file.AccountLine]
+) -> Iterator[account_file.Problem]:
+
+    for one in accounts:
+        known = [checks.connection for checks in context.adapters[one.fields.platform].live_checks]
+        if one.fields.connection not in known:
+            rule = f"accounts of {one.fields.platform} are connected as {' or '.join(known)}"
+            value = account_file.show_value({"connection": one.fields.connection}, "connection")
+            yield account_file.Problem(line=one.line, column="connection", rule=rule, value=value)
+
+
+def _ask_platforms(
+    context: Context, accounts: Sequence[account_file.AccountLine]
+) -> list[account_file.Problem]:
+    """Return the rows whose tokens cannot be used, or are another account's: those would publish to that account."""
+    click.echo(f"Asking the platforms about {len(accounts)} accounts …", err=True)
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        return [one for found in pool.map(partial(_ask_platform, context), accounts) for one in found]
+
+
+def _ask_platform(context: Context, one: account_file.AccountLine) -> list[account_file.Problem]:
+    from adapters.contract import Account
+    from adapters.live_check import check_account
+
+    given = one.fields
+    account = Account(
+        id="",
+        platform=given.platform,
+        connection=given.connection,
+        remote_id=given.remote_id,
+        username=given.username,
+        credentials=given.to_credentials(),
+        settings=one.settings,
+    )
+    adapter, settings = context.adapters[given.platform], context.platform_settings[given.platform]
+    limit = timedelta(seconds=context.settings.publish.call)
+    found = list(check_account(adapter, settings, account, limit))
+    bad = [f for f in found if f.result == "fail" and f.check in _OWNERSHIP]
+    if not bad and ("account", "ok") not in {(f.check, f.result) for f in found}:
+        bad = [f for f in found if f.result == "warn" and f.check == "token"]
+    return [
+        account_file.Problem(line=one.line, column="access_token", rule=f"{f.check}: {f.says}") for f in bad
+    ]
+
+
+def _store_lines(
+    context: Context,
+    accounts: Sequence[account_file.AccountLine],
+    workspaces: dict[str, workspace_store.Workspace],
+    *,
+    store: bool,
+) -> list[dict[str, Any]]:
+    """Store the rows in one transaction, in one order of accounts, so that two imports cannot wait for each other."""
+    rows = []
+    with context.database.begin() as c:
+        for one in sorted(accounts, key=lambda one: _get_order(one, workspaces)):
+            given = one.fields
+            remote = contract.RemoteAccount(
+                remote_id=given.remote_id,
+                username=given.username,
+                display_name=given.display_name or given.username,
+                connection=given.connection,
+                credentials=given.to_credentials(),
+                settings=one.settings,
+            )
+            row = store_account(c, context, workspaces[given.workspace], given.platform, remote, store=store)
+            rows.append({"line": one.line, **row})
+    return sorted(rows, key=lambda row: row["line"])
+
+
+def _get_order(
+    one: account_file.AccountLine, workspaces: dict[str, workspace_store.Workspace]
+) -> tuple[Any, ...]:
+    given = one.fields
+    return workspaces[given.workspace].id, given.platform, given.connection, given.remote_id
+
+
+def store_account(
+    c: Connection,
+    context: Context,
+    workspace: workspace_store.Workspace,
+    platform: contract.Platform,
+    one: contract.RemoteAccount,
+    *,
+    store: bool,
+) -> dict[str, Any]:
+    """Return an account as a row; store it with its tokens sealed if *store*."""
+    known = account_store.find_account_of(c, workspace.id, platform, one.connection, one.remote_id)
+    identity = known.id if known else None
+    if store:
+        identity = connected_account.add_remote_account(
+            c, context.vault, find_actor(), workspace.id, platform, one
+        )
+    return {
+        "id": identity and str(identity),
+        "workspace": workspace.name,
+        "platform": platform.value,
+        **pick(one, "connection remote_id username"),
+        "was": _describe_known(known),
+    }
+
+
+def _describe_known(known: account_store.AccountRow | None) -> str:
+    if known is None:
+        return "new"
+    again = "" if known.status == "active" else f" ({known.status.value}); it is active again"
+    return f"known; its tokens are replaced{again}"
 
 
 @click.command(
@@ -50,14 +260,10 @@ def discover(
 
     A Facebook login has its Pages, each with a token of its own; a LinkedIn member their organizations.
     """
-    from pipeline.cli.account import parse_platform
-    from pipeline.cli.token_input import read_credentials
-    from pipeline.store.auth.workspaces import find_workspace
-
-    kind, credentials = parse_platform(platform), read_credentials()
+    kind, credentials = parse_platform(platform), account_file.read_credentials()
     with open_context() as context:
         with context.database.begin() as c:
-            owner = find_workspace(c, workspace)
+            owner = workspace_store.find_workspace(c, workspace)
         found = _discover(context, kind, connection, credentials)
         if missing := set(only) - {one.remote_id for one in found}:
             raise click.ClickException(
@@ -72,16 +278,15 @@ def discover(
 
 
 def _discover(
-    context: Context, platform: Platform, connection: str | None, credentials: Credentials
-) -> list[RemoteAccount]:
-    from adapters.errors import AdapterError
+    context: Context, platform: contract.Platform, connection: str | None, credentials: contract.Credentials
+) -> list[contract.RemoteAccount]:
 
     settings = context.platform_settings[platform]
     if connection is not None:
         settings = replace(settings, options={**settings.options, "connection": connection})
     try:
         found = context.adapters[platform](context.client(), settings).discover(credentials)
-    except AdapterError as error:
+    except errors.AdapterError as error:
         raise click.ClickException(
             f"{platform.value} did not list the accounts of these tokens ({error}); nothing was stored."
         ) from None
@@ -129,38 +334,31 @@ def connect(
     The browser returns to a page that names the workspace and the accounts found, and asks to confirm. Where the
     sign-in gives access to several accounts (a LinkedIn member and organizations, Facebook Pages), it asks which.
     """
-    from pipeline.accounts.authorize import start_authorization
-    from pipeline.cli.account import parse_platform, require_account
-    from pipeline.cli.actor import find_actor
-    from pipeline.stages.post_request import Refusal
-    from pipeline.store.accounts.oauth_sessions import ALL, CLI
-    from pipeline.store.auth.workspaces import find_workspace
-
     kind = parse_platform(platform)
     with open_context() as context:
         with context.database.begin() as c:
-            workspace_id = find_workspace(c, workspace).id
+            workspace_id = workspace_store.find_workspace(c, workspace).id
             again = require_account(c, reconnect).id if reconnect else None
         try:
-            chosen = ALL if everything else only or None
-            opened = start_authorization(
+            chosen = oauth_sessions.ALL if everything else only or None
+            opened = authorize.start_authorization(
                 context,
                 find_actor(),
                 workspace_id,
                 kind,
-                CLI,
+                oauth_sessions.CLI,
                 connection=connection,
                 reconnect=again,
                 chosen=chosen,
             )
-        except Refusal as refusal:
+        except post_request.Refusal as refusal:
             raise click.ClickException(refusal.message) from None
         _print_instructions(opened)
         rows = _require_accounts(_wait_for_result(context, opened))
     print_rows(rows, as_json=as_json)
 
 
-def _print_instructions(opened: AuthorizationStart) -> None:
+def _print_instructions(opened: authorize.AuthorizationStart) -> None:
     """Print to standard error, so that standard output has the accounts only."""
     minutes = int(opened.lifetime.total_seconds() // 60)
     click.echo(f"Open this address in a browser and allow the access:\n\n  {opened.url}\n", err=True)
@@ -171,18 +369,17 @@ def _print_instructions(opened: AuthorizationStart) -> None:
     )
 
 
-def _wait_for_result(context: Context, opened: AuthorizationStart) -> SessionStatus:
-    from pipeline.store.accounts.oauth_sessions import read_session_status
+def _wait_for_result(context: Context, opened: authorize.AuthorizationStart) -> oauth_sessions.SessionStatus:
 
     while True:
         with context.database.begin() as c:
-            found = read_session_status(c, opened.state, ANSWER_TIMEOUT)
+            found = oauth_sessions.read_session_status(c, opened.state, ANSWER_TIMEOUT)
         if found.outcome is not None or found.is_over:
             return found
         time.sleep(POLL_SECONDS)
 
 
-def _require_accounts(found: SessionStatus) -> list[dict[str, object]]:
+def _require_accounts(found: oauth_sessions.SessionStatus) -> list[dict[str, object]]:
     if found.outcome is None:
         what = (
             "neither the platform's answer nor a confirmation of the accounts arrived"

@@ -10,20 +10,32 @@ from uuid import UUID
 
 import click
 
-from pipeline.cli import EXAMPLE, EXAMPLES
-from pipeline.cli.durations import DURATION
+from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli.options import DURATION
 from pipeline.cli.output import json_option, pick, print_fields, print_rows
-from pipeline.cli.runtime import open_context, open_transaction, parse_id
+from pipeline.cli.runtime import (
+    find_actor,
+    open_context,
+    open_transaction,
+    parse_id,
+    parse_platform,
+    require_account,
+)
+
+with lazy_imports():
+    from pipeline.actions import dead_letters as dead_letter_actions
+    from pipeline.store.auth import workspaces as workspace_store
+    from pipeline.store.deliveries import attempts as attempt_store
+    from pipeline.store.deliveries import dead_letters, inspection
+
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.actions.dead_letters import DeadLetterCount, DeadLetterResult
-    from pipeline.store.deliveries.dead_letters import DeadLetter, DeadLetterFilter
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
 PAGE = 200
-Action = Callable[[Sequence[UUID]], "DeadLetterResult"]
+Action = Callable[[Sequence[UUID]], "dead_letter_actions.DeadLetterResult"]
 
 
 def filters(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,11 +70,10 @@ def command() -> None:
 @json_option
 def list_(limit: int, *, as_json: bool, **chosen: Any) -> None:
     """List dead letters with their cause, oldest first."""
-    from pipeline.store.deliveries.dead_letters import list_dead_letters
-
     with open_transaction() as c:
         rows = [
-            _to_row(letter) for letter in list_dead_letters(c, _build_selection(c, **chosen), limit=limit)
+            _to_row(letter)
+            for letter in dead_letters.list_dead_letters(c, _build_selection(c, **chosen), limit=limit)
         ]
     print_rows(rows, as_json=as_json, empty="No dead letters.")
 
@@ -72,10 +83,8 @@ def list_(limit: int, *, as_json: bool, **chosen: Any) -> None:
 @json_option
 def causes(*, as_json: bool, **chosen: Any) -> None:
     """Count dead letters by platform, class of error and code."""
-    from pipeline.store.deliveries.dead_letters import count_causes
-
     with open_transaction() as c:
-        rows = _causes_to_rows(count_causes(c, _build_selection(c, **chosen)))
+        rows = _causes_to_rows(dead_letters.count_causes(c, _build_selection(c, **chosen)))
     print_rows(rows, as_json=as_json, empty="No dead letters.")
 
 
@@ -84,27 +93,18 @@ def causes(*, as_json: bool, **chosen: Any) -> None:
 @json_option
 def show_letter(letter: str, *, as_json: bool) -> None:
     """Show one dead letter: cause, crashes, every move and attempt, and earlier discards."""
-    from pipeline.store.deliveries.attempts import list_attempts
-    from pipeline.store.deliveries.dead_letters import (
-        OPERATOR,
-        count_crashes,
-        find_dead_letter,
-        list_discards,
-    )
-    from pipeline.store.deliveries.inspection import list_moves
-
     identity = parse_id(letter, "dead-letter")
     with open_transaction() as c:
-        found = find_dead_letter(c, identity, OPERATOR)
+        found = dead_letters.find_dead_letter(c, identity, dead_letters.OPERATOR)
         if found is None:
             raise click.ClickException(
                 f"{identity} is not a dead letter: `slipway delivery show {identity}` shows its state."
             )
-        facts = {**_to_row(found), "crashes": count_crashes(c, identity), "spent": found.spent}
+        facts = {**_to_row(found), "crashes": dead_letters.count_crashes(c, identity), "spent": found.spent}
         evidence = {
-            "moves": [pick(m) for m in list_moves(c, identity)],
-            "attempts": [pick(a) for a in list_attempts(c, identity)],
-            "discards": [pick(d) for d in list_discards(c, identity)],
+            "moves": [pick(m) for m in inspection.list_moves(c, identity)],
+            "attempts": [pick(a) for a in attempt_store.list_attempts(c, identity)],
+            "discards": [pick(d) for d in dead_letters.list_discards(c, identity)],
         }
     if as_json:
         print_fields({**facts, "error": found.error, **evidence}, as_json=True)
@@ -135,13 +135,15 @@ def replay(
     letters: tuple[str, ...], per_minute: float | None, *, yes: bool, as_json: bool, **chosen: Any
 ) -> None:
     """Publish dead letters again, one after the other. A delivery that may be live is skipped."""
-    from pipeline.actions import dead_letters
-    from pipeline.cli.actor import find_actor
-    from pipeline.store.deliveries.dead_letters import OPERATOR
-
     with open_context() as context:
-        action = partial(dead_letters.replay, context, OPERATOR, actor=find_actor(), per_minute=per_minute)
-        count = partial(dead_letters.count_replayable, context)
+        action = partial(
+            dead_letter_actions.replay,
+            context,
+            dead_letters.OPERATOR,
+            actor=find_actor(),
+            per_minute=per_minute,
+        )
+        count = partial(dead_letter_actions.count_replayable, context)
         _process(context.database.begin, letters, chosen, action, count, "replayed", yes=yes, as_json=as_json)
 
 
@@ -158,15 +160,13 @@ def replay(
 @json_option
 def discard(letters: tuple[str, ...], why: str, *, yes: bool, as_json: bool, **chosen: Any) -> None:
     """Discard dead letters: a failed one stays failed, a blocked one is cancelled. Moves and attempts are kept."""
-    from pipeline.actions import dead_letters
-    from pipeline.cli.actor import find_actor
-    from pipeline.store.deliveries.dead_letters import OPERATOR
-
     if not why.strip():
         raise click.ClickException("--why is empty: give the reason.")
     with open_context() as context:
-        action = partial(dead_letters.discard, context, OPERATOR, why=why, actor=find_actor())
-        count = partial(dead_letters.count_discardable, context)
+        action = partial(
+            dead_letter_actions.discard, context, dead_letters.OPERATOR, why=why, actor=find_actor()
+        )
+        count = partial(dead_letter_actions.count_discardable, context)
         _process(
             context.database.begin, letters, chosen, action, count, "discarded", yes=yes, as_json=as_json
         )
@@ -177,7 +177,7 @@ def _process(
     letters: Sequence[str],
     chosen: dict[str, Any],
     action: Action,
-    count: Callable[[DeadLetterFilter], DeadLetterCount],
+    count: Callable[[dead_letters.DeadLetterFilter], dead_letter_actions.DeadLetterCount],
     done: str,
     *,
     yes: bool,
@@ -207,14 +207,12 @@ def _process(
         click.echo(f"{skipped} would be skipped: {why}")
 
 
-def _list_pages(begin: Callable[[], Any], which: DeadLetterFilter) -> Iterator[list[UUID]]:
+def _list_pages(begin: Callable[[], Any], which: dead_letters.DeadLetterFilter) -> Iterator[list[UUID]]:
     """Yield the ids of all selected letters, a page at a time by keyset; each is yielded once, processed or not."""
-    from pipeline.store.deliveries.dead_letters import list_dead_letters
-
     after = None
     while True:
         with begin() as c:
-            page = list_dead_letters(c, which, limit=PAGE, after=after)
+            page = dead_letters.list_dead_letters(c, which, limit=PAGE, after=after)
         if not page:
             return
         after = (page[-1].died_at, page[-1].id)
@@ -231,14 +229,12 @@ def _build_selection(
     code: str | None,
     older: timedelta | None,
     younger: timedelta | None,
-) -> DeadLetterFilter:
+) -> dead_letters.DeadLetterFilter:
     """Return the selection that the options describe. Raises ClickException and NoSuchWorkspace."""
-    from pipeline.cli.account import parse_platform, require_account
-    from pipeline.store.auth.workspaces import find_workspace
-    from pipeline.store.deliveries.dead_letters import DeadLetterFilter, Scope
-
-    return DeadLetterFilter(
-        scope=Scope(workspace=find_workspace(c, workspace).id if workspace else None),
+    return dead_letters.DeadLetterFilter(
+        scope=dead_letters.Scope(
+            workspace=workspace_store.find_workspace(c, workspace).id if workspace else None
+        ),
         platform=parse_platform(platform).value if platform else None,
         account=require_account(c, account).id if account else None,
         error_class=error_class,
@@ -248,7 +244,7 @@ def _build_selection(
     )
 
 
-def _print_result(dealt: Sequence[DeadLetterResult], done: str, *, as_json: bool) -> None:
+def _print_result(dealt: Sequence[dead_letter_actions.DeadLetterResult], done: str, *, as_json: bool) -> None:
     ids = [delivery for some in dealt for delivery in some.done]
     skipped = {str(k): why for some in dealt for k, why in some.skipped.items()}
     if as_json:
@@ -268,7 +264,7 @@ def _causes_to_rows(found: Sequence[Any]) -> list[dict[str, Any]]:
     return [pick(cause, "platform class=error_class code letters") for cause in found]
 
 
-def _to_row(x: DeadLetter) -> dict[str, Any]:
+def _to_row(x: dead_letters.DeadLetter) -> dict[str, Any]:
     error = x.error or {}
     return {
         **pick(x, "id post=post_id workspace platform username state reason died_at due_at crashes"),

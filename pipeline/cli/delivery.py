@@ -1,4 +1,4 @@
-"""`slipway delivery`: inspect deliveries, and resolve deliveries that need an operator's decision."""
+"""`slipway delivery`: inspect deliveries, and resolve deliveries that need an operator. `slipway explain`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli import EXAMPLE, EXAMPLES
-from pipeline.cli.candidates import print_candidates
-from pipeline.cli.listing import list_options, print_page, read_filter, read_page
-from pipeline.cli.output import json_option, pick, print_fields, print_rows
-from pipeline.cli.runtime import open_context, open_transaction, parse_id
+from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli.options import list_options, print_page, read_filter, read_page
+from pipeline.cli.output import json_option, pick, print_candidates, print_fields, print_rows
+from pipeline.cli.runtime import find_actor, open_context, open_transaction, parse_id
+
+with lazy_imports():
+    from pipeline.actions import explain as explain_actions
+    from pipeline.actions import resolve
+    from pipeline.api.posts import explanation_models
+    from pipeline.domain import explanation
+    from pipeline.store.deliveries import attempts as attempt_store
+    from pipeline.store.deliveries import evidence as evidence_store
+    from pipeline.store.deliveries import inspection, listing
+
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from sqlalchemy import Connection
+
     from pipeline.runtime.context import Context
-    from pipeline.store.deliveries.evidence import Evidence
-    from pipeline.store.deliveries.inspection import DeliveryFacts
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
 
@@ -35,10 +46,8 @@ def command() -> None:
 @list_options
 def list_(*, as_json: bool, **options: Any) -> None:
     """List deliveries, newest first."""
-    from pipeline.store.deliveries.listing import list_deliveries
-
     with open_transaction() as c:
-        found = list_deliveries(c, read_filter(c, options), **read_page(options, "delivery"))
+        found = listing.list_deliveries(c, read_filter(c, options), **read_page(options, "delivery"))
     rows = [
         {
             **pick(d, "id post=post_id workspace platform username state reason held_for due_at next_at"),
@@ -54,16 +63,16 @@ def list_(*, as_json: bool, **options: Any) -> None:
 @json_option
 def show_delivery(delivery: str, *, as_json: bool) -> None:
     """Show one delivery with every change of state and every attempt."""
-    from pipeline.store.deliveries.attempts import list_attempts
-    from pipeline.store.deliveries.evidence import read_evidence
-    from pipeline.store.deliveries.inspection import find_delivery, list_moves
-
     target = parse_id(delivery, "delivery")
     with open_transaction() as c:
-        found, moves, attempts = find_delivery(c, target), list_moves(c, target), list_attempts(c, target)
+        found, moves, attempts = (
+            inspection.find_delivery(c, target),
+            inspection.list_moves(c, target),
+            attempt_store.list_attempts(c, target),
+        )
         if found is None:
             raise click.ClickException(f"There is no delivery {target}: `slipway delivery list` shows them.")
-        evidence = read_evidence(c, found.post_id)[target]
+        evidence = evidence_store.read_evidence(c, found.post_id)[target]
     facts = pick(found, _DELIVERY)
     move_rows, attempt_rows = [pick(m, _MOVE) for m in moves], [pick(a, _ATTEMPT) for a in attempts]
     if as_json:
@@ -98,17 +107,14 @@ def decide(delivery: str, live: str | None, *, again: bool, as_json: bool) -> No
 
     --again publishes twice if the post is live after all. It is refused while the lost call may still take effect.
     """
-    from pipeline.actions.resolve import confirm_live, publish_again
-    from pipeline.cli.actor import find_actor
-
     if (live is not None) == again:
         raise click.ClickException("Give exactly one: --live URL if it is live, or --again if it is not.")
     target = parse_id(delivery, "delivery")
     with _open_for_decision() as context:
         if live is not None:
-            confirm_live(context, find_actor(), target, live)
+            resolve.confirm_live(context, find_actor(), target, live)
         else:
-            publish_again(context, find_actor(), target)
+            resolve.publish_again(context, find_actor(), target)
         _print_state(context, delivery, as_json=as_json)
 
 
@@ -117,20 +123,16 @@ def decide(delivery: str, live: str | None, *, again: bool, as_json: bool) -> No
 @json_option
 def resume(delivery: str, *, as_json: bool) -> None:
     """Resume a blocked delivery. One that was armed is looked up on the platform, never sent again."""
-    from pipeline.actions.resolve import resume as resume_delivery
-    from pipeline.cli.actor import find_actor
-
     target = parse_id(delivery, "delivery")
     with _open_for_decision() as context:
-        resume_delivery(context, find_actor(), target)
+        resolve.resume(context, find_actor(), target)
         _print_state(context, delivery, as_json=as_json)
 
 
 def _print_state(context: Context, delivery: str, *, as_json: bool) -> None:
-    from pipeline.store.deliveries.inspection import find_delivery
 
     with context.database.begin() as c:
-        found = find_delivery(c, parse_id(delivery, "delivery"))
+        found = inspection.find_delivery(c, parse_id(delivery, "delivery"))
     if found is not None:
         print_fields({"id": str(found.id), "state": found.state, "url": found.url}, as_json=as_json)
 
@@ -156,11 +158,9 @@ def _format_error(error: Mapping[str, Any] | None) -> str | None:
     return f"{error['message']} ({error['code']})" + (f" The platform's words: {words}" if words else "")
 
 
-def _explain(d: DeliveryFacts, evidence: Evidence) -> str:
-    from pipeline.actions.explain import build_situation
-    from pipeline.domain.explanation import explain
+def _explain(d: inspection.DeliveryFacts, evidence: evidence_store.Evidence) -> str:
 
-    found = explain(build_situation(d, evidence))
+    found = explanation.explain(explain_actions.build_situation(d, evidence))
     sentences = f"{found.summary} {found.next_step or ''}".strip()
     return f"{sentences}\n  {found.action.command}" if found.action else sentences
 
@@ -168,10 +168,84 @@ def _explain(d: DeliveryFacts, evidence: Evidence) -> str:
 @contextmanager
 def _open_for_decision() -> Iterator[Context]:
     """The context; a decision that is refused becomes ClickException."""
-    from pipeline.actions.resolve import CannotResolve
-
     try:
         with open_context() as context:
             yield context
-    except CannotResolve as error:
+    except resolve.CannotResolve as error:
         raise click.ClickException(f"{error} `slipway delivery list` shows where each stands.") from None
+
+
+@click.command(epilog=f"{EXAMPLES}slipway explain {EXAMPLE_ID}\n  slipway explain {EXAMPLE_ID} --json")
+@click.argument("identity", metavar="ID")
+@json_option
+def explain(identity: str, *, as_json: bool) -> None:
+    """Explain a post (or one delivery): where it stands at each account and since when, whose turn it is, what is next.
+
+    --json has the evidence: pauses, checks, limits, the grant, the last attempt and error.
+    """
+    with open_context() as context:
+        with context.database.begin() as c:
+            workspace, post, delivery = _find(c, parse_id(identity, "post"))
+        found = explain_actions.explain_post(context, workspace, post)
+    if found is None:
+        raise click.ClickException(f"The post {post} is deleted.")
+    shown = explanation_models.PostExplanation.from_explained(found, ()).model_dump(mode="json")
+    for one, account in zip(found.deliveries, shown["accounts"], strict=True):
+        action = one.explanation.action
+        account["action"] = action and {"text": action.says, "command": action.command}
+    shown["accounts"] = [
+        one for one in shown["accounts"] if delivery is None or one["delivery_id"] == str(delivery)
+    ]
+    if as_json:
+        print_fields(shown, as_json=True)
+        return
+    print_fields({name: shown[name] for name in ("id", "status", "scheduled_at")}, as_json=False)
+    for one in shown["accounts"]:
+        click.echo()
+        print_fields(_to_lines(one), as_json=False)
+
+
+def _find(c: Connection, identity: UUID) -> tuple[UUID, UUID, UUID | None]:
+    """Return workspace, post, and the delivery if the id is one. Raises ClickException."""
+    delivery = inspection.find_delivery(c, identity)
+    post = identity if delivery is None else delivery.post_id
+    workspace = inspection.find_workspace_of_post(c, post)
+    if workspace is None:
+        raise click.ClickException(
+            f"There is no post or delivery {identity}: `slipway post list` and `slipway delivery list` show them."
+        )
+    return workspace, post, None if delivery is None else identity
+
+
+def _to_lines(one: dict[str, Any]) -> dict[str, Any]:
+    """Return the lines of an account, without empty ones."""
+    action, error = one["action"] or {}, one["evidence"]["error"] or {}
+    detail = one["blocked_reason"] or one["held_for"]
+    lines = {
+        "account": f"{one['username']} on {one['platform']}",
+        "delivery": one["delivery_id"],
+        "state": f"{one['state']} ({detail})" if detail else one["state"],
+        "since": one["since"],
+        "summary": one["summary"],
+        **_to_evidence_lines(one["evidence"]),
+        "error": error.get("message"),
+        "platform_message": error.get("platform_message"),
+        "turn": one["turn"],
+        "next": one["next_step"],
+        "next_at": one["next_at"],
+        "to do": action.get("text"),
+        "command": action.get("command"),
+        "see": error.get("help"),
+    }
+    return {name: value for name, value in lines.items() if value}
+
+
+def _to_evidence_lines(found: dict[str, Any]) -> dict[str, Any]:
+    day, attempt = found["daily_limit"], found["attempt"]
+    return {
+        "holds": "; ".join(f"{h['hold']} {h['scope']} {h['target']}: {h['why']}" for h in found["holds"]),
+        "checks": "; ".join(f"{k['url']}: {k['seen'] or 'not tried yet'}" for k in found["checks"]),
+        "today": f"{day['used']} of {day['limit']} per {day['per']}" if day else None,
+        "grant ends": found["grant"]["ends_at"],
+        "attempt": f"{attempt['n']}, {attempt['outcome'] or 'open'}" if attempt else None,
+    }

@@ -1,27 +1,39 @@
-"""`slipway demo`: publishes two posts to the sandbox through the API and compares the result with its ledger."""
+"""`slipway demo`: publishes posts to the sandbox through the API and compares the result with its ledger."""
 
 from __future__ import annotations
 
 import json
 import secrets
+import shlex
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import click
 
-from pipeline.cli import EXAMPLES
-from pipeline.cli.demo_client import INTERRUPT, call_api, create_post, list_ours, list_theirs
+from pipeline.cli import EXAMPLES, lazy_imports
 from pipeline.cli.output import json_option
+from pipeline.cli.runtime import call_sandbox, find_actor, open_transaction, report_errors
+from pipeline.domain.delivery import State
+
+with lazy_imports():
+    from pipeline import wiring
+    from pipeline.actions import pauses as pause_actions
+    from pipeline.cli import demo_bulk, demo_stack
+    from pipeline.store.accounts import accounts as account_store
+    from pipeline.store.posts import views as post_views
+
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pipeline.cli.demo_compare import Comparison
-    from pipeline.cli.demo_stack import Stack
 
 PLATFORMS = ("tiktok", "instagram")
 TIMEOUT = 120.0
@@ -68,29 +80,24 @@ def command(ahead: int, *, bulk: bool, lose_answer: bool, as_json: bool) -> None
     """
     from rich.console import Console
 
-    from pipeline.cli.demo_bulk import run_bulk
-    from pipeline.cli.demo_lost_answer import publish_and_lose_answer
-    from pipeline.cli.demo_stack import open_running_stack, open_stack
-    from pipeline.cli.runtime import report_errors
-
     if bulk and lose_answer:
         raise click.UsageError("Give --bulk or --lose-answer, not both.")
     if lose_answer:
         with report_errors():
-            publish_and_lose_answer(open_running_stack(), as_json=as_json)
+            publish_and_lose_answer(demo_stack.open_running_stack(), as_json=as_json)
         return
     # SIGINT too: a shell script starts what it puts in the background with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, INTERRUPT.handle)
+        signal.signal(number, demo_stack.INTERRUPT.handle)
     began = time.monotonic()
     console = Console(stderr=as_json)
 
     def print_line(sentence: str) -> None:
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
-    with report_errors(), open_stack(print_line) as stack:
+    with report_errors(), demo_stack.open_stack(print_line) as stack:
         if bulk:
-            found, differences = run_bulk(stack, ahead, console)
+            found, differences = demo_bulk.run_bulk(stack, ahead, console)
         else:
             compared, differences, left = _run(stack, ahead, console)
             found = {"deliveries": [one.to_dict() for one in compared], "left": left}
@@ -107,27 +114,27 @@ def command(ahead: int, *, bulk: bool, lose_answer: bool, as_json: bool) -> None
     sys.exit(1 if differences else 0)
 
 
-def _run(stack: Stack, ahead: int, console: Console) -> tuple[list[Comparison], list[str], Mapping[str, Any]]:
+def _run(
+    stack: demo_stack.Stack, ahead: int, console: Console
+) -> tuple[list[demo_stack.Comparison], list[str], Mapping[str, Any]]:
     """Publish, follow, compare; on a stack that stays, leave more posts for the dashboard."""
-    from pipeline.cli.demo_compare import compare
-    from pipeline.cli.demo_dashboard import leave_for_dashboard, pause_account
-    from pipeline.cli.demo_follow import follow
-
     accounts, marker = _list_accounts(stack), f"demo-{secrets.token_hex(4)}"
     bodies = _build_bodies(stack.summary.media, accounts, ahead, marker)
     with pause_account(stack, marker) as waiting:
-        posts = {name: create_post(stack, body) for name, body in bodies.items()}
-        follow(lambda post: call_api(stack, "GET", f"posts/{post}"), posts, ahead + TIMEOUT, console)
-        compared, differences = compare(list_ours(stack, posts), list_theirs(stack), marker)
+        posts = {name: demo_stack.create_post(stack, body) for name, body in bodies.items()}
+        demo_bulk.follow(
+            lambda post: demo_stack.call_api(stack, "GET", f"posts/{post}"), posts, ahead + TIMEOUT, console
+        )
+        compared, differences = demo_stack.compare(
+            demo_stack.list_ours(stack, posts), demo_stack.list_theirs(stack), marker
+        )
     left = {} if stack.is_temporary else leave_for_dashboard(stack, marker)
     return compared, differences, {**left, "posts": [*waiting, *left["posts"]]} if left else {}
 
 
-def _list_accounts(stack: Stack) -> list[str]:
+def _list_accounts(stack: demo_stack.Stack) -> list[str]:
     """Return the ids of the sandbox accounts on the demo's platforms that have an adapter."""
-    from pipeline.wiring import build_context
-
-    context = build_context(stack.settings)
+    context = wiring.build_context(stack.settings)
     context.database.close()
     known = {platform.value for platform in context.adapters}
     found = [stack.summary.accounts[p] for p in PLATFORMS if p in known and p in stack.summary.accounts]
@@ -159,7 +166,7 @@ def _build_bodies(media: str, accounts: Sequence[str], ahead: int, marker: str) 
     }
 
 
-def _print_text(compared: Sequence[Comparison], differences: Sequence[str]) -> None:
+def _print_text(compared: Sequence[demo_stack.Comparison], differences: Sequence[str]) -> None:
     click.echo("\nPublished:")
     for one in compared:
         click.echo(f"  {one.ours.post:<10} {one.ours.platform:<10} {one.ours.url or '(no address)'}")
@@ -176,4 +183,129 @@ def _print_text(compared: Sequence[Comparison], differences: Sequence[str]) -> N
         "\nNot each of them is live exactly once: see above.\n"
         if differences
         else f"\nAll {len(compared)} are live, each exactly once.\n"
+    )
+
+
+PAUSED, REFUSING = "pinterest", "facebook"
+"""Platforms of the sandbox accounts that the demo itself does not publish to."""
+WHY = "by `slipway demo`, which lifts it when it ends"
+"""A reason that marks the demo's own pause: an operator's stays."""
+DAYS = (1, 2, 5)
+"""From today, of the posts that are scheduled for all accounts."""
+HOUR = 10
+"""Of the day, in UTC: the calendar shows it without scrolling."""
+REASON = "The video file is corrupt"
+
+
+@contextmanager
+def pause_account(stack: demo_stack.Stack, marker: str) -> Iterator[Sequence[str]]:
+    """Pause an account while the block runs, on a stack that stays; yield the posts that are due and wait for it."""
+    if stack.is_temporary or (account := stack.summary.accounts.get(PAUSED)) is None:
+        yield ()
+        return
+    with pause_actions.pause_during(
+        partial(demo_stack.open_tables, stack), find_actor(), "account", account, WHY
+    ):
+        yield [_post(stack, f"Slipway {marker}: waits for its account", [account])]
+
+
+def leave_for_dashboard(stack: demo_stack.Stack, marker: str) -> Mapping[str, Any]:
+    """Schedule posts, and let a post fail. Return what was left.
+
+    The failure is ordered for the one account that it is about, so that it meets no other post.
+    """
+    accounts = stack.summary.accounts
+    posts = [_schedule(stack, marker, timedelta(days=days), accounts) for days in DAYS]
+    if (refusing := accounts.get(REFUSING)) is not None:
+        _order_failure(stack, refusing)
+        posts.append(_post(stack, f"Slipway {marker}: refused by the platform", [refusing]))
+    return {"posts": posts}
+
+
+def _schedule(stack: demo_stack.Stack, marker: str, ahead: timedelta, accounts: Mapping[str, str]) -> str:
+    due = (datetime.now(UTC) + ahead).replace(hour=HOUR, minute=0, second=0, microsecond=0)
+    caption = f"Slipway {marker}: for {due:%A}"
+    return _post(stack, caption, list(accounts.values()), scheduled_at=due.isoformat())
+
+
+def _post(stack: demo_stack.Stack, caption: str, accounts: list[str], **more: str) -> str:
+    media = {"type": "video", "url": f"{stack.summary.media}/media/sample.mp4"}
+    body = {"caption": caption, "media": media, "accounts": [{"id": account} for account in accounts], **more}
+    return demo_stack.create_post(stack, body)
+
+
+def _order_failure(stack: demo_stack.Stack, account: str) -> None:
+    from uuid import UUID
+
+    with demo_stack.open_tables(stack) as c:
+        [remote] = [one.remote_id for one in account_store.list_accounts(c) if one.id == UUID(account)]
+    fault = {"platform": REFUSING, "step": "any", "fault": "fail-processing", "times": 1, "account": remote}
+    demo_stack.control_sandbox(stack, "POST", "faults", json={**fault, "reason": REASON})
+
+
+PLATFORM = "linkedin"
+LOSE_ANSWER = {"platform": PLATFORM, "step": "finalize", "fault": "effect-then-drop", "times": 1}
+UNKNOWN_TIMEOUT = 60.0
+POLL_SECONDS = 0.25
+
+
+def publish_and_lose_answer(stack: demo_stack.Stack, *, as_json: bool) -> None:
+    """Publish the post, wait until its delivery is unknown, and print what to do. Raises ClickException."""
+    account = stack.summary.accounts.get(PLATFORM)
+    if account is None:
+        raise click.ClickException(
+            f"The stack has no sandbox account on {PLATFORM}: try this in a fresh folder (SLIPWAY_FOLDER)."
+        )
+    marker = f"demo-{secrets.token_hex(4)}"
+    call_sandbox("POST", "faults", json=LOSE_ANSWER)
+    post = demo_stack.create_post(
+        stack,
+        {
+            "caption": f"Slipway {marker}: its answer is lost",
+            "media": {"type": "video", "url": f"{stack.summary.media}/media/sample.mp4"},
+            "accounts": [{"id": account}],
+        },
+    )
+    state = _wait_until_unknown(stack, post)
+    entries = [entry for entry in demo_stack.list_theirs(stack) if marker in entry["caption"]]
+    if state["state"] != State.UNKNOWN or len(entries) != 1:
+        raise click.ClickException(
+            f"The delivery is {state['state']} and live {len(entries)} times, not unknown and live once: "
+            f"see {stack.summary.logs}."
+        )
+    found = {"post": post, "delivery": str(_find_delivery(stack, post)), "live_at": entries[0]["url"]}
+    click.echo(json.dumps(found) if as_json else _format(found))
+
+
+def _wait_until_unknown(stack: demo_stack.Stack, post: str) -> Mapping[str, Any]:
+    """Return the account's state in the post once it is unknown, published or failed, or the last one."""
+    end = time.monotonic() + UNKNOWN_TIMEOUT
+    while True:
+        [state] = demo_stack.call_api(stack, "GET", f"posts/{post}")["accounts"]["states"]
+        if state["state"] in {State.UNKNOWN, State.PUBLISHED, State.FAILED} or time.monotonic() > end:
+            found: Mapping[str, Any] = state
+            return found
+        time.sleep(POLL_SECONDS)
+
+
+def _find_delivery(stack: demo_stack.Stack, post: str) -> UUID:
+    """Return the id of the post's only delivery, which the API does not show."""
+    with open_transaction() as c:
+        view = post_views.read_post(c, UUID(stack.summary.workspace), UUID(post))
+    if view is None:
+        raise click.ClickException(f"Post {post} has been deleted.")
+    return view.deliveries[0].id
+
+
+def _format(found: Mapping[str, str]) -> str:
+    """Return what happened and the next commands, beginning as this one did, so that they can be pasted."""
+    name = sys.argv[0] if Path(sys.argv[0]).name == "slipway" else "slipway"
+    slipway = shlex.quote(name)
+    return (
+        "LinkedIn has published the post, and its answer was lost. No look can tell whether a member's post is live\n"
+        "there, so the delivery stays unknown, later blocked, and is never sent again until an operator decides.\n\n"
+        f"  {slipway} delivery list --state unknown\n"
+        f"  {slipway} delivery show {found['delivery']}\n"
+        f"  {slipway} sandbox ledger --platform {PLATFORM}\n"
+        f"  {slipway} delivery decide {found['delivery']} --live {found['live_at']}"
     )

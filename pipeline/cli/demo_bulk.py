@@ -1,4 +1,4 @@
-"""`slipway demo --bulk`: a file of posts for new sandbox accounts goes the way of an import, and is rolled back."""
+"""Follow posts of the demo; `slipway demo --bulk`: a file of posts goes the way of an import, and is rolled back."""
 
 from __future__ import annotations
 
@@ -9,24 +9,145 @@ import secrets
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
 
 from config.settings import FILE_VARIABLE, PREFIX
-from pipeline.cli.demo_client import call_api, control_sandbox, list_ours, list_theirs, open_tables
-from pipeline.cli.demo_follow import FINAL_STATES, POLL_SECONDS
+from pipeline.cli import lazy_imports
+from pipeline.cli.demo_stack import call_api, control_sandbox, list_ours, list_theirs, open_tables
 from pipeline.domain.bulk_import import WORKING, ImportState
 from pipeline.embedded.services import slipway_command
 
+with lazy_imports():
+    from pipeline.cli import demo_stack
+    from pipeline.store.imports import rows as row_store
+
+
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
-    from pipeline.cli.demo_compare import OurDelivery
-    from pipeline.cli.demo_stack import Stack
+
+POLL_SECONDS = 0.25
+URL_TIMEOUT = 30.0
+"""Seconds to wait for missing URLs once all are live: a platform may return them a little later."""
+FINAL_STATES = frozenset({"published", "failed", "canceled", "blocked"})
+"""States that no stage advances."""
+
+WIDTHS = {"post": 9, "platform": 9, "account": 17, "state": 10, "lateness": 8, "url": None}
+"""Columns of the live table and their widths; the URL gets the remaining width."""
+
+Read = Callable[[str], Mapping[str, Any]]
+"""Post id -> the post as the API returns it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One delivery of a post at one poll."""
+
+    post: str
+    platform: str
+    username: str
+    state: str
+    lateness: str
+    url: str
+    message: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Post, platform and username identify the row."""
+        return self.post, self.platform, self.username
+
+
+def follow(read: Read, posts: Mapping[str, str], timeout: float, console: Console) -> None:
+    """Show the states of ``posts`` (name -> id) until all are final or ``timeout`` seconds have passed."""
+    if console.is_terminal:
+        _follow_in_table(read, posts, timeout, console)
+        return
+    began, seen = time.monotonic(), dict[tuple[str, str, str], str]()
+    for rows in _poll(read, posts, timeout):
+        for row in rows:
+            if seen.get(row.key) != (latest := row.state + row.url):
+                seen[row.key] = latest
+                console.print(
+                    _format_line(row, time.monotonic() - began), soft_wrap=True, markup=False, highlight=False
+                )
+
+
+def _follow_in_table(read: Read, posts: Mapping[str, str], timeout: float, console: Console) -> None:
+    from rich.live import Live
+
+    with Live(console=console, auto_refresh=False) as live:
+        for rows in _poll(read, posts, timeout):
+            live.update(_build_table(rows), refresh=True)
+
+
+def _poll(read: Read, posts: Mapping[str, str], timeout: float) -> Iterator[list[Row]]:
+    end = time.monotonic() + timeout
+    while True:
+        rows = [row for name, post in posts.items() for row in _build_rows(name, read(post))]
+        yield rows
+        now = time.monotonic()
+        if all(row.state in FINAL_STATES for row in rows):
+            end = min(end, now + URL_TIMEOUT)
+            if not any(row.state == "published" and not row.url for row in rows):
+                return
+        if now > end:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _build_rows(name: str, post: Mapping[str, Any]) -> list[Row]:
+    due = datetime.fromisoformat(post["scheduled_at"])
+    return [
+        Row(
+            post=name,
+            platform=s["platform"],
+            username=s["username"],
+            state=s["state"],
+            lateness=_format_lateness(due, s["published_at"], done=s["state"] in FINAL_STATES),
+            url=s["published_url"] or "",
+            message=s["error_message"] or "",
+        )
+        for s in post["accounts"]["states"]
+    ]
+
+
+def _format_lateness(due: datetime, published_at: str | None, *, done: bool) -> str:
+    """Return the time left until the due time, or how long after it the delivery was found live, or is now."""
+    if published_at is None and done:
+        return ""
+    instant = datetime.fromisoformat(published_at) if published_at else datetime.now(UTC)
+    seconds = (instant - due).total_seconds()
+    return f"in {-seconds:.0f} s" if seconds < 0 else f"+{seconds:.1f} s"
+
+
+def _format_line(row: Row, seconds: float) -> str:
+    where = f"{row.post} · {row.platform} {row.username}"
+    return (
+        f"{seconds:6.1f} s  {where:<40}  {row.state:<10} {row.lateness:>8}  {row.url or row.message}".rstrip()
+    )
+
+
+def _build_table(rows: Sequence[Row]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    for name, width in WIDTHS.items():
+        # A long URL is cut: wrapped, it would change the height of the table. The final list has it whole.
+        table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=width, ratio=None if width else 1)
+    for row in rows:
+        style = {"published": "green", "failed": "red", "blocked": "red"}.get(row.state, "")
+        table.add_row(
+            row.post, row.platform, row.username, row.state, row.lateness, row.url or row.message, style=style
+        )
+    return table
+
 
 ACCOUNTS, ROWS = 60, 300
 """The accounts take turns, a turn a day: the first post of each is due soon, the others on the days after."""
@@ -41,7 +162,7 @@ Progress = tuple[int, str, bool]
 """How many are done, in which states, and whether nothing is left to wait for."""
 
 
-def run_bulk(stack: Stack, ahead: int, console: Console) -> tuple[dict[str, Any], list[str]]:
+def run_bulk(stack: demo_stack.Stack, ahead: int, console: Console) -> tuple[dict[str, Any], list[str]]:
     """Import, publish, roll back, compare. Return the numbers, and a sentence for each difference.
 
     Raises ClickException.
@@ -74,7 +195,7 @@ def run_bulk(stack: Stack, ahead: int, console: Console) -> tuple[dict[str, Any]
 
     faulty = _lose_answers(stack, list_ours(stack, posts))
     say(f"$ slipway sandbox fault tiktok finalize effect-then-drop   ({len(faulty)} answers will be lost)")
-    _follow(console, "publishing", len(posts), lambda: _read_first_posts(stack, posts), ahead + TIMEOUT)
+    _follow_step(console, "publishing", len(posts), lambda: _read_first_posts(stack, posts), ahead + TIMEOUT)
 
     say("$ slipway import rollback")
     call_api(stack, "POST", f"{job}/rollback")
@@ -92,14 +213,14 @@ def run_bulk(stack: Stack, ahead: int, console: Console) -> tuple[dict[str, Any]
 # --- accounts and file -----------------------------------------------------------------------------------------------
 
 
-def _add_accounts(stack: Stack, marker: str) -> list[str]:
+def _add_accounts(stack: demo_stack.Stack, marker: str) -> list[str]:
     """Add sandbox accounts on all platforms and return their ids. They stay."""
     words = ("account", "add-sandbox", "--count", str(ACCOUNTS), "--username", marker)
     added = json.loads(_run_slipway(stack, *words, "--workspace", stack.summary.workspace, "--json"))
     return [account["id"] for account in added]
 
 
-def _write_file(stack: Stack, accounts: Sequence[str], ahead: int, marker: str) -> bytes:
+def _write_file(stack: demo_stack.Stack, accounts: Sequence[str], ahead: int, marker: str) -> bytes:
     """Return a template with captions that only this run has."""
     words = ["import", "template", "--workspace", stack.summary.workspace, "--rows", str(ROWS)]
     names = [word for account in accounts for word in ("--accounts", account)]
@@ -107,7 +228,7 @@ def _write_file(stack: Stack, accounts: Sequence[str], ahead: int, marker: str) 
     return re.sub(rb"\bPost (\d+)", rb"Slipway %s: post \1." % marker.encode(), template)
 
 
-def _run_slipway(stack: Stack, *words: str) -> bytes:
+def _run_slipway(stack: demo_stack.Stack, *words: str) -> bytes:
     """Run a command on the stack, as a user does, and return what it prints. Raises ClickException."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     ended = subprocess.run(  # noqa: S603  our own command
@@ -124,7 +245,7 @@ def _run_slipway(stack: Stack, *words: str) -> bytes:
 # --- the import and its first posts ----------------------------------------------------------------------------------
 
 
-def _follow_import(stack: Stack, job: str, console: Console) -> dict[str, Any]:
+def _follow_import(stack: demo_stack.Stack, job: str, console: Console) -> dict[str, Any]:
     """Return the import once it rests."""
     latest = call_api(stack, "GET", job)
 
@@ -135,33 +256,33 @@ def _follow_import(stack: Stack, job: str, console: Console) -> dict[str, Any]:
         done = latest["counts"]["rows"] if is_planning else latest["done"]
         return done, latest["state"].replace("_", " "), latest["state"] not in WORKING
 
-    _follow(console, "import", ROWS, read, TIMEOUT)
+    _follow_step(console, "import", ROWS, read, TIMEOUT)
     return latest
 
 
-def _list_first_posts(stack: Stack, job: str) -> dict[str, str]:
+def _list_first_posts(stack: demo_stack.Stack, job: str) -> dict[str, str]:
     """Return the posts of the first turn: the row's name -> id."""
-    from pipeline.store.imports.rows import list_created
-
     with open_tables(stack) as c:
-        created = list_created(c, UUID(job), 0, ROWS)
+        created = row_store.list_created(c, UUID(job), 0, ROWS)
     return {f"row {row.number}": str(row.post_id) for row in created if row.number <= ACCOUNTS}
 
 
-def _lose_answers(stack: Stack, ours: Sequence[OurDelivery]) -> list[str]:
+def _lose_answers(stack: demo_stack.Stack, ours: Sequence[demo_stack.OurDelivery]) -> list[str]:
     """Order that the answers of some first posts are lost. The posts go live. Return the ids of the faults."""
     accounts = [one.account for one in ours if one.platform == FAULT["platform"]][:LOST_ANSWERS]
     orders = [{**FAULT, "account": account} for account in accounts]
     return [control_sandbox(stack, "POST", "faults", json=order)["id"] for order in orders]
 
 
-def _read_first_posts(stack: Stack, posts: Mapping[str, str]) -> Progress:
+def _read_first_posts(stack: demo_stack.Stack, posts: Mapping[str, str]) -> Progress:
     states = Counter(one.state for one in list_ours(stack, posts))
     is_over = not states.keys() - FINAL_STATES
     return states["published"], _describe(dict(sorted(states.items()))), is_over
 
 
-def _follow(console: Console, what: str, total: int, read: Callable[[], Progress], timeout: float) -> None:
+def _follow_step(
+    console: Console, what: str, total: int, read: Callable[[], Progress], timeout: float
+) -> None:
     """Show progress until the step is over or ``timeout`` seconds have passed: a bar, or lines outside a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
@@ -210,17 +331,19 @@ def _print_forecast(forecast: Mapping[str, Any], say: Callable[[str], None]) -> 
 
 
 def _compare(
-    stack: Stack, marker: str, posts: Mapping[str, str], counts: Mapping[str, int], result: Mapping[str, int]
+    stack: demo_stack.Stack,
+    marker: str,
+    posts: Mapping[str, str],
+    counts: Mapping[str, int],
+    result: Mapping[str, int],
 ) -> tuple[dict[str, Any], list[str]]:
     """Compare the ledger with our tables, and what was rolled back with what is not live.
 
     By the ids at the platforms: some adapters build another form of the URL that the ledger has.
     """
-    from pipeline.cli.demo_compare import compare
-
     ours = [replace(one, url=None) for one in list_ours(stack, posts)]
     ledger = [e for e in list_theirs(stack) if marker in e["caption"]]
-    _, differences = compare(ours, ledger, marker)
+    _, differences = demo_stack.compare(ours, ledger, marker)
     published = sum(one.state == "published" for one in ours)
     cancelled = result.get("canceled", 0)
     if counts["accepted"] != ROWS:

@@ -1,4 +1,4 @@
-"""The stack that the demo runs on: the one of this folder, or a temporary one that is deleted afterwards."""
+"""The stack that the demo runs on: start it, call its API and sandbox, compare its deliveries with the ledger."""
 
 from __future__ import annotations
 
@@ -9,17 +9,32 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+from uuid import UUID
 
 import click
 
 from config.settings import FILE_VARIABLE, PREFIX, Settings, load
+from pipeline.cli import lazy_imports
 from pipeline.embedded.process import Child, Program, wait_until
 from pipeline.embedded.services import slipway_command
 from pipeline.embedded.summary import Summary, build_summary
+
+with lazy_imports():
+    from pipeline.embedded import control
+    from pipeline.store import database as db
+    from pipeline.store.accounts import accounts as account_store
+    from pipeline.store.posts import views as post_views
+
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
 
 START_TIMEOUT = 120.0
 """Seconds; the first start creates the database and the sample workspace."""
@@ -151,3 +166,213 @@ def _free_ports(number: int) -> list[int]:
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
         return [probe.getsockname()[1] for probe in probes]
+
+
+@dataclass
+class Interrupt:
+    """A flag that the demo was asked to end.
+
+    A KeyboardInterrupt is lost if it is raised in a finalizer or in a callback of a library, so calls look here too.
+    """
+
+    came: bool = False
+
+    def handle(self, *_: object) -> NoReturn:
+        """End as on Ctrl-C, so that the temporary stack is stopped and the pause lifted."""
+        self.came = True
+        raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if one came."""
+        if self.came:
+            raise KeyboardInterrupt
+
+
+INTERRUPT = Interrupt()
+
+
+def create_post(stack: Stack, body: Mapping[str, Any]) -> str:
+    """Create a post and return its id. Raises ClickException."""
+    identity: str = call_api(stack, "POST", "posts", json=body)["id"]
+    return identity
+
+
+def call_api(stack: Stack, method: str, path: str, **sent: Any) -> dict[str, Any]:
+    """Send one request to the API, as any client does, and return its data. Raises ClickException."""
+    import requests
+
+    INTERRUPT.check()
+    try:
+        answer = requests.request(
+            method,
+            f"{stack.summary.api}/api/partner/v1/{path}",
+            timeout=30,
+            headers={"Authorization": f"Bearer {stack.summary.key}"},
+            **sent,
+        )
+    except requests.RequestException as error:
+        raise click.ClickException(
+            f"The API at {stack.summary.api} does not answer ({type(error).__name__}): look at {stack.summary.logs}."
+        ) from None
+    if not answer.ok:
+        raise click.ClickException(f"The API answered {answer.status_code} to {method} {path}: {answer.text}")
+    data: dict[str, Any] = answer.json()["data"]
+    return data
+
+
+def list_theirs(stack: Stack) -> list[dict[str, Any]]:
+    """Return what went live, from the sandbox's own ledger."""
+    found: list[dict[str, Any]] = control_sandbox(stack, "GET", "ledger")
+    return found
+
+
+def control_sandbox(stack: Stack, method: str, path: str, **sent: Any) -> Any:
+    """Send one request to the control API of the stack's sandbox. Raises ClickException."""
+    try:
+        return control.Control(stack.summary.sandbox, stack.summary.sandbox_token).call(method, path, **sent)
+    except control.ControlError as error:
+        raise click.ClickException(f"The sandbox: {error} Look at {stack.summary.logs}.") from None
+
+
+def list_ours(stack: Stack, posts: Mapping[str, str]) -> list[OurDelivery]:
+    """Return the deliveries from our tables, not from the API."""
+    workspace = UUID(stack.summary.workspace)
+    with open_tables(stack) as c:
+        remote = {account.id: account.remote_id for account in account_store.list_accounts(c)}
+        views = {name: post_views.read_post(c, workspace, UUID(post)) for name, post in posts.items()}
+    return [
+        OurDelivery(
+            post=name,
+            caption=view.caption,
+            platform=d.platform,
+            username=d.username,
+            account=remote[d.account_id],
+            state=d.state,
+            due_at=d.due_at,
+            remote_id=d.remote_id,
+            url=d.url,
+            error=None if d.error is None else d.error["message"],
+            hold=_describe_hold(d.held_for, d.next_at),
+        )
+        for name, view in views.items()
+        if view
+        for d in view.deliveries
+    ]
+
+
+def _describe_hold(hold: str | None, next_at: datetime | None) -> str | None:
+    if hold is None:
+        return None
+    until = f" until {next_at.astimezone():%Y-%m-%d %H:%M:%S %Z}" if next_at else ""
+    return f"held for {hold}{until}"
+
+
+@contextmanager
+def open_tables(stack: Stack) -> Iterator[Connection]:
+    """One transaction on the stack's database."""
+    database = db.Database(stack.settings.store.url.get_secret_value(), pool=1)
+    try:
+        with database.begin() as c:
+            yield c
+    finally:
+        database.close()
+
+
+Entry = Mapping[str, Any]
+"""One line of the sandbox's ledger."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OurDelivery:
+    """One delivery from our tables, with the caption it was published with."""
+
+    post: str
+    """The demo's name of the post."""
+    caption: str
+    platform: str
+    username: str
+    account: str
+    """The account's id at the platform."""
+    state: str
+    due_at: datetime
+    remote_id: str | None
+    url: str | None
+    error: str | None
+    hold: str | None = None
+    """Why it waits, and until when."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """One delivery with its ledger entries. ``difference`` is empty if it is live exactly once, as our tables say."""
+
+    ours: OurDelivery
+    entries: Sequence[Entry]
+    difference: str
+
+    @property
+    def late(self) -> float | None:
+        """Seconds from the due time until it went live on the platform; None if it is not live."""
+        if not self.entries:
+            return None
+        return (datetime.fromisoformat(self.entries[0]["at"]) - self.ours.due_at).total_seconds()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values for printing."""
+        first = self.entries[0] if self.entries else {}
+        return {
+            "post": self.ours.post,
+            "platform": self.ours.platform,
+            "account": self.ours.username,
+            "our_state": self.ours.state,
+            "our_id": self.ours.remote_id,
+            "our_url": self.ours.url,
+            "ledger_entries": len(self.entries),
+            "ledger_id": first.get("remote_id"),
+            "ledger_url": first.get("url"),
+            "live_at": first.get("at"),
+            "late_seconds": None if self.late is None else round(self.late, 3),
+            "differs": self.difference or None,
+        }
+
+
+def compare(
+    ours: Sequence[OurDelivery], ledger: Sequence[Entry], marker: str
+) -> tuple[list[Comparison], list[str]]:
+    """Return each delivery with its entries, and a sentence for each difference, unexpected entries included.
+
+    ``marker``: a word that only the captions of this run contain.
+    """
+    entries = [entry for entry in ledger if marker in entry["caption"]]
+    compared = [_compare_one(o, [e for e in entries if _belongs_to(e, o)]) for o in ours]
+    differences = [f"{c.ours.post} on {c.ours.platform}: {c.difference}" for c in compared if c.difference]
+    unexpected = [e for e in entries if not any(_belongs_to(e, o) for o in ours)]
+    differences += [
+        f"{e['platform']} has {e['remote_id']} live on {e['account']}, which belongs to no delivery."
+        for e in unexpected
+    ]
+    return compared, differences
+
+
+def _belongs_to(entry: Entry, ours: OurDelivery) -> bool:
+    return (entry["platform"], entry["account"]) == (ours.platform, ours.account) and ours.caption in entry[
+        "caption"
+    ]
+
+
+def _compare_one(ours: OurDelivery, entries: Sequence[Entry]) -> Comparison:
+    return Comparison(ours=ours, entries=entries, difference=_find_difference(ours, entries))
+
+
+def _find_difference(ours: OurDelivery, entries: Sequence[Entry]) -> str:
+    why = ours.hold or ours.error
+    reason = f" ({why})" if why else ""
+    if len(entries) != 1:
+        return f"live {len(entries)} times, not once; we say {ours.state}{reason}."
+    if ours.state != "published":
+        return f"it is live, and we say {ours.state}{reason}."
+    if ours.remote_id not in {entries[0]["remote_id"], entries[0]["handle"]}:
+        return f"we say it is {ours.remote_id}, the ledger says {entries[0]['remote_id']}."
+    if ours.url and ours.url != entries[0]["url"]:
+        return f"we say it is at {ours.url}, the ledger says {entries[0]['url']}."
+    return ""

@@ -3,26 +3,55 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import UUID
 
 import click
 
-from pipeline.cli import EXAMPLE, EXAMPLES
-from pipeline.cli.durations import FUTURE
+from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli.options import FUTURE
 from pipeline.cli.output import json_option, pick, print_fields, print_rows
-from pipeline.cli.post_body import build_caller, open_for, report_refusals
-from pipeline.cli.runtime import choose_workspace, open_context, open_transaction, workspace_option
+from pipeline.cli.runtime import (
+    build_caller,
+    choose_workspace,
+    open_context,
+    open_for,
+    open_transaction,
+    report_refusals,
+    require_account_of,
+    workspace_option,
+)
+
+with lazy_imports():
+    from config import settings as config
+    from pipeline.api.http import auth
+    from pipeline.api.imports import forecast as forecast_model
+    from pipeline.api.imports import response_models
+    from pipeline.api.imports import rows as row_writers
+    from pipeline.api.posts import schema
+    from pipeline.broker import queues as queue_table
+    from pipeline.domain import account as account_domain
+    from pipeline.domain import bulk_import
+    from pipeline.imports import columns as file_columns
+    from pipeline.imports import control, upload
+    from pipeline.imports import export as post_export
+    from pipeline.imports import forecast as forecasts
+    from pipeline.store import canaries
+    from pipeline.store import jobs as job_store
+    from pipeline.store.accounts import accounts as account_store
+    from pipeline.store.imports import imports
+    from pipeline.store.imports import rows as row_store
+
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
-    from pipeline.store.imports.imports import Import
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
 PIECE = 1024 * 1024
@@ -53,18 +82,13 @@ def template(
     workspace: str | None, rows: int, names: tuple[str, ...], form: str, start: datetime, *, as_json: bool
 ) -> None:
     """Write a file with all columns and example rows to standard output. The accounts take turns."""
-    from config.settings import settings
-    from pipeline.api.posts.schema import PostBody
-    from pipeline.imports.columns import Format, build_columns
-    from pipeline.imports.export import EXAMPLE_URL, write_template
-
-    sandbox = settings().sandbox.media_url
-    media = f"{sandbox}/media/sample.mp4" if sandbox else EXAMPLE_URL
+    sandbox = config.settings().sandbox.media_url
+    media = f"{sandbox}/media/sample.mp4" if sandbox else post_export.EXAMPLE_URL
     accounts = _list_accounts(workspace, names) if names else []
-    write_template(
+    post_export.write_template(
         sys.stdout.buffer,
-        Format.NDJSON if as_json else Format(form),
-        build_columns(PostBody),
+        file_columns.Format.NDJSON if as_json else file_columns.Format(form),
+        file_columns.build_columns(schema.PostBody),
         rows=rows,
         accounts=accounts,
         start=start,
@@ -98,17 +122,16 @@ def plan(
     as_json: bool,
 ) -> None:
     """Upload FILE (- is standard input) and show what applying it would do. No post is made."""
-    from pipeline.imports.columns import Format
-    from pipeline.imports.upload import ImportOptions, store_file
-
     name = None if file.name == "<stdin>" else str(file.name).rpartition("/")[2]
-    options = ImportOptions(name=name, strict=strict, updates=update, time_zone=_check_zone(time_zone))
+    options = upload.ImportOptions(name=name, strict=strict, updates=update, time_zone=_check_zone(time_zone))
     with report_refusals(), open_context() as context:
         with context.database.begin() as c:
             caller = build_caller(choose_workspace(c, workspace))
         _require_plan(caller)
         pieces = iter(lambda: file.read(PIECE), b"")
-        job = store_file(context, caller, options, pieces, None if form is None else Format(form))
+        job = upload.store_file(
+            context, caller, options, pieces, None if form is None else file_columns.Format(form)
+        )
         _show(context, caller, job, as_json=as_json, wait=not no_wait)
 
 
@@ -125,8 +148,6 @@ def plan(
 @json_option
 def apply(import_id: str, plan_hash: str, *, no_wait: bool, as_json: bool) -> None:
     """Make the posts of a plan. If it would be another plan by now, nothing is done and the changes are listed."""
-    from pipeline.imports import control
-
     with report_refusals(), _open_import(import_id) as (context, caller, job):
         _require_plan(caller)
         moved = control.apply(context, caller, job.id, plan_hash)
@@ -140,10 +161,8 @@ def apply(import_id: str, plan_hash: str, *, no_wait: bool, as_json: bool) -> No
 @json_option
 def list_(workspace: str | None, limit: int, *, as_json: bool) -> None:
     """List imports, newest first."""
-    from pipeline.store.imports.imports import list_imports
-
     with open_transaction() as c:
-        found = list_imports(c, build_caller(choose_workspace(c, workspace)), limit=limit)
+        found = imports.list_imports(c, build_caller(choose_workspace(c, workspace)), limit=limit)
     rows = [pick(job, "id name state rows accepted duplicate rejected done") for job in found]
     print_rows(rows, as_json=as_json, empty="No imports.")
 
@@ -162,12 +181,11 @@ def show(import_id: str, *, as_json: bool) -> None:
 @json_option
 def forecast(import_id: str, *, as_json: bool) -> None:
     """Show what the plan of IMPORT adds to each account and day, what fits, and conflicts with quotas and grants."""
-    from pipeline.api.imports.forecast import ImportForecast
-    from pipeline.imports.forecast import forecast as compute_forecast
-
     with _open_import(import_id) as (context, _, job):
         with context.database.begin() as c:
-            found = ImportForecast.from_forecast(compute_forecast(context, c, job)).model_dump(mode="json")
+            found = forecast_model.ImportForecast.from_forecast(
+                forecasts.forecast(context, c, job)
+            ).model_dump(mode="json")
         if as_json:
             print_fields(found, as_json=True)
             return
@@ -189,18 +207,18 @@ def forecast(import_id: str, *, as_json: bool) -> None:
 @json_option
 def rows(import_id: str, verdict: str | None, *, as_json: bool) -> None:
     """Write the rows of IMPORT: a table with its own columns and the error; as JSON, a receipt on each line."""
-    from pipeline.api.imports.rows import PAGE, build_table_writer, write_receipts
-    from pipeline.domain.bulk_import import RowVerdict
-    from pipeline.store.imports.rows import list_rows
-
     with _open_import(import_id) as (context, _, job):
-        write = write_receipts if as_json or job.format == "ndjson" else build_table_writer()
-        requested = None if verdict is None else RowVerdict(verdict)
+        write = (
+            row_writers.write_receipts
+            if as_json or job.format == "ndjson"
+            else row_writers.build_table_writer()
+        )
+        requested = None if verdict is None else bulk_import.RowVerdict(verdict)
         after, has_more = 0, True
         while has_more:
             with context.database.begin() as c:
-                page = list_rows(c, job.id, requested, after, PAGE)
-            has_more = len(page) == PAGE
+                page = row_store.list_rows(c, job.id, requested, after, row_writers.PAGE)
+            has_more = len(page) == row_writers.PAGE
             if page:
                 after = page[-1].number
                 sys.stdout.buffer.write(write(page))
@@ -211,9 +229,8 @@ def _add_action(name: str, sentence: str, *, waits: bool) -> None:
     @import_argument
     @json_option
     def act(import_id: str, *, as_json: bool) -> None:
-        from pipeline.imports import control
 
-        action: Callable[..., Import] = getattr(control, name)
+        action: Callable[..., imports.Import] = getattr(control, name)
         with report_refusals(), _open_import(import_id) as (context, caller, job):
             moved = action(context, caller, job.id)
             _say(moved, as_json=as_json)
@@ -234,32 +251,31 @@ _add_action(
 
 
 @contextmanager
-def _open_import(import_id: str) -> Iterator[tuple[Context, Caller, Import]]:
+def _open_import(import_id: str) -> Iterator[tuple[Context, Caller, imports.Import]]:
     """Open the context, the operator as a caller of the import's workspace, and the import. Raises ClickException."""
-    from pipeline.store.imports.imports import JOBS, find_import
-    from pipeline.store.jobs import find_workspace_of_job
 
     def find_workspace(c: Connection, identity: UUID) -> UUID | None:
-        return find_workspace_of_job(c, JOBS, identity)
+        return job_store.find_workspace_of_job(c, imports.JOBS, identity)
 
     with open_for("import", import_id, find_workspace) as (context, caller, identity):
         with context.database.begin() as c:
-            job = find_import(c, caller, identity)
+            job = imports.find_import(c, caller, identity)
         if job is None:
             raise click.ClickException(f"The file of import {identity} is still being uploaded.")
         yield context, caller, job
 
 
 def _list_accounts(workspace: str | None, names: tuple[str, ...]) -> list[str]:
-    from pipeline.cli.account import require_account_of
-    from pipeline.domain.account import AccountStatus
-    from pipeline.store.accounts.accounts import find_accounts
 
     with open_transaction() as c:
         chosen = choose_workspace(c, workspace)
         if names != ("all",):
             return [str(require_account_of(c, chosen.id, name).id) for name in names]
-        found = [a for a in find_accounts(c, chosen.id) if a.status is not AccountStatus.INACTIVE]
+        found = [
+            a
+            for a in account_store.find_accounts(c, chosen.id)
+            if a.status is not account_domain.AccountStatus.INACTIVE
+        ]
     if not found:
         raise click.ClickException(
             f"The workspace {chosen.name} has no account: `slipway account connect` adds one."
@@ -272,9 +288,8 @@ def _list_accounts(workspace: str | None, names: tuple[str, ...]) -> list[str]:
 
 
 def _require_plan(caller: Caller) -> None:
-    from pipeline.api.http.auth import require_plan
 
-    require_plan(caller)
+    auth.require_plan(caller)
 
 
 def _check_zone(name: str | None) -> str | None:
@@ -286,30 +301,23 @@ def _check_zone(name: str | None) -> str | None:
         raise click.ClickException(f"{name!r} is not a time zone such as Europe/Berlin.") from None
 
 
-def _say(job: Import, *, as_json: bool) -> None:
+def _say(job: imports.Import, *, as_json: bool) -> None:
     """Report on standard error what an action left the import as: one that was repeated names what was done before."""
-    from pipeline.imports.control import describe
-
     if not as_json:
-        click.echo(f"The import is {describe(job)}.", err=True)
+        click.echo(f"The import is {control.describe(job)}.", err=True)
 
 
-def _show(context: Context, caller: Caller, job: Import, *, as_json: bool, wait: bool) -> None:
+def _show(context: Context, caller: Caller, job: imports.Import, *, as_json: bool, wait: bool) -> None:
     """Print the import, after its work if ``wait``. Exit 1 if it failed."""
-    from pipeline.cli.import_progress import follow_import
-    from pipeline.domain.bulk_import import ImportState
-
     rested = follow_import(context, caller, job, is_quiet=as_json or not sys.stderr.isatty()) if wait else job
     print_import(rested, as_json=as_json)
-    if rested.state is ImportState.FAILED:
+    if rested.state is bulk_import.ImportState.FAILED:
         raise click.exceptions.Exit(1)
 
 
-def print_import(job: Import, *, as_json: bool) -> None:
+def print_import(job: imports.Import, *, as_json: bool) -> None:
     """Print an import: as the API does, or a line for each fact and the next command."""
-    from pipeline.api.imports.response_models import ImportJob
-
-    found = ImportJob.from_import(job).model_dump(mode="json")
+    found = response_models.ImportJob.from_import(job).model_dump(mode="json")
     if as_json:
         print_fields(found, as_json=True)
         return
@@ -345,3 +353,61 @@ def _suggest(found: dict[str, Any]) -> str:
     if found["state"] == "applied":
         return f"Take it back:   slipway import rollback {identity}"
     return ""
+
+
+POLL_SECONDS = 0.2
+PATIENCE_SECONDS = 20.0
+"""After which an import that does not move is said to wait for a worker."""
+
+SILENT = timedelta(seconds=30)
+"""After which a queue counts as one that no worker takes messages from."""
+
+
+def follow_import(context: Context, caller: Caller, job: imports.Import, *, is_quiet: bool) -> imports.Import:
+    """Return the import once it rests. Progress goes to standard error."""
+    if is_quiet:
+        return _poll(context, caller, job, lambda _: None)
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(job.state.replace("_", " "), total=None)
+
+        def draw(now: imports.Import) -> None:
+            done = now.done if now.plan is not None else now.rows
+            total = now.rows if now.plan is not None else None
+            progress.update(bar, description=now.state.replace("_", " "), completed=done, total=total)
+
+        return _poll(context, caller, job, draw)
+
+
+def _poll(
+    context: Context, caller: Caller, job: imports.Import, draw: Callable[[imports.Import], None]
+) -> imports.Import:
+
+    moved_at, warned = time.monotonic(), False
+    while job.state in bulk_import.WORKING:
+        draw(job)
+        time.sleep(POLL_SECONDS)
+        with context.database.begin() as c:
+            now, silence = (
+                imports.find_import(c, caller, job.id),
+                canaries.read_silences(c).get(queue_table.IMPORTS),
+            )
+        if now is None:
+            raise click.ClickException(f"The import {job.id} was removed in the meantime.")
+        if (now.state, now.rows, now.done) != (job.state, job.rows, job.done):
+            moved_at, warned = time.monotonic(), False
+        elif time.monotonic() - moved_at > PATIENCE_SECONDS and not warned:
+            click.echo(_explain_wait(silence), err=True)
+            warned = True
+        job = now
+    return job
+
+
+def _explain_wait(silence: timedelta | None) -> str:
+    """Return why an import does not move. *silence*: how long no worker has taken messages of its queue."""
+    if silence is not None and silence < SILENT:
+        return "It waits for its turn: a worker takes imports, and works on others or waits for the database."
+    return "No worker takes imports: start one with `slipway worker upkeep`."

@@ -13,18 +13,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.api.http.timestamp import format_timestamp
-from pipeline.cli import EXAMPLE, EXAMPLES
-from pipeline.cli.account import require_account_of
-from pipeline.cli.durations import DURATION, FUTURE, Parsed
+from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli.options import DURATION, FUTURE, Parsed
 from pipeline.cli.output import json_option, pick, print_fields, print_rows
-from pipeline.cli.runtime import open_transaction
-from pipeline.domain.account import MAX_POSTS_PER_DAY, MAX_POSTS_PER_MINUTE
+from pipeline.cli.runtime import find_actor, open_transaction, require_account_of
+from pipeline.domain.account import MAX_POSTS_PER_DAY, MAX_POSTS_PER_MINUTE, KeyLimits, choose_new_limits
+
+with lazy_imports():
+    from config import settings as config
+    from pipeline.store import audit as audit_store
+    from pipeline.store.auth import keys as key_store
+    from pipeline.store.auth import workspaces as workspace_store
+
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.domain.account import KeyLimits
-    from pipeline.store.auth.keys import Key
 
 DEFAULT = "default"
 """The value of an option that gives the limit back to the server's setting."""
@@ -126,20 +130,19 @@ def create(
     Its permissions cannot be changed later; its limits can. It may send 6,000 posts a minute, unless this command or
     SLIPWAY_API__POSTS_PER_MINUTE says otherwise, or it is for bulk work.
     """
-    from config.settings import settings
-    from pipeline.domain.account import KeyLimits, choose_new_limits
-    from pipeline.store.auth.keys import Terms, create_key
-    from pipeline.store.auth.workspaces import find_workspace
-
     given = read_limits(options)
     own = KeyLimits(**given)
     if "posts_per_minute" not in given:
-        own = choose_new_limits(own, server_posts_per_minute=settings().api.posts_per_minute, bulk=bulk)
+        own = choose_new_limits(
+            own, server_posts_per_minute=config.settings().api.posts_per_minute, bulk=bulk
+        )
     with open_transaction() as c:
-        found = find_workspace(c, workspace)
+        found = workspace_store.find_workspace(c, workspace)
         accounts = sorted({require_account_of(c, found.id, one).id for one in chosen}) or None
-        terms = Terms(read_only=read_only, accounts=accounts, expires_at=expires, bulk=bulk, limits=own)
-        key = create_key(c, found.id, name, terms)
+        terms = key_store.Terms(
+            read_only=read_only, accounts=accounts, expires_at=expires, bulk=bulk, limits=own
+        )
+        key = key_store.create_key(c, found.id, name, terms)
         facts = {
             "public_id": key.partition(".")[0],
             "workspace_id": found.id,
@@ -167,14 +170,12 @@ def rotate(public_id: str, overlap: timedelta, *, as_json: bool) -> None:
 
     The old secret works until the overlap ends; one from an earlier rotation stops at once.
     """
-    from pipeline.store.auth.keys import list_keys, rotate_key
-
     shown = public_id.partition(".")[0]
     with open_transaction() as c:
-        key = rotate_key(c, shown, overlap)
+        key = key_store.rotate_key(c, shown, overlap)
         if key is None:
             raise _not_found(shown)
-        [until] = [k.earlier_until for k in list_keys(c) if k.public_id == shown]
+        [until] = [k.earlier_until for k in key_store.list_keys(c) if k.public_id == shown]
         _record(c, "rotate", key, after={"old_works_until": until})
     _print_key({"key": key, "public_id": shown, "old_works_until": format_timestamp(until)}, as_json=as_json)
     if not as_json:
@@ -191,15 +192,13 @@ def rotate(public_id: str, overlap: timedelta, *, as_json: bool) -> None:
 @json_option
 def set_limits(public_id: str, *, as_json: bool, **options: Any) -> None:
     """Change the limits of key ID; those not named stay. Requests follow the new ones within a second."""
-    from pipeline.store.auth.keys import change_limits, list_keys
-
     given = read_limits(options)
     if not given:
         raise click.ClickException("Nothing to change: name a limit, such as --posts-per-minute 600.")
     shown = public_id.partition(".")[0]
     with open_transaction() as c:
-        before = next((k.limits for k in list_keys(c) if k.public_id == shown), None)
-        limits = change_limits(c, shown, given)
+        before = next((k.limits for k in key_store.list_keys(c) if k.public_id == shown), None)
+        limits = key_store.change_limits(c, shown, given)
         if before is None or limits is None:
             raise _not_found(shown)
         _record(c, "set limits", shown, asdict(before), asdict(limits))
@@ -215,13 +214,10 @@ def list_(workspace: str | None, *, as_json: bool) -> None:
 
     The time of last use is accurate to a minute.
     """
-    from pipeline.store.auth.keys import list_keys
-    from pipeline.store.auth.workspaces import find_workspace, list_workspaces
-
     with open_transaction() as c:
-        only = find_workspace(c, workspace).id if workspace else None
-        names = {w.id: w.name for w in list_workspaces(c)}
-        found = list_keys(c, only)
+        only = workspace_store.find_workspace(c, workspace).id if workspace else None
+        names = {w.id: w.name for w in workspace_store.list_workspaces(c)}
+        found = key_store.list_keys(c, only)
     rows = [_to_row(key, names[key.workspace_id], as_json=as_json) for key in found]
     print_rows(rows, as_json=as_json, empty="No keys. `slipway key create WORKSPACE` makes one.")
 
@@ -231,11 +227,9 @@ def list_(workspace: str | None, *, as_json: bool) -> None:
 @json_option
 def revoke(public_id: str, *, as_json: bool) -> None:
     """Revoke key ID for good. Requests that use it are refused within a second."""
-    from pipeline.store.auth.keys import revoke_key
-
     shown = public_id.partition(".")[0]
     with open_transaction() as c:
-        if not revoke_key(c, public_id):
+        if not key_store.revoke_key(c, public_id):
             raise _not_found(shown)
         _record(c, "revoke", shown, {"revoked": False}, {"revoked": True})
     if as_json:
@@ -248,16 +242,12 @@ def _record(
     c: Connection, verb: str, key: str, *sides: Mapping[str, Any], **after: Mapping[str, Any]
 ) -> None:
     """Record a change of this key, given whole or by its public half, in the change's transaction."""
-    from pipeline.cli.actor import find_actor
-    from pipeline.store.audit import record_change
-    from pipeline.store.auth.keys import list_keys
-
     public = key.partition(".")[0]
-    workspace = next(k.workspace_id for k in list_keys(c) if k.public_id == public)
-    record_change(c, find_actor(), verb, "key", public, workspace, *sides, **after)
+    workspace = next(k.workspace_id for k in key_store.list_keys(c) if k.public_id == public)
+    audit_store.record_change(c, find_actor(), verb, "key", public, workspace, *sides, **after)
 
 
-def _to_row(key: Key, workspace: str, *, as_json: bool) -> dict[str, Any]:
+def _to_row(key: key_store.Key, workspace: str, *, as_json: bool) -> dict[str, Any]:
     """Return the key's columns: every fact for JSON, a summary of the permissions for people."""
     named = {"public_id": key.public_id, "workspace": workspace, "name": key.name}
     times = pick(key, "created_at last_used_at expires_at revoked_at")
@@ -272,7 +262,7 @@ def _to_row(key: Key, workspace: str, *, as_json: bool) -> dict[str, Any]:
     }
 
 
-def _summarize_permissions(key: Key) -> str:
+def _summarize_permissions(key: key_store.Key) -> str:
     parts = [
         "read" if key.read_only else "everything",
         "" if key.accounts is None else f"{len(key.accounts)} account{'s'[: len(key.accounts) > 1]}",

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from pipeline.api.http.timestamp import format_timestamp
+from pipeline.domain.restored_post import describe_candidate, split_candidates
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 UNBROKEN = ("id", "delivery", "account", "post", "workspace")
@@ -76,3 +77,32 @@ def print_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:
         width = max(map(len, fields), default=0)
         for name, value in fields.items():
             click.echo(f"{name:<{width}}  {value}")
+
+
+def list_candidates(error: Mapping[str, Any] | None) -> Sequence[Mapping[str, Any]]:
+    """Return the candidates of a stored error, as the API shows them."""
+    found: Sequence[Mapping[str, Any]] = (error or {}).get("candidates", ())
+    return found
+
+
+def print_candidates(errors: Mapping[str, Mapping[str, Any] | None]) -> None:
+    """Print a table of the likely candidates of these errors, by delivery, and how many others there are."""
+    split = {delivery: split_candidates(error) for delivery, error in errors.items()}
+    rows = [_candidate_to_row(delivery, one) for delivery, (likely, _) in split.items() for one in likely]
+    if rows:
+        click.echo("\nLive posts that could be it")
+        print_rows(rows, as_json=False)
+    for delivery, (_, unlikely) in split.items():
+        if unlikely:
+            click.echo(
+                f"\n{delivery}: {len(unlikely)} more live posts of the account differ from it; --json lists them."
+            )
+
+
+def _candidate_to_row(delivery: str, one: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "delivery": delivery,
+        "url": one["url"] or f"(no link; id {one['remote_id']})",
+        "created_at": one["created_at"],
+        "compared": describe_candidate(one),
+    }

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import UUID
 
 import click
 
-from pipeline.cli.durations import FUTURE_OR_NOW
-from pipeline.cli.runtime import open_context, parse_id
+from pipeline.cli import lazy_imports
+from pipeline.cli.options import FUTURE_OR_NOW
+from pipeline.cli.runtime import require_account_of
+
+with lazy_imports():
+    from pipeline.api.http import json_body
+    from pipeline.api.posts import batch_schema
+
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection
 
-    from pipeline.runtime.context import Context
-    from pipeline.store.auth.keys import Caller
-    from pipeline.store.auth.workspaces import Workspace
 
 _OPTIONS = (
     click.option("--caption", help="The text."),
@@ -80,8 +82,6 @@ def body_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def build_body(c: Connection, workspace: UUID, options: Mapping[str, Any]) -> Any:
     """Return the body that the options describe. Raises ClickException, and Refusal for a file that is not JSON."""
-    from pipeline.cli.account import require_account_of
-
     body = _read_file(options["body"])
     if not isinstance(body, dict):
         return body  # the schema says what is wrong
@@ -114,62 +114,9 @@ def _set_media(body: dict[str, Any], options: Mapping[str, Any]) -> None:
         _change_media(body, "fit", options["fit"])
 
 
-def build_caller(workspace: Workspace) -> Caller:
-    """Return the caller as which the command line acts for a workspace: by its plan, without a key."""
-    from pipeline.cli.actor import find_actor
-    from pipeline.store.auth.keys import COMMAND_LINE, Caller
-
-    return Caller(
-        key_id=COMMAND_LINE,
-        actor=find_actor(),
-        workspace_id=workspace.id,
-        kind=workspace.kind,
-        owner_user_id=workspace.owner_user_id,
-        plan=workspace.plan,
-        subscription=workspace.subscription,
-        time_zone=workspace.time_zone,
-    )
-
-
-@contextmanager
-def open_for(
-    noun: str, text: str, find_workspace_of: Callable[[Connection, UUID], UUID | None]
-) -> Iterator[tuple[Context, Caller, UUID]]:
-    """Open the context for the thing whose id is *text*, and the operator as a caller of its workspace.
-
-    Raises ClickException.
-    """
-    from pipeline.store.auth.workspaces import find_workspace
-
-    identity = parse_id(text, noun)
-    with open_context() as context:
-        with context.database.begin() as c:
-            workspace = find_workspace_of(c, identity)
-            if workspace is None:
-                raise click.ClickException(
-                    f"There is no {noun} {identity}: `slipway {noun} list` shows them."
-                )
-            caller = build_caller(find_workspace(c, str(workspace)))
-        yield context, caller, identity
-
-
-@contextmanager
-def report_refusals() -> Iterator[None]:
-    """Turn a refusal of the API's rules into ClickException, with everything that is wrong in one sentence each."""
-    from pipeline.stages.post_request import Refusal
-
-    try:
-        yield
-    except Refusal as refusal:
-        issues = [f"{issue['path'] or 'body'}: {issue['message']}" for issue in refusal.issues]
-        raise click.ClickException(" ".join(issues) if len(issues) > 1 else refusal.message) from None
-
-
 def _read_file(file: BinaryIO | None) -> Any:
-    from pipeline.api.http.json_body import parse_json
-    from pipeline.api.posts.batch_schema import MAX_PARTS
 
-    return {} if file is None else parse_json(file.read(), MAX_PARTS)
+    return {} if file is None else json_body.parse_json(file.read(), batch_schema.MAX_PARTS)
 
 
 def _set_option(body: dict[str, Any], option: str) -> None:

@@ -10,19 +10,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.api.http.timestamp import format_timestamp
-from pipeline.cli import EXAMPLE, EXAMPLES
-from pipeline.cli.candidates import list_candidates, print_candidates
-from pipeline.cli.durations import PAST_OR_NOW
-from pipeline.cli.output import json_option, pick, print_fields, print_rows
-from pipeline.cli.runtime import open_context, open_transaction
+from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli.options import PAST_OR_NOW
+from pipeline.cli.output import json_option, list_candidates, pick, print_candidates, print_fields, print_rows
+from pipeline.cli.runtime import find_actor, open_context, open_transaction
 from pipeline.domain.delivery_error import describe_last_look
+
+with lazy_imports():
+    from config import settings as config
+    from pipeline.domain import epoch
+    from pipeline.recovery import restore
+    from pipeline.runtime import epoch_file as epoch_files
+    from pipeline.store.recovery import epoch as epoch_store
+    from pipeline.store.recovery import restores
+
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from pipeline.runtime.epoch_file import EpochFile
-    from pipeline.store.recovery.epoch import Doubt
-    from pipeline.store.recovery.restores import Doubtful, Span
 
 until_option = click.option(
     "--until",
@@ -81,16 +86,15 @@ def status(until: datetime | None, *, as_json: bool) -> None:
 @json_option
 def list_(until: datetime | None, limit: int | None, *, waiting: bool, as_json: bool) -> None:
     """List the deliveries that may have been sent since the backup; after `accept`, with their current states."""
-    from pipeline.recovery.restore import Acceptance, find_span
-    from pipeline.store.recovery.restores import find_doubtful, find_last, list_accepted
-
     with _open_epoch_file() as epoch_file, open_transaction(warn=False) as c:
-        doubt, accepted = _find_doubt(c, epoch_file), find_last(c)
+        doubt, accepted = _find_doubt(c, epoch_file), restores.find_last(c)
         if doubt is not None:
-            span = _require_span(find_span(doubt, epoch_file, Acceptance(until=until)))
-            found = find_doubtful(c, span, limit)
+            span = _require_span(restore.find_span(doubt, epoch_file, restore.Acceptance(until=until)))
+            found = restores.find_doubtful(c, span, limit)
         else:
-            found = [] if accepted is None else list_accepted(c, accepted.epoch, limit, waiting=waiting)
+            found = (
+                [] if accepted is None else restores.list_accepted(c, accepted.epoch, limit, waiting=waiting)
+            )
     if as_json:
         print_rows(
             [{**_to_row(one), "candidates": list_candidates(one.error)} for one in found], as_json=True
@@ -115,17 +119,13 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool, 
 
     First stop every process that is still connected to the old database.
     """
-    from pipeline.cli.actor import find_actor
-    from pipeline.recovery.restore import Acceptance, CannotAccept
-    from pipeline.recovery.restore import accept as accept_restore
-
     if nothing_sent is not None and not nothing_sent.strip():
         raise click.ClickException("--nothing-sent is empty: say how you know.")
     with _open_epoch_file() as epoch_file, open_context(warn=False) as context:
-        acceptance = Acceptance(until=until, nothing_sent=nothing_sent, taken_since=not send_new)
+        acceptance = restore.Acceptance(until=until, nothing_sent=nothing_sent, taken_since=not send_new)
         try:
-            found = accept_restore(context, find_actor(), epoch_file, acceptance)
-        except CannotAccept as error:
+            found = restore.accept(context, find_actor(), epoch_file, acceptance)
+        except restore.CannotAccept as error:
             raise click.ClickException(f"{error} `slipway restore status` shows the state.") from None
     if as_json:
         print_rows([_to_row(one) for one in found], as_json=True)
@@ -146,11 +146,8 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool, 
 @json_option
 def declare(since: datetime, until: datetime | None, *, as_json: bool) -> None:
     """Declare that the database was restored, if the epoch file was restored with it (a snapshot of the machine)."""
-    from pipeline.cli.actor import find_actor
-    from pipeline.recovery.restore import declare as declare_restore
-
     with _open_epoch_file() as epoch_file, open_context(warn=False) as context:
-        doubt = declare_restore(context, find_actor(), epoch_file, since=since, until=until)
+        doubt = restore.declare(context, find_actor(), epoch_file, since=since, until=until)
         with context.database.begin() as c:
             status_fields = _describe(c, doubt, epoch_file, None)
     status_fields.pop("deliveries")
@@ -159,36 +156,33 @@ def declare(since: datetime, until: datetime | None, *, as_json: bool) -> None:
         click.echo(f"\nNothing is sent until the restore is accepted. {STEPS['restored']}")
 
 
-def _find_doubt(c: Connection, epoch_file: EpochFile) -> Doubt | None:
+def _find_doubt(c: Connection, epoch_file: epoch_files.EpochFile) -> epoch_store.Doubt | None:
     """Return the doubt in the database, or the one that a comparison with the epoch file gives now. Stores nothing."""
-    from pipeline.domain.epoch import EpochMatch, compare_epochs
-    from pipeline.store.recovery.epoch import Doubt, lock
-
-    kept, found = lock(c), epoch_file.read()
+    kept, found = epoch_store.lock(c), epoch_file.read()
     if kept.doubt is not None:
         return kept.doubt
-    match = compare_epochs(kept.stored, found)
-    if match in (EpochMatch.IN_STEP, EpochMatch.NEW) or (match is EpochMatch.LOST and kept.is_open):
+    match = epoch.compare_epochs(kept.stored, found)
+    if match in (epoch.EpochMatch.IN_STEP, epoch.EpochMatch.NEW) or (
+        match is epoch.EpochMatch.LOST and kept.is_open
+    ):
         return None
-    return Doubt(
+    return epoch_store.Doubt(
         why=match, found_at=kept.now, since=kept.confirmed_at, until=None if found is None else found.until
     )
 
 
 def _describe(
-    c: Connection, doubt: Doubt | None, epoch_file: EpochFile, until: datetime | None
+    c: Connection, doubt: epoch_store.Doubt | None, epoch_file: epoch_files.EpochFile, until: datetime | None
 ) -> dict[str, Any]:
-    from pipeline.recovery.restore import Acceptance, find_span
-    from pipeline.store.recovery.restores import count_doubtful, find_last
 
     if doubt is None:
-        accepted = find_last(c)
+        accepted = restores.find_last(c)
         return {
             "state": "in step",
             "last_accepted_at": None if accepted is None else format_timestamp(accepted.accepted_at),
         }
-    span = find_span(doubt, epoch_file, Acceptance(until=until))
-    found: Mapping[tuple[str, str], int] = {} if span is None else count_doubtful(c, span)
+    span = restore.find_span(doubt, epoch_file, restore.Acceptance(until=until))
+    found: Mapping[tuple[str, str], int] = {} if span is None else restores.count_doubtful(c, span)
     return {
         "state": "in doubt",
         "why": WHY[doubt.why],
@@ -199,7 +193,7 @@ def _describe(
     }
 
 
-def _to_row(one: Doubtful) -> dict[str, Any]:
+def _to_row(one: restores.Doubtful) -> dict[str, Any]:
     return {
         **pick(
             one, "id post=post_id workspace platform username due_at why in_backup=origin state reason url"
@@ -208,7 +202,7 @@ def _to_row(one: Doubtful) -> dict[str, Any]:
     }
 
 
-def _require_span(span: Span | None) -> Span:
+def _require_span(span: restores.Span | None) -> restores.Span:
     if span is None:
         raise click.ClickException(
             "There is no epoch file, so it is not known until when posts were sent: give --until."
@@ -217,15 +211,12 @@ def _require_span(span: Span | None) -> Span:
 
 
 @contextmanager
-def _open_epoch_file() -> Iterator[EpochFile]:
+def _open_epoch_file() -> Iterator[epoch_files.EpochFile]:
     """The epoch file's folder. Raises ClickException when it cannot be read or is not kept here."""
-    from config.settings import settings
-    from pipeline.runtime.epoch_file import EpochFile
-
-    s = settings()
+    s = config.settings()
     if not s.mark.keep:
         raise click.ClickException("SLIPWAY_MARK__KEEP is false here: run this where the epoch file is kept.")
     try:
-        yield EpochFile(s.mark_folder)
+        yield epoch_files.EpochFile(s.mark_folder)
     except OSError as error:
         raise click.ClickException(f"The epoch file in {s.mark_folder}: {error}") from None

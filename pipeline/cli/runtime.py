@@ -1,4 +1,4 @@
-"""The parts that a command works with: the database, the context, the vault, the sandbox; and its errors as sentences.
+"""What a command works with: the database, the context, the vault, the sandbox, who types it; its errors as sentences.
 
 Everything is imported inside the functions, so that a command pays only for what it opens: `open_transaction` imports
 no Celery, `open_context` does (``tests/pipeline/cli/test_imports.py``).
@@ -8,31 +8,49 @@ The option --workspace of commands that work without it where there is only one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import pwd
+import socket
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
 
+from pipeline.cli import lazy_imports
+from pipeline.domain.audit import Actor
+
+with lazy_imports():
+    from adapters import contract
+    from config import settings as config
+    from pipeline import wiring
+    from pipeline.embedded import control
+    from pipeline.recovery import restore
+    from pipeline.runtime import send_guard
+    from pipeline.stages import post_request
+    from pipeline.store import database as db
+    from pipeline.store import health, schema_version, vault
+    from pipeline.store.accounts import accounts as account_store
+    from pipeline.store.accounts import grants
+    from pipeline.store.auth import keys as key_store
+    from pipeline.store.auth import workspaces as workspace_store
+    from pipeline.store.recovery import epoch as epoch_store
+
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from pipeline.runtime.context import Context
-    from pipeline.store.auth.workspaces import Workspace
-    from pipeline.store.database import Database
-    from pipeline.store.vault import Vault
 
 workspace_option = click.option("--workspace", help="Name or id; may be left out if there is only one.")
 
 
-def choose_workspace(c: Connection, given: str | None) -> Workspace:
+def choose_workspace(c: Connection, given: str | None) -> workspace_store.Workspace:
     """Return the workspace of this name or id, or the only one there is. Raises ClickException, NoSuchWorkspace."""
-    from pipeline.store.auth.workspaces import find_workspace, list_workspaces
-
     if given is not None:
-        return find_workspace(c, given)
-    found = list_workspaces(c)
+        return workspace_store.find_workspace(c, given)
+    found = workspace_store.list_workspaces(c)
     if len(found) != 1:
         names = ", ".join(w.name for w in found[:10]) or "none yet"
         raise click.ClickException(f"Give --workspace: there are {len(found)} workspaces ({names}).")
@@ -52,18 +70,13 @@ def open_transaction(*, warn: bool = True) -> Iterator[Connection]:
 
 
 @contextmanager
-def open_database() -> Iterator[Database]:
+def open_database() -> Iterator[db.Database]:
     """The database, for commands of several transactions. Raises ClickException when it cannot be opened."""
-    from config.settings import settings
-    from pipeline.store.database import Database
-    from pipeline.store.health import CHECK_SECONDS
-    from pipeline.store.schema_version import require_compatible
-
     with report_errors():
-        database = Database(settings().store.url.get_secret_value(), pool=1)
+        database = db.Database(config.settings().store.url.get_secret_value(), pool=1)
         try:
-            with database.begin_read(CHECK_SECONDS) as c:
-                require_compatible(c)
+            with database.begin_read(health.CHECK_SECONDS) as c:
+                schema_version.require_compatible(c)
             yield database
         finally:
             database.close()
@@ -75,15 +88,11 @@ def open_context(*, warn: bool = True) -> Iterator[Context]:
 
     ``warn``: as in `open_transaction`.
     """
-    from config.settings import settings
-    from pipeline.store.schema_version import require_compatible
-    from pipeline.wiring import build_context
-
     with report_errors():
-        context = build_context(settings(), keeps_epoch_file=False)
+        context = wiring.build_context(config.settings(), keeps_epoch_file=False)
         try:
             with context.database.once() as c:
-                require_compatible(c)
+                schema_version.require_compatible(c)
                 if warn:
                     _warn_if_sending_stopped(c)
             yield context
@@ -92,36 +101,26 @@ def open_context(*, warn: bool = True) -> Iterator[Context]:
 
 
 def _warn_if_sending_stopped(c: Connection) -> None:
-    from pipeline.store.recovery.epoch import read
 
-    if read(c).doubt is not None:
-        from pipeline.recovery.restore import IN_DOUBT
-        from pipeline.runtime.send_guard import NEXT_STEP
-
-        click.echo(f"Note: {IN_DOUBT}: {NEXT_STEP}.", err=True)
+    if epoch_store.read(c).doubt is not None:
+        click.echo(f"Note: {restore.IN_DOUBT}: {send_guard.NEXT_STEP}.", err=True)
 
 
-def load_vault() -> Vault:
+def load_vault() -> vault.Vault:
     """The vault with the keys of the settings. Raises VaultError."""
-    from config.settings import settings
-    from pipeline.store.vault import Vault
-
-    return Vault(settings().vault.keys.get_secret_value())
+    return vault.Vault(config.settings().vault.keys.get_secret_value())
 
 
 def call_sandbox(method: str, path: str, **request: Any) -> Any:
     """One call to the control API of the sandbox that the settings name. Raises ClickException."""
-    from config.settings import settings
-    from pipeline.embedded.control import Control, ControlError
-
-    s = settings().sandbox
+    s = config.settings().sandbox
     if not s.url:
         raise click.ClickException(
             "The sandbox is off (SLIPWAY_SANDBOX__URL is empty): run this in the folder of a running `slipway up`."
         )
     try:
-        return Control(s.url, s.control_token.get_secret_value()).call(method, path, **request)
-    except ControlError as error:
+        return control.Control(s.url, s.control_token.get_secret_value()).call(method, path, **request)
+    except control.ControlError as error:
         raise click.ClickException(f"The sandbox: {error}") from None
 
 
@@ -138,28 +137,23 @@ def report_errors() -> Iterator[None]:
 
 def _explain(error: Exception) -> str | None:
     """The error as a sentence with the next step; None for a bug."""
-    from pipeline.store.auth.workspaces import NoSuchWorkspace
-    from pipeline.store.database import TimedOut, Unreachable
-    from pipeline.store.schema_version import IncompatibleSchema
-    from pipeline.store.vault import VaultError
-
     match error:
-        case TimedOut():
+        case db.TimedOut():
             return (
                 "The database took too long: a table is locked, or it is overloaded. Run the command again."
             )
-        case Unreachable():
+        case db.Unreachable():
             return (
                 "The database does not answer: run this in the folder of a running `slipway up`, "
                 "or set SLIPWAY_STORE__URL."
             )
-        case NoSuchWorkspace():
+        case workspace_store.NoSuchWorkspace():
             return f"{error} `slipway workspace list` shows them."
-        case VaultError():
+        case vault.VaultError():
             return f"{error} `slipway settings list` shows where it is set."
         case UnicodeEncodeError():
             return "An argument is not valid UTF-8: type it again."
-        case IncompatibleSchema():
+        case schema_version.IncompatibleSchema():
             return str(error)
         case _:
             return None
@@ -174,3 +168,104 @@ def parse_id(text: str, noun: str) -> UUID:
         raise click.ClickException(
             f"{text!r} is not the id of {article} {noun}: `slipway {noun} list` shows them."
         ) from None
+
+
+def list_platforms() -> list[contract.Platform]:
+    """Return all platforms."""
+    return list(contract.Platform)
+
+
+def require_account(c: Connection, account: str) -> account_store.AccountRow:
+    """Return the account with this id or username. Raises ClickException."""
+    try:
+        return grants.find_account(c, account)
+    except grants.NoSuchAccount as error:
+        raise click.ClickException(f"{error} `slipway account list` shows them.") from None
+
+
+def require_account_of(c: Connection, workspace: UUID, given: str) -> account_store.AccountRow:
+    """Return the account of a workspace with this id or username. Raises ClickException."""
+    found = [
+        a
+        for a in account_store.find_accounts(c, workspace)
+        if given.lower() == str(a.id) or given == a.username
+    ]
+    if not found:
+        raise click.ClickException(
+            f"The workspace has no account {given!r}: `slipway account list` shows its accounts."
+        )
+    if len(found) > 1:
+        ids = ", ".join(f"{a.id} ({a.platform})" for a in found)
+        raise click.ClickException(f"Several accounts are called {given!r}; give the id of one: {ids}.")
+    return found[0]
+
+
+def parse_platform(text: str) -> contract.Platform:
+    """Return the platform of this name. Raises ClickException with the most similar name."""
+    if text not in set(contract.Platform):
+        from difflib import get_close_matches
+
+        near = get_close_matches(text, [p.value for p in contract.Platform], n=1)
+        hint = f"did you mean {near[0]}?" if near else f"it is one of {', '.join(contract.Platform)}."
+        raise click.ClickException(f"There is no platform {text!r}: {hint}")
+    return contract.Platform(text)
+
+
+def find_actor() -> Actor:
+    """Return the account of this process at this machine; under sudo, named by the account that called it."""
+    account = _find_account()
+    name = os.environ.get("SUDO_USER") or account
+    return Actor(kind="command line", name=name, address=f"{account}@{socket.gethostname()}")
+
+
+def _find_account() -> str:
+    """Return the account's name, or its number where it has none, as in a container."""
+    number = os.getuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def build_caller(workspace: workspace_store.Workspace) -> key_store.Caller:
+    """Return the caller as which the command line acts for a workspace: by its plan, without a key."""
+    return key_store.Caller(
+        key_id=key_store.COMMAND_LINE,
+        actor=find_actor(),
+        workspace_id=workspace.id,
+        kind=workspace.kind,
+        owner_user_id=workspace.owner_user_id,
+        plan=workspace.plan,
+        subscription=workspace.subscription,
+        time_zone=workspace.time_zone,
+    )
+
+
+@contextmanager
+def open_for(
+    noun: str, text: str, find_workspace_of: Callable[[Connection, UUID], UUID | None]
+) -> Iterator[tuple[Context, key_store.Caller, UUID]]:
+    """Open the context for the thing whose id is *text*, and the operator as a caller of its workspace.
+
+    Raises ClickException.
+    """
+    identity = parse_id(text, noun)
+    with open_context() as context:
+        with context.database.begin() as c:
+            workspace = find_workspace_of(c, identity)
+            if workspace is None:
+                raise click.ClickException(
+                    f"There is no {noun} {identity}: `slipway {noun} list` shows them."
+                )
+            caller = build_caller(workspace_store.find_workspace(c, str(workspace)))
+        yield context, caller, identity
+
+
+@contextmanager
+def report_refusals() -> Iterator[None]:
+    """Turn a refusal of the API's rules into ClickException, with everything that is wrong in one sentence each."""
+    try:
+        yield
+    except post_request.Refusal as refusal:
+        issues = [f"{issue['path'] or 'body'}: {issue['message']}" for issue in refusal.issues]
+        raise click.ClickException(" ".join(issues) if len(issues) > 1 else refusal.message) from None

@@ -1,17 +1,33 @@
-"""`slipway api|worker|beat|flower|migrate`: each becomes the process it names (exec), for any process manager."""
+"""`slipway up|api|worker|beat|flower|migrate|sandbox`: the processes of an installation, and control of the sandbox."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import socket
 import sys
 from collections.abc import Mapping
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
-from pipeline.cli import EXAMPLE, EXAMPLES
-from pipeline.cli.output import json_option, print_fields
+from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli.runtime import call_sandbox
+
+with lazy_imports():
+    from config import settings as config
+    from pipeline.broker import queue_liveness
+    from pipeline.broker import queues as queue_table
+    from pipeline.embedded import data_folder, summary, supervisor
+    from pipeline.embedded import sandbox as sandbox_process
+    from pipeline.limits import rate_buckets
+    from pipeline.store import database as db
+    from pipeline.store import migrate as migrations
+    from pipeline.store import schema_version
+
 
 VAULT = ("SLIPWAY_VAULT__KEYS",)
 log_option = click.option(
@@ -29,9 +45,7 @@ FLOWER = ("-m", "celery", "--app", "pipeline.worker.flower_app", "--quiet")
 @log_option
 def api(*, as_json: bool) -> None:
     """Serve HTTP: the Partner API, health and metrics."""
-    from config.settings import load
-
-    load(needed=VAULT)
+    config.load(needed=VAULT)
     require_fit()
     exec_python(
         "-m", "pipeline.api.server.serve", "pipeline.api.app:app", environment=_choose_log(as_json=as_json)
@@ -50,11 +64,8 @@ def api(*, as_json: bool) -> None:
 @log_option
 def worker(group: str, queues: str | None, slots: int | None, name: str | None, *, as_json: bool) -> None:
     """Run a Celery worker for the queues of GROUP: publish, reachability or upkeep."""
-    from config.settings import load
-    from pipeline.broker.queues import WITHOUT_VAULT, WORKER_GROUPS
-
-    chosen = _queues(group, queues, WORKER_GROUPS)
-    s = load(needed=() if group in WITHOUT_VAULT else VAULT)
+    chosen = _queues(group, queues, queue_table.WORKER_GROUPS)
+    s = config.load(needed=() if group in queue_table.WITHOUT_VAULT else VAULT)
     require_fit()
     slots = slots or s.worker.slots
     # SIGTERM is Celery's warm shutdown; worker/shutdown.py limits its time.
@@ -83,12 +94,10 @@ def worker(group: str, queues: str | None, slots: int | None, name: str | None, 
 @log_option
 def beat(*, check: bool, as_json: bool) -> None:
     """Run beat, which sends the periodic tasks. It is optional: every worker sends them too, each once an interval."""
-    from config.settings import settings
-
     if check:
         _require_beat(as_json=as_json)
         return
-    words = (*CELERY, "beat", "--pidfile", "", "--loglevel", settings().log.level)
+    words = (*CELERY, "beat", "--pidfile", "", "--loglevel", config.settings().log.level)
     exec_python(*words, environment=_choose_log(as_json=as_json))
 
 
@@ -96,9 +105,7 @@ def beat(*, check: bool, as_json: bool) -> None:
 @log_option
 def flower(*, as_json: bool) -> None:
     """Run Flower, the Celery monitor, protected by SLIPWAY_FLOWER__USER and SLIPWAY_FLOWER__PASSWORD."""
-    from config.settings import load
-
-    settings = load(needed=("SLIPWAY_FLOWER__PASSWORD",))
+    settings = config.load(needed=("SLIPWAY_FLOWER__PASSWORD",))
     s, folder = settings.flower, settings.flower_folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     exec_python(
@@ -126,13 +133,9 @@ def flower(*, as_json: bool) -> None:
 @json_option
 def migrate(*, as_json: bool) -> None:
     """Upgrade the database's tables while older processes keep running. Safe to run twice or concurrently."""
-    from config.settings import settings
-    from pipeline.store.migrate import MigrationBlocked, upgrade
-    from pipeline.store.schema_version import OtherSchema
-
     try:
-        at = upgrade(settings().store.url.get_secret_value())
-    except (MigrationBlocked, OtherSchema) as error:
+        at = migrations.upgrade(config.settings().store.url.get_secret_value())
+    except (migrations.MigrationBlocked, schema_version.OtherSchema) as error:
         raise click.ClickException(str(error)) from None
     if as_json:
         print_fields({"revision": at}, as_json=True)
@@ -142,17 +145,13 @@ def migrate(*, as_json: bool) -> None:
 
 def require_fit() -> None:
     """Raise ClickException when tables and code do not fit. Without a database the process starts anyway."""
-    from config.settings import settings
-    from pipeline.store import schema_version as schema
-    from pipeline.store.database import Database, Unreachable
-
-    database = Database(settings().store.url.get_secret_value(), pool=1)
+    database = db.Database(config.settings().store.url.get_secret_value(), pool=1)
     try:
         with database.once() as c:
-            schema.require_compatible(c)
-    except schema.IncompatibleSchema as error:
+            schema_version.require_compatible(c)
+    except schema_version.IncompatibleSchema as error:
         raise click.ClickException(str(error)) from None
-    except Unreachable:
+    except db.Unreachable:
         click.echo("The database does not answer; starting without it.", err=True)
     finally:
         database.close()
@@ -166,20 +165,16 @@ def exec_python(*arguments: str, environment: Mapping[str, str] | None = None) -
 
 def _require_beat(*, as_json: bool) -> None:
     """Raise ClickException unless a beat of this host, or container, has sent ticks lately."""
-    from config.settings import settings
-    from pipeline.broker.queue_liveness import BEAT_TTL, QueueLiveness, beat_on
-    from pipeline.limits.rate_buckets import create_redis_client
-
-    s, host = settings().broker, socket.gethostname()
-    client = create_redis_client(s.url.get_secret_value(), s.sentinel_master)
-    if not QueueLiveness(client).is_alive(beat_on(host)):
+    s, host = config.settings().broker, socket.gethostname()
+    client = rate_buckets.create_redis_client(s.url.get_secret_value(), s.sentinel_master)
+    if not queue_liveness.QueueLiveness(client).is_alive(queue_liveness.beat_on(host)):
         raise click.ClickException(
-            f"No beat of {host} has sent ticks in the last {BEAT_TTL} s, or the broker does not answer."
+            f"No beat of {host} has sent ticks in the last {queue_liveness.BEAT_TTL} s, or the broker does not answer."
         )
     if as_json:
         print_fields({"host": host, "ticks": True}, as_json=True)
     else:
-        click.echo(f"The beat of {host} has sent ticks in the last {BEAT_TTL} s.")
+        click.echo(f"The beat of {host} has sent ticks in the last {queue_liveness.BEAT_TTL} s.")
 
 
 def _choose_log(*, as_json: bool) -> dict[str, str]:
@@ -197,3 +192,125 @@ def _queues(group: str, queues: str | None, groups: Mapping[str, tuple[str, ...]
             f"{', '.join(wrong)} is not served by {group} ({served}).", param_hint="--queues"
         )
     return chosen
+
+
+@click.command(epilog=EXAMPLE + "SLIPWAY_API__PORT=9000 slipway up")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one line of JSON.")
+def up(*, as_json: bool) -> None:
+    """Run PostgreSQL, Valkey, API, workers, beat, Flower and sandbox on this folder's .slipway until Ctrl-C."""
+
+    def print_summary(found: summary.Summary) -> None:
+
+        click.echo(json.dumps(dataclasses.asdict(found)) if as_json else summary.format_summary(found))
+        sys.stdout.flush()
+
+    folder = Path(os.environ.get("SLIPWAY_FOLDER") or ".slipway")
+    try:
+        with data_folder.hold_lock(folder):
+            status = supervisor.run(folder, print_line, print_summary)
+    except data_folder.FolderError as error:
+        raise click.ClickException(str(error)) from None
+    sys.exit(status)
+
+
+def print_line(name: str, sentence: str) -> None:
+    """Print one line to standard error, after the name of its service; standard output has the summary only."""
+    click.echo(f"{name:<19}| {sentence}", err=True)
+
+
+@click.group()
+def sandbox() -> None:
+    """The sandbox: local servers that behave like the platforms."""
+
+
+@sandbox.command("serve", epilog=EXAMPLE + "slipway sandbox serve")
+@json_option
+def serve_sandbox(*, as_json: bool) -> None:
+    """Run the sandbox in the foreground, at SLIPWAY_SANDBOX__URL and SLIPWAY_SANDBOX__MEDIA_URL; print both first."""
+    s = config.settings().sandbox
+    arguments = sandbox_process.build_arguments(config.settings())
+    print_fields({"url": s.url, "media_url": s.media_url}, as_json=as_json)
+    exec_python(*arguments, environment=sandbox_process.build_environment(s))
+
+
+@sandbox.command(
+    epilog="Example: the next visible call to TikTok takes effect, then its answer is lost.\n\n\b\n"
+    "  slipway sandbox fault tiktok finalize effect-then-drop --times 1\n\n"
+    "Or its answer is a proxy's page:\n\n\b\n"
+    "  slipway sandbox fault tiktok finalize effect-then-answer --times 1 --status 401 --body '<html>…'"
+)
+@click.argument("platform")
+@click.argument("step")
+@click.argument("fault")
+@click.option("--times", type=click.IntRange(1), help="How often it occurs. Default: until cleared.")
+@click.option("--account", help="Only this account, by its id at the platform.")
+@click.option("--delay-ms", type=click.IntRange(0), help="For latency: milliseconds.")
+@click.option("--retry-after", type=click.IntRange(0), help="For 429: the Retry-After header, in seconds.")
+@click.option("--reason", help="For fail-processing: the reason that the platform reports.")
+@click.option(
+    "--status", type=click.IntRange(200, 599), help="For answer, effect-then-answer: the HTTP status."
+)
+@click.option("--body", help="For answer, effect-then-answer: the body. Default: empty.")
+@json_option
+def fault(*, as_json: bool, **order: str | int | None) -> None:
+    """Inject a fault. A wrong PLATFORM, STEP or FAULT is answered with the list of right ones."""
+    made = call_sandbox(
+        "POST", "faults", json={name: value for name, value in order.items() if value is not None}
+    )
+    click.echo(
+        json.dumps(made) if as_json else f"Fault {made['id']} is on. `slipway sandbox faults` lists them."
+    )
+
+
+@sandbox.command(epilog=EXAMPLE + "slipway sandbox faults --clear all")
+@click.option("--clear", metavar="ID|all", help="Clear one fault, or all of them.")
+@json_option
+def faults(clear: str | None, *, as_json: bool) -> None:
+    """List injected faults, with how often each will still occur."""
+    if clear:
+        call_sandbox("DELETE", "faults" if clear == "all" else f"faults/{clear}")
+    print_rows(call_sandbox("GET", "faults"), as_json=as_json, empty="No faults.")
+
+
+@sandbox.command(epilog=EXAMPLE + "slipway sandbox ledger --platform tiktok")
+@click.option("--platform", help="Only this platform.")
+@click.option("--account", help="Only this account, by its id at the platform.")
+@json_option
+def ledger(platform: str | None, account: str | None, *, as_json: bool) -> None:
+    """Print what went live, oldest first: the sandbox's own record, independent of the database."""
+    entries = call_sandbox("GET", "ledger", params={"platform": platform, "account": account})
+    print_rows(
+        [_shorten(entry) for entry in entries] if not as_json else entries,
+        as_json=as_json,
+        empty="Nothing went live.",
+    )
+
+
+@sandbox.command(epilog=EXAMPLE + "slipway sandbox reset --ledger")
+@click.option("--ledger", is_flag=True, help="Also empty the ledger.")
+@json_option
+def reset(*, ledger: bool, as_json: bool) -> None:
+    """Delete accounts, tokens, faults and unfinished uploads; the ledger only with --ledger."""
+    call_sandbox("POST", "reset", json={"ledger": ledger})
+    if as_json:
+        print_fields({"reset": True, "ledger_emptied": ledger}, as_json=True)
+    else:
+        click.echo("The sandbox is reset." + (" Its ledger is empty." if ledger else " Its ledger stays."))
+
+
+@sandbox.command(epilog=EXAMPLE + "slipway sandbox pace instant --no-quotas")
+@click.argument("pace", type=click.Choice(["real", "instant"]))
+@click.option("--quotas/--no-quotas", default=None, help="Enforce or lift rate limits and daily caps.")
+@json_option
+def pace(pace: str, *, quotas: bool | None, as_json: bool) -> None:
+    """Set how long platforms process: as long as real ones, or not at all."""
+    now = call_sandbox("POST", "pace", json={"pace": pace} | ({} if quotas is None else {"quotas": quotas}))
+    if as_json:
+        print_fields(now, as_json=True)
+    else:
+        click.echo(f"Pace {now['pace']}, quotas {'on' if now['quotas'] else 'lifted'}.")
+
+
+def _shorten(entry: dict[str, Any]) -> dict[str, Any]:
+    """Keep the columns that fit a terminal; `--json` has all."""
+    return {name: entry[name] for name in ("at", "platform", "kind", "remote_id", "caption", "url")}

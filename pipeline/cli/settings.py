@@ -1,14 +1,23 @@
-"""`slipway settings`: list every setting, check the current ones, print the example file."""
+"""`slipway settings|vault|broker`: settings, keys that encrypt secrets at rest, messages of the broker."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from typing import Any
 
 import click
 
-from pipeline.cli import EXAMPLE
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli import EXAMPLE, lazy_imports
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
+from pipeline.cli.runtime import find_actor, open_context, report_errors
+
+with lazy_imports():
+    from config import safety
+    from config import settings as config
+    from pipeline.store import database as db
+    from pipeline.store import vault_rotation
+
 
 HEADER = """\
 # Every setting of Slipway, with its meaning and default. Copy this file to .env next to docker-compose.yml (or name the
@@ -35,18 +44,16 @@ ALERT_WEBHOOK_URL='https://change-me.example.com/alerts'
 
 
 @click.group()
-def command() -> None:
+def settings() -> None:
     """Settings: names, meanings, values and checks."""
 
 
-@command.command("list", epilog=EXAMPLE + "slipway settings list --json")
+@settings.command("list", epilog=EXAMPLE + "slipway settings list --json")
 @json_option
 def list_(*, as_json: bool) -> None:
     """List every setting with its meaning, default and value (secrets are masked)."""
-    from config.settings import Settings, describe_settings, load
-
-    meanings = describe_settings()
-    defaults, values = _flatten(Settings()), _flatten(load())
+    meanings = config.describe_settings()
+    defaults, values = _flatten(config.Settings()), _flatten(config.load())
     rows = [
         {"setting": name, "value": values[name], "default": defaults[name], "meaning": meanings[name]}
         for name in meanings
@@ -58,7 +65,7 @@ def list_(*, as_json: bool) -> None:
         click.echo(f"{row['setting']}={row['value']}{changed}\n    {row['meaning']}")
 
 
-@command.command(epilog=EXAMPLE + "SLIPWAY_SETTINGS_FILE=/etc/slipway.env slipway settings check")
+@settings.command(epilog=EXAMPLE + "SLIPWAY_SETTINGS_FILE=/etc/slipway.env slipway settings check")
 @click.option(
     "--production",
     is_flag=True,
@@ -67,28 +74,23 @@ def list_(*, as_json: bool) -> None:
 @json_option
 def check(*, production: bool, as_json: bool) -> None:
     """Check the settings as every process does at its start. Exit status 2 and a sentence for each error."""
-    from config.safety import NEEDED, find_weak_compose_secrets
-    from config.settings import FILE_VARIABLE, SettingsError, examine
-
-    _, errors = examine(os.environ, tuple(NEEDED) if production else ())
+    _, errors = config.examine(os.environ, tuple(safety.NEEDED) if production else ())
     if production:
-        errors += find_weak_compose_secrets(os.environ)
+        errors += safety.find_weak_compose_secrets(os.environ)
     if errors:
-        raise SettingsError("\n".join(errors))
-    file = os.environ.get(FILE_VARIABLE)
+        raise config.SettingsError("\n".join(errors))
+    file = os.environ.get(config.FILE_VARIABLE)
     if as_json:
         print_fields({"valid": True, "file": file}, as_json=True)
     else:
         click.echo(f"The settings are valid and consistent (environment{f' over {file}' if file else ''}).")
 
 
-@command.command(epilog=EXAMPLE + "slipway settings example > config/.env.example")
+@settings.command(epilog=EXAMPLE + "slipway settings example > config/.env.example")
 @json_option
 def example(*, as_json: bool) -> None:
     """Print the example file: every setting with its meaning and default, required ones first."""
-    from config.settings import Settings, describe_settings
-
-    meanings, defaults = describe_settings(), _flatten(Settings(), plain=True)
+    meanings, defaults = config.describe_settings(), _flatten(config.Settings(), plain=True)
     if as_json:
         names = [*REQUIRED, *(name for name in meanings if name not in REQUIRED)]
         rows = [
@@ -118,8 +120,6 @@ def _flatten(settings: Any, *, plain: bool = False) -> dict[str, str]:
     """Return variable -> value of every setting; a secret only as "(set)", unless ``plain``."""
     from pydantic import BaseModel, SecretStr
 
-    from config.settings import PREFIX
-
     def to_text(value: Any) -> str:
         if isinstance(value, SecretStr):
             secret = value.get_secret_value()
@@ -131,7 +131,87 @@ def _flatten(settings: Any, *, plain: bool = False) -> dict[str, str]:
         value = getattr(settings, group)
         if isinstance(value, BaseModel):
             for leaf in type(value).model_fields:
-                found[f"{PREFIX}{group}__{leaf}".upper()] = to_text(getattr(value, leaf))
+                found[f"{config.PREFIX}{group}__{leaf}".upper()] = to_text(getattr(value, leaf))
         else:
-            found[f"{PREFIX}{group}".upper()] = to_text(value)
+            found[f"{config.PREFIX}{group}".upper()] = to_text(value)
     return found
+
+
+@click.group()
+def vault() -> None:
+    """Encryption of secrets at rest."""
+
+
+@vault.command(epilog=EXAMPLE + "echo SLIPWAY_VAULT__KEYS=$(slipway vault new-key) >> /etc/slipway.env")
+@json_option
+def new_key(*, as_json: bool) -> None:
+    """Print a new key. To rotate, put it in front of the old ones in SLIPWAY_VAULT__KEYS, separated by a comma."""
+    from cryptography.fernet import Fernet
+
+    key = Fernet.generate_key().decode()
+    if as_json:
+        print_fields({"key": key}, as_json=True)
+    else:
+        click.echo(key)
+
+
+@vault.command(
+    epilog="First put the new key in front of the old ones in SLIPWAY_VAULT__KEYS of every process and restart them; "
+    f"afterwards the old keys can be removed.\n\n{EXAMPLE}slipway vault rotate"
+)
+@json_option
+def rotate(*, as_json: bool) -> None:
+    """Encrypt all stored credentials and checkpoints with the newest key. If interrupted, run it again."""
+
+    def print_progress(count: vault_rotation.RotationProgress) -> None:
+        if not as_json:
+            click.echo(f"{count.what}: {count.sealed_again + count.newest_already} done …", err=True)
+
+    with report_errors():
+        database = db.Database(config.settings().store.url.get_secret_value(), pool=1)
+        try:
+            keys = config.settings().vault.keys.get_secret_value()
+            counts = vault_rotation.rotate(database, find_actor(), keys, print_progress)
+        finally:
+            database.close()
+    names = "what sealed_again newest_already"
+    rows = [{**pick(count, names), "unopened": len(count.unopened)} for count in counts]
+    print_rows(rows, as_json=as_json)
+    if unopened := [str(owner) for count in counts for owner in count.unopened]:
+        raise click.ClickException(
+            f"{len(unopened)} secrets open with none of the keys ({', '.join(unopened[:3])}"
+            f"{' …' if unopened[3:] else ''}): put the key that encrypted them back into SLIPWAY_VAULT__KEYS "
+            "and run this again."
+        )
+
+
+@click.group()
+def broker() -> None:
+    """Messages of the broker. It holds no facts: all can be dispatched again from the database."""
+
+
+@broker.command(epilog=EXAMPLE + "slipway broker rebuild --per-second 500")
+@click.option(
+    "--per-second",
+    type=click.FloatRange(1, 100_000),
+    default=1000,
+    show_default=True,
+    help="Messages sent per second.",
+)
+@json_option
+def rebuild(per_second: float, *, as_json: bool) -> None:
+    """Dispatch a message for everything that waits. Safe at any time; seldom needed, as maintenance does it too."""
+    from pipeline.maintenance.rebuild_broker import BrokerUnreachable, Dispatched, rebuild_broker
+
+    def print_progress(dispatched: Dispatched) -> None:
+        if not as_json:
+            click.echo(f"\r{dispatched.deliveries} deliveries, {dispatched.looks} looks", nl=False, err=True)
+
+    with open_context() as context:
+        try:
+            dispatched = rebuild_broker(context, per_second=per_second, on_progress=print_progress)
+        except BrokerUnreachable as error:
+            raise click.ClickException(str(error)) from None
+    if not as_json:
+        click.echo(err=True)
+    print_fields(asdict(dispatched), as_json=as_json)

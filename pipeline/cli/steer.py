@@ -1,4 +1,4 @@
-"""`slipway steer`: cancel, retry, reschedule, pause or resume every delivery that a filter selects."""
+"""`slipway steer` acts on every delivery that a filter selects; `slipway pause` pauses publishing and lifts pauses."""
 
 from __future__ import annotations
 
@@ -9,45 +9,68 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli import EXAMPLE
-from pipeline.cli.durations import DURATION, SPAN
-from pipeline.cli.listing import filter_options, read_filter
-from pipeline.cli.output import json_option, print_fields, print_rows
-from pipeline.cli.post_body import build_caller, report_refusals
-from pipeline.cli.runtime import choose_workspace, open_context, open_transaction, parse_id, workspace_option
+from pipeline.api.http.timestamp import format_timestamp
+from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli.options import DURATION, SPAN, filter_options, read_filter
+from pipeline.cli.output import json_option, pick, print_fields, print_rows
+from pipeline.cli.runtime import (
+    build_caller,
+    choose_workspace,
+    find_actor,
+    open_context,
+    open_transaction,
+    parse_id,
+    parse_platform,
+    report_refusals,
+    require_account,
+    workspace_option,
+)
+from pipeline.domain.hold import BREAKER, SCOPES
+
+with lazy_imports():
+    from pipeline.actions import pauses as pause_actions
+    from pipeline.actions import steering
+    from pipeline.api.http import auth
+    from pipeline.api.posts import steer_schema
+    from pipeline.domain import steering as steering_domain
+    from pipeline.store import jobs as job_store
+    from pipeline.store.auth import workspaces as workspace_store
+    from pipeline.store.deliveries import pauses, platform_health
+    from pipeline.store.steering import jobs
+    from pipeline.store.steering import receipts as steering_receipts
+
 
 if TYPE_CHECKING:
-    from pipeline.actions.steering import Counted
-    from pipeline.domain.steering import Arguments
+    from sqlalchemy import Connection
+
+    from pipeline.domain.hold import LiftedScope, Scope
     from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
-    from pipeline.store.steering.jobs import SteeringJob
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
 job_argument = click.argument("job_id", metavar="JOB")
 
 
 @click.group()
-def command() -> None:
+def steer() -> None:
     """Act on every delivery that a filter selects: first the count, with --yes the job. Nothing armed is touched."""
 
 
-def _steer(name: str, arguments: Arguments, options: dict[str, Any]) -> None:
+def _steer(name: str, arguments: steering_domain.Arguments, options: dict[str, Any]) -> None:
     """Count, and with --yes start the job. Raises ClickException."""
     from dataclasses import replace
-
-    from pipeline.actions.steering import Steering, steer
-    from pipeline.api.http.auth import require_plan
-    from pipeline.domain.steering import PUBLISHES, Verb
 
     with report_refusals(), open_context() as context:
         with context.database.begin() as c:
             workspace = choose_workspace(c, options["workspace"])
             chosen = replace(read_filter(c, {**options, "workspace": str(workspace.id)}), workspace=None)
-        caller, asked = build_caller(workspace), Steering(verb=Verb(name), filter=chosen, arguments=arguments)
-        if asked.verb in PUBLISHES:
-            require_plan(caller)
-        found = steer(context, caller, asked, confirm=options["yes"])
+        caller, asked = (
+            build_caller(workspace),
+            steering.Steering(verb=steering_domain.Verb(name), filter=chosen, arguments=arguments),
+        )
+        if asked.verb in steering_domain.PUBLISHES:
+            auth.require_plan(caller)
+        found = steering.steer(context, caller, asked, confirm=options["yes"])
     _print_counted(found, as_json=options["as_json"])
 
 
@@ -63,11 +86,10 @@ def _add_verb(name: str, sentence: str, filters: str, *more: Callable[..., Any])
     run = filter_options(run)
     for option in reversed(more):
         run = option(run)
-    command.command(name, help=sentence, epilog=f"{EXAMPLE}slipway steer {name} {filters}")(run)
+    steer.command(name, help=sentence, epilog=f"{EXAMPLE}slipway steer {name} {filters}")(run)
 
 
-def _read_arguments(options: dict[str, Any]) -> Arguments:
-    from pipeline.domain.steering import Arguments
+def _read_arguments(options: dict[str, Any]) -> steering_domain.Arguments:
 
     later, earlier, spread = options.get("later"), options.get("earlier"), options.get("spread")
     given = [one for one in (later, earlier, spread) if one is not None]
@@ -77,7 +99,9 @@ def _read_arguments(options: dict[str, Any]) -> Arguments:
     if spread is not None and None in (start, end):
         raise click.ClickException("--spread needs both ends: now..7d.")
     shift: timedelta | None = later if later is not None else None if earlier is None else -earlier
-    return Arguments(shift=shift, start=_to_seconds(start), end=_to_seconds(end), why=options.get("why"))
+    return steering_domain.Arguments(
+        shift=shift, start=_to_seconds(start), end=_to_seconds(end), why=options.get("why")
+    )
 
 
 def _to_seconds(at: datetime | None) -> datetime | None:
@@ -109,7 +133,7 @@ _add_verb(
 _add_verb("resume", "Go on with paused deliveries.", "--account acme --yes")
 
 
-@command.command(epilog=EXAMPLE + f"slipway steer show {EXAMPLE_ID}")
+@steer.command(epilog=EXAMPLE + f"slipway steer show {EXAMPLE_ID}")
 @job_argument
 @json_option
 def show(job_id: str, *, as_json: bool) -> None:
@@ -118,20 +142,17 @@ def show(job_id: str, *, as_json: bool) -> None:
         _print_job(job, as_json=as_json)
 
 
-@command.command("list", epilog=EXAMPLE + "slipway steer list --workspace Acme")
+@steer.command("list", epilog=EXAMPLE + "slipway steer list --workspace Acme")
 @workspace_option
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @click.option("--after", metavar="ID", help="The next page: what comes after this job.")
 @json_option
 def list_(workspace: str | None, limit: int, after: str | None, *, as_json: bool) -> None:
     """List jobs, newest first: what each does, how much is done, and what it waits for."""
-    from pipeline.api.posts.steer_schema import SteeringJobModel
-    from pipeline.store.steering.jobs import list_jobs
-
     last = parse_id(after, "steering job") if after else None
     with open_transaction() as c:
-        found = list_jobs(c, [choose_workspace(c, workspace).id], after=last, limit=limit)
-    rows = [SteeringJobModel.from_job(job).model_dump(mode="json") for job in found]
+        found = jobs.list_jobs(c, [choose_workspace(c, workspace).id], after=last, limit=limit)
+    rows = [steer_schema.SteeringJobModel.from_job(job).model_dump(mode="json") for job in found]
     shown = rows if as_json else [{name: row[name] for name in _LISTED} for row in rows]
     print_rows(shown, as_json=as_json, empty="No steering jobs.")
     if len(rows) == limit:
@@ -141,18 +162,16 @@ def list_(workspace: str | None, limit: int, after: str | None, *, as_json: bool
 _LISTED = ("id", "created_at", "verb", "state", "selected", "done", "skipped", "waits_for")
 
 
-@command.command(epilog=EXAMPLE + f"slipway steer stop {EXAMPLE_ID}")
+@steer.command(epilog=EXAMPLE + f"slipway steer stop {EXAMPLE_ID}")
 @job_argument
 @json_option
 def stop(job_id: str, *, as_json: bool) -> None:
     """Stop JOB after the post in progress. What it did stays; a job that has ended stays as it is."""
-    from pipeline.actions import steering
-
     with report_refusals(), _open_job(job_id) as (context, caller, job):
         _print_job(steering.stop(context, caller, job.id), as_json=as_json)
 
 
-@command.command(epilog=EXAMPLE + f"slipway steer receipts {EXAMPLE_ID} --outcome skipped")
+@steer.command(epilog=EXAMPLE + f"slipway steer receipts {EXAMPLE_ID} --outcome skipped")
 @job_argument
 @click.option("--outcome", type=click.Choice(["done", "skipped"]), help="Only of this outcome.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
@@ -160,31 +179,26 @@ def stop(job_id: str, *, as_json: bool) -> None:
 @json_option
 def receipts(job_id: str, outcome: str | None, limit: int, after: str | None, *, as_json: bool) -> None:
     """List what became of each delivery of JOB."""
-    from pipeline.api.posts.steer_schema import SteeringReceipt
-    from pipeline.store.steering.receipts import list_receipts
-
     last = parse_id(after, "delivery") if after else None
     with _open_job(job_id) as (context, _, job), context.database.begin() as c:
-        found = list_receipts(c, job.id, outcome=outcome, after=last, limit=limit)
-    rows = [SteeringReceipt.from_receipt(one).model_dump(mode="json") for one in found]
+        found = steering_receipts.list_receipts(c, job.id, outcome=outcome, after=last, limit=limit)
+    rows = [steer_schema.SteeringReceipt.from_receipt(one).model_dump(mode="json") for one in found]
     print_rows(rows, as_json=as_json, empty="No such receipt.")
     if len(rows) == limit:
         click.echo(f"There may be more: repeat with --after {rows[-1]['delivery_id']}", err=True)
 
 
 @contextmanager
-def _open_job(job_id: str) -> Iterator[tuple[Context, Caller, SteeringJob]]:
+def _open_job(job_id: str) -> Iterator[tuple[Context, Caller, jobs.SteeringJob]]:
     """Open the context, the operator as a caller of the job's workspace, and the job. Raises ClickException."""
-    from pipeline.store.auth.workspaces import find_workspace
-    from pipeline.store.jobs import find_workspace_of_job
-    from pipeline.store.steering.jobs import JOBS, find_job
-
     identity = parse_id(job_id, "steering job")
     with open_context() as context:
         with context.database.begin() as c:
-            workspace = find_workspace_of_job(c, JOBS, identity)
-            caller = None if workspace is None else build_caller(find_workspace(c, str(workspace)))
-            job = None if caller is None else find_job(c, caller, identity)
+            workspace = job_store.find_workspace_of_job(c, jobs.JOBS, identity)
+            caller = (
+                None if workspace is None else build_caller(workspace_store.find_workspace(c, str(workspace)))
+            )
+            job = None if caller is None else jobs.find_job(c, caller, identity)
         if caller is None or job is None:
             raise click.ClickException(
                 f"There is no steering job {identity}: `slipway steer list` shows them."
@@ -192,11 +206,10 @@ def _open_job(job_id: str) -> Iterator[tuple[Context, Caller, SteeringJob]]:
         yield context, caller, job
 
 
-def _print_counted(found: Counted, *, as_json: bool) -> None:
-    from pipeline.api.posts.steer_schema import SteeringAnswer
+def _print_counted(found: steering.Counted, *, as_json: bool) -> None:
 
     if as_json:
-        print_fields(SteeringAnswer.from_counted(found).model_dump(mode="json"), as_json=True)
+        print_fields(steer_schema.SteeringAnswer.from_counted(found).model_dump(mode="json"), as_json=True)
         return
     count = found.count
     states = ", ".join(f"{n:,} {state}" for state, n in count.states.items())
@@ -209,10 +222,9 @@ def _print_counted(found: Counted, *, as_json: bool) -> None:
         click.echo(f"\nThe job goes on in the background: slipway steer show {found.job.id}")
 
 
-def _print_job(job: SteeringJob, *, as_json: bool) -> None:
-    from pipeline.api.posts.steer_schema import SteeringJobModel
+def _print_job(job: jobs.SteeringJob, *, as_json: bool) -> None:
 
-    found = SteeringJobModel.from_job(job).model_dump(mode="json")
+    found = steer_schema.SteeringJobModel.from_job(job).model_dump(mode="json")
     if not as_json:
         for name in ("filter", "arguments"):
             found[name] = ", ".join(f"{key} {value}" for key, value in found[name].items())
@@ -222,3 +234,108 @@ def _print_job(job: SteeringJob, *, as_json: bool) -> None:
     print_fields(found, as_json=as_json)
     if job.skipped and not as_json:
         click.echo(f"\nWhy some were skipped: slipway steer receipts {job.id} --outcome skipped")
+
+
+why_option = click.option("--why", required=True, help="The reason, shown in `slipway pause list`.")
+
+
+@click.group()
+def pause() -> None:
+    """Pause publishing. Deliveries already armed are completed; no post is lost, and due times stay."""
+
+
+@pause.command(
+    epilog=f"{EXAMPLES}slipway pause add all --why 'wrong campaign, checking'\n"
+    "  slipway pause add platform tiktok --why 'their API answers 500'\n"
+    "  slipway pause add account acme --why 'under review'"
+)
+@click.argument("scope", type=click.Choice(SCOPES))
+@click.argument("target", required=False)
+@why_option
+@json_option
+def add(scope: Scope, target: str | None, why: str, *, as_json: bool) -> None:
+    """Pause everything, a platform, a workspace (name or id) or an account (id or username)."""
+    _require_target("add", scope, target)
+    _pause(scope, target or "", why, as_json=as_json)
+
+
+@pause.command("list", epilog=EXAMPLE + "slipway pause list --json")
+@json_option
+def list_pauses_(*, as_json: bool) -> None:
+    """List pauses and open circuit breakers: scope, since when, who, why, and how many deliveries each holds."""
+    with open_transaction() as c:
+        rows = [pick(p, "scope target name since holds who why") for p in pauses.list_pauses(c)] + [
+            {
+                "scope": BREAKER,
+                **pick(b, "target=platform name=platform since=opened_at holds"),
+                "who": "system",
+                "why": f"{b.why}; the next probe is at {format_timestamp(b.probe_at)}",
+            }
+            for b in platform_health.list_open_breakers(c)
+        ]
+    print_rows(rows, as_json=as_json, empty="Nothing is paused.")
+
+
+@pause.command(
+    epilog=EXAMPLES + "slipway pause lift all\n  slipway pause lift platform tiktok\n"
+    "  slipway pause lift breaker tiktok"
+)
+@click.argument("scope", type=click.Choice([*SCOPES, BREAKER]))
+@click.argument("target", required=False)
+@json_option
+def lift(scope: LiftedScope, target: str | None, *, as_json: bool) -> None:
+    """Lift a pause or close a circuit breaker, at once. Others that hold the same deliveries stay.
+
+    A breaker opens again if the platform's calls go on failing.
+    """
+    _require_target("lift", scope, target)
+    with open_context() as context:
+        with context.database.begin() as c:
+            found = TARGETS[scope](c, target or "")
+        if not pause_actions.lift_and_release(context, find_actor(), scope, found):
+            raise click.ClickException("That is not paused: `slipway pause list` shows what is.")
+    print_fields({"scope": scope, "target": found, "paused": False}, as_json=as_json)
+
+
+def _require_target(verb: str, scope: str, target: str | None) -> None:
+    if (target is None) != (scope == "all"):
+        raise click.ClickException(
+            f"`{verb} all` takes no target."
+            if scope == "all"
+            else f"Give the target: slipway pause {verb} {scope} NAME."
+        )
+
+
+def _pause(scope: Scope, target: str, why: str, *, as_json: bool) -> None:
+
+    if not why.strip():
+        raise click.ClickException("--why is empty: give the reason.")
+    with open_transaction() as c:
+        found = TARGETS[scope](c, target)
+        pause_actions.pause(c, find_actor(), scope, found, why)
+    print_fields({"scope": scope, "target": found, "paused": True, "why": why}, as_json=as_json)
+
+
+def _resolve_platform(_: Connection, text: str) -> str:
+
+    return parse_platform(text).value
+
+
+def _resolve_workspace(c: Connection, text: str) -> str:
+
+    return str(workspace_store.find_workspace(c, text).id)
+
+
+def _resolve_account(c: Connection, text: str) -> str:
+
+    return str(require_account(c, text).id)
+
+
+TARGETS: dict[str, Callable[[Any, str], str]] = {
+    "all": lambda _c, _text: "",
+    "platform": _resolve_platform,
+    "workspace": _resolve_workspace,
+    "account": _resolve_account,
+    BREAKER: _resolve_platform,
+}
+"""Scope -> the function that resolves the command's argument to the stored target."""

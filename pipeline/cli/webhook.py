@@ -10,16 +10,30 @@ from uuid import UUID
 
 import click
 
-from pipeline.cli import EXAMPLE, EXAMPLES
-from pipeline.cli.durations import PAST
+from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli.options import PAST
 from pipeline.cli.output import json_option, pick, print_fields, print_rows
-from pipeline.cli.post_body import build_caller, open_for, report_refusals
-from pipeline.cli.runtime import choose_workspace, open_context, open_transaction, parse_id, workspace_option
+from pipeline.cli.runtime import (
+    build_caller,
+    choose_workspace,
+    open_context,
+    open_for,
+    open_transaction,
+    parse_id,
+    report_refusals,
+    workspace_option,
+)
+
+with lazy_imports():
+    from pipeline.api.webhooks import response_models
+    from pipeline.domain import webhook as webhook_domain
+    from pipeline.store.webhooks import events as event_store
+    from pipeline.store.webhooks import webhooks as webhook_store
+
 
 if TYPE_CHECKING:
     from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
-    from pipeline.store.webhooks.webhooks import Webhook
 
 EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
 webhook_argument = click.argument("webhook_id", metavar="WEBHOOK")
@@ -69,11 +83,13 @@ def create(
 @json_option
 def list_(workspace: str | None, *, paused: bool, as_json: bool) -> None:
     """List webhooks, oldest first."""
-    from pipeline.store.webhooks.webhooks import list_all_paused, list_webhooks
-
     with open_transaction() as c:
         chosen = None if paused else build_caller(choose_workspace(c, workspace))
-        found = list_all_paused(c, 1000) if chosen is None else list_webhooks(c, chosen)
+        found = (
+            webhook_store.list_all_paused(c, 1000)
+            if chosen is None
+            else webhook_store.list_webhooks(c, chosen)
+        )
     rows = [
         {
             **pick(w, "id workspace=workspace_id url"),
@@ -171,14 +187,10 @@ def test(webhook_id: str, *, as_json: bool) -> None:
 @json_option
 def events(webhook_id: str, state: str | None, kind: str | None, limit: int, *, as_json: bool) -> None:
     """List the events of WEBHOOK with their last try, newest first; as JSON with their payload and all tries."""
-    from pipeline.api.webhooks.response_models import WebhookEvent
-    from pipeline.domain.webhook import EventState
-    from pipeline.store.webhooks.events import list_events
-
     with _open_webhook(webhook_id) as (context, _, found), context.database.begin() as c:
-        requested = None if state is None else EventState(state)
-        page = list_events(c, found.id, limit=limit, state=requested, kind=kind)
-    rows = [WebhookEvent.from_event(event).model_dump(mode="json") for event in page]
+        requested = None if state is None else webhook_domain.EventState(state)
+        page = event_store.list_events(c, found.id, limit=limit, state=requested, kind=kind)
+    rows = [response_models.WebhookEvent.from_event(event).model_dump(mode="json") for event in page]
     print_rows(rows if as_json else [*map(_summarize, rows)], as_json=as_json, empty="No events.")
 
 
@@ -202,23 +214,24 @@ def replay(
     as_json: bool,
 ) -> None:
     """Send events of WEBHOOK again under the same ids: some, or all of a span. In order in each post."""
-    from pipeline.domain.webhook import EventState
-    from pipeline.store.webhooks.events import Replay
     from pipeline.webhooks import webhooks
 
     if bool(ids) == (since is not None) or (ids and (until or state)):
         raise click.ClickException("Give --id, or --since with --until and --state; not both.")
-    chosen = Replay(
+    chosen = event_store.Replay(
         ids=[parse_id(one, "event") for one in ids] or None,
         since=since,
         until=until,
-        state=None if state is None else EventState(state),
+        state=None if state is None else webhook_domain.EventState(state),
     )
     with _open_webhook(webhook_id) as (context, caller, found):
         total, last = webhooks.replay(context, caller, found.id, chosen)
         while last is not None:
             more, last = webhooks.replay(
-                context, caller, found.id, Replay(since=since, until=until, state=chosen.state, after=last)
+                context,
+                caller,
+                found.id,
+                event_store.Replay(since=since, until=until, state=chosen.state, after=last),
             )
             total += more
     print_fields({"replayed": total}, as_json=as_json)
@@ -240,22 +253,23 @@ def delete(webhook_id: str, *, as_json: bool) -> None:
 
 
 @contextmanager
-def _open_webhook(webhook_id: str) -> Iterator[tuple[Context, Caller, Webhook]]:
+def _open_webhook(webhook_id: str) -> Iterator[tuple[Context, Caller, webhook_store.Webhook]]:
     """Open the context, the operator as a caller of the webhook's workspace, and the webhook. Raises ClickException."""
-    from pipeline.store.webhooks.webhooks import find_workspace_of_webhook, list_webhooks
-
-    with open_for("webhook", webhook_id, find_workspace_of_webhook) as (context, caller, identity):
+    with open_for("webhook", webhook_id, webhook_store.find_workspace_of_webhook) as (
+        context,
+        caller,
+        identity,
+    ):
         with context.database.begin() as c:
-            [found] = list_webhooks(c, caller, identity)
+            [found] = webhook_store.list_webhooks(c, caller, identity)
         yield context, caller, found
 
 
 def _check_types(types: tuple[str, ...]) -> list[str] | None:
-    from pipeline.domain.webhook import CHOICES
 
     for kind in types:
-        if kind not in CHOICES:
-            raise click.ClickException(f"--event {kind}: must be one of {', '.join(CHOICES)}.")
+        if kind not in webhook_domain.CHOICES:
+            raise click.ClickException(f"--event {kind}: must be one of {', '.join(webhook_domain.CHOICES)}.")
     return [*types] or None
 
 
@@ -263,16 +277,13 @@ def _wait(context: Context, webhook: UUID, event: UUID) -> dict[str, Any]:
     """Return an event once its first try has ended, or as it is after ``PATIENCE`` seconds."""
     import time
 
-    from pipeline.api.webhooks.response_models import WebhookEvent
-    from pipeline.store.webhooks.events import list_events
-
     until = time.monotonic() + PATIENCE
     while True:
         with context.database.begin() as c:
-            [found] = list_events(c, webhook, limit=1, identity=event)
+            [found] = event_store.list_events(c, webhook, limit=1, identity=event)
         has_ended = any(attempt["outcome"] for attempt in found.attempts)
         if has_ended or time.monotonic() >= until:
-            return WebhookEvent.from_event(found).model_dump(mode="json")
+            return response_models.WebhookEvent.from_event(found).model_dump(mode="json")
         time.sleep(POLL_SECONDS)
 
 
@@ -286,10 +297,9 @@ def _print_event(event: dict[str, Any], *, as_json: bool) -> None:
     print_fields(event if as_json else _present(_summarize(event)), as_json=as_json)
 
 
-def _print(found: Webhook, secret: str = "", *, as_json: bool) -> None:
-    from pipeline.api.webhooks.response_models import WebhookModel
+def _print(found: webhook_store.Webhook, secret: str = "", *, as_json: bool) -> None:
 
-    fields = WebhookModel.from_webhook(found, secret).model_dump(mode="json")
+    fields = response_models.WebhookModel.from_webhook(found, secret).model_dump(mode="json")
     if as_json:
         print_fields(fields, as_json=True)
         return

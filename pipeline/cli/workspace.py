@@ -1,33 +1,51 @@
-"""`slipway workspace`: workspaces, their plans, and what happens to their late posts."""
+"""`slipway workspace` and `slipway user`: workspaces with their plans, users of the dashboard with their roles."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import click
 
-from pipeline.cli import EXAMPLE, EXAMPLES
-from pipeline.cli.durations import DURATION
+from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli.options import DURATION
 from pipeline.cli.output import json_option, pick, print_fields, print_rows
-from pipeline.cli.runtime import open_transaction
-from pipeline.domain.account import Plan, Subscription, WorkspaceKind
+from pipeline.cli.runtime import find_actor, open_transaction
+from pipeline.domain.account import (
+    Plan,
+    Role,
+    Subscription,
+    UnusableLogin,
+    UnusablePassword,
+    WorkspaceKind,
+    normalize_login,
+    require_login,
+    require_password,
+)
+
+with lazy_imports():
+    from pipeline.store import audit as audit_store
+    from pipeline.store.auth import sessions as session_store
+    from pipeline.store.auth import users as user_store
+    from pipeline.store.auth import workspaces as workspace_store
+
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy import Connection
 
-    from pipeline.store.auth.workspaces import LatePolicy
-
 
 @click.group()
-def command() -> None:
+def workspace() -> None:
     """Workspaces: the owners of posts, with the plan they publish by."""
 
 
-@command.command(epilog=EXAMPLE + "slipway workspace create Acme --time-zone Europe/Berlin")
+@workspace.command("create", epilog=EXAMPLE + "slipway workspace create Acme --time-zone Europe/Berlin")
 @click.argument("name")
 @click.option(
     "--kind", type=click.Choice([k.value for k in WorkspaceKind]), default="workspace", show_default=True
@@ -35,33 +53,33 @@ def command() -> None:
 @click.option("--plan", type=click.Choice([p.value for p in Plan]), default="business", show_default=True)
 @click.option("--time-zone", default="UTC", show_default=True, help="IANA name, such as Europe/Berlin.")
 @json_option
-def create(name: str, kind: str, plan: str, time_zone: str, *, as_json: bool) -> None:
+def add_workspace(name: str, kind: str, plan: str, time_zone: str, *, as_json: bool) -> None:
     """Create a workspace. A personal one also gets an owner."""
-    from pipeline.store.auth.workspaces import create_workspace, find_workspace
-
     _require_zone(time_zone)
     if not name.strip():
         raise click.ClickException("The name is empty: give one.")
     with open_transaction() as c:
-        made = create_workspace(c, name=name, kind=WorkspaceKind(kind), plan=Plan(plan), time_zone=time_zone)
-        found = _to_dict(find_workspace(c, str(made)))
-        _record(c, "create", made, {}, found)
+        made = workspace_store.create_workspace(
+            c, name=name, kind=WorkspaceKind(kind), plan=Plan(plan), time_zone=time_zone
+        )
+        found = _to_dict(workspace_store.find_workspace(c, str(made)))
+        _record_workspace(c, "create", made, {}, found)
     print_fields(found, as_json=as_json)
 
 
-@command.command("list", epilog=EXAMPLE + "slipway workspace list --json")
+@workspace.command("list", epilog=EXAMPLE + "slipway workspace list --json")
 @json_option
-def list_(*, as_json: bool) -> None:
+def list_all_workspaces(*, as_json: bool) -> None:
     """List all workspaces, oldest first."""
-    from pipeline.store.auth.workspaces import list_policies, list_workspaces
-
     with open_transaction() as c:
-        late = list_policies(c)
-        found = [{**_to_dict(w), "late": _describe(late.get(w.id))} for w in list_workspaces(c)]
+        late = workspace_store.list_policies(c)
+        found = [
+            {**_to_dict(w), "late": _describe(late.get(w.id))} for w in workspace_store.list_workspaces(c)
+        ]
     print_rows(found, as_json=as_json, empty="No workspaces. `slipway workspace create NAME` makes one.")
 
 
-@command.command(epilog=EXAMPLE + "slipway workspace set-plan Acme professional --subscription past_due")
+@workspace.command(epilog=EXAMPLE + "slipway workspace set-plan Acme professional --subscription past_due")
 @click.argument("workspace")
 @click.argument("plan", type=click.Choice([p.value for p in Plan]))
 @click.option(
@@ -70,18 +88,15 @@ def list_(*, as_json: bool) -> None:
 @json_option
 def set_plan(workspace: str, plan: str, subscription: str | None, *, as_json: bool) -> None:
     """Change the plan of WORKSPACE (name or id). Its keys publish by the new plan at once."""
-    from pipeline.store.auth.workspaces import find_workspace
-    from pipeline.store.auth.workspaces import set_plan as store_plan
-
     with open_transaction() as c:
-        found = find_workspace(c, workspace)
-        store_plan(c, found.id, Plan(plan), Subscription(subscription or found.subscription))
-        changed = _to_dict(find_workspace(c, str(found.id)))
-        _record(c, "set plan", found.id, _to_dict(found), changed)
+        found = workspace_store.find_workspace(c, workspace)
+        workspace_store.set_plan(c, found.id, Plan(plan), Subscription(subscription or found.subscription))
+        changed = _to_dict(workspace_store.find_workspace(c, str(found.id)))
+        _record_workspace(c, "set plan", found.id, _to_dict(found), changed)
     print_fields(changed, as_json=as_json)
 
 
-@command.command(
+@workspace.command(
     epilog=f"{EXAMPLES}slipway workspace set-late Acme hold --after 2h\n"
     "  slipway workspace set-late Acme publish"
 )
@@ -94,31 +109,29 @@ def set_late(workspace: str, on_late: str, after: timedelta | None, *, as_json: 
 
     It takes effect at once, for posts already accepted too.
     """
-    from pipeline.store.auth.workspaces import LatePolicy, find_workspace, list_policies, set_policy
-
     if (after is None) != (on_late == "publish") or after == timedelta(0):
         raise click.ClickException("skip and hold need a duration (--after 2h); publish takes none.")
     policy = (
-        None if after is None else LatePolicy(after=after, on_late="skip" if on_late == "skip" else "hold")
+        None
+        if after is None
+        else workspace_store.LatePolicy(after=after, on_late="skip" if on_late == "skip" else "hold")
     )
     with open_transaction() as c:
-        found = find_workspace(c, workspace)
-        before = _describe(list_policies(c).get(found.id))
-        set_policy(c, found.id, policy)
-        _record(c, "set late", found.id, {"late": before}, {"late": _describe(policy)})
+        found = workspace_store.find_workspace(c, workspace)
+        before = _describe(workspace_store.list_policies(c).get(found.id))
+        workspace_store.set_policy(c, found.id, policy)
+        _record_workspace(c, "set late", found.id, {"late": before}, {"late": _describe(policy)})
     print_fields({"id": found.id, "name": found.name, "late": _describe(policy)}, as_json=as_json)
 
 
-def _record(
+def _record_workspace(
     c: Connection, verb: str, workspace: UUID, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> None:
-    from pipeline.cli.actor import find_actor
-    from pipeline.store.audit import record_change
 
-    record_change(c, find_actor(), verb, "workspace", workspace, workspace, before, after)
+    audit_store.record_change(c, find_actor(), verb, "workspace", workspace, workspace, before, after)
 
 
-def _describe(policy: LatePolicy | None) -> str:
+def _describe(policy: workspace_store.LatePolicy | None) -> str:
     """Describe the policy: what is done, and after how long."""
     return "publish" if policy is None else f"{policy.on_late} after {policy.after}"
 
@@ -137,3 +150,227 @@ def _require_zone(name: str) -> None:
         near = get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else "give an IANA name such as Europe/Berlin."
         raise click.ClickException(f"There is no time zone {name!r}: {hint}")
+
+
+SHOWN_ONCE = "This password is shown only once: pass it on now. It is stored as a hash."
+
+
+def ask_password(login: str, *, generate: bool) -> tuple[str, bool]:
+    """Return a new password, and whether it was generated: if *generate*, or without a terminal.
+
+    Raises ClickException for one that breaks a rule.
+    """
+    if generate or not sys.stdin.isatty():
+        return user_store.generate_password(), True
+    given: str = click.prompt("Password", hide_input=True, confirmation_prompt="Again", err=True)
+    try:
+        return require_password(given, login), False
+    except UnusablePassword as error:
+        raise click.ClickException(str(error)) from None
+
+
+ALL = "all"
+"""Stands for all workspaces, later ones included."""
+ROLES = [role.value for role in Role]
+generate_option = click.option(
+    "--generate", is_flag=True, help="Generate the password, as without a terminal, and print it once."
+)
+
+
+@click.group()
+def user() -> None:
+    """People who use the dashboard. A role is for one workspace, or for all.
+
+    viewer: sees. author: also edits, moves, cancels and retries posts. operator: also pauses, decides, steers and
+    connects accounts. admin: also sees and ends the sessions of others, where the role is for all workspaces.
+    """
+
+
+def workspace_option(help_text: str) -> Callable[[Any], Any]:
+    """Return the option --workspace, whose value may be `ALL`."""
+    return click.option("--workspace", metavar="NAME|ID|all", help=help_text)
+
+
+@user.command(
+    epilog=f"{EXAMPLES}slipway user create ann --role operator --workspace Acme\n"
+    "  slipway user create bo --role viewer --workspace all --generate"
+)
+@click.argument("login")
+@click.option(
+    "--role", type=click.Choice(ROLES), help="What the user may do; `slipway user grant` gives it later."
+)
+@workspace_option("Where; needed with --role.")
+@generate_option
+@json_option
+def create(login: str, role: str | None, workspace: str | None, *, generate: bool, as_json: bool) -> None:
+    """Create user LOGIN. The password is asked for at a terminal; otherwise it is generated, and shown only now."""
+    if (role is None) != (workspace is None):
+        raise click.UsageError("Give --role and --workspace together: a role is for a workspace, or for all.")
+    with _report_errors():
+        login = require_login(login)
+        password, is_generated = ask_password(login, generate=generate)
+        stored = user_store.hash_password(password)
+        with open_transaction() as c:
+            identity = user_store.create_user(c, login, stored)
+            _record(c, "create", identity, after={"login": login})
+            if role is not None:
+                _grant(c, identity, _find_workspace(c, workspace or ""), Role(role))
+    facts = {"id": identity, "login": login, "role": role, "workspace": workspace}
+    _print_password(facts, password if is_generated else None, as_json=as_json)
+
+
+@user.command("list", epilog=EXAMPLE + "slipway user list --json")
+@json_option
+def list_(*, as_json: bool) -> None:
+    """List all users with their roles."""
+    with open_transaction() as c:
+        names: dict[UUID | None, str] = {w.id: w.name for w in workspace_store.list_workspaces(c)}
+        found = user_store.list_users(c)
+    rows = [_to_row(user, names | {None: ALL}, as_json=as_json) for user in found]
+    print_rows(rows, as_json=as_json, empty="No users. `slipway user create LOGIN` makes one.")
+
+
+@user.command(epilog=EXAMPLE + "slipway user disable ann")
+@click.argument("login")
+@json_option
+def disable(login: str, *, as_json: bool) -> None:
+    """Keep user LOGIN out, and end their sessions at once. What they did keeps their name."""
+    _set_disabled(login, disabled=True, as_json=as_json)
+
+
+@user.command(epilog=EXAMPLE + "slipway user enable ann")
+@click.argument("login")
+@json_option
+def enable(login: str, *, as_json: bool) -> None:
+    """Let user LOGIN, who was disabled, log in again."""
+    _set_disabled(login, disabled=False, as_json=as_json)
+
+
+@user.command(epilog=EXAMPLE + "slipway user reset ann")
+@click.argument("login")
+@generate_option
+@json_option
+def reset(login: str, *, generate: bool, as_json: bool) -> None:
+    """Give user LOGIN a new password, end their sessions, and let them try again at once."""
+    login = normalize_login(login)
+    with _report_errors():
+        with open_transaction() as c:
+            user_store.find_user(c, login)
+        password, is_generated = ask_password(login, generate=generate)
+        stored = user_store.hash_password(password)
+        with open_transaction(warn=False) as c:
+            identity = user_store.find_user(c, login)
+            user_store.set_password(c, identity, stored)
+            session_store.forget_tries(c, session_store.name_login(login))
+            _record(c, "reset", identity, before={"password": "the old one"}, after={"password": "a new one"})
+    _print_password({"id": identity, "login": login}, password if is_generated else None, as_json=as_json)
+
+
+@user.command(
+    epilog=f"{EXAMPLES}slipway user grant ann operator --workspace Acme\n"
+    "  slipway user grant ann admin --workspace all\n"
+    "  slipway user grant ann none --workspace Acme"
+)
+@click.argument("login")
+@click.argument("role", type=click.Choice([*ROLES, "none"]))
+@workspace_option("Where.")
+@json_option
+def grant(login: str, role: str, workspace: str | None, *, as_json: bool) -> None:
+    """Give user LOGIN another ROLE in a workspace or in all; none takes it. Their next page follows it."""
+    if workspace is None:
+        raise click.UsageError("Give --workspace: a name, an id, or all.")
+    with _report_errors(), open_transaction() as c:
+        chosen = None if role == "none" else Role(role)
+        _grant(c, user_store.find_user(c, login), _find_workspace(c, workspace), chosen)
+    print_fields({"login": login, "role": role, "workspace": workspace}, as_json=as_json)
+
+
+@user.command(epilog=f"{EXAMPLES}slipway user sessions\n  slipway user sessions ann --end")
+@click.argument("login", required=False)
+@click.option("--end", "ends", is_flag=True, help="End all sessions of LOGIN.")
+@json_option
+def sessions(login: str | None, *, ends: bool, as_json: bool) -> None:
+    """List the open sessions of all users, or of LOGIN; or end them."""
+    if ends and login is None:
+        raise click.UsageError("Give LOGIN: whose sessions are to end.")
+    with _report_errors(), open_transaction() as c:
+        user = None if login is None else user_store.find_user(c, login)
+        if ends and user is not None:
+            ended = user_store.end_sessions_of(c, user)
+            _record(c, "end sessions", user, before={"sessions": ended}, after={"sessions": 0})
+            print_fields({"login": login, "ended": ended}, as_json=as_json)
+            return
+        found = session_store.list_sessions(c, user)
+    rows = [pick(one, "id login created_at seen_at address browser=agent") for one in found]
+    print_rows(rows, as_json=as_json, empty="No open sessions.")
+
+
+@contextmanager
+def _report_errors() -> Iterator[None]:
+    """Turn errors that an operator can act on into ClickException."""
+    try:
+        yield
+    except UnusableLogin as error:
+        raise click.ClickException(str(error)) from None
+    except user_store.LoginTaken as error:
+        raise click.ClickException(f"{error} `slipway user reset` gives them a new password.") from None
+    except user_store.NoSuchUser as error:
+        raise click.ClickException(f"{error} `slipway user list` shows them.") from None
+
+
+def _find_workspace(c: Connection, given: str) -> UUID | None:
+    """Return the id of a workspace; None for `ALL`. Raises NoSuchWorkspace."""
+    return None if given == ALL else workspace_store.find_workspace(c, given).id
+
+
+def _grant(c: Connection, user: UUID, workspace: UUID | None, role: Role | None) -> None:
+
+    before = user_store.set_role(c, user, workspace, role)
+    sides = [{"role": one.value if one else None} for one in (before, role)]
+    _record(c, "grant", user, workspace, *sides)
+
+
+def _record(
+    c: Connection,
+    verb: str,
+    user: UUID,
+    workspace: UUID | None = None,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    """Add the audit row of a change of a user."""
+    audit_store.record_change(c, find_actor(), verb, "user", user, workspace, before, after)
+
+
+def _set_disabled(login: str, *, disabled: bool, as_json: bool) -> None:
+
+    with _report_errors(), open_transaction() as c:
+        identity = user_store.find_user(c, login)
+        was_disabled = user_store.set_disabled(c, identity, disabled=disabled)
+        verb = "disable" if disabled else "enable"
+        _record(c, verb, identity, before={"disabled": was_disabled}, after={"disabled": disabled})
+    print_fields({"login": login, "disabled": disabled}, as_json=as_json)
+
+
+def _to_row(user: user_store.User, names: dict[UUID | None, str], *, as_json: bool) -> dict[str, Any]:
+    """Return the user's columns: roles by workspace id for JSON, by name for people."""
+    roles = {
+        (str(workspace or ALL) if as_json else names[workspace]): role.value
+        for workspace, role in user.roles.items()
+    }
+    return {
+        **pick(user, "id login"),
+        "roles": roles if as_json else ", ".join(f"{role} in {where}" for where, role in roles.items()),
+        **pick(user, "created_at last_login_at disabled_at"),
+    }
+
+
+def _print_password(facts: dict[str, Any], password: str | None, *, as_json: bool) -> None:
+    """Print what was made; a generated password alone on standard output, for people."""
+    if as_json:
+        print_fields({**facts, "password": password}, as_json=True)
+    elif password is not None:
+        click.echo(password)
+        click.echo(SHOWN_ONCE, err=True)
+    else:
+        click.echo(f"{facts['login']} can log in with the new password.")

@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from adapters.contract import Credentials, Platform, RemoteAccount
 from config.settings import Settings, settings
 from pipeline.accounts.connected_account import add_remote_account
-from pipeline.cli.actor import find_actor
+from pipeline.cli.runtime import find_actor
 from pipeline.domain.account import SERVER_DEFAULT, choose_new_limits
 from pipeline.embedded.control import Control
 from pipeline.embedded.data_folder import write_private

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from config.settings import PREFIX
-from pipeline.cli.demo_dashboard import DAYS, WHY
+from pipeline.cli.demo import DAYS, WHY
 from pipeline.cli.demo_stack import open_stack
 from pipeline.domain.delivery import State
 from pipeline.embedded.control import Control

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.cli.demo_compare import OurDelivery, compare
+from pipeline.cli.demo_stack import OurDelivery, compare
 
 DUE = datetime(2026, 11, 25, 12, tzinfo=UTC)
 URL = "https://www.tiktok.com/@ann/video/7"

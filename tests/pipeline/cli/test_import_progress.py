@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from pipeline.broker.queues import IMPORTS
-from pipeline.cli import import_progress
+from pipeline.cli import imports
 from pipeline.domain.bulk_import import ImportState
 from pipeline.store.canaries import record_consumed
 from pipeline.store.database import row
@@ -34,7 +34,7 @@ def test_a_worker_is_asked_for_only_where_none_takes_imports(
     ended = SimpleNamespace(id=None, state=ImportState.PLANNED, rows=0, done=0, plan=None)
     readings = iter([stuck, stuck, ended])
     monkeypatch.setattr("pipeline.store.imports.imports.find_import", lambda *_: next(readings))
-    monkeypatch.setattr(import_progress, "PATIENCE_SECONDS", 0)
-    import_progress.follow_import(core.context, cast("Any", None), cast("Any", stuck), is_quiet=True)
+    monkeypatch.setattr(imports, "PATIENCE_SECONDS", 0)
+    imports.follow_import(core.context, cast("Any", None), cast("Any", stuck), is_quiet=True)
     said = capsys.readouterr().err
     assert ("slipway worker upkeep" in said, "waits for its turn" in said) == (asks, not asks)

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.contract import Platform
 from pipeline.cli import cli
-from pipeline.cli.durations import SPAN
+from pipeline.cli.options import SPAN
 from pipeline.domain.delivery import Reason, State
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger

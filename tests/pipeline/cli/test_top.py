@@ -18,7 +18,7 @@ import pytest
 
 from adapters.errors import OutcomeUnknown, Rejected
 from pipeline.actions.activity import find_lateness
-from pipeline.cli.top import watch_keys
+from pipeline.cli.health import watch_keys
 from pipeline.domain.delivery import State
 from pipeline.store.canaries import record_canary
 from tests.pipeline.cli.terminal import Terminal

@@ -1,0 +1,232 @@
+"""Types of options for durations, times and spans; options that choose posts or deliveries, and pages of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.api.http.timestamp import InvalidTimestamp, parse
+from pipeline.cli import lazy_imports
+from pipeline.cli.output import json_option, print_rows
+from pipeline.cli.runtime import parse_id, parse_platform, require_account, require_account_of
+from pipeline.domain.delivery import Reason, State
+from pipeline.domain.hold import Hold
+from pipeline.domain.post import PostStatus
+
+with lazy_imports():
+    from pipeline.store.auth import workspaces as workspace_store
+    from pipeline.store.deliveries import listing
+
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+_DURATION = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+LONGEST = timedelta(days=36_500)
+
+
+def _parse_duration(text: str) -> timedelta:
+    """A whole number and s, m, h, d or w. Raises BadParameter."""
+    match = _DURATION.fullmatch(text)
+    found = LONGEST if match is None else timedelta(**{_UNITS[match[2]]: int(match[1])})
+    if found >= LONGEST:
+        raise click.BadParameter(f"{text!r} is not a duration such as 30m, 24h or 90d.")
+    return found
+
+
+def _parse_future(text: str) -> datetime:
+    """A time after now, in UTC. Raises BadParameter."""
+    now = datetime.now(UTC)
+    try:
+        found = now + _parse_duration(text) if _DURATION.fullmatch(text) else parse(text)
+    except InvalidTimestamp as error:
+        raise click.BadParameter(f"{text!r}: {error} Or give a duration from now: 90d.") from None
+    if found <= now:
+        raise click.BadParameter(f"{text} is in the past.")
+    return found
+
+
+def _parse_future_or_now(text: str) -> datetime | str:
+    """As `_parse_future`; the word `now` is returned as it is. Raises BadParameter."""
+    return text if text == "now" else _parse_future(text)
+
+
+def _parse_past(text: str) -> datetime:
+    """A time, or a duration before now, in UTC. Raises BadParameter."""
+    try:
+        return datetime.now(UTC) - _parse_duration(text) if _DURATION.fullmatch(text) else parse(text)
+    except InvalidTimestamp as error:
+        raise click.BadParameter(f"{text!r}: {error} Or give a duration before now: 30d.") from None
+
+
+def _parse_past_or_now(text: str) -> datetime:
+    """As `_parse_past`, or `now`; a time in the future is refused. Raises BadParameter."""
+    now = datetime.now(UTC)
+    found = now if text == "now" else _parse_past(text)
+    if found > now:
+        raise click.BadParameter(f"{text} is in the future.")
+    return found
+
+
+def _parse_span(text: str) -> tuple[datetime | None, datetime | None]:
+    """A day in UTC, or FROM..TO, where either may be empty. Raises BadParameter."""
+    start, dots, end = text.partition("..")
+    if dots:
+        span = _parse_bound(start, text), _parse_bound(end, text)
+    else:
+        day = _parse_day(text)
+        span = day, day + timedelta(days=1)
+    if span == (None, None) or (span[0] and span[1] and span[0] >= span[1]):
+        raise click.BadParameter(f"{text!r} is empty: give FROM..TO, where FROM is earlier.")
+    return span
+
+
+def _parse_bound(text: str, span: str) -> datetime | None:
+    now, signed = datetime.now(UTC), text.removeprefix("-")
+    if not text or text == "now":
+        return now if text else None
+    if _DURATION.fullmatch(signed):
+        length = _parse_duration(signed)
+        return now - length if text != signed else now + length
+    try:
+        return parse(text)
+    except InvalidTimestamp as error:
+        raise click.BadParameter(f"{span!r}: {error} Or give a duration from now: -2h..7d.") from None
+
+
+def _parse_day(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is not a day such as 2027-01-31, nor a span such as -2h..now."
+        ) from None
+
+
+class Parsed(click.ParamType[object]):
+    """An option's type: a name for --help and a function that parses."""
+
+    def __init__(self, name: str, parse: Callable[[str], object]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> object:  # noqa: ARG002 - click's signature
+        """Parse the text. Raises BadParameter."""
+        return self._parse(value)
+
+
+DURATION = Parsed("duration", _parse_duration)
+FUTURE = Parsed("when", _parse_future)
+FUTURE_OR_NOW = Parsed("when", _parse_future_or_now)
+SPAN = Parsed("span", _parse_span)
+PAST = Parsed("when", _parse_past)
+PAST_OR_NOW = Parsed("when", _parse_past_or_now)
+
+
+_FILTERS = (
+    click.option("--workspace", help="Only of this workspace (name or id)."),
+    click.option("--platform", help="Only of this platform."),
+    click.option("--account", help="Only of this account (id or username)."),
+    click.option("--import", "import_id", metavar="IMPORT", help="Only of posts that this import created."),
+    click.option(
+        "--status", type=click.Choice([s.value for s in PostStatus]), help="Only of posts of this status."
+    ),
+    click.option(
+        "--state", type=click.Choice([s.value for s in State]), help="Only deliveries in this state."
+    ),
+    click.option(
+        "--reason",
+        type=click.Choice([r.value for r in Reason]),
+        help="Only deliveries blocked for this reason.",
+    ),
+    click.option("--error-class", help="Only deliveries whose last error is of this class: Unavailable."),
+    click.option(
+        "--due",
+        type=SPAN,
+        metavar="FROM..TO",
+        help="Only what is due then: a day (2027-01-31, in UTC), or a span of times, durations from now and `now`, "
+        "with either end open: -2h..now, ..now, now..7d.",
+    ),
+)
+_LATE = (
+    click.option(
+        "--held-for",
+        type=click.Choice([*map(str, Hold), "none"]),
+        help="Only deliveries that this holds; none: nothing holds them.",
+    ),
+    click.option(
+        "--late",
+        type=SPAN,
+        metavar="FROM..TO",
+        help="Only what should be sent since then and is not, without the time of a limit: ..-1m.",
+    ),
+)
+"""Of reads only: a steering job may be run by older code, which would ignore them."""
+_PAGING = (
+    click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True),
+    click.option("--after", metavar="ID", help="The next page: what comes after the row with this id."),
+    json_option,
+)
+
+
+def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose posts or deliveries."""
+    return _add(command, _FILTERS)
+
+
+def read_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose posts or deliveries to read."""
+    return _add(command, (*_FILTERS, *_LATE))
+
+
+def list_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a list."""
+    return _add(command, (*_FILTERS, *_LATE, *_PAGING))
+
+
+def _add(command: Callable[..., Any], options: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def read_filter(c: Connection, options: dict[str, Any]) -> listing.ListFilter:
+    """Return the filter that the options describe. Raises ClickException and NoSuchWorkspace."""
+    workspace, account = options["workspace"], options["account"]
+    within = workspace_store.find_workspace(c, workspace).id if workspace else None
+    if account:
+        known = require_account_of(c, within, account) if within else require_account(c, account)
+        account = known.id
+    given = options["import_id"]
+    due_from, due_until = options["due"] or (None, None)
+    late_from, late_until = options.get("late") or (None, None)
+    return listing.ListFilter(
+        workspace=within,
+        platform=parse_platform(options["platform"]).value if options["platform"] else None,
+        account=account,
+        import_id=parse_id(given, "import") if given else None,
+        due_from=due_from,
+        due_until=due_until,
+        late_from=late_from,
+        late_until=late_until,
+        **{name: options.get(name) for name in ("status", "state", "reason", "held_for", "error_class")},
+    )
+
+
+def read_page(options: dict[str, Any], noun: str) -> dict[str, Any]:
+    """Return the arguments for the page that the options describe. Raises ClickException."""
+    after = options["after"]
+    return {"limit": options["limit"], "after": parse_id(after, noun) if after else None}
+
+
+def print_page(rows: Sequence[dict[str, Any]], options: dict[str, Any], *, as_json: bool, noun: str) -> None:
+    """Print a page; if there may be more, say on standard error how to get the next one."""
+    print_rows(rows, as_json=as_json, empty=f"No such {noun}.")
+    if len(rows) == options["limit"]:
+        click.echo(f"There may be more: repeat with --after {rows[-1]['id']}", err=True)
