@@ -106,6 +106,16 @@ class Draft:
     ai_generated: bool = False  # its media were made with AI; a platform without a label for that warns
     cover: float | Media | None = None  # what stands for a video: a second of it, or an image
 
+    @property
+    def cover_url(self) -> str | None:
+        """The URL of the cover, if it is an image."""
+        return self.cover.url if isinstance(self.cover, Media) else None
+
+    @property
+    def cover_ms(self) -> int | None:
+        """The time in the video that becomes the cover, in milliseconds, if it is one."""
+        return None if self.cover is None or isinstance(self.cover, Media) else round(self.cover * 1000)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Credentials:
@@ -362,4 +372,13 @@ class ResolvesMusic(Protocol):
 
     def resolve_music(self, link: str) -> Track:
         """Look up the sound of a post; read-only. Raise Rejected (``music_unresolvable``) if there is none."""
+        ...
+
+
+@runtime_checkable
+class SetsCover(Protocol):
+    """An adapter of a platform that takes a cover only once the post is live."""
+
+    def set_cover(self, account: Account, remote_id: str, cover: Media) -> None:
+        """Make the image the cover of a live post; repeating it changes nothing more."""
         ...

@@ -20,7 +20,8 @@ from pydantic import SecretStr
 
 from adapters.contract import Credentials, PlatformSettings
 from adapters.errors import CredentialsExpired, CredentialsRevoked, Rejected
-from adapters.graph_api import RECONNECT, GraphClient, GraphModel
+from adapters.graph_api import GraphClient
+from adapters.graph_errors import RECONNECT, GraphModel
 
 
 class Cursors(GraphModel):

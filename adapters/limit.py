@@ -1,10 +1,11 @@
-"""Limits as data: how often a platform may be called, and what it takes, for people.
+"""Limits as data: how often a platform may be called, and what it takes; how texts are measured and cut.
 
 The limits of one image, as data: ``problems.py`` checks by them, and the pipeline converts by them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -67,3 +68,26 @@ class ImageRule:
         """Return True if an image of this width : height is taken; ``documented``: by the vendor's own page."""
         allowed = self.ratio if documented else self.reported_ratio or self.ratio
         return allowed is None or allowed[0] - self.slack <= found <= allowed[1] + self.slack
+
+
+def count_utf16_units(text: str) -> int:
+    """Return the number of UTF-16 code units of *text*; an emoji counts as two."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def cut_text(text: str, limit: int, measure: Callable[[str], int] = count_utf16_units) -> str:
+    """Return at most *limit* units of the text, cut after a whole word if there is one, never inside a character."""
+    head = _take_units(text, limit, measure)
+    if len(head) < len(text) and not text[len(head)].isspace():
+        before = next((head[:end] for end in range(len(head) - 1, 0, -1) if head[end].isspace()), "")
+        head = before if before.strip() else head
+    return head.rstrip() if len(head) < len(text) else head
+
+
+def _take_units(text: str, limit: int, measure: Callable[[str], int]) -> str:
+    length = 0
+    for index, character in enumerate(text):
+        length += measure(character)
+        if length > limit:
+            return text[:index]
+    return text

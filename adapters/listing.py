@@ -6,6 +6,7 @@ time; the pipeline decides what that proves. A post that is not listed proves no
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -108,3 +109,8 @@ def compare_lengths(seconds: float | None, facts: MediaFacts | None) -> bool | N
     if not seconds or facts is None or facts.duration is None:
         return None
     return abs(seconds - facts.duration) <= LENGTH_MARGIN
+
+
+def split_words(text: str | None) -> list[str]:
+    """Return the words of *text*: two texts with the same words are equal, however a platform spaces them."""
+    return unicodedata.normalize("NFC", text or "").split()

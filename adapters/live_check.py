@@ -1,6 +1,6 @@
 """Read-only checks that find what would keep the next post of a connected account from going out.
 
-Each platform lists its checks in ``<platform>/live_checks.py``, one ``ConnectionChecks`` per connection; its adapter
+Each platform lists its checks in ``<platform>/adapter.py``, one ``ConnectionChecks`` per connection; its adapter
 refers to them as ``live_checks``. ``check_account`` runs them with the account's credentials, after the checks that
 every platform shares: expiry, scopes, and the owner of the token.
 """

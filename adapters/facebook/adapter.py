@@ -42,9 +42,8 @@ from adapters.facebook.client import Client
 from adapters.facebook.errors import DUPLICATE
 from adapters.facebook.oauth import OAuth
 from adapters.facebook.problems import find_problems
-from adapters.graph_api import GONE, GraphReply, Known, Usage
-from adapters.graph_live_check import check_usage
-from adapters.graph_upload import INTERRUPTED
+from adapters.graph_api import INTERRUPTED, GraphReply, check_usage
+from adapters.graph_errors import GONE, Known, Usage
 from adapters.http import HttpClient
 from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks, Finding, LiveCheck, fail, ok, quota_not_readable

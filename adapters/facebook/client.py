@@ -32,17 +32,16 @@ from adapters.facebook.wire import (
 from adapters.graph_api import (
     GraphClient,
     GraphReply,
-    build_error,
     build_proof,
     choose_proof_secret,
-    parse_error,
-    parse_usage,
+    rebase_url,
+    rupload,
     send,
 )
+from adapters.graph_errors import build_error, parse_error, parse_usage
 from adapters.graph_oauth import Page
-from adapters.graph_upload import rebase_url, rupload
 from adapters.http import HttpClient
-from adapters.upload_source import open_range
+from adapters.transport import open_range
 
 PageT = TypeVar("PageT", Posts, Videos)
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from adapters.errors import PermissionMissing, Rejected, Unavailable
-from adapters.graph_api import BASE_TABLE, GraphErrorRow, GraphErrorTable
-from adapters.graph_upload import INTERRUPTED
+from adapters.graph_api import INTERRUPTED
+from adapters.graph_errors import BASE_TABLE, GraphErrorRow, GraphErrorTable
 
 SERVICE = "Facebook"
 

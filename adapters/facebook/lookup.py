@@ -22,9 +22,8 @@ from adapters.facebook import limits
 from adapters.facebook.checkpoint import Checkpoint, PostKind, get_post_kind
 from adapters.facebook.client import Client
 from adapters.facebook.wire import ListedVideo, PostNode, VideoNode, VideoStatus
-from adapters.listing import ListedPost, Listing, compare_lengths, fill, read_pages
+from adapters.listing import ListedPost, Listing, compare_lengths, fill, read_pages, split_words
 from adapters.platform_message import clean_message
-from adapters.text import split_words
 
 FAILED = "upload_failed"
 _FAILED_STATUSES = {"upload_failed": "the upload failed", "expired": "the upload expired"}

@@ -13,7 +13,8 @@ from dataclasses import replace
 from adapters.contract import Account, Credentials, PlatformSettings, RemoteAccount
 from adapters.errors import CredentialsExpired, CredentialsRevoked, PermissionMissing
 from adapters.facebook.errors import SERVICE, TABLE
-from adapters.graph_api import RECONNECT, GraphClient, choose_proof_secret
+from adapters.graph_api import GraphClient, choose_proof_secret
+from adapters.graph_errors import RECONNECT
 from adapters.graph_oauth import (
     Page,
     build_dialog_url,

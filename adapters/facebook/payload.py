@@ -16,7 +16,7 @@ from typing import Any
 
 from adapters.contract import Draft, Media
 from adapters.http import SizedBody
-from adapters.upload_source import get_size, open_range
+from adapters.transport import get_size, open_range
 
 
 def build_photo(media: Media) -> dict[str, Any]:

@@ -7,8 +7,17 @@ from collections.abc import Iterator
 from adapters.contract import Draft, Media, MediaFacts, Problem
 from adapters.facebook import limits
 from adapters.facebook.checkpoint import PostKind, get_post_kind
-from adapters.image_problems import find_image_problems
-from adapters.post_wide import check_cover, warn_of_ai_label, warn_of_alt_texts, warn_of_cover
+from adapters.problems import (
+    check_cover,
+    check_maximum,
+    find_image_problems,
+    name_field,
+    refuse,
+    warn,
+    warn_of_ai_label,
+    warn_of_alt_texts,
+    warn_of_cover,
+)
 
 
 def find_problems(draft: Draft) -> list[Problem]:
@@ -20,7 +29,7 @@ def find_problems(draft: Draft) -> list[Problem]:
         else warn_of_ai_label(draft, "A Facebook post of photos")
     )
     for index, media in enumerate(draft.media):
-        field = "media.url" if draft.kind == "video" else f"media.urls[{index}]"
+        field = name_field(draft, index)
         found += _check_is_image(media, field) if draft.kind == "slideshow" else []
         if media.facts is not None:
             found += (
@@ -31,16 +40,10 @@ def find_problems(draft: Draft) -> list[Problem]:
     return found
 
 
-def _refuse(field: str, message: str, limit: str | float, found: str | float) -> Problem:
-    return Problem(
-        severity="refuse", code="validation_failed", field=field, message=message, limit=limit, found=found
-    )
-
-
 def _warn_of_unused_options(draft: Draft) -> Iterator[Problem]:
     if draft.kind != "video" and draft.options.get("title"):
         message = "Only videos have a title on Facebook; photos have the caption alone."
-        yield Problem(severity="warn", code="SETTING_HAS_NO_EFFECT", field="facebook.title", message=message)
+        yield warn("SETTING_HAS_NO_EFFECT", "facebook.title", message)
 
 
 def _check_cover(draft: Draft) -> Iterator[Problem]:
@@ -57,15 +60,9 @@ def _check_cover(draft: Draft) -> Iterator[Problem]:
 
 def _check_is_image(media: Media, field: str) -> Iterator[Problem]:
     if media.kind == "video":
-        yield _refuse(field, "A Facebook slideshow takes images only; this is a video.", "image", "video")
+        yield refuse(field, "A Facebook slideshow takes images only; this is a video.", "image", "video")
 
 
 def _check_video(facts: MediaFacts, field: str) -> Iterator[Problem]:
-    yield from _check_maximum("videos", "bytes", facts.bytes, limits.VIDEO_BYTES, field)
-    yield from _check_maximum("videos", "seconds", facts.duration, limits.VIDEO_SECONDS, field)
-
-
-def _check_maximum(what: str, rule: str, found: float | None, limit: float, field: str) -> Iterator[Problem]:
-    if found is not None and found > limit:
-        message = f"Facebook takes {what} of at most {limit:.0f} {rule}; this one has {found}."
-        yield _refuse(field, message, limit, found)
+    yield from check_maximum(field, "Facebook takes videos", "bytes", facts.bytes, limits.VIDEO_BYTES)
+    yield from check_maximum(field, "Facebook takes videos", "seconds", facts.duration, limits.VIDEO_SECONDS)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field
 
-from adapters.graph_api import GraphModel
+from adapters.graph_errors import GraphModel
 from adapters.graph_oauth import Paging
 
 

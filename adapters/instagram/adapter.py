@@ -11,11 +11,13 @@ The Instagram section of a post request.
 
 Limits: developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference/ig-user/media, v25.0 text of
 2026-09-11, read 2026-11-24.
+
+Read-only checks of a connected Instagram account.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
@@ -38,13 +40,11 @@ from adapters.contract import (
     Ready,
 )
 from adapters.errors import AdapterError, RateLimited, Rejected, Unavailable
-from adapters.field_types import at_most
-from adapters.graph_upload import INTERRUPTED
+from adapters.graph_api import INTERRUPTED, check_usage
 from adapters.http import HttpClient
 from adapters.instagram import limits
 from adapters.instagram.checkpoint import Checkpoint, Step, choose_next_step, get_awaited_container
 from adapters.instagram.client import Client
-from adapters.instagram.live_checks import LIVE_CHECKS
 from adapters.instagram.lookup import (
     compute_poll_delay,
     find_published_post,
@@ -57,9 +57,46 @@ from adapters.instagram.oauth import OAuth
 from adapters.instagram.problems import find_problems
 from adapters.instagram.wire import Created
 from adapters.listing import Listing
-from adapters.live_check import ConnectionChecks
+from adapters.live_check import ConnectionChecks, Finding, LiveCheck, fail, ok, warn
 from adapters.oauth_mixin import OAuthMixin
-from adapters.post_options import PostOptions
+from adapters.post_options import PostOptions, at_most
+
+
+def _report_quota(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:
+    reply = Client(http, settings, account).read_quota()
+    quota = next(iter(reply.data.data), None)
+    total = quota.config.quota_total if quota else None
+    if quota is None or total is None:
+        yield warn("quota", "content_publishing_limit gave no numbers")
+    else:
+        says = f"{quota.quota_usage} of {total} posts in 24 hours used"
+        yield fail("quota", says) if quota.is_exhausted else ok("quota", says)
+    yield from check_usage(reply.usage)
+
+
+_QUOTA = LiveCheck(name="quota", run=_report_quota)
+_ONLY_LIVE_POST = (
+    "what a second `media_publish` of a published container answers",
+    "whether `since`/`until` bound the media list, and whether it shows `children{media_type}`",
+    "when a place in a spent quota is freed",
+    "whether the app may post for people without a role in it (App Review)",
+)
+
+LIVE_CHECKS = (
+    ConnectionChecks(
+        connection="instagram_login",
+        required_scopes=("instagram_business_basic", "instagram_business_content_publish"),
+        checks=(_QUOTA,),
+        only_live_post=_ONLY_LIVE_POST,
+    ),
+    ConnectionChecks(
+        connection="facebook_login",
+        required_scopes=("instagram_basic", "instagram_content_publish"),
+        checks=(_QUOTA,),
+        only_live_post=_ONLY_LIVE_POST,
+    ),
+)
+
 
 MAX_COLLABORATORS = 3
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from adapters.contract import Account, Credentials, Draft, Media, PlatformSettings
 from adapters.errors import Unavailable
-from adapters.graph_api import GONE, GraphClient, GraphReply, choose_proof_secret
-from adapters.graph_upload import rebase_url, rupload
+from adapters.graph_api import GraphClient, GraphReply, choose_proof_secret, rebase_url, rupload
+from adapters.graph_errors import GONE
 from adapters.http import HttpClient
 from adapters.instagram import limits, payload
 from adapters.instagram.errors import SERVICE, TABLE
 from adapters.instagram.wire import ContainerStatus, Created, MediaList, MediaNode, Quotas
-from adapters.upload_source import get_size, open_range
+from adapters.transport import get_size, open_range
 
 HOST_OF = {"instagram_login": "graph", "facebook_login": "facebook_graph"}
 """Connection -> the only Graph host that accepts its tokens."""

@@ -12,7 +12,7 @@ import re
 from datetime import timedelta
 
 from adapters.errors import AdapterError, RateLimited, Rejected, Unavailable
-from adapters.graph_api import BASE_TABLE, GONE, GraphErrorRow, GraphErrorTable
+from adapters.graph_errors import BASE_TABLE, GONE, GraphErrorRow, GraphErrorTable
 from adapters.platform_message import clean_message
 
 SERVICE = "Instagram"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from adapters.contract import Capabilities, PostForm
-from adapters.graph_versions import RETIREMENTS
+from adapters.graph_errors import RETIREMENTS
 from adapters.limit import ImageRule, Limit
 
 CAPTION_CHARACTERS = 2200  # MEDIA

@@ -13,8 +13,7 @@ from adapters.instagram.checkpoint import Checkpoint
 from adapters.instagram.client import Client
 from adapters.instagram.errors import EXPIRED, build_expired_error, build_status_error
 from adapters.instagram.wire import ContainerStatus, MediaNode
-from adapters.listing import ListedPost, Listing, fill, read_pages
-from adapters.text import split_words
+from adapters.listing import ListedPost, Listing, fill, read_pages, split_words
 
 
 def compute_poll_delay(draft: Draft, polls: int) -> timedelta:

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from adapters.contract import Account, Credentials, PlatformSettings, RemoteAccount
 from adapters.errors import CredentialsExpired, Rejected, Unavailable
-from adapters.graph_api import GraphClient, build_error, send
+from adapters.graph_api import GraphClient, send
+from adapters.graph_errors import build_error
 from adapters.graph_oauth import (
     GraphTokenResponse,
     Page,

@@ -12,7 +12,6 @@ from typing import Any
 
 from adapters.contract import Account, Draft, Media, PlatformSettings
 from adapters.instagram.checkpoint import is_carousel
-from adapters.post_wide import get_cover_ms, get_cover_url
 
 
 def is_byte_upload(draft: Draft, account: Account, settings: PlatformSettings) -> bool:
@@ -36,7 +35,7 @@ def build_container(draft: Draft, children: Sequence[str], *, byte_upload: bool)
 def _build_options(draft: Draft) -> dict[str, Any]:
     names = ("collaborators", "location_id", *(("share_to_feed",) if draft.kind == "video" else ()))
     asked = {name: draft.options.get(name) for name in names}
-    cover = {"cover_url": get_cover_url(draft), "thumb_offset": get_cover_ms(draft)}
+    cover = {"cover_url": draft.cover_url, "thumb_offset": draft.cover_ms}
     asked |= cover if draft.kind == "video" else {}
     label = {"is_ai_generated": True} if draft.ai_generated else {}
     return {**{name: value for name, value in asked.items() if value not in (None, [])}, **label}

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import SecretStr, model_validator
 
-from adapters.graph_api import GraphModel
+from adapters.graph_errors import GraphModel
 from adapters.graph_oauth import Paging
 
 Status = Literal["IN_PROGRESS", "FINISHED", "PUBLISHED", "ERROR", "EXPIRED"]

@@ -42,8 +42,16 @@ from adapters.linkedin.wire import (
     StartedVideo,
     VideoUpload,
 )
-from adapters.transport import Model, Request, bearer_header, is_web_page, parse_response, send
-from adapters.upload_source import get_size, open_body
+from adapters.transport import (
+    Model,
+    Request,
+    bearer_header,
+    get_size,
+    is_web_page,
+    open_body,
+    parse_response,
+    send,
+)
 
 _ROLES, _MAX_ROLE_PAGES = 100, 50
 """Roles of one page, and most pages that are read."""

@@ -25,7 +25,7 @@ from adapters.linkedin.errors import (
     find_duplicate,
     translate_error,
 )
-from adapters.linkedin.text import escape_little_text
+from adapters.linkedin.payload import escape_little_text
 from adapters.linkedin.wire import MediaStatus, Post
 from adapters.listing import ListedPost, Listing, fill, read_pages
 from adapters.platform_message import clean_message

@@ -36,7 +36,6 @@ from adapters.contract import (
 )
 from adapters.error_table import Phase
 from adapters.errors import Rejected, Unavailable
-from adapters.field_types import WebUrl, at_most
 from adapters.http import HttpClient
 from adapters.listing import Listing
 from adapters.live_check import POST_NOT_FOUND_AGAIN, ConnectionChecks, Finding, LiveCheck, ok, warn
@@ -56,7 +55,7 @@ from adapters.pinterest.lookup import (
 from adapters.pinterest.oauth import OAuth
 from adapters.pinterest.problems import build_no_board_message, find_problems
 from adapters.pinterest.wire import Board
-from adapters.post_options import PostOptions
+from adapters.post_options import PostOptions, WebUrl, at_most
 from adapters.transport import Request, bearer_header, parse_response, send
 
 

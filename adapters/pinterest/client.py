@@ -31,11 +31,12 @@ from adapters.transport import (
     Request,
     bearer_header,
     build_unreachable_error,
+    get_size,
     is_web_page,
+    open_range,
     parse_response,
     send,
 )
-from adapters.upload_source import get_size, open_range
 
 
 def build_form(media: Media, parameters: Mapping[str, str]) -> tuple[str, SizedBody]:

@@ -11,13 +11,12 @@ from datetime import datetime
 
 from adapters.contract import CannotTell, Draft, Ended, Pending, PrepareResult, Published, Ready
 from adapters.errors import AdapterError, Permanent, Rejected, Unavailable
-from adapters.listing import ListedPost, Listing, compare_lengths, fill, read_pages
+from adapters.listing import ListedPost, Listing, compare_lengths, fill, read_pages, split_words
 from adapters.pinterest import limits, payload
 from adapters.pinterest.checkpoint import Checkpoint
 from adapters.pinterest.client import Client
 from adapters.pinterest.errors import GONE
 from adapters.pinterest.wire import MediaStatus, Pin, PinMedia
-from adapters.text import split_words
 
 
 def interpret_status(state: Checkpoint, media: MediaStatus | None) -> Ready | Pending | Ended:

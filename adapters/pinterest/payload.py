@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from adapters.contract import Account, Draft, Media
+from adapters.limit import cut_text
 from adapters.pinterest import limits
-from adapters.post_wide import get_cover_url
 
 MARKERS = ("utm_content", "slipway")
 """Query parameters that may carry the delivery's id; the second where the customer's link uses the first."""
@@ -23,7 +23,8 @@ def choose_board(draft: Draft, account: Account) -> str | None:
 
 def build_title(draft: Draft) -> str:
     """Return the request's title, else the caption's first line, shortened at a word."""
-    return _to_text(draft.options.get("title")) or _shorten(draft.caption.strip().partition("\n")[0].strip())
+    line = draft.caption.strip().partition("\n")[0].strip()
+    return _to_text(draft.options.get("title")) or cut_text(line, limits.TITLE_CHARACTERS, len)
 
 
 def build_description(draft: Draft) -> str:
@@ -104,7 +105,7 @@ def _build_source(draft: Draft, media_id: str | None, link: str | None) -> dict[
 
 
 def _build_cover(draft: Draft) -> dict[str, Any]:
-    if url := get_cover_url(draft):
+    if url := draft.cover_url:
         return {"cover_image_url": url}
     return {"cover_image_key_frame_time": get_cover_second(draft)}
 
@@ -122,11 +123,3 @@ def _build_items(urls: Iterable[str], link: str | None) -> Iterable[dict[str, st
 
 def _to_text(value: Any) -> str:
     return str(value).strip() if value is not None else ""
-
-
-def _shorten(line: str) -> str:
-    if len(line) <= limits.TITLE_CHARACTERS:
-        return line
-    head = line[: limits.TITLE_CHARACTERS]
-    whole = head.rsplit(" ", 1)[0].rstrip() if not line[limits.TITLE_CHARACTERS].isspace() else head.rstrip()
-    return whole or head

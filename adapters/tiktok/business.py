@@ -34,9 +34,16 @@ from adapters.errors import AdapterError, OutcomeUnknown, Rejected, Unavailable
 from adapters.http import HttpClient
 from adapters.listing import Listing
 from adapters.tiktok import music, payload
-from adapters.tiktok.checkpoint import Checkpoint, ChosenSound, Step, choose_business_step, is_music_decided
+from adapters.tiktok.checkpoint import (
+    AllowedSettings,
+    Checkpoint,
+    ChosenSound,
+    Step,
+    choose_business_step,
+    is_draft,
+    is_music_decided,
+)
 from adapters.tiktok.client import BusinessClient
-from adapters.tiktok.creator_info import AllowedSettings
 from adapters.tiktok.errors import BAD_SOUND
 from adapters.tiktok.limits import CAPABILITIES
 from adapters.tiktok.lookup import list_business_posts, look_business
@@ -175,9 +182,9 @@ class BusinessAdapter:
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """Make the visible call: ``video/publish`` or ``photo/publish``."""
-        state, is_draft = Checkpoint.model_validate(checkpoint), payload.is_draft(draft)
-        allowed, sound = (None, None) if is_draft else (state.allowed, state.music)
-        if not is_draft and (allowed is None or not is_music_decided(draft, state)):
+        state, to_inbox = Checkpoint.model_validate(checkpoint), is_draft(draft)
+        allowed, sound = (None, None) if to_inbox else (state.allowed, state.music)
+        if not to_inbox and (allowed is None or not is_music_decided(draft, state)):
             raise Unavailable("The account's settings or the sound are not known yet.", code="not_prepared")
         sound_id = sound.id if sound is not None else None
         if draft.kind == "video" and allowed is not None:

@@ -35,14 +35,20 @@ from adapters.errors import Rejected, Unavailable
 from adapters.http import HttpClient
 from adapters.listing import Listing
 from adapters.tiktok import payload
-from adapters.tiktok.checkpoint import Checkpoint, Step, choose_creator_step
+from adapters.tiktok.checkpoint import (
+    AllowedSettings,
+    Checkpoint,
+    Step,
+    Upload,
+    UploadPlan,
+    choose_creator_step,
+    is_draft,
+)
 from adapters.tiktok.client import CHUNK_TIME, CreatorClient
-from adapters.tiktok.creator_info import AllowedSettings
 from adapters.tiktok.errors import CHUNKS_REFUSED, translate_upload_error
 from adapters.tiktok.limits import CAPABILITIES, CHUNK_MOST, CHUNK_SMALL
 from adapters.tiktok.lookup import list_creator_posts, look_creator
 from adapters.tiktok.problems import is_audited
-from adapters.tiktok.upload import Upload, UploadPlan
 from adapters.transport import is_web_page
 
 REFUSAL_LIFE = 24 * 3600.0
@@ -111,7 +117,7 @@ class CreatorAdapter:
 
     def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         """Do the next invisible step. A draft for the inbox needs none; its scope is ``video.upload``."""
-        if draft.kind != "video" and payload.is_draft(draft):
+        if draft.kind != "video" and is_draft(draft):
             return Ready(checkpoint=checkpoint)
         now, client = time.time(), self._build_client(account)
         state = Checkpoint.model_validate(checkpoint).drop_dead_upload(now)
@@ -141,8 +147,8 @@ class CreatorAdapter:
         if draft.kind == "video":
             _send_last_chunk(client, draft, state.upload, self.settings.visible_call)
             return Pending(checkpoint=checkpoint, wait=wait)
-        allowed = None if payload.is_draft(draft) else state.allowed
-        if allowed is None and not payload.is_draft(draft):
+        allowed = None if is_draft(draft) else state.allowed
+        if allowed is None and not is_draft(draft):
             raise Unavailable("The account's settings have not been read yet.", code="not_prepared")
         started = client.publish_photos(payload.build_photo_init(draft, allowed))
         return Pending(checkpoint=state.replace(publish_id=started.publish_id).to_dict(), wait=wait)

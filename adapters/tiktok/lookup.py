@@ -16,11 +16,10 @@ from adapters.error_table import Phase
 from adapters.errors import PermissionMissing, Rejected
 from adapters.listing import Asked, ListedPost, Listing, compare_lengths, fill, read_pages
 from adapters.tiktok import payload
-from adapters.tiktok.checkpoint import Checkpoint, is_music_decided
+from adapters.tiktok.checkpoint import Checkpoint, Upload, UrlState, is_draft, is_music_decided
 from adapters.tiktok.client import BusinessClient, CreatorClient
 from adapters.tiktok.errors import translate_failure
 from adapters.tiktok.limits import CAPABILITIES
-from adapters.tiktok.upload import Upload, UrlState
 from adapters.tiktok.wire import BusinessItem, BusinessStatus, ListedVideo, PublishStatus
 
 CLOCK_SKEW = timedelta(seconds=60)
@@ -76,7 +75,7 @@ def _look_unarmed_creator(draft: Draft, state: Checkpoint) -> LookResult:
     """Return whether an unarmed publish may be armed, without a request: nothing of it can be live."""
     ready, pending = Ready(checkpoint=state.to_dict()), Pending(checkpoint=state.to_dict())
     if draft.kind == "slideshow":
-        return ready if payload.is_draft(draft) or state.allowed is not None else pending
+        return ready if is_draft(draft) or state.allowed is not None else pending
     upload, now = state.upload, time.time()
     if upload is None:
         return pending
@@ -204,7 +203,7 @@ def look_business(
 
 def _look_unarmed_business(draft: Draft, state: Checkpoint) -> LookResult:
     """Return whether an unarmed publish may be armed, without a request: nothing of it can be live."""
-    if payload.is_draft(draft) or (is_music_decided(draft, state) and state.allowed is not None):
+    if is_draft(draft) or (is_music_decided(draft, state) and state.allowed is not None):
         return Ready(checkpoint=state.to_dict())
     return Pending(checkpoint=state.to_dict())
 

@@ -21,7 +21,7 @@ from adapters.contract import Track
 from adapters.error_table import Phase, parse_retry_after
 from adapters.errors import AdapterError, RateLimited, Rejected, Unavailable
 from adapters.http import HttpClient, Response
-from adapters.tiktok.transport import send
+from adapters.tiktok.client import send
 from adapters.tiktok.wire import Embed
 from adapters.transport import Request
 

@@ -22,9 +22,8 @@ from adapters.error_table import Phase
 from adapters.errors import CredentialsExpired, CredentialsRevoked, PermissionMissing, Rejected
 from adapters.http import HttpClient
 from adapters.oauth import TokenResponse, build_code_form, build_credentials, build_refresh_form
-from adapters.tiktok.client import BusinessClient, CreatorClient
+from adapters.tiktok.client import BusinessClient, CreatorClient, parse_business_response, send
 from adapters.tiktok.errors import translate_oauth_error
-from adapters.tiktok.transport import parse_business_response, send
 from adapters.tiktok.wire import BusinessProfile, OAuthError
 from adapters.transport import Request
 

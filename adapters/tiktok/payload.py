@@ -2,8 +2,6 @@
 
 Bodies follow developers.tiktok.com/doc/content-posting-api-reference-{direct-post, photo-post} and the video/publish
 and photo/publish pages of business-api.tiktok.com/portal/docs, read 2026-11-24.
-
-Cut text as TikTok counts it, in UTF-16 code units.
 """
 
 from __future__ import annotations
@@ -11,30 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from adapters.contract import Draft
-from adapters.post_wide import get_cover_ms, get_cover_url
-from adapters.text import count_utf16_units
-from adapters.tiktok.creator_info import AllowedSettings
+from adapters.limit import cut_text
+from adapters.tiktok.checkpoint import AllowedSettings, UploadPlan, is_draft
 from adapters.tiktok.limits import TEXT
-from adapters.tiktok.upload import UploadPlan
-
-
-def cut_text(text: str, limit: int) -> str:
-    """Return at most *limit* units of the text, cut after a whole word if there is one, never inside a character."""
-    head = _take_units(text, limit)
-    if len(head) < len(text) and not text[len(head)].isspace():
-        before = next((head[:end] for end in range(len(head) - 1, 0, -1) if head[end].isspace()), "")
-        head = before if before.strip() else head
-    return head.rstrip() if len(head) < len(text) else head
-
-
-def _take_units(text: str, limit: int) -> str:
-    length = 0
-    for index, character in enumerate(text):
-        length += count_utf16_units(character)
-        if length > limit:
-            return text[:index]
-    return text
-
 
 DEFAULT_PRIVACY = "PUBLIC_TO_EVERYONE"
 VOLUME = 50
@@ -44,11 +21,6 @@ VOLUME = 50
 def get_flag(draft: Draft, name: str) -> bool:
     """Return a yes-or-no setting of the post; absent and null mean no."""
     return bool(draft.options.get(name))
-
-
-def is_draft(draft: Draft) -> bool:
-    """Return True if the post goes to the account's inbox, where a user finishes it in the app."""
-    return draft.options.get("post_mode") == "MEDIA_UPLOAD"
 
 
 def is_public(draft: Draft) -> bool:
@@ -146,7 +118,7 @@ def build_business_video(
             "video_original_sound_volume": VOLUME,
         }
     body = {"business_id": business_id, "video_url": draft.media[0].url, "post_info": info}
-    thumbnail = get_cover_url(draft)
+    thumbnail = draft.cover_url
     return {**body, "custom_thumbnail_url": thumbnail} if thumbnail else body
 
 
@@ -176,7 +148,7 @@ def build_business_photo(
 
 
 def _build_offset(name: str, draft: Draft) -> dict[str, int]:
-    offset = get_cover_ms(draft)
+    offset = draft.cover_ms
     return {} if offset is None else {name: offset}
 
 

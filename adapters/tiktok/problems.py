@@ -12,10 +12,19 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from adapters.contract import Draft, Media, MediaFacts, PlatformSettings, Problem
-from adapters.image_problems import find_image_problems
-from adapters.post_wide import check_cover, warn_of_ai_label, warn_of_alt_texts, warn_of_cover
-from adapters.text import count_utf16_units
+from adapters.limit import count_utf16_units
+from adapters.problems import (
+    check_cover,
+    find_image_problems,
+    name_field,
+    refuse,
+    warn,
+    warn_of_ai_label,
+    warn_of_alt_texts,
+    warn_of_cover,
+)
 from adapters.tiktok import limits, payload
+from adapters.tiktok.checkpoint import is_draft
 from adapters.tiktok.errors import AUDIT
 from adapters.tiktok.music import build_sound_link
 
@@ -35,7 +44,7 @@ def find_problems(draft: Draft, connection: str, *, audited: bool = True) -> tup
     """
     if connection not in limits.TEXT:
         message = f"TikTok accounts are connected as {' or '.join(limits.TEXT)}; this one as {connection!r}."
-        return (_refuse("accounts", message, ", ".join(limits.TEXT), connection),)
+        return (refuse("accounts", message, ", ".join(limits.TEXT), connection),)
     unaudited = _check_audit(draft) if connection == "creator" and not audited else ()
     return (
         *unaudited,
@@ -54,26 +63,16 @@ def find_problems(draft: Draft, connection: str, *, audited: bool = True) -> tup
     )
 
 
-def _refuse(field: str, message: str, limit: str | Number | None, value: str | Number | None) -> Problem:
-    return Problem(
-        severity="refuse", code="validation_failed", field=field, message=message, limit=limit, found=value
-    )
-
-
-def _warn(code: str, field: str, message: str) -> Problem:
-    return Problem(severity="warn", code=code, field=field, message=message)
-
-
 def _check_maximum(field: str, rule: str, unit: str, limit: Number, value: Number) -> Iterator[Problem]:
     if value > limit:
-        yield _refuse(
+        yield refuse(
             field, f"TikTok takes {rule} of at most {limit:,} {unit}; this has {value:,}.", limit, value
         )
 
 
 def _check_minimum(field: str, rule: str, unit: str, limit: Number, value: Number) -> Iterator[Problem]:
     if value < limit:
-        yield _refuse(
+        yield refuse(
             field, f"TikTok takes {rule} of at least {limit:,} {unit}; this has {value:,}.", limit, value
         )
 
@@ -85,25 +84,21 @@ def _check_shape(draft: Draft, _connection: str) -> Iterator[Problem]:
     is_video, count = draft.kind == "video", len(draft.media)
     expected = "video" if is_video else "image"
     if is_video and count != 1:
-        yield _refuse("media", f"A TikTok video post has exactly 1 file; this has {count}.", 1, count)
+        yield refuse("media", f"A TikTok video post has exactly 1 file; this has {count}.", 1, count)
     if not is_video and not 1 <= count <= limits.IMAGES:
         message = f"A TikTok photo post has 1 to {limits.IMAGES} images; this has {count}."
-        yield _refuse("media.urls", message, limits.IMAGES, count)
+        yield refuse("media.urls", message, limits.IMAGES, count)
     for index, media in enumerate(draft.media):
         if media.kind != expected:
-            yield _refuse(
-                _name_field(draft, index),
+            yield refuse(
+                name_field(draft, index),
                 f"TikTok takes one {expected} here; this is one {media.kind}.",
                 expected,
                 media.kind,
             )
-    if is_video and payload.is_draft(draft):
+    if is_video and is_draft(draft):
         message = "post_mode MEDIA_UPLOAD (a draft in the inbox) is for slideshows only; this is a video."
-        yield _refuse("tiktok.post_mode", message, "slideshow", "video")
-
-
-def _name_field(draft: Draft, index: int) -> str:
-    return "media.url" if draft.kind == "video" else f"media.urls[{index}]"
+        yield refuse("tiktok.post_mode", message, "slideshow", "video")
 
 
 # --- texts -----------------------------------------------------------------------------------------------------------
@@ -118,11 +113,11 @@ def _check_texts(draft: Draft, connection: str) -> Iterator[Problem]:
     mentions = len(_MENTION.findall(text))
     if texts.mentions is not None and mentions > texts.mentions:
         message = f"TikTok takes at most {texts.mentions} mentions; this text has {mentions}."
-        yield _refuse(field, message, texts.mentions, mentions)
+        yield refuse(field, message, texts.mentions, mentions)
     asked = draft.options.get("title")
     if asked and is_video:
         message = "A TikTok video has one text, the caption: tiktok.title is used for photo posts only."
-        yield _warn("TITLE_NOT_USED", "tiktok.title", message)
+        yield warn("TITLE_NOT_USED", "tiktok.title", message)
     elif asked:
         yield from _check_maximum(
             "tiktok.title", "a photo title", "UTF-16 units", texts.photo_title, count_utf16_units(str(asked))
@@ -134,21 +129,21 @@ def _check_texts(draft: Draft, connection: str) -> Iterator[Problem]:
 
 def _check_settings(draft: Draft, connection: str) -> Iterator[Problem]:
     level, is_branded = payload.get_privacy_level(draft), payload.get_flag(draft, "is_branded_content")
-    if payload.is_draft(draft):
+    if is_draft(draft):
         yield from _warn_of_draft_settings(draft)
         return
     if level not in limits.PRIVACY:
         message = f"TikTok knows the privacy levels {', '.join(limits.PRIVACY)}; this asks for {level}."
-        yield _refuse("tiktok.privacy_level", message, ", ".join(limits.PRIVACY), level)
+        yield refuse("tiktok.privacy_level", message, ", ".join(limits.PRIVACY), level)
     elif connection == "business" and draft.kind == "video" and level != payload.DEFAULT_PRIVACY:
         message = (
             f"Videos of accounts connected through TikTok for Business are always {payload.DEFAULT_PRIVACY}; "
             f"this asks for {level}."
         )
-        yield _refuse("tiktok.privacy_level", message, payload.DEFAULT_PRIVACY, level)
+        yield refuse("tiktok.privacy_level", message, payload.DEFAULT_PRIVACY, level)
     if is_branded and level == "SELF_ONLY":
         message = "TikTok does not take branded content as SELF_ONLY: others have to be able to see it."
-        yield _refuse("tiktok.privacy_level", message, "not SELF_ONLY", level)
+        yield refuse("tiktok.privacy_level", message, "not SELF_ONLY", level)
     if payload.get_flag(draft, "is_commercial") and not (
         is_branded or payload.get_flag(draft, "is_your_brand")
     ):
@@ -156,25 +151,25 @@ def _check_settings(draft: Draft, connection: str) -> Iterator[Problem]:
             "is_commercial says that the post promotes something, and TikTok also requires what. "
             "Set is_your_brand or is_branded_content."
         )
-        yield _refuse("tiktok.is_commercial", message, "is_your_brand or is_branded_content", "neither")
+        yield refuse("tiktok.is_commercial", message, "is_your_brand or is_branded_content", "neither")
     if is_branded and not payload.get_flag(draft, "user_consent"):
         message = (
             "TikTok's guidelines ask for the person's consent to its Branded Content Policy before a branded post; "
             "user_consent does not state it."
         )
-        yield _warn("CONSENT_NOT_STATED", "tiktok.user_consent", message)
+        yield warn("CONSENT_NOT_STATED", "tiktok.user_consent", message)
     yield from _warn_of_unused_settings(draft)
 
 
 def _check_audit(draft: Draft) -> Iterator[Problem]:
     """Refuse what TikTok lets no unaudited app post. Source: limits.py [share]."""
     level = payload.get_privacy_level(draft)
-    if not payload.is_draft(draft) and level != "SELF_ONLY":
+    if not is_draft(draft) and level != "SELF_ONLY":
         message = (
             "TikTok has not audited this server's app yet, so it takes posts as SELF_ONLY only; "
             f"this asks for {level}. Ask the operator: {AUDIT}"
         )
-        yield _refuse("tiktok.privacy_level", message, "SELF_ONLY", level)
+        yield refuse("tiktok.privacy_level", message, "SELF_ONLY", level)
 
 
 _DRAFT_IGNORES = (
@@ -196,14 +191,14 @@ def _warn_of_draft_settings(draft: Draft) -> Iterator[Problem]:
             message = (
                 f"A draft in the inbox carries texts only: {name} is chosen by the person who finishes it."
             )
-            yield _warn("DRAFT_IGNORES_SETTING", f"tiktok.{name}", message)
+            yield warn("DRAFT_IGNORES_SETTING", f"tiktok.{name}", message)
 
 
 def _warn_of_unused_settings(draft: Draft) -> Iterator[Problem]:
     for name in _ONLY[draft.kind]:
         if payload.get_flag(draft, name):
             kind = "videos" if draft.kind == "video" else "photo posts"
-            yield _warn("SETTING_HAS_NO_EFFECT", f"tiktok.{name}", f"TikTok {kind} have no setting {name}.")
+            yield warn("SETTING_HAS_NO_EFFECT", f"tiktok.{name}", f"TikTok {kind} have no setting {name}.")
 
 
 def _warn_of_post_wide(draft: Draft, connection: str) -> Iterator[Problem]:
@@ -225,7 +220,7 @@ def _warn_of_post_wide(draft: Draft, connection: str) -> Iterator[Problem]:
 
 def _check_media(draft: Draft, connection: str) -> Iterator[Problem]:
     for index, media in enumerate(draft.media):
-        field = _name_field(draft, index)
+        field = name_field(draft, index)
         if media.kind == "image" or connection == "business":
             yield from _check_url(field, media)
         if media.facts is None:
@@ -242,7 +237,7 @@ def _check_url(field: str, media: Media) -> Iterator[Problem]:
     parts = urlsplit(media.url)
     if parts.scheme == "https" and _is_address(parts.hostname or ""):
         message = "TikTok fetches this file itself, from a host name only; this address is a bare IP address."
-        yield _refuse(field, message, "a host name", "an IP address")
+        yield refuse(field, message, "a host name", "an IP address")
 
 
 @lru_cache(maxsize=1000)
@@ -280,7 +275,7 @@ def _check_video(field: str, facts: MediaFacts, limit: limits.VideoLimits) -> It
 
 def _check_allowed(field: str, rule: str, expected: tuple[str, ...], value: str) -> Iterator[Problem]:
     if value not in expected:
-        yield _refuse(
+        yield refuse(
             field, f"TikTok takes {rule} {', '.join(expected)}; this is {value}.", ", ".join(expected), value
         )
 
@@ -296,11 +291,11 @@ _NO_TRACK = (
 def _check_music(draft: Draft, connection: str) -> Iterator[Problem]:
     if draft.music_url is None and draft.track is None:
         return
-    if payload.is_draft(draft):
+    if is_draft(draft):
         message = "A draft cannot carry a track: choose it in the TikTok app when finishing the post"
         if draft.track is not None:
             message += f": {draft.track.title}, {build_sound_link(draft.track.sound_id)}"
-        yield _warn("MUSIC_BY_HAND", "music_url", f"{message}.")
+        yield warn("MUSIC_BY_HAND", "music_url", f"{message}.")
     elif connection == "creator":
         is_video = draft.kind == "video"
         message = _NO_TRACK.format(
@@ -308,4 +303,4 @@ def _check_music(draft: Draft, connection: str) -> Iterator[Problem]:
         )
         if not is_video:
             message += " auto_add_music would add TikTok's choice, not this track."
-        yield _warn("MUSIC_NOT_SUPPORTED_BY_CONNECTION", "music_url", message)
+        yield warn("MUSIC_NOT_SUPPORTED_BY_CONNECTION", "music_url", message)

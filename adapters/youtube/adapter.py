@@ -44,7 +44,6 @@ from adapters.contract import (
 )
 from adapters.error_table import Phase
 from adapters.errors import Unavailable, Unsupported
-from adapters.field_types import at_most
 from adapters.http import HttpClient
 from adapters.listing import Listing
 from adapters.live_check import (
@@ -55,7 +54,7 @@ from adapters.live_check import (
     ok,
     quota_not_readable,
 )
-from adapters.post_options import PostOptions
+from adapters.post_options import PostOptions, at_most
 from adapters.youtube import limits, payload
 from adapters.youtube.checkpoint import Checkpoint, Step, choose_next_step
 from adapters.youtube.client import Client

@@ -20,8 +20,7 @@ from adapters.contract import Draft, Media
 from adapters.error_table import Phase
 from adapters.errors import PermissionMissing, Rejected, Unavailable
 from adapters.http import HttpClient, Response
-from adapters.transport import Model, Request, bearer_header
-from adapters.upload_source import get_size, open_body
+from adapters.transport import Model, Request, bearer_header, get_size, open_body
 from adapters.youtube import payload
 from adapters.youtube.checkpoint import Checkpoint
 from adapters.youtube.errors import SERVICE, build_unclear_error, translate_error

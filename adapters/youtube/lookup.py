@@ -12,9 +12,8 @@ from typing import Any
 from adapters.contract import Absent, CannotTell, Draft, Ended, LookResult, Pending, Published
 from adapters.error_table import Phase
 from adapters.errors import AdapterError
-from adapters.listing import Asked, ListedPost, Listing, fill, read_pages
-from adapters.text import split_words
-from adapters.youtube import limits, payload, text
+from adapters.listing import Asked, ListedPost, Listing, fill, read_pages, split_words
+from adapters.youtube import limits, payload
 from adapters.youtube.checkpoint import Checkpoint
 from adapters.youtube.client import Client
 from adapters.youtube.errors import (
@@ -159,7 +158,7 @@ def _compare(video: Video, draft: Draft) -> ListedPost:
     snippet, file, facts = video.snippet, video.file_details, draft.media[0].facts
     name, sizes = _get_stem(file.file_name or ""), (file.file_size, facts.bytes if facts else None)
     shown = (snippet.title, snippet.description)
-    expected = (payload.build_title(draft), text.build_description(draft.caption))
+    expected = (payload.build_title(draft), payload.build_description(draft.caption))
     return ListedPost(
         remote_id=video.id,
         url=payload.build_link(draft, video.id),

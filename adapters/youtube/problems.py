@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from adapters.contract import Account, Draft, Media, MediaFacts, Problem
-from adapters.post_wide import check_cover, warn_of_alt_texts, warn_of_cover
-from adapters.text import count_utf16_units
-from adapters.youtube import limits, payload, text
-
-Found = str | int | float | None
+from adapters.limit import count_utf16_units
+from adapters.problems import check_cover, check_maximum, refuse, warn, warn_of_alt_texts, warn_of_cover
+from adapters.youtube import limits, payload
 
 
 def find_problems(draft: Draft, account: Account) -> list[Problem]:
@@ -26,16 +24,6 @@ def find_problems(draft: Draft, account: Account) -> list[Problem]:
     return found
 
 
-def _refuse(field: str, message: str, limit: Found, found: Found) -> Problem:
-    return Problem(
-        severity="refuse", code="validation_failed", field=field, message=message, limit=limit, found=found
-    )
-
-
-def _warn(code: str, field: str, message: str, limit: Found, found: Found) -> Problem:
-    return Problem(severity="warn", code=code, field=field, message=message, limit=limit, found=found)
-
-
 def _check_shape(draft: Draft) -> Iterator[Problem]:
     kind = (
         draft.kind
@@ -43,53 +31,53 @@ def _check_shape(draft: Draft) -> Iterator[Problem]:
         else next((m.kind for m in draft.media if m.kind != "video"), None)
     )
     if kind is not None:
-        yield _refuse(
+        yield refuse(
             "media", f"YouTube publishes videos only; this post has a media type of {kind}.", "video", kind
         )
     elif len(draft.media) != 1:
         count = len(draft.media)
-        yield _refuse("media", f"A YouTube post has exactly 1 video; this one has {count}.", 1, count)
+        yield refuse("media", f"A YouTube post has exactly 1 video; this one has {count}.", 1, count)
 
 
 def _check_texts(caption: str, options: Mapping[str, Any]) -> Iterator[Problem]:
-    if not text.build_title(str(options.get("title") or "")) and not text.build_title(caption):
-        yield _refuse("caption", "YouTube needs a title; this caption has no text for one.", 1, 0)
-    size = len(text.build_description(caption).encode("utf-8", "surrogatepass"))
+    if not payload.cut_title(str(options.get("title") or "")) and not payload.cut_title(caption):
+        yield refuse("caption", "YouTube needs a title; this caption has no text for one.", 1, 0)
+    size = len(payload.build_description(caption).encode("utf-8", "surrogatepass"))
     if size > limits.DESCRIPTION_BYTES:
         message = f"YouTube takes descriptions of at most {limits.DESCRIPTION_BYTES} bytes; this caption has {size}."
-        yield _refuse("caption", message, limits.DESCRIPTION_BYTES, size)
+        yield refuse("caption", message, limits.DESCRIPTION_BYTES, size)
     brackets = sum(caption.count(character) for character in limits.FORBIDDEN)
     if brackets:
         message = f"YouTube takes no < and > in texts; the {brackets} in this caption become typographic."
-        yield _warn("TEXT_CHANGED", "caption", message, 0, brackets)
-    every, kept = len(text.find_hashtags(caption)), len(text.build_tags(caption))
+        yield warn("TEXT_CHANGED", "caption", message, 0, brackets)
+    every, kept = len(payload.find_hashtags(caption)), len(payload.find_tags(caption))
     if kept < every and options.get("tags") is None:
         message = (
             f"YouTube takes tags of at most {limits.TAGS_CHARACTERS} characters in all; "
             f"the first {kept} of {every} hashtags become tags."
         )
-        yield _warn("TAGS_CUT", "caption", message, limits.TAGS_CHARACTERS, every)
+        yield warn("TAGS_CUT", "caption", message, limits.TAGS_CHARACTERS, every)
 
 
 def _check_options(draft: Draft) -> Iterator[Problem]:
     title, tags = str(draft.options.get("title") or ""), [str(tag) for tag in draft.options.get("tags") or ()]
     length = count_utf16_units(title)
-    if length > limits.TITLE_UNITS:
-        message = f"YouTube takes titles of at most {limits.TITLE_UNITS} UTF-16 units; this one has {length}."
-        yield _refuse("youtube.title", message, limits.TITLE_UNITS, length)
-    length = text.count_tag_characters(tags)
+    yield from check_maximum(
+        "youtube.title", "YouTube takes titles", "UTF-16 units", length, limits.TITLE_UNITS
+    )
+    length = payload.count_tag_characters(tags)
     if length > limits.TAGS_CHARACTERS:
         message = (
             f"YouTube takes tags of at most {limits.TAGS_CHARACTERS} characters in all, commas and the quotes around "
             f"tags with spaces included; these have {length}."
         )
-        yield _refuse("youtube.tags", message, limits.TAGS_CHARACTERS, length)
+        yield refuse("youtube.tags", message, limits.TAGS_CHARACTERS, length)
     for field, words in (("title", title), ("tags", "".join(tags))):
         if brackets := sum(words.count(character) for character in limits.FORBIDDEN):
             message = (
                 f"YouTube takes no < and > in texts; the {brackets} in youtube.{field} become typographic."
             )
-            yield _warn("TEXT_CHANGED", f"youtube.{field}", message, 0, brackets)
+            yield warn("TEXT_CHANGED", f"youtube.{field}", message, 0, brackets)
 
 
 def _check_cover(draft: Draft) -> Iterator[Problem]:
@@ -102,12 +90,10 @@ def _check_cover(draft: Draft) -> Iterator[Problem]:
 def _check_file(facts: MediaFacts) -> Iterator[Problem]:
     if not facts.content_type.startswith(limits.MEDIA_TYPES):
         message = f"YouTube takes files of type video/*; this one is {facts.content_type}."
-        yield _refuse("media.url", message, "video/*", facts.content_type)
-    if facts.bytes > limits.VIDEO_BYTES:
-        message = f"YouTube takes videos of at most {limits.VIDEO_BYTES} bytes; this one has {facts.bytes}."
-        yield _refuse("media.url", message, limits.VIDEO_BYTES, facts.bytes)
+        yield refuse("media.url", message, "video/*", facts.content_type)
+    yield from check_maximum("media.url", "YouTube takes videos", "bytes", facts.bytes, limits.VIDEO_BYTES)
     if facts.bytes <= 0:
-        yield _refuse("media.url", "YouTube takes videos of at least 1 byte; this one has 0.", 1, facts.bytes)
+        yield refuse("media.url", "YouTube takes videos of at least 1 byte; this one has 0.", 1, facts.bytes)
 
 
 def _check_length(facts: MediaFacts, account: Account) -> Iterator[Problem]:
@@ -115,7 +101,7 @@ def _check_length(facts: MediaFacts, account: Account) -> Iterator[Problem]:
         return
     if facts.duration > limits.VIDEO_SECONDS:
         message = f"YouTube takes videos of at most {limits.VIDEO_SECONDS:g} seconds; this one has {facts.duration:g}."
-        yield _refuse("media.url", message, limits.VIDEO_SECONDS, facts.duration)
+        yield refuse("media.url", message, limits.VIDEO_SECONDS, facts.duration)
     elif facts.duration > limits.UNVERIFIED_SECONDS and account.settings.get("long_uploads") in {
         "eligible",
         "disallowed",
@@ -124,7 +110,7 @@ def _check_length(facts: MediaFacts, account: Account) -> Iterator[Problem]:
             f"When it was connected, this channel could upload at most {limits.UNVERIFIED_SECONDS:g} seconds "
             f"(see youtube.com/verify); this video has {facts.duration:g}."
         )
-        yield _warn("CHANNEL_NOT_VERIFIED", "media.url", message, limits.UNVERIFIED_SECONDS, facts.duration)
+        yield warn("CHANNEL_NOT_VERIFIED", "media.url", message, limits.UNVERIFIED_SECONDS, facts.duration)
 
 
 def _check_short(draft: Draft, facts: MediaFacts) -> Iterator[Problem]:
@@ -134,4 +120,4 @@ def _check_short(draft: Draft, facts: MediaFacts) -> Iterator[Problem]:
             f"YouTube makes Shorts of square or vertical videos of at most {limits.SHORT_SECONDS:g} seconds; "
             f"this one ({found}) goes out as an ordinary video."
         )
-        yield _warn("NOT_A_SHORT", "media.url", message, limits.SHORT_SECONDS, found)
+        yield warn("NOT_A_SHORT", "media.url", message, limits.SHORT_SECONDS, found)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import logging
 
-from adapters.contract import Published
+from adapters.contract import Published, SetsCover
 from adapters.errors import AdapterError, NeedsPerson, OutcomeUnknown, Permanent, StorageFault
-from adapters.post_wide import SetsCover
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.drafts import build_draft, build_media

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.contract import Adapter, Draft, Media
-from adapters.post_wide import SetsCover
+from adapters.contract import Adapter, Draft, Media, SetsCover
 from pipeline.runtime.context import Context
 from pipeline.stages.post_request import AcceptanceWarning
 from pipeline.store.deliveries.claim import ClaimedDelivery

@@ -16,8 +16,7 @@ from adapters.linkedin import payload as linkedin
 from adapters.pinterest import payload as pinterest
 from adapters.registry import ADAPTERS
 from adapters.tiktok import payload as tiktok
-from adapters.tiktok.creator_info import AllowedSettings
-from adapters.tiktok.upload import UploadPlan
+from adapters.tiktok.checkpoint import AllowedSettings, UploadPlan
 from adapters.youtube import payload as youtube
 from tests.adapters.facebook import drafts as fb
 from tests.adapters.instagram import drafts as ig

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from adapters.contract import Platform
-from adapters.field_types import at_most
+from adapters.post_options import at_most
 from pipeline.accounts.account_selection import BROWSER, confirm_accounts, decline_accounts
 from pipeline.accounts.authorize import (
     AuthorizationStart,

@@ -17,7 +17,7 @@ from starlette.datastructures import QueryParams
 from typing_extensions import TypeAliasType
 
 from adapters.contract import Platform
-from adapters.field_types import at_most
+from adapters.post_options import at_most
 from pipeline.actions.dead_letters import DeadLetterCount, DeadLetterResult
 from pipeline.api.http.json_body import validate_body
 from pipeline.api.http.query import refuse_near_misses

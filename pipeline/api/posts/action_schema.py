@@ -11,7 +11,7 @@ from pydantic import Field, GetJsonSchemaHandler, ValidationError
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
-from adapters.field_types import MAX_URL, at_most
+from adapters.post_options import MAX_URL, at_most
 from pipeline.actions.post_changes import Change
 from pipeline.api.posts.field_types import Caption, DateTime, EntityId, Rules
 from pipeline.api.posts.schema import (

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, create_model
 from typing_extensions import TypeAliasType
 
-from adapters.field_types import at_most
+from adapters.post_options import at_most
 from pipeline.api.http.response_models import DocumentedAs, Failure, Issue, ResponseModel, Success, is_empty
 from pipeline.api.posts.field_types import Rules
 from pipeline.api.posts.response_models import CreatedPost

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, Wit
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from adapters.field_types import MAX_URL, split_url, url_error
+from adapters.post_options import MAX_URL, split_url, url_error
 from config.settings import Settings
 from pipeline.api.http import timestamp
 

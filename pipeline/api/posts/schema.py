@@ -19,8 +19,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from pydantic_core import to_json
 
 from adapters.contract import Platform
-from adapters.field_types import MAX_URL, at_most
-from adapters.post_options import PostOptions
+from adapters.post_options import MAX_URL, PostOptions, at_most
 from pipeline.api.posts.field_types import Caption, DateTime, EntityId, MediaUrl, OnLate, Rules
 from pipeline.api.posts.unsafe_text import find_unsafe_text
 from pipeline.domain.validation_issue import MAX_ISSUES, build_issue, issues_from_pydantic

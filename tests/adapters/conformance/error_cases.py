@@ -11,7 +11,7 @@ from typing import Any
 
 from adapters import errors as e
 from adapters.facebook.errors import TABLE as FACEBOOK
-from adapters.graph_api import GraphErrorTable
+from adapters.graph_errors import GraphErrorTable
 from adapters.instagram.errors import TABLE as INSTAGRAM
 from adapters.linkedin.errors import TABLE as LINKEDIN
 from adapters.pinterest.errors import TABLE as PINTEREST

@@ -18,7 +18,7 @@ from adapters.errors import (
     Rejected,
     Unavailable,
 )
-from adapters.graph_api import BASE_TABLE
+from adapters.graph_errors import BASE_TABLE
 from adapters.http import HttpClient
 from adapters.instagram import Instagram
 from adapters.instagram.errors import TABLE

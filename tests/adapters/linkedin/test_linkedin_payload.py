@@ -23,9 +23,9 @@ from adapters.errors import (
     Unavailable,
 )
 from adapters.http import HttpClient
+from adapters.limit import count_utf16_units
 from adapters.linkedin import LinkedIn
-from adapters.linkedin.text import escape_little_text
-from adapters.text import count_utf16_units
+from adapters.linkedin.payload import escape_little_text
 from tests.adapters.drafts import ARMED, NONE_TAKEN
 from tests.adapters.linkedin import drafts as m
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer, closed_port

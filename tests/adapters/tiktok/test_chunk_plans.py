@@ -14,8 +14,8 @@ from adapters.contract import Pending, PlatformSettings, Ready
 from adapters.errors import Rejected
 from adapters.http import HttpClient
 from adapters.tiktok import TikTok
+from adapters.tiktok.checkpoint import UploadPlan
 from adapters.tiktok.creator import REFUSED_FORMS, RefusedForms, choose_plan
-from adapters.tiktok.upload import UploadPlan
 from tests.adapters.files import content
 from tests.adapters.scripted_server import ReceivedRequest, Reply, ScriptedServer
 from tests.adapters.tiktok import examples

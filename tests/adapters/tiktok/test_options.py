@@ -7,9 +7,8 @@ from typing import Any
 from adapters.contract import Draft
 from adapters.tiktok import payload
 from adapters.tiktok.adapter import TikTokOptions
-from adapters.tiktok.creator_info import AllowedSettings
+from adapters.tiktok.checkpoint import AllowedSettings, UploadPlan, is_draft
 from adapters.tiktok.problems import find_problems
-from adapters.tiktok.upload import UploadPlan
 from tests.adapters.tiktok.drafts import photos, video
 
 ALLOWED = AllowedSettings(
@@ -27,7 +26,7 @@ def build(clip: Draft, pictures: Draft) -> list[Any]:
     plan = UploadPlan.for_size(1_000_000)
     return [
         payload.build_video_init(clip, ALLOWED, plan),
-        payload.build_photo_init(pictures, None if payload.is_draft(pictures) else ALLOWED),
+        payload.build_photo_init(pictures, None if is_draft(pictures) else ALLOWED),
         payload.build_business_video(clip, "b", ALLOWED, None),
         payload.build_business_photo(pictures, "b", ALLOWED, None),
         payload.is_public(clip),

@@ -5,10 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.text import count_utf16_units
-from adapters.tiktok.checkpoint import Checkpoint
-from adapters.tiktok.payload import cut_text
-from adapters.tiktok.upload import Upload, UploadPlan, UrlState
+from adapters.limit import count_utf16_units, cut_text
+from adapters.tiktok.checkpoint import Checkpoint, Upload, UploadPlan, UrlState
 from tests.adapters.drafts import through_json
 
 MB10, MB2 = 10**6, 2**20

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.contract import Adapter, Draft, Problem
-from adapters.text import count_utf16_units
-from adapters.youtube import YouTube, limits, payload, text
+from adapters.limit import count_utf16_units
+from adapters.youtube import YouTube, limits, payload
 from tests.adapters.files import facts
 from tests.adapters.scripted_server import ScriptedServer
 from tests.adapters.youtube.drafts import account, slideshow, video
@@ -135,8 +135,8 @@ def test_angle_brackets_are_changed_and_said(youtube: Make) -> None:
 def test_too_many_hashtags_are_cut_and_said(youtube: Make) -> None:
     caption = " ".join(f"#{letter * 99}" for letter in "abcdef")
     assert found(youtube, video(caption=caption)) == [("warn", "TAGS_CUT", "caption", 6)]
-    assert len(text.build_tags(caption)) == 5
-    assert sum(map(len, text.build_tags(caption))) + 4 == 499
+    assert len(payload.find_tags(caption)) == 5
+    assert sum(map(len, payload.find_tags(caption))) + 4 == 499
 
 
 def test_every_problem_is_a_sentence_with_its_numbers(youtube: Make) -> None:
@@ -159,27 +159,27 @@ def test_every_problem_is_a_sentence_with_its_numbers(youtube: Make) -> None:
     ],
 )
 def test_the_title_is_the_first_line(caption: str, title: str) -> None:
-    assert text.build_title(caption) == title
+    assert payload.cut_title(caption) == title
 
 
 @given(st.text(max_size=400))
 def test_a_title_always_fits(caption: str) -> None:
-    title = text.build_title(caption)
+    title = payload.cut_title(caption)
     assert count_utf16_units(title) <= limits.TITLE_UNITS
     assert not set(title) & set("<>\n\r")
     assert title == title.strip()
-    assert not set(text.build_description(caption)) & set("<>")
+    assert not set(payload.build_description(caption)) & set("<>")
 
 
 @given(st.lists(st.text(alphabet="aB9_ä", min_size=1, max_size=60).map("#{}".format), max_size=40))
 def test_tags_always_fit(words: list[str]) -> None:
-    tags = text.build_tags(" ".join(words))
+    tags = payload.find_tags(" ".join(words))
     assert sum(map(count_utf16_units, tags)) + max(0, len(tags) - 1) <= limits.TAGS_CHARACTERS
     assert not any("#" in tag or " " in tag for tag in tags)
 
 
 def test_hashtags_come_once_and_in_order() -> None:
-    assert text.find_hashtags("#Cat and #dog, #CAT! a#no &#39; #été") == ("Cat", "dog", "été")
+    assert payload.find_hashtags("#Cat and #dog, #CAT! a#no &#39; #été") == ("Cat", "dog", "été")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from adapters.graph_versions import RETIREMENTS
+from adapters.graph_errors import RETIREMENTS
 from adapters.live_check import check_version
 from config.settings import load
 from pipeline.actions import diagnose as diagnosing
