@@ -25,9 +25,9 @@ from pipeline.limits.platform_health import PlatformHealth
 from pipeline.limits.rate_buckets import RateBuckets, create_redis_client
 from pipeline.limits.shared_slots import SharedSlots
 from pipeline.media.fetch import Fetcher, FetchPolicy
-from pipeline.media.files.storage import BucketStorage, FolderStorage, Storage
-from pipeline.media.files.uploads import Files, UploadUrls, derive_upload_keys
 from pipeline.media.relay import Transfers
+from pipeline.media.storage import BucketStorage, FolderStorage, Storage
+from pipeline.media.uploads import Files, UploadUrls, derive_upload_keys
 from pipeline.runtime.context import Context
 from pipeline.runtime.epoch_file import EpochFile
 from pipeline.runtime.send_guard import SendGuard

@@ -28,7 +28,7 @@ from pipeline.domain.post import PostStatus
 from pipeline.domain.receipt import content_sha256
 from pipeline.domain.restored_post import split_candidates
 from pipeline.imports.local_time import AmbiguousTime, list_zones
-from pipeline.media.files.uploads import PATH, UploadUrls
+from pipeline.media.uploads import PATH, UploadUrls
 from pipeline.stages.post_state import (
     compute_version,
     derive_delivery_status,

@@ -27,8 +27,8 @@ from pipeline.imports.columns import FileProblem
 from pipeline.imports.import_slice import ImportSlice
 from pipeline.imports.plan import plan_rows
 from pipeline.imports.validate import PostFormat
-from pipeline.media.files.storage import StorageUnavailable
 from pipeline.media.probe.probe_pool import ProbeUnavailable
+from pipeline.media.storage import StorageUnavailable
 from pipeline.media.url_policy import Unanswered
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint

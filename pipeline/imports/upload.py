@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.imports.columns import FileProblem, Format, detect_format
-from pipeline.media.files.upload_intake import TooLarge, UploadIntake
+from pipeline.media.uploads import TooLarge, UploadIntake
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.post_request import Refusal

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.media.files.storage import StorageUnavailable
+from pipeline.media.storage import StorageUnavailable
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.store import audit, idempotency_keys

@@ -61,20 +61,46 @@ class FetchPolicy:
     """Bytes that are read and dropped to reach an offset, where a server does not support ranges."""
 
 
-@dataclass(kw_only=True, slots=True)
-class RangeResponse:
-    """An open response: its headers and the requested bytes. Close it after use."""
+class OpenRange(Protocol):
+    """An open range of a file, with facts of the whole file. Close it after use."""
 
-    status: int
     content_type: str
     """Lower case, without parameters; empty when the header is missing or malformed."""
     total_bytes: int | None
     """Size of the whole file, None if the server does not send it."""
     etag: str | None
     """A strong ETag or None: a weak one does not identify bytes."""
-    last_modified: str | None
     ranged: bool
     """True if the server answered the range (206)."""
+
+    def read(self, length: int) -> bytes:
+        """Return the next ``length`` bytes, fewer only at the end of the range. Raises Refused and Unanswered."""
+
+    def close(self) -> None:
+        """Close the connection or file."""
+
+    @property
+    def chunks(self) -> Iterator[bytes]:
+        """The rest of the range in pieces of CHUNK bytes (the last may be shorter)."""
+        return iter(lambda: self.read(CHUNK), b"")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass(kw_only=True, slots=True)
+class RangeResponse(OpenRange):
+    """An open response: its headers and the requested bytes."""
+
+    status: int
+    content_type: str
+    total_bytes: int | None
+    etag: str | None
+    last_modified: str | None
+    ranged: bool
     _answer: HTTPResponse = field(repr=False)
     _socket: socket = field(repr=False)
     _budget: TimeBudget = field(repr=False)
@@ -106,22 +132,11 @@ class RangeResponse:
             self._left = len(data)  # the length was not known: this is the end
         return data
 
-    @property
-    def chunks(self) -> Iterator[bytes]:
-        """The rest of the range in pieces of CHUNK bytes (the last may be shorter)."""
-        return iter(lambda: self.read(CHUNK), b"")
-
     def close(self) -> None:
         """Close the connection."""
         with suppress(OSError):  # a reset while closing does not matter
             self._answer.close()
         self._socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -332,29 +347,6 @@ def _parse_media_type(header: str) -> str:
 
 def _parse_strong_etag(header: str) -> str | None:
     return header if _STRONG.fullmatch(header) else None
-
-
-class OpenRange(Protocol):
-    """An open range of a file, with facts of the whole file. As ``fetch.RangeResponse``; close it after use."""
-
-    content_type: str
-    total_bytes: int | None
-    etag: str | None
-    ranged: bool
-
-    def read(self, length: int) -> bytes:
-        """Return the next bytes, fewer only at the end. Raises Refused and Unanswered."""
-
-    @property
-    def chunks(self) -> Iterator[bytes]:
-        """The rest of the range in pieces."""
-
-    def close(self) -> None:
-        """Close the connection or file."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
 
 
 class Opener(Protocol):

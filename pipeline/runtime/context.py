@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pipeline.limits.rate_buckets import RateBuckets
     from pipeline.limits.shared_slots import SharedSlots
     from pipeline.media.fetch import Fetcher
-    from pipeline.media.files.uploads import Files
     from pipeline.media.relay import Transfers
+    from pipeline.media.uploads import Files
     from pipeline.runtime.send_guard import SendGuard
     from pipeline.store.checks.claim import ClaimedCheck
     from pipeline.store.database import Database

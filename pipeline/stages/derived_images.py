@@ -27,11 +27,11 @@ from pipeline.domain.media_fitting import (
     name_derived,
     plan_conversion,
 )
-from pipeline.media.files.storage import ObjectMissing, StorageUnavailable
-from pipeline.media.files.uploads import build_fault, compute_etag, create_object_key
 from pipeline.media.probe.probe import convert
 from pipeline.media.probe.probe_client import get_probe_memory
 from pipeline.media.relay import build_media_changed, relay
+from pipeline.media.storage import ObjectMissing, StorageUnavailable
+from pipeline.media.uploads import build_fault, compute_etag, create_object_key
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.deadline import Deadline

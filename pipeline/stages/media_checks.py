@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import MediaFacts, Track
 from pipeline.broker.queues import REACHABILITY
-from pipeline.media.files.uploads import NO_FILE
+from pipeline.media.uploads import NO_FILE
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.drafts import get_cover_url, list_urls

@@ -59,11 +59,11 @@ from pipeline.imports.columns import FileProblem, Format, ReadLimits, build_colu
 from pipeline.imports.convert import convert_file, read_head
 from pipeline.imports.read import open_rows
 from pipeline.media.fetch import Fetcher, FetchPolicy
-from pipeline.media.files.uploads import UploadUrls
 from pipeline.media.probe import probe, probe_client, probe_worker
 from pipeline.media.probe.probe import SheetJob
 from pipeline.media.probe.probe_client import ProbeMemory
 from pipeline.media.probe.sniff import HEAD_BYTES, Container, sniff
+from pipeline.media.uploads import UploadUrls
 from pipeline.media.url_policy import FetchFailed, Refused, parse_target, require_allowed, resolve_redirect
 from pipeline.runtime.zstd import zstd
 from pipeline.stages.post_request import Refusal

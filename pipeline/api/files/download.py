@@ -22,8 +22,8 @@ from pipeline.api.openapi.error_responses import error_responses
 from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import Operation, header_parameter, path_parameter
 from pipeline.api.state import AppState, get_app_state
-from pipeline.media.files.storage import StorageReader, StorageUnavailable
-from pipeline.media.files.uploads import ENDINGS, PATH, compute_etag
+from pipeline.media.storage import StorageReader, StorageUnavailable
+from pipeline.media.uploads import ENDINGS, PATH, compute_etag
 from pipeline.stages.post_request import Refusal
 from pipeline.store.files import files as store
 from pipeline.store.files.files import File

@@ -27,10 +27,9 @@ from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import PARTNER_API, Operation, path_parameter, query_parameter
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.audit import Actor
-from pipeline.media.files.storage import StorageUnavailable
-from pipeline.media.files.upload_intake import TooLarge, TypeMismatch, UploadIntake
-from pipeline.media.files.uploads import create_object_key
 from pipeline.media.probe.sniff import HEAD_BYTES
+from pipeline.media.storage import StorageUnavailable
+from pipeline.media.uploads import TooLarge, TypeMismatch, UploadIntake, create_object_key
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.media_checks import await_checks, open_checks

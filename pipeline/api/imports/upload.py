@@ -20,8 +20,8 @@ from pipeline.api.openapi.operation import PARTNER_API, Operation, query_paramet
 from pipeline.api.state import AppState, get_app_state
 from pipeline.imports import upload as bulk
 from pipeline.imports.upload import ImportOptions, Upload
-from pipeline.media.files.storage import StorageUnavailable
-from pipeline.media.files.upload_intake import TooLarge
+from pipeline.media.storage import StorageUnavailable
+from pipeline.media.uploads import TooLarge
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.replay import Replayed
 from pipeline.store.auth.keys import Caller

@@ -15,7 +15,7 @@ from pipeline.api.posts.field_types import Rules
 from pipeline.api.posts.schema import PostFields, add_options, read_post
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.post import find_form, find_kind
-from pipeline.media.files.uploads import UploadUrls
+from pipeline.media.uploads import UploadUrls
 from pipeline.stages import platform_validation
 from pipeline.stages import post_rules as rules
 from pipeline.stages.post_request import PostRequest, Refusal

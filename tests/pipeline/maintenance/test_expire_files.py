@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.domain.delivery import State
 from pipeline.maintenance.expire import expire_files
-from pipeline.media.files.storage import FolderStorage, ObjectMissing
+from pipeline.media.storage import FolderStorage, ObjectMissing
 from pipeline.store.checks import checks
 from pipeline.store.database import new_id, row
 from pipeline.store.files import files as store

@@ -10,7 +10,7 @@ import requests
 from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
-from pipeline.media.files.storage import BucketStorage
+from pipeline.media.storage import BucketStorage
 
 NAME = "slipway-tests"
 

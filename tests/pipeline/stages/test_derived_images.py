@@ -18,10 +18,10 @@ from adapters.errors import Rejected, StorageFault, Unavailable
 from config.settings import load
 from pipeline.domain.delivery import State
 from pipeline.maintenance.expire import expire_files
-from pipeline.media.files.storage import FolderStorage
 from pipeline.media.probe.probe import NoRoom
 from pipeline.media.probe.probe_client import get_probe_memory
 from pipeline.media.probe.probe_worker import CONVERSION_MEMORY
+from pipeline.media.storage import FolderStorage
 from pipeline.runtime.context import Context
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.derived_images import TimeIsUp, derive_images

@@ -16,8 +16,8 @@ from adapters.errors import Rejected, Unavailable
 from config.settings import load
 from pipeline.domain.delivery import State
 from pipeline.maintenance.prepare_ahead import recheck_media
-from pipeline.media.files.storage import FolderStorage
-from pipeline.media.files.upload_intake import UploadIntake
+from pipeline.media.storage import FolderStorage
+from pipeline.media.uploads import UploadIntake
 from pipeline.runtime.context import Context
 from pipeline.stages.drafts import build_draft
 from pipeline.store.checks import checks

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from cryptography.fernet import Fernet
 
-from pipeline.media.files.uploads import ENDINGS, UploadUrls, derive_upload_keys
+from pipeline.media.uploads import ENDINGS, UploadUrls, derive_upload_keys
 
 FILE = UUID("01a2106e-0000-7000-8000-000000000000")
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from pipeline.media.files.storage import (
+from pipeline.media.storage import (
     MAX_WINDOW,
     PART_BYTES,
     BucketStorage,

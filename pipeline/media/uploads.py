@@ -1,23 +1,118 @@
-"""Uploaded files as media: their URLs are read from storage, never over HTTP, and only by their own workspace."""
+"""Uploaded files: received and checked, under URLs that cannot be guessed, and read as media from storage.
+
+Their URLs are never fetched over HTTP, and only their own workspace reads them.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import secrets
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Literal
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 from adapters.errors import StorageFault
-from pipeline.media.fetch import CHUNK, Fetcher, FetchPolicy, OpenRange
-from pipeline.media.files.storage import Storage, StorageReader, StorageUnavailable
+from pipeline.media.fetch import Fetcher, FetchPolicy, OpenRange
+from pipeline.media.probe.sniff import HEAD_BYTES, sniff
+from pipeline.media.storage import Storage, StorageReader, StorageUnavailable, StorageWriter
 from pipeline.media.url_policy import Refused, parse_target
 from pipeline.store.database import Database, Unreachable
 from pipeline.store.files import files as store
 from pipeline.store.files.files import File
+
+_INTERCHANGEABLE: Mapping[str, frozenset[str]] = {
+    kind: family
+    for family in (
+        # one container per family; members differ by a brand that cameras and editors set inconsistently
+        frozenset({"video/mp4", "video/quicktime", "video/x-m4v"}),
+        frozenset({"image/heic", "image/heif"}),
+    )
+    for kind in family
+}
+
+
+class TypeMismatch(Exception):
+    """The bytes are not of the declared type; the message says of which they are."""
+
+
+class TooLarge(Exception):
+    """The file has more bytes than allowed."""
+
+
+@dataclass(kw_only=True, slots=True)
+class UploadIntake:
+    """Receives pieces of any size. ``sink`` None: only checks them, if the file is stored already.
+
+    ``content_type`` None: the bytes are not compared with a type.
+    """
+
+    content_type: str | None
+    most: int
+    sink: StorageWriter | None
+    size: int = 0
+    """Bytes received so far."""
+    head: bytes = b""
+    """The first bytes received, up to HEAD_BYTES."""
+    _is_checked: bool = False
+    _is_over: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _hash: hashlib._Hash = field(default_factory=hashlib.sha256)
+
+    def write(self, data: bytes) -> None:
+        """Receive the next piece. Raises TypeMismatch, TooLarge and StorageUnavailable; then the upload is over."""
+        with self._exclusive():
+            self.size += len(data)
+            if self.size > self.most:
+                raise TooLarge
+            if not self._is_checked:
+                self.head += data[: HEAD_BYTES - len(self.head)]
+                if len(self.head) == HEAD_BYTES:
+                    self._check_type()
+            self._hash.update(data)
+            if self.sink is not None:
+                self.sink.write(data)
+
+    def finish(self) -> bytes:
+        """Make the file durable and return its SHA-256. Raises TypeMismatch (also if empty) and StorageUnavailable."""
+        with self._exclusive():
+            if not self._is_checked:
+                self._check_type()
+            if self.sink is not None:
+                self.sink.finish()
+            self._is_over = True
+            return self._hash.digest()
+
+    def drop(self) -> None:
+        """Discard the file, after a call of another thread has ended."""
+        with self._lock:
+            if self.sink is not None and not self._is_over:
+                self.sink.drop()
+            self._is_over = True
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        with self._lock:
+            if self._is_over:
+                raise ValueError("this upload is over")
+            yield
+
+    def _check_type(self) -> None:
+        if self.content_type is not None:
+            _require_declared_type(self.content_type, self.head)
+        self._is_checked = True
+
+
+def _require_declared_type(content_type: str, head: bytes) -> None:
+    found = sniff(head)
+    actual = "of no accepted type" if found is None else found.content_type
+    if found is None or found.content_type not in _INTERCHANGEABLE.get(content_type, {content_type}):
+        raise TypeMismatch(f"The bytes are {actual}, not {content_type}.")
+
 
 PATH = "/files/"
 ENDINGS: Mapping[str, str] = {
@@ -175,8 +270,8 @@ class WorkspaceReader:
 
 
 @dataclass(kw_only=True, slots=True)
-class StoredRange:
-    """An open range of an uploaded file. Close it after use."""
+class StoredRange(OpenRange):
+    """An open range of an uploaded file."""
 
     content_type: str
     total_bytes: int | None
@@ -191,20 +286,9 @@ class StoredRange:
         except StorageUnavailable as error:
             raise build_fault(error) from error
 
-    @property
-    def chunks(self) -> Iterator[bytes]:
-        """The rest of the range in pieces of CHUNK bytes (the last may be shorter)."""
-        return iter(lambda: self.read(CHUNK), b"")
-
     def close(self) -> None:
         """Close the object."""
         self._reader.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def create_object_key(file: UUID) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.media.files.storage import FolderStorage
-from pipeline.media.files.upload_intake import TooLarge, TypeMismatch, UploadIntake
+from pipeline.media.storage import FolderStorage
+from pipeline.media.uploads import TooLarge, TypeMismatch, UploadIntake
 from tests.pipeline.media import samples
 
 
