@@ -20,8 +20,8 @@ from pipeline.stages import post_rules as rules
 from pipeline.stages.daily_limit import is_inbox_draft
 from pipeline.stages.drafts import list_urls
 from pipeline.stages.new_post import Submission
-from pipeline.stages.platform_validation import AccountProblem, find_problems
 from pipeline.stages.post_request import PostRequest, Refusal
+from pipeline.stages.post_rules import AccountProblem, find_problems
 from pipeline.stages.replay import find_replay
 from pipeline.stages.warnings import warn_of_account, warn_of_checks
 from pipeline.store.accounts.accounts import AccountRow, find_accounts

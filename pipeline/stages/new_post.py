@@ -15,8 +15,8 @@ from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.daily_limit import is_inbox_draft
 from pipeline.stages.media_checks import Link
-from pipeline.stages.platform_validation import AccountProblem
 from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostRequest
+from pipeline.stages.post_rules import AccountProblem
 from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check

@@ -5,25 +5,144 @@ Each rule raises the refusal of the HTTP contract; where several things can be w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from adapters.contract import Platform
+from adapters.contract import Draft, Media, MediaFacts, Platform, Problem, ResolvesMusic, Track
+from adapters.http import HttpClient
 from pipeline.domain.account import AccountStatus
+from pipeline.domain.media_fitting import describe_changes
 from pipeline.domain.post import is_immediate
 from pipeline.domain.validation_issue import build_issue
 from pipeline.runtime.context import Context
-from pipeline.stages.media_checks import get_track, list_media_facts
-from pipeline.stages.platform_validation import AccountProblem, find_problems
+from pipeline.stages.derived_images import amend_problems, find_rule, plan_images, predict_facts
+from pipeline.stages.drafts import get_alt_text, get_cover_url, list_urls
+from pipeline.stages.media_checks import COVER, get_track, list_media_facts
 from pipeline.stages.post_request import PostContent, Refusal
-from pipeline.stages.reachability import build_music_resolver, find_music_platform
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check
 from pipeline.store.deliveries.ownership import restrict_accounts
+
+_NO_CALLS = HttpClient()
+"""``problems`` makes no request."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccountProblem:
+    """One adapter's problem with one account's part of a post."""
+
+    account: AccountRow
+    problem: Problem
+
+    @property
+    def sentence(self) -> str:
+        """A sentence with account, rule, limit and found value."""
+        return f"{describe_account(self.account)}: {self.problem.message}"
+
+
+def find_music_platform(context: Context) -> Platform | None:
+    """Return the platform whose post links ``music_url`` accepts: only one that resolves music can attach the sound."""
+    return next((p for p, adapter in context.adapters.items() if issubclass(adapter, ResolvesMusic)), None)
+
+
+def build_music_resolver(context: Context) -> ResolvesMusic | None:
+    """Return that platform's adapter for one piece of work, or None if no platform resolves music."""
+    platform = find_music_platform(context)
+    return None if platform is None else cast("ResolvesMusic", context.adapter(platform, context.client()))
+
+
+def find_problems(
+    context: Context,
+    content: PostContent,
+    accounts: Iterable[AccountRow],
+    facts: Mapping[int, MediaFacts | None],
+    track: Track | None,
+) -> Sequence[AccountProblem]:
+    """Find every problem of this content for these accounts; an unknown media fact counts as within its limit."""
+    return [
+        AccountProblem(account=account, problem=problem)
+        for account in accounts
+        for problem in _find_problems(context, content, account, facts, track)
+    ]
+
+
+def _find_problems(
+    context: Context,
+    content: PostContent,
+    account: AccountRow,
+    facts: Mapping[int, MediaFacts | None],
+    track: Track | None,
+) -> Iterable[Problem]:
+    """Find the problems of the draft that the platform will get: with images converted where they do not fit."""
+    platform, media = account.platform, content.media
+    rule = find_rule(context, platform, media)
+    plans = {} if rule is None else plan_images(rule, media, facts)
+    predicted, converted = facts, {}
+    if plans:
+        predicted = predict_facts(facts, plans)
+        converted = dict.fromkeys(plans, context.files.addresses.public_url("converted.jpg"))
+    draft = _build_draft(content, account, predicted, track, converted)
+    found = context.adapter(platform, _NO_CALLS).problems(draft, account.adapter_account)
+    if media["type"] == "video":
+        return _add_changes(context, account, facts.get(0), found)
+    if rule is None or not (found or plans):
+        return found
+    return amend_problems(context, platform, rule, media, facts, plans, found)
+
+
+def _add_changes(
+    context: Context, account: AccountRow, facts: MediaFacts | None, found: Iterable[Problem]
+) -> Iterator[Problem]:
+    """Yield the problems; the first that refuses the video says all that has to change about it."""
+    limits = context.adapters[account.platform].capabilities.limits
+    changes = None if facts is None else describe_changes(facts, limits, account.connection)
+    for problem in found:
+        if changes and problem.severity == "refuse" and problem.field == "media.url":
+            yield replace(problem, message=f"{problem.message} {changes}")
+            changes = None
+        else:
+            yield problem
+
+
+def _build_draft(
+    content: PostContent,
+    account: AccountRow,
+    facts: Mapping[int, MediaFacts | None],
+    track: Track | None,
+    converted: Mapping[int, str],
+) -> Draft:
+    """Build the draft. ``converted``: the URLs of images that are not sent as they are."""
+    video = content.media["type"] == "video"
+    return Draft(
+        delivery_id="",
+        caption=content.caption,
+        kind="video" if video else "slideshow",
+        media=tuple(
+            Media(
+                url=converted.get(n, url),
+                kind="video" if video else "image",
+                facts=facts.get(n),
+                alt_text=get_alt_text(content.media, n),
+            )
+            for n, url in enumerate(list_urls(content.media))
+        ),
+        cover=_build_cover(content.media, facts.get(COVER)),
+        options=content.options.get(account.platform, {}),
+        ai_generated=content.ai_generated,
+        music_url=content.music_url,
+        track=track,
+    )
+
+
+def _build_cover(media: Mapping[str, Any], facts: MediaFacts | None) -> float | Media | None:
+    url = get_cover_url(media)
+    return media.get("cover") if url is None else Media(url=url, kind="image", facts=facts)
 
 
 def refuse_newer(context: Context, level: int) -> None:

@@ -4,8 +4,6 @@ Takes undecided checks in the order of their due times, fairly between workspace
 of all waiting deliveries are one transaction. Each waiting post is locked before its checks are read again, so that of
 two verdicts stored at the same time the second sees the first. A crash leaves the check undecided: its lease expires
 and it is dispatched again.
-
-Which platform resolves music links: the one whose adapter can, because only it can attach the sound.
 """
 
 from __future__ import annotations
@@ -16,12 +14,11 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from adapters.contract import Platform, ResolvesMusic
 from adapters.errors import AdapterError, Permanent, StorageFault
 from config.logging import log_event
 from pipeline.domain.delivery import Mover, State
@@ -36,8 +33,8 @@ from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages.delay import TooLate
 from pipeline.stages.derived_images import is_converted_for_any
-from pipeline.stages.platform_validation import find_problems
 from pipeline.stages.post_request import PostContent
+from pipeline.stages.post_rules import build_music_resolver, find_problems
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check
@@ -48,18 +45,6 @@ from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.move import move
 from pipeline.store.files import files
 from pipeline.store.posts import awaiting_checks as waiting
-
-
-def find_music_platform(context: Context) -> Platform | None:
-    """Return the platform whose post links ``music_url`` accepts."""
-    return next((p for p, adapter in context.adapters.items() if issubclass(adapter, ResolvesMusic)), None)
-
-
-def build_music_resolver(context: Context) -> ResolvesMusic | None:
-    """Return that platform's adapter for one piece of work, or None if no platform resolves music."""
-    platform = find_music_platform(context)
-    return None if platform is None else cast("ResolvesMusic", context.adapter(platform, context.client()))
-
 
 log = logging.getLogger("slipway.reachability")
 

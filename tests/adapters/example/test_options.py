@@ -16,7 +16,7 @@ from pipeline.api.posts.schema import PostFields, add_options, read_post
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.post import find_form, find_kind
 from pipeline.media.uploads import UploadUrls
-from pipeline.stages import platform_validation
+from pipeline.stages import post_rules
 from pipeline.stages import post_rules as rules
 from pipeline.stages.post_request import PostRequest, Refusal
 from pipeline.store.accounts.accounts import AccountRow
@@ -105,9 +105,7 @@ def test_the_adapter_judges_it(context: Any, monkeypatch: pytest.MonkeyPatch) ->
         return ()
 
     monkeypatch.setattr(Mammoth, "problems", note)
-    assert (
-        platform_validation.find_problems(context, read(mammoth=SECTION), [account(MAMMOTH)], {}, None) == []
-    )
+    assert post_rules.find_problems(context, read(mammoth=SECTION), [account(MAMMOTH)], {}, None) == []
     assert seen == [SECTION]
 
 

@@ -24,7 +24,7 @@ from pipeline.imports.step import run_step
 from pipeline.maintenance.rescue_expired_leases import IDLE
 from pipeline.runtime.failpoint import failpoint
 from pipeline.runtime.shutdown import ShutdownSignal
-from pipeline.stages.platform_validation import find_problems
+from pipeline.stages.post_rules import find_problems
 from pipeline.store import jobs
 from pipeline.store.auth.keys import Terms, count_posts, create_key, find_caller
 from pipeline.store.database import Database, row, rows
