@@ -16,9 +16,8 @@ from adapters.post_options import PostOptions
 from adapters.registry import ADAPTERS
 from config.consistency import SETTLE_TIME
 from config.settings import Settings, settings
-from pipeline.broker.background_dispatch import BackgroundDispatcher
 from pipeline.broker.celery_app import create_celery_app
-from pipeline.broker.dispatch import Dispatcher
+from pipeline.broker.dispatch import BackgroundDispatcher, Dispatcher
 from pipeline.broker.queue_liveness import QueueLiveness
 from pipeline.limits.circuit_breaker import REQUEST_PAUSE
 from pipeline.limits.platform_health import PlatformHealth
@@ -28,10 +27,9 @@ from pipeline.media.fetch import Fetcher, FetchPolicy
 from pipeline.media.relay import Transfers
 from pipeline.media.storage import BucketStorage, FolderStorage, Storage
 from pipeline.media.uploads import Files, UploadUrls, derive_upload_keys
-from pipeline.runtime.context import Context
+from pipeline.runtime.context import Context, ShutdownSignal
 from pipeline.runtime.epoch_file import EpochFile
 from pipeline.runtime.send_guard import SendGuard
-from pipeline.runtime.shutdown import ShutdownSignal
 from pipeline.store.database import Database
 from pipeline.store.vault import Vault
 

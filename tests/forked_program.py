@@ -23,7 +23,7 @@ PRELOADED = (
     "celery.bin.celery",
     "celery.apps.worker",
     "celery.apps.beat",
-    "pipeline.broker.redis_transport",
+    "pipeline.broker.celery_app",
     "pipeline.actions.steer_step",
     "pipeline.imports.step",
     "pipeline.maintenance",

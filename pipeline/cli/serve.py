@@ -68,7 +68,7 @@ def worker(group: str, queues: str | None, slots: int | None, name: str | None, 
     s = config.load(needed=() if group in queue_table.WITHOUT_VAULT else VAULT)
     require_fit()
     slots = slots or s.worker.slots
-    # SIGTERM is Celery's warm shutdown; worker/shutdown.py limits its time.
+    # SIGTERM is Celery's warm shutdown; worker/lifecycle.py limits its time.
     # Celery's soft shutdown always sleeps its whole timeout (celery 5.7.0, worker/worker.py, wait_for_soft_shutdown).
     exec_python(
         *CELERY,

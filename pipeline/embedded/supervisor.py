@@ -24,8 +24,7 @@ from config.settings import FILE_VARIABLE, PREFIX, Settings, load
 from pipeline.broker.celery_app import create_celery_app
 from pipeline.broker.dispatch import Dispatcher
 from pipeline.broker.queue_liveness import QueueLiveness
-from pipeline.broker.queues import REACHABILITY, WORKER_GROUPS
-from pipeline.broker.ticks import list_ticks
+from pipeline.broker.queues import REACHABILITY, WORKER_GROUPS, list_ticks
 from pipeline.embedded.data_folder import explain_errors
 from pipeline.embedded.generated_settings import build_settings, find_place, write_settings_file
 from pipeline.embedded.ports import find_conflicts

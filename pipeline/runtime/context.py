@@ -1,8 +1,16 @@
-"""The context that every stage, action and maintenance job gets: settings, database, broker, adapters."""
+"""The context that every stage, action and job gets: settings, database, broker, adapters; and the process's shutdown.
+
+A shutdown says how long the process may still work, and which claims it gives up when that time is over. A call that
+cannot finish in time is not begun (``Context.may_begin``): a slice of work ends at its next safe point, never between
+arm and answer. Claims that are still held when the time is over are requeued, so that another process takes them within
+seconds instead of waiting for a lease to expire.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from config.consistency import SETTLE_TIME
 from pipeline.domain.level import lower_level
 from pipeline.runtime import tracing
-from pipeline.runtime.shutdown import ShutdownSignal
 
 # for annotations only: commands that need the database alone import no Celery, requests or Redis
 if TYPE_CHECKING:
@@ -29,6 +36,44 @@ if TYPE_CHECKING:
     from pipeline.store.checks.claim import ClaimedCheck
     from pipeline.store.database import Database
     from pipeline.store.vault import Vault
+
+
+class ShutdownSignal:
+    """The shutdown of this process; any thread may read it.
+
+    Takes no lock: ``begin`` is called by a signal handler.
+    """
+
+    def __init__(self) -> None:
+        self._end: float | None = None
+        self._claims: dict[object, Callable[[], None]] = {}
+
+    def begin(self, seconds: float) -> None:
+        """Begin the shutdown: the process may work this many seconds more. Later calls change nothing."""
+        if self._end is None:
+            self._end = time.monotonic() + seconds
+
+    def time_left(self) -> timedelta | None:
+        """Return what remains of the time, zero once it is over; None while no shutdown has begun."""
+        return None if self._end is None else timedelta(seconds=max(0.0, self._end - time.monotonic()))
+
+    @contextmanager
+    def requeue_on_timeout(self, requeue: Callable[[], None]) -> Iterator[None]:
+        """Have ``requeue_claims`` call *requeue* while this context is open.
+
+        *requeue* runs in another thread than the work, so it gives up only claims that are still this process's.
+        """
+        entry = object()
+        self._claims[entry] = requeue
+        try:
+            yield
+        finally:
+            del self._claims[entry]
+
+    def requeue_claims(self) -> None:
+        """Give up every claim that is still held. Raises Unreachable at the first failure; leases free the rest."""
+        for requeue in tuple(self._claims.values()):
+            requeue()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

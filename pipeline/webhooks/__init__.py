@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 
 from pipeline.store.moves.read import MoveFacts
-from pipeline.webhooks.count_moves import count_moves, log_moves
-from pipeline.webhooks.count_settled import count_settled
+from pipeline.webhooks.count_moves import count_moves, count_settled, log_moves
 from pipeline.webhooks.make_events import make_events
 
 Consumer = Callable[[Connection, Sequence[MoveFacts]], None]

@@ -1,13 +1,14 @@
 """Count moves: posts, settled deliveries, attempts, lateness, expired leases, and the deliveries in each state.
 
-Log one line for each delivery that is settled, blocked or unknown: what became of it, and of which request.
+Count what settled and how late it was by workspace, platform, hour and day. Log one line for each delivery that is
+settled, blocked or unknown: what became of it, and of which request.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -29,6 +30,16 @@ from pipeline.store.counters.counters import (
     save_counted,
 )
 from pipeline.store.moves.read import MoveFacts
+from pipeline.store.rollups.settled_counts import (
+    ALL_WORKSPACES,
+    KEPT,
+    Span,
+    add_settled,
+    find_start,
+)
+from pipeline.store.rollups.settled_counts import (
+    LATENESS as LATENESS_KIND,
+)
 
 log = logging.getLogger("slipway.deliveries")
 
@@ -172,3 +183,29 @@ def _count_events(increments: Increments, m: MoveFacts) -> None:
         labels = {"platform": m.platform, "le": label_bucket(m.lateness)}
         increments.add(f"{LATENESS}_bucket", labels)
         increments.add(f"{LATENESS}_sum", {"platform": m.platform}, m.lateness)
+
+
+def count_settled(c: Connection, moves: Sequence[MoveFacts]) -> None:
+    """Add a batch of moves to the counts of their hours and days."""
+    add_settled(c, fold_settled(moves))
+
+
+def fold_settled(moves: Sequence[MoveFacts]) -> Counter[Span]:
+    """Return what the moves add. Spans that are not kept any more are left out."""
+    return Counter(
+        Span(workspace, minutes, find_start(m.at, minutes), m.platform, kind, label)
+        for m in moves
+        if m.changes_state
+        for kind, label in _list_kinds(m)
+        for minutes, kept in KEPT.items()
+        if m.read_at - m.at < kept
+        for workspace in (m.workspace_id, ALL_WORKSPACES)
+    )
+
+
+def _list_kinds(m: MoveFacts) -> Iterator[tuple[str, str]]:
+    """Yield what the move counts as: the outcome with the class of its error, and the bucket of its lateness."""
+    if m.target in SETTLED:
+        yield m.target, m.error_class if m.target == State.FAILED else ""
+    if m.counts_lateness and m.lateness is not None:
+        yield LATENESS_KIND, label_bucket(m.lateness)

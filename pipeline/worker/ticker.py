@@ -2,20 +2,30 @@
 
 A lease on the tick's row (``pipeline/store/ticks.py``) decides each time which process sends it, so the schedule
 hangs on no single process. A process that is frozen or killed between the lease and the message is passed over when
-the lease has expired; so is one whose broker connection hangs.
+the lease has expired; so is one whose broker connection hangs. Beat is one more such process, and optional.
 """
 
 from __future__ import annotations
 
 import logging
+import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
-from config.settings import Settings
+from celery import Celery
+from celery.beat import Scheduler
+from redis.exceptions import RedisError
+
+from config.settings import Settings, settings
 from pipeline.broker.celery_app import create_celery_app
 from pipeline.broker.dispatch import Dispatcher
-from pipeline.broker.ticks import Tick
+from pipeline.broker.queue_liveness import BEAT, BEAT_EVERY, QueueLiveness, beat_on
+from pipeline.broker.queues import Tick, list_ticks
+from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.runtime.failpoint import failpoint
 from pipeline.store import ticks as store
 from pipeline.store.database import Database, Unreachable
@@ -105,3 +115,36 @@ def create_ticker(
     """Return a ticker with a broker connection of its own, whose timeouts are short."""
     app = create_celery_app(s, retry_broker=False, socket_timeout=SEND_TIMEOUT)
     return SafeTicker(Ticker(database, Dispatcher(app), ticks), record)
+
+
+class TickScheduler(Scheduler):
+    """Sends ticks through the same leased rows as the workers: more processes send no more ticks.
+
+    Celery's own schedulers keep the schedule in one process, so that a second beat doubles every tick.
+    """
+
+    def __init__(self, app: Celery, **options: Any) -> None:
+        super().__init__(app, **options)
+        s = settings()
+        database = Database(s.store.url.get_secret_value(), pool=1)
+        self._ticker = create_ticker(s, database, list_ticks(s), self._record)
+        self._liveness = QueueLiveness(
+            create_redis_client(s.broker.url.get_secret_value(), s.broker.sentinel_master)
+        )
+        self._record_at = float("-inf")
+
+    def setup_schedule(self) -> None:
+        """Do nothing: the schedule is ``pipeline/broker/queues.py`` and the table ``ticks``."""
+
+    def tick(self, *_: Any, **__: Any) -> float:
+        """Send the due ticks. Return the seconds until the next call."""
+        return self._ticker.run_once()
+
+    def _record(self) -> None:
+        """Record that beat sends, for `/readyz` and `slipway beat --check`."""
+        if time.monotonic() < self._record_at:
+            return
+        self._record_at = time.monotonic() + BEAT_EVERY
+        with suppress(RedisError, OSError):
+            self._liveness.record_beat(BEAT)
+            self._liveness.record_beat(beat_on(socket.gethostname()))

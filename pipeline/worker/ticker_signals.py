@@ -18,7 +18,7 @@ from celery.signals import task_received, worker_ready, worker_shutting_down
 from celery.worker import state
 
 from config.settings import Settings, settings
-from pipeline.broker.ticks import list_group_ticks
+from pipeline.broker.queues import list_group_ticks
 from pipeline.domain.level import lower_level
 from pipeline.runtime.epoch_file import EpochFile
 from pipeline.store.canaries import record_consumed, record_host

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pipeline.broker.ticks import TICK_EXPIRES
+from pipeline.broker.queues import TICK_EXPIRES
 from tests.chaos import clock
 
 

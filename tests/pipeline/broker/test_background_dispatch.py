@@ -11,9 +11,9 @@ from uuid import uuid4
 import pytest
 
 from config.settings import load
-from pipeline.broker import background_dispatch
-from pipeline.broker.background_dispatch import BackgroundDispatcher
+from pipeline.broker import dispatch
 from pipeline.broker.celery_app import create_celery_app
+from pipeline.broker.dispatch import BackgroundDispatcher
 from pipeline.broker.queues import DELAY, REACHABILITY
 from pipeline.embedded.valkey import Valkey
 from tests.broker_outages import count_messages, dead, full, hung
@@ -46,7 +46,7 @@ def send_check(dispatcher: BackgroundDispatcher) -> bool:
 
 
 def test_what_waits_at_the_end_is_sent(dispatcher: BackgroundDispatcher, valkey: Valkey) -> None:
-    many = background_dispatch.MAX_ROUND_TRIP + 5
+    many = dispatch.MAX_ROUND_TRIP + 5
     assert dispatcher.send_checks([uuid4() for _ in range(many)])
     dispatcher.close()
     assert count_messages(valkey, REACHABILITY) == many
@@ -69,7 +69,7 @@ def test_an_equal_message_that_waits_already_is_sent_once(
 def test_the_queue_is_bounded(
     dispatcher: BackgroundDispatcher, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background_dispatch, "MAX_WAITING", 3)
+    monkeypatch.setattr(dispatch, "MAX_WAITING", 3)
     with hung(valkey):
         assert send_check(dispatcher)
         until(lambda: not dispatcher._waiting or None, 20)
@@ -99,9 +99,9 @@ def test_a_broker_that_lets_the_thread_wait_is_not_responsive(
     dispatcher: BackgroundDispatcher, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with hung(valkey):
-        monkeypatch.setattr(background_dispatch, "STALL", math.inf)
+        monkeypatch.setattr(dispatch, "STALL", math.inf)
         assert send_check(dispatcher)
         assert dispatcher.is_responsive()
         until(lambda: not dispatcher._waiting or None, 20)
-        monkeypatch.setattr(background_dispatch, "STALL", 0.0)
+        monkeypatch.setattr(dispatch, "STALL", 0.0)
         assert not dispatcher.is_responsive()

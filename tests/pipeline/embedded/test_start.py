@@ -25,8 +25,7 @@ from cryptography.fernet import Fernet
 from config.settings import Settings, load
 from pipeline.broker.celery_app import create_celery_app
 from pipeline.broker.dispatch import Dispatcher
-from pipeline.broker.queues import DELAY, REACHABILITY, UPKEEP
-from pipeline.broker.ticks import list_ticks
+from pipeline.broker.queues import DELAY, REACHABILITY, UPKEEP, list_ticks
 from pipeline.embedded.restart import LONGEST_PAUSE
 from pipeline.embedded.supervisor import MAX_ENDS
 from pipeline.embedded.valkey import Valkey

@@ -15,15 +15,15 @@ import pytest
 from sqlalchemy import Connection, text
 
 from pipeline.api.imports.post_format import build_post_format
-from pipeline.broker.ticks import list_ticks
+from pipeline.broker.queues import list_ticks
 from pipeline.domain.account import KeyLimits
 from pipeline.domain.bulk_import import ImportState
 from pipeline.imports import control, import_slice
 from pipeline.imports.import_slice import CHUNK, CHUNK_BESIDE_REQUESTS
 from pipeline.imports.step import run_step
 from pipeline.maintenance.rescue_expired_leases import IDLE
+from pipeline.runtime.context import ShutdownSignal
 from pipeline.runtime.failpoint import failpoint
-from pipeline.runtime.shutdown import ShutdownSignal
 from pipeline.stages.post_rules import find_problems
 from pipeline.store import jobs
 from pipeline.store.auth.keys import Terms, count_posts, create_key, find_caller

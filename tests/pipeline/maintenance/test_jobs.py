@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from adapters.contract import CannotTell, LookResult, Platform, Published
 from adapters.errors import Unavailable
-from pipeline.broker.queues import ALL_QUEUES
-from pipeline.broker.ticks import list_ticks
+from pipeline.broker.queues import ALL_QUEUES, list_ticks
 from pipeline.domain.delivery import Reason, State
 from pipeline.maintenance import JOBS
 from pipeline.maintenance.finish_published import fill_urls

@@ -22,7 +22,7 @@ from pipeline.store.rollups.settled_counts import (
     list_settled,
     read_counting,
 )
-from pipeline.webhooks.count_settled import fold_settled
+from pipeline.webhooks.count_moves import fold_settled
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.maintenance.counted import export_all
 from tests.pipeline.maintenance.test_export_moves import accept, delay, publish

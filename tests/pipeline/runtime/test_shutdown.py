@@ -24,8 +24,7 @@ from pipeline.broker.queues import PUBLISH, REACHABILITY
 from pipeline.domain.delivery import State
 from pipeline.maintenance.prepare_ahead import refresh_credentials
 from pipeline.maintenance.rescue_expired_leases import rescue_expired_leases
-from pipeline.runtime.context import Context
-from pipeline.runtime.shutdown import ShutdownSignal
+from pipeline.runtime.context import Context, ShutdownSignal
 from pipeline.stages.publish import publish, publish_batch
 from pipeline.stages.status import look_batch
 from pipeline.store.accounts.accounts import read_account

@@ -20,7 +20,7 @@ import sys
 print(sorted(name for name in sys.modules if name.startswith(("opentelemetry", "pipeline.runtime.open_telemetry"))))
 """
 SLIPWAY = """
-import pipeline.api.app, pipeline.worker.tasks, pipeline.worker.tracing_signals, pipeline.cli.delivery
+import pipeline.api.app, pipeline.worker.tasks, pipeline.worker.lifecycle, pipeline.cli.delivery
 from config.settings import settings
 from pipeline.runtime.tracing import start_request, start_tracing, stop_tracing, trace_call
 start_tracing(settings().tracing, "api")

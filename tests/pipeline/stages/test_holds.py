@@ -15,7 +15,7 @@ from pipeline.actions.cancel_delete_retry import cancel
 from pipeline.domain.delivery import State
 from pipeline.domain.hold import Hold
 from pipeline.media.relay import Transfers
-from pipeline.runtime.shutdown import ShutdownSignal
+from pipeline.runtime.context import ShutdownSignal
 from pipeline.stages import delay
 from pipeline.stages.post_state import compute_version, is_current
 from pipeline.stages.publish import publish

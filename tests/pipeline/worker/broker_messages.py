@@ -17,8 +17,7 @@ from adapters.contract import Platform
 from config.settings import Settings, load
 from pipeline.broker.celery_app import create_celery_app
 from pipeline.broker.dispatch import LOOKS_BEFORE_BATCHES, MESSAGES_BEFORE_BATCHES, Dispatcher
-from pipeline.broker.queues import ALL_QUEUES
-from pipeline.broker.ticks import list_ticks
+from pipeline.broker.queues import ALL_QUEUES, list_ticks
 from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.store.deliveries.claim import Message
 

@@ -18,8 +18,15 @@ import pytest
 from pydantic import SecretStr
 
 from config.settings import Settings
-from pipeline.broker.queues import ALL_QUEUES, DELAY, PUBLISH, STATUS, WORKER_GROUPS
-from pipeline.broker.ticks import list_group_ticks, list_ticks
+from pipeline.broker.queues import (
+    ALL_QUEUES,
+    DELAY,
+    PUBLISH,
+    STATUS,
+    WORKER_GROUPS,
+    list_group_ticks,
+    list_ticks,
+)
 from pipeline.domain.delivery import State
 from pipeline.limits.rate_buckets import create_redis_client
 from pipeline.store.canaries import read_silences

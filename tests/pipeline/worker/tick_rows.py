@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from config.settings import Settings
-from pipeline.broker.ticks import list_ticks
+from pipeline.broker.queues import list_ticks
 from pipeline.store.database import Database, rows
 
 

@@ -1,22 +1,43 @@
-"""Worker shutdown: take nothing new, finish what fits in SLIPWAY_WORKER__SHUTDOWN seconds, requeue the rest, exit.
+"""The life of a worker: how it meets its broker, starts tracing, and shuts down.
 
-Celery's thread pool with a bounded stop: it stops waiting for its tasks when the shutdown's time is over.
+At a shutdown it takes nothing new, finishes what fits in SLIPWAY_WORKER__SHUTDOWN seconds, requeues the rest and exits:
+Celery's thread pool with a bounded stop, which stops waiting for its tasks when the shutdown's time is over.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import time
 from concurrent.futures import Future, wait
 from typing import Any
 
 from celery.concurrency.thread import TaskPool
-from celery.signals import worker_shutdown, worker_shutting_down
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
+from celery.worker import consumer
 
 from config.settings import settings
-from pipeline.runtime.tracing import stop_tracing
+from pipeline.runtime.tracing import start_tracing, stop_tracing
 from pipeline.store.database import Unreachable
 from pipeline.wiring import SHUTDOWN
+
+PAUSE = 2.0
+"""Seconds, as long as Celery waits before its first try at a broker that does not answer."""
+
+
+class Consumer(consumer.Consumer):
+    """The consumer of every worker; the app's ``worker_consumer`` names it."""
+
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        """Log the error as Celery does, and pause: it tries at once, five times a second, a traceback for each five."""
+        super().on_connection_error_before_connected(exc)
+        time.sleep(PAUSE)
+
+
+@worker_ready.connect
+def begin_tracing(**_: Any) -> None:
+    """Start tracing, if a collector is set."""
+    start_tracing(settings().tracing, "worker")
 
 
 class BoundedThreadPool(TaskPool):
