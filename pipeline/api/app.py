@@ -33,7 +33,7 @@ from pipeline.api.imports import template as import_template
 from pipeline.api.imports import upload as import_upload
 from pipeline.api.openapi.document import PARTNER, Document, describe
 from pipeline.api.openapi.operation import PARTNER_API
-from pipeline.api.operator import attention, dead_letters
+from pipeline.api.operator import routes as operator
 from pipeline.api.posts import action_routes, batch_routes, export_routes, steer_routes
 from pipeline.api.posts import routes as posts
 from pipeline.api.reference.routes import add_pages
@@ -59,15 +59,15 @@ OPERATIONS = (
     *import_rows.OPERATIONS,
     *import_forecast.OPERATIONS,
     *import_actions.OPERATIONS,
-    *webhooks.OPERATIONS,
+    *webhooks.routes,
     *files.OPERATIONS,
     *upload.OPERATIONS,
     *download.OPERATIONS,
     *accounts.OPERATIONS,
     *oauth_routes.OPERATIONS,
     *health.OPERATIONS,
-    *attention.OPERATIONS,
-    *dead_letters.OPERATIONS,
+    *operator.attention_routes,
+    *operator.routes,
 )
 NO_TELEMETRY = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
 """FastAPI's own would send queries of URLs and messages of errors, once a provider is set for the process."""

@@ -30,7 +30,7 @@ with lazy_imports():
     from config import settings as config
     from pipeline.api.http import auth
     from pipeline.api.imports import forecast as forecast_model
-    from pipeline.api.imports import response_models
+    from pipeline.api.imports import models
     from pipeline.api.imports import rows as row_writers
     from pipeline.api.posts import schema
     from pipeline.broker import queues as queue_table
@@ -317,7 +317,7 @@ def _show(context: Context, caller: Caller, job: imports.Import, *, as_json: boo
 
 def print_import(job: imports.Import, *, as_json: bool) -> None:
     """Print an import: as the API does, or a line for each fact and the next command."""
-    found = response_models.ImportJob.from_import(job).model_dump(mode="json")
+    found = models.ImportJob.from_import(job).model_dump(mode="json")
     if as_json:
         print_fields(found, as_json=True)
         return

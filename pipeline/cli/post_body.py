@@ -14,7 +14,7 @@ from pipeline.cli.options import FUTURE_OR_NOW
 from pipeline.cli.runtime import require_account_of
 
 with lazy_imports():
-    from pipeline.api.http import json_body
+    from pipeline.api.http import dependencies
     from pipeline.api.posts import batch_schema
 
 
@@ -116,7 +116,7 @@ def _set_media(body: dict[str, Any], options: Mapping[str, Any]) -> None:
 
 def _read_file(file: BinaryIO | None) -> Any:
 
-    return {} if file is None else json_body.parse_json(file.read(), batch_schema.MAX_PARTS)
+    return {} if file is None else dependencies.parse_json(file.read(), batch_schema.MAX_PARTS)
 
 
 def _set_option(body: dict[str, Any], option: str) -> None:

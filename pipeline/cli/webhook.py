@@ -25,7 +25,7 @@ from pipeline.cli.runtime import (
 )
 
 with lazy_imports():
-    from pipeline.api.webhooks import response_models
+    from pipeline.api.webhooks import models
     from pipeline.domain import webhook as webhook_domain
     from pipeline.store.webhooks import events as event_store
     from pipeline.store.webhooks import webhooks as webhook_store
@@ -190,7 +190,7 @@ def events(webhook_id: str, state: str | None, kind: str | None, limit: int, *, 
     with _open_webhook(webhook_id) as (context, _, found), context.database.begin() as c:
         requested = None if state is None else webhook_domain.EventState(state)
         page = event_store.list_events(c, found.id, limit=limit, state=requested, kind=kind)
-    rows = [response_models.WebhookEvent.from_event(event).model_dump(mode="json") for event in page]
+    rows = [models.WebhookEvent.from_event(event).model_dump(mode="json") for event in page]
     print_rows(rows if as_json else [*map(_summarize, rows)], as_json=as_json, empty="No events.")
 
 
@@ -283,7 +283,7 @@ def _wait(context: Context, webhook: UUID, event: UUID) -> dict[str, Any]:
             [found] = event_store.list_events(c, webhook, limit=1, identity=event)
         has_ended = any(attempt["outcome"] for attempt in found.attempts)
         if has_ended or time.monotonic() >= until:
-            return response_models.WebhookEvent.from_event(found).model_dump(mode="json")
+            return models.WebhookEvent.from_event(found).model_dump(mode="json")
         time.sleep(POLL_SECONDS)
 
 
@@ -299,7 +299,7 @@ def _print_event(event: dict[str, Any], *, as_json: bool) -> None:
 
 def _print(found: webhook_store.Webhook, secret: str = "", *, as_json: bool) -> None:
 
-    fields = response_models.WebhookModel.from_webhook(found, secret).model_dump(mode="json")
+    fields = models.WebhookModel.from_webhook(found, secret).model_dump(mode="json")
     if as_json:
         print_fields(fields, as_json=True)
         return

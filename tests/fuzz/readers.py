@@ -33,13 +33,13 @@ from pipeline.api.files.schema import FileBody, read_file_query
 from pipeline.api.files.upload import get_declared_size
 from pipeline.api.http import body as http_body
 from pipeline.api.http import middleware
+from pipeline.api.http.dependencies import parse_id, parse_json, read_query, validate_body
 from pipeline.api.http.envelope import JsonResponse
-from pipeline.api.http.json_body import parse_id, parse_json, validate_body
 from pipeline.api.http.query import name_ignored
 from pipeline.api.http.representation import choose_encoding, matches, strip_encodings
 from pipeline.api.http.request_headers import choose_address
-from pipeline.api.imports.schema import ApplyBody, RowQuery, UploadQuery, read_query
-from pipeline.api.operator import response_models as operator_schema
+from pipeline.api.imports.models import ApplyBody, RowQuery, UploadQuery
+from pipeline.api.operator import models as operator_models
 from pipeline.api.posts import pagination
 from pipeline.api.posts.action_schema import read_cancel, read_change, read_delete, read_retry
 from pipeline.api.posts.batch_schema import read_batch, read_each
@@ -48,7 +48,7 @@ from pipeline.api.posts.schema import PostBody, parse_key_header, read_post
 from pipeline.api.posts.steer_schema import read_steering
 from pipeline.api.posts.unsafe_text import is_safe_text
 from pipeline.api.server.http_protocol import HttpProtocol
-from pipeline.api.webhooks.schema import WebhookBody, WebhookChanges
+from pipeline.api.webhooks.models import WebhookBody, WebhookChanges
 from pipeline.cli.account_file import read_accounts
 from pipeline.dashboard import queue
 from pipeline.dashboard.visitor import Visitor
@@ -246,8 +246,8 @@ def read_json(data: bytes) -> None:
             lambda given: read_each(read_batch(given).posts, rules),
             *(read_retry, read_cancel, read_delete, lambda _: read_steering(data)),
             *(
-                partial(operator_schema.read, one)
-                for one in (operator_schema.ReplayBody, operator_schema.DiscardBody)
+                partial(validate_body, one)
+                for one in (operator_models.ReplayBody, operator_models.DiscardBody)
             ),
             *(
                 partial(validate_body, one)
@@ -269,7 +269,7 @@ def read_queries(data: bytes) -> None:
     for read in (
         *(pagination.read_query, pagination.read_export_query, read_file_query),
         *(partial(read_query, model) for model in (UploadQuery, RowQuery)),
-        lambda raw: operator_schema.read(operator_schema.ListBody, operator_schema.parse_query(raw)),
+        partial(read_query, operator_models.ListQuery),
         lambda raw: name_ignored(raw, ("limit",)),
         lambda raw: parse_id(raw.decode("latin-1")),
     ):

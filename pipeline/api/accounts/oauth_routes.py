@@ -28,6 +28,7 @@ from pipeline.api.accounts import oauth_pages as pages
 from pipeline.api.accounts.response_models import AuthorizationLink
 from pipeline.api.http.auth import insufficient_scope
 from pipeline.api.http.body import read_body
+from pipeline.api.http.dependencies import parse_json_or_empty, read_json_body, validate_body
 from pipeline.api.http.envelope import (
     HttpRefusal,
     SuccessResponse,
@@ -35,16 +36,18 @@ from pipeline.api.http.envelope import (
     render_unreachable,
     success,
 )
-from pipeline.api.http.json_body import parse_json_or_empty, read_json_body, validate_body
-from pipeline.api.openapi.error_responses import (
+from pipeline.api.openapi.introduction import CONNECT
+from pipeline.api.openapi.operation import (
     BODY_ERRORS,
     KEY_ERRORS,
+    PARTNER_API,
     REQUEST_ID_HEADER,
+    Operation,
     Responses,
     error_responses,
+    path_parameter,
+    query_parameter,
 )
-from pipeline.api.openapi.introduction import CONNECT
-from pipeline.api.openapi.operation import PARTNER_API, Operation, path_parameter, query_parameter
 from pipeline.api.posts.field_types import EntityId
 from pipeline.api.posts.schema import Body
 from pipeline.api.state import get_app_state

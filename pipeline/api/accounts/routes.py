@@ -9,9 +9,8 @@ from starlette.requests import Request
 from pipeline.api.accounts.response_models import AccountList, KeySubscription
 from pipeline.api.http.auth import find_plan_refusal
 from pipeline.api.http.envelope import SuccessResponse, success
-from pipeline.api.openapi.error_responses import KEY_ERRORS, error_responses
 from pipeline.api.openapi.introduction import SCOPE
-from pipeline.api.openapi.operation import PARTNER_API, Operation
+from pipeline.api.openapi.operation import KEY_ERRORS, PARTNER_API, Operation, error_responses
 from pipeline.api.state import AppState, get_app_state
 from pipeline.store.accounts.accounts import find_accounts
 from pipeline.store.auth.keys import Caller

@@ -18,9 +18,8 @@ from pipeline.api.files.limits import FileTransfers
 from pipeline.api.files.schema import BYTES
 from pipeline.api.http.envelope import HttpRefusal, failure
 from pipeline.api.http.representation import matches
-from pipeline.api.openapi.error_responses import error_responses
 from pipeline.api.openapi.introduction import FILES
-from pipeline.api.openapi.operation import Operation, header_parameter, path_parameter
+from pipeline.api.openapi.operation import Operation, error_responses, header_parameter, path_parameter
 from pipeline.api.state import AppState, get_app_state
 from pipeline.media.storage import StorageReader, StorageUnavailable
 from pipeline.media.uploads import ENDINGS, PATH, compute_etag

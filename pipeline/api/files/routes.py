@@ -20,18 +20,26 @@ from pipeline.api.files.schema import (
     FileQuery,
     read_file_query,
 )
+from pipeline.api.http.dependencies import (
+    parse_json,
+    read_idempotency_key,
+    read_json_body,
+    replayed,
+    require_kept,
+    validate_body,
+)
 from pipeline.api.http.envelope import SuccessResponse, refuse_too_many, success
-from pipeline.api.http.idempotency import read_idempotency_key, replayed, require_kept
-from pipeline.api.http.json_body import parse_json, read_json_body, validate_body
-from pipeline.api.openapi.error_responses import (
+from pipeline.api.openapi.introduction import FILES
+from pipeline.api.openapi.operation import (
     BODY_ERRORS,
     CLAIM_ERRORS,
     KEY_ERRORS,
+    PARTNER_API,
     PLAN_ERRORS,
+    Operation,
     error_responses,
+    query_parameter,
 )
-from pipeline.api.openapi.introduction import FILES
-from pipeline.api.openapi.operation import PARTNER_API, Operation, query_parameter
 from pipeline.api.state import AppState, get_app_state
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.replay import Replayed, claim_key

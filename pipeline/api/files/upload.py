@@ -20,11 +20,16 @@ from starlette.requests import ClientDisconnect, Request
 
 from pipeline.api.files.response_models import StoredFile
 from pipeline.api.files.schema import BYTES
+from pipeline.api.http.dependencies import parse_id
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
-from pipeline.api.http.json_body import parse_id
-from pipeline.api.openapi.error_responses import error_responses
 from pipeline.api.openapi.introduction import FILES
-from pipeline.api.openapi.operation import PARTNER_API, Operation, path_parameter, query_parameter
+from pipeline.api.openapi.operation import (
+    PARTNER_API,
+    Operation,
+    error_responses,
+    path_parameter,
+    query_parameter,
+)
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.audit import Actor
 from pipeline.media.probe.sniff import HEAD_BYTES

@@ -11,14 +11,12 @@ from typing import Any
 
 from starlette.requests import Request
 
+from pipeline.api.http.dependencies import parse_id, parse_json_or_empty, read_json_body, validate_body
 from pipeline.api.http.envelope import SuccessResponse, success
-from pipeline.api.http.json_body import parse_id, parse_json_or_empty, read_json_body, validate_body
-from pipeline.api.imports.response_models import ImportJob
+from pipeline.api.imports.models import ApplyBody, ImportJob
 from pipeline.api.imports.routes import IMPORT_ID, IMPORT_PATH, no_such_import
-from pipeline.api.imports.schema import ApplyBody
-from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
 from pipeline.api.openapi.introduction import IMPORTS
-from pipeline.api.openapi.operation import Operation
+from pipeline.api.openapi.operation import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, Operation, error_responses
 from pipeline.api.state import get_app_state
 from pipeline.imports import control
 from pipeline.store.auth.keys import Caller

@@ -15,9 +15,8 @@ from adapters.contract import Platform
 from pipeline.api.http.envelope import SuccessResponse, success
 from pipeline.api.http.response_models import ResponseModel, Timestamp
 from pipeline.api.imports.routes import IMPORT_ID, IMPORT_PATH, find_import
-from pipeline.api.openapi.error_responses import KEY_ERRORS, error_responses
 from pipeline.api.openapi.introduction import IMPORTS
-from pipeline.api.openapi.operation import Operation
+from pipeline.api.openapi.operation import KEY_ERRORS, Operation, error_responses
 from pipeline.api.posts.response_models import DeliveredAs
 from pipeline.api.state import AppState, get_app_state
 from pipeline.imports.forecast import Forecast, forecast

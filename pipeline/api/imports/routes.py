@@ -7,13 +7,18 @@ from uuid import UUID
 
 from starlette.requests import Request
 
+from pipeline.api.http.dependencies import parse_id, read_query
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
-from pipeline.api.http.json_body import parse_id
-from pipeline.api.imports.response_models import ImportJob, ImportPage
-from pipeline.api.imports.schema import DEFAULT_LIMIT, MAX_LIMIT, ListQuery, read_query
-from pipeline.api.openapi.error_responses import KEY_ERRORS, error_responses
+from pipeline.api.imports.models import DEFAULT_LIMIT, MAX_LIMIT, ImportJob, ImportPage, ListQuery
 from pipeline.api.openapi.introduction import IMPORTS
-from pipeline.api.openapi.operation import PARTNER_API, Operation, path_parameter, query_parameter
+from pipeline.api.openapi.operation import (
+    KEY_ERRORS,
+    PARTNER_API,
+    Operation,
+    error_responses,
+    path_parameter,
+    query_parameter,
+)
 from pipeline.api.posts.pagination import write_cursor
 from pipeline.api.state import AppState, get_app_state
 from pipeline.store.auth.keys import Caller

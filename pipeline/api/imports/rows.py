@@ -12,12 +12,12 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from pipeline.api.http.dependencies import read_query
 from pipeline.api.http.envelope import HttpRefusal
+from pipeline.api.imports.models import RowQuery
 from pipeline.api.imports.routes import IMPORT_ID, IMPORT_PATH, find_import
-from pipeline.api.imports.schema import RowQuery, read_query
-from pipeline.api.openapi.error_responses import KEY_ERRORS, error_responses
 from pipeline.api.openapi.introduction import IMPORTS
-from pipeline.api.openapi.operation import Operation, query_parameter
+from pipeline.api.openapi.operation import KEY_ERRORS, Operation, error_responses, query_parameter
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.bulk_import import RowVerdict
 from pipeline.domain.delivery import to_public

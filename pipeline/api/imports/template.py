@@ -11,9 +11,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.api.http.representation import VARY, NegotiatedResponse
-from pipeline.api.openapi.error_responses import KEY_ERRORS, REQUEST_ID_HEADER, error_responses
 from pipeline.api.openapi.introduction import IMPORTS
-from pipeline.api.openapi.operation import PARTNER_API, Operation
+from pipeline.api.openapi.operation import (
+    KEY_ERRORS,
+    PARTNER_API,
+    REQUEST_ID_HEADER,
+    Operation,
+    error_responses,
+)
 from pipeline.api.posts.schema import PostBody
 from pipeline.api.state import get_app_state
 from pipeline.imports.columns import Format, build_columns

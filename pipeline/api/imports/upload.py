@@ -9,14 +9,20 @@ from starlette.requests import Request
 
 from pipeline.api.files.schema import BYTES
 from pipeline.api.files.upload import copy_body, get_declared_size, translate_transfer_error
+from pipeline.api.http.dependencies import read_idempotency_key, read_query, replayed, require_kept
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
-from pipeline.api.http.idempotency import read_idempotency_key, replayed, require_kept
-from pipeline.api.imports.response_models import ImportJob
+from pipeline.api.imports.models import ImportJob, UploadQuery
 from pipeline.api.imports.routes import read_import
-from pipeline.api.imports.schema import UploadQuery, read_query
-from pipeline.api.openapi.error_responses import CLAIM_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
 from pipeline.api.openapi.introduction import IMPORTS
-from pipeline.api.openapi.operation import PARTNER_API, Operation, query_parameter
+from pipeline.api.openapi.operation import (
+    CLAIM_ERRORS,
+    KEY_ERRORS,
+    PARTNER_API,
+    PLAN_ERRORS,
+    Operation,
+    error_responses,
+    query_parameter,
+)
 from pipeline.api.state import AppState, get_app_state
 from pipeline.imports import upload as bulk
 from pipeline.imports.upload import ImportOptions, Upload

@@ -1,27 +1,113 @@
 """One operation of the HTTP API: its route, and what the OpenAPI document says beyond what the handler shows.
 
 The data of a successful response is documented from the handler's return type, ``SuccessResponse[Post]`` for example.
-Bodies and queries are declared here, because handlers read them after the key and the plan: the error table of the
-HTTP contract fixes that order, and FastAPI would read them first.
+Rights, queries and bodies are dependencies of the handler (`http/dependencies.py`): `Routes` documents them, and the
+errors that they make, from its signature. What a handler reads by itself is declared in its `Operation`.
+
+The documented responses of errors, made of the table of error codes.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from fastapi import FastAPI
 from pydantic import BaseModel, create_model
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from pipeline.api.http import dependencies
+from pipeline.api.http.dependencies import HEADER, MAX_LENGTH, REPLAYED, Query, declare, is_model, list_hints
 from pipeline.api.http.envelope import SuccessResponse
-from pipeline.api.http.idempotency import HEADER, MAX_LENGTH, REPLAYED
-from pipeline.api.http.response_models import Success
-from pipeline.api.openapi.error_responses import RATE_HEADERS, REQUEST_ID_HEADER, Responses
+from pipeline.api.http.response_models import BadRequest, Conflict, Failure, InvalidRequest, Success
+from pipeline.api.openapi.codes import CODES
+
+Responses = dict[int | str, dict[str, Any]]
+"""Documented responses by status, as FastAPI takes them."""
+
+EVERY_REQUEST = ("bad_request", "method_not_allowed", "request_timeout", "headers_too_large", "unavailable")
+"""Of every request, whatever its address: the server decides them before a handler does."""
+KEY_ERRORS = ("invalid_token",)
+"""Of every request with a key."""
+BODY_ERRORS = (
+    "payload_too_large",
+    "unsupported_media_type",
+    "invalid_json",
+    "invalid_payload",
+    "rate_limited",
+)
+"""Of every request with a JSON body."""
+CLAIM_ERRORS = ("idempotency_key_reused", "not_found", "invalid_payload")
+"""Of every request that takes an Idempotency-Key; not_found: what it made was removed."""
+PLAN_ERRORS = ("subscription_required", "tier_not_allowed", "insufficient_scope", "rate_limited")
+"""Of every request that needs a plan that publishes."""
+
+_REQUEST_ID = {"schema": {"type": "string"}, "description": "The client's own id, or a generated one."}
+REQUEST_ID_HEADER: Mapping[str, Any] = {"X-Request-Id": _REQUEST_ID}
+_RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+_ALLOW = {"Allow": {"schema": {"type": "string"}, "description": "The methods that the address takes."}}
+RATE_HEADERS: Mapping[str, Any] = {
+    f"RateLimit-{name}": {"schema": {"type": kind}, "description": description}
+    for name, kind, description in (
+        (
+            "Limit",
+            "integer",
+            "Posts that the key may send per minute, or per day if fewer of those are left. All RateLimit headers are "
+            "absent if the key has no limit. Of a 429 for requests in progress, bytes or uploads: of that limit.",
+        ),
+        ("Remaining", "integer", "Posts of that limit that the key may still send."),
+        (
+            "Reset",
+            "integer",
+            "Seconds until the full limit is available, or after a refusal until the request may be repeated.",
+        ),
+        ("Policy", "string", "Each limit of the key with its length in seconds: 6000;w=60, 100000;w=86400."),
+    )
+}
+"""Of each answer to a counted request, and of each 429."""
+_HEADERS: Mapping[int, Mapping[str, Any]] = {
+    405: _ALLOW,
+    429: {**_RETRY_AFTER, **RATE_HEADERS},
+    503: _RETRY_AFTER,
+}
+_MODELS: Mapping[int, type[Failure]] = {400: BadRequest, 422: InvalidRequest}
+
+
+def error_responses(*codes: str, **meanings: str) -> Responses:
+    """Return the documented responses for *codes* and those of every request, by status.
+
+    *meanings* are codes with a meaning of their own.
+    """
+    by_status: dict[int, dict[str, str]] = {}
+    for code in dict.fromkeys((*codes, *meanings, *EVERY_REQUEST)):
+        for status in CODES[code].statuses:
+            by_status.setdefault(status, {})[code] = meanings.get(code, CODES[code].meaning)
+    return {status: _response(status, by_status[status]) for status in sorted(by_status)}
+
+
+def _response(status: int, meanings: Mapping[str, str]) -> dict[str, Any]:
+    content = {
+        "schema": {"properties": {"code": {"const": status}, "error_code": {"enum": [*meanings]}}},
+        "examples": {code: {"value": _example(status, code)} for code in meanings},
+    }
+    return {
+        "model": Conflict if "plan_changed" in meanings else _MODELS.get(status, Failure),
+        "description": "; ".join(f"{code}: {meaning}" for code, meaning in meanings.items()) + ".",
+        "headers": {**REQUEST_ID_HEADER, **_HEADERS.get(status, {})},
+        "content": {"application/json": content},
+    }
+
+
+def _example(status: int, code: str) -> dict[str, Any]:
+    example = {"ok": False, "code": status, "message": CODES[code].example, "error_code": code}
+    if code == "invalid_payload":
+        example["issues"] = [{"path": "caption", "message": "It is required.", "type": "missing"}]
+    return example
+
 
 PARTNER_API, OPERATOR_API = "/api/partner/v1", "/api/operator/v1"
 """Base paths of the APIs."""
@@ -37,7 +123,7 @@ class Operation:
 
     method: str
     path: str
-    handler: Callable[[Request], Awaitable[Response]]
+    handler: Callable[..., Awaitable[Response]]
     id: str
     """Operation id, and the name of the route for ``url_path_for``."""
     tag: str
@@ -198,3 +284,103 @@ _REPLAYED_HEADER: Mapping[str, Any] = {
     }
     for name, value in REPLAYED.items()
 }
+
+# --- operations of signatures ----------------------------------------------------------------------------------------
+
+_READS = ("rate_limited", "internal_error", *KEY_ERRORS)
+_RIGHTS: Mapping[Any, Sequence[str]] = {
+    dependencies.Reader: _READS,
+    dependencies.Writer: (*_READS, "insufficient_scope"),
+    dependencies.Publisher: (*_READS, "insufficient_scope", *PLAN_ERRORS),
+    dependencies.PrincipalReader: ("internal_error", *KEY_ERRORS),
+    dependencies.PrincipalWriter: (*_READS, "insufficient_scope"),
+    dependencies.PrincipalPublisher: (*_READS, "insufficient_scope", *PLAN_ERRORS),
+    dependencies.Claim: CLAIM_ERRORS,
+}
+"""The errors of what a handler takes."""
+HandlerT = TypeVar("HandlerT", bound=Callable[..., Awaitable[Response]])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Routes:
+    """The operations of one group, each documented from the signature of its handler."""
+
+    tag: str
+    path: str
+    api: str = PARTNER_API
+    operations: list[Operation] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Operation]:
+        """Yield the operations."""
+        return iter(self.operations)
+
+    def add(
+        self,
+        method: str,
+        path: str,
+        returns: str,
+        *codes: str,
+        meanings: Mapping[str, str] = {},
+        **more: Any,
+    ) -> Callable[[HandlerT], HandlerT]:
+        """Add the handler at *path* below the group's. *codes* and *meanings* are as of `error_responses`."""
+
+        def register(handler: HandlerT) -> HandlerT:
+            path_ = f"{self.api}{self.path}{path}"
+            facts = {**_read_signature(handler, path_, codes, meanings), **more}
+            self.operations.append(
+                Operation(
+                    method=method,
+                    path=path_,
+                    handler=handler,
+                    tag=self.tag,
+                    api=self.api,
+                    returns=returns,
+                    **facts,
+                )
+            )
+            return handler
+
+        return register
+
+
+def _read_signature(
+    handler: Callable[..., Any], path: str, codes: Sequence[str], meanings: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the fields of an operation that its handler's signature says, and let FastAPI solve its dependencies."""
+    hints = [*list_hints(handler)]
+    models = [hint for hint in hints if is_model(hint)]
+    query = next((model for model in models if issubclass(model, Query)), None)
+    body = next((model for model in models if model is not query), None)
+    names = re.findall(r"{(\w+)", path)
+    declare(handler)
+    errors = error_responses(
+        *codes,
+        *(code for hint in hints for code in _RIGHTS.get(hint, ())),
+        *(BODY_ERRORS if body else ()),
+        *(["not_found"] if names else ()),
+        **({"invalid_payload": "a value of the query"} if query else {}),
+        **meanings,
+    )
+    first, *rest = handler.__name__.split("_")
+    return {
+        "id": first + "".join(map(str.capitalize, rest)),
+        "body": body,
+        "errors": errors,
+        "takes_key": dependencies.Claim in hints,
+        "parameters": [
+            *(path_parameter(name, {"type": "string", "format": "uuid"}) for name in names),
+            *(_list_parameters(query) if query else ()),
+        ],
+    }
+
+
+def _list_parameters(query: type[Query]) -> Iterator[Parameter]:
+    """Yield the parameters of a query from the model that reads them."""
+    for name, part in query.model_json_schema()["properties"].items():
+        schema = {
+            key: value
+            for key, value in part.get("anyOf", [part])[0].items()
+            if key not in ("title", "description") and value is not None
+        }
+        yield query_parameter(name, schema, part.get("description", ""))

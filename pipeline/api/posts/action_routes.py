@@ -13,13 +13,21 @@ from starlette.requests import Request
 from pipeline.actions import cancel_delete_retry as actions
 from pipeline.actions import edit
 from pipeline.actions.validate import validate
+from pipeline.api.http.dependencies import parse_id, parse_json_or_empty, read_json_body
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
-from pipeline.api.http.json_body import parse_id, parse_json_or_empty, read_json_body
 from pipeline.api.http.middleware import note_posts
 from pipeline.api.http.representation import strip_encodings
-from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
 from pipeline.api.openapi.introduction import POSTS
-from pipeline.api.openapi.operation import ETAG_HEADER, PARTNER_API, Operation, header_parameter
+from pipeline.api.openapi.operation import (
+    BODY_ERRORS,
+    ETAG_HEADER,
+    KEY_ERRORS,
+    PARTNER_API,
+    PLAN_ERRORS,
+    Operation,
+    error_responses,
+    header_parameter,
+)
 from pipeline.api.posts import action_schema as schema
 from pipeline.api.posts.action_response_models import (
     CancelResult,

@@ -9,19 +9,19 @@ from functools import partial
 from starlette.requests import Request
 from starlette.types import Scope
 
+from pipeline.api.http.dependencies import REPLAYED, parse_json, read_idempotency_key, read_json_body
 from pipeline.api.http.envelope import SuccessResponse, success
-from pipeline.api.http.idempotency import REPLAYED, read_idempotency_key
-from pipeline.api.http.json_body import parse_json, read_json_body
 from pipeline.api.http.middleware import REQUEST_ID, note, note_posts
-from pipeline.api.openapi.error_responses import (
+from pipeline.api.openapi.introduction import POSTS
+from pipeline.api.openapi.operation import (
     BODY_ERRORS,
     CLAIM_ERRORS,
     KEY_ERRORS,
+    PARTNER_API,
     PLAN_ERRORS,
+    Operation,
     error_responses,
 )
-from pipeline.api.openapi.introduction import POSTS
-from pipeline.api.openapi.operation import PARTNER_API, Operation
 from pipeline.api.posts.batch_schema import (
     MAX_PARTS,
     Batch,

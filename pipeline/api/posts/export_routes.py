@@ -10,9 +10,15 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from pipeline.api.http.representation import VARY, choose_encoding, create_compressor
-from pipeline.api.openapi.error_responses import KEY_ERRORS, REQUEST_ID_HEADER, error_responses
 from pipeline.api.openapi.introduction import POSTS
-from pipeline.api.openapi.operation import PARTNER_API, Operation, query_parameter
+from pipeline.api.openapi.operation import (
+    KEY_ERRORS,
+    PARTNER_API,
+    REQUEST_ID_HEADER,
+    Operation,
+    error_responses,
+    query_parameter,
+)
 from pipeline.api.posts.pagination import ExportQuery, Position, read_export_query
 from pipeline.api.posts.routes import FILTERS
 from pipeline.api.posts.schema import PostBody

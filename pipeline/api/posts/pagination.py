@@ -6,10 +6,10 @@ import base64
 import binascii
 import hashlib
 import struct
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 from uuid import UUID
 
@@ -20,6 +20,8 @@ from pipeline.domain.post import PostStatus
 from pipeline.domain.validation_issue import build_issue
 from pipeline.imports.export import ExportFormat
 
+T = TypeVar("T")
+C = TypeVar("C")
 MAX_LIMIT, DEFAULT_LIMIT = 100, 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CURSOR = struct.Struct(">q16s4s")
@@ -78,6 +80,12 @@ def _read_values(raw: bytes, readers: Readers) -> dict[str, Any]:
     if issues:
         raise build_invalid_payload(issues)
     return values
+
+
+def cut_page(found: Sequence[T], limit: int, to_cursor: Callable[[T], C]) -> tuple[Sequence[T], C | None]:
+    """Return the items of a page, and the cursor of the next one if more than *limit* were found."""
+    shown = found[:limit]
+    return shown, to_cursor(shown[-1]) if len(found) > limit else None
 
 
 def write_cursor(position: Position) -> str:

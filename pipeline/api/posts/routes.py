@@ -9,16 +9,19 @@ from starlette.requests import Request
 
 from pipeline.actions import explain
 from pipeline.api.http.auth import list_rights
+from pipeline.api.http.dependencies import parse_id, parse_json, read_json_body
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
-from pipeline.api.http.json_body import parse_id, parse_json, read_json_body
 from pipeline.api.http.middleware import REQUEST_ID, note_posts
 from pipeline.api.http.request_headers import get_header
-from pipeline.api.openapi.error_responses import BODY_ERRORS, KEY_ERRORS, PLAN_ERRORS, error_responses
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import (
+    BODY_ERRORS,
     ETAG_HEADER,
+    KEY_ERRORS,
     PARTNER_API,
+    PLAN_ERRORS,
     Operation,
+    error_responses,
     header_parameter,
     path_parameter,
     query_parameter,

@@ -10,7 +10,7 @@ stored fingerprint; a change of the rules needs a new form.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 from uuid import UUID
@@ -85,6 +85,17 @@ class Body(BaseModel):
     """A request body: strict types (no "5" for 5, no 1 for true) and no unknown keys."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+    nested: ClassVar[Mapping[str | int, type[BaseModel]]] = {}
+    """The models of its objects, by their fields."""
+
+    @classmethod
+    def list_keys(cls, path: Sequence[str | int]) -> Sequence[str]:
+        """Return the keys that an object may have at a place in the body."""
+        return tuple((cls.nested.get(path[0], cls) if path else cls).model_fields)
+
+    def find_conflicts(self) -> Iterable[dict[str, Any]]:
+        """Find what is wrong only when fields are seen together."""
+        return ()
 
 
 AltTexts = Annotated[

@@ -11,19 +11,28 @@ from starlette.requests import Request
 
 from pipeline.actions.steering import find_started, steer, stop
 from pipeline.api.http.auth import require_plan
+from pipeline.api.http.dependencies import (
+    parse_id,
+    read_idempotency_key,
+    read_json_body,
+    read_query,
+    replayed,
+    require_kept,
+)
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
-from pipeline.api.http.idempotency import read_idempotency_key, replayed, require_kept
-from pipeline.api.http.json_body import parse_id, read_json_body
-from pipeline.api.imports.schema import DEFAULT_LIMIT, MAX_LIMIT, read_query
-from pipeline.api.openapi.error_responses import (
+from pipeline.api.imports.models import DEFAULT_LIMIT, MAX_LIMIT
+from pipeline.api.openapi.introduction import POSTS
+from pipeline.api.openapi.operation import (
     BODY_ERRORS,
     CLAIM_ERRORS,
     KEY_ERRORS,
+    PARTNER_API,
     PLAN_ERRORS,
+    Operation,
     error_responses,
+    path_parameter,
+    query_parameter,
 )
-from pipeline.api.openapi.introduction import POSTS
-from pipeline.api.openapi.operation import PARTNER_API, Operation, path_parameter, query_parameter
 from pipeline.api.posts import steer_schema as schema
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.steering import OF_PARTNERS, PUBLISHES

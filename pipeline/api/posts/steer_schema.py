@@ -11,9 +11,9 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from adapters.contract import Platform
 from pipeline.actions.steering import Counted, Steering
-from pipeline.api.http.json_body import parse_json_or_empty
+from pipeline.api.http.dependencies import Query, parse_json_or_empty
 from pipeline.api.http.response_models import PUBLIC_STATES, ResponseModel, Timestamp, one_of
-from pipeline.api.imports.schema import DEFAULT_LIMIT, MAX_LIMIT, Query
+from pipeline.api.imports.models import DEFAULT_LIMIT, MAX_LIMIT
 from pipeline.api.posts.field_types import DateTime, EntityId, check_one_of
 from pipeline.api.posts.schema import Body, build_invalid_payload
 from pipeline.api.posts.unsafe_text import find_unsafe_text

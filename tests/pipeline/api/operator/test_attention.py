@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from pipeline.api.http.response_models import Success
-from pipeline.api.operator.attention import AttentionList
+from pipeline.api.operator.models import AttentionList
 from tests.pipeline.api.running_server import Server, Tenant, serving, video
 
 URL = "/api/operator/v1/attention"

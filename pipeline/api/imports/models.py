@@ -1,17 +1,84 @@
-"""Response models of the operations on imports, with the functions that fill them."""
+"""Queries, bodies and answers of the operations on imports, with the functions that fill the answers."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypeAliasType
 
+from pipeline.api.http.dependencies import Query
 from pipeline.api.http.response_models import ResponseModel, Timestamp, is_empty, one_of
-from pipeline.api.imports.schema import ImportFormat
-from pipeline.domain.bulk_import import ImportState
+from pipeline.api.posts.pagination import Position, parse_cursor
+from pipeline.api.posts.schema import Body
+from pipeline.domain.bulk_import import ImportState, RowVerdict
 from pipeline.domain.delivery import to_public
+from pipeline.imports.columns import Format
 from pipeline.store.imports.imports import Import
+
+MAX_NAME = 255
+MAX_LIMIT, DEFAULT_LIMIT = 100, 50
+
+
+def _check_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise PydanticCustomError("time_zone", "Must be a time zone such as Europe/Berlin.") from None
+    return name
+
+
+def _read_cursor(value: Any) -> Position:
+    try:
+        return parse_cursor(str(value))
+    except ValueError as error:
+        raise PydanticCustomError("value_error", str(error)) from None
+
+
+Cursor = Annotated[tuple[datetime, UUID], BeforeValidator(_read_cursor), WithJsonSchema({"type": "string"})]
+ImportFormat = TypeAliasType("ImportFormat", Literal["ndjson", "csv", "xlsx", "ods"])
+RowVerdictName = TypeAliasType("RowVerdictName", Literal["accepted", "duplicate", "rejected"])
+
+
+class UploadQuery(Query):
+    """A file as its client describes it."""
+
+    name: str | None = Field(None, min_length=1, max_length=MAX_NAME, description="Of the file, for people.")
+    format: Format | None = Field(None, description="Default: by Content-Type, name and first bytes.")
+    strict: bool = Field(default=False, description="Apply nothing unless every row is good.")
+    update: bool = Field(
+        default=False,
+        description="Edit the posts of rows whose external_id was used with another body; else they are rejected.",
+    )
+    time_zone: Annotated[str, AfterValidator(_check_zone)] | None = Field(
+        None, max_length=64, description="Of local times in rows that name none: Europe/Berlin."
+    )
+
+
+class ListQuery(Query):
+    """A page of imports."""
+
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    cursor: Cursor | None = Field(None, description="next_cursor of the previous page.")
+
+
+class RowQuery(Query):
+    """Which rows of an import, and as what."""
+
+    verdict: RowVerdict | None = None
+    format: Literal["ndjson", "csv"] | None = None
+
+
+class ApplyBody(Body):
+    """The plan to apply."""
+
+    plan: str = Field(
+        pattern="^[0-9a-f]{64}$", description="`plan.hash` of the import, as it was read and checked."
+    )
 
 
 class ImportCounts(ResponseModel):

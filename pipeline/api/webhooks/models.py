@@ -1,18 +1,103 @@
-"""Response models of the operations on webhooks, with the functions that fill them."""
+"""Queries, bodies and answers of the operations on webhooks, with the functions that fill the answers."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
+from typing_extensions import TypeAliasType
 
+from pipeline.api.http.dependencies import Query
 from pipeline.api.http.response_models import ResponseModel, Timestamp, is_empty, one_of
-from pipeline.api.webhooks.schema import WebhookEventState, WebhookEventType
-from pipeline.domain.webhook import AttemptOutcome, PauseReason
-from pipeline.store.webhooks.events import StoredEvent
+from pipeline.api.posts.field_types import DateTime, EntityId, check_one_of
+from pipeline.api.posts.schema import Body
+from pipeline.domain.validation_issue import build_issue
+from pipeline.domain.webhook import CHOICES, AttemptOutcome, EventState, EventType, PauseReason
+from pipeline.store.webhooks.events import Replay, StoredEvent
 from pipeline.store.webhooks.webhooks import Webhook
+
+MAX_URL, MAX_DESCRIPTION, MAX_IDS = 2048, 200, 100
+MAX_LIMIT, DEFAULT_LIMIT = 100, 50
+
+WebhookEventType = TypeAliasType("WebhookEventType", Annotated[str, one_of([*EventType])])
+WebhookEventState = TypeAliasType("WebhookEventState", Annotated[str, one_of([*EventState])])
+_Choice = Annotated[str, check_one_of(CHOICES), one_of(CHOICES)]
+_Type = Annotated[str, check_one_of([*EventType]), one_of([*EventType])]
+_State = Annotated[str, check_one_of([*EventState]), one_of([*EventState])]
+_Cursor = Annotated[str, Field(pattern="^[0-9]{1,18}$")]
+
+Url = Annotated[str, Field(min_length=1, max_length=MAX_URL, json_schema_extra={"format": "uri"})]
+Types = Annotated[list[_Choice], Field(min_length=1, max_length=len(CHOICES))]
+Description = Annotated[str, Field(min_length=1, max_length=MAX_DESCRIPTION)]
+
+
+class WebhookBody(Body):
+    """A webhook to create."""
+
+    url: Url = Field(description="A public https address; redirects are not followed.")
+    events: Types | None = Field(None, description="The types to send. Default: all.")
+    description: Description | None = Field(None, description="For people.")
+
+
+class WebhookChanges(Body):
+    """The fields to change. At least one."""
+
+    url: Url = Field("", description="What waits is sent there too.")
+    events: Types | None = Field(None, description="For events from now on; null: all.")
+    description: Description | None = None
+    paused: bool = Field(
+        default=False, description="true: keep events and send none. false: send what waits, in order."
+    )
+
+    def find_conflicts(self) -> Iterator[dict[str, Any]]:
+        """Refuse a body without a change."""
+        if not self.model_fields_set:
+            message = "Name at least one of url, events, description and paused."
+            yield build_issue((), message, "value_error")
+
+
+class ReplayBody(Body):
+    """Which events to send again: event_ids, or a span."""
+
+    event_ids: list[EntityId] | None = Field(None, min_length=1, max_length=MAX_IDS)
+    since: DateTime | None = Field(None, description="Made at this time or later.")
+    until: DateTime | None = Field(None, description="Made before this time.")
+    state: _State | None = Field(None, description="Only those: `failed` leaves out what was delivered.")
+    cursor: _Cursor | None = Field(None, description="next_cursor of the answer before: go on after it.")
+
+    def find_conflicts(self) -> Iterator[dict[str, Any]]:
+        """Refuse what is neither events nor a span."""
+        span = (self.since, self.until, self.state, self.cursor)
+        if self.event_ids is not None and any(part is not None for part in span):
+            message = "Give event_ids, or since with until, state and cursor; not both."
+            yield build_issue(("event_ids",), message, "value_error")
+        if self.event_ids is None and self.since is None:
+            message = "Give event_ids, or since: the time from which on events are sent again."
+            yield build_issue(("since",), message, "value_error")
+
+    def to_replay(self) -> Replay:
+        """Return what to send again."""
+        return Replay(
+            ids=self.event_ids,
+            since=self.since,
+            until=self.until,
+            state=None if self.state is None else EventState(self.state),
+            after=None if self.cursor is None else int(self.cursor),
+        )
+
+
+class EventQuery(Query):
+    """Which events of a webhook."""
+
+    state: _State | None = None
+    type: _Type | None = None
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    cursor: Annotated[_Cursor, WithJsonSchema({"type": "string"})] | None = Field(
+        None, description="next_cursor of the previous page."
+    )
 
 
 class WebhookPause(ResponseModel):

@@ -1,29 +1,29 @@
-"""Response models of the operator API: dead letters, what is known about them, and what became of them.
+"""Response models of the operator API: what needs an operator, dead letters, and what became of them.
 
 Bodies and queries of the operator API.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
-from starlette.datastructures import QueryParams
 from typing_extensions import TypeAliasType
 
 from adapters.contract import Platform
 from adapters.post_options import at_most
+from pipeline.actions.attention import AttentionItem as Listed
 from pipeline.actions.dead_letters import DeadLetterCount, DeadLetterResult
-from pipeline.api.http.json_body import validate_body
-from pipeline.api.http.query import refuse_near_misses
+from pipeline.api.http.dependencies import Query
 from pipeline.api.http.response_models import ResponseModel, Timestamp
 from pipeline.api.posts.field_types import EntityId
 from pipeline.api.posts.schema import Body, build_invalid_payload
+from pipeline.domain.attention import Kind
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.validation_issue import build_issue
 from pipeline.store.deliveries.attempts import AttemptFacts
@@ -33,7 +33,6 @@ from pipeline.store.deliveries.inspection import MoveFacts
 
 MAX_LETTERS = 500
 """Dead letters of one request; the cursor continues."""
-B = TypeVar("B", bound=Body)
 _NUMBERS = frozenset({"older_than", "newer_than", "limit"})
 _Word = Annotated[str, Field(min_length=1, max_length=100)]
 _Seconds = Annotated[float, Field(ge=0, le=1e9)]
@@ -67,11 +66,17 @@ class Filter(Body):
     newer_than: _Seconds | None = Field(None, description="Seconds since it died, at most.")
 
 
-class ListBody(Filter):
+class ListQuery(Filter, Query):
     """Query of a page of dead letters."""
 
+    model_config = ConfigDict(strict=True)
     limit: int = Field(50, ge=1, le=MAX_LETTERS, description="Number of dead letters on the page.")
     cursor: Cursor | None = Field(None, description="next_cursor of the previous page.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _to_numbers(cls, given: Mapping[str, str]) -> Mapping[str, Any]:
+        return {name: _to_number(text) if name in _NUMBERS else text for name, text in given.items()}
 
 
 class _ActionBody(Body):
@@ -83,6 +88,11 @@ class _ActionBody(Body):
         default=True, description="Default true: with a filter, only count. No effect with ids."
     )
     cursor: Cursor | None = Field(None, description="With a filter: next_cursor of the previous page.")
+
+    def find_conflicts(self) -> Iterator[dict[str, Any]]:
+        """Refuse both ways of selection, and none."""
+        if (self.ids is None) == (self.filter is None):
+            yield build_issue((), "Send either ids or a filter.", "exclusive")
 
 
 class ReplayBody(_ActionBody):
@@ -96,26 +106,11 @@ class DiscardBody(_ActionBody):
 
     why: str = Field(min_length=1, max_length=500, description="Kept with the evidence.")
 
-
-def read(model: type[B], body: Any) -> B:
-    """Validate a body or query. Raises Refusal 422 with every issue."""
-    found = validate_body(model, body)
-    if isinstance(found, _ActionBody) and (found.ids is None) == (found.filter is None):
-        raise build_invalid_payload([build_issue((), "Send either ids or a filter.", "exclusive")])
-    if isinstance(found, DiscardBody) and not found.why.strip():
-        raise build_invalid_payload([build_issue(("why",), "It has no visible character.", "blank")])
-    return found
-
-
-def parse_query(raw: bytes) -> dict[str, Any]:
-    """Return the query string as a `ListBody`, with numbers where it has numbers, without empty values.
-
-    Raises Refusal 422 for a name that resembles a known one; other names are ignored.
-    """
-    known = ListBody.model_fields
-    refuse_near_misses(raw, known)
-    given = {name: text for name, text in QueryParams(raw).items() if text and name in known}
-    return {name: _to_number(text) if name in _NUMBERS else text for name, text in given.items()}
+    def find_conflicts(self) -> Iterator[dict[str, Any]]:
+        """Refuse a reason without words too."""
+        yield from super().find_conflicts()
+        if not self.why.strip():
+            yield build_issue(("why",), "It has no visible character.", "blank")
 
 
 def _to_number(text: str) -> Any:
@@ -343,3 +338,36 @@ class DiscardPage(DiscardResult):
 
 ReplayOutcome = TypeAliasType("ReplayOutcome", ReplayPage | ReplayResult | DryRun)
 DiscardOutcome = TypeAliasType("DiscardOutcome", DiscardPage | DiscardResult | DryRun)
+
+
+class AttentionItem(ResponseModel):
+    """Things of one kind and cause."""
+
+    kind: Kind
+    platform: Platform | None
+    state: State | None = Field(description="Of deliveries that are late.")
+    reason: str | None = Field(
+        description="Why deliveries are blocked or held; the name of a queue; the scope of pauses; "
+        "why webhooks are paused; the kind that could not be read in time."
+    )
+    error_class: str | None
+    code: str | None
+    count: int
+    count_capped: bool = Field(description="10,000 rows were read, and there may be more.")
+    oldest: Timestamp | None = Field(
+        description="Since when the oldest is so; of deliveries that are late since when they are, which is their due "
+        "time or the end of a limit; of grants their end."
+    )
+    command: str = Field(description="For the person who runs the server.")
+
+    @classmethod
+    def from_item(cls, item: Listed) -> Self:
+        """Return the item."""
+        values = {name: getattr(item.matter, name, None) for name in cls.model_fields}
+        return cls.model_validate({**values, "count_capped": item.matter.is_capped, "command": item.command})
+
+
+class AttentionList(ResponseModel):
+    """What needs an operator, the most urgent kind first. Empty: nothing does."""
+
+    items: list[AttentionItem]

@@ -1,0 +1,170 @@
+"""The operator API: what needs an operator, and dead letters: list, show, replay and discard.
+
+A workspace's key reaches the dead letters of its workspace, or of its accounts if it is restricted to some; the
+operator token reaches all. A dead letter outside the scope is answered like one that does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+
+from pipeline.actions import attention
+from pipeline.actions import dead_letters as actions
+from pipeline.api.http.dependencies import (
+    Principal,
+    PrincipalPublisher,
+    PrincipalReader,
+    PrincipalWriter,
+    path_id,
+)
+from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
+from pipeline.api.openapi.introduction import ATTENTION, DEAD_LETTERS
+from pipeline.api.openapi.operation import OPERATOR_API, Routes
+from pipeline.api.operator import models
+from pipeline.runtime.context import Context
+from pipeline.store.deliveries import dead_letters as store
+from pipeline.store.deliveries.attempts import list_attempts
+from pipeline.store.deliveries.dead_letters import DeadLetterFilter
+from pipeline.store.deliveries.inspection import list_moves
+
+attention_routes = Routes(tag=ATTENTION, path="/attention", api=OPERATOR_API)
+routes = Routes(tag=DEAD_LETTERS, path="/dead-letters", api=OPERATOR_API)
+Action = Callable[[Sequence[UUID]], actions.DeadLetterResult]
+ResultT = TypeVar("ResultT", models.ReplayResult, models.DiscardResult)
+
+
+@attention_routes.add("GET", "", "What needs an operator.", "insufficient_scope")
+async def list_attention(principal: PrincipalReader) -> SuccessResponse[models.AttentionList]:
+    """List what needs an operator: how much of it, since when, and the command that deals with it."""
+    if principal.caller is not None:
+        raise HttpRefusal(
+            403, "insufficient_scope", "This list is about all workspaces: send the operator token."
+        )
+    silent = timedelta(seconds=principal.app_state.context.settings.worker.silent)
+    found = await principal.read(attention.list_attention, silent)
+    items = [*map(models.AttentionItem.from_item, found)]
+    return success("What needs an operator", models.AttentionList(items=items))
+
+
+@routes.add("GET", "", "A page of dead letters.")
+async def list_dead_letters(
+    principal: PrincipalReader, query: models.ListQuery
+) -> SuccessResponse[models.DeadLetterPage]:
+    """List dead letters, oldest first, with their number by cause."""
+    chosen = models.select_letters(principal.scope, query)
+    return success("Dead letters", await principal.read(_read_page, chosen, query))
+
+
+_RETURNS = "What became of each dead letter; with a filter and dry_run, what it selects."
+
+
+@routes.add("POST", "/replay", _RETURNS, is_rate_limited=True)
+async def replay_dead_letters(
+    request: Request, principal: PrincipalPublisher, body: models.ReplayBody
+) -> SuccessResponse[models.ReplayOutcome]:
+    """Queue dead letters again, at most so many per minute and platform. What may be live is never sent again."""
+    action = partial(
+        actions.replay,
+        principal.app_state.context,
+        principal.scope,
+        actor=principal.actor,
+        per_minute=body.per_minute,
+    )
+    answers = (models.ReplayResult, models.ReplayPage)
+    result = await _apply(request, principal, body, action, actions.count_replayable, answers)
+    return success("Dead letters replayed", result)
+
+
+@routes.add("POST", "/discard", _RETURNS, is_rate_limited=True)
+async def discard_dead_letters(
+    request: Request, principal: PrincipalWriter, body: models.DiscardBody
+) -> SuccessResponse[models.DiscardOutcome]:
+    """Give dead letters up; their evidence stays."""
+    context = principal.app_state.context
+    action = partial(actions.discard, context, principal.scope, why=body.why, actor=principal.actor)
+    answers = (models.DiscardResult, models.DiscardPage)
+    result = await _apply(request, principal, body, action, actions.count_discardable, answers)
+    return success("Dead letters discarded", result)
+
+
+def _refuse_unknown() -> HttpRefusal:
+    return HttpRefusal(404, "not_found", "There is no such dead letter.")
+
+
+@routes.add("GET", "/{delivery_id:letter}", "The dead letter.")
+async def get_dead_letter(
+    principal: PrincipalReader, delivery_id: Annotated[UUID, path_id("delivery_id", _refuse_unknown)]
+) -> SuccessResponse[models.DeadLetterEvidence]:
+    """Return one dead letter with its evidence."""
+    evidence = await principal.read(_read, principal, delivery_id)
+    if evidence is None:
+        raise _refuse_unknown()
+    return success("Dead letter", evidence)
+
+
+async def _apply(
+    request: Request,
+    principal: Principal,
+    body: models.ReplayBody | models.DiscardBody,
+    action: Action,
+    count: Callable[[Context, DeadLetterFilter], actions.DeadLetterCount],
+    answers: tuple[type[ResultT], type[ResultT]],
+) -> ResultT | models.DryRun:
+    """Apply *action* to the dead letters of the request, and return the result.
+
+    A filter selects one request's share of dead letters; its cursor passes over skipped ones. Each counts as a post.
+    *answers*: the models for dead letters named by id, and for dead letters that a filter selects.
+    """
+    context = principal.app_state.context
+    run = partial(principal.app_state.action_bulkhead.run, key=principal.key_id)
+    if body.ids is not None:
+        letters: Sequence[UUID] = list(dict.fromkeys(body.ids))
+        await principal.charge(request, len(letters))
+        return answers[0].from_result(await run(partial(action, letters)))
+    chosen = models.select_letters(principal.scope, body.filter or models.Filter())
+    if body.dry_run:
+        return models.DryRun.from_count(await run(partial(count, context, chosen)))
+    page = await run(partial(_list_page, context, chosen, body.cursor))
+    await principal.charge(request, len(page))
+    result = await run(partial(action, [letter.id for letter in page]))
+    return answers[1].from_result(result, next_cursor=_next_cursor(page, models.MAX_LETTERS))
+
+
+def _list_page(
+    context: Context, chosen: DeadLetterFilter, after: store.Position | None
+) -> Sequence[store.DeadLetter]:
+    with context.database.begin() as c:
+        return store.list_dead_letters(c, chosen, limit=models.MAX_LETTERS, after=after)
+
+
+def _read_page(c: Connection, chosen: DeadLetterFilter, query: models.ListQuery) -> models.DeadLetterPage:
+    page = store.list_dead_letters(c, chosen, limit=query.limit, after=query.cursor)
+    return models.DeadLetterPage(
+        letters=[*map(models.DeadLetter.from_letter, page)],
+        causes=models.DeadLetterCause.from_causes(store.count_causes(c, chosen)),
+        next_cursor=_next_cursor(page, query.limit),
+    )
+
+
+def _next_cursor(page: Sequence[store.DeadLetter], limit: int) -> str | None:
+    return models.format_cursor((page[-1].died_at, page[-1].id)) if len(page) == limit else None
+
+
+def _read(c: Connection, principal: Principal, delivery: UUID) -> models.DeadLetterEvidence | None:
+    letter = store.find_dead_letter(c, delivery, principal.scope)
+    if letter is None:
+        return None
+    return models.DeadLetterEvidence.from_facts(
+        letter,
+        store.count_crashes(c, delivery),
+        list_moves(c, delivery),
+        list_attempts(c, delivery),
+        store.list_discards(c, delivery),
+    )
