@@ -7,7 +7,7 @@ import time
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.store.counters.counters import compact_deltas
-from pipeline.store.moves.read import Batch, read_batch, record_pauses, save_position
+from pipeline.store.moves.read import Batch, read_batch, record_pauses, save_batch
 from pipeline.store.receipts.append import add_receipts
 from pipeline.store.rollups.settled_counts import compact
 from pipeline.webhooks import CONSUMERS
@@ -50,7 +50,7 @@ def _export_batch(context: Context, limit: int, *, is_first: bool) -> Batch | No
         for consume in CONSUMERS:
             consume(c, found.moves)
         failpoint("export.consumed")
-        save_position(c, found)
+        save_batch(c, found)
         failpoint("export.positioned")
     return found
 

@@ -86,7 +86,7 @@ def find_session(c: Connection, token: str) -> OpenSession | None:
         c,
         f"""SELECT s.id, s.user_id, u.login, s.seen_at < now() - interval '1 minute' AS is_stale,
                    m.role, m.role IS NOT NULL AND m.workspace_id IS NULL AS is_everywhere, w.id AS workspace, w.name,
-                   (SELECT proven FROM move_progress) AS position
+                   (SELECT proven FROM move_progress WHERE reader = 'export') AS position
             FROM sessions s JOIN users u ON u.id = s.user_id LEFT JOIN memberships m ON m.user_id = u.id
             LEFT JOIN workspaces w ON m.role IS NOT NULL AND (m.workspace_id IS NULL OR w.id = m.workspace_id)
             WHERE s.token_sha256 = :token AND {_VALID}""",

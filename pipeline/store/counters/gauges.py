@@ -152,7 +152,8 @@ def count_posts(c: Connection) -> dict[str, int]:
 
 def read_count_age(c: Connection) -> float:
     """Return the seconds since which moves are not exported: the age of all counters."""
-    found = row(c, "SELECT extract(epoch FROM now() - exported_at)::float AS age FROM move_progress")
+    sql = "SELECT extract(epoch FROM now() - exported_at)::float AS age FROM move_progress WHERE reader = 'export'"
+    found = row(c, sql)
     return 0.0 if found is None else max(0.0, found.age)
 
 

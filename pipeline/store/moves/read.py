@@ -14,9 +14,9 @@ is not proven yet; so do pages that are open, from a position in memory that beg
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -34,27 +34,62 @@ WHERE locktype = 'relation' AND database = (SELECT oid FROM pg_database WHERE da
 """
 
 
-def compute_watermark(c: Connection, before: Any) -> Mapping[str, Any]:
+Reader = Literal["export", "receipts"]
+"""The readers that store a position: what they make of the moves, and the position, are one transaction."""
+_POSITION = "SELECT done, proven, seen, writers FROM move_progress WHERE reader = :reader"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watermark:
+    """How far moves are proven: up to ``proven``, and up to ``seen`` once none of ``writers`` writes any more."""
+
+    proven: int
+    seen: int
+    writers: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Position:
+    """Where a reader stands: everything up to ``done`` is read, and the watermark as it is now."""
+
+    done: int
+    watermark: Watermark
+
+
+def lock_position(c: Connection, reader: Reader) -> Position | None:
+    """Lock a reader's position until the transaction ends, and return it; None while another transaction reads.
+
+    A later statement of the transaction sees all moves up to the proven id (READ COMMITTED).
+    """
+    found = row(c, f"{_POSITION} FOR UPDATE SKIP LOCKED", reader=reader)
+    return None if found is None else Position(done=found.done, watermark=_compute_watermark(c, found))
+
+
+def save_position(
+    c: Connection, reader: Reader, done: int, watermark: Watermark, at: datetime | None = None
+) -> None:
+    """Store that everything up to an id is read. *at*: of the last move that was read."""
+    row(c, _SAVE, reader=reader, done=done, at=at, **asdict(watermark))
+
+
+def _compute_watermark(c: Connection, before: Any) -> Watermark:
     """Return the proven id, and the writers that must end to prove the highest id given.
 
-    ``before``: the row of the reader's progress, with the columns ``proven``, ``seen`` and ``writers`` that the result
-    has, too. A later statement of the transaction sees all moves up to the proven id (READ COMMITTED).
+    ``before``: the watermark that was computed last, or the row of a position.
     """
     # in this order: a transaction with a smaller id than the one seen holds its lock already
     seen = row(c, _SEEN)
     writers = [r.id for r in rows(c, _WRITERS)]
     highest: int = 0 if seen is None else seen.id
     if not writers:
-        return {"proven": highest, "seen": highest, "writers": []}
+        return Watermark(proven=highest, seen=highest, writers=[])
     if set(before.writers).isdisjoint(writers):
-        return {"proven": before.seen, "seen": highest, "writers": writers}
-    return {"proven": before.proven, "seen": before.seen, "writers": before.writers}
+        return Watermark(proven=before.seen, seen=highest, writers=writers)
+    return Watermark(proven=before.proven, seen=before.seen, writers=before.writers)
 
 
 _PEOPLE = "('edit', 'retry', 'decide', 'resume', 'restore')"
 """Movers that make a delivery go on after its time because a user did something."""
-
-_PROGRESS = "SELECT done, proven, seen, writers FROM move_progress FOR UPDATE SKIP LOCKED"
 
 _INTENDED = [f"held: {hold}" for hold in sorted(INTENDED)]
 # LATERAL with LIMIT: each part is one index lookup, in whatever order the planner joins them
@@ -108,7 +143,7 @@ UPDATE move_progress SET done = :done, proven = :proven, seen = :seen, writers =
     exported_at = CASE WHEN :done < :proven THEN greatest(exported_at, CAST(:at AS timestamptz))
                        WHEN :writers = '{}'::text[] THEN now()
                        WHEN :writers <> writers THEN seen_at ELSE exported_at END
-RETURNING done
+WHERE reader = :reader RETURNING done
 """
 
 
@@ -168,30 +203,31 @@ class Batch:
     done: int
     left: int
     """How many ids of moves after it are proven."""
-    watermark: Mapping[str, Any]
+    watermark: Watermark
 
 
 def read_batch(c: Connection, limit: int) -> Batch | None:
     """Return the next moves, with ids of a span of ``limit``; None while another transaction exports.
 
-    The caller passes the batch to its consumers and then to ``save_position``, in the same transaction.
+    The caller passes the batch to its consumers and then to ``save_batch``, in the same transaction.
     """
-    progress = row(c, _PROGRESS)
-    if progress is None:
+    position = lock_position(c, "export")
+    if position is None:
         return None
     # a plan made while the tables are small would be kept, and read all of them when they have grown
     row(c, "SELECT set_config('enable_seqscan', 'off', true)")
-    watermark = compute_watermark(c, progress)
+    watermark = position.watermark
     # a later snapshot than that of the locks: it sees the moves of all transactions that had ended by then
-    done = min(watermark["proven"], progress.done + limit)
-    found = rows(c, _MOVES, done=progress.done, until=done, intended=_INTENDED)
+    done = min(watermark.proven, position.done + limit)
+    found = rows(c, _MOVES, done=position.done, until=done, intended=_INTENDED)
     moves = [MoveFacts(**r._mapping) for r in found if r.workspace_id is not None]
-    return Batch(moves=moves, done=done, left=watermark["proven"] - done, watermark=watermark)
+    return Batch(moves=moves, done=done, left=watermark.proven - done, watermark=watermark)
 
 
-def save_position(c: Connection, batch: Batch) -> None:
+def save_batch(c: Connection, batch: Batch) -> None:
     """Store that everything up to the end of the batch is exported."""
-    row(c, _SAVE, done=batch.done, at=batch.moves[-1].at if batch.moves else None, **batch.watermark)
+    at = batch.moves[-1].at if batch.moves else None
+    save_position(c, "export", batch.done, batch.watermark, at)
 
 
 def record_pauses(c: Connection) -> None:
@@ -208,23 +244,12 @@ def record_pauses(c: Connection) -> None:
 LIMIT = 2000
 """Moves that are read at once; of more, a page learns only that there are some."""
 
-_POSITION = "SELECT proven, seen, writers, done AS counted FROM move_progress"
-_LAST = "SELECT coalesce(pg_sequence_last_value(CAST(pg_get_serial_sequence('moves', 'id') AS regclass)), 0) AS id"
 # as in read.py: the sum leads to the index by blocks, LATERAL with LIMIT to one lookup each
 _LIVE_MOVES = """
 SELECT m.id, m.origin, m.target, d.workspace_id, d.post_id
 FROM (SELECT id, origin, target, delivery_id FROM moves WHERE id + 0 > :proven LIMIT :n) m
 LEFT JOIN LATERAL (SELECT workspace_id, post_id FROM deliveries WHERE id = m.delivery_id LIMIT 1) d ON true
 """
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Watermark:
-    """How far moves are proven; the fields are those of ``move_progress``."""
-
-    proven: int
-    seen: int
-    writers: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -259,15 +284,15 @@ def read_live(c: Connection, before: Watermark | None, sessions: Collection[UUID
 
     The caller opens a transaction of READ COMMITTED: the moves are read by a later snapshot than the watermark.
     """
-    progress = row(c, _POSITION)
-    if progress is None:
+    exported = row(c, _POSITION, reader="export")
+    if exported is None:
         raise LookupError("The row of move_progress is missing.")
-    start: Any = before or progress
-    last = row(c, _LAST)
+    start: Any = before or exported
+    last = row(c, _SEEN)
     highest = start.proven if last is None else last.id
     watermark, moves = Watermark(proven=start.proven, seen=start.seen, writers=start.writers), []
     if highest > start.proven:
-        watermark = Watermark(**compute_watermark(c, start))
+        watermark = _compute_watermark(c, start)
         row(c, "SELECT set_config('enable_seqscan', 'off', true)")
         moves = rows(c, _LIVE_MOVES, proven=start.proven, n=LIMIT + 1)
     return Reading(
@@ -275,6 +300,6 @@ def read_live(c: Connection, before: Watermark | None, sessions: Collection[UUID
         last=highest,
         moves=[LiveMove(**m._mapping) for m in moves[:LIMIT]],
         is_cut=len(moves) > LIMIT,
-        counted=progress.counted,
+        counted=exported.done,
         audiences=list_audiences(c, sessions),
     )

@@ -15,13 +15,11 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.receipt import Head, content_sha256, issue
-from pipeline.store.database import row, rows
-from pipeline.store.moves.read import compute_watermark
+from pipeline.store.database import rows
+from pipeline.store.moves.read import lock_position, save_position
 
 _NEEDS_RECEIPT = "(m.target IN ('published', 'failed', 'cancelled') OR m.mover = 'decide')"
 """The moves ``m`` that may need a receipt: the condition of the index ``moves_last_word``."""
-
-_PROGRESS = "SELECT done, proven, seen, writers FROM receipt_progress FOR UPDATE SKIP LOCKED"
 
 # LATERAL with LIMIT, and a subselect instead of NOT EXISTS: a plan cached while the tables are small would scan them
 # when they have grown
@@ -86,21 +84,15 @@ class _Chain:
 
 def add_receipts(c: Connection, limit: int) -> int:
     """Append up to ``limit`` receipts and return how many. Zero while another transaction appends the same moves."""
-    progress = row(c, _PROGRESS)
-    if progress is None:
+    position = lock_position(c, "receipts")
+    if position is None:
         return 0
-    watermark = compute_watermark(c, progress)
     # a later snapshot than that of the locks: it sees the moves of all transactions that had ended by then
-    found = rows(c, _MOVES_WITHOUT_RECEIPT, done=progress.done, n=limit)
+    found = rows(c, _MOVES_WITHOUT_RECEIPT, done=position.done, n=limit)
     _add(c, [r for r in found if r.workspace_id is not None])
-    done = watermark["proven"] if len(found) < limit else min(watermark["proven"], found[-1].move_id)
-    row(
-        c,
-        """UPDATE receipt_progress SET done = :done, proven = :proven, seen = :seen, writers = :writers
-           RETURNING done""",
-        done=done,
-        **watermark,
-    )
+    proven = position.watermark.proven
+    done = proven if len(found) < limit else min(proven, found[-1].move_id)
+    save_position(c, "receipts", done, position.watermark)
     return len(found)
 
 

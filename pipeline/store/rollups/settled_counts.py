@@ -137,7 +137,8 @@ def read_counting(c: Connection) -> Counting:
     found = row(
         c,
         """SELECT exported_at AS until, (SELECT min(starts_at) FROM settled_counts
-                                         WHERE workspace_id = :all AND minutes = :day) AS since FROM move_progress""",
+                                         WHERE workspace_id = :all AND minutes = :day) AS since
+           FROM move_progress WHERE reader = 'export'""",
         all=ALL_WORKSPACES,
         day=DAY,
     )

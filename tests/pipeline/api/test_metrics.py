@@ -55,7 +55,7 @@ def test_counters_are_the_same_from_every_server_and_after_a_restart(
 
 def _is_exported(server: Server) -> bool:
     with server.context.database.begin() as c:
-        sql = "SELECT done >= (SELECT max(id) FROM moves) FROM move_progress"
+        sql = "SELECT done >= (SELECT max(id) FROM moves) FROM move_progress WHERE reader = 'export'"
         return bool(c.execute(text(sql)).scalar())
 
 

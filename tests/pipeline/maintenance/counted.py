@@ -23,7 +23,9 @@ def export_all(core: CoreFixture) -> None:
 
 def is_done(core: CoreFixture) -> bool:
     with core.context.database.begin() as c:
-        found = row(c, "SELECT done >= (SELECT coalesce(max(id), 0) FROM moves) AS done FROM move_progress")
+        sql = """SELECT done >= (SELECT coalesce(max(id), 0) FROM moves) AS done
+                 FROM move_progress WHERE reader = 'export'"""
+        found = row(c, sql)
     assert found
     return bool(found.done)
 

@@ -84,4 +84,6 @@ def add_move(c: Connection, delivery: UUID) -> None:
 
 def read_progress(core: CoreFixture) -> Any:
     with core.context.database.begin() as c:
-        return row(c, "SELECT *, (SELECT max(id) FROM moves) AS last FROM receipt_progress")
+        return row(
+            c, "SELECT *, (SELECT max(id) FROM moves) AS last FROM move_progress WHERE reader = 'receipts'"
+        )

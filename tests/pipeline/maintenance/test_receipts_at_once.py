@@ -155,7 +155,7 @@ FILLED = (
     """INSERT INTO rewrites (post_id, content_sha256, due_at) SELECT id, 'x', due_at FROM posts""",
     """INSERT INTO receipts (workspace_id, sequence, move_id, issued_at, line)
        SELECT gen_random_uuid(), 1, id, now(), 'x' FROM moves WHERE target = 'published' AND id < 59000""",
-    """UPDATE receipt_progress SET done = 58000""",
+    """UPDATE move_progress SET done = 58000 WHERE reader = 'receipts'""",
 )
 
 

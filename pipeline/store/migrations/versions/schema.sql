@@ -843,31 +843,21 @@ CREATE TABLE receipt_heads (
     CHECK ((sequence = 0) = (hash IS NULL) AND (sequence = 0) = (issued_at IS NULL))
 ) WITH (fillfactor = 50);
 
--- One row: how far all moves are receipted. Ids of moves are given before their transactions end, so an id that was
--- seen proves nothing of smaller ones until every transaction that could have taken one of those has ended.
-CREATE TABLE receipt_progress (
-    one boolean PRIMARY KEY DEFAULT true CHECK (one),
-    done bigint NOT NULL DEFAULT 0,  -- every move up to here has what it needs
-    proven bigint NOT NULL DEFAULT 0,  -- no move up to here can turn up any more
-    seen bigint NOT NULL DEFAULT 0,  -- will be proven when none of these writes any more
-    writers text[] NOT NULL DEFAULT '{}'
-) WITH (fillfactor = 50);
-INSERT INTO receipt_progress DEFAULT VALUES;
-
-
--- Counters and totals -------------------------------------------------------------------------------------------------
-
--- one row: how far moves are exported; with receipt_progress, the two readers of moves (store/moves/read.py)
+-- How far each reader has read the moves (store/moves/read.py). Ids of moves are given before their transactions end, so
+-- an id that was seen proves nothing of smaller ones until every transaction that could have taken one of those has ended.
 CREATE TABLE move_progress (
-    one boolean PRIMARY KEY DEFAULT true CHECK (one),
-    done bigint NOT NULL DEFAULT 0,  -- every move up to here is exported
+    reader text PRIMARY KEY CHECK (reader IN ('export', 'receipts')),
+    done bigint NOT NULL DEFAULT 0,  -- every move up to here is exported, or has its receipt
     proven bigint NOT NULL DEFAULT 0,  -- no move up to here can turn up any more
     seen bigint NOT NULL DEFAULT 0,  -- will be proven when none of these writes any more
     writers text[] NOT NULL DEFAULT '{}',
     seen_at timestamptz NOT NULL DEFAULT now(),
-    exported_at timestamptz NOT NULL DEFAULT now()  -- what had been committed by then is exported
+    exported_at timestamptz NOT NULL DEFAULT now()  -- what had been committed by then is read
 ) WITH (fillfactor = 50);
-INSERT INTO move_progress DEFAULT VALUES;
+INSERT INTO move_progress (reader) VALUES ('export'), ('receipts');
+
+
+-- Counters and totals -------------------------------------------------------------------------------------------------
 
 -- totals for /metrics, of all processes; what counter_deltas holds is to be added. A restart resets none
 CREATE TABLE counters (
