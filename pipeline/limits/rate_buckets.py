@@ -1,38 +1,42 @@
-"""Rate limit buckets in Redis: when the next call of a step may be made for an account.
+"""Rate limit buckets in Redis: of keys' requests, and of the calls of a step for an account.
 
 GCRA (the generic cell rate algorithm, ITU-T I.371): one number per bucket, checked and updated in one Lua script by the
-broker's clock. Fails closed: while Redis is unreachable a publish waits, because a platform bans what exceeds its
-limits. It waits as a row in the database, not on a thread: after one call that failed, the next ones are not made.
+broker's clock. After one call that failed, the next ones are not made for a while.
+
+Publishing fails closed: while Redis is unreachable a publish waits, because a platform bans what exceeds its limits. It
+waits as a row in the database, not on a thread.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from adapters.limit import Rate
-from pipeline.limits.circuit_breaker import CircuitBreaker
+from pipeline.limits.circuit_breaker import PAUSE, CircuitBreaker
 
 _GCRA = """
 local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
-local wait, tats = 0, {}
+local wait, full, tats = 0, 0, {}
 for i, key in ipairs(KEYS) do
-  tats[i] = math.max(tonumber(redis.call('GET', key) or 0), now)
-  wait = math.max(wait, tats[i] - now)
+  local cost, burst = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+  local tat = math.max(tonumber(redis.call('GET', key) or 0), now)
+  tats[i] = tat + cost
+  wait, full = math.max(wait, tats[i] - now - burst), math.max(full, tat - now)
 end
-if wait > 0 then return math.ceil(wait) end
+if wait > 0 then return {math.ceil(wait), math.ceil(full)} end
 for i, key in ipairs(KEYS) do
-  local tat = tats[i] + tonumber(ARGV[i])
-  redis.call('SET', key, tat, 'PX', math.ceil(tat - now) + 1000)
+  full = math.max(full, tats[i] - now)
+  redis.call('SET', key, tostring(tats[i]), 'PX', math.ceil(tats[i] - now) + 1000)
 end
-return 0
+return {0, math.ceil(full)}
 """
-# No burst: calls are spaced by per/count. GCRA would allow bursts; the platforms' fixed windows do not.
 
 REDIS_TIMEOUT = 2.0
 """Seconds for one command, in a process whose work no client waits for."""
@@ -40,24 +44,51 @@ UNREACHABLE_WAIT = timedelta(seconds=5)
 """How long a publish waits before it asks again while Redis is unreachable."""
 
 
+class Bucket(NamedTuple):
+    """What one take costs, and how much may be taken at once; both in milliseconds of the bucket's rate."""
+
+    cost: float
+    burst: float
+
+
+class Taken(NamedTuple):
+    """The answer for some buckets, in milliseconds. ``wait`` 0: it was taken; ``full``: until all are full again."""
+
+    wait: int
+    full: int
+
+
+class Buckets:
+    """Any buckets in Redis, each by its key. ``pause``: seconds between two calls while Redis is unreachable."""
+
+    def __init__(self, client: redis.Redis, pause: float = PAUSE) -> None:
+        self._script = client.register_script(_GCRA)
+        self._breaker = CircuitBreaker(pause)
+
+    def take(self, buckets: Mapping[str, Bucket]) -> Taken | None:
+        """Take from every bucket, or from none; None while Redis is unreachable."""
+        numbers = [number for bucket in buckets.values() for number in bucket]
+        answer = self._breaker.call(lambda: self._script(keys=list(buckets), args=numbers))
+        return None if answer is None else Taken(*cast("list[int]", answer))
+
+
 class RateBuckets:
     """The buckets of all accounts and steps. ``enabled`` False lets every call pass (sandbox without limits)."""
 
     def __init__(self, client: redis.Redis, *, enabled: bool = True) -> None:
-        self._client = client
         self._enabled = enabled
-        self._script = client.register_script(_GCRA)
-        self._breaker = CircuitBreaker()
+        self._buckets = Buckets(client)
 
     def take(self, account_id: str, step: str, rates: tuple[Rate, ...]) -> timedelta:
         """Take from every bucket of a step and return zero; or take nothing and return how long to wait."""
         mine = [rate for rate in rates if rate.step == step]
         if not mine or not self._enabled:
             return timedelta(0)
-        keys = [f"pace:{account_id}:{step}:{n}" for n in range(len(mine))]
-        numbers = [int(rate.per.total_seconds() * 1000 / rate.count) for rate in mine]
-        wait = self._breaker.call(lambda: self._script(keys=keys, args=numbers))
-        return UNREACHABLE_WAIT if wait is None else timedelta(milliseconds=int(cast("int", wait)))
+        # no burst: calls are spaced by per/count. GCRA would allow bursts; the platforms' fixed windows do not
+        costs = [int(rate.per.total_seconds() * 1000 / rate.count) for rate in mine]
+        keys = {f"pace:{account_id}:{step}:{n}": Bucket(cost, cost) for n, cost in enumerate(costs)}
+        taken = self._buckets.take(keys)
+        return UNREACHABLE_WAIT if taken is None else timedelta(milliseconds=taken.wait)
 
 
 def create_redis_client(

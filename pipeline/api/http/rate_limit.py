@@ -16,14 +16,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 from uuid import UUID
 
 import redis
 
 from pipeline.api.http.envelope import HttpRefusal
 from pipeline.domain.account import KeyLimits
-from pipeline.limits.circuit_breaker import REQUEST_PAUSE, CircuitBreaker
+from pipeline.limits.circuit_breaker import REQUEST_PAUSE
+from pipeline.limits.rate_buckets import Bucket, Buckets
 from pipeline.store.auth.keys import count_posts
 from pipeline.store.database import Database
 
@@ -32,17 +32,6 @@ MINUTE, DAY = 60, 86_400
 RATE_HEADERS = "slipway.rate_headers"
 """The key of the rate limit's headers in a request's scope: its response carries them, whatever its status."""
 _NAMES = {MINUTE: "a minute", DAY: "a day (UTC)"}
-
-_TAKE = """
-local now = redis.call('TIME')
-now = now[1] * 1000 + math.floor(now[2] / 1000)
-local cost, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
-local tat = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
-if tat + cost - now > burst then return {0, math.ceil(tat + cost - now - burst), math.ceil(tat - now)} end
-tat = tat + cost
-redis.call('SET', KEYS[1], tostring(tat), 'PX', math.ceil(tat - now) + 1000)
-return {1, 0, math.ceil(tat - now)}
-"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,9 +52,8 @@ class RateLimit:
     """Counts the posts of each key. Its calls block, so they belong on a thread."""
 
     def __init__(self, client: redis.Redis, database: Database) -> None:
-        self._script = client.register_script(_TAKE)
+        self._buckets = Buckets(client, REQUEST_PAUSE)
         self._database = database
-        self._breaker = CircuitBreaker(REQUEST_PAUSE)
 
     def take(self, key: UUID, limits: KeyLimits, posts: int = 1) -> Mapping[str, str]:
         """Count *posts* against the key's limits, all or none, and return the headers for the response.
@@ -86,17 +74,15 @@ class RateLimit:
 
     def _take_from_minute(self, key: UUID, posts: int, limit: int) -> Window | None:
         """Return the minute after this request; None without Redis."""
-        numbers = [1000 * MINUTE / limit * posts, 1000 * MINUTE]
-        answer = self._breaker.call(lambda: self._script(keys=[f"posts:{key}"], args=numbers))
-        if answer is None:
+        taken = self._buckets.take({f"posts:{key}": Bucket(1000 * MINUTE / limit * posts, 1000 * MINUTE)})
+        if taken is None:
             return None
-        allowed, wait, full_in = cast("list[int]", answer)
         return Window(
             limit=limit,
             seconds=MINUTE,
-            left=max(0, limit * (1000 * MINUTE - full_in) // (1000 * MINUTE)),
-            reset=math.ceil((full_in if allowed else wait) / 1000),
-            is_allowed=bool(allowed),
+            left=max(0, limit * (1000 * MINUTE - taken.full) // (1000 * MINUTE)),
+            reset=math.ceil((taken.wait or taken.full) / 1000),
+            is_allowed=not taken.wait,
         )
 
     def _take_from_day(self, key: UUID, posts: int, limit: int) -> Window:

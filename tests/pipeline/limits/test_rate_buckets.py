@@ -121,12 +121,12 @@ def test_closed_while_the_broker_is_away() -> None:
 def test_after_a_failed_call_none_is_made_for_a_moment(rate_buckets: RateBuckets, engines: Engines) -> None:
     """Deliveries do not wait one after the other for a broker that hangs."""
     rates = (rate(1, 60),)
-    rate_buckets._breaker.pause = math.inf
+    rate_buckets._buckets._breaker.pause = math.inf
     with full(engines.valkey):
         assert rate_buckets.take("a", "finalize", rates) == UNREACHABLE_WAIT
     assert rate_buckets.take("a", "finalize", rates) == UNREACHABLE_WAIT, "it would have been free"
-    rate_buckets._breaker.pause = 0.0
-    rate_buckets._breaker.record_failure()
+    rate_buckets._buckets._breaker.pause = 0.0
+    rate_buckets._buckets._breaker.record_failure()
     assert rate_buckets.take("a", "finalize", rates) == ZERO, "the trial"
     assert rate_buckets.take("b", "finalize", rates) == ZERO
 

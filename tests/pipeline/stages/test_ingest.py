@@ -227,7 +227,7 @@ def test_several_limits_are_told_together(ready: CoreFixture) -> None:
 
 def test_nobody_to_wait_for_no_waiting(core: CoreFixture, context: Context) -> None:
     core.account("one")
-    context.rate_buckets._client.delete(f"pulse:{REACHABILITY}")
+    context.liveness._client.delete(f"pulse:{REACHABILITY}")
     before = core.messages(REACHABILITY)
     accepted = core.accept(scheduled_at=core.now() + HOUR)
     assert accepted.status == "scheduled"
@@ -244,7 +244,7 @@ def test_nobody_to_wait_for_no_waiting(core: CoreFixture, context: Context) -> N
 
 def test_known_facts_need_no_warning(core: CoreFixture, context: Context) -> None:
     core.account("one")
-    context.rate_buckets._client.delete(f"pulse:{REACHABILITY}")
+    context.liveness._client.delete(f"pulse:{REACHABILITY}")
     media = {"type": "video", "url": VIDEO, "duration_sec": 12, "bytes": 9, "width": 9, "height": 16}
     assert [w.code for w in core.accept(media=media).warnings] == ["REACHABILITY_PENDING"]
 
@@ -422,7 +422,7 @@ def test_more_posts_than_a_day_takes_are_told_and_taken(ready: CoreFixture) -> N
 
 def test_slides_that_are_still_checked_are_named_one_by_one(core: CoreFixture, context: Context) -> None:
     core.account("one")
-    context.rate_buckets._client.delete(f"pulse:{REACHABILITY}")
+    context.liveness._client.delete(f"pulse:{REACHABILITY}")
     core.decided(IMAGES[0], "image", facts=GOOD_IMAGE)
     assert [w.field for w in core.accept(media=SLIDESHOW).warnings] == ["media.urls[1]"]
 
@@ -450,7 +450,7 @@ def test_two_requests_with_the_same_new_files_in_another_order_are_both_taken(
 ) -> None:
     """Each opens its checks in one transaction: in the order of the request they would deadlock."""
     core.account("one")
-    context.rate_buckets._client.delete(f"pulse:{REACHABILITY}")
+    context.liveness._client.delete(f"pulse:{REACHABILITY}")
     for n in range(15):
         urls = [f"https://media.example/{n}/{k}.jpg" for k in range(12)]
         there, back = (core.request(media={"type": "slideshow", "urls": u}) for u in (urls, urls[::-1]))

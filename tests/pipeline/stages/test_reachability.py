@@ -465,7 +465,7 @@ def test_a_verdict_that_lands_while_a_request_is_stored_never_strands_the_post(
 ) -> None:
     core = served.core
     # nobody to wait for: the request is stored at once
-    context.rate_buckets._client.delete("pulse:reachability")
+    context.liveness._client.delete("pulse:reachability")
     facts = {"content_type": "image/jpeg", "bytes": 9, "width": 1080, "height": 1080}
     seen = set()
     for _ in range(60):
@@ -492,7 +492,7 @@ def test_no_answer_that_lands_while_a_request_is_stored_never_fails_a_post_befor
 ) -> None:
     """Whichever comes first: the request is refused, or its post is waited for until its time plus a grace."""
     core = served.core
-    context.rate_buckets._client.delete("pulse:reachability")
+    context.liveness._client.delete("pulse:reachability")
     outcomes = []
 
     def ask(url: str) -> AcceptedPost | Refusal:

@@ -148,12 +148,12 @@ def test_it_fails_open_and_asks_no_more_for_a_moment(
 ) -> None:
     client, key = create_redis_client(broker_url), uuid4()
     limit, one = RateLimit(client, metered.context.database), KeyLimits(posts_per_minute=1)
-    limit._breaker.pause = math.inf
+    limit._buckets._breaker.pause = math.inf
     assert limit.take(key, one)
     with full(engines.valkey):
         assert limit.take(uuid4(), one) == {}
     assert limit.take(key, one) == {}, "the broker, if it were asked, would refuse"
-    limit._breaker.record_success()
+    limit._buckets._breaker.record_success()
     with pytest.raises(HttpRefusal):
         limit.take(key, one)
     client.close()
@@ -166,7 +166,7 @@ def test_a_broker_that_hangs_is_asked_by_one_of_a_hundred_posts(metered: Server)
         settings = load({"SLIPWAY_BROKER__URL": f"redis://127.0.0.1:{silent.getsockname()[1]}"}).broker
         client = create_redis_client(settings.url.get_secret_value(), timeout=settings.request_timeout)
         limit = RateLimit(client, metered.context.database)
-        limit._breaker.pause = math.inf
+        limit._buckets._breaker.pause = math.inf
         assert [limit.take(uuid4(), KeyLimits(posts_per_minute=1)) for _ in range(100)] == [{}] * 100
         assert _count_connections(silent) == 1
         liveness = QueueLiveness(client, math.inf)
@@ -190,11 +190,11 @@ def test_a_request_waits_20_ms_for_the_broker_and_then_five_seconds_long_not_at_
     async def check() -> None:
         state = build_app_state(build_api_context(load(module_environment)))
         meter, liveness = state.rate_limit, state.context.liveness
-        for client in (meter._script.registered_client, liveness._client):
+        for client in (meter._buckets._script.registered_client, liveness._client):
             assert isinstance(client, Redis)
             waits = client.connection_pool.connection_kwargs
             assert {seconds for name, seconds in waits.items() if name.endswith("timeout")} == {0.02}
-        assert (meter._breaker.pause, liveness._breaker.pause) == (5.0, 5.0)
+        assert (meter._buckets._breaker.pause, liveness._breaker.pause) == (5.0, 5.0)
         await asyncio.to_thread(state.close)
         state.context.database.close()
 
