@@ -43,6 +43,8 @@ FLOW_UNITS = 3
 """How many pytest workers run flow tests."""
 LOG_LINES = 15
 """Lines of each process's log that are shown with a failed test."""
+LAST_BROKER = 14
+"""Of those that tests get in turn; the one after it belongs to what a whole run shares."""
 _numbers = count(1)
 
 # Both measure the machine, which may be busy.
@@ -257,6 +259,16 @@ def module_environment(
 
 
 @pytest.fixture(scope="session")
+def session_environment(
+    engines: Engines, migrated: str, vault_key: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """The environment variables for a process that all modules of a run share."""
+    with database(engines, migrated) as url:
+        broker = _empty_broker(engines, LAST_BROKER + 1)
+        yield environment_of(url, broker, vault_key, tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture(scope="session")
 def fork_server() -> Iterator[ForkServer]:
     """The fork server that starts this run's short processes."""
     with forked.fork_server() as process:
@@ -308,8 +320,8 @@ def environment_of(database_url: str, broker_url: str, vault_key: str, folder: P
     }
 
 
-def _empty_broker(engines: Engines) -> str:
-    number = next(_numbers) % 15 + 1
+def _empty_broker(engines: Engines, number: int | None = None) -> str:
+    number = number or next(_numbers) % LAST_BROKER + 1
     client = engines.valkey.client(number)
     client.flushdb()
     client.close()

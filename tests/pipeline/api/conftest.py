@@ -7,10 +7,18 @@ import pytest
 from tests.pipeline.api.running_server import Server, Tenant, serving
 
 
-@pytest.fixture(scope="module")
-def server(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(module_environment, tmp_path_factory.mktemp("api")) as running:
+@pytest.fixture(scope="session")
+def shared_server(
+    session_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """The server of all modules that need no settings of their own."""
+    with serving(session_environment, tmp_path_factory.mktemp("api")) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def server(shared_server: Server) -> Server:
+    return shared_server
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +28,8 @@ def tenant(server: Server) -> Tenant:
 
 @pytest.fixture(scope="module")
 def two(
-    module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    shared_server: Server, session_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[Server]]:
     """Two servers on one database, like two processes of one server."""
-    folders = [tmp_path_factory.mktemp(name) for name in ("one", "two")]
-    with serving(module_environment, folders[0]) as one, serving(module_environment, folders[1]) as other:
-        yield [one, other]
+    with serving(session_environment, tmp_path_factory.mktemp("two")) as other:
+        yield [shared_server, other]

@@ -40,10 +40,12 @@ CHECK_WAIT = 100
 
 
 @pytest.fixture(scope="module")
-def metered(module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def metered(
+    session_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """A server with three posts a minute, where a post waits for its checks longer than any client does."""
     environment = {
-        **module_environment,
+        **session_environment,
         "SLIPWAY_API__POSTS_PER_MINUTE": "3",
         "SLIPWAY_BROKER__REQUEST_TIMEOUT": "1",  # each post is counted, however busy the machine
         "SLIPWAY_REACHABILITY__WAIT": str(CHECK_WAIT),

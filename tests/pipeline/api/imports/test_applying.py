@@ -79,7 +79,8 @@ def test_a_row_is_recognised_long_after_its_import_has_expired(importer: Importe
     first = apply(importer, importer.plan(*bodies))
     with importer.server.context.database.begin() as c:
         for table in ("imports", "replays", "posts"):
-            c.execute(text(f"UPDATE {table} SET created_at = created_at - interval '1 year'"))  # noqa: S608
+            older = f"UPDATE {table} SET created_at = created_at - interval '1 year' WHERE workspace_id = :w"  # noqa: S608
+            c.execute(text(older), {"w": importer.tenant.workspace})
     assert expire_imports(importer.server.context) >= 1
     assert importer.records(first["id"]) == []
     again = importer.plan(*bodies)
