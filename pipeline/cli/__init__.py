@@ -22,10 +22,6 @@ from types import ModuleType
 
 import click
 
-EXAMPLE = "Example:\n\n\b\n  "
-"""Start of a command's epilog with one example; click keeps the lines after ``\\b`` as they are."""
-EXAMPLES = "Examples:\n\n\b\n  "
-
 COMMANDS: Mapping[str, str] = {
     "account": "account:command",
     "api": "serve:api",

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli import lazy_imports
 from pipeline.cli.connect import connect, discover, import_
-from pipeline.cli.output import json_option, pick, print_fields, print_rows
+from pipeline.cli.output import Group, pick, print_fields, print_rows
 from pipeline.cli.runtime import (
     call_sandbox,
     choose_workspace,
@@ -48,7 +48,7 @@ unchecked_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Accounts at the platforms. Their credentials are encrypted at rest."""
 
@@ -57,10 +57,7 @@ for _command in (connect, discover, import_):
     command.add_command(_command)
 
 
-@command.command(
-    epilog=f"{TOKENS}\n\n{EXAMPLE}slipway account add tiktok --workspace Acme --connection creator "
-    "--remote-id _000abc --username acme < tokens.json"
-)
+@command.command(epilog=TOKENS)
 @click.argument("platform")
 @click.option("--workspace", required=True, help="Name or id.")
 @click.option(
@@ -73,17 +70,19 @@ for _command in (connect, discover, import_):
     "--setting", "settings", multiple=True, metavar="K=V", help="E.g. board_id=123; may be repeated."
 )
 @unchecked_option
-@json_option
 def add(
     platform: str,
     *,
     workspace: str,
     settings: tuple[str, ...],
     unchecked: bool,
-    as_json: bool,
     **names: str | None,
 ) -> None:
-    """Add an account with tokens from standard input. A known account gets the new tokens."""
+    """Add an account with tokens from standard input. A known account gets the new tokens.
+
+    Example:
+      slipway account add tiktok --workspace Acme --connection creator --remote-id _000abc --username acme < tokens.json
+    """
     kind, pairs = parse_platform(platform), dict(map(_parse_setting, settings))
     credentials = account_file.read_credentials()
     remote_id, connection = str(names["remote_id"]), str(names["connection"])
@@ -102,14 +101,10 @@ def add(
                 display_name=names["display_name"] or str(names["username"]),
                 settings=pairs,
             )
-    print_fields(added, as_json=as_json)
+    print_fields(added)
 
 
-@command.command(
-    "add-sandbox",
-    epilog=EXAMPLES + "slipway account add-sandbox tiktok --workspace Acme --username ann\n"
-    "  slipway account add-sandbox --count 200",
-)
+@command.command("add-sandbox")
 @click.argument("platform", required=False)
 @workspace_option
 @click.option(
@@ -121,7 +116,6 @@ def add(
 @click.option(
     "--setting", "settings", multiple=True, metavar="K=V", help="E.g. board_id=123; may be repeated."
 )
-@json_option
 def add_sandbox(
     platform: str | None,
     *,
@@ -129,16 +123,20 @@ def add_sandbox(
     username: str | None,
     count: int | None,
     settings: tuple[str, ...],
-    as_json: bool,
 ) -> None:
-    """Create accounts in the sandbox and add them. A wrong PLATFORM is answered with the list of right ones."""
+    """Create accounts in the sandbox and add them. A wrong PLATFORM is answered with the list of right ones.
+
+    Examples:
+      slipway account add-sandbox tiktok --workspace Acme --username ann
+      slipway account add-sandbox --count 200
+    """
     pairs = dict(map(_parse_setting, settings))
     with open_transaction() as c:
         chosen = choose_workspace(c, workspace)
     if count is None:
         if platform is None or username is None:
             raise click.ClickException("Give PLATFORM and --username, or --count for many accounts.")
-        print_fields(_add_sandbox(chosen, platform, username, pairs), as_json=as_json)
+        print_fields(_add_sandbox(chosen, platform, username, pairs))
         return
     kinds = [platform] if platform else [p.value for p in list_platforms()]
     prefix = username or "sample"
@@ -146,7 +144,7 @@ def add_sandbox(
         _add_sandbox(chosen, kinds[n % len(kinds)], f"{prefix}_{n // len(kinds) + 1:04d}", pairs)
         for n in range(count)
     ]
-    print_rows(added, as_json=as_json)
+    print_rows(added)
 
 
 def _add_sandbox(
@@ -174,11 +172,14 @@ def _add_sandbox(
         )
 
 
-@command.command("list", epilog=EXAMPLE + "slipway account list --workspace Acme --json")
+@command.command("list")
 @click.option("--workspace", help="Name or id; default all.")
-@json_option
-def list_(workspace: str | None, *, as_json: bool) -> None:
-    """List accounts: status, when each grant ends, and how many posts are due after that end."""
+def list_(workspace: str | None) -> None:
+    """List accounts: status, when each grant ends, and how many posts are due after that end.
+
+    Example:
+      slipway account list --workspace Acme --json
+    """
     with open_transaction() as c:
         only = workspace_store.find_workspace(c, workspace).id if workspace else None
         found = grants.list_grant_statuses(c, load_vault(), only)
@@ -190,15 +191,18 @@ def list_(workspace: str | None, *, as_json: bool) -> None:
         }
         for s in found
     ]
-    print_rows(rows, as_json=as_json, empty="No accounts. `slipway account connect PLATFORM` adds some.")
+    print_rows(rows, empty="No accounts. `slipway account connect PLATFORM` adds some.")
 
 
-@command.command(epilog=f"{TOKENS}\n\n{EXAMPLE}slipway account reconnect acme < tokens.json")
+@command.command(epilog=TOKENS)
 @click.argument("account")
 @unchecked_option
-@json_option
-def reconnect(account: str, *, unchecked: bool, as_json: bool) -> None:
-    """Give ACCOUNT (id or username) new tokens of the same remote account. Deliveries blocked on it resume."""
+def reconnect(account: str, *, unchecked: bool) -> None:
+    """Give ACCOUNT (id or username) new tokens of the same remote account. Deliveries blocked on it resume.
+
+    Example:
+      slipway account reconnect acme < tokens.json
+    """
     credentials = account_file.read_credentials()
     with open_context() as context:
         with context.database.begin() as c:
@@ -220,33 +224,39 @@ def reconnect(account: str, *, unchecked: bool, as_json: bool) -> None:
                 c, context.vault, actor, known.workspace_id, known.platform, remote
             )
         _resume_blocked(context)
-    print_fields({"id": str(known.id), "status": "active", "posts_that_go_on": waited}, as_json=as_json)
+    print_fields({"id": str(known.id), "status": "active", "posts_that_go_on": waited})
 
 
-@command.command(epilog=EXAMPLE + "slipway account deactivate acme")
+@command.command()
 @click.argument("account")
-@json_option
-def deactivate(account: str, *, as_json: bool) -> None:
-    """Take ACCOUNT (id or username) out of use: new posts are refused, deliveries that become due are blocked."""
+def deactivate(account: str) -> None:
+    """Take ACCOUNT (id or username) out of use: new posts are refused, deliveries that become due are blocked.
+
+    Example:
+      slipway account deactivate acme
+    """
     with open_transaction() as c:
         known = require_account(c, account)
         grants.deactivate(c, known.id)
         _record_status(c, "deactivate", known, "inactive")
-    print_fields({"id": str(known.id), "status": "inactive"}, as_json=as_json)
+    print_fields({"id": str(known.id), "status": "inactive"})
 
 
-@command.command(epilog=EXAMPLE + "slipway account activate acme")
+@command.command()
 @click.argument("account")
-@json_option
-def activate(account: str, *, as_json: bool) -> None:
-    """Put ACCOUNT (id or username) back in use. Deliveries blocked on it resume."""
+def activate(account: str) -> None:
+    """Put ACCOUNT (id or username) back in use. Deliveries blocked on it resume.
+
+    Example:
+      slipway account activate acme
+    """
     with open_context() as context:
         with context.database.begin() as c:
             known = require_account(c, account)
             status = grants.activate(c, known.id)
             _record_status(c, "activate", known, status)
         _resume_blocked(context)
-    print_fields({"id": str(known.id), "status": status.value}, as_json=as_json)
+    print_fields({"id": str(known.id), "status": status.value})
     if status == "reconnect":
         again = f"slipway account reconnect {known.id}"
         raise click.ClickException(f"Its grant is no longer valid: connect it again with `{again}`.")

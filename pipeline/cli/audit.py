@@ -12,9 +12,9 @@ from uuid import UUID
 
 import click
 
-from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli import lazy_imports
 from pipeline.cli.options import PAST, PAST_OR_NOW
-from pipeline.cli.output import json_option, pick, print_fields, print_rows
+from pipeline.cli.output import Group, is_json, pick, print_fields, print_rows
 from pipeline.cli.runtime import open_database, open_transaction
 
 with lazy_imports():
@@ -45,7 +45,7 @@ _FILTERS = (
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def audit() -> None:
     """The audit: every change by a user, a key or the command line. A new post is its own record."""
 
@@ -57,36 +57,36 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@audit.command(
-    "list",
-    epilog=f"{EXAMPLES}slipway audit list --workspace Acme --since 7d\n"
-    "  slipway audit list --subject 0199c0de-0000-7000-8000-000000000000 --json",
-)
+@audit.command("list")
 @filter_options
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
-@json_option
-def list_(limit: int, *, as_json: bool, **options: Any) -> None:
-    """List changes, newest first. `slipway audit export` writes all of them."""
+def list_(limit: int, **options: Any) -> None:
+    """List changes, newest first. `slipway audit export` writes all of them.
+
+    Examples:
+      slipway audit list --workspace Acme --since 7d
+      slipway audit list --subject 0199c0de-0000-7000-8000-000000000000 --json
+    """
     with open_transaction() as c:
         found = audit_store.list_changes(c, _read_filter(c, options), limit=limit, newest_first=True)
-    rows = [pick(one) if as_json else _summarize(one) for one in found]
-    print_rows(rows, as_json=as_json, empty="No changes.")
+    rows = [pick(one) if is_json() else _summarize(one) for one in found]
+    print_rows(rows, empty="No changes.")
     if len(found) == limit:
         click.echo("There may be more: give another --until, --since or --limit, or export them.", err=True)
 
 
-@audit.command(
-    "export",
-    epilog=f"{EXAMPLES}slipway audit export audit.ndjson --since 30d\n"
-    "  slipway audit export --format csv --workspace Acme --until 2027-01-01T00:00:00Z > acme.csv",
-)
+@audit.command("export")
 @click.argument("file", type=click.File("wb", lazy=True, atomic=True), default="-")
 @filter_options
 @click.option("--format", "form", type=click.Choice(["ndjson", "csv"]), default="ndjson", show_default=True)
-@json_option
-def export_audit(file: BinaryIO, form: str, *, as_json: bool, **options: Any) -> None:
-    """Write changes to FILE (- is standard output), oldest first: JSON lines, or CSV without formulas."""
-    if as_json and form != "ndjson":
+def export_audit(file: BinaryIO, form: str, **options: Any) -> None:
+    """Write changes to FILE (- is standard output), oldest first: JSON lines, or CSV without formulas.
+
+    Examples:
+      slipway audit export audit.ndjson --since 30d
+      slipway audit export --format csv --workspace Acme --until 2027-01-01T00:00:00Z > acme.csv
+    """
+    if is_json() and form != "ndjson":
         raise click.UsageError(f"--json and --format {form} exclude each other: give one of them.")
     count, write = 0, _to_lines if form == "ndjson" else _to_csv
     with open_database() as database:
@@ -165,9 +165,6 @@ def _show(side: Any, name: str) -> str:
     return json.dumps(side[name], ensure_ascii=False) if name in side else "-"
 
 
-EXAMPLE_HEAD = "1841:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-
-
 def read_head(text: str) -> receipt.Head:
     """Parse a head given as NUMBER:HASH. Raises BadParameter."""
     try:
@@ -176,20 +173,23 @@ def read_head(text: str) -> receipt.Head:
         raise click.BadParameter(str(error)) from None
 
 
-@click.group()
+@click.group(cls=Group)
 def receipts() -> None:
     """Receipts of what was published and when. Each contains the hash of the one before, so changes are detected."""
 
 
-@receipts.command(epilog=EXAMPLE + "slipway receipts head --workspace Acme")
+@receipts.command()
 @click.option("--workspace", help="Name or id; default all.")
-@json_option
-def head(workspace: str | None, *, as_json: bool) -> None:
-    """Print the head (last receipt) of each workspace as NUMBER:HASH. Keep it to verify later exports against."""
+def head(workspace: str | None) -> None:
+    """Print the head (last receipt) of each workspace as NUMBER:HASH. Keep it to verify later exports against.
+
+    Example:
+      slipway receipts head --workspace Acme
+    """
     with open_transaction() as c:
         found = read.list_heads(c, workspace_store.find_workspace(c, workspace).id if workspace else None)
-    if as_json:
-        print_rows([_to_row(h) for h in found], as_json=True)
+    if is_json():
+        print_rows([_to_row(h) for h in found])
         return
     for h in found:  # no table: it would wrap the hashes, which are to be copied
         click.echo(f"{h.head}  {h.workspace}")
@@ -197,16 +197,16 @@ def head(workspace: str | None, *, as_json: bool) -> None:
         click.echo("No receipts yet.")
 
 
-@receipts.command(
-    "export",
-    epilog=f"{EXAMPLES}slipway receipts export --workspace Acme > acme.jsonl\n"
-    "  slipway receipts export --workspace Acme --since 30d --json > november.jsonl",
-)
+@receipts.command("export")
 @click.option("--workspace", required=True, help="Name or id.")
 @click.option("--since", type=PAST, help="Only receipts written since: 2027-01-31T00:00:00Z, or 30d (ago).")
-@json_option
-def export_receipts(workspace: str, since: datetime | None, *, as_json: bool) -> None:  # noqa: ARG001  JSON lines either way
-    """Write receipts to standard output, one JSON object per line, in order; the head to standard error."""
+def export_receipts(workspace: str, since: datetime | None) -> None:
+    """Write receipts to standard output, one JSON object per line, in order; the head to standard error.
+
+    Examples:
+      slipway receipts export --workspace Acme > acme.jsonl
+      slipway receipts export --workspace Acme --since 30d --json > november.jsonl
+    """
     with open_database() as opened:
         with opened.begin() as c:
             found = workspace_store.find_workspace(c, workspace)
@@ -222,10 +222,7 @@ def export_receipts(workspace: str, since: datetime | None, *, as_json: bool) ->
     click.echo(f"{last.sequence - first + 1} receipts; head {last}", err=True)
 
 
-@receipts.command(
-    epilog=f"{EXAMPLES}slipway receipts verify acme.jsonl\n"
-    f"  slipway receipts verify acme.jsonl --head {EXAMPLE_HEAD}"
-)
+@receipts.command()
 @click.argument("file", type=click.File("rb"))
 @click.option(
     "--head",
@@ -240,18 +237,21 @@ def export_receipts(workspace: str, since: datetime | None, *, as_json: bool) ->
     metavar="NUMBER:HASH",
     help="The head that FILE continues, if it does not begin at receipt 1.",
 )
-@json_option
-def verify(file: BinaryIO, kept: receipt.Head | None, after: receipt.Head | None, *, as_json: bool) -> None:
+def verify(file: BinaryIO, kept: receipt.Head | None, after: receipt.Head | None) -> None:
     """Verify an exported FILE (- is standard input), without settings, database or network.
 
     Reports the first line that was altered, is missing, is out of order or belongs to another workspace.
+
+    Examples:
+      slipway receipts verify acme.jsonl
+      slipway receipts verify acme.jsonl --head 1841:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     """
     try:
         found = receipt.verify(_read_lines(file), head=kept, after=after)
     except receipt.BrokenChain as broken:
-        _print_broken(broken, as_json=as_json)
+        _print_broken(broken)
         raise click.exceptions.Exit(1) from None
-    _print_verified(found, kept, after, as_json=as_json)
+    _print_verified(found, kept, after)
 
 
 def _to_row(h: read.WorkspaceHead) -> dict[str, Any]:
@@ -271,23 +271,17 @@ def _read_lines(file: BinaryIO) -> Iterator[bytes]:
     return iter(lambda: file.readline(receipt.MAX_LINE_BYTES + 1), b"")
 
 
-def _print_broken(broken: receipt.BrokenChain, *, as_json: bool) -> None:
-    if as_json:
-        print_fields(
-            {"holds": False, "line": broken.line, "flaw": broken.flaw, "why": broken.why}, as_json=True
-        )
+def _print_broken(broken: receipt.BrokenChain) -> None:
+    if is_json():
+        print_fields({"holds": False, "line": broken.line, "flaw": broken.flaw, "why": broken.why})
     else:
         click.echo(f"Error: {broken}.", err=True)
 
 
 def _print_verified(
-    found: receipt.VerifiedChain,
-    kept: receipt.Head | None,
-    after: receipt.Head | None,
-    *,
-    as_json: bool,
+    found: receipt.VerifiedChain, kept: receipt.Head | None, after: receipt.Head | None
 ) -> None:
-    if as_json:
+    if is_json():
         facts = {
             "holds": True,
             **pick(found, "workspace first receipts"),
@@ -295,7 +289,7 @@ def _print_verified(
             "compared_with": None if kept is None else str(kept),
             "after": None if after is None else str(after),
         }
-        print_fields(facts, as_json=True)
+        print_fields(facts)
         return
     click.echo(
         f"The chain holds: receipts {found.first} to {found.head.sequence} of workspace {found.workspace}."

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from pipeline.cli import EXAMPLE, lazy_imports
-from pipeline.cli.output import json_option, pick, print_rows
+from pipeline.cli import lazy_imports
+from pipeline.cli.output import Command, pick, print_rows
 from pipeline.cli.runtime import find_actor, open_context, parse_platform, require_account
 
 with lazy_imports():
@@ -42,11 +42,10 @@ yes_option = click.option("--yes", is_flag=True, help="Store the accounts; defau
 
 @click.command(
     "import",
+    cls=Command,
     epilog="FILE is CSV in UTF-8 (- is standard input); its first line names the columns: platform, connection, "
     "remote_id, username, access_token, and optionally workspace, display_name, refresh_token, expires_in (seconds) or "
-    "expires_at, refresh_expires_in, scopes (separated by spaces), setting.NAME.\n\n"
-    + EXAMPLE
-    + "slipway account import accounts.csv --workspace Acme",
+    "expires_at, refresh_expires_in, scopes (separated by spaces), setting.NAME.",
 )
 @click.argument("file", type=click.File("rb"))
 @click.option("--workspace", help="Name or id; for rows without a workspace of their own.")
@@ -54,12 +53,14 @@ yes_option = click.option("--yes", is_flag=True, help="Store the accounts; defau
     "--unchecked", is_flag=True, help="Do not ask the platforms which accounts the tokens belong to."
 )
 @yes_option
-@json_option
-def import_(file: BinaryIO, workspace: str | None, *, unchecked: bool, yes: bool, as_json: bool) -> None:
+def import_(file: BinaryIO, workspace: str | None, *, unchecked: bool, yes: bool) -> None:
     """Import accounts with their tokens from FILE: check every row, and store all with --yes, or none.
 
     Each problem is printed with its line, column, rule and value. Tokens are encrypted before they are stored, and
     never printed. A known account gets the new tokens.
+
+    Example:
+      slipway account import accounts.csv --workspace Acme
     """
     content = file.read(account_file.LARGEST + 1)
     if len(content) > account_file.LARGEST:
@@ -77,9 +78,9 @@ def import_(file: BinaryIO, workspace: str | None, *, unchecked: bool, yes: bool
         if not problems and not unchecked:
             problems = _ask_platforms(context, accounts)
         if problems:
-            _refuse(problems, as_json=as_json)
+            _refuse(problems)
         rows = _store_lines(context, accounts, workspaces, store=yes)
-    print_rows(rows, as_json=as_json)
+    print_rows(rows)
     print_outcome(len(rows), stored=yes)
 
 
@@ -92,9 +93,9 @@ def print_outcome(count: int, *, stored: bool) -> None:
         click.echo(DRY_RUN.format(count=count, s=s), err=True)
 
 
-def _refuse(problems: Sequence[account_file.Problem], *, as_json: bool) -> None:
+def _refuse(problems: Sequence[account_file.Problem]) -> None:
     ordered = sorted(problems, key=lambda one: (one.line, one.column))
-    print_rows([asdict(one) for one in ordered], as_json=as_json)
+    print_rows([asdict(one) for one in ordered])
     s = "" if len(problems) == 1 else "s"
     raise click.ClickException(f"{len(problems)} problem{s} in the file; nothing was stored.")
 
@@ -234,11 +235,7 @@ def _describe_known(known: account_store.AccountRow | None) -> str:
     return f"known; its tokens are replaced{again}"
 
 
-@click.command(
-    epilog="Tokens are read from standard input, as by `slipway account add`.\n\n"
-    + EXAMPLE
-    + "slipway account discover facebook --workspace Acme < tokens.json",
-)
+@click.command(cls=Command, epilog="Tokens are read from standard input, as by `slipway account add`.")
 @click.argument("platform")
 @click.option("--workspace", required=True, help="Name or id.")
 @click.option(
@@ -246,7 +243,6 @@ def _describe_known(known: account_store.AccountRow | None) -> str:
 )
 @click.option("--only", multiple=True, metavar="ID", help="Store only this remote id; may be repeated.")
 @yes_option
-@json_option
 def discover(
     platform: str,
     *,
@@ -254,11 +250,13 @@ def discover(
     connection: str | None,
     only: tuple[str, ...],
     yes: bool,
-    as_json: bool,
 ) -> None:
     """List every account that one login's tokens give access to, and store all with --yes, or none.
 
     A Facebook login has its Pages, each with a token of its own; a LinkedIn member their organizations.
+
+    Example:
+      slipway account discover facebook --workspace Acme < tokens.json
     """
     kind, credentials = parse_platform(platform), account_file.read_credentials()
     with open_context() as context:
@@ -273,7 +271,7 @@ def discover(
         chosen = [one for one in found if not only or one.remote_id in only]
         with context.database.begin() as c:
             rows = [store_account(c, context, owner, kind, one, store=yes) for one in chosen]
-    print_rows(rows, as_json=as_json)
+    print_rows(rows)
     print_outcome(len(rows), stored=yes)
 
 
@@ -304,7 +302,7 @@ ANSWER_TIMEOUT = timedelta(minutes=2)
 """For the platform's answers, from the return of the browser."""
 
 
-@click.command(epilog=EXAMPLE + "slipway account connect linkedin --workspace Acme")
+@click.command(cls=Command)
 @click.argument("platform")
 @click.option("--workspace", required=True, help="Name or id.")
 @click.option(
@@ -318,7 +316,6 @@ ANSWER_TIMEOUT = timedelta(minutes=2)
 @click.option(
     "--all", "everything", is_flag=True, help="Store all accounts found: the page asks only to confirm them."
 )
-@json_option
 def connect(
     platform: str,
     *,
@@ -327,12 +324,14 @@ def connect(
     reconnect: str | None,
     only: tuple[str, ...],
     everything: bool,
-    as_json: bool,
 ) -> None:
     """Connect accounts at PLATFORM: print an address to open in a browser, and wait until the sign-in is completed.
 
     The browser returns to a page that names the workspace and the accounts found, and asks to confirm. Where the
     sign-in gives access to several accounts (a LinkedIn member and organizations, Facebook Pages), it asks which.
+
+    Example:
+      slipway account connect linkedin --workspace Acme
     """
     kind = parse_platform(platform)
     with open_context() as context:
@@ -355,7 +354,7 @@ def connect(
             raise click.ClickException(refusal.message) from None
         _print_instructions(opened)
         rows = _require_accounts(_wait_for_result(context, opened))
-    print_rows(rows, as_json=as_json)
+    print_rows(rows)
 
 
 def _print_instructions(opened: authorize.AuthorizationStart) -> None:

@@ -10,9 +10,9 @@ from uuid import UUID
 
 import click
 
-from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli import lazy_imports
 from pipeline.cli.options import DURATION
-from pipeline.cli.output import json_option, pick, print_fields, print_rows
+from pipeline.cli.output import Group, is_json, pick, print_fields, print_rows
 from pipeline.cli.runtime import (
     find_actor,
     open_context,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
 PAGE = 200
 Action = Callable[[Sequence[UUID]], "dead_letter_actions.DeadLetterResult"]
 
@@ -59,40 +58,49 @@ def filters(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Dead letters: deliveries that failed or wait for an operator, neither replayed nor discarded yet."""
 
 
-@command.command("list", epilog=EXAMPLE + "slipway dead-letter list --error-class Unavailable --younger 1d")
+@command.command("list")
 @filters
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
-@json_option
-def list_(limit: int, *, as_json: bool, **chosen: Any) -> None:
-    """List dead letters with their cause, oldest first."""
+def list_(limit: int, **chosen: Any) -> None:
+    """List dead letters with their cause, oldest first.
+
+    Example:
+      slipway dead-letter list --error-class Unavailable --younger 1d
+    """
     with open_transaction() as c:
         rows = [
             _to_row(letter)
             for letter in dead_letters.list_dead_letters(c, _build_selection(c, **chosen), limit=limit)
         ]
-    print_rows(rows, as_json=as_json, empty="No dead letters.")
+    print_rows(rows, empty="No dead letters.")
 
 
-@command.command(epilog=EXAMPLE + "slipway dead-letter causes --workspace Acme")
+@command.command()
 @filters
-@json_option
-def causes(*, as_json: bool, **chosen: Any) -> None:
-    """Count dead letters by platform, class of error and code."""
+def causes(**chosen: Any) -> None:
+    """Count dead letters by platform, class of error and code.
+
+    Example:
+      slipway dead-letter causes --workspace Acme
+    """
     with open_transaction() as c:
         rows = _causes_to_rows(dead_letters.count_causes(c, _build_selection(c, **chosen)))
-    print_rows(rows, as_json=as_json, empty="No dead letters.")
+    print_rows(rows, empty="No dead letters.")
 
 
-@command.command("show", epilog=f"{EXAMPLE}slipway dead-letter show {EXAMPLE_ID}")
+@command.command("show")
 @click.argument("letter")
-@json_option
-def show_letter(letter: str, *, as_json: bool) -> None:
-    """Show one dead letter: cause, crashes, every move and attempt, and earlier discards."""
+def show_letter(letter: str) -> None:
+    """Show one dead letter: cause, crashes, every move and attempt, and earlier discards.
+
+    Example:
+      slipway dead-letter show 0199c0de-0000-7000-8000-000000000000
+    """
     identity = parse_id(letter, "dead-letter")
     with open_transaction() as c:
         found = dead_letters.find_dead_letter(c, identity, dead_letters.OPERATOR)
@@ -106,20 +114,17 @@ def show_letter(letter: str, *, as_json: bool) -> None:
             "attempts": [pick(a) for a in attempt_store.list_attempts(c, identity)],
             "discards": [pick(d) for d in dead_letters.list_discards(c, identity)],
         }
-    if as_json:
-        print_fields({**facts, "error": found.error, **evidence}, as_json=True)
+    if is_json():
+        print_fields({**facts, "error": found.error, **evidence})
         return
-    print_fields({name: fact for name, fact in facts.items() if fact is not None}, as_json=False)
+    print_fields({name: fact for name, fact in facts.items() if fact is not None})
     for name, rows in evidence.items():
         click.echo(f"\n{name.capitalize()}")
-        print_rows([_shorten(r) for r in rows], as_json=False, empty="None yet.")
+        print_rows([_shorten(r) for r in rows], empty="None yet.")
     click.echo(f"\nOnce the cause is fixed: slipway dead-letter replay {identity}")
 
 
-@command.command(
-    epilog=f"{EXAMPLES}slipway dead-letter replay {EXAMPLE_ID}\n"
-    "  slipway dead-letter replay --error-class Unavailable --platform tiktok --per-minute 30 --yes"
-)
+@command.command()
 @click.argument("letters", nargs=-1)
 @filters
 @click.option(
@@ -130,11 +135,13 @@ def show_letter(letter: str, *, as_json: bool) -> None:
 @click.option(
     "--yes", is_flag=True, help="Replay them. Without it the selected dead letters are only counted."
 )
-@json_option
-def replay(
-    letters: tuple[str, ...], per_minute: float | None, *, yes: bool, as_json: bool, **chosen: Any
-) -> None:
-    """Publish dead letters again, one after the other. A delivery that may be live is skipped."""
+def replay(letters: tuple[str, ...], per_minute: float | None, *, yes: bool, **chosen: Any) -> None:
+    """Publish dead letters again, one after the other. A delivery that may be live is skipped.
+
+    Examples:
+      slipway dead-letter replay 0199c0de-0000-7000-8000-000000000000
+      slipway dead-letter replay --error-class Unavailable --platform tiktok --per-minute 30 --yes
+    """
     with open_context() as context:
         action = partial(
             dead_letter_actions.replay,
@@ -144,22 +151,23 @@ def replay(
             per_minute=per_minute,
         )
         count = partial(dead_letter_actions.count_replayable, context)
-        _process(context.database.begin, letters, chosen, action, count, "replayed", yes=yes, as_json=as_json)
+        _process(context.database.begin, letters, chosen, action, count, "replayed", yes=yes)
 
 
-@command.command(
-    epilog=f"{EXAMPLES}slipway dead-letter discard {EXAMPLE_ID} --why 'the campaign is over'\n"
-    "  slipway dead-letter discard --code media_changed --older 7d --why 'too old' --yes"
-)
+@command.command()
 @click.argument("letters", nargs=-1)
 @filters
 @click.option("--why", required=True, help="The reason, for the record.")
 @click.option(
     "--yes", is_flag=True, help="Discard them. Without it the selected dead letters are only counted."
 )
-@json_option
-def discard(letters: tuple[str, ...], why: str, *, yes: bool, as_json: bool, **chosen: Any) -> None:
-    """Discard dead letters: a failed one stays failed, a blocked one is cancelled. Moves and attempts are kept."""
+def discard(letters: tuple[str, ...], why: str, *, yes: bool, **chosen: Any) -> None:
+    """Discard dead letters: a failed one stays failed, a blocked one is cancelled. Moves and attempts are kept.
+
+    Examples:
+      slipway dead-letter discard 0199c0de-0000-7000-8000-000000000000 --why 'the campaign is over'
+      slipway dead-letter discard --code media_changed --older 7d --why 'too old' --yes
+    """
     if not why.strip():
         raise click.ClickException("--why is empty: give the reason.")
     with open_context() as context:
@@ -167,9 +175,7 @@ def discard(letters: tuple[str, ...], why: str, *, yes: bool, as_json: bool, **c
             dead_letter_actions.discard, context, dead_letters.OPERATOR, why=why, actor=find_actor()
         )
         count = partial(dead_letter_actions.count_discardable, context)
-        _process(
-            context.database.begin, letters, chosen, action, count, "discarded", yes=yes, as_json=as_json
-        )
+        _process(context.database.begin, letters, chosen, action, count, "discarded", yes=yes)
 
 
 def _process(
@@ -181,25 +187,24 @@ def _process(
     done: str,
     *,
     yes: bool,
-    as_json: bool,
 ) -> None:
     """Process named dead letters at once; dead letters that options select only with --yes, else print their counts."""
     if letters and any(value is not None for value in chosen.values()):
         raise click.ClickException("Give ids or options that select dead letters, not both.")
     if letters:
         dealt = action([parse_id(letter, "dead-letter") for letter in letters])
-        _print_result([dealt], done, as_json=as_json)
+        _print_result([dealt], done)
         if not dealt.done:
             raise click.exceptions.Exit(1)
         return
     with begin() as c:
         which = _build_selection(c, **chosen)
     if yes:
-        _print_result([action(page) for page in _list_pages(begin, which)], done, as_json=as_json)
+        _print_result([action(page) for page in _list_pages(begin, which)], done)
         return
     found = count(which)
-    print_rows(_causes_to_rows(found.causes), as_json=as_json, empty=f"No dead letters would be {done}.")
-    if as_json:
+    print_rows(_causes_to_rows(found.causes), empty=f"No dead letters would be {done}.")
+    if is_json():
         return
     if found.causes:
         click.echo(f"\n{found.letters} would be {done}: run it again with --yes.")
@@ -244,11 +249,11 @@ def _build_selection(
     )
 
 
-def _print_result(dealt: Sequence[dead_letter_actions.DeadLetterResult], done: str, *, as_json: bool) -> None:
+def _print_result(dealt: Sequence[dead_letter_actions.DeadLetterResult], done: str) -> None:
     ids = [delivery for some in dealt for delivery in some.done]
     skipped = {str(k): why for some in dealt for k, why in some.skipped.items()}
-    if as_json:
-        print_fields({done: [str(i) for i in ids], "skipped": skipped}, as_json=True)
+    if is_json():
+        print_fields({done: [str(i) for i in ids], "skipped": skipped})
         return
     click.echo(f"{len(ids)} {done}, {len(skipped)} skipped.")
     for delivery, why in skipped.items():

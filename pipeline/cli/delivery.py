@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli import lazy_imports
 from pipeline.cli.options import list_options, print_page, read_filter, read_page
-from pipeline.cli.output import json_option, pick, print_candidates, print_fields, print_rows
+from pipeline.cli.output import Command, Group, is_json, pick, print_candidates, print_fields, print_rows
 from pipeline.cli.runtime import find_actor, open_context, open_transaction, parse_id
 
 with lazy_imports():
@@ -30,22 +30,21 @@ if TYPE_CHECKING:
 
     from pipeline.runtime.context import Context
 
-EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
 
-
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Deliveries (a post to one account): their state and history, and decisions where an operator is needed."""
 
 
-@command.command(
-    "list",
-    epilog=f"{EXAMPLES}slipway delivery list --state unknown --workspace Acme\n"
-    "  slipway delivery list --platform tiktok --due ..now --error-class Unavailable",
-)
+@command.command("list")
 @list_options
-def list_(*, as_json: bool, **options: Any) -> None:
-    """List deliveries, newest first."""
+def list_(**options: Any) -> None:
+    """List deliveries, newest first.
+
+    Examples:
+      slipway delivery list --state unknown --workspace Acme
+      slipway delivery list --platform tiktok --due ..now --error-class Unavailable
+    """
     with open_transaction() as c:
         found = listing.list_deliveries(c, read_filter(c, options), **read_page(options, "delivery"))
     rows = [
@@ -55,14 +54,17 @@ def list_(*, as_json: bool, **options: Any) -> None:
         }
         for d in found
     ]
-    print_page(rows, options, as_json=as_json, noun="deliveries")
+    print_page(rows, options, noun="deliveries")
 
 
-@command.command("show", epilog=f"{EXAMPLE}slipway delivery show {EXAMPLE_ID}")
+@command.command("show")
 @click.argument("delivery")
-@json_option
-def show_delivery(delivery: str, *, as_json: bool) -> None:
-    """Show one delivery with every change of state and every attempt."""
+def show_delivery(delivery: str) -> None:
+    """Show one delivery with every change of state and every attempt.
+
+    Example:
+      slipway delivery show 0199c0de-0000-7000-8000-000000000000
+    """
     target = parse_id(delivery, "delivery")
     with open_transaction() as c:
         found, moves, attempts = (
@@ -75,8 +77,8 @@ def show_delivery(delivery: str, *, as_json: bool) -> None:
         evidence = evidence_store.read_evidence(c, found.post_id)[target]
     facts = pick(found, _DELIVERY)
     move_rows, attempt_rows = [pick(m, _MOVE) for m in moves], [pick(a, _ATTEMPT) for a in attempts]
-    if as_json:
-        print_fields({**facts, "moves": move_rows, "attempts": attempt_rows}, as_json=True)
+    if is_json():
+        print_fields({**facts, "moves": move_rows, "attempts": attempt_rows})
         return
     print_fields(
         {
@@ -84,28 +86,27 @@ def show_delivery(delivery: str, *, as_json: bool) -> None:
             for name, fact in {**facts, "error": _format_error(found.error)}.items()
             if fact is not None
         },
-        as_json=False,
     )
     click.echo("\nMoves")
-    print_rows([_shorten(m) for m in move_rows], as_json=False)
+    print_rows([_shorten(m) for m in move_rows])
     click.echo("\nAttempts")
-    print_rows([_shorten(a) for a in attempt_rows], as_json=False, empty="None yet.")
+    print_rows([_shorten(a) for a in attempt_rows], empty="None yet.")
     print_candidates({str(found.id): found.error})
     click.echo(f"\n{_explain(found, evidence)}")
 
 
-@command.command(
-    epilog=f"{EXAMPLES}slipway delivery decide {EXAMPLE_ID} --live https://www.tiktok.com/@ann/video/1\n"
-    f"  slipway delivery decide {EXAMPLE_ID} --again"
-)
+@command.command()
 @click.argument("delivery")
 @click.option("--live", metavar="URL", help="It is live, at this address: mark it published.")
 @click.option("--again", is_flag=True, help="It is not live: publish it again, from the start.")
-@json_option
-def decide(delivery: str, live: str | None, *, again: bool, as_json: bool) -> None:
+def decide(delivery: str, live: str | None, *, again: bool) -> None:
     """Decide whether an unknown or blocked delivery is live. Look at the account on the platform first.
 
     --again publishes twice if the post is live after all. It is refused while the lost call may still take effect.
+
+    Examples:
+      slipway delivery decide 0199c0de-0000-7000-8000-000000000000 --live https://www.tiktok.com/@ann/video/1
+      slipway delivery decide 0199c0de-0000-7000-8000-000000000000 --again
     """
     if (live is not None) == again:
         raise click.ClickException("Give exactly one: --live URL if it is live, or --again if it is not.")
@@ -115,26 +116,29 @@ def decide(delivery: str, live: str | None, *, again: bool, as_json: bool) -> No
             resolve.confirm_live(context, find_actor(), target, live)
         else:
             resolve.publish_again(context, find_actor(), target)
-        _print_state(context, delivery, as_json=as_json)
+        _print_state(context, delivery)
 
 
-@command.command(epilog=f"{EXAMPLE}slipway delivery resume {EXAMPLE_ID}")
+@command.command()
 @click.argument("delivery")
-@json_option
-def resume(delivery: str, *, as_json: bool) -> None:
-    """Resume a blocked delivery. One that was armed is looked up on the platform, never sent again."""
+def resume(delivery: str) -> None:
+    """Resume a blocked delivery. One that was armed is looked up on the platform, never sent again.
+
+    Example:
+      slipway delivery resume 0199c0de-0000-7000-8000-000000000000
+    """
     target = parse_id(delivery, "delivery")
     with _open_for_decision() as context:
         resolve.resume(context, find_actor(), target)
-        _print_state(context, delivery, as_json=as_json)
+        _print_state(context, delivery)
 
 
-def _print_state(context: Context, delivery: str, *, as_json: bool) -> None:
+def _print_state(context: Context, delivery: str) -> None:
 
     with context.database.begin() as c:
         found = inspection.find_delivery(c, parse_id(delivery, "delivery"))
     if found is not None:
-        print_fields({"id": str(found.id), "state": found.state, "url": found.url}, as_json=as_json)
+        print_fields({"id": str(found.id), "state": found.state, "url": found.url})
 
 
 _DELIVERY = (
@@ -175,13 +179,16 @@ def _open_for_decision() -> Iterator[Context]:
         raise click.ClickException(f"{error} `slipway delivery list` shows where each stands.") from None
 
 
-@click.command(epilog=f"{EXAMPLES}slipway explain {EXAMPLE_ID}\n  slipway explain {EXAMPLE_ID} --json")
+@click.command(cls=Command)
 @click.argument("identity", metavar="ID")
-@json_option
-def explain(identity: str, *, as_json: bool) -> None:
+def explain(identity: str) -> None:
     """Explain a post (or one delivery): where it stands at each account and since when, whose turn it is, what is next.
 
     --json has the evidence: pauses, checks, limits, the grant, the last attempt and error.
+
+    Examples:
+      slipway explain 0199c0de-0000-7000-8000-000000000000
+      slipway explain 0199c0de-0000-7000-8000-000000000000 --json
     """
     with open_context() as context:
         with context.database.begin() as c:
@@ -196,13 +203,13 @@ def explain(identity: str, *, as_json: bool) -> None:
     shown["accounts"] = [
         one for one in shown["accounts"] if delivery is None or one["delivery_id"] == str(delivery)
     ]
-    if as_json:
-        print_fields(shown, as_json=True)
+    if is_json():
+        print_fields(shown)
         return
-    print_fields({name: shown[name] for name in ("id", "status", "scheduled_at")}, as_json=False)
+    print_fields({name: shown[name] for name in ("id", "status", "scheduled_at")})
     for one in shown["accounts"]:
         click.echo()
-        print_fields(_to_lines(one), as_json=False)
+        print_fields(_to_lines(one))
 
 
 def _find(c: Connection, identity: UUID) -> tuple[UUID, UUID, UUID | None]:

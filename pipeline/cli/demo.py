@@ -18,8 +18,8 @@ from uuid import UUID
 
 import click
 
-from pipeline.cli import EXAMPLES, lazy_imports
-from pipeline.cli.output import json_option
+from pipeline.cli import lazy_imports
+from pipeline.cli.output import Command, is_json
 from pipeline.cli.runtime import call_sandbox, find_actor, open_transaction, report_errors
 from pipeline.domain.delivery import State
 
@@ -45,9 +45,7 @@ LEFT = (
 )
 
 
-@click.command(
-    epilog=f"{EXAMPLES}slipway demo --ahead 60\n  slipway demo --bulk\n  slipway demo --lose-answer"
-)
+@click.command(cls=Command)
 @click.option(
     "--ahead",
     type=click.IntRange(0, 3600),
@@ -66,8 +64,7 @@ LEFT = (
     is_flag=True,
     help="Instead, publish one post to the sandbox's LinkedIn, whose answer is lost after the effect.",
 )
-@json_option
-def command(ahead: int, *, bulk: bool, lose_answer: bool, as_json: bool) -> None:
+def command(ahead: int, *, bulk: bool, lose_answer: bool) -> None:
     """Publish a video now and a slideshow later to the sandbox's TikTok and Instagram, and check both.
 
     Uses the `slipway up` of this folder, or starts a temporary one. Exit status 1 unless each is live exactly once.
@@ -77,6 +74,11 @@ def command(ahead: int, *, bulk: bool, lose_answer: bool, as_json: bool) -> None
 
     With --lose-answer it needs a running `slipway up`, where the delivery stays unknown: no look can tell whether a
     member's post is live on LinkedIn. It prints the commands to inspect the delivery and to decide.
+
+    Examples:
+      slipway demo --ahead 60
+      slipway demo --bulk
+      slipway demo --lose-answer
     """
     from rich.console import Console
 
@@ -84,13 +86,13 @@ def command(ahead: int, *, bulk: bool, lose_answer: bool, as_json: bool) -> None
         raise click.UsageError("Give --bulk or --lose-answer, not both.")
     if lose_answer:
         with report_errors():
-            publish_and_lose_answer(demo_stack.open_running_stack(), as_json=as_json)
+            publish_and_lose_answer(demo_stack.open_running_stack())
         return
     # SIGINT too: a shell script starts what it puts in the background with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, demo_stack.INTERRUPT.handle)
     began = time.monotonic()
-    console = Console(stderr=as_json)
+    console = Console(stderr=is_json())
 
     def print_line(sentence: str) -> None:
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
@@ -101,12 +103,12 @@ def command(ahead: int, *, bulk: bool, lose_answer: bool, as_json: bool) -> None
         else:
             compared, differences, left = _run(stack, ahead, console)
             found = {"deliveries": [one.to_dict() for one in compared], "left": left}
-            if not as_json:
+            if not is_json():
                 _print_text(compared, differences)
                 if left:
                     click.echo(LEFT.format(stack.summary.dashboard))
     seconds = time.monotonic() - began
-    if as_json:
+    if is_json():
         found |= {"agrees": not differences, "differences": differences, "seconds": round(seconds, 1)}
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
@@ -249,7 +251,7 @@ UNKNOWN_TIMEOUT = 60.0
 POLL_SECONDS = 0.25
 
 
-def publish_and_lose_answer(stack: demo_stack.Stack, *, as_json: bool) -> None:
+def publish_and_lose_answer(stack: demo_stack.Stack) -> None:
     """Publish the post, wait until its delivery is unknown, and print what to do. Raises ClickException."""
     account = stack.summary.accounts.get(PLATFORM)
     if account is None:
@@ -274,7 +276,7 @@ def publish_and_lose_answer(stack: demo_stack.Stack, *, as_json: bool) -> None:
             f"see {stack.summary.logs}."
         )
     found = {"post": post, "delivery": str(_find_delivery(stack, post)), "live_at": entries[0]["url"]}
-    click.echo(json.dumps(found) if as_json else _format(found))
+    click.echo(json.dumps(found) if is_json() else _format(found))
 
 
 def _wait_until_unknown(stack: demo_stack.Stack, post: str) -> Mapping[str, Any]:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli import EXAMPLE, lazy_imports
-from pipeline.cli.output import json_option, pick, print_rows, stream_rows
+from pipeline.cli import lazy_imports
+from pipeline.cli.output import Command, is_json, pick, print_rows, stream_rows
 from pipeline.cli.runtime import (
     open_context,
     open_database,
@@ -46,18 +46,21 @@ if TYPE_CHECKING:
 _ATTENTION_WIDTHS = (14, 44, 6, 24)
 
 
-@click.command(epilog=EXAMPLE + "slipway attention --json")
-@json_option
-def attention(*, as_json: bool) -> None:
-    """List everything that needs an operator: how much of it, since when, and the command that deals with it."""
+@click.command(cls=Command)
+def attention() -> None:
+    """List everything that needs an operator: how much of it, since when, and the command that deals with it.
+
+    Example:
+      slipway attention --json
+    """
     from datetime import timedelta
 
     with open_transaction(warn=False) as c:  # a restore is in the list
         rows = map(
             _to_row, attention_items.read_attention(c, timedelta(seconds=config.settings().worker.silent))
         )
-        shown = rows if as_json else map(_shorten, rows)
-        stream_rows(shown, _ATTENTION_WIDTHS, as_json=as_json, empty="Nothing needs an operator.")
+        shown = rows if is_json() else map(_shorten, rows)
+        stream_rows(shown, _ATTENTION_WIDTHS, empty="Nothing needs an operator.")
 
 
 def _to_row(item: attention_items.AttentionItem) -> dict[str, Any]:
@@ -86,25 +89,27 @@ def _shorten(row: Mapping[str, Any]) -> dict[str, Any]:
 _FINDING_WIDTHS = (11, 6)
 
 
-@click.command(epilog=EXAMPLE + "slipway doctor --json")
-@json_option
-def doctor(*, as_json: bool) -> None:
+@click.command(cls=Command)
+def doctor() -> None:
     """Check settings, disk, API versions, engines, clocks, tables, epoch, keys, queues, hosts and grants.
 
     Each finding that is not `ok` has the command that removes it, or names what to change. A table that is
     locked holds a check up for 2 s. Exit 1 when one is `fail`: posts do not go out.
+
+    Example:
+      slipway doctor --json
     """
     results = Counter[str]()
 
     def iterate() -> Iterator[dict[str, Any]]:
         for finding in diagnose.diagnose(context):
             results[finding.result] += 1
-            yield asdict(finding) if as_json else _finding_to_row(finding)
+            yield asdict(finding) if is_json() else _finding_to_row(finding)
 
     with report_errors():
         context = wiring.build_context(config.settings(), keeps_epoch_file=False)
         try:
-            stream_rows(iterate(), _FINDING_WIDTHS, as_json=as_json)
+            stream_rows(iterate(), _FINDING_WIDTHS)
         finally:
             context.database.close()
     if results["fail"]:
@@ -117,15 +122,17 @@ def _finding_to_row(finding: diagnose.Finding) -> dict[str, str]:
     return {"part": finding.part, "result": finding.result, "says": finding.says + doctor}
 
 
-@click.command("live-check", epilog=EXAMPLE + "slipway live-check tiktok --account acme")
+@click.command("live-check", cls=Command)
 @click.argument("platform", required=False)
 @click.option("--account", help="Id or username; default every account that is in use.")
-@json_option
-def live_check(platform: str | None, account: str | None, *, as_json: bool) -> None:
+def live_check(platform: str | None, account: str | None) -> None:
     """Check by reads only whether the next post of PLATFORM's accounts would go out; exit 1 when one would not.
 
     Without PLATFORM, the accounts of all platforms are checked. Rows with the result `unknown` are what only a live
     post can tell.
+
+    Example:
+      slipway live-check tiktok --account acme
     """
     selected = None if platform is None else parse_platform(platform)
     with open_context() as context:
@@ -133,7 +140,7 @@ def live_check(platform: str | None, account: str | None, *, as_json: bool) -> N
         rows: list[dict[str, Any]] = []
         for one in _list_platforms(context, selected, accounts if account else None):
             rows += _check_platform(context, one, [row for row in accounts if row.platform is one])
-    print_rows(rows, as_json=as_json)
+    print_rows(rows)
     if any(row["result"] == "fail" for row in rows):
         raise SystemExit(1)
 
@@ -211,17 +218,19 @@ SPAN_SECONDS = 60.0
 PIPE_WIDTH = 140
 
 
-@click.command(epilog=EXAMPLE + "slipway top --once")
+@click.command(cls=Command)
 @click.option("--once", is_flag=True, help="Print one table and end, as into a pipe.")
-@json_option
-def top(*, once: bool, as_json: bool) -> None:
+def top(*, once: bool) -> None:
     """Show per platform what waits and for what, what is in work, settles and is late, and each queue's silence.
 
     Refreshed each second; q or Ctrl-C ends it. Settled counts the last minute. Lateness is what 95 % kept: of the last
     minute, or since counting began where one table is printed (--once, --json, into a pipe).
+
+    Example:
+      slipway top --once
     """
     with open_database() as database:
-        if as_json:
+        if is_json():
             import json
 
             from pipeline.cli.top_table import to_dict

@@ -12,9 +12,9 @@ from uuid import UUID
 
 import click
 
-from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli import lazy_imports
 from pipeline.cli.options import FUTURE
-from pipeline.cli.output import json_option, pick, print_fields, print_rows
+from pipeline.cli.output import Group, is_json, pick, print_fields, print_rows
 from pipeline.cli.runtime import (
     build_caller,
     choose_workspace,
@@ -59,12 +59,12 @@ import_argument = click.argument("import_id", metavar="IMPORT")
 wait_option = click.option("--no-wait", is_flag=True, help="Return at once; workers go on.")
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Imports: files of many posts, as NDJSON, CSV, XLSX or ODS."""
 
 
-@command.command(epilog=EXAMPLE + "slipway import template --rows 500 --accounts all > month.csv")
+@command.command()
 @workspace_option
 @click.option("--rows", type=click.IntRange(1, 1_000_000), default=1, show_default=True)
 @click.option(
@@ -77,17 +77,18 @@ def command() -> None:
     "--format", "form", type=click.Choice(["csv", "xlsx", "ndjson"]), default="csv", show_default=True
 )
 @click.option("--start", type=FUTURE, default="1d", show_default=True, help="When the first posts are due.")
-@json_option
-def template(
-    workspace: str | None, rows: int, names: tuple[str, ...], form: str, start: datetime, *, as_json: bool
-) -> None:
-    """Write a file with all columns and example rows to standard output. The accounts take turns."""
+def template(workspace: str | None, rows: int, names: tuple[str, ...], form: str, start: datetime) -> None:
+    """Write a file with all columns and example rows to standard output. The accounts take turns.
+
+    Example:
+      slipway import template --rows 500 --accounts all > month.csv
+    """
     sandbox = config.settings().sandbox.media_url
     media = f"{sandbox}/media/sample.mp4" if sandbox else post_export.EXAMPLE_URL
     accounts = _list_accounts(workspace, names) if names else []
     post_export.write_template(
         sys.stdout.buffer,
-        file_columns.Format.NDJSON if as_json else file_columns.Format(form),
+        file_columns.Format.NDJSON if is_json() else file_columns.Format(form),
         file_columns.build_columns(schema.PostBody),
         rows=rows,
         accounts=accounts,
@@ -96,10 +97,7 @@ def template(
     )
 
 
-@command.command(
-    epilog=f"{EXAMPLES}slipway import plan month.csv --workspace Acme --time-zone Europe/Berlin\n"
-    "  zcat month.ndjson.gz | slipway import plan - --format ndjson"
-)
+@command.command()
 @click.argument("file", type=click.File("rb"))
 @workspace_option
 @click.option(
@@ -109,7 +107,6 @@ def template(
 @click.option("--update", is_flag=True, help="Edit the posts of rows whose external_id has another body.")
 @click.option("--time-zone", help="Of local times in rows that name none: Europe/Berlin.")
 @wait_option
-@json_option
 def plan(
     file: BinaryIO,
     workspace: str | None,
@@ -119,23 +116,27 @@ def plan(
     update: bool,
     time_zone: str | None,
     no_wait: bool,
-    as_json: bool,
 ) -> None:
-    """Upload FILE (- is standard input) and show what applying it would do. No post is made."""
+    """Upload FILE (- is standard input) and show what applying it would do. No post is made.
+
+    Examples:
+      slipway import plan month.csv --workspace Acme --time-zone Europe/Berlin
+      zcat month.ndjson.gz | slipway import plan - --format ndjson
+    """
     name = None if file.name == "<stdin>" else str(file.name).rpartition("/")[2]
     options = upload.ImportOptions(name=name, strict=strict, updates=update, time_zone=_check_zone(time_zone))
     with report_refusals(), open_context() as context:
         with context.database.begin() as c:
             caller = build_caller(choose_workspace(c, workspace))
-        _require_plan(caller)
+        auth.require_plan(caller)
         pieces = iter(lambda: file.read(PIECE), b"")
         job = upload.store_file(
             context, caller, options, pieces, None if form is None else file_columns.Format(form)
         )
-        _show(context, caller, job, as_json=as_json, wait=not no_wait)
+        _show(context, caller, job, wait=not no_wait)
 
 
-@command.command(epilog=EXAMPLE + f"slipway import apply {EXAMPLE_ID} --plan $HASH")
+@command.command()
 @import_argument
 @click.option(
     "--plan",
@@ -145,72 +146,86 @@ def plan(
     help="The plan, by its hash: `slipway import plan` printed it.",
 )
 @wait_option
-@json_option
-def apply(import_id: str, plan_hash: str, *, no_wait: bool, as_json: bool) -> None:
-    """Make the posts of a plan. If it would be another plan by now, nothing is done and the changes are listed."""
+def apply(import_id: str, plan_hash: str, *, no_wait: bool) -> None:
+    """Make the posts of a plan. If it would be another plan by now, nothing is done and the changes are listed.
+
+    Example:
+      slipway import apply 0199c0de-0000-7000-8000-000000000000 --plan $HASH
+    """
     with report_refusals(), _open_import(import_id) as (context, caller, job):
-        _require_plan(caller)
+        auth.require_plan(caller)
         moved = control.apply(context, caller, job.id, plan_hash)
-        _say(moved, as_json=as_json)
-        _show(context, caller, moved, as_json=as_json, wait=not no_wait)
+        _say(moved)
+        _show(context, caller, moved, wait=not no_wait)
 
 
-@command.command("list", epilog=EXAMPLE + "slipway import list --workspace Acme")
+@command.command("list")
 @workspace_option
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
-@json_option
-def list_(workspace: str | None, limit: int, *, as_json: bool) -> None:
-    """List imports, newest first."""
+def list_(workspace: str | None, limit: int) -> None:
+    """List imports, newest first.
+
+    Example:
+      slipway import list --workspace Acme
+    """
     with open_transaction() as c:
         found = imports.list_imports(c, build_caller(choose_workspace(c, workspace)), limit=limit)
     rows = [pick(job, "id name state rows accepted duplicate rejected done") for job in found]
-    print_rows(rows, as_json=as_json, empty="No imports.")
+    print_rows(rows, empty="No imports.")
 
 
-@command.command(epilog=EXAMPLE + f"slipway import show {EXAMPLE_ID}")
+@command.command()
 @import_argument
-@json_option
-def show(import_id: str, *, as_json: bool) -> None:
-    """Show IMPORT: its state, its counts, its plan with the hash, and what was done."""
+def show(import_id: str) -> None:
+    """Show IMPORT: its state, its counts, its plan with the hash, and what was done.
+
+    Example:
+      slipway import show 0199c0de-0000-7000-8000-000000000000
+    """
     with _open_import(import_id) as (_, _, job):
-        print_import(job, as_json=as_json)
+        print_import(job)
 
 
-@command.command(epilog=EXAMPLE + f"slipway import forecast {EXAMPLE_ID}")
+@command.command()
 @import_argument
-@json_option
-def forecast(import_id: str, *, as_json: bool) -> None:
-    """Show what the plan of IMPORT adds to each account and day, what fits, and conflicts with quotas and grants."""
+def forecast(import_id: str) -> None:
+    """Show what the plan of IMPORT adds to each account and day, what fits, and conflicts with quotas and grants.
+
+    Example:
+      slipway import forecast 0199c0de-0000-7000-8000-000000000000
+    """
     with _open_import(import_id) as (context, _, job):
         with context.database.begin() as c:
             found = forecast_model.ImportForecast.from_forecast(
                 forecasts.forecast(context, c, job)
             ).model_dump(mode="json")
-        if as_json:
-            print_fields(found, as_json=True)
+        if is_json():
+            print_fields(found)
             return
         for rows, empty in ((found["days"], "Nothing to apply."), (found["conflicts"], "\nNo conflicts.")):
             print_rows(
                 [{n: v for n, v in row.items() if n != "account_id"} for row in rows],
-                as_json=False,
                 empty=empty,
             )
         if found["more_days"]:
             click.echo("There are more days.")
 
 
-@command.command(epilog=EXAMPLE + f"slipway import rows {EXAMPLE_ID} --verdict rejected > to-correct.csv")
+@command.command()
 @import_argument
 @click.option(
     "--verdict", type=click.Choice(["accepted", "duplicate", "rejected"]), help="Only rows of this verdict."
 )
-@json_option
-def rows(import_id: str, verdict: str | None, *, as_json: bool) -> None:
-    """Write the rows of IMPORT: a table with its own columns and the error; as JSON, a receipt on each line."""
+def rows(import_id: str, verdict: str | None) -> None:
+    """Write the rows of IMPORT: a table with its own columns and the error; as JSON, a receipt on each line.
+
+    Example:
+      slipway import rows 0199c0de-0000-7000-8000-000000000000 --verdict rejected > to-correct.csv
+    """
     with _open_import(import_id) as (context, _, job):
         write = (
             row_writers.write_receipts
-            if as_json or job.format == "ndjson"
+            if is_json() or job.format == "ndjson"
             else row_writers.build_table_writer()
         )
         requested = None if verdict is None else bulk_import.RowVerdict(verdict)
@@ -225,16 +240,15 @@ def rows(import_id: str, verdict: str | None, *, as_json: bool) -> None:
 
 
 def _add_action(name: str, sentence: str, *, waits: bool) -> None:
-    @command.command(name, help=sentence, epilog=EXAMPLE + f"slipway import {name} {EXAMPLE_ID}")
+    @command.command(name, help=f"{sentence}\n\nExample:\n  slipway import {name} {EXAMPLE_ID}")
     @import_argument
-    @json_option
-    def act(import_id: str, *, as_json: bool) -> None:
+    def act(import_id: str) -> None:
 
         action: Callable[..., imports.Import] = getattr(control, name)
         with report_refusals(), _open_import(import_id) as (context, caller, job):
             moved = action(context, caller, job.id)
-            _say(moved, as_json=as_json)
-            _show(context, caller, moved, as_json=as_json, wait=waits)
+            _say(moved)
+            _show(context, caller, moved, wait=waits)
 
 
 _add_action("pause", "Stop IMPORT after the chunk of rows in progress.", waits=False)
@@ -287,11 +301,6 @@ def _list_accounts(workspace: str | None, names: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _require_plan(caller: Caller) -> None:
-
-    auth.require_plan(caller)
-
-
 def _check_zone(name: str | None) -> str | None:
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -301,25 +310,27 @@ def _check_zone(name: str | None) -> str | None:
         raise click.ClickException(f"{name!r} is not a time zone such as Europe/Berlin.") from None
 
 
-def _say(job: imports.Import, *, as_json: bool) -> None:
+def _say(job: imports.Import) -> None:
     """Report on standard error what an action left the import as: one that was repeated names what was done before."""
-    if not as_json:
+    if not is_json():
         click.echo(f"The import is {control.describe(job)}.", err=True)
 
 
-def _show(context: Context, caller: Caller, job: imports.Import, *, as_json: bool, wait: bool) -> None:
+def _show(context: Context, caller: Caller, job: imports.Import, *, wait: bool) -> None:
     """Print the import, after its work if ``wait``. Exit 1 if it failed."""
-    rested = follow_import(context, caller, job, is_quiet=as_json or not sys.stderr.isatty()) if wait else job
-    print_import(rested, as_json=as_json)
+    rested = (
+        follow_import(context, caller, job, is_quiet=is_json() or not sys.stderr.isatty()) if wait else job
+    )
+    print_import(rested)
     if rested.state is bulk_import.ImportState.FAILED:
         raise click.exceptions.Exit(1)
 
 
-def print_import(job: imports.Import, *, as_json: bool) -> None:
+def print_import(job: imports.Import) -> None:
     """Print an import: as the API does, or a line for each fact and the next command."""
     found = models.ImportJob.from_import(job).model_dump(mode="json")
-    if as_json:
-        print_fields(found, as_json=True)
+    if is_json():
+        print_fields(found)
         return
     plan_, counts, result = found["plan"] or {}, found["counts"], found["result"]
     error = found["error"] or {}
@@ -338,7 +349,7 @@ def print_import(job: imports.Import, *, as_json: bool) -> None:
         "plan": ", ".join(f"{n:,} {word}" for word, n in plan_.items() if word != "hash"),
         "plan hash": plan_.get("hash"),
     }
-    print_fields({name: fact for name, fact in facts.items() if fact not in (None, "")}, as_json=False)
+    print_fields({name: fact for name, fact in facts.items() if fact not in (None, "")})
     if hint := _suggest(found):
         click.echo(f"\n{hint}")
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.api.http.timestamp import format_timestamp
-from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli import lazy_imports
 from pipeline.cli.options import DURATION, FUTURE, Parsed
-from pipeline.cli.output import json_option, pick, print_fields, print_rows
+from pipeline.cli.output import Group, is_json, pick, print_fields, print_rows
 from pipeline.cli.runtime import find_actor, open_transaction, require_account_of
 from pipeline.domain.account import MAX_POSTS_PER_DAY, MAX_POSTS_PER_MINUTE, KeyLimits, choose_new_limits
 
@@ -85,15 +85,12 @@ def _parse_word(text: str) -> object:
 SHOWN_ONCE = "This key is shown only once: store it now. Send it as `Authorization: Bearer <key>`."
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """API keys. Each is bound to one workspace; some may only read, or act for certain accounts only."""
 
 
-@command.command(
-    epilog=f"{EXAMPLES}slipway key create Acme --name reporting --read-only --expires 90d"
-    "\n  slipway key create Acme --name agency --account acme_shop --account 0f4f54d4-8cce-4fb7-8c7b-befbcb8af812"
-)
+@command.command()
 @click.argument("workspace")
 @click.option("--name", default="", help="What the key is for; shown in lists.")
 @click.option("--read-only", is_flag=True, help="The key may read, and nothing else.")
@@ -113,7 +110,6 @@ def command() -> None:
 )
 @click.option("--bulk", is_flag=True, help="For bulk work: its requests share a small concurrency limit.")
 @limit_options
-@json_option
 def create(
     workspace: str,
     name: str,
@@ -122,13 +118,16 @@ def create(
     *,
     read_only: bool,
     bulk: bool,
-    as_json: bool,
     **options: Any,
 ) -> None:
     """Create a key for WORKSPACE (name or id). It is shown only now: a hash of it is stored.
 
     Its permissions cannot be changed later; its limits can. It may send 6,000 posts a minute, unless this command or
     SLIPWAY_API__POSTS_PER_MINUTE says otherwise, or it is for bulk work.
+
+    Examples:
+      slipway key create Acme --name reporting --read-only --expires 90d
+      slipway key create Acme --name agency --account acme_shop --account 0f4f54d4-8cce-4fb7-8c7b-befbcb8af812
     """
     given = read_limits(options)
     own = KeyLimits(**given)
@@ -151,10 +150,10 @@ def create(
             **asdict(own),
         }
         _record(c, "create", key, after=facts)
-    _print_key({"key": key, **facts}, as_json=as_json)
+    _print_key({"key": key, **facts})
 
 
-@command.command(epilog=EXAMPLE + "slipway key rotate slw_live_0123456789abcdef --overlap 24h")
+@command.command()
 @click.argument("public_id", metavar="ID")
 @click.option(
     "--overlap",
@@ -164,11 +163,13 @@ def create(
     metavar="DURATION",
     help="How long the old secret works in addition to the new one; 0s: not at all.",
 )
-@json_option
-def rotate(public_id: str, overlap: timedelta, *, as_json: bool) -> None:
+def rotate(public_id: str, overlap: timedelta) -> None:
     """Give key ID (the half before the dot) a new secret, shown only now. Its permissions stay.
 
     The old secret works until the overlap ends; one from an earlier rotation stops at once.
+
+    Example:
+      slipway key rotate slw_live_0123456789abcdef --overlap 24h
     """
     shown = public_id.partition(".")[0]
     with open_transaction() as c:
@@ -177,21 +178,21 @@ def rotate(public_id: str, overlap: timedelta, *, as_json: bool) -> None:
             raise _not_found(shown)
         [until] = [k.earlier_until for k in key_store.list_keys(c) if k.public_id == shown]
         _record(c, "rotate", key, after={"old_works_until": until})
-    _print_key({"key": key, "public_id": shown, "old_works_until": format_timestamp(until)}, as_json=as_json)
-    if not as_json:
+    _print_key({"key": key, "public_id": shown, "old_works_until": format_timestamp(until)})
+    if not is_json():
         click.echo(f"The old secret works until {format_timestamp(until)}.", err=True)
 
 
-@command.command(
-    "set",
-    epilog=f"{EXAMPLES}slipway key set slw_live_0123456789abcdef --posts-per-minute 600 --posts-per-day 20000\n"
-    "  slipway key set slw_live_0123456789abcdef --music-required default",
-)
+@command.command("set")
 @click.argument("public_id", metavar="ID")
 @limit_options
-@json_option
-def set_limits(public_id: str, *, as_json: bool, **options: Any) -> None:
-    """Change the limits of key ID; those not named stay. Requests follow the new ones within a second."""
+def set_limits(public_id: str, **options: Any) -> None:
+    """Change the limits of key ID; those not named stay. Requests follow the new ones within a second.
+
+    Examples:
+      slipway key set slw_live_0123456789abcdef --posts-per-minute 600 --posts-per-day 20000
+      slipway key set slw_live_0123456789abcdef --music-required default
+    """
     given = read_limits(options)
     if not given:
         raise click.ClickException("Nothing to change: name a limit, such as --posts-per-minute 600.")
@@ -202,38 +203,43 @@ def set_limits(public_id: str, *, as_json: bool, **options: Any) -> None:
         if before is None or limits is None:
             raise _not_found(shown)
         _record(c, "set limits", shown, asdict(before), asdict(limits))
-    facts = asdict(limits) if as_json else summarize_limits(limits)
-    print_fields({"public_id": shown, **facts}, as_json=as_json)
+    facts = asdict(limits) if is_json() else summarize_limits(limits)
+    print_fields({"public_id": shown, **facts})
 
 
-@command.command("list", epilog=EXAMPLE + "slipway key list Acme --json")
+@command.command("list")
 @click.argument("workspace", required=False)
-@json_option
-def list_(workspace: str | None, *, as_json: bool) -> None:
+def list_(workspace: str | None) -> None:
     """List the keys of WORKSPACE (name or id), or all, without their secrets.
 
     The time of last use is accurate to a minute.
+
+    Example:
+      slipway key list Acme --json
     """
     with open_transaction() as c:
         only = workspace_store.find_workspace(c, workspace).id if workspace else None
         names = {w.id: w.name for w in workspace_store.list_workspaces(c)}
         found = key_store.list_keys(c, only)
-    rows = [_to_row(key, names[key.workspace_id], as_json=as_json) for key in found]
-    print_rows(rows, as_json=as_json, empty="No keys. `slipway key create WORKSPACE` makes one.")
+    rows = [_to_row(key, names[key.workspace_id]) for key in found]
+    print_rows(rows, empty="No keys. `slipway key create WORKSPACE` makes one.")
 
 
-@command.command(epilog=EXAMPLE + "slipway key revoke slw_live_0123456789abcdef")
+@command.command()
 @click.argument("public_id", metavar="ID")
-@json_option
-def revoke(public_id: str, *, as_json: bool) -> None:
-    """Revoke key ID for good. Requests that use it are refused within a second."""
+def revoke(public_id: str) -> None:
+    """Revoke key ID for good. Requests that use it are refused within a second.
+
+    Example:
+      slipway key revoke slw_live_0123456789abcdef
+    """
     shown = public_id.partition(".")[0]
     with open_transaction() as c:
         if not key_store.revoke_key(c, public_id):
             raise _not_found(shown)
         _record(c, "revoke", shown, {"revoked": False}, {"revoked": True})
-    if as_json:
-        print_fields({"public_id": shown, "revoked": True}, as_json=True)
+    if is_json():
+        print_fields({"public_id": shown, "revoked": True})
     else:
         click.echo(f"{shown} is revoked.")
 
@@ -247,11 +253,11 @@ def _record(
     audit_store.record_change(c, find_actor(), verb, "key", public, workspace, *sides, **after)
 
 
-def _to_row(key: key_store.Key, workspace: str, *, as_json: bool) -> dict[str, Any]:
+def _to_row(key: key_store.Key, workspace: str) -> dict[str, Any]:
     """Return the key's columns: every fact for JSON, a summary of the permissions for people."""
     named = {"public_id": key.public_id, "workspace": workspace, "name": key.name}
     times = pick(key, "created_at last_used_at expires_at revoked_at")
-    if not as_json:
+    if not is_json():
         return {**named, "may": _summarize_permissions(key), **summarize_limits(key.limits), **times}
     return {
         **named,
@@ -271,9 +277,9 @@ def _summarize_permissions(key: key_store.Key) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _print_key(facts: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_fields(facts, as_json=True)
+def _print_key(facts: dict[str, Any]) -> None:
+    if is_json():
+        print_fields(facts)
     else:
         click.echo(facts["key"])
         click.echo(SHOWN_ONCE, err=True)

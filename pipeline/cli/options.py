@@ -11,7 +11,7 @@ import click
 
 from pipeline.api.http.timestamp import InvalidTimestamp, parse
 from pipeline.cli import lazy_imports
-from pipeline.cli.output import json_option, print_rows
+from pipeline.cli.output import print_rows
 from pipeline.cli.runtime import parse_id, parse_platform, require_account, require_account_of
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
@@ -171,7 +171,6 @@ _LATE = (
 _PAGING = (
     click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True),
     click.option("--after", metavar="ID", help="The next page: what comes after the row with this id."),
-    json_option,
 )
 
 
@@ -225,8 +224,8 @@ def read_page(options: dict[str, Any], noun: str) -> dict[str, Any]:
     return {"limit": options["limit"], "after": parse_id(after, noun) if after else None}
 
 
-def print_page(rows: Sequence[dict[str, Any]], options: dict[str, Any], *, as_json: bool, noun: str) -> None:
+def print_page(rows: Sequence[dict[str, Any]], options: dict[str, Any], *, noun: str) -> None:
     """Print a page; if there may be more, say on standard error how to get the next one."""
-    print_rows(rows, as_json=as_json, empty=f"No such {noun}.")
+    print_rows(rows, empty=f"No such {noun}.")
     if len(rows) == options["limit"]:
         click.echo(f"There may be more: repeat with --after {rows[-1]['id']}", err=True)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from inspect import cleandoc
 from itertools import zip_longest
 from textwrap import indent
 from typing import Any
@@ -16,9 +17,40 @@ import click
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.domain.restored_post import describe_candidate, split_candidates
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_JSON = f"{__name__}.json"
 UNBROKEN = ("id", "delivery", "account", "post", "workspace")
 """Columns that are never wrapped: their values are copied into other commands."""
+
+
+class Command(click.Command):
+    """A command whose last option is --json. Examples at the end of its docstring are shown below its options."""
+
+    def __init__(
+        self, *arguments: Any, epilog: str = "", json_help: str = "Print JSON.", **more: Any
+    ) -> None:
+        more["help"], _, examples = cleandoc(more.get("help") or "").partition("\n\nExample")
+        if examples:
+            head, _, lines = examples.partition(":\n")
+            epilog += f"{epilog and chr(10) * 2}Example{head}:\n\n\b\n{lines}"
+        more["epilog"] = epilog
+        super().__init__(*arguments, **more)
+        option = click.Option(["--json"], is_flag=True, expose_value=False, callback=_keep, help=json_help)
+        self.params.append(option)
+
+
+class Group(click.Group):
+    """A group of commands with --json."""
+
+    command_class = Command
+
+
+def _keep(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.meta[_JSON] = value
+
+
+def is_json() -> bool:
+    """Return True if the command that runs was given --json."""
+    return bool(click.get_current_context().meta.get(_JSON))
 
 
 def pick(fact: Any, names: str = "") -> dict[str, Any]:
@@ -31,9 +63,9 @@ def pick(fact: Any, names: str = "") -> dict[str, Any]:
     return {name: format_timestamp(v) if isinstance(v, datetime) else v for name, v in found.items()}
 
 
-def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str = "Nothing.") -> None:
+def print_rows(rows: Sequence[Mapping[str, Any]], empty: str = "Nothing.") -> None:
     """Print rows with equal keys: a JSON array, or a table with the keys as its heads; ``empty`` instead of no rows."""
-    if as_json:
+    if is_json():
         click.echo(json.dumps(list(rows), default=str, indent=2, ensure_ascii=False))
     elif not rows:
         click.echo(empty)
@@ -50,28 +82,26 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str =
         Console(width=None if sys.stdout.isatty() else 1000, markup=False, emoji=False).print(table)
 
 
-def stream_rows(
-    rows: Iterable[Mapping[str, Any]], widths: Sequence[int], *, as_json: bool, empty: str = "Nothing."
-) -> None:
+def stream_rows(rows: Iterable[Mapping[str, Any]], widths: Sequence[int], empty: str = "Nothing.") -> None:
     """Print each row as it comes, as `print_rows` would; *widths*: of all columns but the last."""
     n = 0
     for n, row in enumerate(rows, 1):
-        if as_json:
+        if is_json():
             text = indent(json.dumps(row, default=str, indent=2, ensure_ascii=False), "  ")
             click.echo(f"{'[' if n == 1 else ','}\n{text}", nl=False)
             continue
         for cells in (row, row.values()) if n == 1 else (row.values(),):
             padded = zip_longest(("" if cell is None else str(cell) for cell in cells), widths, fillvalue=0)
             click.echo("  ".join(f"{cell:<{width}}" for cell, width in padded).rstrip())
-    if as_json:
+    if is_json():
         click.echo("\n]" if n else "[]")
     elif not n:
         click.echo(empty)
 
 
-def print_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:
+def print_fields(fields: Mapping[str, Any]) -> None:
     """Print one thing: a JSON object, or a line for each field."""
-    if as_json:
+    if is_json():
         click.echo(json.dumps(fields, default=str, indent=2, ensure_ascii=False))
     else:
         width = max(map(len, fields), default=0)
@@ -91,7 +121,7 @@ def print_candidates(errors: Mapping[str, Mapping[str, Any] | None]) -> None:
     rows = [_candidate_to_row(delivery, one) for delivery, (likely, _) in split.items() for one in likely]
     if rows:
         click.echo("\nLive posts that could be it")
-        print_rows(rows, as_json=False)
+        print_rows(rows)
     for delivery, (_, unlikely) in split.items():
         if unlikely:
             click.echo(

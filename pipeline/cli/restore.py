@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.api.http.timestamp import format_timestamp
-from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli import lazy_imports
 from pipeline.cli.options import PAST_OR_NOW
-from pipeline.cli.output import json_option, list_candidates, pick, print_candidates, print_fields, print_rows
+from pipeline.cli.output import (
+    Group,
+    is_json,
+    list_candidates,
+    pick,
+    print_candidates,
+    print_fields,
+    print_rows,
+)
 from pipeline.cli.runtime import find_actor, open_context, open_transaction
 from pipeline.domain.delivery_error import describe_last_look
 
@@ -54,38 +62,44 @@ STEPS = {
 }
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """After the database was restored from a backup: what may have been sent since, and how to resume sending."""
 
 
-@command.command(epilog=EXAMPLE + "slipway restore status")
+@command.command()
 @until_option
-@json_option
-def status(until: datetime | None, *, as_json: bool) -> None:
-    """Show whether the database matches the epoch file; if not, the time in doubt and the deliveries in it."""
+def status(until: datetime | None) -> None:
+    """Show whether the database matches the epoch file; if not, the time in doubt and the deliveries in it.
+
+    Example:
+      slipway restore status
+    """
     with _open_epoch_file() as epoch_file, open_transaction(warn=False) as c:
         doubt = _find_doubt(c, epoch_file)
         status_fields = _describe(c, doubt, epoch_file, until)
-    if as_json or doubt is None:
-        print_fields(status_fields, as_json=as_json)
+    if is_json() or doubt is None:
+        print_fields(status_fields)
         return
     counts = status_fields.pop("deliveries")
-    print_fields(status_fields, as_json=False)
+    print_fields(status_fields)
     click.echo("\nMay have been sent")
-    print_rows(counts, as_json=False, empty="No delivery.")
+    print_rows(counts, empty="No delivery.")
     click.echo(f"\n{STEPS.get(doubt.why, STEPS['restored'])}")
 
 
-@command.command("list", epilog=EXAMPLE + "slipway restore list --waiting --json")
+@command.command("list")
 @until_option
 @click.option(
     "--waiting", is_flag=True, help="Only deliveries that wait for a look or an operator. After `accept`."
 )
 @click.option("--limit", type=click.IntRange(1), help="Default all.")
-@json_option
-def list_(until: datetime | None, limit: int | None, *, waiting: bool, as_json: bool) -> None:
-    """List the deliveries that may have been sent since the backup; after `accept`, with their current states."""
+def list_(until: datetime | None, limit: int | None, *, waiting: bool) -> None:
+    """List the deliveries that may have been sent since the backup; after `accept`, with their current states.
+
+    Example:
+      slipway restore list --waiting --json
+    """
     with _open_epoch_file() as epoch_file, open_transaction(warn=False) as c:
         doubt, accepted = _find_doubt(c, epoch_file), restores.find_last(c)
         if doubt is not None:
@@ -95,29 +109,28 @@ def list_(until: datetime | None, limit: int | None, *, waiting: bool, as_json: 
             found = (
                 [] if accepted is None else restores.list_accepted(c, accepted.epoch, limit, waiting=waiting)
             )
-    if as_json:
-        print_rows(
-            [{**_to_row(one), "candidates": list_candidates(one.error)} for one in found], as_json=True
-        )
+    if is_json():
+        print_rows([{**_to_row(one), "candidates": list_candidates(one.error)} for one in found])
         return
-    print_rows([_to_row(one) for one in found], as_json=False, empty="No deliveries are in doubt.")
+    print_rows([_to_row(one) for one in found], empty="No deliveries are in doubt.")
     print_candidates({str(one.id): one.error for one in found})
 
 
-@command.command(
-    epilog=f"{EXAMPLES}slipway restore accept\n  slipway restore accept --until 2027-02-01T15:00:00Z\n"
-    "  slipway restore accept --nothing-sent 'moved to another server; dumped after everything was stopped'"
-)
+@command.command()
 @until_option
 @click.option(
     "--nothing-sent", metavar="WHY", help="Nothing was sent since the backup; WHY says how you know."
 )
 @send_new_option
-@json_option
-def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool, as_json: bool) -> None:
+def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool) -> None:
     """Make the deliveries in doubt unknown and resume sending. Each is looked up on its platform, then decided by hand.
 
     First stop every process that is still connected to the old database.
+
+    Examples:
+      slipway restore accept
+      slipway restore accept --until 2027-02-01T15:00:00Z
+      slipway restore accept --nothing-sent 'moved to another server; dumped after everything was stopped'
     """
     if nothing_sent is not None and not nothing_sent.strip():
         raise click.ClickException("--nothing-sent is empty: say how you know.")
@@ -127,8 +140,8 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool, 
             found = restore.accept(context, find_actor(), epoch_file, acceptance)
         except restore.CannotAccept as error:
             raise click.ClickException(f"{error} `slipway restore status` shows the state.") from None
-    if as_json:
-        print_rows([_to_row(one) for one in found], as_json=True)
+    if is_json():
+        print_rows([_to_row(one) for one in found])
         return
     click.echo(f"{len(found)} deliveries are unknown now and are looked up; everything else resumes.")
     if found:
@@ -138,21 +151,24 @@ def accept(until: datetime | None, nothing_sent: str | None, *, send_new: bool, 
         )
 
 
-@command.command(epilog=EXAMPLE + "slipway restore declare --since 2027-02-01T03:00:00Z")
+@command.command()
 @click.option(
     "--since", type=PAST_OR_NOW, required=True, help="When the backup was made: a time, or 20h (ago)."
 )
 @until_option
-@json_option
-def declare(since: datetime, until: datetime | None, *, as_json: bool) -> None:
-    """Declare that the database was restored, if the epoch file was restored with it (a snapshot of the machine)."""
+def declare(since: datetime, until: datetime | None) -> None:
+    """Declare that the database was restored, if the epoch file was restored with it (a snapshot of the machine).
+
+    Example:
+      slipway restore declare --since 2027-02-01T03:00:00Z
+    """
     with _open_epoch_file() as epoch_file, open_context(warn=False) as context:
         doubt = restore.declare(context, find_actor(), epoch_file, since=since, until=until)
         with context.database.begin() as c:
             status_fields = _describe(c, doubt, epoch_file, None)
     status_fields.pop("deliveries")
-    print_fields(status_fields, as_json=as_json)
-    if not as_json:
+    print_fields(status_fields)
+    if not is_json():
         click.echo(f"\nNothing is sent until the restore is accepted. {STEPS['restored']}")
 
 

@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 import click
 
-from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
-from pipeline.cli.output import json_option, print_fields, print_rows
+from pipeline.cli import lazy_imports
+from pipeline.cli.output import Command, Group, is_json, print_fields, print_rows
 from pipeline.cli.runtime import call_sandbox
 
 with lazy_imports():
@@ -30,9 +30,7 @@ with lazy_imports():
 
 
 VAULT = ("SLIPWAY_VAULT__KEYS",)
-log_option = click.option(
-    "--json", "as_json", is_flag=True, help="Log as JSON, as SLIPWAY_LOG__FORMAT=json does."
-)
+LOGS = "Log as JSON, as SLIPWAY_LOG__FORMAT=json does."
 CELERY = ("-m", "celery", "--app", "pipeline.worker.app", "--quiet")
 FLOWER_OFFLINE = 600
 """Seconds after which Flower forgets a worker that is gone."""
@@ -41,19 +39,21 @@ FLOWER_SAVES_MS = 4000
 FLOWER = ("-m", "celery", "--app", "pipeline.worker.flower_app", "--quiet")
 
 
-@click.command(epilog=EXAMPLE + "SLIPWAY_API__PORT=9000 slipway api")
-@log_option
-def api(*, as_json: bool) -> None:
-    """Serve HTTP: the Partner API, health and metrics."""
+@click.command(cls=Command, json_help=LOGS)
+def api() -> None:
+    """Serve HTTP: the Partner API, health and metrics.
+
+    Example:
+      SLIPWAY_API__PORT=9000 slipway api
+    """
     config.load(needed=VAULT)
     require_fit()
-    exec_python(
-        "-m", "pipeline.api.server.serve", "pipeline.api.app:app", environment=_choose_log(as_json=as_json)
-    )
+    exec_python("-m", "pipeline.api.server.serve", "pipeline.api.app:app", environment=_choose_log())
 
 
 @click.command(
-    epilog=f"{EXAMPLES}slipway worker publish\n  slipway worker publish --queues publish.tiktok,status"
+    cls=Command,
+    json_help=LOGS,
 )
 @click.argument("group")
 @click.option("--queues", help="Only these queues of the group, separated by commas.")
@@ -61,9 +61,13 @@ def api(*, as_json: bool) -> None:
 @click.option(
     "--name", help="Node name; default GROUP@HOST. Workers of one group on one host need different names."
 )
-@log_option
-def worker(group: str, queues: str | None, slots: int | None, name: str | None, *, as_json: bool) -> None:
-    """Run a Celery worker for the queues of GROUP: publish, reachability or upkeep."""
+def worker(group: str, queues: str | None, slots: int | None, name: str | None) -> None:
+    """Run a Celery worker for the queues of GROUP: publish, reachability or upkeep.
+
+    Examples:
+      slipway worker publish
+      slipway worker publish --queues publish.tiktok,status
+    """
     chosen = _queues(group, queues, queue_table.WORKER_GROUPS)
     s = config.load(needed=() if group in queue_table.WITHOUT_VAULT else VAULT)
     require_fit()
@@ -85,26 +89,33 @@ def worker(group: str, queues: str | None, slots: int | None, name: str | None, 
         "--without-mingle",
         *(["--task-events"] if group == "publish" else []),
         # the worker shares its slots out between workspaces
-        environment={"SLIPWAY_WORKER__SLOTS": str(slots), **_choose_log(as_json=as_json)},
+        environment={"SLIPWAY_WORKER__SLOTS": str(slots), **_choose_log()},
     )
 
 
-@click.command(epilog=f"{EXAMPLES}slipway beat\n  slipway beat --check")
+@click.command(cls=Command, json_help=LOGS)
 @click.option("--check", is_flag=True, help="Only say whether this host's beat ticks: exit status 1 if not.")
-@log_option
-def beat(*, check: bool, as_json: bool) -> None:
-    """Run beat, which sends the periodic tasks. It is optional: every worker sends them too, each once an interval."""
+def beat(*, check: bool) -> None:
+    """Run beat, which sends the periodic tasks. It is optional: every worker sends them too, each once an interval.
+
+    Examples:
+      slipway beat
+      slipway beat --check
+    """
     if check:
-        _require_beat(as_json=as_json)
+        _require_beat()
         return
     words = (*CELERY, "beat", "--pidfile", "", "--loglevel", config.settings().log.level)
-    exec_python(*words, environment=_choose_log(as_json=as_json))
+    exec_python(*words, environment=_choose_log())
 
 
-@click.command(epilog=EXAMPLE + "SLIPWAY_FLOWER__PASSWORD=… slipway flower")
-@log_option
-def flower(*, as_json: bool) -> None:
-    """Run Flower, the Celery monitor, protected by SLIPWAY_FLOWER__USER and SLIPWAY_FLOWER__PASSWORD."""
+@click.command(cls=Command, json_help=LOGS)
+def flower() -> None:
+    """Run Flower, the Celery monitor, protected by SLIPWAY_FLOWER__USER and SLIPWAY_FLOWER__PASSWORD.
+
+    Example:
+      SLIPWAY_FLOWER__PASSWORD=… slipway flower
+    """
     settings = config.load(needed=("SLIPWAY_FLOWER__PASSWORD",))
     s, folder = settings.flower, settings.flower_folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -124,21 +135,24 @@ def flower(*, as_json: bool) -> None:
         # In the environment: every user of the machine can read a command line.
         environment={
             "FLOWER_BASIC_AUTH": f"{s.user}:{s.password.get_secret_value()}",
-            **_choose_log(as_json=as_json),
+            **_choose_log(),
         },
     )
 
 
-@click.command(epilog=EXAMPLE + "slipway migrate")
-@json_option
-def migrate(*, as_json: bool) -> None:
-    """Upgrade the database's tables while older processes keep running. Safe to run twice or concurrently."""
+@click.command(cls=Command)
+def migrate() -> None:
+    """Upgrade the database's tables while older processes keep running. Safe to run twice or concurrently.
+
+    Example:
+      slipway migrate
+    """
     try:
         at = migrations.upgrade(config.settings().store.url.get_secret_value())
     except (migrations.MigrationBlocked, schema_version.OtherSchema) as error:
         raise click.ClickException(str(error)) from None
-    if as_json:
-        print_fields({"revision": at}, as_json=True)
+    if is_json():
+        print_fields({"revision": at})
     else:
         click.echo(f"The tables are up to date ({at}).")
 
@@ -163,7 +177,7 @@ def exec_python(*arguments: str, environment: Mapping[str, str] | None = None) -
     os.execve(sys.executable, [sys.executable, *arguments], {**os.environ, **(environment or {})})
 
 
-def _require_beat(*, as_json: bool) -> None:
+def _require_beat() -> None:
     """Raise ClickException unless a beat of this host, or container, has sent ticks lately."""
     s, host = config.settings().broker, socket.gethostname()
     client = rate_buckets.create_redis_client(s.url.get_secret_value(), s.sentinel_master)
@@ -171,15 +185,15 @@ def _require_beat(*, as_json: bool) -> None:
         raise click.ClickException(
             f"No beat of {host} has sent ticks in the last {queue_liveness.BEAT_TTL} s, or the broker does not answer."
         )
-    if as_json:
-        print_fields({"host": host, "ticks": True}, as_json=True)
+    if is_json():
+        print_fields({"host": host, "ticks": True})
     else:
         click.echo(f"The beat of {host} has sent ticks in the last {queue_liveness.BEAT_TTL} s.")
 
 
-def _choose_log(*, as_json: bool) -> dict[str, str]:
+def _choose_log() -> dict[str, str]:
     """Return the environment of a process that logs as the option says."""
-    return {"SLIPWAY_LOG__FORMAT": "json"} if as_json else {}
+    return {"SLIPWAY_LOG__FORMAT": "json"} if is_json() else {}
 
 
 def _queues(group: str, queues: str | None, groups: Mapping[str, tuple[str, ...]]) -> list[str]:
@@ -194,14 +208,20 @@ def _queues(group: str, queues: str | None, groups: Mapping[str, tuple[str, ...]
     return chosen
 
 
-@click.command(epilog=EXAMPLE + "SLIPWAY_API__PORT=9000 slipway up")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as one line of JSON.")
-def up(*, as_json: bool) -> None:
-    """Run PostgreSQL, Valkey, API, workers, beat, Flower and sandbox on this folder's .slipway until Ctrl-C."""
+@click.command(
+    cls=Command,
+    json_help="Print the summary as one line of JSON.",
+)
+def up() -> None:
+    """Run PostgreSQL, Valkey, API, workers, beat, Flower and sandbox on this folder's .slipway until Ctrl-C.
+
+    Example:
+      SLIPWAY_API__PORT=9000 slipway up
+    """
 
     def print_summary(found: summary.Summary) -> None:
 
-        click.echo(json.dumps(dataclasses.asdict(found)) if as_json else summary.format_summary(found))
+        click.echo(json.dumps(dataclasses.asdict(found)) if is_json() else summary.format_summary(found))
         sys.stdout.flush()
 
     folder = Path(os.environ.get("SLIPWAY_FOLDER") or ".slipway")
@@ -218,18 +238,21 @@ def print_line(name: str, sentence: str) -> None:
     click.echo(f"{name:<19}| {sentence}", err=True)
 
 
-@click.group()
+@click.group(cls=Group)
 def sandbox() -> None:
     """The sandbox: local servers that behave like the platforms."""
 
 
-@sandbox.command("serve", epilog=EXAMPLE + "slipway sandbox serve")
-@json_option
-def serve_sandbox(*, as_json: bool) -> None:
-    """Run the sandbox in the foreground, at SLIPWAY_SANDBOX__URL and SLIPWAY_SANDBOX__MEDIA_URL; print both first."""
+@sandbox.command("serve")
+def serve_sandbox() -> None:
+    """Run the sandbox in the foreground, at SLIPWAY_SANDBOX__URL and SLIPWAY_SANDBOX__MEDIA_URL; print both first.
+
+    Example:
+      slipway sandbox serve
+    """
     s = config.settings().sandbox
     arguments = sandbox_process.build_arguments(config.settings())
-    print_fields({"url": s.url, "media_url": s.media_url}, as_json=as_json)
+    print_fields({"url": s.url, "media_url": s.media_url})
     exec_python(*arguments, environment=sandbox_process.build_environment(s))
 
 
@@ -251,62 +274,72 @@ def serve_sandbox(*, as_json: bool) -> None:
     "--status", type=click.IntRange(200, 599), help="For answer, effect-then-answer: the HTTP status."
 )
 @click.option("--body", help="For answer, effect-then-answer: the body. Default: empty.")
-@json_option
-def fault(*, as_json: bool, **order: str | int | None) -> None:
+def fault(**order: str | int | None) -> None:
     """Inject a fault. A wrong PLATFORM, STEP or FAULT is answered with the list of right ones."""
     made = call_sandbox(
         "POST", "faults", json={name: value for name, value in order.items() if value is not None}
     )
     click.echo(
-        json.dumps(made) if as_json else f"Fault {made['id']} is on. `slipway sandbox faults` lists them."
+        json.dumps(made) if is_json() else f"Fault {made['id']} is on. `slipway sandbox faults` lists them."
     )
 
 
-@sandbox.command(epilog=EXAMPLE + "slipway sandbox faults --clear all")
+@sandbox.command()
 @click.option("--clear", metavar="ID|all", help="Clear one fault, or all of them.")
-@json_option
-def faults(clear: str | None, *, as_json: bool) -> None:
-    """List injected faults, with how often each will still occur."""
+def faults(clear: str | None) -> None:
+    """List injected faults, with how often each will still occur.
+
+    Example:
+      slipway sandbox faults --clear all
+    """
     if clear:
         call_sandbox("DELETE", "faults" if clear == "all" else f"faults/{clear}")
-    print_rows(call_sandbox("GET", "faults"), as_json=as_json, empty="No faults.")
+    print_rows(call_sandbox("GET", "faults"), empty="No faults.")
 
 
-@sandbox.command(epilog=EXAMPLE + "slipway sandbox ledger --platform tiktok")
+@sandbox.command()
 @click.option("--platform", help="Only this platform.")
 @click.option("--account", help="Only this account, by its id at the platform.")
-@json_option
-def ledger(platform: str | None, account: str | None, *, as_json: bool) -> None:
-    """Print what went live, oldest first: the sandbox's own record, independent of the database."""
+def ledger(platform: str | None, account: str | None) -> None:
+    """Print what went live, oldest first: the sandbox's own record, independent of the database.
+
+    Example:
+      slipway sandbox ledger --platform tiktok
+    """
     entries = call_sandbox("GET", "ledger", params={"platform": platform, "account": account})
     print_rows(
-        [_shorten(entry) for entry in entries] if not as_json else entries,
-        as_json=as_json,
+        [_shorten(entry) for entry in entries] if not is_json() else entries,
         empty="Nothing went live.",
     )
 
 
-@sandbox.command(epilog=EXAMPLE + "slipway sandbox reset --ledger")
+@sandbox.command()
 @click.option("--ledger", is_flag=True, help="Also empty the ledger.")
-@json_option
-def reset(*, ledger: bool, as_json: bool) -> None:
-    """Delete accounts, tokens, faults and unfinished uploads; the ledger only with --ledger."""
+def reset(*, ledger: bool) -> None:
+    """Delete accounts, tokens, faults and unfinished uploads; the ledger only with --ledger.
+
+    Example:
+      slipway sandbox reset --ledger
+    """
     call_sandbox("POST", "reset", json={"ledger": ledger})
-    if as_json:
-        print_fields({"reset": True, "ledger_emptied": ledger}, as_json=True)
+    if is_json():
+        print_fields({"reset": True, "ledger_emptied": ledger})
     else:
         click.echo("The sandbox is reset." + (" Its ledger is empty." if ledger else " Its ledger stays."))
 
 
-@sandbox.command(epilog=EXAMPLE + "slipway sandbox pace instant --no-quotas")
+@sandbox.command()
 @click.argument("pace", type=click.Choice(["real", "instant"]))
 @click.option("--quotas/--no-quotas", default=None, help="Enforce or lift rate limits and daily caps.")
-@json_option
-def pace(pace: str, *, quotas: bool | None, as_json: bool) -> None:
-    """Set how long platforms process: as long as real ones, or not at all."""
+def pace(pace: str, *, quotas: bool | None) -> None:
+    """Set how long platforms process: as long as real ones, or not at all.
+
+    Example:
+      slipway sandbox pace instant --no-quotas
+    """
     now = call_sandbox("POST", "pace", json={"pace": pace} | ({} if quotas is None else {"quotas": quotas}))
-    if as_json:
-        print_fields(now, as_json=True)
+    if is_json():
+        print_fields(now)
     else:
         click.echo(f"Pace {now['pace']}, quotas {'on' if now['quotas'] else 'lifted'}.")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from pipeline.cli import EXAMPLE, lazy_imports
-from pipeline.cli.output import json_option, pick, print_fields, print_rows
+from pipeline.cli import lazy_imports
+from pipeline.cli.output import Group, is_json, pick, print_fields, print_rows
 from pipeline.cli.runtime import find_actor, open_context, report_errors
 
 with lazy_imports():
@@ -43,55 +43,64 @@ ALERT_WEBHOOK_URL='https://change-me.example.com/alerts'
 """
 
 
-@click.group()
+@click.group(cls=Group)
 def settings() -> None:
     """Settings: names, meanings, values and checks."""
 
 
-@settings.command("list", epilog=EXAMPLE + "slipway settings list --json")
-@json_option
-def list_(*, as_json: bool) -> None:
-    """List every setting with its meaning, default and value (secrets are masked)."""
+@settings.command("list")
+def list_() -> None:
+    """List every setting with its meaning, default and value (secrets are masked).
+
+    Example:
+      slipway settings list --json
+    """
     meanings = config.describe_settings()
     defaults, values = _flatten(config.Settings()), _flatten(config.load())
     rows = [
         {"setting": name, "value": values[name], "default": defaults[name], "meaning": meanings[name]}
         for name in meanings
     ]
-    if as_json:
-        print_rows(rows, as_json=True)
-    for row in () if as_json else rows:
+    if is_json():
+        print_rows(rows)
+    for row in () if is_json() else rows:
         changed = "" if row["value"] == row["default"] else f"   (default: {row['default'] or 'empty'})"
         click.echo(f"{row['setting']}={row['value']}{changed}\n    {row['meaning']}")
 
 
-@settings.command(epilog=EXAMPLE + "SLIPWAY_SETTINGS_FILE=/etc/slipway.env slipway settings check")
+@settings.command()
 @click.option(
     "--production",
     is_flag=True,
     help="Also require the vault's keys, Flower's password, and the passwords of docker-compose.yml's engines.",
 )
-@json_option
-def check(*, production: bool, as_json: bool) -> None:
-    """Check the settings as every process does at its start. Exit status 2 and a sentence for each error."""
+def check(*, production: bool) -> None:
+    """Check the settings as every process does at its start. Exit status 2 and a sentence for each error.
+
+    Example:
+      SLIPWAY_SETTINGS_FILE=/etc/slipway.env slipway settings check
+    """
     _, errors = config.examine(os.environ, tuple(safety.NEEDED) if production else ())
     if production:
         errors += safety.find_weak_compose_secrets(os.environ)
     if errors:
         raise config.SettingsError("\n".join(errors))
     file = os.environ.get(config.FILE_VARIABLE)
-    if as_json:
-        print_fields({"valid": True, "file": file}, as_json=True)
+    if is_json():
+        print_fields({"valid": True, "file": file})
     else:
         click.echo(f"The settings are valid and consistent (environment{f' over {file}' if file else ''}).")
 
 
-@settings.command(epilog=EXAMPLE + "slipway settings example > config/.env.example")
-@json_option
-def example(*, as_json: bool) -> None:
-    """Print the example file: every setting with its meaning and default, required ones first."""
+@settings.command()
+def example() -> None:
+    """Print the example file: every setting with its meaning and default, required ones first.
+
+    Example:
+      slipway settings example > config/.env.example
+    """
     meanings, defaults = config.describe_settings(), _flatten(config.Settings(), plain=True)
-    if as_json:
+    if is_json():
         names = [*REQUIRED, *(name for name in meanings if name not in REQUIRED)]
         rows = [
             {
@@ -102,7 +111,7 @@ def example(*, as_json: bool) -> None:
             }
             for name in names
         ]
-        print_rows(rows, as_json=True)
+        print_rows(rows)
         return
     click.echo(
         HEADER + "".join(f"{name}='{value}'\n" for name, value in REQUIRED.items()) + COMPOSE_ONLY, nl=False
@@ -137,34 +146,40 @@ def _flatten(settings: Any, *, plain: bool = False) -> dict[str, str]:
     return found
 
 
-@click.group()
+@click.group(cls=Group)
 def vault() -> None:
     """Encryption of secrets at rest."""
 
 
-@vault.command(epilog=EXAMPLE + "echo SLIPWAY_VAULT__KEYS=$(slipway vault new-key) >> /etc/slipway.env")
-@json_option
-def new_key(*, as_json: bool) -> None:
-    """Print a new key. To rotate, put it in front of the old ones in SLIPWAY_VAULT__KEYS, separated by a comma."""
+@vault.command()
+def new_key() -> None:
+    """Print a new key. To rotate, put it in front of the old ones in SLIPWAY_VAULT__KEYS, separated by a comma.
+
+    Example:
+      echo SLIPWAY_VAULT__KEYS=$(slipway vault new-key) >> /etc/slipway.env
+    """
     from cryptography.fernet import Fernet
 
     key = Fernet.generate_key().decode()
-    if as_json:
-        print_fields({"key": key}, as_json=True)
+    if is_json():
+        print_fields({"key": key})
     else:
         click.echo(key)
 
 
 @vault.command(
     epilog="First put the new key in front of the old ones in SLIPWAY_VAULT__KEYS of every process and restart them; "
-    f"afterwards the old keys can be removed.\n\n{EXAMPLE}slipway vault rotate"
+    "afterwards the old keys can be removed."
 )
-@json_option
-def rotate(*, as_json: bool) -> None:
-    """Encrypt all stored credentials and checkpoints with the newest key. If interrupted, run it again."""
+def rotate() -> None:
+    """Encrypt all stored credentials and checkpoints with the newest key. If interrupted, run it again.
+
+    Example:
+      slipway vault rotate
+    """
 
     def print_progress(count: vault_rotation.RotationProgress) -> None:
-        if not as_json:
+        if not is_json():
             click.echo(f"{count.what}: {count.sealed_again + count.newest_already} done …", err=True)
 
     with report_errors():
@@ -176,7 +191,7 @@ def rotate(*, as_json: bool) -> None:
             database.close()
     names = "what sealed_again newest_already"
     rows = [{**pick(count, names), "unopened": len(count.unopened)} for count in counts]
-    print_rows(rows, as_json=as_json)
+    print_rows(rows)
     if unopened := [str(owner) for count in counts for owner in count.unopened]:
         raise click.ClickException(
             f"{len(unopened)} secrets open with none of the keys ({', '.join(unopened[:3])}"
@@ -185,12 +200,12 @@ def rotate(*, as_json: bool) -> None:
         )
 
 
-@click.group()
+@click.group(cls=Group)
 def broker() -> None:
     """Messages of the broker. It holds no facts: all can be dispatched again from the database."""
 
 
-@broker.command(epilog=EXAMPLE + "slipway broker rebuild --per-second 500")
+@broker.command()
 @click.option(
     "--per-second",
     type=click.FloatRange(1, 100_000),
@@ -198,13 +213,16 @@ def broker() -> None:
     show_default=True,
     help="Messages sent per second.",
 )
-@json_option
-def rebuild(per_second: float, *, as_json: bool) -> None:
-    """Dispatch a message for everything that waits. Safe at any time; seldom needed, as maintenance does it too."""
+def rebuild(per_second: float) -> None:
+    """Dispatch a message for everything that waits. Safe at any time; seldom needed, as maintenance does it too.
+
+    Example:
+      slipway broker rebuild --per-second 500
+    """
     from pipeline.maintenance.rebuild_broker import BrokerUnreachable, Dispatched, rebuild_broker
 
     def print_progress(dispatched: Dispatched) -> None:
-        if not as_json:
+        if not is_json():
             click.echo(f"\r{dispatched.deliveries} deliveries, {dispatched.looks} looks", nl=False, err=True)
 
     with open_context() as context:
@@ -212,6 +230,6 @@ def rebuild(per_second: float, *, as_json: bool) -> None:
             dispatched = rebuild_broker(context, per_second=per_second, on_progress=print_progress)
         except BrokerUnreachable as error:
             raise click.ClickException(str(error)) from None
-    if not as_json:
+    if not is_json():
         click.echo(err=True)
-    print_fields(asdict(dispatched), as_json=as_json)
+    print_fields(asdict(dispatched))

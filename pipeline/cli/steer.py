@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.api.http.timestamp import format_timestamp
-from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli import lazy_imports
 from pipeline.cli.options import DURATION, SPAN, filter_options, read_filter
-from pipeline.cli.output import json_option, pick, print_fields, print_rows
+from pipeline.cli.output import Group, is_json, pick, print_fields, print_rows
 from pipeline.cli.runtime import (
     build_caller,
     choose_workspace,
@@ -51,7 +51,7 @@ EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
 job_argument = click.argument("job_id", metavar="JOB")
 
 
-@click.group()
+@click.group(cls=Group)
 def steer() -> None:
     """Act on every delivery that a filter selects: first the count, with --yes the job. Nothing armed is touched."""
 
@@ -71,22 +71,18 @@ def _steer(name: str, arguments: steering_domain.Arguments, options: dict[str, A
         if asked.verb in steering_domain.PUBLISHES:
             auth.require_plan(caller)
         found = steering.steer(context, caller, asked, confirm=options["yes"])
-    _print_counted(found, as_json=options["as_json"])
+    _print_counted(found)
 
 
 def _add_verb(name: str, sentence: str, filters: str, *more: Callable[..., Any]) -> None:
     def run(**options: Any) -> None:
         _steer(name, _read_arguments(options), options)
 
-    for option in (
-        json_option,
-        click.option("--yes", is_flag=True, help="Do it; without, it is only counted."),
-    ):
-        run = option(run)
+    run = click.option("--yes", is_flag=True, help="Do it; without, it is only counted.")(run)
     run = filter_options(run)
     for option in reversed(more):
         run = option(run)
-    steer.command(name, help=sentence, epilog=f"{EXAMPLE}slipway steer {name} {filters}")(run)
+    steer.command(name, help=f"{sentence}\n\nExample:\n  slipway steer {name} {filters}")(run)
 
 
 def _read_arguments(options: dict[str, Any]) -> steering_domain.Arguments:
@@ -133,28 +129,34 @@ _add_verb(
 _add_verb("resume", "Go on with paused deliveries.", "--account acme --yes")
 
 
-@steer.command(epilog=EXAMPLE + f"slipway steer show {EXAMPLE_ID}")
+@steer.command()
 @job_argument
-@json_option
-def show(job_id: str, *, as_json: bool) -> None:
-    """Show JOB: its verb, its filter, how much is done, and the earlier jobs that it waits for."""
+def show(job_id: str) -> None:
+    """Show JOB: its verb, its filter, how much is done, and the earlier jobs that it waits for.
+
+    Example:
+      slipway steer show 0199c0de-0000-7000-8000-000000000000
+    """
     with _open_job(job_id) as (_, _, job):
-        _print_job(job, as_json=as_json)
+        _print_job(job)
 
 
-@steer.command("list", epilog=EXAMPLE + "slipway steer list --workspace Acme")
+@steer.command("list")
 @workspace_option
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @click.option("--after", metavar="ID", help="The next page: what comes after this job.")
-@json_option
-def list_(workspace: str | None, limit: int, after: str | None, *, as_json: bool) -> None:
-    """List jobs, newest first: what each does, how much is done, and what it waits for."""
+def list_(workspace: str | None, limit: int, after: str | None) -> None:
+    """List jobs, newest first: what each does, how much is done, and what it waits for.
+
+    Example:
+      slipway steer list --workspace Acme
+    """
     last = parse_id(after, "steering job") if after else None
     with open_transaction() as c:
         found = jobs.list_jobs(c, [choose_workspace(c, workspace).id], after=last, limit=limit)
     rows = [steer_schema.SteeringJobModel.from_job(job).model_dump(mode="json") for job in found]
-    shown = rows if as_json else [{name: row[name] for name in _LISTED} for row in rows]
-    print_rows(shown, as_json=as_json, empty="No steering jobs.")
+    shown = rows if is_json() else [{name: row[name] for name in _LISTED} for row in rows]
+    print_rows(shown, empty="No steering jobs.")
     if len(rows) == limit:
         click.echo(f"There may be more: repeat with --after {rows[-1]['id']}", err=True)
 
@@ -162,28 +164,34 @@ def list_(workspace: str | None, limit: int, after: str | None, *, as_json: bool
 _LISTED = ("id", "created_at", "verb", "state", "selected", "done", "skipped", "waits_for")
 
 
-@steer.command(epilog=EXAMPLE + f"slipway steer stop {EXAMPLE_ID}")
+@steer.command()
 @job_argument
-@json_option
-def stop(job_id: str, *, as_json: bool) -> None:
-    """Stop JOB after the post in progress. What it did stays; a job that has ended stays as it is."""
+def stop(job_id: str) -> None:
+    """Stop JOB after the post in progress. What it did stays; a job that has ended stays as it is.
+
+    Example:
+      slipway steer stop 0199c0de-0000-7000-8000-000000000000
+    """
     with report_refusals(), _open_job(job_id) as (context, caller, job):
-        _print_job(steering.stop(context, caller, job.id), as_json=as_json)
+        _print_job(steering.stop(context, caller, job.id))
 
 
-@steer.command(epilog=EXAMPLE + f"slipway steer receipts {EXAMPLE_ID} --outcome skipped")
+@steer.command()
 @job_argument
 @click.option("--outcome", type=click.Choice(["done", "skipped"]), help="Only of this outcome.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @click.option("--after", metavar="ID", help="The next page: what comes after this delivery.")
-@json_option
-def receipts(job_id: str, outcome: str | None, limit: int, after: str | None, *, as_json: bool) -> None:
-    """List what became of each delivery of JOB."""
+def receipts(job_id: str, outcome: str | None, limit: int, after: str | None) -> None:
+    """List what became of each delivery of JOB.
+
+    Example:
+      slipway steer receipts 0199c0de-0000-7000-8000-000000000000 --outcome skipped
+    """
     last = parse_id(after, "delivery") if after else None
     with _open_job(job_id) as (context, _, job), context.database.begin() as c:
         found = steering_receipts.list_receipts(c, job.id, outcome=outcome, after=last, limit=limit)
     rows = [steer_schema.SteeringReceipt.from_receipt(one).model_dump(mode="json") for one in found]
-    print_rows(rows, as_json=as_json, empty="No such receipt.")
+    print_rows(rows, empty="No such receipt.")
     if len(rows) == limit:
         click.echo(f"There may be more: repeat with --after {rows[-1]['delivery_id']}", err=True)
 
@@ -206,63 +214,65 @@ def _open_job(job_id: str) -> Iterator[tuple[Context, Caller, jobs.SteeringJob]]
         yield context, caller, job
 
 
-def _print_counted(found: steering.Counted, *, as_json: bool) -> None:
+def _print_counted(found: steering.Counted) -> None:
 
-    if as_json:
-        print_fields(steer_schema.SteeringAnswer.from_counted(found).model_dump(mode="json"), as_json=True)
+    if is_json():
+        print_fields(steer_schema.SteeringAnswer.from_counted(found).model_dump(mode="json"))
         return
     count = found.count
     states = ", ".join(f"{n:,} {state}" for state, n in count.states.items())
-    print_fields(
-        {"deliveries": f"{count.deliveries:,}", "posts": f"{count.posts:,}", "states": states}, as_json=False
-    )
+    print_fields({"deliveries": f"{count.deliveries:,}", "posts": f"{count.posts:,}", "states": states})
     if found.job is None:
         click.echo("\nNothing was done. Repeat with --yes to do it.")
     else:
         click.echo(f"\nThe job goes on in the background: slipway steer show {found.job.id}")
 
 
-def _print_job(job: jobs.SteeringJob, *, as_json: bool) -> None:
+def _print_job(job: jobs.SteeringJob) -> None:
 
     found = steer_schema.SteeringJobModel.from_job(job).model_dump(mode="json")
-    if not as_json:
+    if not is_json():
         for name in ("filter", "arguments"):
             found[name] = ", ".join(f"{key} {value}" for key, value in found[name].items())
         found["waits_for"] = ", ".join(found["waits_for"])
         found["error"] = (found["error"] or {}).get("message")
         found = {name: value for name, value in found.items() if value not in (None, "")}
-    print_fields(found, as_json=as_json)
-    if job.skipped and not as_json:
+    print_fields(found)
+    if job.skipped and not is_json():
         click.echo(f"\nWhy some were skipped: slipway steer receipts {job.id} --outcome skipped")
 
 
 why_option = click.option("--why", required=True, help="The reason, shown in `slipway pause list`.")
 
 
-@click.group()
+@click.group(cls=Group)
 def pause() -> None:
     """Pause publishing. Deliveries already armed are completed; no post is lost, and due times stay."""
 
 
-@pause.command(
-    epilog=f"{EXAMPLES}slipway pause add all --why 'wrong campaign, checking'\n"
-    "  slipway pause add platform tiktok --why 'their API answers 500'\n"
-    "  slipway pause add account acme --why 'under review'"
-)
+@pause.command()
 @click.argument("scope", type=click.Choice(SCOPES))
 @click.argument("target", required=False)
 @why_option
-@json_option
-def add(scope: Scope, target: str | None, why: str, *, as_json: bool) -> None:
-    """Pause everything, a platform, a workspace (name or id) or an account (id or username)."""
+def add(scope: Scope, target: str | None, why: str) -> None:
+    """Pause everything, a platform, a workspace (name or id) or an account (id or username).
+
+    Examples:
+      slipway pause add all --why 'wrong campaign, checking'
+      slipway pause add platform tiktok --why 'their API answers 500'
+      slipway pause add account acme --why 'under review'
+    """
     _require_target("add", scope, target)
-    _pause(scope, target or "", why, as_json=as_json)
+    _pause(scope, target or "", why)
 
 
-@pause.command("list", epilog=EXAMPLE + "slipway pause list --json")
-@json_option
-def list_pauses_(*, as_json: bool) -> None:
-    """List pauses and open circuit breakers: scope, since when, who, why, and how many deliveries each holds."""
+@pause.command("list")
+def list_pauses_() -> None:
+    """List pauses and open circuit breakers: scope, since when, who, why, and how many deliveries each holds.
+
+    Example:
+      slipway pause list --json
+    """
     with open_transaction() as c:
         rows = [pick(p, "scope target name since holds who why") for p in pauses.list_pauses(c)] + [
             {
@@ -273,20 +283,21 @@ def list_pauses_(*, as_json: bool) -> None:
             }
             for b in platform_health.list_open_breakers(c)
         ]
-    print_rows(rows, as_json=as_json, empty="Nothing is paused.")
+    print_rows(rows, empty="Nothing is paused.")
 
 
-@pause.command(
-    epilog=EXAMPLES + "slipway pause lift all\n  slipway pause lift platform tiktok\n"
-    "  slipway pause lift breaker tiktok"
-)
+@pause.command()
 @click.argument("scope", type=click.Choice([*SCOPES, BREAKER]))
 @click.argument("target", required=False)
-@json_option
-def lift(scope: LiftedScope, target: str | None, *, as_json: bool) -> None:
+def lift(scope: LiftedScope, target: str | None) -> None:
     """Lift a pause or close a circuit breaker, at once. Others that hold the same deliveries stay.
 
     A breaker opens again if the platform's calls go on failing.
+
+    Examples:
+      slipway pause lift all
+      slipway pause lift platform tiktok
+      slipway pause lift breaker tiktok
     """
     _require_target("lift", scope, target)
     with open_context() as context:
@@ -294,7 +305,7 @@ def lift(scope: LiftedScope, target: str | None, *, as_json: bool) -> None:
             found = TARGETS[scope](c, target or "")
         if not pause_actions.lift_and_release(context, find_actor(), scope, found):
             raise click.ClickException("That is not paused: `slipway pause list` shows what is.")
-    print_fields({"scope": scope, "target": found, "paused": False}, as_json=as_json)
+    print_fields({"scope": scope, "target": found, "paused": False})
 
 
 def _require_target(verb: str, scope: str, target: str | None) -> None:
@@ -306,14 +317,14 @@ def _require_target(verb: str, scope: str, target: str | None) -> None:
         )
 
 
-def _pause(scope: Scope, target: str, why: str, *, as_json: bool) -> None:
+def _pause(scope: Scope, target: str, why: str) -> None:
 
     if not why.strip():
         raise click.ClickException("--why is empty: give the reason.")
     with open_transaction() as c:
         found = TARGETS[scope](c, target)
         pause_actions.pause(c, find_actor(), scope, found, why)
-    print_fields({"scope": scope, "target": found, "paused": True, "why": why}, as_json=as_json)
+    print_fields({"scope": scope, "target": found, "paused": True, "why": why})
 
 
 def _resolve_platform(_: Connection, text: str) -> str:

@@ -10,9 +10,9 @@ from uuid import UUID
 
 import click
 
-from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli import lazy_imports
 from pipeline.cli.options import PAST
-from pipeline.cli.output import json_option, pick, print_fields, print_rows
+from pipeline.cli.output import Group, is_json, pick, print_fields, print_rows
 from pipeline.cli.runtime import (
     build_caller,
     choose_workspace,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
 
-EXAMPLE_ID = "0199c0de-0000-7000-8000-000000000000"
 webhook_argument = click.argument("webhook_id", metavar="WEBHOOK")
 event_option = click.option(
     "--event", "types", multiple=True, help="A type to send; may be repeated. Default: all."
@@ -46,24 +45,23 @@ PATIENCE = 20.0
 POLL_SECONDS = 0.2
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Webhooks: events of posts, accounts and imports, sent to a public https URL and signed."""
 
 
-@command.command(
-    epilog=f"{EXAMPLES}slipway webhook create https://hooks.example.com/slipway --workspace Acme\n"
-    "  slipway webhook create https://hooks.example.com/slipway --event post.posted --event post.failed"
-)
+@command.command()
 @click.argument("url")
 @workspace_option
 @event_option
 @click.option("--description", help="For people.")
-@json_option
-def create(
-    url: str, workspace: str | None, types: tuple[str, ...], description: str | None, *, as_json: bool
-) -> None:
-    """Send events to URL from now on. The secret that signs them is shown once."""
+def create(url: str, workspace: str | None, types: tuple[str, ...], description: str | None) -> None:
+    """Send events to URL from now on. The secret that signs them is shown once.
+
+    Examples:
+      slipway webhook create https://hooks.example.com/slipway --workspace Acme
+      slipway webhook create https://hooks.example.com/slipway --event post.posted --event post.failed
+    """
     from pipeline.webhooks import webhooks
 
     with report_refusals(), open_context() as context:
@@ -72,17 +70,19 @@ def create(
         made, secret = webhooks.create(
             context, caller, url=url, types=_check_types(types), description=description
         )
-    _print(made, secret, as_json=as_json)
+    _print(made, secret)
 
 
-@command.command(
-    "list", epilog=f"{EXAMPLES}slipway webhook list --workspace Acme\n  slipway webhook list --paused"
-)
+@command.command("list")
 @workspace_option
 @click.option("--paused", is_flag=True, help="Only paused webhooks, in all workspaces.")
-@json_option
-def list_(workspace: str | None, *, paused: bool, as_json: bool) -> None:
-    """List webhooks, oldest first."""
+def list_(workspace: str | None, *, paused: bool) -> None:
+    """List webhooks, oldest first.
+
+    Examples:
+      slipway webhook list --workspace Acme
+      slipway webhook list --paused
+    """
     with open_transaction() as c:
         chosen = None if paused else build_caller(choose_workspace(c, workspace))
         found = (
@@ -98,22 +98,22 @@ def list_(workspace: str | None, *, paused: bool, as_json: bool) -> None:
         }
         for w in found
     ]
-    print_rows(rows, as_json=as_json, empty="No webhooks.")
+    print_rows(rows, empty="No webhooks.")
 
 
-@command.command(epilog=EXAMPLE + f"slipway webhook show {EXAMPLE_ID}")
+@command.command()
 @webhook_argument
-@json_option
-def show(webhook_id: str, *, as_json: bool) -> None:
-    """Show WEBHOOK: its URL, its types of events, and whether it is paused."""
+def show(webhook_id: str) -> None:
+    """Show WEBHOOK: its URL, its types of events, and whether it is paused.
+
+    Example:
+      slipway webhook show 0199c0de-0000-7000-8000-000000000000
+    """
     with _open_webhook(webhook_id) as (_, _, found):
-        _print(found, as_json=as_json)
+        _print(found)
 
 
-@command.command(
-    epilog=f"{EXAMPLES}slipway webhook update {EXAMPLE_ID} --url https://hooks.example.com/new\n"
-    f"  slipway webhook update {EXAMPLE_ID} --resume"
-)
+@command.command()
 @webhook_argument
 @click.option("--url", help="Send to this URL, what waits too.")
 @event_option
@@ -122,7 +122,6 @@ def show(webhook_id: str, *, as_json: bool) -> None:
 @click.option(
     "--pause/--resume", "paused", default=None, help="Keep events and send none; send what waits, in order."
 )
-@json_option
 def update(
     webhook_id: str,
     url: str | None,
@@ -131,9 +130,13 @@ def update(
     *,
     all_events: bool,
     paused: bool | None,
-    as_json: bool,
 ) -> None:
-    """Change WEBHOOK, pause it, or resume it."""
+    """Change WEBHOOK, pause it, or resume it.
+
+    Examples:
+      slipway webhook update 0199c0de-0000-7000-8000-000000000000 --url https://hooks.example.com/new
+      slipway webhook update 0199c0de-0000-7000-8000-000000000000 --resume
+    """
     from pipeline.webhooks import webhooks
 
     changes: dict[str, Any] = {"url": url, "types": _check_types(types), "description": description}
@@ -145,75 +148,77 @@ def update(
             "Give at least one of --url, --event, --all-events, --description, --pause, --resume."
         )
     with report_refusals(), _open_webhook(webhook_id) as (context, caller, found):
-        _print(webhooks.change(context, caller, found.id, paused=paused, **changes), as_json=as_json)
+        _print(webhooks.change(context, caller, found.id, paused=paused, **changes))
 
 
-@command.command(epilog=EXAMPLE + f"slipway webhook rotate {EXAMPLE_ID}")
+@command.command()
 @webhook_argument
-@json_option
-def rotate(webhook_id: str, *, as_json: bool) -> None:
-    """Give WEBHOOK a new secret. For a day both sign; a second rotation ends the oldest."""
+def rotate(webhook_id: str) -> None:
+    """Give WEBHOOK a new secret. For a day both sign; a second rotation ends the oldest.
+
+    Example:
+      slipway webhook rotate 0199c0de-0000-7000-8000-000000000000
+    """
     from pipeline.webhooks import webhooks
 
     with _open_webhook(webhook_id) as (context, caller, found):
-        _print(*webhooks.rotate(context, caller, found.id), as_json=as_json)
+        _print(*webhooks.rotate(context, caller, found.id))
 
 
-@command.command(epilog=EXAMPLE + f"slipway webhook test {EXAMPLE_ID}")
+@command.command()
 @webhook_argument
-@json_option
-def test(webhook_id: str, *, as_json: bool) -> None:
-    """Send a test event to WEBHOOK, and wait up to 20 seconds for what becomes of it. Exit 1 unless it arrived."""
+def test(webhook_id: str) -> None:
+    """Send a test event to WEBHOOK, and wait up to 20 seconds for what becomes of it. Exit 1 unless it arrived.
+
+    Example:
+      slipway webhook test 0199c0de-0000-7000-8000-000000000000
+    """
     from pipeline.webhooks import webhooks
 
     with _open_webhook(webhook_id) as (context, caller, found):
         event = webhooks.test(context, caller, found.id, None)
         ended = _wait(context, found.id, event.id)
-    _print_event(ended, as_json=as_json)
+    _print_event(ended)
     if found.paused_at is not None:
         click.echo("The webhook is paused: the test waits until it is resumed.", err=True)
     if ended["state"] != "delivered":
         raise click.exceptions.Exit(1)
 
 
-@command.command(
-    epilog=f"{EXAMPLES}slipway webhook events {EXAMPLE_ID} --state failed\n"
-    f"  slipway webhook events {EXAMPLE_ID} --json"
-)
+@command.command()
 @webhook_argument
 @click.option("--state", type=STATES, help="Only of this state.")
 @click.option("--type", "kind", help="Only of this type.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
-@json_option
-def events(webhook_id: str, state: str | None, kind: str | None, limit: int, *, as_json: bool) -> None:
-    """List the events of WEBHOOK with their last try, newest first; as JSON with their payload and all tries."""
+def events(webhook_id: str, state: str | None, kind: str | None, limit: int) -> None:
+    """List the events of WEBHOOK with their last try, newest first; as JSON with their payload and all tries.
+
+    Examples:
+      slipway webhook events 0199c0de-0000-7000-8000-000000000000 --state failed
+      slipway webhook events 0199c0de-0000-7000-8000-000000000000 --json
+    """
     with _open_webhook(webhook_id) as (context, _, found), context.database.begin() as c:
         requested = None if state is None else webhook_domain.EventState(state)
         page = event_store.list_events(c, found.id, limit=limit, state=requested, kind=kind)
     rows = [models.WebhookEvent.from_event(event).model_dump(mode="json") for event in page]
-    print_rows(rows if as_json else [*map(_summarize, rows)], as_json=as_json, empty="No events.")
+    print_rows(rows if is_json() else [*map(_summarize, rows)], empty="No events.")
 
 
-@command.command(
-    epilog=f"{EXAMPLES}slipway webhook replay {EXAMPLE_ID} --id {EXAMPLE_ID}\n"
-    f"  slipway webhook replay {EXAMPLE_ID} --since 24h --state failed"
-)
+@command.command()
 @webhook_argument
 @click.option("--id", "ids", multiple=True, help="An event; may be repeated.")
 @click.option("--since", type=PAST, help="Made at this time or later: 24h, or ISO 8601.")
 @click.option("--until", type=PAST, help="Made before this time.")
 @click.option("--state", type=STATES, help="Of a span, only those of this state.")
-@json_option
 def replay(
-    webhook_id: str,
-    ids: tuple[str, ...],
-    since: datetime | None,
-    until: datetime | None,
-    state: str | None,
-    *,
-    as_json: bool,
+    webhook_id: str, ids: tuple[str, ...], since: datetime | None, until: datetime | None, state: str | None
 ) -> None:
-    """Send events of WEBHOOK again under the same ids: some, or all of a span. In order in each post."""
+    """Send events of WEBHOOK again under the same ids: some, or all of a span. In order in each post.
+
+    Examples:
+      slipway webhook replay 0199c0de-0000-7000-8000-000000000000 --id 0199c0de-0000-7000-8000-000000000000
+      slipway webhook replay 0199c0de-0000-7000-8000-000000000000 --since 24h --state failed
+    """
     from pipeline.webhooks import webhooks
 
     if bool(ids) == (since is not None) or (ids and (until or state)):
@@ -234,19 +239,22 @@ def replay(
                 event_store.Replay(since=since, until=until, state=chosen.state, after=last),
             )
             total += more
-    print_fields({"replayed": total}, as_json=as_json)
+    print_fields({"replayed": total})
 
 
-@command.command(epilog=EXAMPLE + f"slipway webhook delete {EXAMPLE_ID}")
+@command.command()
 @webhook_argument
-@json_option
-def delete(webhook_id: str, *, as_json: bool) -> None:
-    """Delete WEBHOOK and its events."""
+def delete(webhook_id: str) -> None:
+    """Delete WEBHOOK and its events.
+
+    Example:
+      slipway webhook delete 0199c0de-0000-7000-8000-000000000000
+    """
     from pipeline.webhooks import webhooks
 
     with _open_webhook(webhook_id) as (context, caller, found):
         webhooks.delete(context, caller, found.id)
-    print_fields({"id": found.id, "deleted": True}, as_json=as_json)
+    print_fields({"id": found.id, "deleted": True})
 
 
 # --- what the commands share -----------------------------------------------------------------------------------------
@@ -293,21 +301,21 @@ def _summarize(event: dict[str, Any]) -> dict[str, Any]:
     return {**fields, "last": last.get("outcome"), "error": last.get("error")}
 
 
-def _print_event(event: dict[str, Any], *, as_json: bool) -> None:
-    print_fields(event if as_json else _present(_summarize(event)), as_json=as_json)
+def _print_event(event: dict[str, Any]) -> None:
+    print_fields(event if is_json() else _present(_summarize(event)))
 
 
-def _print(found: webhook_store.Webhook, secret: str = "", *, as_json: bool) -> None:
+def _print(found: webhook_store.Webhook, secret: str = "") -> None:
 
     fields = models.WebhookModel.from_webhook(found, secret).model_dump(mode="json")
-    if as_json:
-        print_fields(fields, as_json=True)
+    if is_json():
+        print_fields(fields)
         return
     pause, types = fields["paused"] or {}, fields["events"]
     fields |= {"events": "all" if types is None else " ".join(types)}
     fields["paused"] = f"{pause['why']} since {pause['since']}" if pause else None
     fields["account_ids"] = " ".join(fields["account_ids"] or ())
-    print_fields(_present(fields), as_json=False)
+    print_fields(_present(fields))
     if secret:
         click.echo("\nKeep the secret: it is not shown again.")
 

@@ -11,9 +11,9 @@ from uuid import UUID
 
 import click
 
-from pipeline.cli import EXAMPLE, EXAMPLES, lazy_imports
+from pipeline.cli import lazy_imports
 from pipeline.cli.options import DURATION
-from pipeline.cli.output import json_option, pick, print_fields, print_rows
+from pipeline.cli.output import Group, is_json, pick, print_fields, print_rows
 from pipeline.cli.runtime import find_actor, open_transaction
 from pipeline.domain.account import (
     Plan,
@@ -40,21 +40,24 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-@click.group()
+@click.group(cls=Group)
 def workspace() -> None:
     """Workspaces: the owners of posts, with the plan they publish by."""
 
 
-@workspace.command("create", epilog=EXAMPLE + "slipway workspace create Acme --time-zone Europe/Berlin")
+@workspace.command("create")
 @click.argument("name")
 @click.option(
     "--kind", type=click.Choice([k.value for k in WorkspaceKind]), default="workspace", show_default=True
 )
 @click.option("--plan", type=click.Choice([p.value for p in Plan]), default="business", show_default=True)
 @click.option("--time-zone", default="UTC", show_default=True, help="IANA name, such as Europe/Berlin.")
-@json_option
-def add_workspace(name: str, kind: str, plan: str, time_zone: str, *, as_json: bool) -> None:
-    """Create a workspace. A personal one also gets an owner."""
+def add_workspace(name: str, kind: str, plan: str, time_zone: str) -> None:
+    """Create a workspace. A personal one also gets an owner.
+
+    Example:
+      slipway workspace create Acme --time-zone Europe/Berlin
+    """
     _require_zone(time_zone)
     if not name.strip():
         raise click.ClickException("The name is empty: give one.")
@@ -64,50 +67,56 @@ def add_workspace(name: str, kind: str, plan: str, time_zone: str, *, as_json: b
         )
         found = _to_dict(workspace_store.find_workspace(c, str(made)))
         _record_workspace(c, "create", made, {}, found)
-    print_fields(found, as_json=as_json)
+    print_fields(found)
 
 
-@workspace.command("list", epilog=EXAMPLE + "slipway workspace list --json")
-@json_option
-def list_all_workspaces(*, as_json: bool) -> None:
-    """List all workspaces, oldest first."""
+@workspace.command("list")
+def list_all_workspaces() -> None:
+    """List all workspaces, oldest first.
+
+    Example:
+      slipway workspace list --json
+    """
     with open_transaction() as c:
         late = workspace_store.list_policies(c)
         found = [
             {**_to_dict(w), "late": _describe(late.get(w.id))} for w in workspace_store.list_workspaces(c)
         ]
-    print_rows(found, as_json=as_json, empty="No workspaces. `slipway workspace create NAME` makes one.")
+    print_rows(found, empty="No workspaces. `slipway workspace create NAME` makes one.")
 
 
-@workspace.command(epilog=EXAMPLE + "slipway workspace set-plan Acme professional --subscription past_due")
+@workspace.command()
 @click.argument("workspace")
 @click.argument("plan", type=click.Choice([p.value for p in Plan]))
 @click.option(
     "--subscription", type=click.Choice([s.value for s in Subscription]), help="Default: unchanged."
 )
-@json_option
-def set_plan(workspace: str, plan: str, subscription: str | None, *, as_json: bool) -> None:
-    """Change the plan of WORKSPACE (name or id). Its keys publish by the new plan at once."""
+def set_plan(workspace: str, plan: str, subscription: str | None) -> None:
+    """Change the plan of WORKSPACE (name or id). Its keys publish by the new plan at once.
+
+    Example:
+      slipway workspace set-plan Acme professional --subscription past_due
+    """
     with open_transaction() as c:
         found = workspace_store.find_workspace(c, workspace)
         workspace_store.set_plan(c, found.id, Plan(plan), Subscription(subscription or found.subscription))
         changed = _to_dict(workspace_store.find_workspace(c, str(found.id)))
         _record_workspace(c, "set plan", found.id, _to_dict(found), changed)
-    print_fields(changed, as_json=as_json)
+    print_fields(changed)
 
 
-@workspace.command(
-    epilog=f"{EXAMPLES}slipway workspace set-late Acme hold --after 2h\n"
-    "  slipway workspace set-late Acme publish"
-)
+@workspace.command()
 @click.argument("workspace")
 @click.argument("on_late", metavar="publish|skip|hold", type=click.Choice(["publish", "skip", "hold"]))
 @click.option("--after", type=DURATION, help="How late counts as late: 30m, 2h, 1d. Not with publish.")
-@json_option
-def set_late(workspace: str, on_late: str, after: timedelta | None, *, as_json: bool) -> None:
+def set_late(workspace: str, on_late: str, after: timedelta | None) -> None:
     """Set what happens to late posts of WORKSPACE without expires_at: publish, skip (fail) or hold for an operator.
 
     It takes effect at once, for posts already accepted too.
+
+    Examples:
+      slipway workspace set-late Acme hold --after 2h
+      slipway workspace set-late Acme publish
     """
     if (after is None) != (on_late == "publish") or after == timedelta(0):
         raise click.ClickException("skip and hold need a duration (--after 2h); publish takes none.")
@@ -121,7 +130,7 @@ def set_late(workspace: str, on_late: str, after: timedelta | None, *, as_json: 
         before = _describe(workspace_store.list_policies(c).get(found.id))
         workspace_store.set_policy(c, found.id, policy)
         _record_workspace(c, "set late", found.id, {"late": before}, {"late": _describe(policy)})
-    print_fields({"id": found.id, "name": found.name, "late": _describe(policy)}, as_json=as_json)
+    print_fields({"id": found.id, "name": found.name, "late": _describe(policy)})
 
 
 def _record_workspace(
@@ -177,7 +186,7 @@ generate_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def user() -> None:
     """People who use the dashboard. A role is for one workspace, or for all.
 
@@ -191,19 +200,20 @@ def workspace_option(help_text: str) -> Callable[[Any], Any]:
     return click.option("--workspace", metavar="NAME|ID|all", help=help_text)
 
 
-@user.command(
-    epilog=f"{EXAMPLES}slipway user create ann --role operator --workspace Acme\n"
-    "  slipway user create bo --role viewer --workspace all --generate"
-)
+@user.command()
 @click.argument("login")
 @click.option(
     "--role", type=click.Choice(ROLES), help="What the user may do; `slipway user grant` gives it later."
 )
 @workspace_option("Where; needed with --role.")
 @generate_option
-@json_option
-def create(login: str, role: str | None, workspace: str | None, *, generate: bool, as_json: bool) -> None:
-    """Create user LOGIN. The password is asked for at a terminal; otherwise it is generated, and shown only now."""
+def create(login: str, role: str | None, workspace: str | None, *, generate: bool) -> None:
+    """Create user LOGIN. The password is asked for at a terminal; otherwise it is generated, and shown only now.
+
+    Examples:
+      slipway user create ann --role operator --workspace Acme
+      slipway user create bo --role viewer --workspace all --generate
+    """
     if (role is None) != (workspace is None):
         raise click.UsageError("Give --role and --workspace together: a role is for a workspace, or for all.")
     with _report_errors():
@@ -216,42 +226,54 @@ def create(login: str, role: str | None, workspace: str | None, *, generate: boo
             if role is not None:
                 _grant(c, identity, _find_workspace(c, workspace or ""), Role(role))
     facts = {"id": identity, "login": login, "role": role, "workspace": workspace}
-    _print_password(facts, password if is_generated else None, as_json=as_json)
+    _print_password(facts, password if is_generated else None)
 
 
-@user.command("list", epilog=EXAMPLE + "slipway user list --json")
-@json_option
-def list_(*, as_json: bool) -> None:
-    """List all users with their roles."""
+@user.command("list")
+def list_() -> None:
+    """List all users with their roles.
+
+    Example:
+      slipway user list --json
+    """
     with open_transaction() as c:
         names: dict[UUID | None, str] = {w.id: w.name for w in workspace_store.list_workspaces(c)}
         found = user_store.list_users(c)
-    rows = [_to_row(user, names | {None: ALL}, as_json=as_json) for user in found]
-    print_rows(rows, as_json=as_json, empty="No users. `slipway user create LOGIN` makes one.")
+    rows = [_to_row(user, names | {None: ALL}) for user in found]
+    print_rows(rows, empty="No users. `slipway user create LOGIN` makes one.")
 
 
-@user.command(epilog=EXAMPLE + "slipway user disable ann")
+@user.command()
 @click.argument("login")
-@json_option
-def disable(login: str, *, as_json: bool) -> None:
-    """Keep user LOGIN out, and end their sessions at once. What they did keeps their name."""
-    _set_disabled(login, disabled=True, as_json=as_json)
+def disable(login: str) -> None:
+    """Keep user LOGIN out, and end their sessions at once. What they did keeps their name.
+
+    Example:
+      slipway user disable ann
+    """
+    _set_disabled(login, disabled=True)
 
 
-@user.command(epilog=EXAMPLE + "slipway user enable ann")
+@user.command()
 @click.argument("login")
-@json_option
-def enable(login: str, *, as_json: bool) -> None:
-    """Let user LOGIN, who was disabled, log in again."""
-    _set_disabled(login, disabled=False, as_json=as_json)
+def enable(login: str) -> None:
+    """Let user LOGIN, who was disabled, log in again.
+
+    Example:
+      slipway user enable ann
+    """
+    _set_disabled(login, disabled=False)
 
 
-@user.command(epilog=EXAMPLE + "slipway user reset ann")
+@user.command()
 @click.argument("login")
 @generate_option
-@json_option
-def reset(login: str, *, generate: bool, as_json: bool) -> None:
-    """Give user LOGIN a new password, end their sessions, and let them try again at once."""
+def reset(login: str, *, generate: bool) -> None:
+    """Give user LOGIN a new password, end their sessions, and let them try again at once.
+
+    Example:
+      slipway user reset ann
+    """
     login = normalize_login(login)
     with _report_errors():
         with open_transaction() as c:
@@ -263,34 +285,39 @@ def reset(login: str, *, generate: bool, as_json: bool) -> None:
             user_store.set_password(c, identity, stored)
             session_store.forget_tries(c, session_store.name_login(login))
             _record(c, "reset", identity, before={"password": "the old one"}, after={"password": "a new one"})
-    _print_password({"id": identity, "login": login}, password if is_generated else None, as_json=as_json)
+    _print_password({"id": identity, "login": login}, password if is_generated else None)
 
 
-@user.command(
-    epilog=f"{EXAMPLES}slipway user grant ann operator --workspace Acme\n"
-    "  slipway user grant ann admin --workspace all\n"
-    "  slipway user grant ann none --workspace Acme"
-)
+@user.command()
 @click.argument("login")
 @click.argument("role", type=click.Choice([*ROLES, "none"]))
 @workspace_option("Where.")
-@json_option
-def grant(login: str, role: str, workspace: str | None, *, as_json: bool) -> None:
-    """Give user LOGIN another ROLE in a workspace or in all; none takes it. Their next page follows it."""
+def grant(login: str, role: str, workspace: str | None) -> None:
+    """Give user LOGIN another ROLE in a workspace or in all; none takes it. Their next page follows it.
+
+    Examples:
+      slipway user grant ann operator --workspace Acme
+      slipway user grant ann admin --workspace all
+      slipway user grant ann none --workspace Acme
+    """
     if workspace is None:
         raise click.UsageError("Give --workspace: a name, an id, or all.")
     with _report_errors(), open_transaction() as c:
         chosen = None if role == "none" else Role(role)
         _grant(c, user_store.find_user(c, login), _find_workspace(c, workspace), chosen)
-    print_fields({"login": login, "role": role, "workspace": workspace}, as_json=as_json)
+    print_fields({"login": login, "role": role, "workspace": workspace})
 
 
-@user.command(epilog=f"{EXAMPLES}slipway user sessions\n  slipway user sessions ann --end")
+@user.command()
 @click.argument("login", required=False)
 @click.option("--end", "ends", is_flag=True, help="End all sessions of LOGIN.")
-@json_option
-def sessions(login: str | None, *, ends: bool, as_json: bool) -> None:
-    """List the open sessions of all users, or of LOGIN; or end them."""
+def sessions(login: str | None, *, ends: bool) -> None:
+    """List the open sessions of all users, or of LOGIN; or end them.
+
+    Examples:
+      slipway user sessions
+      slipway user sessions ann --end
+    """
     if ends and login is None:
         raise click.UsageError("Give LOGIN: whose sessions are to end.")
     with _report_errors(), open_transaction() as c:
@@ -298,11 +325,11 @@ def sessions(login: str | None, *, ends: bool, as_json: bool) -> None:
         if ends and user is not None:
             ended = user_store.end_sessions_of(c, user)
             _record(c, "end sessions", user, before={"sessions": ended}, after={"sessions": 0})
-            print_fields({"login": login, "ended": ended}, as_json=as_json)
+            print_fields({"login": login, "ended": ended})
             return
         found = session_store.list_sessions(c, user)
     rows = [pick(one, "id login created_at seen_at address browser=agent") for one in found]
-    print_rows(rows, as_json=as_json, empty="No open sessions.")
+    print_rows(rows, empty="No open sessions.")
 
 
 @contextmanager
@@ -342,33 +369,33 @@ def _record(
     audit_store.record_change(c, find_actor(), verb, "user", user, workspace, before, after)
 
 
-def _set_disabled(login: str, *, disabled: bool, as_json: bool) -> None:
+def _set_disabled(login: str, *, disabled: bool) -> None:
 
     with _report_errors(), open_transaction() as c:
         identity = user_store.find_user(c, login)
         was_disabled = user_store.set_disabled(c, identity, disabled=disabled)
         verb = "disable" if disabled else "enable"
         _record(c, verb, identity, before={"disabled": was_disabled}, after={"disabled": disabled})
-    print_fields({"login": login, "disabled": disabled}, as_json=as_json)
+    print_fields({"login": login, "disabled": disabled})
 
 
-def _to_row(user: user_store.User, names: dict[UUID | None, str], *, as_json: bool) -> dict[str, Any]:
+def _to_row(user: user_store.User, names: dict[UUID | None, str]) -> dict[str, Any]:
     """Return the user's columns: roles by workspace id for JSON, by name for people."""
     roles = {
-        (str(workspace or ALL) if as_json else names[workspace]): role.value
+        (str(workspace or ALL) if is_json() else names[workspace]): role.value
         for workspace, role in user.roles.items()
     }
     return {
         **pick(user, "id login"),
-        "roles": roles if as_json else ", ".join(f"{role} in {where}" for where, role in roles.items()),
+        "roles": roles if is_json() else ", ".join(f"{role} in {where}" for where, role in roles.items()),
         **pick(user, "created_at last_login_at disabled_at"),
     }
 
 
-def _print_password(facts: dict[str, Any], password: str | None, *, as_json: bool) -> None:
+def _print_password(facts: dict[str, Any], password: str | None) -> None:
     """Print what was made; a generated password alone on standard output, for people."""
-    if as_json:
-        print_fields({**facts, "password": password}, as_json=True)
+    if is_json():
+        print_fields({**facts, "password": password})
     elif password is not None:
         click.echo(password)
         click.echo(SHOWN_ONCE, err=True)

@@ -16,7 +16,7 @@ from adapters.live_check import check_version
 from config.settings import load
 from pipeline.actions import diagnose as diagnosing
 from pipeline.actions.diagnose import diagnose
-from pipeline.cli.output import stream_rows
+from pipeline.cli.output import Command, stream_rows
 from pipeline.store.canaries import record_canary
 from pipeline.store.database import row
 from pipeline.wiring import build_context
@@ -134,12 +134,15 @@ def test_rows_are_printed_as_they_come(capsys: pytest.CaptureFixture[str]) -> No
         printed.append(capsys.readouterr().out)
         yield {"part": "database", "says": None}
 
-    stream_rows(iterate(), [8], as_json=False)
+    def print_rows(*words: str) -> None:
+        Command("print", callback=lambda: stream_rows(iterate(), [8])).main([*words], standalone_mode=False)
+
+    print_rows()
     assert printed == ["part      says\ndisk      first\n"]
     assert capsys.readouterr().out == "database\n"
-    stream_rows(iterate(), [8], as_json=True)
+    print_rows("--json")
     assert json.loads(printed[1] + capsys.readouterr().out)[0] == {"part": "disk", "says": "first"}
-    stream_rows([], [8], as_json=True)
+    Command("print", callback=lambda: stream_rows([], [8])).main(["--json"], standalone_mode=False)
     assert json.loads(capsys.readouterr().out) == []
 
 
