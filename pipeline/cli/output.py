@@ -15,7 +15,10 @@ from typing import Any
 import click
 
 from pipeline.api.http.timestamp import format_timestamp
-from pipeline.domain.restored_post import describe_candidate, split_candidates
+from pipeline.cli import lazy_imports
+
+with lazy_imports():
+    from pipeline.domain import restored_post
 
 _JSON = f"{__name__}.json"
 UNBROKEN = ("id", "delivery", "account", "post", "workspace")
@@ -117,7 +120,7 @@ def list_candidates(error: Mapping[str, Any] | None) -> Sequence[Mapping[str, An
 
 def print_candidates(errors: Mapping[str, Mapping[str, Any] | None]) -> None:
     """Print a table of the likely candidates of these errors, by delivery, and how many others there are."""
-    split = {delivery: split_candidates(error) for delivery, error in errors.items()}
+    split = {delivery: restored_post.split_candidates(error) for delivery, error in errors.items()}
     rows = [_candidate_to_row(delivery, one) for delivery, (likely, _) in split.items() for one in likely]
     if rows:
         click.echo("\nLive posts that could be it")
@@ -134,5 +137,5 @@ def _candidate_to_row(delivery: str, one: Mapping[str, Any]) -> dict[str, Any]:
         "delivery": delivery,
         "url": one["url"] or f"(no link; id {one['remote_id']})",
         "created_at": one["created_at"],
-        "compared": describe_candidate(one),
+        "compared": restored_post.describe_candidate(one),
     }

@@ -6,9 +6,12 @@ import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from adapters.contract import Capabilities, PostForm
 from pipeline.domain.delivery import Reason, State
+
+if TYPE_CHECKING:
+    from adapters.contract import Capabilities, PostForm
 
 IMMEDIATE = timedelta(seconds=30)
 """A due time within this of now, before or after, counts as "now" (HTTP contract)."""
@@ -63,6 +66,8 @@ def find_kind(capabilities: Capabilities, form: PostForm, *, is_inbox_draft: boo
 
 def find_form(media_type: str, count: int) -> PostForm:
     """Return the form of a request's media: a video, one image or several."""
+    from adapters.contract import PostForm  # noqa: PLC0415 - --help reads the statuses below, without pydantic
+
     if media_type == "video":
         return PostForm.VIDEO
     return PostForm.IMAGE if count == 1 else PostForm.IMAGES
