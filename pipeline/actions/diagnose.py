@@ -7,16 +7,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from shlex import quote
 from threading import Thread
 from typing import Literal
 
 from redis.exceptions import RedisError
 
+from adapters import live_check
+from adapters.contract import Platform
 from config.safety import find_unsafe
 from config.settings import Settings
-from pipeline.actions.attention import GROUPS, AttentionItem, check_versions, read_attention
+from pipeline.actions.attention import GROUPS, AttentionItem, read_attention
 from pipeline.domain.attention import ENDING, Kind
 from pipeline.domain.epoch import EpochMatch
 from pipeline.media.spool import find_existing, list_disk_faults
@@ -279,3 +281,22 @@ _CHECKS: Mapping[str, Check] = {
     "hosts": _check_hosts,
     "grants": _check_grants,
 }
+
+
+def check_versions(context: Context, today: date) -> Mapping[Platform, live_check.Finding]:
+    """Return a finding for each platform whose API has versions: whether the one that is set soon retires."""
+    return {
+        platform: live_check.check_version(context.platform_settings[platform].version, retirements, today)
+        for platform, adapter in context.adapters.items()
+        if (retirements := adapter.capabilities.retirements)
+    }
+
+
+def list_retirements(context: Context) -> Mapping[tuple[Platform, str], date]:
+    """Return when each version that is set retires; a version without a known date counts as retired on day one."""
+    return {
+        (platform, version): retirements.get(version, date(1970, 1, 1))
+        for platform, adapter in context.adapters.items()
+        if (retirements := adapter.capabilities.retirements)
+        and (version := context.platform_settings[platform].version)
+    }

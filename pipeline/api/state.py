@@ -10,7 +10,7 @@ from typing import cast
 import redis
 from starlette.requests import Request
 
-from pipeline.actions.attention import list_retirements
+from pipeline.actions.diagnose import list_retirements
 from pipeline.api.files.limits import FileTransfers, build_file_transfers
 from pipeline.api.http.auth import Authenticator
 from pipeline.api.http.batcher import Batcher

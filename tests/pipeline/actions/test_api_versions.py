@@ -12,7 +12,7 @@ from adapters.live_check import RETIRES_SOON, check_version
 from adapters.registry import ADAPTERS
 from config import platforms
 from config.settings import Settings
-from pipeline.actions.attention import check_versions, list_retirements
+from pipeline.actions.diagnose import check_versions, list_retirements
 from pipeline.runtime.context import Context
 from pipeline.wiring import build_platform_settings
 

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
-from pipeline.actions.attention import list_retirements
+from pipeline.actions.diagnose import list_retirements
 from pipeline.api.http import request_metrics
 from pipeline.maintenance.read_moves import export_moves
 from pipeline.store.moves.read import read_batch
