@@ -31,7 +31,10 @@ class OpenCheck:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """The last move and attempt of a delivery, its account's grant, its open checks, and what stands in its way."""
+    """The last move and attempt of a delivery, its account's grant, its open checks, and what stands in its way.
+
+    A URL that was found later is a row of ``moves`` (for the receipt), but moves nothing.
+    """
 
     delivery_id: UUID
     account_id: UUID
@@ -58,7 +61,8 @@ SELECT d.id, d.account_id, d.workspace_id, d.platform, coalesce(m.at, d.created_
        a.status AS account_status, {GRANT_ENDS_AT} AS grant_ends_at,
        {IS_PROVEN_LIVE} AS is_proven_live
 FROM deliveries d JOIN accounts a ON a.id = d.account_id
-LEFT JOIN LATERAL (SELECT at, why FROM moves WHERE delivery_id = d.id ORDER BY id DESC LIMIT 1) m ON true
+LEFT JOIN LATERAL (SELECT at, why FROM moves WHERE delivery_id = d.id AND mover <> 'urls'
+                   ORDER BY id DESC LIMIT 1) m ON true
 LEFT JOIN LATERAL (SELECT n, opened_at, armed_at, outcome FROM attempts WHERE delivery_id = d.id
                    ORDER BY n DESC LIMIT 1) t ON true
 WHERE d.post_id = :post

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.domain.delivery import State
+from pipeline.store.deliveries.evidence import read_evidence
 from pipeline.store.deliveries.published import postpone_url_lookup, save_url
 from tests.pipeline.store.ledger import Ledger, Post
 
@@ -41,3 +42,12 @@ def test_an_address_is_stored_where_one_is_missing(ledger: Ledger, change: str) 
         postpone_url_lookup(c, claimed)
     assert read(ledger, other) == ("https://media.example/1", "r1", untouched[2])
     assert read(ledger, post)[2] > before[2]
+
+
+def test_an_address_that_is_found_later_changes_nothing_about_since_when_it_is_live(ledger: Ledger) -> None:
+    post = arrange(ledger)
+    with ledger.database.begin() as c:
+        [before] = read_evidence(c, post.id).values()
+        assert save_url(c, ledger.read_claimed(post.deliveries[0]), "r2", "https://media.example/2")
+        [after] = read_evidence(c, post.id).values()
+    assert (after.moved_at, after.why) == (before.moved_at, before.why)
