@@ -1,8 +1,7 @@
-"""One step of a steering job: claim it, let posts have their turn, and dispatch the next, or the jobs that waited.
+"""One step of a steering job (``runtime/job_loop.py``): let posts have their turn, then dispatch what waited for it.
 
 Each post is one transaction with its receipts and the job's counts, under the lock of the job: if a worker dies
-anywhere, a post was acted on and has its receipts, or neither. Maintenance dispatches the next step when no worker has
-had the job for a while; a step that is dispatched twice is done once.
+anywhere, a post was acted on and has its receipts, or neither.
 
 The turn of a post acts on its selected deliveries, or says why not; a verb of dead letters acts on one delivery in each
 turn. Nothing that is or may be live is touched. A delivery that was edited, canceled, retried or settled since it was
@@ -29,11 +28,12 @@ from pipeline.domain.delivery import State
 from pipeline.domain.steering import AT_ONCE, OF_DEAD_LETTERS, SteeringState, Verb
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
+from pipeline.runtime.job_loop import run_step
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import is_in_flight
 from pipeline.store import jobs
 from pipeline.store.audit import find_actor
-from pipeline.store.auth.keys import Caller, read_caller
+from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries.dead_letters import Scope
 from pipeline.store.posts import actions as posts
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
@@ -256,44 +256,30 @@ def _take_step(context: Context, identity: UUID) -> bool:
 
     There is none while a restore of the database is not accepted.
     """
-    if context.send_guard.find_doubt() is not None:
-        return False
-    with jobs.begin_step(context.database) as c:
-        job = store.claim_job(c, identity, jobs.LEASE)
-        caller = None if job is None else _read_caller(c, job)
-        if job is not None and caller is None:
-            store.change(c, job.id, state=SteeringState.FAILED, error=_REVOKED)
-    if job is None:
-        return False
-    if caller is None:
-        dispatch_waiting(context, identity)
-        return False
-    failpoint("steering.claimed", identity)
-    return _work(context, job, caller)
 
+    def work(job: SteeringJob, caller: Caller | None) -> bool:
+        if caller is None:
+            dispatch_waiting(context, identity)
+            return False
+        failpoint("steering.claimed", identity)
+        return _work(context, job, caller)
 
-_REVOKED = {"code": "invalid_token", "message": "The key that made this job was revoked, or it has expired."}
-
-
-def _read_caller(c: Connection, job: SteeringJob) -> Caller | None:
-    """Return whom the job acts for. An action on a dead letter has its own record of who did it."""
-    caller = read_caller(c, job.workspace_id, job.key_id)
-    if caller is None or job.verb not in OF_DEAD_LETTERS:
-        return caller
-    return replace(caller, actor=find_actor(c, job.verb, "steering job", job.id))
+    return context.send_guard.find_doubt() is None and run_step(context.database, store.JOBS, identity, work)
 
 
 def _work(context: Context, claimed: SteeringJob, caller: Caller) -> bool:
     """Let some posts have their turn; False if the job has ended with them."""
     with jobs.begin_step(context.database) as c:
         posts = receipts.list_open_posts(c, claimed.id, POSTS)
+        if claimed.verb in OF_DEAD_LETTERS:  # an action on a dead letter has its own record of who did it
+            caller = replace(caller, actor=find_actor(c, claimed.verb, "steering job", claimed.id))
     for post in posts:
         _steer_post(context, claimed, caller, post)
     with jobs.begin_step(context.database) as c:
         job = store.lock_job(c, claimed)
         is_done = job is not None and job.done + job.skipped == job.selected
         if job is not None:
-            store.change(c, job.id, state=SteeringState.DONE if is_done else job.state)
+            jobs.change(c, store.JOBS, job.id, state=SteeringState.DONE if is_done else job.state)
     if is_done:
         dispatch_waiting(context, claimed.id)
     return not is_done and job is not None
@@ -312,7 +298,9 @@ def _steer_post(context: Context, claimed: SteeringJob, caller: Caller, post: UU
         done = sum(why is None for why in turn.why.values())
         skipped = job.skipped + len(turn.why) - done
         receipts.carry(c, job.id, [one for one, why in turn.why.items() if why is None])
-        store.change(c, job.id, jobs.LEASE, done=job.done + done, skipped=skipped, turn=job.turn + 1)
+        jobs.change(
+            c, store.JOBS, job.id, jobs.LEASE, done=job.done + done, skipped=skipped, turn=job.turn + 1
+        )
         failpoint("steering.working", post)
     failpoint("steering.worked", post)
     context.dispatcher.send_checks(turn.checks, bulk=True)

@@ -16,6 +16,7 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.replay import claim_key
+from pipeline.store import jobs
 from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import new_id
@@ -115,7 +116,7 @@ def stop(context: Context, caller: Caller, identity: UUID) -> SteeringJob:
             raise Refusal(404, "not_found", "There is no such steering job.")
         if job.state not in WORKING:
             return job
-        stopped = store.change(c, job.id, state=SteeringState.STOPPED)
+        stopped = jobs.change(c, store.JOBS, job.id, state=SteeringState.STOPPED)
         states = {"state": job.state}, {"state": stopped.state}
         record_change(c, caller.actor, "stop", "steering job", job.id, job.workspace_id, *states)
     dispatch_waiting(context, identity)

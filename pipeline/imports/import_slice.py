@@ -126,19 +126,19 @@ class ImportSlice:
                 return
             count = count_posts(c, self.caller.key_id, 0, self.day_limit)
             if count.posts < self.day_limit:
-                store.finish_step(c, self.job)
+                jobs.change(c, store.JOBS, self.job.id)
                 return
             rest = timedelta(seconds=count.reset)
             until = (datetime.now(UTC) + rest).replace(microsecond=0)
             message = f"The key may send {self.day_limit:,} posts a day (UTC), and none are left today."
             held = {"code": "rate_limited", "message": message, "until": until.isoformat()}
-            store.finish_step(c, self.job, rest, held=held)
+            jobs.change(c, store.JOBS, self.job.id, rest, held=held)
 
     def finish_chunk(self, c: Connection, **changes: Any) -> Import | None:
         """Store where the import stands after a chunk; None: the claim is released, and the slice is over.
 
-        *changes*: as in ``finish_step``.
+        *changes*: as in ``jobs.change``.
         """
         goes_on = changes.get("state", self.job.state) in WORKING and self.may_go_on()
-        after = store.finish_step(c, self.job, LEASE if goes_on else None, **changes)
+        after = jobs.change(c, store.JOBS, self.job.id, LEASE if goes_on else None, **changes)
         return after if goes_on else None

@@ -1,7 +1,4 @@
-"""One step of an import: claim it, do chunks of rows for some seconds, and dispatch the next.
-
-If a worker dies anywhere, the chunk was committed with its position or not at all. Maintenance dispatches the next step
-when no worker has had the import for a while; a step that is dispatched twice is done once.
+"""One step of an import (``runtime/job_loop.py``): chunks of rows, each with its position or not at all.
 
 Rolling back: cancel the posts that an import made, where nothing was sent or changed since.
 
@@ -30,18 +27,18 @@ from pipeline.imports.validate import PostFormat
 from pipeline.media.probe.probe_pool import ProbeUnavailable
 from pipeline.media.storage import StorageUnavailable
 from pipeline.media.url_policy import Unanswered
+from pipeline.runtime import job_loop
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.ingest import is_statement_error
 from pipeline.stages.post_state import is_in_flight
 from pipeline.store import jobs
-from pipeline.store.auth.keys import Caller, read_caller
+from pipeline.store.auth.keys import Caller
 from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
 from pipeline.store.database import Unreachable
 from pipeline.store.imports import imports as store
 from pipeline.store.imports import rows as row_store
 from pipeline.store.imports.imports import Import
-from pipeline.store.jobs import LEASE, begin_step
 from pipeline.store.posts import actions as posts
 
 CHUNK = 100
@@ -108,8 +105,6 @@ STEPS: Mapping[ImportState, Callable[[ImportSlice], None]] = {
 """The work of the next step of an import, by its state."""
 SLICE = 5.0
 """Seconds in which a worker begins chunks of one import, before others of the queue have their work."""
-_running: set[UUID] = set()
-"""The imports of this process: one that hangs holds one thread, however often it is dispatched again."""
 
 
 def run_step(context: Context, identity: UUID, form: PostFormat, *, seconds: float = 0.0) -> None:
@@ -117,45 +112,37 @@ def run_step(context: Context, identity: UUID, form: PostFormat, *, seconds: flo
 
     The step is one chunk, and those that begin within *seconds*.
     """
-    if identity in _running:
-        return
-    _running.add(identity)
-    try:
-        _run_step(context, identity, form, seconds)
-    finally:
-        _running.discard(identity)
+
+    def work(job: Import, caller: Caller | None) -> bool:
+        failpoint("imports.claimed", identity)
+        if caller is None:
+            return False
+        until = time.monotonic() + seconds
+        return _do_chunks(
+            ImportSlice(context=context, job=job, caller=replace(caller, bulk=True), form=form, until=until)
+        )
+
+    if job_loop.run_step(context.database, store.JOBS, identity, work):
+        context.dispatcher.send_imports([identity])
 
 
-def _run_step(context: Context, identity: UUID, form: PostFormat, seconds: float) -> None:
-    with begin_step(context.database) as c:
-        job = store.claim_step(c, identity, LEASE)
-        caller = None if job is None else read_caller(c, job.workspace_id, job.key_id)
-    if job is None:
-        return
-    failpoint("imports.claimed", identity)
-    if caller is None:
-        _fail(context, job, "invalid_token", "The key that made this import was revoked, or it has expired.")
-        return
-    work = ImportSlice(
-        context=context,
-        job=job,
-        caller=replace(caller, bulk=True),
-        form=form,
-        until=time.monotonic() + seconds,
-    )
+def _do_chunks(work: ImportSlice) -> bool:
+    """Do chunks; False if there is no next step now: the import has failed, or maintenance dispatches it again."""
+    context, identity = work.context, work.job.id
     try:
         while not _try_step(work):
             log.warning("import %s goes on with %s rows at a time: the database is slow", identity, work.size)
     except FileProblem as problem:
-        _fail(context, work.job, problem.code, problem.message)
-        return
+        with jobs.begin_step(context.database) as c:
+            store.fail(c, work.job, {"code": problem.code, "message": problem.message})
+        return False
     except (StorageUnavailable, Unanswered, ProbeUnavailable) as error:
         log.warning("the file of import %s cannot be read now: %s", identity, error)
         if isinstance(error, StorageUnavailable):
             with context.database.begin() as c:
                 count_alarm(c, STORAGE_FAULT)
-        return  # maintenance dispatches it again
-    context.dispatcher.send_imports([identity])
+        return False
+    return True
 
 
 def _try_step(work: ImportSlice) -> bool:
@@ -167,8 +154,3 @@ def _try_step(work: ImportSlice) -> bool:
             raise
         return False
     return True
-
-
-def _fail(context: Context, job: Import, code: str, message: str) -> None:
-    with begin_step(context.database) as c:
-        store.fail(c, job, {"code": code, "message": message})

@@ -5,11 +5,11 @@ A claim is a lease in the job's row. A job that no worker has had for a while is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -27,17 +27,42 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan'
 """
 
 
+class Job(Protocol):
+    """A job of any table."""
+
+    @property
+    def id(self) -> UUID:
+        """Its id."""
+
+    @property
+    def workspace_id(self) -> UUID:
+        """Whose it is."""
+
+    @property
+    def key_id(self) -> UUID | None:
+        """The key that made it."""
+
+
+J = TypeVar("J", bound=Job)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class JobTable:
-    """A table of jobs, with columns ``workspace_id``, ``state``, ``lease_until`` and ``touched_at``."""
+class JobTable(Generic[J]):
+    """A table of jobs, with columns ``workspace_id``, ``state``, ``error``, ``lease_until`` and ``touched_at``."""
 
     name: str
+    noun: str
+    """As errors name one."""
     columns: str
     """The columns that are returned."""
+    to_job: Callable[[Any], J]
+    """Turns such a row into a job."""
     working: str
     """SQL for whether a job has a next step."""
     begin: str = "state"
     """SQL for the state after a claim."""
+    cleared: Mapping[str, Any] = field(default_factory=dict)
+    """The values of columns that a change does not name."""
 
 
 @contextmanager
@@ -52,16 +77,16 @@ def begin_step(database: Database) -> Iterator[Connection]:
         yield c
 
 
-def find_workspace_of_job(c: Connection, table: JobTable, identity: UUID) -> UUID | None:
+def find_workspace_of_job(c: Connection, table: JobTable[Any], identity: UUID) -> UUID | None:
     """Return the workspace of a job."""
     found = row(c, f"SELECT workspace_id FROM {table.name} WHERE id = :id", id=identity)
     workspace: UUID | None = None if found is None else found.workspace_id
     return workspace
 
 
-def claim(c: Connection, table: JobTable, identity: UUID, lease: timedelta) -> Any | None:
-    """Claim the next step of a job, and return its row; None if there is none, or another worker has it."""
-    return row(
+def claim(c: Connection, table: JobTable[J], identity: UUID, lease: timedelta) -> J | None:
+    """Claim the next step of a job, and return the job; None if there is none, or another worker has it."""
+    found = row(
         c,
         f"""UPDATE {table.name} SET lease_until = now() + :lease, touched_at = now(), state = {table.begin}
             WHERE id = (SELECT id FROM {table.name} WHERE id = :id AND {table.working}
@@ -70,17 +95,19 @@ def claim(c: Connection, table: JobTable, identity: UUID, lease: timedelta) -> A
         id=identity,
         lease=lease,
     )
+    return None if found is None else table.to_job(found)
 
 
 def change(
-    c: Connection, table: JobTable, identity: UUID, lease: timedelta | None = None, **changes: Any
-) -> Any | None:
-    """Store where a locked job stands, and return its row. Without *lease* the claim is released.
+    c: Connection, table: JobTable[J], identity: UUID, lease: timedelta | None = None, **changes: Any
+) -> J:
+    """Store where a locked job stands, and return it. Without *lease* the claim is released. Raises LookupError.
 
     *changes*: columns and their values; mappings and lists are stored as JSON.
     """
+    changes = {**table.cleared, **changes}
     values = {n: jsonb(v) if isinstance(v, dict | list) else v for n, v in changes.items()}
-    return row(
+    found = row(
         c,
         f"""UPDATE {table.name} SET {"".join(f"{name} = :{name}, " for name in changes)}
                    lease_until = now() + CAST(:lease AS interval), touched_at = now()
@@ -89,9 +116,12 @@ def change(
         lease=lease,
         **values,
     )
+    if found is None:
+        raise LookupError(f"There is no {table.noun} {identity}.")
+    return table.to_job(found)
 
 
-def list_unclaimed(c: Connection, table: JobTable, idle: timedelta, limit: int) -> list[UUID]:
+def list_unclaimed(c: Connection, table: JobTable[Any], idle: timedelta, limit: int) -> list[UUID]:
     """Return jobs with a next step that no worker has had for so long: their message was lost.
 
     Each is returned again after as long: the next message may wait in a long queue.

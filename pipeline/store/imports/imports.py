@@ -66,12 +66,6 @@ class Import:
 
 _COLUMNS = ", ".join(Import.__dataclass_fields__)
 _WORKING = ", ".join(f"'{state}'" for state in sorted(WORKING))
-JOBS = JobTable(
-    name="imports",
-    columns=_COLUMNS,
-    working=f"state IN ({_WORKING}) AND size IS NOT NULL",
-    begin="CASE WHEN state = 'uploaded' THEN 'reading' ELSE state END",
-)
 
 
 def begin_upload(c: Connection, caller: Caller, identity: UUID, key: str, **options: Any) -> None:
@@ -147,12 +141,6 @@ def list_imports(
 # --- steps -----------------------------------------------------------------------------------------------------------
 
 
-def claim_step(c: Connection, identity: UUID, lease: timedelta) -> Import | None:
-    """Claim the next step of an import; None if there is none, or another worker has it."""
-    found = jobs.claim(c, JOBS, identity, lease)
-    return None if found is None else _to_import(found)
-
-
 def lock_step(c: Connection, claimed: Import) -> bool:
     """Lock the import. Return False if it is not where it was when the step was claimed: paused, or done by another.
 
@@ -164,18 +152,10 @@ def lock_step(c: Connection, claimed: Import) -> bool:
     return found is not None
 
 
-def finish_step(
-    c: Connection, claimed: Import, lease: timedelta | None = None, **changes: Any
-) -> Import | None:
-    """Store where the import stands after a step, under the lock of ``lock_step``, and return it: ``jobs.change``."""
-    found = jobs.change(c, JOBS, claimed.id, lease, **{"held": None, **changes})
-    return None if found is None else _to_import(found)
-
-
 def fail(c: Connection, claimed: Import, error: Mapping[str, Any]) -> None:
     """End an import that cannot go on, unless it has moved concurrently."""
     if lock_step(c, claimed):
-        finish_step(c, claimed, state=ImportState.FAILED, error=dict(error))
+        jobs.change(c, JOBS, claimed.id, state=ImportState.FAILED, error=dict(error))
 
 
 # --- expiry ----------------------------------------------------------------------------------------------------------
@@ -221,8 +201,19 @@ def _to_import(found: Any) -> Import:
     )
 
 
+JOBS = JobTable(
+    name="imports",
+    noun="import",
+    columns=_COLUMNS,
+    to_job=_to_import,
+    working=f"state IN ({_WORKING}) AND size IS NOT NULL",
+    begin="CASE WHEN state = 'uploaded' THEN 'reading' ELSE state END",
+    cleared={"held": None},
+)
+
+
 def change_state(
     c: Connection, known: Import, state: ImportState, paused_from: ImportState | None = None, **changes: Any
 ) -> None:
     """Move a locked import on a user's request."""
-    finish_step(c, known, state=state, paused_from=paused_from, **changes)
+    jobs.change(c, JOBS, known.id, state=state, paused_from=paused_from, **changes)

@@ -15,7 +15,6 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection
 
 from pipeline.domain.steering import Arguments, SteeringState, Verb
-from pipeline.store import jobs
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import jsonb, new_id, row, rows
 from pipeline.store.deliveries.listing import ListFilter
@@ -52,11 +51,6 @@ class SteeringJob:
 _EARLIER = """SELECT e.id FROM steering_jobs e WHERE e.id = ANY (steering_jobs.waits_for) AND e.state = 'working'
               AND steering_jobs.state = 'working'"""
 _COLUMNS = ", ".join(SteeringJob.__dataclass_fields__).replace("waits_for", f"ARRAY({_EARLIER}) AS waits_for")
-JOBS = JobTable(
-    name="steering_jobs",
-    columns=_COLUMNS,
-    working=f"state IN ('selecting', 'working') AND NOT EXISTS ({_EARLIER})",
-)
 
 
 def dump_filter(chosen: ListFilter) -> dict[str, Any]:
@@ -165,22 +159,11 @@ def list_waiting(c: Connection, identity: UUID) -> list[UUID]:
     return [r.id for r in rows(c, sql, id=identity)]
 
 
-def claim_job(c: Connection, identity: UUID, lease: timedelta) -> SteeringJob | None:
-    """Claim the next step of a job; None if there is none, or another worker has it."""
-    found = jobs.claim(c, JOBS, identity, lease)
-    return None if found is None else _to_job(found)
-
-
 def lock_job(c: Connection, claimed: SteeringJob) -> SteeringJob | None:
     """Lock a job and return it as it is now; None if it is in another state than when it was claimed."""
     sql = f"SELECT {_COLUMNS} FROM steering_jobs WHERE id = :id AND state = :state FOR UPDATE"
     found = row(c, sql, id=claimed.id, state=claimed.state)
     return None if found is None else _to_job(found)
-
-
-def change(c: Connection, identity: UUID, lease: timedelta | None = None, **changes: Any) -> SteeringJob:
-    """Store where a locked job stands, and return it."""
-    return _to_job(jobs.change(c, JOBS, identity, lease, **changes))
 
 
 KEEP_COUNTS = timedelta(hours=1)
@@ -220,3 +203,12 @@ def _to_job(found: Any) -> SteeringJob:
             "state": SteeringState(values["state"]),
         }
     )
+
+
+JOBS = JobTable(
+    name="steering_jobs",
+    noun="job",
+    columns=_COLUMNS,
+    to_job=_to_job,
+    working=f"state IN ('selecting', 'working') AND NOT EXISTS ({_EARLIER})",
+)

@@ -312,8 +312,8 @@ def test_a_killed_workers_import_goes_on_within_ten_seconds(ready: CoreFixture) 
     assert IDLE < jobs.LEASE
     identity = upload_rows(ready, 1)
     with ready.context.database.begin() as c:
-        assert store.claim_step(c, identity, jobs.LEASE) is not None  # and its worker dies
-        assert store.claim_step(c, identity, jobs.LEASE) is None
+        assert jobs.claim(c, store.JOBS, identity, jobs.LEASE) is not None  # and its worker dies
+        assert jobs.claim(c, store.JOBS, identity, jobs.LEASE) is None
         c.execute(
             text(
                 "UPDATE imports SET lease_until = lease_until - interval '7.1 s', "
@@ -331,7 +331,7 @@ def test_no_claim_waits_for_the_lock_of_a_step(ready: CoreFixture) -> None:
     with ready.context.database.begin() as held, ready.context.database.begin() as c:
         assert store.lock_step(held, find_import(ready, identity))
         c.exec_driver_sql("SET LOCAL lock_timeout = '1ms'")
-        assert store.claim_step(c, identity, jobs.LEASE) is None
+        assert jobs.claim(c, store.JOBS, identity, jobs.LEASE) is None
         held.exec_driver_sql("UPDATE imports SET touched_at = now() - interval '1 hour'")
         assert list_unclaimed(c, store.JOBS, timedelta(0), 1000) == []
         assert not store.lock_step(c, find_import(ready, identity))

@@ -13,8 +13,9 @@ from pipeline.domain.bulk_import import RowVerdict
 from pipeline.imports.import_slice import CHUNK
 from pipeline.imports.plan import extend_digest
 from pipeline.store.auth.keys import Terms, create_key, revoke_key
-from pipeline.store.imports.imports import claim_step
+from pipeline.store.imports.imports import JOBS
 from pipeline.store.imports.rows import RowRecord
+from pipeline.store.jobs import claim
 from tests.pipeline.api.imports.importing import Importer, do_step, write_lines
 from tests.pipeline.api.running_server import ABSENT
 
@@ -265,6 +266,6 @@ def test_the_import_of_a_revoked_key_fails_and_says_so(importer: Importer) -> No
 def test_a_step_that_another_worker_has_is_left_alone(importer: Importer) -> None:
     identity = importer.upload(write_lines(importer.body()))
     with importer.server.context.database.begin() as c:
-        assert claim_step(c, identity, timedelta(minutes=1))
+        assert claim(c, JOBS, identity, timedelta(minutes=1))
     do_step(importer.server.context, identity)
     assert importer.get(identity)["counts"]["rows"] == 0

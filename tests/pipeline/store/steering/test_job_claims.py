@@ -12,7 +12,7 @@ import pytest
 from pipeline.domain.delivery import State
 from pipeline.store import jobs
 from pipeline.store.database import new_id, rows
-from pipeline.store.steering.jobs import JOBS, claim_job, lock_job
+from pipeline.store.steering.jobs import JOBS, lock_job
 from pipeline.store.steering.receipts import pause_deliveries, resume_deliveries, settle
 from tests.pipeline.store.ledger import LEASE, Ledger, together
 
@@ -45,7 +45,7 @@ def change(ledger: Ledger, job: UUID, assignments: str) -> None:
 
 def claims(ledger: Ledger, job: UUID) -> bool:
     with ledger.database.begin() as c:
-        return claim_job(c, job, LEASE) is not None
+        return jobs.claim(c, JOBS, job, LEASE) is not None
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_job_is_claimed_if_it_has_a_next_step_that_no_one_works_on(
     change(ledger, job, before)
     untouched = read(ledger, "SELECT * FROM steering_jobs WHERE id = :id", id=other)
     with ledger.database.begin() as c:
-        claimed = claim_job(c, job, LEASE)
+        claimed = jobs.claim(c, JOBS, job, LEASE)
     assert (claimed is not None) is may
     if claimed is not None:
         assert claimed.id == job
@@ -111,7 +111,7 @@ def test_only_a_job_that_no_one_has_had_for_a_while_is_dispatched_again(ledger: 
 def test_a_job_is_locked_in_the_state_it_was_claimed_in(ledger: Ledger, pair: tuple[UUID, UUID]) -> None:
     _, job = pair
     with ledger.database.begin() as c:
-        claimed = claim_job(c, job, LEASE)
+        claimed = jobs.claim(c, JOBS, job, LEASE)
         assert claimed is not None
         locked = lock_job(c, claimed)
         assert locked is not None

@@ -1,0 +1,43 @@
+"""The loop of jobs that workers do in steps: imports, their rollbacks, and steering jobs.
+
+A step claims the job, reads whom it acts for, and works in transactions that commit the work with the place where it
+stands. If a worker dies anywhere, a transaction was committed or not at all. Maintenance dispatches the next step when
+no worker has had the job for a while; a step that is dispatched twice is done once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from pipeline.store import jobs
+from pipeline.store.auth.keys import Caller, read_caller
+from pipeline.store.database import Database
+from pipeline.store.jobs import J, JobTable
+
+_running: set[UUID] = set()
+"""The jobs of this process: one that hangs holds one thread, however often it is dispatched again."""
+
+
+def run_step(
+    database: Database, table: JobTable[J], identity: UUID, work: Callable[[J, Caller | None], bool]
+) -> bool:
+    """Do the next step of a job; False if none is left, or another worker has it.
+
+    *work* returns True if there is a next step. It gets no caller for a job that has failed, as its key is no longer
+    valid.
+    """
+    if identity in _running:
+        return False
+    _running.add(identity)
+    try:
+        with jobs.begin_step(database) as c:
+            job = jobs.claim(c, table, identity, jobs.LEASE)
+            caller = None if job is None else read_caller(c, job.workspace_id, job.key_id)
+            if job is not None and caller is None:
+                message = f"The key that made this {table.noun} was revoked, or it has expired."
+                error = {"code": "invalid_token", "message": message}
+                jobs.change(c, table, job.id, state="failed", error=error)
+        return job is not None and work(job, caller)
+    finally:
+        _running.discard(identity)
