@@ -56,6 +56,25 @@ AFTER = RetryState(armed_for=seconds(3))
 HANDLE = {"handle": "h1"}
 LIVE = Published(remote_id="r1", url="https://example.test/r1")
 ZERO = timedelta(0)
+# What verdicts have in common, by what becomes of the delivery.
+FAILED: dict[str, Any] = {"state": State.FAILED, "spent": True, "closes": Outcome.FAILED}
+SPENT: dict[str, Any] = {"state": State.RETRYING, "spent": True, "closes": Outcome.REFUSED}
+LIMITED: dict[str, Any] = {"state": State.RETRYING, "unavailable": RATE_LIMIT, "held_for": Hold.RATE}
+IS_LIVE: dict[str, Any] = {
+    "state": State.PUBLISHED,
+    "spent": True,
+    "closes": Outcome.PUBLISHED,
+    "published": LIVE,
+}
+ASKED: dict[str, Any] = {"state": State.BLOCKED, "reason": Reason.IS_IT_LIVE}
+RECONNECT: dict[str, Any] = {
+    "state": State.BLOCKED,
+    "reason": Reason.RECONNECT,
+    "reconnect": True,
+    "spent": True,
+}
+OUTAGE: dict[str, Any] = {"state": State.RETRYING, "wait": seconds(5), "unavailable": "platform"}
+UNARMED: dict[str, Any] = {"closes": Outcome.REFUSED, "disarm": True}
 
 
 def shape(verdict: Verdict, error: Exception | str | None = None, **expected: Any) -> None:
@@ -74,9 +93,7 @@ def shape(verdict: Verdict, error: Exception | str | None = None, **expected: An
 
 
 def test_published() -> None:
-    shape(
-        evaluate_finalize(LIVE), state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=LIVE
-    )
+    shape(evaluate_finalize(LIVE), **IS_LIVE)
 
 
 def test_pending_before_arm() -> None:
@@ -103,27 +120,13 @@ def test_rate_limited_costs_nothing(retry: RetryState) -> None:
     error = RateLimited("slow down", retry_after=seconds(33))
     closes = Outcome.REFUSED if armed else None
     shape(
-        evaluate_error(error, retry, POLICY),
-        error,
-        state=State.RETRYING,
-        wait=seconds(33),
-        disarm=armed,
-        closes=closes,
-        unavailable=RATE_LIMIT,
-        held_for=Hold.RATE,
+        evaluate_error(error, retry, POLICY), error, **LIMITED, wait=seconds(33), disarm=armed, closes=closes
     )
 
 
 def test_rate_limited_without_a_time_waits_the_cap_and_even_the_last_try_is_not_used_up() -> None:
     error = RateLimited("slow down")
-    shape(
-        evaluate_error(error, RetryState(spent=4), POLICY),
-        error,
-        state=State.RETRYING,
-        wait=POLICY.cap,
-        unavailable=RATE_LIMIT,
-        held_for=Hold.RATE,
-    )
+    shape(evaluate_error(error, RetryState(spent=4), POLICY), error, **LIMITED, wait=POLICY.cap)
 
 
 @pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
@@ -144,17 +147,9 @@ def test_a_stale_token_is_refreshed_and_tried_again_at_once(retry: RetryState) -
 def test_a_refreshed_token_that_is_stale_again_costs_a_try_and_time() -> None:
     error = CredentialsExpired("stale")
     verdict = evaluate_error(error, replace(BEFORE, stale_before=True), POLICY)
-    shape(
-        verdict,
-        error,
-        state=State.RETRYING,
-        wait=seconds(5),
-        refresh=True,
-        spent=True,
-        closes=Outcome.REFUSED,
-    )
+    shape(verdict, error, **SPENT, wait=seconds(5), refresh=True)
     verdict = evaluate_error(error, RetryState(spent=4, stale_before=True), POLICY)
-    shape(verdict, error, state=State.FAILED, spent=True, closes=Outcome.FAILED)
+    shape(verdict, error, **FAILED)
 
 
 @pytest.mark.parametrize("spent", [0, 4, 99])
@@ -169,30 +164,14 @@ def test_an_outage_before_arm_costs_time_and_no_try(spent: int) -> None:
 def test_an_outage_after_arm_costs_no_try_if_no_connection_was_made() -> None:
     error = Unavailable("no connection", code="platform_unreachable")
     verdict = evaluate_error(error, replace(AFTER, spent=99), POLICY)
-    shape(
-        verdict,
-        error,
-        state=State.RETRYING,
-        wait=seconds(5),
-        disarm=True,
-        closes=Outcome.REFUSED,
-        unavailable="platform",
-    )
+    shape(verdict, error, **OUTAGE, **UNARMED)
 
 
 @pytest.mark.parametrize("armed", [False, True])
 def test_an_outage_that_outlasts_the_patience_fails_with_a_cause_of_its_own(armed: bool) -> None:
     retry = replace(AFTER if armed else BEFORE, unavailable_for={"platform": POLICY.patience})
     verdict = evaluate_error(Unavailable("no", code="platform_unreachable"), retry, POLICY)
-    shape(
-        verdict,
-        "platform_outage",
-        state=State.FAILED,
-        spent=True,
-        closes=Outcome.FAILED,
-        disarm=armed,
-        unavailable="platform",
-    )
+    shape(verdict, "platform_outage", **FAILED, disarm=armed, unavailable="platform")
     assert isinstance(verdict.error, Unavailable)
     assert verdict.error.next_action
 
@@ -231,15 +210,7 @@ def test_a_fault_of_our_storage_after_arm_is_an_unknown_outcome() -> None:
 def test_a_refresh_that_is_not_answered_is_an_outage() -> None:
     error = Unavailable("down")
     expired = evaluate_error(CredentialsExpired("old"), AFTER, POLICY)
-    shape(
-        evaluate_refresh_error(expired, error, BEFORE, POLICY),
-        error,
-        state=State.RETRYING,
-        wait=seconds(5),
-        disarm=True,
-        closes=Outcome.REFUSED,
-        unavailable="platform",
-    )
+    shape(evaluate_refresh_error(expired, error, BEFORE, POLICY), error, **OUTAGE, **UNARMED)
     over = replace(BEFORE, unavailable_for={"platform": POLICY.patience})
     verdict = evaluate_refresh_error(expired, error, over, POLICY)
     assert (verdict.state, verdict.closes, verdict.disarm) == (State.FAILED, Outcome.FAILED, True)
@@ -252,15 +223,7 @@ def test_a_state_of_our_own_costs_a_try_and_a_growing_pause(retry: RetryState, c
     for spent, wait in ((0, 5), (1, 10), (2, 20), (3, 40)):
         error = Unavailable("down", code=code)
         verdict = evaluate_error(error, replace(retry, spent=spent), POLICY)
-        shape(
-            verdict,
-            error,
-            state=State.RETRYING,
-            wait=seconds(wait),
-            spent=True,
-            closes=Outcome.REFUSED,
-            disarm=armed,
-        )
+        shape(verdict, error, **SPENT, wait=seconds(wait), disarm=armed)
 
 
 def test_unavailable_with_retry_after_waits_that() -> None:
@@ -273,7 +236,7 @@ def test_the_last_try_fails(retry: RetryState) -> None:
     armed = retry.armed_for is not None
     error = Unavailable("down", code="not_prepared")
     verdict = evaluate_error(error, replace(retry, spent=4), POLICY)
-    shape(verdict, error, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
+    shape(verdict, error, **FAILED, disarm=armed)
 
 
 @pytest.mark.parametrize("error", [Rejected("no"), Unsupported("no")])
@@ -281,7 +244,7 @@ def test_the_last_try_fails(retry: RetryState) -> None:
 def test_rejected_fails(error: AdapterError, retry: RetryState) -> None:
     armed = retry.armed_for is not None
     verdict = evaluate_error(error, retry, POLICY)
-    shape(verdict, error, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
+    shape(verdict, error, **FAILED, disarm=armed)
 
 
 @pytest.mark.parametrize("error", [CredentialsRevoked("gone"), PermissionMissing("gone")])
@@ -289,31 +252,14 @@ def test_rejected_fails(error: AdapterError, retry: RetryState) -> None:
 def test_a_dead_grant_waits_for_a_person(error: AdapterError, retry: RetryState) -> None:
     armed = retry.armed_for is not None
     verdict = evaluate_error(error, retry, POLICY)
-    shape(
-        verdict,
-        error,
-        state=State.BLOCKED,
-        reason=Reason.RECONNECT,
-        reconnect=True,
-        spent=True,
-        closes=Outcome.REFUSED,
-        disarm=armed,
-    )
+    shape(verdict, error, **RECONNECT, closes=Outcome.REFUSED, disarm=armed)
 
 
 @pytest.mark.parametrize("error", [ValueError("bug"), OutcomeUnknown("?"), AdapterError("?"), KeyError("x")])
 def test_the_unforeseen_before_arm_is_tried_again_and_the_third_time_a_person_looks(error: Exception) -> None:
     told = error if isinstance(error, AdapterError) else "internal_error"
     verdict = evaluate_error(error, BEFORE, POLICY)
-    shape(
-        verdict,
-        told,
-        state=State.RETRYING,
-        wait=seconds(5),
-        spent=True,
-        closes=Outcome.REFUSED,
-        unexpected=True,
-    )
+    shape(verdict, told, **SPENT, wait=seconds(5), unexpected=True)
     assert evaluate_error(error, RetryState(unexpected_errors=1), POLICY).state is State.RETRYING
     verdict = evaluate_error(error, RetryState(unexpected_errors=2), POLICY)
     shape(
@@ -349,7 +295,7 @@ def test_the_unforeseen_after_arm_is_looked_at(error: Exception, spent: int) -> 
 
 def test_a_post_that_another_delivery_has_needs_a_person() -> None:
     verdict = evaluate_conflict(LIVE)
-    shape(verdict, "remote_id_taken", state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    shape(verdict, "remote_id_taken", **ASKED)
     assert "r1" in str(verdict.error)
     assert verdict.error is not None
     assert verdict.error.next_action
@@ -360,13 +306,7 @@ def test_a_post_that_another_delivery_has_needs_a_person() -> None:
 
 @pytest.mark.parametrize("retry", [BEFORE, AFTER, RetryState(armed_for=ZERO, waited=timedelta(days=9))])
 def test_look_published(retry: RetryState) -> None:
-    shape(
-        evaluate_look(LIVE, retry, POLICY),
-        state=State.PUBLISHED,
-        spent=True,
-        closes=Outcome.PUBLISHED,
-        published=LIVE,
-    )
+    shape(evaluate_look(LIVE, retry, POLICY), **IS_LIVE)
 
 
 @pytest.mark.parametrize(("retry", "state"), [(BEFORE, State.PREPARING), (AFTER, State.PROCESSING)])
@@ -386,19 +326,11 @@ def test_look_pending_past_the_limit() -> None:
     past = POLICY.look_limit
     verdict = evaluate_look(Pending(checkpoint=HANDLE), replace(BEFORE, waited=past), POLICY)
     late = "preparing_timed_out"
-    shape(
-        verdict,
-        late,
-        state=State.RETRYING,
-        wait=seconds(5),
-        spent=True,
-        closes=Outcome.REFUSED,
-        checkpoint={},
-    )
+    shape(verdict, late, **SPENT, wait=seconds(5), checkpoint={})
     verdict = evaluate_look(Pending(checkpoint=HANDLE), replace(BEFORE, spent=4, waited=past), POLICY)
-    shape(verdict, late, state=State.FAILED, spent=True, closes=Outcome.FAILED)
+    shape(verdict, late, **FAILED)
     verdict = evaluate_look(Pending(checkpoint=HANDLE), replace(AFTER, waited=past), POLICY)
-    shape(verdict, OutcomeUnknown.code, state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    shape(verdict, OutcomeUnknown.code, **ASKED)
     just_under = replace(AFTER, waited=POLICY.look_limit - timedelta(microseconds=1))
     assert evaluate_look(Pending(checkpoint=HANDLE), just_under, POLICY).state is State.PROCESSING
 
@@ -440,7 +372,7 @@ def test_of_what_a_restore_left_in_doubt_a_person_is_asked_after_two_looks_late_
     first = evaluate_look(seen, replace(doubtful, late_enough=True), POLICY)
     shape(first, "restored", state=State.UNKNOWN, wait=POLICY.look_first)
     second = evaluate_look(seen, replace(doubtful, late_enough=True, absent_before=True), POLICY)
-    shape(second, "restored", state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    shape(second, "restored", **ASKED)
     assert second.error is not None
     assert second.error.next_action
 
@@ -452,7 +384,7 @@ def test_what_the_platform_works_on_and_a_restore_left_in_doubt_keeps_the_handle
 
 def test_proven_absence_of_the_last_try_fails() -> None:
     verdict = evaluate_look(Absent(), replace(AFTER, late_enough=True, absent_before=True, spent=4), POLICY)
-    shape(verdict, "proven_absent", state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=True)
+    shape(verdict, "proven_absent", **FAILED, disarm=True)
 
 
 def test_proven_absence_after_a_refusal_for_good_ends_the_delivery() -> None:
@@ -466,7 +398,7 @@ def test_proven_absence_after_a_refusal_for_good_ends_the_delivery() -> None:
     refused = replace(AFTER, late_enough=True, refusal=fields)
     shape(evaluate_look(Absent(), refused, POLICY), state=State.UNKNOWN, wait=POLICY.look_first)
     verdict = evaluate_look(Absent(), replace(refused, absent_before=True), POLICY)
-    shape(verdict, "blocked_by_policy", state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=True)
+    shape(verdict, "blocked_by_policy", **FAILED, disarm=True)
     assert isinstance(verdict.error, Rejected)
     assert (verdict.error.platform_code, verdict.error.next_action) == ("4/2207051", "ask")
     seen = evaluate_look(Published(remote_id="1"), refused, POLICY)
@@ -475,15 +407,7 @@ def test_proven_absence_after_a_refusal_for_good_ends_the_delivery() -> None:
 
 def test_absent_before_arm_starts_from_scratch() -> None:
     verdict = evaluate_look(Absent(), BEFORE, POLICY)
-    shape(
-        verdict,
-        "proven_absent",
-        state=State.RETRYING,
-        wait=seconds(5),
-        spent=True,
-        closes=Outcome.REFUSED,
-        checkpoint={},
-    )
+    shape(verdict, "proven_absent", **SPENT, wait=seconds(5), checkpoint={})
 
 
 @pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
@@ -491,7 +415,7 @@ def test_ended_for_good_fails_after_one_look(retry: RetryState) -> None:
     armed = retry.armed_for is not None
     error = Rejected("too long")
     verdict = evaluate_look(Ended(error=error), retry, POLICY)
-    shape(verdict, error, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
+    shape(verdict, error, **FAILED, disarm=armed)
 
 
 @pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
@@ -512,23 +436,13 @@ def test_ended_for_now_is_tried_again_from_scratch_after_one_look(
         checkpoint={},
     )
     last = evaluate_look(Ended(error=error), replace(retry, spent=4), POLICY)
-    shape(last, error, state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed)
+    shape(last, error, **FAILED, disarm=armed)
 
 
 def test_ended_for_want_of_a_grant_waits_for_a_person() -> None:
     error = PermissionMissing("scope")
     verdict = evaluate_look(Ended(error=error), AFTER, POLICY)
-    shape(
-        verdict,
-        error,
-        state=State.BLOCKED,
-        reason=Reason.RECONNECT,
-        reconnect=True,
-        spent=True,
-        closes=Outcome.FAILED,
-        disarm=True,
-        checkpoint={},
-    )
+    shape(verdict, error, **RECONNECT, closes=Outcome.FAILED, disarm=True, checkpoint={})
 
 
 @pytest.mark.parametrize(
@@ -585,7 +499,7 @@ def test_cannot_tell_is_looked_at_again_until_the_limit_then_a_person_is_asked()
     seen: LookResult = CannotTell(reason="no such call")
     shape(evaluate_look(seen, replace(AFTER, looks=1), POLICY), state=State.UNKNOWN, wait=seconds(10))
     past = evaluate_look(seen, replace(AFTER, waited=POLICY.look_limit), POLICY)
-    shape(past, OutcomeUnknown.code, state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    shape(past, OutcomeUnknown.code, **ASKED)
     assert past.error is not None
     assert past.error.next_action
     shape(evaluate_look(seen, BEFORE, POLICY), state=State.PREPARING, wait=seconds(5))
@@ -596,7 +510,7 @@ def test_what_no_look_can_show_is_an_operators_question_as_soon_as_nothing_can_a
     early = evaluate_look(seen, replace(AFTER, may_appear_for=seconds(70), waited=timedelta(days=9)), POLICY)
     shape(early, "cannot_be_asked", state=State.UNKNOWN, wait=seconds(70), uncounted=True)
     over = evaluate_look(seen, replace(AFTER, late_enough=True, platform_code="98"), POLICY)
-    shape(over, OutcomeUnknown.code, state=State.BLOCKED, reason=Reason.IS_IT_LIVE)
+    shape(over, OutcomeUnknown.code, **ASKED)
     assert over.error is not None
     assert (over.error.platform_code, "cannot be asked" in over.error.message) == ("98", True)
     shape(evaluate_look(seen, BEFORE, POLICY), state=State.PREPARING, wait=seconds(5))
