@@ -24,9 +24,8 @@ from pipeline.imports import validate
 from pipeline.imports.import_slice import CHUNK, CHUNK_BESIDE_REQUESTS, DayFull, ImportSlice
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
-from pipeline.stages.ingest import build_caches
-from pipeline.stages.ingest_bulk import Entry, Result, dispatch_bulk, plan_batch, store_batch
-from pipeline.stages.ingest_caches import IngestCaches
+from pipeline.stages.ingest import Entry, Result, dispatch_batch, plan_batch, store_batch
+from pipeline.stages.ingest_caches import IngestCaches, build_caches
 from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
 from pipeline.store import jobs
@@ -132,7 +131,7 @@ def _apply_chunk(
         work.count_rows(c, len(settled))
         after = _store_progress(work, c, rows, settled)
     failpoint("imports.applied", job.id)
-    dispatch_bulk(context, stored)
+    dispatch_batch(context, stored)
     _log_posts(job, results)
     return after
 

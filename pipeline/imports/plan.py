@@ -39,12 +39,11 @@ from pipeline.imports.validate import AccountNames, KnownPosts, ParsedRow, PostF
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.deadline import BEATS_PER_LEASE, Heartbeat
-from pipeline.stages.ingest import build_caches, plan_submission
-from pipeline.stages.ingest_caches import IngestCaches
+from pipeline.stages.ingest import plan_submission
+from pipeline.stages.ingest_caches import IngestCaches, RuleInputs, build_caches
 from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.replay import is_equal
-from pipeline.stages.rule_inputs import RuleInputs
 from pipeline.store import jobs
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.imports import imports as store

@@ -1,21 +1,31 @@
-"""Facts from earlier batches for ingest: account rows and good checks, and whether they still hold. For one thread."""
+"""Facts about a batch of new posts: cached account rows and good checks, and a digest of what the rules go by.
+
+Caches are for one thread. A row of an import is validated when its file is planned, and again when it is applied only
+if the digest differs by then: an account was changed, a check is another one, a setting, the key's limits or the
+release.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import blake2b
+from importlib.metadata import version
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from pipeline.runtime.context import Context
 from pipeline.stages.media_checks import Link as MediaLink
 from pipeline.stages.media_checks import list_links
 from pipeline.stages.new_post import Submission
 from pipeline.store.accounts.accounts import AccountRow
+from pipeline.store.auth.keys import Caller
 from pipeline.store.checks.checks import Check, Link, find_good
 from pipeline.store.deliveries.ownership import restrict_accounts
 from pipeline.store.posts import insert_batch as store
+from pipeline.store.revision import find_code_revision
 
 CAPACITY = 10_000
 """Accounts, and checks, that are kept; a cache that is full is emptied."""
@@ -70,6 +80,12 @@ class IngestCaches:
         self._checks.clear()
 
 
+def build_caches(context: Context) -> IngestCaches:
+    """Return empty caches."""
+    fresh = timedelta(seconds=context.settings.reachability.fresh)
+    return IngestCaches(fresh, context.files.addresses.public_url(""))
+
+
 class AccountCache:
     """Account rows by id, each read again when its row version (``xmin``) has changed."""
 
@@ -122,3 +138,26 @@ class CheckCache:
     def clear(self) -> None:
         """Forget every check."""
         self._known = {}
+
+
+SIZE = 16
+"""Bytes of a digest."""
+
+
+class RuleInputs:
+    """The digests of one batch, whose posts have one caller."""
+
+    def __init__(self, context: Context, caller: Caller, facts: BatchFacts) -> None:
+        settings = context.settings.model_dump_json()  # secrets are masked, and no rule goes by one
+        common = f"{version('slipway')} {find_code_revision()} {caller.limits} {caller.accounts} {settings}"
+        self._common = blake2b(common.encode(), digest_size=SIZE)
+        self._accounts = {i: f"{i.hex} {row_version} ".encode() for i, row_version in facts.versions.items()}
+
+    def digest(self, submission: Submission, checks: Mapping[int, Check]) -> bytes:
+        """Return the digest for a post. ``checks``: one of each link, none undecided; a decided one never changes."""
+        found = self._common.copy()
+        for identity in submission.request.account_ids:
+            found.update(self._accounts.get(identity, b"-"))
+        for position in sorted(checks):
+            found.update(checks[position].id.bytes)
+        return found.digest()

@@ -35,7 +35,7 @@ class Submission:
     row_token: str | None = None
     """The token by which a repeat of this row, or post of a batch, is recognised, in place of that of a request."""
     judged: bytes | None = None
-    """The digest of what the rules went by when they found this row good (`rule_inputs.py`)."""
+    """The digest of what the rules went by when they found this row good (``RuleInputs``)."""
 
     @property
     def workspace(self) -> UUID:

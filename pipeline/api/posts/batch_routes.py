@@ -34,7 +34,7 @@ from pipeline.api.posts.batch_store import build_result, store_batch
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.account import KeyLimits
 from pipeline.domain.validation_issue import build_issue
-from pipeline.stages.ingest_bulk import Result
+from pipeline.stages.ingest import Result
 from pipeline.stages.post_request import AcceptedPost, Refusal
 from pipeline.store.auth.keys import Caller
 

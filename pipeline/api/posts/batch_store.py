@@ -17,7 +17,7 @@ from pipeline.api.posts.response_models import CreatedPost
 from pipeline.api.posts.routes import describe_accepted
 from pipeline.domain.validation_issue import build_issue
 from pipeline.runtime.context import Context
-from pipeline.stages.ingest_bulk import BatchRefused, Entry, Result, ingest_bulk
+from pipeline.stages.ingest import BatchRefused, Entry, Result, ingest_bulk
 from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
 from pipeline.stages.replay import Replayed, claim_key

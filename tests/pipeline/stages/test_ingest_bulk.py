@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.broker.queues import REACHABILITY_BULK
-from pipeline.stages.ingest_bulk import BatchRefused, Result, ingest_bulk
+from pipeline.stages.ingest import BatchRefused, Result, ingest_bulk
 from pipeline.stages.new_post import Submission
 from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
 from pipeline.stages.reachability import _decide_check
