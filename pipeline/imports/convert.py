@@ -1,7 +1,7 @@
-"""Converts a file of posts, as it was sent, to the plain file that `read.open_rows` reads from any position.
+"""Converts a file of posts, as it was sent, to the staged rows that `read.open_rows` reads from any position.
 
 Text becomes UTF-8, inflated and without a byte order mark. A spreadsheet becomes lines of JSON, ``[row, cell, …]`` with
-every cell as text, made in a probe process: the archive is hostile until it is read.
+every cell as text, made in a probe process: the archive is hostile until it is read. Then its rows are staged.
 
 Finds out how the text of a file is encoded: UTF-8, UTF-16 by its mark, otherwise a guess.
 
@@ -23,12 +23,14 @@ from charset_normalizer import from_bytes
 
 from pipeline.imports.columns import (
     HEAD_BYTES,
+    Columns,
     FileProblem,
     Format,
     ReadLimits,
     build_too_large,
     build_unsupported,
 )
+from pipeline.imports.read import stage_rows
 from pipeline.media.probe.probe import MAX_SHEET_BYTES, SheetJob, read_sheet
 from pipeline.media.url_policy import Refused
 from pipeline.runtime.zstd import zstd
@@ -191,41 +193,56 @@ def convert_file(
     target: Path,
     format: Format,  # noqa: A002  the interface's word
     limits: ReadLimits,
+    columns: Columns,
     *,
     content_encoding: str | None = None,
     on_piece: Callable[[], None] = lambda: None,
 ) -> Sequence[str]:
-    """Write the plain form of ``source`` to ``target``, and return what to tell its author.
+    """Stage the rows of ``source`` in ``target``, and return what to tell its author.
 
     ``target`` appears whole or not at all; a repetition, also at the same time, writes the same bytes again. A crash
-    leaves files whose names begin with its own. ``on_piece`` is called between two pieces. Raises FileProblem; for a
-    spreadsheet also Unanswered (no free place to read it) and ProbeUnavailable (a fault of this installation): try
-    again later.
+    leaves files whose names begin with its own. ``on_piece`` is called between two pieces, and two rows. Raises
+    FileProblem; for a spreadsheet also Unanswered (no free place to read it) and ProbeUnavailable (a fault of this
+    installation): try again later.
     """
-    part, inflated = (
-        target.with_name(f"{target.name}.{uuid4().hex}.{name}") for name in ("part", "inflated")
+    part, text, inflated = (
+        target.with_name(f"{target.name}.{uuid4().hex}.{name}") for name in ("part", "text", "inflated")
     )
     try:
-        survey = EncodingSurvey()
-        pieces = _report(read_pieces(source, content_encoding, limits), on_piece)
-        if format.is_spreadsheet:
-            _write(inflated, pieces)
-            _convert_sheet(inflated, part, format, limits, on_piece)
-            notes: Sequence[str] = ()
-        else:
-            _write(inflated, _drop_mark(_survey(pieces, survey)))
-            encoding, notes = survey.choose()
-            if encoding == "utf-8":
-                inflated.replace(part)
-            else:
-                _write(part, _report(transcode(inflated, encoding), on_piece))
-        if not part.stat().st_size:
+        notes = _write_text(source, text, inflated, format, limits, content_encoding, on_piece)
+        if not text.stat().st_size:
             raise FileProblem("The file is empty.")
+        stage_rows(text, part, format, limits, columns, on_piece)
         part.replace(target)
         return notes
     finally:
-        part.unlink(missing_ok=True)
-        inflated.unlink(missing_ok=True)
+        for path in (part, text, inflated):
+            path.unlink(missing_ok=True)
+
+
+def _write_text(
+    source: Path,
+    text: Path,
+    inflated: Path,
+    format: Format,  # noqa: A002
+    limits: ReadLimits,
+    content_encoding: str | None,
+    on_piece: Callable[[], None],
+) -> Sequence[str]:
+    """Write the file as UTF-8, or the lines of a spreadsheet, to ``text``; return what to tell its author."""
+    pieces = _report(read_pieces(source, content_encoding, limits), on_piece)
+    if format.is_spreadsheet:
+        _write(inflated, pieces)
+        _convert_sheet(inflated, text, format, limits, on_piece)
+        return ()
+    survey = EncodingSurvey()
+    _write(inflated, _drop_mark(_survey(pieces, survey)))
+    encoding, notes = survey.choose()
+    if encoding == "utf-8":
+        inflated.replace(text)
+    else:
+        _write(text, _report(transcode(inflated, encoding), on_piece))
+    return notes
 
 
 def _write(path: Path, pieces: Iterable[bytes]) -> None:

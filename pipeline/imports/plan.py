@@ -3,10 +3,9 @@
 Nothing else is changed. The plan's hash is a chain over all rows, and begins with the workspace and the import: it is
 that of one import alone, and the same whatever chunks the file was read in.
 
-Local, plain copies of imported files: rows are read at any position, which storage and compression do not allow.
-
-A copy is made by the first step on a machine and used by the next ones. One that is lost is made again, byte for byte
-the same, so that positions stay valid.
+Rows are staged in a local file, where they are read at any position, which storage and compression do not allow. It
+is made by the first step on a machine and used by the next ones. One that is lost is made again, byte for byte the
+same, so that positions stay valid.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from pipeline.actions.edit import check_edit
 from pipeline.domain.bulk_import import ImportState, RowVerdict
 from pipeline.imports import validate
 from pipeline.imports.apply import build_change
-from pipeline.imports.columns import Format, ImportRow, ReadLimits
+from pipeline.imports.columns import Columns, Format, ImportRow, ReadLimits
 from pipeline.imports.convert import convert_file
 from pipeline.imports.export import build_body
 from pipeline.imports.import_slice import ImportSlice
@@ -58,25 +57,29 @@ KEPT_S = 24 * 3600.0
 """Age in seconds after which a copy that no step has removed is removed."""
 
 
-def prepare_file(context: Context, job: Import, on_piece: Callable[[], None]) -> tuple[Path, Sequence[str]]:
-    """Return the plain form of a file, and what to tell its author if it was made now.
+def prepare_file(
+    context: Context, job: Import, columns: Columns, on_piece: Callable[[], None]
+) -> tuple[Path, Sequence[str]]:
+    """Return the staged rows of a file, and what to tell its author if they were staged now.
 
     *on_piece*: called between two pieces of it. Raises FileProblem and StorageUnavailable, and for a spreadsheet
     what ``convert_file`` does.
     """
     folder = context.settings.folder / "imports"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    plain = folder / f"{job.id}.plain"
-    if plain.exists():
-        return plain, ()
+    staged = folder / f"{job.id}.rows"
+    if staged.exists():
+        return staged, ()
     _remove_old(folder)
     sent, made = folder / f"{job.id}.{uuid4().hex}", folder / f"{job.id}.{uuid4().hex}.made"
     try:
         _copy_from_storage(context, job, sent, on_piece)
         limits, form = build_limits(context), Format(job.format)
-        notes = convert_file(sent, made, form, limits, content_encoding=job.encoding, on_piece=on_piece)
-        made.replace(plain)  # two steps may make it at once, each under a name of its own
-        return plain, notes
+        notes = convert_file(
+            sent, made, form, limits, columns, content_encoding=job.encoding, on_piece=on_piece
+        )
+        made.replace(staged)  # two steps may make it at once, each under a name of its own
+        return staged, notes
     finally:
         sent.unlink(missing_ok=True)
         made.unlink(missing_ok=True)
@@ -123,7 +126,7 @@ def plan_rows(work: ImportSlice) -> None:
     """Plan chunks while the slice lasts. Raises FileProblem, StorageUnavailable, Unreachable."""
     context, job = work.context, work.job
     heartbeat = Heartbeat(extend=work.extend, every=jobs.LEASE.total_seconds() / BEATS_PER_LEASE)
-    path, notes = prepare_file(context, job, heartbeat.beat_if_due)
+    path, notes = prepare_file(context, job, work.form.columns, heartbeat.beat_if_due)
     lines = open_rows(
         path,
         Format(job.format),

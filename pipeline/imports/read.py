@@ -1,8 +1,8 @@
-"""Reads the rows of a file of posts, from any position, as `convert.convert_file` wrote it: plain lines of UTF-8.
+"""Stage the rows of a file of posts, one line of JSON for each, and read them from any position.
 
-Reads NDJSON: on each line the body of a POST /posts, as strictly as one that is posted.
-
-Reads CSV, separated by commas, semicolons or tabs. A row that cannot be read does not end the file.
+A staged row is ``[line, "cell", …]``, where ``line`` is its first physical line in the file, or its row in the sheet.
+The only cell of NDJSON is the line itself. A header comes first, except of NDJSON. A row that cannot be read is staged
+with its issue at the end, and does not end the file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +22,7 @@ from pipeline.imports.columns import (
     POST_ID,
     SCHEDULED_AT,
     STATUS,
+    Cells,
     Columns,
     FileProblem,
     Format,
@@ -30,7 +30,6 @@ from pipeline.imports.columns import (
     ReadLimits,
     build_too_large,
 )
-from pipeline.imports.lines import Place, build_too_long, read_lines
 from pipeline.imports.local_time import NO_TIME, NOW, InvalidCell
 
 _PIECE = 64 * 1024
@@ -43,6 +42,98 @@ _STRAY_QUOTE = (
     "A quote closes a cell of this row, and more text follows. A quote inside a quoted cell is doubled."
 )
 _NOT_UTF8 = "It holds bytes that are not UTF-8."
+_DAMAGED = "The header has too many columns, or the spreadsheet is damaged."
+
+Issue = dict[str, Any]
+StagedRow = Sequence[int | str | Issue]
+
+
+def stage_rows(
+    source: Path,
+    target: Path,
+    format: Format,  # noqa: A002  the interface's word
+    limits: ReadLimits,
+    columns: Columns,
+    on_row: Callable[[], None] = lambda: None,
+) -> None:
+    """Write the rows of ``source`` to ``target``: UTF-8 text, or the lines that a probe process made of a spreadsheet.
+
+    ``on_row`` is called between two rows. Raises FileProblem for a header that cannot be used, and over ``limits``.
+    """
+    with source.open("rb") as file, target.open("wb") as sink:
+        for row in _STAGERS[format](file, limits, columns):
+            on_row()
+            sink.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+
+
+class _Blanks:
+    """Counts blank rows. They are no rows, and reading on through billions of them would be no use."""
+
+    def __init__(self, limits: ReadLimits) -> None:
+        self._most, self._count = 2 * limits.max_rows, 0
+
+    def add(self) -> None:
+        """Count one. Raises FileProblem over the limit."""
+        self._count += 1
+        if self._count > self._most:
+            raise build_too_large(f"The file has more than {self._most:,} blank rows.")
+
+
+def _read_lines(file: BinaryIO, limits: ReadLimits) -> Iterator[tuple[int, bytes | None, bytes]]:
+    """Yield number, bytes and first bytes of each line that is not blank; None for one over the limit of a row.
+
+    No more of the line is held than a row may have.
+    """
+    most, line, blanks = limits.max_row_bytes, 0, _Blanks(limits)
+    while raw := file.readline(most + 2):
+        line, head, is_long = line + 1, raw[:1000], len(raw.rstrip(b"\r\n")) > most
+        while not raw.endswith(b"\n") and (rest := file.readline(most + 2)):
+            raw, is_long = rest, True
+        if is_long:
+            yield line, None, head
+        elif raw.strip():
+            yield line, raw, head
+        else:
+            blanks.add()
+
+
+def _build_too_long(limits: ReadLimits) -> Issue:
+    return build_issue(
+        (), f"The row has more than {limits.max_row_bytes:,} bytes, which is the maximum.", "too_long"
+    )
+
+
+# --- NDJSON ----------------------------------------------------------------------------------------------------------
+
+
+def _stage_ndjson(file: BinaryIO, limits: ReadLimits, _columns: Columns) -> Iterator[StagedRow]:
+    if file.read(64).lstrip().startswith(b"["):
+        raise FileProblem("The file is a JSON array. Write one object on each line, without brackets around.")
+    file.seek(0)
+    for line, raw, head in _read_lines(file, limits):
+        if raw is None:
+            yield line, head.decode(errors="replace"), _build_too_long(limits)
+            continue
+        text = raw.rstrip(b"\r\n")
+        try:
+            yield line, text.decode()
+        except UnicodeDecodeError:
+            yield line, text.decode(errors="replace"), *_parse_body(text)[1]
+
+
+def _parse_body(line: bytes) -> tuple[dict[str, Any], list[Issue]]:
+    """Return the body of a post, as strictly as one that is posted, or the issue of the line."""
+    try:
+        body = strict_json.parse(line)
+    except strict_json.InvalidJson as error:
+        message = str(error).replace("The body", "The line").replace("line 1, column", "column")
+        return {}, [build_issue((), message, "invalid_json")]
+    if not isinstance(body, dict):
+        return {}, [build_issue((), "The line must be a JSON object.", "model_type")]
+    return body, []
+
+
+# --- CSV -------------------------------------------------------------------------------------------------------------
 
 
 class _TooLong(Exception):
@@ -52,23 +143,22 @@ class _TooLong(Exception):
 class _RowLines:
     """Feeds physical lines to a csv reader, bounded for each row, and knows where the row began."""
 
-    def __init__(self, file: BinaryIO, place: Place, most: int) -> None:
-        self._file, self._place, self._most = file, place, most
-        self.start = place.offset
-        self.size = 0
-        self.is_utf8 = True
+    def __init__(self, file: BinaryIO, most: int, offset: int, line: int) -> None:
+        self._file, self._most = file, most
+        self.offset, self.line = offset, line
+        file.seek(offset)
+        self.begin_row()
 
     def begin_row(self) -> None:
         """Start counting for the next row."""
-        self.start, self.size, self.is_utf8 = self._place.offset, 0, True
-        self._place.first_line = self._place.line
+        self.start, self.first_line, self.size, self.is_utf8 = self.offset, self.line, 0, True
 
     def read(self) -> Iterator[str]:
         """Yield lines. Raises _TooLong."""
-        place, most, readline = self._place, self._most, self._file.readline
+        most, readline = self._most, self._file.readline
         while raw := readline(most + 2):
-            place.offset += len(raw)
-            place.line += 1
+            self.offset += len(raw)
+            self.line += 1
             self.size += len(raw)
             if self.size > most and self.size - raw.endswith(b"\n") - raw.endswith(b"\r\n") > most:
                 raise _TooLong
@@ -84,25 +174,25 @@ class _RowLines:
         Return False if it is not closed. A quote is closed where a delimiter or the end of a line follows; one that
         opens another row's cell is followed by its text.
         """
-        place, is_open, end, closing = self._place, False, None, _build_closing(delimiter)
-        place.offset, place.line = self.start, place.first_line
+        is_open, end, closing = False, None, _build_closing(delimiter)
+        self.offset, self.line = self.start, self.first_line
         self._file.seek(self.start)
         line_head = b""
         while piece := self._file.readline(_PIECE):
-            place.offset += len(piece)
+            self.offset += len(piece)
             line_head = line_head or piece
             is_open ^= bool(piece.count(b'"') % 2)
             if not piece.endswith(b"\n") and len(piece) == _PIECE:
                 continue
-            place.line += 1
+            self.line += 1
             if end is not None and not is_open and not closing.match(line_head):
                 break
-            end = end or (place.offset, place.line)
+            end = end or (self.offset, self.line)
             if not is_open:
                 return True
             line_head = b""
-        place.offset, place.line = end or (place.offset, place.line)
-        self._file.seek(place.offset)
+        self.offset, self.line = end or (self.offset, self.line)
+        self._file.seek(self.offset)
         return False
 
 
@@ -110,18 +200,13 @@ def _build_closing(delimiter: str) -> re.Pattern[bytes]:
     return re.compile(rb'(?:[^"]|"")*"(?:[\r\n]|$|%b)' % re.escape(delimiter.encode()))
 
 
-def read_csv(
-    file: BinaryIO, place: Place, limits: ReadLimits, columns: Columns, time_zone: str | None
-) -> Iterator[ImportRow]:
-    """Yield the rows below the header. Blank rows, and rows of blank cells, are left out."""
-    names, delimiter, end = _read_header(file, limits, columns)
-    if not place.offset:
-        place.offset, place.line = end.offset, end.line
-    file.seek(place.offset)
+def _stage_csv(file: BinaryIO, limits: ReadLimits, columns: Columns) -> Iterator[StagedRow]:
+    """Yield the delimiter with the columns, and the rows below the header without those of blank cells."""
     if limits.max_row_bytes > csv.field_size_limit():
         csv.field_size_limit(limits.max_row_bytes)
-    reader = RowReader(columns, names, time_zone, comma=delimiter == ";")
-    lines = _RowLines(file, place, limits.max_row_bytes)
+    names, delimiter, offset, line = _find_header(file, limits, columns)
+    yield delimiter, *names
+    blanks, lines = _Blanks(limits), _RowLines(file, limits.max_row_bytes, offset, line)
     rows = csv.reader(lines.read(), delimiter=delimiter, strict=True)
     while True:
         lines.begin_row()
@@ -130,50 +215,44 @@ def read_csv(
         except StopIteration:
             return
         except (csv.Error, _TooLong) as error:
-            place.number += 1
             is_closed = lines.skip_row(delimiter)
-            yield place.reject(_explain(error, limits, is_closed=is_closed), reader.name_cells())
+            yield lines.first_line, _explain(error, limits, is_closed=is_closed)
             rows = csv.reader(lines.read(), delimiter=delimiter, strict=True)
             continue
         if not any(texts):
-            place.count_blank(limits)
-            continue
-        place.number += 1
-        cells, body, post_id, issues = reader.read(texts)
-        if not lines.is_utf8:
-            issues.append(build_issue((), _NOT_UTF8, "string_unicode"))
-        yield place.build_row(cells, body, post_id, issues)
+            blanks.add()
+        elif lines.is_utf8:
+            yield lines.first_line, *texts
+        else:
+            yield lines.first_line, *texts, build_issue((), _NOT_UTF8, "string_unicode")
 
 
-def _read_header(file: BinaryIO, limits: ReadLimits, columns: Columns) -> tuple[Sequence[str], str, Place]:
-    """Return the columns of the header, the delimiter that gives most of them, and the place behind the header."""
-    start, delimiters = Place(0, 1, 0), _DELIMITERS
+def _find_header(file: BinaryIO, limits: ReadLimits, columns: Columns) -> tuple[Sequence[str], str, int, int]:
+    """Return the columns of the header, the delimiter that gives most of them, and offset and line of what follows."""
+    offset, line, delimiters = 0, 1, _DELIMITERS
     if named := _NAMED.fullmatch(file.readline(16)):
-        start, delimiters = Place(file.tell(), 2, 0), (named[1].decode("latin-1"),)
-    best: tuple[int, Sequence[str], str, Place] | None = None
+        offset, line, delimiters = file.tell(), 2, (named[1].decode("latin-1"),)
+    best: tuple[int, Sequence[str], str, int, int] | None = None
     problem: Exception = FileProblem("The file has no row.")
     for delimiter in delimiters:
-        place = replace(start)
-        file.seek(place.offset)
-        rows = csv.reader(
-            _RowLines(file, place, limits.max_row_bytes).read(), delimiter=delimiter, strict=True
-        )
+        lines = _RowLines(file, limits.max_row_bytes, offset, line)
+        rows = csv.reader(lines.read(), delimiter=delimiter, strict=True)
         try:
             cells = next((row for row in rows if any(row)), None)
         except (csv.Error, _TooLong) as error:
             problem = FileProblem(f"The header cannot be read. {_explain(error, limits)['message']}")
             continue
         if cells is not None and (best is None or columns.count_known(cells) > best[0]):
-            best = (columns.count_known(cells), cells, delimiter, place)
+            best = (columns.count_known(cells), cells, delimiter, lines.offset, lines.line)
     if best is None:
         raise problem
-    return columns.match_header(best[1]), best[2], best[3]
+    return columns.match_header(best[1]), *best[2:]
 
 
-def _explain(error: Exception, limits: ReadLimits, *, is_closed: bool = True) -> dict[str, Any]:
+def _explain(error: Exception, limits: ReadLimits, *, is_closed: bool = True) -> Issue:
     """Return the issue of a row that cannot be read."""
     if isinstance(error, _TooLong) and is_closed:
-        return build_too_long(limits)
+        return _build_too_long(limits)
     if isinstance(error, _TooLong) or "end of data" in str(error):
         return build_issue((), _OPEN_QUOTE, "quote")
     if "expected after" in str(error):
@@ -181,39 +260,112 @@ def _explain(error: Exception, limits: ReadLimits, *, is_closed: bool = True) ->
     return build_issue((), f"The row is not CSV: {error}.", "csv")
 
 
-def read_ndjson(
-    file: BinaryIO,
-    place: Place,
-    limits: ReadLimits,
-    columns: Columns,  # noqa: ARG001  as every reader
-    time_zone: str | None,  # noqa: ARG001
-) -> Iterator[ImportRow]:
-    """Yield the rows. An account may be ``{"account": "platform:username"}``; ``post_id`` is of an export."""
-    if not place.offset and file.read(64).lstrip().startswith(b"["):
-        raise FileProblem("The file is a JSON array. Write one object on each line, without brackets around.")
-    file.seek(place.offset)
-    for raw, head in read_lines(file, place, limits):
-        place.number += 1
+# --- spreadsheets ----------------------------------------------------------------------------------------------------
+
+
+def _stage_sheet(file: BinaryIO, limits: ReadLimits, columns: Columns) -> Iterator[StagedRow]:
+    """Yield the rows, each as wide as the header at least: blank cells at the end of a row were left out."""
+    row, *header = _parse_cells(file.readline(limits.max_row_bytes + 1))
+    names = columns.match_header(header)
+    yield row, *names
+    for line, raw, _ in _read_lines(file, limits):
         if raw is None:
-            yield place.reject(build_too_long(limits), head.decode(errors="replace"))
-            continue
-        line = raw.rstrip(b"\r\n")
-        try:
-            body = strict_json.parse(line)
-        except strict_json.InvalidJson as error:
-            message = str(error).replace("The body", "The line").replace("line 1, column", "column")
-            yield place.reject(build_issue((), message, "invalid_json"), line.decode(errors="replace"))
-            continue
-        issues = (
-            []
-            if isinstance(body, dict)
-            else [build_issue((), "The line must be a JSON object.", "model_type")]
+            yield line + 1, _build_too_long(limits)
+        else:
+            row, *texts = _parse_cells(raw)
+            yield row, *texts, *[""] * (len(names) - len(texts))
+
+
+def _parse_cells(raw: bytes) -> tuple[int, *tuple[str, ...]]:
+    """Return the row and the cells of a line. The file may have taken over the process that wrote it."""
+    try:
+        row, *texts = json.loads(raw)
+    except (ValueError, TypeError, RecursionError):
+        raise FileProblem(_DAMAGED) from None
+    if type(row) is not int or any(type(text) is not str for text in texts):
+        raise FileProblem("The spreadsheet is damaged.")
+    return row, *texts
+
+
+_STAGERS: Mapping[Format, Callable[[BinaryIO, ReadLimits, Columns], Iterator[StagedRow]]] = {
+    Format.NDJSON: _stage_ndjson,
+    Format.CSV: _stage_csv,
+    Format.XLSX: _stage_sheet,
+    Format.ODS: _stage_sheet,
+}
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def open_rows(
+    path: Path,
+    format: Format,  # noqa: A002  the interface's word
+    limits: ReadLimits,
+    *,
+    columns: Columns,
+    time_zone: str | None = None,
+    position: int = 0,
+    number: int = 0,
+) -> Iterator[ImportRow]:
+    """Yield the rows of a staged file, each with its body or its issues; a bad row ends nothing.
+
+    ``time_zone``: of local times in rows without one. ``position, number``: of the last row that was read before.
+    Raises FileProblem for a file without a row, and for more rows than ``limits`` has.
+    """
+    most = limits.count_rows(format)
+    with path.open("rb") as file:
+        read, unread = _read_json, None
+        if format is not Format.NDJSON:
+            delimiter, *names = json.loads(file.readline())
+            reader = RowReader(columns, names, time_zone, comma=delimiter == ";")
+            read, unread = reader.read, reader.name_cells()
+        position = file.seek(position or file.tell())
+        while raw := file.readline():
+            number, position = number + 1, position + len(raw)
+            if number > most:
+                raise build_too_large(f"The file has more than {most:,} rows, which is the maximum.")
+            yield _build_row(json.loads(raw), read, unread, number, position)
+    if not number:
+        raise FileProblem("The file has no row.")
+
+
+Read = Callable[[Sequence[str]], tuple[Cells | str, dict[str, Any], str | None, list[Issue]]]
+
+
+def _build_row(staged: list[Any], read: Read, unread: Cells | None, number: int, position: int) -> ImportRow:
+    """Return a row; ``unread``: the cells of one that cannot be read, None for NDJSON."""
+    line, *texts = staged
+    found = [texts.pop()] if texts and isinstance(texts[-1], dict) else []
+    if found and (unread is None or not texts):
+        return ImportRow(
+            number=number,
+            line=line,
+            body=None,
+            issues=found,
+            source=unread or texts[0],
+            next_position=position,
         )
-        post_id = None if issues else _take_extras(body, issues)
-        yield place.build_row(line.decode(), body, post_id, issues)
+    source, body, post_id, issues = read(texts)
+    issues += found
+    return ImportRow(
+        number=number,
+        line=line,
+        body=None if issues else body,
+        issues=issues,
+        source=source,
+        next_position=position,
+        post_id=post_id,
+    )
 
 
-def _take_extras(body: dict[str, Any], issues: list[dict[str, Any]]) -> str | None:
+def _read_json(texts: Sequence[str]) -> tuple[Cells | str, dict[str, Any], str | None, list[Issue]]:
+    """Read a line. An account may be ``{"account": "platform:username"}``; ``post_id`` is of an export."""
+    body, issues = _parse_body(texts[0].encode())
+    return texts[0], body, None if issues else _take_extras(body, issues), issues
+
+
+def _take_extras(body: dict[str, Any], issues: list[Issue]) -> str | None:
     """Take the keys that only files have out of a body, and return the id of the post that it was exported from."""
     for name in (STATUS, ERROR):
         body.pop(name, None)
@@ -229,70 +381,3 @@ def _take_extras(body: dict[str, Any], issues: list[dict[str, Any]]) -> str | No
     except InvalidCell as error:
         issues.append(error.build_issue(POST_ID))
         return None
-
-
-Reader = Callable[[BinaryIO, Place, ReadLimits, Columns, str | None], Iterator[ImportRow]]
-
-
-def open_rows(
-    path: Path,
-    format: Format,  # noqa: A002  the interface's word
-    limits: ReadLimits,
-    *,
-    columns: Columns,
-    time_zone: str | None = None,
-    position: int = 0,
-    number: int = 0,
-) -> Iterator[ImportRow]:
-    """Yield the rows of a converted file, each with its body or its issues; a bad row ends nothing.
-
-    ``time_zone``: of local times in rows without one. ``position, number``: of the last row that was read before.
-    Raises FileProblem for a header that cannot be used, a file without a row, and more rows than ``limits`` has.
-    """
-    most = limits.count_rows(format)
-    with path.open("rb") as file:
-        for row in _READERS[format](file, Place.unpack(position, number), limits, columns, time_zone):
-            number = row.number
-            if number > most:
-                raise build_too_large(f"The file has more than {most:,} rows, which is the maximum.")
-            yield row
-    if not number:
-        raise FileProblem("The file has no row.")
-
-
-def _read_sheet(
-    file: BinaryIO, place: Place, limits: ReadLimits, columns: Columns, time_zone: str | None
-) -> Iterator[ImportRow]:
-    """Yield the rows of a converted spreadsheet, whose lines are ``[row, "cell", …]``."""
-    _, header = _parse_cells(file.readline(limits.max_row_bytes + 1))
-    names = columns.match_header(header)
-    reader = RowReader(columns, names, time_zone)
-    place.begin_after_header(file)
-    for raw, _ in read_lines(file, place, limits):
-        place.number += 1
-        if raw is None:
-            yield place.reject(build_too_long(limits), reader.name_cells())
-        else:
-            line, texts = _parse_cells(raw)
-            blanks = [""] * (len(names) - len(texts))
-            cells, body, post_id, issues = reader.read(texts + blanks)
-            yield place.build_row(cells, body, post_id, issues, line=line)
-
-
-def _parse_cells(raw: bytes) -> tuple[int, list[str]]:
-    """Return the row and the cells of a line. The file may have taken over the process that wrote it."""
-    try:
-        line, *texts = json.loads(raw)
-    except (ValueError, TypeError, RecursionError):
-        raise FileProblem("The header has too many columns, or the spreadsheet is damaged.") from None
-    if type(line) is not int or any(type(text) is not str for text in texts):
-        raise FileProblem("The spreadsheet is damaged.")
-    return line, texts
-
-
-_READERS: Mapping[Format, Reader] = {
-    Format.NDJSON: read_ndjson,
-    Format.CSV: read_csv,
-    Format.XLSX: _read_sheet,
-    Format.ODS: _read_sheet,
-}

@@ -57,7 +57,7 @@ from pipeline.domain.receipt import BrokenChain, issue, verify
 from pipeline.domain.webhook import parse_retry_after
 from pipeline.imports.columns import FileProblem, Format, ReadLimits, build_columns, detect_format
 from pipeline.imports.convert import convert_file, read_head
-from pipeline.imports.read import open_rows
+from pipeline.imports.read import open_rows, stage_rows
 from pipeline.media.fetch import Fetcher, FetchPolicy
 from pipeline.media.probe import probe, probe_client, probe_worker
 from pipeline.media.probe.probe import SheetJob
@@ -185,24 +185,29 @@ def read_sheet(data: bytes) -> None:
         pipe = _NoPipe()
         job = asdict(_build_sheet_job(data)) | {"size": len(data)}
         _answer(probe_worker._select_reader(job, cast("probe_worker.Pipe", pipe)), data)
-        _read_rows(bytes(pipe.output), Format.XLSX)
+        _read_sheet_rows(pipe.output)
 
 
 def replay_sheet(data: bytes) -> None:
     with suppress(FileProblem, Refused):
         output = bytearray()
         probe.read_sheet(_build_sheet_job(data), lambda o, n: data[o : o + n], output.extend)
-        _read_rows(bytes(output), Format.XLSX)
+        _read_sheet_rows(output)
 
 
-def _read_rows(plain: bytes, form: Format) -> None:
+def _read_sheet_rows(output: bytearray) -> None:
     with TemporaryDirectory(dir=_find_ram()) as folder:
-        path = Path(folder) / "plain"
-        path.write_bytes(plain)
-        for row in open_rows(path, form, ReadLimits(), columns=_COLUMNS, time_zone="Europe/Berlin"):
-            if row.body is not None:
-                with suppress(Refusal):
-                    read_post(row.body, Rules())
+        lines, staged = Path(folder) / "lines", Path(folder) / "staged"
+        lines.write_bytes(output)
+        stage_rows(lines, staged, Format.XLSX, ReadLimits(), _COLUMNS)
+        _read_rows(staged, Format.XLSX)
+
+
+def _read_rows(staged: Path, form: Format) -> None:
+    for row in open_rows(staged, form, ReadLimits(), columns=_COLUMNS, time_zone="Europe/Berlin"):
+        if row.body is not None:
+            with suppress(Refusal):
+                read_post(row.body, Rules())
 
 
 @cache
@@ -214,13 +219,13 @@ def read_text(data: bytes) -> None:
     """Read a file of posts; its first byte chooses the content encoding."""
     encoding, sent = {b"g": "gzip", b"z": "zstd"}.get(data[:1]), data[1:]
     with TemporaryDirectory(dir=_find_ram()) as folder, suppress(FileProblem):
-        source, plain = Path(folder) / "sent", Path(folder) / "plain"
+        source, staged = Path(folder) / "sent", Path(folder) / "staged"
         source.write_bytes(sent)
         limits = ReadLimits(max_bytes=8 * 1024**2)
         form = detect_format(None, None, read_head(source, encoding, limits))
         if not form.is_spreadsheet:
-            convert_file(source, plain, form, limits, content_encoding=encoding)
-            _read_rows(plain.read_bytes(), form)
+            convert_file(source, staged, form, limits, _COLUMNS, content_encoding=encoding)
+            _read_rows(staged, form)
 
 
 def read_account_file(data: bytes) -> None:

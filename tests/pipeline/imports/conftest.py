@@ -33,7 +33,7 @@ class Files:
     ) -> None:
         self.source.write_bytes(data.encode() if isinstance(data, str) else data)
         self.notes = convert_file(
-            self.source, self.plain, form, limits or ReadLimits(), content_encoding=encoding
+            self.source, self.plain, form, limits or ReadLimits(), COLUMNS, content_encoding=encoding
         )
 
     def open(self, form: Format, limits: ReadLimits | None = None, **place: Any) -> list[ImportRow]:

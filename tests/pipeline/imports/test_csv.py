@@ -148,8 +148,8 @@ def test_more_rows_than_the_limit_are_refused(files: Files) -> None:
 
 @pytest.mark.parametrize(("form", "start"), [(Format.CSV, HEADER), (Format.NDJSON, "")])
 def test_blank_rows_have_a_limit(files: Files, form: Format, start: str) -> None:
-    files.convert(start + "\n" * 11 + ("x,now" if start else '{"scheduled_at": "now"}'), form)
-    assert len(files.open(form, ReadLimits(max_rows=6))) == 1
+    text = start + "\n" * 11 + ("x,now" if start else '{"scheduled_at": "now"}')
+    assert len(files.read(text, form, limits=ReadLimits(max_rows=6))) == 1
     with pytest.raises(FileProblem, match="more than 10 blank rows") as caught:
-        files.open(form, ReadLimits(max_rows=5))
+        files.convert(text, form, ReadLimits(max_rows=5))
     assert caught.value.status == 413

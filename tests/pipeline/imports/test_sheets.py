@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pipeline.imports.columns import FileProblem, Format, ReadLimits
-from tests.pipeline.imports.conftest import Files
+from pipeline.imports.read import stage_rows
+from tests.pipeline.imports.conftest import COLUMNS, Files
 from tests.pipeline.imports.spreadsheets import (
     build_bomb,
     build_far_cell,
@@ -125,9 +126,9 @@ def test_reading_resumes_behind_any_row(files: Files) -> None:
     "line", [b"", b"17", b'{"a": 1}', b"[1, 2]", b'["x", "caption"]', b"[" * 100_000, b'[1,"' + b"x" * 70_000]
 )
 def test_what_a_process_writes_that_was_taken_over_is_not_believed(files: Files, line: bytes) -> None:
-    files.plain.write_bytes(line + b"\n")
+    files.source.write_bytes(line + b"\n")
     with pytest.raises(FileProblem, match="damaged"):
-        files.open(Format.XLSX)
+        stage_rows(files.source, files.plain, Format.XLSX, ReadLimits(), COLUMNS)
 
 
 def test_a_cell_over_the_limit_rejects_its_row_only(files: Files) -> None:
@@ -186,8 +187,8 @@ def test_the_library_is_never_loaded_by_the_process_that_imports(files: Files) -
     files.source.write_bytes(build_xlsx([HEADER, ["x", "now"]]))
     program = (
         "import sys; from pathlib import Path; from pipeline.imports.convert import convert_file;"
-        "from pipeline.imports.columns import Format, ReadLimits;"
-        "convert_file(Path(sys.argv[1]), Path(sys.argv[2]), Format.XLSX, ReadLimits());"
+        "from pipeline.imports.columns import Columns, Format, ReadLimits;"
+        "convert_file(Path(sys.argv[1]), Path(sys.argv[2]), Format.XLSX, ReadLimits(), Columns([]));"
         "assert 'python_calamine' not in sys.modules"
     )
     subprocess.run(
