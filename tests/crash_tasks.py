@@ -34,8 +34,8 @@ from pipeline.stages.post_request import PostRequest
 from pipeline.store.accounts.oauth_sessions import CLI
 from pipeline.store.auth.keys import Caller, find_caller
 from pipeline.store.database import row
-from pipeline.store.deliveries.dead_letters import Scope
-from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.deliveries.ownership import Scope
+from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.vault_rotation import rotate
 from pipeline.webhooks.send_webhooks import send_webhooks
 from pipeline.wiring import get_context

@@ -33,11 +33,12 @@ from pipeline.stages import media_checks
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.reachability import advance_post
 from pipeline.store.deliveries import dead_letters as store
-from pipeline.store.deliveries.dead_letters import Cause, DeadLetter, DeadLetterFilter, Scope
+from pipeline.store.deliveries.dead_letters import Cause, DeadLetter
 from pipeline.store.deliveries.lease import resume_blocked
-from pipeline.store.deliveries.listing import ListFilter
 from pipeline.store.deliveries.move import lock_post, recompute_post_status
+from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.deliveries.paced_rates import reserve_turn
+from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.posts import actions as steering
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
 from pipeline.store.steering.receipts import count_causes
@@ -78,13 +79,13 @@ class Skipped(Exception):
     """The dead letter stays unchanged; the message says why."""
 
 
-def count_replayable(context: Context, chosen: DeadLetterFilter) -> DeadLetterCount:
+def count_replayable(context: Context, chosen: ListFilter) -> DeadLetterCount:
     """Count what ``replay`` would send again, and what it would skip."""
     with context.database.begin() as c:
         return _sum_up(context, store.count_by_obstacle(c, chosen), Verb.REPLAY)
 
 
-def count_discardable(context: Context, chosen: DeadLetterFilter) -> DeadLetterCount:
+def count_discardable(context: Context, chosen: ListFilter) -> DeadLetterCount:
     """Count what ``discard`` would discard, and what it would skip."""
     with context.database.begin() as c:
         return _sum_up(context, store.count_by_obstacle(c, chosen), Verb.DISCARD)

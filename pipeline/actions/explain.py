@@ -21,9 +21,9 @@ from pipeline.stages.daily_limit import find_post_quota
 from pipeline.stages.post_state import may_be_rescheduled
 from pipeline.store.counters.counters import STORAGE_FAULT
 from pipeline.store.deliveries.daily_quota import count_sent
-from pipeline.store.deliveries.evidence import Evidence, read_evidence
-from pipeline.store.deliveries.inspection import DeliveryFacts
+from pipeline.store.deliveries.history import Evidence, read_evidence
 from pipeline.store.deliveries.ownership import Accounts
+from pipeline.store.deliveries.selection import DeliveryFacts
 from pipeline.store.posts.views import DeliveryView, PostView, read_post
 
 _STEPS = {

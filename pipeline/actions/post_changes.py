@@ -15,8 +15,8 @@ from pipeline.domain.audit import Actor, hide_queries
 from pipeline.domain.delivery import State
 from pipeline.stages.post_request import AcceptanceWarning
 from pipeline.store.audit import record_change
-from pipeline.store.deliveries.inspection import find_workspace_of_post
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
+from pipeline.store.posts.views import find_workspace_of_post
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

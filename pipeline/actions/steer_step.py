@@ -34,7 +34,7 @@ from pipeline.stages.post_state import is_in_flight
 from pipeline.store import jobs
 from pipeline.store.audit import find_actor
 from pipeline.store.auth.keys import Caller
-from pipeline.store.deliveries.dead_letters import Scope
+from pipeline.store.deliveries.ownership import Scope
 from pipeline.store.posts import actions as posts
 from pipeline.store.posts.actions import LockedDelivery, LockedPost
 from pipeline.store.steering import jobs as store

@@ -20,7 +20,7 @@ from pipeline.store import jobs
 from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import new_id
-from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.idempotency_keys import IdempotencyKey
 from pipeline.store.steering import jobs as store
 from pipeline.store.steering import receipts

@@ -25,8 +25,7 @@ from pipeline.cli.runtime import (
 with lazy_imports():
     from pipeline.actions import dead_letters as dead_letter_actions
     from pipeline.store.auth import workspaces as workspace_store
-    from pipeline.store.deliveries import attempts as attempt_store
-    from pipeline.store.deliveries import dead_letters, inspection
+    from pipeline.store.deliveries import dead_letters, history, ownership, selection
 
 
 if TYPE_CHECKING:
@@ -103,15 +102,15 @@ def show_letter(letter: str) -> None:
     """
     identity = parse_id(letter, "dead-letter")
     with open_transaction() as c:
-        found = dead_letters.find_dead_letter(c, identity, dead_letters.OPERATOR)
+        found = dead_letters.find_dead_letter(c, identity, ownership.OPERATOR)
         if found is None:
             raise click.ClickException(
                 f"{identity} is not a dead letter: `slipway delivery show {identity}` shows its state."
             )
         facts = {**_to_row(found), "crashes": dead_letters.count_crashes(c, identity), "spent": found.spent}
         evidence = {
-            "moves": [pick(m) for m in inspection.list_moves(c, identity)],
-            "attempts": [pick(a) for a in attempt_store.list_attempts(c, identity)],
+            "moves": [pick(m) for m in history.list_moves(c, identity)],
+            "attempts": [pick(a) for a in history.list_attempts(c, identity)],
             "discards": [pick(d) for d in dead_letters.list_discards(c, identity)],
         }
     if is_json():
@@ -146,7 +145,7 @@ def replay(letters: tuple[str, ...], per_minute: float | None, *, yes: bool, **c
         action = partial(
             dead_letter_actions.replay,
             context,
-            dead_letters.OPERATOR,
+            ownership.OPERATOR,
             actor=find_actor(),
             per_minute=per_minute,
         )
@@ -172,7 +171,7 @@ def discard(letters: tuple[str, ...], why: str, *, yes: bool, **chosen: Any) -> 
         raise click.ClickException("--why is empty: give the reason.")
     with open_context() as context:
         action = partial(
-            dead_letter_actions.discard, context, dead_letters.OPERATOR, why=why, actor=find_actor()
+            dead_letter_actions.discard, context, ownership.OPERATOR, why=why, actor=find_actor()
         )
         count = partial(dead_letter_actions.count_discardable, context)
         _process(context.database.begin, letters, chosen, action, count, "discarded", yes=yes)
@@ -183,7 +182,7 @@ def _process(
     letters: Sequence[str],
     chosen: dict[str, Any],
     action: Action,
-    count: Callable[[dead_letters.DeadLetterFilter], dead_letter_actions.DeadLetterCount],
+    count: Callable[[selection.ListFilter], dead_letter_actions.DeadLetterCount],
     done: str,
     *,
     yes: bool,
@@ -212,7 +211,7 @@ def _process(
         click.echo(f"{skipped} would be skipped: {why}")
 
 
-def _list_pages(begin: Callable[[], Any], which: dead_letters.DeadLetterFilter) -> Iterator[list[UUID]]:
+def _list_pages(begin: Callable[[], Any], which: selection.ListFilter) -> Iterator[list[UUID]]:
     """Yield the ids of all selected letters, a page at a time by keyset; each is yielded once, processed or not."""
     after = None
     while True:
@@ -234,10 +233,10 @@ def _build_selection(
     code: str | None,
     older: timedelta | None,
     younger: timedelta | None,
-) -> dead_letters.DeadLetterFilter:
+) -> selection.ListFilter:
     """Return the selection that the options describe. Raises ClickException and NoSuchWorkspace."""
-    return dead_letters.DeadLetterFilter(
-        scope=dead_letters.Scope(
+    return selection.ListFilter(
+        scope=ownership.Scope(
             workspace=workspace_store.find_workspace(c, workspace).id if workspace else None
         ),
         platform=parse_platform(platform).value if platform else None,

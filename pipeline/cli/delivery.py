@@ -18,9 +18,8 @@ with lazy_imports():
     from pipeline.actions import resolve
     from pipeline.api.posts import explanation_models
     from pipeline.domain import explanation
-    from pipeline.store.deliveries import attempts as attempt_store
-    from pipeline.store.deliveries import evidence as evidence_store
-    from pipeline.store.deliveries import inspection, listing
+    from pipeline.store.deliveries import history, selection
+    from pipeline.store.posts import views as post_views
 
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def list_(**options: Any) -> None:
       slipway delivery list --platform tiktok --due ..now --error-class Unavailable
     """
     with open_transaction() as c:
-        found = listing.list_deliveries(c, read_filter(c, options), **read_page(options, "delivery"))
+        found = selection.list_deliveries(c, read_filter(c, options), **read_page(options, "delivery"))
     rows = [
         {
             **pick(d, "id post=post_id workspace platform username state reason held_for due_at next_at"),
@@ -68,13 +67,13 @@ def show_delivery(delivery: str) -> None:
     target = parse_id(delivery, "delivery")
     with open_transaction() as c:
         found, moves, attempts = (
-            inspection.find_delivery(c, target),
-            inspection.list_moves(c, target),
-            attempt_store.list_attempts(c, target),
+            selection.find_delivery(c, target),
+            history.list_moves(c, target),
+            history.list_attempts(c, target),
         )
         if found is None:
             raise click.ClickException(f"There is no delivery {target}: `slipway delivery list` shows them.")
-        evidence = evidence_store.read_evidence(c, found.post_id)[target]
+        evidence = history.read_evidence(c, found.post_id)[target]
     facts = pick(found, _DELIVERY)
     move_rows, attempt_rows = [pick(m, _MOVE) for m in moves], [pick(a, _ATTEMPT) for a in attempts]
     if is_json():
@@ -136,7 +135,7 @@ def resume(delivery: str) -> None:
 def _print_state(context: Context, delivery: str) -> None:
 
     with context.database.begin() as c:
-        found = inspection.find_delivery(c, parse_id(delivery, "delivery"))
+        found = selection.find_delivery(c, parse_id(delivery, "delivery"))
     if found is not None:
         print_fields({"id": str(found.id), "state": found.state, "url": found.url})
 
@@ -162,7 +161,7 @@ def _format_error(error: Mapping[str, Any] | None) -> str | None:
     return f"{error['message']} ({error['code']})" + (f" The platform's words: {words}" if words else "")
 
 
-def _explain(d: inspection.DeliveryFacts, evidence: evidence_store.Evidence) -> str:
+def _explain(d: selection.DeliveryFacts, evidence: history.Evidence) -> str:
 
     found = explanation.explain(explain_actions.build_situation(d, evidence))
     sentences = f"{found.summary} {found.next_step or ''}".strip()
@@ -214,9 +213,9 @@ def explain(identity: str) -> None:
 
 def _find(c: Connection, identity: UUID) -> tuple[UUID, UUID, UUID | None]:
     """Return workspace, post, and the delivery if the id is one. Raises ClickException."""
-    delivery = inspection.find_delivery(c, identity)
+    delivery = selection.find_delivery(c, identity)
     post = identity if delivery is None else delivery.post_id
-    workspace = inspection.find_workspace_of_post(c, post)
+    workspace = post_views.find_workspace_of_post(c, post)
     if workspace is None:
         raise click.ClickException(
             f"There is no post or delivery {identity}: `slipway post list` and `slipway delivery list` show them."

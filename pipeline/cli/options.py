@@ -19,7 +19,7 @@ from pipeline.domain.post import PostStatus
 
 with lazy_imports():
     from pipeline.store.auth import workspaces as workspace_store
-    from pipeline.store.deliveries import listing
+    from pipeline.store.deliveries import selection
 
 
 if TYPE_CHECKING:
@@ -195,7 +195,11 @@ def _add(command: Callable[..., Any], options: Sequence[Callable[..., Any]]) -> 
     return command
 
 
-def read_filter(c: Connection, options: dict[str, Any]) -> listing.ListFilter:
+_AS_GIVEN = frozenset({"status", "state", "reason", "held_for", "error_class"})
+"""Options that the filter takes as they are."""
+
+
+def read_filter(c: Connection, options: dict[str, Any]) -> selection.ListFilter:
     """Return the filter that the options describe. Raises ClickException and NoSuchWorkspace."""
     workspace, account = options["workspace"], options["account"]
     within = workspace_store.find_workspace(c, workspace).id if workspace else None
@@ -205,7 +209,7 @@ def read_filter(c: Connection, options: dict[str, Any]) -> listing.ListFilter:
     given = options["import_id"]
     due_from, due_until = options["due"] or (None, None)
     late_from, late_until = options.get("late") or (None, None)
-    return listing.ListFilter(
+    return selection.ListFilter(
         workspace=within,
         platform=parse_platform(options["platform"]).value if options["platform"] else None,
         account=account,
@@ -214,7 +218,7 @@ def read_filter(c: Connection, options: dict[str, Any]) -> listing.ListFilter:
         due_until=due_until,
         late_from=late_from,
         late_until=late_until,
-        **{name: options.get(name) for name in ("status", "state", "reason", "held_for", "error_class")},
+        **{name: value for name, value in options.items() if name in _AS_GIVEN},
     )
 
 

@@ -40,7 +40,7 @@ with lazy_imports():
     from pipeline.stages import post_state
     from pipeline.store.accounts import accounts as account_store
     from pipeline.store.auth import workspaces as workspace_store
-    from pipeline.store.deliveries import inspection, listing
+    from pipeline.store.deliveries import selection
     from pipeline.store.posts import views as post_views
 
 
@@ -191,12 +191,12 @@ def export(form: str, **options: Any) -> None:
     click.echo(f"{count} posts", err=True)
 
 
-def _read_pages(database: Database, chosen: listing.ListFilter) -> Iterator[Sequence[post_views.PostView]]:
+def _read_pages(database: Database, chosen: selection.ListFilter) -> Iterator[Sequence[post_views.PostView]]:
 
     after, page = None, list[Any]()
     while after is None or len(page) == post_export.PAGE:
         with database.begin() as c:  # a transaction a page: a slow reader holds none open
-            page = listing.list_posts(c, chosen, limit=post_export.PAGE, after=after)
+            page = selection.list_posts(c, chosen, limit=post_export.PAGE, after=after)
         if not page:
             return
         yield page
@@ -218,7 +218,7 @@ def list_(**options: Any) -> None:
     """
     with open_transaction() as c:
         names = {w.id: w.name for w in workspace_store.list_workspaces(c)}
-        found = listing.list_posts(c, read_filter(c, options), **read_page(options, "post"))
+        found = selection.list_posts(c, read_filter(c, options), **read_page(options, "post"))
     rows = [
         {
             "id": str(p.id),
@@ -245,7 +245,7 @@ def show_post(post: str) -> None:
     """
     identity = parse_id(post, "post")
     with open_transaction() as c:
-        workspace = inspection.find_workspace_of_post(c, identity)
+        workspace = post_views.find_workspace_of_post(c, identity)
         found = post_views.read_post(c, workspace, identity) if workspace else None
     if found is None or workspace is None:
         raise click.ClickException(f"There is no post {identity}: `slipway post list` shows them.")

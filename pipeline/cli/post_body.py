@@ -46,7 +46,7 @@ with lazy_imports():
     )
     from pipeline.stages import ingest
     from pipeline.store.auth import workspaces as workspace_store
-    from pipeline.store.deliveries import inspection
+    from pipeline.store.posts import views
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -302,7 +302,7 @@ def group_by_workspace(
     groups: dict[UUID, list[UUID]] = {}
     with context.database.begin() as c:
         for post in posts:
-            if workspace := inspection.find_workspace_of_post(c, post):
+            if workspace := views.find_workspace_of_post(c, post):
                 groups.setdefault(workspace, []).append(post)
             elif require_all:
                 raise click.ClickException(NO_POST)

@@ -22,8 +22,7 @@ from pipeline.dashboard.render import render
 from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import AccountStatus, Role
 from pipeline.runtime.context import Context
-from pipeline.store.accounts.oauth_sessions import UserStarter
-from pipeline.store.dashboard.accounts import (
+from pipeline.store.accounts.health import (
     CAP,
     PAGE,
     AccountHealth,
@@ -32,6 +31,7 @@ from pipeline.store.dashboard.accounts import (
     find_workspace_of,
     list_health,
 )
+from pipeline.store.accounts.oauth_sessions import UserStarter
 
 PATH = "/dashboard/accounts"
 _POSITION = re.compile(

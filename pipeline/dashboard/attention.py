@@ -26,8 +26,8 @@ from pipeline.domain.account import Role
 from pipeline.domain.attention import HELD, OVERDUE, Kind, Matter
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.steering import Verb
-from pipeline.store.dashboard.walks import Within
-from pipeline.store.deliveries.listing import NO_ERROR, NO_HOLD
+from pipeline.store.deliveries.queue import Within
+from pipeline.store.deliveries.selection import NO_ERROR, NO_HOLD
 from pipeline.store.health import database_now
 
 QUEUE = "/dashboard/queue"

@@ -29,7 +29,7 @@ from pipeline.imports.local_time import InvalidCell, find_zone, list_zones
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import compute_version, derive_status, may_be_rescheduled
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
-from pipeline.store.dashboard.calendar import DuePost, FilledSpan, Span, list_due
+from pipeline.store.posts.calendar import DuePost, FilledSpan, Span, list_due
 from pipeline.store.posts.views import PostView, read_posts
 
 ZONE_COOKIE = "slipway-zone"

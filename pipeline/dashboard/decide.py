@@ -26,10 +26,9 @@ from pipeline.dashboard.visitor import Visitor
 from pipeline.domain.account import Role
 from pipeline.domain.audit import Actor
 from pipeline.runtime.context import Context
-from pipeline.store.dashboard.accounts import find_identity
-from pipeline.store.dashboard.queue import QueuedDelivery, list_queue
-from pipeline.store.deliveries.inspection import DeliveryFacts
-from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.accounts.health import find_identity
+from pipeline.store.deliveries.queue import QueuedDelivery, list_queue
+from pipeline.store.deliveries.selection import DeliveryFacts, ListFilter
 from pipeline.store.posts.views import DeliveryView
 
 _ORGANIZATION = "urn:li:organization:"

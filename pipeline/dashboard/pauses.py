@@ -22,7 +22,7 @@ from pipeline.domain.account import Role
 from pipeline.domain.audit import Actor
 from pipeline.domain.hold import BREAKER, EVERYWHERE, SCOPES, LiftedScope, Scope
 from pipeline.runtime.context import Context
-from pipeline.store.dashboard.accounts import AccountHealth, find_workspace_of, list_health
+from pipeline.store.accounts.health import AccountHealth, find_workspace_of, list_health
 from pipeline.store.deliveries.pauses import Pause, list_pauses
 from pipeline.store.deliveries.platform_health import list_open_breakers
 

@@ -35,11 +35,9 @@ from pipeline.stages.post_state import (
     derive_status,
     may_be_rescheduled,
 )
-from pipeline.store.dashboard.post_history import SHOWN, History, read_history
-from pipeline.store.deliveries.attempts import AttemptFacts
-from pipeline.store.deliveries.inspection import MoveFacts, find_workspace_of_post
+from pipeline.store.deliveries.history import SHOWN, AttemptFacts, History, MoveFacts, read_history
 from pipeline.store.files.files import find_own
-from pipeline.store.posts.views import PostView
+from pipeline.store.posts.views import PostView, find_workspace_of_post
 
 DONE: Mapping[str, str] = {
     "reschedule": "Rescheduled.",

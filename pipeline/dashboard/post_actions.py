@@ -37,8 +37,7 @@ from pipeline.imports.local_time import AmbiguousTime, InvalidCell, read_time
 from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller, read_caller
-from pipeline.store.deliveries.inspection import find_delivery
-from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.deliveries.selection import ListFilter, find_delivery
 from pipeline.store.steering.receipts import list_receipts
 
 RESCHEDULE = ACTIONS["reschedule"].role

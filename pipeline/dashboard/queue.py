@@ -27,17 +27,19 @@ from pipeline.domain.account import Role
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.explanation import Explanation, explain
 from pipeline.domain.hold import Hold
-from pipeline.store.dashboard.queue import (
+from pipeline.store.deliveries.history import Evidence
+from pipeline.store.deliveries.queue import (
     Place,
     QueuedDelivery,
     QueuePage,
+    Within,
+    choose_walk,
     find_accounts_named,
     find_named,
+    is_place,
     list_queue,
 )
-from pipeline.store.dashboard.walks import Within, choose_walk, is_place
-from pipeline.store.deliveries.evidence import Evidence
-from pipeline.store.deliveries.listing import NO_HOLD, ListFilter
+from pipeline.store.deliveries.selection import NO_HOLD, ListFilter
 
 PATH = "/dashboard/queue"
 PAGE = 50

@@ -38,7 +38,7 @@ from pipeline.domain.steering import OF_DEAD_LETTERS, PUBLISHES, WORKING, Argume
 from pipeline.runtime.context import Context
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller, read_caller
-from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.steering.jobs import SteeringJob, dump_filter, list_jobs
 from pipeline.store.steering.receipts import Receipt, count_by_workspace, list_receipts
 

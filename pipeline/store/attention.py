@@ -22,6 +22,7 @@ from pipeline.store.accounts.grants import GRANT_ENDS_AT
 from pipeline.store.canaries import WORKER_LEVEL
 from pipeline.store.database import rows
 from pipeline.store.deliveries.holds import HELD_FOR, LATE_SINCE, quote
+from pipeline.store.deliveries.selection import DISCARDED
 from pipeline.store.health import CHECK_SECONDS, read_within
 
 CAP = 10_000
@@ -31,10 +32,9 @@ WIDE = 30_000
 
 _FULL = "(SELECT count(*) FROM sample) = :cap"
 _CAPPED = f"{_FULL} AS is_capped"
-_WITHIN = "(CAST(:within AS uuid[]) IS NULL OR {of}workspace_id = ANY (CAST(:within AS uuid[])))"
-_OWN, _OF_ACCOUNT = _WITHIN.format(of="d."), _WITHIN.format(of="a.")
-_NOT_DISCARDED = """NOT EXISTS (SELECT FROM discards x
-                                WHERE x.delivery_id = d.id AND x.generation = d.generation)"""
+_OWN, _OF_ACCOUNT = "{own}", "{own_account}"
+"""Conditions on the workspace of ``d`` and of ``a``, filled in when the statement is executed."""
+_WITHIN = "{of}.workspace_id = ANY (CAST(:within AS uuid[]))"
 
 _BLOCKED = f"""
 WITH sample AS MATERIALIZED (
@@ -43,7 +43,7 @@ WITH sample AS MATERIALIZED (
 )
 SELECT platform, reason, error ->> 'class' AS error_class, error ->> 'code' AS code, count(*) AS count,
        min(updated_at) AS oldest, {_CAPPED}
-FROM sample d WHERE {_OWN} AND {_NOT_DISCARDED} GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4
+FROM sample d WHERE {_OWN} AND NOT {DISCARDED} GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4
 """
 _DEAD_LETTERS = f"""
 WITH walked AS MATERIALIZED (
@@ -53,7 +53,7 @@ WITH walked AS MATERIALIZED (
 SELECT platform, error ->> 'class' AS error_class, error ->> 'code' AS code, count(*) AS count,
        min(d.updated_at) AS oldest, {_FULL} OR (SELECT count(*) FROM walked) = :walk AS is_capped
 FROM sample d JOIN posts p ON p.id = d.post_id
-WHERE p.deleted_at IS NULL AND {_NOT_DISCARDED} GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3
+WHERE p.deleted_at IS NULL AND NOT {DISCARDED} GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3
 """
 """The newest: the oldest may be many that were left, and a new cause must not hide behind them."""
 _UNKNOWN = f"""
@@ -132,14 +132,14 @@ FROM sample d WHERE ends_at <= now() + CAST(:ending AS interval) AND {_OWN} GROU
 """
 _PAUSES = f"""
 SELECT scope AS reason, count(*) AS count, min(since) AS oldest FROM pauses p
-WHERE CAST(:within AS uuid[]) IS NULL OR scope IN ('all', 'platform')
-   OR scope = 'workspace' AND target = ANY (CAST(:within AS text[]))
-   OR scope = 'account' AND EXISTS (SELECT FROM accounts a WHERE a.id::text = p.target AND {_OF_ACCOUNT})
-GROUP BY 1
+WHERE {{concerns}} GROUP BY 1
 UNION ALL
 SELECT 'delivery', count(*), min(h.since) FROM paused_deliveries h JOIN deliveries d ON d.id = h.delivery_id
 WHERE d.state NOT IN ('published', 'cancelled') AND {_OWN} HAVING count(*) > 0 ORDER BY 1
 """
+_CONCERNS = f"""(scope IN ('all', 'platform') OR scope = 'workspace' AND target = ANY (CAST(:within AS text[]))
+    OR scope = 'account' AND EXISTS (
+        SELECT FROM accounts a WHERE a.id::text = p.target AND {_WITHIN.format(of="a")}))"""
 """Pauses of everything and of a platform hold posts of every workspace."""
 _WEBHOOKS = f"""
 WITH sample AS MATERIALIZED (
@@ -171,7 +171,7 @@ def read_matters(
     workspaces, which a restore, a silent queue, an alarm and a pause of everything or of a platform always do. A kind
     that takes longer than ``CHECK_SECONDS`` is named in a matter of its own.
     """
-    ours: dict[str, Any] = {"within": None if within is None else list(within)}
+    ours: dict[str, Any] = {} if within is None else {"within": list(within)}
     wide = {**ours, "cap": CAP if within is None else WIDE}
     reads: Mapping[Kind, tuple[str, Mapping[str, Any]]] = {
         Kind.RESTORE: (_RESTORE, {}),
@@ -188,7 +188,14 @@ def read_matters(
         Kind.WEBHOOK_PAUSED: (_WEBHOOKS, wide),
     }
     for kind in (kind for kind in reads if kind in kinds):
-        yield from _read(c, kind, *reads[kind])
+        sql, values = reads[kind]
+        yield from _read(c, kind, restrict(sql, within), values)
+
+
+def restrict(sql: str, within: Collection[UUID] | None) -> str:
+    """Return a statement with the conditions on its workspaces; None: of all, so without."""
+    conditions = {"own": _WITHIN.format(of="d"), "own_account": _WITHIN.format(of="a"), "concerns": _CONCERNS}
+    return sql.format_map(conditions if within is not None else dict.fromkeys(conditions, "true"))
 
 
 def _read(c: Connection, kind: Kind, sql: str, values: Mapping[str, Any]) -> Iterator[Matter]:

@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.audit import Actor, ActorKind, bound_side, keep_changed
 from pipeline.store.database import jsonb, row, rows
+from pipeline.store.selection import Keyset, where_given
 
 Kind = Literal[
     "account",
@@ -154,15 +155,11 @@ def build_query(
     chosen: AuditFilter, limit: int, after: Position | None = None, *, newest_first: bool = False
 ) -> tuple[str, dict[str, Any]]:
     """Return the statement of ``list_changes`` and its values."""
-    order, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
-    given = {name: value for name in _CONDITIONS if (value := getattr(chosen, name)) is not None}
-    requested = [_CONDITIONS[name] for name in given]
-    if after is not None:
-        requested.append(f"(at, id) {beyond} (:last_at, :last_id)")
-        given |= {"last_at": after[0], "last_id": after[1]}
-    where = f"WHERE {' AND '.join(requested)}" if requested else ""
-    sql = f"SELECT {_COLUMNS} FROM audit {where} ORDER BY at {order}, id {order} LIMIT :n"
-    return sql, {**given, "n": limit}
+    order = Keyset({"at": "timestamptz", "id": "bigint"}, descending=newest_first)
+    requested = where_given(_CONDITIONS, **{name: getattr(chosen, name) for name in _CONDITIONS})
+    requested = requested & order.start_after(after)
+    sql = f"SELECT {_COLUMNS} FROM audit WHERE {requested} ORDER BY {order.order} LIMIT :n"
+    return sql, {**requested.values, "n": limit}
 
 
 def delete_expired(c: Connection, keep: timedelta, limit: int) -> int:

@@ -19,7 +19,7 @@ from pipeline.domain.steering import Arguments, Verb
 from pipeline.store.auth.keys import read_caller
 from pipeline.store.auth.workspaces import create_workspace
 from pipeline.store.database import rows
-from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.deliveries.selection import ListFilter
 from tests.bench.environment import READY, BenchEnvironment
 from tests.bench.figures import Figure, InvalidMeasurement, percentile
 from tests.bench.reading import AGAINST, BASE, Client, generate_posts

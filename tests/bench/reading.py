@@ -15,7 +15,7 @@ import psycopg
 
 from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.database import rows
-from pipeline.store.posts.restricted_pages import CAP
+from pipeline.store.posts.pages import CAP
 from tests.bench.environment import READY, BenchEnvironment
 from tests.bench.figures import Figure, InvalidMeasurement, percentile
 from tests.bench.kinds import TIKTOK_PHOTO

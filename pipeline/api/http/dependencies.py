@@ -36,7 +36,7 @@ from pipeline.domain import strict_json
 from pipeline.domain.audit import OPERATOR_TOKEN, Actor
 from pipeline.domain.validation_issue import build_issue, issues_from_pydantic
 from pipeline.store.auth.keys import Caller
-from pipeline.store.deliveries.dead_letters import OPERATOR, Scope
+from pipeline.store.deliveries.ownership import OPERATOR, Scope
 from pipeline.store.idempotency_keys import IdempotencyKey
 
 T = TypeVar("T")

@@ -26,10 +26,11 @@ from pipeline.api.posts.schema import Body, build_invalid_payload
 from pipeline.domain.attention import Kind
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.validation_issue import build_issue
-from pipeline.store.deliveries.attempts import AttemptFacts
-from pipeline.store.deliveries.dead_letters import Cause, DeadLetterFilter, Discard, Position, Scope
+from pipeline.store.deliveries.dead_letters import Cause, Discard, Position
 from pipeline.store.deliveries.dead_letters import DeadLetter as StoredDeadLetter
-from pipeline.store.deliveries.inspection import MoveFacts
+from pipeline.store.deliveries.history import AttemptFacts, MoveFacts
+from pipeline.store.deliveries.ownership import Scope
+from pipeline.store.deliveries.selection import ListFilter
 
 MAX_LETTERS = 500
 """Dead letters of one request; the cursor continues."""
@@ -120,7 +121,7 @@ def _to_number(text: str) -> Any:
         return text
 
 
-def select_letters(scope: Scope, chosen: Filter) -> DeadLetterFilter:
+def select_letters(scope: Scope, chosen: Filter) -> ListFilter:
     """Return the store's filter, never wider than *scope*. Raises Refusal 422 for an unknown platform."""
     if chosen.platform is not None and chosen.platform not in set(Platform):
         raise build_invalid_payload(
@@ -132,7 +133,7 @@ def select_letters(scope: Scope, chosen: Filter) -> DeadLetterFilter:
         )
     if chosen.workspace_id is not None and scope.workspace is None:
         scope = replace(scope, workspace=chosen.workspace_id)
-    return DeadLetterFilter(
+    return ListFilter(
         scope=scope,
         platform=chosen.platform,
         account=chosen.account_id,

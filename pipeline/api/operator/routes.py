@@ -30,9 +30,8 @@ from pipeline.api.openapi.operation import OPERATOR_API, Routes
 from pipeline.api.operator import models
 from pipeline.runtime.context import Context
 from pipeline.store.deliveries import dead_letters as store
-from pipeline.store.deliveries.attempts import list_attempts
-from pipeline.store.deliveries.dead_letters import DeadLetterFilter
-from pipeline.store.deliveries.inspection import list_moves
+from pipeline.store.deliveries.history import list_attempts, list_moves
+from pipeline.store.deliveries.selection import ListFilter
 
 attention_routes = Routes(tag=ATTENTION, path="/attention", api=OPERATOR_API)
 routes = Routes(tag=DEAD_LETTERS, path="/dead-letters", api=OPERATOR_API)
@@ -114,7 +113,7 @@ async def _apply(
     principal: Principal,
     body: models.ReplayBody | models.DiscardBody,
     action: Action,
-    count: Callable[[Context, DeadLetterFilter], actions.DeadLetterCount],
+    count: Callable[[Context, ListFilter], actions.DeadLetterCount],
     answers: tuple[type[ResultT], type[ResultT]],
 ) -> ResultT | models.DryRun:
     """Apply *action* to the dead letters of the request, and return the result.
@@ -138,13 +137,13 @@ async def _apply(
 
 
 def _list_page(
-    context: Context, chosen: DeadLetterFilter, after: store.Position | None
+    context: Context, chosen: ListFilter, after: store.Position | None
 ) -> Sequence[store.DeadLetter]:
     with context.database.begin() as c:
         return store.list_dead_letters(c, chosen, limit=models.MAX_LETTERS, after=after)
 
 
-def _read_page(c: Connection, chosen: DeadLetterFilter, query: models.ListQuery) -> models.DeadLetterPage:
+def _read_page(c: Connection, chosen: ListFilter, query: models.ListQuery) -> models.DeadLetterPage:
     page = store.list_dead_letters(c, chosen, limit=query.limit, after=query.cursor)
     return models.DeadLetterPage(
         letters=[*map(models.DeadLetter.from_letter, page)],

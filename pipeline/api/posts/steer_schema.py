@@ -20,7 +20,7 @@ from pipeline.api.posts.unsafe_text import find_unsafe_text
 from pipeline.domain.delivery import State, to_public
 from pipeline.domain.steering import OF_PARTNERS, Arguments, SteeringState, Verb
 from pipeline.domain.validation_issue import build_issue, issues_from_pydantic
-from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.steering.jobs import SteeringJob, dump_filter
 from pipeline.store.steering.receipts import Receipt
 

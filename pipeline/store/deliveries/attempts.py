@@ -1,11 +1,8 @@
-"""Attempts: one row per try to publish. A claim opens it, arm and settle write to it; here it is read and decided.
-
-The rows of a delivery that an operator resolves: lock it, with the data that the decision depends on.
-"""
+"""The attempts of a delivery that an operator resolves: lock it with what the decision depends on, and close them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +12,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.domain.delivery import State
-from pipeline.store.database import row, rows
+from pipeline.store.database import row
 from pipeline.store.deliveries.move import lock_post
 
 
@@ -56,33 +53,6 @@ def lock_to_resolve(c: Connection, delivery: UUID) -> ResolvableDelivery | None:
     return ResolvableDelivery(
         **{**values, "platform": Platform(values["platform"]), "state": State(values["state"])}
     )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AttemptFacts:
-    """One attempt. ``armed_at``: the point of no return; ``late``: results that arrived after the claim was lost."""
-
-    n: int
-    generation: int
-    fence: int
-    opened_at: datetime
-    armed_at: datetime | None
-    closed_at: datetime | None
-    outcome: str | None
-    remote_id: str | None
-    error: Mapping[str, Any] | None
-    late: Sequence[Mapping[str, Any]] | None
-
-
-def list_attempts(c: Connection, delivery: UUID) -> list[AttemptFacts]:
-    """Return the attempts of a delivery, oldest first."""
-    found = rows(
-        c,
-        """SELECT n, generation, fence, opened_at, armed_at, closed_at, outcome, remote_id, error, late
-           FROM attempts WHERE delivery_id = :id ORDER BY n""",
-        id=delivery,
-    )
-    return [AttemptFacts(**r._asdict()) for r in found]
 
 
 def close_attempt_as_decided(c: Connection, delivery: UUID) -> None:

@@ -6,53 +6,25 @@ a discard of its generation. A replayed delivery is no dead letter until it fail
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.ownership import Accounts
+from pipeline.store.deliveries.history import IS_PROVEN_LIVE
+from pipeline.store.deliveries.ownership import Scope
+from pipeline.store.deliveries.selection import DISCARDED, POSTED, ListFilter, select_posted
+from pipeline.store.selection import Keyset, Where
 
 Obstacle = Literal["armed", "live"]
 """Armed: it may be live. Live: late proof shows that it is."""
 Position = tuple[datetime, UUID]
 """The keyset of a page: when its last dead letter failed, and its id."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scope:
-    """The dead letters a caller may see and act on; the defaults are an operator's: all."""
-
-    workspace: UUID | None = None
-    within: Collection[UUID] | None = None
-    """Only dead letters of these workspaces."""
-    accounts: Accounts = None
-    """Only dead letters of posts that go to no other accounts than these."""
-    generation: int | None = None
-    """Only one of this generation."""
-
-
-OPERATOR = Scope()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeadLetterFilter:
-    """A selection of dead letters within a scope; the defaults select all. Class and code ``none``: without one."""
-
-    scope: Scope = OPERATOR
-    state: str | None = None
-    platform: str | None = None
-    account: UUID | None = None
-    error_class: str | None = None
-    code: str | None = None
-    older: timedelta | None = None
-    """Failed at least this long ago."""
-    younger: timedelta | None = None
-    """Failed at most this long ago."""
+OLDEST = Keyset({"d.updated_at": "timestamptz", "d.id": "uuid"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,72 +71,49 @@ class Discard:
     at: datetime
 
 
-IS_DEAD = """d.state IN ('failed', 'blocked') AND (d.state = 'failed' OR d.reason = 'person_needed')
-  AND NOT EXISTS (SELECT FROM discards x WHERE x.delivery_id = d.id AND x.generation = d.generation)"""
+IS_DEAD = f"""d.state IN ('failed', 'blocked') AND (d.state = 'failed' OR d.reason = 'person_needed')
+  AND NOT {DISCARDED}"""
 """Condition on a delivery ``d``."""
-_DEAD = f"""
-FROM deliveries d JOIN posts p ON p.id = d.post_id
-WHERE {IS_DEAD} AND p.deleted_at IS NULL
-  AND (CAST(:generation AS integer) IS NULL OR d.generation = :generation)
-  AND (CAST(:workspace AS uuid) IS NULL OR d.workspace_id = :workspace)
-  AND (CAST(:within AS uuid[]) IS NULL OR d.workspace_id = ANY (CAST(:within AS uuid[])))
-  AND (CAST(:accounts AS uuid[]) IS NULL OR NOT EXISTS (
-      SELECT FROM deliveries o WHERE o.post_id = d.post_id AND o.account_id <> ALL (CAST(:accounts AS uuid[]))))
-  AND (CAST(:state AS text) IS NULL OR d.state = :state)
-  AND (CAST(:platform AS text) IS NULL OR d.platform = :platform)
-  AND (CAST(:account AS uuid) IS NULL OR d.account_id = :account)
-  AND (CAST(:error_class AS text) IS NULL OR coalesce(d.error ->> 'class', 'none') = :error_class)
-  AND (CAST(:code AS text) IS NULL OR coalesce(d.error ->> 'code', 'none') = :code)
-  AND (CAST(:older AS interval) IS NULL OR d.updated_at <= now() - CAST(:older AS interval))
-  AND (CAST(:younger AS interval) IS NULL OR d.updated_at >= now() - CAST(:younger AS interval))
-"""
-_DEAD_LETTERS = f"""
+_DEAD_LETTERS = """
 SELECT d.id, d.post_id, d.workspace_id, w.name AS workspace, d.account_id, d.platform, a.username, d.state, d.reason,
        d.generation, d.armed_at IS NOT NULL AS armed, d.updated_at AS died_at, d.due_at, d.spent, d.crashes, d.error
-FROM (SELECT d.* {_DEAD} AND (CAST(:id AS uuid) IS NULL OR d.id = :id)
-      AND (CAST(:died AS timestamptz) IS NULL OR (d.updated_at, d.id) > (:died, CAST(:last AS uuid)))
-      ORDER BY d.updated_at, d.id LIMIT :n) d
-JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.id = d.workspace_id
-ORDER BY died_at, d.id
+FROM (SELECT d.* FROM {source} WHERE {where} ORDER BY {order} LIMIT :n) d
+JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.id = d.workspace_id ORDER BY {order}
 """
 _CAUSES = """
 SELECT d.platform, d.error ->> 'class' AS error_class, d.error ->> 'code' AS code, count(*) AS letters,
        {obstacle} AS obstacle
-{source} GROUP BY 1, 2, 3, 5 ORDER BY 4 DESC, 1, 2, 3
+FROM {source} WHERE {where} GROUP BY 1, 2, 3, 5 ORDER BY 4 DESC, 1, 2, 3
 """
-_SOME = """
+_SOME = f"""
 SELECT d.platform, coalesce(d.error ->> 'class', '') AS error_class, count(*) AS n
 FROM (SELECT * FROM deliveries WHERE state IN ('failed', 'blocked') ORDER BY id DESC LIMIT :n) d
      JOIN posts p ON p.id = d.post_id
-WHERE (d.state = 'failed' OR d.reason = 'person_needed') AND p.deleted_at IS NULL
-  AND NOT EXISTS (SELECT FROM discards x WHERE x.delivery_id = d.id AND x.generation = d.generation)
+WHERE {IS_DEAD} AND p.deleted_at IS NULL
 GROUP BY 1, 2
 """
-_OBSTACLE = """CASE WHEN d.armed_at IS NOT NULL THEN 'armed'
-    WHEN d.state = 'failed' AND EXISTS (SELECT FROM attempts t WHERE t.delivery_id = d.id
-                                        AND jsonb_path_exists(t.late, '$[*].remote_id')) THEN 'live' END"""
+_OBSTACLE = f"""CASE WHEN d.armed_at IS NOT NULL THEN 'armed'
+    WHEN d.state = 'failed' AND {IS_PROVEN_LIVE} THEN 'live' END"""
 
 
 def list_dead_letters(
-    c: Connection, chosen: DeadLetterFilter, *, limit: int, after: Position | None = None
+    c: Connection, chosen: ListFilter, *, limit: int, after: Position | None = None
 ) -> list[DeadLetter]:
     """Return dead letters, oldest failure first; ``after``: where the page before ended."""
-    died, last = after or (None, None)
-    found = rows(c, _DEAD_LETTERS, **_to_values(chosen), id=None, died=died, last=last, n=limit)
-    return [DeadLetter(**r._mapping) for r in found]
+    where = select_posted(chosen, IS_DEAD) & OLDEST.start_after(after)
+    sql = _DEAD_LETTERS.format(source=POSTED, where=where, order=OLDEST.order)
+    return [DeadLetter(**r._mapping) for r in rows(c, sql, **where.values, n=limit)]
 
 
 def find_dead_letter(c: Connection, delivery: UUID, scope: Scope) -> DeadLetter | None:
     """Return a dead letter; None when it is out of scope, replayed, discarded, or does not exist."""
-    found = row(
-        c, _DEAD_LETTERS, **_to_values(DeadLetterFilter(scope=scope)), id=delivery, died=None, last=None, n=1
-    )
-    return None if found is None else DeadLetter(**found._mapping)
+    found = list_dead_letters(c, ListFilter(scope=scope, deliveries=(delivery,)), limit=1)
+    return found[0] if found else None
 
 
-def count_causes(c: Connection, chosen: DeadLetterFilter) -> list[Cause]:
+def count_causes(c: Connection, chosen: ListFilter) -> list[Cause]:
     """Count dead letters by platform and error, most frequent first."""
-    return count_from(c, _DEAD, _to_values(chosen), obstacle="CAST(NULL AS text)")
+    return count_selected(c, select_posted(chosen, IS_DEAD), obstacle="CAST(NULL AS text)")
 
 
 def count_some(c: Connection, limit: int) -> dict[tuple[str, str], int]:
@@ -172,16 +121,14 @@ def count_some(c: Connection, limit: int) -> dict[tuple[str, str], int]:
     return {(r.platform, r.error_class): r.n for r in rows(c, _SOME, n=limit)}
 
 
-def count_by_obstacle(c: Connection, chosen: DeadLetterFilter) -> list[Cause]:
+def count_by_obstacle(c: Connection, chosen: ListFilter) -> list[Cause]:
     """Count dead letters by platform, error and obstacle."""
-    return count_from(c, _DEAD, _to_values(chosen))
+    return count_selected(c, select_posted(chosen, IS_DEAD))
 
 
-def count_from(
-    c: Connection, source: str, values: Mapping[str, Any], *, obstacle: str = _OBSTACLE
-) -> list[Cause]:
-    """Count dead letters ``d`` by platform, error and obstacle. *source*: SQL of FROM and WHERE."""
-    found = rows(c, _CAUSES.format(obstacle=obstacle, source=source), **values)
+def count_selected(c: Connection, where: Where, *, obstacle: str = _OBSTACLE) -> list[Cause]:
+    """Count the dead letters that ``select_posted`` selects by platform, error and obstacle."""
+    found = rows(c, _CAUSES.format(obstacle=obstacle, source=POSTED, where=where), **where.values)
     return [Cause(**r._mapping) for r in found]
 
 
@@ -214,20 +161,3 @@ def count_crashes(c: Connection, delivery: UUID) -> int:
         c, "SELECT count(*) AS n FROM moves WHERE delivery_id = :id AND mover = 'rescue'", id=delivery
     )
     return int(found.n) if found else 0
-
-
-def _to_values(chosen: DeadLetterFilter) -> dict[str, Any]:
-    scope = chosen.scope
-    return {
-        "workspace": scope.workspace,
-        "within": None if scope.within is None else list(scope.within),
-        "accounts": None if scope.accounts is None else list(scope.accounts),
-        "generation": scope.generation,
-        "state": chosen.state,
-        "platform": chosen.platform,
-        "account": chosen.account,
-        "code": chosen.code,
-        "error_class": chosen.error_class,
-        "older": chosen.older,
-        "younger": chosen.younger,
-    }

@@ -7,34 +7,78 @@ affect them. Accounts that an edit removed from a post still count, since their 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.store.database import Database, is_violation, row
+from pipeline.store.selection import Where, where, where_given
+
+if TYPE_CHECKING:
+    from pipeline.store.auth.keys import Caller
 
 Accounts = Sequence[UUID] | None
 """The accounts a key is restricted to; None: all of the workspace's."""
-WITHIN = "CAST(:within AS uuid[])"
-"""These accounts in a statement; ``restrict_posts`` returns the value."""
+ACCOUNTS = "CAST(:accounts AS uuid[])"
+"""These accounts in a statement; ``restrict_posts`` and ``restrict_deliveries`` return the value."""
 
 
-def restrict_posts(accounts: Accounts) -> tuple[str, Mapping[str, Any]]:
-    """Return a condition on the table ``posts``, true of posts that go to no other accounts, and its values."""
-    if accounts is None:
-        return "true", {}
-    beyond = f"d.account_id <> ALL({WITHIN})"
-    return f"NOT EXISTS (SELECT FROM deliveries d WHERE d.post_id = posts.id AND {beyond})", {
-        "within": list(accounts)
-    }
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scope:
+    """The deliveries that a caller may see and act on; the defaults are an operator's: all."""
+
+    workspace: UUID | None = None
+    within: Sequence[UUID] | None = None
+    """Only deliveries of these workspaces."""
+    accounts: Accounts = None
+    """Only deliveries of posts that go to no other accounts than these."""
+    generation: int | None = None
+    """Only one of this generation."""
 
 
-def restrict_files(accounts: Accounts, key: UUID) -> tuple[str, Mapping[str, Any]]:
-    """Return a condition on the table ``files`` and its values: files have no account, so a key sees its own."""
-    return ("true", {}) if accounts is None else ("key_id = :holder", {"holder": key})
+OPERATOR = Scope()
+_GOES_ELSEWHERE = f"""EXISTS (SELECT FROM deliveries o WHERE o.post_id = {{post}}
+                       AND o.account_id <> ALL ({ACCOUNTS}))"""
+_OF_DELIVERIES = {
+    "w": "d.workspace_id = :w",
+    "within": "d.workspace_id = ANY (CAST(:within AS uuid[]))",
+    "accounts": f"NOT {_GOES_ELSEWHERE.format(post='d.post_id')}",
+    "generation": "d.generation = :generation",
+}
+
+
+def restrict_deliveries(scope: Scope) -> Where:
+    """Return the condition on a delivery ``d`` that a caller with this scope may see it."""
+    return where_given(
+        _OF_DELIVERIES,
+        w=scope.workspace,
+        within=None if scope.within is None else list(scope.within),
+        accounts=None if scope.accounts is None else list(scope.accounts),
+        generation=scope.generation,
+    )
+
+
+def restrict_posts(workspace: UUID, accounts: Accounts) -> Where:
+    """Return the condition on the table ``posts`` that a key of the workspace, restricted to accounts, sees a post."""
+    return where("workspace_id = :w", "deleted_at IS NULL", w=workspace) & where_given(
+        {"accounts": f"NOT {_GOES_ELSEWHERE.format(post='posts.id')}"},
+        accounts=None if accounts is None else list(accounts),
+    )
+
+
+def restrict_files(caller: Caller) -> Where:
+    """Return the condition on a table of what keys create, such as ``files``, that a caller sees a row.
+
+    Such rows have no account, so a key that is restricted to accounts sees its own.
+    """
+    holder = None if caller.accounts is None else caller.key_id
+    return where("workspace_id = :w", w=caller.workspace_id) & where_given(
+        {"holder": "key_id = :holder"}, holder=holder
+    )
 
 
 def restrict_accounts(ids: Sequence[UUID] | None, accounts: Accounts) -> Sequence[UUID] | None:

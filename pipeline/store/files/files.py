@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import new_id, row, rows
 from pipeline.store.deliveries.ownership import restrict_files
+from pipeline.store.selection import where, where_given
 
 Ending = Literal["stored", "same", "other", "gone", "full"]
 """How an upload ended.
@@ -187,14 +188,13 @@ def find_own(c: Connection, workspace: UUID, name: str) -> File | None:
 
 def list_names_of_others(c: Connection, caller: Caller, names: Collection[str]) -> set[str]:
     """Return the ones of these names that are files of the caller's workspace which it may not use."""
-    within, bound = restrict_files(caller.accounts, caller.key_id)
+    own = restrict_files(caller)
     found = rows(
         c,
         f"""SELECT name FROM files WHERE name = ANY(CAST(:names AS text[])) AND workspace_id = :w
-            AND ({within}) IS NOT TRUE""",
+            AND ({own}) IS NOT TRUE""",
         names=list(names),
-        w=caller.workspace_id,
-        **bound,
+        **own.values,
     )
     return {r.name for r in found}
 
@@ -203,22 +203,17 @@ def list_files(
     c: Connection, caller: Caller, *, kind: str | None, limit: int, offset: int
 ) -> tuple[list[File], int]:
     """Return a page of the stored files a key may see, newest first, and their number. ``kind``: image or video."""
-    within, bound = restrict_files(caller.accounts, caller.key_id)
-    of_kind = "(CAST(:kind AS text) IS NULL OR content_type LIKE :kind || '/%')"
-    requested = f"workspace_id = :w AND {within} AND {_STORED} AND source_sha256 IS NULL AND {of_kind}"
+    of_kind = where_given({"kind": "content_type LIKE :kind || '/%'"}, kind=kind)
+    requested = restrict_files(caller) & where(_STORED, "source_sha256 IS NULL") & of_kind
     found = rows(
         c,
         f"""SELECT {COLUMNS} FROM files WHERE {requested} ORDER BY created_at DESC, id DESC
             LIMIT :limit OFFSET :offset""",
-        w=caller.workspace_id,
-        kind=kind,
         limit=limit,
         offset=offset,
-        **bound,
+        **requested.values,
     )
-    counted = row(
-        c, f"SELECT count(*) AS n FROM files WHERE {requested}", w=caller.workspace_id, kind=kind, **bound
-    )
+    counted = row(c, f"SELECT count(*) AS n FROM files WHERE {requested}", **requested.values)
     return [File(**r._mapping) for r in found], int(counted.n) if counted else 0
 
 

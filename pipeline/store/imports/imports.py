@@ -20,6 +20,7 @@ from pipeline.store.auth.keys import Caller
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.jobs import JobTable
+from pipeline.store.selection import Keyset
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,34 +107,31 @@ def forget_upload(c: Connection, identity: UUID) -> None:
 
 def find_import(c: Connection, caller: Caller, identity: UUID, *, lock: bool = False) -> Import | None:
     """Return an import that the caller may see; a key that is restricted to accounts sees its own."""
-    within, bound = restrict_files(caller.accounts, caller.key_id)
+    own = restrict_files(caller)
     found = row(
         c,
-        f"""SELECT {_COLUMNS} FROM imports WHERE id = :id AND workspace_id = :w AND size IS NOT NULL AND {within}
+        f"""SELECT {_COLUMNS} FROM imports WHERE id = :id AND {own} AND size IS NOT NULL
             {"FOR UPDATE" if lock else ""}""",
         id=identity,
-        w=caller.workspace_id,
-        **bound,
+        **own.values,
     )
     return None if found is None else _to_import(found)
+
+
+_NEWEST = Keyset({"created_at": "timestamptz", "id": "uuid"}, descending=True)
 
 
 def list_imports(
     c: Connection, caller: Caller, *, limit: int, before: tuple[datetime, UUID] | None = None
 ) -> list[Import]:
     """Return a page of the imports that the caller may see, newest first."""
-    within, bound = restrict_files(caller.accounts, caller.key_id)
-    at, identity = before or (None, None)
+    own = restrict_files(caller) & _NEWEST.start_after(before)
     found = rows(
         c,
-        f"""SELECT {_COLUMNS} FROM imports WHERE workspace_id = :w AND size IS NOT NULL AND {within}
-              AND (CAST(:at AS timestamptz) IS NULL OR (created_at, id) < (:at, CAST(:id AS uuid)))
-            ORDER BY created_at DESC, id DESC LIMIT :n""",
-        w=caller.workspace_id,
-        at=at,
-        id=identity,
+        f"""SELECT {_COLUMNS} FROM imports WHERE {own} AND size IS NOT NULL
+            ORDER BY {_NEWEST.order} LIMIT :n""",
         n=limit,
-        **bound,
+        **own.values,
     )
     return [_to_import(r) for r in found]
 

@@ -20,7 +20,7 @@ from pipeline.domain.delivery import SETTLED, Mover, Reason, State, require_move
 from pipeline.domain.receipt import content_sha256
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import jsonb, new_id, row, rows
-from pipeline.store.deliveries.evidence import IS_PROVEN_LIVE
+from pipeline.store.deliveries.history import IS_PROVEN_LIVE
 from pipeline.store.deliveries.move import REMOVED
 from pipeline.store.deliveries.ownership import Accounts
 from pipeline.store.posts.insert_batch import NewDelivery

@@ -85,15 +85,8 @@ def read_post(c: Connection, workspace: UUID, post: UUID, accounts: Accounts = N
 
     None when it is in another workspace, invisible to the key, deleted or missing: readers cannot tell these apart.
     """
-    within, bound = restrict_posts(accounts)
-    found = row(
-        c,
-        f"""SELECT {POST_COLUMNS} FROM posts
-            WHERE id = :id AND workspace_id = :w AND deleted_at IS NULL AND {within}""",
-        id=post,
-        w=workspace,
-        **bound,
-    )
+    own = restrict_posts(workspace, accounts)
+    found = row(c, f"SELECT {POST_COLUMNS} FROM posts WHERE id = :id AND {own}", id=post, **own.values)
     return None if found is None else attach_deliveries(c, [found])[0]
 
 
@@ -101,15 +94,9 @@ def read_posts(
     c: Connection, workspace: UUID, posts: Collection[UUID], accounts: Accounts = None
 ) -> list[PostView]:
     """Return the ones of these posts that a key restricted to ``accounts`` may see, in no order."""
-    within, bound = restrict_posts(accounts)
-    found = rows(
-        c,
-        f"""SELECT {POST_COLUMNS} FROM posts
-            WHERE id = ANY(CAST(:ids AS uuid[])) AND workspace_id = :w AND deleted_at IS NULL AND {within}""",
-        ids=list(posts),
-        w=workspace,
-        **bound,
-    )
+    own = restrict_posts(workspace, accounts)
+    sql = f"SELECT {POST_COLUMNS} FROM posts WHERE id = ANY(CAST(:ids AS uuid[])) AND {own}"
+    found = rows(c, sql, ids=list(posts), **own.values)
     return attach_deliveries(c, found)
 
 
@@ -131,3 +118,10 @@ def attach_deliveries(c: Connection, found: Sequence[Any]) -> list[PostView]:
     for delivery in read_holds(DeliveryView, deliveries):
         by_post[delivery.post_id].append(delivery)
     return [PostView(**gather_options(r._mapping), deliveries=tuple(by_post[r.id])) for r in found]
+
+
+def find_workspace_of_post(c: Connection, post: UUID) -> UUID | None:
+    """Return the workspace of a post; None when there is no such post."""
+    found = row(c, "SELECT workspace_id FROM posts WHERE id = :id", id=post)
+    workspace: UUID | None = None if found is None else found.workspace_id
+    return workspace

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.receipt import Head
 from pipeline.store.database import row, rows
+from pipeline.store.selection import where_given
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,13 +26,14 @@ class WorkspaceHead:
 
 def list_heads(c: Connection, workspace: UUID | None = None) -> list[WorkspaceHead]:
     """Return the heads of all workspaces with receipts, by name, or of one."""
+    chosen = where_given({"w": "h.workspace_id = :w"}, w=workspace)
     found = rows(
         c,
-        """SELECT h.workspace_id, coalesce(w.name, '') AS workspace, h.sequence, h.hash, h.issued_at
+        f"""SELECT h.workspace_id, coalesce(w.name, '') AS workspace, h.sequence, h.hash, h.issued_at
            FROM receipt_heads h LEFT JOIN workspaces w ON w.id = h.workspace_id
-           WHERE h.sequence > 0 AND (CAST(:w AS uuid) IS NULL OR h.workspace_id = :w)
+           WHERE h.sequence > 0 AND {chosen}
            ORDER BY workspace, h.workspace_id""",
-        w=workspace,
+        **chosen.values,
     )
     return [
         WorkspaceHead(

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.store.deliveries.ownership import Accounts
-from pipeline.store.posts.restricted_pages import count_restricted
+from pipeline.store.posts.pages import count_restricted
 from pipeline.store.rollups.time_buckets import count_all, count_between
 
 

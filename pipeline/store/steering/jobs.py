@@ -17,9 +17,10 @@ from sqlalchemy import Connection
 from pipeline.domain.steering import Arguments, SteeringState, Verb
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import jsonb, new_id, row, rows
-from pipeline.store.deliveries.listing import ListFilter
 from pipeline.store.deliveries.ownership import restrict_files
+from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.jobs import JobTable
+from pipeline.store.selection import Keyset, where, where_given
 
 _FILTERS = TypeAdapter(ListFilter)
 
@@ -54,9 +55,9 @@ _COLUMNS = ", ".join(SteeringJob.__dataclass_fields__).replace("waits_for", f"AR
 
 
 def dump_filter(chosen: ListFilter) -> dict[str, Any]:
-    """Return the fields that are given, but for the workspace, as JSON has them; empty: it would select all."""
+    """Return the fields that are given, but for scope and workspace, as JSON has them; empty: it would select all."""
     found: dict[str, Any] = _FILTERS.dump_python(
-        chosen, mode="json", exclude_none=True, exclude={"workspace"}
+        chosen, mode="json", exclude_none=True, exclude={"scope", "workspace"}
     )
     return found
 
@@ -109,17 +110,19 @@ def find_job(
     lock: bool = False,
 ) -> SteeringJob | None:
     """Return a job by its id or token; a key that is restricted to accounts sees its own."""
-    within, bound = restrict_files(caller.accounts, caller.key_id)
+    own = restrict_files(caller)
     found = row(
         c,
-        f"""SELECT {_COLUMNS} FROM steering_jobs WHERE workspace_id = :w AND (id = :id OR token = :token)
-              AND {within} {"FOR UPDATE" if lock else ""}""",
+        f"""SELECT {_COLUMNS} FROM steering_jobs WHERE {own} AND (id = :id OR token = :token)
+            {"FOR UPDATE" if lock else ""}""",
         id=identity,
         token=token,
-        w=caller.workspace_id,
-        **bound,
+        **own.values,
     )
     return None if found is None else _to_job(found)
+
+
+_NEWEST = Keyset({"id": "uuid"}, descending=True)
 
 
 def list_jobs(
@@ -136,19 +139,19 @@ def list_jobs(
 
     *ids*: only these; *caller*: only jobs it may see; *after*: the last one of the page before.
     """
-    mine, bound = ("true", {}) if caller is None else restrict_files(caller.accounts, caller.key_id)
+    own = where("workspace_id = ANY (CAST(:within AS uuid[]))", within=list(within))
+    own = own if caller is None else own & restrict_files(caller)
+    chosen = where_given(
+        {"ids": "id = ANY (CAST(:ids AS uuid[]))", "verbs": "verb = ANY (CAST(:verbs AS text[]))"},
+        ids=None if ids is None else list(ids),
+        verbs=list(verbs),
+    )
+    chosen = own & chosen & _NEWEST.start_after(None if after is None else [after])
     found = rows(
         c,
-        f"""SELECT {_COLUMNS} FROM steering_jobs WHERE workspace_id = ANY (CAST(:within AS uuid[]))
-              AND (CAST(:ids AS uuid[]) IS NULL OR id = ANY (CAST(:ids AS uuid[])))
-              AND (CAST(:after AS uuid) IS NULL OR id < :after)
-              AND verb = ANY (CAST(:verbs AS text[])) AND {mine} ORDER BY id DESC LIMIT :n""",
-        within=list(within),
-        ids=None if ids is None else list(ids),
-        after=after,
-        verbs=list(verbs),
+        f"SELECT {_COLUMNS} FROM steering_jobs WHERE {chosen} ORDER BY {_NEWEST.order} LIMIT :n",
         n=limit,
-        **bound,
+        **chosen.values,
     )
     return [*map(_to_job, found)]
 

@@ -15,8 +15,10 @@ from sqlalchemy import Connection
 from pipeline.domain.steering import Verb
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import plan_and_read, row, rows, run_many
-from pipeline.store.deliveries.dead_letters import IS_DEAD, Cause, count_from
-from pipeline.store.deliveries.listing import ListFilter, build_conditions
+from pipeline.store.deliveries.dead_letters import IS_DEAD, Cause, count_selected
+from pipeline.store.deliveries.ownership import Scope
+from pipeline.store.deliveries.selection import POSTED, ListFilter, select_posted
+from pipeline.store.selection import Keyset, Where, where, where_given
 from pipeline.store.steering.jobs import SteeringJob
 
 
@@ -68,7 +70,7 @@ _ACTS_ON: Mapping[Verb, str] = {
 def _build_pending(*verbs: Verb) -> str:
     """Return a query of the deliveries that jobs with these verbs have yet to act on."""
     return f"""SELECT r.delivery_id FROM steering_jobs j JOIN steering_receipts r ON r.job_id = j.id
-               WHERE j.workspace_id = ANY (CAST(:spaces AS uuid[])) AND j.state = 'working'
+               WHERE j.workspace_id = ANY (CAST(:within AS uuid[])) AND j.state = 'working'
                  AND j.verb IN ({", ".join(f"'{verb}'" for verb in verbs)}) AND r.outcome IS NULL"""
 
 
@@ -103,23 +105,21 @@ class Count:
     states: Mapping[str, int]
 
 
-def _build_from(caller: Caller, condition: str, chosen: ListFilter) -> tuple[str, dict[str, Any]]:
-    sql, values = _build_from_several(condition, chosen, [caller.workspace_id])
-    accounts = None if caller.accounts is None else list(caller.accounts)
-    sql += """
-          AND (CAST(:within AS uuid[]) IS NULL OR NOT EXISTS (
-              SELECT FROM deliveries o WHERE o.post_id = d.post_id AND o.account_id <> ALL (CAST(:within AS uuid[]))))
-    """
-    return sql, {**values, "within": accounts}
+def _select(caller: Caller, condition: str, chosen: ListFilter) -> Where:
+    return _select_within(condition, chosen, Scope(within=[caller.workspace_id], accounts=caller.accounts))
+
+
+def _select_within(condition: str, chosen: ListFilter, scope: Scope) -> Where:
+    return select_posted(replace(chosen, workspace=None, scope=scope), condition)
 
 
 def count(
     c: Connection, caller: Caller, verb: Verb, chosen: ListFilter, *, token: str | None = None
 ) -> Count:
     """Count what a filter selects for a verb; with *token* also keep which deliveries it is, in the same statement."""
-    sql, values = _build_from(caller, _SELECTS[verb], chosen)
     kept = {"token": token, "w": caller.workspace_id, "key": caller.stored_key}
-    found = _count(c, "CAST(NULL AS uuid)", sql, {**values, **kept}, "" if token is None else _KEEP)
+    selected = _select(caller, _SELECTS[verb], chosen) & where(**kept)
+    found = _count(c, "CAST(NULL AS uuid)", selected, "" if token is None else _KEEP)
     return found.get(None) or Count(deliveries=0, posts=0, states={})
 
 
@@ -133,19 +133,20 @@ def count_by_workspace(
     c: Connection, verb: Verb, chosen: ListFilter, within: Collection[UUID]
 ) -> dict[UUID, Count]:
     """Count the same in each of these workspaces, the one with the most first; workspaces without any are left out."""
-    found = _count(c, "d.workspace_id", *_build_from_several(_SELECTS[verb], chosen, within))
+    found = _count(c, "d.workspace_id", _select_within(_SELECTS[verb], chosen, Scope(within=list(within))))
     return dict(sorted(found.items(), key=lambda one: -one[1].deliveries))
 
 
-def _count(c: Connection, key: str, sql: str, values: Mapping[str, Any], keep: str = "") -> dict[Any, Count]:
+def _count(c: Connection, key: str, selected: Where, keep: str = "") -> dict[Any, Count]:
     """Count by a key and state, and the posts of each key, in one scan."""
     found = rows(
         c,
         f"""WITH found AS MATERIALIZED (
-                SELECT {key} AS space, d.id, d.generation, d.state, d.post_id {sql}) {keep}
+                SELECT {key} AS space, d.id, d.generation, d.state, d.post_id
+                FROM {POSTED} WHERE {selected}) {keep}
             SELECT space, state, count(*) AS n, count(DISTINCT post_id) AS posts FROM found
             GROUP BY GROUPING SETS ((space, state), (space)) ORDER BY space, state NULLS LAST""",
-        **values,
+        **selected.values,
     )
     states: dict[Any, dict[str, int]] = {}
     for one in found:
@@ -160,17 +161,7 @@ def _count(c: Connection, key: str, sql: str, values: Mapping[str, Any], keep: s
 
 def count_causes(c: Connection, verb: Verb, chosen: ListFilter, within: Collection[UUID]) -> list[Cause]:
     """Count the dead letters that a filter selects in these workspaces, by platform, error and obstacle."""
-    return count_from(c, *_build_from_several(_SELECTS[verb], chosen, within))
-
-
-def _build_from_several(
-    condition: str, chosen: ListFilter, within: Collection[UUID]
-) -> tuple[str, dict[str, Any]]:
-    clauses, values = build_conditions(replace(chosen, workspace=None))
-    sql = f"""FROM deliveries d JOIN posts p ON p.id = d.post_id
-              WHERE p.deleted_at IS NULL AND {" AND ".join([condition, *clauses])}
-                AND d.workspace_id = ANY (CAST(:spaces AS uuid[]))"""
-    return sql, {**values, "spaces": list(within)}
+    return count_selected(c, _select_within(_SELECTS[verb], chosen, Scope(within=list(within))))
 
 
 def drop_old_counts(c: Connection, caller: Caller, most: int) -> None:
@@ -265,8 +256,8 @@ def carry(c: Connection, job: UUID, done: Collection[UUID]) -> None:
 
 def list_matching(c: Connection, caller: Caller, job: SteeringJob, post: UUID) -> frozenset[UUID]:
     """Return the deliveries of a post that the filter selects now."""
-    sql, values = _build_from(caller, _ACTS_ON[job.verb], job.filter)
-    found = plan_and_read(c, f"SELECT d.id {sql} AND d.post_id = :post", **values, post=post)
+    selected = _select(caller, _ACTS_ON[job.verb], job.filter) & where("d.post_id = :post", post=post)
+    found = plan_and_read(c, f"SELECT d.id FROM {POSTED} WHERE {selected}", **selected.values)
     return frozenset(r.id for r in found)
 
 
@@ -310,19 +301,22 @@ def settle(c: Connection, job: UUID, why: Mapping[UUID, str | None]) -> None:
     )
 
 
+_BY_DELIVERY = Keyset({"delivery_id": "uuid"})
+
+
 def list_receipts(
     c: Connection, job: UUID, *, outcome: str | None = None, after: UUID | None = None, limit: int
 ) -> list[Receipt]:
     """Return a page of receipts by delivery; *after*: the last of the page before."""
+    of_outcome = where_given({"outcome": "outcome = :outcome"}, outcome=outcome)
+    start = _BY_DELIVERY.start_after(None if after is None else [after])
+    chosen = where("job_id = :id", id=job) & of_outcome & start
     found = rows(
         c,
-        """SELECT delivery_id, post_id, generation, outcome, why FROM steering_receipts
-           WHERE job_id = :id AND (CAST(:outcome AS text) IS NULL OR outcome = :outcome)
-             AND (CAST(:after AS uuid) IS NULL OR delivery_id > :after) ORDER BY delivery_id LIMIT :n""",
-        id=job,
-        outcome=outcome,
-        after=after,
+        f"""SELECT delivery_id, post_id, generation, outcome, why FROM steering_receipts
+            WHERE {chosen} ORDER BY {_BY_DELIVERY.order} LIMIT :n""",
         n=limit,
+        **chosen.values,
     )
     return [Receipt(**r._asdict()) for r in found]
 

@@ -16,6 +16,7 @@ from pipeline.domain.webhook import ALWAYS, CHOICES, EventType, PauseReason
 from pipeline.store.auth.keys import Caller
 from pipeline.store.database import new_id, row, rows
 from pipeline.store.deliveries.ownership import restrict_files
+from pipeline.store.selection import where_given
 from pipeline.store.vault import Vault
 
 SECRET_BYTES = 32
@@ -92,15 +93,12 @@ def list_webhooks(
 
     A key that is restricted to accounts sees its own. *lock*: until the end of the transaction, against senders too.
     """
-    within, bound = restrict_files(caller.accounts, caller.key_id)
+    own = restrict_files(caller) & where_given({"id": "id = :id"}, id=identity)
     found = rows(
         c,
-        f"""SELECT {_COLUMNS} FROM webhooks WHERE workspace_id = :w AND deleted_at IS NULL AND {within}
-              AND (CAST(:id AS uuid) IS NULL OR id = :id)
+        f"""SELECT {_COLUMNS} FROM webhooks WHERE {own} AND deleted_at IS NULL
             ORDER BY created_at, id {"FOR NO KEY UPDATE" if lock else ""}""",
-        w=caller.workspace_id,
-        id=identity,
-        **bound,
+        **own.values,
     )
     return [to_webhook(r) for r in found]
 

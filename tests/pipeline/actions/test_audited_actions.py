@@ -19,8 +19,8 @@ from pipeline.domain.delivery import Reason, State
 from pipeline.domain.steering import Arguments, Verb
 from pipeline.store.audit import AuditFilter, AuditRow, list_changes
 from pipeline.store.database import row
-from pipeline.store.deliveries.dead_letters import Scope
-from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.deliveries.ownership import Scope
+from pipeline.store.deliveries.selection import ListFilter
 from tests.actors import TESTER
 from tests.pipeline.actions.test_cancel_delete_retry import failed
 from tests.pipeline.actions.test_edit import stored

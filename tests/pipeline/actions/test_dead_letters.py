@@ -17,14 +17,13 @@ from pipeline.domain.delivery import Reason, State
 from pipeline.stages import delay
 from pipeline.store.database import jsonb, new_id, row
 from pipeline.store.deliveries.dead_letters import (
-    OPERATOR,
-    DeadLetterFilter,
-    Scope,
     count_causes,
     count_crashes,
     list_dead_letters,
     list_discards,
 )
+from pipeline.store.deliveries.ownership import OPERATOR, Scope
+from pipeline.store.deliveries.selection import ListFilter
 from tests.actors import TESTER
 from tests.pipeline.core_fixture import VIDEO, CoreFixture, make_core
 from tests.pipeline.store.ledger import Post, together
@@ -66,7 +65,7 @@ def scope_of(core: CoreFixture) -> Scope:
 
 def listed(core: CoreFixture, scope: Scope | None = None, **which: Any) -> list[UUID]:
     with core.context.database.begin() as c:
-        wanted = DeadLetterFilter(scope=scope or scope_of(core), **which)
+        wanted = ListFilter(scope=scope or scope_of(core), **which)
         return [one.id for one in list_dead_letters(c, wanted, limit=1000)]
 
 
@@ -124,8 +123,7 @@ def test_they_are_found_by_what_they_died_of(home: CoreFixture) -> None:
         assert listed(home, **which) == ids(*found), which
     with home.context.database.begin() as c:
         causes = [
-            (x.platform, x.error_class, x.letters)
-            for x in count_causes(c, DeadLetterFilter(scope=scope_of(home)))
+            (x.platform, x.error_class, x.letters) for x in count_causes(c, ListFilter(scope=scope_of(home)))
         ]
     assert sorted(causes) == [
         ("pinterest", "Unavailable", 1),
@@ -137,9 +135,9 @@ def test_they_are_found_by_what_they_died_of(home: CoreFixture) -> None:
 def test_the_list_goes_on_where_it_ended(home: CoreFixture) -> None:
     posts = [dead(home) for _ in range(5)]
     with home.context.database.begin() as c:
-        first = list_dead_letters(c, DeadLetterFilter(scope=scope_of(home)), limit=2)
+        first = list_dead_letters(c, ListFilter(scope=scope_of(home)), limit=2)
         rest = list_dead_letters(
-            c, DeadLetterFilter(scope=scope_of(home)), limit=9, after=(first[-1].died_at, first[-1].id)
+            c, ListFilter(scope=scope_of(home)), limit=9, after=(first[-1].died_at, first[-1].id)
         )
     assert [x.id for x in (*first, *rest)] == ids(*posts)
 

@@ -19,7 +19,7 @@ from pipeline.domain.delivery import Reason, State
 from pipeline.domain.steering import SteeringState, Verb
 from pipeline.store.database import rows
 from pipeline.store.deliveries.dead_letters import list_discards
-from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.steering.jobs import SteeringJob
 from pipeline.store.steering.receipts import list_receipts
 from tests.actors import TESTER

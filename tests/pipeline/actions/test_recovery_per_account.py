@@ -20,7 +20,8 @@ from pipeline.runtime.send_guard import SendGuard
 from pipeline.stages import reachability
 from pipeline.store.checks import checks
 from pipeline.store.database import jsonb, row
-from pipeline.store.deliveries.dead_letters import DeadLetterFilter, Scope
+from pipeline.store.deliveries.ownership import Scope
+from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.posts.pins import read_pins
 from tests.actors import TESTER
 from tests.pipeline.actions.test_cancel_delete_retry import attempt, part
@@ -192,7 +193,7 @@ def test_what_a_count_promises_is_what_is_done(core: CoreFixture) -> None:
     posts = [dead_beside(core, check) for _ in range(4)]
     attempt(core, posts[2].deliveries[0], "failed", '[{"remote_id": "7", "url": null}]')
     core.ledger.put(part(posts[3], 0), State.BLOCKED, reason=Reason.PERSON_NEEDED, armed=True)
-    chosen = DeadLetterFilter(scope=Scope(workspace=core.workspace))
+    chosen = ListFilter(scope=Scope(workspace=core.workspace))
     letters = [p.deliveries[0] for p in posts]
 
     promised = dead_letters.count_replayable(core.context, chosen)
@@ -221,7 +222,7 @@ def test_while_a_restore_is_not_accepted_the_count_is_zero_with_the_reason(core:
     with context.database.begin() as c:
         row(c, hold, at=core.now(), why="declared")
     try:
-        chosen = DeadLetterFilter(scope=Scope(workspace=core.workspace))
+        chosen = ListFilter(scope=Scope(workspace=core.workspace))
         promised = dead_letters.count_replayable(context, chosen)
         done = dead_letters.replay(context, chosen.scope, post.deliveries[:1], actor=TESTER)
     finally:

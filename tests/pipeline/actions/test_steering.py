@@ -24,9 +24,9 @@ from pipeline.store.attention import read_matters
 from pipeline.store.auth.keys import Terms, create_key, find_caller
 from pipeline.store.database import new_id, rows
 from pipeline.store.deliveries.arm import arm
-from pipeline.store.deliveries.listing import ListFilter, list_deliveries
 from pipeline.store.deliveries.pauses import list_pauses
 from pipeline.store.deliveries.release import release
+from pipeline.store.deliveries.selection import ListFilter, list_deliveries
 from pipeline.store.steering.jobs import SteeringJob, find_job
 from pipeline.store.steering.receipts import list_receipts
 from pipeline.store.vault import Vault

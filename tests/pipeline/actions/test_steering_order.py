@@ -21,7 +21,7 @@ from pipeline.domain.steering import Verb
 from pipeline.maintenance.rescue_expired_leases import redispatch_steering
 from pipeline.stages.post_request import Refusal
 from pipeline.store.database import rows
-from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.steering import receipts
 from pipeline.store.steering.jobs import SteeringJob
 from tests.crash_table import Crashes, get_points

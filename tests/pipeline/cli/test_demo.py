@@ -21,9 +21,8 @@ from pipeline.cli.demo_stack import open_stack
 from pipeline.domain.delivery import State
 from pipeline.embedded.control import Control
 from pipeline.store.database import Database
-from pipeline.store.deliveries.inspection import DeliveryFacts
-from pipeline.store.deliveries.listing import ListFilter, list_deliveries
 from pipeline.store.deliveries.pauses import list_pauses, pause
+from pipeline.store.deliveries.selection import DeliveryFacts, ListFilter, list_deliveries
 from tests.waiting import until
 
 IN_BACKGROUND = ("/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh")

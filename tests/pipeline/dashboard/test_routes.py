@@ -20,7 +20,7 @@ from pipeline.domain.steering import Arguments, Verb
 from pipeline.store.auth.keys import read_caller
 from pipeline.store.auth.sessions import list_sessions
 from pipeline.store.database import new_id, row
-from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.deliveries.selection import ListFilter
 from tests.actors import TESTER
 from tests.pipeline.api.running_server import ABSENT
 from tests.pipeline.dashboard.site import HOME, LOGIN, Site, Someone

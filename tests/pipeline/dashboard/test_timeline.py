@@ -6,9 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipeline.dashboard.post import build_timeline, describe_error
-from pipeline.store.dashboard.post_history import History
-from pipeline.store.deliveries.attempts import AttemptFacts
-from pipeline.store.deliveries.inspection import MoveFacts
+from pipeline.store.deliveries.history import AttemptFacts, History, MoveFacts
 
 START = datetime(2026, 11, 27, 9, tzinfo=UTC)
 ERROR = {

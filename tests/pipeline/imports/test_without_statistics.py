@@ -19,7 +19,7 @@ from pipeline.imports import control
 from pipeline.imports.step import run_step
 from pipeline.maintenance.read_moves import export_moves
 from pipeline.store.database import Database, row, rows
-from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.steering.jobs import find_job
 from pipeline.store.vault import Vault
 from pipeline.wiring import build_context

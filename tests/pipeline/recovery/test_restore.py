@@ -36,7 +36,7 @@ from pipeline.stages.publish import publish, publish_batch
 from pipeline.stages.status import look
 from pipeline.store.checks.checks import open_check
 from pipeline.store.database import row
-from pipeline.store.deliveries.dead_letters import OPERATOR
+from pipeline.store.deliveries.ownership import OPERATOR
 from pipeline.store.recovery import epoch as epochs
 from pipeline.store.recovery import restores
 from tests.actors import TESTER

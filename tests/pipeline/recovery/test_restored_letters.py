@@ -16,7 +16,7 @@ from pipeline.actions import resolve as decide
 from pipeline.domain.delivery import State
 from pipeline.stages import reachability
 from pipeline.store.database import row, rows
-from pipeline.store.deliveries.dead_letters import OPERATOR
+from pipeline.store.deliveries.ownership import OPERATOR
 from tests.actors import TESTER
 from tests.pipeline.recovery.scene import Scene
 from tests.pipeline.store.ledger import HOUR, Post

@@ -10,7 +10,9 @@ from adapters.errors import RateLimited
 from pipeline.actions.attention import list_attention
 from pipeline.actions.dead_letters import replay
 from pipeline.domain.delivery import State
-from pipeline.store.deliveries.dead_letters import OPERATOR, DeadLetterFilter, list_dead_letters
+from pipeline.store.deliveries.dead_letters import list_dead_letters
+from pipeline.store.deliveries.ownership import OPERATOR
+from pipeline.store.deliveries.selection import ListFilter
 from tests.actors import TESTER
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.scripted_adapter import Script, raising
@@ -29,7 +31,7 @@ def post(core: CoreFixture) -> Post:
 
 def list_letters(core: CoreFixture) -> list[str]:
     with core.context.database.begin() as c:
-        found = list_dead_letters(c, DeadLetterFilter(account=core.accounts["one"]), limit=10)
+        found = list_dead_letters(c, ListFilter(account=core.accounts["one"]), limit=10)
     return [str(letter.id) for letter in found]
 
 

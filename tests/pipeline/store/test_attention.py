@@ -24,7 +24,8 @@ from pipeline.store.canaries import record_canary, record_consumed
 from pipeline.store.counters.counters import compact_deltas, count_alarm
 from pipeline.store.counters.gauges import find_oldest_overdue, list_overdue
 from pipeline.store.database import row
-from pipeline.store.deliveries.dead_letters import OPERATOR, discard, find_dead_letter
+from pipeline.store.deliveries.dead_letters import discard, find_dead_letter
+from pipeline.store.deliveries.ownership import OPERATOR
 from pipeline.store.deliveries.pauses import pause
 from pipeline.store.health import database_now
 from pipeline.store.recovery import epoch
@@ -372,7 +373,7 @@ def test_few_rows_are_read_however_much_is_stored(ledger: Ledger) -> None:
     values: dict[str, Any] = {"overdue": HOUR, "held": HELD, "ending": ENDING}
     names = ("_BLOCKED", "_DEAD_LETTERS", "_UNKNOWN", "_RECONNECT", "_LATE", "_GRANTS")
     for name, within in product(names, (None, [ledger.workspace()], [failed.workspace])):
-        sql = getattr(attention, name)
+        sql = attention.restrict(getattr(attention, name), within)
         cap = attention.CAP if within is None else attention.WIDE
         values |= {"within": within, "cap": cap, "walk": cap}
         given = {key: value for key, value in values.items() if f":{key}" in sql}
@@ -386,4 +387,5 @@ def test_what_others_left_is_read_up_to_a_bound(ledger: Ledger, monkeypatch: pyt
     with ledger.database.once() as c:
         c.exec_driver_sql("VACUUM ANALYZE deliveries, posts, accounts")
     for name, values in (("_BLOCKED", {"cap": 20}), ("_DEAD_LETTERS", {"cap": 20, "walk": 20})):
-        assert count_read(ledger, getattr(attention, name), within=[mine.workspace], **values) < 100
+        sql = attention.restrict(getattr(attention, name), [mine.workspace])
+        assert count_read(ledger, sql, within=[mine.workspace], **values) < 100

@@ -16,7 +16,7 @@ from pipeline.domain.account import Plan, Subscription
 from pipeline.domain.steering import Arguments, Verb
 from pipeline.store.auth.keys import Terms, create_key, read_caller
 from pipeline.store.database import rows
-from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.deliveries.selection import ListFilter
 from tests.pipeline.api.imports.importing import Importer
 from tests.pipeline.api.running_server import ABSENT, BASE, Server, Tenant, video
 

@@ -12,8 +12,8 @@ from pipeline.domain.delivery import LOOKED_AT, State
 from pipeline.domain.hold import STORED, Hold
 from pipeline.store.canaries import LEVEL_AGE, WORKER_LEVEL, record_consumed
 from pipeline.store.database import row
-from pipeline.store.deliveries.inspection import DeliveryFacts, find_delivery
 from pipeline.store.deliveries.pauses import pause
+from pipeline.store.deliveries.selection import DeliveryFacts, find_delivery
 from pipeline.store.recovery import epoch
 from tests.pipeline.store.ledger import Ledger
 

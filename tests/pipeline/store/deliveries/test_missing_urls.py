@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.domain.delivery import State
-from pipeline.store.deliveries.evidence import read_evidence
+from pipeline.store.deliveries.history import read_evidence
 from pipeline.store.deliveries.published import postpone_url_lookup, save_url
 from tests.pipeline.store.ledger import Ledger, Post
 

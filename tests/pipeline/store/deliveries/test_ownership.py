@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
+from pipeline.store.auth.keys import read_caller
 from pipeline.store.database import new_id, rows
 from pipeline.store.deliveries.ownership import restrict_accounts, restrict_files, restrict_posts
 from tests.pipeline.store.ledger import Ledger
@@ -16,20 +18,26 @@ def test_a_post_is_seen_by_who_is_bound_to_all_the_accounts_it_goes_to(shared: L
     alone, both, elsewhere = (shared.post(accounts) for accounts in ([mine], [mine, other], [other]))
 
     def seen(accounts: Sequence[UUID] | None) -> set[UUID]:
-        condition, values = restrict_posts(accounts)
+        own = restrict_posts(workspace, accounts)
         with shared.database.begin() as c:
-            found = rows(c, f"SELECT id, workspace_id AS w FROM posts WHERE {condition}", **values)  # noqa: S608
-        return {r.id for r in found if r.w == workspace}
+            return {r.id for r in rows(c, f"SELECT id FROM posts WHERE {own}", **own.values)}  # noqa: S608
 
     assert seen(None) == seen([mine, other]) == {alone.id, both.id, elsewhere.id}
     assert seen([mine]) == {alone.id}
     assert seen([]) == set()
 
 
-def test_a_file_is_seen_by_the_bound_key_that_brought_it_and_by_who_is_bound_to_nothing() -> None:
-    key = new_id()
-    assert restrict_files([], key) == ("key_id = :holder", {"holder": key})
-    assert restrict_files(None, key)[1] == {}
+def test_a_file_is_seen_by_the_bound_key_that_brought_it_and_by_who_is_bound_to_nothing(
+    shared: Ledger,
+) -> None:
+    workspace, key = shared.workspace(), new_id()
+    with shared.database.begin() as c:
+        caller = read_caller(c, workspace, None)
+    assert caller is not None
+    assert restrict_files(caller).values == {"w": workspace}
+    bound = restrict_files(replace(caller, key_id=key, accounts=[]))
+    assert str(bound) == "workspace_id = :w AND key_id = :holder"
+    assert bound.values == {"w": workspace, "holder": key}
 
 
 def test_who_is_bound_may_name_his_accounts_only() -> None:

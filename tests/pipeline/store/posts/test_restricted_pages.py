@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.store.database import row, rows
-from pipeline.store.posts import restricted_pages
+from pipeline.store.posts import pages
 from pipeline.store.posts.pages import list_posts
 from pipeline.store.rollups.count import Totals, count_by_status
 from pipeline.store.rollups.settled_counts import compact
@@ -157,7 +157,7 @@ def test_posts_out_of_sight_do_not_end_a_page(shared: Ledger, accounts: list[UUI
 def test_totals_are_exact_below_the_cap_and_capped_from_there(
     shared: Ledger, accounts: list[UUID], posts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(restricted_pages, "CAP", 4)
+    monkeypatch.setattr(pages, "CAP", 4)
     workspace = shared.workspace()
     with shared.database.begin() as c:
         for n in range(posts):
@@ -171,8 +171,8 @@ def test_totals_are_exact_below_the_cap_and_capped_from_there(
 def test_a_total_reads_no_more_candidates_than_it_may(
     shared: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(restricted_pages, "CAP", 4)
-    monkeypatch.setattr(restricted_pages, "_MAX_SCANNED", 12)
+    monkeypatch.setattr(pages, "CAP", 4)
+    monkeypatch.setattr(pages, "_MAX_SCANNED", 12)
     workspace = shared.workspace()
     accounts = [shared.account(workspace) for _ in range(2)]
     with shared.database.begin() as c:

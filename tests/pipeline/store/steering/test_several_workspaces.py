@@ -7,7 +7,7 @@ from uuid import UUID
 from pipeline.domain.delivery import State
 from pipeline.domain.steering import Arguments, Verb
 from pipeline.store.auth.keys import read_caller
-from pipeline.store.deliveries.listing import ListFilter
+from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.steering.jobs import create_job, list_jobs
 from pipeline.store.steering.receipts import Count, count, count_by_workspace
 from tests.pipeline.store.ledger import Ledger

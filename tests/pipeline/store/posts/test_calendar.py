@@ -9,12 +9,12 @@ from uuid import UUID
 import pytest
 
 from pipeline.domain.delivery import State
-from pipeline.store.dashboard import calendar
-from pipeline.store.dashboard.calendar import FilledSpan, Span, list_due
 from pipeline.store.database import row
+from pipeline.store.posts import calendar
 from pipeline.store.posts.actions import hide_post
-from tests.pipeline.store.dashboard.statements import count_rows_read
+from pipeline.store.posts.calendar import FilledSpan, Span, list_due
 from tests.pipeline.store.ledger import HOUR, Ledger
+from tests.pipeline.store.plans import count_rows_read
 
 DAY = timedelta(days=1)
 MANY = 2000

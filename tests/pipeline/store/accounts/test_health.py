@@ -12,12 +12,12 @@ from adapters.contract import Platform
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.attention import ENDING
 from pipeline.domain.delivery import Reason, State
-from pipeline.store.dashboard import accounts
-from pipeline.store.dashboard.accounts import AccountHealth, count_by_status, list_health
+from pipeline.store.accounts import health
+from pipeline.store.accounts.health import AccountHealth, count_by_status, list_health
 from pipeline.store.database import row
 from pipeline.store.deliveries.pauses import pause
 from tests.pipeline.store.ledger import HOUR, Ledger
-from tests.pipeline.store.plans import count_read
+from tests.pipeline.store.plans import count_rows_read
 
 DAY = timedelta(days=1)
 
@@ -116,16 +116,6 @@ def test_few_deliveries_are_read_however_many_wait(ledger: Ledger, monkeypatch: 
     ledger.posts(500, [lost], due=HOUR)
     with ledger.database.once() as c:
         c.exec_driver_sql("VACUUM ANALYZE deliveries, accounts, posts")
-    values = {
-        "workspaces": [workspace],
-        "platform": None,
-        "id": None,
-        "needy": False,
-        "ending": ENDING,
-        "rank": None,
-        "place": None,
-        "after": None,
-        "n": 50,
-        "cap": 100,
-    }
-    assert count_read(ledger, accounts._ACCOUNTS, **values) < 150, "20 after the end, 100 of the lost one"
+    monkeypatch.setattr(health, "CAP", 100)
+    read = count_rows_read(ledger, health, list_health, [workspace])
+    assert read < 150, "20 after the end, 100 of the lost one"

@@ -13,15 +13,14 @@ import pytest
 from adapters.contract import Platform
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
-from pipeline.store.dashboard import queue, walks
-from pipeline.store.dashboard.queue import QueuePage, build_page, find_named, list_queue
-from pipeline.store.dashboard.walks import Within, choose_walk
 from pipeline.store.database import new_id, row, rows
-from pipeline.store.deliveries.dead_letters import OPERATOR, discard, find_dead_letter
+from pipeline.store.deliveries import queue
+from pipeline.store.deliveries.dead_letters import discard, find_dead_letter
 from pipeline.store.deliveries.holds import HELD_FOR
-from pipeline.store.deliveries.inspection import find_delivery
-from pipeline.store.deliveries.listing import NO_ERROR, ListFilter
+from pipeline.store.deliveries.ownership import OPERATOR
 from pipeline.store.deliveries.pauses import pause
+from pipeline.store.deliveries.queue import QueuePage, Within, build_page, choose_walk, find_named, list_queue
+from pipeline.store.deliveries.selection import NO_ERROR, ListFilter, find_delivery
 from pipeline.store.recovery import epoch
 from tests.pipeline.store.ledger import HOUR, Ledger, Post
 from tests.pipeline.store.plans import count_read
@@ -77,7 +76,7 @@ def test_pages_show_each_delivery_of_a_state_once(ledger: Ledger, state: State, 
         assert len(found) == len(wanted) + (by == "all")
 
 
-@pytest.mark.parametrize("number", [1, 3, walks.FEW + 1])
+@pytest.mark.parametrize("number", [1, 3, queue.FEW + 1])
 @pytest.mark.parametrize("state", [None, State.SCHEDULED, State.FAILED, State.UNKNOWN])
 def test_a_visitor_sees_only_what_is_theirs(ledger: Ledger, number: int, state: State | None) -> None:
     mine = [ledger.fresh(state or State.PUBLISHED, accounts=2) for _ in range(number)]
@@ -273,8 +272,8 @@ def test_what_a_text_names_is_found_by_indexes(ledger: Ledger) -> None:
     with ledger.database.once() as c:
         c.exec_driver_sql("VACUUM ANALYZE deliveries, posts, replays")
     for text in ("anything", str(new_id())):
-        values = {"text": text, "named": queue._parse_id(text), "within": None}
-        assert count_read(ledger, queue.NAMED, **values) < 20
+        sql, values = queue.build_named(text, None)
+        assert count_read(ledger, sql, **values) < 20
 
 
 def test_time_runs_as_the_walk_says(ledger: Ledger) -> None:

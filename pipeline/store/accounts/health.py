@@ -16,6 +16,7 @@ from pipeline.domain.attention import ENDING
 from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, to_account_row
 from pipeline.store.accounts.grants import GRANT_ENDS_AT
 from pipeline.store.database import row, rows
+from pipeline.store.selection import Keyset, where, where_given
 
 PAGE = 50
 CAP = 10_000
@@ -44,25 +45,21 @@ class AccountHealth:
     position: Position
 
 
+_BY_NEED = Keyset({"rank": "integer", "place": "numeric", "id": "uuid"})
+_ENDS_SOON = "status = 'active' AND ends_at <= now() + CAST(:ending AS interval)"
 _ACCOUNTS = f"""
 WITH ranked AS (
     SELECT *, {GRANT_ENDS_AT} AS ends_at,
            CASE status WHEN 'reconnect' THEN 0 WHEN 'active' THEN 1 ELSE 2 END AS rank,
            coalesce(CAST(extract(epoch FROM {GRANT_ENDS_AT}) AS numeric(20, 6)), 'infinity') AS place
     FROM accounts
-    WHERE workspace_id = ANY(CAST(:workspaces AS uuid[]))
-      AND (CAST(:platform AS text) IS NULL OR platform = :platform)
-      AND (CAST(:id AS uuid) IS NULL OR id = :id)
+    WHERE workspace_id = ANY(CAST(:workspaces AS uuid[])) AND {{chosen}}
 ), chosen AS (
-    SELECT * FROM ranked
-    WHERE (NOT CAST(:needy AS boolean) OR status = 'reconnect'
-           OR status = 'active' AND ends_at <= now() + CAST(:ending AS interval))
-      AND (CAST(:rank AS integer) IS NULL OR (rank, place, id) > (:rank, CAST(:place AS numeric), CAST(:after AS uuid)))
-    ORDER BY rank, place, id LIMIT :n
+    SELECT * FROM ranked WHERE {{beyond}} ORDER BY {_BY_NEED.order} LIMIT :n
 )
 SELECT {ACCOUNT_FIELDS}, ends_at, credentials_since AS renewed_at, unanswered, rank, place::text AS place,
        (SELECT name FROM workspaces w WHERE w.id = a.workspace_id) AS workspace,
-       coalesce(status = 'active' AND ends_at <= now() + CAST(:ending AS interval), false) AS ends_soon,
+       coalesce({_ENDS_SOON}, false) AS ends_soon,
        EXISTS (SELECT FROM pauses p WHERE p.scope = 'account' AND p.target = a.id::text) AS paused,
        (SELECT count(*) FROM (SELECT FROM deliveries d
             WHERE d.account_id = a.id AND d.state IN ('accepted', 'scheduled', 'retrying')
@@ -70,7 +67,7 @@ SELECT {ACCOUNT_FIELDS}, ends_at, credentials_since AS renewed_at, unanswered, r
             LIMIT :cap) x)
        + (SELECT count(*) FROM (SELECT FROM deliveries d
               WHERE d.account_id = a.id AND d.state = 'blocked' AND d.reason = 'reconnect' LIMIT :cap) x) AS at_risk
-FROM chosen a ORDER BY rank, place, id
+FROM chosen a ORDER BY {_BY_NEED.order}
 """
 
 
@@ -88,20 +85,21 @@ def list_health(
 
     *needs_person*: only accounts to reconnect or whose grant ends soon. *after*: the position of the page before.
     """
-    rank, place, last = after or (None, None, None)
+    chosen = where_given(
+        {"platform": "platform = :platform", "id": "id = :id"}, platform=platform, id=account
+    )
+    beyond = _BY_NEED.start_after(after)
+    if needs_person:
+        beyond = beyond & where(f"(status = 'reconnect' OR {_ENDS_SOON})")
     found = rows(
         c,
-        _ACCOUNTS,
+        _ACCOUNTS.format(chosen=chosen, beyond=beyond),
         workspaces=list(workspaces),
-        platform=platform,
-        id=account,
-        needy=needs_person,
         ending=ENDING,
-        rank=rank,
-        place=place,
-        after=last,
         n=limit,
         cap=CAP,
+        **chosen.values,
+        **beyond.values,
     )
     return [_to_health(r) for r in found]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 from pipeline.domain.delivery import Mover, State
-from pipeline.store.dashboard import post_history
-from pipeline.store.dashboard.post_history import SHOWN, read_history
 from pipeline.store.database import rows
+from pipeline.store.deliveries import history
+from pipeline.store.deliveries.history import SHOWN, read_history
 from pipeline.store.receipts.append import add_receipts
-from tests.pipeline.store.dashboard.statements import count_rows_read
 from tests.pipeline.store.ledger import Ledger
+from tests.pipeline.store.plans import count_rows_read
 
 MANY = 1500
 
@@ -55,4 +55,4 @@ def test_the_newest_moves_are_read_however_many_there_are(shared: Ledger) -> Non
         [found] = read_history(c, post.id).values()
     assert len(found.moves) == SHOWN
     assert found.moves[-1].why == f"move {MANY}"
-    assert count_rows_read(shared, post_history, read_history, post.id) < 3 * SHOWN + 10
+    assert count_rows_read(shared, history, read_history, post.id) < 3 * SHOWN + 10

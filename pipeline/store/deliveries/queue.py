@@ -1,0 +1,328 @@
+"""The queue: pages of the deliveries that a filter selects, with what a list of many shows of their posts.
+
+A walk is an order in which deliveries are read along an index, from any place in it. A page reads at most ``CAP`` rows
+of its walk, however rare what the filter selects is. Where they are used up before it is full, it says so, and the next
+page goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from string import ascii_lowercase
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from adapters.contract import Platform
+from pipeline.domain.delivery import LOOKED_AT, SETTLED, WAITING, State
+from pipeline.domain.hold import StandingHold, list_scopes
+from pipeline.store.database import row, rows
+from pipeline.store.deliveries.holds import list_standing_holds, read_holds
+from pipeline.store.deliveries.selection import FACTS_COLUMNS, DeliveryFacts, ListFilter, select_deliveries
+from pipeline.store.selection import Keyset, Where, where, where_given
+
+CAP = 5_000
+"""Rows that one page of the queue reads at most."""
+FEW = 5
+"""Workspaces whose deliveries are merged from one branch each; more are looked for among the deliveries of all."""
+Within = Collection[UUID] | None
+"""The workspaces whose deliveries are listed; None: all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Walk:
+    """Deliveries ``d`` of one or more branches, each read along an index, merged in the order of the key."""
+
+    branches: Sequence[str]
+    """The SQL after FROM, with a condition at the end."""
+    key: Keyset
+    """The order, by columns of a branch; a place in it is one row's values of them, as text."""
+    begin: str = "true"
+    """The part of "beyond the place" that an index finds where the key's columns are of two tables."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, *, from_place: bool) -> str:
+        """Return SQL for at most ``cap`` rows with their ``places``; *from_place*: beyond the place that is bound."""
+        columns = ", ".join(
+            f"{name} AS {place}" for name, place in zip(self.key.columns, self.places, strict=True)
+        )
+        beyond = f"AND {self.key.beyond} AND {self.begin}" if from_place else ""
+        parts = [
+            f"(SELECT d.*, {columns} FROM {branch} {beyond} ORDER BY {self.key.order} LIMIT :cap)"
+            for branch in self.branches
+        ]
+        return f"SELECT * FROM ({' UNION ALL '.join(parts)}) u ORDER BY {self.order} LIMIT :cap"
+
+    @property
+    def places(self) -> Sequence[str]:
+        """Return the names of the columns of a place."""
+        return [f"place_{x}" for x in ascii_lowercase[: len(self.key.columns)]]
+
+    @property
+    def order(self) -> str:
+        """Return the SQL that sorts the rows of all branches."""
+        return self.key.sort_by(self.places)
+
+
+_ID = Keyset({"d.id": "uuid"}, descending=True)
+_SOONEST = Keyset({"d.next_at": "timestamptz", "d.id": "uuid"})
+_DEAD = Walk(branches=["deliveries d WHERE d.state IN ('failed', 'blocked')"], key=_ID)
+_LOOKS = Walk(
+    branches=["deliveries d WHERE d.state IN ('preparing', 'processing', 'unknown')"],
+    key=_SOONEST,
+)
+_CLAIMED = Walk(
+    branches=["deliveries d WHERE d.state IN ('queued', 'publishing')"],
+    key=Keyset({"d.lease_until": "timestamptz", "d.id": "uuid"}),
+)
+_ACCEPTED = Walk(
+    branches=["deliveries d WHERE d.state = 'accepted'"],
+    key=Keyset({"d.post_id": "uuid", "d.id": "uuid"}, descending=True),
+)
+_BY_ACCOUNT = Walk(
+    branches=["deliveries d WHERE d.account_id = :account"],
+    key=Keyset({"d.created_at": "timestamptz", "d.post_id": "uuid"}, descending=True),
+)
+_PLANNED = Walk(
+    branches=[
+        "deliveries d WHERE d.account_id = :account AND d.state IN ('accepted', 'scheduled', 'retrying')"
+    ],
+    key=Keyset({"d.due_at": "timestamptz", "d.id": "uuid"}),
+)
+_BY_IMPORT = Walk(
+    branches=["posts p JOIN deliveries d ON d.post_id = p.id WHERE p.import_id = :import_id"],
+    key=Keyset({"p.id": "uuid", "d.id": "uuid"}, descending=True),
+    begin="p.id <= CAST(:after_a AS uuid)",
+)
+_NAMED = Walk(branches=["deliveries d WHERE d.id = ANY (CAST(:deliveries AS uuid[]))"], key=_ID)
+_ALL = Walk(branches=["deliveries d WHERE true"], key=_ID)
+_OF_STATE: Mapping[str, Walk] = {
+    **dict.fromkeys((State.FAILED, State.BLOCKED), _DEAD),
+    **dict.fromkeys(LOOKED_AT, _LOOKS),
+    **dict.fromkeys((State.QUEUED, State.PUBLISHING), _CLAIMED),
+    State.ACCEPTED: _ACCEPTED,
+}
+"""States with an index of their own; that of waiting ones is by platform."""
+
+
+def is_place(walk: Walk, parts: Sequence[str]) -> bool:
+    """Return True if these texts can be a place of the walk: PostgreSQL takes each for what it is."""
+    try:
+        for kind, part in zip(walk.key.columns.values(), parts, strict=True):
+            _PARSERS[kind](part)
+    except ValueError:
+        return False
+    return True
+
+
+_PARSERS: Mapping[str, Callable[[str], object]] = {"uuid": UUID, "timestamptz": datetime.fromisoformat}
+
+
+def choose_walk(chosen: ListFilter, within: Within) -> Walk:
+    """Return the walk that comes to what a filter selects the soonest."""
+    state = State.BLOCKED if chosen.reason else chosen.state
+    spaces = [chosen.workspace] if chosen.workspace else None if within is None else sorted(within)
+    few = spaces if spaces and len(spaces) <= FEW else None
+    if chosen.deliveries is not None:
+        return _NAMED
+    if chosen.import_id is not None:
+        return _BY_IMPORT
+    if state in WAITING:
+        return _PLANNED if chosen.account else _walk_waiting(chosen.platform, few)
+    if state in _OF_STATE:
+        return _OF_STATE[str(state)]
+    if chosen.account is not None:
+        return _BY_ACCOUNT
+    return _ALL if few is None else _walk_newest(few)
+
+
+def _walk_waiting(platform: str | None, few: Sequence[UUID] | None) -> Walk:
+    """Merge the waiting ones of each platform, and workspace if they are few; the next first."""
+    own = [f"d.platform = '{one}'" for one in Platform] if platform is None else ["d.platform = :platform"]
+    spaces = (
+        [""] if few is None else [f" AND d.workspace_id = :space_{x}" for x in ascii_lowercase[: len(few)]]
+    )
+    return Walk(
+        branches=[
+            f"deliveries d WHERE {one}{space} AND d.state IN ('scheduled', 'retrying')"
+            for one in own
+            for space in spaces
+        ],
+        key=_SOONEST,
+        values=_name_spaces(few),
+    )
+
+
+def _walk_newest(few: Sequence[UUID]) -> Walk:
+    """Merge the posts of each workspace, the newest first."""
+    return Walk(
+        branches=[
+            f"""posts p JOIN deliveries d ON d.post_id = p.id
+                WHERE p.workspace_id = :space_{x} AND p.deleted_at IS NULL"""
+            for x in ascii_lowercase[: len(few)]
+        ],
+        key=Keyset({"p.created_at": "timestamptz", "p.id": "uuid", "d.id": "uuid"}, descending=True),
+        begin="(p.created_at, p.id) <= (CAST(:after_a AS timestamptz), CAST(:after_b AS uuid))",
+        values=_name_spaces(few),
+    )
+
+
+def _name_spaces(few: Sequence[UUID] | None) -> Mapping[str, Any]:
+    return {f"space_{x}": one for x, one in zip(ascii_lowercase, few or (), strict=False)}
+
+
+Place = tuple[str, ...]
+"""Where a page ends, in the order of its walk."""
+
+NAMED = """
+SELECT d.id FROM deliveries d WHERE d.id = CAST(:named AS uuid)
+UNION SELECT d.id FROM deliveries d WHERE d.post_id = CAST(:named AS uuid)
+UNION SELECT d.id FROM workspaces w JOIN replays r ON r.workspace_id = w.id AND r.token = 'id:' || :text
+JOIN deliveries d ON d.post_id = r.post_id WHERE {within} LIMIT 1000
+"""
+"""Deliveries that a text names."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueuedDelivery:
+    """A delivery, and what the list shows of its post."""
+
+    facts: DeliveryFacts
+    workspace_id: UUID
+    caption: str
+    """Its first 300 characters."""
+    source: str
+    updated_at: datetime
+    standing: Sequence[StandingHold]
+    """The holds on deliveries of its scopes now."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueuePage:
+    """One page. ``after``: where the next one begins, None at the end; ``is_cut``: ``CAP`` rows did not fill it."""
+
+    deliveries: Sequence[QueuedDelivery]
+    after: Place | None
+    is_cut: bool
+
+
+def list_queue(
+    c: Connection, chosen: ListFilter, within: Within, *, limit: int, after: Place | None = None
+) -> QueuePage:
+    """Return a page of what a filter selects within these workspaces; *after*: that of the page before."""
+    if within is not None and not within:
+        return QueuePage(deliveries=(), after=None, is_cut=False)
+    walk = choose_walk(chosen, within)
+    sql, values = build_page(walk, chosen, within, after)
+    found = rows(c, sql, **values, n=limit + 1)
+    shown = _to_deliveries(c, found[:limit])
+    if len(found) > limit:
+        return QueuePage(deliveries=shown, after=_read_place(walk, found[limit - 1]), is_cut=False)
+    end = row(
+        c,
+        f"{walk.build(from_place=after is not None)} OFFSET :last",
+        **_bind(walk, chosen, after),
+        last=CAP - 1,
+    )
+    return QueuePage(deliveries=shown, after=end and _read_place(walk, end), is_cut=end is not None)
+
+
+def build_page(
+    walk: Walk, chosen: ListFilter, within: Within, after: Place | None
+) -> tuple[str, dict[str, Any]]:
+    """Return the statement of a page of ``n`` rows, and its other values."""
+    asked = replace(chosen, scope=replace(chosen.scope, within=None if within is None else list(within)))
+    selected = where("o.deleted_at IS NULL") & select_deliveries(asked)
+    sql = f"""
+        SELECT {FACTS_COLUMNS}, d.workspace_id, d.updated_at, o.source, left(o.caption, 300) AS caption,
+               {", ".join(walk.places)}
+        FROM ({walk.build(from_place=after is not None)}) d JOIN posts o ON o.id = d.post_id
+        JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.id = d.workspace_id
+        WHERE {selected} ORDER BY {walk.order} LIMIT :n"""
+    return sql, {**selected.values, **_bind(walk, chosen, after)}
+
+
+def find_named(c: Connection, chosen: ListFilter, within: Within) -> ListFilter:
+    """Return the filter with the deliveries that its text names, by their id, their post's, or its external id.
+
+    Where it names none, the filter stays: its text is then looked for in captions.
+    """
+    if chosen.text is None:
+        return chosen
+    sql, values = build_named(chosen.text, within)
+    found = rows(c, sql, **values)
+    return replace(chosen, text=None, deliveries=tuple(r.id for r in found)) if found else chosen
+
+
+def build_named(text: str, within: Within) -> tuple[str, dict[str, Any]]:
+    """Return the statement that finds the deliveries that a text names, and its values."""
+    own = _limit("w.id", within)
+    return NAMED.format(within=own), {"text": text, "named": _parse_id(text), **own.values}
+
+
+def _limit(column: str, within: Within) -> Where:
+    return where_given(
+        {"within": f"{column} = ANY (CAST(:within AS uuid[]))"},
+        within=None if within is None else list(within),
+    )
+
+
+def find_accounts_named(c: Connection, name: str, within: Within) -> list[UUID]:
+    """Return the accounts with this username, or ``platform:username``; at most two."""
+    platform, colon, username = name.partition(":")
+    own = _limit("workspace_id", within)
+    found = rows(
+        c,
+        f"""SELECT id FROM accounts
+            WHERE (username = :name OR (platform = :platform AND username = :username)) AND {own} LIMIT 2""",
+        name=name,
+        platform=platform if colon else "",
+        username=username,
+        **own.values,
+    )
+    return [r.id for r in found]
+
+
+def _parse_id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _bind(walk: Walk, chosen: ListFilter, after: Place | None) -> dict[str, Any]:
+    """Return the values that a walk needs."""
+    sql = walk.build(from_place=after is not None)
+    named = {
+        name: getattr(chosen, name) for name in ("account", "import_id", "platform") if f":{name}" in sql
+    }
+    if ":deliveries" in sql:
+        named["deliveries"] = list(chosen.deliveries or ())
+    return {**named, **walk.values, **walk.key.start_after(after).values, "cap": CAP}
+
+
+def _read_place(walk: Walk, found: Any) -> Place:
+    return tuple(str(getattr(found, name)) for name in walk.places)
+
+
+def _to_deliveries(c: Connection, found: Sequence[Any]) -> list[QueuedDelivery]:
+    open_ones = [r for r in found if r.state not in SETTLED]
+    standing = list_standing_holds(c, open_ones) if open_ones else []
+    return [
+        QueuedDelivery(
+            facts=facts,
+            workspace_id=r.workspace_id,
+            caption=r.caption,
+            source=r.source,
+            updated_at=r.updated_at,
+            standing=[one for one in standing if one.covers(_list_scopes(r))],
+        )
+        for facts, r in zip(read_holds(DeliveryFacts, found), found, strict=True)
+    ]
+
+
+def _list_scopes(r: Any) -> Mapping[str, str]:
+    return list_scopes(r.platform, r.workspace_id, r.account_id, r.id)

@@ -1,0 +1,78 @@
+"""Selections: conditions of a statement with their values, and the pages of a list by keyset.
+
+A condition whose value is not given is left out, so that the planner sees only what is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from string import ascii_lowercase
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Conditions and their values; as text, the SQL after WHERE."""
+
+    conditions: tuple[str, ...] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def __and__(self, other: Where) -> Where:
+        """Return the conditions of both."""
+        return Where(self.conditions + other.conditions, {**self.values, **other.values})
+
+    def __str__(self) -> str:
+        """Return the conditions as SQL."""
+        return " AND ".join(self.conditions) or "true"
+
+
+def where(*conditions: str, **values: Any) -> Where:
+    """Return conditions that are always there, and their values."""
+    return Where(conditions, values)
+
+
+def where_given(conditions: Mapping[str, str], **values: Any) -> Where:
+    """Return the condition of each value that is given, which None is not. A tuple or a set is bound as an array."""
+    given = {
+        name: list(value) if isinstance(value, tuple | set | frozenset) else value
+        for name, value in values.items()
+        if value is not None
+    }
+    return Where(tuple(sql for name, sql in conditions.items() if name in given), given)
+
+
+@dataclass(frozen=True, slots=True)
+class Keyset:
+    """The order of a list, whose next page begins after the last row of the page before."""
+
+    columns: Mapping[str, str]
+    """Column -> its type; no two rows are equal in all of them."""
+    descending: bool = False
+
+    @property
+    def order(self) -> str:
+        """Return the SQL after ORDER BY."""
+        return self.sort_by(self.columns)
+
+    def sort_by(self, names: Sequence[str] | Mapping[str, str]) -> str:
+        """Return the SQL that sorts by other names of the columns."""
+        return ", ".join(f"{name} {'DESC' if self.descending else 'ASC'}" for name in names)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Return the names that the values of a place are bound by."""
+        return [f"after_{x}" for x in ascii_lowercase[: len(self.columns)]]
+
+    @property
+    def beyond(self) -> str:
+        """Return the condition on rows after the place that is bound by `names`."""
+        pairs = zip(self.names, self.columns.values(), strict=True)
+        place = ", ".join(f"CAST(:{name} AS {kind})" for name, kind in pairs)
+        return f"({', '.join(self.columns)}) {'<' if self.descending else '>'} ({place})"
+
+    def start_after(self, place: Sequence[Any] | None) -> Where:
+        """Return the condition on rows after a place, the last row's values of the columns; None: on no row."""
+        if place is None:
+            return Where()
+        return Where((self.beyond,), dict(zip(self.names, place, strict=True)))
