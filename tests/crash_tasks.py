@@ -18,8 +18,7 @@ from pipeline.actions import dead_letters
 from pipeline.actions.steer_step import run_steering_step
 from pipeline.actions.steering import Steering
 from pipeline.actions.steering import steer as start_steering
-from pipeline.api.imports.post_format import build_post_format
-from pipeline.api.posts.schema import FORM
+from pipeline.api.posts.schema import FORM, build_post_format
 from pipeline.domain.steering import Arguments, Verb
 from pipeline.imports import control
 from pipeline.imports.columns import Format

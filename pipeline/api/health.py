@@ -16,11 +16,10 @@ from starlette.responses import Response
 from pipeline.api.http.envelope import SuccessResponse, failure, success
 from pipeline.api.http.representation import NegotiatedResponse
 from pipeline.api.http.response_models import Failure, ResponseModel
-from pipeline.api.ledger_health import LedgerHealth
 from pipeline.api.metrics import CONTENT_TYPE
 from pipeline.api.openapi.introduction import SERVER
 from pipeline.api.openapi.operation import REQUEST_ID_HEADER, Operation, error_responses
-from pipeline.api.state import AppState, get_app_state
+from pipeline.api.state import AppState, LedgerHealth, get_app_state
 from pipeline.broker.queue_liveness import BEAT, BEAT_TTL, QueueLiveness
 from pipeline.broker.queues import ALL_QUEUES, DELAY, REACHABILITY
 from pipeline.recovery.restore import IN_DOUBT

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import cast
 
@@ -11,13 +12,11 @@ import redis
 from starlette.requests import Request
 
 from pipeline.actions.diagnose import list_retirements
-from pipeline.api.files.limits import FileTransfers, build_file_transfers
 from pipeline.api.http.auth import Authenticator
 from pipeline.api.http.batcher import Batcher
-from pipeline.api.http.body_budget import BodyBudget
+from pipeline.api.http.body import BodyBudget
 from pipeline.api.http.bulkhead import Bulkhead, ConcurrencyLimit, DeadlineReading
 from pipeline.api.http.rate_limit import RATE_HEADERS, RateLimit
-from pipeline.api.ledger_health import LedgerHealth, read_health
 from pipeline.api.metrics import ANSWER_SECONDS, Metrics
 from pipeline.api.posts.field_types import Rules, build_rules
 from pipeline.domain.account import KeyLimits
@@ -26,12 +25,57 @@ from pipeline.media.spool import list_disk_faults
 from pipeline.runtime.context import Context
 from pipeline.stages.ingest import MAX_BATCH, BatchIngest, Outcome
 from pipeline.stages.new_post import Submission
+from pipeline.store import canaries
 from pipeline.store.auth.keys import Caller
+from pipeline.store.database import Database, Unreachable
+from pipeline.store.recovery import epoch
 
 MAX_EXPORTS = 64
 """Exports in progress in one server process."""
 HEALTH_TIMEOUT = 1.0
 """Seconds that health and metrics give the broker for one command."""
+
+
+MAX_UPLOADS, MAX_DOWNLOADS = 32, 256
+"""Transfers in progress in one server process."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileTransfers:
+    """A bulkhead that runs one short step of a transfer at a time, and the limits of concurrent transfers.
+
+    The bulkhead's queue has room for a step of every transfer that the limits admit.
+    """
+
+    bulkhead: Bulkhead
+    uploads: ConcurrencyLimit
+    downloads: ConcurrencyLimit
+
+
+def build_file_transfers() -> FileTransfers:
+    """Return the parts for one server process."""
+    return FileTransfers(
+        bulkhead=Bulkhead("filing", threads=16, limit=4 * (MAX_UPLOADS + MAX_DOWNLOADS)),
+        uploads=ConcurrencyLimit(MAX_UPLOADS, per_owner=8, owner="workspace", operations="uploads"),
+        downloads=ConcurrencyLimit(MAX_DOWNLOADS, per_owner=64, owner="workspace", operations="downloads"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LedgerHealth:
+    """How long each queue has been silent, and the epoch."""
+
+    silences: Mapping[str, timedelta]
+    epoch_state: epoch.EpochState
+
+
+def read_health(database: Database) -> LedgerHealth | None:
+    """Return it; None if the database is unreachable."""
+    try:
+        with database.once() as c:
+            return LedgerHealth(silences=canaries.read_silences(c), epoch_state=epoch.read(c))
+    except Unreachable:
+        return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

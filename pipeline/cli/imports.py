@@ -29,9 +29,8 @@ from pipeline.cli.runtime import (
 with lazy_imports():
     from config import settings as config
     from pipeline.api.http import auth
-    from pipeline.api.imports import forecast as forecast_model
+    from pipeline.api.imports import downloads as row_writers
     from pipeline.api.imports import models
-    from pipeline.api.imports import rows as row_writers
     from pipeline.api.posts import schema
     from pipeline.broker import queues as queue_table
     from pipeline.domain import account as account_domain
@@ -196,9 +195,9 @@ def forecast(import_id: str) -> None:
     """
     with _open_import(import_id) as (context, _, job):
         with context.database.begin() as c:
-            found = forecast_model.ImportForecast.from_forecast(
-                forecasts.forecast(context, c, job)
-            ).model_dump(mode="json")
+            found = models.ImportForecast.from_forecast(forecasts.forecast(context, c, job)).model_dump(
+                mode="json"
+            )
         if is_json():
             print_fields(found)
             return

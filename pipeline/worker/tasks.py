@@ -16,7 +16,7 @@ from threading import Lock
 from uuid import UUID
 
 from pipeline.actions.steer_step import run_steering_step
-from pipeline.api.imports.post_format import build_post_format
+from pipeline.api.posts.schema import build_post_format
 from pipeline.broker.queues import REACHABILITY
 from pipeline.domain.verdict import Verdict
 from pipeline.imports.step import SLICE, run_step

@@ -29,7 +29,7 @@ from uvicorn.server import ServerState
 from adapters.errors import Rejected
 from pipeline.api.accounts.oauth_routes import ConnectBody
 from pipeline.api.files import download
-from pipeline.api.files.schema import FileBody, read_file_query
+from pipeline.api.files.models import FileBody, read_file_query
 from pipeline.api.files.upload import get_declared_size
 from pipeline.api.http import body as http_body
 from pipeline.api.http import middleware
@@ -43,10 +43,9 @@ from pipeline.api.operator import models as operator_models
 from pipeline.api.posts import pagination
 from pipeline.api.posts.action_schema import read_cancel, read_change, read_delete, read_retry
 from pipeline.api.posts.batch_schema import read_batch, read_each
-from pipeline.api.posts.field_types import Rules
+from pipeline.api.posts.field_types import Rules, is_safe_text
 from pipeline.api.posts.schema import PostBody, parse_key_header, read_post
-from pipeline.api.posts.steer_schema import read_steering
-from pipeline.api.posts.unsafe_text import is_safe_text
+from pipeline.api.posts.steer_schema import SteerBody
 from pipeline.api.server.http_protocol import HttpProtocol
 from pipeline.api.webhooks.models import WebhookBody, WebhookChanges
 from pipeline.cli.account_file import read_accounts
@@ -249,14 +248,14 @@ def read_json(data: bytes) -> None:
             partial(read_post, rules=rules),
             partial(read_change, rules=rules),
             lambda given: read_each(read_batch(given).posts, rules),
-            *(read_retry, read_cancel, read_delete, lambda _: read_steering(data)),
+            *(read_retry, read_cancel, read_delete),
             *(
                 partial(validate_body, one)
                 for one in (operator_models.ReplayBody, operator_models.DiscardBody)
             ),
             *(
                 partial(validate_body, one)
-                for one in (FileBody, ApplyBody, WebhookBody, WebhookChanges, ConnectBody)
+                for one in (SteerBody, FileBody, ApplyBody, WebhookBody, WebhookChanges, ConnectBody)
             ),
         ):
             with suppress(Refusal):

@@ -25,7 +25,7 @@ from pipeline.accounts.authorize import (
 from pipeline.accounts.connected_account import CompletedConnection, PendingConfirmation
 from pipeline.accounts.oauth_flow import parse_callback
 from pipeline.api.accounts import oauth_pages as pages
-from pipeline.api.accounts.response_models import AuthorizationLink
+from pipeline.api.accounts.routes import AuthorizationLink
 from pipeline.api.http.auth import insufficient_scope
 from pipeline.api.http.body import read_body
 from pipeline.api.http.dependencies import parse_json_or_empty, read_json_body, validate_body

@@ -14,13 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from pipeline.api.files.limits import FileTransfers
-from pipeline.api.files.schema import BYTES
+from pipeline.api.files.models import BYTES
 from pipeline.api.http.envelope import HttpRefusal, failure
 from pipeline.api.http.representation import matches
 from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import Operation, error_responses, header_parameter, path_parameter
-from pipeline.api.state import AppState, get_app_state
+from pipeline.api.state import AppState, FileTransfers, get_app_state
 from pipeline.media.storage import StorageReader, StorageUnavailable
 from pipeline.media.uploads import ENDINGS, PATH, compute_etag
 from pipeline.stages.post_request import Refusal

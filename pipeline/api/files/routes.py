@@ -10,14 +10,17 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from pipeline.api.files.response_models import FilePage, StoredFile, Upload, UploadParameters
-from pipeline.api.files.schema import (
+from pipeline.api.files.models import (
     DEFAULT_LIMIT,
     MAX_CONTEXT,
     MAX_LIMIT,
     MAX_OFFSET,
     FileBody,
+    FilePage,
     FileQuery,
+    StoredFile,
+    Upload,
+    UploadParameters,
     read_file_query,
 )
 from pipeline.api.http.dependencies import (

@@ -18,8 +18,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 from starlette.requests import ClientDisconnect, Request
 
-from pipeline.api.files.response_models import StoredFile
-from pipeline.api.files.schema import BYTES
+from pipeline.api.files.models import BYTES, StoredFile
 from pipeline.api.http.dependencies import parse_id
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.openapi.introduction import FILES

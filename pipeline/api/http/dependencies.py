@@ -29,8 +29,8 @@ from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.query import refuse_near_misses
 from pipeline.api.http.request_headers import get_header
 from pipeline.api.http.response_models import DataT
+from pipeline.api.posts.field_types import find_unsafe_text
 from pipeline.api.posts.schema import Body, build_invalid_payload
-from pipeline.api.posts.unsafe_text import find_unsafe_text
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain import strict_json
 from pipeline.domain.audit import OPERATOR_TOKEN, Actor

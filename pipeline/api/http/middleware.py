@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from config.logging import log_event
 from config.settings import settings
-from pipeline.api.http.body_budget import release_reservation
+from pipeline.api.http.body import release_reservation
 from pipeline.api.http.envelope import JsonResponse, render_internal_error, render_stopping
 from pipeline.api.http.query import IGNORED_HEADER, name_ignored
 from pipeline.api.http.rate_limit import RATE_HEADERS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -11,13 +11,17 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
+from adapters.contract import Platform
 from pipeline.api.http.dependencies import Query
 from pipeline.api.http.response_models import ResponseModel, Timestamp, is_empty, one_of
 from pipeline.api.posts.pagination import Position, parse_cursor
+from pipeline.api.posts.response_models import DeliveredAs
 from pipeline.api.posts.schema import Body
 from pipeline.domain.bulk_import import ImportState, RowVerdict
 from pipeline.domain.delivery import to_public
 from pipeline.imports.columns import Format
+from pipeline.imports.forecast import Forecast
+from pipeline.store.accounts.accounts import AccountRow
 from pipeline.store.imports.imports import Import
 
 MAX_NAME = 255
@@ -47,15 +51,24 @@ RowVerdictName = TypeAliasType("RowVerdictName", Literal["accepted", "duplicate"
 class UploadQuery(Query):
     """A file as its client describes it."""
 
-    name: str | None = Field(None, min_length=1, max_length=MAX_NAME, description="Of the file, for people.")
-    format: Format | None = Field(None, description="Default: by Content-Type, name and first bytes.")
+    name: (
+        Annotated[
+            str,
+            Field(min_length=1, max_length=MAX_NAME),
+            WithJsonSchema({"type": "string", "maxLength": MAX_NAME}),
+        ]
+        | None
+    ) = Field(None, description="Of the file, for people.")
+    format: Annotated[Format, one_of([*Format])] | None = Field(
+        None, description="Default: by Content-Type, name and first bytes."
+    )
     strict: bool = Field(default=False, description="Apply nothing unless every row is good.")
     update: bool = Field(
         default=False,
         description="Edit the posts of rows whose external_id was used with another body; else they are rejected.",
     )
     time_zone: Annotated[str, AfterValidator(_check_zone)] | None = Field(
-        None, max_length=64, description="Of local times in rows that name none: Europe/Berlin."
+        None, max_length=64, description="Of local times in rows that name none."
     )
 
 
@@ -69,8 +82,14 @@ class ListQuery(Query):
 class RowQuery(Query):
     """Which rows of an import, and as what."""
 
-    verdict: RowVerdict | None = None
-    format: Literal["ndjson", "csv"] | None = None
+    verdict: Annotated[RowVerdict, one_of([*RowVerdict])] | None = Field(
+        None, description="Only rows of this verdict."
+    )
+    format: Literal["ndjson", "csv"] | None = Field(
+        None,
+        description="ndjson: receipts. csv: the original columns and `error`; not of an NDJSON file. Default: as the "
+        "file.",
+    )
 
 
 class ApplyBody(Body):
@@ -187,3 +206,70 @@ class ImportPage(ResponseModel):
 
     imports: list[ImportJob]
     next_cursor: str | None
+
+
+ConflictKind = TypeAliasType("ConflictKind", Literal["quota", "pace", "grant", "content"])
+
+
+class ImportDay(ResponseModel):
+    """The posts, or the inbox drafts, of one account on one day, in UTC."""
+
+    account_id: UUID
+    platform: Platform
+    username: str
+    day: date
+    delivered_as: DeliveredAs = Field(description="Inbox drafts have a daily quota of their own.")
+    posts: int = Field(description="That the import adds.")
+    before: int = Field(description="That are planned or sent already.")
+    fits: int = Field(description="Of posts, within the platform's daily quota.")
+    last_at: Timestamp = Field(description="When the last of them goes out, at the earliest.")
+
+
+class ImportConflict(ResponseModel):
+    """Why posts of an account go out later than planned, or may not. No row is rejected for it."""
+
+    kind: ConflictKind = Field(
+        description="A full day; faster than the platform takes them; a grant that ends first; the same content twice."
+    )
+    account_id: UUID
+    platform: Platform
+    username: str
+    posts: int = Field(description="Posts of the import that it concerns.")
+    message: str
+
+
+class ImportForecast(ResponseModel):
+    """The changes that the rows of a plan make that are not applied yet."""
+
+    days: list[ImportDay]
+    conflicts: list[ImportConflict]
+    more_days: bool = Field(description="True if only the first 1,000 days of accounts are listed.")
+
+    @classmethod
+    def from_forecast(cls, found: Forecast) -> Self:
+        """Return the forecast as the API shows it."""
+        return cls(
+            days=[
+                ImportDay(
+                    **_name(day.account),
+                    day=day.day,
+                    delivered_as="inbox_draft" if day.drafts else "post",
+                    posts=day.posts,
+                    before=day.before,
+                    fits=day.fits,
+                    last_at=day.last_at,
+                )
+                for day in found.days
+            ],
+            conflicts=[
+                ImportConflict.model_validate(
+                    {**_name(x.account), "kind": x.kind, "posts": x.posts, "message": x.message}
+                )
+                for x in found.conflicts
+            ],
+            more_days=found.is_cut,
+        )
+
+
+def _name(account: AccountRow) -> dict[str, object]:
+    return {"account_id": account.id, "platform": account.platform, "username": account.username}

@@ -1,110 +1,112 @@
-"""GET /imports and GET /imports/{id}."""
+"""The operations on imports: list, get, forecast, apply, pause, resume, cancel, roll back.
+
+Apply and resume need a plan that publishes; the others do not: a customer whose subscription lapsed can still stop.
+"""
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Annotated
 from uuid import UUID
 
-from starlette.requests import Request
+from fastapi import Depends
+from sqlalchemy import Connection
 
-from pipeline.api.http.dependencies import parse_id, read_query
+from pipeline.api.http.dependencies import Publisher, Reader, Writer, path_id
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
-from pipeline.api.imports.models import DEFAULT_LIMIT, MAX_LIMIT, ImportJob, ImportPage, ListQuery
+from pipeline.api.imports.models import ApplyBody, ImportForecast, ImportJob, ImportPage, ListQuery
 from pipeline.api.openapi.introduction import IMPORTS
-from pipeline.api.openapi.operation import (
-    KEY_ERRORS,
-    PARTNER_API,
-    Operation,
-    error_responses,
-    path_parameter,
-    query_parameter,
-)
-from pipeline.api.posts.pagination import write_cursor
-from pipeline.api.state import AppState, get_app_state
-from pipeline.store.auth.keys import Caller
+from pipeline.api.openapi.operation import Routes
+from pipeline.api.posts.pagination import cut_page, write_cursor
+from pipeline.imports import control
+from pipeline.imports.forecast import forecast
+from pipeline.runtime.context import Context
 from pipeline.store.imports import imports as store
 from pipeline.store.imports.imports import Import
 
-IMPORT_ID = path_parameter("import_id", {"type": "string", "format": "uuid"})
-IMPORT_PATH = f"{PARTNER_API}/imports/{{import_id}}"
+routes = Routes(tag=IMPORTS, path="/imports")
 
 
-async def list_imports(request: Request) -> SuccessResponse[ImportPage]:
-    """List imports, newest first."""
-    app_state = get_app_state(request)
-    caller = await app_state.authenticator.authenticate(request)
-    query = read_query(ListQuery, request.scope["query_string"])
-    page = await app_state.read_bulkhead.run(partial(_read_page, app_state, caller, query), caller.key_id)
-    return success("Imports retrieved", page)
-
-
-async def get_import(request: Request) -> SuccessResponse[ImportJob]:
-    """Return one import."""
-    app_state = get_app_state(request)
-    caller = await app_state.authenticator.authenticate(request)
-    job = await find_import(app_state, caller, request)
-    return success("Import retrieved", ImportJob.from_import(job))
-
-
-async def find_import(app_state: AppState, caller: Caller, request: Request) -> Import:
-    """Return the import that the path names. Raises Refusal 404."""
-    identity = parse_id(request.path_params["import_id"])
-    job = None
-    if identity is not None:
-        read = partial(read_import, app_state, caller, identity)
-        job = await app_state.read_bulkhead.run(read, caller.key_id)
-    if job is None:
-        raise no_such_import()
-    return job
-
-
-def no_such_import() -> HttpRefusal:
-    """Build the 404."""
+def _refuse_unknown() -> HttpRefusal:
     return HttpRefusal(404, "not_found", "There is no such import.")
 
 
-def read_import(app_state: AppState, caller: Caller, identity: UUID) -> Import | None:
-    """Return an import that the caller may see."""
-    with app_state.context.database.begin() as c:
-        return store.find_import(c, caller, identity)
+ImportId = Annotated[UUID, path_id("import_id", _refuse_unknown)]
 
 
-def _read_page(app_state: AppState, caller: Caller, query: ListQuery) -> ImportPage:
-    with app_state.context.database.begin() as c:
-        found = store.list_imports(c, caller, limit=query.limit + 1, before=query.cursor)
-    shown, has_more = found[: query.limit], len(found) > query.limit
-    return ImportPage(
-        imports=[*map(ImportJob.from_import, shown)],
-        next_cursor=write_cursor((shown[-1].created_at, shown[-1].id)) if has_more else None,
-    )
+async def _find(call: Reader, import_id: ImportId) -> Import:
+    job = await call.read(store.find_import, call.caller, import_id)
+    if job is None:
+        raise _refuse_unknown()
+    return job
 
 
-OPERATIONS = (
-    Operation(
-        id="listImports",
-        method="GET",
-        path=f"{PARTNER_API}/imports",
-        handler=list_imports,
-        tag=IMPORTS,
-        returns="A page of imports.",
-        parameters=[
-            query_parameter(
-                "limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
-            ),
-            query_parameter("cursor", {"type": "string"}, "next_cursor of the previous page."),
-        ],
-        errors=error_responses(
-            *KEY_ERRORS, "rate_limited", "internal_error", invalid_payload="a value of the query"
-        ),
-    ),
-    Operation(
-        id="getImport",
-        method="GET",
-        path=IMPORT_PATH,
-        handler=get_import,
-        tag=IMPORTS,
-        returns="The import.",
-        parameters=[IMPORT_ID],
-        errors=error_responses(*KEY_ERRORS, "not_found", "rate_limited", "internal_error"),
-    ),
+FoundImport = Annotated[Import, Depends(_find)]
+"""The import that the path names, within the key's scope."""
+
+
+@routes.add("GET", "", "A page of imports.")
+async def list_imports(call: Reader, query: ListQuery) -> SuccessResponse[ImportPage]:
+    """List imports, newest first."""
+    found = await call.read(store.list_imports, call.caller, limit=query.limit + 1, before=query.cursor)
+    shown, cursor = cut_page(found, query.limit, lambda last: write_cursor((last.created_at, last.id)))
+    page = ImportPage(imports=[*map(ImportJob.from_import, shown)], next_cursor=cursor)
+    return success("Imports retrieved", page)
+
+
+@routes.add("GET", "/{import_id}", "The import.")
+async def get_import(job: FoundImport) -> SuccessResponse[ImportJob]:
+    """Return one import."""
+    return success("Import retrieved", ImportJob.from_import(job))
+
+
+@routes.add("GET", "/{import_id}/forecast", "The forecast.")
+async def get_import_forecast(call: Reader, job: FoundImport) -> SuccessResponse[ImportForecast]:
+    """Return what a plan adds to each account and day, and its conflicts with quotas, paces and grants."""
+    return success("Forecast", await call.read(_forecast, call.app_state.context, job))
+
+
+def _forecast(c: Connection, context: Context, job: Import) -> ImportForecast:
+    return ImportForecast.from_forecast(forecast(context, c, job))
+
+
+@routes.add(
+    "POST",
+    "/{import_id}/apply",
+    "Posts are made from now on.",
+    "import_state",
+    "plan_changed",
+    status=202,
+    meanings={"validation_failed": "the import is strict, and rows are rejected"},
 )
+async def apply_import(call: Publisher, body: ApplyBody, import_id: ImportId) -> SuccessResponse[ImportJob]:
+    """Make the posts of a plan. Nothing is done if the plan is another one by now."""
+    job = await call.act(control.apply, import_id, plan_hash=body.plan)
+    return success(f"Import is {control.describe(job)}", ImportJob.from_import(job), code=202)
+
+
+@routes.add("POST", "/{import_id}/pause", "Paused.", "import_state")
+async def pause_import(call: Writer, import_id: ImportId) -> SuccessResponse[ImportJob]:
+    """Stop an import after the chunk of rows in progress."""
+    return success("Import paused", ImportJob.from_import(await call.act(control.pause, import_id)))
+
+
+@routes.add("POST", "/{import_id}/resume", "It goes on.", "import_state")
+async def resume_import(call: Publisher, import_id: ImportId) -> SuccessResponse[ImportJob]:
+    """Go on with a paused import."""
+    return success("Import resumed", ImportJob.from_import(await call.act(control.resume, import_id)))
+
+
+@routes.add("POST", "/{import_id}/cancel", "Canceled.", "import_state")
+async def cancel_import(call: Writer, import_id: ImportId) -> SuccessResponse[ImportJob]:
+    """End an import. The posts that it made stay, until they are rolled back."""
+    job = await call.act(control.cancel, import_id)
+    return success(f"Import is {control.describe(job)}", ImportJob.from_import(job))
+
+
+@routes.add(
+    "POST", "/{import_id}/rollback", "Its posts are canceled from now on.", "import_state", status=202
+)
+async def roll_back_import(call: Writer, import_id: ImportId) -> SuccessResponse[ImportJob]:
+    """Cancel the posts that an import made, where nothing was sent or edited since."""
+    job = await call.act(control.rollback, import_id)
+    return success(f"Import is {control.describe(job)}", ImportJob.from_import(job), code=202)

@@ -7,23 +7,20 @@ from functools import partial
 
 from starlette.requests import Request
 
-from pipeline.api.files.schema import BYTES
+from pipeline.api.files.models import BYTES
 from pipeline.api.files.upload import copy_body, get_declared_size, translate_transfer_error
-from pipeline.api.http.dependencies import read_idempotency_key, read_query, replayed, require_kept
+from pipeline.api.http.dependencies import Publisher, read_idempotency_key, replayed, require_kept
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.imports.models import ImportJob, UploadQuery
-from pipeline.api.imports.routes import read_import
 from pipeline.api.openapi.introduction import IMPORTS
 from pipeline.api.openapi.operation import (
     CLAIM_ERRORS,
     KEY_ERRORS,
-    PARTNER_API,
     PLAN_ERRORS,
-    Operation,
+    Routes,
     error_responses,
-    query_parameter,
 )
-from pipeline.api.state import AppState, get_app_state
+from pipeline.api.state import AppState
 from pipeline.imports import upload as bulk
 from pipeline.imports.upload import ImportOptions, Upload
 from pipeline.media.storage import StorageUnavailable
@@ -31,16 +28,42 @@ from pipeline.media.uploads import TooLarge
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.replay import Replayed
 from pipeline.store.auth.keys import Caller
-from pipeline.store.imports.imports import Import
+from pipeline.store.imports.imports import Import, find_import
 
 ENCODINGS = ("gzip", "zstd")
+routes = Routes(tag=IMPORTS, path="/imports")
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
-async def create_import(request: Request) -> SuccessResponse[ImportJob]:
+@routes.add(
+    "POST",
+    "",
+    "The file is stored, and will be planned.",
+    status=202,
+    repeated="The file was stored before, with this Idempotency-Key.",
+    takes_key=True,
+    request_body={
+        "required": True,
+        "description": "The file: NDJSON (a body of POST /posts on each line), CSV, XLSX or ODS. "
+        "Content-Encoding may be gzip or zstd.",
+        "content": {BYTES: _BINARY},
+    },
+    errors=error_responses(
+        *KEY_ERRORS,
+        *PLAN_ERRORS,
+        *CLAIM_ERRORS,
+        "request_timeout",
+        "internal_error",
+        invalid_payload="a value of the query, or the file is none of the formats",
+        not_found="the upload took too long and was given up",
+        validation_failed="the file is empty or incomplete",
+        payload_too_large="the file exceeds the size limit or what is left of the quota",
+        unsupported_media_type="the format or Content-Encoding is not supported",
+    ),
+)
+async def create_import(request: Request, call: Publisher, query: UploadQuery) -> SuccessResponse[ImportJob]:
     """Upload a file of posts and plan it. No post is made before apply."""
-    app_state = get_app_state(request)
-    caller = await app_state.authenticator.require_publisher(request)
-    query = read_query(UploadQuery, request.scope["query_string"])
+    app_state, caller = call.app_state, call.caller
     read_idempotency_key(request, caller)  # a wrong one is refused before the file is read
     options = ImportOptions(
         name=query.name,
@@ -53,8 +76,7 @@ async def create_import(request: Request) -> SuccessResponse[ImportJob]:
         try:
             job = await _receive(request, app_state, caller, options, query)
         except Replayed as earlier:
-            find = partial(read_import, app_state, caller, earlier.resource)
-            known = require_kept(await app_state.read_bulkhead.run(find, caller.key_id))
+            known = require_kept(await call.read(find_import, caller, earlier.resource))
             data = ImportJob.from_import(known, is_repeat=True)
             return replayed("This file was uploaded before", data)
     return success("Import uploaded", ImportJob.from_import(job), code=202)
@@ -123,54 +145,3 @@ def _read_encoding(request: Request) -> str | None:
     if "content-range" in request.headers:
         raise HttpRefusal(400, "validation_failed", "Send the whole file: Content-Range is not supported.")
     return given
-
-
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-OPERATIONS = (
-    Operation(
-        id="createImport",
-        method="POST",
-        path=f"{PARTNER_API}/imports",
-        handler=create_import,
-        tag=IMPORTS,
-        status=202,
-        returns="The file is stored, and will be planned.",
-        repeated="The file was stored before, with this Idempotency-Key.",
-        takes_key=True,
-        request_body={
-            "required": True,
-            "description": "The file: NDJSON (a body of POST /posts on each line), CSV, XLSX or ODS. "
-            "Content-Encoding may be gzip or zstd.",
-            "content": {BYTES: _BINARY},
-        },
-        parameters=[
-            query_parameter("name", {"type": "string", "maxLength": 255}, "Of the file, for people."),
-            query_parameter(
-                "format",
-                {"type": "string", "enum": ["ndjson", "csv", "xlsx", "ods"]},
-                "Default: by Content-Type, name and first bytes.",
-            ),
-            query_parameter("strict", {"type": "boolean"}, "Apply nothing unless every row is good."),
-            query_parameter(
-                "update",
-                {"type": "boolean"},
-                "Edit the posts of rows whose external_id was used with another body; else they are rejected.",
-            ),
-            query_parameter(
-                "time_zone", {"type": "string", "maxLength": 64}, "Of local times in rows that name none."
-            ),
-        ],
-        errors=error_responses(
-            *KEY_ERRORS,
-            *PLAN_ERRORS,
-            *CLAIM_ERRORS,
-            "request_timeout",
-            "internal_error",
-            invalid_payload="a value of the query, or the file is none of the formats",
-            not_found="the upload took too long and was given up",
-            validation_failed="the file is empty or incomplete",
-            payload_too_large="the file exceeds the size limit or what is left of the quota",
-            unsupported_media_type="the format or Content-Encoding is not supported",
-        ),
-    ),
-)

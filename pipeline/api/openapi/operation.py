@@ -381,6 +381,6 @@ def _list_parameters(query: type[Query]) -> Iterator[Parameter]:
         schema = {
             key: value
             for key, value in part.get("anyOf", [part])[0].items()
-            if key not in ("title", "description") and value is not None
+            if key not in ("title", "description") and value is not None and value is not False
         }
         yield query_parameter(name, schema, part.get("description", ""))

@@ -13,7 +13,7 @@ from pydantic_core import CoreSchema
 
 from adapters.post_options import MAX_URL, at_most
 from pipeline.actions.post_changes import Change
-from pipeline.api.posts.field_types import Caption, DateTime, EntityId, Rules
+from pipeline.api.posts.field_types import Caption, DateTime, EntityId, Rules, find_unsafe_text
 from pipeline.api.posts.schema import (
     MAX_ACCOUNTS,
     UNION_TAGS,
@@ -30,7 +30,6 @@ from pipeline.api.posts.schema import (
     find_known_keys,
     list_sent_options,
 )
-from pipeline.api.posts.unsafe_text import find_unsafe_text
 from pipeline.domain.validation_issue import build_issue, issues_from_pydantic
 from pipeline.stages.post_request import Refusal
 from pipeline.wiring import list_post_options

@@ -11,10 +11,9 @@ from typing_extensions import TypeAliasType
 
 from adapters.post_options import at_most
 from pipeline.api.http.response_models import DocumentedAs, Failure, Issue, ResponseModel, Success, is_empty
-from pipeline.api.posts.field_types import Rules
+from pipeline.api.posts.field_types import Rules, find_unsafe_text
 from pipeline.api.posts.response_models import CreatedPost
 from pipeline.api.posts.schema import Body, PostBody, build_invalid_payload, read_post
-from pipeline.api.posts.unsafe_text import find_unsafe_text
 from pipeline.domain.validation_issue import build_issue, issues_from_pydantic
 from pipeline.stages.post_request import PostRequest, Refusal
 from pipeline.store.idempotency_keys import IdempotencyKey

@@ -27,10 +27,10 @@ from pipeline.api.openapi.operation import (
     query_parameter,
 )
 from pipeline.api.posts.explanation_models import PostExplanation
+from pipeline.api.posts.field_types import is_safe_text
 from pipeline.api.posts.pagination import DEFAULT_LIMIT, MAX_LIMIT, PostQuery, read_query, write_cursor
 from pipeline.api.posts.response_models import CreatedPost, Post, PostPage, PostSummary
 from pipeline.api.posts.schema import MAX_EXTERNAL_ID, PostBody, read_post
-from pipeline.api.posts.unsafe_text import is_safe_text
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.post import PostStatus
 from pipeline.stages.ingest import accept, finish

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 from uuid import UUID
 
@@ -20,9 +21,21 @@ from pydantic_core import to_json
 
 from adapters.contract import Platform
 from adapters.post_options import MAX_URL, PostOptions, at_most
-from pipeline.api.posts.field_types import Caption, DateTime, EntityId, MediaUrl, OnLate, Rules
-from pipeline.api.posts.unsafe_text import find_unsafe_text
+from config.settings import Settings
+from pipeline.api.posts.field_types import (
+    Caption,
+    DateTime,
+    EntityId,
+    MediaUrl,
+    OnLate,
+    Rules,
+    build_rules,
+    find_unsafe_text,
+    is_safe_text,
+)
 from pipeline.domain.validation_issue import MAX_ISSUES, build_issue, issues_from_pydantic
+from pipeline.imports.columns import build_columns
+from pipeline.imports.validate import PostFormat
 from pipeline.stages.drafts import list_urls
 from pipeline.stages.post_request import PostRequest, Refusal
 from pipeline.wiring import list_post_options
@@ -361,3 +374,12 @@ def _build_request(
 def dump_sent(section: BaseModel | None) -> dict[str, Any] | None:
     """Return a section as the client sent it, without nulls and absent fields."""
     return None if section is None else section.model_dump(exclude_unset=True, exclude_none=True)
+
+
+def build_post_format(settings: Settings) -> PostFormat:
+    """Return how these settings have posts read."""
+    return PostFormat(
+        read=partial(read_post, rules=build_rules(settings)),
+        is_safe_text=is_safe_text,
+        columns=build_columns(PostBody),
+    )

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from adapters.contract import Platform
 from pipeline.actions.steering import Counted, Steering
-from pipeline.api.http.dependencies import Query, parse_json_or_empty
+from pipeline.api.http.dependencies import Query
 from pipeline.api.http.response_models import PUBLIC_STATES, ResponseModel, Timestamp, one_of
 from pipeline.api.imports.models import DEFAULT_LIMIT, MAX_LIMIT
 from pipeline.api.posts.field_types import DateTime, EntityId, check_one_of
-from pipeline.api.posts.schema import Body, build_invalid_payload
-from pipeline.api.posts.unsafe_text import find_unsafe_text
+from pipeline.api.posts.schema import Body
 from pipeline.domain.delivery import State, to_public
 from pipeline.domain.steering import OF_PARTNERS, Arguments, SteeringState, Verb
-from pipeline.domain.validation_issue import build_issue, issues_from_pydantic
+from pipeline.domain.validation_issue import build_issue
 from pipeline.store.deliveries.selection import ListFilter
 from pipeline.store.steering.jobs import SteeringJob, dump_filter
 from pipeline.store.steering.receipts import Receipt
@@ -42,6 +41,7 @@ _States = Annotated[
 ]
 _Platforms = Annotated[str, check_one_of([*Platform]), one_of([*Platform])]
 _Verbs = Annotated[str, check_one_of(OF_PARTNERS), one_of(OF_PARTNERS)]
+_Cursor = Annotated[UUID, WithJsonSchema({"type": "string"})]
 _Outcomes = Annotated[str, check_one_of(OUTCOMES), one_of(OUTCOMES)]
 
 
@@ -69,6 +69,7 @@ class SteeringWindow(Body):
 class SteerBody(Body):
     """An action on every delivery of a filter. Without confirm and token it is only counted."""
 
+    nested = {"filter": SteeringFilter, "window": SteeringWindow}  # noqa: RUF012
     verb: _Verbs
     filter: SteeringFilter
     shift_seconds: int | None = Field(
@@ -86,44 +87,24 @@ class SteerBody(Body):
     )
     confirm: bool | None = Field(None, description="true: start the job, whatever the count is.")
 
-
-def read_steering(raw: bytes) -> tuple[Steering, SteerBody]:
-    """Parse the body. Raises Refusal 400 and 422."""
-    body = parse_json_or_empty(raw)
-    if not isinstance(body, dict):
-        raise build_invalid_payload([build_issue((), "The body must be a JSON object.", "model_type")])
-    if found := find_unsafe_text(body):
-        raise build_invalid_payload(found)
-    try:
-        said = SteerBody.model_validate(body)
-    except ValidationError as error:
-        errors = error.errors(include_url=False)
-        raise build_invalid_payload(issues_from_pydantic(errors, {}, _list_keys)) from None
-    if issues := [*_find_conflicts(said)]:
-        raise build_invalid_payload(issues)
-    return to_steering(said), said
-
-
-def _list_keys(path: Sequence[Any]) -> tuple[str, ...]:
-    models: Mapping[Any, type[Body]] = {"filter": SteeringFilter, "window": SteeringWindow}
-    return tuple(models.get(path[0] if path else None, SteerBody).model_fields)
-
-
-def _find_conflicts(said: SteerBody) -> Iterator[dict[str, Any]]:
-    is_reschedule, times = said.verb == Verb.RESCHEDULE, (said.shift_seconds, said.window)
-    if is_reschedule and (times.count(None) != 1 or said.shift_seconds == 0):
-        yield build_issue(
-            ("shift_seconds",), "reschedule takes either shift_seconds, which is not 0, or window.", "missing"
-        )
-    if not is_reschedule and times != (None, None):
-        yield build_issue(("verb",), "shift_seconds and window are of reschedule only.", "value_error")
-    if said.why is not None and said.verb != Verb.PAUSE:
-        yield build_issue(("why",), "why is of pause only.", "value_error")
-    if said.window is not None and said.window.start >= said.window.end:
-        yield build_issue(("window", "end"), "It must be later than start.", "value_error")
-    chosen = said.filter
-    if chosen.due_from is not None and chosen.due_to is not None and chosen.due_from >= chosen.due_to:
-        yield build_issue(("filter", "due_to"), "It must be later than due_from.", "value_error")
+    def find_conflicts(self) -> Iterator[dict[str, Any]]:
+        """Refuse arguments of another verb, and spans that end before they begin."""
+        is_reschedule, times = self.verb == Verb.RESCHEDULE, (self.shift_seconds, self.window)
+        if is_reschedule and (times.count(None) != 1 or self.shift_seconds == 0):
+            yield build_issue(
+                ("shift_seconds",),
+                "reschedule takes either shift_seconds, which is not 0, or window.",
+                "missing",
+            )
+        if not is_reschedule and times != (None, None):
+            yield build_issue(("verb",), "shift_seconds and window are of reschedule only.", "value_error")
+        if self.why is not None and self.verb != Verb.PAUSE:
+            yield build_issue(("why",), "why is of pause only.", "value_error")
+        if self.window is not None and self.window.start >= self.window.end:
+            yield build_issue(("window", "end"), "It must be later than start.", "value_error")
+        chosen = self.filter
+        if chosen.due_from is not None and chosen.due_to is not None and chosen.due_from >= chosen.due_to:
+            yield build_issue(("filter", "due_to"), "It must be later than due_from.", "value_error")
 
 
 def to_steering(said: SteerBody) -> Steering:
@@ -152,14 +133,14 @@ class ReceiptQuery(Query):
 
     outcome: _Outcomes | None = None
     limit: int = Field(100, ge=1, le=1000)
-    cursor: UUID | None = None
+    cursor: _Cursor | None = Field(None, description="next_cursor of the previous page.")
 
 
 class JobsQuery(Query):
     """A page of jobs."""
 
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
-    cursor: UUID | None = None
+    cursor: _Cursor | None = Field(None, description="next_cursor of the previous page.")
 
 
 class SteeringCount(ResponseModel):

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from config.settings import load
-from pipeline.api.imports.post_format import build_post_format
+from pipeline.api.posts.schema import build_post_format
 from pipeline.broker.queues import IMPORTS
 from pipeline.domain.bulk_import import WORKING, ImportState
 from pipeline.imports import control

@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, text
 
-from pipeline.api.imports.post_format import build_post_format
+from pipeline.api.posts.schema import build_post_format
 from pipeline.broker.queues import list_ticks
 from pipeline.domain.account import KeyLimits
 from pipeline.domain.bulk_import import ImportState

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from config.settings import load
 from pipeline.actions.steer_step import run_steering_step
 from pipeline.actions.steering import Steering, steer
-from pipeline.api.imports.post_format import build_post_format
+from pipeline.api.posts.schema import build_post_format
 from pipeline.domain.bulk_import import ImportState
 from pipeline.domain.steering import Arguments, SteeringState, Verb
 from pipeline.imports import control

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 import requests
 
-from pipeline.api.http.body_budget import SHARES, BodyBudget, release_reservation
+from pipeline.api.http.body import SHARES, BodyBudget, release_reservation
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import create_key
 from tests.pipeline.api.running_server import BASE, Server, Tenant, serving, until, video

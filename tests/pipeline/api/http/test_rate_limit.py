@@ -20,7 +20,7 @@ from redis import Redis
 from sqlalchemy import text
 
 from config.settings import load
-from pipeline.api.http.body_budget import BodyBudget
+from pipeline.api.http.body import BodyBudget
 from pipeline.api.http.bulkhead import ConcurrencyLimit
 from pipeline.api.http.envelope import HttpRefusal
 from pipeline.api.http.rate_limit import RateLimit

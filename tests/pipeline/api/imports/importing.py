@@ -10,7 +10,7 @@ from uuid import UUID
 
 import requests
 
-from pipeline.api.imports.post_format import build_post_format
+from pipeline.api.posts.schema import build_post_format
 from pipeline.imports.step import run_step
 from pipeline.runtime.context import Context
 from pipeline.store.database import rows

@@ -8,7 +8,7 @@ import json
 from typing import Any
 from uuid import UUID
 
-from pipeline.api.imports.rows import PAGE, build_table_writer
+from pipeline.api.imports.downloads import PAGE, build_table_writer
 from pipeline.domain.bulk_import import RowVerdict
 from pipeline.store.imports.rows import RowRecord
 from tests.pipeline.api.imports.importing import Importer

@@ -11,7 +11,7 @@ import pytest
 import requests
 from sqlalchemy import text
 
-from pipeline.api.accounts.response_models import AccountList, KeySubscription
+from pipeline.api.accounts.routes import AccountList, KeySubscription
 from pipeline.api.http.response_models import Success
 from pipeline.api.posts.explanation_models import PostExplanation
 from pipeline.api.posts.response_models import CreatedPost, Post, PostPage

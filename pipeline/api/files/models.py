@@ -1,18 +1,21 @@
-"""Body of POST /files and query of GET /files."""
+"""Body, query and answers of the operations on files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
+from uuid import UUID
 
 from pydantic import Field
 from starlette.datastructures import QueryParams
 from typing_extensions import TypeAliasType
 
 from pipeline.api.http.query import refuse_near_misses
+from pipeline.api.http.response_models import ResponseModel, Timestamp
 from pipeline.api.posts.schema import Body, build_invalid_payload
 from pipeline.domain.validation_issue import build_issue
+from pipeline.store.files.files import File
 
 MAX_LIMIT, DEFAULT_LIMIT = 100, 50
 MAX_OFFSET = 1_000_000
@@ -113,3 +116,57 @@ _READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "type": ("kind", _parse_kind),
     "context": ("context", _parse_context),
 }
+
+
+class UploadParameters(ResponseModel):
+    """The parameters of putFile for this upload: the parts of its URL."""
+
+    file_id: UUID
+    type: ContentType
+    expires: int
+    signature: str
+
+
+class Upload(ResponseModel):
+    """Where to send a file, and the URL it will have."""
+
+    uploadUrl: str = Field(description="For one PUT, without a key.")  # noqa: N815  the contract's spelling, here and below
+    url: str = Field(description="The URL of the file, for use as media.")
+    contentType: ContentType  # noqa: N815
+    expiresIn: int = Field(description="Seconds within which the upload has to begin.")  # noqa: N815
+    parameters: UploadParameters = Field(description="uploadUrl in parts, for clients that are generated.")
+
+
+class StoredFile(ResponseModel):
+    """One uploaded file."""
+
+    id: UUID
+    url: str
+    contentType: ContentType  # noqa: N815
+    filename: str | None
+    size: int = Field(description="Bytes.")
+    createdAt: Timestamp  # noqa: N815
+
+    @classmethod
+    def from_file(cls, file: File) -> Self:
+        """Return a file whose upload is complete."""
+        return cls.model_validate(
+            {
+                "id": file.id,
+                "url": file.url,
+                "contentType": file.content_type,
+                "filename": file.filename,
+                "size": file.size,
+                "createdAt": file.created_at,
+            }
+        )
+
+
+class FilePage(ResponseModel):
+    """A page of uploaded files, newest first."""
+
+    files: list[StoredFile]
+    total: int
+    limit: int
+    offset: int
+    context: str | None

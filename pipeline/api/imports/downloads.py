@@ -1,10 +1,11 @@
-"""GET /imports/{id}/rows: the receipts of rows, or a table of the original columns with the error of each row."""
+"""The files that imports give out: the receipts or the table of the rows of one, and templates to fill in."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -12,17 +13,27 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from pipeline.api.http.dependencies import read_query
+from pipeline.api.http.dependencies import Call, Reader
 from pipeline.api.http.envelope import HttpRefusal
+from pipeline.api.http.representation import VARY, NegotiatedResponse
 from pipeline.api.imports.models import RowQuery
-from pipeline.api.imports.routes import IMPORT_ID, IMPORT_PATH, find_import
+from pipeline.api.imports.routes import FoundImport
 from pipeline.api.openapi.introduction import IMPORTS
-from pipeline.api.openapi.operation import KEY_ERRORS, Operation, error_responses, query_parameter
+from pipeline.api.openapi.operation import (
+    KEY_ERRORS,
+    PARTNER_API,
+    REQUEST_ID_HEADER,
+    Operation,
+    Routes,
+    error_responses,
+)
+from pipeline.api.posts.schema import PostBody
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.bulk_import import RowVerdict
 from pipeline.domain.delivery import to_public
 from pipeline.imports.cells import defuse
-from pipeline.imports.columns import ERROR, Cells, Format, fold_name
+from pipeline.imports.columns import ERROR, Cells, Format, build_columns, fold_name
+from pipeline.imports.export import write_template
 from pipeline.store.imports.imports import Import
 from pipeline.store.imports.rows import RowRecord, list_rows
 
@@ -32,12 +43,24 @@ TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
 Writer = Callable[[Sequence[RowRecord]], bytes]
 
 
-async def list_import_rows(request: Request) -> Response:
+routes = Routes(tag=IMPORTS, path="/imports")
+_CONTENT = {
+    "application/x-ndjson": {"schema": {"type": "string"}},
+    "text/csv": {"schema": {"type": "string"}},
+}
+
+
+@routes.add(
+    "GET",
+    "/{import_id}/rows",
+    "The rows, one a line.",
+    "import_state",
+    meanings={"validation_failed": "the rows of an NDJSON file have no columns"},
+    response_class=Response,
+    responses={200: {"description": "The rows, one a line.", "content": _CONTENT}},
+)
+async def list_import_rows(request: Request, call: Reader, query: RowQuery, job: FoundImport) -> Response:
     """Return the rows of an import: a receipt on each line, or a table to correct and send again."""
-    app_state = get_app_state(request)
-    caller = await app_state.authenticator.authenticate(request)
-    query = read_query(RowQuery, request.scope["query_string"])
-    job = await find_import(app_state, caller, request)
     if job.removed_at is not None:
         raise HttpRefusal(409, "import_state", "The rows of this import have expired and are removed.")
     form = query.format or ("ndjson" if job.format == Format.NDJSON else "csv")
@@ -53,16 +76,14 @@ async def list_import_rows(request: Request) -> Response:
         return Response(headers=headers, media_type=TYPES[form])
     write = write_receipts if form == "ndjson" else build_table_writer()
     return StreamingResponse(
-        _stream(app_state, job, query.verdict, write), headers=headers, media_type=TYPES[form]
+        _stream(call, job, query.verdict, write), headers=headers, media_type=TYPES[form]
     )
 
 
-async def _stream(
-    app_state: AppState, job: Import, verdict: RowVerdict | None, write: Writer
-) -> AsyncIterator[bytes]:
+async def _stream(call: Call, job: Import, verdict: RowVerdict | None, write: Writer) -> AsyncIterator[bytes]:
     after, has_more = 0, True
     while has_more:
-        rows = await app_state.read_bulkhead.run(partial(_read, app_state, job, verdict, after))
+        rows = await call.app_state.read_bulkhead.run(partial(_read, call.app_state, job, verdict, after))
         has_more = len(rows) == PAGE
         if rows:
             after = rows[-1].number
@@ -146,39 +167,53 @@ def _to_line(header: Sequence[str], row: RowRecord) -> Iterable[str]:
     return map(defuse, [*line, *(cell for name, cell in cells if not name)])
 
 
-_CONTENT = {
-    "application/x-ndjson": {"schema": {"type": "string"}},
-    "text/csv": {"schema": {"type": "string"}},
+_TEMPLATE_TYPES = {
+    Format.CSV: "text/csv; charset=utf-8",
+    Format.XLSX: "application/octet-stream",  # generated clients know no spreadsheets
 }
-OPERATIONS = (
+_SCHEMAS = {Format.CSV: {"type": "string"}, Format.XLSX: {"type": "string", "format": "binary"}}
+
+
+def _serve(form: Format) -> Callable[[Request], Awaitable[Response]]:
+    async def get_template(request: Request) -> Response:
+        """Return a file with every column and one example row, due tomorrow."""
+        app_state = get_app_state(request)
+        caller = await app_state.authenticator.authenticate(request)
+        body = await app_state.read_bulkhead.run(partial(_build, form), caller.key_id)
+        headers = {
+            "Content-Disposition": f'attachment; filename="template.{form}"',
+            "Cache-Control": "no-store",
+            "Vary": VARY,
+        }
+        return NegotiatedResponse(body, media_type=_TEMPLATE_TYPES[form], headers=headers)
+
+    return get_template
+
+
+def _build(form: Format) -> bytes:
+    tomorrow = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    target = io.BytesIO()
+    write_template(target, form, build_columns(PostBody), rows=1, accounts=(), start=tomorrow)
+    return target.getvalue()
+
+
+TEMPLATES = tuple(
     Operation(
-        id="listImportRows",
+        id=f"getImportTemplate{form.value.capitalize()}",
         method="GET",
-        path=f"{IMPORT_PATH}/rows",
-        handler=list_import_rows,
+        path=f"{PARTNER_API}/imports/template.{form}",
+        handler=_serve(form),
         tag=IMPORTS,
-        returns="The rows, one a line.",
+        returns="The file.",
         response_class=Response,
-        parameters=[
-            IMPORT_ID,
-            query_parameter(
-                "verdict", {"type": "string", "enum": [*RowVerdict]}, "Only rows of this verdict."
-            ),
-            query_parameter(
-                "format",
-                {"type": "string", "enum": ["ndjson", "csv"]},
-                "ndjson: receipts. csv: the original columns and `error`; not of an NDJSON file. Default: as the file.",
-            ),
-        ],
-        responses={200: {"description": "The rows, one a line.", "content": _CONTENT}},
-        errors=error_responses(
-            *KEY_ERRORS,
-            "not_found",
-            "import_state",
-            "rate_limited",
-            "internal_error",
-            invalid_payload="a value of the query",
-            validation_failed="the rows of an NDJSON file have no columns",
-        ),
-    ),
+        responses={
+            200: {
+                "description": "The file.",
+                "headers": {**REQUEST_ID_HEADER, "Content-Disposition": {"schema": {"type": "string"}}},
+                "content": {kind.partition(";")[0]: {"schema": _SCHEMAS[form]}},
+            }
+        },
+        errors=error_responses(*KEY_ERRORS, "rate_limited", "internal_error"),
+    )
+    for form, kind in _TEMPLATE_TYPES.items()
 )
