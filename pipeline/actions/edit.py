@@ -23,8 +23,8 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
-from pipeline.stages.daily_limit import is_inbox_draft
 from pipeline.stages.delay import dispatch_at
+from pipeline.stages.platform_limits import is_inbox_draft
 from pipeline.stages.post_request import AcceptanceWarning, PostContent, Refusal
 from pipeline.stages.post_state import compute_status, compute_version, is_current, is_in_flight
 from pipeline.stages.warnings import find_warnings

@@ -17,7 +17,7 @@ from pipeline.domain.delivery_error import describe_last_look, is_beyond_looks
 from pipeline.domain.explanation import Explanation, Situation, explain
 from pipeline.domain.hold import Hold
 from pipeline.runtime.context import Context
-from pipeline.stages.daily_limit import find_post_quota
+from pipeline.stages.platform_limits import find_post_quota
 from pipeline.stages.post_state import may_be_rescheduled
 from pipeline.store.counters.counters import STORAGE_FAULT
 from pipeline.store.deliveries.daily_quota import count_sent

@@ -18,7 +18,7 @@ from pipeline.domain.delivery import Mover, State, get_resume_state
 from pipeline.recovery.restore import explain_doubt
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
-from pipeline.stages.retry_inputs import may_appear_until
+from pipeline.stages.platform_limits import may_appear_until
 from pipeline.store.deliveries.attempts import ResolvableDelivery, close_attempt_as_decided, lock_to_resolve
 from pipeline.store.deliveries.lease import resume_blocked
 from pipeline.store.deliveries.move import move

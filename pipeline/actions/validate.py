@@ -17,9 +17,9 @@ from pipeline.domain.post import find_form, find_kind, is_immediate
 from pipeline.runtime.context import Context
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
-from pipeline.stages.daily_limit import is_inbox_draft
 from pipeline.stages.drafts import list_urls
 from pipeline.stages.new_post import Submission
+from pipeline.stages.platform_limits import is_inbox_draft
 from pipeline.stages.post_request import PostRequest, Refusal
 from pipeline.stages.post_rules import AccountProblem, find_problems
 from pipeline.stages.replay import find_replay

@@ -13,12 +13,11 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.runtime.context import Context
-from pipeline.stages.daily_limit import find_daily_quota, list_draft_options, name_counted
+from pipeline.stages.platform_limits import find_daily_quota, list_draft_options, name_counted
 from pipeline.stages.warnings import get_grant_end, warn_of_expiring_grant
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
-from pipeline.store.imports import forecast as store
-from pipeline.store.imports.forecast import AccountDay
-from pipeline.store.imports.imports import Import
+from pipeline.store.imports import imports as store
+from pipeline.store.imports.imports import AccountDay, Import
 
 MAX_DAYS = 1_000
 """Days of accounts in one forecast."""

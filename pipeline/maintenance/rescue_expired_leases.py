@@ -23,8 +23,8 @@ from pipeline.maintenance.rebuild_broker import BrokerUnreachable, rebuild_broke
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages.delay import dispatch_all
+from pipeline.stages.platform_limits import look_first
 from pipeline.stages.reachability import advance_post
-from pipeline.stages.retry_inputs import look_first
 from pipeline.store.checks.checks import free_expired_slots, list_due_checks
 from pipeline.store.deliveries.claim import Message
 from pipeline.store.deliveries.lease import (

@@ -13,8 +13,8 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.tracing import trace_post
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
-from pipeline.stages.daily_limit import is_inbox_draft
 from pipeline.stages.media_checks import Link
+from pipeline.stages.platform_limits import is_inbox_draft
 from pipeline.stages.post_request import AcceptanceWarning, AcceptedPost, PostRequest
 from pipeline.stages.post_rules import AccountProblem
 from pipeline.store.accounts.accounts import AccountRow

@@ -27,13 +27,17 @@ from pipeline.runtime import tracing
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import settle as settlement
-from pipeline.stages.covers import record_cover
-from pipeline.stages.daily_limit import find_daily_quota, is_inbox_draft
 from pipeline.stages.deadline import Deadline, beat_while_reading, build_heartbeat
 from pipeline.stages.delay import dispatch_at
 from pipeline.stages.derived_images import TimeIsUp, derive_images
-from pipeline.stages.drafts import build_draft, copy_sent_range, open_sent_range, require_stored
-from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state, look_first
+from pipeline.stages.drafts import build_draft, copy_sent_range, open_sent_range, record_cover, require_stored
+from pipeline.stages.platform_limits import (
+    build_retry_policy,
+    build_retry_state,
+    find_daily_quota,
+    is_inbox_draft,
+    look_first,
+)
 from pipeline.stages.settle import refresh_expired
 from pipeline.stages.sign_of_life import pause_if_app_refused, record_result, require_sign_of_life
 from pipeline.store.deliveries.arm import arm, disarm, save_checkpoint

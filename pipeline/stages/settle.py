@@ -21,7 +21,7 @@ from pipeline.domain.retry_policy import evaluate_conflict, evaluate_refresh_err
 from pipeline.domain.verdict import Verdict
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
-from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state
+from pipeline.stages.platform_limits import build_retry_policy, build_retry_state
 from pipeline.store.accounts.accounts import require_reconnect
 from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
 from pipeline.store.deliveries import late_results as late

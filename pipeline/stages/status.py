@@ -31,7 +31,7 @@ from pipeline.stages import settle as settlement
 from pipeline.stages.deadline import Deadline
 from pipeline.stages.delay import dispatch_at
 from pipeline.stages.drafts import build_draft
-from pipeline.stages.retry_inputs import build_retry_policy, build_retry_state, may_appear_until
+from pipeline.stages.platform_limits import build_retry_policy, build_retry_state, may_appear_until
 from pipeline.stages.settle import refresh_expired
 from pipeline.stages.sign_of_life import pause_if_app_refused, record_result
 from pipeline.store.deliveries.claim import ClaimedDelivery, Message, claim_look, claim_looks

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.runtime.context import Context
-from pipeline.stages.daily_limit import find_post_quota, name_counted
 from pipeline.stages.media_checks import get_track, list_media_facts, name_field
+from pipeline.stages.platform_limits import find_post_quota, name_counted
 from pipeline.stages.post_request import AcceptanceWarning, PostContent
 from pipeline.stages.post_rules import AccountProblem, describe_account, find_problems
 from pipeline.store.accounts.accounts import AccountRow

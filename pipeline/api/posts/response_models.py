@@ -27,7 +27,7 @@ from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.post import OPEN, PostStatus, derive_post_status
 from pipeline.domain.restored_post import split_candidates
-from pipeline.stages.covers import warn_of_cover_error
+from pipeline.stages.drafts import warn_of_cover_error
 from pipeline.stages.post_state import derive_delivery_status
 from pipeline.store.posts.views import DeliveryView, PostView
 from pipeline.store.rollups.count import Totals

@@ -11,7 +11,7 @@ from adapters.contract import Platform
 from pipeline.actions import resolve as decide
 from pipeline.actions.resolve import CannotResolve
 from pipeline.domain.delivery import Reason, State
-from pipeline.stages.retry_inputs import settle_window
+from pipeline.stages.platform_limits import settle_window
 from pipeline.store.database import new_id
 from tests.actors import TESTER
 from tests.pipeline.core_fixture import CoreFixture

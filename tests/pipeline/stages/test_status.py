@@ -15,8 +15,8 @@ from adapters.limit import Rate
 from pipeline.actions import resolve
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.delivery import State
+from pipeline.stages.platform_limits import may_appear_until
 from pipeline.stages.publish import publish
-from pipeline.stages.retry_inputs import may_appear_until
 from pipeline.stages.status import look, look_batch
 from pipeline.store.accounts.accounts import read_account
 from pipeline.store.database import new_id, rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from pipeline.domain.delivery import State
-from pipeline.stages.retry_inputs import (
+from pipeline.stages.platform_limits import (
     build_retry_policy,
     build_retry_state,
     look_first,
