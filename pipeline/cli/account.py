@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli import lazy_imports
-from pipeline.cli.connect import connect, discover, import_
+from pipeline.cli.connect import connect, discover, discover_accounts, import_, store_account
 from pipeline.cli.output import Group, pick, print_fields, print_rows
 from pipeline.cli.runtime import (
     call_sandbox,
@@ -38,10 +38,14 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from pipeline.runtime.context import Context
+    from pipeline.store.vault import Vault
 
 TOKENS = (
     'Tokens are read from standard input as JSON: {"access_token", "refresh_token"?, "expires_in"? or "expires_at"?,'
     ' "refresh_expires_in"?, "scopes"?}; in a terminal the command asks for them.'
+)
+setting_option = click.option(
+    "--setting", "settings", multiple=True, metavar="K=V", help="E.g. board_id=123; may be repeated."
 )
 unchecked_option = click.option(
     "--unchecked", is_flag=True, help="Do not ask the platform which account the tokens belong to."
@@ -66,42 +70,39 @@ for _command in (connect, discover, import_):
 @click.option("--remote-id", required=True, help="The account's id at the platform.")
 @click.option("--username", required=True, help="The account's username at the platform, without @.")
 @click.option("--display-name", help="Default: the username.")
-@click.option(
-    "--setting", "settings", multiple=True, metavar="K=V", help="E.g. board_id=123; may be repeated."
-)
+@setting_option
 @unchecked_option
 def add(
     platform: str,
     *,
     workspace: str,
+    connection: str,
+    remote_id: str,
+    username: str,
+    display_name: str | None,
     settings: tuple[str, ...],
     unchecked: bool,
-    **names: str | None,
 ) -> None:
     """Add an account with tokens from standard input. A known account gets the new tokens.
 
     Example:
       slipway account add tiktok --workspace Acme --connection creator --remote-id _000abc --username acme < tokens.json
     """
-    kind, pairs = parse_platform(platform), dict(map(_parse_setting, settings))
-    credentials = account_file.read_credentials()
-    remote_id, connection = str(names["remote_id"]), str(names["connection"])
+    kind = parse_platform(platform)
+    remote = contract.RemoteAccount(
+        remote_id=remote_id,
+        username=username,
+        display_name=display_name or username,
+        connection=connection,
+        credentials=account_file.read_credentials(),
+        settings=dict(map(_parse_setting, settings)),
+    )
     with open_context() as context:
         if not unchecked:
-            _require_owner(context, kind, connection, remote_id, credentials)
+            _require_owner(context, kind, remote)
         with context.database.begin() as c:
-            added = _add(
-                c,
-                workspace,
-                kind,
-                connection=connection,
-                remote_id=remote_id,
-                credentials=credentials,
-                username=str(names["username"]),
-                display_name=names["display_name"] or str(names["username"]),
-                settings=pairs,
-            )
-    print_fields(added)
+            owner = workspace_store.find_workspace(c, workspace)
+            print_fields(_add(c, context.vault, owner, kind, remote))
 
 
 @command.command("add-sandbox")
@@ -113,9 +114,7 @@ def add(
 @click.option(
     "--count", type=click.IntRange(1, 10_000), help="Add so many, on PLATFORM or on all platforms in turn."
 )
-@click.option(
-    "--setting", "settings", multiple=True, metavar="K=V", help="E.g. board_id=123; may be repeated."
-)
+@setting_option
 def add_sandbox(
     platform: str | None,
     *,
@@ -150,7 +149,6 @@ def add_sandbox(
 def _add_sandbox(
     workspace: workspace_store.Workspace, platform: str, username: str, settings: dict[str, Any]
 ) -> dict[str, Any]:
-
     kind = parse_platform(platform.partition("_")[0]) if platform in list_platforms() else None
     asked = {
         "platform": platform,
@@ -158,18 +156,14 @@ def _add_sandbox(
         "options": sample_workspace.OPTIONS.get(kind, {}) if kind else {},
     }
     created = call_sandbox("POST", "accounts", json=asked)
+    remote = contract.RemoteAccount(
+        **{name: created[name] for name in ("connection", "remote_id", "username")},
+        display_name=created["username"],
+        credentials=account_file.credentials_of_sandbox(created),
+        settings={**(created.get("settings") or {}), **settings},
+    )
     with open_transaction() as c:
-        return _add(
-            c,
-            str(workspace.id),
-            parse_platform(platform.partition("_")[0]),
-            connection=created["connection"],
-            remote_id=created["remote_id"],
-            username=created["username"],
-            display_name=created["username"],
-            credentials=account_file.credentials_of_sandbox(created),
-            settings={**(created.get("settings") or {}), **settings},
-        )
+        return _add(c, load_vault(), workspace, parse_platform(platform.partition("_")[0]), remote)
 
 
 @command.command("list")
@@ -207,21 +201,16 @@ def reconnect(account: str, *, unchecked: bool) -> None:
     with open_context() as context:
         with context.database.begin() as c:
             known = require_account(c, account)
+        names = {
+            name: getattr(known, name) for name in ("remote_id", "username", "display_name", "connection")
+        }
+        remote = contract.RemoteAccount(**names, credentials=credentials, settings={})
         if not unchecked:
-            _require_owner(context, known.platform, known.connection, known.remote_id, credentials)
+            _require_owner(context, known.platform, remote)
         with context.database.begin() as c:
             waited = grants.count_waiting(c, known.id)
-            remote = contract.RemoteAccount(
-                remote_id=known.remote_id,
-                username=known.username,
-                display_name=known.display_name,
-                connection=known.connection,
-                credentials=credentials,
-                settings={},
-            )
-            actor = find_actor()
             connected_account.add_remote_account(
-                c, context.vault, actor, known.workspace_id, known.platform, remote
+                c, context.vault, find_actor(), known.workspace_id, known.platform, remote
             )
         _resume_blocked(context)
     print_fields({"id": str(known.id), "status": "active", "posts_that_go_on": waited})
@@ -270,54 +259,39 @@ def _resume_blocked(context: Context) -> None:
 
 
 def _record_status(c: Connection, verb: str, known: account_store.AccountRow, status: str) -> None:
-
     sides = {"status": known.status}, {"status": status}
     audit_store.record_change(c, find_actor(), verb, "account", known.id, known.workspace_id, *sides)
 
 
-def _add(c: Connection, workspace: str, platform: contract.Platform, **values: Any) -> dict[str, Any]:
-
-    found = workspace_store.find_workspace(c, workspace)
-    before = {a.id for a in account_store.find_accounts(c, found.id)}
-    remote = contract.RemoteAccount(**values)
-    account = connected_account.add_remote_account(c, load_vault(), find_actor(), found.id, platform, remote)
-    return {
-        "id": str(account),
-        "platform": platform.value,
-        "username": values["username"],
-        "workspace": found.name,
-        "was": "known; its tokens are replaced" if account in before else "new",
-    }
-
-
-def _require_owner(
-    context: Context,
+def _add(
+    c: Connection,
+    vault: Vault,
+    workspace: workspace_store.Workspace,
     platform: contract.Platform,
-    connection: str,
-    remote_id: str,
-    credentials: contract.Credentials,
-) -> None:
+    remote: contract.RemoteAccount,
+) -> dict[str, Any]:
+    row = store_account(c, vault, workspace, platform, remote, store=True)
+    return {name: row[name] for name in ("id", "platform", "username", "workspace", "was")}
+
+
+def _require_owner(context: Context, platform: contract.Platform, remote: contract.RemoteAccount) -> None:
     """Ask the platform which account the tokens belong to. Raises ClickException when it is another one.
 
     Tokens of another account would publish to that account.
     """
-    from dataclasses import replace
-
     if platform not in context.adapters:
         return
-    base = context.platform_settings[platform]
-    settings = replace(base, options={**base.options, "connection": connection})
     try:
-        found = context.adapters[platform](context.client(), settings).discover(credentials)
+        found = discover_accounts(context, platform, remote.connection, remote.credentials)
     except errors.AdapterError as error:
         raise click.ClickException(
             f"{platform.value} did not say which account these tokens belong to ({error}); nothing was changed. "
             "Get new tokens, or pass --unchecked if you are sure."
         ) from None
-    if remote_id not in {account.remote_id for account in found}:
+    if remote.remote_id not in {account.remote_id for account in found}:
         owners = ", ".join(f"{a.username} ({a.remote_id})" for a in found) or "no account"
         raise click.ClickException(
-            f"These tokens are for {owners}, not for {remote_id}; nothing was changed. "
+            f"These tokens are for {owners}, not for {remote.remote_id}; nothing was changed. "
             "Sign in at the platform as the right account and use its tokens."
         )
 

@@ -101,7 +101,6 @@ def export_audit(file: BinaryIO, form: str, **options: Any) -> None:
 
 
 def _read_filter(c: Connection, options: dict[str, Any]) -> audit_store.AuditFilter:
-
     workspace = options.pop("workspace")
     return audit_store.AuditFilter(
         workspace=workspace_store.find_workspace(c, workspace).id if workspace else None, **options
@@ -123,7 +122,6 @@ def _read_changes(
 
 
 def _list_columns() -> list[str]:
-
     return [*audit_store.AuditRow.__dataclass_fields__]
 
 
@@ -133,7 +131,6 @@ def _to_lines(page: Sequence[audit_store.AuditRow]) -> bytes:
 
 
 def _to_csv(page: Sequence[audit_store.AuditRow]) -> bytes:
-
     return _write_cells([[cells.defuse(_to_cell(value)) for value in pick(one).values()] for one in page])
 
 

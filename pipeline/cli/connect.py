@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from pipeline.runtime.context import Context
+    from pipeline.store.vault import Vault
 
 ASKED_AT_ONCE = 8
 """Accounts that the platforms are asked about at the same time."""
@@ -103,7 +104,6 @@ def _refuse(problems: Sequence[account_file.Problem]) -> None:
 def _find_workspaces(
     context: Context, accounts: Sequence[account_file.AccountLine]
 ) -> tuple[dict[str, workspace_store.Workspace], list[account_file.Problem]]:
-
     found: dict[str, workspace_store.Workspace] = {}
     refused: dict[str, str] = {}
     with context.database.begin() as c:
@@ -128,7 +128,6 @@ def _find_workspaces(
 def _check_connections(
     context: Context, accounts: Sequence[account_file.AccountLine]
 ) -> Iterator[account_file.Problem]:
-
     for one in accounts:
         known = [checks.connection for checks in context.adapters[one.fields.platform].live_checks]
         if one.fields.connection not in known:
@@ -191,7 +190,9 @@ def _store_lines(
                 credentials=given.to_credentials(),
                 settings=one.settings,
             )
-            row = store_account(c, context, workspaces[given.workspace], given.platform, remote, store=store)
+            row = store_account(
+                c, context.vault, workspaces[given.workspace], given.platform, remote, store=store
+            )
             rows.append({"line": one.line, **row})
     return sorted(rows, key=lambda row: row["line"])
 
@@ -205,7 +206,7 @@ def _get_order(
 
 def store_account(
     c: Connection,
-    context: Context,
+    vault: Vault,
     workspace: workspace_store.Workspace,
     platform: contract.Platform,
     one: contract.RemoteAccount,
@@ -216,9 +217,7 @@ def store_account(
     known = account_store.find_account_of(c, workspace.id, platform, one.connection, one.remote_id)
     identity = known.id if known else None
     if store:
-        identity = connected_account.add_remote_account(
-            c, context.vault, find_actor(), workspace.id, platform, one
-        )
+        identity = connected_account.add_remote_account(c, vault, find_actor(), workspace.id, platform, one)
     return {
         "id": identity and str(identity),
         "workspace": workspace.name,
@@ -270,20 +269,26 @@ def discover(
             )
         chosen = [one for one in found if not only or one.remote_id in only]
         with context.database.begin() as c:
-            rows = [store_account(c, context, owner, kind, one, store=yes) for one in chosen]
+            rows = [store_account(c, context.vault, owner, kind, one, store=yes) for one in chosen]
     print_rows(rows)
     print_outcome(len(rows), stored=yes)
+
+
+def discover_accounts(
+    context: Context, platform: contract.Platform, connection: str | None, credentials: contract.Credentials
+) -> Sequence[contract.RemoteAccount]:
+    """Return the accounts that the platform lists for these tokens. Raises AdapterError."""
+    settings = context.platform_settings[platform]
+    if connection is not None:
+        settings = replace(settings, options={**settings.options, "connection": connection})
+    return context.adapters[platform](context.client(), settings).discover(credentials)
 
 
 def _discover(
     context: Context, platform: contract.Platform, connection: str | None, credentials: contract.Credentials
 ) -> list[contract.RemoteAccount]:
-
-    settings = context.platform_settings[platform]
-    if connection is not None:
-        settings = replace(settings, options={**settings.options, "connection": connection})
     try:
-        found = context.adapters[platform](context.client(), settings).discover(credentials)
+        found = discover_accounts(context, platform, connection, credentials)
     except errors.AdapterError as error:
         raise click.ClickException(
             f"{platform.value} did not list the accounts of these tokens ({error}); nothing was stored."
@@ -369,7 +374,6 @@ def _print_instructions(opened: authorize.AuthorizationStart) -> None:
 
 
 def _wait_for_result(context: Context, opened: authorize.AuthorizationStart) -> oauth_sessions.SessionStatus:
-
     while True:
         with context.database.begin() as c:
             found = oauth_sessions.read_session_status(c, opened.state, ANSWER_TIMEOUT)

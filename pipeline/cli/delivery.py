@@ -133,7 +133,6 @@ def resume(delivery: str) -> None:
 
 
 def _print_state(context: Context, delivery: str) -> None:
-
     with context.database.begin() as c:
         found = selection.find_delivery(c, parse_id(delivery, "delivery"))
     if found is not None:
@@ -162,7 +161,6 @@ def _format_error(error: Mapping[str, Any] | None) -> str | None:
 
 
 def _explain(d: selection.DeliveryFacts, evidence: history.Evidence) -> str:
-
     found = explanation.explain(explain_actions.build_situation(d, evidence))
     sentences = f"{found.summary} {found.next_step or ''}".strip()
     return f"{sentences}\n  {found.action.command}" if found.action else sentences

@@ -148,7 +148,6 @@ def live_check(platform: str | None, account: str | None) -> None:
 def _select_accounts(
     context: Context, platform: Platform | None, name: str | None
 ) -> list[account_store.AccountRow]:
-
     with context.database.begin() as c:
         if name is not None:
             found = [require_account(c, name)]
@@ -177,7 +176,6 @@ def _list_platforms(
 def _check_platform(
     context: Context, platform: Platform, accounts: Sequence[account_store.AccountRow]
 ) -> Iterator[dict[str, Any]]:
-
     if not accounts:
         says = f"no account is connected: `slipway account connect {platform}` connects one"
         yield _to_dict(platform, None, live_checks.warn("account", says))
@@ -193,7 +191,6 @@ def _to_dict(platform: Platform, username: str | None, finding: live_checks.Find
 
 
 def _check_account(context: Context, row: account_store.AccountRow) -> Iterator[live_checks.Finding]:
-
     try:
         with context.database.begin() as c:
             account, _, _ = account_store.read_account(c, context.vault, row.id)
@@ -247,7 +244,6 @@ def top(*, once: bool) -> None:
 
 
 def _read(database: Database) -> activities.Activity:
-
     with database.begin() as c:
         return activities.read_activity(c)
 

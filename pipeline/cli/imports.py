@@ -242,7 +242,6 @@ def _add_action(name: str, sentence: str, *, waits: bool) -> None:
     @command.command(name, help=f"{sentence}\n\nExample:\n  slipway import {name} {EXAMPLE_ID}")
     @import_argument
     def act(import_id: str) -> None:
-
         action: Callable[..., imports.Import] = getattr(control, name)
         with report_refusals(), _open_import(import_id) as (context, caller, job):
             moved = action(context, caller, job.id)
@@ -279,7 +278,6 @@ def _open_import(import_id: str) -> Iterator[tuple[Context, Caller, imports.Impo
 
 
 def _list_accounts(workspace: str | None, names: tuple[str, ...]) -> list[str]:
-
     with open_transaction() as c:
         chosen = choose_workspace(c, workspace)
         if names != ("all",):
@@ -395,7 +393,6 @@ def follow_import(context: Context, caller: Caller, job: imports.Import, *, is_q
 def _poll(
     context: Context, caller: Caller, job: imports.Import, draw: Callable[[imports.Import], None]
 ) -> imports.Import:
-
     moved_at, warned = time.monotonic(), False
     while job.state in bulk_import.WORKING:
         draw(job)

@@ -192,7 +192,6 @@ def export(form: str, **options: Any) -> None:
 
 
 def _read_pages(database: Database, chosen: selection.ListFilter) -> Iterator[Sequence[post_views.PostView]]:
-
     after, page = None, list[Any]()
     while after is None or len(page) == post_export.PAGE:
         with database.begin() as c:  # a transaction a page: a slow reader holds none open
@@ -261,7 +260,6 @@ def show_post(post: str) -> None:
 
 
 def _post_to_dict(p: post_views.PostView) -> dict[str, Any]:
-
     return {
         "status": post_state.derive_status(p).value,
         **pick(p, "caption media music_url"),
@@ -272,7 +270,6 @@ def _post_to_dict(p: post_views.PostView) -> dict[str, Any]:
 
 
 def _delivery_to_dict(d: post_views.DeliveryView, now: datetime) -> dict[str, Any]:
-
     return {
         **pick(d, "delivery=id platform username"),
         "status": post_state.derive_delivery_status(d, now).value,

@@ -145,7 +145,6 @@ def _set_media(body: dict[str, Any], options: Mapping[str, Any]) -> None:
 
 
 def _read_file(file: BinaryIO | None) -> Any:
-
     return {} if file is None else dependencies.parse_json(file.read(), batch_schema.MAX_PARTS)
 
 
@@ -321,7 +320,6 @@ def _read_body(context: Context, workspace: str, options: Mapping[str, Any]) -> 
 
 
 def _read_post(context: Context, body: Any) -> Any:
-
     return schema.read_post(body, field_types.build_rules(context.settings))
 
 

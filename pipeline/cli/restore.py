@@ -190,7 +190,6 @@ def _find_doubt(c: Connection, epoch_file: epoch_files.EpochFile) -> epoch_store
 def _describe(
     c: Connection, doubt: epoch_store.Doubt | None, epoch_file: epoch_files.EpochFile, until: datetime | None
 ) -> dict[str, Any]:
-
     if doubt is None:
         accepted = restores.find_last(c)
         return {

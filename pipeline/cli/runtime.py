@@ -101,7 +101,6 @@ def open_context(*, warn: bool = True) -> Iterator[Context]:
 
 
 def _warn_if_sending_stopped(c: Connection) -> None:
-
     if epoch_store.read(c).doubt is not None:
         click.echo(f"Note: {restore.IN_DOUBT}: {send_guard.NEXT_STEP}.", err=True)
 

@@ -220,7 +220,6 @@ def up() -> None:
     """
 
     def print_summary(found: summary.Summary) -> None:
-
         click.echo(json.dumps(dataclasses.asdict(found)) if is_json() else summary.format_summary(found))
         sys.stdout.flush()
 

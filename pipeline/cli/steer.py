@@ -86,7 +86,6 @@ def _add_verb(name: str, sentence: str, filters: str, *more: Callable[..., Any])
 
 
 def _read_arguments(options: dict[str, Any]) -> steering_domain.Arguments:
-
     later, earlier, spread = options.get("later"), options.get("earlier"), options.get("spread")
     given = [one for one in (later, earlier, spread) if one is not None]
     if "later" in options and len(given) != 1:
@@ -215,7 +214,6 @@ def _open_job(job_id: str) -> Iterator[tuple[Context, Caller, jobs.SteeringJob]]
 
 
 def _print_counted(found: steering.Counted) -> None:
-
     if is_json():
         print_fields(steer_schema.SteeringAnswer.from_counted(found).model_dump(mode="json"))
         return
@@ -229,7 +227,6 @@ def _print_counted(found: steering.Counted) -> None:
 
 
 def _print_job(job: jobs.SteeringJob) -> None:
-
     found = steer_schema.SteeringJobModel.from_job(job).model_dump(mode="json")
     if not is_json():
         for name in ("filter", "arguments"):
@@ -318,7 +315,6 @@ def _require_target(verb: str, scope: str, target: str | None) -> None:
 
 
 def _pause(scope: Scope, target: str, why: str) -> None:
-
     if not why.strip():
         raise click.ClickException("--why is empty: give the reason.")
     with open_transaction() as c:
@@ -328,17 +324,14 @@ def _pause(scope: Scope, target: str, why: str) -> None:
 
 
 def _resolve_platform(_: Connection, text: str) -> str:
-
     return parse_platform(text).value
 
 
 def _resolve_workspace(c: Connection, text: str) -> str:
-
     return str(workspace_store.find_workspace(c, text).id)
 
 
 def _resolve_account(c: Connection, text: str) -> str:
-
     return str(require_account(c, text).id)
 
 

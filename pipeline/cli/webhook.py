@@ -274,7 +274,6 @@ def _open_webhook(webhook_id: str) -> Iterator[tuple[Context, Caller, webhook_st
 
 
 def _check_types(types: tuple[str, ...]) -> list[str] | None:
-
     for kind in types:
         if kind not in webhook_domain.CHOICES:
             raise click.ClickException(f"--event {kind}: must be one of {', '.join(webhook_domain.CHOICES)}.")
@@ -306,7 +305,6 @@ def _print_event(event: dict[str, Any]) -> None:
 
 
 def _print(found: webhook_store.Webhook, secret: str = "") -> None:
-
     fields = models.WebhookModel.from_webhook(found, secret).model_dump(mode="json")
     if is_json():
         print_fields(fields)

@@ -136,7 +136,6 @@ def set_late(workspace: str, on_late: str, after: timedelta | None) -> None:
 def _record_workspace(
     c: Connection, verb: str, workspace: UUID, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> None:
-
     audit_store.record_change(c, find_actor(), verb, "workspace", workspace, workspace, before, after)
 
 
@@ -351,7 +350,6 @@ def _find_workspace(c: Connection, given: str) -> UUID | None:
 
 
 def _grant(c: Connection, user: UUID, workspace: UUID | None, role: Role | None) -> None:
-
     before = user_store.set_role(c, user, workspace, role)
     sides = [{"role": one.value if one else None} for one in (before, role)]
     _record(c, "grant", user, workspace, *sides)
@@ -370,7 +368,6 @@ def _record(
 
 
 def _set_disabled(login: str, *, disabled: bool) -> None:
-
     with _report_errors(), open_transaction() as c:
         identity = user_store.find_user(c, login)
         was_disabled = user_store.set_disabled(c, identity, disabled=disabled)
