@@ -26,7 +26,7 @@ from pipeline.embedded.services import slipway_command
 from pipeline.embedded.summary import Summary, build_summary
 
 with lazy_imports():
-    from pipeline.embedded import control
+    from pipeline.embedded import sandbox
     from pipeline.store import database as db
     from pipeline.store.accounts import accounts as account_store
     from pipeline.store.posts import views as post_views
@@ -229,8 +229,8 @@ def list_theirs(stack: Stack) -> list[dict[str, Any]]:
 def control_sandbox(stack: Stack, method: str, path: str, **sent: Any) -> Any:
     """Send one request to the control API of the stack's sandbox. Raises ClickException."""
     try:
-        return control.Control(stack.summary.sandbox, stack.summary.sandbox_token).call(method, path, **sent)
-    except control.ControlError as error:
+        return sandbox.Control(stack.summary.sandbox, stack.summary.sandbox_token).call(method, path, **sent)
+    except sandbox.ControlError as error:
         raise click.ClickException(f"The sandbox: {error} Look at {stack.summary.logs}.") from None
 
 

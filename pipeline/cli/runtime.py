@@ -25,7 +25,7 @@ with lazy_imports():
     from adapters import contract
     from config import settings as config
     from pipeline import wiring
-    from pipeline.embedded import control
+    from pipeline.embedded import sandbox
     from pipeline.recovery import restore
     from pipeline.runtime import send_guard
     from pipeline.stages import post_request
@@ -118,8 +118,8 @@ def call_sandbox(method: str, path: str, **request: Any) -> Any:
             "The sandbox is off (SLIPWAY_SANDBOX__URL is empty): run this in the folder of a running `slipway up`."
         )
     try:
-        return control.Control(s.url, s.control_token.get_secret_value()).call(method, path, **request)
-    except control.ControlError as error:
+        return sandbox.Control(s.url, s.control_token.get_secret_value()).call(method, path, **request)
+    except sandbox.ControlError as error:
         raise click.ClickException(f"The sandbox: {error}") from None
 
 

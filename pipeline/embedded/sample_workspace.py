@@ -24,8 +24,8 @@ from config.settings import Settings, settings
 from pipeline.accounts.connected_account import add_remote_account
 from pipeline.cli.runtime import find_actor
 from pipeline.domain.account import SERVER_DEFAULT, choose_new_limits
-from pipeline.embedded.control import Control
 from pipeline.embedded.data_folder import write_private
+from pipeline.embedded.sandbox import Control
 from pipeline.store.audit import record_change
 from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.auth.workspaces import NoSuchWorkspace, create_workspace, find_workspace

@@ -25,15 +25,14 @@ from pipeline.broker.celery_app import create_celery_app
 from pipeline.broker.dispatch import Dispatcher
 from pipeline.broker.queue_liveness import QueueLiveness
 from pipeline.broker.queues import REACHABILITY, WORKER_GROUPS, list_ticks
-from pipeline.embedded.data_folder import explain_errors
-from pipeline.embedded.generated_settings import build_settings, find_place, write_settings_file
-from pipeline.embedded.ports import find_conflicts
+from pipeline.embedded.data_folder import build_settings, explain_errors, find_place, write_settings_file
 from pipeline.embedded.postgres import Postgres
-from pipeline.embedded.process import rotate, stop_leftovers, wait_until
-from pipeline.embedded.restart import PrintLine, SupervisedService
-from pipeline.embedded.server_user import EngineError
+from pipeline.embedded.process import EngineError, rotate, stop_leftovers, wait_until
 from pipeline.embedded.services import (
+    PrintLine,
     Service,
+    SupervisedService,
+    find_conflicts,
     list_addresses,
     list_services,
     sandbox_service,

@@ -12,8 +12,7 @@ from urllib.parse import quote
 import redis
 
 from pipeline.embedded.data_folder import ensure_private, socket_folder
-from pipeline.embedded.process import EngineChild, Program
-from pipeline.embedded.server_user import EngineError
+from pipeline.embedded.process import EngineChild, EngineError, Program
 
 SETTINGS = {
     "port": "0",

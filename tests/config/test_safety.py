@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 from dotenv import dotenv_values
 
 from config.settings import PREFIX, SettingsError, load
-from pipeline.embedded.generated_settings import build_settings
+from pipeline.embedded.data_folder import build_settings
 
 EXAMPLE = Path(__file__).parents[2] / "config" / ".env.example"
 KEYS = Fernet.generate_key().decode()

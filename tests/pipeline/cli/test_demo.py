@@ -19,7 +19,7 @@ from config.settings import PREFIX
 from pipeline.cli.demo import DAYS, WHY
 from pipeline.cli.demo_stack import open_stack
 from pipeline.domain.delivery import State
-from pipeline.embedded.control import Control
+from pipeline.embedded.sandbox import Control
 from pipeline.store.database import Database
 from pipeline.store.deliveries.pauses import list_pauses, pause
 from pipeline.store.deliveries.selection import DeliveryFacts, ListFilter, list_deliveries

@@ -18,8 +18,7 @@ from sqlalchemy import create_engine, text
 
 from pipeline.embedded.data_folder import SOCKET_PATH_LIMIT, FolderError, hold_lock, socket_folder
 from pipeline.embedded.postgres import Postgres
-from pipeline.embedded.process import list_session, read_start_id, stop_leftovers, wait_until
-from pipeline.embedded.server_user import EngineError
+from pipeline.embedded.process import EngineError, list_session, read_start_id, stop_leftovers, wait_until
 from pipeline.embedded.valkey import Valkey
 
 START_BOTH = """

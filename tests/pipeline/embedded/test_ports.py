@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from config.settings import load
-from pipeline.embedded.generated_settings import find_place
-from pipeline.embedded.ports import find_conflicts
-from pipeline.embedded.services import list_addresses
+from pipeline.embedded.data_folder import find_place
+from pipeline.embedded.services import find_conflicts, list_addresses
 from tests.conftest import free_ports
 
 NAMES = (

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.embedded import postgres, server_user
+from pipeline.embedded import postgres, process
 from pipeline.embedded.postgres import COPIED, find_binary, find_reachable_programs
-from pipeline.embedded.process import stop_leftovers
-from pipeline.embedded.server_user import can_execute, find_server_user
+from pipeline.embedded.process import can_execute, find_server_user, stop_leftovers
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts the server as another user")
 
@@ -25,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 PR_SET_SECUREBITS, SECBIT_NO_CAP_AMBIENT_RAISE = 28, 1 << 6
 ADD_ROW = """
 import pathlib, sys
-from pipeline.embedded.server_user import EngineError
+from pipeline.embedded.process import EngineError
 from pipeline.embedded.postgres import Postgres
 try:
     with Postgres(pathlib.Path(sys.argv[1])) as postgres, postgres.connect("slipway") as connection:
@@ -91,7 +90,7 @@ def test_data_that_the_server_cannot_reach_are_placed_elsewhere_and_found_again(
     assert [add_row(data, prepare=refuse_capabilities) for _ in range(2)] == ["1", "2"]
     place = (data / "server").resolve()
     try:
-        assert place.parent == server_user.BASE
+        assert place.parent == process.BASE
         assert stat.S_IMODE((place / "postgres").stat().st_mode) == 0o700
         assert add_row(data) == "3", "with the capability too"
     finally:
@@ -109,7 +108,7 @@ def test_data_created_with_the_capability_are_not_replaced_without_it(folder: Pa
 @pytest.fixture
 def base(folder: Path, closed_site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A base for copies of the closed wheel; the umask is as strict as it can be."""
-    monkeypatch.setattr(server_user, "BASE", folder / "base")
+    monkeypatch.setattr(process, "BASE", folder / "base")
     monkeypatch.setattr(postgres, "_find_site", lambda: closed_site)
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     before = os.umask(0o077)

@@ -26,7 +26,7 @@ from config.settings import Settings, load
 from pipeline.broker.celery_app import create_celery_app
 from pipeline.broker.dispatch import Dispatcher
 from pipeline.broker.queues import DELAY, REACHABILITY, UPKEEP, list_ticks
-from pipeline.embedded.restart import LONGEST_PAUSE
+from pipeline.embedded.services import LONGEST_PAUSE
 from pipeline.embedded.supervisor import MAX_ENDS
 from pipeline.embedded.valkey import Valkey
 from tests.pipeline.embedded.stack import Place, Running, command, place_in, read_pid, up
