@@ -21,8 +21,8 @@ with lazy_imports():
     from pipeline.domain import receipt
     from pipeline.imports import cells
     from pipeline.store import audit as audit_store
+    from pipeline.store import receipts as receipt_store
     from pipeline.store.auth import workspaces as workspace_store
-    from pipeline.store.receipts import read
 
 
 if TYPE_CHECKING:
@@ -184,7 +184,9 @@ def head(workspace: str | None) -> None:
       slipway receipts head --workspace Acme
     """
     with open_transaction() as c:
-        found = read.list_heads(c, workspace_store.find_workspace(c, workspace).id if workspace else None)
+        found = receipt_store.list_heads(
+            c, workspace_store.find_workspace(c, workspace).id if workspace else None
+        )
     if is_json():
         print_rows([_to_row(h) for h in found])
         return
@@ -207,13 +209,13 @@ def export_receipts(workspace: str, since: datetime | None) -> None:
     with open_database() as opened:
         with opened.begin() as c:
             found = workspace_store.find_workspace(c, workspace)
-            ends: list[read.WorkspaceHead] = read.list_heads(c, found.id)
+            ends: list[receipt_store.WorkspaceHead] = receipt_store.list_heads(c, found.id)
             if not ends:
                 raise click.ClickException(
                     f"{found.name} has no receipts yet: one is written within seconds of a publish."
                 )
             last = ends[0].head
-            first = read.find_first_since(c, found.id, last, since) if since else 1
+            first = receipt_store.find_first_since(c, found.id, last, since) if since else 1
         for page in _read_pages(opened, found.id, first, last.sequence):
             click.echo("\n".join(page))
     click.echo(f"{last.sequence - first + 1} receipts; head {last}", err=True)
@@ -251,7 +253,7 @@ def verify(file: BinaryIO, kept: receipt.Head | None, after: receipt.Head | None
     _print_verified(found, kept, after)
 
 
-def _to_row(h: read.WorkspaceHead) -> dict[str, Any]:
+def _to_row(h: receipt_store.WorkspaceHead) -> dict[str, Any]:
     return {**pick(h, "workspace id=workspace_id"), "head": str(h.head), **pick(h, "issued_at")}
 
 
@@ -259,7 +261,7 @@ def _read_pages(opened: Database, workspace: UUID, first: int, last: int) -> Ite
     """Yield pages, each read in its own transaction: a long export must not hold back vacuum."""
     for start in range(first, last + 1, PAGE):
         with opened.begin() as c:
-            page = read.list_lines(c, workspace, start, min(start + PAGE - 1, last))
+            page = receipt_store.list_lines(c, workspace, start, min(start + PAGE - 1, last))
         yield page
 
 

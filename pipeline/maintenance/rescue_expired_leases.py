@@ -38,7 +38,7 @@ from pipeline.store.deliveries.lease import (
 )
 from pipeline.store.imports import imports
 from pipeline.store.jobs import list_unclaimed
-from pipeline.store.posts.awaiting_checks import list_stranded
+from pipeline.store.posts.pins import list_stranded
 from pipeline.store.steering import jobs as steering
 
 log = logging.getLogger("slipway.upkeep")

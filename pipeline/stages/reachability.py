@@ -44,7 +44,7 @@ from pipeline.store.database import Unreachable, jsonb
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.move import move
 from pipeline.store.files import files
-from pipeline.store.posts import awaiting_checks as waiting
+from pipeline.store.posts import pins as waiting
 
 log = logging.getLogger("slipway.reachability")
 

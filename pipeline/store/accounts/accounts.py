@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from adapters.contract import Account, Credentials, Platform
 from pipeline.domain.account import AccountStatus
 from pipeline.store.database import jsonb, new_id, row, rows
+from pipeline.store.selection import where, where_given
 from pipeline.store.vault import Vault
 
 _NO_CREDENTIALS = Credentials(access_token=SecretStr(""))
@@ -150,14 +151,10 @@ def store_credentials(
 
 def find_accounts(c: Connection, workspace: UUID, ids: Sequence[UUID] | None = None) -> list[AccountRow]:
     """Return a workspace's accounts, all or only the ones with these ids; ids of other workspaces are left out."""
-    found = rows(
-        c,
-        f"""SELECT {ACCOUNT_FIELDS} FROM accounts
-            WHERE workspace_id = :w AND (CAST(:ids AS uuid[]) IS NULL OR id = ANY(CAST(:ids AS uuid[])))
-            ORDER BY created_at, id""",
-        w=workspace,
-        ids=None if ids is None else list(ids),
-    )
+    named = where_given({"ids": "id = ANY(CAST(:ids AS uuid[]))"}, ids=None if ids is None else list(ids))
+    own = where("workspace_id = :w", w=workspace) & named
+    sql = f"SELECT {ACCOUNT_FIELDS} FROM accounts WHERE {own} ORDER BY created_at, id"
+    found = rows(c, sql, **own.values)
     return [to_account_row(r) for r in found]
 
 

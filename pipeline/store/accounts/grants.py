@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from pipeline.domain.account import AccountStatus
 from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, list_accounts, to_account_row
 from pipeline.store.database import row, rows
+from pipeline.store.selection import where_given
 from pipeline.store.vault import Vault, VaultError
 
 GRANT_ENDS_AT = """CASE WHEN coalesce(renewable, refresh_expires_at IS NOT NULL) THEN refresh_expires_at
@@ -92,6 +93,7 @@ def list_endangered(
     A grant with a refresh token ends with that, one without with its access token (which Instagram renews and LinkedIn
     does not).
     """
+    own = where_given({"w": "workspace_id = :w"}, w=workspace)
     found = rows(
         c,
         f"""SELECT x.*, (SELECT count(*) FROM deliveries d
@@ -100,12 +102,12 @@ def list_endangered(
                            AND (x.status <> 'active' OR d.due_at >= x.ends_at)) AS posts
             FROM (SELECT {ACCOUNT_FIELDS},
                          CASE WHEN status <> 'active' THEN NULL ELSE {GRANT_ENDS_AT} END AS ends_at
-                  FROM accounts WHERE CAST(:w AS uuid) IS NULL OR workspace_id = :w) x
+                  FROM accounts WHERE {own}) x
             WHERE x.status = 'reconnect' OR x.ends_at <= coalesce(now() + CAST(:within AS interval), 'infinity')
             ORDER BY x.ends_at NULLS FIRST, x.id LIMIT :n""",
-        w=workspace,
         within=within,
         n=limit,
+        **own.values,
     )
     return [EndangeredAccount(account=to_account_row(r), ends_at=r.ends_at, posts=r.posts) for r in found]
 

@@ -25,6 +25,7 @@ from sqlalchemy import Connection
 from pipeline.domain.account import SERVER_DEFAULT, KeyLimits, Plan, Subscription, WorkspaceKind
 from pipeline.domain.audit import Actor
 from pipeline.store.database import new_id, row, rows
+from pipeline.store.selection import where_given
 
 _TODAY = "(now() AT TIME ZONE 'UTC')::date"
 _COUNTED = f"CASE WHEN counted_on = {_TODAY} THEN counted_posts ELSE 0 END"
@@ -258,12 +259,13 @@ def touch_key(c: Connection, key_id: UUID) -> None:
 
 def list_keys(c: Connection, workspace: UUID | None = None) -> list[Key]:
     """Return the keys of a workspace, or of all, oldest first."""
+    own = where_given({"w": "workspace_id = :w"}, w=workspace)
     found = rows(
         c,
-        """SELECT id, workspace_id, public_id, name, created_at, revoked_at, last_used_at, expires_at, rotated_at,
+        f"""SELECT id, workspace_id, public_id, name, created_at, revoked_at, last_used_at, expires_at, rotated_at,
                   earlier_until, read_only, accounts, bulk, music_required, posts_per_minute, posts_per_day FROM keys
-           WHERE CAST(:workspace AS uuid) IS NULL OR workspace_id = :workspace ORDER BY created_at""",
-        workspace=workspace,
+            WHERE {own} ORDER BY created_at""",
+        **own.values,
     )
     return [_to_key(r._mapping) for r in found]
 

@@ -23,6 +23,7 @@ from sqlalchemy import Connection
 from pipeline.domain.account import Role
 from pipeline.store.auth.users import StoredPassword
 from pipeline.store.database import new_id, row, rows
+from pipeline.store.selection import where_given
 
 MAX_TEXT = 200
 """Characters of the browser's name that are kept."""
@@ -128,12 +129,13 @@ def end_session(c: Connection, session: UUID, user: UUID | None = None) -> str |
 
 def list_sessions(c: Connection, user: UUID | None = None) -> list[ListedSession]:
     """Return the valid sessions of a user, or of all users, the last used first."""
+    own = where_given({"user": "s.user_id = :user"}, user=user)
     found = rows(
         c,
         f"""SELECT s.id, s.user_id, u.login, s.created_at, s.seen_at, s.address, s.agent
             FROM sessions s JOIN users u ON u.id = s.user_id
-            WHERE {_VALID} AND (CAST(:user AS uuid) IS NULL OR s.user_id = :user) ORDER BY s.seen_at DESC LIMIT 1000""",
-        user=user,
+            WHERE {_VALID} AND {own} ORDER BY s.seen_at DESC LIMIT 1000""",
+        **own.values,
     )
     return [ListedSession(**r._mapping) for r in found]
 

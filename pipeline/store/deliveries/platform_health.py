@@ -17,6 +17,7 @@ from adapters.contract import Platform
 from pipeline.domain.hold import Hold
 from pipeline.store.database import row, rows
 from pipeline.store.deliveries.holds import HELD_FOR
+from pipeline.store.selection import where_given
 
 SIGN_AGE = timedelta(minutes=1)
 """How long an answer counts as a sign of life."""
@@ -173,16 +174,18 @@ def list_open_breakers(
     c: Connection, workspaces: Collection[UUID] | None = None, cap: int | None = None
 ) -> list[OpenBreaker]:
     """Return the open breakers, oldest first, and what they hold, in all or these workspaces; count up to *cap*."""
+    mine = None if workspaces is None else list(workspaces)
+    own = where_given({"mine": "d.workspace_id = ANY(CAST(:mine AS uuid[]))"}, mine=mine)
     found = rows(
         c,
         f"""SELECT h.platform, h.opened_at, h.probe_at, h.why, (SELECT count(*) FROM (
                       SELECT FROM deliveries d
                       WHERE d.state IN ('scheduled', 'retrying') AND d.platform = h.platform
                         AND d.next_at <= now() + interval '10 minutes' AND {HELD_FOR} = '{Hold.BREAKER}'
-                        AND (CAST(:mine AS uuid[]) IS NULL OR d.workspace_id = ANY(CAST(:mine AS uuid[])))
+                        AND {own}
                       LIMIT :cap) x) AS holds
            FROM platform_health h WHERE h.opened_at IS NOT NULL ORDER BY h.opened_at, h.platform""",
-        mine=None if workspaces is None else list(workspaces),
         cap=cap,
+        **own.values,
     )
     return [OpenBreaker(**r._asdict()) for r in found]

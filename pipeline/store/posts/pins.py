@@ -1,4 +1,4 @@
-"""Pins: which checks a post's deliveries go by.
+"""Pins: which checks a post's deliveries go by, and the posts whose accepted deliveries wait for them.
 
 A post pins one check per link. Where a retry pins newer ones, the deliveries that wait keep the checks they had, in
 ``delivery_checks``: they hold for one generation of the delivery, and go before the post's.
@@ -7,6 +7,8 @@ A post pins one check per link. Where a retry pins newer ones, the deliveries th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +17,8 @@ from sqlalchemy import Connection
 from pipeline.domain.delivery import SETTLED
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import row, rows
+from pipeline.store.deliveries.move import lock_post
+from pipeline.store.posts.options import COLUMNS, Options, gather_options
 
 OWN_PIN = """LEFT JOIN delivery_checks own ON own.delivery_id = d.id AND own.position = pc.position
                                      AND own.generation = d.generation"""
@@ -80,3 +84,107 @@ def read_pins(c: Connection, post: UUID) -> dict[UUID, dict[int, Check]]:
 def to_check(r: Any) -> Check:
     """Return the check in a row."""
     return Check(id=r.id, purpose=r.purpose, url=r.url, verdict=r.verdict, facts=r.facts, seen=r.seen)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WaitingPost:
+    """A post with accepted deliveries."""
+
+    id: UUID
+    workspace_id: UUID
+    caption: str
+    media: Mapping[str, Any]
+    music_url: str | None
+    options: Options
+    ai_generated: bool
+    due_at: datetime
+    is_expired: bool
+    """True if it is not wanted any more: past its ``expires_at``, with ``on_late`` skip."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AcceptedDelivery:
+    """A delivery that waits for its post's checks."""
+
+    id: UUID
+    account_id: UUID
+    generation: int
+    request_id: str | None
+    """The id of the request that made the post."""
+    checks: Mapping[int, Check]
+    """The checks that it waits for, by position."""
+
+
+_EXPIRED = """(p.on_late = 'skip' AND p.expires_at <= now() AND NOT EXISTS (
+    SELECT FROM deliveries d
+    WHERE d.post_id = p.id AND d.state = 'accepted' AND d.error ->> 'code' = 'expired')) IS TRUE"""
+"""Condition: its author skips what is late, and it is; one that has failed of that before was retried by a user."""
+
+_POSTS = f"""
+SELECT p.id, p.workspace_id, p.caption, p.media, p.music_url, {COLUMNS}, p.due_at, {_EXPIRED} AS is_expired
+FROM posts p"""
+
+_WAITING = f"""{_POSTS}
+WHERE p.id IN ({select_pinning_posts(":check")})
+  AND EXISTS (SELECT FROM {PINS} pin
+              WHERE pin.post_id = p.id AND pin.state = 'accepted' AND pin.check_id = :check)
+"""
+
+
+_THIS = f"""{_POSTS}
+WHERE p.id = :id AND EXISTS (SELECT FROM deliveries d WHERE d.post_id = p.id AND d.state = 'accepted')
+"""
+
+
+def lock_waiting_post(c: Connection, post: UUID) -> WaitingPost | None:
+    """Lock a post and read it again, as it may have been edited since. None when it no longer waits."""
+    lock_post(c, post)
+    found = row(c, _THIS, id=post)
+    return None if found is None else WaitingPost(**gather_options(found._mapping))
+
+
+def list_waiting(c: Connection, check: UUID) -> list[WaitingPost]:
+    """Return the posts that wait for a check, in id order: the lock order."""
+    return _list(c, f"{_WAITING} ORDER BY p.id", check=check)
+
+
+def list_within_grace(c: Connection, check: UUID, grace: timedelta) -> list[WaitingPost]:
+    """Return the posts that wait for a check and are not yet past their time: due time plus grace, or expiry."""
+    sql = f"{_WAITING} AND p.due_at + CAST(:grace AS interval) > now() AND NOT {_EXPIRED} ORDER BY p.id"
+    return _list(c, sql, check=check, grace=grace)
+
+
+def list_past_grace(c: Connection, check: UUID, grace: timedelta) -> list[WaitingPost]:
+    """Return the posts that wait for a check and are past their time: due time plus grace, or expiry."""
+    sql = f"{_WAITING} AND (p.due_at + CAST(:grace AS interval) <= now() OR {_EXPIRED}) ORDER BY p.id"
+    return _list(c, sql, check=check, grace=grace)
+
+
+def _list(c: Connection, sql: str, **values: object) -> list[WaitingPost]:
+    return [WaitingPost(**gather_options(r._mapping)) for r in rows(c, sql, **values)]
+
+
+def list_stranded(c: Connection, limit: int) -> list[WaitingPost]:
+    """Return posts with a delivery that waits although all its checks are decided: a worker died between the two."""
+    return _list(
+        c,
+        f"""{_POSTS}
+           WHERE p.id IN (SELECT post_id FROM deliveries w
+                          WHERE state = 'accepted' AND updated_at < now() - interval '10 seconds'
+                            AND NOT EXISTS (SELECT FROM {PINS} pin JOIN checks k ON k.id = pin.check_id
+                                            WHERE pin.delivery_id = w.id AND k.verdict IS NULL))
+           ORDER BY p.id LIMIT :n""",
+        n=limit,
+    )
+
+
+def list_accepted_deliveries(c: Connection, post: UUID) -> list[AcceptedDelivery]:
+    """Return the accepted deliveries of a post, in id order."""
+    pins = read_pins(c, post)
+    found = rows(
+        c,
+        """SELECT id, account_id, generation, (SELECT request_id FROM posts WHERE id = :id) AS request_id
+           FROM deliveries WHERE post_id = :id AND state = 'accepted' ORDER BY id""",
+        id=post,
+    )
+    return [AcceptedDelivery(**r._mapping, checks=pins.get(r.id, {})) for r in found]

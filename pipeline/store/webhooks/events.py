@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.webhook import EventState, EventType
 from pipeline.store.database import row, rows
+from pipeline.store.selection import Keyset, where, where_given
 from pipeline.store.webhooks.webhooks import Webhook, to_webhook
 
 
@@ -137,6 +138,9 @@ FROM webhook_events e LEFT JOIN LATERAL (
 """
 
 
+_NEWEST = Keyset({"e.n": "bigint"}, descending=True)
+
+
 def list_events(
     c: Connection,
     webhook: UUID,
@@ -148,19 +152,16 @@ def list_events(
     identity: UUID | None = None,
 ) -> list[StoredEvent]:
     """Return a page of a webhook's events with their tries, newest first."""
-    found = rows(
-        c,
-        f"""{_EVENTS} WHERE e.webhook_id = :w AND (CAST(:before AS bigint) IS NULL OR e.n < :before)
-              AND (CAST(:state AS text) IS NULL OR e.state = :state) AND (CAST(:kind AS text) IS NULL OR e.type = :kind)
-              AND (CAST(:id AS uuid) IS NULL OR e.id = :id)
-            ORDER BY e.n DESC LIMIT :limit""",
-        w=webhook,
-        before=before,
+    asked = where_given(
+        {"state": "e.state = :state", "kind": "e.type = :kind", "id": "e.id = :id"},
         state=state,
         kind=kind,
         id=identity,
-        limit=limit,
     )
+    start = _NEWEST.start_after(None if before is None else [before])
+    chosen = where("e.webhook_id = :w", w=webhook) & asked & start
+    sql = f"{_EVENTS} WHERE {chosen} ORDER BY {_NEWEST.order} LIMIT :limit"
+    found = rows(c, sql, **chosen.values, limit=limit)
     return [StoredEvent(**{**r._mapping, "state": EventState(r.state)}) for r in found]
 
 

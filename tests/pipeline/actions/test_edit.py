@@ -25,7 +25,7 @@ from pipeline.store.checks import checks
 from pipeline.store.database import new_id, row, rows
 from pipeline.store.deliveries.arm import arm, save_checkpoint
 from pipeline.store.posts import actions as steering
-from pipeline.store.posts import awaiting_checks as waiting
+from pipeline.store.posts import pins as waiting
 from pipeline.store.posts.pins import pin_checks
 from pipeline.store.posts.views import PostView, read_post
 from tests.pipeline.core_fixture import GOOD_VIDEO, VIDEO, CoreFixture, with_options

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.domain.delivery import State
 from pipeline.store.database import row, rows
-from pipeline.store.receipts.append import add_receipts
+from pipeline.store.receipts import add_receipts
 from tests.pipeline.cli.terminal import Terminal
 from tests.pipeline.store.ledger import Ledger
 

@@ -14,7 +14,7 @@ from pipeline.domain.account import Role
 from pipeline.domain.delivery import State
 from pipeline.store.database import row
 from pipeline.store.posts.actions import hide_post
-from pipeline.store.receipts.append import add_receipts
+from pipeline.store.receipts import add_receipts
 from tests.pipeline.api.running_server import BASE
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.dashboard.site import Site

@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 
 from pipeline.domain.delivery import State
 from pipeline.maintenance.read_moves import append_receipts
+from pipeline.store import receipts
 from pipeline.store.database import row
-from pipeline.store.receipts import append as receipts
 from tests.crash_table import Crashes
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.maintenance.receipted import (

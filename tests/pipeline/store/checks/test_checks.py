@@ -15,7 +15,7 @@ from pipeline.domain.delivery import State
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check
 from pipeline.store.database import new_id, row, rows
-from pipeline.store.posts import awaiting_checks as waiting
+from pipeline.store.posts import pins as waiting
 from tests.pipeline.single_check import claim_check
 from tests.pipeline.store.ledger import HOUR, Ledger, Post, together
 

@@ -8,7 +8,7 @@ from pipeline.domain.delivery import Mover, State
 from pipeline.store.database import rows
 from pipeline.store.deliveries import history
 from pipeline.store.deliveries.history import SHOWN, read_history
-from pipeline.store.receipts.append import add_receipts
+from pipeline.store.receipts import add_receipts
 from tests.pipeline.store.ledger import Ledger
 from tests.pipeline.store.plans import count_rows_read
 

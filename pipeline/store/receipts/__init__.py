@@ -1,1 +1,0 @@
-"""Receipts: append them to each workspace's hash chain, and read them."""
