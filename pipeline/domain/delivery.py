@@ -77,72 +77,63 @@ _BACK = frozenset({S.RETRYING, S.BLOCKED, S.FAILED})
 _PROVEN = frozenset({S.PUBLISHED, S.BLOCKED})
 """Where proof that the post is live leads: blocked if that post already belongs to another delivery."""
 _NEVER: frozenset[State] = frozenset()
+_BY_USERS: Mapping[Mover, frozenset[State]] = {
+    Mover.EDIT: frozenset({S.ACCEPTED, S.SCHEDULED}),
+    Mover.CANCEL: frozenset({S.CANCELLED}),
+}
+"""What users may do before it is settled, while it is not armed."""
+_ALWAYS: Mapping[Mover, frozenset[State]] = {Mover.RESTORE: frozenset({S.UNKNOWN}), Mover.PROOF: _PROVEN}
+"""Moves of every unsettled delivery."""
 
 MOVES: Mapping[State, Mapping[Mover, frozenset[State]]] = {
     S.ACCEPTED: {
         Mover.REACHABILITY: frozenset({S.SCHEDULED, S.FAILED}),
-        Mover.EDIT: frozenset({S.ACCEPTED, S.SCHEDULED}),
-        Mover.CANCEL: frozenset({S.CANCELLED}),
-        Mover.RESTORE: frozenset({S.UNKNOWN}),
-        Mover.PROOF: _PROVEN,
+        **_BY_USERS,
+        **_ALWAYS,
     },
     S.SCHEDULED: {
         Mover.DELAY: frozenset({S.QUEUED, S.FAILED, S.BLOCKED}),
-        Mover.EDIT: frozenset({S.ACCEPTED, S.SCHEDULED}),
-        Mover.CANCEL: frozenset({S.CANCELLED}),
-        Mover.RESTORE: frozenset({S.UNKNOWN}),
-        Mover.PROOF: _PROVEN,
+        **_BY_USERS,
+        **_ALWAYS,
     },
     S.QUEUED: {
         Mover.PUBLISH: frozenset({S.PUBLISHING}),
         Mover.RESCUE: frozenset({S.QUEUED}),
-        Mover.EDIT: frozenset({S.ACCEPTED, S.SCHEDULED}),
-        Mover.CANCEL: frozenset({S.CANCELLED}),
-        Mover.RESTORE: frozenset({S.UNKNOWN}),
-        Mover.PROOF: _PROVEN,
+        **_BY_USERS,
+        **_ALWAYS,
     },
     S.PUBLISHING: {
         Mover.PUBLISH: frozenset(
             {S.PUBLISHED, S.PREPARING, S.PROCESSING, S.SCHEDULED, S.QUEUED, S.UNKNOWN} | _BACK
         ),
         Mover.RESCUE: frozenset({S.QUEUED, S.BLOCKED, S.UNKNOWN}),
-        Mover.EDIT: frozenset({S.ACCEPTED, S.SCHEDULED}),
-        Mover.CANCEL: frozenset({S.CANCELLED}),
-        Mover.RESTORE: frozenset({S.UNKNOWN}),
-        Mover.PROOF: _PROVEN,
+        **_BY_USERS,
+        **_ALWAYS,
     },
     S.PREPARING: {
         Mover.STATUS: frozenset({S.PREPARING, S.QUEUED} | _BACK),
-        Mover.EDIT: frozenset({S.ACCEPTED, S.SCHEDULED}),
-        Mover.CANCEL: frozenset({S.CANCELLED}),
-        Mover.RESTORE: frozenset({S.UNKNOWN}),
-        Mover.PROOF: _PROVEN,
+        **_BY_USERS,
+        **_ALWAYS,
     },
     S.PROCESSING: {
         Mover.STATUS: frozenset({S.PUBLISHED, S.PROCESSING, S.UNKNOWN} | _BACK),
-        Mover.RESTORE: frozenset({S.UNKNOWN}),
-        Mover.PROOF: _PROVEN,
+        **_ALWAYS,
     },
     S.UNKNOWN: {
         Mover.STATUS: frozenset({S.PUBLISHED, S.PROCESSING, S.UNKNOWN} | _BACK),
         Mover.DECIDE: frozenset({S.PUBLISHED, S.RETRYING}),
-        Mover.RESTORE: frozenset({S.UNKNOWN}),
-        Mover.PROOF: _PROVEN,
+        **_ALWAYS,
     },
     S.RETRYING: {
         Mover.DELAY: frozenset({S.QUEUED, S.FAILED, S.BLOCKED}),
-        Mover.EDIT: frozenset({S.ACCEPTED, S.SCHEDULED}),
-        Mover.CANCEL: frozenset({S.CANCELLED}),
-        Mover.RESTORE: frozenset({S.UNKNOWN}),
-        Mover.PROOF: _PROVEN,
+        **_BY_USERS,
+        **_ALWAYS,
     },
     S.BLOCKED: {
         Mover.RESUME: frozenset({S.RETRYING, S.UNKNOWN}),
         Mover.DECIDE: frozenset({S.PUBLISHED, S.RETRYING}),
-        Mover.EDIT: frozenset({S.ACCEPTED, S.SCHEDULED}),
-        Mover.CANCEL: frozenset({S.CANCELLED}),
-        Mover.RESTORE: frozenset({S.UNKNOWN}),
-        Mover.PROOF: _PROVEN,
+        **_BY_USERS,
+        **_ALWAYS,
     },
     S.FAILED: {
         Mover.RETRY: frozenset({S.ACCEPTED}),

@@ -85,36 +85,27 @@ def evaluate_error(error: Exception, retry: RetryState, policy: RetryPolicy) -> 
 
     After arm, only a refusal given before the platform acted proves that nothing was published.
     """
-    armed = retry.armed_for is not None
     if isinstance(error, CredentialsExpired):
         return _evaluate_expiry(error, retry, policy)
     if isinstance(error, AppRefused):  # its platform is paused, so the wait only says how soon it goes on
         return Verdict(
             state=State.RETRYING,
             wait=policy.backoff,
-            disarm=armed,
-            closes=_close_as_refused(armed),
+            disarm=retry.armed,
+            closes=_close_as_refused(retry),
             error=error,
         )
     if isinstance(error, RateLimited):
-        return _evaluate_rate_limit(error, retry, policy, closes=_close_as_refused(armed))
-    if isinstance(error, Unavailable) and (party := find_party(error, armed=armed)):
+        return _evaluate_rate_limit(error, retry, policy, closes=_close_as_refused(retry))
+    if isinstance(error, Unavailable) and (party := find_party(error, armed=retry.armed)):
         return _evaluate_outage(error, party, retry, policy)
     if isinstance(error, Retryable) and not isinstance(error, StorageFault):
-        return _retry_or_fail(error, retry, policy, closes=Outcome.REFUSED, disarm=armed)
+        return _retry_or_fail(error, retry, policy, closes=Outcome.REFUSED, disarm=retry.armed)
     if isinstance(error, Permanent):
-        return Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed, error=error)
+        return _fail(error, disarm=retry.armed)
     if isinstance(error, NeedsPerson):
-        return Verdict(
-            state=State.BLOCKED,
-            reason=Reason.RECONNECT,
-            reconnect=True,
-            spent=True,
-            closes=Outcome.REFUSED,
-            disarm=armed,
-            error=error,
-        )
-    if armed:
+        return _await_reconnect(error, retry, closes=Outcome.REFUSED)
+    if retry.armed:
         # looked at soon: proof that it is live may come early, absence counts only after the settle window
         return Verdict(state=State.UNKNOWN, wait=policy.look_first, error=to_outcome_unknown(error))
     if retry.unexpected_errors + 1 >= policy.crashes:
@@ -134,20 +125,20 @@ def evaluate_refresh_error(
     verdict: Verdict, error: Unavailable, retry: RetryState, policy: RetryPolicy
 ) -> Verdict:
     """Evaluate a refresh that the platform did not answer, after the *verdict* on an expired token."""
-    outage = _evaluate_outage(error, PLATFORM, replace(retry, armed_for=None), policy)
+    outage = _evaluate_outage(error, PLATFORM, replace(retry, armed=False), policy)
     closes = verdict.closes if outage.state is State.RETRYING else outage.closes
     return replace(outage, disarm=verdict.disarm, closes=closes)
 
 
 def evaluate_look(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> Verdict:
-    """Evaluate what ``look`` returned. ``armed_for`` says whether the visible call was made."""
+    """Evaluate what ``look`` returned. ``armed`` says whether the visible call was made."""
     if isinstance(seen, Published):
         return Verdict(state=State.PUBLISHED, spent=True, closes=Outcome.PUBLISHED, published=seen)
     if retry.in_doubt:
         return _evaluate_look_in_doubt(seen, retry, policy)
     if isinstance(seen, Ended):
         return _evaluate_ended(seen, retry, policy)
-    if retry.armed_for is None:
+    if not retry.armed:
         return _evaluate_look_unarmed(seen, retry, policy)
     if isinstance(seen, Ready | Absent):
         return _evaluate_absence(seen, retry, policy)
@@ -160,7 +151,7 @@ def evaluate_look(seen: LookResult, retry: RetryState, policy: RetryPolicy) -> V
 
 def evaluate_look_error(error: Exception, retry: RetryState, policy: RetryPolicy, state: State) -> Verdict:
     """Evaluate a failed look. An armed delivery stays in *state*, and the wait does not count towards the limit."""
-    if retry.armed_for is None:
+    if not retry.armed:
         return evaluate_error(error, retry, policy)
     wait = look_pause(retry.looks, policy.look_first, policy.look_longest)
     if isinstance(error, Retryable) and error.retry_after:
@@ -242,24 +233,28 @@ def _keep_waiting(
 
 def _evaluate_ended(seen: Ended, retry: RetryState, policy: RetryPolicy) -> Verdict:
     """Evaluate a platform's final answer that nothing is live: one look suffices, and the old handle is dropped."""
-    armed = retry.armed_for is not None
-    if isinstance(seen.error, Permanent):
-        return Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=armed, error=seen.error)
     if isinstance(seen.error, NeedsPerson):
-        return Verdict(
-            state=State.BLOCKED,
-            reason=Reason.RECONNECT,
-            reconnect=True,
-            spent=True,
-            closes=Outcome.FAILED,
-            disarm=armed,
-            checkpoint={},
-            error=seen.error,
-        )
+        return replace(_await_reconnect(seen.error, retry, closes=Outcome.FAILED), checkpoint={})
     if isinstance(seen.error, RateLimited):
         verdict = _evaluate_rate_limit(seen.error, retry, policy, closes=Outcome.FAILED)
         return replace(verdict, checkpoint={})
-    return _retry_or_fail(seen.error, retry, policy, closes=Outcome.FAILED, disarm=armed, checkpoint={})
+    return _retry_or_fail(seen.error, retry, policy, closes=Outcome.FAILED, disarm=retry.armed, checkpoint={})
+
+
+def _fail(error: AdapterError, *, disarm: bool) -> Verdict:
+    return Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=disarm, error=error)
+
+
+def _await_reconnect(error: NeedsPerson, retry: RetryState, *, closes: Outcome) -> Verdict:
+    return Verdict(
+        state=State.BLOCKED,
+        reason=Reason.RECONNECT,
+        reconnect=True,
+        spent=True,
+        closes=closes,
+        disarm=retry.armed,
+        error=error,
+    )
 
 
 def _retry_or_fail(
@@ -272,7 +267,7 @@ def _retry_or_fail(
     checkpoint: CheckpointData | None = None,
 ) -> Verdict:
     if isinstance(error, Permanent) or retry.spent + 1 >= policy.tries:
-        return Verdict(state=State.FAILED, spent=True, closes=Outcome.FAILED, disarm=disarm, error=error)
+        return _fail(error, disarm=disarm)
     asked = error.retry_after if isinstance(error, Retryable) else None
     wait = asked or backoff(retry.spent, base=policy.backoff, cap=policy.cap, chance=policy.chance)
     return Verdict(
@@ -290,11 +285,10 @@ def _evaluate_rate_limit(
     error: RateLimited, retry: RetryState, policy: RetryPolicy, *, closes: Outcome | None
 ) -> Verdict:
     """Wait as long as the platform asks to, without spending a try; after the time limit an operator has to look."""
-    armed = retry.armed_for is not None
     verdict = Verdict(
         state=State.RETRYING,
         wait=_clamp_to_zero(error.retry_after or policy.cap),
-        disarm=armed,
+        disarm=retry.armed,
         closes=closes,
         unavailable=RATE_LIMIT,
         held_for=Hold.RATE,
@@ -315,26 +309,18 @@ def _evaluate_rate_limit(
 
 def _evaluate_outage(error: Unavailable, party: str, retry: RetryState, policy: RetryPolicy) -> Verdict:
     """Wait for an outage to end, without spending a try; fail once it has outlasted the time limit, if any."""
-    armed = retry.armed_for is not None
     age = retry.unavailable_for.get(party, timedelta(0))
     patience = {PLATFORM: policy.patience, STORAGE: timedelta.max}.get(party, policy.media_patience)
     if party in retry.unavailable_for and age >= patience:
-        return Verdict(
-            state=State.FAILED,
-            spent=True,
-            closes=Outcome.FAILED,
-            disarm=armed,
-            unavailable=party,
-            error=make_outlasted(error, party),
-        )
+        return replace(_fail(make_outlasted(error, party), disarm=retry.armed), unavailable=party)
     wait = error.retry_after or outage_pause(
         age, base=policy.backoff, cap=policy.outage_cap, chance=policy.chance
     )
     return Verdict(
         state=State.RETRYING,
         wait=_clamp_to_zero(wait),
-        disarm=armed,
-        closes=_close_as_refused(armed),
+        disarm=retry.armed,
+        closes=_close_as_refused(retry),
         unavailable=party,
         held_for=Hold.STORAGE if party == STORAGE else None,
         error=error,
@@ -343,12 +329,11 @@ def _evaluate_outage(error: Unavailable, party: str, retry: RetryState, policy: 
 
 def _evaluate_expiry(error: CredentialsExpired, retry: RetryState, policy: RetryPolicy) -> Verdict:
     """Refresh and try again at once. If the refreshed token has expired too, it costs a try, so this ends."""
-    armed = retry.armed_for is not None
     if retry.stale_before:
-        verdict = _retry_or_fail(error, retry, policy, closes=Outcome.REFUSED, disarm=armed)
+        verdict = _retry_or_fail(error, retry, policy, closes=Outcome.REFUSED, disarm=retry.armed)
         return replace(verdict, refresh=verdict.state is State.RETRYING)
     return Verdict(
-        state=State.RETRYING, refresh=True, disarm=armed, closes=_close_as_refused(armed), error=error
+        state=State.RETRYING, refresh=True, disarm=retry.armed, closes=_close_as_refused(retry), error=error
     )
 
 
@@ -357,9 +342,9 @@ def _clamp_to_zero(wait: timedelta) -> timedelta:
     return max(wait, timedelta(0))
 
 
-def _close_as_refused(armed: bool) -> Outcome | None:
+def _close_as_refused(retry: RetryState) -> Outcome | None:
     """Return how a refusal closes the attempt: not at all before arm; after arm it proves that nothing was sent."""
-    return Outcome.REFUSED if armed else None
+    return Outcome.REFUSED if retry.armed else None
 
 
 def _choose_look_wait(asked: timedelta, retry: RetryState, policy: RetryPolicy) -> timedelta:

@@ -51,8 +51,8 @@ class RetryState:
     """Unexpected errors before arm so far."""
     stale_before: bool = False
     """The last error of this delivery was an expired token too; it was refreshed since."""
-    armed_for: timedelta | None = None
-    """Time since arm; None: not armed."""
+    armed: bool = False
+    """The visible call may have been made."""
     waited: timedelta = timedelta(0)
     """Time since the platform began to work on the post."""
     absent_before: bool = False

@@ -105,7 +105,7 @@ def build_retry_state(claimed: ClaimedDelivery, s: Settings, can: Capabilities) 
         looks=claimed.looks,
         unexpected_errors=claimed.surprises,
         stale_before=last.get("class") == CredentialsExpired.__name__,
-        armed_for=None if claimed.armed_at is None else claimed.now - claimed.armed_at,
+        armed=claimed.armed_at is not None,
         waited=timedelta(0) if claimed.working_since is None else claimed.now - claimed.working_since,
         absent_before=claimed.absent_at is not None,
         late_enough=late,

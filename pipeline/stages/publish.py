@@ -360,7 +360,7 @@ class PublishSlice:
         state = build_retry_state(self.claimed, self.context.settings, can)
         if self.armed_at is not None:
             failpoint("publish.raised", self.claimed.id)
-            state = replace(state, armed_for=timedelta(0))
+            state = replace(state, armed=True)
         return retry_policy.evaluate_error(error, state, build_retry_policy(self.context.settings, can))
 
     def _settle(self, verdict: Verdict) -> Verdict | None:

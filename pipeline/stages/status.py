@@ -182,7 +182,7 @@ def _evaluate(context: Context, claimed: ClaimedDelivery, state: RetryState) -> 
     record_result(context, claimed, client, None)
     verdict = retry_policy.evaluate_look(seen, state, policy)
     found_nothing = verdict.state is State.UNKNOWN if claimed.in_doubt else isinstance(seen, Absent | Ready)
-    return verdict, found_nothing and state.armed_for is not None and state.late_enough
+    return verdict, found_nothing and state.armed and state.late_enough
 
 
 def _look_at_platform(

@@ -276,7 +276,7 @@ class DeliverySimulation:
             looks=self.looks,
             unexpected_errors=self.unexpected_errors,
             stale_before=self.is_stale,
-            armed_for=None if self.armed_at is None else timedelta(0),
+            armed=self.armed_at is not None,
             waited=POLICY.look_limit if self._is_past_limit else timedelta(0),
             absent_before=self.absences > 1,
             late_enough=self.absences > 0,

@@ -24,7 +24,7 @@ def test_after_three_days_of_waiting_a_person_is_asked_and_the_post_does_not_fai
     long = replace(retry, spent=9, unavailable_for={RATE_LIMIT: timedelta(days=3)})
     verdict = evaluate_error(error, long, POLICY)
     assert (verdict.state, verdict.reason) == (State.BLOCKED, Reason.PERSON_NEEDED)
-    assert (verdict.spent, verdict.disarm) == (False, retry.armed_for is not None)
+    assert (verdict.spent, verdict.disarm) == (False, retry.armed)
     asked = verdict.error
     assert isinstance(asked, RateLimited)
     assert "3 days" in asked.message

@@ -52,7 +52,7 @@ POLICY = RetryPolicy(
     crashes=3,
 )
 BEFORE = RetryState()
-AFTER = RetryState(armed_for=seconds(3))
+AFTER = RetryState(armed=True)
 HANDLE = {"handle": "h1"}
 LIVE = Published(remote_id="r1", url="https://example.test/r1")
 ZERO = timedelta(0)
@@ -116,11 +116,15 @@ def test_pending_after_arm() -> None:
 
 @pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
 def test_rate_limited_costs_nothing(retry: RetryState) -> None:
-    armed = retry.armed_for is not None
     error = RateLimited("slow down", retry_after=seconds(33))
-    closes = Outcome.REFUSED if armed else None
+    closes = Outcome.REFUSED if retry.armed else None
     shape(
-        evaluate_error(error, retry, POLICY), error, **LIMITED, wait=seconds(33), disarm=armed, closes=closes
+        evaluate_error(error, retry, POLICY),
+        error,
+        **LIMITED,
+        wait=seconds(33),
+        disarm=retry.armed,
+        closes=closes,
     )
 
 
@@ -131,15 +135,14 @@ def test_rate_limited_without_a_time_waits_the_cap_and_even_the_last_try_is_not_
 
 @pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
 def test_a_stale_token_is_refreshed_and_tried_again_at_once(retry: RetryState) -> None:
-    armed = retry.armed_for is not None
-    closes = Outcome.REFUSED if armed else None
+    closes = Outcome.REFUSED if retry.armed else None
     error = CredentialsExpired("stale")
     shape(
         evaluate_error(error, retry, POLICY),
         error,
         state=State.RETRYING,
         refresh=True,
-        disarm=armed,
+        disarm=retry.armed,
         closes=closes,
     )
 
@@ -169,9 +172,9 @@ def test_an_outage_after_arm_costs_no_try_if_no_connection_was_made() -> None:
 
 @pytest.mark.parametrize("armed", [False, True])
 def test_an_outage_that_outlasts_the_patience_fails_with_a_cause_of_its_own(armed: bool) -> None:
-    retry = replace(AFTER if armed else BEFORE, unavailable_for={"platform": POLICY.patience})
+    retry = replace(BEFORE, armed=armed, unavailable_for={"platform": POLICY.patience})
     verdict = evaluate_error(Unavailable("no", code="platform_unreachable"), retry, POLICY)
-    shape(verdict, "platform_outage", **FAILED, disarm=armed, unavailable="platform")
+    shape(verdict, "platform_outage", **FAILED, disarm=retry.armed, unavailable="platform")
     assert isinstance(verdict.error, Unavailable)
     assert verdict.error.next_action
 
@@ -219,11 +222,10 @@ def test_a_refresh_that_is_not_answered_is_an_outage() -> None:
 @pytest.mark.parametrize("code", ["not_prepared", "upload_expired"])
 @pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
 def test_a_state_of_our_own_costs_a_try_and_a_growing_pause(retry: RetryState, code: str) -> None:
-    armed = retry.armed_for is not None
     for spent, wait in ((0, 5), (1, 10), (2, 20), (3, 40)):
         error = Unavailable("down", code=code)
         verdict = evaluate_error(error, replace(retry, spent=spent), POLICY)
-        shape(verdict, error, **SPENT, wait=seconds(wait), disarm=armed)
+        shape(verdict, error, **SPENT, wait=seconds(wait), disarm=retry.armed)
 
 
 def test_unavailable_with_retry_after_waits_that() -> None:
@@ -233,26 +235,23 @@ def test_unavailable_with_retry_after_waits_that() -> None:
 
 @pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
 def test_the_last_try_fails(retry: RetryState) -> None:
-    armed = retry.armed_for is not None
     error = Unavailable("down", code="not_prepared")
     verdict = evaluate_error(error, replace(retry, spent=4), POLICY)
-    shape(verdict, error, **FAILED, disarm=armed)
+    shape(verdict, error, **FAILED, disarm=retry.armed)
 
 
 @pytest.mark.parametrize("error", [Rejected("no"), Unsupported("no")])
 @pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
 def test_rejected_fails(error: AdapterError, retry: RetryState) -> None:
-    armed = retry.armed_for is not None
     verdict = evaluate_error(error, retry, POLICY)
-    shape(verdict, error, **FAILED, disarm=armed)
+    shape(verdict, error, **FAILED, disarm=retry.armed)
 
 
 @pytest.mark.parametrize("error", [CredentialsRevoked("gone"), PermissionMissing("gone")])
 @pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
 def test_a_dead_grant_waits_for_a_person(error: AdapterError, retry: RetryState) -> None:
-    armed = retry.armed_for is not None
     verdict = evaluate_error(error, retry, POLICY)
-    shape(verdict, error, **RECONNECT, closes=Outcome.REFUSED, disarm=armed)
+    shape(verdict, error, **RECONNECT, closes=Outcome.REFUSED, disarm=retry.armed)
 
 
 @pytest.mark.parametrize("error", [ValueError("bug"), OutcomeUnknown("?"), AdapterError("?"), KeyError("x")])
@@ -304,7 +303,7 @@ def test_a_post_that_another_delivery_has_needs_a_person() -> None:
 # --- look: the rows of the table -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("retry", [BEFORE, AFTER, RetryState(armed_for=ZERO, waited=timedelta(days=9))])
+@pytest.mark.parametrize("retry", [BEFORE, AFTER, RetryState(armed=True, waited=timedelta(days=9))])
 def test_look_published(retry: RetryState) -> None:
     shape(evaluate_look(LIVE, retry, POLICY), **IS_LIVE)
 
@@ -412,10 +411,9 @@ def test_absent_before_arm_starts_from_scratch() -> None:
 
 @pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
 def test_ended_for_good_fails_after_one_look(retry: RetryState) -> None:
-    armed = retry.armed_for is not None
     error = Rejected("too long")
     verdict = evaluate_look(Ended(error=error), retry, POLICY)
-    shape(verdict, error, **FAILED, disarm=armed)
+    shape(verdict, error, **FAILED, disarm=retry.armed)
 
 
 @pytest.mark.parametrize("retry", [BEFORE, AFTER], ids=["before", "after"])
@@ -423,7 +421,6 @@ def test_ended_for_good_fails_after_one_look(retry: RetryState) -> None:
 def test_ended_for_now_is_tried_again_from_scratch_after_one_look(
     retry: RetryState, error: AdapterError
 ) -> None:
-    armed = retry.armed_for is not None
     verdict = evaluate_look(Ended(error=error), retry, POLICY)
     shape(
         verdict,
@@ -432,11 +429,11 @@ def test_ended_for_now_is_tried_again_from_scratch_after_one_look(
         wait=seconds(5),
         spent=True,
         closes=Outcome.FAILED,
-        disarm=armed,
+        disarm=retry.armed,
         checkpoint={},
     )
     last = evaluate_look(Ended(error=error), replace(retry, spent=4), POLICY)
-    shape(last, error, **FAILED, disarm=armed)
+    shape(last, error, **FAILED, disarm=retry.armed)
 
 
 def test_ended_for_want_of_a_grant_waits_for_a_person() -> None:

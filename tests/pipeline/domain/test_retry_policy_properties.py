@@ -72,7 +72,7 @@ ARMED = st.builds(
     spent=st.integers(0, 9),
     looks=st.integers(0, 99),
     unexpected_errors=st.integers(0, 9),
-    armed_for=LONGS,
+    armed=st.just(value=True),
     waited=WAITS,
     stale_before=st.booleans(),
     absent_before=st.booleans(),
@@ -166,8 +166,7 @@ def test_an_error_before_arm(error: Exception, retry: RetryState, policy: RetryP
 def test_only_patience_that_is_over_ends_an_outage(
     error: Exception, retry: RetryState, policy: RetryPolicy
 ) -> None:
-    armed = retry.armed_for is not None
-    party = find_party(error, armed=armed)
+    party = find_party(error, armed=retry.armed)
     verdict = evaluate_error(error, retry, policy)
     if isinstance(error, errors.RateLimited):
         assert verdict.unavailable == RATE_LIMIT
@@ -272,9 +271,9 @@ def test_an_answer_that_says_wait(result: Pending) -> None:
         never_wrong(prepared, armed=False)
 
 
-@pytest.mark.parametrize("armed", [None, timedelta(seconds=1)])
+@pytest.mark.parametrize("armed", [False, True])
 @given(adapter_errors(), st.integers(1, 6))
-def test_tries_come_to_an_end(armed: timedelta | None, error: errors.AdapterError, tries: int) -> None:
+def test_tries_come_to_an_end(armed: bool, error: errors.AdapterError, tries: int) -> None:
     policy = RetryPolicy(
         tries=tries,
         backoff=timedelta(seconds=1),
@@ -286,6 +285,6 @@ def test_tries_come_to_an_end(armed: timedelta | None, error: errors.AdapterErro
         look_limit=timedelta(0),
         crashes=99,
     )
-    verdict = evaluate_error(error, RetryState(spent=tries - 1, unexpected_errors=0, armed_for=armed), policy)
+    verdict = evaluate_error(error, RetryState(spent=tries - 1, unexpected_errors=0, armed=armed), policy)
     if verdict.spent:
         assert verdict.state in (State.FAILED, State.BLOCKED)

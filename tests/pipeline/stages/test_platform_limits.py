@@ -51,5 +51,5 @@ def test_a_call_may_show_until_its_deadline_its_length_and_the_window_are_over(c
 def test_a_delivery_that_nobody_works_on_has_waited_no_time(core: CoreFixture) -> None:
     [delivery] = core.ledger.fresh(State.PUBLISHING).deliveries
     standing = build_retry_state(core.ledger.read_claimed(delivery), core.context.settings, CAPABILITIES)
-    assert (standing.waited, standing.armed_for) == (timedelta(0), None)
+    assert (standing.waited, standing.armed) == (timedelta(0), False)
     assert (standing.absent_before, standing.late_enough, standing.stale_before) == (False, False, False)
