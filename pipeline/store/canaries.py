@@ -12,7 +12,7 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from pipeline.domain.level import LEVEL
-from pipeline.store.database import jsonb, row, rows
+from pipeline.store.database import jsonb, read_all, row, rows
 
 LEVEL_AGE = timedelta(minutes=1)
 """How long the level of a worker counts after the last message it took, while only older ones take more."""
@@ -87,11 +87,11 @@ def record_host(
 
 def list_hosts(c: Connection) -> list[Host]:
     """Return the hosts of each queue."""
-    found = rows(
+    return read_all(
         c,
+        Host,
         """SELECT * FROM (
                SELECT k.queue, h.key AS name, now() - CAST(h.value ->> 'at' AS timestamptz) AS age, h.value AS facts
                FROM canaries k, jsonb_each(k.hosts) h) x WHERE age < CAST(:kept AS interval) ORDER BY name, queue""",
         kept=HOST_KEPT,
     )
-    return [Host(**r._mapping) for r in found]

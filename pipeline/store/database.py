@@ -7,11 +7,11 @@ import re
 import threading
 import time
 from collections import namedtuple
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -24,6 +24,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from pipeline.store.revision import find_code_revision
+
+T = TypeVar("T")
 
 set_json_loads(from_json)  # five times as fast as json: a page of posts has hundreds of values
 IDLE = 15.0
@@ -161,6 +163,36 @@ def is_violation(error: IntegrityError, constraint: str) -> bool:
 def row(connection: Connection, sql: str, /, **values: Any) -> Any | None:
     """Execute one statement and return its first row, or None."""
     return _execute(connection, sql, values).fetchone()
+
+
+def has_row(connection: Connection, sql: str, /, **values: Any) -> bool:
+    """Execute one statement. Return True if it returned a row."""
+    return row(connection, sql, **values) is not None
+
+
+def require_row(connection: Connection, missing: str, sql: str, /, **values: Any) -> Any:
+    """Execute one statement and return its first row. Raises LookupError, with *missing*, if there is none."""
+    found = row(connection, sql, **values)
+    if found is None:
+        raise LookupError(missing)
+    return found
+
+
+def find_value(connection: Connection, kind: type[T], sql: str, /, **values: Any) -> T | None:  # noqa: ARG001  for the types
+    """Execute one statement and return the only column of its first row, which is of this type; None without a row."""
+    found = row(connection, sql, **values)
+    value: T | None = None if found is None else found[0]
+    return value
+
+
+def read_number(connection: Connection, sql: str, /, **values: Any) -> int:
+    """Execute one statement and return the only column of its first row; 0 without a row."""
+    return int(find_value(connection, int, sql, **values) or 0)
+
+
+def read_all(connection: Connection, make: Callable[..., T], sql: str, /, **values: Any) -> list[T]:
+    """Execute one statement and return what *make* makes of each row, by the names of its columns."""
+    return [make(**r._mapping) for r in rows(connection, sql, **values)]
 
 
 def run_many(connection: Connection, sql: str, /, values: Sequence[Mapping[str, Any]]) -> list[Any | None]:

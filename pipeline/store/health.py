@@ -9,7 +9,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from pipeline.store.database import QUERY_CANCELED, row
+from pipeline.store.database import QUERY_CANCELED, has_row, require_row, row
 
 T = TypeVar("T")
 CHECK_SECONDS = 2.0
@@ -18,14 +18,12 @@ CHECK_SECONDS = 2.0
 
 def ping(c: Connection) -> bool:
     """Return True if the database executes a statement. Raises Unreachable."""
-    return row(c, "SELECT 1 AS one") is not None
+    return has_row(c, "SELECT 1 AS one")
 
 
 def database_now(c: Connection) -> datetime:
     """Return the database's clock: the start of this transaction."""
-    found = row(c, "SELECT now() AS now")
-    if found is None:
-        raise LookupError("The database returned no time.")
+    found = require_row(c, "The database returned no time.", "SELECT now() AS now")
     instant: datetime = found.now
     return instant
 

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import Database, jsonb, row, rows
+from pipeline.store.database import Database, find_value, jsonb, require_row, row, rows
 
 LEASE = timedelta(seconds=7)
 """After which another worker may take the job of one that died; each step extends it."""
@@ -79,9 +79,7 @@ def begin_step(database: Database) -> Iterator[Connection]:
 
 def find_workspace_of_job(c: Connection, table: JobTable[Any], identity: UUID) -> UUID | None:
     """Return the workspace of a job."""
-    found = row(c, f"SELECT workspace_id FROM {table.name} WHERE id = :id", id=identity)
-    workspace: UUID | None = None if found is None else found.workspace_id
-    return workspace
+    return find_value(c, UUID, f"SELECT workspace_id FROM {table.name} WHERE id = :id", id=identity)
 
 
 def claim(c: Connection, table: JobTable[J], identity: UUID, lease: timedelta) -> J | None:
@@ -107,8 +105,9 @@ def change(
     """
     changes = {**table.cleared, **changes}
     values = {n: jsonb(v) if isinstance(v, dict | list) else v for n, v in changes.items()}
-    found = row(
+    found = require_row(
         c,
+        f"There is no {table.noun} {identity}.",
         f"""UPDATE {table.name} SET {"".join(f"{name} = :{name}, " for name in changes)}
                    lease_until = now() + CAST(:lease AS interval), touched_at = now()
             WHERE id = :id RETURNING {table.columns}""",
@@ -116,8 +115,6 @@ def change(
         lease=lease,
         **values,
     )
-    if found is None:
-        raise LookupError(f"There is no {table.noun} {identity}.")
     return table.to_job(found)
 
 

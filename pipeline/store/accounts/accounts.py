@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Account, Credentials, Platform
 from pipeline.domain.account import AccountStatus
-from pipeline.store.database import jsonb, new_id, row, rows
+from pipeline.store.database import has_row, jsonb, new_id, require_row, row, rows
 from pipeline.store.selection import where, where_given
 from pipeline.store.vault import Vault
 
@@ -94,8 +94,9 @@ def add_account(  # noqa: PLR0913  one keyword per column
     )
     if added is not None:
         return identity
-    known = row(
+    known = require_row(
         c,
+        "The account was removed while it was being connected again.",
         """UPDATE accounts SET status = 'active', error = NULL, username = :u, display_name = :d,
                   settings = settings || :s
            WHERE workspace_id = :w AND platform = :p AND connection = :k AND remote_id = :r RETURNING id""",
@@ -107,8 +108,6 @@ def add_account(  # noqa: PLR0913  one keyword per column
         d=display_name,
         s=jsonb(dict(settings)),
     )
-    if known is None:
-        raise LookupError("The account was removed while it was being connected again.")
     store_credentials(c, vault, known.id, credentials)
     again: UUID = known.id
     return again
@@ -128,24 +127,21 @@ def store_credentials(
     ``version``: replace only this version; return False when a user has reconnected the account since.
     ``rotated``: True if a refresh returned another refresh token than it was given; None when unknown.
     """
-    return (
-        row(
-            c,
-            """UPDATE accounts SET credentials = :sealed, expires_at = :e, refresh_expires_at = :re,
-                      credentials_version = credentials_version + 1, refreshing_until = NULL,
-                      credentials_since = now(), renewable = :renewable, refresh_after = NULL, unanswered = 0,
-                      refresh_rotates = coalesce(CAST(:rotated AS boolean), refresh_rotates)
-               WHERE id = :id AND (CAST(:version AS integer) IS NULL OR credentials_version = :version)
-               RETURNING id""",
-            id=account,
-            sealed=vault.seal(credentials_to_dict(credentials), account),
-            e=credentials.expires_at,
-            re=credentials.refresh_expires_at,
-            version=version,
-            rotated=rotated,
-            renewable=credentials.refresh_token is not None,
-        )
-        is not None
+    return has_row(
+        c,
+        """UPDATE accounts SET credentials = :sealed, expires_at = :e, refresh_expires_at = :re,
+                  credentials_version = credentials_version + 1, refreshing_until = NULL,
+                  credentials_since = now(), renewable = :renewable, refresh_after = NULL, unanswered = 0,
+                  refresh_rotates = coalesce(CAST(:rotated AS boolean), refresh_rotates)
+           WHERE id = :id AND (CAST(:version AS integer) IS NULL OR credentials_version = :version)
+           RETURNING id""",
+        id=account,
+        sealed=vault.seal(credentials_to_dict(credentials), account),
+        e=credentials.expires_at,
+        re=credentials.refresh_expires_at,
+        version=version,
+        rotated=rotated,
+        renewable=credentials.refresh_token is not None,
     )
 
 
@@ -224,13 +220,12 @@ ACCOUNT_COLUMNS = ", ".join(
 
 def read_account(c: Connection, vault: Vault, account: UUID) -> tuple[Account, int, AccountStatus]:
     """Return an account with its credentials, their version, and its status. Raises LookupError."""
-    found = row(
+    found = require_row(
         c,
+        f"There is no account {account}.",
         f"SELECT {ACCOUNT_COLUMNS}, a.credentials_version, a.status FROM accounts a WHERE a.id = :id",
         id=account,
     )
-    if found is None:
-        raise LookupError(f"There is no account {account}.")
     return open_account(found, vault), found.credentials_version, AccountStatus(found.status)
 
 
@@ -239,18 +234,15 @@ def claim_refresh(c: Connection, account: UUID, version: int, lease: timedelta) 
 
     A claim that expired means that its worker died, perhaps after the platform answered: it counts as unanswered.
     """
-    return (
-        row(
-            c,
-            """UPDATE accounts SET refreshing_until = now() + :lease,
-                      unanswered = unanswered + CASE WHEN refreshing_until IS NULL THEN 0 ELSE 1 END
-               WHERE id = :id AND credentials_version = :version
-                 AND (refreshing_until IS NULL OR refreshing_until < now()) RETURNING id""",
-            id=account,
-            version=version,
-            lease=lease,
-        )
-        is not None
+    return has_row(
+        c,
+        """UPDATE accounts SET refreshing_until = now() + :lease,
+                  unanswered = unanswered + CASE WHEN refreshing_until IS NULL THEN 0 ELSE 1 END
+           WHERE id = :id AND credentials_version = :version
+             AND (refreshing_until IS NULL OR refreshing_until < now()) RETURNING id""",
+        id=account,
+        version=version,
+        lease=lease,
     )
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.account import AccountStatus
 from pipeline.store.accounts.accounts import ACCOUNT_FIELDS, AccountRow, list_accounts, to_account_row
-from pipeline.store.database import row, rows
+from pipeline.store.database import read_number, require_row, row, rows
 from pipeline.store.selection import where_given
 from pipeline.store.vault import Vault, VaultError
 
@@ -72,14 +72,13 @@ def list_due_refreshes(c: Connection, limit: int) -> list[tuple[UUID, int]]:
 
 def read_refresh_history(c: Connection, account: UUID) -> RefreshHistory:
     """Return the history of an account's refreshes. Raises LookupError."""
-    found = row(
+    found = require_row(
         c,
+        f"There is no account {account}.",
         """SELECT unanswered, refresh_rotates AS rotates, coalesce(expires_at > now(), true) AS is_alive
            FROM accounts WHERE id = :id""",
         id=account,
     )
-    if found is None:
-        raise LookupError(f"There is no account {account}.")
     return RefreshHistory(**found._mapping)
 
 
@@ -179,13 +178,12 @@ def activate(c: Connection, account: UUID) -> AccountStatus:
 
 def count_waiting(c: Connection, account: UUID) -> int:
     """Count the deliveries that are blocked until this account is reconnected."""
-    found = row(
+    return read_number(
         c,
         """SELECT count(*) AS n FROM deliveries
            WHERE account_id = :id AND state = 'blocked' AND reason = 'reconnect'""",
         id=account,
     )
-    return int(found.n) if found else 0
 
 
 def _find_renewable(c: Connection, vault: Vault, ids: list[UUID]) -> dict[UUID, bool]:

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.store.database import jsonb, new_id, row
+from pipeline.store.database import jsonb, new_id, require_row, row
 from pipeline.store.vault import Vault
 
 
@@ -39,16 +39,15 @@ class SessionOrigin:
 
 def read_origin(c: Connection, session: UUID) -> SessionOrigin:
     """Return the origin of a session. Raises LookupError."""
-    found = row(
+    found = require_row(
         c,
+        f"There is no OAuth session {session}.",
         """SELECT w.name AS workspace, k.name AS key, k.public_id, u.login AS user, g.created_at
            FROM grants g JOIN workspaces w ON w.id = g.workspace_id LEFT JOIN keys k ON k.id = g.key_id
            LEFT JOIN users u ON u.id = g.user_id
            WHERE g.id = :id""",
         id=session,
     )
-    if found is None:
-        raise LookupError(f"There is no OAuth session {session}.")
     key = f"“{found.key}” ({found.public_id})" if found.key else found.public_id
     return SessionOrigin(workspace=found.workspace, key=key, user=found.user, started_at=found.created_at)
 

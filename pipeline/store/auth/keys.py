@@ -24,7 +24,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.account import SERVER_DEFAULT, KeyLimits, Plan, Subscription, WorkspaceKind
 from pipeline.domain.audit import Actor
-from pipeline.store.database import new_id, row, rows
+from pipeline.store.database import has_row, new_id, row, rows
 from pipeline.store.selection import where_given
 
 _TODAY = "(now() AT TIME ZONE 'UTC')::date"
@@ -288,13 +288,10 @@ def change_limits(c: Connection, public_id: str, changes: Mapping[str, Any]) -> 
 
 def revoke_key(c: Connection, public_id: str) -> bool:
     """Revoke a key; False when there is no such valid key. The API refuses it within a second."""
-    return (
-        row(
-            c,
-            "UPDATE keys SET revoked_at = now() WHERE public_id = :public AND revoked_at IS NULL RETURNING id",
-            public=public_id.partition(".")[0],
-        )
-        is not None
+    return has_row(
+        c,
+        "UPDATE keys SET revoked_at = now() WHERE public_id = :public AND revoked_at IS NULL RETURNING id",
+        public=public_id.partition(".")[0],
     )
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.account import Role
 from pipeline.store.auth.users import StoredPassword
-from pipeline.store.database import new_id, row, rows
+from pipeline.store.database import has_row, new_id, read_all, row, rows
 from pipeline.store.selection import where_given
 
 MAX_TEXT = 200
@@ -130,14 +130,14 @@ def end_session(c: Connection, session: UUID, user: UUID | None = None) -> str |
 def list_sessions(c: Connection, user: UUID | None = None) -> list[ListedSession]:
     """Return the valid sessions of a user, or of all users, the last used first."""
     own = where_given({"user": "s.user_id = :user"}, user=user)
-    found = rows(
+    return read_all(
         c,
+        ListedSession,
         f"""SELECT s.id, s.user_id, u.login, s.created_at, s.seen_at, s.address, s.agent
             FROM sessions s JOIN users u ON u.id = s.user_id
             WHERE {_VALID} AND {own} ORDER BY s.seen_at DESC LIMIT 1000""",
         **own.values,
     )
-    return [ListedSession(**r._mapping) for r in found]
 
 
 def delete_ended(c: Connection) -> None:
@@ -235,7 +235,7 @@ def count_try(c: Connection, subject: str) -> bool:
 
     *subject*: from `name_login` or `name_address`. Concurrent tries queue at its row.
     """
-    counted = row(
+    return has_row(
         c,
         """INSERT INTO login_tries AS t (subject_sha256, tries, until) VALUES (:subject, 1, now() + :wait)
            ON CONFLICT (subject_sha256) DO UPDATE
@@ -245,7 +245,6 @@ def count_try(c: Connection, subject: str) -> bool:
         wait=WAIT,
         most=MAX_TRIES,
     )
-    return counted is not None
 
 
 def forget_tries(c: Connection, subject: str) -> None:

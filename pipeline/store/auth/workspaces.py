@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.account import Plan, Subscription, WorkspaceKind
-from pipeline.store.database import new_id, row, rows
+from pipeline.store.database import new_id, require_row, row, rows
 
 OnLate = Literal["skip", "hold"]
 
@@ -32,15 +32,14 @@ class LatePolicy:
 
 def set_policy(c: Connection, workspace: UUID, policy: LatePolicy | None) -> None:
     """Set the policy; None: late posts are published. Raises LookupError."""
-    found = row(
+    require_row(
         c,
+        f"There is no workspace {workspace}.",
         "UPDATE workspaces SET late_after = :after, on_late = :on_late WHERE id = :id RETURNING id",
         id=workspace,
         after=policy and policy.after,
         on_late=policy and policy.on_late,
     )
-    if found is None:
-        raise LookupError(f"There is no workspace {workspace}.")
 
 
 def list_policies(c: Connection) -> Mapping[UUID, LatePolicy]:

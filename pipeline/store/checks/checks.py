@@ -27,7 +27,7 @@ from sqlalchemy import Connection
 from adapters.contract import MediaFacts, Track
 from pipeline.store.array_literals import write_bytes, write_ids, write_texts, write_times, write_words
 from pipeline.store.counters.counters import STORAGE_FAULT, count_alarm
-from pipeline.store.database import jsonb, new_id, row, rows
+from pipeline.store.database import has_row, jsonb, new_id, read_number, row, rows
 
 Purpose = Literal["image", "video", "music"]
 Verdict = Literal["good", "refused", "unanswered"]
@@ -178,19 +178,16 @@ def decide_check(
     """
     kept = None if facts is None else {name: value for name, value in facts.items() if name != "sha256"}
     free_slot(c, check)
-    return (
-        row(
-            c,
-            """UPDATE checks SET verdict = :v, facts = :f, seen = :seen,
-                      content_sha256 = decode(:sha, 'hex'), decided_at = clock_timestamp(),
-                      lease_until = NULL, fault = NULL WHERE id = :id AND verdict IS NULL RETURNING id""",
-            id=check,
-            v=verdict,
-            f=jsonb(kept),
-            sha=facts.get("sha256") if facts else None,
-            seen=seen,
-        )
-        is not None
+    return has_row(
+        c,
+        """UPDATE checks SET verdict = :v, facts = :f, seen = :seen,
+                  content_sha256 = decode(:sha, 'hex'), decided_at = clock_timestamp(),
+                  lease_until = NULL, fault = NULL WHERE id = :id AND verdict IS NULL RETURNING id""",
+        id=check,
+        v=verdict,
+        f=jsonb(kept),
+        sha=facts.get("sha256") if facts else None,
+        seen=seen,
     )
 
 
@@ -218,7 +215,7 @@ def postpone_check(
 def is_within_grace(c: Connection, check: UUID, grace: timedelta) -> bool:
     """Return True until a check's due time plus grace."""
     sql = "SELECT id FROM checks WHERE id = :id AND due_at + CAST(:grace AS interval) > now()"
-    return row(c, sql, id=check, grace=grace) is not None
+    return has_row(c, sql, id=check, grace=grace)
 
 
 _FAULTS = """
@@ -231,8 +228,7 @@ def count_faults(c: Connection, limit: int = 1000) -> int:
 
     Such checks are postponed, so they are found before checks that were never tried, however many of these there are.
     """
-    found = row(c, _FAULTS, n=limit)
-    return int(found.n) if found else 0
+    return read_number(c, _FAULTS, n=limit)
 
 
 def move_to_slow_lane(c: Connection, check: UUID) -> None:
@@ -265,13 +261,12 @@ def list_due_checks(c: Connection, limit: int) -> list[UUID]:
 
 def lock_undecided(c: Connection, check: UUID) -> bool:
     """Lock an undecided check, so that no post pins it until the transaction ends; False when it is decided."""
-    return row(c, "SELECT id FROM checks WHERE id = :id AND verdict IS NULL FOR UPDATE", id=check) is not None
+    return has_row(c, "SELECT id FROM checks WHERE id = :id AND verdict IS NULL FOR UPDATE", id=check)
 
 
 def read_tries(c: Connection, check: UUID) -> int:
     """Return how often a check has been tried."""
-    found = row(c, "SELECT tries FROM checks WHERE id = :id", id=check)
-    return int(found.tries) if found else 0
+    return read_number(c, "SELECT tries FROM checks WHERE id = :id", id=check)
 
 
 def list_full_hosts(c: Connection, limit: int) -> Sequence[tuple[str, UUID | None]]:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.shares import Shares
 from pipeline.store.checks.checks import COLUMNS, Check, list_full_hosts
-from pipeline.store.database import row, rows
+from pipeline.store.database import read_all, row
 from pipeline.store.posts.pins import PINS
 
 CANDIDATES = 8
@@ -172,8 +172,9 @@ class MediaToRecheck:
 
 def claim_rechecks(c: Connection, limit: int) -> list[MediaToRecheck]:
     """Claim the posts that come within a day, and again within 15 minutes, of their time: each is rechecked twice."""
-    found = rows(
+    return read_all(
         c,
+        MediaToRecheck,
         f"""WITH due AS (
                SELECT p.id FROM posts p
                WHERE p.status = 'scheduled' AND p.deleted_at IS NULL
@@ -192,7 +193,6 @@ def claim_rechecks(c: Connection, limit: int) -> list[MediaToRecheck]:
            WHERE k.purpose <> 'music'""",
         n=limit,
     )
-    return [MediaToRecheck(**r._mapping) for r in found]
 
 
 def record_warning(c: Connection, post: UUID, text: str) -> None:

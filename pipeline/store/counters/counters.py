@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import jsonb, row, rows
+from pipeline.store.database import jsonb, read_number, rows
 
 ALARMS = "slipway_alarms_total"
 LATENESS = "slipway_delivery_lateness_seconds"
@@ -85,7 +85,7 @@ def count_alarm(c: Connection, kind: str) -> None:
 
 def compact_deltas(c: Connection) -> int:
     """Add the appended deltas to the counters and return how many there were. One transaction at a time."""
-    found = row(
+    return read_number(
         c,
         """WITH taken AS (DELETE FROM counter_deltas RETURNING name, labels, n),
            added AS (
@@ -100,7 +100,6 @@ def compact_deltas(c: Connection) -> int:
            SELECT count(*) AS n FROM taken""",
         alarms=ALARMS,
     )
-    return int(found.n) if found else 0
 
 
 def read_counters(c: Connection) -> list[Counter]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from pipeline.domain.hold import INTENDED
 from pipeline.store.accounts.grants import GRANT_ENDS_AT
-from pipeline.store.database import row, rows
+from pipeline.store.database import read_all, row, rows
 from pipeline.store.deliveries.holds import HELD_FOR, LATE_SINCE
 from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
 
@@ -100,8 +100,7 @@ GROUP BY 1, 2
 
 def list_overdue(c: Connection) -> list[Overdue]:
     """Return the deliveries that were due ``OVERDUE_AFTER`` ago and are not armed, by platform and hold."""
-    found = rows(c, _OVERDUE, platforms=list(Platform), n=LIMIT, after=OVERDUE_AFTER)
-    return [Overdue(**r._mapping) for r in found]
+    return read_all(c, Overdue, _OVERDUE, platforms=list(Platform), n=LIMIT, after=OVERDUE_AFTER)
 
 
 def find_oldest_overdue(found: Iterable[Overdue]) -> dict[str, float]:
@@ -121,7 +120,7 @@ def count_settled_lately(c: Connection) -> dict[tuple[str, str], int]:
 
 def list_oldest(c: Connection) -> list[Oldest]:
     """Return, for unknown and blocked deliveries, how long the oldest of each platform and reason has been so."""
-    return [Oldest(**r._mapping) for r in rows(c, _OLDEST, platforms=list(Platform))]
+    return read_all(c, Oldest, _OLDEST, platforms=list(Platform))
 
 
 def count_grants_ending(c: Connection) -> dict[tuple[str, str], int]:

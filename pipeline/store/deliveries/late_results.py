@@ -16,7 +16,7 @@ from adapters.contract import CheckpointData, Published
 from pipeline.domain.delivery import SETTLED, Mover, State
 from pipeline.domain.retry_policy import evaluate_conflict
 from pipeline.domain.verdict import Verdict
-from pipeline.store.database import jsonb, row
+from pipeline.store.database import has_row, jsonb, row
 from pipeline.store.deliveries.claim import ClaimedDelivery
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.move import lock_post, move
@@ -64,18 +64,15 @@ def save_late_handle(
 ) -> bool:
     """Store a late handle as the checkpoint of its unknown delivery, for looks; False if it is not unknown."""
     number = save_late_result(c, claimed, {"handle": True})
-    return (
-        row(
-            c,
-            """UPDATE deliveries SET checkpoint = :checkpoint, updated_at = now()
-               WHERE id = :id AND state = 'unknown' AND armed_at = (
-                   SELECT armed_at FROM attempts WHERE delivery_id = :id AND n = :n AND closed_at IS NULL)
-               RETURNING id""",
-            id=claimed.id,
-            n=number,
-            checkpoint=vault.seal(checkpoint, claimed.id),
-        )
-        is not None
+    return has_row(
+        c,
+        """UPDATE deliveries SET checkpoint = :checkpoint, updated_at = now()
+           WHERE id = :id AND state = 'unknown' AND armed_at = (
+               SELECT armed_at FROM attempts WHERE delivery_id = :id AND n = :n AND closed_at IS NULL)
+           RETURNING id""",
+        id=claimed.id,
+        n=number,
+        checkpoint=vault.seal(checkpoint, claimed.id),
     )
 
 

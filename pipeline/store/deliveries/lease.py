@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.delivery import Mover, Reason, State, get_resume_state, require_move
 from pipeline.store.canaries import TOO_NEW
-from pipeline.store.database import jsonb, row, rows
+from pipeline.store.database import has_row, jsonb, read_all, row, rows
 from pipeline.store.deliveries.claim import ClaimedDelivery, Message
 from pipeline.store.deliveries.error_fields import error_to_dict
 from pipeline.store.deliveries.move import lock_post, move, recompute_post_status
@@ -25,7 +25,7 @@ from pipeline.store.health import database_now
 
 def extend_lease(c: Connection, claimed: ClaimedDelivery, lease: timedelta) -> bool:
     """Extend the lease from now; False when the claim was lost (rescued, edited, cancelled) or the lease expired."""
-    found = row(
+    return has_row(
         c,
         """UPDATE deliveries SET lease_until = now() + :lease
            WHERE id = :id AND state = 'publishing' AND generation = :generation AND fence = :fence
@@ -35,7 +35,6 @@ def extend_lease(c: Connection, claimed: ClaimedDelivery, lease: timedelta) -> b
         fence=claimed.fence,
         lease=lease,
     )
-    return found is not None
 
 
 _HELD = """
@@ -69,7 +68,7 @@ def requeue_claimed(c: Connection, some: Sequence[ClaimedDelivery], lease: timed
 
     No crash or attempt is counted. The messages are sent after the caller's commit. ``lease``: of a queued one.
     """
-    return [Message(**r._mapping) for r in rows(c, _GIVE_BACK, lease=lease, **_to_values(some, "publishing"))]
+    return read_all(c, Message, _GIVE_BACK, lease=lease, **_to_values(some, "publishing"))
 
 
 def requeue_looks(c: Connection, some: Sequence[ClaimedDelivery]) -> None:
@@ -191,14 +190,14 @@ class Rescue:
 
 def list_expired_leases(c: Connection, limit: int) -> list[ExpiredLease]:
     """Return publishing deliveries whose lease expired, oldest first: their worker died or hangs."""
-    found = rows(
+    return read_all(
         c,
+        ExpiredLease,
         """SELECT id, post_id, platform, generation, fence, crashes, armed_at,
                   (SELECT request_id FROM posts p WHERE p.id = post_id) AS request_id
            FROM deliveries WHERE state = 'publishing' AND lease_until < now() ORDER BY lease_until LIMIT :n""",
         n=limit,
     )
-    return [ExpiredLease(**r._mapping) for r in found]
 
 
 def rescue(c: Connection, one: ExpiredLease, how: Rescue, lease: timedelta) -> int | None:

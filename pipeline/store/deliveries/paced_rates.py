@@ -7,7 +7,7 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import row
+from pipeline.store.database import require_row, row
 
 CLOCK = 0.001
 """Tolerance, in deliveries: the clock advances between two reads of it within one statement."""
@@ -16,8 +16,9 @@ Kind = Literal["replay", "backlog"]
 
 def reserve_turn(c: Connection, kind: Kind, platform: str, gap: timedelta) -> datetime:
     """Reserve the next turn: now, or ``gap`` after the turn before it. No two turns of a platform are at one time."""
-    found = row(
+    found = require_row(
         c,
+        "No turn was reserved.",
         """INSERT INTO paces AS x (kind, platform, free_at) VALUES (:kind, :platform, now() + :gap)
            ON CONFLICT (kind, platform) DO UPDATE SET free_at = greatest(x.free_at, now()) + CAST(:gap AS interval)
            RETURNING free_at - CAST(:gap AS interval) AS turn""",
@@ -25,8 +26,6 @@ def reserve_turn(c: Connection, kind: Kind, platform: str, gap: timedelta) -> da
         platform=platform,
         gap=gap,
     )
-    if found is None:
-        raise LookupError("No turn was reserved.")
     turn: datetime = found.turn
     return turn
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from adapters.contract import Platform
 from pipeline.domain.hold import Hold
-from pipeline.store.database import row, rows
+from pipeline.store.database import has_row, read_all, row, rows
 from pipeline.store.deliveries.holds import HELD_FOR
 from pipeline.store.selection import where_given
 
@@ -88,7 +88,7 @@ def record_failure(
         workspace=workspace,
         age=FAILURE_AGE,
     )
-    found = row(
+    return has_row(
         c,
         """WITH failing AS (
                SELECT count(*) AS accounts, count(DISTINCT f.workspace_id) AS workspaces, sum(f.failures) AS failures
@@ -115,7 +115,6 @@ def record_failure(
         workspaces=WORKSPACES,
         failures=FAILURES,
     )
-    return found is not None
 
 
 def has_sign_of_life(c: Connection, platform: Platform) -> bool:
@@ -137,14 +136,13 @@ def take_probe(c: Connection, platform: str, every: timedelta) -> bool:
 
     Return False if it is not due or taken, or if the breaker is closed.
     """
-    found = row(
+    return has_row(
         c,
         """UPDATE platform_health SET probe_at = now() + CAST(:every AS interval), probe_id = NULL
            WHERE platform = :p AND opened_at IS NOT NULL AND probe_at <= now() RETURNING platform""",
         p=platform,
         every=every,
     )
-    return found is not None
 
 
 def set_probe(c: Connection, platform: str, delivery: UUID) -> None:
@@ -160,14 +158,13 @@ def set_probe(c: Connection, platform: str, delivery: UUID) -> None:
 
 def close_breaker(c: Connection, platform: str) -> bool:
     """Close a breaker at an operator's request; False if it was closed. Earlier failures no longer count."""
-    found = row(
+    return has_row(
         c,
         """WITH gone AS (DELETE FROM platform_failures WHERE platform = :p)
            UPDATE platform_health SET opened_at = NULL, probe_at = NULL, probe_id = NULL, why = NULL
            WHERE platform = :p AND opened_at IS NOT NULL RETURNING platform""",
         p=platform,
     )
-    return found is not None
 
 
 def list_open_breakers(
@@ -176,8 +173,9 @@ def list_open_breakers(
     """Return the open breakers, oldest first, and what they hold, in all or these workspaces; count up to *cap*."""
     mine = None if workspaces is None else list(workspaces)
     own = where_given({"mine": "d.workspace_id = ANY(CAST(:mine AS uuid[]))"}, mine=mine)
-    found = rows(
+    return read_all(
         c,
+        OpenBreaker,
         f"""SELECT h.platform, h.opened_at, h.probe_at, h.why, (SELECT count(*) FROM (
                       SELECT FROM deliveries d
                       WHERE d.state IN ('scheduled', 'retrying') AND d.platform = h.platform
@@ -188,4 +186,3 @@ def list_open_breakers(
         cap=cap,
         **own.values,
     )
-    return [OpenBreaker(**r._asdict()) for r in found]

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from adapters.contract import MediaFacts
-from pipeline.store.database import jsonb, row, rows
+from pipeline.store.database import has_row, jsonb, row, rows
 from pipeline.store.deliveries.claim import (
     CLAIMED_COLUMNS,
     CLAIMED_JOIN,
@@ -122,21 +122,18 @@ def save_url(c: Connection, claimed: ClaimedDelivery, remote_id: str, url: str) 
     """
     try:
         with c.begin_nested():
-            return (
-                row(
-                    c,
-                    """WITH d AS (
-                           UPDATE deliveries SET url = :url, remote_id = :r, updated_at = now()
-                           WHERE id = :id AND state = 'published' AND url IS NULL RETURNING id, generation, fence
-                       )
-                       INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
-                       SELECT id, 'urls', 'published', 'published', generation, fence, 'its URL was found' FROM d
-                       RETURNING delivery_id""",
-                    id=claimed.id,
-                    url=url,
-                    r=remote_id,
-                )
-                is not None
+            return has_row(
+                c,
+                """WITH d AS (
+                       UPDATE deliveries SET url = :url, remote_id = :r, updated_at = now()
+                       WHERE id = :id AND state = 'published' AND url IS NULL RETURNING id, generation, fence
+                   )
+                   INSERT INTO moves (delivery_id, mover, origin, target, generation, fence, why)
+                   SELECT id, 'urls', 'published', 'published', generation, fence, 'its URL was found' FROM d
+                   RETURNING delivery_id""",
+                id=claimed.id,
+                url=url,
+                r=remote_id,
             )
     except IntegrityError:
         postpone_url_lookup(c, claimed)

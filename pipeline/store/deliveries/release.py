@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from adapters.contract import Platform
 from pipeline.domain.level import LEVEL
 from pipeline.store.canaries import TOO_NEW
-from pipeline.store.database import row, rows
+from pipeline.store.database import has_row, read_number, rows
 from pipeline.store.deliveries.claim import Message
 from pipeline.store.deliveries.move import recompute_post_status
 from pipeline.store.recovery.epoch import EPOCH_IS_OPEN
@@ -88,14 +88,13 @@ def list_due_platforms(c: Connection) -> list[str]:
 
 def has_backlog(c: Connection, platform: str, older: timedelta) -> bool:
     """Return whether a delivery of a platform has been due for this long; one index lookup."""
-    found = row(
+    return has_row(
         c,
         """SELECT 1 AS one FROM deliveries WHERE platform = :p AND state IN ('scheduled', 'retrying')
              AND next_at <= now() - CAST(:older AS interval) LIMIT 1""",
         p=platform,
         older=older,
     )
-    return found is not None
 
 
 def count_queued(c: Connection, platform: str) -> int:
@@ -103,12 +102,11 @@ def count_queued(c: Connection, platform: str) -> int:
 
     The index holds no others, and the setting ``ahead`` bounds them.
     """
-    found = row(
+    return read_number(
         c,
         f"SELECT count(*) AS n FROM deliveries d WHERE platform = :p AND state = 'queued' AND NOT {TOO_NEW}",
         p=platform,
     )
-    return int(found.n) if found else 0
 
 
 def release(

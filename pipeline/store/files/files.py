@@ -19,7 +19,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import new_id, row, rows
+from pipeline.store.database import new_id, read_number, require_row, row, rows
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.selection import where, where_given
 
@@ -92,19 +92,18 @@ def open_file(
 
 def count_waiting_uploads(c: Connection, workspace: UUID, within: timedelta) -> int:
     """Count the uploads of a workspace that were opened within this time and are not finished."""
-    found = row(
+    return read_number(
         c,
         """SELECT count(*) AS n FROM files WHERE workspace_id = :w AND object IS NULL
              AND source_sha256 IS NULL AND created_at > now() - :within""",
         w=workspace,
         within=within,
     )
-    return int(found.n) if found else 0
 
 
 def sum_bytes(c: Connection, workspace: UUID) -> int:
     """Return the size of all uploaded files and imports of a workspace, in bytes."""
-    found = row(
+    return read_number(
         c,
         """SELECT coalesce(sum(size), 0) AS used FROM (
                SELECT size FROM files
@@ -112,7 +111,6 @@ def sum_bytes(c: Connection, workspace: UUID) -> int:
                UNION ALL SELECT size FROM imports WHERE workspace_id = :w AND removed_at IS NULL) stored""",
         w=workspace,
     )
-    return int(found.used) if found else 0
 
 
 def find_upload(c: Connection, identity: UUID) -> File | None:
@@ -219,9 +217,9 @@ def list_files(
 
 def find_workspace_of_check(c: Connection, check: UUID) -> UUID:
     """Return the workspace of a check. Raises LookupError."""
-    found = row(c, "SELECT workspace_id FROM checks WHERE id = :id", id=check)
-    if found is None:
-        raise LookupError(f"There is no check {check}.")
+    found = require_row(
+        c, f"There is no check {check}.", "SELECT workspace_id FROM checks WHERE id = :id", id=check
+    )
     workspace: UUID = found.workspace_id
     return workspace
 
@@ -249,15 +247,14 @@ def open_derived(
         sha=source_sha256,
     )
     # locked, so that it is not removed as unused before the use is committed
-    found = row(
+    found = require_row(
         c,
+        f"There is no derived file {name}.",
         f"""SELECT {COLUMNS}, removed_at IS NOT NULL AS is_removed FROM files
             WHERE name = :name AND workspace_id = :w AND source_sha256 IS NOT NULL FOR SHARE""",
         name=name,
         w=workspace,
     )
-    if found is None:
-        raise LookupError(f"There is no derived file {name}.")
     row(
         c,
         """INSERT INTO derived_file_uses (file_id, post_id) VALUES (:id, :post)

@@ -24,7 +24,7 @@ from sqlalchemy import Connection
 from adapters.errors import RateLimited
 from pipeline.domain.hold import INTENDED
 from pipeline.store.auth.sessions import list_audiences
-from pipeline.store.database import row, rows
+from pipeline.store.database import require_row, row, rows
 
 _SEEN = "SELECT coalesce(pg_sequence_last_value(CAST(pg_get_serial_sequence('moves', 'id') AS regclass)), 0) AS id"
 _WRITERS = """
@@ -284,9 +284,7 @@ def read_live(c: Connection, before: Watermark | None, sessions: Collection[UUID
 
     The caller opens a transaction of READ COMMITTED: the moves are read by a later snapshot than the watermark.
     """
-    exported = row(c, _POSITION, reader="export")
-    if exported is None:
-        raise LookupError("The row of move_progress is missing.")
+    exported = require_row(c, "The row of move_progress is missing.", _POSITION, reader="export")
     start: Any = before or exported
     last = row(c, _SEEN)
     highest = start.proven if last is None else last.id

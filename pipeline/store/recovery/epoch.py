@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.epoch import Epoch, StoredEpoch
-from pipeline.store.database import row, rows
+from pipeline.store.database import has_row, require_row, row, rows
 
 _SAME_DATABASE = "(SELECT oid FROM pg_database WHERE datname = current_database())"
 
@@ -94,15 +94,14 @@ def lock(c: Connection) -> EpochState:
 
 def intend(c: Connection, epoch: UUID, lease: timedelta) -> Intent:
     """Commit the next number of an epoch, or begin it with the first. The caller holds the lock and has compared."""
-    found = row(
+    found = require_row(
         c,
+        "The table mark has no row.",
         f"""UPDATE mark SET n = CASE WHEN epoch = :epoch THEN n + 1 ELSE 1 END, epoch = :epoch,
                    database = {_SAME_DATABASE}, relation = tableoid, writer = {_MINE}
             RETURNING n, now() AS now, pg_postmaster_start_time() AS server""",
         epoch=epoch,
     )
-    if found is None:
-        raise LookupError("The table mark has no row.")
     forward = [r.delivery_id for r in rows(c, "SELECT delivery_id FROM brought_forward LIMIT 5000")]
     noted = row(
         c, "SELECT clock_timestamp() AS at"
@@ -118,7 +117,7 @@ def confirm(c: Connection, intent: Intent) -> bool:
         "DELETE FROM brought_forward WHERE delivery_id = ANY(:ids) RETURNING delivery_id",
         ids=list(intent.forward),
     )
-    found = row(
+    return has_row(
         c,
         f"""UPDATE mark SET until = :until, marked_at = now(), started = :server, writer = {_MINE}
             WHERE epoch = :epoch AND held_at IS NULL AND pg_postmaster_start_time() = :server
@@ -127,12 +126,11 @@ def confirm(c: Connection, intent: Intent) -> bool:
         until=intent.epoch.until,
         server=intent.server,
     )
-    return found is not None
 
 
 def has_brought_forward(c: Connection) -> bool:
     """Return whether a brought-forward delivery is not recorded in the epoch file yet."""
-    return row(c, "SELECT 1 AS one FROM brought_forward LIMIT 1") is not None
+    return has_row(c, "SELECT 1 AS one FROM brought_forward LIMIT 1")
 
 
 def hold(c: Connection, why: str, *, since: datetime | None, until: datetime | None) -> None:
@@ -165,14 +163,13 @@ def clear_hold(c: Connection) -> None:
 def begin_epoch(c: Connection, epoch: UUID) -> datetime:
     """Begin a new epoch after an operator accepts the doubt; the send guard confirms it. Return the database's time."""
     clear_hold(c)
-    found = row(
+    found = require_row(
         c,
+        "The table mark has no row.",
         f"""UPDATE mark SET epoch = :epoch, n = 1, until = NULL, marked_at = now(), started = NULL,
                    database = {_SAME_DATABASE}, relation = tableoid, writer = {_MINE} RETURNING now() AS now""",
         epoch=epoch,
     )
-    if found is None:
-        raise LookupError("The table mark has no row.")
     instant: datetime = found.now
     return instant
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.delivery import Mover, State, require_move
-from pipeline.store.database import jsonb, row, rows
+from pipeline.store.database import jsonb, read_all, row, rows
 
 CHUNK = 1000
 
@@ -79,14 +79,14 @@ FROM deliveries d JOIN accounts a ON a.id = d.account_id JOIN workspaces w ON w.
 
 def find_doubtful(c: Connection, span: Span, limit: int | None = None) -> list[Doubtful]:
     """Return the deliveries that may have been sent, by their state in the backup; earliest due first."""
-    found = rows(
+    return read_all(
         c,
+        Doubtful,
         f"""SELECT {_WHY} AS why, d.state AS origin, {_FACTS}
             WHERE {_IN_DOUBT} ORDER BY d.due_at, d.id LIMIT :n""",
         **_to_values(span),
         n=limit,
     )
-    return [Doubtful(**r._mapping) for r in found]
 
 
 def count_doubtful(c: Connection, span: Span) -> dict[tuple[str, str], int]:
@@ -228,8 +228,9 @@ def list_accepted(
     c: Connection, epoch: UUID, limit: int | None = None, *, waiting: bool = False
 ) -> list[Doubtful]:
     """Return the deliveries of an accepted restore. ``waiting``: only ones that wait for proof or an operator."""
-    found = rows(
+    return read_all(
         c,
+        Doubtful,
         f"""SELECT x.why, x.origin, {_FACTS} JOIN doubted x ON x.delivery_id = d.id
             WHERE x.epoch = :epoch AND (NOT :waiting OR (d.in_doubt AND d.state IN ('blocked', 'unknown')))
             ORDER BY d.due_at, d.id LIMIT :n""",
@@ -237,7 +238,6 @@ def list_accepted(
         n=limit,
         waiting=waiting,
     )
-    return [Doubtful(**r._mapping) for r in found]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

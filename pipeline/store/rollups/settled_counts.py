@@ -15,7 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from pipeline.store.database import row, rows
+from pipeline.store.database import read_all, read_number, require_row, rows
 
 _LOCK = 7_002_007
 """The advisory lock of the compacting transaction; another one returns at once."""
@@ -34,8 +34,7 @@ def compact(c: Connection) -> int:
     """Compact all deltas and return how many there were; zero while another transaction compacts."""
     if not rows(c, "SELECT 1 AS mine WHERE pg_try_advisory_xact_lock(:n)", n=_LOCK):
         return 0
-    found = row(c, _COMPACT)
-    return int(found.n) if found else 0
+    return read_number(c, _COMPACT)
 
 
 ALL_WORKSPACES = UUID(int=0)
@@ -129,19 +128,18 @@ def list_settled(
 ) -> list[SettledCount]:
     """Return the counts of some workspaces, or of all (None), in spans that begin at *since* or later."""
     ids = [ALL_WORKSPACES] if workspaces is None else list(workspaces)
-    return [SettledCount(**r._mapping) for r in rows(c, _SETTLED, ids=ids, minutes=minutes, since=since)]
+    return read_all(c, SettledCount, _SETTLED, ids=ids, minutes=minutes, since=since)
 
 
 def read_counting(c: Connection) -> Counting:
     """Return how far moves are counted."""
-    found = row(
+    found = require_row(
         c,
+        "The row of move_progress is missing.",
         """SELECT exported_at AS until, (SELECT min(starts_at) FROM settled_counts
                                          WHERE workspace_id = :all AND minutes = :day) AS since
            FROM move_progress WHERE reader = 'export'""",
         all=ALL_WORKSPACES,
         day=DAY,
     )
-    if found is None:
-        raise LookupError("The row of move_progress is missing.")
     return Counting(**found._mapping)

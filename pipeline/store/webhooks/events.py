@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from pipeline.domain.webhook import EventState, EventType
-from pipeline.store.database import row, rows
+from pipeline.store.database import has_row, row, rows
 from pipeline.store.selection import Keyset, where, where_given
 from pipeline.store.webhooks.webhooks import Webhook, to_webhook
 
@@ -85,7 +85,7 @@ def list_listeners(c: Connection, workspaces: Collection[UUID], *, lock: bool) -
 
 def has_webhooks(c: Connection) -> bool:
     """Return True if there is any webhook at all."""
-    return row(c, "SELECT id FROM webhooks WHERE deleted_at IS NULL LIMIT 1") is not None
+    return has_row(c, "SELECT id FROM webhooks WHERE deleted_at IS NULL LIMIT 1")
 
 
 def insert_events(c: Connection, events: Sequence[NewEvent]) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.delivery import SETTLED, Reason, State
 from pipeline.domain.webhook import SCHEDULING
-from pipeline.store.database import rows
+from pipeline.store.database import read_all, rows
 from pipeline.store.moves.read import MoveFacts
 
 
@@ -186,8 +186,9 @@ def read_earlier_holds(c: Connection, moves: Sequence[MoveFacts]) -> dict[int, s
 
 def take_occurrences(c: Connection, limit: int) -> list[Occurrence]:
     """Delete and return occurrences of accounts and imports, the oldest first."""
-    found = rows(
+    return read_all(
         c,
+        Occurrence,
         """WITH taken AS (
                DELETE FROM occurrences WHERE n IN (SELECT n FROM occurrences ORDER BY n LIMIT :limit) RETURNING *)
            SELECT t.kind, t.workspace_id, t.subject, t.state, t.at, i.key_id, jsonb_build_object(
@@ -198,4 +199,3 @@ def take_occurrences(c: Connection, limit: int) -> list[Occurrence]:
            LEFT JOIN imports i ON i.id = t.subject AND t.kind = 'import.finished' ORDER BY t.n""",
         limit=limit,
     )
-    return [Occurrence(**r._mapping) for r in found]

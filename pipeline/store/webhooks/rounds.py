@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from pipeline.domain.shares import Shares
 from pipeline.domain.webhook import AttemptOutcome, PauseReason, Tried, compute_hold
 from pipeline.store.counters.counters import append_deltas
-from pipeline.store.database import jsonb, row, rows
+from pipeline.store.database import has_row, jsonb, read_all, row, rows
 from pipeline.store.webhooks.events import promote
 
 PROBES_AFTER = 3
@@ -111,14 +111,13 @@ def claim_webhook(c: Connection, lease: timedelta, shares: Shares, *, is_slow: b
 
 def has_lost_key(c: Connection, claimed: ClaimedWebhook) -> bool:
     """Return True if the restricted key that made a claimed webhook is revoked or has expired."""
-    found = row(
+    return has_row(
         c,
         """SELECT w.id FROM webhooks w WHERE id = :id AND accounts IS NOT NULL AND NOT EXISTS (
-               SELECT FROM keys k WHERE k.id = w.key_id AND k.revoked_at IS NULL
-                                    AND (k.expires_at IS NULL OR k.expires_at > now()))""",
+           SELECT FROM keys k WHERE k.id = w.key_id AND k.revoked_at IS NULL
+                                AND (k.expires_at IS NULL OR k.expires_at > now()))""",
         id=claimed.id,
     )
-    return found is not None
 
 
 def arm_round(c: Connection, claimed: ClaimedWebhook, lease: timedelta, limit: int) -> list[ArmedEvent]:
@@ -139,8 +138,7 @@ def arm_round(c: Connection, claimed: ClaimedWebhook, lease: timedelta, limit: i
         w=claimed.id,
         lease=lease,
     )
-    found = rows(c, _ARM, w=claimed.id, limit=1 if known.failures >= PROBES_AFTER else limit)
-    return [ArmedEvent(**r._mapping) for r in found]
+    return read_all(c, ArmedEvent, _ARM, w=claimed.id, limit=1 if known.failures >= PROBES_AFTER else limit)
 
 
 COUNTER = "slipway_webhook_attempts_total"

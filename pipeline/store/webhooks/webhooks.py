@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from pipeline.domain.webhook import ALWAYS, CHOICES, EventType, PauseReason
 from pipeline.store.auth.keys import Caller
-from pipeline.store.database import new_id, row, rows
+from pipeline.store.database import find_value, new_id, row, rows
 from pipeline.store.deliveries.ownership import restrict_files
 from pipeline.store.selection import where_given
 from pipeline.store.vault import Vault
@@ -105,9 +105,9 @@ def list_webhooks(
 
 def find_workspace_of_webhook(c: Connection, identity: UUID) -> UUID | None:
     """Return the workspace of a webhook."""
-    found = row(c, "SELECT workspace_id FROM webhooks WHERE id = :id AND deleted_at IS NULL", id=identity)
-    workspace: UUID | None = None if found is None else found.workspace_id
-    return workspace
+    return find_value(
+        c, UUID, "SELECT workspace_id FROM webhooks WHERE id = :id AND deleted_at IS NULL", id=identity
+    )
 
 
 def change_webhook(c: Connection, identity: UUID, **changes: Any) -> Webhook:
