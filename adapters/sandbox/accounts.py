@@ -5,9 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from adapters.sandbox.clock import Clock
 from adapters.sandbox.store import Record, Store
+
+if TYPE_CHECKING:
+    from adapters.sandbox.context import Clock
 
 _ACCOUNT = "account"
 _TOKEN = "token"  # noqa: S105 - the kind of a record
@@ -58,10 +61,11 @@ class Accounts:
 
     def find_by_username(self, platform: str, username: str) -> Record | None:
         """Return the account of that platform and username, or None."""
-        for account in self._store.get_all(_ACCOUNT).values():
-            if account["platform"] == platform and account["username"] == username:
-                return account
-        return None
+        return next((one for one in self.list_all(platform) if one["username"] == username), None)
+
+    def list_all(self, platform: str) -> list[Record]:
+        """Return the accounts of a platform, oldest first."""
+        return [one for one in self._store.get_all(_ACCOUNT).values() if one["platform"] == platform]
 
     def ensure(self, platform: str, username: str, changes: Record) -> Record:
         """Create the account or update the existing one; `changes`: display_name, private, options."""
@@ -174,19 +178,13 @@ class Accounts:
 
     def set_token_state(self, platform: str, remote_id: str, state: str) -> int:
         """Set the state of the account's tokens and return their number; `expired` leaves refresh tokens valid."""
-        unaffected_roles = ("refresh",) if state == "expired" else ()
-        affected = [
-            (text, token)
-            for text, token in self._store.get_all(_TOKEN).items()
-            if token["role"] not in unaffected_roles
-            and (
-                (token["platform"], token["remote_id"]) == (platform, remote_id)
-                or f"{platform}:{remote_id}" in token.get("acts_for", ())
-            )
-        ]
-        for text, token in affected:
-            self._store.put(_TOKEN, text, token | {"state": state})
-        return len(affected)
+        account, changed = f"{platform}:{remote_id}", 0
+        for text, token in list(self._store.get_all(_TOKEN).items()):
+            accounts = (f"{token['platform']}:{token['remote_id']}", *token.get("acts_for", ()))
+            if account in accounts and not (state == "expired" and token["role"] == "refresh"):
+                self._store.put(_TOKEN, text, token | {"state": state})
+                changed += 1
+        return changed
 
 
 def random_digits(length: int, first: str) -> str:

@@ -13,16 +13,17 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from aiohttp import web
 
+from adapters.sandbox.dialect import Refused
 from adapters.sandbox.endpoint import Route, get_no_owner
 from adapters.sandbox.oauth import GrantRefused, check_redirect
-from adapters.sandbox.responses import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
     from adapters.sandbox.context import SandboxContext
-    from adapters.sandbox.endpoint import Call, Dialect
+    from adapters.sandbox.dialect import Dialect
+    from adapters.sandbox.endpoint import Call
     from adapters.sandbox.store import Record
 
     Pairs: TypeAlias = list[tuple[str, str]]
@@ -133,20 +134,12 @@ def _check(screen: ConsentScreen, call: Call, platform: str, parameters: Record)
         raise _refuse(screen, "code_challenge_method must be S256.")
 
 
-def _list_accounts(call: Call, platform: str) -> list[Record]:
-    return [
-        account
-        for account in call.context.store.get_all("account").values()
-        if account["platform"] == platform
-    ]
-
-
 def _select_accounts(screen: ConsentScreen, call: Call, platform: str, pairs: Pairs) -> list[Record]:
     new = next((value for name, value in pairs if name == "new_username" and value), None)
     if new is not None:
         return [call.context.accounts.ensure(platform, new, {})]
     names = [name for key, value in pairs if key == "username" for name in value.split(",") if name]
-    accounts = _list_accounts(call, platform)
+    accounts = call.context.accounts.list_all(platform)
     if not names:
         names = [account["username"] for account in accounts[: None if screen.allows_several else 1]]
     selected = [account for account in accounts if account["username"] in names]
@@ -198,7 +191,7 @@ def _render_form(screen: ConsentScreen, call: Call, platform: str, pairs: Pairs)
     accounts = "".join(
         f'<label><input type="{input_type}" name="username" value="{html.escape(account["username"])}" checked> '
         f"{html.escape(account['display_name'])} (@{html.escape(account['username'])})</label>"
-        for account in _list_accounts(call, platform)
+        for account in call.context.accounts.list_all(platform)
     )
     parameters = dict(pairs)
     return _html_response(

@@ -1,5 +1,7 @@
 """Settings of a sandbox, and the state shared by all fake platforms: clock, accounts, faults, limits, ledger, media.
 
+Limits are measured by the sandbox's clock: rolling windows, and quotas of a calendar day.
+
 Group commit: the requests of one event loop iteration share one write and one fsync before their responses.
 """
 
@@ -8,19 +10,122 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
+import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from adapters.sandbox.accounts import Accounts
-from adapters.sandbox.clock import Clock, RateWindows
 from adapters.sandbox.faults import Faults
-from adapters.sandbox.graph_router import GraphRouter
-from adapters.sandbox.ledger import Ledger, LivePost, to_iso
+from adapters.sandbox.graph import GraphRouter
+from adapters.sandbox.media import UrlFetcher
 from adapters.sandbox.processing import Processing
-from adapters.sandbox.store import Record, Store
-from adapters.sandbox.url_fetcher import UrlFetcher
+from adapters.sandbox.store import Ledger, LivePost, Record, Store, to_iso
+
+MINUTE = 60.0
+DAY = 86_400.0
+_KIND, _DAY_KIND = "window", "day"
+_SETTING = "setting"
+
+
+class Clock:
+    """A clock in Unix seconds whose sleepers wake when it is advanced."""
+
+    def __init__(self, ahead: float = 0.0) -> None:
+        """Start `ahead` seconds ahead of the machine's clock."""
+        self.ahead = ahead
+        self._sleepers: set[asyncio.Future[None]] = set()
+
+    def now(self) -> float:
+        """Return the time in Unix seconds."""
+        return time.time() + self.ahead
+
+    def advance(self, seconds: float) -> None:
+        """Move the time forward and wake the sleepers, which check their deadlines again."""
+        self.ahead += seconds
+        for sleeper in list(self._sleepers):
+            _wake(sleeper)
+
+    async def sleep_until(self, instant: float) -> None:
+        """Sleep until `instant` (Unix seconds)."""
+        loop = asyncio.get_running_loop()
+        while (remaining := instant - self.now()) > 0:
+            sleeper = loop.create_future()
+            self._sleepers.add(sleeper)
+            timer = loop.call_later(remaining, _wake, sleeper)
+            try:
+                await sleeper
+            finally:
+                timer.cancel()
+                self._sleepers.discard(sleeper)
+
+
+def _wake(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)
+
+
+class RateWindows:
+    """Request times by window name. Windows longer than a minute survive a kill."""
+
+    def __init__(self, clock: Clock, store: Store) -> None:
+        """Load the windows in `store`."""
+        self._clock = clock
+        self._store = store
+        self.is_lifted = False
+        self._times: dict[str, deque[float]] = {
+            name: deque(record["times"]) for name, record in store.get_all(_KIND).items()
+        }
+
+    def count_used(self, name: str, span: float) -> int:
+        """Return the number of requests in the last `span` seconds."""
+        times = self._times.get(name)
+        if times is None:
+            return 0
+        oldest = self._clock.now() - span
+        while times and times[0] <= oldest:
+            times.popleft()
+        return len(times)
+
+    def is_full(self, name: str, limit: int, span: float) -> bool:
+        """Return whether the limit is reached; always False while limits are lifted."""
+        return not self.is_lifted and self.count_used(name, span) >= limit
+
+    def add(self, name: str, span: float) -> None:
+        """Count a request now, unless limits are lifted."""
+        if self.is_lifted:
+            return
+        times = self._times.setdefault(name, deque())
+        times.append(self._clock.now())
+        if span > MINUTE:
+            self._store.put(_KIND, name, {"times": list(times)})
+
+    def take(self, name: str, limit: int, span: float) -> bool:
+        """Count a request and return True, or return False if the limit is reached."""
+        if self.is_full(name, limit, span):
+            return False
+        self.add(name, span)
+        return True
+
+    def take_daily(self, name: str, limit: int, zone: str) -> bool:
+        """Count a request of the calendar day in `zone` (an IANA name); return False if the limit is reached."""
+        if self.is_lifted:
+            return True
+        today = datetime.fromtimestamp(self._clock.now(), ZoneInfo(zone)).date().isoformat()
+        record = self._store.get(_DAY_KIND, name)
+        used = record["used"] if record is not None and record["day"] == today else 0
+        if used >= limit:
+            return False
+        self._store.put(_DAY_KIND, name, {"day": today, "used": used + 1})
+        return True
+
+    def clear(self) -> None:
+        """Delete every count."""
+        self._times.clear()
 
 
 class GroupCommit:
@@ -81,9 +186,6 @@ def _resolve(waiting: list[asyncio.Future[None]], error: Exception | None) -> No
             done.set_result(None)
         else:
             done.set_exception(error)
-
-
-_SETTING = "setting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,32 +264,23 @@ class SandboxContext:
         *,
         kind: str,
         remote_id: str,
-        handle: str,
         caption: str,
         media: list[Record],
         url: str,
+        handle: str | None = None,
         late: float = 0.0,
-        extra: Record | None = None,
+        **extra: Any,
     ) -> LivePost:
         """Add a live post to the ledger; no other code does.
 
-        `late`: seconds until listings and reads show it. `extra["public"]` False hides it from public listings.
+        `handle`: the id known before, else `remote_id`. `late`: seconds until listings and reads show it. `public`
+        False in `extra` hides it from public listings.
         """
         now = self.clock.now()
-        return self.ledger.add(
-            {
-                "at": to_iso(now),
-                "platform": account["platform"],
-                "account": account["remote_id"],
-                "kind": kind,
-                "remote_id": remote_id,
-                "handle": handle,
-                "caption": caption,
-                "media": media,
-                "url": url,
-                "extra": {**(extra or {}), "visible_at": now + late},
-            }
-        )
+        entry: Record = {"at": to_iso(now), "platform": account["platform"], "account": account["remote_id"]}
+        entry |= {"kind": kind, "remote_id": remote_id, "handle": handle or remote_id, "caption": caption}
+        entry |= {"media": media, "url": url, "extra": {**extra, "visible_at": now + late}}
+        return self.ledger.add(entry)
 
     async def reset(self, *, erase_ledger: bool) -> None:
         """Delete accounts, tokens, records, faults and counts; the ledger file only if `erase_ledger`."""

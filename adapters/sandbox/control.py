@@ -14,10 +14,10 @@ from typing import Any
 from aiohttp import web
 
 from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.dialect import Refused, json_response
 from adapters.sandbox.faults import FAULTS, STEPS, WITH_STATUS
 from adapters.sandbox.media_host import NAME
 from adapters.sandbox.oauth import register_app
-from adapters.sandbox.responses import Refused, json_response
 from adapters.sandbox.store import Record
 
 _DEFAULT_DELAY_MS = 1000

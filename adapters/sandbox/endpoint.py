@@ -7,70 +7,70 @@ import json
 import socket
 import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from adapters.sandbox.dialect import Refused, proxy_response
 from adapters.sandbox.faults import AFTER
-from adapters.sandbox.responses import Refused, proxy_response
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable
 
     from adapters.sandbox.context import SandboxContext
-    from adapters.sandbox.ledger import LivePost
-    from adapters.sandbox.store import Record
+    from adapters.sandbox.dialect import Dialect
+    from adapters.sandbox.store import LivePost, Record
 
 _RETRY_AFTER_S = 60
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with timeout 0: close sends RST, not FIN
+_ERRORS = {
+    "5xx": "server_error",
+    "token-expired": "expired",
+    "token-revoked": "revoked",
+    "spam-block": "spam_blocked",
+}
+"""Rows of the dialect that respond under a fault; without a row `spam_blocked`, that fault has no effect."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
-    """The error responses of one platform."""
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row of a platform's table of endpoints."""
 
-    read_token: Callable[[Call], str | None]
-    """Return the access token of a request, or None."""
-    unknown_token: Callable[[], web.Response]
-    expired: Callable[[], web.Response]
-    revoked: Callable[[], web.Response]
-    missing_scope: Callable[[str], web.Response]
-    rate_limited: Callable[[int], web.Response]
-    """Takes the seconds to wait."""
-    server_error: Callable[[], web.Response]
-    malformed: Callable[[], web.Response]
-    """Response to a body that cannot be parsed."""
-    spam_blocked: Callable[[], web.Response] | None = None
-    """Response under the fault `spam-block`; None: the fault has no effect."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """The handler of one method and path, with its step, dialect and faults."""
-
-    platform: str
+    method: str
+    """Several methods are separated by spaces."""
+    path: str
     step: str | Callable[[Call], str]
     """The step by which faults address this endpoint; a function where the request decides."""
     handle: Callable[[Call], Awaitable[web.Response]]
-    dialect: Dialect
-    quota_exhausted: Callable[[Call], web.Response] | None = None
-    """Response under the fault `quota-exhausted`; None: the fault has no effect."""
+    quota: str | Callable[[Call], web.Response] | None = None
+    """Row of the dialect that responds under the fault `quota-exhausted`, or a function; None: it has no effect."""
     owner: Callable[[Call], Record | None] | None = None
     """Return the account of a request that carries no access token, to match faults of one account."""
+    dialect: Dialect | None = None
+    """None: that of the table."""
     is_streamed: bool = False
     """The handler reads the body as a stream; otherwise it is read before."""
     also_faults_of: tuple[str, ...] = ()
     """Other platforms whose faults apply here too."""
 
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A route of one platform."""
+
+    route: Route
+    platform: str
+    dialect: Dialect
+
     async def serve(self, context: SandboxContext, request: web.Request) -> web.Response:
         """Handle one request: apply faults, call the handler, commit, respond."""
         call = Call(context=context, endpoint=self, request=request)
-        if request.body_exists and not self.is_streamed:
+        if request.body_exists and not self.route.is_streamed:
             call.body = await request.read()
         try:
             if context.faults.is_active:
                 await self._apply_faults_before(call)
-            response = await self.handle(call)
+            response = await self.route.handle(call)
         except Refused as refusal:
             await context.commit()
             return refusal.response
@@ -79,12 +79,11 @@ class Endpoint:
 
     async def _apply_faults_before(self, call: Call) -> None:
         """Raise Refused if a fault responds in place of the handler; sleep for `latency`."""
-        step = self.step if isinstance(self.step, str) else self.step(call)
-        owner = call.account
+        route, owner = self.route, call.account
+        step = route.step if isinstance(route.step, str) else route.step(call)
         remote_id = None if owner is None else owner["remote_id"]
-        call.faults = call.context.faults.find_matching(
-            (self.platform, *self.also_faults_of), step, remote_id
-        )
+        platforms = (self.platform, *route.also_faults_of)
+        call.faults = call.context.faults.find_matching(platforms, step, remote_id)
         for fault in list(call.faults):
             if fault["left"] == 0:  # spent by another request during this one's latency
                 continue
@@ -97,26 +96,20 @@ class Endpoint:
                 await asyncio.sleep(fault["delay_ms"] / 1000)
 
     def _fault_response(self, call: Call, fault: Record) -> web.Response | None:
-        dialect = self.dialect
         match fault["fault"]:
             case "429":
-                return dialect.rate_limited(fault["retry_after"] or _RETRY_AFTER_S)
-            case "5xx":
-                return dialect.server_error()
+                return self.dialect.respond("rate_limited", wait=fault["retry_after"] or _RETRY_AFTER_S)
             case "drop":
                 return reset_connection(call.request)
             case "answer":
                 return proxy_response(fault["status"], fault["body"])
-            case "token-expired":
-                return dialect.expired()
-            case "token-revoked":
-                return dialect.revoked()
-            case "quota-exhausted" if self.quota_exhausted is not None:
-                return self.quota_exhausted(call)
-            case "spam-block" if dialect.spam_blocked is not None:
-                return dialect.spam_blocked()
-            case _:
+            case "quota-exhausted" if self.route.quota is not None:
+                quota = self.route.quota
+                return self.dialect.respond(quota) if isinstance(quota, str) else quota(call)
+            case "spam-block" if "spam_blocked" not in self.dialect.rows:
                 return None
+            case kind:
+                return self.dialect.respond(_ERRORS[kind]) if kind in _ERRORS else None
 
     def _apply_faults_after(self, call: Call, response: web.Response) -> web.Response:
         for fault in call.faults:
@@ -124,7 +117,7 @@ class Endpoint:
                 continue
             call.context.faults.spend(fault)
             if fault["fault"] == "effect-then-5xx":
-                return self.dialect.server_error()
+                return self.dialect.respond("server_error")
             if fault["fault"] == "effect-then-drop":
                 return reset_connection(call.request)
             if fault["fault"] == "effect-then-answer":
@@ -148,28 +141,33 @@ class Call:
     @property
     def account(self) -> Record | None:
         """The account of the token, even if expired or revoked; None if the token is unknown."""
-        if self.endpoint.owner is not None:
-            return self.endpoint.owner(self)
+        if self.endpoint.route.owner is not None:
+            return self.endpoint.route.owner(self)
+        return self.find_token_owner(self.find_token())
+
+    def find_token(self) -> Record | None:
+        """Return the record of the request's token, or None."""
         text = self.endpoint.dialect.read_token(self)
-        token = None if text is None else self.context.accounts.find_token(self.endpoint.platform, text)
+        return None if text is None else self.context.accounts.find_token(self.endpoint.platform, text)
+
+    def find_token_owner(self, token: Record | None) -> Record | None:
+        """Return the account of a token's record, or None."""
         return None if token is None else self.context.accounts.find(token["platform"], token["remote_id"])
 
     def authenticate(self, *scopes: str) -> Record:
         """Return the account of a valid token with one of `scopes`; raises Refused."""
         dialect, accounts = self.endpoint.dialect, self.context.accounts
-        text = dialect.read_token(self)
-        token = None if text is None else accounts.find_token(self.endpoint.platform, text)
-        if text is None or token is None or token["role"] not in ("access", "short"):
-            raise Refused(dialect.unknown_token())
-        state = accounts.get_token_state(token)
-        if state != "valid":
-            raise Refused(dialect.expired() if state == "expired" else dialect.revoked())
-        account = accounts.find(token["platform"], token["remote_id"])
+        token = self.find_token()
+        if token is None or token["role"] not in ("access", "short"):
+            raise dialect.refuse("unknown_token")
+        if (state := accounts.get_token_state(token)) != "valid":
+            raise dialect.refuse(state)
+        account = self.find_token_owner(token)
         if account is None:
-            raise Refused(dialect.unknown_token())
+            raise dialect.refuse("unknown_token")
         if scopes and not any(scope in accounts.list_granted_scopes(token, account) for scope in scopes):
-            raise Refused(dialect.missing_scope(scopes[0]))
-        accounts.use_token(text, token)
+            raise dialect.refuse("missing_scope", scope=scopes[0])
+        accounts.use_token(str(dialect.read_token(self)), token)
         return account
 
     def json(self) -> Record:
@@ -181,8 +179,33 @@ class Call:
         except ValueError:
             body = None
         if not isinstance(body, dict):
-            raise Refused(self.endpoint.dialect.malformed())
+            raise self.endpoint.dialect.refuse("malformed")
         return body
+
+    def read_number(self, name: str, default: int, error: str) -> int:
+        """Return a whole number of the query, `default` if it is absent; raises Refused with the row `error`."""
+        text = self.request.query.get(name)
+        if text is None:
+            return default
+        if not text.isdecimal():
+            raise self.endpoint.dialect.refuse(error, name=name)
+        return int(text)
+
+    def create(self, kind: str, key: str, account: Record, /, **fields: Any) -> Record:
+        """Create and store a record of an account, with the fields that faults add."""
+        record: Record = {"key": key, "account": account["remote_id"], "created": self.context.clock.now()}
+        record |= {**fields, **self.take_processing_faults()}
+        return self.save(kind, record)
+
+    def save(self, kind: str, record: Record, /, **changes: Any) -> Record:
+        """Change and store a record, and return it."""
+        record |= changes
+        self.context.store.put(kind, record["key"], record)
+        return record
+
+    async def start_processing(self, kind: str, record: Record, /, **changes: Any) -> None:
+        """Change and store a record, and start to process it."""
+        await self.context.processing.start(kind, self.save(kind, record, **changes))
 
     def find_own(self, kind: str, key: str, account: Record) -> Record | None:
         """Return the record of that kind and key if it belongs to `account`, else None."""
@@ -235,88 +258,25 @@ class Call:
         return fields
 
 
-class Route(NamedTuple):
-    """One row of a platform's table of endpoints, with the fields of `Endpoint`."""
-
-    method: str
-    """Several methods are separated by spaces."""
-    path: str
-    step: str | Callable[[Call], str]
-    handle: Callable[[Call], Awaitable[web.Response]]
-    quota_exhausted: Callable[[Call], web.Response] | None = None
-    owner: Callable[[Call], Record | None] | None = None
-    dialect: Dialect | None = None
-    """None: that of the table."""
-    is_streamed: bool = False
-    also_faults_of: tuple[str, ...] = ()
-
-    def make_endpoint(self, platform: str, dialect: Dialect) -> Endpoint:
-        """Return the endpoint of this row."""
-        more = self._asdict()
-        more["dialect"] = self.dialect or dialect
-        del more["method"], more["path"]
-        return Endpoint(platform=platform, **more)
-
-
 def mount_routes(
     app: web.Application, context: SandboxContext, platform: str, dialect: Dialect, routes: Iterable[Route]
 ) -> None:
     """Serve a platform's table of endpoints."""
     for route in routes:
         for method in route.method.split():
-            mount(app, context, method, route.path, route.make_endpoint(platform, dialect))
+            _mount(app, context, method, Endpoint(route, platform, route.dialect or dialect))
 
 
-def make_dialect(
-    render: Callable[..., web.Response],
-    rows: Mapping[str, tuple[Any, ...]],
-    read_token: Callable[[Call], str | None] | None = None,
-) -> Dialect:
-    """Return the dialect whose errors are rows of a table: the arguments of `render`, a last dict by keyword.
+def _mount(app: web.Application, context: SandboxContext, method: str, endpoint: Endpoint) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await endpoint.serve(context, request)
 
-    `{scope}` in a row is the missing scope. `render` takes the seconds to wait as `wait`. Without rows of their own,
-    expired and revoked tokens get the row `unknown_token`.
-    """
-
-    def answer(name: str, scope: str = "", **more: Any) -> web.Response:
-        row = rows.get(name) or rows["unknown_token"]
-        if isinstance(row[-1], dict):
-            row, more = row[:-1], more | row[-1]
-        return render(
-            *(part.replace("{scope}", scope) if isinstance(part, str) else part for part in row), **more
-        )
-
-    return Dialect(
-        read_token=read_token or read_bearer_token,
-        unknown_token=lambda: answer("unknown_token"),
-        expired=lambda: answer("expired"),
-        revoked=lambda: answer("revoked"),
-        missing_scope=lambda scope: answer("missing_scope", scope),
-        rate_limited=lambda wait: answer("rate_limited", wait=wait),
-        server_error=lambda: answer("server_error"),
-        malformed=lambda: answer("malformed"),
-        spam_blocked=(lambda: answer("spam_blocked")) if "spam_blocked" in rows else None,
-    )
-
-
-def read_bearer_token(call: Call) -> str | None:
-    """Return the Bearer token of the request, or None."""
-    scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
-    return text if scheme == "Bearer" and text else None
+    app.router.add_route(method, endpoint.route.path, answer)
 
 
 def get_no_owner(_: Call) -> Record | None:
     """Return None: the request belongs to no account."""
     return None
-
-
-def mount(app: web.Application, context: SandboxContext, method: str, path: str, endpoint: Endpoint) -> None:
-    """Serve `endpoint` at a method and path of `app`."""
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        return await endpoint.serve(context, request)
-
-    app.router.add_route(method, path, answer)
 
 
 def reset_connection(request: web.Request) -> web.Response:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from adapters.sandbox.endpoint import reset_connection
-from adapters.sandbox.probe import hash_file
+from adapters.sandbox.media import hash_file
 
 if TYPE_CHECKING:
     from adapters.sandbox.context import SandboxContext

@@ -9,11 +9,11 @@ import base64
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from adapters.sandbox.endpoint import Dialect, Route
-from adapters.sandbox.responses import Refused, json_response
+from adapters.sandbox.dialect import Dialect, Refused, json_response
+from adapters.sandbox.endpoint import Route
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -32,7 +32,7 @@ class GrantRefused(Exception):
     """The token endpoint refuses the request.
 
     `reason` is client, client.code, code, redirect, verifier, grant_type, refresh.unknown, refresh.expired,
-    refresh.revoked or refresh.account.
+    refresh.revoked, refresh.account or token (one to revoke that is unknown).
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -194,6 +194,10 @@ class TokenEndpoint:
     """Return whether the exchange of a code gives a refresh token, by account and code."""
     check_refresh: Callable[[Call, Record, Record], None] = lambda *_: None
     """Raise GrantRefused for a refresh token (account, record) that the vendor no longer accepts."""
+    check_revoke: Callable[[Call, Record], None] | None = None
+    """Raise Refused or GrantRefused for a request that may revoke no tokens."""
+    revoked: Callable[[Call, Record], web.Response] = lambda *_: json_response({})
+    """Return the answer to a revocation, by account."""
     issue: Callable[[Call, Record, Record], Record] | None = None
     """Return the whole answer, by account and code, in place of `fields`."""
     scope_separator: str = " "
@@ -219,7 +223,20 @@ class TokenEndpoint:
             self.check(call, form)
             return self._grant(call, form)
         except GrantRefused as refusal:
-            self.refuse(refusal)
+            raise self.refuse(refusal) from None
+
+    async def revoke(self, call: Call) -> web.Response:
+        """Revoke the tokens of the account that the request's token belongs to."""
+        account = self.find_owner(call)
+        try:
+            if self.check_revoke is not None:
+                self.check_revoke(call, self.read(call))
+            if account is None:
+                raise GrantRefused("token", "The token is unknown.")
+        except GrantRefused as refusal:
+            raise self.refuse(refusal) from None
+        call.context.accounts.set_token_state(self.platform, account["remote_id"], "revoked")
+        return self.revoked(call, account)
 
     def _grant(self, call: Call, form: Record) -> web.Response:
         grant = form.get("grant_type")
@@ -273,18 +290,11 @@ class TokenEndpoint:
         }
         return self.respond({name: known[name] for name in self.fields if known.get(name) is not None})
 
-    def refuse(self, refusal: GrantRefused) -> NoReturn:
-        """Raise Refused with the vendor's error for a refused grant."""
-        group = refusal.reason.partition(".")[0]
-        row = self.errors.get(refusal.reason) or self.errors.get(group) or self.errors["any"]
-        raise Refused(
-            self.render(
-                *(
-                    part.replace("{message}", refusal.message) if isinstance(part, str) else part
-                    for part in row
-                )
-            )
-        ) from None
+    def refuse(self, refusal: GrantRefused) -> Refused:
+        """Return the exception that responds with the vendor's error for a refused grant."""
+        names = (refusal.reason, refusal.reason.partition(".")[0])
+        name = next((name for name in names if name in self.errors), "any")
+        return Dialect(self.render, self.errors).refuse(name, message=refusal.message)
 
     def get_step(self, call: Call) -> str:
         """Return the step of a request."""

@@ -15,21 +15,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Processor:
-    """The steps for one kind of record.
-
-    A record in processing has `key` and `done_at` (Unix seconds), and `stuck` (a fault's id) while a fault holds it.
-    """
-
-    is_pending: Callable[[Record], bool]
-    """Return whether the record is still in processing; checked again right before `conclude`."""
-    examine: Callable[[Record], Awaitable[Any]]
-    """Fetch and check the media. A restart repeats it."""
-    conclude: Callable[[Record, Any], None]
-    """Store the final state, given the result of `examine`. Must not await."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The result of examining a post's media."""
 
@@ -42,56 +27,37 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A platform's asynchronous task: its states, and what examines and concludes it."""
+    """A platform's asynchronous task: its states, and what examines and concludes it.
+
+    A record in processing has `key` and `done_at` (Unix seconds), and `stuck` (a fault's id) while a fault holds it.
+    """
 
     kind: str
     """Kind of its records."""
     states: tuple[str, ...]
-    """States of a record in processing."""
+    """States of a record in processing; checked again right before `conclude`."""
     examine: Callable[[SandboxContext, Record], Awaitable[Any]]
     """Fetch and check the media. A restart repeats it."""
     fail: Callable[[str | None], Any]
     """Return the result of `examine` under the fault `fail-processing` with a reason."""
     conclude: Callable[[SandboxContext, Record, Any], None]
-    """Change the record to its final state, given the result of `examine`. It is stored after that."""
+    """Change the record to its final state, given the result of `examine`; it is stored after that. Must not await."""
     file: Callable[[SandboxContext, Record], Path] | None = None
     """Return the uploaded file, which is deleted after the examination."""
 
-    def make_processor(self, context: SandboxContext) -> Processor:
-        """Return the processor of these records in `context`."""
-
-        async def examine(record: Record) -> Any:
-            if "fail_reason" in record:
-                return self.fail(record["fail_reason"])
-            return await self.examine(context, record)
-
-        def conclude(record: Record, result: Any) -> None:
-            if self.file is not None:
-                self.file(context, record).unlink(missing_ok=True)
-            self.conclude(context, record, result)
-            context.store.put(self.kind, record["key"], record)
-
-        return Processor(
-            is_pending=lambda record: record["state"] in self.states, examine=examine, conclude=conclude
-        )
-
 
 class Processing:
-    """Run the processors of all platforms and resume them after a restart."""
+    """Run the tasks of all platforms and resume them after a restart."""
 
     def __init__(self, context: SandboxContext) -> None:
         """Process the records of `context`."""
         self._context = context
-        self._processors: dict[str, Processor] = {}
+        self._tasks: dict[str, Task] = {}
         self._running: set[asyncio.Task[None]] = set()
 
-    def define(self, kind: str, processor: Processor) -> None:
-        """Register the processor of `kind`."""
-        self._processors[kind] = processor
-
-    def define_task(self, task: Task) -> None:
+    def define(self, task: Task) -> None:
         """Register a platform's task."""
-        self.define(task.kind, task.make_processor(self._context))
+        self._tasks[task.kind] = task
 
     async def start(self, kind: str, record: Record) -> None:
         """Start processing a record; at instant pace return when it is done."""
@@ -108,11 +74,17 @@ class Processing:
 
     def resume(self) -> None:
         """Restart everything that a kill interrupted."""
-        for kind, processor in self._processors.items():
-            for record in self._context.store.get_all(kind).values():
-                if "done_at" in record and processor.is_pending(record) and not record.get("stuck"):
-                    self._spawn(kind, record)
+        for kind, record in self._list_records():
+            if not record.get("stuck") and self._is_pending(kind, record):
+                self._spawn(kind, record)
         self._spawn_stuck()
+
+    def _list_records(self) -> list[tuple[str, Record]]:
+        store = self._context.store
+        return [(kind, record) for kind in self._tasks for record in store.get_all(kind).values()]
+
+    def _is_pending(self, kind: str, record: Record) -> bool:
+        return "done_at" in record and record["state"] in self._tasks[kind].states
 
     async def resume_stuck(self) -> None:
         """Continue records whose fault is cleared; at instant pace return when they are done."""
@@ -122,15 +94,14 @@ class Processing:
 
     def _spawn_stuck(self) -> list[asyncio.Task[None]]:
         tasks = []
-        for kind, processor in self._processors.items():
-            for record in list(self._context.store.get_all(kind).values()):
-                stuck = record.get("stuck")
-                if stuck is None or self._context.faults.is_set(stuck):
-                    continue
-                del record["stuck"]
-                self._context.store.put(kind, record["key"], record)
-                if "done_at" in record and processor.is_pending(record):
-                    tasks.append(self._spawn(kind, record))
+        for kind, record in self._list_records():
+            stuck = record.get("stuck")
+            if stuck is None or self._context.faults.is_set(stuck):
+                continue
+            del record["stuck"]
+            self._context.store.put(kind, record["key"], record)
+            if self._is_pending(kind, record):
+                tasks.append(self._spawn(kind, record))
         return tasks
 
     async def stop(self) -> None:
@@ -146,9 +117,15 @@ class Processing:
         return task
 
     async def _process(self, kind: str, record: Record) -> None:
-        processor = self._processors[kind]
-        result = await processor.examine(record)
-        await self._context.clock.sleep_until(record["done_at"])
-        if processor.is_pending(record):
-            processor.conclude(record, result)
-            await self._context.commit()
+        context, task = self._context, self._tasks[kind]
+        if "fail_reason" in record:
+            result = task.fail(record["fail_reason"])
+        else:
+            result = await task.examine(context, record)
+        await context.clock.sleep_until(record["done_at"])
+        if record["state"] in task.states:
+            if task.file is not None:
+                task.file(context, record).unlink(missing_ok=True)
+            task.conclude(context, record, result)
+            context.store.put(kind, record["key"], record)
+            await context.commit()

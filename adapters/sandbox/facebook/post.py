@@ -1,52 +1,116 @@
-"""Posts and photos of a Page.
+"""Posts and photos of a Page and its feed, with the responses and the authentication that its edges share.
 
-A post is created unpublished, published at most once, read and deleted. A published photo is a post; an unpublished one
-can be attached to a post within a day.
+A post is created unpublished, published at most once, read, listed and deleted. A published photo is a post; an
+unpublished one can be attached to a post within a day.
 """
+
+import json
+from collections.abc import Callable
 
 from aiohttp import web
 
-from adapters.sandbox import graph, probe
+from adapters.sandbox import graph
 from adapters.sandbox.accounts import random_digits
-from adapters.sandbox.clock import DAY
-from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.context import DAY, SandboxContext
+from adapters.sandbox.dialect import Dialect, encode, fill, json_response
 from adapters.sandbox.endpoint import Call
-from adapters.sandbox.facebook import api
-from adapters.sandbox.ledger import to_iso
-from adapters.sandbox.store import Record
+from adapters.sandbox.graph import TABLE
+from adapters.sandbox.media import describe_file, find_flaw, read_image
+from adapters.sandbox.store import Record, to_iso
 
+PLATFORM = "facebook"
+USER = "user"
+"""The role of a user access token. It lists Pages, but most edges of a Page require a Page access token."""
 KIND, PHOTO_KIND = "facebook.post", "facebook.photo"
+TASKS = ("ADVERTISE", "ANALYZE", "CREATE_CONTENT", "MESSAGING", "MODERATE", "MANAGE")
+DIALECT = Dialect(graph.error_response, TABLE["errors"] | TABLE["page_errors"], graph.read_token)
+refuse = DIALECT.refuse
+
+_PUBLISH_SCOPE = "pages_manage_posts"
+_READ_SCOPE = "pages_read_engagement"
 _MAX_BYTES = 10_000_000
-_FORMATS = ("JPEG", "BMP", "PNG", "GIF", "TIFF")
-FEED_KINDS = ("text", "image", "photos")
+_FEED_KINDS = ("text", "image", "photos")
+_FIELDS = "created_time,message,id"
 
 
-def create(
+def ok(body: object, account: Record | None = None) -> web.Response:
+    """Return a success response; `account` adds the header with its usage in percent (option `usage`)."""
+    headers = dict(graph.USAGE)
+    if account is not None:
+        used = int(account["options"].get("usage", 1))
+        usage = {account["remote_id"]: [fill(TABLE["usage"], used=used)]}
+        headers["X-Business-Use-Case-Usage"] = encode(usage)
+    return json_response(body, 200, headers)
+
+
+def authenticate_page(call: Call, *scopes: str) -> Record:
+    """Return the Page of the token, whichever node the path names.
+
+    Raises:
+        Refused: the token is invalid, lacks a scope, or is a user access token.
+    """
+    token = call.find_token()
+    if token is not None and token["role"] == USER:
+        raise refuse("user_token")
+    return call.authenticate(*scopes)
+
+
+def authenticate_writer(call: Call) -> Record:
+    """Return the Page of the token. Raises Refused unless the token may create content."""
+    account = authenticate_page(call, _PUBLISH_SCOPE)
+    if "CREATE_CONTENT" not in account["options"].get("tasks", TASKS):
+        raise refuse("no_task")
+    return account
+
+
+def authenticate_node_writer(call: Call) -> Record:
+    """Return the Page that the path names. Raises Refused unless its token may create content."""
+    graph.check_node(call, authenticate_page(call, _PUBLISH_SCOPE))
+    return authenticate_writer(call)
+
+
+def make_step(name: str, *, default: bool) -> Callable[[Call], str]:
+    """Return the step of requests that are the visible call if the parameter `name` is true."""
+    return lambda call: (
+        "finalize" if graph.is_true(graph.read_parameters(call), name, default=default) else "prepare"
+    )
+
+
+async def create(call: Call) -> web.Response:
+    """POST /{page}/feed: live at once, or with published=false an unpublished post."""
+    account = authenticate_node_writer(call)
+    given = graph.read_parameters(call)
+    if "scheduled_publish_time" in given:
+        raise refuse("scheduling")
+    message, link = str(given.get("message") or ""), given.get("link")
+    photos = [_get_attachable(call, account, key) for key in _list_attached_photos(given)]
+    if not message and not link and not photos:
+        raise refuse("empty_post")
+    _check_not_duplicate(call, account, message)
+    record = _create(call, account, message, photos, link)
+    for shown in photos:
+        call.save(PHOTO_KIND, shown, post=record["key"])
+    if graph.is_true(given, "published", default=True):
+        publish(call.context, account, record)
+    return ok({"id": record["key"]}, account)
+
+
+def _create(
     call: Call, account: Record, message: str, photos: list[Record], link: str | None = None
 ) -> Record:
-    """Create and store an unpublished post."""
     kind = "text" if not photos else "image" if len(photos) == 1 else "photos"
-    record = make_blank(call.context, account, kind, message)
-    record |= {"media": [photo["media"] for photo in photos], "photos": [photo["key"] for photo in photos]}
-    record["alt_texts"] = [photo["alt_text"] for photo in photos]
-    record |= {"link": link, "hidden_until": call.context.clock.now() + call.take_visibility_delay()}
-    call.context.store.put(KIND, record["key"], record)
-    return record
+    record = make_blank(account, kind, message, created=call.context.clock.now())
+    record |= {name: [photo[field] for photo in photos] for name, field in TABLE["photo_lists"].items()}
+    record |= {"link": link, "hidden_until": record["created"] + call.take_visibility_delay()}
+    return call.save(KIND, record)
 
 
-def make_blank(context: SandboxContext, account: Record, kind: str, message: str) -> Record:
+def make_blank(account: Record, kind: str, message: str, **more: object) -> Record:
     """Return a post record without media; it is not stored."""
-    record: Record = {
-        "key": f"{account['remote_id']}_{random_digits(15, '12')}",
-        "account": account["remote_id"],
-    }
-    record |= {"kind": kind, "message": message, "media": [], "photos": [], "link": None, "video": None}
-    return record | {
-        "created": context.clock.now(),
-        "is_published": False,
-        "is_deleted": False,
-        "hidden_until": 0.0,
-    }
+    key = f"{account['remote_id']}_{random_digits(15, '12')}"
+    record: Record = {"key": key, "account": account["remote_id"], "kind": kind, "message": message}
+    record |= {"media": [], "photos": [], "link": None, "video": None}
+    return record | {"is_published": False, "is_deleted": False, "hidden_until": 0.0, **more}
 
 
 def publish(context: SandboxContext, account: Record, record: Record, late: float = 0.0) -> None:
@@ -56,27 +120,51 @@ def publish(context: SandboxContext, account: Record, record: Record, late: floa
     """
     now = context.clock.now()
     late = max(late, record["hidden_until"] - now, 0.0)
-    video = record["video"]
+    extra = {name: record.get(name) for name in TABLE["published"]}
     context.publish(
         account,
         kind=record["kind"],
-        remote_id=video or record["key"],
-        handle=video or record["key"],
+        remote_id=record["video"] or record["key"],
         caption=record["message"],
         media=record["media"],
         url=build_permalink(record),
         late=late,
-        extra={
-            "post_id": record["key"],
-            "link": record["link"],
-            "title": record.get("title"),
-            "alt_texts": record.get("alt_texts"),
-            "is_ai_generated": record.get("is_ai_generated"),
-            "thumb": record.get("thumb"),
-        },
+        post_id=record["key"],
+        **extra,
     )
     record |= {"is_published": True, "created": now, "hidden_until": now + late}
     context.store.put(KIND, record["key"], record)
+
+
+def _list_attached_photos(given: Record) -> list[str]:
+    """Return the photo ids of `attached_media` (a JSON list) and of `attached_media[0]`, `[1]` and so on, in order."""
+    whole = _parse_json(given.get("attached_media") or [])
+    if not isinstance(whole, list):
+        raise refuse("no_media_list")
+    listed, place = list(whole), 0
+    while f"attached_media[{place}]" in given:
+        listed.append(given[f"attached_media[{place}]"])
+        place += 1
+    parsed = [_parse_json(item) for item in listed]
+    keys = [str(item["media_fbid"]) for item in parsed if isinstance(item, dict) and "media_fbid" in item]
+    if len(keys) < len(parsed):
+        raise refuse("no_media_id")
+    return keys
+
+
+def _parse_json(value: object) -> object:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise refuse("no_media_json") from None
+
+
+def _check_not_duplicate(call: Call, account: Record, message: str) -> None:
+    """Refuse a message equal to that of the last live feed post."""
+    posts = reversed(call.context.ledger.list_for(PLATFORM, account["remote_id"]))
+    last = next((live.entry["caption"] for live in posts if live.entry["kind"] in _FEED_KINDS), None)
+    if message and message == last:
+        raise refuse("duplicate")
 
 
 def build_permalink(record: Record) -> str:
@@ -87,27 +175,29 @@ def build_permalink(record: Record) -> str:
     return f"https://www.facebook.com/{record['account']}/posts/{record['key'].partition('_')[2]}"
 
 
-def to_dict(record: Record) -> Record:
+def to_time(instant: float) -> str:
+    """Return Unix seconds as Meta writes times."""
+    return to_iso(instant)[:19] + "+0000"
+
+
+def _to_dict(record: Record) -> Record:
     """Return every field of a post that a request can select."""
-    return {
-        "id": record["key"],
-        "message": record["message"] or None,
-        "created_time": to_iso(record["created"])[:19] + "+0000",
-        "is_published": record["is_published"],
-        "is_hidden": False,
-        "permalink_url": build_permalink(record),
-        "status_type": "added_video" if record["video"] else "added_photos" if record["photos"] else None,
-        "attachments": _attachments_to_dict(record),
-        "from": {"id": record["account"]},
-    }
+    post: Record = fill(
+        TABLE["answers"]["post"],
+        record=record,
+        message=record["message"] or None,
+        created=to_time(record["created"]),
+        permalink=build_permalink(record),
+        status="added_video" if record["video"] else "added_photos" if record["photos"] else None,
+    )
+    return post | {"attachments": _attachments_to_dict(record)}
 
 
 def _attachments_to_dict(record: Record) -> Record | None:
-    parts: list[Record] = [
-        {"media_type": "photo", "type": "photo", "target": {"id": key}} for key in record["photos"]
-    ]
+    media, shown = ("photo", "photo"), record["photos"]
     if record["video"] is not None:
-        parts = [{"media_type": "video", "type": "video_inline", "target": {"id": record["video"]}}]
+        media, shown = ("video", "video_inline"), [record["video"]]
+    parts = [{"media_type": media[0], "type": media[1], "target": {"id": key}} for key in shown]
     if len(parts) > 1:
         return {"data": [{"media_type": "album", "type": "album", "subattachments": {"data": parts}}]}
     return {"data": parts} if parts else None
@@ -119,7 +209,7 @@ def is_readable(call: Call, record: Record) -> bool:
 
 
 def _get_own_post(call: Call, account: Record) -> Record:
-    record = api.get_own(call, account, KIND)
+    record = graph.get_own(call, account, KIND)
     if record["is_deleted"]:
         raise graph.unknown_node(record["key"])
     return record
@@ -127,96 +217,103 @@ def _get_own_post(call: Call, account: Record) -> Record:
 
 async def read(call: Call) -> web.Response:
     """GET /{post}."""
-    account = api.authenticate_page(call)
+    account = authenticate_page(call)
     record = _get_own_post(call, account)
     if not is_readable(call, record) or call.take_fault("late-visibility") is not None:
         raise graph.unknown_node(record["key"])
-    return api.ok(api.select_fields(call, to_dict(record), "created_time,message,id"), account)
+    return ok(graph.select_fields(call, _to_dict(record), _FIELDS), account)
 
 
 async def update(call: Call) -> web.Response:
     """POST /{post} with `is_published=true`: publish it; a repetition does nothing."""
-    account = api.authenticate_writer(call)
+    account = authenticate_writer(call)
     record = _get_own_post(call, account)
     given = graph.read_parameters(call)
     if "is_published" not in given:
-        raise graph.refuse(100, None, "(#100) Only is_published can be changed here.")
+        raise refuse("only_is_published")
     expected = graph.is_true(given, "is_published", default=False)
     if record["is_published"] and not expected:
-        raise graph.refuse(100, None, "(#100) A published post cannot be unpublished.")
+        raise refuse("unpublishing")
     if expected and not record["is_published"]:
         publish(call.context, account, record, call.take_visibility_delay())
-    return api.ok({"success": True}, account)
+    return ok({"success": True}, account)
 
 
 async def delete(call: Call) -> web.Response:
     """DELETE /{post}."""
-    account = api.authenticate_writer(call)
-    record = _get_own_post(call, account)
-    call.context.store.put(KIND, record["key"], record | {"is_deleted": True})
-    return api.ok({"success": True}, account)
+    account = authenticate_writer(call)
+    call.save(KIND, _get_own_post(call, account), is_deleted=True)
+    return ok({"success": True}, account)
+
+
+async def list_posts(call: Call) -> web.Response:
+    """GET /{page}/published_posts: newest first."""
+    return list_kind(call, None, _FIELDS, lambda _, row: row)
+
+
+def list_kind(
+    call: Call, kind: str | None, fields: str, to_row: Callable[[Record, Record], Record]
+) -> web.Response:
+    """Return the live posts of a Page, of one kind or all; `to_row` changes a post's record and fields."""
+    account = graph.check_node(call, authenticate_page(call, _READ_SCOPE))
+    live = graph.list_live(call, account)
+    posts = [call.context.store.get(KIND, one.entry["extra"]["post_id"]) for one in live]
+    shown = [one for one in posts if one and not one["is_deleted"] and kind in (None, one["kind"])]
+    return ok(graph.paginate(call, [to_row(one, _to_dict(one)) for one in shown], fields), account)
 
 
 async def create_photo(call: Call) -> web.Response:
     """POST /{page}/photos with `url` or a file `source`."""
-    account = api.authenticate_node_writer(call)
+    account = authenticate_node_writer(call)
     given = graph.read_parameters(call)
-    is_published = graph.is_true(given, "published", default=True)
     record: Record = {"key": random_digits(15, "12"), "account": account["remote_id"], "post": None}
     record |= {"created": call.context.clock.now(), "alt_text": str(given.get("alt_text_custom") or "")}
     record["media"] = await _check_image(call, given)
     body = {"id": record["key"]}
-    if is_published:
-        message = str(given.get("message") or given.get("caption") or "")
-        made = create(call, account, message, [record])
+    if graph.is_true(given, "published", default=True):
+        made = _create(call, account, str(given.get("message") or given.get("caption") or ""), [record])
         publish(call.context, account, made)
-        record["post"] = made["key"]
-        body["post_id"] = made["key"]
-    call.context.store.put(PHOTO_KIND, record["key"], record)
-    return api.ok(body, account)
+        record["post"] = body["post_id"] = made["key"]
+    call.save(PHOTO_KIND, record)
+    return ok(body, account)
 
 
 async def _check_image(call: Call, given: Record) -> Record:
     source, url = given.get("source"), given.get("url")
     if isinstance(source, bytes):
-        facts, size = probe.read_image(source), len(source)
-        media: Record = {"sha256": None if facts is None else facts.sha256, "bytes": size}
+        facts = read_image(source)
+        media = describe_file(facts, len(source))
     elif isinstance(url, str) and url:
-        fetched = await call.context.fetcher.fetch_image(api.PLATFORM, url, _MAX_BYTES)
+        fetched = await call.context.fetcher.fetch_image(PLATFORM, url, _MAX_BYTES)
         if fetched is None:
-            raise graph.refuse(100, None, "(#100) The image could not be fetched from the given URL.")
-        facts, size, media = fetched.image, fetched.bytes, fetched.to_ledger_media(url)
+            raise refuse("unfetchable_image")
+        facts, media = fetched.image, fetched.to_ledger_media(url)
     else:
-        raise graph.refuse(100, None, "(#100) One of the parameters url or source is required.")
-    if facts is None or facts.format not in _FORMATS or size > _MAX_BYTES:
-        raise graph.refuse(
-            1366046,
-            None,
-            "Your photos couldn't be uploaded. Photos should be less than 10 MB and saved as JPG, PNG, GIF, BMP or "
-            "TIFF files.",
-        )
+        raise refuse("no_image")
+    if (flaw := find_flaw(facts, TABLE["media"]["image"])) is not None:
+        raise refuse(flaw)
     return media
 
 
-def get_attachable(call: Call, account: Record, key: str) -> Record:
+def _get_attachable(call: Call, account: Record, key: str) -> Record:
     """Return the unpublished photo `key` for a post. Raises Refused if it is unknown, published or expired."""
     record = call.find_own(PHOTO_KIND, key, account)
     if record is None:
-        raise graph.refuse(100, None, f"(#100) The photo {key} does not exist, or belongs to another Page.")
+        raise refuse("unknown_photo", key=key)
     if record["post"] is not None:
         held = call.context.store.get(KIND, record["post"])
         if held is not None and held["is_published"]:
-            raise graph.refuse(1366051, None, "These photos were already posted.")
+            raise refuse("posted_photo")
     elif call.context.clock.now() >= record["created"] + DAY:
-        raise graph.refuse(100, None, f"(#100) The photo {key} has expired.")
+        raise refuse("expired_photo", key=key)
     return record
 
 
 async def delete_photo(call: Call) -> web.Response:
     """DELETE /{photo}: refused once a post uses it."""
-    account = api.authenticate_writer(call)
-    record = api.get_own(call, account, PHOTO_KIND)
+    account = authenticate_writer(call)
+    record = graph.get_own(call, account, PHOTO_KIND)
     if record["post"] is not None:
         raise graph.unknown_node(record["key"])
     call.context.store.drop(PHOTO_KIND, record["key"])
-    return api.ok({"success": True}, account)
+    return ok({"success": True}, account)

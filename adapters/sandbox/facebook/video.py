@@ -1,24 +1,40 @@
-"""Videos and reels of a Page: uploads in phases, creation from a URL, and reads and updates of a video.
+"""Videos and reels of a Page: uploads in phases, creation from a URL, processing, publishing, reads and updates.
 
-The bytes of a reel go to rupload.
+The bytes of a reel go to rupload. States: uploading -> uploaded -> processing -> ready, or error; expired if not
+finished within a day.
 """
 
 import os
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
 
 from aiohttp import web
 
-from adapters.sandbox import graph, probe
+from adapters.sandbox import graph, uploads
 from adapters.sandbox.accounts import random_digits
-from adapters.sandbox.clock import DAY
+from adapters.sandbox.context import DAY, SandboxContext
+from adapters.sandbox.dialect import Refused, fill
 from adapters.sandbox.endpoint import Call
-from adapters.sandbox.facebook import api, post, video_object
-from adapters.sandbox.ledger import to_iso
-from adapters.sandbox.responses import Refused
+from adapters.sandbox.facebook import post
+from adapters.sandbox.facebook.post import PLATFORM, ok, refuse
+from adapters.sandbox.graph import TABLE
+from adapters.sandbox.media import (
+    FetchedMedia,
+    VideoFacts,
+    describe_file,
+    find_flaw,
+    probe_upload,
+    read_image,
+)
+from adapters.sandbox.processing import Task
 from adapters.sandbox.store import Record
 
+KIND = "facebook.video"
 _SESSION = "facebook.upload_session"
+_MAX_BYTES = 10_000_000_000
+_MAX_FETCHED_BYTES = 256 << 20
 _CHUNK = 1 << 20
-_WRONG_OFFSET = 1363037
 _THUMB = 10 << 20
 _REELS_A_DAY = 30
 _STATES = {"PUBLISHED": "published", "DRAFT": "draft"}
@@ -26,12 +42,12 @@ _STATES = {"PUBLISHED": "published", "DRAFT": "draft"}
 
 async def create(call: Call) -> web.Response:
     """POST /{page}/videos."""
-    account = api.authenticate_node_writer(call)
+    account = post.authenticate_node_writer(call)
     given = graph.read_parameters(call)
     phase = graph.read_enum(given, "upload_phase")
     if given.get("file_url"):
         if phase is not None:
-            raise graph.refuse(100, None, "(#100) file_url cannot be combined with upload_phase.")
+            raise refuse("url_with_phase")
         return await _create_from_url(call, account, given)
     match phase:
         case "START":
@@ -42,22 +58,35 @@ async def create(call: Call) -> web.Response:
             return await _finish(call, account, given)
         case "CANCEL":
             record = _get_upload(call, account, given)
-            video_object.save(call.context, record | {"state": "error", "error": "The upload was cancelled."})
-            return api.ok({"success": True}, account)
+            call.save(KIND, record, state="error", error="The upload was cancelled.")
+            return ok({"success": True}, account)
         case _:
-            raise graph.refuse(100, None, "(#100) One of upload_phase and file_url is required.")
+            raise refuse("no_phase")
+
+
+def _create(call: Call, account: Record, kind: str, size: int | None = None) -> Record:
+    """Create and store a video without bytes; `kind` is reel or video."""
+    return call.create(KIND, random_digits(15, "10"), account, kind=kind, size=size, **_BLANK)
+
+
+_BLANK: Record = {
+    "state": "uploading",
+    "received": 0,
+    "title": "",
+    "description": "",
+    "wanted": "draft",
+    **dict.fromkeys(("facts", "error", "post", "published_at")),
+}
 
 
 async def _create_from_url(call: Call, account: Record, given: Record) -> web.Response:
     url = str(given["file_url"])
-    found = await api.fetch_video(call, url)
-    if found is None:
-        raise graph.refuse(389, None, "Unable to fetch video file from URL.")
-    record = video_object.create(call, account, "video")
-    video_object.complete_fetch(record, found, url)
+    found = await _fetch(call, url, refuse("unfetchable_video"))
+    record = _create(call, account, "video")
+    _set_fetched(record, found, url)
     _check_finishable(call, record)
     await _process(call, record, given, _get_target_state(given))
-    return api.ok({"id": record["key"]}, account)
+    return ok({"id": record["key"]}, account)
 
 
 def _get_target_state(given: Record) -> str:
@@ -65,14 +94,13 @@ def _get_target_state(given: Record) -> str:
 
 
 def _start(call: Call, account: Record, given: Record) -> web.Response:
-    size = api.parse_int(given, "file_size")
-    if size is None or not 0 < size <= video_object.MAX_BYTES:
-        raise graph.refuse(100, None, "(#100) The parameter file_size is required, at most 10 GB.")
-    record = video_object.create(call, account, "video", size)
+    size = graph.parse_int(given, "file_size")
+    if size is None or not 0 < size <= _MAX_BYTES:
+        raise refuse("video_size")
+    record = _create(call, account, "video", size)
     session = random_digits(15, "13")
     call.context.store.put(_SESSION, session, {"video": record["key"]})
-    body = {"video_id": record["key"], "upload_session_id": session, **_get_offsets(record)}
-    return api.ok(body, account)
+    return ok({"video_id": record["key"], "upload_session_id": session, **_get_offsets(record)}, account)
 
 
 def _get_offsets(record: Record) -> Record:
@@ -82,47 +110,46 @@ def _get_offsets(record: Record) -> Record:
 
 def _get_upload(call: Call, account: Record, given: Record) -> Record:
     session = call.context.store.get(_SESSION, str(given.get("upload_session_id") or ""))
-    record = None if session is None else call.find_own(video_object.KIND, session["video"], account)
+    record = None if session is None else call.find_own(KIND, session["video"], account)
     if record is None:
-        raise graph.refuse(100, None, "(#100) The parameter upload_session_id is required and must be known.")
+        raise refuse("unknown_session")
     return record
 
 
 def _refuse_offset(record: Record) -> Refused:
     """Return the refusal with the expected offsets; facebook-business 26.0.3 (video_uploader.py) resumes from them."""
-    message = f"There was a problem uploading your video: start_offset must be {record['received']}."
-    return Refused(graph.error_response(6001, _WRONG_OFFSET, message, data=_get_offsets(record)))
+    row = fill(TABLE["wrong_offset"], record=record)
+    return Refused(graph.error_response(*row, data=_get_offsets(record)))
 
 
 async def _transfer(call: Call, account: Record, given: Record) -> web.Response:
     record = _get_upload(call, account, given)
     chunk = given.get("video_file_chunk")
     if not isinstance(chunk, bytes) or not chunk:
-        raise graph.refuse(100, None, "(#100) The file video_file_chunk is required.")
+        raise refuse("no_chunk")
     start = record["received"]
-    if api.parse_int(given, "start_offset") != start or record["state"] != "uploading":
+    if graph.parse_int(given, "start_offset") != start or record["state"] != "uploading":
         raise _refuse_offset(record)
     if len(chunk) > min(_CHUNK, record["size"] - start):
-        raise graph.refuse(6001, None, "There was a problem uploading your video: the chunk is too long.")
-    descriptor = os.open(video_object.upload_path(call.context, record), os.O_RDWR | os.O_CREAT, 0o600)
+        raise refuse("long_chunk")
+    descriptor = os.open(_upload_path(call.context, record), os.O_RDWR | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "r+b") as file:
         file.seek(start)
         file.write(chunk)
     record["received"] = start + len(chunk)
     if record["received"] == record["size"]:
-        await video_object.complete_upload(call.context, record)
-    video_object.save(call.context, record)
-    return api.ok(_get_offsets(record), account)
+        await _complete_upload(call, record)
+    call.save(KIND, record)
+    return ok(_get_offsets(record), account)
 
 
 async def _finish(call: Call, account: Record, given: Record) -> web.Response:
     record = _get_upload(call, account, given)
-    if record["state"] in ("processing", "ready"):
-        return api.ok({"success": True}, account)
-    _check_finishable(call, record)
-    record["thumb"] = _read_thumb(given)
-    await _process(call, record, given, _get_target_state(given))
-    return api.ok({"success": True}, account)
+    if record["state"] not in ("processing", "ready"):
+        _check_finishable(call, record)
+        record["thumb"] = _read_thumb(given)
+        await _process(call, record, given, _get_target_state(given))
+    return ok({"success": True}, account)
 
 
 def _read_thumb(given: Record) -> str | None:
@@ -130,66 +157,15 @@ def _read_thumb(given: Record) -> str | None:
     thumb = given.get("thumb")
     if thumb is None:
         return None
-    image = probe.read_image(thumb) if isinstance(thumb, bytes) and len(thumb) <= _THUMB else None
+    image = read_image(thumb) if isinstance(thumb, bytes) and len(thumb) <= _THUMB else None
     if image is None:
-        raise graph.refuse(100, None, "(#100) The file thumb must be an image of at most 10 MB.")
+        raise refuse("thumb")
     return image.sha256
-
-
-async def read(call: Call) -> web.Response:
-    """GET /{video}?fields=status,published,post_id,permalink_url,created_time."""
-    account = api.authenticate_page(call)
-    record = api.get_own(call, account, video_object.KIND)
-    shown = None if record["post"] is None else call.context.store.get(post.KIND, record["post"])
-    if (shown is not None and not post.is_readable(call, shown)) or call.take_fault(
-        "late-visibility"
-    ) is not None:
-        raise graph.unknown_node(record["key"])
-    known: Record = {
-        "id": record["key"],
-        "status": video_object.status_to_dict(call.context, record),
-        "published": shown is not None,
-        "post_id": record["post"],
-        "permalink_url": None if shown is None else post.build_permalink(shown),
-        "created_time": to_iso(record["created"])[:19] + "+0000",
-        "updated_time": to_iso(record["created"])[:19] + "+0000",
-        "title": record["title"] or None,
-        "description": record["description"] or None,
-        "length": (record["facts"] or {}).get("duration"),
-        "from": {"id": record["account"]},
-    }
-    return api.ok(api.select_fields(call, known, "description,updated_time,id"), account)
-
-
-async def update(call: Call) -> web.Response:
-    """POST /{video} with `published=true`: publish a video that was finished unpublished, once."""
-    account = api.authenticate_writer(call)
-    record = api.get_own(call, account, video_object.KIND)
-    if not graph.is_true(graph.read_parameters(call), "published", default=False):
-        raise graph.refuse(100, None, "(#100) Only published=true can be set here.")
-    if record["state"] not in ("processing", "ready"):
-        raise graph.refuse(100, None, "(#100) The video is not finished.")
-    record["wanted"] = "published"
-    if record["state"] == "ready":
-        video_object.go_live(call.context, record, call.take_visibility_delay())
-    video_object.save(call.context, record)
-    return api.ok({"success": True}, account)
-
-
-async def delete(call: Call) -> web.Response:
-    """DELETE /{video}."""
-    account = api.authenticate_writer(call)
-    record = api.get_own(call, account, video_object.KIND)
-    shown = None if record["post"] is None else call.context.store.get(post.KIND, record["post"])
-    if shown is not None:
-        call.context.store.put(post.KIND, shown["key"], shown | {"is_deleted": True})
-    call.context.store.drop(video_object.KIND, record["key"])
-    return api.ok({"success": True}, account)
 
 
 async def run_reel_phase(call: Call) -> web.Response:
     """POST /{page}/video_reels with `upload_phase` start or finish."""
-    account = api.authenticate_node_writer(call)
+    account = post.authenticate_node_writer(call)
     given = graph.read_parameters(call)
     match graph.read_enum(given, "upload_phase"):
         case "START":
@@ -197,74 +173,218 @@ async def run_reel_phase(call: Call) -> web.Response:
         case "FINISH":
             return await _finish_reel(call, account, given)
         case _:
-            raise graph.refuse(100, None, "(#100) Param upload_phase must be one of {START, FINISH}")
+            raise refuse("reel_phase")
 
 
 def _start_reel(call: Call, account: Record) -> web.Response:
-    record = video_object.create(call, account, "reel")
-    version = call.request.path.split("/")[2]
-    place = f"{version}/{record['key']}" if version.startswith("v") else record["key"]
-    url = f"http://{call.request.host}/rupload/video-upload/{place}"
-    return api.ok({"video_id": record["key"], "upload_url": url}, account)
+    record = _create(call, account, "reel")
+    url = uploads.build_url(call, "video-upload", record)
+    return ok({"video_id": record["key"], "upload_url": url}, account)
 
 
 async def _finish_reel(call: Call, account: Record, given: Record) -> web.Response:
-    record = call.find_own(video_object.KIND, str(given.get("video_id") or ""), account)
+    record = call.find_own(KIND, str(given.get("video_id") or ""), account)
     if record is None or record["kind"] != "reel":
-        raise graph.refuse(
-            100, None, "(#100) The parameter video_id is required and must name a reel of this Page."
-        )
+        raise refuse("unknown_reel")
     wanted = _STATES.get(str(graph.read_enum(given, "video_state")))
     if wanted is None:
-        raise graph.refuse(100, None, "(#100) Param video_state must be PUBLISHED or DRAFT in this sandbox.")
+        raise refuse("video_state")
     if record["state"] in ("processing", "ready") and record["wanted"] == wanted:
-        return api.ok({"success": True}, account)
+        return ok({"success": True}, account)
     _check_finishable(call, record)
-    if wanted == "published":
-        window = f"facebook.reels:{account['remote_id']}"
-        if not call.context.rate_windows.take(window, _REELS_A_DAY, DAY):
-            raise Refused(api.quota_response(call))
+    window = f"facebook.reels:{account['remote_id']}"
+    if wanted == "published" and not call.context.rate_windows.take(window, _REELS_A_DAY, DAY):
+        raise refuse("daily")
     await _process(call, record, given, wanted)
-    return api.ok({"success": True}, account)
+    return ok({"success": True}, account)
+
+
+def _is_expired(context: SandboxContext, record: Record) -> bool:
+    return record["state"] in ("uploading", "uploaded") and context.clock.now() >= record["created"] + DAY
 
 
 def _check_finishable(call: Call, record: Record) -> None:
     """Raise Refused if a video is incomplete, expired, already finished, or not usable."""
-    if video_object.is_expired(call.context, record):
-        raise graph.refuse(100, None, "(#100) The upload has expired.")
+    if _is_expired(call.context, record):
+        raise refuse("expired_upload")
     if record["state"] == "uploading":
-        raise graph.refuse(6001, None, "There was a problem uploading your video: it is not complete.")
+        raise refuse("incomplete")
     if record["state"] in ("processing", "error") or record["post"] is not None:
-        raise graph.refuse(100, None, "(#100) The video cannot be finished any more.")
-    if (flaw := video_object.find_flaw(record)) is not None:
-        raise graph.refuse(flaw[0], None, flaw[1])
+        raise refuse("finished")
+    facts = record["facts"] and VideoFacts(**record["facts"])
+    if (flaw := find_flaw(facts, TABLE["media"][record["kind"]])) is not None:
+        raise refuse(flaw)
 
 
 async def _process(call: Call, record: Record, given: Record, wanted: str) -> None:
     """Start processing an uploaded video; it goes live when ready if `wanted` is "published"."""
-    record |= {"title": str(given.get("title") or ""), "description": str(given.get("description") or "")}
+    record |= {name: str(given.get(name) or "") for name in ("title", "description")}
     if str(given.get("is_ai_generated", "true")).lower() not in ("true", "false"):
-        raise graph.refuse(100, None, "(#100) Param is_ai_generated must be a boolean")
+        raise refuse("no_boolean", name="is_ai_generated")
     record["is_ai_generated"] = graph.is_true(given, "is_ai_generated", default=False)
-    record |= {"state": "processing", "wanted": wanted, **call.take_processing_faults()}
-    video_object.save(call.context, record)
-    await call.context.processing.start(video_object.KIND, record)
+    faults = call.take_processing_faults()
+    await call.start_processing(KIND, record, state="processing", wanted=wanted, **faults)
 
 
-def get_create_step(call: Call) -> str:
-    """Return the step of POST /{page}/videos: the request that publishes is `finalize`."""
-    given = graph.read_parameters(call)
-    is_last = graph.read_enum(given, "upload_phase") == "FINISH" or given.get("file_url")
-    if is_last and graph.is_true(given, "published", default=True):
-        return "finalize"
-    return "upload" if graph.read_enum(given, "upload_phase") == "TRANSFER" else "prepare"
+def _upload_path(context: SandboxContext, record: Record) -> Path:
+    return context.uploads / f"facebook-{record['key']}"
 
 
-def get_reel_step(call: Call) -> str:
-    """Return the step of POST /{page}/video_reels: the finish as PUBLISHED is `finalize`."""
-    given = graph.read_parameters(call)
-    is_visible = (
-        graph.read_enum(given, "upload_phase") == "FINISH"
-        and graph.read_enum(given, "video_state") == "PUBLISHED"
+async def _complete_upload(call: Call, record: Record) -> None:
+    """Examine the uploaded file, delete it, and store the record with its facts."""
+    place = _upload_path(call.context, record)
+    facts = await probe_upload(place)
+    place.unlink(missing_ok=True)
+    _set_facts(record, facts, describe_file(facts, record["size"]))
+    call.save(KIND, record)
+
+
+async def _fetch(call: Call, url: str, refusal: Refused) -> FetchedMedia:
+    found = await call.context.fetcher.fetch_video(PLATFORM, url, _MAX_FETCHED_BYTES)
+    if found is None:
+        raise refusal
+    return found
+
+
+def _set_fetched(record: Record, found: FetchedMedia, url: str) -> None:
+    record |= {"received": found.bytes, "size": found.bytes}
+    _set_facts(record, found.video, found.to_ledger_media(url))
+
+
+def _set_facts(record: Record, facts: VideoFacts | None, media: Record) -> None:
+    """Set the state to uploaded, the facts, and `media`, the ledger's description of the file."""
+    record |= {"state": "uploaded", "media": media, "facts": None if facts is None else asdict(facts)}
+
+
+async def _examine(_: SandboxContext, __: Record) -> None:
+    return None
+
+
+def _conclude(context: SandboxContext, record: Record, error: str | None) -> None:
+    record |= {"state": "ready" if error is None else "error", "error": error}
+    if error is None and record["wanted"] == "published":
+        _go_live(context, record)
+
+
+TASK = Task(
+    kind=KIND,
+    states=("processing",),
+    examine=_examine,
+    fail=lambda reason: reason or "The video could not be processed.",
+    conclude=_conclude,
+)
+
+
+async def _use_url(call: Call, record: Record, url: str) -> None:
+    _set_fetched(record, await _fetch(call, url, uploads.refuse("unfetchable")), url)
+    call.save(KIND, record)
+
+
+UPLOAD = uploads.ResumableUpload(
+    kind=KIND,
+    find=lambda call: call.context.store.get(KIND, call.request.match_info["video"]),
+    is_open=lambda context, record: record["state"] == "uploading" and not _is_expired(context, record),
+    size="size",
+    max_bytes=_MAX_BYTES,
+    path=_upload_path,
+    use_url=_use_url,
+    complete=_complete_upload,
+    keeps_partial=True,
+    answer={"success": True},
+)
+
+
+def _go_live(context: SandboxContext, record: Record, late: float = 0.0) -> None:
+    """Publish a video that is ready; the caller stores the record."""
+    account = context.accounts.find(PLATFORM, record["account"])
+    if account is None or record["post"] is not None:
+        return
+    shown = post.make_blank(account, record["kind"], record["description"])
+    shown |= {"video": record["key"], "media": [record["media"]], "title": record["title"]}
+    shown |= {"is_ai_generated": record["is_ai_generated"], "thumb": record.get("thumb")}
+    post.publish(context, account, shown, max(late, record.get("late", 0.0)))
+    record |= {"post": shown["key"], "published_at": int(context.clock.now())}
+
+
+def _find_post(call: Call, record: Record) -> Record | None:
+    return None if record["post"] is None else call.context.store.get(post.KIND, record["post"])
+
+
+async def read(call: Call) -> web.Response:
+    """GET /{video}?fields=status,published,post_id,permalink_url,created_time."""
+    account = post.authenticate_page(call)
+    record = graph.get_own(call, account, KIND)
+    shown = _find_post(call, record)
+    is_hidden = shown is not None and not post.is_readable(call, shown)
+    if is_hidden or call.take_fault("late-visibility") is not None:
+        raise graph.unknown_node(record["key"])
+    known = fill(
+        TABLE["answers"]["video"],
+        record=record,
+        published=shown is not None,
+        permalink=None if shown is None else post.build_permalink(shown),
+        created=post.to_time(record["created"]),
+        title=record["title"] or None,
+        description=record["description"] or None,
+        length=(record["facts"] or {}).get("duration"),
+        status=_status_to_dict(call.context, record),
     )
-    return "finalize" if is_visible else "prepare"
+    return ok(graph.select_fields(call, known, "description,updated_time,id"), account)
+
+
+async def update(call: Call) -> web.Response:
+    """POST /{video} with `published=true`: publish a video that was finished unpublished, once."""
+    account = post.authenticate_writer(call)
+    record = graph.get_own(call, account, KIND)
+    if not graph.is_true(graph.read_parameters(call), "published", default=False):
+        raise refuse("only_published")
+    if record["state"] not in ("processing", "ready"):
+        raise refuse("unfinished")
+    record["wanted"] = "published"
+    if record["state"] == "ready":
+        _go_live(call.context, record, call.take_visibility_delay())
+    call.save(KIND, record)
+    return ok({"success": True}, account)
+
+
+async def delete(call: Call) -> web.Response:
+    """DELETE /{video}."""
+    account = post.authenticate_writer(call)
+    record = graph.get_own(call, account, KIND)
+    if (shown := _find_post(call, record)) is not None:
+        call.save(post.KIND, shown, is_deleted=True)
+    call.context.store.drop(KIND, record["key"])
+    return ok({"success": True}, account)
+
+
+def make_list(kind: str) -> Callable[[Call], Awaitable[web.Response]]:
+    """Return the handler of GET /{page}/video_reels or /{page}/videos: newest first."""
+
+    async def list_kind(call: Call) -> web.Response:
+        def to_row(record: Record, row: Record) -> Record:
+            facts = (call.context.store.get(KIND, record["video"]) or {}).get("facts") or {}
+            more = {"length": facts.get("duration"), "id": record["video"], "description": row["message"]}
+            more |= {"updated_time": row["created_time"], "post_id": record["key"], "published": True}
+            return row | more
+
+        return post.list_kind(call, kind, "updated_time,description,id", to_row)
+
+    return list_kind
+
+
+def _status_to_dict(context: SandboxContext, record: Record) -> Record:
+    """Return the status object of a video."""
+    state, publishing = record["state"], "live" if record["post"] is not None else record["state"]
+    received = "in_progress" if record["received"] else "not_started"
+    status: Record = fill(
+        {
+            **TABLE["answers"]["status"],
+            # As in the guide's sample: the status does not name the failure, only `error` does.
+            "processing_phase": TABLE["processing_phase"].get(state, TABLE["not_started"]),
+            "publishing_phase": TABLE["publishing_phase"].get(publishing, TABLE["not_started"]),
+        },
+        record=record,
+        state="expired" if _is_expired(context, record) else TABLE["video_status"].get(state, state),
+        uploading=received if state == "uploading" else "complete",
+    )
+    return status

@@ -1,30 +1,228 @@
-"""Instagram's Content Publishing API v25, on both of its hosts, as documented on 2026-11-24."""
+"""Instagram's Content Publishing API v25, on both of its hosts, and Instagram Login, as documented on 2026-11-24.
 
-from collections.abc import Callable
+Publication of containers, the daily publishing limit, reads, and authorization codes, short-lived and long-lived
+tokens. There are no refresh tokens.
+"""
 
 from aiohttp import web
 
+from adapters.sandbox import graph
 from adapters.sandbox.accounts import AccountKind, random_digits
-from adapters.sandbox.context import SandboxContext
-from adapters.sandbox.endpoint import Route, mount_routes
-from adapters.sandbox.graph import DIALECT, read_url_token
-from adapters.sandbox.graph_router import match_name
-from adapters.sandbox.instagram import container, create, oauth, publish, read
-from adapters.sandbox.instagram.container import KIND, PLATFORM
+from adapters.sandbox.consent import ConsentScreen
+from adapters.sandbox.context import DAY, SandboxContext
+from adapters.sandbox.dialect import fill, json_response
+from adapters.sandbox.endpoint import Call, Route, mount_routes
+from adapters.sandbox.instagram import container
+from adapters.sandbox.instagram.container import DIALECT, KIND, PLATFORM, TABLE, authenticate_account, refuse
+from adapters.sandbox.oauth import TokenEndpoint
+from adapters.sandbox.store import LivePost, Record
+
+_QUOTA = 50
+_SHORT_S = 3600.0
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_PATHS = {"reel": "reel", "story": "stories"}
+_MEDIA_TYPES = {"reel": "VIDEO", "carousel": "CAROUSEL_ALBUM"}
+_PRODUCT_TYPES = {"reel": "REELS", "story": "STORY"}
+
+
+def _get_quota_total(account: Record) -> int:
+    return int(account["options"].get("quota_total", _QUOTA))
+
+
+def _get_window_key(account: Record) -> str:
+    return f"instagram.posts:{account['remote_id']}"
+
+
+async def publish(call: Call) -> web.Response:
+    """POST /{ig}/media_publish: publish a container, once; a repetition is refused."""
+    account = authenticate_account(call, *TABLE["publish_scopes"])
+    record = _get_ready(call, account, str(graph.read_parameters(call).get("creation_id") or ""))
+    if not call.context.rate_windows.take(_get_window_key(account), _get_quota_total(account), DAY):
+        raise refuse("daily")
+    media_id = random_digits(17, "179")
+    call.context.publish(
+        account,
+        kind=record["kind"],
+        remote_id=media_id,
+        handle=record["key"],
+        caption=record["caption"],
+        media=record["media"],
+        url=_build_permalink(account, record, media_id),
+        late=call.take_visibility_delay() + record.get("late", 0.0),
+        public=record["kind"] != "story",
+        **record["extra"],
+    )
+    call.save(KIND, record, state="PUBLISHED", media_id=media_id)
+    return graph.ok({"id": media_id})
+
+
+def _get_ready(call: Call, account: Record, key: str) -> Record:
+    if not key:
+        raise refuse("no_creation_id")
+    record = call.context.store.get(KIND, key)
+    if record is None:
+        raise refuse("unknown_container")
+    if record["account"] != account["remote_id"] or record["child"]:
+        raise refuse("foreign_container")
+    state = container.get_state(call.context, record)
+    if state != "FINISHED":
+        raise refuse("expired_container" if state == "EXPIRED" else "unready_container")
+    return record
+
+
+def _build_permalink(account: Record, record: Record, media_id: str) -> str:
+    if record["kind"] == "story":
+        return f"https://www.instagram.com/stories/{account['username']}/{media_id}/"
+    number, short = int(media_id), ""
+    while number:
+        number, digit = divmod(number, len(_ALPHABET))
+        short = _ALPHABET[digit] + short
+    return f"https://www.instagram.com/{_PATHS.get(record['kind'], 'p')}/{short}/"
+
+
+async def read_limit(call: Call) -> web.Response:
+    """GET /{ig}/content_publishing_limit?fields=quota_usage,config."""
+    account = authenticate_account(call)
+    fields = call.request.query.get("fields", "quota_usage").split(",")
+    total = _get_quota_total(account)
+    used = call.context.rate_windows.count_used(_get_window_key(account), DAY)
+    if call.take_fault("quota-exhausted") is not None:
+        used = total
+    known = {"quota_usage": used, "config": {"quota_total": total, "quota_duration": int(DAY)}}
+    return graph.ok({"data": [{name: known[name] for name in fields if name in known}]})
+
+
+async def read_container(call: Call) -> web.Response:
+    """GET /{container}?fields=status_code,status."""
+    record = graph.get_own(call, call.authenticate(), KIND)
+    known = {"id": record["key"], "status_code": container.get_state(call.context, record)}
+    known["status"] = container.describe_status(call.context, record)
+    return graph.ok(graph.select_fields(call, known, "id"))
+
+
+def _media_to_dict(live: LivePost) -> Record:
+    entry = live.entry
+    media: Record = fill(
+        TABLE["answers"]["media"],
+        entry=entry,
+        timestamp=entry["at"][:19] + "+0000",
+        type=_MEDIA_TYPES.get(entry["kind"], "IMAGE"),
+        product=_PRODUCT_TYPES.get(entry["kind"], "FEED"),
+        shortcode=entry["url"].rstrip("/").rpartition("/")[2],
+    )
+    return media | {"children": _children_to_dict(entry)}
+
+
+def _children_to_dict(entry: Record) -> Record | None:
+    """Return the parts of a carousel; other media have none."""
+    if entry["kind"] != "carousel":
+        return None
+    types = ["VIDEO" if "duration" in media else "IMAGE" for media in entry["media"]]
+    return {"data": [{"id": f"{entry['remote_id']}{n}", "media_type": one} for n, one in enumerate(types)]}
+
+
+async def read_media(call: Call) -> web.Response:
+    """GET /{media}?fields=id,permalink,timestamp,media_type,media_product_type,caption."""
+    account = call.authenticate()
+    key = graph.get_node_id(call.request)
+    live = call.context.ledger.find(PLATFORM, key)
+    is_hidden = live is None or not call.is_visible(live) or call.take_fault("late-visibility") is not None
+    if live is None or is_hidden or live.entry["account"] != account["remote_id"]:
+        raise graph.unknown_node(key)
+    return graph.ok(graph.select_fields(call, _media_to_dict(live), "id"))
+
+
+async def list_media(call: Call) -> web.Response:
+    """GET /{ig}/media: newest first, without stories."""
+    return _list(call, is_story=False)
+
+
+async def list_stories(call: Call) -> web.Response:
+    """GET /{ig}/stories."""
+    return _list(call, is_story=True)
+
+
+def _list(call: Call, *, is_story: bool) -> web.Response:
+    listed = graph.list_live(call, authenticate_account(call))
+    rows = [_media_to_dict(live) for live in listed if (live.entry["kind"] == "story") == is_story]
+    return graph.ok(graph.paginate(call, rows, "id"))
+
+
+async def read_account(call: Call) -> web.Response:
+    """GET /me, or /{ig}."""
+    known = fill(TABLE["answers"]["account"], account=authenticate_account(call))
+    return graph.ok(graph.select_fields(call, known, "id"))
+
+
+def _issue_short_lived(call: Call, account: Record, code: Record) -> Record:
+    accounts = call.context.accounts
+    scopes = accounts.list_granted_scopes(code, account)
+    text = accounts.create_token(account, "short", "IGAA", _SHORT_S, 0.0, {"scopes": scopes})
+    return {"access_token": text, "user_id": int(account["remote_id"]), "permissions": scopes}
+
+
+def _check_grant_type(_: Call, given: Record) -> None:
+    if given.get("grant_type") != "authorization_code":
+        raise refuse("grant_type", grant="authorization_code")
+
+
+_CONSENT = ConsentScreen(**TABLE["consent"])
+_TOKENS = TokenEndpoint(
+    platform=PLATFORM,
+    # api.instagram.com has an envelope of its own
+    render=lambda message: json_response(fill(TABLE["answers"]["oauth_error"], message=message), 400),
+    read=graph.read_parameters,
+    check=_check_grant_type,
+    issue=_issue_short_lived,
+    **TABLE["tokens"],
+)
+
+
+def _authenticate_token(call: Call, grant: str, role: str) -> tuple[Record, Record]:
+    """Return the request's token and account. Raises Refused unless the grant type and the token's role match."""
+    if call.request.query.get("grant_type") != grant:
+        raise refuse("grant_type", grant=grant)
+    account = call.authenticate()
+    token = call.find_token()
+    if token is None or token["role"] != role:
+        raise refuse("token_role", role=role)
+    return token, account
+
+
+def _issue_long_lived(call: Call, account: Record, source: Record) -> web.Response:
+    issued = call.context.accounts.issue_tokens(account, source=source)
+    return graph.ok(fill(TABLE["answers"]["token"], issued=issued))
+
+
+async def refresh(call: Call) -> web.Response:
+    """GET /refresh_access_token: renew a token that is at least a day old and has not expired."""
+    token, account = _authenticate_token(call, "ig_refresh_token", "access")
+    if call.context.clock.now() < token["issued_at"] + DAY:
+        raise refuse("young_token")
+    return _issue_long_lived(call, account, token)
+
+
+async def exchange(call: Call) -> web.Response:
+    """GET /access_token: exchange a short-lived token for a long-lived one."""
+    if not call.request.query.get("client_secret"):
+        raise refuse("no_secret")
+    short, account = _authenticate_token(call, "ig_exchange_token", "short")
+    return _issue_long_lived(call, account, short)
+
 
 _ACCOUNT_EDGES = (
-    Route("POST", "media", "prepare", create.create, create.refuse_quota),
-    Route("GET", "media", "read", read.list_media),
-    Route("GET", "stories", "read", read.list_stories),
-    Route("POST", "media_publish", "finalize", publish.publish, publish.refuse_quota),
-    Route("GET", "content_publishing_limit", "quota", publish.read_limit),
-    Route("GET", "", "read", read.read_account),
+    Route("POST", "media", "prepare", container.create, "too_many_containers"),
+    Route("GET", "media", "read", list_media),
+    Route("GET", "stories", "read", list_stories),
+    Route("POST", "media_publish", "finalize", publish, "daily"),
+    Route("GET", "content_publishing_limit", "quota", read_limit),
+    Route("GET", "", "read", read_account),
 )
 _LOGIN = (
-    (match_name("refresh_access_token"), Route("GET", "", "refresh", oauth.refresh)),
-    (match_name("access_token"), Route("GET", "", "oauth", oauth.exchange)),
-    (match_name("oauth"), oauth.CONSENT.route("authorize")),
-    (match_name("oauth"), oauth.TOKENS.route("access_token", step="oauth")),
+    (graph.match_name("refresh_access_token"), Route("GET", "", "refresh", refresh)),
+    (graph.match_name("access_token"), Route("GET", "", "oauth", exchange)),
+    (graph.match_name("oauth"), _CONSENT.route("authorize")),
+    (graph.match_name("oauth"), _TOKENS.route("access_token", step="oauth")),
 )
 """Instagram Login, on Instagram's own host only."""
 _UPLOAD = container.UPLOAD.route("/rupload/ig-api-upload/{version}/{container}")
@@ -33,23 +231,17 @@ _UPLOAD = container.UPLOAD.route("/rupload/ig-api-upload/{version}/{container}")
 def register(app: web.Application, context: SandboxContext) -> None:
     """Serve Instagram on `app`."""
     context.accounts.define(
-        PLATFORM,
-        AccountKind(new_id=lambda _: random_digits(17, "1784"), **container.TABLE["account"]),
+        PLATFORM, AccountKind(new_id=lambda _: random_digits(17, "1784"), **TABLE["account"])
     )
-    context.processing.define_task(container.TASK)
+    context.processing.define(container.TASK)
     for host in ("instagram", "facebook"):
         owns = _make_account_test(context, host)
         rows = [(owns, route) for route in _ACCOUNT_EDGES]
-        rows.append(
-            (
-                lambda node, _: context.store.get(KIND, node) is not None,
-                Route("GET", "", "look", read.read_container),
-            )
-        )
+        rows.append((graph.match_record(context, KIND), Route("GET", "", "look", read_container)))
         rows.append(
             (
                 lambda node, _: context.ledger.find(PLATFORM, node) is not None,
-                Route("GET", "", "read", read.read_media),
+                Route("GET", "", "read", read_media),
             )
         )
         context.graph.add_routes(host, PLATFORM, DIALECT, rows)
@@ -58,12 +250,9 @@ def register(app: web.Application, context: SandboxContext) -> None:
     mount_routes(app, context, PLATFORM, DIALECT, (_UPLOAD,))
 
 
-def _make_account_test(context: SandboxContext, host: str) -> Callable[[str, web.Request], bool]:
-    def is_account(node: str, request: web.Request) -> bool:
-        if node != "me":
-            return context.accounts.find(PLATFORM, node) is not None
-        if host == "instagram":
-            return True
-        return context.accounts.find_token(PLATFORM, read_url_token(request)) is not None
-
-    return is_account
+def _make_account_test(context: SandboxContext, host: str) -> graph.Owns:
+    return lambda node, request: (
+        graph.is_me(node, request, context, PLATFORM)
+        or (node == "me" and host == "instagram")
+        or context.accounts.find(PLATFORM, node) is not None
+    )

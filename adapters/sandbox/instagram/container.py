@@ -1,43 +1,53 @@
-"""Instagram media containers: states, uploads, media checks and processing.
+"""Instagram media containers: creation, uploads, media checks and processing.
 
-States: IN_PROGRESS -> FINISHED -> PUBLISHED; ERROR; EXPIRED if not published within a day.
+Images, reels, stories, carousels and carousel items. States: IN_PROGRESS -> FINISHED -> PUBLISHED; ERROR; EXPIRED if
+not published within a day.
 """
 
-import asyncio
+import json
 from pathlib import Path
 
-from adapters.sandbox import probe
-from adapters.sandbox.clock import DAY
-from adapters.sandbox.context import SandboxContext
+from aiohttp import web
+
+from adapters.sandbox import graph
+from adapters.sandbox.accounts import random_digits
+from adapters.sandbox.context import DAY, SandboxContext
+from adapters.sandbox.dialect import Dialect, load_table
 from adapters.sandbox.endpoint import Call
+from adapters.sandbox.media import FetchedMedia, VideoFacts, describe_file, find_flaw, probe_upload
 from adapters.sandbox.processing import Outcome, Task
-from adapters.sandbox.rupload import ResumableUpload
 from adapters.sandbox.store import Record
-from adapters.sandbox.url_fetcher import FetchedMedia
-from adapters.sandbox.vendor_table import load_table
+from adapters.sandbox.uploads import ResumableUpload, build_url
 
 PLATFORM = "instagram"
 KIND = "instagram.container"
-
-IMAGE_BYTES = 8 << 20
-VIDEO_BYTES = 300 << 20
-_RATIO = (3 / 4, 1.91)  # 4:5 as documented; 3:4 since 2026-05, as third parties report
-_ROUNDING = 0.01
-_CODECS = ("h264", "hevc")
-_FRAME_RATE = (23.0, 60.0)
-_MAX_WIDTH = 1920
-_REEL_S = (3.0, 900.0)
-_STORY_S = (3.0, 60.0)
-_EDGE_S = 0.05
-
-UNFETCHABLE = (9004, 2207052)
-IMAGE_TOO_LARGE = (36000, 2207004)
-IMAGE_FORMAT = (36001, 2207005)
-IMAGE_RATIO = (36003, 2207009)
-VIDEO_FORMAT = (352, 2207026)
-THUMB_OFFSET = (1, 2207057)
-
 TABLE = load_table(PLATFORM)
+DIALECT = Dialect(graph.error_response, graph.TABLE["errors"] | TABLE["errors"], graph.read_token)
+refuse = DIALECT.refuse
+
+_IMAGE_BYTES = 8 << 20
+_VIDEO_BYTES = 300 << 20
+_CONTAINERS_A_DAY = 400
+_MAX_CAPTION = 2200
+_MAX_HASHTAGS = 30
+_MAX_MENTIONS = 20
+_MAX_ALT_TEXT = 1000
+_MAX_COLLABORATORS = 3
+_CHILDREN = (2, 10)
+_KINDS = {"REELS": "reel", "STORIES": "story", "VIDEO": "video", "IMAGE": "image"}
+_NOT_FOR_CHILDREN = ("caption", "location_id", "is_ai_generated")
+
+
+def authenticate_account(call: Call, *scopes: str) -> Record:
+    """Return the account of the token.
+
+    Raises:
+        Refused: the path names neither the account nor `me`, or the account is restricted.
+    """
+    account = graph.check_node(call, call.authenticate(*scopes))
+    if account["options"].get("restricted"):
+        raise refuse("restricted")
+    return account
 
 
 def get_state(context: SandboxContext, record: Record) -> str:
@@ -55,54 +65,150 @@ def describe_status(context: SandboxContext, record: Record) -> str:
     return str(TABLE["texts"][code])
 
 
-def find_image_error(fetched: FetchedMedia) -> tuple[int, int] | None:
-    """Return the error code and subcode of an unusable image, or None."""
-    if fetched.image is None or fetched.image.format != "JPEG":
-        return IMAGE_FORMAT
-    if fetched.bytes > IMAGE_BYTES:
-        return IMAGE_TOO_LARGE
-    ratio = fetched.image.width / fetched.image.height
-    return None if _RATIO[0] - _ROUNDING <= ratio <= _RATIO[1] + _ROUNDING else IMAGE_RATIO
+async def create(call: Call) -> web.Response:
+    """POST /{ig}/media."""
+    account = authenticate_account(call, *TABLE["publish_scopes"])
+    window = f"instagram.containers:{account['remote_id']}"
+    if call.context.rate_windows.is_full(window, _CONTAINERS_A_DAY, DAY):
+        raise refuse("too_many_containers")
+    given = graph.read_parameters(call)
+    facts = _read_facts(given)
+    await _set_source(call, account, given, facts)
+    call.context.rate_windows.add(window, DAY)
+    record = call.create(KIND, random_digits(17, "178"), account, **facts)
+    if record["source"] == "upload":
+        return graph.ok({"id": record["key"], "uri": build_url(call, "ig-api-upload", record)})
+    await call.context.processing.start(KIND, record)
+    return graph.ok({"id": record["key"]})
 
 
-def find_video_error(facts: probe.VideoFacts | None, record: Record) -> tuple[int, int] | None:
-    """Return the error code and subcode of an unusable video, or None."""
-    least, most = _STORY_S if record["kind"] == "story" else _REEL_S
-    limits = (
-        ("fps", *_FRAME_RATE, VIDEO_FORMAT),
-        ("width", 0, _MAX_WIDTH, VIDEO_FORMAT),
-        ("duration", least - _EDGE_S, most + _EDGE_S, VIDEO_FORMAT),
-        ("bytes", 0, VIDEO_BYTES, VIDEO_FORMAT),
-    )
-    flaw: tuple[int, int] | None = probe.find_flaw(facts, _CODECS, VIDEO_FORMAT, limits)
-    if flaw is not None or facts is None:
-        return flaw
+def _read_facts(given: Record) -> Record:
+    is_child = graph.is_true(given, "is_carousel_item", default=False)
+    caption = str(given.get("caption") or "")
+    _check_texts(given, caption)
+    if is_child and any(name in given for name in _NOT_FOR_CHILDREN):
+        raise refuse("child_fields")
+    extra = {name: given[name] for name in TABLE["kept"] if name in given}
+    return {"state": "IN_PROGRESS", "caption": caption, "child": is_child, "media": [], "extra": extra}
+
+
+def _check_texts(given: Record, caption: str) -> None:
+    too_many = caption.count("#") > _MAX_HASHTAGS or caption.count("@") > _MAX_MENTIONS
+    if len(caption) > _MAX_CAPTION or too_many:
+        raise refuse("caption")
+    if len(str(given.get("alt_text") or "")) > _MAX_ALT_TEXT:
+        raise refuse("alt_text", most=_MAX_ALT_TEXT)
+    if len(_parse_list(given.get("collaborators"))) > _MAX_COLLABORATORS:
+        raise refuse("collaborators", most=_MAX_COLLABORATORS)
+
+
+def _parse_list(value: object) -> list[str]:
+    """Return a list parameter, given as JSON or separated by commas."""
+    if isinstance(value, str) and value.startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise refuse("no_list") from None
+    if isinstance(value, list):
+        return [str(item) for item in value]
+    return [item for item in str(value or "").split(",") if item]
+
+
+async def _set_source(call: Call, account: Record, given: Record, facts: Record) -> None:
+    """Set `kind`, `source`, and `url` or `children`, as the media type requires."""
+    media_type = graph.read_enum(given, "media_type") or "IMAGE"
+    if media_type == "CAROUSEL" and not facts["child"]:
+        facts |= {"kind": "carousel", "source": "children"}
+        _set_children(call, account, given, facts)
+        return
+    # Meta retired VIDEO outside a carousel and does not allow REELS inside one.
+    if media_type not in (("IMAGE", "VIDEO") if facts["child"] else ("IMAGE", "REELS", "STORIES")):
+        raise refuse("media_type", type=media_type)
+    facts["kind"] = _KINDS[media_type]
+    if media_type != "IMAGE" and graph.read_enum(given, "upload_type") == "RESUMABLE":
+        facts |= {"source": "upload", "received": 0, "file_size": None}
+    elif media_type != "IMAGE" and given.get("video_url"):
+        facts |= {"source": "video", "url": str(given["video_url"])}
+        if given.get("cover_url"):
+            await _check_cover(call, str(given["cover_url"]))
+    elif media_type in ("IMAGE", "STORIES") and given.get("image_url"):
+        facts |= {"source": "image", "url": str(given["image_url"])}
+        await _check_image(call, facts)
+    else:
+        raise refuse("no_url", needed="image_url" if media_type == "IMAGE" else "video_url")
+
+
+async def _fetch_image(call: Call, url: str, name: str) -> FetchedMedia:
+    fetched = await call.context.fetcher.fetch_image(PLATFORM, url, _IMAGE_BYTES)
+    if fetched is None:
+        raise refuse("unfetchable", name=name)
+    return fetched
+
+
+async def _check_image(call: Call, facts: Record) -> None:
+    fetched = await _fetch_image(call, facts["url"], "media")
+    if (flaw := find_flaw(fetched.image, TABLE["media"]["image"])) is not None:
+        raise refuse(flaw)
+    facts["media"] = [fetched.to_ledger_media(facts["url"])]
+
+
+async def _check_cover(call: Call, url: str) -> None:
+    """Fetch a reel's cover: a JPEG of at most 8 MB (Reel cover photo specifications of the same page)."""
+    fetched = await _fetch_image(call, url, "cover")
+    if (flaw := find_flaw(fetched.image, TABLE["media"]["cover"])) is not None:
+        raise refuse(flaw)
+
+
+def _set_children(call: Call, account: Record, given: Record, facts: Record) -> None:
+    children = _parse_list(given.get("children"))
+    if not _CHILDREN[0] <= len(children) <= _CHILDREN[1]:
+        raise refuse("children")
+    for key in children:
+        child = call.find_own(KIND, key, account)
+        if child is None or not child["child"]:
+            raise refuse("unknown_child", key=key)
+        state = get_state(call.context, child)
+        if state != "FINISHED":
+            raise refuse("expired_child" if state == "EXPIRED" else "unready_child", key=key)
+        facts["media"] = facts["media"] + child["media"]
+        facts["extra"].setdefault("alt_texts", []).append(child["extra"].get("alt_text"))
+    facts["children"] = children
+
+
+def _find_video_error(facts: VideoFacts | None, record: Record) -> int | None:
+    """Return the error subcode of an unusable video, or None."""
+    flaw = find_flaw(facts, TABLE["media"]["story" if record["kind"] == "story" else "reel"])
     offset = record["extra"].get("thumb_offset")
-    return THUMB_OFFSET if offset is not None and int(offset) > facts.duration * 1000 else None
+    if flaw is None and facts is not None and offset is not None and int(offset) > facts.duration * 1000:
+        flaw = "thumb_offset"
+    return None if flaw is None else _get_subcode(flaw)
 
 
-def upload_path(context: SandboxContext, record: Record) -> Path:
-    """Return the file that holds a resumable upload until it is examined."""
+def _get_subcode(row: str) -> int:
+    return int(TABLE["errors"][row][1])
+
+
+def _upload_path(context: SandboxContext, record: Record) -> Path:
     return context.uploads / f"instagram-{record['key']}"
 
 
-def _parse_subcode(reason: str | None) -> int:
-    return int(reason) if reason is not None and reason.isdecimal() else VIDEO_FORMAT[1]
+def _fail(reason: str | None) -> Outcome:
+    is_subcode = reason is not None and reason.isdecimal()
+    return Outcome(error=int(reason or 0) if is_subcode else _get_subcode("video_format"))
 
 
 async def _examine(context: SandboxContext, record: Record) -> Outcome:
     if record["source"] in ("image", "children"):  # checked when the container was created
         return Outcome(media=tuple(record["media"]))
     if record["source"] == "upload":
-        facts = await asyncio.to_thread(probe.read_video, upload_path(context, record))
-        media: Record = {"sha256": None if facts is None else facts.sha256, "bytes": record["file_size"]}
+        facts = await probe_upload(_upload_path(context, record))
+        media = describe_file(facts, record["file_size"])
     else:
-        fetched = await context.fetcher.fetch_video(PLATFORM, record["url"], VIDEO_BYTES)
+        fetched = await context.fetcher.fetch_video(PLATFORM, record["url"], _VIDEO_BYTES)
         if fetched is None:
-            return Outcome(error=UNFETCHABLE[1])
+            return Outcome(error=_get_subcode("unfetchable"))
         facts, media = fetched.video, fetched.to_ledger_media(record["url"])
-    fault = find_video_error(facts, record)
-    return Outcome(error=None if fault is None else fault[1], media=(media,))
+    return Outcome(error=_find_video_error(facts, record), media=(media,))
 
 
 def _conclude(_: SandboxContext, record: Record, outcome: Outcome) -> None:
@@ -116,20 +222,10 @@ TASK = Task(
     kind=KIND,
     states=("IN_PROGRESS",),
     examine=_examine,
-    fail=lambda reason: Outcome(error=_parse_subcode(reason)),
+    fail=_fail,
     conclude=_conclude,
-    file=upload_path,
+    file=_upload_path,
 )
-
-
-async def _use_url(call: Call, record: Record, url: str) -> None:
-    record |= {"source": "video", "url": url, "file_size": None}
-    await _start(call, record)
-
-
-async def _start(call: Call, record: Record) -> None:
-    call.context.store.put(KIND, record["key"], record)
-    await call.context.processing.start(KIND, record)
 
 
 def _find_upload(call: Call) -> Record | None:
@@ -138,16 +234,18 @@ def _find_upload(call: Call) -> Record | None:
 
 
 UPLOAD = ResumableUpload(
+    kind=KIND,
     find=_find_upload,
     is_open=lambda context, record: (
         get_state(context, record) == "IN_PROGRESS" and record["received"] != record["file_size"]
     ),
     size="file_size",
-    max_bytes=VIDEO_BYTES,
-    path=upload_path,
-    save=lambda context, record: context.store.put(KIND, record["key"], record),
-    use_url=_use_url,
-    complete=_start,
+    max_bytes=_VIDEO_BYTES,
+    path=_upload_path,
+    use_url=lambda call, record, url: call.start_processing(
+        KIND, record, source="video", url=url, file_size=None
+    ),
+    complete=lambda call, record: call.start_processing(KIND, record),
     keeps_partial=False,
     answer={"success": True, "message": "Upload successful."},
 )

@@ -1,18 +1,24 @@
-"""Responses of the LinkedIn sandbox, required headers, and what a token may act for.
+"""Responses of the LinkedIn sandbox, required headers, what a token may act for; members, organizations and OAuth.
 
-learn.microsoft.com/linkedin/marketing (versioning, rate-limits, posts-api), read 2026-11-24.
+A refresh token, for approved partners only (option `partner`), is valid for 365 days from the first consent and does
+not rotate.
+
+learn.microsoft.com/linkedin/marketing (versioning, rate-limits, posts-api), "Sign In with LinkedIn using OpenID
+Connect", "Profile API" and "Organization Access Control by Role", read 2026-11-24.
 """
 
+import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from aiohttp import web
 
-from adapters.sandbox.clock import DAY
-from adapters.sandbox.endpoint import Call, make_dialect, read_bearer_token
-from adapters.sandbox.responses import Refused, json_response
+from adapters.sandbox.consent import ConsentScreen, parse_scopes
+from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.dialect import Dialect, Refused, fill, json_response, load_table
+from adapters.sandbox.endpoint import Call
+from adapters.sandbox.oauth import TokenEndpoint
 from adapters.sandbox.store import Record
-from adapters.sandbox.vendor_table import load_table
 
 PLATFORM = "linkedin"
 TABLE = load_table(PLATFORM)
@@ -25,11 +31,8 @@ SCOPES = ("openid", "profile", BASIC, *WRITE.values(), READ_ORGANIZATION, LIST_O
 
 _MAX_PAGE = 100
 _ENCODED = re.compile(r"urn(%3A|%3a)li(%3A|%3a)")
-
-
-def ok(body: object) -> web.Response:
-    """Return a success response."""
-    return json_response(body)
+_IDS = re.compile(r"List\(([\d,]*)\)\Z")
+_ROLE = "ADMINISTRATOR"
 
 
 def error_response(
@@ -40,27 +43,8 @@ def error_response(
     return json_response(body, status, wait=wait)
 
 
-def refuse(code: str, message: str, status: int = 400) -> Refused:
-    """Return the exception that responds with this error."""
-    return Refused(error_response(status, code, message))
-
-
-def deny(message: str = TABLE["errors"]["missing_scope"][2]) -> Refused:
-    """Return the exception that responds with 403 ACCESS_DENIED."""
-    return Refused(error_response(403, "ACCESS_DENIED", message))
-
-
-def quota_response(wait: int) -> web.Response:
-    """Return the error for an exhausted rate limit; `wait` in seconds."""
-    return error_response(*TABLE["errors"]["rate_limited"], wait=wait)
-
-
-def refuse_day(_: Call) -> web.Response:
-    """Return the error for an exhausted daily limit."""
-    return quota_response(int(DAY))
-
-
-DIALECT = make_dialect(error_response, TABLE["errors"])
+DIALECT = Dialect(error_response, TABLE["errors"])
+refuse = DIALECT.refuse
 
 
 def check_headers(call: Call) -> None:
@@ -68,33 +52,30 @@ def check_headers(call: Call) -> None:
     headers = call.request.headers
     version = headers.get("LinkedIn-Version")
     if version is None:
-        raise refuse("VERSION_MISSING", "A version must be present. Please specify a version in the header.")
+        raise refuse("version_missing")
     if version not in TABLE["versions"]:
-        message = f"Requested version {version} is not active"
-        raise Refused(json_response({"status": 426, "code": "NONEXISTENT_VERSION", "message": message}, 426))
+        raise Refused(json_response(fill(TABLE["answers"]["version"], version=version), 426))
     if headers.get("X-Restli-Protocol-Version") != "2.0.0":
-        raise refuse("ILLEGAL_ARGUMENT", "The header X-Restli-Protocol-Version must be 2.0.0.")
+        raise refuse("protocol")
 
 
 def authenticate(call: Call) -> Record:
     """Return the account of the token after checking the versioned API's headers; raises Refused."""
     if not call.request.headers.get("Authorization"):
-        raise Refused(error_response(401, "EMPTY_ACCESS_TOKEN", "Empty oauth2 access token", 65604))
+        raise refuse("empty_token")
     check_headers(call)
     return call.authenticate()
 
 
-def get_token(call: Call) -> Record:
-    """Return the record of the request's token; raises Refused."""
-    found = call.context.accounts.find_token(PLATFORM, read_bearer_token(call) or "")
-    if found is None:
-        raise Refused(DIALECT.unknown_token())
+def _get_token(call: Call) -> Record:
+    if (found := call.find_token()) is None:
+        raise refuse("unknown_token")
     return found
 
 
 def has_scope(call: Call, account: Record, *scopes: str) -> bool:
     """Return True if the token has one of these scopes."""
-    granted = call.context.accounts.list_granted_scopes(get_token(call), account)
+    granted = call.context.accounts.list_granted_scopes(_get_token(call), account)
     return any(scope in granted for scope in scopes)
 
 
@@ -102,49 +83,144 @@ def authorize_author(call: Call, urn: object, name: str) -> Record:
     """Return the account `urn`, given in field `name`. Raises Refused unless the token may write for it."""
     account = authenticate(call)
     if not isinstance(urn, str) or not urn:
-        raise refuse("MISSING_FIELD", f"Field {name} is required")
+        raise refuse("missing_field", name=name)
     author_prefix = next((prefix for prefix in WRITE if urn.startswith(prefix)), None)
     if author_prefix is None:
-        raise refuse("INVALID_URN_TYPE", f"Field {name}: {urn} is neither a person nor an organization")
+        raise refuse("no_author", name=name, urn=urn)
     if not has_scope(call, account, WRITE[author_prefix]):
-        raise deny()
+        raise refuse("missing_scope")
     if urn == account["remote_id"]:
         return account
     other = call.context.accounts.find(PLATFORM, urn)
-    if other is None or f"{PLATFORM}:{urn}" not in get_token(call).get("acts_for", ()):
-        raise deny(f"Organization permissions must be used when using organization as author: {urn}")
+    if other is None or f"{PLATFORM}:{urn}" not in _get_token(call).get("acts_for", ()):
+        raise refuse("foreign_author", urn=urn)
     return other
 
 
-def get_path_urn(call: Call, name: str) -> str:
+def get_path_urn(call: Call) -> str:
     """Return the URN in the path; raises Refused unless it is percent-encoded."""
     if not _ENCODED.search(call.request.raw_path):
-        raise refuse("ILLEGAL_ARGUMENT", "URNs in a path must be percent-encoded.")
-    return call.request.match_info[name]
+        raise refuse("unencoded_urn")
+    return call.request.match_info["urn"]
 
 
-def paginate(query: Mapping[str, str], rows: Sequence[Record]) -> Record:
+def paginate(call: Call, rows: Sequence[Record]) -> Record:
     """Return the page of `rows` that `start` and `count` ask for, 10 rows if not given and 100 at most."""
-    start, count = (_parse_int(query.get(name), default) for name, default in (("start", 0), ("count", 10)))
+    start, count = call.read_number("start", 0, "bad_page"), call.read_number("count", 10, "bad_page")
     paging = {"start": start, "count": count, "links": [], "total": len(rows)}
     return {"paging": paging, "elements": list(rows[start : start + min(count, _MAX_PAGE)])}
 
 
-def _parse_int(text: str | None, default: int) -> int:
-    if text is None:
-        return default
-    if not text.isdecimal():
-        raise refuse("ILLEGAL_ARGUMENT", "start and count must be numbers")
-    return int(text)
-
-
-def find_token_owner(call: Call) -> Record | None:
-    """Return the account of the token, or None."""
-    found = call.context.accounts.find_token(PLATFORM, read_bearer_token(call) or "")
-    return None if found is None else call.context.accounts.find(PLATFORM, found["remote_id"])
+def find_owner(call: Call, urn: object) -> Record | None:
+    """Return the account `urn`, else the account of the token, to match faults."""
+    found = call.context.accounts.find(PLATFORM, urn) if isinstance(urn, str) else None
+    return found or call.find_token_owner(call.find_token())
 
 
 def acts_for(call: Call, account: Record, urn: str) -> bool:
     """Return True if the token is the account's own and `urn` names it, or one that it may act for."""
-    mine = (f"{PLATFORM}:{account['remote_id']}", *get_token(call).get("acts_for", ()))
+    mine = (f"{PLATFORM}:{account['remote_id']}", *_get_token(call).get("acts_for", ()))
     return f"{PLATFORM}:{urn}" in mine
+
+
+def _get_names(account: Record) -> Record:
+    """Return what the profiles show of a member; an organization has a derived administrator's id."""
+    remote_id, name = str(account["remote_id"]), account["display_name"]
+    number = hashlib.sha256(remote_id.encode()).hexdigest()[:10]
+    if remote_id.startswith(PERSON):
+        number = remote_id.removeprefix(PERSON)
+    first, _, last = name.partition(" ")
+    return {"id": number, "name": name, "first": first, "last": last}
+
+
+async def read_me(call: Call) -> web.Response:
+    """GET /v2/me, for a token with the scope r_basicprofile."""
+    return json_response(fill(TABLE["answers"]["me"], **_get_names(call.authenticate(BASIC))))
+
+
+async def read_userinfo(call: Call) -> web.Response:
+    """GET /v2/userinfo, for a token with the scopes openid and profile."""
+    return json_response(fill(TABLE["answers"]["userinfo"], **_get_names(call.authenticate("openid"))))
+
+
+def _list_organizations(call: Call, account: Record) -> list[str]:
+    urns = [account["remote_id"]]
+    urns += [urn.removeprefix(f"{PLATFORM}:") for urn in _get_token(call).get("acts_for", ())]
+    return [urn for urn in urns if urn.startswith(ORGANIZATION)]
+
+
+async def list_acls(call: Call) -> web.Response:
+    """GET /rest/organizationAcls?q=roleAssignee, paged by `start` and `count`."""
+    account, query = authenticate(call), call.request.query
+    if not has_scope(call, account, LIST_ORGANIZATIONS):
+        raise refuse("missing_scope")
+    if query.get("q") != "roleAssignee":
+        raise refuse("no_assignee")
+    is_listed = (query.get("role", _ROLE), query.get("state", "APPROVED")) == (_ROLE, "APPROVED")
+    member = PERSON + _get_names(account)["id"]
+    rows = [
+        {"role": _ROLE, "state": "APPROVED", "organization": urn, "roleAssignee": member}
+        for urn in _list_organizations(call, account)
+        if is_listed
+    ]
+    return json_response(paginate(call, rows))
+
+
+def _organization_to_dict(call: Call, number: str) -> Record | None:
+    found = call.context.accounts.find(PLATFORM, ORGANIZATION + number)
+    return found and fill(TABLE["answers"]["organization"], id=int(number), account=found)
+
+
+async def read_organization(call: Call) -> web.Response:
+    """GET /rest/organizations/{id}."""
+    account = authenticate(call)
+    number = call.request.match_info["id"]
+    body = _organization_to_dict(call, number)
+    if body is None:
+        raise refuse("not_found", urn=number)
+    if body["$URN"] not in _list_organizations(call, account):
+        raise refuse("missing_scope")
+    return json_response(body)
+
+
+async def list_organizations(call: Call) -> web.Response:
+    """GET /rest/organizations?ids=List(1,2)."""
+    account = authenticate(call)
+    match = _IDS.match(call.request.query.get("ids", ""))
+    if match is None:
+        raise refuse("bad_ids")
+    mine = _list_organizations(call, account)
+    found = {number: _organization_to_dict(call, number) for number in match[1].split(",") if number}
+    results = {number: body for number, body in found.items() if body is not None and body["$URN"] in mine}
+    return json_response({"results": results, "statuses": {}, "errors": {}})
+
+
+def _oauth_error(error: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:
+    return json_response({"error": error, "error_description": description}, status, wait=wait)
+
+
+def _get_code_fields(context: SandboxContext, given: Record, chosen: list[Record]) -> Record:
+    """Return the fields of an authorization code: granted scopes, and the organizations the member administers.
+
+    They are named by option `administers` (usernames), else all.
+    """
+    person = chosen[0]
+    possible = person["options"].get("scopes", SCOPES)
+    more: Record = {"scopes": [scope for scope in parse_scopes(given) if scope in possible]}
+    if person["remote_id"].startswith(PERSON):
+        named = person["options"].get("administers")
+        more["acts_for"] = [
+            f"{PLATFORM}:{one['remote_id']}"
+            for one in context.accounts.list_all(PLATFORM)
+            if one["remote_id"].startswith(ORGANIZATION) and (named is None or one["username"] in named)
+        ]
+    return more
+
+
+CONSENT = ConsentScreen(code_fields=_get_code_fields, **TABLE["consent"])
+TOKENS = TokenEndpoint(
+    platform=PLATFORM,
+    dialect=Dialect(_oauth_error, TABLE["oauth_errors"]),
+    render=_oauth_error,
+    **TABLE["tokens"],
+)

@@ -5,94 +5,78 @@ States: WAITING_UPLOAD -> PROCESSING -> AVAILABLE or PROCESSING_FAILED.
 """
 
 import asyncio
-import hashlib
 import secrets
 from pathlib import Path
 
 from aiohttp import web
 
-from adapters.sandbox import probe
-from adapters.sandbox.clock import DAY
-from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.context import DAY, SandboxContext
+from adapters.sandbox.dialect import Refused, json_response
 from adapters.sandbox.endpoint import Call
 from adapters.sandbox.linkedin import api
+from adapters.sandbox.linkedin.api import TABLE, refuse
+from adapters.sandbox.media import describe_file, find_flaw, hash_file, probe_upload, read_image
 from adapters.sandbox.processing import Task
-from adapters.sandbox.responses import Refused
 from adapters.sandbox.store import Record
-from adapters.sandbox.upload_body import receive_body
+from adapters.sandbox.uploads import receive_body
 
 KIND = "linkedin.asset"
-PART = 4_194_304
+_PLACE = "linkedin.place"
+_PART = 4_194_304
 _VIDEO_BYTES = (75_000, 500_000_000)
-_VIDEO_S = (3.0, 1800.0)
-_EDGE_S = 0.05
-_IMAGE_FORMATS = ("JPEG", "PNG", "GIF")
-_MAX_PIXELS = 36_152_320
 _IMAGE_BYTES = 100 << 20
 _THUMBNAIL_BYTES = 10_000_000 - 1
-_THUMBNAIL_FORMATS = ("JPEG", "PNG")
-_STEP = 1 << 20
 
 
 async def create_image(call: Call) -> web.Response:
     """POST /rest/images?action=initializeUpload."""
-    given = _parse_request(call, "initializeUpload", "initializeUploadRequest")
+    given = _parse_request(call, "initializeUpload")
     owner = api.authorize_author(call, given.get("owner"), "owner")
     record = _create(call, owner, f"urn:li:image:C4E10AQ{secrets.token_urlsafe(12)}", "image")
-    value = {
-        "uploadUrlExpiresAt": _get_expiry_ms(record),
-        "uploadUrl": _build_upload_url(call, record, 0),
-        "image": record["key"],
-    }
-    return api.ok({"value": value})
+    value = {"uploadUrlExpiresAt": _get_expiry_ms(record), "uploadUrl": _build_upload_url(call, record, 0)}
+    return json_response({"value": value | {"image": record["key"]}})
 
 
 async def handle_video(call: Call) -> web.Response:
     """POST /rest/videos?action=initializeUpload or finalizeUpload."""
     if call.request.query.get("action") == "finalizeUpload":
         return await _finalize(call)
-    given = _parse_request(call, "initializeUpload", "initializeUploadRequest")
+    given = _parse_request(call, "initializeUpload")
     owner = api.authorize_author(call, given.get("owner"), "owner")
     size = given.get("fileSizeBytes")
     if not isinstance(size, int) or not _VIDEO_BYTES[0] <= size <= _VIDEO_BYTES[1]:
-        raise api.refuse("INVALID_VALUE_FOR_FIELD", "fileSizeBytes must be from 75 KB to 500 MB")
+        raise refuse("file_size")
     record = _create(call, owner, f"urn:li:video:C5F10AQ{secrets.token_urlsafe(12)}", "video")
-    record |= {"size": size, "etags": {}, "token": ""}
+    call.save(KIND, record, size=size, etags={}, token="")
     parts = [
         {
             "uploadUrl": _build_upload_url(call, record, number),
             "firstByte": first,
-            "lastByte": min(first + PART, size) - 1,
+            "lastByte": min(first + _PART, size) - 1,
         }
-        for number, first in enumerate(range(0, size, PART))
+        for number, first in enumerate(range(0, size, _PART))
     ]
-    has_thumbnail = given.get("uploadThumbnail") is True
-    thumbnail = {"thumbnailUploadUrl": _build_upload_url(call, record, "thumbnail")} if has_thumbnail else {}
-    value = {
-        "uploadUrlsExpireAt": _get_expiry_ms(record),
-        "video": record["key"],
-        "uploadInstructions": parts,
-    }
-    return api.ok({"value": value | thumbnail | {"uploadToken": record["token"]}})
+    value: Record = {"uploadUrlsExpireAt": _get_expiry_ms(record), "video": record["key"]}
+    value["uploadInstructions"] = parts
+    if given.get("uploadThumbnail") is True:
+        value["thumbnailUploadUrl"] = _build_upload_url(call, record, "thumbnail")
+    return json_response({"value": value | {"uploadToken": record["token"]}})
 
 
-def _parse_request(call: Call, action: str, name: str) -> Record:
+def _parse_request(call: Call, action: str) -> Record:
     api.authenticate(call)
     if call.request.query.get("action") != action:
-        raise api.refuse("ILLEGAL_ARGUMENT", f"The parameter action must be {action}")
-    given = call.json().get(name)
+        raise refuse("bad_action", action=action)
+    given = call.json().get(f"{action}Request")
     if not isinstance(given, dict):
-        raise api.refuse("MISSING_FIELD", f"Field {name} is required")
+        raise refuse("missing_field", name=f"{action}Request")
     return given
 
 
 def _create(call: Call, owner: Record, urn: str, kind: str) -> Record:
-    record: Record = {"key": urn, "account": owner["remote_id"], "kind": kind, "state": "WAITING_UPLOAD"}
-    record |= {"created": call.context.clock.now(), "place": secrets.token_urlsafe(18), "media": None}
-    record |= call.take_processing_faults()
-    call.context.store.put(KIND, urn, record)
-    call.context.store.put("linkedin.place", record["place"], {"asset": urn})
-    return record
+    place = secrets.token_urlsafe(18)
+    call.context.store.put(_PLACE, place, {"asset": urn})
+    return call.create(KIND, urn, owner, kind=kind, state="WAITING_UPLOAD", place=place, media=None)
 
 
 def _get_expiry_ms(record: Record) -> int:
@@ -103,54 +87,40 @@ def _build_upload_url(call: Call, record: Record, number: int | str) -> str:
     return f"http://{call.request.host}/linkedin/dms-uploads/{record['place']}/{number}?ca=vector&cn=uploads"
 
 
-def upload_path(context: SandboxContext, record: Record) -> Path:
-    """Return the file that holds the bytes until they are examined."""
+def _upload_path(context: SandboxContext, record: Record) -> Path:
     return context.uploads / f"linkedin-{record['place']}"
 
 
 async def _finalize(call: Call) -> web.Response:
-    given = _parse_request(call, "finalizeUpload", "finalizeUploadRequest")
+    given = _parse_request(call, "finalizeUpload")
     record = call.context.store.get(KIND, str(given.get("video")))
     if record is None or record["kind"] != "video":
-        raise api.refuse("INVALID_URN_ID", "Field video: there is no such video")
+        raise refuse("unknown_video")
     api.authorize_author(call, record["account"], "video")
-    expected = [record["etags"].get(str(number)) for number in range(-(-record["size"] // PART))]
+    expected = [record["etags"].get(str(number)) for number in range(-(-record["size"] // _PART))]
     sent = given.get("uploadedPartIds")
     ids = [str(part).strip('"') for part in sent] if isinstance(sent, list) else None
     if None in expected or ids != expected:
-        raise api.refuse("INVALID_VALUE_FOR_FIELD", "uploadedPartIds must name every part, in its order")
+        raise refuse("part_ids")
     if given.get("uploadToken") != record["token"]:
-        raise api.refuse("INVALID_VALUE_FOR_FIELD", "uploadToken is not the one that was given out")
+        raise refuse("upload_token")
     if record["state"] == "WAITING_UPLOAD":
-        await process(call, record)
+        await _process(call, record)
     return web.Response(status=200)
 
 
-async def process(call: Call, record: Record) -> None:
-    """Start processing a complete upload."""
-    record |= {"state": "PROCESSING", **call.take_processing_faults()}
-    call.context.store.put(KIND, record["key"], record)
-    await call.context.processing.start(KIND, record)
+async def _process(call: Call, record: Record) -> None:
+    await call.start_processing(KIND, record, state="PROCESSING", **call.take_processing_faults())
 
 
 async def _examine(context: SandboxContext, record: Record) -> Record | None:
-    place = upload_path(context, record)
-    if not await asyncio.to_thread(place.exists):
-        return None
-    return await asyncio.to_thread(_check_media, record, place)
-
-
-def _check_media(record: Record, place: Path) -> Record | None:
     """Return the ledger's description of the file, or None if LinkedIn cannot use it."""
-    if record["kind"] == "image":
-        image = probe.read_image(place.read_bytes())
-        if image is None or image.format not in _IMAGE_FORMATS or image.width * image.height >= _MAX_PIXELS:
-            return None
-        return {"sha256": image.sha256, "bytes": image.bytes}
-    video = probe.read_video(place)
-    if video is None or not _VIDEO_S[0] - _EDGE_S <= video.duration <= _VIDEO_S[1] + _EDGE_S:
-        return None
-    return {"sha256": video.sha256, "bytes": video.bytes}
+    place, kind = _upload_path(context, record), record["kind"]
+    if kind == "image":
+        facts = read_image(await asyncio.to_thread(place.read_bytes)) if place.exists() else None
+        return None if find_flaw(facts, TABLE["media"]["image"]) else describe_file(facts)
+    video = await probe_upload(place)
+    return None if find_flaw(video, TABLE["media"]["video"]) else describe_file(video)
 
 
 def _conclude(_: SandboxContext, record: Record, media: Record | None) -> None:
@@ -163,43 +133,41 @@ TASK = Task(
     examine=_examine,
     fail=lambda _: None,
     conclude=_conclude,
-    file=upload_path,
+    file=_upload_path,
 )
 
 
 async def read(call: Call) -> web.Response:
     """GET /rest/images/{urn} and /rest/videos/{urn}."""
     account = api.authenticate(call)
-    urn = api.get_path_urn(call, "urn")
+    urn = api.get_path_urn(call)
     record = call.context.store.get(KIND, urn)
     if record is None:
-        raise api.refuse("RESOURCE_NOT_FOUND", f"Could not find entity {urn}", 404)
-    if record["kind"] == "image" and not api.has_scope(
-        call, account, api.READ_ORGANIZATION, api.WRITE[api.ORGANIZATION]
-    ):
-        raise api.deny()  # w_member_social alone permits writing images, not reading them
+        raise refuse("not_found", urn=urn)
+    # w_member_social alone permits writing images, not reading them
+    needed = (api.READ_ORGANIZATION, api.WRITE[api.ORGANIZATION])
+    if record["kind"] == "image" and not api.has_scope(call, account, *needed):
+        raise refuse("missing_scope")
     if not api.acts_for(call, account, record["account"]):
-        raise api.deny()
+        raise refuse("missing_scope")
     body: Record = {"id": urn, "owner": record["account"], "status": record["state"]}
     if record["state"] == "PROCESSING_FAILED" and record["kind"] == "video":
         body["processingFailureReason"] = record.get("fail_reason") or "Video could not be transcoded"
-    return api.ok(body)
+    return json_response(body)
 
 
 def find_owner(call: Call) -> Record | None:
     """Return the account that the request names as owner, else the account of the token."""
     body = call.json()
     given = body.get("initializeUploadRequest") or body.get("finalizeUploadRequest")
-    urn = given.get("owner") if isinstance(given, dict) else None
-    if isinstance(given, dict) and "video" in given:
-        record = call.context.store.get(KIND, str(given["video"]))
-        urn = None if record is None else record["account"]
-    found = call.context.accounts.find(api.PLATFORM, urn) if isinstance(urn, str) else None
-    return found or api.find_token_owner(call)
+    if not isinstance(given, dict):
+        return api.find_owner(call, None)
+    record = call.context.store.get(KIND, str(given.get("video")))
+    return api.find_owner(call, given.get("owner") if record is None else record["account"])
 
 
 def _find_asset(call: Call) -> Record | None:
-    place = call.context.store.get("linkedin.place", call.request.match_info["place"])
+    place = call.context.store.get(_PLACE, call.request.match_info["place"])
     return None if place is None else call.context.store.get(KIND, place["asset"])
 
 
@@ -212,9 +180,9 @@ async def put_bytes(call: Call) -> web.Response:
     """PUT of an image, or of one part of a video."""
     record = _find_asset(call)
     if record is None:
-        raise api.refuse("RESOURCE_NOT_FOUND", "Could not find the upload", 404)
+        raise refuse("unknown_upload")
     if call.context.clock.now() >= record["created"] + DAY:
-        raise api.refuse("EXPIRED_UPLOAD_URL", "The upload URL has expired")
+        raise refuse("expired_upload")
     if record["kind"] == "image":
         return await _receive_image(call, record)
     if call.request.match_info["number"] == "thumbnail":
@@ -225,47 +193,45 @@ async def put_bytes(call: Call) -> web.Response:
 async def _receive_thumbnail(call: Call, record: Record) -> web.Response:
     headers = call.request.headers
     if "Authorization" in headers or headers.get("media-type-family") != "STILLIMAGE":
-        raise api.refuse(
-            "ILLEGAL_ARGUMENT", "A thumbnail is sent with media-type-family, without Authorization"
-        )
+        raise refuse("thumbnail_headers")
     if record["state"] != "WAITING_UPLOAD":
-        raise api.refuse("INVALID_VALUE_FOR_FIELD", "A thumbnail is sent before finalizeUpload")
-    place = upload_path(call.context, record).with_suffix(".thumbnail")
+        raise refuse("late_thumbnail")
+    place = _upload_path(call.context, record).with_suffix(".thumbnail")
     place.unlink(missing_ok=True)
     await _store(call, place, 0, _THUMBNAIL_BYTES)
-    image = probe.read_image(place.read_bytes())
+    image = read_image(place.read_bytes())
     place.unlink()
-    if image is None or image.format not in _THUMBNAIL_FORMATS:
-        raise api.refuse("INVALID_VALUE_FOR_FIELD", "A thumbnail is a PNG or JPG")
-    call.context.store.put(KIND, record["key"], record | {"thumbnail": image.sha256})
+    if image is None or find_flaw(image, TABLE["media"]["thumbnail"]):
+        raise refuse("no_thumbnail")
+    call.save(KIND, record, thumbnail=image.sha256)
     return web.Response(status=201)
 
 
 async def _receive_image(call: Call, record: Record) -> web.Response:
     call.authenticate()
     if record["state"] != "WAITING_UPLOAD":
-        raise api.refuse("INVALID_VALUE_FOR_FIELD", "The image was uploaded before")
-    await _store(call, upload_path(call.context, record), 0, _IMAGE_BYTES)
+        raise refuse("uploaded_before")
+    await _store(call, _upload_path(call.context, record), 0, _IMAGE_BYTES)
     if record["state"] == "WAITING_UPLOAD":
-        await process(call, record)
+        await _process(call, record)
     return web.Response(status=201)
 
 
 async def _receive_part(call: Call, record: Record) -> web.Response:
-    headers = call.request.headers
     number = int(call.request.match_info["number"])
-    first = number * PART
-    length = min(PART, record["size"] - first)
-    if "Authorization" in headers:
-        raise api.refuse("ILLEGAL_ARGUMENT", "The parts of a video are sent without Authorization")
+    first = number * _PART
+    length = min(_PART, record["size"] - first)
+    if "Authorization" in call.request.headers:
+        raise refuse("part_with_token")
     if call.request.content_type != "application/octet-stream":
-        raise api.refuse("ILLEGAL_ARGUMENT", "Content-Type must be application/octet-stream")
+        raise refuse("part_type")
     if length <= 0 or call.request.content_length != length or record["state"] != "WAITING_UPLOAD":
-        raise api.refuse("INVALID_VALUE_FOR_FIELD", f"This part has {max(length, 0)} bytes")
-    await _store(call, upload_path(call.context, record), first, length)
-    etag = _hash_part(upload_path(call.context, record), first, length)
+        raise refuse("part_size", size=max(length, 0))
+    place = _upload_path(call.context, record)
+    await _store(call, place, first, length)
+    etag = f"/ambry-video/signedId/{hash_file(place, first, length)}"
     record["etags"][str(number)] = etag
-    call.context.store.put(KIND, record["key"], record)
+    call.save(KIND, record)
     return web.Response(status=200, headers={"ETag": etag})
 
 
@@ -273,13 +239,3 @@ async def _store(call: Call, place: Path, at: int, most: int) -> None:
     taken = await receive_body(call.request, place, at, most)
     if taken.is_aborted or taken.is_too_large:
         raise Refused(web.Response(status=400))
-
-
-def _hash_part(path: Path, first: int, length: int) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        file.seek(first)
-        while length and (part := file.read(min(_STEP, length))):
-            digest.update(part)
-            length -= len(part)
-    return f"/ambry-video/signedId/{digest.hexdigest()}"

@@ -1,21 +1,212 @@
-"""Pinterest's API v5, and the storage that receives its videos, as documented on 2026-11-24."""
+"""Pinterest's API v5, and the storage that receives its videos, as documented on 2026-11-24; and its pins.
+
+Pins are created live in one call, listed, read and deleted; texts and media are checked after the vendor's OpenAPI
+(5.23.0).
+"""
+
+import base64
+import binascii
 
 from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.context import SandboxContext
-from adapters.sandbox.endpoint import Route, mount_routes
-from adapters.sandbox.pinterest import api, board, media, pin
+from adapters.sandbox.dialect import check_fields, fill
+from adapters.sandbox.endpoint import Call, Route, mount_routes
+from adapters.sandbox.media import ImageFacts, describe_file, find_flaw, read_image
+from adapters.sandbox.pinterest import api, media
+from adapters.sandbox.pinterest.api import TABLE, refuse
+from adapters.sandbox.store import LivePost, Record
+
+_DELETED = "pinterest.deleted"
+_MEDIA_TYPES = {"image": "image", "carousel": "multiple_images", "video": "video"}
+_CREATIVE_TYPES = {"image": "REGULAR", "carousel": "CAROUSEL", "video": "VIDEO"}
+_IMAGE_BYTES = 20 << 20
+_COVERS = ("cover_image_url", "cover_image_data", "cover_image_key_frame_time")
+
+
+async def create(call: Call) -> web.Response:
+    """POST /v5/pins: create a live pin; there is no duplicate detection."""
+    account = api.authenticate_writer(call, "pins:write")
+    if account["options"].get("trial"):
+        raise refuse("trial")
+    body = call.json()
+    own_board = api.get_board(call, account, body.get("board_id"))
+    check_fields(body, TABLE["pin"], refuse)
+    texts = {name: body.get(name) for name in (*(row[0] for row in TABLE["pin"]), "dominant_color")}
+    kind, files = await _resolve_source(call, account, body.get("media_source"))
+    key, source = random_digits(18, "1"), body["media_source"]
+    live = call.context.publish(
+        account,
+        kind=kind,
+        remote_id=key,
+        caption=texts["description"] or "",
+        media=files,
+        url=f"https://www.pinterest.com/pin/{key}/",
+        late=call.take_visibility_delay(),
+        public=own_board["privacy"] == "PUBLIC",
+        board_id=own_board["key"],
+        cover=source.get("cover_image_url", source.get("cover_image_key_frame_time")),
+        **texts,
+    )
+    return api.ok(_pin_to_dict(account, live), account, 201)
+
+
+def _pin_to_dict(account: Record, live: LivePost) -> Record:
+    entry = live.entry
+    pin: Record = fill(
+        TABLE["answers"]["pin"],
+        entry=entry,
+        extra=entry["extra"],
+        account=account,
+        created=entry["at"][:19],
+        creative_type=_CREATIVE_TYPES[entry["kind"]],
+        is_standard=entry["kind"] == "image",
+    )
+    return pin | {"media": _media_to_dict(entry)}
+
+
+def _media_to_dict(entry: Record) -> Record:
+    """Return the media of a pin: the cards of a carousel as items, a video's duration in milliseconds."""
+    shown: Record = {"media_type": _MEDIA_TYPES[entry["kind"]]}
+    if entry["kind"] == "carousel":
+        return shown | {"items": [{"item_type": "image"} for _ in entry["media"]]}
+    if entry["kind"] == "video":
+        return shown | {"duration": round(entry["media"][0]["duration"] * 1000)}
+    return shown
+
+
+def _is_shown(call: Call, live: LivePost) -> bool:
+    is_deleted = call.context.store.get(_DELETED, live.entry["remote_id"]) is not None
+    return call.is_visible(live) and not is_deleted
+
+
+def _list(call: Call, account: Record, board_id: str | None) -> web.Response:
+    rows = [
+        _pin_to_dict(account, live)
+        for live in call.list_live(account["remote_id"])
+        if _is_shown(call, live) and board_id in (None, live.entry["extra"]["board_id"])
+    ]
+    return api.ok(api.paginate(call, rows), account)
+
+
+async def list_on_board(call: Call) -> web.Response:
+    """GET /v5/boards/{board}/pins: newest first."""
+    account = api.authenticate_reader(call, "pins:read")
+    return _list(call, account, api.get_board(call, account, call.request.match_info["board"])["key"])
+
+
+async def list_pins(call: Call) -> web.Response:
+    """GET /v5/pins: newest first."""
+    return _list(call, api.authenticate_reader(call, "pins:read"), None)
+
+
+def _get_own(call: Call, account: Record) -> LivePost:
+    live = call.context.ledger.find(api.PLATFORM, call.request.match_info["pin"])
+    is_mine = live is not None and live.entry["account"] == account["remote_id"] and _is_shown(call, live)
+    if live is None or not is_mine or call.take_fault("late-visibility") is not None:
+        raise refuse("unknown_pin")
+    return live
+
+
+async def read(call: Call) -> web.Response:
+    """GET /v5/pins/{pin}."""
+    account = api.authenticate_reader(call, "pins:read")
+    return api.ok(_pin_to_dict(account, _get_own(call, account)), account)
+
+
+async def delete(call: Call) -> web.Response:
+    """DELETE /v5/pins/{pin}."""
+    account = api.authenticate_writer(call, "pins:write")
+    key = _get_own(call, account).entry["remote_id"]
+    call.context.store.put(_DELETED, key, {"key": key})
+    return web.Response(status=204)
+
+
+async def _resolve_source(call: Call, account: Record, given: object) -> tuple[str, list[Record]]:
+    """Return the pin's kind and the ledger's description of its media; raises Refused."""
+    if not isinstance(given, dict):
+        raise refuse("no_source")
+    match given.get("source_type"):
+        case "image_url" | "image_base64" as source_type:
+            return "image", [(await _check_image(call, given, source_type))[0]]
+        case "multiple_image_urls" | "multiple_image_base64" as source_type:
+            return "carousel", await _check_images(call, given, source_type)
+        case "video_id":
+            return "video", [await _get_video(call, account, given)]
+        case other:
+            raise refuse("source_type", other=repr(other))
+
+
+async def _check_images(call: Call, given: Record, source_type: str) -> list[Record]:
+    check_fields(given, TABLE["carousel"], refuse)
+    items = given["items"]
+    if not 0 <= (given.get("index") or 0) < len(items):
+        raise refuse("index")
+    single = "image_url" if source_type == "multiple_image_urls" else "image_base64"
+    found = [await _check_image(call, item if isinstance(item, dict) else {}, single) for item in items]
+    if len({size for _, size in found}) > 1:
+        raise refuse("dimensions")
+    return [file for file, _ in found]
+
+
+async def _check_image(call: Call, given: Record, source_type: str) -> tuple[Record, tuple[int, int]]:
+    """Return the ledger's description of an image, and its width and height; raises Refused."""
+    if source_type == "image_url":
+        facts, file = await _fetch_image(call, given)
+    else:
+        facts = read_image(_decode_image(given))
+        file = describe_file(facts)
+    if facts is None or find_flaw(facts, TABLE["media"]["image"]):
+        raise refuse("bad_image")
+    return file, (facts.width, facts.height)
+
+
+async def _fetch_image(call: Call, given: Record) -> tuple[ImageFacts | None, Record]:
+    check_fields(given, TABLE["image_url"], refuse)
+    fetched = await call.context.fetcher.fetch_image(api.PLATFORM, given["url"], _IMAGE_BYTES)
+    if fetched is None:
+        raise refuse("unreachable")
+    return fetched.image, fetched.to_ledger_media(given["url"])
+
+
+def _decode_image(given: Record) -> bytes:
+    check_fields(given, TABLE["image_base64"], refuse)
+    try:
+        return base64.b64decode(str(given.get("data") or ""), validate=True)
+    except binascii.Error:
+        raise refuse("no_base64") from None
+
+
+async def _get_video(call: Call, account: Record, given: Record) -> Record:
+    check_fields(given, TABLE["video"], refuse)
+    record = call.find_own(media.KIND, given["media_id"], account)
+    if record is None:
+        raise refuse("no_such_media")
+    if record["state"] != "succeeded":
+        raise refuse("media_not_ready", state=record["state"])
+    covers = [name for name in _COVERS if given.get(name) is not None]
+    if len(covers) != 1:
+        raise refuse("one_cover")
+    check_fields(given, TABLE["cover"], refuse)
+    if covers == ["cover_image_url"]:
+        await _check_image(call, {"url": given["cover_image_url"]}, "image_url")
+    if covers == ["cover_image_data"]:
+        cover = {"content_type": given.get("cover_image_content_type"), "data": given["cover_image_data"]}
+        await _check_image(call, cover, "image_base64")
+    found: Record = record["media"]
+    return found
+
 
 _ROOT = "/pinterest/v5"
 _ROUTES = (
     api.TOKENS.route(f"{_ROOT}/oauth/token"),
-    Route("GET", f"{_ROOT}/user_account", "read", board.read_user),
-    Route("POST", f"{_ROOT}/boards", "prepare", board.create),
-    Route("GET", f"{_ROOT}/boards", "read", board.list_boards),
-    Route("GET", f"{_ROOT}/boards/{{board}}", "read", board.read),
-    Route("GET", f"{_ROOT}/boards/{{board}}/pins", "look", pin.list_on_board),
-    Route("POST", f"{_ROOT}/media", "prepare", media.register, api.refuse_day),
+    Route("GET", f"{_ROOT}/user_account", "read", api.read_user),
+    Route("POST", f"{_ROOT}/boards", "prepare", api.create_board),
+    Route("GET", f"{_ROOT}/boards", "read", api.list_boards),
+    Route("GET", f"{_ROOT}/boards/{{board}}", "read", api.read_board),
+    Route("GET", f"{_ROOT}/boards/{{board}}/pins", "look", list_on_board),
+    Route("POST", f"{_ROOT}/media", "prepare", media.register, "daily"),
     Route("GET", f"{_ROOT}/media", "read", media.list_media),
     Route("GET", f"{_ROOT}/media/{{media}}", "look", media.read),
     Route(
@@ -24,13 +215,13 @@ _ROUTES = (
         "upload",
         media.receive,
         owner=media.find_owner,
-        dialect=media.STORAGE_DIALECT,
+        dialect=media.STORAGE,
         is_streamed=True,
     ),
-    Route("POST", f"{_ROOT}/pins", "finalize", pin.create, api.refuse_day),
-    Route("GET", f"{_ROOT}/pins", "look", pin.list_pins),
-    Route("GET", f"{_ROOT}/pins/{{pin}}", "look", pin.read),
-    Route("DELETE", f"{_ROOT}/pins/{{pin}}", "cancel", pin.delete),
+    Route("POST", f"{_ROOT}/pins", "finalize", create, "daily"),
+    Route("GET", f"{_ROOT}/pins", "look", list_pins),
+    Route("GET", f"{_ROOT}/pins/{{pin}}", "look", read),
+    Route("DELETE", f"{_ROOT}/pins/{{pin}}", "cancel", delete),
     api.CONSENT.route("/pinterest-www/oauth/"),
 )
 
@@ -41,9 +232,9 @@ def register(app: web.Application, context: SandboxContext) -> None:
         api.PLATFORM,
         AccountKind(
             new_id=lambda _: random_digits(18, "5497"),
-            provision=lambda account: board.provision(context, account),
+            provision=lambda account: api.provision(context, account),
             **api.TABLE["account"],
         ),
     )
-    context.processing.define_task(media.TASK)
+    context.processing.define(media.TASK)
     mount_routes(app, context, api.PLATFORM, api.DIALECT, _ROUTES)

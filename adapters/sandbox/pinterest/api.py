@@ -1,8 +1,9 @@
-"""Responses, rate limits and OAuth of the Pinterest sandbox; its refresh tokens rotate and last 60 days.
+"""Responses, rate limits and OAuth of the Pinterest sandbox, its user account and its boards.
 
 Limits: developers.pinterest.com/docs/reference/rate-limits, read 2026-11-24: per user and app 100 writes and 1000
 reads a minute; an app with Trial access (option `trial`) 300 writes a day, and
-no pins (gitroomhq/postiz-app#1084, read 2026-11-27). The codes of 429 and 5xx are guesses.
+no pins (gitroomhq/postiz-app#1084, read 2026-11-27). The codes of 429 and 5xx are guesses. Refresh tokens rotate and
+last 60 days.
 """
 
 import base64
@@ -10,16 +11,17 @@ import binascii
 
 from aiohttp import web
 
-from adapters.sandbox.clock import DAY, MINUTE
+from adapters.sandbox.accounts import random_digits
 from adapters.sandbox.consent import ConsentScreen
-from adapters.sandbox.endpoint import Call, make_dialect
+from adapters.sandbox.context import DAY, MINUTE, SandboxContext
+from adapters.sandbox.dialect import Dialect, check_fields, fill, json_response, load_table
+from adapters.sandbox.endpoint import Call
 from adapters.sandbox.oauth import FORM, TokenEndpoint
-from adapters.sandbox.responses import Refused, json_response
-from adapters.sandbox.store import Record
-from adapters.sandbox.vendor_table import load_table
+from adapters.sandbox.store import Record, to_iso
 
 PLATFORM = "pinterest"
 TABLE = load_table(PLATFORM)
+_BOARD = "pinterest.board"
 _WRITES_A_MINUTE = 100
 _READS_A_MINUTE = 1000
 _TRIAL_WRITES_A_DAY = 300
@@ -27,16 +29,8 @@ _TRIAL_WRITES_A_DAY = 300
 
 def ok(body: object, account: Record | None = None, status: int = 200) -> web.Response:
     """Return a success response; `account` adds the rate-limit headers."""
-    return json_response(body, status, None if account is None else _make_rate_headers(account))
-
-
-def _make_rate_headers(account: Record) -> dict[str, str]:
-    limit, remaining = account["rate"]
-    return {
-        "x-ratelimit-limit": str(limit),
-        "x-ratelimit-remaining": str(remaining),
-        "x-ratelimit-reset": "60",
-    }
+    headers = None if account is None else fill(TABLE["headers"], rate=account["rate"])
+    return json_response(body, status, headers)
 
 
 def error_response(
@@ -45,59 +39,44 @@ def error_response(
     """Return an error response; `wait`: seconds until the limit is lifted; `more` adds fields to its body."""
     headers: dict[str, str] = {}
     if wait is not None:
-        headers |= {"Retry-After": str(wait), "x-ratelimit-limit": "100", "x-ratelimit-remaining": "0"}
-        headers["x-ratelimit-reset"] = str(wait)
+        headers = fill(TABLE["headers"], rate={"limit": "100", "remaining": "0", "reset": str(wait)})
+        headers["Retry-After"] = str(wait)
     return json_response({"code": code, "message": message, **(more or {})}, status, headers)
 
 
-def invalid(message: str) -> Refused:
-    """Return the exception that responds with 400 for an invalid parameter."""
-    return Refused(error_response(400, 1, message))
-
-
-def rate_limit_response(wait: int) -> web.Response:
-    """Return the error for an exceeded rate limit; `wait` in seconds."""
-    return error_response(*TABLE["errors"]["rate_limited"], wait=wait)
-
-
-def refuse_day(_: Call) -> web.Response:
-    """Return the error for an exhausted daily limit."""
-    return rate_limit_response(int(DAY))
-
-
-DIALECT = make_dialect(error_response, TABLE["errors"])
+DIALECT = Dialect(error_response, TABLE["errors"])
+refuse = DIALECT.refuse
 
 
 def authenticate_writer(call: Call, *scopes: str) -> Record:
     """Return the account of the token and count one write. Raises Refused if a limit is exceeded."""
     account = call.authenticate(*scopes)
-    key = account["remote_id"]
-    if account["options"].get("trial"):
-        window = f"pinterest.trial:{key}"
-        if not call.context.rate_windows.take(window, _TRIAL_WRITES_A_DAY, DAY):
-            raise Refused(rate_limit_response(int(DAY)))
-    return _count_request(call, account, f"pinterest.write:{key}", _WRITES_A_MINUTE)
+    window = f"pinterest.trial:{account['remote_id']}"
+    is_trial = account["options"].get("trial")
+    if is_trial and not call.context.rate_windows.take(window, _TRIAL_WRITES_A_DAY, DAY):
+        raise refuse("daily")
+    return _count_request(call, account, "write", _WRITES_A_MINUTE)
 
 
 def authenticate_reader(call: Call, *scopes: str) -> Record:
     """Return the account of the token and count one read. Raises Refused if the limit is exceeded."""
-    account = call.authenticate(*scopes)
-    return _count_request(call, account, f"pinterest.read:{account['remote_id']}", _READS_A_MINUTE)
+    return _count_request(call, call.authenticate(*scopes), "read", _READS_A_MINUTE)
 
 
-def _count_request(call: Call, account: Record, window: str, limit: int) -> Record:
-    if not call.context.rate_windows.take(window, limit, MINUTE):
-        raise Refused(rate_limit_response(int(MINUTE)))
-    return account | {"rate": (limit, limit - call.context.rate_windows.count_used(window, MINUTE))}
+def _count_request(call: Call, account: Record, name: str, limit: int) -> Record:
+    windows, window = call.context.rate_windows, f"pinterest.{name}:{account['remote_id']}"
+    if not windows.take(window, limit, MINUTE):
+        raise refuse("rate_limited", wait=int(MINUTE))
+    left = limit - windows.count_used(window, MINUTE)
+    return account | {"rate": {"limit": str(limit), "remaining": str(left), "reset": "60"}}
 
 
 def paginate(call: Call, rows: list[Record]) -> Record:
     """Return one page: at most `page_size` rows after the bookmark."""
-    query = call.request.query
-    size, start = query.get("page_size", "25"), query.get("bookmark") or "0"
-    if not size.isdecimal() or not 0 < int(size) <= 250 or not start.isdecimal():  # noqa: PLR2004 - the vendor's
-        raise invalid("Invalid request: page_size must be from 1 to 250, bookmark one that was given out.")
-    end = int(start) + int(size)
+    size, start = call.read_number("page_size", 25, "bad_page"), call.request.query.get("bookmark") or "0"
+    if not 0 < size <= 250 or not start.isdecimal():  # noqa: PLR2004 - the vendor's
+        raise refuse("bad_page")
+    end = int(start) + size
     return {"items": rows[int(start) : end], "bookmark": str(end) if end < len(rows) else None}
 
 
@@ -117,7 +96,7 @@ def _parse_client(call: Call) -> tuple[str | None, str | None]:
 
 def _check_form(call: Call, _: Record) -> None:
     if call.request.content_type != FORM:
-        raise invalid(f"Invalid request: the body must be {FORM}.")
+        raise refuse("no_form", type=FORM)
 
 
 TOKENS = TokenEndpoint(
@@ -128,3 +107,68 @@ TOKENS = TokenEndpoint(
     read_client=_parse_client,
     **TABLE["tokens"],
 )
+
+
+def provision(context: SandboxContext, account: Record) -> Record:
+    """Return the default board of an account with option `default_board` (a name, or true); create it once."""
+    expected = account["options"].get("default_board")
+    if not expected:
+        return {}
+    name = expected if isinstance(expected, str) else "Slipway"
+    for board in context.store.get_all(_BOARD).values():
+        if board["account"] == account["remote_id"] and board["name"] == name:
+            return {"default_board": board["key"]}
+    return {"default_board": _create(context, account, name, "", "PUBLIC")["key"]}
+
+
+def _create(context: SandboxContext, account: Record, name: str, description: str, privacy: str) -> Record:
+    board: Record = {"key": random_digits(18, "549"), "account": account["remote_id"], "name": name}
+    board |= {"description": description, "privacy": privacy, "created": context.clock.now()}
+    context.store.put(_BOARD, board["key"], board)
+    return board
+
+
+def get_board(call: Call, account: Record, key: object) -> Record:
+    """Return a board of the account. Raises Refused if it is unknown or belongs to another account."""
+    check_fields({"board_id": key}, TABLE["board"], refuse)
+    board = call.context.store.get(_BOARD, str(key))
+    if board is None:
+        raise refuse("unknown_board")
+    if board["account"] != account["remote_id"]:
+        raise refuse("missing_scope")
+    return board
+
+
+def _board_to_dict(account: Record, board: Record) -> Record:
+    body: Record = fill(
+        TABLE["answers"]["board"], board=board, account=account, created=to_iso(board["created"])[:19]
+    )
+    return body
+
+
+async def create_board(call: Call) -> web.Response:
+    """POST /v5/boards."""
+    account, body = authenticate_writer(call, "boards:write"), call.json()
+    check_fields(body, TABLE["new_board"], refuse)
+    description, privacy = str(body.get("description") or ""), str(body.get("privacy") or "PUBLIC")
+    board = _create(call.context, account, body["name"], description, privacy)
+    return ok(_board_to_dict(account, board), account, 201)
+
+
+async def list_boards(call: Call) -> web.Response:
+    """GET /v5/boards."""
+    account = authenticate_reader(call, "boards:read")
+    rows = [_board_to_dict(account, board) for board in call.list_own(_BOARD, account)]
+    return ok(paginate(call, rows), account)
+
+
+async def read_board(call: Call) -> web.Response:
+    """GET /v5/boards/{board}."""
+    account = authenticate_reader(call, "boards:read")
+    return ok(_board_to_dict(account, get_board(call, account, call.request.match_info["board"])), account)
+
+
+async def read_user(call: Call) -> web.Response:
+    """GET /v5/user_account."""
+    account = authenticate_reader(call, "user_accounts:read")
+    return ok(fill(TABLE["answers"]["user"], account=account), account)

@@ -1,43 +1,269 @@
-"""Fake of TikTok's Content Posting API v2, as documented on 2026-11-24."""
+"""Fake of TikTok's Content Posting API v2, as documented on 2026-11-24: inits of posts, reads, and the routes.
+
+Videos are uploaded or pulled from a URL, photos pulled from URLs; posts are direct or drafts. An init that needs no
+upload is the visible call.
+"""
 
 import secrets
+from urllib.parse import parse_qs
 
 from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind
 from adapters.sandbox.context import SandboxContext
-from adapters.sandbox.endpoint import Route, mount_routes
-from adapters.sandbox.tiktok import api, publish, read, task
+from adapters.sandbox.dialect import check_fields, fill
+from adapters.sandbox.endpoint import Call, Route, mount_routes
+from adapters.sandbox.store import LivePost, Record
+from adapters.sandbox.tiktok import api, task
+from adapters.sandbox.tiktok.api import TABLE, refuse
+
+_INITS_PER_MINUTE = 6
+_CREATOR_PER_MINUTE = 20
+_STATUS_PER_MINUTE = 30
+_MAX_TITLE = 150
+# The guide does not say whether "MB" is 10^6 or 2^20; a size that either reading forbids is refused.
+_MIN_CHUNK = 5 << 20
+_MAX_CHUNK = 64_000_000
+_MAX_LAST_CHUNK = 128_000_000
+_SCOPES = {"DIRECT_POST": "video.publish", "MEDIA_UPLOAD": "video.upload"}
+
+
+def _read_object(body: Record, name: str) -> Record:
+    """Return an object of the body; {} if absent."""
+    check_fields(body, ((name, "object?", 0, "no_object"),), refuse)
+    value: Record = body.get(name, {})
+    return value
+
+
+def _check_info(info: Record, rows: str) -> Record:
+    """Return the fields of `rows` that are present; raises Refused for a bad one."""
+    check_fields(info, TABLE[rows], refuse)
+    return {name: info[name] for name, *_ in TABLE[rows] if name in info}
+
+
+def _read_privacy(account: Record, info: Record) -> str:
+    """Return the privacy level; raise Refused if the account may not use it."""
+    level = info.get("privacy_level")
+    if not isinstance(level, str) or not level:
+        raise refuse("no_privacy_level")
+    if level not in task.list_privacy_levels(account):
+        raise refuse("privacy_level_mismatch")
+    if account["options"].get("unaudited") and (level != "SELF_ONLY" or not account["private"]):
+        raise refuse("unaudited")
+    if info.get("brand_content_toggle") is True and level == "SELF_ONLY":
+        raise refuse("branded_self_only")
+    return level
+
+
+def _check_url(call: Call, url: object) -> str:
+    """Return a URL that TikTok may fetch; only the sandbox's media host counts as verified."""
+    if not isinstance(url, str) or not url:
+        raise refuse("no_url")
+    if not call.context.fetcher.is_reachable(url):
+        raise refuse("url_unverified")
+    return url
+
+
+async def init_direct(call: Call) -> web.Response:
+    """POST /v2/post/publish/video/init/."""
+    account = call.authenticate("video.publish")
+    api.check_rate(call, "video", _INITS_PER_MINUTE)
+    body = call.json()
+    info = _read_object(body, "post_info")
+    sent = {"title": "", **_check_info(info, "video_info")}
+    privacy = _read_privacy(account, info)
+    facts = {"draft": False, "caption": sent["title"], "privacy": privacy, "extra": sent}
+    return await _init_video(call, account, body, facts)
+
+
+async def init_inbox(call: Call) -> web.Response:
+    """POST /v2/post/publish/inbox/video/init/."""
+    account = call.authenticate("video.upload")
+    api.check_rate(call, "inbox", _INITS_PER_MINUTE)
+    facts: Record = {"draft": True, "caption": "", "privacy": None, "extra": {"title": ""}}
+    return await _init_video(call, account, call.json(), facts)
+
+
+async def _init_video(call: Call, account: Record, body: Record, facts: Record) -> web.Response:
+    source = _read_object(body, "source_info")
+    task.check_quota(call, account, direct=not facts["draft"])
+    prefix = "v_inbox" if facts["draft"] else "v_pub"
+    facts["is_photos"] = False
+    match source.get("source"):
+        case "FILE_UPLOAD":
+            facts |= {"state": "PROCESSING_UPLOAD", "upload_token": secrets.token_urlsafe(24)}
+            sizes = _read_sizes(source)
+            record = task.create(call, task.KIND, account, f"{prefix}_file~v2-1", **facts, **sizes)
+            return api.ok({"publish_id": record["key"], "upload_url": task.build_upload_url(call, record)})
+        case "PULL_FROM_URL":
+            urls = [_check_url(call, source.get("video_url"))]
+            record = task.create(call, task.KIND, account, f"{prefix}_url~v2-1", **facts, urls=urls)
+            await task.start(call, record)
+            return api.ok({"publish_id": record["key"]})
+        case _:
+            raise refuse("no_source")
+
+
+def _read_sizes(source: Record) -> Record:
+    check_fields(source, TABLE["upload"], refuse)
+    size, chunk, count = (source[name] for name, *_ in TABLE["upload"])
+    sizes = {"size": size, "chunk": chunk, "chunks": count}
+    if count == 1 and chunk == size and size <= _MAX_CHUNK:
+        return sizes
+    if size < _MIN_CHUNK:
+        raise refuse("small_video")
+    if not _MIN_CHUNK <= chunk <= _MAX_CHUNK:
+        raise refuse("chunk_size")
+    if count != size // chunk:
+        raise refuse("chunk_count")
+    if size > _MAX_CHUNK and count == 1:
+        raise refuse("one_chunk")
+    if size - (count - 1) * chunk > _MAX_LAST_CHUNK:
+        raise refuse("last_chunk")
+    return sizes
+
+
+def get_init_step(call: Call) -> str:
+    """Return `finalize` for an init from a URL, which is the visible call."""
+    source = call.json().get("source_info")
+    is_pull = isinstance(source, dict) and source.get("source") == "PULL_FROM_URL"
+    return "finalize" if is_pull else "prepare"
+
+
+async def init_photos(call: Call) -> web.Response:
+    """POST /v2/post/publish/content/init/."""
+    body = call.json()
+    mode = body.get("post_mode")
+    account = call.authenticate(*([_SCOPES[mode]] if mode in _SCOPES else _SCOPES.values()))
+    api.check_rate(call, "content", _INITS_PER_MINUTE)
+    check_fields(body, TABLE["photo_post"], refuse)
+    facts = _read_photo_post(call, account, body, is_direct=mode == "DIRECT_POST")
+    task.check_quota(call, account, direct=not facts["draft"])
+    record = task.create(call, task.KIND, account, "p_pub_url~v2", **facts)
+    await task.start(call, record)
+    return api.ok({"publish_id": record["key"]})
+
+
+def _read_photo_post(call: Call, account: Record, body: Record, *, is_direct: bool) -> Record:
+    info, source = _read_object(body, "post_info"), _read_object(body, "source_info")
+    texts = {"title": "", "description": "", **_check_info(info, "photo_texts")}
+    privacy = _read_privacy(account, info) if is_direct else None
+    if not is_direct and account["options"].get("old_app"):
+        raise refuse("old_app")
+    flags = _check_info(info, "photo_flags") if is_direct else {}
+    check_fields(source, TABLE["photo_source"], refuse)
+    urls = [_check_url(call, url) for url in source["photo_images"]]
+    if is_direct or "photo_cover_index" in source:
+        check_fields(source, (("photo_cover_index", "whole", (0, len(urls) - 1), "whole"),), refuse)
+        flags["photo_cover_index"] = source["photo_cover_index"]
+    caption = texts["description"] or texts["title"]
+    facts = {"draft": not is_direct, "is_photos": True, "privacy": privacy, "urls": urls}
+    return facts | {"caption": caption, "extra": {**flags, **texts}}
+
+
+def _refuse_photo_quota(call: Call) -> web.Response:
+    """Return the error of an exhausted daily limit of posts, or of drafts."""
+    is_draft = b"MEDIA_UPLOAD" in call.body
+    return api.DIALECT.respond("too_many_drafts" if is_draft else "spam_risk_too_many_posts")
+
+
+async def read_creator_info(call: Call) -> web.Response:
+    """POST /v2/post/publish/creator_info/query/."""
+    account = call.authenticate("video.publish")
+    api.check_rate(call, "creator_info", _CREATOR_PER_MINUTE)
+    identity = fill(TABLE["answers"]["creator"], account=account)
+    return api.ok(identity | task.get_post_states(account))
+
+
+async def read_user_info(call: Call) -> web.Response:
+    """GET /v2/user/info/?fields=open_id,username,display_name,avatar_url."""
+    known = fill(TABLE["answers"]["user"], account=call.authenticate("user.info.basic"))
+    fields = call.request.query.get("fields", "").split(",")
+    return api.ok({"user": {name: known[name] for name in fields if name in known}})
+
+
+def _find_task(call: Call, step: str) -> Record:
+    account = call.authenticate("video.upload", "video.publish")
+    api.check_rate(call, step, _STATUS_PER_MINUTE)
+    publish_id = call.json().get("publish_id")
+    record = call.context.store.get(task.KIND, publish_id) if isinstance(publish_id, str) else None
+    if record is None:
+        raise refuse("invalid_publish_id")
+    if record["account"] != account["remote_id"]:
+        raise refuse("foreign_publish_id")
+    return record
+
+
+async def read_status(call: Call) -> web.Response:
+    """POST /v2/post/publish/status/fetch/."""
+    record = _find_task(call, "look")
+    public_id = task.find_public_id(call, task.KIND, record)
+    data = {
+        "status": record["state"],
+        "fail_reason": record["reason"],
+        "publicaly_available_post_id": [] if public_id is None else [int(public_id)],
+        "uploaded_bytes": record["uploaded"],
+    }
+    if record["state"] != "FAILED":  # absent in the vendor's example of a failure
+        data["downloaded_bytes"] = record["downloaded"]
+    return api.ok(data)
+
+
+async def cancel(call: Call) -> web.Response:
+    """POST /v2/post/publish/cancel/: possible only during the download."""
+    record = _find_task(call, "cancel")
+    if record["state"] != "PROCESSING_DOWNLOAD":
+        raise refuse("not_cancellable")
+    call.save(task.KIND, record, state="FAILED", reason="publish_cancelled")
+    return api.ok()
+
+
+async def list_videos(call: Call) -> web.Response:
+    """POST /v2/video/list/?fields=...: list public posts, newest first."""
+    account = call.authenticate("video.list")
+    asked = parse_qs(call.request.query_string).get("fields", [])
+    fields = [name for part in asked for name in part.split(",")]
+    if not fields:
+        raise refuse("no_fields")
+    body = call.json()
+    check_fields(body, TABLE["list"], refuse)
+    before = body["cursor"] / 1000 if body.get("cursor") else None
+    shown, more = task.list_public(call, account, body.get("max_count", 10), before)
+    return api.ok({"videos": [_to_video(live, fields) for live in shown], **more})
+
+
+def _to_video(live: LivePost, fields: list[str]) -> Record:
+    known = fill(
+        TABLE["answers"]["video"],
+        entry=live.entry,
+        title=live.entry["extra"]["title"][:_MAX_TITLE],
+        created=int(live.created_at),
+        caption=live.entry["caption"][:_MAX_TITLE],
+        duration=round(live.entry["media"][0].get("duration", 0)),
+    )
+    return {name: known[name] for name in fields if name in known}
+
 
 _POST = "/tiktok/v2/post/publish"
-_TOO_MANY_POSTS = api.exhaust("spam_risk_too_many_posts")
-_TOO_MANY_DRAFTS = api.exhaust("spam_risk_too_many_pending_share")
 _ROUTES = (
     api.TOKENS.route("/tiktok/v2/oauth/token/"),
-    api.TOKENS.route("/tiktok/v2/oauth/revoke/", handle=api.revoke),
+    api.TOKENS.route("/tiktok/v2/oauth/revoke/", handle=api.TOKENS.revoke),
     api.CONSENT.route("/tiktok-www/v2/auth/authorize/"),
-    Route(
-        "POST",
-        f"{_POST}/creator_info/query/",
-        "creator_info",
-        read.read_creator_info,
-        # Spam risk comes with HTTP 200 here, "intentionally" (creator info reference, 2026-11-24).
-        api.exhaust("spam_risk_too_many_posts", status=200),
-    ),
-    Route("POST", f"{_POST}/video/init/", publish.get_init_step, publish.init_direct, _TOO_MANY_POSTS),
-    Route("POST", f"{_POST}/inbox/video/init/", publish.get_init_step, publish.init_inbox, _TOO_MANY_DRAFTS),
-    Route("POST", f"{_POST}/content/init/", "finalize", publish.init_photos, publish.refuse_photo_quota),
-    Route("POST", f"{_POST}/status/fetch/", "look", read.read_status),
-    Route("POST", f"{_POST}/cancel/", "cancel", read.cancel),
-    Route("POST", "/tiktok/v2/video/list/", "read", read.list_videos),
-    Route("GET", "/tiktok/v2/user/info/", "read", read.read_user_info),
+    Route("POST", f"{_POST}/creator_info/query/", "creator_info", read_creator_info, "creator_spam_risk"),
+    Route("POST", f"{_POST}/video/init/", get_init_step, init_direct, "spam_risk_too_many_posts"),
+    Route("POST", f"{_POST}/inbox/video/init/", get_init_step, init_inbox, "too_many_drafts"),
+    Route("POST", f"{_POST}/content/init/", "finalize", init_photos, _refuse_photo_quota),
+    Route("POST", f"{_POST}/status/fetch/", "look", read_status),
+    Route("POST", f"{_POST}/cancel/", "cancel", cancel),
+    Route("POST", "/tiktok/v2/video/list/", "read", list_videos),
+    Route("GET", "/tiktok/v2/user/info/", "read", read_user_info),
     Route(
         "PUT",
         "/tiktok-upload/video/",
         task.get_chunk_step,
         task.put_chunk,
         owner=task.find_upload_owner,
-        dialect=task.UPLOAD_DIALECT,
+        dialect=task.UPLOAD,
         is_streamed=True,
     ),
 )
@@ -46,8 +272,7 @@ _ROUTES = (
 def register(app: web.Application, context: SandboxContext) -> None:
     """Serve TikTok on `app`."""
     context.accounts.define(
-        api.PLATFORM,
-        AccountKind(new_id=lambda _: f"_000{secrets.token_urlsafe(24)}", **api.TABLE["account"]),
+        api.PLATFORM, AccountKind(new_id=lambda _: f"_000{secrets.token_urlsafe(24)}", **TABLE["account"])
     )
-    context.processing.define_task(task.TASK)
+    context.processing.define(task.TASK)
     mount_routes(app, context, api.PLATFORM, api.DIALECT, _ROUTES)

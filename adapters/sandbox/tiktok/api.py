@@ -1,24 +1,19 @@
-"""Responses of TikTok: the v2 envelope, and the flat errors of its OAuth; and its tables of tokens and consent."""
+"""Responses of TikTok: the v2 envelope, and the flat errors of its OAuth; and its token endpoint and consent page."""
 
 import itertools
 import time
-from collections.abc import Callable
 
 from aiohttp import web
 
-from adapters.sandbox.clock import MINUTE
 from adapters.sandbox.consent import ConsentScreen, parse_scopes
-from adapters.sandbox.endpoint import Call, make_dialect
-from adapters.sandbox.oauth import FORM, GrantRefused, TokenEndpoint, check_client, read_form
-from adapters.sandbox.responses import Refused, json_response
+from adapters.sandbox.context import MINUTE
+from adapters.sandbox.dialect import Dialect, Refused, json_response, load_table
+from adapters.sandbox.endpoint import Call
+from adapters.sandbox.oauth import FORM, TokenEndpoint, check_client
 from adapters.sandbox.store import Record
-from adapters.sandbox.vendor_table import load_table
 
 PLATFORM = "tiktok"
-
 TABLE = load_table(PLATFORM)
-_BUSINESS_SCOPES = ("user.info.username", "user.account.type", "video.insights")
-
 _numbers = itertools.count()
 
 
@@ -41,29 +36,15 @@ def error_response(
     return json_response({"data": {}, "error": error}, status or TABLE["status"].get(code, 400), wait=wait)
 
 
-def refuse(message: str) -> Refused:
-    """Return the exception for a bad parameter."""
-    return Refused(error_response("invalid_params", message))
-
-
-def refuse_code(code: str) -> Refused:
-    """Return the exception for a documented error code."""
-    return Refused(error_response(code))
-
-
-def exhaust(code: str, status: int | None = None) -> Callable[[Call], web.Response]:
-    """Return what responds with this error under the fault `quota-exhausted`."""
-    return lambda _: error_response(code, status=status)
+DIALECT = Dialect(error_response, TABLE["errors"])
+refuse = DIALECT.refuse
 
 
 def check_rate(call: Call, name: str, limit: int) -> None:
     """Count the request against the token's limit per minute; raise Refused if it is exceeded."""
     token = call.endpoint.dialect.read_token(call)
     if not call.context.rate_windows.take(f"tiktok.{name}:{token}", limit, MINUTE):
-        raise Refused(error_response("rate_limit_exceeded", wait=60))
-
-
-DIALECT = make_dialect(error_response, TABLE["errors"])
+        raise refuse("rate_limited", wait=int(MINUTE))
 
 
 def _oauth_error(code: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:
@@ -79,30 +60,18 @@ def _check_form(call: Call, form: Record) -> None:
 
 TOKENS = TokenEndpoint(
     platform=PLATFORM,
-    dialect=make_dialect(_oauth_error, TABLE["oauth_errors"]),
+    dialect=Dialect(_oauth_error, TABLE["oauth_errors"]),
     render=_oauth_error,
     check=_check_form,
+    check_revoke=_check_form,
+    revoked=lambda *_: _oauth_error("", "", 200),
     **TABLE["tokens"],
 )
 CONSENT = ConsentScreen(
     # One page for both products: a scope that only Business has makes it a request of Business.
     platform=lambda parameters: (
-        "tiktok_business" if set(parse_scopes(parameters)) & set(_BUSINESS_SCOPES) else PLATFORM
+        "tiktok_business" if set(parse_scopes(parameters)) & set(TABLE["business_scopes"]) else PLATFORM
     ),
     allow_parameters=lambda parameters: {"scopes": str(parameters.get("scope", ""))},
     **TABLE["consent"],
 )
-
-
-async def revoke(call: Call) -> web.Response:
-    """POST /v2/oauth/revoke/."""
-    form = read_form(call)
-    try:
-        _check_form(call, form)
-    except GrantRefused as refusal:
-        TOKENS.refuse(refusal)
-    record = call.context.accounts.find_token(PLATFORM, form.get("token", ""))
-    if record is None:
-        raise Refused(_oauth_error("invalid_request", "The token is unknown."))
-    call.context.accounts.set_token_state(PLATFORM, record["remote_id"], "revoked")
-    return json_response({"error": "", "error_description": "", "log_id": new_log_id()})

@@ -1,123 +1,204 @@
-"""The publish task behind a publish_id: its state, its upload in chunks, its processing.
+"""The publish task of both TikTok products: its state, its upload in chunks, its processing; and what they share else.
 
-The upload host receives the chunks of a video; the last one starts publishing.
-States: PROCESSING_UPLOAD or PROCESSING_DOWNLOAD -> PUBLISH_COMPLETE, SEND_TO_USER_INBOX or FAILED.
+States: PROCESSING_UPLOAD or PROCESSING_DOWNLOAD -> PUBLISH_COMPLETE, SEND_TO_USER_INBOX or FAILED. The upload host
+receives the chunks of a video; the last one starts publishing. Limits: Content Posting API media transfer guide and the
+Business "publish" pages, read 2026-11-24.
 """
 
-import asyncio
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
-from adapters.sandbox import probe, tiktok_shared
-from adapters.sandbox.clock import DAY
-from adapters.sandbox.context import SandboxContext
-from adapters.sandbox.endpoint import Call, make_dialect
+from adapters.sandbox.context import DAY, SandboxContext
+from adapters.sandbox.dialect import Dialect, Refused
+from adapters.sandbox.endpoint import Call
+from adapters.sandbox.media import VideoFacts, describe_file, find_flaw, probe_upload
 from adapters.sandbox.processing import Outcome, Task
-from adapters.sandbox.responses import Refused
-from adapters.sandbox.store import Record
-from adapters.sandbox.tiktok.api import PLATFORM, TABLE, refuse_code
-from adapters.sandbox.upload_body import Span, parse_content_range, receive_body
+from adapters.sandbox.store import LivePost, Record
+from adapters.sandbox.tiktok.api import PLATFORM, TABLE, refuse
+from adapters.sandbox.uploads import Span, parse_content_range, receive_body
 
 KIND = "tiktok.task"
-_TYPES = ("video/mp4", "video/quicktime", "video/webm")
-_UPLOAD_LIFE_S = 3600.0
 MAX_BYTES = 4 << 30
-_POSTS_PER_DAY = 15
-_PENDING_SHARES_PER_DAY = 5
+_UPLOAD = "tiktok.upload"
+_UPLOAD_LIFE_S = 3600.0
+_DEFAULT_MAX_SECONDS = 600
+_IMAGE_BYTES = 20 << 20
+_ROUNDING = 0.05
+_LIMITS = {True: ("posts", 15, "spam_risk_too_many_posts"), False: ("shares", 5, "too_many_drafts")}
+"""Name of the window, posts a day, and error of direct posts and of drafts."""
+
+
+def list_privacy_levels(account: Record) -> list[str]:
+    """Return the privacy levels that the account may choose from."""
+    first = "FOLLOWER_OF_CREATOR" if account["private"] else "PUBLIC_TO_EVERYONE"
+    return [first, "MUTUAL_FOLLOW_FRIENDS", "SELF_ONLY"]
+
+
+def _get_max_seconds(account: Record) -> int:
+    return int(account["options"].get("max_video_post_duration_sec", _DEFAULT_MAX_SECONDS))
+
+
+def get_post_states(account: Record) -> Record:
+    """Return the settings of an account that a post has to respect, as both products name them."""
+    return {
+        "privacy_level_options": list_privacy_levels(account),
+        **{name: bool(account["options"].get(name)) for name in TABLE["settings"]},
+        "max_video_post_duration_sec": _get_max_seconds(account),
+    }
 
 
 def check_quota(call: Call, account: Record, *, direct: bool) -> None:
     """Raise Refused if the account has reached its daily limit."""
-    window, limit, code = _get_daily_limit(account, direct=direct)
-    if call.context.rate_windows.is_full(window, limit, DAY):
-        raise refuse_code(code)
+    name, limit, error = _LIMITS[direct]
+    if call.context.rate_windows.is_full(f"tiktok.{name}:{account['remote_id']}", limit, DAY):
+        raise refuse(error)
 
 
-def _get_daily_limit(account: Record, *, direct: bool) -> tuple[str, int, str]:
-    if direct:
-        return f"tiktok.posts:{account['remote_id']}", _POSTS_PER_DAY, "spam_risk_too_many_posts"
-    shares = f"tiktok.shares:{account['remote_id']}"
-    return shares, _PENDING_SHARES_PER_DAY, "spam_risk_too_many_pending_share"
+def create(call: Call, kind: str, account: Record, prefix: str, **fields: object) -> Record:
+    """Create and store a task of either product."""
+    key = f"{prefix}.{call.context.new_id()}"
+    blank = {"reason": "", "uploaded": 0, "downloaded": 0, "polls": 0, "state": "PROCESSING_DOWNLOAD"}
+    return call.create(kind, key, account, **blank | fields)
 
 
-def create(call: Call, account: Record, prefix: str, fields: Record) -> Record:
-    """Create and store a task."""
-    context = call.context
-    record: Record = {"key": f"{prefix}.{context.new_id()}", "account": account["remote_id"], "reason": ""}
-    record |= {
-        "created": context.clock.now(),
-        "uploaded": 0,
-        "downloaded": 0,
-        "polls": 0,
-        **fields,
-        **call.take_processing_faults(),
-    }
-    context.store.put(KIND, record["key"], record)
-    return record
-
-
-async def start(context: SandboxContext, record: Record) -> None:
+async def start(call: Call, record: Record) -> None:
     """Count the post against the daily limit and start processing."""
-    account = context.accounts.find(PLATFORM, record["account"])
-    if account is not None:
-        window, limit, code = _get_daily_limit(account, direct=record["direct"])
-        if not context.rate_windows.take(window, limit, DAY):
-            record["fail_reason"] = code
-    await context.processing.start(KIND, record)
+    name, limit, error = _LIMITS[not record["draft"]]
+    if not call.context.rate_windows.take(f"tiktok.{name}:{record['account']}", limit, DAY):
+        record["fail_reason"] = TABLE["errors"][error][0]
+    await call.context.processing.start(KIND, record)
 
 
-async def _examine(context: SandboxContext, record: Record) -> Outcome:
-    account = context.accounts.find(PLATFORM, record["account"])
-    if account is None:
-        return Outcome(error="auth_removed")
-    max_seconds = tiktok_shared.get_max_seconds(account)
-    if record["origin"] == "photos":
-        return await tiktok_shared.check_images(context, PLATFORM, record["urls"])
-    if record["origin"] == "pull":
-        return await tiktok_shared.check_video(
-            context, PLATFORM, record["urls"][0], max_bytes=MAX_BYTES, max_seconds=max_seconds
-        )
-    path = upload_path(context, record)
-    if not await asyncio.to_thread(path.exists):
-        return Outcome(error="internal")
-    facts = await asyncio.to_thread(probe.read_video, path)
-    reason = tiktok_shared.find_video_fail_reason(facts, max_seconds)
-    media: Record = (
-        {"sha256": facts.sha256, "bytes": facts.bytes, "duration": facts.duration}
-        if facts is not None
-        else {"bytes": record["size"]}
-    )
-    return Outcome(error=reason, media=(media,))
-
-
-def upload_path(context: SandboxContext, record: Record) -> Path:
-    """Return the file of an upload's bytes, which is deleted after the check."""
+def _upload_path(context: SandboxContext, record: Record) -> Path:
     return context.uploads / f"tiktok-{record['key'].rpartition('.')[2]}"
 
 
-def _conclude(context: SandboxContext, record: Record, outcome: Outcome) -> None:
+async def _examine(platform: str, max_bytes: int, context: SandboxContext, record: Record) -> Outcome:
+    account = context.accounts.find(platform, record["account"])
+    if account is None:
+        return Outcome(error="auth_removed")
+    if record["is_photos"]:
+        return await _check_images(context, platform, record["urls"], "photo")
+    if "size" in record:
+        return await _check_upload(context, record, account)
+    check = await _check_video(context, platform, record["urls"][0], max_bytes, account)
+    thumbnail, offset = record.get("thumbnail_url"), record.get("offset")
+    if not check.error and thumbnail is not None:
+        cover = await _check_images(context, platform, [thumbnail], "thumbnail")
+        return cover if cover.error else check
+    if not check.error and offset is not None and offset > check.media[0]["duration"] * 1000:
+        return Outcome(error="picture_size_check_failed")
+    return check
+
+
+async def _check_upload(context: SandboxContext, record: Record, account: Record) -> Outcome:
+    path = _upload_path(context, record)
+    if not path.exists():
+        return Outcome(error="internal")
+    facts = await probe_upload(path)
+    media = describe_file(facts, record["size"])
+    return Outcome(error=_find_video_fail_reason(facts, account), media=(media,))
+
+
+def _find_video_fail_reason(facts: VideoFacts | None, account: Record) -> str:
+    """Return the fail_reason of a video, empty if it is accepted."""
+    flaw = find_flaw(facts, TABLE["media"]["video"])
+    if flaw is None and facts is not None and facts.duration > _get_max_seconds(account) + _ROUNDING:
+        flaw = "duration_check_failed"
+    return flaw or ""
+
+
+async def _check_video(
+    context: SandboxContext, platform: str, url: str, max_bytes: int, account: Record
+) -> Outcome:
+    fetched = await context.fetcher.fetch_video(platform, url, max_bytes)
+    if fetched is None:
+        return Outcome(error="video_pull_failed")
+    reason = _find_video_fail_reason(fetched.video, account)
+    if fetched.bytes > max_bytes:
+        reason = "file_format_check_failed"
+    return Outcome(error=reason, media=(fetched.to_ledger_media(url),), bytes=fetched.bytes)
+
+
+async def _check_images(context: SandboxContext, platform: str, urls: list[str], rules: str) -> Outcome:
+    """Fetch and check the images of a post; the first bad one decides."""
+    media, size = [], 0
+    for url in urls:
+        fetched = await context.fetcher.fetch_image(platform, url, _IMAGE_BYTES)
+        if fetched is None:
+            return Outcome(error="photo_pull_failed", bytes=size)
+        size += fetched.bytes
+        if reason := find_flaw(fetched.image, TABLE["media"][rules]):
+            return Outcome(error=reason, bytes=size)
+        media.append(fetched.to_ledger_media(url))
+    return Outcome(media=tuple(media), bytes=size)
+
+
+def _conclude(platform: str, context: SandboxContext, record: Record, outcome: Outcome) -> None:
+    """Fail a task, or publish its post."""
+    account = context.accounts.find(platform, record["account"])
     record["downloaded"] = outcome.bytes
-    tiktok_shared.finish_task(
-        context,
-        record,
-        context.accounts.find(PLATFORM, record["account"]),
-        outcome,
-        is_draft=not record["direct"],
-        is_photos=record["origin"] == "photos",
+    if outcome.error or account is None:
+        record |= {"state": "FAILED", "reason": outcome.error or "auth_removed"}
+        return
+    post_id, is_draft, privacy = str(context.new_id()), record["draft"], record["privacy"]
+    path, kind = ("photo", "photos") if record["is_photos"] else ("video", "video")
+    moderation_s = 0.0 if context.is_instant else context.settings.moderation_s
+    context.publish(
+        account,
+        kind="draft" if is_draft else kind,
+        remote_id=post_id,
+        handle=record["key"],
         caption=record["caption"],
-        extra={"title": record["title"], **record["extra"]},
+        media=list(outcome.media),
+        url=f"https://www.tiktok.com/@{account['username']}/{path}/{post_id}",
+        late=moderation_s + record.get("late", 0.0),
+        **{"public": not is_draft and privacy == "PUBLIC_TO_EVERYONE", "privacy": privacy, **record["extra"]},
+    )
+    record |= {"state": "SEND_TO_USER_INBOX" if is_draft else "PUBLISH_COMPLETE", "post_id": post_id}
+
+
+def make_task(platform: str, kind: str, max_bytes: int) -> Task:
+    """Return the task of one product."""
+    return Task(
+        kind=kind,
+        states=("PROCESSING_UPLOAD", "PROCESSING_DOWNLOAD"),
+        examine=partial(_examine, platform, max_bytes),
+        fail=lambda reason: Outcome(error=reason or "internal"),
+        conclude=partial(_conclude, platform),
+        file=_upload_path,
     )
 
 
-TASK = Task(
-    kind=KIND,
-    states=("PROCESSING_UPLOAD", "PROCESSING_DOWNLOAD"),
-    examine=_examine,
-    fail=lambda reason: Outcome(error=reason or "internal"),
-    conclude=_conclude,
-    file=upload_path,
-)
+TASK = make_task(PLATFORM, KIND, MAX_BYTES)
+
+
+def find_public_id(call: Call, kind: str, record: Record) -> str | None:
+    """Return the public id of a published post; None while it is not public, and at the first request."""
+    if record["state"] != "PUBLISH_COMPLETE" or record["privacy"] != "PUBLIC_TO_EVERYONE":
+        return None
+    live = call.context.ledger.find(call.endpoint.platform, record["post_id"])
+    is_first = record["polls"] == 0 and not call.context.is_instant
+    if is_first:
+        call.save(kind, record, polls=1)
+    is_shown = not is_first and live is not None and call.is_visible(live)
+    return str(record["post_id"]) if is_shown else None
+
+
+def list_public(
+    call: Call, account: Record, max_count: int, before: float | None
+) -> tuple[list[LivePost], Record]:
+    """Return a page of public posts, newest first, older than `before` (Unix seconds); and its cursor fields."""
+    shown = [
+        live
+        for live in call.list_live(account["remote_id"])
+        if live.entry["extra"]["public"] and (before is None or live.created_at < before)
+    ]
+    page = shown[:max_count]
+    cursor = int(page[-1].created_at * 1000) if page else 0
+    return page, {"cursor": cursor, "has_more": len(shown) > max_count}
 
 
 def _respond(status: int, headers: dict[str, str] | None = None, wait: int | None = None) -> web.Response:
@@ -125,8 +206,19 @@ def _respond(status: int, headers: dict[str, str] | None = None, wait: int | Non
     return web.Response(status=status, headers=headers)
 
 
+UPLOAD = Dialect(_respond, TABLE["upload_errors"], lambda _: None)
+
+
+def build_upload_url(call: Call, record: Record) -> str:
+    """Return the URL that receives the chunks of a task."""
+    number = record["key"].rpartition(".")[2]
+    call.context.store.put(_UPLOAD, number, {"task": record["key"]})
+    query = f"upload_id={number}&upload_token={record['upload_token']}"
+    return f"http://{call.request.host}/tiktok-upload/video/?{query}"
+
+
 def _find_task(call: Call) -> Record | None:
-    upload = call.context.store.get("tiktok.upload", call.request.query.get("upload_id", ""))
+    upload = call.context.store.get(_UPLOAD, call.request.query.get("upload_id", ""))
     return None if upload is None else call.context.store.get(KIND, upload["task"])
 
 
@@ -144,11 +236,10 @@ def get_chunk_step(call: Call) -> str:
 def _check_task(call: Call) -> Record:
     record = _find_task(call)
     if record is None:
-        raise Refused(_respond(404))
-    if call.request.query.get("upload_token") != record["upload_token"]:
-        raise Refused(_respond(403))
-    if call.context.clock.now() > record["created"] + _UPLOAD_LIFE_S:
-        raise Refused(_respond(403))
+        raise UPLOAD.refuse("unknown_upload")
+    is_late = call.context.clock.now() > record["created"] + _UPLOAD_LIFE_S
+    if is_late or call.request.query.get("upload_token") != record["upload_token"]:
+        raise UPLOAD.refuse("unknown_token")
     return record
 
 
@@ -156,15 +247,15 @@ def _check_chunk(call: Call, record: Record) -> Span:
     span = parse_content_range(call.request)
     headers = call.request.headers
     if span is None or not span.is_exact or span.total != record["size"]:
-        raise Refused(_respond(400))
-    if call.request.content_type not in _TYPES or headers.get("Content-Length") != str(span.length):
-        raise Refused(_respond(400))
+        raise UPLOAD.refuse("malformed")
+    if call.request.content_type not in TABLE["types"] or headers.get("Content-Length") != str(span.length):
+        raise UPLOAD.refuse("malformed")
     received = record["uploaded"]
     if span.first != received or record["state"] != "PROCESSING_UPLOAD":
         raise Refused(_respond(416, _make_progress_headers(record)))
     is_last = received // record["chunk"] >= record["chunks"] - 1
     if span.length != (record["size"] - received if is_last else record["chunk"]):
-        raise Refused(_respond(400))
+        raise UPLOAD.refuse("malformed")
     return span
 
 
@@ -177,19 +268,15 @@ async def put_chunk(call: Call) -> web.Response:
     record = _check_task(call)
     span = _check_chunk(call, record)
     received = record["uploaded"]
-    taken = await receive_body(call.request, upload_path(call.context, record), received, span.length)
+    taken = await receive_body(call.request, _upload_path(call.context, record), received, span.length)
     if taken.is_aborted:
-        raise Refused(_respond(400))
+        raise UPLOAD.refuse("malformed")
     if record["uploaded"] != received:  # another request has stored the same chunk
         raise Refused(_respond(416, _make_progress_headers(record)))
-    record["uploaded"] += span.length
-    if record["uploaded"] == record["size"]:
-        record |= {**call.take_processing_faults()}
-    call.context.store.put(KIND, record["key"], record)
-    if record["uploaded"] < record["size"]:
+    is_whole = received + span.length == record["size"]
+    faults = call.take_processing_faults() if is_whole else {}
+    call.save(KIND, record, uploaded=received + span.length, **faults)
+    if not is_whole:
         return _respond(206, _make_progress_headers(record))
-    await start(call.context, record)
+    await start(call, record)
     return _respond(201, _make_progress_headers(record))
-
-
-UPLOAD_DIALECT = make_dialect(_respond, TABLE["upload_errors"], lambda _: None)

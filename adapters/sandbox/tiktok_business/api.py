@@ -1,40 +1,35 @@
-"""Responses of TikTok Business: HTTP 200 with a code, 0 for success."""
+"""Responses of TikTok Business: HTTP 200 with a code, 0 for success; its tokens; and the URL properties.
 
-import itertools
+URL properties are the verified prefixes and domains from which it fetches media. The sandbox's media host counts as
+verified. Other https prefixes can be added and verified, but are not reachable.
+"""
+
+import hashlib
 import json
-import time
+from dataclasses import replace
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from adapters.sandbox.clock import MINUTE
-from adapters.sandbox.endpoint import Call, make_dialect
-from adapters.sandbox.responses import Refused, json_response
+from adapters.sandbox.context import MINUTE, SandboxContext
+from adapters.sandbox.dialect import Dialect, check_fields, json_response, load_table
+from adapters.sandbox.endpoint import Call
+from adapters.sandbox.oauth import GrantRefused, TokenEndpoint, check_client
 from adapters.sandbox.store import Record
-from adapters.sandbox.vendor_table import load_table
+from adapters.sandbox.tiktok.api import new_log_id
 
 PLATFORM = "tiktok_business"
 TABLE = load_table(PLATFORM)
-
-BAD_PARAMETER = 40002
-NO_PERMISSION = 40001
-RATE_LIMIT = 40100
-TOKEN_EXPIRED = 40102
-REFRESH_EXPIRED = 40103
-NO_TOKEN = 40104
-TOKEN_WRONG = 40105
-REFRESH_WRONG = 40107
-CODE_WRONG = 40110
-SYSTEM_ERROR = 50000
-SOMETHING_WRONG = 51065
-
 _CALLS_PER_MINUTE = 40
-_numbers = itertools.count()
+_PROPERTY = "tiktok_business.property"
+_DOMAIN, _PREFIX = 1, 2
+_VERIFIED, _UNVERIFIED = 1, 2
 
 
 def _respond(
     code: int, message: str, data: Record, status: int = 200, wait: int | None = None
 ) -> web.Response:
-    request_id = f"{time.strftime('%Y%m%d%H%M%S', time.gmtime())}{next(_numbers):020X}"
+    request_id = new_log_id()
     body = {"code": code, "message": message, "request_id": request_id, "data": data}
     return json_response(body, status, {"X-Tt-Logid": request_id}, wait=wait)
 
@@ -49,35 +44,139 @@ def error_response(code: int, message: str, status: int = 200, wait: int | None 
     return _respond(code, message, {}, status, wait)
 
 
-def refuse(message: str, code: int = BAD_PARAMETER) -> Refused:
-    """Return the exception for a bad parameter, or for another `code`."""
-    return Refused(error_response(code, message))
-
-
-DIALECT = make_dialect(
+DIALECT = Dialect(
     error_response, TABLE["errors"], lambda call: call.request.headers.get("Access-Token") or None
 )
+refuse = DIALECT.refuse
 
 
 def authenticate_owner(call: Call, business_id: object, *scopes: str) -> Record:
     """Return the account of the token; raise Refused for a foreign `business_id` or above the limit per minute."""
     if not call.request.headers.get("Access-Token"):
-        raise refuse("Access token is empty.", NO_TOKEN)
+        raise refuse("empty_token")
     account = call.authenticate(*scopes)
     if business_id != account["remote_id"]:
-        raise refuse("No permission to operate this business_id.", NO_PERMISSION)
+        raise refuse("foreign_business")
     window = f"business:{account['remote_id']}:{call.request.path}"
     if not call.context.rate_windows.take(window, _CALLS_PER_MINUTE, MINUTE):
-        raise refuse("Too many requests. Please retry later.", RATE_LIMIT)
+        raise refuse("too_many_calls")
     return account
+
+
+def authenticate_reader(call: Call, *scopes: str) -> Record:
+    """Return the account of the token; the query names the business."""
+    return authenticate_owner(call, call.request.query.get("business_id"), *scopes)
 
 
 def read_json_parameter(call: Call, name: str) -> object:
     """Return a query parameter that is JSON text; None if absent."""
     text = call.request.query.get(name)
-    if text is None:
-        return None
     try:
-        return json.loads(text)
+        return None if text is None else json.loads(text)
     except ValueError:
-        raise refuse(f"{name}: not JSON.") from None
+        raise refuse("no_json", name=name) from None
+
+
+def _check_app(call: Call, body: Record) -> None:
+    check_fields(body, TABLE["app"], refuse)
+    check_client(call.context, PLATFORM, body["client_id"], body["client_secret"])
+
+
+def _check_exchange(call: Call, body: Record) -> None:
+    _check_app(call, body)
+    if not body.get("redirect_uri"):
+        raise GrantRefused("grant_type", "")
+
+
+TOKEN = TokenEndpoint(
+    platform=PLATFORM,
+    render=error_response,
+    read=Call.json,
+    respond=ok,
+    check=_check_exchange,
+    check_revoke=_check_app,
+    revoked=lambda *_: ok(),
+    **TABLE["tokens"],
+)
+REFRESH = replace(TOKEN, check=_check_app, **TABLE["refresh"])
+
+
+async def read_token_info(call: Call) -> web.Response:
+    """POST /tt_user/token_info/get/: the scopes that were granted."""
+    body, accounts = call.json(), call.context.accounts
+    if not body.get("app_id"):
+        raise refuse("missing", field="app_id")
+    record = accounts.find_token(PLATFORM, str(body.get("access_token", "")))
+    if record is None or record["role"] != "access" or accounts.get_token_state(record) != "valid":
+        raise refuse("unknown_token")
+    account = call.find_token_owner(record)
+    scope = "" if account is None else ",".join(accounts.list_granted_scopes(record, account))
+    return ok({"app_id": body["app_id"], "scope": scope, "creator_id": record["remote_id"]})
+
+
+def is_verified(context: SandboxContext, url: str) -> bool:
+    """Return whether the URL is in a verified property."""
+    if context.fetcher.is_reachable(url):
+        return True
+    host, verified = urlsplit(url).hostname or "", context.store.get_all(_PROPERTY).values()
+    for record in verified if url.startswith("https://") else ():
+        if record["property_status"] != _VERIFIED:
+            continue
+        if record["property_type"] == _PREFIX and url.startswith(record["url"]):
+            return True
+        if record["property_type"] == _DOMAIN and f".{host}".endswith(f".{record['url']}"):
+            return True
+    return False
+
+
+def _read_property(call: Call) -> tuple[str, Record]:
+    body = call.json()
+    _check_secret(body)
+    meta = body.get("url_property_meta")
+    if not isinstance(meta, dict) or meta.get("property_type") not in (_DOMAIN, _PREFIX):
+        raise refuse("property_type")
+    url, kind = str(meta.get("url", "")), meta["property_type"]
+    if kind == _PREFIX and not (url.startswith("https://") and url.endswith("/")):
+        raise refuse("no_prefix")
+    if not url or (kind == _DOMAIN and "/" in url):
+        raise refuse("no_domain")
+    return f"{body['app_id']}:{kind}:{url}", {"property_type": kind, "url": url}
+
+
+def _check_secret(given: Record) -> None:
+    if not given.get("app_id") or not given.get("secret"):
+        raise refuse("missing", field="app_id and secret")
+
+
+async def add_property(call: Call) -> web.Response:
+    """POST /business/property/add/."""
+    key, record = _read_property(call)
+    signature = hashlib.sha256(key.encode()).hexdigest()[:32]
+    record |= {"property_status": _UNVERIFIED, "signature": signature, "file_name": f"tiktok{signature}.txt"}
+    call.context.store.put(_PROPERTY, key, record)
+    return ok({"url_property_info": record})
+
+
+async def verify_property(call: Call) -> web.Response:
+    """POST /business/property/verify/: always finds the signature file."""
+    key, _ = _read_property(call)
+    record = call.context.store.get(_PROPERTY, key)
+    if record is None:
+        raise refuse("no_property")
+    call.context.store.put(_PROPERTY, key, record | {"property_status": _VERIFIED})
+    return ok({"url_property_info": record | {"property_status": _VERIFIED}})
+
+
+async def delete_property(call: Call) -> web.Response:
+    """POST /business/property/delete/."""
+    call.context.store.drop(_PROPERTY, _read_property(call)[0])
+    return ok()
+
+
+async def list_properties(call: Call) -> web.Response:
+    """GET /business/property/list/."""
+    query = dict(call.request.query)
+    _check_secret(query)
+    properties = call.context.store.get_all(_PROPERTY).items()
+    mine = [record for key, record in properties if key.startswith(f"{query['app_id']}:")]
+    return ok({"url_property_info_list": mine})

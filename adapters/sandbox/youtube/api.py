@@ -1,46 +1,38 @@
-"""Responses of the YouTube sandbox: Google's error envelope, and the daily quota of a project.
+"""Responses of the YouTube sandbox: Google's error envelope, the daily quota of a project, and Google's OAuth.
 
 The day ends at midnight Pacific time. developers.google.com/youtube/v3/determine_quota_cost, read 2026-11-24: 100
 videos.insert calls, 10 000 units of all other calls. The page does not say whether the start or the end of an upload is
 charged; the sandbox charges the start.
+
+Refresh tokens do not rotate. One is issued only for offline access, and only at the first consent unless the app asks
+for another prompt: developers.google.com/identity/protocols/oauth2/web-server, read 2026-11-24.
 """
 
 import hashlib
 
 from aiohttp import web
 
-from adapters.sandbox.clock import DailyQuota
-from adapters.sandbox.endpoint import Call, make_dialect, read_bearer_token
-from adapters.sandbox.responses import Refused, encode, json_response
+from adapters.sandbox.consent import ConsentScreen
+from adapters.sandbox.context import DAY, SandboxContext
+from adapters.sandbox.dialect import Dialect, encode, json_response, load_table, read_bearer_token
+from adapters.sandbox.endpoint import Call
+from adapters.sandbox.oauth import GrantRefused, TokenEndpoint, read_form
 from adapters.sandbox.store import Record
-from adapters.sandbox.vendor_table import load_table
 
 PLATFORM = "youtube"
 TABLE = load_table(PLATFORM)
-UPLOAD = "https://www.googleapis.com/auth/youtube.upload"
-READONLY = "https://www.googleapis.com/auth/youtube.readonly"
-FULL_ACCESS = ("https://www.googleapis.com/auth/youtube", "https://www.googleapis.com/auth/youtube.force-ssl")
-MAY_UPLOAD = (UPLOAD, *FULL_ACCESS)
-MAY_READ = (READONLY, *FULL_ACCESS)
-
-_ZONE = "America/Los_Angeles"
 INSERTS = ("youtube.inserts", 100)
 UNITS = ("youtube.units", 10_000)
-
-
-def ok(body: Record) -> web.Response:
-    """Return a success response."""
-    return json_response(body)
+_ZONE = "America/Los_Angeles"
+_TESTING_S = 7 * DAY
+_AGREED = "youtube.agreed"
 
 
 def error_response(status: int, reason: str, message: str, *, wait: int | None = None) -> web.Response:
     """Return an error response; `wait`: seconds for Retry-After."""
     headers = {}
-    detail: Record = {
-        "domain": TABLE["domains"].get(reason, "youtube.video"),
-        "reason": reason,
-        "message": message,
-    }
+    domain = TABLE["domains"].get(reason, "youtube.video")
+    detail: Record = {"domain": domain, "reason": reason, "message": message}
     error: Record = {"code": status, "message": message, "errors": [detail]}
     if status == 401:  # noqa: PLR2004 - HTTP's own number
         detail |= {"location": "Authorization", "locationType": "header"}
@@ -51,9 +43,17 @@ def error_response(status: int, reason: str, message: str, *, wait: int | None =
     return json_response({"error": error}, status, headers, wait=wait)
 
 
-def refuse(reason: str, message: str, status: int = 400) -> Refused:
-    """Return the exception that responds with this error."""
-    return Refused(error_response(status, reason, message))
+DIALECT = Dialect(
+    error_response,
+    TABLE["errors"],
+    lambda call: read_bearer_token(call) or call.request.query.get("access_token"),
+)
+refuse = DIALECT.refuse
+
+
+def authenticate(call: Call, scopes: str) -> Record:
+    """Return the account of the token; `scopes` names a list of the table."""
+    return call.authenticate(*TABLE[scopes])
 
 
 def make_etag(record: Record) -> str:
@@ -61,26 +61,59 @@ def make_etag(record: Record) -> str:
     return hashlib.sha256(encode(record).encode()).hexdigest()[:27]
 
 
-def quota_response() -> web.Response:
-    """Return the error for the project's exhausted daily quota."""
-    return error_response(
-        403, "quotaExceeded", "The request cannot be completed because you have exceeded your quota."
-    )
-
-
-def refuse_quota(_: Call) -> web.Response:
-    """Return the error for the project's exhausted daily quota."""
-    return quota_response()
-
-
 def spend(call: Call, quota: tuple[str, int] = UNITS) -> None:
     """Charge one call to a quota of the project's day; raises Refused."""
-    if not DailyQuota(call.context, _ZONE).take(*quota):
-        raise Refused(quota_response())
+    if not call.context.rate_windows.take_daily(*quota, _ZONE):
+        raise refuse("quota")
 
 
-def _read_token(call: Call) -> str | None:
-    return read_bearer_token(call) or call.request.query.get("access_token")
+def _oauth_error(error: str, description: str, status: int = 400, wait: int | None = None) -> web.Response:
+    return json_response({"error": error, "error_description": description}, status, wait=wait)
 
 
-DIALECT = make_dialect(error_response, TABLE["errors"], _read_token)
+def _get_code_fields(_: SandboxContext, given: Record, __: list[Record]) -> Record:
+    is_offline, is_prompted = given.get("access_type") == "offline", "consent" in str(given.get("prompt", ""))
+    return {"offline": is_offline, "prompted": is_prompted, "client": given["client_id"]}
+
+
+CONSENT = ConsentScreen(
+    allow_parameters=lambda given: {"scope": str(given.get("scope", ""))},
+    code_fields=_get_code_fields,
+    **TABLE["consent"],
+)
+
+
+def _has_refresh_token(call: Call, account: Record, code: Record) -> bool:
+    if "grant" not in code:  # a code of the control API
+        return True
+    key = f"{account['remote_id']}:{code['client']}"
+    has_agreed = call.context.store.get(_AGREED, key) is not None
+    if code["offline"]:
+        call.context.store.put(_AGREED, key, {})
+    return bool(code["offline"] and (code["prompted"] or not has_agreed))
+
+
+def _check_age(call: Call, account: Record, found: Record) -> None:
+    """Refuse a token over a week old while the consent screen is in "Testing" (option `testing`)."""
+    is_old = call.context.clock.now() >= found["issued_at"] + _TESTING_S
+    if account["options"].get("testing") and is_old:
+        raise GrantRefused("refresh.expired", "")
+
+
+def _forget_consent(call: Call, account: Record) -> web.Response:
+    for key in list(call.context.store.get_all(_AGREED)):
+        if key.startswith(f"{account['remote_id']}:"):
+            call.context.store.drop(_AGREED, key)
+    return json_response({})
+
+
+TOKENS = TokenEndpoint(
+    platform=PLATFORM,
+    dialect=Dialect(_oauth_error, TABLE["oauth_errors"], DIALECT.read_token),
+    render=_oauth_error,
+    read=lambda call: read_form(call) | dict(call.request.query),
+    has_refresh_token=_has_refresh_token,
+    check_refresh=_check_age,
+    revoked=_forget_consent,
+    **TABLE["tokens"],
+)

@@ -1,4 +1,4 @@
-"""A YouTube video: creation at its last byte, processing to processed, failed or rejected, and its resource.
+"""A YouTube video: creation at its last byte, processing to processed, failed or rejected, its resource, and the reads.
 
 A video is live from its last byte on. One that will fail or be rejected never is, and gets no line in the ledger.
 Thumbnails: developers.google.com/youtube/v3/docs/thumbnails/set. The account option `no_thumbnails` is a channel
@@ -9,50 +9,42 @@ import secrets
 
 from aiohttp import web
 
-from adapters.sandbox import probe
 from adapters.sandbox.context import SandboxContext
+from adapters.sandbox.dialect import fill, json_response
 from adapters.sandbox.endpoint import Call
-from adapters.sandbox.ledger import to_iso
+from adapters.sandbox.media import VideoFacts, describe_file, find_flaw, read_image
 from adapters.sandbox.processing import Task
-from adapters.sandbox.responses import json_response
-from adapters.sandbox.store import Record
+from adapters.sandbox.store import Record, to_iso
 from adapters.sandbox.youtube import api
+from adapters.sandbox.youtube.api import TABLE, refuse
 
 KIND = "youtube.video"
-PARTS = ("id", "snippet", "status", "contentDetails", "processingDetails", "fileDetails")
-_THUMBNAIL_BYTES = 52_428_800
-_THUMBNAIL_FORMATS = ("JPEG", "PNG")
 _SHORT_S = 180.0
 _UNVERIFIED_S = 900.0
 _LONGEST_S = 12 * 3600.0
-_PROCESSING_STATUS = {
-    "processing": "processing",
-    "processed": "succeeded",
-    "failed": "failed",
-    "rejected": "terminated",
-}
+_MAX_IDS = 50
+_PAGE, _MAX_PAGE = 5, 50
 
 
-def create(context: SandboxContext, session: Record, facts: probe.VideoFacts | None) -> str:
-    """Create the video of a complete upload, live unless it will fail or be rejected; return its id."""
+def create(call: Call, session: Record, facts: VideoFacts | None) -> Record:
+    """Create and store the video of a complete upload, live unless it will fail or be rejected."""
+    context = call.context
     account = context.accounts.find(api.PLATFORM, session["account"])
-    key = secrets.token_urlsafe(8)
-    record: Record = {"key": key, "account": session["account"], "published": context.clock.now()}
-    record |= {"snippet": session["snippet"], "status": session["status"], "name": session["name"]}
+    record: Record = {"key": secrets.token_urlsafe(8), "account": session["account"]}
+    record |= {name: session[name] for name in ("snippet", "status", "name", "stuck") if name in session}
     record |= {"size": session["total"], "state": "processing", "reason": None}
-    record |= {"duration": 0.0 if facts is None else facts.duration, "hidden_until": 0.0}
-    record |= {name: session[name] for name in ("stuck",) if name in session}
+    record |= {"published": context.clock.now(), "hidden_until": 0.0}
+    record["duration"] = 0.0 if facts is None else facts.duration
     record["fail_reason"] = (
         session["fail_reason"] or "conversion" if "fail_reason" in session else _find_flaw(account, facts)
     )
     if account is not None and record["fail_reason"] is None and facts is not None:
         record["hidden_until"] = context.clock.now() + session.get("late", 0.0)
         _publish(context, account, record, session, facts)
-    context.store.put(KIND, key, record)
-    return key
+    return call.save(KIND, record)
 
 
-def _find_flaw(account: Record | None, facts: probe.VideoFacts | None) -> str | None:
+def _find_flaw(account: Record | None, facts: VideoFacts | None) -> str | None:
     if facts is None:
         return "invalidFile"
     longest = _UNVERIFIED_S if account is not None and account["options"].get("unverified") else _LONGEST_S
@@ -60,7 +52,7 @@ def _find_flaw(account: Record | None, facts: probe.VideoFacts | None) -> str | 
 
 
 def _publish(
-    context: SandboxContext, account: Record, record: Record, session: Record, facts: probe.VideoFacts
+    context: SandboxContext, account: Record, record: Record, session: Record, facts: VideoFacts
 ) -> None:
     status, snippet = record["status"], record["snippet"]
     context.publish(
@@ -69,31 +61,18 @@ def _publish(
         remote_id=record["key"],
         handle=session["key"],
         caption=snippet["title"],
-        media=[{"sha256": facts.sha256, "bytes": facts.bytes}],
-        url=build_url(record["key"]),
+        media=[describe_file(facts)],
+        url=f"https://www.youtube.com/watch?v={record['key']}",
         late=session.get("late", 0.0),
-        extra={
-            "public": status["privacyStatus"] == "public",
-            "privacy": status["privacyStatus"],
-            "description": snippet["description"],
-            "tags": snippet["tags"],
-            "category": snippet["categoryId"],
-            "made_for_kids": status.get("selfDeclaredMadeForKids"),
-            "ai_generated": status.get("containsSyntheticMedia"),
-            "short": facts.height >= facts.width and facts.duration <= _SHORT_S,
-        },
+        public=status["privacyStatus"] == "public",
+        privacy=status["privacyStatus"],
+        description=snippet["description"],
+        tags=snippet["tags"],
+        category=snippet["categoryId"],
+        made_for_kids=status.get("selfDeclaredMadeForKids"),
+        ai_generated=status.get("containsSyntheticMedia"),
+        short=facts.height >= facts.width and facts.duration <= _SHORT_S,
     )
-
-
-def build_url(key: str) -> str:
-    """Return the public URL of a video."""
-    return f"https://www.youtube.com/watch?v={key}"
-
-
-async def start_processing(context: SandboxContext, key: str) -> None:
-    """Start processing the video `key`."""
-    record = context.store.get_all(KIND)[key]
-    await context.processing.start(KIND, record)
 
 
 async def _examine(_: SandboxContext, record: Record) -> str | None:
@@ -102,7 +81,7 @@ async def _examine(_: SandboxContext, record: Record) -> str | None:
 
 
 def _conclude(_: SandboxContext, record: Record, reason: str | None) -> None:
-    state = "processed" if reason is None else "rejected" if reason in api.TABLE["rejections"] else "failed"
+    state = "processed" if reason is None else "rejected" if reason in TABLE["rejections"] else "failed"
     record |= {"state": state, "reason": reason}
 
 
@@ -114,73 +93,133 @@ TASK = Task(
 def created_response(call: Call, key: str) -> web.Response:
     """Return the response to the last byte; repeated PUTs get the same."""
     record = call.context.store.get_all(KIND)[key]
-    body = to_resource(record | {"state": "processing"}, ("snippet", "status"))
-    return json_response(body, 201)
+    return json_response(_to_resource(record | {"state": "processing"}, ("snippet", "status")), 201)
 
 
-def to_resource(record: Record, parts: tuple[str, ...]) -> Record:
+def _to_resource(record: Record, parts: tuple[str, ...]) -> Record:
     """Return the API resource of a video with the given parts."""
-    known = {
-        "snippet": {
-            "publishedAt": to_iso(record["published"])[:19] + "Z",
-            "channelId": record["account"],
-            "thumbnails": _thumbnails_to_dict(record),
-            **record["snippet"],
-            "liveBroadcastContent": "none",
-        },
-        "status": record["status"] | _get_upload_status(record),
-        "contentDetails": {"duration": f"PT{int(record['duration'])}S", "definition": "hd"},
-        "processingDetails": _processing_to_dict(record),
-        "fileDetails": {"fileName": record["name"], "fileSize": str(record["size"]), "fileType": "video"},
-    }
+    known = fill(
+        TABLE["answers"]["video"],
+        record=record,
+        published=_to_second(record["published"]),
+        seconds=int(record["duration"]),
+        size=str(record["size"]),
+        thumbnail=_build_thumbnail_url(record["key"], record.get("thumbnail")),
+    )
+    known["snippet"] |= record["snippet"]
+    known["status"] = record["status"] | fill(TABLE["upload_status"][record["state"]], record=record)
+    known["processingDetails"] = fill(TABLE["processing"][record["state"]])
     body: Record = {"kind": "youtube#video", "etag": api.make_etag(record), "id": record["key"]}
     return body | {name: known[name] for name in parts if name in known}
 
 
-def build_thumbnail_url(key: str, sha256: str | None) -> str:
+def _to_second(instant: float) -> str:
+    return to_iso(instant)[:19] + "Z"
+
+
+def _build_thumbnail_url(key: str, sha256: str | None) -> str:
     """Return the URL of a thumbnail; in the sandbox it ends with the hash of the image that was set."""
     return f"https://i.ytimg.com/vi/{key}/{sha256 or 'default'}.jpg"
 
 
-def _thumbnails_to_dict(record: Record) -> Record:
-    url = build_thumbnail_url(record["key"], record.get("thumbnail"))
-    return {"default": {"url": url, "width": 120, "height": 90}}
-
-
-def _get_upload_status(record: Record) -> Record:
-    match record["state"]:
-        case "processing":
-            return {"uploadStatus": "uploaded"}
-        case "failed":
-            return {"uploadStatus": "failed", "failureReason": record["reason"]}
-        case "rejected":
-            return {"uploadStatus": "rejected", "rejectionReason": record["reason"]}
-        case state:
-            return {"uploadStatus": state}
-
-
-def _processing_to_dict(record: Record) -> Record:
-    details: Record = {"processingStatus": _PROCESSING_STATUS[record["state"]]}
-    if record["state"] == "failed":
-        details["processingFailureReason"] = "transcodeFailed"
-    return details
-
-
 async def set_thumbnail(call: Call) -> web.Response:
     """POST /upload/youtube/v3/thumbnails/set?videoId=…: the image is the body; a repetition replaces it."""
-    account = call.authenticate(*api.MAY_UPLOAD)
+    account = api.authenticate(call, "may_upload")
     key = call.request.query.get("videoId", "")
     record = call.find_own(KIND, key, account)
     if record is None:
-        raise api.refuse("videoNotFound", "The video cannot be found.", 404)
+        raise refuse("unknown_video")
     if account["options"].get("no_thumbnails"):
-        raise api.refuse("forbidden", "The thumbnail can't be set for the specified video.", 403)
-    facts = probe.read_image(call.body)
+        raise refuse("no_thumbnails")
     if not call.body:
-        raise api.refuse("mediaBodyRequired", "The request does not include the image content.")
-    if facts is None or facts.format not in _THUMBNAIL_FORMATS or len(call.body) > _THUMBNAIL_BYTES:
-        raise api.refuse("invalidImage", "The provided image content is invalid.")
-    times = record.get("thumbnails_set", 0) + 1
-    call.context.store.put(KIND, key, record | {"thumbnail": facts.sha256, "thumbnails_set": times})
-    item = {"default": {"url": build_thumbnail_url(key, facts.sha256), "width": 120, "height": 90}}
-    return api.ok({"kind": "youtube#thumbnailSetResponse", "etag": facts.sha256[:27], "items": [item]})
+        raise refuse("no_image")
+    facts = read_image(call.body)
+    if facts is None or find_flaw(facts, TABLE["media"]["thumbnail"]):
+        raise refuse("bad_image")
+    call.save(KIND, record, thumbnail=facts.sha256, thumbnails_set=record.get("thumbnails_set", 0) + 1)
+    url = _build_thumbnail_url(key, facts.sha256)
+    return json_response(fill(TABLE["answers"]["thumbnail"], url=url, etag=facts.sha256[:27]))
+
+
+def _parse_parts(call: Call, known: str) -> tuple[str, ...]:
+    parts = tuple(name for name in call.request.query.get("part", "").split(",") if name)
+    if not parts:
+        raise refuse("no_part")
+    for name in parts:
+        if name not in TABLE[known]:
+            raise refuse("unknown_part", name=name)
+    return parts
+
+
+def _list_response(kind: str, items: list[Record], total: int, more: Record | None = None) -> web.Response:
+    body: Record = {"kind": kind, "etag": api.make_etag({"items": items}), **(more or {}), "items": items}
+    return json_response(body | {"pageInfo": {"totalResults": total, "resultsPerPage": len(items)}})
+
+
+def _is_hidden(call: Call, record: Record) -> bool:
+    return bool(record["hidden_until"] > call.context.clock.now())
+
+
+async def list_videos(call: Call) -> web.Response:
+    """GET /youtube/v3/videos?part=…&id=…: unknown ids are left out."""
+    account = api.authenticate(call, "may_read")
+    parts = _parse_parts(call, "video_parts")
+    ids = [key for key in call.request.query.get("id", "").split(",") if key]
+    if not 0 < len(ids) <= _MAX_IDS:
+        raise refuse("ids")
+    api.spend(call)
+    is_late = call.take_fault("late-visibility") is not None
+    found = [] if is_late else [call.find_own(KIND, key, account) for key in ids]
+    items = [_to_resource(one, parts) for one in found if one is not None and not _is_hidden(call, one)]
+    return _list_response("youtube#videoListResponse", items, len(items))
+
+
+async def list_channels(call: Call) -> web.Response:
+    """GET /youtube/v3/channels?mine=true."""
+    account = api.authenticate(call, "may_read")
+    parts = _parse_parts(call, "channel_parts")
+    api.spend(call)
+    named = call.request.query.get("id")
+    if call.request.query.get("mine") != "true" and named is None:
+        raise refuse("no_filter")
+    if account["options"].get("no_channel") or named not in (None, account["remote_id"]):
+        return _list_response("youtube#channelListResponse", [], 0)
+    long_uploads = "disallowed" if account["options"].get("unverified") else "allowed"
+    uploads = _get_uploads_playlist(account)
+    known = fill(TABLE["answers"]["channel"], account=account, uploads=uploads, long_uploads=long_uploads)
+    item = {"kind": "youtube#channel", "etag": api.make_etag(account), "id": account["remote_id"]}
+    item |= {name: known[name] for name in parts if name in known}
+    return _list_response("youtube#channelListResponse", [item], 1)
+
+
+def _get_uploads_playlist(account: Record) -> str:
+    """Return the id of the playlist with the channel's uploads."""
+    return "UU" + str(account["remote_id"])[2:]
+
+
+async def list_playlist_items(call: Call) -> web.Response:
+    """GET /youtube/v3/playlistItems?playlistId=UU…: the channel's uploads, newest first."""
+    account = api.authenticate(call, "may_read")
+    parts = _parse_parts(call, "playlist_parts")
+    api.spend(call)
+    if call.request.query.get("playlistId") != _get_uploads_playlist(account):
+        raise refuse("unknown_playlist")
+    size = min(call.read_number("maxResults", _PAGE, "bad_page"), _MAX_PAGE)
+    start = call.read_number("pageToken", 0, "bad_page")
+    mine = [record for record in call.list_own(KIND, account)[::-1] if not _is_hidden(call, record)]
+    rows = list(enumerate(mine))[start : start + size]
+    items = [_item_to_dict(account, record, place, parts) for place, record in rows]
+    more = {"nextPageToken": str(start + size)} if start + size < len(mine) else {}
+    return _list_response("youtube#playlistItemListResponse", items, len(mine), more)
+
+
+def _item_to_dict(account: Record, record: Record, place: int, parts: tuple[str, ...]) -> Record:
+    known = fill(
+        TABLE["answers"]["playlist_item"],
+        record=record,
+        place=place,
+        playlist=_get_uploads_playlist(account),
+        published=_to_second(record["published"]),
+        etag=api.make_etag(record),
+    )
+    return {name: known[name] for name in ("kind", "etag", "id", *parts) if name in known}

@@ -8,35 +8,33 @@ from aiohttp import web
 
 from adapters.sandbox.accounts import AccountKind, random_digits
 from adapters.sandbox.context import SandboxContext
-from adapters.sandbox.endpoint import Call, Dialect, Endpoint, mount
-from adapters.sandbox.processing import Processor
-from adapters.sandbox.responses import Refused, json_response
+from adapters.sandbox.dialect import Dialect, json_response
+from adapters.sandbox.endpoint import Call, Route, mount_routes
+from adapters.sandbox.processing import Task
 
 PLATFORM = "mammoth"
 MEDIA, KEY = "mammoth.media", "mammoth.key"
 Record = dict[str, Any]
 
 
-def _error_response(status: int, sentence: str, headers: dict[str, str] | None = None) -> web.Response:
-    return json_response({"error": sentence}, status, headers)
-
-
-def _read_token(call: Call) -> str | None:
-    scheme, _, text = call.request.headers.get("Authorization", "").partition(" ")
-    return text if scheme == "Bearer" else None
+def _error_response(status: int, sentence: str, wait: int | None = None) -> web.Response:
+    return json_response({"error": sentence}, status, wait=wait)
 
 
 DIALECT = Dialect(
-    read_token=_read_token,
-    unknown_token=lambda: _error_response(401, "The access token is invalid"),
-    expired=lambda: _error_response(401, "The access token has expired"),
-    revoked=lambda: _error_response(401, "The access token was revoked"),
-    missing_scope=lambda scope: _error_response(
-        403, f"This action is outside the authorized scopes: {scope}"
-    ),
-    rate_limited=lambda wait: _error_response(429, "Too many requests", {"Retry-After": str(wait)}),
-    server_error=lambda: _error_response(500, "Something went wrong"),
-    malformed=lambda: _error_response(422, "The body is not a JSON object"),
+    _error_response,
+    {
+        "unknown_token": (401, "The access token is invalid"),
+        "expired": (401, "The access token has expired"),
+        "revoked": (401, "The access token was revoked"),
+        "missing_scope": (403, "This action is outside the authorized scopes: {scope}"),
+        "rate_limited": (429, "Too many requests"),
+        "server_error": (500, "Something went wrong"),
+        "malformed": (422, "The body is not a JSON object"),
+        "not_found": (404, "Record not found"),
+        "empty": (422, "The file is empty"),
+        "invalid": (422, "Validation failed"),
+    },
 )
 
 
@@ -47,18 +45,16 @@ def _shown(record: Record) -> web.Response:
 async def _upload(call: Call) -> web.Response:
     account = call.authenticate("write")
     if not call.body:
-        raise Refused(_error_response(422, "The file is empty"))
-    record: Record = {"key": random_digits(12, "7"), "account": account["remote_id"], "state": "processing"}
-    record |= {"bytes": len(call.body), **call.take_processing_faults()}
-    call.context.store.put(MEDIA, record["key"], record)
+        raise DIALECT.refuse("empty")
+    record = call.create(MEDIA, random_digits(12, "7"), account, state="processing", bytes=len(call.body))
     await call.context.processing.start(MEDIA, record)
     return _shown(record)
 
 
 def _own(call: Call, account: Record, key: str) -> Record:
-    record = call.context.store.get(MEDIA, key)
-    if record is None or record["account"] != account["remote_id"]:
-        raise Refused(_error_response(404, "Record not found"))
+    record = call.find_own(MEDIA, key, account)
+    if record is None:
+        raise DIALECT.refuse("not_found")
     return record
 
 
@@ -75,7 +71,7 @@ async def _status(call: Call) -> web.Response:
         return json_response(known["status"])
     files = [_own(call, account, str(name)) for name in body.get("media_ids", ())]
     if not files or any(file["state"] != "ready" for file in files) or len(str(body.get("status"))) > 500:
-        raise Refused(_error_response(422, "Validation failed"))
+        raise DIALECT.refuse("invalid")
     number = random_digits(12, "9")
     status: Record = {"id": number, "url": f"https://mammoth.example/@{account['username']}/{number}"}
     status["media_ids"] = [file["key"] for file in files]
@@ -85,25 +81,19 @@ async def _status(call: Call) -> web.Response:
         account,
         kind="status",
         remote_id=number,
-        handle=number,
         caption=str(body.get("status")),
         media=[{"sha256": None, "bytes": file["bytes"]} for file in files],
         url=str(status["url"]),
         late=call.take_visibility_delay(),
-        extra={"status": status},
+        status=status,
     )
     return json_response(status)
 
 
 async def _listing(call: Call) -> web.Response:
     account = call.authenticate("read")
-    now = call.context.clock.now()
-    mine = [
-        live
-        for live in call.context.ledger.list_for(PLATFORM, account["remote_id"])
-        if live.visible_at <= now
-    ]
-    return json_response([live.entry["extra"]["status"] for live in reversed(mine)][:40])
+    mine = call.list_live(account["remote_id"])
+    return json_response([live.entry["extra"]["status"] for live in mine][:40])
 
 
 async def _me(call: Call) -> web.Response:
@@ -111,17 +101,22 @@ async def _me(call: Call) -> web.Response:
     return json_response({"id": account["remote_id"], "username": account["username"]})
 
 
-async def _examine(_: Record) -> None:
-    return None
+async def _examine(_: SandboxContext, __: Record) -> str:
+    return "ready"
 
 
-def _conclude(context: SandboxContext) -> Any:
-    def conclude(record: Record, _: None) -> None:
-        context.store.put(
-            MEDIA, record["key"], record | {"state": "failed" if record.get("fail_reason") else "ready"}
-        )
+def _conclude(_: SandboxContext, record: Record, state: str) -> None:
+    record["state"] = state
 
-    return conclude
+
+TASK = Task(kind=MEDIA, states=("processing",), examine=_examine, fail=lambda _: "failed", conclude=_conclude)
+_ROUTES = (
+    Route("POST", "/mammoth/api/v2/media", "upload", _upload),
+    Route("GET", "/mammoth/api/v1/media/{id}", "look", _media),
+    Route("POST", "/mammoth/api/v1/statuses", "finalize", _status),
+    Route("GET", "/mammoth/api/v1/accounts/verify_credentials", "read", _me),
+    Route("GET", "/mammoth/api/v1/accounts/{id}/statuses", "read", _listing),
+)
 
 
 def register(app: web.Application, context: SandboxContext) -> None:
@@ -134,18 +129,5 @@ def register(app: web.Application, context: SandboxContext) -> None:
         access_life=None,
     )
     context.accounts.define(PLATFORM, kind)
-    context.processing.define(
-        MEDIA,
-        Processor(
-            is_pending=lambda r: r["state"] == "processing", examine=_examine, conclude=_conclude(context)
-        ),
-    )
-    for method, path, step, handle in (
-        ("POST", "/api/v2/media", "upload", _upload),
-        ("GET", "/api/v1/media/{id}", "look", _media),
-        ("POST", "/api/v1/statuses", "finalize", _status),
-        ("GET", "/api/v1/accounts/verify_credentials", "read", _me),
-        ("GET", "/api/v1/accounts/{id}/statuses", "read", _listing),
-    ):
-        endpoint = Endpoint(platform=PLATFORM, step=step, handle=handle, dialect=DIALECT)
-        mount(app, context, method, f"/mammoth{path}", endpoint)
+    context.processing.define(TASK)
+    mount_routes(app, context, PLATFORM, DIALECT, _ROUTES)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from adapters.sandbox.linkedin.post import render
+from adapters.sandbox.linkedin import render
 from tests.adapters.sandbox.clients import LinkedIn
 from tests.adapters.sandbox.process import Sandbox, wait_until
 

@@ -7,7 +7,7 @@ import pytest
 import requests
 from PIL import Image
 
-from adapters.sandbox import probe
+from adapters.sandbox import media
 from tests.adapters.sandbox.process import Sandbox
 
 
@@ -17,9 +17,9 @@ def get(url: str, **headers: str) -> requests.Response:
 
 def test_the_samples_are_what_they_say(samples: Path) -> None:
     for name in ("sample.mp4", "sample-large.mp4"):
-        video = probe.read_video(samples / name)
+        video = media.read_video(samples / name)
         assert video is not None
-        assert (video.codec, video.width, video.height, video.fps, video.duration) == (
+        assert (video.format, video.width, video.height, video.fps, video.duration) == (
             "h264",
             540,
             960,
@@ -29,10 +29,10 @@ def test_the_samples_are_what_they_say(samples: Path) -> None:
         data = (samples / name).read_bytes()
         assert data.index(b"moov") < data.index(b"mdat")
     assert (samples / "sample-large.mp4").stat().st_size == 12_000_000
-    images = [probe.read_image((samples / f"sample-{number}.jpg").read_bytes()) for number in range(1, 6)]
+    images = [media.read_image((samples / f"sample-{number}.jpg").read_bytes()) for number in range(1, 6)]
     assert {(facts.format, facts.width, facts.height) for facts in images if facts} == {("JPEG", 1080, 1350)}
     assert len({facts.sha256 for facts in images if facts}) == 5
-    others = [probe.read_image((samples / name).read_bytes()) for name in ("wide.jpg", "picture.png")]
+    others = [media.read_image((samples / name).read_bytes()) for name in ("wide.jpg", "picture.png")]
     assert [(facts.format, facts.width) for facts in others if facts] == [("JPEG", 2000), ("PNG", 1080)]
 
 
