@@ -11,7 +11,7 @@ Meta's own rows (``graph_api.py``).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
@@ -32,7 +32,7 @@ class Phase(StrEnum):
     LOOK = "look"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class ErrorRow:
     """The meaning of one code: a refusal given *before* acting, unless it is ``ambiguous``."""
 
@@ -40,6 +40,7 @@ class ErrorRow:
     code: str
     message: str
     next_action: str | None = None
+    _: KW_ONLY
     wait: timedelta | Callable[[datetime], timedelta] | None = None
     """How long to wait; a function computes it from now (aware UTC). None: the pipeline's backoff decides."""
     ambiguous: bool = False
@@ -87,6 +88,29 @@ def build_refusal_error(service: str, phase: Phase, refusal: Refusal) -> Adapter
             platform_message=error.platform_message,
         )
     return error
+
+
+def translate_refusal(
+    service: str,
+    response: Response,
+    phase: Phase,
+    code: str | None,
+    row: ErrorRow | None,
+    message: str | None = None,
+    *,
+    headers: tuple[str, ...] = (),
+    most: timedelta = LONGEST_WAIT,
+) -> AdapterError:
+    """Return ``build_refusal_error``'s error of a response; its wait is in Retry-After, or the first of *headers*."""
+    refusal = Refusal(
+        status=response.status,
+        platform_code=code,
+        row=row,
+        retry_after=parse_retry_after(response, *headers, most=most),
+        message=message,
+        secrets=response.secrets,
+    )
+    return build_refusal_error(service, phase, refusal)
 
 
 def _is_final(refusal: Refusal) -> bool:

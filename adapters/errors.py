@@ -23,10 +23,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from adapters.listing import ListedPost
+
+
+class Reported(TypedDict):
+    """The platform's code, HTTP status and sentence of an error."""
+
+    platform_code: str | None
+    http_status: int | None
+    platform_message: str | None
 
 
 class AdapterError(Exception):
@@ -56,6 +64,15 @@ class AdapterError(Exception):
         self.http_status = http_status
         self.next_action = next_action
         self.platform_message = platform_message
+
+    @property
+    def reported(self) -> Reported:
+        """What the platform reported, for an error of another class with the same source."""
+        return {
+            "platform_code": self.platform_code,
+            "http_status": self.http_status,
+            "platform_message": self.platform_message,
+        }
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.code!r}, {self.platform_code!r}, {self.message!r})"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Generic
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr
 
-from adapters.contract import Credentials, PlatformSettings
+from adapters.contract import Credentials, PlatformSettings, Published
 from adapters.errors import (
     AdapterError,
     OutcomeUnknown,
@@ -26,7 +26,6 @@ from adapters.graph_errors import (
     SERVER_ERROR,
     SUCCESS,
     GraphErrorTable,
-    GraphModel,
     Known,
     Usage,
     build_error,
@@ -36,6 +35,7 @@ from adapters.graph_errors import (
 from adapters.http import HttpClient, NoResponse, NotSent, Response, SizedBody
 from adapters.live_check import Finding, ok, warn
 from adapters.platform_message import clean_message
+from adapters.transport import Wire
 
 # --- appsecret_proof -------------------------------------------------------------------------------------------------
 
@@ -109,15 +109,11 @@ class GraphClient:
         call["params"] = {**call.pop("params", {}), **build_proof(token, self._proof_secret)}
         response = send(self._client, self._service, method, url, visible=visible, headers=headers, **call)
         if response.status in SUCCESS and parse_error(response) is None:
-            try:
-                return GraphReply(
-                    data=model.model_validate_json(response.body), usage=parse_usage(response.headers)
-                )
-            except ValidationError:
-                kind = OutcomeUnknown if visible else Unavailable
-                raise kind(
-                    f"{self._service} sent an unreadable response", http_status=response.status
-                ) from None
+            data = response.parse(model)
+            if data is not None:
+                return GraphReply(data=data, usage=parse_usage(response.headers))
+            kind = OutcomeUnknown if visible else Unavailable
+            raise kind(f"{self._service} sent an unreadable response", http_status=response.status)
         raise build_error(self._service, response, self._table, visible=visible)
 
 
@@ -130,6 +126,14 @@ def send(client: HttpClient, service: str, method: str, url: str, *, visible: bo
     except NoResponse:
         kind = OutcomeUnknown if visible else Unavailable
         raise kind(f"{service} did not respond") from None
+
+
+def read_link(remote_id: str, read: Callable[[], str | None]) -> Published:
+    """Return the published post with the link that *read* returns; without it, a later look fills it in."""
+    try:
+        return Published(remote_id=remote_id, url=read())
+    except AdapterError as error:
+        return Published(remote_id=remote_id, notes={"url_missing": error.code})
 
 
 # --- the live check --------------------------------------------------------------------------------------------------
@@ -151,13 +155,13 @@ INTERRUPTED = "upload_interrupted"
 _PARTIAL = frozenset({"OffsetInvalidError", "PartialRequestError"})
 
 
-class _DebugInfo(GraphModel):
+class _DebugInfo(Wire):
     retriable: bool = False
     type: str = ""
     message: str = Field("", repr=False)
 
 
-class _Rupload(GraphModel):
+class _Rupload(Wire):
     success: bool = False
     debug_info: _DebugInfo | None = None
 
@@ -193,10 +197,7 @@ def rupload(
         response = client.call("POST", url, headers=sent, body=body, limit=limit)
     except (NotSent, NoResponse):
         raise Unavailable(f"{service}: the upload was interrupted", code=INTERRUPTED) from None
-    try:
-        parsed = _Rupload.model_validate_json(response.body)
-    except ValidationError:
-        parsed = _Rupload()
+    parsed = response.parse(_Rupload) or _Rupload()
     if response.status in SUCCESS and parsed.success:
         return
     raise _build_upload_error(service, response, parsed, table)

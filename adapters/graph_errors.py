@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import date, timedelta
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 from requests.structures import CaseInsensitiveDict
 
 from adapters.error_table import ErrorRow, Phase, Refusal, build_refusal_error, parse_retry_after
@@ -34,6 +34,7 @@ from adapters.errors import (
 )
 from adapters.http import Response
 from adapters.platform_message import compose_message
+from adapters.transport import Wire
 
 RETIREMENTS = {
     "v21.0": date(2027, 1, 21),
@@ -63,13 +64,7 @@ SUCCESS = range(200, 300)
 SERVER_ERROR = range(500, 600)
 
 
-class GraphModel(BaseModel):
-    """Base of the Graph JSON models: unknown keys are ignored, because Meta adds them without notice."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class ErrorBody(GraphModel):
+class ErrorBody(Wire):
     """The ``error`` object of a response."""
 
     message: str = Field("", repr=False)
@@ -86,19 +81,20 @@ class ErrorBody(GraphModel):
         return f"{self.code}/{self.error_subcode}" if self.error_subcode else str(self.code)
 
 
-class _Envelope(GraphModel):
+class _Envelope(Wire):
     error: ErrorBody
 
 
-Known = TypeVar("Known", bound=GraphModel)
+Known = TypeVar("Known", bound=Wire)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class GraphErrorRow:
     """The error class of one ``(code, subcode)``, and what it proves."""
 
     error: type[AdapterError]
     message: str
+    _: KW_ONLY
     before_acting: bool = False
     """Given before acting: even after the visible call it proves that nothing is live."""
     any_subcode: bool = False
@@ -123,32 +119,32 @@ GraphErrorTable = Mapping[tuple[int | None, int | str | None], GraphErrorRow]
 
 
 def _throttled(message: str) -> GraphErrorRow:
-    return GraphErrorRow(error=RateLimited, message=message, before_acting=True)
+    return GraphErrorRow(RateLimited, message, before_acting=True)
 
 
 def _revoked(message: str) -> GraphErrorRow:
-    return GraphErrorRow(error=CredentialsRevoked, message=message, before_acting=True, next_action=RECONNECT)
+    return GraphErrorRow(CredentialsRevoked, message, before_acting=True, next_action=RECONNECT)
 
 
 def _forbidden(message: str) -> GraphErrorRow:
     return GraphErrorRow(
-        error=PermissionMissing, message=message, before_acting=True, any_subcode=True, next_action=RECONNECT
+        PermissionMissing, message, before_acting=True, any_subcode=True, next_action=RECONNECT
     )
 
 
 _EXPIRED = GraphErrorRow(
-    error=CredentialsExpired, message="the access token has expired", before_acting=True, any_subcode=True
+    CredentialsExpired, "the access token has expired", before_acting=True, any_subcode=True
 )
 _VERSION = GraphErrorRow(
-    error=AppRefused,
-    message="Meta no longer serves the Graph API version this server is set to",
+    AppRefused,
+    "Meta no longer serves the Graph API version this server is set to",
     before_acting=True,
     any_subcode=True,
     code="api_version_retired",
     next_action="Set SLIPWAY_FACEBOOK__VERSION and SLIPWAY_INSTAGRAM__VERSION to one that Meta serves, such as "
     f"{max(RETIREMENTS)}, and restart.",
 )
-_TEMPORARY = GraphErrorRow(error=Unavailable, message="the service failed for a temporary reason")
+_TEMPORARY = GraphErrorRow(Unavailable, "the service failed for a temporary reason")
 _SESSION_SUBCODES = {  # .../guides/error-handling, "authentication error subcodes", read 2026-11-24
     458: "the app was removed by the person who connected it",
     459: "the person has to log in and pass a security check first",
@@ -161,15 +157,14 @@ BASE_TABLE: GraphErrorTable = {
     (1, None): _TEMPORARY,
     (2, None): _TEMPORARY,
     (100, 33): GraphErrorRow(
-        error=Unavailable,
-        message="the object does not exist, or is not visible yet or to this token",
-        code=GONE,
+        Unavailable, "the object does not exist, or is not visible yet or to this token", code=GONE
     ),
     **{(code, None): _throttled("too many calls") for code in (4, 17, 32, 341, 613, *range(80001, 80015))},
     # guides/versioning: a call to a version that is no longer served. 2500 also means that the token is missing.
-    (None, "appsecret_proof"): GraphErrorRow(  # code 100 or 1, by the words alone
-        error=AppRefused,
-        message="Meta does not accept our app's calls: the proof of the app secret is missing or wrong",
+    # code 100 or 1, by the words alone
+    (None, "appsecret_proof"): GraphErrorRow(
+        AppRefused,
+        "Meta does not accept our app's calls: the proof of the app secret is missing or wrong",
         before_acting=True,
         code="app_secret_refused",
         next_action="Check the app id and secret that this server is set to. Accounts whose tokens were pasted have to "
@@ -251,11 +246,8 @@ def _choose_throttle_wait(headers: CaseInsensitiveDict[str]) -> timedelta:
 
 def parse_error(response: Response) -> ErrorBody | None:
     """Return the error object in a response, or None without an envelope: an object ``error`` with a code."""
-    try:
-        error = _Envelope.model_validate_json(response.body).error
-    except ValidationError:
-        return None
-    return None if error.code is None else error
+    envelope = response.parse(_Envelope)
+    return None if envelope is None or envelope.error.code is None else envelope.error
 
 
 def find_row(table: GraphErrorTable, body: ErrorBody, *, visible: bool) -> GraphErrorRow | None:
@@ -300,10 +292,10 @@ def build_error(service: str, response: Response, table: GraphErrorTable, *, vis
 
 def _to_row(row: GraphErrorRow, service: str) -> ErrorRow:
     return ErrorRow(
-        error=row.error,
-        code=row.code or row.error.code,
-        message=f"{service}: {row.message}",
-        next_action=row.next_action,
+        row.error,
+        row.code or row.error.code,
+        f"{service}: {row.message}",
+        row.next_action,
         ambiguous=not row.before_acting,
         is_final=row.is_final or row.is_policy,
     )

@@ -14,23 +14,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 from pydantic import SecretStr
 
 from adapters.contract import Credentials, PlatformSettings
 from adapters.errors import CredentialsExpired, CredentialsRevoked, Rejected
 from adapters.graph_api import GraphClient
-from adapters.graph_errors import RECONNECT, GraphModel
+from adapters.graph_errors import RECONNECT
+from adapters.oauth import build_app_form, build_consent_url
+from adapters.transport import Wire
 
 
-class Cursors(GraphModel):
+class Cursors(Wire):
     """Where a page of a list begins and ends."""
 
     after: str | None = None
 
 
-class Paging(GraphModel):
+class Paging(Wire):
     """The links of a page; ``next`` is missing on the last one."""
 
     cursors: Cursors = Cursors()
@@ -42,7 +43,7 @@ class Paging(GraphModel):
         return self.cursors.after if self.next else None
 
 
-class GraphTokenResponse(GraphModel):
+class GraphTokenResponse(Wire):
     """``{"access_token","token_type":"bearer","expires_in":5183944}``; ``expires_in`` (seconds) may be missing."""
 
     access_token: SecretStr
@@ -54,14 +55,14 @@ class GraphTokenResponse(GraphModel):
         return datetime.now(UTC) + timedelta(seconds=self.expires_in) if self.expires_in else None
 
 
-class InstagramOfPage(GraphModel):
+class InstagramOfPage(Wire):
     """The professional account linked to a Page."""
 
     id: str
     username: str = ""
 
 
-class Page(GraphModel):
+class Page(Wire):
     """A Page, from ``me/accounts`` or its own node."""
 
     id: str
@@ -71,21 +72,21 @@ class Page(GraphModel):
     instagram_business_account: InstagramOfPage | None = None
 
 
-class _Pages(GraphModel):
+class _Pages(Wire):
     data: tuple[Page, ...] = ()
     paging: Paging = Paging()
 
 
-class _GranularScope(GraphModel):
+class _GranularScope(Wire):
     scope: str = ""
     target_ids: tuple[str, ...] = ()
 
 
-class _Granted(GraphModel):
+class _Granted(Wire):
     granular_scopes: tuple[_GranularScope, ...] = ()
 
 
-class _DebugToken(GraphModel):
+class _DebugToken(Wire):
     data: _Granted
 
 
@@ -97,14 +98,8 @@ def build_dialog_url(
     www: str, settings: PlatformSettings, scopes: Sequence[str], redirect_uri: str, state: str
 ) -> str:
     """Return the URL of Facebook's consent page. Meta documents no PKCE for it."""
-    query = {
-        "client_id": settings.app_id,
-        "redirect_uri": redirect_uri,
-        "response_type": "code",
-        "scope": ",".join(scopes),
-        "state": state,
-    }
-    return f"{www}/{settings.version}/dialog/oauth?{urlencode(query)}"
+    address, app = f"{www}/{settings.version}/dialog/oauth", {"client_id": settings.app_id}
+    return build_consent_url(address, app, ",".join(scopes), redirect_uri, state)
 
 
 def exchange_code(
@@ -115,8 +110,7 @@ def exchange_code(
         GraphTokenResponse,
         "oauth/access_token",
         "",
-        client_id=settings.app_id,
-        client_secret=settings.app_secret.get_secret_value(),
+        **build_app_form(settings),
         redirect_uri=redirect_uri,
         code=code,
     ).data
@@ -133,8 +127,7 @@ def extend_token(
             "oauth/access_token",
             "",
             grant_type="fb_exchange_token",
-            client_id=settings.app_id,
-            client_secret=settings.app_secret.get_secret_value(),
+            **build_app_form(settings),
             fb_exchange_token=token.get_secret_value(),
         ).data
     except CredentialsExpired as error:
@@ -150,11 +143,7 @@ def extend_token(
 def build_revoked_error(error: CredentialsExpired) -> CredentialsRevoked:
     """Return CredentialsRevoked for a token that expired before its refresh: Meta has no separate refresh token."""
     return CredentialsRevoked(
-        f"{error.message}; it can no longer be refreshed",
-        platform_code=error.platform_code,
-        http_status=error.http_status,
-        next_action=RECONNECT,
-        platform_message=error.platform_message,
+        f"{error.message}; it can no longer be refreshed", next_action=RECONNECT, **error.reported
     )
 
 

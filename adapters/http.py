@@ -20,9 +20,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
+from pydantic import BaseModel, ValidationError
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -35,6 +36,7 @@ from adapters.platform_message import find_secrets
 MAX_BODY = 1024 * 1024
 """Most bytes of a response that are read; platforms respond with kilobytes."""
 USER_AGENT = "Slipway/0.1"
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class NotSent(Exception):
@@ -62,6 +64,13 @@ class Response:
     def json(self) -> Any:
         """Return the body parsed as JSON. Raise ValueError if it is not JSON."""
         return json.loads(self.body)
+
+    def parse(self, model: type[Model]) -> Model | None:
+        """Return the body as *model*, or None if it is not one."""
+        try:
+            return model.model_validate_json(self.body)
+        except ValidationError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,22 @@ Consent pages, scopes and the meaning of refusals are in ``<platform>/oauth.py``
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr
 
-from adapters.contract import Account, Credentials
-from adapters.errors import CredentialsRevoked, Rejected
+from adapters.contract import Account, Credentials, PlatformSettings
+from adapters.error_table import Phase
+from adapters.errors import AdapterError, CredentialsRevoked, Rejected
+from adapters.http import HttpClient, Response
+from adapters.transport import Request, Wire, parse_response, send
 
 
-class TokenResponse(BaseModel):
+class TokenResponse(Wire):
     """A token endpoint's response (RFC 6749 section 5.1), with the refresh token's lifetime. Never shows a token."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     access_token: SecretStr = Field(min_length=1)
     refresh_token: SecretStr | None = None
@@ -27,6 +29,41 @@ class TokenResponse(BaseModel):
         default=None, validation_alias=AliasChoices("refresh_expires_in", "refresh_token_expires_in")
     )
     scope: str | None = None
+
+
+def build_consent_url(
+    address: str, app: Mapping[str, str], scope: str, redirect_uri: str, state: str, **more: str
+) -> str:
+    """Return the URL of a consent page (RFC 6749 section 4.1.1); *app* holds the id of our app under its key."""
+    params = {**app, "redirect_uri": redirect_uri, "response_type": "code", "scope": scope, "state": state}
+    return f"{address}?{urlencode({**params, **more})}"
+
+
+def build_pkce(code_challenge: str | None) -> dict[str, str]:
+    """Return the parameters of PKCE; none without a challenge."""
+    if code_challenge is None:
+        return {}
+    return {"code_challenge": code_challenge, "code_challenge_method": "S256"}
+
+
+def build_app_form(settings: PlatformSettings) -> dict[str, str]:
+    """Return the id and the secret of our app, as a token endpoint takes them."""
+    return {"client_id": settings.app_id, "client_secret": settings.app_secret.get_secret_value()}
+
+
+def request_token(
+    http: HttpClient,
+    service: str,
+    request: Request,
+    old: Credentials | None,
+    to_error: Callable[[Response], AdapterError],
+) -> Credentials:
+    """Send a request to a token endpoint and return its credentials; raise *to_error*'s error for a refusal."""
+    response = send(http, service, request, Phase.PREPARE)
+    token = parse_response(
+        response, TokenResponse, service, Phase.PREPARE, lambda refusal, _phase: to_error(refusal)
+    )
+    return build_credentials(token, old)
 
 
 def build_credentials(token: TokenResponse, old: Credentials | None) -> Credentials:
@@ -66,10 +103,8 @@ def translate_code_refusal(service: str) -> Iterator[None]:
         raise Rejected(
             f"{service} did not accept the authorization code.",
             code="code_refused",
-            platform_code=refusal.platform_code,
-            platform_message=refusal.platform_message,
-            http_status=refusal.http_status,
             next_action="Start again from connecting the account.",
+            **refusal.reported,
         ) from None
 
 

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
 from itertools import chain
-from typing import Any, TypeVar
+from secrets import token_hex
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from adapters.contract import Media
 from adapters.error_table import Phase, build_unclear_error
 from adapters.errors import AdapterError, OutcomeUnknown, Unavailable
-from adapters.http import DeadlinePassed, HttpClient, NoResponse, NotSent, Response, SizedBody
+from adapters.http import DeadlinePassed, HttpClient, Model, NoResponse, NotSent, Response, SizedBody
 
-Model = TypeVar("Model", bound=BaseModel)
+Value = TypeVar("Value")
+
+
+class Wire(BaseModel):
+    """Base of the models of a platform's JSON: unknown keys are ignored, because vendors add fields without notice.
+
+    The repr never shows values, because some are secrets.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"
+
+    __str__ = __repr__
+
 
 NO_RESPONSE = "no_answer"
 """``platform_code`` of the error for a request that left without a complete response."""
@@ -81,12 +97,43 @@ def parse_response(
     """Return a success parsed as *model*; raise *to_error*'s error for any other status."""
     if response.status not in successes:
         raise to_error(response, phase)
+    parsed = response.parse(model)
+    if parsed is None:
+        raise build_unclear_error(service, phase, platform_code="unreadable_answer", status=response.status)
+    return parsed
+
+
+def read_or_none(code: str, read: Callable[[], Value]) -> Value | None:
+    """Return what *read* returns, or None if it raises an error with *code*: the platform does not find the object."""
     try:
-        return model.model_validate_json(response.body)
-    except ValidationError:
-        raise build_unclear_error(
-            service, phase, platform_code="unreadable_answer", status=response.status
-        ) from None
+        return read()
+    except AdapterError as error:
+        if error.code == code:
+            return None
+        raise
+
+
+class BearerClient:
+    """Requests with one access token to an API that answers in JSON; a platform's client adds the endpoints."""
+
+    service: ClassVar[str]
+    to_error: ClassVar[staticmethod[[Response, Phase], AdapterError]]
+    successes: ClassVar[Collection[int]] = (HTTPStatus.OK,)
+
+    def __init__(self, http: HttpClient, api: str, token: SecretStr) -> None:
+        self._http = http
+        self._api = api
+        self._token = token
+
+    def _send(
+        self, method: str, url: str, phase: Phase, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> Response:
+        bearer = bearer_header(self._token.get_secret_value())
+        request = Request(method=method, url=url, headers={**bearer, **(headers or {})}, **options)
+        return send(self._http, self.service, request, phase)
+
+    def _read(self, response: Response, model: type[Model], phase: Phase) -> Model:
+        return parse_response(response, model, self.service, phase, self.to_error, self.successes)
 
 
 def is_web_page(response: Response) -> bool:
@@ -105,6 +152,8 @@ def bearer_header(token: str) -> dict[str, str]:
 
 
 UNAVAILABLE = "media_unavailable"
+UPLOAD_FLOOR = 1024 * 1024
+"""Ours: bytes per second; a slower upload runs into its time limit."""
 
 
 def open_range(media: Media, first: int, length: int) -> Iterator[bytes]:
@@ -143,3 +192,34 @@ def _require_length(pieces: Iterator[bytes], length: int) -> Iterator[bytes]:
         yield piece
     if seen != length:
         raise Unavailable(f"The media source returned {seen} bytes instead of {length}.", code=UNAVAILABLE)
+
+
+def compute_upload_limit(length: int) -> timedelta:
+    """Return the longest time of a call that sends *length* bytes."""
+    return timedelta(seconds=30 + length / UPLOAD_FLOOR)
+
+
+def build_form(
+    fields: Mapping[str, str],
+    name: str,
+    file_name: str,
+    content_type: str,
+    content: Iterable[bytes],
+    length: int,
+) -> tuple[str, SizedBody]:
+    """Return content type and streamed body of a form with a file of *length* bytes as its last part."""
+    boundary = token_hex(16)
+    texts = "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{_escape(field)}"\r\n\r\n{value}\r\n'
+        for field, value in fields.items()
+    )
+    disposition = f'form-data; name="{name}"; filename="{file_name}"'
+    header = f"Content-Disposition: {disposition}\r\nContent-Type: {content_type}"
+    head = f"{texts}--{boundary}\r\n{header}\r\n\r\n".encode()
+    tail = f"\r\n--{boundary}--\r\n".encode()
+    body = SizedBody(chain((head,), content, (tail,)), len(head) + length + len(tail))
+    return f"multipart/form-data; boundary={boundary}", body
+
+
+def _escape(name: str) -> str:
+    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

@@ -35,20 +35,20 @@ from adapters.contract import (
     Published,
     Ready,
 )
-from adapters.errors import AdapterError, OutcomeUnknown, RateLimited, Rejected, Unavailable
+from adapters.errors import OutcomeUnknown, RateLimited, Rejected, Unavailable
 from adapters.facebook import limits, lookup
 from adapters.facebook.checkpoint import Checkpoint, PostKind, Step, choose_next_step, get_post_kind
 from adapters.facebook.client import Client
 from adapters.facebook.errors import DUPLICATE
 from adapters.facebook.oauth import OAuth
 from adapters.facebook.problems import find_problems
-from adapters.graph_api import INTERRUPTED, GraphReply, check_usage
+from adapters.graph_api import INTERRUPTED, GraphReply, check_usage, read_link
 from adapters.graph_errors import GONE, Known, Usage
 from adapters.http import HttpClient
 from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks, Finding, LiveCheck, fail, ok, quota_not_readable
-from adapters.oauth_mixin import OAuthMixin
 from adapters.post_options import PostOptions
+from adapters.transport import read_or_none
 
 
 def _check_page(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:
@@ -88,19 +88,13 @@ class FacebookOptions(PostOptions):
     title: str | None = Field(None, min_length=1, max_length=255, description="Of a video or reel.")
 
 
-class Facebook(OAuthMixin):
+class Facebook(OAuth):
     """Publishes to Facebook Pages; ``adapters.contract`` documents each method."""
 
     platform: ClassVar[Platform] = Platform.FACEBOOK
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
     post_options: ClassVar[type[PostOptions] | None] = FacebookOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
-
-    def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
-        self._http = client
-        self._settings = settings
-        self._is_two_phase = settings.options.get("feed_mode", "two_phase") == "two_phase"
-        self._oauth = OAuth(client, settings)
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:  # noqa: ARG002 one set of rules
         """Return every limit that the draft is known to break."""
@@ -130,22 +124,19 @@ class Facebook(OAuthMixin):
                 result, usage = _look_before_arm(client, state, step)
                 return _to_prepare_result(state, result, usage)
             case Step.DONE:
-                return Ready(checkpoint=state.to_dict())
+                return state.to_ready()
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """Show the post with one call; the ``look`` that follows reads what became of it."""
         state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
         if state.live is not None or state.accepted:  # confirmed: there is nothing left to send
-            return Pending(checkpoint=state.to_dict())
+            return state.to_pending()
         try:
             return self._show(client, draft, state)
         except Rejected as error:
             if error.code == DUPLICATE and state.again:
                 raise OutcomeUnknown(
-                    "Facebook has this post already; the first attempt may have shown it",
-                    platform_code=error.platform_code,
-                    http_status=error.http_status,
-                    platform_message=error.platform_message,
+                    "Facebook has this post already; the first attempt may have shown it", **error.reported
                 ) from None
             raise
 
@@ -160,12 +151,12 @@ class Facebook(OAuthMixin):
         """Return the state of the publish. Before arming, Ready means that ``prepare`` has a next request."""
         state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
         if state.live is not None:
-            return _read_link(client, state.live)
+            return read_link(state.live, lambda: client.read_post(str(state.live)).data.permalink_url)
         if armed_at is not None:
             return self._look_after_arm(client, draft, state, armed_at, taken)
         step = self._choose_next_step(draft, state)
         if step not in {Step.READ_POST, Step.CHECK}:
-            return Ready(checkpoint=state.to_dict())
+            return state.to_ready()
         return _look_before_arm(client, state, step)[0]
 
     def _look_after_arm(
@@ -176,7 +167,7 @@ class Facebook(OAuthMixin):
             return lookup.interpret_armed_video(state, video, client.www)
         if state.post is not None:
             return lookup.interpret_armed_post(state, _read_or_none(client.read_post, state.post)[0])
-        if self._is_two_phase:
+        if self._is_two_phase():
             return CannotTell(reason="no unpublished post is known that could have been shown", is_final=True)
         since = int((armed_at - limits.CLOCK_SKEW).timestamp())
         return lookup.find_direct_post(draft, state, client.list_posts(since).data, armed_at, taken)
@@ -197,10 +188,13 @@ class Facebook(OAuthMixin):
             return _continue(state.replace(live=client.create_visible_post(draft, state.photos)))
         else:
             raise Unavailable("Nothing is prepared for Facebook", code="not_prepared")
-        return Pending(checkpoint=state.replace(accepted=True, polls=0).to_dict(), wait=limits.FIRST_POLL)
+        return state.replace(accepted=True, polls=0).to_pending(limits.FIRST_POLL)
 
     def _choose_next_step(self, draft: Draft, state: Checkpoint) -> Step:
-        return choose_next_step(draft, state, two_phase=self._is_two_phase)
+        return choose_next_step(draft, state, two_phase=self._is_two_phase())
+
+    def _is_two_phase(self) -> bool:
+        return bool(self._settings.options.get("feed_mode", "two_phase") == "two_phase")
 
     def _build_client(self, account: Account) -> Client:
         return Client(self._http, self._settings, account)
@@ -208,7 +202,7 @@ class Facebook(OAuthMixin):
 
 def _continue(state: Checkpoint, usage: Usage | None = None, wait: timedelta = timedelta(0)) -> Pending:
     """Return the checkpoint for the next step, delayed where the call allowance is nearly spent."""
-    return Pending(checkpoint=state.to_dict(), wait=max(wait, (usage and usage.wait) or wait))
+    return state.to_pending(max(wait, (usage and usage.wait) or wait))
 
 
 def _to_prepare_result(
@@ -253,7 +247,7 @@ def _send_reel(client: Client, draft: Draft, state: Checkpoint) -> Pending:
             raise
         # a complete upload whose response was lost refuses too: the status decides
         return lookup.resume_upload(state, error)
-    return Pending(checkpoint=state.replace(sent=True, polls=0).to_dict(), wait=limits.FIRST_POLL)
+    return state.replace(sent=True, polls=0).to_pending(limits.FIRST_POLL)
 
 
 def _look_before_arm(
@@ -268,17 +262,5 @@ def _look_before_arm(
 
 def _read_or_none(read: Callable[[str], GraphReply[Known]], remote_id: str) -> tuple[Known | None, Usage]:
     """Return the object, or None where Facebook does not find it, which proves nothing."""
-    try:
-        reply = read(remote_id)
-    except Unavailable as error:
-        if error.code == GONE:
-            return None, Usage()
-        raise
-    return reply.data, reply.usage
-
-
-def _read_link(client: Client, post: str) -> Published:
-    try:
-        return Published(remote_id=post, url=client.read_post(post).data.permalink_url)
-    except AdapterError as error:  # the post stays published without its link; a later look fills it in
-        return Published(remote_id=post, notes={"url_missing": error.code})
+    reply = read_or_none(GONE, lambda: read(remote_id))
+    return (reply.data, reply.usage) if reply else (None, Usage())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import StrEnum
 
-from adapters.checkpoint import BaseCheckpoint, compute_backoff
+from adapters.base import PolledCheckpoint
 from adapters.contract import Draft, MediaFacts
 from adapters.facebook import limits
 
@@ -31,7 +31,7 @@ class Step(StrEnum):
     DONE = "nothing is left to prepare"
 
 
-class Checkpoint(BaseCheckpoint):
+class Checkpoint(PolledCheckpoint):
     """The facts of an unfinished publish; an empty checkpoint is the beginning."""
 
     photos: tuple[str, ...] = ()
@@ -51,15 +51,12 @@ class Checkpoint(BaseCheckpoint):
     """Set by a confirmed finish of a video: it goes live when Facebook has processed it."""
     again: bool = False
     """Set when a look after arming found nothing: a "duplicate" then means that the post may be live."""
-    polls: int = 0
     cuts: int = 0
-    restarts: int = 0
 
     @property
-    def backoff(self) -> timedelta:
-        """The pause before the next read: doubles with each, up to a minute."""
-        first = limits.FIRST_POST_READ if self.post else limits.FIRST_POLL
-        return compute_backoff(first, self.polls, limits.LONGEST_POLL)
+    def first_pause(self) -> timedelta:
+        """The pause before the second read."""
+        return limits.FIRST_POST_READ if self.post else limits.FIRST_POLL
 
 
 def get_post_kind(draft: Draft) -> PostKind:

@@ -8,27 +8,15 @@ Sources: developers.facebook.com/docs/pages-api/posts and .../docs/video-api/gui
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from adapters.contract import Account, Draft, Media, PlatformSettings
+from adapters.contract import Account, Credentials, Draft, Media, PlatformSettings
 from adapters.errors import Unsupported
-from adapters.facebook import limits, payload
+from adapters.facebook import limits, payload, wire
 from adapters.facebook.checkpoint import Checkpoint, PostKind
 from adapters.facebook.errors import SERVICE, TABLE, WRONG_OFFSET
-from adapters.facebook.wire import (
-    Created,
-    Offsets,
-    PostNode,
-    Posts,
-    ReelStarted,
-    Success,
-    VideoNode,
-    Videos,
-    VideoStarted,
-)
 from adapters.graph_api import (
     GraphClient,
     GraphReply,
@@ -41,9 +29,17 @@ from adapters.graph_api import (
 from adapters.graph_errors import build_error, parse_error, parse_usage
 from adapters.graph_oauth import Page
 from adapters.http import HttpClient
-from adapters.transport import open_range
+from adapters.transport import compute_upload_limit, open_range
 
-PageT = TypeVar("PageT", Posts, Videos)
+PageT = TypeVar("PageT", wire.Posts, wire.Videos)
+
+
+def build_graph_client(
+    http: HttpClient, settings: PlatformSettings, credentials: Credentials | None = None, host: str = "graph"
+) -> GraphClient:
+    """Return a client of *host*; with credentials, one for calls that carry their tokens."""
+    base, secret = f"{settings.hosts[host]}/{settings.version}", choose_proof_secret(settings, credentials)
+    return GraphClient(http, service=SERVICE, base=base, table=TABLE, proof_secret=secret)
 
 
 class Client:
@@ -56,25 +52,25 @@ class Client:
         self.www = settings.hosts["www"]
         self._token = account.credentials.access_token.get_secret_value()
         self._proof_secret = choose_proof_secret(settings, account.credentials)
-        self._graph = self._build_graph_client("graph")
-        self._video_graph = self._build_graph_client("graph_video")
+        self._graph = build_graph_client(http, settings, account.credentials)
+        self._video_graph = build_graph_client(http, settings, account.credentials, "graph_video")
 
     # --- invisible ---------------------------------------------------------------------------------------------------
 
-    def create_photo(self, media: Media) -> GraphReply[Created]:
+    def create_photo(self, media: Media) -> GraphReply[wire.Created]:
         """Create an unpublished photo; Facebook keeps it for about 24 hours."""
         path = f"{self._id}/photos"
-        return self._graph.change(Created, path, self._token, json_body=payload.build_photo(media))
+        return self._graph.change(wire.Created, path, self._token, json_body=payload.build_photo(media))
 
-    def create_unpublished_post(self, draft: Draft, photos: Sequence[str]) -> GraphReply[Created]:
+    def create_unpublished_post(self, draft: Draft, photos: Sequence[str]) -> GraphReply[wire.Created]:
         """Create an unpublished post over unpublished photos."""
         body = payload.build_unpublished_post(draft, photos)
-        return self._graph.change(Created, f"{self._id}/feed", self._token, json_body=body)
+        return self._graph.change(wire.Created, f"{self._id}/feed", self._token, json_body=body)
 
-    def start_reel(self) -> GraphReply[ReelStarted]:
+    def start_reel(self) -> GraphReply[wire.ReelStarted]:
         """Start a reel; the reply holds the video id and the upload address."""
         body = {"upload_phase": "start"}
-        return self._graph.change(ReelStarted, f"{self._id}/video_reels", self._token, json_body=body)
+        return self._graph.change(wire.ReelStarted, f"{self._id}/video_reels", self._token, json_body=body)
 
     def send_reel(self, media: Media, upload_url: str, offset: int) -> None:
         """Send a reel's bytes from *offset* on, or its URL for Facebook to pull from."""
@@ -92,19 +88,19 @@ class Client:
             headers={"offset": str(offset), "file_size": str(size)},
             chunks=open_range(media, offset, size - offset),
             length=size - offset,
-            limit=_compute_time_limit(size - offset),
+            limit=compute_upload_limit(size - offset),
         )
 
-    def start_video(self, media: Media) -> GraphReply[VideoStarted]:
+    def start_video(self, media: Media) -> GraphReply[wire.VideoStarted]:
         """Start a chunked upload. Raises Unsupported where the media's size or bytes are not available."""
         if media.facts is None or media.stream is None:
             raise Unsupported(
                 "A Facebook video is sent as bytes, and its size or its bytes are not available"
             )
         body = {"upload_phase": "start", "file_size": media.facts.bytes}
-        return self._video_graph.change(VideoStarted, f"{self._id}/videos", self._token, json_body=body)
+        return self._video_graph.change(wire.VideoStarted, f"{self._id}/videos", self._token, json_body=body)
 
-    def transfer(self, media: Media, state: Checkpoint) -> GraphReply[Offsets]:
+    def transfer(self, media: Media, state: Checkpoint) -> GraphReply[wire.Offsets]:
         """Send one chunk and return the offsets of the next one.
 
         A refusal of the offset counts as a reply too: it names the offsets that are expected, as happens when the
@@ -122,7 +118,7 @@ class Client:
             headers={"Authorization": f"Bearer {self._token}", "Content-Type": content_type},
             params=build_proof(self._token, self._proof_secret),
             body=body,
-            limit=_compute_time_limit(length),
+            limit=compute_upload_limit(length),
         )
         error = parse_error(response)
         offsets = error.error_data if error and error.error_subcode == WRONG_OFFSET else response.body
@@ -135,17 +131,17 @@ class Client:
 
     def show_post(self, post: str) -> None:
         """Make an unpublished post visible; repeating the call shows no second post."""
-        self._graph.publish(Success, post, self._token, json_body={"is_published": True})
+        self._graph.publish(wire.Success, post, self._token, json_body={"is_published": True})
 
     def create_visible_post(self, draft: Draft, photos: Sequence[str]) -> str:
         """Create a post that is visible at once (``feed_mode: direct``) and return its id."""
         body = payload.build_post(draft, photos)
-        return self._graph.publish(Created, f"{self._id}/feed", self._token, json_body=body).data.id
+        return self._graph.publish(wire.Created, f"{self._id}/feed", self._token, json_body=body).data.id
 
     def finish_reel(self, draft: Draft, video_id: str) -> None:
         """Publish an uploaded reel; it appears when Facebook has processed it."""
         body = payload.build_reel_finish(draft, video_id)
-        self._graph.publish(Success, f"{self._id}/video_reels", self._token, json_body=body)
+        self._graph.publish(wire.Success, f"{self._id}/video_reels", self._token, json_body=body)
 
     def finish_video(self, draft: Draft, session: str) -> None:
         """Publish an uploaded video, with its cover if it is an image; it appears when Facebook has processed it."""
@@ -154,7 +150,7 @@ class Client:
         if isinstance(draft.cover, Media):
             content_type, form = payload.build_cover_form(fields, draft.cover)
             call = {"body": form, "headers": {"Content-Type": content_type}}
-        self._video_graph.publish(Success, f"{self._id}/videos", self._token, **call)
+        self._video_graph.publish(wire.Success, f"{self._id}/videos", self._token, **call)
 
     # --- reads -------------------------------------------------------------------------------------------------------
 
@@ -162,43 +158,33 @@ class Client:
         """Read the id and name of the Page that the token speaks for."""
         return self._graph.read(Page, self._id, self._token, fields="id,name")
 
-    def read_post(self, post: str) -> GraphReply[PostNode]:
+    def read_post(self, post: str) -> GraphReply[wire.PostNode]:
         """Read whether a post is visible, and its link."""
-        return self._graph.read(PostNode, post, self._token, fields="id,is_published,permalink_url")
+        return self._graph.read(wire.PostNode, post, self._token, fields="id,is_published,permalink_url")
 
-    def read_video(self, video_id: str) -> GraphReply[VideoNode]:
+    def read_video(self, video_id: str) -> GraphReply[wire.VideoNode]:
         """Read a video's status and link."""
         fields = "status,published,post_id,permalink_url,created_time"
-        return self._graph.read(VideoNode, video_id, self._token, fields=fields)
+        return self._graph.read(wire.VideoNode, video_id, self._token, fields=fields)
 
-    def list_posts(self, since: int, after: str | None = None) -> Posts:
+    def list_posts(self, since: int, after: str | None = None) -> wire.Posts:
         """Read a page of the Page's visible posts since a unix time in seconds, newest first."""
         attachments = "media_type,target,subattachments.limit(100){media_type,target}"
         fields = f"id,message,created_time,permalink_url,attachments{{{attachments}}}"
-        return self._list(Posts, "published_posts", fields, since, after)
+        return self._list(wire.Posts, "published_posts", fields, since, after)
 
-    def list_videos(self, kind: PostKind, since: int, after: str | None = None) -> Videos:
+    def list_videos(self, kind: PostKind, since: int, after: str | None = None) -> wire.Videos:
         """Read a page of the Page's reels or videos since a unix time in seconds, newest first."""
         edge = "video_reels" if kind is PostKind.REEL else "videos"
-        return self._list(Videos, edge, "id,description,created_time,permalink_url,length", since, after)
+        return self._list(wire.Videos, edge, "id,description,created_time,permalink_url,length", since, after)
 
     def _list(self, model: type[PageT], edge: str, fields: str, since: int, after: str | None) -> PageT:
         more = {} if after is None else {"after": after}
         params = {"fields": fields, "since": str(since), "limit": limits.PAGE, **more}
         return self._graph.read(model, f"{self._id}/{edge}", self._token, **params).data
 
-    def _build_graph_client(self, host: str) -> GraphClient:
-        base = f"{self._settings.hosts[host]}/{self._settings.version}"
-        return GraphClient(
-            self._http, service=SERVICE, base=base, table=TABLE, proof_secret=self._proof_secret
-        )
 
-
-def _compute_time_limit(length: int) -> timedelta:
-    return timedelta(seconds=30 + length / limits.UPLOAD_FLOOR)
-
-
-def _parse_offsets(found: Any) -> Offsets:
+def _parse_offsets(found: Any) -> wire.Offsets:
     if isinstance(found, bytes | str):  # error_data arrives as an object or as JSON in a string
-        return Offsets.model_validate_json(found)
-    return Offsets.model_validate(found)
+        return wire.Offsets.model_validate_json(found)
+    return wire.Offsets.model_validate(found)

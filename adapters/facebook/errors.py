@@ -26,9 +26,7 @@ Source: facebook/facebook-python-business-sdk, facebook_business/video_uploader.
 
 
 def _reject(message: str, next_action: str | None = None, code: str | None = None) -> GraphErrorRow:
-    return GraphErrorRow(
-        error=Rejected, message=message, before_acting=True, next_action=next_action, code=code
-    )
+    return GraphErrorRow(Rejected, message, before_acting=True, next_action=next_action, code=code)
 
 
 def _reject_any(message: str, next_action: str | None = None) -> GraphErrorRow:
@@ -37,7 +35,7 @@ def _reject_any(message: str, next_action: str | None = None) -> GraphErrorRow:
 
 
 def _retry(message: str, code: str | None = None) -> GraphErrorRow:
-    return GraphErrorRow(error=Unavailable, message=message, code=code)
+    return GraphErrorRow(Unavailable, message, code=code)
 
 
 def _refuse_for_now(message: str) -> GraphErrorRow:
@@ -65,8 +63,8 @@ TABLE: GraphErrorTable = {
     (100, 1609008): _reject("links to facebook.com cannot be posted", "Remove the link from the text."),
     (100, 2061006): _reject("a link in the text is not valid", "Correct the link."),
     (100, "no permission to publish the video"): GraphErrorRow(
-        error=PermissionMissing,
-        message="the person who connected the Page may not publish videos on it",
+        PermissionMissing,
+        "the person who connected the Page may not publish videos on it",
         before_acting=True,
         next_action="Give the person the task of creating content on the Page, then connect it again.",
     ),
@@ -95,7 +93,7 @@ TABLE: GraphErrorTable = {
     (None, 1609005): _reject("a link in the text could not be read"),
     # POSTIZ stops at these three; no page says whether they are given before acting.
     (None, 1349125): GraphErrorRow(
-        error=Rejected, message="the format of the content is not valid", next_action="Change the content."
+        Rejected, "the format of the content is not valid", next_action="Change the content."
     ),
     (None, 1363047): _refuse_for_now("the service refused the post as temporarily unavailable"),
     (None, 1609010): _refuse_for_now("the service refused the post as temporarily unavailable"),

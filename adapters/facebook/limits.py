@@ -50,9 +50,6 @@ RESTART_PAUSE = timedelta(seconds=30)
 PAGE = "50"
 """Posts per page of a listing: longer pages of long texts could exceed the body size we read."""
 CLOCK_SKEW = timedelta(seconds=5)
-UPLOAD_FLOOR = 1024 * 1024
-"""Bytes per second; a slower upload runs into its time limit."""
-
 LIMITS = (
     Limit(of="image", rule="type", values=PHOTO.types),
     Limit(of="image", rule="size", most=PHOTO.bytes, unit="bytes"),

@@ -13,11 +13,10 @@ from adapters.contract import (
     Ended,
     LookResult,
     Pending,
-    PrepareResult,
     Published,
     Ready,
 )
-from adapters.errors import AdapterError, Permanent, Rejected, Unavailable
+from adapters.errors import AdapterError, Rejected, Unavailable
 from adapters.facebook import limits
 from adapters.facebook.checkpoint import Checkpoint, PostKind, get_post_kind
 from adapters.facebook.client import Client
@@ -33,15 +32,12 @@ _WORKING_STATUSES = frozenset({"processing", "in_progress"})
 
 def poll_again(state: Checkpoint) -> Pending:
     """Return Pending with a growing pause before the next read."""
-    return Pending(checkpoint=state.replace(polls=state.polls + 1).to_dict(), wait=state.backoff)
+    return state.poll_again(state.first_pause, limits.LONGEST_POLL)
 
 
-def restart(state: Checkpoint, error: AdapterError) -> PrepareResult:
+def restart(state: Checkpoint, error: AdapterError) -> Pending:
     """Return an empty checkpoint to prepare from; raise *error* when it is permanent or restarts are used up."""
-    if isinstance(error, Permanent) or state.restarts >= limits.RESTARTS:
-        raise error
-    fresh = Checkpoint(restarts=state.restarts + 1, again=state.again)
-    return Pending(checkpoint=fresh.to_dict(), wait=limits.RESTART_PAUSE * 2**state.restarts)
+    return state.restart(Checkpoint(again=state.again), error, limits.RESTARTS, limits.RESTART_PAUSE)
 
 
 # --- feed ------------------------------------------------------------------------------------------------------------
@@ -55,7 +51,7 @@ def interpret_unarmed_post(state: Checkpoint, post: PostNode | None) -> Ready | 
         return poll_again(state)
     if post.is_published and state.post is not None:
         return Published(remote_id=state.post, url=post.permalink_url)
-    return Ready(checkpoint=state.replace(polls=0).to_dict())
+    return state.replace(polls=0).to_ready()
 
 
 def interpret_armed_post(state: Checkpoint, post: PostNode | None) -> LookResult:
@@ -135,11 +131,11 @@ def interpret_unarmed_video(
     if error is not None:
         return Ended(error=error)
     if has_all_bytes(video.status):
-        return Ready(checkpoint=state.replace(sent=True, polls=0).to_dict())
+        return state.replace(sent=True, polls=0).to_ready()
     if state.sent:
         return poll_again(state)
     phase = video.status.uploading_phase
-    return Pending(checkpoint=state.replace(offset=phase.bytes_sent if phase else 0, polls=0).to_dict())
+    return state.replace(offset=phase.bytes_sent if phase else 0, polls=0).to_pending()
 
 
 def interpret_armed_video(state: Checkpoint, video: VideoNode | None, www: str) -> LookResult:
@@ -178,7 +174,7 @@ def resume_upload(state: Checkpoint, error: AdapterError) -> Pending:
     if state.cuts >= limits.CUTS:
         raise error
     wait: timedelta = limits.CUT_PAUSE * 2**state.cuts
-    return Pending(checkpoint=state.replace(offset=None, cuts=state.cuts + 1).to_dict(), wait=wait)
+    return state.replace(offset=None, cuts=state.cuts + 1).to_pending(wait)
 
 
 # --- without a handle ------------------------------------------------------------------------------------------------

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from adapters.contract import Account, Credentials, PlatformSettings, RemoteAccount
+from adapters.base import BaseAdapter
+from adapters.contract import Account, Credentials, RemoteAccount
 from adapters.errors import CredentialsExpired, CredentialsRevoked, PermissionMissing
-from adapters.facebook.errors import SERVICE, TABLE
-from adapters.graph_api import GraphClient, choose_proof_secret
+from adapters.facebook.client import build_graph_client
 from adapters.graph_errors import RECONNECT
 from adapters.graph_oauth import (
     Page,
@@ -24,41 +24,27 @@ from adapters.graph_oauth import (
     get_page,
     list_pages,
 )
-from adapters.http import HttpClient
 
 SCOPES = ("pages_show_list", "pages_read_engagement", "pages_manage_posts")
 TASK = "CREATE_CONTENT"
 
 
-class OAuth:
+class OAuth(BaseAdapter):
     """The OAuth flow that connects a user's Pages."""
 
-    def __init__(self, http: HttpClient, settings: PlatformSettings) -> None:
-        self._http = http
-        self._settings = settings
-        self._graph = self._build_graph_client()
-
-    def _build_graph_client(self, credentials: Credentials | None = None) -> GraphClient:
-        """Return a client; with credentials, one for calls that carry their tokens."""
-        return GraphClient(
-            self._http,
-            service=SERVICE,
-            base=f"{self._settings.hosts['graph']}/{self._settings.version}",
-            table=TABLE,
-            proof_secret=choose_proof_secret(self._settings, credentials),
-        )
-
-    def authorize_url(self, redirect_uri: str, state: str) -> str:
+    def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:  # noqa: ARG002
         """Return the URL of the consent page."""
         return build_dialog_url(self._settings.hosts["www"], self._settings, SCOPES, redirect_uri, state)
 
-    def exchange(self, code: str, redirect_uri: str) -> Credentials:
+    def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:  # noqa: ARG002
         """Exchange the code for the user's long-lived token; ``discover`` turns it into Page tokens."""
-        return exchange_code(self._graph, self._settings, code, redirect_uri, SCOPES)
+        return exchange_code(
+            build_graph_client(self._http, self._settings), self._settings, code, redirect_uri, SCOPES
+        )
 
     def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
         """Return the Pages on which the user may create content."""
-        graph = self._build_graph_client(credentials)
+        graph = build_graph_client(self._http, self._settings, credentials)
         found = list_pages(graph, self._settings, credentials.access_token, "id,name,access_token,tasks")
         return [account for page in found for account in _to_remote_accounts(page, credentials)]
 
@@ -67,10 +53,17 @@ class OAuth:
         user = account.credentials.refresh_token
         if user is None:
             raise CredentialsRevoked("Facebook: no user token is stored for this Page", next_action=RECONNECT)
-        fresh = extend_token(self._graph, self._settings, user, account.credentials.scopes)
+        fresh = extend_token(
+            build_graph_client(self._http, self._settings), self._settings, user, account.credentials.scopes
+        )
         token = fresh.access_token.get_secret_value()
         try:
-            page = get_page(self._build_graph_client(fresh), token, account.remote_id, "id,name,access_token")
+            page = get_page(
+                build_graph_client(self._http, self._settings, fresh),
+                token,
+                account.remote_id,
+                "id,name,access_token",
+            )
         except CredentialsExpired as error:
             raise build_revoked_error(error) from None
         if page.access_token is None:

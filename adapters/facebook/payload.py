@@ -9,14 +9,12 @@ Sources: developers.facebook.com/docs/pages-api/posts and .../docs/video-api/gui
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from adapters.contract import Draft, Media
 from adapters.http import SizedBody
-from adapters.transport import get_size, open_range
+from adapters.transport import build_form, get_size, open_range
 
 
 def build_photo(media: Media) -> dict[str, Any]:
@@ -65,35 +63,12 @@ def build_cover_form(fields: Mapping[str, Any], cover: Media) -> tuple[str, Size
     image = b"".join(open_range(cover, 0, get_size(cover)))
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in fields.items()}
     content_type = cover.facts.content_type if cover.facts else "application/octet-stream"
-    return _build_form(texts, "thumb", content_type, iter([image]), len(image))
+    return build_form(texts, "thumb", "thumb", content_type, iter([image]), len(image))
 
 
 def build_chunk_form(session: str, start: int, chunk: Iterator[bytes], length: int) -> tuple[str, SizedBody]:
     """Return content type and streamed body of the form that transfers one chunk of *length* bytes."""
     fields = {"upload_phase": "transfer", "upload_session_id": session, "start_offset": str(start)}
-    return _build_form(fields, "video_file_chunk", "application/octet-stream", chunk, length)
-
-
-def _build_form(
-    fields: Mapping[str, str], name: str, content_type: str, content: Iterator[bytes], length: int
-) -> tuple[str, SizedBody]:
-    """Return content type and streamed body of a form with a file *name* of *length* bytes as its last part."""
-    boundary = secrets.token_hex(16)
-    head = _build_fields(boundary, fields) + _build_file_header(boundary, name, content_type)
-    tail = f"\r\n--{boundary}--\r\n".encode()
-    body = SizedBody(chain([head], content, [tail]), len(head) + length + len(tail))
-    return f"multipart/form-data; boundary={boundary}", body
-
-
-def _build_fields(boundary: str, fields: Mapping[str, str]) -> bytes:
-    parts = [
-        f"--{boundary}\r\nContent-Disposition: form-data; name={json.dumps(name)}\r\n\r\n{value}\r\n"
-        for name, value in fields.items()
-    ]
-    return "".join(parts).encode()
-
-
-def _build_file_header(boundary: str, name: str, content_type: str) -> bytes:
-    disposition = f'form-data; name="{name}"; filename="{name}"'
-    header = f"Content-Disposition: {disposition}\r\nContent-Type: {content_type}"
-    return f"--{boundary}\r\n{header}\r\n\r\n".encode()
+    return build_form(
+        fields, "video_file_chunk", "video_file_chunk", "application/octet-stream", chunk, length
+    )

@@ -7,37 +7,37 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field
 
-from adapters.graph_errors import GraphModel
 from adapters.graph_oauth import Paging
+from adapters.transport import Wire
 
 
-class Created(GraphModel):
+class Created(Wire):
     """The response to creating a photo, a post or a video: ``{"id":"…"}``."""
 
     id: str
 
 
-class Success(GraphModel):
+class Success(Wire):
     """The confirmation ``{"success":true}``; any other response confirms nothing."""
 
     success: Literal[True]
 
 
-class ReelStarted(GraphModel):
+class ReelStarted(Wire):
     """A started reel: ``{"video_id":"123","upload_url":"https://rupload.facebook.com/video-upload/v25.0/123"}``."""
 
     video_id: str
     upload_url: str
 
 
-class Offsets(GraphModel):
+class Offsets(Wire):
     """The range of bytes to send next, end excluded; equal when all have arrived. Facebook sends strings."""
 
     start_offset: int
     end_offset: int
 
 
-class VideoStarted(GraphModel):
+class VideoStarted(Wire):
     """A started chunked upload; with ``skip_upload`` Facebook knows the bytes already and waits for the finish."""
 
     video_id: str
@@ -47,13 +47,13 @@ class VideoStarted(GraphModel):
     skip_upload: bool = False
 
 
-class PhaseError(GraphModel):
+class PhaseError(Wire):
     """The reason why a phase failed."""
 
     message: str = ""
 
 
-class VideoPhase(GraphModel):
+class VideoPhase(Wire):
     """One phase of a video. The guide prints ``bytes_transfered``, the spec ``bytes_transferred``; both are read."""
 
     status: str = ""
@@ -67,7 +67,7 @@ class VideoPhase(GraphModel):
         return self.status in {"complete", "completed"}
 
 
-class VideoStatus(GraphModel):
+class VideoStatus(Wire):
     """The status of a video: uploading, upload_complete, upload_failed, processing, ready, error, expired."""
 
     video_status: str = ""
@@ -76,7 +76,7 @@ class VideoStatus(GraphModel):
     publishing_phase: VideoPhase | None = None
 
 
-class VideoNode(GraphModel):
+class VideoNode(Wire):
     """A video or reel; ``permalink_url`` may be a path without host."""
 
     status: VideoStatus
@@ -84,7 +84,7 @@ class VideoNode(GraphModel):
     permalink_url: str | None = None
 
 
-class ListedVideo(GraphModel):
+class ListedVideo(Wire):
     """A video or reel in a Page's list; ``length`` is in seconds."""
 
     id: str
@@ -94,20 +94,20 @@ class ListedVideo(GraphModel):
     length: float | None = None
 
 
-class Videos(GraphModel):
+class Videos(Wire):
     """A page of a Page's videos or reels, newest first."""
 
     data: tuple[ListedVideo, ...]
     paging: Paging = Paging()
 
 
-class Target(GraphModel):
+class Target(Wire):
     """The object behind an attachment: a photo, a video."""
 
     id: str | None = None
 
 
-class Attachment(GraphModel):
+class Attachment(Wire):
     """A photo, video, link or album of a post; an album's parts are its ``subattachments``."""
 
     media_type: str | None = None
@@ -115,7 +115,7 @@ class Attachment(GraphModel):
     subattachments: Attachments | None = None
 
 
-class Attachments(GraphModel):
+class Attachments(Wire):
     """The attachments of a post."""
 
     data: tuple[Attachment, ...] = ()
@@ -127,7 +127,7 @@ class Attachments(GraphModel):
         ]
 
 
-class PostNode(GraphModel):
+class PostNode(Wire):
     """A Page post."""
 
     id: str = ""
@@ -138,7 +138,7 @@ class PostNode(GraphModel):
     attachments: Attachments | None = None
 
 
-class Posts(GraphModel):
+class Posts(Wire):
     """A page of a Page's posts, newest first."""
 
     data: tuple[PostNode, ...]

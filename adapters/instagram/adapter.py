@@ -36,18 +36,17 @@ from adapters.contract import (
     PlatformSettings,
     PrepareResult,
     Problem,
-    Published,
     Ready,
 )
-from adapters.errors import AdapterError, RateLimited, Rejected, Unavailable
-from adapters.graph_api import INTERRUPTED, check_usage
+from adapters.errors import RateLimited, Rejected, Unavailable
+from adapters.graph_api import INTERRUPTED, check_usage, read_link
 from adapters.http import HttpClient
 from adapters.instagram import limits
 from adapters.instagram.checkpoint import Checkpoint, Step, choose_next_step, get_awaited_container
 from adapters.instagram.client import Client
 from adapters.instagram.lookup import (
-    compute_poll_delay,
     find_published_post,
+    get_first_pause,
     interpret_armed_status,
     interpret_unarmed_status,
     list_posts,
@@ -58,7 +57,6 @@ from adapters.instagram.problems import find_problems
 from adapters.instagram.wire import Created
 from adapters.listing import Listing
 from adapters.live_check import ConnectionChecks, Finding, LiveCheck, fail, ok, warn
-from adapters.oauth_mixin import OAuthMixin
 from adapters.post_options import PostOptions, at_most
 
 
@@ -127,18 +125,13 @@ class InstagramOptions(PostOptions):
     )
 
 
-class Instagram(OAuthMixin):
+class Instagram(OAuth):
     """Publishes to Instagram professional accounts; ``adapters.contract`` documents each method."""
 
     platform: ClassVar[Platform] = Platform.INSTAGRAM
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
     post_options: ClassVar[type[PostOptions] | None] = InstagramOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
-
-    def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
-        self._http = client
-        self._settings = settings
-        self._oauth = OAuth(client, settings)
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:  # noqa: ARG002 one set of rules
         """Return every limit that the draft is known to break."""
@@ -154,7 +147,7 @@ class Instagram(OAuthMixin):
                 return _check_quota(client, state)
             case Step.CHILD:
                 child = client.create_child(draft.media[len(state.children)])
-                return _continue(state.replace(children=(*state.children, child.id)))
+                return state.replace(children=(*state.children, child.id)).to_pending()
             case Step.CONTAINER:
                 return _await_container(draft, state, client.create_container(draft, state.children))
             case Step.UPLOAD:
@@ -167,10 +160,10 @@ class Instagram(OAuthMixin):
         """Call ``media_publish``; the ``look`` that follows reads the link."""
         state = Checkpoint.model_validate(checkpoint)
         if state.media_id is not None:  # it is live: there is nothing left to send
-            return _continue(state)
+            return state.to_pending()
         if state.container is None:
             raise Unavailable("Nothing is prepared for Instagram", code="not_prepared")
-        return _continue(state.replace(media_id=self._build_client(account).publish(state.container)))
+        return state.replace(media_id=self._build_client(account).publish(state.container)).to_pending()
 
     def look(
         self,
@@ -183,9 +176,9 @@ class Instagram(OAuthMixin):
         """Return the state of the publish. Before arming, Ready means that ``prepare`` has a next request."""
         state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
         if state.media_id is not None:
-            return _read_link(client, state.media_id)
+            return read_link(state.media_id, lambda: client.read_media(str(state.media_id)).permalink)
         if armed_at is None and choose_next_step(draft, state) is not Step.POLL:
-            return Ready(checkpoint=state.to_dict())
+            return state.to_ready()
         if armed_at is not None and state.container is None:
             return CannotTell(reason="no container is known that could have been published", is_final=True)
         status = client.read_status(get_awaited_container(state))
@@ -217,14 +210,10 @@ class Instagram(OAuthMixin):
             # a complete upload whose response was lost refuses too: a new container decides
             interrupted = Unavailable(error.message, code=INTERRUPTED, platform_code=error.platform_code)
             return restart_if_ended(state, interrupted)
-        return Pending(checkpoint=state.replace(upload_uri=None).to_dict(), wait=limits.FIRST_POLL_VIDEO)
+        return state.replace(upload_uri=None).to_pending(limits.FIRST_POLL_VIDEO)
 
     def _build_client(self, account: Account) -> Client:
         return Client(self._http, self._settings, account)
-
-
-def _continue(state: Checkpoint) -> Pending:
-    return Pending(checkpoint=state.to_dict())
 
 
 def _check_quota(client: Client, state: Checkpoint) -> PrepareResult:
@@ -237,17 +226,10 @@ def _check_quota(client: Client, state: Checkpoint) -> PrepareResult:
         )
     if reply.usage.wait is not None:
         raise RateLimited("Instagram: the call allowance is nearly spent", retry_after=reply.usage.wait)
-    return _continue(state.replace(quota_read=True))
+    return state.replace(quota_read=True).to_pending()
 
 
 def _await_container(draft: Draft, state: Checkpoint, created: Created) -> Pending:
     state = state.replace(container=created.id, upload_uri=created.uri, polls=0)
-    wait = timedelta(0) if created.uri else compute_poll_delay(draft, 0)
-    return Pending(checkpoint=state.to_dict(), wait=wait)
-
-
-def _read_link(client: Client, media_id: str) -> Published:
-    try:
-        return Published(remote_id=media_id, url=client.read_media(media_id).permalink)
-    except AdapterError as error:  # the post stays published without its link; a later look fills it in
-        return Published(remote_id=media_id, notes={"url_missing": error.code})
+    wait = timedelta(0) if created.uri else get_first_pause(draft)
+    return state.to_pending(wait)

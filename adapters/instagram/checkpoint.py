@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from adapters.checkpoint import BaseCheckpoint
+from adapters.base import PolledCheckpoint
 from adapters.contract import Draft
 
 
@@ -18,7 +18,7 @@ class Step(StrEnum):
     POLL = "read a container's status"
 
 
-class Checkpoint(BaseCheckpoint):
+class Checkpoint(PolledCheckpoint):
     """The facts of an unfinished publish; an empty checkpoint is the beginning."""
 
     quota_read: bool = False
@@ -30,12 +30,8 @@ class Checkpoint(BaseCheckpoint):
     """The upload address, until the bytes are sent."""
     media_id: str | None = None
     """Set only by the response of ``media_publish``: the post is live under this id."""
-    polls: int = 0
-    """Status reads of the container that is awaited."""
     listings: int = 0
     """Searches of the account's list for the post of a PUBLISHED container."""
-    restarts: int = 0
-    """Replacements of failed containers."""
 
 
 def is_carousel(draft: Draft) -> bool:

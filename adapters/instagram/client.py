@@ -6,18 +6,16 @@ Source: developers.facebook.com/docs/instagram-platform/content-publishing, v25.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from adapters.contract import Account, Credentials, Draft, Media, PlatformSettings
-from adapters.errors import Unavailable
 from adapters.graph_api import GraphClient, GraphReply, choose_proof_secret, rebase_url, rupload
 from adapters.graph_errors import GONE
 from adapters.http import HttpClient
 from adapters.instagram import limits, payload
 from adapters.instagram.errors import SERVICE, TABLE
 from adapters.instagram.wire import ContainerStatus, Created, MediaList, MediaNode, Quotas
-from adapters.transport import get_size, open_range
+from adapters.transport import compute_upload_limit, get_size, open_range, read_or_none
 
 HOST_OF = {"instagram_login": "graph", "facebook_login": "facebook_graph"}
 """Connection -> the only Graph host that accepts its tokens."""
@@ -71,17 +69,16 @@ class Client:
             headers={"offset": "0", "file_size": str(size)},
             chunks=open_range(media, 0, size),
             length=size,
-            limit=timedelta(seconds=30 + size / limits.UPLOAD_FLOOR),
+            limit=compute_upload_limit(size),
         )
 
     def read_status(self, container: str) -> ContainerStatus | None:
         """Read a container's status; None when Instagram finds none, which never proves that none was published."""
-        try:
-            return self._graph.read(ContainerStatus, container, self._token, fields="status_code,status").data
-        except Unavailable as error:
-            if error.code == GONE:
-                return None
-            raise
+        reply = read_or_none(
+            GONE,
+            lambda: self._graph.read(ContainerStatus, container, self._token, fields="status_code,status"),
+        )
+        return reply.data if reply else None
 
     def publish(self, container: str) -> str:
         """Publish a container, the one visible call, and return the media id."""

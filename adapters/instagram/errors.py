@@ -22,14 +22,14 @@ FAILED = "container_failed"
 
 
 def _reject(message: str, next_action: str | None = None) -> GraphErrorRow:
-    return GraphErrorRow(error=Rejected, message=message, before_acting=True, next_action=next_action)
+    return GraphErrorRow(Rejected, message, before_acting=True, next_action=next_action)
 
 
 def _block(message: str) -> GraphErrorRow:
     """Return a row of a block by policy, which may have acted, and is never sent again once absence is proven."""
     return GraphErrorRow(
-        error=Rejected,
-        message=message,
+        Rejected,
+        message,
         any_subcode=True,
         is_policy=True,
         code="blocked_by_policy",
@@ -38,7 +38,7 @@ def _block(message: str) -> GraphErrorRow:
 
 
 def _retry(message: str, code: str | None = None) -> GraphErrorRow:
-    return GraphErrorRow(error=Unavailable, message=message, code=code)
+    return GraphErrorRow(Unavailable, message, code=code)
 
 
 _ROWS: GraphErrorTable = {
@@ -54,8 +54,8 @@ _ROWS: GraphErrorTable = {
     (4, 2207051): _block("the action was blocked as suspected spam"),
     # The window rolls: each post frees its place after 24 hours, so an hourly retry loses at most an hour.
     (9, 2207042): GraphErrorRow(
-        error=RateLimited,
-        message="the daily limit of published posts is reached",
+        RateLimited,
+        "the daily limit of published posts is reached",
         before_acting=True,
         wait=timedelta(hours=1),
     ),
@@ -65,17 +65,16 @@ _ROWS: GraphErrorTable = {
         "the account is restricted or inactive", "Log in to the Instagram app and complete what it asks for."
     ),
     # A wrong parameter is our mistake at a container; the page does not list it for media_publish.
-    (100, None): GraphErrorRow(error=Rejected, message="a parameter was refused"),
+    (100, None): GraphErrorRow(Rejected, "a parameter was refused"),
     (100, 2207023): _reject("unknown media type"),
     (100, 2207028): _reject("a carousel takes 2 to 10 items"),
     (100, 2207035): _reject("a product tag's position is invalid"),
     (100, 2207036): _reject("a photo needs a position for each product tag"),
     (100, 2207037): _reject("a product tag is invalid"),
     (100, 2207040): _reject("too many user tags"),
-    (None, 2207081): GraphErrorRow(  # POSTIZ
-        error=Rejected,
-        message="the account does not support trial reels",
-        next_action="Publish the reel without a trial.",
+    # POSTIZ
+    (None, 2207081): GraphErrorRow(
+        Rejected, "the account does not support trial reels", next_action="Publish the reel without a trial."
     ),
     (368, None): _block(
         "the account was blocked from posting for policy reasons"
@@ -83,9 +82,7 @@ _ROWS: GraphErrorTable = {
     (352, 2207026): _reject("the video format is not supported", "Send MP4 or MOV with H.264 or HEVC."),
     # The vendor calls it permanent; postiz-app PR #1900 and mixpost #197 saw a later attempt succeed.
     (9004, 2207052): _retry("the media URL could not be fetched"),
-    (9007, 2207027): GraphErrorRow(
-        error=Unavailable, message="the media is not ready yet", before_acting=True
-    ),
+    (9007, 2207027): GraphErrorRow(Unavailable, "the media is not ready yet", before_acting=True),
     (36000, 2207004): _reject("the image is too large", "Send a JPEG of at most 8 MB."),
     (36001, 2207005): _reject("the image format is not supported", "Send a JPEG."),
     (36003, 2207009): _reject("the aspect ratio is not supported", "Use a ratio between 3:4 and 1.91:1."),

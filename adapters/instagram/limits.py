@@ -61,9 +61,6 @@ PAGE = "50"
 CLOCK_SKEW = timedelta(seconds=5)
 """The allowed lag of Instagram's timestamps, which count whole seconds, behind our arming time."""
 CONTAINER_LIFE = timedelta(hours=24)  # GUIDE
-UPLOAD_FLOOR = 1024 * 1024
-"""Bytes per second; a slower upload runs into its time limit."""
-
 LIMITS = (
     Limit(of="text", rule="caption", most=CAPTION_CHARACTERS, unit="characters"),
     Limit(of="text", rule="hashtags", most=HASHTAGS),

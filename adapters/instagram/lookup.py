@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
 
-from adapters.checkpoint import compute_backoff
 from adapters.contract import CannotTell, Draft, Ended, LookResult, Pending, PrepareResult, Published, Ready
-from adapters.errors import AdapterError, Permanent
+from adapters.errors import AdapterError
 from adapters.instagram import limits
 from adapters.instagram.checkpoint import Checkpoint
 from adapters.instagram.client import Client
@@ -16,27 +15,24 @@ from adapters.instagram.wire import ContainerStatus, MediaNode
 from adapters.listing import ListedPost, Listing, fill, read_pages, split_words
 
 
-def compute_poll_delay(draft: Draft, polls: int) -> timedelta:
-    """Return the pause before the read after *polls* reads: doubles with each, up to a minute."""
+def get_first_pause(draft: Draft) -> timedelta:
+    """Return the pause before the first read."""
     has_video = any(media.kind == "video" for media in draft.media)
-    first = limits.FIRST_POLL_VIDEO if has_video else limits.FIRST_POLL_IMAGE
-    return compute_backoff(first, polls, limits.LONGEST_POLL)
+    return limits.FIRST_POLL_VIDEO if has_video else limits.FIRST_POLL_IMAGE
 
 
 def interpret_unarmed_status(
     draft: Draft, state: Checkpoint, status: ContainerStatus | None
 ) -> Ready | Pending | Ended:
     """Return what the awaited container's status means before arming, when nothing is visible."""
-    again = Pending(
-        checkpoint=state.replace(polls=state.polls + 1).to_dict(), wait=compute_poll_delay(draft, state.polls)
-    )
+    again = state.poll_again(get_first_pause(draft), limits.LONGEST_POLL)
     if status is None:
         return again if state.polls < limits.GONE_READS else Ended(error=build_expired_error())
     match status.status_code:
         case "FINISHED" if state.container is None:
-            return Pending(checkpoint=state.replace(ready=state.ready + 1, polls=0).to_dict())
+            return state.replace(ready=state.ready + 1, polls=0).to_pending()
         case "FINISHED":
-            return Ready(checkpoint=state.replace(polls=0).to_dict())
+            return state.replace(polls=0).to_ready()
         case "EXPIRED":
             return Ended(error=build_expired_error())
         case "ERROR":
@@ -50,10 +46,8 @@ def restart_if_ended(state: Checkpoint, result: Ready | Pending | Ended | Adapte
     if isinstance(result, (Ready, Pending)):
         return result
     error = result.error if isinstance(result, Ended) else result
-    if isinstance(error, Permanent) or state.restarts >= limits.RESTARTS:
-        raise error
-    pause = timedelta(0) if error.code == EXPIRED else limits.RESTART_PAUSE * 2**state.restarts
-    return Pending(checkpoint=Checkpoint(restarts=state.restarts + 1).to_dict(), wait=pause)
+    pause = timedelta(0) if error.code == EXPIRED else limits.RESTART_PAUSE
+    return state.restart(Checkpoint(), error, limits.RESTARTS, pause)
 
 
 def interpret_armed_status(state: Checkpoint, status: ContainerStatus | None) -> LookResult:
@@ -62,14 +56,13 @@ def interpret_armed_status(state: Checkpoint, status: ContainerStatus | None) ->
         return CannotTell(reason="Instagram does not find the container")
     match status.status_code:
         case "FINISHED":
-            return Ready(checkpoint=state.replace(polls=0).to_dict())
+            return state.replace(polls=0).to_ready()
         case "EXPIRED":
             return Ended(error=build_expired_error())
         case "ERROR":
             return Ended(error=build_status_error(status.status))
         case _:
-            pause = compute_backoff(limits.FIRST_POLL_VIDEO, state.polls, limits.LONGEST_POLL)
-            return Pending(checkpoint=state.replace(polls=state.polls + 1).to_dict(), wait=pause)
+            return state.poll_again(limits.FIRST_POLL_VIDEO, limits.LONGEST_POLL)
 
 
 def find_published_post(
@@ -89,7 +82,7 @@ def find_published_post(
         return Published(remote_id=found[0].id, url=found[0].permalink)
     if state.listings < limits.LISTINGS or state.container is None:
         pause = min(limits.LONGEST_POLL, limits.FIRST_POLL_VIDEO * 2**state.listings)
-        return Pending(checkpoint=state.replace(listings=state.listings + 1).to_dict(), wait=pause)
+        return state.replace(listings=state.listings + 1).to_pending(pause)
     return Published(remote_id=state.container, notes={"remote_id_is": "container", "candidates": len(found)})
 
 

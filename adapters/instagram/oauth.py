@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from urllib.parse import urlencode
 
-from pydantic import ValidationError
-
-from adapters.contract import Account, Credentials, PlatformSettings, RemoteAccount
+from adapters.base import BaseAdapter
+from adapters.contract import Account, Credentials, RemoteAccount
 from adapters.errors import CredentialsExpired, Rejected, Unavailable
 from adapters.graph_api import GraphClient, send
 from adapters.graph_errors import build_error
@@ -26,10 +24,11 @@ from adapters.graph_oauth import (
     extend_token,
     list_pages,
 )
-from adapters.http import HttpClient, Response
+from adapters.http import Response
 from adapters.instagram.client import build_graph_client
 from adapters.instagram.errors import SERVICE, TABLE
 from adapters.instagram.wire import Me, MeList, ShortTokens
+from adapters.oauth import build_app_form, build_code_form, build_consent_url
 
 INSTAGRAM_SCOPES = ("instagram_business_basic", "instagram_business_content_publish")
 FACEBOOK_SCOPES = (
@@ -40,29 +39,22 @@ FACEBOOK_SCOPES = (
 )
 
 
-class OAuth:
+class OAuth(BaseAdapter):
     """The OAuth flow of the login that ``settings.options["connection"]`` names."""
 
-    def __init__(self, http: HttpClient, settings: PlatformSettings) -> None:
-        self._http = http
-        self._settings = settings
-        self._connection = str(settings.options.get("connection", "instagram_login"))
+    @property
+    def _connection(self) -> str:
+        return str(self._settings.options.get("connection", "instagram_login"))
 
-    def authorize_url(self, redirect_uri: str, state: str) -> str:
+    def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:  # noqa: ARG002
         """Return the URL of the consent page."""
         if self._connection == "facebook_login":
             www = self._settings.hosts["facebook_www"]
             return build_dialog_url(www, self._settings, FACEBOOK_SCOPES, redirect_uri, state)
-        query = {
-            "client_id": self._settings.app_id,
-            "redirect_uri": redirect_uri,
-            "response_type": "code",
-            "scope": ",".join(INSTAGRAM_SCOPES),
-            "state": state,
-        }
-        return f"{self._settings.hosts['www']}/oauth/authorize?{urlencode(query)}"
+        address, app = f"{self._settings.hosts['www']}/oauth/authorize", {"client_id": self._settings.app_id}
+        return build_consent_url(address, app, ",".join(INSTAGRAM_SCOPES), redirect_uri, state)
 
-    def exchange(self, code: str, redirect_uri: str) -> Credentials:
+    def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:  # noqa: ARG002
         """Exchange the code for a short token, and that for a long one. Raises Rejected when the code is refused."""
         code = code.removesuffix("#_")  # Instagram appends it; it is not part of the code
         if self._connection == "facebook_login":
@@ -117,13 +109,7 @@ class OAuth:
         return build_graph_client(self._http, self._settings, connection, credentials)
 
     def _request_short_token(self, code: str, redirect_uri: str) -> Response:
-        form = {
-            "client_id": self._settings.app_id,
-            "client_secret": self._settings.app_secret.get_secret_value(),
-            "grant_type": "authorization_code",
-            "redirect_uri": redirect_uri,
-            "code": code,
-        }
+        form = {**build_app_form(self._settings), **build_code_form(code, redirect_uri)}
         url = f"{self._settings.hosts['api']}/oauth/access_token"
         return send(self._http, SERVICE, "POST", url, visible=False, form=form)
 
@@ -141,13 +127,10 @@ def _parse_short_token(response: Response) -> str:
         raise Rejected("Instagram refused the code; connect the account again", http_status=400)
     if response.status != 200:  # noqa: PLR2004
         raise build_error(SERVICE, response, TABLE, visible=False)
-    try:
-        token = ShortTokens.model_validate_json(response.body).token
-    except ValidationError:
-        token = None
-    if token is None:
+    found = response.parse(ShortTokens)
+    if found is None or found.token is None:
         raise Unavailable("Instagram sent an unreadable response", http_status=response.status)
-    return token.get_secret_value()
+    return found.token.get_secret_value()
 
 
 def _to_remote_account(me: Me, credentials: Credentials) -> RemoteAccount:

@@ -7,39 +7,39 @@ from typing import Any, Literal
 
 from pydantic import SecretStr, model_validator
 
-from adapters.graph_errors import GraphModel
 from adapters.graph_oauth import Paging
+from adapters.transport import Wire
 
 Status = Literal["IN_PROGRESS", "FINISHED", "PUBLISHED", "ERROR", "EXPIRED"]
 
 
-class Created(GraphModel):
+class Created(Wire):
     """A created container or post: ``{"id":"17889455560051444"}``, with ``uri`` where bytes are to follow."""
 
     id: str
     uri: str | None = None
 
 
-class ContainerStatus(GraphModel):
+class ContainerStatus(Wire):
     """A container's status: ``{"status_code":"FINISHED","status":"…"}``; on ERROR ``status`` holds the subcode."""
 
     status_code: Status
     status: str = ""
 
 
-class Child(GraphModel):
+class Child(Wire):
     """One picture or video of a carousel."""
 
     media_type: str | None = None
 
 
-class Children(GraphModel):
+class Children(Wire):
     """The parts of a carousel, in order."""
 
     data: tuple[Child, ...] = ()
 
 
-class MediaNode(GraphModel):
+class MediaNode(Wire):
     """A published post; ``permalink`` is missing for some (e.g. while a copyright check runs).
 
     ``media_type`` is IMAGE, VIDEO or CAROUSEL_ALBUM, ``media_product_type`` is REELS for a reel.
@@ -54,21 +54,21 @@ class MediaNode(GraphModel):
     children: Children | None = None
 
 
-class MediaList(GraphModel):
+class MediaList(Wire):
     """A page of an account's posts, newest first."""
 
     data: tuple[MediaNode, ...]
     paging: Paging = Paging()
 
 
-class QuotaConfig(GraphModel):
+class QuotaConfig(Wire):
     """The size of the quota window; ``quota_duration`` is in seconds."""
 
     quota_total: int | None = None
     quota_duration: int = 86400
 
 
-class Quota(GraphModel):
+class Quota(Wire):
     """The number of posts published in the rolling window; it lags."""
 
     quota_usage: int = 0
@@ -80,19 +80,19 @@ class Quota(GraphModel):
         return self.config.quota_total is not None and self.quota_usage >= self.config.quota_total
 
 
-class Quotas(GraphModel):
+class Quotas(Wire):
     """The publishing quota: ``{"data":[{"quota_usage":2,"config":{"quota_total":50,"quota_duration":86400}}]}``."""
 
     data: tuple[Quota, ...]
 
 
-class ShortToken(GraphModel):
+class ShortToken(Wire):
     """The token that a code is exchanged for; it lives one hour."""
 
     access_token: SecretStr
 
 
-class ShortTokens(GraphModel):
+class ShortTokens(Wire):
     """A short token, inside ``data`` as the vendor's page prints it, or bare; both forms were seen."""
 
     data: tuple[ShortToken, ...] = ()
@@ -104,7 +104,7 @@ class ShortTokens(GraphModel):
         return self.data[0].access_token if self.data else self.access_token
 
 
-class Me(GraphModel):
+class Me(Wire):
     """The professional account of a token: publishing takes ``user_id``; ``id`` is app-scoped."""
 
     user_id: str
@@ -112,7 +112,7 @@ class Me(GraphModel):
     name: str = ""
 
 
-class MeList(GraphModel):
+class MeList(Wire):
     """The response of ``/me``: inside ``data`` on the vendor's page, bare from the server as it was seen."""
 
     data: tuple[Me, ...]

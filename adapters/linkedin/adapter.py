@@ -33,17 +33,15 @@ from adapters.contract import (
     FinalizeResult,
     LookResult,
     Media,
-    Pending,
     Platform,
     PlatformSettings,
     PrepareResult,
     Problem,
-    Ready,
 )
 from adapters.errors import AdapterError, CredentialsExpired, NeedsPerson, RateLimited, Unavailable
 from adapters.http import HttpClient
 from adapters.linkedin import limits
-from adapters.linkedin.checkpoint import Checkpoint, FileUpload, Step, choose_next_step, compute_poll_delay
+from adapters.linkedin.checkpoint import Checkpoint, FileUpload, Step, choose_next_step, get_first_pause
 from adapters.linkedin.client import Client
 from adapters.linkedin.errors import RESOURCE_FORBIDDEN, STALE_UPLOAD
 from adapters.linkedin.lookup import (
@@ -59,7 +57,6 @@ from adapters.linkedin.payload import build_post
 from adapters.linkedin.problems import find_problems
 from adapters.listing import Asked, Listing
 from adapters.live_check import POST_NOT_FOUND_AGAIN, ConnectionChecks, Finding, LiveCheck, quota_not_readable
-from adapters.oauth_mixin import OAuthMixin
 from adapters.post_options import PostOptions
 
 
@@ -111,18 +108,13 @@ class LinkedInOptions(PostOptions):
     title: str | None = Field(None, min_length=1, max_length=400, description="Of a video or a single image.")
 
 
-class LinkedIn(OAuthMixin):
+class LinkedIn(OAuth):
     """Publishes posts of LinkedIn members and organizations; ``adapters.contract`` documents each method."""
 
     platform: ClassVar[Platform] = Platform.LINKEDIN
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
     post_options: ClassVar[type[PostOptions] | None] = LinkedInOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
-
-    def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
-        self._http = client
-        self._settings = settings
-        self._oauth = OAuth(client, settings)
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
         """Return every limit that the draft is known to break."""
@@ -132,12 +124,12 @@ class LinkedIn(OAuthMixin):
 
     def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         """Send one request: each file is started and sent in turn, then the status of all is read."""
-        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
+        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account.credentials)
         step, index = choose_next_step(draft, state)
         match step:
             case Step.START:
                 file = _start(draft, account, client, index)
-                return Pending(checkpoint=state.replace_file(index, file).to_dict())
+                return state.replace_file(index, file).to_pending()
             case Step.SEND | Step.COVER:
                 return _send(draft, state, client, index)
             case Step.CLOSE:
@@ -146,14 +138,16 @@ class LinkedIn(OAuthMixin):
                 result = read_status(client, draft, state, index)
                 return restart_file(state, index, result.error) if isinstance(result, Ended) else result
             case Step.DONE:
-                return Ready(checkpoint=state.to_dict())
+                return state.to_ready()
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """Create the post with ``POST /rest/posts``, the one visible call."""
         state = Checkpoint.model_validate(checkpoint)
         if choose_next_step(draft, state)[0] is not Step.DONE:
             raise Unavailable("The post is not prepared.", code="not_prepared")
-        response = self._build_client(account).create_post(build_post(draft, account.remote_id, state.urns))
+        response = self._build_client(account.credentials).create_post(
+            build_post(draft, account.remote_id, state.urns)
+        )
         is_readable = account.connection == "organization"
         return interpret_created_post(response, state, self._settings.hosts["www"], is_readable=is_readable)
 
@@ -169,12 +163,12 @@ class LinkedIn(OAuthMixin):
 
         After arming, an organization's posts are read and searched; a member's can be neither.
         """
-        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
+        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account.credentials)
         if armed_at is None:
             step, index = choose_next_step(draft, state)
             if step is Step.POLL:
                 return read_status(client, draft, state, index)
-            return Ready(checkpoint=state.to_dict())
+            return state.to_ready()
         if account.connection != "organization":
             return CannotTell(reason=NO_LISTING, is_final=True)
         return find_post(client, account.remote_id, draft, state, taken, self._settings.hosts["www"])
@@ -184,15 +178,11 @@ class LinkedIn(OAuthMixin):
         if account.connection != "organization":
             return Listing(asked=Asked.NEVER, reason=NO_LISTING)
         return list_posts(
-            self._build_client(account), account.remote_id, draft, since, self._settings.hosts["www"]
-        )
-
-    def _build_client(self, account: Account) -> Client:
-        return Client(
-            http=self._http,
-            api=self._settings.hosts["api"],
-            version=self._settings.version,
-            token=account.credentials.access_token,
+            self._build_client(account.credentials),
+            account.remote_id,
+            draft,
+            since,
+            self._settings.hosts["www"],
         )
 
 
@@ -227,7 +217,7 @@ def _send(draft: Draft, state: Checkpoint, client: Client, index: int) -> Prepar
         if error.code != STALE_UPLOAD:
             raise
         return restart_file(state, index, error)
-    return Pending(checkpoint=state.replace_file(index, sent).to_dict())
+    return state.replace_file(index, sent).to_pending()
 
 
 def _send_next(draft: Draft, client: Client, index: int, file: FileUpload) -> FileUpload:
@@ -262,7 +252,7 @@ def _close(draft: Draft, state: Checkpoint, client: Client, index: int) -> Prepa
             raise
         done = done.replace(doubtful=True)
     state = state.replace_file(index, done).replace(polls=0)
-    return Pending(checkpoint=state.to_dict(), wait=compute_poll_delay(draft, 0))
+    return state.to_pending(get_first_pause(draft))
 
 
 def _is_refusal(error: AdapterError) -> bool:

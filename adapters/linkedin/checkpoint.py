@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from adapters.checkpoint import BaseCheckpoint, compute_backoff
+from adapters.base import BaseCheckpoint, PolledCheckpoint
 from adapters.contract import Draft
 from adapters.linkedin import limits
 from adapters.linkedin.wire import Part
@@ -50,7 +50,7 @@ class FileUpload(BaseCheckpoint):
         return self.ends is not None and (now + limits.URL_MARGIN).timestamp() * 1000 >= self.ends
 
 
-class Checkpoint(BaseCheckpoint):
+class Checkpoint(PolledCheckpoint):
     """The facts of an unfinished publish; an empty checkpoint is the beginning."""
 
     media: tuple[FileUpload, ...] = ()
@@ -60,8 +60,6 @@ class Checkpoint(BaseCheckpoint):
     """An earlier attempt of this delivery was armed, and an operator decided to publish again with the same files."""
     duplicate: str = ""
     """The URN of the live post that LinkedIn says this one duplicates."""
-    polls: int = 0
-    restarts: int = 0
 
     def get_file(self, index: int) -> FileUpload:
         """Return the upload of one file; a file that has not started is empty."""
@@ -97,7 +95,6 @@ def choose_next_step(draft: Draft, state: Checkpoint) -> tuple[Step, int]:
     return Step.POLL, awaited
 
 
-def compute_poll_delay(draft: Draft, polls: int) -> timedelta:
-    """Return the pause before the read after *polls* reads: doubles with each, up to a minute."""
-    first = limits.FIRST_POLL_VIDEO if draft.kind == "video" else limits.FIRST_POLL_IMAGE
-    return compute_backoff(first, polls, limits.LONGEST_POLL)
+def get_first_pause(draft: Draft) -> timedelta:
+    """Return the pause before the first read of a file's status."""
+    return limits.FIRST_POLL_VIDEO if draft.kind == "video" else limits.FIRST_POLL_IMAGE

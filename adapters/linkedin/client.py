@@ -7,19 +7,17 @@ digests of 2026-06 to 2026-10, read 2026-11-24.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from adapters.contract import Media
+from adapters.contract import Media, PlatformSettings
 from adapters.error_table import Phase
-from adapters.errors import AdapterError, Rejected
-from adapters.http import HttpClient, Response, SizedBody
-from adapters.linkedin import limits, payload
+from adapters.errors import Rejected
+from adapters.http import HttpClient, Model, Response, SizedBody
+from adapters.linkedin import limits, payload, wire
 from adapters.linkedin.errors import (
     GONE,
     SERVICE,
@@ -27,29 +25,15 @@ from adapters.linkedin.errors import (
     translate_error,
     translate_upload_error,
 )
-from adapters.linkedin.wire import (
-    ImageUpload,
-    Me,
-    MediaStatus,
-    Organization,
-    Part,
-    Person,
-    Post,
-    Posts,
-    Role,
-    Roles,
-    StartedImage,
-    StartedVideo,
-    VideoUpload,
-)
 from adapters.transport import (
-    Model,
+    BearerClient,
     Request,
     bearer_header,
+    compute_upload_limit,
     get_size,
     is_web_page,
     open_body,
-    parse_response,
+    read_or_none,
     send,
 )
 
@@ -57,24 +41,25 @@ _ROLES, _MAX_ROLE_PAGES = 100, 50
 """Roles of one page, and most pages that are read."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Client:
+class Client(BearerClient):
     """Requests with one access token."""
 
-    http: HttpClient
-    api: str
-    version: str
-    token: SecretStr
+    service = SERVICE
+    to_error = staticmethod(translate_error)
 
-    def start_image(self, owner: str) -> ImageUpload:
+    def __init__(self, http: HttpClient, settings: PlatformSettings, token: SecretStr) -> None:
+        super().__init__(http, settings.hosts["api"], token)
+        self._version = settings.version
+
+    def start_image(self, owner: str) -> wire.ImageUpload:
         """Request an upload address for an image; invisible and safe to repeat."""
         body = payload.build_image_start(owner)
-        return self._request("POST", "images?action=initializeUpload", StartedImage, json=body).value
+        return self._request("POST", "images?action=initializeUpload", wire.StartedImage, json=body).value
 
-    def start_video(self, owner: str, media: Media, *, has_cover: bool) -> VideoUpload:
+    def start_video(self, owner: str, media: Media, *, has_cover: bool) -> wire.VideoUpload:
         """Request upload addresses for a video's parts and its thumbnail; invisible and safe to repeat."""
         body = payload.build_video_start(owner, get_size(media), has_cover=has_cover)
-        video = self._request("POST", "videos?action=initializeUpload", StartedVideo, json=body).value
+        video = self._request("POST", "videos?action=initializeUpload", wire.StartedVideo, json=body).value
         if has_cover and not video.thumbnailUploadUrl:
             raise build_unclear_error(Phase.PREPARE, platform_code="no_thumbnail_address")
         return video
@@ -82,14 +67,14 @@ class Client:
     def send_image(self, media: Media, url: str) -> None:
         """Send the whole image; its address requires the token."""
         content_type = media.facts.content_type if media.facts else "application/octet-stream"
-        headers = {"Content-Type": content_type, **self._bearer()}
+        headers = {"Content-Type": content_type, **bearer_header(self._token.get_secret_value())}
         response = self._put(url, headers, open_body(media, 0, get_size(media)))
         if response.status != HTTPStatus.CREATED:  # LinkedIn's own success; a proxy's page has 200
             raise build_unclear_error(
                 Phase.PREPARE, platform_code=f"http_{response.status}", status=response.status
             )
 
-    def send_part(self, media: Media, part: Part) -> str:
+    def send_part(self, media: Media, part: wire.Part) -> str:
         """Send one part of a video and return its id: the ETag without quotes. Its address takes no token."""
         body = open_body(media, part.firstByte, part.lastByte - part.firstByte + 1)
         response = self._put(part.uploadUrl, {"Content-Type": "application/octet-stream"}, body)
@@ -112,49 +97,41 @@ class Client:
         if response.status != HTTPStatus.OK:
             raise translate_error(response, Phase.PREPARE)
 
-    def read_status(self, urn: str) -> MediaStatus | None:
+    def read_status(self, urn: str) -> wire.MediaStatus | None:
         """Read the status of an image or a video; None when LinkedIn does not find it."""
         kind = "videos" if urn.startswith("urn:li:video:") else "images"
-        try:
-            return self._request("GET", f"{kind}/{quote(urn, safe='')}", MediaStatus)
-        except AdapterError as error:
-            if error.code == GONE:
-                return None
-            raise
+        path = f"{kind}/{quote(urn, safe='')}"
+        return read_or_none(GONE, lambda: self._request("GET", path, wire.MediaStatus))
 
     def create_post(self, body: Mapping[str, Any]) -> Response:
         """Create a post: the one visible call. A success has no body; the header ``x-restli-id`` holds the URN."""
         return self._call("POST", "posts", phase=Phase.FINALIZE, json=body)
 
-    def read_post(self, urn: str) -> Post | None:
+    def read_post(self, urn: str) -> wire.Post | None:
         """Read an organization's post; None when LinkedIn does not find it."""
-        try:
-            return self._request("GET", f"posts/{quote(urn, safe='')}", Post, phase=Phase.LOOK)
-        except AdapterError as error:
-            if error.code == GONE:
-                return None
-            raise
+        path = f"posts/{quote(urn, safe='')}"
+        return read_or_none(GONE, lambda: self._request("GET", path, wire.Post, phase=Phase.LOOK))
 
-    def list_posts(self, author: str, start: int = 0) -> Sequence[Post]:
+    def list_posts(self, author: str, start: int = 0) -> Sequence[wire.Post]:
         """List an organization's posts from place *start* on, the last changed first; a member's cannot be listed."""
         place = {"count": str(limits.LISTED), "start": str(start)}
         params = {"q": "author", "author": author, "sortBy": "LAST_MODIFIED", **place}
         finder = {"X-RestLi-Method": "FINDER"}
         return self._request(
-            "GET", "posts", Posts, phase=Phase.LOOK, params=params, more_headers=finder
+            "GET", "posts", wire.Posts, phase=Phase.LOOK, params=params, more_headers=finder
         ).elements
 
-    def read_member(self, *, is_basic: bool) -> Person | Me:
+    def read_member(self, *, is_basic: bool) -> wire.Person | wire.Me:
         """Read the token's member: from ``/v2/me`` (scope ``r_basicprofile``), else by OpenID Connect."""
-        url = f"{self.api}/v2/{'me' if is_basic else 'userinfo'}"
-        response = self._send(Request(method="GET", url=url, headers=self._bearer()), Phase.PREPARE)
+        url = f"{self._api}/v2/{'me' if is_basic else 'userinfo'}"
+        response = self._send("GET", url, Phase.PREPARE)
         if is_basic:
-            return self._read(response, Me, Phase.PREPARE)
-        return self._read(response, Person, Phase.PREPARE)
+            return self._read(response, wire.Me, Phase.PREPARE)
+        return self._read(response, wire.Person, Phase.PREPARE)
 
-    def list_roles(self) -> Sequence[Role]:
+    def list_roles(self) -> Sequence[wire.Role]:
         """List the member's approved roles in organizations, on all pages. Raises Rejected for too many."""
-        found: list[Role] = []
+        found: list[wire.Role] = []
         for _ in range(_MAX_ROLE_PAGES):
             params = {
                 "q": "roleAssignee",
@@ -162,16 +139,16 @@ class Client:
                 "start": str(len(found)),
                 "count": str(_ROLES),
             }
-            page = self._request("GET", "organizationAcls", Roles, params=params)
+            page = self._request("GET", "organizationAcls", wire.Roles, params=params)
             found += page.elements
             total = page.paging.total
             if not page.elements or (len(found) >= total if total else len(page.elements) < _ROLES):
                 return found
         raise Rejected(f"This member has more than {len(found):,} roles in organizations; none was taken.")
 
-    def read_organization(self, number: str) -> Organization:
+    def read_organization(self, number: str) -> wire.Organization:
         """Read an organization's names."""
-        return self._request("GET", f"organizations/{quote(number, safe='')}", Organization)
+        return self._request("GET", f"organizations/{quote(number, safe='')}", wire.Organization)
 
     def _request(
         self, method: str, path: str, model: type[Model], *, phase: Phase = Phase.PREPARE, **options: Any
@@ -188,29 +165,17 @@ class Client:
         **options: Any,
     ) -> Response:
         headers = {
-            **self._bearer(),
-            "LinkedIn-Version": self.version,
+            "LinkedIn-Version": self._version,
             "X-Restli-Protocol-Version": "2.0.0",
             "Content-Type": "application/json",
             **(more_headers or {}),
         }
-        return self._send(
-            Request(method=method, url=f"{self.api}/rest/{path}", headers=headers, **options), phase
-        )
+        return self._send(method, f"{self._api}/rest/{path}", phase, headers, **options)
 
     def _put(self, url: str, headers: Mapping[str, str], body: SizedBody) -> Response:
-        limit = timedelta(seconds=30 + body.length / limits.UPLOAD_FLOOR)
+        limit = compute_upload_limit(body.length)
         request = Request(method="PUT", url=url, headers=headers, body=body, limit=limit)
-        response = self._send(request, Phase.PREPARE)
+        response = send(self._http, SERVICE, request, Phase.PREPARE)
         if response.status not in (HTTPStatus.OK, HTTPStatus.CREATED):
             raise translate_upload_error(response)
         return response
-
-    def _send(self, request: Request, phase: Phase) -> Response:
-        return send(self.http, SERVICE, request, phase)
-
-    def _read(self, response: Response, model: type[Model], phase: Phase) -> Model:
-        return parse_response(response, model, SERVICE, phase, translate_error)
-
-    def _bearer(self) -> dict[str, str]:
-        return bearer_header(self.token.get_secret_value())

@@ -17,16 +17,12 @@ from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
 
-from pydantic import ValidationError
-
 from adapters import error_table
 from adapters.error_table import (
     ErrorRow,
     Phase,
-    Refusal,
-    build_refusal_error,
-    parse_retry_after,
     time_until_utc_midnight,
+    translate_refusal,
 )
 from adapters.errors import (
     AdapterError,
@@ -57,37 +53,35 @@ _POST_URN = re.compile(r"urn:li:(?:share|ugcPost):\d+")
 _OPERATOR = "Ask the operator of this server: the LinkedIn settings have to change."
 
 _BAD = ErrorRow(
-    error=Rejected,
-    code="invalid_request",
-    message="LinkedIn refused the request as invalid.",
-    next_action="Check the caption and the media of the post.",
+    Rejected,
+    "invalid_request",
+    "LinkedIn refused the request as invalid.",
+    "Check the caption and the media of the post.",
 )
-_EXPIRED = ErrorRow(
-    error=CredentialsExpired, code="credentials_expired", message="LinkedIn no longer accepts the token."
-)
+_EXPIRED = ErrorRow(CredentialsExpired, "credentials_expired", "LinkedIn no longer accepts the token.")
 _REVOKED = ErrorRow(
-    error=CredentialsRevoked,
-    code="reconnect_required",
-    message="The account's grant was revoked at LinkedIn.",
-    next_action="Connect the LinkedIn account again.",
+    CredentialsRevoked,
+    "reconnect_required",
+    "The account's grant was revoked at LinkedIn.",
+    "Connect the LinkedIn account again.",
 )
 _DENIED = ErrorRow(
-    error=PermissionMissing,
-    code=DENIED,
-    message="LinkedIn says the account's grant lacks the permission or the role this post needs.",
-    next_action="Check the person's role for the organization, then connect the LinkedIn account again.",
+    PermissionMissing,
+    DENIED,
+    "LinkedIn says the account's grant lacks the permission or the role this post needs.",
+    "Check the person's role for the organization, then connect the LinkedIn account again.",
 )
 _VERSION = ErrorRow(
-    error=AppRefused,
-    code="api_version_retired",
-    message="LinkedIn no longer serves the API version this server is set to.",
-    next_action=f"Set SLIPWAY_LINKEDIN__VERSION to one that it serves, such as {max(limits.RETIREMENTS)}, and restart.",
+    AppRefused,
+    "api_version_retired",
+    "LinkedIn no longer serves the API version this server is set to.",
+    f"Set SLIPWAY_LINKEDIN__VERSION to one that it serves, such as {max(limits.RETIREMENTS)}, and restart.",
 )
 
 _SPENT = ErrorRow(
-    error=RateLimited,
-    code="rate_limited",
-    message="LinkedIn's daily allowance is spent; it resets at 00:00 UTC.",
+    RateLimited,
+    "rate_limited",
+    "LinkedIn's daily allowance is spent; it resets at 00:00 UTC.",
     wait=time_until_utc_midnight,
 )
 
@@ -100,29 +94,26 @@ TABLE: Mapping[tuple[int, str | None], ErrorRow] = {
     (400, "INVALID_URN_ID"): _BAD,
     (400, "ILLEGAL_ARGUMENT"): _BAD,
     (400, "INVALID_CONTENT_OWNERSHIP"): ErrorRow(
-        error=Rejected,
-        code="media_not_owned",
-        message="LinkedIn says that the media do not belong to the author of the post.",
-        next_action="Connect the LinkedIn account again, then retry the post: its media are uploaded again.",
+        Rejected,
+        "media_not_owned",
+        "LinkedIn says that the media do not belong to the author of the post.",
+        "Connect the LinkedIn account again, then retry the post: its media are uploaded again.",
     ),
     (400, "VERSION_MISSING"): _VERSION,
     (400, "EXPIRED_UPLOAD_URL"): ErrorRow(
-        error=Unavailable, code=STALE_UPLOAD, message="LinkedIn's upload address has expired."
+        Unavailable, STALE_UPLOAD, "LinkedIn's upload address has expired."
     ),
     (400, "MEDIA_ASSET_WAITING_UPLOAD"): ErrorRow(
-        error=Unavailable,
-        code="media_not_ready",
-        message="LinkedIn has not taken in the media yet.",
-        wait=limits.NOT_READY,
+        Unavailable, "media_not_ready", "LinkedIn has not taken in the media yet.", wait=limits.NOT_READY
     ),
     (400, "MEDIA_ASSET_PROCESSING_FAILED"): ErrorRow(
-        error=Rejected,
-        code="media_failed",
-        message="LinkedIn could not process the media.",
-        next_action="Send the file in another encoding.",
+        Rejected,
+        "media_failed",
+        "LinkedIn could not process the media.",
+        "Send the file in another encoding.",
     ),
     (400, "UPDATING_ASSET_FAILED"): ErrorRow(
-        error=Unavailable, code="media_not_ready", message="LinkedIn could not attach the media."
+        Unavailable, "media_not_ready", "LinkedIn could not attach the media."
     ),
     (401, "REVOKED_ACCESS_TOKEN"): _REVOKED,
     **{(401, f"{kind}_ACCESS_TOKEN"): _EXPIRED for kind in ("EMPTY", "EXPIRED", "INVALID")},
@@ -135,20 +126,18 @@ TABLE: Mapping[tuple[int, str | None], ErrorRow] = {
     (401, None): replace(_EXPIRED, ambiguous=True),
     # retried by other publishers too (postiz-app), since it was seen to pass; no proof after the post
     (403, FORBIDDEN): ErrorRow(
-        error=Unavailable,
-        code=RESOURCE_FORBIDDEN,
-        message="LinkedIn says that access to the resource is forbidden.",
-        next_action="Check the person's role for the organization, then retry the post.",
+        Unavailable,
+        RESOURCE_FORBIDDEN,
+        "LinkedIn says that access to the resource is forbidden.",
+        "Check the person's role for the organization, then retry the post.",
         ambiguous=True,
     ),
     (403, "ACCESS_DENIED"): _DENIED,
     (403, None): replace(_DENIED, ambiguous=True),
-    (404, "RESOURCE_NOT_FOUND"): ErrorRow(error=Rejected, code=GONE, message="LinkedIn does not find it."),
-    (404, None): ErrorRow(error=Rejected, code=GONE, message="LinkedIn does not find it.", ambiguous=True),
+    (404, "RESOURCE_NOT_FOUND"): ErrorRow(Rejected, GONE, "LinkedIn does not find it."),
+    (404, None): ErrorRow(Rejected, GONE, "LinkedIn does not find it.", ambiguous=True),
     # The page advises a retry; until October 2020 it was the status of a duplicate, so no proof after the post.
-    (409, "CONFLICT"): ErrorRow(
-        error=Unavailable, code="conflict", message="LinkedIn saw a conflict.", ambiguous=True
-    ),
+    (409, "CONFLICT"): ErrorRow(Unavailable, "conflict", "LinkedIn saw a conflict.", ambiguous=True),
     # Rest.li checks the body against the schema before the resource sees it (linkedin.github.io/rest.li, "Validation").
     (422, SCHEMA_ERROR): _BAD,
     (422, "UNPROCESSABLE_ENTITY"): _BAD,
@@ -159,25 +148,21 @@ TABLE: Mapping[tuple[int, str | None], ErrorRow] = {
 }
 
 # The token endpoint (RFC 6749 codes). A refusal of our app disconnects no account: the operator has to act.
-_APP = ErrorRow(
-    error=Rejected,
-    code="app_refused",
-    message="LinkedIn does not accept our app's id and secret.",
-    next_action=_OPERATOR,
-)
+_APP = ErrorRow(Rejected, "app_refused", "LinkedIn does not accept our app's id and secret.", _OPERATOR)
 _DEAD = ErrorRow(
-    error=CredentialsRevoked,
-    code="reconnect_required",
-    message="LinkedIn no longer renews the account's grant.",
-    next_action="Connect the LinkedIn account again.",
+    CredentialsRevoked,
+    "reconnect_required",
+    "LinkedIn no longer renews the account's grant.",
+    "Connect the LinkedIn account again.",
 )
 OAUTH: Mapping[str, ErrorRow] = {
     "invalid_grant": _DEAD,
-    "invalid_request": ErrorRow(  # also the response to a missing parameter, so it proves nothing about the grant
-        error=Rejected,
-        code="invalid_request",
-        message="LinkedIn refused the token request as invalid.",
-        next_action="Connect the LinkedIn account again, and tell the operator of this server if that does not help.",
+    # also the response to a missing parameter, so it proves nothing about the grant
+    "invalid_request": ErrorRow(
+        Rejected,
+        "invalid_request",
+        "LinkedIn refused the token request as invalid.",
+        "Connect the LinkedIn account again, and tell the operator of this server if that does not help.",
     ),
     "invalid_client": _APP,
     "invalid_client_id": _APP,
@@ -215,10 +200,7 @@ def translate_upload_error(response: Response) -> AdapterError:
 
 def translate_oauth_error(response: Response) -> AdapterError:
     """Return the error of a refusal by the token endpoint."""
-    try:
-        error = OAuthErrorBody.model_validate_json(response.body)
-    except ValidationError:
-        error = OAuthErrorBody()
+    error = response.parse(OAuthErrorBody) or OAuthErrorBody()
     code = error.error or None
     row = None if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR else OAUTH.get(code or "")
     return _translate_refusal(response, Phase.PREPARE, code, row, error.error_description)
@@ -240,23 +222,9 @@ def parse_codes(response: Response) -> tuple[str, ...]:
 
 def _parse_error_body(response: Response) -> ErrorBody | None:
     """Return the error in LinkedIn's envelope, or None without one."""
-    try:
-        error = ErrorBody.model_validate_json(response.body)
-    except ValidationError:
-        return None
-    return error if error.status == response.status else None
+    error = response.parse(ErrorBody)
+    return error if error and error.status == response.status else None
 
 
-def _translate_refusal(
-    response: Response, phase: Phase, code: str | None, row: ErrorRow | None, message: str | None
-) -> AdapterError:
-    """Return the error of a refusal; a Retry-After of at most a day wins over the row's wait."""
-    refusal = Refusal(
-        status=response.status,
-        platform_code=code,
-        row=row,
-        retry_after=parse_retry_after(response, most=timedelta(days=1)),
-        message=message,
-        secrets=response.secrets,
-    )
-    return build_refusal_error(SERVICE, phase, refusal)
+_translate_refusal = partial(translate_refusal, SERVICE, most=timedelta(days=1))
+"""A Retry-After of at most a day wins over the row's wait."""

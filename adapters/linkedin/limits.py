@@ -41,8 +41,6 @@ RESTARTS = 3
 RESTART_PAUSE = timedelta(seconds=30)
 URL_MARGIN = timedelta(seconds=60)
 """How long before its expiry an upload URL is no longer used."""
-UPLOAD_FLOOR = 1024 * 1024
-"""Bytes per second; a slower upload runs into its time limit."""
 NOT_READY = timedelta(seconds=10)
 """The pause before the next post call after LinkedIn reports that an upload is not complete."""
 

@@ -13,7 +13,7 @@ from adapters.error_table import Phase
 from adapters.errors import AdapterError, NeedsPerson, OutcomeUnknown, Permanent, Rejected, Unavailable
 from adapters.http import Response
 from adapters.linkedin import limits
-from adapters.linkedin.checkpoint import Checkpoint, FileUpload, Step, choose_next_step, compute_poll_delay
+from adapters.linkedin.checkpoint import Checkpoint, FileUpload, Step, choose_next_step, get_first_pause
 from adapters.linkedin.client import Client
 from adapters.linkedin.errors import (
     DENIED,
@@ -51,9 +51,7 @@ def interpret_status(
     draft: Draft, state: Checkpoint, index: int, media: MediaStatus | None
 ) -> Ready | Pending | Ended:
     """Return what the status of one file means; *media* is None where LinkedIn does not find the file."""
-    again = Pending(
-        checkpoint=state.replace(polls=state.polls + 1).to_dict(), wait=compute_poll_delay(draft, state.polls)
-    )
+    again = state.poll_again(get_first_pause(draft), limits.LONGEST_POLL)
     if media is None:
         return again if state.polls < limits.GONE_READS else Ended(error=_build_lost_error())
     match media.status:
@@ -77,16 +75,13 @@ def skip_status_read(draft: Draft, state: Checkpoint, index: int) -> Ready | Pen
 
 def restart_file(state: Checkpoint, index: int, error: AdapterError) -> Pending:
     """Return a checkpoint that uploads one file again; raise *error* when permanent or restarts are used up."""
-    if isinstance(error, Permanent) or state.restarts >= limits.RESTARTS:
-        raise error
-    wait = timedelta(0) if error.code == STALE_UPLOAD else limits.RESTART_PAUSE * 2**state.restarts
-    fresh = state.replace_file(index, FileUpload()).replace(restarts=state.restarts + 1, polls=0)
-    return Pending(checkpoint=fresh.to_dict(), wait=wait)
+    pause = timedelta(0) if error.code == STALE_UPLOAD else limits.RESTART_PAUSE
+    return state.restart(state.replace_file(index, FileUpload()), error, limits.RESTARTS, pause)
 
 
 def _continue(draft: Draft, state: Checkpoint) -> Ready | Pending:
     is_done = choose_next_step(draft, state)[0] is Step.DONE
-    return Ready(checkpoint=state.to_dict()) if is_done else Pending(checkpoint=state.to_dict())
+    return state.to_ready() if is_done else state.to_pending()
 
 
 def _build_lost_error() -> Unavailable:
@@ -119,7 +114,7 @@ def interpret_created_post(
     duplicate = find_duplicate(response)
     if duplicate and state.armed_before:
         if is_readable:
-            return Pending(checkpoint=state.replace(duplicate=duplicate).to_dict())
+            return state.replace(duplicate=duplicate).to_pending()
         return _build_duplicate(duplicate, www)
     if duplicate is not None:
         raise OutcomeUnknown(
@@ -230,7 +225,7 @@ def _interpret_post(post: Post, state: Checkpoint, www: str) -> LookResult:
         case "PUBLISHED":
             return Published(remote_id=post.id, url=build_url(post.id, www))
         case "PUBLISH_REQUESTED":
-            return Pending(checkpoint=state.to_dict())
+            return state.to_pending()
         case "PUBLISH_FAILED":
             error = Rejected(
                 "LinkedIn accepted the post and then failed to publish it.",

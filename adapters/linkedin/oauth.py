@@ -10,23 +10,22 @@ other apps, people consent again every 60 days. LinkedIn documents PKCE for nati
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from urllib.parse import urlencode
 
-from adapters.contract import Account, Credentials, PlatformSettings, RemoteAccount
-from adapters.error_table import Phase
+from adapters.base import BaseAdapter
+from adapters.contract import Account, Credentials, RemoteAccount
 from adapters.errors import Permanent, PermissionMissing, Rejected
-from adapters.http import HttpClient
 from adapters.linkedin.client import Client
 from adapters.linkedin.errors import SERVICE, translate_oauth_error
 from adapters.linkedin.wire import Organization
 from adapters.oauth import (
-    TokenResponse,
+    build_app_form,
     build_code_form,
-    build_credentials,
+    build_consent_url,
     build_refresh_form,
+    request_token,
     translate_code_refusal,
 )
-from adapters.transport import Request, parse_response, send
+from adapters.transport import Request
 
 EITHER = "either"
 _ORGANIZATION = ("w_organization_social", "r_organization_social", "rw_organization_admin")
@@ -50,25 +49,20 @@ _CAN_POST = frozenset(
 """Roles that may post; LinkedIn's pages spell the second one both ways."""
 
 
-class OAuth:
+class OAuth(BaseAdapter):
     """The OAuth flow that connects LinkedIn members and organizations."""
 
-    def __init__(self, http: HttpClient, settings: PlatformSettings) -> None:
-        self._http = http
-        self._settings = settings
-
-    def authorize_url(self, redirect_uri: str, state: str) -> str:
+    def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:  # noqa: ARG002
         """Return the URL of the consent page for the requested connection."""
-        params = {
-            "response_type": "code",
-            "client_id": self._settings.app_id,
-            "redirect_uri": redirect_uri,
-            "state": state,
-            "scope": " ".join(SCOPES[self._get_requested_connection()]),
-        }
-        return f"{self._settings.hosts['www']}/oauth/v2/authorization?{urlencode(params)}"
+        address, scopes = (
+            f"{self._settings.hosts['www']}/oauth/v2/authorization",
+            SCOPES[self._get_requested_connection()],
+        )
+        return build_consent_url(
+            address, {"client_id": self._settings.app_id}, " ".join(scopes), redirect_uri, state
+        )
 
-    def exchange(self, code: str, redirect_uri: str) -> Credentials:
+    def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:  # noqa: ARG002
         """Exchange the code for tokens. Raises Rejected (code ``code_refused``) when LinkedIn refuses it."""
         with translate_code_refusal(SERVICE):
             return self._request_token(build_code_form(code, redirect_uri), None)
@@ -84,12 +78,7 @@ class OAuth:
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
         """Return the member, the organizations the member may post for, or both, as the grant's scopes allow."""
-        client = Client(
-            http=self._http,
-            api=self._settings.hosts["api"],
-            version=self._settings.version,
-            token=credentials.access_token,
-        )
+        client = self._build_client(credentials)
         kinds = [kind for kind, scope in _POSTS_AS.items() if scope in credentials.scopes]
         if not credentials.scopes:  # LinkedIn named no scopes: the grant has the scopes that were requested
             kinds = [kind for kind in CONNECTIONS if self._get_requested_connection() in (kind, EITHER)]
@@ -99,6 +88,9 @@ class OAuth:
         if "organization" in kinds:
             found.extend(_find_organizations(client, credentials))
         return tuple(found)
+
+    def _build_client(self, credentials: Credentials) -> Client:
+        return Client(self._http, self._settings, credentials.access_token)
 
     def _get_requested_connection(self) -> str:
         requested = self._settings.options.get("connection")
@@ -111,17 +103,9 @@ class OAuth:
         return str(requested)
 
     def _request_token(self, form: Mapping[str, str], old: Credentials | None) -> Credentials:
-        app = {
-            "client_id": self._settings.app_id,
-            "client_secret": self._settings.app_secret.get_secret_value(),
-        }
         url = f"{self._settings.hosts['www']}/oauth/v2/accessToken"
-        request = Request(method="POST", url=url, form={**form, **app})
-        response = send(self._http, SERVICE, request, Phase.PREPARE)
-        grant = parse_response(
-            response, TokenResponse, SERVICE, Phase.PREPARE, lambda refusal, _: translate_oauth_error(refusal)
-        )
-        return build_credentials(grant, old)
+        request = Request(method="POST", url=url, form={**form, **build_app_form(self._settings)})
+        return request_token(self._http, SERVICE, request, old, translate_oauth_error)
 
 
 def _find_member(client: Client, credentials: Credentials) -> RemoteAccount:

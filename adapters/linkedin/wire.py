@@ -5,15 +5,11 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from adapters.transport import Wire
 
 MediaState = Literal["WAITING_UPLOAD", "PROCESSING", "AVAILABLE", "PROCESSING_FAILED"]
-
-
-class Wire(BaseModel):
-    """A model that ignores unknown keys and hides its input in validation errors."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 class InputError(Wire):

@@ -32,14 +32,12 @@ from adapters.contract import (
     PrepareResult,
     Problem,
     Published,
-    Ready,
 )
 from adapters.error_table import Phase
 from adapters.errors import Rejected, Unavailable
 from adapters.http import HttpClient
 from adapters.listing import Listing
 from adapters.live_check import POST_NOT_FOUND_AGAIN, ConnectionChecks, Finding, LiveCheck, ok, warn
-from adapters.oauth_mixin import OAuthMixin
 from adapters.pinterest import limits, payload
 from adapters.pinterest.checkpoint import Checkpoint, Step, choose_next_step
 from adapters.pinterest.client import Client
@@ -117,18 +115,13 @@ class PinterestOptions(PostOptions):
     ) = None
 
 
-class Pinterest(OAuthMixin):
+class Pinterest(OAuth):
     """Publishes pins to the boards of a Pinterest account; ``adapters.contract`` documents each method."""
 
     platform: ClassVar[Platform] = Platform.PINTEREST
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
     post_options: ClassVar[type[PostOptions] | None] = PinterestOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
-
-    def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
-        self._http = client
-        self._settings = settings
-        self._oauth = OAuth(client, settings)
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
         """Return every limit that the draft is known to break."""
@@ -138,17 +131,20 @@ class Pinterest(OAuthMixin):
 
     def prepare(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> PrepareResult:
         """Send one request for a video: registration, upload, or a status read. Images need none."""
-        state, client = self._load_checkpoint(draft, account, checkpoint), self._build_client(account)
+        state, client = (
+            self._load_checkpoint(draft, account, checkpoint),
+            self._build_client(account.credentials),
+        )
         match _choose_next_step(draft, state):
             case Step.REGISTER:
-                return Pending(checkpoint=_register(state, client).to_dict())
+                return _register(state, client).to_pending()
             case Step.UPLOAD:
                 return _upload(draft, state, client)
             case Step.POLL:
                 status = client.read_status(state.media_id or "")
                 return restart_if_ended(state, interpret_status(state, status))
             case Step.DONE:
-                return Ready(checkpoint=state.to_dict())
+                return state.to_ready()
 
     def finalize(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> FinalizeResult:
         """Create the pin with ``POST /pins``, the one visible call."""
@@ -156,7 +152,7 @@ class Pinterest(OAuthMixin):
         if _choose_next_step(draft, state) is not Step.DONE or state.board_id is None:
             raise Unavailable("The pin is not prepared.", code="not_prepared")
         body = payload.build_pin(draft, state.board_id, state.media_id)
-        created = self._build_client(account).create_pin(body)
+        created = self._build_client(account.credentials).create_pin(body)
         return Published(remote_id=created.id, url=build_url(created.id, self._settings.hosts["www"]))
 
     def look(
@@ -171,10 +167,10 @@ class Pinterest(OAuthMixin):
 
         After arming, the board is searched for the pin.
         """
-        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
+        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account.credentials)
         if armed_at is None:
             if _choose_next_step(draft, state) is not Step.POLL:
-                return Ready(checkpoint=state.to_dict())
+                return state.to_ready()
             return interpret_status(state, client.read_status(state.media_id or ""))
         board = state.board_id or payload.choose_board(draft, account)
         if board is None:
@@ -183,7 +179,7 @@ class Pinterest(OAuthMixin):
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
         """List the account's pins since *since*, compared with the draft."""
-        client, board = self._build_client(account), payload.choose_board(draft, account)
+        client, board = self._build_client(account.credentials), payload.choose_board(draft, account)
         return list_posts(client, draft, board, since, self._settings.hosts["www"])
 
     def _load_checkpoint(self, draft: Draft, account: Account, checkpoint: CheckpointData) -> Checkpoint:
@@ -192,9 +188,6 @@ class Pinterest(OAuthMixin):
         if board is None:
             raise Rejected(build_no_board_message(account), code="validation_failed")
         return state.replace(board_id=board)
-
-    def _build_client(self, account: Account) -> Client:
-        return Client(self._http, self._settings.hosts["api"], account.credentials.access_token)
 
 
 def _choose_next_step(draft: Draft, state: Checkpoint) -> Step:
@@ -216,4 +209,4 @@ def _upload(draft: Draft, state: Checkpoint, client: Client) -> Pending:
             raise
         return restart(state, error)
     done = state.replace(sent=True, upload_url=None, upload_parameters={}, polls=0)
-    return Pending(checkpoint=done.to_dict(), wait=limits.FIRST_POLL)
+    return done.to_pending(limits.FIRST_POLL)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from enum import StrEnum
 
 from pydantic import Field
 
-from adapters.checkpoint import BaseCheckpoint, compute_backoff
-from adapters.pinterest import limits
+from adapters.base import PolledCheckpoint
 
 
 class Step(StrEnum):
@@ -20,7 +18,7 @@ class Step(StrEnum):
     DONE = "nothing is left to prepare"
 
 
-class Checkpoint(BaseCheckpoint):
+class Checkpoint(PolledCheckpoint):
     """The facts of an unfinished publish; an empty checkpoint is the beginning."""
 
     board_id: str | None = None
@@ -30,13 +28,6 @@ class Checkpoint(BaseCheckpoint):
     upload_parameters: dict[str, str] = Field(default_factory=dict, repr=False)
     sent: bool = False
     processed: bool = False
-    polls: int = 0
-    restarts: int = 0
-
-    @property
-    def backoff(self) -> timedelta:
-        """The pause before the next read: doubles with each, up to a minute."""
-        return compute_backoff(limits.FIRST_POLL, self.polls, limits.LONGEST_POLL)
 
 
 def choose_next_step(state: Checkpoint, *, is_video: bool) -> Step:

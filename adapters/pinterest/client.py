@@ -11,71 +11,34 @@ Source: Pinterest's OpenAPI description 5.23.0 (media/create) and Amazon S3's PO
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from http import HTTPStatus
-from itertools import chain
-from secrets import token_hex
 from typing import Any
-
-from pydantic import SecretStr
 
 from adapters.contract import Media
 from adapters.error_table import Phase, build_unclear_error
-from adapters.errors import AdapterError, Unavailable
-from adapters.http import HttpClient, NoResponse, NotSent, SizedBody
+from adapters.errors import Unavailable
+from adapters.http import Model, NoResponse, NotSent
 from adapters.pinterest import limits
 from adapters.pinterest.errors import GONE, INTERRUPTED, SERVICE, translate_error
 from adapters.pinterest.wire import BoardPage, MediaStatus, Pin, PinPage, UploadTarget, UserAccount
 from adapters.transport import (
-    Model,
-    Request,
-    bearer_header,
+    BearerClient,
+    build_form,
     build_unreachable_error,
+    compute_upload_limit,
     get_size,
     is_web_page,
     open_range,
-    parse_response,
-    send,
+    read_or_none,
 )
 
 
-def build_form(media: Media, parameters: Mapping[str, str]) -> tuple[str, SizedBody]:
-    """Return content type and body, with the source already open.
-
-    Raises Unavailable when the source does not respond, and Rejected when the file has changed.
-    """
-    boundary, size = f"slipway-{token_hex(16)}", get_size(media)
-    head = b"".join(_build_field(boundary, name, value) for name, value in parameters.items())
-    head += _build_file_header(boundary, media.facts.content_type if media.facts else "video/mp4")
-    tail = f"\r\n--{boundary}--\r\n".encode()
-    chunks = chain((head,), open_range(media, 0, size), (tail,))
-    return f"multipart/form-data; boundary={boundary}", SizedBody(chunks, len(head) + size + len(tail))
-
-
-def _build_field(boundary: str, name: str, value: str) -> bytes:
-    return (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{_quote(name)}"\r\n\r\n{value}\r\n'.encode()
-    )
-
-
-def _build_file_header(boundary: str, content_type: str) -> bytes:
-    return (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="video"\r\n'
-        f"Content-Type: {content_type}\r\n\r\n"
-    ).encode()
-
-
-def _quote(name: str) -> str:
-    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
-
-
-class Client:
+class Client(BearerClient):
     """Requests with one access token."""
 
-    def __init__(self, http: HttpClient, api: str, token: SecretStr) -> None:
-        self._http = http
-        self._api = api
-        self._token = token
+    service = SERVICE
+    to_error = staticmethod(translate_error)
+    successes = (HTTPStatus.OK, HTTPStatus.CREATED)
 
     def register_video(self) -> UploadTarget:
         """Register a video and return its upload target; invisible and safe to repeat."""
@@ -87,8 +50,12 @@ class Client:
         Raises Unavailable (code ``upload_interrupted``) when the video has to be registered again: the connection
         broke, or the bucket refused the form as expired or malformed.
         """
-        content_type, body = build_form(media, parameters)
-        limit = timedelta(seconds=30 + body.length / limits.UPLOAD_FLOOR)
+        size = get_size(media)
+        file_type = media.facts.content_type if media.facts else "video/mp4"
+        content_type, body = build_form(
+            parameters, "file", "video", file_type, open_range(media, 0, size), size
+        )
+        limit = compute_upload_limit(body.length)
         try:
             response = self._http.call(
                 "POST", url, headers={"Content-Type": content_type}, body=body, limit=limit
@@ -107,7 +74,7 @@ class Client:
 
     def read_status(self, media_id: str) -> MediaStatus | None:
         """Read a video's status; None when Pinterest does not find the video."""
-        return self._read_or_none(f"media/{media_id}", MediaStatus)
+        return read_or_none(GONE, lambda: self._request("GET", f"media/{media_id}", MediaStatus))
 
     def create_pin(self, body: Mapping[str, Any]) -> Pin:
         """Create a pin: the one visible call."""
@@ -115,13 +82,11 @@ class Client:
 
     def list_pins(self, board_id: str, bookmark: str | None) -> PinPage:
         """Read one page of a board's pins."""
-        params = {"page_size": str(limits.PAGE), **({"bookmark": bookmark} if bookmark else {})}
-        return self._request("GET", f"boards/{board_id}/pins", PinPage, phase=Phase.LOOK, params=params)
+        return self._list(f"boards/{board_id}/pins", PinPage, bookmark, Phase.LOOK)
 
     def list_own_pins(self, bookmark: str | None) -> PinPage:
         """Read one page of the account's pins on all boards."""
-        params = {"page_size": str(limits.PAGE), **({"bookmark": bookmark} if bookmark else {})}
-        return self._request("GET", "pins", PinPage, phase=Phase.LOOK, params=params)
+        return self._list("pins", PinPage, bookmark, Phase.LOOK)
 
     def read_user(self) -> UserAccount:
         """Read the account that owns the token."""
@@ -129,26 +94,16 @@ class Client:
 
     def list_boards(self, bookmark: str | None) -> BoardPage:
         """Read one page of the account's boards."""
-        params = {"page_size": str(limits.PAGE), **({"bookmark": bookmark} if bookmark else {})}
-        return self._request("GET", "boards", BoardPage, params=params)
+        return self._list("boards", BoardPage, bookmark, Phase.PREPARE)
 
-    def _read_or_none(self, path: str, model: type[Model]) -> Model | None:
-        try:
-            return self._request("GET", path, model)
-        except AdapterError as error:
-            if error.code == GONE:
-                return None
-            raise
+    def _list(self, path: str, model: type[Model], bookmark: str | None, phase: Phase) -> Model:
+        params = {"page_size": str(limits.PAGE), **({"bookmark": bookmark} if bookmark else {})}
+        return self._request("GET", path, model, phase=phase, params=params)
 
     def _request(
         self, method: str, path: str, model: type[Model], *, phase: Phase = Phase.PREPARE, **options: Any
     ) -> Model:
-        headers = bearer_header(self._token.get_secret_value())
-        request = Request(method=method, url=f"{self._api}/{path}", headers=headers, **options)
-        response = send(self._http, SERVICE, request, phase)
-        return parse_response(
-            response, model, SERVICE, phase, translate_error, (HTTPStatus.OK, HTTPStatus.CREATED)
-        )
+        return self._read(self._send(method, f"{self._api}/{path}", phase, **options), model, phase)
 
 
 def _build_interrupted_error(platform_code: str, status: int | None) -> Unavailable:

@@ -14,9 +14,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
 
-from pydantic import ValidationError
-
-from adapters.error_table import ErrorRow, Phase, Refusal, build_refusal_error, parse_retry_after
+from adapters.error_table import (
+    ErrorRow,
+    Phase,
+    translate_refusal,
+)
 from adapters.errors import (
     AdapterError,
     AppRefused,
@@ -42,22 +44,13 @@ _RECONNECT = "Connect the Pinterest account again and grant every permission it 
 _BOARD = "Choose another board of this account, or connect the account that owns it."
 
 _INVALID = ErrorRow(
-    error=Rejected,
-    code="invalid_request",
-    message="Pinterest refused the pin as invalid.",
-    next_action="Check board, title, link and media of the post.",
+    Rejected,
+    "invalid_request",
+    "Pinterest refused the pin as invalid.",
+    "Check board, title, link and media of the post.",
 )
-_EXPIRED = ErrorRow(
-    error=CredentialsExpired,
-    code="credentials_expired",
-    message="Pinterest no longer accepts the token.",
-)
-_BUSY = ErrorRow(
-    error=RateLimited,
-    code="rate_limited",
-    message="Pinterest asked us to slow down.",
-    wait=limits.BUSY,
-)
+_EXPIRED = ErrorRow(CredentialsExpired, "credentials_expired", "Pinterest no longer accepts the token.")
+_BUSY = ErrorRow(RateLimited, "rate_limited", "Pinterest asked us to slow down.", wait=limits.BUSY)
 
 # By status and Pinterest's own code; a row without a code holds for every other code of its status.
 TABLE: Mapping[tuple[int, int | None], ErrorRow] = {
@@ -65,40 +58,35 @@ TABLE: Mapping[tuple[int, int | None], ErrorRow] = {
     (400, 1): _INVALID,  # reported, not seen: "Invalid request: …"
     (401, None): replace(_EXPIRED, ambiguous=True),  # SPEC
     (401, 2): _EXPIRED,  # reported, not seen: "Authentication failed."
-    (401, 3): ErrorRow(  # SEEN: "…restricted feature: pin_edit"
-        error=PermissionMissing,
-        code="permission_missing",
-        message="Pinterest says the account's grant or our app lacks a permission this post needs.",
-        next_action=_RECONNECT,
+    # SEEN with "…restricted feature: pin_edit"
+    (401, 3): ErrorRow(
+        PermissionMissing,
+        "permission_missing",
+        "Pinterest says the account's grant or our app lacks a permission this post needs.",
+        _RECONNECT,
     ),
-    (403, None): ErrorRow(  # SPEC
-        error=Rejected,
-        code="not_permitted",
-        message="Pinterest does not permit this account to do that.",
-        next_action=_BOARD,
+    # SPEC
+    (403, None): ErrorRow(
+        Rejected,
+        "not_permitted",
+        "Pinterest does not permit this account to do that.",
+        _BOARD,
         ambiguous=True,
     ),
-    (403, 29): ErrorRow(  # SEEN: "You are not permitted to access that resource."
-        error=Rejected,
-        code="not_permitted",
-        message="Pinterest does not permit this account to use that board.",
-        next_action=_BOARD,
+    # SEEN with "You are not permitted to access that resource."
+    (403, 29): ErrorRow(
+        Rejected, "not_permitted", "Pinterest does not permit this account to use that board.", _BOARD
     ),
-    (404, None): ErrorRow(  # SPEC
-        error=Rejected, code=GONE, message="Pinterest does not find it.", ambiguous=True
-    ),
-    (404, 40): ErrorRow(  # SEEN: "Board not found."
-        error=Rejected,
-        code="board_not_found",
-        message="Pinterest does not find the board.",
-        next_action=_BOARD,
-    ),
+    # SPEC
+    (404, None): ErrorRow(Rejected, GONE, "Pinterest does not find it.", ambiguous=True),
+    # SEEN with "Board not found."
+    (404, 40): ErrorRow(Rejected, "board_not_found", "Pinterest does not find the board.", _BOARD),
     # Whatever its code: SPEC lists no 409 for pins, and Pinterest compares no pins, so it is no duplicate of ours.
     (409, None): ErrorRow(
-        error=Rejected,
-        code="conflict",
-        message="Pinterest refused the pin because it conflicts with something on the account.",
-        next_action="Look at the board and change the post, then retry it.",
+        Rejected,
+        "conflict",
+        "Pinterest refused the pin because it conflicts with something on the account.",
+        "Look at the board and change the post, then retry it.",
     ),
     (429, None): replace(_BUSY, ambiguous=True),  # SPEC
     (429, 8): _BUSY,  # reported, not seen
@@ -106,30 +94,27 @@ TABLE: Mapping[tuple[int, int | None], ErrorRow] = {
 
 # By status and words of ``message`` or ``message_detail``, where the codes do not distinguish the cases.
 WORDS: Mapping[tuple[int, str], ErrorRow] = {
-    (
-        400,
-        "unable to reach the url",
-    ): ErrorRow(  # SEEN: its fetcher did not get the image; a few more tries help
-        error=Unavailable,
-        code="media_not_fetched",
-        message="Pinterest could not fetch the image from its address.",
-        next_action="Check that the image's address is reachable from the internet.",
+    # SEEN: its fetcher did not get the image; a few more tries help
+    (400, "unable to reach the url"): ErrorRow(
+        Unavailable,
+        "media_not_fetched",
+        "Pinterest could not fetch the image from its address.",
+        "Check that the image's address is reachable from the internet.",
     ),
-    (
-        403,
-        "trial access",
-    ): ErrorRow(  # gitroomhq/postiz-app#1084: code 29, "Apps with Trial access may not create Pins in production"
-        error=AppRefused,
-        code="app_on_trial",
-        message="Pinterest gives our app trial access only: it may not create pins.",
-        next_action="Apply for Standard access of the app at developers.pinterest.com, or set "
+    # gitroomhq/postiz-app#1084: code 29, "Apps with Trial access may not create Pins in production"
+    (403, "trial access"): ErrorRow(
+        AppRefused,
+        "app_on_trial",
+        "Pinterest gives our app trial access only: it may not create pins.",
+        "Apply for Standard access of the app at developers.pinterest.com, or set "
         "SLIPWAY_PINTEREST__API to Pinterest's own sandbox, https://api-sandbox.pinterest.com/v5.",
     ),
-    (429, "spam"): ErrorRow(  # QUICKSTART: the account is blocked; trying again makes it worse
-        error=Rejected,
-        code="blocked_as_spam",
-        message="Pinterest has blocked this account's pins as spam.",
-        next_action="Open Pinterest, settle the block with its help centre, then post again.",
+    # QUICKSTART: the account is blocked; trying again makes it worse
+    (429, "spam"): ErrorRow(
+        Rejected,
+        "blocked_as_spam",
+        "Pinterest has blocked this account's pins as spam.",
+        "Open Pinterest, settle the block with its help centre, then post again.",
     ),
 }
 
@@ -137,16 +122,16 @@ WORDS: Mapping[tuple[int, str], ErrorRow] = {
 # account: the operator has to act.
 OAUTH: Mapping[int, ErrorRow] = {
     400: ErrorRow(
-        error=CredentialsRevoked,
-        code="reconnect_required",
-        message="Pinterest no longer renews the account's grant.",
-        next_action="Connect the Pinterest account again.",
+        CredentialsRevoked,
+        "reconnect_required",
+        "Pinterest no longer renews the account's grant.",
+        "Connect the Pinterest account again.",
     ),
     401: ErrorRow(
-        error=Rejected,
-        code="app_refused",
-        message="Pinterest does not accept our app's id and secret.",
-        next_action="Ask the operator of this server: the Pinterest app's configuration has to change.",
+        Rejected,
+        "app_refused",
+        "Pinterest does not accept our app's id and secret.",
+        "Ask the operator of this server: the Pinterest app's configuration has to change.",
     ),
     429: _BUSY,
 }
@@ -154,7 +139,7 @@ OAUTH: Mapping[int, ErrorRow] = {
 
 def translate_error(response: Response, phase: Phase) -> AdapterError:
     """Return the error of a response that is not a success."""
-    error, row = _parse_error_body(response), None
+    error, row = response.parse(ErrorBody), None
     if error is not None:
         row = _find_row_by_words(response.status, error) or TABLE.get((response.status, error.code))
         row = row or TABLE.get((response.status, None))
@@ -163,38 +148,24 @@ def translate_error(response: Response, phase: Phase) -> AdapterError:
 
 def translate_oauth_error(response: Response) -> AdapterError:
     """Return the error of a refusal by the token endpoint."""
-    return _translate_refusal(
-        response, Phase.PREPARE, _parse_error_body(response), OAUTH.get(response.status)
-    )
+    return _translate_refusal(response, Phase.PREPARE, response.parse(ErrorBody), OAUTH.get(response.status))
 
 
 def _translate_refusal(
     response: Response, phase: Phase, error: ErrorBody | None, row: ErrorRow | None
 ) -> AdapterError:
     """Return the error of a refusal; Retry-After, and on a 429 x-ratelimit-reset, win over the row's wait."""
-    names = ("Retry-After", "x-ratelimit-reset")
-    retry_after = parse_retry_after(
+    is_busy = response.status == HTTPStatus.TOO_MANY_REQUESTS
+    return translate_refusal(
+        SERVICE,
         response,
-        *names[: 2 if response.status == HTTPStatus.TOO_MANY_REQUESTS else 1],
+        phase,
+        None if error is None else str(error.code),
+        row,
+        None if error is None else compose_message(error.message, error.message_detail),
+        headers=("Retry-After", "x-ratelimit-reset") if is_busy else (),
         most=limits.RESET_MOST,
     )
-    refusal = Refusal(
-        status=response.status,
-        platform_code=None if error is None else str(error.code),
-        row=row,
-        retry_after=retry_after,
-        message=None if error is None else compose_message(error.message, error.message_detail),
-        secrets=response.secrets,
-    )
-    return build_refusal_error(SERVICE, phase, refusal)
-
-
-def _parse_error_body(response: Response) -> ErrorBody | None:
-    """Return the error in Pinterest's envelope, or None without one."""
-    try:
-        return ErrorBody.model_validate_json(response.body)
-    except ValidationError:
-        return None
 
 
 def _find_row_by_words(status: int, error: ErrorBody) -> ErrorRow | None:

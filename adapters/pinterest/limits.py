@@ -43,9 +43,6 @@ GONE_READS = 3
 RESTARTS = 4
 """Restarts of an interrupted upload within one attempt."""
 RESTART_PAUSE = timedelta(seconds=30)
-UPLOAD_FLOOR = MB
-"""Bytes per second; a slower upload runs into its time limit."""
-
 PAGE = 100
 """Items per page that are requested; SPEC allows 250, which could exceed the body size we read."""
 BOARD_PAGES = 100

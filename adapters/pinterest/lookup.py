@@ -21,13 +21,13 @@ from adapters.pinterest.wire import MediaStatus, Pin, PinMedia
 
 def interpret_status(state: Checkpoint, media: MediaStatus | None) -> Ready | Pending | Ended:
     """Return what the video's status means; *media* is None where Pinterest does not find the video."""
-    again = Pending(checkpoint=state.replace(polls=state.polls + 1).to_dict(), wait=state.backoff)
+    again = state.poll_again(limits.FIRST_POLL, limits.LONGEST_POLL)
     if media is None:
         lost = Unavailable("Pinterest does not find the uploaded video.", code=GONE)
         return again if state.polls < limits.GONE_READS else Ended(error=lost)
     match media.status:
         case "succeeded":
-            return Ready(checkpoint=state.replace(processed=True, polls=0).to_dict())
+            return state.replace(processed=True, polls=0).to_ready()
         case "failed":
             return Ended(
                 error=Rejected(
@@ -43,10 +43,7 @@ def interpret_status(state: Checkpoint, media: MediaStatus | None) -> Ready | Pe
 
 def restart(state: Checkpoint, error: AdapterError) -> Pending:
     """Return a checkpoint to register from; raise *error* when it is permanent or restarts are used up."""
-    if isinstance(error, Permanent) or state.restarts >= limits.RESTARTS:
-        raise error
-    fresh = Checkpoint(board_id=state.board_id, restarts=state.restarts + 1)
-    return Pending(checkpoint=fresh.to_dict(), wait=limits.RESTART_PAUSE * 2**state.restarts)
+    return state.restart(Checkpoint(board_id=state.board_id), error, limits.RESTARTS, limits.RESTART_PAUSE)
 
 
 def restart_if_ended(state: Checkpoint, result: Ready | Pending | Ended) -> PrepareResult:

@@ -11,46 +11,34 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
 
-from adapters.contract import Account, Credentials, PlatformSettings, RemoteAccount
-from adapters.error_table import Phase
-from adapters.http import HttpClient
+from adapters.base import BaseAdapter
+from adapters.contract import Account, Credentials, RemoteAccount
 from adapters.oauth import (
-    TokenResponse,
     build_code_form,
-    build_credentials,
+    build_consent_url,
     build_refresh_form,
+    request_token,
     translate_code_refusal,
 )
 from adapters.pinterest import limits
 from adapters.pinterest.client import Client
 from adapters.pinterest.errors import SERVICE, translate_oauth_error
 from adapters.pinterest.wire import Board
-from adapters.transport import Request, parse_response, send
+from adapters.transport import Request
 
 SCOPES = ("boards:read", "boards:write", "pins:read", "pins:write", "user_accounts:read")
 
 
-class OAuth:
+class OAuth(BaseAdapter):
     """The OAuth flow that connects a Pinterest account."""
 
-    def __init__(self, http: HttpClient, settings: PlatformSettings) -> None:
-        self._http = http
-        self._settings = settings
-
-    def authorize_url(self, redirect_uri: str, state: str) -> str:
+    def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:  # noqa: ARG002
         """Return the URL of the consent page."""
-        params = {
-            "client_id": self._settings.app_id,
-            "redirect_uri": redirect_uri,
-            "response_type": "code",
-            "scope": ",".join(SCOPES),
-            "state": state,
-        }
-        return f"{self._settings.hosts['www']}/oauth/?{urlencode(params)}"
+        address, app = f"{self._settings.hosts['www']}/oauth/", {"client_id": self._settings.app_id}
+        return build_consent_url(address, app, ",".join(SCOPES), redirect_uri, state)
 
-    def exchange(self, code: str, redirect_uri: str) -> Credentials:
+    def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:  # noqa: ARG002
         """Exchange the code for tokens. Raises Rejected (code ``code_refused``) when Pinterest refuses it."""
         with translate_code_refusal(SERVICE):
             return self._request_token(build_code_form(code, redirect_uri), None)
@@ -66,7 +54,7 @@ class OAuth:
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
         """Return the one account of a grant, with its boards, from which a user can choose a default."""
-        client = Client(self._http, self._settings.hosts["api"], credentials.access_token)
+        client = self._build_client(credentials)
         user = client.read_user()
         return (
             RemoteAccount(
@@ -86,11 +74,10 @@ class OAuth:
             headers={"Authorization": f"Basic {self._encode_app()}"},
             form={**form, "continuous_refresh": "true"},
         )
-        response = send(self._http, SERVICE, request, Phase.PREPARE)
-        grant = parse_response(
-            response, TokenResponse, SERVICE, Phase.PREPARE, lambda refusal, _: translate_oauth_error(refusal)
-        )
-        return build_credentials(grant, old)
+        return request_token(self._http, SERVICE, request, old, translate_oauth_error)
+
+    def _build_client(self, credentials: Credentials) -> Client:
+        return Client(self._http, self._settings.hosts["api"], credentials.access_token)
 
     def _encode_app(self) -> str:
         secret = self._settings.app_secret.get_secret_value()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
+
+from adapters.transport import Wire
 
 RemoteId = Annotated[str, Field(pattern=r"^\d+$")]
 
@@ -15,12 +17,6 @@ def _assume_utc(instant: datetime) -> datetime:
 
 
 Instant = Annotated[datetime, AfterValidator(_assume_utc)]
-
-
-class Wire(BaseModel):
-    """A model that ignores unknown keys and hides its input in validation errors."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 class ErrorBody(Wire):

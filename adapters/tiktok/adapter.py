@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
+from adapters.base import BaseAdapter
 from adapters.contract import (
     Account,
     Capabilities,
@@ -165,7 +166,7 @@ HOSTS = {
 }
 
 
-class TikTok:
+class TikTok(BaseAdapter):
     """Publishes by the Content Posting API or API for Business; ``adapters.contract`` documents each method."""
 
     platform: ClassVar[Platform] = Platform.TIKTOK
@@ -174,8 +175,7 @@ class TikTok:
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
 
     def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
-        self._http = client
-        self._settings = settings
+        super().__init__(client, settings)
         self._hosts = {**HOSTS, **settings.hosts}
         self._connection = str(settings.options.get("connection", "creator"))
 

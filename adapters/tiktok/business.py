@@ -25,7 +25,6 @@ from adapters.contract import (
     Draft,
     FinalizeResult,
     LookResult,
-    Pending,
     PrepareResult,
     Ready,
     Track,
@@ -173,7 +172,7 @@ class BusinessAdapter:
             allowed.check(draft, payload.get_privacy_level(draft))
             state = state.replace(allowed=allowed)
             is_decided = is_music_decided(draft, state)
-            return Ready(checkpoint=state.to_dict()) if is_decided else Pending(checkpoint=state.to_dict())
+            return state.to_ready() if is_decided else state.to_pending()
         if step is Step.READY:
             return Ready(checkpoint=checkpoint)
         if draft.track is None:
@@ -196,7 +195,7 @@ class BusinessAdapter:
         except OutcomeUnknown as unknown:
             raise self._translate_sound_refusal(unknown, sound) from None
         done = state.replace(publish_id=shared.share_id)
-        return Pending(checkpoint=done.to_dict(), wait=CAPABILITIES.look_every[0])
+        return done.to_pending(CAPABILITIES.look_every[0])
 
     def look(
         self,
@@ -238,7 +237,7 @@ class BusinessAdapter:
             CHART_CACHE.store_chart(chart, clips)
             if sound_id := find_charted_sound(track, clips):
                 return _attach(state, sound_id, is_charted=True)
-            return Pending(checkpoint=state.replace(charts=(*state.charts, window)).to_dict())
+            return state.replace(charts=(*state.charts, window)).to_pending()
         if self.try_unproven and not CHART_CACHE.is_refused(self.api, track.sound_id):
             return _attach(state, track.sound_id, is_charted=False)
         raise self._build_unproven_error(track, country)
@@ -263,10 +262,8 @@ class BusinessAdapter:
         return Rejected(
             f"TikTok refused the sound {sound.id}; nothing was published.",
             code="music_not_attachable",
-            platform_code=unknown.platform_code,
-            http_status=unknown.http_status,
             next_action=DROP_SOUND,
-            platform_message=unknown.platform_message,
+            **unknown.reported,
         )
 
 
@@ -275,4 +272,4 @@ def _get_country(account: Account) -> str:
 
 
 def _attach(state: Checkpoint, sound_id: str, *, is_charted: bool) -> Ready:
-    return Ready(checkpoint=state.replace(music=ChosenSound(id=sound_id, charted=is_charted)).to_dict())
+    return state.replace(music=ChosenSound(id=sound_id, charted=is_charted)).to_ready()

@@ -14,7 +14,7 @@ from enum import Enum, StrEnum
 
 from pydantic import Field
 
-from adapters.checkpoint import BaseCheckpoint
+from adapters.base import BaseCheckpoint
 from adapters.contract import Draft
 from adapters.errors import Rejected, Unavailable
 from adapters.tiktok.errors import AUDIT

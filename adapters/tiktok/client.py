@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from adapters import transport
 from adapters.contract import Draft
 from adapters.error_table import Phase
-from adapters.http import HttpClient, Response
+from adapters.http import HttpClient, Model, Response
+from adapters.tiktok import wire
 from adapters.tiktok.checkpoint import Upload
 from adapters.tiktok.errors import (
     SERVICE,
@@ -21,23 +22,7 @@ from adapters.tiktok.errors import (
     translate_business_error,
     translate_creator_error,
 )
-from adapters.tiktok.wire import (
-    BusinessEnvelope,
-    BusinessPage,
-    BusinessProfile,
-    BusinessStatus,
-    ChartPage,
-    Envelope,
-    PostingSettings,
-    PublishStarted,
-    PublishStatus,
-    Shared,
-    TokenInfo,
-    UploadStarted,
-    UserInfo,
-    VideoPage,
-)
-from adapters.transport import Model, Request, bearer_header, open_body
+from adapters.transport import Request, bearer_header, open_body
 
 
 def send(http: HttpClient, request: Request, phase: Phase) -> Response:
@@ -47,10 +32,9 @@ def send(http: HttpClient, request: Request, phase: Phase) -> Response:
 
 def parse_creator_response(response: Response, phase: Phase, model: type[Model]) -> Model:
     """Return the ``data`` of a v2 success. It is one if ``error.code`` is ``ok``: TikTok says to ignore the status."""
-    try:
-        envelope = Envelope.model_validate_json(response.body)
-    except ValidationError:
-        raise translate_creator_error(response, phase, None) from None
+    envelope = response.parse(wire.Envelope)
+    if envelope is None:
+        raise translate_creator_error(response, phase, None)
     if envelope.error.code != "ok":
         raise translate_creator_error(response, phase, envelope.error.code, envelope.error.message or "")
     return _parse_data(model, envelope.data, response.status, phase)
@@ -58,10 +42,9 @@ def parse_creator_response(response: Response, phase: Phase, model: type[Model])
 
 def parse_business_response(response: Response, phase: Phase, model: type[Model]) -> Model:
     """Return the ``data`` of a Business success. It is one if ``code`` is 0."""
-    try:
-        envelope = BusinessEnvelope.model_validate_json(response.body)
-    except ValidationError:
-        raise translate_business_error(response, phase, None) from None
+    envelope = response.parse(wire.BusinessEnvelope)
+    if envelope is None:
+        raise translate_business_error(response, phase, None)
     if envelope.code != 0:
         raise translate_business_error(response, phase, envelope.code, envelope.message or "")
     return _parse_data(model, envelope.data, response.status, phase)
@@ -91,13 +74,13 @@ class CreatorClient:
     api: str
     token: str = field(repr=False)
 
-    def query_creator_info(self) -> PostingSettings:
+    def query_creator_info(self) -> wire.PostingSettings:
         """Read what the account allows."""
-        return self._post("/v2/post/publish/creator_info/query/", {}, PostingSettings, Phase.PREPARE)
+        return self._post("/v2/post/publish/creator_info/query/", {}, wire.PostingSettings, Phase.PREPARE)
 
-    def start_upload(self, body: Mapping[str, Any]) -> UploadStarted:
+    def start_upload(self, body: Mapping[str, Any]) -> wire.UploadStarted:
         """Request a publish id and an upload URL. May be repeated: without bytes nothing is ever published."""
-        return self._post("/v2/post/publish/video/init/", body, UploadStarted, Phase.PREPARE)
+        return self._post("/v2/post/publish/video/init/", body, wire.UploadStarted, Phase.PREPARE)
 
     def send_chunk(
         self, draft: Draft, upload: Upload, phase: Phase, limit: timedelta = CHUNK_TIME
@@ -120,24 +103,24 @@ class CreatorClient:
         )
         return send(self.http, request, phase)
 
-    def publish_photos(self, body: Mapping[str, Any]) -> PublishStarted:
+    def publish_photos(self, body: Mapping[str, Any]) -> wire.PublishStarted:
         """Publish photos or a draft: the visible call."""
-        return self._post("/v2/post/publish/content/init/", body, PublishStarted, Phase.FINALIZE)
+        return self._post("/v2/post/publish/content/init/", body, wire.PublishStarted, Phase.FINALIZE)
 
-    def fetch_status(self, publish_id: str, phase: Phase) -> PublishStatus:
+    def fetch_status(self, publish_id: str, phase: Phase) -> wire.PublishStatus:
         """Read the state of a publish."""
         body = {"publish_id": publish_id}
-        return self._post("/v2/post/publish/status/fetch/", body, PublishStatus, phase)
+        return self._post("/v2/post/publish/status/fetch/", body, wire.PublishStatus, phase)
 
-    def list_videos(self, cursor: int | None) -> VideoPage:
+    def list_videos(self, cursor: int | None) -> wire.VideoPage:
         """Read a page of the account's public posts, newest first."""
         body = {"max_count": PAGE} if cursor is None else {"cursor": cursor, "max_count": PAGE}
-        return self._post(f"/v2/video/list/?fields={_CREATOR_FIELDS}", body, VideoPage, Phase.LOOK)
+        return self._post(f"/v2/video/list/?fields={_CREATOR_FIELDS}", body, wire.VideoPage, Phase.LOOK)
 
-    def get_user_info(self) -> UserInfo:
+    def get_user_info(self) -> wire.UserInfo:
         """Read whose token it is."""
         path = "/v2/user/info/?fields=open_id,display_name"
-        return self._send("GET", path, None, UserInfo, Phase.PREPARE)
+        return self._send("GET", path, None, wire.UserInfo, Phase.PREPARE)
 
     def _post(self, path: str, body: Mapping[str, Any], model: type[Model], phase: Phase) -> Model:
         return self._send("POST", path, body or None, model, phase)
@@ -158,12 +141,12 @@ class BusinessClient:
     api: str
     token: str = field(repr=False)
 
-    def get_settings(self, business_id: str) -> PostingSettings:
+    def get_settings(self, business_id: str) -> wire.PostingSettings:
         """Read what the account allows."""
         params = {"business_id": business_id}
-        return self._get("/business/video/settings/", params, PostingSettings, Phase.PREPARE)
+        return self._get("/business/video/settings/", params, wire.PostingSettings, Phase.PREPARE)
 
-    def list_chart(self, business_id: str, country: str, window: str) -> ChartPage:
+    def list_chart(self, business_id: str, country: str, window: str) -> wire.ChartPage:
         """Read a chart of the Commercial Music Library."""
         params = {
             "business_id": business_id,
@@ -171,20 +154,20 @@ class BusinessClient:
             "country_code": country,
             "date_range": window,
         }
-        return self._get("/discovery/cml/trending_list/", params, ChartPage, Phase.PREPARE)
+        return self._get("/discovery/cml/trending_list/", params, wire.ChartPage, Phase.PREPARE)
 
-    def publish(self, kind: str, body: Mapping[str, Any]) -> Shared:
+    def publish(self, kind: str, body: Mapping[str, Any]) -> wire.Shared:
         """Publish a ``video`` or ``photo``: the visible call."""
         url = f"{self.api}/business/{kind}/publish/"
         request = Request(method="POST", url=url, headers=self._build_headers(), json=body)
-        return parse_business_response(send(self.http, request, Phase.FINALIZE), Phase.FINALIZE, Shared)
+        return parse_business_response(send(self.http, request, Phase.FINALIZE), Phase.FINALIZE, wire.Shared)
 
-    def fetch_status(self, business_id: str, publish_id: str) -> BusinessStatus:
+    def fetch_status(self, business_id: str, publish_id: str) -> wire.BusinessStatus:
         """Read the state of a publish."""
         params = {"business_id": business_id, "publish_id": publish_id}
-        return self._get("/business/publish/status/", params, BusinessStatus, Phase.LOOK)
+        return self._get("/business/publish/status/", params, wire.BusinessStatus, Phase.LOOK)
 
-    def list_videos(self, business_id: str, cursor: int | None) -> BusinessPage:
+    def list_videos(self, business_id: str, cursor: int | None) -> wire.BusinessPage:
         """Read a page of the account's public posts."""
         params: dict[str, Any] = {
             "business_id": business_id,
@@ -193,22 +176,22 @@ class BusinessClient:
         }
         if cursor is not None:
             params["cursor"] = cursor
-        return self._get("/business/video/list/", params, BusinessPage, Phase.LOOK)
+        return self._get("/business/video/list/", params, wire.BusinessPage, Phase.LOOK)
 
-    def get_token_info(self, app_id: str) -> TokenInfo:
+    def get_token_info(self, app_id: str) -> wire.TokenInfo:
         """Read whose token it is."""
         body = {"app_id": app_id, "access_token": self.token}
         request = Request(method="POST", url=f"{self.api}/tt_user/token_info/get/", json=body)
-        return parse_business_response(send(self.http, request, Phase.PREPARE), Phase.PREPARE, TokenInfo)
+        return parse_business_response(send(self.http, request, Phase.PREPARE), Phase.PREPARE, wire.TokenInfo)
 
-    def get_profile(self, business_id: str) -> BusinessProfile:
+    def get_profile(self, business_id: str) -> wire.BusinessProfile:
         """Read the account's names."""
         params = {"business_id": business_id, "fields": _to_json(("username", "display_name"))}
         url = f"{self.api}/business/get/"
         headers = {"Access-Token": self.token}
         request = Request(method="GET", url=url, params=params, headers=headers)
         return parse_business_response(
-            send(self.http, request, Phase.PREPARE), Phase.PREPARE, BusinessProfile
+            send(self.http, request, Phase.PREPARE), Phase.PREPARE, wire.BusinessProfile
         )
 
     def _get(self, path: str, params: Mapping[str, Any], model: type[Model], phase: Phase) -> Model:

@@ -133,7 +133,7 @@ class CreatorAdapter:
             level, audited = payload.get_privacy_level(draft), is_audited(self.settings)
             allowed.check(draft, level, audited=audited)
         if draft.kind != "video":
-            return Ready(checkpoint=state.to_dict())
+            return state.to_ready()
         if step is Step.START and allowed is not None:
             return _continue(self._start_upload(client, draft, allowed, state))
         if step is Step.SEND and upload is not None:
@@ -151,7 +151,7 @@ class CreatorAdapter:
         if allowed is None and not is_draft(draft):
             raise Unavailable("The account's settings have not been read yet.", code="not_prepared")
         started = client.publish_photos(payload.build_photo_init(draft, allowed))
-        return Pending(checkpoint=state.replace(publish_id=started.publish_id).to_dict(), wait=wait)
+        return state.replace(publish_id=started.publish_id).to_pending(wait)
 
     def look(
         self,
@@ -197,7 +197,7 @@ def _continue(state: Checkpoint) -> PrepareResult:
     """Return Ready if only the last chunk is missing, and the settings are fresh."""
     is_fresh = state.allowed is not None and state.allowed.is_fresh(time.time())
     if state.upload is None or not state.upload.is_last_chunk or not is_fresh:
-        return Pending(checkpoint=state.to_dict())
+        return state.to_pending()
     first, end = state.upload.get_next_range()
     return Ready(checkpoint=state.to_dict(), sends=(first, end - first))
 
@@ -215,7 +215,7 @@ def _send_chunk(client: CreatorClient, draft: Draft, upload: Upload, state: Chec
         state = state.count_detour()
         if upload.was_armed:
             return _continue(state.replace(upload=upload.replace(recheck=True)))
-        return Pending(checkpoint=state.replace(upload=None).to_dict())
+        return state.replace(upload=None).to_pending()
     raise translate_upload_error(response.status, Phase.PREPARE, parse_retry_after(response))
 
 
@@ -227,9 +227,9 @@ def _read_progress(client: CreatorClient, upload: Upload, state: Checkpoint) -> 
     except Rejected:
         if upload.was_armed:
             raise Unavailable("TikTok no longer knows an upload that may still complete.") from None
-        return Pending(checkpoint=state.replace(upload=None).to_dict())
+        return state.replace(upload=None).to_pending()
     if status.status == "FAILED":
-        return Pending(checkpoint=state.replace(upload=None).to_dict())
+        return state.replace(upload=None).to_pending()
     stored = upload.offset if status.uploaded_bytes is None else status.uploaded_bytes
     if status.status != "PROCESSING_UPLOAD":
         stored = (

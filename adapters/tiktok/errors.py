@@ -22,8 +22,8 @@ from adapters.error_table import (
     Phase,
     Refusal,
     build_refusal_error,
-    parse_retry_after,
     time_until_utc_midnight,
+    translate_refusal,
 )
 from adapters.errors import (
     AdapterError,
@@ -56,52 +56,46 @@ AUDIT = (
 )
 """The operator's action for an app that is not audited (developers.tiktok.com/doc/content-sharing-guidelines)."""
 
-_EXPIRED = ErrorRow(
-    error=CredentialsExpired, code="credentials_expired", message="TikTok no longer accepts the token."
-)
+_EXPIRED = ErrorRow(CredentialsExpired, "credentials_expired", "TikTok no longer accepts the token.")
 _SCOPE = ErrorRow(
-    error=PermissionMissing,
-    code="permission_missing",
-    message="TikTok says that a permission this post needs was not granted.",
-    next_action="Connect the TikTok account again and grant every permission asked for.",
+    PermissionMissing,
+    "permission_missing",
+    "TikTok says that a permission this post needs was not granted.",
+    "Connect the TikTok account again and grant every permission asked for.",
 )
 _TOO_MANY_POSTS = ErrorRow(
-    error=RateLimited,
-    code="daily_limit",
-    message="TikTok says this account has reached today's limit of posts through apps.",
+    RateLimited,
+    "daily_limit",
+    "TikTok says this account has reached today's limit of posts through apps.",
     wait=time_until_next_day,
 )
 _SPAM = ErrorRow(
-    error=Rejected,
-    code="spam_risk",
-    message="TikTok refused the post as a spam risk.",
-    next_action="Change the text or the media, or post from the TikTok app.",
+    Rejected,
+    "spam_risk",
+    "TikTok refused the post as a spam risk.",
+    "Change the text or the media, or post from the TikTok app.",
 )
 _BANNED = ErrorRow(
-    error=Rejected,
-    code="account_banned",
-    message="TikTok has banned this account from posting.",
-    next_action="Open the TikTok app to see why, then post again.",
+    Rejected,
+    "account_banned",
+    "TikTok has banned this account from posting.",
+    "Open the TikTok app to see why, then post again.",
 )
-_BUSY = ErrorRow(
-    error=RateLimited, code="rate_limited", message="TikTok asked us to slow down.", wait=_MINUTE
-)
+_BUSY = ErrorRow(RateLimited, "rate_limited", "TikTok asked us to slow down.", wait=_MINUTE)
 _UNVERIFIED = ErrorRow(
-    error=Rejected,
-    code="url_ownership_unverified",
-    message="TikTok fetches this media itself, and its URL is not in a verified URL property of our app.",
-    next_action=_OPERATOR,
+    Rejected,
+    "url_ownership_unverified",
+    "TikTok fetches this media itself, and its URL is not in a verified URL property of our app.",
+    _OPERATOR,
 )
 _BAD_REQUEST = ErrorRow(
-    error=Rejected,
-    code="invalid_request",
-    message="TikTok refused the request as invalid.",
-    next_action="Check text, settings and media of the post.",
+    Rejected,
+    "invalid_request",
+    "TikTok refused the request as invalid.",
+    "Check text, settings and media of the post.",
 )
 _UNKNOWN_ID = ErrorRow(
-    error=Rejected,
-    code="unknown_publish_id",
-    message="TikTok does not know this publish id for this account.",
+    Rejected, "unknown_publish_id", "TikTok does not know this publish id for this account."
 )
 
 # Content Posting API: errors of init, creator_info, status/fetch and video/list.
@@ -110,47 +104,47 @@ CREATOR: Mapping[str, ErrorRow] = {
     "invalid_params": _BAD_REQUEST,
     "invalid_file_upload": replace(_BAD_REQUEST, code="invalid_media", message="TikTok refused the file."),
     "app_version_check_failed": ErrorRow(
-        error=Rejected,
-        code="app_too_old",
-        message="The account's TikTok app is older than 31.8 and cannot receive drafts.",
-        next_action="Update the TikTok app, or post directly instead of as a draft.",
+        Rejected,
+        "app_too_old",
+        "The account's TikTok app is older than 31.8 and cannot receive drafts.",
+        "Update the TikTok app, or post directly instead of as a draft.",
     ),
     "access_token_invalid": _EXPIRED,
     "scope_not_authorized": _SCOPE,
     "scope_permission_missed": _SCOPE,
     "spam_risk_too_many_posts": _TOO_MANY_POSTS,
     "spam_risk_too_many_pending_share": ErrorRow(
-        error=RateLimited,
-        code="too_many_drafts",
-        message="TikTok says five drafts are already waiting in the account's inbox.",
-        next_action="Post or discard waiting drafts in the TikTok app.",
+        RateLimited,
+        "too_many_drafts",
+        "TikTok says five drafts are already waiting in the account's inbox.",
+        "Post or discard waiting drafts in the TikTok app.",
         wait=timedelta(hours=1),
     ),
     "spam_risk_user_banned_from_posting": _BANNED,
     "spam_risk": _SPAM,
     "spam_risk_text": _SPAM,
     "reached_active_user_cap": ErrorRow(
-        error=RateLimited,
-        code="app_user_cap",
-        message="TikTok says our app has reached its number of active users for 24 hours.",
+        RateLimited,
+        "app_user_cap",
+        "TikTok says our app has reached its number of active users for 24 hours.",
         wait=timedelta(hours=24),
     ),
     "unaudited_client_can_only_post_to_private_accounts": ErrorRow(
-        error=Rejected,
-        code="app_unaudited",
-        message="TikTok has not audited our app yet: it may post to private accounts only, as SELF_ONLY.",
-        next_action=f"Ask the operator: {AUDIT}",
+        Rejected,
+        "app_unaudited",
+        "TikTok has not audited our app yet: it may post to private accounts only, as SELF_ONLY.",
+        f"Ask the operator: {AUDIT}",
     ),
     "url_ownership_unverified": _UNVERIFIED,
     "privacy_level_option_mismatch": ErrorRow(
-        error=Rejected,
-        code="privacy_not_allowed",
-        message="TikTok does not let this account post with the chosen privacy_level.",
-        next_action="Choose a privacy_level the account allows.",
+        Rejected,
+        "privacy_not_allowed",
+        "TikTok does not let this account post with the chosen privacy_level.",
+        "Choose a privacy_level the account allows.",
     ),
     "rate_limit_exceeded": _BUSY,
     "internal_error": ErrorRow(
-        error=Unavailable, code="platform_unavailable", message="TikTok failed internally.", ambiguous=True
+        Unavailable, "platform_unavailable", "TikTok failed internally.", ambiguous=True
     ),
     "invalid_publish_id": _UNKNOWN_ID,
     "token_not_authorized_for_specified_publish_id": _UNKNOWN_ID,
@@ -160,57 +154,37 @@ CHUNKS_REFUSED = "chunk_size_refused"
 # What a refused parameter (invalid_param, …) is about, by words in its message: "The chunk size is invalid"
 # (DayMoonDevelopment/post-for-me#327).
 CREATOR_WORDS: Mapping[str, ErrorRow] = {
-    "chunk size": ErrorRow(
-        error=Rejected, code=CHUNKS_REFUSED, message="TikTok refused the size of the upload's chunks."
-    ),
+    "chunk size": ErrorRow(Rejected, CHUNKS_REFUSED, "TikTok refused the size of the upload's chunks."),
 }
 
 _MEDIA = "Fix the media: see the limits of TikTok."
-_PULL = ErrorRow(
-    error=Unavailable, code="media_pull_failed", message="TikTok could not fetch the media from its URL."
-)
+_PULL = ErrorRow(Unavailable, "media_pull_failed", "TikTok could not fetch the media from its URL.")
 # Reasons of status FAILED, both products: final, nothing was published. Some names are not in TikTok's lists: clients
 # have seen them.
 FAIL_REASONS: Mapping[str, ErrorRow] = {
     "file_format_check_failed": ErrorRow(
-        error=Rejected,
-        code="media_format",
-        message="TikTok does not take this file format.",
-        next_action=_MEDIA,
+        Rejected, "media_format", "TikTok does not take this file format.", _MEDIA
     ),
     "duration_check_failed": ErrorRow(
-        error=Rejected,
-        code="media_duration",
-        message="TikTok does not take a video of this length.",
-        next_action=_MEDIA,
+        Rejected, "media_duration", "TikTok does not take a video of this length.", _MEDIA
     ),
     "frame_rate_check_failed": ErrorRow(
-        error=Rejected,
-        code="media_frame_rate",
-        message="TikTok does not take this frame rate.",
-        next_action=_MEDIA,
+        Rejected, "media_frame_rate", "TikTok does not take this frame rate.", _MEDIA
     ),
     "picture_size_check_failed": ErrorRow(
-        error=Rejected,
-        code="media_dimensions",
-        message="TikTok does not take pictures of this size.",
-        next_action=_MEDIA,
+        Rejected, "media_dimensions", "TikTok does not take pictures of this size.", _MEDIA
     ),
-    "internal": ErrorRow(
-        error=Unavailable, code="platform_unavailable", message="TikTok failed internally, for good."
-    ),
+    "internal": ErrorRow(Unavailable, "platform_unavailable", "TikTok failed internally, for good."),
     "video_pull_failed": _PULL,
     "photo_pull_failed": _PULL,
     "video_download_failed": _PULL,
     "photo_download_failed": _PULL,
-    "publish_cancelled": ErrorRow(
-        error=Rejected, code="publish_cancelled", message="The publish was cancelled at TikTok."
-    ),
+    "publish_cancelled": ErrorRow(Rejected, "publish_cancelled", "The publish was cancelled at TikTok."),
     "auth_removed": ErrorRow(
-        error=CredentialsRevoked,
-        code="reconnect_required",
-        message="The account's owner has removed our app's access at TikTok.",
-        next_action=_RECONNECT,
+        CredentialsRevoked,
+        "reconnect_required",
+        "The account's owner has removed our app's access at TikTok.",
+        _RECONNECT,
     ),
     "spam_risk": _SPAM,
     "spam_risk_text": _SPAM,
@@ -219,16 +193,10 @@ FAIL_REASONS: Mapping[str, ErrorRow] = {
 }
 
 _REVOKED = ErrorRow(
-    error=CredentialsRevoked,
-    code="reconnect_required",
-    message="TikTok refused the account's tokens for good.",
-    next_action=_RECONNECT,
+    CredentialsRevoked, "reconnect_required", "TikTok refused the account's tokens for good.", _RECONNECT
 )
 _APP = ErrorRow(
-    error=PermissionMissing,
-    code="app_misconfigured",
-    message="TikTok does not accept our app's id and secret.",
-    next_action=_OPERATOR,
+    PermissionMissing, "app_misconfigured", "TikTok does not accept our app's id and secret.", _OPERATOR
 )
 # The flat OAuth errors, as in RFC 6749. The token call is never visible.
 OAUTH: Mapping[str, ErrorRow] = {
@@ -238,26 +206,22 @@ OAUTH: Mapping[str, ErrorRow] = {
     "invalid_client": _APP,
     "unauthorized_client": _APP,
     "invalid_scope": _SCOPE,
-    "server_error": ErrorRow(
-        error=Unavailable, code="platform_unavailable", message="TikTok failed internally."
-    ),
+    "server_error": ErrorRow(Unavailable, "platform_unavailable", "TikTok failed internally."),
     "temporarily_unavailable": ErrorRow(
-        error=Unavailable, code="platform_unavailable", message="TikTok is not available right now."
+        Unavailable, "platform_unavailable", "TikTok is not available right now."
     ),
     "rate_limit_exceeded": _BUSY,
 }
 
 _FILE = replace(_BAD_REQUEST, code="invalid_media", message="TikTok refused the file.", next_action=_MEDIA)
 _CONFIG = ErrorRow(
-    error=Rejected,
-    code="app_not_allowed",
-    message="TikTok does not let our app do this: it is blocked or not approved.",
-    next_action=_OPERATOR,
+    Rejected,
+    "app_not_allowed",
+    "TikTok does not let our app do this: it is blocked or not approved.",
+    _OPERATOR,
 )
 _QUOTA = replace(_BUSY, wait=timedelta(minutes=5))
-_SYSTEM = ErrorRow(
-    error=Unavailable, code="platform_unavailable", message="TikTok failed internally.", ambiguous=True
-)
+_SYSTEM = ErrorRow(Unavailable, "platform_unavailable", "TikTok failed internally.", ambiguous=True)
 # API for Business: general return codes, HTTP 200 all of them.
 BUSINESS: Mapping[int, ErrorRow] = {
     **dict.fromkeys((40000, 40002, 40006, 40007, 41002, 40700), _BAD_REQUEST),
@@ -267,17 +231,12 @@ BUSINESS: Mapping[int, ErrorRow] = {
     **dict.fromkeys((40113, 40118, 40124), _CONFIG),
     **dict.fromkeys((40016, 40100, 40133), _QUOTA),
     40050: replace(_SYSTEM, code="duplicate_request", message="TikTok calls this a duplicated request."),
-    40202: ErrorRow(
-        error=Unavailable, code="conflict", message="TikTok was changing the same thing at that time."
-    ),
+    40202: ErrorRow(Unavailable, "conflict", "TikTok was changing the same thing at that time."),
     **dict.fromkeys((40902, 40903, 40913), _PULL),
     **dict.fromkeys((40905, 40906, 40907, 40908, 40910, 40914, 40915), _FILE),
     **dict.fromkeys((50000, 50002, 51305, 51065), _SYSTEM),
     60001: ErrorRow(
-        error=Unavailable,
-        code="platform_maintenance",
-        message="TikTok is under maintenance.",
-        wait=timedelta(minutes=30),
+        Unavailable, "platform_maintenance", "TikTok is under maintenance.", wait=timedelta(minutes=30)
     ),
 }
 BAD_SOUND = 51065
@@ -288,6 +247,9 @@ BUSINESS_WORDS: Mapping[str, ErrorRow] = {
     "url_ownership_unverified": _UNVERIFIED,
     "spam_risk_too_many_posts": _TOO_MANY_POSTS,
 }
+
+
+_translate_refusal = partial(translate_refusal, SERVICE)
 
 
 def translate_creator_error(
@@ -316,11 +278,7 @@ def translate_failure(reason: str | None) -> AdapterError:
     row = FAIL_REASONS.get(reason or "")
     if row is None:
         spam = (reason or "").startswith("spam_risk")
-        row = (
-            _SPAM
-            if spam
-            else ErrorRow(error=Rejected, code="platform_failed", message="TikTok failed the post.")
-        )
+        row = _SPAM if spam else ErrorRow(Rejected, "platform_failed", "TikTok failed the post.")
     error = error_table.build_error(row, platform_code=reason or None)
     error.platform_message = clean_message(reason)
     return error
@@ -335,17 +293,3 @@ def translate_upload_error(status: int, phase: Phase, retry_after: timedelta | N
 def translate_oauth_error(response: Response, code: str | None, message: str = "") -> AdapterError:
     """Return the error of a token endpoint's refusal."""
     return _translate_refusal(response, Phase.PREPARE, code, OAUTH.get(code or ""), message)
-
-
-def _translate_refusal(
-    response: Response, phase: Phase, code: str | None, row: ErrorRow | None, message: str
-) -> AdapterError:
-    refusal = Refusal(
-        status=response.status,
-        platform_code=code,
-        row=row,
-        retry_after=parse_retry_after(response),
-        message=message,
-        secrets=response.secrets,
-    )
-    return build_refusal_error(SERVICE, phase, refusal)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from adapters.contract import Absent, Account, CannotTell, Draft, Ended, LookResult, Pending, Published, Ready
+from adapters.contract import Absent, Account, CannotTell, Draft, Ended, LookResult, Published
 from adapters.error_table import Phase
 from adapters.errors import PermissionMissing, Rejected
 from adapters.listing import Asked, ListedPost, Listing, compare_lengths, fill, read_pages
@@ -68,12 +68,12 @@ def look_creator(
         return Ended(error=translate_failure(status.fail_reason))
     if upload is not None and status.status == "PROCESSING_UPLOAD":
         return _interpret_upload(upload, status.uploaded_bytes, state, armed_at)
-    return Pending(checkpoint=state.to_dict(), wait=compute_pause(armed_at, time.time()))
+    return state.to_pending(compute_pause(armed_at, time.time()))
 
 
 def _look_unarmed_creator(draft: Draft, state: Checkpoint) -> LookResult:
     """Return whether an unarmed publish may be armed, without a request: nothing of it can be live."""
-    ready, pending = Ready(checkpoint=state.to_dict()), Pending(checkpoint=state.to_dict())
+    ready, pending = state.to_ready(), state.to_pending()
     if draft.kind == "slideshow":
         return ready if is_draft(draft) or state.allowed is not None else pending
     upload, now = state.upload, time.time()
@@ -82,7 +82,7 @@ def _look_unarmed_creator(draft: Draft, state: Checkpoint) -> LookResult:
     if upload.get_url_state(now) is UrlState.ALIVE:
         return ready if upload.is_last_chunk else pending
     if upload.must_wait(now):
-        return Pending(checkpoint=state.to_dict(), wait=upload.time_until_dead(now))
+        return state.to_pending(upload.time_until_dead(now))
     return Absent()  # the upload can no longer be completed: prepare from scratch
 
 
@@ -103,11 +103,11 @@ def _interpret_upload(
     """Return Absent for an incomplete upload, which is not live; while its URL expires, Pending."""
     now = time.time()
     if stored is None or stored >= upload.plan.size:
-        return Pending(checkpoint=state.to_dict(), wait=compute_pause(armed_at, now))
+        return state.to_pending(compute_pause(armed_at, now))
     if upload.get_url_state(now) is UrlState.DEAD:
         return Absent()
     if upload.get_url_state(now) is UrlState.EXPIRING:
-        return Pending(checkpoint=state.to_dict(), wait=upload.time_until_dead(now))
+        return state.to_pending(upload.time_until_dead(now))
     resumed = upload.replace(offset=stored, was_armed=True, recheck=False)
     return Absent(checkpoint=state.replace(upload=resumed).to_dict())
 
@@ -198,14 +198,14 @@ def look_business(
         return Published(remote_id=state.publish_id, delivered_as="inbox_draft")
     if status.status == "FAILED":
         return Ended(error=translate_failure(status.reason))
-    return Pending(checkpoint=state.to_dict(), wait=compute_pause(armed_at, time.time()))
+    return state.to_pending(compute_pause(armed_at, time.time()))
 
 
 def _look_unarmed_business(draft: Draft, state: Checkpoint) -> LookResult:
     """Return whether an unarmed publish may be armed, without a request: nothing of it can be live."""
     if is_draft(draft) or (is_music_decided(draft, state) and state.allowed is not None):
-        return Ready(checkpoint=state.to_dict())
-    return Pending(checkpoint=state.to_dict())
+        return state.to_ready()
+    return state.to_pending()
 
 
 def _build_business_published(

@@ -15,8 +15,6 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic import ValidationError
-
 from adapters.contract import Track
 from adapters.error_table import Phase, parse_retry_after
 from adapters.errors import AdapterError, RateLimited, Rejected, Unavailable
@@ -151,12 +149,10 @@ def _parse_embed(response: Response) -> Embed:
         )
     if response.status != HTTPStatus.OK or len(response.body) > MOST_BYTES:
         raise Unavailable("TikTok did not return the sound of the post.", http_status=response.status)
-    try:
-        return Embed.model_validate_json(response.body)
-    except ValidationError:
-        raise Unavailable(
-            "TikTok's response about the post is unreadable.", http_status=response.status
-        ) from None
+    embed = response.parse(Embed)
+    if embed is None:
+        raise Unavailable("TikTok's response about the post is unreadable.", http_status=response.status)
+    return embed
 
 
 def _parse_post_id(link: str) -> str | None:

@@ -13,15 +13,21 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
 
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from adapters.contract import Account, Credentials, PlatformSettings, RemoteAccount
 from adapters.error_table import Phase
 from adapters.errors import CredentialsExpired, CredentialsRevoked, PermissionMissing, Rejected
 from adapters.http import HttpClient
-from adapters.oauth import TokenResponse, build_code_form, build_credentials, build_refresh_form
+from adapters.oauth import (
+    TokenResponse,
+    build_code_form,
+    build_consent_url,
+    build_credentials,
+    build_pkce,
+    build_refresh_form,
+)
 from adapters.tiktok.client import BusinessClient, CreatorClient, parse_business_response, send
 from adapters.tiktok.errors import translate_oauth_error
 from adapters.tiktok.wire import BusinessProfile, OAuthError
@@ -52,16 +58,13 @@ class CreatorOAuth:
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:
         """Return the URL of the consent page, with PKCE if a challenge is given."""
-        params = {
-            "client_key": self.app_id,
-            "response_type": "code",
-            "scope": ",".join(CREATOR_SCOPES),
-            "redirect_uri": redirect_uri,
-            "state": state,
-        }
-        if code_challenge is not None:
-            params |= {"code_challenge": to_hex_challenge(code_challenge), "code_challenge_method": "S256"}
-        return f"{self.www}/v2/auth/authorize/?{urlencode(params)}"
+        challenge = None if code_challenge is None else to_hex_challenge(code_challenge)
+        address, app, scope = (
+            f"{self.www}/v2/auth/authorize/",
+            {"client_key": self.app_id},
+            ",".join(CREATOR_SCOPES),
+        )
+        return build_consent_url(address, app, scope, redirect_uri, state, **build_pkce(challenge))
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
         """Exchange a code for credentials; a code is valid for one try."""
@@ -91,10 +94,13 @@ class CreatorOAuth:
         app = {"client_key": self.app_id, "client_secret": self.app_secret.get_secret_value()}
         request = Request(method="POST", url=f"{self.api}/v2/oauth/token/", form={**app, **form})
         response = send(self.http, request, Phase.PREPARE)
-        try:
-            return build_credentials(TokenResponse.model_validate_json(response.body), old)
-        except ValidationError:  # errors are flat, with any status
-            raise translate_oauth_error(response, *_parse_error(response.body)) from None
+        token = response.parse(TokenResponse)
+        if token is None:  # errors are flat, with any status
+            error = response.parse(OAuthError)
+            raise translate_oauth_error(
+                response, error.error if error else None, error.error_description if error else ""
+            )
+        return build_credentials(token, old)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,15 +115,12 @@ class BusinessOAuth:
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:  # noqa: ARG002
         """Return the consent page's URL. The redirect URI is https, ends in ``/``, has no query, fragment or port."""
-        params = {
-            "client_key": self.app_id,
-            "response_type": "code",
-            "redirect_uri": _add_slash(redirect_uri),
-            "state": state,
-            "scope": ",".join(BUSINESS_SCOPES),
-            "disable_auto_auth": "1",
-        }
-        return f"{self.www}/v2/auth/authorize/?{urlencode(params)}"
+        address, app, scope = (
+            f"{self.www}/v2/auth/authorize/",
+            {"client_key": self.app_id},
+            ",".join(BUSINESS_SCOPES),
+        )
+        return build_consent_url(address, app, scope, _add_slash(redirect_uri), state, disable_auto_auth="1")
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:  # noqa: ARG002
         """Exchange a code for credentials; a code lives ten minutes and is valid for one try."""
@@ -207,14 +210,6 @@ def to_hex_challenge(challenge: str) -> str:
 def _add_slash(redirect_uri: str) -> str:
     """Return the redirect URI ending in ``/``: the Business portal accepts no other, and our callback accepts both."""
     return redirect_uri.rstrip("/") + "/"
-
-
-def _parse_error(body: bytes) -> tuple[str | None, str]:
-    try:
-        found = OAuthError.model_validate_json(body)
-    except ValidationError:
-        return None, ""
-    return found.error, found.error_description
 
 
 def _build_revoked_error(platform_code: str | None) -> CredentialsRevoked:

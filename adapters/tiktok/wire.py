@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, BeforeValidator, Field
+
+from adapters.transport import Wire
 
 
 def _text(value: Any) -> Any:
@@ -27,17 +29,6 @@ def _no(value: Any) -> Any:
 Id = Annotated[str, BeforeValidator(_text)]
 """An id as text. TikTok sends some as bare integers above 2**53."""
 Flag = Annotated[bool, BeforeValidator(_no)]
-
-
-class Wire(BaseModel):
-    """Base of the models. The repr never shows values, because some are secrets."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(…)"
-
-    __str__ = __repr__
 
 
 # --- creator: Content Posting API v2 ---------------------------------------------------------------------------------

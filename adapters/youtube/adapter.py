@@ -18,8 +18,8 @@ Read-only checks of a connected YouTube channel.
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Container, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -29,7 +29,6 @@ from adapters.contract import (
     Account,
     Capabilities,
     CheckpointData,
-    Credentials,
     Draft,
     FinalizeResult,
     LookResult,
@@ -40,11 +39,10 @@ from adapters.contract import (
     PrepareResult,
     Problem,
     Ready,
-    RemoteAccount,
 )
 from adapters.error_table import Phase
-from adapters.errors import Unavailable, Unsupported
-from adapters.http import HttpClient
+from adapters.errors import AdapterError, Retryable, Unavailable, Unsupported
+from adapters.http import HttpClient, Response
 from adapters.listing import Listing
 from adapters.live_check import (
     POST_NOT_FOUND_AGAIN,
@@ -55,19 +53,29 @@ from adapters.live_check import (
     quota_not_readable,
 )
 from adapters.post_options import PostOptions, at_most
+from adapters.transport import NO_RESPONSE
 from adapters.youtube import limits, payload
 from adapters.youtube.checkpoint import Checkpoint, Step, choose_next_step
-from adapters.youtube.client import Client
-from adapters.youtube.errors import build_unclear_error, translate_error
+from adapters.youtube.client import (
+    Client,
+    Complete,
+    Gone,
+    Incomplete,
+    Refused,
+    Unreadable,
+    UploadResponse,
+    ends_session,
+    is_server_error,
+)
+from adapters.youtube.errors import build_unclear_error, find_row, translate_error
 from adapters.youtube.lookup import find_upload, list_posts, probe_session, read_video
 from adapters.youtube.oauth import CONNECTION, READ_SCOPE, UPLOAD_SCOPE, OAuth
 from adapters.youtube.problems import find_problems
-from adapters.youtube.upload import Complete, Gone, Incomplete, Refused, Unreadable, advance
 
 
 def _check_channel(http: HttpClient, settings: PlatformSettings, account: Account) -> Iterator[Finding]:
-    token = account.credentials.access_token.get_secret_value()
-    channels = Client(http=http, api=settings.hosts["api"], token=token).list_own_channels("status")
+    client = Client(http, settings.hosts["api"], account.credentials.access_token)
+    channels = client.list_own_channels("status")
     long_uploads = channels[0].status.long_uploads_status if channels else None
     longest = "12 hours" if long_uploads == "allowed" else f"15 minutes (long uploads: {long_uploads})"
     yield ok("quota", "the project's quota of reads is not spent")
@@ -118,18 +126,13 @@ class YouTubeOptions(PostOptions):
     )
 
 
-class YouTube:
+class YouTube(OAuth):
     """Publishes videos to YouTube channels; ``adapters.contract`` documents each method."""
 
     platform: ClassVar[Platform] = Platform.YOUTUBE
     capabilities: ClassVar[Capabilities] = limits.CAPABILITIES
     post_options: ClassVar[type[PostOptions] | None] = YouTubeOptions
     live_checks: ClassVar[tuple[ConnectionChecks, ...]] = LIVE_CHECKS
-
-    def __init__(self, client: HttpClient, settings: PlatformSettings) -> None:
-        self._http = client
-        self._settings = settings
-        self._oauth = OAuth(http=client, settings=settings)
 
     def problems(self, draft: Draft, account: Account) -> Sequence[Problem]:
         """Return every limit that the draft is known to break, and what would be published differently."""
@@ -141,13 +144,13 @@ class YouTube:
         """Send one request: the session's start, a probe or the next chunk. Ready: only the last chunk is left."""
         if draft.kind != "video" or any(media.kind != "video" for media in draft.media):
             raise Unsupported("YouTube publishes videos only; it has no slideshows.")
-        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
+        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account.credentials)
         match choose_next_step(state, time.time()):
             case Step.READY:
                 return state.to_ready()
             case Step.START:
                 body = payload.build_video(draft, self._settings.options)
-                return Pending(checkpoint=client.start_upload(draft, state, body).to_dict())
+                return client.start_upload(draft, state, body).to_pending()
             case Step.PROBE:
                 return advance(state, lambda: client.probe_upload(state, Phase.PREPARE), probing=True)
             case Step.SEND:
@@ -159,12 +162,12 @@ class YouTube:
         """Send the last chunk; the ``look`` that follows reads the video's status."""
         state = Checkpoint.model_validate(checkpoint)
         if state.video_id is not None:  # a probe found the upload complete: there is nothing left to send
-            return Pending(checkpoint=state.to_dict())
+            return state.to_pending()
         if state.session is None or state.unsure or not state.is_last_chunk:
             raise Unavailable("The upload is not ready for its last part.", code="not_prepared")
-        match self._build_client(account).send_chunk(draft.media[0], state, Phase.FINALIZE):
+        match self._build_client(account.credentials).send_chunk(draft.media[0], state, Phase.FINALIZE):
             case Complete(video=video):
-                return Pending(checkpoint=state.replace(video_id=video.id).to_dict())
+                return state.replace(video_id=video.id).to_pending()
             case Incomplete(offset=offset) if (
                 offset < state.size
             ):  # proves absence: the same session continues
@@ -187,7 +190,7 @@ class YouTube:
         taken: Container[str],
     ) -> LookResult:
         """Return the state of the publish. Before arming, Ready means that ``prepare`` has a next request."""
-        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account)
+        state, client = Checkpoint.model_validate(checkpoint), self._build_client(account.credentials)
         if state.video_id is not None:
             return read_video(client, draft, state, state.video_id, armed_at)
         if armed_at is None:
@@ -197,30 +200,75 @@ class YouTube:
 
     def list_posts(self, draft: Draft, account: Account, since: datetime) -> Listing:
         """List the channel's uploads since *since*, compared with the draft."""
-        return list_posts(self._build_client(account), account.remote_id, draft, since)
+        return list_posts(self._build_client(account.credentials), account.remote_id, draft, since)
 
     def set_cover(self, account: Account, remote_id: str, cover: Media) -> None:
         """Set a video's thumbnail; YouTube takes it only once the video exists."""
-        self._build_client(account).set_thumbnail(remote_id, cover)
+        self._build_client(account.credentials).set_thumbnail(remote_id, cover)
 
-    def _build_client(self, account: Account) -> Client:
-        token = account.credentials.access_token.get_secret_value()
-        return Client(http=self._http, api=self._settings.hosts["api"], token=token)
 
-    # --- accounts ----------------------------------------------------------------------------------------------------
+# --- how prepare continues -------------------------------------------------------------------------------------------
 
-    def refresh(self, account: Account) -> Credentials:
-        """Refresh the access token. Raise CredentialsRevoked only on ``invalid_grant``."""
-        return self._oauth.refresh(account)
 
-    def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:
-        """Return the URL of Google's consent page, with PKCE if a challenge is given."""
-        return self._oauth.authorize_url(redirect_uri, state, code_challenge)
+def advance(state: Checkpoint, request: Callable[[], UploadResponse], *, probing: bool) -> PrepareResult:
+    """Send one request to the session and return how ``prepare`` continues.
 
-    def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
-        """Exchange an authorization code for credentials."""
-        return self._oauth.exchange(code, redirect_uri, code_verifier)
+    An interruption or a temporary failure is not an error yet: the session is probed and continued, so that a long
+    upload over an unstable line does not use up the delivery's tries. Raise Unavailable after too many in a row.
+    """
+    try:
+        result = request()
+    except Unavailable as error:
+        if error.platform_code != NO_RESPONSE:
+            raise
+        return _probe_later(state, error)
+    match result:
+        case Incomplete():
+            return _continue(state, result, probing=probing)
+        case Complete(video=video):  # finalize sends nothing, and look reads what became of the video
+            return state.replace(video_id=video.id).to_ready()
+        case Gone():
+            expired = Unavailable("YouTube no longer knows the upload session.", code="upload_expired")
+            return _restart(state, expired)
+        case Unreadable(status=status):
+            unclear = build_unclear_error(Phase.PREPARE, platform_code="unreadable_answer", status=status)
+            return _probe_later(state, unclear)
+        case Refused(response=response):
+            return _handle_refusal(state, response, probing=probing)
 
-    def discover(self, credentials: Credentials) -> Sequence[RemoteAccount]:
-        """List the channel of the credentials; empty for a Google account without a channel."""
-        return self._oauth.discover(credentials)
+
+def _continue(state: Checkpoint, result: Incomplete, *, probing: bool) -> PrepareResult:
+    new = state.record_offset(result.session, result.offset, time.time())
+    if new.offset >= new.size:
+        error = Unavailable("YouTube has every byte but does not complete the upload.", code="upload_stuck")
+        return _probe_later(new, error)
+    if not probing and new.offset <= state.offset:
+        error = Unavailable("YouTube stores none of the bytes that are sent.", code="upload_stuck")
+        return _probe_later(new, error)
+    if result.wait is not None:
+        return new.to_pending(result.wait)
+    return new.to_ready() if new.is_last_chunk else new.to_pending()
+
+
+def _handle_refusal(state: Checkpoint, response: Response, *, probing: bool) -> PrepareResult:
+    error, row = translate_error(response, Phase.PREPARE), find_row(response)
+    if is_server_error(response) or (row is None and not probing):  # a probe gives the session's actual state
+        return _probe_later(state, error)
+    if probing and ends_session(response) and not (row and row.of_insert):
+        return _restart(state, error)
+    raise error
+
+
+def _probe_later(state: Checkpoint, error: AdapterError) -> Pending:
+    if state.cuts >= limits.CUTS:
+        raise error
+    retry_after = error.retry_after if isinstance(error, Retryable) else None
+    wait: timedelta = retry_after or limits.CUT_PAUSE * int(2**state.cuts)
+    return state.replace(unsure=True, cuts=state.cuts + 1).to_pending(wait)
+
+
+def _restart(state: Checkpoint, error: AdapterError) -> Pending:
+    """Start from scratch, a limited number of times: a session without its last chunk never makes a video."""
+    if state.restarts >= limits.RESTARTS:
+        raise error
+    return Checkpoint(restarts=state.restarts + 1).to_pending()

@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from adapters.checkpoint import BaseCheckpoint
+from adapters.base import BaseCheckpoint
 from adapters.contract import Ready
 from adapters.youtube.limits import CHUNK, FRESH
 

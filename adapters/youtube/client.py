@@ -1,62 +1,147 @@
 """The requests about one channel: the resumable upload, and reads of the channel and its videos.
 
 A probe is a PUT without bytes (``Content-Length: 0``, ``Content-Range: bytes */N``): it asks how many bytes the session
-has and changes nothing, so ``look`` may send it. Sources: the guide named in ``upload.py``, and the discovery document
-youtube.v3, revision 20261104, against which the tests check every request. A read costs 1 quota unit.
+has and changes nothing, so ``look`` may send it. A read costs 1 quota unit. Sources:
+developers.google.com/youtube/v3/guides/using_resumable_upload_protocol, read 2026-11-24, and the discovery document
+youtube.v3, revision 20261104, against which the tests check every request.
 
-Send a request to Google, and parse the response of a read.
+Once an upload is over, its session repeats the response to the last chunk, however often it is asked; the new
+``Location`` of a 308: google-api-python-client 2.202.0, googleapiclient/http.py.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
+from urllib.parse import urljoin, urlsplit
 
-from adapters import transport
 from adapters.contract import Draft, Media
-from adapters.error_table import Phase
+from adapters.error_table import Phase, parse_retry_after
 from adapters.errors import PermissionMissing, Rejected, Unavailable
-from adapters.http import HttpClient, Response
-from adapters.transport import Model, Request, bearer_header, get_size, open_body
-from adapters.youtube import payload
-from adapters.youtube.checkpoint import Checkpoint
-from adapters.youtube.errors import SERVICE, build_unclear_error, translate_error
-from adapters.youtube.limits import CHUNK, CHUNK_TIME, PAGE
-from adapters.youtube.upload import UploadResponse, parse_upload_response, trust_location
-from adapters.youtube.wire import (
-    Channel,
-    ChannelListResponse,
-    PlaylistItemListResponse,
-    ThumbnailSetResponse,
-    Video,
-    VideoListResponse,
-    Wire,
+from adapters.http import Model, Response
+from adapters.transport import (
+    BearerClient,
+    get_size,
+    is_web_page,
+    open_body,
 )
+from adapters.youtube import payload, wire
+from adapters.youtube.checkpoint import Checkpoint
+from adapters.youtube.errors import SERVICE, build_unclear_error, find_row, parse_reason, translate_error
+from adapters.youtube.limits import CHUNK, CHUNK_TIME, PAGE
+
+GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+_RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,15})")
+_QUOTA_CODES = frozenset({"quota_exhausted", "daily_limit"})
 
 
-def send(http: HttpClient, request: Request, phase: Phase) -> Response:
-    """Return the response, whatever its status; raise as ``adapters.transport.send``."""
-    return transport.send(http, SERVICE, request, phase)
-
-
-def read(http: HttpClient, request: Request, model: type[Model], phase: Phase) -> Model:
-    """Return the response parsed as *model*. Raise Unavailable if it is unreadable, else the table's error."""
-    return transport.parse_response(send(http, request, phase), model, SERVICE, phase, translate_error)
-
-
-WireT = TypeVar("WireT", bound=Wire)
+# --- responses -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Client:
+class Incomplete:
+    """308: YouTube has the first ``offset`` bytes, and the upload continues at ``session``."""
+
+    offset: int
+    session: str = field(repr=False)
+    wait: timedelta | None = None
+    """Its Retry-After."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Complete:
+    """200 or 201: the video exists."""
+
+    video: wire.Video
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """404 or 410: the session does not exist, or no longer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """Any other status; the tables of ``errors.py`` give its meaning."""
+
+    response: Response = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unreadable:
+    """A success or a 308 that cannot be parsed."""
+
+    status: int
+
+
+UploadResponse = Incomplete | Complete | Gone | Refused | Unreadable
+
+
+def parse_upload_response(response: Response, state: Checkpoint, api: str) -> UploadResponse:
+    """Classify the response of an upload session by its status."""
+    if response.status in {HTTPStatus.OK, HTTPStatus.CREATED}:
+        video = response.parse(wire.Video)
+        return Complete(video=video) if video else Unreadable(status=response.status)
+    if response.status == HTTPStatus.PERMANENT_REDIRECT:
+        return _parse_incomplete(response, state, api)
+    return Gone() if response.status in GONE else Refused(response=response)
+
+
+def _parse_incomplete(response: Response, state: Checkpoint, api: str) -> UploadResponse:
+    """Parse a 308. Without Range nothing is stored; with Location the upload continues there."""
+    stored = response.headers.get("Range")
+    match = _RANGE.fullmatch(stored.strip()) if stored is not None else None
+    if is_web_page(response) or (stored is not None and match is None):
+        return Unreadable(status=response.status)
+    location = response.headers.get("Location")
+    session = trust_location(location, api) if location else state.session or ""
+    offset = min(int(match[1]) + 1, state.size) if match else 0
+    return Incomplete(offset=offset, session=session, wait=parse_retry_after(response))
+
+
+def trust_location(location: str, api: str) -> str:
+    """Return the session's URI on a host that may receive the token: the configured one, or another Google API's."""
+    url = urljoin(f"{api}/", location)
+    if url.startswith(f"{api}/") or (_is_google(url) and _is_google(api)):
+        return url
+    parts = urlsplit(url)
+    return f"{api}{parts.path}" + (f"?{parts.query}" if parts.query else "")
+
+
+def _is_google(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" and (parts.hostname or "").endswith(".googleapis.com")
+
+
+def ends_session(response: Response) -> bool:
+    """Return True if a probe's response, in Google's envelope, ends the session without a video.
+
+    A spent quota is included because a session repeats its last response: it would report the quota forever.
+    """
+    row = find_row(response)
+    if parse_reason(response) is None or is_server_error(response):
+        return False
+    return row is None or row.of_insert or row.code in _QUOTA_CODES
+
+
+def is_server_error(response: Response) -> bool:
+    """Return True for a 5xx."""
+    return response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+# --- requests --------------------------------------------------------------------------------------------------------
+
+
+class Client(BearerClient):
     """The requests that one access token allows."""
 
-    http: HttpClient
-    api: str
-    token: str = field(repr=False)
+    service = SERVICE
+    to_error = staticmethod(translate_error)
 
     # --- upload ------------------------------------------------------------------------------------------------------
 
@@ -66,12 +151,12 @@ class Client:
         if facts is None or facts.bytes <= 0:
             raise Unavailable("The size of the video is not known yet.", code="media_unavailable")
         now = time.time()
-        request = Request(
-            method="POST",
-            url=f"{self.api}/upload/youtube/v3/videos",
+        response = self._send(
+            "POST",
+            f"{self._api}/upload/youtube/v3/videos",
+            Phase.PREPARE,
             params={"uploadType": "resumable", "part": "snippet,status"},
             headers={
-                **bearer_header(self.token),
                 "Content-Type": "application/json; charset=UTF-8",
                 "X-Upload-Content-Length": str(facts.bytes),
                 "X-Upload-Content-Type": facts.content_type,
@@ -79,14 +164,13 @@ class Client:
             },
             json=body,
         )
-        response = send(self.http, request, Phase.PREPARE)
         if response.status not in {HTTPStatus.OK, HTTPStatus.CREATED}:
             raise translate_error(response, Phase.PREPARE)
         location = response.headers.get("Location")
         if not location:
             raise build_unclear_error(Phase.PREPARE, platform_code="no_location", status=response.status)
         return state.replace(
-            session=trust_location(location, self.api),
+            session=trust_location(location, self._api),
             size=facts.bytes,
             content_type=facts.content_type,
             started_at=now,
@@ -101,74 +185,70 @@ class Client:
         Raise what the source raises: Unavailable if it does not respond, Rejected if the file has changed.
         """
         length = min(CHUNK, state.size - state.offset)
-        request = Request(
-            method="PUT",
-            url=state.session or "",
+        response = self._send(
+            "PUT",
+            state.session or "",
+            phase,
             headers={
-                **bearer_header(self.token),
                 "Content-Type": state.content_type,
                 "Content-Range": f"bytes {state.offset}-{state.offset + length - 1}/{state.size}",
             },
             body=open_body(media, state.offset, length),
             limit=CHUNK_TIME,
         )
-        return parse_upload_response(send(self.http, request, phase), state, self.api)
+        return parse_upload_response(response, state, self._api)
 
     def probe_upload(self, state: Checkpoint, phase: Phase) -> UploadResponse:
         """Ask the session how many bytes it has; changes nothing."""
-        headers = {**bearer_header(self.token), "Content-Range": f"bytes */{state.size}"}
-        request = Request(method="PUT", url=state.session or "", headers=headers)
-        return parse_upload_response(send(self.http, request, phase), state, self.api)
+        headers = {"Content-Range": f"bytes */{state.size}"}
+        response = self._send("PUT", state.session or "", phase, headers)
+        return parse_upload_response(response, state, self._api)
 
     def set_thumbnail(self, video_id: str, image: Media) -> None:
         """Set the thumbnail of a video; the same image again changes nothing."""
         size = get_size(image)
-        request = Request(
-            method="POST",
-            url=f"{self.api}/upload/youtube/v3/thumbnails/set",
+        content_type = image.facts.content_type if image.facts else "application/octet-stream"
+        response = self._send(
+            "POST",
+            f"{self._api}/upload/youtube/v3/thumbnails/set",
+            Phase.PREPARE,
             params={"videoId": video_id, "uploadType": "media"},
-            headers={
-                **bearer_header(self.token),
-                "Content-Type": image.facts.content_type if image.facts else "application/octet-stream",
-            },
+            headers={"Content-Type": content_type},
             body=open_body(image, 0, size),
             limit=CHUNK_TIME,
         )
         try:
-            read(self.http, request, ThumbnailSetResponse, Phase.PREPARE)
+            self._read(response, wire.ThumbnailSetResponse, Phase.PREPARE)
         except PermissionMissing as error:  # it concerns thumbnails only: the account itself can go on
             raise Rejected(
                 "YouTube lets this channel set no thumbnail: its phone number is not verified, or the grant lacks it.",
                 code="cover_not_allowed",
-                platform_code=error.platform_code,
-                http_status=error.http_status,
                 next_action="Verify the channel at youtube.com/verify, or set the thumbnail in YouTube Studio.",
-                platform_message=error.platform_message,
+                **error.reported,
             ) from None
 
     # --- reads -------------------------------------------------------------------------------------------------------
 
-    def list_own_channels(self, part: str) -> Sequence[Channel]:
+    def list_own_channels(self, part: str) -> Sequence[wire.Channel]:
         """List the token's channels: the one that the user chose on the consent page."""
-        return self._get("channels", ChannelListResponse, part=part, mine="true").items
+        return self._get("channels", wire.ChannelListResponse, part=part, mine="true").items
 
-    def list_uploads(self, playlist: str, page: str | None) -> PlaylistItemListResponse:
+    def list_uploads(self, playlist: str, page: str | None) -> wire.PlaylistItemListResponse:
         """Read a page of a channel's uploads, newest first."""
         more = {} if page is None else {"pageToken": page}
         return self._get(
             "playlistItems",
-            PlaylistItemListResponse,
+            wire.PlaylistItemListResponse,
             part="snippet,contentDetails",
             playlistId=playlist,
             maxResults=str(PAGE),
             **more,
         )
 
-    def list_videos(self, ids: Sequence[str], part: str) -> Sequence[Video]:
+    def list_videos(self, ids: Sequence[str], part: str) -> Sequence[wire.Video]:
         """List the videos of *ids* that exist."""
-        return self._get("videos", VideoListResponse, part=part, id=",".join(ids)).items
+        return self._get("videos", wire.VideoListResponse, part=part, id=",".join(ids)).items
 
-    def _get(self, collection: str, model: type[WireT], **params: str) -> WireT:
-        url = f"{self.api}/youtube/v3/{collection}"
-        request = Request(method="GET", url=url, params=params, headers=bearer_header(self.token))
-        return read(self.http, request, model, Phase.LOOK)
+    def _get(self, collection: str, model: type[Model], **params: str) -> Model:
+        url = f"{self._api}/youtube/v3/{collection}"
+        return self._read(self._send("GET", url, Phase.LOOK, params=params), model, Phase.LOOK)

@@ -18,10 +18,12 @@ from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 from functools import partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import ValidationError
-
 from adapters import error_table
-from adapters.error_table import ErrorRow, Phase, Refusal, build_refusal_error, parse_retry_after
+from adapters.error_table import (
+    ErrorRow,
+    Phase,
+    translate_refusal,
+)
 from adapters.errors import (
     AdapterError,
     CredentialsExpired,
@@ -67,30 +69,21 @@ _STUDIO = "Open YouTube Studio to see what is wrong with the channel, then conne
 
 
 def _reject(code: str, message: str, next_action: str | None = None) -> YouTubeErrorRow:
-    return YouTubeErrorRow(
-        error=Rejected, code=code, message=message, next_action=next_action, of_insert=True
-    )
+    return YouTubeErrorRow(Rejected, code, message, next_action, of_insert=True)
 
 
 def _need_person(code: str, message: str, next_action: str) -> YouTubeErrorRow:
-    return YouTubeErrorRow(error=PermissionMissing, code=code, message=message, next_action=next_action)
+    return YouTubeErrorRow(PermissionMissing, code, message, next_action)
 
 
 _EXPIRED = YouTubeErrorRow(
-    error=CredentialsExpired,
-    code="credentials_expired",
-    message="YouTube no longer accepts the access token.",
+    CredentialsExpired, "credentials_expired", "YouTube no longer accepts the access token."
 )
-_BUSY = YouTubeErrorRow(
-    error=RateLimited,
-    code="rate_limited",
-    message="YouTube asked us to slow down.",
-    wait=limits.SHORT_BUSY,
-)
+_BUSY = YouTubeErrorRow(RateLimited, "rate_limited", "YouTube asked us to slow down.", wait=limits.SHORT_BUSY)
 _QUOTA = YouTubeErrorRow(
-    error=RateLimited,
-    code="quota_exhausted",
-    message="Our project's YouTube quota for today is used up; it is reset at midnight Pacific time.",
+    RateLimited,
+    "quota_exhausted",
+    "Our project's YouTube quota for today is used up; it is reset at midnight Pacific time.",
     wait=time_until_pacific_midnight,
 )
 _METADATA = _reject(
@@ -101,9 +94,7 @@ _SUSPENDED = _need_person("channel_suspended", "YouTube has suspended the channe
 _FORBIDDEN = _need_person(
     "permission_missing", "YouTube says the granted permissions do not allow this.", _RECONNECT
 )
-_INTERNAL = YouTubeErrorRow(
-    error=Unavailable, code="platform_unavailable", message="YouTube failed internally.", ambiguous=True
-)
+_INTERNAL = YouTubeErrorRow(Unavailable, "platform_unavailable", "YouTube failed internally.", ambiguous=True)
 
 # Data API and upload server: ``error.errors[0].reason``, or ``error.status`` where there is no reason.
 REASONS: Mapping[str, YouTubeErrorRow] = {
@@ -129,9 +120,9 @@ REASONS: Mapping[str, YouTubeErrorRow] = {
         _METADATA,
     ),
     "uploadLimitExceeded": YouTubeErrorRow(
-        error=RateLimited,
-        code="daily_limit",
-        message="YouTube says this channel has reached its limit of uploads for now.",
+        RateLimited,
+        "daily_limit",
+        "YouTube says this channel has reached its limit of uploads for now.",
         wait=limits.CHANNEL_DAY,
     ),
     # 401
@@ -166,9 +157,7 @@ REASONS: Mapping[str, YouTubeErrorRow] = {
 
 _FIX_FILE = "Fix the video file and send the post again."
 _FILE = _reject("invalid_media", "YouTube cannot process this video file.", _FIX_FILE)
-_RETRY = YouTubeErrorRow(
-    error=Unavailable, code="processing_failed", message="YouTube failed to process the upload."
-)
+_RETRY = YouTubeErrorRow(Unavailable, "processing_failed", "YouTube failed to process the upload.")
 FAILURES: Mapping[str, YouTubeErrorRow] = {
     "conversion": _FILE,
     "invalidFile": replace(_FILE, message="YouTube says this is not a valid video file."),
@@ -205,10 +194,10 @@ REJECTIONS: Mapping[str, YouTubeErrorRow] = {
 # --- tokens ----------------------------------------------------------------------------------------------------------
 
 _REVOKED = YouTubeErrorRow(
-    error=CredentialsRevoked,
-    code="reconnect_required",
-    message="Google no longer renews the access: it was withdrawn, or it has expired.",
-    next_action="Connect the YouTube channel again.",
+    CredentialsRevoked,
+    "reconnect_required",
+    "Google no longer renews the access: it was withdrawn, or it has expired.",
+    "Connect the YouTube channel again.",
 )
 _APP = _need_person("app_misconfigured", "Google does not accept our app's id and secret.", _OPERATOR)
 OAUTH: Mapping[str, YouTubeErrorRow] = {
@@ -229,10 +218,10 @@ OAUTH: Mapping[str, YouTubeErrorRow] = {
 
 def parse_reason(response: Response) -> str | None:
     """Return the reason in Google's error envelope, or None without one."""
-    try:
-        error = Envelope.model_validate_json(response.body).error
-    except ValidationError:
+    envelope = response.parse(Envelope)
+    if envelope is None:
         return None
+    error = envelope.error
     named = next((entry.reason for entry in error.errors if entry.reason), None)
     return named or error.status
 
@@ -244,30 +233,15 @@ def find_row(response: Response) -> YouTubeErrorRow | None:
 
 def translate_error(response: Response, phase: Phase) -> AdapterError:
     """Return the error of a response that is not a success."""
-    return _translate_refusal(response, phase, parse_reason(response), REASONS)
+    reason = parse_reason(response)
+    return translate_refusal(SERVICE, response, phase, reason, REASONS.get(reason or ""), reason)
 
 
 def translate_oauth_error(response: Response) -> AdapterError:
     """Return the error of a response of the token host. Only ``invalid_grant`` proves that the access has ended."""
-    try:
-        code = OAuthError.model_validate_json(response.body).error
-    except ValidationError:
-        code = None
-    return _translate_refusal(response, Phase.PREPARE, code, OAUTH)
-
-
-def _translate_refusal(
-    response: Response, phase: Phase, code: str | None, table: Mapping[str, YouTubeErrorRow]
-) -> AdapterError:
-    refusal = Refusal(
-        status=response.status,
-        platform_code=code,
-        row=table.get(code or ""),
-        retry_after=parse_retry_after(response),
-        message=code,
-        secrets=response.secrets,
-    )
-    return build_refusal_error(SERVICE, phase, refusal)
+    refusal = response.parse(OAuthError)
+    code = refusal.error if refusal else None
+    return translate_refusal(SERVICE, response, Phase.PREPARE, code, OAUTH.get(code or ""), code)
 
 
 def translate_failure(table: Mapping[str, YouTubeErrorRow], reason: str | None) -> AdapterError:

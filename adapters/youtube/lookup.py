@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from adapters.contract import Absent, CannotTell, Draft, Ended, LookResult, Pending, Published
+from adapters.contract import Absent, CannotTell, Draft, Ended, LookResult, Published
 from adapters.error_table import Phase
 from adapters.errors import AdapterError
 from adapters.listing import Asked, ListedPost, Listing, fill, read_pages, split_words
 from adapters.youtube import limits, payload
 from adapters.youtube.checkpoint import Checkpoint
-from adapters.youtube.client import Client
+from adapters.youtube.client import Client, Complete, Incomplete, Refused, ends_session
 from adapters.youtube.errors import (
     FAILURES,
     PROCESSING_FAILURES,
@@ -25,7 +25,6 @@ from adapters.youtube.errors import (
     translate_error,
     translate_failure,
 )
-from adapters.youtube.upload import Complete, Incomplete, Refused, ends_session
 from adapters.youtube.wire import Channel, PlaylistItem, Video
 
 NO_PLAYLIST = "the token's channel is not the account's, or lists no uploads"
@@ -44,12 +43,12 @@ def probe_session(client: Client, draft: Draft, state: Checkpoint, armed_at: dat
         case Incomplete(session=session) if (
             session != state.session
         ):  # stored first: the old URI may be dead already
-            return Pending(checkpoint=state.replace(session=session, unsure=True).to_dict())
+            return state.replace(session=session, unsure=True).to_pending()
         case Incomplete(offset=offset, session=session) if offset < state.size:
             resumed = state.record_offset(session, offset, time.time()).replace(unsure=True)
             return Absent(checkpoint=resumed.to_dict())
         case Incomplete():
-            return Pending(checkpoint=state.to_dict(), wait=limits.CAPABILITIES.look_every[0])
+            return state.to_pending(limits.CAPABILITIES.look_every[0])
         case Refused(response=response):
             row = find_row(response)
             if row is not None and row.of_insert:  # the final outcome of this upload
@@ -89,7 +88,7 @@ def interpret_video(draft: Draft, state: Checkpoint, video: Video, armed_at: dat
     is_processing = status.upload_status == "uploaded" and details.processing_status != "succeeded"
     if is_processing and armed_at is not None and datetime.now(UTC) - armed_at < limits.PROCESSING:
         wait = limits.CAPABILITIES.look_every[0]
-        return Pending(checkpoint=state.replace(video_id=video.id).to_dict(), wait=wait)
+        return state.replace(video_id=video.id).to_pending(wait)
     notes = {"privacy": status.privacy_status, "upload_status": status.upload_status}
     return _build_published(
         draft, video.id, **{name: value for name, value in notes.items() if value is not None}

@@ -8,20 +8,21 @@ in "Testing", refresh tokens expire after seven days.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from http import HTTPStatus
-from urllib.parse import urlencode
 
-from pydantic import ValidationError
-
-from adapters.contract import Account, Credentials, PlatformSettings, RemoteAccount
-from adapters.error_table import Phase
+from adapters.base import BaseAdapter
+from adapters.contract import Account, Credentials, RemoteAccount
 from adapters.errors import PermissionMissing
-from adapters.http import HttpClient
-from adapters.oauth import TokenResponse, build_code_form, build_credentials, build_refresh_form
+from adapters.oauth import (
+    build_app_form,
+    build_code_form,
+    build_consent_url,
+    build_pkce,
+    build_refresh_form,
+    request_token,
+)
 from adapters.transport import Request
-from adapters.youtube.client import Client, send
-from adapters.youtube.errors import build_unclear_error, translate_oauth_error
+from adapters.youtube.client import Client
+from adapters.youtube.errors import SERVICE, translate_oauth_error
 from adapters.youtube.wire import Channel
 
 UPLOAD_SCOPE = "https://www.googleapis.com/auth/youtube.upload"
@@ -30,27 +31,21 @@ SCOPES = (UPLOAD_SCOPE, READ_SCOPE)
 CONNECTION = "channel"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OAuth:
+class OAuth(BaseAdapter):
     """Google's OAuth 2.0 for web servers."""
-
-    http: HttpClient
-    settings: PlatformSettings
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str | None) -> str:
         """Return the URL of the consent page, with PKCE if a challenge is given."""
-        params = {
-            "client_id": self.settings.app_id,
-            "redirect_uri": redirect_uri,
-            "response_type": "code",
-            "scope": " ".join(SCOPES),
-            "access_type": "offline",
-            "prompt": "consent",
-            "state": state,
-        }
-        if code_challenge is not None:
-            params |= {"code_challenge": code_challenge, "code_challenge_method": "S256"}
-        return f"{self.settings.hosts['accounts']}/o/oauth2/v2/auth?{urlencode(params)}"
+        return build_consent_url(
+            f"{self._settings.hosts['accounts']}/o/oauth2/v2/auth",
+            {"client_id": self._settings.app_id},
+            " ".join(SCOPES),
+            redirect_uri,
+            state,
+            access_type="offline",
+            prompt="consent",
+            **build_pkce(code_challenge),
+        )
 
     def exchange(self, code: str, redirect_uri: str, code_verifier: str | None) -> Credentials:
         """Exchange a code for credentials. Raise PermissionMissing if the user unticked a required permission."""
@@ -76,27 +71,16 @@ class OAuth:
 
     def discover(self, credentials: Credentials) -> tuple[RemoteAccount, ...]:
         """List the channel that the user chose on the consent page; empty for an account without a channel."""
-        token = credentials.access_token.get_secret_value()
-        client = Client(http=self.http, api=self.settings.hosts["api"], token=token)
-        channels = client.list_own_channels("snippet,contentDetails,status")
+        channels = self._build_client(credentials).list_own_channels("snippet,contentDetails,status")
         return tuple(_to_remote_account(channel, credentials) for channel in channels)
 
     def _request_token(self, form: Mapping[str, str], old: Credentials | None) -> Credentials:
-        app = {
-            "client_id": self.settings.app_id,
-            "client_secret": self.settings.app_secret.get_secret_value(),
-        }
-        request = Request(method="POST", url=f"{self.settings.hosts['oauth']}/token", form={**app, **form})
-        response = send(self.http, request, Phase.PREPARE)
-        if response.status != HTTPStatus.OK:
-            raise translate_oauth_error(response)
-        try:
-            token = TokenResponse.model_validate_json(response.body)
-        except ValidationError:
-            raise build_unclear_error(
-                Phase.PREPARE, platform_code="unreadable_answer", status=response.status
-            ) from None
-        return build_credentials(token, old)
+        form = {**build_app_form(self._settings), **form}
+        request = Request(method="POST", url=f"{self._settings.hosts['oauth']}/token", form=form)
+        return request_token(self._http, SERVICE, request, old, translate_oauth_error)
+
+    def _build_client(self, credentials: Credentials) -> Client:
+        return Client(self._http, self._settings.hosts["api"], credentials.access_token)
 
 
 def _to_remote_account(channel: Channel, credentials: Credentials) -> RemoteAccount:

@@ -9,29 +9,20 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+from adapters import transport
 
 
 def _list(value: Any) -> Any:
     return () if value is None else value
 
 
-class Wire(BaseModel):
-    """Base of the models. The repr never shows values, because some are secrets."""
+class Wire(transport.Wire):
+    """Base of the models: Google's keys are in camel case."""
 
-    model_config = ConfigDict(
-        extra="ignore",
-        frozen=True,
-        alias_generator=to_camel,
-        populate_by_name=True,
-        hide_input_in_errors=True,
-    )
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(…)"
-
-    __str__ = __repr__
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------

@@ -48,7 +48,6 @@ NOT_POST_LIMITS: Mapping[Platform, frozenset[str]] = {
             "CLOCK_SKEW",
             "PAGE",
             "CONTAINER_LIFE",
-            "UPLOAD_FLOOR",
         }
     ),
     Platform.YOUTUBE: frozenset(
@@ -80,7 +79,6 @@ NOT_POST_LIMITS: Mapping[Platform, frozenset[str]] = {
             "GONE_READS",
             "RESTARTS",
             "RESTART_PAUSE",
-            "UPLOAD_FLOOR",
             "PAGE",
             "BOARD_PAGES",
             "PAGES",
@@ -98,7 +96,6 @@ NOT_POST_LIMITS: Mapping[Platform, frozenset[str]] = {
             "RESTARTS",
             "RESTART_PAUSE",
             "URL_MARGIN",
-            "UPLOAD_FLOOR",
             "NOT_READY",
             "LISTED",
             "CLOCK_SKEW",
@@ -125,7 +122,6 @@ NOT_POST_LIMITS: Mapping[Platform, frozenset[str]] = {
             "RESTART_PAUSE",
             "CLOCK_SKEW",
             "PAGE",
-            "UPLOAD_FLOOR",
         }
     ),
 }

@@ -3,137 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from adapters.contract import Adapter, Credentials
-from adapters.errors import AdapterError, CredentialsRevoked, Rejected, Unavailable
+from adapters.contract import Credentials
+from adapters.errors import AdapterError, Rejected
 from adapters.http import HttpClient
 from adapters.linkedin import LinkedIn, client
 from adapters.linkedin.checkpoint import Checkpoint, FileUpload
 from adapters.linkedin.wire import StartedImage, StartedVideo
 from adapters.oauth import TokenResponse
 from tests.adapters.linkedin import drafts as m
-from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
+from tests.adapters.scripted_server import Reply, ScriptedServer
 
 BACK = "https://slipway.example/back"
 
 
 def granted(*scopes: str) -> Credentials:
     return replace(m.account().credentials, scopes=scopes)
-
-
-def test_it_is_an_adapter(linkedin: LinkedIn) -> None:
-    assert isinstance(linkedin, Adapter)
-
-
-@pytest.mark.parametrize(
-    ("connection", "scope"),
-    [
-        (
-            None,
-            "r_basicprofile w_member_social w_organization_social r_organization_social rw_organization_admin",
-        ),
-        ("person", "openid profile w_member_social"),
-        ("organization", "w_organization_social r_organization_social rw_organization_admin"),
-    ],
-)
-def test_the_consent_page(server: ScriptedServer, connection: str | None, scope: str) -> None:
-    options = {"connection": connection} if connection else {}
-    adapter = LinkedIn(HttpClient(), m.build_settings(server.url, **options))
-    url = urlsplit(adapter.authorize_url(BACK, "s t", "challenge"))
-    assert f"{url.scheme}://{url.netloc}{url.path}" == f"{server.url}/www/oauth/v2/authorization"
-    assert parse_qs(url.query) == {
-        "response_type": ["code"],
-        "client_id": ["77abc"],
-        "redirect_uri": [BACK],
-        "state": ["s t"],
-        "scope": [scope],
-    }
-
-
-def test_an_unknown_connection_is_refused(server: ScriptedServer) -> None:
-    adapter = LinkedIn(HttpClient(), m.build_settings(server.url, connection="showcase"))
-    with pytest.raises(Rejected, match="showcase"):
-        adapter.authorize_url(BACK, "s", None)
-
-
-def test_a_code_buys_a_grant(server: ScriptedServer, linkedin: LinkedIn) -> None:
-    server.enqueue(m.GRANT)
-    before = datetime.now(UTC)
-    got = linkedin.exchange("the-code", BACK, None)
-    assert server.calls == ["POST /www/oauth/v2/accessToken"]
-    assert server.requests[0].form() == {
-        "grant_type": "authorization_code",
-        "code": "the-code",
-        "redirect_uri": BACK,
-        "client_id": "77abc",
-        "client_secret": m.APP_SECRET,
-    }
-    assert got.expires_at is not None
-    assert got.refresh_expires_at is not None
-    assert timedelta(days=59) < got.expires_at - before <= timedelta(days=60, seconds=5)
-    assert timedelta(days=364) < got.refresh_expires_at - before <= timedelta(days=365, seconds=5)
-    assert got.scopes == ("w_organization_social", "r_organization_social", "rw_organization_admin")
-
-
-def test_a_refresh_keeps_what_is_not_repeated(server: ScriptedServer, linkedin: LinkedIn) -> None:
-    server.enqueue(m.GRANT, '{"access_token":"AQV-3","expires_in":1}')
-    rotated = linkedin.refresh(m.account())
-    assert server.requests[0].form() == {
-        "grant_type": "refresh_token",
-        "refresh_token": m.REFRESH,
-        "client_id": "77abc",
-        "client_secret": m.APP_SECRET,
-    }
-    assert rotated.refresh_token is not None
-    assert rotated.refresh_token.get_secret_value() == "AQR-new"
-    kept = linkedin.refresh(m.account())
-    assert kept.refresh_token is not None
-    assert kept.refresh_token.get_secret_value() == m.REFRESH
-    assert kept.scopes == ("w_member_social",)
-
-
-def build_oauth_error(word: str, status: int = 400) -> Reply:
-    return Reply(status=status, body=f'{{"error":"{word}","error_description":"…"}}')
-
-
-@pytest.mark.parametrize(
-    ("told", "error", "code"),
-    [
-        (build_oauth_error("invalid_grant"), CredentialsRevoked, "reconnect_required"),
-        (build_oauth_error("invalid_request"), Rejected, "invalid_request"),
-        (build_oauth_error("invalid_client", 401), Rejected, "app_refused"),
-        (build_oauth_error("something_new"), AdapterError, "platform_error"),
-        (build_oauth_error("invalid_grant", 500), Unavailable, "platform_unavailable"),
-        (Reply(status=429, body=""), Unavailable, "platform_unavailable"),
-        (Reply(status=503, body="<html>"), Unavailable, "platform_unavailable"),
-        (Reply(body="{}"), Unavailable, "platform_unavailable"),
-        (DROP, Unavailable, "platform_unavailable"),
-    ],
-)
-def test_only_a_definite_refusal_disconnects(
-    server: ScriptedServer, linkedin: LinkedIn, told: Reply, error: type[AdapterError], code: str
-) -> None:
-    server.enqueue(told)
-    with pytest.raises(error) as raised:
-        linkedin.refresh(m.account())
-    assert raised.value.code == code
-
-
-def test_without_a_refresh_token_a_person_is_needed(server: ScriptedServer, linkedin: LinkedIn) -> None:
-    with pytest.raises(CredentialsRevoked, match="60 days"):
-        linkedin.refresh(m.account(refresh=None))
-    assert server.requests == []
-
-
-def test_a_refused_code_is_no_revoked_account(server: ScriptedServer, linkedin: LinkedIn) -> None:
-    server.enqueue(build_oauth_error("invalid_grant"))
-    with pytest.raises(Rejected) as raised:
-        linkedin.exchange("old", BACK, None)
-    assert raised.value.code == "code_refused"
 
 
 ROLES = (
@@ -202,11 +89,6 @@ def test_discover_finds_both_behind_one_grant(server: ScriptedServer, linkedin: 
     assert server.calls[0] == "GET /api/v2/me"
 
 
-def test_the_setting_says_what_is_asked_for_where_nobody_does(server: ScriptedServer) -> None:
-    asks = LinkedIn(HttpClient(), m.build_settings(server.url, ask_for="person"))
-    assert "scope=openid+profile+w_member_social&" in asks.authorize_url(BACK, "s", None) + "&"
-
-
 def test_discover_without_known_scopes_goes_by_what_was_asked(
     server: ScriptedServer, linkedin: LinkedIn
 ) -> None:
@@ -243,8 +125,7 @@ def test_values_that_hold_secrets_do_not_show_them(linkedin: LinkedIn) -> None:
         ),
         repr(m.account()),
         repr(linkedin),
-        repr(linkedin._oauth),
-        repr(linkedin._build_client(m.account())),
+        repr(linkedin._build_client(m.account().credentials)),
     )
 
 

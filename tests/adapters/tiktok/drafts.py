@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pydantic import SecretStr
+
 from adapters.contract import (
     Account,
     CheckpointData,
     Draft,
     Media,
     Platform,
+    PlatformSettings,
     Ready,
     Track,
 )
@@ -23,6 +26,19 @@ REFRESH = "rft.very-secret-token"
 UPLOAD_TOKEN = "Xza123"
 CAPTION = "Me and me casa #cat"
 SECRETS = (TOKEN, REFRESH, UPLOAD_TOKEN, "app-very-secret", "business-very-secret")
+
+
+def build_settings(base: str, **options: Any) -> PlatformSettings:
+    return PlatformSettings(
+        hosts={
+            "api": f"{base}/tiktok",
+            "business": f"{base}/tiktok-business/open_api/v1.3",
+            "www": f"{base}/tiktok-www",
+        },
+        app_id="app",
+        app_secret=SecretStr("app-very-secret"),
+        options={"business_app_id": "bapp", "business_app_secret": "business-very-secret", **options},
+    )
 
 
 def video(*, options: dict[str, Any] | None = None, source: Stream = stream, **changes: Any) -> Draft:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.contract import Pending, PlatformSettings, Ready
+from adapters.contract import Pending, Ready
 from adapters.errors import Rejected
 from adapters.http import HttpClient
 from adapters.tiktok import TikTok
@@ -19,7 +19,7 @@ from adapters.tiktok.creator import REFUSED_FORMS, RefusedForms, choose_plan
 from tests.adapters.files import content
 from tests.adapters.scripted_server import ReceivedRequest, Reply, ScriptedServer
 from tests.adapters.tiktok import examples
-from tests.adapters.tiktok.drafts import account, prepare_until_ready, video
+from tests.adapters.tiktok.drafts import account, build_settings, prepare_until_ready, video
 
 Make = Callable[..., TikTok]
 INFO = "/tiktok/v2/post/publish/creator_info/query/"
@@ -114,11 +114,9 @@ def test_prepare_says_that_the_visible_call_sends_the_last_chunk(
     assert ready.sends == (12_500_000, BIG - 12_500_000)
 
 
-def test_one_chunk_has_to_fit_the_time_of_a_visible_call(
-    scripted: ScriptedServer, settings: Callable[..., PlatformSettings]
-) -> None:
+def test_one_chunk_has_to_fit_the_time_of_a_visible_call(scripted: ScriptedServer) -> None:
     def make() -> TikTok:
-        return TikTok(HttpClient(), replace(settings(), visible_call=timedelta(seconds=12)))
+        return TikTok(HttpClient(), replace(build_settings(scripted.url), visible_call=timedelta(seconds=12)))
 
     with pytest.raises(Rejected) as refusal:
         prepare_until_ready(make, video(bytes=BIG), account())

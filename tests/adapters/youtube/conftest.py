@@ -6,14 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
-from adapters.contract import PlatformSettings
 from adapters.http import HttpClient
 from adapters.youtube import YouTube
 from tests.adapters.scripted_server import Reply, ScriptedServer
 from tests.adapters.youtube import examples
-from tests.adapters.youtube.drafts import APP_SECRET
+from tests.adapters.youtube.drafts import build_settings
 from tests.adapters.youtube.upload_session import Session
 
 
@@ -22,15 +20,7 @@ def youtube(server: ScriptedServer) -> Callable[..., YouTube]:
     """Build a new adapter with a new client, as every slice of work does."""
 
     def made(client: HttpClient | None = None, **options: Any) -> YouTube:
-        hosts = {
-            "api": f"{server.url}/youtube",
-            "oauth": f"{server.url}/google-oauth",
-            "accounts": f"{server.url}/google-accounts",
-        }
-        settings = PlatformSettings(
-            hosts=hosts, app_id="app", app_secret=SecretStr(APP_SECRET), options=options
-        )
-        return YouTube(client or HttpClient(), settings)
+        return YouTube(client or HttpClient(), build_settings(server.url, **options))
 
     return made
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pydantic import SecretStr
+
 from adapters.contract import (
     Account,
     CheckpointData,
     Draft,
     Media,
     Platform,
+    PlatformSettings,
 )
 from adapters.youtube import YouTube
 from adapters.youtube.limits import CHUNK
@@ -24,6 +27,15 @@ CAPTION = "Me and me casa #cat"
 DELIVERY = "7b0c7c5e-1111-4222-8333-444455556666"
 BIG = 2 * CHUNK + 1234
 """The size of two chunks and a smaller last one."""
+
+
+def build_settings(base: str, **options: Any) -> PlatformSettings:
+    hosts = {
+        "api": f"{base}/youtube",
+        "oauth": f"{base}/google-oauth",
+        "accounts": f"{base}/google-accounts",
+    }
+    return PlatformSettings(hosts=hosts, app_id="app", app_secret=SecretStr(APP_SECRET), options=options)
 
 
 def video(*, caption: str = CAPTION, source: Stream | None = stream, **changes: Any) -> Draft:

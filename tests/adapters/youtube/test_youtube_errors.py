@@ -16,7 +16,7 @@ from adapters.oauth import TokenResponse
 from adapters.transport import Request
 from adapters.youtube import YouTube
 from adapters.youtube.checkpoint import Checkpoint, RedactedDict
-from adapters.youtube.client import Client
+from adapters.youtube.client import Client, Incomplete
 from adapters.youtube.errors import (
     FAILURES,
     OAUTH,
@@ -26,7 +26,6 @@ from adapters.youtube.errors import (
     time_until_pacific_midnight,
 )
 from adapters.youtube.oauth import OAuth
-from adapters.youtube.upload import Incomplete
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer
 from tests.adapters.youtube import examples
 from tests.adapters.youtube.drafts import APP_SECRET, BIG, REFRESH, TOKEN, account, video
@@ -81,8 +80,8 @@ def test_values_that_hold_secrets_do_not_show_them(
     session(BIG)
     begun = youtube().prepare(video(bytes=BIG), account(), {})
     assert examples.UPLOAD_ID in begun.checkpoint["session"]
-    assert isinstance(youtube()._oauth, OAuth)
-    assert isinstance(youtube()._build_client(account()), Client)
+    assert isinstance(youtube(), OAuth)
+    assert isinstance(youtube()._build_client(account().credentials), Client)
     clean(
         repr(begun),
         f"{begun.checkpoint}",
@@ -93,8 +92,8 @@ def test_values_that_hold_secrets_do_not_show_them(
         repr(TokenResponse(access_token=TOKEN, refresh_token=REFRESH)),
         repr(Request(method="PUT", url=url, headers={"Authorization": TOKEN}, form={"s": APP_SECRET})),
         repr(account()),
-        repr(youtube()._oauth),
-        repr(youtube()._build_client(account())),
+        repr(youtube()),
+        repr(youtube()._build_client(account().credentials)),
     )
 
 

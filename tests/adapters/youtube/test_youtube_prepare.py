@@ -13,9 +13,9 @@ import pytest
 from adapters.contract import Pending, Ready
 from adapters.errors import AdapterError, CredentialsExpired, Rejected, Unavailable, Unsupported
 from adapters.youtube import YouTube
+from adapters.youtube.client import trust_location
 from adapters.youtube.errors import REASONS
 from adapters.youtube.limits import CHUNK, CUTS, QUANTUM, RESTARTS
-from adapters.youtube.upload import trust_location
 from tests.adapters.drafts import through_json
 from tests.adapters.files import content
 from tests.adapters.scripted_server import DROP, Reply, ScriptedServer

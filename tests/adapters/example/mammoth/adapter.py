@@ -33,12 +33,12 @@ from adapters.contract import (
 )
 from adapters.error_table import Phase
 from adapters.errors import CredentialsRevoked, Rejected, Unavailable
-from adapters.http import HttpClient
+from adapters.http import HttpClient, Model
 from adapters.listing import ListedPost, Listing
 from adapters.live_check import ConnectionChecks
 from adapters.oauth import TokenResponse, build_code_form, build_credentials
 from adapters.post_options import PostOptions
-from adapters.transport import Model, Request, bearer_header, get_size, open_body, parse_response, send
+from adapters.transport import Request, bearer_header, get_size, open_body, parse_response, send
 from tests.adapters.example.mammoth import limits
 from tests.adapters.example.mammoth.errors import SERVICE, translate_error
 from tests.adapters.example.mammoth.live_checks import LIVE_CHECKS

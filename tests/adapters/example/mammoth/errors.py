@@ -18,21 +18,10 @@ from tests.adapters.example.mammoth.wire import ErrorBody
 SERVICE = "Mammoth"
 
 TABLE: Mapping[int, ErrorRow] = {
-    401: ErrorRow(
-        error=CredentialsExpired, code="credentials_expired", message="Mammoth no longer takes the token."
-    ),
-    403: ErrorRow(
-        error=PermissionMissing,
-        code="permission_missing",
-        message="Mammoth says the grant does not allow this.",
-    ),
-    422: ErrorRow(error=Rejected, code="rejected", message="Mammoth refused the status as invalid."),
-    429: ErrorRow(
-        error=RateLimited,
-        code="rate_limited",
-        message="Mammoth asked us to slow down.",
-        wait=timedelta(minutes=1),
-    ),
+    401: ErrorRow(CredentialsExpired, "credentials_expired", "Mammoth no longer takes the token."),
+    403: ErrorRow(PermissionMissing, "permission_missing", "Mammoth says the grant does not allow this."),
+    422: ErrorRow(Rejected, "rejected", "Mammoth refused the status as invalid."),
+    429: ErrorRow(RateLimited, "rate_limited", "Mammoth asked us to slow down.", wait=timedelta(minutes=1)),
 }
 
 
