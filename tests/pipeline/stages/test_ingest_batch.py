@@ -1,8 +1,11 @@
-"""Ingest of several posts at once: one transaction, an outcome for each, and no post fails because of another."""
+"""Ingest of several posts at once, requests together or a batch of one client.
+
+One transaction, an outcome for each, and no post fails because of another, nor is made twice under any order.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -14,20 +17,21 @@ import pytest
 from sqlalchemy import Connection
 
 from adapters.contract import Platform
-from pipeline.broker.queues import DELAY
+from pipeline.broker.queues import DELAY, REACHABILITY_BULK
 from pipeline.domain.account import AccountStatus
 from pipeline.runtime.context import Context
 from pipeline.stages import ingest_caches
-from pipeline.stages.ingest import BatchIngest, finish
+from pipeline.stages.ingest import BatchIngest, BatchRefused, Result, finish, ingest_bulk
 from pipeline.stages.ingest_caches import AccountCache, CheckCache
 from pipeline.stages.new_post import PostPlan, Submission
 from pipeline.stages.post_request import AcceptedPost, PostRequest, Refusal
+from pipeline.stages.reachability import _decide_check
 from pipeline.store.accounts.grants import deactivate
 from pipeline.store.checks import checks
 from pipeline.store.checks.checks import Link
 from pipeline.store.database import Database, Unreachable, new_id, row, rows
 from pipeline.store.posts import insert_batch as group
-from tests.pipeline.core_fixture import MUSIC, CoreFixture
+from tests.pipeline.core_fixture import GOOD_VIDEO, MUSIC, CoreFixture
 from tests.pipeline.store.ledger import HOUR, together
 from tests.stack import until
 
@@ -45,6 +49,11 @@ def ready(core: CoreFixture) -> CoreFixture:
 def ingest(core: CoreFixture, *requests: PostRequest) -> list[Any]:
     batch = [Submission(caller=core.caller, request=request) for request in requests]
     return list(BatchIngest(core.context).ingest(batch))
+
+
+def bulk(core: CoreFixture, *requests: PostRequest, atomic: bool = False) -> Sequence[Any]:
+    batch = [Submission(caller=core.caller, request=request) for request in requests]
+    return ingest_bulk(core.context, batch, atomic=atomic)
 
 
 def captions(core: CoreFixture, number: int, **more: Any) -> list[PostRequest]:
@@ -201,29 +210,9 @@ def test_one_id_for_two_bodies_in_one_group_is_a_post_and_a_refusal(ready: CoreF
     assert ready.refused(other).status == 409
 
 
-def test_a_dead_posts_body_makes_a_new_one(ready: CoreFixture) -> None:
-    [first] = ingest(ready, ready.request())
-    assert first is not None
-    with ready.context.database.begin() as c:
-        row(c, "UPDATE posts SET status = 'canceled' WHERE id = :id RETURNING id", id=first.id)
-    [second] = ingest(ready, ready.request())
-    assert second is not None
-    assert (second.id != first.id, second.duplicate) == (True, False)
-
-
 def test_without_a_window_equal_bodies_are_different_posts(ready: CoreFixture) -> None:
     core = ready.with_settings(ingest={"dedupe_window": 0})
     assert len(set(ids(ingest(core, *[core.request()] * 3)))) == 3
-
-
-def test_a_repeat_is_known_whatever_has_become_of_its_words(ready: CoreFixture) -> None:
-    """Its time has passed: a new post with it would be refused."""
-    request = ready.request(external_id="kept", scheduled_at=ready.now() + HOUR)
-    first = ready.accept(request)
-    late = replace(request, scheduled_at=ready.now() - HOUR)
-    assert ready.refused(replace(late, external_id=None)).status == 400
-    [again] = ingest(ready, late)
-    assert again == replace(first, duplicate=True)
 
 
 def test_a_check_is_asked_for_once_until_it_is_too_old(
@@ -290,11 +279,23 @@ def test_more_accounts_than_are_remembered_are_all_found(
 # --- two processes, and trouble --------------------------------------------------------------------------------------
 
 
-def test_groups_with_the_same_requests_at_once_make_each_post_once(ready: CoreFixture) -> None:
-    """In opposite order: the batches would deadlock if tokens were not taken in their own order."""
+@pytest.mark.parametrize(
+    "ways",
+    [(ingest, ingest), (bulk, partial(bulk, atomic=True))],
+    ids=["requests together", "batches of one client"],
+)
+def test_batches_with_the_same_requests_at_once_make_each_post_once(
+    ready: CoreFixture, ways: tuple[Callable[..., Any], Callable[..., Any]]
+) -> None:
+    """In opposite order: they would deadlock if checks and tokens were not taken in an order of their own."""
+    one_way, other_way = ways
     for n in range(10):
-        asked = [ready.request(caption=f"{n} {k}", external_id=f"{n} {k}") for k in range(12)]
-        there, back = together(partial(ingest, ready, *asked), partial(ingest, ready, *asked[::-1]))
+        media = [new_media(100 * n + k) if one_way is bulk else None for k in range(12)]
+        asked = [
+            ready.request(caption=f"{n} {k}", external_id=f"{n} {k}", **({"media": m} if m else {}))
+            for k, m in enumerate(media)
+        ]
+        there, back = together(partial(one_way, ready, *asked), partial(other_way, ready, *asked[::-1]))
         for one, other in zip(there, back[::-1], strict=True):
             assert one.id == other.id
             assert sorted((one.duplicate, other.duplicate)) == [False, True]
@@ -310,29 +311,34 @@ def test_a_group_that_the_database_refuses_is_taken_one_by_one(ready: CoreFixtur
         ready.accept(poison)
 
 
-def test_a_statement_that_is_given_up_is_no_outage(ready: CoreFixture) -> None:
-    """Another transaction holds a token of the batch and does not end; the batch's statement is cancelled."""
+@pytest.mark.parametrize(
+    "way", [ingest, bulk, partial(bulk, atomic=True)], ids=["requests", "bulk", "atomic"]
+)
+def test_a_statement_that_is_given_up_is_no_outage(ready: CoreFixture, way: Callable[..., Any]) -> None:
+    """Another transaction holds a token of the batch, and the batch's statement is cancelled.
+
+    Requests are then taken one by one, a batch of one client is tried again: the token is freed by then.
+    """
     asked, found = captions(ready, 3), list[list[Any]]()
     held = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%WITH taken%'"
     with ready.context.database.begin() as holder:
         holder.exec_driver_sql(
-            "INSERT INTO replays (workspace_id, token, fingerprint, post_id) VALUES (%(w)s, %(t)s, %(s)s, %(p)s)",
-            {
-                "w": ready.workspace,
-                "t": f"body:{asked[1].fingerprint.hex()}",
-                "s": asked[1].fingerprint,
-                "p": new_id(),
-            },
+            "INSERT INTO replays (workspace_id, token, fingerprint, post_id) VALUES (%s, %s, %s, %s)",
+            (ready.workspace, f"body:{asked[1].fingerprint.hex()}", asked[1].fingerprint, new_id()),
         )
-        group = Thread(target=lambda: found.append(ingest(ready, *asked)))
-        group.start()
+        batch = Thread(target=lambda: found.append(list(way(ready, *asked))))
+        batch.start()
         with ready.context.database.once() as c:
             waiting = until(lambda: row(c, held), 30)
             row(c, "SELECT pg_cancel_backend(:pid)", pid=waiting.pid)
-        group.join(120)
+        if way is ingest:
+            batch.join(120)
         holder.rollback()
-    assert found == [[None, None, None]]
-    assert ready.posts() == []
+    batch.join(120)
+    if way is ingest:
+        assert (found, ready.posts()) == ([[None, None, None]], [])
+    else:
+        assert kinds(found[0]) == ["AcceptedPost"] * 3
 
 
 def test_a_database_that_is_away_is_told_to_all_and_nothing_is_lost(
@@ -380,3 +386,111 @@ def test_a_refusal_of_our_own_rules_is_never_the_groups(
     assert [type(outcome) for outcome in found] == [AcceptedPost, ZeroDivisionError, AcceptedPost]
     with pytest.raises(ZeroDivisionError):
         ready.accept(captions(ready, 2)[1])
+
+
+# --- a batch of one client -------------------------------------------------------------------------------------------
+
+
+def new_media(n: int) -> dict[str, Any]:
+    return {
+        "type": "slideshow",
+        "urls": [f"https://media.example/new-{n}.jpg", "https://media.example/new.jpg"],
+    }
+
+
+def kinds(results: Sequence[Result]) -> list[str]:
+    return [r.code if isinstance(r, Refusal) else type(r).__name__ for r in results]
+
+
+def test_unknown_media_wait_for_checks_that_are_dispatched_as_bulk_work(ready: CoreFixture) -> None:
+    before = ready.messages(REACHABILITY_BULK)
+    found = bulk(
+        ready, *(ready.request(caption=f"{n}", media=new_media(n)) for n in range(4)), ready.request()
+    )
+    states = [ready.deliveries(post.id)[0].state for post in found]
+    assert states == ["accepted"] * 4 + ["scheduled"]
+    assert ready.messages(REACHABILITY_BULK) == before + 5, "one of each URL"
+
+
+def test_the_earliest_post_gives_its_check_the_due_time(ready: CoreFixture) -> None:
+    late, early = ready.now() + 9 * HOUR, ready.now() + 2 * HOUR
+    bulk(
+        ready, *(ready.request(caption=str(at), media=new_media(1), scheduled_at=at) for at in (late, early))
+    )
+    [check] = ready.check_ids("https://media.example/new.jpg")
+    with ready.context.database.begin() as c:
+        found = row(c, "SELECT due_at FROM checks WHERE id = :id", id=check)
+    assert found is not None
+    assert found.due_at == early
+
+
+def test_a_music_link_is_checked_too(ready: CoreFixture) -> None:
+    [post] = bulk(ready, ready.request(music_url=MUSIC))
+    assert ready.deliveries(post.id)[0].state == "accepted"
+    assert len(ready.check_ids(MUSIC)) == 1
+
+
+def test_a_repeat_opens_no_check(ready: CoreFixture) -> None:
+    request = ready.request(media=new_media(1))
+    [first] = bulk(ready, request)
+    for url in new_media(1)["urls"]:
+        [known] = ready.check_ids(url)
+        with ready.context.database.begin() as c:
+            checks.decide_check(c, known, "refused", facts=None, seen="404")
+    [again] = bulk(ready, request)
+    assert (again.id, again.duplicate) == (first.id, True)
+    assert len(ready.check_ids("https://media.example/new.jpg")) == 1
+
+
+def test_a_verdict_beside_the_batch_is_never_missed(ready: CoreFixture) -> None:
+    """The verdict comes while the posts are stored: it moves them, or they were stored by it."""
+
+    def decide(url: str) -> None:
+        with ready.context.database.begin() as c:
+            found = row(c, "SELECT id FROM checks WHERE url = :u AND verdict IS NULL", u=url)
+            if found is not None:
+                check = checks.read_checks(c, [found.id])[found.id]
+                _decide_check(ready.context, c, check, "good", GOOD_VIDEO, "ok")
+
+    for n in range(10):
+        url = f"https://media.example/raced-{n}.mp4"
+        one, other = (
+            ready.request(caption=f"{n} {k}", media={"type": "video", "url": url}) for k in range(2)
+        )
+        [first] = bulk(ready, one)
+        found: list[Any] = together(partial(bulk, ready, other), partial(decide, url))
+        decide(url)
+        for post in (first, *found[0]):
+            assert ready.deliveries(post.id)[0].state == "scheduled"
+
+
+def test_a_batch_that_the_database_refuses_is_taken_post_by_post(ready: CoreFixture) -> None:
+    poison = ready.request(caption="no \0 text holds this")
+    good = [ready.request(caption=f"number {n}") for n in range(3)]
+    found = bulk(ready, *good[:2], poison, good[2])
+    assert [isinstance(result, AcceptedPost) for result in found] == [True, True, False, True]
+    assert "NUL" in str(found[2])
+    before = ready.posts()
+    with pytest.raises(Exception, match="NUL"):
+        bulk(ready, ready.request(caption="beside it"), poison, atomic=True)
+    assert ready.posts() == before
+
+
+def test_an_atomic_batch_names_all_that_is_refused(ready: CoreFixture) -> None:
+    unread = Refusal(422, "invalid_payload", "caption: It is required.")
+    good = Submission(caller=ready.caller, request=ready.request())
+    past = Submission(
+        caller=ready.caller, request=ready.request(caption="x", scheduled_at=ready.now() - HOUR)
+    )
+    with pytest.raises(BatchRefused) as caught:
+        ingest_bulk(ready.context, [unread, good, past], atomic=True)
+    assert {n: getattr(error, "code", None) for n, error in caught.value.failures.items()} == {
+        0: "invalid_payload",
+        2: "validation_failed",
+    }
+    assert ready.posts() == []
+    assert kinds(ingest_bulk(ready.context, [unread, good, past])) == [
+        "invalid_payload",
+        "AcceptedPost",
+        "validation_failed",
+    ]
