@@ -13,11 +13,13 @@ from pipeline.cli.runtime import (
     call_sandbox,
     choose_workspace,
     find_actor,
+    find_workspace_id,
     list_platforms,
     load_vault,
     open_context,
     open_transaction,
     parse_platform,
+    record,
     require_account,
     workspace_option,
 )
@@ -28,7 +30,6 @@ with lazy_imports():
     from pipeline.accounts import connected_account
     from pipeline.cli import account_file
     from pipeline.embedded import sample_workspace
-    from pipeline.store import audit as audit_store
     from pipeline.store.accounts import accounts as account_store
     from pipeline.store.accounts import grants
     from pipeline.store.auth import workspaces as workspace_store
@@ -175,7 +176,7 @@ def list_(workspace: str | None) -> None:
       slipway account list --workspace Acme --json
     """
     with open_transaction() as c:
-        only = workspace_store.find_workspace(c, workspace).id if workspace else None
+        only = find_workspace_id(c, workspace)
         found = grants.list_grant_statuses(c, load_vault(), only)
     rows = [
         {
@@ -260,7 +261,7 @@ def _resume_blocked(context: Context) -> None:
 
 def _record_status(c: Connection, verb: str, known: account_store.AccountRow, status: str) -> None:
     sides = {"status": known.status}, {"status": status}
-    audit_store.record_change(c, find_actor(), verb, "account", known.id, known.workspace_id, *sides)
+    record(c, verb, "account", known.id, known.workspace_id, *sides)
 
 
 def _add(

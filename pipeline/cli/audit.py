@@ -13,9 +13,9 @@ from uuid import UUID
 import click
 
 from pipeline.cli import lazy_imports
-from pipeline.cli.options import PAST, PAST_OR_NOW
-from pipeline.cli.output import Group, is_json, pick, print_fields, print_rows
-from pipeline.cli.runtime import open_database, open_transaction
+from pipeline.cli.options import PAST, PAST_OR_NOW, limit_option
+from pipeline.cli.output import Group, is_json, pick, print_fields, print_rows, require_one_format
+from pipeline.cli.runtime import find_workspace_id, open_database, open_transaction, read_pages
 
 with lazy_imports():
     from pipeline.domain import receipt
@@ -59,7 +59,7 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @audit.command("list")
 @filter_options
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@limit_option
 def list_(limit: int, **options: Any) -> None:
     """List changes, newest first. `slipway audit export` writes all of them.
 
@@ -86,8 +86,7 @@ def export_audit(file: BinaryIO, form: str, **options: Any) -> None:
       slipway audit export audit.ndjson --since 30d
       slipway audit export --format csv --workspace Acme --until 2027-01-01T00:00:00Z > acme.csv
     """
-    if is_json() and form != "ndjson":
-        raise click.UsageError(f"--json and --format {form} exclude each other: give one of them.")
+    require_one_format(form)
     count, write = 0, _to_lines if form == "ndjson" else _to_csv
     with open_database() as database:
         with database.begin() as c:
@@ -102,23 +101,16 @@ def export_audit(file: BinaryIO, form: str, **options: Any) -> None:
 
 def _read_filter(c: Connection, options: dict[str, Any]) -> audit_store.AuditFilter:
     workspace = options.pop("workspace")
-    return audit_store.AuditFilter(
-        workspace=workspace_store.find_workspace(c, workspace).id if workspace else None, **options
-    )
+    return audit_store.AuditFilter(workspace=find_workspace_id(c, workspace), **options)
 
 
 def _read_changes(
     database: Database, chosen: audit_store.AuditFilter
 ) -> Iterator[Sequence[audit_store.AuditRow]]:
-    """Yield pages, each read in its own transaction: a long export must not hold back vacuum."""
-    after, page = None, list[Any]()
-    while after is None or len(page) == PAGE:
-        with database.begin() as c:
-            page = audit_store.list_changes(c, chosen, limit=PAGE, after=after)
-        if not page:
-            return
-        yield page
-        after = (page[-1].at, page[-1].id)
+    def read(c: Connection, after: Any) -> Sequence[audit_store.AuditRow]:
+        return audit_store.list_changes(c, chosen, limit=PAGE, after=after)
+
+    return read_pages(database.begin, read, PAGE, lambda row: (row.at, row.id))
 
 
 def _list_columns() -> list[str]:
@@ -184,9 +176,7 @@ def head(workspace: str | None) -> None:
       slipway receipts head --workspace Acme
     """
     with open_transaction() as c:
-        found = receipt_store.list_heads(
-            c, workspace_store.find_workspace(c, workspace).id if workspace else None
-        )
+        found = receipt_store.list_heads(c, find_workspace_id(c, workspace))
     if is_json():
         print_rows([_to_row(h) for h in found])
         return
@@ -224,11 +214,7 @@ def export_receipts(workspace: str, since: datetime | None) -> None:
 @receipts.command()
 @click.argument("file", type=click.File("rb"))
 @click.option(
-    "--head",
-    "kept",
-    type=read_head,
-    metavar="NUMBER:HASH",
-    help="A head you kept: FILE must contain it.",
+    "--head", "kept", type=read_head, metavar="NUMBER:HASH", help="A head you kept: FILE must contain it."
 )
 @click.option(
     "--after",

@@ -11,20 +11,21 @@ from uuid import UUID
 import click
 
 from pipeline.cli import lazy_imports
-from pipeline.cli.options import DURATION
-from pipeline.cli.output import Group, is_json, pick, print_fields, print_rows
+from pipeline.cli.options import DURATION, limit_option
+from pipeline.cli.output import Group, is_json, pick, print_fields, print_present, print_rows
 from pipeline.cli.runtime import (
     find_actor,
+    find_workspace_id,
     open_context,
     open_transaction,
     parse_id,
     parse_platform,
+    read_pages,
     require_account,
 )
 
 with lazy_imports():
     from pipeline.actions import dead_letters as dead_letter_actions
-    from pipeline.store.auth import workspaces as workspace_store
     from pipeline.store.deliveries import dead_letters, history, ownership, selection
 
 
@@ -64,7 +65,7 @@ def command() -> None:
 
 @command.command("list")
 @filters
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@limit_option
 def list_(limit: int, **chosen: Any) -> None:
     """List dead letters with their cause, oldest first.
 
@@ -116,7 +117,7 @@ def show_letter(letter: str) -> None:
     if is_json():
         print_fields({**facts, "error": found.error, **evidence})
         return
-    print_fields({name: fact for name, fact in facts.items() if fact is not None})
+    print_present(facts)
     for name, rows in evidence.items():
         click.echo(f"\n{name.capitalize()}")
         print_rows([_shorten(r) for r in rows], empty="None yet.")
@@ -212,14 +213,12 @@ def _process(
 
 
 def _list_pages(begin: Callable[[], Any], which: selection.ListFilter) -> Iterator[list[UUID]]:
-    """Yield the ids of all selected letters, a page at a time by keyset; each is yielded once, processed or not."""
-    after = None
-    while True:
-        with begin() as c:
-            page = dead_letters.list_dead_letters(c, which, limit=PAGE, after=after)
-        if not page:
-            return
-        after = (page[-1].died_at, page[-1].id)
+    """Yield the ids of all selected letters, a page at a time; each is yielded once, processed or not."""
+
+    def read(c: Connection, after: Any) -> Sequence[dead_letters.DeadLetter]:
+        return dead_letters.list_dead_letters(c, which, limit=PAGE, after=after)
+
+    for page in read_pages(begin, read, PAGE, lambda letter: (letter.died_at, letter.id)):
         yield [letter.id for letter in page]
 
 
@@ -236,9 +235,7 @@ def _build_selection(
 ) -> selection.ListFilter:
     """Return the selection that the options describe. Raises ClickException and NoSuchWorkspace."""
     return selection.ListFilter(
-        scope=ownership.Scope(
-            workspace=workspace_store.find_workspace(c, workspace).id if workspace else None
-        ),
+        scope=ownership.Scope(workspace=find_workspace_id(c, workspace)),
         platform=parse_platform(platform).value if platform else None,
         account=require_account(c, account).id if account else None,
         error_class=error_class,

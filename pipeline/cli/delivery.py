@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli import lazy_imports
-from pipeline.cli.options import list_options, print_page, read_filter, read_page
-from pipeline.cli.output import Command, Group, is_json, pick, print_candidates, print_fields, print_rows
+from pipeline.cli.options import list_options, read_filter, read_page
+from pipeline.cli.output import (
+    Command,
+    Group,
+    is_json,
+    pick,
+    print_candidates,
+    print_fields,
+    print_page,
+    print_present,
+    print_rows,
+)
 from pipeline.cli.runtime import find_actor, open_context, open_transaction, parse_id
 
 with lazy_imports():
@@ -53,7 +63,7 @@ def list_(**options: Any) -> None:
         }
         for d in found
     ]
-    print_page(rows, options, noun="deliveries")
+    print_page(rows, options["limit"], empty="No such deliveries.")
 
 
 @command.command("show")
@@ -79,13 +89,7 @@ def show_delivery(delivery: str) -> None:
     if is_json():
         print_fields({**facts, "moves": move_rows, "attempts": attempt_rows})
         return
-    print_fields(
-        {
-            name: fact
-            for name, fact in {**facts, "error": _format_error(found.error)}.items()
-            if fact is not None
-        },
-    )
+    print_present({**facts, "error": _format_error(found.error)})
     click.echo("\nMoves")
     print_rows([_shorten(m) for m in move_rows])
     click.echo("\nAttempts")
@@ -206,7 +210,7 @@ def explain(identity: str) -> None:
     print_fields({name: shown[name] for name in ("id", "status", "scheduled_at")})
     for one in shown["accounts"]:
         click.echo()
-        print_fields(_to_lines(one))
+        print_present(_to_lines(one))
 
 
 def _find(c: Connection, identity: UUID) -> tuple[UUID, UUID, UUID | None]:

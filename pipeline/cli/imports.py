@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -13,14 +13,15 @@ from uuid import UUID
 import click
 
 from pipeline.cli import lazy_imports
-from pipeline.cli.options import FUTURE
-from pipeline.cli.output import Group, is_json, pick, print_fields, print_rows
+from pipeline.cli.options import FUTURE, limit_option
+from pipeline.cli.output import Group, is_json, pick, print_fields, print_present, print_rows
 from pipeline.cli.runtime import (
     build_caller,
     choose_workspace,
     open_context,
     open_for,
     open_transaction,
+    read_pages,
     report_refusals,
     require_account_of,
     workspace_option,
@@ -160,7 +161,7 @@ def apply(import_id: str, plan_hash: str, *, no_wait: bool) -> None:
 
 @command.command("list")
 @workspace_option
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@limit_option
 def list_(workspace: str | None, limit: int) -> None:
     """List imports, newest first.
 
@@ -202,10 +203,7 @@ def forecast(import_id: str) -> None:
             print_fields(found)
             return
         for rows, empty in ((found["days"], "Nothing to apply."), (found["conflicts"], "\nNo conflicts.")):
-            print_rows(
-                [{n: v for n, v in row.items() if n != "account_id"} for row in rows],
-                empty=empty,
-            )
+            print_rows([{n: v for n, v in row.items() if n != "account_id"} for row in rows], empty=empty)
         if found["more_days"]:
             click.echo("There are more days.")
 
@@ -228,14 +226,12 @@ def rows(import_id: str, verdict: str | None) -> None:
             else row_writers.build_table_writer()
         )
         requested = None if verdict is None else bulk_import.RowVerdict(verdict)
-        after, has_more = 0, True
-        while has_more:
-            with context.database.begin() as c:
-                page = row_store.list_rows(c, job.id, requested, after, row_writers.PAGE)
-            has_more = len(page) == row_writers.PAGE
-            if page:
-                after = page[-1].number
-                sys.stdout.buffer.write(write(page))
+
+        def read(c: Connection, after: int | None) -> Sequence[row_store.RowRecord]:
+            return row_store.list_rows(c, job.id, requested, after or 0, row_writers.PAGE)
+
+        for page in read_pages(context.database.begin, read, row_writers.PAGE, lambda row: row.number):
+            sys.stdout.buffer.write(write(page))
 
 
 def _add_action(name: str, sentence: str, *, waits: bool) -> None:
@@ -253,9 +249,7 @@ _add_action("pause", "Stop IMPORT after the chunk of rows in progress.", waits=F
 _add_action("resume", "Go on with a paused IMPORT.", waits=True)
 _add_action("cancel", "End IMPORT. The posts that it made stay, until they are rolled back.", waits=False)
 _add_action(
-    "rollback",
-    "Cancel the posts that IMPORT made, where nothing was sent or edited since.",
-    waits=True,
+    "rollback", "Cancel the posts that IMPORT made, where nothing was sent or edited since.", waits=True
 )
 
 
@@ -346,7 +340,7 @@ def print_import(job: imports.Import) -> None:
         "plan": ", ".join(f"{n:,} {word}" for word, n in plan_.items() if word != "hash"),
         "plan hash": plan_.get("hash"),
     }
-    print_fields({name: fact for name, fact in facts.items() if fact not in (None, "")})
+    print_present(facts)
     if hint := _suggest(found):
         click.echo(f"\n{hint}")
 

@@ -15,13 +15,12 @@ import click
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import lazy_imports
 from pipeline.cli.options import DURATION, FUTURE, Parsed
-from pipeline.cli.output import Group, is_json, pick, print_fields, print_rows
-from pipeline.cli.runtime import find_actor, open_transaction, require_account_of
+from pipeline.cli.output import Group, answer, is_json, pick, print_fields, print_rows
+from pipeline.cli.runtime import find_workspace_id, open_transaction, record, require_account_of
 from pipeline.domain.account import MAX_POSTS_PER_DAY, MAX_POSTS_PER_MINUTE, KeyLimits, choose_new_limits
 
 with lazy_imports():
     from config import settings as config
-    from pipeline.store import audit as audit_store
     from pipeline.store.auth import keys as key_store
     from pipeline.store.auth import workspaces as workspace_store
 
@@ -218,7 +217,7 @@ def list_(workspace: str | None) -> None:
       slipway key list Acme --json
     """
     with open_transaction() as c:
-        only = workspace_store.find_workspace(c, workspace).id if workspace else None
+        only = find_workspace_id(c, workspace)
         names = {w.id: w.name for w in workspace_store.list_workspaces(c)}
         found = key_store.list_keys(c, only)
     rows = [_to_row(key, names[key.workspace_id]) for key in found]
@@ -238,10 +237,7 @@ def revoke(public_id: str) -> None:
         if not key_store.revoke_key(c, public_id):
             raise _not_found(shown)
         _record(c, "revoke", shown, {"revoked": False}, {"revoked": True})
-    if is_json():
-        print_fields({"public_id": shown, "revoked": True})
-    else:
-        click.echo(f"{shown} is revoked.")
+    answer({"public_id": shown, "revoked": True}, f"{shown} is revoked.")
 
 
 def _record(
@@ -250,7 +246,7 @@ def _record(
     """Record a change of this key, given whole or by its public half, in the change's transaction."""
     public = key.partition(".")[0]
     workspace = next(k.workspace_id for k in key_store.list_keys(c) if k.public_id == public)
-    audit_store.record_change(c, find_actor(), verb, "key", public, workspace, *sides, **after)
+    record(c, verb, "key", public, workspace, *sides, **after)
 
 
 def _to_row(key: key_store.Key, workspace: str) -> dict[str, Any]:
@@ -278,10 +274,8 @@ def _summarize_permissions(key: key_store.Key) -> str:
 
 
 def _print_key(facts: dict[str, Any]) -> None:
-    if is_json():
-        print_fields(facts)
-    else:
-        click.echo(facts["key"])
+    answer(facts, facts["key"])
+    if not is_json():
         click.echo(SHOWN_ONCE, err=True)
 
 

@@ -11,14 +11,18 @@ import click
 
 from pipeline.api.http.timestamp import InvalidTimestamp, parse
 from pipeline.cli import lazy_imports
-from pipeline.cli.output import print_rows
-from pipeline.cli.runtime import parse_id, parse_platform, require_account, require_account_of
+from pipeline.cli.runtime import (
+    find_workspace_id,
+    parse_id,
+    parse_platform,
+    require_account,
+    require_account_of,
+)
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.hold import Hold
 from pipeline.domain.post import PostStatus
 
 with lazy_imports():
-    from pipeline.store.auth import workspaces as workspace_store
     from pipeline.store.deliveries import selection
 
 
@@ -129,6 +133,7 @@ PAST = Parsed("when", _parse_past)
 PAST_OR_NOW = Parsed("when", _parse_past_or_now)
 
 
+limit_option = click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 _FILTERS = (
     click.option("--workspace", help="Only of this workspace (name or id)."),
     click.option("--platform", help="Only of this platform."),
@@ -169,7 +174,7 @@ _LATE = (
 )
 """Of reads only: a steering job may be run by older code, which would ignore them."""
 _PAGING = (
-    click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True),
+    limit_option,
     click.option("--after", metavar="ID", help="The next page: what comes after the row with this id."),
 )
 
@@ -202,7 +207,7 @@ _AS_GIVEN = frozenset({"status", "state", "reason", "held_for", "error_class"})
 def read_filter(c: Connection, options: dict[str, Any]) -> selection.ListFilter:
     """Return the filter that the options describe. Raises ClickException and NoSuchWorkspace."""
     workspace, account = options["workspace"], options["account"]
-    within = workspace_store.find_workspace(c, workspace).id if workspace else None
+    within = find_workspace_id(c, workspace)
     if account:
         known = require_account_of(c, within, account) if within else require_account(c, account)
         account = known.id
@@ -226,10 +231,3 @@ def read_page(options: dict[str, Any], noun: str) -> dict[str, Any]:
     """Return the arguments for the page that the options describe. Raises ClickException."""
     after = options["after"]
     return {"limit": options["limit"], "after": parse_id(after, noun) if after else None}
-
-
-def print_page(rows: Sequence[dict[str, Any]], options: dict[str, Any], *, noun: str) -> None:
-    """Print a page; if there may be more, say on standard error how to get the next one."""
-    print_rows(rows, empty=f"No such {noun}.")
-    if len(rows) == options["limit"]:
-        click.echo(f"There may be more: repeat with --after {rows[-1]['id']}", err=True)

@@ -118,6 +118,35 @@ def list_candidates(error: Mapping[str, Any] | None) -> Sequence[Mapping[str, An
     return found
 
 
+def print_present(facts: Mapping[str, Any]) -> None:
+    """Print one thing as `print_fields` does; lines for people leave out what is None or empty."""
+    print_fields(facts if is_json() else {n: v for n, v in facts.items() if v not in (None, "")})
+
+
+def answer(facts: Mapping[str, Any], sentence: str) -> None:
+    """Print one thing: a JSON object, or a sentence."""
+    if is_json():
+        print_fields(facts)
+    else:
+        click.echo(sentence)
+
+
+def require_one_format(form: str) -> None:
+    """Raise UsageError where --json is given with another --format than ndjson."""
+    if is_json() and form != "ndjson":
+        raise click.UsageError(f"--json and --format {form} exclude each other: give one of them.")
+
+
+def print_page(
+    rows: Sequence[Mapping[str, Any]], limit: int, *, empty: str, key: str = "id", columns: Sequence[str] = ()
+) -> None:
+    """Print a page, for people only *columns* of it; if there may be more, say how to get the next one."""
+    is_cut = columns and not is_json()
+    print_rows([{name: row[name] for name in columns} for row in rows] if is_cut else rows, empty=empty)
+    if len(rows) == limit:
+        click.echo(f"There may be more: repeat with --after {rows[-1][key]}", err=True)
+
+
 def print_candidates(errors: Mapping[str, Mapping[str, Any] | None]) -> None:
     """Print a table of the likely candidates of these errors, by delivery, and how many others there are."""
     split = {delivery: restored_post.split_candidates(error) for delivery, error in errors.items()}

@@ -10,8 +10,16 @@ import click
 
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import lazy_imports
-from pipeline.cli.options import list_options, print_page, read_filter, read_options, read_page
-from pipeline.cli.output import Group, is_json, pick, print_fields
+from pipeline.cli.options import list_options, read_filter, read_options, read_page
+from pipeline.cli.output import (
+    Group,
+    is_json,
+    pick,
+    print_fields,
+    print_page,
+    print_present,
+    require_one_format,
+)
 from pipeline.cli.post_body import (
     NO_POST,
     create,
@@ -24,6 +32,7 @@ from pipeline.cli.runtime import (
     open_database,
     open_transaction,
     parse_id,
+    read_pages,
     report_refusals,
     require_account,
 )
@@ -46,6 +55,8 @@ with lazy_imports():
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from sqlalchemy import Connection
 
     from pipeline.runtime.context import Context
     from pipeline.store.auth.keys import Caller
@@ -171,8 +182,7 @@ def export(form: str, **options: Any) -> None:
       slipway post export --workspace Acme --format csv > posts.csv
       slipway post export --workspace Acme --status scheduled --due now..30d > month.ndjson
     """
-    if is_json() and form != "ndjson":
-        raise click.UsageError(f"--json and --format {form} exclude each other: give one of them.")
+    require_one_format(form)
     if not options["workspace"]:
         raise click.UsageError("--workspace is missing: a file of posts is of one workspace.")
     count, output = 0, click.open_file("-", "wb")
@@ -192,14 +202,10 @@ def export(form: str, **options: Any) -> None:
 
 
 def _read_pages(database: Database, chosen: selection.ListFilter) -> Iterator[Sequence[post_views.PostView]]:
-    after, page = None, list[Any]()
-    while after is None or len(page) == post_export.PAGE:
-        with database.begin() as c:  # a transaction a page: a slow reader holds none open
-            page = selection.list_posts(c, chosen, limit=post_export.PAGE, after=after)
-        if not page:
-            return
-        yield page
-        after = page[-1].id
+    def read(c: Connection, after: UUID | None) -> Sequence[post_views.PostView]:
+        return selection.list_posts(c, chosen, limit=post_export.PAGE, after=after)
+
+    return read_pages(database.begin, read, post_export.PAGE, lambda post: post.id)
 
 
 CAPTION_WIDTH = 40
@@ -231,7 +237,7 @@ def list_(**options: Any) -> None:
         }
         for p in found
     ]
-    print_page(rows, options, noun="posts")
+    print_page(rows, options["limit"], empty="No such posts.")
 
 
 @command.command("show")
@@ -253,10 +259,10 @@ def show_post(post: str) -> None:
     if is_json():
         print_fields({**facts, "deliveries": deliveries})
     else:
-        print_fields({name: fact for name, fact in facts.items() if fact is not None})
+        print_present(facts)
         for one in deliveries:  # a block each, not a table: ids and URLs stay whole, to be copied
             click.echo()
-            print_fields({name: fact for name, fact in one.items() if fact is not None})
+            print_present(one)
 
 
 def _post_to_dict(p: post_views.PostView) -> dict[str, Any]:

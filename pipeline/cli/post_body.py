@@ -11,7 +11,7 @@ import click
 
 from pipeline.cli import lazy_imports
 from pipeline.cli.options import FUTURE_OR_NOW
-from pipeline.cli.output import Command, is_json, print_fields, print_rows
+from pipeline.cli.output import Command, is_json, print_fields, print_present, print_rows
 from pipeline.cli.runtime import (
     build_caller,
     open_context,
@@ -324,12 +324,8 @@ def _read_post(context: Context, body: Any) -> Any:
 
 
 def _print_post(facts: dict[str, Any]) -> None:
-    if is_json():
-        print_fields(facts)
-        return
-    warnings = facts.pop("warnings", [])
-    print_fields({name: fact for name, fact in facts.items() if fact is not None})
-    for warning in warnings:
+    print_present(facts if is_json() else {name: fact for name, fact in facts.items() if name != "warnings"})
+    for warning in () if is_json() else facts.get("warnings", ()):
         click.echo(f"Warning: {warning['field']}: {warning['message']}", err=True)
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import pwd
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import click
@@ -29,6 +29,7 @@ with lazy_imports():
     from pipeline.recovery import restore
     from pipeline.runtime import send_guard
     from pipeline.stages import post_request
+    from pipeline.store import audit as audit_store
     from pipeline.store import database as db
     from pipeline.store import health, schema_version, vault
     from pipeline.store.accounts import accounts as account_store
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from pipeline.runtime.context import Context
 
+Row = TypeVar("Row")
 workspace_option = click.option("--workspace", help="Name or id; may be left out if there is only one.")
 
 
@@ -197,6 +199,41 @@ def require_account_of(c: Connection, workspace: UUID, given: str) -> account_st
         ids = ", ".join(f"{a.id} ({a.platform})" for a in found)
         raise click.ClickException(f"Several accounts are called {given!r}; give the id of one: {ids}.")
     return found[0]
+
+
+def find_workspace_id(c: Connection, name: str | None) -> UUID | None:
+    """Return the id of the workspace of this name or id, None for none. Raises NoSuchWorkspace."""
+    return workspace_store.find_workspace(c, name).id if name else None
+
+
+def read_pages(
+    begin: Callable[[], AbstractContextManager[Connection]],
+    read: Callable[[Connection, Any], Sequence[Row]],
+    size: int,
+    get_key: Callable[[Row], Any],
+) -> Iterator[Sequence[Row]]:
+    """Yield pages by keyset, each read in its own transaction: a long export must not hold back vacuum."""
+    after, page = None, list[Any]()
+    while after is None or len(page) == size:
+        with begin() as c:
+            page = list(read(c, after))
+        if not page:
+            return
+        yield page
+        after = get_key(page[-1])
+
+
+def record(
+    c: Connection,
+    verb: str,
+    kind: audit_store.Kind,
+    subject: UUID | str,
+    workspace: UUID | None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    """Add the audit row of a change by the account that types the command, in the change's transaction."""
+    audit_store.record_change(c, find_actor(), verb, kind, subject, workspace, before, after)
 
 
 def parse_platform(text: str) -> contract.Platform:

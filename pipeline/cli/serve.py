@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from pipeline.cli import lazy_imports
-from pipeline.cli.output import Command, Group, is_json, print_fields, print_rows
+from pipeline.cli.output import Command, Group, answer, is_json, print_fields, print_rows
 from pipeline.cli.runtime import call_sandbox
 
 with lazy_imports():
@@ -51,10 +51,7 @@ def api() -> None:
     exec_python("-m", "pipeline.api.server.serve", "pipeline.api.app:app", environment=_choose_log())
 
 
-@click.command(
-    cls=Command,
-    json_help=LOGS,
-)
+@click.command(cls=Command, json_help=LOGS)
 @click.argument("group")
 @click.option("--queues", help="Only these queues of the group, separated by commas.")
 @click.option("--slots", type=click.IntRange(1, 500), help="Threads; default SLIPWAY_WORKER__SLOTS.")
@@ -151,10 +148,7 @@ def migrate() -> None:
         at = migrations.upgrade(config.settings().store.url.get_secret_value())
     except (migrations.MigrationBlocked, schema_version.OtherSchema) as error:
         raise click.ClickException(str(error)) from None
-    if is_json():
-        print_fields({"revision": at})
-    else:
-        click.echo(f"The tables are up to date ({at}).")
+    answer({"revision": at}, f"The tables are up to date ({at}).")
 
 
 def require_fit() -> None:
@@ -208,10 +202,7 @@ def _queues(group: str, queues: str | None, groups: Mapping[str, tuple[str, ...]
     return chosen
 
 
-@click.command(
-    cls=Command,
-    json_help="Print the summary as one line of JSON.",
-)
+@click.command(cls=Command, json_help="Print the summary as one line of JSON.")
 def up() -> None:
     """Run PostgreSQL, Valkey, API, workers, beat, Flower and sandbox on this folder's .slipway until Ctrl-C.
 
@@ -307,8 +298,7 @@ def ledger(platform: str | None, account: str | None) -> None:
     """
     entries = call_sandbox("GET", "ledger", params={"platform": platform, "account": account})
     print_rows(
-        [_shorten(entry) for entry in entries] if not is_json() else entries,
-        empty="Nothing went live.",
+        [_shorten(entry) for entry in entries] if not is_json() else entries, empty="Nothing went live."
     )
 
 
@@ -321,10 +311,8 @@ def reset(*, ledger: bool) -> None:
       slipway sandbox reset --ledger
     """
     call_sandbox("POST", "reset", json={"ledger": ledger})
-    if is_json():
-        print_fields({"reset": True, "ledger_emptied": ledger})
-    else:
-        click.echo("The sandbox is reset." + (" Its ledger is empty." if ledger else " Its ledger stays."))
+    stays = "Its ledger is empty." if ledger else "Its ledger stays."
+    answer({"reset": True, "ledger_emptied": ledger}, f"The sandbox is reset. {stays}")
 
 
 @sandbox.command()
@@ -337,10 +325,7 @@ def pace(pace: str, *, quotas: bool | None) -> None:
       slipway sandbox pace instant --no-quotas
     """
     now = call_sandbox("POST", "pace", json={"pace": pace} | ({} if quotas is None else {"quotas": quotas}))
-    if is_json():
-        print_fields(now)
-    else:
-        click.echo(f"Pace {now['pace']}, quotas {'on' if now['quotas'] else 'lifted'}.")
+    answer(now, f"Pace {now['pace']}, quotas {'on' if now['quotas'] else 'lifted'}.")
 
 
 def _shorten(entry: dict[str, Any]) -> dict[str, Any]:

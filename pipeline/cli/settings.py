@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from pipeline.cli import lazy_imports
-from pipeline.cli.output import Group, is_json, pick, print_fields, print_rows
+from pipeline.cli.output import Group, answer, is_json, pick, print_fields, print_rows
 from pipeline.cli.runtime import find_actor, open_context, report_errors
 
 with lazy_imports():
@@ -86,10 +86,8 @@ def check(*, production: bool) -> None:
     if errors:
         raise config.SettingsError("\n".join(errors))
     file = os.environ.get(config.FILE_VARIABLE)
-    if is_json():
-        print_fields({"valid": True, "file": file})
-    else:
-        click.echo(f"The settings are valid and consistent (environment{f' over {file}' if file else ''}).")
+    over = f" over {file}" if file else ""
+    answer({"valid": True, "file": file}, f"The settings are valid and consistent (environment{over}).")
 
 
 @settings.command()
@@ -161,10 +159,7 @@ def new_key() -> None:
     from cryptography.fernet import Fernet
 
     key = Fernet.generate_key().decode()
-    if is_json():
-        print_fields({"key": key})
-    else:
-        click.echo(key)
+    answer({"key": key}, key)
 
 
 @vault.command(

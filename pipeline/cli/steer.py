@@ -11,8 +11,8 @@ import click
 
 from pipeline.api.http.timestamp import format_timestamp
 from pipeline.cli import lazy_imports
-from pipeline.cli.options import DURATION, SPAN, filter_options, read_filter
-from pipeline.cli.output import Group, is_json, pick, print_fields, print_rows
+from pipeline.cli.options import DURATION, SPAN, filter_options, limit_option, read_filter
+from pipeline.cli.output import Group, is_json, pick, print_fields, print_page, print_present, print_rows
 from pipeline.cli.runtime import (
     build_caller,
     choose_workspace,
@@ -142,7 +142,7 @@ def show(job_id: str) -> None:
 
 @steer.command("list")
 @workspace_option
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@limit_option
 @click.option("--after", metavar="ID", help="The next page: what comes after this job.")
 def list_(workspace: str | None, limit: int, after: str | None) -> None:
     """List jobs, newest first: what each does, how much is done, and what it waits for.
@@ -154,10 +154,7 @@ def list_(workspace: str | None, limit: int, after: str | None) -> None:
     with open_transaction() as c:
         found = jobs.list_jobs(c, [choose_workspace(c, workspace).id], after=last, limit=limit)
     rows = [steer_schema.SteeringJobModel.from_job(job).model_dump(mode="json") for job in found]
-    shown = rows if is_json() else [{name: row[name] for name in _LISTED} for row in rows]
-    print_rows(shown, empty="No steering jobs.")
-    if len(rows) == limit:
-        click.echo(f"There may be more: repeat with --after {rows[-1]['id']}", err=True)
+    print_page(rows, limit, empty="No steering jobs.", columns=_LISTED)
 
 
 _LISTED = ("id", "created_at", "verb", "state", "selected", "done", "skipped", "waits_for")
@@ -178,7 +175,7 @@ def stop(job_id: str) -> None:
 @steer.command()
 @job_argument
 @click.option("--outcome", type=click.Choice(["done", "skipped"]), help="Only of this outcome.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@limit_option
 @click.option("--after", metavar="ID", help="The next page: what comes after this delivery.")
 def receipts(job_id: str, outcome: str | None, limit: int, after: str | None) -> None:
     """List what became of each delivery of JOB.
@@ -190,9 +187,7 @@ def receipts(job_id: str, outcome: str | None, limit: int, after: str | None) ->
     with _open_job(job_id) as (context, _, job), context.database.begin() as c:
         found = steering_receipts.list_receipts(c, job.id, outcome=outcome, after=last, limit=limit)
     rows = [steer_schema.SteeringReceipt.from_receipt(one).model_dump(mode="json") for one in found]
-    print_rows(rows, empty="No such receipt.")
-    if len(rows) == limit:
-        click.echo(f"There may be more: repeat with --after {rows[-1]['delivery_id']}", err=True)
+    print_page(rows, limit, empty="No such receipt.", key="delivery_id")
 
 
 @contextmanager
@@ -233,8 +228,7 @@ def _print_job(job: jobs.SteeringJob) -> None:
             found[name] = ", ".join(f"{key} {value}" for key, value in found[name].items())
         found["waits_for"] = ", ".join(found["waits_for"])
         found["error"] = (found["error"] or {}).get("message")
-        found = {name: value for name, value in found.items() if value not in (None, "")}
-    print_fields(found)
+    print_present(found)
     if job.skipped and not is_json():
         click.echo(f"\nWhy some were skipped: slipway steer receipts {job.id} --outcome skipped")
 

@@ -11,8 +11,8 @@ from uuid import UUID
 import click
 
 from pipeline.cli import lazy_imports
-from pipeline.cli.options import PAST
-from pipeline.cli.output import Group, is_json, pick, print_fields, print_rows
+from pipeline.cli.options import PAST, limit_option
+from pipeline.cli.output import Group, is_json, pick, print_fields, print_present, print_rows
 from pipeline.cli.runtime import (
     build_caller,
     choose_workspace,
@@ -189,7 +189,7 @@ def test(webhook_id: str) -> None:
 @webhook_argument
 @click.option("--state", type=STATES, help="Only of this state.")
 @click.option("--type", "kind", help="Only of this type.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@limit_option
 def events(webhook_id: str, state: str | None, kind: str | None, limit: int) -> None:
     """List the events of WEBHOOK with their last try, newest first; as JSON with their payload and all tries.
 
@@ -301,7 +301,7 @@ def _summarize(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print_event(event: dict[str, Any]) -> None:
-    print_fields(event if is_json() else _present(_summarize(event)))
+    print_present(event if is_json() else _summarize(event))
 
 
 def _print(found: webhook_store.Webhook, secret: str = "") -> None:
@@ -313,10 +313,6 @@ def _print(found: webhook_store.Webhook, secret: str = "") -> None:
     fields |= {"events": "all" if types is None else " ".join(types)}
     fields["paused"] = f"{pause['why']} since {pause['since']}" if pause else None
     fields["account_ids"] = " ".join(fields["account_ids"] or ())
-    print_fields(_present(fields))
+    print_present(fields)
     if secret:
         click.echo("\nKeep the secret: it is not shown again.")
-
-
-def _present(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value not in (None, "")}

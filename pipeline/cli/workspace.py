@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,8 @@ import click
 
 from pipeline.cli import lazy_imports
 from pipeline.cli.options import DURATION
-from pipeline.cli.output import Group, is_json, pick, print_fields, print_rows
-from pipeline.cli.runtime import find_actor, open_transaction
+from pipeline.cli.output import Group, answer, is_json, pick, print_fields, print_rows
+from pipeline.cli.runtime import open_transaction, record
 from pipeline.domain.account import (
     Plan,
     Role,
@@ -28,7 +28,6 @@ from pipeline.domain.account import (
 )
 
 with lazy_imports():
-    from pipeline.store import audit as audit_store
     from pipeline.store.auth import sessions as session_store
     from pipeline.store.auth import users as user_store
     from pipeline.store.auth import workspaces as workspace_store
@@ -66,7 +65,7 @@ def add_workspace(name: str, kind: str, plan: str, time_zone: str) -> None:
             c, name=name, kind=WorkspaceKind(kind), plan=Plan(plan), time_zone=time_zone
         )
         found = _to_dict(workspace_store.find_workspace(c, str(made)))
-        _record_workspace(c, "create", made, {}, found)
+        record(c, "create", "workspace", made, made, {}, found)
     print_fields(found)
 
 
@@ -101,7 +100,7 @@ def set_plan(workspace: str, plan: str, subscription: str | None) -> None:
         found = workspace_store.find_workspace(c, workspace)
         workspace_store.set_plan(c, found.id, Plan(plan), Subscription(subscription or found.subscription))
         changed = _to_dict(workspace_store.find_workspace(c, str(found.id)))
-        _record_workspace(c, "set plan", found.id, _to_dict(found), changed)
+        record(c, "set plan", "workspace", found.id, found.id, _to_dict(found), changed)
     print_fields(changed)
 
 
@@ -129,14 +128,8 @@ def set_late(workspace: str, on_late: str, after: timedelta | None) -> None:
         found = workspace_store.find_workspace(c, workspace)
         before = _describe(workspace_store.list_policies(c).get(found.id))
         workspace_store.set_policy(c, found.id, policy)
-        _record_workspace(c, "set late", found.id, {"late": before}, {"late": _describe(policy)})
+        record(c, "set late", "workspace", found.id, found.id, {"late": before}, {"late": _describe(policy)})
     print_fields({"id": found.id, "name": found.name, "late": _describe(policy)})
-
-
-def _record_workspace(
-    c: Connection, verb: str, workspace: UUID, before: Mapping[str, Any], after: Mapping[str, Any]
-) -> None:
-    audit_store.record_change(c, find_actor(), verb, "workspace", workspace, workspace, before, after)
 
 
 def _describe(policy: workspace_store.LatePolicy | None) -> str:
@@ -221,7 +214,7 @@ def create(login: str, role: str | None, workspace: str | None, *, generate: boo
         stored = user_store.hash_password(password)
         with open_transaction() as c:
             identity = user_store.create_user(c, login, stored)
-            _record(c, "create", identity, after={"login": login})
+            record(c, "create", "user", identity, None, after={"login": login})
             if role is not None:
                 _grant(c, identity, _find_workspace(c, workspace or ""), Role(role))
     facts = {"id": identity, "login": login, "role": role, "workspace": workspace}
@@ -283,7 +276,15 @@ def reset(login: str, *, generate: bool) -> None:
             identity = user_store.find_user(c, login)
             user_store.set_password(c, identity, stored)
             session_store.forget_tries(c, session_store.name_login(login))
-            _record(c, "reset", identity, before={"password": "the old one"}, after={"password": "a new one"})
+            record(
+                c,
+                "reset",
+                "user",
+                identity,
+                None,
+                before={"password": "the old one"},
+                after={"password": "a new one"},
+            )
     _print_password({"id": identity, "login": login}, password if is_generated else None)
 
 
@@ -323,7 +324,7 @@ def sessions(login: str | None, *, ends: bool) -> None:
         user = None if login is None else user_store.find_user(c, login)
         if ends and user is not None:
             ended = user_store.end_sessions_of(c, user)
-            _record(c, "end sessions", user, before={"sessions": ended}, after={"sessions": 0})
+            record(c, "end sessions", "user", user, None, before={"sessions": ended}, after={"sessions": 0})
             print_fields({"login": login, "ended": ended})
             return
         found = session_store.list_sessions(c, user)
@@ -352,19 +353,7 @@ def _find_workspace(c: Connection, given: str) -> UUID | None:
 def _grant(c: Connection, user: UUID, workspace: UUID | None, role: Role | None) -> None:
     before = user_store.set_role(c, user, workspace, role)
     sides = [{"role": one.value if one else None} for one in (before, role)]
-    _record(c, "grant", user, workspace, *sides)
-
-
-def _record(
-    c: Connection,
-    verb: str,
-    user: UUID,
-    workspace: UUID | None = None,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    """Add the audit row of a change of a user."""
-    audit_store.record_change(c, find_actor(), verb, "user", user, workspace, before, after)
+    record(c, "grant", "user", user, workspace, *sides)
 
 
 def _set_disabled(login: str, *, disabled: bool) -> None:
@@ -372,7 +361,9 @@ def _set_disabled(login: str, *, disabled: bool) -> None:
         identity = user_store.find_user(c, login)
         was_disabled = user_store.set_disabled(c, identity, disabled=disabled)
         verb = "disable" if disabled else "enable"
-        _record(c, verb, identity, before={"disabled": was_disabled}, after={"disabled": disabled})
+        record(
+            c, verb, "user", identity, None, before={"disabled": was_disabled}, after={"disabled": disabled}
+        )
     print_fields({"login": login, "disabled": disabled})
 
 
@@ -391,10 +382,6 @@ def _to_row(user: user_store.User, names: dict[UUID | None, str]) -> dict[str, A
 
 def _print_password(facts: dict[str, Any], password: str | None) -> None:
     """Print what was made; a generated password alone on standard output, for people."""
-    if is_json():
-        print_fields({**facts, "password": password})
-    elif password is not None:
-        click.echo(password)
+    answer({**facts, "password": password}, password or f"{facts['login']} can log in with the new password.")
+    if password is not None and not is_json():
         click.echo(SHOWN_ONCE, err=True)
-    else:
-        click.echo(f"{facts['login']} can log in with the new password.")
