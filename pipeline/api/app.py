@@ -47,9 +47,10 @@ from pipeline.store.database import Unreachable
 
 OPERATIONS = (
     *posts.OPERATIONS,
+    *posts.routes,
     *batch_routes.OPERATIONS,
     *export_routes.OPERATIONS,
-    *action_routes.OPERATIONS,
+    *action_routes.routes,
     *steer_routes.routes,
     *import_upload.routes,
     *import_downloads.TEMPLATES,  # before {import_id}
@@ -60,6 +61,7 @@ OPERATIONS = (
     *upload.OPERATIONS,
     *download.OPERATIONS,
     *accounts.routes,
+    *oauth_routes.routes,
     *oauth_routes.OPERATIONS,
     *health.OPERATIONS,
     *operator.attention_routes,

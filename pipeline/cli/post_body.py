@@ -22,7 +22,7 @@ from pipeline.cli.runtime import (
 
 with lazy_imports():
     from pipeline.api.http import dependencies
-    from pipeline.api.posts import batch_schema
+    from pipeline.api.posts import batch
 
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ with lazy_imports():
     from pipeline.api.posts import (
         action_response_models,
         action_schema,
-        batch_schema,
-        batch_store,
         field_types,
         response_models,
         schema,
@@ -145,7 +143,7 @@ def _set_media(body: dict[str, Any], options: Mapping[str, Any]) -> None:
 
 
 def _read_file(file: BinaryIO | None) -> Any:
-    return {} if file is None else dependencies.parse_json(file.read(), batch_schema.MAX_PARTS)
+    return {} if file is None else dependencies.parse_json(file.read(), batch.MAX_PARTS)
 
 
 def _set_option(body: dict[str, Any], option: str) -> None:
@@ -201,10 +199,10 @@ def is_batch(body: Any) -> bool:
 
 def create_batch(context: Context, caller: Caller, body: Mapping[str, Any]) -> None:
     """Store the posts and print a result for each, in order. Raises Refusal for all of them, and Exit(1) for some."""
-    results, _ = batch_store.store_batch(
-        context, caller, batch_schema.read_batch(body), field_types.build_rules(context.settings)
+    results, _ = batch.store_batch(
+        context, caller, batch.read_batch(body), field_types.build_rules(context.settings)
     )
-    result = batch_store.build_result(results)
+    result = batch.build_result(results)
     if is_json():
         print_fields(result.model_dump(mode="json"))
     else:

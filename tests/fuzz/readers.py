@@ -33,17 +33,17 @@ from pipeline.api.files.models import FileBody, read_file_query
 from pipeline.api.files.upload import get_declared_size
 from pipeline.api.http import body as http_body
 from pipeline.api.http import middleware
-from pipeline.api.http.dependencies import parse_id, parse_json, read_query, validate_body
+from pipeline.api.http.dependencies import parse_id, parse_json
 from pipeline.api.http.envelope import JsonResponse
-from pipeline.api.http.query import name_ignored
 from pipeline.api.http.representation import choose_encoding, matches, strip_encodings
 from pipeline.api.http.request_headers import choose_address
+from pipeline.api.http.validation import is_safe_text, name_ignored, read_query, validate_body
 from pipeline.api.imports.models import ApplyBody, RowQuery, UploadQuery
 from pipeline.api.operator import models as operator_models
 from pipeline.api.posts import pagination
 from pipeline.api.posts.action_schema import read_cancel, read_change, read_delete, read_retry
-from pipeline.api.posts.batch_schema import read_batch, read_each
-from pipeline.api.posts.field_types import Rules, is_safe_text
+from pipeline.api.posts.batch import read_batch, read_each
+from pipeline.api.posts.field_types import Rules
 from pipeline.api.posts.schema import PostBody, parse_key_header, read_post
 from pipeline.api.posts.steer_schema import SteerBody
 from pipeline.api.server.http_protocol import HttpProtocol

@@ -9,6 +9,7 @@ from typing import Annotated
 from urllib.parse import parse_qsl
 from uuid import UUID
 
+from fastapi import Depends
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,7 +29,7 @@ from pipeline.api.accounts import oauth_pages as pages
 from pipeline.api.accounts.routes import AuthorizationLink
 from pipeline.api.http.auth import insufficient_scope
 from pipeline.api.http.body import read_body
-from pipeline.api.http.dependencies import parse_json_or_empty, read_json_body, validate_body
+from pipeline.api.http.dependencies import Writer
 from pipeline.api.http.envelope import (
     HttpRefusal,
     SuccessResponse,
@@ -36,20 +37,19 @@ from pipeline.api.http.envelope import (
     render_unreachable,
     success,
 )
+from pipeline.api.http.validation import Body
 from pipeline.api.openapi.introduction import CONNECT
 from pipeline.api.openapi.operation import (
-    BODY_ERRORS,
-    KEY_ERRORS,
     PARTNER_API,
     REQUEST_ID_HEADER,
     Operation,
     Responses,
+    Routes,
     error_responses,
     path_parameter,
     query_parameter,
 )
 from pipeline.api.posts.field_types import EntityId
-from pipeline.api.posts.schema import Body
 from pipeline.api.state import get_app_state
 from pipeline.stages.post_request import Refusal
 from pipeline.store.database import Unreachable
@@ -82,12 +82,43 @@ class ConnectBody(Body):
     )
 
 
-async def start_connect(request: Request) -> SuccessResponse[AuthorizationLink]:
+def _platform_of(request: Request) -> Platform:
+    try:
+        return Platform(request.path_params["platform"])
+    except ValueError:
+        raise HttpRefusal(
+            404, "not_found", f"There is no such platform: it is one of {', '.join(Platform)}."
+        ) from None
+
+
+async def _read_platform(request: Request) -> Platform:
+    return _platform_of(request)
+
+
+_PLATFORM = path_parameter("platform", {"type": "string", "enum": [*Platform]})
+routes = Routes(tag=CONNECT, path="/connect")
+
+
+@routes.add(
+    "POST",
+    "/{platform}",
+    "The address to open in the person's browser.",
+    "account_inactive",
+    "not_configured",
+    status=201,
+    is_body_required=False,
+    parameters=[_PLATFORM],
+    meanings={
+        "insufficient_scope": "the key is read-only, or is restricted to accounts and reconnect is missing",
+        "validation_failed": "the platform has no such connection",
+        "not_found": "there is no such platform, or no such account to reconnect",
+    },
+)
+async def connect_account(
+    call: Writer, platform: Annotated[Platform, Depends(_read_platform)], body: ConnectBody
+) -> SuccessResponse[AuthorizationLink]:
     """Start an OAuth flow and return the URL of the consent page, valid for ten minutes and one use."""
-    app_state = get_app_state(request)
-    caller = await app_state.authenticator.require_writer(request)
-    platform = _platform_of(request)
-    body = validate_body(ConnectBody, parse_json_or_empty(await read_json_body(request, caller.key_id)))
+    app_state, caller = call.app_state, call.caller
     if caller.accounts is not None and body.reconnect is None:
         raise insufficient_scope(
             "This key is restricted to accounts: it can reconnect those but not add others."
@@ -193,16 +224,6 @@ def _with_headers_of(json: Response, page: Response) -> Response:
     return page
 
 
-def _platform_of(request: Request) -> Platform:
-    try:
-        return Platform(request.path_params["platform"])
-    except ValueError:
-        raise HttpRefusal(
-            404, "not_found", f"There is no such platform: it is one of {', '.join(Platform)}."
-        ) from None
-
-
-_PLATFORM = path_parameter("platform", {"type": "string", "enum": [*Platform]})
 _CALLBACK_PATH = f"{PARTNER_API}/connect/{{platform}}/callback"
 _PAGES: Responses = {
     status: {
@@ -224,29 +245,6 @@ _PAGES: Responses = {
 _NO_PLATFORM = error_responses(not_found="there is no such platform")
 
 OPERATIONS = (
-    Operation(
-        id="connectAccount",
-        method="POST",
-        path=f"{PARTNER_API}/connect/{{platform}}",
-        handler=start_connect,
-        tag=CONNECT,
-        status=201,
-        returns="The address to open in the person's browser.",
-        body=ConnectBody,
-        is_body_required=False,
-        parameters=[_PLATFORM],
-        errors=error_responses(
-            *KEY_ERRORS,
-            *BODY_ERRORS,
-            "account_inactive",
-            "rate_limited",
-            "not_configured",
-            "internal_error",
-            insufficient_scope="the key is read-only, or is restricted to accounts and reconnect is missing",
-            validation_failed="the platform has no such connection",
-            not_found="there is no such platform, or no such account to reconnect",
-        ),
-    ),
     Operation(
         id="connectCallback",
         method="GET",

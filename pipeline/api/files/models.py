@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Literal, Self
 from uuid import UUID
 
 from pydantic import Field
-from starlette.datastructures import QueryParams
 from typing_extensions import TypeAliasType
 
-from pipeline.api.http.query import refuse_near_misses
 from pipeline.api.http.response_models import ResponseModel, Timestamp
-from pipeline.api.posts.schema import Body, build_invalid_payload
-from pipeline.domain.validation_issue import build_issue
+from pipeline.api.http.validation import Body
+from pipeline.api.posts.pagination import Readers, parse_number, read_values
 from pipeline.store.files.files import File
 
 MAX_LIMIT, DEFAULT_LIMIT = 100, 50
@@ -69,33 +66,8 @@ class FileQuery:
 
 
 def read_file_query(raw: bytes) -> FileQuery:
-    """Parse a query string. Raises Refusal 422, also for a name that resembles a known one; other names are ignored."""
-    refuse_near_misses(raw, _READERS)
-    query = QueryParams(raw)
-    values: dict[str, Any] = {}
-    issues: list[dict[str, Any]] = []
-    for name, (field, read) in _READERS.items():
-        given = [text for text in query.getlist(name) if text]
-        try:
-            if len(given) > 1:
-                raise ValueError("It appears more than once in the query.")
-            if given:
-                values[field] = read(given[0])
-        except ValueError as error:
-            issues.append(build_issue((name,), str(error), "value_error", given[0]))
-    if issues:
-        raise build_invalid_payload(issues)
-    return FileQuery(**values)
-
-
-def _number_parser(least: int, most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        plain = text.isascii() and text.isdigit() and len(text) <= len(str(most))
-        if not plain or not least <= int(text) <= most:
-            raise ValueError(f"Must be a whole number from {least} to {most}.")
-        return int(text)
-
-    return read
+    """Parse the query of a list. Raises what ``read_values`` raises."""
+    return FileQuery(**read_values(raw, _READERS))
 
 
 def _parse_kind(text: str) -> str:
@@ -110,9 +82,9 @@ def _parse_context(text: str) -> str:
     return text
 
 
-_READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
-    "limit": ("limit", _number_parser(1, MAX_LIMIT)),
-    "offset": ("offset", _number_parser(0, MAX_OFFSET)),
+_READERS: Readers = {
+    "limit": ("limit", parse_number(1, MAX_LIMIT)),
+    "offset": ("offset", parse_number(0, MAX_OFFSET)),
     "type": ("kind", _parse_kind),
     "context": ("context", _parse_context),
 }

@@ -29,9 +29,9 @@ from pipeline.api.http.dependencies import (
     read_json_body,
     replayed,
     require_kept,
-    validate_body,
 )
 from pipeline.api.http.envelope import SuccessResponse, refuse_too_many, success
+from pipeline.api.http.validation import validate_body
 from pipeline.api.openapi.introduction import FILES
 from pipeline.api.openapi.operation import (
     BODY_ERRORS,

@@ -18,29 +18,24 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 from uuid import UUID
 
 from fastapi import Depends, params
-from pydantic import ConfigDict, ValidationError
 from pydantic_core import to_jsonable_python
-from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from pipeline.api.http.auth import require_plan, require_writing
 from pipeline.api.http.body import read_body, require_json
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
-from pipeline.api.http.query import refuse_near_misses
 from pipeline.api.http.request_headers import get_header
 from pipeline.api.http.response_models import DataT
-from pipeline.api.posts.field_types import find_unsafe_text
-from pipeline.api.posts.schema import Body, build_invalid_payload
+from pipeline.api.http.validation import Body, Query, build_invalid_payload, read_query, validate_body
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain import strict_json
 from pipeline.domain.audit import OPERATOR_TOKEN, Actor
-from pipeline.domain.validation_issue import build_issue, issues_from_pydantic
+from pipeline.domain.validation_issue import build_issue
 from pipeline.store.auth.keys import Caller
 from pipeline.store.deliveries.ownership import OPERATOR, Scope
 from pipeline.store.idempotency_keys import IdempotencyKey
 
 T = TypeVar("T")
-BodyT = TypeVar("BodyT", bound=Body)
 UUID_LENGTH = 36
 """With hyphens; ``UUID()`` itself also accepts braces and urn:uuid:."""
 
@@ -59,6 +54,10 @@ class Call:
         """Return what *work* reads with a connection, on the threads of reads."""
         run = partial(_connect, self.app_state, work, *arguments, **more)
         return await self.app_state.read_bulkhead.run(run, self.caller.key_id)
+
+    async def read_json(self) -> Any:
+        """Return the parsed body; an empty one is an object without keys."""
+        return parse_json_or_empty(await read_json_body(self.request, self.caller.key_id))
 
     async def act(self, work: Callable[..., T], *arguments: Any, **more: Any) -> T:
         """Run an action of the caller, which opens its own transactions, on the threads of actions."""
@@ -160,7 +159,7 @@ PrincipalReader = Annotated[Principal, Depends(authenticate_principal)]
 PrincipalWriter = Annotated[Principal, Depends(authenticate_principal_writer)]
 PrincipalPublisher = Annotated[Principal, Depends(authenticate_principal_publisher)]
 
-# --- ids and queries -------------------------------------------------------------------------------------------------
+# --- ids -------------------------------------------------------------------------------------------------
 
 
 def parse_id(text: str) -> UUID | None:
@@ -181,22 +180,6 @@ def path_id(name: str, refuse: Callable[[], Exception]) -> Any:
         return identity
 
     return Depends(read)
-
-
-class Query(Body):
-    """A query string: values are texts, read as what their fields are."""
-
-    model_config = ConfigDict(strict=False)
-
-
-QueryT = TypeVar("QueryT", bound=Query)
-
-
-def read_query(model: type[QueryT], raw: bytes) -> QueryT:
-    """Parse a query string. Raises Refusal 422, also for a name that resembles a known one; other names are ignored."""
-    refuse_near_misses(raw, model.model_fields)
-    given = {name: text for name, text in QueryParams(raw).items() if text and name in model.model_fields}
-    return validate_body(model, given)
 
 
 # --- bodies ----------------------------------------------------------------------------------------------------------
@@ -225,22 +208,6 @@ def parse_json(raw: bytes, parts: int = strict_json.PARTS) -> Any:
 def parse_json_or_empty(raw: bytes) -> Any:
     """Return the parsed body; an empty one is an object without keys, refused for the keys it lacks."""
     return parse_json(raw) if raw else {}
-
-
-def validate_body(model: type[BodyT], body: Any) -> BodyT:
-    """Return the parsed body as a *model*. Raises Refusal 422 with every issue."""
-    if not isinstance(body, dict):
-        raise build_invalid_payload([build_issue((), "The body must be a JSON object.", "model_type")])
-    if found := find_unsafe_text(body):
-        raise build_invalid_payload(found)
-    try:
-        read = model.model_validate(body)
-    except ValidationError as error:
-        issues = issues_from_pydantic(error.errors(include_url=False), {}, model.list_keys)
-        raise build_invalid_payload(issues) from None
-    if issues := [*read.find_conflicts()]:
-        raise build_invalid_payload(issues)
-    return read
 
 
 # --- idempotency keys ------------------------------------------------------------------------------------------------

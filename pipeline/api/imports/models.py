@@ -12,11 +12,10 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from adapters.contract import Platform
-from pipeline.api.http.dependencies import Query
 from pipeline.api.http.response_models import ResponseModel, Timestamp, is_empty, one_of
+from pipeline.api.http.validation import Body, Query
 from pipeline.api.posts.pagination import Position, parse_cursor
 from pipeline.api.posts.response_models import DeliveredAs
-from pipeline.api.posts.schema import Body
 from pipeline.domain.bulk_import import ImportState, RowVerdict
 from pipeline.domain.delivery import to_public
 from pipeline.imports.columns import Format

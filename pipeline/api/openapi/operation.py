@@ -21,9 +21,10 @@ from pydantic import BaseModel, create_model
 from starlette.responses import JSONResponse, Response
 
 from pipeline.api.http import dependencies
-from pipeline.api.http.dependencies import HEADER, MAX_LENGTH, REPLAYED, Query, declare, is_model, list_hints
+from pipeline.api.http.dependencies import HEADER, MAX_LENGTH, REPLAYED, declare, is_model, list_hints
 from pipeline.api.http.envelope import SuccessResponse
 from pipeline.api.http.response_models import BadRequest, Conflict, Failure, InvalidRequest, Success
+from pipeline.api.http.validation import Query
 from pipeline.api.openapi.codes import CODES
 
 Responses = dict[int | str, dict[str, Any]]

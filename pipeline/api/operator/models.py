@@ -19,10 +19,9 @@ from adapters.contract import Platform
 from adapters.post_options import at_most
 from pipeline.actions.attention import AttentionItem as Listed
 from pipeline.actions.dead_letters import DeadLetterCount, DeadLetterResult
-from pipeline.api.http.dependencies import Query
 from pipeline.api.http.response_models import ResponseModel, Timestamp
+from pipeline.api.http.validation import Body, Query, build_invalid_payload
 from pipeline.api.posts.field_types import EntityId
-from pipeline.api.posts.schema import Body, build_invalid_payload
 from pipeline.domain.attention import Kind
 from pipeline.domain.delivery import Reason, State
 from pipeline.domain.validation_issue import build_issue
@@ -76,7 +75,7 @@ class ListQuery(Filter, Query):
 
     @model_validator(mode="before")
     @classmethod
-    def _to_numbers(cls, given: Mapping[str, str]) -> Mapping[str, Any]:
+    def _to_numbers(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
         return {name: _to_number(text) if name in _NUMBERS else text for name, text in given.items()}
 
 
@@ -114,9 +113,9 @@ class DiscardBody(_ActionBody):
             yield build_issue(("why",), "It has no visible character.", "blank")
 
 
-def _to_number(text: str) -> Any:
+def _to_number(text: Any) -> Any:
     try:
-        return int(text)
+        return int(text) if isinstance(text, str) else text
     except ValueError:
         return text
 

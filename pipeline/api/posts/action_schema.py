@@ -4,39 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field, GetJsonSchemaHandler, ValidationError
+from pydantic import Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
 from adapters.post_options import MAX_URL, at_most
 from pipeline.actions.post_changes import Change
-from pipeline.api.posts.field_types import Caption, DateTime, EntityId, Rules, find_unsafe_text
+from pipeline.api.http.validation import Body, build_invalid_payload, validate_body
+from pipeline.api.posts.field_types import Caption, DateTime, EntityId, Rules
 from pipeline.api.posts.schema import (
     MAX_ACCOUNTS,
-    UNION_TAGS,
     AccountRef,
     AiGenerated,
-    Body,
     Media,
     OptionsBody,
     PostBody,
     add_options,
-    build_invalid_payload,
     dump_sent,
     find_conflicts,
-    find_known_keys,
     list_sent_options,
 )
-from pipeline.domain.validation_issue import build_issue, issues_from_pydantic
+from pipeline.domain.validation_issue import build_issue
 from pipeline.stages.post_request import Refusal
 from pipeline.wiring import list_post_options
 
 MAX_RETRY_POSTS, MAX_ACTION_POSTS = 20, 50
 """Posts per request."""
-B = TypeVar("B", bound=Body)
 
 
 class _NotNull:
@@ -63,6 +59,12 @@ class _Closing(OptionsBody):
     ai_generated: AiGenerated = None
     external_id: SkipJsonSchema[Any] = None
     """Known only to be refused with 409 ``external_id_immutable``."""
+
+    @classmethod
+    def describe(cls, issue: dict[str, Any]) -> dict[str, Any]:
+        """Return the issue of a key that posts have and edits do not take with the reason instead of a similar name."""
+        message = _UNCHANGEABLE.get(issue["path"]) if issue["type"] == "extra_forbidden" else None
+        return {**issue, "message": message} if message else issue
 
 
 class PatchFields(_Closing, _Opening):
@@ -131,7 +133,7 @@ class PostSelection:
 
 def read_change(body: Any, rules: Rules) -> Change:
     """Parse the body of an edit. Raises Refusal 422 with everything that is wrong with it."""
-    found = _parse(PatchBody, body, rules)
+    found = validate_body(PatchBody, body, rules)
     given = found.model_fields_set
     if not given:
         raise build_invalid_payload(
@@ -188,29 +190,9 @@ def _parse_selection(
     if model is not RetryBody and isinstance(listed, list) and len(listed) > MAX_ACTION_POSTS:
         message = f"{MAX_ACTION_POSTS} posts at most in one request; there are {len(listed)}."
         raise Refusal(400, "too_many_post_ids", message)
-    found = _parse(model, body, Rules())
+    found = validate_body(model, body)
     accounts = found.account_ids if isinstance(found, RetryBody | CancelBody) else None
     return PostSelection(
         post_ids=list(dict.fromkeys(getattr(found, name))),
         account_ids=None if accounts is None else list(dict.fromkeys(accounts)),
     )
-
-
-def _parse(model: type[B], body: Any, rules: Rules) -> B:
-    if not isinstance(body, dict):
-        raise build_invalid_payload([build_issue((), "The body must be a JSON object.", "model_type")])
-    if found := find_unsafe_text(body):
-        raise build_invalid_payload(found)
-    try:
-        return model.model_validate(body, context=rules)
-    except ValidationError as error:
-        issues = issues_from_pydantic(error.errors(include_url=False), UNION_TAGS, find_known_keys(model))
-        if model is PatchBody:
-            issues = [*map(_describe_unchangeable, issues)]
-        raise build_invalid_payload(issues) from None
-
-
-def _describe_unchangeable(issue: dict[str, Any]) -> dict[str, Any]:
-    """Return the issue of a key that posts have and edits do not take with the reason instead of a similar name."""
-    message = _UNCHANGEABLE.get(issue["path"]) if issue["type"] == "extra_forbidden" else None
-    return {**issue, "message": message} if message else issue

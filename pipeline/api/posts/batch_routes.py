@@ -22,15 +22,16 @@ from pipeline.api.openapi.operation import (
     Operation,
     error_responses,
 )
-from pipeline.api.posts.batch_schema import (
+from pipeline.api.posts.batch import (
     MAX_PARTS,
     Batch,
     BatchBody,
     BatchResult,
     RefusedPost,
+    build_result,
     read_batch,
+    store_batch,
 )
-from pipeline.api.posts.batch_store import build_result, store_batch
 from pipeline.api.state import AppState, get_app_state
 from pipeline.domain.account import KeyLimits
 from pipeline.domain.validation_issue import build_issue

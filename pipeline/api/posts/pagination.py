@@ -14,8 +14,7 @@ from urllib.parse import unquote
 from uuid import UUID
 
 from pipeline.api.http import timestamp
-from pipeline.api.http.query import refuse_near_misses
-from pipeline.api.posts.schema import build_invalid_payload
+from pipeline.api.http.validation import build_invalid_payload, refuse_near_misses
 from pipeline.domain.post import PostStatus
 from pipeline.domain.validation_issue import build_issue
 from pipeline.imports.export import ExportFormat
@@ -55,16 +54,16 @@ class ExportQuery:
 
 
 def read_query(raw: bytes) -> PostQuery:
-    """Parse the query of a list. Raises what ``_read_values`` raises."""
-    return PostQuery(**_read_values(raw, _READERS))
+    """Parse the query of a list. Raises what ``read_values`` raises."""
+    return PostQuery(**read_values(raw, _READERS))
 
 
 def read_export_query(raw: bytes) -> ExportQuery:
-    """Parse the query of an export. Raises what ``_read_values`` raises."""
-    return ExportQuery(**_read_values(raw, _EXPORT_READERS))
+    """Parse the query of an export. Raises what ``read_values`` raises."""
+    return ExportQuery(**read_values(raw, _EXPORT_READERS))
 
 
-def _read_values(raw: bytes, readers: Readers) -> dict[str, Any]:
+def read_values(raw: bytes, readers: Readers) -> dict[str, Any]:
     """Parse a query string. Raises Refusal 422, also for a name that resembles a known one; other names are ignored."""
     refuse_near_misses(raw, readers)
     values: dict[str, Any] = {}
@@ -116,10 +115,16 @@ def _parse_format(text: str) -> ExportFormat:
         raise ValueError(f"Must be one of {', '.join(ExportFormat)}.") from None
 
 
-def _parse_limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MAX_LIMIT):  # noqa: PLR2004
-        raise ValueError(f"Must be a whole number from 1 to {MAX_LIMIT}.")
-    return int(text)
+def parse_number(least: int, most: int) -> Callable[[str], int]:
+    """Return the parser of a whole number in this range."""
+
+    def read(text: str) -> int:
+        plain = text.isascii() and text.isdigit() and len(text) <= 9  # noqa: PLR2004
+        if not plain or not least <= int(text) <= most:
+            raise ValueError(f"Must be a whole number from {least} to {most}.")
+        return int(text)
+
+    return read
 
 
 def parse_cursor(text: str) -> Position:
@@ -144,5 +149,9 @@ _FILTERS: Readers = {
     "since": ("since", timestamp.parse),
     "until": ("until", timestamp.parse),
 }
-_READERS: Readers = {**_FILTERS, "limit": ("limit", _parse_limit), "cursor": ("before", parse_cursor)}
+_READERS: Readers = {
+    **_FILTERS,
+    "limit": ("limit", parse_number(1, MAX_LIMIT)),
+    "cursor": ("before", parse_cursor),
+}
 _EXPORT_READERS: Readers = {**_FILTERS, "format": ("form", _parse_format)}

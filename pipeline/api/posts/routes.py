@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 from uuid import UUID
 
 from starlette.requests import Request
 
 from pipeline.actions import explain
 from pipeline.api.http.auth import list_rights
-from pipeline.api.http.dependencies import parse_id, parse_json, read_json_body
+from pipeline.api.http.dependencies import Call, Reader, parse_json, path_id, read_json_body
 from pipeline.api.http.envelope import HttpRefusal, SuccessResponse, success
 from pipeline.api.http.middleware import REQUEST_ID, note_posts
 from pipeline.api.http.request_headers import get_header
+from pipeline.api.http.validation import is_safe_text
 from pipeline.api.openapi.introduction import POSTS
 from pipeline.api.openapi.operation import (
     BODY_ERRORS,
@@ -21,14 +23,21 @@ from pipeline.api.openapi.operation import (
     PARTNER_API,
     PLAN_ERRORS,
     Operation,
+    Routes,
     error_responses,
     header_parameter,
     path_parameter,
     query_parameter,
 )
 from pipeline.api.posts.explanation_models import PostExplanation
-from pipeline.api.posts.field_types import is_safe_text
-from pipeline.api.posts.pagination import DEFAULT_LIMIT, MAX_LIMIT, PostQuery, read_query, write_cursor
+from pipeline.api.posts.pagination import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    PostQuery,
+    cut_page,
+    read_query,
+    write_cursor,
+)
 from pipeline.api.posts.response_models import CreatedPost, Post, PostPage, PostSummary
 from pipeline.api.posts.schema import MAX_EXTERNAL_ID, PostBody, read_post
 from pipeline.api.state import AppState, get_app_state
@@ -40,6 +49,8 @@ from pipeline.stages.post_state import compute_version
 from pipeline.store.auth.keys import Caller
 from pipeline.store.posts import pages, views
 from pipeline.store.rollups.count import count_by_status
+
+routes = Routes(tag=POSTS, path="/posts")
 
 
 async def create_post(request: Request) -> SuccessResponse[CreatedPost]:
@@ -97,30 +108,33 @@ async def list_posts(request: Request) -> SuccessResponse[PostPage]:
     return success("Posts retrieved", page)
 
 
-async def get_post(request: Request) -> SuccessResponse[Post]:
+def refuse_unknown_post() -> HttpRefusal:
+    """Build the 404."""
+    return HttpRefusal(404, "not_found", "There is no such post.")
+
+
+PostId = Annotated[UUID, path_id("post_id", refuse_unknown_post)]
+
+
+@routes.add("GET", "/{post_id:post}", "The post.", headers=ETAG_HEADER)
+async def get_post(call: Reader, post_id: PostId) -> SuccessResponse[Post]:
     """Return one post."""
-    app_state = get_app_state(request)
-    caller = await app_state.authenticator.authenticate(request)
-    post_id = parse_id(request.path_params["post_id"])
-    view = None
-    if post_id is not None:
-        view = await app_state.read_bulkhead.run(partial(_read, app_state, caller, post_id), caller.key_id)
+    view = await call.app_state.read_bulkhead.run(partial(_read, call, post_id), call.caller.key_id)
     if view is None:
-        raise HttpRefusal(404, "not_found", "There is no such post.")
+        raise refuse_unknown_post()
     return success("Post retrieved", Post.from_view(view), headers={"ETag": f'"{compute_version(view)}"'})
 
 
-async def explain_post(request: Request) -> SuccessResponse[PostExplanation]:
+@routes.add("GET", "/{post_id:post}/explain", "Where the post stands at each account, and why.")
+async def explain_post(call: Reader, post_id: PostId) -> SuccessResponse[PostExplanation]:
     """Explain why a post stands where it stands: at each account since when, whose turn it is, and what is next."""
-    app_state = get_app_state(request)
-    caller = await app_state.authenticator.authenticate(request)
-    post_id = parse_id(request.path_params["post_id"])
-    found = None
-    if post_id is not None:
-        work = partial(explain.explain_post, app_state.context, caller.workspace_id, post_id, caller.accounts)
-        found = await app_state.read_bulkhead.run(work, caller.key_id)
+    caller = call.caller
+    work = partial(
+        explain.explain_post, call.app_state.context, caller.workspace_id, post_id, caller.accounts
+    )
+    found = await call.app_state.read_bulkhead.run(work, caller.key_id)
     if found is None:
-        raise HttpRefusal(404, "not_found", "There is no such post.")
+        raise refuse_unknown_post()
     return success("Post explained", PostExplanation.from_explained(found, list_rights(caller)))
 
 
@@ -137,21 +151,20 @@ def _read_page(app_state: AppState, caller: Caller, query: PostQuery) -> PostPag
             accounts=caller.accounts,
         )
         totals = count_by_status(c, caller.workspace_id, query.since, query.until, caller.accounts)
-    shown, has_more = found[: query.limit], len(found) > query.limit
+    shown, cursor = cut_page(found, query.limit, lambda last: write_cursor((last.created_at, last.id)))
     return PostPage(
         summary=PostSummary.from_totals(totals),
         posts=[*map(Post.from_view, shown)],
-        next_cursor=write_cursor((shown[-1].created_at, shown[-1].id)) if has_more else None,
+        next_cursor=cursor,
     )
 
 
-def _read(app_state: AppState, caller: Caller, post: UUID) -> views.PostView | None:
-    with app_state.context.database.read() as c:
-        return views.read_post(c, caller.workspace_id, post, caller.accounts)
+def _read(call: Call, post: UUID) -> views.PostView | None:
+    with call.app_state.context.database.read() as c:
+        return views.read_post(c, call.caller.workspace_id, post, call.caller.accounts)
 
 
 POST_ID = path_parameter("post_id", {"type": "string", "format": "uuid"})
-POST_PATH = f"{PARTNER_API}/posts/{{post_id:post}}"
 _ID_OF_NEW_POST = "$response.body#/data/id"
 _LINKS = {
     **{
@@ -223,26 +236,5 @@ OPERATIONS = (
         errors=error_responses(
             *KEY_ERRORS, "rate_limited", "internal_error", invalid_payload="a value of the query"
         ),
-    ),
-    Operation(
-        id="getPost",
-        method="GET",
-        path=POST_PATH,
-        handler=get_post,
-        tag=POSTS,
-        returns="The post.",
-        headers=ETAG_HEADER,
-        parameters=[POST_ID],
-        errors=error_responses(*KEY_ERRORS, "not_found", "rate_limited", "internal_error"),
-    ),
-    Operation(
-        id="explainPost",
-        method="GET",
-        path=f"{POST_PATH}/explain",
-        handler=explain_post,
-        tag=POSTS,
-        returns="Where the post stands at each account, and why.",
-        parameters=[POST_ID],
-        errors=error_responses(*KEY_ERRORS, "not_found", "rate_limited", "internal_error"),
     ),
 )

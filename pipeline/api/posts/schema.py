@@ -10,18 +10,19 @@ stored fingerprint; a change of the rules needs a new form.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, create_model
+from pydantic import BaseModel, Discriminator, Field, Tag, create_model
 from pydantic_core import to_json
 
 from adapters.contract import Platform
 from adapters.post_options import MAX_URL, PostOptions, at_most
 from config.settings import Settings
+from pipeline.api.http.validation import Body, build_invalid_payload, is_safe_text, validate_body
 from pipeline.api.posts.field_types import (
     Caption,
     DateTime,
@@ -30,14 +31,12 @@ from pipeline.api.posts.field_types import (
     OnLate,
     Rules,
     build_rules,
-    find_unsafe_text,
-    is_safe_text,
 )
-from pipeline.domain.validation_issue import MAX_ISSUES, build_issue, issues_from_pydantic
+from pipeline.domain.validation_issue import build_issue
 from pipeline.imports.columns import build_columns
 from pipeline.imports.validate import PostFormat
 from pipeline.stages.drafts import list_urls
-from pipeline.stages.post_request import PostRequest, Refusal
+from pipeline.stages.post_request import PostRequest
 from pipeline.wiring import list_post_options
 
 FORM = b"\x02"
@@ -92,23 +91,6 @@ MAX_ACCOUNTS, MAX_URLS = 10, 35
 MAX_EXTERNAL_ID = 128
 MAX_ALT_TEXT = 4086
 """The most that a platform takes, LinkedIn's; the others refuse less."""
-
-
-class Body(BaseModel):
-    """A request body: strict types (no "5" for 5, no 1 for true) and no unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
-    nested: ClassVar[Mapping[str | int, type[BaseModel]]] = {}
-    """The models of its objects, by their fields."""
-
-    @classmethod
-    def list_keys(cls, path: Sequence[str | int]) -> Sequence[str]:
-        """Return the keys that an object may have at a place in the body."""
-        return tuple((cls.nested.get(path[0], cls) if path else cls).model_fields)
-
-    def find_conflicts(self) -> Iterable[dict[str, Any]]:
-        """Find what is wrong only when fields are seen together."""
-        return ()
 
 
 AltTexts = Annotated[
@@ -173,9 +155,23 @@ ExternalId = Annotated[str, Field(min_length=1, max_length=MAX_EXTERNAL_ID)]
 class OptionsBody(Body):
     """A body with a section for each platform that has post options; ``add_options`` makes one."""
 
+    tags = {"media": ("video", "slideshow"), "cover": ("seconds", "url")}  # noqa: RUF012
     option_models: ClassVar[Mapping[str, type[PostOptions]]] = {}
     """The models of the sections, by their names in the body."""
     models_by_platform: ClassVar[Mapping[Platform, type[PostOptions]]] = {}
+
+    @classmethod
+    def list_keys(cls, path: Sequence[str | int]) -> Sequence[str]:
+        """Return the keys that an object may have at a place in the body."""
+        models: Mapping[str, type[BaseModel]] = {
+            "": cls,
+            "accounts": AccountRef,
+            "media.video": Video,
+            "media.slideshow": Slideshow,
+            **cls.option_models,
+        }
+        found = models.get(".".join(part for part in path if isinstance(part, str)))
+        return tuple(found.model_fields) if found else ()
 
 
 class _Opening(OptionsBody):
@@ -231,11 +227,7 @@ PostBody = add_options(PostFields, "PostBody", list_post_options())
 
 
 class _KeyHeader(Body):
-    external_id: ExternalId
-
-
-UNION_TAGS = {"media": ("video", "slideshow"), "cover": ("seconds", "url")}
-"""Tags that pydantic puts into the paths of its unions, by field."""
+    external_id: ExternalId = Field(alias="Idempotency-Key")
 
 
 def read_post(
@@ -251,42 +243,12 @@ def read_post(
 
     ``is_safe``: its bytes show that the search for unsafe text would find nothing. ``request_id``: of the HTTP request.
     """
-    if not isinstance(body, dict):
-        raise build_invalid_payload([build_issue((), "The body must be a JSON object.", "model_type")])
-    if not is_safe and (found := find_unsafe_text(body)):
-        raise build_invalid_payload(found)
-    try:
-        post = model.model_validate(body, context=rules)
-    except ValidationError as error:
-        raise build_invalid_payload(
-            issues_from_pydantic(error.errors(include_url=False), UNION_TAGS, find_known_keys(model))
-        ) from None
+    post = validate_body(model, body, rules, is_safe=is_safe)
     options = list_sent_options(post)
     if found := [*find_conflicts(post, options, post.media), *_check_expiry(post)]:
         raise build_invalid_payload(found)
     external_id = post.external_id if post.external_id is not None else parse_key_header(idempotency_key)
     return _build_request(post, options, external_id, request_id)
-
-
-def build_invalid_payload(issues: Sequence[Mapping[str, Any]]) -> Refusal:
-    """Build the 422 that lists these issues; its message is the first of them."""
-    first, more = issues[0], len(issues) - 1
-    where = f"{first['path']}: " if first["path"] else ""
-    tail = f" (and {more} more)" if more else ""
-    return Refusal(422, "invalid_payload", f"{where}{first['message']}{tail}", issues[:MAX_ISSUES])
-
-
-def find_known_keys(model: type[Body]) -> Callable[[Sequence[str | int]], Sequence[str]]:
-    """Return a function from a place in a body to the keys an object may have there."""
-    options = model.option_models if issubclass(model, OptionsBody) else {}
-    keys: Mapping[str, Sequence[str]] = {
-        "": tuple(model.model_fields),
-        "accounts": tuple(AccountRef.model_fields),
-        "media.video": tuple(Video.model_fields),
-        "media.slideshow": tuple(Slideshow.model_fields),
-        **{name: tuple(section.model_fields) for name, section in options.items()},
-    }
-    return lambda loc: keys.get(".".join(part for part in loc if isinstance(part, str)), ())
 
 
 SentOptions = Mapping[Platform, Mapping[str, Any] | None]
@@ -337,13 +299,7 @@ def parse_key_header(value: str | None) -> str | None:
     """Validate the Idempotency-Key header like ``external_id``."""
     if value is None:
         return None
-    if found := find_unsafe_text({"Idempotency-Key": value}):
-        raise build_invalid_payload(found)
-    try:
-        return _KeyHeader.model_validate({"external_id": value}).external_id
-    except ValidationError as error:
-        issues = issues_from_pydantic(error.errors(include_url=False), {}, find_known_keys(_KeyHeader))
-        raise build_invalid_payload([{**one, "path": "Idempotency-Key"} for one in issues]) from None
+    return validate_body(_KeyHeader, {"Idempotency-Key": value}).external_id
 
 
 def _build_request(

@@ -11,11 +11,10 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from adapters.contract import Platform
 from pipeline.actions.steering import Counted, Steering
-from pipeline.api.http.dependencies import Query
 from pipeline.api.http.response_models import PUBLIC_STATES, ResponseModel, Timestamp, one_of
+from pipeline.api.http.validation import Body, Query
 from pipeline.api.imports.models import DEFAULT_LIMIT, MAX_LIMIT
 from pipeline.api.posts.field_types import DateTime, EntityId, check_one_of
-from pipeline.api.posts.schema import Body
 from pipeline.domain.delivery import State, to_public
 from pipeline.domain.steering import OF_PARTNERS, Arguments, SteeringState, Verb
 from pipeline.domain.validation_issue import build_issue

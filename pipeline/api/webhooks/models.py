@@ -10,10 +10,9 @@ from uuid import UUID
 from pydantic import Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
-from pipeline.api.http.dependencies import Query
 from pipeline.api.http.response_models import ResponseModel, Timestamp, is_empty, one_of
+from pipeline.api.http.validation import Body, Query
 from pipeline.api.posts.field_types import DateTime, EntityId, check_one_of
-from pipeline.api.posts.schema import Body
 from pipeline.domain.validation_issue import build_issue
 from pipeline.domain.webhook import CHOICES, AttemptOutcome, EventState, EventType, PauseReason
 from pipeline.store.webhooks.events import Replay, StoredEvent

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from pipeline.api.http.query import name_ignored, refuse_near_misses
+from pipeline.api.http.validation import name_ignored, refuse_near_misses
 from pipeline.stages.post_request import Refusal
 from tests.pipeline.api.running_server import BASE, Server, Tenant, video
 

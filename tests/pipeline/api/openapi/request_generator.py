@@ -12,7 +12,7 @@ import schemathesis
 from schemathesis import GenerationMode
 
 from adapters.contract import Platform
-from pipeline.api.posts.batch_schema import read_batch
+from pipeline.api.posts.batch import read_batch
 from pipeline.stages.post_request import Refusal
 
 ACCOUNTS = os.environ["SCENE_ACCOUNTS"].split()

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from pipeline.api.http.response_models import Success
-from pipeline.api.posts.batch_schema import BatchResult
+from pipeline.api.posts.batch import BatchResult
 from pipeline.domain.account import KeyLimits
 from pipeline.store.auth.keys import Terms, create_key
 from pipeline.store.checks import checks

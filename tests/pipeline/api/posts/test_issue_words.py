@@ -16,7 +16,8 @@ from pydantic_core._pydantic_core import list_all_errors
 
 import pipeline.api
 from pipeline.api.app import OPERATIONS
-from pipeline.api.posts.schema import UNION_TAGS, Body
+from pipeline.api.http.validation import Body
+from pipeline.api.posts.schema import OptionsBody
 from pipeline.domain.validation_issue import ISSUE_TYPES, issues_from_pydantic
 
 ROOT = Path(__file__).parents[4]
@@ -57,7 +58,7 @@ def list_issues(model: type[Body], body: Any) -> list[dict[str, Any]]:
     try:
         model.model_validate(body)
     except ValidationError as error:
-        return issues_from_pydantic(error.errors(include_url=False), UNION_TAGS, lambda _: ())
+        return issues_from_pydantic(error.errors(include_url=False), OptionsBody.tags, lambda _: ())
     return []
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.api.posts.field_types import MAX_MEMBERS, find_unsafe_text, is_safe_text
+from pipeline.api.http.validation import MAX_MEMBERS, find_unsafe_text, is_safe_text
 from pipeline.domain import strict_json
 
 _TEXT = st.text(
