@@ -113,13 +113,10 @@ CRASHES: Mapping[str, tuple[str, ...]] = {
         "mark.intended",
         "mark.advanced",
     ),
-    f"{_PIPELINE}/maintenance/test_receipts_at_once.py::"
-    "test_a_chore_that_dies_leaves_a_whole_chain_and_the_next_one_goes_on": (
+    f"{_PIPELINE}/maintenance/test_move_readers.py::"
+    "test_a_reader_that_dies_anywhere_loses_no_move_and_reads_none_twice": (
         "receipts.added",
         "receipts.committed",
-    ),
-    f"{_PIPELINE}/maintenance/test_export_at_once.py::"
-    "test_an_export_that_dies_anywhere_loses_no_move_and_counts_none_twice": (
         "export.consumed",
         "export.positioned",
         "export.committed",

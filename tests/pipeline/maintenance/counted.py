@@ -8,8 +8,9 @@ from typing import Any
 
 from pipeline.maintenance.read_moves import export_moves
 from pipeline.store.counters.counters import read_counters
-from pipeline.store.database import row, rows
+from pipeline.store.database import rows
 from tests.pipeline.core_fixture import CoreFixture
+from tests.pipeline.maintenance.receipted import read_progress
 
 Key = tuple[str, ...]
 """The name of a counter without ``slipway_`` and ``_total``, then its labels' values in the order of their names."""
@@ -21,13 +22,9 @@ def export_all(core: CoreFixture) -> None:
         pass
 
 
-def is_done(core: CoreFixture) -> bool:
-    with core.context.database.begin() as c:
-        sql = """SELECT done >= (SELECT coalesce(max(id), 0) FROM moves) AS done
-                 FROM move_progress WHERE reader = 'export'"""
-        found = row(c, sql)
-    assert found
-    return bool(found.done)
+def is_done(core: CoreFixture, reader: str = "export") -> bool:
+    found = read_progress(core, reader)
+    return bool(found.done >= found.last)
 
 
 def read_all(core: CoreFixture) -> dict[Key, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -82,8 +83,37 @@ def add_move(c: Connection, delivery: UUID) -> None:
     )
 
 
-def read_progress(core: CoreFixture) -> Any:
+def read_progress(core: CoreFixture, reader: str = "receipts") -> Any:
+    sql = (
+        "SELECT *, (SELECT coalesce(max(id), 0) FROM moves) AS last FROM move_progress WHERE reader = :reader"
+    )
     with core.context.database.begin() as c:
-        return row(
-            c, "SELECT *, (SELECT max(id) FROM moves) AS last FROM move_progress WHERE reader = 'receipts'"
-        )
+        return row(c, sql, reader=reader)
+
+
+# --- moves of 20,000 posts, for plans --------------------------------------------------------------------------------
+
+FILLED = (
+    """INSERT INTO posts (id, workspace_id, caption, media, due_at, status)
+       SELECT md5(n::text)::uuid, (SELECT id FROM workspaces LIMIT 1), 'x', '{}', now(), 'posted'
+       FROM generate_series(1, 20000) n""",
+    """INSERT INTO deliveries (id, post_id, workspace_id, account_id, platform, state, due_at, next_at, published_at)
+       SELECT p.id, p.id, p.workspace_id, (SELECT id FROM accounts LIMIT 1), 'tiktok', 'published', now(), now(), now()
+       FROM posts p""",
+    """INSERT INTO attempts (delivery_id, account_id, n, generation, fence)
+       SELECT id, account_id, 1, 0, 1 FROM deliveries""",
+    """INSERT INTO moves (delivery_id, mover, origin, target, generation, fence)
+       SELECT d.id, 'publish', x.origin, x.target, 0, 1 FROM deliveries d,
+           (VALUES ('scheduled', 'queued'), ('queued', 'publishing'), ('publishing', 'published')) AS x (origin, target)
+       ORDER BY d.id""",
+    """INSERT INTO rewrites (post_id, content_sha256, due_at) SELECT id, 'x', due_at FROM posts""",
+    """INSERT INTO receipts (workspace_id, sequence, move_id, issued_at, line)
+       SELECT gen_random_uuid(), 1, id, now(), 'x' FROM moves WHERE target = 'published' AND id < 59000""",
+    """UPDATE move_progress SET done = 58000 WHERE reader = 'receipts'""",
+)
+
+
+def nodes_of(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes_of(child)

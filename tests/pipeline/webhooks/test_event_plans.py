@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from pipeline.store.webhooks import facts
 from tests.pipeline.core_fixture import CoreFixture
-from tests.pipeline.maintenance.test_receipts_at_once import FILLED, nodes_of
+from tests.pipeline.maintenance.receipted import FILLED, nodes_of
 
 IDS = f"ARRAY['{uuid4()}', '{uuid4()}']"
 VALUES = {
