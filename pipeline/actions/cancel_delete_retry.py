@@ -26,6 +26,7 @@ from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
+from pipeline.stages.drafts import MUSIC
 from pipeline.stages.post_request import Refusal
 from pipeline.stages.post_state import compute_account_status, compute_status
 from pipeline.stages.reachability import advance_post
@@ -277,7 +278,7 @@ def open_checks(
     rules.refuse_newer(context, post.level)
     requested = media_checks.list_links(post.media, rules.parse_music_link(context, post.music_url))
     codes = {(part.error or {}).get("code") for part in failed}
-    stale = {url for n, _, url in requested if n != media_checks.MUSIC} if codes & MEDIA_FAULTS else set()
+    stale = {url for n, _, url in requested if n != MUSIC} if codes & MEDIA_FAULTS else set()
     return media_checks.open_checks(context, c, post.workspace_id, requested, stale, bulk=bulk)
 
 

@@ -24,6 +24,7 @@ from pipeline.runtime.failpoint import failpoint
 from pipeline.stages import media_checks
 from pipeline.stages import post_rules as rules
 from pipeline.stages.delay import dispatch_at
+from pipeline.stages.drafts import MUSIC
 from pipeline.stages.platform_limits import is_inbox_draft
 from pipeline.stages.post_request import AcceptanceWarning, PostContent, Refusal
 from pipeline.stages.post_state import compute_status, compute_version, is_current, is_in_flight
@@ -196,7 +197,7 @@ def _plan(context: Context, c: Connection, caller: Caller, post: LockedPost, cha
     going = {a.id: a for a in accounts if a.id not in out}
     rules.refuse_problems(context, caller, content, list(going.values()), {})
     requested = media_checks.list_links(content.media, rules.parse_music_link(context, content.music_url))
-    renewed = {n for n, *_ in requested if ("music_url" if n == media_checks.MUSIC else "media") in given}
+    renewed = {n for n, *_ in requested if ("music_url" if n == MUSIC else "media") in given}
     sent = [link for link in requested if link[0] in renewed]
     media_checks.refuse_files_of_others(context, c, caller, sent)
     return _Plan(

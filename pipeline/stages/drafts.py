@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from adapters.contract import Adapter, Capabilities, Draft, Media, MediaFacts, Ready, SetsCover, Track
 from pipeline.media.relay import relay
 from pipeline.media.spool import SentRange
 from pipeline.runtime.context import Context
-from pipeline.stages.post_request import AcceptanceWarning
+from pipeline.stages.post_request import AcceptanceWarning, PostContent
 from pipeline.store.deliveries.claim import ClaimedDelivery
 from pipeline.store.deliveries.published import record_cover as store_cover
+
+MUSIC, COVER = -1, -2
+"""The positions of the music link, and of the image that is a video's cover, among a post's media and checks."""
+MediaKind = Literal["video", "image"]
 
 
 def build_draft(
@@ -25,22 +29,44 @@ def build_draft(
 
     ``while_waiting`` is called every second or so while a medium's source is awaited.
     """
-    build = partial(build_media, context, claimed.workspace_id, while_waiting=while_waiting)
-    kind = claimed.media["type"]
-    track = claimed.facts.get("-1")
-    return Draft(
+
+    def build(position: int, url: str, kind: MediaKind, alt_text: str | None) -> Media:
+        facts = claimed.facts.get(str(position))
+        return build_media(context, claimed.workspace_id, url, kind, facts, while_waiting, alt_text=alt_text)
+
+    track = claimed.facts.get(str(MUSIC))
+    return assemble_draft(
+        claimed,
+        build,
         delivery_id=str(claimed.id),
-        caption=claimed.caption,
-        kind="video" if kind == "video" else "slideshow",
-        media=tuple(
-            replace(build(url, kind, claimed.facts.get(str(n))), alt_text=get_alt_text(claimed.media, n))
-            for n, url in enumerate(list_urls(claimed.media))
-        ),
-        cover=_build_cover(claimed, build),
         options=claimed.options,
-        ai_generated=claimed.ai_generated,
-        music_url=claimed.music_url,
         track=Track(**track) if track else None,
+    )
+
+
+def assemble_draft(
+    content: PostContent | ClaimedDelivery,
+    build: Callable[[int, str, MediaKind, str | None], Media],
+    *,
+    options: Mapping[str, Any],
+    track: Track | None,
+    delivery_id: str = "",
+) -> Draft:
+    """Return the draft of a post's content. ``build`` makes a medium of position, URL, kind and alternative text."""
+    media, urls = content.media, list_urls(content.media)
+    is_video, cover = media["type"] == "video", get_cover_url(media)
+    kind: MediaKind = "video" if is_video else "image"
+    texts = media.get("alt_texts") or ()
+    return Draft(
+        delivery_id=delivery_id,
+        caption=content.caption,
+        kind="video" if is_video else "slideshow",
+        media=tuple(build(n, url, kind, texts[n] if n < len(texts) else None) for n, url in enumerate(urls)),
+        cover=media.get("cover") if cover is None else build(COVER, cover, "image", None),
+        options=options,
+        ai_generated=content.ai_generated,
+        music_url=content.music_url,
+        track=track,
     )
 
 
@@ -95,32 +121,23 @@ def get_cover_url(media: Any) -> str | None:
     return cover if isinstance(cover, str) else None
 
 
-def _build_cover(claimed: ClaimedDelivery, build: Callable[[str, str, Any], Media]) -> float | Media | None:
-    if (url := get_cover_url(claimed.media)) is None:
-        return claimed.media.get("cover")
-    return build(url, "image", claimed.facts.get("-2"))
-
-
-def get_alt_text(media: Any, position: int) -> str | None:
-    """Return the alternative text of the file at this position."""
-    texts = media.get("alt_texts") or ()
-    return texts[position] if position < len(texts) else None
-
-
 def build_media(
     context: Context,
     workspace: UUID,
     url: str,
-    kind: str,
+    kind: MediaKind,
     facts: Any,
     while_waiting: Callable[[], None] | None = None,
+    *,
+    alt_text: str | None = None,
 ) -> Media:
     """Return a file of a workspace with the facts of its check, and access to exactly the bytes that were checked."""
     known = MediaFacts(**facts) if facts else None
     return Media(
         url=url,
-        kind="video" if kind == "video" else "image",
+        kind=kind,
         facts=known,
+        alt_text=alt_text,
         stream=None
         if known is None
         else relay(

@@ -18,15 +18,13 @@ from pipeline.broker.queues import REACHABILITY
 from pipeline.media.uploads import NO_FILE
 from pipeline.runtime.context import Context
 from pipeline.runtime.failpoint import failpoint
-from pipeline.stages.drafts import get_cover_url, list_urls
+from pipeline.stages.drafts import COVER, MUSIC, get_cover_url, list_urls
 from pipeline.stages.post_request import Refusal
 from pipeline.store.auth.keys import Caller
 from pipeline.store.checks import checks as store
 from pipeline.store.checks.checks import Check, Purpose
 from pipeline.store.files.files import list_names_of_others
 
-MUSIC, COVER = -1, -2
-"""The positions of the music link, and of the image that is a video's cover, among a post's checks."""
 POLL_INTERVAL = 0.05
 """Seconds between two reads of open checks while a request waits."""
 BULK_WAIT = timedelta(minutes=1)

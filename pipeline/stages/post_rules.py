@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from adapters.contract import Draft, Media, MediaFacts, Platform, Problem, ResolvesMusic, Track
+from adapters.contract import Media, MediaFacts, Platform, Problem, ResolvesMusic, Track
 from adapters.http import HttpClient
 from pipeline.domain.account import AccountStatus
 from pipeline.domain.media_fitting import describe_changes
@@ -21,8 +21,8 @@ from pipeline.domain.post import is_immediate
 from pipeline.domain.validation_issue import build_issue
 from pipeline.runtime.context import Context
 from pipeline.stages.derived_images import amend_problems, find_rule, plan_images, predict_facts
-from pipeline.stages.drafts import get_alt_text, get_cover_url, list_urls
-from pipeline.stages.media_checks import COVER, get_track, list_media_facts
+from pipeline.stages.drafts import MediaKind, assemble_draft
+from pipeline.stages.media_checks import get_track, list_media_facts
 from pipeline.stages.post_request import PostContent, Refusal
 from pipeline.store.accounts.accounts import AccountRow, find_accounts
 from pipeline.store.auth.keys import Caller
@@ -87,7 +87,12 @@ def _find_problems(
     if plans:
         predicted = predict_facts(facts, plans)
         converted = dict.fromkeys(plans, context.files.addresses.public_url("converted.jpg"))
-    draft = _build_draft(content, account, predicted, track, converted)
+
+    def build(position: int, url: str, kind: MediaKind, alt_text: str | None) -> Media:
+        shown = converted.get(position, url)
+        return Media(url=shown, kind=kind, facts=predicted.get(position), alt_text=alt_text)
+
+    draft = assemble_draft(content, build, options=content.options.get(platform, {}), track=track)
     found = context.adapter(platform, _NO_CALLS).problems(draft, account.adapter_account)
     if media["type"] == "video":
         return _add_changes(context, account, facts.get(0), found)
@@ -108,41 +113,6 @@ def _add_changes(
             changes = None
         else:
             yield problem
-
-
-def _build_draft(
-    content: PostContent,
-    account: AccountRow,
-    facts: Mapping[int, MediaFacts | None],
-    track: Track | None,
-    converted: Mapping[int, str],
-) -> Draft:
-    """Build the draft. ``converted``: the URLs of images that are not sent as they are."""
-    video = content.media["type"] == "video"
-    return Draft(
-        delivery_id="",
-        caption=content.caption,
-        kind="video" if video else "slideshow",
-        media=tuple(
-            Media(
-                url=converted.get(n, url),
-                kind="video" if video else "image",
-                facts=facts.get(n),
-                alt_text=get_alt_text(content.media, n),
-            )
-            for n, url in enumerate(list_urls(content.media))
-        ),
-        cover=_build_cover(content.media, facts.get(COVER)),
-        options=content.options.get(account.platform, {}),
-        ai_generated=content.ai_generated,
-        music_url=content.music_url,
-        track=track,
-    )
-
-
-def _build_cover(media: Mapping[str, Any], facts: MediaFacts | None) -> float | Media | None:
-    url = get_cover_url(media)
-    return media.get("cover") if url is None else Media(url=url, kind="image", facts=facts)
 
 
 def refuse_newer(context: Context, level: int) -> None:
