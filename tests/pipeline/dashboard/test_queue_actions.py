@@ -133,19 +133,6 @@ def test_a_pause_keeps_its_reason_and_is_resumed(
     assert "A pause holds it" not in http.get(f"{site.url}{URL}?{query}", timeout=30).text
 
 
-def test_only_what_was_counted_is_done(
-    site: Site, http: requests.Session, context: Context, ledger: Ledger
-) -> None:
-    workspace = ledger.workspace()
-    post = ledger.post([ledger.account(workspace)], due=HOUR)
-    asked = {"action": "cancel", "scope": "all", "filter": f"workspace={workspace}&state=scheduled"}
-    form = read_form(send(site, http, f"{URL}/count", asked).text, f"{URL}/start")
-    late = ledger.post([ledger.account(workspace)], due=HOUR)
-    job = UUID(send(site, http, f"{URL}/start", form, 303).headers["Location"].rpartition("/")[2])
-    work(context, [job])
-    assert (ledger.states(post), ledger.states(late)) == ([State.CANCELLED], [State.SCHEDULED])
-
-
 def test_a_job_waits_for_an_earlier_one_and_is_stopped(
     site: Site, http: requests.Session, context: Context, ledger: Ledger
 ) -> None:

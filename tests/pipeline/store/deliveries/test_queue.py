@@ -87,22 +87,33 @@ def test_a_visitor_sees_only_what_is_theirs(ledger: Ledger, number: int, state: 
     assert list_ids(ledger, ListFilter(state=state), []) == []
 
 
-def test_each_condition_selects_its_deliveries(ledger: Ledger) -> None:
-    account = ledger.account(ledger.workspace())
+def test_each_condition_selects_its_deliveries_and_all_must_hold(ledger: Ledger) -> None:
+    workspace, imported = ledger.workspace(), new_id()
+    account, elsewhere = ledger.account(workspace), ledger.account(workspace, Platform.PINTEREST)
     failed, other = ledger.post([account], State.FAILED, due=-HOUR), ledger.post([account], State.FAILED)
-    blocked = ledger.post([account])
+    blocked, pin = ledger.post([account]), ledger.post([elsewhere], platform=Platform.PINTEREST)
     ledger.put(blocked, State.BLOCKED, reason=Reason.IS_IT_LIVE)
-    ledger.change(failed.deliveries[0], REJECTED)
+    ledger.change(failed.deliveries[0], f"{REJECTED}, updated_at = now() - interval '2 hours'")
+    with ledger.database.begin() as c:
+        row(c, "UPDATE posts SET import_id = :i WHERE id = :id RETURNING id", i=imported, id=pin.id)
     now = datetime.now(UTC)
     for chosen, wanted in (
         (ListFilter(error_class="Rejected"), [failed]),
+        (ListFilter(error_class="Unavailable"), []),
         (ListFilter(code="too_long", state=State.FAILED), [failed]),
-        (ListFilter(error_class=NO_ERROR, code=NO_ERROR), [other, blocked]),
+        (ListFilter(error_class=NO_ERROR, code=NO_ERROR), [other, blocked, pin]),
         (ListFilter(reason=Reason.IS_IT_LIVE), [blocked]),
+        (ListFilter(state=State.SCHEDULED), [pin]),
+        (ListFilter(account=account), [failed, other, blocked]),
         (ListFilter(due_until=now - HOUR / 2), [failed]),
         (ListFilter(due_from=now - HOUR / 2, platform=Platform.TIKTOK), [other, blocked]),
         (ListFilter(platform=Platform.YOUTUBE), []),
         (ListFilter(deliveries=tuple(other.deliveries)), [other]),
+        (ListFilter(import_id=imported), [pin]),
+        (ListFilter(import_id=imported, account=account), []),
+        (ListFilter(older=HOUR), [failed]),
+        (ListFilter(younger=HOUR, account=account), [other, blocked]),
+        (ListFilter(older=HOUR, code=NO_ERROR), []),
     ):
         assert set(list_ids(ledger, chosen)) == deliveries(wanted), chosen
 
