@@ -29,7 +29,7 @@ from pipeline.stages.publish import publish
 from pipeline.stages.status import look
 from pipeline.store.accounts.oauth_sessions import CLI
 from pipeline.store.auth.keys import create_key
-from pipeline.store.database import row, rows
+from pipeline.store.database import rows
 from pipeline.store.vault import Vault
 from pipeline.store.vault_rotation import _can_open, rotate
 from pipeline.wiring import build_context
@@ -140,8 +140,7 @@ def test_a_url_is_looked_at_again_whenever_a_look_at_it_died(
     crashes.crash(given, point, "check", str(check))
     assert core.ledger.states(post) == [State.ACCEPTED]
     served.changes(where, file(picture()))
-    with core.context.database.begin() as c:
-        row(c, "UPDATE checks SET lease_until = NULL, next_at = now() WHERE id = :id RETURNING id", id=check)
+    core.ledger.update("checks", check, "lease_until = NULL, next_at = now()")
     assert redispatch_checks(core.context) == 1
     assert run_check(core.context, check) == "good"
     assert core.ledger.states(post) == [State.SCHEDULED]

@@ -100,8 +100,7 @@ def test_what_waits_for_its_account_or_for_a_look_is_not_dead(home: CoreFixture,
 
 def test_a_deleted_posts_letter_is_gone(home: CoreFixture) -> None:
     post = dead(home)
-    with home.context.database.begin() as c:
-        row(c, "UPDATE posts SET deleted_at = now() WHERE id = :id RETURNING id", id=post.id)
+    home.ledger.update("posts", post.id, "deleted_at = now()")
     assert listed(home) == []
 
 

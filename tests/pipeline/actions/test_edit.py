@@ -211,13 +211,9 @@ def test_failed_for_its_media_and_given_a_time_the_media_are_looked_at_again(cor
     core.account("one")
     bad = core.decided(OTHER, verdict="refused", seen="404")
     post = core.ledger.post([core.accounts["one"]], State.SCHEDULED, checks={0: bad}, due=HOUR)
-    with core.context.database.begin() as c:
-        row(
-            c,
-            """UPDATE posts SET media = '{"type": "video", "url": "https://media.example/other.mp4"}'
-                  WHERE id = :id RETURNING id""",
-            id=post.id,
-        )
+    core.ledger.update(
+        "posts", post.id, """media = '{"type": "video", "url": "https://media.example/other.mp4"}'"""
+    )
     core.ledger.put(post, State.FAILED)
     assert change(core, post.id, caption="new").status == "failed"
     done = change(core, post.id, scheduled_at=core.now() + HOUR)

@@ -148,8 +148,7 @@ def test_a_letter_that_changed_since_it_was_counted_is_left(home: CoreFixture) -
     edit(home.context, home.caller, edited.id, Change(given=frozenset({"caption"}), caption="another"))
     assert retry(home.context, home.caller, [retried.id]).errors == {}
     home.ledger.put(retried, State.FAILED)
-    with home.context.database.begin() as c:
-        rows(c, "UPDATE posts SET deleted_at = now() WHERE id = :id RETURNING id", id=deleted.id)
+    home.ledger.update("posts", deleted.id, "deleted_at = now()")
     before = [home.ledger.delivery(d).generation for d in ids(edited, retried)]
     done = work(home, job.id)
     assert (done.done, done.skipped) == (1, 3)
@@ -179,8 +178,7 @@ def test_a_worker_that_dies_at_a_letter_deals_with_each_once(
     job = ask(home, verb, of(home), confirm=True, why="over" if verb is Verb.DISCARD else None).job
     assert job is not None
     crashes.crash(module_environment, point, "step_steering", str(job.id))
-    with home.context.database.begin() as c:
-        rows(c, "UPDATE steering_jobs SET lease_until = NULL WHERE id = :id RETURNING id", id=job.id)
+    home.ledger.update("steering_jobs", job.id, "lease_until = NULL")
     done = work(home, job.id)
     assert (done.done, done.skipped) == (3, 0), "no receipt says that one was skipped which was done"
     assert set(read_reasons(home, done).values()) == {None}

@@ -236,7 +236,6 @@ def test_a_link_that_can_no_longer_be_resolved_is_a_reason_not_a_crash(core: Cor
     core.account("one")
     core.account("two")
     post = dead_beside(core, core.decided())
-    with core.context.database.begin() as c:
-        row(c, "UPDATE posts SET music_url = 'no link' WHERE id = :id RETURNING id", id=post.id)
+    core.ledger.update("posts", post.id, "music_url = 'no link'")
     done = dead_letters.replay(core.context, Scope(), post.deliveries[:1], actor=TESTER)
     assert "music_url" in done.skipped[post.deliveries[0]]

@@ -101,8 +101,7 @@ def test_the_lines_say_how_many_since_when_and_what_to_do(site: Site, workspace:
 def test_accounts_lead_to_those_that_need_a_person(site: Site, ledger: Ledger) -> None:
     workspace = ledger.workspace()
     lost, fine = ledger.account(workspace), ledger.account(workspace)
-    with ledger.database.begin() as c:
-        row(c, "UPDATE accounts SET status = 'reconnect' WHERE id = :id RETURNING id", id=lost)
+    ledger.update("accounts", lost, "status = 'reconnect'")
     with site.log_in(site.add_user({workspace: Role.OPERATOR})) as http:
         page = html.unescape(http.get(site.url + HOME, timeout=30).text)
         [address] = re.findall(r'href="(/dashboard/accounts\?[^"]+)"', page)

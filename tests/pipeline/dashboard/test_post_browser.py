@@ -9,7 +9,6 @@ from uuid import UUID
 from playwright.sync_api import Page, expect
 
 from pipeline.domain.delivery import Reason, State
-from pipeline.store.database import row
 from tests.pipeline.api.running_server import BASE
 from tests.pipeline.core_fixture import CoreFixture
 from tests.pipeline.dashboard.accessibility import check_accessibility, press_tab_until
@@ -46,8 +45,7 @@ def test_a_page_with_all_that_can_be_is_readable_and_harmless(
     error = {"class": "Rejected", "code": "refused", "fault": "customer", **words}
     core.ledger.change(post.deliveries[0], "error = CAST(:e AS jsonb)", e=json.dumps(error))
     core.ledger.change(post.deliveries[2], "url = 'https://www.tiktok.com/@ann/video/1'")
-    with core.context.database.begin() as c:
-        row(c, "UPDATE posts SET caption = :t WHERE id = :i RETURNING id", t=HOSTILE, i=post.id)
+    core.ledger.update("posts", post.id, "caption = :t", t=HOSTILE)
     open_post(browser, post)
     assert browser.locator("img, main script").count() == 0
     assert browser.title().startswith("Post")
@@ -65,8 +63,7 @@ def test_an_own_image_is_shown(browser: Page, site: Site, core: CoreFixture) -> 
     site.server.http.put(data["uploadUrl"], data=content, headers={"Content-Type": "image/png"})
     post = core.ledger.post([UUID(tenant.accounts["tiktok"])], due=DAY)
     media = json.dumps({"type": "slideshow", "urls": [data["url"]], "alt_texts": ["A red square"]})
-    with core.context.database.begin() as c:
-        row(c, "UPDATE posts SET media = CAST(:m AS jsonb) WHERE id = :i RETURNING id", m=media, i=post.id)
+    core.ledger.update("posts", post.id, "media = CAST(:m AS jsonb)", m=media)
     open_post(browser, post)
     image = browser.get_by_role("img", name="A red square")
     expect(image).to_be_visible()

@@ -137,8 +137,7 @@ def test_moves_attempts_and_receipts_are_told(site: Site, http: requests.Session
     page = show(site, http, post.id)
     assert "No. 1: published, issued" in page
     assert "The post was edited since" not in page
-    with core.context.database.begin() as c:
-        row(c, "UPDATE posts SET caption = 'another' WHERE id = :id RETURNING id", id=post.id)
+    core.ledger.update("posts", post.id, "caption = 'another'")
     assert "The post was edited since" in show(site, http, post.id)
 
 

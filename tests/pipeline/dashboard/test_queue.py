@@ -33,8 +33,7 @@ def list_shown(page: str) -> list[UUID]:
 
 
 def set_caption(ledger: Ledger, post: Post, caption: str) -> None:
-    with ledger.database.begin() as c:
-        row(c, "UPDATE posts SET caption = :t WHERE id = :id RETURNING id", t=caption, id=post.id)
+    ledger.update("posts", post.id, "caption = :t", t=caption)
 
 
 def test_each_delivery_says_where_it_stands_and_why(
@@ -92,13 +91,7 @@ def test_an_account_is_named_by_its_id_or_its_name(
 ) -> None:
     post = ledger.fresh()
     name = ledger.delivery(post.deliveries[0]).account_id.hex  # of 32 characters, so no other account has it
-    with ledger.database.begin() as c:
-        row(
-            c,
-            "UPDATE accounts SET username = :name WHERE id = :id RETURNING id",
-            name=name + "x",
-            id=UUID(name),
-        )
+    ledger.update("accounts", UUID(name), "username = :name", name=name + "x")
     for given in (f"{name}x", f"tiktok:{name}x", name):
         assert list_shown(get(site, http, account=given)) == post.deliveries
     assert "There is no account" in get(site, http, 400, account="nobody at all")

@@ -157,12 +157,9 @@ def test_a_token_that_is_stale_now_is_refreshed_by_the_next_process(mine: CoreFi
 
 
 def test_no_token_is_refreshed_ahead_of_its_end_without_time_to_store_it(mine: CoreFixture) -> None:
-    with mine.context.database.begin() as c:
-        row(
-            c,
-            "UPDATE accounts SET expires_at = now() + interval '1 min', renewable = true WHERE id = :id RETURNING id",
-            id=mine.accounts["one"],
-        )
+    mine.ledger.update(
+        "accounts", mine.accounts["one"], "expires_at = now() + interval '1 min', renewable = true"
+    )
     script = Script()
     context = with_script(mine.context, script)
     soon(context)

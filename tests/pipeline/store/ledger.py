@@ -202,8 +202,13 @@ class Ledger:
 
     def change(self, delivery: UUID, assignments: str, **values: Any) -> None:
         """Update columns of a delivery."""
+        self.update("deliveries", delivery, assignments, **values)
+
+    def update(self, table: str, identity: UUID, assignments: str, **values: Any) -> None:
+        """Update columns of the row with this id."""
         with self.database.begin() as c:
-            row(c, f"UPDATE deliveries SET {assignments} WHERE id = :id RETURNING id", id=delivery, **values)
+            sql = f"UPDATE {table} SET {assignments} WHERE id = :id RETURNING id"
+            assert row(c, sql, id=identity, **values) is not None
 
     def read_claimed(self, delivery: UUID) -> ClaimedDelivery:
         """Return a delivery in any state as a claimed one, without claiming it."""

@@ -14,7 +14,6 @@ from pipeline.domain.attention import ENDING
 from pipeline.domain.delivery import Reason, State
 from pipeline.store.accounts import health
 from pipeline.store.accounts.health import AccountHealth, count_by_status, list_health
-from pipeline.store.database import row
 from pipeline.store.deliveries.pauses import pause
 from tests.pipeline.store.ledger import HOUR, Ledger
 from tests.pipeline.store.plans import count_rows_read
@@ -23,15 +22,13 @@ DAY = timedelta(days=1)
 
 
 def end_grant(ledger: Ledger, account: UUID, left: timedelta, *, status: str = "active") -> None:
-    with ledger.database.begin() as c:
-        row(
-            c,
-            """UPDATE accounts SET expires_at = now() + CAST(:left AS interval), renewable = false, status = :status
-               WHERE id = :id RETURNING id""",
-            id=account,
-            left=left,
-            status=status,
-        )
+    ledger.update(
+        "accounts",
+        account,
+        "expires_at = now() + CAST(:left AS interval), renewable = false, status = :status",
+        left=left,
+        status=status,
+    )
 
 
 def listed(ledger: Ledger, workspace: UUID, **more: Any) -> list[AccountHealth]:

@@ -198,14 +198,12 @@ def test_grants_that_end_are_counted_by_span_and_pauses_by_scope(ledger: Ledger)
     workspace = ledger.workspace()
     for days in (0.5, 3, 20, 100):
         account = ledger.account(workspace, Platform.LINKEDIN)
-        with ledger.database.begin() as c:
-            row(
-                c,
-                """UPDATE accounts SET renewable = false, expires_at = now() + CAST(:left AS interval)
-                   WHERE id = :id RETURNING id""",
-                id=account,
-                left=timedelta(days=days),
-            )
+        ledger.update(
+            "accounts",
+            account,
+            "renewable = false, expires_at = now() + CAST(:left AS interval)",
+            left=timedelta(days=days),
+        )
     with ledger.database.begin() as c:
         pause(c, "platform", "tiktok", "because")
         counts = gauges.count_grants_ending(c)

@@ -179,6 +179,5 @@ def test_accounts_of_another_platform_and_ended_ones_could_not_have_failed(
 ) -> None:
     for account, workspace in accounts[1:]:
         ledger.account(workspace, Platform.YOUTUBE)
-        with ledger.database.begin() as c:
-            row(c, "UPDATE accounts SET status = 'reconnect' WHERE id = :id RETURNING id", id=account)
+        ledger.update("accounts", account, "status = 'reconnect'")
     assert fail(ledger, *accounts[0], times=3) == [False, False, True]

@@ -94,8 +94,7 @@ def test_each_condition_selects_its_deliveries_and_all_must_hold(ledger: Ledger)
     blocked, pin = ledger.post([account]), ledger.post([elsewhere], platform=Platform.PINTEREST)
     ledger.put(blocked, State.BLOCKED, reason=Reason.IS_IT_LIVE)
     ledger.change(failed.deliveries[0], f"{REJECTED}, updated_at = now() - interval '2 hours'")
-    with ledger.database.begin() as c:
-        row(c, "UPDATE posts SET import_id = :i WHERE id = :id RETURNING id", i=imported, id=pin.id)
+    ledger.update("posts", pin.id, "import_id = :i", i=imported)
     now = datetime.now(UTC)
     for chosen, wanted in (
         (ListFilter(error_class="Rejected"), [failed]),

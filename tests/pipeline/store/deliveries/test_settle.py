@@ -360,12 +360,7 @@ def test_the_history_says_why_in_a_line(shared: Ledger, error: AdapterError | No
 
 def _touched(ledger: Ledger, post: Post, held: ClaimedDelivery, verdict: Verdict, mover: Mover) -> bool:
     """Return whether this changes a post that was not changed for an hour."""
-    with ledger.database.begin() as c:
-        row(
-            c,
-            "UPDATE posts SET updated_at = now() - interval '1 hour' WHERE id = :id RETURNING id",
-            id=post.id,
-        )
+    ledger.update("posts", post.id, "updated_at = now() - interval '1 hour'")
     assert settle(ledger, held, verdict, mover)
     with ledger.database.begin() as c:
         [found] = rows(c, "SELECT now() - updated_at AS ago FROM posts WHERE id = :id", id=post.id)
